@@ -1,0 +1,43 @@
+# Everything runs in an environment of its own, made on first use from constraints.txt.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test lint bench docs check-devkit clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: $(STAMP)  ## make the environment and install what is missing
+
+$(STAMP): pyproject.toml constraints.txt tools/system_libraries.sh
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	bash tools/system_libraries.sh $(BIN)/python
+	touch $(STAMP)
+
+demo: $(STAMP)  ## make a small log, augment it, check it, draw it: see out/demo
+	$(BIN)/fusion-aug demo out/demo
+
+test: $(STAMP)  ## run all tests
+	$(BIN)/python -m pytest -n 2
+
+lint: $(STAMP)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## measure speed: benchmarks/results.json and a table
+	$(BIN)/python -m benchmarks
+
+docs: $(STAMP)  ## write the generated tables of README.md and docs/
+	$(BIN)/python -m fusion_aug.show.tables
+
+check-devkit: $(STAMP)  ## open an augmented log in the official nuscenes-devkit, in an environment of its own
+	bash tools/check_devkit.sh $(BIN)/python
+
+clean:  ## remove the environment and all outputs
+	rm -rf $(VENV) .venv-devkit out

@@ -1,0 +1,42 @@
+"""Camera models, checked against OpenCV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from calib.cameras.base import CameraModel
+from calib.cameras.fisheye import KannalaBrandt
+from calib.cameras.perspective import BrownConrady, Pinhole
+from calib.errors import CalibrationError
+from calib.se3 import as_f64
+
+MODELS: dict[str, type[CameraModel]] = {m.lens: m for m in (Pinhole, BrownConrady, KannalaBrandt)}
+
+
+def camera_from_dict(data: Mapping[str, Any]) -> CameraModel:
+    """Read what ``CameraModel.to_dict`` wrote.
+
+    Raises:
+        CalibrationError: unknown model, wrong shape or number of coefficients.
+    """
+    name = data.get("model")
+    if name not in MODELS:
+        raise CalibrationError(f"model: unknown camera model {name!r}, expected one of {', '.join(MODELS)}")
+    height, width = (int(x) for x in data["size"])
+    return MODELS[name](K=as_f64(data["K"]), size=(height, width), distortion=as_f64(data.get("distortion", [])))
+
+
+def split_pixel_map(matrix: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Split a 3x3 that holds a pixel map besides intrinsics (a flip, a rotation) into a plain ``K`` and ``A``."""
+    focal = torch.linalg.det(matrix).abs() ** 0.5
+    K = torch.eye(3, dtype=torch.float64)
+    K[0, 0] = K[1, 1] = focal
+    K[0, 2], K[1, 2] = (size[1] - 1) / 2, (size[0] - 1) / 2
+    return K, matrix @ torch.linalg.inv(K)
+
+
+__all__ = ["MODELS", "BrownConrady", "CameraModel", "KannalaBrandt", "Pinhole", "camera_from_dict", "split_pixel_map"]

@@ -1,0 +1,120 @@
+"""What every camera model offers: project, unproject, Jacobian, validity, mirror."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from calib.errors import CalibrationError
+from calib.se3 import as_f64
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CameraModel(ABC):
+    """The physical camera: lens and sensor, before anything was done to the pixels.
+
+    Camera frame: x right, y down, z forward. Pixel (0, 0) is the centre of the top-left pixel.
+
+    Attributes:
+        K: (3, 3) float64 intrinsics, upper triangular (skew allowed), in pixels.
+        size: (height, width) of the sensor in pixels.
+        distortion: (k,) float64 coefficients in OpenCV's order; their number depends on the model.
+    """
+
+    K: Tensor
+    size: tuple[int, int]
+    distortion: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+
+    lens: ClassVar[str]
+    coefficients: ClassVar[tuple[int, ...]]  # how many the model takes
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "K", as_f64(self.K))
+        object.__setattr__(self, "distortion", as_f64(self.distortion).reshape(-1))
+        if tuple(self.K.shape) != (3, 3):
+            raise CalibrationError(f"intrinsics: K must be 3x3, got shape {tuple(self.K.shape)}")
+        if len(self.distortion) not in self.coefficients:
+            raise CalibrationError(
+                f"distortion: {self.lens} takes {self.coefficients} coefficients, got {len(self.distortion)}"
+            )
+
+    @classmethod
+    def from_focal(
+        cls,
+        fx: float,
+        fy: float,
+        cx: float,
+        cy: float,
+        size: tuple[int, int],
+        distortion: Sequence[float] = (),
+        skew: float = 0.0,
+    ) -> Self:
+        """Build from focal lengths and principal point in pixels; ``size`` is (height, width)."""
+        K = torch.tensor([[fx, skew, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], dtype=torch.float64)
+        return cls(K=K, size=size, distortion=as_f64(list(distortion)))
+
+    # --- what a lens supplies -------------------------------------------------------------------------------------
+    @abstractmethod
+    def _bend(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Points (..., 3) to lens coordinates (..., 2) and their Jacobian (..., 2, 3)."""
+
+    @abstractmethod
+    def _ray(self, lens: Tensor) -> Tensor:
+        """Lens coordinates (..., 2) to rays (..., 3), NaN where no ray exists."""
+
+    @abstractmethod
+    def valid(self, points: Tensor) -> Tensor:
+        """Whether the lens images a point (...,): in front, inside the monotone radius and the limit angle."""
+
+    @abstractmethod
+    def _mirrored_distortion(self) -> Tensor:
+        """Coefficients of the lens seen in a mirror (x changes sign)."""
+
+    # --- what everybody calls -------------------------------------------------------------------------------------
+    def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Project points in the camera frame.
+
+        Args:
+            points: (..., 3) metres.
+
+        Returns:
+            pixels (..., 2) as (u, v), and validity (...,) bool. Pixels of invalid points are meaningless.
+        """
+        points = points.to(torch.float64)
+        valid = self.valid(points)
+        safe = torch.where(valid[..., None], points, points.new_tensor([0.0, 0.0, 1.0]))
+        bent, _ = self._bend(safe)
+        return bent @ self.K[:2, :2].T + self.K[:2, 2], valid
+
+    def jacobian(self, points: Tensor) -> Tensor:
+        """Derivative (..., 2, 3) of the pixel with respect to the point, pixels per metre."""
+        derivative: Tensor = self.K[:2, :2] @ self._bend(points.to(torch.float64))[1]
+        return derivative
+
+    def unproject(self, pixels: Tensor) -> Tensor:
+        """Rays (..., 3) of pixels (..., 2): unit vectors in the camera frame, NaN where the lens images nothing."""
+        lens = torch.linalg.solve(self.K[:2, :2], (pixels.to(torch.float64) - self.K[:2, 2])[..., None])[..., 0]
+        ray = self._ray(lens)
+        unit: Tensor = ray / torch.linalg.norm(ray, dim=-1, keepdim=True)
+        return unit
+
+    def mirrored(self) -> Self:
+        """The camera whose image of a mirrored scene is this camera's image flipped left-right."""
+        K = self.K.clone()
+        K[0, 1] = -K[0, 1]
+        K[0, 2] = self.size[1] - 1 - K[0, 2]
+        return replace(self, K=K, distortion=self._mirrored_distortion())
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON- and YAML-able description that ``camera_from_dict`` reads back exactly."""
+        return {
+            "model": self.lens,
+            "K": self.K.tolist(),
+            "size": list(self.size),
+            "distortion": self.distortion.tolist(),
+        }

@@ -1,0 +1,5 @@
+"""The one error of the ground floor."""
+
+
+class CalibrationError(ValueError):
+    """A calibration is wrong or missing. The message is one sentence that names the file and the field."""

@@ -1,0 +1,229 @@
+"""Rig: a tree of frames, some of them moving, and the sensors mounted on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from calib.errors import CalibrationError
+from calib.se3 import check_se3, invert
+from calib.sensors import CameraSensor, Sensor
+from calib.trajectory import Trajectory
+
+HANDS = ("world", "body", "camera")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Frame:
+    """One frame and where it stands in its parent.
+
+    Attributes:
+        parent: name of the parent frame, None for a root.
+        pose: ``T_parent_frame``, (4, 4) float64, or a Trajectory where it moves. Identity for a root.
+        hand: axis convention, which says what a left-right mirror does to the body itself: "body" has y to its left
+            (vehicle, LiDAR, radar, IMU), "camera" has x to its right, "world" is not a body.
+    """
+
+    parent: str | None = None
+    pose: Tensor | Trajectory = field(default_factory=lambda: torch.eye(4, dtype=torch.float64))
+    hand: str = "body"
+
+    def at(self, time: int | None) -> Tensor:
+        """``T_parent_frame`` (4, 4) at a time in ns; a pose that does not move needs none."""
+        if isinstance(self.pose, Tensor):
+            return self.pose
+        if time is None:
+            raise CalibrationError("this frame moves, so a time is needed to look up its pose")
+        return self.pose.at(time)
+
+
+@dataclass(frozen=True, eq=False)
+class Rig:
+    """Frames and sensors of a vehicle or robot, as they are at one moment or over time.
+
+    Attributes:
+        frames: name -> Frame; every parent is one of them.
+        sensors: name -> Sensor. Streams find their sensor by name.
+    """
+
+    frames: Mapping[str, Frame] = field(default_factory=dict)
+    sensors: Mapping[str, Sensor] = field(default_factory=dict)
+
+    def root_of(self, name: str) -> str:
+        """The root above a frame."""
+        return self._chain(name)[-1]
+
+    def _chain(self, name: str) -> list[str]:
+        chain = [name]
+        while True:
+            frame = self.frames.get(chain[-1])
+            if frame is None:
+                raise CalibrationError(f"frame {chain[-1]!r} is not in the rig (it has {', '.join(self.frames)})")
+            if frame.parent is None:
+                return chain
+            if frame.parent in chain:
+                raise CalibrationError(f"frame {name!r}: its parents go round in a circle")
+            chain.append(frame.parent)
+
+    def T(self, a: str, b: str, time: int | None = None, time_a: int | None = None) -> Tensor:
+        """``T_a_b`` (4, 4): maps a point in frame b at ``time`` to frame a at ``time_a``.
+
+        Args:
+            a: target frame.
+            b: source frame.
+            time: ns, the moment frame b is looked up at.
+            time_a: ns, the moment frame a is looked up at; ``time`` by default.
+
+        Raises:
+            CalibrationError: a frame is unknown, the two are not connected, or a moving pose is not known then.
+        """
+        time_a = time if time_a is None else time_a
+        up_a, up_b = self._chain(a), self._chain(b)
+        if up_a[-1] != up_b[-1]:
+            raise CalibrationError(f"frames {a!r} and {b!r} are not connected in the rig")
+        # Below the lowest common parent, unless that parent itself moves between the two times.
+        while time == time_a and len(up_a) > 1 and len(up_b) > 1 and up_a[-2] == up_b[-2]:
+            up_a.pop()
+            up_b.pop()
+        left = self._down(up_a, time_a)
+        right = self._down(up_b, time)
+        if left is None:
+            return torch.eye(4, dtype=torch.float64) if right is None else right
+        return invert(left) if right is None else invert(left) @ right
+
+    def _down(self, chain: list[str], time: int | None) -> Tensor | None:
+        """``T_top_bottom`` of a chain of frames listed from bottom to top; None where it is one frame."""
+        pose: Tensor | None = None
+        for name in chain[:-1]:
+            try:
+                edge = self.frames[name].at(time)
+            except CalibrationError as error:
+                raise CalibrationError(f"frame {name!r}: {error}") from None
+            pose = edge if pose is None else edge @ pose
+        return pose
+
+    def mapped(self, maps: Callable[[str], Tensor | None]) -> Rig:
+        """Every frame f carried by a similarity H_f: ``T_a_b' = H_a T_a_b H_b^-1``.
+
+        Args:
+            maps: gives H_f (4, 4) of a frame, or None for a frame that stays as it is.
+        """
+        inverse: dict[int, Tensor] = {}
+        eye = torch.eye(4, dtype=torch.float64)
+
+        def inv(H: Tensor) -> Tensor:
+            if id(H) not in inverse:
+                inverse[id(H)] = torch.linalg.inv(H)
+            return inverse[id(H)]
+
+        frames = {}
+        held = {name: maps(name) for name in self.frames}
+        for name, frame in self.frames.items():
+            if frame.parent is None:
+                frames[name] = frame
+                continue
+            left, right = held[frame.parent], held[name]
+            if left is None and right is None:
+                frames[name] = frame
+                continue
+            left = eye if left is None else left
+            right = eye if right is None else inv(right)
+            pose = frame.pose.mapped(left, right) if isinstance(frame.pose, Trajectory) else left @ frame.pose @ right
+            frames[name] = replace(frame, pose=pose)
+        return replace(self, frames=frames)
+
+    def with_sensor(self, name: str, sensor: Sensor) -> Rig:
+        """The rig with one sensor replaced."""
+        return replace(self, sensors={**self.sensors, name: sensor})
+
+    def with_pose(self, name: str, pose: Tensor | Trajectory) -> Rig:
+        """The rig with the pose of one frame in its parent replaced."""
+        return replace(self, frames={**self.frames, name: replace(self.frames[name], pose=pose)})
+
+    def camera(self, name: str) -> CameraSensor:
+        """The camera called ``name``.
+
+        Raises:
+            CalibrationError: there is none.
+        """
+        sensor = self.sensors.get(name)
+        if not isinstance(sensor, CameraSensor):
+            cameras = ", ".join(n for n, s in self.sensors.items() if isinstance(s, CameraSensor))
+            raise CalibrationError(f"the rig has no camera {name!r} (it has {cameras or 'none'})")
+        return sensor
+
+    def mirror_names(self) -> dict[str, str]:
+        """Names that swap under a left-right mirror, sensors and the frames they alone stand on."""
+        names = {n: s.mirror_of for n, s in self.sensors.items() if s.mirror_of is not None}
+        frames = {self.sensors[a].frame: self.sensors[b].frame for a, b in names.items()}
+        return {**{a: b for a, b in frames.items() if a != b}, **names}
+
+    def renamed(self, names: Mapping[str, str]) -> Rig:
+        """The rig with sensors and frames renamed, all at once (so that two may swap)."""
+        if not names:
+            return self
+
+        def new(name: str) -> str:
+            return names.get(name, name)
+
+        frames = {new(n): replace(f, parent=new(f.parent) if f.parent else None) for n, f in self.frames.items()}
+        sensors = {
+            new(n): replace(s, frame=new(s.frame), mirror_of=new(s.mirror_of) if s.mirror_of else None)
+            for n, s in self.sensors.items()
+        }
+        order = {n: frames[n] for n in self.frames if n in frames} | frames
+        return Rig(order, {n: sensors[n] for n in self.sensors if n in sensors} | sensors)
+
+
+def validate(rig: Rig, where: str = "rig") -> Rig:
+    """Check a rig as a whole and return it.
+
+    Args:
+        rig: what to check.
+        where: the file, for messages.
+
+    Raises:
+        CalibrationError: a rotation is not orthonormal, a parent or a sensor's frame is missing, frames go in a
+            circle, a focal length is not positive, or mirror partners do not name each other.
+    """
+    for name, frame in rig.frames.items():
+        if frame.hand not in HANDS:
+            raise CalibrationError(f"{where}: frames.{name}.hand: {frame.hand!r} is not one of {', '.join(HANDS)}")
+        poses = frame.pose.poses if isinstance(frame.pose, Trajectory) else frame.pose
+        check_se3(poses, f"{where}: frames.{name}")
+        if frame.parent is not None and frame.parent not in rig.frames:
+            raise CalibrationError(f"{where}: frames.{name}.parent: there is no frame {frame.parent!r}")
+    for name in rig.frames:
+        try:
+            rig.root_of(name)
+        except CalibrationError as error:
+            raise CalibrationError(f"{where}: {error}") from None
+    for name, sensor in rig.sensors.items():
+        if sensor.frame not in rig.frames:
+            raise CalibrationError(f"{where}: sensors.{name}.frame: there is no frame {sensor.frame!r}")
+        if sensor.mirror_of is not None:
+            partner = rig.sensors.get(sensor.mirror_of)
+            if partner is None or partner.mirror_of != name:
+                raise CalibrationError(
+                    f"{where}: sensors.{name}.mirror_of: {sensor.mirror_of!r} does not name {name!r} as its partner"
+                )
+        if isinstance(sensor, CameraSensor):
+            _validate_camera(sensor, f"{where}: sensors.{name}")
+    return rig
+
+
+def _validate_camera(camera: CameraSensor, where: str) -> None:
+    K, height, width = camera.model.K, *camera.model.size
+    if not bool(torch.isfinite(K).all()) or not bool(torch.isfinite(camera.model.distortion).all()):
+        raise CalibrationError(f"{where}.K: the intrinsics hold NaN or infinity")
+    if float(K[0, 0]) <= 0 or float(K[1, 1]) <= 0:
+        raise CalibrationError(f"{where}.K: focal lengths must be positive, got {float(K[0, 0])}, {float(K[1, 1])}")
+    if bool((K[1:, 0] != 0).any()) or float(K[2, 1]) != 0 or float(K[2, 2]) != 1:
+        raise CalibrationError(f"{where}.K: the intrinsics must be upper triangular with a last row 0 0 1")
+    if height <= 0 or width <= 0 or min(camera.size) <= 0:
+        raise CalibrationError(f"{where}.size: image sizes must be positive, got {camera.model.size}, {camera.size}")
+    if abs(float(torch.linalg.det(camera.A))) < 1e-12:
+        raise CalibrationError(f"{where}.A: the pixel map is singular")

@@ -1,0 +1,172 @@
+"""Rig files in YAML, and the plain dictionaries behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from calib.cameras import camera_from_dict
+from calib.errors import CalibrationError
+from calib.rig import Frame, Rig, validate
+from calib.se3 import as_f64, quaternion_from_rotation, rotation_from_quaternion, se3
+from calib.sensors import SENSORS, CameraSensor, Sensor
+from calib.trajectory import Trajectory
+
+MAX_BYTES = 64 * 2**20
+
+
+def load_rig(path: str | Path) -> Rig:
+    """Read and validate a rig file.
+
+    Raises:
+        CalibrationError: the file is missing, not YAML, too large, or wrong; the message names file and field.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise CalibrationError(f"{path}: larger than the {MAX_BYTES >> 20} MiB a rig file may have")
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CalibrationError(f"{path}: is not valid YAML ({str(error).splitlines()[0]})") from None
+    return rig_from_dict(data, str(path))
+
+
+def save_rig(rig: Rig, path: str | Path) -> None:
+    """Write a rig file. Rotations are written as quaternions w x y z."""
+    text = yaml.safe_dump(rig_to_dict(rig), sort_keys=False, default_flow_style=None, width=120)
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def rig_to_dict(rig: Rig, exact: bool = False) -> dict[str, Any]:
+    """A rig as plain lists, numbers and strings.
+
+    Args:
+        rig: the rig.
+        exact: write rotations as 3x3 rows, which come back bit by bit, instead of quaternions.
+    """
+    return {
+        "frames": {name: _frame_to_dict(frame, exact) for name, frame in rig.frames.items()},
+        "sensors": {name: _sensor_to_dict(sensor) for name, sensor in rig.sensors.items()},
+    }
+
+
+def rig_from_dict(data: Any, where: str = "rig") -> Rig:
+    """Read what ``rig_to_dict`` wrote, and validate it.
+
+    Raises:
+        CalibrationError: see ``load_rig``.
+    """
+    if not isinstance(data, Mapping) or not isinstance(data.get("frames"), Mapping):
+        raise CalibrationError(f"{where}: frames: a rig file needs a mapping of frames")
+    frames = {str(n): _frame_from_dict(d, f"{where}: frames.{n}") for n, d in data["frames"].items()}
+    listed = data.get("sensors") or {}
+    if not isinstance(listed, Mapping):
+        raise CalibrationError(f"{where}: sensors: must be a mapping of names to sensors")
+    sensors = {str(n): _sensor_from_dict(d, f"{where}: sensors.{n}") for n, d in listed.items()}
+    return validate(Rig(frames, sensors), where)
+
+
+def _rotation_out(rotation: Tensor, exact: bool) -> Any:
+    return (rotation if exact else quaternion_from_rotation(rotation)).tolist()
+
+
+def _rotation_in(value: Any) -> Tensor:
+    rotation = as_f64(value)
+    return rotation if rotation.shape[-2:] == (3, 3) else rotation_from_quaternion(rotation)
+
+
+def _frame_to_dict(frame: Frame, exact: bool) -> dict[str, Any]:
+    if frame.parent is None:
+        return {"parent": None, "hand": frame.hand}
+    poses = frame.pose.poses if isinstance(frame.pose, Trajectory) else frame.pose
+    out: dict[str, Any] = {"parent": frame.parent, "hand": frame.hand}
+    if isinstance(frame.pose, Trajectory):
+        out["times"] = frame.pose.times.tolist()
+    return out | {
+        "translation": poses[..., :3, 3].tolist(),
+        "rotation": _rotation_out(poses[..., :3, :3], exact),
+    }
+
+
+def _frame_from_dict(data: Any, where: str) -> Frame:
+    if not isinstance(data, Mapping):
+        raise CalibrationError(f"{where}: must be a mapping")
+    _known(data, {"parent", "hand", "times", "translation", "rotation"}, where)
+    hand = str(data.get("hand", "body"))
+    if data.get("parent") is None:
+        return Frame(hand=hand)
+    parent = str(data["parent"])
+    try:
+        field = "rotation"
+        rotation = _rotation_in(data.get("rotation", [1.0, 0, 0, 0]))
+        field = "translation"
+        pose = se3(rotation, as_f64(data.get("translation", [0.0, 0, 0])))
+        field = "times"
+        if "times" in data:
+            times = torch.tensor(data["times"], dtype=torch.int64)
+            return Frame(parent=parent, pose=Trajectory(times, pose), hand=hand)
+    except CalibrationError as error:
+        raise CalibrationError(f"{where}: {error}") from None
+    except (ValueError, TypeError, RuntimeError, IndexError):
+        raise CalibrationError(f"{where}.{field}: is not a list of numbers of the right length") from None
+    return Frame(parent=parent, pose=pose, hand=hand)
+
+
+def _sensor_to_dict(sensor: Sensor) -> dict[str, Any]:
+    out: dict[str, Any] = {"kind": sensor.kind}
+    for f in fields(sensor):
+        value = getattr(sensor, f.name)
+        if f.name == "model":
+            out["camera"] = value.to_dict()
+        elif isinstance(value, Tensor):
+            out[f.name] = value.tolist()
+        elif isinstance(value, tuple):
+            out[f.name] = list(value)
+        elif value is not None:
+            out[f.name] = value
+    return out
+
+
+def _sensor_from_dict(data: Any, where: str) -> Sensor:
+    if not isinstance(data, Mapping) or data.get("kind") not in SENSORS:
+        raise CalibrationError(f"{where}.kind: must be one of {', '.join(SENSORS)}")
+    cls = SENSORS[data["kind"]]
+    names = {f.name for f in fields(cls)}
+    _known(data, (names - {"model"}) | {"kind", "camera"}, where)
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        if key == "kind":
+            continue
+        try:
+            if key == "camera":
+                values["model"] = camera_from_dict(value)
+            elif key == "A":
+                values["A"] = as_f64(value)
+            else:
+                values[key] = tuple(value) if isinstance(value, list) else value
+        except CalibrationError as error:
+            raise CalibrationError(f"{where}.{key}.{error}") from None
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise CalibrationError(f"{where}.{key}: is missing something or has a wrong type ({error})") from None
+    if cls is CameraSensor and "model" not in values:
+        raise CalibrationError(f"{where}.camera: a camera needs its model, K and size")
+    try:
+        return cls(**values)
+    except CalibrationError as error:
+        raise CalibrationError(f"{where}.{error}") from None
+    except TypeError as error:
+        raise CalibrationError(f"{where}: {str(error).split(') ')[-1]}") from None
+
+
+def _known(data: Mapping[str, Any], allowed: set[str], where: str) -> None:
+    for key in data:
+        if key not in allowed:
+            raise CalibrationError(f"{where}.{key}: unknown field, expected {', '.join(sorted(allowed))}")

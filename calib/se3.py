@@ -1,0 +1,176 @@
+"""Rigid transforms: 4x4 float64 torch matrices, column vectors, ``T_a_b`` maps a point in frame b to frame a.
+
+Quaternions are w x y z. Everything is differentiable and takes leading batch dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib.errors import CalibrationError
+
+AXES = {"x": 0, "y": 1, "z": 2}
+
+
+def as_f64(value: Any) -> Tensor:
+    """A float64 tensor of anything array-like; a tensor keeps its device and its gradient."""
+    if isinstance(value, Tensor):
+        return value.to(torch.float64)
+    return torch.from_numpy(np.array(value, dtype=np.float64))
+
+
+def rotation_about(axis: str, angle: float | Tensor) -> Tensor:
+    """Rotation matrix (..., 3, 3) by ``angle`` radians, right-handed, about ``axis`` ("x", "y" or "z")."""
+    angle = as_f64(angle)
+    c, s, zero, one = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle), torch.ones_like(angle)
+    rows = {
+        "x": (one, zero, zero, zero, c, -s, zero, s, c),
+        "y": (c, zero, s, zero, one, zero, -s, zero, c),
+        "z": (c, -s, zero, s, c, zero, zero, zero, one),
+    }[axis]
+    return torch.stack(rows, -1).reshape(*angle.shape, 3, 3)
+
+
+def rotation_from_rotvec(rotvec: Tensor | Sequence[float]) -> Tensor:
+    """Rotation matrix (..., 3, 3) of a rotation vector (..., 3) in radians (Rodrigues)."""
+    rotation: Tensor = torch.linalg.matrix_exp(skew(as_f64(rotvec)))
+    return rotation
+
+
+def skew(v: Tensor) -> Tensor:
+    """Cross-product matrix (..., 3, 3) of a vector (..., 3): ``skew(a) @ b == cross(a, b)``."""
+    x, y, z = v.unbind(-1)
+    o = torch.zeros_like(x)
+    return torch.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(*v.shape[:-1], 3, 3)
+
+
+def rotation_from_quaternion(wxyz: Tensor | Sequence[float] | np.ndarray[Any, Any]) -> Tensor:
+    """Rotation matrix (..., 3, 3) of quaternions (..., 4) in w x y z order; they are normalized first."""
+    q = as_f64(wxyz)
+    w, x, y, z = (q / torch.linalg.norm(q, dim=-1, keepdim=True)).unbind(-1)
+    entries = (
+        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
+    )  # fmt: skip
+    return torch.stack(entries, -1).reshape(*q.shape[:-1], 3, 3)
+
+
+def quaternion_from_rotation(rotation: Tensor) -> Tensor:
+    """Unit quaternions (..., 4), w x y z with w >= 0, of rotation matrices (..., 3, 3) (Shepperd's method)."""
+    m = as_f64(rotation)
+    trace = m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2]
+    diagonal = torch.stack([trace, m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]], -1)
+    best = diagonal.argmax(-1)
+    a, b, c = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
+    d, e, f = m[..., 1, 0] + m[..., 0, 1], m[..., 0, 2] + m[..., 2, 0], m[..., 2, 1] + m[..., 1, 2]
+    p = 1 + 2 * diagonal[..., 1:] - trace[..., None]
+    choices = torch.stack(
+        [
+            torch.stack([1 + trace, a, b, c], -1),
+            torch.stack([a, p[..., 0], d, e], -1),
+            torch.stack([b, d, p[..., 1], f], -1),
+            torch.stack([c, e, f, p[..., 2]], -1),
+        ],
+        -2,
+    )
+    q = torch.gather(choices, -2, best[..., None, None].expand(*best.shape, 1, 4))[..., 0, :]
+    q = q / torch.linalg.norm(q, dim=-1, keepdim=True)
+    return torch.where(q[..., :1] < 0, -q, q)
+
+
+def se3(rotation: Tensor | None = None, translation: Tensor | Sequence[float] | None = None) -> Tensor:
+    """4x4 matrix (..., 4, 4) from a rotation (..., 3, 3) and a translation (..., 3); either may be left out."""
+    r = torch.eye(3, dtype=torch.float64) if rotation is None else as_f64(rotation)
+    t = torch.zeros(3, dtype=torch.float64) if translation is None else as_f64(translation)
+    batch = torch.broadcast_shapes(r.shape[:-2], t.shape[:-1])
+    top = torch.cat([r.expand(*batch, 3, 3), t.expand(*batch, 3)[..., None]], -1)
+    bottom = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64, device=top.device).expand(*batch, 1, 4)
+    return torch.cat([top, bottom], -2)
+
+
+def invert(transform: Tensor) -> Tensor:
+    """Inverse (..., 4, 4) of rigid transforms."""
+    r = transform[..., :3, :3].transpose(-1, -2)
+    out = transform.clone() if not transform.requires_grad else torch.zeros_like(transform) + transform
+    out[..., :3, :3] = r
+    out[..., :3, 3] = -(r @ transform[..., :3, 3:])[..., 0]
+    return out
+
+
+def transform_points(transform: Tensor, points: Tensor) -> Tensor:
+    """Points (..., n, 3) mapped by matrices (..., 4, 4), in the points' own dtype."""
+    t = transform.to(points.dtype)
+    return points @ t[..., :3, :3].transpose(-1, -2) + t[..., None, :3, 3]
+
+
+def upright(transform: Tensor) -> Tensor:
+    """The pose with roll and pitch removed: the same origin and heading, its z axis along the world's z."""
+    heading = torch.atan2(transform[..., 1, 0], transform[..., 0, 0])
+    return se3(rotation_about("z", heading), transform[..., :3, 3])
+
+
+def rotation_angle(rotation: Tensor) -> Tensor:
+    """Angle (...) in radians of rotation matrices (..., 3, 3), accurate for small angles too."""
+    axis = torch.stack(
+        [
+            rotation[..., 2, 1] - rotation[..., 1, 2],
+            rotation[..., 0, 2] - rotation[..., 2, 0],
+            rotation[..., 1, 0] - rotation[..., 0, 1],
+        ],
+        -1,
+    )
+    trace = rotation[..., 0, 0] + rotation[..., 1, 1] + rotation[..., 2, 2]
+    return torch.atan2(torch.linalg.norm(axis, dim=-1), trace - 1)
+
+
+def check_se3(transform: Tensor, what: str, tolerance: float = 1e-5) -> Tensor:
+    """Return ``transform`` if it is a rigid transform, else raise naming ``what``.
+
+    Args:
+        transform: 4x4 matrix.
+        what: file and field, for the message.
+        tolerance: largest allowed entry of ``R R^T - I``.
+
+    Raises:
+        CalibrationError: not 4x4, not finite, not orthonormal, mirrored, or a last row other than 0 0 0 1.
+    """
+    if tuple(transform.shape[-2:]) != (4, 4):
+        raise CalibrationError(f"{what}: expected a 4x4 matrix, got shape {tuple(transform.shape)}")
+    if not bool(torch.isfinite(transform).all()):
+        raise CalibrationError(f"{what}: the transform holds NaN or infinity")
+    r = transform[..., :3, :3]
+    off = float((r @ r.transpose(-1, -2) - torch.eye(3, dtype=r.dtype)).abs().max())
+    if off > tolerance:
+        raise CalibrationError(f"{what}: the rotation is not orthonormal (R R^T differs from I by {off:.2g})")
+    if float(torch.linalg.det(r).min()) < 0:
+        raise CalibrationError(f"{what}: the rotation has determinant -1: a mirror is not a rigid transform")
+    if float((transform[..., 3, :] - torch.tensor([0.0, 0, 0, 1], dtype=r.dtype)).abs().max()) > 0:
+        raise CalibrationError(f"{what}: the last row is not 0 0 0 1")
+    return transform
+
+
+def slerp(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    """Spherical interpolation between rotations (..., 3, 3); ``weight`` 0 gives a, 1 gives b."""
+    qa, qb = quaternion_from_rotation(a), quaternion_from_rotation(b)
+    dot = (qa * qb).sum(-1, keepdim=True)
+    qb, dot = torch.where(dot < 0, -qb, qb), dot.abs().clamp(max=1.0)
+    theta = torch.arccos(dot)
+    sin = torch.sin(theta)
+    w = weight[..., None]
+    near = sin < 1e-9
+    safe = torch.where(near, torch.ones_like(sin), sin)
+    wa = torch.where(near, 1 - w, torch.sin((1 - w) * theta) / safe)
+    wb = torch.where(near, w, torch.sin(w * theta) / safe)
+    return rotation_from_quaternion(wa * qa + wb * qb)
+
+
+def degrees(radians: float) -> float:
+    """Radians to degrees, for messages."""
+    return radians * 180.0 / math.pi

@@ -1,0 +1,187 @@
+"""What a rig knows about each of its sensors. Frames and poses live in the rig; here is the device itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from calib.cameras import CameraModel
+from calib.errors import CalibrationError
+from calib.se3 import as_f64
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sensor:
+    """A sensor mounted at a frame.
+
+    Attributes:
+        frame: the frame its data are given in.
+        mirror_of: the sensor that stands on the other side of the vehicle, with which a left-right mirror swaps names.
+    """
+
+    frame: str
+    mirror_of: str | None = None
+
+    kind: ClassVar[str]
+
+    def mirrored(self) -> Sensor:
+        """The device seen in a mirror."""
+        return self
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CameraSensor(Sensor):
+    """A camera and the pixel map that image-plane operations built up: ``pixel = A [project(X); 1]``.
+
+    Attributes:
+        model: the physical camera.
+        A: (3, 3) float64 homography from physical pixels to canvas pixels.
+        size: (height, width) of the canvas, pixels. Defaults to the physical size.
+        exposure: exposure time, seconds.
+    """
+
+    model: CameraModel
+    A: Tensor = field(default_factory=lambda: torch.eye(3, dtype=torch.float64))
+    size: tuple[int, int] = (0, 0)
+    exposure: float | None = None
+
+    kind = "camera"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "A", as_f64(self.A))
+        if self.size == (0, 0):
+            object.__setattr__(self, "size", self.model.size)
+        if tuple(self.A.shape) != (3, 3):
+            raise CalibrationError(f"A: the pixel map must be 3x3, got shape {tuple(self.A.shape)}")
+
+    def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Canvas pixels (..., 2) of camera-frame points (..., 3), and whether each lies on the canvas (..., bool)."""
+        physical, valid = self.model.project(points)
+        pixels = apply_homography(self.A, physical)
+        height, width = self.size
+        u, v = pixels.unbind(-1)
+        inside = (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
+        return pixels, valid & inside
+
+    def unproject(self, pixels: Tensor) -> Tensor:
+        """Unit rays (..., 3) in the camera frame of canvas pixels (..., 2)."""
+        return self.model.unproject(apply_homography(torch.linalg.inv(self.A), pixels.to(torch.float64)))
+
+    def with_pixel_map(self, P: Tensor, size: tuple[int, int]) -> CameraSensor:
+        """After an image-plane map ``P`` onto a canvas of ``size``: ``A' = P A``."""
+        return replace(self, A=P @ self.A, size=size)
+
+    def mirrored(self) -> CameraSensor:
+        """Mirrored camera: ``A' = F_canvas A F_physical``, where F_w maps u to w - 1 - u."""
+        A = flip_u(self.size[1]) @ self.A @ flip_u(self.model.size[1])
+        return replace(self, model=self.model.mirrored(), A=A)
+
+
+def flip_u(width: int) -> Tensor:
+    """(3, 3) pixel map u -> width - 1 - u."""
+    return torch.tensor([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
+
+
+def apply_homography(A: Tensor, pixels: Tensor) -> Tensor:
+    """Pixels mapped in homogeneous coordinates.
+
+    Args:
+        A: (3, 3), or (n, 3, 3) for one matrix per group of pixels.
+        pixels: (..., 2), or (n, k, 2) for n groups.
+    """
+    shift = A[:2, 2] if A.ndim == 2 else A[:, None, :2, 2]
+    corner = A[2, 2] if A.ndim == 2 else A[:, 2, 2, None, None]
+    mapped = pixels @ A[..., :2, :2].transpose(-1, -2) + shift
+    return mapped / (pixels @ A[..., 2, :2, None] + corner)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LidarSensor(Sensor):
+    """A scanning LiDAR.
+
+    Attributes:
+        wavelength: metres (905e-9, 1550e-9).
+        divergence: full beam divergence, radians.
+        elevations: elevation of every ring, radians, by ring number.
+        intensity_scale: the largest intensity a return can have in this sensor's files (1 or 255).
+        noise_floor: smallest return that is still detected, as a share of a white Lambertian target at 1 m.
+        min_range, max_range: metres.
+        spin: +1 counter-clockwise seen from above, -1 clockwise.
+    """
+
+    wavelength: float = 905e-9
+    divergence: float = 3e-3
+    elevations: tuple[float, ...] = ()
+    intensity_scale: float = 1.0
+    noise_floor: float = 1e-5
+    min_range: float = 0.0
+    max_range: float = 250.0
+    spin: int = -1
+
+    kind = "lidar"
+
+    def mirrored(self) -> LidarSensor:
+        """Azimuths, and with them the sense of rotation, are reversed."""
+        return replace(self, spin=-self.spin)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RadarSensor(Sensor):
+    """An automotive radar.
+
+    Attributes:
+        carrier: Hz.
+        range_resolution: metres.
+        azimuth_resolution: radians.
+        doppler_resolution, max_doppler: m/s.
+        max_range: metres.
+    """
+
+    carrier: float = 77e9
+    range_resolution: float = 0.4
+    azimuth_resolution: float = 0.028
+    doppler_resolution: float = 0.1
+    max_doppler: float = 70.0
+    max_range: float = 250.0
+
+    kind = "radar"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ImuSensor(Sensor):
+    """An inertial unit.
+
+    Attributes:
+        gyro_noise: rad/s/sqrt(Hz). accel_noise: m/s^2/sqrt(Hz).
+        gyro_bias_walk: rad/s^2/sqrt(Hz). accel_bias_walk: m/s^3/sqrt(Hz).
+    """
+
+    gyro_noise: float = 0.0
+    accel_noise: float = 0.0
+    gyro_bias_walk: float = 0.0
+    accel_bias_walk: float = 0.0
+
+    kind = "imu"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TactileSensor(Sensor):
+    """A camera-based touch sensor.
+
+    Attributes:
+        mm_per_pixel: millimetres of gel per pixel.
+        size: (height, width) in pixels.
+    """
+
+    mm_per_pixel: float
+    size: tuple[int, int]
+
+    kind = "tactile"
+
+
+SENSORS: dict[str, type[Sensor]] = {
+    s.kind: s for s in (CameraSensor, LidarSensor, RadarSensor, ImuSensor, TactileSensor)
+}

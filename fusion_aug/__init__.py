@@ -1,0 +1,31 @@
+"""Sensor-fusion augmentation that moves every sensor together and keeps the calibration true."""
+
+from fusion_aug.columns import (
+    Column, axial, categorical, corners, extent, intensity, label, length, polar, pose, position, radial_velocity,
+    scalar, specific_force, time_offset,
+)  # fmt: skip
+from fusion_aug.errors import ConfigError, DataError, FusionAugError, UnhandledStream
+from fusion_aug.families import ImagePlane, Mix, Mount, Photometric, PointOp, Scene, Temporal, Weather
+from fusion_aug.history import Record, history_from_json, history_to_json
+from fusion_aug.logs.base import open_log
+from fusion_aug.ranges import Range
+from fusion_aug.registry import Call, Context, handles
+from fusion_aug.sample import Ref, Sample, Unit, merge
+from fusion_aug.streams import (
+    Boxes2D, Boxes3D, Camera, Depth, EgoPose, ImageStream, Imu, Points, Radar, Ragged, SegmentationMask, Stream, Text,
+    add_mirror_words,
+)  # fmt: skip
+from fusion_aug.transforms import *  # noqa: F403
+from fusion_aug.transforms import __all__ as _transforms
+from fusion_aug.transforms.base import Rows, Transform
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Boxes2D", "Boxes3D", "Call", "Camera", "Column", "ConfigError", "Context", "DataError", "Depth", "EgoPose",
+    "FusionAugError", "ImagePlane", "ImageStream", "Imu", "Mix", "Mount", "Photometric", "PointOp", "Points", "Radar",
+    "Ragged", "Range", "Record", "Ref", "Rows", "Sample", "Scene", "SegmentationMask", "Stream", "Temporal", "Text",
+    "Transform", "UnhandledStream", "Unit", "Weather", "add_mirror_words", "axial", "categorical", "corners", "extent",
+    "handles", "history_from_json", "history_to_json", "intensity", "label", "length", "merge", "open_log", "polar",
+    "pose", "position", "radial_velocity", "scalar", "specific_force", "time_offset", *_transforms,
+]  # fmt: skip

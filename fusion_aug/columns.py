@@ -1,0 +1,152 @@
+"""Typed columns: what a number means, and so what a motion of its frame does to it.
+
+This is how a sensor that nobody foresaw gets rotation, mirror, scale and resampling right: it declares the kind of each
+column, and the rules below do the rest. A kind that is not geometric is never touched by geometry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.motion import Motion
+
+Values = Any  # Tensor, or a NumPy string array for labels
+
+
+@dataclass(frozen=True)
+class Column:
+    """One typed column of a stream.
+
+    Attributes:
+        name: key in ``Stream.values``.
+        kind: which rule it follows (see ``RULES``).
+        child: given in the frame of the moving body itself instead of the stream's frame (the twist of an ego pose).
+        scaled: whether its length grows with the scene.
+        width: numbers per row; 0 for a plain number.
+        resample: how it is read between two stamps: linear, slerp, or nearest.
+    """
+
+    name: str
+    kind: str
+    child: bool = False
+    scaled: bool = True
+    width: int = 0
+    resample: str = "linear"
+
+
+def position(name: str) -> Column:
+    """A point (n, 3) in the stream's frame, metres."""
+    return Column(name, "position", width=3)
+
+
+def polar(name: str, *, scaled: bool = True, child: bool = False) -> Column:
+    """A vector (n, 3) that a mirror reflects: velocity, acceleration; ``scaled=False`` for force."""
+    return Column(name, "polar", scaled=scaled, child=child, width=3)
+
+
+def axial(name: str, *, child: bool = False) -> Column:
+    """A pseudo-vector (n, 3): angular velocity, torque, magnetic field. Its length does not scale."""
+    return Column(name, "axial", scaled=False, child=child, width=3)
+
+
+def pose(name: str) -> Column:
+    """``T_frame_body`` (n, 4, 4) of a body in the stream's frame."""
+    return Column(name, "pose", width=4, resample="slerp")
+
+
+def extent(name: str) -> Column:
+    """Lengths (n, k) of a body along its own axes, metres: they scale and nothing else."""
+    return Column(name, "length", width=3)
+
+
+def length(name: str) -> Column:
+    """A plain length (n,), metres: range, height."""
+    return Column(name, "length")
+
+
+def radial_velocity(name: str) -> Column:
+    """Doppler (n,), m/s, positive when receding."""
+    return Column(name, "length")
+
+
+def specific_force(name: str) -> Column:
+    """What an accelerometer reads (n, 3), m/s^2: R^T (a - g). Gravity does not scale with the scene."""
+    return Column(name, "specific_force", width=3)
+
+
+def intensity(name: str) -> Column:
+    """Strength of a return (n,), in the unit of the sensor's ``intensity_scale``."""
+    return Column(name, "plain")
+
+
+def scalar(name: str, width: int = 0) -> Column:
+    """A number that no geometry touches."""
+    return Column(name, "plain", width=width)
+
+
+def time_offset(name: str) -> Column:
+    """Seconds after the item's stamp (n,)."""
+    return Column(name, "time")
+
+
+def categorical(name: str, width: int = 0) -> Column:
+    """An id, a class, a ring number: never interpolated."""
+    return Column(name, "plain", width=width, resample="nearest")
+
+
+def label(name: str) -> Column:
+    """Text per row, a NumPy string array."""
+    return Column(name, "plain", resample="nearest")
+
+
+def corners(name: str) -> Column:
+    """Four image corners (n, 4, 2), pixels on the canvas: image-plane maps move them, scenes only by mirrors."""
+    return Column(name, "pixels", width=4)
+
+
+def _move_position(v: Tensor, m: Motion, body: Motion, scaled: bool) -> Tensor:
+    return m.apply(v)
+
+
+def _move_polar(v: Tensor, m: Motion, body: Motion, scaled: bool) -> Tensor:
+    out = m.rotate(v)
+    return out * m.scale[:, None].to(v.dtype) if scaled else out
+
+
+def _move_axial(v: Tensor, m: Motion, body: Motion, scaled: bool) -> Tensor:
+    return m.rotate(v) * m.sign[:, None].to(v.dtype)
+
+
+def _move_pose(v: Tensor, m: Motion, body: Motion, scaled: bool) -> Tensor:
+    return m.matrix.to(v.dtype) @ v @ torch.linalg.inv(body.matrix).to(v.dtype)
+
+
+def _move_length(v: Tensor, m: Motion, body: Motion, scaled: bool) -> Tensor:
+    return v * m.scale.reshape(-1, *[1] * (v.ndim - 1)).to(v.dtype)
+
+
+# kind -> rule(values, motion of the frame per row, motion of the body per row, scaled)
+RULES: dict[str, Callable[[Tensor, Motion, Motion, bool], Tensor]] = {
+    "position": _move_position,
+    "polar": _move_polar,
+    "axial": _move_axial,
+    "pose": _move_pose,
+    "length": _move_length,
+}
+UNTOUCHED = ("plain", "time", "pixels")
+
+
+def take(values: Values, index: Tensor) -> Values:
+    """Rows of a column by integer or boolean index: the one place that selects rows."""
+    return values[index.cpu().numpy()] if isinstance(values, np.ndarray) else values[index.to(values.device)]
+
+
+def concat(parts: list[Values]) -> Values:
+    """Columns one after another."""
+    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else torch.cat(parts)

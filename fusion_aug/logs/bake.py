@@ -1,0 +1,37 @@
+"""What a writer puts on disk: the LiDAR keeps its nominal mounting and its points are re-expressed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fusion_aug.errors import DataError
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Points
+
+
+def bake_map(sample: Sample, source: Sample, name: str, item: int) -> Tensor | None:
+    """``inv(T_nominal) T_vehicle_lidar`` (4, 4) of one item, None where nothing changed.
+
+    A rigid motion of the scene leaves a cloud as its sensor saw it and moves the sensor. A loader that works in the
+    LiDAR frame would never notice. So the sensor is put back where it was and the points are moved instead.
+    """
+    stream = sample[name]
+    unit, before = sample.units[int(stream.sample_index[item])], source.unit
+    time = int(stream.times[item])
+    now = unit.rig.T(unit.ref.frame, stream.frame, time, time)
+    lidar = before.rig.sensors.get(name)
+    nominal = before.rig.T(before.ref.frame, lidar.frame if lidar else stream.frame, time, time)
+    return None if torch.equal(now, nominal) else torch.linalg.inv(nominal) @ now
+
+
+def bake(sample: Sample, source: Sample, name: str) -> Points:
+    """A cloud as it goes to disk; still backed by its file where nothing changed."""
+    stream = sample[name]
+    if not isinstance(stream, Points):
+        raise DataError(f"stream {name!r} holds {type(stream).__name__}, not points")
+    maps = [bake_map(sample, source, name, i) for i in range(len(stream))]
+    if all(m is None for m in maps):
+        return stream
+    eye = torch.eye(4, dtype=torch.float64)
+    return stream.expressed(torch.stack([eye if m is None else m for m in maps]))

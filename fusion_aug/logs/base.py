@@ -1,0 +1,176 @@
+"""What every log format offers: a lazy sequence of samples, and a writer of the same format."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from calib import Rig, load_rig
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.sample import Sample
+from fusion_aug.transforms.base import Transform
+from fusion_aug.transforms.compose import leaves
+
+FORMATS: dict[str, type[Log]] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogOptions:
+    """Options that every format takes from ``log.*``.
+
+    Attributes:
+        select: ids, or shell patterns of ids, or the name of a split of the format; None for everything.
+        rig: rig file that supplies or replaces sensors and frames.
+        urdf, joint_map: robot description; no driving format uses them.
+        window: seconds per sample, for formats of recordings.
+    """
+
+    select: Any = None
+    rig: str | None = None
+    urdf: str | None = None
+    joint_map: Any = None
+    window: float | None = None
+
+
+class Log(Sequence[Sample], ABC):
+    """A log on disk. Samples are read when asked for, images and clouds when used.
+
+    Args:
+        root: folder of the log.
+        options: see ``LogOptions``.
+    """
+
+    format: ClassVar[str]
+    # Whether calibration or tracks are kept per scene, so that geometry must be drawn per scene too.
+    calibration_per_scene: ClassVar[bool] = False
+
+    def __init__(self, root: str | Path, options: LogOptions | None = None):
+        self.root = Path(root)
+        self.options = options or LogOptions()
+        if not self.root.is_dir():
+            raise DataError(f"{self.root}: log.root is not a folder")
+        for name in ("urdf", "joint_map", "window"):
+            if getattr(self.options, name) is not None:
+                raise ConfigError(f"log.{name}: the format {self.format!r} has no use for it")
+        self.extra_rig: Rig | None = load_rig(self.options.rig) if self.options.rig else None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "format" in cls.__dict__:
+            FORMATS[cls.format] = cls
+
+    @property
+    @abstractmethod
+    def ids(self) -> Sequence[str]:
+        """Ids of the selected samples, in log order."""
+
+    @abstractmethod
+    def read(self, sample_id: str) -> Sample:
+        """Read one sample."""
+
+    @abstractmethod
+    def writer(self, out: Path, *, lossy: bool = False, link: str = "copy") -> Writer:
+        """A writer of the same format that mirrors this log's tree in ``out``."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self.read(i) for i in self.ids[index]]
+        return self.read(self.ids[index])
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.read(i) for i in self.ids)
+
+    def scene_of(self, sample_id: str) -> str:
+        """Scene of a sample, which draws of scope ``log`` are keyed on."""
+        return sample_id
+
+    def complete(self, rig: Rig) -> Rig:
+        """The rig with what the user's rig file adds or replaces."""
+        if self.extra_rig is None:
+            return rig
+        return Rig({**rig.frames, **self.extra_rig.frames}, {**rig.sensors, **self.extra_rig.sensors})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that a format's official tool would read wrongly.
+
+    Attributes:
+        effect: name of the effect, see ``Transform.effects``.
+        field: transform and field that bring it.
+        reason: why the format cannot hold it.
+        remedy: what to do instead.
+    """
+
+    effect: str
+    field: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}; {self.remedy}, or set lossy=true"
+
+
+class Writer(ABC):
+    """Writes augmented samples in the format of their source.
+
+    ``stage`` may run in any process and order: it writes the files of one sample into a folder of its own.
+    ``finish`` runs once, in log order, and writes the tables.
+    """
+
+    # effect -> (reason, remedy)
+    cannot: ClassVar[Mapping[str, tuple[str, str]]] = {}
+
+    def __init__(self, log: Any, out: Path, *, lossy: bool = False, link: str = "copy"):
+        self.log, self.out, self.lossy, self.link = log, Path(out), lossy, link
+
+    def can_express(self, transform: Transform) -> list[Problem]:
+        """What the format's own tool would read wrongly after a transform; empty if nothing."""
+        found = {}
+        for leaf in leaves(transform):
+            for effect, field in leaf.effects().items():
+                if leaf.p > 0 and effect in self.cannot:
+                    found[effect, field] = Problem(effect, field, *self.cannot[effect])
+        return list(found.values())
+
+    @abstractmethod
+    def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
+        """Write a sample's files below ``folder``, which mirrors the root, and return its JSON-able table rows."""
+
+    @abstractmethod
+    def finish(self, rows: Iterable[dict[str, Any]], out_ids: Sequence[str]) -> None:
+        """Write the tables from the rows of all samples, in log order."""
+
+
+def open_log(format: str, root: str | Path, **options: Any) -> Log:
+    """Open a log as a lazy sequence of samples.
+
+    Args:
+        format: kitti, nuscenes or folder.
+        root: its folder.
+        options: select, rig, ...: see ``LogOptions``.
+
+    Raises:
+        ConfigError: unknown format or option.
+        DataError: the folder or its tables are missing or damaged.
+    """
+    import fusion_aug.logs  # noqa: F401  (registers the formats)
+
+    if format not in FORMATS:
+        raise ConfigError(f"log: unknown format {format!r}, expected one of {', '.join(FORMATS)}")
+    try:
+        chosen = LogOptions(**options)
+    except TypeError as error:
+        raise ConfigError(f"log: {str(error).split('__init__() ')[-1]}") from None
+    return FORMATS[format](root, chosen)
+
+
+def output_id(sample_id: str, copy: int) -> str:
+    """Id of a copy: the source's for copy 0, ``<id>__k`` for the others."""
+    return sample_id if copy == 0 else f"{sample_id}__{copy}"

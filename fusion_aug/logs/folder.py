@@ -1,0 +1,123 @@
+"""A folder format of our own that holds every stream and every calibration exactly.
+
+``log.json`` lists the samples; ``samples/<id>/sample.json`` holds reference, rig, truth and history,
+``samples/<id>/streams/`` the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from calib import rig_from_dict, rig_to_dict
+from calib.se3 import as_f64
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.history import history_to_json
+from fusion_aug.logs.base import Log, Writer
+from fusion_aug.logs.files import inside, read_json, write_json
+from fusion_aug.logs.store import read_streams, write_streams
+from fusion_aug.sample import Ref, Sample, Unit
+
+VERSION = 1
+
+
+class FolderLog(Log):
+    """Reader of the folder format. ``log.select`` takes ids or shell patterns."""
+
+    format = "folder"
+
+    @cached_property
+    def _index(self) -> list[str]:
+        index = read_json(self.root / "log.json")
+        where = self.root / "log.json"
+        if not isinstance(index, dict) or not isinstance(index.get("samples"), list):
+            raise DataError(f"{where}: samples: expected a list of ids")
+        if index.get("version") != VERSION:
+            raise DataError(f"{where}: version: this reads version {VERSION}, got {index.get('version')!r}")
+        return [str(i) for i in index["samples"]]
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """Ids of the selected samples."""
+        select = self.options.select
+        if select is None:
+            return self._index
+        patterns = [select] if isinstance(select, str) else [str(s) for s in select]
+        chosen = [i for i in self._index if any(fnmatchcase(i, p) for p in patterns)]
+        if not chosen:
+            raise ConfigError(f"log.select: {select!r} matches no sample of {self.root}")
+        return chosen
+
+    def read(self, sample_id: str) -> Sample:
+        """Read one sample."""
+        folder = inside(self.root / "samples", sample_id, str(self.root / "log.json"))
+        return read_sample(folder, sample_id)
+
+    def scene_of(self, sample_id: str) -> str:
+        """Scene of a sample."""
+        return str(read_json(inside(self.root / "samples", sample_id, "log.json") / "sample.json").get("scene"))
+
+    def writer(self, out: Path, *, lossy: bool = False, link: str = "copy") -> Writer:
+        """See ``Log``."""
+        return FolderWriter(self, out, lossy=lossy, link=link)
+
+
+class FolderWriter(Writer):
+    """Writer of the folder format, for samples of any log."""
+
+    cannot: ClassVar[dict[str, tuple[str, str]]] = {}
+
+    def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
+        """See ``Writer``."""
+        write_sample(sample, out_id, inside(folder / "samples", out_id, "sample id"), self.link)
+        return {}
+
+    def finish(self, rows: Iterable[dict[str, Any]], out_ids: Sequence[str]) -> None:
+        """Write the list of samples."""
+        write_json({"version": VERSION, "samples": list(out_ids)}, self.out / "log.json")
+
+
+def write_sample(sample: Sample, sample_id: str, folder: Path, link: str = "copy") -> None:
+    """Write one sample with everything it holds."""
+    unit = sample.unit
+    write_streams(dict(sample.streams), folder / "streams", link)
+    data = {
+        "id": sample_id,
+        "scene": unit.scene,
+        "ref": list(unit.ref),
+        "anchor": unit.anchor.tolist(),
+        "clock": unit.clock,
+        "order": list(sample.streams),
+        "rig": rig_to_dict(unit.rig, exact=True),
+        "truth": None if unit.truth is unit.rig else rig_to_dict(unit.truth, exact=True),
+        "history": history_to_json(unit.history),
+    }
+    write_json(data, folder / "sample.json")
+
+
+def read_sample(folder: Path, sample_id: str) -> Sample:
+    """Read one sample. It starts with an empty history: it is a source of its own.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    where = folder / "sample.json"
+    data = read_json(where)
+    try:
+        frame, time = data["ref"]
+        rig = rig_from_dict(data["rig"], f"{where}: rig")
+        truth = rig if data["truth"] is None else rig_from_dict(data["truth"], f"{where}: truth")
+        unit = Unit(
+            id=sample_id, scene=str(data["scene"]), ref=Ref(str(frame), int(time)), rig=rig, truth=truth,
+            anchor=as_f64(data["anchor"]), clock=str(data["clock"]),
+        )  # fmt: skip
+        order = [str(n) for n in data["order"]]
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, DataError) or type(error).__name__ == "CalibrationError":
+            raise
+        raise DataError(f"{where}: is missing a field or holds a wrong type ({error})") from None
+    streams = read_streams(folder / "streams")
+    return Sample(units=(unit,), streams={n: streams[n] for n in order if n in streams} | streams)

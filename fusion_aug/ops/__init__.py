@@ -1,0 +1,1 @@
+"""Kernels: functions on tensors, without classes of the framework around them."""

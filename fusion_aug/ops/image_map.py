@@ -1,0 +1,77 @@
+"""An image map that is still to be carried out: a short list of steps and the canvas they lead to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from calib.sensors import apply_homography, flip_u
+
+
+class Step(Protocol):
+    """One step from an old canvas to a new one, read backwards when pixels are fetched."""
+
+    def backward(self, pixels: Tensor) -> Tensor:
+        """Where on the old canvas a pixel (..., 2) of the new one comes from; NaN where from nowhere."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Homography:
+    """A 3x3 step: new pixel = P [old pixel; 1]."""
+
+    P: Tensor
+
+    def backward(self, pixels: Tensor) -> Tensor:
+        """See ``Step``."""
+        return apply_homography(torch.linalg.inv(self.P), pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageMap:
+    """Steps from the stored picture to the canvas.
+
+    Attributes:
+        steps: in the order they were asked for; neighbouring homographies are one.
+        size: (height, width) of the canvas.
+    """
+
+    steps: tuple[Step, ...]
+    size: tuple[int, int]
+
+    @staticmethod
+    def homography(P: Tensor, size: tuple[int, int]) -> ImageMap:
+        """One 3x3 step onto a canvas of ``size``."""
+        return ImageMap((Homography(P),), size)
+
+    @staticmethod
+    def flip(size: tuple[int, int]) -> ImageMap:
+        """Left-right flip of a canvas."""
+        return ImageMap.homography(flip_u(size[1]), size)
+
+    def then(self, other: ImageMap) -> ImageMap:
+        """This map and then another; two homographies in a row become one."""
+        last, first = self.steps[-1], other.steps[0]
+        if isinstance(last, Homography) and isinstance(first, Homography):
+            merged = Homography(first.P @ last.P)
+            return ImageMap((*self.steps[:-1], merged, *other.steps[1:]), other.size)
+        return ImageMap((*self.steps, *other.steps), other.size)
+
+    def matrix(self) -> Tensor | None:
+        """The 3x3 matrix where the map is one homography."""
+        only = self.steps[0]
+        return only.P if len(self.steps) == 1 and isinstance(only, Homography) else None
+
+    def is_identity(self) -> bool:
+        """Whether it is exactly the identity (the canvas is then the same too)."""
+        P = self.matrix()
+        return P is not None and not P.requires_grad and torch.equal(P, torch.eye(3, dtype=P.dtype, device=P.device))
+
+    def backward(self, pixels: Tensor) -> Tensor:
+        """Where in the stored picture a pixel (..., 2) of the canvas comes from."""
+        for step in reversed(self.steps):
+            pixels = step.backward(pixels)
+        return pixels

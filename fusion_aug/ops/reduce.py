@@ -1,0 +1,21 @@
+"""Sums over pictures and clouds in a fixed order, so that the number of threads cannot change a byte."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def mean(values: Tensor) -> float:
+    """Mean of all entries, in float64.
+
+    NumPy sums on one thread and always in the same order; torch splits a sum among its threads.
+    Integers are added exactly. On a GPU, float64 torch.
+    """
+    if values.numel() == 0:
+        return 0.0
+    if not values.is_cpu:
+        return float(values.to(torch.float64).mean())
+    array = values.detach().numpy()
+    return float(array.sum(dtype=np.int64 if array.dtype.kind in "iub" else np.float64)) / array.size

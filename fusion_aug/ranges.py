@@ -1,0 +1,109 @@
+"""``Range``: a number (fixed), ``[low, high]`` (uniform) or a ``distribution:`` mapping."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fusion_aug.errors import ConfigError
+
+Range = float | Sequence[float] | Mapping[str, Any]
+
+DISTRIBUTIONS = {
+    "uniform": ("low", "high"),
+    "log_uniform": ("low", "high"),
+    "normal": ("mean", "std"),
+    "choice": ("values",),
+}
+
+
+def check_range(value: Any, where: str, low: float = -math.inf, high: float = math.inf) -> Any:
+    """Validate a ``Range`` and return it with lists made tuples.
+
+    Args:
+        value: the range.
+        where: transform and field, for messages.
+        low, high: limits that every drawn number must keep.
+
+    Raises:
+        ConfigError: it is none of the three forms, or can leave the limits.
+    """
+    if isinstance(value, Mapping):
+        return _check_distribution(dict(value), where, low, high)
+    if _number(value):
+        numbers: tuple[float, ...] = (value,)
+    elif isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2 and all(map(_number, value)):
+        numbers = tuple(value)
+        if numbers[0] > numbers[1]:
+            raise ConfigError(f"{where}: the lower end {numbers[0]} lies above the upper end {numbers[1]}")
+    else:
+        raise ConfigError(f"{where}: expected a number, [low, high] or a distribution mapping, got {value!r}")
+    _inside(numbers, where, low, high)
+    return value if _number(value) else numbers
+
+
+def _check_distribution(value: dict[str, Any], where: str, low: float, high: float) -> dict[str, Any]:
+    name = value.get("distribution")
+    if name not in DISTRIBUTIONS:
+        raise ConfigError(f"{where}.distribution: {name!r} is not one of {', '.join(DISTRIBUTIONS)}")
+    needed = DISTRIBUTIONS[name]
+    limits = ("low", "high") if name == "normal" else ()
+    wrong = [k for k in value if k not in (*needed, *limits, "distribution")] + [k for k in needed if k not in value]
+    if wrong:
+        raise ConfigError(f"{where}: distribution {name} takes {', '.join((*needed, *limits))}; see {wrong[0]!r}")
+    if name == "choice":
+        if not isinstance(value["values"], Sequence) or not value["values"]:
+            raise ConfigError(f"{where}.values: expected a list of numbers")
+        _inside(tuple(value["values"]), where, low, high)
+        return value
+    bad = [k for k in value if k != "distribution" and not _number(value[k])]
+    if bad:
+        raise ConfigError(f"{where}.{bad[0]}: expected a number, got {value[bad[0]]!r}")
+    if name == "normal":
+        if value["std"] < 0:
+            raise ConfigError(f"{where}.std: must not be negative")
+        # a limit of the quantity clips the tails
+        return {**value, "low": max(value.get("low", -math.inf), low), "high": min(value.get("high", math.inf), high)}
+    if value["low"] > value["high"] or (name == "log_uniform" and value["low"] <= 0):
+        raise ConfigError(f"{where}: {name} needs {'0 < ' if name == 'log_uniform' else ''}low <= high")
+    _inside((value["low"], value["high"]), where, low, high)
+    return value
+
+
+def draw(value: Any, rng: np.random.Generator) -> float:
+    """One number from a checked range. A fixed number consumes nothing from the stream."""
+    if isinstance(value, Mapping):
+        name = value["distribution"]
+        if name == "choice":
+            return float(value["values"][int(rng.integers(len(value["values"])))])
+        if name == "normal":
+            return float(np.clip(rng.normal(value["mean"], value["std"]), value["low"], value["high"]))
+        if name == "log_uniform":
+            return float(math.exp(rng.uniform(math.log(value["low"]), math.log(value["high"]))))
+        return float(rng.uniform(value["low"], value["high"]))
+    if _number(value):
+        return float(value)
+    return float(rng.uniform(value[0], value[1]))
+
+
+def can_differ_from(value: Any, constant: float) -> bool:
+    """Whether a draw from the range can be anything but ``constant``."""
+    if _number(value):
+        return bool(value != constant)
+    if isinstance(value, Mapping):
+        return True
+    return any(v != constant for v in value)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _inside(numbers: Sequence[float], where: str, low: float, high: float) -> None:
+    for number in numbers:
+        if not _number(number) or not low <= number <= high:
+            limits = f"[{low:g}, {high:g}]"
+            raise ConfigError(f"{where}: {number} lies outside the allowed range {limits}")

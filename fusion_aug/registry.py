@@ -1,0 +1,106 @@
+"""Open registries: transforms by name, and what each does to each kind of stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from fusion_aug.errors import ConfigError, UnhandledStream
+from fusion_aug.families import Family
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Stream
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a transform may read besides the sample.
+
+    Attributes:
+        resources: by name: other samples, object banks, backgrounds. Partners are drawn from the keyed random stream
+            and recorded by id and hash.
+    """
+
+    resources: Mapping[str, Any]
+
+    def resource(self, name: str, who: str) -> Any:
+        """A resource by name.
+
+        Raises:
+            ConfigError: it was not handed over.
+        """
+        if name not in self.resources:
+            raise ConfigError(f"{who}: needs the resource {name!r}; pass resources={{{name!r}: ...}}")
+        return self.resources[name]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One stream's turn in the application of a transform.
+
+    Attributes:
+        transform: the transform's class.
+        sample: the sample before the transform.
+        name: the stream's name.
+        params: the parameters of every item (items that share a draw share the dictionary).
+        context: resources.
+        shared: what the family worked out once for all streams.
+    """
+
+    transform: Any
+    sample: Sample
+    name: str
+    params: list[Mapping[str, Any]]
+    context: Context
+    shared: Any = None
+
+
+Handler = Callable[[Any, Call], Stream]
+
+TRANSFORMS: dict[str, type] = {}
+_HANDLERS: dict[tuple[type, type], Handler] = {}
+
+
+def handles(transform: type, stream: type) -> Callable[[Handler], Handler]:
+    """Register what a transform (or a family of them) does to a kind of stream (and its subclasses)."""
+
+    def register(handler: Handler) -> Handler:
+        _HANDLERS[transform, stream] = handler
+        resolve.cache_clear()
+        return handler
+
+    return register
+
+
+@lru_cache(maxsize=None)
+def resolve(transform: type, stream: type) -> Handler | None:
+    """The handler for a pair, most special transform first, then most special stream; None if there is none."""
+    for t in transform.__mro__:
+        for s in stream.__mro__:
+            if (t, s) in _HANDLERS:
+                return _HANDLERS[t, s]
+    return None
+
+
+def is_invariant(transform: type, stream: type[Stream]) -> bool:
+    """Whether a stream class declares that a transform cannot change it."""
+    return issubclass(transform, stream.invariant_to) if stream.invariant_to else False
+
+
+def handler_for(transform: type, stream: Stream, name: str) -> Handler | None:
+    """The handler for a stream, or None where the transform passes it by.
+
+    Raises:
+        UnhandledStream: the transform is strict and the stream has neither a rule nor an exemption.
+    """
+    kind = type(stream)
+    if is_invariant(transform, kind):
+        return None
+    found = resolve(transform, kind)
+    if found is None and issubclass(transform, Family) and transform.strict:
+        raise UnhandledStream(
+            f"{transform.__name__} has no rule for stream {name!r} ({kind.__name__}): give the class typed columns, "
+            f"register a handler, or name the family in its invariant_to"
+        )
+    return found

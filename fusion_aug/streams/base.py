@@ -1,0 +1,237 @@
+"""Stream: one kind of data from one sensor over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.columns import Column, concat, take
+from fusion_aug.errors import DataError
+
+STREAMS: dict[str, type[Stream]] = {}
+
+
+def _empty() -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stream:
+    """Values with a frame and times. Items are sorted by sample, then time.
+
+    A new kind of data is a subclass that lists its typed ``columns`` (and, in ``invariant_to``, the families of
+    transforms that cannot change it); mirror, scale, rigid motion and resampling follow from the columns.
+
+    Attributes:
+        frame: the frame the values are given in: a frame of the rig, or "ref" for the sample's reference frame.
+        times: (n,) int64 nanoseconds, one per item.
+        values: column name -> (n, ...) tensor, or a NumPy string array for labels.
+        sample_index: (n,) int64, which sample of a batch each item belongs to.
+        present: (n,) bool, False where the item was dropped out.
+        records: id of the source record behind each item, for writers; empty if there is none.
+        child: the moving frame, for streams of poses.
+    """
+
+    frame: str
+    times: Tensor
+    values: Mapping[str, Any] = field(default_factory=_empty)
+    sample_index: Tensor = None  # type: ignore[assignment]
+    present: Tensor = None  # type: ignore[assignment]
+    records: tuple[str, ...] = ()
+    child: str = ""
+
+    columns: ClassVar[tuple[Column, ...]] = ()
+    invariant_to: ClassVar[tuple[type, ...]] = ()
+    # fields that hold one entry per item, besides the values
+    item_fields: ClassVar[tuple[str, ...]] = ("times", "sample_index", "present", "records")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        STREAMS[cls.__name__] = cls
+
+    def __post_init__(self) -> None:
+        times = torch.as_tensor(self.times)
+        if times.dtype != torch.int64:
+            raise DataError(f"{type(self).__name__}.times: stamps must be int64 nanoseconds, got {times.dtype}")
+        object.__setattr__(self, "times", times.reshape(-1))
+        if self.sample_index is None:
+            object.__setattr__(self, "sample_index", torch.zeros(len(self), dtype=torch.int64))
+        if self.present is None:
+            object.__setattr__(self, "present", torch.ones(len(self), dtype=torch.bool))
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __getitem__(self, name: str) -> Any:
+        """A column by name."""
+        try:
+            return self.realized().values[name]
+        except KeyError:
+            raise KeyError(f"{type(self).__name__} has no column {name!r}, only {', '.join(self.values)}") from None
+
+    def instance(self, name: str) -> str:
+        """Which sensor a draw of scope ``sensor`` belongs to; a depth image shares its camera's."""
+        return name
+
+    def realized(self) -> Self:
+        """The stream with everything decoded and every pending map carried out."""
+        return self
+
+    @classmethod
+    def column_table(cls) -> dict[str, Column]:
+        """The declared columns by name."""
+        return {c.name: c for c in cls.columns}
+
+    @cached_property
+    def row_item(self) -> Tensor:
+        """(rows,) the item that each row of the values belongs to."""
+        return torch.arange(len(self))
+
+    def with_values(self, **values: Any) -> Self:
+        """The stream with some columns replaced."""
+        return replace(self, values={**self.values, **values})
+
+    def take_items(self, index: Tensor) -> Self:
+        """Some of the items, by integer index."""
+        return replace(self, **self._taken(index), values={k: take(v, index) for k, v in self.values.items()})
+
+    def _taken(self, index: Tensor) -> dict[str, Any]:
+        return {name: pick(getattr(self, name), index) for name in self.item_fields}
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self], sample_index: Sequence[Tensor]) -> Self:
+        """Join streams of the same sensor from several samples.
+
+        Args:
+            parts: the streams.
+            sample_index: the new sample index of every part's items.
+        """
+        first = parts[0]
+        joined: dict[str, Any] = {}
+        for name in cls.item_fields:
+            joined[name] = join([getattr(p, name) for p in parts])
+        joined["sample_index"] = torch.cat(list(sample_index))
+        return replace(first, **joined, values=cls._concat_values(parts))
+
+    @classmethod
+    def _concat_values(cls, parts: Sequence[Self]) -> Mapping[str, Any]:
+        shared = [k for k in parts[0].values if all(k in p.values for p in parts)]
+        return {k: concat([p.values[k] for p in parts]) for k in shared}
+
+    def to(self, device: str | torch.device) -> Self:
+        """The stream on another device; string columns stay where they are."""
+        stream = self.realized()
+        moved = {f.name: move(getattr(stream, f.name), device) for f in fields(stream) if f.name != "values"}
+        return replace(stream, **moved, values={k: move(v, device) for k, v in stream.values.items()})
+
+
+def pick(entries: Any, index: Tensor) -> Any:
+    """Entries of a per-item field (tensor, tuple or None) by integer index."""
+    if entries is None or (isinstance(entries, tuple) and not entries):
+        return entries
+    if isinstance(entries, tuple):
+        return tuple(entries[i] for i in index.tolist())
+    return entries[index.to(entries.device)]
+
+
+def join(entries: list[Any]) -> Any:
+    """Per-item fields of several streams, one after another."""
+    if isinstance(entries[0], tuple):
+        return tuple(x for part in entries for x in part) if all(entries) else ()
+    if any(e is None for e in entries):
+        return None
+    return torch.cat(entries)
+
+
+def move(value: Any, device: str | torch.device) -> Any:
+    """A field on another device: tensors, and tuples of tensors."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, tuple) and value and all(isinstance(v, Tensor) for v in value):
+        return tuple(v.to(device) for v in value)
+    return value
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ragged(Stream):
+    """A stream whose items hold any number of rows, packed one after another.
+
+    Attributes:
+        offsets: (n + 1,) int64; item i has the rows ``offsets[i]:offsets[i + 1]``. One item by default.
+    """
+
+    offsets: Tensor = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.offsets is None and not hasattr(type(self.values), "offsets"):
+            rows = len(next(iter(self.values.values()))) if self.values else 0
+            if len(self) != 1:
+                raise DataError(f"{type(self).__name__}.offsets: needed where there is not exactly one item")
+            object.__setattr__(self, "offsets", torch.tensor([0, rows]))
+
+    @property
+    def bounds(self) -> Tensor:
+        """(n + 1,) row offsets; reads a lazy stream."""
+        return self.offsets if self.offsets is not None else self.values.offsets  # type: ignore[attr-defined]
+
+    @property
+    def counts(self) -> Tensor:
+        """(n,) rows per item."""
+        return self.bounds.diff()
+
+    @property
+    def rows(self) -> int:
+        """Rows in all."""
+        return int(self.bounds[-1])
+
+    @cached_property
+    def row_item(self) -> Tensor:
+        """(rows,) the item that each row belongs to."""
+        return torch.repeat_interleave(torch.arange(len(self)), self.counts)
+
+    def rows_of(self, item: int) -> slice:
+        """The rows of one item."""
+        return slice(int(self.bounds[item]), int(self.bounds[item + 1]))
+
+    def select(self, keep: Tensor) -> Self:
+        """Only the rows where ``keep`` (rows,) is True. Every per-row column goes along."""
+        counts = torch.zeros(len(self), dtype=torch.int64).index_add_(0, self.row_item, keep.cpu().to(torch.int64))
+        offsets = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
+        return replace(self, values={k: take(v, keep) for k, v in self.values.items()}, offsets=offsets)
+
+    def take_items(self, index: Tensor) -> Self:
+        """Some of the items with their rows, by integer index."""
+        stream = self._dense()
+        spans = [torch.arange(s.start, s.stop) for s in map(stream.rows_of, index.tolist())]
+        rows = torch.cat(spans) if spans else torch.zeros(0, dtype=torch.int64)
+        counts = torch.tensor([0, *[len(s) for s in spans]])
+        return replace(
+            stream,
+            **stream._taken(index),
+            values={k: take(v, rows) for k, v in stream.values.items()},
+            offsets=counts.cumsum(0),
+        )
+
+    def _dense(self) -> Self:
+        """The stream with its values in memory."""
+        return self
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self], sample_index: Sequence[Tensor]) -> Self:
+        """Join streams of the same sensor from several samples."""
+        dense = [p._dense() for p in parts]
+        joined = super().concat(dense, sample_index)
+        counts = torch.cat([p.counts for p in dense])
+        return replace(joined, offsets=torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)]))
+
+
+def strings(values: Sequence[str]) -> np.ndarray[Any, Any]:
+    """A label column of Python strings."""
+    return np.array(list(values), dtype=np.str_).reshape(-1)

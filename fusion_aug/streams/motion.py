@@ -1,0 +1,36 @@
+"""How the vehicle or robot moves: ego pose and inertial unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fusion_aug.columns import Column, axial, polar, pose, specific_force
+from fusion_aug.families import ImagePlane, Mount
+from fusion_aug.streams.base import Stream
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EgoPose(Stream):
+    """Pose of the vehicle in the world, and its twist in its own frame, at every sensor's stamp.
+
+    Columns: pose ``T_frame_child`` (n, 4, 4), velocity (m/s) and angular_velocity (rad/s) in the child frame.
+    """
+
+    columns: ClassVar[tuple[Column, ...]] = (
+        pose("pose"),
+        polar("velocity", child=True),
+        axial("angular_velocity", child=True),
+    )
+    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Imu(Stream):
+    """Inertial readings in the sensor frame.
+
+    Columns: gyro (n, 3) rad/s; accel (n, 3) m/s^2, the specific force R^T (a - g).
+    """
+
+    columns: ClassVar[tuple[Column, ...]] = (axial("gyro"), specific_force("accel"))
+    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount)

@@ -1,0 +1,135 @@
+"""Point clouds: LiDAR and radar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from fusion_aug.columns import Column, RULES, categorical, concat, intensity, polar, position, scalar, time_offset
+from fusion_aug.families import ImagePlane, Mount
+from fusion_aug.motion import Motion
+from fusion_aug.ops.points import transform_packed
+from fusion_aug.source import Source
+from fusion_aug.streams.base import Ragged
+
+
+class LazyColumns(Mapping[str, Any]):
+    """Columns that are read from one file per item when the first of them is asked for."""
+
+    def __init__(self, sources: Sequence[Source], names: Sequence[str]):
+        self.sources = tuple(sources)
+        self.names = tuple(names)
+
+    @cached_property
+    def columns(self) -> dict[str, Any]:
+        """All columns, packed."""
+        parts = [s.value for s in self.sources]
+        return {n: parts[0][n] if len(parts) == 1 else concat([p[n] for p in parts]) for n in self.names}
+
+    @cached_property
+    def offsets(self) -> Tensor:
+        """(n + 1,) row offsets."""
+        counts = [len(s.value[self.names[0]]) for s in self.sources]
+        return torch.tensor([0, *counts]).cumsum(0)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"sources": self.sources, "names": self.names}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Points(Ragged):
+    """A point cloud per item, in the sensor's frame at the item's time.
+
+    Columns: xyz (metres, float32); where the sensor has them intensity, ring, time_offset (seconds after the stamp),
+    and origin (row of ``origins``) where several scanners share a cloud.
+
+    Attributes:
+        pending: (n, 4, 4) similarity that is still to be applied to the values, or None. Motions add up here and
+            the points are multiplied once.
+        motion: "raw", or "compensated" where the points were already brought to the item's time.
+    """
+
+    pending: Tensor | None = None
+    motion: str = "raw"
+
+    columns: ClassVar[tuple[Column, ...]] = (
+        position("xyz"),
+        intensity("intensity"),
+        categorical("ring"),
+        categorical("origin"),
+        time_offset("time_offset"),
+    )
+    item_fields: ClassVar[tuple[str, ...]] = (*Ragged.item_fields, "pending")
+    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount)
+
+    @property
+    def sources(self) -> tuple[Source, ...] | None:
+        """The files behind an untouched cloud, else None."""
+        return self.values.sources if isinstance(self.values, LazyColumns) and self.pending is None else None
+
+    def moved(self, motion: Tensor) -> Self:
+        """The cloud with a further similarity (n, 4, 4) of its frame pending."""
+        return replace(self, pending=motion if self.pending is None else motion @ self.pending)
+
+    def realized(self) -> Self:
+        """The cloud with its files read and its pending motion applied."""
+        return self if self.pending is None else self._realized
+
+    @cached_property
+    def _realized(self) -> Self:
+        return self.expressed(torch.eye(4, dtype=torch.float64).expand(len(self), 4, 4))
+
+    def expressed(self, transform: Tensor) -> Self:
+        """The cloud mapped by (n, 4, 4), pending motion included, in one multiplication."""
+        total = transform if self.pending is None else transform @ self.pending
+        table = self.column_table()
+        rows: Motion | None = None
+        values: dict[str, Any] = {}
+        for name, value in self.values.items():
+            column = table.get(name)
+            if column is None or column.kind not in RULES:
+                values[name] = value
+            elif column.kind == "position":
+                values[name] = transform_packed(value, self.bounds, total)
+            else:
+                rows = rows or Motion(total[self.row_item])
+                values[name] = RULES[column.kind](value, rows, rows, column.scaled)
+        return replace(self, values=values, offsets=self.bounds, pending=None)
+
+    def _dense(self) -> Self:
+        return replace(self, values=dict(self.values), offsets=self.bounds)
+
+    def realized_items(self) -> list[dict[str, Any]]:
+        """Columns of every item on its own."""
+        stream = self.realized()
+        return [{k: v[stream.rows_of(i)] for k, v in stream.values.items()} for i in range(len(stream))]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Radar(Points):
+    """Radar detections. Velocities are along the ray and positive when receding.
+
+    Columns: xyz; velocity (raw) and velocity_comp (ego motion taken out), m/s vectors in the sensor frame; rcs (dBsm).
+    """
+
+    columns: ClassVar[tuple[Column, ...]] = (
+        *Points.columns,
+        polar("velocity"),
+        polar("velocity_comp"),
+        scalar("rcs"),
+        categorical("flags", width=13),
+    )

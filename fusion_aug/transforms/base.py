@@ -1,0 +1,203 @@
+"""Transform: parameters are drawn in one phase and applied in another, and never otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from fusion_aug.errors import ConfigError
+from fusion_aug.ranges import check_range, draw
+from fusion_aug.registry import TRANSFORMS, Call, Context, handler_for, is_invariant, resolve
+from fusion_aug.sample import Sample, Unit
+from fusion_aug.streams import Stream
+
+SCOPES = ("log", "rig", "sensor", "step")
+COMMON = ("name", "p", "scope")
+
+# The promises that every transform makes unless it waives one with a reason (docs/promises.md is made from this).
+PROMISES = {
+    "keeps_rows": "points, boxes and items keep their number and order",
+    "keeps_counts": "every box holds the points it held before",
+    "content_identity": "what stood at a projected 3-D point stands there afterwards",
+    "invertible": "the inverse from the history gives the stream back exactly",
+    "differentiable": "geometry has a gradient in the parameters",
+    "commutes": "fused and one-by-one application agree",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transform:
+    """Base of all transforms. The fields of a subclass are its configuration.
+
+    Fields annotated ``Range`` take a number (fixed), ``[low, high]`` (uniform) or a ``distribution:`` mapping.
+
+    Attributes:
+        name: name in the random path; the class by default.
+        p: probability that it is applied at all.
+        scope: how widely one draw is shared: log, rig, sensor or step.
+    """
+
+    name: str | None = None
+    p: float = 1.0
+    scope: str = "rig"
+
+    version: ClassVar[int] = 1
+    scopes: ClassVar[tuple[str, ...]] = ("log", "rig")
+    limits: ClassVar[dict[str, tuple[float, float]]] = {}  # field -> allowed values
+    dense_noise: ClassVar[bool] = False  # whether params carry a key for per-pixel or per-point noise
+    inverse: ClassVar[str] = "none"  # exact, lossy or none
+    waives: ClassVar[dict[str, str]] = {}  # promise -> reason
+
+    def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not abstract:
+            TRANSFORMS[cls.__name__] = cls
+
+    def __post_init__(self) -> None:
+        who = type(self).__name__
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if "Range" in str(f.type) and not (value is None and "None" in str(f.type)):
+                object.__setattr__(self, f.name, check_range(value, f"{who}.{f.name}", *self.limits.get(f.name, ())))
+            elif isinstance(value, list):
+                object.__setattr__(self, f.name, tuple(value))
+        if isinstance(self.p, bool) or not isinstance(self.p, int | float) or not 0 <= self.p <= 1:
+            raise ConfigError(f"{who}.p: expected a probability from 0 to 1, got {self.p!r}")
+        if self.scope not in self.scopes:
+            raise ConfigError(f"{who}.scope: {self.scope!r} is not one of {', '.join(self.scopes)}")
+        if self.name is not None and ("/" in self.name or not self.name):
+            raise ConfigError(f"{who}.name: {self.name!r} must be a word without '/'")
+
+    # --- the two phases -----------------------------------------------------------------------------------------------
+    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
+        """Draw the parameters of one scope instance: a JSON-able dictionary that ``apply`` needs nothing beside.
+
+        By default every ``Range`` field is drawn in order and every other field is copied.
+        """
+        out: dict[str, Any] = {}
+        for f in fields(self):
+            if f.name in COMMON:
+                continue
+            value = getattr(self, f.name)
+            drawn = "Range" in str(f.type) and value is not None
+            out[f.name] = draw(value, rng) if drawn else list(value) if isinstance(value, tuple) else value
+        return out
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Apply drawn parameters. Pure: the sample is not modified and nothing else is read."""
+        return cls.visit(sample, rows, context)
+
+    # --- what families override ---------------------------------------------------------------------------------------
+    def effects(self) -> dict[str, str]:
+        """What the transform can bring into a calibration or a label that not every format can hold.
+
+        Returns:
+            effect (``homography``, ``box_tilt``, ``skew``, ...) -> the field that brings it.
+        """
+        return {}
+
+    @classmethod
+    def before(cls, sample: Sample, unit: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """What an inversion has to know of the sample as it was, JSON-able."""
+        return {}
+
+    @classmethod
+    def instances(cls, sample: Sample, unit: int) -> list[str]:
+        """Sensors that take a draw of their own at scope ``sensor``."""
+        names = {}
+        for name, stream in sample.streams.items():
+            mine = bool((stream.sample_index == unit).any())
+            if mine and resolve(cls, type(stream)) and not is_invariant(cls, type(stream)):
+                names[stream.instance(name)] = None
+        return list(names)
+
+    @classmethod
+    def visit(cls, sample: Sample, rows: Rows, context: Context, shared: Any = None) -> Sample:
+        """Hand every stream to its handler."""
+        streams: dict[str, Stream] = {}
+        for name, stream in sample.streams.items():
+            handler = handler_for(cls, stream, name)
+            if handler is None:
+                streams[name] = stream
+            else:
+                streams[name] = handler(stream, Call(cls, sample, name, rows.per_item(name, stream), context, shared))
+        return sample.with_streams(streams)
+
+    # --- use ----------------------------------------------------------------------------------------------------------
+    def __call__(
+        self, sample: Sample, *, seed: int = 0, epoch: int = 0, resources: Mapping[str, Any] | None = None
+    ) -> Sample:
+        """Draw and apply.
+
+        Args:
+            sample: a sample or a batch.
+            seed, epoch: with the sample's id and the transform's path they decide every draw.
+            resources: read-only things by name that some transforms need.
+        """
+        from fusion_aug.transforms.engine import run
+
+        return run(self, sample, seed=seed, epoch=epoch, resources=resources)
+
+    def to_config(self) -> dict[str, Any]:
+        """The transform as a plain mapping with ``_target_``; Hydra builds it back."""
+        config: dict[str, Any] = {"_target_": f"fusion_aug.{type(self).__name__}"}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if value != f.default:
+                config[f.name] = list(value) if isinstance(value, tuple) else value
+        return config
+
+    def children(self) -> Iterable[tuple[str, Transform]]:
+        """Named transforms inside a container."""
+        return ()
+
+    def with_scope(self, scope: str) -> Self:
+        """The same transform with another scope."""
+        from dataclasses import replace
+
+        return replace(self, scope=scope)
+
+
+class Rows:
+    """Parameters of all units of a batch: one row per (unit, scope instance)."""
+
+    def __init__(self, sample: Sample, per_unit: list[Mapping[str, Mapping[str, Any]]]):
+        self.sample = sample
+        self.per_unit = per_unit
+
+    def of(self, unit: int, instance: str = "") -> Mapping[str, Any]:
+        """Parameters of one unit and instance; the shared draw where the scope is wider than a sensor."""
+        rows = self.per_unit[unit]
+        return rows[instance] if instance in rows else rows[""]
+
+    def per_item(self, name: str, stream: Stream) -> list[Mapping[str, Any]]:
+        """Parameters of every item of a stream."""
+        instance = stream.instance(name)
+        out = []
+        for unit, time in zip(stream.sample_index.tolist(), stream.times.tolist(), strict=True):
+            rows = self.per_unit[unit]
+            if instance in rows:
+                out.append(rows[instance])
+            elif "" in rows:
+                out.append(rows[""])
+            else:
+                out.append(rows[step_of(list(rows), time)])
+        return out
+
+
+def step_of(stamps: list[str], time: int) -> str:
+    """The last step at or before a time; the first step for anything earlier."""
+    earlier = [s for s in stamps if int(s) <= time]
+    return max(earlier, key=int) if earlier else min(stamps, key=int)
+
+
+def step_stamps(sample: Sample, unit: int) -> list[str]:
+    """Stamps of the clock stream of a unit, which delimit its steps."""
+    chosen: Unit = sample.units[unit]
+    clock = chosen.clock or next(iter(sample.streams))
+    stream = sample[clock]
+    return [str(t) for t in stream.times[stream.sample_index == unit].tolist()]

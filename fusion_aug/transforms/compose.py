@@ -1,0 +1,187 @@
+"""Containers: Compose, RandomApply, OneOf, SomeOf."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from fusion_aug.errors import ConfigError
+from fusion_aug.sample import Sample
+from fusion_aug.transforms.base import Transform
+from fusion_aug.transforms.engine import Run
+
+
+@dataclass(frozen=True, init=False, kw_only=True)
+class Container(Transform, abstract=True):
+    """A transform made of others. Paths of the children begin with the container's own."""
+
+    transforms: tuple[Transform, ...] = ()
+    names: tuple[str, ...] = ()
+    scopes = ("log", "rig")
+
+    def __init__(self, transforms: Sequence[Transform] | Mapping[str, Transform], **options: Any):
+        given = list(transforms.items()) if isinstance(transforms, Mapping) else [(None, t) for t in transforms]
+        given = [(n, t) for n, t in given if t is not None]
+        for label, t in given:
+            if not isinstance(t, Transform):
+                raise ConfigError(f"{type(self).__name__}.transforms: {label or t!r} is not a transform")
+        names = _distinct([n or t.name or type(t).__name__ for n, t in given])
+        defaults = self.defaults()
+        unknown = [k for k in options if k not in defaults]
+        if unknown:
+            raise ConfigError(f"{type(self).__name__}: unknown parameter {unknown[0]!r}")
+        for key, value in (defaults | options).items():
+            object.__setattr__(self, key, value)
+        object.__setattr__(self, "transforms", tuple(t for _, t in given))
+        object.__setattr__(self, "names", tuple(names))
+        self.__post_init__()
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """Further keyword parameters and their defaults."""
+        return {}
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """All keyword parameters and their defaults."""
+        return {"name": None, "p": 1.0, "scope": "rig"} | cls.options()
+
+    def children(self) -> Iterable[tuple[str, Transform]]:
+        """Named transforms inside."""
+        return zip(self.names, self.transforms, strict=True)
+
+    def map_children(self, change: Callable[[Transform], Transform]) -> Self:
+        """The container with every leaf transform changed, names and paths kept."""
+        inside = {
+            n: t.map_children(change) if isinstance(t, Container) else change(t) for n, t in self.children()
+        }
+        return type(self)(inside, **{k: getattr(self, k) for k in self.defaults()})
+
+    def effects(self) -> dict[str, str]:
+        """Effects of all that is inside."""
+        return {e: f for _, t in self.children() if t.p > 0 for e, f in t.effects().items()}
+
+    def to_config(self) -> dict[str, Any]:
+        """The container as a plain mapping with ``_target_``."""
+        config: dict[str, Any] = {"_target_": f"fusion_aug.{type(self).__name__}"}
+        config |= {k: getattr(self, k) for k, d in self.defaults().items() if getattr(self, k) != d}
+        return config | {"transforms": {n: t.to_config() for n, t in self.children()}}
+
+    def choose(self, run: Run, sample: Sample, unit: int, path: str) -> list[int]:
+        """Which children run on a unit."""
+        return list(range(len(self.transforms)))
+
+
+class Compose(Container):
+    """All of the transforms, one after another."""
+
+
+class RandomApply(Container):
+    """All of the transforms together with probability ``p`` (0.5 by default), else none."""
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """``p`` is one half by default."""
+        return {"p": 0.5}
+
+
+class OneOf(Container):
+    """Exactly one of the transforms, chosen with ``weights`` (equal by default)."""
+
+    weights: tuple[float, ...] | None
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """``weights``, one non-negative number per transform."""
+        return {"weights": None}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.transforms:
+            raise ConfigError("OneOf.transforms: needs at least one transform")
+        w = self.weights
+        if w is not None and (len(w) != len(self.transforms) or min(w) < 0 or sum(w) <= 0):
+            raise ConfigError(f"OneOf.weights: expected {len(self.transforms)} non-negative numbers, got {w}")
+
+    def choose(self, run: Run, sample: Sample, unit: int, path: str) -> list[int]:
+        """One child, drawn for the unit."""
+        rng = run.keys.generator(run.unit_key(sample, unit, self.scope), path, "choice")
+        w = self.weights or (1.0,) * len(self.transforms)
+        return [int(rng.choice(len(self.transforms), p=[x / sum(w) for x in w]))]
+
+
+class SomeOf(Container):
+    """A random subset of ``n`` transforms (a number or ``[low, high]``), in the listed order."""
+
+    n: Any
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """``n``: how many."""
+        return {"n": 1}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        low, high = self.bounds()
+        if not 0 <= low <= high <= len(self.transforms):
+            raise ConfigError(f"SomeOf.n: {self.n} does not fit {len(self.transforms)} transforms")
+
+    def bounds(self) -> tuple[int, int]:
+        """Smallest and largest number of transforms that run."""
+        return (self.n, self.n) if isinstance(self.n, int) else (int(self.n[0]), int(self.n[1]))
+
+    def choose(self, run: Run, sample: Sample, unit: int, path: str) -> list[int]:
+        """A sorted subset, drawn for the unit."""
+        rng = run.keys.generator(run.unit_key(sample, unit, self.scope), path, "choice")
+        low, high = self.bounds()
+        count = int(rng.integers(low, high + 1))
+        return sorted(int(i) for i in rng.permutation(len(self.transforms))[:count])
+
+
+def walk(transform: Transform, sample: Sample, run: Run, prefix: str, name: str | None = None) -> Sample:
+    """Run a transform or container at its place in the random path."""
+    own = name or transform.name or ("" if isinstance(transform, Container) and not prefix else type(transform).__name__)
+    path = "/".join(p for p in (prefix, own) if p)
+    if not isinstance(transform, Container):
+        return run.leaf(transform, sample, path)
+    on = run.gate(transform, sample, path)
+    chosen = {u: set(transform.choose(run, sample, u, path)) for u in on}
+    for i, (child_name, child) in enumerate(transform.children()):
+        units = [u for u in on if i in chosen[u]]
+
+        def work(part: Sample, child: Transform = child, child_name: str = child_name) -> Sample:
+            return walk(child, part, run, path, child_name)
+
+        sample = run.on_subset(sample, units, work)
+    return sample
+
+
+def pipeline(transforms: Mapping[str, Transform] | Sequence[Transform] | None = None, **figures: Any) -> Compose:
+    """Build a Compose from a configuration.
+
+    Args:
+        transforms: an ordered mapping of names to transforms; the names are the random paths.
+        figures: the preset's main figures, which the transforms refer to by interpolation; not used here.
+    """
+    return Compose(transforms or {})
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The second of a name becomes ``name#2``."""
+    seen: dict[str, int] = {}
+    out = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return out
+
+
+def leaves(transform: Transform) -> list[Transform]:
+    """Every transform inside that is not a container."""
+    if not isinstance(transform, Container):
+        return [transform]
+    return [leaf for _, child in transform.children() for leaf in leaves(child)]
+
+
+__all__ = ["Compose", "Container", "OneOf", "RandomApply", "SomeOf", "leaves", "pipeline", "walk"]

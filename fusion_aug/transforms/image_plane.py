@@ -1,0 +1,311 @@
+"""Maps of the pixels of a camera. ``A' = P A`` in the rig, the pictures take P in as pending, labels follow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib.rig import Rig
+from calib.se3 import as_f64
+from calib.sensors import CameraSensor, apply_homography, flip_u
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.families import ImagePlane
+from fusion_aug.ops.image_map import ImageMap
+from fusion_aug.ranges import Range, can_differ_from
+from fusion_aug.registry import Call, Context, handles, is_invariant
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Boxes2D, ImageStream, Stream
+from fusion_aug.transforms.base import Rows, Transform
+
+Size = tuple[int, int]
+Maps = list[dict[str, tuple[Tensor, Size]]]  # per unit: camera -> (P, size of the new canvas)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
+    """A map of the pixels. One draw is shared by the log, by the rig's cameras, or by none (``sensor``)."""
+
+    scopes = ("log", "rig", "sensor")
+    inverse: ClassVar[str] = "lossy"
+    waives: ClassVar[dict[str, str]] = {"invertible": "pixels are resampled; boxes and points come back exactly"}
+
+    @classmethod
+    def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
+        """P (3, 3) from a canvas of ``size`` (height, width) to the new canvas, and the new size."""
+        raise NotImplementedError
+
+    @classmethod
+    def instances(cls, sample: Sample, unit: int) -> list[str]:
+        """The rig's cameras, also those that the sample holds no pictures of."""
+        return [n for n, s in sample.units[unit].rig.sensors.items() if isinstance(s, CameraSensor)]
+
+    @classmethod
+    def before(cls, sample: Sample, unit: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Canvas sizes."""
+        rig = sample.units[unit].rig
+        return {"canvas": {n: list(rig.camera(n).size) for n in cls.instances(sample, unit)}}
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Change pixel maps and canvases in the rig, and hand the maps to the streams."""
+        maps: Maps = []
+        units = []
+        for u, unit in enumerate(sample.units):
+            cache: dict[tuple[int, Size], tuple[Tensor, Size]] = {}
+            mine = {}
+            for camera in cls.instances(sample, u):
+                params, size = rows.of(u, camera), unit.rig.camera(camera).size
+                if (id(params), size) not in cache:
+                    cache[id(params), size] = cls.pixel_map(params, size)
+                mine[camera] = cache[id(params), size]
+            maps.append(mine)
+            rig = _mapped(unit.rig, mine)
+            units.append(replace(unit, rig=rig, truth=rig if unit.truth is unit.rig else _mapped(unit.truth, mine)))
+        return replace(cls.visit(sample, rows, context, maps), units=tuple(units))
+
+    @classmethod
+    def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
+        """The stream on the canvas it had before."""
+        if is_invariant(cls, type(stream)):
+            return stream
+        camera = stream.instance(name)
+        if camera not in before["canvas"]:
+            raise DataError(f"invert: the history knows no camera {camera!r}; name the stream's camera")
+        height, width = before["canvas"][camera]
+        P, _ = cls.pixel_map(params, (height, width))
+        maps: Maps = [{camera: (torch.linalg.inv(P), (height, width))}] * (int(stream.sample_index.max()) + 1)
+        call = Call(cls, Sample(units=(), streams={}), name, [params] * len(stream), Context({}), maps)
+        if isinstance(stream, Boxes2D):
+            return move_corners(stream, call)
+        if isinstance(stream, ImageStream):
+            return move_pixels(stream, call)
+        raise DataError(f"invert: {cls.__name__} cannot be undone on {type(stream).__name__}")
+
+
+def _mapped(rig: Rig, maps: Mapping[str, tuple[Tensor, Size]]) -> Rig:
+    changed = {n: rig.camera(n).with_pixel_map(P, size) for n, (P, size) in maps.items()}
+    return replace(rig, sensors={**rig.sensors, **changed})
+
+
+def _of(stream: Stream, call: Call) -> list[tuple[Tensor, Size]]:
+    camera = stream.instance(call.name)
+    out = []
+    for unit in stream.sample_index.tolist():
+        if camera not in call.shared[unit]:
+            raise DataError(f"stream {call.name!r}: the rig has no camera {camera!r}")
+        out.append(call.shared[unit][camera])
+    return out
+
+
+@handles(ImagePlane, ImageStream)
+def move_pixels(stream: ImageStream, call: Call) -> ImageStream:
+    """Pictures take the map in as pending."""
+    return stream.mapped([ImageMap.homography(P, size) for P, size in _of(stream, call)])
+
+
+@handles(ImagePlane, Boxes2D)
+def move_corners(stream: Boxes2D, call: Call) -> Boxes2D:
+    """Corners are mapped like pixels."""
+    matrices = torch.stack([P for P, _ in _of(stream, call)])[stream.row_item]
+    return stream.with_values(corners=apply_homography(matrices, stream.values["corners"].to(torch.float64)))
+
+
+# --- the maps ---------------------------------------------------------------------------------------------------------
+def resize_map(su: Any, sv: Any) -> Tensor:
+    """Resize by factors: u -> s (u + 1/2) - 1/2."""
+    su, sv, o, one = as_f64(su), as_f64(sv), torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
+    return torch.stack([su, o, (su - 1) / 2, o, sv, (sv - 1) / 2, o, o, one]).reshape(3, 3)
+
+
+def shift_map(du: Any, dv: Any) -> Tensor:
+    """Move pixels by (du, dv)."""
+    P = torch.eye(3, dtype=torch.float64)
+    P[0, 2], P[1, 2] = du, dv
+    return P
+
+
+def check_size(value: Any, where: str) -> None:
+    """Raise unless ``value`` is (height, width) in whole positive pixels.
+
+    Raises:
+        ConfigError: it is not, or it is beyond 65535.
+    """
+    good = isinstance(value, tuple) and len(value) == 2 and all(type(v) is int and 0 < v < 65536 for v in value)
+    if not good:
+        raise ConfigError(f"{where}: expected (height, width) in whole pixels, got {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resize(ImagePlaneTransform):
+    """Resize to ``size`` (height, width), each axis by its own factor."""
+
+    size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_size(self.size, "Resize.size")
+
+    @classmethod
+    def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
+        """See ``ImagePlaneTransform``."""
+        height, width = params["size"]
+        return resize_map(width / size[1], height / size[0]), (height, width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResizeCrop(ImagePlaneTransform):
+    """Resize by one factor, then cut (or pad) to ``size``.
+
+    Attributes:
+        size: (height, width) of the new canvas.
+        scale: resize factor.
+        x, y: where the window lies in what is left over, 0 left or top, 1 right or bottom.
+    """
+
+    size: tuple[int, int]
+    scale: Range = 1.0
+    x: Range = 0.5
+    y: Range = 0.5
+
+    limits = {"scale": (1e-3, 1e3), "x": (0.0, 1.0), "y": (0.0, 1.0)}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_size(self.size, "ResizeCrop.size")
+
+    @classmethod
+    def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
+        """See ``ImagePlaneTransform``."""
+        height, width = params["size"]
+        scale = as_f64(params["scale"])
+        left = torch.round((scale.detach() * size[1] - width) * params["x"])
+        top = torch.round((scale.detach() * size[0] - height) * params["y"])
+        return shift_map(-left, -top) @ resize_map(scale, scale), (height, width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crop(ImagePlaneTransform):
+    """Cut a window of ``size`` (height, width); x, y place it as in ``ResizeCrop``. Pads where it is larger."""
+
+    size: tuple[int, int]
+    x: Range = 0.5
+    y: Range = 0.5
+
+    limits = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_size(self.size, "Crop.size")
+
+    @classmethod
+    def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
+        """See ``ImagePlaneTransform``."""
+        return ResizeCrop.pixel_map({**params, "scale": 1.0}, size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pad(ImagePlaneTransform):
+    """Add whole pixels on each side; they are filled with black (labels: 255, depth: 0)."""
+
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for side in ("left", "top", "right", "bottom"):
+            value = getattr(self, side)
+            if type(value) is not int or not 0 <= value < 65536:
+                raise ConfigError(f"Pad.{side}: expected whole pixels, got {value!r}")
+
+    @classmethod
+    def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
+        """See ``ImagePlaneTransform``."""
+        height = size[0] + params["top"] + params["bottom"]
+        return shift_map(params["left"], params["top"]), (height, size[1] + params["left"] + params["right"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlipImage(ImagePlaneTransform):
+    """Flip the pixels left-right ("x") or upside down ("y"). The scene stays: K takes the flip (fx < 0).
+
+    For a mirrored world, with LiDAR and boxes, use ``MirrorScene``.
+    """
+
+    axis: str = "x"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.axis not in ("x", "y"):
+            raise ConfigError(f"FlipImage.axis: expected 'x' or 'y', got {self.axis!r}")
+
+    @classmethod
+    def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
+        """See ``ImagePlaneTransform``."""
+        if params["axis"] == "x":
+            return flip_u(size[1]), size
+        return torch.tensor([[1.0, 0, 0], [0, -1, size[0] - 1], [0, 0, 1]], dtype=torch.float64), size
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotateImage(ImagePlaneTransform):
+    """Turn the pixels about the canvas centre by ``angle_deg``, clockwise as seen; the canvas keeps its size."""
+
+    angle_deg: Range
+
+    def effects(self) -> dict[str, str]:
+        """A turned pixel grid has skew."""
+        return {"skew": "RotateImage.angle_deg"} if can_differ_from(self.angle_deg, 0.0) else {}
+
+    @classmethod
+    def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
+        """See ``ImagePlaneTransform``."""
+        angle = torch.deg2rad(as_f64(params["angle_deg"]))
+        c, s, o, one = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle), torch.ones_like(angle)
+        R = torch.stack([c, -s, o, s, c, o, o, o, one]).reshape(3, 3)
+        cu, cv = (size[1] - 1) / 2, (size[0] - 1) / 2
+        return shift_map(cu, cv) @ R @ shift_map(-cu, -cv), size
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerspectiveImage(ImagePlaneTransform):
+    """Move the four corners of the canvas at random, each by up to ``strength`` of its width and height."""
+
+    strength: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.strength < 0.25 or not math.isfinite(self.strength):
+            raise ConfigError(f"PerspectiveImage.strength: expected 0 to below 0.25, got {self.strength!r}")
+
+    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
+        """Shift of each corner (top left, top right, bottom right, bottom left) as shares of width and height."""
+        return {"shifts": rng.uniform(-self.strength, self.strength, (4, 2)).tolist()}
+
+    def effects(self) -> dict[str, str]:
+        """The pixel map is a homography that no affine K holds."""
+        return {"homography": "PerspectiveImage.strength"} if self.strength > 0 else {}
+
+    @classmethod
+    def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
+        """See ``ImagePlaneTransform``. The eight unknowns of P from four pairs of corners."""
+        w, h = size[1] - 1, size[0] - 1
+        old = torch.tensor([[0.0, 0], [w, 0], [w, h], [0, h]], dtype=torch.float64)
+        new = old + as_f64(params["shifts"]) * torch.tensor([float(max(w, 1)), float(max(h, 1))], dtype=torch.float64)
+        if w == 0 or h == 0:
+            return torch.eye(3, dtype=torch.float64), size
+        rows, values = [], []
+        for (u, v), (x, y) in zip(old.tolist(), new.unbind(0), strict=True):
+            one, o = torch.ones_like(x), torch.zeros_like(x)
+            rows += [torch.stack([u * one, v * one, one, o, o, o, -u * x, -v * x])]
+            rows += [torch.stack([o, o, o, u * one, v * one, one, -u * y, -v * y])]
+            values += [x, y]
+        solution = torch.linalg.solve(torch.stack(rows), torch.stack(values))
+        return torch.cat([solution, torch.ones(1, dtype=torch.float64)]).reshape(3, 3), size

@@ -1,0 +1,135 @@
+"""Brightness, colour and noise of camera pictures. Other streams are left alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.families import Photometric
+from fusion_aug.ops import color, reduce
+from fusion_aug.random import noise
+from fusion_aug.ranges import Range
+from fusion_aug.registry import Call, handles
+from fusion_aug.streams import Camera
+from fusion_aug.transforms.base import Transform
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotometricTransform(Transform, Photometric, abstract=True):
+    """A change of pixel values. One draw is shared by the log, the rig's cameras, or by none (``sensor``)."""
+
+    scopes = ("log", "rig", "sensor", "step")
+    waives: ClassVar[dict[str, str]] = {
+        "invertible": "clipped and rounded levels are lost",
+        "differentiable": "it has no geometric parameter",
+        "commutes": "rounding of uint8 levels does not commute with resampling",
+    }
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
+        """The changed picture (H, W, 3), uint8 or float32."""
+        raise NotImplementedError
+
+
+@handles(Photometric, Camera)
+def change_pictures(stream: Camera, call: Call) -> Camera:
+    """Carry out pending maps, then change every picture."""
+    cls = call.transform
+    pictures = []
+    for i, params in enumerate(call.params):
+        rng = noise(params["noise"], call.name, int(stream.times[i])) if cls.dense_noise else None
+        pictures.append(cls.change(stream.pictures[i], params, rng))
+    return replace(stream, items=tuple(pictures), pending=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brightness(PhotometricTransform):
+    """Multiply levels by ``factor``."""
+
+    factor: Range
+
+    limits = {"factor": (0.0, 100.0)}
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
+        """See ``PhotometricTransform``."""
+        return color.curve(picture, lambda x: x * params["factor"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast(PhotometricTransform):
+    """Stretch levels about the picture's mean by ``factor``."""
+
+    factor: Range
+
+    limits = {"factor": (0.0, 100.0)}
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
+        """See ``PhotometricTransform``."""
+        middle = reduce.mean(picture) / (255 if picture.dtype == torch.uint8 else 1)
+        return color.curve(picture, lambda x: (x - middle) * params["factor"] + middle)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gamma(PhotometricTransform):
+    """Raise levels to the power ``gamma``: above 1 darkens the middle, below 1 brightens it."""
+
+    gamma: Range
+
+    limits = {"gamma": (0.01, 100.0)}
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
+        """See ``PhotometricTransform``."""
+        return color.curve(picture, lambda x: x ** params["gamma"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saturation(PhotometricTransform):
+    """Interpolate between the grey picture (``factor`` 0) and the picture (1), or beyond."""
+
+    factor: Range
+
+    limits = {"factor": (0.0, 10.0)}
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
+        """See ``PhotometricTransform``."""
+        return color.mix_channels(picture, color.saturation_matrix(params["factor"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hue(PhotometricTransform):
+    """Turn colours about the grey axis of the RGB cube by ``angle_deg``."""
+
+    angle_deg: Range
+
+    limits = {"angle_deg": (-180.0, 180.0)}
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
+        """See ``PhotometricTransform``."""
+        return color.mix_channels(picture, color.hue_matrix(math.radians(params["angle_deg"])))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianNoise(PhotometricTransform):
+    """Add white noise of standard deviation ``sigma``, a share of full scale (0.02 is 5 of 255 levels)."""
+
+    sigma: Range
+
+    dense_noise = True
+    limits = {"sigma": (0.0, 1.0)}
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
+        """See ``PhotometricTransform``."""
+        assert rng is not None
+        return color.add_noise(picture, params["sigma"], rng)

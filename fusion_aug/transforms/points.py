@@ -1,0 +1,126 @@
+"""Selection and noise of points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.errors import ConfigError
+from fusion_aug.families import PointOp
+from fusion_aug.random import noise
+from fusion_aug.ranges import Range
+from fusion_aug.registry import Call, handles
+from fusion_aug.streams import Points
+from fusion_aug.transforms.base import Transform
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointTransform(Transform, PointOp, abstract=True):
+    """A change of clouds, LiDAR and radar alike. Boxes are not touched; writers count their points again."""
+
+    scope: str = "sensor"
+
+    scopes = ("log", "rig", "sensor", "step")
+    waives: ClassVar[dict[str, str]] = {
+        "invertible": "lost points do not come back",
+        "keeps_counts": "boxes lose or gain the points that were lost or moved",
+        "differentiable": "it has no geometric parameter",
+        "commutes": "distances are measured after pending motions",
+    }
+
+
+def _keep(stream: Points, call: Call, rule: Callable[[int, Mapping[str, Any]], Tensor]) -> Points:
+    """Keep rows by a rule per item; returns the stream itself if all stay."""
+    keep = [rule(i, p) for i, p in enumerate(call.params)]
+    mask = torch.cat(keep) if keep else torch.zeros(0, dtype=torch.bool)
+    return stream if bool(mask.all()) else stream.select(mask)
+
+
+def ranges(stream: Points, item: int) -> Tensor:
+    """Distance (rows,) of an item's points from the sensor, metres, float64."""
+    return torch.linalg.norm(stream["xyz"][stream.rows_of(item)].to(torch.float64), dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointDropout(PointTransform):
+    """Drop each point with probability ``share``."""
+
+    share: Range
+
+    dense_noise = True
+    limits = {"share": (0.0, 1.0)}
+    waives = PointTransform.waives | {"keeps_rows": "points are dropped"}
+
+
+@handles(PointDropout, Points)
+def drop_points(stream: Points, call: Call) -> Points:
+    """Keep a random subset."""
+    counts = stream.counts.tolist()
+
+    def rule(item: int, params: Mapping[str, Any]) -> Tensor:
+        rng = noise(params["noise"], call.name, int(stream.times[item]))
+        return torch.from_numpy(rng.random(counts[item]) >= params["share"])
+
+    return _keep(stream, call, rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeJitter(PointTransform):
+    """Move each point along its ray by Gaussian noise of standard deviation ``sigma`` metres, never past the sensor."""
+
+    sigma: Range
+
+    dense_noise = True
+    limits = {"sigma": (0.0, 100.0)}
+    waives = PointTransform.waives | {"content_identity": "points are moved on purpose"}
+
+
+@handles(RangeJitter, Points)
+def jitter_points(stream: Points, call: Call) -> Points:
+    """Scale every ray."""
+    stream = stream.realized()
+    xyz = stream["xyz"].clone()
+    for i, params in enumerate(call.params):
+        rows = stream.rows_of(i)
+        rng = noise(params["noise"], call.name, int(stream.times[i]))
+        shift = torch.from_numpy(rng.normal(0, params["sigma"], rows.stop - rows.start)).to(xyz.device)
+        distance = ranges(stream, i)
+        factor = (1 + shift / distance.clamp(min=1e-6)).clamp(min=0.01)
+        xyz[rows] = (xyz[rows].to(torch.float64) * factor[:, None]).to(xyz.dtype)
+    return stream.with_values(xyz=xyz)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeCrop(PointTransform):
+    """Keep points from ``low`` to ``high`` metres from the sensor. NaN points go."""
+
+    low: float = 0.0
+    high: float = float("inf")
+
+    waives = PointTransform.waives | {"keeps_rows": "points are dropped"}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.low <= self.high:
+            raise ConfigError(f"RangeCrop: expected 0 <= low <= high, got {self.low}, {self.high}")
+
+    def sample_params(self, rng: np.random.Generator, sample: Any, context: Any) -> dict[str, Any]:
+        """The two limits; an open upper end is null, since JSON has no infinity."""
+        return {"low": self.low, "high": self.high if np.isfinite(self.high) else None}
+
+
+@handles(RangeCrop, Points)
+def crop_points(stream: Points, call: Call) -> Points:
+    """Keep a shell."""
+
+    def rule(item: int, params: Mapping[str, Any]) -> Tensor:
+        distance = ranges(stream, item)
+        high = float("inf") if params["high"] is None else params["high"]
+        return (distance >= params["low"]) & (distance <= high)
+
+    return _keep(stream, call, rule)

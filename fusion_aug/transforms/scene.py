@@ -1,0 +1,169 @@
+"""Motions of the whole scene. They are declared, not executed: frames, boxes and pending points take them in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from calib.se3 import as_f64, rotation_about, se3
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.families import Scene
+from fusion_aug.ranges import Range, can_differ_from
+from fusion_aug.registry import Call, Context, handler_for
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Stream
+from fusion_aug.transforms import scene_rules  # noqa: F401  (registers the rules)
+from fusion_aug.transforms.base import Rows, Transform
+from fusion_aug.transforms.scene_maps import EYE, SceneMaps, moved_rig, renamed, roles_of, scale_and_mirror
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneTransform(Transform, Scene, abstract=True):
+    """A motion of the scene; subclasses say which. Draws are per sample (``rig``) or per scene (``log``)."""
+
+    scopes = ("log", "rig")
+    inverse: ClassVar[str] = "exact"
+
+    @classmethod
+    def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
+        """H (4, 4), scale and mirror axis of drawn parameters."""
+        raise NotImplementedError
+
+    @classmethod
+    def before(cls, sample: Sample, unit: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Roles of the frames, canvases, names and the anchor, from which the maps can be built again."""
+        u = sample.units[unit]
+        mirrored = cls.motion(params[""])[2] == "y"
+        cameras = [n for n, s in u.rig.sensors.items() if s.kind == "camera"]
+        return {
+            "roles": roles_of(u.rig, u.ref.frame),
+            "canvas": {n: list(u.rig.camera(n).size) for n in cameras},
+            "names": u.rig.mirror_names() if mirrored else {},
+            "anchor": u.anchor.tolist(),
+        }
+
+    @classmethod
+    def maps(cls, params: Mapping[str, Any], before: Mapping[str, Any]) -> SceneMaps:
+        """The maps of all frames from a record."""
+        canvas = {n: (int(s[0]), int(s[1])) for n, s in before["canvas"].items()}
+        H, scale, axis = cls.motion(params)
+        return SceneMaps(H, scale, axis, as_f64(before["anchor"]), before["roles"], canvas, before["names"])
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Move rigs, truths and streams."""
+        maps = []
+        for u in range(len(sample.units)):
+            maps.append(cls.maps(rows.of(u), cls.before(sample, u, {"": rows.of(u)})))
+        out = cls.visit(sample, rows, context, maps)
+        for u, m in enumerate(maps):
+            unit = sample.units[u]
+            rig = moved_rig(unit.rig, m)
+            truth = rig if unit.truth is unit.rig else moved_rig(unit.truth, m)
+            W, H = m.by_role["world"], m.by_role["ref"]
+            assert H is not None
+            anchor = (EYE if W is None else W) @ unit.anchor @ torch.linalg.inv(H)
+            clock = m.names.get(unit.clock, unit.clock)
+            out = out.with_unit(u, rig=rig, truth=truth, anchor=anchor.detach(), clock=clock)
+        names = maps[0].names
+        if any(m.names != names for m in maps):
+            raise DataError("a batch whose rigs name different mirror partners cannot be mirrored at once")
+        return renamed(out, names)
+
+    @classmethod
+    def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
+        """The stream as it was before the motion."""
+        maps = cls.maps(params, before).inverted()
+        if getattr(stream, "camera", ""):
+            stream = replace(stream, camera=maps.names.get(stream.camera, stream.camera))  # type: ignore[attr-defined]
+        stream = replace(stream, frame=maps.names.get(stream.frame, stream.frame))
+        unit_maps = [maps] * (int(stream.sample_index.max()) + 1 if len(stream) else 1)
+        name = maps.names.get(name, name)
+        handler = handler_for(cls, stream, name)
+        call = Call(cls, Sample(units=(), streams={}), name, [{}] * len(stream), Context({}), unit_maps)
+        return stream if handler is None else handler(stream, call)
+
+
+ONE = torch.ones((), dtype=torch.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotateScene(SceneTransform):
+    """Turn the scene about the reference frame's origin: yaw about z, then pitch about y, then roll about x.
+
+    ``R = Rz(yaw) Ry(pitch) Rx(roll)``, degrees. Yaw alone keeps boxes upright, which some formats need.
+    """
+
+    yaw_deg: Range = 0.0
+    pitch_deg: Range = 0.0
+    roll_deg: Range = 0.0
+
+    @classmethod
+    def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
+        """See ``SceneTransform``."""
+        yaw, pitch, roll = (torch.deg2rad(as_f64(params[f"{k}_deg"])) for k in ("yaw", "pitch", "roll"))
+        return se3(rotation_about("z", yaw) @ rotation_about("y", pitch) @ rotation_about("x", roll)), ONE, None
+
+    def effects(self) -> dict[str, str]:
+        """Pitch and roll tilt boxes."""
+        tilted = [f for f in ("pitch_deg", "roll_deg") if can_differ_from(getattr(self, f), 0.0)]
+        return {"box_tilt": f"{type(self).__name__}.{tilted[0]}"} if tilted else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateScene(SceneTransform):
+    """Shift the scene by x, y, z metres in the reference frame."""
+
+    x: Range = 0.0
+    y: Range = 0.0
+    z: Range = 0.0
+
+    @classmethod
+    def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
+        """See ``SceneTransform``."""
+        return se3(translation=torch.stack([as_f64(params[k]) for k in "xyz"])), ONE, None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaleScene(SceneTransform):
+    """Scale the scene uniformly about the reference frame's origin. Velocities and Doppler scale, angles do not."""
+
+    scale: Range
+
+    limits = {"scale": (1e-3, 1e3)}
+
+    @classmethod
+    def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
+        """See ``SceneTransform``."""
+        scale = as_f64(params["scale"])
+        return scale_and_mirror(scale, None), scale, None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorScene(SceneTransform):
+    """Mirror the scene: ``axis`` names the coordinate of the reference frame that changes sign.
+
+    "y" swaps left and right: sensors whose rig entry names a mirror partner swap names, and words in texts swap.
+    "x" swaps front and back. "z" is refused: gravity would point up.
+    """
+
+    axis: str = "y"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.axis not in ("x", "y"):
+            why = "a mirror along z would turn gravity around" if self.axis == "z" else "expected 'x' or 'y'"
+            raise ConfigError(f"MirrorScene.axis: {self.axis!r} is refused: {why}")
+
+    @classmethod
+    def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
+        """See ``SceneTransform``."""
+        axis = str(params["axis"])
+        return scale_and_mirror(ONE, axis), ONE, axis
+
+
+__all__ = ["MirrorScene", "RotateScene", "ScaleScene", "SceneTransform", "TranslateScene"]

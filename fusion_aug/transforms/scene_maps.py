@@ -1,0 +1,120 @@
+"""The map of every frame under a motion of the scene.
+
+A motion is a similarity ``H = G S`` of the reference frame. Every frame f of the rig gets its own map H_f: the
+reference frame H; frames above it (the world) W, which holds only what gravity lets it hold; every body M, its own
+scale and mirror. Data in frame f map by H_f, and every pose by ``T_a_b' = H_a T_a_b H_b^-1``. That one law covers
+calibration, ego poses and boxes alike (docs/design.md derives it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from calib.rig import Rig
+from calib.se3 import AXES, upright
+from fusion_aug.errors import DataError
+from fusion_aug.sample import REF, Sample
+from fusion_aug.streams import Stream
+
+EYE = torch.eye(4, dtype=torch.float64)
+
+
+class SceneMaps:
+    """The map H_f of every frame of one unit.
+
+    Args:
+        H: (4, 4) similarity of the reference frame.
+        scale: s.
+        axis: coordinate that a mirror reverses, or None.
+        anchor: ``T_world_ref`` at the first reference pose of the scene.
+        roles: frame -> "ref", "world" (above the reference), "body" or "camera".
+        canvas: camera -> (height, width) before the motion.
+        names: sensors that swap names.
+    """
+
+    def __init__(
+        self,
+        H: Tensor,
+        scale: Tensor,
+        axis: str | None,
+        anchor: Tensor,
+        roles: Mapping[str, str],
+        canvas: Mapping[str, tuple[int, int]],
+        names: Mapping[str, str],
+    ):
+        self.axis, self.scale, self.roles, self.canvas, self.names = axis, scale, roles, canvas, names
+        rigid = axis is None and not scale.requires_grad and float(scale) == 1.0
+        T_v = upright(anchor)
+        W = None if rigid else T_v @ scale_and_mirror(scale, axis) @ torch.linalg.inv(T_v)
+        body = None if rigid else scale_and_mirror(scale, None if axis is None else "y")
+        camera = None if rigid else scale_and_mirror(scale, None if axis is None else "x")
+        self.by_role: dict[str, Tensor | None] = {"ref": H, "world": W, "body": body, "camera": camera}
+
+    def __call__(self, frame: str) -> Tensor | None:
+        """H_f (4, 4) of a frame, None for the identity."""
+        role = "ref" if frame == REF else self.roles.get(frame)
+        if role is None:
+            raise DataError(f"frame {frame!r} is not in the rig, so nothing is known of how it moves with the scene")
+        return self.by_role[role]
+
+    def inverted(self) -> SceneMaps:
+        """The maps of the inverse motion."""
+        out = object.__new__(SceneMaps)
+        out.__dict__.update(self.__dict__)
+        out.scale = 1 / self.scale
+        out.by_role = {r: None if m is None else torch.linalg.inv(m) for r, m in self.by_role.items()}
+        out.canvas = {self.names.get(n, n): size for n, size in self.canvas.items()}
+        return out
+
+
+def scale_and_mirror(scale: Tensor, axis: str | None) -> Tensor:
+    """(4, 4) diagonal matrix: uniform scale, with the sign of one axis reversed."""
+    sign = torch.ones(3, dtype=torch.float64)
+    if axis is not None:
+        sign[AXES[axis]] = -1
+    return torch.diag(torch.cat([scale * sign, torch.ones(1, dtype=torch.float64)]))
+
+
+def roles_of(rig: Rig, reference: str) -> dict[str, str]:
+    """What every frame of a rig is to a motion of the scene."""
+    above = set()
+    name = rig.frames[reference].parent
+    while name is not None:
+        above.add(name)
+        name = rig.frames[name].parent
+    out = {}
+    for n, f in rig.frames.items():
+        out[n] = "ref" if n == reference else "world" if n in above or f.hand == "world" else f.hand
+    return out
+
+
+def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
+    """The rig after a motion of the scene: poses, mirrored devices, swapped names."""
+    rig = rig.mapped(maps)
+    if maps.axis is not None:
+        rig = replace(rig, sensors={n: s.mirrored() for n, s in rig.sensors.items()}).renamed(maps.names)
+    return rig
+
+
+def renamed(sample: Sample, names: Mapping[str, str]) -> Sample:
+    """The sample with streams renamed; ``CAM/depth`` follows ``CAM``."""
+    if not names:
+        return sample
+    streams: dict[str, Stream] = {}
+    for name, stream in sample.streams.items():
+        head, _, tail = name.partition("/")
+        new = names.get(head, head) + (f"/{tail}" if tail else "")
+        changes: dict[str, Any] = {"frame": names.get(stream.frame, stream.frame)}
+        if getattr(stream, "camera", ""):
+            changes["camera"] = names.get(stream.camera, stream.camera)  # type: ignore[attr-defined]
+        changed = any(getattr(stream, k) != v for k, v in changes.items())
+        streams[new] = replace(stream, **changes) if changed else stream
+    order = [n for n in sample.streams if n in streams] + [n for n in streams if n not in sample.streams]
+    return sample.with_streams({n: streams[n] for n in order})
+
+

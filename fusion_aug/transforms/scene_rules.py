@@ -1,0 +1,141 @@
+"""What a motion of the scene does to each kind of stream."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from calib.se3 import as_f64
+from fusion_aug.columns import RULES, UNTOUCHED
+from fusion_aug.errors import DataError, UnhandledStream
+from fusion_aug.families import Scene
+from fusion_aug.motion import Motion
+from fusion_aug.ops.image_map import ImageMap
+from fusion_aug.registry import Call, handles
+from fusion_aug.source import Source
+from fusion_aug.streams import Boxes2D, Depth, ImageStream, Points, Stream, Text, strings
+from fusion_aug.streams.text import mirror_text
+from fusion_aug.transforms.scene_maps import EYE, SceneMaps
+
+GRAVITY = (0.0, 0.0, -9.81)
+
+
+def per_item(maps: list[SceneMaps], frame: str, stream: Stream) -> Motion | None:
+    """The motion of a frame for every item of a stream; None where it is the identity for all."""
+    found = [m(frame) for m in maps]
+    if all(f is None for f in found):
+        return None
+    return Motion(torch.stack([EYE if f is None else f for f in found])[stream.sample_index])
+
+
+@handles(Scene, Stream)
+def move_columns(stream: Stream, call: Call) -> Stream:
+    """Every typed column by the rule of its kind."""
+    if not stream.columns:
+        raise UnhandledStream(f"{type(stream).__name__} ({call.name!r}) declares no columns: a scene cannot move it")
+    maps: list[SceneMaps] = call.shared
+    own = per_item(maps, stream.frame, stream)
+    child = per_item(maps, stream.child, stream) if stream.child else None
+    bodies = [m.by_role["body"] for m in maps]
+    body = None
+    if any(b is not None for b in bodies):
+        body = Motion(torch.stack([EYE if b is None else b for b in bodies])[stream.sample_index])
+    if own is None and child is None and body is None:
+        return stream
+    still = Motion(EYE.expand(len(stream), 4, 4))
+    rows = stream.row_item
+    changed = {}
+    for column in stream.columns:
+        if column.name not in stream.values or column.kind in UNTOUCHED:
+            continue
+        frame = (child if column.child else own) or still
+        value = stream.values[column.name]
+        if column.kind == "specific_force":
+            changed[column.name] = _accelerometer(stream, value, frame, call)
+        else:
+            carried = (child if stream.child else body) or still
+            changed[column.name] = RULES[column.kind](value, frame.rows(rows), carried.rows(rows), column.scaled)
+    return stream.with_values(**changed) if changed else stream
+
+
+def _accelerometer(stream: Stream, value: Tensor, motion: Motion, call: Call) -> Tensor:
+    """f' = M1 (s f + (s - 1) R_world_imu^T g): accelerations grow with the scene, gravity does not."""
+    scale = motion.scale[:, None].to(value.dtype)
+    out = value * scale
+    if bool((motion.scale - 1).abs().max() > 1e-12):
+        gravity = as_f64(GRAVITY)
+        pulls = []
+        for unit, time in zip(stream.sample_index.tolist(), stream.times.tolist(), strict=True):
+            if not call.sample.units:
+                raise DataError(f"stream {call.name!r}: undoing a scale of accelerations needs the attitude of the IMU")
+            rig = call.sample.units[unit].rig
+            root = rig.root_of(stream.frame)
+            if rig.frames[root].hand != "world":
+                raise DataError(f"stream {call.name!r}: scaling accelerations needs the attitude of the IMU in the world")
+            pulls.append(rig.T(root, stream.frame, time)[:3, :3].T @ gravity)
+        out = out + (scale - 1) * torch.stack(pulls).to(value.dtype)
+    return motion.rotate(out)
+
+
+@handles(Scene, Points)
+def move_points(stream: Points, call: Call) -> Points:
+    """Points take the motion in as pending; it is multiplied out once."""
+    motion = per_item(call.shared, stream.frame, stream)
+    return stream if motion is None else stream.moved(motion.matrix)
+
+
+@handles(Scene, ImageStream)
+def move_images(stream: ImageStream, call: Call) -> ImageStream:
+    """A mirror flips the canvas; depths scale."""
+    maps: list[SceneMaps] = call.shared
+    unit = stream.sample_index.tolist()
+    if isinstance(stream, Depth) and any(m.scale.requires_grad or float(m.scale) != 1.0 for m in maps):
+        pictures = [i.value if isinstance(i, Source) else i for i in stream.items]
+        scaled = tuple(p * maps[u].scale.to(p.dtype) for p, u in zip(pictures, unit, strict=True))
+        stream = replace(stream, items=scaled)
+    if all(m.axis is None for m in maps):
+        return stream
+    steps = []
+    for u in unit:
+        size = canvas_of(maps[u], stream, call.name)
+        steps.append(ImageMap.homography(EYE[:3, :3], size) if maps[u].axis is None else ImageMap.flip(size))
+    return stream.mapped(steps)
+
+
+@handles(Scene, Boxes2D)
+def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
+    """A mirror flips pixels on the canvas."""
+    maps: list[SceneMaps] = call.shared
+    if all(m.axis is None for m in maps):
+        return stream
+    widths = torch.tensor([canvas_of(maps[u], stream, call.name)[1] for u in stream.sample_index.tolist()])
+    mirrored = torch.tensor([maps[u].axis is not None for u in stream.sample_index.tolist()])
+    rows = stream.row_item
+    corners = stream.values["corners"].clone()
+    flipped = widths[rows, None] - 1 - corners[..., 0]
+    corners[..., 0] = torch.where(mirrored[rows, None], flipped, corners[..., 0])
+    return stream.with_values(corners=corners)
+
+
+@handles(Scene, Text)
+def move_text(stream: Text, call: Call) -> Text:
+    """A left-right mirror swaps words."""
+    maps: list[SceneMaps] = call.shared
+    if all(m.axis != "y" for m in maps):
+        return stream
+    units = stream.sample_index.tolist()
+    texts = [str(t) for t in stream.values["text"]]
+    swapped = [mirror_text(t, stream.language) if maps[u].axis == "y" else t for t, u in zip(texts, units, strict=True)]
+    return stream.with_values(text=strings(swapped))
+
+
+def canvas_of(maps: SceneMaps, stream: Stream, name: str) -> tuple[int, int]:
+    """(height, width) of the canvas behind an image-like stream."""
+    camera = stream.instance(name)
+    if camera not in maps.canvas:
+        raise DataError(f"stream {name!r}: the rig has no camera {camera!r}, so the width to mirror at is unknown")
+    return maps.canvas[camera]
+
+
