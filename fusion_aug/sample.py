@@ -124,6 +124,10 @@ class Sample:
             raise DataError(f"stream {name!r} has no item in sample {self.units[unit].id!r}")
         return int(mine[(stream.times[mine] - self.units[unit].ref.time).abs().argmin()])
 
+    def take_key(self, name: str) -> Stream:
+        """The stream's key item alone."""
+        return self[name].take_items(torch.tensor([self.key_item(name)]))
+
     def T_ref(self, name: str, item: int | None = None, *, truth: bool = False) -> Tensor:
         """``T_ref_frame`` (4, 4) of a stream's frame at one of its items (by default the key item)."""
         stream = self[name]

@@ -113,6 +113,13 @@ class Points(Ragged):
     def _dense(self) -> Self:
         return replace(self, values=dict(self.values), offsets=self.bounds)
 
+    def take_items(self, index: Tensor) -> Self:
+        """Some of the items; of a lazy cloud the other files are not read."""
+        if isinstance(self.values, LazyColumns):
+            lazy = LazyColumns([self.values.sources[i] for i in index.tolist()], self.values.names)
+            return replace(self, **self._taken(index), values=lazy, offsets=None)
+        return super().take_items(index)
+
     def realized_items(self) -> list[dict[str, Any]]:
         """Columns of every item on its own."""
         stream = self.realized()

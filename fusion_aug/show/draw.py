@@ -1,0 +1,200 @@
+"""Drawing a sample: every camera with points coloured by range and boxes, and a bird's-eye view beside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.logs.files import write_image
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Boxes3D, Camera, Points, Radar
+
+TILE = 560  # width of a camera picture, pixels
+BIRD = 560  # side of the bird's-eye view
+REACH = 45.0  # metres from its middle to its edge
+EDGES = [(0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (0, 4), (1, 5), (2, 6), (3, 7)]
+COLOURS = {"vehicle": (255, 170, 30), "car": (255, 170, 30), "human": (90, 220, 255), "pedestrian": (90, 220, 255)}
+OTHER = (170, 235, 120)
+INK, PAPER = (235, 235, 235), (24, 26, 30)
+
+
+def draw_sample(sample: Sample, title: str, points: bool = True) -> np.ndarray:
+    """A picture of one sample.
+
+    Args:
+        sample: one sample.
+        title: written above.
+        points: whether LiDAR points are drawn into the cameras.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    tiles = [camera_tile(sample, name, points) for name in sample.of_type(Camera)]
+    bird = birds_eye(sample)
+    columns = 1 if len(tiles) <= 2 else 2 if len(tiles) <= 4 else 3
+    rows = [_row(tiles[i : i + columns], columns) for i in range(0, len(tiles), columns)]
+    left = np.concatenate(rows) if rows else np.full((BIRD, 1, 3), PAPER, np.uint8)
+    height = max(left.shape[0], bird.shape[0])
+    body = np.concatenate([_fit(left, height), np.full((height, 6, 3), PAPER, np.uint8), _fit(bird, height)], 1)
+    return np.concatenate([_banner(title, body.shape[1]), body])
+
+
+def draw_before_after(before: Sample, after: Sample, title: str = "") -> np.ndarray:
+    """Two samples, one above the other."""
+    done = ", ".join(r.path for r in after.history if r.applied) or "nothing"
+    parts = [draw_sample(before, f"before  {title}"), draw_sample(after, f"after  {done}")]
+    width = max(p.shape[1] for p in parts)
+    return np.concatenate([np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0)), constant_values=24) for p in parts])
+
+
+def save_picture(picture: np.ndarray, path: Path) -> None:
+    """Write a drawn picture as PNG or JPEG."""
+    write_image(torch.from_numpy(picture), path)
+
+
+def camera_tile(sample: Sample, name: str, points: bool = True) -> np.ndarray:
+    """One camera's key picture with points and boxes."""
+    item = sample.key_item(name)
+    picture = sample[name].image(item)  # type: ignore[attr-defined]
+    image = picture.numpy() if picture.dtype == torch.uint8 else (picture * 255).round().clamp(0, 255).byte().numpy()
+    scale = TILE / image.shape[1]
+    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    image = np.ascontiguousarray(image)
+    if points:
+        for cloud in _lidars(sample):
+            _draw_points(image, sample, cloud, name, scale)
+    for boxes in sample.of_type(Boxes3D).values():
+        _draw_boxes(image, sample, boxes, name, scale)
+    _label(image, name)
+    return image
+
+
+def birds_eye(sample: Sample) -> np.ndarray:
+    """Points and boxes from above, in the reference frame: x up, y left."""
+    image = np.full((BIRD, BIRD, 3), PAPER, np.uint8)
+    per_metre = BIRD / 2 / REACH
+    for ring in (10, 20, 30, 40):
+        cv2.circle(image, (BIRD // 2, BIRD // 2), round(ring * per_metre), (52, 56, 62), 1, cv2.LINE_AA)
+
+    def pixel(xy: np.ndarray) -> np.ndarray:
+        return np.stack([BIRD / 2 - xy[:, 1] * per_metre, BIRD / 2 - xy[:, 0] * per_metre], 1)
+
+    for cloud in _lidars(sample):
+        xyz = _key_points(sample, cloud).numpy()
+        uv = np.round(pixel(xyz[np.isfinite(xyz).all(1)])).astype(int)
+        colour = _turbo(np.linalg.norm(xyz[np.isfinite(xyz).all(1)], axis=1))
+        inside = ((uv >= 0) & (uv < BIRD)).all(1)
+        image[uv[inside, 1], uv[inside, 0]] = colour[inside]
+    for boxes in sample.of_type(Boxes3D).values():
+        for pose, size, velocity, category in _rows(boxes):
+            corners = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]]) * size[:2] / 2
+            flat = corners @ pose[:2, :2].T + pose[:2, 3]
+            cv2.polylines(image, [np.round(pixel(flat)).astype(np.int32)], True, _colour(category), 1, cv2.LINE_AA)
+            nose = np.stack([pose[:2, 3], pose[:2, 3] + pose[:2, 0] * size[0] / 2])
+            cv2.line(image, *_ints(pixel(nose)), _colour(category), 1, cv2.LINE_AA)
+            if np.isfinite(velocity).all() and np.linalg.norm(velocity[:2]) > 0.3:
+                cv2.arrowedLine(image, *_ints(pixel(np.stack([pose[:2, 3], pose[:2, 3] + velocity[:2]]))), INK, 1, cv2.LINE_AA)
+    for name, radar in sample.of_type(Radar).items():
+        _draw_radar(image, sample, name, radar, pixel)
+    cv2.arrowedLine(image, (BIRD // 2, BIRD // 2), (BIRD // 2, BIRD // 2 - round(4 * per_metre)), INK, 2, cv2.LINE_AA)
+    _label(image, f"from above, x up, {REACH:g} m, arrows: velocity of 1 s")
+    return image
+
+
+def _draw_radar(image: np.ndarray, sample: Sample, name: str, radar: Radar, pixel: object) -> None:
+    item = sample.key_item(name)
+    cloud = radar.realized()
+    rows = cloud.rows_of(item)
+    T = sample.T_ref(name, item).numpy()
+    start = cloud["xyz"][rows].numpy().astype(np.float64) @ T[:3, :3].T + T[:3, 3]
+    stop = start + cloud["velocity_comp"][rows].numpy() @ T[:3, :3].T
+    for a, b in zip(pixel(start), pixel(stop), strict=True):  # type: ignore[operator]
+        cv2.circle(image, _int(a), 3, (255, 90, 160), 1, cv2.LINE_AA)
+        cv2.line(image, _int(a), _int(b), (255, 90, 160), 1, cv2.LINE_AA)
+
+
+def _lidars(sample: Sample) -> list[str]:
+    return [n for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)]
+
+
+def _key_points(sample: Sample, name: str) -> Tensor:
+    key = sample.take_key(name)
+    return sample.with_streams({name: key}).points(name)["xyz"]
+
+
+def _draw_points(image: np.ndarray, sample: Sample, cloud: str, camera: str, scale: float) -> None:
+    xyz = _key_points(sample, cloud)
+    uv, visible = sample.project_ref(xyz, camera)
+    uv = (uv[visible].numpy() + 0.5) * scale - 0.5
+    colour = _turbo(np.linalg.norm(xyz[visible].numpy(), axis=1))
+    for (u, v), c in zip(np.round(uv).astype(int).tolist(), colour.tolist(), strict=True):
+        cv2.circle(image, (u, v), 1, c, -1)
+
+
+def _draw_boxes(image: np.ndarray, sample: Sample, boxes: Boxes3D, camera: str, scale: float) -> None:
+    """Edges, cut into short pieces so that distortion bends them and nothing behind the camera is drawn."""
+    corners = boxes.corners()
+    steps = torch.linspace(0, 1, 17, dtype=torch.float64)[:, None]
+    for box, (_, _, _, category) in zip(corners, _rows(boxes), strict=True):
+        for a, b in EDGES:
+            line = box[a] + steps * (box[b] - box[a])
+            uv, visible = sample.project_ref(line, camera)
+            if sum(visible.tolist()) < 2:
+                continue
+            pixels = (uv.numpy() + 0.5) * scale - 0.5
+            for i in range(len(steps) - 1):
+                if visible[i] and visible[i + 1]:
+                    cv2.line(image, *_ints(pixels[i : i + 2]), _colour(category), 1, cv2.LINE_AA)
+
+
+def _rows(boxes: Boxes3D) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, str]]:
+    v = boxes.values
+    n = len(v["pose"])
+    velocity = v.get("velocity", torch.full((n, 3), float("nan")))
+    category = v.get("category", np.full(n, ""))
+    return list(zip(v["pose"].numpy(), v["size"].numpy(), velocity.numpy(), category, strict=True))
+
+
+def _colour(category: str) -> tuple[int, int, int]:
+    return COLOURS.get(category.split(".")[0].lower(), OTHER)
+
+
+def _turbo(distance: np.ndarray) -> np.ndarray:
+    level = np.clip(255 * (1 - distance / 60), 0, 255).astype(np.uint8)
+    return cv2.applyColorMap(level[:, None], cv2.COLORMAP_TURBO)[:, 0, ::-1]
+
+
+def _int(p: np.ndarray) -> tuple[int, int]:
+    return int(np.clip(round(p[0]), -30000, 30000)), int(np.clip(round(p[1]), -30000, 30000))
+
+
+def _ints(pair: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
+    return _int(pair[0]), _int(pair[1])
+
+
+def _label(image: np.ndarray, text: str) -> None:
+    cv2.rectangle(image, (0, 0), (10 + 8 * len(text), 20), PAPER, -1)
+    cv2.putText(image, text, (5, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, INK, 1, cv2.LINE_AA)
+
+
+def _banner(text: str, width: int) -> np.ndarray:
+    image = np.full((28, width, 3), PAPER, np.uint8)
+    cv2.putText(image, text, (8, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA)
+    return image
+
+
+def _row(tiles: list[np.ndarray], columns: int) -> np.ndarray:
+    height = max(t.shape[0] for t in tiles)
+    blank = np.full((height, TILE, 3), PAPER, np.uint8)
+    return np.concatenate([_fit(t, height) for t in tiles] + [blank] * (columns - len(tiles)), 1)
+
+
+def _fit(image: np.ndarray, height: int) -> np.ndarray:
+    return np.pad(image, ((0, height - image.shape[0]), (0, 0), (0, 0)), constant_values=24)
+
+
+__all__ = ["birds_eye", "camera_tile", "draw_before_after", "draw_sample", "save_picture"]
