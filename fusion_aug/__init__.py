@@ -1,8 +1,21 @@
 """Sensor-fusion augmentation that moves every sensor together and keeps the calibration true."""
 
 from fusion_aug.columns import (
-    Column, axial, categorical, corners, extent, intensity, label, length, polar, pose, position, radial_velocity,
-    scalar, specific_force, time_offset,
+    Column,
+    axial,
+    categorical,
+    corners,
+    extent,
+    intensity,
+    label,
+    length,
+    polar,
+    pose,
+    position,
+    radial_velocity,
+    scalar,
+    specific_force,
+    time_offset,
 )  # fmt: skip
 from fusion_aug.errors import ConfigError, DataError, FusionAugError, UnhandledStream
 from fusion_aug.families import ImagePlane, Mix, Mount, Photometric, PointOp, Scene, Temporal, Weather
@@ -12,7 +25,19 @@ from fusion_aug.ranges import Range
 from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import Ref, Sample, Unit, merge
 from fusion_aug.streams import (
-    Boxes2D, Boxes3D, Camera, Depth, EgoPose, ImageStream, Imu, Points, Radar, Ragged, SegmentationMask, Stream, Text,
+    Boxes2D,
+    Boxes3D,
+    Camera,
+    Depth,
+    EgoPose,
+    ImageStream,
+    Imu,
+    Points,
+    Radar,
+    Ragged,
+    SegmentationMask,
+    Stream,
+    Text,
     add_mirror_words,
 )  # fmt: skip
 from fusion_aug.transforms import *  # noqa: F403

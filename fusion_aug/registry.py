@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from fusion_aug.errors import ConfigError, UnhandledStream
@@ -73,7 +73,7 @@ def handles(transform: type, stream: type) -> Callable[[Handler], Handler]:
     return register
 
 
-@lru_cache(maxsize=None)
+@cache
 def resolve(transform: type, stream: type) -> Handler | None:
     """The handler for a pair, most special transform first, then most special stream; None if there is none."""
     for t in transform.__mro__:

@@ -160,7 +160,9 @@ class NuscenesLog(Log):
             frame=REF,
             times=torch.tensor([time]),
             values={
-                "pose": invert(T_world_ref) @ torch.stack(poses) if poses else torch.zeros(0, 4, 4, dtype=torch.float64),
+                "pose": invert(T_world_ref) @ torch.stack(poses)
+                if poses
+                else torch.zeros(0, 4, 4, dtype=torch.float64),
                 "size": sizes[:, [1, 0, 2]],  # nuScenes lists width, length, height
                 "velocity": velocity,
                 "category": strings(categories),
@@ -192,5 +194,3 @@ class NuscenesLog(Log):
         from fusion_aug.logs.nuscenes_writer import NuscenesWriter
 
         return NuscenesWriter(self, out, lossy=lossy, link=link)
-
-

@@ -122,4 +122,3 @@ def _write(path: Path, rows: Iterable[Row]) -> None:
     with TableFile(path) as file:
         for row in rows:
             file.write(row)
-

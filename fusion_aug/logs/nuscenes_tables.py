@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Tables:
             raise DataError(f"{root}: expected one v1.0-* folder with the tables, found {names}")
         self.folder = found[0]
 
-    @lru_cache(maxsize=None)  # noqa: B019  (one Tables object lives as long as its log)
+    @cache  # noqa: B019  (one Tables object lives as long as its log)
     def rows(self, table: str) -> list[Row]:
         """All rows of a table."""
         data = read_json(self.folder / f"{table}.json")
@@ -45,7 +45,7 @@ class Tables:
             raise DataError(f"{self.folder / f'{table}.json'}: expected a list of records with a token each")
         return data
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def by_token(self, table: str) -> dict[str, Row]:
         """Rows of a table by token."""
         return {r["token"]: r for r in self.rows(table)}

@@ -83,7 +83,10 @@ class NuscenesWriter(Writer):
             filename = self._filename(str(row["filename"]), old, name, suffix)
             path = inside(folder, filename, tables.where("sample_data", token))
             self._file(cloud, item, path)
-            row |= {k: row[k] + suffix if row[k] else "" for k in ("token", "prev", "next", "sample_token", "ego_pose_token")}
+            row |= {
+                k: row[k] + suffix if row[k] else ""
+                for k in ("token", "prev", "next", "sample_token", "ego_pose_token")
+            }
             row |= {"calibrated_sensor_token": mounted["token"], "filename": filename}
             row["timestamp"] = int(stream.times[item]) // 1000
             if isinstance(sensor, CameraSensor):
@@ -124,7 +127,10 @@ class NuscenesWriter(Writer):
         rows = []
         for i, token in enumerate(boxes["record"]):
             row = dict(self.log.tables.get("sample_annotation", str(token)))
-            row |= {k: row[k] + suffix if row[k] else "" for k in ("token", "prev", "next", "sample_token", "instance_token")}
+            row |= {
+                k: row[k] + suffix if row[k] else ""
+                for k in ("token", "prev", "next", "sample_token", "instance_token")
+            }
             length, width, height = sizes[i].tolist()
             row |= record_from_pose(poses[i]) | {"size": [width, length, height]}
             row |= {f"num_{kind}_pts": c[str(token)] for kind, c in counts.items() if str(token) in c}

@@ -182,7 +182,9 @@ def _warp_cv(picture: Tensor, P: np.ndarray, size: tuple[int, int], fill: float)
     image, value = picture.contiguous().numpy(), (fill,) * 4
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     if P[2, 0] == 0 and P[2, 1] == 0:
-        out = cv2.warpAffine(image, inverse[:2] / inverse[2, 2], (w, h), flags=flags, borderMode=border, borderValue=value)
+        out = cv2.warpAffine(
+            image, inverse[:2] / inverse[2, 2], (w, h), flags=flags, borderMode=border, borderValue=value
+        )
     else:
         out = cv2.warpPerspective(image, inverse, (w, h), flags=flags, borderMode=border, borderValue=value)
     return torch.from_numpy(out)

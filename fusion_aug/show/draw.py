@@ -13,7 +13,7 @@ from fusion_aug.logs.files import write_image
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D, Camera, Points, Radar
 
-TILE = 560  # width of a camera picture, pixels
+TILE = 560  # width of a camera picture, pixels; a single camera gets twice that
 BIRD = 560  # side of the bird's-eye view
 REACH = 45.0  # metres from its middle to its edge
 EDGES = [(0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (0, 4), (1, 5), (2, 6), (3, 7)]
@@ -33,10 +33,12 @@ def draw_sample(sample: Sample, title: str, points: bool = True) -> np.ndarray:
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    tiles = [camera_tile(sample, name, points) for name in sample.of_type(Camera)]
+    cameras = list(sample.of_type(Camera))
+    width = TILE if len(cameras) > 1 else 2 * TILE
+    tiles = [camera_tile(sample, name, points, width) for name in cameras]
     bird = birds_eye(sample)
     columns = 1 if len(tiles) <= 2 else 2 if len(tiles) <= 4 else 3
-    rows = [_row(tiles[i : i + columns], columns) for i in range(0, len(tiles), columns)]
+    rows = [_row(tiles[i : i + columns], columns, width) for i in range(0, len(tiles), columns)]
     left = np.concatenate(rows) if rows else np.full((BIRD, 1, 3), PAPER, np.uint8)
     height = max(left.shape[0], bird.shape[0])
     body = np.concatenate([_fit(left, height), np.full((height, 6, 3), PAPER, np.uint8), _fit(bird, height)], 1)
@@ -56,12 +58,12 @@ def save_picture(picture: np.ndarray, path: Path) -> None:
     write_image(torch.from_numpy(picture), path)
 
 
-def camera_tile(sample: Sample, name: str, points: bool = True) -> np.ndarray:
+def camera_tile(sample: Sample, name: str, points: bool = True, width: int = TILE) -> np.ndarray:
     """One camera's key picture with points and boxes."""
     item = sample.key_item(name)
     picture = sample[name].image(item)  # type: ignore[attr-defined]
     image = picture.numpy() if picture.dtype == torch.uint8 else (picture * 255).round().clamp(0, 255).byte().numpy()
-    scale = TILE / image.shape[1]
+    scale = width / image.shape[1]
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     image = np.ascontiguousarray(image)
     if points:
@@ -97,7 +99,9 @@ def birds_eye(sample: Sample) -> np.ndarray:
             nose = np.stack([pose[:2, 3], pose[:2, 3] + pose[:2, 0] * size[0] / 2])
             cv2.line(image, *_ints(pixel(nose)), _colour(category), 1, cv2.LINE_AA)
             if np.isfinite(velocity).all() and np.linalg.norm(velocity[:2]) > 0.3:
-                cv2.arrowedLine(image, *_ints(pixel(np.stack([pose[:2, 3], pose[:2, 3] + velocity[:2]]))), INK, 1, cv2.LINE_AA)
+                cv2.arrowedLine(
+                    image, *_ints(pixel(np.stack([pose[:2, 3], pose[:2, 3] + velocity[:2]]))), INK, 1, cv2.LINE_AA
+                )
     for name, radar in sample.of_type(Radar).items():
         _draw_radar(image, sample, name, radar, pixel)
     cv2.arrowedLine(image, (BIRD // 2, BIRD // 2), (BIRD // 2, BIRD // 2 - round(4 * per_metre)), INK, 2, cv2.LINE_AA)
@@ -187,9 +191,9 @@ def _banner(text: str, width: int) -> np.ndarray:
     return image
 
 
-def _row(tiles: list[np.ndarray], columns: int) -> np.ndarray:
+def _row(tiles: list[np.ndarray], columns: int, width: int) -> np.ndarray:
     height = max(t.shape[0] for t in tiles)
-    blank = np.full((height, TILE, 3), PAPER, np.uint8)
+    blank = np.full((height, width, 3), PAPER, np.uint8)
     return np.concatenate([_fit(t, height) for t in tiles] + [blank] * (columns - len(tiles)), 1)
 
 

@@ -70,7 +70,9 @@ class ImageStream(Stream):
         """(n, H, W, ...) all pictures; they must have one size."""
         sizes = {tuple(p.shape[:2]) for p in self.pictures}
         if len(sizes) > 1:
-            raise DataError(f"pictures of different sizes {sorted(sizes)} cannot be stacked: use ResizeCrop, or `image`")
+            raise DataError(
+                f"pictures of different sizes {sorted(sizes)} cannot be stacked: use ResizeCrop, or `image`"
+            )
         return torch.stack(self.pictures)
 
     def realized(self) -> Self:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from fusion_aug.columns import Column, RULES, categorical, concat, intensity, polar, position, scalar, time_offset
+from fusion_aug.columns import RULES, Column, categorical, concat, intensity, polar, position, scalar, time_offset
 from fusion_aug.families import ImagePlane, Mount
 from fusion_aug.motion import Motion
 from fusion_aug.ops.points import transform_packed

@@ -51,7 +51,9 @@ class Builder:
         return token
 
 
-def make_log(out: Path, *, frames: int = 5, seed: int = 0, size: tuple[int, int] = (396, 704), columns: int = 720) -> Path:
+def make_log(
+    out: Path, *, frames: int = 5, seed: int = 0, size: tuple[int, int] = (396, 704), columns: int = 720
+) -> Path:
     """Write the log.
 
     Args:
@@ -114,7 +116,13 @@ def _fixed_tables(b: Builder) -> dict[str, tuple[str, Array]]:
     for name, (modality, T) in mounts.items():
         sensor = b.add("sensor", b.token("sensor", name), channel=name, modality=modality)
         K = camera_sensor(name, b.size).model.K.tolist() if modality == "camera" else []
-        token = b.add("calibrated_sensor", b.token("mounted", name), sensor_token=sensor, **record_from_pose(T), camera_intrinsic=K)
+        token = b.add(
+            "calibrated_sensor",
+            b.token("mounted", name),
+            sensor_token=sensor,
+            **record_from_pose(T),
+            camera_intrinsic=K,
+        )
         out[name] = (token, T.numpy())
     for name in CATEGORIES:
         b.add("category", b.token("category", name), name=name, description=name)
@@ -127,9 +135,16 @@ def _fixed_tables(b: Builder) -> dict[str, tuple[str, Array]]:
     return out
 
 
-def _data(b: Builder, mounted: str, sample: str, stamp: int, key: bool, channel: str, ending: str, size: tuple[int, int]) -> Path:
+def _data(
+    b: Builder, mounted: str, sample: str, stamp: int, key: bool, channel: str, ending: str, size: tuple[int, int]
+) -> Path:
     """Add the records of one file and return its path."""
-    pose = b.add("ego_pose", b.token("pose", channel, stamp), timestamp=stamp, **record_from_pose(torch.from_numpy(ego_pose(stamp))))
+    pose = b.add(
+        "ego_pose",
+        b.token("pose", channel, stamp),
+        timestamp=stamp,
+        **record_from_pose(torch.from_numpy(ego_pose(stamp))),
+    )
     filename = f"{'samples' if key else 'sweeps'}/{channel}/made__{channel}__{stamp}{ending}"
     b.add("sample_data", b.token("data", channel, stamp), sample_token=sample, ego_pose_token=pose,
           calibrated_sensor_token=mounted, timestamp=stamp, fileformat=ending.split(".")[1], is_key_frame=key,
@@ -143,13 +158,17 @@ def _seconds(stamp: int) -> float:
     return (stamp - T0) * 1e-6
 
 
-def _lidar(b: Builder, blocks: list[Block], mounted: dict[str, Any], sample: str, stamp: int, key: bool, columns: int) -> Array:
+def _lidar(
+    b: Builder, blocks: list[Block], mounted: dict[str, Any], sample: str, stamp: int, key: bool, columns: int
+) -> Array:
     token, T = mounted["LIDAR_TOP"]
     path = _data(b, token, sample, stamp, key, "LIDAR_TOP", ".pcd.bin", (0, 0))
     rng = np.random.default_rng([b.seed, stamp])
     elevations = np.radians(np.linspace(-30.0, 10.0, 32))
     points = scan(World(blocks, _seconds(stamp)), ego_pose(stamp) @ T, elevations, columns, rng)
-    path.write_bytes(encode_lidar({k: torch.from_numpy(points[k].astype(np.float32)) for k in ("xyz", "intensity", "ring")}))
+    path.write_bytes(
+        encode_lidar({k: torch.from_numpy(points[k].astype(np.float32)) for k in ("xyz", "intensity", "ring")})
+    )
     return points["xyz"]
 
 
@@ -172,7 +191,9 @@ def _picture(b: Builder, blocks: list[Block], mounted: dict[str, Any], name: str
     write_image(torch.from_numpy(picture), path)
 
 
-def _annotations(b: Builder, blocks: list[Block], samples: list[str], i: int, stamp: int, cloud: Array, T_world_lidar: Array) -> None:
+def _annotations(
+    b: Builder, blocks: list[Block], samples: list[str], i: int, stamp: int, cloud: Array, T_world_lidar: Array
+) -> None:
     outlines = [block for block in blocks if block.look == "outline"]
     poses = torch.from_numpy(np.stack([o.pose(_seconds(stamp)) for o in outlines]))
     sizes = torch.tensor([o.size for o in outlines], dtype=torch.float64)

@@ -28,7 +28,9 @@ def take_picture(world: World, camera: CameraSensor, T_world_cam: Array, oversam
     return np.round(total / n**2).astype(np.uint8)
 
 
-def scan(world: World, T_world_lidar: Array, elevations: Array, columns: int, rng: np.random.Generator) -> dict[str, Array]:
+def scan(
+    world: World, T_world_lidar: Array, elevations: Array, columns: int, rng: np.random.Generator
+) -> dict[str, Array]:
     """One turn of a LiDAR, all rays at the same moment: xyz (sensor frame), intensity (0-255), ring, block."""
     azimuth = -np.arange(columns) * 2 * np.pi / columns
     ring, az = np.meshgrid(np.arange(len(elevations)), azimuth, indexing="ij")
@@ -41,7 +43,12 @@ def scan(world: World, T_world_lidar: Array, elevations: Array, columns: int, rn
     level = np.where(hits.block[seen] == -1, GROUND_LEVEL, BLOCK_LEVEL)
     facing = np.abs(np.sum(hits.normal[seen] * (rays[seen] @ T_world_lidar[:3, :3].T), 1))
     intensity = np.clip(np.round(level * facing + rng.normal(0, 1.5, seen.sum())), 0, 255)
-    return {"xyz": rays[seen] * distance[:, None], "intensity": intensity, "ring": ring[seen], "block": hits.block[seen]}
+    return {
+        "xyz": rays[seen] * distance[:, None],
+        "intensity": intensity,
+        "ring": ring[seen],
+        "block": hits.block[seen],
+    }
 
 
 def detect(world: World, T_world_radar: Array, ego_velocity: Array) -> dict[str, Array]:

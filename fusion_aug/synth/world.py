@@ -50,7 +50,9 @@ class Block:
         return T
 
 
-def car(owner: int, x: float, y: float, heading: float, colour: tuple[int, int, int], speed: float = 0.0) -> list[Block]:
+def car(
+    owner: int, x: float, y: float, heading: float, colour: tuple[int, int, int], speed: float = 0.0
+) -> list[Block]:
     """A car: the labelled outline (not drawn), a body and a cabin."""
     c, s = np.cos(heading), np.sin(heading)
     v = (float(speed * c), float(speed * s))

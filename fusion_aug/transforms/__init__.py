@@ -3,7 +3,13 @@
 from fusion_aug.transforms.compose import Compose, OneOf, RandomApply, SomeOf, pipeline
 from fusion_aug.transforms.engine import replay
 from fusion_aug.transforms.image_plane import (
-    Crop, FlipImage, Pad, PerspectiveImage, Resize, ResizeCrop, RotateImage,
+    Crop,
+    FlipImage,
+    Pad,
+    PerspectiveImage,
+    Resize,
+    ResizeCrop,
+    RotateImage,
 )  # fmt: skip
 from fusion_aug.transforms.inversion import InexactInverse, invert
 from fusion_aug.transforms.mount import Miscalibrate

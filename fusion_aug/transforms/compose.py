@@ -53,9 +53,7 @@ class Container(Transform, abstract=True):
 
     def map_children(self, change: Callable[[Transform], Transform]) -> Self:
         """The container with every leaf transform changed, names and paths kept."""
-        inside = {
-            n: t.map_children(change) if isinstance(t, Container) else change(t) for n, t in self.children()
-        }
+        inside = {n: t.map_children(change) if isinstance(t, Container) else change(t) for n, t in self.children()}
         return type(self)(inside, **{k: getattr(self, k) for k in self.defaults()})
 
     def effects(self) -> dict[str, str]:
@@ -141,7 +139,9 @@ class SomeOf(Container):
 
 def walk(transform: Transform, sample: Sample, run: Run, prefix: str, name: str | None = None) -> Sample:
     """Run a transform or container at its place in the random path."""
-    own = name or transform.name or ("" if isinstance(transform, Container) and not prefix else type(transform).__name__)
+    own = (
+        name or transform.name or ("" if isinstance(transform, Container) and not prefix else type(transform).__name__)
+    )
     path = "/".join(p for p in (prefix, own) if p)
     if not isinstance(transform, Container):
         return run.leaf(transform, sample, path)

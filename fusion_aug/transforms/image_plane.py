@@ -163,12 +163,12 @@ class ResizeCrop(ImagePlaneTransform):
     """Resize by one factor, then cut (or pad) to ``size``.
 
     Attributes:
-        size: (height, width) of the new canvas.
+        size: (height, width) of the new canvas; None keeps the one there is, so that the scale is a zoom.
         scale: resize factor.
         x, y: where the window lies in what is left over, 0 left or top, 1 right or bottom.
     """
 
-    size: tuple[int, int]
+    size: tuple[int, int] | None = None
     scale: Range = 1.0
     x: Range = 0.5
     y: Range = 0.5
@@ -177,12 +177,13 @@ class ResizeCrop(ImagePlaneTransform):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_size(self.size, "ResizeCrop.size")
+        if self.size is not None:
+            check_size(self.size, "ResizeCrop.size")
 
     @classmethod
     def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
         """See ``ImagePlaneTransform``."""
-        height, width = params["size"]
+        height, width = params["size"] or size
         scale = as_f64(params["scale"])
         left = torch.round((scale.detach() * size[1] - width) * params["x"])
         top = torch.round((scale.detach() * size[0] - height) * params["y"])

@@ -64,7 +64,11 @@ class Miscalibrate(Transform, Mount):
                 done.add(sensor.frame)
                 pose = rig.frames[sensor.frame].pose
                 error = mounting_error(params)
-                moved = pose.mapped(torch.eye(4, dtype=torch.float64), error) if isinstance(pose, Trajectory) else pose @ error
+                moved = (
+                    pose.mapped(torch.eye(4, dtype=torch.float64), error)
+                    if isinstance(pose, Trajectory)
+                    else pose @ error
+                )
                 rig = rig.with_pose(sensor.frame, moved)
             sample = sample.with_unit(u, rig=rig)
         return sample

@@ -116,5 +116,3 @@ def renamed(sample: Sample, names: Mapping[str, str]) -> Sample:
         streams[new] = replace(stream, **changes) if changed else stream
     order = [n for n in sample.streams if n in streams] + [n for n in streams if n not in sample.streams]
     return sample.with_streams({n: streams[n] for n in order})
-
-

@@ -73,7 +73,9 @@ def _accelerometer(stream: Stream, value: Tensor, motion: Motion, call: Call) ->
             rig = call.sample.units[unit].rig
             root = rig.root_of(stream.frame)
             if rig.frames[root].hand != "world":
-                raise DataError(f"stream {call.name!r}: scaling accelerations needs the attitude of the IMU in the world")
+                raise DataError(
+                    f"stream {call.name!r}: scaling accelerations needs the attitude of the IMU in the world"
+                )
             pulls.append(rig.T(root, stream.frame, time)[:3, :3].T @ gravity)
         out = out + (scale - 1) * torch.stack(pulls).to(value.dtype)
     return motion.rotate(out)
@@ -137,5 +139,3 @@ def canvas_of(maps: SceneMaps, stream: Stream, name: str) -> tuple[int, int]:
     if camera not in maps.canvas:
         raise DataError(f"stream {name!r}: the rig has no camera {camera!r}, so the width to mirror at is unknown")
     return maps.canvas[camera]
-
-

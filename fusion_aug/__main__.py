@@ -1,0 +1,7 @@
+"""``python -m fusion_aug``."""
+
+import sys
+
+from fusion_aug.cli import main
+
+sys.exit(main())

@@ -1,0 +1,144 @@
+"""Does the calibration say where things went? Measured on the user's own data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib.se3 import rotation_angle
+from calib.sensors import apply_homography
+from fusion_aug.check.measurement import Pair, Row, measurement
+from fusion_aug.families import ImagePlane, Scene
+from fusion_aug.history import History
+from fusion_aug.ops.points import points_in_boxes
+from fusion_aug.registry import TRANSFORMS
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Boxes3D, Camera, Points, Radar
+
+MAX_POINTS = 4000
+
+
+def pixel_route(history: History, camera: str) -> tuple[Tensor, str]:
+    """The 3x3 map from source pixels to augmented ones that the records imply, and the camera's new name.
+
+    It is built from the drawn parameters and the canvases alone, not from the rig.
+    """
+    P = torch.eye(3, dtype=torch.float64)
+    for record in history:
+        cls = TRANSFORMS.get(record.name)
+        if not record.applied or cls is None:
+            continue
+        if issubclass(cls, ImagePlane):
+            params = record.params.get(camera, record.params.get("", {}))
+            height, width = record.before["canvas"][camera]
+            P = cls.pixel_map(params, (height, width))[0] @ P  # type: ignore[attr-defined]
+        elif issubclass(cls, Scene) and cls.motion(record.params[""])[2] is not None:  # type: ignore[attr-defined]
+            width = record.before["canvas"][camera][1]
+            P = torch.tensor([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]], dtype=torch.float64) @ P
+            camera = record.before["names"].get(camera, camera)
+    return P, camera
+
+
+def key_cloud(sample: Sample, name: str) -> Tensor:
+    """(n, 3) points of a stream's key item in the reference frame, float64."""
+    key = sample.with_streams({name: sample.take_key(name)})
+    return key.points(name)["xyz"].to(torch.float64)
+
+
+def lidars(sample: Sample) -> list[str]:
+    """Streams of LiDAR points."""
+    return [n for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)]
+
+
+@measurement("projection")
+def projection(pairs: Sequence[Pair]) -> list[Row]:
+    """Source pixel of each LiDAR point, carried by the pixel maps, against its projection by the new rig."""
+    rows = []
+    for pair in pairs:
+        clouds = lidars(pair.source)
+        for camera in pair.source.of_type(Camera):
+            P, new = pixel_route(pair.augmented.history, camera)
+            values = []
+            for cloud in clouds:
+                before, after = key_cloud(pair.source, cloud), key_cloud(pair.augmented, cloud)
+                if len(before) != len(after):
+                    continue
+                step = max(1, len(before) // MAX_POINTS)
+                uv, visible = pair.source.project_ref(before[::step], camera, truth=True)
+                expected = apply_homography(P, uv)
+                found = pair.augmented.project_ref(after[::step], new, truth=True)[0]
+                values.append((expected - found).norm(dim=1)[visible].numpy())
+            reason = "no LiDAR point in view" if clouds else "the log has no LiDAR"
+            merged = np.concatenate(values) if values else np.zeros(0)
+            rows.append(Row("projection", new, "px", 1e-2, merged, reason))
+    return rows
+
+
+@measurement("points in boxes")
+def points_per_box(pairs: Sequence[Pair]) -> list[Row]:
+    """Points in each box, before against after; points within 1 mm of a face may fall to either side."""
+    rows = []
+    for pair in pairs:
+        for cloud in lidars(pair.source):
+            if "boxes" not in pair.source.streams:
+                rows.append(Row("points in boxes", cloud, "points", 0, reason="the log has no boxes"))
+                continue
+            xyz = [key_cloud(s, cloud) for s in (pair.source, pair.augmented)]
+            boxes = [s.boxes() for s in (pair.source, pair.augmented)]
+            # what is in the box for certain, and what may be
+            inner = _counts(xyz[0], boxes[0], -1e-3)
+            outer = _counts(xyz[0], boxes[0], 1e-3)
+            after = _counts(xyz[1], boxes[1], 0.0)
+            off = np.maximum(inner - after, 0) + np.maximum(after - outer, 0)
+            rows.append(Row("points in boxes", cloud, "points", 0, off, "there are no boxes"))
+    return rows
+
+
+def _counts(xyz: Tensor, boxes: Boxes3D, margin: float) -> np.ndarray:
+    found = points_in_boxes(xyz, boxes["pose"], (boxes["size"] + 2 * margin).clamp(min=0))
+    return np.array([len(f) for f in found], dtype=float)
+
+
+@measurement("rigid transforms")
+def rigid(pairs: Sequence[Pair]) -> list[Row]:
+    """How far every rotation of the rig and of the boxes is from one."""
+    rows = []
+    for pair in pairs:
+        for frame in pair.augmented.rig.frames.values():
+            if frame.parent is None:
+                continue
+            poses = frame.pose.reshape(-1, 4, 4) if isinstance(frame.pose, Tensor) else frame.pose.poses
+            rows.append(Row("rigid transforms", "rig", "1", 1e-6, _orthonormality(poses)))
+        for name, boxes in pair.augmented.of_type(Boxes3D).items():
+            rows.append(Row("rigid transforms", name, "1", 1e-6, _orthonormality(boxes["pose"]), "there are no boxes"))
+    return rows
+
+
+def _orthonormality(poses: Tensor) -> np.ndarray:
+    R = poses[:, :3, :3]
+    off = (R @ R.transpose(1, 2) - torch.eye(3, dtype=R.dtype)).abs().amax((1, 2))
+    return (off + (torch.linalg.det(R) - 1).abs()).numpy()
+
+
+@measurement("belief against truth")
+def belief(pairs: Sequence[Pair]) -> list[Row]:
+    """How far what is told of a sensor's mounting is from what the data obey: intended, so only reported."""
+    rows = []
+    for pair in pairs:
+        rig, truth = pair.augmented.rig, pair.augmented.truth
+        if rig is truth:
+            continue
+        for name, sensor in rig.sensors.items():
+            time = pair.augmented.ref.time
+            if name in pair.augmented.streams:
+                item = pair.augmented.key_item(name)
+                time = int(pair.augmented[name].times[item])
+            frame = pair.augmented.ref.frame
+            off = torch.linalg.inv(truth.T(frame, sensor.frame, time)) @ rig.T(frame, sensor.frame, time)
+            angle = np.degrees(float(rotation_angle(off[:3, :3])))
+            rows.append(Row("belief: rotation", name, "deg", None, np.array([angle])))
+            rows.append(Row("belief: position", name, "m", None, np.array([float(off[:3, 3].norm())])))
+    return rows

@@ -1,0 +1,76 @@
+"""One row of a check, and the open registry of what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fusion_aug.sample import Sample
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measured quantity on one sensor.
+
+    Attributes:
+        measurement, sensor: what and where.
+        unit: of the figures.
+        limit: largest allowed value; None for a figure that is only reported.
+        values: what was measured.
+        reason: why there is nothing, where ``values`` is empty.
+    """
+
+    measurement: str
+    sensor: str
+    unit: str
+    limit: float | None
+    values: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    reason: str = "nothing to measure"
+
+    @property
+    def status(self) -> str:
+        """PASS, FAIL, "intended" (reported only) or "n/a: reason"."""
+        if len(self.values) == 0:
+            return f"n/a: {self.reason}"
+        if self.limit is None:
+            return "intended"
+        # a NaN is a failure: it compares false with every limit
+        return "PASS" if bool(np.max(self.values) <= self.limit) else "FAIL"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A sample before and after, and the sample with dots drawn in, before and after."""
+
+    source: Sample
+    augmented: Sample
+
+
+Measure = Callable[[Sequence[Pair]], list[Row]]
+MEASUREMENTS: dict[str, Measure] = {}
+
+
+def measurement(name: str) -> Callable[[Measure], Measure]:
+    """Register a measurement for ``fusion-aug check``."""
+
+    def register(function: Measure) -> Measure:
+        MEASUREMENTS[name] = function
+        return function
+
+    return register
+
+
+def combine(rows: Sequence[Row]) -> list[Row]:
+    """Join rows of the same measurement and sensor."""
+    joined: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        key = (row.measurement, row.sensor)
+        if key in joined:
+            old = joined[key]
+            row = Row(
+                old.measurement, old.sensor, old.unit, old.limit, np.concatenate([old.values, row.values]), row.reason
+            )
+        joined[key] = row
+    return list(joined.values())

@@ -1,0 +1,143 @@
+"""What a run wrote, as the official layout says it, against what source and manifest say it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fusion_aug.check.geometry import key_cloud, lidars
+from fusion_aug.check.measurement import Row
+from fusion_aug.logs.base import Log
+from fusion_aug.run.manifest import Entry, Manifest
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Camera, EgoPose, Points, Radar
+from fusion_aug.transforms.engine import replay
+
+PIXEL_LIMIT = 0.05
+POINT_LIMIT = 2e-3  # metres: float32 on disk
+JPEG_LIMIT = 4.0  # levels, mean over a picture
+MAX_POINTS = 4000
+
+
+def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[Row]]:
+    """Rows of every sample of a manifest."""
+    for entry in manifest.entries:
+        yield compare_sample(replay(source.read(entry.source), entry.history), written, entry)
+
+
+def compare_sample(expected: Sample, written: Log, entry: Entry) -> list[Row]:
+    """Compare one written sample with the one that it should be."""
+    found = written.read(entry.id)
+    rows: list[Row] = []
+    for name in expected.streams:
+        if name not in found.streams:
+            rows.append(Row("streams", name, "missing", 0, np.array([1.0])))
+    names = [n for n in expected.streams if n in found.streams]
+    rows.append(Row("stamps", "sample", "ms", 1e-3, np.array([abs(expected.ref.time - found.ref.time) * 1e-6])))
+    for name in names:
+        stream = expected[name]
+        rows.append(_stamps(expected, found, name))
+        if isinstance(stream, Camera):
+            rows += [_calibration(expected, found, name), _picture(expected, found, name)]
+        elif isinstance(stream, Points):
+            rows += _points(expected, found, name)
+        elif isinstance(stream, EgoPose):
+            rows.append(_ego(expected, found, name))
+    if "boxes" in names:
+        rows += _boxes(expected, found)
+    if "boxes_2d" in names:
+        rows.append(_boxes2d(expected, found))
+    return rows
+
+
+def _stamps(expected: Sample, found: Sample, name: str) -> Row:
+    a, b = expected[name].times, found[name].times
+    off = (a - b).abs().numpy() * 1e-6 if len(a) == len(b) else np.array([np.inf])
+    return Row("stamps", name, "ms", 1e-3, off)
+
+
+def _calibration(expected: Sample, found: Sample, name: str) -> Row:
+    """The same points of the reference frame through both rigs."""
+    clouds = lidars(expected)
+    if clouds:
+        xyz = key_cloud(expected, clouds[0])
+        xyz = xyz[:: max(1, len(xyz) // MAX_POINTS)]
+    else:
+        camera = expected.rig.camera(name)
+        height, width = camera.size
+        grid = torch.cartesian_prod(torch.linspace(0, width - 1, 9), torch.linspace(0, height - 1, 9))
+        rays = torch.cat([camera.unproject(grid) * d for d in (5.0, 20.0)])
+        T = expected.T_ref(name)
+        xyz = rays @ T[:3, :3].T + T[:3, 3]
+    uv, visible = expected.project_ref(xyz, name)
+    again = found.project_ref(xyz, name)[0]
+    off = (uv - again).norm(dim=1)[visible].numpy()
+    if expected.rig.camera(name).size != found.rig.camera(name).size:
+        off = np.append(off, np.inf)
+    return Row("calibration", name, "px", PIXEL_LIMIT, off, "no LiDAR point in view")
+
+
+def _picture(expected: Sample, found: Sample, name: str) -> Row:
+    a, b = expected[name], found[name]
+    off = []
+    for i in range(min(len(a), len(b))):
+        x, y = a.pictures[i].float(), b.pictures[i].float()  # type: ignore[attr-defined]
+        off.append(float((x - y).abs().mean()) if x.shape == y.shape else np.inf)
+    return Row("picture", name, "levels", JPEG_LIMIT, np.array(off))
+
+
+def _points(expected: Sample, found: Sample, name: str) -> list[Row]:
+    a, b = expected.points(name), found.points(name)
+    if a.counts.tolist() != b.counts.tolist():
+        return [Row("points", name, "m", POINT_LIMIT, np.array([np.inf]))]
+    finite = torch.isfinite(a["xyz"]).all(1)
+    rows = [
+        Row("points", name, "m", POINT_LIMIT, (a["xyz"] - b["xyz"]).norm(dim=1)[finite].numpy(), "the cloud is empty")
+    ]
+    if isinstance(a, Radar):
+        for column in ("velocity", "velocity_comp"):
+            off = (expected[name][column] - found[name][column]).norm(dim=1).numpy()
+            rows.append(Row(f"Doppler ({column})", name, "m/s", 1e-3, off, "no detection"))
+    return rows
+
+
+def _ego(expected: Sample, found: Sample, name: str) -> Row:
+    a, b = expected[name]["pose"], found[name]["pose"]
+    off = (a - b).abs().amax((1, 2)).numpy() if a.shape == b.shape else np.array([np.inf])
+    return Row("ego pose", name, "m", 1e-4, off)
+
+
+def _boxes(expected: Sample, found: Sample) -> list[Row]:
+    """Corners of every written box against the nearest expected one; formats may drop boxes by their own rule."""
+    a, b = expected.boxes(), found.boxes()
+    if len(b["pose"]) == 0:
+        return [Row("boxes", "boxes", "m", POINT_LIMIT, reason="no box was written")]
+    nearest = torch.cdist(b["pose"][:, :3, 3], a["pose"][:, :3, 3]).argmin(1)
+    corners = (a.corners()[nearest] - b.corners()).norm(dim=2).amax(1).numpy()
+    rows = [Row("boxes", "boxes", "m", POINT_LIMIT, corners)]
+    if all("record" in s.values for s in (a, b)):
+        rows.append(Row("boxes missing", "boxes", "boxes", 0, np.array([abs(len(a["pose"]) - len(b["pose"]))], float)))
+    return rows
+
+
+def _boxes2d(expected: Sample, found: Sample) -> Row:
+    """Written rectangles against the expected ones, cut at the canvas."""
+    a, b = expected["boxes_2d"], found["boxes_2d"]
+    height, width = expected.rig.camera(a.instance("boxes_2d")).size
+    limit = torch.tensor([width - 1.0, height - 1.0], dtype=torch.float64).repeat(2)
+    whole = torch.minimum(a.rectangles().clamp(min=0), limit)  # type: ignore[attr-defined]
+    written = b.rectangles()  # type: ignore[attr-defined]
+    if len(written) == 0 or len(whole) == 0:
+        return Row("boxes_2d", "boxes_2d", "px", PIXEL_LIMIT, reason="no box on the image was written")
+    return Row("boxes_2d", "boxes_2d", "px", PIXEL_LIMIT, torch.cdist(written, whole).amin(1).numpy())
+
+
+def default_root(out: Path) -> str | None:
+    """Source root that ``run.json`` names."""
+    import json
+
+    facts = out / "run.json"
+    return str(json.loads(facts.read_text()).get("source_root")) if facts.is_file() else None

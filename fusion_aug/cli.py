@@ -1,0 +1,152 @@
+"""The command ``fusion-aug``."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+HELP = """\
+fusion-aug: augment every sensor of a driving or robot log at once and keep the calibration true.
+
+  fusion-aug run     log=FORMAT log.root=DIR pipeline=NAME out=DIR [key=value ...]
+  fusion-aug check   log=FORMAT log.root=DIR pipeline=NAME [n=20]      measure a pipeline on your data
+  fusion-aug check   OUT                                               measure what a run wrote
+  fusion-aug show    log=FORMAT log.root=DIR pipeline=NAME out=FILE    a picture, before and after
+  fusion-aug show    OUT [index=0] out=FILE                            the same of a finished run
+  fusion-aug replay  MANIFEST ID [log.root=DIR] [out=DIR]              make one sample of a run again
+  fusion-aug demo    DIR                                               make a small log and do all of this with it
+
+  fusion-aug COMMAND --help     every option of a command
+  fusion-aug COMMAND ... --cfg job        print the resolved configuration and stop
+  fusion-aug run -m ... seed=1,2,3        one job per combination, each in out/<name>
+  --config-dir DIR              a folder with pipeline/*.yaml of your own
+
+Options are Hydra overrides: pipeline=[geometry,photometric]  pipeline.yaw_deg=[-10,10]  ~pipeline.transforms.mirror
+Exit codes: 0 done, 1 a figure is over its limit, 2 bad input or configuration.
+"""
+# command -> how many positionals it takes
+COMMANDS = {"run": (0, 0), "check": (0, 1), "show": (0, 1), "replay": (2, 2), "demo": (1, 1)}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(HELP)
+        return 0
+    if words[0] == "--version":
+        from fusion_aug import __version__
+
+        print(__version__)
+        return 0
+    if words[0] not in COMMANDS:
+        return _fail(f"unknown command {words[0]!r}, expected one of {', '.join(COMMANDS)}")
+    from fusion_aug.errors import USER_ERRORS
+
+    try:
+        return dispatch(words[0], words[1:])
+    except USER_ERRORS as error:
+        return _fail(str(error))
+    except OSError as error:
+        why = "no space left on the disk" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        return _fail(f"{error.filename or 'file'}: {why}")
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on from here")
+
+
+def dispatch(command: str, words: list[str]) -> int:
+    """Take positionals and flags off and hand the rest to the command."""
+    from fusion_aug.errors import ConfigError
+    from fusion_aug.run import commands
+
+    if "-h" in words or "--help" in words:
+        print(command_help(command))
+        return 0
+    fewest, most = COMMANDS[command]
+    positionals: list[str] = []
+    while words and len(positionals) < most and "=" not in words[0] and not words[0].startswith(("-", "+", "~")):
+        positionals.append(words.pop(0))
+    if len(positionals) < fewest:
+        raise ConfigError(f"{command}: expected {fewest} word(s) after the command; see fusion-aug {command} --help")
+    multirun, show_config, extra_dir, overrides = _flags(command, words)
+    if show_config:
+        return _print_config(command, overrides, extra_dir)
+    if command == "run":
+        return commands.run_command(overrides, multirun, extra_dir)
+    if command == "check":
+        return commands.check_command(positionals, overrides, extra_dir)
+    if command == "show":
+        return commands.show_command(positionals, overrides, extra_dir)
+    if command == "replay":
+        return commands.replay_command(positionals, overrides, extra_dir)
+    return commands.demo_command(positionals)
+
+
+def _flags(command: str, words: list[str]) -> tuple[bool, bool, str | None, list[str]]:
+    """--multirun, --cfg job and --config-dir, and what is left: the overrides."""
+    from fusion_aug.errors import ConfigError
+
+    multirun, show_config, extra_dir, overrides = False, False, None, []
+    queue = list(words)
+    while queue:
+        word = queue.pop(0)
+        if word in ("-m", "--multirun") and command == "run":
+            multirun = True
+        elif word in ("--cfg", "-c", "--config-dir", "-cd"):
+            if not queue:
+                raise ConfigError(f"{word}: expected a word after it")
+            value = queue.pop(0)
+            if word in ("--cfg", "-c"):
+                show_config = True
+                if value != "job":
+                    raise ConfigError(f"--cfg: only 'job' is known, got {value!r}")
+            elif not os.path.isdir(value):  # noqa: PTH112
+                raise ConfigError(f"--config-dir: {value} is not a folder")
+            else:
+                extra_dir = value
+        elif word.startswith("-") or ("=" not in word and not word.startswith("~")):
+            raise ConfigError(f"{word!r} is not understood; options are key=value, see fusion-aug {command} --help")
+        else:
+            overrides.append(word)
+    return multirun, show_config, extra_dir, overrides
+
+
+def _print_config(command: str, overrides: list[str], extra_dir: str | None) -> int:
+    import yaml
+
+    from fusion_aug.run.config import compose_config
+
+    print(
+        yaml.safe_dump(compose_config(command, overrides, extra_dir), sort_keys=False, default_flow_style=None), end=""
+    )
+    return 0
+
+
+def command_help(command: str) -> str:
+    """What a command does, its options with their meaning, and the choices of every group."""
+    from fusion_aug.run.config import config_dir
+
+    if command == "demo":
+        return "fusion-aug demo DIR: make a small log of a street, augment it, check it and draw it, all below DIR."
+    folder = config_dir()
+    parts = [(folder / f"{command}.yaml").read_text().rstrip(), ""]
+    for group in ("log", "pipeline"):
+        parts.append(f"# choices for {group}=")
+        for path in sorted((folder / group).rglob("*.yaml")):
+            first = path.read_text().splitlines()[0]
+            about = first.lstrip("# ") if first.startswith("#") else ""
+            parts.append(f"#   {path.relative_to(folder / group).with_suffix('')!s:14} {about}".rstrip())
+    parts += ["", "# options of a log, as log.KEY=VALUE"]
+    parts += [f"#   {line}" for line in (folder / "log" / "kitti.yaml").read_text().splitlines()[1:]]
+    return "\n".join(parts)
+
+
+def _fail(message: str) -> int:
+    print(f"fusion-aug: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

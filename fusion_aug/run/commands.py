@@ -1,0 +1,189 @@
+"""The sub-commands, each from its words to its exit code."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fusion_aug.check import MEASUREMENTS, Pair, Row, combine
+from fusion_aug.check.output import compare_run
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs.base import Log
+from fusion_aug.run import report
+from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins, sweep
+from fusion_aug.run.execute import check_options, execute
+from fusion_aug.run.job import Job
+from fusion_aug.run.manifest import Manifest, read_manifest, tree_digest
+from fusion_aug.run.scope import for_log, geometry_only
+from fusion_aug.show.draw import draw_before_after, save_picture
+from fusion_aug.transforms.engine import replay, run
+
+OK, OVER, BAD = 0, 1, 2
+
+
+def run_command(overrides: Sequence[str], multirun: bool, extra_dir: str | None) -> int:
+    """Augment a log on disk."""
+    jobs = list(sweep(overrides)) if multirun else [("", list(overrides))]
+    for name, words in jobs:
+        config = compose_config("run", words, extra_dir)
+        if multirun:
+            config["out"] = str(Path(config["out"]) / name)
+            report.OUT.print(f"[bold]{name}[/]")
+        one_run(config)
+    return OK
+
+
+def one_run(config: dict[str, Any]) -> None:
+    """Run one job, or say what it would do."""
+    check_options(config)
+    job = Job(config)
+    import_plugins(config["plugins"])
+    _, changed = for_log(build_pipeline(config["pipeline"]), job.log)
+    if config["dry_run"]:
+        report.dry_run(job, changed)
+        return
+    with report.progress_bar("augmenting") as update:
+        result = execute(job, update)
+    report.run_summary(job, result, changed)
+
+
+def check_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None) -> int:
+    """Measure a pipeline on a log, or what a run wrote."""
+    rows = (
+        check_written(Path(positionals[0]), overrides, extra_dir)
+        if positionals
+        else check_pipeline(overrides, extra_dir)
+    )
+    report.OUT.print(report.check_table(rows))
+    failed = [r for r in rows if r.status == "FAIL"]
+    verdict = (
+        f"{len(failed)} of {len(rows)} figures are over their limit" if failed else f"all {len(rows)} figures hold"
+    )
+    report.OUT.print(verdict, style="bold red" if failed else "green")
+    return OVER if failed else OK
+
+
+def check_pipeline(overrides: Sequence[str], extra_dir: str | None) -> list[Row]:
+    """Measure the geometry of a pipeline on a log."""
+    config = compose_config("check", overrides, extra_dir)
+    if type(config["n"]) is not int or config["n"] < 1:
+        raise ConfigError(f"n: expected a whole number of at least 1, got {config['n']!r}")
+    import_plugins(config["plugins"])
+    log = build_log(config["log"])
+    pipeline = geometry_only(for_log(build_pipeline(config["pipeline"]), log)[0])
+    rows: list[Row] = []
+    pairs = []
+    for source in itertools.islice(log, int(config["n"])):
+        pairs.append(Pair(source, run(pipeline, source, seed=int(config["seed"]))))
+    for measure in MEASUREMENTS.values():
+        rows += measure(pairs)
+    return combine(rows)
+
+
+def check_written(out: Path, overrides: Sequence[str], extra_dir: str | None) -> list[Row]:
+    """Compare what a run wrote with what it should have written."""
+    manifest = read_manifest(out)
+    source = source_log(manifest, out, overrides, extra_dir)
+    written = build_log({"format": manifest.header["format"], "root": str(out)})
+    return combine([row for rows in compare_run(source, written, manifest) for row in rows])
+
+
+def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_dir: str | None) -> Log:
+    """The input of a run: from ``log.root=``, else from ``run.json`` beside the manifest."""
+    words = list(overrides)
+    facts = out / "run.json"
+    known = json.loads(facts.read_text()) if facts.is_file() else {}
+    if not any(w.startswith("log.root=") for w in words):
+        if "source_root" not in known:
+            raise ConfigError(f"{out}: there is no run.json that names the input; give it as log.root=DIR")
+        words.append(f"log.root={quoted(known['source_root'])}")
+    if known.get("rig") and not any(w.startswith("log.rig=") for w in words):
+        words.append(f"log.rig={quoted(known['rig'])}")
+    config = compose_config("replay", [f"log={manifest.header['format']}", *words], extra_dir)
+    import_plugins([*manifest.header.get("plugins", []), *(config["plugins"] or [])])
+    return build_log(config["log"] | {"select": None})
+
+
+def quoted(text: str) -> str:
+    """A value that Hydra's grammar takes as it is."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None) -> int:
+    """Make one sample of a run again."""
+    path, sample_id = Path(positionals[0]), positionals[1]
+    manifest = read_manifest(path)
+    entry = manifest.entry(sample_id)
+    out_folder = path if path.is_dir() else path.parent
+    log = source_log(manifest, out_folder, overrides, extra_dir)
+    given = [w.partition("=")[2] for w in overrides if w.startswith("out=")]
+    source = log.read(entry.source)
+    sample = replay(log.read(entry.source), entry.history)
+    with tempfile.TemporaryDirectory() as folder:
+        stage = Path(given[0]) if given else Path(folder)
+        if given and stage.exists() and any(stage.iterdir()):
+            raise ConfigError(f"out: {stage} is not empty")
+        log.writer(stage, lossy=bool(manifest.header["lossy"])).stage(sample, source, entry.id, stage)
+        same = tree_digest(stage) == entry.digest
+    where = f", written to {given[0]}" if given else ""
+    report.OUT.print(
+        f"{sample_id}: replayed {len(entry.history)} records{where}; digest {'agrees' if same else 'DIFFERS'}"
+    )
+    return OK if same else OVER
+
+
+def show_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None) -> int:
+    """Draw a sample before and after."""
+    if positionals:
+        out = Path(positionals[0])
+        manifest = read_manifest(out)
+        settings = dict(w.split("=", 1) for w in overrides if "=" in w and w.split("=")[0] in ("index", "out"))
+        rest = [w for w in overrides if w.split("=")[0] not in settings]
+        before_log = source_log(manifest, out, rest, extra_dir)
+        index, target = _index(settings.get("index", "0"), len(manifest.entries)), settings.get("out", "show.png")
+        entry = manifest.entries[index]
+        before = before_log.read(entry.source)
+        after = build_log({"format": manifest.header["format"], "root": str(out)}).read(entry.id)
+        after = after.with_unit(0, history=entry.history)
+    else:
+        config = compose_config("show", overrides, extra_dir)
+        import_plugins(config["plugins"])
+        log = build_log(config["log"])
+        before = log[_index(str(config["index"]), len(log))]
+        pipeline = for_log(build_pipeline(config["pipeline"]), log)[0]
+        after, target = run(pipeline, before, seed=int(config["seed"])), str(config["out"])
+    path = Path(target)
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise ConfigError(f"out: expected a .png or .jpg file, got {target}")
+    save_picture(draw_before_after(before, after, before.id), path)
+    report.OUT.print(f"wrote {path}")
+    return OK
+
+
+def _index(text: str, count: int) -> int:
+    if not text.lstrip("-").isdigit() or not 0 <= int(text) < count:
+        raise ConfigError(f"index: expected a number from 0 to {count - 1}, got {text!r}")
+    return int(text)
+
+
+def demo_command(positionals: Sequence[str]) -> int:
+    """Make a small log, augment it, check it, draw it."""
+    from fusion_aug.synth.nuscenes_log import make_log
+
+    folder = Path(positionals[0])
+    if folder.exists() and any(folder.iterdir()):
+        raise DataError(f"{folder}: is not empty; remove it or choose another folder")
+    report.OUT.print("[bold]1.[/] making a street: 5 keyframes, 3 cameras, LiDAR, radar, boxes")
+    made = make_log(folder / "street")
+    words = ["log=nuscenes", f"log.root={quoted(str(made))}", "seed=7"]
+    report.OUT.print(f"[bold]2.[/] fusion-aug run {' '.join(words)} pipeline=driving out={folder / 'augmented'}")
+    run_command([*words, "pipeline=driving", f"out={quoted(str(folder / 'augmented'))}"], False, None)
+    report.OUT.print(f"[bold]3.[/] fusion-aug check {folder / 'augmented'}")
+    code = check_command([str(folder / "augmented")], [], None)
+    report.OUT.print(f"[bold]4.[/] fusion-aug show {folder / 'augmented'}")
+    show_command([str(folder / "augmented")], ["index=1", f"out={folder / 'demo.png'}"], None)
+    return code

@@ -1,0 +1,171 @@
+"""Hydra configurations: composing them, building pipelines and logs from them."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from fusion_aug.errors import ConfigError
+from fusion_aug.logs.base import Log, open_log
+from fusion_aug.registry import TRANSFORMS
+from fusion_aug.transforms.base import Transform
+from fusion_aug.transforms.compose import Compose, pipeline
+
+
+def config_dir() -> Path:
+    """Folder of the configurations: inside the package where it is installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "configs", package.parent / "configs"):
+        if (folder / "run.yaml").is_file():
+            return folder
+    raise ConfigError(f"{package}: the configurations are missing from this installation")
+
+
+def compose_config(name: str, overrides: Sequence[str], extra_dir: str | None = None) -> dict[str, Any]:
+    """Compose a primary configuration with overrides and resolve it.
+
+    Args:
+        name: run, check, show or replay.
+        overrides: Hydra overrides.
+        extra_dir: folder with configurations of the user's own.
+
+    Raises:
+        ConfigError: a group, key or value is wrong; the message is one sentence.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    more = [f"hydra.searchpath=[file://{Path(extra_dir).resolve()}]"] if extra_dir else []
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3", job_name="fusion-aug"):
+            config = compose(name, [*overrides, *more])
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise ConfigError(f"{missing[0]}: is missing; give it as {missing[0]}=...")
+        plain = OmegaConf.to_container(config, resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_sentence(error)) from None
+    assert isinstance(plain, dict)
+    return _empty_to_null(plain)  # type: ignore[no-any-return]
+
+
+def sweep(overrides: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Every job of a multirun: its name and its overrides.
+
+    The name is made of the overrides except ``out`` and ``log.*``, in letters, digits and ``. _ + -`` only.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        choices = []
+        for o in parsed:
+            key = o.get_key_element()
+            values = list(o.sweep_string_iterator()) if o.is_sweep_override() else [o.get_value_element_as_str()]
+            choices.append([(key, v, o.input_line) for v in values] if not o.is_delete() else [(key, "", o.input_line)])
+    except HydraException as error:
+        raise ConfigError(_sentence(error)) from None
+    names: set[str] = set()
+    for job in itertools.product(*choices):
+        own = [(k, v) for k, v, _ in job if k != "out" and not k.startswith("log.")]
+        name = "+".join(re.sub(r"[^A-Za-z0-9._-]+", "_", f"{k}-{v}").strip("_") for k, v in own) or "job"
+        if name in names:
+            name = f"{name}+{len(names)}"
+        names.add(name)
+        yield name, [line if k.startswith("~") else f"{k}={v}" for k, v, line in job]
+
+
+def import_plugins(modules: Sequence[str] | None) -> None:
+    """Import the modules that register transforms and streams of the user's own.
+
+    Raises:
+        ConfigError: a module cannot be imported.
+    """
+    for module in modules or ():
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ConfigError(f"plugins: {module!r} cannot be imported ({error})") from None
+
+
+def build_pipeline(config: Any) -> Compose:
+    """A pipeline from its plain configuration.
+
+    ``_target_`` is looked up in our registry only: nothing is imported because a configuration names it.
+
+    Raises:
+        ConfigError: a target is not registered, or a parameter is wrong.
+    """
+    built = _build(config, "pipeline")
+    if isinstance(built, Transform):
+        return built if isinstance(built, Compose) else Compose([built])
+    raise ConfigError("pipeline: expected a mapping with _target_: fusion_aug.pipeline and transforms")
+
+
+def _build(config: Any, where: str) -> Any:
+    if not isinstance(config, dict) or "_target_" not in config:
+        raise ConfigError(f"{where}: expected a mapping with _target_, got {config!r}")
+    target = str(config["_target_"])
+    module, _, name = target.rpartition(".")
+    options = {k: v for k, v in config.items() if k not in ("_target_", "_convert_", "_recursive_")}
+    if target == "fusion_aug.pipeline":
+        inside = options.pop("transforms", None) or {}
+        return pipeline({n: _build(c, f"{where}.transforms.{n}") for n, c in _named(inside, where)}, **options)
+    cls = TRANSFORMS.get(name)
+    if cls is None or module not in ("fusion_aug", cls.__module__.split(".")[0], cls.__module__):
+        raise ConfigError(f"{where}._target_: {target!r} is not a registered transform; list its module in plugins")
+    if "transforms" in options:
+        inside = options.pop("transforms") or {}
+        options["transforms"] = {n: _build(c, f"{where}.transforms.{n}") for n, c in _named(inside, where)}
+    try:
+        return cls(**options)
+    except TypeError as error:
+        text = re.sub(r"^.*__init__\(\) ", "", str(error))
+        raise ConfigError(f"{where}: {name}: {text}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _named(inside: Any, where: str) -> list[tuple[str, Any]]:
+    if isinstance(inside, dict):
+        return [(str(n), c) for n, c in inside.items() if c is not None]
+    if isinstance(inside, list):
+        return [(str(c.get("_target_", i)).rpartition(".")[2], c) for i, c in enumerate(inside)]
+    raise ConfigError(f"{where}.transforms: expected a mapping of names to transforms, got {inside!r}")
+
+
+def build_log(config: dict[str, Any]) -> Log:
+    """The log of a ``log`` group."""
+    options = {k: v for k, v in config.items() if k not in ("format", "root")}
+    return open_log(str(config["format"]), str(config["root"]), **options)
+
+
+def _empty_to_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _empty_to_null(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_empty_to_null(v) for v in value]
+    return None if value == "" else value
+
+
+def _sentence(error: BaseException) -> str:
+    """The first telling line of a Hydra error."""
+    cause = error.__cause__
+    text = str(error)
+    if cause is not None and str(cause) and text.startswith("Error merging"):
+        text = f"{text.splitlines()[0]}: {str(cause).splitlines()[0]}"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if lines and lines[0].endswith(":") and len(lines) > 1:
+        return " ".join(lines[:2])
+    return (
+        " ".join(lines[:2])
+        if lines and "Available options" in " ".join(lines[:2])
+        else (lines or ["wrong override"])[0]
+    )

@@ -1,0 +1,231 @@
+"""Running a job: resume, workers, errors, and the merge at the end."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fusion_aug.errors import USER_ERRORS, ConfigError, FusionAugError
+from fusion_aug.run.job import WORK, Job, start_worker, work
+from fusion_aug.run.manifest import NAME
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run did.
+
+    Attributes:
+        written: samples written. skipped: (source id, reason) of those that could not be read.
+        resumed: samples that an earlier, interrupted run had finished.
+        seconds: wall time.
+        already_done: the output was complete before.
+    """
+
+    written: int
+    skipped: list[tuple[str, str]]
+    resumed: int
+    seconds: float
+    already_done: bool = False
+
+
+def check_options(config: dict[str, Any]) -> None:
+    """Raise where an option of ``fusion-aug run`` has a wrong value.
+
+    Raises:
+        ConfigError: naming the option.
+    """
+
+    def whole(key: str, low: int, nullable: bool = False) -> None:
+        value = config[key]
+        if nullable and value is None:
+            return
+        if type(value) is not int or value < low:
+            raise ConfigError(f"{key}: expected a whole number of at least {low}, got {value!r}")
+
+    whole("seed", 0)
+    whole("workers", 0)
+    whole("copies", 0 if config["keep_original"] else 1)
+    whole("limit", 1, nullable=True)
+    for key, choices in (("on_error", ("fail", "skip")), ("link", ("copy", "hard"))):
+        if config[key] not in choices:
+            raise ConfigError(f"{key}: expected {' or '.join(choices)}, got {config[key]!r}")
+    for key in ("keep_original", "dry_run", "lossy"):
+        if not isinstance(config[key], bool):
+            raise ConfigError(f"{key}: expected true or false, got {config[key]!r}")
+
+
+def check_expressible(job: Job) -> None:
+    """Refuse, before the first byte, what the format's own tool would read wrongly.
+
+    Raises:
+        ConfigError: naming transform, field, reason and remedy.
+    """
+    problems = job.writer.can_express(job.pipeline)
+    if problems and not job.config["lossy"]:
+        raise ConfigError(f"{job.log.format} cannot hold what the pipeline makes: " + "; ".join(map(str, problems)))
+
+
+def execute(job: Job, progress: Progress | None = None) -> Result:
+    """Run a job, or the rest of it.
+
+    Raises:
+        FusionAugError: bad input, a foreign output folder, no space; nothing is left half-written but the ``.work``
+            folder that the next run goes on from.
+    """
+    check_options(job.config)
+    check_expressible(job)
+    total = len(job.tasks)
+    if prepare_output(job):
+        return Result(total, [], total, 0.0, already_done=True)
+    start = time.monotonic()
+    todo = [i for i in range(total) if not job.done_file(i).is_file()]
+    resumed = total - len(todo)
+    done = resumed
+    for _ in process_all(job, todo):
+        done += 1
+        if progress:
+            progress(done, total)
+    skipped = merge(job)
+    seconds = time.monotonic() - start
+    facts = {
+        "source_root": str(job.log.root.resolve()),
+        "rig": job.config["log"].get("rig"),
+        "workers": job.config["workers"],
+        "seconds": round(seconds, 3),
+        "host": platform.node(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "fingerprint": job.fingerprint(),
+        "skipped": [list(s) for s in skipped],
+    }
+    (job.out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(job.out / WORK)
+    return Result(total - len(skipped), skipped, resumed, seconds)
+
+
+def prepare_output(job: Job) -> bool:
+    """Make the output folder or take up an unfinished one; True if the same job is finished already.
+
+    Raises:
+        ConfigError: it lies inside the input (or the input in it), or holds something else.
+    """
+    out, root = job.out.resolve(), job.log.root.resolve()
+    if out == root or out.is_relative_to(root) or root.is_relative_to(out):
+        raise ConfigError(f"out: {job.out} and the input {job.log.root} lie in one another; choose a folder apart")
+    plan = job.out / WORK / "plan.json"
+    if job.out.exists() and not job.out.is_dir():
+        raise ConfigError(f"out: {job.out} is a file")
+    if job.out.is_dir() and any(job.out.iterdir()):
+        if plan.is_file():
+            if json.loads(plan.read_text())["fingerprint"] != job.fingerprint():
+                raise ConfigError(
+                    f"out: {job.out} holds an unfinished run of another job; remove it or choose another folder"
+                )
+            return False
+        facts = job.out / "run.json"
+        if facts.is_file() and (job.out / NAME).is_file():
+            if json.loads(facts.read_text()).get("fingerprint") == job.fingerprint():
+                return True
+            raise ConfigError(
+                f"out: {job.out} holds the finished run of another job; remove it or choose another folder"
+            )
+        raise ConfigError(f"out: {job.out} is not empty and is not a run of ours; choose a new folder")
+    plan.parent.mkdir(parents=True, exist_ok=True)
+    part = plan.with_suffix(".part")
+    part.write_text(json.dumps({"fingerprint": job.fingerprint()}))
+    part.replace(plan)
+    return False
+
+
+def process_all(job: Job, todo: list[int]) -> Iterator[int]:
+    """Process samples here or in workers; yields the number of each that is finished."""
+    workers = int(job.config["workers"])
+    if workers == 0:
+        for number in todo:
+            settle(job, number, None)
+            yield number
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(job.config,)) as pool:
+        waiting = iter(todo)
+        running: dict[Future[None], int] = {}
+        try:
+            while True:
+                for number in waiting:
+                    running[pool.submit(work, number)] = number
+                    if len(running) >= 2 * workers:
+                        break
+                if not running:
+                    return
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    number = running.pop(future)
+                    settle(job, number, future)
+                    yield number
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def settle(job: Job, number: int, future: Future[None] | None) -> None:
+    """Take the result of one sample; skip it or stop if it failed."""
+    try:
+        job.process(number) if future is None else future.result()
+    except USER_ERRORS as error:
+        if job.config["on_error"] == "skip":
+            job.skip(number, str(error))
+            return
+        raise
+    except BrokenProcessPool:
+        raise FusionAugError("a worker process died (out of memory?); run the same command again to go on") from None
+    except OSError as error:
+        raise FusionAugError(f"{error.filename or job.out}: {error.strerror or error}") from None
+
+
+class DoneRows:
+    """Rows of all written samples in output order, read from disk again each time they are gone through."""
+
+    def __init__(self, job: Job, numbers: list[int]):
+        self.job, self.numbers = job, numbers
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for number in self.numbers:
+            yield json.loads(self.job.done_file(number).read_text())["rows"]
+
+
+def merge(job: Job) -> list[tuple[str, str]]:
+    """Write tables and manifest from the markers, in output order; returns what was skipped."""
+    written, skipped, lines = [], [], []
+    for number in range(len(job.tasks)):
+        data = json.loads(job.done_file(number).read_text())
+        if "skipped" in data:
+            skipped.append((job.tasks[number][0], str(data["skipped"])))
+        else:
+            written.append(number)
+            lines.append(data["line"])
+    if not written:
+        raise FusionAugError(
+            f"no sample could be written; the first one: {skipped[0][1] if skipped else 'none was selected'}"
+        )
+    job.writer.finish(DoneRows(job, written), [line["id"] for line in lines])
+    part = job.out / WORK / NAME
+    with part.open("w", encoding="utf-8") as file:
+        for row in (job.header(), *lines):
+            file.write(json.dumps(row, sort_keys=True) + "\n")
+    part.replace(job.out / NAME)
+    return skipped
+
+
+def output_size(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())

@@ -1,0 +1,157 @@
+"""One job: what is to be done, and doing it for one sample. Everything here is the same in every process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+from fusion_aug.history import history_to_json
+from fusion_aug.logs.base import Log, Writer, output_id
+from fusion_aug.logs.files import inside
+from fusion_aug.random import digest
+from fusion_aug.run.config import build_log, build_pipeline, import_plugins
+from fusion_aug.run.manifest import tree_digest
+from fusion_aug.run.scope import for_log
+from fusion_aug.transforms.compose import Compose
+from fusion_aug.transforms.engine import run
+
+WORK = ".work"  # folder of an unfinished run inside its output
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run as configured.
+
+    Attributes:
+        config: the resolved configuration of ``fusion-aug run``.
+    """
+
+    config: dict[str, Any]
+
+    @property
+    def out(self) -> Path:
+        """Folder of the output."""
+        return Path(self.config["out"])
+
+    @cached_property
+    def log(self) -> Log:
+        """The input."""
+        return build_log(self.config["log"])
+
+    @cached_property
+    def pipeline(self) -> Compose:
+        """The pipeline, geometry drawn per scene where the format needs it."""
+        import_plugins(self.config["plugins"])
+        return for_log(build_pipeline(self.config["pipeline"]), self.log)[0]
+
+    @cached_property
+    def writer(self) -> Writer:
+        """Writer of the input's format."""
+        return self.log.writer(self.out, lossy=bool(self.config["lossy"]), link=str(self.config["link"]))
+
+    @cached_property
+    def tasks(self) -> list[tuple[str, int, int | None]]:
+        """All samples to write, in output order: source id, copy, epoch (None for the untouched original).
+
+        Copies of one sample follow all samples of the copy before, so that each copy is a log of its own.
+        """
+        ids = list(self.log.ids)
+        if self.config["limit"] is not None:
+            ids = ids[: int(self.config["limit"])]
+        tasks: list[tuple[str, int, int | None]] = []
+        first = 0
+        if self.config["keep_original"]:
+            tasks += [(i, 0, None) for i in ids]
+            first = 1
+        for k in range(int(self.config["copies"])):
+            tasks += [(i, first + k, first + k) for i in ids]
+        return tasks
+
+    def header(self) -> dict[str, Any]:
+        """First line of the manifest: what makes the samples again, without any path."""
+        from fusion_aug import __version__
+        from fusion_aug.run.manifest import VERSION
+
+        options = {k: v for k, v in self.config["log"].items() if k not in ("root", "rig", "urdf")}
+        return {
+            "manifest": VERSION,
+            "fusion_aug": __version__,
+            "format": self.log.format,
+            "log": options,
+            "seed": int(self.config["seed"]),
+            "pipeline": self.config["pipeline"],
+            "lossy": bool(self.config["lossy"]),
+            "plugins": list(self.config["plugins"] or []),
+        }
+
+    def fingerprint(self) -> str:
+        """Two jobs with the same fingerprint write the same bytes."""
+        keys = ("copies", "keep_original", "limit", "on_error")
+        return digest(json.dumps([self.header(), {k: self.config[k] for k in keys}], sort_keys=True))
+
+    # --- one sample -------------------------------------------------------------------------------------------------
+    def done_file(self, number: int) -> Path:
+        """Marker of a finished sample; it holds its rows and its line of the manifest."""
+        return self.out / WORK / "done" / f"{number:08d}.json"
+
+    def process(self, number: int) -> None:
+        """Augment and write one sample. Its files appear whole, the marker last."""
+        source_id, copy, epoch = self.tasks[number]
+        stage = self.out / WORK / f"stage-{number:08d}"
+        shutil.rmtree(stage, ignore_errors=True)
+        stage.mkdir(parents=True)
+        out_id = output_id(source_id, copy)
+        source = self.log.read(source_id)
+        sample = source if epoch is None else run(self.pipeline, source, seed=int(self.config["seed"]), epoch=epoch)
+        rows = self.writer.stage(sample, source, out_id, stage)
+        line = {
+            "id": out_id,
+            "source": source_id,
+            "copy": copy,
+            "epoch": copy,
+            "digest": tree_digest(stage),
+            "history": history_to_json(sample.history),
+        }
+        for path in sorted(p for p in stage.rglob("*") if p.is_file()):
+            target = inside(self.out, path.relative_to(stage).as_posix(), out_id)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+        shutil.rmtree(stage)
+        self.mark(number, {"rows": rows, "line": line})
+
+    def skip(self, number: int, why: str) -> None:
+        """Note that a sample could not be read."""
+        shutil.rmtree(self.out / WORK / f"stage-{number:08d}", ignore_errors=True)
+        self.mark(number, {"skipped": why})
+
+    def mark(self, number: int, data: dict[str, Any]) -> None:
+        """Write the marker of a finished sample."""
+        path = self.done_file(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(data), encoding="utf-8")
+        part.replace(path)
+
+
+_JOB: Job | None = None
+
+
+def start_worker(config: dict[str, Any]) -> None:
+    """Set up a worker process: one thread, the job of the parent."""
+    global _JOB
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    _JOB = Job(config)
+
+
+def work(number: int) -> None:
+    """Process one sample in a worker."""
+    assert _JOB is not None
+    _JOB.process(number)

@@ -1,0 +1,136 @@
+"""What the command line prints: tables, a progress bar, the plan of a dry run."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from fusion_aug.check.measurement import Row
+from fusion_aug.registry import is_invariant, resolve
+from fusion_aug.run.execute import Result, output_size
+from fusion_aug.run.job import Job
+from fusion_aug.sample import Sample
+from fusion_aug.transforms.compose import leaves
+from fusion_aug.transforms.engine import run
+
+OUT, ERR = Console(), Console(stderr=True)
+if not OUT.is_terminal:  # a file or a pipe has no width of its own
+    OUT = Console(width=140)
+
+
+def check_table(rows: Sequence[Row]) -> Table:
+    """Measurement, sensor, n, median, max, unit, limit, verdict."""
+    table = Table(title=None, box=None, pad_edge=False)
+    for name in ("measurement", "sensor"):
+        table.add_column(name, no_wrap=True)
+    for name in ("n", "median", "max"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("unit", "limit", "verdict"):
+        table.add_column(name, no_wrap=name != "verdict")
+    colours = {"PASS": "green", "FAIL": "bold red"}
+    for row in rows:
+        figures = ["-", "-"]
+        if len(row.values):
+            figures = [f"{np.median(row.values):.3g}", f"{np.max(row.values):.3g}"]
+        limit = "-" if row.limit is None else f"{row.limit:g}"
+        colour = colours.get(row.status, "dim")
+        table.add_row(
+            row.measurement, row.sensor, str(len(row.values)), *figures, row.unit, limit, f"[{colour}]{row.status}[/]"
+        )
+    return table
+
+
+@contextmanager
+def progress_bar(what: str) -> Any:
+    """A bar with rate and time left on standard error; yields a function (done, total)."""
+    columns = (
+        TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]} samples/s"),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=ERR, transient=True) as bar:
+        task = bar.add_task(what, total=None, rate="-")
+        start = time.monotonic()
+        first: list[int] = []
+
+        def update(done: int, total: int) -> None:
+            first.append(done - 1) if not first else None
+            rate = (done - first[0]) / max(time.monotonic() - start, 1e-9)
+            bar.update(task, completed=done, total=total, rate=f"{rate:.2f}")
+
+        yield update
+
+
+def run_summary(job: Job, result: Result, changed: Sequence[str]) -> None:
+    """Print what a run did."""
+    if changed:
+        note = f"{job.log.format} keeps calibration and tracks per scene, so these are drawn once per scene: "
+        OUT.print(note + ", ".join(changed), style="dim")
+    if result.already_done:
+        OUT.print(f"{job.out} already holds this run, complete: nothing to do")
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_row("samples written", str(result.written))
+    if result.resumed:
+        table.add_row("of these taken over", f"{result.resumed} from an interrupted run")
+    table.add_row("skipped", str(len(result.skipped)))
+    table.add_row("time", f"{result.seconds:.1f} s")
+    table.add_row("size", f"{output_size(job.out) / 2**20:.1f} MiB")
+    table.add_row("output", str(job.out))
+    OUT.print(table)
+    for name, why in result.skipped:
+        OUT.print(f"skipped {name}: {why}", style="yellow")
+
+
+def dry_run(job: Job, changed: Sequence[str]) -> None:
+    """Print what would be done, without writing into the output.
+
+    The first sample is made in a temporary folder, to measure time and size.
+    """
+    source = job.log.read(job.tasks[0][0])
+    OUT.print(sensor_table(job, source))
+    if changed:
+        OUT.print(f"drawn once per scene, since {job.log.format} keeps calibration per scene: {', '.join(changed)}")
+    problems = job.writer.can_express(job.pipeline)
+    for problem in problems:
+        OUT.print(f"[bold red]the format cannot hold it:[/] {problem}")
+    if not problems:
+        OUT.print(f"{job.log.format} can hold everything that the pipeline makes")
+    folder = Path(tempfile.mkdtemp())
+    try:
+        start = time.monotonic()
+        sample = run(job.pipeline, job.log.read(source.id), seed=int(job.config["seed"]))
+        job.writer.stage(sample, source, source.id, folder)
+        seconds, size = time.monotonic() - start, output_size(folder)
+    finally:
+        shutil.rmtree(folder)
+    n, workers = len(job.tasks), max(1, int(job.config["workers"]))
+    OUT.print(
+        f"{n} samples, about {n * seconds / workers:.0f} s with {workers} process(es) and {n * size / 2**20:.1f} MiB"
+    )
+    OUT.print("nothing was written (dry_run=true)")
+
+
+def sensor_table(job: Job, sample: Sample) -> Table:
+    """What touches each stream."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("stream", "kind", "items", "touched by"):
+        table.add_column(name)
+    for name, stream in sample.streams.items():
+        kind = type(stream)
+        touching = [
+            type(t).__name__
+            for t in leaves(job.pipeline)
+            if t.p > 0 and resolve(type(t), kind) and not is_invariant(type(t), kind)
+        ]
+        table.add_row(name, kind.__name__, str(len(stream)), ", ".join(dict.fromkeys(touching)) or "nothing")
+    return table

@@ -1,0 +1,53 @@
+"""Geometry per scene, where a format keeps calibration or tracks per scene."""
+
+from __future__ import annotations
+
+from fusion_aug.families import ImagePlane, Scene
+from fusion_aug.logs.base import Log
+from fusion_aug.transforms.base import Transform
+from fusion_aug.transforms.compose import Compose, Container, leaves
+
+
+def is_geometry(transform: Transform) -> bool:
+    """Whether a transform moves the scene or the image plane."""
+    return isinstance(transform, Scene | ImagePlane)
+
+
+def for_log(pipeline: Compose, log: Log) -> tuple[Compose, list[str]]:
+    """The pipeline with its geometry drawn per scene where the log needs that, and what was changed.
+
+    A keyframe turned on its own would give parked cars a velocity.
+    """
+    if not log.calibration_per_scene:
+        return pipeline, []
+    changed: list[str] = []
+
+    def widen(t: Transform, path: str) -> Transform:
+        moves = any(is_geometry(leaf) for leaf in leaves(t))
+        if isinstance(t, Container):
+            inside = {n: widen(c, f"{path}/{n}" if path else n) for n, c in t.children()}
+            options = {k: getattr(t, k) for k in t.defaults()} | ({"scope": "log"} if moves else {})
+            return type(t)(inside, **options)
+        if moves and t.scope != "log":
+            changed.append(path)
+            return t.with_scope("log")
+        return t
+
+    wide = widen(pipeline, "")
+    assert isinstance(wide, Compose)
+    return wide, changed
+
+
+def geometry_only(pipeline: Compose) -> Compose:
+    """The scene and image-plane transforms of a pipeline, under their own paths."""
+
+    def keep(t: Transform) -> Transform | None:
+        if not isinstance(t, Container):
+            return t if is_geometry(t) else None
+        # what is left out keeps its place in a choice, as a pipeline that does nothing
+        inside = {n: keep(c) or Compose([]) for n, c in t.children()}
+        return type(t)(inside, **{k: getattr(t, k) for k in t.defaults()})
+
+    kept = keep(pipeline)
+    assert isinstance(kept, Compose)
+    return kept
