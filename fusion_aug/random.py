@@ -1,8 +1,9 @@
 """Keyed random streams.
 
-A draw depends on what it is for, never on when or where it is made: the key is the blake2b digest of the canonical JSON
-``[seed, epoch, unit, path, purpose, instance]`` and seeds a Philox counter generator (Salmon et al. 2011). So any number
-of workers, any order and any batch gives the same numbers, and a new transform leaves the draws of named others alone.
+A draw depends on what it is for, never on when or where it is made: the key is the blake2b digest of the canonical
+JSON ``[seed, epoch, unit, path, purpose, instance]`` and seeds a Philox counter generator (Salmon et al. 2011). So any
+number of workers, any order and any batch gives the same numbers, and a new transform leaves the draws of named others
+alone.
 """
 
 from __future__ import annotations

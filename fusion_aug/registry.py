@@ -58,7 +58,7 @@ class Call:
 
 Handler = Callable[[Any, Call], Stream]
 
-TRANSFORMS: dict[str, type] = {}
+TRANSFORMS: dict[str, Any] = {}
 _HANDLERS: dict[tuple[type, type], Handler] = {}
 
 
@@ -74,7 +74,7 @@ def handles(transform: type, stream: type) -> Callable[[Handler], Handler]:
 
 
 @cache
-def resolve(transform: type, stream: type) -> Handler | None:
+def resolve(transform: Any, stream: Any) -> Handler | None:
     """The handler for a pair, most special transform first, then most special stream; None if there is none."""
     for t in transform.__mro__:
         for s in stream.__mro__:

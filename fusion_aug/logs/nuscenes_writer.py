@@ -2,7 +2,8 @@
 
 A record follows its data: where a mirror swaps the names of two cameras, the picture of the left one is written as a
 picture of the right one and keeps its own record, stamp and ego pose. Points in boxes are counted again, and the new
-count is written where it differs from that of the source (whose own figures follow a slightly wider rule). Visibility is the old share times the share of the box's surface points that are still on a canvas.
+count is written where it differs from that of the source (whose own figures follow a slightly wider rule). Visibility
+is the old share times the share of the box's surface points that are still on a canvas.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class NuscenesWriter(Writer):
         own = tables.get("sample_data", source[name].records[0])["calibrated_sensor_token"]
         mounted = dict(tables.get("calibrated_sensor", own)) | {"token": own + suffix}
         sensor = sample.rig.sensors[name]
-        if isinstance(stream, Camera) or isinstance(stream, Radar):
+        if isinstance(stream, Camera | Radar):
             mounted |= record_from_pose(sample.rig.T("ego", stream.frame))
         if isinstance(sensor, CameraSensor):
             mounted["camera_intrinsic"] = (sensor.A @ sensor.model.K).tolist()

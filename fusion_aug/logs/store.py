@@ -1,7 +1,7 @@
 """Streams of any kind as files: the folder format and the sidecars are made of these.
 
-A stream is a folder with ``stream.json`` (class, plain fields, what lies where), ``arrays.npz`` (tensors and strings; no
-pickles) and one PNG or JPEG per colour picture.
+A stream is a folder with ``stream.json`` (class, plain fields, what lies where), ``arrays.npz`` (tensors and strings,
+no pickles) and one PNG or JPEG per colour picture.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def compose_config(name: str, overrides: Sequence[str], extra_dir: str | None = 
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_sentence(error)) from None
     assert isinstance(plain, dict)
-    return _empty_to_null(plain)  # type: ignore[no-any-return]
+    return _empty_to_null(plain)
 
 
 def sweep(overrides: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
@@ -68,8 +68,14 @@ def sweep(overrides: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         choices = []
         for o in parsed:
             key = o.get_key_element()
-            values = list(o.sweep_string_iterator()) if o.is_sweep_override() else [o.get_value_element_as_str()]
-            choices.append([(key, v, o.input_line) for v in values] if not o.is_delete() else [(key, "", o.input_line)])
+            values = (
+                [str(v) for v in o.sweep_string_iterator()]
+                if o.is_sweep_override()
+                else [str(o.get_value_element_as_str())]
+            )
+            choices.append(
+                [(key, v, str(o.input_line)) for v in values] if not o.is_delete() else [(key, "", str(o.input_line))]
+            )
     except HydraException as error:
         raise ConfigError(_sentence(error)) from None
     names: set[str] = set()

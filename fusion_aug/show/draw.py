@@ -133,9 +133,9 @@ def _key_points(sample: Sample, name: str) -> Tensor:
 def _draw_points(image: np.ndarray, sample: Sample, cloud: str, camera: str, scale: float) -> None:
     xyz = _key_points(sample, cloud)
     uv, visible = sample.project_ref(xyz, camera)
-    uv = (uv[visible].numpy() + 0.5) * scale - 0.5
+    pixels = (uv[visible].numpy() + 0.5) * scale - 0.5
     colour = _turbo(np.linalg.norm(xyz[visible].numpy(), axis=1))
-    for (u, v), c in zip(np.round(uv).astype(int).tolist(), colour.tolist(), strict=True):
+    for (u, v), c in zip(np.round(pixels).astype(int).tolist(), colour.tolist(), strict=True):
         cv2.circle(image, (u, v), 1, c, -1)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -166,7 +166,7 @@ class Ragged(Stream):
         offsets: (n + 1,) int64; item i has the rows ``offsets[i]:offsets[i + 1]``. One item by default.
     """
 
-    offsets: Tensor = None  # type: ignore[assignment]
+    offsets: Tensor | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -232,6 +232,6 @@ class Ragged(Stream):
         return replace(joined, offsets=torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)]))
 
 
-def strings(values: Sequence[str]) -> np.ndarray[Any, Any]:
+def strings(values: Iterable[str]) -> np.ndarray[Any, Any]:
     """A label column of Python strings."""
     return np.array(list(values), dtype=np.str_).reshape(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,8 @@ def make_log(
     stamps = [T0 + i * 500_000 for i in range(frames)]
     samples = [b.token("sample", i) for i in range(frames)]
     scene = b.token("scene")
-    b.add("scene", scene, log_token=b.token("log"), nbr_samples=frames, first_sample_token=samples[0],
-          last_sample_token=samples[-1], name="made-0001", description="A street of boxes, parked and moving cars")  # fmt: skip
+    ends = {"first_sample_token": samples[0], "last_sample_token": samples[-1], "nbr_samples": frames}
+    b.add("scene", scene, log_token=b.token("log"), name="made-0001", description="A street of boxes", **ends)
     for i, stamp in enumerate(stamps):
         near = {"prev": samples[i - 1] if i else "", "next": samples[i + 1] if i + 1 < frames else ""}
         b.add("sample", samples[i], timestamp=stamp, scene_token=scene, **near)
@@ -205,9 +206,9 @@ def _annotations(
         moving = "moving" if any(o.velocity) else "parked"
         kind = "vehicle" if o.category.startswith("vehicle") else "pedestrian"
         length, width, height = o.size
-        b.add("sample_annotation", around[1], sample_token=samples[i], instance_token=instance, visibility_token="4",
-              attribute_tokens=[b.token("attribute", f"{kind}.{moving}")], size=[width, length, height],
-              **record_from_pose(pose), prev=around[0], next=around[2], num_lidar_pts=count, num_radar_pts=0)  # fmt: skip
+        b.add("sample_annotation", around[1], sample_token=samples[i], instance_token=instance, num_radar_pts=0,
+              attribute_tokens=[b.token("attribute", f"{kind}.{moving}")], visibility_token="4",
+              size=[width, length, height], **record_from_pose(pose), prev=around[0], next=around[2], num_lidar_pts=count)  # fmt: skip
         if i == 0:
             ends = (b.token("box", o.owner, 0), b.token("box", o.owner, len(samples) - 1))
             b.add("instance", instance, category_token=b.token("category", o.category), nbr_annotations=len(samples),
@@ -220,5 +221,5 @@ def _chain(b: Builder) -> None:
     for row in sorted(b.tables["sample_data"], key=lambda r: r["timestamp"]):
         by_channel.setdefault(row["calibrated_sensor_token"], []).append(row)
     for rows in by_channel.values():
-        for first, second in zip(rows, rows[1:], strict=False):
+        for first, second in itertools.pairwise(rows):
             first["next"], second["prev"] = second["token"], first["token"]

@@ -33,8 +33,7 @@ def scan(
 ) -> dict[str, Array]:
     """One turn of a LiDAR, all rays at the same moment: xyz (sensor frame), intensity (0-255), ring, block."""
     azimuth = -np.arange(columns) * 2 * np.pi / columns
-    ring, az = np.meshgrid(np.arange(len(elevations)), azimuth, indexing="ij")
-    ring, az = ring.T.ravel(), az.T.ravel()
+    az, ring = (g.ravel() for g in np.meshgrid(azimuth, np.arange(len(elevations)), indexing="ij"))
     el = elevations[ring]
     rays = np.stack([np.cos(el) * np.cos(az), np.cos(el) * np.sin(az), np.sin(el)], 1)
     hits = world.cast(T_world_lidar[:3, 3][None], rays @ T_world_lidar[:3, :3].T)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -122,7 +123,7 @@ class World:
         self.blocks, self.time = blocks, time
 
     @cached_property
-    def _scene(self) -> tuple[object, dict[int, int]]:
+    def _scene(self) -> tuple[Any, dict[int, int]]:
         try:
             import open3d as o3d
         except (ImportError, OSError) as error:
@@ -130,7 +131,7 @@ class World:
                 f"Open3D cannot be imported ({error}); on Debian: apt-get install libusb-1.0-0 libegl1 libgl1 libx11-6 "
                 "libgomp1"
             ) from None
-        scene = o3d.t.geometry.RaycastingScene(nthreads=1)
+        scene: Any = o3d.t.geometry.RaycastingScene(nthreads=1)
         numbers = {}
         ground = np.array([[-200, -200, 0], [400, -200, 0], [400, 200, 0], [-200, 200, 0]], np.float32)
         numbers[scene.add_triangles(ground, np.array([[0, 1, 2], [0, 2, 3]], np.uint32))] = -1
@@ -147,11 +148,11 @@ class World:
         """Cast rays (n, 3) from origins (n, 3), world frame; directions are unit vectors."""
         scene, numbers = self._scene
         rays = np.concatenate([np.broadcast_to(origins, directions.shape), directions], 1).astype(np.float32)
-        answer = scene.cast_rays(rays)  # type: ignore[attr-defined]
+        answer = scene.cast_rays(rays)
         distance = answer["t_hit"].numpy().astype(np.float64)
         table = np.full(max(numbers) + 1, -2)
-        for geometry, block in numbers.items():
-            table[geometry] = block
+        for geometry, number in numbers.items():
+            table[geometry] = number
         ids = answer["geometry_ids"].numpy().astype(np.int64)
         hit = np.isfinite(distance)
         block = np.where(hit, table[np.where(hit, ids, 0)], -2)
@@ -166,7 +167,7 @@ class World:
         scene, _ = self._scene
         start = hits.point + hits.normal * 0.02
         rays = np.concatenate([start, np.broadcast_to(SUN, start.shape)], 1).astype(np.float32)
-        return ~scene.test_occlusions(rays).numpy()  # type: ignore[attr-defined]
+        return ~scene.test_occlusions(rays).numpy()
 
     def colours(self, directions: Array, hits: Hits) -> Array:
         """(n, 3) uint8 RGB of what was hit: pattern, sun and shadow, sky."""
@@ -230,7 +231,7 @@ def ground_colour(point: Array) -> Array:
 def block_colour(block: Block, local: Array, normal: Array) -> Array:
     """Paint of a block at points in its own frame."""
     colour = np.broadcast_to(np.array(block.colour, float), local.shape).copy()
-    length, width, height = block.size
+    height = block.size[2]
     side, up = np.abs(normal[:, 1]) > 0.5, np.abs(normal[:, 2]) > 0.5
     along = np.where(side, local[:, 0], local[:, 1])
     z = local[:, 2] + height / 2

@@ -108,7 +108,7 @@ class Transform:
     @classmethod
     def instances(cls, sample: Sample, unit: int) -> list[str]:
         """Sensors that take a draw of their own at scope ``sensor``."""
-        names = {}
+        names: dict[str, None] = {}
         for name, stream in sample.streams.items():
             mine = bool((stream.sample_index == unit).any())
             if mine and resolve(cls, type(stream)) and not is_invariant(cls, type(stream)):

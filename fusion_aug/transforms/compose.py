@@ -21,8 +21,8 @@ class Container(Transform, abstract=True):
     scopes = ("log", "rig")
 
     def __init__(self, transforms: Sequence[Transform] | Mapping[str, Transform], **options: Any):
-        given = list(transforms.items()) if isinstance(transforms, Mapping) else [(None, t) for t in transforms]
-        given = [(n, t) for n, t in given if t is not None]
+        named = transforms.items() if isinstance(transforms, Mapping) else [(None, t) for t in transforms]
+        given: list[tuple[str | None, Transform]] = [(n, t) for n, t in named if t is not None]
         for label, t in given:
             if not isinstance(t, Transform):
                 raise ConfigError(f"{type(self).__name__}.transforms: {label or t!r} is not a transform")

@@ -65,7 +65,7 @@ class Run:
     def on_subset(self, sample: Sample, units: Sequence[int], work: Any) -> Sample:
         """Run ``work`` on some units of a batch and put the result back in place."""
         if len(units) == len(sample.units):
-            return work(sample)  # type: ignore[no-any-return]
+            return work(sample)
         if not units:
             return sample
         rest = [u for u in range(len(sample.units)) if u not in set(units)]
@@ -133,7 +133,7 @@ def transform_class(record: Record) -> type[Transform]:
         raise DataError(f"history: transform {record.name!r} is not registered; import the plugin that defines it")
     if cls.version != record.version:
         raise DataError(f"history: {record.name} is of version {record.version}, this is version {cls.version}")
-    return cls  # type: ignore[no-any-return]
+    return cls
 
 
 def replay(sample: Sample, history: History, *, resources: Mapping[str, Any] | None = None) -> Sample:

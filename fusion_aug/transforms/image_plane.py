@@ -173,7 +173,7 @@ class ResizeCrop(ImagePlaneTransform):
     x: Range = 0.5
     y: Range = 0.5
 
-    limits = {"scale": (1e-3, 1e3), "x": (0.0, 1.0), "y": (0.0, 1.0)}
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"scale": (1e-3, 1e3), "x": (0.0, 1.0), "y": (0.0, 1.0)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -198,7 +198,7 @@ class Crop(ImagePlaneTransform):
     x: Range = 0.5
     y: Range = 0.5
 
-    limits = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -54,7 +54,7 @@ class Brightness(PhotometricTransform):
 
     factor: Range
 
-    limits = {"factor": (0.0, 100.0)}
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"factor": (0.0, 100.0)}
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
@@ -68,7 +68,7 @@ class Contrast(PhotometricTransform):
 
     factor: Range
 
-    limits = {"factor": (0.0, 100.0)}
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"factor": (0.0, 100.0)}
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
@@ -83,7 +83,7 @@ class Gamma(PhotometricTransform):
 
     gamma: Range
 
-    limits = {"gamma": (0.01, 100.0)}
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"gamma": (0.01, 100.0)}
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
@@ -97,7 +97,7 @@ class Saturation(PhotometricTransform):
 
     factor: Range
 
-    limits = {"factor": (0.0, 10.0)}
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"factor": (0.0, 10.0)}
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
@@ -111,7 +111,7 @@ class Hue(PhotometricTransform):
 
     angle_deg: Range
 
-    limits = {"angle_deg": (-180.0, 180.0)}
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"angle_deg": (-180.0, 180.0)}
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
@@ -126,7 +126,7 @@ class GaussianNoise(PhotometricTransform):
     sigma: Range
 
     dense_noise = True
-    limits = {"sigma": (0.0, 1.0)}
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 1.0)}
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:

@@ -53,8 +53,8 @@ class PointDropout(PointTransform):
     share: Range
 
     dense_noise = True
-    limits = {"share": (0.0, 1.0)}
-    waives = PointTransform.waives | {"keeps_rows": "points are dropped"}
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
+    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "points are dropped"}
 
 
 @handles(PointDropout, Points)
@@ -76,8 +76,8 @@ class RangeJitter(PointTransform):
     sigma: Range
 
     dense_noise = True
-    limits = {"sigma": (0.0, 100.0)}
-    waives = PointTransform.waives | {"content_identity": "points are moved on purpose"}
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 100.0)}
+    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"content_identity": "points are moved on purpose"}
 
 
 @handles(RangeJitter, Points)
@@ -102,7 +102,7 @@ class RangeCrop(PointTransform):
     low: float = 0.0
     high: float = float("inf")
 
-    waives = PointTransform.waives | {"keeps_rows": "points are dropped"}
+    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "points are dropped"}
 
     def __post_init__(self) -> None:
         super().__post_init__()

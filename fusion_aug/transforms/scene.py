@@ -79,7 +79,7 @@ class SceneTransform(Transform, Scene, abstract=True):
         """The stream as it was before the motion."""
         maps = cls.maps(params, before).inverted()
         if getattr(stream, "camera", ""):
-            stream = replace(stream, camera=maps.names.get(stream.camera, stream.camera))  # type: ignore[attr-defined]
+            stream = replace(stream, camera=maps.names.get(stream.camera, stream.camera))  # type: ignore[call-arg]
         stream = replace(stream, frame=maps.names.get(stream.frame, stream.frame))
         unit_maps = [maps] * (int(stream.sample_index.max()) + 1 if len(stream) else 1)
         name = maps.names.get(name, name)
@@ -134,7 +134,7 @@ class ScaleScene(SceneTransform):
 
     scale: Range
 
-    limits = {"scale": (1e-3, 1e3)}
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"scale": (1e-3, 1e3)}
 
     @classmethod
     def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
