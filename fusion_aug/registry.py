@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from fusion_aug.errors import ConfigError, UnhandledStream
@@ -60,6 +59,7 @@ Handler = Callable[[Any, Call], Stream]
 
 TRANSFORMS: dict[str, Any] = {}
 _HANDLERS: dict[tuple[type, type], Handler] = {}
+_RESOLVED: dict[tuple[type, type], Handler | None] = {}
 
 
 def handles(transform: type, stream: type) -> Callable[[Handler], Handler]:
@@ -67,15 +67,20 @@ def handles(transform: type, stream: type) -> Callable[[Handler], Handler]:
 
     def register(handler: Handler) -> Handler:
         _HANDLERS[transform, stream] = handler
-        resolve.cache_clear()
+        _RESOLVED.clear()
         return handler
 
     return register
 
 
-@cache
-def resolve(transform: Any, stream: Any) -> Handler | None:
+def resolve(transform: type, stream: type) -> Handler | None:
     """The handler for a pair, most special transform first, then most special stream; None if there is none."""
+    if (transform, stream) not in _RESOLVED:
+        _RESOLVED[transform, stream] = _resolve(transform, stream)
+    return _RESOLVED[transform, stream]
+
+
+def _resolve(transform: type, stream: type) -> Handler | None:
     for t in transform.__mro__:
         for s in stream.__mro__:
             if (t, s) in _HANDLERS:

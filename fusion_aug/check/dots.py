@@ -124,7 +124,7 @@ def scene_map(augmented: Sample) -> Tensor:
     for record in augmented.history:
         cls = TRANSFORMS.get(record.name)
         if record.applied and cls is not None and issubclass(cls, Scene):
-            H = cls.motion(record.params[""])[0] @ H  # type: ignore[attr-defined]
+            H = cls.motion(record.params[""])[0] @ H
     return H
 
 

@@ -34,8 +34,8 @@ def pixel_route(history: History, camera: str) -> tuple[Tensor, str]:
         if issubclass(cls, ImagePlane):
             params = record.params.get(camera, record.params.get("", {}))
             height, width = record.before["canvas"][camera]
-            P = cls.pixel_map(params, (height, width))[0] @ P  # type: ignore[attr-defined]
-        elif issubclass(cls, Scene) and cls.motion(record.params[""])[2] is not None:  # type: ignore[attr-defined]
+            P = cls.pixel_map(params, (height, width))[0] @ P
+        elif issubclass(cls, Scene) and cls.motion(record.params[""])[2] is not None:
             width = record.before["canvas"][camera][1]
             P = torch.tensor([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]], dtype=torch.float64) @ P
             camera = record.before["names"].get(camera, camera)

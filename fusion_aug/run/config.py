@@ -67,15 +67,14 @@ def sweep(overrides: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         choices = []
         for o in parsed:
-            key = o.get_key_element()
-            values = (
-                [str(v) for v in o.sweep_string_iterator()]
-                if o.is_sweep_override()
-                else [str(o.get_value_element_as_str())]
-            )
-            choices.append(
-                [(key, v, str(o.input_line)) for v in values] if not o.is_delete() else [(key, "", str(o.input_line))]
-            )
+            key = str(o.get_key_element()).lstrip("+~")
+            line = str(o.input_line)
+            if o.is_sweep_override():
+                plus = line[: len(line) - len(line.lstrip("+"))]
+                values = [str(v) for v in o.sweep_string_iterator()]
+                choices.append([(key, v, f"{plus}{key}={v}") for v in values])
+            else:
+                choices.append([(key, "" if o.is_delete() else str(o.get_value_element_as_str()), line)])
     except HydraException as error:
         raise ConfigError(_sentence(error)) from None
     names: set[str] = set()
@@ -85,7 +84,7 @@ def sweep(overrides: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         if name in names:
             name = f"{name}+{len(names)}"
         names.add(name)
-        yield name, [line if k.startswith("~") else f"{k}={v}" for k, v, line in job]
+        yield name, [line for _, _, line in job]
 
 
 def import_plugins(modules: Sequence[str] | None) -> None:

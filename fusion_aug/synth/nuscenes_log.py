@@ -208,7 +208,8 @@ def _annotations(
         length, width, height = o.size
         b.add("sample_annotation", around[1], sample_token=samples[i], instance_token=instance, num_radar_pts=0,
               attribute_tokens=[b.token("attribute", f"{kind}.{moving}")], visibility_token="4",
-              size=[width, length, height], **record_from_pose(pose), prev=around[0], next=around[2], num_lidar_pts=count)  # fmt: skip
+              size=[width, length, height], **record_from_pose(pose), num_lidar_pts=count,
+              prev=around[0], next=around[2])  # fmt: skip
         if i == 0:
             ends = (b.token("box", o.owner, 0), b.token("box", o.owner, len(samples) - 1))
             b.add("instance", instance, category_token=b.token("category", o.category), nbr_annotations=len(samples),

@@ -78,8 +78,9 @@ class SceneTransform(Transform, Scene, abstract=True):
     def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
         """The stream as it was before the motion."""
         maps = cls.maps(params, before).inverted()
-        if getattr(stream, "camera", ""):
-            stream = replace(stream, camera=maps.names.get(stream.camera, stream.camera))  # type: ignore[call-arg]
+        camera = getattr(stream, "camera", "")
+        if camera:
+            stream = replace(stream, camera=maps.names.get(camera, camera))  # type: ignore[call-arg]
         stream = replace(stream, frame=maps.names.get(stream.frame, stream.frame))
         unit_maps = [maps] * (int(stream.sample_index.max()) + 1 if len(stream) else 1)
         name = maps.names.get(name, name)
