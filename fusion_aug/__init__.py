@@ -40,13 +40,14 @@ from fusion_aug.streams import (
     Text,
     add_mirror_words,
 )  # fmt: skip
+from fusion_aug.train import AugmentedDataset, collate
 from fusion_aug.transforms import *  # noqa: F403
 from fusion_aug.transforms import __all__ as _transforms
 from fusion_aug.transforms.base import Rows, Transform
 
 __version__ = "0.1.0"
 
-__all__ = [
+__all__ = ["AugmentedDataset", "collate"] + [
     "Boxes2D", "Boxes3D", "Call", "Camera", "Column", "ConfigError", "Context", "DataError", "Depth", "EgoPose",
     "FusionAugError", "ImagePlane", "ImageStream", "Imu", "Mix", "Mount", "Photometric", "PointOp", "Points", "Radar",
     "Ragged", "Range", "Record", "Ref", "Rows", "Sample", "Scene", "SegmentationMask", "Stream", "Temporal", "Text",

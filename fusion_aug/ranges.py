@@ -66,7 +66,8 @@ def _check_distribution(value: dict[str, Any], where: str, low: float, high: flo
         if value["std"] < 0:
             raise ConfigError(f"{where}.std: must not be negative")
         # a limit of the quantity clips the tails
-        return {**value, "low": max(value.get("low", -math.inf), low), "high": min(value.get("high", math.inf), high)}
+        ends = {"low": max(value.get("low", -math.inf), low), "high": min(value.get("high", math.inf), high)}
+        return value | {k: v for k, v in ends.items() if math.isfinite(v)}
     if value["low"] > value["high"] or (name == "log_uniform" and value["low"] <= 0):
         raise ConfigError(f"{where}: {name} needs {'0 < ' if name == 'log_uniform' else ''}low <= high")
     _inside((value["low"], value["high"]), where, low, high)
@@ -80,7 +81,8 @@ def draw(value: Any, rng: np.random.Generator) -> float:
         if name == "choice":
             return float(value["values"][int(rng.integers(len(value["values"])))])
         if name == "normal":
-            return float(np.clip(rng.normal(value["mean"], value["std"]), value["low"], value["high"]))
+            low, high = value.get("low", -math.inf), value.get("high", math.inf)
+            return float(np.clip(rng.normal(value["mean"], value["std"]), low, high))
         if name == "log_uniform":
             return float(math.exp(rng.uniform(math.log(value["low"]), math.log(value["high"]))))
         return float(rng.uniform(value["low"], value["high"]))

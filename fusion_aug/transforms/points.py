@@ -54,7 +54,7 @@ class PointDropout(PointTransform):
 
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
-    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "points are dropped"}
+    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
 
 
 @handles(PointDropout, Points)
@@ -102,7 +102,7 @@ class RangeCrop(PointTransform):
     low: float = 0.0
     high: float = float("inf")
 
-    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "points are dropped"}
+    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
 
     def __post_init__(self) -> None:
         super().__post_init__()

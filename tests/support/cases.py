@@ -1,0 +1,35 @@
+"""The parameter table: at least one setting of every transform, and what the settings stand for.
+
+``test_every_transform_has_a_case`` fails where a transform has no entry here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+CASES: dict[str, list[dict[str, Any]]] = {
+    "Brightness": [{"factor": [0.6, 0.9]}, {"factor": 1.4, "scope": "sensor"}],
+    "Contrast": [{"factor": [0.6, 1.4]}],
+    "Crop": [{"size": (40, 50), "x": [0, 1], "y": 0.25}, {"size": (60, 80)}],
+    "FlipImage": [{"axis": "x"}, {"axis": "y"}],
+    "Gamma": [{"gamma": {"distribution": "log_uniform", "low": 0.7, "high": 1.4}}],
+    "GaussianNoise": [{"sigma": 0.05}, {"sigma": [0.01, 0.1], "scope": "sensor"}],
+    "Hue": [{"angle_deg": [-30, 30]}],
+    "MirrorScene": [{"axis": "y"}, {"axis": "x"}],
+    "Miscalibrate": [{"sensors": ["CAM*", "lidar"], "x_deg": [-1, 1], "z_deg": 0.5, "y": [-0.05, 0.05]}],
+    "Pad": [{"left": 3, "top": 5, "right": 2}],
+    "PerspectiveImage": [{"strength": 0.06, "scope": "sensor"}],
+    "PointDropout": [{"share": [0.1, 0.5]}],
+    "RangeCrop": [{"low": 3, "high": 30}],
+    "RangeJitter": [{"sigma": 0.05}],
+    "Resize": [{"size": (36, 70)}],
+    "ResizeCrop": [{"size": (40, 56), "scale": [0.7, 1.2], "x": [0, 1], "y": [0, 1]}, {"scale": 1.3, "scope": "sensor"}],
+    "RotateImage": [{"angle_deg": [-15, 15]}],
+    "RotateScene": [
+        {"yaw_deg": [-180, 180]},
+        {"yaw_deg": {"distribution": "normal", "mean": 0, "std": 20}, "pitch_deg": [-5, 5], "roll_deg": 3},
+    ],
+    "Saturation": [{"factor": [0.2, 1.8]}],
+    "ScaleScene": [{"scale": [0.8, 1.25]}],
+    "TranslateScene": [{"x": [-2, 2], "y": 1.0, "z": [-0.2, 0.2]}],
+}

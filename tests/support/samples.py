@@ -1,0 +1,192 @@
+"""Small samples that hold every kind of stream, for property tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+import fusion_aug as fa
+from calib import BrownConrady, CameraSensor, Frame, ImuSensor, KannalaBrandt, LidarSensor, Pinhole, RadarSensor, Rig
+from calib.se3 import rotation_about, se3
+from calib.trajectory import Trajectory
+from fusion_aug.sample import Unit
+from fusion_aug.streams import rectangle_corners, strings
+
+T0 = 1_600_000_000_000_000_000
+FORWARD = rotation_about("z", -np.pi / 2) @ rotation_about("x", -np.pi / 2)
+SPEED, TURN = 6.0, 0.2  # m/s along x, rad/s about z
+
+
+def ego_pose(time: int) -> torch.Tensor:
+    """``T_world_ego``: a steady curve on a slightly tilted road."""
+    t = (time - T0) * 1e-9
+    radius = SPEED / TURN
+    position = [10 + radius * np.sin(TURN * t), 5 + radius * (1 - np.cos(TURN * t)), 0.3]
+    tilt = rotation_about("y", 0.03) @ rotation_about("x", -0.02)
+    return se3(rotation_about("z", 0.4 + TURN * t) @ tilt, position)
+
+
+def camera_models(size: tuple[int, int]) -> dict[str, object]:
+    """One camera of each lens; the two Brown-Conrady ones are mirror partners."""
+    h, w = size
+    f, cx, cy = 0.7 * w, (w - 1) / 2 + 0.4, (h - 1) / 2 - 0.7
+    brown = [-0.05, 0.02, 0.002, -0.003, 0.004, 0.01, -0.004, 0.001]
+    return {
+        "CAM_FRONT": Pinhole.from_focal(f, 1.1 * f, cx, cy, size, skew=0.3),
+        "CAM_LEFT": BrownConrady.from_focal(f, f, cx, cy, size, brown),
+        "CAM_RIGHT": BrownConrady.from_focal(1.05 * f, f, cx + 1, cy, size, brown[:5]),
+        "FISHEYE": KannalaBrandt.from_focal(0.35 * w, 0.35 * w, cx, cy, size, [0.02, -0.004, 0.001, -0.0003]),
+    }
+
+
+def make_rig(size: tuple[int, int], times: list[int]) -> Rig:
+    """Vehicle with four cameras, LiDAR, radar and IMU, moving through the world."""
+    poses = torch.stack([ego_pose(t) for t in times])
+    frames = {
+        "world": Frame(hand="world"),
+        "ego": Frame(parent="world", pose=Trajectory.from_unsorted(torch.tensor(times), poses)),
+        "lidar": Frame(parent="ego", pose=se3(rotation_about("z", -1.5) @ rotation_about("x", 0.02), [0.9, 0.1, 1.8])),
+        "radar": Frame(parent="ego", pose=se3(rotation_about("z", 0.1), [3.4, 0.0, 0.5])),
+        "imu": Frame(parent="ego", pose=se3(rotation_about("z", 0.3) @ rotation_about("x", 0.2), [0.1, 0.0, 0.4])),
+    }
+    sensors = {
+        "lidar": LidarSensor(frame="lidar"),
+        "radar": RadarSensor(frame="radar"),
+        "imu": ImuSensor(frame="imu"),
+    }
+    yaws = {"CAM_FRONT": 0.02, "CAM_LEFT": 0.9, "CAM_RIGHT": -0.85, "FISHEYE": 0.3}
+    partner = {"CAM_LEFT": "CAM_RIGHT", "CAM_RIGHT": "CAM_LEFT"}
+    for name, model in camera_models(size).items():
+        tilt = rotation_about("x", 0.03)
+        frames[name] = Frame(
+            parent="ego", pose=se3(rotation_about("z", yaws[name]) @ FORWARD @ tilt, [1.5, yaws[name], 1.5]), hand="camera"
+        )
+        sensors[name] = CameraSensor(frame=name, model=model, mirror_of=partner.get(name))
+    return Rig(frames, sensors)
+
+
+def make_sample(
+    sample_id: str = "s0",
+    *,
+    scene: str = "scene",
+    time: int = T0,
+    size: tuple[int, int] = (48, 64),
+    points: int = 400,
+    boxes: int = 5,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    anchor: torch.Tensor | None = None,
+) -> fa.Sample:
+    """A sample with every kind of stream; LiDAR with one sweep, cameras with times of their own."""
+    rng = np.random.default_rng(seed)
+    stamps = {"lidar": [time - 50_000_000, time], "radar": [time + 3_000_000]}
+    cameras = {n: time + 7_000_000 * (i + 1) for i, n in enumerate(camera_models(size))}
+    imu_times = [time + 2_000_000 * k for k in range(-4, 5)]
+    rig = make_rig(size, sorted({*stamps["lidar"], *stamps["radar"], *cameras.values(), *imu_times}))
+    streams: dict[str, fa.Stream] = {}
+    poses, sizes, velocity, angular = _boxes(rng, boxes)
+    streams["lidar"] = _lidar(rng, rig, stamps["lidar"], time, points, poses, sizes, dtype)
+    streams["radar"] = _radar(rig, stamps["radar"], time, poses, velocity)
+    for name, stamp in cameras.items():
+        noise = rng.integers(0, 256, (max(1, size[0] // 4), max(1, size[1] // 4), 3), dtype=np.uint8)
+        picture = torch.from_numpy(noise).repeat_interleave(4, 0).repeat_interleave(4, 1)[: size[0], : size[1]]
+        padded = torch.zeros((*size, 3), dtype=torch.uint8)
+        padded[: picture.shape[0], : picture.shape[1]] = picture
+        streams[name] = fa.Camera(frame=name, times=torch.tensor([stamp]), items=(padded,))
+    front = cameras["CAM_FRONT"]
+    depth = torch.from_numpy(rng.uniform(2, 60, size).astype(np.float32))
+    streams["CAM_FRONT/depth"] = fa.Depth(
+        frame="CAM_FRONT", camera="CAM_FRONT", times=torch.tensor([front]), items=(depth,)
+    )
+    mask = torch.from_numpy(rng.integers(0, 20, size).astype(np.uint8))
+    streams["CAM_LEFT/mask"] = fa.SegmentationMask(
+        frame="CAM_LEFT", camera="CAM_LEFT", times=torch.tensor([cameras["CAM_LEFT"]]), items=(mask,)
+    )
+    names = strings(f"box{i}" for i in range(boxes))
+    streams["boxes"] = fa.Boxes3D(
+        frame="ref",
+        times=torch.tensor([time]),
+        values={"pose": poses, "size": sizes, "velocity": velocity, "angular_velocity": angular,
+                "category": strings(["car"] * boxes), "instance": names, "record": names},
+    )  # fmt: skip
+    corner = torch.from_numpy(rng.uniform(0, 0.5, (boxes, 2))) * torch.tensor([size[1], size[0]])
+    flat = torch.cat([corner, corner + torch.tensor([size[1], size[0]]) * 0.3], 1)
+    streams["flat"] = fa.Boxes2D(
+        frame="CAM_RIGHT", camera="CAM_RIGHT", times=torch.tensor([cameras["CAM_RIGHT"]]),
+        values={"corners": rectangle_corners(flat), "category": strings(["car"] * boxes), "instance": names},
+    )  # fmt: skip
+    track = rig.frames["ego"].pose
+    streams["ego"] = fa.EgoPose(
+        frame="world", child="ego", times=track.times,
+        values={"pose": track.poses,
+                "velocity": torch.tensor([[SPEED, 0.0, 0.0]], dtype=torch.float64).repeat(len(track.times), 1),
+                "angular_velocity": torch.tensor([[0.0, 0.0, TURN]], dtype=torch.float64).repeat(len(track.times), 1)},
+    )  # fmt: skip
+    streams["imu"] = fa.Imu(
+        frame="imu", times=torch.tensor(imu_times),
+        values={"gyro": torch.from_numpy(rng.normal(size=(9, 3))), "accel": torch.from_numpy(rng.normal(size=(9, 3)))},
+    )  # fmt: skip
+    streams["caption"] = fa.Text(
+        frame="ref", times=torch.tensor([time]), values={"text": strings(["Turn left at the car on the right"])}
+    )
+    unit = Unit(
+        id=sample_id, scene=scene, ref=fa.Ref("ego", time), rig=rig, truth=rig, clock="lidar",
+        anchor=ego_pose(T0) if anchor is None else anchor,
+    )  # fmt: skip
+    return fa.Sample(units=(unit,), streams=streams)
+
+
+def _boxes(rng: np.random.Generator, n: int) -> tuple[torch.Tensor, ...]:
+    yaw = torch.from_numpy(rng.uniform(-3, 3, n))
+    tilt = rotation_about("y", torch.from_numpy(rng.uniform(-0.1, 0.1, n)))
+    spread = np.stack([rng.uniform(-20, 30, n), rng.uniform(-15, 15, n), rng.uniform(0, 2, n)], 1)
+    poses = se3(rotation_about("z", yaw) @ tilt, torch.from_numpy(spread))
+    sizes = torch.from_numpy(rng.uniform([3, 1.5, 1.4], [5, 2, 2], (n, 3)))
+    return poses, sizes, torch.from_numpy(rng.normal(size=(n, 3)) * 4), torch.from_numpy(rng.normal(size=(n, 3)))
+
+
+def _lidar(rng, rig, stamps, time, n, poses, sizes, dtype):  # type: ignore[no-untyped-def]
+    clouds = []
+    for stamp in stamps:
+        free = rng.uniform([-30, -25, -1.5], [40, 25, 4], (n // 2, 3))
+        inside = np.zeros((0, 3))
+        if len(poses):
+            which = rng.integers(0, len(poses), n - n // 2)
+            local = rng.uniform(-0.45, 0.45, (len(which), 3)) * sizes.numpy()[which]
+            inside = (poses[which, :3, :3].numpy() @ local[..., None])[..., 0] + poses[which, :3, 3].numpy()
+        in_ref = np.concatenate([free, inside])
+        T = torch.linalg.inv(rig.T("ego", "lidar", stamp, time)).numpy()
+        clouds.append(torch.from_numpy(in_ref @ T[:3, :3].T + T[:3, 3]).to(dtype))
+    counts = [len(c) for c in clouds]
+    total = sum(counts)
+    values = {
+        "xyz": torch.cat(clouds),
+        "intensity": torch.from_numpy(rng.uniform(0, 1, total).astype(np.float32)),
+        "ring": torch.from_numpy(rng.integers(0, 32, total)),
+        "time_offset": torch.from_numpy(rng.uniform(-0.05, 0, total).astype(np.float32)),
+    }
+    offsets = torch.tensor([0, *counts]).cumsum(0)
+    return fa.Points(frame="lidar", times=torch.tensor(stamps), values=values, offsets=offsets)
+
+
+def _radar(rig, stamps, time, poses, velocity):  # type: ignore[no-untyped-def]
+    """One detection at the centre of every box, with the box's own radial velocity as compensated Doppler."""
+    T = torch.linalg.inv(rig.T("ego", "radar", stamps[0], time))
+    local = poses[:, :3, 3] @ T[:3, :3].T + T[:3, 3]
+    ray = local / local.norm(dim=1, keepdim=True)
+    v = velocity @ T[:3, :3].T
+    along = (v * ray).sum(1, keepdim=True) * ray
+    n = len(poses)
+    values = {
+        "xyz": local.to(torch.float32),
+        "velocity": (along - ray).to(torch.float32),
+        "velocity_comp": along.to(torch.float32),
+        "rcs": torch.zeros(n),
+        "flags": torch.zeros((n, 10), dtype=torch.int64),
+    }
+    return fa.Radar(frame="radar", times=torch.tensor(stamps), values=values, offsets=torch.tensor([0, n]))
+
+
+def make_batch(n: int = 3) -> fa.Sample:
+    """A batch of samples of two scenes."""
+    return fa.collate([make_sample(f"s{i}", scene=f"scene{i % 2}", seed=i, points=200 + 40 * i) for i in range(n)])
