@@ -1,8 +1,8 @@
 """One resampling of a picture through an image map.
 
 On the CPU uint8 and float32 pictures go through OpenCV; elsewhere, and where a gradient is asked for, through torch.
-Shrinking is low-passed first: a binomial filter and an exact halving, as often as the map asks for. The half-pixel
-shift of the halving is part of the map.
+Shrinking is low-passed first: a binomial filter and an exact halving as often as the map asks for, then one short
+windowed sinc for what is left. The half-pixel shift of the halving is part of the map.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from torch.nn import functional as F
 
 from fusion_aug.ops.image_map import ImageMap
 
-HALVE_BELOW = 0.625  # a map that shrinks by more than this is halved once before it is sampled
-SMOOTH_BELOW = 0.9  # between the two, a 3x3 binomial filter
+HALVE_BELOW = 0.56  # a map that shrinks by more than this is halved once before it is sampled
+SHARP_ABOVE = 0.95  # a map that shrinks by less than this needs no filter
+BINOMIAL = (0.25, 0.5, 0.25)
 
 
 def warp(picture: Tensor, image_map: ImageMap, interpolation: str = "linear", fill: float = 0.0) -> Tensor:
@@ -106,15 +107,24 @@ def _low_pass(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, Tensor]:
     """Filter and halve a picture until the rest of the map shrinks little; also the 3x3 map of what was done."""
     reduce = torch.eye(3, dtype=torch.float64)
     scale = _shrink(image_map)
-    if scale >= SMOOTH_BELOW or min(picture.shape[:2]) < 4:
+    if scale >= SHARP_ABOVE or min(picture.shape[:2]) < 4:
         return picture, reduce
     picture, reduce = _crop_to_need(picture, image_map)
     while scale < HALVE_BELOW and min(picture.shape[:2]) >= 4:
-        picture = _halve(_smooth(picture, 5))
+        picture = _halve(_filter(picture, BINOMIAL))
         # pixel u of the halved picture covers 2u and 2u + 1
         reduce = torch.tensor([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]], dtype=torch.float64) @ reduce
         scale *= 2
-    return (_smooth(picture, 3) if scale < SMOOTH_BELOW else picture), reduce
+    sharp = _filter(picture, _sinc_taps(scale))
+    # the sinc overshoots at edges, which uint8 clips by itself
+    return (sharp if sharp.dtype == torch.uint8 else sharp.clamp(0, 1)), reduce
+
+
+def _sinc_taps(scale: float) -> tuple[float, ...]:
+    """Five taps that pass what a shrinking by ``scale`` can hold: a sinc at 3/4 of it under a Lanczos window."""
+    n = np.arange(-2, 3)
+    taps = np.sinc(0.75 * scale * n) * np.sinc(n / 3)
+    return tuple(float(t) for t in taps / taps.sum())
 
 
 def _crop_to_need(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, Tensor]:
@@ -136,18 +146,19 @@ def _crop_to_need(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, Tensor]
     return picture[a:b, c:d], whole
 
 
-def _smooth(picture: Tensor, taps: int) -> Tensor:
-    """Binomial filter of 3 or 5 taps in both directions, edges repeated."""
+def _filter(picture: Tensor, taps: tuple[float, ...]) -> Tensor:
+    """Filter in both directions, edges repeated."""
     if picture.is_cpu and not picture.requires_grad:
-        # with sigma 0 these are OpenCV's binomial kernels
-        out = cv2.GaussianBlur(picture.numpy(), (taps, taps), 0, borderType=cv2.BORDER_REPLICATE)
-        return torch.from_numpy(out)
-    kernel = torch.tensor({3: [1.0, 2, 1], 5: [1.0, 4, 6, 4, 1]}[taps], device=picture.device)
-    kernel = kernel / kernel.sum()
+        image = picture.numpy()
+        if taps == BINOMIAL:  # with sigma 0 and size 3 this is OpenCV's fast binomial
+            return torch.from_numpy(cv2.GaussianBlur(image, (3, 3), 0, borderType=cv2.BORDER_REPLICATE))
+        kernel = np.array(taps)
+        return torch.from_numpy(cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE))
+    weights = torch.tensor(taps, device=picture.device)
     x = _to_nchw(picture)
-    c, r = x.shape[1], taps // 2
-    x = F.conv2d(F.pad(x, (r, r, r, r), mode="replicate"), kernel.expand(c, 1, 1, taps), groups=c)
-    x = F.conv2d(x, kernel.reshape(taps, 1).expand(c, 1, taps, 1), groups=c)
+    c, n, r = x.shape[1], len(taps), len(taps) // 2
+    x = F.conv2d(F.pad(x, (r, r, r, r), mode="replicate"), weights.to(x.dtype).expand(c, 1, 1, n), groups=c)
+    x = F.conv2d(x, weights.to(x.dtype).reshape(n, 1).expand(c, 1, n, 1), groups=c)
     return _from_nchw(x, picture)
 
 
