@@ -10,7 +10,17 @@ from fusion_aug.errors import UnhandledStream
 from fusion_aug.families import Family
 from fusion_aug.registry import TRANSFORMS, is_invariant, resolve
 from fusion_aug.streams import (
-    Boxes2D, Boxes3D, Camera, Depth, EgoPose, Imu, Points, Radar, SegmentationMask, Stream, Text,
+    Boxes2D,
+    Boxes3D,
+    Camera,
+    Depth,
+    EgoPose,
+    Imu,
+    Points,
+    Radar,
+    SegmentationMask,
+    Stream,
+    Text,
 )  # fmt: skip
 from fusion_aug.transforms.base import PROMISES, Transform
 
@@ -22,7 +32,9 @@ BEGIN, END = "<!-- generated: {} -->", "<!-- /generated -->"
 
 def own_transforms() -> dict[str, type[Transform]]:
     """The transforms of this package, by name."""
-    return {n: t for n, t in sorted(TRANSFORMS.items()) if t.__module__.startswith("fusion_aug.") and issubclass(t, Family)}
+    return {
+        n: t for n, t in sorted(TRANSFORMS.items()) if t.__module__.startswith("fusion_aug.") and issubclass(t, Family)
+    }
 
 
 def cell(transform: type[Transform], stream: type[Stream]) -> str:

@@ -144,9 +144,7 @@ def join(entries: list[Any]) -> Any:
     """Per-item fields of several streams, one after another."""
     if isinstance(entries[0], tuple):
         return tuple(x for part in entries for x in part) if all(entries) else ()
-    if any(e is None for e in entries):
-        return None
-    return torch.cat(entries)
+    return None if entries[0] is None else torch.cat(entries)
 
 
 def move(value: Any, device: str | torch.device) -> Any:

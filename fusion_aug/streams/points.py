@@ -113,6 +113,14 @@ class Points(Ragged):
     def _dense(self) -> Self:
         return replace(self, values=dict(self.values), offsets=self.bounds)
 
+    @classmethod
+    def concat(cls, parts: Sequence[Self], sample_index: Sequence[Tensor]) -> Self:
+        """Join clouds; where some have a motion pending, the others get the identity."""
+        if any(p.pending is not None for p in parts):
+            eye = torch.eye(4, dtype=torch.float64)
+            parts = [p.moved(eye.expand(len(p), 4, 4)) if p.pending is None else p for p in parts]
+        return super().concat(parts, sample_index)
+
     def take_items(self, index: Tensor) -> Self:
         """Some of the items; of a lazy cloud the other files are not read."""
         if isinstance(self.values, LazyColumns):

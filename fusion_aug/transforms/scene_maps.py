@@ -106,13 +106,15 @@ def renamed(sample: Sample, names: Mapping[str, str]) -> Sample:
     if not names:
         return sample
     streams: dict[str, Stream] = {}
+    renaming: dict[str, str] = {}
     for name, stream in sample.streams.items():
         head, _, tail = name.partition("/")
-        new = names.get(head, head) + (f"/{tail}" if tail else "")
+        new = renaming[name] = names.get(head, head) + (f"/{tail}" if tail else "")
         changes: dict[str, Any] = {"frame": names.get(stream.frame, stream.frame)}
         if getattr(stream, "camera", ""):
             changes["camera"] = names.get(stream.camera, stream.camera)  # type: ignore[attr-defined]
         changed = any(getattr(stream, k) != v for k, v in changes.items())
         streams[new] = replace(stream, **changes) if changed else stream
-    order = [n for n in sample.streams if n in streams] + [n for n in streams if n not in sample.streams]
+    # a name that is still there keeps its place, a new one takes that of its source
+    order = [n if n in streams else renaming[n] for n in sample.streams]
     return sample.with_streams({n: streams[n] for n in order})

@@ -138,7 +138,9 @@ def test_pixel_map_apart_from_the_lens() -> None:
 
 def test_visible_only_inside_the_canvas() -> None:
     camera = CameraSensor(frame="c", model=MODELS[0])
-    edge = torch.tensor([[-0.5, 100.0], [-0.51, 100.0], [639.5, 0.0], [639.51, 0.0], [10.0, 479.6]], dtype=torch.float64)
+    edge = torch.tensor(
+        [[-0.5, 100.0], [-0.51, 100.0], [639.5, 0.0], [639.51, 0.0], [10.0, 479.6]], dtype=torch.float64
+    )
     visible = camera.project(MODELS[0].unproject(edge) * 5)[1]
     assert visible.tolist() == [True, False, True, False, False]
 

@@ -89,7 +89,9 @@ def test_what_is_not_rigid_is_refused(matrix: torch.Tensor, what: str) -> None:
 
 def test_trajectory_is_exact_at_stamps_and_never_extrapolates() -> None:
     times = torch.tensor([10, 20, 40])
-    poses = se3(rotation_about("z", torch.tensor([0.0, 0.2, 0.6], dtype=torch.float64)), torch.eye(3, dtype=torch.float64))
+    poses = se3(
+        rotation_about("z", torch.tensor([0.0, 0.2, 0.6], dtype=torch.float64)), torch.eye(3, dtype=torch.float64)
+    )
     track = Trajectory(times, poses)
     assert torch.equal(track.at(20), poses[1])
     between = track.at(30)

@@ -245,7 +245,9 @@ def _nuscenes_projection(a, b, name: str, new: str, zoom: dict, mirrored: bool) 
 
 def test_tables_stay_consistent(street: Path, tmp_path: Path) -> None:
     """Three copies beside the original: every token that is named exists, chains are closed, files are there."""
-    out = run(tmp_path / "out", "log=nuscenes", f"log.root={street}", "pipeline=driving", "copies=2", "keep_original=true")
+    out = run(
+        tmp_path / "out", "log=nuscenes", f"log.root={street}", "pipeline=driving", "copies=2", "keep_original=true"
+    )
     t = tables(out)
     assert len(t["sample"]) == 15 and len(t["scene"]) == 3
     for table in ("sample", "sample_data", "sample_annotation"):
@@ -281,7 +283,9 @@ def test_point_counts_are_recounted(street: Path, tmp_path: Path) -> None:
     a, b = tables(root)["sample_annotation"], tables(out)["sample_annotation"]
     assert all(a[k]["num_lidar_pts"] == b[k]["num_lidar_pts"] for k in a), "a scene motion keeps counts"
     thin = tmp_path / "thin"
-    run(thin, "log=nuscenes", f"log.root={root}", "pipeline=driving", "pipeline.dropout=0.6", "pipeline.range_noise=0.0")
+    run(
+        thin, "log=nuscenes", f"log.root={root}", "pipeline=driving", "pipeline.dropout=0.6", "pipeline.range_noise=0.0"
+    )
     c = tables(thin)["sample_annotation"]
     before, after = (sum(x["num_lidar_pts"] for x in t.values()) for t in (a, c))
     assert 0.3 * before < after < 0.5 * before

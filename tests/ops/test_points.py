@@ -30,7 +30,9 @@ def test_points_in_boxes_is_exact(seed: int, n: int, m: int) -> None:
 
 def test_points_on_a_face_and_nan_points() -> None:
     xyz = torch.tensor([[1.0, 0, 0], [1.0001, 0, 0], [float("nan"), 0, 0], [0, float("inf"), 0]])
-    found = points_in_boxes(xyz, torch.eye(4, dtype=torch.float64)[None], torch.tensor([[2.0, 2, 2]], dtype=torch.float64))
+    found = points_in_boxes(
+        xyz, torch.eye(4, dtype=torch.float64)[None], torch.tensor([[2.0, 2, 2]], dtype=torch.float64)
+    )
     assert found[0].tolist() == [0]
 
 
@@ -38,7 +40,9 @@ def test_packed_points_move_with_their_own_item() -> None:
     rng = np.random.default_rng(0)
     xyz = torch.from_numpy(rng.normal(size=(30, 3)).astype(np.float32))
     offsets = torch.tensor([0, 10, 10, 30])
-    maps = se3(rotation_from_rotvec(torch.from_numpy(rng.normal(size=(3, 3)))), torch.from_numpy(rng.normal(size=(3, 3))))
+    maps = se3(
+        rotation_from_rotvec(torch.from_numpy(rng.normal(size=(3, 3)))), torch.from_numpy(rng.normal(size=(3, 3)))
+    )
     out = transform_packed(xyz, offsets, maps)
     for i in range(3):
         rows = slice(int(offsets[i]), int(offsets[i + 1]))
@@ -51,7 +55,9 @@ def test_packed_points_move_with_their_own_item() -> None:
 def test_an_item_gives_the_same_bytes_in_any_batch() -> None:
     rng = np.random.default_rng(0)
     parts = [torch.from_numpy(rng.normal(size=(n, 3)).astype(np.float32) * 50) for n in (1, 7, 1000, 33)]
-    maps = se3(rotation_from_rotvec(torch.from_numpy(rng.normal(size=(4, 3)))), torch.from_numpy(rng.normal(size=(4, 3))))
+    maps = se3(
+        rotation_from_rotvec(torch.from_numpy(rng.normal(size=(4, 3)))), torch.from_numpy(rng.normal(size=(4, 3)))
+    )
     offsets = torch.tensor([0, 1, 8, 1008, 1041])
     together = transform_packed(torch.cat(parts), offsets, maps)
     for i, part in enumerate(parts):

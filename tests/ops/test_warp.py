@@ -65,7 +65,9 @@ def test_the_half_pixel_shift_of_halving_is_part_of_the_map(scale: float) -> Non
     picture = smooth_picture(241, 323)
     P = shift_map(-3.3, 2.1) @ resize_map(scale, scale)
     out = warp(picture, ImageMap.homography(P, (100, 120))).double()
-    plain = torch.from_numpy(cv2.warpAffine(picture.numpy(), P.numpy()[:2], (120, 100), flags=cv2.INTER_LINEAR)).double()
+    plain = torch.from_numpy(
+        cv2.warpAffine(picture.numpy(), P.numpy()[:2], (120, 100), flags=cv2.INTER_LINEAR)
+    ).double()
     inner = (slice(6, 60), slice(6, 80))
     off = (out - plain)[inner].abs().mean()
     moved = warp(picture, ImageMap.homography(shift_map(0.5, 0.0) @ P, (100, 120))).double()

@@ -23,7 +23,10 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "RangeCrop": [{"low": 3, "high": 30}],
     "RangeJitter": [{"sigma": 0.05}],
     "Resize": [{"size": (36, 70)}],
-    "ResizeCrop": [{"size": (40, 56), "scale": [0.7, 1.2], "x": [0, 1], "y": [0, 1]}, {"scale": 1.3, "scope": "sensor"}],
+    "ResizeCrop": [
+        {"size": (40, 56), "scale": [0.7, 1.2], "x": [0, 1], "y": [0, 1]},
+        {"scale": 1.3, "scope": "sensor"},
+    ],
     "RotateImage": [{"angle_deg": [-15, 15]}],
     "RotateScene": [
         {"yaw_deg": [-180, 180]},

@@ -18,7 +18,7 @@ SPEED, TURN = 6.0, 0.2  # m/s along x, rad/s about z
 
 
 def ego_pose(time: int) -> torch.Tensor:
-    """``T_world_ego``: a steady curve on a slightly tilted road."""
+    """``T_world_ego``: a steady curve, the body tilted and turned against its path."""
     t = (time - T0) * 1e-9
     radius = SPEED / TURN
     position = [10 + radius * np.sin(TURN * t), 5 + radius * (1 - np.cos(TURN * t)), 0.3]
@@ -59,7 +59,9 @@ def make_rig(size: tuple[int, int], times: list[int]) -> Rig:
     for name, model in camera_models(size).items():
         tilt = rotation_about("x", 0.03)
         frames[name] = Frame(
-            parent="ego", pose=se3(rotation_about("z", yaws[name]) @ FORWARD @ tilt, [1.5, yaws[name], 1.5]), hand="camera"
+            parent="ego",
+            pose=se3(rotation_about("z", yaws[name]) @ FORWARD @ tilt, [1.5, yaws[name], 1.5]),
+            hand="camera",
         )
         sensors[name] = CameraSensor(frame=name, model=model, mirror_of=partner.get(name))
     return Rig(frames, sensors)
@@ -116,11 +118,14 @@ def make_sample(
         values={"corners": rectangle_corners(flat), "category": strings(["car"] * boxes), "instance": names},
     )  # fmt: skip
     track = rig.frames["ego"].pose
+    heading = TURN * (track.times - T0) * 1e-9
+    along = torch.stack([SPEED * torch.cos(heading), SPEED * torch.sin(heading), torch.zeros(len(heading))], 1).double()
+    to_body = track.poses[:, :3, :3].transpose(1, 2)
+    turning = torch.tensor([0.0, 0.0, TURN], dtype=torch.float64)
     streams["ego"] = fa.EgoPose(
         frame="world", child="ego", times=track.times,
         values={"pose": track.poses,
-                "velocity": torch.tensor([[SPEED, 0.0, 0.0]], dtype=torch.float64).repeat(len(track.times), 1),
-                "angular_velocity": torch.tensor([[0.0, 0.0, TURN]], dtype=torch.float64).repeat(len(track.times), 1)},
+                "velocity": (to_body @ along[..., None])[..., 0], "angular_velocity": to_body @ turning},
     )  # fmt: skip
     streams["imu"] = fa.Imu(
         frame="imu", times=torch.tensor(imu_times),

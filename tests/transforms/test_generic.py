@@ -67,7 +67,10 @@ def assert_same_streams(a: fa.Sample, b: fa.Sample, exact: bool = True) -> None:
             if exact or not isinstance(x.values[column], torch.Tensor):
                 assert same(x.values[column], y.values[column]), (name, column)
             else:
-                assert torch.allclose(x.values[column], y.values[column], atol=1e-5, rtol=0, equal_nan=True), (name, column)
+                assert torch.allclose(x.values[column], y.values[column], atol=1e-5, rtol=0, equal_nan=True), (
+                    name,
+                    column,
+                )
         if isinstance(x, ImageStream):
             for p, q in zip(x.items, y.items, strict=True):
                 if exact:
@@ -133,7 +136,9 @@ def test_projection_identity(case: Case) -> None:
             before, after = key_cloud(sample, "lidar"), key_cloud(out, "lidar")
             if not isinstance(build(case), Mount):
                 # what moved is what the drawn motion says
-                assert torch.allclose(after, before @ H[:3, :3].T + H[:3, 3], atol=1e-9 if dtype == torch.float64 else 2e-5)
+                assert torch.allclose(
+                    after, before @ H[:3, :3].T + H[:3, 3], atol=1e-9 if dtype == torch.float64 else 2e-5
+                )
             uv, visible = sample.project_ref(before, camera, truth=True)
             # the truth of what the data obey; a belief may be off
             at = sample.units[0].T_ref("lidar", sample.ref.time)
@@ -344,7 +349,7 @@ def test_gradcheck(case: Case) -> None:
 
     def outcome(*values: torch.Tensor) -> torch.Tensor:
         params = {**record.params[instance], **dict(zip(keys, values, strict=True))}
-        rows = {i: params for i in record.params}
+        rows = dict.fromkeys(record.params, params)
         from fusion_aug.registry import Context
         from fusion_aug.transforms.engine import apply_rows
 
@@ -370,7 +375,9 @@ def test_edges(case: Case, edge: str) -> None:
         xyz[3] = float("nan")
         sample = sample.with_streams({**sample.streams, "lidar": sample["lidar"].with_values(xyz=xyz)})
     if edge == "float image":
-        floats = {n: replace(s, items=tuple(i.float() / 255 for i in s.items)) for n, s in sample.of_type(fa.Camera).items()}
+        floats = {
+            n: replace(s, items=tuple(i.float() / 255 for i in s.items)) for n, s in sample.of_type(fa.Camera).items()
+        }
         sample = sample.with_streams({**sample.streams, **floats})
     out = build(case)(sample, seed=14).realized()
     assert len(out.streams) == len(sample.streams)  # a mirror may swap names
@@ -378,7 +385,7 @@ def test_edges(case: Case, edge: str) -> None:
         assert camera.items[0].shape[:2] == out.rig.camera(camera.frame).size
         if edge == "float image":
             assert camera.items[0].dtype == torch.float32
-            assert 0 <= float(camera.items[0].min()) and float(camera.items[0].max()) <= 1 + 1e-6
+            assert float(camera.items[0].min()) >= 0 and float(camera.items[0].max()) <= 1 + 1e-6
     if edge == "NaN point" and promises(case, "keeps_rows"):
         assert int(torch.isnan(out["lidar"]["xyz"]).any(1).sum()) == 1
 

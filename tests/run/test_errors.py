@@ -1,0 +1,229 @@
+"""Wrong input: one sentence with file and field, exit code 2, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fusion_aug.cli import main
+
+
+@pytest.fixture
+def log(street: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(street, tmp_path / "log"))
+
+
+def fails(capsys: pytest.CaptureFixture[str], words: list[str], *parts: str) -> str:
+    code = main(words)
+    captured = capsys.readouterr()
+    message = captured.err.strip()
+    assert code == 2, (code, captured.out, message)
+    assert message.startswith("fusion-aug: ") and "\n" not in message and "Traceback" not in message, message
+    for part in parts:
+        assert part in message, message
+    return message
+
+
+def first(folder: Path) -> Path:
+    return min(folder.iterdir())
+
+
+def edit(path: Path, change: Callable[[list[dict]], None]) -> None:
+    rows = json.loads(path.read_text())
+    change(rows)
+    path.write_text(json.dumps(rows))
+
+
+def truncate(path: Path, keep: int) -> Path:
+    path.write_bytes(path.read_bytes()[:keep])
+    return path
+
+
+def test_damaged_files(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "log=nuscenes", f"log.root={log}", "pipeline=driving"]
+    cases = [
+        (lambda: truncate(first(log / "samples/LIDAR_TOP"), 1003), "truncated"),
+        (lambda: truncate(first(log / "samples/LIDAR_TOP"), 0), "empty"),
+        (lambda: truncate(first(log / "samples/RADAR_FRONT"), 700), "truncated"),
+        (lambda: truncate(first(log / "samples/RADAR_FRONT"), 40), "PCD"),
+        (lambda: truncate(first(log / "samples/CAM_FRONT"), 3000), "damaged or truncated"),
+        (lambda: truncate(first(log / "samples/CAM_FRONT"), 10), "header"),
+    ]
+    for number, (damage, part) in enumerate(cases):
+        folder = tmp_path / f"out{number}"
+        good = {
+            p: p.read_bytes()
+            for d in ("LIDAR_TOP", "RADAR_FRONT", "CAM_FRONT")
+            for p in (log / "samples" / d).iterdir()
+        }
+        path = damage()
+        for workers in (0, 2):
+            fails(capsys, [*words, f"out={folder}", f"workers={workers}"], str(path), part)
+        assert not (folder / "manifest.jsonl").exists() and not list(folder.glob("v1.0*"))
+        for p, raw in good.items():
+            p.write_bytes(raw)
+    # what was left goes on once the file is good again
+    assert main([*words, f"out={tmp_path / 'out0'}"]) == 0
+
+
+def test_wrong_tables(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = log / "v1.0-mini"
+    words = ["run", "log=nuscenes", f"log.root={log}", "pipeline=geometry", f"out={tmp_path / 'out'}"]
+
+    def camera(rows: list[dict]) -> dict:
+        return next(r for r in rows if r["camera_intrinsic"])
+
+    cases: list[tuple[str, Callable[[list[dict]], None], str]] = [
+        ("calibrated_sensor", lambda r: r[0].update(rotation=[float("nan"), 0, 0, 1]), "rotation"),
+        ("calibrated_sensor", lambda r: r[0].update(rotation=[1, 1, 0, 0]), "rotation"),
+        ("calibrated_sensor", lambda r: r[0].update(translation=[1, 2]), "translation"),
+        ("calibrated_sensor", lambda r: camera(r).update(camera_intrinsic=[[1, 2], [3, 4]]), "camera_intrinsic"),
+        ("ego_pose", lambda r: r[0].update(translation=[float("inf"), 0, 0]), "NaN or infinity"),
+        ("sample_data", lambda r: r[0].update(filename="../../etc/passwd"), "leaves the log's folder"),
+        ("sample_data", lambda r: r[0].update(filename="/etc/passwd"), "leaves the log's folder"),
+        ("sample_data", lambda r: r[0].update(calibrated_sensor_token="gone"), "'gone'"),
+        ("sample_data", lambda r: [x.update(width=99) for x in r if x["fileformat"] == "jpg"], "image size"),
+        ("sample", lambda r: r[-1].update(next=r[0]["token"]), "circle"),
+        ("sample_annotation", lambda r: r[0].update(rotation=[0, 0, 0, 0]), "rotation"),
+    ]
+    for table, change, part in cases:
+        path = folder / f"{table}.json"
+        good = path.read_text()
+        edit(path, change)
+        message = fails(capsys, words, part)
+        assert "v1.0-mini" in message or ".jpg" in message, message
+        path.write_text(good)
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    (folder / "sensor.json").write_text("[1, 2")
+    fails(capsys, words, "sensor.json", "not valid JSON")
+    (folder / "sensor.json").unlink()
+    fails(capsys, words, "sensor.json", "cannot be read")
+    (log / "samples/CAM_FRONT").rename(tmp_path / "moved")
+
+
+def test_skipping_what_cannot_be_read(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = truncate(first(log / "samples/LIDAR_TOP"), 1003)
+    words = ["run", "log=nuscenes", f"log.root={log}", "pipeline=driving", f"out={tmp_path / 'out'}", "on_error=skip"]
+    assert main([*words, "workers=2"]) == 0
+    text = capsys.readouterr().out.replace("\n", "")
+    assert "skipped" in text and path.name in text.replace(" ", "")
+    assert len((tmp_path / "out/manifest.jsonl").read_text().splitlines()) == 5
+    assert main(["check", str(tmp_path / "out")]) == 0
+
+
+def test_wrong_words(street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = ["run", "log=nuscenes", f"log.root={street}", f"out={tmp_path / 'out'}"]
+    cases = [
+        (["fly"], ["unknown command", "fly"]),
+        (["run", "out=x"], ["log"]),
+        (["run", "log=nuscenes", "out=x"], ["log.root"]),
+        ([*base[:3]], ["out"]),
+        (["run", "log=tape", "log.root=x", "out=y"], ["tape"]),
+        ([*base, "pipeline=magic"], ["magic"]),
+        ([*base, "sead=3"], ["sead"]),
+        ([*base, "pipeline.transforms.yaw.yaw=3"], ["yaw"]),
+        ([*base, "+pipeline.transforms.yaw.yaw=3"], ["RotateScene", "yaw"]),
+        ([*base, "pipeline.yaw_deg=[5,1]"], ["RotateScene.yaw_deg", "lower end"]),
+        ([*base, "pipeline.yaw_deg=wide"], ["RotateScene.yaw_deg", "wide"]),
+        ([*base, "pipeline.mirror=1.5"], ["MirrorScene.p"]),
+        ([*base, "pipeline.transforms.mirror.axis=z"], ["MirrorScene.axis", "gravity"]),
+        ([*base, "pipeline.transforms.yaw._target_=os.system"], ["os.system", "not a registered transform"]),
+        ([*base, "pipeline.transforms.yaw._target_=fusion_aug.Nothing"], ["fusion_aug.Nothing"]),
+        ([*base, "plugins=[no_such_module]"], ["no_such_module"]),
+        ([*base, "seed=x"], ["seed"]),
+        ([*base, "workers=-1"], ["workers"]),
+        ([*base, "copies=0"], ["copies"]),
+        ([*base, "limit=0"], ["limit"]),
+        ([*base, "on_error=retry"], ["on_error"]),
+        ([*base, "log.select=nothing"], ["log.select", "nothing"]),
+        ([*base, "log.urdf=x.urdf"], ["log.urdf"]),
+        ([*base, "log.rig=none.yaml"], ["none.yaml"]),
+        (["run", "log=nuscenes", "log.root=/nowhere", "out=y"], ["/nowhere", "not a folder"]),
+        (["run", "log=kitti", f"log.root={street}", "out=y"], [str(street), "no frames"]),
+        ([*base, "--fast"], ["--fast"]),
+        (["check", str(tmp_path)], ["manifest.jsonl"]),
+        (["replay", "x"], ["replay"]),
+        (["show", "log=nuscenes", f"log.root={street}", "out=x.gif"], ["x.gif"]),
+        (["show", "log=nuscenes", f"log.root={street}", "index=99"], ["index"]),
+    ]
+    for words, parts in cases:
+        fails(capsys, words, *parts)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_format_cannot_hold_is_refused_before_the_first_byte(
+    street: Path, real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kitti = ["run", "log=kitti", f"log.root={real_data / 'kitti'}", f"out={tmp_path / 'k'}", "pipeline=geometry"]
+    tilted = "+pipeline.transforms.yaw.roll_deg=[-3,3]"
+    fails(capsys, [*kitti, tilted], "RotateScene.roll_deg", "yaw only", "yaw_deg alone", "lossy=true")
+    nuscenes = ["run", "log=nuscenes", f"log.root={street}", f"out={tmp_path / 'n'}", "pipeline=geometry"]
+    perspective = "+pipeline.transforms.p={_target_:fusion_aug.PerspectiveImage,strength:0.05}"
+    fails(capsys, [*nuscenes, perspective], "PerspectiveImage.strength", "camera_intrinsic", "lossy=true")
+    assert not (tmp_path / "k").exists() and not (tmp_path / "n").exists()
+    # opted in, and where the format can: KITTI holds a perspective in P, nuScenes boxes hold a tilt
+    assert main([*kitti, tilted, "lossy=true"]) == 0
+    assert main([*nuscenes, "+pipeline.transforms.yaw.roll_deg=[-3,3]"]) == 0
+    assert main(["check", str(tmp_path / "n")]) == 0
+    assert main([*kitti[:3], f"out={tmp_path / 'k2'}", "pipeline=geometry", perspective]) == 0
+    assert main(["check", str(tmp_path / "k2")]) == 0
+    capsys.readouterr()
+
+
+def test_output_folders_are_protected(street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(street.rglob("*"))
+    base = ["run", "log=nuscenes", f"log.root={street}", "pipeline=identity"]
+    fails(capsys, [*base, f"out={street}"], "lie in one another")
+    fails(capsys, [*base, f"out={street / 'inside'}"], "lie in one another")
+    fails(capsys, [*base, f"out={street.parent}"], "lie in one another")
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.tex").write_text("years of work")
+    fails(capsys, [*base, f"out={foreign}"], "not empty")
+    assert [p.name for p in foreign.iterdir()] == ["thesis.tex"] and sorted(street.rglob("*")) == before
+
+
+def test_no_space_left(street: Path, tmp_path: Path, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    import errno
+
+    from fusion_aug.logs import nuscenes_writer
+
+    def full(*args: object) -> bytes:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "out/file"))
+
+    monkeypatch.setattr(nuscenes_writer, "encode_lidar", full)
+    fails(capsys, ["run", "log=nuscenes", f"log.root={street}", f"out={tmp_path / 'out'}"], "No space left", "out/file")
+    assert not (tmp_path / "out/manifest.jsonl").exists()
+
+
+def test_hostile_manifest(street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names from a manifest do not leave the folder; records of unknown transforms are refused."""
+    out = tmp_path / "out"
+    assert main(["run", "log=nuscenes", f"log.root={street}", f"out={out}", "limit=1", "pipeline=identity"]) == 0
+    capsys.readouterr()
+    lines = (out / "manifest.jsonl").read_text().splitlines()
+    row = json.loads(lines[1])
+    for change, part in (
+        ({"id": "../../../x"}, "'../../../x'"),
+        (
+            {
+                "history": [
+                    {"path": "a", "name": "os.system", "version": 1, "params": {}, "applied": True, "before": {}}
+                ]
+            },
+            "os.system",
+        ),
+        ({"history": [{"path": "a"}]}, "record"),
+        ({"history": "x"}, "list of records"),
+        ({"source": "nobody"}, "nobody"),
+    ):
+        (out / "manifest.jsonl").write_text("\n".join([lines[0], json.dumps({**row, **change})]))
+        fails(capsys, ["check", str(out)], part)
+    (out / "manifest.jsonl").write_text("{}\n")
+    fails(capsys, ["check", str(out)], "line 1")
+    (out / "manifest.jsonl").write_text("not json\n")
+    fails(capsys, ["check", str(out)], "line 1")
