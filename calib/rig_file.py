@@ -21,22 +21,34 @@ from calib.trajectory import Trajectory
 MAX_BYTES = 64 * 2**20
 
 
-def load_rig(path: str | Path) -> Rig:
+def load_rig(path: str | Path, base: Rig | None = None) -> Rig:
     """Read and validate a rig file.
+
+    Args:
+        path: the file.
+        base: a rig that the file adds to; the file may name its frames, and what it repeats it replaces.
 
     Raises:
         CalibrationError: the file is missing, not YAML, too large, or wrong; the message names file and field.
+    """
+    return rig_from_dict(read_rig_file(path), str(path), base)
+
+
+def read_rig_file(path: str | Path) -> Any:
+    """The plain contents of a rig file, for ``rig_from_dict``.
+
+    Raises:
+        CalibrationError: the file is missing, not YAML, or too large.
     """
     path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise CalibrationError(f"{path}: larger than the {MAX_BYTES >> 20} MiB a rig file may have")
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path}: is not valid YAML ({str(error).splitlines()[0]})") from None
-    return rig_from_dict(data, str(path))
 
 
 def save_rig(rig: Rig, path: str | Path) -> None:
@@ -58,8 +70,13 @@ def rig_to_dict(rig: Rig, exact: bool = False) -> dict[str, Any]:
     }
 
 
-def rig_from_dict(data: Any, where: str = "rig") -> Rig:
+def rig_from_dict(data: Any, where: str = "rig", base: Rig | None = None) -> Rig:
     """Read what ``rig_to_dict`` wrote, and validate it.
+
+    Args:
+        data: the dictionary.
+        where: the file, for messages.
+        base: a rig that it adds to.
 
     Raises:
         CalibrationError: see ``load_rig``.
@@ -71,6 +88,8 @@ def rig_from_dict(data: Any, where: str = "rig") -> Rig:
     if not isinstance(listed, Mapping):
         raise CalibrationError(f"{where}: sensors: must be a mapping of names to sensors")
     sensors = {str(n): _sensor_from_dict(d, f"{where}: sensors.{n}") for n, d in listed.items()}
+    if base is not None:
+        frames, sensors = {**base.frames, **frames}, {**base.sensors, **sensors}
     return validate(Rig(frames, sensors), where)
 
 

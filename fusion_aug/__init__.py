@@ -47,8 +47,9 @@ from fusion_aug.transforms.base import Rows, Transform
 
 __version__ = "0.1.0"
 
-__all__ = ["AugmentedDataset", "collate"] + [
-    "Boxes2D", "Boxes3D", "Call", "Camera", "Column", "ConfigError", "Context", "DataError", "Depth", "EgoPose",
+__all__ = [
+    "AugmentedDataset", "Boxes2D", "Boxes3D", "Call", "Camera", "Column", "ConfigError", "Context", "DataError",
+    "Depth", "EgoPose", "collate",
     "FusionAugError", "ImagePlane", "ImageStream", "Imu", "Mix", "Mount", "Photometric", "PointOp", "Points", "Radar",
     "Ragged", "Range", "Record", "Ref", "Rows", "Sample", "Scene", "SegmentationMask", "Stream", "Temporal", "Text",
     "Transform", "UnhandledStream", "Unit", "Weather", "add_mirror_words", "axial", "categorical", "corners", "extent",

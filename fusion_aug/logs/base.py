@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from calib import Rig, load_rig
+from calib import Rig, rig_from_dict
+from calib.rig_file import read_rig_file
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.sample import Sample
 from fusion_aug.transforms.base import Transform
@@ -55,7 +56,7 @@ class Log(Sequence[Sample], ABC):
         for name in ("urdf", "joint_map", "window"):
             if getattr(self.options, name) is not None:
                 raise ConfigError(f"log.{name}: the format {self.format!r} has no use for it")
-        self.extra_rig: Rig | None = load_rig(self.options.rig) if self.options.rig else None
+        self._rig_file = read_rig_file(self.options.rig) if self.options.rig else None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -92,9 +93,7 @@ class Log(Sequence[Sample], ABC):
 
     def complete(self, rig: Rig) -> Rig:
         """The rig with what the user's rig file adds or replaces."""
-        if self.extra_rig is None:
-            return rig
-        return Rig({**rig.frames, **self.extra_rig.frames}, {**rig.sensors, **self.extra_rig.sensors})
+        return rig if self._rig_file is None else rig_from_dict(self._rig_file, str(self.options.rig), rig)
 
 
 @dataclass(frozen=True)

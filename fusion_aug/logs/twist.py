@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 MIN_GAP = 20_000_000  # ns: closer stamps would amplify the rounding of the poses
@@ -20,6 +19,8 @@ def twist_at(at: Tensor, times: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         (m, 3) m/s and (m, 3) rad/s; NaN where the track is too short.
     """
+    from scipy.spatial.transform import Rotation
+
     here = torch.searchsorted(times, at)
     before = (torch.searchsorted(times, times[here] - MIN_GAP, right=True) - 1).clamp(min=0)
     after = torch.searchsorted(times, times[here] + MIN_GAP).clamp(max=len(times) - 1)

@@ -28,7 +28,7 @@ def test_time_dependent_extrinsics() -> None:
     assert float((apart - direct).abs().max()) > 0.2, "the vehicle moved meanwhile"
     with pytest.raises(CalibrationError, match="time is needed"):
         rig.T("world", "lidar")
-    with pytest.raises(CalibrationError, match="'ego'.*outside"):
+    with pytest.raises(CalibrationError, match=r"'ego'.*outside"):
         rig.T("world", "lidar", T0 - 1)
     with pytest.raises(CalibrationError, match="not in the rig"):
         rig.T("ego", "nowhere")

@@ -1,4 +1,4 @@
-"""Written logs, read with NumPy and JSON alone: the drawn motion is found in the LiDAR frame, projection is unchanged."""
+"""Written logs, read with NumPy and JSON alone: the drawn motion is in the LiDAR frame, projection is unchanged."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def test_wrong_settings_are_named(build: Any, part: str) -> None:
         build()
 
 
-# --- a donor transform: points of a box of another sample ----------------------------------------------------------------
+# --- a donor transform: points of a box of another sample ---
 @dataclass(frozen=True, kw_only=True)
 class PasteBox(fa.Transform, Mix):
     """Paste one labelled box of another sample, with its LiDAR points, at the same place of the reference frame."""

@@ -1,0 +1,96 @@
+"""The package as a user meets it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fusion_aug as fa
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+# lower layers never import higher ones
+LAYERS = [
+    {"errors", "families", "motion", "random", "ranges", "history", "source", "columns"},
+    {"ops", "physics", "streams"},
+    {"sample"},
+    {"registry"},
+    {"transforms"},
+    {"logs", "synth"},
+    {"check", "train", "show", "run", "search"},
+    {"cli", "__main__"},
+]
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_import_costs_little_more_than_torch() -> None:
+    """Heavy packages are imported when used."""
+    heavy = "open3d hydra rich matplotlib scipy.spatial pandas"
+    loaded = run(f"import sys, fusion_aug; print([m for m in '{heavy}'.split() if m in sys.modules])")
+    assert loaded == "[]"
+
+
+def test_public_names_exist_and_are_documented() -> None:
+    for name in fa.__all__:
+        value = getattr(fa, name)
+        if callable(value) and name != "Range":
+            assert value.__doc__ and len(value.__doc__) > 10, name
+
+
+def test_arrows_go_down_only() -> None:
+    level = {name: i for i, names in enumerate(LAYERS) for name in names}
+    for path in (REPOSITORY / "fusion_aug").rglob("*.py"):
+        own = path.relative_to(REPOSITORY / "fusion_aug").parts[0].removesuffix(".py")
+        if own == "__init__":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("fusion_aug."):
+                target = node.module.split(".")[1]
+                assert level[target] <= level[own], f"{path}: {own} must not import {target}"
+    for path in (REPOSITORY / "calib").rglob("*.py"):
+        assert "fusion_aug" not in path.read_text(), f"{path}: calib never imports fusion_aug"
+
+
+def test_files_stay_short() -> None:
+    for folder in ("fusion_aug", "calib"):
+        for path in (REPOSITORY / folder).rglob("*.py"):
+            lines = len(path.read_text().splitlines())
+            assert lines <= 320, f"{path}: {lines} lines"
+
+
+def test_generated_tables_are_up_to_date() -> None:
+    from fusion_aug.show.tables import documents
+
+    for path, text in documents(REPOSITORY).items():
+        assert path.read_text(encoding="utf-8") == text, f"{path} is out of date; run: make docs"
+
+
+def test_readme_python_runs(street: Path) -> None:
+    """Every Python block of the README, with the made log in place of the user's."""
+    text = (REPOSITORY / "README.md").read_text()
+    blocks = [b.split("```")[0] for b in text.split("```python\n")[1:]]
+    assert len(blocks) >= 2
+    scope: dict = {"root": str(street)}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), scope)
+
+
+def test_help_is_quick_and_says_what_there_is() -> None:
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "fusion_aug.cli", "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and time.monotonic() - start < 20
+    for command in ("run", "check", "show", "replay", "demo"):
+        assert f"fusion-aug {command}" in done.stdout
+    for command in ("run", "check", "show", "replay"):
+        from fusion_aug.cli import command_help
+
+        text = command_help(command)
+        assert "log.root" in text or "root:" in text
+        assert "kitti" in text and "#" in text

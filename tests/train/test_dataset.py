@@ -1,0 +1,129 @@
+"""Datasets and batches: workers, order and batch size do not matter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from cases import CASES
+from samples import make_sample
+from torch.utils.data import DataLoader
+
+import fusion_aug as fa
+from fusion_aug.registry import TRANSFORMS
+
+
+class MadeLog:
+    """Six samples made on the fly, in any process."""
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> fa.Sample:
+        return make_sample(f"s{index}", scene=f"scene{index // 2}", seed=index, points=100 + 20 * index, size=(32, 40))
+
+
+def everything() -> fa.Compose:
+    """One pipeline of all transforms."""
+    parts = {}
+    for name, settings in CASES.items():
+        for i, kwargs in enumerate(settings):
+            small = {k: (24, 30) if k == "size" else v for k, v in kwargs.items()}
+            parts[f"{name}{i}"] = TRANSFORMS[name](**small, p=0.6)
+    return fa.Compose(parts)
+
+
+def numbers(samples: list[fa.Sample]) -> list[tuple]:
+    out = []
+    for sample in sorted((s.take([u]) for s in samples for u in range(len(s.units))), key=lambda s: s.id):
+        flat: list = [sample.id, str(sample.history)]
+        for name, stream in sorted(sample.streams.items()):
+            flat += [name, *[v.numpy().tobytes() for v in stream.realized().values.values() if isinstance(v, torch.Tensor)]]
+            flat += [p.numpy().tobytes() for p in getattr(stream, "pictures", ())]
+        out.append(tuple(flat))
+    return out
+
+
+def load(workers: int, batch: int = 2, epochs: int = 2, shuffle: bool = False) -> list[list[tuple]]:
+    dataset = fa.AugmentedDataset(MadeLog(), everything(), seed=3)  # type: ignore[arg-type]
+    generator = torch.Generator().manual_seed(workers)
+    loader = DataLoader(
+        dataset, batch_size=batch, num_workers=workers, collate_fn=fa.collate, shuffle=shuffle, generator=generator,
+        multiprocessing_context="spawn" if workers else None, persistent_workers=workers > 0,
+    )  # fmt: skip
+    out = []
+    for epoch in range(epochs):
+        dataset.set_epoch(epoch)
+        out.append(numbers(list(loader)))
+    return out
+
+
+@pytest.fixture(scope="module")
+def reference() -> list[list[tuple]]:
+    return load(0)
+
+
+def test_two_epochs_differ(reference: list[list[tuple]]) -> None:
+    assert len(reference[0]) == 6
+    assert all(a[1:] != b[1:] for a, b in zip(*reference, strict=True))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_workers_do_not_matter(reference: list[list[tuple]], workers: int) -> None:
+    """Workers that live on see the new epoch."""
+    assert load(workers, shuffle=True) == reference
+
+
+@pytest.mark.parametrize("batch", [1, 3, 6])
+def test_batch_size_and_order_do_not_matter(reference: list[list[tuple]], batch: int) -> None:
+    assert load(0, batch=batch, shuffle=True) == reference
+
+
+def test_threads_do_not_matter(reference: list[list[tuple]]) -> None:
+    try:
+        torch.set_num_threads(2)
+        assert load(0) == reference
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_a_batch_is_rows() -> None:
+    batch = fa.collate([MadeLog()[i] for i in range(3)])
+    assert [u.id for u in batch.units] == ["s0", "s1", "s2"]
+    assert batch["CAM_FRONT"].images.shape == (3, 32, 40, 3)
+    assert batch["lidar"].sample_index.tolist() == [0, 0, 1, 1, 2, 2]
+    assert batch["lidar"].counts.tolist() == [100, 100, 120, 120, 140, 140]  # type: ignore[attr-defined]
+    assert batch["boxes"].bounds.tolist() == [0, 5, 10, 15]  # type: ignore[attr-defined]
+    with pytest.raises(fa.DataError, match="batch of 3"):
+        batch.id  # noqa: B018
+    one = batch.take([1])
+    assert one.id == "s1" and torch.equal(one["lidar"]["xyz"], MadeLog()[1]["lidar"]["xyz"])
+    uv, seen = one.project("lidar", "CAM_FRONT")
+    assert torch.allclose(uv, MadeLog()[1].project("lidar", "CAM_FRONT")[0]) and seen.any()
+
+
+def test_pictures_of_different_sizes_stay_apart() -> None:
+    batch = fa.collate([make_sample("a", size=(20, 30)), make_sample("b", size=(24, 30))])
+    with pytest.raises(fa.DataError, match="different sizes"):
+        batch["CAM_FRONT"].images  # noqa: B018
+    assert batch["CAM_FRONT"].image(1).shape == (24, 30, 3)
+    assert fa.Resize(size=(10, 12))(batch)["CAM_FRONT"].images.shape == (2, 10, 12, 3)
+
+
+def test_different_kinds_under_one_name_are_refused() -> None:
+    a, b = make_sample("a"), make_sample("b")
+    b = b.with_streams({**b.streams, "lidar": b["radar"]})
+    with pytest.raises(fa.DataError, match="different kinds"):
+        fa.collate([a, b])
+
+
+def test_real_log_through_a_loader(street: Path) -> None:
+    dataset = fa.AugmentedDataset(fa.open_log("nuscenes", street), fa.Compose([fa.MirrorScene(p=0.5)]), seed=1)
+    batches = list(DataLoader(dataset, batch_size=5, collate_fn=fa.collate, num_workers=1, multiprocessing_context="spawn"))
+    assert batches[0]["CAM_FRONT"].images.shape == (5, 180, 320, 3)
+
+
+def test_convert_runs_last(street: Path) -> None:
+    dataset = fa.AugmentedDataset(fa.open_log("nuscenes", street), fa.Compose([]), convert=lambda s: s.id)
+    assert dataset[0] == dataset.log[0].id
