@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from calib.changed import changed
 from calib.errors import CalibrationError
 from calib.se3 import check_se3, invert
 from calib.sensors import CameraSensor, Sensor
@@ -105,35 +106,25 @@ class Rig:
             pose = edge if pose is None else edge @ pose
         return pose
 
-    def mapped(self, maps: Callable[[str], Tensor | None]) -> Rig:
+    def mapped(self, maps: Callable[[str], tuple[Tensor, Tensor] | None]) -> Rig:
         """Every frame f carried by a similarity H_f: ``T_a_b' = H_a T_a_b H_b^-1``.
 
         Args:
-            maps: gives H_f (4, 4) of a frame, or None for a frame that stays as it is.
+            maps: gives H_f and its inverse, (4, 4) each, of a frame; None for a frame that stays as it is.
         """
-        inverse: dict[int, Tensor] = {}
-        eye = torch.eye(4, dtype=torch.float64)
-
-        def inv(H: Tensor) -> Tensor:
-            if id(H) not in inverse:
-                inverse[id(H)] = torch.linalg.inv(H)
-            return inverse[id(H)]
-
         frames = {}
-        held = {name: maps(name) for name in self.frames}
         for name, frame in self.frames.items():
-            if frame.parent is None:
+            above = None if frame.parent is None else maps(frame.parent)
+            own = None if frame.parent is None else maps(name)
+            if above is None and own is None:
                 frames[name] = frame
                 continue
-            left, right = held[frame.parent], held[name]
-            if left is None and right is None:
-                frames[name] = frame
-                continue
-            left = eye if left is None else left
-            right = eye if right is None else inv(right)
-            pose = frame.pose.mapped(left, right) if isinstance(frame.pose, Trajectory) else left @ frame.pose @ right
-            frames[name] = replace(frame, pose=pose)
-        return replace(self, frames=frames)
+            poses = frame.pose if isinstance(frame.pose, Tensor) else frame.pose.poses
+            poses = poses if above is None else above[0] @ poses
+            poses = poses if own is None else poses @ own[1]
+            pose = poses if isinstance(frame.pose, Tensor) else changed(frame.pose, poses=poses)
+            frames[name] = changed(frame, pose=pose)
+        return Rig(frames, self.sensors)
 
     def with_sensor(self, name: str, sensor: Sensor) -> Rig:
         """The rig with one sensor replaced."""
@@ -169,9 +160,12 @@ class Rig:
         def new(name: str) -> str:
             return names.get(name, name)
 
-        frames = {new(n): replace(f, parent=new(f.parent) if f.parent else None) for n, f in self.frames.items()}
+        frames = {
+            new(n): changed(f, parent=names[f.parent]) if f.parent is not None and f.parent in names else f
+            for n, f in self.frames.items()
+        }
         sensors = {
-            new(n): replace(s, frame=new(s.frame), mirror_of=new(s.mirror_of) if s.mirror_of else None)
+            new(n): changed(s, frame=new(s.frame), mirror_of=new(s.mirror_of or "") or None) if n in names else s
             for n, s in self.sensors.items()
         }
         order = {n: frames[n] for n in self.frames if n in frames} | frames

@@ -27,14 +27,18 @@ def as_f64(value: Any) -> Tensor:
 
 def rotation_about(axis: str, angle: float | Tensor) -> Tensor:
     """Rotation matrix (..., 3, 3) by ``angle`` radians, right-handed, about ``axis`` ("x", "y" or "z")."""
-    angle = as_f64(angle)
-    c, s, zero, one = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle), torch.ones_like(angle)
+    if not isinstance(angle, Tensor):
+        c, s = math.cos(angle), math.sin(angle)
+        return torch.tensor({"x": [[1, 0, 0], [0, c, -s], [0, s, c]], "y": [[c, 0, s], [0, 1, 0], [-s, 0, c]],
+                             "z": [[c, -s, 0], [s, c, 0], [0, 0, 1]]}[axis], dtype=torch.float64)  # fmt: skip
+    turn = as_f64(angle)
+    cos, sin, o, one = torch.cos(turn), torch.sin(turn), torch.zeros_like(turn), torch.ones_like(turn)
     rows = {
-        "x": (one, zero, zero, zero, c, -s, zero, s, c),
-        "y": (c, zero, s, zero, one, zero, -s, zero, c),
-        "z": (c, -s, zero, s, c, zero, zero, zero, one),
+        "x": (one, o, o, o, cos, -sin, o, sin, cos),
+        "y": (cos, o, sin, o, one, o, -sin, o, cos),
+        "z": (cos, -sin, o, sin, cos, o, o, o, one),
     }[axis]
-    return torch.stack(rows, -1).reshape(*angle.shape, 3, 3)
+    return torch.stack(rows, -1).reshape(*turn.shape, 3, 3)
 
 
 def rotation_from_rotvec(rotvec: Tensor | Sequence[float]) -> Tensor:
@@ -87,18 +91,27 @@ def quaternion_from_rotation(rotation: Tensor) -> Tensor:
 
 def se3(rotation: Tensor | None = None, translation: Tensor | Sequence[float] | None = None) -> Tensor:
     """4x4 matrix (..., 4, 4) from a rotation (..., 3, 3) and a translation (..., 3); either may be left out."""
-    r = torch.eye(3, dtype=torch.float64) if rotation is None else as_f64(rotation)
-    t = torch.zeros(3, dtype=torch.float64) if translation is None else as_f64(translation)
-    batch = torch.broadcast_shapes(r.shape[:-2], t.shape[:-1])
-    top = torch.cat([r.expand(*batch, 3, 3), t.expand(*batch, 3)[..., None]], -1)
-    bottom = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64, device=top.device).expand(*batch, 1, 4)
-    return torch.cat([top, bottom], -2)
+    r = None if rotation is None else as_f64(rotation)
+    t = None if translation is None else as_f64(translation)
+    batch = torch.Size()
+    if r is not None and t is not None:
+        batch = torch.broadcast_shapes(r.shape[:-2], t.shape[:-1]) if r.ndim > 2 or t.ndim > 1 else batch
+    elif r is not None or t is not None:
+        batch = r.shape[:-2] if r is not None else t.shape[:-1]  # type: ignore[union-attr]
+    out = torch.eye(4, dtype=torch.float64)
+    if batch:
+        out = out.repeat(*batch, 1, 1)
+    if r is not None:
+        out[..., :3, :3] = r
+    if t is not None:
+        out[..., :3, 3] = t
+    return out
 
 
 def invert(transform: Tensor) -> Tensor:
     """Inverse (..., 4, 4) of rigid transforms."""
     r = transform[..., :3, :3].transpose(-1, -2)
-    out = transform.clone() if not transform.requires_grad else torch.zeros_like(transform) + transform
+    out = transform.clone()
     out[..., :3, :3] = r
     out[..., :3, 3] = -(r @ transform[..., :3, 3:])[..., 0]
     return out
@@ -112,8 +125,13 @@ def transform_points(transform: Tensor, points: Tensor) -> Tensor:
 
 def upright(transform: Tensor) -> Tensor:
     """The pose with roll and pitch removed: the same origin and heading, its z axis along the world's z."""
-    heading = torch.atan2(transform[..., 1, 0], transform[..., 0, 0])
-    return se3(rotation_about("z", heading), transform[..., :3, 3])
+    forward = transform[..., :2, 0]
+    c, s = (forward / torch.linalg.norm(forward, dim=-1, keepdim=True)).unbind(-1)
+    out = torch.zeros_like(transform)
+    out[..., 0, 0], out[..., 0, 1], out[..., 1, 0], out[..., 1, 1] = c, -s, s, c
+    out[..., 2, 2] = out[..., 3, 3] = 1.0
+    out[..., :3, 3] = transform[..., :3, 3]
+    return out
 
 
 def rotation_angle(rotation: Tensor) -> Tensor:

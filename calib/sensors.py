@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from calib.cameras import CameraModel
+from calib.cameras import CameraModel, flip_u
+from calib.changed import changed
 from calib.errors import CalibrationError
 from calib.se3 import as_f64
 
@@ -72,17 +73,12 @@ class CameraSensor(Sensor):
 
     def with_pixel_map(self, P: Tensor, size: tuple[int, int]) -> CameraSensor:
         """After an image-plane map ``P`` onto a canvas of ``size``: ``A' = P A``."""
-        return replace(self, A=P @ self.A, size=size)
+        return changed(self, A=P @ self.A, size=size)
 
     def mirrored(self) -> CameraSensor:
         """Mirrored camera: ``A' = F_canvas A F_physical``, where F_w maps u to w - 1 - u."""
         A = flip_u(self.size[1]) @ self.A @ flip_u(self.model.size[1])
-        return replace(self, model=self.model.mirrored(), A=A)
-
-
-def flip_u(width: int) -> Tensor:
-    """(3, 3) pixel map u -> width - 1 - u."""
-    return torch.tensor([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
+        return changed(self, model=self.model.mirrored(), A=A)
 
 
 def apply_homography(A: Tensor, pixels: Tensor) -> Tensor:
@@ -125,7 +121,7 @@ class LidarSensor(Sensor):
 
     def mirrored(self) -> LidarSensor:
         """Azimuths, and with them the sense of rotation, are reversed."""
-        return replace(self, spin=-self.spin)
+        return changed(self, spin=-self.spin)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

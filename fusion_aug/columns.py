@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion_aug.motion import Motion
+from fusion_aug.motion import Motion, single
 
 Values = Any  # Tensor, or a NumPy string array for labels
 
@@ -110,29 +110,34 @@ def corners(name: str) -> Column:
     return Column(name, "pixels", width=4)
 
 
-def _move_position(v: Tensor, m: Motion, body: Motion, scaled: bool) -> Tensor:
-    return m.apply(v)
+def _move_position(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:
+    return v if frame is None else frame.apply(v)
 
 
-def _move_polar(v: Tensor, m: Motion, body: Motion, scaled: bool) -> Tensor:
-    out = m.rotate(v)
-    return out * m.scale[:, None].to(v.dtype) if scaled else out
+def _move_polar(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:
+    if frame is None:
+        return v
+    out = frame.rotate(v)
+    return out * frame.scale[:, None].to(v.dtype) if scaled and not frame.rigid else out
 
 
-def _move_axial(v: Tensor, m: Motion, body: Motion, scaled: bool) -> Tensor:
-    return m.rotate(v) * m.sign[:, None].to(v.dtype)
+def _move_axial(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:
+    return v if frame is None else frame.rotate(v) * frame.sign[:, None].to(v.dtype)
 
 
-def _move_pose(v: Tensor, m: Motion, body: Motion, scaled: bool) -> Tensor:
-    return m.matrix.to(v.dtype) @ v @ torch.linalg.inv(body.matrix).to(v.dtype)
+def _move_pose(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:
+    v = v if frame is None else single(frame.matrix) @ v
+    return v if body is None else v @ single(body.inverse_matrix)
 
 
-def _move_length(v: Tensor, m: Motion, body: Motion, scaled: bool) -> Tensor:
-    return v * m.scale.reshape(-1, *[1] * (v.ndim - 1)).to(v.dtype)
+def _move_length(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:
+    if frame is None or frame.rigid:
+        return v
+    return v * frame.scale.reshape(-1, *[1] * (v.ndim - 1)).to(v.dtype)
 
 
-# kind -> rule(values, motion of the frame per row, motion of the body per row, scaled)
-RULES: dict[str, Callable[[Tensor, Motion, Motion, bool], Tensor]] = {
+# kind -> rule(values, motion of the frame per row, motion of the body per row, scaled); None is the identity
+RULES: dict[str, Callable[[Tensor, Motion | None, Motion | None, bool], Tensor]] = {
     "position": _move_position,
     "polar": _move_polar,
     "axial": _move_axial,

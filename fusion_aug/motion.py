@@ -1,10 +1,12 @@
-"""A similarity of a frame: rotation, translation, uniform scale and mirror, one per row."""
+"""A similarity of a frame: rotation, translation, uniform scale and mirror, one per row or one for all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,35 +16,77 @@ class Motion:
     """Maps ``x -> s Q x + t``, Q orthogonal (determinant -1 for a mirror).
 
     Attributes:
-        matrix: (n, 4, 4) float64.
+        matrix: (n, 4, 4) float64; n is 1 where one motion holds for all rows.
+        scale: (n,) s.
+        sign: (n,) determinant of Q, +1 or -1.
+        rigid: known to have scale 1, so that lengths need no multiplication.
     """
 
     matrix: Tensor
+    scale: Tensor
+    sign: Tensor
+    rigid: bool = False
 
-    @cached_property
-    def scale(self) -> Tensor:
-        """(n,) scale factors s."""
-        return torch.linalg.det(self.matrix[:, :3, :3]).abs() ** (1 / 3)
+    @staticmethod
+    def of(matrix: Tensor) -> Motion:
+        """The motions of matrices (n, 4, 4), scale and sign worked out."""
+        determinant = torch.linalg.det(matrix[:, :3, :3])
+        return Motion(matrix, determinant.abs() ** (1 / 3), torch.sign(determinant).detach())
 
-    @cached_property
-    def sign(self) -> Tensor:
-        """(n,) +1, or -1 for a mirror."""
-        return torch.sign(torch.linalg.det(self.matrix[:, :3, :3])).detach()
+    @staticmethod
+    def identity() -> Motion:
+        """The motion that moves nothing."""
+        one = torch.ones(1, dtype=torch.float64)
+        return Motion(torch.eye(4, dtype=torch.float64)[None], one, one, True)
+
+    @staticmethod
+    def stack(parts: Sequence[Motion]) -> Motion:
+        """Single motions as rows of one."""
+        if len(parts) == 1:
+            return parts[0]
+        matrix, scale, sign = (torch.cat([getattr(p, n) for p in parts]) for n in ("matrix", "scale", "sign"))
+        return Motion(matrix, scale, sign, all(p.rigid for p in parts))
 
     @cached_property
     def Q(self) -> Tensor:
         """(n, 3, 3) the map with its scale taken out."""
-        return self.matrix[:, :3, :3] / self.scale[:, None, None]
+        Q = self.matrix[:, :3, :3]
+        return Q if self.rigid else Q / self.scale[:, None, None]
+
+    @cached_property
+    def inverse_matrix(self) -> Tensor:
+        """(n, 4, 4) of the motions back."""
+        if self.matrix.requires_grad:
+            return torch.linalg.inv(self.matrix)
+        return torch.from_numpy(np.linalg.inv(self.matrix.numpy()))  # five times faster on small matrices
+
+    @property
+    def inverse(self) -> Motion:
+        """The motions back."""
+        return Motion(self.inverse_matrix, self.scale.reciprocal(), self.sign, self.rigid)
 
     def apply(self, points: Tensor) -> Tensor:
-        """Points (n, 3), one motion each."""
+        """Points (rows, 3)."""
         m = self.matrix.to(points.dtype)
-        return (m[:, :3, :3] @ points[..., None])[..., 0] + m[:, :3, 3]
+        return _times(m[:, :3, :3], points) + m[:, :3, 3]
 
     def rotate(self, vectors: Tensor) -> Tensor:
-        """Vectors (n, 3) turned and mirrored, not scaled."""
-        return (self.Q.to(vectors.dtype) @ vectors[..., None])[..., 0]
+        """Vectors (rows, 3) turned and mirrored, not scaled."""
+        return _times(self.Q.to(vectors.dtype), vectors)
 
     def rows(self, index: Tensor) -> Motion:
-        """The motions of other rows."""
-        return Motion(self.matrix[index])
+        """The motions of other rows; one that holds for all stays as it is."""
+        if self.matrix.shape[0] == 1:
+            return self
+        return Motion(self.matrix[index], self.scale[index], self.sign[index], self.rigid)
+
+
+def single(matrices: Tensor) -> Tensor:
+    """One matrix for all rows without its row axis, which torch multiplies faster."""
+    return matrices[0] if matrices.shape[0] == 1 else matrices
+
+
+def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
+    if matrices.shape[0] == 1:
+        return vectors @ matrices[0].T
+    return (matrices @ vectors[..., None])[..., 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from fusion_aug.errors import ConfigError, UnhandledStream
@@ -34,7 +35,7 @@ class Context:
         return self.resources[name]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Call:
     """One stream's turn in the application of a transform.
 
@@ -42,7 +43,7 @@ class Call:
         transform: the transform's class.
         sample: the sample before the transform.
         name: the stream's name.
-        params: the parameters of every item (items that share a draw share the dictionary).
+        rows: the parameters of all units.
         context: resources.
         shared: what the family worked out once for all streams.
     """
@@ -50,9 +51,14 @@ class Call:
     transform: Any
     sample: Sample
     name: str
-    params: list[Mapping[str, Any]]
+    rows: Any
     context: Context
     shared: Any = None
+
+    @cached_property
+    def params(self) -> list[Mapping[str, Any]]:
+        """The parameters of every item; items that share a draw share the dictionary."""
+        return self.rows.per_item(self.name, self.sample.streams[self.name])
 
 
 Handler = Callable[[Any, Call], Stream]
@@ -60,6 +66,7 @@ Handler = Callable[[Any, Call], Stream]
 TRANSFORMS: dict[str, Any] = {}
 _HANDLERS: dict[tuple[type, type], Handler] = {}
 _RESOLVED: dict[tuple[type, type], Handler | None] = {}
+_PLANS: dict[tuple[type, type], tuple[Handler | None, bool]] = {}
 
 
 def handles(transform: type, stream: type) -> Callable[[Handler], Handler]:
@@ -68,6 +75,7 @@ def handles(transform: type, stream: type) -> Callable[[Handler], Handler]:
     def register(handler: Handler) -> Handler:
         _HANDLERS[transform, stream] = handler
         _RESOLVED.clear()
+        _PLANS.clear()
         return handler
 
     return register
@@ -100,12 +108,15 @@ def handler_for(transform: type, stream: Stream, name: str) -> Handler | None:
         UnhandledStream: the transform is strict and the stream has neither a rule nor an exemption.
     """
     kind = type(stream)
-    if is_invariant(transform, kind):
-        return None
-    found = resolve(transform, kind)
-    if found is None and issubclass(transform, Family) and transform.strict:
+    if (transform, kind) not in _PLANS:
+        exempt = is_invariant(transform, kind)
+        found = None if exempt else resolve(transform, kind)
+        strict = issubclass(transform, Family) and transform.strict
+        _PLANS[transform, kind] = (found, strict and found is None and not exempt)
+    handler, refused = _PLANS[transform, kind]
+    if refused:
         raise UnhandledStream(
             f"{transform.__name__} has no rule for stream {name!r} ({kind.__name__}): give the class typed columns, "
             f"register a handler, or name the family in its invariant_to"
         )
-    return found
+    return handler

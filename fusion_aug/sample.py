@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from calib import Rig
+from calib.changed import changed
 from calib.se3 import transform_points
 from fusion_aug.errors import DataError
 from fusion_aug.history import History
@@ -200,13 +201,13 @@ class Sample:
     # --- rows -------------------------------------------------------------------------------------------------------
     def with_streams(self, streams: Mapping[str, Stream]) -> Sample:
         """The sample with other streams."""
-        return replace(self, streams=streams)
+        return changed(self, streams=streams)
 
     def with_unit(self, index: int, **changes: Any) -> Sample:
         """The sample with fields of one unit replaced."""
         units = list(self.units)
-        units[index] = replace(units[index], **changes)
-        return replace(self, units=tuple(units))
+        units[index] = changed(units[index], **changes)
+        return changed(self, units=tuple(units))
 
     def take(self, units: Sequence[int]) -> Sample:
         """Some units of a batch with their items, in the given order."""

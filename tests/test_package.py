@@ -84,7 +84,9 @@ def test_readme_python_runs(street: Path) -> None:
 
 def test_help_is_quick_and_says_what_there_is() -> None:
     start = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "fusion_aug.cli", "--help"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "fusion_aug.cli", "--help"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0 and time.monotonic() - start < 20
     for command in ("run", "check", "show", "replay", "demo"):
         assert f"fusion-aug {command}" in done.stdout

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calib.cameras.base import CameraModel
+from calib.cameras.base import CameraModel, flip_u
 from calib.cameras.fisheye import KannalaBrandt
 from calib.cameras.perspective import BrownConrady, Pinhole
 from calib.errors import CalibrationError
@@ -39,4 +39,13 @@ def split_pixel_map(matrix: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tens
     return K, matrix @ torch.linalg.inv(K)
 
 
-__all__ = ["MODELS", "BrownConrady", "CameraModel", "KannalaBrandt", "Pinhole", "camera_from_dict", "split_pixel_map"]
+__all__ = [
+    "MODELS",
+    "BrownConrady",
+    "CameraModel",
+    "KannalaBrandt",
+    "Pinhole",
+    "camera_from_dict",
+    "flip_u",
+    "split_pixel_map",
+]

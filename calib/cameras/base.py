@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
+from calib.changed import changed
 from calib.errors import CalibrationError
 from calib.se3 import as_f64
+
+_MINUS_X = torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)
+
+
+@lru_cache(maxsize=256)
+def flip_u(width: int) -> Tensor:
+    """(3, 3) pixel map u -> width - 1 - u. Shared: do not write into it."""
+    return torch.tensor([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -105,10 +115,9 @@ class CameraModel(ABC):
 
     def mirrored(self) -> Self:
         """The camera whose image of a mirrored scene is this camera's image flipped left-right."""
-        K = self.K.clone()
-        K[0, 1] = -K[0, 1]
-        K[0, 2] = self.size[1] - 1 - K[0, 2]
-        return replace(self, K=K, distortion=self._mirrored_distortion())
+        # flip_u(width) K diag(-1, 1, 1): skew changes sign and cx becomes width - 1 - cx
+        K = flip_u(self.size[1]) @ self.K * _MINUS_X
+        return changed(self, K=K, distortion=self._mirrored_distortion())
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON- and YAML-able description that ``camera_from_dict`` reads back exactly."""

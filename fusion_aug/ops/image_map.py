@@ -8,7 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from calib.sensors import apply_homography, flip_u
+from calib.cameras import flip_u
+from calib.sensors import apply_homography
 
 
 class Step(Protocol):

@@ -20,7 +20,13 @@ SHARP_ABOVE = 0.95  # a map that shrinks by less than this needs no filter
 BINOMIAL = (0.25, 0.5, 0.25)
 
 
-def warp(picture: Tensor, image_map: ImageMap, interpolation: str = "linear", fill: float = 0.0) -> Tensor:
+def warp(
+    picture: Tensor,
+    image_map: ImageMap,
+    interpolation: str = "linear",
+    fill: float = 0.0,
+    antialias: bool = True,
+) -> Tensor:
     """Resample a picture.
 
     Args:
@@ -28,6 +34,7 @@ def warp(picture: Tensor, image_map: ImageMap, interpolation: str = "linear", fi
         image_map: from the picture to the canvas.
         interpolation: "linear" (low-passed where it shrinks) or "nearest" (labels, ids, depth).
         fill: value where the canvas has no source pixel.
+        antialias: low-pass "linear" where the map shrinks.
 
     Returns:
         (h, w) or (h, w, C) in the picture's dtype, contiguous.
@@ -39,7 +46,9 @@ def warp(picture: Tensor, image_map: ImageMap, interpolation: str = "linear", fi
             return moved
     if interpolation == "nearest":
         return _nearest(picture, image_map, fill)
-    picture, reduce = _low_pass(picture, image_map)
+    reduce = torch.eye(3, dtype=torch.float64)
+    if antialias:
+        picture, reduce = _low_pass(picture, image_map)
     if P is not None:
         P = P @ torch.linalg.inv(reduce).to(P.device)
     through_torch = not picture.is_cpu or picture.requires_grad or (P is not None and P.requires_grad)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib.changed import changed
 from fusion_aug.columns import Column, concat, take
 from fusion_aug.errors import DataError
 
@@ -95,7 +96,7 @@ class Stream:
 
     def with_values(self, **values: Any) -> Self:
         """The stream with some columns replaced."""
-        return replace(self, values={**self.values, **values})
+        return changed(self, values={**self.values, **values})
 
     def take_items(self, index: Tensor) -> Self:
         """Some of the items, by integer index."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from calib.changed import changed
 from fusion_aug.errors import DataError
 from fusion_aug.families import Mount
 from fusion_aug.ops.image_map import ImageMap
@@ -25,11 +26,13 @@ class ImageStream(Stream):
         items: one picture per item, (H, W, ...) tensor or a Source that is decoded on first use.
         pending: per item the image map that is still to be carried out, or None.
         camera: name of the rig's camera; empty for the stream's own name.
+        antialias: whether colour pictures are low-passed where they shrink.
     """
 
     items: tuple[Any, ...] = ()
     pending: tuple[ImageMap | None, ...] = ()
     camera: str = ""
+    antialias: bool = True
 
     interpolation: ClassVar[str] = "linear"
     fill: ClassVar[float] = 0
@@ -58,7 +61,9 @@ class ImageStream(Stream):
         picture = self.items[item]
         picture = picture.value if isinstance(picture, Source) else picture
         pending = self.pending[item]
-        return picture if pending is None else warp(picture, pending, self.interpolation, self.fill)
+        if pending is None:
+            return picture
+        return warp(picture, pending, self.interpolation, self.fill, self.antialias)
 
     @cached_property
     def pictures(self) -> tuple[Tensor, ...]:
@@ -84,7 +89,7 @@ class ImageStream(Stream):
         chained = []
         for before, new in zip(self.pending, maps, strict=True):
             chained.append(before if new.is_identity() else new if before is None else before.then(new))
-        return replace(self, pending=tuple(chained))
+        return changed(self, pending=tuple(chained))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from calib.changed import changed
 from fusion_aug.columns import RULES, Column, categorical, concat, intensity, polar, position, scalar, time_offset
 from fusion_aug.families import ImagePlane, Mount
 from fusion_aug.motion import Motion
@@ -83,7 +84,7 @@ class Points(Ragged):
 
     def moved(self, motion: Tensor) -> Self:
         """The cloud with a further similarity (n, 4, 4) of its frame pending."""
-        return replace(self, pending=motion if self.pending is None else motion @ self.pending)
+        return changed(self, pending=motion if self.pending is None else motion @ self.pending)
 
     def realized(self) -> Self:
         """The cloud with its files read and its pending motion applied."""
@@ -106,7 +107,7 @@ class Points(Ragged):
             elif column.kind == "position":
                 values[name] = transform_packed(value, self.bounds, total)
             else:
-                rows = rows or Motion(total[self.row_item])
+                rows = rows or Motion.of(total).rows(self.row_item)
                 values[name] = RULES[column.kind](value, rows, rows, column.scaled)
         return replace(self, values=values, offsets=self.bounds, pending=None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -124,7 +124,7 @@ class Transform:
             if handler is None:
                 streams[name] = stream
             else:
-                streams[name] = handler(stream, Call(cls, sample, name, rows.per_item(name, stream), context, shared))
+                streams[name] = handler(stream, Call(cls, sample, name, rows, context, shared))
         return sample.with_streams(streams)
 
     # --- use ----------------------------------------------------------------------------------------------------------
@@ -163,11 +163,16 @@ class Transform:
 
 
 class Rows:
-    """Parameters of all units of a batch: one row per (unit, scope instance)."""
+    """Parameters of all units of a batch: one row per (unit, scope instance).
 
-    def __init__(self, sample: Sample, per_unit: list[Mapping[str, Mapping[str, Any]]]):
-        self.sample = sample
+    Attributes:
+        per_unit: instance -> parameters, of every unit.
+        before: what ``Transform.before`` gave for every unit.
+    """
+
+    def __init__(self, per_unit: Sequence[Mapping[str, Mapping[str, Any]]], before: Sequence[Mapping[str, Any]]):
         self.per_unit = per_unit
+        self.before = before
 
     def of(self, unit: int, instance: str = "") -> Mapping[str, Any]:
         """Parameters of one unit and instance; the shared draw where the scope is wider than a sensor."""

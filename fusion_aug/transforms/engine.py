@@ -96,7 +96,7 @@ def apply_rows(
 ) -> Sample:
     """Apply given parameters, one mapping (instance -> params) per unit, and record it."""
     before = [cls.before(sample, u, drawn[u]) for u in range(len(sample.units))]
-    out = cls.apply(sample, Rows(sample, list(drawn)), context)
+    out = cls.apply(sample, Rows(drawn, before), context)
     for u in range(len(sample.units)):
         record = Record(path or cls.__name__, cls.__name__, cls.version, drawn[u], True, before[u])
         out = _recorded(out, u, record)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from calib.cameras import flip_u
+from calib.changed import changed
 from calib.rig import Rig
 from calib.se3 import as_f64
-from calib.sensors import CameraSensor, apply_homography, flip_u
+from calib.sensors import CameraSensor, apply_homography
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.families import ImagePlane
 from fusion_aug.ops.image_map import ImageMap
@@ -66,8 +68,8 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
                 mine[camera] = cache[id(params), size]
             maps.append(mine)
             rig = _mapped(unit.rig, mine)
-            units.append(replace(unit, rig=rig, truth=rig if unit.truth is unit.rig else _mapped(unit.truth, mine)))
-        return replace(cls.visit(sample, rows, context, maps), units=tuple(units))
+            units.append(changed(unit, rig=rig, truth=rig if unit.truth is unit.rig else _mapped(unit.truth, mine)))
+        return changed(cls.visit(sample, rows, context, maps), units=tuple(units))
 
     @classmethod
     def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
@@ -80,7 +82,7 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
         height, width = before["canvas"][camera]
         P, _ = cls.pixel_map(params, (height, width))
         maps: Maps = [{camera: (torch.linalg.inv(P), (height, width))}] * (int(stream.sample_index.max()) + 1)
-        call = Call(cls, Sample(units=(), streams={}), name, [params] * len(stream), Context({}), maps)
+        call = Call(cls, Sample(units=(), streams={}), name, None, Context({}), maps)
         if isinstance(stream, Boxes2D):
             return move_corners(stream, call)
         if isinstance(stream, ImageStream):
@@ -89,8 +91,8 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
 
 
 def _mapped(rig: Rig, maps: Mapping[str, tuple[Tensor, Size]]) -> Rig:
-    changed = {n: rig.camera(n).with_pixel_map(P, size) for n, (P, size) in maps.items()}
-    return replace(rig, sensors={**rig.sensors, **changed})
+    mapped = {n: rig.camera(n).with_pixel_map(P, size) for n, (P, size) in maps.items()}
+    return Rig(rig.frames, {**rig.sensors, **mapped})
 
 
 def _of(stream: Stream, call: Call) -> list[tuple[Tensor, Size]]:

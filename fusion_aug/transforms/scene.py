@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -18,7 +19,7 @@ from fusion_aug.sample import Sample
 from fusion_aug.streams import Stream
 from fusion_aug.transforms import scene_rules  # noqa: F401  (registers the rules)
 from fusion_aug.transforms.base import Rows, Transform
-from fusion_aug.transforms.scene_maps import EYE, SceneMaps, moved_rig, renamed, roles_of, scale_and_mirror
+from fusion_aug.transforms.scene_maps import SceneMaps, moved_rig, renamed, roles_of, scale_and_mirror
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class SceneTransform(Transform, Scene, abstract=True):
         """Move rigs, truths and streams."""
         maps = []
         for u in range(len(sample.units)):
-            maps.append(cls.maps(rows.of(u), cls.before(sample, u, {"": rows.of(u)})))
+            maps.append(cls.maps(rows.of(u), rows.before[u]))
         out = cls.visit(sample, rows, context, maps)
         for u, m in enumerate(maps):
             unit = sample.units[u]
@@ -66,7 +67,8 @@ class SceneTransform(Transform, Scene, abstract=True):
             truth = rig if unit.truth is unit.rig else moved_rig(unit.truth, m)
             W, H = m.by_role["world"], m.by_role["ref"]
             assert H is not None
-            anchor = (EYE if W is None else W) @ unit.anchor @ torch.linalg.inv(H)
+            anchor = unit.anchor @ H.inverse_matrix[0]
+            anchor = anchor if W is None else W.matrix[0] @ anchor
             clock = m.names.get(unit.clock, unit.clock)
             out = out.with_unit(u, rig=rig, truth=truth, anchor=anchor.detach(), clock=clock)
         names = maps[0].names
@@ -85,11 +87,12 @@ class SceneTransform(Transform, Scene, abstract=True):
         unit_maps = [maps] * (int(stream.sample_index.max()) + 1 if len(stream) else 1)
         name = maps.names.get(name, name)
         handler = handler_for(cls, stream, name)
-        call = Call(cls, Sample(units=(), streams={}), name, [{}] * len(stream), Context({}), unit_maps)
+        call = Call(cls, Sample(units=(), streams={}), name, None, Context({}), unit_maps)
         return stream if handler is None else handler(stream, call)
 
 
 ONE = torch.ones((), dtype=torch.float64)
+DEGREE = math.pi / 180
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +109,7 @@ class RotateScene(SceneTransform):
     @classmethod
     def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
         """See ``SceneTransform``."""
-        yaw, pitch, roll = (torch.deg2rad(as_f64(params[f"{k}_deg"])) for k in ("yaw", "pitch", "roll"))
+        yaw, pitch, roll = (params[f"{k}_deg"] * DEGREE for k in ("yaw", "pitch", "roll"))
         return se3(rotation_about("z", yaw) @ rotation_about("y", pitch) @ rotation_about("x", roll)), ONE, None
 
     def effects(self) -> dict[str, str]:

@@ -9,15 +9,16 @@ calibration, ego poses and boxes alike (docs/design.md derives it).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from calib.changed import changed
 from calib.rig import Rig
-from calib.se3 import AXES, upright
+from calib.se3 import AXES, invert, upright
 from fusion_aug.errors import DataError
+from fusion_aug.motion import Motion
 from fusion_aug.sample import REF, Sample
 from fusion_aug.streams import Stream
 
@@ -48,15 +49,31 @@ class SceneMaps:
         names: Mapping[str, str],
     ):
         self.axis, self.scale, self.roles, self.canvas, self.names = axis, scale, roles, canvas, names
-        rigid = axis is None and not scale.requires_grad and float(scale) == 1.0
-        T_v = upright(anchor)
-        W = None if rigid else T_v @ scale_and_mirror(scale, axis) @ torch.linalg.inv(T_v)
-        body = None if rigid else scale_and_mirror(scale, None if axis is None else "y")
-        camera = None if rigid else scale_and_mirror(scale, None if axis is None else "x")
-        self.by_role: dict[str, Tensor | None] = {"ref": H, "world": W, "body": body, "camera": camera}
+        self._pairs: dict[str, tuple[Tensor, Tensor] | None] = {}
+        unit = not scale.requires_grad and float(scale) == 1.0
+        sign = torch.full((1,), 1.0 if axis is None else -1.0, dtype=torch.float64)
 
-    def __call__(self, frame: str) -> Tensor | None:
-        """H_f (4, 4) of a frame, None for the identity."""
+        def similarity(matrix: Tensor) -> Motion:
+            return Motion(matrix[None], scale.reshape(1), sign, unit)
+
+        self.by_role: dict[str, Motion | None] = {"ref": similarity(H), "world": None, "body": None, "camera": None}
+        if axis is not None or not unit:
+            T_v = upright(anchor)
+            W = T_v @ scale_and_mirror(scale, axis) @ invert(T_v)
+            self.by_role["world"] = similarity(W)
+            for role, own in (("body", "y"), ("camera", "x")):
+                self.by_role[role] = similarity(scale_and_mirror(scale, None if axis is None else own))
+
+    def matrices(self, frame: str) -> tuple[Tensor, Tensor] | None:
+        """H_f and its inverse, (4, 4) each; None for the identity."""
+        role = self.roles[frame]
+        if role not in self._pairs:
+            motion = self.by_role[role]
+            self._pairs[role] = None if motion is None else (motion.matrix[0], motion.inverse_matrix[0])
+        return self._pairs[role]
+
+    def __call__(self, frame: str) -> Motion | None:
+        """H_f of a frame, None for the identity."""
         role = "ref" if frame == REF else self.roles.get(frame)
         if role is None:
             raise DataError(f"frame {frame!r} is not in the rig, so nothing is known of how it moves with the scene")
@@ -66,18 +83,26 @@ class SceneMaps:
         """The maps of the inverse motion."""
         out = object.__new__(SceneMaps)
         out.__dict__.update(self.__dict__)
-        out.scale = 1 / self.scale
-        out.by_role = {r: None if m is None else torch.linalg.inv(m) for r, m in self.by_role.items()}
+        out.scale, out._pairs = 1 / self.scale, {}
+        out.by_role = {r: None if m is None else m.inverse for r, m in self.by_role.items()}
         out.canvas = {self.names.get(n, n): size for n, size in self.canvas.items()}
         return out
 
 
+def _signs(axis: str | None) -> tuple[Tensor, Tensor]:
+    diagonal = [-1.0 if axis is not None and i == AXES[axis] else 1.0 for i in range(3)]
+    corner = torch.zeros(4, 4, dtype=torch.float64)
+    corner[3, 3] = 1.0
+    return torch.diag(torch.tensor([*diagonal, 0.0], dtype=torch.float64)), corner
+
+
+_SIGNS = {axis: _signs(axis) for axis in (None, *AXES)}
+
+
 def scale_and_mirror(scale: Tensor, axis: str | None) -> Tensor:
     """(4, 4) diagonal matrix: uniform scale, with the sign of one axis reversed."""
-    sign = torch.ones(3, dtype=torch.float64)
-    if axis is not None:
-        sign[AXES[axis]] = -1
-    return torch.diag(torch.cat([scale * sign, torch.ones(1, dtype=torch.float64)]))
+    signs, homogeneous = _SIGNS[axis]
+    return signs * scale + homogeneous
 
 
 def roles_of(rig: Rig, reference: str) -> dict[str, str]:
@@ -95,9 +120,9 @@ def roles_of(rig: Rig, reference: str) -> dict[str, str]:
 
 def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
     """The rig after a motion of the scene: poses, mirrored devices, swapped names."""
-    rig = rig.mapped(maps)
+    rig = rig.mapped(maps.matrices)
     if maps.axis is not None:
-        rig = replace(rig, sensors={n: s.mirrored() for n, s in rig.sensors.items()}).renamed(maps.names)
+        rig = Rig(rig.frames, {n: s.mirrored() for n, s in rig.sensors.items()}).renamed(maps.names)
     return rig
 
 
@@ -113,8 +138,8 @@ def renamed(sample: Sample, names: Mapping[str, str]) -> Sample:
         changes: dict[str, Any] = {"frame": names.get(stream.frame, stream.frame)}
         if getattr(stream, "camera", ""):
             changes["camera"] = names.get(stream.camera, stream.camera)  # type: ignore[attr-defined]
-        changed = any(getattr(stream, k) != v for k, v in changes.items())
-        streams[new] = replace(stream, **changes) if changed else stream
+        differs = any(getattr(stream, k) != v for k, v in changes.items())
+        streams[new] = changed(stream, **changes) if differs else stream
     # a name that is still there keeps its place, a new one takes that of its source
     order = [n if n in streams else renaming[n] for n in sample.streams]
     return sample.with_streams({n: streams[n] for n in order})

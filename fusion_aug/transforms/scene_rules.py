@@ -24,10 +24,18 @@ GRAVITY = (0.0, 0.0, -9.81)
 
 def per_item(maps: list[SceneMaps], frame: str, stream: Stream) -> Motion | None:
     """The motion of a frame for every item of a stream; None where it is the identity for all."""
-    found = [m(frame) for m in maps]
+    return _rows([m(frame) for m in maps], stream)
+
+
+def _rows(found: list[Motion | None], stream: Stream) -> Motion | None:
     if all(f is None for f in found):
         return None
-    return Motion(torch.stack([EYE if f is None else f for f in found])[stream.sample_index])
+    return Motion.stack([f or Motion.identity() for f in found]).rows(stream.sample_index)
+
+
+def _spread(motion: Motion | None, stream: Stream) -> Motion | None:
+    """One motion per row of the values, or one for all."""
+    return motion if motion is None or len(motion.matrix) == 1 else motion.rows(stream.row_item)
 
 
 @handles(Scene, Stream)
@@ -38,26 +46,20 @@ def move_columns(stream: Stream, call: Call) -> Stream:
     maps: list[SceneMaps] = call.shared
     own = per_item(maps, stream.frame, stream)
     child = per_item(maps, stream.child, stream) if stream.child else None
-    bodies = [m.by_role["body"] for m in maps]
-    body = None
-    if any(b is not None for b in bodies):
-        body = Motion(torch.stack([EYE if b is None else b for b in bodies])[stream.sample_index])
+    body = _rows([m.by_role["body"] for m in maps], stream)
     if own is None and child is None and body is None:
         return stream
-    still = Motion(EYE.expand(len(stream), 4, 4))
-    rows = stream.row_item
-    changed = {}
+    own, child, body = (_spread(m, stream) for m in (own, child, body))
+    moved = {}
     for column in stream.columns:
         if column.name not in stream.values or column.kind in UNTOUCHED:
             continue
-        frame = (child if column.child else own) or still
-        value = stream.values[column.name]
-        if column.kind == "specific_force":
-            changed[column.name] = _accelerometer(stream, value, frame, call)
-        else:
-            carried = (child if stream.child else body) or still
-            changed[column.name] = RULES[column.kind](value, frame.rows(rows), carried.rows(rows), column.scaled)
-    return stream.with_values(**changed) if changed else stream
+        frame, value = child if column.child else own, stream.values[column.name]
+        if column.kind != "specific_force":
+            moved[column.name] = RULES[column.kind](value, frame, child if stream.child else body, column.scaled)
+        elif frame is not None:
+            moved[column.name] = _accelerometer(stream, value, frame, call)
+    return stream.with_values(**moved) if moved else stream
 
 
 def _accelerometer(stream: Stream, value: Tensor, motion: Motion, call: Call) -> Tensor:
@@ -85,7 +87,7 @@ def _accelerometer(stream: Stream, value: Tensor, motion: Motion, call: Call) ->
 def move_points(stream: Points, call: Call) -> Points:
     """Points take the motion in as pending; it is multiplied out once."""
     motion = per_item(call.shared, stream.frame, stream)
-    return stream if motion is None else stream.moved(motion.matrix)
+    return stream if motion is None else stream.moved(motion.matrix.expand(len(stream), 4, 4))
 
 
 @handles(Scene, ImageStream)

@@ -51,7 +51,9 @@ def assert_equal(a: fa.Sample, b: fa.Sample) -> None:
 
 
 def test_every_stream_and_calibration_comes_back_exactly(tmp_path: Path) -> None:
-    chain = fa.Compose([fa.RotateScene(yaw_deg=20), fa.MirrorScene(), fa.PerspectiveImage(strength=0.05), fa.Miscalibrate(x_deg=1)])
+    chain = fa.Compose(
+        [fa.RotateScene(yaw_deg=20), fa.MirrorScene(), fa.PerspectiveImage(strength=0.05), fa.Miscalibrate(x_deg=1)]
+    )
     for i, sample in enumerate([make_sample("a/b"), chain(make_sample("x"), seed=1)]):
         write_sample(sample, sample.id, tmp_path / str(i))
         back = read_sample(tmp_path / str(i), sample.id)
@@ -63,7 +65,14 @@ def test_every_stream_and_calibration_comes_back_exactly(tmp_path: Path) -> None
 def test_the_main_job_on_our_own_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     samples = [make_sample(f"s{i}", scene=f"scene{i // 2}", seed=i, size=(96, 128)) for i in range(4)]
     write_log(tmp_path / "log", samples)
-    words = ["run", "log=folder", f"log.root={tmp_path / 'log'}", "pipeline=driving", f"out={tmp_path / 'out'}", "workers=2"]
+    words = [
+        "run",
+        "log=folder",
+        f"log.root={tmp_path / 'log'}",
+        "pipeline=driving",
+        f"out={tmp_path / 'out'}",
+        "workers=2",
+    ]
     assert main(words) == 0
     assert main(["check", str(tmp_path / "out")]) == 0
     assert "flat" in capsys.readouterr().out
@@ -82,7 +91,11 @@ def test_what_nuscenes_has_no_place_for_goes_to_the_sidecar(street: Path, tmp_pa
     depth = fa.Depth(
         frame="CAM_FRONT", camera="CAM_FRONT", times=sample["CAM_FRONT"].times, items=(torch.full((180, 320), 7.0),)
     )
-    imu = fa.Imu(frame="IMU", times=torch.tensor([sample.ref.time]), values={"gyro": torch.ones(1, 3).double(), "accel": torch.ones(1, 3).double()})
+    imu = fa.Imu(
+        frame="IMU",
+        times=torch.tensor([sample.ref.time]),
+        values={"gyro": torch.ones(1, 3).double(), "accel": torch.ones(1, 3).double()},
+    )
     rig = replace(
         sample.rig,
         frames={**sample.rig.frames, "FISHEYE": donor.rig.frames["FISHEYE"], "IMU": donor.rig.frames["imu"]},
@@ -96,7 +109,9 @@ def test_what_nuscenes_has_no_place_for_goes_to_the_sidecar(street: Path, tmp_pa
     writer.finish([rows], [rich.id])
     channels = {r["channel"] for r in json.loads((tmp_path / "v1.0-mini/sensor.json").read_text())}
     assert "FISHEYE" not in channels
-    assert {r["filename"].split("/")[1] for r in json.loads((tmp_path / "v1.0-mini/sample_data.json").read_text())} <= channels
+    assert {
+        r["filename"].split("/")[1] for r in json.loads((tmp_path / "v1.0-mini/sample_data.json").read_text())
+    } <= channels
     back = fa.open_log("nuscenes", tmp_path)[0]
     assert set(back.streams) == set(out.streams)
     assert torch.equal(back["CAM_FRONT/depth"].images, torch.full((1, 180, 320), 14.0))
@@ -110,7 +125,9 @@ def test_what_nuscenes_has_no_place_for_goes_to_the_sidecar(street: Path, tmp_pa
 def test_kitti_sidecar(real_data: Path, tmp_path: Path) -> None:
     source = fa.open_log("kitti", real_data / "kitti")
     sample = source[0]
-    note = fa.Text(frame="ref", times=torch.zeros(1, dtype=torch.int64), values={"text": np.array(["a car on the left"])})
+    note = fa.Text(
+        frame="ref", times=torch.zeros(1, dtype=torch.int64), values={"text": np.array(["a car on the left"])}
+    )
     rich = sample.with_streams({**sample.streams, "caption": note})
     source.writer(tmp_path).stage(fa.MirrorScene()(rich), rich, rich.id, tmp_path)
     assert fa.open_log("kitti", tmp_path)[0]["caption"]["text"][0] == "a car on the right"

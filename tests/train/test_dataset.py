@@ -39,7 +39,10 @@ def numbers(samples: list[fa.Sample]) -> list[tuple]:
     for sample in sorted((s.take([u]) for s in samples for u in range(len(s.units))), key=lambda s: s.id):
         flat: list = [sample.id, str(sample.history)]
         for name, stream in sorted(sample.streams.items()):
-            flat += [name, *[v.numpy().tobytes() for v in stream.realized().values.values() if isinstance(v, torch.Tensor)]]
+            flat += [
+                name,
+                *[v.numpy().tobytes() for v in stream.realized().values.values() if isinstance(v, torch.Tensor)],
+            ]
             flat += [p.numpy().tobytes() for p in getattr(stream, "pictures", ())]
         out.append(tuple(flat))
     return out
@@ -120,7 +123,9 @@ def test_different_kinds_under_one_name_are_refused() -> None:
 
 def test_real_log_through_a_loader(street: Path) -> None:
     dataset = fa.AugmentedDataset(fa.open_log("nuscenes", street), fa.Compose([fa.MirrorScene(p=0.5)]), seed=1)
-    batches = list(DataLoader(dataset, batch_size=5, collate_fn=fa.collate, num_workers=1, multiprocessing_context="spawn"))
+    batches = list(
+        DataLoader(dataset, batch_size=5, collate_fn=fa.collate, num_workers=1, multiprocessing_context="spawn")
+    )
     assert batches[0]["CAM_FRONT"].images.shape == (5, 180, 320, 3)
 
 

@@ -1,0 +1,1 @@
+"""Speed, measured against bare primitives in the same run."""

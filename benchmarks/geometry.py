@@ -1,0 +1,166 @@
+"""The chain of the core: six scene and image-plane transforms on a surround rig."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+import fusion_aug as fa
+from benchmarks.timing import interleaved_ms, median_ms
+from calib import CameraSensor, Frame, LidarSensor, Pinhole, Rig, Trajectory
+from calib.se3 import rotation_about, se3
+from fusion_aug.ops.points import points_in_boxes
+from fusion_aug.sample import Unit
+
+SIZE, CANVAS = (900, 1600), (256, 704)
+POINTS, BOXES, CAMERAS = 120_000, 80, 6
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure.
+
+    Attributes:
+        name: what was measured. milliseconds: median.
+        against: the primitive beside it and its median in the same run.
+        limit: largest allowed value of ``ratio`` (or of the milliseconds where there is no primitive).
+    """
+
+    name: str
+    milliseconds: float
+    against: str = ""
+    primitive: float | None = None
+    limit: float | None = None
+    note: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """Times the primitive."""
+        return None if self.primitive is None else self.milliseconds / self.primitive
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the limit holds; None where there is none."""
+        value = self.milliseconds if self.ratio is None else self.ratio
+        return None if self.limit is None else value <= self.limit
+
+
+def surround_sample() -> fa.Sample:
+    """Six cameras 1600x900, 120,000 points, 80 boxes, made of noise."""
+    rng = np.random.default_rng(0)
+    times = [1000 * i for i in range(CAMERAS + 1)]
+    poses = se3(
+        rotation_about("z", torch.linspace(0, 0.01, CAMERAS + 1).double()), torch.zeros(CAMERAS + 1, 3).double()
+    )
+    frames = {
+        "world": Frame(hand="world"),
+        "ego": Frame(parent="world", pose=Trajectory(torch.tensor(times), poses)),
+        "LIDAR": Frame(parent="ego", pose=se3(rotation_about("z", -1.57), [0.9, 0, 1.8])),
+    }
+    sensors: dict = {"LIDAR": LidarSensor(frame="LIDAR")}
+    streams: dict[str, fa.Stream] = {}
+    for i in range(CAMERAS):
+        name = f"CAM_{i}"
+        turn = rotation_about("z", i * np.pi / 3 - np.pi / 2) @ rotation_about("x", -np.pi / 2)
+        frames[name] = Frame(parent="ego", pose=se3(turn, [1.0, 0, 1.5]), hand="camera")
+        sensors[name] = CameraSensor(frame=name, model=Pinhole.from_focal(1260, 1260, 810, 490, SIZE))
+        picture = torch.from_numpy(rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8))
+        streams[name] = fa.Camera(frame=name, times=torch.tensor([times[i + 1]]), items=(picture,))
+    xyz = torch.from_numpy(rng.normal(size=(POINTS, 3)).astype(np.float32) * [30, 30, 2]).float()
+    values = {"xyz": xyz, "intensity": torch.rand(POINTS), "ring": torch.zeros(POINTS, dtype=torch.int64)}
+    streams["LIDAR"] = fa.Points(frame="LIDAR", times=torch.tensor([0]), values=values)
+    pose = se3(
+        rotation_about("z", torch.from_numpy(rng.uniform(-3, 3, BOXES))),
+        torch.from_numpy(rng.normal(size=(BOXES, 3)) * 25),
+    )
+    size = torch.from_numpy(rng.uniform([3, 1.5, 1.4], [12, 3, 3.5], (BOXES, 3)))
+    velocity = torch.zeros(BOXES, 3).double()
+    streams["boxes"] = fa.Boxes3D(
+        frame="ref", times=torch.tensor([0]), values={"pose": pose, "size": size, "velocity": velocity}
+    )
+    streams["ego"] = fa.EgoPose(
+        frame="world", child="ego", times=torch.tensor(times),
+        values={"pose": poses, "velocity": torch.zeros(7, 3).double(), "angular_velocity": torch.zeros(7, 3).double()},
+    )  # fmt: skip
+    rig = Rig(frames, sensors)
+    unit = Unit(id="bench", scene="bench", ref=fa.Ref("ego", 0), rig=rig, truth=rig, clock="LIDAR")
+    return fa.Sample(units=(unit,), streams=streams)
+
+
+def chain() -> fa.Compose:
+    """Six transforms: four of the scene, two of the image plane."""
+    return fa.Compose(
+        [
+            fa.RotateScene(yaw_deg=[-45, 45]),
+            fa.MirrorScene(axis="y"),
+            fa.ScaleScene(scale=[0.9, 1.1]),
+            fa.TranslateScene(x=[-1, 1], y=[-1, 1]),
+            fa.ResizeCrop(size=CANVAS, scale=0.44, x=[0, 1], y=1.0),
+            fa.RotateImage(angle_deg=[-5, 5]),
+        ]
+    )
+
+
+def measure() -> list[Figure]:
+    """All figures of the core."""
+    sample, pipeline = surround_sample(), chain()
+    out = pipeline(sample, seed=1)
+    figures = [Figure("bookkeeping of 6 transforms", median_ms(lambda: pipeline(sample, seed=1), 100), limit=2.0)]
+    figures += image_figures(sample, out)
+    figures += point_figures(sample, out)
+    figures.append(boxes_figure(sample))
+    block = np.zeros(2**26, np.uint8)
+    copy = median_ms(lambda: block.copy(), 20)
+    figures.append(Figure("copy of 64 MiB", copy, note=f"{2**26 / copy / 1e6:.1f} GB/s"))
+    return figures
+
+
+def image_figures(sample: fa.Sample, out: fa.Sample) -> list[Figure]:
+    """Six pictures resampled once, against six bare ``cv2.warpAffine`` of the same matrices."""
+    cameras = list(out.of_type(fa.Camera).values())
+    pictures = [c.items[0].numpy() for c in cameras]
+    matrices = [c.pending[0].matrix().numpy()[:2] for c in cameras]  # type: ignore[union-attr]
+
+    def bare() -> None:
+        for picture, matrix in zip(pictures, matrices, strict=True):
+            cv2.warpAffine(picture, matrix, CANVAS[::-1], flags=cv2.INTER_LINEAR)
+
+    from dataclasses import replace
+
+    sharp = [replace(c, antialias=False) for c in cameras]
+
+    def ours(streams: list) -> None:
+        for stream in streams:
+            stream.image(0)
+
+    base, plain, smooth = interleaved_ms([bare, lambda: ours(sharp), lambda: ours(cameras)])
+    against = "6 cv2.warpAffine"
+    return [
+        Figure("6 images, no anti-aliasing", plain, against, base, 1.3),
+        Figure("6 images, anti-aliased", smooth, against, base, 3.0),
+    ]
+
+
+def point_figures(sample: fa.Sample, out: fa.Sample) -> list[Figure]:
+    """120,000 points through all motions and into the reference frame, against one product."""
+    xyz = sample["LIDAR"]["xyz"]
+    R, t = torch.linalg.qr(torch.randn(3, 3))[0], torch.randn(3)
+    base, ours = interleaved_ms([lambda: xyz @ R.T + t, lambda: out.points("LIDAR")])
+    return [Figure("120k points to the reference frame", ours, "xyz @ R.T + t", base, 3.0)]
+
+
+def boxes_figure(sample: fa.Sample) -> Figure:
+    """Points in 80 boxes, checked against the plain test of every pair."""
+    cloud, boxes = sample.points("LIDAR")["xyz"], sample.boxes()
+    found = points_in_boxes(cloud, boxes["pose"], boxes["size"])
+    total = 0
+    for pose, size, mine in zip(boxes["pose"], boxes["size"], found, strict=True):
+        local = (cloud.double() - pose[:3, 3]) @ pose[:3, :3]
+        expected = (local.abs() <= size / 2).all(1).nonzero()[:, 0]
+        assert torch.equal(expected, mine)
+        total += len(mine)
+    ms = median_ms(lambda: points_in_boxes(cloud, boxes["pose"], boxes["size"]))
+    return Figure("points in boxes, 120k x 80", ms, limit=20.0, note=f"exact, {total} points inside")

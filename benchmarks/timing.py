@@ -1,0 +1,33 @@
+"""Medians of many runs on one thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+
+def median_ms(work: Callable[[], object], runs: int = 30, warm: int = 3) -> float:
+    """Median wall time of a function, milliseconds."""
+    for _ in range(warm):
+        work()
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return 1e3 * float(np.median(times))
+
+
+def interleaved_ms(works: list[Callable[[], object]], runs: int = 30) -> list[float]:
+    """Medians of several functions, run in turn so that a busy machine slows all of them alike."""
+    times: list[list[float]] = [[] for _ in works]
+    for work in works:
+        work()
+    for _ in range(runs):
+        for i, work in enumerate(works):
+            start = time.perf_counter()
+            work()
+            times[i].append(time.perf_counter() - start)
+    return [1e3 * float(np.median(t)) for t in times]
