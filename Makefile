@@ -19,7 +19,8 @@ $(STAMP): pyproject.toml constraints.txt tools/system_libraries.sh
 	bash tools/system_libraries.sh $(BIN)/python
 	touch $(STAMP)
 
-demo: $(STAMP)  ## make a small log, augment it, check it, draw it: see out/demo
+demo: $(STAMP)  ## make a small log, augment it, check it, draw it: see out/demo/demo.png
+	rm -rf out/demo
 	$(BIN)/fusion-aug demo out/demo
 
 test: $(STAMP)  ## run all tests

@@ -179,9 +179,10 @@ def demo_command(positionals: Sequence[str]) -> int:
         raise DataError(f"{folder}: is not empty; remove it or choose another folder")
     report.OUT.print("[bold]1.[/] making a street: 5 keyframes, 3 cameras, LiDAR, radar, boxes")
     made = make_log(folder / "street")
-    words = ["log=nuscenes", f"log.root={quoted(str(made))}", "seed=7"]
-    report.OUT.print(f"[bold]2.[/] fusion-aug run {' '.join(words)} pipeline=driving out={folder / 'augmented'}")
-    run_command([*words, "pipeline=driving", f"out={quoted(str(folder / 'augmented'))}"], False, None)
+    # mirrored for certain, so that the picture shows it
+    words = ["log=nuscenes", f"log.root={quoted(str(made))}", "pipeline=driving", "pipeline.mirror=1.0", "seed=3"]
+    report.OUT.print(f"[bold]2.[/] fusion-aug run {' '.join(words)} out={folder / 'augmented'}")
+    run_command([*words, f"out={quoted(str(folder / 'augmented'))}"], False, None)
     report.OUT.print(f"[bold]3.[/] fusion-aug check {folder / 'augmented'}")
     code = check_command([str(folder / "augmented")], [], None)
     report.OUT.print(f"[bold]4.[/] fusion-aug show {folder / 'augmented'}")
