@@ -56,7 +56,8 @@ def effects_table() -> str:
         family = next(b.__name__ for b in t.__mro__ if Family in b.__bases__)
         rig = {"Scene": "extrinsics, A", "ImagePlane": "A", "Mount": "extrinsics (told)"}.get(family, "")
         rows.append([f"`{name}`", *[cell(t, s) for s in BUILT_IN], rig])
-    return markdown(head, rows) + "\n\n● changes with it  · declared not to change  (empty: not its business)"
+    legend = "● has a rule for it (a sensor that turns with the scene keeps its data)  · declared not to change"
+    return f"{markdown(head, rows)}\n\n{legend}  (empty: not its business)"
 
 
 def promise_table() -> str:
