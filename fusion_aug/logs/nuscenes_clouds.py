@@ -61,6 +61,8 @@ def decode_radar(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, T
     if count < 0 or len(body) < count * dtype.itemsize:
         raise DataError(f"{path}: the cloud is truncated: {len(body)} bytes for {count} points of {dtype.itemsize}")
     table = np.frombuffer(body, dtype, count=count)
+    if count and np.isnan([table[n][0] for n in ("x", "y", "z")]).any():
+        table, count = table[:0], 0  # how nuScenes writes that there is no detection
 
     def vector(*names: str) -> Tensor:
         columns = [table[n].astype(np.float32) if n else np.zeros(count, np.float32) for n in names]
@@ -76,7 +78,14 @@ def decode_radar(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, T
 
 
 def encode_radar(columns: dict[str, Any]) -> bytes:
-    """The bytes of a radar file, header and body."""
+    """The bytes of a radar file, header and body.
+
+    As in the originals, a newline ends the file (the devkit reads no file without one), and a cloud without a detection
+    holds one point of NaN.
+    """
+    if len(columns["xyz"]) == 0:
+        columns = {k: v.new_zeros((1, *v.shape[1:])) for k, v in columns.items()}
+        columns["xyz"] = columns["xyz"] * float("nan")
     n = len(columns["xyz"])
     table = np.zeros(n, RADAR_TYPE)
     for key, names in (("xyz", "xyz"), ("velocity", ("vx", "vy")), ("velocity_comp", ("vx_comp", "vy_comp"))):
@@ -99,7 +108,7 @@ def encode_radar(columns: dict[str, Any]) -> bytes:
         f"POINTS {n}",
         "DATA binary",
     ]
-    return ("\n".join(lines) + "\n").encode("ascii") + table.tobytes()
+    return ("\n".join(lines) + "\n").encode("ascii") + table.tobytes() + b"\n"
 
 
 def _split_pcd(path: Path, raw: bytes) -> tuple[dict[str, list[str]], bytes]:

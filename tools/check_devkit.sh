@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Open an augmented made log in the official nuscenes-devkit, which needs an environment of its own.
+set -euo pipefail
+python=${1:-python3}
+here=$(cd "$(dirname "$0")/.." && pwd)
+venv="$here/.venv-devkit"
+if [ ! -e "$venv/.ready" ]; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet 'setuptools<81' wheel
+    "$venv/bin/pip" install --quiet 'nuscenes-devkit==1.2.0' 'numpy<2' 'opencv-python-headless<5' ||
+        "$venv/bin/pip" install --quiet nuscenes-devkit
+    touch "$venv/.ready"
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$python" -m fusion_aug demo "$work/demo"
+MPLBACKEND=Agg "$venv/bin/python" "$here/tools/check_devkit.py" "$work/demo/street" "$work/demo/augmented"
