@@ -28,7 +28,7 @@ def check(source: str, out: str) -> list[str]:
     scale, faults, opened = drawn_scale(Path(out)), [], 0
     for sample in after.sample:
         for channel, token in sample["data"].items():
-            path, boxes, intrinsic = after.get_sample_data(token)
+            path, _, intrinsic = after.get_sample_data(token)
             opened += 1
             if channel.startswith("LIDAR"):
                 assert LidarPointCloud.from_file(path).points.shape[0] == 4

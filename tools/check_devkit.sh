@@ -7,11 +7,16 @@ venv="$here/.venv-devkit"
 if [ ! -e "$venv/.ready" ]; then
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet 'setuptools<81' wheel
-    "$venv/bin/pip" install --quiet 'nuscenes-devkit==1.2.0' 'numpy<2' 'opencv-python-headless<5' ||
-        "$venv/bin/pip" install --quiet nuscenes-devkit
+    "$venv/bin/pip" install --quiet nuscenes-devkit==1.2.0
     touch "$venv/.ready"
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$python" -m fusion_aug demo "$work/demo"
-MPLBACKEND=Agg "$venv/bin/python" "$here/tools/check_devkit.py" "$work/demo/street" "$work/demo/augmented"
+pairs=("$work/demo/street" "$work/demo/augmented")
+real=${FUSION_AUG_REAL_DATA:-$here/../shared/data}/nuscenes
+if [ -d "$real" ]; then
+    "$python" -m fusion_aug run log=nuscenes "log.root='$real'" pipeline=driving seed=1 "out='$work/real'"
+    pairs+=("$real" "$work/real")
+fi
+MPLBACKEND=Agg "$venv/bin/python" "$here/tools/check_devkit.py" "${pairs[@]}"

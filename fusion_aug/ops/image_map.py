@@ -12,6 +12,9 @@ from calib.cameras import flip_u
 from calib.sensors import apply_homography
 
 
+_EYE = torch.eye(3, dtype=torch.float64)
+
+
 class Step(Protocol):
     """One step from an old canvas to a new one, read backwards when pixels are fetched."""
 
@@ -69,7 +72,7 @@ class ImageMap:
     def is_identity(self) -> bool:
         """Whether it is exactly the identity (the canvas is then the same too)."""
         P = self.matrix()
-        return P is not None and not P.requires_grad and torch.equal(P, torch.eye(3, dtype=P.dtype, device=P.device))
+        return P is not None and not P.requires_grad and torch.equal(P, _EYE.to(P.device))
 
     def backward(self, pixels: Tensor) -> Tensor:
         """Where in the stored picture a pixel (..., 2) of the canvas comes from."""

@@ -16,6 +16,7 @@ from fusion_aug.streams import Stream
 
 SCOPES = ("log", "rig", "sensor", "step")
 COMMON = ("name", "p", "scope")
+Drawn = Sequence[Mapping[str, Mapping[str, Any]]]  # per unit: instance -> parameters
 
 # The promises that every transform makes unless it waives one with a reason (docs/promises.md is made from this).
 PROMISES = {
@@ -49,6 +50,7 @@ class Transform:
     limits: ClassVar[dict[str, tuple[float, float]]] = {}  # field -> allowed values
     dense_noise: ClassVar[bool] = False  # whether params carry a key for per-pixel or per-point noise
     inverse: ClassVar[str] = "none"  # exact, lossy or none
+    declares: ClassVar[bool] = False  # whether a run of its family is declared step by step and carried out at once
     waives: ClassVar[dict[str, str]] = {}  # promise -> reason
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
@@ -90,6 +92,20 @@ class Transform:
     def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
         """Apply drawn parameters. Pure: the sample is not modified and nothing else is read."""
         return cls.visit(sample, rows, context)
+
+    @classmethod
+    def declare(cls, sample: Sample, drawn: Drawn, pending: Any) -> tuple[Any, list[dict[str, Any]]]:
+        """Add drawn parameters to what is pending on the sample, without touching it (where ``declares``).
+
+        Returns:
+            what is pending now, for ``carry_out``, and what ``before`` would give for every unit.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def carry_out(cls, sample: Sample, pending: Any, context: Context) -> Sample:
+        """Apply everything that was declared."""
+        raise NotImplementedError
 
     # --- what families override ---------------------------------------------------------------------------------------
     def effects(self) -> dict[str, str]:
@@ -167,12 +183,10 @@ class Rows:
 
     Attributes:
         per_unit: instance -> parameters, of every unit.
-        before: what ``Transform.before`` gave for every unit.
     """
 
-    def __init__(self, per_unit: Sequence[Mapping[str, Mapping[str, Any]]], before: Sequence[Mapping[str, Any]]):
+    def __init__(self, per_unit: Drawn):
         self.per_unit = per_unit
-        self.before = before
 
     def of(self, unit: int, instance: str = "") -> Mapping[str, Any]:
         """Parameters of one unit and instance; the shared draw where the scope is wider than a sensor."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fusion_aug.errors import DataError
@@ -11,22 +11,45 @@ from fusion_aug.history import History, Record
 from fusion_aug.random import Keys
 from fusion_aug.registry import TRANSFORMS, Context
 from fusion_aug.sample import Sample, merge
-from fusion_aug.transforms.base import Rows, Transform, step_stamps
+from fusion_aug.transforms.base import Drawn, Rows, Transform, step_stamps
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run:
     """One pass over one sample or batch.
 
     Attributes:
         keys: seed and epoch.
         context: resources.
-        eager: carry out pending maps after every transform; for tests of fused against eager.
+        eager: carry out everything after every transform; for tests of fused against eager.
+        pending: what transforms have declared and nobody has carried out yet, and by whom.
     """
 
     keys: Keys
     context: Context
     eager: bool = False
+    pending: tuple[type[Transform], Any] | None = None
+
+    def settle(self, sample: Sample) -> Sample:
+        """Carry out what is pending."""
+        if self.pending is None:
+            return sample
+        (cls, declared), self.pending = self.pending, None
+        return cls.carry_out(sample, declared, self.context)
+
+    def step(self, cls: type[Transform], sample: Sample, drawn: Drawn, path: str) -> Sample:
+        """Apply given parameters to all units, or declare them, and record it."""
+        if cls.declares:
+            declared = None if self.pending is None else self.pending[1]
+            declared, before = cls.declare(sample, drawn, declared)
+            self.pending = (cls, declared)
+        else:
+            sample = self.settle(sample)
+            before = [cls.before(sample, u, drawn[u]) for u in range(len(sample.units))]
+            sample = cls.apply(sample, Rows(drawn), self.context)
+        for u in range(len(sample.units)):
+            sample = _recorded(sample, u, Record(path, cls.__name__, cls.version, drawn[u], True, before[u]))
+        return self.settle(sample).realized() if self.eager else sample
 
     def unit_key(self, sample: Sample, unit: int, scope: str) -> str:
         """Id that a draw of a scope belongs to."""
@@ -62,14 +85,15 @@ class Run:
                 out[instance]["noise"] = self.keys.key(sample.units[unit].id, path, "noise", instance)
         return out
 
-    def on_subset(self, sample: Sample, units: Sequence[int], work: Any) -> Sample:
+    def on_subset(self, sample: Sample, units: Sequence[int], work: Callable[[Sample], Sample]) -> Sample:
         """Run ``work`` on some units of a batch and put the result back in place."""
         if len(units) == len(sample.units):
             return work(sample)
         if not units:
             return sample
+        sample = self.settle(sample)
         rest = [u for u in range(len(sample.units)) if u not in set(units)]
-        return merge([work(sample.take(units)), sample.take(rest)], order=[*units, *rest])
+        return merge([self.settle(work(sample.take(units))), sample.take(rest)], order=[*units, *rest])
 
     def leaf(self, transform: Transform, sample: Sample, path: str) -> Sample:
         """Run one transform that is not a container."""
@@ -80,27 +104,18 @@ class Run:
                 sample = _recorded(sample, unit, skipped)
 
         def work(chosen: Sample) -> Sample:
+            if not transform.declares:
+                chosen = self.settle(chosen)
             drawn = [self.draw(transform, chosen, u, path) for u in range(len(chosen.units))]
-            return apply_rows(type(transform), chosen, drawn, self.context, path)
+            return self.step(type(transform), chosen, drawn, path)
 
-        out = self.on_subset(sample, on, work)
-        return out.realized() if self.eager and out is not sample else out
+        return self.on_subset(sample, on, work)
 
 
-def apply_rows(
-    cls: type[Transform],
-    sample: Sample,
-    drawn: Sequence[Mapping[str, Mapping[str, Any]]],
-    context: Context,
-    path: str = "",
-) -> Sample:
+def apply_rows(cls: type[Transform], sample: Sample, drawn: Drawn, context: Context, path: str = "") -> Sample:
     """Apply given parameters, one mapping (instance -> params) per unit, and record it."""
-    before = [cls.before(sample, u, drawn[u]) for u in range(len(sample.units))]
-    out = cls.apply(sample, Rows(drawn, before), context)
-    for u in range(len(sample.units)):
-        record = Record(path or cls.__name__, cls.__name__, cls.version, drawn[u], True, before[u])
-        out = _recorded(out, u, record)
-    return out
+    run = Run(Keys(), context)
+    return run.settle(run.step(cls, sample, drawn, path or cls.__name__))
 
 
 def _recorded(sample: Sample, unit: int, record: Record) -> Sample:
@@ -119,7 +134,8 @@ def run(
     """Draw and apply a transform or a container of them."""
     from fusion_aug.transforms.compose import walk
 
-    return walk(transform, sample, Run(Keys(seed, epoch), Context(resources or {}), eager), "")
+    pass_ = Run(Keys(seed, epoch), Context(resources or {}), eager)
+    return pass_.settle(walk(transform, sample, pass_, ""))
 
 
 def transform_class(record: Record) -> type[Transform]:
@@ -147,10 +163,10 @@ def replay(sample: Sample, history: History, *, resources: Mapping[str, Any] | N
     Raises:
         DataError: a transform is unknown or of another version.
     """
-    context = Context(resources or {})
+    again = Run(Keys(), Context(resources or {}))
     for record in history:
         if record.applied:
-            sample = apply_rows(transform_class(record), sample, [record.params], context, record.path)
+            sample = again.step(transform_class(record), sample, [record.params], record.path)
         else:
-            sample = replace(sample, units=(replace(sample.unit, history=(*sample.history, record)),))
-    return sample
+            sample = _recorded(sample, 0, record)
+    return again.settle(sample)

@@ -18,8 +18,8 @@ from fusion_aug.registry import Call, Context, handler_for
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Stream
 from fusion_aug.transforms import scene_rules  # noqa: F401  (registers the rules)
-from fusion_aug.transforms.base import Rows, Transform
-from fusion_aug.transforms.scene_maps import SceneMaps, moved_rig, renamed, roles_of, scale_and_mirror
+from fusion_aug.transforms.base import Drawn, Rows, Transform
+from fusion_aug.transforms.scene_maps import SceneMaps, SceneState, moved_rig, renamed, scale_and_mirror
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,7 @@ class SceneTransform(Transform, Scene, abstract=True):
 
     scopes = ("log", "rig")
     inverse: ClassVar[str] = "exact"
+    declares: ClassVar[bool] = True
 
     @classmethod
     def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
@@ -35,51 +36,47 @@ class SceneTransform(Transform, Scene, abstract=True):
         raise NotImplementedError
 
     @classmethod
-    def before(cls, sample: Sample, unit: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """Roles of the frames, canvases, names and the anchor, from which the maps can be built again."""
-        u = sample.units[unit]
-        mirrored = cls.motion(params[""])[2] == "y"
-        cameras = [n for n, s in u.rig.sensors.items() if s.kind == "camera"]
-        return {
-            "roles": roles_of(u.rig, u.ref.frame),
-            "canvas": {n: list(u.rig.camera(n).size) for n in cameras},
-            "names": u.rig.mirror_names() if mirrored else {},
-            "anchor": u.anchor.tolist(),
-        }
+    def maps(cls, params: Mapping[str, Any], state: SceneState) -> SceneMaps:
+        """The maps of all frames of a unit."""
+        return SceneMaps(*cls.motion(params), state)
 
     @classmethod
-    def maps(cls, params: Mapping[str, Any], before: Mapping[str, Any]) -> SceneMaps:
-        """The maps of all frames from a record."""
-        canvas = {n: (int(s[0]), int(s[1])) for n, s in before["canvas"].items()}
-        H, scale, axis = cls.motion(params)
-        return SceneMaps(H, scale, axis, as_f64(before["anchor"]), before["roles"], canvas, before["names"])
+    def declare(
+        cls, sample: Sample, drawn: Drawn, pending: list[SceneMaps] | None
+    ) -> tuple[list[SceneMaps], list[dict[str, Any]]]:
+        """Add the motion to those that are pending. See ``Transform.declare``."""
+        maps, before = [], []
+        for u, unit in enumerate(sample.units):
+            state = SceneState.of(unit) if pending is None else pending[u].after()
+            step = cls.maps(drawn[u][""], state)
+            before.append(state.to_json(step.swaps))
+            maps.append(step if pending is None else pending[u].then(step))
+        return maps, before
 
     @classmethod
-    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
-        """Move rigs, truths and streams."""
-        maps = []
-        for u in range(len(sample.units)):
-            maps.append(cls.maps(rows.of(u), rows.before[u]))
-        out = cls.visit(sample, rows, context, maps)
-        for u, m in enumerate(maps):
+    def carry_out(cls, sample: Sample, pending: list[SceneMaps], context: Context) -> Sample:
+        """Move rigs, truths and streams by all pending motions at once."""
+        names = pending[0].names
+        if any(m.names != names for m in pending):
+            raise DataError("a batch whose rigs name different mirror partners cannot be mirrored at once")
+        out = cls.visit(sample, Rows([]), context, pending)
+        for u, m in enumerate(pending):
             unit = sample.units[u]
             rig = moved_rig(unit.rig, m)
             truth = rig if unit.truth is unit.rig else moved_rig(unit.truth, m)
-            W, H = m.by_role["world"], m.by_role["ref"]
-            assert H is not None
-            anchor = unit.anchor @ H.inverse_matrix[0]
-            anchor = anchor if W is None else W.matrix[0] @ anchor
-            clock = m.names.get(unit.clock, unit.clock)
-            out = out.with_unit(u, rig=rig, truth=truth, anchor=anchor.detach(), clock=clock)
-        names = maps[0].names
-        if any(m.names != names for m in maps):
-            raise DataError("a batch whose rigs name different mirror partners cannot be mirrored at once")
+            clock = names.get(unit.clock, unit.clock)
+            out = out.with_unit(u, rig=rig, truth=truth, anchor=m.after().anchor, clock=clock)
         return renamed(out, names)
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """This motion alone."""
+        return cls.carry_out(sample, cls.declare(sample, rows.per_unit, None)[0], context)
 
     @classmethod
     def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
         """The stream as it was before the motion."""
-        maps = cls.maps(params, before).inverted()
+        maps = cls.maps(params, SceneState.from_json(before)).inverted()
         camera = getattr(stream, "camera", "")
         if camera:
             stream = replace(stream, camera=maps.names.get(camera, camera))  # type: ignore[call-arg]

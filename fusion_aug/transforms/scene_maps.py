@@ -9,6 +9,7 @@ calibration, ego poses and boxes alike (docs/design.md derives it).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,13 +17,47 @@ from torch import Tensor
 
 from calib.changed import changed
 from calib.rig import Rig
-from calib.se3 import AXES, invert, upright
+from calib.se3 import AXES, as_f64, invert, upright
+from calib.sensors import CameraSensor
 from fusion_aug.errors import DataError
 from fusion_aug.motion import Motion
-from fusion_aug.sample import REF, Sample
+from fusion_aug.sample import REF, Sample, Unit
 from fusion_aug.streams import Stream
 
-EYE = torch.eye(4, dtype=torch.float64)
+
+@dataclass(frozen=True, eq=False)
+class SceneState:
+    """What the maps of a unit depend on besides the motion.
+
+    Attributes:
+        anchor: ``T_world_ref`` (4, 4) at the first reference pose of the scene.
+        roles: frame -> "ref", "world" (above the reference), "body" or "camera".
+        canvas: camera -> (height, width).
+        partners: sensors and frames that a left-right mirror swaps.
+    """
+
+    anchor: Tensor
+    roles: Mapping[str, str]
+    canvas: Mapping[str, tuple[int, int]]
+    partners: Mapping[str, str]
+
+    @staticmethod
+    def of(unit: Unit) -> SceneState:
+        """The state of a unit."""
+        canvas = {n: s.size for n, s in unit.rig.sensors.items() if isinstance(s, CameraSensor)}
+        return SceneState(unit.anchor, roles_of(unit.rig, unit.ref.frame), canvas, unit.rig.mirror_names())
+
+    @staticmethod
+    def from_json(before: Mapping[str, Any]) -> SceneState:
+        """The state that a record holds."""
+        canvas = {n: (int(s[0]), int(s[1])) for n, s in before["canvas"].items()}
+        return SceneState(as_f64(before["anchor"]), before["roles"], canvas, before["names"])
+
+    def to_json(self, swaps: bool) -> dict[str, Any]:
+        """The state as a record keeps it; partners only where they swap."""
+        canvas = {n: list(s) for n, s in self.canvas.items()}
+        names = dict(self.partners) if swaps else {}
+        return {"roles": dict(self.roles), "canvas": canvas, "names": names, "anchor": self.anchor.tolist()}
 
 
 class SceneMaps:
@@ -32,41 +67,36 @@ class SceneMaps:
         H: (4, 4) similarity of the reference frame.
         scale: s.
         axis: coordinate that a mirror reverses, or None.
-        anchor: ``T_world_ref`` at the first reference pose of the scene.
-        roles: frame -> "ref", "world" (above the reference), "body" or "camera".
-        canvas: camera -> (height, width) before the motion.
-        names: sensors that swap names.
+        state: of the unit before the motion.
+
+    Attributes:
+        flips: whether pictures are flipped. swaps: whether left and right partners swap names.
     """
 
-    def __init__(
-        self,
-        H: Tensor,
-        scale: Tensor,
-        axis: str | None,
-        anchor: Tensor,
-        roles: Mapping[str, str],
-        canvas: Mapping[str, tuple[int, int]],
-        names: Mapping[str, str],
-    ):
-        self.axis, self.scale, self.roles, self.canvas, self.names = axis, scale, roles, canvas, names
+    def __init__(self, H: Tensor, scale: Tensor, axis: str | None, state: SceneState):
+        self.scale, self.flips, self.swaps, self.state = scale, axis is not None, axis == "y", state
         self._pairs: dict[str, tuple[Tensor, Tensor] | None] = {}
         unit = not scale.requires_grad and float(scale) == 1.0
-        sign = torch.full((1,), 1.0 if axis is None else -1.0, dtype=torch.float64)
+        sign = torch.full((1,), -1.0 if self.flips else 1.0, dtype=torch.float64)
 
         def similarity(matrix: Tensor) -> Motion:
             return Motion(matrix[None], scale.reshape(1), sign, unit)
 
         self.by_role: dict[str, Motion | None] = {"ref": similarity(H), "world": None, "body": None, "camera": None}
-        if axis is not None or not unit:
-            T_v = upright(anchor)
-            W = T_v @ scale_and_mirror(scale, axis) @ invert(T_v)
-            self.by_role["world"] = similarity(W)
+        if self.flips or not unit:
+            T_v = upright(state.anchor)
+            self.by_role["world"] = similarity(T_v @ scale_and_mirror(scale, axis) @ invert(T_v))
             for role, own in (("body", "y"), ("camera", "x")):
-                self.by_role[role] = similarity(scale_and_mirror(scale, None if axis is None else own))
+                self.by_role[role] = similarity(scale_and_mirror(scale, own if self.flips else None))
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Sensors and frames that swap names."""
+        return self.state.partners if self.swaps else {}
 
     def matrices(self, frame: str) -> tuple[Tensor, Tensor] | None:
         """H_f and its inverse, (4, 4) each; None for the identity."""
-        role = self.roles[frame]
+        role = self.state.roles[frame]
         if role not in self._pairs:
             motion = self.by_role[role]
             self._pairs[role] = None if motion is None else (motion.matrix[0], motion.inverse_matrix[0])
@@ -74,19 +104,52 @@ class SceneMaps:
 
     def __call__(self, frame: str) -> Motion | None:
         """H_f of a frame, None for the identity."""
-        role = "ref" if frame == REF else self.roles.get(frame)
+        role = "ref" if frame == REF else self.state.roles.get(frame)
         if role is None:
             raise DataError(f"frame {frame!r} is not in the rig, so nothing is known of how it moves with the scene")
         return self.by_role[role]
 
+    def after(self) -> SceneState:
+        """The state that the motion leaves."""
+        H, W = self.by_role["ref"], self.by_role["world"]
+        assert H is not None
+        anchor = self.state.anchor @ H.inverse_matrix[0]
+        anchor = (anchor if W is None else W.matrix[0] @ anchor).detach()
+        if not self.swaps:
+            return changed(self.state, anchor=anchor)
+        roles = {self.names.get(n, n): role for n, role in self.state.roles.items()}
+        canvas = {self.names.get(n, n): size for n, size in self.state.canvas.items()}
+        return SceneState(anchor, roles, canvas, self.state.partners)
+
+    def then(self, other: SceneMaps) -> SceneMaps:
+        """This motion and then another, as one."""
+        out = self._copy()
+        out.scale, out.flips, out.swaps = (
+            self.scale * other.scale, self.flips != other.flips, self.swaps != other.swaps,
+        )  # fmt: skip
+        out.by_role = {r: chained(m, other.by_role[r]) for r, m in self.by_role.items()}
+        return out
+
     def inverted(self) -> SceneMaps:
         """The maps of the inverse motion."""
+        out = self._copy()
+        out.scale, out.state = 1 / self.scale, self.after()
+        out.by_role = {r: None if m is None else m.inverse for r, m in self.by_role.items()}
+        return out
+
+    def _copy(self) -> SceneMaps:
         out = object.__new__(SceneMaps)
         out.__dict__.update(self.__dict__)
-        out.scale, out._pairs = 1 / self.scale, {}
-        out.by_role = {r: None if m is None else m.inverse for r, m in self.by_role.items()}
-        out.canvas = {self.names.get(n, n): size for n, size in self.canvas.items()}
+        out._pairs = {}
         return out
+
+
+def chained(first: Motion | None, second: Motion | None) -> Motion | None:
+    """Two motions of one frame, one after the other; None is the identity."""
+    if first is None or second is None:
+        return second if first is None else first
+    rigid = first.rigid and second.rigid
+    return Motion(second.matrix @ first.matrix, second.scale * first.scale, second.sign * first.sign, rigid)
 
 
 def _signs(axis: str | None) -> tuple[Tensor, Tensor]:
@@ -121,9 +184,9 @@ def roles_of(rig: Rig, reference: str) -> dict[str, str]:
 def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
     """The rig after a motion of the scene: poses, mirrored devices, swapped names."""
     rig = rig.mapped(maps.matrices)
-    if maps.axis is not None:
-        rig = Rig(rig.frames, {n: s.mirrored() for n, s in rig.sensors.items()}).renamed(maps.names)
-    return rig
+    if maps.flips:
+        rig = Rig(rig.frames, {n: s.mirrored() for n, s in rig.sensors.items()})
+    return rig.renamed(maps.names)
 
 
 def renamed(sample: Sample, names: Mapping[str, str]) -> Sample:

@@ -17,9 +17,10 @@ from fusion_aug.registry import Call, handles
 from fusion_aug.source import Source
 from fusion_aug.streams import Boxes2D, Depth, ImageStream, Points, Stream, Text, strings
 from fusion_aug.streams.text import mirror_text
-from fusion_aug.transforms.scene_maps import EYE, SceneMaps
+from fusion_aug.transforms.scene_maps import SceneMaps
 
 GRAVITY = (0.0, 0.0, -9.81)
+EYE = torch.eye(3, dtype=torch.float64)
 
 
 def per_item(maps: list[SceneMaps], frame: str, stream: Stream) -> Motion | None:
@@ -99,12 +100,12 @@ def move_images(stream: ImageStream, call: Call) -> ImageStream:
         pictures = [i.value if isinstance(i, Source) else i for i in stream.items]
         scaled = tuple(p * maps[u].scale.to(p.dtype) for p, u in zip(pictures, unit, strict=True))
         stream = replace(stream, items=scaled)
-    if all(m.axis is None for m in maps):
+    if not any(m.flips for m in maps):
         return stream
     steps = []
     for u in unit:
         size = canvas_of(maps[u], stream, call.name)
-        steps.append(ImageMap.homography(EYE[:3, :3], size) if maps[u].axis is None else ImageMap.flip(size))
+        steps.append(ImageMap.flip(size) if maps[u].flips else ImageMap.homography(EYE, size))
     return stream.mapped(steps)
 
 
@@ -112,10 +113,10 @@ def move_images(stream: ImageStream, call: Call) -> ImageStream:
 def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
     """A mirror flips pixels on the canvas."""
     maps: list[SceneMaps] = call.shared
-    if all(m.axis is None for m in maps):
+    if not any(m.flips for m in maps):
         return stream
     widths = torch.tensor([canvas_of(maps[u], stream, call.name)[1] for u in stream.sample_index.tolist()])
-    mirrored = torch.tensor([maps[u].axis is not None for u in stream.sample_index.tolist()])
+    mirrored = torch.tensor([maps[u].flips for u in stream.sample_index.tolist()])
     rows = stream.row_item
     corners = stream.values["corners"].clone()
     flipped = widths[rows, None] - 1 - corners[..., 0]
@@ -127,17 +128,17 @@ def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
 def move_text(stream: Text, call: Call) -> Text:
     """A left-right mirror swaps words."""
     maps: list[SceneMaps] = call.shared
-    if all(m.axis != "y" for m in maps):
+    if not any(m.swaps for m in maps):
         return stream
     units = stream.sample_index.tolist()
     texts = [str(t) for t in stream.values["text"]]
-    swapped = [mirror_text(t, stream.language) if maps[u].axis == "y" else t for t, u in zip(texts, units, strict=True)]
+    swapped = [mirror_text(t, stream.language) if maps[u].swaps else t for t, u in zip(texts, units, strict=True)]
     return stream.with_values(text=strings(swapped))
 
 
 def canvas_of(maps: SceneMaps, stream: Stream, name: str) -> tuple[int, int]:
     """(height, width) of the canvas behind an image-like stream."""
     camera = stream.instance(name)
-    if camera not in maps.canvas:
+    if camera not in maps.state.canvas:
         raise DataError(f"stream {name!r}: the rig has no camera {camera!r}, so the width to mirror at is unknown")
-    return maps.canvas[camera]
+    return maps.state.canvas[camera]
