@@ -11,7 +11,6 @@ from torch import Tensor
 from calib.cameras import flip_u
 from calib.sensors import apply_homography
 
-
 _EYE = torch.eye(3, dtype=torch.float64)
 
 

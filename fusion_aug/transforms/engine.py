@@ -39,12 +39,13 @@ class Run:
 
     def step(self, cls: type[Transform], sample: Sample, drawn: Drawn, path: str) -> Sample:
         """Apply given parameters to all units, or declare them, and record it."""
+        if self.pending is not None and not _same_family(self.pending[0], cls):
+            sample = self.settle(sample)
         if cls.declares:
             declared = None if self.pending is None else self.pending[1]
             declared, before = cls.declare(sample, drawn, declared)
             self.pending = (cls, declared)
         else:
-            sample = self.settle(sample)
             before = [cls.before(sample, u, drawn[u]) for u in range(len(sample.units))]
             sample = cls.apply(sample, Rows(drawn), self.context)
         for u in range(len(sample.units)):
@@ -104,12 +105,17 @@ class Run:
                 sample = _recorded(sample, unit, skipped)
 
         def work(chosen: Sample) -> Sample:
-            if not transform.declares:
+            if self.pending is not None and not _same_family(self.pending[0], type(transform)):
                 chosen = self.settle(chosen)
             drawn = [self.draw(transform, chosen, u, path) for u in range(len(chosen.units))]
             return self.step(type(transform), chosen, drawn, path)
 
         return self.on_subset(sample, on, work)
+
+
+def _same_family(a: type[Transform], b: type[Transform]) -> bool:
+    """Whether two transforms declare to the same place."""
+    return a.declares and b.declares and a.carry_out.__func__ is b.carry_out.__func__  # type: ignore[attr-defined]
 
 
 def apply_rows(cls: type[Transform], sample: Sample, drawn: Drawn, context: Context, path: str = "") -> Sample:

@@ -23,7 +23,7 @@ from fusion_aug.ranges import Range, can_differ_from
 from fusion_aug.registry import Call, Context, handles, is_invariant
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes2D, ImageStream, Stream
-from fusion_aug.transforms.base import Rows, Transform
+from fusion_aug.transforms.base import Drawn, Rows, Transform
 
 Size = tuple[int, int]
 Maps = list[dict[str, tuple[Tensor, Size]]]  # per unit: camera -> (P, size of the new canvas)
@@ -35,6 +35,7 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
 
     scopes = ("log", "rig", "sensor")
     inverse: ClassVar[str] = "lossy"
+    declares: ClassVar[bool] = True
     waives: ClassVar[dict[str, str]] = {"invertible": "pixels are resampled; boxes and points come back exactly"}
 
     @classmethod
@@ -48,28 +49,37 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
         return [n for n, s in sample.units[unit].rig.sensors.items() if isinstance(s, CameraSensor)]
 
     @classmethod
-    def before(cls, sample: Sample, unit: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """Canvas sizes."""
-        rig = sample.units[unit].rig
-        return {"canvas": {n: list(rig.camera(n).size) for n in cls.instances(sample, unit)}}
+    def declare(cls, sample: Sample, drawn: Drawn, pending: Maps | None) -> tuple[Maps, list[dict[str, Any]]]:
+        """Add the map to those that are pending. See ``Transform.declare``."""
+        maps, before, rows = [], [], Rows(drawn)
+        for u, unit in enumerate(sample.units):
+            earlier = pending[u] if pending else {}
+            known: dict[tuple[int, Size], tuple[Tensor, Size]] = {}
+            mine, canvas = {}, {}
+            for camera in cls.instances(sample, u):
+                params, size = rows.of(u, camera), earlier[camera][1] if earlier else unit.rig.camera(camera).size
+                if (id(params), size) not in known:
+                    known[id(params), size] = cls.pixel_map(params, size)
+                P, new = known[id(params), size]
+                mine[camera] = (P @ earlier[camera][0] if earlier else P, new)
+                canvas[camera] = list(size)
+            maps.append(mine)
+            before.append({"canvas": canvas})
+        return maps, before
+
+    @classmethod
+    def carry_out(cls, sample: Sample, pending: Maps, context: Context) -> Sample:
+        """Change pixel maps and canvases in the rigs, and hand all pending maps to the streams at once."""
+        units = []
+        for unit, maps in zip(sample.units, pending, strict=True):
+            rig = _mapped(unit.rig, maps)
+            units.append(changed(unit, rig=rig, truth=rig if unit.truth is unit.rig else _mapped(unit.truth, maps)))
+        return changed(cls.visit(sample, Rows([]), context, pending), units=tuple(units))
 
     @classmethod
     def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
-        """Change pixel maps and canvases in the rig, and hand the maps to the streams."""
-        maps: Maps = []
-        units = []
-        for u, unit in enumerate(sample.units):
-            cache: dict[tuple[int, Size], tuple[Tensor, Size]] = {}
-            mine = {}
-            for camera in cls.instances(sample, u):
-                params, size = rows.of(u, camera), unit.rig.camera(camera).size
-                if (id(params), size) not in cache:
-                    cache[id(params), size] = cls.pixel_map(params, size)
-                mine[camera] = cache[id(params), size]
-            maps.append(mine)
-            rig = _mapped(unit.rig, mine)
-            units.append(changed(unit, rig=rig, truth=rig if unit.truth is unit.rig else _mapped(unit.truth, mine)))
-        return changed(cls.visit(sample, rows, context, maps), units=tuple(units))
+        """This map alone."""
+        return cls.carry_out(sample, cls.declare(sample, rows.per_unit, None)[0], context)
 
     @classmethod
     def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
