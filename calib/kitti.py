@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from calib.cameras import Pinhole, split_pixel_map
+from calib.cameras import Pinhole, is_intrinsics, split_pixel_map
 from calib.errors import CalibrationError
 from calib.rig import Frame, Rig, validate
 from calib.se3 import se3
@@ -107,7 +107,7 @@ def kitti_rig(matrices: dict[str, Tensor], size: tuple[int, int], where: str) ->
     for i, name in enumerate(CAMERAS):
         P = matrices[f"P{i}"]
         K = P[:, :3]
-        if float(K[0, 0]) <= 0 or float(K[1, 1]) <= 0 or bool((K[1:, 0] != 0).any()):
+        if not is_intrinsics(K):
             K, A = split_pixel_map(K, size)
         else:
             A = torch.eye(3, dtype=torch.float64)

@@ -147,7 +147,7 @@ class Rig:
         return sensor
 
     def mirror_names(self) -> dict[str, str]:
-        """Names that swap under a left-right mirror, sensors and the frames they alone stand on."""
+        """Names that swap under a left-right mirror: sensors and the frames they stand on."""
         names = {n: s.mirror_of for n, s in self.sensors.items() if s.mirror_of is not None}
         frames = {self.sensors[a].frame: self.sensors[b].frame for a, b in names.items()}
         return {**{a: b for a, b in frames.items() if a != b}, **names}
@@ -165,7 +165,7 @@ class Rig:
             for n, f in self.frames.items()
         }
         sensors = {
-            new(n): changed(s, frame=new(s.frame), mirror_of=new(s.mirror_of or "") or None) if n in names else s
+            new(n): changed(s, frame=new(s.frame), mirror_of=None if s.mirror_of is None else new(s.mirror_of))
             for n, s in self.sensors.items()
         }
         order = {n: frames[n] for n in self.frames if n in frames} | frames

@@ -172,7 +172,8 @@ class Sample:
         points = self[name].realized()
         xyz = points["xyz"][points.rows_of(item)].to(torch.float64)  # type: ignore[attr-defined]
         in_ref = transform_points(self.T_ref(name, item, truth=truth), xyz)
-        return self.project_ref(in_ref, camera, camera_item=camera_item, truth=truth)
+        unit = int(points.sample_index[item])
+        return self.project_ref(in_ref, camera, camera_item=camera_item, truth=truth, unit=unit)
 
     def project_ref(
         self, points: Tensor, camera: str, *, camera_item: int | None = None, truth: bool = False, unit: int = 0
@@ -183,7 +184,8 @@ class Sample:
         if camera in self.streams:
             stream = self.streams[camera]
             camera_item = self.key_item(camera, unit) if camera_item is None else camera_item
-            chosen = self.units[int(stream.sample_index[camera_item])]
+            if int(stream.sample_index[camera_item]) != unit:
+                raise DataError(f"item {camera_item} of {camera!r} belongs to another sample than the points")
             time = int(stream.times[camera_item])
             camera = stream.instance(camera)
         rig = chosen.truth if truth else chosen.rig

@@ -30,6 +30,12 @@ def camera_from_dict(data: Mapping[str, Any]) -> CameraModel:
     return MODELS[name](K=as_f64(data["K"]), size=(height, width), distortion=as_f64(data.get("distortion", [])))
 
 
+def is_intrinsics(matrix: Tensor) -> bool:
+    """Whether a 3x3 is plain intrinsics: upper triangular, last row 0 0 1, positive focal lengths."""
+    lower = bool((matrix[1:, 0] != 0).any()) or float(matrix[2, 1]) != 0 or float(matrix[2, 2]) != 1
+    return not lower and float(matrix[0, 0]) > 0 and float(matrix[1, 1]) > 0
+
+
 def split_pixel_map(matrix: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Split a 3x3 that holds a pixel map besides intrinsics (a flip, a rotation) into a plain ``K`` and ``A``."""
     focal = torch.linalg.det(matrix).abs() ** 0.5
@@ -47,5 +53,6 @@ __all__ = [
     "Pinhole",
     "camera_from_dict",
     "flip_u",
+    "is_intrinsics",
     "split_pixel_map",
 ]

@@ -13,7 +13,7 @@ from fusion_aug.check.measurement import Row
 from fusion_aug.logs.base import Log
 from fusion_aug.run.manifest import Entry, Manifest
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Camera, EgoPose, Points, Radar
+from fusion_aug.streams import Boxes2D, Camera, EgoPose, Points, Radar
 from fusion_aug.transforms.engine import replay
 
 PIXEL_LIMIT = 0.05
@@ -48,8 +48,7 @@ def compare_sample(expected: Sample, written: Log, entry: Entry) -> list[Row]:
             rows.append(_ego(expected, found, name))
     if "boxes" in names:
         rows += _boxes(expected, found)
-    if "boxes_2d" in names:
-        rows.append(_boxes2d(expected, found))
+    rows += [_boxes2d(expected, found, name) for name in names if isinstance(expected[name], Boxes2D)]
     return rows
 
 
@@ -123,16 +122,16 @@ def _boxes(expected: Sample, found: Sample) -> list[Row]:
     return rows
 
 
-def _boxes2d(expected: Sample, found: Sample) -> Row:
+def _boxes2d(expected: Sample, found: Sample, name: str) -> Row:
     """Written rectangles against the expected ones, cut at the canvas."""
-    a, b = expected["boxes_2d"], found["boxes_2d"]
-    height, width = expected.rig.camera(a.instance("boxes_2d")).size
+    a, b = expected[name], found[name]
+    height, width = expected.rig.camera(a.instance(name)).size
     limit = torch.tensor([width - 1.0, height - 1.0], dtype=torch.float64).repeat(2)
     whole = torch.minimum(a.rectangles().clamp(min=0), limit)  # type: ignore[attr-defined]
-    written = b.rectangles()  # type: ignore[attr-defined]
+    written = torch.minimum(b.rectangles().clamp(min=0), limit)  # type: ignore[attr-defined]
     if len(written) == 0 or len(whole) == 0:
-        return Row("boxes_2d", "boxes_2d", "px", PIXEL_LIMIT, reason="no box on the image was written")
-    return Row("boxes_2d", "boxes_2d", "px", PIXEL_LIMIT, torch.cdist(written, whole).amin(1).numpy())
+        return Row("boxes on the image", name, "px", PIXEL_LIMIT, reason="no box on the image was written")
+    return Row("boxes on the image", name, "px", PIXEL_LIMIT, torch.cdist(written, whole).amin(1).numpy())
 
 
 def default_root(out: Path) -> str | None:

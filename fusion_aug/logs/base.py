@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from calib import Rig, rig_from_dict
+from calib import Pinhole, Rig, rig_from_dict
 from calib.rig_file import read_rig_file
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.sample import Sample
@@ -129,9 +129,21 @@ class Writer(ABC):
     def __init__(self, log: Any, out: Path, *, lossy: bool = False, link: str = "copy"):
         self.log, self.out, self.lossy, self.link = log, Path(out), lossy, link
 
-    def can_express(self, transform: Transform) -> list[Problem]:
-        """What the format's own tool would read wrongly after a transform; empty if nothing."""
+    def cameras(self, sample: Sample) -> list[str]:
+        """Cameras of a sample whose calibration the format's own files hold."""
+        return []
+
+    def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
+        """What the format's own tool would read wrongly after a transform; empty if nothing.
+
+        Args:
+            transform: what will be applied.
+            sample: a sample of the log, whose cameras are looked at too.
+        """
         found = {}
+        for name in self.cameras(sample) if sample is not None and "distortion" in self.cannot else []:
+            if sample.rig.camera(name).model.lens != Pinhole.lens:  # type: ignore[union-attr]
+                found["distortion", name] = Problem("distortion", f"camera {name}", *self.cannot["distortion"])
         for leaf in leaves(transform):
             for effect, field in leaf.effects().items():
                 if leaf.p > 0 and effect in self.cannot:

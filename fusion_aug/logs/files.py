@@ -18,6 +18,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.source import Source, decoder
 
 MAX_PIXELS = 2**28
+HEADER_BYTES = 2**20  # the size of a JPEG may stand behind some large metadata
 MAX_JSON_BYTES = 4 * 2**30
 JPEG_QUALITY = 95
 
@@ -31,7 +32,7 @@ def image_size(path: Path, raw: bytes | None = None) -> tuple[int, int]:
     if raw is None:
         try:
             with path.open("rb") as file:
-                raw = file.read(65536)
+                raw = file.read(HEADER_BYTES)
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     size = _png_size(raw) if raw[:8] == b"\x89PNG\r\n\x1a\n" else _jpeg_size(raw)
@@ -67,7 +68,9 @@ def decode_image(path: Path, raw: bytes, options: dict[str, Any]) -> Tensor:
     """RGB picture (H, W, 3) uint8. ``options["size"]`` is the size that the calibration expects."""
     check_size(Source(path, "image", options=options))
     end = b"IEND" if raw[:4] == b"\x89PNG" else b"\xff\xd9"
-    picture = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR_RGB) if end in raw[-4096:] else None
+    picture = (
+        cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR_RGB) if end in raw.rstrip(b"\0")[-4096:] else None
+    )
     if picture is None:
         raise DataError(f"{path}: the image is damaged or truncated")
     return torch.from_numpy(picture)

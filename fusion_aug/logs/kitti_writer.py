@@ -41,8 +41,16 @@ class KittiWriter(Writer):
         "box_tilt": (
             "KITTI labels hold a yaw only, so readers in the LiDAR frame would see upright boxes on a tilted scene",
             "rotate by yaw_deg alone",
-        )
+        ),
+        "distortion": (
+            "the format's camera matrix holds no lens distortion",
+            "undistort the pictures first, or write the folder format",
+        ),
     }
+
+    def cameras(self, sample: Sample) -> list[str]:
+        """The four cameras of a calibration file."""
+        return list(CAMERAS)
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """See ``Writer``."""

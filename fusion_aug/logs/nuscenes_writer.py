@@ -37,8 +37,16 @@ class NuscenesWriter(Writer):
         "homography": (
             "a perspective of the image fits no camera_intrinsic, since the depth that readers divide by would change",
             "use Resize, Crop, FlipImage or RotateImage",
-        )
+        ),
+        "distortion": (
+            "the format's camera matrix holds no lens distortion",
+            "undistort the pictures first, or write the folder format",
+        ),
     }
+
+    def cameras(self, sample: Sample) -> list[str]:
+        """The cameras that the tables hold."""
+        return [n for n, s in sample.of_type(Camera).items() if _is_record_stream(s)]
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """See ``Writer``."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from fusion_aug.errors import DataError
 from fusion_aug.logs.files import inside, read_json, write_picture
 from fusion_aug.source import Source
-from fusion_aug.streams import STREAMS, Camera, ImageStream, Stream
+from fusion_aug.streams import STREAMS, Camera, ImageStream, Ragged, Stream
 
 MAX_ARRAY_BYTES = 8 * 2**30
 PLAIN = (str, int, float, bool)
@@ -36,6 +36,8 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
             name = f"{i:06d}{source.path.suffix if source is not None else '.png'}"
             write_picture(stream, i, folder / name, link)
             header["pictures"].append(name)
+    elif isinstance(stream, Ragged):
+        stream = stream.realized().dense()
     else:
         stream = stream.realized()
     for f in fields(stream):
@@ -98,13 +100,15 @@ def read_stream(folder: Path) -> Stream:
 def write_streams(streams: dict[str, Stream], folder: Path, link: str = "copy") -> None:
     """Write several streams, one folder each, named by the stream."""
     for name, stream in streams.items():
+        if name in ("", ".", ".."):
+            raise DataError(f"{folder}: a stream cannot be called {name!r}")
         write_stream(stream, folder / quote(name, safe=" "), link)
 
 
 def read_streams(folder: Path) -> dict[str, Stream]:
     """Read what ``write_streams`` wrote, in alphabetical order."""
     found = sorted(p for p in folder.iterdir() if (p / "stream.json").is_file()) if folder.is_dir() else []
-    return {unquote(p.name): read_stream(p) for p in found}
+    return {unquote(p.name): read_stream(inside(folder, p.name, str(folder))) for p in found}
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -119,11 +123,15 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         if total > MAX_ARRAY_BYTES:
             raise DataError(f"{path}: {total} bytes of arrays are more than allowed")
         with np.load(path, allow_pickle=False) as data:
-            return {k: data[k] for k in data.files}
+            arrays = {k: data[k] for k in data.files}
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, zipfile.BadZipFile, KeyError, EOFError) as error:
+    except (ValueError, zipfile.BadZipFile, KeyError, EOFError, MemoryError) as error:
         raise DataError(f"{path}: the arrays are damaged ({error})") from None
+    for key, array in arrays.items():
+        if array.dtype.kind not in "biufU":
+            raise DataError(f"{path}: {key}: arrays of type {array.dtype} are not read")
+    return arrays
 
 
 def _write_npz(arrays: dict[str, Any], path: Path) -> None:

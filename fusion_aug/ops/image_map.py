@@ -69,7 +69,7 @@ class ImageMap:
         return only.P if len(self.steps) == 1 and isinstance(only, Homography) else None
 
     def is_identity(self) -> bool:
-        """Whether it is exactly the identity (the canvas is then the same too)."""
+        """Whether it moves no pixel; the canvas may still be another."""
         P = self.matrix()
         return P is not None and not P.requires_grad and torch.equal(P, _EYE.to(P.device))
 

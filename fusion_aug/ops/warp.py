@@ -17,7 +17,7 @@ from fusion_aug.ops.image_map import ImageMap
 
 HALVE_BELOW = 0.56  # a map that shrinks by more than this is halved once before it is sampled
 SHARP_ABOVE = 0.95  # a map that shrinks by less than this needs no filter
-BINOMIAL = (0.25, 0.5, 0.25)
+BINOMIAL, NOTHING = (0.25, 0.5, 0.25), (1.0,)
 
 
 def warp(
@@ -100,31 +100,40 @@ def _nearest(picture: Tensor, image_map: ImageMap, fill: float) -> Tensor:
     return out
 
 
-def _shrink(image_map: ImageMap) -> float:
-    """How many canvas pixels one source pixel covers along the axis where it is least, at the canvas centre."""
+def _shrink(image_map: ImageMap) -> tuple[float, float]:
+    """How many canvas pixels one source pixel covers along the source's u and v, at the canvas centre."""
     h, w = image_map.size
     centre = torch.tensor([(w - 1) / 2, (h - 1) / 2], dtype=torch.float64)
     offsets = torch.tensor([[0.0, 0.0], [0.5, 0.0], [0.0, 0.5]], dtype=torch.float64)
     at = image_map.backward(centre + offsets).detach()
-    if not bool(torch.isfinite(at).all()):
-        return 1.0
-    jacobian = (at[1:] - at[:1]) * 2
-    return 1.0 / max(float(torch.linalg.matrix_norm(jacobian, 2)), 1e-9)
+    backward = ((at[1:] - at[:1]) * 2).T  # source by canvas
+    if not bool(torch.isfinite(backward).all()) or abs(float(torch.linalg.det(backward))) < 1e-9:
+        return 1.0, 1.0
+    u, v = torch.linalg.norm(torch.linalg.inv(backward), dim=0).tolist()
+    return u, v
 
 
 def _low_pass(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, Tensor]:
-    """Filter and halve a picture until the rest of the map shrinks little; also the 3x3 map of what was done."""
+    """Filter and halve each axis until the rest of the map shrinks little; also the 3x3 map of what was done."""
     reduce = torch.eye(3, dtype=torch.float64)
-    scale = _shrink(image_map)
-    if scale >= SHARP_ABOVE or min(picture.shape[:2]) < 4:
+    scale = list(_shrink(image_map))
+    if min(scale) >= SHARP_ABOVE or min(picture.shape[:2]) < 4:
         return picture, reduce
     picture, reduce = _crop_to_need(picture, image_map)
-    while scale < HALVE_BELOW and min(picture.shape[:2]) >= 4:
-        picture = _halve(_filter(picture, BINOMIAL))
+    shrinks = [s < SHARP_ABOVE for s in scale]
+    while True:
+        halve = [s < HALVE_BELOW and picture.shape[1 - axis] >= 4 for axis, s in enumerate(scale)]
+        if not any(halve):
+            break
+        picture = _halve(_filter(picture, *(BINOMIAL if h else NOTHING for h in halve)), *halve)
         # pixel u of the halved picture covers 2u and 2u + 1
-        reduce = torch.tensor([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]], dtype=torch.float64) @ reduce
-        scale *= 2
-    sharp = _filter(picture, _sinc_taps(scale))
+        step = torch.eye(3, dtype=torch.float64)
+        for axis, halved in enumerate(halve):
+            if halved:
+                step[axis, axis], step[axis, 2] = 0.5, -0.25
+                scale[axis] *= 2
+        reduce = step @ reduce
+    sharp = _filter(picture, *(_sinc_taps(s) if shrinks[axis] else NOTHING for axis, s in enumerate(scale)))
     # the sinc overshoots at edges, which uint8 clips by itself
     return (sharp if sharp.dtype == torch.uint8 else sharp.clamp(0, 1)), reduce
 
@@ -155,33 +164,39 @@ def _crop_to_need(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, Tensor]
     return picture[a:b, c:d], whole
 
 
-def _filter(picture: Tensor, taps: tuple[float, ...]) -> Tensor:
-    """Filter in both directions, edges repeated."""
+def _filter(picture: Tensor, along_u: tuple[float, ...], along_v: tuple[float, ...]) -> Tensor:
+    """Filter along both axes, edges repeated."""
+    if along_u == along_v == NOTHING:
+        return picture
     if picture.is_cpu and not picture.requires_grad:
         image = picture.numpy()
-        if taps == BINOMIAL:  # with sigma 0 and size 3 this is OpenCV's fast binomial
-            return torch.from_numpy(cv2.GaussianBlur(image, (3, 3), 0, borderType=cv2.BORDER_REPLICATE))
-        kernel = np.array(taps)
-        return torch.from_numpy(cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE))
-    weights = torch.tensor(taps, device=picture.device)
+        if {along_u, along_v} <= {BINOMIAL, NOTHING}:  # with sigma 0 and size 3 this is OpenCV's fast binomial
+            size = (len(along_u), len(along_v))
+            return torch.from_numpy(cv2.GaussianBlur(image, size, 0, borderType=cv2.BORDER_REPLICATE))
+        kernels = (np.array(along_u), np.array(along_v))
+        return torch.from_numpy(cv2.sepFilter2D(image, -1, *kernels, borderType=cv2.BORDER_REPLICATE))
     x = _to_nchw(picture)
-    c, n, r = x.shape[1], len(taps), len(taps) // 2
-    x = F.conv2d(F.pad(x, (r, r, r, r), mode="replicate"), weights.to(x.dtype).expand(c, 1, 1, n), groups=c)
-    x = F.conv2d(x, weights.to(x.dtype).reshape(n, 1).expand(c, 1, n, 1), groups=c)
+    for taps, shape in ((along_u, (1, -1)), (along_v, (-1, 1))):
+        weights = torch.tensor(taps, device=x.device, dtype=x.dtype).reshape(shape)
+        r, s = (n // 2 for n in weights.shape)
+        padded = F.pad(x, (s, s, r, r), mode="replicate")
+        x = F.conv2d(padded, weights.expand(x.shape[1], 1, *weights.shape), groups=x.shape[1])
     return _from_nchw(x, picture)
 
 
-def _halve(picture: Tensor) -> Tensor:
-    """Mean of 2x2 pixels; an odd last row or column is repeated."""
+def _halve(picture: Tensor, along_u: bool, along_v: bool) -> Tensor:
+    """Mean of pairs of pixels along the chosen axes; an odd last row or column is repeated."""
     height, width = picture.shape[:2]
+    right, below = width % 2 if along_u else 0, height % 2 if along_v else 0
+    steps = (2 if along_v else 1, 2 if along_u else 1)
     if picture.is_cpu and not picture.requires_grad:
         image = picture.numpy()
-        if height % 2 or width % 2:
-            image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        half = (image.shape[1] // 2, image.shape[0] // 2)
+        if right or below:
+            image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        half = (image.shape[1] // steps[1], image.shape[0] // steps[0])
         return torch.from_numpy(cv2.resize(image, half, interpolation=cv2.INTER_AREA))
-    x = F.pad(_to_nchw(picture), (0, width % 2, 0, height % 2), mode="replicate")
-    return _from_nchw(F.avg_pool2d(x, 2), picture)
+    x = F.pad(_to_nchw(picture), (0, right, 0, below), mode="replicate")
+    return _from_nchw(F.avg_pool2d(x, steps), picture)
 
 
 def _border(corners: Tensor, shape: tuple[int, ...]) -> int:

@@ -71,7 +71,7 @@ def check_expressible(job: Job) -> None:
     Raises:
         ConfigError: naming transform, field, reason and remedy.
     """
-    problems = job.writer.can_express(job.pipeline)
+    problems = job.writer.can_express(job.pipeline, job.log.read(job.tasks[0][0]))
     if problems and not job.config["lossy"]:
         raise ConfigError(f"{job.log.format} cannot hold what the pipeline makes: " + "; ".join(map(str, problems)))
 

@@ -100,7 +100,7 @@ def dry_run(job: Job, changed: Sequence[str]) -> None:
     OUT.print(sensor_table(job, source))
     if changed:
         OUT.print(f"drawn once per scene, since {job.log.format} keeps calibration per scene: {', '.join(changed)}")
-    problems = job.writer.can_express(job.pipeline)
+    problems = job.writer.can_express(job.pipeline, source)
     for problem in problems:
         OUT.print(f"[bold red]the format cannot hold it:[/] {problem}")
     if not problems:

@@ -115,15 +115,27 @@ class Stream:
         """
         first = parts[0]
         joined: dict[str, Any] = {}
-        for name in cls.item_fields:
-            joined[name] = join([getattr(p, name) for p in parts])
+        for f in fields(first):
+            entries = [getattr(p, f.name) for p in parts]
+            if f.name == "records" and any(entries):
+                entries = [e or ("",) * len(p) for e, p in zip(entries, parts, strict=True)]
+            if f.name in cls.item_fields:
+                joined[f.name] = join(entries)
+            elif isinstance(entries[0], str | float | bool) and any(e != entries[0] for e in entries):
+                raise DataError(
+                    f"{cls.__name__}.{f.name}: differs between the samples of a batch ({entries[0]!r} and others); "
+                    f"name a stream of a camera CAMERA/name, so that it follows where left and right swap"
+                )
         joined["sample_index"] = torch.cat(list(sample_index))
         return replace(first, **joined, values=cls._concat_values(parts))
 
     @classmethod
     def _concat_values(cls, parts: Sequence[Self]) -> Mapping[str, Any]:
-        shared = [k for k in parts[0].values if all(k in p.values for p in parts)]
-        return {k: concat([p.values[k] for p in parts]) for k in shared}
+        for part in parts:
+            odd = set(part.values) ^ set(parts[0].values)
+            if odd:
+                raise DataError(f"{cls.__name__}: some samples of a batch have the column {min(odd)!r} and some do not")
+        return {k: concat([p.values[k] for p in parts]) for k in parts[0].values}
 
     def to(self, device: str | torch.device) -> Self:
         """The stream on another device; string columns stay where they are."""
@@ -144,7 +156,7 @@ def pick(entries: Any, index: Tensor) -> Any:
 def join(entries: list[Any]) -> Any:
     """Per-item fields of several streams, one after another."""
     if isinstance(entries[0], tuple):
-        return tuple(x for part in entries for x in part) if all(entries) else ()
+        return tuple(x for part in entries for x in part)
     return None if entries[0] is None else torch.cat(entries)
 
 
@@ -207,7 +219,7 @@ class Ragged(Stream):
 
     def take_items(self, index: Tensor) -> Self:
         """Some of the items with their rows, by integer index."""
-        stream = self._dense()
+        stream = self.dense()
         spans = [torch.arange(s.start, s.stop) for s in map(stream.rows_of, index.tolist())]
         rows = torch.cat(spans) if spans else torch.zeros(0, dtype=torch.int64)
         counts = torch.tensor([0, *[len(s) for s in spans]])
@@ -218,14 +230,14 @@ class Ragged(Stream):
             offsets=counts.cumsum(0),
         )
 
-    def _dense(self) -> Self:
+    def dense(self) -> Self:
         """The stream with its values in memory."""
         return self
 
     @classmethod
     def concat(cls, parts: Sequence[Self], sample_index: Sequence[Tensor]) -> Self:
         """Join streams of the same sensor from several samples."""
-        dense = [p._dense() for p in parts]
+        dense = [p.dense() for p in parts]
         joined = super().concat(dense, sample_index)
         counts = torch.cat([p.counts for p in dense])
         return replace(joined, offsets=torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)]))

@@ -84,11 +84,17 @@ class ImageStream(Stream):
         """The stream with every picture decoded and mapped."""
         return replace(self, items=self.pictures, pending=(None,) * len(self))
 
-    def mapped(self, maps: list[ImageMap]) -> Self:
-        """The stream with one further image map per item pending; identities are left out."""
+    def mapped(self, maps: list[ImageMap], canvas: list[tuple[int, int]]) -> Self:
+        """The stream with one further image map per item pending.
+
+        Args:
+            maps: one per item.
+            canvas: (height, width) of every item's canvas before. A map that keeps it and moves nothing is left out.
+        """
         chained = []
-        for before, new in zip(self.pending, maps, strict=True):
-            chained.append(before if new.is_identity() else new if before is None else before.then(new))
+        for before, new, size in zip(self.pending, maps, canvas, strict=True):
+            nothing = new.size == size and new.is_identity()
+            chained.append(before if nothing else new if before is None else before.then(new))
         return changed(self, pending=tuple(chained))
 
 
@@ -112,7 +118,13 @@ class Depth(ImageStream):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SegmentationMask(ImageStream):
-    """Class or instance ids (H, W), integer; ``fill`` (255) where there is no source pixel."""
+    """Class or instance ids (H, W), integers that can hold 255, which stands where there is no source pixel."""
 
     interpolation: ClassVar[str] = "nearest"
     fill: ClassVar[float] = 255
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for item in self.items:
+            if isinstance(item, Tensor) and (item.dtype == torch.int8 or item.is_floating_point()):
+                raise DataError(f"SegmentationMask.items: {item.dtype} cannot hold ids up to 255; use uint8 or int64")

@@ -111,7 +111,8 @@ class Points(Ragged):
                 values[name] = RULES[column.kind](value, rows, rows, column.scaled)
         return replace(self, values=values, offsets=self.bounds, pending=None)
 
-    def _dense(self) -> Self:
+    def dense(self) -> Self:
+        """The cloud with its columns in memory; a pending motion stays pending."""
         return replace(self, values=dict(self.values), offsets=self.bounds)
 
     @classmethod

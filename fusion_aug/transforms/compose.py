@@ -26,6 +26,8 @@ class Container(Transform, abstract=True):
         for label, t in given:
             if not isinstance(t, Transform):
                 raise ConfigError(f"{type(self).__name__}.transforms: {label or t!r} is not a transform")
+            if label is not None and (not label or "/" in label):
+                raise ConfigError(f"{type(self).__name__}.transforms: the name {label!r} must be a word without '/'")
         names = _distinct([n or t.name or type(t).__name__ for n, t in given])
         defaults = self.defaults()
         unknown = [k for k in options if k not in defaults]
@@ -168,12 +170,14 @@ def pipeline(transforms: Mapping[str, Transform] | Sequence[Transform] | None = 
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """The second of a name becomes ``name#2``."""
-    seen: dict[str, int] = {}
-    out = []
+    """The second of a name becomes ``name#2``, or the next that is free."""
+    out: list[str] = []
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        out.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+        number, own = 1, name
+        while own in out:
+            number += 1
+            own = f"{name}#{number}"
+        out.append(own)
     return out
 
 

@@ -1,4 +1,4 @@
-"""Maps of the pixels of a camera. ``A' = P A`` in the rig, the pictures take P in as pending, labels follow."""
+"""Maps of the pixels of a camera: resize, crop, pad, flip, rotate, perspective."""
 
 from __future__ import annotations
 
@@ -12,123 +12,14 @@ import torch
 from torch import Tensor
 
 from calib.cameras import flip_u
-from calib.changed import changed
-from calib.rig import Rig
 from calib.se3 import as_f64
-from calib.sensors import CameraSensor, apply_homography
-from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.families import ImagePlane
-from fusion_aug.ops.image_map import ImageMap
+from fusion_aug.errors import ConfigError
 from fusion_aug.ranges import Range, can_differ_from
-from fusion_aug.registry import Call, Context, handles, is_invariant
+from fusion_aug.registry import Context
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes2D, ImageStream, Stream
-from fusion_aug.transforms.base import Drawn, Rows, Transform
-
-Size = tuple[int, int]
-Maps = list[dict[str, tuple[Tensor, Size]]]  # per unit: camera -> (P, size of the new canvas)
+from fusion_aug.transforms.image_plane_family import ImagePlaneTransform, Size
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
-    """A map of the pixels. One draw is shared by the log, by the rig's cameras, or by none (``sensor``)."""
-
-    scopes = ("log", "rig", "sensor")
-    inverse: ClassVar[str] = "lossy"
-    declares: ClassVar[bool] = True
-    waives: ClassVar[dict[str, str]] = {"invertible": "pixels are resampled; boxes and points come back exactly"}
-
-    @classmethod
-    def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
-        """P (3, 3) from a canvas of ``size`` (height, width) to the new canvas, and the new size."""
-        raise NotImplementedError
-
-    @classmethod
-    def instances(cls, sample: Sample, unit: int) -> list[str]:
-        """The rig's cameras, also those that the sample holds no pictures of."""
-        return [n for n, s in sample.units[unit].rig.sensors.items() if isinstance(s, CameraSensor)]
-
-    @classmethod
-    def declare(cls, sample: Sample, drawn: Drawn, pending: Maps | None) -> tuple[Maps, list[dict[str, Any]]]:
-        """Add the map to those that are pending. See ``Transform.declare``."""
-        maps, before, rows = [], [], Rows(drawn)
-        for u, unit in enumerate(sample.units):
-            earlier = pending[u] if pending else {}
-            known: dict[tuple[int, Size], tuple[Tensor, Size]] = {}
-            mine, canvas = {}, {}
-            for camera in cls.instances(sample, u):
-                params, size = rows.of(u, camera), earlier[camera][1] if earlier else unit.rig.camera(camera).size
-                if (id(params), size) not in known:
-                    known[id(params), size] = cls.pixel_map(params, size)
-                P, new = known[id(params), size]
-                mine[camera] = (P @ earlier[camera][0] if earlier else P, new)
-                canvas[camera] = list(size)
-            maps.append(mine)
-            before.append({"canvas": canvas})
-        return maps, before
-
-    @classmethod
-    def carry_out(cls, sample: Sample, pending: Maps, context: Context) -> Sample:
-        """Change pixel maps and canvases in the rigs, and hand all pending maps to the streams at once."""
-        units = []
-        for unit, maps in zip(sample.units, pending, strict=True):
-            rig = _mapped(unit.rig, maps)
-            units.append(changed(unit, rig=rig, truth=rig if unit.truth is unit.rig else _mapped(unit.truth, maps)))
-        return changed(cls.visit(sample, Rows([]), context, pending), units=tuple(units))
-
-    @classmethod
-    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
-        """This map alone."""
-        return cls.carry_out(sample, cls.declare(sample, rows.per_unit, None)[0], context)
-
-    @classmethod
-    def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
-        """The stream on the canvas it had before."""
-        if is_invariant(cls, type(stream)):
-            return stream
-        camera = stream.instance(name)
-        if camera not in before["canvas"]:
-            raise DataError(f"invert: the history knows no camera {camera!r}; name the stream's camera")
-        height, width = before["canvas"][camera]
-        P, _ = cls.pixel_map(params, (height, width))
-        maps: Maps = [{camera: (torch.linalg.inv(P), (height, width))}] * (int(stream.sample_index.max()) + 1)
-        call = Call(cls, Sample(units=(), streams={}), name, None, Context({}), maps)
-        if isinstance(stream, Boxes2D):
-            return move_corners(stream, call)
-        if isinstance(stream, ImageStream):
-            return move_pixels(stream, call)
-        raise DataError(f"invert: {cls.__name__} cannot be undone on {type(stream).__name__}")
-
-
-def _mapped(rig: Rig, maps: Mapping[str, tuple[Tensor, Size]]) -> Rig:
-    mapped = {n: rig.camera(n).with_pixel_map(P, size) for n, (P, size) in maps.items()}
-    return Rig(rig.frames, {**rig.sensors, **mapped})
-
-
-def _of(stream: Stream, call: Call) -> list[tuple[Tensor, Size]]:
-    camera = stream.instance(call.name)
-    out = []
-    for unit in stream.sample_index.tolist():
-        if camera not in call.shared[unit]:
-            raise DataError(f"stream {call.name!r}: the rig has no camera {camera!r}")
-        out.append(call.shared[unit][camera])
-    return out
-
-
-@handles(ImagePlane, ImageStream)
-def move_pixels(stream: ImageStream, call: Call) -> ImageStream:
-    """Pictures take the map in as pending."""
-    return stream.mapped([ImageMap.homography(P, size) for P, size in _of(stream, call)])
-
-
-@handles(ImagePlane, Boxes2D)
-def move_corners(stream: Boxes2D, call: Call) -> Boxes2D:
-    """Corners are mapped like pixels."""
-    matrices = torch.stack([P for P, _ in _of(stream, call)])[stream.row_item]
-    return stream.with_values(corners=apply_homography(matrices, stream.values["corners"].to(torch.float64)))
-
-
-# --- the maps ---------------------------------------------------------------------------------------------------------
 def resize_map(su: Any, sv: Any) -> Tensor:
     """Resize by factors: u -> s (u + 1/2) - 1/2."""
     su, sv, o, one = as_f64(su), as_f64(sv), torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from calib.se3 import as_f64, rotation_about, se3
-from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.errors import ConfigError
 from fusion_aug.families import Scene
 from fusion_aug.ranges import Range, can_differ_from
 from fusion_aug.registry import Call, Context, handler_for
-from fusion_aug.sample import Sample
+from fusion_aug.sample import Sample, merge
 from fusion_aug.streams import Stream
 from fusion_aug.transforms import scene_rules  # noqa: F401  (registers the rules)
 from fusion_aug.transforms.base import Drawn, Rows, Transform
@@ -57,8 +57,11 @@ class SceneTransform(Transform, Scene, abstract=True):
     def carry_out(cls, sample: Sample, pending: list[SceneMaps], context: Context) -> Sample:
         """Move rigs, truths and streams by all pending motions at once."""
         names = pending[0].names
-        if any(m.names != names for m in pending):
-            raise DataError("a batch whose rigs name different mirror partners cannot be mirrored at once")
+        alike = [u for u, m in enumerate(pending) if m.names == names]
+        if len(alike) < len(pending):  # rigs that name other mirror partners take their own turn
+            rest = [u for u in range(len(pending)) if u not in alike]
+            parts = [cls.carry_out(sample.take(p), [pending[u] for u in p], context) for p in (alike, rest)]
+            return merge(parts, order=[*alike, *rest])
         out = cls.visit(sample, Rows([]), context, pending)
         for u, m in enumerate(pending):
             unit = sample.units[u]

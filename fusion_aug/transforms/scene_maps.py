@@ -74,7 +74,9 @@ class SceneMaps:
     """
 
     def __init__(self, H: Tensor, scale: Tensor, axis: str | None, state: SceneState):
-        self.scale, self.flips, self.swaps, self.state = scale, axis is not None, axis == "y", state
+        self.scale, self.axis, self.state = scale, axis, state
+        self.flips, self.swaps = axis is not None, axis == "y"
+        self._last = self
         self._pairs: dict[str, tuple[Tensor, Tensor] | None] = {}
         unit = not scale.requires_grad and float(scale) == 1.0
         sign = torch.full((1,), -1.0 if self.flips else 1.0, dtype=torch.float64)
@@ -110,11 +112,16 @@ class SceneMaps:
         return self.by_role[role]
 
     def after(self) -> SceneState:
-        """The state that the motion leaves."""
-        H, W = self.by_role["ref"], self.by_role["world"]
-        assert H is not None
-        anchor = self.state.anchor @ H.inverse_matrix[0]
-        anchor = (anchor if W is None else W.matrix[0] @ anchor).detach()
+        """The state that the motion leaves.
+
+        The anchor follows the world and the mirror, not the rigid part: that may be drawn for every sample, and one
+        plane has to hold for all of a scene.
+        """
+        if self._last is not self:
+            return self._last.after()
+        anchor, W = self.state.anchor, self.by_role["world"]
+        if W is not None:
+            anchor = (W.matrix[0] @ anchor @ torch.linalg.inv(scale_and_mirror(self.scale, self.axis))).detach()
         if not self.swaps:
             return changed(self.state, anchor=anchor)
         roles = {self.names.get(n, n): role for n, role in self.state.roles.items()}
@@ -128,12 +135,13 @@ class SceneMaps:
             self.scale * other.scale, self.flips != other.flips, self.swaps != other.swaps,
         )  # fmt: skip
         out.by_role = {r: chained(m, other.by_role[r]) for r, m in self.by_role.items()}
+        out._last = other
         return out
 
     def inverted(self) -> SceneMaps:
         """The maps of the inverse motion."""
         out = self._copy()
-        out.scale, out.state = 1 / self.scale, self.after()
+        out.scale = 1 / self.scale
         out.by_role = {r: None if m is None else m.inverse for r, m in self.by_role.items()}
         return out
 

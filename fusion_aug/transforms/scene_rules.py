@@ -15,7 +15,7 @@ from fusion_aug.motion import Motion
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.registry import Call, handles
 from fusion_aug.source import Source
-from fusion_aug.streams import Boxes2D, Depth, ImageStream, Points, Stream, Text, strings
+from fusion_aug.streams import Boxes2D, Depth, EgoPose, ImageStream, Points, Stream, Text, strings
 from fusion_aug.streams.text import mirror_text
 from fusion_aug.transforms.scene_maps import SceneMaps
 
@@ -73,7 +73,7 @@ def _accelerometer(stream: Stream, value: Tensor, motion: Motion, call: Call) ->
         for unit, time in zip(stream.sample_index.tolist(), stream.times.tolist(), strict=True):
             if not call.sample.units:
                 raise DataError(f"stream {call.name!r}: undoing a scale of accelerations needs the attitude of the IMU")
-            rig = call.sample.units[unit].rig
+            rig = call.sample.units[unit].truth
             root = rig.root_of(stream.frame)
             if rig.frames[root].hand != "world":
                 raise DataError(
@@ -82,6 +82,21 @@ def _accelerometer(stream: Stream, value: Tensor, motion: Motion, call: Call) ->
             pulls.append(rig.T(root, stream.frame, time)[:3, :3].T @ gravity)
         out = out + (scale - 1) * torch.stack(pulls).to(value.dtype)
     return motion.rotate(out)
+
+
+@handles(Scene, EgoPose)
+def move_ego(stream: EgoPose, call: Call) -> EgoPose:
+    """A motion that shifts the reference frame on the vehicle changes the point whose velocity is told.
+
+    The new origin lies at p = -Q^T t / s in the old frame and moves with v + omega x p, so v' = s Q v - omega' x t.
+    """
+    moved = move_columns(stream, call)
+    child = per_item(call.shared, stream.child, stream)
+    if child is None or not {"velocity", "angular_velocity"} <= set(moved.values):
+        return moved  # type: ignore[return-value]
+    turning = moved.values["angular_velocity"]
+    shift = child.matrix[:, :3, 3].to(turning.dtype).expand_as(turning)
+    return moved.with_values(velocity=moved.values["velocity"] - torch.linalg.cross(turning, shift))  # type: ignore[return-value]
 
 
 @handles(Scene, Points)
@@ -103,10 +118,10 @@ def move_images(stream: ImageStream, call: Call) -> ImageStream:
     if not any(m.flips for m in maps):
         return stream
     steps = []
-    for u in unit:
-        size = canvas_of(maps[u], stream, call.name)
+    sizes = [canvas_of(maps[u], stream, call.name) for u in unit]
+    for u, size in zip(unit, sizes, strict=True):
         steps.append(ImageMap.flip(size) if maps[u].flips else ImageMap.homography(EYE, size))
-    return stream.mapped(steps)
+    return stream.mapped(steps, sizes)
 
 
 @handles(Scene, Boxes2D)

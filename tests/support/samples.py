@@ -113,7 +113,7 @@ def make_sample(
     )  # fmt: skip
     corner = torch.from_numpy(rng.uniform(0, 0.5, (boxes, 2))) * torch.tensor([size[1], size[0]])
     flat = torch.cat([corner, corner + torch.tensor([size[1], size[0]]) * 0.3], 1)
-    streams["flat"] = fa.Boxes2D(
+    streams["CAM_RIGHT/flat"] = fa.Boxes2D(
         frame="CAM_RIGHT", camera="CAM_RIGHT", times=torch.tensor([cameras["CAM_RIGHT"]]),
         values={"corners": rectangle_corners(flat), "category": strings(["car"] * boxes), "instance": names},
     )  # fmt: skip

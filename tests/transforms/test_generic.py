@@ -266,8 +266,9 @@ def test_inverse_from_the_history_alone(case: Case) -> None:
             if kind is fa.SegmentationMask:
                 continue  # resampled: tests/transforms/test_inversion.py
             back = fa.invert(stream.realized(), history, name=name).realized()
-            names = {n: n for n in sample.streams}
-            source = sample[names.get(name, name)].realized()
+            head, _, tail = name.partition("/")
+            swapped = history[0].before.get("names", {}).get(head, head)
+            source = sample[f"{swapped}/{tail}" if tail else name].realized()
             for column, value in source.values.items():
                 if isinstance(value, torch.Tensor) and value.is_floating_point():
                     limit = 1e-4 if value.dtype == torch.float32 else 1e-8

@@ -38,9 +38,10 @@ def test_a_long_chain_comes_back(seed: int) -> None:
     ego = fa.invert(out["ego"], history, name="ego")
     for column in ("pose", "velocity", "angular_velocity"):
         assert torch.allclose(ego[column], sample["ego"][column], atol=1e-9), column
-    flat = fa.invert(out["flat"], history, name="flat")
+    (name,) = out.of_type(fa.Boxes2D)
+    flat = fa.invert(out[name], history, name=name)
     assert flat.camera == "CAM_RIGHT"  # type: ignore[attr-defined]
-    assert torch.allclose(flat["corners"], sample["flat"]["corners"], atol=1e-8)
+    assert torch.allclose(flat["corners"], sample["CAM_RIGHT/flat"]["corners"], atol=1e-8)
 
 
 def test_predictions_in_the_reference_frame_come_back(seed: int = 3) -> None:
@@ -67,7 +68,8 @@ def test_masks_come_back_where_they_were_on_the_canvas() -> None:
 def test_what_is_exact_does_not_warn(recwarn: pytest.WarningsRecorder) -> None:
     out = CHAIN(make_sample(), seed=1)
     fa.invert(out.boxes(), out.history)
-    fa.invert(out["flat"], out.history, name="flat")
+    (name,) = out.of_type(fa.Boxes2D)
+    fa.invert(out[name], out.history, name=name)
     assert not [w for w in recwarn if issubclass(w.category, fa.InexactInverse)]
 
 

@@ -128,7 +128,7 @@ def test_mirror_swaps_partners_and_words() -> None:
     assert torch.equal(out["CAM_LEFT"].images, sample["CAM_RIGHT"].images.flip(2))
     assert torch.equal(out["CAM_LEFT"].times, sample["CAM_RIGHT"].times)
     assert torch.equal(out["CAM_RIGHT/mask"].images, sample["CAM_LEFT/mask"].images.flip(2))
-    assert out["flat"].camera == "CAM_LEFT"
+    assert out["CAM_LEFT/flat"].camera == "CAM_LEFT"
     assert out["caption"]["text"][0] == "Turn right at the car on the left"
     assert fa.MirrorScene(axis="x")(sample)["caption"]["text"][0] == sample["caption"]["text"][0]
     assert out.rig.sensors["lidar"].spin == -sample.rig.sensors["lidar"].spin  # type: ignore[attr-defined]
