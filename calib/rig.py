@@ -53,6 +53,9 @@ class Rig:
     frames: Mapping[str, Frame] = field(default_factory=dict)
     sensors: Mapping[str, Sensor] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"Rig({len(self.frames)} frames, sensors {', '.join(self.sensors)})"
+
     def root_of(self, name: str) -> str:
         """The root above a frame."""
         return self._chain(name)[-1]

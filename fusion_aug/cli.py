@@ -71,6 +71,8 @@ def dispatch(command: str, words: list[str]) -> int:
     if len(positionals) < fewest:
         raise ConfigError(f"{command}: expected {fewest} word(s) after the command; see fusion-aug {command} --help")
     multirun, show_config, extra_dir, overrides = _flags(command, words)
+    if show_config and positionals:
+        raise ConfigError("--cfg job: with OUT or MANIFEST the settings are those of its manifest")
     if show_config:
         return _print_config(command, overrides, extra_dir)
     if command == "run":
@@ -89,7 +91,8 @@ def _flags(command: str, words: list[str]) -> tuple[bool, bool, str | None, list
     from fusion_aug.errors import ConfigError
 
     multirun, show_config, extra_dir, overrides = False, False, None, []
-    queue = list(words)
+    # --flag=value is --flag value
+    queue = [part for w in words for part in (w.split("=", 1) if w.startswith("--") and "=" in w else [w])]
     while queue:
         word = queue.pop(0)
         if word in ("-m", "--multirun") and command == "run":

@@ -50,6 +50,9 @@ class Unit:
     clock: str = ""
     history: History = ()
 
+    def __repr__(self) -> str:
+        return f"Unit({self.id!r}, scene {self.scene!r}, {self.rig!r}, {len(self.history)} records)"
+
     def T_ref(self, frame: str, time: int, *, truth: bool = False) -> Tensor:
         """``T_ref_frame`` (4, 4) at a time."""
         if frame == REF:
@@ -67,6 +70,10 @@ class Sample:
 
     units: tuple[Unit, ...]
     streams: Mapping[str, Stream]
+
+    def __repr__(self) -> str:
+        streams = "".join(f"\n  {name}: {stream!r}" for name, stream in self.streams.items())
+        return f"Sample({', '.join(u.id for u in self.units)}){streams}"
 
     # --- the one unit of an ordinary sample ------------------------------------------------------------------------
     @property

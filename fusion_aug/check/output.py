@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import torch
 
 from fusion_aug.check.geometry import key_cloud, lidars
 from fusion_aug.check.measurement import Row
-from fusion_aug.logs.base import Log
-from fusion_aug.run.manifest import Entry, Manifest
+from fusion_aug.errors import USER_ERRORS
+from fusion_aug.logs.base import Log, Writer
+from fusion_aug.logs.folder import FolderWriter
+from fusion_aug.run.manifest import Entry, Manifest, files_digest
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes2D, Camera, EgoPose, Points, Radar
 from fusion_aug.transforms.engine import replay
@@ -24,13 +27,33 @@ MAX_POINTS = 4000
 
 def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[Row]]:
     """Rows of every sample of a manifest."""
+    writer = written if manifest.header["output"] == source.format else None
+    lossy = bool(manifest.header["lossy"])
     for entry in manifest.entries:
-        yield compare_sample(replay(source.read(entry.source), entry.history), written, entry)
+        before = source.read(entry.source)
+        expected = replay(source.read(entry.source), entry.history)
+        making = source.writer(written.root, lossy=lossy) if writer else FolderWriter(source, written.root)
+        yield [compare_files(expected, before, making, entry), *compare_sample(expected, written, entry)]
+
+
+def compare_files(expected: Sample, before: Sample, writer: Writer, entry: Entry) -> Row:
+    """The files that the sample has, against the digest that the manifest holds: anything that was changed since."""
+    with tempfile.TemporaryDirectory() as folder:
+        stage = Path(folder)
+        writer.stage(expected, before, entry.id, stage)
+        names = sorted(p.relative_to(stage) for p in stage.rglob("*") if p.is_file())
+        paths = [writer.out / name for name in names]
+        missing = [p for p in paths if not p.is_file()]
+        same = not missing and files_digest(writer.out, paths) == entry.digest
+    return Row("files changed since", "all", "samples", 0, np.array([0.0 if same else 1.0]))
 
 
 def compare_sample(expected: Sample, written: Log, entry: Entry) -> list[Row]:
     """Compare one written sample with the one that it should be."""
-    found = written.read(entry.id)
+    try:
+        found = written.read(entry.id)
+    except USER_ERRORS as error:
+        return [Row("unreadable", entry.id, "samples", 0, np.array([1.0]), str(error))]
     rows: list[Row] = []
     for name in expected.streams:
         if name not in found.streams:
@@ -132,11 +155,3 @@ def _boxes2d(expected: Sample, found: Sample, name: str) -> Row:
     if len(written) == 0 or len(whole) == 0:
         return Row("boxes on the image", name, "px", PIXEL_LIMIT, reason="no box on the image was written")
     return Row("boxes on the image", name, "px", PIXEL_LIMIT, torch.cdist(written, whole).amin(1).numpy())
-
-
-def default_root(out: Path) -> str | None:
-    """Source root that ``run.json`` names."""
-    import json
-
-    facts = out / "run.json"
-    return str(json.loads(facts.read_text()).get("source_root")) if facts.is_file() else None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar
 
 from calib import Pinhole, Rig, rig_from_dict
 from calib.rig_file import read_rig_file
 from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.random import digest
 from fusion_aug.sample import Sample
 from fusion_aug.transforms.base import Transform
 from fusion_aug.transforms.compose import leaves
@@ -75,6 +77,16 @@ class Log(Sequence[Sample], ABC):
     @abstractmethod
     def writer(self, out: Path, *, lossy: bool = False, link: str = "copy") -> Writer:
         """A writer of the same format that mirrors this log's tree in ``out``."""
+
+    def inputs(self) -> Iterable[Path]:
+        """Files whose change makes this another log: tables, or the files of every selected sample."""
+        return ()
+
+    def fingerprint(self) -> str:
+        """Digest of the selected ids and of names, sizes and dates of the inputs."""
+        rig = [Path(self.options.rig)] if self.options.rig else []
+        facts = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in (*self.inputs(), *rig) if p.is_file()]
+        return digest(str(self.root.resolve()), list(self.ids), facts)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -155,8 +167,13 @@ class Writer(ABC):
         """Write a sample's files below ``folder``, which mirrors the root, and return its JSON-able table rows."""
 
     @abstractmethod
-    def finish(self, rows: Iterable[dict[str, Any]], out_ids: Sequence[str]) -> None:
-        """Write the tables from the rows of all samples, in log order."""
+    def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
+        """Write the tables.
+
+        Args:
+            rows: of all samples, in log order; may be gone through more than once.
+            ids: of the output and of its source, of every sample.
+        """
 
 
 def open_log(format: str, root: str | Path, **options: Any) -> Log:
@@ -180,6 +197,38 @@ def open_log(format: str, root: str | Path, **options: Any) -> Log:
     except TypeError as error:
         raise ConfigError(f"log: {str(error).split('__init__() ')[-1]}") from None
     return FORMATS[format](root, chosen)
+
+
+def select_ids(everything: Sequence[str], select: Any, names: Callable[[str], Sequence[str]], where: str) -> list[str]:
+    """The ids that ``log.select`` asks for, in log order.
+
+    Args:
+        everything: all ids.
+        select: a word or a list of words: names, or shell patterns of them; None for everything.
+        names: what a sample may be called by.
+        where: the log, for messages.
+
+    Raises:
+        ConfigError: a word matches nothing.
+    """
+    if select is None:
+        return list(everything)
+    words = [select] if isinstance(select, str) else [str(s) for s in select]
+    called = {i: tuple(names(i)) for i in everything}
+    exact: dict[str, list[str]] = {}
+    for i, own in called.items():
+        for name in own:
+            exact.setdefault(name, []).append(i)
+    chosen: set[str] = set()
+    for word in words:
+        found = exact.get(word, [])
+        if not found and any(c in word for c in "*?["):
+            found = [i for i, own in called.items() if any(fnmatchcase(n, word) for n in own)]
+        if not found:
+            example = ", ".join(called[everything[0]][:2]) if everything else "none"
+            raise ConfigError(f"log.select: {word!r} matches nothing in {where} (a sample there is called {example})")
+        chosen |= set(found)
+    return [i for i in everything if i in chosen]
 
 
 def output_id(sample_id: str, copy: int) -> str:

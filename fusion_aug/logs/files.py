@@ -140,6 +140,20 @@ def inside(root: Path, relative: str, where: str) -> Path:
     return full
 
 
+def read_text(path: Path) -> str:
+    """A text file.
+
+    Raises:
+        DataError: it is missing, or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is not a text file") from None
+
+
 def read_json(path: Path) -> Any:
     """Parse a JSON file.
 

@@ -6,17 +6,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from calib import rig_from_dict, rig_to_dict
 from calib.se3 import as_f64
-from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.errors import DataError
 from fusion_aug.history import history_to_json
-from fusion_aug.logs.base import Log, Writer
+from fusion_aug.logs.base import Log, Writer, select_ids
 from fusion_aug.logs.files import inside, read_json, write_json
 from fusion_aug.logs.store import read_streams, write_streams
 from fusion_aug.sample import Ref, Sample, Unit
@@ -25,7 +25,7 @@ VERSION = 1
 
 
 class FolderLog(Log):
-    """Reader of the folder format. ``log.select`` takes ids or shell patterns."""
+    """Reader of the folder format. ``log.select`` takes ids, scenes, or shell patterns."""
 
     format = "folder"
 
@@ -42,14 +42,11 @@ class FolderLog(Log):
     @cached_property
     def ids(self) -> Sequence[str]:
         """Ids of the selected samples."""
-        select = self.options.select
-        if select is None:
-            return self._index
-        patterns = [select] if isinstance(select, str) else [str(s) for s in select]
-        chosen = [i for i in self._index if any(fnmatchcase(i, p) for p in patterns)]
-        if not chosen:
-            raise ConfigError(f"log.select: {select!r} matches no sample of {self.root}")
-        return chosen
+        return select_ids(self._index, self.options.select, lambda i: [i, self.scene_of(i)], str(self.root))
+
+    def inputs(self) -> list[Path]:
+        """The descriptions of the selected samples."""
+        return [self.root / "samples" / i / "sample.json" for i in self.ids]
 
     def read(self, sample_id: str) -> Sample:
         """Read one sample."""
@@ -75,9 +72,9 @@ class FolderWriter(Writer):
         write_sample(sample, out_id, inside(folder / "samples", out_id, "sample id"), self.link)
         return {}
 
-    def finish(self, rows: Iterable[dict[str, Any]], out_ids: Sequence[str]) -> None:
+    def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Write the list of samples."""
-        write_json({"version": VERSION, "samples": list(out_ids)}, self.out / "log.json")
+        write_json({"version": VERSION, "samples": [out for out, _ in ids]}, self.out / "log.json")
 
 
 def write_sample(sample: Sample, sample_id: str, folder: Path, link: str = "copy") -> None:
@@ -93,7 +90,8 @@ def write_sample(sample: Sample, sample_id: str, folder: Path, link: str = "copy
         "order": list(sample.streams),
         "rig": rig_to_dict(unit.rig, exact=True),
         "truth": None if unit.truth is unit.rig else rig_to_dict(unit.truth, exact=True),
-        "history": history_to_json(unit.history),
+        # sorted, so that a history that came from a manifest gives the same bytes
+        "history": json.loads(json.dumps(history_to_json(unit.history), sort_keys=True)),
     }
     write_json(data, folder / "sample.json")
 

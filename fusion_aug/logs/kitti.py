@@ -7,9 +7,8 @@ coordinates: location is the centre of the bottom face, rotation_y turns about t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,9 @@ from torch import Tensor
 from calib import Frame, Rig
 from calib.kitti import kitti_rig, read_kitti_calib
 from calib.se3 import se3
-from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.base import Log, Writer
-from fusion_aug.logs.files import image_size
+from fusion_aug.errors import DataError
+from fusion_aug.logs.base import Log, Writer, select_ids
+from fusion_aug.logs.files import image_size, read_text
 from fusion_aug.logs.sidecar import merge_sidecar
 from fusion_aug.sample import REF, Ref, Sample, Unit
 from fusion_aug.source import Source, decoder
@@ -48,42 +47,52 @@ def decode_cloud(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, T
 class KittiLog(Log):
     """A KITTI object-detection tree: ``training`` and ``testing``, each with calib, velodyne, image_2, label_2.
 
-    ``log.select`` takes ids (``training/000008``), shell patterns, or the name of a list in ``ImageSets``.
+    ``log.select`` takes ids (``training/000008``), numbers, the name of a list in ``ImageSets``, or shell patterns.
     """
 
     format = "kitti"
 
     @cached_property
-    def ids(self) -> Sequence[str]:
-        """Ids of the selected frames, ``training/000008``."""
+    def _frames(self) -> list[str]:
         found = []
         for part in PARTS:
             for folder, suffix in (("velodyne", ".bin"), ("image_2", ".png")):
                 found += [f"{part}/{p.stem}" for p in (self.root / part / folder).glob(f"*{suffix}")]
-        everything = sorted(set(found))
-        if not everything:
+        if not found:
             raise DataError(f"{self.root}: no frames: expected training/velodyne/*.bin or training/image_2/*.png")
-        chosen = self._selected(everything)
-        if not chosen:
-            raise ConfigError(f"log.select: {self.options.select!r} matches no frame of {self.root}")
-        return chosen
+        return sorted(set(found))
 
-    def _selected(self, everything: list[str]) -> list[str]:
-        select = self.options.select
-        if select is None:
-            return everything
-        wanted = [select] if isinstance(select, str) else [str(s) for s in select]
-        patterns = []
-        for name in wanted:
-            split = self.root / "ImageSets" / f"{name}.txt"
-            if name.isidentifier() and split.is_file():
-                part = "testing" if name.startswith("test") else "training"
-                patterns += [f"{part}/{line.strip()}" for line in split.read_text().split()]
-            else:
-                patterns.append(name)
-        exact = set(patterns)
-        globs = [p for p in patterns if any(c in p for c in "*?[")]
-        return [i for i in everything if i in exact or any(fnmatchcase(i, g) for g in globs)]
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """Ids of the selected frames, ``training/000008``."""
+        return select_ids(self._frames, self.options.select, self._names, str(self.root))
+
+    @cached_property
+    def splits(self) -> dict[str, list[str]]:
+        """Lists of ``ImageSets`` by name, as ids."""
+        out = {}
+        for path in sorted((self.root / "ImageSets").glob("*.txt")):
+            part = "testing" if path.stem.startswith("test") else "training"
+            out[path.stem] = [f"{part}/{number}" for number in read_text(path).split()]
+        return out
+
+    @cached_property
+    def _splits_of(self) -> dict[str, list[str]]:
+        out: dict[str, list[str]] = {}
+        for name, ids in self.splits.items():
+            for i in ids:
+                out.setdefault(i, []).append(name)
+        return out
+
+    def _names(self, sample_id: str) -> list[str]:
+        """A frame is called by its id, its number, and the splits it is in."""
+        return [sample_id, sample_id.partition("/")[2], *self._splits_of.get(sample_id, [])]
+
+    def inputs(self) -> Iterator[Path]:
+        """Every file of every selected frame, and the lists."""
+        kinds = (("calib", ".txt"), ("velodyne", ".bin"), ("image_2", ".png"), ("image_3", ".png"), ("label_2", ".txt"))
+        yield from (self.path(i, folder, suffix) for i in self.ids for folder, suffix in kinds)
+        yield from (self.root / "ImageSets" / f"{name}.txt" for name in self.splits)
 
     def path(self, sample_id: str, folder: str, suffix: str) -> Path:
         """File of one frame."""
@@ -92,6 +101,8 @@ class KittiLog(Log):
 
     def read(self, sample_id: str) -> Sample:
         """Read one frame."""
+        if sample_id not in self._frames:
+            raise DataError(f"{self.root}: there is no frame {sample_id!r}")
         calib = self.path(sample_id, "calib", ".txt")
         pictures = {n: self.path(sample_id, n, ".png") for n in ("image_2", "image_3")}
         pictures = {n: p for n, p in pictures.items() if p.is_file()}
@@ -124,7 +135,7 @@ class KittiLog(Log):
 def read_labels(path: Path, rig: Rig) -> tuple[Boxes3D, Boxes2D]:
     """Boxes in space (reference frame) and on image_2; ``instance`` is the line number and links the two."""
     rows: list[list[str]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+    for number, line in enumerate(read_text(path).splitlines()):
         fields = line.split()
         if not fields:
             continue
@@ -177,13 +188,12 @@ def boxes_from_labels(numbers: Tensor) -> tuple[Tensor, Tensor]:
     return se3(rotation, torch.stack([x, y - h / 2, z], 1)), torch.stack([length, w, h], 1)
 
 
-def labels_from_boxes(pose: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-    """The seven numbers h w l x y z ry (n, 7) of ``T_rectified_box``, and the tilt (n,) radians they leave out."""
-    forward, up = pose[:, :3, 0], pose[:, :3, 2]
+def labels_from_boxes(pose: Tensor, size: Tensor) -> Tensor:
+    """The seven numbers h w l x y z ry (n, 7) of ``T_rectified_box``."""
+    forward = pose[:, :3, 0]
     ry = torch.atan2(-forward[:, 2], forward[:, 0])
     length, w, h = size.unbind(1)
     centre = pose[:, :3, 3]
     # the centre of the bottom face, which a tilted box's label cannot tell from one straight below the centre
     bottom = centre + torch.stack([torch.zeros_like(h), h / 2, torch.zeros_like(h)], 1)
-    tilt = torch.atan2(torch.linalg.norm(up[:, [0, 2]], dim=1), -up[:, 1])
-    return torch.cat([torch.stack([h, w, length], 1), bottom, ry[:, None]], 1), tilt
+    return torch.cat([torch.stack([h, w, length], 1), bottom, ry[:, None]], 1)

@@ -9,7 +9,6 @@ Rules of the labels after an augmentation:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,8 +24,10 @@ from fusion_aug.logs.bake import bake
 from fusion_aug.logs.base import Writer
 from fusion_aug.logs.files import copy_file, write_picture
 from fusion_aug.logs.kitti import labels_from_boxes
+from fusion_aug.logs.residual import residual
 from fusion_aug.logs.sidecar import write_sidecar
 from fusion_aug.sample import Sample
+from fusion_aug.source import Source
 from fusion_aug.streams import Boxes2D
 
 MIN_SHARE = 0.05
@@ -57,42 +58,51 @@ class KittiWriter(Writer):
         part, _, number = out_id.partition("/")
 
         def path(kind: str, suffix: str) -> Path:
-            file = folder / part / kind / f"{number}{suffix}"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            return file
+            return folder / part / kind / f"{number}{suffix}"
 
         if "velodyne" in sample.streams:
             self._cloud(sample, source, path("velodyne", ".bin"))
         for name in ("image_2", "image_3"):
             if name in sample.streams:
                 write_picture(sample[name], 0, path(name, ".png"), self.link)
-        write_kitti_calib(calib_matrices(sample.rig), path("calib", ".txt"))
-        tilt = 0.0
-        if "boxes" in sample.streams and "boxes_2d" in sample.streams:
-            lines, tilt = label_lines(sample)
-            path("label_2", ".txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        write_sidecar(sample, HELD, out_id, folder)
-        return {"residual_tilt_deg": math.degrees(tilt)} if self.lossy else {}
+        self._texts(sample, source, path("calib", ".txt"), path("label_2", ".txt"))
+        write_sidecar(sample, HELD, out_id, folder, self.link)
+        return {"residual": residual(sample, self.cameras(sample))} if self.lossy else {}
+
+    def _texts(self, sample: Sample, source: Sample, calib: Path, labels: Path) -> None:
+        """Calibration and labels; the source's own files where nothing in them changed."""
+        same = sample.rig is source.rig
+        if same and self.log.options.rig is None:
+            copy_file(Source(self.log.path(source.id, "calib", ".txt"), "text"), calib, self.link)
+        else:
+            calib.parent.mkdir(parents=True, exist_ok=True)
+            write_kitti_calib(calib_matrices(sample.rig), calib)
+        if "boxes" not in sample.streams or "boxes_2d" not in sample.streams:
+            return
+        labels.parent.mkdir(parents=True, exist_ok=True)
+        if same and all(sample[n] is source[n] for n in ("boxes", "boxes_2d")):
+            copy_file(Source(self.log.path(source.id, "label_2", ".txt"), "text"), labels, self.link)
+        else:
+            labels.write_text("".join(f"{line}\n" for line in label_lines(sample)), encoding="utf-8")
 
     def _cloud(self, sample: Sample, source: Sample, path: Path) -> None:
         cloud = bake(sample, source, "velodyne")
         if cloud.sources is not None:
             copy_file(cloud.sources[0], path, self.link)
             return
+        path.parent.mkdir(parents=True, exist_ok=True)
         values = cloud.realized().values
         columns = torch.cat([values["xyz"], values["intensity"][:, None]], 1).to(torch.float32)
         path.write_bytes(columns.detach().cpu().numpy().astype("<f4").tobytes())
 
-    def finish(self, rows: Iterable[dict[str, Any]], out_ids: Sequence[str]) -> None:
-        """Write the lists of ``ImageSets`` with the ids that were written."""
-        lists = sorted((self.log.root / "ImageSets").glob("*.txt"))
-        for split in lists:
-            part = "testing" if split.stem.startswith("test") else "training"
-            members = {f"{part}/{line}" for line in split.read_text().split()}
-            names = [i.partition("/")[2] for i in out_ids if i.split("__")[0] in members]
-            target = self.out / "ImageSets" / split.name
+    def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
+        """Write the lists of ``ImageSets``: a copy is in the lists of its source."""
+        for name, members in self.log.splits.items():
+            known = set(members)
+            numbers = [out.partition("/")[2] for out, source in ids if source in known]
+            target = self.out / "ImageSets" / f"{name}.txt"
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text("".join(f"{n}\n" for n in names))
+            target.write_text("".join(f"{n}\n" for n in numbers), encoding="utf-8")
 
 
 def calib_matrices(rig: Rig) -> dict[str, Tensor]:
@@ -109,11 +119,11 @@ def calib_matrices(rig: Rig) -> dict[str, Tensor]:
     return out
 
 
-def label_lines(sample: Sample) -> tuple[list[str], float]:
-    """Lines of the label file, and the largest tilt (radians) that they leave out."""
+def label_lines(sample: Sample) -> list[str]:
+    """Lines of the label file."""
     boxes, flat = sample.boxes(), sample["boxes_2d"]
     assert isinstance(flat, Boxes2D)
-    numbers, tilt = labels_from_boxes(invert(sample.rig.T("velodyne", "rectified")) @ boxes["pose"], boxes["size"])
+    numbers = labels_from_boxes(invert(sample.rig.T("velodyne", "rectified")) @ boxes["pose"], boxes["size"])
     alpha = numbers[:, 6] - torch.atan2(numbers[:, 3], numbers[:, 5])
     alpha = torch.atan2(torch.sin(alpha), torch.cos(alpha))
     by_instance = {str(k): i for i, k in enumerate(boxes["instance"])}
@@ -136,7 +146,7 @@ def label_lines(sample: Sample) -> tuple[list[str], float]:
         score = str(flat["score"][row])
         rectangle = " ".join(_text(v) for v in (left, top, right, bottom))
         lines.append(f"{category} {head} {rectangle} {tail}" + (f" {score}" if score else ""))
-    return lines, float(tilt.max()) if len(tilt) else 0.0
+    return lines
 
 
 def cut_rectangles(flat: Boxes2D, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

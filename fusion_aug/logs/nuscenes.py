@@ -8,7 +8,6 @@ stamp and ego pose, so the way from LiDAR to camera leads through the world.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,11 @@ from torch import Tensor
 from calib import Frame, Rig, Sensor, Trajectory, validate
 from calib.nuscenes import pose_from_record, sensor_from_record
 from calib.se3 import as_f64, invert
-from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.errors import DataError
 from fusion_aug.logs import nuscenes_clouds  # noqa: F401  (registers the decoders)
-from fusion_aug.logs.base import Log, LogOptions, Writer
+from fusion_aug.logs.base import Log, LogOptions, Writer, select_ids
 from fusion_aug.logs.files import inside
-from fusion_aug.logs.nuscenes_tables import MICRO, Row, Tables
+from fusion_aug.logs.nuscenes_tables import MICRO, TABLES, Row, Tables
 from fusion_aug.logs.sidecar import merge_sidecar
 from fusion_aug.logs.twist import twist_at
 from fusion_aug.sample import REF, Ref, Sample, Unit
@@ -52,20 +51,16 @@ class NuscenesLog(Log):
         everything = self.tables.samples
         if not everything:
             raise DataError(f"{self.tables.where('sample')}: there are no samples")
-        select = self.options.select
-        if select is None:
-            return everything
-        patterns = [select] if isinstance(select, str) else [str(s) for s in select]
+        return select_ids(everything, self.options.select, self._names, str(self.root))
 
-        def chosen(token: str) -> bool:
-            scene = self.tables.get("scene", self.scene_of(token))
-            names = (token, scene["name"], scene["token"])
-            return any(fnmatchcase(n, p) for n in names for p in patterns)
+    def _names(self, sample_id: str) -> list[str]:
+        """A sample is called by its token, and by its scene's name and token."""
+        scene = self.tables.get("scene", self.scene_of(sample_id))
+        return [sample_id, scene["name"], scene["token"]]
 
-        ids = [t for t in everything if chosen(t)]
-        if not ids:
-            raise ConfigError(f"log.select: {select!r} matches no sample or scene of {self.root}")
-        return ids
+    def inputs(self) -> list[Path]:
+        """The tables."""
+        return [self.tables.folder / f"{table}.json" for table in TABLES]
 
     def scene_of(self, sample_id: str) -> str:
         """Scene token of a sample."""

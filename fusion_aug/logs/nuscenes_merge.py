@@ -63,7 +63,7 @@ def merge_tables(tables: Tables, rows: Iterable[dict[str, Any]], folder: Path) -
     _write(folder / "scene.json", (_scene(tables, k, v) for k, v in scenes.items()))
     by_instance = ({**tables.get("instance", origin[t]), "token": t} | _span(a) for t, a in instances.items())
     _write(folder / "instance.json", by_instance)
-    _write_chained(rows, tokens, folder)
+    _write_chained(tables, rows, tokens, folder)
 
 
 def _scene(tables: Tables, key: tuple[str, str], samples: list[str]) -> Row:
@@ -81,8 +81,17 @@ def _span(annotations: list[str]) -> Row:
     }
 
 
-def _write_chained(rows: Iterable[dict[str, Any]], tokens: dict[str, set[str]], folder: Path) -> None:
-    """The big tables. Links to samples that were not selected are cut."""
+def _linked(tables: Tables, table: str, row: Row, key: str, suffix: str, written: set[str]) -> str:
+    """The nearest written row of the same chain, where the neighbour itself was not written; "" at the end."""
+    token = row[key]
+    while token and token not in written:
+        token = tables.get(table, token.removesuffix(suffix))[key]
+        token = token + suffix if token else ""
+    return str(token)
+
+
+def _write_chained(tables: Tables, rows: Iterable[dict[str, Any]], tokens: dict[str, set[str]], folder: Path) -> None:
+    """The big tables. A chain leads past the rows that were not written."""
     mounted: dict[str, str] = {}  # token -> content
     poses: set[str] = set()
     names = ("sample", "sample_data", "sample_annotation", "ego_pose", "calibrated_sensor")
@@ -112,7 +121,8 @@ def _write_chained(rows: Iterable[dict[str, Any]], tokens: dict[str, set[str]], 
                     files["ego_pose"].write(row)
             for table in CHAINED:
                 for row in part[table]:
-                    row = row | {k: row[k] if row[k] in tokens[table] else "" for k in ("prev", "next")}
+                    links = {k: _linked(tables, table, row, k, part["suffix"], tokens[table]) for k in ("prev", "next")}
+                    row = row | links
                     if table == "sample_data":
                         row["calibrated_sensor_token"] = renamed[row["calibrated_sensor_token"]]
                     files[table].write(row)

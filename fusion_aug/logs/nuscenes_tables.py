@@ -19,7 +19,30 @@ TABLES = (
     "sample", "sample_data", "sample_annotation", "map",
 )  # fmt: skip
 Row = dict[str, Any]
+# Fields that are read, and their types; every table has a token.
+NUMBER = (int, float)
+FIELDS: dict[str, dict[str, Any]] = {
+    "category": {"name": str},
+    "instance": {"category_token": str},
+    "sensor": {"channel": str, "modality": str},
+    "calibrated_sensor": {"sensor_token": str, "translation": list, "rotation": list, "camera_intrinsic": list},
+    "ego_pose": {"translation": list, "rotation": list},
+    "scene": {"name": str, "first_sample_token": str, "last_sample_token": str},
+    "sample": {"timestamp": int, "prev": str, "next": str, "scene_token": str},
+    "sample_data": {
+        "sample_token": str, "ego_pose_token": str, "calibrated_sensor_token": str, "timestamp": int,
+        "is_key_frame": bool, "height": int, "width": int, "filename": str, "prev": str, "next": str,
+    },
+    "sample_annotation": {
+        "sample_token": str, "instance_token": str, "translation": list, "rotation": list, "size": list, "prev": str,
+        "next": str,
+    },
+}  # fmt: skip
 MICRO = 1000  # ns per microsecond, nuScenes' unit of time
+
+
+def _three_numbers(value: list[Any]) -> bool:
+    return len(value) == 3 and all(isinstance(v, NUMBER) and not isinstance(v, bool) for v in value)
 
 
 class Tables:
@@ -43,7 +66,19 @@ class Tables:
         data = read_json(self.folder / f"{table}.json")
         if not isinstance(data, list) or not all(isinstance(r, dict) and "token" in r for r in data):
             raise DataError(f"{self.folder / f'{table}.json'}: expected a list of records with a token each")
+        for row in data:
+            self._check(table, row)
+        if len({r["token"] for r in data}) < len(data):
+            raise DataError(f"{self.where(table)}: two records have the same token")
         return data
+
+    def _check(self, table: str, row: Row) -> None:
+        for key, kind in FIELDS.get(table, {}).items():
+            if not isinstance(row.get(key), kind) or (kind is int and isinstance(row[key], bool)):
+                what = "is missing" if key not in row else f"is not {kind.__name__}"
+                raise DataError(f"{self.where(table, str(row['token']))}: {key} {what}")
+        if table == "sample_annotation" and not _three_numbers(row["size"]):
+            raise DataError(f"{self.where(table, str(row['token']))}: size: expected 3 numbers")
 
     @cache  # noqa: B019
     def by_token(self, table: str) -> dict[str, Row]:
@@ -94,6 +129,10 @@ class Tables:
                 seen.add(token)
                 out.append(token)
                 token = self.get("sample", token)["next"]
+            if seen and scene["last_sample_token"] not in seen:
+                raise DataError(
+                    f"{self.where('scene', scene['token'])}: the chain of samples does not reach the last one"
+                )
         return out
 
     def channel(self, data: Row) -> tuple[str, str]:

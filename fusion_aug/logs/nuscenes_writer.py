@@ -24,6 +24,7 @@ from fusion_aug.logs.files import copy_file, inside, write_picture
 from fusion_aug.logs.nuscenes_clouds import encode_lidar, encode_radar
 from fusion_aug.logs.nuscenes_merge import merge_tables
 from fusion_aug.logs.nuscenes_tables import Row
+from fusion_aug.logs.residual import residual
 from fusion_aug.logs.sidecar import write_sidecar
 from fusion_aug.ops.points import points_in_boxes
 from fusion_aug.sample import Sample
@@ -68,7 +69,7 @@ class NuscenesWriter(Writer):
         ]
         rows["sample_annotation"] = self._annotations(sample, source, suffix)
         write_sidecar(sample, held, out_id, folder, self.link)
-        return rows
+        return rows | ({"residual": residual(sample, self.cameras(sample))} if self.lossy else {})
 
     def _sample(self, token: str, suffix: str) -> Row:
         row = dict(self.log.tables.get("sample", token))
@@ -148,7 +149,7 @@ class NuscenesWriter(Writer):
             rows.append(row)
         return rows
 
-    def finish(self, rows: Iterable[dict[str, Any]], out_ids: Sequence[str]) -> None:
+    def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Write the 13 tables, and the maps."""
         merge_tables(self.log.tables, rows, self.out / self.log.tables.folder.name)
         maps = self.log.root / "maps"

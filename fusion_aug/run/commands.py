@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 import tempfile
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from fusion_aug.check import MEASUREMENTS, Pair, Row, combine
 from fusion_aug.check.output import compare_run
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.base import Log
+from fusion_aug.logs.files import read_json
+from fusion_aug.logs.folder import FolderWriter
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins, sweep
 from fusion_aug.run.execute import check_options, execute
@@ -27,11 +29,15 @@ OK, OVER, BAD = 0, 1, 2
 
 def run_command(overrides: Sequence[str], multirun: bool, extra_dir: str | None) -> int:
     """Augment a log on disk."""
-    jobs = list(sweep(overrides)) if multirun else [("", list(overrides))]
-    for name, words in jobs:
+    configs = []
+    for name, words in sweep(overrides) if multirun else [("", list(overrides))]:
         config = compose_config("run", words, extra_dir)
+        check_options(config)
+        import_plugins(config["plugins"])
+        build_pipeline(config["pipeline"])  # every job is looked at before the first one runs
+        configs.append((name, config | ({"out": str(Path(config["out"]) / name)} if multirun else {})))
+    for name, config in configs:
         if multirun:
-            config["out"] = str(Path(config["out"]) / name)
             report.OUT.print(f"[bold]{name}[/]")
         one_run(config)
     return OK
@@ -39,9 +45,7 @@ def run_command(overrides: Sequence[str], multirun: bool, extra_dir: str | None)
 
 def one_run(config: dict[str, Any]) -> None:
     """Run one job, or say what it would do."""
-    check_options(config)
     job = Job(config)
-    import_plugins(config["plugins"])
     _, changed = for_log(build_pipeline(config["pipeline"]), job.log)
     if config["dry_run"]:
         report.dry_run(job, changed)
@@ -63,6 +67,9 @@ def check_command(positionals: Sequence[str], overrides: Sequence[str], extra_di
     verdict = (
         f"{len(failed)} of {len(rows)} figures are over their limit" if failed else f"all {len(rows)} figures hold"
     )
+    for row in failed:
+        if row.measurement == "unreadable":
+            report.OUT.print(row.reason, style="yellow")
     report.OUT.print(verdict, style="bold red" if failed else "green")
     return OVER if failed else OK
 
@@ -88,7 +95,14 @@ def check_written(out: Path, overrides: Sequence[str], extra_dir: str | None) ->
     """Compare what a run wrote with what it should have written."""
     manifest = read_manifest(out)
     source = source_log(manifest, out, overrides, extra_dir)
-    written = build_log({"format": manifest.header["format"], "root": str(out)})
+    written = build_log({"format": manifest.header["output"], "root": str(out)})
+    select = [w.partition("=")[2] for w in overrides if w.startswith("log.select=")]
+    if select:
+        names = [n for n in select[0].strip("[]").split(",") if n]
+        kept = [e for e in manifest.entries if any(fnmatchcase(i, n) for n in names for i in (e.id, e.source))]
+        if not kept:
+            raise ConfigError(f"log.select: {select[0]!r} matches no sample of {out}")
+        manifest = Manifest(manifest.header, kept)
     return combine([row for rows in compare_run(source, written, manifest) for row in rows])
 
 
@@ -96,16 +110,21 @@ def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_di
     """The input of a run: from ``log.root=``, else from ``run.json`` beside the manifest."""
     words = list(overrides)
     facts = out / "run.json"
-    known = json.loads(facts.read_text()) if facts.is_file() else {}
+    known = read_json(facts) if facts.is_file() else {}
     if not any(w.startswith("log.root=") for w in words):
         if "source_root" not in known:
             raise ConfigError(f"{out}: there is no run.json that names the input; give it as log.root=DIR")
+        if not Path(known["source_root"]).is_dir():
+            raise ConfigError(
+                f"{known['source_root']}: the input of the run is gone; if it moved, give it as log.root=DIR"
+            )
         words.append(f"log.root={quoted(known['source_root'])}")
     if known.get("rig") and not any(w.startswith("log.rig=") for w in words):
         words.append(f"log.rig={quoted(known['rig'])}")
+    words = [w for w in words if not w.startswith("log.select=")]
     config = compose_config("replay", [f"log={manifest.header['format']}", *words], extra_dir)
     import_plugins([*manifest.header.get("plugins", []), *(config["plugins"] or [])])
-    return build_log(config["log"] | {"select": None})
+    return build_log(config["log"])
 
 
 def quoted(text: str) -> str:
@@ -127,7 +146,9 @@ def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_d
         stage = Path(given[0]) if given else Path(folder)
         if given and stage.exists() and any(stage.iterdir()):
             raise ConfigError(f"out: {stage} is not empty")
-        log.writer(stage, lossy=bool(manifest.header["lossy"])).stage(sample, source, entry.id, stage)
+        own = manifest.header["output"] == log.format
+        writer = log.writer(stage, lossy=bool(manifest.header["lossy"])) if own else FolderWriter(log, stage)
+        writer.stage(sample, source, entry.id, stage)
         same = tree_digest(stage) == entry.digest
     where = f", written to {given[0]}" if given else ""
     report.OUT.print(
@@ -147,7 +168,7 @@ def show_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir
         index, target = _index(settings.get("index", "0"), len(manifest.entries)), settings.get("out", "show.png")
         entry = manifest.entries[index]
         before = before_log.read(entry.source)
-        after = build_log({"format": manifest.header["format"], "root": str(out)}).read(entry.id)
+        after = build_log({"format": manifest.header["output"], "root": str(out)}).read(entry.id)
         after = after.with_unit(0, history=entry.history)
     else:
         config = compose_config("show", overrides, extra_dir)

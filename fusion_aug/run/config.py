@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from yaml import YAMLError
+
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.base import Log, open_log
 from fusion_aug.registry import TRANSFORMS
@@ -51,6 +53,8 @@ def compose_config(name: str, overrides: Sequence[str], extra_dir: str | None = 
         plain = OmegaConf.to_container(config, resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_sentence(error)) from None
+    except YAMLError as error:
+        raise ConfigError(f"{extra_dir}: a configuration is not valid YAML ({' '.join(str(error).split())})") from None
     assert isinstance(plain, dict)
     return _empty_to_null(plain)
 
@@ -79,7 +83,7 @@ def sweep(overrides: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         raise ConfigError(_sentence(error)) from None
     names: set[str] = set()
     for job in itertools.product(*choices):
-        own = [(k, v) for k, v, _ in job if k != "out" and not k.startswith("log.")]
+        own = [(k, v) for k, v, _ in job if k not in ("out", "log") and not k.startswith("log.")]
         name = "+".join(re.sub(r"[^A-Za-z0-9._-]+", "_", f"{k}-{v}").strip("_") for k, v in own) or "job"
         if name in names:
             name = f"{name}+{len(names)}"
@@ -87,17 +91,17 @@ def sweep(overrides: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         yield name, [line for _, _, line in job]
 
 
-def import_plugins(modules: Sequence[str] | None) -> None:
+def import_plugins(modules: str | Sequence[str] | None) -> None:
     """Import the modules that register transforms and streams of the user's own.
 
     Raises:
         ConfigError: a module cannot be imported.
     """
-    for module in modules or ():
+    for module in [modules] if isinstance(modules, str) else modules or ():
         try:
             importlib.import_module(module)
-        except ImportError as error:
-            raise ConfigError(f"plugins: {module!r} cannot be imported ({error})") from None
+        except Exception as error:  # a plugin is foreign code and may raise anything
+            raise ConfigError(f"plugins: {module!r} cannot be imported ({type(error).__name__}: {error})") from error
 
 
 def build_pipeline(config: Any) -> Compose:
@@ -148,6 +152,8 @@ def _named(inside: Any, where: str) -> list[tuple[str, Any]]:
 
 def build_log(config: dict[str, Any]) -> Log:
     """The log of a ``log`` group."""
+    if config["root"] is None:
+        raise ConfigError("log.root: is empty; give the folder of the log")
     options = {k: v for k, v in config.items() if k not in ("format", "root")}
     return open_log(str(config["format"]), str(config["root"]), **options)
 
@@ -166,11 +172,12 @@ def _sentence(error: BaseException) -> str:
     text = str(error)
     if cause is not None and str(cause) and text.startswith("Error merging"):
         text = f"{text.splitlines()[0]}: {str(cause).splitlines()[0]}"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if lines and lines[0].endswith(":") and len(lines) > 1:
-        return " ".join(lines[:2])
-    return (
-        " ".join(lines[:2])
-        if lines and "Available options" in " ".join(lines[:2])
-        else (lines or ["wrong override"])[0]
-    )
+    lines = [
+        line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("Config search")
+    ]
+    if any("Available options" in line for line in lines):
+        listed = [line for line in lines if ":" not in line and "'" not in line and "log=" not in line]
+        return f"{lines[0]} (there are {', '.join(listed)})"
+    if lines and lines[0].startswith("Could not override"):
+        return f"{lines[0]} There is no such key; --cfg job shows them, and +key=value adds one"
+    return lines[0] if lines else "wrong override"

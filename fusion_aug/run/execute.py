@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_aug.errors import USER_ERRORS, ConfigError, FusionAugError
+from fusion_aug.logs.files import read_json
 from fusion_aug.run.job import WORK, Job, start_worker, work
 from fusion_aug.run.manifest import NAME
 
@@ -53,13 +54,15 @@ def check_options(config: dict[str, Any]) -> None:
         if type(value) is not int or value < low:
             raise ConfigError(f"{key}: expected a whole number of at least {low}, got {value!r}")
 
+    if config["out"] is None:
+        raise ConfigError("out: is empty; give a folder")
     whole("seed", 0)
     whole("workers", 0)
     whole("copies", 0 if config["keep_original"] else 1)
     whole("limit", 1, nullable=True)
-    for key, choices in (("on_error", ("fail", "skip")), ("link", ("copy", "hard"))):
+    for key, choices in (("on_error", ("fail", "skip")), ("link", ("copy", "hard")), ("output", (None, "folder"))):
         if config[key] not in choices:
-            raise ConfigError(f"{key}: expected {' or '.join(choices)}, got {config[key]!r}")
+            raise ConfigError(f"{key}: expected {' or '.join(map(str, choices))}, got {config[key]!r}")
     for key in ("keep_original", "dry_run", "lossy"):
         if not isinstance(config[key], bool):
             raise ConfigError(f"{key}: expected true or false, got {config[key]!r}")
@@ -119,6 +122,7 @@ def prepare_output(job: Job) -> bool:
     Raises:
         ConfigError: it lies inside the input (or the input in it), or holds something else.
     """
+    fingerprint = job.fingerprint()  # reads the input, so that what is wrong with it shows before anything is made
     out, root = job.out.resolve(), job.log.root.resolve()
     if out == root or out.is_relative_to(root) or root.is_relative_to(out):
         raise ConfigError(f"out: {job.out} and the input {job.log.root} lie in one another; choose a folder apart")
@@ -127,14 +131,14 @@ def prepare_output(job: Job) -> bool:
         raise ConfigError(f"out: {job.out} is a file")
     if job.out.is_dir() and any(job.out.iterdir()):
         if plan.is_file():
-            if json.loads(plan.read_text())["fingerprint"] != job.fingerprint():
+            if read_json(plan).get("fingerprint") != fingerprint:
                 raise ConfigError(
                     f"out: {job.out} holds an unfinished run of another job; remove it or choose another folder"
                 )
             return False
         facts = job.out / "run.json"
         if facts.is_file() and (job.out / NAME).is_file():
-            if json.loads(facts.read_text()).get("fingerprint") == job.fingerprint():
+            if read_json(facts).get("fingerprint") == fingerprint:
                 return True
             raise ConfigError(
                 f"out: {job.out} holds the finished run of another job; remove it or choose another folder"
@@ -142,7 +146,7 @@ def prepare_output(job: Job) -> bool:
         raise ConfigError(f"out: {job.out} is not empty and is not a run of ours; choose a new folder")
     plan.parent.mkdir(parents=True, exist_ok=True)
     part = plan.with_suffix(".part")
-    part.write_text(json.dumps({"fingerprint": job.fingerprint()}))
+    part.write_text(json.dumps({"fingerprint": fingerprint}))
     part.replace(plan)
     return False
 
@@ -217,7 +221,7 @@ def merge(job: Job) -> list[tuple[str, str]]:
         raise FusionAugError(
             f"no sample could be written; the first one: {skipped[0][1] if skipped else 'none was selected'}"
         )
-    job.writer.finish(DoneRows(job, written), [line["id"] for line in lines])
+    job.writer.finish(DoneRows(job, written), [(line["id"], line["source"]) for line in lines])
     part = job.out / WORK / NAME
     with part.open("w", encoding="utf-8") as file:
         for row in (job.header(), *lines):

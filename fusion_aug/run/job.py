@@ -12,9 +12,11 @@ from typing import Any
 import cv2
 import torch
 
+from fusion_aug.errors import ConfigError
 from fusion_aug.history import history_to_json
 from fusion_aug.logs.base import Log, Writer, output_id
 from fusion_aug.logs.files import inside
+from fusion_aug.logs.folder import FolderWriter
 from fusion_aug.random import digest
 from fusion_aug.run.config import build_log, build_pipeline, import_plugins
 from fusion_aug.run.manifest import tree_digest
@@ -54,6 +56,8 @@ class Job:
     @cached_property
     def writer(self) -> Writer:
         """Writer of the input's format."""
+        if self.config["output"] == "folder":
+            return FolderWriter(self.log, self.out, lossy=bool(self.config["lossy"]), link=str(self.config["link"]))
         return self.log.writer(self.out, lossy=bool(self.config["lossy"]), link=str(self.config["link"]))
 
     @cached_property
@@ -72,6 +76,14 @@ class Job:
             first = 1
         for k in range(int(self.config["copies"])):
             tasks += [(i, first + k, first + k) for i in ids]
+        seen: dict[str, str] = {}
+        for source, copy, _ in tasks:
+            out = output_id(source, copy)
+            if out in seen:
+                raise ConfigError(
+                    f"copies: {out!r} would be both a copy of {seen[out]!r} and of {source!r}; use log.select"
+                )
+            seen[out] = source
         return tasks
 
     def header(self) -> dict[str, Any]:
@@ -84,6 +96,7 @@ class Job:
             "manifest": VERSION,
             "fusion_aug": __version__,
             "format": self.log.format,
+            "output": self.config["output"] or self.log.format,
             "log": options,
             "seed": int(self.config["seed"]),
             "pipeline": self.config["pipeline"],
@@ -93,8 +106,8 @@ class Job:
 
     def fingerprint(self) -> str:
         """Two jobs with the same fingerprint write the same bytes."""
-        keys = ("copies", "keep_original", "limit", "on_error")
-        return digest(json.dumps([self.header(), {k: self.config[k] for k in keys}], sort_keys=True))
+        facts = [self.header(), {k: self.config[k] for k in ("copies", "keep_original", "limit")}]
+        return digest(json.dumps(facts, sort_keys=True), self.log.fingerprint())
 
     # --- one sample -------------------------------------------------------------------------------------------------
     def done_file(self, number: int) -> Path:
@@ -119,6 +132,8 @@ class Job:
             "digest": tree_digest(stage),
             "history": history_to_json(sample.history),
         }
+        if "residual" in rows:
+            line["residual"] = rows.pop("residual")
         for path in sorted(p for p in stage.rglob("*") if p.is_file()):
             target = inside(self.out, path.relative_to(stage).as_posix(), out_id)
             target.parent.mkdir(parents=True, exist_ok=True)

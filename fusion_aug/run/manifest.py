@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fusion_aug.errors import DataError
 from fusion_aug.history import History, history_from_json
+from fusion_aug.logs.base import output_id
 
 VERSION = 1
 NAME = "manifest.jsonl"
@@ -80,25 +82,33 @@ def read_manifest(path: Path) -> Manifest:
             raise DataError(f"{path}: line {number} is not JSON") from None
     if not rows or not isinstance(rows[0], dict) or rows[0].get("manifest") != VERSION:
         raise DataError(f"{path}: line 1: expected the header of a manifest of version {VERSION}")
+    missing = [k for k in ("format", "output", "lossy") if k not in rows[0]]
+    if missing:
+        raise DataError(f"{path}: line 1: {missing[0]} is missing")
     entries = []
     for number, row in enumerate(rows[1:], 2):
         where = f"{path}: line {number}"
         try:
             history = history_from_json(row["history"], where)
-            entries.append(
-                Entry(
-                    str(row["id"]), str(row["source"]), int(row["copy"]), int(row["epoch"]), str(row["digest"]), history
-                )
-            )
+            source, copy = str(row["source"]), int(row["copy"])
+            entry = Entry(str(row["id"]), source, copy, int(row["epoch"]), str(row["digest"]), history)
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{where}: {error} is missing or of a wrong type") from None
+        if entry.id != output_id(source, copy):
+            raise DataError(f"{where}: id: {entry.id!r} is not the id of copy {copy} of {source!r}")
+        entries.append(entry)
     return Manifest(rows[0], entries)
 
 
 def tree_digest(folder: Path) -> str:
     """blake2b of the names and bytes of all files below a folder."""
+    return files_digest(folder, [p for p in folder.rglob("*") if p.is_file()])
+
+
+def files_digest(folder: Path, paths: Iterable[Path]) -> str:
+    """blake2b of the names and bytes of some files below a folder."""
     total = hashlib.blake2b(digest_size=16)
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in sorted(paths):
         total.update(path.relative_to(folder).as_posix().encode())
         total.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
     return total.hexdigest()

@@ -55,6 +55,8 @@ class Stream:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         STREAMS[cls.__name__] = cls
+        if "__repr__" not in cls.__dict__:  # or the dataclass would print whole pictures
+            cls.__repr__ = Stream.__repr__  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
         times = torch.as_tensor(self.times)
@@ -68,6 +70,10 @@ class Stream:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def __repr__(self) -> str:
+        columns = f", columns {', '.join(self.values)}" if len(self.values) else ""
+        return f"{type(self).__name__}({len(self)} item(s) in frame {self.frame!r}{columns})"
 
     def __getitem__(self, name: str) -> Any:
         """A column by name."""

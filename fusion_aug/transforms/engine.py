@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fusion_aug.errors import DataError
+from fusion_aug.errors import USER_ERRORS, DataError, FusionAugError
 from fusion_aug.history import History, Record
 from fusion_aug.random import Keys
 from fusion_aug.registry import TRANSFORMS, Context
@@ -47,10 +47,19 @@ class Run:
             self.pending = (cls, declared)
         else:
             before = [cls.before(sample, u, drawn[u]) for u in range(len(sample.units))]
-            sample = cls.apply(sample, Rows(drawn), self.context)
+            sample = self._applied(cls, sample, drawn, path)
         for u in range(len(sample.units)):
             sample = _recorded(sample, u, Record(path, cls.__name__, cls.version, drawn[u], True, before[u]))
         return self.settle(sample).realized() if self.eager else sample
+
+    def _applied(self, cls: type[Transform], sample: Sample, drawn: Drawn, path: str) -> Sample:
+        try:
+            return cls.apply(sample, Rows(drawn), self.context)
+        except USER_ERRORS:
+            raise
+        except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError) as error:
+            who = f"sample {', '.join(u.id for u in sample.units)}: {cls.__name__} ({path})"
+            raise FusionAugError(f"{who}: {type(error).__name__}: {error}") from error
 
     def unit_key(self, sample: Sample, unit: int, scope: str) -> str:
         """Id that a draw of a scope belongs to."""

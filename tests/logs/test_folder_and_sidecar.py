@@ -25,7 +25,7 @@ def write_log(root: Path, samples: list[fa.Sample]) -> FolderLog:
     writer = FolderWriter(None, root)
     for sample in samples:
         writer.stage(sample, sample, sample.id, root)
-    writer.finish([{}] * len(samples), [s.id for s in samples])
+    writer.finish([{}] * len(samples), [(s.id, s.id) for s in samples])
     return fa.open_log("folder", root)  # type: ignore[return-value]
 
 
@@ -106,7 +106,7 @@ def test_what_nuscenes_has_no_place_for_goes_to_the_sidecar(street: Path, tmp_pa
     out = fa.Compose([fa.MirrorScene(), fa.ScaleScene(scale=2.0)])(rich)
     writer = source.writer(tmp_path)
     rows = writer.stage(out, rich, rich.id, tmp_path)
-    writer.finish([rows], [rich.id])
+    writer.finish([rows], [(rich.id, rich.id)])
     channels = {r["channel"] for r in json.loads((tmp_path / "v1.0-mini/sensor.json").read_text())}
     assert "FISHEYE" not in channels
     assert {
@@ -190,7 +190,7 @@ def test_miscalibration_is_written_as_told(street: Path, tmp_path: Path) -> None
     sample = source[0]
     out = fa.Miscalibrate(sensors=["CAM_FRONT"], y_deg=1.0)(sample)
     writer = source.writer(tmp_path)
-    writer.finish([writer.stage(out, sample, sample.id, tmp_path)], [sample.id])
+    writer.finish([writer.stage(out, sample, sample.id, tmp_path)], [(sample.id, sample.id)])
     back = fa.open_log("nuscenes", tmp_path)[0]
     assert torch.allclose(back.rig.T("ego", "CAM_FRONT"), out.rig.T("ego", "CAM_FRONT"), atol=1e-9)
     assert not torch.allclose(back.rig.T("ego", "CAM_FRONT"), sample.rig.T("ego", "CAM_FRONT"), atol=1e-4)

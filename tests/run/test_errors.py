@@ -89,6 +89,15 @@ def test_wrong_tables(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         ("sample_data", lambda r: [x.update(width=99) for x in r if x["fileformat"] == "jpg"], "image size"),
         ("sample", lambda r: r[-1].update(next=r[0]["token"]), "circle"),
         ("sample_annotation", lambda r: r[0].update(rotation=[0, 0, 0, 0]), "rotation"),
+        ("sample_annotation", lambda r: r[0].update(size=[1, 2]), "size"),
+        ("sample_annotation", lambda r: r[0].pop("size"), "size is missing"),
+        ("sample_data", lambda r: r[0].pop("timestamp"), "timestamp is missing"),
+        ("sample_data", lambda r: r[0].update(timestamp="now"), "timestamp is not int"),
+        ("sample", lambda r: r[0].pop("next"), "next is missing"),
+        ("sample", lambda r: r[1].update(token=r[0]["token"]), "same token"),
+        ("sample", lambda r: r[2].update(next=""), "does not reach the last"),
+        ("scene", lambda r: r[0].pop("first_sample_token"), "first_sample_token is missing"),
+        ("sensor", lambda r: r[0].pop("channel"), "channel is missing"),
     ]
     for table, change, part in cases:
         path = folder / f"{table}.json"
@@ -119,6 +128,13 @@ def test_wrong_words(street: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     base = ["run", "log=nuscenes", f"log.root={street}", f"out={tmp_path / 'out'}"]
     cases = [
         (["fly"], ["unknown command", "fly"]),
+        ([*base[:3], "out="], ["out", "empty"]),
+        (["run", "log=nuscenes", "log.root=", "out=y"], ["log.root", "empty"]),
+        ([*base, "log=kiti"], ["log/kiti", "kitti", "nuscenes"]),
+        ([*base, "pipeline=nope"], ["nope", "geometry"]),
+        ([*base, "log.select=[scene-x,made-0001]"], ["log.select", "scene-x"]),
+        ([*base, "plugins=nope"], ["plugins", "'nope'"]),
+        (["check", str(street), "--cfg", "job"], ["--cfg"]),
         (["run", "out=x"], ["log"]),
         (["run", "log=nuscenes", "out=x"], ["log.root"]),
         ([*base[:3]], ["out"]),
@@ -227,3 +243,59 @@ def test_hostile_manifest(street: Path, tmp_path: Path, capsys: pytest.CaptureFi
     fails(capsys, ["check", str(out)], "line 1")
     (out / "manifest.jsonl").write_text("not json\n")
     fails(capsys, ["check", str(out)], "line 1")
+
+
+def test_texts_that_are_none(real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = Path(shutil.copytree(real_data / "kitti", tmp_path / "kitti"))
+    for path in root.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    words = ["run", "log=kitti", f"log.root={root}", "pipeline=geometry", f"out={tmp_path / 'out'}"]
+    (root / "ImageSets").mkdir()
+    (root / "ImageSets/train.txt").write_bytes(b"\xff\xfe\x00")
+    fails(capsys, words, "train.txt", "not a text file")
+    assert not (tmp_path / "out").exists()
+    (root / "ImageSets/train.txt").unlink()
+    labels = root / "training/label_2/000008.txt"
+    for text, part in (
+        (b"\xff\xfe\x00", "not a text file"),
+        (b"Car 1 2 3\n", "15 fields"),
+        (b"Car" + b" x" * 14, "not a number"),
+    ):
+        labels.write_bytes(text)
+        fails(capsys, words, "000008.txt", part)
+
+
+def test_broken_files_beside_the_log(street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "conf/pipeline").mkdir(parents=True)
+    (tmp_path / "conf/pipeline/mine.yaml").write_text("transforms: [a: b")
+    base = ["run", "log=nuscenes", f"log.root={street}", f"out={tmp_path / 'out'}"]
+    fails(capsys, [*base, f"--config-dir={tmp_path / 'conf'}", "pipeline=mine"], "not valid YAML")
+    assert main([*base, "pipeline=identity", "limit=1"]) == 0
+    capsys.readouterr()
+    (tmp_path / "out/run.json").write_text("{")
+    fails(capsys, ["check", str(tmp_path / "out")], "run.json", "not valid JSON")
+    (tmp_path / "out/run.json").write_text(json.dumps({"source_root": "/gone"}))
+    fails(capsys, ["check", str(tmp_path / "out")], "/gone", "log.root=DIR")
+
+
+def test_foreign_code_that_fails_is_named(street: Path, tmp_path: Path, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "bad_plugin.py").write_text("1 / 0\n")
+    (tmp_path / "weak_plugin.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from fusion_aug.transforms.photometric import PhotometricTransform\n\n\n"
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class Weak(PhotometricTransform):\n"
+        "    @classmethod\n"
+        "    def change(cls, picture, params, rng):\n"
+        "        raise ValueError('too weak')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    base = ["run", "log=nuscenes", f"log.root={street}", f"out={tmp_path / 'out'}", "pipeline=identity", "limit=1"]
+    fails(capsys, [*base, "plugins=[bad_plugin]"], "bad_plugin", "ZeroDivisionError")
+    weak = "+pipeline.transforms.it={_target_:weak_plugin.Weak}"
+    try:
+        fails(capsys, [*base, "plugins=[weak_plugin]", weak], "Weak (it)", "too weak")
+    finally:
+        from fusion_aug.registry import TRANSFORMS
+
+        TRANSFORMS.pop("Weak", None)

@@ -1,0 +1,40 @@
+"""What a lossy output leaves out, in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from fusion_aug.sample import Sample
+
+
+def residual(sample: Sample, cameras: Sequence[str]) -> dict[str, float]:
+    """How far a reader of the official files can be from the truth of a sample.
+
+    Args:
+        sample: what is written.
+        cameras: whose calibration the files hold.
+
+    Returns:
+        ``box_tilt_deg``: largest angle between a box's z axis and the reference frame's, which yaw-only readers drop;
+        ``distortion_px``: largest shift of a pixel by the lens distortion that the files leave out;
+        ``depth_share``: largest relative error of the depth that a perspective in the intrinsics brings.
+    """
+    out = {"box_tilt_deg": 0.0, "distortion_px": 0.0, "depth_share": 0.0}
+    if "boxes" in sample.streams and sample.boxes().rows:
+        up = sample.boxes()["pose"][:, :3, 2]
+        tilt = torch.atan2(torch.linalg.norm(up[:, :2], dim=1), up[:, 2])
+        out["box_tilt_deg"] = round(float(torch.rad2deg(tilt).max()), 6)
+    for name in cameras:
+        camera = sample.rig.camera(name)
+        height, width = camera.size
+        grid = torch.cartesian_prod(torch.linspace(0, width - 1, 9), torch.linspace(0, height - 1, 9)).double()
+        rays = camera.unproject(grid)
+        ahead = rays[:, 2] > 0.01
+        flat = rays[ahead] / rays[ahead, 2:] @ (camera.A @ camera.model.K).T
+        if len(flat):
+            off = (flat[:, :2] / flat[:, 2:] - grid[ahead]).norm(dim=1).max()
+            out["distortion_px"] = max(out["distortion_px"], round(float(off), 6))
+            out["depth_share"] = max(out["depth_share"], round(float((flat[:, 2] - 1).abs().max()), 6))
+    return out
