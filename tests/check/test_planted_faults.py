@@ -119,6 +119,23 @@ def test_a_sound_output_passes(written: Path, capsys: pytest.CaptureFixture[str]
     assert "FAIL" not in text and "Doppler" in text and "calibration" in text
 
 
+@pytest.mark.parametrize("name", [n for n in FAULTS if not n.startswith("Doppler")])
+def test_planted_fault_in_the_real_frame(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """All but the radar's, which the real frame has none of."""
+    plant, measurement = FAULTS[name]
+    out = tmp_path / "out"
+    words = ["log=nuscenes", f"log.root={real_data / 'nuscenes'}", "pipeline=driving", "pipeline.mirror=1.0", "seed=2"]
+    assert main(["run", *words, f"out={out}"]) == 0
+    assert main(["check", str(out)]) == 0
+    plant(out)
+    capsys.readouterr()
+    assert main(["check", str(out)]) == 1
+    failed = [line for line in capsys.readouterr().out.splitlines() if "FAIL" in line]
+    assert any(line.startswith(measurement) for line in failed), failed
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_planted_fault_is_caught(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     plant, measurement = FAULTS[name]
