@@ -124,14 +124,14 @@ def transform_points(transform: Tensor, points: Tensor) -> Tensor:
 
 
 def upright(transform: Tensor) -> Tensor:
-    """The pose with roll and pitch removed: the same origin and heading, its z axis along the world's z."""
-    forward = transform[..., :2, 0]
-    c, s = (forward / torch.linalg.norm(forward, dim=-1, keepdim=True)).unbind(-1)
-    out = torch.zeros_like(transform)
-    out[..., 0, 0], out[..., 0, 1], out[..., 1, 0], out[..., 1, 1] = c, -s, s, c
-    out[..., 2, 2] = out[..., 3, 3] = 1.0
-    out[..., :3, 3] = transform[..., :3, 3]
-    return out
+    """The pose (4, 4) with roll and pitch removed: the same origin and heading, its z axis along the world's z.
+
+    It is taken as given: no gradient passes.
+    """
+    (xx, _, _, x), (yx, _, _, y), (_, _, _, z), _ = transform.tolist()
+    length = math.hypot(xx, yx)
+    c, s = xx / length, yx / length
+    return torch.tensor([[c, -s, 0, x], [s, c, 0, y], [0, 0, 1, z], [0, 0, 0, 1]], dtype=torch.float64)
 
 
 def rotation_angle(rotation: Tensor) -> Tensor:

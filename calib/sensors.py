@@ -14,6 +14,9 @@ from calib.errors import CalibrationError
 from calib.se3 import as_f64
 
 
+IDENTITY = torch.eye(3, dtype=torch.float64)  # shared: do not write into it
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sensor:
     """A sensor mounted at a frame.
@@ -45,7 +48,7 @@ class CameraSensor(Sensor):
     """
 
     model: CameraModel
-    A: Tensor = field(default_factory=lambda: torch.eye(3, dtype=torch.float64))
+    A: Tensor = field(default_factory=lambda: IDENTITY)
     size: tuple[int, int] = (0, 0)
     exposure: float | None = None
 
@@ -77,6 +80,8 @@ class CameraSensor(Sensor):
 
     def mirrored(self) -> CameraSensor:
         """Mirrored camera: ``A' = F_canvas A F_physical``, where F_w maps u to w - 1 - u."""
+        if self.A is IDENTITY and self.size == self.model.size:
+            return changed(self, model=self.model.mirrored())
         A = flip_u(self.size[1]) @ self.A @ flip_u(self.model.size[1])
         return changed(self, model=self.model.mirrored(), A=A)
 

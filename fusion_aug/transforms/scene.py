@@ -47,7 +47,7 @@ class SceneTransform(Transform, Scene, abstract=True):
         """Add the motion to those that are pending. See ``Transform.declare``."""
         maps, before = [], []
         for u, unit in enumerate(sample.units):
-            state = SceneState.of(unit) if pending is None else pending[u].after()
+            state = SceneState.of(unit) if pending is None else pending[u].after
             step = cls.maps(drawn[u][""], state)
             before.append(state.to_json(step.swaps))
             maps.append(step if pending is None else pending[u].then(step))
@@ -68,7 +68,7 @@ class SceneTransform(Transform, Scene, abstract=True):
             rig = moved_rig(unit.rig, m)
             truth = rig if unit.truth is unit.rig else moved_rig(unit.truth, m)
             clock = names.get(unit.clock, unit.clock)
-            out = out.with_unit(u, rig=rig, truth=truth, anchor=m.after().anchor, clock=clock)
+            out = out.with_unit(u, rig=rig, truth=truth, anchor=m.after.anchor, clock=clock)
         return renamed(out, names)
 
     @classmethod
@@ -109,8 +109,11 @@ class RotateScene(SceneTransform):
     @classmethod
     def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
         """See ``SceneTransform``."""
-        yaw, pitch, roll = (params[f"{k}_deg"] * DEGREE for k in ("yaw", "pitch", "roll"))
-        return se3(rotation_about("z", yaw) @ rotation_about("y", pitch) @ rotation_about("x", roll)), ONE, None
+        R = rotation_about("z", params["yaw_deg"] * DEGREE)
+        for axis, name in (("y", "pitch_deg"), ("x", "roll_deg")):
+            if isinstance(params[name], Tensor) or params[name] != 0:
+                R = R @ rotation_about(axis, params[name] * DEGREE)
+        return se3(R), ONE, None
 
     def effects(self) -> dict[str, str]:
         """Pitch and roll tilt boxes."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -111,6 +112,7 @@ class SceneMaps:
             raise DataError(f"frame {frame!r} is not in the rig, so nothing is known of how it moves with the scene")
         return self.by_role[role]
 
+    @cached_property
     def after(self) -> SceneState:
         """The state that the motion leaves.
 
@@ -118,7 +120,7 @@ class SceneMaps:
         plane has to hold for all of a scene.
         """
         if self._last is not self:
-            return self._last.after()
+            return self._last.after
         anchor, W = self.state.anchor, self.by_role["world"]
         if W is not None:
             anchor = (W.matrix[0] @ anchor @ torch.linalg.inv(scale_and_mirror(self.scale, self.axis))).detach()
@@ -148,6 +150,7 @@ class SceneMaps:
     def _copy(self) -> SceneMaps:
         out = object.__new__(SceneMaps)
         out.__dict__.update(self.__dict__)
+        out.__dict__.pop("after", None)
         out._pairs = {}
         return out
 
