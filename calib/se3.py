@@ -22,6 +22,8 @@ def as_f64(value: Any) -> Tensor:
     """A float64 tensor of anything array-like; a tensor keeps its device and its gradient."""
     if isinstance(value, Tensor):
         return value.to(torch.float64)
+    if isinstance(value, float | int):
+        return torch.tensor(value, dtype=torch.float64)
     return torch.from_numpy(np.array(value, dtype=np.float64))
 
 

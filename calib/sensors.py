@@ -13,7 +13,6 @@ from calib.changed import changed
 from calib.errors import CalibrationError
 from calib.se3 import as_f64
 
-
 IDENTITY = torch.eye(3, dtype=torch.float64)  # shared: do not write into it
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from calib.cameras import flip_u
-from calib.se3 import as_f64
+from calib.se3 import as_f64, rotation_about
 from fusion_aug.errors import ConfigError
 from fusion_aug.ranges import Range, can_differ_from
 from fusion_aug.registry import Context
@@ -22,15 +22,15 @@ from fusion_aug.transforms.image_plane_family import ImagePlaneTransform, Size
 
 def resize_map(su: Any, sv: Any) -> Tensor:
     """Resize by factors: u -> s (u + 1/2) - 1/2."""
+    if not isinstance(su, Tensor) and not isinstance(sv, Tensor):
+        return torch.tensor([[su, 0, (su - 1) / 2], [0, sv, (sv - 1) / 2], [0, 0, 1]], dtype=torch.float64)
     su, sv, o, one = as_f64(su), as_f64(sv), torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
     return torch.stack([su, o, (su - 1) / 2, o, sv, (sv - 1) / 2, o, o, one]).reshape(3, 3)
 
 
 def shift_map(du: Any, dv: Any) -> Tensor:
     """Move pixels by (du, dv)."""
-    P = torch.eye(3, dtype=torch.float64)
-    P[0, 2], P[1, 2] = du, dv
-    return P
+    return torch.tensor([[1, 0, du], [0, 1, dv], [0, 0, 1]], dtype=torch.float64)
 
 
 def check_size(value: Any, where: str) -> None:
@@ -87,9 +87,9 @@ class ResizeCrop(ImagePlaneTransform):
     def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
         """See ``ImagePlaneTransform``."""
         height, width = params["size"] or size
-        scale = as_f64(params["scale"])
-        left = torch.round((scale.detach() * size[1] - width) * params["x"])
-        top = torch.round((scale.detach() * size[0] - height) * params["y"])
+        scale = params["scale"]
+        left = round((float(scale) * size[1] - width) * float(params["x"]))
+        top = round((float(scale) * size[0] - height) * float(params["y"]))
         return shift_map(-left, -top) @ resize_map(scale, scale), (height, width)
 
 
@@ -171,9 +171,7 @@ class RotateImage(ImagePlaneTransform):
     @classmethod
     def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
         """See ``ImagePlaneTransform``."""
-        angle = torch.deg2rad(as_f64(params["angle_deg"]))
-        c, s, o, one = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle), torch.ones_like(angle)
-        R = torch.stack([c, -s, o, s, c, o, o, o, one]).reshape(3, 3)
+        R = rotation_about("z", params["angle_deg"] * (math.pi / 180))
         cu, cv = (size[1] - 1) / 2, (size[0] - 1) / 2
         return shift_map(cu, cv) @ R @ shift_map(-cu, -cv), size
 
