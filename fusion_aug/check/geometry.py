@@ -43,9 +43,11 @@ def pixel_route(history: History, camera: str) -> tuple[Tensor, str]:
 
 
 def key_cloud(sample: Sample, name: str) -> Tensor:
-    """(n, 3) points of a stream's key item in the reference frame, float64."""
-    key = sample.with_streams({name: sample.take_key(name)})
-    return key.points(name)["xyz"].to(torch.float64)
+    """(n, 3) points of a stream's key item in the reference frame, by what the data obey, float64."""
+    cloud = sample.take_key(name)
+    assert isinstance(cloud, Points)
+    T = sample.T_ref(name, truth=True)
+    return cloud.expressed(T[None])["xyz"].to(torch.float64)
 
 
 def lidars(sample: Sample) -> list[str]:

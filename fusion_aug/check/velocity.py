@@ -69,7 +69,7 @@ def _off(sample: Sample, name: str) -> dict[tuple[str, int], float]:
     item = sample.key_item(name)
     radar = sample[name].realized()
     rows = radar.rows_of(item)  # type: ignore[attr-defined]
-    T = sample.T_ref(name, item)
+    T = sample.T_ref(name, item, truth=True)
     local, doppler_vector = radar["xyz"][rows].double(), radar["velocity_comp"][rows].double()
     ray = local / local.norm(dim=1, keepdim=True).clamp(min=1e-9)
     xyz = local @ T[:3, :3].T + T[:3, 3]

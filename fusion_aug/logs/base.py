@@ -15,7 +15,6 @@ from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.random import digest
 from fusion_aug.sample import Sample
 from fusion_aug.transforms.base import Transform
-from fusion_aug.transforms.compose import leaves
 
 FORMATS: dict[str, type[Log]] = {}
 
@@ -156,10 +155,9 @@ class Writer(ABC):
         for name in self.cameras(sample) if sample is not None and "distortion" in self.cannot else []:
             if sample.rig.camera(name).model.lens != Pinhole.lens:  # type: ignore[union-attr]
                 found["distortion", name] = Problem("distortion", f"camera {name}", *self.cannot["distortion"])
-        for leaf in leaves(transform):
-            for effect, field in leaf.effects().items():
-                if leaf.p > 0 and effect in self.cannot:
-                    found[effect, field] = Problem(effect, field, *self.cannot[effect])
+        for effect, field in transform.effects().items() if transform.p > 0 else ():
+            if effect in self.cannot:
+                found[effect, field] = Problem(effect, field, *self.cannot[effect])
         return list(found.values())
 
     @abstractmethod

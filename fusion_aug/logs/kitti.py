@@ -31,6 +31,7 @@ from fusion_aug.streams import Boxes2D, Boxes3D, Camera, LazyColumns, Points, St
 PARTS = ("training", "testing")
 STAMP = torch.zeros(1, dtype=torch.int64)  # the object benchmark has no times
 FIELDS = 15
+DEFAULT_SIZE = (375, 1242)  # of the benchmark's images, for frames without any
 
 
 @decoder("kitti_cloud")
@@ -56,7 +57,7 @@ class KittiLog(Log):
     def _frames(self) -> list[str]:
         found = []
         for part in PARTS:
-            for folder, suffix in (("velodyne", ".bin"), ("image_2", ".png")):
+            for folder, suffix in (("velodyne", ".bin"), ("image_2", ".png"), ("image_3", ".png")):
                 found += [f"{part}/{p.stem}" for p in (self.root / part / folder).glob(f"*{suffix}")]
         if not found:
             raise DataError(f"{self.root}: no frames: expected training/velodyne/*.bin or training/image_2/*.png")
@@ -106,7 +107,7 @@ class KittiLog(Log):
         calib = self.path(sample_id, "calib", ".txt")
         pictures = {n: self.path(sample_id, n, ".png") for n in ("image_2", "image_3")}
         pictures = {n: p for n, p in pictures.items() if p.is_file()}
-        size = image_size(pictures["image_2"]) if "image_2" in pictures else (375, 1242)
+        size = next((image_size(p) for p in pictures.values()), DEFAULT_SIZE)
         rig = kitti_rig(read_kitti_calib(calib), size, str(calib))
         lidar = replace(rig.sensors["velodyne"], frame="lidar")
         rig = replace(rig, frames={**rig.frames, "lidar": Frame(parent="velodyne")}).with_sensor("velodyne", lidar)

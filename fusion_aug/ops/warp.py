@@ -39,7 +39,7 @@ def warp(
     Returns:
         (h, w) or (h, w, C) in the picture's dtype, contiguous.
     """
-    P = image_map.matrix()
+    P, channels = image_map.matrix(), picture.shape[2:]
     if P is not None and not P.requires_grad:
         moved = _whole_pixels(picture, P, image_map.size, fill)
         if moved is not None:
@@ -56,8 +56,10 @@ def warp(
         grid = image_map.backward(pixel_grid(image_map.size)) @ reduce[:2, :2].T + reduce[:2, 2]
         if P is not None and P.requires_grad:
             grid = ImageMap.homography(P, image_map.size).backward(pixel_grid(image_map.size))
-        return _sample_torch(picture, grid, fill) if through_torch else _sample_cv(picture, grid, fill)
-    return _warp_cv(picture, P.numpy(), image_map.size, fill)
+        out = _sample_torch(picture, grid, fill) if through_torch else _sample_cv(picture, grid, fill)
+    else:
+        out = _warp_cv(picture, P.numpy(), image_map.size, fill)
+    return out.reshape(*image_map.size, *channels)  # OpenCV drops a single channel
 
 
 def pixel_grid(size: tuple[int, int]) -> Tensor:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from fusion_aug.families import ImagePlane, Scene
+from dataclasses import replace
+
+from fusion_aug.families import ImagePlane, Mount, Scene
 from fusion_aug.logs.base import Log
 from fusion_aug.transforms.base import Transform
 from fusion_aug.transforms.compose import Compose, Container, leaves
 
 
 def is_geometry(transform: Transform) -> bool:
-    """Whether a transform moves the scene or the image plane."""
-    return isinstance(transform, Scene | ImagePlane)
+    """Whether a transform moves the scene, the image plane or a mounting."""
+    return isinstance(transform, Scene | ImagePlane | Mount)
 
 
 def for_log(pipeline: Compose, log: Log) -> tuple[Compose, list[str]]:
@@ -23,15 +25,14 @@ def for_log(pipeline: Compose, log: Log) -> tuple[Compose, list[str]]:
     changed: list[str] = []
 
     def widen(t: Transform, path: str) -> Transform:
-        moves = any(is_geometry(leaf) for leaf in leaves(t))
+        if not any(is_geometry(leaf) for leaf in leaves(t)):
+            return t
         if isinstance(t, Container):
             inside = {n: widen(c, f"{path}/{n}" if path else n) for n, c in t.children()}
-            options = {k: getattr(t, k) for k in t.defaults()} | ({"scope": "log"} if moves else {})
-            return type(t)(inside, **options)
-        if moves and t.scope != "log":
+            return type(t)(inside, **{k: getattr(t, k) for k in t.defaults()} | {"per_scene": True})
+        if t.scope != "log":
             changed.append(path)
-            return t.with_scope("log")
-        return t
+        return replace(t, per_scene=True)
 
     wide = widen(pipeline, "")
     assert isinstance(wide, Compose)
@@ -39,7 +40,7 @@ def for_log(pipeline: Compose, log: Log) -> tuple[Compose, list[str]]:
 
 
 def geometry_only(pipeline: Compose) -> Compose:
-    """The scene and image-plane transforms of a pipeline, under their own paths."""
+    """The geometry of a pipeline, under its own paths."""
 
     def keep(t: Transform) -> Transform | None:
         if not isinstance(t, Container):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from fusion_aug.sample import Sample, Unit
 from fusion_aug.streams import Stream
 
 SCOPES = ("log", "rig", "sensor", "step")
-COMMON = ("name", "p", "scope")
+COMMON = ("name", "p", "scope", "per_scene")
 Drawn = Sequence[Mapping[str, Mapping[str, Any]]]  # per unit: instance -> parameters
 
 # The promises that every transform makes unless it waives one with a reason (docs/promises.md is made from this).
@@ -39,11 +39,14 @@ class Transform:
         name: name in the random path; the class by default.
         p: probability that it is applied at all.
         scope: how widely one draw is shared: log, rig, sensor or step.
+        per_scene: draw once per scene instead of once per sample, with the scope's sharing among sensors kept. A run
+            sets it for geometry where a format keeps calibration per scene.
     """
 
     name: str | None = None
     p: float = 1.0
     scope: str = "rig"
+    per_scene: bool = False
 
     version: ClassVar[int] = 1
     scopes: ClassVar[tuple[str, ...]] = ("log", "rig")
@@ -170,12 +173,6 @@ class Transform:
     def children(self) -> Iterable[tuple[str, Transform]]:
         """Named transforms inside a container."""
         return ()
-
-    def with_scope(self, scope: str) -> Self:
-        """The same transform with another scope."""
-        from dataclasses import replace
-
-        return replace(self, scope=scope)
 
 
 class Rows:

@@ -47,7 +47,7 @@ class Container(Transform, abstract=True):
     @classmethod
     def defaults(cls) -> dict[str, Any]:
         """All keyword parameters and their defaults."""
-        return {"name": None, "p": 1.0, "scope": "rig"} | cls.options()
+        return {"name": None, "p": 1.0, "scope": "rig", "per_scene": False} | cls.options()
 
     def children(self) -> Iterable[tuple[str, Transform]]:
         """Named transforms inside."""
@@ -59,8 +59,13 @@ class Container(Transform, abstract=True):
         return type(self)(inside, **{k: getattr(self, k) for k in self.defaults()})
 
     def effects(self) -> dict[str, str]:
-        """Effects of all that is inside."""
-        return {e: f for _, t in self.children() if t.p > 0 for e, f in t.effects().items()}
+        """Effects of all that can run inside."""
+        able = [t for t, can in zip(self.transforms, self.can_run(), strict=True) if can and t.p > 0 and self.p > 0]
+        return {e: f for t in able for e, f in t.effects().items()}
+
+    def can_run(self) -> list[bool]:
+        """Whether each child can be chosen at all."""
+        return [True] * len(self.transforms)
 
     def to_config(self) -> dict[str, Any]:
         """The container as a plain mapping with ``_target_``."""
@@ -104,9 +109,13 @@ class OneOf(Container):
         if w is not None and (len(w) != len(self.transforms) or min(w) < 0 or sum(w) <= 0):
             raise ConfigError(f"OneOf.weights: expected {len(self.transforms)} non-negative numbers, got {w}")
 
+    def can_run(self) -> list[bool]:
+        """A child of weight 0 is never chosen."""
+        return [w > 0 for w in self.weights] if self.weights else super().can_run()
+
     def choose(self, run: Run, sample: Sample, unit: int, path: str) -> list[int]:
         """One child, drawn for the unit."""
-        rng = run.keys.generator(run.unit_key(sample, unit, self.scope), path, "choice")
+        rng = run.keys.generator(run.unit_key(sample, unit, self), path, "choice")
         w = self.weights or (1.0,) * len(self.transforms)
         return [int(rng.choice(len(self.transforms), p=[x / sum(w) for x in w]))]
 
@@ -127,13 +136,17 @@ class SomeOf(Container):
         if not 0 <= low <= high <= len(self.transforms):
             raise ConfigError(f"SomeOf.n: {self.n} does not fit {len(self.transforms)} transforms")
 
+    def can_run(self) -> list[bool]:
+        """None where the subset is always empty."""
+        return [self.bounds()[1] > 0] * len(self.transforms)
+
     def bounds(self) -> tuple[int, int]:
         """Smallest and largest number of transforms that run."""
         return (self.n, self.n) if isinstance(self.n, int) else (int(self.n[0]), int(self.n[1]))
 
     def choose(self, run: Run, sample: Sample, unit: int, path: str) -> list[int]:
         """A sorted subset, drawn for the unit."""
-        rng = run.keys.generator(run.unit_key(sample, unit, self.scope), path, "choice")
+        rng = run.keys.generator(run.unit_key(sample, unit, self), path, "choice")
         low, high = self.bounds()
         count = int(rng.integers(low, high + 1))
         return sorted(int(i) for i in rng.permutation(len(self.transforms))[:count])

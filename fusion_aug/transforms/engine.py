@@ -61,9 +61,10 @@ class Run:
             who = f"sample {', '.join(u.id for u in sample.units)}: {cls.__name__} ({path})"
             raise FusionAugError(f"{who}: {type(error).__name__}: {error}") from error
 
-    def unit_key(self, sample: Sample, unit: int, scope: str) -> str:
-        """Id that a draw of a scope belongs to."""
-        return sample.units[unit].scene if scope == "log" else sample.units[unit].id
+    def unit_key(self, sample: Sample, unit: int, transform: Transform) -> str:
+        """Id that a transform's draws belong to."""
+        shared = transform.per_scene or transform.scope == "log"
+        return sample.units[unit].scene if shared else sample.units[unit].id
 
     def gate(self, transform: Transform, sample: Sample, path: str) -> list[int]:
         """Units on which a transform's probability says yes."""
@@ -73,7 +74,7 @@ class Run:
         return [
             u
             for u in units
-            if self.keys.generator(self.unit_key(sample, u, transform.scope), path, "gate").random() < transform.p
+            if self.keys.generator(self.unit_key(sample, u, transform), path, "gate").random() < transform.p
         ]
 
     def draw(self, transform: Transform, sample: Sample, unit: int, path: str) -> dict[str, dict[str, Any]]:
@@ -84,7 +85,7 @@ class Run:
             instances = step_stamps(sample, unit)
         else:
             instances = [""]
-        owner = self.unit_key(sample, unit, transform.scope)
+        owner = self.unit_key(sample, unit, transform)
         alone = sample if len(sample.units) == 1 else sample.take([unit])
         out = {}
         for instance in instances:

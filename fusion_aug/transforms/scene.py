@@ -141,6 +141,10 @@ class ScaleScene(SceneTransform):
 
     scale: Range
 
+    waives: ClassVar[dict[str, str]] = {
+        "invertible": "accelerometer readings need the attitude, which the record does not hold; all else comes back"
+    }
+
     limits: ClassVar[dict[str, tuple[float, float]]] = {"scale": (1e-3, 1e3)}
 
     @classmethod

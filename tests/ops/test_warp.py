@@ -148,3 +148,11 @@ def test_a_general_map_goes_through_one_grid() -> None:
     left, weight = int(np.floor(x)), x - np.floor(x)
     expected = (1 - weight) * picture[20, left].double() + weight * picture[20, left + 1].double()
     assert float((out[20, 10].double() - expected).abs().max()) <= 2
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.8, 1.7])
+def test_a_single_channel_keeps_its_axis(scale: float) -> None:
+    picture = torch.rand(16, 20, 1)
+    for through in (resize_map(scale, scale), resize_map(scale, scale).requires_grad_()):
+        assert warp(picture, ImageMap.homography(through, (9, 11))).shape == (9, 11, 1)
+    assert warp(picture[..., 0], ImageMap.homography(resize_map(scale, scale), (9, 11))).shape == (9, 11)

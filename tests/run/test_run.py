@@ -322,3 +322,20 @@ def test_skipping_can_be_decided_later(street: Path, tmp_path: Path) -> None:
     assert main(words(log, out, "on_error=skip")) == 0
     assert len(read_manifest(out).entries) == 4
     assert main(["check", str(out)]) == 0
+
+
+def test_draws_per_sensor_stay_per_sensor_in_a_scene(street: Path, tmp_path: Path) -> None:
+    """nuScenes keeps calibration per scene: one draw per scene and camera, for mountings too."""
+    out = tmp_path / "out"
+    zoom = "+pipeline.transforms.z={_target_:fusion_aug.ResizeCrop,scale:[1.0,1.5],scope:sensor}"
+    wrong = "+pipeline.transforms.m={_target_:fusion_aug.Miscalibrate,sensors:['CAM*'],z_deg:[-2,2]}"
+    command = [w for w in words(street, out) if not w.startswith("pipeline")]
+    assert main([*command, "pipeline=identity", zoom, wrong]) == 0
+    mounted = json.loads((out / "v1.0-mini/calibrated_sensor.json").read_text())
+    assert len(mounted) == 5, "one record per sensor of the scene"
+    focal = {m["camera_intrinsic"][0][0] for m in mounted if m["camera_intrinsic"]}
+    assert len(focal) == 3
+    entries = read_manifest(out).entries
+    for path in ("z", "m"):
+        drawn = [next(r.params for r in e.history if r.path == path) for e in entries]
+        assert all(d == drawn[0] for d in drawn) and len({str(p) for p in drawn[0].values()}) > 2

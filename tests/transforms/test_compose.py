@@ -270,3 +270,10 @@ def test_a_donor_in_a_batch_equals_the_loop(donors: list[fa.Sample]) -> None:
         alone = PasteBox(p=0.6)(batch.take([u]), seed=5, resources=resources)
         assert alone.history == together.units[u].history
         assert torch.equal(alone["lidar"]["xyz"], together.take([u])["lidar"]["xyz"])
+
+
+def test_what_cannot_run_has_no_effect() -> None:
+    bent, flip = fa.PerspectiveImage(strength=0.1), fa.FlipImage()
+    assert fa.OneOf([bent, flip], weights=[1, 1]).effects() == {"homography": "PerspectiveImage.strength"}
+    assert fa.OneOf([bent, flip], weights=[0, 1]).effects() == {}
+    assert fa.SomeOf([bent], n=0).effects() == {} and fa.RandomApply([bent], p=0).effects() == {}
