@@ -189,8 +189,3 @@ def slerp(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     wa = torch.where(near, 1 - w, torch.sin((1 - w) * theta) / safe)
     wb = torch.where(near, w, torch.sin(w * theta) / safe)
     return rotation_from_quaternion(wa * qa + wb * qb)
-
-
-def degrees(radians: float) -> float:
-    """Radians to degrees, for messages."""
-    return radians * 180.0 / math.pi

@@ -161,6 +161,22 @@ class Transform:
 
         return run(self, sample, seed=seed, epoch=epoch, resources=resources)
 
+    @classmethod
+    def apply_params(
+        cls, sample: Sample, params: Mapping[str, Any], *, resources: Mapping[str, Any] | None = None
+    ) -> Sample:
+        """Apply chosen parameters to a sample or batch, shared by all sensors, instead of drawing them.
+
+        Args:
+            sample: a sample or a batch.
+            params: what ``sample_params`` would give. Numbers may be tensors that carry a gradient: calibration,
+                points and boxes then have a gradient in them.
+            resources: see ``__call__``.
+        """
+        from fusion_aug.transforms.engine import apply_rows
+
+        return apply_rows(cls, sample, [{"": params}] * len(sample.units), Context(resources or {}))
+
     def to_config(self) -> dict[str, Any]:
         """The transform as a plain mapping with ``_target_``; Hydra builds it back."""
         config: dict[str, Any] = {"_target_": f"fusion_aug.{type(self).__name__}"}

@@ -1,0 +1,61 @@
+"""What the generic tests of transforms share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+import fusion_aug as fa
+from fusion_aug.registry import TRANSFORMS
+from fusion_aug.streams import ImageStream
+
+Case = tuple[str, dict]
+
+
+def build(case: Case, **more) -> fa.Transform:
+    name, kwargs = case
+    return TRANSFORMS[name](**{**kwargs, **more})
+
+
+def promises(case: Case, promise: str) -> bool:
+    return promise not in TRANSFORMS[case[0]].waives
+
+
+def fingerprint(sample: fa.Sample) -> list:
+    """Every number of a sample, to compare it with itself later."""
+    out: list = [u.rig for u in sample.units]
+    for name, stream in sample.streams.items():
+        out += [name, stream.times.clone(), stream.present.clone()]
+        out += [v.clone() if isinstance(v, torch.Tensor) else v.copy() for v in stream.values.values()]
+        out += [p.clone() for p in getattr(stream, "items", ())]
+    return out
+
+
+def same(a, b) -> bool:
+    if isinstance(a, torch.Tensor):
+        return a.dtype == b.dtype and torch.equal(a.nan_to_num(7e7), b.nan_to_num(7e7))
+    if isinstance(a, np.ndarray):
+        return np.array_equal(a, b)
+    return a is b or a == b
+
+
+def assert_same_streams(a: fa.Sample, b: fa.Sample, exact: bool = True) -> None:
+    assert list(a.streams) == list(b.streams)
+    for name in a.streams:
+        x, y = a[name].realized(), b[name].realized()
+        assert torch.equal(x.times, y.times) and torch.equal(x.sample_index, y.sample_index), name
+        for column in x.values:
+            if exact or not isinstance(x.values[column], torch.Tensor):
+                assert same(x.values[column], y.values[column]), (name, column)
+            else:
+                assert torch.allclose(x.values[column], y.values[column], atol=1e-5, rtol=0, equal_nan=True), (
+                    name,
+                    column,
+                )
+        if isinstance(x, ImageStream):
+            for p, q in zip(x.items, y.items, strict=True):
+                if exact:
+                    assert torch.equal(p, q), name
+                else:
+                    close = (p.double() - q.double()).abs() <= (1 if p.dtype == torch.uint8 else 1e-5)
+                    assert close.double().mean() >= 0.999, name

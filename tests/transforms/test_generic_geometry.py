@@ -1,0 +1,172 @@
+"""Geometry that every transform keeps. None of them is named here: the registry is walked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from generic import Case, build, promises
+from samples import make_sample
+
+import fusion_aug as fa
+from calib.sensors import apply_homography
+from fusion_aug.check.dots import MAX_LIMIT, MEAN_LIMIT, dot_errors, scene_map, with_dots
+from fusion_aug.check.geometry import key_cloud, pixel_route
+from fusion_aug.check.velocity import world_tracks
+from fusion_aug.families import Mount, Photometric, Scene
+from fusion_aug.ops.points import points_in_boxes
+from fusion_aug.registry import TRANSFORMS
+from fusion_aug.transforms.engine import run
+
+
+def test_projection_identity(case: Case) -> None:
+    """Source pixels carried by the drawn pixel maps are where the new rig projects the moved points."""
+    for dtype, limit in ((torch.float64, 1e-6), (torch.float32, 1e-3)):
+        if not promises(case, "keeps_rows") or not promises(case, "content_identity"):
+            return
+        sample = make_sample(dtype=dtype)
+        out = build(case)(sample, seed=3)
+        H = scene_map(out)
+        checked = 0
+        for camera in sample.of_type(fa.Camera):
+            P, new = pixel_route(out.history, camera)
+            before, after = key_cloud(sample, "lidar"), key_cloud(out, "lidar")
+            if not isinstance(build(case), Mount):
+                # what moved is what the drawn motion says
+                assert torch.allclose(
+                    after, before @ H[:3, :3].T + H[:3, 3], atol=1e-9 if dtype == torch.float64 else 2e-5
+                )
+            uv, visible = sample.project_ref(before, camera, truth=True)
+            # the truth of what the data obey; a belief may be off
+            at = sample.units[0].T_ref("lidar", sample.ref.time)
+            xyz = (before - at[:3, 3]) @ at[:3, :3] if isinstance(build(case), Mount) else None
+            found = out.project_ref(before if xyz is not None else after, new, truth=True)[0]
+            off = (apply_homography(P, uv) - found).norm(dim=1)[visible]
+            checked += len(off)
+            assert float(off.max()) <= limit, (camera, float(off.max()))
+        assert checked > 60
+
+
+def test_content_identity(case: Case) -> None:
+    """Dots drawn at projected points are found where the augmented rig puts the points."""
+    if not promises(case, "content_identity") or issubclass(TRANSFORMS[case[0]], Photometric):
+        return
+    sample, points = with_dots(make_sample(size=(240, 320), points=3000))
+    scaled = {k: tuple(5 * v for v in x) if k == "size" else x for k, x in case[1].items()}
+    out = TRANSFORMS[case[0]](**scaled)(sample, seed=4)
+    found = dot_errors(sample, out, points)
+    errors = np.concatenate(list(found.values()))
+    assert len(errors) >= 20, "too few dots to say anything"
+    assert np.isfinite(errors).all(), "a dot is missing"
+    assert errors.mean() <= MEAN_LIMIT and errors.max() <= MAX_LIMIT, (errors.mean(), errors.max())
+
+
+def test_point_in_box_counts(case: Case) -> None:
+    """Points of every box stay in it; where points may go, counts never grow."""
+    sample = make_sample(points=500)
+    out = build(case)(sample, seed=5)
+    if isinstance(build(case), Mount):
+        return  # what is told of the LiDAR moves, the boxes do not: that is its purpose
+
+    def counts(s: fa.Sample) -> list[int]:
+        boxes = s.boxes()
+        return [len(i) for i in points_in_boxes(key_cloud(s, "lidar"), boxes["pose"], boxes["size"])]
+
+    before, after = counts(sample), counts(out)
+    assert sum(before) > 100
+    if promises(case, "keeps_counts"):
+        assert before == after
+    elif not promises(case, "keeps_rows"):
+        assert all(b >= a for b, a in zip(before, after, strict=True))
+
+
+def test_velocity_is_the_derivative_of_position(case: Case) -> None:
+    """Two keyframes half a second apart, one draw for the scene: boxes move by their velocity in the world."""
+    if not issubclass(TRANSFORMS[case[0]], Scene):
+        return
+    step = 500_000_000
+    first = make_sample("a", boxes=6)
+    later = make_sample("b", time=first.ref.time + step, boxes=6)
+    # the same boxes, carried in the world by their velocity
+    T0, T1 = (s.rig.T("world", "ego", s.ref.time) for s in (first, later))
+    v_world = first.boxes()["velocity"] @ T0[:3, :3].T
+    pose = T0 @ first.boxes()["pose"]
+    pose[:, :3, 3] += v_world * step * 1e-9
+    moved = first.boxes().with_values(pose=torch.linalg.inv(T1) @ pose, velocity=v_world @ T1[:3, :3])
+    later = later.with_streams({**later.streams, "boxes": replace(moved, times=later["boxes"].times)})
+    transform = build(case, scope="log")
+    out = [transform(s, seed=7) for s in (first, later)]
+    for track in world_tracks(out).values():
+        (t0, p0, v0), (t1, p1, v1) = track
+        assert np.allclose((p1 - p0) / ((t1 - t0) * 1e-9), v0, atol=1e-9)
+        assert np.allclose(v0, v1, atol=1e-9)
+
+
+def test_doppler_is_the_projection_of_the_velocity(case: Case) -> None:
+    sample = make_sample(boxes=8)
+    out = build(case)(sample, seed=8)
+    if not promises(case, "keeps_rows") or isinstance(build(case), Mount):
+        return
+    radar, boxes = out["radar"], out.boxes()
+    T = out.T_ref("radar")
+    ray = radar["xyz"].double() / radar["xyz"].double().norm(dim=1, keepdim=True)
+    velocity = boxes["velocity"] @ T[:3, :3]
+    told = (radar["velocity_comp"].double() * ray).sum(1)
+    assert torch.allclose(told, (velocity * ray).sum(1), atol=1e-5)
+
+
+def test_fused_equals_eager(case: Case) -> None:
+    """Pending maps carried out at the end, or after every transform: same calibration, dots at the same places."""
+    if issubclass(TRANSFORMS[case[0]], Photometric) or not promises(case, "keeps_rows"):
+        return
+    sample, points = with_dots(make_sample(size=(240, 320), points=3000))
+    scaled = {k: tuple(5 * v for v in x) if k == "size" else x for k, x in case[1].items()}
+    chain = fa.Compose(
+        [
+            fa.RotateScene(yaw_deg=20.0),
+            TRANSFORMS[case[0]](**scaled),
+            fa.MirrorScene(p=0.99),
+            fa.RotateImage(angle_deg=6.0),
+            fa.ResizeCrop(scale=1.1),
+        ]
+    )
+    fused, eager = run(chain, sample, seed=12), run(chain, sample, seed=12, eager=True)
+    for name, frame in fused.rig.frames.items():
+        other = eager.rig.frames[name].pose
+        if isinstance(frame.pose, torch.Tensor):
+            assert torch.allclose(frame.pose, other, atol=1e-9)  # type: ignore[arg-type]
+    for name in sample.of_type(fa.Camera):
+        a, b = fused.rig.camera(name), eager.rig.camera(name)
+        assert torch.allclose(a.A, b.A, atol=1e-9) and torch.allclose(a.model.K, b.model.K, atol=1e-9)
+    assert torch.allclose(fused["lidar"]["xyz"], eager["lidar"]["xyz"], atol=1e-4)
+    if promises(case, "content_identity"):
+        for out in (fused, eager):
+            errors = np.concatenate(list(dot_errors(sample, out, points).values()))
+            assert len(errors) >= 15 and np.isfinite(errors).all()
+            assert errors.mean() <= MEAN_LIMIT and errors.max() <= MAX_LIMIT, (errors.mean(), errors.max())
+
+
+def test_gradcheck(case: Case) -> None:
+    """Extrinsics, pixel maps and points have gradients in every drawn number."""
+    cls = TRANSFORMS[case[0]]
+    if not promises(case, "differentiable"):
+        return
+    sample = make_sample(points=6, boxes=2, dtype=torch.float64)
+    record = build(case)(sample, seed=13).history[0]
+    instance = next(iter(record.params))
+    drawn = {k: v for k, v in record.params[instance].items() if isinstance(v, float) or k == "shifts"}
+    if not drawn:
+        return
+    keys = list(drawn)
+
+    def outcome(*values: torch.Tensor) -> torch.Tensor:
+        params = {**record.params[instance], **dict(zip(keys, values, strict=True))}
+        out = cls.apply_params(sample, params)
+        in_ref = key_cloud(out, "lidar")[:3] if not issubclass(cls, Mount) else key_cloud(sample, "lidar")[:3]
+        camera = out.rig.camera("FISHEYE")
+        parts = [in_ref.flatten(), camera.A.flatten(), out.rig.T("ego", "FISHEYE").flatten()]
+        return torch.cat([*parts, out.boxes()["pose"].flatten(), out.boxes()["velocity"].flatten()])
+
+    inputs = [torch.tensor(drawn[k], dtype=torch.float64, requires_grad=True) for k in keys]
+    assert torch.autograd.gradcheck(outcome, inputs, eps=1e-6, atol=1e-5)
