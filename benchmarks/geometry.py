@@ -10,6 +10,7 @@ import torch
 
 import fusion_aug as fa
 from benchmarks.timing import interleaved_ms, median_ms
+from benchmarks.zone_plate import residual_share
 from calib import CameraSensor, Frame, LidarSensor, Pinhole, Rig, Trajectory
 from calib.se3 import rotation_about, se3
 from fusion_aug.ops.points import points_in_boxes
@@ -137,10 +138,10 @@ def image_figures(sample: fa.Sample, out: fa.Sample) -> list[Figure]:
             stream.image(0)
 
     base, plain, smooth = interleaved_ms([bare, lambda: ours(sharp), lambda: ours(cameras)])
-    against = "6 cv2.warpAffine"
+    against, share = "6 cv2.warpAffine", residual_share(0.44)
     return [
         Figure("6 images, no anti-aliasing", plain, against, base, 1.3),
-        Figure("6 images, anti-aliased", smooth, against, base, 3.0),
+        Figure("6 images, anti-aliased", smooth, against, base, 3.0, f"zone plate x0.44: {share:.1%} of its residual"),
     ]
 
 
