@@ -18,6 +18,7 @@ from fusion_aug.errors import USER_ERRORS, ConfigError, FusionAugError
 from fusion_aug.logs.files import read_json
 from fusion_aug.run.job import WORK, Job, start_worker, work
 from fusion_aug.run.manifest import NAME
+from fusion_aug.sample import Sample
 
 Progress = Callable[[int, int], None]
 
@@ -74,9 +75,20 @@ def check_expressible(job: Job) -> None:
     Raises:
         ConfigError: naming transform, field, reason and remedy.
     """
-    problems = job.writer.can_express(job.pipeline, job.log.read(job.tasks[0][0]))
+    problems = job.writer.can_express(job.pipeline, first_sample(job))
     if problems and not job.config["lossy"]:
         raise ConfigError(f"{job.log.format} cannot hold what the pipeline makes: " + "; ".join(map(str, problems)))
+
+
+def first_sample(job: Job) -> Sample | None:
+    """The first sample that can be read; None if all are to be skipped."""
+    for source, _, _ in job.tasks:
+        try:
+            return job.log.read(source)
+        except USER_ERRORS:
+            if job.config["on_error"] == "fail":
+                raise
+    return None
 
 
 def execute(job: Job, progress: Progress | None = None) -> Result:

@@ -148,3 +148,19 @@ def test_draws_per_sensor_stay_per_sensor_in_a_scene(street: Path, tmp_path: Pat
     for path in ("z", "m"):
         drawn = [next(r.params for r in e.history if r.path == path) for e in entries]
         assert all(d == drawn[0] for d in drawn) and len({str(p) for p in drawn[0].values()}) > 2
+
+
+def test_a_first_sample_that_cannot_be_read_is_skipped_too(real_data: Path, tmp_path: Path) -> None:
+    import shutil
+
+    root = tmp_path / "kitti"
+    for name in ("000007", "000008"):
+        for folder, suffix in (("calib", ".txt"), ("velodyne", ".bin"), ("image_2", ".png"), ("label_2", ".txt")):
+            target = root / "training" / folder / f"{name}{suffix}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(real_data / f"kitti/training/{folder}/000008{suffix}", target)
+    (root / "training/calib/000007.txt").write_text("P0: 1 2 3\n")
+    command = ["run", "log=kitti", f"log.root={root}", "pipeline=driving", f"out={tmp_path / 'out'}"]
+    assert main(command) == 2
+    assert main([*command, "on_error=skip"]) == 0
+    assert [e.source for e in read_manifest(tmp_path / "out").entries] == ["training/000008"]
