@@ -118,22 +118,22 @@ def _move_polar(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bo
     if frame is None:
         return v
     out = frame.rotate(v)
-    return out * frame.scale[:, None].to(v.dtype) if scaled and not frame.rigid else out
+    return out * frame.scale[:, None].to(v) if scaled and not frame.rigid else out
 
 
 def _move_axial(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:
-    return v if frame is None else frame.rotate(v) * frame.sign[:, None].to(v.dtype)
+    return v if frame is None else frame.rotate(v) * frame.sign[:, None].to(v)
 
 
 def _move_pose(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:
-    v = v if frame is None else single(frame.matrix) @ v
-    return v if body is None else v @ single(body.inverse_matrix)
+    v = v if frame is None else single(frame.matrix).to(v) @ v
+    return v if body is None else v @ single(body.inverse_matrix).to(v)
 
 
 def _move_length(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:
     if frame is None or frame.rigid:
         return v
-    return v * frame.scale.reshape(-1, *[1] * (v.ndim - 1)).to(v.dtype)
+    return v * frame.scale.reshape(-1, *[1] * (v.ndim - 1)).to(v)
 
 
 # kind -> rule(values, motion of the frame per row, motion of the body per row, scaled); None is the identity

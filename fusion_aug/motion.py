@@ -67,12 +67,12 @@ class Motion:
 
     def apply(self, points: Tensor) -> Tensor:
         """Points (rows, 3)."""
-        m = self.matrix.to(points.dtype)
+        m = self.matrix.to(points)
         return _times(m[:, :3, :3], points) + m[:, :3, 3]
 
     def rotate(self, vectors: Tensor) -> Tensor:
         """Vectors (rows, 3) turned and mirrored, not scaled."""
-        return _times(self.Q.to(vectors.dtype), vectors)
+        return _times(self.Q.to(vectors), vectors)
 
     def rows(self, index: Tensor) -> Motion:
         """The motions of other rows; one that holds for all stays as it is."""

@@ -30,7 +30,7 @@ class Homography:
 
     def backward(self, pixels: Tensor) -> Tensor:
         """See ``Step``."""
-        return apply_homography(torch.linalg.inv(self.P), pixels)
+        return apply_homography(torch.linalg.inv(self.P).to(pixels.device), pixels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,11 +31,10 @@ def transform_packed(xyz: Tensor, offsets: Tensor, matrices: Tensor) -> Tensor:
             if b > a:
                 target[a:b] = cv2.transform(source[a:b].reshape(-1, 1, 3), matrix[:3]).reshape(-1, 3)
         return out
-    counts = offsets.diff().to(xyz.device)
     m = matrices.to(xyz.device, xyz.dtype)
     if len(m) == 1:
         return xyz @ m[0, :3, :3].T + m[0, :3, 3]
-    per_point = torch.repeat_interleave(torch.arange(len(m), device=xyz.device), counts)
+    per_point = torch.repeat_interleave(torch.arange(len(m)), offsets.diff()).to(xyz.device)
     return (m[per_point, :3, :3] @ xyz[..., None])[..., 0] + m[per_point, :3, 3]
 
 

@@ -46,20 +46,18 @@ def warp(
             return moved
     if interpolation == "nearest":
         return _nearest(picture, image_map, fill)
-    reduce = torch.eye(3, dtype=torch.float64)
+    rest = image_map
     if antialias:
-        picture, reduce = _low_pass(picture, image_map)
-    if P is not None:
-        P = P @ torch.linalg.inv(reduce).to(P.device)
-    through_torch = not picture.is_cpu or picture.requires_grad or (P is not None and P.requires_grad)
-    if P is None or through_torch:
-        grid = image_map.backward(pixel_grid(image_map.size)) @ reduce[:2, :2].T + reduce[:2, 2]
-        if P is not None and P.requires_grad:
-            grid = ImageMap.homography(P, image_map.size).backward(pixel_grid(image_map.size))
-        out = _sample_torch(picture, grid, fill) if through_torch else _sample_cv(picture, grid, fill)
+        picture, rest = _low_pass(picture, image_map)
+    P = rest.matrix()
+    repeat = _stays_inside(rest, picture.shape)
+    if not picture.is_cpu or picture.requires_grad or (P is not None and P.requires_grad):
+        out = _sample_torch(picture, rest.backward(pixel_grid(rest.size).to(picture.device)), fill, repeat)
+    elif P is None:
+        out = _sample_cv(picture, rest.backward(pixel_grid(rest.size)), fill, repeat)
     else:
-        out = _warp_cv(picture, P.numpy(), image_map.size, fill)
-    return out.reshape(*image_map.size, *channels)  # OpenCV drops a single channel
+        out = _warp_cv(picture, P.numpy(), rest.size, fill, repeat)
+    return out.reshape(*rest.size, *channels)  # OpenCV drops a single channel
 
 
 def pixel_grid(size: tuple[int, int]) -> Tensor:
@@ -115,29 +113,27 @@ def _shrink(image_map: ImageMap) -> tuple[float, float]:
     return u, v
 
 
-def _low_pass(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, Tensor]:
-    """Filter and halve each axis until the rest of the map shrinks little; also the 3x3 map of what was done."""
-    reduce = torch.eye(3, dtype=torch.float64)
+def _low_pass(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, ImageMap]:
+    """Filter and halve each axis until the map shrinks little; also what is left of the map from there."""
     scale = list(_shrink(image_map))
     if min(scale) >= SHARP_ABOVE or min(picture.shape[:2]) < 4:
-        return picture, reduce
-    picture, reduce = _crop_to_need(picture, image_map)
+        return picture, image_map
+    picture, image_map = _crop_to_need(picture, image_map)
     shrinks = [s < SHARP_ABOVE for s in scale]
     while True:
         halve = [s < HALVE_BELOW and picture.shape[1 - axis] >= 4 for axis, s in enumerate(scale)]
         if not any(halve):
             break
         picture = _halve(_filter(picture, *(BINOMIAL if h else NOTHING for h in halve)), *halve)
-        # pixel u of the halved picture covers 2u and 2u + 1
-        step = torch.eye(3, dtype=torch.float64)
+        back = torch.eye(3, dtype=torch.float64)
         for axis, halved in enumerate(halve):
-            if halved:
-                step[axis, axis], step[axis, 2] = 0.5, -0.25
+            if halved:  # pixel u of the halved picture covers 2u and 2u + 1
+                back[axis, axis], back[axis, 2] = 2.0, 0.5
                 scale[axis] *= 2
-        reduce = step @ reduce
+        image_map = ImageMap.homography(back, image_map.size).then(image_map)
     sharp = _filter(picture, *(_sinc_taps(s) if shrinks[axis] else NOTHING for axis, s in enumerate(scale)))
     # the sinc overshoots at edges, which uint8 clips by itself
-    return (sharp if sharp.dtype == torch.uint8 else sharp.clamp(0, 1)), reduce
+    return (sharp if sharp.dtype == torch.uint8 else sharp.clamp(0, 1)), image_map
 
 
 def _sinc_taps(scale: float) -> tuple[float, ...]:
@@ -147,23 +143,19 @@ def _sinc_taps(scale: float) -> tuple[float, ...]:
     return tuple(float(t) for t in taps / taps.sum())
 
 
-def _crop_to_need(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, Tensor]:
-    """The part of a picture that the canvas looks at, with a margin for the filter."""
-    h, w = image_map.size
+def _crop_to_need(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, ImageMap]:
+    """The part of a picture that the canvas looks at, with a margin for the filter; the map from there."""
     height, width = picture.shape[:2]
-    u, v = torch.linspace(-1, w, 9, dtype=torch.float64), torch.linspace(-1, h, 9, dtype=torch.float64)
-    edge = torch.cat([torch.cartesian_prod(u, v[[0, -1]]), torch.cartesian_prod(u[[0, -1]], v)])
-    need = image_map.backward(edge).detach()
+    need = image_map.backward(_rim(image_map.size, 1)).detach()
     margin = 16
-    whole = torch.eye(3, dtype=torch.float64)
     if not bool(torch.isfinite(need).all()) or len(image_map.steps) > 1:
-        return picture, whole
+        return picture, image_map
     a, b = max(0, int(need[:, 1].min()) - margin), min(height, int(need[:, 1].max()) + margin)
     c, d = max(0, int(need[:, 0].min()) - margin), min(width, int(need[:, 0].max()) + margin)
     if b - a < 4 or d - c < 4:
-        return picture, whole
-    whole[0, 2], whole[1, 2] = -c, -a
-    return picture[a:b, c:d], whole
+        return picture, image_map
+    back = torch.tensor([[1.0, 0, c], [0, 1, a], [0, 0, 1]], dtype=torch.float64)
+    return picture[a:b, c:d], ImageMap.homography(back, image_map.size).then(image_map)
 
 
 def _filter(picture: Tensor, along_u: tuple[float, ...], along_v: tuple[float, ...]) -> Tensor:
@@ -201,45 +193,43 @@ def _halve(picture: Tensor, along_u: bool, along_v: bool) -> Tensor:
     return _from_nchw(F.avg_pool2d(x, steps), picture)
 
 
-def _border(corners: Tensor, shape: tuple[int, ...]) -> int:
-    """Repeat the edge where the canvas lies inside the picture, so that its rim is not darkened; else fill."""
-    height, width = shape[:2]
-    low, high = corners.reshape(-1, 2).amin(0), corners.reshape(-1, 2).amax(0)
+def _rim(size: tuple[int, int], margin: float) -> Tensor:
+    """Points (k, 2) around the rim of a canvas, ``margin`` pixels outside its outermost pixel centres."""
+    u = torch.linspace(-margin, size[1] - 1 + margin, 9, dtype=torch.float64)
+    v = torch.linspace(-margin, size[0] - 1 + margin, 9, dtype=torch.float64)
+    return torch.cat([torch.cartesian_prod(u, v[[0, -1]]), torch.cartesian_prod(u[[0, -1]], v)])
+
+
+def _stays_inside(image_map: ImageMap, shape: torch.Size) -> bool:
+    """Whether the canvas lies inside the picture: its edge is then repeated, so that no rim is darkened."""
+    at = image_map.backward(_rim(image_map.size, 0)).detach()
     slack = 0.5 + 1e-6
-    inside = low.min() >= -slack and high[0] <= width - 1 + slack and high[1] <= height - 1 + slack
-    return cv2.BORDER_REPLICATE if bool(inside) else cv2.BORDER_CONSTANT
+    far = torch.tensor([shape[1] - 1, shape[0] - 1], dtype=torch.float64) + slack
+    return bool(((at >= -slack) & (at <= far)).all())
 
 
-def _warp_cv(picture: Tensor, P: np.ndarray, size: tuple[int, int], fill: float) -> Tensor:
-    h, w = size
-    inverse = np.linalg.inv(P)
-    corners = torch.tensor([[0, 0], [w - 1, 0], [0, h - 1], [w - 1, h - 1]], dtype=torch.float64)
-    mapped = ImageMap.homography(torch.from_numpy(P), size).backward(corners)
-    border = _border(mapped, tuple(picture.shape))
-    image, value = picture.contiguous().numpy(), (fill,) * 4
+def _warp_cv(picture: Tensor, P: np.ndarray, size: tuple[int, int], fill: float, repeat: bool) -> Tensor:
+    inverse, image = np.linalg.inv(P), picture.contiguous().numpy()
+    affine = P[2, 0] == 0 and P[2, 1] == 0
+    function = cv2.warpAffine if affine else cv2.warpPerspective
+    matrix = inverse[:2] / inverse[2, 2] if affine else inverse
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    if P[2, 0] == 0 and P[2, 1] == 0:
-        out = cv2.warpAffine(
-            image, inverse[:2] / inverse[2, 2], (w, h), flags=flags, borderMode=border, borderValue=value
-        )
-    else:
-        out = cv2.warpPerspective(image, inverse, (w, h), flags=flags, borderMode=border, borderValue=value)
+    border = cv2.BORDER_REPLICATE if repeat else cv2.BORDER_CONSTANT
+    out = function(image, matrix, size[::-1], flags=flags, borderMode=border, borderValue=(fill,) * 4)
     return torch.from_numpy(out)
 
 
-def _sample_cv(picture: Tensor, grid: Tensor, fill: float) -> Tensor:
+def _sample_cv(picture: Tensor, grid: Tensor, fill: float, repeat: bool) -> Tensor:
     u, v = (np.ascontiguousarray(x.numpy(), dtype=np.float32) for x in grid.nan_to_num(nan=-1e4).unbind(-1))
-    border = _border(grid, tuple(picture.shape))
+    border = cv2.BORDER_REPLICATE if repeat else cv2.BORDER_CONSTANT
     image = picture.contiguous().numpy()
     return torch.from_numpy(cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=border, borderValue=(fill,) * 4))
 
 
-def _sample_torch(picture: Tensor, grid: Tensor, fill: float) -> Tensor:
+def _sample_torch(picture: Tensor, grid: Tensor, fill: float, repeat: bool) -> Tensor:
     height, width = picture.shape[:2]
-    grid = grid.to(picture.device)
     span = torch.tensor([max(width - 1, 1), max(height - 1, 1)], dtype=grid.dtype, device=grid.device)
     normalized = (2 * grid / span - 1).nan_to_num(nan=-9.0)
-    repeat = _border(grid.detach().cpu(), tuple(picture.shape)) == cv2.BORDER_REPLICATE
     x = _to_nchw(picture) - fill
     mode = "border" if repeat else "zeros"
     x = F.grid_sample(x, normalized[None].to(x.dtype), mode="bilinear", padding_mode=mode, align_corners=True)

@@ -144,10 +144,10 @@ class Stream:
         return {k: concat([p.values[k] for p in parts]) for k in parts[0].values}
 
     def to(self, device: str | torch.device) -> Self:
-        """The stream on another device; string columns stay where they are."""
+        """The stream with its data on another device. Stamps, indices and text stay on the CPU."""
         stream = self.realized()
-        moved = {f.name: move(getattr(stream, f.name), device) for f in fields(stream) if f.name != "values"}
-        return replace(stream, **moved, values={k: move(v, device) for k, v in stream.values.items()})
+        values = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in stream.values.items()}
+        return replace(stream, values=values)
 
 
 def pick(entries: Any, index: Tensor) -> Any:
@@ -164,15 +164,6 @@ def join(entries: list[Any]) -> Any:
     if isinstance(entries[0], tuple):
         return tuple(x for part in entries for x in part)
     return None if entries[0] is None else torch.cat(entries)
-
-
-def move(value: Any, device: str | torch.device) -> Any:
-    """A field on another device: tensors, and tuples of tensors."""
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, tuple) and value and all(isinstance(v, Tensor) for v in value):
-        return tuple(v.to(device) for v in value)
-    return value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -84,6 +84,11 @@ class ImageStream(Stream):
         """The stream with every picture decoded and mapped."""
         return replace(self, items=self.pictures, pending=(None,) * len(self))
 
+    def to(self, device: str | torch.device) -> Self:
+        """The stream with its pictures on another device."""
+        stream = self.realized()
+        return replace(stream, items=tuple(p.to(device) for p in stream.items))
+
     def mapped(self, maps: list[ImageMap], canvas: list[tuple[int, int]]) -> Self:
         """The stream with one further image map per item pending.
 

@@ -115,6 +115,12 @@ class Points(Ragged):
         """The cloud with its columns in memory; a pending motion stays pending."""
         return replace(self, values=dict(self.values), offsets=self.bounds)
 
+    def to(self, device: str | torch.device) -> Self:
+        """The cloud with its columns on another device; row offsets stay on the CPU."""
+        cloud = self.realized().dense()
+        values = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in cloud.values.items()}
+        return replace(cloud, values=values)
+
     @classmethod
     def concat(cls, parts: Sequence[Self], sample_index: Sequence[Tensor]) -> Self:
         """Join clouds; where some have a motion pending, the others get the identity."""

@@ -133,4 +133,5 @@ def move_pixels(stream: ImageStream, call: Call) -> ImageStream:
 def move_corners(stream: Boxes2D, call: Call) -> Boxes2D:
     """Corners are mapped like pixels."""
     matrices = torch.stack([m.P for m in _of(stream, call)])[stream.row_item]
-    return stream.with_values(corners=apply_homography(matrices, stream.values["corners"].to(torch.float64)))
+    corners = stream.values["corners"].to(torch.float64)
+    return stream.with_values(corners=apply_homography(matrices.to(corners.device), corners))

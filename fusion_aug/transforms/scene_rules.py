@@ -65,7 +65,7 @@ def move_columns(stream: Stream, call: Call) -> Stream:
 
 def _accelerometer(stream: Stream, value: Tensor, motion: Motion, call: Call) -> Tensor:
     """f' = M1 (s f + (s - 1) R_world_imu^T g): accelerations grow with the scene, gravity does not."""
-    scale = motion.scale[:, None].to(value.dtype)
+    scale = motion.scale[:, None].to(value)
     out = value * scale
     if bool((motion.scale - 1).abs().max() > 1e-12):
         gravity = as_f64(GRAVITY)
@@ -80,7 +80,7 @@ def _accelerometer(stream: Stream, value: Tensor, motion: Motion, call: Call) ->
                     f"stream {call.name!r}: scaling accelerations needs the attitude of the IMU in the world"
                 )
             pulls.append(rig.T(root, stream.frame, time)[:3, :3].T @ gravity)
-        out = out + (scale - 1) * torch.stack(pulls).to(value.dtype)
+        out = out + (scale - 1) * torch.stack(pulls).to(value)
     return motion.rotate(out)
 
 
@@ -95,7 +95,7 @@ def move_ego(stream: EgoPose, call: Call) -> EgoPose:
     if child is None or not {"velocity", "angular_velocity"} <= set(moved.values):
         return moved  # type: ignore[return-value]
     turning = moved.values["angular_velocity"]
-    shift = child.matrix[:, :3, 3].to(turning.dtype).expand_as(turning)
+    shift = child.matrix[:, :3, 3].to(turning).expand_as(turning)
     return moved.with_values(velocity=moved.values["velocity"] - torch.linalg.cross(turning, shift))  # type: ignore[return-value]
 
 
@@ -113,7 +113,7 @@ def move_images(stream: ImageStream, call: Call) -> ImageStream:
     unit = stream.sample_index.tolist()
     if isinstance(stream, Depth) and any(m.scale.requires_grad or float(m.scale) != 1.0 for m in maps):
         pictures = [i.value if isinstance(i, Source) else i for i in stream.items]
-        scaled = tuple(p * maps[u].scale.to(p.dtype) for p, u in zip(pictures, unit, strict=True))
+        scaled = tuple(p * maps[u].scale.to(p) for p, u in zip(pictures, unit, strict=True))
         stream = replace(stream, items=scaled)
     if not any(m.flips for m in maps):
         return stream
@@ -134,8 +134,8 @@ def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
     mirrored = torch.tensor([maps[u].flips for u in stream.sample_index.tolist()])
     rows = stream.row_item
     corners = stream.values["corners"].clone()
-    flipped = widths[rows, None] - 1 - corners[..., 0]
-    corners[..., 0] = torch.where(mirrored[rows, None], flipped, corners[..., 0])
+    width, flips = widths[rows, None].to(corners.device), mirrored[rows, None].to(corners.device)
+    corners[..., 0] = torch.where(flips, width - 1 - corners[..., 0], corners[..., 0])
     return stream.with_values(corners=corners)
 
 

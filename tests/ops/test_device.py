@@ -1,0 +1,55 @@
+"""Nothing mixes devices: the same code on torch's ``meta`` device, which computes shapes and refuses other devices.
+
+No GPU is needed; numbers are compared on the CPU elsewhere.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from cases import CASES
+from samples import make_sample
+
+import fusion_aug as fa
+from fusion_aug.families import ImagePlane, Photometric, Scene
+from fusion_aug.ops.image_map import ImageMap
+from fusion_aug.ops.warp import warp
+from fusion_aug.registry import TRANSFORMS
+from fusion_aug.transforms.image_plane import resize_map
+
+
+@pytest.mark.parametrize("scale", [0.2, 0.8, 1.3])
+@pytest.mark.parametrize("interpolation", ["linear", "nearest"])
+def test_warp(scale: float, interpolation: str) -> None:
+    picture = torch.zeros(40, 50, 3, dtype=torch.uint8, device="meta")
+    out = warp(picture, ImageMap.homography(resize_map(scale, scale), (20, 30)), interpolation)
+    assert out.device.type == "meta" and out.shape == (20, 30, 3) and out.dtype == torch.uint8
+
+
+# all that move data without looking at its values; Contrast needs the mean of the picture
+MOVING = [n for n in CASES if issubclass(TRANSFORMS[n], Scene | ImagePlane | Photometric) and n != "Contrast"]
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_transforms(name: str) -> None:
+    sample = make_sample()
+    there = sample.to("meta")
+    for settings in CASES[name]:
+        here = TRANSFORMS[name](**settings)(sample, seed=1).realized()
+        out = TRANSFORMS[name](**settings)(there, seed=1).realized()
+        for stream_name, stream in here.streams.items():
+            other = out[stream_name]
+            for column, value in stream.values.items():
+                if isinstance(value, torch.Tensor):
+                    assert other.values[column].device.type == "meta", (stream_name, column)
+                    assert other.values[column].shape == value.shape, (stream_name, column)
+            for a, b in zip(getattr(stream, "items", ()), getattr(other, "items", ()), strict=True):
+                assert b.device.type == "meta" and a.shape == b.shape, stream_name
+
+
+def test_there_and_back() -> None:
+    sample = make_sample()
+    back = sample.to("cpu")
+    assert torch.equal(back["lidar"]["xyz"], sample["lidar"]["xyz"])
+    assert back["lidar"].times.device.type == "cpu" == make_sample().to("meta")["lidar"].times.device.type
+    assert isinstance(back["CAM_FRONT"], fa.Camera)
