@@ -13,7 +13,7 @@ from fusion_aug.check.geometry import key_cloud, lidars
 from fusion_aug.check.measurement import Row
 from fusion_aug.errors import USER_ERRORS
 from fusion_aug.logs.base import Log, Writer
-from fusion_aug.logs.folder import FolderWriter
+from fusion_aug.logs.folder import writer_for
 from fusion_aug.run.manifest import Entry, Manifest, files_digest
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes2D, Camera, EgoPose, Points, Radar
@@ -27,13 +27,11 @@ MAX_POINTS = 4000
 
 def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[Row]]:
     """Rows of every sample of a manifest."""
-    writer = written if manifest.header["output"] == source.format else None
-    lossy = bool(manifest.header["lossy"])
+    writer = writer_for(source, manifest.header["output"], written.root, lossy=bool(manifest.header["lossy"]))
     for entry in manifest.entries:
         before = source.read(entry.source)
-        expected = replay(source.read(entry.source), entry.history)
-        making = source.writer(written.root, lossy=lossy) if writer else FolderWriter(source, written.root)
-        yield [compare_files(expected, before, making, entry), *compare_sample(expected, written, entry)]
+        expected = replay(before, entry.history)
+        yield [compare_files(expected, before, writer, entry), *compare_sample(expected, written, entry)]
 
 
 def compare_files(expected: Sample, before: Sample, writer: Writer, entry: Entry) -> Row:

@@ -77,6 +77,13 @@ class FolderWriter(Writer):
         write_json({"version": VERSION, "samples": [out for out, _ in ids]}, self.out / "log.json")
 
 
+def writer_for(log: Log, output: str | None, out: Path, *, lossy: bool = False, link: str = "copy") -> Writer:
+    """A writer of the log's own format, or of the folder format where ``output`` is "folder"."""
+    if output == "folder":
+        return FolderWriter(log, out, lossy=lossy, link=link)
+    return log.writer(out, lossy=lossy, link=link)
+
+
 def write_sample(sample: Sample, sample_id: str, folder: Path, link: str = "copy") -> None:
     """Write one sample with everything it holds."""
     unit = sample.unit

@@ -14,7 +14,7 @@ from fusion_aug.check.output import compare_run
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.base import Log
 from fusion_aug.logs.files import read_json
-from fusion_aug.logs.folder import FolderWriter
+from fusion_aug.logs.folder import writer_for
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins, sweep
 from fusion_aug.run.execute import check_options, execute
@@ -146,8 +146,7 @@ def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_d
         stage = Path(given[0]) if given else Path(folder)
         if given and stage.exists() and any(stage.iterdir()):
             raise ConfigError(f"out: {stage} is not empty")
-        own = manifest.header["output"] == log.format
-        writer = log.writer(stage, lossy=bool(manifest.header["lossy"])) if own else FolderWriter(log, stage)
+        writer = writer_for(log, manifest.header["output"], stage, lossy=bool(manifest.header["lossy"]))
         writer.stage(sample, source, entry.id, stage)
         same = tree_digest(stage) == entry.digest
     where = f", written to {given[0]}" if given else ""

@@ -16,7 +16,7 @@ from fusion_aug.errors import ConfigError
 from fusion_aug.history import history_to_json
 from fusion_aug.logs.base import Log, Writer, output_id
 from fusion_aug.logs.files import inside
-from fusion_aug.logs.folder import FolderWriter
+from fusion_aug.logs.folder import writer_for
 from fusion_aug.random import digest
 from fusion_aug.run.config import build_log, build_pipeline, import_plugins
 from fusion_aug.run.manifest import tree_digest
@@ -56,9 +56,8 @@ class Job:
     @cached_property
     def writer(self) -> Writer:
         """Writer of the input's format."""
-        if self.config["output"] == "folder":
-            return FolderWriter(self.log, self.out, lossy=bool(self.config["lossy"]), link=str(self.config["link"]))
-        return self.log.writer(self.out, lossy=bool(self.config["lossy"]), link=str(self.config["link"]))
+        lossy, link = bool(self.config["lossy"]), str(self.config["link"])
+        return writer_for(self.log, self.config["output"], self.out, lossy=lossy, link=link)
 
     @cached_property
     def tasks(self) -> list[tuple[str, int, int | None]]:
