@@ -95,14 +95,10 @@ def se3(rotation: Tensor | None = None, translation: Tensor | Sequence[float] | 
     """4x4 matrix (..., 4, 4) from a rotation (..., 3, 3) and a translation (..., 3); either may be left out."""
     r = None if rotation is None else as_f64(rotation)
     t = None if translation is None else as_f64(translation)
-    batch = torch.Size()
-    if r is not None and t is not None:
-        batch = torch.broadcast_shapes(r.shape[:-2], t.shape[:-1]) if r.ndim > 2 or t.ndim > 1 else batch
-    elif r is not None or t is not None:
-        batch = r.shape[:-2] if r is not None else t.shape[:-1]  # type: ignore[union-attr]
+    batches = [x.shape[:-n] for x, n in ((r, 2), (t, 1)) if x is not None]
     out = torch.eye(4, dtype=torch.float64)
-    if batch:
-        out = out.repeat(*batch, 1, 1)
+    if any(batches):
+        out = out.repeat(*torch.broadcast_shapes(*batches), 1, 1)
     if r is not None:
         out[..., :3, :3] = r
     if t is not None:

@@ -12,7 +12,6 @@ from samples import T0, make_sample
 import fusion_aug as fa
 from calib import Pinhole
 from calib.se3 import invert, rotation_about, rotation_from_quaternion, se3
-from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.transforms.image_plane import FlipImage, Resize
 
 
@@ -130,7 +129,3 @@ def test_a_new_sensor_follows_from_its_typed_columns() -> None:
     moved = replace(compass, frame="ref")
     turned = fa.RotateScene(yaw_deg=90)(sample.with_streams({"compass": moved}))["compass"]["field"]
     assert torch.allclose(turned, field[:, [1, 0, 2]] * torch.tensor([-1.0, 1, 1]), atol=1e-12)
-
-
-def test_a_flip_is_a_map() -> None:
-    assert ImageMap.flip((10, 20)).matrix() is not None

@@ -111,7 +111,6 @@ def test_wrong_tables(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     fails(capsys, words, "sensor.json", "not valid JSON")
     (folder / "sensor.json").unlink()
     fails(capsys, words, "sensor.json", "cannot be read")
-    (log / "samples/CAM_FRONT").rename(tmp_path / "moved")
 
 
 def test_skipping_what_cannot_be_read(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

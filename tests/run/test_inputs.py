@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,16 @@ def words(root: Path, out: Path, *more: str, log: str = "nuscenes") -> list[str]
     return ["run", f"log={log}", f"log.root={root}", "pipeline=driving", "seed=3", f"out={out}", *more]
 
 
+def copy_frame(real_data: Path, root: Path, *names: str) -> Path:
+    """A KITTI tree that holds the real frame under several names."""
+    for name in names:
+        for folder, suffix in (("calib", ".txt"), ("velodyne", ".bin"), ("image_2", ".png"), ("label_2", ".txt")):
+            target = root / "training" / folder / f"{name}{suffix}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(real_data / f"kitti/training/{folder}/000008{suffix}", target)
+    return root
+
+
 def test_copies_that_would_collide_are_refused(
     real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -36,8 +47,6 @@ def test_copies_that_would_collide_are_refused(
 
 
 def test_another_input_is_another_job(street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import shutil
-
     out, other = tmp_path / "out", tmp_path / "other"
     assert main(words(street, out, "limit=1")) == 0
     shutil.copytree(street, other)
@@ -62,14 +71,7 @@ def test_chains_lead_past_what_was_not_written(street: Path, tmp_path: Path) -> 
 
 def test_splits_follow_the_source(real_data: Path, tmp_path: Path) -> None:
     """Frames whose own names look like copies stay in their split; copies join their source's."""
-    import shutil
-
-    root = tmp_path / "kitti"
-    for name in ("drive__1", "drive"):
-        for folder, suffix in (("calib", ".txt"), ("velodyne", ".bin"), ("image_2", ".png"), ("label_2", ".txt")):
-            target = root / "training" / folder / f"{name}{suffix}"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(real_data / f"kitti/training/{folder}/000008{suffix}", target)
+    root = copy_frame(real_data, tmp_path / "kitti", "drive__1", "drive")
     (root / "ImageSets").mkdir()
     (root / "ImageSets/train.txt").write_text("drive\n")
     (root / "ImageSets/val.txt").write_text("drive__1\n")
@@ -121,8 +123,6 @@ def test_a_lost_label_is_found(real_data: Path, tmp_path: Path, capsys: pytest.C
 
 
 def test_skipping_can_be_decided_later(street: Path, tmp_path: Path) -> None:
-    import shutil
-
     log = Path(shutil.copytree(street, tmp_path / "log"))
     bad = sorted((log / "samples/LIDAR_TOP").iterdir())[2]
     bad.write_bytes(bad.read_bytes()[:77])
@@ -151,14 +151,7 @@ def test_draws_per_sensor_stay_per_sensor_in_a_scene(street: Path, tmp_path: Pat
 
 
 def test_a_first_sample_that_cannot_be_read_is_skipped_too(real_data: Path, tmp_path: Path) -> None:
-    import shutil
-
-    root = tmp_path / "kitti"
-    for name in ("000007", "000008"):
-        for folder, suffix in (("calib", ".txt"), ("velodyne", ".bin"), ("image_2", ".png"), ("label_2", ".txt")):
-            target = root / "training" / folder / f"{name}{suffix}"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(real_data / f"kitti/training/{folder}/000008{suffix}", target)
+    root = copy_frame(real_data, tmp_path / "kitti", "000007", "000008")
     (root / "training/calib/000007.txt").write_text("P0: 1 2 3\n")
     command = ["run", "log=kitti", f"log.root={root}", "pipeline=driving", f"out={tmp_path / 'out'}"]
     assert main(command) == 2
