@@ -38,6 +38,7 @@ from fusion_aug.streams import (
     SegmentationMask,
     Stream,
     Text,
+    ValidityMask,
     add_mirror_words,
 )  # fmt: skip
 from fusion_aug.train import AugmentedDataset, collate
@@ -52,7 +53,8 @@ __all__ = [
     "Depth", "EgoPose", "collate",
     "FusionAugError", "ImagePlane", "ImageStream", "Imu", "Mix", "Mount", "Photometric", "PointOp", "Points", "Radar",
     "Ragged", "Range", "Record", "Ref", "Rows", "Sample", "Scene", "SegmentationMask", "Stream", "Temporal", "Text",
-    "Transform", "UnhandledStream", "Unit", "Weather", "add_mirror_words", "axial", "categorical", "corners", "extent",
+    "Transform", "UnhandledStream", "Unit", "ValidityMask", "Weather", "add_mirror_words", "axial", "categorical",
+    "corners", "extent",
     "handles", "history_from_json", "history_to_json", "intensity", "label", "length", "merge", "open_log", "polar",
     "pose", "position", "radial_velocity", "scalar", "specific_force", "time_offset", *_transforms,
 ]  # fmt: skip

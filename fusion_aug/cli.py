@@ -16,7 +16,8 @@ fusion-aug: augment every sensor of a driving or robot log at once and keep the 
   fusion-aug show    log=FORMAT log.root=DIR pipeline=NAME out=FILE    a picture, before and after
   fusion-aug show    OUT [index=0] out=FILE                            the same of a finished run
   fusion-aug replay  MANIFEST ID [log.root=DIR] [out=DIR]              make one sample of a run again
-  fusion-aug demo    DIR                                               make a small log and do all of this with it
+  fusion-aug synth   drive out=DIR [size=full frames=N seed=S]         make a driving log with ground truth
+  fusion-aug demo    DIR                                               do all of this with the sample log
 
   fusion-aug COMMAND --help     every option of a command
   fusion-aug COMMAND ... --cfg job        print the resolved configuration and stop
@@ -27,7 +28,7 @@ Options are Hydra overrides: pipeline=[geometry,photometric]  pipeline.yaw_deg=[
 Exit codes: 0 done, 1 a figure is over its limit, 2 bad input or configuration.
 """
 # command -> how many positionals it takes
-COMMANDS = {"run": (0, 0), "check": (0, 1), "show": (0, 1), "replay": (2, 2), "demo": (1, 1)}
+COMMANDS = {"run": (0, 0), "check": (0, 1), "show": (0, 1), "replay": (2, 2), "synth": (1, 1), "demo": (1, 1)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,6 +84,8 @@ def dispatch(command: str, words: list[str]) -> int:
         return commands.show_command(positionals, overrides, extra_dir)
     if command == "replay":
         return commands.replay_command(positionals, overrides, extra_dir)
+    if command == "synth":
+        return commands.synth_command(positionals, overrides)
     return commands.demo_command(positionals)
 
 
@@ -132,9 +135,11 @@ def command_help(command: str) -> str:
     from fusion_aug.run.config import config_dir
 
     if command == "demo":
-        return "fusion-aug demo DIR: make a small log of a street, augment it, check it and draw it, all below DIR."
+        return "fusion-aug demo DIR: augment the sample log, check it and draw it, all below DIR."
     folder = config_dir()
     parts = [(folder / f"{command}.yaml").read_text().rstrip(), ""]
+    if command == "synth":
+        return parts[0]
     for group in ("log", "pipeline"):
         parts.append(f"# choices for {group}=")
         for path in sorted((folder / group).rglob("*.yaml")):

@@ -108,7 +108,7 @@ class CameraModel(ABC):
 
     def unproject(self, pixels: Tensor) -> Tensor:
         """Rays (..., 3) of pixels (..., 2): unit vectors in the camera frame, NaN where the lens images nothing."""
-        lens = torch.linalg.solve(self.K[:2, :2], (pixels.to(torch.float64) - self.K[:2, 2])[..., None])[..., 0]
+        lens = (pixels.to(torch.float64) - self.K[:2, 2]) @ torch.linalg.inv(self.K[:2, :2]).T
         ray = self._ray(lens)
         unit: Tensor = ray / torch.linalg.norm(ray, dim=-1, keepdim=True)
         return unit

@@ -16,6 +16,13 @@ from calib.cameras.base import CameraModel
 NEWTON_STEPS = 30
 
 
+def _solve2(matrix: Tensor, right: Tensor) -> Tensor:
+    """Solutions (..., 2) of 2x2 systems by Cramer's rule: much faster than a general solver on whole pictures."""
+    a, b, c, d = matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 1, 0], matrix[..., 1, 1]
+    x, y = right.unbind(-1)
+    return torch.stack([d * x - b * y, a * y - c * x], -1) / (a * d - b * c)[..., None]
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Pinhole(CameraModel):
     """A camera without distortion: u = fx x / z + skew y / z + cx."""
@@ -102,7 +109,7 @@ class BrownConrady(Pinhole):
         for _ in range(NEWTON_STEPS):
             value, j = self._distort(xy)
             # a damped step: never further than a tenth of the field in one go, so that wide lenses converge
-            step = torch.linalg.solve(j, (lens - value)[..., None])[..., 0]
+            step = _solve2(j, lens - value)
             xy = xy + step * (0.3 / torch.linalg.norm(step, dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0)
             if float(step.detach().abs().max()) < 1e-14:
                 break

@@ -76,13 +76,13 @@ def decode_image(path: Path, raw: bytes, options: dict[str, Any]) -> Tensor:
     return torch.from_numpy(picture)
 
 
-def write_image(picture: Tensor, path: Path) -> None:
-    """Write an RGB picture, uint8 or float32 in [0, 1], as PNG (lossless) or JPEG (quality 95)."""
+def write_image(picture: Tensor, path: Path, quality: int = JPEG_QUALITY) -> None:
+    """Write an RGB picture, uint8 or float32 in [0, 1], as PNG (lossless) or JPEG."""
     if picture.dtype != torch.uint8:
         picture = (picture * 255).round().clamp(0, 255).to(torch.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     bgr = cv2.cvtColor(picture.detach().cpu().contiguous().numpy(), cv2.COLOR_RGB2BGR)
-    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix.lower() in (".jpg", ".jpeg") else []
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix.lower() in (".jpg", ".jpeg") else []
     done, data = cv2.imencode(path.suffix, bgr, options)
     if not done:
         raise DataError(f"{path}: the picture could not be encoded")

@@ -25,14 +25,14 @@ from fusion_aug.logs.base import Writer
 from fusion_aug.logs.files import copy_file, write_picture
 from fusion_aug.logs.kitti import labels_from_boxes
 from fusion_aug.logs.residual import residual
-from fusion_aug.logs.sidecar import write_sidecar
+from fusion_aug.logs.sidecar import Held, write_sidecar
 from fusion_aug.sample import Sample
 from fusion_aug.source import Source
 from fusion_aug.streams import Boxes2D
 
 MIN_SHARE = 0.05
 MIN_SIDE = 2.0
-HELD = ("velodyne", "image_2", "image_3", "boxes", "boxes_2d")
+HELD: Held = {"velodyne": ("xyz", "intensity"), **dict.fromkeys(("image_2", "image_3", "boxes", "boxes_2d"))}
 
 
 class KittiWriter(Writer):

@@ -19,9 +19,9 @@ from calib import Frame, Rig, Sensor, Trajectory, validate
 from calib.nuscenes import pose_from_record, sensor_from_record
 from calib.se3 import as_f64, invert
 from fusion_aug.errors import DataError
-from fusion_aug.logs import nuscenes_clouds  # noqa: F401  (registers the decoders)
 from fusion_aug.logs.base import Log, LogOptions, Writer, select_ids
 from fusion_aug.logs.files import inside
+from fusion_aug.logs.nuscenes_clouds import LIDAR_COLUMNS, RADAR_COLUMNS
 from fusion_aug.logs.nuscenes_tables import MICRO, TABLES, Row, Tables
 from fusion_aug.logs.sidecar import merge_sidecar
 from fusion_aug.logs.twist import twist_at
@@ -29,8 +29,6 @@ from fusion_aug.sample import REF, Ref, Sample, Unit
 from fusion_aug.source import Source
 from fusion_aug.streams import Boxes3D, Camera, EgoPose, LazyColumns, Points, Radar, Stream, strings
 
-LIDAR_COLUMNS = ("xyz", "intensity", "ring")
-RADAR_COLUMNS = ("xyz", "velocity", "velocity_comp", "rcs", "flags")
 # Middle of the share of an object that is visible, by visibility token.
 VISIBILITY = {"1": 0.2, "2": 0.5, "3": 0.7, "4": 0.9}
 
@@ -76,7 +74,7 @@ class NuscenesLog(Log):
             raise DataError(f"{tables.where('sample_data')}: sample {sample_id!r} has no data")
         order = [str(r["channel"]) for r in tables.rows("sensor") if r["channel"] in channels]
         key = self._key_row(channels, sample_id)
-        rig = self.complete(self._rig(channels, order))
+        rig = self.complete(self._rig(channels, order, scene))
         ref = Ref("ego", key["timestamp"] * MICRO)
         T_world_ref = rig.T("world", "ego", ref.time)
         streams: dict[str, Stream] = {n: self._stream(n, channels[n]) for n in order}
@@ -104,14 +102,21 @@ class NuscenesLog(Log):
             channels.setdefault(self.tables.channel(row)[0], []).append(row)
         return self.tables.ego_pose(self._key_row(channels, sample_id))
 
-    def _rig(self, channels: dict[str, list[Row]], order: list[str]) -> Rig:
+    def _track(self, rows: list[Row], scene: str) -> Trajectory:
+        """Ego poses of a sample's records, and the next one of the scene on either side, for what lies between."""
+        times = torch.tensor([r["timestamp"] * MICRO for r in rows])
+        poses = torch.stack([self.tables.ego_pose(r) for r in rows])
+        known, track = self.tables.scene_poses(scene)
+        first, last = int(torch.searchsorted(known, times.min())), int(torch.searchsorted(known, times.max()))
+        margin = [i for i in (first - 1, last + 1) if 0 <= i < len(known)]
+        return Trajectory.from_unsorted(torch.cat([times, known[margin]]), torch.cat([poses, track[margin]]))
+
+    def _rig(self, channels: dict[str, list[Row]], order: list[str], scene: str) -> Rig:
         tables = self.tables
         rows = [r for n in order for r in channels[n]]
-        times = torch.tensor([r["timestamp"] * MICRO for r in rows])
-        poses = torch.stack([tables.ego_pose(r) for r in rows])
         frames = {
             "world": Frame(hand="world"),
-            "ego": Frame(parent="world", pose=Trajectory.from_unsorted(times, poses)),
+            "ego": Frame(parent="world", pose=self._track(rows, scene)),
         }
         sensors: dict[str, Sensor] = {}
         for name in order:

@@ -13,6 +13,8 @@ from fusion_aug.errors import DataError
 from fusion_aug.source import decoder
 
 LIDAR_WIDTH = 5
+LIDAR_COLUMNS = ("xyz", "intensity", "ring")
+RADAR_COLUMNS = ("xyz", "velocity", "velocity_comp", "rcs", "flags")
 # The 18 fields of the radar files, NumPy types.
 RADAR_FIELDS = (
     ("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("dyn_prop", "i1"), ("id", "<i2"), ("rcs", "<f4"), ("vx", "<f4"),

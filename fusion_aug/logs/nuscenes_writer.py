@@ -21,7 +21,7 @@ from calib.nuscenes import record_from_pose
 from fusion_aug.logs.bake import bake
 from fusion_aug.logs.base import Writer
 from fusion_aug.logs.files import copy_file, inside, write_picture
-from fusion_aug.logs.nuscenes_clouds import encode_lidar, encode_radar
+from fusion_aug.logs.nuscenes_clouds import LIDAR_COLUMNS, encode_lidar, encode_radar
 from fusion_aug.logs.nuscenes_merge import merge_tables
 from fusion_aug.logs.nuscenes_tables import Row
 from fusion_aug.logs.residual import residual
@@ -68,7 +68,8 @@ class NuscenesWriter(Writer):
             for token, time, pose in zip(ego.records, ego.times, ego["pose"], strict=True)
         ]
         rows["sample_annotation"] = self._annotations(sample, source, suffix)
-        write_sidecar(sample, held, out_id, folder, self.link)
+        columns = {n: LIDAR_COLUMNS if type(sample.streams.get(n)) is Points else None for n in held}
+        write_sidecar(sample, columns, out_id, folder, self.link)
         return rows | ({"residual": residual(sample, self.cameras(sample))} if self.lossy else {})
 
     def _sample(self, token: str, suffix: str) -> Row:

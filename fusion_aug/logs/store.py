@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from torch import Tensor
 
 from fusion_aug.errors import DataError
 from fusion_aug.logs.files import inside, read_json, write_picture
-from fusion_aug.source import Source
-from fusion_aug.streams import STREAMS, Camera, ImageStream, Ragged, Stream
+from fusion_aug.source import Source, decoder
+from fusion_aug.streams import STREAMS, Camera, ImageStream, Points, Ragged, Stream
 
 MAX_ARRAY_BYTES = 8 * 2**30
 PLAIN = (str, int, float, bool)
@@ -109,6 +110,49 @@ def read_streams(folder: Path) -> dict[str, Stream]:
     """Read what ``write_streams`` wrote, in alphabetical order."""
     found = sorted(p for p in folder.iterdir() if (p / "stream.json").is_file()) if folder.is_dir() else []
     return {unquote(p.name): read_stream(inside(folder, p.name, str(folder))) for p in found}
+
+
+def write_columns(stream: Points, names: Sequence[str], path: Path) -> None:
+    """Write some columns of a cloud, item by item."""
+    cloud = stream.realized()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pairs = [(i, n) for i in range(len(cloud)) for n in names]
+    _write_npz({f"{i:06d}/{n}": _array(cloud.values[n][cloud.rows_of(i)]) for i, n in pairs}, path)
+
+
+def column_sources(path: Path, items: int) -> tuple[tuple[Source, ...], tuple[str, ...]]:
+    """What ``write_columns`` wrote, one lazy source per item, and the names of the columns.
+
+    Raises:
+        DataError: the file holds another number of items.
+    """
+    keys = [k.partition("/") for k in npz_names(path)]
+    if {k[0] for k in keys} != {f"{i:06d}" for i in range(items)}:
+        raise DataError(f"{path}: expected columns of {items} items, found {len({k[0] for k in keys})}")
+    return (
+        tuple(Source(path, "columns", options={"item": f"{i:06d}"}) for i in range(items)),
+        tuple(dict.fromkeys(k[2] for k in keys)),
+    )
+
+
+@decoder("columns")
+def decode_columns(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, Tensor]:
+    """Columns of one item."""
+    own = options["item"] + "/"
+    return {k[len(own) :]: torch.from_numpy(v) for k, v in read_npz(path).items() if k.startswith(own)}
+
+
+def npz_names(path: Path) -> list[str]:
+    """Names of the arrays in an npz file.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [n.removesuffix(".npy") for n in archive.namelist()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: the arrays are damaged ({error})") from None
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from calib.cameras import flip_u
-from calib.sensors import apply_homography
+from calib.sensors import CameraSensor, apply_homography
 
 _EYE = torch.eye(3, dtype=torch.float64)
 
@@ -31,6 +31,26 @@ class Homography:
     def backward(self, pixels: Tensor) -> Tensor:
         """See ``Step``."""
         return apply_homography(torch.linalg.inv(self.P).to(pixels.device), pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """The view after a camera turned about its centre: a map of rays, since with distortion it is no homography.
+
+    Attributes:
+        sensor: the camera with its pixel map and canvas at that moment.
+        R: (3, 3) rotation of the new camera in the old one's frame: old ray = R new ray.
+    """
+
+    sensor: CameraSensor
+    R: Tensor
+
+    def backward(self, pixels: Tensor) -> Tensor:
+        """See ``Step``."""
+        rays = self.sensor.unproject(pixels.to("cpu")) @ self.R.T
+        physical, seen = self.sensor.model.project(rays)
+        old = apply_homography(self.sensor.A, physical)
+        return torch.where(seen[..., None], old, torch.full_like(old, torch.nan)).to(pixels.device)
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,3 +75,27 @@ def points_in_boxes(xyz: Tensor, poses: Tensor, sizes: Tensor) -> list[Tensor]:
         local = (points[rows].astype(np.float64) - T[i, :3, 3]) @ T[i, :3, :3]
         out.append(torch.from_numpy(np.sort(rows[(np.abs(local) <= half[i]).all(1)])))
     return out
+
+
+def seen_from_origin(xyz: Tensor, cell: float = 0.01, slack: float = 0.05) -> Tensor:
+    """Which points nothing nearer hides, seen from the origin: a z-buffer over azimuth and elevation.
+
+    Args:
+        xyz: (N, 3). cell: side of a cell, radians. slack: how much further than the nearest of its cell a point may
+            lie, as a share of the distance (a slanted surface fills a cell with many distances).
+
+    Returns:
+        (N,) bool. Points that are not finite are kept.
+    """
+    p = xyz.detach().to(torch.float64)
+    distance = torch.linalg.norm(p, dim=1)
+    finite = torch.isfinite(distance)
+    azimuth = torch.floor(torch.atan2(p[:, 1], p[:, 0]) / cell)
+    elevation = torch.floor(torch.atan2(p[:, 2], torch.linalg.norm(p[:, :2], dim=1)) / cell)
+    across = int(8 / cell)
+    key = torch.where(finite, azimuth * across + elevation, torch.zeros_like(azimuth)).to(torch.int64)
+    cells, where = torch.unique(key, return_inverse=True)
+    far = torch.where(finite, distance, torch.full_like(distance, torch.inf))
+    nearest = torch.full((len(cells),), torch.inf, dtype=torch.float64, device=p.device)
+    nearest.scatter_reduce_(0, where, far, "amin")
+    return ~finite | (distance <= nearest[where] * (1 + slack) + 0.1)

@@ -60,6 +60,20 @@ def warp(
     return out.reshape(*rest.size, *channels)  # OpenCV drops a single channel
 
 
+def gather(picture: Tensor, source: Tensor, interpolation: str = "linear", fill: float = 0.0) -> Tensor:
+    """Values of a picture at pixels (H, W, 2), ``fill`` where they are NaN; no low-pass."""
+    height, width = source.shape[:2]
+    if interpolation == "nearest":
+        return _pick_nearest(picture, source.to(picture.device), fill)
+    plain = picture.is_cpu and not picture.requires_grad and not source.requires_grad
+    # every source lies on the picture, whose edge pixels reach half a pixel further than their centres
+    out = (_sample_cv if plain else _sample_torch)(picture, source.to(picture.device), fill, True)
+    out = out.reshape(height, width, *picture.shape[2:])
+    nowhere = torch.isnan(source).any(-1).to(picture.device)
+    out[nowhere] = torch.as_tensor(fill, dtype=out.dtype, device=out.device)
+    return out
+
+
 def pixel_grid(size: tuple[int, int]) -> Tensor:
     """(h, w, 2) float64 pixel coordinates (u, v) of a canvas."""
     v, u = torch.meshgrid(*(torch.arange(s, dtype=torch.float64) for s in size), indexing="ij")
@@ -88,7 +102,10 @@ def _whole_pixels(picture: Tensor, P: Tensor, size: tuple[int, int], fill: float
 
 
 def _nearest(picture: Tensor, image_map: ImageMap, fill: float) -> Tensor:
-    grid = image_map.backward(pixel_grid(image_map.size).to(picture.device))
+    return _pick_nearest(picture, image_map.backward(pixel_grid(image_map.size).to(picture.device)), fill)
+
+
+def _pick_nearest(picture: Tensor, grid: Tensor, fill: float) -> Tensor:
     # half a pixel rounds up on both axes, whatever the sign
     cells = torch.floor(grid.detach() + 0.5)
     height, width = picture.shape[:2]
@@ -148,7 +165,7 @@ def _crop_to_need(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, ImageMa
     height, width = picture.shape[:2]
     need = image_map.backward(_rim(image_map.size, 1)).detach()
     margin = 16
-    if not bool(torch.isfinite(need).all()) or len(image_map.steps) > 1:
+    if not bool(torch.isfinite(need).all()) or image_map.matrix() is None:
         return picture, image_map
     a, b = max(0, int(need[:, 1].min()) - margin), min(height, int(need[:, 1].max()) + margin)
     c, d = max(0, int(need[:, 0].min()) - margin), min(width, int(need[:, 0].max()) + margin)

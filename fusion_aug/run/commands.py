@@ -190,21 +190,53 @@ def _index(text: str, count: int) -> int:
     return int(text)
 
 
-def demo_command(positionals: Sequence[str]) -> int:
-    """Make a small log, augment it, check it, draw it."""
-    from fusion_aug.synth.nuscenes_log import make_log
+def synth_command(positionals: Sequence[str], overrides: Sequence[str]) -> int:
+    """Make a sample log."""
+    from fusion_aug.synth.drive import SIZES, make_log
 
-    folder = Path(positionals[0])
-    if folder.exists() and any(folder.iterdir()):
+    if positionals[0] != "drive":
+        raise ConfigError(f"synth: unknown world {positionals[0]!r}, expected drive")
+    config = compose_config("synth", overrides)
+    size, frames, seed, out = config["size"], config["frames"], config["seed"], Path(str(config["out"]))
+    if size not in SIZES:
+        raise ConfigError(f"size: {size!r} is not one of {', '.join(SIZES)}")
+    for name, number, least in (("frames", frames, 1), ("seed", seed, 0)):
+        if type(number) is not int or number < least:
+            raise ConfigError(f"{name}: expected a whole number of at least {least}, got {number!r}")
+    must_be_empty(out)
+    with report.progress_bar("rendering") as update:
+        make_log(out, frames=frames, seed=seed, size=SIZES[size], progress=update)
+    report.OUT.print(f"wrote {out}: {frames} keyframes; open it with log=nuscenes log.root={out}")
+    return OK
+
+
+def must_be_empty(folder: Path) -> None:
+    """Raise if there is something at a folder that is to be written."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder}: is not empty; remove it or choose another folder")
-    report.OUT.print("[bold]1.[/] making a street: 5 keyframes, 3 cameras, LiDAR, radar, boxes")
-    made = make_log(folder / "street")
+
+
+def sample_log() -> Path | None:
+    """The sample log of a checkout; None in an installation without it."""
+    folder = Path(__file__).resolve().parents[2] / "datasets" / "drive"
+    return folder if (folder / "v1.0-mini").is_dir() else None
+
+
+def demo_command(positionals: Sequence[str]) -> int:
+    """Augment the sample log, check it, draw it."""
+    folder = Path(positionals[0])
+    must_be_empty(folder)
+    made = sample_log()
+    if made is None:
+        made = folder / "drive"
+        report.OUT.print(f"[bold]0.[/] fusion-aug synth drive frames=4 out={made}")
+        synth_command(["drive"], ["frames=4", f"out={quoted(str(made))}"])
     # mirrored for certain, so that the picture shows it
     words = ["log=nuscenes", f"log.root={quoted(str(made))}", "pipeline=driving", "pipeline.mirror=1.0", "seed=3"]
-    report.OUT.print(f"[bold]2.[/] fusion-aug run {' '.join(words)} out={folder / 'augmented'}")
+    report.OUT.print(f"[bold]1.[/] fusion-aug run {' '.join(words)} out={folder / 'augmented'}")
     run_command([*words, f"out={quoted(str(folder / 'augmented'))}"], False, None)
-    report.OUT.print(f"[bold]3.[/] fusion-aug check {folder / 'augmented'}")
+    report.OUT.print(f"[bold]2.[/] fusion-aug check {folder / 'augmented'}")
     code = check_command([str(folder / "augmented")], [], None)
-    report.OUT.print(f"[bold]4.[/] fusion-aug show {folder / 'augmented'}")
+    report.OUT.print(f"[bold]3.[/] fusion-aug show {folder / 'augmented'}")
     show_command([str(folder / "augmented")], ["index=1", f"out={folder / 'demo.png'}"], None)
     return code

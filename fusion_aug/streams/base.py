@@ -208,6 +208,10 @@ class Ragged(Stream):
         """The rows of one item."""
         return slice(int(self.bounds[item]), int(self.bounds[item + 1]))
 
+    def with_values(self, **values: Any) -> Self:
+        """The stream with some columns replaced; a lazy stream is read."""
+        return changed(self, values={**self.values, **values}, offsets=self.bounds)
+
     def select(self, keep: Tensor) -> Self:
         """Only the rows where ``keep`` (rows,) is True. Every per-row column goes along."""
         counts = torch.zeros(len(self), dtype=torch.int64).index_add_(0, self.row_item, keep.cpu().to(torch.int64))

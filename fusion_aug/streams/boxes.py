@@ -60,7 +60,6 @@ class Boxes2D(Ragged):
         label("instance"),
         scalar("truncated"),
     )
-    invariant_to: ClassVar[tuple[type, ...]] = (Mount,)
 
     def instance(self, name: str) -> str:
         """Draws are shared with the camera."""

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from calib.changed import changed
 from fusion_aug.errors import DataError
-from fusion_aug.families import Mount
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
 from fusion_aug.source import Source
@@ -36,7 +35,6 @@ class ImageStream(Stream):
 
     interpolation: ClassVar[str] = "linear"
     fill: ClassVar[float] = 0
-    invariant_to: ClassVar[tuple[type, ...]] = (Mount,)
     item_fields: ClassVar[tuple[str, ...]] = (*Stream.item_fields, "items", "pending")
 
     def __post_init__(self) -> None:
@@ -133,3 +131,10 @@ class SegmentationMask(ImageStream):
         for item in self.items:
             if isinstance(item, Tensor) and (item.dtype == torch.int8 or item.is_floating_point()):
                 raise DataError(f"SegmentationMask.items: {item.dtype} cannot hold ids up to 255; use uint8 or int64")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ValidityMask(SegmentationMask):
+    """Where a picture shows something that was measured: 1, else 0."""
+
+    fill: ClassVar[float] = 0

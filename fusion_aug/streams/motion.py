@@ -33,4 +33,4 @@ class Imu(Stream):
     """
 
     columns: ClassVar[tuple[Column, ...]] = (axial("gyro"), specific_force("accel"))
-    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount)
+    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane,)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from calib.changed import changed
 from fusion_aug.columns import RULES, Column, categorical, concat, intensity, polar, position, scalar, time_offset
-from fusion_aug.families import ImagePlane, Mount
+from fusion_aug.errors import DataError
+from fusion_aug.families import ImagePlane
 from fusion_aug.motion import Motion
 from fusion_aug.ops.points import transform_packed
 from fusion_aug.source import Source
@@ -20,16 +21,27 @@ from fusion_aug.streams.base import Ragged
 
 
 class LazyColumns(Mapping[str, Any]):
-    """Columns that are read from one file per item when the first of them is asked for."""
+    """Columns that are read from one file per item when the first of them is asked for.
 
-    def __init__(self, sources: Sequence[Source], names: Sequence[str]):
-        self.sources = tuple(sources)
-        self.names = tuple(names)
+    Args:
+        sources: one file per item, each a mapping of columns.
+        names: of all columns.
+        more: further files, one per item, with columns that the first have no place for.
+    """
+
+    def __init__(self, sources: Sequence[Source], names: Sequence[str], more: Sequence[Source] = ()):
+        self.sources, self.names, self.more = tuple(sources), tuple(names), tuple(more)
 
     @cached_property
     def columns(self) -> dict[str, Any]:
         """All columns, packed."""
-        parts = [s.value for s in self.sources]
+        parts = [dict(s.value) for s in self.sources]
+        for part, extra in zip(parts, self.more, strict=False):
+            rows = len(next(iter(part.values())))
+            for name, column in extra.value.items():
+                if len(column) != rows:
+                    raise DataError(f"{extra.path}: {name}: {len(column)} rows for a cloud of {rows} points")
+                part[name] = column
         return {n: parts[0][n] if len(parts) == 1 else concat([p[n] for p in parts]) for n in self.names}
 
     @cached_property
@@ -37,6 +49,10 @@ class LazyColumns(Mapping[str, Any]):
         """(n + 1,) row offsets."""
         counts = [len(s.value[self.names[0]]) for s in self.sources]
         return torch.tensor([0, *counts]).cumsum(0)
+
+    def take(self, index: Sequence[int]) -> LazyColumns:
+        """The columns of some items."""
+        return LazyColumns([self.sources[i] for i in index], self.names, [self.more[i] for i in index if self.more])
 
     def __getitem__(self, name: str) -> Any:
         return self.columns[name]
@@ -48,7 +64,7 @@ class LazyColumns(Mapping[str, Any]):
         return len(self.names)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"sources": self.sources, "names": self.names}
+        return {"sources": self.sources, "names": self.names, "more": self.more}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,7 +91,7 @@ class Points(Ragged):
         time_offset("time_offset"),
     )
     item_fields: ClassVar[tuple[str, ...]] = (*Ragged.item_fields, "pending")
-    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount)
+    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane,)
 
     @property
     def sources(self) -> tuple[Source, ...] | None:
@@ -132,8 +148,7 @@ class Points(Ragged):
     def take_items(self, index: Tensor) -> Self:
         """Some of the items; of a lazy cloud the other files are not read."""
         if isinstance(self.values, LazyColumns):
-            lazy = LazyColumns([self.values.sources[i] for i in index.tolist()], self.values.names)
-            return replace(self, **self._taken(index), values=lazy, offsets=None)
+            return replace(self, **self._taken(index), values=self.values.take(index.tolist()), offsets=None)
         return super().take_items(index)
 
     def realized_items(self) -> list[dict[str, Any]]:

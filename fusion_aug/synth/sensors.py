@@ -1,71 +1,182 @@
-"""Sensors in a world: pictures, scans and detections with ground truth."""
+"""Sensors in a world: pictures with depth and classes, scans, detections, inertial readings."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from calib import CameraSensor
+from calib import CameraSensor, LidarSensor, RadarSensor
 from fusion_aug.ops.warp import pixel_grid
-from fusion_aug.synth.world import Array, World
+from fusion_aug.synth.mesh import Array
+from fusion_aug.synth.world import Scenery, World
 
-# Reflectivity of what a LiDAR hits at 905 nm, as a level of 255 at close range.
-GROUND_LEVEL, BLOCK_LEVEL = 18.0, 60.0
+EXPOSURE = 0.95  # level of a white wall in the sun before the tone curve
+GRAVITY = np.array([0.0, 0.0, -9.81])
+Pose = Callable[[float], Array]  # T_world_body at a time in seconds
 
 
-def take_picture(world: World, camera: CameraSensor, T_world_cam: Array, oversample: int = 2) -> Array:
-    """(H, W, 3) uint8 picture; every pixel is the mean of ``oversample`` squared rays."""
-    height, width = camera.size
+class Picture(NamedTuple):
+    """What a camera sees: picture (H, W, 3) uint8; depth (H, W) float32, z or range as its lens asks, 0 for the sky;
+    classes (H, W) uint8, numbers of ``world.KINDS``; the last two at pixel centres."""
+
+    picture: Array
+    depth: Array
+    classes: Array
+
+
+def take_picture(world: World, camera: CameraSensor, T_world_cam: Array, oversample: int = 2) -> Picture:
+    """Every pixel is the mean of ``oversample`` squared rays."""
     n = oversample
     offsets = (np.arange(n) + 0.5) / n - 0.5
-    total = np.zeros((height, width, 3))
+    total = np.zeros((*camera.size, 3))
     for du in offsets:
         for dv in offsets:
-            pixels = pixel_grid(camera.size) + torch.tensor([du, dv], dtype=torch.float64)
-            rays = camera.unproject(pixels.reshape(-1, 2)).numpy() @ T_world_cam[:3, :3].T
-            hits = world.cast(T_world_cam[:3, 3][None], rays)
-            total += world.colours(rays, hits).reshape(height, width, 3)
-    return np.round(total / n**2).astype(np.uint8)
+            total += _radiance(world, camera, T_world_cam, (du, dv))[0]
+    mean = total / n**2
+    _, depth, classes = _radiance(world, camera, T_world_cam, (0.0, 0.0), measure=True)
+    return Picture(_develop(mean), depth, classes)
+
+
+def _develop(radiance: Array) -> Array:
+    """A camera's tone curve: highlights roll off, then sRGB's gamma."""
+    x = radiance * EXPOSURE
+    x = np.where(x > 0.6, 0.6 + 0.4 * np.tanh((x - 0.6) / 0.4), x)
+    return np.round(255 * np.clip(x, 0, 1) ** (1 / 2.2)).astype(np.uint8)
+
+
+def _radiance(
+    world: World, camera: CameraSensor, T: Array, shift: tuple[float, float], measure: bool = False
+) -> tuple[Array, Array, Array]:
+    """Radiance (H, W, 3), depth and classes along rays at a shift from the pixel centres."""
+    grid = pixel_grid(camera.size) + torch.tensor(shift, dtype=torch.float64)
+    own = camera.unproject(grid.reshape(-1, 2)).numpy()
+    seen = np.isfinite(own).all(1)  # a fisheye does not fill its corners
+    rays = own[seen] @ T[:3, :3].T
+    hits = world.cast(T[:3, 3][None], rays)
+    shape = camera.size
+    depth, classes, colour = np.zeros(len(own), np.float32), np.zeros(len(own), np.uint8), np.zeros((len(own), 3))
+    if measure:
+        along = own[seen, 2] if camera.model.lens != "kannala_brandt" else 1.0
+        depth[seen] = np.where(np.isfinite(hits.distance), hits.distance * along, 0.0)
+        classes[seen] = world.surfaces(hits)[2]
+    else:
+        colour[seen] = world.colours(rays, hits)[0]
+    return colour.reshape(*shape, 3), depth.reshape(shape), classes.reshape(shape)
 
 
 def scan(
-    world: World, T_world_lidar: Array, elevations: Array, columns: int, rng: np.random.Generator
+    scenery: Scenery,
+    lidar: LidarSensor,
+    pose: Pose,
+    stamp: float,
+    columns: int,
+    period: float,
+    rng: np.random.Generator,
 ) -> dict[str, Array]:
-    """One turn of a LiDAR, all rays at the same moment: xyz (sensor frame), intensity (0-255), ring, block."""
-    azimuth = -np.arange(columns) * 2 * np.pi / columns
-    az, ring = (g.ravel() for g in np.meshgrid(azimuth, np.arange(len(elevations)), indexing="ij"))
-    el = elevations[ring]
-    rays = np.stack([np.cos(el) * np.cos(az), np.cos(el) * np.sin(az), np.sin(el)], 1)
-    hits = world.cast(T_world_lidar[:3, 3][None], rays @ T_world_lidar[:3, :3].T)
-    seen = np.isfinite(hits.distance) & (hits.distance < 90) & (hits.distance > 1.0)
-    distance = hits.distance[seen] + rng.normal(0, 0.01, seen.sum())
-    level = np.where(hits.block[seen] == -1, GROUND_LEVEL, BLOCK_LEVEL)
-    facing = np.abs(np.sum(hits.normal[seen] * (rays[seen] @ T_world_lidar[:3, :3].T), 1))
-    intensity = np.clip(np.round(level * facing + rng.normal(0, 1.5, seen.sum())), 0, 255)
-    return {
-        "xyz": rays[seen] * distance[:, None],
-        "intensity": intensity,
-        "ring": ring[seen],
-        "block": hits.block[seen],
-    }
+    """One turn of a LiDAR that ends at ``stamp``, while sensor and world move.
+
+    Args:
+        scenery: the town.
+        lidar: elevations, ranges, spin.
+        pose: ``T_world_lidar`` over time.
+        stamp: seconds. columns: per turn. period: seconds per turn.
+        rng: for range noise (1 cm) and intensity noise.
+
+    Returns:
+        xyz in the sensor's frame at ``stamp`` (motion compensated, as nuScenes' clouds are), intensity (0-255),
+        ring, time_offset (seconds, negative), body.
+    """
+    elevation = np.array(lidar.elevations)
+    turn = np.arange(columns) / columns
+    offset = (turn - 1) * period
+    az = np.pi + lidar.spin * turn * 2 * np.pi
+    slices = np.array_split(np.arange(columns), 12)  # moving bodies stand still for a twelfth of a turn
+    back = np.linalg.inv(pose(stamp))
+    out: dict[str, list[Array]] = {k: [] for k in ("xyz", "intensity", "ring", "time_offset", "body")}
+    for part in slices:
+        world = scenery.at(stamp + float(offset[part].mean()))
+        T = np.array([pose(stamp + float(t)) for t in offset[part]])
+        c, r = (g.ravel() for g in np.meshgrid(np.arange(len(part)), np.arange(len(elevation)), indexing="ij"))
+        a, e = az[part][c], elevation[r]
+        own = np.stack([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)], 1)
+        rays, origin = np.einsum("nij,nj->ni", T[c, :3, :3], own), T[c, :3, 3]
+        hits = world.cast(origin, rays)
+        near = (
+            np.isfinite(hits.distance) & (hits.distance > max(lidar.min_range, 1.0)) & (hits.distance < lidar.max_range)
+        )
+        distance = hits.distance[near] + rng.normal(0, 0.01, near.sum())
+        point = origin[near] + rays[near] * distance[:, None]
+        kind = world.surfaces(hits)[2]
+        facing = np.abs(np.sum(hits.normal * rays, 1))
+        level = world.levels(hits, kind)[near] * (0.35 + 0.65 * facing[near]) + rng.normal(0, 1.5, near.sum())
+        out["xyz"].append(point @ back[:3, :3].T + back[:3, 3])
+        out["intensity"].append(np.clip(np.round(level), 0, 255))
+        out["ring"].append(r[near])
+        out["time_offset"].append(offset[part][c][near])
+        out["body"].append(hits.body[near])
+    return {k: np.concatenate(v) for k, v in out.items()}
 
 
-def detect(world: World, T_world_radar: Array, ego_velocity: Array) -> dict[str, Array]:
-    """Radar detections of the labelled objects in view: xyz and velocities in the radar frame, along the ray."""
-    rows: dict[str, list[Array]] = {"xyz": [], "velocity": [], "velocity_comp": [], "rcs": []}
-    R, origin = T_world_radar[:3, :3], T_world_radar[:3, 3]
-    for block in world.blocks:
-        if block.look != "outline":
-            continue
-        local = R.T @ (block.position(world.time) - origin)
-        near = local * (1 - 0.4 * min(block.size[:2]) / np.linalg.norm(local))
-        if near[0] < 1 or abs(np.arctan2(near[1], near[0])) > np.radians(60) or near[0] > 80:
-            continue
-        near[2] = 0.0
-        ray = near / np.linalg.norm(near)
-        moving = R.T @ np.array([*block.velocity, 0.0])
-        rows["xyz"].append(near)
-        rows["velocity_comp"].append(ray * (moving @ ray))
-        rows["velocity"].append(ray * ((moving - R.T @ ego_velocity) @ ray))
-        rows["rcs"].append(np.array(10.0 if block.category == "vehicle.car" else 0.0))
-    return {k: np.array(v).reshape(len(v), -1) if k != "rcs" else np.array(v).reshape(-1) for k, v in rows.items()}
+def detect(world: World, radar: RadarSensor, T_world_radar: Array, velocity: Array) -> dict[str, Array]:
+    """Radar detections: one for every body (or stretch of house front) in a cell of range and azimuth.
+
+    Args:
+        world: at the moment of the measurement.
+        radar: resolutions and range.
+        T_world_radar: (4, 4).
+        velocity: (3,) of the radar in the world, m/s.
+
+    Returns:
+        xyz (z = 0, as the radar measures no elevation), velocity and velocity_comp along the ray (m/s, sensor frame),
+        rcs (dBsm), body.
+    """
+    az, el = np.meshgrid(np.radians(np.arange(-60, 60.1, 0.5)), np.radians(np.arange(-4, 4.1, 1.0)), indexing="ij")
+    own = np.stack([np.cos(el) * np.cos(az), np.cos(el) * np.sin(az), np.sin(el)], -1).reshape(-1, 3)
+    R = T_world_radar[:3, :3]
+    hits = world.cast(T_world_radar[:3, 3][None], own @ R.T)
+    far = np.isfinite(hits.distance) & (hits.distance < radar.max_range) & (hits.body >= 0) & (hits.distance > 1.0)
+    rows = np.flatnonzero(far)
+    cell = np.stack(
+        [
+            hits.body[rows],
+            hits.distance[rows] // (5 * radar.range_resolution),
+            np.arctan2(own[rows, 1], own[rows, 0]) // (4 * radar.azimuth_resolution),
+        ],
+        1,
+    )
+    _, inverse, count = np.unique(cell, axis=0, return_inverse=True, return_counts=True)
+    first = np.full(len(count), -1)
+    nearest = np.argsort(hits.distance[rows], kind="stable")[::-1]
+    first[inverse[nearest]] = rows[nearest]  # the nearest ray of each cell comes last
+    keep = first[count >= 2]
+    body = hits.body[keep]
+    flat = own[keep] * hits.distance[keep, None]
+    flat[:, 2] = 0.0
+    ray = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    step = 1e-3
+    moved = [
+        (world.town.bodies[b].pose(world.time + step) - world.town.bodies[b].pose(world.time - step))[:3, 3]
+        / (2 * step)
+        for b in body
+    ]
+    target = np.array(moved).reshape(-1, 3) @ R
+    speed = np.sum(target * ray, 1, keepdims=True)
+    raw = speed - ray @ (R.T @ velocity)[:, None]
+    rcs = np.array([world.town.bodies[b].rcs for b in body]) + 10 * np.log10(count[count >= 2] / 4)
+    return {"xyz": flat, "velocity": ray * raw, "velocity_comp": ray * speed, "rcs": rcs, "body": body}
+
+
+def inertial(pose: Pose, times: Array) -> tuple[Array, Array]:
+    """Gyro (n, 3) rad/s and specific force (n, 3) m/s^2 of a body that moves by ``pose``, at times in seconds."""
+    from scipy.spatial.transform import Rotation
+
+    h = 0.005
+    gyro, accel = [], []
+    for t in times:
+        a, b, c = pose(t - h), pose(t), pose(t + h)
+        gyro.append(Rotation.from_matrix(a[:3, :3].T @ c[:3, :3]).as_rotvec() / (2 * h))
+        accel.append(b[:3, :3].T @ ((a[:3, 3] - 2 * b[:3, 3] + c[:3, 3]) / h**2 - GRAVITY))
+    return np.array(gyro), np.array(accel)

@@ -1,4 +1,4 @@
-"""A small street of boxes with ground truth, ray cast with Open3D (no window, no OpenGL)."""
+"""A town frozen at one moment, ray cast with Open3D (no window, no OpenGL)."""
 
 from __future__ import annotations
 
@@ -9,247 +9,207 @@ from typing import Any
 import numpy as np
 
 from fusion_aug.errors import FusionAugError
+from fusion_aug.synth.bodies import Body
+from fusion_aug.synth.mesh import Array
+from fusion_aug.synth.paint import GROUND_LEVEL, PAINTS, clouds, ground
+from fusion_aug.synth.town import SUN, Town
 
-Array = np.ndarray
-SUN = np.array([0.35, -0.5, 0.79])  # direction to the sun, world frame
-SKY_LOW, SKY_HIGH = np.array([214, 224, 235.0]), np.array([105, 150, 210.0])
-
-
-@dataclass(frozen=True)
-class Block:
-    """A box in the world.
-
-    Attributes:
-        centre, size: metres; size is (length, width, height) along its own axes.
-        heading: radians about z.
-        colour: RGB levels.
-        look: which pattern it is painted with: plain, facade, body, cabin.
-        velocity: (vx, vy) m/s in the world.
-        category: nuScenes category of a labelled object, else "".
-        owner: number of the object that it is a part of, -1 for none.
-    """
-
-    centre: tuple[float, float, float]
-    size: tuple[float, float, float]
-    heading: float = 0.0
-    colour: tuple[int, int, int] = (128, 128, 128)
-    look: str = "plain"
-    velocity: tuple[float, float] = (0.0, 0.0)
-    category: str = ""
-    owner: int = -1
-
-    def position(self, time: float) -> Array:
-        """Centre (3,) at a time in seconds."""
-        return np.array(self.centre) + np.array([*self.velocity, 0.0]) * time
-
-    def pose(self, time: float) -> Array:
-        """``T_world_box`` (4, 4) at a time in seconds."""
-        c, s = np.cos(self.heading), np.sin(self.heading)
-        T = np.eye(4)
-        T[:2, :2] = [[c, -s], [s, c]]
-        T[:3, 3] = self.position(time)
-        return T
-
-
-def car(
-    owner: int, x: float, y: float, heading: float, colour: tuple[int, int, int], speed: float = 0.0
-) -> list[Block]:
-    """A car: the labelled outline (not drawn), a body and a cabin."""
-    c, s = np.cos(heading), np.sin(heading)
-    v = (float(speed * c), float(speed * s))
-    back = 0.25
-    return [
-        Block((x, y, 0.8), (4.4, 1.9, 1.6), heading, colour, "outline", v, "vehicle.car", owner),
-        Block((x, y, 0.55), (4.4, 1.9, 0.8), heading, colour, "body", v, "", owner),
-        Block((x - back * c, y - back * s, 1.25), (2.4, 1.7, 0.7), heading, colour, "cabin", v, "", owner),
-    ]
-
-
-def street(seed: int = 0) -> list[Block]:
-    """A straight street: parked and moving cars, houses, poles, two pedestrians."""
-    rng = np.random.default_rng(seed)
-    paints = [(172, 44, 38), (40, 84, 150), (225, 225, 220), (60, 62, 66), (196, 160, 44), (70, 120, 84)]
-    blocks: list[Block] = []
-    owner = 0
-    for side, heading in ((-1, 0.0), (1, np.pi)):
-        for x in (8.0, 15.5, 27.0, 36.0):
-            blocks += car(owner, x + rng.uniform(-0.8, 0.8), side * 5.4, heading, paints[owner % 6])
-            owner += 1
-    blocks += car(owner, 17.0, -1.9, 0.0, paints[2], 6.0)
-    blocks += car(owner + 1, 44.0, 1.9, np.pi, paints[0], 7.0)
-    owner += 2
-    for x, y, speed in ((12.0, -8.3, 1.2), (21.0, 8.2, -1.1)):
-        shirt = (190, 90, 60) if speed > 0 else (70, 90, 170)
-        v = (speed, 0.0)
-        blocks.append(Block((x, y, 0.9), (0.6, 0.6, 1.8), 0.0, shirt, "outline", v, "human.pedestrian.adult", owner))
-        blocks.append(Block((x, y, 0.75), (0.35, 0.45, 1.5), 0.0, shirt, "plain", v, "", owner))
-        blocks.append(Block((x, y, 1.64), (0.24, 0.24, 0.28), 0.0, (214, 178, 150), "plain", v, "", owner))
-        owner += 1
-    walls = [(190, 170, 150), (168, 120, 100), (176, 180, 184), (150, 140, 120)]
-    for i, x in enumerate(np.arange(-22.0, 80.0, 15.0)):
-        for side in (-1, 1):
-            high = 7.0 + 3.0 * rng.random()
-            blocks.append(Block((x, side * 16.0, high / 2), (13.0, 9.0, high), 0.0, walls[(i + side) % 4], "facade"))
-            blocks.append(Block((x + 5.5, side * 7.2, 2.5), (0.18, 0.18, 5.0), 0.0, (90, 90, 92), "plain"))
-    return blocks
+GROUND, SKY = -1, -2
+KINDS = ("sky", "road", "pavement", "lawn", "building", "vehicle", "person", "plant", "pole", "sign", "thing")
+REACH = 400.0  # metres of ground around the road
 
 
 @dataclass(frozen=True)
 class Hits:
-    """What rays met.
+    """What n rays met.
 
     Attributes:
         distance: (n,) metres, infinity for the sky.
-        block: (n,) number of the block, -1 for the ground, -2 for the sky.
-        normal: (n, 3) world frame.
-        point: (n, 3) world frame.
+        body: (n,) number of the body, -1 for the ground, -2 for the sky.
+        part: (n,) number of the part among all parts of the town; as ``body`` where there is none.
+        normal, point: (n, 3) world frame; the normal faces the ray.
     """
 
     distance: Array
-    block: Array
+    body: Array
+    part: Array
     normal: Array
     point: Array
 
 
-class World:
-    """Blocks on the ground plane z = 0, frozen at one moment.
+class Casts:
+    """Bodies at one moment as one ray casting scene.
 
     Args:
-        blocks: what stands in it.
+        bodies: number in the town -> body.
         time: seconds.
+        first_part: number in the town -> number of the body's first part.
+        with_ground: whether the ground is in it.
     """
 
-    def __init__(self, blocks: list[Block], time: float):
-        self.blocks, self.time = blocks, time
+    def __init__(self, bodies: dict[int, Body], time: float, first_part: dict[int, int], with_ground: bool):
+        vertices, triangles, owner, count = [], [], [], 0
+        for number, body in bodies.items():
+            T = body.pose(time)
+            for i, part in enumerate(body.parts):
+                vertices.append(part.mesh.vertices @ T[:3, :3].T + T[:3, 3])
+                triangles.append(part.mesh.triangles + count)
+                owner.append(np.tile([number, first_part[number] + i], (len(part.mesh.triangles), 1)))
+                count += len(part.mesh.vertices)
+        if with_ground:
+            a, b = -REACH, REACH + 300.0
+            vertices.append(np.array([[a, a, 0], [b, a, 0], [b, b, 0], [a, b, 0]]))
+            triangles.append(np.array([[0, 1, 2], [0, 2, 3]]) + count)
+            owner.append(np.full((2, 2), GROUND))
+        self.owner = np.concatenate(owner) if owner else np.zeros((0, 2), int)
+        self.scene = _open3d().t.geometry.RaycastingScene(nthreads=1)
+        if triangles:
+            self.scene.add_triangles(
+                np.concatenate(vertices).astype(np.float32), np.concatenate(triangles).astype(np.uint32)
+            )
+
+    def nearest(self, rays: Array) -> tuple[Array, Array, Array]:
+        """Distance (n,), owner (n, 2) and normal (n, 3) of rays (n, 6)."""
+        if not len(self.owner):
+            return np.full(len(rays), np.inf), np.full((len(rays), 2), SKY), np.zeros((len(rays), 3))
+        answer = self.scene.cast_rays(rays)
+        distance = answer["t_hit"].numpy().astype(np.float64)
+        triangle = answer["primitive_ids"].numpy().astype(np.int64)
+        hit = np.isfinite(distance)
+        owner = np.where(hit[:, None], self.owner[np.where(hit, triangle, 0)], SKY)
+        return distance, owner, answer["primitive_normals"].numpy().astype(np.float64)
+
+    def blocks(self, rays: Array) -> Array:
+        """(n,) whether anything lies on rays (n, 6)."""
+        return self.scene.test_occlusions(rays).numpy() if len(self.owner) else np.zeros(len(rays), bool)
+
+
+class Scenery:
+    """A town with its standing bodies ready for ray casting; moving ones are added for every moment."""
+
+    def __init__(self, town: Town):
+        self.town = town
+        starts = np.cumsum([0, *(len(b.parts) for b in town.bodies)])
+        self.first_part = {i: int(starts[i]) for i in range(len(town.bodies))}
+        parts = [p for b in town.bodies for p in b.parts]
+        self.paint = np.array([p.paint for p in parts])
+        self.colour = np.array([p.colour for p in parts], float)
+        self.level = np.array([PAINTS[p.paint][1] for p in parts])
+        self.kind = np.array([KINDS.index(b.kind) for b in town.bodies])
 
     @cached_property
-    def _scene(self) -> tuple[Any, dict[int, int]]:
-        try:
-            import open3d as o3d
-        except (ImportError, OSError) as error:
-            raise FusionAugError(
-                f"Open3D cannot be imported ({error}); on Debian: apt-get install libusb-1.0-0 libegl1 libgl1 libx11-6 "
-                "libgomp1"
-            ) from None
-        scene: Any = o3d.t.geometry.RaycastingScene(nthreads=1)
-        numbers = {}
-        ground = np.array([[-200, -200, 0], [400, -200, 0], [400, 200, 0], [-200, 200, 0]], np.float32)
-        numbers[scene.add_triangles(ground, np.array([[0, 1, 2], [0, 2, 3]], np.uint32))] = -1
-        for i, block in enumerate(self.blocks):
-            if block.look == "outline":
-                continue
-            corners, triangles = box_mesh()
-            T = block.pose(self.time)
-            world = (corners * np.array(block.size)) @ T[:3, :3].T + T[:3, 3]
-            numbers[scene.add_triangles(world.astype(np.float32), triangles)] = i
-        return scene, numbers
+    def standing(self) -> Casts:
+        """Everything that does not move."""
+        return Casts({i: b for i, b in enumerate(self.town.bodies) if not b.moving}, 0.0, self.first_part, True)
+
+    def at(self, time: float) -> World:
+        """The world at a time in seconds."""
+        return World(self, time)
+
+
+class World:
+    """A town at one moment. Made by ``Scenery.at``."""
+
+    def __init__(self, scenery: Scenery, time: float):
+        self.scenery, self.time, self.town = scenery, time, scenery.town
+        moving = {i: b for i, b in enumerate(self.town.bodies) if b.moving}
+        self._casts = (scenery.standing, Casts(moving, time, scenery.first_part, False))
 
     def cast(self, origins: Array, directions: Array) -> Hits:
-        """Cast rays (n, 3) from origins (n, 3), world frame; directions are unit vectors."""
-        scene, numbers = self._scene
+        """Cast rays from origins (n, 3) or (1, 3), world frame, along unit vectors (n, 3)."""
         rays = np.concatenate([np.broadcast_to(origins, directions.shape), directions], 1).astype(np.float32)
-        answer = scene.cast_rays(rays)
-        distance = answer["t_hit"].numpy().astype(np.float64)
-        table = np.full(max(numbers) + 1, -2)
-        for geometry, number in numbers.items():
-            table[geometry] = number
-        ids = answer["geometry_ids"].numpy().astype(np.int64)
-        hit = np.isfinite(distance)
-        block = np.where(hit, table[np.where(hit, ids, 0)], -2)
-        normal = answer["primitive_normals"].numpy().astype(np.float64)
-        facing = np.sum(normal * directions, 1, keepdims=True)
-        normal = np.where(facing > 0, -normal, normal)
-        point = origins + directions * np.where(hit, distance, 0)[:, None]
-        return Hits(distance, block, normal, point)
+        (distance, owner, normal), (nearer, other, slope) = (c.nearest(rays) for c in self._casts)
+        moved = nearer < distance
+        distance, owner = np.where(moved, nearer, distance), np.where(moved[:, None], other, owner)
+        normal = np.where(moved[:, None], slope, normal)
+        normal = np.where(np.sum(normal * directions, 1, keepdims=True) > 0, -normal, normal)
+        point = origins + directions * np.where(np.isfinite(distance), distance, 0)[:, None]
+        return Hits(distance, owner[:, 0], owner[:, 1], normal, point)
 
     def lit(self, hits: Hits) -> Array:
         """(n,) whether a hit point sees the sun."""
-        scene, _ = self._scene
         start = hits.point + hits.normal * 0.02
         rays = np.concatenate([start, np.broadcast_to(SUN, start.shape)], 1).astype(np.float32)
-        return ~scene.test_occlusions(rays).numpy()
+        return ~(self._casts[0].blocks(rays) | self._casts[1].blocks(rays))
 
-    def colours(self, directions: Array, hits: Hits) -> Array:
-        """(n, 3) uint8 RGB of what was hit: pattern, sun and shadow, sky."""
-        up = np.clip(directions[:, 2:], 0, 1) ** 0.5
-        colour = SKY_LOW * (1 - up) + SKY_HIGH * up
-        solid = hits.block > -2
-        paint = np.zeros((len(colour), 3))
-        ground = hits.block == -1
-        paint[ground] = ground_colour(hits.point[ground])
-        for i, block in enumerate(self.blocks):
-            mine = hits.block == i
-            if mine.any():
-                T = block.pose(self.time)
-                local = (hits.point[mine] - T[:3, 3]) @ T[:3, :3]
-                paint[mine] = block_colour(block, local, hits.normal[mine] @ T[:3, :3])
-        sun = np.clip(hits.normal @ SUN, 0, 1) * self.lit(hits)
-        light = 0.42 + 0.2 * np.clip(hits.normal[:, 2], 0, 1) + 0.62 * sun
-        shaded = paint * light[:, None]
-        haze = np.exp(-np.where(solid, hits.distance, 0) / 400.0)[:, None]
-        colour = np.where(solid[:, None], shaded * haze + SKY_LOW * (1 - haze), colour)
-        return np.clip(np.round(colour), 0, 255).astype(np.uint8)
+    def surfaces(self, hits: Hits) -> tuple[Array, Array, Array]:
+        """Albedo (n, 3) in sRGB levels, gloss (n,) and class (n,) of what was hit."""
+        colour, gloss = np.zeros((len(hits.body), 3)), np.zeros(len(hits.body))
+        kind = np.zeros(len(hits.body), np.uint8)
+        floor = hits.body == GROUND
+        surface, kinds = ground(hits.point[floor, :2], self.town.road)
+        colour[floor], gloss[floor], kind[floor] = *surface, kinds
+        solid = hits.body >= 0
+        kind[solid] = self.scenery.kind[hits.body[solid]]
+        local, facing = self._local(hits, solid)
+        rows, painted = np.flatnonzero(solid), self.scenery.paint[hits.part[solid]]
+        for name in np.unique(painted):
+            mine = painted == name
+            base = self.scenery.colour[hits.part[rows[mine]]]
+            colour[rows[mine]], gloss[rows[mine]] = PAINTS[str(name)][0](local[mine], facing[mine], base)
+        return colour, gloss, kind
 
+    def levels(self, hits: Hits, kind: Array) -> Array:
+        """(n,) reflectivity at 905 nm as a level of 255."""
+        solid = hits.body >= 0
+        out = np.array([GROUND_LEVEL.get(k, 0.0) for k in range(len(KINDS))])[kind]
+        out[solid] = self.scenery.level[hits.part[solid]]
+        return out
 
-def box_mesh() -> tuple[Array, Array]:
-    """Corners (8, 3) of the unit cube and its 12 triangles."""
-    corners = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
-    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
-    triangles = [t for a, b, c, d in quads for t in ((a, b, c), (a, c, d))]
-    return corners, np.array(triangles, np.uint32)
+    def _local(self, hits: Hits, rows: Array) -> tuple[Array, Array]:
+        """Points and normals of the chosen rows in the frames of their bodies."""
+        numbers, index = np.unique(hits.body[rows], return_inverse=True)
+        poses = np.array([self.town.bodies[n].pose(self.time) for n in numbers]).reshape(-1, 4, 4)
+        R, t = poses[index, :3, :3], poses[index, :3, 3]
+        point, normal = hits.point[rows] - t, hits.normal[rows]
+        return np.einsum("nij,ni->nj", R, point), np.einsum("nij,ni->nj", R, normal)
 
-
-def value_noise(x: Array, y: Array) -> Array:
-    """Smooth pseudo-random values in [0, 1] at plane coordinates."""
-
-    def lattice(i: Array, j: Array) -> Array:
-        h = (i.astype(np.int64) * 374761393 + j.astype(np.int64) * 668265263) & 0x7FFFFFFF
-        h = ((h ^ (h >> 13)) * 1274126177) & 0x7FFFFFFF
-        return (h % 1024) / 1023.0
-
-    i, j = np.floor(x), np.floor(y)
-    u, v = x - i, y - j
-    top = lattice(i, j) * (1 - u) + lattice(i + 1, j) * u
-    bottom = lattice(i, j + 1) * (1 - u) + lattice(i + 1, j + 1) * u
-    return top * (1 - v) + bottom * v
-
-
-def ground_colour(point: Array) -> Array:
-    """Asphalt with markings between kerbs at y = +-7, pavement beyond."""
-    x, y = point[:, 0], point[:, 1]
-    grain = 0.6 * value_noise(x * 6, y * 6) + 0.4 * value_noise(x * 1.3, y * 1.3)
-    road = np.abs(y) < 7.0
-    tone = np.where(road, 78 + 22 * grain, 150 + 26 * grain)
-    slab = ~road & ((np.mod(x, 1.5) < 0.05) | (np.mod(y, 1.5) < 0.05))
-    dash = (np.abs(y) < 0.08) & (np.mod(x, 6.0) < 3.0)
-    edge = np.abs(np.abs(y) - 3.9) < 0.06
-    kerb = np.abs(np.abs(y) - 7.0) < 0.12
-    tone = np.where(slab, tone - 35, np.where(dash | edge, 228, np.where(kerb, 190, tone)))
-    return np.stack([tone, tone, tone * 0.97 + 4], 1)
+    def colours(self, directions: Array, hits: Hits) -> tuple[Array, Array]:
+        """Radiance (n, 3), linear and 1 for white in the sun, and class (n,) of what rays met."""
+        albedo, gloss, kind = self.surfaces(hits)
+        out = sky(directions)
+        solid = hits.body > SKY
+        n = hits.normal[solid]
+        sun = np.clip(n @ SUN, 0, 1) * self.lit(_rows(hits, solid))
+        light = SUNLIGHT * sun[:, None] + SKYLIGHT * (0.62 + 0.38 * n[:, 2:])
+        bounced = np.clip(-n[:, 2:] * 0.5 + 0.5, 0, 1) * np.array([0.075, 0.07, 0.06])
+        shaded = (albedo[solid] / 255) ** 2.2 * (light + bounced)
+        d = directions[solid]
+        cosine = np.clip(-np.sum(d * n, 1), 0, 1)
+        mirrored = d + 2 * cosine[:, None] * n
+        fresnel = gloss[solid] * (0.05 + 0.95 * (1 - cosine) ** 5)
+        glint = 6.0 * np.clip(mirrored @ SUN, 0, 1) ** 400 * sun * gloss[solid]
+        reflected = np.where(mirrored[:, 2:] > 0, sky(mirrored), 0.06)
+        shaded = shaded * (1 - fresnel[:, None]) + reflected * fresnel[:, None] + glint[:, None]
+        haze = np.exp(-hits.distance[solid] / 900.0)[:, None]
+        out[solid] = shaded * haze + np.array([0.72, 0.78, 0.86]) * (1 - haze)
+        return out, kind
 
 
-def block_colour(block: Block, local: Array, normal: Array) -> Array:
-    """Paint of a block at points in its own frame."""
-    colour = np.broadcast_to(np.array(block.colour, float), local.shape).copy()
-    height = block.size[2]
-    side, up = np.abs(normal[:, 1]) > 0.5, np.abs(normal[:, 2]) > 0.5
-    along = np.where(side, local[:, 0], local[:, 1])
-    z = local[:, 2] + height / 2
-    if block.look == "facade":
-        pane = (np.mod(along + 0.4, 2.2) < 1.2) & (np.mod(z + 1.4, 3.0) < 1.5) & ~up & (z > 0.8)
-        brick = 10 * value_noise(along * 5, z * 12)
-        colour += brick[:, None]
-        colour[pane] = np.array([70, 84, 100]) + 30 * value_noise(along[pane], z[pane])[:, None]
-    elif block.look == "cabin":
-        glass = ~up & (z > 0.12) & (z < 0.58) & (np.abs(np.abs(along) - 0.02) > 0.05)
-        colour[glass] = (38, 46, 56)
-    elif block.look == "body":
-        for wheel in (-1.35, 1.35):
-            tyre = side & ((local[:, 0] - wheel) ** 2 + (z - 0.05) ** 2 < 0.36**2)
-            colour[tyre] = (24, 24, 26)
-        lamp = ~side & ~up & (np.abs(np.abs(local[:, 1]) - 0.7) < 0.18) & (np.abs(z - 0.55) < 0.1)
-        front = normal[:, 0] > 0
-        colour[lamp & front] = (250, 246, 224)
-        colour[lamp & ~front] = (200, 24, 20)
-        colour[(z < 0.12)] *= 0.5
-    return colour
+SUNLIGHT, SKYLIGHT = np.array([1.0, 0.93, 0.82]) * 1.25, np.array([0.36, 0.42, 0.52])
+
+
+def sky(directions: Array) -> Array:
+    """(n, 3) radiance of the sky: bluer overhead, some clouds."""
+    up = np.clip(directions[:, 2:], 0.0, 1.0)
+    clear = np.array([0.80, 0.88, 0.96]) * (1 - up**0.45) + np.array([0.16, 0.34, 0.72]) * up**0.45
+    flat = directions[:, :2] / np.maximum(up, 0.04)
+    cover = np.clip((clouds(flat[:, 0] * 0.9 + 3.0, flat[:, 1] * 0.9) - 0.47) * 5.0, 0, 1)[:, None] * np.clip(
+        up * 7, 0, 1
+    )
+    return clear * (1 - 0.85 * cover) + np.array([0.98, 0.98, 0.98]) * 0.85 * cover
+
+
+def _rows(hits: Hits, rows: Array) -> Hits:
+    return Hits(hits.distance[rows], hits.body[rows], hits.part[rows], hits.normal[rows], hits.point[rows])
+
+
+def _open3d() -> Any:
+    try:
+        import open3d
+    except (ImportError, OSError) as error:
+        raise FusionAugError(
+            f"Open3D cannot be imported ({error}); on Debian: "
+            "apt-get install libusb-1.0-0 libegl1 libgl1 libx11-6 libgomp1"
+        ) from None
+    return open3d

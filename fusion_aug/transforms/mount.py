@@ -10,24 +10,28 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from calib import Rig
 from calib.se3 import as_f64, rotation_about, se3
 from calib.trajectory import Trajectory
+from fusion_aug.errors import ConfigError
 from fusion_aug.families import Mount
 from fusion_aug.ranges import Range
 from fusion_aug.registry import Context
 from fusion_aug.sample import Sample
 from fusion_aug.transforms.base import Rows, Transform
 
+EYE = torch.eye(4, dtype=torch.float64)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Miscalibrate(Transform, Mount):
-    """Tell a wrong mounting of some sensors: the rig changes, the truth and the data do not.
+class MountTransform(Transform, Mount, abstract=True):
+    """A change of mounting, ``T_parent_sensor' = T_parent_sensor E``.
 
-    ``T_parent_sensor' = T_parent_sensor E``, E a rotation ``Rz(z) Ry(y) Rx(x)`` about the sensor's own axes and a shift
-    along them. ``check`` reports the difference as intended.
+    E is a rotation ``Rz(z) Ry(y) Rx(x)`` about the sensor's own axes and a shift along them. A camera's x points right,
+    y down, z forward: ``y_deg`` pans, ``x_deg`` tilts, ``z_deg`` rolls.
 
     Attributes:
-        sensors: names or shell patterns of the sensors to disturb.
+        sensors: names or shell patterns of the sensors that move; each alone (scope ``sensor``) or all alike.
         x_deg, y_deg, z_deg: rotation about the sensor's axes, degrees.
         x, y, z: shift along the sensor's axes, metres.
     """
@@ -41,44 +45,63 @@ class Miscalibrate(Transform, Mount):
     y: Range = 0.0
     z: Range = 0.0
 
-    strict = False  # it touches no data, so a stream without a rule cannot go wrong
     scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
-    inverse: ClassVar[str] = "exact"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.sensors, str):
+            object.__setattr__(self, "sensors", (self.sensors,))
+        super().__post_init__()
+        if not all(isinstance(s, str) for s in self.sensors):
+            raise ConfigError(f"{type(self).__name__}.sensors: expected names or patterns, got {self.sensors!r}")
 
     @classmethod
     def instances(cls, sample: Sample, unit: int) -> list[str]:
         """Every sensor of the rig."""
         return list(sample.units[unit].rig.sensors)
 
-    @classmethod
-    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
-        """Move the told pose of the chosen sensors' frames."""
-        for u, unit in enumerate(sample.units):
-            rig = unit.rig
-            done: set[str] = set()
-            for name, sensor in unit.rig.sensors.items():
-                params = rows.of(u, name)
-                chosen = any(fnmatchcase(name, pattern) for pattern in params["sensors"])
-                if not chosen or sensor.frame in done or rig.frames[sensor.frame].parent is None:
-                    continue
-                done.add(sensor.frame)
-                pose = rig.frames[sensor.frame].pose
-                error = mounting_error(params)
-                moved = (
-                    pose.mapped(torch.eye(4, dtype=torch.float64), error)
-                    if isinstance(pose, Trajectory)
-                    else pose @ error
-                )
-                rig = rig.with_pose(sensor.frame, moved)
-            sample = sample.with_unit(u, rig=rig)
-        return sample
+
+def mounting_errors(rig: Rig, rows: Rows, unit: int) -> dict[str, Tensor]:
+    """E (4, 4) of the frame of every chosen sensor. Sensors that share a frame move once."""
+    out: dict[str, Tensor] = {}
+    for name, sensor in rig.sensors.items():
+        params = rows.of(unit, name)
+        chosen = any(fnmatchcase(name, pattern) for pattern in params["sensors"])
+        if chosen and sensor.frame not in out and rig.frames[sensor.frame].parent is not None:
+            out[sensor.frame] = mounting_error(params)
+    return out
 
 
 def mounting_error(params: Mapping[str, Any]) -> Tensor:
-    """(4, 4) rigid transform of a ``Miscalibrate`` draw."""
+    """E (4, 4) of drawn parameters."""
     x, y, z = (torch.deg2rad(as_f64(params[f"{a}_deg"])) for a in "xyz")
     rotation = rotation_about("z", z) @ rotation_about("y", y) @ rotation_about("x", x)
     return se3(rotation, torch.stack([as_f64(params[a]) for a in "xyz"]))
 
 
-__all__ = ["Miscalibrate", "mounting_error"]
+def remounted(rig: Rig, errors: Mapping[str, Tensor]) -> Rig:
+    """The rig with frames moved in their parents."""
+    for frame, error in errors.items():
+        pose = rig.frames[frame].pose
+        rig = rig.with_pose(frame, pose.mapped(EYE, error) if isinstance(pose, Trajectory) else pose @ error)
+    return rig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Miscalibrate(MountTransform):
+    """Tell a wrong mounting of some sensors: the rig changes, the truth and the data do not.
+
+    See ``MountTransform`` for the fields. ``check`` reports the difference as intended.
+    """
+
+    strict = False  # it touches no data, so a stream without a rule cannot go wrong
+    inverse: ClassVar[str] = "exact"
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Move the told pose of the chosen sensors' frames."""
+        for u, unit in enumerate(sample.units):
+            sample = sample.with_unit(u, rig=remounted(unit.rig, mounting_errors(unit.rig, rows, u)))
+        return sample
+
+
+__all__ = ["Miscalibrate", "MountTransform", "mounting_error", "mounting_errors", "remounted"]

@@ -34,5 +34,9 @@ CASES: dict[str, list[dict[str, Any]]] = {
     ],
     "Saturation": [{"factor": [0.2, 1.8]}],
     "ScaleScene": [{"scale": [0.8, 1.25]}],
+    "Viewpoint": [
+        {"x_deg": [-2, 2], "y_deg": [-4, 4], "z_deg": [-3, 3]},
+        {"sensors": ["CAM_LEFT", "FISHEYE", "lidar", "radar", "imu"], "y_deg": 2.0, "scope": "rig"},
+    ],
     "TranslateScene": [{"x": [-2, 2], "y": 1.0, "z": [-0.2, 0.2]}],
 }

@@ -54,8 +54,10 @@ def test_types_layout_and_device_are_kept(case: Case) -> None:
     sample = make_sample()
     out = build(case)(sample, seed=2).realized()
     kinds = {type(s).__name__ for s in sample.streams.values()}
-    assert {type(s).__name__ for s in out.streams.values()} == kinds
+    assert {type(s).__name__ for s in out.streams.values()} >= kinds
     for name, stream in out.streams.items():
+        if name not in sample.streams and type(stream).__name__ not in kinds:
+            continue  # a stream that the transform brings in
         source = next(s for s in sample.streams.values() if type(s) is type(stream))
         for column, value in stream.values.items():
             if isinstance(value, torch.Tensor):
@@ -168,7 +170,7 @@ def test_edges(case: Case, edge: str) -> None:
         }
         sample = sample.with_streams({**sample.streams, **floats})
     out = build(case)(sample, seed=14).realized()
-    assert len(out.streams) == len(sample.streams)  # a mirror may swap names
+    assert set(sample.streams) <= set(out.streams)
     for camera in out.of_type(fa.Camera).values():
         assert camera.items[0].shape[:2] == out.rig.camera(camera.frame).size
         if edge == "float image":

@@ -1,0 +1,101 @@
+"""What a camera sees from another place: where each new pixel comes from, with occlusion."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from calib import CameraSensor
+from calib.se3 import invert
+from fusion_aug.ops.warp import pixel_grid
+
+
+class View(NamedTuple):
+    """The view from the new place.
+
+    Attributes:
+        source: (H, W, 2) float64, the old pixel behind each new pixel; NaN where the old picture does not show it.
+        distance: (H, W) float32, metres along the new ray; 0 where unknown.
+    """
+
+    source: Tensor
+    distance: Tensor
+
+
+def moved_view(sensor: CameraSensor, distance: Tensor, T_old_new: Tensor) -> View:
+    """Look at the surface that a range picture shows from a moved camera.
+
+    Old pixels are thrown forward onto the new canvas, the nearest wins; then every new pixel looks up where the surface
+    it shows was seen. A look-up that finds another surface than it expects (one hid the other) has no source, so that
+    no second copy of an edge appears.
+
+    Args:
+        sensor: the camera (same lens and canvas before and after).
+        distance: (H, W) metres along the old rays.
+        T_old_new: (4, 4) pose of the new camera in the old one's frame.
+    """
+    grid = pixel_grid(sensor.size)
+    rays = sensor.unproject(grid)
+    known = torch.isfinite(rays).all(-1)
+    rays = torch.where(known[..., None], rays, torch.zeros_like(rays))
+    T_new_old = invert(T_old_new)
+    moved = rays * distance[..., None].to(rays) @ T_new_old[:3, :3].T + T_new_old[:3, 3]
+    pixels, seen = sensor.project(moved)
+    seen = seen & known
+    new_range = torch.linalg.norm(moved, dim=-1)
+    fat = _splat(pixels[seen], new_range[seen], sensor.size, corners=True)
+    thin = _splat(pixels[seen], new_range[seen], sensor.size, corners=False)
+    best = torch.full_like(fat, torch.inf)
+    source = torch.full((*sensor.size, 2), torch.nan, dtype=torch.float64)
+    for candidate in (thin, fat):  # the fat one closes cracks and reaches over silhouettes, so it comes second
+        at, agrees = _look_up(sensor, rays, candidate, distance, T_old_new)
+        take = agrees & (candidate < best * 0.98) & known
+        best = torch.where(take, candidate, best)
+        source = torch.where(take[..., None], at, source)
+    found = torch.isfinite(best)
+    return View(source, torch.where(found, best, torch.zeros_like(best)).to(torch.float32))
+
+
+def _splat(pixels: Tensor, values: Tensor, size: tuple[int, int], corners: bool) -> Tensor:
+    """Smallest value that falls on each pixel: the nearest pixel, or all four around; infinity where none."""
+    height, width = size
+    out = torch.full((height * width,), torch.inf, dtype=torch.float64)
+    base = torch.floor(pixels) if corners else torch.floor(pixels + 0.5)
+    for du, dv in ((0, 0), (1, 0), (0, 1), (1, 1)) if corners else ((0, 0),):
+        u, v = base[:, 0] + du, base[:, 1] + dv
+        inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
+        index = (v * width + u)[inside].to(torch.int64)
+        out.scatter_reduce_(0, index, values[inside], "amin")
+    return out.reshape(size)
+
+
+def _look_up(
+    sensor: CameraSensor, rays: Tensor, candidate: Tensor, distance: Tensor, T_old_new: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Old pixels (H, W, 2) of the surface at ``candidate`` along the new rays, and whether that was seen there."""
+    finite = torch.isfinite(candidate)
+    reach = torch.where(finite, candidate, torch.ones_like(candidate))
+    points = rays * reach[..., None] @ T_old_new[:3, :3].T + T_old_new[:3, 3]
+    at, visible = sensor.project(points)
+    expected = torch.linalg.norm(points, dim=-1)
+    low, here, high = (_sampled(x, at) for x in _around(distance))
+    close = (here - expected).abs() <= 0.02 * expected + 0.05
+    slope = (expected >= 0.98 * low) & (expected <= 1.02 * high) & (high < 1.15 * low)  # a slanted surface, no edge
+    return at, finite & visible & (close | slope)
+
+
+def _around(distance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Smallest, own and largest distance within a pixel."""
+    x = distance[None, None].to(torch.float64)
+    padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    return -F.max_pool2d(-padded, 3, 1)[0, 0], x[0, 0], F.max_pool2d(padded, 3, 1)[0, 0]
+
+
+def _sampled(picture: Tensor, at: Tensor) -> Tensor:
+    height, width = picture.shape
+    u = torch.floor(at[..., 0] + 0.5).clamp(0, width - 1).nan_to_num(0).to(torch.int64)
+    v = torch.floor(at[..., 1] + 0.5).clamp(0, height - 1).nan_to_num(0).to(torch.int64)
+    return picture[v, u]

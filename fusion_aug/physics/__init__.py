@@ -1,0 +1,1 @@
+"""The air, light, depth and materials: equations and small tables."""

@@ -1,0 +1,241 @@
+"""The sample log: a drive through a made street in nuScenes format, with everything that is known about it.
+
+What nuScenes has no place for (a fisheye camera, depth, classes, IMU, the time of every LiDAR point) lies in the
+sidecar ``fusion_aug/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from calib import CameraSensor, Frame, ImuSensor, LidarSensor, RadarSensor
+from calib.rig import Rig
+from calib.se3 import se3
+from fusion_aug.logs.files import write_image
+from fusion_aug.logs.nuscenes import NuscenesLog
+from fusion_aug.logs.nuscenes_clouds import LIDAR_COLUMNS, encode_lidar, encode_radar
+from fusion_aug.logs.sidecar import write_sidecar
+from fusion_aug.source import Source
+from fusion_aug.streams import Camera, Depth, Imu, SegmentationMask, Stream
+from fusion_aug.synth.mesh import Array
+from fusion_aug.synth.sensors import detect, inertial, scan, take_picture
+from fusion_aug.synth.tables import CATEGORIES, Seen, Tables
+from fusion_aug.synth.town import Town, make_town
+from fusion_aug.synth.vehicle import IMU_POSITION, vehicle
+from fusion_aug.synth.world import Scenery, World
+
+T0 = 1_600_000_000_000_000  # microseconds
+KEYFRAME, SWEEP, TURN = 0.5, 0.25, 0.05  # seconds: between keyframes, from sweep to keyframe, per LiDAR turn
+IMU_RATE = 100  # Hz
+REACH = 75.0  # metres up to which objects are labelled
+DEPTH_STEP = 2.0**-6  # metres; depth is stored in steps of 16 mm
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a log becomes.
+
+    Attributes:
+        pictures: (height, width) of the surround cameras.
+        columns: LiDAR columns per turn.
+        quality: of the JPEG files, percent.
+        oversample: rays per pixel along each axis.
+    """
+
+    pictures: tuple[int, int]
+    columns: int
+    quality: int = 62
+    oversample: int = 2
+
+
+SIZES = {"small": Size((396, 704), 360), "full": Size((900, 1600), 1090, 92)}
+
+
+def make_log(
+    out: Path | str,
+    *,
+    frames: int = 21,
+    seed: int = 0,
+    size: Size = SIZES["small"],
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Path:
+    """Write the log.
+
+    Args:
+        out: folder, made if missing.
+        frames: keyframes, at 2 Hz. Depth and classes are kept for two of them.
+        seed: of the street and of the noise.
+        size: see ``Size``.
+        progress: called with the number of finished keyframes and of all.
+
+    Returns:
+        ``out``.
+    """
+    drive = Drive(Tables(Path(out), f"drive-{seed:04d}", seed), make_town(seed), size)
+    drive.tables.sensors({n: m for n, m in drive.mounted.items() if n != "FISHEYE_FRONT"})
+    drive.tables.fixed(drive.town)
+    stamps = [T0 + round(i * KEYFRAME * 1e6) for i in range(frames)]
+    samples = [drive.tables.token("sample", i) for i in range(frames)]
+    drive.tables.scene(samples, stamps)
+    measured = {frames // 3, (2 * frames) // 3}
+    extras = []
+    for i in range(frames):
+        extras.append(drive.keyframe(i, samples[i], stamps[i], i in measured))
+        progress(i + 1, frames)
+    drive.tables.write()
+    log = NuscenesLog(drive.tables.out)
+    for token, extra in zip(samples, extras, strict=True):
+        sample = log.read(token)
+        held = dict.fromkeys(sample.streams) | {"LIDAR_TOP": LIDAR_COLUMNS}
+        cloud = sample["LIDAR_TOP"]
+        timed = cloud.with_values(time_offset=torch.cat(extra.offsets))
+        sample = sample.with_streams({**sample.streams, **extra.streams, "LIDAR_TOP": timed})
+        write_sidecar(sample.with_unit(0, rig=drive.with_extras(sample.rig)), held, token, drive.tables.out)
+    for path in drive.tables.out.glob("fisheye-*.jpg"):
+        path.unlink()
+    return drive.tables.out
+
+
+@dataclass
+class Extras:
+    """What goes to the sidecar of a sample: streams, and the time offsets of its LiDAR items."""
+
+    streams: dict[str, Stream]
+    offsets: list[torch.Tensor]
+
+
+class Drive:
+    """A drive through a town, measured by a vehicle's sensors."""
+
+    def __init__(self, tables: Tables, town: Town, size: Size):
+        self.tables, self.town, self.size = tables, town, size
+        self.scenery = Scenery(town)
+        self.mounted = vehicle(size.pictures)
+
+    def ego(self, time: float) -> Array:
+        """``T_world_ego`` at a time in seconds."""
+        return self.town.ego.pose(time)
+
+    def with_extras(self, rig: Rig) -> Rig:
+        """A rig with the sensors that nuScenes has no place for."""
+        fisheye, T, _ = self.mounted["FISHEYE_FRONT"]
+        frames = {
+            "FISHEYE_FRONT": Frame(parent="ego", pose=torch.from_numpy(T), hand="camera"),
+            "imu": Frame(parent="ego", pose=se3(translation=IMU_POSITION)),
+        }
+        return Rig({**rig.frames, **frames}, {**rig.sensors, "FISHEYE_FRONT": fisheye, "imu": ImuSensor(frame="imu")})
+
+    def keyframe(self, i: int, sample: str, stamp: int, measured: bool) -> Extras:
+        """Write every file of one keyframe and its sweeps."""
+        extra = Extras({}, [])
+        if i:  # the sweeps between two keyframes belong to the later one
+            self.lidar(sample, stamp - round(SWEEP * 1e6), False, extra)
+            for name in self._names(RadarSensor):
+                self.radar(name, sample, stamp - round(SWEEP * 1e6), False)
+        cloud = self.lidar(sample, stamp, True, extra)
+        bounced = [self.radar(name, sample, stamp, True) for name in self._names(RadarSensor)]
+        for name in self._names(CameraSensor):
+            self.camera(name, sample, stamp, measured, extra)
+        self.annotations(i, sample, stamp, cloud, np.concatenate(bounced))
+        extra.streams["imu"] = self.imu(stamp)
+        return extra
+
+    def _names(self, kind: type) -> list[str]:
+        return [n for n, (sensor, _, _) in self.mounted.items() if isinstance(sensor, kind)]
+
+    def lidar(self, sample: str, stamp: int, key: bool, extra: Extras) -> Array:
+        """One scan; returns the number of the body behind every point."""
+        sensor, T, _ = self.mounted["LIDAR_TOP"]
+        assert isinstance(sensor, LidarSensor)
+        time = seconds(stamp)
+        rng = np.random.default_rng([self.tables.seed, stamp])
+        found = scan(self.scenery, sensor, lambda t: self.ego(t) @ T, time, self.size.columns, TURN, rng)
+        path = self.tables.data("LIDAR_TOP", sample, stamp, key, ".pcd.bin", (0, 0), self.ego(time))
+        path.write_bytes(encode_lidar({k: torch.from_numpy(found[k].astype(np.float32)) for k in LIDAR_COLUMNS}))
+        extra.offsets.append(torch.from_numpy(found["time_offset"].astype(np.float32)))
+        return found["body"]
+
+    def radar(self, name: str, sample: str, keyframe: int, key: bool) -> Array:
+        """One radar scan; returns the number of the body behind every detection."""
+        sensor, T, delay = self.mounted[name]
+        assert isinstance(sensor, RadarSensor)
+        stamp = keyframe + round(delay * 1e6)
+        time, h = seconds(stamp), 1e-3
+        velocity = ((self.ego(time + h) - self.ego(time - h)) @ T)[:3, 3] / (2 * h)
+        found = detect(self.scenery.at(time), sensor, self.ego(time) @ T, velocity)
+        columns = {k: torch.from_numpy(v.astype(np.float32)) for k, v in found.items() if k != "body"}
+        n = len(found["rcs"])
+        flags = torch.zeros((n, 10), dtype=torch.int64)
+        moving = np.linalg.norm(found["velocity_comp"], axis=1) > 0.3
+        flags[:, 0], flags[:, 1] = torch.from_numpy(np.where(moving, 0, 1)), torch.arange(n)  # dyn_prop, id
+        flags[:, 2], flags[:, 3] = 1, 3  # valid quality, unambiguous
+        path = self.tables.data(name, sample, stamp, key, ".pcd", (0, 0), self.ego(time))
+        path.write_bytes(encode_radar({**columns, "flags": flags}))
+        return found["body"]
+
+    def camera(self, name: str, sample: str, keyframe: int, measured: bool, extra: Extras) -> None:
+        """One picture, with depth and classes where they are kept."""
+        sensor, T, delay = self.mounted[name]
+        assert isinstance(sensor, CameraSensor)
+        stamp = keyframe + round(delay * 1e6)
+        seen = take_picture(self.scenery.at(seconds(stamp)), sensor, self.ego(seconds(stamp)) @ T, self.size.oversample)
+        at = torch.tensor([stamp * 1000])
+        if name == "FISHEYE_FRONT":
+            path = self.tables.out / f"fisheye-{stamp}.jpg"  # taken over into the sidecar
+            extra.streams[name] = Camera(frame=name, times=at, items=(Source(path, "image"),))
+        else:
+            path = self.tables.data(name, sample, stamp, True, ".jpg", sensor.size, self.ego(seconds(stamp)))
+        write_image(torch.from_numpy(seen.picture), path, self.size.quality)
+        if measured:
+            measure = "range" if name == "FISHEYE_FRONT" else "z"
+            depth = torch.from_numpy(np.round(seen.depth / DEPTH_STEP) * DEPTH_STEP).to(torch.float32)
+            classes = torch.from_numpy(seen.classes)
+            extra.streams[f"{name}/depth"] = Depth(frame=name, camera=name, times=at, items=(depth,), measure=measure)
+            extra.streams[f"{name}/classes"] = SegmentationMask(frame=name, camera=name, times=at, items=(classes,))
+
+    def imu(self, stamp: int) -> Imu:
+        """Readings from the last records of the keyframe before to those of this one."""
+        step, late = 1_000_000 // IMU_RATE, 20_000
+        begin = stamp - 40_000 if stamp == T0 else stamp - round(KEYFRAME * 1e6) + late + step
+        stamps = np.arange(begin, stamp + late + 1, step)
+        T = se3(translation=IMU_POSITION).numpy()
+        gyro, accel = inertial(lambda t: self.ego(t) @ T, (stamps - T0) * 1e-6)
+        values = {"gyro": torch.from_numpy(gyro), "accel": torch.from_numpy(accel)}
+        return Imu(frame="imu", times=torch.from_numpy(stamps * 1000), values=values)
+
+    def annotations(self, i: int, sample: str, stamp: int, cloud: Array, bounced: Array) -> None:
+        """Boxes of the labelled bodies near the vehicle that some sensor saw."""
+        time = seconds(stamp)
+        world, eye = self.scenery.at(time), (self.ego(time) @ self.mounted["LIDAR_TOP"][1])[:3, 3]
+        for number, body in enumerate(self.town.bodies):
+            hits, echoes = int((cloud == number).sum()), int((bounced == number).sum())
+            near = np.linalg.norm(body.pose(time)[:3, 3] - eye) < REACH
+            if body.category in CATEGORIES and near and hits + echoes > 0:
+                seen = Seen(visible_share(world, number, eye), hits, echoes)
+                self.tables.annotation(number, body, sample, i, time, seen)
+
+
+def visible_share(world: World, number: int, eye: Array) -> float:
+    """Share of the lines from ``eye`` towards a body that nothing else stands in."""
+    body = world.town.bodies[number]
+    T, rng = body.label_pose(world.time), np.random.default_rng(number)
+    goal = (rng.uniform(-0.4, 0.4, (200, 3)) * body.size) @ T[:3, :3].T + T[:3, 3]
+    way = goal - eye
+    length = np.linalg.norm(way, axis=1)
+    hits = world.cast(eye[None], way / length[:, None])
+    own = hits.body == number
+    hidden = ~own & (hits.distance < length)
+    return float(own.sum() / max(1, own.sum() + hidden.sum()))
+
+
+def seconds(stamp: int) -> float:
+    """Seconds since the start of a stamp in microseconds."""
+    return (stamp - T0) * 1e-6
+
+
+__all__ = ["SIZES", "T0", "Drive", "Size", "make_log", "visible_share"]

@@ -1,0 +1,211 @@
+"""Sensors that move: ``Viewpoint``, and what a moved camera sees. Other sensors: ``viewpoint_sensors``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from calib import CameraSensor, Rig
+from calib.changed import changed
+from calib.se3 import invert, transform_points
+from fusion_aug.errors import ConfigError
+from fusion_aug.ops.image_map import ImageMap, Turn
+from fusion_aug.ops.view import View, moved_view
+from fusion_aug.ops.warp import gather, pixel_grid
+from fusion_aug.physics.depth import camera_range
+from fusion_aug.registry import Call, Context, handles
+from fusion_aug.sample import REF, Sample
+from fusion_aug.streams import Boxes2D, Boxes3D, Camera, Depth, ImageStream, Stream, ValidityMask
+from fusion_aug.transforms.base import Rows
+from fusion_aug.transforms.mount import MountTransform, mounting_errors, remounted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Viewpoint(MountTransform):
+    """Move some sensors in truth: what they measure is made anew, and the calibration follows.
+
+    Pictures after a rotation are exact for every camera model (a map of rays). A shift needs depth: a Depth stream of
+    the camera at its stamp, else the LiDAR's points, filled in between. Pixels that the old picture does not show are
+    black, and 0 in a further stream ``CAMERA/valid``. Clouds lose what the moved sensor cannot see; the Doppler of a
+    radar is that of its new place and motion. See ``MountTransform`` for the fields.
+    """
+
+    waives: ClassVar[dict[str, str]] = {
+        "keeps_rows": "a moved LiDAR does not see what now lies behind something; validity masks are added",
+        "keeps_counts": "a moved LiDAR does not see what now lies behind something",
+        "invertible": "what the moved sensor does not see is lost",
+    }
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Move rig and truth alike and hand every stream to its handler with the motions of all frames."""
+        moves, units = [], []
+        for u, unit in enumerate(sample.units):
+            errors = mounting_errors(unit.rig, rows, u)
+            rig = remounted(unit.rig, errors)
+            truth = rig if unit.truth is unit.rig else remounted(unit.truth, errors)
+            units.append(changed(unit, rig=rig, truth=truth))
+            moves.append(Moves(unit.truth, truth, errors))
+            if moves[-1](unit.ref.frame, unit.ref.time) is not None:
+                raise ConfigError(
+                    f"Viewpoint.sensors: the frame {unit.ref.frame!r} is the reference of sample {unit.id!r} and "
+                    "cannot be moved"
+                )
+        out = cls.visit(sample, Rows([]), context, moves)
+        return with_validity(changed(out, units=tuple(units)), sample, moves)
+
+
+class Moves:
+    """How far the frames of one unit are moved.
+
+    Args:
+        before, after: rigs. errors: frame -> E, of the frames that were moved themselves.
+    """
+
+    def __init__(self, before: Rig, after: Rig, errors: Mapping[str, Tensor]):
+        self.before, self.after, self.errors = before, after, errors
+        self.views: dict[tuple[str, int], View] = {}  # by camera and stamp: its mask and depth need the same
+
+    def __call__(self, frame: str, time: int) -> Tensor | None:
+        """``T_old_new`` (4, 4) of a frame at a time; None where neither it nor anything above it moved."""
+        chain, name = [], frame
+        while name in self.before.frames:
+            chain.append(name)
+            parent = self.before.frames[name].parent
+            if parent is None:
+                break
+            name = parent
+        if not any(f in self.errors for f in chain):
+            return None
+        root = chain[-1]
+        return self.before.T(frame, root, time) @ self.after.T(root, frame, time)
+
+
+def item_moves(stream: Stream, moves: list[Moves]) -> list[Tensor | None]:
+    """``T_old_new`` of a stream's frame for every item."""
+    pairs = zip(stream.sample_index.tolist(), stream.times.tolist(), strict=True)
+    return [None if stream.frame == REF else moves[u](stream.frame, t) for u, t in pairs]
+
+
+def only_turns(move: Tensor) -> bool:
+    """Whether a sensor stays where it is and only turns."""
+    return bool((move[:3, 3].detach() == 0).all()) and not move.requires_grad
+
+
+@handles(Viewpoint, ImageStream)
+def move_images(stream: ImageStream, call: Call) -> ImageStream:
+    """A turn is pending as a map of rays; a shift is carried out at once, with occlusion."""
+    found = item_moves(stream, call.shared)
+    for i, move in enumerate(found):
+        if move is not None:
+            stream = _turned(stream, call, i, move) if only_turns(move) else _shifted(stream, call, i, move)
+    return stream
+
+
+def _camera(stream: ImageStream | Boxes2D, call: Call, item: int) -> CameraSensor:
+    return call.sample.units[int(stream.sample_index[item])].truth.camera(stream.instance(call.name))
+
+
+def _turned(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageStream:
+    sensor = _camera(stream, call, item)
+    step = ImageMap((Turn(sensor, move[:3, :3]),), sensor.size)
+    if isinstance(stream, Depth) and stream.measure == "z":
+        rays = sensor.unproject(pixel_grid(sensor.size))
+        # along one ray z is the same share of the distance, so z' / z = r'_z / r_z
+        share = rays[..., 2] / (rays @ move[2, :3])
+        turned = _with_pending(stream, item, step).image(item)
+        share = torch.where(torch.isfinite(share) & (share > 0), share, torch.zeros_like(share))
+        return _with_item(stream, item, turned * share.to(turned))
+    return _with_pending(stream, item, step)
+
+
+def _with_pending(stream: ImageStream, item: int, step: ImageMap) -> ImageStream:
+    pending = list(stream.pending)
+    before = pending[item]
+    pending[item] = step if before is None else before.then(step)
+    return replace(stream, pending=tuple(pending))
+
+
+def _with_item(stream: ImageStream, item: int, picture: Tensor) -> ImageStream:
+    items, pending = list(stream.items), list(stream.pending)
+    items[item], pending[item] = picture, None
+    return replace(stream, items=tuple(items), pending=tuple(pending))
+
+
+def _shifted(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageStream:
+    sensor = _camera(stream, call, item)
+    views, key = (
+        call.shared[int(stream.sample_index[item])].views,
+        (stream.instance(call.name), int(stream.times[item])),
+    )
+    if key not in views:
+        views[key] = moved_view(sensor, camera_range(call.sample, call.name, item), move.detach())
+    view = views[key]
+    if isinstance(stream, Depth):
+        distance = view.distance
+        if stream.measure == "z":
+            distance = distance * sensor.unproject(pixel_grid(sensor.size))[..., 2].to(distance)
+        old = stream.image(item)
+        there = gather(old, view.source, "nearest", 0.0) > 0
+        return _with_item(stream, item, torch.where(there, distance.to(old), torch.zeros_like(old)))
+    return _with_item(stream, item, gather(stream.image(item), view.source, stream.interpolation, stream.fill))
+
+
+def with_validity(out: Sample, before: Sample, moves: list[Moves]) -> Sample:
+    """The sample with a validity mask beside every moved camera."""
+    added: dict[str, Stream] = {}
+    for name, stream in before.of_type(Camera).items():
+        label = f"{name}/valid"
+        found = item_moves(stream, moves)
+        if label in before.streams or all(m is None for m in found):
+            continue
+        units = stream.sample_index.tolist()
+        sizes = [before.units[u].truth.camera(stream.instance(name)).size for u in units]
+        mask = ValidityMask(
+            frame=stream.frame, camera=stream.instance(name), times=stream.times, sample_index=stream.sample_index,
+            items=tuple(torch.ones(size, dtype=torch.uint8) for size in sizes),
+        )  # fmt: skip
+        added[label] = move_images(mask, Call(Viewpoint, before, name, None, None, moves))  # type: ignore[arg-type]
+    return out.with_streams({**out.streams, **added}) if added else out
+
+
+@handles(Viewpoint, Boxes2D)
+def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
+    """Corners seen from the new place, at the distance of the 3-D box of the same instance; far away without one."""
+    found = item_moves(stream, call.shared)
+    corners = stream.values["corners"].to(torch.float64).clone()
+    for i, move in enumerate(found):
+        rows = stream.rows_of(i)
+        if move is None or rows.start == rows.stop:
+            continue
+        sensor = _camera(stream, call, i)
+        rays = sensor.unproject(corners[rows])
+        distance = _box_distances(stream, call, i, rows)[:, None, None]
+        pixels, _ = sensor.project(transform_points(invert(move), (rays * distance).reshape(-1, 3)))
+        keep = torch.isfinite(rays).all(-1)
+        moved = pixels.reshape(-1, 4, 2)
+        corners[rows] = torch.where(keep[..., None], moved, corners[rows])
+    return stream.with_values(corners=corners)
+
+
+def _box_distances(stream: Boxes2D, call: Call, item: int, rows: slice) -> Tensor:
+    """Distance (rows,) of the 3-D boxes behind 2-D ones from the camera, metres."""
+    unit, time = int(stream.sample_index[item]), int(stream.times[item])
+    out = torch.full((rows.stop - rows.start,), 1e6, dtype=torch.float64)
+    if "instance" not in stream.values:
+        return out
+    for boxes in call.sample.of_type(Boxes3D).values():
+        if "instance" not in boxes.values or not bool((boxes.sample_index == unit).any()):
+            continue
+        chosen = call.sample.units[unit]
+        T = chosen.truth.T(stream.frame, chosen.ref.frame, chosen.ref.time, time)
+        span = boxes.rows_of(int((boxes.sample_index == unit).nonzero()[0]))
+        centres = transform_points(T, boxes.values["pose"][span, :3, 3])
+        by_name = dict(zip(boxes.values["instance"][span].tolist(), centres.norm(dim=1).tolist(), strict=True))
+        for j, name in enumerate(stream.values["instance"][rows].tolist()):
+            out[j] = by_name.get(name, float(out[j]))
+    return out
