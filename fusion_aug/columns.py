@@ -6,7 +6,7 @@ column, and the rules below do the rest. A kind that is not geometric is never t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,6 +150,11 @@ UNTOUCHED = ("plain", "time", "pixels")
 def take(values: Values, index: Tensor) -> Values:
     """Rows of a column by integer or boolean index: the one place that selects rows."""
     return values[index.cpu().numpy()] if isinstance(values, np.ndarray) else values[index.to(values.device)]
+
+
+def take_rows(values: Mapping[str, Values], index: Tensor) -> dict[str, Values]:
+    """Rows of every column by integer or boolean index."""
+    return {name: take(value, index) for name, value in values.items()}
 
 
 def concat(parts: list[Values]) -> Values:

@@ -5,6 +5,7 @@ class Family:
     """Base of the families. ``strict`` families stop at a stream that has neither a rule nor an exemption."""
 
     strict = False
+    leaves: tuple[type, ...] = ()  # kinds of streams that it has nothing to do with, though their bases have a rule
 
 
 class Scene(Family):

@@ -97,8 +97,10 @@ def _resolve(transform: type, stream: type) -> Handler | None:
 
 
 def is_invariant(transform: type, stream: type[Stream]) -> bool:
-    """Whether a stream class declares that a transform cannot change it."""
-    return issubclass(transform, stream.invariant_to) if stream.invariant_to else False
+    """Whether a stream class declares that a transform cannot change it, or a transform that it leaves the class."""
+    if stream.invariant_to and issubclass(transform, stream.invariant_to):
+        return True
+    return issubclass(transform, Family) and issubclass(stream, transform.leaves)
 
 
 def handler_for(transform: type, stream: Stream, name: str) -> Handler | None:

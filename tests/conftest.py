@@ -27,9 +27,9 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made log in nuScenes format: 5 keyframes, small pictures."""
-    from fusion_aug.synth.nuscenes_log import make_log
+    from fusion_aug.synth.drive import Size, make_log
 
-    return make_log(tmp_path_factory.mktemp("street") / "log", size=(180, 320), columns=360)
+    return make_log(tmp_path_factory.mktemp("street") / "log", frames=5, size=Size((180, 320), 360, 92, 1))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

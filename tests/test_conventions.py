@@ -10,7 +10,7 @@ import torch
 from samples import T0, make_sample
 
 import fusion_aug as fa
-from calib import Pinhole
+from calib import Pinhole, RadarSensor
 from calib.se3 import invert, rotation_about, rotation_from_quaternion, se3
 from fusion_aug.transforms.image_plane import FlipImage, Resize
 
@@ -84,12 +84,19 @@ def test_a_box_has_length_width_height_along_x_y_z() -> None:
 
 def test_doppler_is_positive_when_receding() -> None:
     """A car 20 m ahead that drives away at 5 m/s."""
+    from fusion_aug.synth.bodies import Body, car_parts
+    from fusion_aug.synth.road import Road, pose_at
     from fusion_aug.synth.sensors import detect
-    from fusion_aug.synth.world import Block, World
+    from fusion_aug.synth.town import Town
+    from fusion_aug.synth.world import Scenery
 
-    car = Block((20.0, 0.0, 0.8), (4.4, 1.9, 1.6), look="outline", velocity=(5.0, 0.0), category="vehicle.car")
-    found = detect(World([car], 0.0), np.eye(4), np.zeros(3))
-    assert found["velocity_comp"][0, 0] == pytest.approx(5.0)
+    car = Body(
+        car_parts((200, 0, 0)), lambda t: pose_at((20.0 + 5.0 * t, 0.0), 0.0), True, "vehicle.car", (4.5, 1.9, 1.5)
+    )
+    mount = np.eye(4)
+    mount[2, 3] = 0.5
+    found = detect(Scenery(Town(Road(), (car,))).at(0.0), RadarSensor(frame="radar"), mount, np.zeros(3))
+    assert len(found["rcs"]) and found["velocity_comp"][:, 0] == pytest.approx(5.0, rel=0.01)
 
 
 def test_a_projection_is_visible_only_in_front_and_on_the_canvas() -> None:

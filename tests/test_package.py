@@ -14,8 +14,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # lower layers never import higher ones
 LAYERS = [
     {"errors", "families", "motion", "random", "ranges", "history", "source", "columns"},
-    {"ops", "physics", "streams"},
-    {"sample"},
+    {"ops", "streams"},
+    {"sample", "physics"},
     {"registry"},
     {"transforms"},
     {"logs", "synth"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -56,3 +56,82 @@ def add_noise(picture: Tensor, sigma: float, rng: np.random.Generator) -> Tensor
     if picture.dtype == torch.uint8:
         return (picture.to(torch.float32) + grain * (sigma * 255)).round().clamp(0, 255).to(torch.uint8)
     return (picture + grain * sigma).clamp(0, 1)
+
+
+def curves(picture: Tensor, functions: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+    """Apply a function of its own to each of the three channels."""
+    if picture.dtype != torch.uint8:
+        return torch.stack([f(picture[..., i]).clamp(0, 1) for i, f in enumerate(functions)], -1)
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    table = torch.stack([(f(levels).clamp(0, 1) * 255).round().to(torch.uint8) for f in functions], -1)
+    if picture.is_cpu:
+        return torch.from_numpy(cv2.LUT(picture.contiguous().numpy(), table.numpy()[:, None]))
+    channel = torch.arange(3, device=picture.device)
+    return table.to(picture.device)[picture.long(), channel]
+
+
+def to_linear(level: Tensor) -> Tensor:
+    """sRGB level in [0, 1] to light (IEC 61966-2-1)."""
+    return torch.where(level <= 0.04045, level / 12.92, ((level.clamp(min=0) + 0.055) / 1.055) ** 2.4)
+
+
+def to_srgb(light: Tensor) -> Tensor:
+    """Light in [0, 1] to sRGB level (IEC 61966-2-1)."""
+    x = light.clamp(min=0)
+    return torch.where(x <= 0.0031308, x * 12.92, 1.055 * x ** (1 / 2.4) - 0.055)
+
+
+def light_gains(picture: Tensor, gains: Sequence[float]) -> Tensor:
+    """Multiply the light of each channel."""
+    return curves(picture, [lambda x, g=g: to_srgb(to_linear(x) * g) for g in gains])  # type: ignore[misc]
+
+
+def daylight_gains(kelvin: float) -> tuple[float, float, float]:
+    """How daylight of a colour temperature colours a picture that was balanced for 6504 K; green stays.
+
+    CIE 15:2004, daylight locus, 4000 to 25000 K, through linear sRGB.
+    """
+    r0, g0, b0 = _daylight_rgb(6504.0)
+    r, g, b = _daylight_rgb(kelvin)
+    return (r / r0) / (g / g0), 1.0, (b / b0) / (g / g0)
+
+
+def _daylight_rgb(kelvin: float) -> tuple[float, float, float]:
+    t = 1000.0 / kelvin
+    if kelvin <= 7000:
+        x = 0.244063 + t * (0.09911 + t * (2.9678 - t * 4.6070))
+    else:
+        x = 0.237040 + t * (0.24748 + t * (1.9018 - t * 2.0064))
+    y = -3.0 * x * x + 2.87 * x - 0.275
+    X, Z = x / y, (1 - x - y) / y
+    return (
+        3.2406 * X - 1.5372 - 0.4986 * Z,
+        -0.9689 * X + 1.8758 + 0.0415 * Z,
+        0.0557 * X - 0.2040 + 1.0570 * Z,
+    )
+
+
+def scale_light(picture: Tensor, factor: Tensor) -> Tensor:
+    """Multiply the light of every pixel by a map (H, W) of factors."""
+    x = picture.to(torch.float32) / 255 if picture.dtype == torch.uint8 else picture
+    # the power of sRGB is close enough to 1 / 2.2 that a factor on the light is one on the level
+    out = x * (factor.to(x.dtype) ** (1 / 2.2)).to(x.device)[..., None]
+    if picture.dtype == torch.uint8:
+        return (out * 255).round().clamp(0, 255).to(torch.uint8)
+    return out.clamp(0, 1)
+
+
+def shot_noise(picture: Tensor, stops: float, full_well: float, read_noise: float, rng: np.random.Generator) -> Tensor:
+    """Expose a picture anew: light times 2^stops, with the noise of counting and of reading electrons.
+
+    A white pixel at 0 stops holds ``full_well`` electrons. Their number varies by its root (Poisson, here normal);
+    reading adds ``read_noise`` electrons; what is above the full well is lost.
+    """
+    level = picture.to(torch.float32) / 255 if picture.dtype == torch.uint8 else picture
+    electrons = to_linear(level) * (full_well * 2.0**stops)
+    grain = torch.from_numpy(rng.standard_normal(tuple(picture.shape), dtype=np.float32)).to(level.device)
+    counted = electrons + grain * torch.sqrt(electrons + read_noise**2)
+    out = to_srgb((counted / full_well).clamp(0, 1))
+    if picture.dtype == torch.uint8:
+        return (out * 255).round().clamp(0, 255).to(torch.uint8)
+    return out.to(picture.dtype)

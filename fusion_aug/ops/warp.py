@@ -26,6 +26,7 @@ def warp(
     interpolation: str = "linear",
     fill: float = 0.0,
     antialias: bool = True,
+    edge: bool = False,
 ) -> Tensor:
     """Resample a picture.
 
@@ -35,6 +36,7 @@ def warp(
         interpolation: "linear" (low-passed where it shrinks) or "nearest" (labels, ids, depth).
         fill: value where the canvas has no source pixel.
         antialias: low-pass "linear" where the map shrinks.
+        edge: repeat the picture's edge outside of it instead of ``fill``.
 
     Returns:
         (h, w) or (h, w, C) in the picture's dtype, contiguous.
@@ -50,7 +52,7 @@ def warp(
     if antialias:
         picture, rest = _low_pass(picture, image_map)
     P = rest.matrix()
-    repeat = _stays_inside(rest, picture.shape)
+    repeat = edge or _stays_inside(rest, picture.shape)
     if not picture.is_cpu or picture.requires_grad or (P is not None and P.requires_grad):
         out = _sample_torch(picture, rest.backward(pixel_grid(rest.size).to(picture.device)), fill, repeat)
     elif P is None:

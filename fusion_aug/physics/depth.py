@@ -25,7 +25,7 @@ def camera_range(sample: Sample, name: str, item: int) -> Tensor:
         name: camera stream. item: which of its pictures.
 
     Returns:
-        (H, W) float32, metres, on the canvas; ``SKY`` where nothing is near.
+        (H, W) float32 on the CPU, metres, on the canvas; ``SKY`` where nothing is near.
 
     Raises:
         DataError: the sample has neither a depth stream of that camera nor a LiDAR.
@@ -36,7 +36,7 @@ def camera_range(sample: Sample, name: str, item: int) -> Tensor:
     depth = _nearest_depth(sample, stream.instance(name), unit, time)
     if depth is not None:
         picture, measure = depth
-        distance = picture.to(torch.float32)
+        distance = picture.to("cpu", torch.float32)
         if measure == "z":
             distance = distance / sensor.unproject(pixel_grid(sensor.size))[..., 2].clamp(min=1e-6).to(distance)
         return torch.where((distance > 0) & torch.isfinite(distance), distance, torch.full_like(distance, SKY))
@@ -63,11 +63,12 @@ def _nearest_depth(sample: Sample, camera: str, unit: int, time: int) -> tuple[T
 def _projected(sample: Sample, lidar: str, camera: str, item: int, unit: int) -> tuple[Tensor, Tensor, Tensor]:
     """Canvas pixels (n, 2), distance (n,) and whether a point lies on the scanner's topmost rings (n,)."""
     key = sample.key_item(lidar, unit)
-    pixels, visible = sample.project(lidar, camera, item=key, camera_item=item, truth=True)
     clouds, pictures, rig = sample[lidar].realized(), sample[camera], sample.units[unit].truth
     T_cam_lidar = rig.T(pictures.frame, clouds.frame, int(clouds.times[key]), int(pictures.times[item]))
-    xyz = clouds["xyz"][clouds.rows_of(key)].to(torch.float64)  # type: ignore[attr-defined]
-    distance = torch.linalg.norm(transform_points(T_cam_lidar, xyz), dim=1)
+    xyz = clouds["xyz"][clouds.rows_of(key)].to("cpu", torch.float64)  # type: ignore[attr-defined]
+    local = transform_points(T_cam_lidar, xyz)
+    pixels, visible = rig.camera(pictures.instance(camera)).project(local)
+    distance = torch.linalg.norm(local, dim=1)
     elevation = torch.atan2(xyz[:, 2], torch.linalg.norm(xyz[:, :2], dim=1))
     top = float(np.nanmax(elevation.numpy())) if len(xyz) else 0.0
     return pixels[visible], distance[visible], elevation[visible] > top - TOP_RINGS

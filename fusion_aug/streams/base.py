@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from calib.changed import changed
-from fusion_aug.columns import Column, concat, take
+from fusion_aug.columns import Column, concat, take_rows
 from fusion_aug.errors import DataError
 
 STREAMS: dict[str, type[Stream]] = {}
@@ -106,7 +106,7 @@ class Stream:
 
     def take_items(self, index: Tensor) -> Self:
         """Some of the items, by integer index."""
-        return replace(self, **self._taken(index), values={k: take(v, index) for k, v in self.values.items()})
+        return replace(self, **self._taken(index), values=take_rows(self.values, index))
 
     def _taken(self, index: Tensor) -> dict[str, Any]:
         return {name: pick(getattr(self, name), index) for name in self.item_fields}
@@ -216,7 +216,7 @@ class Ragged(Stream):
         """Only the rows where ``keep`` (rows,) is True. Every per-row column goes along."""
         counts = torch.zeros(len(self), dtype=torch.int64).index_add_(0, self.row_item, keep.cpu().to(torch.int64))
         offsets = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
-        return replace(self, values={k: take(v, keep) for k, v in self.values.items()}, offsets=offsets)
+        return replace(self, values=take_rows(self.values, keep), offsets=offsets)
 
     def take_items(self, index: Tensor) -> Self:
         """Some of the items with their rows, by integer index."""
@@ -227,7 +227,7 @@ class Ragged(Stream):
         return replace(
             stream,
             **stream._taken(index),
-            values={k: take(v, rows) for k, v in stream.values.items()},
+            values=take_rows(stream.values, rows),
             offsets=counts.cumsum(0),
         )
 

@@ -1,7 +1,19 @@
 """Transforms, one family per file."""
 
+from fusion_aug.transforms.blur import (
+    ChromaticAberration,
+    DefocusBlur,
+    EgoMotionBlur,
+    GaussianBlur,
+    JpegCompression,
+    MotionBlur,
+    Sharpness,
+)
+from fusion_aug.transforms.box_points import BoxPointDropout, BoxPointJitter
 from fusion_aug.transforms.compose import Compose, OneOf, RandomApply, SomeOf, pipeline
 from fusion_aug.transforms.engine import replay
+from fusion_aug.transforms.exposure import ColorTemperature, Exposure, Shadow, Vignetting, WhiteBalance
+from fusion_aug.transforms.histogram import AutoContrast, Clahe, Equalize, Posterize, Solarize
 from fusion_aug.transforms.image_plane import (
     Crop,
     FlipImage,
@@ -12,15 +24,80 @@ from fusion_aug.transforms.image_plane import (
     RotateImage,
 )  # fmt: skip
 from fusion_aug.transforms.inversion import InexactInverse, invert
+from fusion_aug.transforms.lidar import BeamDropout, IntensityGain, RingResample
 from fusion_aug.transforms.mount import Miscalibrate
 from fusion_aug.transforms.photometric import Brightness, Contrast, Gamma, GaussianNoise, Hue, Saturation
-from fusion_aug.transforms.points import PointDropout, RangeCrop, RangeJitter
+from fusion_aug.transforms.points import PointDropout, RangeCrop, RangeJitter, ShufflePoints, VoxelSubsample
+from fusion_aug.transforms.radar import (
+    DopplerFolding,
+    RadarClutter,
+    RadarGhosts,
+    RadarMissed,
+    RadarNoise,
+    RcsNoise,
+)
 from fusion_aug.transforms.scene import MirrorScene, RotateScene, ScaleScene, TranslateScene
 from fusion_aug.transforms.viewpoint_sensors import Viewpoint
 
 __all__ = [
-    "Brightness", "Compose", "Contrast", "Crop", "FlipImage", "Gamma", "GaussianNoise", "Hue", "InexactInverse",
-    "MirrorScene", "Miscalibrate", "OneOf", "Pad", "PerspectiveImage", "PointDropout", "RandomApply", "RangeCrop",
-    "RangeJitter", "Resize", "ResizeCrop", "RotateImage", "RotateScene", "Saturation", "ScaleScene", "SomeOf",
-    "TranslateScene", "Viewpoint", "invert", "pipeline", "replay",
+    "AutoContrast",
+    "BeamDropout",
+    "BoxPointDropout",
+    "BoxPointJitter",
+    "Brightness",
+    "ChromaticAberration",
+    "Clahe",
+    "ColorTemperature",
+    "Compose",
+    "Contrast",
+    "Crop",
+    "DefocusBlur",
+    "DopplerFolding",
+    "EgoMotionBlur",
+    "Equalize",
+    "Exposure",
+    "FlipImage",
+    "Gamma",
+    "GaussianBlur",
+    "GaussianNoise",
+    "Hue",
+    "InexactInverse",
+    "IntensityGain",
+    "JpegCompression",
+    "MirrorScene",
+    "Miscalibrate",
+    "MotionBlur",
+    "OneOf",
+    "Pad",
+    "PerspectiveImage",
+    "PointDropout",
+    "Posterize",
+    "RadarClutter",
+    "RadarGhosts",
+    "RadarMissed",
+    "RadarNoise",
+    "RandomApply",
+    "RangeCrop",
+    "RangeJitter",
+    "RcsNoise",
+    "Resize",
+    "ResizeCrop",
+    "RingResample",
+    "RotateImage",
+    "RotateScene",
+    "Saturation",
+    "ScaleScene",
+    "Shadow",
+    "Sharpness",
+    "ShufflePoints",
+    "Solarize",
+    "SomeOf",
+    "TranslateScene",
+    "Viewpoint",
+    "Vignetting",
+    "VoxelSubsample",
+    "WhiteBalance",
+    "invert",
+    "pipeline",
+    "replay",
 ]  # fmt: skip

@@ -1,23 +1,54 @@
-"""Brightness, colour and noise of camera pictures. Other streams are left alone."""
+"""Brightness, colour and noise of camera pictures. Other streams are left alone.
+
+Further photometric transforms: ``exposure`` (light and sensor), ``blur`` (lens and motion), ``histogram``.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from calib import CameraSensor
 from fusion_aug.families import Photometric
 from fusion_aug.ops import color, reduce
 from fusion_aug.random import noise
 from fusion_aug.ranges import Range
 from fusion_aug.registry import Call, handles
+from fusion_aug.sample import Unit
 from fusion_aug.streams import Camera
 from fusion_aug.transforms.base import Transform
+
+
+class Shot(NamedTuple):
+    """What a change of pixels may ask of the picture's circumstances.
+
+    Attributes:
+        call: the stream's turn. stream, item: which picture.
+    """
+
+    call: Call
+    stream: Camera
+    item: int
+
+    def noise(self) -> np.random.Generator:
+        """Random stream of this picture's dense noise."""
+        return noise(self.call.params[self.item]["noise"], self.call.name, int(self.stream.times[self.item]))
+
+    @property
+    def unit(self) -> Unit:
+        """The sample's unit that the picture belongs to."""
+        return self.call.sample.units[int(self.stream.sample_index[self.item])]
+
+    @property
+    def camera(self) -> CameraSensor:
+        """The camera that took it, with its canvas."""
+        return self.unit.truth.camera(self.stream.instance(self.call.name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +63,7 @@ class PhotometricTransform(Transform, Photometric, abstract=True):
     }
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """The changed picture (H, W, 3), uint8 or float32."""
         raise NotImplementedError
 
@@ -40,11 +71,8 @@ class PhotometricTransform(Transform, Photometric, abstract=True):
 @handles(Photometric, Camera)
 def change_pictures(stream: Camera, call: Call) -> Camera:
     """Carry out pending maps, then change every picture."""
-    cls = call.transform
-    pictures = []
-    for i, params in enumerate(call.params):
-        rng = noise(params["noise"], call.name, int(stream.times[i])) if cls.dense_noise else None
-        pictures.append(cls.change(stream.pictures[i], params, rng))
+    change = call.transform.change
+    pictures = [change(stream.pictures[i], params, Shot(call, stream, i)) for i, params in enumerate(call.params)]
     return replace(stream, items=tuple(pictures), pending=())
 
 
@@ -57,7 +85,7 @@ class Brightness(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"factor": (0.0, 100.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.curve(picture, lambda x: x * params["factor"])
 
@@ -71,7 +99,7 @@ class Contrast(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"factor": (0.0, 100.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``PhotometricTransform``."""
         middle = reduce.mean(picture) / (255 if picture.dtype == torch.uint8 else 1)
         return color.curve(picture, lambda x: (x - middle) * params["factor"] + middle)
@@ -86,7 +114,7 @@ class Gamma(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"gamma": (0.01, 100.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.curve(picture, lambda x: x ** params["gamma"])
 
@@ -100,7 +128,7 @@ class Saturation(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"factor": (0.0, 10.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.mix_channels(picture, color.saturation_matrix(params["factor"]))
 
@@ -114,7 +142,7 @@ class Hue(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"angle_deg": (-180.0, 180.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.mix_channels(picture, color.hue_matrix(math.radians(params["angle_deg"])))
 
@@ -127,9 +155,11 @@ class GaussianNoise(PhotometricTransform):
 
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 1.0)}
+    waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {
+        "content_identity": "noise hides where exactly a spot's middle is"
+    }
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], rng: np.random.Generator | None) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``PhotometricTransform``."""
-        assert rng is not None
-        return color.add_noise(picture, params["sigma"], rng)
+        return color.add_noise(picture, params["sigma"], shot.noise())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fusion_aug.columns import take_rows
 from fusion_aug.errors import ConfigError
 from fusion_aug.families import PointOp
 from fusion_aug.random import noise
@@ -34,7 +35,7 @@ class PointTransform(Transform, PointOp, abstract=True):
     }
 
 
-def _keep(stream: Points, call: Call, rule: Callable[[int, Mapping[str, Any]], Tensor]) -> Points:
+def keep_points(stream: Points, call: Call, rule: Callable[[int, Mapping[str, Any]], Tensor]) -> Points:
     """Keep rows by a rule per item; returns the stream itself if all stay."""
     keep = [rule(i, p) for i, p in enumerate(call.params)]
     mask = torch.cat(keep) if keep else torch.zeros(0, dtype=torch.bool)
@@ -66,7 +67,59 @@ def drop_points(stream: Points, call: Call) -> Points:
         rng = noise(params["noise"], call.name, int(stream.times[item]))
         return torch.from_numpy(rng.random(counts[item]) >= params["share"])
 
-    return _keep(stream, call, rule)
+    return keep_points(stream, call, rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShufflePoints(PointTransform):
+    """Put the points of each item in a random order."""
+
+    dense_noise = True
+    waives: ClassVar[dict[str, str]] = {
+        "keeps_rows": "it changes the order on purpose",
+        "invertible": "the order of before is not kept",
+        "differentiable": "it has no geometric parameter",
+    }
+
+
+@handles(ShufflePoints, Points)
+def shuffle_points(stream: Points, call: Call) -> Points:
+    """Permute rows within each item; a pending motion stays pending."""
+    rows = []
+    for i, params in enumerate(call.params):
+        own = stream.rows_of(i)
+        rng = noise(params["noise"], call.name, int(stream.times[i]))
+        rows.append(own.start + torch.from_numpy(rng.permutation(own.stop - own.start)))
+    order = torch.cat(rows) if rows else torch.zeros(0, dtype=torch.int64)
+    return replace(stream, values=take_rows(stream.values, order), offsets=stream.bounds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoxelSubsample(PointTransform):
+    """Keep one point, drawn at random, of every cube of ``size`` metres."""
+
+    size: Range
+
+    dense_noise = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"size": (1e-3, 1e3)}
+    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
+
+
+@handles(VoxelSubsample, Points)
+def subsample_points(stream: Points, call: Call) -> Points:
+    """Keep the first point of each cube in a random order. Points that are not finite go."""
+    stream = stream.realized()
+
+    def rule(item: int, params: Mapping[str, Any]) -> Tensor:
+        xyz = stream["xyz"][stream.rows_of(item)].detach().cpu().to(torch.float64).numpy()
+        order = noise(params["noise"], call.name, int(stream.times[item])).permutation(len(xyz))
+        order = order[np.isfinite(xyz[order]).all(1)]
+        _, first = np.unique(np.floor(xyz[order] / params["size"]).astype(np.int64), axis=0, return_index=True)
+        keep = torch.zeros(len(xyz), dtype=torch.bool)
+        keep[torch.from_numpy(order[first])] = True
+        return keep
+
+    return keep_points(stream, call, rule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,4 +176,4 @@ def crop_points(stream: Points, call: Call) -> Points:
         high = float("inf") if params["high"] is None else params["high"]
         return (distance >= params["low"]) & (distance <= high)
 
-    return _keep(stream, call, rule)
+    return keep_points(stream, call, rule)

@@ -141,9 +141,9 @@ def test_draws_per_sensor_stay_per_sensor_in_a_scene(street: Path, tmp_path: Pat
     command = [w for w in words(street, out) if not w.startswith("pipeline")]
     assert main([*command, "pipeline=identity", zoom, wrong]) == 0
     mounted = json.loads((out / "v1.0-mini/calibrated_sensor.json").read_text())
-    assert len(mounted) == 5, "one record per sensor of the scene"
+    assert len(mounted) == 10, "one record per sensor of the scene"
     focal = {m["camera_intrinsic"][0][0] for m in mounted if m["camera_intrinsic"]}
-    assert len(focal) == 3
+    assert len(focal) == 6
     entries = read_manifest(out).entries
     for path in ("z", "m"):
         drawn = [next(r.params for r in e.history if r.path == path) for e in entries]

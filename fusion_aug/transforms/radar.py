@@ -1,0 +1,299 @@
+"""What radars do: noisy and missing detections, ghosts, clutter, folded Doppler. Only Radar streams change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib import RadarSensor
+from fusion_aug.columns import take_rows
+from fusion_aug.families import PointOp
+from fusion_aug.random import noise
+from fusion_aug.ranges import Range
+from fusion_aug.registry import Call, handles
+from fusion_aug.streams import Radar
+from fusion_aug.transforms.base import Transform
+
+Columns = dict[str, Any]
+NEW_FLAGS = {2: 1, 3: 3}  # is_quality_valid, ambig_state: what an added detection says of itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class RadarTransform(Transform, PointOp, abstract=True):
+    """A change of radar detections. Resolutions come from the rig's ``RadarSensor``."""
+
+    scope: str = "sensor"
+
+    dense_noise = True
+    scopes = ("log", "rig", "sensor", "step")
+    waives: ClassVar[dict[str, str]] = {
+        "invertible": "what was measured is overwritten",
+        "keeps_counts": "detections are moved, lost or added",
+        "differentiable": "it has no geometric parameter",
+        "commutes": "resolutions are those of the sensor, in which detections are measured after pending motions",
+    }
+
+    @classmethod
+    def change(cls, rows: Columns, params: Mapping[str, Any], sensor: RadarSensor, rng: np.random.Generator) -> Columns:
+        """The columns of one item's detections, changed. Rows may be fewer or more."""
+        raise NotImplementedError
+
+
+@handles(RadarTransform, Radar)
+def change_radar(stream: Radar, call: Call) -> Radar:
+    """Change item by item and pack again."""
+    stream = stream.realized()
+    parts = []
+    for i, (params, columns) in enumerate(zip(call.params, stream.realized_items(), strict=True)):
+        sensor = call.sample.units[int(stream.sample_index[i])].truth.sensors.get(call.name)
+        known = sensor if isinstance(sensor, RadarSensor) else RadarSensor(frame=stream.frame)
+        rng = noise(params.get("noise", ""), call.name, int(stream.times[i]))
+        parts.append(call.transform.change(columns, params, known, rng))
+    counts = torch.tensor([0, *(len(p["xyz"]) for p in parts)])
+    values = {k: torch.cat([p[k] for p in parts]) if parts else v for k, v in stream.values.items()}
+    return replace(stream, values=values, offsets=counts.cumsum(0))
+
+
+def rays_of(rows: Columns) -> tuple[Tensor, Tensor]:
+    """Unit rays (n, 3) and distances (n,) of detections, float64."""
+    xyz = rows["xyz"].to(torch.float64)
+    distance = torch.linalg.norm(xyz, dim=1)
+    return xyz / distance.clamp(min=1e-9)[:, None], distance
+
+
+def radial(rows: Columns, column: str, rays: Tensor) -> Tensor:
+    """Velocity along the ray (n,), m/s, positive when receding."""
+    return (rows[column].to(torch.float64) * rays).sum(1)
+
+
+def normal(rng: np.random.Generator, sigma: float, rows: Columns) -> Tensor:
+    """Gaussian noise (n,) on the columns' device, float64."""
+    return torch.from_numpy(rng.normal(0.0, sigma, len(rows["xyz"]))).to(rows["xyz"].device)
+
+
+def turned(rays: Tensor, angle: Tensor) -> Tensor:
+    """Rays turned about the sensor's z axis."""
+    c, s = torch.cos(angle), torch.sin(angle)
+    x, y, z = rays.unbind(1)
+    return torch.stack([c * x - s * y, s * x + c * y, z], 1)
+
+
+def appended(rows: Columns, more: Columns) -> Columns:
+    """Rows with further ones behind them; columns that ``more`` lacks are zero."""
+    n = len(more["xyz"])
+    return {
+        k: torch.cat([v, (more[k] if k in more else v.new_zeros((n, *v.shape[1:]))).to(v)]) for k, v in rows.items()
+    }
+
+
+def fresh_flags(rows: Columns, n: int) -> Tensor:
+    """Flags (n, k) of added detections: valid and unambiguous."""
+    flags = rows["flags"].new_zeros((n, rows["flags"].shape[1]))
+    for column, value in NEW_FLAGS.items():
+        if column < flags.shape[1]:
+            flags[:, column] = value
+    return flags
+
+
+@dataclass(frozen=True, kw_only=True)
+class RcsNoise(RadarTransform):
+    """Vary the radar cross-section: ``bias`` (dB) for all detections of an item, ``sigma`` (dB) for each."""
+
+    sigma: Range = 0.0
+    bias: Range = 0.0
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 60.0), "bias": (-60.0, 60.0)}
+    waives: ClassVar[dict[str, str]] = {k: v for k, v in RadarTransform.waives.items() if k != "keeps_counts"}
+
+    @classmethod
+    def change(cls, rows: Columns, params: Mapping[str, Any], sensor: RadarSensor, rng: np.random.Generator) -> Columns:
+        """See ``RadarTransform``."""
+        if "rcs" not in rows:
+            return rows
+        shift = params["bias"] + normal(rng, params["sigma"], rows)
+        return {**rows, "rcs": rows["rcs"] + shift.to(rows["rcs"])}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RadarNoise(RadarTransform):
+    """Noise of range, azimuth and Doppler, each a multiple of the sensor's resolution (standard deviation).
+
+    The velocity of a detection turns with its ray. Raw and compensated Doppler get the same noise, as one measurement.
+    """
+
+    range: Range = 0.0
+    azimuth: Range = 0.0
+    doppler: Range = 0.0
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = dict.fromkeys(("range", "azimuth", "doppler"), (0.0, 50.0))
+    waives: ClassVar[dict[str, str]] = RadarTransform.waives | {"content_identity": "detections are moved on purpose"}
+
+    @classmethod
+    def change(cls, rows: Columns, params: Mapping[str, Any], sensor: RadarSensor, rng: np.random.Generator) -> Columns:
+        """See ``RadarTransform``."""
+        rays, distance = rays_of(rows)
+        far = (distance + normal(rng, params["range"] * sensor.range_resolution, rows)).clamp(min=0.1)
+        ray = turned(rays, normal(rng, params["azimuth"] * sensor.azimuth_resolution, rows))
+        speed = normal(rng, params["doppler"] * sensor.doppler_resolution, rows)
+        out = {**rows, "xyz": (ray * far[:, None]).to(rows["xyz"])}
+        for name in ("velocity", "velocity_comp"):
+            if name in rows:
+                out[name] = (ray * (radial(rows, name, rays) + speed)[:, None]).to(rows[name])
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class RadarMissed(RadarTransform):
+    """Miss detections: each with probability ``share``, and every one whose return falls below a threshold.
+
+    The return falls with the fourth power of the distance, so the threshold is the cross-section that is just detected
+    at ``at`` metres: ``min_rcs`` + 40 log10(distance / at) dBsm.
+    """
+
+    share: Range = 0.0
+    min_rcs: Range = -100.0
+    at: Range = 50.0
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        "share": (0.0, 1.0),
+        "min_rcs": (-200.0, 100.0),
+        "at": (0.1, 1e3),
+    }
+    waives: ClassVar[dict[str, str]] = RadarTransform.waives | {"keeps_rows": "it drops detections on purpose"}
+
+    @classmethod
+    def change(cls, rows: Columns, params: Mapping[str, Any], sensor: RadarSensor, rng: np.random.Generator) -> Columns:
+        """See ``RadarTransform``."""
+        keep = torch.from_numpy(rng.random(len(rows["xyz"])) >= params["share"]).to(rows["xyz"].device)
+        if "rcs" in rows:
+            _, distance = rays_of(rows)
+            floor = params["min_rcs"] + 40 * torch.log10(distance.clamp(min=0.1) / params["at"])
+            keep &= rows["rcs"].to(torch.float64) >= floor
+        return take_rows(rows, keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RadarGhosts(RadarTransform):
+    """Add ghosts of detections that came back over a second reflection.
+
+    Each detection gets one with probability ``share``: further away by ``path`` metres, turned by up to ``spread_deg``
+    to either side, ``loss`` dB weaker, with the Doppler of its original.
+    """
+
+    share: Range = 0.1
+    path: Range = (1.0, 10.0)
+    spread_deg: Range = 10.0
+    loss: Range = (6.0, 15.0)
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        "share": (0.0, 1.0), "path": (0.0, 500.0), "spread_deg": (0.0, 180.0), "loss": (0.0, 100.0),
+    }  # fmt: skip
+    waives: ClassVar[dict[str, str]] = RadarTransform.waives | {"keeps_rows": "it adds detections on purpose"}
+
+    @classmethod
+    def change(cls, rows: Columns, params: Mapping[str, Any], sensor: RadarSensor, rng: np.random.Generator) -> Columns:
+        """See ``RadarTransform``."""
+        n = len(rows["xyz"])
+        chosen = torch.from_numpy(rng.random(n) < params["share"])
+        angle = torch.from_numpy(rng.uniform(-1, 1, n) * np.radians(params["spread_deg"]))
+        ghosts = take_rows(rows, chosen.to(rows["xyz"].device))
+        rays, distance = rays_of(ghosts)
+        ray = turned(rays, angle[chosen].to(rays.device))
+        seen = distance + params["path"] <= sensor.max_range
+        more = {**ghosts, "xyz": ray * (distance + params["path"])[:, None]}
+        for name in ("velocity", "velocity_comp"):
+            if name in ghosts:
+                more[name] = ray * radial(ghosts, name, rays)[:, None]
+        if "rcs" in ghosts:
+            more["rcs"] = ghosts["rcs"] - params["loss"]
+        return appended(rows, take_rows(more, seen))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RadarClutter(RadarTransform):
+    """Add false detections: on average ``rate`` per scan (Poisson), spread evenly over the field of view.
+
+    Attributes:
+        rate: mean number per scan.
+        view_deg: half of the field of view about the sensor's x axis, degrees.
+        rcs: dBsm. doppler: largest compensated speed, m/s, either way.
+    """
+
+    rate: Range = 5.0
+    view_deg: Range = 60.0
+    rcs: Range = (-10.0, 5.0)
+    doppler: Range = 2.0
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        "rate": (0.0, 1e4), "view_deg": (0.0, 180.0), "rcs": (-100.0, 100.0), "doppler": (0.0, 200.0),
+    }  # fmt: skip
+    waives: ClassVar[dict[str, str]] = RadarTransform.waives | {"keeps_rows": "it adds detections on purpose"}
+
+    @classmethod
+    def change(cls, rows: Columns, params: Mapping[str, Any], sensor: RadarSensor, rng: np.random.Generator) -> Columns:
+        """See ``RadarTransform``."""
+        n = int(rng.poisson(params["rate"]))
+        azimuth = torch.from_numpy(rng.uniform(-1, 1, n) * np.radians(params["view_deg"]))
+        distance = torch.from_numpy(sensor.max_range * np.sqrt(rng.random(n)))  # even over the area
+        ray = torch.stack([torch.cos(azimuth), torch.sin(azimuth), torch.zeros(n, dtype=torch.float64)], 1)
+        speed = torch.from_numpy(rng.uniform(-1, 1, n) * params["doppler"])
+        more: Columns = {"xyz": ray * distance[:, None], "velocity_comp": ray * speed[:, None]}
+        if "velocity" in rows:
+            own = sensor_velocity(rows)
+            more["velocity"] = ray * (speed - ray @ own)[:, None]
+        if "rcs" in rows:
+            more["rcs"] = torch.full((n,), float(params["rcs"]), dtype=torch.float64)
+        if "flags" in rows:
+            more["flags"] = fresh_flags(rows, n)
+        return appended(rows, {k: v.to(rows["xyz"].device) for k, v in more.items() if k in rows})
+
+
+def sensor_velocity(rows: Columns) -> Tensor:
+    """Velocity (3,) of the radar in its own frame, from what its detections were compensated by; zero if unknown.
+
+    The compensation of a detection on ray r is r . v, so v follows by least squares in the measured plane.
+    """
+    rays, _ = rays_of(rows)
+    if "velocity" not in rows or "velocity_comp" not in rows or len(rays) < 3:
+        return torch.zeros(3, dtype=torch.float64)
+    gap = (radial(rows, "velocity_comp", rays) - radial(rows, "velocity", rays)).cpu()
+    found = torch.linalg.lstsq(rays[:, :2].cpu(), gap[:, None]).solution[:, 0]
+    return torch.cat([found, torch.zeros(1, dtype=torch.float64)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DopplerFolding(RadarTransform):
+    """Fold raw Doppler into the unambiguous interval of ``max_doppler`` m/s (either way; the sensor's by default).
+
+    v -> v - 2 V round(v / 2V). The compensated velocity takes the same step, as a tracker that trusts it would.
+    """
+
+    max_doppler: Range | None = None
+
+    dense_noise = False
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"max_doppler": (0.1, 1e3)}
+    waives: ClassVar[dict[str, str]] = {
+        "invertible": "how often a velocity was folded is lost",
+        "content_identity": "velocities are folded on purpose",
+        "differentiable": "it has no geometric parameter",
+        "commutes": "the limit is the sensor's, in which velocities are measured after pending motions",
+    }
+
+    @classmethod
+    def change(cls, rows: Columns, params: Mapping[str, Any], sensor: RadarSensor, rng: np.random.Generator) -> Columns:
+        """See ``RadarTransform``."""
+        if "velocity" not in rows:
+            return rows
+        limit = sensor.max_doppler if params["max_doppler"] is None else params["max_doppler"]
+        rays, _ = rays_of(rows)
+        step = -2 * limit * torch.round(radial(rows, "velocity", rays) / (2 * limit))
+        out = dict(rows)
+        for name in ("velocity", "velocity_comp"):
+            if name in rows:
+                out[name] = rows[name] + (rays * step[:, None]).to(rows[name])
+        return out
