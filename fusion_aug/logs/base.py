@@ -178,7 +178,7 @@ def open_log(format: str, root: str | Path, **options: Any) -> Log:
     """Open a log as a lazy sequence of samples.
 
     Args:
-        format: kitti, nuscenes or folder.
+        format: kitti, nuscenes, argoverse2, mmdet3d or folder.
         root: its folder.
         options: select, rig, ...: see ``LogOptions``.
 

@@ -144,7 +144,7 @@ class NuscenesLog(Log):
             return Camera(items=tuple(Source(p, "image", options={"size": s}) for p, s in pairs), **common)
         if modality == "lidar":
             sources = [Source(p, "nuscenes_lidar") for p in paths]
-            return Points(values=LazyColumns(sources, LIDAR_COLUMNS), **common)
+            return Points(values=LazyColumns(sources, LIDAR_COLUMNS), motion="compensated", **common)
         sources = [Source(p, "nuscenes_radar") for p in paths]
         return Radar(values=LazyColumns(sources, RADAR_COLUMNS), **common)
 

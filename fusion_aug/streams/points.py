@@ -72,16 +72,19 @@ class Points(Ragged):
     """A point cloud per item, in the sensor's frame at the item's time.
 
     Columns: xyz (metres, float32); where the sensor has them intensity, ring, time_offset (seconds after the stamp),
-    and origin (row of ``origins``) where several scanners share a cloud.
+    and origin (number in ``origins``) where several scanners share a cloud.
 
     Attributes:
         pending: (n, 4, 4) similarity that is still to be applied to the values, or None. Motions add up here and
             the points are multiplied once.
         motion: "raw", or "compensated" where the points were already brought to the item's time.
+        origins: frames of the scanners that share the cloud, which the column ``origin`` numbers; rays and ranges start
+            at them. Empty where the stream's own frame is the scanner's.
     """
 
     pending: Tensor | None = None
     motion: str = "raw"
+    origins: tuple[str, ...] = ()
 
     columns: ClassVar[tuple[Column, ...]] = (
         position("xyz"),

@@ -42,9 +42,21 @@ def keep_points(stream: Points, call: Call, rule: Callable[[int, Mapping[str, An
     return stream if bool(mask.all()) else stream.select(mask)
 
 
-def ranges(stream: Points, item: int) -> Tensor:
-    """Distance (rows,) of an item's points from the sensor, metres, float64."""
-    return torch.linalg.norm(stream["xyz"][stream.rows_of(item)].to(torch.float64), dim=1)
+def rays(stream: Points, item: int, call: Call) -> tuple[Tensor, Tensor]:
+    """Where the rays of an item's points start, and the ways from there to the points, both (rows, 3) float64."""
+    rows = stream.rows_of(item)
+    xyz = stream["xyz"][rows].to(torch.float64)
+    start = torch.zeros_like(xyz)
+    if stream.origins and "origin" in stream.values:
+        unit, time = call.sample.units[int(stream.sample_index[item])], int(stream.times[item])
+        places = torch.stack([unit.truth.T(stream.frame, frame, time)[:3, 3] for frame in stream.origins])
+        start = places.to(xyz)[stream.values["origin"][rows].long()]
+    return start, xyz - start
+
+
+def ranges(stream: Points, item: int, call: Call) -> Tensor:
+    """Distance (rows,) of an item's points from the scanner that measured them, metres, float64."""
+    return torch.linalg.norm(rays(stream, item, call)[1], dim=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,9 +154,9 @@ def jitter_points(stream: Points, call: Call) -> Points:
         rows = stream.rows_of(i)
         rng = noise(params["noise"], call.name, int(stream.times[i]))
         shift = torch.from_numpy(rng.normal(0, params["sigma"], rows.stop - rows.start)).to(xyz.device)
-        distance = ranges(stream, i)
-        factor = (1 + shift / distance.clamp(min=1e-6)).clamp(min=0.01)
-        xyz[rows] = (xyz[rows].to(torch.float64) * factor[:, None]).to(xyz.dtype)
+        start, way = rays(stream, i, call)
+        factor = (1 + shift / torch.linalg.norm(way, dim=1).clamp(min=1e-6)).clamp(min=0.01)
+        xyz[rows] = (start + way * factor[:, None]).to(xyz.dtype)
     return stream.with_values(xyz=xyz)
 
 
@@ -172,7 +184,7 @@ def crop_points(stream: Points, call: Call) -> Points:
     """Keep a shell."""
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
-        distance = ranges(stream, item)
+        distance = ranges(stream, item, call)
         high = float("inf") if params["high"] is None else params["high"]
         return (distance >= params["low"]) & (distance <= high)
 
