@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calib.cameras import Pinhole, is_intrinsics, split_pixel_map
 from calib.errors import CalibrationError
 from calib.se3 import as_f64, check_se3, quaternion_from_rotation, rotation_from_quaternion, se3
-from calib.sensors import CameraSensor, LidarSensor, RadarSensor, Sensor
+from calib.sensors import LidarSensor, RadarSensor, Sensor, pinhole_sensor
 
 # Left-right partners of the six cameras and the corner radars of the nuScenes vehicles.
 MIRROR_PARTNERS = {
@@ -73,7 +72,4 @@ def sensor_from_record(
         K = torch.zeros(0)
     if tuple(K.shape) != (3, 3) or not bool(torch.isfinite(K).all()):
         raise CalibrationError(f"{where}: camera_intrinsic: expected a 3x3 matrix of finite numbers")
-    A = torch.eye(3, dtype=torch.float64)
-    if not is_intrinsics(K):
-        K, A = split_pixel_map(K, size)
-    return CameraSensor(frame=channel, mirror_of=mirror_of, model=Pinhole(K=K, size=size), A=A, size=size)
+    return pinhole_sensor(channel, K, size, mirror_of)

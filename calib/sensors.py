@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from calib.cameras import CameraModel, flip_u
+from calib.cameras import CameraModel, Pinhole, flip_u, is_intrinsics, split_pixel_map
 from calib.changed import changed
 from calib.errors import CalibrationError
 from calib.se3 import as_f64
@@ -83,6 +83,14 @@ class CameraSensor(Sensor):
             return changed(self, model=self.model.mirrored())
         A = flip_u(self.size[1]) @ self.A @ flip_u(self.model.size[1])
         return changed(self, model=self.model.mirrored(), A=A)
+
+
+def pinhole_sensor(frame: str, K: Tensor, size: tuple[int, int], mirror_of: str | None = None) -> CameraSensor:
+    """A camera from a 3x3 that a file gives: what no lens can be (flips, turns) becomes its pixel map."""
+    A = IDENTITY
+    if not is_intrinsics(K):
+        K, A = split_pixel_map(K, size)
+    return CameraSensor(frame=frame, mirror_of=mirror_of, model=Pinhole(K=K, size=size), A=A, size=size)
 
 
 def apply_homography(A: Tensor, pixels: Tensor) -> Tensor:

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib import CameraSensor, Frame, LidarSensor, Pinhole, Rig, Sensor, Trajectory, validate
+from calib import Frame, LidarSensor, Rig, Sensor, Trajectory, validate
 from calib.se3 import rotation_from_quaternion, se3
+from calib.sensors import pinhole_sensor
 from fusion_aug.errors import DataError
 from fusion_aug.logs.base import Log, LogOptions, Writer, select_ids
 from fusion_aug.logs.feather import read_table
@@ -172,8 +173,9 @@ class ArgoverseLog(Log):
             if name not in poses:
                 raise DataError(f"{path}: {name}: has no row in egovehicle_SE3_sensor.feather")
             fx, fy, cx, cy = (float(inner[c][i]) for c in INTRINSICS[1:5])
-            model = Pinhole.from_focal(fx, fy, cx, cy, (int(inner["height_px"][i]), int(inner["width_px"][i])))
-            sensors[name] = CameraSensor(frame=name, model=model, mirror_of=_partner(name, cameras))
+            K = torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], dtype=torch.float64)
+            size = (int(inner["height_px"][i]), int(inner["width_px"][i]))
+            sensors[name] = pinhole_sensor(name, K, size, _partner(name, cameras))
         for name, pose in poses.items():
             frames[name] = Frame(parent=EGO, pose=pose, hand="camera" if name in cameras else "body")
         for name in SCANNERS:

@@ -143,7 +143,7 @@ class ArgoverseWriter(Writer):
         columns = {n: np.array(v, np.float64) for n, v in (("fx_px", fx), ("fy_px", fy), ("cx_px", cx), ("cy_px", cy))}
         # the lens that the pictures were freed of stays what it was
         row = {n: i for i, n in enumerate(before["sensor_name"].tolist())}
-        lens = {k: before[k][[row[n] for n in names]] for k in ("k1", "k2", "k3") if k in before}
+        lens: dict[str, Any] = {k: before[k][[row[n] for n in names]] for k in ("k1", "k2", "k3") if k in before}
         sizes = {"height_px": np.array(height, np.uint16), "width_px": np.array(width, np.uint16)}
         write_table(
             {"sensor_name": np.array(names, np.str_), **columns, **lens, **sizes}, target / "intrinsics.feather"
