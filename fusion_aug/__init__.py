@@ -41,7 +41,7 @@ from fusion_aug.streams import (
     ValidityMask,
     add_mirror_words,
 )  # fmt: skip
-from fusion_aug.train import AugmentedDataset, collate
+from fusion_aug.train import AugmentedDataset, collate, to_mmdet3d, to_openpcdet
 from fusion_aug.transforms import *  # noqa: F403
 from fusion_aug.transforms import __all__ as _transforms
 from fusion_aug.transforms.base import Rows, Transform
@@ -56,5 +56,6 @@ __all__ = [
     "Transform", "UnhandledStream", "Unit", "ValidityMask", "Weather", "add_mirror_words", "axial", "categorical",
     "corners", "extent",
     "handles", "history_from_json", "history_to_json", "intensity", "label", "length", "merge", "open_log", "polar",
-    "pose", "position", "radial_velocity", "scalar", "specific_force", "time_offset", *_transforms,
+    "pose", "position", "radial_velocity", "scalar", "specific_force", "time_offset", "to_mmdet3d",
+    "to_openpcdet", *_transforms,
 ]  # fmt: skip

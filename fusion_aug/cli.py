@@ -15,6 +15,7 @@ fusion-aug: augment every sensor of a driving or robot log at once and keep the 
   fusion-aug check   OUT                                               measure what a run wrote
   fusion-aug show    log=FORMAT log.root=DIR pipeline=NAME out=FILE    a picture, before and after
   fusion-aug show    OUT [index=0] out=FILE                            the same of a finished run
+  fusion-aug show    ... --rerun [n=10] out=FILE.rrd [--serve]         a Rerun recording; --serve opens it in a browser
   fusion-aug replay  MANIFEST ID [log.root=DIR] [out=DIR]              make one sample of a run again
   fusion-aug synth   drive out=DIR [size=full frames=N seed=S]         make a driving log with ground truth
   fusion-aug demo    DIR                                               do all of this with the sample log
@@ -71,7 +72,8 @@ def dispatch(command: str, words: list[str]) -> int:
         positionals.append(words.pop(0))
     if len(positionals) < fewest:
         raise ConfigError(f"{command}: expected {fewest} word(s) after the command; see fusion-aug {command} --help")
-    multirun, show_config, extra_dir, overrides = _flags(command, words)
+    flags = {w for w in words if w in ("--rerun", "--serve")} if command == "show" else set()
+    multirun, show_config, extra_dir, overrides = _flags(command, [w for w in words if w not in flags])
     if show_config and positionals:
         raise ConfigError("--cfg job: with OUT or MANIFEST the settings are those of its manifest")
     if show_config:
@@ -81,7 +83,7 @@ def dispatch(command: str, words: list[str]) -> int:
     if command == "check":
         return commands.check_command(positionals, overrides, extra_dir)
     if command == "show":
-        return commands.show_command(positionals, overrides, extra_dir)
+        return commands.show_command(positionals, overrides, extra_dir, flags)
     if command == "replay":
         return commands.replay_command(positionals, overrides, extra_dir)
     if command == "synth":

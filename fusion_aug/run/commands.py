@@ -12,16 +12,15 @@ from typing import Any
 from fusion_aug.check import MEASUREMENTS, Pair, Row, combine
 from fusion_aug.check.output import compare_run
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.base import Log
-from fusion_aug.logs.files import read_json
 from fusion_aug.logs.folder import writer_for
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins, sweep
 from fusion_aug.run.execute import check_options, execute
+from fusion_aug.run.inputs import quoted, source_log
 from fusion_aug.run.job import Job
 from fusion_aug.run.manifest import Manifest, read_manifest, tree_digest
 from fusion_aug.run.scope import for_log, geometry_only
-from fusion_aug.show.draw import draw_before_after, save_picture
+from fusion_aug.run.showing import show_command
 from fusion_aug.transforms.engine import replay, run
 
 OK, OVER, BAD = 0, 1, 2
@@ -106,32 +105,6 @@ def check_written(out: Path, overrides: Sequence[str], extra_dir: str | None) ->
     return combine([row for rows in compare_run(source, written, manifest) for row in rows])
 
 
-def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_dir: str | None) -> Log:
-    """The input of a run: from ``log.root=``, else from ``run.json`` beside the manifest."""
-    words = list(overrides)
-    facts = out / "run.json"
-    known = read_json(facts) if facts.is_file() else {}
-    if not any(w.startswith("log.root=") for w in words):
-        if "source_root" not in known:
-            raise ConfigError(f"{out}: there is no run.json that names the input; give it as log.root=DIR")
-        if not Path(known["source_root"]).is_dir():
-            raise ConfigError(
-                f"{known['source_root']}: the input of the run is gone; if it moved, give it as log.root=DIR"
-            )
-        words.append(f"log.root={quoted(known['source_root'])}")
-    if known.get("rig") and not any(w.startswith("log.rig=") for w in words):
-        words.append(f"log.rig={quoted(known['rig'])}")
-    words = [w for w in words if not w.startswith("log.select=")]
-    config = compose_config("replay", [f"log={manifest.header['format']}", *words], extra_dir)
-    import_plugins([*manifest.header.get("plugins", []), *(config["plugins"] or [])])
-    return build_log(config["log"])
-
-
-def quoted(text: str) -> str:
-    """A value that Hydra's grammar takes as it is."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
 def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None) -> int:
     """Make one sample of a run again."""
     path, sample_id = Path(positionals[0]), positionals[1]
@@ -154,40 +127,6 @@ def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_d
         f"{sample_id}: replayed {len(entry.history)} records{where}; digest {'agrees' if same else 'DIFFERS'}"
     )
     return OK if same else OVER
-
-
-def show_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None) -> int:
-    """Draw a sample before and after."""
-    if positionals:
-        out = Path(positionals[0])
-        manifest = read_manifest(out)
-        settings = dict(w.split("=", 1) for w in overrides if "=" in w and w.split("=")[0] in ("index", "out"))
-        rest = [w for w in overrides if w.split("=")[0] not in settings]
-        before_log = source_log(manifest, out, rest, extra_dir)
-        index, target = _index(settings.get("index", "0"), len(manifest.entries)), settings.get("out", "show.png")
-        entry = manifest.entries[index]
-        before = before_log.read(entry.source)
-        after = build_log({"format": manifest.header["output"], "root": str(out)}).read(entry.id)
-        after = after.with_unit(0, history=entry.history)
-    else:
-        config = compose_config("show", overrides, extra_dir)
-        import_plugins(config["plugins"])
-        log = build_log(config["log"])
-        before = log[_index(str(config["index"]), len(log))]
-        pipeline = for_log(build_pipeline(config["pipeline"]), log)[0]
-        after, target = run(pipeline, before, seed=int(config["seed"])), str(config["out"])
-    path = Path(target)
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise ConfigError(f"out: expected a .png or .jpg file, got {target}")
-    save_picture(draw_before_after(before, after, before.id), path)
-    report.OUT.print(f"wrote {path}")
-    return OK
-
-
-def _index(text: str, count: int) -> int:
-    if not text.lstrip("-").isdigit() or not 0 <= int(text) < count:
-        raise ConfigError(f"index: expected a number from 0 to {count - 1}, got {text!r}")
-    return int(text)
 
 
 def synth_command(positionals: Sequence[str], overrides: Sequence[str]) -> int:
@@ -238,5 +177,5 @@ def demo_command(positionals: Sequence[str]) -> int:
     report.OUT.print(f"[bold]2.[/] fusion-aug check {folder / 'augmented'}")
     code = check_command([str(folder / "augmented")], [], None)
     report.OUT.print(f"[bold]3.[/] fusion-aug show {folder / 'augmented'}")
-    show_command([str(folder / "augmented")], ["index=1", f"out={folder / 'demo.png'}"], None)
+    show_command([str(folder / "augmented")], ["index=1", f"out={folder / 'demo.png'}"], None, set())
     return code

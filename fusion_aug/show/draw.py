@@ -67,7 +67,7 @@ def camera_tile(sample: Sample, name: str, points: bool = True, width: int = TIL
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     image = np.ascontiguousarray(image)
     if points:
-        for cloud in _lidars(sample):
+        for cloud in lidars(sample):
             _draw_points(image, sample, cloud, name, scale)
     for boxes in sample.of_type(Boxes3D).values():
         _draw_boxes(image, sample, boxes, name, scale)
@@ -85,19 +85,21 @@ def birds_eye(sample: Sample) -> np.ndarray:
     def pixel(xy: np.ndarray) -> np.ndarray:
         return np.stack([BIRD / 2 - xy[:, 1] * per_metre, BIRD / 2 - xy[:, 0] * per_metre], 1)
 
-    for cloud in _lidars(sample):
-        xyz = _key_points(sample, cloud).numpy()
+    for cloud in lidars(sample):
+        xyz = key_points(sample, cloud).numpy()
         uv = np.round(pixel(xyz[np.isfinite(xyz).all(1)])).astype(int)
-        colour = _turbo(np.linalg.norm(xyz[np.isfinite(xyz).all(1)], axis=1))
+        colour = range_colours(np.linalg.norm(xyz[np.isfinite(xyz).all(1)], axis=1))
         inside = ((uv >= 0) & (uv < BIRD)).all(1)
         image[uv[inside, 1], uv[inside, 0]] = colour[inside]
     for boxes in sample.of_type(Boxes3D).values():
         for pose, size, velocity, category in _rows(boxes):
             corners = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]]) * size[:2] / 2
             flat = corners @ pose[:2, :2].T + pose[:2, 3]
-            cv2.polylines(image, [np.round(pixel(flat)).astype(np.int32)], True, _colour(category), 1, cv2.LINE_AA)
+            cv2.polylines(
+                image, [np.round(pixel(flat)).astype(np.int32)], True, category_colour(category), 1, cv2.LINE_AA
+            )
             nose = np.stack([pose[:2, 3], pose[:2, 3] + pose[:2, 0] * size[0] / 2])
-            cv2.line(image, *_ints(pixel(nose)), _colour(category), 1, cv2.LINE_AA)
+            cv2.line(image, *_ints(pixel(nose)), category_colour(category), 1, cv2.LINE_AA)
             if np.isfinite(velocity).all() and np.linalg.norm(velocity[:2]) > 0.3:
                 cv2.arrowedLine(
                     image, *_ints(pixel(np.stack([pose[:2, 3], pose[:2, 3] + velocity[:2]]))), INK, 1, cv2.LINE_AA
@@ -121,20 +123,22 @@ def _draw_radar(image: np.ndarray, sample: Sample, name: str, radar: Radar, pixe
         cv2.line(image, _int(a), _int(b), (255, 90, 160), 1, cv2.LINE_AA)
 
 
-def _lidars(sample: Sample) -> list[str]:
+def lidars(sample: Sample) -> list[str]:
+    """Streams of points that are no radar."""
     return [n for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)]
 
 
-def _key_points(sample: Sample, name: str) -> Tensor:
+def key_points(sample: Sample, name: str) -> Tensor:
+    """Points (n, 3) of a cloud's key item in the reference frame."""
     key = sample.take_key(name)
     return sample.with_streams({name: key}).points(name)["xyz"]
 
 
 def _draw_points(image: np.ndarray, sample: Sample, cloud: str, camera: str, scale: float) -> None:
-    xyz = _key_points(sample, cloud)
+    xyz = key_points(sample, cloud)
     uv, visible = sample.project_ref(xyz, camera)
     pixels = (uv[visible].numpy() + 0.5) * scale - 0.5
-    colour = _turbo(np.linalg.norm(xyz[visible].numpy(), axis=1))
+    colour = range_colours(np.linalg.norm(xyz[visible].numpy(), axis=1))
     for (u, v), c in zip(np.round(pixels).astype(int).tolist(), colour.tolist(), strict=True):
         cv2.circle(image, (u, v), 1, c, -1)
 
@@ -152,7 +156,7 @@ def _draw_boxes(image: np.ndarray, sample: Sample, boxes: Boxes3D, camera: str, 
             pixels = (uv.numpy() + 0.5) * scale - 0.5
             for i in range(len(steps) - 1):
                 if visible[i] and visible[i + 1]:
-                    cv2.line(image, *_ints(pixels[i : i + 2]), _colour(category), 1, cv2.LINE_AA)
+                    cv2.line(image, *_ints(pixels[i : i + 2]), category_colour(category), 1, cv2.LINE_AA)
 
 
 def _rows(boxes: Boxes3D) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, str]]:
@@ -163,11 +167,13 @@ def _rows(boxes: Boxes3D) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, str]
     return list(zip(v["pose"].numpy(), v["size"].numpy(), velocity.numpy(), category, strict=True))
 
 
-def _colour(category: str) -> tuple[int, int, int]:
+def category_colour(category: str) -> tuple[int, int, int]:
+    """Colour of a box, RGB levels."""
     return COLOURS.get(category.split(".")[0].lower(), OTHER)
 
 
-def _turbo(distance: np.ndarray) -> np.ndarray:
+def range_colours(distance: np.ndarray) -> np.ndarray:
+    """RGB levels (n, 3) of distances: red is near, blue is 60 m."""
     level = np.clip(255 * (1 - distance / 60), 0, 255).astype(np.uint8)
     return cv2.applyColorMap(level[:, None], cv2.COLORMAP_TURBO)[:, 0, ::-1]
 

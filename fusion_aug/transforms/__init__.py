@@ -27,6 +27,7 @@ from fusion_aug.transforms.inversion import InexactInverse, invert
 from fusion_aug.transforms.lidar import BeamDropout, IntensityGain, RingResample
 from fusion_aug.transforms.mount import Miscalibrate
 from fusion_aug.transforms.photometric import Brightness, Contrast, Gamma, GaussianNoise, Hue, Saturation
+from fusion_aug.transforms.pixel_op import PixelOp, pixel_op
 from fusion_aug.transforms.points import PointDropout, RangeCrop, RangeJitter, ShufflePoints, VoxelSubsample
 from fusion_aug.transforms.radar import (
     DopplerFolding,
@@ -70,6 +71,7 @@ __all__ = [
     "OneOf",
     "Pad",
     "PerspectiveImage",
+    "PixelOp",
     "PointDropout",
     "Posterize",
     "RadarClutter",
@@ -99,5 +101,6 @@ __all__ = [
     "WhiteBalance",
     "invert",
     "pipeline",
+    "pixel_op",
     "replay",
 ]  # fmt: skip

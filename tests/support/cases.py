@@ -7,6 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from fusion_aug.transforms import pixel_op
+
+
+def speckle(picture: np.ndarray) -> np.ndarray:
+    """What a library of pixel operations does: it draws from NumPy's global state."""
+    return np.clip(picture * np.random.uniform(0.8, 1.2, (1, 1, 3)), 0, 255).astype(np.uint8)  # noqa: NPY002
+
+
+pixel_op(speckle)
+
 CASES: dict[str, list[dict[str, Any]]] = {
     "Brightness": [{"factor": [0.6, 0.9]}, {"factor": 1.4, "scope": "sensor"}],
     "BeamDropout": [{"share": [0.1, 0.4]}],
@@ -33,6 +45,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "GaussianBlur": [{"sigma": [0, 1.5]}, {"sigma": 0.7, "scope": "sensor"}],
     "JpegCompression": [{"quality": [30, 95]}],
     "MotionBlur": [{"length": [0, 5]}],
+    "PixelOp": [{"op": "speckle", "cameras": ["CAM_*"]}],
     "Posterize": [{"bits": [4, 8]}],
     "Shadow": [{"darkness": [0.2, 0.6]}],
     "Sharpness": [{"amount": [0, 1]}],

@@ -1,0 +1,93 @@
+"""``fusion-aug show``: a picture or a recording of samples before and after."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from fusion_aug.errors import ConfigError
+from fusion_aug.run import report
+from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
+from fusion_aug.run.inputs import source_log
+from fusion_aug.run.manifest import read_manifest
+from fusion_aug.run.scope import for_log
+from fusion_aug.sample import Sample
+from fusion_aug.show.draw import draw_before_after, save_picture
+from fusion_aug.show.recording import record, serve
+from fusion_aug.transforms.engine import run
+
+OWN = ("index", "out", "n", "port")
+
+
+def show_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None, flags: set[str]) -> int:
+    """Draw a sample before and after, or record several."""
+    if positionals:
+        own = dict(w.split("=", 1) for w in overrides if "=" in w and w.split("=")[0] in OWN)
+        rest = [w for w in overrides if w.split("=")[0] not in OWN]
+        settings: dict[str, Any] = {"index": "0", "out": "show.png", "n": "10", "port": "9090"} | own
+        count, pairs = _of_run(Path(positionals[0]), rest, extra_dir)
+    else:
+        settings = compose_config("show", overrides, extra_dir)
+        count, pairs = _of_pipeline(settings)
+    first = _whole("index", settings["index"], 0, count - 1)
+    target = Path(str(settings["out"]))
+    if not flags:
+        if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+            raise ConfigError(f"out: expected a .png or .jpg file, got {target}")
+        before, after = next(itertools.islice(pairs, first, None))
+        save_picture(draw_before_after(before, after, before.id), target)
+        report.OUT.print(f"wrote {target}")
+        return 0
+    target = target.with_suffix(".rrd") if str(settings["out"]) == "show.png" else target
+    if target.suffix != ".rrd":
+        raise ConfigError(f"out: a recording is an .rrd file, got {target}")
+    most = _whole("n", settings["n"], 1, 10**6)
+    recorded = record(itertools.islice(pairs, first, first + most), target)
+    report.OUT.print(f"wrote {target}: {recorded} samples; open it with: rerun {target}")
+    if "--serve" in flags:
+        port = _whole("port", settings["port"], 1, 65534)
+        with serve(target, port) as (server, address):
+            report.OUT.print(f"the viewer is at {address} (Ctrl-C ends it)", soft_wrap=True)
+            try:
+                return server.wait()
+            except KeyboardInterrupt:
+                return 0
+    return 0
+
+
+def _of_pipeline(config: dict[str, Any]) -> tuple[int, Iterator[tuple[Sample, Sample]]]:
+    """Samples of a log, and what a pipeline makes of them."""
+    import_plugins(config["plugins"])
+    log = build_log(config["log"])
+    pipeline = for_log(build_pipeline(config["pipeline"]), log)[0]
+    ids = log.ids
+
+    def pairs() -> Iterator[tuple[Sample, Sample]]:
+        for i in ids:
+            before = log.read(i)
+            yield before, run(pipeline, before, seed=int(config["seed"]))
+
+    return len(ids), pairs()
+
+
+def _of_run(out: Path, rest: list[str], extra_dir: str | None) -> tuple[int, Iterator[tuple[Sample, Sample]]]:
+    """Samples that a run wrote, beside their sources."""
+    manifest = read_manifest(out)
+    before_log = source_log(manifest, out, rest, extra_dir)
+    after_log = build_log({"format": manifest.header["output"], "root": str(out)})
+
+    def pairs() -> Iterator[tuple[Sample, Sample]]:
+        for entry in manifest.entries:
+            after = after_log.read(entry.id)
+            yield before_log.read(entry.source), after.with_unit(0, history=entry.history)
+
+    return len(manifest.entries), pairs()
+
+
+def _whole(key: str, value: Any, low: int, high: int) -> int:
+    text = str(value)
+    if not text.lstrip("-").isdigit() or not low <= int(text) <= high:
+        raise ConfigError(f"{key}: expected a number from {low} to {high}, got {text!r}")
+    return int(text)

@@ -1,0 +1,181 @@
+"""Samples as a Rerun recording: before and after side by side on one timeline (an extra: ``fusion_aug[rerun]``)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from calib import CameraSensor, Pinhole
+from calib.se3 import quaternion_from_rotation
+from fusion_aug.errors import FusionAugError
+from fusion_aug.sample import Sample, world_of
+from fusion_aug.show.draw import category_colour, key_points, lidars, range_colours
+from fusion_aug.streams import Boxes3D, Camera, Radar
+
+RADAR_COLOUR, PATH_COLOUR, BACKGROUND = (255, 90, 160), (240, 240, 240), (24, 26, 30)
+
+
+def _rerun() -> Any:
+    try:
+        import rerun
+    except ImportError:
+        raise FusionAugError("a recording needs the Rerun SDK: pip install 'fusion_aug[rerun]'") from None
+    return rerun
+
+
+def record(pairs: Iterable[tuple[Sample, Sample]], path: Path) -> int:
+    """Write a recording.
+
+    Args:
+        pairs: samples before and after, in time order.
+        path: ``.rrd`` file.
+
+    Returns:
+        how many samples it holds.
+    """
+    rr = _rerun()
+    stream = rr.RecordingStream("fusion_aug", send_properties=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    stream.save(str(part))
+    tracks: dict[str, list[np.ndarray]] = {"before": [], "after": []}
+    count, start, cameras = 0, None, []
+    for before, after in pairs:
+        start = before.ref.time if start is None else start
+        stream.set_time("log_time_since_start", duration=(before.ref.time - start) * 1e-9)
+        stream.set_time("sample", sequence=count)
+        for side, sample in (("before", before), ("after", after)):
+            log_sample(rr, stream, side, sample, tracks[side])
+        done = ", ".join(r.path for r in after.history if r.applied) or "nothing"
+        stream.log("done", rr.TextDocument(f"`{before.id}`: {done}", media_type="text/markdown"))
+        cameras = list(before.of_type(Camera))
+        count += 1
+    stream.send_recording_name(path.stem)
+    stream.send_blueprint(blueprint(cameras))
+    stream.flush()
+    del stream
+    part.replace(path)
+    return count
+
+
+def blueprint(cameras: list[str]) -> Any:
+    """Scene and first camera of both sides beside one another, and what was done below."""
+    import rerun.blueprint as rrb
+
+    def side(name: str) -> Any:
+        views: list[Any] = [rrb.Spatial3DView(origin=f"/{name}/world", name=name, background=BACKGROUND)]
+        views += [rrb.Spatial2DView(origin=f"/{name}/world/ref/{c}", name=f"{name}: {c}") for c in cameras[:1]]
+        return rrb.Vertical(*views, row_shares=[3, 2][: len(views)])
+
+    done = rrb.TextDocumentView(origin="/done", name="what was done")
+    panels = (rrb.SelectionPanel(state="collapsed"), rrb.TimePanel(state="collapsed", timeline="sample"))
+    return rrb.Blueprint(rrb.Vertical(rrb.Horizontal(side("before"), side("after")), done, row_shares=[8, 1]), *panels)
+
+
+def log_sample(rr: Any, stream: Any, side: str, sample: Sample, track: list[np.ndarray]) -> None:
+    """Log one sample below ``side/world``: the reference frame in the world, and everything in it."""
+    root, unit = f"{side}/world", sample.unit
+    stream.log(root, rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
+    world = world_of(unit.rig, unit.ref.frame)
+    T = np.eye(4) if world is None else unit.rig.T(world, unit.ref.frame, unit.ref.time).numpy()
+    track.append(T[:3, 3])
+    stream.log(f"{root}/ref", rr.Transform3D(translation=T[:3, 3], mat3x3=T[:3, :3]))
+    if len(track) > 1:
+        stream.log(f"{root}/path", rr.LineStrips3D([np.array(track)], colors=[PATH_COLOUR], radii=0.1))
+    for name in lidars(sample):
+        xyz = key_points(sample, name).numpy()
+        xyz = xyz[np.isfinite(xyz).all(1)]
+        colours = range_colours(np.linalg.norm(xyz, axis=1))
+        stream.log(f"{root}/ref/{name}", rr.Points3D(xyz, colors=colours, radii=0.04))
+    for name, radar in sample.of_type(Radar).items():
+        _log_radar(rr, stream, f"{root}/ref/{name}", sample, name, radar)
+    for name in sample.of_type(Camera):
+        _log_camera(rr, stream, f"{root}/ref/{name}", sample, name)
+    for name, boxes in sample.of_type(Boxes3D).items():
+        _log_boxes(rr, stream, f"{root}/ref/{name}", boxes)
+
+
+def _log_radar(rr: Any, stream: Any, entity: str, sample: Sample, name: str, radar: Radar) -> None:
+    item = sample.key_item(name)
+    cloud, T = radar.realized(), sample.T_ref(name, item).numpy()
+    rows = cloud.rows_of(item)
+    start = cloud["xyz"][rows].numpy().astype(np.float64) @ T[:3, :3].T + T[:3, 3]
+    way = cloud["velocity_comp"][rows].numpy().astype(np.float64) @ T[:3, :3].T
+    stream.log(entity, rr.Arrows3D(origins=start, vectors=way, colors=[RADAR_COLOUR], radii=0.06))
+    stream.log(f"{entity}/detections", rr.Points3D(start, colors=[RADAR_COLOUR], radii=0.15))
+
+
+def _log_camera(rr: Any, stream: Any, entity: str, sample: Sample, name: str) -> None:
+    """Pose, pinhole and picture. Rerun knows no distortion, so it is noted beside the camera."""
+    sensor = sample.rig.camera(sample[name].instance(name))
+    T = sample.T_ref(name).numpy()
+    stream.log(entity, rr.Transform3D(translation=T[:3, 3], mat3x3=T[:3, :3]))
+    stream.log(entity, pinhole(rr, sensor))
+    item = sample.key_item(name)
+    source = sample[name].sources[item]  # type: ignore[attr-defined]
+    if source is not None and source.path.suffix.lower() in (".jpg", ".jpeg", ".png"):
+        stream.log(entity, rr.EncodedImage(path=source.path))
+    else:
+        picture = sample[name].image(item)  # type: ignore[attr-defined]
+        levels = picture if picture.dtype == torch.uint8 else (picture * 255).round().clamp(0, 255).byte()
+        stream.log(entity, rr.Image(levels.cpu().numpy()).compress(jpeg_quality=90))
+    if sensor.model.lens != Pinhole.lens:
+        terms = ", ".join(f"{v:.6g}" for v in sensor.model.distortion.tolist())
+        note = f"{name}: the lens is {sensor.model.lens} ({terms}); it is drawn as a pinhole without distortion"
+        stream.log(f"{entity}/lens", rr.TextDocument(note))
+
+
+def pinhole(rr: Any, sensor: CameraSensor) -> Any:
+    """A K with the pixel map, its skew left out; Rerun counts pixels from their corners, half a pixel further."""
+    height, width = sensor.size
+    matrix = (sensor.A @ sensor.model.K).detach().numpy()
+    matrix = matrix / matrix[2, 2]
+    focal = [abs(matrix[0, 0]), abs(matrix[1, 1])]
+    return rr.Pinhole(
+        focal_length=focal, principal_point=[matrix[0, 2] + 0.5, matrix[1, 2] + 0.5], width=width, height=height,
+        image_plane_distance=2.0,
+    )  # fmt: skip
+
+
+def _log_boxes(rr: Any, stream: Any, entity: str, boxes: Boxes3D) -> None:
+    pose, names = boxes["pose"], [str(c) for c in boxes.values.get("category", np.full(boxes.rows, ""))]
+    wxyz = quaternion_from_rotation(pose[:, :3, :3]).numpy() if len(pose) else np.zeros((0, 4))
+    stream.log(
+        entity,
+        rr.Boxes3D(
+            centers=pose[:, :3, 3].numpy(), sizes=boxes["size"].numpy(), quaternions=np.roll(wxyz, -1, axis=1),
+            labels=names, show_labels=False, colors=[category_colour(n) for n in names],
+        ),
+    )  # fmt: skip
+
+
+@contextmanager
+def serve(path: Path, port: int = 9090) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A recording in Rerun's own web viewer, on the loopback interface only, for as long as the context lasts.
+
+    Args:
+        path: the recording. port: of the viewer; the next one carries the data.
+
+    Yields:
+        the server's process, and the address to open in a browser.
+    """
+    _rerun()
+    command = [sys.executable, "-m", "rerun", str(path), "--serve-web", "--bind", "127.0.0.1"]
+    # the command starts a program of its own, which only the whole group ends
+    server = subprocess.Popen(
+        [*command, "--web-viewer-port", str(port), "--port", str(port + 1)], start_new_session=True
+    )  # fmt: skip
+    try:
+        yield server, f"http://127.0.0.1:{port}/?url=rerun%2Bhttp://127.0.0.1:{port + 1}/proxy"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()

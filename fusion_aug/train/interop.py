@@ -1,0 +1,176 @@
+"""Samples as the dictionaries that mmdetection3d, BEVFusion and OpenPCDet train from.
+
+Everything is in the reference frame (their "lidar" frame). The matrices obey, to rounding,
+
+    pixel = dehom(img_aug_matrix cam2img lidar2cam inv(lidar_aug_matrix) [x; 1]) = dehom(lidar2img [x; 1])
+
+with x a point as it is handed over, after augmentation. ``lidar_aug_matrix`` is the whole motion of the scene from the
+history; ``cam2img`` and ``lidar2cam`` are the camera without it, and ``img_aug_matrix`` is the map of its pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib import Pinhole
+from calib.cameras import flip_u
+from fusion_aug.errors import DataError
+from fusion_aug.history import History
+from fusion_aug.sample import REF, Sample
+from fusion_aug.streams import Boxes3D, Camera, Points, Radar
+from fusion_aug.transforms.engine import transform_class
+from fusion_aug.transforms.scene import SceneTransform
+
+MIRROR = torch.diag(torch.tensor([-1.0, 1, 1, 1], dtype=torch.float64))
+
+
+def scene_motion(history: History) -> Tensor:
+    """The whole motion H (4, 4) of the reference frame that a history holds."""
+    H = torch.eye(4, dtype=torch.float64)
+    for record in history:
+        cls = transform_class(record)
+        if record.applied and issubclass(cls, SceneTransform):
+            H = cls.motion(record.params[""])[0] @ H
+    return H
+
+
+def camera_matrices(sample: Sample, name: str) -> dict[str, np.ndarray]:
+    """``lidar2img``, ``lidar2cam``, ``cam2img`` and ``img_aug_matrix``, each (4, 4) float64, of a camera.
+
+    Raises:
+        DataError: the lens is distorted or a fisheye, which no matrix can hold.
+    """
+    sensor = sample.rig.camera(sample[name].instance(name))
+    if sensor.model.lens != Pinhole.lens:
+        raise DataError(
+            f"camera {name!r}: a lens of model {sensor.model.lens} fits no 4x4 matrix; leave it out with cameras=[...]"
+        )
+    item, H = sample.key_item(name), scene_motion(sample.history)
+    unit, time = sample.unit, int(sample[name].times[item])
+    T = unit.rig.T(sample[name].frame, unit.ref.frame, unit.ref.time, time)
+    told = _full(sensor.A @ sensor.model.K) @ T
+    model, A = sensor.model, sensor.A
+    mirrored = float(torch.linalg.det(H[:3, :3])) < 0
+    if mirrored:  # the camera that took the picture, before anybody looked at it in a mirror
+        A, model = A @ flip_u(model.size[1]), model.mirrored()
+    scale = torch.linalg.det(H[:3, :3]).abs() ** (1 / 3)
+    before = (MIRROR if mirrored else torch.eye(4, dtype=torch.float64)) @ T @ H
+    before[:3] /= scale  # T_cam' = M T_cam H^-1, and M holds the scale too
+    matrices = {"lidar2img": told, "lidar2cam": before, "cam2img": _full(model.K), "img_aug_matrix": _full(A)}
+    return {k: v.detach().numpy() for k, v in matrices.items()}
+
+
+def _full(matrix: Tensor) -> Tensor:
+    out = torch.eye(4, dtype=torch.float64)
+    out[:3, :3] = matrix
+    return out
+
+
+def _cameras(sample: Sample, cameras: Sequence[str] | None) -> list[str]:
+    found = list(sample.of_type(Camera))
+    for name in cameras or ():
+        if name not in found:
+            raise DataError(f"cameras: the sample has no camera {name!r} (it has {', '.join(found)})")
+    if cameras is not None:
+        return list(cameras)
+    return [n for n in found if sample.rig.camera(sample[n].instance(n)).model.lens == Pinhole.lens]
+
+
+def point_table(sample: Sample, lidar: str | None = None) -> np.ndarray:
+    """(N, 5) float32 of all sweeps of a LiDAR: x y z in the reference frame, intensity, seconds before its time."""
+    lidars = [n for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)]
+    if lidar is None and not lidars:
+        raise DataError("the sample has no LiDAR")
+    cloud = sample.points(lidar or lidars[0], frame=REF)
+    age = (sample.ref.time - cloud.times)[cloud.row_item].to(torch.float64) * 1e-9
+    xyz = cloud["xyz"].to(torch.float32).cpu()
+    intensity = cloud["intensity"].to(torch.float32).cpu() if "intensity" in cloud.values else torch.zeros(len(xyz))
+    return torch.cat([xyz, intensity[:, None], age.to(torch.float32)[:, None]], 1).numpy()
+
+
+def box_table(boxes: Boxes3D, bottom: bool) -> np.ndarray:
+    """(m, 9) float32: centre (of the bottom face, or of the box), length, width, height, yaw, vx, vy."""
+    pose, size = boxes["pose"], boxes["size"]
+    centre = pose[:, :3, 3] - (pose[:, :3, 2] * size[:, 2:] / 2 if bottom else 0)
+    yaw = torch.atan2(pose[:, 1, 0], pose[:, 0, 0])
+    unknown = torch.full((len(pose), 3), float("nan"), dtype=torch.float64)
+    velocity = boxes.values.get("velocity", unknown)[:, :2]
+    table: np.ndarray = torch.cat([centre, size, yaw[:, None], velocity], 1).to(torch.float32).cpu().numpy()
+    return table
+
+
+def _labels(boxes: Boxes3D, classes: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
+    names = np.asarray(boxes.values.get("category", np.full(boxes.rows, "")))
+    number = {c: i for i, c in enumerate(classes or ())}
+    return names, np.array([number.get(str(n), -1) for n in names], np.int64)
+
+
+def to_mmdet3d(
+    sample: Sample,
+    *,
+    cameras: Sequence[str] | None = None,
+    lidar: str | None = None,
+    classes: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """A sample as mmdetection3d and BEVFusion take it.
+
+    Args:
+        sample: one sample, of any format.
+        cameras: which, in this order; all with a pinhole lens by default.
+        lidar: stream of points; the first LiDAR by default.
+        classes: names whose place is a box's label; -1 for others.
+
+    Returns:
+        ``img`` (list of (H, W, 3) uint8 or float32 RGB arrays), ``cam_names``, ``lidar2img``, ``lidar2cam``,
+        ``cam2img``, ``img_aug_matrix`` (each (n, 4, 4) float64), ``lidar_aug_matrix`` (4, 4), ``points`` (N, 5: x y z
+        intensity age), ``gt_bboxes_3d`` (m, 9: centre of the bottom face, l w h, yaw, vx vy), ``gt_names``,
+        ``gt_labels_3d``, ``sample_idx``.
+    """
+    names = _cameras(sample, cameras)
+    each = [camera_matrices(sample, n) for n in names]
+    out: dict[str, Any] = {"sample_idx": sample.id, "cam_names": names}
+    out["img"] = [sample[n].image(sample.key_item(n)).cpu().numpy() for n in names]  # type: ignore[attr-defined]
+    for key in ("lidar2img", "lidar2cam", "cam2img", "img_aug_matrix"):
+        out[key] = np.stack([m[key] for m in each]) if each else np.zeros((0, 4, 4))
+    out["lidar_aug_matrix"] = scene_motion(sample.history).detach().numpy()
+    out["points"] = point_table(sample, lidar)
+    if "boxes" in sample.streams:
+        out["gt_bboxes_3d"] = box_table(sample.boxes(), bottom=True)
+        out["gt_names"], out["gt_labels_3d"] = _labels(sample.boxes(), classes)
+    return out
+
+
+def to_openpcdet(
+    sample: Sample,
+    *,
+    cameras: Sequence[str] | None = None,
+    lidar: str | None = None,
+    classes: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """A sample as OpenPCDet's ``data_dict``; arguments as ``to_mmdet3d``.
+
+    Returns:
+        ``points`` (N, 5), ``gt_boxes`` (m, 9: centre of the box, l w h, yaw, vx vy), ``gt_names``, ``frame_id``,
+        ``camera_imgs``, ``lidar2image``, ``lidar2camera``, ``camera_intrinsics``, ``camera2lidar``,
+        ``img_aug_matrix``, ``lidar_aug_matrix``.
+    """
+    told = to_mmdet3d(sample, cameras=cameras, lidar=lidar, classes=classes)
+    out = {
+        "frame_id": sample.id,
+        "points": told["points"],
+        "camera_imgs": told["img"],
+        "lidar2image": told["lidar2img"],
+        "lidar2camera": told["lidar2cam"],
+        "camera_intrinsics": told["cam2img"],
+        "camera2lidar": np.linalg.inv(told["lidar2cam"]),
+        "img_aug_matrix": told["img_aug_matrix"],
+        "lidar_aug_matrix": told["lidar_aug_matrix"],
+    }
+    if "boxes" in sample.streams:
+        out |= {"gt_boxes": box_table(sample.boxes(), bottom=False), "gt_names": told["gt_names"]}
+    return out

@@ -1,0 +1,101 @@
+"""Rerun recordings: what is in the file, and what a person sees in a browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from io import BytesIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import fusion_aug as fa
+from calib import CameraSensor, Pinhole
+from fusion_aug.cli import main
+from fusion_aug.show.recording import pinhole, record, serve
+
+rr = pytest.importorskip("rerun")
+
+
+@pytest.fixture(scope="module")
+def recording(street: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    log = fa.open_log("nuscenes", street)
+    pairs = [(log[i], fa.MirrorScene()(log[i])) for i in range(2)]
+    path = tmp_path_factory.mktemp("recording") / "street.rrd"
+    assert record(pairs, path) == 2
+    return path
+
+
+def test_it_holds_both_sides(recording: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rerun", "rrd", "print", str(recording)], capture_output=True, text=True
+    )
+    entities = set(re.findall(r"/[\w/]+", done.stdout))
+    for side in ("before", "after"):
+        for name in ("LIDAR_TOP", "RADAR_FRONT", "CAM_FRONT_LEFT", "FISHEYE_FRONT", "FISHEYE_FRONT/lens", "boxes"):
+            assert f"/{side}/world/ref/{name}" in entities, (side, name)
+        assert f"/{side}/world/path" in entities
+    assert "/done" in entities
+
+
+def test_a_pinhole_projects_as_rerun_does() -> None:
+    """Rerun's pixel coordinates start at the corner of the first pixel, ours at its centre."""
+    camera = CameraSensor(frame="c", model=Pinhole.from_focal(500.0, 520.0, 311.0, 207.5, (400, 640)))
+    told = pinhole(rr, camera)
+    K = np.array(told.image_from_camera.as_arrow_array().to_pylist()).reshape(3, 3).T
+    point = torch.tensor([0.3, -0.2, 4.0], dtype=torch.float64)
+    ours = camera.project(point)[0].numpy()
+    theirs = K @ point.numpy()
+    assert np.allclose(theirs[:2] / theirs[2], ours + 0.5, atol=1e-4)
+
+
+def test_the_command(street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "a.rrd"
+    words = ["show", "log=nuscenes", f"log.root={street}", "pipeline=geometry", "--rerun", "n=2", "index=1"]
+    assert main([*words, f"out={out}"]) == 0 and out.stat().st_size > 50_000
+    assert main([*words, f"out={tmp_path / 'a.png'}"]) == 2
+    assert "is an .rrd file" in capsys.readouterr().err
+
+
+def test_a_person_sees_both_sides(recording: Path) -> None:
+    """The bundled web viewer in headless Chromium: orange boxes in the scenes left and right, blue sky below."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    playwright = pytest.importorskip("playwright.sync_api")
+    if browser is None:
+        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
+    flags = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    with serve(recording, 9490) as (_, address), playwright.sync_playwright() as run:
+        chromium = run.chromium.launch(executable_path=browser, args=[*flags, *quiet])
+        page = chromium.new_page(viewport={"width": 1400, "height": 900})
+        for _ in range(30):  # the server needs a moment
+            try:
+                page.goto(address)
+                break
+            except playwright.Error:
+                time.sleep(0.5)
+        seen: dict[str, list[int]] = {}
+        for _ in range(40):
+            page.wait_for_timeout(2000)
+            seen = coloured(page.screenshot(timeout=60_000))
+            if min(min(v) for v in seen.values()) > 30:
+                break
+        chromium.close()
+    assert min(seen["boxes"]) > 30 and min(seen["sky"]) > 300, seen
+
+
+def coloured(png: bytes) -> dict[str, list[int]]:
+    """Pixels of the colours of boxes and sky, in the left and the right half."""
+    image = cv2.imdecode(np.frombuffer(BytesIO(png).read(), np.uint8), cv2.IMREAD_COLOR_RGB).astype(int)
+    halves = np.array_split(image, 2, axis=1)
+
+    def like(colour: tuple[int, int, int], tolerance: int) -> list[int]:
+        return [int((np.abs(half - colour).max(2) < tolerance).sum()) for half in halves]
+
+    return {"boxes": like((255, 170, 30), 40), "sky": like((150, 190, 235), 40)}

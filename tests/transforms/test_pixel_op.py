@@ -1,0 +1,65 @@
+"""Pixel operations of other libraries."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from samples import make_sample
+
+import fusion_aug as fa
+
+
+def pictures(sample: fa.Sample) -> dict[str, torch.Tensor]:
+    return {n: s.image(0) for n, s in sample.of_type(fa.Camera).items()}
+
+
+def test_a_function_is_seeded_from_our_stream_and_leaves_global_states_alone() -> None:
+    def grain(image: np.ndarray) -> np.ndarray:
+        noise = np.random.normal(0, 20, image.shape) + random.uniform(-9, 9)  # noqa: NPY002
+        return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+    op = fa.pixel_op(grain, "grain", cameras=["CAM_*"])
+    sample = make_sample()
+    states = random.getstate(), np.random.get_state()[1].tolist(), torch.random.get_rng_state()  # noqa: NPY002
+    first, again, other = op(sample, seed=1), op(sample, seed=1), op(sample, seed=2)
+    assert random.getstate() == states[0] and np.random.get_state()[1].tolist() == states[1]  # noqa: NPY002
+    assert torch.equal(torch.random.get_rng_state(), states[2])
+    a, b, c = pictures(first), pictures(again), pictures(other)
+    assert torch.equal(a["CAM_FRONT"], b["CAM_FRONT"]) and not torch.equal(a["CAM_FRONT"], c["CAM_FRONT"])
+    difference = a["CAM_FRONT"].int() - sample["CAM_FRONT"].image(0).int()
+    assert not torch.equal(difference, a["CAM_LEFT"].int() - sample["CAM_LEFT"].image(0).int())
+    assert torch.equal(a["FISHEYE"], sample["FISHEYE"].image(0)), "not chosen"
+    assert torch.equal(pictures(fa.replay(sample, first.history))["CAM_FRONT"], a["CAM_FRONT"])
+
+
+def test_kornia() -> None:
+    augmentation = pytest.importorskip("kornia.augmentation")
+    op = fa.pixel_op(augmentation.ColorJiggle(0.3, 0.3, 0.3, 0.1, p=1.0), "jiggle")
+    sample = make_sample()
+    a, b = (pictures(op(sample, seed=4))["CAM_FRONT"] for _ in range(2))
+    assert torch.equal(a, b) and a.dtype == torch.uint8 and not torch.equal(a, sample["CAM_FRONT"].image(0))
+
+
+def test_albumentations() -> None:
+    albumentations = pytest.importorskip("albumentations")
+    op = fa.pixel_op(albumentations.RandomBrightnessContrast(p=1.0), "brightness contrast")
+    sample = make_sample()
+    a, b, c = (pictures(op(sample, seed=s))["CAM_FRONT"] for s in (4, 4, 5))
+    assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+def test_what_moves_pixels_is_refused() -> None:
+    op = fa.pixel_op(lambda image: image[:-1], "cut")
+    with pytest.raises(fa.DataError, match="only operations on pixels"):
+        op(make_sample())
+
+
+def test_names() -> None:
+    with pytest.raises(fa.ConfigError, match="not registered"):
+        fa.PixelOp(op="nobody knows it")
+    fa.pixel_op(np.asarray, "taken")
+    with pytest.raises(fa.ConfigError, match="is taken"):
+        fa.pixel_op(np.array, "taken")
