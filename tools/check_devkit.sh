@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Open an augmented made log in the official nuscenes-devkit, which needs an environment of its own.
+# Open the sample log, before and after, in the official nuscenes-devkit, which needs an environment of its own.
 set -euo pipefail
 python=${1:-python3}
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -12,8 +12,9 @@ if [ ! -e "$venv/.ready" ]; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"$python" -m fusion_aug demo "$work/demo"
-pairs=("$work/demo/street" "$work/demo/augmented")
+drive="$here/datasets/drive"
+"$python" -m fusion_aug run log=nuscenes "log.root='$drive'" pipeline=driving seed=3 "out='$work/drive'"
+pairs=("$drive" "$work/drive")
 real=${FUSION_AUG_REAL_DATA:-$here/../shared/data}/nuscenes
 if [ -d "$real" ]; then
     "$python" -m fusion_aug run log=nuscenes "log.root='$real'" pipeline=driving seed=1 "out='$work/real'"
