@@ -77,25 +77,46 @@ def points_in_boxes(xyz: Tensor, poses: Tensor, sizes: Tensor) -> list[Tensor]:
     return out
 
 
-def seen_from_origin(xyz: Tensor, cell: float = 0.01, slack: float = 0.05) -> Tensor:
-    """Which points nothing nearer hides, seen from the origin: a z-buffer over azimuth and elevation.
+def seen_from_origin(xyz: Tensor, cell: float = 0.02, slack: float = 0.05) -> Tensor:
+    """Which points nothing nearer hides, seen from the origin.
+
+    A point is taken to be hidden where two tests agree: a z-buffer over azimuth and elevation, which by itself also
+    loses slanted ground, and the hull of the spherically flipped points (Katz, Tal and Basri 2007), which by itself
+    also loses thin things.
 
     Args:
-        xyz: (N, 3). cell: side of a cell, radians. slack: how much further than the nearest of its cell a point may
-            lie, as a share of the distance (a slanted surface fills a cell with many distances).
+        xyz: (N, 3). cell: side of a cell of the z-buffer, radians. slack: how much further than the nearest of its cell
+            a point may lie, as a share of the distance.
 
     Returns:
         (N,) bool. Points that are not finite are kept.
     """
-    p = xyz.detach().to(torch.float64)
-    distance = torch.linalg.norm(p, dim=1)
-    finite = torch.isfinite(distance)
-    azimuth = torch.floor(torch.atan2(p[:, 1], p[:, 0]) / cell)
-    elevation = torch.floor(torch.atan2(p[:, 2], torch.linalg.norm(p[:, :2], dim=1)) / cell)
-    across = int(8 / cell)
-    key = torch.where(finite, azimuth * across + elevation, torch.zeros_like(azimuth)).to(torch.int64)
-    cells, where = torch.unique(key, return_inverse=True)
-    far = torch.where(finite, distance, torch.full_like(distance, torch.inf))
-    nearest = torch.full((len(cells),), torch.inf, dtype=torch.float64, device=p.device)
-    nearest.scatter_reduce_(0, where, far, "amin")
-    return ~finite | (distance <= nearest[where] * (1 + slack) + 0.1)
+    p = xyz.detach().cpu().to(torch.float64).numpy()
+    distance = np.linalg.norm(p, axis=1)
+    rows = np.flatnonzero(np.isfinite(distance) & (distance > 1e-6))
+    seen = np.ones(len(p), bool)
+    if len(rows) < 8:
+        return torch.from_numpy(seen).to(xyz.device)
+    p, distance = p[rows], distance[rows]
+    elevation = np.arctan2(p[:, 2], np.linalg.norm(p[:, :2], axis=1))
+    key = np.floor(np.stack([np.arctan2(p[:, 1], p[:, 0]), elevation], 1) / cell).astype(np.int64)
+    _, where = np.unique(key, axis=0, return_inverse=True)
+    where = where.ravel()
+    nearest = np.full(where.max() + 1, np.inf)
+    np.minimum.at(nearest, where, distance)
+    seen[rows] = (distance <= nearest[where] * (1 + slack) + 0.1) | _on_flipped_hull(p, distance)
+    return torch.from_numpy(seen).to(xyz.device)
+
+
+def _on_flipped_hull(p: np.ndarray, distance: np.ndarray, reach: float = 100.0) -> np.ndarray:
+    """Whether a point, mirrored at a sphere of ``reach`` times the largest distance, lies on the hull of all."""
+    from scipy.spatial import ConvexHull, QhullError
+
+    flipped = p * ((2 * reach * distance.max() - distance) / distance)[:, None]
+    try:
+        corners = ConvexHull(np.concatenate([flipped, np.zeros((1, 3))])).vertices
+    except QhullError:  # all points in one plane with the origin: nothing can be said
+        return np.ones(len(p), bool)
+    on = np.zeros(len(p) + 1, bool)
+    on[corners] = True
+    return on[:-1]

@@ -72,17 +72,15 @@ class Moves:
 
     def __call__(self, frame: str, time: int) -> Tensor | None:
         """``T_old_new`` (4, 4) of a frame at a time; None where neither it nor anything above it moved."""
-        chain, name = [], frame
-        while name in self.before.frames:
-            chain.append(name)
+        top, name = None, frame if frame in self.before.frames else None
+        while name is not None:
             parent = self.before.frames[name].parent
-            if parent is None:
-                break
+            top = parent if name in self.errors else top
             name = parent
-        if not any(f in self.errors for f in chain):
+        if top is None:
             return None
-        root = chain[-1]
-        return self.before.T(frame, root, time) @ self.after.T(root, frame, time)
+        # only as far up as something moved: above, poses may be known at other times only
+        return self.before.T(frame, top, time) @ self.after.T(top, frame, time)
 
 
 def item_moves(stream: Stream, moves: list[Moves]) -> list[Tensor | None]:

@@ -1,0 +1,112 @@
+"""Radar detections: figures against their definitions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from samples import make_sample
+
+import fusion_aug as fa
+from calib import RadarSensor
+
+SENSOR = RadarSensor(
+    frame="radar", range_resolution=0.5, azimuth_resolution=0.03, doppler_resolution=0.2, max_range=100.0
+)
+
+
+@pytest.fixture(scope="module")
+def sample() -> fa.Sample:
+    """Many detections of a radar that drives at (8, 1) m/s past standing and moving things."""
+    rng, n = np.random.default_rng(0), 4000
+    sample = make_sample()
+    azimuth, distance = rng.uniform(-1, 1, n), rng.uniform(5, 90, n)
+    ray = np.stack([np.cos(azimuth), np.sin(azimuth), np.zeros(n)], 1)
+    speed = rng.uniform(-10, 10, n)
+    values = {
+        "xyz": ray * distance[:, None],
+        "velocity_comp": ray * speed[:, None],
+        "velocity": ray * (speed - ray @ [8.0, 1.0, 0.0])[:, None],
+        "rcs": rng.uniform(-10, 20, n),
+    }
+    columns = {k: torch.from_numpy(v).float() for k, v in values.items()}
+    flags = torch.zeros((n, 10), dtype=torch.int64)
+    radar = replace(sample["radar"], values={**columns, "flags": flags}, offsets=torch.tensor([0, n]))
+    rig = sample.rig.with_sensor("radar", SENSOR)
+    return sample.with_streams({**sample.streams, "radar": radar}).with_unit(0, rig=rig, truth=rig)
+
+
+def polar(radar: fa.Stream) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    xyz = radar["xyz"].double()
+    ray = xyz / xyz.norm(dim=1, keepdim=True)
+    along = [(radar[c].double() * ray).sum(1) for c in ("velocity", "velocity_comp")]
+    return torch.atan2(xyz[:, 1], xyz[:, 0]), xyz.norm(dim=1), *along
+
+
+def test_noise_is_a_multiple_of_the_resolution(sample: fa.Sample) -> None:
+    out = fa.RadarNoise(range=2.0, azimuth=0.5, doppler=1.5)(sample, seed=1)["radar"]
+    (a0, r0, v0, c0), (a1, r1, v1, c1) = polar(sample["radar"]), polar(out)
+    assert float((r1 - r0).std()) == pytest.approx(2.0 * 0.5, rel=0.05)
+    assert float((a1 - a0).std()) == pytest.approx(0.5 * 0.03, rel=0.05)
+    assert float((c1 - c0).std()) == pytest.approx(1.5 * 0.2, rel=0.05)
+    assert torch.allclose(v1 - v0, c1 - c0, atol=1e-4), "one measurement, one error"
+    across = out["velocity"].double() - polar(out)[2][:, None] * out["xyz"].double() / r1[:, None]
+    assert float(across.norm(dim=1).max()) < 1e-4, "velocities stay along the ray"
+    assert len(sample["lidar"]["xyz"]) and fa.RadarNoise(range=1.0)(sample)["lidar"] is sample["lidar"]
+
+
+def test_cross_sections(sample: fa.Sample) -> None:
+    out = fa.RcsNoise(sigma=2.0, bias=-3.0)(sample, seed=1)["radar"]
+    change = out["rcs"] - sample["radar"]["rcs"]
+    assert float(change.mean()) == pytest.approx(-3.0, abs=0.1) and float(change.std()) == pytest.approx(2.0, rel=0.05)
+
+
+def test_missed(sample: fa.Sample) -> None:
+    kept = len(fa.RadarMissed(share=0.3)(sample, seed=1)["radar"]["xyz"]) / 4000
+    assert kept == pytest.approx(0.7, abs=0.03)
+    out = fa.RadarMissed(min_rcs=0.0, at=50.0)(sample)["radar"]
+    floor = 40 * torch.log10(out["xyz"].norm(dim=1) / 50.0)
+    assert bool((out["rcs"] >= floor - 1e-4).all()) and 100 < len(out["rcs"]) < 4000
+    near, far = (fa.RadarMissed(min_rcs=0.0, at=a)(sample)["radar"] for a in (20.0, 80.0))
+    assert len(near["rcs"]) < len(far["rcs"]), "a threshold met at 20 m loses more than one at 80 m"
+
+
+def test_ghosts(sample: fa.Sample) -> None:
+    out = fa.RadarGhosts(share=0.2, path=6.0, spread_deg=0.0, loss=10.0)(sample, seed=2)["radar"]
+    added = out["xyz"][4000:]
+    assert 600 < len(added) < 1000 and torch.equal(out["xyz"][:4000], sample["radar"]["xyz"])
+    distance = added.norm(dim=1)
+    origin = added * ((distance - 6.0) / distance)[:, None]
+    gap, source = torch.cdist(origin.double(), sample["radar"]["xyz"].double()).min(1)
+    assert float(gap.max()) < 1e-3 and float(distance.max()) <= SENSOR.max_range
+    assert torch.allclose(out["rcs"][4000:], sample["radar"]["rcs"][source] - 10.0, atol=1e-4)
+    assert torch.allclose(polar(out)[2][4000:], polar(sample["radar"])[2][source], atol=1e-4)
+
+
+def test_clutter(sample: fa.Sample) -> None:
+    counts = []
+    for seed in range(200):
+        out = fa.RadarClutter(rate=20.0, view_deg=45.0, doppler=1.0)(sample, seed=seed)["radar"]
+        counts.append(len(out["xyz"]) - 4000)
+        azimuth, distance, raw, comp = (x[4000:] for x in polar(out))
+        assert float(azimuth.abs().max()) <= np.radians(45) + 1e-6 and float(distance.max()) <= 100.0
+        assert float(comp.abs().max()) <= 1.0 + 1e-4
+        ray = out["xyz"][4000:].double() / distance[:, None]
+        own = torch.tensor([8.0, 1.0, 0.0], dtype=torch.float64)
+        assert torch.allclose(raw, comp - ray @ own, atol=1e-3), "clutter moves against the radar as all else does"
+        assert (
+            out["flags"][4000:, 2].tolist() == [1] * counts[-1] and out["flags"][4000:, 3].tolist() == [3] * counts[-1]
+        )
+    assert np.mean(counts) == pytest.approx(20.0, abs=1.0) and np.var(counts) == pytest.approx(20.0, rel=0.35)
+
+
+def test_folding(sample: fa.Sample) -> None:
+    out = fa.DopplerFolding(max_doppler=5.0)(sample)["radar"]
+    before, after = polar(sample["radar"]), polar(out)
+    assert float(after[2].abs().max()) <= 5.0 + 1e-4
+    turns = (before[2] - after[2]) / 10.0
+    assert float((turns - turns.round()).abs().max()) < 1e-4 and bool((turns.round() != 0).any())
+    assert torch.allclose(before[3] - after[3], before[2] - after[2], atol=1e-4)
+    assert torch.equal(fa.DopplerFolding()(sample)["radar"]["velocity"], sample["radar"]["velocity"]), "70 m/s hold all"

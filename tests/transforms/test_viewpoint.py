@@ -1,0 +1,261 @@
+"""Moved sensors against the driving world, which can be asked what they would have measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from samples import make_sample
+
+import fusion_aug as fa
+from calib import BrownConrady, CameraSensor, KannalaBrandt, Pinhole
+from calib.se3 import rotation_about
+from fusion_aug.check.dots import dot_errors, with_dots
+from fusion_aug.ops.image_map import ImageMap, Turn
+from fusion_aug.ops.warp import warp
+from fusion_aug.synth.drive import T0
+from fusion_aug.synth.sensors import inertial, take_picture
+from fusion_aug.synth.town import make_town
+from fusion_aug.synth.vehicle import FORWARD
+from fusion_aug.synth.world import Scenery
+from fusion_aug.transforms.mount import mounting_error
+
+STILL = {"x_deg": 0.0, "y_deg": 0.0, "z_deg": 0.0, "x": 0.0, "y": 0.0, "z": 0.0}
+DRIVE = Path(__file__).resolve().parents[2] / "datasets" / "drive"
+
+
+def move(sample: fa.Sample, *sensors: str, **numbers: float) -> fa.Sample:
+    return fa.Viewpoint.apply_params(sample, {"sensors": list(sensors), **STILL, **numbers})
+
+
+@pytest.fixture(scope="module")
+def sample() -> fa.Sample:
+    """A keyframe of the sample log with depth of every camera."""
+    return fa.open_log("nuscenes", DRIVE)[7]
+
+
+@pytest.fixture(scope="module")
+def scenery() -> Scenery:
+    return Scenery(make_town(0))
+
+
+def rendered(sample: fa.Sample, scenery: Scenery, camera: str, numbers: dict[str, float]) -> np.ndarray:
+    """What the world shows to the moved camera."""
+    stamp = int(sample[camera].times[0])
+    T = sample.rig.T("world", camera, stamp) @ mounting_error({**STILL, **numbers})
+    return take_picture(scenery.at((stamp - T0 * 1000) * 1e-9), sample.rig.camera(camera), T.numpy()).picture
+
+
+# --- rotation --------------------------------------------------------------------------------------------------------
+def test_dots_after_a_turn_for_every_lens() -> None:
+    sample, points = with_dots(make_sample(size=(480, 640), points=4000))
+    out = move(sample, "*CAM*", "FISHEYE", x_deg=3.0, y_deg=-5.0, z_deg=4.0)
+    lenses = {"CAM_FRONT": "pinhole", "CAM_LEFT": "brown_conrady", "FISHEYE": "kannala_brandt"}
+    found = dot_errors(sample, out, points)
+    for camera, lens in lenses.items():
+        assert sample.rig.camera(camera).model.lens == lens
+        assert len(found[camera]) >= 8 and float(np.max(found[camera])) <= 0.05, (lens, found[camera])
+
+
+@pytest.mark.parametrize("lens", ["pinhole", "brown_conrady", "kannala_brandt"])
+def test_a_turned_camera_shows_what_the_world_shows(scenery: Scenery, lens: str) -> None:
+    """Against the world's own rendering from the turned pose, for each lens."""
+    size = (180, 320)
+    model = {
+        "pinhole": Pinhole.from_focal(220.0, 220.0, 161.0, 88.0, size),
+        "brown_conrady": BrownConrady.from_focal(220.0, 225.0, 161.0, 88.0, size, [-0.2, 0.05, 0.002, -0.001, -0.01]),
+        "kannala_brandt": KannalaBrandt.from_focal(110.0, 110.0, 161.0, 88.0, size, [0.02, -0.004, 0.001, 0.0]),
+    }[lens]
+    camera, world = CameraSensor(frame="c", model=model), scenery.at(2.0)
+    T = scenery.town.ego.pose(2.0)
+    T = T @ np.block([[FORWARD.numpy(), np.array([[1.7], [0], [1.5]])], [np.zeros((1, 3)), np.ones((1, 1))]])
+    E = mounting_error({**STILL, "x_deg": 2.0, "y_deg": 6.0, "z_deg": -5.0})
+    before, after = (take_picture(world, camera, pose, 3).picture for pose in (T, T @ E.numpy()))
+    step = ImageMap((Turn(camera, E[:3, :3]),), size)
+    turned = warp(torch.from_numpy(before), step).numpy()
+    inside = warp(torch.ones(size, dtype=torch.uint8), step, "nearest").numpy() > 0
+    inside[[0, -1]] = inside[:, [0, -1]] = False
+    error = np.abs(turned.astype(float) - after)[inside].mean()
+    assert inside.mean() > 0.7 and error < 4.0, (inside.mean(), error)
+    assert np.abs(before.astype(float) - after)[inside].mean() > 4 * error, "the turn shows"
+
+
+def test_two_turns_are_one_and_a_turn_back_is_none() -> None:
+    camera = make_sample(size=(120, 160)).rig.camera("CAM_LEFT")
+    a, b = rotation_about("y", 0.1), rotation_about("z", 0.2)
+    pixels = torch.tensor([[40.0, 30], [80, 60], [120, 90]], dtype=torch.float64)
+    chain = ImageMap((Turn(camera, a),), (120, 160)).then(ImageMap((Turn(camera, b),), (120, 160)))
+    assert torch.allclose(chain.backward(pixels), Turn(camera, a @ b).backward(pixels), atol=1e-9)
+    back = ImageMap((Turn(camera, a),), (120, 160)).then(ImageMap((Turn(camera, a.T),), (120, 160)))
+    assert torch.allclose(back.backward(pixels), pixels, atol=1e-9)
+
+
+def test_depth_follows_a_turn(sample: fa.Sample) -> None:
+    """z changes along the new axis, range does not; both agree with the world."""
+    for camera in ("CAM_FRONT", "FISHEYE_FRONT"):
+        out = move(sample, camera, y_deg=8.0, x_deg=-3.0)
+        depth = out[f"{camera}/depth"]
+        key = out.key_item("LIDAR_TOP")
+        pixels, seen = out.project("LIDAR_TOP", camera)
+        T = out.rig.T(camera, "LIDAR_TOP", int(out["LIDAR_TOP"].times[key]), int(depth.times[0]))
+        xyz = out["LIDAR_TOP"]["xyz"][out["LIDAR_TOP"].rows_of(key)].double() @ T[:3, :3].T + T[:3, 3]
+        expected = xyz[:, 2] if depth.measure == "z" else xyz.norm(dim=1)
+        u, v = pixels[seen].round().long().T
+        told = depth.image(0)[v.clamp(0, depth.image(0).shape[0] - 1), u.clamp(0, depth.image(0).shape[1] - 1)].double()
+        error = ((told - expected[seen]).abs() / expected[seen])[told > 0]
+        assert len(error) > 200 and float(error.median()) < 0.01, camera
+
+
+# --- translation -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("camera", ["CAM_FRONT", "FISHEYE_FRONT"])
+@pytest.mark.parametrize("shift", [{"x": 0.3}, {"y": -0.3}, {"z": 0.3}, {"x": -0.2, "y_deg": 4.0}])
+def test_a_shifted_camera_shows_what_the_world_shows(
+    sample: fa.Sample, scenery: Scenery, camera: str, shift: dict[str, float]
+) -> None:
+    """With true depth: pictures within a JPEG's own error, most pixels valid, and no second copy of an edge."""
+    out = move(sample, camera, **shift)
+    picture, valid = out[camera].image(0).numpy(), out[f"{camera}/valid"].image(0).numpy() > 0
+    true = rendered(sample, scenery, camera, shift)
+    own = np.abs(sample[camera].image(0).numpy().astype(float) - rendered(sample, scenery, camera, {})).mean()
+    error = np.abs(picture.astype(float) - true).mean(2)
+    before = np.abs(sample[camera].image(0).numpy().astype(float) - true).mean(2)
+    assert valid.mean() > 0.85 and error[valid].mean() < 1.5 * own + 0.5, (valid.mean(), error[valid].mean(), own)
+    assert error[valid].mean() < 0.35 * before[valid].mean()
+    ghosts = (error > 60) & valid
+    assert ghosts.mean() < 0.012, "hardly a pixel shows something else than the world"
+
+
+def test_a_shift_by_lidar_alone_is_closer_to_the_world_than_none(sample: fa.Sample, scenery: Scenery) -> None:
+    bare = sample.with_streams({n: s for n, s in sample.streams.items() if not n.endswith(("/depth", "/classes"))})
+    out = move(bare, "CAM_FRONT", x=0.3)
+    true = rendered(sample, scenery, "CAM_FRONT", {"x": 0.3})
+    valid = out["CAM_FRONT/valid"].image(0).numpy() > 0
+    error = np.abs(out["CAM_FRONT"].image(0).numpy().astype(float) - true).mean(2)[valid].mean()
+    before = np.abs(sample["CAM_FRONT"].image(0).numpy().astype(float) - true).mean(2)[valid].mean()
+    assert valid.mean() > 0.9 and error < 0.3 * before, (valid.mean(), error, before)
+
+
+def test_without_depth_or_lidar_a_shift_is_refused(sample: fa.Sample) -> None:
+    bare = sample.with_streams({"CAM_FRONT": sample["CAM_FRONT"]})
+    with pytest.raises(fa.DataError, match="needs depth"):
+        move(bare, "CAM_FRONT", x=0.1)
+    assert move(bare, "CAM_FRONT", x_deg=1.0)["CAM_FRONT"].image(0).shape == (396, 704, 3)
+
+
+# --- other sensors ---------------------------------------------------------------------------------------------------
+def test_a_moved_lidar_sees_only_what_is_in_view(sample: fa.Sample, scenery: Scenery) -> None:
+    shift = {"x": 1.0, "z": -0.8}
+    out = move(sample, "LIDAR_TOP", **shift)
+    key = sample.key_item("LIDAR_TOP")
+    before, after = sample["LIDAR_TOP"].realized(), out["LIDAR_TOP"].realized()
+    kept = after["xyz"][after.rows_of(key)].double()
+    assert len(kept) < int(before.counts[key])
+    stamp = int(sample["LIDAR_TOP"].times[key])
+    T = out.rig.T("world", "LIDAR_TOP", stamp).numpy()
+    world = scenery.at((stamp - T0 * 1000) * 1e-9)
+    way = kept.numpy() @ T[:3, :3].T
+    far = np.linalg.norm(way, axis=1)
+    hits = world.cast(T[:3, 3][None], way / far[:, None])
+    hidden = hits.distance < far - 0.3
+    all_points = before["xyz"][before.rows_of(key)].double()
+    old = sample.rig.T("world", "LIDAR_TOP", stamp).numpy()
+    there = all_points.numpy() @ old[:3, :3].T + old[:3, 3] - T[:3, 3]
+    reach = np.linalg.norm(there, axis=1)
+    was_hidden = world.cast(T[:3, 3][None], there / reach[:, None]).distance < reach - 0.3
+    lost = len(all_points) - len(kept)
+    wrongly = lost - (was_hidden.sum() - hidden.sum())
+    assert hidden.sum() < 0.45 * was_hidden.sum() and wrongly < 0.02 * len(all_points), (
+        hidden.mean(), was_hidden.mean(), wrongly / len(all_points)
+    )  # fmt: skip
+    ref = out.points("LIDAR_TOP")["xyz"]
+    assert float(torch.cdist(ref[:200].double(), sample.points("LIDAR_TOP")["xyz"].double()).min(1).values.max()) < 1e-3
+
+
+def test_a_turned_lidar_keeps_its_points(sample: fa.Sample) -> None:
+    out = move(sample, "LIDAR_TOP", y_deg=3.0)
+    assert torch.equal(out["LIDAR_TOP"].counts, sample["LIDAR_TOP"].counts)
+    assert torch.allclose(out.points("LIDAR_TOP")["xyz"], sample.points("LIDAR_TOP")["xyz"], atol=1e-4)
+
+
+def test_doppler_is_that_of_the_new_place() -> None:
+    """v_comp is the target's velocity along the new ray; raw loses the new place's own, the turn included."""
+    sample = make_sample(boxes=8)
+    out = move(sample, "radar", x=-2.0, y=1.5, z_deg=20.0)
+    radar, boxes, ego = out["radar"], out.boxes(), out["ego"]
+    time = int(radar.times[0])
+    T = out.rig.T("ego", "radar", time, out.ref.time)
+    xyz = radar["xyz"].double()
+    ray = (xyz / xyz.norm(dim=1, keepdim=True)) @ T[:3, :3].T
+    told = (radar["velocity_comp"].double() @ T[:3, :3].T * ray).sum(1)
+    assert torch.allclose(told, (boxes["velocity"] * ray).sum(1), atol=1e-4)
+    k = int((ego.times - time).abs().argmin())
+    mount = out.rig.T("ego", "radar", time)
+    own = ego["velocity"][k] + torch.linalg.cross(ego["angular_velocity"][k], mount[:3, 3])
+    raw = (radar["velocity"].double() * (xyz / xyz.norm(dim=1, keepdim=True))).sum(1)
+    along = told - (xyz / xyz.norm(dim=1, keepdim=True)) @ (mount[:3, :3].T @ own)
+    assert torch.allclose(raw, along, atol=1e-4)
+
+
+def test_a_moved_imu_feels_its_lever_arm() -> None:
+    """Against readings that are made at the new place, while the vehicle drives through the bend and brakes."""
+    town = make_town(0)
+    E = mounting_error({**STILL, "x": 1.5, "y": -0.7, "z": 0.3, "z_deg": 30.0, "x_deg": 5.0}).numpy()
+    times = np.arange(2.0, 3.2, 0.01)
+    stamps = torch.from_numpy(np.round(times * 1e9).astype(np.int64))
+    gyro, accel = inertial(town.ego.pose, times)
+    imu = fa.Imu(frame="imu", times=stamps, values={"gyro": torch.from_numpy(gyro), "accel": torch.from_numpy(accel)})
+    sample = make_sample()
+    sample = sample.with_streams({"imu": imu})
+    out = move(sample, "imu", x=1.5, y=-0.7, z=0.3, z_deg=30.0, x_deg=5.0)["imu"]
+    expected = inertial(lambda t: town.ego.pose(t) @ E, times)
+    assert np.abs(out["gyro"].numpy() - expected[0]).max() < 1e-9
+    assert np.abs(out["accel"].numpy() - expected[1])[2:-2].max() < 5e-3
+
+
+def test_a_moved_sensor_of_the_users_own_is_turned_by_its_columns() -> None:
+    from dataclasses import dataclass
+
+    @dataclass(frozen=True, kw_only=True, eq=False)
+    class Compass(fa.Stream):
+        """Magnetic field in the sensor frame, tesla."""
+
+        columns = (fa.axial("field"),)
+
+    sample = make_sample()
+    field = torch.tensor([[2e-5, 1e-5, -4e-5]], dtype=torch.float64)
+    compass = Compass(frame="imu", times=sample["imu"].times[:1], values={"field": field})
+    sample = sample.with_streams({"compass": compass})
+    out = move(sample, "imu", z_deg=90.0, x=5.0)["compass"]["field"]
+    assert torch.allclose(out, torch.tensor([[1e-5, -2e-5, -4e-5]], dtype=torch.float64), atol=1e-12)
+
+
+def test_labels_on_the_image_follow() -> None:
+    sample = make_sample(size=(240, 320))
+    out = move(sample, "CAM_RIGHT", y_deg=5.0)
+    flat, was = out["CAM_RIGHT/flat"]["corners"], sample["CAM_RIGHT/flat"]["corners"]
+    camera = out.rig.camera("CAM_RIGHT")
+    E = mounting_error({**STILL, "y_deg": 5.0})
+    rays = camera.unproject(was.reshape(-1, 2))
+    expected = camera.project(rays @ E[:3, :3])[0].reshape(-1, 4, 2)
+    assert torch.allclose(flat, expected, atol=1e-9)
+
+
+def test_the_reference_frame_cannot_be_moved() -> None:
+    sample = make_sample()
+    rig = sample.rig.with_sensor("body", type(sample.rig.sensors["imu"])(frame="ego"))
+    with pytest.raises(fa.ConfigError, match="reference"):
+        move(sample.with_unit(0, rig=rig, truth=rig), "body", x=1.0)
+
+
+def test_told_and_true_move_alike() -> None:
+    """After a wrong calibration, the error stays what it was."""
+    sample = fa.Miscalibrate(sensors=["CAM_FRONT"], z_deg=1.0, scope="rig")(make_sample())
+    out = move(sample, "CAM_FRONT", y_deg=4.0, x=0.0)
+    for T in (out, sample):
+        told, true = T.rig.T("ego", "CAM_FRONT"), T.truth.T("ego", "CAM_FRONT")
+        assert float(torch.linalg.norm(torch.linalg.inv(told) @ true - torch.eye(4))) > 0.01
+    E = mounting_error({**STILL, "y_deg": 4.0})
+    for rig, was in ((out.rig, sample.rig), (out.truth, sample.truth)):
+        assert torch.allclose(rig.T("ego", "CAM_FRONT"), was.T("ego", "CAM_FRONT") @ E, atol=1e-12)
