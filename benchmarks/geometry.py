@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import torch
 
 import fusion_aug as fa
-from benchmarks.timing import interleaved_ms, median_ms
+from benchmarks.timing import Figure, interleaved_ms, median_ms
 from benchmarks.zone_plate import residual_share
 from calib import CameraSensor, Frame, LidarSensor, Pinhole, Rig, Trajectory
 from calib.se3 import rotation_about, se3
@@ -18,35 +16,6 @@ from fusion_aug.sample import Unit
 
 SIZE, CANVAS = (900, 1600), (256, 704)
 POINTS, BOXES, CAMERAS = 120_000, 80, 6
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure.
-
-    Attributes:
-        name: what was measured. milliseconds: median.
-        against: the primitive beside it and its median in the same run.
-        limit: largest allowed value of ``ratio`` (or of the milliseconds where there is no primitive).
-    """
-
-    name: str
-    milliseconds: float
-    against: str = ""
-    primitive: float | None = None
-    limit: float | None = None
-    note: str = ""
-
-    @property
-    def ratio(self) -> float | None:
-        """Times the primitive."""
-        return None if self.primitive is None else self.milliseconds / self.primitive
-
-    @property
-    def holds(self) -> bool | None:
-        """Whether the limit holds; None where there is none."""
-        value = self.milliseconds if self.ratio is None else self.ratio
-        return None if self.limit is None else value <= self.limit
 
 
 def surround_sample() -> fa.Sample:

@@ -4,8 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure.
+
+    Attributes:
+        name: what was measured. milliseconds: median.
+        against: the primitive beside it and its median in the same run.
+        limit: largest allowed value of ``ratio`` (or of the milliseconds where there is no primitive).
+    """
+
+    name: str
+    milliseconds: float
+    against: str = ""
+    primitive: float | None = None
+    limit: float | None = None
+    note: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """Times the primitive."""
+        return None if self.primitive is None else self.milliseconds / self.primitive
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the limit holds; None where there is none."""
+        value = self.milliseconds if self.ratio is None else self.ratio
+        return None if self.limit is None else value <= self.limit
 
 
 def median_ms(work: Callable[[], object], runs: int = 30, warm: int = 3) -> float:

@@ -70,8 +70,12 @@ class CameraModel(ABC):
 
     # --- what a lens supplies -------------------------------------------------------------------------------------
     @abstractmethod
-    def _bend(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Points (..., 3) to lens coordinates (..., 2) and their Jacobian (..., 2, 3)."""
+    def _bend(self, points: Tensor) -> Tensor:
+        """Points (..., 3) to lens coordinates (..., 2)."""
+
+    @abstractmethod
+    def _bend_jacobian(self, points: Tensor) -> Tensor:
+        """Derivative (..., 2, 3) of the lens coordinates with respect to the point."""
 
     @abstractmethod
     def _ray(self, lens: Tensor) -> Tensor:
@@ -98,12 +102,11 @@ class CameraModel(ABC):
         points = points.to(torch.float64)
         valid = self.valid(points)
         safe = torch.where(valid[..., None], points, points.new_tensor([0.0, 0.0, 1.0]))
-        bent, _ = self._bend(safe)
-        return bent @ self.K[:2, :2].T + self.K[:2, 2], valid
+        return self._bend(safe) @ self.K[:2, :2].T + self.K[:2, 2], valid
 
     def jacobian(self, points: Tensor) -> Tensor:
         """Derivative (..., 2, 3) of the pixel with respect to the point, pixels per metre."""
-        derivative: Tensor = self.K[:2, :2] @ self._bend(points.to(torch.float64))[1]
+        derivative: Tensor = self.K[:2, :2] @ self._bend_jacobian(points.to(torch.float64))
         return derivative
 
     def unproject(self, pixels: Tensor) -> Tensor:

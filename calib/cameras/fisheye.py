@@ -39,7 +39,13 @@ class KannalaBrandt(CameraModel):
         real = roots[(abs(roots.imag) < 1e-9) & (roots.real > 1e-9)].real
         return min(math.pi, float(real.min())) if len(real) else math.pi
 
-    def _bend(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def _bend(self, points: Tensor) -> Tensor:
+        x, y, z = points.unbind(-1)
+        rho = torch.sqrt((x * x + y * y).clamp(min=1e-30))
+        r, _ = self._polynomial(torch.atan2(rho, z))
+        return points[..., :2] * torch.where(rho < 1e-12, 1 / z, r / rho)[..., None]
+
+    def _bend_jacobian(self, points: Tensor) -> Tensor:
         x, y, z = points.unbind(-1)
         rho2 = x * x + y * y
         rho = torch.sqrt(rho2.clamp(min=1e-30))
@@ -47,15 +53,14 @@ class KannalaBrandt(CameraModel):
         r, slope = self._polynomial(theta)
         on_axis = rho < 1e-12
         ratio = torch.where(on_axis, 1 / z, r / rho)
-        bent = points[..., :2] * ratio[..., None]
         # d ratio / d(x, y, z), with d theta / d rho = z / R^2 and d theta / d z = -rho / R^2
         norm2 = rho2 + z * z
         d_rho = torch.where(on_axis, torch.zeros_like(rho), (slope * z / norm2 - ratio) / rho)
         d_z = torch.where(on_axis, -1 / (z * z), -slope / norm2)
-        unit = torch.where(on_axis[..., None], torch.zeros_like(bent), points[..., :2] / rho[..., None])
+        unit = torch.where(on_axis[..., None], torch.zeros_like(points[..., :2]), points[..., :2] / rho[..., None])
         gradient = torch.cat([d_rho[..., None] * unit, d_z[..., None]], -1)
         scaled = torch.cat([torch.eye(2, dtype=points.dtype), torch.zeros(2, 1, dtype=points.dtype)], -1)
-        return bent, ratio[..., None, None] * scaled + points[..., :2, None] * gradient[..., None, :]
+        return ratio[..., None, None] * scaled + points[..., :2, None] * gradient[..., None, :]
 
     def _ray(self, lens: Tensor) -> Tensor:
         r = torch.linalg.norm(lens, dim=-1)

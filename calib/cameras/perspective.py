@@ -30,11 +30,14 @@ class Pinhole(CameraModel):
     lens = "pinhole"
     coefficients: ClassVar[tuple[int, ...]] = (0,)
 
-    def _bend(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def _bend(self, points: Tensor) -> Tensor:
+        return points[..., :2] / points[..., 2:]
+
+    def _bend_jacobian(self, points: Tensor) -> Tensor:
         z = points[..., 2:]
         xy = points[..., :2] / z
         jacobian = torch.cat([torch.eye(2, dtype=points.dtype).expand(*xy.shape, 2), -xy[..., None]], -1)
-        return xy, jacobian / z[..., None]
+        return jacobian / z[..., None]
 
     def _ray(self, lens: Tensor) -> Tensor:
         return torch.cat([lens, torch.ones_like(lens[..., :1])], -1)
@@ -62,8 +65,18 @@ class BrownConrady(Pinhole):
     def _padded(self) -> Tensor:
         return pad(self.distortion, (0, 12 - len(self.distortion)))
 
-    def _distort(self, xy: Tensor) -> tuple[Tensor, Tensor]:
-        """Ideal coordinates (..., 2) to distorted ones and the 2x2 Jacobian."""
+    def _distort(self, xy: Tensor) -> Tensor:
+        """Ideal coordinates (..., 2) to distorted ones."""
+        k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 = self._padded.unbind()
+        x, y = xy.unbind(-1)
+        r2 = x * x + y * y
+        f = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
+        xd = x * f + 2 * p1 * x * y + p2 * (r2 + 2 * x * x) + r2 * (s1 + s2 * r2)
+        yd = y * f + 2 * p2 * x * y + p1 * (r2 + 2 * y * y) + r2 * (s3 + s4 * r2)
+        return torch.stack([xd, yd], -1)
+
+    def _distort_jacobian(self, xy: Tensor) -> Tensor:
+        """Derivative (..., 2, 2) of the distorted coordinates with respect to the ideal ones."""
         k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 = self._padded.unbind()
         x, y = xy.unbind(-1)
         r2 = x * x + y * y
@@ -71,8 +84,6 @@ class BrownConrady(Pinhole):
         f = top / bottom
         d_top, d_bottom = k1 + r2 * (2 * k2 + r2 * 3 * k3), k4 + r2 * (2 * k5 + r2 * 3 * k6)
         df = (d_top - f * d_bottom) / bottom  # derivative by r^2
-        xd = x * f + 2 * p1 * x * y + p2 * (r2 + 2 * x * x) + r2 * (s1 + s2 * r2)
-        yd = y * f + 2 * p2 * x * y + p1 * (r2 + 2 * y * y) + r2 * (s3 + s4 * r2)
         prism_x, prism_y = 2 * (s1 + 2 * s2 * r2), 2 * (s3 + 2 * s4 * r2)
         cross = 2 * x * y * df + 2 * p1 * x + 2 * p2 * y
         j = torch.stack(
@@ -84,7 +95,7 @@ class BrownConrady(Pinhole):
             ],
             -1,
         )
-        return torch.stack([xd, yd], -1), j.reshape(*xy.shape, 2)
+        return j.reshape(*xy.shape, 2)
 
     @cached_property
     def max_radius(self) -> float:
@@ -99,21 +110,22 @@ class BrownConrady(Pinhole):
         real = roots[(abs(roots.imag) < 1e-9) & (roots.real > 1e-9)].real
         return float(real.min()) if len(real) else float("inf")
 
-    def _bend(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        xy, j = super()._bend(points)
-        bent, jd = self._distort(xy)
-        return bent, jd @ j
+    def _bend(self, points: Tensor) -> Tensor:
+        return self._distort(super()._bend(points))
+
+    def _bend_jacobian(self, points: Tensor) -> Tensor:
+        return self._distort_jacobian(super()._bend(points)) @ super()._bend_jacobian(points)
 
     def _ray(self, lens: Tensor) -> Tensor:
         xy = lens.clone()
         for _ in range(NEWTON_STEPS):
-            value, j = self._distort(xy)
+            value, j = self._distort(xy), self._distort_jacobian(xy)
             # a damped step: never further than a tenth of the field in one go, so that wide lenses converge
             step = _solve2(j, lens - value)
             xy = xy + step * (0.3 / torch.linalg.norm(step, dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0)
             if float(step.detach().abs().max()) < 1e-14:
                 break
-        error = (self._distort(xy)[0] - lens).abs().amax(-1, keepdim=True)
+        error = (self._distort(xy) - lens).abs().amax(-1, keepdim=True)
         inside = torch.linalg.norm(xy, dim=-1, keepdim=True) <= self.max_radius
         xy = torch.where((error < 1e-9) & inside, xy, torch.full_like(xy, float("nan")))
         return super()._ray(xy)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusion_aug.ops.warp import gather, pixel_grid
+from fusion_aug.ops.grid import pixel_grid
+from fusion_aug.ops.warp import gather
 
 
 def gaussian_taps(sigma: float) -> np.ndarray:

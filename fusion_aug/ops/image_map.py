@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from calib.cameras import flip_u
+from calib.cameras import Pinhole, flip_u
 from calib.sensors import CameraSensor, apply_homography
 
 _EYE = torch.eye(3, dtype=torch.float64)
@@ -51,6 +51,28 @@ class Turn:
         physical, seen = self.sensor.model.project(rays)
         old = apply_homography(self.sensor.A, physical)
         return torch.where(seen[..., None], old, torch.full_like(old, torch.nan)).to(pixels.device)
+
+
+def turned_view(sensor: CameraSensor, R: Tensor) -> Step:
+    """The step of a camera that turned: a homography where there is no distortion and all stays in front, else a
+    map of rays.
+
+    Args:
+        sensor: the camera with its pixel map and canvas.
+        R: (3, 3) rotation of the new camera in the old one's frame.
+    """
+    full = Turn(sensor, R)
+    if sensor.model.lens != Pinhole.lens:
+        return full
+    height, width = sensor.size
+    corners = torch.cartesian_prod(torch.tensor([-0.5, width - 0.5]), torch.tensor([-0.5, height - 0.5])).double()
+    to_pixel = sensor.A @ sensor.model.K
+    # rays are linear in homogeneous pixels, so between corners in front nothing lies behind
+    rays = torch.cat([corners, torch.ones(4, 1, dtype=torch.float64)], 1) @ torch.linalg.inv(to_pixel).T
+    ahead = rays * torch.sign(rays[:, 2:])
+    if bool((ahead @ R.T)[:, 2].min() <= 1e-3):
+        return full
+    return Homography(to_pixel @ R.T @ torch.linalg.inv(to_pixel))
 
 
 @dataclass(frozen=True, eq=False)

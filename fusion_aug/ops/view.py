@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from calib import CameraSensor
 from calib.se3 import invert
-from fusion_aug.ops.warp import pixel_grid
+from fusion_aug.ops.grid import pixel_grid
 
 
 class View(NamedTuple):
@@ -46,15 +46,17 @@ def moved_view(sensor: CameraSensor, distance: Tensor, T_old_new: Tensor) -> Vie
     pixels, seen = sensor.project(moved)
     seen = seen & known
     new_range = torch.linalg.norm(moved, dim=-1)
-    fat = _splat(pixels[seen], new_range[seen], sensor.size, corners=True)
-    thin = _splat(pixels[seen], new_range[seen], sensor.size, corners=False)
-    best = torch.full_like(fat, torch.inf)
+    best = torch.full(sensor.size, torch.inf, dtype=torch.float64)
     source = torch.full((*sensor.size, 2), torch.nan, dtype=torch.float64)
-    for candidate in (thin, fat):  # the fat one closes cracks and reaches over silhouettes, so it comes second
-        at, agrees = _look_up(sensor, rays, candidate, distance, T_old_new)
-        take = agrees & (candidate < best * 0.98) & known
-        best = torch.where(take, candidate, best)
-        source = torch.where(take[..., None], at, source)
+    surface = _around(distance)
+    # the fat one closes cracks and reaches over silhouettes, so it comes second
+    for corners in (False, True):
+        candidate = _splat(pixels[seen], new_range[seen], sensor.size, corners)
+        rows = torch.isfinite(candidate) & (candidate < best * 0.98) & known
+        at, agrees = _look_up(sensor, rays[rows] * candidate[rows][:, None], surface, T_old_new)
+        taken = rows.clone()
+        taken[rows] = agrees
+        best[taken], source[taken] = candidate[taken], at[agrees]
     found = torch.isfinite(best)
     return View(source, torch.where(found, best, torch.zeros_like(best)).to(torch.float32))
 
@@ -73,18 +75,16 @@ def _splat(pixels: Tensor, values: Tensor, size: tuple[int, int], corners: bool)
 
 
 def _look_up(
-    sensor: CameraSensor, rays: Tensor, candidate: Tensor, distance: Tensor, T_old_new: Tensor
+    sensor: CameraSensor, points: Tensor, surface: tuple[Tensor, Tensor, Tensor], T_old_new: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Old pixels (H, W, 2) of the surface at ``candidate`` along the new rays, and whether that was seen there."""
-    finite = torch.isfinite(candidate)
-    reach = torch.where(finite, candidate, torch.ones_like(candidate))
-    points = rays * reach[..., None] @ T_old_new[:3, :3].T + T_old_new[:3, 3]
-    at, visible = sensor.project(points)
-    expected = torch.linalg.norm(points, dim=-1)
-    low, here, high = (_sampled(x, at) for x in _around(distance))
+    """Old pixels (n, 2) of points (n, 3) of the new camera's frame, and whether that is what was seen there."""
+    old = points @ T_old_new[:3, :3].T + T_old_new[:3, 3]
+    at, visible = sensor.project(old)
+    expected = torch.linalg.norm(old, dim=-1)
+    low, here, high = (_sampled(x, at) for x in surface)
     close = (here - expected).abs() <= 0.02 * expected + 0.05
     slope = (expected >= 0.98 * low) & (expected <= 1.02 * high) & (high < 1.15 * low)  # a slanted surface, no edge
-    return at, finite & visible & (close | slope)
+    return at, visible & (close | slope)
 
 
 def _around(distance: Tensor) -> tuple[Tensor, Tensor, Tensor]:

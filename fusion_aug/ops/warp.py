@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fusion_aug.ops.grid import pixel_grid, smooth_grid
 from fusion_aug.ops.image_map import ImageMap
 
 HALVE_BELOW = 0.56  # a map that shrinks by more than this is halved once before it is sampled
@@ -56,7 +57,7 @@ def warp(
     if not picture.is_cpu or picture.requires_grad or (P is not None and P.requires_grad):
         out = _sample_torch(picture, rest.backward(pixel_grid(rest.size).to(picture.device)), fill, repeat)
     elif P is None:
-        out = _sample_cv(picture, rest.backward(pixel_grid(rest.size)), fill, repeat)
+        out = _sample_cv(picture, smooth_grid(rest), fill, repeat)
     else:
         out = _warp_cv(picture, P.numpy(), rest.size, fill, repeat)
     return out.reshape(*rest.size, *channels)  # OpenCV drops a single channel
@@ -74,12 +75,6 @@ def gather(picture: Tensor, source: Tensor, interpolation: str = "linear", fill:
     nowhere = torch.isnan(source).any(-1).to(picture.device)
     out[nowhere] = torch.as_tensor(fill, dtype=out.dtype, device=out.device)
     return out
-
-
-def pixel_grid(size: tuple[int, int]) -> Tensor:
-    """(h, w, 2) float64 pixel coordinates (u, v) of a canvas."""
-    v, u = torch.meshgrid(*(torch.arange(s, dtype=torch.float64) for s in size), indexing="ij")
-    return torch.stack([u, v], -1)
 
 
 def _whole_pixels(picture: Tensor, P: Tensor, size: tuple[int, int], fill: float) -> Tensor | None:
@@ -104,7 +99,7 @@ def _whole_pixels(picture: Tensor, P: Tensor, size: tuple[int, int], fill: float
 
 
 def _nearest(picture: Tensor, image_map: ImageMap, fill: float) -> Tensor:
-    return _pick_nearest(picture, image_map.backward(pixel_grid(image_map.size).to(picture.device)), fill)
+    return _pick_nearest(picture, smooth_grid(image_map).to(picture.device), fill)
 
 
 def _pick_nearest(picture: Tensor, grid: Tensor, fill: float) -> Tensor:

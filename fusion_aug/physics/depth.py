@@ -9,7 +9,7 @@ from torch import Tensor
 
 from calib.se3 import transform_points
 from fusion_aug.errors import DataError
-from fusion_aug.ops.warp import pixel_grid
+from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Depth, Points, Radar
 

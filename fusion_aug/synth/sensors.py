@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from calib import CameraSensor, LidarSensor, RadarSensor
-from fusion_aug.ops.warp import pixel_grid
+from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.synth.mesh import Array
 from fusion_aug.synth.world import Scenery, World
 

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 from calib.sensors import apply_homography
 from fusion_aug.errors import DataError
 from fusion_aug.ops import blur
+from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.image_map import ImageMap
-from fusion_aug.ops.warp import pixel_grid, warp
+from fusion_aug.ops.warp import warp
 from fusion_aug.physics.depth import SKY, camera_range
 from fusion_aug.ranges import Range
 from fusion_aug.streams import EgoPose

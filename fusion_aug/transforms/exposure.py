@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from calib.sensors import apply_homography
 from fusion_aug.ops import color
-from fusion_aug.ops.warp import pixel_grid
+from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ranges import Range
 from fusion_aug.streams import Points, Radar
 from fusion_aug.transforms.photometric import PhotometricTransform, Shot

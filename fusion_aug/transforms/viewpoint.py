@@ -13,9 +13,10 @@ from calib import CameraSensor, Rig
 from calib.changed import changed
 from calib.se3 import invert, transform_points
 from fusion_aug.errors import ConfigError
-from fusion_aug.ops.image_map import ImageMap, Turn
+from fusion_aug.ops.grid import pixel_grid
+from fusion_aug.ops.image_map import ImageMap, turned_view
 from fusion_aug.ops.view import View, moved_view
-from fusion_aug.ops.warp import gather, pixel_grid
+from fusion_aug.ops.warp import gather
 from fusion_aug.physics.depth import camera_range
 from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import REF, Sample
@@ -110,7 +111,7 @@ def _camera(stream: ImageStream | Boxes2D, call: Call, item: int) -> CameraSenso
 
 def _turned(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageStream:
     sensor = _camera(stream, call, item)
-    step = ImageMap((Turn(sensor, move[:3, :3]),), sensor.size)
+    step = ImageMap((turned_view(sensor, move[:3, :3]),), sensor.size)
     if isinstance(stream, Depth) and stream.measure == "z":
         rays = sensor.unproject(pixel_grid(sensor.size))
         # along one ray z is the same share of the distance, so z' / z = r'_z / r_z

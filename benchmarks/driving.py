@@ -1,0 +1,84 @@
+"""Radar, LiDAR and moved cameras."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+import fusion_aug as fa
+from benchmarks.timing import Figure, median_ms
+from calib import BrownConrady, CameraModel, CameraSensor, Frame, KannalaBrandt, Pinhole, RadarSensor, Rig
+from calib.se3 import rotation_about, se3
+from fusion_aug.ops.image_map import ImageMap, Turn
+from fusion_aug.ops.rings import to_elevations
+from fusion_aug.ops.view import moved_view
+from fusion_aug.ops.warp import gather, warp
+from fusion_aug.sample import Unit
+
+SIZE = (900, 1600)
+
+
+def measure() -> list[Figure]:
+    """All of them."""
+    return [*radar_figures(), ring_figure(), *view_figures()]
+
+
+def radar_figures(detections: int = 125) -> list[Figure]:
+    """One radar of nuScenes' usual size through each transform, bookkeeping included."""
+    rng = np.random.default_rng(0)
+    azimuth, distance, n = rng.uniform(-1, 1, detections), rng.uniform(3, 90, detections), detections
+    ray = np.stack([np.cos(azimuth), np.sin(azimuth), np.zeros(n)], 1)
+    values = {
+        "xyz": ray * distance[:, None], "velocity": ray * rng.normal(size=(n, 1)),
+        "velocity_comp": ray * rng.normal(size=(n, 1)), "rcs": rng.uniform(-5, 20, n),
+    }  # fmt: skip
+    columns = {k: torch.from_numpy(v).float() for k, v in values.items()}
+    columns["flags"] = torch.zeros((n, 10), dtype=torch.int64)
+    rig = Rig({"ego": Frame(), "radar": Frame(parent="ego")}, {"radar": RadarSensor(frame="radar")})
+    unit = Unit(id="r", scene="r", ref=fa.Ref("ego", 0), rig=rig, truth=rig, clock="radar")
+    radar = fa.Radar(frame="radar", times=torch.tensor([0]), values=columns)
+    sample = fa.Sample(units=(unit,), streams={"radar": radar})
+    transforms = [
+        fa.RcsNoise(sigma=2.0), fa.RadarNoise(range=0.5, azimuth=0.5, doppler=0.5), fa.RadarMissed(share=0.1),
+        fa.RadarGhosts(share=0.05), fa.RadarClutter(rate=5.0), fa.DopplerFolding(max_doppler=20.0),
+    ]  # fmt: skip
+    name = f"radar, {detections} detections: "
+    return [Figure(name + type(t).__name__, median_ms(lambda t=t: t(sample, seed=1)), limit=1.0) for t in transforms]
+
+
+def ring_figure() -> Figure:
+    """A scan of 64 x 1800 rays in a street-like cylinder, as 32 beams."""
+    old = np.radians(np.linspace(-25, 5, 64))
+    azimuth = np.linspace(-np.pi, np.pi, 1800, endpoint=False)
+    e, a = np.meshgrid(old, azimuth, indexing="ij")
+    distance = np.minimum(1.8 / np.maximum(np.sin(-e), 1e-3), 30 + 5 * np.sin(3 * a))
+    xyz = np.stack([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)], -1) * distance[..., None]
+    ring = np.repeat(np.arange(64), 1800)
+    points, rings = torch.from_numpy(xyz.reshape(-1, 3)).float(), torch.from_numpy(ring)
+    new = np.radians(np.linspace(-25, 5, 32))
+    return Figure("RingResample 64 to 32, 115k points", median_ms(lambda: to_elevations(points, rings, old, new), 10))
+
+
+def view_figures() -> list[Figure]:
+    """A turned camera of each lens, and a shifted one with a depth picture."""
+    rng = np.random.default_rng(0)
+    picture = torch.from_numpy(rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8))
+    K = (1260.0, 1260.0, 810.0, 490.0, SIZE)
+    lenses: dict[str, CameraModel] = {
+        "pinhole": Pinhole.from_focal(*K),
+        "Brown-Conrady": BrownConrady.from_focal(*K, [-0.1, 0.03, 0.001, -0.001, 0.0]),
+        "Kannala-Brandt": KannalaBrandt.from_focal(500.0, 500.0, 810.0, 490.0, SIZE, [0.02, -0.004, 0.001, 0.0]),
+    }
+    figures, R = [], rotation_about("y", 0.05)
+    for name, model in lenses.items():
+        step = ImageMap((Turn(CameraSensor(frame="c", model=model), R),), SIZE)
+        figures.append(Figure(f"Viewpoint turn, {name}, 1600x900", median_ms(lambda s=step: warp(picture, s), 5, 1)))
+    sensor = CameraSensor(frame="c", model=lenses["pinhole"])
+    v = torch.arange(SIZE[0])[:, None].expand(SIZE)
+    distance = torch.where(v > 500, 1260.0 * 1.5 / (v - 490).clamp(min=1), torch.full(SIZE, 60.0)).float()
+    move = se3(translation=[0.3, 0.0, 0.0])
+
+    def shift() -> None:
+        gather(picture, moved_view(sensor, distance, move).source)
+
+    return [*figures, Figure("Viewpoint shift, pinhole, 1600x900", median_ms(shift, 5, 1))]
