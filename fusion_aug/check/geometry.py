@@ -9,37 +9,13 @@ import torch
 from torch import Tensor
 
 from calib.se3 import rotation_angle
-from calib.sensors import apply_homography
 from fusion_aug.check.measurement import Pair, Row, measurement
-from fusion_aug.families import ImagePlane, Scene
-from fusion_aug.history import History
+from fusion_aug.check.route import CameraRoute
 from fusion_aug.ops.points import points_in_boxes
-from fusion_aug.registry import TRANSFORMS
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D, Camera, Points, Radar
 
 MAX_POINTS = 4000
-
-
-def pixel_route(history: History, camera: str) -> tuple[Tensor, str]:
-    """The 3x3 map from source pixels to augmented ones that the records imply, and the camera's new name.
-
-    It is built from the drawn parameters and the canvases alone, not from the rig.
-    """
-    P = torch.eye(3, dtype=torch.float64)
-    for record in history:
-        cls = TRANSFORMS.get(record.name)
-        if not record.applied or cls is None:
-            continue
-        if issubclass(cls, ImagePlane):
-            params = record.params.get(camera, record.params.get("", {}))
-            height, width = record.before["canvas"][camera]
-            P = cls.pixel_map(params, (height, width))[0] @ P
-        elif issubclass(cls, Scene) and cls.motion(record.params[""])[2] is not None:
-            width = record.before["canvas"][camera][1]
-            P = torch.tensor([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]], dtype=torch.float64) @ P
-            camera = record.before["names"].get(camera, camera)
-    return P, camera
 
 
 def key_cloud(sample: Sample, name: str) -> Tensor:
@@ -57,25 +33,24 @@ def lidars(sample: Sample) -> list[str]:
 
 @measurement("projection")
 def projection(pairs: Sequence[Pair]) -> list[Row]:
-    """Source pixel of each LiDAR point, carried by the pixel maps, against its projection by the new rig."""
+    """Where each LiDAR point should be seen, by the records alone, against its projection by the new rig."""
     rows = []
     for pair in pairs:
         clouds = lidars(pair.source)
         for camera in pair.source.of_type(Camera):
-            P, new = pixel_route(pair.augmented.history, camera)
+            route = CameraRoute.of(pair.augmented.history, camera)
             values = []
             for cloud in clouds:
                 before, after = key_cloud(pair.source, cloud), key_cloud(pair.augmented, cloud)
                 if len(before) != len(after):
                     continue
                 step = max(1, len(before) // MAX_POINTS)
-                uv, visible = pair.source.project_ref(before[::step], camera, truth=True)
-                expected = apply_homography(P, uv)
-                found = pair.augmented.project_ref(after[::step], new, truth=True)[0]
+                expected, visible = route.expected(pair.source, camera, before[::step])
+                found = pair.augmented.project_ref(after[::step], route.name, truth=True)[0]
                 values.append((expected - found).norm(dim=1)[visible].numpy())
             reason = "no LiDAR point in view" if clouds else "the log has no LiDAR"
             merged = np.concatenate(values) if values else np.zeros(0)
-            rows.append(Row("projection", new, "px", 1e-2, merged, reason))
+            rows.append(Row("projection", route.name, "px", 1e-2, merged, reason))
     return rows
 
 

@@ -16,7 +16,7 @@ from fusion_aug.logs.base import Log, Writer
 from fusion_aug.logs.folder import writer_for
 from fusion_aug.run.manifest import Entry, Manifest, files_digest
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes2D, Camera, EgoPose, Points, Radar
+from fusion_aug.streams import Boxes2D, Camera, EgoPose, ImageStream, Imu, Points, Radar
 from fusion_aug.transforms.engine import replay
 
 PIXEL_LIMIT = 0.05
@@ -67,6 +67,10 @@ def compare_sample(expected: Sample, written: Log, entry: Entry) -> list[Row]:
             rows += _points(expected, found, name)
         elif isinstance(stream, EgoPose):
             rows.append(_ego(expected, found, name))
+        elif isinstance(stream, ImageStream):
+            rows.append(_labels(expected, found, name))
+        elif isinstance(stream, Imu):
+            rows += [_column(expected, found, name, c, "rad/s" if c == "gyro" else "m/s^2") for c in stream.values]
     if "boxes" in names:
         rows += _boxes(expected, found)
     rows += [_boxes2d(expected, found, name) for name in names if isinstance(expected[name], Boxes2D)]
@@ -109,6 +113,24 @@ def _picture(expected: Sample, found: Sample, name: str) -> Row:
     return Row("picture", name, "levels", JPEG_LIMIT, np.array(off))
 
 
+def _labels(expected: Sample, found: Sample, name: str) -> Row:
+    """Pictures of depth, classes or validity, which are written exactly: the share of pixels that differ."""
+    a, b = expected[name], found[name]
+    off = []
+    for i in range(min(len(a), len(b))):
+        x, y = a.pictures[i], b.pictures[i]  # type: ignore[attr-defined]
+        off.append(float((x != y).double().mean()) if x.shape == y.shape else 1.0)
+    return Row("pixels that differ", name, "share", 0, np.array(off))
+
+
+def _column(expected: Sample, found: Sample, name: str, column: str, unit: str) -> Row:
+    """A column of numbers that is written exactly."""
+    a, b = expected[name][column], found[name].realized().values.get(column)
+    if b is None or a.shape != b.shape:
+        return Row(column, name, unit, 1e-6, np.array([np.inf]))
+    return Row(column, name, unit, 1e-6, (a.double() - b.double()).abs().reshape(-1).numpy(), "no value")
+
+
 def _points(expected: Sample, found: Sample, name: str) -> list[Row]:
     a, b = expected.points(name), found.points(name)
     if a.counts.tolist() != b.counts.tolist():
@@ -117,6 +139,8 @@ def _points(expected: Sample, found: Sample, name: str) -> list[Row]:
     rows = [
         Row("points", name, "m", POINT_LIMIT, (a["xyz"] - b["xyz"]).norm(dim=1)[finite].numpy(), "the cloud is empty")
     ]
+    if "time_offset" in expected[name].values:
+        rows.append(_column(expected, found, name, "time_offset", "s"))
     if isinstance(a, Radar):
         for column in ("velocity", "velocity_comp"):
             off = (expected[name][column] - found[name][column]).norm(dim=1).numpy()

@@ -20,23 +20,11 @@ from torch import Tensor
 from calib import Pinhole
 from calib.cameras import flip_u
 from fusion_aug.errors import DataError
-from fusion_aug.history import History
 from fusion_aug.sample import REF, Sample
 from fusion_aug.streams import Boxes3D, Camera, Points, Radar
-from fusion_aug.transforms.engine import transform_class
-from fusion_aug.transforms.scene import SceneTransform
+from fusion_aug.transforms.scene import scene_motion
 
 MIRROR = torch.diag(torch.tensor([-1.0, 1, 1, 1], dtype=torch.float64))
-
-
-def scene_motion(history: History) -> Tensor:
-    """The whole motion H (4, 4) of the reference frame that a history holds."""
-    H = torch.eye(4, dtype=torch.float64)
-    for record in history:
-        cls = transform_class(record)
-        if record.applied and issubclass(cls, SceneTransform):
-            H = cls.motion(record.params[""])[0] @ H
-    return H
 
 
 def camera_matrices(sample: Sample, name: str) -> dict[str, np.ndarray]:

@@ -13,8 +13,9 @@ from torch import Tensor
 from calib.se3 import as_f64, rotation_about, se3
 from fusion_aug.errors import ConfigError
 from fusion_aug.families import Scene
+from fusion_aug.history import History
 from fusion_aug.ranges import Range, can_differ_from
-from fusion_aug.registry import Call, Context, handler_for
+from fusion_aug.registry import TRANSFORMS, Call, Context, handler_for
 from fusion_aug.sample import Sample, merge
 from fusion_aug.streams import Stream
 from fusion_aug.transforms import scene_rules  # noqa: F401  (registers the rules)
@@ -177,4 +178,14 @@ class MirrorScene(SceneTransform):
         return scale_and_mirror(ONE, axis), ONE, axis
 
 
-__all__ = ["MirrorScene", "RotateScene", "ScaleScene", "SceneTransform", "TranslateScene"]
+def scene_motion(history: History) -> Tensor:
+    """The whole motion H (4, 4) of the reference frame that the applied records of a history imply."""
+    H = torch.eye(4, dtype=torch.float64)
+    for record in history:
+        cls = TRANSFORMS.get(record.name)
+        if record.applied and cls is not None and issubclass(cls, SceneTransform):
+            H = cls.motion(record.params[""])[0] @ H
+    return H
+
+
+__all__ = ["MirrorScene", "RotateScene", "ScaleScene", "SceneTransform", "TranslateScene", "scene_motion"]

@@ -1,0 +1,98 @@
+"""What a history does to one camera, told by the records alone and not by the rig that came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from calib import CameraSensor
+from calib.se3 import invert, transform_points
+from calib.sensors import apply_homography
+from fusion_aug.families import ImagePlane, Scene
+from fusion_aug.history import History, Record
+from fusion_aug.registry import TRANSFORMS
+from fusion_aug.sample import Sample
+from fusion_aug.transforms.mount import mounting_error
+from fusion_aug.transforms.viewpoint import Viewpoint
+
+MIRROR = torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class CameraRoute:
+    """A camera's way through a history.
+
+    Attributes:
+        P: (3, 3) from source pixels to augmented ones, moved mountings left out.
+        name: the camera's name at the end.
+        steps: in order: ("mirror", None), ("scale", s), ("map", (P, size)) or ("mount", E).
+    """
+
+    P: Tensor
+    name: str
+    steps: tuple[tuple[str, Any], ...]
+
+    @staticmethod
+    def of(history: History, camera: str) -> CameraRoute:
+        """The route that the applied records imply."""
+        P, steps = torch.eye(3, dtype=torch.float64), list[tuple[str, Any]]()
+        for record in history:
+            cls = TRANSFORMS.get(record.name)
+            if not record.applied or cls is None:
+                continue
+            if issubclass(cls, ImagePlane):
+                height, width = record.before["canvas"][camera]
+                step, size = cls.pixel_map(_params(record, camera), (height, width))
+                P = step @ P
+                steps.append(("map", (step, size)))
+            elif issubclass(cls, Scene) and cls.motion(record.params[""])[2] is not None:
+                width = record.before["canvas"][camera][1]
+                P = torch.tensor([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]], dtype=torch.float64) @ P
+                camera = record.before["names"].get(camera, camera)
+                steps.append(("mirror", None))
+            elif issubclass(cls, Scene):
+                steps.append(("scale", torch.linalg.det(cls.motion(record.params[""])[0][:3, :3]).abs() ** (1 / 3)))
+            elif issubclass(cls, Viewpoint):
+                params = _params(record, camera)
+                if any(fnmatchcase(camera, pattern) for pattern in params["sensors"]):
+                    steps.append(("mount", mounting_error(params)))
+        return CameraRoute(P, camera, tuple(steps))
+
+    @property
+    def moves(self) -> bool:
+        """Whether the camera's mounting was moved."""
+        return any(kind == "mount" for kind, _ in self.steps)
+
+    @property
+    def shifts(self) -> bool:
+        """Whether it was moved sideways, so that its picture was made anew from depth."""
+        return any(kind == "mount" and bool((E[:3, 3] != 0).any()) for kind, E in self.steps)
+
+    def expected(self, source: Sample, camera: str, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Augmented pixels (n, 2) of points (n, 3) of the source's reference frame, and which the source saw (n,)."""
+        pixels, visible = source.project_ref(points, camera, truth=True)
+        if not self.moves:
+            return apply_homography(self.P, pixels), visible
+        sensor: CameraSensor = source.truth.camera(source[camera].instance(camera))
+        time = int(source[camera].times[source.key_item(camera)])
+        T = source.truth.T(source[camera].frame, source.ref.frame, source.ref.time, time)
+        local = transform_points(T, points)
+        for kind, value in self.steps:
+            if kind == "mirror":
+                sensor, local = sensor.mirrored(), local * MIRROR
+            elif kind == "map":
+                sensor = sensor.with_pixel_map(*value)
+            elif kind == "scale":
+                local = local * value
+            else:
+                local = transform_points(invert(value), local)
+        moved, seen = sensor.model.project(local)
+        return apply_homography(sensor.A, moved), visible & seen
+
+
+def _params(record: Record, camera: str) -> dict[str, Any]:
+    return dict(record.params.get(camera, record.params.get("", {})))
