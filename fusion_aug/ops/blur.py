@@ -35,7 +35,8 @@ def convolve(picture: Tensor, kernel: np.ndarray) -> Tensor:
     """Convolution with a kernel (k, k) whose sum is 1."""
     if _on_cpu(picture):
         image = picture.contiguous().numpy()
-        return torch.from_numpy(cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE))
+        out = torch.from_numpy(cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE))
+        return out if out.dtype == torch.uint8 else out.clamp(0, 1)  # large kernels go through a Fourier transform
     return _convolve(picture, kernel)
 
 

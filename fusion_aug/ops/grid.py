@@ -23,7 +23,7 @@ def smooth_grid(image_map: ImageMap, step: int = 8, tolerance: float = 2e-3) -> 
     is evaluated.
     """
     height, width = image_map.size
-    if image_map.matrix() is not None or min(height, width) < 4 * step or _has_gradient(image_map):
+    if image_map.matrix() is not None or height * width < 256**2 or _has_gradient(image_map):  # small: exactly
         return image_map.backward(pixel_grid(image_map.size))
     rows, columns = -(-height // step) + 3, -(-width // step) + 3
     nodes = image_map.backward((pixel_grid((rows, columns)) - 1) * step)

@@ -77,46 +77,36 @@ def points_in_boxes(xyz: Tensor, poses: Tensor, sizes: Tensor) -> list[Tensor]:
     return out
 
 
-def seen_from_origin(xyz: Tensor, cell: float = 0.02, slack: float = 0.05) -> Tensor:
-    """Which points nothing nearer hides, seen from the origin.
+def hidden_by_move(old: Tensor, new: Tensor, cell: float = 0.015) -> Tensor:
+    """Which points a moved scanner does not see any more, since something nearer stands before them.
 
-    A point is taken to be hidden where two tests agree: a z-buffer over azimuth and elevation, which by itself also
-    loses slanted ground, and the hull of the spherically flipped points (Katz, Tal and Basri 2007), which by itself
-    also loses thin things.
+    A z-buffer over azimuth and elevation of the new place. Points of one cell need not hide one another, as slanted
+    ground and leaves show; so a point is hidden only by one that it was not beside before: the angle between the two
+    was larger than a cell and has shrunk to less than a third. Where the scanner did not move, nothing is hidden.
 
     Args:
-        xyz: (N, 3). cell: side of a cell of the z-buffer, radians. slack: how much further than the nearest of its cell
-            a point may lie, as a share of the distance.
+        old, new: (N, 3) the same points from the old and from the new place, metres.
+        cell: side of a cell, radians.
 
     Returns:
-        (N,) bool. Points that are not finite are kept.
+        (N,) bool. Points that are not finite are not hidden.
     """
-    p = xyz.detach().cpu().to(torch.float64).numpy()
-    distance = np.linalg.norm(p, axis=1)
-    rows = np.flatnonzero(np.isfinite(distance) & (distance > 1e-6))
-    seen = np.ones(len(p), bool)
-    if len(rows) < 8:
-        return torch.from_numpy(seen).to(xyz.device)
-    p, distance = p[rows], distance[rows]
-    elevation = np.arctan2(p[:, 2], np.linalg.norm(p[:, :2], axis=1))
-    key = np.floor(np.stack([np.arctan2(p[:, 1], p[:, 0]), elevation], 1) / cell).astype(np.int64)
-    _, where = np.unique(key, axis=0, return_inverse=True)
-    where = where.ravel()
-    nearest = np.full(where.max() + 1, np.inf)
-    np.minimum.at(nearest, where, distance)
-    seen[rows] = (distance <= nearest[where] * (1 + slack) + 0.1) | _on_flipped_hull(p, distance)
-    return torch.from_numpy(seen).to(xyz.device)
-
-
-def _on_flipped_hull(p: np.ndarray, distance: np.ndarray, reach: float = 100.0) -> np.ndarray:
-    """Whether a point, mirrored at a sphere of ``reach`` times the largest distance, lies on the hull of all."""
-    from scipy.spatial import ConvexHull, QhullError
-
-    flipped = p * ((2 * reach * distance.max() - distance) / distance)[:, None]
-    try:
-        corners = ConvexHull(np.concatenate([flipped, np.zeros((1, 3))])).vertices
-    except QhullError:  # all points in one plane with the origin: nothing can be said
-        return np.ones(len(p), bool)
-    on = np.zeros(len(p) + 1, bool)
-    on[corners] = True
-    return on[:-1]
+    before, after = (x.detach().cpu().to(torch.float64).numpy() for x in (old, new))
+    distance = np.linalg.norm(after, axis=1)
+    rows = np.flatnonzero(np.isfinite(distance) & (distance > 0.3) & (np.linalg.norm(before, axis=1) > 0.3))
+    hidden = np.zeros(len(after), bool)
+    if len(rows) == 0:
+        return torch.from_numpy(hidden).to(new.device)
+    a, b, far = before[rows], after[rows], distance[rows]
+    rays = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b)]
+    angles = np.stack([np.arctan2(b[:, 1], b[:, 0]), np.arcsin(np.clip(rays[1][:, 2], -1, 1))], 1) / cell
+    for shift in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)):  # so that neighbours share some cell
+        _, where = np.unique(np.floor(angles + shift).astype(np.int64), axis=0, return_inverse=True)
+        where = where.ravel()
+        order = np.lexsort((far, where))
+        first = np.concatenate([[True], where[order][1:] != where[order][:-1]])
+        nearest = order[first][where]  # cells are numbered in order
+        was, now = (np.arccos(np.clip((x * x[nearest]).sum(1), -1, 1)) for x in rays)
+        behind = far[nearest] * 1.05 + 0.1 < far
+        hidden[rows] |= behind & (was > np.maximum(3 * now, cell))
+    return torch.from_numpy(hidden).to(new.device)

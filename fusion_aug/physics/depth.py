@@ -39,7 +39,7 @@ def camera_range(sample: Sample, name: str, item: int) -> Tensor:
         distance = picture.to("cpu", torch.float32)
         if measure == "z":
             distance = distance / sensor.unproject(pixel_grid(sensor.size))[..., 2].clamp(min=1e-6).to(distance)
-        return torch.where((distance > 0) & torch.isfinite(distance), distance, torch.full_like(distance, SKY))
+        return _without_gaps(distance)
     lidars = [n for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)]
     if not lidars:
         raise DataError(
@@ -48,6 +48,21 @@ def camera_range(sample: Sample, name: str, item: int) -> Tensor:
     found = [_projected(sample, lidar, name, item, unit) for lidar in lidars]
     pixels, distance, at_top = (torch.cat(parts) for parts in zip(*found, strict=True))
     return fill(pixels, distance, at_top, sensor.size)
+
+
+def _without_gaps(distance: Tensor) -> Tensor:
+    """Distances with the sky far away and unknown pixels (0 or NaN) filled in from their surroundings."""
+    sky = torch.isposinf(distance)
+    known = torch.isfinite(distance) & (distance > 0)
+    if bool((known | sky).all()):
+        return torch.where(sky, torch.full_like(distance, SKY), distance)
+    if float(known.double().mean()) < 0.5 and not bool(sky.any()):  # points rather than a picture
+        v, u = known.nonzero().unbind(1)
+        return fill(torch.stack([u, v], 1).double(), distance[known].double(), torch.zeros(len(u), dtype=torch.bool),
+                    (distance.shape[0], distance.shape[1]))  # fmt: skip
+    inverse = torch.where(known, 1 / distance.clamp(min=1e-6), torch.full_like(distance, 1 / SKY)).numpy()
+    filled = _pull_push(inverse.astype(np.float32), (known | sky).numpy().astype(np.float32))
+    return torch.from_numpy(1.0 / np.maximum(filled, 1.0 / SKY))
 
 
 def _nearest_depth(sample: Sample, camera: str, unit: int, time: int) -> tuple[Tensor, str] | None:

@@ -33,6 +33,14 @@ class Boxes3D(Ragged):
     )
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount)
 
+    def poses_at(self, item: int, time: int) -> Tensor:
+        """(rows, 4, 4) poses of an item's boxes, carried by their velocity to a time (ns); unknown is at rest."""
+        rows = self.rows_of(item)
+        pose: Tensor = self.values["pose"][rows].clone()
+        if "velocity" in self.values:
+            pose[:, :3, 3] += self.values["velocity"][rows].nan_to_num(0.0) * ((time - int(self.times[item])) * 1e-9)
+        return pose
+
     def corners(self) -> Tensor:
         """(rows, 8, 3) corners in the stream's frame."""
         signs = torch.cartesian_prod(*(torch.tensor([-0.5, 0.5], dtype=torch.float64),) * 3)

@@ -108,7 +108,7 @@ class Camera(ImageStream):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Depth(ImageStream):
-    """Depth pictures (H, W) float32, metres, 0 where unknown.
+    """Depth pictures (H, W) float32, metres, 0 where unknown, infinity where there is nothing but sky.
 
     Attributes:
         measure: "z" along the optical axis, or "range" along the ray.

@@ -19,7 +19,7 @@ Pose = Callable[[float], Array]  # T_world_body at a time in seconds
 
 
 class Picture(NamedTuple):
-    """What a camera sees: picture (H, W, 3) uint8; depth (H, W) float32, z or range as its lens asks, 0 for the sky;
+    """What a camera sees: picture (H, W, 3) uint8; depth (H, W) float32, z or range as its lens asks, infinity for sky;
     classes (H, W) uint8, numbers of ``world.KINDS``; the last two at pixel centres."""
 
     picture: Array
@@ -60,7 +60,7 @@ def _radiance(
     depth, classes, colour = np.zeros(len(own), np.float32), np.zeros(len(own), np.uint8), np.zeros((len(own), 3))
     if measure:
         along = own[seen, 2] if camera.model.lens != "kannala_brandt" else 1.0
-        depth[seen] = np.where(np.isfinite(hits.distance), hits.distance * along, 0.0)
+        depth[seen] = hits.distance * along  # infinity for the sky
         classes[seen] = world.surfaces(hits)[2]
     else:
         colour[seen] = world.colours(rays, hits)[0]

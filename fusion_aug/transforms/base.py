@@ -67,6 +67,8 @@ class Transform:
             value = getattr(self, f.name)
             if "Range" in str(f.type) and not (value is None and "None" in str(f.type)):
                 object.__setattr__(self, f.name, check_range(value, f"{who}.{f.name}", *self.limits.get(f.name, ())))
+            elif str(f.type).startswith(("tuple[str", "tuple[float")) and value is not None:
+                object.__setattr__(self, f.name, _as_tuple(value, str(f.type), f"{who}.{f.name}"))
             elif isinstance(value, list):
                 object.__setattr__(self, f.name, tuple(value))
         if isinstance(self.p, bool) or not isinstance(self.p, int | float) or not 0 <= self.p <= 1:
@@ -189,6 +191,16 @@ class Transform:
     def children(self) -> Iterable[tuple[str, Transform]]:
         """Named transforms inside a container."""
         return ()
+
+
+def _as_tuple(value: Any, kind: str, where: str) -> tuple[Any, ...]:
+    """A field of several words or numbers; one word alone stands for itself."""
+    words = kind.startswith("tuple[str")
+    items = (value,) if isinstance(value, str) and words else value
+    wanted = str if words else int | float
+    if not isinstance(items, Sequence) or isinstance(items, str) or not all(isinstance(i, wanted) for i in items):
+        raise ConfigError(f"{where}: expected a list of {'words' if words else 'numbers'}, got {value!r}")
+    return tuple(items)
 
 
 class Rows:

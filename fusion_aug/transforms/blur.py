@@ -21,7 +21,7 @@ from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
 from fusion_aug.physics.depth import SKY, camera_range
 from fusion_aug.ranges import Range
-from fusion_aug.streams import EgoPose
+from fusion_aug.transforms.ego import frame_twist
 from fusion_aug.transforms.photometric import PhotometricTransform, Shot
 
 
@@ -98,7 +98,10 @@ def ego_flow(shot: Shot, seconds: float, size: tuple[int, int], step: int = 4) -
         DataError: the sample holds no ego pose with a twist.
     """
     time, unit = int(shot.stream.times[shot.item]), int(shot.stream.sample_index[shot.item])
-    velocity, turning = camera_twist(shot, unit, time)
+    twist = frame_twist(shot.call.sample, unit, shot.stream.frame, time)
+    if twist is None:
+        raise DataError(f"stream {shot.call.name!r}: EgoMotionBlur needs an ego pose with a twist in the sample")
+    velocity, turning = twist
     distance = camera_range(shot.call.sample, shot.call.name, shot.item).to(torch.float64).clamp(max=SKY)
     height, width = size
     step = max(1, min(step, height // 8, width // 8))
@@ -116,22 +119,6 @@ def ego_flow(shot: Shot, seconds: float, size: tuple[int, int], step: int = 4) -
 def _pixels(shot: Shot, points: Tensor) -> tuple[Tensor, Tensor]:
     physical, seen = shot.camera.model.project(points)
     return apply_homography(shot.camera.A, physical), seen
-
-
-def camera_twist(shot: Shot, unit: int, time: int) -> tuple[Tensor, Tensor]:
-    """Velocity and angular velocity (3,) of a camera over ground in its own frame."""
-    rig = shot.unit.truth
-    for ego in shot.call.sample.of_type(EgoPose).values():
-        mine = (ego.sample_index == unit).nonzero()[:, 0]
-        if len(mine) == 0 or not {"velocity", "angular_velocity"} <= set(ego.values):
-            continue
-        k = int(mine[(ego.times[mine] - time).abs().argmin()])
-        v, w = ego.values["velocity"][k], ego.values["angular_velocity"][k]
-        if bool(torch.isfinite(v).all() & torch.isfinite(w).all()):
-            T = rig.T(ego.child, shot.stream.frame, time)
-            back = T[:3, :3].T
-            return back @ (v + torch.linalg.cross(w, T[:3, 3])), back @ w
-    raise DataError(f"stream {shot.call.name!r}: EgoMotionBlur needs an ego pose with a twist in the sample")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,11 +60,8 @@ def rows_in_boxes(stream: Points, call: Call, item: int, params: Mapping[str, An
     for boxes in call.sample.of_type(Boxes3D).values():
         for k in (boxes.sample_index == unit_number).nonzero()[:, 0].tolist():
             rows = boxes.rows_of(k)
-            pose, names = boxes.values["pose"][rows].clone(), boxes.values.get("category")
-            seconds = (time - int(boxes.times[k])) * 1e-9
-            if "velocity" in boxes.values:
-                pose[:, :3, 3] += boxes.values["velocity"][rows].nan_to_num(0.0) * seconds
-            found = points_in_boxes(xyz, pose, boxes.values["size"][rows])
+            names = boxes.values.get("category")
+            found = points_in_boxes(xyz, boxes.poses_at(k, time), boxes.values["size"][rows])
             for j, inside in enumerate(found):
                 name = "" if names is None else str(names[rows][j])
                 if any(fnmatchcase(name, pattern) for pattern in params["categories"]):

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
+
 from fusion_aug.errors import USER_ERRORS, DataError, FusionAugError
 from fusion_aug.history import History, Record
 from fusion_aug.random import Keys
@@ -57,7 +59,7 @@ class Run:
             return cls.apply(sample, Rows(drawn), self.context)
         except USER_ERRORS:
             raise
-        except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError, cv2.error) as error:
             who = f"sample {', '.join(u.id for u in sample.units)}: {cls.__name__} ({path})"
             raise FusionAugError(f"{who}: {type(error).__name__}: {error}") from error
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion_aug.errors import ConfigError
 from fusion_aug.ops import color
 from fusion_aug.ranges import Range
 from fusion_aug.transforms.photometric import PhotometricTransform, Shot
@@ -81,6 +82,11 @@ class Clahe(PhotometricTransform):
     waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {
         "content_identity": "contrast is raised from tile to tile, which weighs the two sides of a spot differently"
     }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if type(self.tiles) is not int or not 1 <= self.tiles <= 256:
+            raise ConfigError(f"Clahe.tiles: expected a whole number from 1 to 256, got {self.tiles!r}")
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:

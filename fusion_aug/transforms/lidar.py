@@ -54,9 +54,12 @@ class BeamDropout(LidarTransform):
 
     share: Range
 
-    dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
     waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
+
+    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
+        """The share, and which beams are lost: the same in every scan that shares the draw."""
+        return {**super().sample_params(rng, sample, context), "beams": f"{int(rng.integers(2**62)):x}"}
 
 
 @handles(BeamDropout, Points)
@@ -65,10 +68,10 @@ def drop_beams(stream: Points, call: Call) -> Points:
     ring = rings_of(stream, call.name).cpu()
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
-        own = ring[stream.rows_of(item)]
-        rng = noise(params["noise"], call.name, 0)  # a dead beam stays dead in the sweeps
-        works = torch.from_numpy(rng.random(int(ring.max()) + 1 if len(ring) else 1) >= params["share"])
-        return works[own.long().clamp(min=0)]
+        own = ring[stream.rows_of(item)].long()
+        rng = noise(params["beams"], call.name, 0)
+        works = torch.from_numpy(rng.random(int(own.max()) + 1 if len(own) else 1) >= params["share"])
+        return works[own.clamp(min=0)] | (own < 0)  # a point of no known beam stays
 
     return keep_points(stream, call, rule)
 
@@ -94,7 +97,10 @@ def change_intensity(stream: Points, call: Call) -> Points:
         return stream
     intensity = stream.values["intensity"].clone()
     for i, params in enumerate(call.params):
-        rows, scale = stream.rows_of(i), lidar_of(call, stream, i).intensity_scale
+        rows = stream.rows_of(i)
+        sensor = call.sample.units[int(stream.sample_index[i])].truth.sensors.get(call.name)
+        guess = 255.0 if bool((intensity[rows] > 1).any()) else 1.0
+        scale = sensor.intensity_scale if isinstance(sensor, LidarSensor) else guess
         share = (intensity[rows].to(torch.float64) / scale).clamp(0, 1)
         intensity[rows] = (scale * (params["gain"] * share ** params["gamma"]).clamp(0, 1)).to(intensity)
     return stream.with_values(intensity=intensity)
@@ -106,7 +112,8 @@ class RingResample(LidarTransform):
 
     Each new beam lies between two old ones; where both hit one surface, the new point lies on the line between their
     points, at the new elevation (exact on planes). Elsewhere the nearer beam's point is kept. Beams outside the old
-    field of view stay empty. The rig's sensor takes the new elevations.
+    field of view stay empty. The rig's sensor takes the new elevations. Beams are cones about the sensor's z axis:
+    resample before a Viewpoint tilts it.
 
     Attributes:
         beams: number of beams, spread evenly from ``lowest_deg`` to ``highest_deg``.
@@ -121,6 +128,7 @@ class RingResample(LidarTransform):
     elevations_deg: tuple[float, ...] | None = None
     columns: int | None = None
 
+    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
     waives: ClassVar[dict[str, str]] = PointTransform.waives | {
         "keeps_rows": "points of other beams are other points",
         "content_identity": "points are made between beams on purpose",
@@ -134,6 +142,11 @@ class RingResample(LidarTransform):
             raise ConfigError(f"RingResample.beams: expected a whole number of at least 1, got {self.beams!r}")
         if self.elevations_deg is not None and list(self.elevations_deg) != sorted(self.elevations_deg):
             raise ConfigError("RingResample.elevations_deg: expected the lowest beam first")
+        ends = (self.lowest_deg, self.highest_deg)
+        if any(e is not None and not isinstance(e, int | float) for e in ends):
+            raise ConfigError(f"RingResample: expected lowest_deg and highest_deg in degrees, got {ends}")
+        if None not in ends and self.lowest_deg >= self.highest_deg:  # type: ignore[operator]
+            raise ConfigError(f"RingResample: lowest_deg {self.lowest_deg} does not lie below {self.highest_deg}")
         if self.columns is not None and (type(self.columns) is not int or self.columns < 1):
             raise ConfigError(f"RingResample.columns: expected a whole number of at least 1, got {self.columns!r}")
 
@@ -186,6 +199,9 @@ def resample_rings(stream: Points, call: Call) -> Points:
     """Make the points of every new beam, item by item."""
     stream = stream.realized()
     rings_of(stream, call.name)
+    if stream.origins:
+        scanners = ", ".join(stream.origins)
+        raise DataError(f"stream {call.name!r}: joins the clouds of {scanners}, which are not the beams of one LiDAR")
     parts = []
     for i, (params, columns) in enumerate(zip(call.params, stream.realized_items(), strict=True)):
         sensor = lidar_of(call, stream, i)

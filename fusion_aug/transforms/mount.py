@@ -13,7 +13,7 @@ from torch import Tensor
 from calib import Rig
 from calib.se3 import as_f64, rotation_about, se3
 from calib.trajectory import Trajectory
-from fusion_aug.errors import ConfigError
+from fusion_aug.errors import DataError
 from fusion_aug.families import Mount
 from fusion_aug.ranges import Range
 from fusion_aug.registry import Context
@@ -37,7 +37,7 @@ class MountTransform(Transform, Mount, abstract=True):
     """
 
     scope: str = "sensor"
-    sensors: tuple[str, ...] = ("CAM*", "image_*")
+    sensors: tuple[str, ...] = ("CAM*", "image_*", "ring_*", "stereo_*")
     x_deg: Range = 0.0
     y_deg: Range = 0.0
     z_deg: Range = 0.0
@@ -47,27 +47,27 @@ class MountTransform(Transform, Mount, abstract=True):
 
     scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
 
-    def __post_init__(self) -> None:
-        if isinstance(self.sensors, str):
-            object.__setattr__(self, "sensors", (self.sensors,))
-        super().__post_init__()
-        if not all(isinstance(s, str) for s in self.sensors):
-            raise ConfigError(f"{type(self).__name__}.sensors: expected names or patterns, got {self.sensors!r}")
-
     @classmethod
     def instances(cls, sample: Sample, unit: int) -> list[str]:
         """Every sensor of the rig."""
         return list(sample.units[unit].rig.sensors)
 
 
-def mounting_errors(rig: Rig, rows: Rows, unit: int) -> dict[str, Tensor]:
-    """E (4, 4) of the frame of every chosen sensor. Sensors that share a frame move once."""
+def mounting_errors(rig: Rig, rows: Rows, unit: int, who: str) -> dict[str, Tensor]:
+    """E (4, 4) of the frame of every chosen sensor. Sensors that share a frame move once.
+
+    Raises:
+        DataError: nothing in the rig is called so.
+    """
     out: dict[str, Tensor] = {}
     for name, sensor in rig.sensors.items():
         params = rows.of(unit, name)
         chosen = any(fnmatchcase(name, pattern) for pattern in params["sensors"])
         if chosen and sensor.frame not in out and rig.frames[sensor.frame].parent is not None:
             out[sensor.frame] = mounting_error(params)
+    if not out and rig.sensors:
+        told = ", ".join(next(iter(rows.per_unit[unit].values()))["sensors"])
+        raise DataError(f"{who}.sensors: {told} names no sensor of the rig (it has {', '.join(rig.sensors)})")
     return out
 
 
@@ -100,7 +100,7 @@ class Miscalibrate(MountTransform):
     def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
         """Move the told pose of the chosen sensors' frames."""
         for u, unit in enumerate(sample.units):
-            sample = sample.with_unit(u, rig=remounted(unit.rig, mounting_errors(unit.rig, rows, u)))
+            sample = sample.with_unit(u, rig=remounted(unit.rig, mounting_errors(unit.rig, rows, u, cls.__name__)))
         return sample
 
 

@@ -26,7 +26,7 @@ class PointTransform(Transform, PointOp, abstract=True):
 
     scope: str = "sensor"
 
-    scopes = ("log", "rig", "sensor", "step")
+    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor", "step")
     waives: ClassVar[dict[str, str]] = {
         "invertible": "lost points do not come back",
         "keeps_counts": "boxes lose or gain the points that were lost or moved",
@@ -171,7 +171,7 @@ class RangeCrop(PointTransform):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.low <= self.high:
+        if not all(isinstance(v, int | float) for v in (self.low, self.high)) or not 0 <= self.low <= self.high:
             raise ConfigError(f"RangeCrop: expected 0 <= low <= high, got {self.low}, {self.high}")
 
     def sample_params(self, rng: np.random.Generator, sample: Any, context: Any) -> dict[str, Any]:

@@ -18,8 +18,10 @@ from fusion_aug.ranges import Range
 from fusion_aug.registry import Call, handles
 from fusion_aug.streams import Radar
 from fusion_aug.transforms.base import Transform
+from fusion_aug.transforms.ego import radar_velocity
 
 Columns = dict[str, Any]
+VELOCITIES = ("velocity", "velocity_comp")
 NEW_FLAGS = {2: 1, 3: 3}  # is_quality_valid, ambig_state: what an added detection says of itself
 
 
@@ -39,9 +41,30 @@ class RadarTransform(Transform, PointOp, abstract=True):
     }
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], sensor: RadarSensor, rng: np.random.Generator) -> Columns:
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
         """The columns of one item's detections, changed. Rows may be fewer or more."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Look:
+    """The circumstances of one scan.
+
+    Attributes:
+        sensor: the radar. rng: random stream of the scan.
+        own: velocity (3,) of the radar over ground in its own frame, m/s; None where nothing tells it.
+    """
+
+    sensor: RadarSensor
+    rng: np.random.Generator
+    own: Tensor | None
+
+    def compensated(self, raw: Tensor, rays: Tensor, old_raw: Tensor, old_comp: Tensor) -> Tensor:
+        """Compensated Doppler (n,) of raw ones measured on rays (n, 3): v + own . ray.
+
+        Where the radar's own motion is unknown, the old difference of the two is kept.
+        """
+        return raw + (old_comp - old_raw if self.own is None else rays @ self.own.to(rays))
 
 
 @handles(RadarTransform, Radar)
@@ -53,7 +76,9 @@ def change_radar(stream: Radar, call: Call) -> Radar:
         sensor = call.sample.units[int(stream.sample_index[i])].truth.sensors.get(call.name)
         known = sensor if isinstance(sensor, RadarSensor) else RadarSensor(frame=stream.frame)
         rng = noise(params.get("noise", ""), call.name, int(stream.times[i]))
-        parts.append(call.transform.change(columns, params, known, rng))
+        own = radar_velocity(stream, call, i)
+        look = Look(known, rng, sensor_velocity(columns) if own is None else own)
+        parts.append(call.transform.change(columns, params, look))
     counts = torch.tensor([0, *(len(p["xyz"]) for p in parts)])
     values = {k: torch.cat([p[k] for p in parts]) if parts else v for k, v in stream.values.items()}
     return replace(stream, values=values, offsets=counts.cumsum(0))
@@ -111,11 +136,11 @@ class RcsNoise(RadarTransform):
     waives: ClassVar[dict[str, str]] = {k: v for k, v in RadarTransform.waives.items() if k != "keeps_counts"}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], sensor: RadarSensor, rng: np.random.Generator) -> Columns:
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
         """See ``RadarTransform``."""
         if "rcs" not in rows:
             return rows
-        shift = params["bias"] + normal(rng, params["sigma"], rows)
+        shift = params["bias"] + normal(look.rng, params["sigma"], rows)
         return {**rows, "rcs": rows["rcs"] + shift.to(rows["rcs"])}
 
 
@@ -123,7 +148,8 @@ class RcsNoise(RadarTransform):
 class RadarNoise(RadarTransform):
     """Noise of range, azimuth and Doppler, each a multiple of the sensor's resolution (standard deviation).
 
-    The velocity of a detection turns with its ray. Raw and compensated Doppler get the same noise, as one measurement.
+    Raw and compensated Doppler get the same noise, as one measurement. An error of the azimuth makes the ego motion be
+    taken off for the wrong ray, which the compensated velocity shows, as in a real radar.
     """
 
     range: Range = 0.0
@@ -134,17 +160,26 @@ class RadarNoise(RadarTransform):
     waives: ClassVar[dict[str, str]] = RadarTransform.waives | {"content_identity": "detections are moved on purpose"}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], sensor: RadarSensor, rng: np.random.Generator) -> Columns:
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
         """See ``RadarTransform``."""
         rays, distance = rays_of(rows)
-        far = (distance + normal(rng, params["range"] * sensor.range_resolution, rows)).clamp(min=0.1)
-        ray = turned(rays, normal(rng, params["azimuth"] * sensor.azimuth_resolution, rows))
-        speed = normal(rng, params["doppler"] * sensor.doppler_resolution, rows)
-        out = {**rows, "xyz": (ray * far[:, None]).to(rows["xyz"])}
-        for name in ("velocity", "velocity_comp"):
-            if name in rows:
-                out[name] = (ray * (radial(rows, name, rays) + speed)[:, None]).to(rows[name])
-        return out
+        far = (distance + normal(look.rng, params["range"] * look.sensor.range_resolution, rows)).clamp(min=0.1)
+        ray = turned(rays, normal(look.rng, params["azimuth"] * look.sensor.azimuth_resolution, rows))
+        speed = normal(look.rng, params["doppler"] * look.sensor.doppler_resolution, rows)
+        return {**rows, "xyz": (ray * far[:, None]).to(rows["xyz"]), **on_rays(rows, look, rays, ray, speed)}
+
+
+def on_rays(rows: Columns, look: Look, old: Tensor, new: Tensor, speed: Tensor | float = 0.0) -> Columns:
+    """Velocities of detections that are taken to lie on other rays: raw Doppler stays but for an error ``speed``.
+
+    The compensation is made for the ray that was measured, so a wrong angle enters the compensated velocity.
+    """
+    if "velocity" not in rows or "velocity_comp" not in rows:
+        return {n: (new * (radial(rows, n, old) + speed)[:, None]).to(rows[n]) for n in VELOCITIES if n in rows}
+    was_raw, was_comp = (radial(rows, n, old) for n in VELOCITIES)
+    raw = was_raw + speed
+    comp = look.compensated(raw, new, was_raw, was_comp)
+    return {n: (new * v[:, None]).to(rows[n]) for n, v in zip(VELOCITIES, (raw, comp), strict=True)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,13 +202,13 @@ class RadarMissed(RadarTransform):
     waives: ClassVar[dict[str, str]] = RadarTransform.waives | {"keeps_rows": "it drops detections on purpose"}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], sensor: RadarSensor, rng: np.random.Generator) -> Columns:
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
         """See ``RadarTransform``."""
-        keep = torch.from_numpy(rng.random(len(rows["xyz"])) >= params["share"]).to(rows["xyz"].device)
+        keep = torch.from_numpy(look.rng.random(len(rows["xyz"])) >= params["share"]).to(rows["xyz"].device)
         if "rcs" in rows:
             _, distance = rays_of(rows)
             floor = params["min_rcs"] + 40 * torch.log10(distance.clamp(min=0.1) / params["at"])
-            keep &= rows["rcs"].to(torch.float64) >= floor
+            keep &= ~(rows["rcs"].to(torch.float64) < floor)  # an unknown cross-section is kept
         return take_rows(rows, keep)
 
 
@@ -182,7 +217,7 @@ class RadarGhosts(RadarTransform):
     """Add ghosts of detections that came back over a second reflection.
 
     Each detection gets one with probability ``share``: further away by ``path`` metres, turned by up to ``spread_deg``
-    to either side, ``loss`` dB weaker, with the Doppler of its original.
+    to either side, ``loss`` dB weaker, with the raw Doppler of its original.
     """
 
     share: Range = 0.1
@@ -196,19 +231,16 @@ class RadarGhosts(RadarTransform):
     waives: ClassVar[dict[str, str]] = RadarTransform.waives | {"keeps_rows": "it adds detections on purpose"}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], sensor: RadarSensor, rng: np.random.Generator) -> Columns:
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
         """See ``RadarTransform``."""
         n = len(rows["xyz"])
-        chosen = torch.from_numpy(rng.random(n) < params["share"])
-        angle = torch.from_numpy(rng.uniform(-1, 1, n) * np.radians(params["spread_deg"]))
+        chosen = torch.from_numpy(look.rng.random(n) < params["share"])
+        angle = torch.from_numpy(look.rng.uniform(-1, 1, n) * np.radians(params["spread_deg"]))
         ghosts = take_rows(rows, chosen.to(rows["xyz"].device))
         rays, distance = rays_of(ghosts)
         ray = turned(rays, angle[chosen].to(rays.device))
-        seen = distance + params["path"] <= sensor.max_range
-        more = {**ghosts, "xyz": ray * (distance + params["path"])[:, None]}
-        for name in ("velocity", "velocity_comp"):
-            if name in ghosts:
-                more[name] = ray * radial(ghosts, name, rays)[:, None]
+        seen = distance + params["path"] <= look.sensor.max_range
+        more = {**ghosts, "xyz": ray * (distance + params["path"])[:, None], **on_rays(ghosts, look, rays, ray)}
         if "rcs" in ghosts:
             more["rcs"] = ghosts["rcs"] - params["loss"]
         return appended(rows, take_rows(more, seen))
@@ -235,17 +267,16 @@ class RadarClutter(RadarTransform):
     waives: ClassVar[dict[str, str]] = RadarTransform.waives | {"keeps_rows": "it adds detections on purpose"}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], sensor: RadarSensor, rng: np.random.Generator) -> Columns:
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
         """See ``RadarTransform``."""
-        n = int(rng.poisson(params["rate"]))
-        azimuth = torch.from_numpy(rng.uniform(-1, 1, n) * np.radians(params["view_deg"]))
-        distance = torch.from_numpy(sensor.max_range * np.sqrt(rng.random(n)))  # even over the area
+        n = int(look.rng.poisson(params["rate"]))
+        azimuth = torch.from_numpy(look.rng.uniform(-1, 1, n) * np.radians(params["view_deg"]))
+        distance = torch.from_numpy(look.sensor.max_range * np.sqrt(look.rng.random(n)))  # even over the area
         ray = torch.stack([torch.cos(azimuth), torch.sin(azimuth), torch.zeros(n, dtype=torch.float64)], 1)
-        speed = torch.from_numpy(rng.uniform(-1, 1, n) * params["doppler"])
+        speed = torch.from_numpy(look.rng.uniform(-1, 1, n) * params["doppler"])
         more: Columns = {"xyz": ray * distance[:, None], "velocity_comp": ray * speed[:, None]}
-        if "velocity" in rows:
-            own = sensor_velocity(rows)
-            more["velocity"] = ray * (speed - ray @ own)[:, None]
+        own = torch.zeros(3, dtype=torch.float64) if look.own is None else look.own
+        more["velocity"] = ray * (speed - ray @ own)[:, None]
         if "rcs" in rows:
             more["rcs"] = torch.full((n,), float(params["rcs"]), dtype=torch.float64)
         if "flags" in rows:
@@ -253,16 +284,19 @@ class RadarClutter(RadarTransform):
         return appended(rows, {k: v.to(rows["xyz"].device) for k, v in more.items() if k in rows})
 
 
-def sensor_velocity(rows: Columns) -> Tensor:
-    """Velocity (3,) of the radar in its own frame, from what its detections were compensated by; zero if unknown.
+def sensor_velocity(rows: Columns) -> Tensor | None:
+    """Velocity (3,) of the radar in its own frame, from what its detections were compensated by; None if unknown.
 
     The compensation of a detection on ray r is r . v, so v follows by least squares in the measured plane.
     """
+    if "velocity" not in rows or "velocity_comp" not in rows:
+        return None
     rays, _ = rays_of(rows)
-    if "velocity" not in rows or "velocity_comp" not in rows or len(rays) < 3:
-        return torch.zeros(3, dtype=torch.float64)
-    gap = (radial(rows, "velocity_comp", rays) - radial(rows, "velocity", rays)).cpu()
-    found = torch.linalg.lstsq(rays[:, :2].cpu(), gap[:, None]).solution[:, 0]
+    gap = radial(rows, "velocity_comp", rays) - radial(rows, "velocity", rays)
+    finite = torch.isfinite(gap) & torch.isfinite(rays).all(1)
+    if int(finite.sum()) < 3:
+        return None
+    found = torch.linalg.lstsq(rays[finite, :2].cpu(), gap[finite, None].cpu()).solution[:, 0]
     return torch.cat([found, torch.zeros(1, dtype=torch.float64)])
 
 
@@ -285,11 +319,11 @@ class DopplerFolding(RadarTransform):
     }
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], sensor: RadarSensor, rng: np.random.Generator) -> Columns:
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
         """See ``RadarTransform``."""
         if "velocity" not in rows:
             return rows
-        limit = sensor.max_doppler if params["max_doppler"] is None else params["max_doppler"]
+        limit = look.sensor.max_doppler if params["max_doppler"] is None else params["max_doppler"]
         rays, _ = rays_of(rows)
         step = -2 * limit * torch.round(radial(rows, "velocity", rays) / (2 * limit))
         out = dict(rows)

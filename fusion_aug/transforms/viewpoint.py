@@ -9,10 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from calib import CameraSensor, Rig
+from calib import CameraSensor, LidarSensor, Rig
 from calib.changed import changed
 from calib.se3 import invert, transform_points
-from fusion_aug.errors import ConfigError
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.image_map import ImageMap, turned_view
 from fusion_aug.ops.view import View, moved_view
@@ -20,6 +20,7 @@ from fusion_aug.ops.warp import gather
 from fusion_aug.physics.depth import camera_range
 from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import REF, Sample
+from fusion_aug.source import Source
 from fusion_aug.streams import Boxes2D, Boxes3D, Camera, Depth, ImageStream, Stream, ValidityMask
 from fusion_aug.transforms.base import Rows
 from fusion_aug.transforms.mount import MountTransform, mounting_errors, remounted
@@ -46,11 +47,13 @@ class Viewpoint(MountTransform):
         """Move rig and truth alike and hand every stream to its handler with the motions of all frames."""
         moves, units = [], []
         for u, unit in enumerate(sample.units):
-            errors = mounting_errors(unit.rig, rows, u)
+            errors = mounting_errors(unit.rig, rows, u, cls.__name__)
             rig = remounted(unit.rig, errors)
             truth = rig if unit.truth is unit.rig else remounted(unit.truth, errors)
             units.append(changed(unit, rig=rig, truth=truth))
             moves.append(Moves(unit.truth, truth, errors))
+            rig, truth = (_without_elevations(r, errors) for r in (rig, truth))
+            units[-1] = changed(unit, rig=rig, truth=rig if unit.truth is unit.rig else truth)
             if moves[-1](unit.ref.frame, unit.ref.time) is not None:
                 raise ConfigError(
                     f"Viewpoint.sensors: the frame {unit.ref.frame!r} is the reference of sample {unit.id!r} and "
@@ -58,6 +61,15 @@ class Viewpoint(MountTransform):
                 )
         out = cls.visit(sample, Rows([]), context, moves)
         return with_validity(changed(out, units=tuple(units)), sample, moves)
+
+
+def _without_elevations(rig: Rig, moved: Mapping[str, Tensor]) -> Rig:
+    """The rig with the beams of moved LiDARs unknown: they are no cones about the new frame's axis."""
+    sensors = {
+        n: changed(s, elevations=()) if isinstance(s, LidarSensor) and s.frame in moved and s.elevations else s
+        for n, s in rig.sensors.items()
+    }
+    return Rig(rig.frames, sensors)
 
 
 class Moves:
@@ -101,12 +113,23 @@ def move_images(stream: ImageStream, call: Call) -> ImageStream:
     found = item_moves(stream, call.shared)
     for i, move in enumerate(found):
         if move is not None:
+            _check_size(stream, call, i)
             stream = _turned(stream, call, i, move) if only_turns(move) else _shifted(stream, call, i, move)
     return stream
 
 
 def _camera(stream: ImageStream | Boxes2D, call: Call, item: int) -> CameraSensor:
     return call.sample.units[int(stream.sample_index[item])].truth.camera(stream.instance(call.name))
+
+
+def _check_size(stream: ImageStream, call: Call, item: int) -> None:
+    """A picture of another size than the camera's canvas cannot be moved with it."""
+    size, pending = _camera(stream, call, item).size, stream.pending[item]
+    own = _stored_size(stream.items[item]) if pending is None else pending.size
+    if own != size:
+        raise DataError(
+            f"stream {call.name!r}: is {own[1]}x{own[0]}, but its camera's canvas {size[1]}x{size[0]} pixels"
+        )
 
 
 def _turned(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageStream:
@@ -117,8 +140,9 @@ def _turned(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageSt
         # along one ray z is the same share of the distance, so z' / z = r'_z / r_z
         share = rays[..., 2] / (rays @ move[2, :3])
         turned = _with_pending(stream, item, step).image(item)
-        share = torch.where(torch.isfinite(share) & (share > 0), share, torch.zeros_like(share))
-        return _with_item(stream, item, turned * share.to(turned))
+        known = torch.isfinite(share) & (share > 0) & (turned > 0).cpu()
+        scaled = turned * torch.where(known, share, torch.ones_like(share)).to(turned)
+        return _with_item(stream, item, torch.where(known.to(turned.device), scaled, torch.zeros_like(turned)))
     return _with_pending(stream, item, step)
 
 
@@ -149,34 +173,52 @@ def _shifted(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageS
         if stream.measure == "z":
             distance = distance * sensor.unproject(pixel_grid(sensor.size))[..., 2].to(distance)
         old = stream.image(item)
-        there = gather(old, view.source, "nearest", 0.0) > 0
-        return _with_item(stream, item, torch.where(there, distance.to(old), torch.zeros_like(old)))
+        there = gather(old, view.source, "nearest", 0.0)
+        told = torch.where(torch.isinf(there), there, distance.to(old))
+        return _with_item(stream, item, torch.where(there > 0, told, torch.zeros_like(old)))
     return _with_item(stream, item, gather(stream.image(item), view.source, stream.interpolation, stream.fill))
 
 
 def with_validity(out: Sample, before: Sample, moves: list[Moves]) -> Sample:
-    """The sample with a validity mask beside every moved camera."""
-    added: dict[str, Stream] = {}
+    """The sample with a validity mask beside every picture of a moved camera; one that was there has moved along."""
+    streams = dict(out.streams)
     for name, stream in before.of_type(Camera).items():
-        label = f"{name}/valid"
-        found = item_moves(stream, moves)
-        if label in before.streams or all(m is None for m in found):
+        label, found = f"{name}/valid", item_moves(stream, moves)
+        old = before.streams.get(label)
+        have = set() if old is None else set(zip(old.sample_index.tolist(), old.times.tolist(), strict=True))
+        keys = list(zip(stream.sample_index.tolist(), stream.times.tolist(), strict=True))
+        new = [i for i, key in enumerate(keys) if found[i] is not None and key not in have]
+        if not new:
             continue
-        units = stream.sample_index.tolist()
-        sizes = [before.units[u].truth.camera(stream.instance(name)).size for u in units]
+        part = stream.take_items(torch.tensor(new))
+        # what the picture's earlier maps left black is no source either
+        ones = tuple(torch.ones(_stored_size(item), dtype=torch.uint8) for item in part.items)
         mask = ValidityMask(
-            frame=stream.frame, camera=stream.instance(name), times=stream.times, sample_index=stream.sample_index,
-            items=tuple(torch.ones(size, dtype=torch.uint8) for size in sizes),
+            frame=part.frame, camera=stream.instance(name), times=part.times, sample_index=part.sample_index,
+            items=ones, pending=part.pending,
         )  # fmt: skip
-        added[label] = move_images(mask, Call(Viewpoint, before, name, None, None, moves))  # type: ignore[arg-type]
-    return out.with_streams({**out.streams, **added}) if added else out
+        moved: Stream = move_images(mask, Call(Viewpoint, before, name, None, Context({}), moves))
+        if label in streams:
+            both = ValidityMask.concat([streams[label], moved], [streams[label].sample_index, moved.sample_index])  # type: ignore[list-item]
+            moved = both.take_items(torch.argsort(both.sample_index, stable=True))
+        streams[label] = moved
+    return out.with_streams(streams)
+
+
+def _stored_size(item: Tensor | Source) -> tuple[int, int]:
+    picture = item.value if isinstance(item, Source) else item
+    return int(picture.shape[0]), int(picture.shape[1])
 
 
 @handles(Viewpoint, Boxes2D)
 def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
-    """Corners seen from the new place, at the distance of the 3-D box of the same instance; far away without one."""
+    """Corners seen from the new place, at the distance of the 3-D box of the same instance; far away without one.
+
+    A box with a corner that the lens does not see any more is left out.
+    """
     found = item_moves(stream, call.shared)
     corners = stream.values["corners"].to(torch.float64).clone()
+    keep = torch.ones(stream.rows, dtype=torch.bool)
     for i, move in enumerate(found):
         rows = stream.rows_of(i)
         if move is None or rows.start == rows.stop:
@@ -184,11 +226,11 @@ def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
         sensor = _camera(stream, call, i)
         rays = sensor.unproject(corners[rows])
         distance = _box_distances(stream, call, i, rows)[:, None, None]
-        pixels, _ = sensor.project(transform_points(invert(move), (rays * distance).reshape(-1, 3)))
-        keep = torch.isfinite(rays).all(-1)
-        moved = pixels.reshape(-1, 4, 2)
-        corners[rows] = torch.where(keep[..., None], moved, corners[rows])
-    return stream.with_values(corners=corners)
+        there = transform_points(invert(move), (rays * distance).reshape(-1, 3))
+        corners[rows] = sensor.project(there)[0].reshape(-1, 4, 2)
+        keep[rows] = sensor.model.valid(there).reshape(-1, 4).all(1) & torch.isfinite(rays).all(-1).all(1)
+    moved = stream.with_values(corners=corners)
+    return moved if bool(keep.all()) else moved.select(keep)
 
 
 def _box_distances(stream: Boxes2D, call: Call, item: int, rows: slice) -> Tensor:

@@ -7,12 +7,13 @@ from torch import Tensor
 
 from calib.se3 import invert, transform_points
 from fusion_aug.columns import RULES, UNTOUCHED
-from fusion_aug.errors import UnhandledStream
+from fusion_aug.errors import ConfigError, UnhandledStream
 from fusion_aug.motion import Motion
-from fusion_aug.ops.points import points_in_boxes, seen_from_origin
+from fusion_aug.ops.points import hidden_by_move, points_in_boxes
 from fusion_aug.registry import Call, handles
 from fusion_aug.sample import Unit
-from fusion_aug.streams import Boxes3D, EgoPose, Imu, Points, Radar, Stream
+from fusion_aug.streams import Boxes3D, Imu, Points, Radar, Stream
+from fusion_aug.transforms.ego import radar_velocity
 from fusion_aug.transforms.viewpoint import Viewpoint, item_moves, only_turns
 
 EYE = torch.eye(4, dtype=torch.float64)
@@ -57,17 +58,46 @@ def move_imu(stream: Imu, call: Call) -> Imu:
 @handles(Viewpoint, Points)
 def move_points(stream: Points, call: Call) -> Points:
     """The cloud in the moved sensor's frame, without what now lies behind something nearer."""
+    if stream.origins:
+        return _move_scanners(stream, call)
     found = item_moves(stream, call.shared)
     if all(m is None for m in found):
         return stream
-    moved = stream.expressed(torch.stack([EYE if m is None else invert(m) for m in found]))
-    if all(m is None or only_turns(m) for m in found) or isinstance(stream, Radar):
+    old = stream.realized()
+    moved = old.expressed(torch.stack([EYE if m is None else invert(m) for m in found]))
+    if isinstance(stream, Radar):
         return moved
-    keep = torch.ones(moved.rows, dtype=torch.bool)
+    hidden = torch.zeros(moved.rows, dtype=torch.bool)
     for i, move in enumerate(found):
         if move is not None and not only_turns(move):
-            keep[moved.rows_of(i)] = seen_from_origin(moved.values["xyz"][moved.rows_of(i)])
-    return moved if bool(keep.all()) else moved.select(keep)
+            rows = moved.rows_of(i)
+            hidden[rows] = hidden_by_move(old.values["xyz"][rows], moved.values["xyz"][rows]).cpu()
+    return moved.select(~hidden) if bool(hidden.any()) else moved
+
+
+def _move_scanners(stream: Points, call: Call) -> Points:
+    """A cloud of several scanners in a frame of its own: what stays in view of each scanner that moved.
+
+    Raises:
+        ConfigError: the cloud's own frame was moved, which is where no scanner stands.
+    """
+    old = stream.realized()
+    hidden = torch.zeros(old.rows, dtype=torch.bool)
+    for i, (unit, time) in enumerate(zip(stream.sample_index.tolist(), stream.times.tolist(), strict=True)):
+        moves = call.shared[unit]
+        if moves(stream.frame, time) is not None:
+            scanners = ", ".join(stream.origins)
+            raise ConfigError(f"Viewpoint.sensors: {call.name!r} is the joint cloud of {scanners}; move those instead")
+        rows = torch.arange(old.rows_of(i).start, old.rows_of(i).stop)
+        for k, frame in enumerate(stream.origins):
+            move = moves(frame, time)
+            if move is None or only_turns(move):
+                continue
+            own = rows[old.values["origin"][rows].cpu() == k]
+            T = moves.before.T(frame, stream.frame, time)
+            there = transform_points(T, old.values["xyz"][own].cpu().to(torch.float64))
+            hidden[own] = hidden_by_move(there, transform_points(invert(move), there))
+    return old.select(~hidden) if bool(hidden.any()) else stream
 
 
 @handles(Viewpoint, Radar)
@@ -82,6 +112,8 @@ def move_radar(stream: Radar, call: Call) -> Radar:
         return stream
     old = stream.realized()
     moved = move_points(old, call)
+    if not {"velocity", "velocity_comp"} <= set(moved.values):
+        return moved  # type: ignore[return-value]
     velocity, compensated = moved.values["velocity"].clone(), moved.values["velocity_comp"].clone()
     for i, move in enumerate(found):
         rows = old.rows_of(i)
@@ -90,8 +122,8 @@ def move_radar(stream: Radar, call: Call) -> Radar:
         R = move[:3, :3].T.detach()
         ray = _rays(moved.values["xyz"][rows])
         target = _target_velocity(old, call, i)  # in the old radar frame
-        own = _radar_velocity(old, call, i, torch.zeros(3, dtype=torch.float64))
-        new = _radar_velocity(old, call, i, move[:3, 3].detach())
+        own = radar_velocity(old, call, i)
+        new = radar_velocity(old, call, i, move[:3, 3].detach())
         along = ((target @ R.T) * ray).sum(1)
         if own is None or new is None:  # no ego motion known: keep what the ego motion was measured to take off
             gap = (old.values["velocity"][rows] - old.values["velocity_comp"][rows]).to(torch.float64) @ R.T
@@ -119,30 +151,14 @@ def _target_velocity(stream: Radar, call: Call, item: int) -> Tensor:
         mine = (boxes.sample_index == unit).nonzero()[:, 0]
         if "velocity" not in boxes.values or len(mine) == 0:
             continue
-        span = boxes.rows_of(int(mine[0]))
+        key = int(mine[0])
+        span = boxes.rows_of(key)
         grown = boxes.values["size"][span] + torch.tensor([0.5, 0.5, 100.0])  # a radar measures no height
-        inside = points_in_boxes(xyz, boxes.values["pose"][span], grown)
+        inside = points_in_boxes(xyz, boxes.poses_at(key, time), grown)
         for hit, v in zip(inside, boxes.values["velocity"][span], strict=True):
             if bool(torch.isfinite(v).all()):
                 out[hit] = T[:3, :3].T @ v
     return out
-
-
-def _radar_velocity(stream: Radar, call: Call, item: int, place: Tensor) -> Tensor | None:
-    """Velocity (3,) over ground of a place in the radar's frame, in that frame; None where no twist is known."""
-    unit, time = _when(stream, item)
-    rig = call.sample.units[unit].truth
-    for ego in call.sample.of_type(EgoPose).values():
-        mine = (ego.sample_index == unit).nonzero()[:, 0]
-        if len(mine) == 0 or ego.child not in rig.frames or not {"velocity", "angular_velocity"} <= set(ego.values):
-            continue
-        k = int(mine[(ego.times[mine] - time).abs().argmin()])
-        v, w = ego.values["velocity"][k], ego.values["angular_velocity"][k]
-        if not bool(torch.isfinite(v).all() & torch.isfinite(w).all()):
-            continue
-        T = rig.T(ego.child, stream.frame, time)
-        return T[:3, :3].T @ (v + torch.linalg.cross(w, transform_points(T, place[None])[0]))
-    return None
 
 
 def _when(stream: Stream, item: int) -> tuple[int, int]:

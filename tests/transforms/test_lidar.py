@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 import fusion_aug as fa
 from calib import LidarSensor
-from fusion_aug.ops.points import seen_from_origin
+from fusion_aug.ops.points import hidden_by_move
 from fusion_aug.ops.rings import ring_elevations, to_elevations
 from fusion_aug.synth.sensors import scan
 from fusion_aug.synth.town import make_town
@@ -99,8 +99,27 @@ def test_intensity_keeps_to_the_sensors_scale() -> None:
     assert torch.allclose(a, (1.5 * sample["lidar"]["intensity"].double() ** 0.8).clamp(0, 1).float(), atol=1e-6)
 
 
-def test_what_lies_behind_is_not_seen() -> None:
-    near = torch.tensor([[5.0, y, z] for y in np.linspace(-1, 1, 41) for z in np.linspace(-1, 1, 41)])
-    far = near * 3
-    seen = seen_from_origin(torch.cat([near, far, torch.tensor([[0.0, 9.0, 0.0]])]))
-    assert bool(seen[: len(near)].all()) and not bool(seen[len(near) : -1].any()) and bool(seen[-1])
+def test_what_comes_to_lie_behind_is_hidden() -> None:
+    """A wall at 12 m beside a board at 4 m: after two metres to the side the board stands before part of the wall."""
+    grid = np.linspace(-1, 1, 81)
+    board = torch.tensor([[4.0, y + 2.0, z] for y in grid for z in grid])
+    wall = torch.tensor([[12.0, y, z] for y in np.linspace(-6, 3, 361) for z in grid])
+    old = torch.cat([board, wall, torch.tensor([[0.0, 9.0, 0.0], [float("nan"), 0, 0]])])
+    new = old - torch.tensor([0.0, 3.0, 0.0])
+    hidden = hidden_by_move(old, new)
+    share = (new[len(board) : -2, 1] / 12.0 + 1.0 / 4.0).abs() < 0.9 / 4.0  # the wall's rays that meet the board
+    assert not bool(hidden[: len(board)].any()) and not bool(hidden[-2:].any())
+    assert float(hidden[len(board) : -2][share & (new[len(board) : -2, 2].abs() < 2.5)].double().mean()) > 0.9
+    assert (
+        float(hidden[len(board) : -2][~share & ((new[len(board) : -2, 1] / 12 + 0.25).abs() > 0.28)].double().mean())
+        < 0.02
+    )
+
+
+@pytest.mark.parametrize("log", ["kitti", "nuscenes"])
+def test_a_scanner_that_hardly_moves_loses_hardly_a_point(real_data: Path, log: str) -> None:
+    sample = fa.open_log(log, real_data / log)[0]
+    name = next(iter(sample.of_type(fa.Points)))
+    xyz = sample[name]["xyz"].double()
+    shares = [float(hidden_by_move(xyz, xyz - torch.tensor([0, 0, s])).double().mean()) for s in (0.0, 1e-6, 0.02)]
+    assert shares[0] == 0 and shares[1] < 1e-3 and shares[2] < 0.02, shares
