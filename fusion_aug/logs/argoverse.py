@@ -88,7 +88,9 @@ class ArgoverseLog(Log):
     def __init__(self, root: str | Path, options: LogOptions | None = None):
         super().__init__(root, options)
         found = sorted(p.parents[1] for p in self.root.glob("**/sensors/lidar") if len(p.relative_to(root).parts) <= 4)
-        self.folders = {str(p.relative_to(self.root)): p for p in found if (p / "calibration").is_dir()}
+        # a root that is one log itself is called by its own name, so that copies of it have a place
+        names = [(self.root.resolve().name if p == self.root else str(p.relative_to(self.root)), p) for p in found]
+        self.folders = {name: p for name, p in names if (p / "calibration").is_dir()}
         if not self.folders:
             raise DataError(f"{self.root}: there is no Argoverse 2 log: expected LOG/sensors/lidar and LOG/calibration")
 
@@ -109,7 +111,7 @@ class ArgoverseLog(Log):
             # a copy k of a log lies in LOG__k; its samples are called LOG/STAMP__k
             name, mark, copy = scene.partition("__")
             for stamp in self.files(scene).sweeps.tolist():
-                out["/".join(p for p in (name, f"{stamp}{mark}{copy}") if p != ".")] = (scene, stamp)
+                out[f"{name}/{stamp}{mark}{copy}"] = (scene, stamp)
         return out
 
     @cached_property
@@ -169,12 +171,16 @@ class ArgoverseLog(Log):
         path = folder / "intrinsics.feather"
         inner = read_table(None, path, INTRINSICS)
         cameras = set(inner["sensor_name"].tolist())
+        if CLOUD in poses:
+            raise DataError(f"{path}: sensor_name: {CLOUD!r} is what the joint cloud is called here")
         for i, name in enumerate(inner["sensor_name"].tolist()):
             if name not in poses:
                 raise DataError(f"{path}: {name}: has no row in egovehicle_SE3_sensor.feather")
             fx, fy, cx, cy = (float(inner[c][i]) for c in INTRINSICS[1:5])
             K = torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], dtype=torch.float64)
             size = (int(inner["height_px"][i]), int(inner["width_px"][i]))
+            if fx == 0 or fy == 0 or min(size) < 1:
+                raise DataError(f"{path}: {name}: a focal length or a size is zero")
             sensors[name] = pinhole_sensor(name, K, size, _partner(name, cameras))
         for name, pose in poses.items():
             frames[name] = Frame(parent=EGO, pose=pose, hand="camera" if name in cameras else "body")
@@ -283,7 +289,7 @@ class ArgoverseLog(Log):
 
 def _stamps(folder: Path, suffix: str) -> np.ndarray:
     names = [p.stem for p in folder.glob(f"*{suffix}")]
-    odd = [n for n in names if not n.isdigit()]
+    odd = [n for n in names if not n.isdigit() or int(n) >= 2**63]
     if odd:
         raise DataError(f"{folder / odd[0]}{suffix}: the name is not a stamp in nanoseconds")
     return np.array(sorted(map(int, names)), np.int64)

@@ -63,7 +63,7 @@ class ArgoverseWriter(Writer):
         write_sidecar(sample, held, out_id, folder, self.link)
         rows: dict[str, Any] = {"scene": out_scene, "source_scene": scene, "same": sample.rig is source.rig}
         rows |= self._calibration(sample, scene) | {"poses": self._poses(sample), "boxes": self._boxes(sample, source)}
-        return rows | ({"residual": residual(sample, self.cameras(sample))} if self.lossy else {})
+        return rows | ({"residual": residual(sample, self.cameras(sample), held=without_skew)} if self.lossy else {})
 
     def _cloud(self, sample: Sample, source: Sample, path: Path) -> None:
         cloud = bake(sample, source, CLOUD)
@@ -87,8 +87,7 @@ class ArgoverseWriter(Writer):
         for name, sensor in known.sensors.items():
             if isinstance(sensor, CameraSensor):
                 camera = sample.rig.camera(name)
-                K = camera.A @ camera.model.K
-                K = K / K[2, 2]
+                K = without_skew(camera.A @ camera.model.K)
                 inner.append([name, *(float(K[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2))), *camera.size])
         return {"mounted": mounted, "intrinsics": inner}
 
@@ -99,9 +98,9 @@ class ArgoverseWriter(Writer):
         poses = zip(track.times.tolist(), track.poses, strict=True)  # type: ignore[union-attr]
         return [[time, *pose_numbers(pose)] for time, pose in poses]
 
-    def _boxes(self, sample: Sample, source: Sample) -> list[list[Any]]:
+    def _boxes(self, sample: Sample, source: Sample) -> list[list[Any]] | None:
         if "boxes" not in sample.streams:
-            return []
+            return None
         boxes = sample.boxes()
         counts: list[int] = [0] * boxes.rows
         if CLOUD in sample.streams:
@@ -135,37 +134,46 @@ class ArgoverseWriter(Writer):
 
     @staticmethod
     def _write_calibration(part: dict[str, Any], origin: Path, target: Path) -> None:
-        names, *numbers = zip(*part["mounted"], strict=True)
-        columns = {c: np.array(v, np.float64) for c, v in zip(POSE, numbers, strict=True)}
-        write_table({"sensor_name": np.array(names, np.str_), **columns}, target / "egovehicle_SE3_sensor.feather")
+        table = columns_of(part["mounted"], ("sensor_name", *POSE))
+        write_table(table, target / "egovehicle_SE3_sensor.feather")
         before = read_table(None, origin / "intrinsics.feather", ("sensor_name",))
-        names, fx, fy, cx, cy, height, width = zip(*part["intrinsics"], strict=True)
-        columns = {n: np.array(v, np.float64) for n, v in (("fx_px", fx), ("fy_px", fy), ("cx_px", cx), ("cy_px", cy))}
+        names = ("sensor_name", "fx_px", "fy_px", "cx_px", "cy_px", "height_px", "width_px")
+        table = columns_of(part["intrinsics"], names)
         # the lens that the pictures were freed of stays what it was
         row = {n: i for i, n in enumerate(before["sensor_name"].tolist())}
-        lens: dict[str, Any] = {k: before[k][[row[n] for n in names]] for k in ("k1", "k2", "k3") if k in before}
-        sizes = {"height_px": np.array(height, np.uint16), "width_px": np.array(width, np.uint16)}
-        write_table(
-            {"sensor_name": np.array(names, np.str_), **columns, **lens, **sizes}, target / "intrinsics.feather"
-        )
+        lens: dict[str, Any] = {
+            k: before[k][[row[n] for n in table["sensor_name"].tolist()]] for k in ("k1", "k2", "k3") if k in before
+        }
+        sizes = {k: table.pop(k).astype(np.uint16) for k in ("height_px", "width_px")}
+        write_table({**table, **lens, **sizes}, target / "intrinsics.feather")
 
     @staticmethod
     def _write_poses(parts: list[dict[str, Any]], path: Path) -> None:
         poses = {row[0]: row for part in parts for row in part["poses"]}
-        stamps, *numbers = zip(*(poses[t] for t in sorted(poses)), strict=True)
-        columns = {c: np.array(v, np.float64) for c, v in zip(POSE, numbers, strict=True)}
-        write_table({"timestamp_ns": np.array(stamps, np.int64), **columns}, path)
+        write_table(columns_of([poses[t] for t in sorted(poses)], ("timestamp_ns", *POSE)), path)
 
     @staticmethod
     def _write_boxes(parts: list[dict[str, Any]], path: Path) -> None:
-        rows = [row for part in parts for row in part["boxes"]]
-        if not rows:
-            return
-        stamps, tracks, categories, *numbers, counts = zip(*rows, strict=True)
-        columns = {c: np.array(v, np.float64) for c, v in zip((*SIZE, *POSE), numbers, strict=True)}
-        text = {"track_uuid": np.array(tracks, np.str_), "category": np.array(categories, np.str_)}
-        counted = {"num_interior_pts": np.array(counts, np.int64)}
-        write_table({"timestamp_ns": np.array(stamps, np.int64), **text, **columns, **counted}, path)
+        names = ("timestamp_ns", "track_uuid", "category", *SIZE, *POSE, "num_interior_pts")
+        if all(part["boxes"] is not None for part in parts):
+            write_table(columns_of([row for part in parts for row in part["boxes"]], names), path)
+
+
+WHOLE, TEXT = ("timestamp_ns", "num_interior_pts"), ("sensor_name", "track_uuid", "category")
+
+
+def columns_of(rows: list[list[Any]], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Rows as typed columns, also where there are none."""
+    kinds = {n: np.int64 if n in WHOLE else np.str_ if n in TEXT else np.float64 for n in names}
+    return {n: np.array([row[i] for row in rows], kinds[n]) for i, n in enumerate(names)}
+
+
+def without_skew(matrix: Tensor) -> Tensor:
+    """What the intrinsics table holds of a 3x3."""
+    K = matrix / matrix[2, 2]
+    held = torch.eye(3, dtype=torch.float64)
+    held[0, 0], held[1, 1], held[:2, 2] = K[0, 0], K[1, 1], K[:2, 2]
+    return held
 
 
 def pose_numbers(T: Tensor) -> list[float]:

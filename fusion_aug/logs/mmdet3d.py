@@ -23,7 +23,8 @@ from calib.sensors import pinhole_sensor
 from fusion_aug.errors import DataError
 from fusion_aug.logs.base import Log, LogOptions, Writer, select_ids
 from fusion_aug.logs.files import image_size, inside
-from fusion_aug.logs.mmdet3d_infos import Info, InfoFile
+from fusion_aug.logs.mmdet3d_files import InfoFile
+from fusion_aug.logs.mmdet3d_infos import Info
 from fusion_aug.logs.sidecar import merge_sidecar
 from fusion_aug.sample import REF, Ref, Sample, Unit
 from fusion_aug.source import Source, decoder
@@ -72,7 +73,17 @@ class Mmdet3dLog(Log):
     @cached_property
     def ids(self) -> Sequence[str]:
         """Ids of the selected samples, ``<info file>/<token>``."""
-        return select_ids(list(self._all), self.options.select, lambda i: [i, *i.split("/", 1)], str(self.root))
+        chosen = select_ids(list(self._all), self.options.select, lambda i: [i, *i.split("/", 1)], str(self.root))
+        seen: dict[str, str] = {}
+        for i in chosen:
+            name, number = self._all[i]
+            cloud = Path(self.files[name].cloud(number)).name
+            if cloud and seen.setdefault(cloud, name) != name:
+                raise DataError(
+                    f"{self.root}: {name} and {seen[cloud]} both hold the sample of {cloud}, which can be written "
+                    f"once; choose one of them with log.select={name}"
+                )
+        return chosen
 
     def inputs(self) -> list[Path]:
         """The info files."""
@@ -125,9 +136,9 @@ class Mmdet3dLog(Log):
         """The rig of a sample, and the stamp of every camera (moved by nanoseconds where two share one)."""
         T_ego_vehicle = info.T_ego_lidar @ invert(lidar_turn(info))
         poses = {info.time: info.T_world_ego @ T_ego_vehicle}
-        for sweep in info.sweeps:
+        for sweep, time in zip(info.sweeps, sweep_times(info), strict=True):
             place = info.T_world_ego @ info.T_ego_lidar @ sweep.T_lidar_sweep @ invert(info.T_ego_lidar)
-            poses.setdefault(sweep.time, place @ T_ego_vehicle)
+            poses[time] = place @ T_ego_vehicle
         frames: dict[str, Frame] = {}
         sensors: dict[str, Sensor] = {LIDAR: LidarSensor(frame=LIDAR, intensity_scale=255.0)}
         times = {}
@@ -149,7 +160,7 @@ class Mmdet3dLog(Log):
         return validate(Rig({**base, **frames}, sensors), where), times
 
     def _cloud(self, info: Info, where: str) -> Points:
-        told = [(info.time, info.lidar), *((s.time, s.path) for s in info.sweeps)]
+        told = [(info.time, info.lidar), *zip(sweep_times(info), (s.path for s in info.sweeps), strict=True)]
         order = sorted(range(len(told)), key=lambda i: told[i][0])
         paths = [self.find(told[i][1], "LIDAR_TOP", where) for i in order]
         width = info.width or _width(self.root / paths[0])
@@ -170,6 +181,18 @@ def lidar_turn(info: Info) -> Tensor:
     """``T_vehicle_lidar`` (4, 4): a turn about z, so that the vehicle's x points forward."""
     R = info.T_ego_lidar[:3, :3]
     return se3(rotation_about("z", torch.atan2(R[1, 0], R[0, 0])))
+
+
+def sweep_times(info: Info) -> list[int]:
+    """Stamps of the earlier sweeps, ns, moved by nanoseconds where two clouds share one."""
+    taken, out = {info.time}, []
+    for sweep in info.sweeps:
+        time = sweep.time
+        while time in taken:
+            time -= 1
+        taken.add(time)
+        out.append(time)
+    return out
 
 
 def _width(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Info files: the two layouts of mmdetection3d, old and v2, as one.
+"""Samples of info files: the two layouts of mmdetection3d, old and v2, as one.
 
 v2 (mmdetection3d 1.1 and newer): a dictionary of ``metainfo`` and ``data_list``. Old (up to 1.0, and forks of it,
 BEVDet and BEVFusion among them): a dictionary of ``infos`` and ``metadata``, or a bare list.
@@ -6,9 +6,7 @@ BEVDet and BEVFusion among them): a dictionary of ``infos`` and ``metadata``, or
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +14,9 @@ import torch
 from torch import Tensor
 
 from calib.se3 import as_f64, invert, quaternion_from_rotation, rotation_from_quaternion, se3
-from fusion_aug.errors import DataError
-from fusion_aug.logs.safe_pickle import load_plain
 
 Raw = dict[str, Any]
+INTRINSICS = "camera_intrinsics"  # what BEVFusion calls cam_intrinsic
 EYE = torch.eye(4, dtype=torch.float64)
 
 
@@ -67,57 +64,30 @@ class Info:
     sweeps: list[SweepInfo] = field(default_factory=list)
 
 
-class InfoFile:
-    """An info file of either layout.
+def turned_second(boxes: Tensor) -> Tensor:
+    """Boxes (n, 7) from that convention to ours; the same turns them back."""
+    out = boxes[:, [0, 1, 2, 4, 3, 5, 6]].clone()
+    out[:, 6] = -boxes[:, 6] - np.pi / 2
+    return out
 
-    Args:
-        path: the pickle.
+
+def checked(info: Info) -> Info:
+    """The info, if its numbers can be meant.
+
+    Raises:
+        ValueError: they cannot.
     """
-
-    def __init__(self, path: Path):
-        self.path, data = path, load_plain(path)
-        self.v2 = isinstance(data, dict) and "data_list" in data
-        key = "data_list" if self.v2 else "infos"
-        rows = data.get(key) if isinstance(data, dict) else data
-        if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
-            raise DataError(f"{path}: {key}: expected a list of dictionaries, as mmdetection3d writes it")
-        self.data, self.rows = data, rows
-        meta = data.get("metainfo" if self.v2 else "metadata") if isinstance(data, dict) else None
-        self.meta: Raw = meta if isinstance(meta, dict) else {}
-        if str(self.meta.get("dataset", "")).lower() == "kitti":
-            raise DataError(f"{path}: metainfo.dataset: boxes of KITTI infos are in camera axes; use log=kitti instead")
-        categories = self.meta.get("categories")
-        self.categories = {int(v): str(k) for k, v in categories.items()} if isinstance(categories, dict) else {}
-        self.tokens = [str(r.get("token", r.get("sample_idx", i))) for i, r in enumerate(rows)]
-        if len(set(self.tokens)) < len(rows):
-            raise DataError(f"{path}: two samples have the same token")
-
-    def info(self, number: int) -> Info:
-        """One sample.
-
-        Raises:
-            DataError: a field is missing or holds a wrong type, named.
-        """
-        row, where = self.rows[number], f"{self.path}: sample {self.tokens[number]}"
-        try:
-            return (_read_v2 if self.v2 else _read_old)(row, self.tokens[number], self.categories)
-        except KeyError as error:
-            raise DataError(f"{where}: {error.args[0]} is missing") from None
-        except (TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
-            raise DataError(f"{where}: holds a wrong type ({error})") from None
-
-    def with_rows(self, rows: list[Raw]) -> Any:
-        """The content of a file of the same layout with other samples."""
-        if not isinstance(self.data, dict):
-            return rows
-        return {**self.data, "data_list" if self.v2 else "infos": rows}
-
-    def changed(self, number: int, info: Info, counts: list[int]) -> Raw:
-        """A sample as this file would tell of it after a change.
-
-        What nobody made anew (2-D boxes of ``cam_instances``) is left out rather than told wrongly.
-        """
-        return (_write_v2 if self.v2 else _write_old)(copy.deepcopy(self.rows[number]), info, counts)
+    if not info.width == 0 and not 3 <= info.width <= 64:
+        raise ValueError(f"num_pts_feats: {info.width} numbers per point")
+    if not bool(torch.isfinite(info.boxes).all()):
+        raise ValueError("a box holds a number that is not finite")
+    if not len(info.boxes) == len(info.names) == len(info.velocity):
+        raise ValueError(f"{len(info.boxes)} boxes, {len(info.names)} names, {len(info.velocity)} velocities")
+    for name, camera in info.cameras.items():
+        K = camera.K
+        if K.shape != (3, 3) or not bool(torch.isfinite(K).all()) or abs(float(torch.linalg.det(K))) < 1e-9:
+            raise ValueError(f"{name}: cam2img is no camera matrix")
+    return info
 
 
 def rigid(matrix: Any) -> Tensor:
@@ -139,10 +109,12 @@ def rigid(matrix: Any) -> Tensor:
 def _nanoseconds(seconds: Any) -> int:
     """Files give seconds (v2) or microseconds (old) as floats; both are exact to a microsecond."""
     value = float(seconds)
+    if not np.isfinite(value) or abs(value) > 9e15:
+        raise ValueError(f"timestamp: {value}")
     return round(value * 1e6) * 1000 if abs(value) < 1e12 else round(value) * 1000
 
 
-def _read_v2(row: Raw, token: str, categories: dict[int, str]) -> Info:
+def read_v2(row: Raw, token: str, categories: dict[int, str]) -> Info:
     lidar = row["lidar_points"]
     T_ego_lidar = rigid(lidar["lidar2ego"]) if "lidar2ego" in lidar else EYE
     T_world_ego = rigid(row["ego2global"]) if "ego2global" in row else EYE
@@ -182,10 +154,10 @@ def _pose(row: Raw, name: str) -> Tensor:
     return rigid(T)
 
 
-def _read_old(row: Raw, token: str, categories: dict[int, str]) -> Info:
+def read_old(row: Raw, token: str) -> Info:
     cameras = {}
     for name, cam in (row.get("cams") or {}).items():
-        K = as_f64(np.asarray(cam["cam_intrinsic"], float)[:3, :3])
+        K = as_f64(np.asarray(cam["cam_intrinsic" if "cam_intrinsic" in cam else INTRINSICS], float)[:3, :3])
         cameras[str(name)] = CameraInfo(
             str(cam["data_path"]), K, _pose(cam, "sensor2ego"), _pose(cam, "ego2global"), _nanoseconds(cam["timestamp"])
         )
@@ -205,7 +177,7 @@ def lidar_to_camera(info: Info, camera: CameraInfo) -> Tensor:
     return invert(camera.T_world_ego @ camera.T_ego_cam) @ info.T_world_ego @ info.T_ego_lidar
 
 
-def _write_v2(row: Raw, info: Info, counts: list[int]) -> Raw:
+def write_v2(row: Raw, info: Info, counts: list[int]) -> Raw:
     row |= {"token": info.token} if "token" in row else {}
     row["ego2global"] = info.T_world_ego.tolist()
     row["lidar_points"] |= {"lidar_path": info.lidar, "lidar2ego": info.T_ego_lidar.tolist()}
@@ -239,7 +211,8 @@ def _write_v2(row: Raw, info: Info, counts: list[int]) -> Raw:
         if "velocity" in told:
             told["velocity"] = [float(v) for v in info.velocity[i]]
         told["num_lidar_pts"] = counts[i]
-    row.pop("cam_instances", None)
+        if "bbox_3d_isvalid" in told:
+            told["bbox_3d_isvalid"] = bool(counts[i] + int(told.get("num_radar_pts", 0)) > 0)
     return row
 
 
@@ -250,7 +223,9 @@ def _padded(K: Tensor) -> Tensor:
 
 
 def _put_pose(row: Raw, name: str, T: Tensor) -> None:
-    """Write a pose as the row spells it: a quaternion, or a 3x3."""
+    """Write a pose as the row spells it: a quaternion, or a 3x3; nothing where the row has none."""
+    if f"{name}_rotation" not in row:
+        return
     old = np.asarray(row[f"{name}_rotation"])
     kind = type(row[f"{name}_rotation"])
     rotation: Any = quaternion_from_rotation(T[:3, :3]).numpy() if old.size == 4 else T[:3, :3].numpy()
@@ -259,18 +234,14 @@ def _put_pose(row: Raw, name: str, T: Tensor) -> None:
     row[f"{name}_translation"] = shift.tolist() if isinstance(row[f"{name}_translation"], list) else shift
 
 
-def _write_old(row: Raw, info: Info, counts: list[int]) -> Raw:
+def write_old(row: Raw, info: Info, counts: list[int]) -> Raw:
     row |= {"token": info.token, "lidar_path": info.lidar}
     _put_pose(row, "ego2global", info.T_world_ego)
     cams = {}
     for name, camera in info.cameras.items():
         cam = {**(row["cams"].get(name) or next(iter(row["cams"].values())))}
-        cam |= {
-            "data_path": camera.path,
-            "type": name,
-            "cam_intrinsic": camera.K.numpy(),
-            "timestamp": camera.time // 1000,
-        }
+        key = INTRINSICS if INTRINSICS in cam else "cam_intrinsic"
+        cam |= {"data_path": camera.path, "type": name, key: camera.K.numpy(), "timestamp": camera.time // 1000}
         _put_pose(cam, "sensor2ego", camera.T_ego_cam)
         _put_pose(cam, "ego2global", camera.T_world_ego)
         _put_pose(cam, "sensor2lidar", invert(lidar_to_camera(info, camera)))
@@ -285,6 +256,8 @@ def _write_old(row: Raw, info: Info, counts: list[int]) -> Raw:
     if "gt_boxes" in row:
         row["gt_boxes"] = info.boxes.numpy().astype(np.asarray(row["gt_boxes"]).dtype)
         row["num_lidar_pts"] = np.array(counts, np.int64)
+        if "valid_flag" in row:
+            row["valid_flag"] = row["num_lidar_pts"] + np.asarray(row.get("num_radar_pts", 0)) > 0
     if "gt_velocity" in row:
         row["gt_velocity"] = info.velocity.numpy()
     return row

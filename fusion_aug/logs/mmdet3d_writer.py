@@ -14,13 +14,15 @@ from calib.se3 import as_f64, invert
 from fusion_aug.logs.bake import bake
 from fusion_aug.logs.base import Writer
 from fusion_aug.logs.files import copy_file, inside, write_picture
-from fusion_aug.logs.mmdet3d import LIDAR, VEHICLE, WORLD, feature_names, lidar_turn
+from fusion_aug.logs.mmdet3d import LIDAR, VEHICLE, WORLD, feature_names, lidar_turn, sweep_times
 from fusion_aug.logs.mmdet3d_infos import CameraInfo, Info, SweepInfo
 from fusion_aug.logs.residual import residual
 from fusion_aug.logs.sidecar import Held, write_sidecar
 from fusion_aug.ops.points import points_in_boxes
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera
+
+MAX_WIDTH = 64  # numbers per point
 
 
 class Mmdet3dWriter(Writer):
@@ -46,7 +48,7 @@ class Mmdet3dWriter(Writer):
         info = file.info(number)
         paths = self._files(sample, source, info, suffix, folder)
         cameras = self.cameras(sample)
-        held: Held = {LIDAR: ["xyz", *feature_names(99)], **dict.fromkeys((*cameras, "boxes"))}
+        held: Held = {LIDAR: ["xyz", *feature_names(MAX_WIDTH)], **dict.fromkeys((*cameras, "boxes"))}
         write_sidecar(sample, held, out_id, folder, self.link)
         T_ego_vehicle = info.T_ego_lidar @ invert(lidar_turn(info))
         told = {n: self._camera(sample, n, paths[n], T_ego_vehicle) for n in cameras}
@@ -60,26 +62,29 @@ class Mmdet3dWriter(Writer):
         return row | ({"residual": residual(sample, cameras)} if self.lossy else {})
 
     def _files(self, sample: Sample, source: Sample, info: Info, suffix: str, folder: Path) -> dict[str, str]:
-        """Write clouds and pictures; returns their paths below the root."""
+        """Write clouds and pictures; returns how the info names them: by camera, LIDAR, or a sweep's stamp."""
         cloud, out = bake(sample, source, LIDAR), {}
+        told = dict(zip(map(str, sweep_times(info)), (s.path for s in info.sweeps), strict=True)) | {LIDAR: info.lidar}
         for i, record in enumerate(cloud.records):
-            key = int(cloud.times[i]) == info.time
+            key = LIDAR if int(cloud.times[i]) == info.time else str(int(cloud.times[i]))
             # a sweep is shared by several samples, which may be moved differently: each gets its own
-            path = _suffixed(record, suffix) if key else f"sweeps/{info.token}{suffix}/{Path(record).name}"
+            path = _suffixed(record, suffix if key == LIDAR else f"__{info.token}{suffix}")
             target = inside(folder, path, "lidar_path")
             if cloud.sources is not None:
                 copy_file(cloud.sources[i], target, self.link)
             else:
                 columns = cloud.realized_items()[i]
-                names = [n for n in feature_names(99) if n in columns]
+                names = [n for n in feature_names(MAX_WIDTH) if n in columns]
                 table = torch.cat([columns["xyz"], *(columns[n][:, None] for n in names)], 1).to(torch.float32)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(table.detach().cpu().numpy().astype("<f4").tobytes())
-            out[LIDAR if key else str(int(cloud.times[i]))] = path
+            out[key] = spelled(told[key], record, path)
         for name in self.cameras(sample):
             old = next(n for n in source.of_type(Camera) if source[n].records == sample[name].records)
-            out[name] = _suffixed(_renamed(sample[name].records[0], old, name), suffix)
-            write_picture(sample[name], 0, inside(folder, out[name], "img_path"), self.link)
+            record = sample[name].records[0]
+            path = _suffixed(_renamed(record, old, name), suffix)
+            write_picture(sample[name], 0, inside(folder, path, "img_path"), self.link)
+            out[name] = spelled(info.cameras[old].path, record, path)
         return out
 
     @staticmethod
@@ -100,9 +105,9 @@ class Mmdet3dWriter(Writer):
         """Path, time and pose in the nominal frame of the keyframe's LiDAR, in the info's order."""
         turn = lidar_turn(info)
         out = []
-        for sweep in info.sweeps:
-            T = sample.rig.T(VEHICLE, VEHICLE, sweep.time, sample.ref.time)
-            out.append([paths[str(sweep.time)], sweep.time, (invert(turn) @ T @ turn).tolist()])
+        for time in sweep_times(info):
+            T = sample.rig.T(VEHICLE, VEHICLE, time, sample.ref.time)
+            out.append([paths[str(time)], time, (invert(turn) @ T @ turn).tolist()])
         return out
 
     def _boxes(self, sample: Sample, source: Sample, info: Info) -> dict[str, Any]:
@@ -141,6 +146,13 @@ class Mmdet3dWriter(Writer):
             part = self.out / f"{name}.part"
             part.write_bytes(pickle.dumps(file.with_rows(samples), protocol=4))
             part.replace(self.out / name)
+
+
+def spelled(told: str, found: str, new: str) -> str:
+    """A new path in the way that the old one was told: with the same prefix, or as a bare name."""
+    if told.endswith(found):
+        return told[: len(told) - len(found)] + new
+    return Path(new).name if "/" not in told else new
 
 
 def _suffixed(path: str, suffix: str) -> str:

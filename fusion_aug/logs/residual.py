@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from fusion_aug.sample import Sample
 
 
-def residual(sample: Sample, cameras: Sequence[str]) -> dict[str, float]:
+def residual(
+    sample: Sample, cameras: Sequence[str], held: Callable[[Tensor], Tensor] = lambda matrix: matrix
+) -> dict[str, float]:
     """How far a reader of the official files can be from the truth of a sample.
 
     Args:
         sample: what is written.
         cameras: whose calibration the files hold.
+        held: what they hold of the 3x3 of intrinsics and pixel map.
 
     Returns:
         ``box_tilt_deg``: largest angle between a box's z axis and the reference frame's, which yaw-only readers drop;
-        ``distortion_px``: largest shift of a pixel by the lens distortion that the files leave out;
+        ``distortion_px``: largest shift of a pixel by distortion or skew that the files leave out;
         ``depth_share``: largest relative error of the depth that a perspective in the intrinsics brings.
     """
     out = {"box_tilt_deg": 0.0, "distortion_px": 0.0, "depth_share": 0.0}
@@ -32,7 +36,7 @@ def residual(sample: Sample, cameras: Sequence[str]) -> dict[str, float]:
         grid = torch.cartesian_prod(torch.linspace(0, width - 1, 9), torch.linspace(0, height - 1, 9)).double()
         rays = camera.unproject(grid)
         ahead = rays[:, 2] > 0.01
-        flat = rays[ahead] / rays[ahead, 2:] @ (camera.A @ camera.model.K).T
+        flat = rays[ahead] / rays[ahead, 2:] @ held(camera.A @ camera.model.K).T
         if len(flat):
             off = (flat[:, :2] / flat[:, 2:] - grid[ahead]).norm(dim=1).max()
             out["distortion_px"] = max(out["distortion_px"], round(float(off), 6))

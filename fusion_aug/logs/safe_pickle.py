@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import io
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,62 +15,86 @@ from fusion_aug.errors import DataError
 MAX_BYTES = 4 * 2**30
 
 
-def _ndarray(*args: Any) -> Any:
-    """Stands for the class ndarray, which pickles name but have no reason to call."""
-    raise pickle.UnpicklingError("it makes an array in an unusual way")
+class _Maker:
+    """Stands for a function that pickles name. It has no state that a pickle could change."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any) -> Any:
+        raise pickle.UnpicklingError("it makes something in an unusual way")
 
 
-def _reconstruct(cls: Any, shape: Any, kind: Any) -> np.ndarray:
+class _Reconstruct(_Maker):
     """An empty array, as NumPy's own pickles make it; a shape of any other size would only take memory."""
-    if cls is not _ndarray or tuple(shape) != (0,):
-        raise pickle.UnpicklingError("an array of an unusual kind")
-    return np.ndarray((0,), np.int8)
+
+    __slots__ = ()
+
+    def __call__(self, cls: Any, shape: Any, kind: Any) -> np.ndarray:
+        if cls is not NDARRAY or tuple(shape) != (0,):
+            raise pickle.UnpicklingError("it makes an array in an unusual way")
+        return np.ndarray((0,), np.int8)
 
 
-def _scalar(dtype: Any, raw: Any = None) -> Any:
+class _Scalar(_Maker):
     """A NumPy number; objects are refused."""
-    if not isinstance(dtype, np.dtype) or dtype.kind not in "biufU" or not isinstance(raw, bytes):
-        raise pickle.UnpicklingError("a NumPy value of an unusual kind")
-    if len(raw) != dtype.itemsize:
-        raise pickle.UnpicklingError("a damaged NumPy value")
-    return np.frombuffer(raw, dtype)[0]
+
+    __slots__ = ()
+
+    def __call__(self, dtype: Any, raw: Any = None) -> Any:
+        if not isinstance(dtype, np.dtype) or dtype.kind not in "biufU" or not isinstance(raw, bytes):
+            raise pickle.UnpicklingError("it holds a NumPy value of an unusual kind")
+        if len(raw) != dtype.itemsize:
+            raise pickle.UnpicklingError("it holds a damaged NumPy value")
+        return np.frombuffer(raw, dtype)[0]
 
 
-def _latin(text: Any, encoding: Any = "latin1") -> bytes:
-    """How Python 2 and protocol 2 spell bytes."""
-    if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError("bytes of an unusual kind")
-    return text.encode("latin1")
+class _Encode(_Maker):
+    """How protocol 2 spells bytes."""
+
+    __slots__ = ()
+
+    def __call__(self, text: Any, encoding: Any = "latin1") -> bytes:
+        if not isinstance(text, str) or encoding != "latin1":
+            raise pickle.UnpicklingError("it holds bytes of an unusual kind")
+        return text.encode("latin1")
 
 
-def _bytearray(raw: Any = b"") -> bytearray:
-    """Bytes from bytes; from a number they would only take memory."""
-    if not isinstance(raw, bytes):
-        raise pickle.UnpicklingError("bytes of an unusual kind")
-    return bytearray(raw)
+class _Bytes(_Maker):
+    """Bytes from bytes, or none; from a number they would only take memory."""
+
+    __slots__ = ()
+
+    def __call__(self, raw: Any = b"") -> bytes:
+        if not isinstance(raw, bytes):
+            raise pickle.UnpicklingError("it holds bytes of an unusual kind")
+        return raw
 
 
-def _buffer(raw: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+class _Buffer(_Maker):
     """An array from its bytes, as protocol 5 makes it."""
-    if not isinstance(dtype, np.dtype) or dtype.kind not in "biufU":
-        raise pickle.UnpicklingError("an array of objects")
-    return np.frombuffer(bytearray(raw), dtype).reshape(shape, order=order)
+
+    __slots__ = ()
+
+    def __call__(self, raw: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+        if not isinstance(dtype, np.dtype) or dtype.kind not in "biufU":
+            raise pickle.UnpicklingError("it holds an array of an unusual kind")
+        return np.frombuffer(bytearray(raw), dtype).reshape(shape, order=order)
 
 
-ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
+NDARRAY = _Maker()
+ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): collections.OrderedDict,
-    ("builtins", "set"): set,
-    ("builtins", "frozenset"): frozenset,
-    ("builtins", "bytearray"): _bytearray,
-    ("builtins", "complex"): complex,
-    ("_codecs", "encode"): _latin,
-    ("numpy", "ndarray"): _ndarray,
+    ("_codecs", "encode"): _Encode(),
+    ("numpy", "ndarray"): NDARRAY,
     ("numpy", "dtype"): np.dtype,
 }
+for _package in ("builtins", "__builtin__"):  # protocol 2 uses the names of Python 2
+    ALLOWED |= {(_package, t.__name__): t for t in (set, frozenset, complex)}
+    ALLOWED |= {(_package, "bytes"): _Bytes(), (_package, "bytearray"): _Bytes()}
 for _package in ("numpy.core", "numpy._core"):
-    ALLOWED[f"{_package}.multiarray", "_reconstruct"] = _reconstruct
-    ALLOWED[f"{_package}.multiarray", "scalar"] = _scalar
-    ALLOWED[f"{_package}.numeric", "_frombuffer"] = _buffer
+    ALLOWED[f"{_package}.multiarray", "_reconstruct"] = _Reconstruct()
+    ALLOWED[f"{_package}.multiarray", "scalar"] = _Scalar()
+    ALLOWED[f"{_package}.numeric", "_frombuffer"] = _Buffer()
 
 
 class _Plain(pickle.Unpickler):
@@ -86,7 +109,7 @@ class _Plain(pickle.Unpickler):
 
 
 def load_plain(path: Path) -> Any:
-    """Read a pickle of plain data: dict, list, tuple, set, text, numbers, None, NumPy arrays of numbers and text.
+    """Read a pickle of plain data: dict, list, tuple, set, text, numbers, None, NumPy arrays of such.
 
     Raises:
         DataError: the file is missing, too large, damaged, or asks for anything else; nothing of it has run.

@@ -50,6 +50,10 @@ class PixelOp(PhotometricTransform):
         op, seed = OPS[params["op"]], int(shot.noise().integers(2**31))
         with seeded(seed):
             out = _adapted(op, picture, seed)
+        if out.dtype != picture.dtype:
+            raise DataError(
+                f"PixelOp {params['op']!r}: gave {out.dtype} for levels of {picture.dtype}; give uint8 back"
+            )
         if out.shape != picture.shape:
             raise DataError(
                 f"PixelOp {params['op']!r}: gave a picture of shape {tuple(out.shape)} for one of "
@@ -70,8 +74,10 @@ def pixel_op(operation: Callable[..., Any], name: str | None = None, **options: 
         options: fields of ``PixelOp``: cameras, p, scope, name.
 
     Raises:
-        ConfigError: another operation has the name.
+        ConfigError: another operation has the name, or it moves pixels (an albumentations ``DualTransform``).
     """
+    if any(c.__name__ == "DualTransform" for c in type(operation).__mro__):
+        raise ConfigError(f"pixel_op: {type(operation).__name__} moves pixels, and labels would not follow")
     known = name or str(getattr(operation, "__name__", type(operation).__name__))
     if OPS.setdefault(known, operation) is not operation:
         raise ConfigError(f"pixel_op: the name {known!r} is taken by another operation; give a name")
@@ -109,7 +115,7 @@ def _adapted(op: Callable[..., Any], picture: Tensor, seed: int) -> Tensor:
             return y.permute(1, 2, 0).clamp(0, 1).to(picture.dtype).contiguous()
     else:
         out = torch.from_numpy(np.ascontiguousarray(op(_levels(picture))))
-    if picture.dtype == torch.uint8:
+    if picture.dtype == torch.uint8 or out.dtype != torch.uint8:
         return out.to(picture.device)
     return out.to(picture.device, picture.dtype) / 255
 

@@ -182,3 +182,74 @@ def test_damaged_tables_name_file_and_column(small_log: Path) -> None:
     sweep.rename(sweep.with_name("now.feather"))
     with pytest.raises(fa.DataError, match="not a stamp"):
         fa.open_log("argoverse2", small_log).ids  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "file, column, value",
+    [
+        ("annotations", "length_m", "long"), ("annotations", "qw", "x"), ("annotations", "length_m", float("nan")),
+        ("annotations", "timestamp_ns", "now"), ("calibration/intrinsics", "height_px", "tall"),
+        ("calibration/intrinsics", "fx_px", 0.0), ("city_SE3_egovehicle", "tx_m", float("inf")),
+    ],
+)  # fmt: skip
+def test_wrong_types_give_one_sentence(
+    small_log: Path, tmp_path: Path, file: str, column: str, value: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = small_log / "LOG" / f"{file}.feather"
+    whole = read_table(None, path, ())
+    whole[column] = np.array([value] * len(whole[column]))
+    write_table(whole, path)
+    assert main(["run", "log=argoverse2", f"log.root={small_log}", "pipeline=geometry", f"out={tmp_path / 'o'}"]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("fusion-aug: ") and "\n" not in error and Path(file).name in error, error
+
+
+def test_damaged_bytes_do_not_end_the_process(small_log: Path) -> None:
+    path = small_log / "LOG" / "annotations.feather"
+    raw, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
+    refused = 0
+    for _ in range(40):
+        damaged = bytearray(raw)
+        for at in rng.integers(0, len(raw), 6):
+            damaged[at] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            read_table(None, path, ("timestamp_ns", "track_uuid", "category"))
+        except fa.DataError:
+            refused += 1
+    assert refused > 5
+
+
+def test_one_log_as_root_has_a_place_for_copies(small_log: Path, tmp_path: Path) -> None:
+    out = run(tmp_path / "out", "log=argoverse2", f"log.root={small_log / 'LOG'}", "pipeline=geometry", "copies=2")
+    assert {p.name for p in out.iterdir() if p.is_dir()} == {"LOG", "LOG__1"}
+    assert main(["check", str(out)]) == 0
+
+
+def test_a_log_without_a_cuboid_keeps_its_empty_table(small_log: Path, tmp_path: Path) -> None:
+    path = small_log / "LOG" / "annotations.feather"
+    write_table({k: v[:0] for k, v in read_table(None, path, ()).items()}, path)
+    out = run(tmp_path / "out", "log=argoverse2", f"log.root={small_log}", "pipeline=geometry")
+    assert main(["check", str(out)]) == 0
+
+
+def test_a_lossy_turn_records_what_is_off(small_log: Path, tmp_path: Path) -> None:
+    turn = "+pipeline.transforms.r={_target_:fusion_aug.RotateImage,angle_deg:7.0}"
+    words = ["log=argoverse2", f"log.root={small_log}", "pipeline=identity", turn, "lossy=true"]
+    out = run(tmp_path / "out", *words)
+    assert manifest(out)[0]["residual"]["distortion_px"] > 20
+
+
+def test_scanners_move_on_their_own(real_data: Path) -> None:
+    sample = fa.open_log("argoverse2", real_data / "argoverse2")[0]
+    still = dict.fromkeys(("x_deg", "y_deg", "z_deg", "x", "y", "z"), 0.0)
+    moved = fa.Viewpoint.apply_params(sample, {"sensors": ["up_lidar"], **still, "z": 0.5})["lidar"]
+    lost = sample["lidar"].rows - moved.rows
+    lower = int((sample["lidar"]["origin"] == 1).sum())
+    assert 0 < lost < 0.1 * sample["lidar"].rows and int((moved["origin"] == 1).sum()) == lower
+    near = fa.Viewpoint.apply_params(sample, {"sensors": ["up_lidar"], **still, "z": 1e-6})["lidar"]
+    assert sample["lidar"].rows - near.rows < 1e-3 * sample["lidar"].rows
+    with pytest.raises(fa.ConfigError, match="joint cloud of up_lidar, down_lidar"):
+        fa.Viewpoint.apply_params(sample, {"sensors": ["lidar"], **still, "z": 0.5})
+    with pytest.raises(fa.DataError, match="not the beams of one LiDAR"):
+        fa.RingResample(beams=16)(sample)

@@ -180,3 +180,111 @@ def test_kitti_infos_are_refused_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "kitti_infos.pkl").write_bytes(pickle.dumps({"metainfo": {"dataset": "kitti"}, "data_list": []}))
     with pytest.raises(fa.DataError, match="log=kitti"):
         fa.open_log("mmdet3d", tmp_path).ids  # noqa: B018
+
+
+def one_info(tmp_path: Path, street: Path, v2: bool, change) -> Path:  # type: ignore[no-untyped-def]
+    """A folder with one sample, its info changed by a function."""
+    root = tmp_path / "changed"
+    shutil.copytree(street, root, ignore=shutil.ignore_patterns("fusion_aug"))
+    path = write_infos(root, v2, "x_infos")
+    shutil.rmtree(root / "v1.0-mini")
+    data = pickle.loads(path.read_bytes())
+    key = "data_list" if v2 else "infos"
+    data[key] = data[key][1:2]
+    change(data[key][0])
+    path.write_bytes(pickle.dumps(data, protocol=2))
+    return root
+
+
+def test_boxes_of_before_1_0_are_read_and_written_as_they_were(street: Path, tmp_path: Path) -> None:
+    """Width before length, and -yaw - pi/2, as BEVFusion's converter writes them."""
+
+    def older(row: dict) -> None:
+        boxes = row["gt_boxes"]
+        row["gt_boxes"] = np.c_[boxes[:, :3], boxes[:, [4, 3, 5]], -boxes[:, 6] - np.pi / 2]
+        for cam in row["cams"].values():
+            cam["camera_intrinsics"] = cam.pop("cam_intrinsic")
+
+    root = one_info(tmp_path, street, False, older)
+    plain = one_info(tmp_path / "b", street, False, lambda row: None)
+    a, b = (fa.open_log("mmdet3d", r)[0] for r in (root, plain))
+    assert np.allclose(a.boxes()["pose"], b.boxes()["pose"], atol=1e-9)
+    assert np.allclose(a.boxes()["size"], b.boxes()["size"])
+    out = run(tmp_path / "out", "log=mmdet3d", f"log.root={root}", "pipeline=identity")
+    assert np.allclose(rows_of(out)[0]["gt_boxes"], rows_of(root)[0]["gt_boxes"], atol=1e-9)
+    assert "camera_intrinsics" in rows_of(out)[0]["cams"]["CAM_FRONT"]
+
+
+@pytest.mark.parametrize("v2", [True, False])
+def test_paths_keep_their_spelling_and_derived_fields_are_dropped(street: Path, tmp_path: Path, v2: bool) -> None:
+    def more(row: dict) -> None:
+        row["ann_infos"] = ([1], [2])
+        row["cam_instances"] = {}
+
+    root = one_info(tmp_path, street, v2, more)
+    out = run(tmp_path / "out", "log=mmdet3d", f"log.root={root}", "pipeline=geometry", "seed=2")
+    before, after = rows_of(root)[0], rows_of(out)[0]
+    assert "ann_infos" not in after and "cam_instances" not in after
+    if v2:  # bare names, which mmdetection3d joins with its data_prefix
+        assert "/" not in after["lidar_points"]["lidar_path"] and "/" not in after["images"]["CAM_FRONT"]["img_path"]
+        assert (out / "samples/LIDAR_TOP" / after["lidar_points"]["lidar_path"]).is_file()
+    else:
+        assert after["lidar_path"] == before["lidar_path"]
+        assert after["cams"]["CAM_FRONT"]["data_path"].startswith("./data/nuscenes/samples/CAM_FRONT/")
+        assert after["valid_flag"].tolist() == (after["num_lidar_pts"] > 0).tolist()
+
+
+def test_two_files_with_the_same_sample_are_refused(street: Path, tmp_path: Path) -> None:
+    root = tmp_path / "two"
+    shutil.copytree(street, root, ignore=shutil.ignore_patterns("fusion_aug"))
+    write_infos(root, True, "a_infos_train")
+    write_infos(root, False, "b_infos_trainval")
+    with pytest.raises(fa.DataError, match=r"log\.select="):
+        fa.open_log("mmdet3d", root).ids  # noqa: B018
+    assert len(fa.open_log("mmdet3d", root, select="a_infos_train")) == 5
+
+
+DAMAGE = {
+    "timestamp": lambda row: row.update(timestamp=float("inf")),
+    "a huge width": lambda row: row["lidar_points"].update(num_pts_feats=10**12),
+    "a width of one": lambda row: row["lidar_points"].update(num_pts_feats=1),
+    "a small matrix": lambda row: row["images"]["CAM_FRONT"].update(cam2img=[[1.0]]),
+    "no focal length": lambda row: row["images"]["CAM_FRONT"].update(cam2img=np.zeros((3, 3)).tolist()),
+    "a NaN box": lambda row: row["instances"][0].update(bbox_3d=[float("nan")] * 7),
+    "a path out of the log": lambda row: row["lidar_points"].update(lidar_path="../../../etc/passwd"),
+    "no path": lambda row: row["lidar_points"].pop("lidar_path"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_damaged_infos_give_one_sentence(
+    street: Path, tmp_path: Path, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = one_info(tmp_path, street, True, DAMAGE[what])
+    assert main(["run", "log=mmdet3d", f"log.root={root}", "pipeline=geometry", f"out={tmp_path / 'o'}"]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("fusion-aug: ") and "\n" not in error and "x_infos.pkl" in error, error
+
+
+def test_a_sweep_with_the_keyframes_own_stamp(street: Path, tmp_path: Path) -> None:
+    def same(row: dict) -> None:
+        row["lidar_sweeps"][0]["timestamp"] = row["timestamp"]
+
+    root = one_info(tmp_path, street, True, same)
+    out = run(tmp_path / "out", "log=mmdet3d", f"log.root={root}", "pipeline=geometry")
+    assert main(["check", str(out)]) == 0
+
+
+def test_an_empty_array_in_protocol_2(tmp_path: Path) -> None:
+    """How OpenMMLab's tools write a sample without boxes."""
+    path = tmp_path / "x.pkl"
+    for protocol in range(6):
+        path.write_bytes(pickle.dumps({"gt_boxes": np.zeros((0, 7)), "seen": {1, 2}}, protocol=protocol))
+        assert load_plain(path)["gt_boxes"].shape == (0, 7)
+
+
+def test_a_pickle_cannot_change_the_reader(tmp_path: Path) -> None:
+    path = tmp_path / "x.pkl"
+    path.write_bytes(b"\x80\x04c_codecs\nencode\nN}\x8c\x0c__defaults__\x8c\x04utf8\x85s\x86b.")
+    with pytest.raises(fa.DataError):
+        load_plain(path)

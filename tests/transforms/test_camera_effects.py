@@ -247,3 +247,31 @@ def test_float_and_uint8_pictures_agree(front: torch.Tensor) -> None:
         a, b = cls.change(small, params, None), cls.change(whole, params, None)  # type: ignore[arg-type]
         assert a.dtype == torch.uint8 and b.dtype == torch.float32, cls
         assert float((a.float() - b * 255).abs().max()) <= 1.6, cls
+
+
+def test_blurred_floats_stay_numbers() -> None:
+    """Large kernels go through a Fourier transform, whose tiny negatives a power would turn into NaN."""
+    picture = torch.zeros(120, 160, 3)
+    picture[60::7, ::9] = 1.0
+    for cls, params in ((fa.DefocusBlur, {"radius": 8.0}), (fa.MotionBlur, {"length": 30.0, "angle_deg": 20.0})):
+        soft = cls.change(picture, params, None)  # type: ignore[arg-type]
+        bright = fa.Gamma.change(soft, {"gamma": 0.8}, None)  # type: ignore[arg-type]
+        assert float(soft.min()) >= 0 and bool(torch.isfinite(bright).all())
+
+
+@pytest.mark.parametrize("tiles", [0, -3, 2.5, "8"])
+def test_tiles_are_checked(tiles: object) -> None:
+    with pytest.raises(fa.ConfigError, match=r"Clahe\.tiles"):
+        fa.Clahe(tiles=tiles)  # type: ignore[arg-type]
+
+
+def test_one_word_stands_for_itself() -> None:
+    """A pattern given as a plain string is one pattern, not its letters."""
+    sample = make_sample(boxes=4)
+    assert fa.BoxPointDropout(share=1.0, categories="nothing*")(sample)["lidar"].rows == sample["lidar"].rows
+    assert fa.BoxPointDropout(share=1.0, categories="car")(sample)["lidar"].rows < sample["lidar"].rows
+    assert fa.Viewpoint(sensors="CAM_FRONT", y_deg=1.0).sensors == ("CAM_FRONT",)
+    with pytest.raises(fa.ConfigError, match="expected a list of words"):
+        fa.BoxPointDropout(share=1.0, categories=3)  # type: ignore[arg-type]
+    with pytest.raises(fa.DataError, match="names no sensor"):
+        fa.Viewpoint(sensors="NOPE", y_deg=1.0)(sample)

@@ -63,3 +63,12 @@ def test_names() -> None:
     fa.pixel_op(np.asarray, "taken")
     with pytest.raises(fa.ConfigError, match="is taken"):
         fa.pixel_op(np.array, "taken")
+
+
+def test_other_types_and_moved_pixels_are_refused() -> None:
+    half = fa.pixel_op(lambda image: image * 0.5, "half")
+    with pytest.raises(fa.DataError, match="give uint8 back"):
+        half(make_sample())
+    albumentations = pytest.importorskip("albumentations")
+    with pytest.raises(fa.ConfigError, match="moves pixels"):
+        fa.pixel_op(albumentations.HorizontalFlip(p=1.0))

@@ -259,3 +259,70 @@ def test_told_and_true_move_alike() -> None:
     E = mounting_error({**STILL, "y_deg": 4.0})
     for rig, was in ((out.rig, sample.rig), (out.truth, sample.truth)):
         assert torch.allclose(rig.T("ego", "CAM_FRONT"), was.T("ego", "CAM_FRONT") @ E, atol=1e-12)
+
+
+def test_validity_holds_what_earlier_maps_left_black() -> None:
+    """A picture that was turned first has black corners: they are no source either."""
+    sample = make_sample(size=(60, 80))
+    from dataclasses import replace
+
+    bright = replace(sample["CAM_FRONT"], items=(torch.full((60, 80, 3), 200, dtype=torch.uint8),))
+    sample = sample.with_streams({**sample.streams, "CAM_FRONT": bright})
+    for shift in ({"y_deg": 8.0}, {"x": 0.5}):
+        out = move(fa.RotateImage(angle_deg=20.0)(sample), "CAM_FRONT", **shift)
+        shown, valid = out["CAM_FRONT"].image(0)[..., 0], out["CAM_FRONT/valid"].image(0) > 0
+        assert 0 < float((~valid).double().mean()) < 0.6
+        assert float(((shown > 190) & ~valid).double().mean()) < 0.02
+        assert float(((shown == 0) & valid).double().mean()) < 0.02
+
+
+def test_every_sample_of_a_batch_gets_its_mask() -> None:
+    chain = fa.Compose({"a": fa.Viewpoint(y_deg=2.0, p=0.5), "b": fa.Viewpoint(z_deg=3.0)})
+    alone = [make_sample(f"s{i}", seed=i) for i in range(4)]
+    together = chain(fa.collate(alone), seed=3)
+    for i, one in enumerate(alone):
+        a, b = chain(one, seed=3)["CAM_FRONT/valid"], together.take([i])["CAM_FRONT/valid"]
+        assert torch.equal(a.image(0), b.image(0))  # type: ignore[attr-defined]
+
+
+def test_gaps_in_depth_are_filled_and_are_not_sky(sample: fa.Sample, scenery: Scenery) -> None:
+    from dataclasses import replace
+
+    depth = sample["CAM_FRONT/depth"]
+    full = depth.image(0)  # type: ignore[attr-defined]
+    holes = torch.from_numpy(np.random.default_rng(0).random(full.shape) < 0.95)
+    sparse = replace(depth, items=(torch.where(holes, torch.zeros_like(full), full),))
+    thin = sample.with_streams({**sample.streams, "CAM_FRONT/depth": sparse})
+    true = rendered(sample, scenery, "CAM_FRONT", {"x": 0.5})
+    errors = []
+    for s in (sample, thin):
+        out = move(s, "CAM_FRONT", x=0.5)
+        valid = out["CAM_FRONT/valid"].image(0).numpy() > 0
+        errors.append(np.abs(out["CAM_FRONT"].image(0).numpy().astype(float) - true).mean(2)[valid].mean())
+    assert errors[1] < 2.5 * errors[0], errors
+
+
+def test_a_radar_sees_a_box_where_it_was_at_its_stamp() -> None:
+    """A car that crosses at 20 m/s, seen 50 ms before the keyframe."""
+    from dataclasses import replace
+
+    sample = make_sample(boxes=1)
+    radar, time = sample["radar"], int(sample["radar"].times[0]) - 53_000_000
+    rig = make_sample(time=sample.ref.time).rig
+    T = torch.linalg.inv(rig.T("ego", "radar", int(sample["radar"].times[0])))
+    pose = torch.eye(4, dtype=torch.float64)[None].clone()
+    pose[0, :3, 3] = torch.tensor([9.0, 2.0, 0.5])
+    velocity = torch.tensor([[0.0, -20.0, 0.0]], dtype=torch.float64)
+    boxes = sample.boxes().with_values(pose=pose, velocity=velocity, size=torch.tensor([[4.0, 2.0, 1.5]]).double())
+    there = boxes.poses_at(0, time)[0, :3, 3]
+    local = T[:3, :3] @ there + T[:3, 3]
+    assert float((there - pose[0, :3, 3]).norm()) == pytest.approx(1.0, abs=0.1)
+    values = {k: v[:1].clone() for k, v in radar.values.items()} | {"xyz": local[None].float()}
+    early = replace(
+        radar, times=torch.tensor([sample.ref.time - 50_000_000]), values=values, offsets=torch.tensor([0, 1])
+    )
+    out = move(sample.with_streams({**sample.streams, "boxes": boxes, "radar": early}), "radar", y=0.5)["radar"]
+    ray = out["xyz"][0].double() / out["xyz"][0].double().norm()
+    turn = sample.rig.T("ego", "radar", sample.ref.time - 50_000_000, sample.ref.time)[:3, :3]
+    expected = float(velocity[0] @ (turn @ ray))
+    assert float(out["velocity_comp"][0].double() @ ray) == pytest.approx(expected, abs=0.05)
