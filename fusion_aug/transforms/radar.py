@@ -13,16 +13,23 @@ from torch import Tensor
 from calib import RadarSensor
 from fusion_aug.columns import take_rows
 from fusion_aug.families import PointOp
+from fusion_aug.ops.radar import (
+    VELOCITIES,
+    Columns,
+    appended,
+    fresh_flags,
+    normal,
+    radial,
+    rays_of,
+    sensor_velocity,
+    turned,
+)
 from fusion_aug.random import noise
 from fusion_aug.ranges import Range
 from fusion_aug.registry import Call, handles
 from fusion_aug.streams import Radar
 from fusion_aug.transforms.base import Transform
 from fusion_aug.transforms.ego import radar_velocity
-
-Columns = dict[str, Any]
-VELOCITIES = ("velocity", "velocity_comp")
-NEW_FLAGS = {2: 1, 3: 3}  # is_quality_valid, ambig_state: what an added detection says of itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,47 +89,6 @@ def change_radar(stream: Radar, call: Call) -> Radar:
     counts = torch.tensor([0, *(len(p["xyz"]) for p in parts)])
     values = {k: torch.cat([p[k] for p in parts]) if parts else v for k, v in stream.values.items()}
     return replace(stream, values=values, offsets=counts.cumsum(0))
-
-
-def rays_of(rows: Columns) -> tuple[Tensor, Tensor]:
-    """Unit rays (n, 3) and distances (n,) of detections, float64."""
-    xyz = rows["xyz"].to(torch.float64)
-    distance = torch.linalg.norm(xyz, dim=1)
-    return xyz / distance.clamp(min=1e-9)[:, None], distance
-
-
-def radial(rows: Columns, column: str, rays: Tensor) -> Tensor:
-    """Velocity along the ray (n,), m/s, positive when receding."""
-    return (rows[column].to(torch.float64) * rays).sum(1)
-
-
-def normal(rng: np.random.Generator, sigma: float, rows: Columns) -> Tensor:
-    """Gaussian noise (n,) on the columns' device, float64."""
-    return torch.from_numpy(rng.normal(0.0, sigma, len(rows["xyz"]))).to(rows["xyz"].device)
-
-
-def turned(rays: Tensor, angle: Tensor) -> Tensor:
-    """Rays turned about the sensor's z axis."""
-    c, s = torch.cos(angle), torch.sin(angle)
-    x, y, z = rays.unbind(1)
-    return torch.stack([c * x - s * y, s * x + c * y, z], 1)
-
-
-def appended(rows: Columns, more: Columns) -> Columns:
-    """Rows with further ones behind them; columns that ``more`` lacks are zero."""
-    n = len(more["xyz"])
-    return {
-        k: torch.cat([v, (more[k] if k in more else v.new_zeros((n, *v.shape[1:]))).to(v)]) for k, v in rows.items()
-    }
-
-
-def fresh_flags(rows: Columns, n: int) -> Tensor:
-    """Flags (n, k) of added detections: valid and unambiguous."""
-    flags = rows["flags"].new_zeros((n, rows["flags"].shape[1]))
-    for column, value in NEW_FLAGS.items():
-        if column < flags.shape[1]:
-            flags[:, column] = value
-    return flags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,22 +248,6 @@ class RadarClutter(RadarTransform):
         if "flags" in rows:
             more["flags"] = fresh_flags(rows, n)
         return appended(rows, {k: v.to(rows["xyz"].device) for k, v in more.items() if k in rows})
-
-
-def sensor_velocity(rows: Columns) -> Tensor | None:
-    """Velocity (3,) of the radar in its own frame, from what its detections were compensated by; None if unknown.
-
-    The compensation of a detection on ray r is r . v, so v follows by least squares in the measured plane.
-    """
-    if "velocity" not in rows or "velocity_comp" not in rows:
-        return None
-    rays, _ = rays_of(rows)
-    gap = radial(rows, "velocity_comp", rays) - radial(rows, "velocity", rays)
-    finite = torch.isfinite(gap) & torch.isfinite(rays).all(1)
-    if int(finite.sum()) < 3:
-        return None
-    found = torch.linalg.lstsq(rays[finite, :2].cpu(), gap[finite, None].cpu()).solution[:, 0]
-    return torch.cat([found, torch.zeros(1, dtype=torch.float64)])
 
 
 @dataclass(frozen=True, kw_only=True)
