@@ -175,6 +175,8 @@ class Sample:
         Returns:
             canvas pixels (rows, 2) and visibility (rows,) bool. Points are taken to be static in the world.
         """
+        if not isinstance(self[name], Points):
+            raise DataError(f"project: stream {name!r} holds {type(self[name]).__name__}, not points")
         item = self.key_item(name) if item is None else item
         points = self[name].realized()
         xyz = points["xyz"][points.rows_of(item)].to(torch.float64)  # type: ignore[attr-defined]

@@ -78,5 +78,5 @@ def _pyarrow() -> Any:
         import pyarrow
         import pyarrow.ipc
     except ImportError:
-        raise FusionAugError("Feather files need pyarrow: pip install 'fusion_aug[argoverse]'") from None
+        raise FusionAugError("Feather files need pyarrow, the extra 'argoverse': pip install pyarrow") from None
     return pyarrow

@@ -60,7 +60,10 @@ class KittiLog(Log):
             for folder, suffix in (("velodyne", ".bin"), ("image_2", ".png"), ("image_3", ".png")):
                 found += [f"{part}/{p.stem}" for p in (self.root / part / folder).glob(f"*{suffix}")]
         if not found:
-            raise DataError(f"{self.root}: no frames: expected training/velodyne/*.bin or training/image_2/*.png")
+            above = " (give the folder above)" if self.root.name in PARTS else ""
+            raise DataError(
+                f"{self.root}: no frames: expected training/velodyne/*.bin or training/image_2/*.png{above}"
+            )
         return sorted(set(found))
 
     @cached_property

@@ -57,7 +57,8 @@ class Tables:
         found = sorted(p for p in root.glob("v1.0-*") if (p / "sample.json").is_file())
         if len(found) != 1:
             names = ", ".join(p.name for p in found) or "none"
-            raise DataError(f"{root}: expected one v1.0-* folder with the tables, found {names}")
+            above = " (give the folder above)" if (root / "sample.json").is_file() else ""
+            raise DataError(f"{root}: expected one v1.0-* folder with the tables, found {names}{above}")
         self.folder = found[0]
 
     @cache  # noqa: B019  (one Tables object lives as long as its log)

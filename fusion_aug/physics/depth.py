@@ -116,9 +116,14 @@ def fill(pixels: Tensor, distance: Tensor, at_top: Tensor, size: tuple[int, int]
     filled = _pull_push(grid, known.astype(np.float32))
     top = np.where(known.any(0), known.argmax(0), rows)
     goes_on = ends[np.minimum(top, rows - 1), np.arange(columns)]
+    # a tree or a lamp among columns of sky does not reach up for ever
+    goes_on &= np.convolve(np.pad(goes_on, 3, mode="edge"), np.ones(7), "valid") >= 5
     wide = np.pad(np.where(goes_on, 0, top), 1, mode="edge")
     top = np.minimum(np.minimum(wide[:-2], wide[2:]), wide[1:-1])  # a neighbour's surface is not cut off
     filled[np.arange(rows)[:, None] < top[None] - 1] = 1.0 / SKY
+    # nothing was measured above the scanner's view: there, columns go over into one another without a step
+    beyond = np.arange(rows)[:, None] < np.where(known.any(0), known.argmax(0), rows)[None]
+    filled = np.where(beyond, cv2.GaussianBlur(filled, (0, 0), 4.0, sigmaY=0.5), filled)
     smooth = cv2.resize(filled, (columns * cell, rows * cell), interpolation=cv2.INTER_LINEAR)[:height, :width]
     return torch.from_numpy(1.0 / np.maximum(smooth, 1.0 / SKY))
 

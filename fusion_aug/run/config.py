@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import itertools
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,7 @@ def compose_config(name: str, overrides: Sequence[str], extra_dir: str | None = 
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3", job_name="fusion-aug"):
             config = compose(name, [*overrides, *more])
+        _check_keys(config, name, extra_dir)
         missing = sorted(OmegaConf.missing_keys(config))
         if missing:
             raise ConfigError(f"{missing[0]}: is missing; give it as {missing[0]}=...")
@@ -57,6 +61,40 @@ def compose_config(name: str, overrides: Sequence[str], extra_dir: str | None = 
         raise ConfigError(f"{extra_dir}: a configuration is not valid YAML ({' '.join(str(error).split())})") from None
     assert isinstance(plain, dict)
     return _empty_to_null(plain)
+
+
+def _check_keys(config: Any, name: str, extra_dir: str | None) -> None:
+    """Refuse keys that nothing reads: with ``+`` Hydra adds any.
+
+    Raises:
+        ConfigError: naming the key, and the one that may have been meant.
+    """
+    import yaml
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(plain, dict)
+    known = {*yaml.safe_load((config_dir() / f"{name}.yaml").read_text()), "log", "pipeline"} - {"defaults"}
+    for key in plain:
+        if key not in known:
+            raise ConfigError(f"{key!s}: there is no such option{_meant(str(key), known)}")
+    pipeline_keys = plain.get("pipeline") or {}
+    if not isinstance(pipeline_keys, dict) or pipeline_keys.get("_target_") != "fusion_aug.pipeline":
+        return
+    used = set(re.findall(r"\$\{\.*([A-Za-z_]\w*)", json.dumps(pipeline_keys)))
+    own = {"_target_", "transforms", *(f.name for f in fields(Compose))}
+    figures = {str(k) for k in pipeline_keys} - own
+    # a preset's own figure may stand idle after one of its transforms was taken out
+    folders = [config_dir() / "pipeline", *([Path(extra_dir) / "pipeline"] if extra_dir else [])]
+    presets = {str(k) for f in folders for p in f.glob("*.yaml") for k in yaml.safe_load(p.read_text()) or ()}
+    for key in sorted(figures - used - presets):
+        raise ConfigError(f"pipeline.{key}: nothing in the pipeline uses it{_meant(key, figures & used)}")
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """A hint at the word that may have been meant."""
+    near = difflib.get_close_matches(word, sorted(known), 1, 0.5)
+    return f"; did you mean {near[0]}?" if near else f" (there are {', '.join(sorted(known))})"
 
 
 def sweep(overrides: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
@@ -179,5 +217,5 @@ def _sentence(error: BaseException) -> str:
         listed = [line for line in lines if ":" not in line and "'" not in line and "log=" not in line]
         return f"{lines[0]} (there are {', '.join(listed)})"
     if lines and lines[0].startswith("Could not override"):
-        return f"{lines[0]} There is no such key; --cfg job shows them, and +key=value adds one"
+        return f"{lines[0]} There is no such key; --cfg job shows all of them"
     return lines[0] if lines else "wrong override"

@@ -63,7 +63,8 @@ def check_options(config: dict[str, Any]) -> None:
     whole("limit", 1, nullable=True)
     for key, choices in (("on_error", ("fail", "skip")), ("link", ("copy", "hard")), ("output", (None, "folder"))):
         if config[key] not in choices:
-            raise ConfigError(f"{key}: expected {' or '.join(map(str, choices))}, got {config[key]!r}")
+            words = " or ".join("null" if c is None else c for c in choices)
+            raise ConfigError(f"{key}: expected {words}, got {config[key]!r}")
     for key in ("keep_original", "dry_run", "lossy"):
         if not isinstance(config[key], bool):
             raise ConfigError(f"{key}: expected true or false, got {config[key]!r}")

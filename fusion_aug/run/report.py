@@ -16,11 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fusion_aug.check.measurement import Row
+from fusion_aug.errors import USER_ERRORS
+from fusion_aug.families import Photometric, PointOp
 from fusion_aug.registry import is_invariant, resolve
 from fusion_aug.run.execute import Result, output_size
 from fusion_aug.run.job import Job
 from fusion_aug.sample import Sample
-from fusion_aug.transforms.compose import leaves
+from fusion_aug.transforms.compose import leaves, named_leaves
 from fusion_aug.transforms.engine import run
 
 OUT, ERR = Console(), Console(stderr=True)
@@ -75,6 +77,9 @@ def run_summary(job: Job, result: Result, changed: Sequence[str]) -> None:
     if changed:
         note = f"{job.log.format} keeps calibration and tracks per scene, so these are drawn once per scene: "
         OUT.print(note + ", ".join(changed), style="dim")
+    idle = idle_transforms(job)
+    if idle:
+        OUT.print(f"the first sample holds nothing for these to act on: {', '.join(idle)}", style="yellow")
     if result.already_done:
         OUT.print(f"{job.out} already holds this run, complete: nothing to do")
         return
@@ -89,6 +94,21 @@ def run_summary(job: Job, result: Result, changed: Sequence[str]) -> None:
     OUT.print(table)
     for name, why in result.skipped:
         OUT.print(f"skipped {name}: {why}", style="yellow")
+
+
+def idle_transforms(job: Job) -> list[str]:
+    """Transforms of pictures or points for which the first sample has no stream."""
+    try:
+        kinds = [type(s) for s in job.log.read(job.tasks[0][0]).streams.values()]
+    except USER_ERRORS:  # a sample that is skipped
+        return []
+    out = []
+    for path, leaf in named_leaves(job.pipeline):
+        cls = type(leaf)
+        acts = any(resolve(cls, k) and not is_invariant(cls, k) for k in kinds)
+        if isinstance(leaf, Photometric | PointOp) and leaf.p > 0 and not acts:
+            out.append(path)
+    return out
 
 
 def dry_run(job: Job, changed: Sequence[str]) -> None:

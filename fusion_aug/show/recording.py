@@ -28,7 +28,7 @@ def _rerun() -> Any:
     try:
         import rerun
     except ImportError:
-        raise FusionAugError("a recording needs the Rerun SDK: pip install 'fusion_aug[rerun]'") from None
+        raise FusionAugError("a recording needs the Rerun SDK, the extra 'rerun': pip install rerun-sdk") from None
     return rerun
 
 

@@ -10,6 +10,7 @@ history; ``cam2img`` and ``lidar2cam`` are the camera without it, and ``img_aug_
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -92,10 +93,18 @@ def box_table(boxes: Boxes3D, bottom: bool) -> np.ndarray:
     return table
 
 
-def _labels(boxes: Boxes3D, classes: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
-    names = np.asarray(boxes.values.get("category", np.full(boxes.rows, "")))
-    number = {c: i for i, c in enumerate(classes or ())}
-    return names, np.array([number.get(str(n), -1) for n in names], np.int64)
+def _names(boxes: Boxes3D) -> np.ndarray:
+    return np.asarray(boxes.values.get("category", np.full(boxes.rows, "")))
+
+
+def class_numbers(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """(m,) place of each name among the classes, -1 for others. Warns where no name is a class at all."""
+    number = {c: i for i, c in enumerate(classes)}
+    labels = np.array([number.get(str(n), -1) for n in names], np.int64)
+    if len(labels) and (labels < 0).all():
+        told = ", ".join(sorted({str(n) for n in names})[:8])
+        warnings.warn(f"classes: none of {', '.join(classes)} is a name of this sample ({told})", stacklevel=3)
+    return labels
 
 
 def to_mmdet3d(
@@ -111,13 +120,13 @@ def to_mmdet3d(
         sample: one sample, of any format.
         cameras: which, in this order; all with a pinhole lens by default.
         lidar: stream of points; the first LiDAR by default.
-        classes: names whose place is a box's label; -1 for others.
+        classes: names whose place is a box's label, -1 for others; without them there are no labels.
 
     Returns:
         ``img`` (list of (H, W, 3) uint8 or float32 RGB arrays), ``cam_names``, ``lidar2img``, ``lidar2cam``,
         ``cam2img``, ``img_aug_matrix`` (each (n, 4, 4) float64), ``lidar_aug_matrix`` (4, 4), ``points`` (N, 5: x y z
         intensity age), ``gt_bboxes_3d`` (m, 9: centre of the bottom face, l w h, yaw, vx vy), ``gt_names``,
-        ``gt_labels_3d``, ``sample_idx``.
+        ``gt_labels_3d`` (where ``classes`` are given), ``sample_idx``.
     """
     names = _cameras(sample, cameras)
     each = [camera_matrices(sample, n) for n in names]
@@ -129,7 +138,9 @@ def to_mmdet3d(
     out["points"] = point_table(sample, lidar)
     if "boxes" in sample.streams:
         out["gt_bboxes_3d"] = box_table(sample.boxes(), bottom=True)
-        out["gt_names"], out["gt_labels_3d"] = _labels(sample.boxes(), classes)
+        out["gt_names"] = _names(sample.boxes())
+        if classes is not None:
+            out["gt_labels_3d"] = class_numbers(out["gt_names"], classes)
     return out
 
 
@@ -161,4 +172,5 @@ def to_openpcdet(
     }
     if "boxes" in sample.streams:
         out |= {"gt_boxes": box_table(sample.boxes(), bottom=False), "gt_names": told["gt_names"]}
+        out |= {"gt_labels": told["gt_labels_3d"]} if classes is not None else {}
     return out

@@ -196,9 +196,16 @@ def _distinct(names: list[str]) -> list[str]:
 
 def leaves(transform: Transform) -> list[Transform]:
     """Every transform inside that is not a container."""
+    return [leaf for _, leaf in named_leaves(transform)]
+
+
+def named_leaves(transform: Transform, path: str = "") -> list[tuple[str, Transform]]:
+    """Path and transform of everything inside that is not a container."""
     if not isinstance(transform, Container):
-        return [transform]
-    return [leaf for _, child in transform.children() for leaf in leaves(child)]
+        return [(path, transform)]
+    return [
+        pair for name, child in transform.children() for pair in named_leaves(child, f"{path}/{name}" if path else name)
+    ]
 
 
-__all__ = ["Compose", "Container", "OneOf", "RandomApply", "SomeOf", "leaves", "pipeline", "walk"]
+__all__ = ["Compose", "Container", "OneOf", "RandomApply", "SomeOf", "leaves", "named_leaves", "pipeline", "walk"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from fusion_aug.cli import main
+from fusion_aug.errors import DataError
+from fusion_aug.logs.base import open_log
 from fusion_aug.run.manifest import read_manifest
 
 
@@ -157,3 +160,34 @@ def test_a_first_sample_that_cannot_be_read_is_skipped_too(real_data: Path, tmp_
     assert main(command) == 2
     assert main([*command, "on_error=skip"]) == 0
     assert [e.source for e in read_manifest(tmp_path / "out").entries] == ["training/000008"]
+
+
+@pytest.mark.parametrize(
+    "word, hint",
+    [
+        ("+ouput=folder", "did you mean output"), ("+pipeline.yaw=5", "did you mean yaw_deg"),
+        ("pipeline.yaw=5", "no such key"), ("output=kitti3", "expected null or folder"),
+    ],
+)  # fmt: skip
+def test_mistyped_options_do_not_pass_in_silence(
+    street: Path, tmp_path: Path, word: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["run", "log=nuscenes", f"log.root={street}", "pipeline=geometry", f"out={tmp_path / 'o'}", word]
+    assert main(command) == 2
+    assert re.search(hint, capsys.readouterr().err) and not (tmp_path / "o").exists()
+
+
+def test_what_finds_nothing_to_act_on_is_named(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "log=kitti", f"log.root={real_data / 'kitti'}", "pipeline=[radar,photometric]"]
+    assert main([*words, f"out={tmp_path / 'o'}"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "nothing for these to act on: rcs, radar_noise, radar_missed, radar_ghosts, radar_clutter" in told
+
+
+def test_a_root_one_level_too_deep_points_up(real_data: Path, street: Path) -> None:
+    with pytest.raises(DataError, match="give the folder above"):
+        open_log("kitti", real_data / "kitti" / "training").ids  # noqa: B018
+    with pytest.raises(DataError, match="give the folder above"):
+        open_log("nuscenes", street / "v1.0-mini").ids  # noqa: B018

@@ -59,6 +59,9 @@ def test_points_boxes_and_labels() -> None:
     boxes = sample.boxes()
     up = boxes["pose"][:, :3, 3] - told["gt_bboxes_3d"][:, :3]
     assert np.allclose(np.linalg.norm(up, axis=1), boxes["size"][:, 2] / 2, atol=1e-5)
+    assert "gt_labels_3d" not in fa.to_mmdet3d(sample, cameras=["CAM_FRONT"]), "no classes, no labels"
+    with pytest.warns(UserWarning, match="none of vehicle is a name"):
+        fa.to_mmdet3d(sample, cameras=["CAM_FRONT"], classes=["vehicle"])
     assert told["gt_labels_3d"].tolist() == [1] * 4 and told["gt_names"].tolist() == ["car"] * 4
     other = fa.to_openpcdet(sample, cameras=["CAM_FRONT"])
     assert np.allclose(other["gt_boxes"][:, :3], boxes["pose"][:, :3, 3], atol=1e-5)
