@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import webbrowser
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def show_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir
         port = _whole("port", settings["port"], 1, 65534)
         with serve(target, port) as (server, address):
             report.OUT.print(f"the viewer is at {address} (Ctrl-C ends it)", soft_wrap=True)
+            webbrowser.open(address)  # where there is no screen, the address is there to copy
             try:
                 return server.wait()
             except KeyboardInterrupt:

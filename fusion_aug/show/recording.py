@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +177,23 @@ def serve(path: Path, port: int = 9090) -> Iterator[tuple[subprocess.Popen[bytes
         [*command, "--web-viewer-port", str(port), "--port", str(port + 1)], start_new_session=True
     )  # fmt: skip
     try:
+        wait_for(server, port)
         yield server, f"http://127.0.0.1:{port}/?url=rerun%2Bhttp://127.0.0.1:{port + 1}/proxy"
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait()
+
+
+def wait_for(server: subprocess.Popen[bytes], port: int, seconds: float = 30.0) -> None:
+    """Wait until a server answers on the loopback interface.
+
+    Raises:
+        FusionAugError: it ended, or does not answer in time.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and server.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
+            return
+        time.sleep(0.1)
+    raise FusionAugError(f"port: the viewer does not answer on 127.0.0.1:{port}; is the port taken? give another port=")
