@@ -11,57 +11,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from calib import Frame, LidarSensor, Rig, Sensor, Trajectory, validate
-from calib.se3 import rotation_from_quaternion, se3
 from calib.sensors import pinhole_sensor
 from fusion_aug.errors import DataError
+from fusion_aug.logs.argoverse_tables import POSE, SIZE, poses_of, track_velocities
 from fusion_aug.logs.base import Log, LogOptions, Writer, select_ids
 from fusion_aug.logs.feather import read_table
 from fusion_aug.logs.sidecar import merge_sidecar
 from fusion_aug.logs.twist import twist_at
 from fusion_aug.sample import REF, Ref, Sample, Unit
-from fusion_aug.source import Source, decoder
+from fusion_aug.source import Source
 from fusion_aug.streams import Boxes3D, Camera, EgoPose, LazyColumns, Points, Stream, strings
 
 EGO, WORLD, CLOUD = "egovehicle", "city", "lidar"
-QUATERNION, SHIFT = ("qw", "qx", "qy", "qz"), ("tx_m", "ty_m", "tz_m")
-POSE = (*QUATERNION, *SHIFT)
-SIZE = ("length_m", "width_m", "height_m")
 INTRINSICS = ("sensor_name", "fx_px", "fy_px", "cx_px", "cy_px", "height_px", "width_px")
 SCANNERS = ("up_lidar", "down_lidar")  # lasers 0 to 31 and 32 to 63
 COLUMNS = ("xyz", "intensity", "ring", "origin", "time_offset")
 MARGIN = 60_000_000  # ns: poses of the log around a sample, for what is looked up between records
 MIRRORED = {"left": "right", "right": "left"}
-
-
-@decoder("argoverse_cloud")
-def decode_cloud(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, Tensor]:
-    """x y z (float32), intensity (0 to 255), ring (laser number), origin (scanner), time_offset (s, float64)."""
-    table = read_table(raw, path, ("x", "y", "z", "intensity", "laser_number", "offset_ns"))
-    laser = torch.from_numpy(table["laser_number"].astype(np.int64))
-    return {
-        "xyz": torch.from_numpy(np.stack([table[c].astype(np.float32) for c in "xyz"], 1)),
-        "intensity": torch.from_numpy(table["intensity"].astype(np.float32)),
-        "ring": laser,
-        "origin": (laser >= 32).to(torch.int64),
-        "time_offset": torch.from_numpy(table["offset_ns"].astype(np.float64) * 1e-9),
-    }
-
-
-def poses_of(table: dict[str, np.ndarray], where: Path) -> Tensor:
-    """(n, 4, 4) rigid transforms of the rows of a table."""
-    q = torch.from_numpy(np.stack([table[c] for c in QUATERNION], 1).astype(np.float64))
-    t = torch.from_numpy(np.stack([table[c] for c in SHIFT], 1).astype(np.float64))
-    norm = torch.linalg.norm(q, dim=1)
-    if not bool((torch.isfinite(t).all(1) & ((norm - 1).abs() < 1e-3)).all()):
-        raise DataError(f"{where}: a row is no pose: qw qx qy qz must be a unit quaternion and tx ty tz finite")
-    return se3(rotation_from_quaternion(q / norm[:, None]), t)
 
 
 class Files(NamedTuple):
@@ -168,11 +141,11 @@ class ArgoverseLog(Log):
         poses = dict(zip(table["sensor_name"].tolist(), poses_of(table, path), strict=True))
         frames = {WORLD: Frame(hand="world"), EGO: Frame(parent=WORLD), CLOUD: Frame(parent=EGO)}
         sensors: dict[str, Sensor] = {CLOUD: LidarSensor(frame=CLOUD, intensity_scale=255.0, max_range=225.0)}
+        if CLOUD in poses:
+            raise DataError(f"{path}: sensor_name: {CLOUD!r} is what the joint cloud is called here")
         path = folder / "intrinsics.feather"
         inner = read_table(None, path, INTRINSICS)
         cameras = set(inner["sensor_name"].tolist())
-        if CLOUD in poses:
-            raise DataError(f"{path}: sensor_name: {CLOUD!r} is what the joint cloud is called here")
         for i, name in enumerate(inner["sensor_name"].tolist()):
             if name not in poses:
                 raise DataError(f"{path}: {name}: has no row in egovehicle_SE3_sensor.feather")
@@ -268,17 +241,7 @@ class ArgoverseLog(Log):
         at = torch.searchsorted(times, stamps).clamp(max=len(times) - 1)
         path = self.folders[scene] / "annotations.feather"
         place = (track[at] @ poses_of(table, path))[:, :3, 3]
-        out = torch.full((len(stamps), 3), torch.nan, dtype=torch.float64)
-        _, number = np.unique(table["track_uuid"], return_inverse=True)
-        order = np.lexsort((stamps.numpy(), number))
-        same = number[order][1:] == number[order][:-1]
-        before = np.where(np.concatenate([[False], same]), np.arange(len(order)) - 1, np.arange(len(order)))
-        after = np.where(np.concatenate([same, [False]]), np.arange(len(order)) + 1, np.arange(len(order)))
-        a, b, rows = (torch.from_numpy(order[i]) for i in (before, after, np.arange(len(order))))
-        seconds = (stamps[b] - stamps[a]).to(torch.float64) * 1e-9
-        known = (seconds > 0) & (seconds < 1.5)
-        out[rows[known]] = ((place[b] - place[a]) / seconds[:, None])[known]
-        return out
+        return track_velocities(table["track_uuid"], stamps, place)
 
     def writer(self, out: Path, *, lossy: bool = False, link: str = "copy") -> Writer:
         """See ``Log``."""
@@ -307,4 +270,4 @@ def _partner(name: str, cameras: set[str]) -> str | None:
     return other if other != name and other in cameras else None
 
 
-__all__ = ["ArgoverseLog", "poses_of"]
+__all__ = ["ArgoverseLog"]

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from calib import CameraSensor
 from calib.se3 import quaternion_from_rotation
-from fusion_aug.logs.argoverse import CLOUD, COLUMNS, EGO, POSE, SIZE, WORLD
+from fusion_aug.logs.argoverse import CLOUD, COLUMNS, EGO, WORLD
+from fusion_aug.logs.argoverse_tables import POSE, SIZE
 from fusion_aug.logs.bake import bake
 from fusion_aug.logs.base import Writer
 from fusion_aug.logs.feather import read_table, write_table

@@ -65,7 +65,7 @@ class Info:
 
 
 def turned_second(boxes: Tensor) -> Tensor:
-    """Boxes (n, 7) from that convention to ours; the same turns them back."""
+    """Boxes (n, 7) from the convention before 1.0 (width, length, height, -yaw - pi/2) to ours, and back alike."""
     out = boxes[:, [0, 1, 2, 4, 3, 5, 6]].clone()
     out[:, 6] = -boxes[:, 6] - np.pi / 2
     return out
@@ -115,6 +115,7 @@ def _nanoseconds(seconds: Any) -> int:
 
 
 def read_v2(row: Raw, token: str, categories: dict[int, str]) -> Info:
+    """One row of ``data_list``; ``categories`` names its labels. Raises KeyError or ValueError on a damaged row."""
     lidar = row["lidar_points"]
     T_ego_lidar = rigid(lidar["lidar2ego"]) if "lidar2ego" in lidar else EYE
     T_world_ego = rigid(row["ego2global"]) if "ego2global" in row else EYE
@@ -155,6 +156,7 @@ def _pose(row: Raw, name: str) -> Tensor:
 
 
 def read_old(row: Raw, token: str) -> Info:
+    """One row of ``infos``. Raises KeyError or ValueError on a damaged row."""
     cameras = {}
     for name, cam in (row.get("cams") or {}).items():
         K = as_f64(np.asarray(cam["cam_intrinsic" if "cam_intrinsic" in cam else INTRINSICS], float)[:3, :3])
@@ -178,6 +180,7 @@ def lidar_to_camera(info: Info, camera: CameraInfo) -> Tensor:
 
 
 def write_v2(row: Raw, info: Info, counts: list[int]) -> Raw:
+    """Put a sample into a row of ``data_list``, in the fields that it has; counts: LiDAR points in each box."""
     row |= {"token": info.token} if "token" in row else {}
     row["ego2global"] = info.T_world_ego.tolist()
     row["lidar_points"] |= {"lidar_path": info.lidar, "lidar2ego": info.T_ego_lidar.tolist()}
@@ -235,6 +238,7 @@ def _put_pose(row: Raw, name: str, T: Tensor) -> None:
 
 
 def write_old(row: Raw, info: Info, counts: list[int]) -> Raw:
+    """Put a sample into a row of ``infos``, in the fields that it has; counts: LiDAR points in each box."""
     row |= {"token": info.token, "lidar_path": info.lidar}
     _put_pose(row, "ego2global", info.T_world_ego)
     cams = {}

@@ -43,7 +43,7 @@ def camera_range(sample: Sample, name: str, item: int) -> Tensor:
     lidars = [n for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)]
     if not lidars:
         raise DataError(
-            f"stream {name!r}: moving the camera sideways needs depth: a Depth stream of the camera, or a LiDAR"
+            f"stream {name!r}: a camera that changes its place needs depth: a Depth stream of the camera, or a LiDAR"
         )
     found = [_projected(sample, lidar, name, item, unit) for lidar in lidars]
     pixels, distance, at_top = (torch.cat(parts) for parts in zip(*found, strict=True))

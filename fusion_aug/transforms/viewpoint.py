@@ -48,12 +48,11 @@ class Viewpoint(MountTransform):
         moves, units = [], []
         for u, unit in enumerate(sample.units):
             errors = mounting_errors(unit.rig, rows, u, cls.__name__)
-            rig = remounted(unit.rig, errors)
-            truth = rig if unit.truth is unit.rig else remounted(unit.truth, errors)
+            rig = _without_elevations(remounted(unit.rig, errors), errors)
+            same = unit.truth is unit.rig
+            truth = rig if same else _without_elevations(remounted(unit.truth, errors), errors)
             units.append(changed(unit, rig=rig, truth=truth))
             moves.append(Moves(unit.truth, truth, errors))
-            rig, truth = (_without_elevations(r, errors) for r in (rig, truth))
-            units[-1] = changed(unit, rig=rig, truth=rig if unit.truth is unit.rig else truth)
             if moves[-1](unit.ref.frame, unit.ref.time) is not None:
                 raise ConfigError(
                     f"Viewpoint.sensors: the frame {unit.ref.frame!r} is the reference of sample {unit.id!r} and "
