@@ -115,7 +115,12 @@ class LidarSensor(Sensor):
         divergence: full beam divergence, radians.
         elevations: elevation of every ring, radians, by ring number.
         intensity_scale: the largest intensity a return can have in this sensor's files (1 or 255).
-        noise_floor: smallest return that is still detected, as a share of a white Lambertian target at 1 m.
+        white: share of that scale which a white Lambertian target has; retroreflectors have more.
+        noise_floor: smallest return that is still detected, as a share of a white Lambertian target at 1 m. The default
+            sees 10 % of reflectivity at 58 m.
+        pulse: length of a pulse, seconds.
+        near_range: metres up to which the receiver holds its gain back, so that nothing returns more than from there.
+        echo: which return a beam reports: "strongest" or "last".
         min_range, max_range: metres.
         spin: +1 counter-clockwise seen from above, -1 clockwise.
     """
@@ -124,7 +129,11 @@ class LidarSensor(Sensor):
     divergence: float = 3e-3
     elevations: tuple[float, ...] = ()
     intensity_scale: float = 1.0
-    noise_floor: float = 1e-5
+    white: float = 100 / 255
+    noise_floor: float = 3e-5
+    pulse: float = 5e-9
+    near_range: float = 8.0
+    echo: str = "strongest"
     min_range: float = 0.0
     max_range: float = 250.0
     spin: int = -1
@@ -145,6 +154,8 @@ class RadarSensor(Sensor):
         range_resolution: metres.
         azimuth_resolution: radians.
         doppler_resolution, max_doppler: m/s.
+        elevation_width: of the beam, radians.
+        min_rcs: dBsm that are just detected at 50 m; the threshold grows with the fourth power of the distance.
         max_range: metres.
     """
 
@@ -153,6 +164,8 @@ class RadarSensor(Sensor):
     azimuth_resolution: float = 0.028
     doppler_resolution: float = 0.1
     max_doppler: float = 70.0
+    elevation_width: float = 0.14
+    min_rcs: float = -15.0
     max_range: float = 250.0
 
     kind = "radar"

@@ -18,7 +18,7 @@ from fusion_aug.columns import (
     time_offset,
 )  # fmt: skip
 from fusion_aug.errors import ConfigError, DataError, FusionAugError, UnhandledStream
-from fusion_aug.families import ImagePlane, Mix, Mount, Photometric, PointOp, Scene, Temporal, Weather
+from fusion_aug.families import ImagePlane, Mix, Mount, Photometric, PointOp, Scene, Temporal
 from fusion_aug.history import Record, history_from_json, history_to_json
 from fusion_aug.logs.base import open_log
 from fusion_aug.ranges import Range
@@ -32,6 +32,7 @@ from fusion_aug.streams import (
     EgoPose,
     ImageStream,
     Imu,
+    Odometry,
     Points,
     Radar,
     Ragged,
@@ -51,7 +52,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AugmentedDataset", "Boxes2D", "Boxes3D", "Call", "Camera", "Column", "ConfigError", "Context", "DataError",
     "Depth", "EgoPose", "collate",
-    "FusionAugError", "ImagePlane", "ImageStream", "Imu", "Mix", "Mount", "Photometric", "PointOp", "Points", "Radar",
+    "FusionAugError", "ImagePlane", "ImageStream", "Imu", "Mix", "Mount", "Odometry", "Photometric", "PointOp", "Points", "Radar",
     "Ragged", "Range", "Record", "Ref", "Rows", "Sample", "Scene", "SegmentationMask", "Stream", "Temporal", "Text",
     "Transform", "UnhandledStream", "Unit", "ValidityMask", "Weather", "add_mirror_words", "axial", "categorical",
     "corners", "extent",

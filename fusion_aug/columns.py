@@ -149,7 +149,10 @@ UNTOUCHED = ("plain", "time", "pixels")
 
 def take(values: Values, index: Tensor) -> Values:
     """Rows of a column by integer or boolean index: the one place that selects rows."""
-    return values[index.cpu().numpy()] if isinstance(values, np.ndarray) else values[index.to(values.device)]
+    if isinstance(values, np.ndarray):
+        return values[index.cpu().numpy()]
+    index = index.to(values.device)
+    return values[index] if index.dtype == torch.bool else values.index_select(0, index)
 
 
 def take_rows(values: Mapping[str, Values], index: Tensor) -> dict[str, Values]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 REACH = 30.0  # metres around the vehicle that the plane is fitted to
+MOST = 6000  # points that it is fitted to
 AIR, WATER, ASPHALT = 1.0003, 1.33, 1.6  # refractive indices
 
 
@@ -19,6 +20,7 @@ def fit_ground(xyz: np.ndarray) -> np.ndarray | None:
     near = xyz[(np.hypot(xyz[:, 0], xyz[:, 1]) < REACH) & np.isfinite(xyz).all(1)]
     if len(near) < 50:
         return None
+    near = near[:: max(1, len(near) // MOST)]
     cells = np.floor(near[:, :2] / 2.0).astype(np.int64)
     order = np.lexsort((near[:, 2], cells[:, 1], cells[:, 0]))  # the lowest of each cell first
     sorted_cells = cells[order]

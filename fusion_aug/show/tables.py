@@ -16,6 +16,7 @@ from fusion_aug.streams import (
     Depth,
     EgoPose,
     Imu,
+    Odometry,
     Points,
     Radar,
     SegmentationMask,
@@ -25,7 +26,7 @@ from fusion_aug.streams import (
 from fusion_aug.transforms.base import PROMISES, Transform
 
 BUILT_IN: tuple[type[Stream], ...] = (
-    Camera, Depth, SegmentationMask, Points, Radar, Boxes3D, Boxes2D, EgoPose, Imu, Text,
+    Camera, Depth, SegmentationMask, Points, Radar, Boxes3D, Boxes2D, EgoPose, Odometry, Imu, Text,
 )  # fmt: skip
 BEGIN, END = "<!-- generated: {} -->", "<!-- /generated -->"
 

@@ -216,7 +216,7 @@ class Ragged(Stream):
         """Only the rows where ``keep`` (rows,) is True. Every per-row column goes along."""
         counts = torch.zeros(len(self), dtype=torch.int64).index_add_(0, self.row_item, keep.cpu().to(torch.int64))
         offsets = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
-        return replace(self, values=take_rows(self.values, keep), offsets=offsets)
+        return replace(self, values=take_rows(self.values, keep.nonzero()[:, 0]), offsets=offsets)
 
     def take_items(self, index: Tensor) -> Self:
         """Some of the items with their rows, by integer index."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fusion_aug.columns import Column, axial, corners, extent, label, polar, pose, scalar
-from fusion_aug.families import ImagePlane, Mount
+from fusion_aug.families import ImagePlane, Mount, Weather
 from fusion_aug.streams.base import Ragged
 
 
@@ -68,6 +68,7 @@ class Boxes2D(Ragged):
         label("instance"),
         scalar("truncated"),
     )
+    invariant_to: ClassVar[tuple[type, ...]] = (Weather,)
 
     def instance(self, name: str) -> str:
         """Draws are shared with the camera."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from calib.changed import changed
 from fusion_aug.errors import DataError
+from fusion_aug.families import Weather
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
 from fusion_aug.source import Source
@@ -117,6 +118,7 @@ class Depth(ImageStream):
     measure: str = "z"
 
     interpolation: ClassVar[str] = "nearest"
+    invariant_to: ClassVar[tuple[type, ...]] = (Weather,)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,6 +127,7 @@ class SegmentationMask(ImageStream):
 
     interpolation: ClassVar[str] = "nearest"
     fill: ClassVar[float] = 255
+    invariant_to: ClassVar[tuple[type, ...]] = (Weather,)
 
     def __post_init__(self) -> None:
         super().__post_init__()

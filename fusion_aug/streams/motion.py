@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fusion_aug.columns import Column, axial, polar, pose, specific_force
-from fusion_aug.families import ImagePlane, Mount
+from fusion_aug.families import ImagePlane, Mount, Weather
 from fusion_aug.streams.base import Stream
 
 
@@ -22,6 +22,17 @@ class EgoPose(Stream):
         polar("velocity", child=True),
         axial("angular_velocity", child=True),
     )
+    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Odometry(Stream):
+    """What wheels tell of the motion, in the vehicle's own frame.
+
+    Columns: velocity (n, 3) m/s; angular_velocity (n, 3) rad/s.
+    """
+
+    columns: ClassVar[tuple[Column, ...]] = (polar("velocity"), axial("angular_velocity"))
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount)
 
 
@@ -33,4 +44,4 @@ class Imu(Stream):
     """
 
     columns: ClassVar[tuple[Column, ...]] = (axial("gyro"), specific_force("accel"))
-    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane,)
+    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Weather)

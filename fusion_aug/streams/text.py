@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 from fusion_aug.columns import Column, label
-from fusion_aug.families import ImagePlane, Mount
+from fusion_aug.families import ImagePlane, Mount, Weather
 from fusion_aug.streams.base import Stream
 
 # language -> pairs of words that a left-right mirror swaps, longest match first
@@ -72,4 +72,4 @@ class Text(Stream):
     language: str = "en"
 
     columns: ClassVar[tuple[Column, ...]] = (label("text"),)
-    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount)
+    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)

@@ -39,6 +39,7 @@ from fusion_aug.transforms.radar import (
 )
 from fusion_aug.transforms.scene import MirrorScene, RotateScene, ScaleScene, TranslateScene
 from fusion_aug.transforms.viewpoint_sensors import Viewpoint
+from fusion_aug.transforms.weather import Dust, Fog, Night, Rain, Snow, Spray, SunGlare, Weather, WetRoad
 
 __all__ = [
     "AutoContrast",
@@ -54,10 +55,12 @@ __all__ = [
     "Crop",
     "DefocusBlur",
     "DopplerFolding",
+    "Dust",
     "EgoMotionBlur",
     "Equalize",
     "Exposure",
     "FlipImage",
+    "Fog",
     "Gamma",
     "GaussianBlur",
     "GaussianNoise",
@@ -68,6 +71,7 @@ __all__ = [
     "MirrorScene",
     "Miscalibrate",
     "MotionBlur",
+    "Night",
     "OneOf",
     "Pad",
     "PerspectiveImage",
@@ -78,6 +82,7 @@ __all__ = [
     "RadarGhosts",
     "RadarMissed",
     "RadarNoise",
+    "Rain",
     "RandomApply",
     "RangeCrop",
     "RangeJitter",
@@ -93,11 +98,16 @@ __all__ = [
     "Sharpness",
     "ShufflePoints",
     "Solarize",
+    "Snow",
     "SomeOf",
+    "Spray",
+    "SunGlare",
     "TranslateScene",
     "Viewpoint",
     "Vignetting",
     "VoxelSubsample",
+    "Weather",
+    "WetRoad",
     "WhiteBalance",
     "invert",
     "pipeline",

@@ -1,0 +1,77 @@
+"""Where every drop and flake is: particles that fill the world in repeating cubes, and move on.
+
+Cubes of several sides hold equally many particles; the largest particles fill the largest cubes. So those that can be
+seen from afar are known as far, and the many small ones only near the sensor. All sensors and moments read the same
+world: a flake that two cameras see, or one camera twice, is the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from fusion_aug.physics.precipitation import Particles
+from fusion_aug.random import digest, generator
+
+Array = np.ndarray
+SIDES = (64.0, 32.0, 16.0, 8.0, 4.0)  # metres
+PER_CUBE = 32768
+
+
+class Cloud(NamedTuple):
+    """Particles around a place.
+
+    Attributes:
+        offset: (n, 3) from the place, metres, in the world's axes, float32.
+        diameter: (n,) mm. velocity: (n, 3) m/s. number: (n,) which particle of the cube it is.
+        reach: every particle nearer than this is there. level: of the cube.
+    """
+
+    offset: Array
+    diameter: Array
+    velocity: Array
+    number: Array
+    reach: float
+    level: int
+
+
+@lru_cache(maxsize=16)
+def _cube(key: str, level: int) -> tuple[Array, Array]:
+    """Places (n, 3) in a cube of side 1, and numbers (n,) in [0, 1) that decide the sizes, largest first."""
+    rng = generator(digest(key, level))
+    places = rng.random((PER_CUBE, 3))
+    size = (np.arange(PER_CUBE) + rng.random(PER_CUBE)) / PER_CUBE
+    return places, size
+
+
+def covered(level: int) -> float:
+    """How many particles per m^3, largest first, the cubes down to a level hold together."""
+    return float(sum(PER_CUBE / side**3 for side in SIDES[: level + 1]))
+
+
+def around(
+    particles: Particles, key: str, place: Array, seconds: float, wind: tuple[float, float], smallest: float = 0.0
+) -> Iterator[Cloud]:
+    """Particles around a place, cube by cube.
+
+    Args:
+        particles: what falls. key: which world of them. place: (3,) in the world, metres.
+        seconds: since a fixed moment. wind: (x, y) m/s.
+        smallest: mm; smaller ones are left out.
+    """
+    for level, side in enumerate(SIDES):
+        places, size = _cube(key, level)
+        before = covered(level - 1) if level else 0.0
+        diameter = particles.diameter(before + size * (covered(level) - before))
+        count = int(np.searchsorted(-diameter, -max(smallest, 1e-3), side="right"))
+        if count == 0:
+            return
+        diameter = diameter[:count]
+        velocity = np.empty((count, 3))
+        velocity[:, 0], velocity[:, 1], velocity[:, 2] = wind[0], wind[1], -particles.fall_speed(diameter)
+        gap = places[:count] * side + velocity * seconds - place
+        offset = (gap + side / 2) % side - side / 2
+        yield Cloud(offset.astype(np.float32), diameter, velocity, np.arange(count), side / 2, level)

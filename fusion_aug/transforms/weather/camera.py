@@ -1,0 +1,148 @@
+"""What weather does to pictures, in the order in which light meets it: ground, light, air, drops, lens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+
+from fusion_aug.ops import haze
+from fusion_aug.physics import lattice
+from fusion_aug.random import digest, noise
+from fusion_aug.registry import Call, handles
+from fusion_aug.streams import Camera
+from fusion_aug.transforms.weather.glare import look_into_the_sun
+from fusion_aug.transforms.weather.night import lamps_seen, light_of_night, noisy
+from fusion_aug.transforms.weather.place import spray_behind
+from fusion_aug.transforms.weather.road import lay_snow, wet_the_road
+from fusion_aug.transforms.weather.state import State
+from fusion_aug.transforms.weather.view import View
+from fusion_aug.transforms.weather.weather import Weather
+
+Array = np.ndarray
+VISIBLE = 550e-9  # metres
+APERTURE = 0.003  # metres, of the lens: what is near is out of focus
+NEAREST = 0.4  # metres from the lens
+FAINTEST = 0.003  # opacity of a streak that is still drawn
+MOST = 8000  # streaks of one kind in one picture
+RAIN_LIGHT = 1.25  # of a drop against the air around: it shows the sky upside down (Garg and Nayar 2007)
+SNOW_LIGHT = 1.2
+GRID = 4  # pixels between the nodes of clouds and spray
+
+
+@handles(Weather, Camera)
+def seen_through_weather(stream: Camera, call: Call) -> Camera:
+    """Change every picture whose weather is not as recorded."""
+    states = [State.of(p) for p in call.params]
+    if all(s.nothing for s in states):
+        return stream
+    items = []
+    for i, state in enumerate(states):
+        picture = stream.pictures[i]
+        if state.nothing:
+            items.append(picture)
+            continue
+        levels = picture.detach().cpu().contiguous().numpy()
+        rng = noise(call.params[i]["noise"], call.name, int(stream.times[i]))
+        changed = np.ascontiguousarray(weathered(levels, View(stream, call, i), state, rng))
+        items.append(torch.from_numpy(changed).to(picture))
+    return replace(stream, items=tuple(items), pending=())
+
+
+def weathered(picture: Array, view: View, state: State, rng: np.random.Generator) -> Array:
+    """One picture (H, W, 3), uint8 or float32 in [0, 1], in the weather of a state."""
+    dark = state.light.illuminance is not None
+    airlight = state.airlight
+    if state.surface.snow_cover > 0:
+        picture = lay_snow(picture, view, state)
+    if state.surface.water_film > 0:
+        picture = wet_the_road(picture, view, state)
+    if dark:
+        picture, dimmed = light_of_night(picture, view, state)
+        airlight = airlight * dimmed
+    if not state.air.clear or state.surface.water_film * state.spray > 0:
+        picture = veiled(picture, view, state, airlight)
+    if dark and state.light.lamps:
+        picture = lamps_seen(picture, view, state)
+    for k, particles in enumerate(state.air.particles()):
+        light = SNOW_LIGHT if particles.rate == state.air.snow_rate and k == len(state.air.particles()) - 1 else RAIN_LIGHT
+        mask = particle_mask(view, state, particles, digest(state.key, "particles", k))
+        picture = haze.cover(picture, mask, np.clip(airlight * light, 0, 1))
+    if state.light.sun > 0:
+        picture = look_into_the_sun(picture, view, state)
+    return noisy(picture, state, rng) if dark else picture
+
+
+def veiled(picture: Array, view: View, state: State, airlight: Array) -> Array:
+    """Koschmieder's law along every ray, through clouds and spray where there are any."""
+    air, clouds = state.air, state.clouds()
+    puffs = spray_behind(view.call.sample, view.unit, view.time, state)
+    floating = air.suspended(VISIBLE)[0]
+    extinction = floating + air.falling(VISIBLE)
+    if extinction == 0 and not len(puffs):
+        return picture
+    depth = view.distance * np.float32(-extinction)
+    if clouds is not None or len(puffs):
+        rows, columns = (-(-s // GRID) for s in view.size)
+        far = cv2.resize(view.distance, (columns, rows), interpolation=cv2.INTER_NEAREST).reshape(-1)
+        rays = cv2.resize(view.rays, (columns, rows), interpolation=cv2.INTER_AREA).reshape(-1, 3)
+        more = np.zeros(len(far))
+        if clouds is not None:
+            turn = view.T_world[:3, :3] @ view.T_ref[:3, :3].T
+            path = clouds.path(view.T_world[:3, 3], rays @ turn.T.astype(np.float32), far, view.seconds)
+            more += floating * (path - far)
+        if len(puffs):
+            more += puffs.depth(view.T_ref[:3, 3], rays, far)
+        depth -= cv2.resize(more.reshape(rows, columns).astype(np.float32), view.size[::-1])
+    return haze.blend(picture, cv2.exp(depth), airlight)
+
+
+def particle_mask(view: View, state: State, particles: lattice.Particles, key: str) -> Array:
+    """Opacity (H, W) uint8 of the drops or flakes before a camera, blurred by their own motion and the camera's.
+
+    A particle as wide as w pixels that moves by L pixels during the exposure covers each pixel of its streak for a
+    share of the time: pi/4 w^2 over the streak's area.
+    """
+    start, stop, width, opacity = streaks_seen(view, state, particles, key)
+    return haze.streaks(start, stop, width, opacity, view.size)
+
+
+def streaks_seen(
+    view: View, state: State, particles: lattice.Particles, key: str
+) -> tuple[Array, Array, Array, Array]:
+    """Ends (n, 2) pixels, width (n,) pixels and opacity (n,) of every streak that shows."""
+    turn = view.T_world[:3, :3].astype(np.float32)
+    own, spin = view.twist
+    parts = []
+    for cloud in lattice.around(particles, key, view.T_world[:3, 3], view.seconds, state.air.wind):
+        local = cloud.offset @ turn
+        far = np.sqrt(np.einsum("ij,ij->i", local, local))
+        wide = local[:, 2] > _least_z(view) * far
+        near = np.flatnonzero(wide & (far < cloud.reach) & (far > NEAREST))
+        local, far = local[near].astype(float), far[near].astype(float)
+        drift = (cloud.velocity[near] @ view.T_world[:3, :3] - own - np.cross(spin, local)) * view.exposure
+        w = particles.width(cloud.diameter[near]) * view.focal / far
+        soft = np.sqrt(w**2 + (APERTURE * view.focal / far) ** 2 + 0.5)
+        across = drift - local * ((drift * local).sum(1) / far**2)[:, None]
+        length = np.linalg.norm(across, axis=1) * view.focal / far
+        opacity = np.minimum(np.pi / 4 * w**2 / (soft * (length + soft)), 1.0)
+        shows = opacity > FAINTEST
+        parts.append((local[shows], drift[shows], soft[shows], opacity[shows], far[shows]))
+    if not parts:
+        return np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros(0)
+    local, drift, width, opacity, far = (np.concatenate(p) for p in zip(*parts, strict=True))
+    middle, seen = view.project(local)
+    seen &= view.open_to(middle, far)
+    strong = np.flatnonzero(seen)
+    strong = strong[np.argsort(-opacity[strong], kind="stable")[:MOST]]
+    (start, a), (stop, b) = (view.project(local[strong] + s * drift[strong]) for s in (-0.5, 0.5))
+    whole = np.isfinite(start).all(1) & np.isfinite(stop).all(1) & (a | b)
+    return start[whole], stop[whole], width[strong][whole], opacity[strong][whole]
+
+
+def _least_z(view: View) -> float:
+    """Cosine of the largest angle from the optical axis that a picture shows."""
+    z = view.nodes[..., 2][np.abs(view.nodes).sum(2) > 0]
+    return float(z.min()) - 0.02 if len(z) else 1.0

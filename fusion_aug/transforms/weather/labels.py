@@ -1,0 +1,59 @@
+"""What weather does to labels and to wheels: boxes fade from view, wheels slip."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from fusion_aug.physics.ground import friction
+from fusion_aug.random import noise
+from fusion_aug.registry import Call, handles
+from fusion_aug.streams import Boxes3D, Odometry
+from fusion_aug.transforms.weather.state import State
+from fusion_aug.transforms.weather.weather import Weather
+
+LEAST_CONTRAST = 0.05  # at which something is just seen: the definition of the meteorological optical range
+PEAK_SLIP = 0.1  # slip of a tyre that uses all of the friction there is
+UNEVEN = 0.01  # m/s/s: how slip wanders on wet and snowy roads, share of the speed per root second
+
+
+@handles(Weather, Boxes3D)
+def fade_boxes(stream: Boxes3D, call: Call) -> Boxes3D:
+    """Lower the visible share of boxes that the air hides from the reference frame's place."""
+    if "visible" not in stream.values or all(State.of(p).air.clear for p in call.params):
+        return stream
+    visible = stream.values["visible"].clone()
+    for i, params in enumerate(call.params):
+        state, rows = State.of(params), stream.rows_of(i)
+        distance = stream.values["pose"][rows][:, :3, 3].norm(dim=1)
+        contrast = torch.exp(-state.air.extinction(550e-9) * distance)
+        visible[rows] *= (contrast / LEAST_CONTRAST).clamp(max=1.0).to(visible)
+    return stream.with_values(visible=visible)
+
+
+@handles(Weather, Odometry)
+def slip(stream: Odometry, call: Call) -> Odometry:
+    """Wheels turn faster than the road passes under a driven axle, and slower under a braked one.
+
+    Slip is linear in the share of the friction that is used, s = 0.1 a / (mu g), against a dry road's, which wheel
+    odometry is calibrated on; on wet and snowy roads it wanders besides.
+    """
+    states = [State.of(p) for p in call.params]
+    if "velocity" not in stream.values or all(s.surface.water_film == s.surface.snow_cover == 0 for s in states):
+        return stream
+    velocity = stream.values["velocity"].clone()
+    dry = friction(0.0, 0.0)
+    for unit in torch.unique(stream.sample_index).tolist():
+        mine = (stream.sample_index == unit).nonzero()[:, 0]
+        surface, params = states[int(mine[0])].surface, call.params[int(mine[0])]
+        mu = friction(surface.water_film, surface.snow_cover)
+        seconds = (stream.times[mine] - stream.times[mine[0]]).double().numpy() * 1e-9
+        forward = velocity[mine, 0].double().cpu().numpy()
+        gained = np.gradient(forward, seconds) if len(seconds) > 1 else np.zeros(len(seconds))
+        used = PEAK_SLIP / 9.81 * (gained / mu - gained / dry)
+        rng = noise(params["noise"], call.name, int(stream.times[mine[0]]))
+        steps = np.sqrt(np.diff(seconds, prepend=seconds[0] - 0.01)) * rng.standard_normal(len(seconds))
+        wander = UNEVEN * (dry / mu - 1) * np.cumsum(steps)
+        factor = 1 + np.clip(used + wander, -0.9, 0.9)
+        velocity[mine] *= torch.from_numpy(factor)[:, None].to(velocity)
+    return stream.with_values(velocity=velocity)

@@ -1,0 +1,269 @@
+"""What weather does to LiDARs: returns are weakened, lost, or come from the air instead."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+
+from calib import LidarSensor
+from fusion_aug.physics import lattice, pulse
+from fusion_aug.physics.field import Clouds, Puffs
+from fusion_aug.physics.ground import fit_ground, height, wet_return
+from fusion_aug.random import digest, noise
+from fusion_aug.registry import Call, handles
+from fusion_aug.streams import Points
+from fusion_aug.transforms.lidar import lidar_of
+from fusion_aug.transforms.points import rays
+from fusion_aug.transforms.weather.place import T_world, spray_behind
+from fusion_aug.transforms.weather.state import State
+from fusion_aug.transforms.weather.weather import Weather
+
+Array = np.ndarray
+SUN_ANGLE = np.radians(6.0)  # around the sun's direction in which it disturbs
+SUN_ECHOES = 0.3  # share of the beams straight at a sun of 100000 lux that report a false return
+SNOW_REFLECTIVITY = {True: 0.8, False: 0.2}  # below and above 1.2 micrometres, where ice is dark
+SCATTERED = 1  # status
+
+
+class Scan:
+    """One item of a cloud as its scanner measured it.
+
+    Attributes:
+        xyz: (n, 3) points, float32. start: (n, 3) where rays start, the sensor's frame; None for its origin.
+        distance: (n,) metres along the ray, float32. intensity: (n,) in the sensor's scale, float32, or None.
+    """
+
+    def __init__(self, stream: Points, call: Call, item: int):
+        self.call, self.item, self.frame = call, item, stream.frame
+        self.sensor = scanner(stream, call, item)
+        self.unit, self.time = int(stream.sample_index[item]), int(stream.times[item])
+        rows = stream.rows_of(item)
+        self.xyz = _numbers(stream.values["xyz"][rows])
+        self.start = None
+        if stream.origins and "origin" in stream.values:
+            self.start = _numbers(rays(stream, item, call)[0])
+        self.intensity = _numbers(stream.values["intensity"][rows]) if "intensity" in stream.values else None
+        way = self.way
+        self.distance = np.sqrt(np.einsum("ij,ij->i", way, way))
+        self.known = np.isfinite(self.distance) & (self.distance > 0)
+
+    @property
+    def way(self) -> Array:
+        """(n, 3) from the scanner to the points."""
+        return self.xyz if self.start is None else self.xyz - self.start
+
+    @cached_property
+    def ray(self) -> Array:
+        """(n, 3) unit vectors."""
+        return self.way / np.maximum(self.distance, 1e-6)[:, None]
+
+    def at(self, beams: Array, distance: Array) -> Array:
+        """(k, 3) places at a distance along some rays."""
+        place = self.way[beams] * (distance / self.distance[beams])[:, None]
+        return place if self.start is None else place + self.start[beams]
+
+    @cached_property
+    def to_world(self) -> Array:
+        """``T_world_sensor`` (4, 4)."""
+        return T_world(self.call.sample, self.unit, self.frame, self.time)
+
+    @cached_property
+    def ray_in_world(self) -> Array:
+        """(n, 3) unit vectors in the world's axes."""
+        return self.ray @ self.to_world[:3, :3].T.astype(np.float32)
+
+
+def _numbers(column: torch.Tensor) -> Array:
+    return column.detach().to("cpu", torch.float32).numpy()
+
+
+def scanner(stream: Points, call: Call, item: int) -> LidarSensor:
+    """The scanner's model; where the rig has none, its scale is told from the cloud."""
+    sensor = lidar_of(call, stream, item)
+    known = call.sample.units[int(stream.sample_index[item])].truth.sensors.get(call.name)
+    if isinstance(known, LidarSensor) or "intensity" not in stream.values:
+        return sensor
+    values = stream.values["intensity"][stream.rows_of(item)]
+    return LidarSensor(frame=stream.frame, intensity_scale=255.0 if bool((values > 1).any()) else 1.0)
+
+
+@handles(Weather, Points)
+def through_the_air(stream: Points, call: Call) -> Points:
+    """Decide for every pulse what comes back."""
+    states = [State.of(p) for p in call.params]
+    if all(s.nothing for s in states):
+        return stream
+    stream = stream.realized()
+    keep = torch.ones(stream.rows, dtype=torch.bool)
+    columns: dict[str, Any] = {"xyz": stream.values["xyz"].clone()}
+    if "intensity" in stream.values:
+        columns["intensity"] = stream.values["intensity"].clone()
+    report = bool(call.params) and bool(call.params[0]["report"])
+    if report:
+        columns["status"] = torch.zeros(stream.rows, dtype=torch.int64, device=columns["xyz"].device)
+        columns["true_range"] = torch.zeros(stream.rows, dtype=torch.float32, device=columns["xyz"].device)
+    for i, (state, params) in enumerate(zip(states, call.params, strict=True)):
+        rows = stream.rows_of(i)
+        if state.nothing or rows.start == rows.stop:
+            continue
+        scan = Scan(stream, call, i)
+        rng = noise(params["noise"], call.name, scan.time)
+        distance, intensity, status = measured(scan, state, rng, params["auto_gain"])
+        keep[rows] = torch.from_numpy(status >= 0)
+        moved = torch.from_numpy(np.flatnonzero(status == SCATTERED))
+        place = scan.at(moved.numpy(), distance[moved])
+        columns["xyz"][rows.start + moved] = torch.from_numpy(place).to(columns["xyz"])
+        if "intensity" in columns:
+            columns["intensity"][rows] = torch.from_numpy(intensity).to(columns["intensity"])
+        if report:
+            columns["status"][rows] = torch.from_numpy(status).to(columns["status"])
+            columns["true_range"][rows] = torch.from_numpy(scan.distance).to(columns["true_range"])
+    out = stream.with_values(**columns)
+    return out if bool(keep.all()) else out.select(keep)
+
+
+def measured(scan: Scan, state: State, rng: np.random.Generator, auto_gain: bool) -> tuple[Array, Array, Array]:
+    """What comes back of every pulse: distance and intensity (n,), and status: 0 as before, 1 scattered, -1 lost."""
+    sensor, wavelength = scan.sensor, scan.sensor.wavelength
+    intensity = np.full(len(scan.distance), 0.1 * sensor.white * sensor.intensity_scale, np.float32)
+    intensity = intensity if scan.intensity is None else scan.intensity
+    floating, back = state.air.suspended(wavelength)
+    extinction = floating + state.air.falling(wavelength)
+    clouds, puffs = state.clouds(), _spray(scan, state)
+    depth = extinction * scan.distance
+    if clouds is not None:
+        path = clouds.path(scan.to_world[:3, 3], scan.ray_in_world, scan.distance, scan.time * 1e-9)
+        depth += floating * (path - scan.distance)
+    if len(puffs):
+        depth += puffs.depth(np.zeros(3), scan.ray, scan.distance)
+    factor = ground_factor(scan, state)
+    power = pulse.target_power(pulse.reflectivity(intensity, sensor) * factor, scan.distance, depth, sensor)
+    floor = np.float32(sensor.noise_floor)
+    echoes = []
+    if back > 0:
+        echo = pulse.suspended_echoes(extinction, back, sensor, rng, power)
+        echoes.append(echo if clouds is None else _clouded(scan, echo, clouds))
+    for k, particles in enumerate(state.air.particles()):
+        echoes += particle_echoes(scan, state, particles, digest(state.key, "particles", k), extinction, rng)
+    if len(puffs):
+        echoes += spray_echoes(scan, puffs, extinction, rng)
+    if state.light.sun > 0:
+        floor, false = sun_echoes(scan, state, floor, rng)
+        echoes.append(false)
+    best, strength = pulse.strongest(echoes, scan.distance, sensor, floor)
+    target = power > floor
+    kept = target if sensor.echo == "last" else target & (power >= strength)
+    status = np.where(~scan.known | kept, 0, np.where(strength > 0, SCATTERED, -1))
+    faded = np.where(scan.known, np.exp(-2 * depth) * factor, 1.0)
+    level = np.where(status == SCATTERED, pulse.intensity_of(strength, best, sensor), intensity * faded)
+    if auto_gain and (status == 0).any():
+        level *= intensity[status == 0].mean() / max(level[status == 0].mean(), 1e-9)
+    return best, np.clip(level, 0, max(sensor.intensity_scale, float(intensity.max(initial=0.0)))), status
+
+
+def _clouded(scan: Scan, echo: pulse.Echo, clouds: Clouds) -> pulse.Echo:
+    """Returns from fog as dense as it is where they come from, and on the way there and back."""
+    density = clouds.density(scan.to_world[:3, 3], scan.ray_in_world[echo.beam], echo.distance, scan.time * 1e-9)
+    return echo._replace(power=echo.power * density)
+
+
+def ground_factor(scan: Scan, state: State) -> Array:
+    """What wet or snowy ground leaves of each return, 1 elsewhere."""
+    factor = np.ones(len(scan.distance))
+    film, snow = state.surface.water_film, state.surface.snow_cover
+    if film <= 0 and snow <= 0:
+        return factor
+    T = scan.call.sample.units[scan.unit].T_ref(scan.frame, scan.time, truth=True).numpy()
+    xyz = scan.xyz @ T[:3, :3].T + T[:3, 3]
+    plane = fit_ground(xyz)
+    if plane is None:
+        return factor
+    with np.errstate(invalid="ignore"):
+        ground = np.abs(height(plane, xyz)) < 0.2
+    cosine = np.abs((scan.ray[ground] @ T[:3, :3].T) @ plane[:3])
+    factor[ground] = wet_return(cosine, film)
+    if snow > 0 and scan.intensity is not None:
+        white = SNOW_REFLECTIVITY[scan.sensor.wavelength < 1.2e-6]
+        now = pulse.reflectivity(scan.intensity[ground], scan.sensor)
+        factor[ground] = (1 - snow) * factor[ground] + snow * white / now
+    return factor
+
+
+def particle_echoes(
+    scan: Scan, state: State, particles: Any, key: str, extinction: float, rng: np.random.Generator
+) -> list[pulse.Echo]:
+    """Returns of drops or flakes: of those whose places the world keeps, and of the many small ones between."""
+    sensor, T = scan.sensor, scan.to_world
+    found, kept = [], []
+    tree = None
+    for cloud in lattice.around(particles, key, T[:3, 3], scan.time * 1e-9, state.air.wind):
+        kept.append((cloud.reach, lattice.covered(cloud.level)))
+        far = np.sqrt(np.einsum("ij,ij->i", cloud.offset, cloud.offset))
+        section = particles.backscatter(cloud.diameter, sensor.wavelength)
+        power = pulse.particle_power(section, far, extinction, sensor)
+        seen = np.flatnonzero((power > sensor.noise_floor) & (far < cloud.reach) & (far > sensor.min_range))
+        if len(seen) == 0:
+            continue
+        if tree is None:
+            beams = np.flatnonzero(scan.known)
+            if len(beams) == 0:
+                return []
+            tree = cKDTree(scan.ray[beams], balanced_tree=False, compact_nodes=False)
+            span = scan.ray[beams, 2].min() - 0.01, scan.ray[beams, 2].max() + 0.01
+        ray = (cloud.offset[seen] @ T[:3, :3].astype(np.float32)) / far[seen, None]
+        scanned = (ray[:, 2] > span[0]) & (ray[:, 2] < span[1])
+        seen, ray = seen[scanned], ray[scanned]
+        if len(seen) == 0:
+            continue
+        reach = (sensor.divergence + (pulse.APERTURE + particles.width(cloud.diameter[seen])) / far[seen]) / 2
+        gap, beam = tree.query(ray, distance_upper_bound=float(reach.max()))
+        hit = gap < reach
+        found.append(pulse.Echo(beams[beam[hit]], far[seen][hit].astype(float), power[seen][hit]))
+    rest = pulse.small_particle_echoes(
+        particles, extinction, np.array(kept).reshape(-1, 2), sensor, rng, len(scan.distance)
+    )
+    return [*found, rest]
+
+
+def _spray(scan: Scan, state: State) -> Puffs:
+    """Clouds of spray in the sensor's frame."""
+    puffs = spray_behind(scan.call.sample, scan.unit, scan.time, state)
+    if not len(puffs):
+        return puffs
+    T = np.linalg.inv(scan.call.sample.units[scan.unit].T_ref(scan.frame, scan.time, truth=True).numpy())
+    return Puffs(puffs.centre @ T[:3, :3].T + T[:3, 3], puffs.shape @ T[:3, :3].T, puffs.extinction)
+
+
+def spray_echoes(scan: Scan, puffs: Puffs, extinction: float, rng: np.random.Generator) -> list[pulse.Echo]:
+    """Returns from spray, spread about the place where each beam meets a cloud of it most densely."""
+    out = []
+    step = pulse.LIGHT * scan.sensor.pulse / 2
+    for k, peak in enumerate(puffs.peak(np.zeros(3), scan.ray)):
+        one = Puffs(puffs.centre[k : k + 1], puffs.shape[k : k + 1], puffs.extinction[k : k + 1])
+        whole = one.depth(np.zeros(3), scan.ray, scan.distance)
+        beam = np.flatnonzero((whole > 1e-3) & scan.known)
+        spread = 1 / np.linalg.norm(scan.ray[beam] @ puffs.shape[k].T, axis=1)
+        distance = peak[beam] + spread * rng.standard_normal(len(beam))
+        before = one.depth(np.zeros(3), scan.ray[beam], np.maximum(distance, 0)) + extinction * distance
+        density = np.minimum(whole[beam] / (spread * np.sqrt(2 * np.pi)), 1.0)
+        # drops of spray scatter like fog; a gate's return varies from pulse to pulse
+        power = density / 19.0 * step * np.pi * np.exp(-2 * before) * pulse.gain(distance, scan.sensor)
+        out.append(pulse.Echo(beam, distance, power * rng.gamma(2.0, 0.5, len(beam))))
+    return out
+
+
+def sun_echoes(
+    scan: Scan, state: State, floor: Array | np.float32, rng: np.random.Generator
+) -> tuple[Array, pulse.Echo]:
+    """The noise floor near the sun, and false returns there, even in range."""
+    angle = np.arccos(np.clip(scan.ray_in_world @ state.light.to_sun, -1, 1))
+    near = np.where(angle < SUN_ANGLE, (1 - angle / SUN_ANGLE) ** 2, 0.0) * state.light.sun / 1e5
+    beam = np.flatnonzero(rng.random(len(angle)) < SUN_ECHOES * near)
+    floor = floor * (1 + 30 * near)
+    distance = rng.uniform(scan.sensor.min_range, scan.sensor.max_range, len(beam))
+    # a false return is noise that passed the threshold by a little
+    return floor, pulse.Echo(beam, distance, floor[beam] * (1 + rng.exponential(0.3, len(beam))))

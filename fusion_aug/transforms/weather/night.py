@@ -1,0 +1,154 @@
+"""Pictures of the day taken at night: the light of lamps, the lamps themselves, and the noise of a sensor that sees little."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from fusion_aug.physics.ground import height
+from fusion_aug.random import digest, generator
+from fusion_aug.transforms.weather.place import T_world_ref, moving_vehicles
+from fusion_aug.transforms.weather.road import level_of, light_of
+from fusion_aug.transforms.weather.state import DAYLIGHT, State
+from fusion_aug.transforms.weather.view import SKY, View
+
+Array = np.ndarray
+EXPOSED_DOWN_TO = 30.0  # lux that a camera still exposes a white wall for; below that the picture gets dark
+LONGEST = 6.0  # how much longer than by day it exposes
+FULL_WELL, READ_NOISE = 10000.0, 3.0  # electrons, of a 3 micrometre automotive pixel
+HEADLAMP = 20000.0  # candela in the middle of a low beam
+LAMP_GRID, LAMP_HEIGHT, LAMP = 28.0, 7.0, 1500.0  # street lamps: metres apart, metres high, candela downwards
+LED, SODIUM = np.array([1.0, 0.98, 0.92], np.float32), np.array([1.0, 0.78, 0.5], np.float32)
+TAIL, HEAD = np.array([1.0, 0.08, 0.05]), np.array([1.0, 0.97, 0.9])
+STEP = 4  # pixels between the nodes of the map of light
+
+
+def light_of_night(picture: Array, view: View, state: State) -> tuple[Array, float]:
+    """The scene lit by what is left of daylight and by lamps.
+
+    Returns:
+        the picture, and the factor on the level of what only the surroundings light.
+    """
+    around = float(state.light.illuminance or DAYLIGHT)
+    exposed = max(around, EXPOSED_DOWN_TO)
+    light = light_of(picture) * np.float32(around / exposed)
+    if state.light.lamps and around < EXPOSED_DOWN_TO:
+        light += light_of(picture) * (_lamp_light(view, state) / np.float32(exposed))
+    dimmed = (around / exposed) ** (1 / 2.2)
+    return level_of(light, picture), dimmed
+
+
+def _lamp_light(view: View, state: State) -> Array:
+    """Illuminance (H, W, 3) by the vehicle's own head lamps and by street lamps, lux."""
+    rows, columns = (-(-s // STEP) for s in view.size)
+    far = cv2.resize(view.distance, (columns, rows), interpolation=cv2.INTER_NEAREST)
+    rays = cv2.resize(view.rays, (columns, rows), interpolation=cv2.INTER_AREA)
+    xyz = view.T_ref[:3, 3] + rays * np.minimum(far, 200.0)[..., None]
+    plane = np.array([0, 0, 1.0, 0]) if view.plane is None else view.plane
+    above = height(plane, xyz)
+    own = _headlamps(xyz, above, plane)[..., None] * LED
+    street = _street_lamps(xyz, above, view, state)[..., None] * SODIUM
+    lux = np.where((far < 0.5 * SKY)[..., None], own + street, 0.0).astype(np.float32)
+    return cv2.resize(lux, view.size[::-1])
+
+
+def _headlamps(xyz: Array, above: Array, plane: Array) -> Array:
+    """Two low beams, 0.65 m high at the vehicle's front, in lux on what they meet."""
+    total = np.zeros(xyz.shape[:2])
+    for side in (-0.65, 0.65):
+        lamp = np.array([2.5, side, 0.65 - plane[3]])
+        way = xyz - lamp
+        far = np.maximum(np.linalg.norm(way, axis=-1), 1.0)
+        across = np.degrees(np.arctan2(way[..., 1], np.maximum(way[..., 0], 1e-3)))
+        up = np.degrees(np.arcsin(np.clip(way[..., 2] / far, -1, 1)))
+        # below the cut-off at -0.6 degrees the beam is bright, above it 1 % is left
+        cut = 1 / (1 + np.exp((up + 0.6) / 0.25))
+        beam = np.exp(-((across / 20) ** 2)) * (0.01 + 0.99 * cut * np.exp(-(((up + 1.5) / 5) ** 2)))
+        facing = np.where(np.abs(above) < 0.2, 0.1, 0.7)  # the road sends little of it back
+        total += np.where(way[..., 0] > 0.2, HEADLAMP * beam * facing / far**2, 0.0)
+    return total
+
+
+def _street_lamps(xyz: Array, above: Array, view: View, state: State) -> Array:
+    """Lamps on a shaken grid of the world, which shine downwards in a cone, in lux."""
+    T = T_world_ref(view.call.sample, view.unit)
+    world = xyz @ T[:3, :3].T + T[:3, 3]
+    cells = np.floor(world[..., :2] / LAMP_GRID).astype(np.int64)
+    total = np.zeros(xyz.shape[:2])
+    drop = np.maximum(LAMP_HEIGHT - above, 0.5)
+    for cell in np.unique(cells.reshape(-1, 2), axis=0):
+        place = _lamp_place(state.key, cell)
+        near = (np.abs(world[..., :2] - place) < LAMP_GRID).all(-1)
+        gap = ((world[near][:, :2] - place) ** 2).sum(1)
+        far = gap + drop[near] ** 2
+        total[near] += LAMP * (drop[near] / np.sqrt(far)) ** 3 / far * (above[near] < LAMP_HEIGHT)
+    return total
+
+
+def _lamp_place(key: str, cell: Array) -> Array:
+    """Where the street lamp of a cell of the grid stands, (x, y) in the world."""
+    rng = generator(digest(key, "lamp", int(cell[0]), int(cell[1])))
+    return (cell + rng.uniform(0.2, 0.8, 2)) * LAMP_GRID
+
+
+def lamps_seen(picture: Array, view: View, state: State) -> Array:
+    """The lamps of traffic: white in front, red behind, with a glow that thick air widens."""
+    spots = _lamp_spots(view)
+    if not spots:
+        return picture
+    light = light_of(picture)
+    extinction = state.air.extinction(550e-9)
+    T = np.linalg.inv(view.T_ref)
+    for place, facing, colour, strength in spots:
+        local = T[:3, :3] @ place + T[:3, 3]
+        far = float(np.linalg.norm(local))
+        towards = float(-(T[:3, :3] @ facing) @ local / far)
+        pixel, seen = view.project(local[None])
+        if towards < 0.1 or not seen[0] or not view.open_to(pixel, np.array([far - 1.5]))[0]:
+            continue
+        share = strength * towards**2 * np.exp(-extinction * far)
+        core = max(1.2, view.focal * 0.07 / far)
+        _add_spot(light, pixel[0], core, share * colour)
+        # the lens and the air scatter some of it about
+        glow = 0.03 + 0.25 * (1 - np.exp(-extinction * far))
+        _add_spot(light, pixel[0], 6 * core + 4, share * glow * colour)
+    return level_of(light, picture)
+
+
+def _lamp_spots(view: View) -> list[tuple[Array, Array, Array, float]]:
+    """Place and direction in the reference frame, colour and light of every lamp of moving traffic."""
+    out = []
+    for pose, size, velocity in moving_vehicles(view.call.sample, view.unit, view.time):
+        speed = float(velocity.norm())
+        if speed < 0.5:  # parked; a vehicle of unknown speed has its lamps on
+            continue
+        T, (length, width, tall) = pose.numpy(), size.tolist()
+        forward = T[:3, 0]
+        for end, colour, strength in ((1, HEAD, 3.0), (-1, TAIL, 0.9)):
+            for side in (-0.38, 0.38):
+                local = np.array([end * length / 2, side * width, -tall / 2 + min(0.75, 0.45 * tall)])
+                out.append((T[:3, :3] @ local + T[:3, 3], end * forward, colour, strength))
+    return out
+
+
+def _add_spot(light: Array, pixel: Array, sigma: float, colour: Array) -> None:
+    """Add a Gaussian spot to a picture of light, in place."""
+    reach = int(np.ceil(3 * sigma))
+    u, v = int(round(pixel[0])), int(round(pixel[1]))
+    a, b = max(0, v - reach), min(light.shape[0], v + reach + 1)
+    c, d = max(0, u - reach), min(light.shape[1], u + reach + 1)
+    if a >= b or c >= d:
+        return
+    y, x = np.mgrid[a:b, c:d]
+    bell = np.exp(-((x - pixel[0]) ** 2 + (y - pixel[1]) ** 2) / (2 * sigma**2))
+    light[a:b, c:d] += (bell[..., None] * colour).astype(np.float32)
+
+
+def noisy(picture: Array, state: State, rng: np.random.Generator) -> Array:
+    """Shot and read noise of the electrons that the exposure of a dark scene collects."""
+    around = float(state.light.illuminance or DAYLIGHT)
+    white = FULL_WELL * min(1.0, LONGEST * max(around, EXPOSED_DOWN_TO) / DAYLIGHT)
+    light = light_of(picture)
+    grain = rng.standard_normal(light.shape, dtype=np.float32)
+    counted = light + grain * np.sqrt(light * np.float32(1 / white) + np.float32((READ_NOISE / white) ** 2))
+    return level_of(counted, picture)

@@ -1,0 +1,97 @@
+"""The state that drawn parameters of a weather stand for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fusion_aug.physics.air import Atmosphere, extinction_of_mor, extinction_of_visual_range
+from fusion_aug.physics.field import Clouds
+from fusion_aug.random import digest
+
+DAYLIGHT = 20000.0  # lux, of a day under light clouds: what pictures are taken to be exposed for
+FOG_TINT = np.array([0.985, 1.0, 1.02])
+DUST_TINT = np.array([1.05, 0.88, 0.62])
+
+
+@dataclass(frozen=True)
+class Light:
+    """What lights the scene.
+
+    Attributes:
+        illuminance: of the surroundings, lux; None where the light is as recorded.
+        lamps: whether head and street lamps and those of traffic burn.
+        sun: illuminance of the sun in the cameras, lux; 0 for none.
+        to_sun: (3,) unit vector in the world.
+    """
+
+    illuminance: float | None
+    lamps: bool
+    sun: float
+    to_sun: np.ndarray
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What lies on the road: a film of water (mm), and the share that snow covers."""
+
+    water_film: float
+    snow_cover: float
+
+
+@dataclass(frozen=True)
+class State:
+    """Air, light and ground of one draw.
+
+    Attributes:
+        airlight: level of the air itself in the pictures, share of full scale, (3,).
+        key: decides where clouds, drops and flakes are.
+        spray: factor on the spray behind vehicles.
+    """
+
+    air: Atmosphere
+    light: Light
+    surface: Surface
+    airlight: np.ndarray
+    key: str
+    spray: float
+
+    @staticmethod
+    def of(params: Mapping[str, Any]) -> State:
+        """The state of drawn parameters."""
+        fog = 0.0
+        if params["mor"] is not None:
+            fog = extinction_of_mor(params["mor"])
+        elif params["visual_range"] is not None:
+            fog = extinction_of_visual_range(params["visual_range"])
+        dust = 0.0 if params["dust_mor"] is None else extinction_of_mor(params["dust_mor"])
+        rain, snow = params["rain_rate"], params["snow_rate"]
+        heading = math.radians(params["wind_deg"])
+        wind = (params["wind"] * math.cos(heading), params["wind"] * math.sin(heading))
+        warmth = params["temperature"]
+        celsius = (-2.0 if snow > 0 else 10.0) if warmth is None else warmth
+        air = Atmosphere(fog, dust, rain, snow, params["wet_snow"], params["patchiness"], celsius, wind)
+        azimuth, up = math.radians(params["sun_azimuth_deg"]), math.radians(params["sun_elevation_deg"])
+        to_sun = np.array([math.cos(up) * math.cos(azimuth), math.cos(up) * math.sin(azimuth), math.sin(up)])
+        light = Light(params["illuminance"], params["lamps"], params["sun"], to_sun)
+        # water that stands on a road in the rain: 0.12 mm at 1 mm/h, 1.2 mm at 100 mm/h
+        film = min(1.2, 0.12 * math.sqrt(rain)) if params["water_film"] is None else params["water_film"]
+        share = dust / (fog + dust) if fog + dust > 0 else 0.0
+        airlight = np.clip(params["airlight"] * ((1 - share) * FOG_TINT + share * DUST_TINT), 0, 1)
+        return State(air, light, Surface(film, params["snow_cover"]), airlight, params["key"], params["spray"])
+
+    @property
+    def nothing(self) -> bool:
+        """Whether everything is as recorded."""
+        dark, bright = self.light.illuminance is not None, self.light.sun > 0
+        return self.air.clear and not dark and not bright and self.surface == Surface(0.0, 0.0)
+
+    def clouds(self) -> Clouds | None:
+        """How fog and dust vary; None where they are even."""
+        if self.air.patchiness == 0 or self.air.fog + self.air.dust == 0:
+            return None
+        return Clouds.of(digest(self.key, "clouds"), self.air.patchiness, self.air.wind)

@@ -1,0 +1,130 @@
+"""A picture with everything that weather asks of its circumstances, each worked out when it is first needed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import cv2
+import numpy as np
+import torch
+
+from calib import CameraSensor
+from fusion_aug.ops.grid import pixel_grid
+from fusion_aug.ops.haze import enlarged
+from fusion_aug.physics.depth import SKY, camera_depth, ground_plane
+from fusion_aug.physics.ground import height
+from fusion_aug.registry import Call
+from fusion_aug.streams import Camera, Points, Radar
+from fusion_aug.transforms.ego import frame_twist
+from fusion_aug.transforms.weather.place import T_world
+
+Array = np.ndarray
+STEP = 8  # pixels between the nodes of smooth maps
+EXPOSURE = 0.002  # seconds, of a camera that does not tell its own, by day
+GROUND = 0.12  # metres above the plane that still count as ground
+GROUND_REACH = 80.0  # metres
+
+
+class View:
+    """One picture of a camera stream.
+
+    Attributes:
+        sensor: the camera with its canvas. size: of the canvas. unit, time: of the picture.
+    """
+
+    def __init__(self, stream: Camera, call: Call, item: int):
+        self.stream, self.call, self.item = stream, call, item
+        self.unit, self.time = int(stream.sample_index[item]), int(stream.times[item])
+        self.sensor: CameraSensor = self._unit.truth.camera(stream.instance(call.name))
+        self.size = self.sensor.size
+
+    @property
+    def _unit(self):  # type: ignore[no-untyped-def]
+        return self.call.sample.units[self.unit]
+
+    @property
+    def seconds(self) -> float:
+        """Time of the picture since a fixed moment."""
+        return self.time * 1e-9
+
+    @cached_property
+    def distance(self) -> Array:
+        """(H, W) float32, metres along the ray."""
+        return camera_depth(self.call.sample, self.call.name, self.item).distance
+
+    @cached_property
+    def T_world(self) -> Array:
+        """``T_world_cam`` (4, 4)."""
+        return T_world(self.call.sample, self.unit, self.stream.frame, self.time)
+
+    @cached_property
+    def T_ref(self) -> Array:
+        """``T_ref_cam`` (4, 4)."""
+        return self._unit.T_ref(self.stream.frame, self.time, truth=True).numpy()
+
+    @cached_property
+    def nodes(self) -> Array:
+        """Unit rays (h, w, 3) in the camera's axes at the nodes of smooth maps; 0 where a lens sees nothing."""
+        shape = (-(-self.size[0] // STEP) + 3, -(-self.size[1] // STEP) + 3)
+        rays = self.sensor.unproject((pixel_grid(shape) - 1) * STEP)
+        return rays.nan_to_num(0.0).numpy()
+
+    def smooth(self, at_nodes: Array) -> Array:
+        """A map known at the nodes, at every pixel; float32."""
+        return enlarged(at_nodes, STEP, self.size)
+
+    @cached_property
+    def rays(self) -> Array:
+        """(H, W, 3) float32 unit rays, nearly, in the reference frame's axes."""
+        turned = self.nodes @ self.T_ref[:3, :3].T
+        return cv2.merge([self.smooth(turned[..., i]) for i in range(3)])
+
+    @cached_property
+    def plane(self) -> Array | None:
+        """The ground in the reference frame; None where no LiDAR tells it."""
+        sample = self.call.sample
+        lidars = [n for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)]
+        mine = [n for n in lidars if bool((sample[n].sample_index == self.unit).any())]
+        return ground_plane(sample, mine, self.unit) if mine else None
+
+    @cached_property
+    def ground(self) -> Array:
+        """(H, W) float32, 1 where a picture shows the ground, else 0, with soft edges."""
+        if self.plane is None:
+            return np.zeros(self.size, np.float32)
+        above = height(self.plane, self.T_ref[:3, 3]) + self.distance * (self.rays @ self.plane[:3].astype(np.float32))
+        flat = ((np.abs(above) < GROUND) & (self.distance < GROUND_REACH)).astype(np.uint8)
+        clean = cv2.morphologyEx(flat, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        return cv2.blur(clean.astype(np.float32), (5, 5))
+
+    @cached_property
+    def focal(self) -> float:
+        """Canvas pixels per radian about the middle of the picture."""
+        A = self.sensor.A.detach().numpy()
+        scale = float(np.sqrt(abs(np.linalg.det(A[:2, :2])))) / abs(float(A[2, 2]))
+        return float(self.sensor.model.K[0, 0].detach()) * scale
+
+    @property
+    def exposure(self) -> float:
+        """Seconds."""
+        return EXPOSURE if self.sensor.exposure is None else self.sensor.exposure
+
+    @cached_property
+    def twist(self) -> tuple[Array, Array]:
+        """Velocity and angular velocity (3,) of the camera over ground in its own axes; 0 where nothing tells them."""
+        twist = frame_twist(self.call.sample, self.unit, self.stream.frame, self.time)
+        return (np.zeros(3), np.zeros(3)) if twist is None else (twist[0].numpy(), twist[1].numpy())
+
+    def project(self, points: Array) -> tuple[Array, Array]:
+        """Canvas pixels (n, 2) of points (n, 3) of the camera's frame, and whether the lens sees them on the canvas."""
+        pixels, visible = self.sensor.project(torch.from_numpy(np.asarray(points, float)))
+        return pixels.detach().numpy(), visible.numpy()
+
+    def open_to(self, pixels: Array, distance: Array) -> Array:
+        """Whether nothing stands before a distance (n,) at pixels (n, 2) of the canvas."""
+        u = np.clip(np.round(pixels[:, 0]), 0, self.size[1] - 1).astype(int)
+        v = np.clip(np.round(pixels[:, 1]), 0, self.size[0] - 1).astype(int)
+        return self.distance[v, u] > distance
+
+
+__all__ = ["SKY", "View"]

@@ -1,0 +1,156 @@
+"""Weather: one state of air, light and ground, from which every sensor takes what it sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fusion_aug import families
+from fusion_aug.errors import ConfigError
+from fusion_aug.ranges import Range
+from fusion_aug.registry import Context
+from fusion_aug.sample import Sample
+from fusion_aug.transforms.base import Transform
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weather(Transform, families.Weather):
+    """Fog, dust, rain, snow, night, sun, wet and snowy roads, from one state of the air.
+
+    Cameras, LiDARs, radars, wheel odometry and the visibility of boxes take what they see from the same numbers. In one
+    Weather everything shares one power budget; two of them one after another do not know of each other. Drawn once for a
+    scene: the same drops, flakes and clouds move on from frame to frame, and every camera sees the same ones.
+
+    Attributes:
+        mor: meteorological optical range of fog, metres (5 % of a beam are left); None for no fog.
+        visual_range: of fog at 2 % contrast (Koschmieder), metres, instead of ``mor``.
+        dust_mor: meteorological optical range of dust, metres.
+        patchiness: how much fog and dust vary from place to place, 0 even, 1 down to nothing.
+        rain_rate: mm/h. snow_rate: mm/h of water. wet_snow: whether flakes melt.
+        temperature: degrees Celsius; None for 10, or -2 where it snows.
+        wind: m/s. wind_deg: direction that it blows to in the world, from x towards y.
+        airlight: level of thick fog in the pictures, share of full scale.
+        illuminance: of the surroundings, lux: 20000 is a day, 10 dusk, 1 a lit night; None leaves the light as it is.
+        lamps: whether lamps burn in the dark: head lamps, street lamps, those of traffic.
+        sun: illuminance of the sun, lux: 100000 is a clear noon, 0 leaves it out.
+        sun_azimuth_deg, sun_elevation_deg: where it stands in the world, azimuth from x towards y.
+        water_film: on the road, mm; None for what the rain leaves (1.2 mm at 100 mm/h).
+        snow_cover: share of the ground that snow covers.
+        spray: factor on the spray behind vehicles faster than 50 km/h on a wet road; 0 for none.
+        auto_gain: LiDARs raise intensities so that their mean stays.
+        report: add the columns ``status`` (0 as measured, 1 a scattered return) and ``true_range`` (m) to LiDAR clouds.
+    """
+
+    scope: str = "log"
+    mor: Range | None = None
+    visual_range: Range | None = None
+    dust_mor: Range | None = None
+    patchiness: Range = 0.0
+    rain_rate: Range = 0.0
+    snow_rate: Range = 0.0
+    wet_snow: bool = False
+    temperature: Range | None = None
+    wind: Range = 0.0
+    wind_deg: Range = (0.0, 360.0)
+    airlight: Range = 0.78
+    illuminance: Range | None = None
+    lamps: bool = True
+    sun: Range = 0.0
+    sun_azimuth_deg: Range = (-180.0, 180.0)
+    sun_elevation_deg: Range = 20.0
+    water_film: Range | None = None
+    snow_cover: Range = 0.0
+    spray: Range = 1.0
+    auto_gain: bool = False
+    report: bool = False
+
+    dense_noise = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        "mor": (5.0, 1e6), "visual_range": (5.0, 1e6), "dust_mor": (5.0, 1e6), "patchiness": (0.0, 1.0),
+        "rain_rate": (0.0, 300.0), "snow_rate": (0.0, 50.0), "temperature": (-60.0, 60.0), "wind": (0.0, 60.0),
+        "wind_deg": (-360.0, 360.0), "airlight": (0.0, 1.0), "illuminance": (0.001, 1e5), "sun": (0.0, 1.3e5),
+        "sun_azimuth_deg": (-360.0, 360.0), "sun_elevation_deg": (-5.0, 90.0), "water_film": (0.0, 10.0),
+        "snow_cover": (0.0, 1.0), "spray": (0.0, 10.0),
+    }  # fmt: skip
+    waives: ClassVar[dict[str, str]] = {
+        "keeps_rows": "returns are lost in the air, and radars see rain",
+        "keeps_counts": "boxes lose the points that do not come back",
+        "content_identity": "pictures fade, and returns come from the air",
+        "invertible": "what the air hides is lost",
+        "differentiable": "it has no geometric parameter",
+        "commutes": "the air is seen from where the sensors stand after pending motions",
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mor is not None and self.visual_range is not None:
+            raise ConfigError(f"{type(self).__name__}: give either mor or visual_range; they name the same fog")
+
+    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
+        """The numbers, and the key that places clouds, drops and flakes in the world."""
+        return {**super().sample_params(rng, sample, context), "key": f"{int(rng.integers(2**62)):x}"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fog(Weather):
+    """Fog of a meteorological optical range ``mor`` in metres, or a ``visual_range``. See ``Weather``."""
+
+    mor: Range | None = (50.0, 500.0)
+
+    def __post_init__(self) -> None:
+        if self.visual_range is not None and self.mor == type(self).mor:
+            object.__setattr__(self, "mor", None)
+        super().__post_init__()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dust(Weather):
+    """Dust or sand in the air of a meteorological optical range ``dust_mor`` in metres. See ``Weather``."""
+
+    dust_mor: Range | None = (100.0, 1000.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rain(Weather):
+    """Rain of ``rain_rate`` mm/h, on a road that it wets. See ``Weather``."""
+
+    rain_rate: Range = (2.0, 25.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snow(Weather):
+    """Snowfall of ``snow_rate`` mm/h water equivalent. See ``Weather``."""
+
+    snow_rate: Range = (0.5, 2.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night(Weather):
+    """A scene of the day lit by ``illuminance`` lux and lamps instead. See ``Weather``."""
+
+    illuminance: Range | None = (0.5, 10.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SunGlare(Weather):
+    """A low sun of ``sun`` lux that cameras and LiDARs look into. See ``Weather``."""
+
+    sun: Range = (30000.0, 100000.0)
+    sun_elevation_deg: Range = (3.0, 20.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WetRoad(Weather):
+    """A road under a film of water of ``water_film`` mm, without rain. See ``Weather``."""
+
+    water_film: Range | None = (0.1, 1.0)
+    spray: Range = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spray(Weather):
+    """Spray behind vehicles on a road under ``water_film`` mm of water. See ``Weather``."""
+
+    water_film: Range | None = (0.5, 1.2)
