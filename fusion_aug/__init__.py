@@ -50,13 +50,11 @@ from fusion_aug.transforms.base import Rows, Transform
 __version__ = "0.1.0"
 
 __all__ = [
-    "AugmentedDataset", "Boxes2D", "Boxes3D", "Call", "Camera", "Column", "ConfigError", "Context", "DataError",
-    "Depth", "EgoPose", "collate",
-    "FusionAugError", "ImagePlane", "ImageStream", "Imu", "Mix", "Mount", "Odometry", "Photometric", "PointOp", "Points", "Radar",
-    "Ragged", "Range", "Record", "Ref", "Rows", "Sample", "Scene", "SegmentationMask", "Stream", "Temporal", "Text",
-    "Transform", "UnhandledStream", "Unit", "ValidityMask", "Weather", "add_mirror_words", "axial", "categorical",
-    "corners", "extent",
-    "handles", "history_from_json", "history_to_json", "intensity", "label", "length", "merge", "open_log", "polar",
-    "pose", "position", "radial_velocity", "scalar", "specific_force", "time_offset", "to_mmdet3d",
-    "to_openpcdet", *_transforms,
+    "add_mirror_words", "AugmentedDataset", "axial", "Boxes2D", "Boxes3D", "Call", "Camera", "categorical", "collate",
+    "Column", "ConfigError", "Context", "corners", "DataError", "Depth", "EgoPose", "extent", "FusionAugError",
+    "handles", "history_from_json", "history_to_json", "ImagePlane", "ImageStream", "Imu", "intensity", "label",
+    "length", "merge", "Mix", "Mount", "Odometry", "open_log", "Photometric", "PointOp", "Points", "polar", "pose",
+    "position", "Radar", "radial_velocity", "Ragged", "Range", "Record", "Ref", "Rows", "Sample", "scalar", "Scene",
+    "SegmentationMask", "specific_force", "Stream", "Temporal", "Text", "time_offset", "to_mmdet3d", "to_openpcdet",
+    "Transform", "UnhandledStream", "Unit", "ValidityMask", *_transforms,
 ]  # fmt: skip

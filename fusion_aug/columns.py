@@ -30,6 +30,7 @@ class Column:
         scaled: whether its length grows with the scene.
         width: numbers per row; 0 for a plain number.
         resample: how it is read between two stamps: linear, slerp, or nearest.
+        fill: what stands in it for the samples of a batch that do not have it; None where all must have it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Column:
     scaled: bool = True
     width: int = 0
     resample: str = "linear"
+    fill: float | None = None
 
 
 def position(name: str) -> Column:
@@ -65,9 +67,9 @@ def extent(name: str) -> Column:
     return Column(name, "length", width=3)
 
 
-def length(name: str) -> Column:
+def length(name: str, fill: float | None = None) -> Column:
     """A plain length (n,), metres: range, height."""
-    return Column(name, "length")
+    return Column(name, "length", fill=fill)
 
 
 def radial_velocity(name: str) -> Column:
@@ -95,9 +97,9 @@ def time_offset(name: str) -> Column:
     return Column(name, "time")
 
 
-def categorical(name: str, width: int = 0) -> Column:
+def categorical(name: str, width: int = 0, fill: int | None = None) -> Column:
     """An id, a class, a ring number: never interpolated."""
-    return Column(name, "plain", width=width, resample="nearest")
+    return Column(name, "plain", width=width, resample="nearest", fill=fill)
 
 
 def label(name: str) -> Column:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -42,10 +43,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Pair:
-    """A sample before and after, and the sample with dots drawn in, before and after."""
+    """A sample before and after a pipeline's geometry, and the parameters of its weathers, which are measured apart."""
 
     source: Sample
     augmented: Sample
+    weather: tuple[Mapping[str, Any], ...] = ()
 
 
 Measure = Callable[[Sequence[Pair]], list[Row]]

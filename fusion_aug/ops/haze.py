@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -17,21 +20,20 @@ def blend(picture: Array, transmission: Array, colour: Array) -> Array:
     """Koschmieder's law: I = J t + A (1 - t).
 
     Args:
-        picture: (H, W, 3) uint8, or float32 in [0, 1]. transmission: (H, W) float32. colour: A, (3,) share of full scale.
+        picture: (H, W, 3) uint8, or float32 in [0, 1]. transmission: (H, W) float32.
+        colour: A, (3,) share of full scale.
 
     Returns:
         the same kind of picture.
     """
-    air = tuple(float(c) for c in np.asarray(colour) * full_scale(picture))
-    gap = cv2.subtract(picture, (*air, 0.0), dtype=cv2.CV_32F)
+    air: Any = (*(float(c) for c in np.asarray(colour) * full_scale(picture)), 0.0)
+    gap = cv2.subtract(picture, air, dtype=cv2.CV_32F)
     cv2.multiply(gap, cv2.merge([transmission] * 3), gap)
-    out = cv2.add(gap, (*air, 0.0), dtype=cv2.CV_8U if picture.dtype == np.uint8 else cv2.CV_32F)
+    out = cv2.add(gap, air, dtype=cv2.CV_8U if picture.dtype == np.uint8 else cv2.CV_32F)
     return out if picture.dtype == np.uint8 else np.clip(out, 0, 1, out=out)
 
 
-def streaks(
-    start: Array, stop: Array, width: Array, opacity: Array, size: tuple[int, int]
-) -> Array:
+def streaks(start: Array, stop: Array, width: Array, opacity: Array, size: tuple[int, int]) -> Array:
     """Opacity (H, W) uint8, 255 for 1, of short lines.
 
     Args:
@@ -46,14 +48,14 @@ def streaks(
     order = np.lexsort((thick, level))
     group = level[order] * 256 + thick[order]
     edges = np.flatnonzero(np.diff(group, prepend=-1, append=-1))
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges):
         lines = ends[order[a:b]]
         cv2.polylines(mask, list(lines), False, int(group[a] // 256), int(group[a] % 256), cv2.LINE_AA, 4)
     return mask
 
 
 def cover(picture: Array, opacity: Array, colour: Array) -> Array:
-    """Lay a colour (3,), share of full scale, over a picture where ``opacity`` (H, W) uint8 says so, in a new picture."""
+    """A picture with a colour (3,), share of full scale, over it where ``opacity`` (H, W) uint8 says so."""
     out = picture.copy()
     where = np.flatnonzero(opacity)
     flat = out.reshape(-1, 3)
@@ -64,7 +66,7 @@ def cover(picture: Array, opacity: Array, colour: Array) -> Array:
 
 
 def enlarged(coarse: Array, step: int, size: tuple[int, int]) -> Array:
-    """A smooth map known at every ``step``-th pixel, starting ``step`` before the canvas, at all pixels; float32."""
+    """A smooth map that is known at every ``step``-th pixel, from ``step`` before the canvas, at all; float32."""
     shift = np.array([[1.0 / step, 0, 1.0], [0, 1.0 / step, 1.0]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(coarse.astype(np.float32), shift, size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)

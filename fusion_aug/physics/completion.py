@@ -1,8 +1,8 @@
 """Scattered distances spread over a picture: edges of the picture stop them, the ground goes on below, sky is far.
 
-Normalized convolution (Knutsson and Westin 1993) of the logarithm of distance, by recursive filters on a coarse grid that
-steps of colour hold back (the domain transform of Gastal and Oliveira 2011), and in a second round steps of depth too,
-so that what lies between two surfaces joins one of them.
+Normalized convolution (Knutsson and Westin 1993) of the logarithm of distance, by recursive filters on a coarse grid
+that steps of colour hold back (the domain transform of Gastal and Oliveira 2011), and in a second round steps of depth
+too, so that what lies between two surfaces joins one of them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Guides = list[tuple[Array, float]]
 SKY = 1e4  # metres: what has no distance is this far away
 COLUMNS = 400  # of the grid, at most
 REACH = 2.2  # cells over which a value's weight falls to 1/e
-COLOUR_STEP, DEPTH_STEP = 150.0, 50.0  # cells that a step across all levels, and one by e in distance, count for
+COLOUR_STEP, DEPTH_STEP = 150.0, 50.0  # cells that a step across all levels, and one by e in distance, stand for
 GUESS = 1e-3  # weight of a cell on the assumed ground, against one that was measured
-BEAM_GAP = 8  # cells: sky begins so far above the highest point, since the next beam may have missed an edge
+BEAM_GAP = 8  # cells above the highest point from which there is sky: the next beam may have missed an edge
 
 
 class Completion(NamedTuple):
-    """Distance (H, W) float32 of every pixel, metres, and how well it is known (H, W) float32: 1 measured, 0 guessed."""
+    """Distance (H, W) of every pixel, metres, and how well it is known (H, W): 1 measured, 0 guessed; float32."""
 
     distance: Array
     confidence: Array

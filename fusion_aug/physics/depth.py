@@ -141,7 +141,7 @@ def projected(sample: Sample, lidar: str, camera: str, item: int) -> tuple[np.nd
         sample: one sample or a batch. lidar, camera: streams. item: which picture.
 
     Returns:
-        canvas pixels (n, 2), distance from the camera (n,) and whether a point lies on the scanner's topmost rings (n,).
+        canvas pixels (n, 2), distance from the camera (n,), and whether points lie on the topmost rings (n,).
     """
     pictures, clouds = sample[camera], sample[lidar].realized()
     unit = int(pictures.sample_index[item])

@@ -36,7 +36,9 @@ class Clouds:
         k = np.stack([np.cos(heading), np.sin(heading), rng.uniform(-0.4, 0.4, WAVES)], 1)
         weight = rng.uniform(0.5, 1.0, WAVES)
         phase = rng.uniform(0, 2 * np.pi, WAVES)
-        return Clouds(2 * np.pi / length[:, None] * k, phase, patchiness * weight / weight.sum(), np.array([*wind, 0.0]))
+        return Clouds(
+            2 * np.pi / length[:, None] * k, phase, patchiness * weight / weight.sum(), np.array([*wind, 0.0])
+        )
 
     def _phase(self, place: Array, seconds: float) -> Array:
         """Phase (m,) of every wave at a place (3,) of the world."""

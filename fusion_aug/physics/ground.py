@@ -64,15 +64,15 @@ def fresnel(cosine: np.ndarray, n1: float, n2: float) -> np.ndarray:
 
 
 def water_share(film: float) -> float:
-    """Share of the road that a film of water (mm) covers evenly: texture of 1.2 mm depth stands out below."""
+    """Share of the road that a film of water (mm) covers: a texture 1.2 mm deep stands out of a thinner one."""
     return float(np.clip(film / 1.2, 0.0, 1.0)) ** 0.5
 
 
 def wet_return(cosine: np.ndarray, film: float) -> np.ndarray:
     """Share of a LiDAR's diffuse return that wet ground still gives back.
 
-    The beam crosses the water's surface on its way in and out, and what the water lets through meets asphalt whose pores
-    are filled, so that less is scattered back. At grazing angles the surface reflects most of it away.
+    The beam crosses the water's surface on its way in and out, and what gets through meets asphalt whose pores are
+    filled, so that less is scattered back. At grazing angles the surface reflects most of it away.
 
     Args:
         cosine: of the angle between beam and the ground's normal. film: thickness of the water, mm.

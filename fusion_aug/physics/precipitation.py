@@ -77,7 +77,9 @@ class Rain(Particles):
     def backscatter(self, diameter: np.ndarray, wavelength: float) -> np.ndarray:
         """Mie theory with resonances averaged out."""
         table = tables()
-        efficiency = np.interp(diameter, table["drop_diameter"], table["drop_backscatter"][nearest("wavelength", wavelength)])
+        efficiency = np.interp(
+            diameter, table["drop_diameter"], table["drop_backscatter"][nearest("wavelength", wavelength)]
+        )
         return efficiency * np.pi / 4 * self.width(diameter) ** 2 / (4 * np.pi)
 
 
@@ -112,13 +114,13 @@ class Snow(Particles):
         return snow_extinction(self.rate, wavelength, self.wet)
 
     def backscatter(self, diameter: np.ndarray, wavelength: float) -> np.ndarray:
-        """A rough white disc: albedo/pi of its area, and 2/3 of that for flakes at any angle; ice is dark at 1550 nm."""
+        """A rough white disc, albedo/pi of its area, 2/3 of that for flakes at any angle; ice is dark at 1550 nm."""
         albedo = 0.9 if wavelength < 1.2e-6 else 0.3
         return albedo / np.pi * (2 / 3) * np.pi / 4 * self.width(diameter) ** 2
 
 
 def snow_extinction(rate: float, wavelength: float, wet: bool = False) -> float:
-    """Extinction of snow, 1/m: a S^b dB/km (ITU-R P.1814), rate S in mm/h water equivalent, wavelength in m."""
+    """Extinction of snow, 1/m: a S^b dB/km (ITU-R P.1814), rate S in mm/h of water, wavelength in m."""
     if rate <= 0:
         return 0.0
     nm = wavelength * 1e9

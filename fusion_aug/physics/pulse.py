@@ -101,8 +101,8 @@ def small_particle_echoes(
 ) -> Echo:
     """Returns of particles whose places nobody keeps, by their statistics.
 
-    Along a beam those that can be detected form a Poisson process, whose rate at each distance is the beam's section times
-    the number of particles large enough there.
+    Along a beam those that can be detected form a Poisson process, whose rate at each distance is the beam's section
+    times the number of particles large enough there.
 
     Args:
         known: (m, 2) distance up to which, and the number per m^3 (largest first) that are kept elsewhere.

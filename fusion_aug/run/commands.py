@@ -13,6 +13,8 @@ from fusion_aug.check import MEASUREMENTS, Pair, Row, combine
 from fusion_aug.check.output import compare_run
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.folder import writer_for
+from fusion_aug.random import Keys
+from fusion_aug.registry import Context
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins, sweep
 from fusion_aug.run.execute import check_options, execute
@@ -21,7 +23,9 @@ from fusion_aug.run.job import Job
 from fusion_aug.run.manifest import Manifest, read_manifest, tree_digest
 from fusion_aug.run.scope import for_log, geometry_only
 from fusion_aug.run.showing import show_command
-from fusion_aug.transforms.engine import replay, run
+from fusion_aug.transforms.compose import named_leaves
+from fusion_aug.transforms.engine import Run, replay, run
+from fusion_aug.transforms.weather import Weather
 
 OK, OVER, BAD = 0, 1, 2
 
@@ -80,11 +84,15 @@ def check_pipeline(overrides: Sequence[str], extra_dir: str | None) -> list[Row]
         raise ConfigError(f"n: expected a whole number of at least 1, got {config['n']!r}")
     import_plugins(config["plugins"])
     log = build_log(config["log"])
-    pipeline = geometry_only(for_log(build_pipeline(config["pipeline"]), log)[0])
+    whole, seed = for_log(build_pipeline(config["pipeline"]), log)[0], int(config["seed"])
+    pipeline = geometry_only(whole)
+    weathers = [(p, t) for p, t in named_leaves(whole) if isinstance(t, Weather)]
     rows: list[Row] = []
     pairs = []
     for source in itertools.islice(log, int(config["n"])):
-        pairs.append(Pair(source, run(pipeline, source, seed=int(config["seed"]))))
+        draws = Run(Keys(seed), Context({}))
+        drawn = [d for p, t in weathers for d in draws.draw(t, source, 0, p).values()]
+        pairs.append(Pair(source, run(pipeline, source, seed=seed), tuple(drawn)))
     for measure in MEASUREMENTS.values():
         rows += measure(pairs)
     return combine(rows)

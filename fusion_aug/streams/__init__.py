@@ -8,7 +8,7 @@ from fusion_aug.streams.points import LazyColumns, Points, Radar
 from fusion_aug.streams.text import Text, add_mirror_words
 
 __all__ = [
-    "STREAMS", "Boxes2D", "Boxes3D", "Camera", "Depth", "EgoPose", "ImageStream", "Imu", "LazyColumns", "Odometry", "Points",
-    "Radar", "Ragged", "SegmentationMask", "Stream", "Text", "ValidityMask", "add_mirror_words",
+    "STREAMS", "Boxes2D", "Boxes3D", "Camera", "Depth", "EgoPose", "ImageStream", "Imu", "LazyColumns",
+    "Odometry", "Points", "Radar", "Ragged", "SegmentationMask", "Stream", "Text", "ValidityMask", "add_mirror_words",
     "rectangle_corners", "strings",
 ]  # fmt: skip

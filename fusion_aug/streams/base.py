@@ -137,11 +137,19 @@ class Stream:
 
     @classmethod
     def _concat_values(cls, parts: Sequence[Self]) -> Mapping[str, Any]:
-        for part in parts:
-            odd = set(part.values) ^ set(parts[0].values)
-            if odd:
-                raise DataError(f"{cls.__name__}: some samples of a batch have the column {min(odd)!r} and some do not")
-        return {k: concat([p.values[k] for p in parts]) for k in parts[0].values}
+        table, names = cls.column_table(), dict.fromkeys(k for p in parts for k in p.values)
+        out = {}
+        for name in names:
+            model = next(p.values[name] for p in parts if name in p.values)
+            fill = table[name].fill if name in table else None
+            if fill is None and any(name not in p.values for p in parts):
+                raise DataError(f"{cls.__name__}: some samples of a batch have the column {name!r} and some do not")
+            rows = [len(p.row_item) for p in parts]
+            out[name] = concat([
+                p.values[name] if name in p.values else model.new_full((n, *model.shape[1:]), fill)
+                for p, n in zip(parts, rows, strict=True)
+            ])  # fmt: skip
+        return out
 
     def to(self, device: str | torch.device) -> Self:
         """The stream with its data on another device. Stamps, indices and text stay on the CPU."""

@@ -11,7 +11,18 @@ import torch
 from torch import Tensor
 
 from calib.changed import changed
-from fusion_aug.columns import RULES, Column, categorical, concat, intensity, polar, position, scalar, time_offset
+from fusion_aug.columns import (
+    RULES,
+    Column,
+    categorical,
+    concat,
+    intensity,
+    length,
+    polar,
+    position,
+    scalar,
+    time_offset,
+)
 from fusion_aug.errors import DataError
 from fusion_aug.families import ImagePlane
 from fusion_aug.motion import Motion
@@ -92,6 +103,8 @@ class Points(Ragged):
         categorical("ring"),
         categorical("origin"),
         time_offset("time_offset"),
+        categorical("status", fill=0),
+        length("true_range", fill=float("nan")),
     )
     item_fields: ClassVar[tuple[str, ...]] = (*Ragged.item_fields, "pending")
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane,)

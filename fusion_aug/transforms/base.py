@@ -53,6 +53,7 @@ class Transform:
     limits: ClassVar[dict[str, tuple[float, float]]] = {}  # field -> allowed values
     dense_noise: ClassVar[bool] = False  # whether params carry a key for per-pixel or per-point noise
     inverse: ClassVar[str] = "none"  # exact, lossy or none
+    leaves_in_place: ClassVar[tuple[type, ...]] = ()  # kinds that it changes, but not their geometry
     declares: ClassVar[bool] = False  # whether a run of its family is declared step by step and carried out at once
     waives: ClassVar[dict[str, str]] = {}  # promise -> reason
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import cv2
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from calib.sensors import apply_homography
 from fusion_aug.errors import DataError
-from fusion_aug.ops import blur
+from fusion_aug.ops import blur, color
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
@@ -180,8 +179,4 @@ class JpegCompression(PhotometricTransform):
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``PhotometricTransform``."""
-        levels = picture if picture.dtype == torch.uint8 else (picture * 255).round().clamp(0, 255).to(torch.uint8)
-        bgr = cv2.cvtColor(levels.detach().cpu().contiguous().numpy(), cv2.COLOR_RGB2BGR)
-        _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, round(params["quality"])])
-        out = torch.from_numpy(np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB))).to(picture.device)
-        return out if picture.dtype == torch.uint8 else out.to(picture.dtype) / 255
+        return color.jpeg_coded(picture, round(params["quality"]))

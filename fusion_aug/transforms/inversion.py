@@ -41,7 +41,7 @@ def invert(stream: S, history: History, *, name: str = "") -> S:
         if not record.applied:
             continue
         cls = transform_class(record)
-        if is_invariant(cls, type(out)) or resolve(cls, type(out)) is None:
+        if is_invariant(cls, type(out)) or resolve(cls, type(out)) is None or isinstance(out, cls.leaves_in_place):
             continue
         undo = getattr(cls, "undo", None)
         if undo is None or cls.inverse == "none":

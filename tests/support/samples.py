@@ -127,6 +127,10 @@ def make_sample(
         values={"pose": track.poses,
                 "velocity": (to_body @ along[..., None])[..., 0], "angular_velocity": to_body @ turning},
     )  # fmt: skip
+    streams["wheels"] = fa.Odometry(
+        frame="ego", times=track.times,
+        values={"velocity": streams["ego"]["velocity"].clone(), "angular_velocity": to_body @ turning},
+    )  # fmt: skip
     streams["imu"] = fa.Imu(
         frame="imu", times=torch.tensor(imu_times),
         values={"gyro": torch.from_numpy(rng.normal(size=(9, 3))), "accel": torch.from_numpy(rng.normal(size=(9, 3)))},

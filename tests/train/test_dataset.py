@@ -30,6 +30,7 @@ def everything() -> fa.Compose:
     for name, settings in CASES.items():
         for i, kwargs in enumerate(settings):
             small = {k: (24, 30) if k == "size" else v for k, v in kwargs.items()}
+            small.pop("report", None)  # columns that only some samples of a batch have are filled in the others
             parts[f"{name}{i}"] = TRANSFORMS[name](**small, p=0.6)
     return fa.Compose(parts)
 

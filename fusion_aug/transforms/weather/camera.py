@@ -67,7 +67,9 @@ def weathered(picture: Array, view: View, state: State, rng: np.random.Generator
     if dark and state.light.lamps:
         picture = lamps_seen(picture, view, state)
     for k, particles in enumerate(state.air.particles()):
-        light = SNOW_LIGHT if particles.rate == state.air.snow_rate and k == len(state.air.particles()) - 1 else RAIN_LIGHT
+        light = (
+            SNOW_LIGHT if particles.rate == state.air.snow_rate and k == len(state.air.particles()) - 1 else RAIN_LIGHT
+        )
         mask = particle_mask(view, state, particles, digest(state.key, "particles", k))
         picture = haze.cover(picture, mask, np.clip(airlight * light, 0, 1))
     if state.light.sun > 0:
@@ -109,9 +111,7 @@ def particle_mask(view: View, state: State, particles: lattice.Particles, key: s
     return haze.streaks(start, stop, width, opacity, view.size)
 
 
-def streaks_seen(
-    view: View, state: State, particles: lattice.Particles, key: str
-) -> tuple[Array, Array, Array, Array]:
+def streaks_seen(view: View, state: State, particles: lattice.Particles, key: str) -> tuple[Array, Array, Array, Array]:
     """Ends (n, 2) pixels, width (n,) pixels and opacity (n,) of every streak that shows."""
     turn = view.T_world[:3, :3].astype(np.float32)
     own, spin = view.twist

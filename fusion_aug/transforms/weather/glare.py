@@ -31,7 +31,7 @@ def look_into_the_sun(picture: Array, view: View, state: State) -> Array:
 
 
 def _open_share(view: View, to_sun: Array) -> float:
-    """Share of the sun's surroundings in the picture (one degree) that is sky; 1 where the sun is outside the picture."""
+    """Share of the sun's surroundings (one degree) in the picture that is sky; 1 where it stands outside."""
     pixel, seen = view.project(to_sun[None] * 1e6)
     if not seen[0]:
         return 1.0

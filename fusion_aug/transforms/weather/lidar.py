@@ -142,7 +142,7 @@ def measured(scan: Scan, state: State, rng: np.random.Generator, auto_gain: bool
         depth += puffs.depth(np.zeros(3), scan.ray, scan.distance)
     factor = ground_factor(scan, state)
     power = pulse.target_power(pulse.reflectivity(intensity, sensor) * factor, scan.distance, depth, sensor)
-    floor = np.float32(sensor.noise_floor)
+    floor: Array = np.asarray(sensor.noise_floor, np.float32)
     echoes = []
     if back > 0:
         echo = pulse.suspended_echoes(extinction, back, sensor, rng, power)
@@ -256,9 +256,7 @@ def spray_echoes(scan: Scan, puffs: Puffs, extinction: float, rng: np.random.Gen
     return out
 
 
-def sun_echoes(
-    scan: Scan, state: State, floor: Array | np.float32, rng: np.random.Generator
-) -> tuple[Array, pulse.Echo]:
+def sun_echoes(scan: Scan, state: State, floor: Array, rng: np.random.Generator) -> tuple[Array, pulse.Echo]:
     """The noise floor near the sun, and false returns there, even in range."""
     angle = np.arccos(np.clip(scan.ray_in_world @ state.light.to_sun, -1, 1))
     near = np.where(angle < SUN_ANGLE, (1 - angle / SUN_ANGLE) ** 2, 0.0) * state.light.sun / 1e5

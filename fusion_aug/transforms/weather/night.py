@@ -1,4 +1,4 @@
-"""Pictures of the day taken at night: the light of lamps, the lamps themselves, and the noise of a sensor that sees little."""
+"""Pictures of the day taken at night: the light of lamps, the lamps, and the noise of a sensor that sees little."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fusion_aug.transforms.weather.view import SKY, View
 
 Array = np.ndarray
 EXPOSED_DOWN_TO = 30.0  # lux that a camera still exposes a white wall for; below that the picture gets dark
-LONGEST = 6.0  # how much longer than by day it exposes
+LONGEST = 15.0  # how much longer than by day it exposes: 30 ms instead of 2
 FULL_WELL, READ_NOISE = 10000.0, 3.0  # electrons, of a 3 micrometre automotive pixel
 HEADLAMP = 20000.0  # candela in the middle of a low beam
 LAMP_GRID, LAMP_HEIGHT, LAMP = 28.0, 7.0, 1500.0  # street lamps: metres apart, metres high, candela downwards
@@ -49,7 +49,7 @@ def _lamp_light(view: View, state: State) -> Array:
     own = _headlamps(xyz, above, plane)[..., None] * LED
     street = _street_lamps(xyz, above, view, state)[..., None] * SODIUM
     lux = np.where((far < 0.5 * SKY)[..., None], own + street, 0.0).astype(np.float32)
-    return cv2.resize(lux, view.size[::-1])
+    return cv2.resize(cv2.blur(lux, (5, 5)), view.size[::-1])  # distances have steps that light has not
 
 
 def _headlamps(xyz: Array, above: Array, plane: Array) -> Array:
@@ -134,7 +134,7 @@ def _lamp_spots(view: View) -> list[tuple[Array, Array, Array, float]]:
 def _add_spot(light: Array, pixel: Array, sigma: float, colour: Array) -> None:
     """Add a Gaussian spot to a picture of light, in place."""
     reach = int(np.ceil(3 * sigma))
-    u, v = int(round(pixel[0])), int(round(pixel[1]))
+    u, v = round(float(pixel[0])), round(float(pixel[1]))
     a, b = max(0, v - reach), min(light.shape[0], v + reach + 1)
     c, d = max(0, u - reach), min(light.shape[1], u + reach + 1)
     if a >= b or c >= d:
@@ -144,11 +144,20 @@ def _add_spot(light: Array, pixel: Array, sigma: float, colour: Array) -> None:
     light[a:b, c:d] += (bell[..., None] * colour).astype(np.float32)
 
 
+def _colour_grain(size: tuple[int, int], rng: np.random.Generator) -> Array:
+    """Noise (H, W, 3) of a Bayer sensor: green is measured at every other pixel, red and blue at every fourth."""
+    rows, columns = size
+    small = (-(-rows // 2), -(-columns // 2))
+    fine = cv2.GaussianBlur(rng.standard_normal(size, dtype=np.float32), (3, 3), 0.5)
+    coarse = [cv2.resize(rng.standard_normal(small, dtype=np.float32), (columns, rows)) for _ in range(2)]
+    return cv2.merge([coarse[0], fine, coarse[1]])
+
+
 def noisy(picture: Array, state: State, rng: np.random.Generator) -> Array:
     """Shot and read noise of the electrons that the exposure of a dark scene collects."""
     around = float(state.light.illuminance or DAYLIGHT)
     white = FULL_WELL * min(1.0, LONGEST * max(around, EXPOSED_DOWN_TO) / DAYLIGHT)
     light = light_of(picture)
-    grain = rng.standard_normal(light.shape, dtype=np.float32)
+    grain = _colour_grain(light.shape[:2], rng)
     counted = light + grain * np.sqrt(light * np.float32(1 / white) + np.float32((READ_NOISE / white) ** 2))
     return level_of(counted, picture)

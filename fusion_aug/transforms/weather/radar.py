@@ -86,7 +86,7 @@ def attenuated(rows: Columns, state: State, look: Look) -> Columns:
 
 
 def with_ghosts(rows: Columns, state: State, look: Look) -> Columns:
-    """Detections over the mirror that a wet road is: a little farther away, weaker, with the Doppler of the original."""
+    """Detections over the mirror that a wet road is: a little farther, weaker, with the Doppler of the original."""
     film = state.surface.water_film
     n = len(rows["xyz"])
     if film <= 0 or n == 0:

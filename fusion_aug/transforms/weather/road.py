@@ -84,7 +84,11 @@ def lay_snow(picture: Array, view: View, state: State) -> Array:
     # the waves of clouds, twelve times as short: drifts of one to ten metres
     density = patches.density(np.zeros(3), world * 12.0, np.ones(len(world)), 0.0)
     rank = 1 / (1 + np.exp(-6 * (density.reshape(xyz.shape[:2]) - 1)))
-    cover = np.clip((state.surface.snow_cover * 1.4 - 0.2 - rank) * 5 + 0.5, 0, 1) if state.surface.snow_cover < 1 else rank * 0 + 1
+    cover = (
+        np.clip((state.surface.snow_cover * 1.4 - 0.2 - rank) * 5 + 0.5, 0, 1)
+        if state.surface.snow_cover < 1
+        else rank * 0 + 1
+    )
     share = (cv2.resize(cover.astype(np.float32), view.size[::-1]) * ground)[..., None]
     full = 255.0 if picture.dtype == np.uint8 else 1.0
     # the ground's own light and shade goes on in the snow

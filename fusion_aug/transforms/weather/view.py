@@ -14,6 +14,7 @@ from fusion_aug.ops.haze import enlarged
 from fusion_aug.physics.depth import SKY, camera_depth, ground_plane
 from fusion_aug.physics.ground import height
 from fusion_aug.registry import Call
+from fusion_aug.sample import Unit
 from fusion_aug.streams import Camera, Points, Radar
 from fusion_aug.transforms.ego import frame_twist
 from fusion_aug.transforms.weather.place import T_world
@@ -21,7 +22,7 @@ from fusion_aug.transforms.weather.place import T_world
 Array = np.ndarray
 STEP = 8  # pixels between the nodes of smooth maps
 EXPOSURE = 0.002  # seconds, of a camera that does not tell its own, by day
-GROUND = 0.12  # metres above the plane that still count as ground
+GROUND = 0.2  # metres above the plane that still count as ground: pavements, and errors of distances far away
 GROUND_REACH = 80.0  # metres
 
 
@@ -39,7 +40,7 @@ class View:
         self.size = self.sensor.size
 
     @property
-    def _unit(self):  # type: ignore[no-untyped-def]
+    def _unit(self) -> Unit:
         return self.call.sample.units[self.unit]
 
     @property
@@ -95,6 +96,7 @@ class View:
         above = height(self.plane, self.T_ref[:3, 3]) + self.distance * (self.rays @ self.plane[:3].astype(np.float32))
         flat = ((np.abs(above) < GROUND) & (self.distance < GROUND_REACH)).astype(np.uint8)
         clean = cv2.morphologyEx(flat, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        clean = cv2.morphologyEx(clean, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))  # markings that depth stops at
         return cv2.blur(clean.astype(np.float32), (5, 5))
 
     @cached_property

@@ -12,6 +12,7 @@ from fusion_aug.errors import ConfigError
 from fusion_aug.ranges import Range
 from fusion_aug.registry import Context
 from fusion_aug.sample import Sample
+from fusion_aug.streams import Boxes3D
 from fusion_aug.transforms.base import Transform
 
 
@@ -19,8 +20,8 @@ from fusion_aug.transforms.base import Transform
 class Weather(Transform, families.Weather):
     """Fog, dust, rain, snow, night, sun, wet and snowy roads, from one state of the air.
 
-    Cameras, LiDARs, radars, wheel odometry and the visibility of boxes take what they see from the same numbers. In one
-    Weather everything shares one power budget; two of them one after another do not know of each other. Drawn once for a
+    Cameras, LiDARs, radars, wheel odometry and the visibility of boxes follow from the same numbers. In one Weather
+    everything shares one power budget; two of them one after another do not know of each other. Drawn once for a
     scene: the same drops, flakes and clouds move on from frame to frame, and every camera sees the same ones.
 
     Attributes:
@@ -67,6 +68,7 @@ class Weather(Transform, families.Weather):
     report: bool = False
 
     dense_noise = True
+    leaves_in_place: ClassVar[tuple[type, ...]] = (Boxes3D,)
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "mor": (5.0, 1e6), "visual_range": (5.0, 1e6), "dust_mor": (5.0, 1e6), "patchiness": (0.0, 1.0),
         "rain_rate": (0.0, 300.0), "snow_rate": (0.0, 50.0), "temperature": (-60.0, 60.0), "wind": (0.0, 60.0),

@@ -1,0 +1,210 @@
+"""Is the fog in pictures and LiDAR returns the one that was asked for? Measured on the user's own data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+
+from fusion_aug.check.geometry import lidars
+from fusion_aug.check.measurement import Pair, Row, measurement
+from fusion_aug.history import History
+from fusion_aug.ops.grid import pixel_grid
+from fusion_aug.physics.completion import SKY
+from fusion_aug.physics.depth import projected
+from fusion_aug.registry import TRANSFORMS, Call, Context
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Camera, Depth
+from fusion_aug.transforms.base import Rows
+from fusion_aug.transforms.weather.camera import VISIBLE, veiled
+from fusion_aug.transforms.weather.state import State
+from fusion_aug.transforms.weather.view import View
+from fusion_aug.transforms.weather.weather import Weather
+
+Array = np.ndarray
+HELD_OUT, SEED = 0.2, 0
+CONTRAST = 40.0  # levels between the scene and the air
+DEEPEST = 2.5  # optical depth
+EDGE, NEIGHBOURHOOD = 1.05, 8  # ratio of distances that is an edge, pixels around
+LEAST = 300  # points
+FAR_OFF = 0.2  # error of a distance that counts as wrong
+THINNEST = 0.05  # optical depth of the farthest points below which rounding hides the fog
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one picture tells at some pixels.
+
+    Attributes:
+        distance: (n,) true, metres. depth: (n,) optical depth -ln t, NaN where too little is left to tell.
+        clean: (n,) far from edges and with contrast enough. wrong: (n,) whether the completed distance is far off.
+    """
+
+    distance: Array
+    depth: Array
+    clean: Array
+    wrong: Array
+
+
+def clear_of_drops(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of the same air, even and dry below: what is measured is the air alone."""
+    return {**params, "patchiness": 0.0, "auto_gain": False, "report": True, "water_film": 0.0, "snow_cover": 0.0,
+            "illuminance": None, "sun": 0.0}  # fmt: skip
+
+
+def read_at(before: Array, after: Array, air: Array, pixels: Array) -> tuple[Array, Array]:
+    """Optical depth (n,) at pixels, t = <I' - A, I - A> / |I - A|^2, and the contrast |I - A| there, levels."""
+    u, v = (np.clip(np.round(pixels[:, i]), 0, before.shape[1 - i] - 1).astype(int) for i in (0, 1))
+    scale = 1.0 if before.dtype == np.uint8 else 255.0
+    gap, left = (p[v, u] * scale - air * 255.0 for p in (before, after))
+    contrast = np.linalg.norm(gap, axis=1)
+    t = (gap * left).sum(1) / np.maximum(contrast, 1e-6) ** 2
+    return -np.log(np.where(t * contrast > 1.0, t, np.nan)), contrast
+
+
+def call_for(sample: Sample, name: str, params: Mapping[str, Any]) -> Call:
+    """One stream's turn under chosen parameters."""
+    return Call(Weather, sample, name, Rows([{"": params}] * len(sample.units)), Context({}))
+
+
+def held_out(sample: Sample) -> tuple[Sample, Sample]:
+    """The sample without its depth streams and a fifth of every cloud's points, and that fifth."""
+    kept, out = {}, {}
+    for name, stream in sample.streams.items():
+        if isinstance(stream, Depth):
+            continue
+        kept[name] = out[name] = stream
+        if name in lidars(sample):
+            cloud = stream.realized()
+            chosen = torch.from_numpy(np.random.default_rng(SEED).random(cloud.rows) < HELD_OUT)  # type: ignore[attr-defined]
+            kept[name], out[name] = cloud.select(~chosen), cloud.select(chosen)  # type: ignore[attr-defined]
+    return sample.with_streams(kept), sample.with_streams(out)
+
+
+def probe_picture(sample: Sample, parts: tuple[Sample, Sample], camera: str, params: Mapping[str, Any]) -> Reading:
+    """Fog a picture by completed depth and read it at points that the completion did not know."""
+    known, rest = parts
+    state, item = State.of(params), sample.key_item(camera)
+    view = View(known[camera], call_for(known, camera, params), item)  # type: ignore[arg-type]
+    before = known[camera].pictures[item].detach().cpu().contiguous().numpy()  # type: ignore[attr-defined]
+    after = veiled(before, view, state, state.airlight)
+    all_points = [projected(sample, n, camera, item) for n in lidars(sample)]
+    points = [projected(rest, n, camera, item) for n in lidars(sample)]
+    pixels, far = (np.concatenate([p[i] for p in points]) for i in (0, 1))
+    around, at = (np.concatenate([p[i] for p in all_points]) for i in (0, 1))
+    depth, contrast = read_at(before, after, state.airlight, pixels)
+    near = cKDTree(around).query_ball_point(pixels, NEIGHBOURHOOD) if len(pixels) else []
+    edge = np.array([at[i].max() / at[i].min() > EDGE for i in near], bool)
+    u, v = (np.clip(np.round(pixels[:, i]), 0, before.shape[1 - i] - 1).astype(int) for i in (0, 1))
+    wrong = np.abs(view.distance[v, u] / far - 1) > FAR_OFF
+    return Reading(far, depth, ~edge & (contrast >= CONTRAST), wrong)
+
+
+def probe_truth(sample: Sample, camera: str, params: Mapping[str, Any]) -> Reading | None:
+    """Fog a picture by completed depth and read every pixel against its Depth stream; None where there is none."""
+    found = [s for s in sample.of_type(Depth).values() if s.camera == camera]
+    item, clouds = sample.key_item(camera), [sample[n].realized() for n in lidars(sample)]
+    same = [s for s in found if bool((s.times == sample[camera].times[item]).any())]
+    if not same or not clouds:
+        return None
+    known = sample.with_streams({n: s for n, s in sample.streams.items() if not isinstance(s, Depth)})
+    state = State.of(params)
+    view = View(known[camera], call_for(known, camera, params), item)  # type: ignore[arg-type]
+    before = known[camera].pictures[item].detach().cpu().contiguous().numpy()  # type: ignore[attr-defined]
+    after = veiled(before, view, state, state.airlight)
+    stamp = int((same[0].times == sample[camera].times[item]).nonzero()[0, 0])
+    true = same[0].image(stamp).numpy()
+    if same[0].measure == "z":
+        true = true / view.sensor.unproject(pixel_grid(view.size))[..., 2].clamp(min=1e-6).numpy()
+    # what no LiDAR reaches cannot be completed, and a picture's edges mix what lies beside them
+    reach = max(float(torch.linalg.norm(c["xyz"].nan_to_num(0.0), dim=1).max()) for c in clouds)
+    solid = np.where((true > 0) & np.isfinite(true), true, SKY).astype(np.float32)
+    kernel = np.ones((2 * NEIGHBOURHOOD + 1,) * 2, np.uint8)
+    # a slanted surface is no edge: over 8 pixels the road may recede by half
+    edge = cv2.dilate(solid, kernel) > 1.5 * cv2.erode(solid, kernel)
+    pick = np.flatnonzero((solid < reach).ravel())
+    pixels = np.stack(np.unravel_index(pick, solid.shape)[::-1], 1)
+    depth, contrast = read_at(before, after, state.airlight, pixels)
+    far = solid.ravel()[pick].astype(float)
+    wrong = np.abs(view.distance.ravel()[pick] / far - 1) > FAR_OFF
+    return Reading(far, depth, ~edge.ravel()[pick] & (contrast >= CONTRAST), wrong)
+
+
+def fit(readings: Sequence[Reading], extinction: float) -> tuple[int, float, float, float]:
+    """Number of points, relative error of the slope and offset of -ln t over distance, and share of wrong distances."""
+    far, depth, clean, wrong = (
+        np.concatenate([getattr(r, f) for r in readings]) for f in ("distance", "depth", "clean", "wrong")
+    )
+    use = clean & (extinction * far <= DEEPEST) & np.isfinite(depth)
+    share = float(wrong.mean()) if len(wrong) else 0.0
+    if use.sum() < LEAST or extinction * np.percentile(far[use], 90) < THINNEST:
+        return int(use.sum()), float("nan"), float("nan"), share
+    slope, offset = np.polyfit(far[use], depth[use], 1)
+    return int(use.sum()), abs(float(slope) / extinction - 1), abs(float(offset)), share
+
+
+def fog_rows(sample: Sample, params: Mapping[str, Any]) -> list[Row]:
+    """The depth probe of one keyframe, all its cameras together, and the extinction that its LiDARs show."""
+    params = clear_of_drops(params)
+    state = State.of(params)
+    extinction = state.air.extinction(VISIBLE)
+    if extinction <= 0:
+        return []
+    rows = []
+    cameras = [c for c, s in sample.of_type(Camera).items() if bool((s.sample_index == 0).any())]
+    parts = held_out(sample)
+    held = [probe_picture(sample, parts, c, params) for c in cameras] if lidars(sample) else []
+    true = [r for r in (probe_truth(sample, c, params) for c in cameras) if r is not None]
+    for name, readings in (("held-out points", held), ("true depth", true)):
+        if not readings:
+            continue
+        n, slope, offset, share = fit(readings, extinction)
+        reason = f"{n} points with contrast, of {LEAST} needed" if n < LEAST else "the air is too thin to measure"
+        told = [np.array([x]) if np.isfinite(x) else np.zeros(0) for x in (slope * 100, offset)]
+        rows += [
+            Row(f"fog, {name}: slope off", "cameras", "%", 5.0, told[0], reason),
+            Row(f"fog, {name}: offset", "cameras", "1", 0.05, told[1], reason),
+            Row(f"fog, {name}: distance wrong", "cameras", "%", 15.0, np.array([share * 100])),
+        ]
+    return rows + [lidar_row(sample, name, params) for name in lidars(sample)]
+
+
+def lidar_row(sample: Sample, name: str, params: Mapping[str, Any]) -> Row:
+    """Extinction from the points that a LiDAR kept, -ln(I'/I) / (2 R), against the state's, percent."""
+    from fusion_aug.transforms.weather.lidar import Scan, through_the_air
+
+    cloud = sample[name].realized()
+    title = "fog, LiDAR extinction off"
+    if "intensity" not in cloud.values:
+        return Row(title, name, "%", 5.0, reason="the cloud has no intensity")
+    number = torch.arange(cloud.rows, dtype=torch.float64)  # type: ignore[attr-defined]
+    numbered = sample.with_streams({**sample.streams, name: cloud.with_values(number=number)})
+    out = through_the_air(numbered[name], call_for(numbered, name, params))
+    kept = out["status"] == 0
+    rows = out["number"][kept].long()
+    before, after = cloud["intensity"][rows].double(), out["intensity"][kept].double()
+    far = out["true_range"][kept].double()
+    use = (before > 0) & (after > 0) & (far > 1.0)
+    if int(use.sum()) < 50:
+        return Row(title, name, "%", 5.0, reason="too few points were kept")
+    found = float((-torch.log(after[use] / before[use]) / (2 * far[use])).median())
+    scanner = Scan(cloud, call_for(sample, name, params), sample.key_item(name)).sensor  # type: ignore[arg-type]
+    told = State.of(params).air.extinction(scanner.wavelength)
+    return Row(title, name, "%", 5.0, np.array([abs(found / told - 1) * 100]))
+
+
+def drawn_weather(history: History) -> list[dict[str, Any]]:
+    """Parameters of every applied weather of a history."""
+    found = [r for r in history if r.applied and issubclass(TRANSFORMS.get(r.name, object), Weather)]
+    return [dict(p) for r in found for p in r.params.values()]
+
+
+@measurement("weather")
+def weather(pairs: Sequence[Pair]) -> list[Row]:
+    """The depth probe under every weather that was drawn."""
+    return [row for pair in pairs for params in pair.weather for row in fog_rows(pair.source, params)]
