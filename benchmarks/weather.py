@@ -81,9 +81,7 @@ def _grid(size: tuple[int, int]) -> torch.Tensor:
 def _rays(rng: np.random.Generator, n: int) -> np.ndarray:
     elevation = np.radians(rng.choice(np.linspace(-25, 10, 64), n))
     azimuth = rng.uniform(-np.pi, np.pi, n)
-    return np.stack(
-        [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], 1
-    )
+    return np.stack([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], 1)
 
 
 def _hit(ray: np.ndarray, start: np.ndarray) -> np.ndarray:
@@ -143,7 +141,8 @@ def camera_figures() -> list[Figure]:
 
         call = turn_of(sample, "camera", mor=100.0)
         mine, theirs, *others = interleaved_ms(
-            [lambda c=call: seen_through_weather(c.sample["camera"], c), bare, *(f for _, f in peers_of_fog(picture))], 10
+            [lambda c=call: seen_through_weather(c.sample["camera"], c), bare, *(f for _, f in peers_of_fog(picture))],
+            10,
         )
         label = f"{size[1]}x{size[0]}"
         peers = [f"{n} {ms:.0f} ms" for (n, _), ms in zip(peers_of_fog(picture), others, strict=True)]

@@ -89,7 +89,10 @@ def test_p838_table() -> None:
 
 
 def test_rain_clutter() -> None:
-    for ghz, told in ((77, (-39.8, -34.1, -31.9, -29.4, -27.6, -25.9)), (24, (-53.6, -43.2, -39.0, -33.9, -30.4, -27.1))):
+    for ghz, told in (
+        (77, (-39.8, -34.1, -31.9, -29.4, -27.6, -25.9)),
+        (24, (-53.6, -43.2, -39.0, -33.9, -30.4, -27.1)),
+    ):
         found = [10 * math.log10(microwave.rain_reflectivity(ghz * 1e9, r)) for r in RATES]
         assert np.allclose(found, told, atol=0.5)
 

@@ -14,7 +14,8 @@ from fusion_aug.transforms.weather.weather import Weather
 
 LEAST_CONTRAST = 0.05  # at which something is just seen: the definition of the meteorological optical range
 PEAK_SLIP = 0.1  # slip of a tyre that uses all of the friction there is
-UNEVEN = 0.01  # m/s/s: how slip wanders on wet and snowy roads, share of the speed per root second
+UNEVEN = 0.005  # standard deviation of the slip's wander, per share by which friction is lower than on a dry road
+SETTLES = 1.0  # seconds after which the wander has forgotten where it was
 
 
 @handles(Weather, Boxes3D)
@@ -52,8 +53,16 @@ def slip(stream: Odometry, call: Call) -> Odometry:
         gained = np.gradient(forward, seconds) if len(seconds) > 1 else np.zeros(len(seconds))
         used = PEAK_SLIP / 9.81 * (gained / mu - gained / dry)
         rng = noise(params["noise"], call.name, int(stream.times[mine[0]]))
-        steps = np.sqrt(np.diff(seconds, prepend=seconds[0] - 0.01)) * rng.standard_normal(len(seconds))
-        wander = UNEVEN * (dry / mu - 1) * np.cumsum(steps)
+        wander = UNEVEN * (dry / mu - 1) * _wandering(seconds, rng)
         factor = 1 + np.clip(used + wander, -0.9, 0.9)
         velocity[mine] *= torch.from_numpy(factor)[:, None].to(velocity)
     return stream.with_values(velocity=velocity)
+
+
+def _wandering(seconds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Noise (n,) of standard deviation 1 that forgets itself exponentially (Ornstein and Uhlenbeck 1930)."""
+    out = rng.standard_normal(len(seconds))
+    keep = np.exp(-np.diff(seconds) / SETTLES)
+    for i, k in enumerate(keep):
+        out[i + 1] = k * out[i] + np.sqrt(1 - k * k) * out[i + 1]
+    return out
