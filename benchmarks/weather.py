@@ -136,7 +136,7 @@ def camera_figures() -> list[Figure]:
         t = np.random.default_rng(0).random(size, np.float32)[..., None]
         air = np.float32(200.0)
 
-        def bare(picture: np.ndarray = picture, t: np.ndarray = t) -> np.ndarray:
+        def bare(picture: np.ndarray = picture, t: np.ndarray = t, air: np.float32 = air) -> np.ndarray:
             return (picture.astype(np.float32) * t + air * (1 - t)).astype(np.uint8)
 
         call = turn_of(sample, "camera", mor=100.0)

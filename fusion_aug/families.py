@@ -46,5 +46,9 @@ class PointOp(Family):
     """Selection and noise of points."""
 
 
+class Fault(Family):
+    """What breaks: sensors that saturate, jump, or fall silent."""
+
+
 class Mix(Family):
     """Transforms that bring in parts of another sample."""

@@ -264,7 +264,8 @@ def test_two_cameras_and_two_moments_see_the_same_flakes() -> None:
         views[k, camera] = View(sample[camera], call_for(sample, camera, params), 0)  # type: ignore[arg-type]
     base = views[7, "CAM_FRONT"]
     for other in views.values():
-        drawn = [(0.5 * (a + b)) for a, b in [streaks_seen(other, state, snow, key)[:2]]][0]
+        start, stop, *_ = streaks_seen(other, state, snow, key)
+        drawn = 0.5 * (start + stop)
         expected, total = [], 0
         # the same lattice, read at the place and time of the first camera and carried to the other's
         later = other.seconds - base.seconds

@@ -1,0 +1,27 @@
+"""What breaks, by sensor. Severities are physical."""
+
+from fusion_aug.transforms.faults.cameras import (
+    Banding,
+    BlackCamera,
+    DeadPixels,
+    FrozenCamera,
+    LensDirt,
+    LensScratches,
+    Overexposure,
+)
+from fusion_aug.transforms.faults.dropout import ModalityDropout
+from fusion_aug.transforms.faults.motion import GpsJump, ImuSaturation
+from fusion_aug.transforms.faults.radars import RadarInterference
+from fusion_aug.transforms.faults.scanners import (
+    DroppedPackets,
+    IncompleteEcho,
+    LidarCrosstalk,
+    ReducedView,
+    ScanMotionBlur,
+)
+
+__all__ = [
+    "Banding", "BlackCamera", "DeadPixels", "DroppedPackets", "FrozenCamera", "GpsJump", "ImuSaturation",
+    "IncompleteEcho", "LensDirt", "LensScratches", "LidarCrosstalk", "ModalityDropout", "Overexposure",
+    "RadarInterference", "ReducedView", "ScanMotionBlur",
+]  # fmt: skip

@@ -1,0 +1,262 @@
+"""What breaks in cameras: pixels, shutters, dirt and scratches on the lens, exposure, the whole camera."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib.se3 import skew
+from fusion_aug.errors import DataError
+from fusion_aug.ops import color
+from fusion_aug.ops.view import moved_view
+from fusion_aug.ops.warp import gather
+from fusion_aug.physics.depth import camera_range
+from fusion_aug.random import noise
+from fusion_aug.ranges import Range
+from fusion_aug.registry import Context
+from fusion_aug.sample import Sample
+from fusion_aug.transforms.ego import frame_twist
+from fusion_aug.transforms.photometric import PhotometricTransform, Shot
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraFault(PhotometricTransform, abstract=True):
+    """A fault of some cameras, each drawn on its own.
+
+    What is broken stays broken: pixels, dirt and scratches are the same in every picture that shares the draw.
+
+    Attributes:
+        cameras: names or shell patterns of the cameras that can fail.
+        each: probability with which each of them does.
+    """
+
+    scope: str = "sensor"
+    cameras: tuple[str, ...] = ("*",)
+    each: Range = 1.0
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"each": (0.0, 1.0)}
+    waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {
+        "content_identity": "a broken picture does not show what stands there"
+    }
+
+    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
+        """The numbers, whether the camera fails, and the key of what stays the same in its pictures."""
+        drawn = super().sample_params(rng, sample, context)
+        return {**drawn, "fails": bool(rng.random() < drawn["each"]), "key": f"{int(rng.integers(2**62)):x}"}
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``PhotometricTransform``."""
+        name = shot.stream.instance(shot.call.name)
+        if not params["fails"] or not any(fnmatchcase(name, pattern) for pattern in params["cameras"]):
+            return picture
+        return cls.broken(picture, params, shot)
+
+    @classmethod
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """The picture (H, W, 3) of a camera that fails."""
+        raise NotImplementedError
+
+
+def _lasting(params: Mapping[str, Any], shot: Shot) -> np.random.Generator:
+    """Random stream of what is the same in every picture of a camera."""
+    return noise(params["key"], shot.stream.instance(shot.call.name), 0)
+
+
+def _levels(picture: Tensor) -> np.ndarray:
+    """A copy as NumPy levels."""
+    return picture.detach().cpu().contiguous().numpy().copy()
+
+
+def _white(picture: Tensor) -> int:
+    return 255 if picture.dtype == torch.uint8 else 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadPixels(CameraFault):
+    """Dead pixels, black in a channel or in all, and stuck ones, white: each a number ``per_million`` pixels."""
+
+    dead: Range = (0.0, 2000.0)
+    stuck: Range = (0.0, 2000.0)
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | dict.fromkeys(("dead", "stuck"), (0.0, 1e6))
+
+    @classmethod
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``CameraFault``."""
+        out, rng = _levels(picture), _lasting(params, shot)
+        flat = out.reshape(-1, 3)
+        for share, value in ((params["dead"], 0), (params["stuck"], _white(picture))):
+            hit = rng.choice(len(flat), min(len(flat), round(share * 1e-6 * len(flat))), replace=False)
+            flat[hit] = value
+        return torch.from_numpy(out).to(picture)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Banding(CameraFault):
+    """Bands of a rolling shutter under flickering lamps.
+
+    Lamps at ``frequency`` Hz (twice that of the mains) lose the share ``depth`` of their light at their darkest; the
+    rows of a picture are read one after another in ``readout`` seconds. Bands run on from picture to picture.
+    """
+
+    depth: Range = (0.1, 0.5)
+    frequency: Range = 100.0
+    readout: Range = 0.025
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {
+        "depth": (0.0, 1.0), "frequency": (1.0, 1e4), "readout": (0.0, 1.0),
+    }  # fmt: skip
+
+    @classmethod
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``CameraFault``."""
+        rows = picture.shape[0]
+        seconds = int(shot.stream.times[shot.item]) % 10_000_000_000 * 1e-9
+        turn = 2 * np.pi * params["frequency"] * (seconds + params["readout"] * np.arange(rows) / rows)
+        light = 1 - params["depth"] * (0.5 - 0.5 * np.cos(turn))
+        factor = torch.from_numpy(light).float()[:, None].expand(rows, picture.shape[1])
+        return color.scale_light(picture, factor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LensDirt(CameraFault):
+    """``spots`` blots of dirt of ``size_deg`` degrees on the lens, out of focus, that let the share ``light`` by."""
+
+    spots: Range = (3.0, 20.0)
+    size_deg: Range = (0.5, 4.0)
+    light: Range = (0.0, 0.5)
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {
+        "spots": (0.0, 1000.0), "size_deg": (0.01, 90.0), "light": (0.0, 1.0),
+    }  # fmt: skip
+
+    @classmethod
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``CameraFault``."""
+        rng, (height, width) = _lasting(params, shot), picture.shape[:2]
+        radius = np.radians(params["size_deg"]) * float(shot.camera.model.K[0, 0]) / 2
+        mask = np.zeros((height, width), np.float32)
+        for _ in range(round(params["spots"])):
+            centre = rng.uniform(0, 1, 2) * (width, height)
+            size = radius * rng.lognormal(0, 0.4, 2)
+            box = (tuple(centre), tuple(2 * np.maximum(size, 0.5)), float(rng.uniform(0, 180)))
+            cv2.ellipse(mask, box, 1.0, -1)
+        soft = cv2.GaussianBlur(mask, (0, 0), max(0.5, radius / 3))
+        return color.scale_light(picture, torch.from_numpy(1 - soft * (1 - np.float32(params["light"]))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LensScratches(CameraFault):
+    """``scratches`` lines on the lens, ``length_deg`` long and ``width_deg`` wide, that scatter bright light."""
+
+    scratches: Range = (1.0, 8.0)
+    length_deg: Range = (5.0, 30.0)
+    width_deg: Range = 0.15
+    strength: Range = (0.1, 0.4)
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {
+        "scratches": (0.0, 1000.0), "length_deg": (0.1, 180.0), "width_deg": (0.01, 10.0), "strength": (0.0, 1.0),
+    }  # fmt: skip
+
+    @classmethod
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``CameraFault``."""
+        rng, (height, width) = _lasting(params, shot), picture.shape[:2]
+        degree = np.radians(1.0) * float(shot.camera.model.K[0, 0])
+        mask = np.zeros((height, width), np.uint8)
+        for _ in range(round(params["scratches"])):
+            at, angle = rng.uniform(0, 1, 2) * (width, height), rng.uniform(0, np.pi)
+            steps = np.linspace(-0.5, 0.5, 12)[:, None] * params["length_deg"] * degree
+            bent = angle + rng.normal(0, 0.1, 12).cumsum()[:, None] * 0.2
+            line = at + steps * np.concatenate([np.cos(bent), np.sin(bent)], 1)
+            thick = max(1, round(params["width_deg"] * degree))
+            cv2.polylines(mask, [np.round(line * 16).astype(np.int32)], False, 255, thick, cv2.LINE_AA, 4)
+        share = torch.from_numpy(mask.astype(np.float32) / 255 * np.float32(params["strength"]))[..., None]
+        bright = picture.to(torch.float32)
+        out = bright + (_white(picture) - bright) * share.to(picture.device)
+        return out.round().to(torch.uint8) if picture.dtype == torch.uint8 else out.to(picture.dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overexposure(CameraFault):
+    """Pictures exposed ``stops`` too long: highlights are lost in white."""
+
+    stops: Range = (1.0, 3.0)
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {"stops": (0.0, 10.0)}
+
+    @classmethod
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``CameraFault``."""
+        return color.light_gains(picture, (2.0 ** params["stops"],) * 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlackCamera(CameraFault):
+    """A camera that sends black pictures."""
+
+    @classmethod
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``CameraFault``."""
+        return torch.zeros_like(picture)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenCamera(CameraFault):
+    """A camera that still sends the picture of ``age`` seconds ago under a new stamp.
+
+    Where the sample holds pictures of that time, the latest of them is shown again. Else the picture is rendered from
+    where the camera was then, by its own motion and the distance of what it shows; traffic stands still.
+    """
+
+    age: Range = (0.5, 2.0)
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {"age": (0.0, 60.0)}
+
+    @classmethod
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``CameraFault``.
+
+        Raises:
+            DataError: there is neither an older picture nor an ego pose with a twist.
+        """
+        stream, item = shot.stream, shot.item
+        then, unit = int(stream.times[item]) - int(params["age"] * 1e9), int(stream.sample_index[item])
+        older = ((stream.sample_index == unit) & (stream.times <= then)).nonzero()[:, 0]
+        if len(older):
+            return stream.pictures[int(older[-1])].clone()
+        twist = frame_twist(shot.call.sample, unit, stream.frame, int(stream.times[item]))
+        if twist is None:
+            raise DataError(
+                f"stream {shot.call.name!r}: FrozenCamera needs an older picture or an ego pose with a twist"
+            )
+        velocity, turning = twist
+        rate = torch.zeros((4, 4), dtype=torch.float64)
+        rate[:3, :3], rate[:3, 3] = skew(turning), velocity
+        motion = torch.linalg.matrix_exp(-rate * params["age"])  # a steady motion, backwards
+        if float(motion[:3, 3].norm()) < 1e-6 and torch.allclose(motion[:3, :3], torch.eye(3, dtype=torch.float64)):
+            return picture
+        distance = camera_range(shot.call.sample, shot.call.name, item)
+        source = moved_view(shot.camera, distance, motion).source
+        # what was in view then and is not any more is not known: the nearest that is stands in for it
+        return _filled(gather(picture, source), torch.isfinite(source).all(-1))
+
+
+def _filled(picture: Tensor, known: Tensor) -> Tensor:
+    """Pixels without a source take the colour of the nearest one that has one."""
+    if bool(known.all()) or not bool(known.any()):
+        return picture
+    missing = (~known).numpy().astype(np.uint8)
+    _, label = cv2.distanceTransformWithLabels(missing, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+    where = np.zeros(int(label.max()) + 1, np.int64)
+    where[label[missing == 0]] = np.flatnonzero(missing == 0)
+    flat = picture.reshape(-1, picture.shape[-1])
+    return flat[torch.from_numpy(where[label.ravel()])].reshape(picture.shape)

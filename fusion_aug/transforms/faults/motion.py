@@ -1,0 +1,91 @@
+"""What breaks in inertial units and satellite navigation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from calib.se3 import se3
+from calib.trajectory import Trajectory
+from fusion_aug.families import Fault
+from fusion_aug.ranges import Range
+from fusion_aug.registry import Call, Context, handles
+from fusion_aug.sample import Sample, world_of
+from fusion_aug.streams import EgoPose, Imu
+from fusion_aug.transforms.base import Rows, Transform
+
+EYE = torch.eye(4, dtype=torch.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImuSaturation(Transform, Fault):
+    """Readings that stop at the end of the scale: ``accel`` m/s^2 and ``gyro_deg`` degrees/s on every axis."""
+
+    scope: str = "sensor"
+    accel: Range = 20.0
+    gyro_deg: Range = 125.0
+
+    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor", "step")
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"accel": (0.0, 1e4), "gyro_deg": (0.0, 1e5)}
+    waives: ClassVar[dict[str, str]] = {
+        "invertible": "readings beyond the end are lost",
+        "differentiable": "it has no geometric parameter",
+    }
+
+
+@handles(ImuSaturation, Imu)
+def saturate(stream: Imu, call: Call) -> Imu:
+    """Clip every axis."""
+    out = {}
+    for column, figure, unit in (("accel", "accel", 1.0), ("gyro", "gyro_deg", math.pi / 180)):
+        if column in stream.values:
+            value = stream.values[column]
+            end = torch.tensor([p[figure] * unit for p in call.params]).to(value)[:, None]
+            out[column] = torch.minimum(torch.maximum(value, -end), end)
+    return stream.with_values(**out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpsJump(Transform, Fault):
+    """A told position of the vehicle that lies ``distance`` metres off, towards ``heading_deg`` in the world.
+
+    What is told of the ego pose moves, with the map; what the sensors measured does not.
+    """
+
+    distance: Range = (1.0, 20.0)
+    heading_deg: Range = (-180.0, 180.0)
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"distance": (0.0, 1e5), "heading_deg": (-360.0, 360.0)}
+    waives: ClassVar[dict[str, str]] = {
+        "invertible": "a jump of the satellites is not undone by looking at it",
+        "differentiable": "it has no geometric parameter",
+    }
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Move the told poses of the frames that stand in the world, and the ego pose streams."""
+        out = cls.visit(sample, rows, context)
+        for u, unit in enumerate(sample.units):
+            world, rig = world_of(unit.rig, unit.ref.frame), unit.rig
+            for name, frame in rig.frames.items():
+                if world is not None and frame.parent == world and isinstance(frame.pose, Trajectory):
+                    rig = rig.with_pose(name, frame.pose.mapped(jump(rows.of(u)), EYE))
+            out = out.with_unit(u, rig=rig, truth=unit.truth)
+        return out
+
+
+def jump(params: Mapping[str, Any]) -> torch.Tensor:
+    """The shift (4, 4) in the world of drawn parameters."""
+    heading = math.radians(params["heading_deg"])
+    return se3(translation=[params["distance"] * math.cos(heading), params["distance"] * math.sin(heading), 0.0])
+
+
+@handles(GpsJump, EgoPose)
+def tell_elsewhere(stream: EgoPose, call: Call) -> EgoPose:
+    """Move the told poses."""
+    shifts = torch.stack([jump(p) for p in call.params]) if call.params else EYE[None][:0]
+    return stream.with_values(pose=shifts @ stream.values["pose"])

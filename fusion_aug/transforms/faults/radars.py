@@ -1,0 +1,60 @@
+"""What disturbs radars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from fusion_aug.columns import take_rows
+from fusion_aug.ops.radar import Columns, appended, fresh_flags, rays_of
+from fusion_aug.ranges import Range
+from fusion_aug.transforms.radar import Look, RadarTransform
+
+
+@dataclass(frozen=True, kw_only=True)
+class RadarInterference(RadarTransform):
+    """Another radar in the band: the noise floor rises by ``noise_rise`` dB, false detections line up towards it.
+
+    Attributes:
+        noise_rise: dB; detections that fall below the raised threshold of the rig's ``RadarSensor`` are lost.
+        rate: mean number of false detections of a scan (Poisson), on one ray. spread_deg: of their azimuths.
+    """
+
+    noise_rise: Range = (3.0, 20.0)
+    rate: Range = (0.0, 20.0)
+    spread_deg: Range = 3.0
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        "noise_rise": (0.0, 100.0), "rate": (0.0, 1e4), "spread_deg": (0.0, 180.0),
+    }  # fmt: skip
+    waives: ClassVar[dict[str, str]] = RadarTransform.waives | {"keeps_rows": "it drops and adds detections on purpose"}
+
+    @classmethod
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
+        """See ``RadarTransform``."""
+        sensor, rng = look.sensor, look.rng
+        if "rcs" in rows:
+            _, distance = rays_of(rows)
+            least = sensor.min_rcs + 40 * torch.log10(distance.clamp(min=0.5) / 50.0)
+            margin = (rows["rcs"].to(torch.float64) - least).clamp(min=0.5)  # it was detected before
+            rows = take_rows(rows, ~(params["noise_rise"] > margin))
+        n = int(rng.poisson(params["rate"]))
+        azimuth = rng.uniform(-np.pi / 3, np.pi / 3) + rng.normal(0, np.radians(params["spread_deg"]), n)
+        far = rng.uniform(2.0, sensor.max_range, n)
+        ray = np.stack([np.cos(azimuth), np.sin(azimuth), np.zeros(n)], 1)
+        own = np.zeros(3) if look.own is None else look.own.cpu().numpy()
+        raw = rng.uniform(-sensor.max_doppler, sensor.max_doppler, n)
+        more = {
+            "xyz": ray * far[:, None], "velocity": ray * raw[:, None],
+            "velocity_comp": ray * (raw + ray @ own)[:, None],
+            "rcs": sensor.min_rcs + params["noise_rise"] + 40 * np.log10(far / 50.0) + rng.exponential(2.0, n),
+        }  # fmt: skip
+        device = rows["xyz"].device
+        columns: Columns = {k: torch.from_numpy(v).to(device) for k, v in more.items() if k in rows}
+        if "flags" in rows:
+            columns["flags"] = fresh_flags(rows, n)
+        return appended(rows, columns)

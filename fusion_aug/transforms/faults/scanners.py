@@ -1,0 +1,199 @@
+"""What breaks in LiDARs. Lost beams are ``BeamDropout``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.physics.pulse import intensity_of
+from fusion_aug.random import noise
+from fusion_aug.ranges import Range
+from fusion_aug.registry import Call, handles
+from fusion_aug.streams import Points
+from fusion_aug.transforms.box_points import rows_in_boxes
+from fusion_aug.transforms.lidar import LidarTransform, lidar_of
+from fusion_aug.transforms.points import PointTransform, keep_points, rays
+
+TURN = 0.1  # seconds of a scan, where a cloud does not tell the times of its points
+DROPS = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
+MOVES = PointTransform.waives | {"content_identity": "points are moved on purpose"}
+
+
+def azimuths(stream: Points, item: int, call: Call) -> Tensor:
+    """Azimuth (rows,) of an item's points about the scanner's z axis, radians in (-pi, pi]."""
+    way = rays(stream, item, call)[1]
+    return torch.atan2(way[:, 1], way[:, 0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DroppedPackets(LidarTransform):
+    """Lose packets of a scan, each the points of ``packet_deg`` degrees of azimuth, with probability ``share``."""
+
+    share: Range
+    packet_deg: Range = 2.4
+
+    dense_noise = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "packet_deg": (0.05, 360.0)}
+    waives: ClassVar[dict[str, str]] = DROPS
+
+
+@handles(DroppedPackets, Points)
+def drop_packets(stream: Points, call: Call) -> Points:
+    """Keep the packets that came through."""
+    stream = stream.realized()
+
+    def rule(item: int, params: Mapping[str, Any]) -> Tensor:
+        rng = noise(params["noise"], call.name, int(stream.times[item]))
+        count = int(np.ceil(360.0 / params["packet_deg"]))
+        arrives = torch.from_numpy(rng.random(count) >= params["share"])
+        turn = (azimuths(stream, item, call).nan_to_num(0.0) + np.pi) / (2 * np.pi)
+        return arrives[(turn * count).long().clamp(0, count - 1).cpu()]
+
+    return keep_points(stream, call, rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LidarCrosstalk(LidarTransform):
+    """Take pulses of other LiDARs for one's own: the share ``share`` of the returns comes from anywhere on the ray."""
+
+    share: Range = (0.0, 0.02)
+
+    dense_noise = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
+    waives: ClassVar[dict[str, str]] = MOVES
+
+
+@handles(LidarCrosstalk, Points)
+def take_foreign_pulses(stream: Points, call: Call) -> Points:
+    """Put the points somewhere on their rays, with an intensity that fits no surface there."""
+    stream = stream.realized()
+    xyz = stream["xyz"].clone()
+    intensity = stream.values["intensity"].clone() if "intensity" in stream.values else None
+    for i, params in enumerate(call.params):
+        rows, sensor = stream.rows_of(i), lidar_of(call, stream, i)
+        rng = noise(params["noise"], call.name, int(stream.times[i]))
+        start, way = rays(stream, i, call)
+        old = torch.linalg.norm(way, dim=1)
+        hit = torch.from_numpy(rng.random(len(old)) < params["share"]) & torch.isfinite(old.cpu()) & (old.cpu() > 0)
+        far = rng.uniform(max(sensor.min_range, 0.5), sensor.max_range, len(old))
+        place = start + way * (torch.from_numpy(far).to(old) / old.clamp(min=1e-9))[:, None]
+        xyz[rows] = torch.where(hit[:, None].to(xyz.device), place.to(xyz.dtype), xyz[rows])
+        if intensity is not None:
+            power = sensor.noise_floor * (1 + rng.exponential(2.0, len(old)))
+            level = torch.from_numpy(intensity_of(power, far, sensor)).to(intensity)
+            intensity[rows] = torch.where(hit.to(intensity.device), level, intensity[rows])
+    return stream.with_values(xyz=xyz, **({} if intensity is None else {"intensity": intensity}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncompleteEcho(LidarTransform):
+    """Lose returns of dark paint: points on boxes below ``reflectivity``, with probability ``share``.
+
+    Attributes:
+        reflectivity: 1 for a white wall. categories: names or shell patterns of the boxes.
+    """
+
+    share: Range = (0.3, 1.0)
+    reflectivity: Range = 0.3
+    categories: tuple[str, ...] = ("*car*", "*truck*", "*bus*", "*vehicle*", "Car", "Van", "Truck", "Tram")
+
+    dense_noise = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "reflectivity": (0.0, 10.0)}
+    waives: ClassVar[dict[str, str]] = DROPS
+
+
+@handles(IncompleteEcho, Points)
+def lose_dark_returns(stream: Points, call: Call) -> Points:
+    """Keep what is bright enough, what is on no such box, and what is lucky."""
+    if "intensity" not in stream.values:
+        return stream
+    stream = stream.realized()
+
+    def rule(item: int, params: Mapping[str, Any]) -> Tensor:
+        rows, sensor = stream.rows_of(item), lidar_of(call, stream, item)
+        rng = noise(params["noise"], call.name, int(stream.times[item]))
+        on_box = torch.zeros(rows.stop - rows.start, dtype=torch.bool)
+        for inside in rows_in_boxes(stream, call, item, params):
+            on_box[inside] = True
+        share = stream["intensity"][rows].cpu().double() / (sensor.intensity_scale * sensor.white)
+        unlucky = torch.from_numpy(rng.random(len(on_box)) < params["share"])
+        return ~(on_box & (share < params["reflectivity"]) & unlucky)
+
+    return keep_points(stream, call, rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReducedView(LidarTransform):
+    """See only ``view_deg`` degrees about the vehicle's forward direction, turned by ``centre_deg`` to the left."""
+
+    view_deg: Range
+    centre_deg: Range = 0.0
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"view_deg": (0.0, 360.0), "centre_deg": (-360.0, 360.0)}
+    waives: ClassVar[dict[str, str]] = DROPS
+
+
+@handles(ReducedView, Points)
+def reduce_view(stream: Points, call: Call) -> Points:
+    """Keep a sector of the reference frame."""
+    stream = stream.realized()
+
+    def rule(item: int, params: Mapping[str, Any]) -> Tensor:
+        unit = call.sample.units[int(stream.sample_index[item])]
+        R = unit.T_ref(stream.frame, int(stream.times[item]), truth=True)[:3, :3]
+        way = rays(stream, item, call)[1].cpu() @ R.T
+        off = torch.atan2(way[:, 1], way[:, 0]) - np.radians(params["centre_deg"])
+        off = torch.remainder(off + np.pi, 2 * np.pi) - np.pi
+        return off.abs() <= np.radians(params["view_deg"]) / 2
+
+    return keep_points(stream, call, rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanMotionBlur(LidarTransform):
+    """Shake the scanner while it turns: it swings by ``shift`` metres and ``tilt_deg`` degrees at ``frequency`` Hz.
+
+    Every point is measured from where the scanner was at its time; a cloud that does not tell times takes the azimuth.
+    """
+
+    shift: Range = (0.0, 0.05)
+    tilt_deg: Range = (0.0, 0.5)
+    frequency: Range = (5.0, 30.0)
+
+    dense_noise = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        "shift": (0.0, 10.0), "tilt_deg": (0.0, 45.0), "frequency": (0.0, 1e4),
+    }  # fmt: skip
+    waives: ClassVar[dict[str, str]] = MOVES
+
+
+@handles(ScanMotionBlur, Points)
+def shake(stream: Points, call: Call) -> Points:
+    """Move every point by the scanner's swing at its time."""
+    stream = stream.realized()
+    xyz = stream["xyz"].clone()
+    for i, params in enumerate(call.params):
+        rows, rng = stream.rows_of(i), noise(params["noise"], call.name, int(stream.times[i]))
+        if "time_offset" in stream.values:
+            seconds = stream.values["time_offset"][rows].cpu().double()
+        else:
+            seconds = azimuths(stream, i, call).cpu() / (2 * np.pi) * TURN
+        phase = torch.from_numpy(rng.uniform(0, 2 * np.pi, 6))
+        axis = torch.from_numpy(rng.normal(size=(2, 3)))
+        axis = axis / axis.norm(dim=1, keepdim=True)
+        swing = torch.sin(2 * np.pi * params["frequency"] * seconds[:, None] + phase)
+        points = xyz[rows].cpu().double()
+        turn = np.radians(params["tilt_deg"]) * swing[:, :3] * axis[0]
+        moved = points + torch.linalg.cross(turn, points) + params["shift"] * swing[:, 3:] * axis[1]
+        xyz[rows] = moved.to(xyz)
+    return stream.with_values(xyz=xyz)
+
+
+__all__ = [
+    "DroppedPackets", "IncompleteEcho", "LidarCrosstalk", "ReducedView", "ScanMotionBlur",
+]  # fmt: skip
