@@ -33,7 +33,7 @@ OK, OVER, BAD = 0, 1, 2
 def run_command(overrides: Sequence[str], multirun: bool, extra_dir: str | None) -> int:
     """Augment a log on disk."""
     configs = []
-    for name, words in sweep(overrides) if multirun else [("", list(overrides))]:
+    for name, words in sweep(overrides, extra_dir) if multirun else [("", list(overrides))]:
         config = compose_config("run", words, extra_dir)
         check_options(config)
         import_plugins(config["plugins"])

@@ -46,6 +46,7 @@ def compose_config(name: str, overrides: Sequence[str], extra_dir: str | None = 
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    OmegaConf.register_new_resolver("at", _at, replace=True)
     more = [f"hydra.searchpath=[file://{Path(extra_dir).resolve()}]"] if extra_dir else []
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3", job_name="fusion-aug"):
@@ -61,6 +62,13 @@ def compose_config(name: str, overrides: Sequence[str], extra_dir: str | None = 
         raise ConfigError(f"{extra_dir}: a configuration is not valid YAML ({' '.join(str(error).split())})") from None
     assert isinstance(plain, dict)
     return _empty_to_null(plain)
+
+
+def _at(levels: Any, place: Any) -> Any:
+    """``${at:${...levels},${...severity}}``: an entry of a list, for presets with severities."""
+    if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(levels):
+        raise ConfigError(f"pipeline.severity: expected a whole number from 0 to {len(levels) - 1}, got {place!r}")
+    return levels[place]
 
 
 def _check_keys(config: Any, name: str, extra_dir: str | None) -> None:
@@ -86,7 +94,7 @@ def _check_keys(config: Any, name: str, extra_dir: str | None) -> None:
     figures = {str(k) for k in pipeline_keys} - own
     # a preset's own figure may stand idle after one of its transforms was taken out
     folders = [config_dir() / "pipeline", *([Path(extra_dir) / "pipeline"] if extra_dir else [])]
-    presets = {str(k) for f in folders for p in f.glob("*.yaml") for k in yaml.safe_load(p.read_text()) or ()}
+    presets = {str(k) for f in folders for p in f.rglob("*.yaml") for k in yaml.safe_load(p.read_text()) or ()}
     for key in sorted(figures - used - presets):
         raise ConfigError(f"pipeline.{key}: nothing in the pipeline uses it{_meant(key, figures & used)}")
 
@@ -97,12 +105,13 @@ def _meant(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else f" (there are {', '.join(sorted(known))})"
 
 
-def sweep(overrides: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+def sweep(overrides: Sequence[str], extra_dir: str | None = None) -> Iterator[tuple[str, list[str]]]:
     """Every job of a multirun: its name and its overrides.
 
     The name is made of the overrides except ``out`` and ``log.*``, in letters, digits and ``. _ + -`` only.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Glob
     from hydra.errors import HydraException
 
     try:
@@ -113,7 +122,14 @@ def sweep(overrides: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
             line = str(o.input_line)
             if o.is_sweep_override():
                 plus = line[: len(line) - len(line.lstrip("+"))]
-                values = [str(v) for v in o.sweep_string_iterator()]
+                whole = o.value()
+                values = (
+                    whole.filter(option_names(key, extra_dir))
+                    if isinstance(whole, Glob)
+                    else [str(v) for v in o.sweep_string_iterator()]
+                )
+                if not values:
+                    raise ConfigError(f"{line}: matches no option")
                 choices.append([(key, v, f"{plus}{key}={v}") for v in values])
             else:
                 choices.append([(key, "" if o.is_delete() else str(o.get_value_element_as_str()), line)])
@@ -127,6 +143,12 @@ def sweep(overrides: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
             name = f"{name}+{len(names)}"
         names.add(name)
         yield name, [line for _, _, line in job]
+
+
+def option_names(group: str, extra_dir: str | None) -> list[str]:
+    """Options of a configuration group, ours and the user's, such as ``suite/fog`` of ``pipeline``."""
+    folders = [config_dir() / group, *([Path(extra_dir) / group] if extra_dir else [])]
+    return sorted({p.relative_to(f).with_suffix("").as_posix() for f in folders for p in f.rglob("*.yaml")})
 
 
 def import_plugins(modules: str | Sequence[str] | None) -> None:
