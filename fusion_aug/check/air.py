@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 
 from fusion_aug.check.geometry import lidars
 from fusion_aug.check.measurement import Pair, Row, measurement
@@ -88,6 +87,8 @@ def held_out(sample: Sample) -> tuple[Sample, Sample]:
 
 def probe_picture(sample: Sample, parts: tuple[Sample, Sample], camera: str, params: Mapping[str, Any]) -> Reading:
     """Fog a picture by completed depth and read it at points that the completion did not know."""
+    from scipy.spatial import cKDTree
+
     known, rest = parts
     state, item = State.of(params), sample.key_item(camera)
     view = View(known[camera], call_for(known, camera, params), item)  # type: ignore[arg-type]

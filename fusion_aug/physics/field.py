@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import erf
 
 from fusion_aug.random import generator
 
@@ -79,6 +78,8 @@ class Puffs:
 
     def depth(self, start: Array, rays: Array, distance: Array) -> Array:
         """Optical depth (n,) of the way along unit rays (n, 3) from ``start`` (3,)."""
+        from scipy.special import erf
+
         out = np.zeros(len(rays))
         for centre, shape, extinction in zip(self.centre, self.shape, self.extinction, strict=True):
             ray, gap = rays @ shape.T, shape @ (start - centre)

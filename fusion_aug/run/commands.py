@@ -28,6 +28,12 @@ from fusion_aug.transforms.engine import Run, replay, run
 from fusion_aug.transforms.weather import Weather
 
 OK, OVER, BAD = 0, 1, 2
+DEMO_WEATHER = {
+    "fog": ["pipeline=fog", "pipeline.mor=80"],
+    "rain": ["pipeline=rain", "pipeline.rain_rate=40"],
+    "snow": ["pipeline=snow", "pipeline.snow_rate=3", "pipeline.snow_cover=0.9"],
+    "night": ["pipeline=night", "pipeline.illuminance=1"],
+}  # pictures of the demo
 
 
 def run_command(overrides: Sequence[str], multirun: bool, extra_dir: str | None) -> int:
@@ -186,4 +192,11 @@ def demo_command(positionals: Sequence[str]) -> int:
     code = check_command([str(folder / "augmented")], [], None)
     report.OUT.print(f"[bold]3.[/] fusion-aug show {folder / 'augmented'}")
     show_command([str(folder / "augmented")], ["index=1", f"out={folder / 'demo.png'}"], None, set())
-    return code
+    log = ["log=nuscenes", f"log.root={quoted(str(made))}"]
+    for number, (name, words) in enumerate(DEMO_WEATHER.items(), 4):
+        words = [*log, *words, "index=2", f"out={quoted(str(folder / f'{name}.png'))}"]
+        report.OUT.print(f"[bold]{number}.[/] fusion-aug show {' '.join(words)}")
+        show_command([], words, None, set())
+    words = [*log, "pipeline=[fog,rain]", "n=2"]
+    report.OUT.print(f"[bold]{4 + len(DEMO_WEATHER)}.[/] fusion-aug check {' '.join(words)}")
+    return max(code, check_command([], words, None))

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 
 from calib import LidarSensor
 from fusion_aug.physics import lattice, pulse
@@ -197,6 +196,8 @@ def particle_echoes(
     scan: Scan, state: State, particles: Any, key: str, extinction: float, rng: np.random.Generator
 ) -> list[pulse.Echo]:
     """Returns of drops or flakes: of those whose places the world keeps, and of the many small ones between."""
+    from scipy.spatial import cKDTree
+
     sensor, T = scan.sensor, scan.to_world
     found, kept = [], []
     tree = None
