@@ -1,6 +1,6 @@
 """Draws docs/weather.jpg from the sample log: each weather clear, light and heavy, on camera, LiDAR and radar.
 
-    python tools/draw_weather.py [docs/weather.jpg]
+python tools/draw_weather.py [docs/weather.jpg]
 """
 
 from __future__ import annotations

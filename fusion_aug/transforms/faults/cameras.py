@@ -213,8 +213,8 @@ class BlackCamera(CameraFault):
 class FrozenCamera(CameraFault):
     """A camera that still sends the picture of ``age`` seconds ago under a new stamp.
 
-    Where the sample holds pictures of that time, the latest of them is shown again. Else the picture is rendered from
-    where the camera was then, by its own motion and the distance of what it shows; traffic stands still.
+    Where the sample holds several pictures, the latest one of that time is shown again, or the first. Else the picture
+    is rendered from where the camera was then, by its own motion and the distance of what it shows; traffic stands still.
     """
 
     age: Range = (0.5, 2.0)
@@ -230,9 +230,10 @@ class FrozenCamera(CameraFault):
         """
         stream, item = shot.stream, shot.item
         then, unit = int(stream.times[item]) - int(params["age"] * 1e9), int(stream.sample_index[item])
-        older = ((stream.sample_index == unit) & (stream.times <= then)).nonzero()[:, 0]
-        if len(older):
-            return stream.pictures[int(older[-1])].clone()
+        mine = (stream.sample_index == unit).nonzero()[:, 0]
+        if len(mine) > 1:
+            older = mine[stream.times[mine] <= then]
+            return stream.pictures[int(older[-1] if len(older) else mine[0])].clone()
         twist = frame_twist(shot.call.sample, unit, stream.frame, int(stream.times[item]))
         if twist is None:
             raise DataError(

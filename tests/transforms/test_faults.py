@@ -1,0 +1,303 @@
+"""What breaks, and how far: severities in the units that they are given in."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from samples import make_sample
+
+import fusion_aug as fa
+from fusion_aug.cli import main
+from fusion_aug.errors import ConfigError
+from fusion_aug.ops.points import points_in_boxes
+from fusion_aug.run.config import build_pipeline, compose_config, config_dir, option_names
+
+CAMERAS = ("CAM_FRONT", "CAM_LEFT", "CAM_RIGHT", "FISHEYE")
+
+
+@pytest.fixture(scope="module")
+def street() -> fa.Sample:
+    """A keyframe of the sample log without its sweeps."""
+    sample = fa.open_log("nuscenes", "datasets/drive")[4]
+    return sample.with_streams({**sample.streams, "LIDAR_TOP": sample.take_key("LIDAR_TOP")})
+
+
+def picture(sample: fa.Sample, name: str = "CAM_FRONT") -> torch.Tensor:
+    return sample[name].image(0)  # type: ignore[attr-defined]
+
+
+def test_dead_and_stuck_pixels_are_as_many_as_told_and_stay(street: fa.Sample) -> None:
+    fault = fa.DeadPixels(dead=3000.0, stuck=1000.0, cameras=["CAM_FRONT"], scope="log")
+    out = fault(street, seed=1)
+    changed = (picture(out) != picture(street)).any(-1)
+    count = picture(street).shape[0] * picture(street).shape[1]
+    assert int(changed.sum()) == pytest.approx(4000e-6 * count, rel=0.02)
+    assert int((picture(out) == 255).all(-1).sum()) >= int(900e-6 * count)
+    assert torch.equal(picture(out, "CAM_BACK"), picture(street, "CAM_BACK"))
+    later = fa.open_log("nuscenes", "datasets/drive")[5]
+    again = (picture(fault(later, seed=1)) != picture(later)).any(-1)
+    assert float((again & changed).sum() / changed.sum()) > 0.95  # the same pixels in the next frame
+
+
+def test_banding_has_the_frequency_of_the_lamps() -> None:
+    grey = torch.full((480, 64, 3), 128, dtype=torch.uint8)
+    sample = make_sample(size=(480, 64))
+    cameras = {n: sample[n] for n in ("CAM_FRONT",)}
+    flat = sample.with_streams({n: fa.Camera(frame=n, times=s.times, items=(grey,)) for n, s in cameras.items()})
+    out = fa.Banding(depth=0.5, frequency=120.0, readout=0.05)(flat, seed=1)
+    rows = picture(out)[:, 0, 0].double().numpy()
+    spectrum = np.abs(np.fft.rfft(rows - rows.mean()))
+    assert int(spectrum.argmax()) == 6  # periods in 0.05 s
+    light = (rows / 255) ** 2.2
+    assert 1 - light.min() / light.max() == pytest.approx(0.5, abs=0.03)
+
+
+def test_black_cameras_are_as_many_as_drawn() -> None:
+    sample = make_sample()
+    silent = 0
+    for seed in range(60):
+        out = fa.BlackCamera(each=0.25)(sample, seed=seed)
+        silent += sum(not bool(picture(out, c).any()) for c in CAMERAS)
+    assert silent / (60 * len(CAMERAS)) == pytest.approx(0.25, abs=0.08)
+
+
+def test_overexposure_is_in_stops() -> None:
+    sample = make_sample()
+    dark = torch.full((48, 64, 3), 60, dtype=torch.uint8)
+    sample = sample.with_streams(
+        {"CAM_FRONT": fa.Camera(frame="CAM_FRONT", times=sample["CAM_FRONT"].times, items=(dark,))}
+    )
+    level = picture(fa.Overexposure(stops=1.0)(sample, seed=1)).double().mean() / 255
+    light = [((x + 0.055) / 1.055) ** 2.4 for x in (60 / 255, float(level))]
+    assert light[1] / light[0] == pytest.approx(2.0, rel=0.02)
+
+
+def test_dirt_and_scratches_are_as_large_as_told(street: fa.Sample) -> None:
+    out = fa.LensDirt(spots=1.0, size_deg=10.0, light=0.0, cameras=["CAM_FRONT"])(street, seed=4)
+    dark = (picture(out).float().mean(-1) < 0.5 * picture(street).float().mean(-1)).sum()
+    radius = math.radians(10.0) * float(street.rig.camera("CAM_FRONT").model.K[0, 0]) / 2
+    assert 0.1 * math.pi * radius**2 < float(dark) < 4 * math.pi * radius**2
+    lines = fa.LensScratches(scratches=5.0, strength=0.5, cameras=["CAM_FRONT"])(street, seed=1)
+    brighter = picture(lines).int() - picture(street).int()
+    assert int(brighter.min()) >= 0 and 50 < int((brighter > 5).any(-1).sum()) < 20000
+
+
+def test_a_frozen_camera_shows_what_it_saw(street: fa.Sample) -> None:
+    """Rendered back by half a second of driving, it is nearer to the picture of then than the new one is."""
+    log = fa.open_log("nuscenes", "datasets/drive")
+    now, then = log[4], log[3]
+    gap = (int(now["CAM_FRONT"].times[0]) - int(then["CAM_FRONT"].times[0])) * 1e-9
+    out = fa.FrozenCamera(age=gap, cameras=["CAM_FRONT"])(now, seed=1)
+
+    def off(a: fa.Sample) -> float:
+        return float((picture(a).float() - picture(then).float()).abs()[100:].mean())
+
+    assert off(out) < 0.85 * off(now)
+    assert torch.equal(out["CAM_FRONT"].times, now["CAM_FRONT"].times)
+    # a clip that holds the old picture shows it again
+    first, second = now["CAM_FRONT"], torch.zeros_like(picture(now))
+    both = fa.Camera(frame="CAM_FRONT", times=torch.tensor([0, 10**9]) + first.times, items=(picture(now), second))
+    clip = now.with_streams({"CAM_FRONT": both})
+    again = fa.FrozenCamera(age=0.9)(clip, seed=1)["CAM_FRONT"]
+    assert torch.equal(again.image(1), picture(now))  # type: ignore[attr-defined]
+
+
+def test_lost_packets_are_sectors(street: fa.Sample) -> None:
+    cloud = street["LIDAR_TOP"].realized()
+    out = fa.DroppedPackets(share=0.3, packet_deg=5.0)(street, seed=2)["LIDAR_TOP"]
+    assert len(out["xyz"]) / len(cloud["xyz"]) == pytest.approx(0.7, abs=0.12)
+    sector = lambda xyz: set(torch.floor(torch.rad2deg(torch.atan2(xyz[:, 1], xyz[:, 0])) / 5.0).int().tolist())  # noqa: E731
+    assert len(sector(cloud["xyz"])) - len(sector(out["xyz"])) >= 0.15 * 72
+
+
+def test_crosstalk_stays_on_its_rays(street: fa.Sample) -> None:
+    cloud = street["LIDAR_TOP"].realized()
+    out = fa.LidarCrosstalk(share=0.05)(street, seed=2)["LIDAR_TOP"]
+    moved = (out["xyz"] != cloud["xyz"]).any(1)
+    assert float(moved.double().mean()) == pytest.approx(0.05, abs=0.01)
+    a, b = (x[moved] / x[moved].norm(dim=1, keepdim=True) for x in (out["xyz"], cloud["xyz"]))
+    assert float((a - b).norm(dim=1).max()) < 1e-5
+    far = out["xyz"][moved].norm(dim=1)
+    assert float(far.min()) >= 0.5 and float(far.max()) <= 100.0
+    assert (out["intensity"][moved] <= 255).all()
+
+
+def test_incomplete_echo_takes_dark_points_of_vehicles_only(street: fa.Sample) -> None:
+    cloud = street["LIDAR_TOP"].realized()
+    numbered = cloud.with_values(number=torch.arange(cloud.rows).double())  # type: ignore[attr-defined]
+    sample = street.with_streams({**street.streams, "LIDAR_TOP": numbered})
+    out = fa.IncompleteEcho(share=1.0, reflectivity=0.3)(sample, seed=2)["LIDAR_TOP"]
+    lost = torch.ones(cloud.rows, dtype=torch.bool)  # type: ignore[attr-defined]
+    lost[out["number"].long()] = False
+    assert int(lost.sum()) > 10
+    assert (cloud["intensity"][lost] / (255 * 100 / 255) < 0.3).all()
+    boxes = street["boxes"]
+    inside = torch.zeros_like(lost)
+    for rows in points_in_boxes(street.points("LIDAR_TOP")["xyz"], boxes["pose"], boxes["size"] + 0.05):
+        inside[rows] = True
+    assert bool(inside[lost].all())
+
+
+def test_reduced_view_looks_ahead(street: fa.Sample) -> None:
+    out = fa.ReducedView(view_deg=90.0)(street, seed=1)
+    xyz = out.points("LIDAR_TOP")["xyz"] - street.T_ref("LIDAR_TOP")[:3, 3]
+    assert len(xyz) > 500
+    assert float(torch.rad2deg(torch.atan2(xyz[:, 1], xyz[:, 0])).abs().max()) < 45.01
+    assert (
+        fa.ReducedView(view_deg=360.0)(street, seed=1)["LIDAR_TOP"].counts.tolist()
+        == street["LIDAR_TOP"].counts.tolist()
+    )  # type: ignore[attr-defined]
+
+
+def test_a_shaken_scan_moves_by_what_is_told(street: fa.Sample) -> None:
+    out = fa.ScanMotionBlur(shift=0.1, tilt_deg=0.0, frequency=10.0)(street, seed=1)["LIDAR_TOP"]
+    off = (out["xyz"] - street["LIDAR_TOP"]["xyz"]).norm(dim=1)
+    assert 0.05 < float(off.max()) <= 0.1 + 1e-4
+    still = fa.ScanMotionBlur(shift=0.0, tilt_deg=0.0)(street, seed=1)["LIDAR_TOP"]
+    assert torch.allclose(still["xyz"], street["LIDAR_TOP"]["xyz"])
+
+
+def test_interference_lifts_the_noise_floor(street: fa.Sample) -> None:
+    scan = street.with_streams({n: street[n] for n in ("RADAR_FRONT", "ego")})
+    counts = [
+        len(fa.RadarInterference(noise_rise=r, rate=0.0)(scan, seed=1)["RADAR_FRONT"]["rcs"]) for r in (0, 10, 20, 40)
+    ]
+    assert (
+        counts[0] == len(scan["RADAR_FRONT"]["rcs"])
+        and counts == sorted(counts, reverse=True)
+        and counts[3] < counts[0]
+    )
+    more = [len(fa.RadarInterference(noise_rise=0.0, rate=7.0)(scan, seed=s)["RADAR_FRONT"]["rcs"]) for s in range(40)]
+    items = len(scan["RADAR_FRONT"])
+    assert (np.mean(more) - counts[0]) / items == pytest.approx(7.0, abs=1.2)
+
+
+def test_imu_ends_at_its_scale() -> None:
+    sample = make_sample()
+    out = fa.ImuSaturation(accel=0.5, gyro_deg=30.0)(sample, seed=1)["imu"]
+    before = sample["imu"]
+    assert torch.equal(out["accel"], before["accel"].clamp(-0.5, 0.5))
+    assert torch.allclose(out["gyro"], before["gyro"].clamp(-math.radians(30), math.radians(30)))
+
+
+def test_a_gps_jump_moves_what_is_told_and_not_what_is(street: fa.Sample) -> None:
+    out = fa.GpsJump(distance=5.0, heading_deg=90.0)(street, seed=1)
+    told = [s.rig.T("world", "ego", s.ref.time)[:3, 3] for s in (street, out)]
+    assert torch.allclose(told[1] - told[0], torch.tensor([0.0, 5.0, 0.0]).double(), atol=1e-6)
+    assert torch.equal(out.truth.T("world", "ego", out.ref.time), street.truth.T("world", "ego", street.ref.time))
+    assert torch.allclose(out["ego"]["pose"][:, :3, 3] - street["ego"]["pose"][:, :3, 3], told[1] - told[0], atol=1e-6)
+    # nothing moves against anything else
+    uv = [s.project("LIDAR_TOP", "CAM_FRONT")[0] for s in (street, out)]
+    assert torch.allclose(*uv, atol=1e-6)
+
+
+# --- silence --------------------------------------------------------------------------------------------------------
+def test_silent_sensors_are_masked_with_all_that_belongs_to_them() -> None:
+    sample = make_sample()
+    out = fa.ModalityDropout(share=1.0, keep=["CAM_LEFT", "imu"], at_least=0)(sample, seed=1)
+    for name, stream in sample.streams.items():
+        kind, silent = type(stream).__name__, out[name]
+        if name.startswith("CAM_LEFT") or name == "imu" or kind in ("Boxes3D", "Boxes2D", "EgoPose", "Text"):
+            assert silent is stream, name
+        else:
+            assert not bool(silent.present.any()), name
+            if hasattr(silent, "items") and silent.items:  # type: ignore[attr-defined]
+                assert not bool(silent.items[0].any()), name  # type: ignore[attr-defined]
+    assert out["lidar"].rows == 0 and len(out["lidar"]) == len(sample["lidar"])  # type: ignore[attr-defined]
+
+
+def test_removed_sensors_are_gone_and_batches_still_join() -> None:
+    dropout = fa.ModalityDropout(share=0.5, mode="remove")
+    outs = [dropout(make_sample(f"s{i}", seed=i), seed=5) for i in range(6)]
+    assert len({tuple(o.streams) for o in outs}) > 1
+    batch = fa.collate(outs)
+    assert len(batch.units) == 6
+    for i, one in enumerate(outs):
+        assert set(batch.take([i]).streams) == set(one.streams)
+
+
+def test_silence_has_the_share_and_length_that_is_told() -> None:
+    sample = make_sample()
+    silent = [
+        set(fa.ModalityDropout(share=0.4, at_least=0)(sample, seed=s).history[0].params[""]["silent"])
+        for s in range(200)
+    ]
+    names = {"lidar", "radar", "imu", "wheels", *CAMERAS}
+    assert np.mean([len(s) for s in silent]) / len(names) == pytest.approx(0.4, abs=0.05)
+    for seed in range(20):
+        out = fa.ModalityDropout(share=1.0, at_least=3)(sample, seed=seed)
+        assert len(names - set(out.history[0].params[""]["silent"])) == 3
+    span = fa.ModalityDropout(share=1.0, at_least=0, span=0.006)(sample, seed=3)
+    gone = (~span["imu"].present).nonzero()[:, 0]
+    times = sample["imu"].times[gone]
+    assert len(times) == 0 or int(times[-1] - times[0]) <= 6_000_000
+
+
+def test_wrong_modes_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"ModalityDropout\.mode: 'hide'"):
+        fa.ModalityDropout(mode="hide")
+    with pytest.raises(ConfigError, match="at_least"):
+        fa.ModalityDropout(at_least=-1)
+
+
+# --- presets --------------------------------------------------------------------------------------------------------
+PRESETS = option_names("pipeline", None)
+
+
+@pytest.mark.parametrize("name", [n for n in PRESETS if n.startswith("suite/")])
+def test_every_suite_preset_builds_at_every_severity(name: str) -> None:
+    built = set()
+    for severity in (1, 3, 5):
+        words = ["log=kitti", "log.root=x", "out=y", f"pipeline={name}", f"pipeline.severity={severity}"]
+        built.add(str(build_pipeline(compose_config("run", words)["pipeline"]).to_config()))
+    assert len(built) == 3  # severities differ
+
+
+def test_every_pair_of_presets_composes() -> None:
+    own = [n for n in PRESETS if not n.startswith("suite/")]
+    for a in own:
+        for b in own:
+            words = ["log=kitti", "log.root=x", "out=y", f"pipeline=[{a},{b}]"]
+            build_pipeline(compose_config("run", words)["pipeline"])
+
+
+def test_presets_share_a_main_figure_only_where_it_means_the_same() -> None:
+    """A key of two presets must stand in the same field."""
+    meaning: dict[str, set[str]] = {}
+    for name in PRESETS:
+        preset = yaml.safe_load((config_dir() / "pipeline" / f"{name}.yaml").read_text())
+        for key in preset:
+            if key in ("_target_", "transforms", "defaults", "severity"):
+                continue
+            fields = set(_uses(preset["transforms"], key))
+            assert fields, (name, key)
+            meaning.setdefault(key, set()).add(",".join(sorted(fields)))
+    assert {k: v for k, v in meaning.items() if len(v) > 1} == {}
+
+
+def _uses(node: object, key: str, field: str = "") -> list[str]:
+    if isinstance(node, dict):
+        return [f for k, v in node.items() for f in _uses(v, key, str(k))]
+    if isinstance(node, list):
+        return [f for v in node for f in _uses(v, key, field)]
+    return [field] if isinstance(node, str) and f".{key}}}" in node else []
+
+
+def test_a_severity_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["log=nuscenes", "log.root=datasets/drive", "pipeline=suite/fog", f"out={tmp_path / 'o'}"]
+    assert main(["run", *words, "pipeline.severity=9"]) == 2
+    assert "expected a whole number from 0 to 5, got 9" in capsys.readouterr().err
+
+
+def test_a_sweep_over_the_suite_names_its_presets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["log=nuscenes", "log.root=datasets/drive", "limit=1", "pipeline=glob(suite/f*)", "pipeline.severity=1,5"]
+    assert main(["run", "-m", *words, f"out={tmp_path / 'o'}"]) == 0
+    made = sorted(p.name for p in (tmp_path / "o").iterdir())
+    assert len(made) == 6 and any("suite_fog" in m and "severity-5" in m for m in made)
+    assert main(["run", "-m", "log=nuscenes", "log.root=x", "pipeline=glob(suite/zz*)", "out=y"]) == 2
+    assert "matches no option" in capsys.readouterr().err
