@@ -1,6 +1,6 @@
 """Makes ``fusion_aug/physics/scattering.npz``: what drops and grains do to light and radar waves, by Mie theory.
 
-    python tools/make_scattering.py [--check]      (extra ``dev``: miepython; about a minute)
+    python tools/make_scattering.py [--check]      (extra ``dev``: miepython; some ten seconds)
 
 Rain: Marshall-Palmer drops (N0 = 8000 /m^3/mm, Lambda = 4.1 R^-0.21 /mm) of water. Fog: the modified gamma distribution
 of heavy advection fog (Shettle and Fenn 1979). Dust: a log-normal distribution of desert dust (d'Almeida 1991).
@@ -92,8 +92,9 @@ def main() -> int:
     """Write the file, or compare it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="only compare; exit 1 where a table differs by 0.1 %%")
+    check = parser.parse_args().check
     made = tables()
-    if not parser.parse_args().check:
+    if not check:
         np.savez_compressed(PATH, **made)
         print(f"wrote {PATH.name}, {PATH.stat().st_size} bytes")
         return 0

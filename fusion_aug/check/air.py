@@ -16,11 +16,11 @@ from fusion_aug.history import History
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.physics.completion import SKY
 from fusion_aug.physics.depth import projected
-from fusion_aug.registry import TRANSFORMS, Call, Context
+from fusion_aug.registry import TRANSFORMS, Call, Context, resolve
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Depth
 from fusion_aug.transforms.base import Rows
-from fusion_aug.transforms.weather.camera import VISIBLE, veiled
+from fusion_aug.transforms.weather.camera import VISIBLE
 from fusion_aug.transforms.weather.state import State
 from fusion_aug.transforms.weather.view import View
 from fusion_aug.transforms.weather.weather import Weather
@@ -51,9 +51,9 @@ class Reading:
 
 
 def clear_of_drops(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of the same air, even and dry below: what is measured is the air alone."""
+    """Parameters of the same fog and dust, even, without rain and snow, by the light as it was recorded."""
     return {**params, "patchiness": 0.0, "auto_gain": False, "report": True, "water_film": 0.0, "snow_cover": 0.0,
-            "illuminance": None, "sun": 0.0}  # fmt: skip
+            "rain_rate": 0.0, "snow_rate": 0.0, "illuminance": None, "sun": 0.0}  # fmt: skip
 
 
 def read_at(before: Array, after: Array, air: Array, pixels: Array) -> tuple[Array, Array]:
@@ -69,6 +69,16 @@ def read_at(before: Array, after: Array, air: Array, pixels: Array) -> tuple[Arr
 def call_for(sample: Sample, name: str, params: Mapping[str, Any]) -> Call:
     """One stream's turn under chosen parameters."""
     return Call(Weather, sample, name, Rows([{"": params}] * len(sample.units)), Context({}))
+
+
+def before_and_after(sample: Sample, camera: str, params: Mapping[str, Any], item: int) -> tuple[Array, Array]:
+    """A picture (H, W, 3) of a camera, and what the weather's own rule for cameras makes of it."""
+    stream = sample[camera]
+    rule = resolve(Weather, type(stream))
+    assert rule is not None
+    pictures = (stream.pictures[item], rule(stream, call_for(sample, camera, params)).pictures[item])  # type: ignore[attr-defined]
+    before, after = (p.detach().cpu().contiguous().numpy() for p in pictures)
+    return before, after
 
 
 def held_out(sample: Sample) -> tuple[Sample, Sample]:
@@ -92,8 +102,7 @@ def probe_picture(sample: Sample, parts: tuple[Sample, Sample], camera: str, par
     known, rest = parts
     state, item = State.of(params), sample.key_item(camera)
     view = View(known[camera], call_for(known, camera, params), item)  # type: ignore[arg-type]
-    before = known[camera].pictures[item].detach().cpu().contiguous().numpy()  # type: ignore[attr-defined]
-    after = veiled(before, view, state, state.airlight)
+    before, after = before_and_after(known, camera, params, item)
     all_points = [projected(sample, n, camera, item) for n in lidars(sample)]
     points = [projected(rest, n, camera, item) for n in lidars(sample)]
     pixels, far = (np.concatenate([p[i] for p in points]) for i in (0, 1))
@@ -116,8 +125,7 @@ def probe_truth(sample: Sample, camera: str, params: Mapping[str, Any]) -> Readi
     known = sample.with_streams({n: s for n, s in sample.streams.items() if not isinstance(s, Depth)})
     state = State.of(params)
     view = View(known[camera], call_for(known, camera, params), item)  # type: ignore[arg-type]
-    before = known[camera].pictures[item].detach().cpu().contiguous().numpy()  # type: ignore[attr-defined]
-    after = veiled(before, view, state, state.airlight)
+    before, after = before_and_after(known, camera, params, item)
     stamp = int((same[0].times == sample[camera].times[item]).nonzero()[0, 0])
     true = same[0].image(stamp).numpy()
     if same[0].measure == "z":
@@ -155,7 +163,7 @@ def fog_rows(sample: Sample, params: Mapping[str, Any]) -> list[Row]:
     state = State.of(params)
     extinction = state.air.extinction(VISIBLE)
     if extinction <= 0:
-        return []
+        return []  # nothing floats in this weather
     rows = []
     cameras = [c for c, s in sample.of_type(Camera).items() if bool((s.sample_index == 0).any())]
     parts = held_out(sample)
@@ -177,7 +185,7 @@ def fog_rows(sample: Sample, params: Mapping[str, Any]) -> list[Row]:
 
 def lidar_row(sample: Sample, name: str, params: Mapping[str, Any]) -> Row:
     """Extinction from the points that a LiDAR kept, -ln(I'/I) / (2 R), against the state's, percent."""
-    from fusion_aug.transforms.weather.lidar import Scan, through_the_air
+    from fusion_aug.transforms.weather.lidar import Scan
 
     cloud = sample[name].realized()
     title = "fog, LiDAR extinction off"
@@ -185,7 +193,9 @@ def lidar_row(sample: Sample, name: str, params: Mapping[str, Any]) -> Row:
         return Row(title, name, "%", 5.0, reason="the cloud has no intensity")
     number = torch.arange(cloud.rows, dtype=torch.float64)  # type: ignore[attr-defined]
     numbered = sample.with_streams({**sample.streams, name: cloud.with_values(number=number)})
-    out = through_the_air(numbered[name], call_for(numbered, name, params))
+    rule = resolve(Weather, type(cloud))
+    assert rule is not None
+    out = rule(numbered[name], call_for(numbered, name, params))
     kept = out["status"] == 0
     rows = out["number"][kept].long()
     before, after = cloud["intensity"][rows].double(), out["intensity"][kept].double()

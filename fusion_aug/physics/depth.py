@@ -14,12 +14,14 @@ from fusion_aug.errors import DataError
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.physics.completion import SKY, Completion, cell_size, complete, fill_gaps, grid_shape
 from fusion_aug.physics.ground import distance_along, fit_ground
+from fusion_aug.physics.vehicle import T_up_ref
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Depth, Points, Radar
 
 TOP_RINGS = 0.03  # radians below its highest point that count as the upper end of a scanner's view
 
-_KNOWN: WeakKeyDictionary[object, dict[object, Completion]] = WeakKeyDictionary()  # by picture
+# by camera stream and item: what it was worked out from, and what came out; only the last
+_KNOWN: WeakKeyDictionary[object, dict[int, tuple[list[object], Completion]]] = WeakKeyDictionary()
 
 
 def camera_range(sample: Sample, name: str, item: int) -> Tensor:
@@ -61,12 +63,11 @@ def camera_depth(sample: Sample, name: str, item: int) -> Completion:
     if not lidars:
         raise DataError(f"stream {name!r}: needs depth: a Depth stream of the camera, or a LiDAR")
     known = _KNOWN.setdefault(stream, {})
-    key = (item, id(sample.units[unit].truth), *(id(sample[n]) for n in lidars))
-    if key not in known:
-        kept = (sample.units[unit].truth, [sample[n] for n in lidars])  # so that no id is used again
-        known[key] = _completed(sample, lidars, name, item, sensor)
-        known[key, "of"] = kept  # type: ignore[assignment]
-    return known[key]
+    made_of: list[object] = [sample.units[unit].truth, *(sample[n] for n in lidars)]
+    last = known.get(item)
+    if last is None or len(last[0]) != len(made_of) or any(a is not b for a, b in zip(last[0], made_of, strict=True)):
+        known[item] = last = made_of, _completed(sample, lidars, name, item, sensor)
+    return last[1]
 
 
 def _completed(sample: Sample, lidars: list[str], name: str, item: int, sensor: CameraSensor) -> Completion:
@@ -83,7 +84,20 @@ def _completed(sample: Sample, lidars: list[str], name: str, item: int, sensor: 
 def ground_plane(sample: Sample, lidars: list[str], unit: int) -> np.ndarray | None:
     """The plane of the ground in a unit's reference frame, (4,); None where no LiDAR tells it."""
     clouds = [_in_ref(sample, lidar, unit) for lidar in lidars]
-    return fit_ground(np.concatenate(clouds)) if clouds else None
+    return ground_of(np.concatenate(clouds), T_up_ref(sample, unit)) if clouds else None
+
+
+def ground_of(xyz: np.ndarray, T_up: np.ndarray) -> np.ndarray | None:
+    """The plane of the ground among points (n, 3), in their own frame, (4,).
+
+    Args:
+        xyz: metres. T_up: (4, 4) from their frame to axes whose z points up, about the vehicle.
+    """
+    plane = fit_ground(xyz @ T_up[:3, :3].T + T_up[:3, 3])
+    if plane is None:
+        return None
+    normal = T_up[:3, :3].T @ plane[:3]
+    return np.append(normal, plane[3] + plane[:3] @ T_up[:3, 3])
 
 
 def _in_ref(sample: Sample, lidar: str, unit: int) -> np.ndarray:
@@ -157,4 +171,4 @@ def projected(sample: Sample, lidar: str, camera: str, item: int) -> tuple[np.nd
     return pixels[visible].numpy(), distance[visible].numpy(), ends[visible].numpy()
 
 
-__all__ = ["SKY", "camera_depth", "camera_range", "ground_plane", "projected"]
+__all__ = ["SKY", "camera_depth", "camera_range", "ground_of", "ground_plane", "projected"]

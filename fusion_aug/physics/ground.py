@@ -64,8 +64,8 @@ def fresnel(cosine: np.ndarray, n1: float, n2: float) -> np.ndarray:
 
 
 def water_share(film: float) -> float:
-    """Share of the road that a film of water (mm) covers: a texture 1.2 mm deep stands out of a thinner one."""
-    return float(np.clip(film / 1.2, 0.0, 1.0)) ** 0.5
+    """Share of the road that a film of water (mm) covers: its texture, 0.3 mm deep, stands out of a thinner one."""
+    return 1.0 - float(np.exp(-film / 0.3))
 
 
 def wet_return(cosine: np.ndarray, film: float) -> np.ndarray:

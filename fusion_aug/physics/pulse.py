@@ -50,22 +50,28 @@ def intensity_of(power: Array, distance: Array, sensor: LidarSensor) -> Array:
     return np.clip(share, 0.0, 1.0) * sensor.intensity_scale
 
 
-def target_power(rho: Array, distance: Array, depth: Array, sensor: LidarSensor) -> Array:
-    """Return of targets.
+def target_power(rho: Array, distance: Array, depth: Array, factor: Array | float, sensor: LidarSensor) -> Array:
+    """Return of targets that were measured in clear air.
 
     Args:
         rho: reflectivity. distance: metres. depth: optical depth of the way there.
+        factor: share of the return that the target itself still gives (wet ground).
     """
-    return np.maximum(rho * gain(distance, sensor), MARGIN * sensor.noise_floor) * np.exp(-2 * depth)
+    return np.maximum(rho * gain(distance, sensor), MARGIN * sensor.noise_floor) * np.exp(-2 * depth) * factor
 
 
 def suspended_echoes(
-    extinction: float, backscatter: float, sensor: LidarSensor, rng: np.random.Generator, target: Array
+    extinction: float,
+    backscatter: float,
+    sensor: LidarSensor,
+    rng: np.random.Generator,
+    target: Array,
+    densest: float = 1.0,
 ) -> Echo:
     """The strongest return of fog or dust in every beam whose target (its power, (n,)) does not outshine all of them.
 
     Each range gate, as long as the pulse, sends back a mean that the lidar equation gives, times a gamma-distributed
-    number. Beams draw from 512 pulses, and a place within the gate.
+    number. Beams draw from 512 pulses, and a place within the gate. ``densest``: of clouds, against the mean.
     """
     step = LIGHT * sensor.pulse / 2
     start = max(sensor.min_range, 0.3)
@@ -74,7 +80,7 @@ def suspended_echoes(
     pulses = (rng.standard_gamma(LOOKS, (PULSES, len(gates))) * (mean / LOOKS)).astype(np.float32)
     best = pulses.argmax(1)
     strength = pulses[np.arange(PULSES), best]
-    beam = np.flatnonzero(target <= strength.max())
+    beam = np.flatnonzero(target <= strength.max() * densest)
     draw = rng.integers(0, PULSES, len(beam), np.uint16)
     distance = gates.astype(np.float32)[best][draw]
     distance += np.float32(step) * (rng.random(len(beam), np.float32) - np.float32(0.5))

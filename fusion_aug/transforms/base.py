@@ -70,6 +70,8 @@ class Transform:
                 object.__setattr__(self, f.name, check_range(value, f"{who}.{f.name}", *self.limits.get(f.name, ())))
             elif str(f.type).startswith(("tuple[str", "tuple[float")) and value is not None:
                 object.__setattr__(self, f.name, _as_tuple(value, str(f.type), f"{who}.{f.name}"))
+            elif str(f.type) == "bool" and not isinstance(value, bool):
+                raise ConfigError(f"{who}.{f.name}: expected true or false, got {value!r}")
             elif isinstance(value, list):
                 object.__setattr__(self, f.name, tuple(value))
         if isinstance(self.p, bool) or not isinstance(self.p, int | float) or not 0 <= self.p <= 1:

@@ -27,7 +27,17 @@ def test_warp(scale: float, interpolation: str) -> None:
 
 
 # all that move data without looking at its values, as the mean of the picture, its histogram or the LiDAR's distances
-LOOKING = ("AutoContrast", "Clahe", "Contrast", "EgoMotionBlur", "Equalize", "JpegCompression", "PixelOp", "Shadow")
+LOOKING = (
+    "AutoContrast",
+    "Clahe",
+    "Contrast",
+    "EgoMotionBlur",
+    "Equalize",
+    "FrozenCamera",
+    "JpegCompression",
+    "PixelOp",
+    "Shadow",
+)
 MOVING = [n for n in CASES if issubclass(TRANSFORMS[n], Scene | ImagePlane | Photometric) and n not in LOOKING]
 
 

@@ -44,6 +44,8 @@ def test_lidar_ratio_of_fog() -> None:
     for wavelength, low, high in ((905e-9, 18, 20), (1550e-9, 19, 22)):
         extinction, back = Atmosphere(fog=extinction_of_mor(80)).suspended(wavelength)
         assert low <= extinction / back <= high
+        place = int(np.abs(tables()["wavelength"] - wavelength).argmin())
+        assert low <= tables()["fog_lidar_ratio"][place] <= high
 
 
 def test_rain_extinction_and_backscatter() -> None:

@@ -406,3 +406,110 @@ def test_air_adds_up() -> None:
         Atmosphere(fog=0.01).extinction(905e-9) + Rain.of(10.0).extinction(905e-9)
     )
     assert take_rows({}, torch.tensor([], dtype=torch.bool)) == {}
+
+
+# --- found by a review ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("motion", [
+    fa.RotateScene(yaw_deg=90.0), fa.TranslateScene(x=5.0, y=3.0), fa.RotateScene(roll_deg=8.0, pitch_deg=-6.0),
+], ids=["yaw", "shift", "tilt"])  # fmt: skip
+def test_a_rigid_scene_motion_changes_no_weather(street: fa.Sample, motion: fa.Transform) -> None:
+    """The reference frame may lie anywhere: lamps, ground, boxes and sight belong to the vehicle."""
+    names = ("CAM_FRONT", "CAM_FRONT/depth", "LIDAR_TOP", "ego", "boxes")
+    sample = street.with_streams({n: street[n].realized() for n in names})
+    params = params_of(fa.Weather(mor=60.0, illuminance=1.0, water_film=0.8, snow_cover=0.3, spray=0.0), sample)
+    a = fa.Weather.apply_params(sample, params)
+    b = fa.Weather.apply_params(motion(sample, seed=1), params)
+    assert float((picture_of(a) - picture_of(b)).abs().mean()) < 0.5
+    assert a["LIDAR_TOP"].counts.tolist() == b["LIDAR_TOP"].counts.tolist()  # type: ignore[attr-defined]
+    assert float((a["LIDAR_TOP"]["intensity"] - b["LIDAR_TOP"]["intensity"]).abs().mean()) < 0.05
+    assert torch.allclose(a["boxes"]["visible"], b["boxes"]["visible"], atol=1e-6)
+
+
+def picture_of(sample: fa.Sample) -> torch.Tensor:
+    return sample["CAM_FRONT"].image(0).float()  # type: ignore[attr-defined]
+
+
+def test_wet_ground_loses_returns_far_away(street: fa.Sample) -> None:
+    lost = []
+    for film in (0.1, 0.5, 1.2):
+        cloud, kept = reported(street, fa.WetRoad(water_film=film, report=True))
+        lost.append(street["LIDAR_TOP"].rows - int(kept.sum()))  # type: ignore[attr-defined]
+    assert lost == sorted(lost) and lost[-1] > 50
+    far = torch.linalg.norm(street["LIDAR_TOP"]["xyz"], dim=1)
+    assert int((cloud["true_range"] > 25).sum()) < int((far > 25).sum())
+    near = int((cloud["true_range"] < 6).sum()) / int((far < 6).sum())
+    assert near > 0.98
+
+
+def test_the_lightest_rain_runs() -> None:
+    for rate in (1e-6, 1e-4, 1e-2):
+        fa.Weather(rain_rate=rate)(make_sample(), seed=1).realized()
+
+
+def test_patches_of_snow_cover_the_share_that_is_told() -> None:
+    rng = np.random.default_rng(0)
+    world = np.column_stack([rng.uniform(-300, 300, (40000, 2)), np.zeros(40000)])
+    for cover in (0.1, 0.3, 0.5, 0.8):
+        state = State.of(params_of(fa.Weather(snow_cover=cover), make_sample()))
+        assert float(state.snow_on(world).mean()) == pytest.approx(cover, abs=0.06)
+    assert State.of(params_of(fa.Weather(snow_cover=1.0), make_sample())).snow_on(world[:5]).tolist() == [1.0] * 5
+
+
+def test_depth_is_not_kept_for_every_motion(street: fa.Sample) -> None:
+    from fusion_aug.physics import depth
+
+    sample = street.with_streams({n: street[n].realized() for n in ("CAM_FRONT", "LIDAR_TOP", "ego")})
+    for seed in range(4):
+        fa.Compose([fa.RotateScene(yaw_deg=[-40, 40]), fa.Fog(mor=100.0)])(sample, seed=seed)
+    assert len(depth._KNOWN[sample["CAM_FRONT"]]) <= 1
+
+
+def test_each_scanner_of_a_joint_cloud_has_its_own_drops(real_data) -> None:  # type: ignore[no-untyped-def]
+    """Argoverse 2 joins two LiDARs in the vehicle's frame: flakes lie on rays from where each of them stands."""
+    sample = fa.open_log("argoverse2", str(real_data / "argoverse2" / "val"))[0]
+    name = next(n for n, s in sample.of_type(fa.Points).items() if s.origins)
+    params = params_of(fa.Snow(snow_rate=2.0, report=True), sample)
+    out = fa.Weather.apply_params(sample.with_streams({name: sample[name]}), params)[name]
+    state = State.of(params)
+    unit, time = sample.unit, int(out.times[0])
+    scattered = out["status"] == 1
+    places = torch.stack([unit.truth.T(out.frame, f, time)[:3, 3] for f in out.origins])[out["origin"].long()]  # type: ignore[attr-defined]
+    T = T_world(sample, 0, out.frame, time)
+    hits = total = 0
+    for origin in torch.unique(places, dim=0):
+        mine = scattered & (places == origin).all(1)
+        found = (out["xyz"][mine].double() @ torch.from_numpy(T[:3, :3]).T + torch.from_numpy(T[:3, 3])).numpy()
+        eye = T[:3, :3] @ origin.numpy() + T[:3, 3]
+        key = digest(state.key, "particles", 0)
+        flakes = [
+            eye + c.offset for c in lattice.around(state.air.particles()[0], key, eye, time * 1e-9, state.air.wind)
+        ]
+        cloud = np.concatenate(flakes)
+        for point in found[:60]:
+            total += 1
+            hits += float(np.linalg.norm(cloud - point, axis=1).min()) < 0.05 + 0.003 * np.linalg.norm(point - eye)
+    assert total >= 40 and hits / total > 0.25, (hits, total)
+
+
+def test_wheels_slip_the_same_way_in_reverse() -> None:
+    times = torch.arange(0, 2_000_000_000, 20_000_000)
+    speed = 1 + 2 * times.double() * 1e-9
+    ratios = []
+    for sign in (1, -1):
+        velocity = torch.stack([sign * speed, 0 * speed, 0 * speed], 1)
+        wheels = fa.Odometry(frame="ego", times=times, values={"velocity": velocity, "angular_velocity": 0 * velocity})
+        sample = make_sample().with_streams({"wheels": wheels})
+        out = fa.Weather(snow_cover=1.0)(sample, seed=1)["wheels"]["velocity"][:, 0]
+        ratios.append(float((out / velocity[:, 0])[10:-10].mean()))
+    assert ratios[0] > 1.03 and ratios[1] > 1.03
+
+
+def test_lamps_do_not_burn_by_day(street: fa.Sample) -> None:
+    sample = street.with_streams({n: street[n] for n in ("CAM_BACK", "CAM_BACK/depth", "boxes", "ego")})
+    a, b = (fa.Night(illuminance=20000.0, lamps=x)(sample, seed=1)["CAM_BACK"].image(0) for x in (True, False))  # type: ignore[attr-defined]
+    assert torch.equal(a, b)
+
+
+def test_wrong_flags_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"Weather\.report: expected true or false, got 'no'"):
+        fa.Weather(report="no")  # type: ignore[arg-type]

@@ -70,11 +70,6 @@ def _lasting(params: Mapping[str, Any], shot: Shot) -> np.random.Generator:
     return noise(params["key"], shot.stream.instance(shot.call.name), 0)
 
 
-def _levels(picture: Tensor) -> np.ndarray:
-    """A copy as NumPy levels."""
-    return picture.detach().cpu().contiguous().numpy().copy()
-
-
 def _white(picture: Tensor) -> int:
     return 255 if picture.dtype == torch.uint8 else 1
 
@@ -91,12 +86,11 @@ class DeadPixels(CameraFault):
     @classmethod
     def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``CameraFault``."""
-        out, rng = _levels(picture), _lasting(params, shot)
-        flat = out.reshape(-1, 3)
+        flat, rng = picture.reshape(-1, 3).clone(), _lasting(params, shot)
         for share, value in ((params["dead"], 0), (params["stuck"], _white(picture))):
             hit = rng.choice(len(flat), min(len(flat), round(share * 1e-6 * len(flat))), replace=False)
-            flat[hit] = value
-        return torch.from_numpy(out).to(picture)
+            flat[torch.from_numpy(hit).to(flat.device)] = value
+        return flat.reshape(picture.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +208,7 @@ class FrozenCamera(CameraFault):
     """A camera that still sends the picture of ``age`` seconds ago under a new stamp.
 
     Where the sample holds several pictures, the latest one of that time is shown again, or the first. Else the picture
-    is rendered from where the camera was then, by its own motion and the distance of what it shows; traffic stands still.
+    is rendered from where the camera was then, by its own motion and the distances; traffic stands still.
     """
 
     age: Range = (0.5, 2.0)

@@ -122,7 +122,9 @@ def streaks_seen(view: View, state: State, particles: lattice.Particles, key: st
         wide = local[:, 2] > _least_z(view) * far
         near = np.flatnonzero(wide & (far < cloud.reach) & (far > NEAREST))
         local, far = local[near].astype(float), far[near].astype(float)
-        drift = (cloud.velocity[near] @ view.T_world[:3, :3] - own - np.cross(spin, local)) * view.exposure
+        drift = (cloud.velocity[near] @ view.T_world[:3, :3] - own - np.cross(spin, local)) * (
+            view.exposure * state.longer
+        )
         w = particles.width(cloud.diameter[near]) * view.focal / far
         soft = np.sqrt(w**2 + (APERTURE * view.focal / far) ** 2 + 0.5)
         across = drift - local * ((drift * local).sum(1) / far**2)[:, None]

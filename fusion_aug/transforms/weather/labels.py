@@ -8,7 +8,9 @@ import torch
 from fusion_aug.physics.ground import friction
 from fusion_aug.random import noise
 from fusion_aug.registry import Call, handles
+from fusion_aug.sample import REF
 from fusion_aug.streams import Boxes3D, Odometry
+from fusion_aug.transforms.weather.place import T_ref_vehicle
 from fusion_aug.transforms.weather.state import State
 from fusion_aug.transforms.weather.weather import Weather
 
@@ -20,13 +22,17 @@ SETTLES = 1.0  # seconds after which the wander has forgotten where it was
 
 @handles(Weather, Boxes3D)
 def fade_boxes(stream: Boxes3D, call: Call) -> Boxes3D:
-    """Lower the visible share of boxes that the air hides from the reference frame's place."""
+    """Lower the visible share of boxes that the air hides from the vehicle."""
     if "visible" not in stream.values or all(State.of(p).air.clear for p in call.params):
         return stream
     visible = stream.values["visible"].clone()
     for i, params in enumerate(call.params):
         state, rows = State.of(params), stream.rows_of(i)
-        distance = stream.values["pose"][rows][:, :3, 3].norm(dim=1)
+        unit = int(stream.sample_index[i])
+        eye = torch.zeros(3, dtype=torch.float64)
+        if stream.frame == REF:
+            eye = torch.from_numpy(T_ref_vehicle(call.sample, unit)[:3, 3])
+        distance = (stream.values["pose"][rows][:, :3, 3] - eye.to(stream.values["pose"])).norm(dim=1)
         contrast = torch.exp(-state.air.extinction(550e-9) * distance)
         visible[rows] *= (contrast / LEAST_CONTRAST).clamp(max=1.0).to(visible)
     return stream.with_values(visible=visible)
@@ -51,6 +57,7 @@ def slip(stream: Odometry, call: Call) -> Odometry:
         seconds = (stream.times[mine] - stream.times[mine[0]]).double().numpy() * 1e-9
         forward = velocity[mine, 0].double().cpu().numpy()
         gained = np.gradient(forward, seconds) if len(seconds) > 1 else np.zeros(len(seconds))
+        gained = gained * np.where(forward < 0, -1.0, 1.0)  # in reverse, a driven axle turns faster backwards
         used = PEAK_SLIP / 9.81 * (gained / mu - gained / dry)
         rng = noise(params["noise"], call.name, int(stream.times[mine[0]]))
         wander = UNEVEN * (dry / mu - 1) * _wandering(seconds, rng)

@@ -10,8 +10,11 @@ import torch
 
 from calib import LidarSensor
 from fusion_aug.physics import lattice, pulse
+from fusion_aug.physics.depth import ground_of
 from fusion_aug.physics.field import Clouds, Puffs
-from fusion_aug.physics.ground import fit_ground, height, wet_return
+from fusion_aug.physics.ground import height, wet_return
+from fusion_aug.physics.precipitation import Particles
+from fusion_aug.physics.vehicle import T_up_ref
 from fusion_aug.random import digest, noise
 from fusion_aug.registry import Call, handles
 from fusion_aug.streams import Points
@@ -26,6 +29,7 @@ SUN_ANGLE = np.radians(6.0)  # around the sun's direction in which it disturbs
 SUN_ECHOES = 0.3  # share of the beams straight at a sun of 100000 lux that report a false return
 SNOW_REFLECTIVITY = {True: 0.8, False: 0.2}  # below and above 1.2 micrometres, where ice is dark
 SCATTERED = 1  # status
+GROUND = 0.2  # metres above the plane that still count as ground
 
 
 class Scan:
@@ -34,6 +38,7 @@ class Scan:
     Attributes:
         xyz: (n, 3) points, float32. start: (n, 3) where rays start, the sensor's frame; None for its origin.
         distance: (n,) metres along the ray, float32. intensity: (n,) in the sensor's scale, float32, or None.
+        scanners: the points of each scanner that shares the cloud, and where it stands (3,).
     """
 
     def __init__(self, stream: Points, call: Call, item: int):
@@ -49,6 +54,10 @@ class Scan:
         way = self.way
         self.distance = np.sqrt(np.einsum("ij,ij->i", way, way))
         self.known = np.isfinite(self.distance) & (self.distance > 0)
+        self.scanners: list[tuple[Array, Array]] = [(np.arange(len(self.xyz)), np.zeros(3))]
+        if self.start is not None:
+            places, part = np.unique(self.start, axis=0, return_inverse=True)
+            self.scanners = [(np.flatnonzero(part.ravel() == k), p.astype(float)) for k, p in enumerate(places)]
 
     @property
     def way(self) -> Array:
@@ -69,6 +78,10 @@ class Scan:
     def to_world(self) -> Array:
         """``T_world_sensor`` (4, 4)."""
         return T_world(self.call.sample, self.unit, self.frame, self.time)
+
+    def in_world(self, place: Array) -> Array:
+        """A place (3,) of the sensor's frame in the world."""
+        return self.to_world[:3, :3] @ place + self.to_world[:3, 3]
 
     @cached_property
     def ray_in_world(self) -> Array:
@@ -94,22 +107,26 @@ def scanner(stream: Points, call: Call, item: int) -> LidarSensor:
 def through_the_air(stream: Points, call: Call) -> Points:
     """Decide for every pulse what comes back."""
     states = [State.of(p) for p in call.params]
-    if all(s.nothing for s in states):
+    report = bool(call.params) and bool(call.params[0]["report"])
+    if all(s.nothing for s in states) and not report:
         return stream
     stream = stream.realized()
     keep = torch.ones(stream.rows, dtype=torch.bool)
     columns: dict[str, Any] = {"xyz": stream.values["xyz"].clone()}
     if "intensity" in stream.values:
         columns["intensity"] = stream.values["intensity"].clone()
-    report = bool(call.params) and bool(call.params[0]["report"])
     if report:
         columns["status"] = torch.zeros(stream.rows, dtype=torch.int64, device=columns["xyz"].device)
         columns["true_range"] = torch.zeros(stream.rows, dtype=torch.float32, device=columns["xyz"].device)
     for i, (state, params) in enumerate(zip(states, call.params, strict=True)):
         rows = stream.rows_of(i)
-        if state.nothing or rows.start == rows.stop:
+        if rows.start == rows.stop or (state.nothing and not report):
             continue
         scan = Scan(stream, call, i)
+        if report:
+            columns["true_range"][rows] = torch.from_numpy(scan.distance).to(columns["true_range"])
+        if state.nothing:
+            continue
         rng = noise(params["noise"], call.name, scan.time)
         distance, intensity, status = measured(scan, state, rng, params["auto_gain"])
         keep[rows] = torch.from_numpy(status >= 0)
@@ -117,10 +134,11 @@ def through_the_air(stream: Points, call: Call) -> Points:
         place = scan.at(moved.numpy(), distance[moved])
         columns["xyz"][rows.start + moved] = torch.from_numpy(place).to(columns["xyz"])
         if "intensity" in columns:
-            columns["intensity"][rows] = torch.from_numpy(intensity).to(columns["intensity"])
+            whole = not columns["intensity"].is_floating_point()
+            level = torch.from_numpy(np.round(intensity) if whole else intensity)
+            columns["intensity"][rows] = level.to(columns["intensity"])
         if report:
             columns["status"][rows] = torch.from_numpy(status).to(columns["status"])
-            columns["true_range"][rows] = torch.from_numpy(scan.distance).to(columns["true_range"])
     out = stream.with_values(**columns)
     return out if bool(keep.all()) else out.select(keep)
 
@@ -129,27 +147,30 @@ def measured(scan: Scan, state: State, rng: np.random.Generator, auto_gain: bool
     """What comes back of every pulse: distance and intensity (n,), and status: 0 as before, 1 scattered, -1 lost."""
     sensor, wavelength = scan.sensor, scan.sensor.wavelength
     intensity = np.full(len(scan.distance), 0.1 * sensor.white * sensor.intensity_scale, np.float32)
-    intensity = intensity if scan.intensity is None else scan.intensity
+    if scan.intensity is not None:
+        intensity = np.nan_to_num(scan.intensity)
     floating, back = state.air.suspended(wavelength)
     extinction = floating + state.air.falling(wavelength)
     clouds, puffs = state.clouds(), _spray(scan, state)
     depth = extinction * scan.distance
-    if clouds is not None:
-        path = clouds.path(scan.to_world[:3, 3], scan.ray_in_world, scan.distance, scan.time * 1e-9)
-        depth += floating * (path - scan.distance)
-    if len(puffs):
-        depth += puffs.depth(np.zeros(3), scan.ray, scan.distance)
+    for rows, place in scan.scanners:
+        if clouds is not None:
+            far = scan.distance[rows]
+            path = clouds.path(scan.in_world(place), scan.ray_in_world[rows], far, scan.time * 1e-9)
+            depth[rows] += floating * (path - far)
+        if len(puffs):
+            depth[rows] += puffs.depth(place, scan.ray[rows], scan.distance[rows])
     factor = ground_factor(scan, state)
-    power = pulse.target_power(pulse.reflectivity(intensity, sensor) * factor, scan.distance, depth, sensor)
+    power = pulse.target_power(pulse.reflectivity(intensity, sensor), scan.distance, depth, factor, sensor)
     floor: Array = np.asarray(sensor.noise_floor, np.float32)
     echoes = []
     if back > 0:
-        echo = pulse.suspended_echoes(extinction, back, sensor, rng, power)
-        echoes.append(echo if clouds is None else _clouded(scan, echo, clouds))
+        echo = pulse.suspended_echoes(extinction, back, sensor, rng, power, 1 + state.air.patchiness)
+        echoes.append(echo if clouds is None else _clouded(scan, echo, clouds, floating))
     for k, particles in enumerate(state.air.particles()):
         echoes += particle_echoes(scan, state, particles, digest(state.key, "particles", k), extinction, rng)
     if len(puffs):
-        echoes += spray_echoes(scan, puffs, extinction, rng)
+        echoes += spray_echoes(scan, puffs, state, extinction, rng)
     if state.light.sun > 0:
         floor, false = sun_echoes(scan, state, floor, rng)
         echoes.append(false)
@@ -164,10 +185,15 @@ def measured(scan: Scan, state: State, rng: np.random.Generator, auto_gain: bool
     return best, np.clip(level, 0, max(sensor.intensity_scale, float(intensity.max(initial=0.0)))), status
 
 
-def _clouded(scan: Scan, echo: pulse.Echo, clouds: Clouds) -> pulse.Echo:
+def _clouded(scan: Scan, echo: pulse.Echo, clouds: Clouds, floating: float) -> pulse.Echo:
     """Returns from fog as dense as it is where they come from, and on the way there and back."""
-    density = clouds.density(scan.to_world[:3, 3], scan.ray_in_world[echo.beam], echo.distance, scan.time * 1e-9)
-    return echo._replace(power=echo.power * density)
+    power = np.array(echo.power, float)
+    for rows, place in scan.scanners:
+        mine = np.flatnonzero(np.isin(echo.beam, rows)) if len(scan.scanners) > 1 else np.arange(len(power))
+        start, ray, far = scan.in_world(place), scan.ray_in_world[echo.beam[mine]], echo.distance[mine]
+        path = clouds.path(start, ray, far, scan.time * 1e-9)
+        power[mine] *= clouds.density(start, ray, far, scan.time * 1e-9) * np.exp(-2 * floating * (path - far))
+    return echo._replace(power=power)
 
 
 def ground_factor(scan: Scan, state: State) -> Array:
@@ -176,47 +202,56 @@ def ground_factor(scan: Scan, state: State) -> Array:
     film, snow = state.surface.water_film, state.surface.snow_cover
     if film <= 0 and snow <= 0:
         return factor
-    T = scan.call.sample.units[scan.unit].T_ref(scan.frame, scan.time, truth=True).numpy()
-    xyz = scan.xyz @ T[:3, :3].T + T[:3, 3]
-    plane = fit_ground(xyz)
+    sample = scan.call.sample
+    T = T_up_ref(sample, scan.unit) @ sample.units[scan.unit].T_ref(scan.frame, scan.time, truth=True).numpy()
+    plane = ground_of(scan.xyz.astype(float), T)
     if plane is None:
         return factor
     with np.errstate(invalid="ignore"):
-        ground = np.abs(height(plane, xyz)) < 0.2
-    cosine = np.abs((scan.ray[ground] @ T[:3, :3].T) @ plane[:3])
-    factor[ground] = wet_return(cosine, film)
+        ground = np.flatnonzero(np.abs(height(plane, scan.xyz)) < GROUND)
+    factor[ground] = wet_return(np.abs(scan.ray[ground] @ plane[:3]), film)
     if snow > 0 and scan.intensity is not None:
         white = SNOW_REFLECTIVITY[scan.sensor.wavelength < 1.2e-6]
-        now = pulse.reflectivity(scan.intensity[ground], scan.sensor)
-        factor[ground] = (1 - snow) * factor[ground] + snow * white / now
+        now = pulse.reflectivity(np.nan_to_num(scan.intensity[ground]), scan.sensor)
+        world = scan.xyz[ground] @ scan.to_world[:3, :3].T + scan.to_world[:3, 3]
+        share = state.snow_on(world)
+        factor[ground] = (1 - share) * factor[ground] + share * white / now
     return factor
 
 
 def particle_echoes(
-    scan: Scan, state: State, particles: Any, key: str, extinction: float, rng: np.random.Generator
+    scan: Scan, state: State, particles: Particles, key: str, extinction: float, rng: np.random.Generator
 ) -> list[pulse.Echo]:
     """Returns of drops or flakes: of those whose places the world keeps, and of the many small ones between."""
+    found, kept = [], np.zeros((0, 2))
+    for rows, place in scan.scanners:
+        own, kept = _kept_particles(scan, rows, place, state, particles, key, extinction)
+        found += own
+    return [*found, pulse.small_particle_echoes(particles, extinction, kept, scan.sensor, rng, len(scan.distance))]
+
+
+def _kept_particles(
+    scan: Scan, rows: Array, place: Array, state: State, particles: Particles, key: str, extinction: float
+) -> tuple[list[pulse.Echo], Array]:
+    """Returns of the particles that the world keeps to one scanner, and (m, 2) how far how many per m^3 are kept."""
     from scipy.spatial import cKDTree
 
-    sensor, T = scan.sensor, scan.to_world
-    found, kept = [], []
-    tree = None
-    for cloud in lattice.around(particles, key, T[:3, 3], scan.time * 1e-9, state.air.wind):
+    sensor, turn = scan.sensor, scan.to_world[:3, :3].astype(np.float32)
+    beams = rows[scan.known[rows]]
+    found, kept, tree = [], [], None
+    for cloud in lattice.around(particles, key, scan.in_world(place), scan.time * 1e-9, state.air.wind):
         kept.append((cloud.reach, lattice.covered(cloud.level)))
         far = np.sqrt(np.einsum("ij,ij->i", cloud.offset, cloud.offset))
         section = particles.backscatter(cloud.diameter, sensor.wavelength)
         power = pulse.particle_power(section, far, extinction, sensor)
         seen = np.flatnonzero((power > sensor.noise_floor) & (far < cloud.reach) & (far > sensor.min_range))
-        if len(seen) == 0:
+        if len(seen) == 0 or len(beams) == 0:
             continue
         if tree is None:
-            beams = np.flatnonzero(scan.known)
-            if len(beams) == 0:
-                return []
             tree = cKDTree(scan.ray[beams], balanced_tree=False, compact_nodes=False)
-            span = scan.ray[beams, 2].min() - 0.01, scan.ray[beams, 2].max() + 0.01
-        ray = (cloud.offset[seen] @ T[:3, :3].astype(np.float32)) / far[seen, None]
-        scanned = (ray[:, 2] > span[0]) & (ray[:, 2] < span[1])
+            low, high = scan.ray[beams, 2].min() - 0.01, scan.ray[beams, 2].max() + 0.01
+        ray = (cloud.offset[seen] @ turn) / far[seen, None]
+        scanned = (ray[:, 2] > low) & (ray[:, 2] < high)
         seen, ray = seen[scanned], ray[scanned]
         if len(seen) == 0:
             continue
@@ -224,10 +259,7 @@ def particle_echoes(
         gap, beam = tree.query(ray, distance_upper_bound=float(reach.max()))
         hit = gap < reach
         found.append(pulse.Echo(beams[beam[hit]], far[seen][hit].astype(float), power[seen][hit]))
-    rest = pulse.small_particle_echoes(
-        particles, extinction, np.array(kept).reshape(-1, 2), sensor, rng, len(scan.distance)
-    )
-    return [*found, rest]
+    return found, np.array(kept).reshape(-1, 2)
 
 
 def _spray(scan: Scan, state: State) -> Puffs:
@@ -239,21 +271,26 @@ def _spray(scan: Scan, state: State) -> Puffs:
     return Puffs(puffs.centre @ T[:3, :3].T + T[:3, 3], puffs.shape @ T[:3, :3].T, puffs.extinction)
 
 
-def spray_echoes(scan: Scan, puffs: Puffs, extinction: float, rng: np.random.Generator) -> list[pulse.Echo]:
+def spray_echoes(
+    scan: Scan, puffs: Puffs, state: State, extinction: float, rng: np.random.Generator
+) -> list[pulse.Echo]:
     """Returns from spray, spread about the place where each beam meets a cloud of it most densely."""
     out = []
     step = pulse.LIGHT * scan.sensor.pulse / 2
-    for k, peak in enumerate(puffs.peak(np.zeros(3), scan.ray)):
-        one = Puffs(puffs.centre[k : k + 1], puffs.shape[k : k + 1], puffs.extinction[k : k + 1])
-        whole = one.depth(np.zeros(3), scan.ray, scan.distance)
-        beam = np.flatnonzero((whole > 1e-3) & scan.known)
-        spread = 1 / np.linalg.norm(scan.ray[beam] @ puffs.shape[k].T, axis=1)
-        distance = peak[beam] + spread * rng.standard_normal(len(beam))
-        before = one.depth(np.zeros(3), scan.ray[beam], np.maximum(distance, 0)) + extinction * distance
-        density = np.minimum(whole[beam] / (spread * np.sqrt(2 * np.pi)), 1.0)
-        # drops of spray scatter like fog; a gate's return varies from pulse to pulse
-        power = density / 19.0 * step * np.pi * np.exp(-2 * before) * pulse.gain(distance, scan.sensor)
-        out.append(pulse.Echo(beam, distance, power * rng.gamma(2.0, 0.5, len(beam))))
+    for rows, place in scan.scanners:
+        for k, peak in enumerate(puffs.peak(place, scan.ray[rows])):
+            one = Puffs(puffs.centre[k : k + 1], puffs.shape[k : k + 1], puffs.extinction[k : k + 1])
+            whole = one.depth(place, scan.ray[rows], scan.distance[rows])
+            met = np.flatnonzero((whole > 1e-3) & scan.known[rows])
+            beam, ray = rows[met], scan.ray[rows[met]]
+            spread = 1 / np.linalg.norm(ray @ puffs.shape[k].T, axis=1)
+            distance = peak[met] + spread * rng.standard_normal(len(met))
+            before = one.depth(place, ray, np.maximum(distance, 0)) + extinction * distance
+            density = np.minimum(whole[met] / (spread * np.sqrt(2 * np.pi)), 1.0)
+            # drops of spray scatter like fog; a gate's return varies from pulse to pulse
+            back = density / state.air.lidar_ratio
+            power = back * step * np.pi * np.exp(-2 * before) * pulse.gain(distance, scan.sensor)
+            out.append(pulse.Echo(beam, distance, power * rng.gamma(2.0, 0.5, len(beam))))
     return out
 
 

@@ -7,14 +7,12 @@ import numpy as np
 
 from fusion_aug.physics.ground import height
 from fusion_aug.random import digest, generator
-from fusion_aug.transforms.weather.place import T_world_ref, moving_vehicles
+from fusion_aug.transforms.weather.place import T_ref_vehicle, T_world_ref, moving_vehicles
 from fusion_aug.transforms.weather.road import level_of, light_of
-from fusion_aug.transforms.weather.state import DAYLIGHT, State
+from fusion_aug.transforms.weather.state import DAYLIGHT, EXPOSED_DOWN_TO, State
 from fusion_aug.transforms.weather.view import SKY, View
 
 Array = np.ndarray
-EXPOSED_DOWN_TO = 30.0  # lux that a camera still exposes a white wall for; below that the picture gets dark
-LONGEST = 15.0  # how much longer than by day it exposes: 30 ms instead of 2
 FULL_WELL, READ_NOISE = 10000.0, 3.0  # electrons, of a 3 micrometre automotive pixel
 HEADLAMP = 20000.0  # candela in the middle of a low beam
 LAMP_GRID, LAMP_HEIGHT, LAMP = 28.0, 7.0, 1500.0  # street lamps: metres apart, metres high, candela downwards
@@ -30,7 +28,7 @@ def light_of_night(picture: Array, view: View, state: State) -> tuple[Array, flo
         the picture, and the factor on the level of what only the surroundings light.
     """
     around = float(state.light.illuminance or DAYLIGHT)
-    exposed = max(around, EXPOSED_DOWN_TO)
+    exposed = state.exposed
     light = light_of(picture) * np.float32(around / exposed)
     if state.light.lamps and around < EXPOSED_DOWN_TO:
         light += light_of(picture) * (_lamp_light(view, state) / np.float32(exposed))
@@ -46,18 +44,22 @@ def _lamp_light(view: View, state: State) -> Array:
     xyz = view.T_ref[:3, 3] + rays * np.minimum(far, 200.0)[..., None]
     plane = np.array([0, 0, 1.0, 0]) if view.plane is None else view.plane
     above = height(plane, xyz)
-    own = _headlamps(xyz, above, plane)[..., None] * LED
+    T = np.linalg.inv(T_ref_vehicle(view.call.sample, view.unit))
+    own = _headlamps(xyz @ T[:3, :3].T + T[:3, 3], above)[..., None] * LED
     street = _street_lamps(xyz, above, view, state)[..., None] * SODIUM
     lux = np.where((far < 0.5 * SKY)[..., None], own + street, 0.0).astype(np.float32)
     return cv2.resize(cv2.blur(lux, (5, 5)), view.size[::-1])  # distances have steps that light has not
 
 
-def _headlamps(xyz: Array, above: Array, plane: Array) -> Array:
-    """Two low beams, 0.65 m high at the vehicle's front, in lux on what they meet."""
+def _headlamps(xyz: Array, above: Array) -> Array:
+    """Two low beams, 0.65 m above the ground at the vehicle's front, in lux on what they meet.
+
+    Args:
+        xyz: (h, w, 3) in the vehicle's frame. above: (h, w) metres above the ground.
+    """
     total = np.zeros(xyz.shape[:2])
     for side in (-0.65, 0.65):
-        lamp = np.array([2.5, side, 0.65 - plane[3]])
-        way = xyz - lamp
+        way = np.stack([xyz[..., 0] - 2.5, xyz[..., 1] - side, above - 0.65], -1)
         far = np.maximum(np.linalg.norm(way, axis=-1), 1.0)
         across = np.degrees(np.arctan2(way[..., 1], np.maximum(way[..., 0], 1e-3)))
         up = np.degrees(np.arcsin(np.clip(way[..., 2] / far, -1, 1)))
@@ -93,8 +95,8 @@ def _lamp_place(key: str, cell: Array) -> Array:
 
 def lamps_seen(picture: Array, view: View, state: State) -> Array:
     """The lamps of traffic: white in front, red behind, with a glow that thick air widens."""
-    spots = _lamp_spots(view)
-    if not spots:
+    spots, power = _lamp_spots(view), EXPOSED_DOWN_TO / state.exposed
+    if not spots or power < 0.01:  # by day nobody sees them
         return picture
     light = light_of(picture)
     extinction = state.air.extinction(550e-9)
@@ -106,7 +108,7 @@ def lamps_seen(picture: Array, view: View, state: State) -> Array:
         pixel, seen = view.project(local[None])
         if towards < 0.1 or not seen[0] or not view.open_to(pixel, np.array([far - 1.5]))[0]:
             continue
-        share = strength * towards**2 * np.exp(-extinction * far)
+        share = power * strength * towards**2 * np.exp(-extinction * far)
         core = max(1.2, view.focal * 0.07 / far)
         _add_spot(light, pixel[0], core, share * colour)
         # the lens and the air scatter some of it about
@@ -155,8 +157,7 @@ def _colour_grain(size: tuple[int, int], rng: np.random.Generator) -> Array:
 
 def noisy(picture: Array, state: State, rng: np.random.Generator) -> Array:
     """Shot and read noise of the electrons that the exposure of a dark scene collects."""
-    around = float(state.light.illuminance or DAYLIGHT)
-    white = FULL_WELL * min(1.0, LONGEST * max(around, EXPOSED_DOWN_TO) / DAYLIGHT)
+    white = FULL_WELL * min(1.0, state.longer * state.exposed / DAYLIGHT)
     light = light_of(picture)
     grain = _colour_grain(light.shape[:2], rng)
     counted = light + grain * np.sqrt(light * np.float32(1 / white) + np.float32((READ_NOISE / white) ** 2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,9 +11,10 @@ from torch import Tensor
 from fusion_aug.physics.field import Puffs
 from fusion_aug.sample import Sample, world_of
 from fusion_aug.streams import Boxes3D
+from fusion_aug.transforms.scene import scene_motion
 from fusion_aug.transforms.weather.state import State
 
-VEHICLES = ("car", "van", "truck", "bus", "vehicle", "trailer", "tram", "bicycle", "motorcycle")
+VEHICLES = {"car", "van", "truck", "bus", "vehicle", "trailer", "tram", "motorcycle"}
 SPRAY_FROM = 50 / 3.6  # m/s
 
 
@@ -31,6 +34,14 @@ def T_world_ref(sample: Sample, unit: int) -> np.ndarray:
     return T_world(sample, unit, "ref", sample.units[unit].ref.time)
 
 
+def T_ref_vehicle(sample: Sample, unit: int) -> np.ndarray:
+    """Pose (4, 4) of the vehicle (x forward, z up) in the reference frame, which scene motions part from it."""
+    H = scene_motion(sample.units[unit].history).numpy()
+    flip = np.sign(np.linalg.det(H[:3, :3]))
+    scale = abs(np.linalg.det(H[:3, :3])) ** (1 / 3)
+    return H @ np.diag([1 / scale, flip / scale, 1 / scale, 1.0])
+
+
 def moving_vehicles(sample: Sample, unit: int, time: int) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Pose in the reference frame (4, 4), size (3,) and velocity (3,) of every vehicle with a known one, at a time."""
     out = []
@@ -41,7 +52,7 @@ def moving_vehicles(sample: Sample, unit: int, time: int) -> list[tuple[Tensor, 
             rows, poses = boxes.rows_of(k), boxes.poses_at(k, time)
             velocity = boxes.values.get("velocity")
             for j, category in enumerate(boxes.values["category"][rows]):
-                if any(word in str(category).lower() for word in VEHICLES):
+                if VEHICLES & set(re.split("[^a-z]+", str(category).lower())):
                     still = torch.full((3,), torch.nan, dtype=torch.float64)
                     speed = still if velocity is None else velocity[rows][j]
                     out.append((poses[j], boxes.values["size"][rows][j], speed))

@@ -125,6 +125,8 @@ def with_clutter(rows: Columns, state: State, look: Look, wind: np.ndarray) -> C
     cells = 2 * VIEW / sensor.azimuth_resolution
     expected = cells * np.exp(-np.maximum(least / mean, CFAR))
     n = look.rng.poisson(expected.sum())
+    if n == 0:
+        return rows
     gate = look.rng.choice(len(gates), n, p=expected / expected.sum())
     azimuth = look.rng.uniform(-VIEW, VIEW, n)
     ray = np.stack([np.cos(azimuth), np.sin(azimuth), np.zeros(n)], 1)

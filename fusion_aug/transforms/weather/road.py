@@ -8,9 +8,7 @@ import torch
 
 from calib.sensors import apply_homography
 from fusion_aug.ops import color
-from fusion_aug.physics.field import Clouds
 from fusion_aug.physics.ground import AIR, WATER, fresnel, water_share
-from fusion_aug.random import digest
 from fusion_aug.transforms.weather.state import State
 from fusion_aug.transforms.weather.view import View
 
@@ -80,15 +78,7 @@ def lay_snow(picture: Array, view: View, state: State) -> Array:
     xyz = view.T_ref[:3, 3] + view.rays[::4, ::4] * view.distance[::4, ::4, None]
     T = view.T_world @ np.linalg.inv(view.T_ref)
     world = (xyz @ T[:3, :3].T + T[:3, 3]).reshape(-1, 3)
-    patches = Clouds.of(digest(state.key, "snow"), 1.0, (0.0, 0.0))
-    # the waves of clouds, twelve times as short: drifts of one to ten metres
-    density = patches.density(np.zeros(3), world * 12.0, np.ones(len(world)), 0.0)
-    rank = 1 / (1 + np.exp(-6 * (density.reshape(xyz.shape[:2]) - 1)))
-    cover = (
-        np.clip((state.surface.snow_cover * 1.4 - 0.2 - rank) * 5 + 0.5, 0, 1)
-        if state.surface.snow_cover < 1
-        else rank * 0 + 1
-    )
+    cover = state.snow_on(world).reshape(xyz.shape[:2])
     share = (cv2.resize(cover.astype(np.float32), view.size[::-1]) * ground)[..., None]
     full = 255.0 if picture.dtype == np.uint8 else 1.0
     # the ground's own light and shade goes on in the snow

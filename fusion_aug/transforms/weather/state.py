@@ -14,6 +14,8 @@ from fusion_aug.physics.field import Clouds
 from fusion_aug.random import digest
 
 DAYLIGHT = 20000.0  # lux, of a day under light clouds: what pictures are taken to be exposed for
+EXPOSED_DOWN_TO = 30.0  # lux that a camera still exposes a white wall for; below that the picture gets dark
+LONGEST = 15.0  # how much longer than by day it exposes: 30 ms instead of 2
 FOG_TINT = np.array([0.985, 1.0, 1.02])
 DUST_TINT = np.array([1.05, 0.88, 0.62])
 
@@ -74,7 +76,8 @@ class State:
         wind = (params["wind"] * math.cos(heading), params["wind"] * math.sin(heading))
         warmth = params["temperature"]
         celsius = (-2.0 if snow > 0 else 10.0) if warmth is None else warmth
-        air = Atmosphere(fog, dust, rain, snow, params["wet_snow"], params["patchiness"], celsius, wind)
+        air = Atmosphere(fog, dust, rain, snow, params["wet_snow"], params["patchiness"], celsius, wind,
+                         params["lidar_ratio"])  # fmt: skip
         azimuth, up = math.radians(params["sun_azimuth_deg"]), math.radians(params["sun_elevation_deg"])
         to_sun = np.array([math.cos(up) * math.cos(azimuth), math.cos(up) * math.sin(azimuth), math.sin(up)])
         light = Light(params["illuminance"], params["lamps"], params["sun"], to_sun)
@@ -89,6 +92,29 @@ class State:
         """Whether everything is as recorded."""
         dark, bright = self.light.illuminance is not None, self.light.sun > 0
         return self.air.clear and not dark and not bright and self.surface == Surface(0.0, 0.0)
+
+    @property
+    def exposed(self) -> float:
+        """Illuminance that cameras expose a white wall for, lux."""
+        return max(self.light.illuminance or DAYLIGHT, EXPOSED_DOWN_TO)
+
+    @property
+    def longer(self) -> float:
+        """How much longer than by day cameras expose."""
+        return 1.0 if self.light.illuminance is None else float(np.clip(DAYLIGHT / self.exposed, 1.0, LONGEST))
+
+    def snow_on(self, world: np.ndarray) -> np.ndarray:
+        """How far snow covers the ground (n,), 0 to 1, at places (n, 3) of the world: patches of one to ten metres."""
+        from scipy.special import ndtri
+
+        cover = self.surface.snow_cover
+        if cover <= 0 or cover >= 1:
+            return np.full(len(world), float(cover >= 1))
+        patches = Clouds.of(digest(self.key, "snow"), 1.0, (0.0, 0.0))
+        # the waves of clouds, twelve times as short; their sum is nearly normal
+        density = patches.density(np.zeros(3), world * 12.0, np.ones(len(world)), 0.0)
+        spread = float(np.sqrt((patches.weight**2).sum() / 2))
+        return np.clip((density - 1) / spread / 0.3 + ndtri(cover) / 0.3 + 0.5, 0, 1)
 
     def clouds(self) -> Clouds | None:
         """How fog and dust vary; None where they are even."""

@@ -11,8 +11,9 @@ import torch
 from calib import CameraSensor
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.haze import enlarged
-from fusion_aug.physics.depth import SKY, camera_depth, ground_plane
+from fusion_aug.physics.depth import SKY, camera_depth, ground_of, ground_plane
 from fusion_aug.physics.ground import height
+from fusion_aug.physics.vehicle import T_up_ref
 from fusion_aug.registry import Call
 from fusion_aug.sample import Unit
 from fusion_aug.streams import Camera, Points, Radar
@@ -82,11 +83,15 @@ class View:
 
     @cached_property
     def plane(self) -> Array | None:
-        """The ground in the reference frame; None where no LiDAR tells it."""
+        """The ground in the reference frame, by a LiDAR or the picture's own distances; None where none is seen."""
         sample = self.call.sample
         lidars = [n for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)]
         mine = [n for n in lidars if bool((sample[n].sample_index == self.unit).any())]
-        return ground_plane(sample, mine, self.unit) if mine else None
+        if mine:
+            return ground_plane(sample, mine, self.unit)
+        far = self.distance[::STEP, ::STEP, None]
+        xyz = (self.T_ref[:3, 3] + self.rays[::STEP, ::STEP] * far)[far[..., 0] < GROUND_REACH]
+        return ground_of(xyz, T_up_ref(sample, self.unit))
 
     @cached_property
     def ground(self) -> Array:
@@ -108,7 +113,7 @@ class View:
 
     @property
     def exposure(self) -> float:
-        """Seconds."""
+        """Seconds, by day."""
         return EXPOSURE if self.sensor.exposure is None else self.sensor.exposure
 
     @cached_property

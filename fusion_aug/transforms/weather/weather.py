@@ -29,6 +29,7 @@ class Weather(Transform, families.Weather):
         visual_range: of fog at 2 % contrast (Koschmieder), metres, instead of ``mor``.
         dust_mor: meteorological optical range of dust, metres.
         patchiness: how much fog and dust vary from place to place, 0 even, 1 down to nothing.
+        lidar_ratio: extinction of fog over its backscatter, sr.
         rain_rate: mm/h. snow_rate: mm/h of water. wet_snow: whether flakes melt.
         temperature: degrees Celsius; None for 10, or -2 where it snows.
         wind: m/s. wind_deg: direction that it blows to in the world, from x towards y.
@@ -49,6 +50,7 @@ class Weather(Transform, families.Weather):
     visual_range: Range | None = None
     dust_mor: Range | None = None
     patchiness: Range = 0.0
+    lidar_ratio: Range = 19.0
     rain_rate: Range = 0.0
     snow_rate: Range = 0.0
     wet_snow: bool = False
@@ -71,6 +73,7 @@ class Weather(Transform, families.Weather):
     leaves_in_place: ClassVar[tuple[type, ...]] = (Boxes3D,)
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "mor": (5.0, 1e6), "visual_range": (5.0, 1e6), "dust_mor": (5.0, 1e6), "patchiness": (0.0, 1.0),
+        "lidar_ratio": (1.0, 1000.0),
         "rain_rate": (0.0, 300.0), "snow_rate": (0.0, 50.0), "temperature": (-60.0, 60.0), "wind": (0.0, 60.0),
         "wind_deg": (-360.0, 360.0), "airlight": (0.0, 1.0), "illuminance": (0.001, 1e5), "sun": (0.0, 1.3e5),
         "sun_azimuth_deg": (-360.0, 360.0), "sun_elevation_deg": (-5.0, 90.0), "water_film": (0.0, 10.0),

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import fusion_aug as fa
-from fusion_aug.check import air
 from fusion_aug.check.air import fit, fog_rows, held_out, probe_picture
 from fusion_aug.check.measurement import Row
 from fusion_aug.cli import main
 from fusion_aug.physics.air import extinction_of_mor
+from fusion_aug.transforms.weather import camera
 
 MORS = (50.0, 100.0, 200.0, 600.0)
 
@@ -50,10 +50,12 @@ def test_the_probe_catches_a_fog_that_ignores_depth(monkeypatch: pytest.MonkeyPa
     """Faults of published fogs: distance along the axis instead of the ray, one depth for all, another extinction."""
     sample = fa.open_log("nuscenes", "datasets/drive")[7]
     params = params_of(100.0, sample)
-    true_veil = air.veiled
-    for fault in ("thinner", "flat", "shifted"):
+    true_veil = camera.veiled
+    for fault in ("thinner", "flat", "shifted", "none"):
 
         def veiled(picture, view, state, airlight, fault=fault):  # type: ignore[no-untyped-def]
+            if fault == "none":
+                return picture
             if fault == "thinner":
                 state = replace(state, air=replace(state.air, fog=state.air.fog * 0.9))
             elif fault == "flat":
@@ -62,7 +64,7 @@ def test_the_probe_catches_a_fog_that_ignores_depth(monkeypatch: pytest.MonkeyPa
                 view.__dict__["distance"] = view.distance + np.float32(3.0)
             return true_veil(picture, view, state, airlight)
 
-        monkeypatch.setattr(air, "veiled", veiled)
+        monkeypatch.setattr(camera, "veiled", veiled)
         assert any(r.status == "FAIL" for r in fog_rows(sample, params)), fault
 
 
