@@ -21,6 +21,7 @@ from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Depth
 from fusion_aug.transforms.base import Rows
 from fusion_aug.transforms.weather.camera import VISIBLE
+from fusion_aug.transforms.weather.scan import Scan
 from fusion_aug.transforms.weather.state import State
 from fusion_aug.transforms.weather.view import View
 from fusion_aug.transforms.weather.weather import Weather
@@ -53,7 +54,7 @@ class Reading:
 def clear_of_drops(params: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of the same fog and dust, even, without rain and snow, by the light as it was recorded."""
     return {**params, "patchiness": 0.0, "auto_gain": False, "report": True, "water_film": 0.0, "snow_cover": 0.0,
-            "rain_rate": 0.0, "snow_rate": 0.0, "illuminance": None, "sun": 0.0}  # fmt: skip
+            "rain_rate": 0.0, "snow_rate": 0.0, "illuminance": None, "sun": 0.0, "lens_drops": 0.0}  # fmt: skip
 
 
 def read_at(before: Array, after: Array, air: Array, pixels: Array) -> tuple[Array, Array]:
@@ -185,8 +186,6 @@ def fog_rows(sample: Sample, params: Mapping[str, Any]) -> list[Row]:
 
 def lidar_row(sample: Sample, name: str, params: Mapping[str, Any]) -> Row:
     """Extinction from the points that a LiDAR kept, -ln(I'/I) / (2 R), against the state's, percent."""
-    from fusion_aug.transforms.weather.lidar import Scan
-
     cloud = sample[name].realized()
     title = "fog, LiDAR extinction off"
     if "intensity" not in cloud.values:

@@ -79,7 +79,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "Dust": [{"dust_mor": [50, 200]}],
     "Fog": [{"mor": [30, 200], "report": True}, {"visual_range": 60, "patchiness": 0.7, "scope": "rig"}],
     "Night": [{"illuminance": [0.5, 50]}],
-    "Rain": [{"rain_rate": [5, 50], "wind": [0, 8]}],
+    "Rain": [{"rain_rate": [5, 50], "wind": [0, 8], "lens_drops": [0, 9]}],
     "Snow": [{"snow_rate": [0.5, 3], "snow_cover": 0.5}, {"snow_rate": 2, "wet_snow": True, "auto_gain": True}],
     "Spray": [{"water_film": [0.5, 1.2]}],
     "SunGlare": [{"sun": 80000.0}],

@@ -513,3 +513,21 @@ def test_lamps_do_not_burn_by_day(street: fa.Sample) -> None:
 def test_wrong_flags_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"Weather\.report: expected true or false, got 'no'"):
         fa.Weather(report="no")  # type: ignore[arg-type]
+
+
+def test_drops_on_the_lens_stay_and_turn_the_scene_upside_down(street: fa.Sample) -> None:
+    half = torch.zeros((396, 704, 3), dtype=torch.uint8)
+    half[:198] = 200  # bright above
+    camera = replace(street["CAM_FRONT"], items=(half,))
+    sample = street.with_streams({"CAM_FRONT": camera, "LIDAR_TOP": street["LIDAR_TOP"], "ego": street["ego"]})
+    drops = fa.Weather(lens_drops=25)
+    a = picture_of(drops(sample, seed=1))
+    changed = (a - half.float()).abs().amax(-1) > 30
+    assert 0.001 < float(changed.double().mean()) < 0.2
+    assert float(a[250:][changed[250:]].max()) > 120  # below, the bottoms of drops show the sky
+    later = fa.open_log("nuscenes", "datasets/drive")[8]
+    after = replace(later["CAM_FRONT"], items=(half,))
+    b = picture_of(
+        drops(later.with_streams({"CAM_FRONT": after, "LIDAR_TOP": later["LIDAR_TOP"], "ego": later["ego"]}), seed=1)
+    )
+    assert torch.equal(a, b)

@@ -14,6 +14,7 @@ from fusion_aug.random import digest, noise
 from fusion_aug.registry import Call, handles
 from fusion_aug.streams import Camera
 from fusion_aug.transforms.weather.glare import look_into_the_sun
+from fusion_aug.transforms.weather.lens import drops_on_the_lens
 from fusion_aug.transforms.weather.night import lamps_seen, light_of_night, noisy
 from fusion_aug.transforms.weather.place import spray_behind
 from fusion_aug.transforms.weather.road import lay_snow, wet_the_road
@@ -74,6 +75,8 @@ def weathered(picture: Array, view: View, state: State, rng: np.random.Generator
         picture = haze.cover(picture, mask, np.clip(airlight * light, 0, 1))
     if state.light.sun > 0:
         picture = look_into_the_sun(picture, view, state)
+    if state.lens_drops >= 0.5:
+        picture = drops_on_the_lens(picture, view, state)
     return noisy(picture, state, rng) if dark else picture
 
 

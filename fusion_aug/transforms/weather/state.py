@@ -53,6 +53,7 @@ class State:
         airlight: level of the air itself in the pictures, share of full scale, (3,).
         key: decides where clouds, drops and flakes are.
         spray: factor on the spray behind vehicles.
+        lens_drops: drops on each camera's lens.
     """
 
     air: Atmosphere
@@ -61,6 +62,7 @@ class State:
     airlight: np.ndarray
     key: str
     spray: float
+    lens_drops: float
 
     @staticmethod
     def of(params: Mapping[str, Any]) -> State:
@@ -85,13 +87,16 @@ class State:
         film = min(1.2, 0.12 * math.sqrt(rain)) if params["water_film"] is None else params["water_film"]
         share = dust / (fog + dust) if fog + dust > 0 else 0.0
         airlight = np.clip(params["airlight"] * ((1 - share) * FOG_TINT + share * DUST_TINT), 0, 1)
-        return State(air, light, Surface(film, params["snow_cover"]), airlight, params["key"], params["spray"])
+        return State(air, light, Surface(film, params["snow_cover"]), airlight, params["key"], params["spray"],
+                     params["lens_drops"])  # fmt: skip
 
     @property
     def nothing(self) -> bool:
         """Whether everything is as recorded."""
         dark, bright = self.light.illuminance is not None, self.light.sun > 0
-        return self.air.clear and not dark and not bright and self.surface == Surface(0.0, 0.0)
+        return (
+            self.air.clear and not dark and not bright and self.surface == Surface(0.0, 0.0) and self.lens_drops < 0.5
+        )
 
     @property
     def exposed(self) -> float:

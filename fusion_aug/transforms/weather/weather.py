@@ -41,6 +41,7 @@ class Weather(Transform, families.Weather):
         water_film: on the road, mm; None for what the rain leaves (1.2 mm at 100 mm/h).
         snow_cover: share of the ground that snow covers.
         spray: factor on the spray behind vehicles faster than 50 km/h on a wet road; 0 for none.
+        lens_drops: how many drops hang on each camera's lens.
         auto_gain: LiDARs raise intensities so that their mean stays.
         report: add the columns ``status`` (0 as measured, 1 a scattered return) and ``true_range`` (m) to LiDAR clouds.
     """
@@ -66,6 +67,7 @@ class Weather(Transform, families.Weather):
     water_film: Range | None = None
     snow_cover: Range = 0.0
     spray: Range = 1.0
+    lens_drops: Range = 0.0
     auto_gain: bool = False
     report: bool = False
 
@@ -77,7 +79,7 @@ class Weather(Transform, families.Weather):
         "rain_rate": (0.0, 300.0), "snow_rate": (0.0, 50.0), "temperature": (-60.0, 60.0), "wind": (0.0, 60.0),
         "wind_deg": (-360.0, 360.0), "airlight": (0.0, 1.0), "illuminance": (0.001, 1e5), "sun": (0.0, 1.3e5),
         "sun_azimuth_deg": (-360.0, 360.0), "sun_elevation_deg": (-5.0, 90.0), "water_film": (0.0, 10.0),
-        "snow_cover": (0.0, 1.0), "spray": (0.0, 10.0),
+        "snow_cover": (0.0, 1.0), "spray": (0.0, 10.0), "lens_drops": (0.0, 1000.0),
     }  # fmt: skip
     waives: ClassVar[dict[str, str]] = {
         "keeps_rows": "returns are lost in the air, and radars see rain",

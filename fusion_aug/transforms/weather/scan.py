@@ -1,0 +1,88 @@
+"""One item of a cloud, as the scanners that measured it see it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from calib import LidarSensor
+from fusion_aug.registry import Call
+from fusion_aug.streams import Points
+from fusion_aug.transforms.lidar import lidar_of
+from fusion_aug.transforms.points import rays
+from fusion_aug.transforms.weather.place import T_world
+
+Array = np.ndarray
+
+
+class Scan:
+    """One item of a cloud as its scanner measured it.
+
+    Attributes:
+        xyz: (n, 3) points, float32. start: (n, 3) where rays start, the sensor's frame; None for its origin.
+        distance: (n,) metres along the ray, float32. intensity: (n,) in the sensor's scale, float32, or None.
+        scanners: the points of each scanner that shares the cloud, and where it stands (3,).
+    """
+
+    def __init__(self, stream: Points, call: Call, item: int):
+        self.call, self.item, self.frame = call, item, stream.frame
+        self.sensor = scanner(stream, call, item)
+        self.unit, self.time = int(stream.sample_index[item]), int(stream.times[item])
+        rows = stream.rows_of(item)
+        self.xyz = _numbers(stream.values["xyz"][rows])
+        self.start = None
+        if stream.origins and "origin" in stream.values:
+            self.start = _numbers(rays(stream, item, call)[0])
+        self.intensity = _numbers(stream.values["intensity"][rows]) if "intensity" in stream.values else None
+        way = self.way
+        self.distance = np.sqrt(np.einsum("ij,ij->i", way, way))
+        self.known = np.isfinite(self.distance) & (self.distance > 0)
+        self.scanners: list[tuple[Array, Array]] = [(np.arange(len(self.xyz)), np.zeros(3))]
+        if self.start is not None:
+            places, part = np.unique(self.start, axis=0, return_inverse=True)
+            self.scanners = [(np.flatnonzero(part.ravel() == k), p.astype(float)) for k, p in enumerate(places)]
+
+    @property
+    def way(self) -> Array:
+        """(n, 3) from the scanner to the points."""
+        return self.xyz if self.start is None else self.xyz - self.start
+
+    @cached_property
+    def ray(self) -> Array:
+        """(n, 3) unit vectors."""
+        return self.way / np.maximum(self.distance, 1e-6)[:, None]
+
+    def at(self, beams: Array, distance: Array) -> Array:
+        """(k, 3) places at a distance along some rays."""
+        place = self.way[beams] * (distance / self.distance[beams])[:, None]
+        return place if self.start is None else place + self.start[beams]
+
+    @cached_property
+    def to_world(self) -> Array:
+        """``T_world_sensor`` (4, 4)."""
+        return T_world(self.call.sample, self.unit, self.frame, self.time)
+
+    def in_world(self, place: Array) -> Array:
+        """A place (3,) of the sensor's frame in the world."""
+        return self.to_world[:3, :3] @ place + self.to_world[:3, 3]
+
+    @cached_property
+    def ray_in_world(self) -> Array:
+        """(n, 3) unit vectors in the world's axes."""
+        return self.ray @ self.to_world[:3, :3].T.astype(np.float32)
+
+
+def _numbers(column: torch.Tensor) -> Array:
+    return column.detach().to("cpu", torch.float32).numpy()
+
+
+def scanner(stream: Points, call: Call, item: int) -> LidarSensor:
+    """The scanner's model; where the rig has none, its scale is told from the cloud."""
+    sensor = lidar_of(call, stream, item)
+    known = call.sample.units[int(stream.sample_index[item])].truth.sensors.get(call.name)
+    if isinstance(known, LidarSensor) or "intensity" not in stream.values:
+        return sensor
+    values = stream.values["intensity"][stream.rows_of(item)]
+    return LidarSensor(frame=stream.frame, intensity_scale=255.0 if bool((values > 1).any()) else 1.0)
