@@ -73,6 +73,13 @@ class CameraSensor(Sensor):
         """Unit rays (..., 3) in the camera frame of canvas pixels (..., 2)."""
         return self.model.unproject(apply_homography(torch.linalg.inv(self.A), pixels.to(torch.float64)))
 
+    @property
+    def pixels_per_radian(self) -> float:
+        """Canvas pixels per radian about the middle of the picture."""
+        A = self.A.detach()
+        scale = float(torch.linalg.det(A[:2, :2]).abs().sqrt() / A[2, 2].abs())
+        return float(self.model.K[0, 0].detach()) * scale
+
     def with_pixel_map(self, P: Tensor, size: tuple[int, int]) -> CameraSensor:
         """After an image-plane map ``P`` onto a canvas of ``size``: ``A' = P A``."""
         return changed(self, A=P @ self.A, size=size)

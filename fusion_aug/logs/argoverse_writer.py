@@ -20,7 +20,7 @@ from calib.se3 import quaternion_from_rotation
 from fusion_aug.logs.argoverse import CLOUD, COLUMNS, EGO, WORLD
 from fusion_aug.logs.argoverse_tables import POSE, SIZE
 from fusion_aug.logs.bake import bake
-from fusion_aug.logs.base import Writer
+from fusion_aug.logs.base import ALL_SENSORS, Writer
 from fusion_aug.logs.feather import read_table, write_table
 from fusion_aug.logs.files import copy_file, inside, write_picture
 from fusion_aug.logs.residual import residual
@@ -36,6 +36,7 @@ class ArgoverseWriter(Writer):
     """Writes sweeps, pictures and the tables of every log."""
 
     cannot: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **ALL_SENSORS,
         "homography": (
             "a perspective of the image fits no fx, fy, cx, cy",
             "use Resize, Crop or FlipImage",

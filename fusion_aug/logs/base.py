@@ -127,6 +127,15 @@ class Problem:
         return f"{self.field}: {self.reason}; {self.remedy}, or set lossy=true"
 
 
+# what formats of a fixed set of sensors cannot hold
+ALL_SENSORS = {
+    "silent_sensor": (
+        "a sensor that sent nothing has no place in the format, whose readers stop at empty or missing files",
+        "write the folder format (output=folder), use it in training, or BlackCamera for cameras",
+    )
+}
+
+
 class Writer(ABC):
     """Writes augmented samples in the format of their source.
 

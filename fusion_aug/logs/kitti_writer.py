@@ -21,7 +21,7 @@ from calib import Rig
 from calib.kitti import CAMERAS, write_kitti_calib
 from calib.se3 import invert
 from fusion_aug.logs.bake import bake
-from fusion_aug.logs.base import Writer
+from fusion_aug.logs.base import ALL_SENSORS, Writer
 from fusion_aug.logs.files import copy_file, write_picture
 from fusion_aug.logs.kitti import labels_from_boxes
 from fusion_aug.logs.residual import residual
@@ -39,6 +39,7 @@ class KittiWriter(Writer):
     """Writes calib, velodyne, images and labels; everything else goes to the sidecar."""
 
     cannot: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **ALL_SENSORS,
         "box_tilt": (
             "KITTI labels hold a yaw only, so readers in the LiDAR frame would see upright boxes on a tilted scene",
             "rotate by yaw_deg alone",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from calib.se3 import as_f64, invert
 from fusion_aug.logs.bake import bake
-from fusion_aug.logs.base import Writer
+from fusion_aug.logs.base import ALL_SENSORS, Writer
 from fusion_aug.logs.files import copy_file, inside, write_picture
 from fusion_aug.logs.mmdet3d import LIDAR, VEHICLE, WORLD, feature_names, lidar_turn, sweep_times
 from fusion_aug.logs.mmdet3d_infos import CameraInfo, Info, SweepInfo
@@ -29,6 +29,7 @@ class Mmdet3dWriter(Writer):
     """Writes clouds, pictures and info files."""
 
     cannot: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **ALL_SENSORS,
         "homography": (
             "a perspective of the image fits no cam2img, since the depth that readers divide by would change",
             "use Resize, Crop, FlipImage or RotateImage",

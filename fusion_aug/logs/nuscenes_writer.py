@@ -19,7 +19,7 @@ from torch import Tensor
 from calib import CameraSensor
 from calib.nuscenes import record_from_pose
 from fusion_aug.logs.bake import bake
-from fusion_aug.logs.base import Writer
+from fusion_aug.logs.base import ALL_SENSORS, Writer
 from fusion_aug.logs.files import copy_file, inside, write_picture
 from fusion_aug.logs.nuscenes_clouds import LIDAR_COLUMNS, encode_lidar, encode_radar
 from fusion_aug.logs.nuscenes_merge import merge_tables
@@ -35,6 +35,7 @@ class NuscenesWriter(Writer):
     """Writes tables, clouds and pictures; streams that nuScenes has no place for go to the sidecar."""
 
     cannot: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **ALL_SENSORS,
         "homography": (
             "a perspective of the image fits no camera_intrinsic, since the depth that readers divide by would change",
             "use Resize, Crop, FlipImage or RotateImage",

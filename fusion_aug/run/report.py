@@ -17,7 +17,7 @@ from rich.table import Table
 
 from fusion_aug.check.measurement import Row
 from fusion_aug.errors import USER_ERRORS
-from fusion_aug.families import Photometric, PointOp
+from fusion_aug.families import Fault, Photometric, PointOp
 from fusion_aug.registry import is_invariant, resolve
 from fusion_aug.run.execute import Result, output_size
 from fusion_aug.run.job import Job
@@ -106,7 +106,7 @@ def idle_transforms(job: Job) -> list[str]:
     for path, leaf in named_leaves(job.pipeline):
         cls = type(leaf)
         acts = any(resolve(cls, k) and not is_invariant(cls, k) for k in kinds)
-        if isinstance(leaf, Photometric | PointOp) and leaf.p > 0 and not acts:
+        if isinstance(leaf, Photometric | PointOp | Fault) and leaf.p > 0 and not acts:
             out.append(path)
     return out
 

@@ -72,7 +72,11 @@ class PhotometricTransform(Transform, Photometric, abstract=True):
 def change_pictures(stream: Camera, call: Call) -> Camera:
     """Carry out pending maps, then change every picture."""
     change = call.transform.change
-    pictures = [change(stream.pictures[i], params, Shot(call, stream, i)) for i, params in enumerate(call.params)]
+    sent = stream.present.tolist()  # a silent camera stays silent
+    pictures = [
+        change(stream.pictures[i], params, Shot(call, stream, i)) if sent[i] else stream.pictures[i]
+        for i, params in enumerate(call.params)
+    ]
     return replace(stream, items=tuple(pictures), pending=())
 
 

@@ -85,7 +85,8 @@ def change_radar(stream: Radar, call: Call) -> Radar:
         rng = noise(params.get("noise", ""), call.name, int(stream.times[i]))
         own = radar_velocity(stream, call, i)
         look = Look(known, rng, sensor_velocity(columns) if own is None else own)
-        parts.append(call.transform.change(columns, params, look))
+        # a silent radar stays silent
+        parts.append(call.transform.change(columns, params, look) if bool(stream.present[i]) else columns)
     counts = torch.tensor([0, *(len(p["xyz"]) for p in parts)])
     values = {k: torch.cat([p[k] for p in parts]) if parts else v for k, v in stream.values.items()}
     return replace(stream, values=values, offsets=counts.cumsum(0))

@@ -13,7 +13,7 @@ from samples import make_sample
 
 import fusion_aug as fa
 from fusion_aug.cli import main
-from fusion_aug.errors import ConfigError
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.ops.points import points_in_boxes
 from fusion_aug.run.config import build_pipeline, compose_config, config_dir, option_names
 
@@ -37,7 +37,7 @@ def test_dead_and_stuck_pixels_are_as_many_as_told_and_stay(street: fa.Sample) -
     changed = (picture(out) != picture(street)).any(-1)
     count = picture(street).shape[0] * picture(street).shape[1]
     assert int(changed.sum()) == pytest.approx(4000e-6 * count, rel=0.02)
-    assert int((picture(out) == 255).all(-1).sum()) >= int(900e-6 * count)
+    assert int((picture(out) == 255).all(-1).sum()) >= int(400e-6 * count)
     assert torch.equal(picture(out, "CAM_BACK"), picture(street, "CAM_BACK"))
     later = fa.open_log("nuscenes", "datasets/drive")[5]
     again = (picture(fault(later, seed=1)) != picture(later)).any(-1)
@@ -301,3 +301,42 @@ def test_a_sweep_over_the_suite_names_its_presets(tmp_path: Path, capsys: pytest
     assert len(made) == 6 and any("suite_fog" in m and "severity-5" in m for m in made)
     assert main(["run", "-m", "log=nuscenes", "log.root=x", "pipeline=glob(suite/zz*)", "out=y"]) == 2
     assert "matches no option" in capsys.readouterr().err
+
+
+# --- found by a review ----------------------------------------------------------------------------------------------
+def test_what_is_broken_stays_broken_over_a_scene() -> None:
+    log, fault = fa.open_log("nuscenes", "datasets/drive"), fa.DeadPixels(dead=3000.0, stuck=0.0)
+    a, b = ((picture(fault(log[k], seed=1)) != picture(log[k])).any(-1) for k in (0, 1))
+    assert float((a & b).sum() / a.sum()) > 0.95
+
+
+def test_dirt_keeps_its_size_on_a_smaller_canvas(street: fa.Sample) -> None:
+    sample = street.with_streams({"CAM_FRONT": street["CAM_FRONT"]})
+    dirt, shares = fa.LensDirt(spots=6.0, size_deg=4.0, light=0.0), []
+    for chain in ([dirt], [fa.Resize(size=(99, 176)), dirt]):
+        bare = fa.Compose(chain[:-1])(sample, seed=1)
+        out = fa.Compose(chain)(sample, seed=1)
+        shares.append(float((picture(out).float().mean(-1) < 0.6 * picture(bare).float().mean(-1)).double().mean()))
+    assert shares[0] > 0.005 and shares[1] == pytest.approx(shares[0], rel=0.4)
+
+
+def test_silent_sensors_stay_silent() -> None:
+    quiet = fa.ModalityDropout(share=1.0, at_least=0)
+    more = [fa.Fog(mor=50.0), fa.Rain(rain_rate=30.0), fa.GaussianNoise(sigma=0.2), fa.RadarClutter(rate=20.0),
+            fa.RadarInterference(rate=20.0), fa.DeadPixels(stuck=5000.0)]  # fmt: skip
+    out = fa.Compose([quiet, *more])(make_sample(), seed=1)
+    assert all(not bool(picture(out, c).any()) for c in CAMERAS)
+    assert out["radar"].rows == 0 and out["lidar"].rows == 0  # type: ignore[attr-defined]
+
+
+def test_formats_that_know_no_silent_sensor_refuse_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "log=nuscenes", "log.root=datasets/drive", "limit=1", "pipeline=identity",
+             "+pipeline.transforms.quiet={_target_:fusion_aug.ModalityDropout,share:0.5}"]  # fmt: skip
+    assert main([*words, f"out={tmp_path / 'a'}"]) == 2
+    assert "a sensor that sent nothing has no place in the format" in capsys.readouterr().err
+    assert main([*words, f"out={tmp_path / 'b'}", "output=folder"]) == 0
+
+
+def test_a_fault_of_no_camera_is_refused() -> None:
+    with pytest.raises(DataError, match=r"LensDirt\.cameras: CAM_NOPE names no camera"):
+        fa.LensDirt(cameras=["CAM_NOPE"])(make_sample(), seed=1)

@@ -22,15 +22,18 @@ from fusion_aug.random import noise
 from fusion_aug.ranges import Range
 from fusion_aug.registry import Context
 from fusion_aug.sample import Sample
+from fusion_aug.streams import Camera
 from fusion_aug.transforms.ego import frame_twist
 from fusion_aug.transforms.photometric import PhotometricTransform, Shot
+
+SCATTERED = 1.8  # light of a scratch against what is about it
 
 
 @dataclass(frozen=True, kw_only=True)
 class CameraFault(PhotometricTransform, abstract=True):
     """A fault of some cameras, each drawn on its own.
 
-    What is broken stays broken: pixels, dirt and scratches are the same in every picture that shares the draw.
+    What is broken stays broken: pixels, dirt and scratches are the same in every picture of a scene.
 
     Attributes:
         cameras: names or shell patterns of the cameras that can fail.
@@ -38,6 +41,7 @@ class CameraFault(PhotometricTransform, abstract=True):
     """
 
     scope: str = "sensor"
+    per_scene: bool = True
     cameras: tuple[str, ...] = ("*",)
     each: Range = 1.0
 
@@ -48,6 +52,10 @@ class CameraFault(PhotometricTransform, abstract=True):
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
         """The numbers, whether the camera fails, and the key of what stays the same in its pictures."""
+        names = sorted({s.instance(n) for n, s in sample.of_type(Camera).items()})
+        if names and not any(fnmatchcase(n, pattern) for n in names for pattern in self.cameras):
+            told = f"{type(self).__name__}.cameras: {', '.join(self.cameras)}"
+            raise DataError(f"{told} names no camera of the sample (it has {', '.join(names)})")
         drawn = super().sample_params(rng, sample, context)
         return {**drawn, "fails": bool(rng.random() < drawn["each"]), "key": f"{int(rng.integers(2**62)):x}"}
 
@@ -89,7 +97,10 @@ class DeadPixels(CameraFault):
         flat, rng = picture.reshape(-1, 3).clone(), _lasting(params, shot)
         for share, value in ((params["dead"], 0), (params["stuck"], _white(picture))):
             hit = rng.choice(len(flat), min(len(flat), round(share * 1e-6 * len(flat))), replace=False)
-            flat[torch.from_numpy(hit).to(flat.device)] = value
+            # a filter of one colour stands before a pixel: half of the faults show in that colour only
+            channel = rng.integers(0, 6, len(hit))
+            for c in range(3):
+                flat[torch.from_numpy(hit[(channel == c) | (channel > 2)]).to(flat.device), c] = value
         return flat.reshape(picture.shape)
 
 
@@ -113,7 +124,8 @@ class Banding(CameraFault):
     def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``CameraFault``."""
         rows = picture.shape[0]
-        seconds = int(shot.stream.times[shot.item]) % 10_000_000_000 * 1e-9
+        whole, rest = divmod(int(shot.stream.times[shot.item]), 1_000_000_000)
+        seconds = whole % 1_000_000 + rest * 1e-9  # so that no digit of the phase is lost
         turn = 2 * np.pi * params["frequency"] * (seconds + params["readout"] * np.arange(rows) / rows)
         light = 1 - params["depth"] * (0.5 - 0.5 * np.cos(turn))
         factor = torch.from_numpy(light).float()[:, None].expand(rows, picture.shape[1])
@@ -136,7 +148,7 @@ class LensDirt(CameraFault):
     def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``CameraFault``."""
         rng, (height, width) = _lasting(params, shot), picture.shape[:2]
-        radius = np.radians(params["size_deg"]) * float(shot.camera.model.K[0, 0]) / 2
+        radius = np.radians(params["size_deg"]) * shot.camera.pixels_per_radian / 2
         mask = np.zeros((height, width), np.float32)
         for _ in range(round(params["spots"])):
             centre = rng.uniform(0, 1, 2) * (width, height)
@@ -149,7 +161,7 @@ class LensDirt(CameraFault):
 
 @dataclass(frozen=True, kw_only=True)
 class LensScratches(CameraFault):
-    """``scratches`` lines on the lens, ``length_deg`` long and ``width_deg`` wide, that scatter bright light."""
+    """``scratches`` lines on the lens, ``length_deg`` long, ``width_deg`` wide, that glow in the light about them."""
 
     scratches: Range = (1.0, 8.0)
     length_deg: Range = (5.0, 30.0)
@@ -164,7 +176,7 @@ class LensScratches(CameraFault):
     def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``CameraFault``."""
         rng, (height, width) = _lasting(params, shot), picture.shape[:2]
-        degree = np.radians(1.0) * float(shot.camera.model.K[0, 0])
+        degree = np.radians(1.0) * shot.camera.pixels_per_radian
         mask = np.zeros((height, width), np.uint8)
         for _ in range(round(params["scratches"])):
             at, angle = rng.uniform(0, 1, 2) * (width, height), rng.uniform(0, np.pi)
@@ -175,7 +187,11 @@ class LensScratches(CameraFault):
             cv2.polylines(mask, [np.round(line * 16).astype(np.int32)], False, 255, thick, cv2.LINE_AA, 4)
         share = torch.from_numpy(mask.astype(np.float32) / 255 * np.float32(params["strength"]))[..., None]
         bright = picture.to(torch.float32)
-        out = bright + (_white(picture) - bright) * share.to(picture.device)
+        # a scratch scatters the light that falls on the lens about it
+        around = bright.cpu().numpy()
+        light = cv2.GaussianBlur(around, (0, 0), max(1.0, 5 * degree)).max(2, keepdims=True)
+        glow = torch.from_numpy(np.minimum(SCATTERED * light, _white(picture))).to(bright)
+        out = torch.maximum(bright, bright + (glow - bright) * share.to(picture.device))
         return out.round().to(torch.uint8) if picture.dtype == torch.uint8 else out.to(picture.dtype)
 
 
@@ -208,7 +224,8 @@ class FrozenCamera(CameraFault):
     """A camera that still sends the picture of ``age`` seconds ago under a new stamp.
 
     Where the sample holds several pictures, the latest one of that time is shown again, or the first. Else the picture
-    is rendered from where the camera was then, by its own motion and the distances; traffic stands still.
+    is rendered from where the camera was then, by its own motion and the distances; traffic stands still. What
+    was in view then and is not now is smeared in: at speed, more than half a second of age shows.
     """
 
     age: Range = (0.5, 2.0)

@@ -60,6 +60,10 @@ class ModalityDropout(Transform, Fault):
         if type(self.at_least) is not int or self.at_least < 0:
             raise ConfigError(f"ModalityDropout.at_least: expected a whole number, got {self.at_least!r}")
 
+    def effects(self) -> dict[str, str]:
+        """Few formats know of sensors that sent nothing."""
+        return {"silent_sensor": "ModalityDropout.mode"}
+
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
         """Which sensors fall silent, and from when to when (shares of the sample's time)."""
         share = draw(self.share, rng)

@@ -18,7 +18,9 @@ from fusion_aug.streams import Points
 from fusion_aug.transforms.box_points import rows_in_boxes
 from fusion_aug.transforms.lidar import LidarTransform, lidar_of
 from fusion_aug.transforms.points import PointTransform, keep_points, rays
+from fusion_aug.transforms.weather.place import T_ref_vehicle
 
+FOREIGN = 2  # status of a return that is another LiDAR's
 TURN = 0.1  # seconds of a scan, where a cloud does not tell the times of its points
 DROPS = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
 MOVES = PointTransform.waives | {"content_identity": "points are moved on purpose"}
@@ -74,6 +76,7 @@ def take_foreign_pulses(stream: Points, call: Call) -> Points:
     stream = stream.realized()
     xyz = stream["xyz"].clone()
     intensity = stream.values["intensity"].clone() if "intensity" in stream.values else None
+    status = stream.values["status"].clone() if "status" in stream.values else None
     for i, params in enumerate(call.params):
         rows, sensor = stream.rows_of(i), lidar_of(call, stream, i)
         rng = noise(params["noise"], call.name, int(stream.times[i]))
@@ -87,7 +90,10 @@ def take_foreign_pulses(stream: Points, call: Call) -> Points:
             power = sensor.noise_floor * (1 + rng.exponential(2.0, len(old)))
             level = torch.from_numpy(intensity_of(power, far, sensor)).to(intensity)
             intensity[rows] = torch.where(hit.to(intensity.device), level, intensity[rows])
-    return stream.with_values(xyz=xyz, **({} if intensity is None else {"intensity": intensity}))
+        if status is not None:
+            status[rows] = torch.where(hit.to(status.device), torch.full_like(status[rows], FOREIGN), status[rows])
+    changed = {"xyz": xyz, "intensity": intensity, "status": status}
+    return stream.with_values(**{k: v for k, v in changed.items() if v is not None})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +150,9 @@ def reduce_view(stream: Points, call: Call) -> Points:
     stream = stream.realized()
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
-        unit = call.sample.units[int(stream.sample_index[item])]
-        R = unit.T_ref(stream.frame, int(stream.times[item]), truth=True)[:3, :3]
+        number = int(stream.sample_index[item])
+        T = call.sample.units[number].T_ref(stream.frame, int(stream.times[item]), truth=True)
+        R = torch.from_numpy(T_ref_vehicle(call.sample, number)[:3, :3]).T @ T[:3, :3]
         way = rays(stream, item, call)[1].cpu() @ R.T
         off = torch.atan2(way[:, 1], way[:, 0]) - np.radians(params["centre_deg"])
         off = torch.remainder(off + np.pi, 2 * np.pi) - np.pi

@@ -42,7 +42,7 @@ def seen_through_weather(stream: Camera, call: Call) -> Camera:
     items = []
     for i, state in enumerate(states):
         picture = stream.pictures[i]
-        if state.nothing:
+        if state.nothing or not bool(stream.present[i]):
             items.append(picture)
             continue
         levels = picture.detach().cpu().contiguous().numpy()

@@ -37,6 +37,9 @@ def through_the_rain(stream: Radar, call: Call) -> Radar:
     stream = stream.realized()
     parts = []
     for i, (state, columns) in enumerate(zip(states, stream.realized_items(), strict=True)):
+        if not bool(stream.present[i]):
+            parts.append(columns)
+            continue
         unit, time = int(stream.sample_index[i]), int(stream.times[i])
         sensor = call.sample.units[unit].truth.sensors.get(call.name)
         known = sensor if isinstance(sensor, RadarSensor) else RadarSensor(frame=stream.frame)

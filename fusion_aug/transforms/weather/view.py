@@ -107,9 +107,7 @@ class View:
     @cached_property
     def focal(self) -> float:
         """Canvas pixels per radian about the middle of the picture."""
-        A = self.sensor.A.detach().numpy()
-        scale = float(np.sqrt(abs(np.linalg.det(A[:2, :2])))) / abs(float(A[2, 2]))
-        return float(self.sensor.model.K[0, 0].detach()) * scale
+        return self.sensor.pixels_per_radian
 
     @property
     def exposure(self) -> float:

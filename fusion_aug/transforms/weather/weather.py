@@ -43,7 +43,8 @@ class Weather(Transform, families.Weather):
         spray: factor on the spray behind vehicles faster than 50 km/h on a wet road; 0 for none.
         lens_drops: how many drops hang on each camera's lens.
         auto_gain: LiDARs raise intensities so that their mean stays.
-        report: add the columns ``status`` (0 as measured, 1 a scattered return) and ``true_range`` (m) to LiDAR clouds.
+        report: add columns to LiDAR clouds: ``status`` (0 as measured, 1 from the air, 2 from another LiDAR) and
+            ``true_range`` (m), where the target was.
     """
 
     scope: str = "log"
