@@ -35,6 +35,7 @@ LOOKING = (
     "Equalize",
     "FrozenCamera",
     "JpegCompression",
+    "LensScratches",
     "PixelOp",
     "Shadow",
 )
