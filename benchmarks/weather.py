@@ -199,7 +199,7 @@ def streak_figures() -> list[Figure]:
         ):  # fmt: skip
             call = turn_of(sample, "camera", **figures)
             state = State.of(call.params[0])
-            view = View(sample["camera"], call, 0)  # type: ignore[arg-type]
+            view = View(call, 0)
             _ = view.distance
 
             def work(view: View = view, state: State = state, picture: np.ndarray = picture) -> object:

@@ -126,9 +126,8 @@ def _print_config(command: str, overrides: list[str], extra_dir: str | None) -> 
 
     from fusion_aug.run.config import compose_config
 
-    print(
-        yaml.safe_dump(compose_config(command, overrides, extra_dir), sort_keys=False, default_flow_style=None), end=""
-    )
+    config = compose_config(command, overrides, extra_dir, complete=False)
+    print(yaml.safe_dump(config, sort_keys=False, default_flow_style=None), end="")
     return 0
 
 
@@ -145,9 +144,9 @@ def command_help(command: str) -> str:
     for group in ("log", "pipeline"):
         parts.append(f"# choices for {group}=")
         for path in sorted((folder / group).rglob("*.yaml")):
-            first = path.read_text().splitlines()[0]
-            about = first.lstrip("# ") if first.startswith("#") else ""
-            parts.append(f"#   {path.relative_to(folder / group).with_suffix('')!s:14} {about}".rstrip())
+            comments = [line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("#")]
+            about = next((c for c in comments if not c.startswith("@")), "")  # Hydra's own begin so
+            parts.append(f"#   {path.relative_to(folder / group).with_suffix('')!s:28} {about}".rstrip())
     parts += ["", "# options of a log, as log.KEY=VALUE"]
     parts += [f"#   {line}" for line in (folder / "log" / "kitti.yaml").read_text().splitlines()[1:]]
     return "\n".join(parts)

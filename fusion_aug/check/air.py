@@ -18,7 +18,7 @@ from fusion_aug.physics.completion import SKY
 from fusion_aug.physics.depth import projected
 from fusion_aug.registry import TRANSFORMS, Call, Context, resolve
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Camera, Depth
+from fusion_aug.streams import Camera, Depth, Points, Stream
 from fusion_aug.transforms.base import Rows
 from fusion_aug.transforms.weather.camera import VISIBLE
 from fusion_aug.transforms.weather.scan import Scan
@@ -77,22 +77,24 @@ def before_and_after(sample: Sample, camera: str, params: Mapping[str, Any], ite
     stream = sample[camera]
     rule = resolve(Weather, type(stream))
     assert rule is not None
-    pictures = (stream.pictures[item], rule(stream, call_for(sample, camera, params)).pictures[item])  # type: ignore[attr-defined]
-    before, after = (p.detach().cpu().contiguous().numpy() for p in pictures)
+    fogged = rule(stream, call_for(sample, camera, params))
+    assert isinstance(stream, Camera) and isinstance(fogged, Camera)
+    before, after = (s.pictures[item].detach().cpu().contiguous().numpy() for s in (stream, fogged))
     return before, after
 
 
 def held_out(sample: Sample) -> tuple[Sample, Sample]:
     """The sample without its depth streams and a fifth of every cloud's points, and that fifth."""
-    kept, out = {}, {}
+    kept: dict[str, Stream] = {}
+    out: dict[str, Stream] = {}
     for name, stream in sample.streams.items():
         if isinstance(stream, Depth):
             continue
         kept[name] = out[name] = stream
-        if name in lidars(sample):
+        if isinstance(stream, Points) and name in lidars(sample):
             cloud = stream.realized()
-            chosen = torch.from_numpy(np.random.default_rng(SEED).random(cloud.rows) < HELD_OUT)  # type: ignore[attr-defined]
-            kept[name], out[name] = cloud.select(~chosen), cloud.select(chosen)  # type: ignore[attr-defined]
+            chosen = torch.from_numpy(np.random.default_rng(SEED).random(cloud.rows) < HELD_OUT)
+            kept[name], out[name] = cloud.select(~chosen), cloud.select(chosen)
     return sample.with_streams(kept), sample.with_streams(out)
 
 
@@ -102,7 +104,7 @@ def probe_picture(sample: Sample, parts: tuple[Sample, Sample], camera: str, par
 
     known, rest = parts
     state, item = State.of(params), sample.key_item(camera)
-    view = View(known[camera], call_for(known, camera, params), item)  # type: ignore[arg-type]
+    view = View(call_for(known, camera, params), item)
     before, after = before_and_after(known, camera, params, item)
     all_points = [projected(sample, n, camera, item) for n in lidars(sample)]
     points = [projected(rest, n, camera, item) for n in lidars(sample)]
@@ -125,7 +127,7 @@ def probe_truth(sample: Sample, camera: str, params: Mapping[str, Any]) -> Readi
         return None
     known = sample.with_streams({n: s for n, s in sample.streams.items() if not isinstance(s, Depth)})
     state = State.of(params)
-    view = View(known[camera], call_for(known, camera, params), item)  # type: ignore[arg-type]
+    view = View(call_for(known, camera, params), item)
     before, after = before_and_after(known, camera, params, item)
     stamp = int((same[0].times == sample[camera].times[item]).nonzero()[0, 0])
     true = same[0].image(stamp).numpy()
@@ -164,7 +166,7 @@ def fog_rows(sample: Sample, params: Mapping[str, Any]) -> list[Row]:
     state = State.of(params)
     extinction = state.air.extinction(VISIBLE)
     if extinction <= 0:
-        return []  # nothing floats in this weather
+        return [Row("fog, held-out points: slope off", "cameras", "%", 5.0, reason="nothing floats in this weather")]
     rows = []
     cameras = [c for c, s in sample.of_type(Camera).items() if bool((s.sample_index == 0).any())]
     parts = held_out(sample)
@@ -187,10 +189,11 @@ def fog_rows(sample: Sample, params: Mapping[str, Any]) -> list[Row]:
 def lidar_row(sample: Sample, name: str, params: Mapping[str, Any]) -> Row:
     """Extinction from the points that a LiDAR kept, -ln(I'/I) / (2 R), against the state's, percent."""
     cloud = sample[name].realized()
+    assert isinstance(cloud, Points)
     title = "fog, LiDAR extinction off"
     if "intensity" not in cloud.values:
         return Row(title, name, "%", 5.0, reason="the cloud has no intensity")
-    number = torch.arange(cloud.rows, dtype=torch.float64)  # type: ignore[attr-defined]
+    number = torch.arange(cloud.rows, dtype=torch.float64)
     numbered = sample.with_streams({**sample.streams, name: cloud.with_values(number=number)})
     rule = resolve(Weather, type(cloud))
     assert rule is not None
@@ -203,7 +206,7 @@ def lidar_row(sample: Sample, name: str, params: Mapping[str, Any]) -> Row:
     if int(use.sum()) < 50:
         return Row(title, name, "%", 5.0, reason="too few points were kept")
     found = float((-torch.log(after[use] / before[use]) / (2 * far[use])).median())
-    scanner = Scan(cloud, call_for(sample, name, params), sample.key_item(name)).sensor  # type: ignore[arg-type]
+    scanner = Scan(call_for(sample, name, params), sample.key_item(name)).sensor
     told = State.of(params).air.extinction(scanner.wavelength)
     return Row(title, name, "%", 5.0, np.array([abs(found / told - 1) * 100]))
 

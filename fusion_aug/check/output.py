@@ -19,13 +19,14 @@ from fusion_aug.logs.folder import writer_for
 from fusion_aug.ops.color import jpeg_coded
 from fusion_aug.run.manifest import Entry, Manifest, files_digest
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes2D, Camera, EgoPose, ImageStream, Imu, Points, Radar
+from fusion_aug.streams import Boxes2D, Camera, EgoPose, ImageStream, Imu, Odometry, Points, Radar
 from fusion_aug.transforms.engine import replay
 
 PIXEL_LIMIT = 0.05
 POINT_LIMIT = 2e-3  # metres: float32 on disk
 JPEG_LIMIT = 4.0  # levels, mean over a picture
 MAX_POINTS = 4000
+MOTION_UNITS = {"gyro": "rad/s", "accel": "m/s^2", "velocity": "m/s", "angular_velocity": "rad/s"}
 
 
 def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[Row]]:
@@ -73,8 +74,8 @@ def compare_sample(expected: Sample, written: Log, entry: Entry) -> list[Row]:
             rows.append(_ego(expected, found, name))
         elif isinstance(stream, ImageStream):
             rows.append(_labels(expected, found, name))
-        elif isinstance(stream, Imu):
-            rows += [_column(expected, found, name, c, "rad/s" if c == "gyro" else "m/s^2") for c in stream.values]
+        elif isinstance(stream, Imu | Odometry):
+            rows += [_column(expected, found, name, c, MOTION_UNITS[c]) for c in stream.values]
     if "boxes" in names:
         rows += _boxes(expected, found)
     rows += [_boxes2d(expected, found, name) for name in names if isinstance(expected[name], Boxes2D)]

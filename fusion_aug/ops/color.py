@@ -144,3 +144,21 @@ def jpeg_coded(picture: Tensor, quality: int) -> Tensor:
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     out = torch.from_numpy(np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB))).to(picture.device)
     return out if picture.dtype == torch.uint8 else out.to(picture.dtype) / 255
+
+
+def light_of(picture: np.ndarray) -> np.ndarray:
+    """Linear light (H, W, 3) float32 of a picture in levels."""
+    if picture.dtype == np.uint8:
+        table = to_linear(torch.arange(256, dtype=torch.float64) / 255).numpy().astype(np.float32)
+        return cv2.LUT(picture, table)
+    return to_linear(torch.from_numpy(picture)).numpy()
+
+
+def level_of(light: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Levels of linear light, in the kind of another picture."""
+    # a table of 4096 entries over the square root, which is fine near black
+    root = np.sqrt(np.clip(light, 0, 1))
+    if like.dtype == np.uint8:
+        table = (to_srgb(torch.linspace(0, 1, 4096, dtype=torch.float64) ** 2) * 255).round().to(torch.uint8)
+        return table.numpy()[(root * 4095 + 0.5).astype(np.uint16)]
+    return to_srgb(torch.from_numpy(root * root)).to(torch.float32).numpy()

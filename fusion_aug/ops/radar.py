@@ -25,6 +25,11 @@ def radial(rows: Columns, column: str, rays: Tensor) -> Tensor:
     return (rows[column].to(torch.float64) * rays).sum(1)
 
 
+def rcs_threshold(distance: Tensor, at_50_m: float) -> Tensor:
+    """Smallest cross-section (n,) that is detected at distances (n,), dBsm: returns fall with their fourth power."""
+    return at_50_m + 40 * torch.log10(distance.clamp(min=0.1) / 50.0)
+
+
 def normal(rng: np.random.Generator, sigma: float, rows: Columns) -> Tensor:
     """Gaussian noise (n,) on the columns' device, float64."""
     return torch.from_numpy(rng.normal(0.0, sigma, len(rows["xyz"]))).to(rows["xyz"].device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -16,12 +18,23 @@ from fusion_aug.physics.completion import SKY, Completion, cell_size, complete, 
 from fusion_aug.physics.ground import distance_along, fit_ground
 from fusion_aug.physics.vehicle import T_up_ref
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Depth, Points, Radar
+from fusion_aug.streams import Depth, Points, Radar, Stream
 
 TOP_RINGS = 0.03  # radians below its highest point that count as the upper end of a scanner's view
 
-# by camera stream and item: what it was worked out from, and what came out; only the last
-_KNOWN: WeakKeyDictionary[object, dict[int, tuple[list[object], Completion]]] = WeakKeyDictionary()
+# by stream and question: what the answer was worked out from, and the answer; only the last
+_KNOWN: WeakKeyDictionary[Stream, dict[Hashable, tuple[list[object], Any]]] = WeakKeyDictionary()
+T = TypeVar("T")
+
+
+def remembered(owner: Stream, question: Hashable, made_of: list[object], work: Callable[[], T]) -> T:
+    """What ``work`` gives, kept with a stream for as long as it is asked of the same objects."""
+    known = _KNOWN.setdefault(owner, {})
+    last = known.get(question)
+    if last is None or len(last[0]) != len(made_of) or any(a is not b for a, b in zip(last[0], made_of, strict=True)):
+        known[question] = last = made_of, work()
+    answer: T = last[1]
+    return answer
 
 
 def camera_range(sample: Sample, name: str, item: int) -> Tensor:
@@ -43,10 +56,8 @@ def camera_range(sample: Sample, name: str, item: int) -> Tensor:
 def camera_depth(sample: Sample, name: str, item: int) -> Completion:
     """Distance of every pixel of a picture, and how well it is known: 1 by a depth stream or near a LiDAR point.
 
-    What was worked out from a LiDAR is kept as long as the picture and the clouds it came from.
-
     Raises:
-        DataError: the sample has neither a depth stream of that camera nor a LiDAR.
+        DataError: the sample has neither a depth stream of that camera nor a LiDAR that sent anything.
     """
     stream = sample[name]
     unit, time = int(stream.sample_index[item]), int(stream.times[item])
@@ -59,15 +70,19 @@ def camera_depth(sample: Sample, name: str, item: int) -> Completion:
             distance = distance / sensor.unproject(pixel_grid(sensor.size))[..., 2].clamp(min=1e-6).to(distance)
         filled = _without_gaps(distance).numpy()
         return Completion(filled, (distance != 0).float().numpy())
-    lidars = [n for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)]
+    lidars = lidars_of(sample, unit)
     if not lidars:
-        raise DataError(f"stream {name!r}: needs depth: a Depth stream of the camera, or a LiDAR")
-    known = _KNOWN.setdefault(stream, {})
+        raise DataError(
+            f"stream {name!r}: needs depth: a Depth stream of the camera, or a LiDAR (put ModalityDropout behind it)"
+        )
     made_of: list[object] = [sample.units[unit].truth, *(sample[n] for n in lidars)]
-    last = known.get(item)
-    if last is None or len(last[0]) != len(made_of) or any(a is not b for a, b in zip(last[0], made_of, strict=True)):
-        known[item] = last = made_of, _completed(sample, lidars, name, item, sensor)
-    return last[1]
+    return remembered(stream, item, made_of, lambda: _completed(sample, lidars, name, item, sensor))
+
+
+def lidars_of(sample: Sample, unit: int) -> list[str]:
+    """LiDAR streams of a unit that sent something."""
+    found = {n: s for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)}
+    return [n for n, s in found.items() if bool(((s.sample_index == unit) & s.present).any())]
 
 
 def _completed(sample: Sample, lidars: list[str], name: str, item: int, sensor: CameraSensor) -> Completion:
@@ -77,14 +92,21 @@ def _completed(sample: Sample, lidars: list[str], name: str, item: int, sensor: 
     found = [projected(sample, lidar, name, item) for lidar in lidars]
     pixels, distance, at_top = (np.concatenate(parts) for parts in zip(*found, strict=True))
     picture = stream.pictures[item].detach().cpu().contiguous().numpy()  # type: ignore[attr-defined]
-    floor = _floor(sample, lidars, sensor, stream.frame, unit, int(stream.times[item]))
+    floor = _floor(sample, sensor, stream.frame, unit, int(stream.times[item]))
     return complete(pixels, distance, at_top, sensor.size, picture, floor)
 
 
-def ground_plane(sample: Sample, lidars: list[str], unit: int) -> np.ndarray | None:
+def ground_plane(sample: Sample, unit: int) -> np.ndarray | None:
     """The plane of the ground in a unit's reference frame, (4,); None where no LiDAR tells it."""
-    clouds = [_in_ref(sample, lidar, unit) for lidar in lidars]
-    return ground_of(np.concatenate(clouds), T_up_ref(sample, unit)) if clouds else None
+    lidars = lidars_of(sample, unit)
+    if not lidars:
+        return None
+
+    def fitted() -> np.ndarray | None:
+        return ground_of(np.concatenate([_in_ref(sample, n, unit) for n in lidars]), T_up_ref(sample, unit))
+
+    made_of = [sample.units[unit].truth, *(sample[n] for n in lidars)]
+    return remembered(sample[lidars[0]], ("ground", unit), made_of, fitted)
 
 
 def ground_of(xyz: np.ndarray, T_up: np.ndarray) -> np.ndarray | None:
@@ -109,11 +131,9 @@ def _in_ref(sample: Sample, lidar: str, unit: int) -> np.ndarray:
     return transform_points(T, cloud["xyz"][rows].detach().to("cpu", torch.float64)).numpy()
 
 
-def _floor(
-    sample: Sample, lidars: list[str], sensor: CameraSensor, frame: str, unit: int, time: int
-) -> np.ndarray | None:
+def _floor(sample: Sample, sensor: CameraSensor, frame: str, unit: int, time: int) -> np.ndarray | None:
     """Distance to the ground of every cell of the completion's grid."""
-    plane = ground_plane(sample, lidars, unit)
+    plane = ground_plane(sample, unit)
     if plane is None:
         return None
     cell, shape = cell_size(sensor.size), grid_shape(sensor.size)
@@ -171,4 +191,4 @@ def projected(sample: Sample, lidar: str, camera: str, item: int) -> tuple[np.nd
     return pixels[visible].numpy(), distance[visible].numpy(), ends[visible].numpy()
 
 
-__all__ = ["SKY", "camera_depth", "camera_range", "ground_of", "ground_plane", "projected"]
+__all__ = ["SKY", "camera_depth", "camera_range", "ground_of", "ground_plane", "lidars_of", "projected"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 REACH = 30.0  # metres around the vehicle that the plane is fitted to
+NEAR = 0.2  # metres above it that still count as ground: pavements, and errors of distances far away
 MOST = 6000  # points that it is fitted to
 AIR, WATER, ASPHALT = 1.0003, 1.33, 1.6  # refractive indices
 

@@ -19,6 +19,7 @@ from fusion_aug.random import digest, generator
 Array = np.ndarray
 SIDES = (64.0, 32.0, 16.0, 8.0, 4.0)  # metres
 PER_CUBE = 32768
+SMALLEST = 1e-3  # mm
 
 
 class Cloud(NamedTuple):
@@ -26,14 +27,13 @@ class Cloud(NamedTuple):
 
     Attributes:
         offset: (n, 3) from the place, metres, in the world's axes, float32.
-        diameter: (n,) mm. velocity: (n, 3) m/s. number: (n,) which particle of the cube it is.
+        diameter: (n,) mm, largest first. velocity: (n, 3) m/s.
         reach: every particle nearer than this is there. level: of the cube.
     """
 
     offset: Array
     diameter: Array
     velocity: Array
-    number: Array
     reach: float
     level: int
 
@@ -52,21 +52,18 @@ def covered(level: int) -> float:
     return float(sum(PER_CUBE / side**3 for side in SIDES[: level + 1]))
 
 
-def around(
-    particles: Particles, key: str, place: Array, seconds: float, wind: tuple[float, float], smallest: float = 0.0
-) -> Iterator[Cloud]:
+def around(particles: Particles, key: str, place: Array, seconds: float, wind: tuple[float, float]) -> Iterator[Cloud]:
     """Particles around a place, cube by cube.
 
     Args:
         particles: what falls. key: which world of them. place: (3,) in the world, metres.
         seconds: since a fixed moment. wind: (x, y) m/s.
-        smallest: mm; smaller ones are left out.
     """
     for level, side in enumerate(SIDES):
         places, size = _cube(key, level)
         before = covered(level - 1) if level else 0.0
         diameter = particles.diameter(before + size * (covered(level) - before))
-        count = int(np.searchsorted(-diameter, -max(smallest, 1e-3), side="right"))
+        count = int(np.searchsorted(-diameter, -SMALLEST, side="right"))
         if count == 0:
             return
         diameter = diameter[:count]
@@ -74,4 +71,4 @@ def around(
         velocity[:, 0], velocity[:, 1], velocity[:, 2] = wind[0], wind[1], -particles.fall_speed(diameter)
         gap = places[:count] * side + velocity * seconds - place
         offset = (gap + side / 2) % side - side / 2
-        yield Cloud(offset.astype(np.float32), diameter, velocity, np.arange(count), side / 2, level)
+        yield Cloud(offset.astype(np.float32), diameter, velocity, side / 2, level)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,11 +23,14 @@ class Particles:
 
     Attributes:
         rate: mm/h of water. number: /m^3/mm. slope: /mm.
+        brightness: light of a particle against the air around it.
     """
 
     rate: float
     number: float
     slope: float
+
+    brightness: ClassVar[float] = 1.0
 
     def above(self, diameter: np.ndarray) -> np.ndarray:
         """Particles per m^3 larger than a diameter."""
@@ -56,6 +60,8 @@ class Particles:
 
 class Rain(Particles):
     """Marshall-Palmer 1948 drops."""
+
+    brightness = 1.25  # a drop shows the sky upside down (Garg and Nayar 2007)
 
     @staticmethod
     def of(rate: float) -> Rain:
@@ -92,6 +98,8 @@ class Snow(Particles):
     """
 
     wet: bool = False
+
+    brightness = 1.2
 
     @staticmethod
     def of(rate: float, wet: bool = False) -> Snow:

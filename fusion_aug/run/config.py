@@ -30,13 +30,16 @@ def config_dir() -> Path:
     raise ConfigError(f"{package}: the configurations are missing from this installation")
 
 
-def compose_config(name: str, overrides: Sequence[str], extra_dir: str | None = None) -> dict[str, Any]:
+def compose_config(
+    name: str, overrides: Sequence[str], extra_dir: str | None = None, *, complete: bool = True
+) -> dict[str, Any]:
     """Compose a primary configuration with overrides and resolve it.
 
     Args:
         name: run, check, show or replay.
         overrides: Hydra overrides.
         extra_dir: folder with configurations of the user's own.
+        complete: whether every option must have a value.
 
     Raises:
         ConfigError: a group, key or value is wrong; the message is one sentence.
@@ -53,7 +56,7 @@ def compose_config(name: str, overrides: Sequence[str], extra_dir: str | None = 
             config = compose(name, [*overrides, *more])
         _check_keys(config, name, extra_dir)
         missing = sorted(OmegaConf.missing_keys(config))
-        if missing:
+        if missing and complete:
             raise ConfigError(f"{missing[0]}: is missing; give it as {missing[0]}=...")
         plain = OmegaConf.to_container(config, resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
@@ -240,4 +243,5 @@ def _sentence(error: BaseException) -> str:
         return f"{lines[0]} (there are {', '.join(listed)})"
     if lines and lines[0].startswith("Could not override"):
         return f"{lines[0]} There is no such key; --cfg job shows all of them"
-    return lines[0] if lines else "wrong override"
+    # what one of our own resolvers says needs no introduction
+    return lines[0].removeprefix("ConfigError raised while resolving interpolation: ") if lines else "wrong override"

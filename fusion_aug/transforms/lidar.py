@@ -37,9 +37,12 @@ def rings_of(stream: Points, name: str) -> Tensor:
 
 
 def lidar_of(call: Call, stream: Points, item: int) -> LidarSensor:
-    """The rig's model of the scanner; a standard one where the rig has none."""
+    """The rig's model of the scanner; where the rig has none, a standard one of the scale that the cloud shows."""
     sensor = call.sample.units[int(stream.sample_index[item])].truth.sensors.get(call.name)
-    return sensor if isinstance(sensor, LidarSensor) else LidarSensor(frame=stream.frame)
+    if isinstance(sensor, LidarSensor):
+        return sensor
+    large = "intensity" in stream.values and bool((stream.values["intensity"][stream.rows_of(item)] > 1).any())
+    return LidarSensor(frame=stream.frame, intensity_scale=255.0 if large else 1.0)
 
 
 class LidarTransform(PointTransform, abstract=True):
@@ -98,9 +101,7 @@ def change_intensity(stream: Points, call: Call) -> Points:
     intensity = stream.values["intensity"].clone()
     for i, params in enumerate(call.params):
         rows = stream.rows_of(i)
-        sensor = call.sample.units[int(stream.sample_index[i])].truth.sensors.get(call.name)
-        guess = 255.0 if bool((intensity[rows] > 1).any()) else 1.0
-        scale = sensor.intensity_scale if isinstance(sensor, LidarSensor) else guess
+        scale = lidar_of(call, stream, i).intensity_scale
         share = (intensity[rows].to(torch.float64) / scale).clamp(0, 1)
         intensity[rows] = (scale * (params["gain"] * share ** params["gamma"]).clamp(0, 1)).to(intensity)
     return stream.with_values(intensity=intensity)

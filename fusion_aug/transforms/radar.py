@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -21,6 +21,7 @@ from fusion_aug.ops.radar import (
     normal,
     radial,
     rays_of,
+    rcs_threshold,
     sensor_velocity,
     turned,
 )
@@ -60,11 +61,14 @@ class Look:
     Attributes:
         sensor: the radar. rng: random stream of the scan.
         own: velocity (3,) of the radar over ground in its own frame, m/s; None where nothing tells it.
+        unit, time: of the sample, and its stamp, ns.
     """
 
     sensor: RadarSensor
     rng: np.random.Generator
     own: Tensor | None
+    unit: int
+    time: int
 
     def compensated(self, raw: Tensor, rays: Tensor, old_raw: Tensor, old_comp: Tensor) -> Tensor:
         """Compensated Doppler (n,) of raw ones measured on rays (n, 3): v + own . ray.
@@ -76,17 +80,22 @@ class Look:
 
 @handles(RadarTransform, Radar)
 def change_radar(stream: Radar, call: Call) -> Radar:
-    """Change item by item and pack again."""
+    """Change item by item."""
+    return look_by_look(stream, call, lambda columns, params, look: call.transform.change(columns, params, look))
+
+
+def look_by_look(stream: Radar, call: Call, change: Callable[[Columns, Mapping[str, Any], Look], Columns]) -> Radar:
+    """Change the detections of every item and pack them again; a silent radar stays silent."""
     stream = stream.realized()
     parts = []
     for i, (params, columns) in enumerate(zip(call.params, stream.realized_items(), strict=True)):
-        sensor = call.sample.units[int(stream.sample_index[i])].truth.sensors.get(call.name)
+        unit, time = int(stream.sample_index[i]), int(stream.times[i])
+        sensor = call.sample.units[unit].truth.sensors.get(call.name)
         known = sensor if isinstance(sensor, RadarSensor) else RadarSensor(frame=stream.frame)
-        rng = noise(params.get("noise", ""), call.name, int(stream.times[i]))
         own = radar_velocity(stream, call, i)
-        look = Look(known, rng, sensor_velocity(columns) if own is None else own)
-        # a silent radar stays silent
-        parts.append(call.transform.change(columns, params, look) if bool(stream.present[i]) else columns)
+        own = sensor_velocity(columns) if own is None else own
+        look = Look(known, noise(params.get("noise", ""), call.name, time), own, unit, time)
+        parts.append(change(columns, params, look) if bool(stream.present[i]) else columns)
     counts = torch.tensor([0, *(len(p["xyz"]) for p in parts)])
     values = {k: torch.cat([p[k] for p in parts]) if parts else v for k, v in stream.values.items()}
     return replace(stream, values=values, offsets=counts.cumsum(0))
@@ -174,7 +183,7 @@ class RadarMissed(RadarTransform):
         keep = torch.from_numpy(look.rng.random(len(rows["xyz"])) >= params["share"]).to(rows["xyz"].device)
         if "rcs" in rows:
             _, distance = rays_of(rows)
-            floor = params["min_rcs"] + 40 * torch.log10(distance.clamp(min=0.1) / params["at"])
+            floor = rcs_threshold(distance * (50.0 / params["at"]), params["min_rcs"])
             keep &= ~(rows["rcs"].to(torch.float64) < floor)  # an unknown cross-section is kept
         return take_rows(rows, keep)
 

@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from samples import make_sample
 
 import fusion_aug as fa
 from fusion_aug.cli import main
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.ops.points import points_in_boxes
-from fusion_aug.run.config import build_pipeline, compose_config, config_dir, option_names
 
 CAMERAS = ("CAM_FRONT", "CAM_LEFT", "CAM_RIGHT", "FISHEYE")
 
@@ -196,7 +194,6 @@ def test_a_gps_jump_moves_what_is_told_and_not_what_is(street: fa.Sample) -> Non
     assert torch.allclose(*uv, atol=1e-6)
 
 
-# --- silence --------------------------------------------------------------------------------------------------------
 def test_silent_sensors_are_masked_with_all_that_belongs_to_them() -> None:
     sample = make_sample()
     out = fa.ModalityDropout(share=1.0, keep=["CAM_LEFT", "imu"], at_least=0)(sample, seed=1)
@@ -245,65 +242,6 @@ def test_wrong_modes_are_refused() -> None:
         fa.ModalityDropout(at_least=-1)
 
 
-# --- presets --------------------------------------------------------------------------------------------------------
-PRESETS = option_names("pipeline", None)
-
-
-@pytest.mark.parametrize("name", [n for n in PRESETS if n.startswith("suite/")])
-def test_every_suite_preset_builds_at_every_severity(name: str) -> None:
-    built = set()
-    for severity in (1, 3, 5):
-        words = ["log=kitti", "log.root=x", "out=y", f"pipeline={name}", f"pipeline.severity={severity}"]
-        built.add(str(build_pipeline(compose_config("run", words)["pipeline"]).to_config()))
-    assert len(built) == 3  # severities differ
-
-
-def test_every_pair_of_presets_composes() -> None:
-    own = [n for n in PRESETS if not n.startswith("suite/")]
-    for a in own:
-        for b in own:
-            words = ["log=kitti", "log.root=x", "out=y", f"pipeline=[{a},{b}]"]
-            build_pipeline(compose_config("run", words)["pipeline"])
-
-
-def test_presets_share_a_main_figure_only_where_it_means_the_same() -> None:
-    """A key of two presets must stand in the same field."""
-    meaning: dict[str, set[str]] = {}
-    for name in PRESETS:
-        preset = yaml.safe_load((config_dir() / "pipeline" / f"{name}.yaml").read_text())
-        for key in preset:
-            if key in ("_target_", "transforms", "defaults", "severity"):
-                continue
-            fields = set(_uses(preset["transforms"], key))
-            assert fields, (name, key)
-            meaning.setdefault(key, set()).add(",".join(sorted(fields)))
-    assert {k: v for k, v in meaning.items() if len(v) > 1} == {}
-
-
-def _uses(node: object, key: str, field: str = "") -> list[str]:
-    if isinstance(node, dict):
-        return [f for k, v in node.items() for f in _uses(v, key, str(k))]
-    if isinstance(node, list):
-        return [f for v in node for f in _uses(v, key, field)]
-    return [field] if isinstance(node, str) and f".{key}}}" in node else []
-
-
-def test_a_severity_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    words = ["log=nuscenes", "log.root=datasets/drive", "pipeline=suite/fog", f"out={tmp_path / 'o'}"]
-    assert main(["run", *words, "pipeline.severity=9"]) == 2
-    assert "expected a whole number from 0 to 5, got 9" in capsys.readouterr().err
-
-
-def test_a_sweep_over_the_suite_names_its_presets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["log=nuscenes", "log.root=datasets/drive", "limit=1", "pipeline=glob(suite/f*)", "pipeline.severity=1,5"]
-    assert main(["run", "-m", *words, f"out={tmp_path / 'o'}"]) == 0
-    made = sorted(p.name for p in (tmp_path / "o").iterdir())
-    assert len(made) == 6 and any("suite_fog" in m and "severity-5" in m for m in made)
-    assert main(["run", "-m", "log=nuscenes", "log.root=x", "pipeline=glob(suite/zz*)", "out=y"]) == 2
-    assert "matches no option" in capsys.readouterr().err
-
-
-# --- found by a review ----------------------------------------------------------------------------------------------
 def test_what_is_broken_stays_broken_over_a_scene() -> None:
     log, fault = fa.open_log("nuscenes", "datasets/drive"), fa.DeadPixels(dead=3000.0, stuck=0.0)
     a, b = ((picture(fault(log[k], seed=1)) != picture(log[k])).any(-1) for k in (0, 1))

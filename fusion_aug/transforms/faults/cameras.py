@@ -84,7 +84,7 @@ def _white(picture: Tensor) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class DeadPixels(CameraFault):
-    """Dead pixels, black in a channel or in all, and stuck ones, white: each a number ``per_million`` pixels."""
+    """Pixels per million that are ``dead`` (black) or ``stuck`` (white), half of them in one colour only."""
 
     dead: Range = (0.0, 2000.0)
     stuck: Range = (0.0, 2000.0)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from fusion_aug.columns import take_rows
-from fusion_aug.ops.radar import Columns, appended, fresh_flags, rays_of
+from fusion_aug.ops.radar import Columns, appended, fresh_flags, rays_of, rcs_threshold
 from fusion_aug.ranges import Range
 from fusion_aug.transforms.radar import Look, RadarTransform
 
@@ -39,7 +39,7 @@ class RadarInterference(RadarTransform):
         sensor, rng = look.sensor, look.rng
         if "rcs" in rows:
             _, distance = rays_of(rows)
-            least = sensor.min_rcs + 40 * torch.log10(distance.clamp(min=0.5) / 50.0)
+            least = rcs_threshold(distance, sensor.min_rcs)
             margin = (rows["rcs"].to(torch.float64) - least).clamp(min=0.5)  # it was detected before
             rows = take_rows(rows, ~(params["noise_rise"] > margin))
         n = int(rng.poisson(params["rate"]))
@@ -48,10 +48,11 @@ class RadarInterference(RadarTransform):
         ray = np.stack([np.cos(azimuth), np.sin(azimuth), np.zeros(n)], 1)
         own = np.zeros(3) if look.own is None else look.own.cpu().numpy()
         raw = rng.uniform(-sensor.max_doppler, sensor.max_doppler, n)
+        floor = rcs_threshold(torch.from_numpy(far), sensor.min_rcs).numpy()
         more = {
             "xyz": ray * far[:, None], "velocity": ray * raw[:, None],
             "velocity_comp": ray * (raw + ray @ own)[:, None],
-            "rcs": sensor.min_rcs + params["noise_rise"] + 40 * np.log10(far / 50.0) + rng.exponential(2.0, n),
+            "rcs": floor + params["noise_rise"] + rng.exponential(2.0, n),
         }  # fmt: skip
         device = rows["xyz"].device
         columns: Columns = {k: torch.from_numpy(v).to(device) for k, v in more.items() if k in rows}

@@ -10,6 +10,7 @@ import torch
 
 from fusion_aug.ops import haze
 from fusion_aug.physics import lattice
+from fusion_aug.physics.precipitation import Particles
 from fusion_aug.random import digest, noise
 from fusion_aug.registry import Call, handles
 from fusion_aug.streams import Camera
@@ -28,8 +29,6 @@ APERTURE = 0.003  # metres, of the lens: what is near is out of focus
 NEAREST = 0.4  # metres from the lens
 FAINTEST = 0.003  # opacity of a streak that is still drawn
 MOST = 8000  # streaks of one kind in one picture
-RAIN_LIGHT = 1.25  # of a drop against the air around: it shows the sky upside down (Garg and Nayar 2007)
-SNOW_LIGHT = 1.2
 GRID = 4  # pixels between the nodes of clouds and spray
 
 
@@ -47,7 +46,7 @@ def seen_through_weather(stream: Camera, call: Call) -> Camera:
             continue
         levels = picture.detach().cpu().contiguous().numpy()
         rng = noise(call.params[i]["noise"], call.name, int(stream.times[i]))
-        changed = np.ascontiguousarray(weathered(levels, View(stream, call, i), state, rng))
+        changed = np.ascontiguousarray(weathered(levels, View(call, i), state, rng))
         items.append(torch.from_numpy(changed).to(picture))
     return replace(stream, items=tuple(items), pending=())
 
@@ -68,11 +67,8 @@ def weathered(picture: Array, view: View, state: State, rng: np.random.Generator
     if dark and state.light.lamps:
         picture = lamps_seen(picture, view, state)
     for k, particles in enumerate(state.air.particles()):
-        light = (
-            SNOW_LIGHT if particles.rate == state.air.snow_rate and k == len(state.air.particles()) - 1 else RAIN_LIGHT
-        )
         mask = particle_mask(view, state, particles, digest(state.key, "particles", k))
-        picture = haze.cover(picture, mask, np.clip(airlight * light, 0, 1))
+        picture = haze.cover(picture, mask, np.clip(airlight * particles.brightness, 0, 1))
     if state.light.sun > 0:
         picture = look_into_the_sun(picture, view, state)
     if state.lens_drops >= 0.5:
@@ -104,7 +100,7 @@ def veiled(picture: Array, view: View, state: State, airlight: Array) -> Array:
     return haze.blend(picture, cv2.exp(depth), airlight)
 
 
-def particle_mask(view: View, state: State, particles: lattice.Particles, key: str) -> Array:
+def particle_mask(view: View, state: State, particles: Particles, key: str) -> Array:
     """Opacity (H, W) uint8 of the drops or flakes before a camera, blurred by their own motion and the camera's.
 
     A particle as wide as w pixels that moves by L pixels during the exposure covers each pixel of its streak for a
@@ -114,7 +110,7 @@ def particle_mask(view: View, state: State, particles: lattice.Particles, key: s
     return haze.streaks(start, stop, width, opacity, view.size)
 
 
-def streaks_seen(view: View, state: State, particles: lattice.Particles, key: str) -> tuple[Array, Array, Array, Array]:
+def streaks_seen(view: View, state: State, particles: Particles, key: str) -> tuple[Array, Array, Array, Array]:
     """Ends (n, 2) pixels, width (n,) pixels and opacity (n,) of every streak that shows."""
     turn = view.T_world[:3, :3].astype(np.float32)
     own, spin = view.twist
@@ -125,9 +121,8 @@ def streaks_seen(view: View, state: State, particles: lattice.Particles, key: st
         wide = local[:, 2] > _least_z(view) * far
         near = np.flatnonzero(wide & (far < cloud.reach) & (far > NEAREST))
         local, far = local[near].astype(float), far[near].astype(float)
-        drift = (cloud.velocity[near] @ view.T_world[:3, :3] - own - np.cross(spin, local)) * (
-            view.exposure * state.longer
-        )
+        speed = cloud.velocity[near] @ view.T_world[:3, :3] - own - np.cross(spin, local)
+        drift = speed * view.exposure * state.longer
         w = particles.width(cloud.diameter[near]) * view.focal / far
         soft = np.sqrt(w**2 + (APERTURE * view.focal / far) ** 2 + 0.5)
         across = drift - local * ((drift * local).sum(1) / far**2)[:, None]

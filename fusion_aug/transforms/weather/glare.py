@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusion_aug.transforms.weather.road import level_of, light_of
+from fusion_aug.ops.color import level_of, light_of
+from fusion_aug.physics.completion import SKY
 from fusion_aug.transforms.weather.state import DAYLIGHT, State
-from fusion_aug.transforms.weather.view import SKY, View
+from fusion_aug.transforms.weather.view import View
 
 Array = np.ndarray
 SCATTER = 3.0  # veiling luminance = SCATTER E / angle^2, angle in degrees: a third of the eye's (CIE 146)

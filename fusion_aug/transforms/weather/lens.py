@@ -39,8 +39,8 @@ def drops_on_the_lens(picture: Array, view: View, state: State) -> Array:
         rows = (slice(a.start, a.start + x.shape[0]), slice(b.start, b.start + x.shape[1]))
         stronger = inside > share[rows]
         bend = height * FIELD * np.arcsin(np.minimum(r, 0.999)) / (np.pi / 2) / np.maximum(r, 1e-6)
-        for grid, off, middle in ((u, du, width / 2), (v, dv, height / 2)):
-            seen = middle + 0.6 * ((centre[0] if grid is u else centre[1]) - middle) - off * bend
+        for grid, off, middle, at in ((u, du, width / 2, centre[0]), (v, dv, height / 2, centre[1])):
+            seen = middle + 0.6 * (at - middle) - off * bend
             grid[rows] = np.where(stronger, seen, grid[rows])
         dark[rows] = np.where(stronger, 1 - 0.7 * np.clip(r, 0, 1) ** 6, dark[rows])
         share[rows] = np.maximum(share[rows], inside)

@@ -10,7 +10,7 @@ import torch
 from fusion_aug.physics import lattice, pulse
 from fusion_aug.physics.depth import ground_of
 from fusion_aug.physics.field import Clouds, Puffs
-from fusion_aug.physics.ground import height, wet_return
+from fusion_aug.physics.ground import NEAR, height, wet_return
 from fusion_aug.physics.precipitation import Particles
 from fusion_aug.physics.vehicle import T_up_ref
 from fusion_aug.random import digest, noise
@@ -26,7 +26,6 @@ SUN_ANGLE = np.radians(6.0)  # around the sun's direction in which it disturbs
 SUN_ECHOES = 0.3  # share of the beams straight at a sun of 100000 lux that report a false return
 SNOW_REFLECTIVITY = {True: 0.8, False: 0.2}  # below and above 1.2 micrometres, where ice is dark
 SCATTERED = 1  # status
-GROUND = 0.2  # metres above the plane that still count as ground
 
 
 @handles(Weather, Points)
@@ -48,7 +47,7 @@ def through_the_air(stream: Points, call: Call) -> Points:
         rows = stream.rows_of(i)
         if rows.start == rows.stop or (state.nothing and not report):
             continue
-        scan = Scan(stream, call, i)
+        scan = Scan(call, i)
         if report:
             columns["true_range"][rows] = torch.from_numpy(scan.distance).to(columns["true_range"])
         if state.nothing:
@@ -134,7 +133,7 @@ def ground_factor(scan: Scan, state: State) -> Array:
     if plane is None:
         return factor
     with np.errstate(invalid="ignore"):
-        ground = np.flatnonzero(np.abs(height(plane, scan.xyz)) < GROUND)
+        ground = np.flatnonzero(np.abs(height(plane, scan.xyz)) < NEAR)
     factor[ground] = wet_return(np.abs(scan.ray[ground] @ plane[:3]), film)
     if snow > 0 and scan.intensity is not None:
         white = SNOW_REFLECTIVITY[scan.sensor.wavelength < 1.2e-6]

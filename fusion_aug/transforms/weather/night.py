@@ -5,12 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fusion_aug.physics.ground import height
+from fusion_aug.ops.color import level_of, light_of
+from fusion_aug.physics.completion import SKY
+from fusion_aug.physics.ground import NEAR, height
 from fusion_aug.random import digest, generator
 from fusion_aug.transforms.weather.place import T_ref_vehicle, T_world_ref, moving_vehicles
-from fusion_aug.transforms.weather.road import level_of, light_of
 from fusion_aug.transforms.weather.state import DAYLIGHT, EXPOSED_DOWN_TO, State
-from fusion_aug.transforms.weather.view import SKY, View
+from fusion_aug.transforms.weather.view import View
 
 Array = np.ndarray
 FULL_WELL, READ_NOISE = 10000.0, 3.0  # electrons, of a 3 micrometre automotive pixel
@@ -29,11 +30,11 @@ def light_of_night(picture: Array, view: View, state: State) -> tuple[Array, flo
     """
     around = float(state.light.illuminance or DAYLIGHT)
     exposed = state.exposed
-    light = light_of(picture) * np.float32(around / exposed)
+    share: Array = np.full(3, around / exposed, np.float32)
     if state.light.lamps and around < EXPOSED_DOWN_TO:
-        light += light_of(picture) * (_lamp_light(view, state) / np.float32(exposed))
+        share = share + _lamp_light(view, state) / np.float32(exposed)
     dimmed = (around / exposed) ** (1 / 2.2)
-    return level_of(light, picture), dimmed
+    return level_of(light_of(picture) * share, picture), dimmed
 
 
 def _lamp_light(view: View, state: State) -> Array:
@@ -66,7 +67,7 @@ def _headlamps(xyz: Array, above: Array) -> Array:
         # below the cut-off at -0.6 degrees the beam is bright, above it 1 % is left
         cut = 1 / (1 + np.exp((up + 0.6) / 0.25))
         beam = np.exp(-((across / 20) ** 2)) * (0.01 + 0.99 * cut * np.exp(-(((up + 1.5) / 5) ** 2)))
-        facing = np.where(np.abs(above) < 0.2, 0.1, 0.7)  # the road sends little of it back
+        facing = np.where(np.abs(above) < NEAR, 0.1, 0.7)  # the road sends little of it back
         total += np.where(way[..., 0] > 0.2, HEADLAMP * beam * facing / far**2, 0.0)
     return total
 

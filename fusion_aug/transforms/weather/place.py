@@ -62,8 +62,8 @@ def moving_vehicles(sample: Sample, unit: int, time: int) -> list[tuple[Tensor, 
 def spray_behind(sample: Sample, unit: int, time: int, state: State) -> Puffs:
     """Clouds of spray behind fast vehicles on a wet road, in the reference frame.
 
-    One fills a room of 3.4 x 1.5 m behind each (Walz et al. 2021); its extinction grows with the film of water and with
-    the speed above 50 km/h: 0.4 per metre at 1 mm and 100 km/h.
+    One fills a room of 3.4 x 1.5 m behind each (Walz et al. 2021). Its extinction grows, as detections there do, with
+    the film of water and the speed above 50 km/h; 0.4 per metre at 1 mm and 100 km/h is our choice.
     """
     centres, shapes, strengths = [], [], []
     film = state.surface.water_film * state.spray

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 
-from calib import RadarSensor
 from fusion_aug.columns import take_rows
-from fusion_aug.ops.radar import Columns, appended, fresh_flags, rays_of, sensor_velocity
+from fusion_aug.ops.radar import Columns, appended, fresh_flags, rays_of, rcs_threshold
 from fusion_aug.physics import microwave
 from fusion_aug.physics.ground import AIR, WATER, fresnel, water_share
-from fusion_aug.random import noise
 from fusion_aug.registry import Call, handles
 from fusion_aug.streams import Radar
-from fusion_aug.transforms.ego import radar_velocity
-from fusion_aug.transforms.radar import Look, on_rays
+from fusion_aug.transforms.radar import Look, look_by_look, on_rays
 from fusion_aug.transforms.weather.place import T_world
 from fusion_aug.transforms.weather.state import State
 from fusion_aug.transforms.weather.weather import Weather
@@ -30,29 +28,18 @@ GHOSTS = 0.3  # share of the detections that a mirror would give a second one
 
 @handles(Weather, Radar)
 def through_the_rain(stream: Radar, call: Call) -> Radar:
-    """Change item by item and pack again."""
+    """Weaken, lose and add detections, item by item."""
     states = [State.of(p) for p in call.params]
     if all(s.air.clear and s.surface.water_film == 0 for s in states):
         return stream
-    stream = stream.realized()
-    parts = []
-    for i, (state, columns) in enumerate(zip(states, stream.realized_items(), strict=True)):
-        if not bool(stream.present[i]):
-            parts.append(columns)
-            continue
-        unit, time = int(stream.sample_index[i]), int(stream.times[i])
-        sensor = call.sample.units[unit].truth.sensors.get(call.name)
-        known = sensor if isinstance(sensor, RadarSensor) else RadarSensor(frame=stream.frame)
-        rng = noise(call.params[i]["noise"], call.name, time)
-        own = radar_velocity(stream, call, i)
-        look = Look(known, rng, sensor_velocity(columns) if own is None else own)
-        rows = attenuated(columns, state, look)
-        rows = with_ghosts(rows, state, look)
-        T = T_world(call.sample, unit, stream.frame, time)
-        parts.append(with_clutter(rows, state, look, T[:3, :3].T @ np.array([*state.air.wind, 0.0])))
-    counts = torch.tensor([0, *(len(p["xyz"]) for p in parts)])
-    values = {k: torch.cat([p[k] for p in parts]) for k in stream.values}
-    return replace(stream, values=values, offsets=counts.cumsum(0))
+
+    def change(columns: Columns, params: Mapping[str, Any], look: Look) -> Columns:
+        state = State.of(params)
+        rows = with_ghosts(attenuated(columns, state, look), state, look)
+        T = T_world(call.sample, look.unit, stream.frame, look.time)
+        return with_clutter(rows, state, look, T[:3, :3].T @ np.array([*state.air.wind, 0.0]))
+
+    return look_by_look(stream, call, change)
 
 
 def two_way_loss(distance: np.ndarray, state: State, carrier: float) -> np.ndarray:
@@ -71,11 +58,6 @@ def two_way_loss(distance: np.ndarray, state: State, carrier: float) -> np.ndarr
     return 2 * per_km * distance * 1e-3 + radome
 
 
-def threshold(distance: torch.Tensor, sensor: RadarSensor) -> torch.Tensor:
-    """Smallest cross-section that is detected, dBsm."""
-    return sensor.min_rcs + 40 * torch.log10(distance.clamp(min=0.5) / 50.0)
-
-
 def attenuated(rows: Columns, state: State, look: Look) -> Columns:
     """Weaker detections; those that fall below the threshold are lost."""
     if "rcs" not in rows or len(rows["xyz"]) == 0:
@@ -83,7 +65,7 @@ def attenuated(rows: Columns, state: State, look: Look) -> Columns:
     _, distance = rays_of(rows)
     loss = torch.from_numpy(two_way_loss(distance.cpu().numpy(), state, look.sensor.carrier)).to(distance.device)
     rcs = rows["rcs"].to(torch.float64)
-    margin = (rcs - threshold(distance, look.sensor)).clamp(min=LEAST_MARGIN)
+    margin = (rcs - rcs_threshold(distance, look.sensor.min_rcs)).clamp(min=LEAST_MARGIN)
     weaker = {**rows, "rcs": (rcs - loss).to(rows["rcs"])}
     return take_rows(weaker, ~(loss > margin))  # an unknown cross-section is kept
 
@@ -106,7 +88,7 @@ def with_ghosts(rows: Columns, state: State, look: Look) -> Columns:
     if "rcs" in ghosts:
         lost = torch.from_numpy(-20 * np.log10(np.maximum(mirror, 1e-3)) + 3.0).to(ray)[chosen]
         more["rcs"] = ghosts["rcs"].to(ray) - lost
-        more = take_rows(more, more["rcs"] > threshold(distance[chosen], look.sensor))
+        more = take_rows(more, more["rcs"] > rcs_threshold(distance[chosen], look.sensor.min_rcs))
     return appended(rows, more)
 
 
@@ -124,7 +106,7 @@ def with_clutter(rows: Columns, state: State, look: Look, wind: np.ndarray) -> C
     volume = microwave.clutter_volume(gates, sensor.range_resolution, sensor.azimuth_resolution, sensor.elevation_width)
     mean = microwave.rain_reflectivity(sensor.carrier, rate) * volume
     mean *= 10 ** (-two_way_loss(gates, state, sensor.carrier) / 10)
-    least = 10 ** (threshold(torch.from_numpy(gates), sensor).numpy() / 10)
+    least = 10 ** (rcs_threshold(torch.from_numpy(gates), sensor.min_rcs).numpy() / 10)
     cells = 2 * VIEW / sensor.azimuth_resolution
     expected = cells * np.exp(-np.maximum(least / mean, CFAR))
     n = look.rng.poisson(expected.sum())

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from calib.sensors import apply_homography
-from fusion_aug.ops import color
+from fusion_aug.ops.color import level_of, light_of
 from fusion_aug.physics.ground import AIR, WATER, fresnel, water_share
 from fusion_aug.transforms.weather.state import State
 from fusion_aug.transforms.weather.view import View
@@ -16,24 +16,6 @@ Array = np.ndarray
 DARKER = 0.55  # light that wet asphalt scatters against dry (Lekner and Dorf 1988)
 ROUGHNESS = 0.012  # radians by which a film on asphalt blurs what it mirrors
 SNOW = np.array([0.86, 0.88, 0.92])  # level of snow, share of full scale
-
-
-def light_of(picture: Array) -> Array:
-    """Linear light (H, W, 3) float32 of a picture in levels."""
-    if picture.dtype == np.uint8:
-        table = color.to_linear(torch.arange(256, dtype=torch.float64) / 255).numpy().astype(np.float32)
-        return cv2.LUT(picture, table)
-    return color.to_linear(torch.from_numpy(picture)).numpy()
-
-
-def level_of(light: Array, like: Array) -> Array:
-    """Levels of linear light, in the kind of another picture."""
-    # a table of 4096 entries over the square root, which is fine near black
-    root = np.sqrt(np.clip(light, 0, 1))
-    if like.dtype == np.uint8:
-        table = (color.to_srgb(torch.linspace(0, 1, 4096, dtype=torch.float64) ** 2) * 255).round().to(torch.uint8)
-        return table.numpy()[(root * 4095 + 0.5).astype(np.uint16)]
-    return color.to_srgb(torch.from_numpy(root * root)).to(torch.float32).numpy()
 
 
 def mirrored_view(picture: Array, view: View) -> Array:

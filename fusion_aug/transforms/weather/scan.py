@@ -7,7 +7,6 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from calib import LidarSensor
 from fusion_aug.registry import Call
 from fusion_aug.streams import Points
 from fusion_aug.transforms.lidar import lidar_of
@@ -26,9 +25,11 @@ class Scan:
         scanners: the points of each scanner that shares the cloud, and where it stands (3,).
     """
 
-    def __init__(self, stream: Points, call: Call, item: int):
-        self.call, self.item, self.frame = call, item, stream.frame
-        self.sensor = scanner(stream, call, item)
+    def __init__(self, call: Call, item: int):
+        stream = call.sample[call.name].realized()
+        assert isinstance(stream, Points)
+        self.call, self.frame = call, stream.frame
+        self.sensor = lidar_of(call, stream, item)
         self.unit, self.time = int(stream.sample_index[item]), int(stream.times[item])
         rows = stream.rows_of(item)
         self.xyz = _numbers(stream.values["xyz"][rows])
@@ -76,13 +77,3 @@ class Scan:
 
 def _numbers(column: torch.Tensor) -> Array:
     return column.detach().to("cpu", torch.float32).numpy()
-
-
-def scanner(stream: Points, call: Call, item: int) -> LidarSensor:
-    """The scanner's model; where the rig has none, its scale is told from the cloud."""
-    sensor = lidar_of(call, stream, item)
-    known = call.sample.units[int(stream.sample_index[item])].truth.sensors.get(call.name)
-    if isinstance(known, LidarSensor) or "intensity" not in stream.values:
-        return sensor
-    values = stream.values["intensity"][stream.rows_of(item)]
-    return LidarSensor(frame=stream.frame, intensity_scale=255.0 if bool((values > 1).any()) else 1.0)

@@ -11,19 +11,18 @@ import torch
 from calib import CameraSensor
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.haze import enlarged
-from fusion_aug.physics.depth import SKY, camera_depth, ground_of, ground_plane
-from fusion_aug.physics.ground import height
+from fusion_aug.physics.depth import camera_depth, ground_of, ground_plane, lidars_of
+from fusion_aug.physics.ground import NEAR, height
 from fusion_aug.physics.vehicle import T_up_ref
 from fusion_aug.registry import Call
 from fusion_aug.sample import Unit
-from fusion_aug.streams import Camera, Points, Radar
+from fusion_aug.streams import Camera
 from fusion_aug.transforms.ego import frame_twist
 from fusion_aug.transforms.weather.place import T_world
 
 Array = np.ndarray
 STEP = 8  # pixels between the nodes of smooth maps
 EXPOSURE = 0.002  # seconds, of a camera that does not tell its own, by day
-GROUND = 0.2  # metres above the plane that still count as ground: pavements, and errors of distances far away
 GROUND_REACH = 80.0  # metres
 
 
@@ -34,7 +33,9 @@ class View:
         sensor: the camera with its canvas. size: of the canvas. unit, time: of the picture.
     """
 
-    def __init__(self, stream: Camera, call: Call, item: int):
+    def __init__(self, call: Call, item: int):
+        stream = call.sample[call.name]
+        assert isinstance(stream, Camera)
         self.stream, self.call, self.item = stream, call, item
         self.unit, self.time = int(stream.sample_index[item]), int(stream.times[item])
         self.sensor: CameraSensor = self._unit.truth.camera(stream.instance(call.name))
@@ -85,10 +86,8 @@ class View:
     def plane(self) -> Array | None:
         """The ground in the reference frame, by a LiDAR or the picture's own distances; None where none is seen."""
         sample = self.call.sample
-        lidars = [n for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)]
-        mine = [n for n in lidars if bool((sample[n].sample_index == self.unit).any())]
-        if mine:
-            return ground_plane(sample, mine, self.unit)
+        if lidars_of(sample, self.unit):
+            return ground_plane(sample, self.unit)
         far = self.distance[::STEP, ::STEP, None]
         xyz = (self.T_ref[:3, 3] + self.rays[::STEP, ::STEP] * far)[far[..., 0] < GROUND_REACH]
         return ground_of(xyz, T_up_ref(sample, self.unit))
@@ -99,7 +98,7 @@ class View:
         if self.plane is None:
             return np.zeros(self.size, np.float32)
         above = height(self.plane, self.T_ref[:3, 3]) + self.distance * (self.rays @ self.plane[:3].astype(np.float32))
-        flat = ((np.abs(above) < GROUND) & (self.distance < GROUND_REACH)).astype(np.uint8)
+        flat = ((np.abs(above) < NEAR) & (self.distance < GROUND_REACH)).astype(np.uint8)
         clean = cv2.morphologyEx(flat, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         clean = cv2.morphologyEx(clean, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))  # markings that depth stops at
         return cv2.blur(clean.astype(np.float32), (5, 5))
@@ -130,6 +129,3 @@ class View:
         u = np.clip(np.round(pixels[:, 0]), 0, self.size[1] - 1).astype(int)
         v = np.clip(np.round(pixels[:, 1]), 0, self.size[0] - 1).astype(int)
         return self.distance[v, u] > distance
-
-
-__all__ = ["SKY", "View"]
