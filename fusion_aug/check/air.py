@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -160,30 +161,62 @@ def fit(readings: Sequence[Reading], extinction: float) -> tuple[int, float, flo
     return int(use.sum()), abs(float(slope) / extinction - 1), abs(float(offset)), share
 
 
+class FogProbe:
+    """The depth probe over any number of keyframes; those of one draw are fitted together.
+
+    Few points of a keyframe lie far away, so that two of them behind a tree can tilt a line through it alone.
+    """
+
+    def __init__(self) -> None:
+        self.held: dict[str, list[Reading]] = {}
+        self.true: dict[str, list[Reading]] = {}
+        self.rows: list[Row] = []
+        self.extinction: dict[str, float] = {}
+
+    def add(self, sample: Sample, drawn: Mapping[str, Any]) -> None:
+        """Fog a keyframe, all its cameras together, and its LiDARs, as the drawn parameters say."""
+        params = clear_of_drops(drawn)
+        draw = json.dumps({k: v for k, v in params.items() if k != "noise"}, sort_keys=True)
+        self.extinction[draw] = extinction = State.of(params).air.extinction(VISIBLE)
+        if extinction <= 0:
+            return
+        cameras = list(sample.of_type(Camera))
+        if lidars(sample):
+            parts = held_out(sample)
+            self.held.setdefault(draw, []).extend(probe_picture(sample, parts, c, params) for c in cameras)
+        found = [r for r in (probe_truth(sample, c, params) for c in cameras) if r is not None]
+        self.true.setdefault(draw, []).extend(found)
+        self.rows += [lidar_row(sample, name, params) for name in lidars(sample)]
+
+    def table(self) -> list[Row]:
+        """What was found."""
+        out = list(self.rows)
+        for draw, extinction in self.extinction.items():
+            if extinction <= 0:
+                reason = "nothing floats in this weather"
+                out.append(Row("fog, held-out points: slope off", "cameras", "%", 5.0, reason=reason))
+            for name, readings in (("held-out points", self.held.get(draw)), ("true depth", self.true.get(draw))):
+                out += fit_rows(name, readings, extinction) if readings else []
+        return out
+
+
+def fit_rows(name: str, readings: Sequence[Reading], extinction: float) -> list[Row]:
+    """Slope, offset and wrong distances of some readings as rows."""
+    n, slope, offset, share = fit(readings, extinction)
+    reason = f"{n} points with contrast, of {LEAST} needed" if n < LEAST else "the air is too thin to measure"
+    told = [np.array([x]) if np.isfinite(x) else np.zeros(0) for x in (slope * 100, offset)]
+    return [
+        Row(f"fog, {name}: slope off", "cameras", "%", 5.0, told[0], reason),
+        Row(f"fog, {name}: offset", "cameras", "1", 0.05, told[1], reason),
+        Row(f"fog, {name}: distance wrong", "cameras", "%", 15.0, np.array([share * 100])),
+    ]
+
+
 def fog_rows(sample: Sample, params: Mapping[str, Any]) -> list[Row]:
-    """The depth probe of one keyframe, all its cameras together, and the extinction that its LiDARs show."""
-    params = clear_of_drops(params)
-    state = State.of(params)
-    extinction = state.air.extinction(VISIBLE)
-    if extinction <= 0:
-        return [Row("fog, held-out points: slope off", "cameras", "%", 5.0, reason="nothing floats in this weather")]
-    rows = []
-    cameras = [c for c, s in sample.of_type(Camera).items() if bool((s.sample_index == 0).any())]
-    parts = held_out(sample)
-    held = [probe_picture(sample, parts, c, params) for c in cameras] if lidars(sample) else []
-    true = [r for r in (probe_truth(sample, c, params) for c in cameras) if r is not None]
-    for name, readings in (("held-out points", held), ("true depth", true)):
-        if not readings:
-            continue
-        n, slope, offset, share = fit(readings, extinction)
-        reason = f"{n} points with contrast, of {LEAST} needed" if n < LEAST else "the air is too thin to measure"
-        told = [np.array([x]) if np.isfinite(x) else np.zeros(0) for x in (slope * 100, offset)]
-        rows += [
-            Row(f"fog, {name}: slope off", "cameras", "%", 5.0, told[0], reason),
-            Row(f"fog, {name}: offset", "cameras", "1", 0.05, told[1], reason),
-            Row(f"fog, {name}: distance wrong", "cameras", "%", 15.0, np.array([share * 100])),
-        ]
-    return rows + [lidar_row(sample, name, params) for name in lidars(sample)]
+    """The depth probe of one keyframe."""
+    probe = FogProbe()
+    probe.add(sample, params)
+    return probe.table()
 
 
 def lidar_row(sample: Sample, name: str, params: Mapping[str, Any]) -> Row:
@@ -220,4 +253,8 @@ def drawn_weather(history: History) -> list[dict[str, Any]]:
 @measurement("weather")
 def weather(pairs: Sequence[Pair]) -> list[Row]:
     """The depth probe under every weather that was drawn."""
-    return [row for pair in pairs for params in pair.weather for row in fog_rows(pair.source, params)]
+    probe = FogProbe()
+    for pair in pairs:
+        for params in pair.weather:
+            probe.add(pair.source, params)
+    return probe.table()

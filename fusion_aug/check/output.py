@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fusion_aug.check.air import drawn_weather, fog_rows
+from fusion_aug.check.air import FogProbe, drawn_weather
 from fusion_aug.check.geometry import key_cloud, lidars
 from fusion_aug.check.measurement import Row
 from fusion_aug.errors import USER_ERRORS
@@ -30,13 +30,16 @@ MOTION_UNITS = {"gyro": "rad/s", "accel": "m/s^2", "velocity": "m/s", "angular_v
 
 
 def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[Row]]:
-    """Rows of every sample of a manifest."""
+    """Rows of every sample of a manifest, and of its weathers at the end."""
+    probe = FogProbe()
     writer = writer_for(source, manifest.header["output"], written.root, lossy=bool(manifest.header["lossy"]))
     for entry in manifest.entries:
         before = source.read(entry.source)
         expected = replay(before, entry.history)
-        rows = [compare_files(expected, before, writer, entry), *compare_sample(expected, written, entry)]
-        yield rows + [row for params in drawn_weather(entry.history) for row in fog_rows(before, params)]
+        yield [compare_files(expected, before, writer, entry), *compare_sample(expected, written, entry)]
+        for params in drawn_weather(entry.history):
+            probe.add(before, params)
+    yield probe.table()
 
 
 def compare_files(expected: Sample, before: Sample, writer: Writer, entry: Entry) -> Row:

@@ -19,6 +19,8 @@ SKY = 1e4  # metres: what has no distance is this far away
 COLUMNS = 400  # of the grid, at most
 REACH = 2.2  # cells over which a value's weight falls to 1/e
 COLOUR_STEP, DEPTH_STEP = 150.0, 50.0  # cells that a step across all levels, and one by e in distance, stand for
+ON_GROUND = 0.15  # share by which a point may be farther or nearer than the ground and still lie on it
+STEP = 0.2  # of the logarithm of distance between neighbouring cells that is an edge and no slope
 GUESS = 1e-3  # weight of a cell on the assumed ground, against one that was measured
 BEAM_GAP = 8  # cells above the highest point from which there is sky: the next beam may have missed an edge
 
@@ -69,15 +71,29 @@ def complete(
     if floor is not None:
         _seed_ground(value, seeded, weight, floor)
     guides: Guides = [] if guide is None else [(guide, COLOUR_STEP)]
-    filled, mass = spread(value, seeded, guides)
-    filled = fill_gaps(filled, (mass > 1e-12).astype(np.float32))
-    filled, mass = spread(value, seeded, [*guides, (filled, DEPTH_STEP)])
-    filled = fill_gaps(filled, (mass > 1e-12).astype(np.float32))
+    filled, mass = _fill(value, seeded, floor, guides)
+    filled, mass = _fill(value, seeded, floor, [*guides, (filled, DEPTH_STEP)])
     filled[sky] = np.log(SKY)
-    wide = (shape[1] * cell, shape[0] * cell)
-    smooth = cv2.resize(filled, wide, interpolation=cv2.INTER_LINEAR)[:height, :width]
-    sure = cv2.resize(np.minimum(mass / 0.1, 1.0), wide, interpolation=cv2.INTER_LINEAR)[:height, :width]
-    return Completion(cv2.exp(np.ascontiguousarray(smooth)), np.ascontiguousarray(sure))
+    sure = _enlarged(np.minimum(mass / 0.1, 1.0), cell, cv2.INTER_LINEAR)[:height, :width]
+    return Completion(
+        cv2.exp(np.ascontiguousarray(_on_canvas(filled, cell)[:height, :width])), np.ascontiguousarray(sure)
+    )
+
+
+def _on_canvas(filled: Array, cell: int) -> Array:
+    """The grid on the canvas: smooth over surfaces, but no pixel between two of them."""
+    if cell == 1:
+        return filled
+    around = np.ones((3, 3), np.uint8)
+    step = (cv2.dilate(filled, around) - cv2.erode(filled, around) > STEP).astype(np.uint8)
+    smooth, crisp = (_enlarged(filled, cell, how) for how in (cv2.INTER_LINEAR, cv2.INTER_NEAREST))
+    cv2.copyTo(crisp, _enlarged(step, cell, cv2.INTER_NEAREST), smooth)
+    return smooth
+
+
+def _enlarged(grid: Array, cell: int, how: int) -> Array:
+    """A grid with every cell ``cell`` pixels wide."""
+    return cv2.resize(grid, (grid.shape[1] * cell, grid.shape[0] * cell), interpolation=how)
 
 
 def _on_grid(
@@ -151,18 +167,36 @@ def _seed_ground(value: Array, seeded: Array, weight: Array, floor: Array) -> No
     value[below], seeded[below] = np.log(np.maximum(floor[below], 1e-3)), GUESS
 
 
-def spread(value: Array, weight: Array, guides: Guides) -> tuple[Array, Array]:
-    """Normalized convolution: weighted mean (rows, columns) and the weight that reached each cell.
+def _fill(value: Array, weight: Array, floor: Array | None, guides: Guides) -> tuple[Array, Array]:
+    """Every cell's logarithm of distance, and the weight that reached it.
+
+    Where most of what reaches a cell lies on the ground, the ground's own distance is taken, as much farther or nearer
+    as those points are: between two beams that meet the road far apart, it recedes as a plane does.
+    """
+    if floor is None:
+        (filled,), mass = spread([value], weight, guides)
+    else:
+        plane = np.log(np.clip(floor, 1e-3, SKY)).astype(np.float32)
+        off = value - plane
+        ground = (np.isfinite(floor) & (np.abs(off) < ON_GROUND)).astype(np.float32)
+        (filled, share, apart), mass = spread([value, ground, off * ground], weight, guides)
+        level = (share > 0.5) & np.isfinite(floor)
+        filled = np.where(level, plane + apart / np.maximum(share, 1e-6), filled)
+    return fill_gaps(filled, (mass > 1e-12).astype(np.float32)), mass
+
+
+def spread(values: list[Array], weight: Array, guides: Guides) -> tuple[list[Array], Array]:
+    """Normalized convolution: weighted means (rows, columns) of some values, and the weight that reached each cell.
 
     Args:
-        value, weight: of every cell.
+        values, weight: of every cell.
         guides: pictures (rows, columns) or (rows, columns, 3), and how many cells a step of 1 in them counts for.
     """
-    stack = np.stack([value * weight, weight], -1).astype(np.float32)
+    stack = np.stack([*(v * weight for v in values), weight], -1).astype(np.float32)
     for axis in (1, 0):
         stack = _recursive(stack, _decay(guides, weight.shape, axis), axis)
-    mass = stack[..., 1]
-    return stack[..., 0] / np.maximum(mass, 1e-20), mass
+    mass = stack[..., -1]
+    return [stack[..., i] / np.maximum(mass, 1e-20) for i in range(len(values))], mass
 
 
 def _decay(guides: Guides, shape: tuple[int, ...], axis: int) -> Array:

@@ -68,8 +68,7 @@ def camera_depth(sample: Sample, name: str, item: int) -> Completion:
         distance = picture.to("cpu", torch.float32)
         if measure == "z":
             distance = distance / sensor.unproject(pixel_grid(sensor.size))[..., 2].clamp(min=1e-6).to(distance)
-        filled = _without_gaps(distance).numpy()
-        return Completion(filled, (distance != 0).float().numpy())
+        return _without_gaps(distance.numpy())
     lidars = lidars_of(sample, unit)
     if not lidars:
         raise DataError(
@@ -142,20 +141,21 @@ def _floor(sample: Sample, sensor: CameraSensor, frame: str, unit: int, time: in
     return distance_along(plane, T[:3, 3].numpy(), (rays @ T[:3, :3].T).numpy())
 
 
-def _without_gaps(distance: Tensor) -> Tensor:
+def _without_gaps(distance: np.ndarray) -> Completion:
     """Distances with the sky far away and unknown pixels (0 or NaN) filled in from their surroundings."""
-    sky = torch.isposinf(distance)
-    known = torch.isfinite(distance) & (distance > 0)
-    if bool((known | sky).all()):
-        return torch.where(sky, torch.full_like(distance, SKY), distance)
-    if float(known.double().mean()) < 0.5 and not bool(sky.any()):  # points rather than a picture
-        v, u = known.nonzero().unbind(1)
-        pixels, size = torch.stack([u, v], 1).double().numpy(), (distance.shape[0], distance.shape[1])
-        found = complete(pixels, distance[known].double().numpy(), np.zeros(len(u), bool), size)
-        return torch.from_numpy(found.distance)
-    inverse = torch.where(known, 1 / distance.clamp(min=1e-6), torch.full_like(distance, 1 / SKY)).numpy()
-    filled = fill_gaps(inverse.astype(np.float32), (known | sky).numpy().astype(np.float32))
-    return torch.from_numpy(1.0 / np.maximum(filled, 1.0 / SKY))
+    known = (distance > 0) & (distance < np.inf)
+    if known.all():
+        return Completion(distance, known.astype(np.float32))
+    sky = np.isposinf(distance)
+    sure = (known | sky).astype(np.float32)
+    if sure.all():
+        return Completion(np.where(sky, np.float32(SKY), distance), sure)
+    size = (distance.shape[0], distance.shape[1])
+    if known.mean() < 0.5 and not sky.any():  # points rather than a picture
+        v, u = known.nonzero()
+        return complete(np.stack([u, v], 1).astype(float), distance[known].astype(float), np.zeros(len(u), bool), size)
+    inverse = np.where(known, 1 / np.maximum(distance, 1e-6), 1 / SKY).astype(np.float32)
+    return Completion(1.0 / np.maximum(fill_gaps(inverse, sure), np.float32(1.0 / SKY)), sure)
 
 
 def _nearest_depth(sample: Sample, camera: str, unit: int, time: int) -> tuple[Tensor, str] | None:

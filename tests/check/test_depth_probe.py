@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import fusion_aug as fa
-from fusion_aug.check.air import fit, fog_rows, held_out, probe_picture
+from fusion_aug.check.air import FogProbe, fit, fog_rows, held_out, probe_picture
 from fusion_aug.check.measurement import Row
 from fusion_aug.cli import main
 from fusion_aug.physics.air import extinction_of_mor
@@ -44,6 +44,16 @@ def test_fog_on_the_sample_log(frame: int) -> None:
         rows = fog_rows(sample, params_of(mor, sample))
         assert_all_hold(rows, 4)
         assert any("true depth" in r.measurement and len(r.values) for r in rows) == (frame != 0)
+
+
+def test_keyframes_of_one_draw_are_fitted_together() -> None:
+    log, probe = fa.open_log("nuscenes", "datasets/drive"), FogProbe()
+    for mor in (60.0, 300.0):
+        for k in range(2, 21, 3):
+            probe.add(log[k], {**params_of(mor, log[k]), "noise": f"{k:032x}"})
+    rows = probe.table()
+    assert_all_hold(rows, 13)
+    assert len([r for r in rows if r.measurement == "fog, held-out points: slope off"]) == 2
 
 
 def test_the_probe_catches_a_fog_that_ignores_depth(monkeypatch: pytest.MonkeyPatch) -> None:
