@@ -1,11 +1,14 @@
-"""Calibration: frames, camera models, sensors, rigs and the files they come from. It knows nothing of augmentation."""
+"""Calibration: frames, cameras, sensors, rigs, robots and the files they come from. Nothing of augmentation."""
 
-from calib.cameras import BrownConrady, CameraModel, KannalaBrandt, Pinhole
+from calib.cameras import BrownConrady, CameraModel, KannalaBrandt, Pinhole, UnknownLens
 from calib.errors import CalibrationError
-from calib.rig import Frame, Rig, validate
+from calib.joints import Joint, JointPose
+from calib.kinematics import Robot
+from calib.rig import Frame, Inertia, Rig, validate
 from calib.rig_file import load_rig, rig_from_dict, rig_to_dict, save_rig
 from calib.sensors import CameraSensor, ImuSensor, LidarSensor, RadarSensor, Sensor, TactileSensor
-from calib.trajectory import Trajectory
+from calib.trajectory import MovingPose, Trajectory
+from calib.urdf import load_urdf, robot_from_urdf
 
 __all__ = [
     "BrownConrady",
@@ -14,17 +17,25 @@ __all__ = [
     "CameraSensor",
     "Frame",
     "ImuSensor",
+    "Inertia",
+    "Joint",
+    "JointPose",
     "KannalaBrandt",
     "LidarSensor",
+    "MovingPose",
     "Pinhole",
     "RadarSensor",
     "Rig",
+    "Robot",
     "Sensor",
     "TactileSensor",
     "Trajectory",
+    "UnknownLens",
     "load_rig",
+    "load_urdf",
     "rig_from_dict",
     "rig_to_dict",
+    "robot_from_urdf",
     "save_rig",
     "validate",
 ]

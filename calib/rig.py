@@ -12,9 +12,23 @@ from calib.changed import changed
 from calib.errors import CalibrationError
 from calib.se3 import check_se3, invert
 from calib.sensors import CameraSensor, Sensor
-from calib.trajectory import Trajectory
+from calib.trajectory import MovingPose
 
+EYE = torch.eye(4, dtype=torch.float64)
 HANDS = ("world", "body", "camera")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Inertia:
+    """Mass of a body, in the body's own frame.
+
+    Attributes:
+        mass: kg. center: (3,) of mass, metres. about_center: (3, 3) inertia about it, kg m^2.
+    """
+
+    mass: float
+    center: Tensor
+    about_center: Tensor
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -23,14 +37,17 @@ class Frame:
 
     Attributes:
         parent: name of the parent frame, None for a root.
-        pose: ``T_parent_frame``, (4, 4) float64, or a Trajectory where it moves. Identity for a root.
+        pose: ``T_parent_frame``, (4, 4) float64, or a MovingPose: a Trajectory of known poses, or a JointPose that
+            follows joint readings. Identity for a root.
         hand: axis convention, which says what a left-right mirror does to the body itself: "body" has y to its left
             (vehicle, LiDAR, radar, IMU), "camera" has x to its right, "world" is not a body.
+        inertia: of the body at this frame, where it is known.
     """
 
     parent: str | None = None
-    pose: Tensor | Trajectory = field(default_factory=lambda: torch.eye(4, dtype=torch.float64))
+    pose: Tensor | MovingPose = field(default_factory=lambda: torch.eye(4, dtype=torch.float64))
     hand: str = "body"
+    inertia: Inertia | None = None
 
     def at(self, time: int | None) -> Tensor:
         """``T_parent_frame`` (4, 4) at a time in ns; a pose that does not move needs none."""
@@ -39,6 +56,10 @@ class Frame:
         if time is None:
             raise CalibrationError("this frame moves, so a time is needed to look up its pose")
         return self.pose.at(time)
+
+    def along(self, times: Tensor) -> Tensor:
+        """``T_parent_frame`` at times (n,): (n, 4, 4), or (4, 4) where it does not move."""
+        return self.pose if isinstance(self.pose, Tensor) else self.pose.along(times)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +108,7 @@ class Rig:
         time_a = time if time_a is None else time_a
         up_a, up_b = self._chain(a), self._chain(b)
         if up_a[-1] != up_b[-1]:
-            raise CalibrationError(f"frames {a!r} and {b!r} are not connected in the rig")
+            raise CalibrationError(self._apart(a, b))
         # Below the lowest common parent, unless that parent itself moves between the two times.
         while time == time_a and len(up_a) > 1 and len(up_b) > 1 and up_a[-2] == up_b[-2]:
             up_a.pop()
@@ -109,6 +130,28 @@ class Rig:
             pose = edge if pose is None else edge @ pose
         return pose
 
+    def along(self, a: str, b: str, times: Tensor) -> Tensor:
+        """``T_a_b`` (n, 4, 4) with both frames looked up at times (n,). See ``T``."""
+        up_a, up_b = self._chain(a), self._chain(b)
+        if up_a[-1] != up_b[-1]:
+            raise CalibrationError(self._apart(a, b))
+        while len(up_a) > 1 and len(up_b) > 1 and up_a[-2] == up_b[-2]:
+            up_a.pop()
+            up_b.pop()
+        ends = []
+        for chain in (up_a, up_b):
+            pose = torch.eye(4, dtype=torch.float64)
+            for name in chain[:-1]:
+                try:
+                    pose = self.frames[name].along(times) @ pose
+                except CalibrationError as error:
+                    raise CalibrationError(f"frame {name!r}: {error}") from None
+            ends.append(pose)
+        return (invert(ends[0]) @ ends[1]).expand(len(times), 4, 4)
+
+    def _apart(self, a: str, b: str) -> str:
+        return f"frames {a!r} and {b!r} are not connected in the rig; say how they stand in a rig file (log.rig=FILE)"
+
     def mapped(self, maps: Callable[[str], tuple[Tensor, Tensor] | None]) -> Rig:
         """Every frame f carried by a similarity H_f: ``T_a_b' = H_a T_a_b H_b^-1``.
 
@@ -122,10 +165,12 @@ class Rig:
             if above is None and own is None:
                 frames[name] = frame
                 continue
-            poses = frame.pose if isinstance(frame.pose, Tensor) else frame.pose.poses
-            poses = poses if above is None else above[0] @ poses
-            poses = poses if own is None else poses @ own[1]
-            pose = poses if isinstance(frame.pose, Tensor) else changed(frame.pose, poses=poses)
+            pose = frame.pose
+            if isinstance(pose, Tensor):
+                pose = pose if above is None else above[0] @ pose
+                pose = pose if own is None else pose @ own[1]
+            else:
+                pose = pose.mapped(EYE if above is None else above[0], EYE if own is None else own[1])
             frames[name] = changed(frame, pose=pose)
         return Rig(frames, self.sensors)
 
@@ -133,7 +178,7 @@ class Rig:
         """The rig with one sensor replaced."""
         return replace(self, sensors={**self.sensors, name: sensor})
 
-    def with_pose(self, name: str, pose: Tensor | Trajectory) -> Rig:
+    def with_pose(self, name: str, pose: Tensor | MovingPose) -> Rig:
         """The rig with the pose of one frame in its parent replaced."""
         return replace(self, frames={**self.frames, name: replace(self.frames[name], pose=pose)})
 
@@ -189,7 +234,7 @@ def validate(rig: Rig, where: str = "rig") -> Rig:
     for name, frame in rig.frames.items():
         if frame.hand not in HANDS:
             raise CalibrationError(f"{where}: frames.{name}.hand: {frame.hand!r} is not one of {', '.join(HANDS)}")
-        poses = frame.pose.poses if isinstance(frame.pose, Trajectory) else frame.pose
+        poses = frame.pose if isinstance(frame.pose, Tensor) else frame.pose.known()
         check_se3(poses, f"{where}: frames.{name}")
         if frame.parent is not None and frame.parent not in rig.frames:
             raise CalibrationError(f"{where}: frames.{name}.parent: there is no frame {frame.parent!r}")

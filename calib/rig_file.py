@@ -13,7 +13,8 @@ from torch import Tensor
 
 from calib.cameras import camera_from_dict
 from calib.errors import CalibrationError
-from calib.rig import Frame, Rig, validate
+from calib.joints import Joint, JointPose
+from calib.rig import Frame, Inertia, Rig, validate
 from calib.se3 import as_f64, quaternion_from_rotation, rotation_from_quaternion, se3
 from calib.sensors import SENSORS, CameraSensor, Sensor
 from calib.trajectory import Trajectory
@@ -103,10 +104,15 @@ def _rotation_in(value: Any) -> Tensor:
 
 
 def _frame_to_dict(frame: Frame, exact: bool) -> dict[str, Any]:
-    if frame.parent is None:
-        return {"parent": None, "hand": frame.hand}
-    poses = frame.pose.poses if isinstance(frame.pose, Trajectory) else frame.pose
     out: dict[str, Any] = {"parent": frame.parent, "hand": frame.hand}
+    if frame.inertia is not None:
+        out["inertia"] = {k: v.tolist() if isinstance(v, Tensor) else v for k, v in vars(frame.inertia).items()}
+    if frame.parent is None:
+        return out
+    if isinstance(frame.pose, JointPose):
+        joint = {k: v.tolist() if isinstance(v, Tensor) else v for k, v in vars(frame.pose.joint).items()}
+        return out | {"joint": joint, "times": frame.pose.times.tolist(), "readings": frame.pose.readings.tolist()}
+    poses = frame.pose if isinstance(frame.pose, Tensor) else frame.pose.known()
     if isinstance(frame.pose, Trajectory):
         out["times"] = frame.pose.times.tolist()
     return out | {
@@ -118,12 +124,21 @@ def _frame_to_dict(frame: Frame, exact: bool) -> dict[str, Any]:
 def _frame_from_dict(data: Any, where: str) -> Frame:
     if not isinstance(data, Mapping):
         raise CalibrationError(f"{where}: must be a mapping")
-    _known(data, {"parent", "hand", "times", "translation", "rotation"}, where)
-    hand = str(data.get("hand", "body"))
-    if data.get("parent") is None:
-        return Frame(hand=hand)
-    parent = str(data["parent"])
+    _known(data, {"parent", "hand", "times", "translation", "rotation", "joint", "readings", "inertia"}, where)
+    hand, parent = str(data.get("hand", "body")), data.get("parent")
     try:
+        field = "inertia"
+        told = data.get("inertia")
+        inertia = None if told is None else Inertia(
+            mass=float(told["mass"]), center=as_f64(told["center"]).reshape(3),
+            about_center=as_f64(told["about_center"]).reshape(3, 3),
+        )  # fmt: skip
+        if parent is None:
+            return Frame(hand=hand, inertia=inertia)
+        parent = str(parent)
+        if "joint" in data:
+            field = "joint"
+            return Frame(parent=parent, pose=_joint_pose(data), hand=hand, inertia=inertia)
         field = "rotation"
         rotation = _rotation_in(data.get("rotation", [1.0, 0, 0, 0]))
         field = "translation"
@@ -131,12 +146,23 @@ def _frame_from_dict(data: Any, where: str) -> Frame:
         field = "times"
         if "times" in data:
             times = torch.tensor(data["times"], dtype=torch.int64)
-            return Frame(parent=parent, pose=Trajectory(times, pose), hand=hand)
+            return Frame(parent=parent, pose=Trajectory(times, pose), hand=hand, inertia=inertia)
     except CalibrationError as error:
         raise CalibrationError(f"{where}: {error}") from None
-    except (ValueError, TypeError, RuntimeError, IndexError):
+    except (ValueError, TypeError, RuntimeError, IndexError, KeyError):
         raise CalibrationError(f"{where}.{field}: is not a list of numbers of the right length") from None
-    return Frame(parent=parent, pose=pose, hand=hand)
+    return Frame(parent=parent, pose=pose, hand=hand, inertia=inertia)
+
+
+def _joint_pose(data: Mapping[str, Any]) -> JointPose:
+    told = dict(data["joint"])
+    shapes = {"axis": (3,), "origin": (4, 4), "tail": (4, 4)}
+    tensors: dict[str, Any] = {k: as_f64(told.pop(k)).reshape(s) for k, s in shapes.items()}
+    plain: dict[str, Any] = {k: v if isinstance(v, str) else float(v) for k, v in told.items()}
+    joint = Joint(**tensors, **plain)
+    return JointPose(
+        joint=joint, times=torch.tensor(data["times"], dtype=torch.int64), readings=as_f64(data["readings"])
+    )
 
 
 def _sensor_to_dict(sensor: Sensor) -> dict[str, Any]:

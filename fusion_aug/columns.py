@@ -31,6 +31,8 @@ class Column:
         width: numbers per row; 0 for a plain number.
         resample: how it is read between two stamps: linear, slerp, or nearest.
         fill: what stands in it for the samples of a batch that do not have it; None where all must have it.
+        rate: whether it is a velocity: per second. A change of speed multiplies it.
+        rate_of: the velocity column that it is the time derivative of, for an acceleration.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Column:
     width: int = 0
     resample: str = "linear"
     fill: float | None = None
+    rate: bool = False
+    rate_of: str = ""
 
 
 def position(name: str) -> Column:
@@ -47,14 +51,14 @@ def position(name: str) -> Column:
     return Column(name, "position", width=3)
 
 
-def polar(name: str, *, scaled: bool = True, child: bool = False) -> Column:
-    """A vector (n, 3) that a mirror reflects: velocity, acceleration; ``scaled=False`` for force."""
-    return Column(name, "polar", scaled=scaled, child=child, width=3)
+def polar(name: str, *, scaled: bool = True, child: bool = False, rate: bool = False) -> Column:
+    """A vector (n, 3) that a mirror reflects: velocity (``rate=True``), acceleration; ``scaled=False`` for force."""
+    return Column(name, "polar", scaled=scaled, child=child, width=3, rate=rate)
 
 
-def axial(name: str, *, child: bool = False) -> Column:
-    """A pseudo-vector (n, 3): angular velocity, torque, magnetic field. Its length does not scale."""
-    return Column(name, "axial", scaled=False, child=child, width=3)
+def axial(name: str, *, child: bool = False, rate: bool = False) -> Column:
+    """A pseudo-vector (n, 3): angular velocity (``rate=True``), torque, magnetic field. Its length does not scale."""
+    return Column(name, "axial", scaled=False, child=child, width=3, rate=rate)
 
 
 def pose(name: str) -> Column:
@@ -74,7 +78,17 @@ def length(name: str, fill: float | None = None) -> Column:
 
 def radial_velocity(name: str) -> Column:
     """Doppler (n,), m/s, positive when receding."""
-    return Column(name, "length")
+    return Column(name, "length", rate=True)
+
+
+def joint(name: str, *, rate: bool = False, rate_of: str = "") -> Column:
+    """One number per joint (n, J), rad or m, or its rate. A mirror of the robot permutes them and changes signs."""
+    return Column(name, "joint", rate=rate, rate_of=rate_of)
+
+
+def joint_force(name: str) -> Column:
+    """Torque or force per joint (n, J), Nm or N. It mirrors like the joint's velocity."""
+    return Column(name, "joint", scaled=False)
 
 
 def specific_force(name: str) -> Column:
@@ -146,7 +160,7 @@ RULES: dict[str, Callable[[Tensor, Motion | None, Motion | None, bool], Tensor]]
     "pose": _move_pose,
     "length": _move_length,
 }
-UNTOUCHED = ("plain", "time", "pixels")
+UNTOUCHED = ("plain", "time", "pixels", "joint")
 
 
 def take(values: Values, index: Tensor) -> Values:

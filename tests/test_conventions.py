@@ -110,7 +110,7 @@ def test_mirror_keeps_every_transform_rigid() -> None:
     for axis in ("x", "y"):
         out = fa.MirrorScene(axis=axis)(make_sample())
         for frame in out.rig.frames.values():
-            poses = frame.pose.reshape(-1, 4, 4) if isinstance(frame.pose, torch.Tensor) else frame.pose.poses
+            poses = frame.pose.reshape(-1, 4, 4) if isinstance(frame.pose, torch.Tensor) else frame.pose.known()
             assert torch.allclose(torch.linalg.det(poses[:, :3, :3]), torch.ones(len(poses), dtype=torch.float64))
 
 

@@ -11,10 +11,11 @@ from torch import Tensor
 from calib.cameras.base import CameraModel, flip_u
 from calib.cameras.fisheye import KannalaBrandt
 from calib.cameras.perspective import BrownConrady, Pinhole
+from calib.cameras.unknown import UnknownLens
 from calib.errors import CalibrationError
 from calib.se3 import as_f64
 
-MODELS: dict[str, type[CameraModel]] = {m.lens: m for m in (Pinhole, BrownConrady, KannalaBrandt)}
+MODELS: dict[str, type[CameraModel]] = {m.lens: m for m in (Pinhole, BrownConrady, KannalaBrandt, UnknownLens)}
 
 
 def camera_from_dict(data: Mapping[str, Any]) -> CameraModel:
@@ -51,6 +52,7 @@ __all__ = [
     "CameraModel",
     "KannalaBrandt",
     "Pinhole",
+    "UnknownLens",
     "camera_from_dict",
     "flip_u",
     "is_intrinsics",

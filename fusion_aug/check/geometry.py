@@ -87,7 +87,7 @@ def rigid(pairs: Sequence[Pair]) -> list[Row]:
         for frame in pair.augmented.rig.frames.values():
             if frame.parent is None:
                 continue
-            poses = frame.pose.reshape(-1, 4, 4) if isinstance(frame.pose, Tensor) else frame.pose.poses
+            poses = frame.pose.reshape(-1, 4, 4) if isinstance(frame.pose, Tensor) else frame.pose.known()
             rows.append(Row("rigid transforms", "rig", "1", 1e-6, _orthonormality(poses)))
         for name, boxes in pair.augmented.of_type(Boxes3D).items():
             rows.append(Row("rigid transforms", name, "1", 1e-6, _orthonormality(boxes["pose"]), "there are no boxes"))

@@ -26,8 +26,11 @@ class LogOptions:
     Attributes:
         select: ids, or shell patterns of ids, or the name of a split of the format; None for everything.
         rig: rig file that supplies or replaces sensors and frames.
-        urdf, joint_map: robot description; no driving format uses them.
+        urdf: robot description, a file; for formats of robots.
+        joint_map: joint in the log -> joint in the description, "-" before it where the log counts the other way.
         window: seconds per sample, for formats of recordings.
+        exclude: topics, or shell patterns of them, that are neither read nor written, for formats of recordings.
+        action: part of the actions -> [start, stop], or [start, stop, factor to SI units], for formats of robots.
     """
 
     select: Any = None
@@ -35,6 +38,8 @@ class LogOptions:
     urdf: str | None = None
     joint_map: Any = None
     window: float | None = None
+    exclude: Any = None
+    action: Any = None
 
 
 class Log(Sequence[Sample], ABC):
@@ -48,14 +53,15 @@ class Log(Sequence[Sample], ABC):
     format: ClassVar[str]
     # Whether calibration or tracks are kept per scene, so that geometry must be drawn per scene too.
     calibration_per_scene: ClassVar[bool] = False
+    uses: ClassVar[tuple[str, ...]] = ()  # those of the options that only some formats have a use for
 
     def __init__(self, root: str | Path, options: LogOptions | None = None):
         self.root = Path(root)
         self.options = options or LogOptions()
         if not self.root.is_dir():
             raise DataError(f"{self.root}: log.root is not a folder")
-        for name in ("urdf", "joint_map", "window"):
-            if getattr(self.options, name) is not None:
+        for name in ("urdf", "joint_map", "window", "exclude", "action"):
+            if getattr(self.options, name) is not None and name not in self.uses:
                 raise ConfigError(f"log.{name}: the format {self.format!r} has no use for it")
         self._rig_file = read_rig_file(self.options.rig) if self.options.rig else None
 
@@ -83,8 +89,8 @@ class Log(Sequence[Sample], ABC):
 
     def fingerprint(self) -> str:
         """Digest of the selected ids and of names, sizes and dates of the inputs."""
-        rig = [Path(self.options.rig)] if self.options.rig else []
-        facts = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in (*self.inputs(), *rig) if p.is_file()]
+        told = [Path(p) for p in (self.options.rig, self.options.urdf) if p]
+        facts = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in (*self.inputs(), *told) if p.is_file()]
         return digest(str(self.root.resolve()), list(self.ids), facts)
 
     def __len__(self) -> int:
@@ -187,7 +193,7 @@ def open_log(format: str, root: str | Path, **options: Any) -> Log:
     """Open a log as a lazy sequence of samples.
 
     Args:
-        format: kitti, nuscenes, argoverse2, mmdet3d or folder.
+        format: kitti, nuscenes, argoverse2, mmdet3d, mcap, lerobot, robomimic or folder.
         root: its folder.
         options: select, rig, ...: see ``LogOptions``.
 

@@ -5,10 +5,20 @@ from fusion_aug.streams.boxes import Boxes2D, Boxes3D, rectangle_corners
 from fusion_aug.streams.images import Camera, Depth, ImageStream, SegmentationMask, ValidityMask
 from fusion_aug.streams.motion import EgoPose, Imu, Odometry
 from fusion_aug.streams.points import LazyColumns, Points, Radar
+from fusion_aug.streams.robot import (
+    Action,
+    BodyPose,
+    JointState,
+    Keypoints2D,
+    Keypoints3D,
+    Signal,
+    Taxels,
+    Wrench,
+)  # fmt: skip
 from fusion_aug.streams.text import Text, add_mirror_words
 
 __all__ = [
-    "STREAMS", "Boxes2D", "Boxes3D", "Camera", "Depth", "EgoPose", "ImageStream", "Imu", "LazyColumns",
-    "Odometry", "Points", "Radar", "Ragged", "SegmentationMask", "Stream", "Text", "ValidityMask", "add_mirror_words",
-    "rectangle_corners", "strings",
+    "STREAMS", "Action", "BodyPose", "Boxes2D", "Boxes3D", "Camera", "Depth", "EgoPose", "ImageStream", "Imu",
+    "JointState", "Keypoints2D", "Keypoints3D", "LazyColumns", "Odometry", "Points", "Radar", "Ragged", "SegmentationMask", "Signal", "Stream", "Taxels", "Text", "ValidityMask", "Wrench",
+    "add_mirror_words", "rectangle_corners", "strings",
 ]  # fmt: skip

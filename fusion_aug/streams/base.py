@@ -37,6 +37,10 @@ class Stream:
         present: (n,) bool, False where the item was dropped out.
         records: id of the source record behind each item, for writers; empty if there is none.
         child: the moving frame, for streams of poses.
+        stamps: (n,) int64 ns, when each item is handed over, where that differs from ``times``, when it was captured:
+            the log time of a recording, the slot of a format of fixed rate. Look-ups of poses always use ``times``.
+        clock_error: (n,) int64 ns, how far ``times`` lie after the true moment, where a transform has put the sensor's
+            clock off; None where they are right.
     """
 
     frame: str
@@ -46,11 +50,17 @@ class Stream:
     present: Tensor = None  # type: ignore[assignment]
     records: tuple[str, ...] = ()
     child: str = ""
+    stamps: Tensor | None = None
+    clock_error: Tensor | None = None
 
     columns: ClassVar[tuple[Column, ...]] = ()
     invariant_to: ClassVar[tuple[type, ...]] = ()
+    # whether it samples a continuous signal, which a map of time reads anew at the old rate; others are re-stamped
+    sampled: ClassVar[bool] = False
     # fields that hold one entry per item, besides the values
-    item_fields: ClassVar[tuple[str, ...]] = ("times", "sample_index", "present", "records")
+    item_fields: ClassVar[tuple[str, ...]] = (
+        "times", "sample_index", "present", "records", "stamps", "clock_error",
+    )  # fmt: skip
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -81,6 +91,21 @@ class Stream:
             return self.realized().values[name]
         except KeyError:
             raise KeyError(f"{type(self).__name__} has no column {name!r}, only {', '.join(self.values)}") from None
+
+    @property
+    def capture_time(self) -> Tensor:
+        """(n,) int64 ns when each item was captured, as told: ``times``."""
+        return self.times
+
+    @property
+    def true_times(self) -> Tensor:
+        """(n,) int64 ns when each item was captured in truth."""
+        return self.times if self.clock_error is None else self.times - self.clock_error
+
+    @property
+    def handed_over(self) -> Tensor:
+        """(n,) int64 ns when each item is handed over: ``stamps``, else ``times``."""
+        return self.times if self.stamps is None else self.stamps
 
     def instance(self, name: str) -> str:
         """Which sensor a draw of scope ``sensor`` belongs to; a depth image shares its camera's."""
@@ -125,9 +150,13 @@ class Stream:
             entries = [getattr(p, f.name) for p in parts]
             if f.name == "records" and any(entries):
                 entries = [e or ("",) * len(p) for e, p in zip(entries, parts, strict=True)]
+            if f.name == "stamps" and any(e is not None for e in entries):
+                entries = [p.handed_over for p in parts]
+            if f.name == "clock_error" and any(e is not None for e in entries):
+                entries = [p.times - p.true_times for p in parts]
             if f.name in cls.item_fields:
                 joined[f.name] = join(entries)
-            elif isinstance(entries[0], str | float | bool) and any(e != entries[0] for e in entries):
+            elif isinstance(entries[0], str | float | bool | tuple) and any(e != entries[0] for e in entries):
                 raise DataError(
                     f"{cls.__name__}.{f.name}: differs between the samples of a batch ({entries[0]!r} and others); "
                     f"name a stream of a camera CAMERA/name, so that it follows where left and right swap"

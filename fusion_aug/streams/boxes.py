@@ -24,8 +24,8 @@ class Boxes3D(Ragged):
     columns: ClassVar[tuple[Column, ...]] = (
         pose("pose"),
         extent("size"),
-        polar("velocity"),
-        axial("angular_velocity"),
+        polar("velocity", rate=True),
+        axial("angular_velocity", rate=True),
         label("category"),
         label("instance"),
         label("record"),

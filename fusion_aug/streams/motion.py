@@ -19,8 +19,8 @@ class EgoPose(Stream):
 
     columns: ClassVar[tuple[Column, ...]] = (
         pose("pose"),
-        polar("velocity", child=True),
-        axial("angular_velocity", child=True),
+        polar("velocity", child=True, rate=True),
+        axial("angular_velocity", child=True, rate=True),
     )
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
 
@@ -32,8 +32,9 @@ class Odometry(Stream):
     Columns: velocity (n, 3) m/s; angular_velocity (n, 3) rad/s.
     """
 
-    columns: ClassVar[tuple[Column, ...]] = (polar("velocity"), axial("angular_velocity"))
+    columns: ClassVar[tuple[Column, ...]] = (polar("velocity", rate=True), axial("angular_velocity", rate=True))
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount)
+    sampled: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,5 +44,6 @@ class Imu(Stream):
     Columns: gyro (n, 3) rad/s; accel (n, 3) m/s^2, the specific force R^T (a - g).
     """
 
-    columns: ClassVar[tuple[Column, ...]] = (axial("gyro"), specific_force("accel"))
+    columns: ClassVar[tuple[Column, ...]] = (axial("gyro", rate=True), specific_force("accel"))
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Weather)
+    sampled: ClassVar[bool] = True

@@ -182,8 +182,8 @@ class Radar(Points):
 
     columns: ClassVar[tuple[Column, ...]] = (
         *Points.columns,
-        polar("velocity"),
-        polar("velocity_comp"),
+        polar("velocity", rate=True),
+        polar("velocity_comp", rate=True),
         scalar("rcs"),
         categorical("flags", width=13),
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from calib import Rig
 from calib.se3 import as_f64, rotation_about, se3
-from calib.trajectory import Trajectory
+from calib.trajectory import MovingPose
 from fusion_aug.errors import DataError
 from fusion_aug.families import Mount
 from fusion_aug.ranges import Range
@@ -82,7 +82,7 @@ def remounted(rig: Rig, errors: Mapping[str, Tensor]) -> Rig:
     """The rig with frames moved in their parents."""
     for frame, error in errors.items():
         pose = rig.frames[frame].pose
-        rig = rig.with_pose(frame, pose.mapped(EYE, error) if isinstance(pose, Trajectory) else pose @ error)
+        rig = rig.with_pose(frame, pose.mapped(EYE, error) if isinstance(pose, MovingPose) else pose @ error)
     return rig
 
 

@@ -1,0 +1,124 @@
+"""Links that a joint moves: poses that follow from joint readings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy.interpolate import CubicSpline
+from torch import Tensor
+
+from calib.changed import changed
+from calib.errors import CalibrationError
+from calib.se3 import se3, skew
+from calib.trajectory import MovingPose, check_times
+
+KINDS = ("revolute", "continuous", "prismatic")
+EYE = torch.eye(4, dtype=torch.float64)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Joint:
+    """A joint that moves one link in its parent link: ``T_parent_link = origin @ motion(reading) @ tail``.
+
+    Attributes:
+        name: as the readings call it.
+        kind: "revolute", "continuous" or "prismatic".
+        axis: (3,) unit vector in the joint's frame.
+        origin: (4, 4) ``T_parent_joint`` at zero.
+        tail: (4, 4) ``T_joint_link``; the identity in URDF.
+        multiplier, bias: the joint moves by ``multiplier * reading + bias``; other than 1 and 0 for a mimic joint, or
+            where the log counts otherwise than the description.
+        lower, upper: limits of the motion, rad or m.
+    """
+
+    name: str
+    kind: str
+    axis: Tensor
+    origin: Tensor = field(default_factory=lambda: EYE)
+    tail: Tensor = field(default_factory=lambda: EYE)
+    multiplier: float = 1.0
+    bias: float = 0.0
+    lower: float = -math.inf
+    upper: float = math.inf
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise CalibrationError(f"joint {self.name!r}: kind: {self.kind!r} is not one of {', '.join(KINDS)}")
+        if self.axis.shape != (3,) or abs(float(torch.linalg.norm(self.axis)) - 1) > 1e-6:
+            raise CalibrationError(f"joint {self.name!r}: axis: must be a unit vector, got {self.axis.tolist()}")
+
+    @property
+    def turns(self) -> bool:
+        """Whether readings are angles."""
+        return self.kind != "prismatic"
+
+    def pose(self, reading: Tensor) -> Tensor:
+        """``T_parent_link`` (..., 4, 4) of readings (...,). Differentiable."""
+        moved = self.multiplier * reading + self.bias
+        if not self.turns:
+            return self.origin @ se3(translation=moved[..., None] * self.axis) @ self.tail
+        K = skew(self.axis)  # Rodrigues: I + sin K + (1 - cos) K^2
+        sin, cos = torch.sin(moved)[..., None, None], torch.cos(moved)[..., None, None]
+        return self.origin @ se3(torch.eye(3, dtype=torch.float64) + sin * K + (1 - cos) * (K @ K)) @ self.tail
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class JointPose(MovingPose):
+    """Pose of a link that follows the readings of its joint, cubic between them.
+
+    Attributes:
+        joint: what moves the link.
+        times: (k,) int64 nanoseconds.
+        readings: (k,) float64, rad or m.
+    """
+
+    joint: Joint
+    times: Tensor
+    readings: Tensor
+
+    def __post_init__(self) -> None:
+        check_times(self.times, len(self.readings), f"joint {self.joint.name!r}")
+
+    @cached_property
+    def _spline(self) -> CubicSpline | None:
+        return spline(self.times, self.readings.detach())
+
+    def reading(self, times: Tensor) -> Tensor:
+        """Readings (n,) at times (n,). The first and the last stand for half a step beyond, no further."""
+        half = int(self.times.diff().median()) // 2 if len(self.times) > 1 else 0
+        near = (times >= self.times[0] - half) & (times <= self.times[-1] + half)
+        times = torch.where(near, times.clamp(self.times[0], self.times[-1]), times)
+        self.check_inside(times)
+        if self._spline is None:
+            return self.readings[:1].expand(len(times))
+        return torch.from_numpy(self._spline(seconds(times, self.times[0])))
+
+    def along(self, times: Tensor) -> Tensor:
+        """See ``MovingPose``."""
+        return self.joint.pose(self.reading(times))
+
+    def known(self) -> Tensor:
+        """See ``MovingPose``; keeps the gradient of the readings."""
+        return self.joint.pose(self.readings)
+
+    def mapped(self, left: Tensor, right: Tensor) -> JointPose:
+        """See ``MovingPose``."""
+        joint = replace(self.joint, origin=left @ self.joint.origin, tail=self.joint.tail @ right)
+        return changed(self, joint=joint)
+
+
+def seconds(times: Tensor, since: Tensor) -> np.ndarray:
+    """Seconds (n,) after a stamp; the difference is taken in int64."""
+    return (times - since).numpy().astype(np.float64) * 1e-9
+
+
+def spline(times: Tensor, values: Tensor) -> CubicSpline | None:
+    """Cubic spline (not-a-knot) of values (k, ...) over seconds since the first stamp; None for a single value."""
+    if len(times) < 2:
+        return None
+    kind = "not-a-knot" if len(times) > 3 else "natural"
+    return CubicSpline(seconds(times, times[0]), values.numpy().astype(np.float64), bc_type=kind)

@@ -1,0 +1,200 @@
+"""Kinematics and dynamics of a robot: a tree of links, in batches, float64, differentiable.
+
+Positions in metres, angles in radians, masses in kg. Equations: Featherstone, Rigid Body Dynamics Algorithms (2008).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from calib.errors import CalibrationError
+from calib.joints import EYE, Joint, JointPose
+from calib.rig import Frame, Inertia, Rig
+from calib.trajectory import Trajectory
+
+GRAVITY = torch.tensor([0.0, 0.0, -9.81], dtype=torch.float64)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Robot:
+    """Links and what joins them.
+
+    Attributes:
+        root: the link that all others hang on.
+        edges: link -> (parent link, the joint that moves it, or ``T_parent_link`` (4, 4)), parents first.
+        inertias: link -> Inertia, of the links whose mass is known.
+        name: of the robot.
+    """
+
+    root: str
+    edges: Mapping[str, tuple[str, Joint | Tensor]]
+    inertias: Mapping[str, Inertia] = field(default_factory=dict)
+    name: str = "robot"
+
+    @staticmethod
+    def of(rig: Rig, base: str) -> Robot:
+        """The robot whose links are the frames of a rig below ``base`` that do not move otherwise than by joints."""
+        edges: dict[str, tuple[str, Joint | Tensor]] = {}
+        below = {base}
+        grew = True
+        while grew:
+            grew = False
+            for name, frame in rig.frames.items():
+                if name in below or frame.parent not in below or isinstance(frame.pose, Trajectory):
+                    continue
+                pose = frame.pose.joint if isinstance(frame.pose, JointPose) else frame.pose
+                edges[name] = (frame.parent, pose)  # type: ignore[assignment]
+                below.add(name)
+                grew = True
+        inertias = {n: i for n in below if (i := rig.frames[n].inertia) is not None}
+        return Robot(root=base, edges=edges, inertias=inertias)
+
+    @cached_property
+    def joints(self) -> tuple[str, ...]:
+        """Names of the readings, each once, in the order of the links."""
+        return tuple(dict.fromkeys(e.name for _, e in self.edges.values() if isinstance(e, Joint)))
+
+    @cached_property
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """Reading -> its lowest and highest value by the limits of every link that it moves."""
+        out: dict[str, tuple[float, float]] = {}
+        for _, joint in self.edges.values():
+            if isinstance(joint, Joint):
+                ends = sorted((end - joint.bias) / joint.multiplier for end in (joint.lower, joint.upper))
+                low, high = out.get(joint.name, (-float("inf"), float("inf")))
+                out[joint.name] = (max(low, ends[0]), min(high, ends[1]))
+        return out
+
+    def chain(self, link: str) -> list[str]:
+        """Links from below the root down to ``link``.
+
+        Raises:
+            CalibrationError: the robot has no such link.
+        """
+        out: list[str] = []
+        while link != self.root:
+            if link not in self.edges:
+                raise CalibrationError(f"robot {self.name!r} has no link {link!r} (it has {', '.join(self.edges)})")
+            out.append(link)
+            link = self.edges[link][0]
+        return out[::-1]
+
+    def forward(self, readings: Tensor, joints: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """``T_root_link`` (..., 4, 4) of every link.
+
+        Args:
+            readings: (..., J), rad or m.
+            joints: their names; ``self.joints`` by default.
+
+        Raises:
+            CalibrationError: a joint has no reading.
+        """
+        names = list(self.joints if joints is None else joints)
+        missing = [j for j in self.joints if j not in names]
+        if missing or readings.shape[-1] != len(names):
+            raise CalibrationError(
+                f"robot {self.name!r}: needs a reading of every joint ({', '.join(self.joints)}), "
+                f"got {readings.shape[-1]} readings of {', '.join(names)}"
+            )
+        poses = {self.root: EYE.expand(*readings.shape[:-1], 4, 4)}
+        for link, (parent, edge) in self.edges.items():
+            moved = edge.pose(readings[..., names.index(edge.name)]) if isinstance(edge, Joint) else edge
+            poses[link] = poses[parent] @ moved
+        return poses
+
+    def screws(self, poses: Mapping[str, Tensor]) -> list[tuple[str, Joint, Tensor, Tensor]]:
+        """Every moving link with its joint, and the joint's axis and place (..., 3) in the root frame.
+
+        Args:
+            poses: from ``forward``.
+        """
+        out = []
+        for link, (parent, joint) in self.edges.items():
+            if isinstance(joint, Joint):
+                T = poses[parent] @ joint.origin
+                # a mirrored origin would turn an angle around, so the sense comes from its determinant
+                sense = torch.sign(torch.linalg.det(joint.origin[:3, :3])) if joint.turns else 1.0
+                out.append((link, joint, joint.multiplier * sense * (T[..., :3, :3] @ joint.axis), T[..., :3, 3]))
+        return out
+
+    def jacobian(self, readings: Tensor, link: str, joints: Sequence[str] | None = None) -> Tensor:
+        """Derivative (..., 6, J) of a link's twist by the readings' rates, in the root frame.
+
+        Rows are the velocity of the link's origin, then its angular velocity.
+        """
+        names = list(self.joints if joints is None else joints)
+        poses = self.forward(readings, names)
+        chain = set(self.chain(link))
+        out = readings.new_zeros((*readings.shape[:-1], 6, len(names)))
+        for moving, joint, axis, place in self.screws(poses):
+            if moving not in chain:
+                continue
+            k = names.index(joint.name)
+            if joint.turns:
+                out[..., :3, k] += torch.linalg.cross(axis, poses[link][..., :3, 3] - place)
+                out[..., 3:, k] += axis
+            else:
+                out[..., :3, k] += axis
+        return out
+
+    def gravity_torque(
+        self, readings: Tensor, joints: Sequence[str] | None = None, gravity: Tensor = GRAVITY
+    ) -> Tensor:
+        """Torque or force (..., J) of every joint that holds the links still against gravity.
+
+        Args:
+            readings, joints: see ``forward``.
+            gravity: (3,) m/s^2 in the root frame.
+
+        Raises:
+            CalibrationError: a link that a joint moves has no inertia anywhere below it.
+        """
+        names = list(self.joints if joints is None else joints)
+        poses = self.forward(readings, names)
+        out = readings.new_zeros((*readings.shape[:-1], len(names)))
+        for moving, joint, axis, place in self.screws(poses):
+            k = names.index(joint.name)
+            for link, inertia in self.inertias.items():
+                if moving not in self.chain(link):
+                    continue
+                weight = inertia.mass * gravity
+                com = (poses[link][..., :3, :3] @ inertia.center) + poses[link][..., :3, 3]
+                arm = torch.linalg.cross(axis, com - place) if joint.turns else axis
+                out[..., k] -= (arm * weight).sum(-1)
+        return out
+
+    def has_dynamics(self) -> bool:
+        """Whether every moving joint carries some mass that is known."""
+        carried = {link for heavy in self.inertias for link in self.chain(heavy)}
+        return all(link in carried for link, (_, e) in self.edges.items() if isinstance(e, Joint))
+
+    def frames(
+        self, parent: str | None, T_parent_root: Tensor | None, times: Tensor, readings: Mapping[str, Tensor]
+    ) -> dict[str, Frame]:
+        """The links as frames of a rig that follow recorded readings.
+
+        Args:
+            parent: frame that the root stands in; None makes the root a root.
+            T_parent_root: (4, 4) pose of the root there.
+            times: (k,) stamps of the readings.
+            readings: joint -> (k,) values; joints without one stay at zero.
+        """
+        root = Frame(inertia=self.inertias.get(self.root))
+        if parent is not None:
+            root = Frame(parent=parent, pose=EYE if T_parent_root is None else T_parent_root, inertia=root.inertia)
+        out = {self.root: root}
+        for link, (above, edge) in self.edges.items():
+            pose: Tensor | JointPose
+            if not isinstance(edge, Joint):
+                pose = edge
+            elif edge.name in readings:
+                pose = JointPose(joint=edge, times=times, readings=readings[edge.name].to(torch.float64))
+            else:
+                pose = edge.pose(torch.zeros((), dtype=torch.float64))
+            out[link] = Frame(parent=above, pose=pose, inertia=self.inertias.get(link))
+        return out

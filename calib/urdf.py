@@ -1,0 +1,189 @@
+"""URDF: the robot descriptions of ROS."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+import torch
+from torch import Tensor
+
+from calib.errors import CalibrationError
+from calib.joints import EYE, Joint
+from calib.kinematics import Robot
+from calib.rig import Inertia
+from calib.se3 import rotation_about, se3
+
+MAX_BYTES = 16 * 2**20
+MOVING = {"revolute": "revolute", "continuous": "continuous", "prismatic": "prismatic"}
+
+
+def load_urdf(path: str | Path, joint_map: Mapping[str, str] | None = None) -> Robot:
+    """Read links, joints and inertias of a URDF file. Meshes are not looked at.
+
+    Args:
+        path: the file.
+        joint_map: name of a reading in the log -> name of the joint in the file, where they differ. A leading "-" on
+            the joint's name says that the log counts the other way round.
+
+    Raises:
+        CalibrationError: the file is missing, not URDF, or holds a joint that is not supported; file and element are
+            named.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise CalibrationError(f"{path}: larger than the {MAX_BYTES >> 20} MiB a URDF file may have")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise CalibrationError(f"{path}: is not a text file") from None
+    return robot_from_urdf(text, str(path), joint_map)
+
+
+def robot_from_urdf(text: str, where: str = "URDF", joint_map: Mapping[str, str] | None = None) -> Robot:
+    """The robot of a URDF text. See ``load_urdf``."""
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:  # entities can grow without bound
+        raise CalibrationError(f"{where}: document type declarations are not allowed")
+    try:
+        tree = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise CalibrationError(f"{where}: is not valid XML ({error})") from None
+    if tree.tag != "robot":
+        raise CalibrationError(f"{where}: the top element is <{tree.tag}>, not <robot>")
+    links = [_name(e, where) for e in tree.findall("link")]
+    edges = {}
+    for element in tree.findall("joint"):
+        parent, child, edge = _joint(element, where)
+        for end, link in (("parent", parent), ("child", child)):
+            if link not in links:
+                raise CalibrationError(f"{where}: joint {_name(element, where)!r}: {end}: there is no link {link!r}")
+        if child in edges:
+            raise CalibrationError(f"{where}: link {child!r} hangs on two joints")
+        edges[child] = (parent, edge)
+    roots = [n for n in links if n not in edges]
+    if len(roots) != 1:
+        raise CalibrationError(f"{where}: expected one root link, found {', '.join(roots) or 'none'}")
+    inertias = {_name(e, where): i for e in tree.findall("link") if (i := _inertia(e, where)) is not None}
+    ordered = _parents_first(edges, roots[0])
+    robot = Robot(root=roots[0], edges=ordered, inertias=inertias, name=tree.get("name", "robot"))
+    return renamed(robot, joint_map, where) if joint_map else robot
+
+
+def renamed(robot: Robot, joint_map: Mapping[str, str], where: str = "joint_map") -> Robot:
+    """The robot with its joints called as a log calls them.
+
+    Args:
+        robot: as described.
+        joint_map: name in the log -> name in the description, with a leading "-" where the log counts the other way.
+        where: file, for messages.
+
+    Raises:
+        CalibrationError: the robot has no such joint.
+    """
+    told = {str(v).removeprefix("-"): (str(k), -1.0 if str(v).startswith("-") else 1.0) for k, v in joint_map.items()}
+    unknown = [j for j in told if j not in robot.joints]
+    if unknown:
+        raise CalibrationError(f"{where}: joint_map: the robot has no joint {unknown[0]!r} ({', '.join(robot.joints)})")
+    edges: dict[str, tuple[str, Joint | Tensor]] = {}
+    for link, (parent, edge) in robot.edges.items():
+        if isinstance(edge, Joint) and edge.name in told:
+            name, sign = told[edge.name]
+            edge = replace(edge, name=name, multiplier=edge.multiplier * sign)
+        edges[link] = (parent, edge)
+    return replace(robot, edges=edges)
+
+
+def _parents_first(edges: dict[str, tuple[str, Joint | Tensor]], root: str) -> dict[str, tuple[str, Joint | Tensor]]:
+    out: dict[str, tuple[str, Joint | Tensor]] = {}
+    while len(out) < len(edges):
+        ready = {c: e for c, e in edges.items() if c not in out and (e[0] == root or e[0] in out)}
+        if not ready:
+            left = ", ".join(c for c in edges if c not in out)
+            raise CalibrationError(f"URDF: links {left} go round in a circle")
+        out |= ready
+    return out
+
+
+def _joint(element: Element, where: str) -> tuple[str, str, Joint | Tensor]:
+    name = _name(element, where)
+    here = f"{where}: joint {name!r}"
+    parent, child = (_attribute(element, tag, "link", here) for tag in ("parent", "child"))
+    kind, origin = element.get("type", ""), _origin(element, here)
+    if kind == "fixed":
+        return parent, child, origin
+    if kind not in MOVING:
+        raise CalibrationError(f"{here}: type: {kind!r} is not supported, only fixed, {', '.join(MOVING)}")
+    told = element.find("axis")
+    axis = torch.tensor(_numbers(told, "xyz", 3, here, "1 0 0"), dtype=torch.float64)
+    length = float(torch.linalg.norm(axis))
+    if not length > 0:
+        raise CalibrationError(f"{here}: axis: has no length")
+    limit, mimic = element.find("limit"), element.find("mimic")
+    lower, upper = -math.inf, math.inf
+    if limit is not None and kind != "continuous":
+        lower, upper = (_numbers(limit, end, 1, here, "0")[0] for end in ("lower", "upper"))
+    source, multiplier, bias = name, 1.0, 0.0
+    if mimic is not None:
+        source = mimic.get("joint", "")
+        multiplier, bias = (_numbers(mimic, k, 1, here, d)[0] for k, d in (("multiplier", "1"), ("offset", "0")))
+    joint = Joint(
+        name=source, kind=MOVING[kind], axis=axis / length, origin=origin, multiplier=multiplier, bias=bias,
+        lower=lower, upper=upper,
+    )  # fmt: skip
+    return parent, child, joint
+
+
+def _inertia(link: Element, where: str) -> Inertia | None:
+    element = link.find("inertial")
+    if element is None or element.find("mass") is None:
+        return None
+    here = f"{where}: link {_name(link, where)!r}"
+    T = _origin(element, here)
+    mass = _numbers(element.find("mass"), "value", 1, here, None)[0]
+    told = element.find("inertia")
+    xx, xy, xz, yy, yz, zz = (
+        _numbers(told, k, 1, here, "0")[0] for k in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz")
+    )  # fmt: skip
+    about = torch.tensor([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], dtype=torch.float64)
+    return Inertia(mass=mass, center=T[:3, 3], about_center=T[:3, :3] @ about @ T[:3, :3].T)
+
+
+def _origin(element: Element, where: str) -> Tensor:
+    origin = element.find("origin")
+    if origin is None:
+        return EYE
+    roll, pitch, yaw = _numbers(origin, "rpy", 3, where, "0 0 0")
+    R = rotation_about("z", yaw) @ rotation_about("y", pitch) @ rotation_about("x", roll)
+    return se3(R, _numbers(origin, "xyz", 3, where, "0 0 0"))
+
+
+def _numbers(element: Element | None, key: str, count: int, where: str, default: str | None) -> list[float]:
+    text = default if element is None else element.get(key, default)
+    try:
+        numbers = [float(w) for w in (text or "").split()]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise CalibrationError(f"{where}: {key}: expected {count} number(s), got {text!r}")
+    return numbers
+
+
+def _name(element: Element, where: str) -> str:
+    name = element.get("name")
+    if not name:
+        raise CalibrationError(f"{where}: a <{element.tag}> has no name")
+    return name
+
+
+def _attribute(element: Element, tag: str, key: str, where: str) -> str:
+    found = element.find(tag)
+    value = None if found is None else found.get(key)
+    if not value:
+        raise CalibrationError(f"{where}: {tag}: is missing")
+    return value

@@ -1,0 +1,243 @@
+"""MCAP recordings of ROS 2: reader.
+
+A recording is a folder with one or more ``.mcap`` files (and ``metadata.yaml``), as ``ros2 bag`` makes it. A sample is a
+whole recording, or a window of it (``log.window``, seconds). Pictures and clouds stay in the file until they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from calib import CameraSensor, Frame, Rig, Trajectory, UnknownLens
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs.base import Writer, select_ids
+from fusion_aug.logs.mcap_file import McapFile, MessageSource, Raw, decode, stamp_of
+from fusion_aug.logs.robots import BASE, WORLDS, RobotLog, readings_of
+from fusion_aug.logs.ros_messages import READERS, Heard, RawMessages, T_of, camera_sensor, common
+from fusion_aug.sample import Ref, Sample, Unit
+from fusion_aug.streams import Camera, ImageStream, JointState, Stream
+
+LAZY = {"sensor_msgs/msg/Image": "ros_image", "sensor_msgs/msg/CompressedImage": "ros_image",
+        "sensor_msgs/msg/PointCloud2": "ros_cloud"}  # fmt: skip
+INFO, TF = "sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage"
+PICTURE_ENDINGS = ("image_raw", "image_rect", "image_rect_color", "image_color", "image", "compressed", "compressedDepth")
+MARGIN = 500_000_000  # ns of readings beside a window, so that poses are known to its ends
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a recording: file, and log times [start, end) in ns."""
+
+    file: McapFile
+    start: int
+    end: int
+
+
+class McapLog(RobotLog):
+    """Reader of MCAP recordings. ``log.select`` takes ids or shell patterns of them."""
+
+    format = "mcap"
+    uses = (*RobotLog.uses, "window", "exclude")
+
+    @cached_property
+    def windows(self) -> dict[str, Window]:
+        """Id of every sample -> where it lies."""
+        length = self.options.window
+        if length is not None and not length > 0:
+            raise ConfigError(f"log.window: expected seconds, got {length!r}")
+        found: dict[str, Window] = {}
+        for path in sorted(self.root.rglob("*.mcap")):
+            file = McapFile(path)
+            name = path.relative_to(self.root).with_suffix("").as_posix()
+            _, first, last = file.summary()
+            if length is None:
+                found[name] = Window(file, first, last + 1)
+                continue
+            step = round(length * 1e9)
+            for k in range((last - first) // step + 1):
+                found[f"{name}/{k:05d}"] = Window(file, first + k * step, min(first + (k + 1) * step, last + 1))
+        if not found:
+            raise DataError(f"{self.root}: log.root: holds no .mcap file")
+        return found
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """Ids of the selected samples."""
+        return select_ids(list(self.windows), self.options.select, lambda i: [i, self.scene_of(i)], str(self.root))
+
+    def scene_of(self, sample_id: str) -> str:
+        """The recording."""
+        return sample_id.rsplit("/", 1)[0] if self.options.window is not None else sample_id
+
+    def inputs(self) -> list[Path]:
+        """The files."""
+        return sorted({w.file.path for w in self.windows.values()})
+
+    def excluded(self, topic: str) -> bool:
+        """Whether the user leaves a topic out."""
+        told = self.options.exclude or ()
+        return any(fnmatchcase(topic, str(p)) for p in ([told] if isinstance(told, str) else told))
+
+    def names(self, file: McapFile) -> dict[str, str]:
+        """Topic -> name of its stream: the topic without slashes at its ends; pictures are called as their camera."""
+        out: dict[str, str] = {}
+        for channel in file.summary()[0]:
+            name = topic = channel.topic.strip("/")
+            if channel.kind.startswith("sensor_msgs/msg/") and channel.kind.endswith("Image"):
+                parts = topic.split("/")
+                while len(parts) > 1 and parts[-1] in PICTURE_ENDINGS:
+                    parts.pop()
+                name = "/".join(parts)
+                if "depth" in topic and not name.endswith("depth"):
+                    name += "/depth"
+            out[channel.topic] = topic if name in out.values() else name
+        return out
+
+    def read(self, sample_id: str) -> Sample:
+        """Read one sample."""
+        if sample_id not in self.windows:
+            raise DataError(f"{self.root}: there is no sample {sample_id!r}")
+        window = self.windows[sample_id]
+        heard, infos, transforms = self._listen(window)
+        names = self.names(window.file)
+        kinds = {c.topic: c.kind for c in window.file.summary()[0]}
+        streams: dict[str, Stream] = {}
+        for topic, messages in heard.items():
+            where, kind = f"{window.file.path}: topic {topic}", kinds[topic]
+            messages = [h for h in messages if window.start <= h.log_time < window.end]
+            if not messages:
+                continue
+            messages = sorted(messages, key=lambda h: h.time)
+            about = common(messages, messages[0].frame or BASE)
+            if len({h.frame for h in messages}) > 1:
+                raise DataError(f"{where}: frame_id: changes from message to message, which is not supported")
+            streams[names[topic]] = READERS[kind](messages, about, where) if kind in READERS else RawMessages(**about)
+        if not streams:
+            raise DataError(f"{window.file.path}: sample {sample_id!r} holds no message")
+        rig, streams = self._rig(window, heard, infos, transforms, names, streams, kinds)
+        base = self.base_of(rig)
+        time = min(int(s.times[0]) for s in streams.values())
+        clock = next((n for n, s in streams.items() if isinstance(s, Camera)), next(iter(streams)))
+        unit = Unit(id=sample_id, scene=self.scene_of(sample_id), ref=Ref(base, time), rig=rig, truth=rig, clock=clock)
+        root = rig.root_of(base)
+        if root != base and rig.frames[root].hand == "world":
+            unit = replace(unit, anchor=rig.T(root, base, time))
+        return Sample(units=(unit,), streams=streams)
+
+    def _listen(self, window: Window) -> tuple[dict[str, list[Heard]], dict[str, Any], list[tuple[bool, int, Any]]]:
+        """Messages by topic, camera infos by topic, and transforms (static, time, message)."""
+        heard: dict[str, list[Heard]] = {}
+        infos: dict[str, Any] = {}
+        transforms: list[tuple[bool, int, Any]] = []
+        nth: dict[tuple[str, int], int] = {}
+        path = window.file.path
+        whole = [c.topic for c in window.file.summary()[0] if c.kind in (INFO, TF)]
+        for raw in window.file.messages(topics=whole) if whole else ():  # told once, often before the window
+            message = decode(raw.data, raw.kind, raw.definition, f"{path}: topic {raw.topic}")
+            if raw.kind == INFO:
+                infos.setdefault(raw.topic, message)
+            else:
+                transforms.append((raw.topic.endswith("tf_static"), raw.log_time, message))
+        others = [c.topic for c in window.file.summary()[0] if c.topic not in whole and not self.excluded(c.topic)]
+        span = (max(0, window.start - MARGIN), window.end + MARGIN)
+        for raw in window.file.messages(*span, topics=others) if others else ():
+            key = (raw.topic, raw.log_time)
+            nth[key] = nth.get(key, -1) + 1
+            heard.setdefault(raw.topic, []).append(self._heard(path, raw, nth[key]))
+        return heard, infos, transforms
+
+    def _heard(self, path: Path, raw: Raw, nth: int) -> Heard:
+        where = f"{path}: topic {raw.topic}"
+        options = {"topic": raw.topic, "log_time": raw.log_time, "nth": nth, "type": raw.kind,
+                   "definition": raw.definition}  # fmt: skip
+        source = MessageSource(path, LAZY.get(raw.kind, "ros_message"), options=options)
+        if raw.kind not in READERS:
+            return Heard(None, source, "", raw.log_time, raw.log_time)
+        message = decode(raw.data, raw.kind, raw.definition, where)
+        frame = str(message.header.frame_id).strip("/")
+        keep = None if raw.kind in LAZY else message
+        return Heard(keep, source, frame, stamp_of(message) or raw.log_time, raw.log_time)
+
+    def _rig(
+        self, window: Window, heard: dict[str, list[Heard]], infos: dict[str, Any],
+        transforms: list[tuple[bool, int, Any]], names: dict[str, str], streams: dict[str, Stream],
+        kinds: dict[str, str],
+    ) -> tuple[Rig, dict[str, Stream]]:  # fmt: skip
+        """Frames of tf, cameras of their infos, and what the user adds; streams that name their cameras."""
+        frames = tf_frames(transforms, str(window.file.path))
+        for stream in streams.values():
+            frames.setdefault(stream.frame, Frame())
+        sensors: dict[str, CameraSensor] = {}
+        topics = {name: topic for topic, name in names.items()}
+        for name, stream in list(streams.items()):
+            if not isinstance(stream, ImageStream):
+                continue
+            parts = topics[name].split("/")
+            info = next(
+                (infos[t] for k in range(1, len(parts)) if (t := "/".join([*parts[:-k], "camera_info"])) in infos), None
+            )
+            camera = name.removesuffix("/depth") if name.removesuffix("/depth") in streams else name
+            streams[name] = replace(stream, camera=camera)  # type: ignore[call-arg]
+            size = tuple(stream.image(0).shape[:2])
+            if info is not None:
+                sensors[camera] = camera_sensor(info, stream.frame, f"{window.file.path}: camera_info of {name}")
+            elif camera not in sensors:
+                sensors[camera] = CameraSensor(frame=stream.frame, model=UnknownLens.of((size[0], size[1])))
+            told = frames[stream.frame]
+            frames[stream.frame] = Frame(parent=told.parent, pose=told.pose, hand="camera")
+        readings, times = {}, torch.zeros(0, dtype=torch.int64)
+        for topic, messages in heard.items():
+            if kinds[topic] == "sensor_msgs/msg/JointState":
+                ordered = sorted(messages, key=lambda h: h.time)
+                stream = READERS[kinds[topic]](ordered, common(ordered, BASE), f"{window.file.path}: topic {topic}")
+                assert isinstance(stream, JointState)
+                times, readings = stream.times, readings_of(stream)
+        if self.robot is not None:
+            streams = {n: replace(s, frame=self.robot.root) if s.frame == BASE else s for n, s in streams.items()}
+            frames = {n: f for n, f in frames.items() if n != BASE}
+        return self.described(Rig(frames, dict(sensors)), times, readings), streams
+
+    def writer(self, out: Path, *, lossy: bool = False, link: str = "copy") -> Writer:
+        """See ``Log``."""
+        from fusion_aug.logs.mcap_writer import McapWriter
+
+        return McapWriter(self, out, lossy=lossy, link=link)
+
+
+def tf_frames(transforms: list[tuple[bool, int, Any]], where: str) -> dict[str, Frame]:
+    """Frames of tf messages: static ones as they are, the others as trajectories."""
+    static: dict[str, tuple[str, Any]] = {}
+    moving: dict[str, tuple[str, list[int], list[Any]]] = {}
+    for is_static, log_time, message in transforms:
+        for t in message.transforms:
+            parent, child = str(t.header.frame_id).strip("/"), str(t.child_frame_id).strip("/")
+            pose = T_of(t.transform.translation, t.transform.rotation)
+            if is_static:
+                static[child] = (parent, pose)
+                continue
+            _, times, poses = moving.setdefault(child, (parent, [], []))
+            times.append(stamp_of(t) or log_time)
+            poses.append(pose)
+    out: dict[str, Frame] = {}
+    for child, (parent, pose) in static.items():
+        out[child] = Frame(parent=parent, pose=pose)
+    for child, (parent, times, poses) in moving.items():
+        out[child] = Frame(parent=parent, pose=Trajectory.from_unsorted(torch.tensor(times), torch.stack(poses)))
+    for parent in {f.parent for f in out.values()} - set(out):
+        assert parent is not None
+        out[parent] = Frame(hand="world" if parent in WORLDS else "body")
+    for name in out:
+        seen, at = {name}, out[name].parent
+        while at is not None:
+            if at in seen:
+                raise DataError(f"{where}: tf: frame {name!r}: its parents go round in a circle")
+            seen.add(at)
+            at = out[at].parent
+    return out

@@ -1,0 +1,296 @@
+"""MCAP recordings of ROS 2: writer.
+
+What did not change is copied byte by byte, with its log time, publish time and schema. What changed keeps the message it
+came from as a template. A CameraInfo goes with every picture; tf tells the rig. Header stamps are the times of capture,
+log times the times at which an item is handed over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+import yaml
+from torch import Tensor
+
+from calib import Rig, UnknownLens
+from fusion_aug.errors import DataError
+from fusion_aug.families import ImagePlane
+from fusion_aug.logs.base import Problem, Writer
+from fusion_aug.logs.files import inside, read_text
+from fusion_aug.logs.mcap import INFO, TF, Window
+from fusion_aug.logs.mcap_file import McapFile, MessageSource, Raw, decode, encode, stamp
+from fusion_aug.logs.ros_messages import RawMessages
+from fusion_aug.logs.ros_writing import camera_info, message_of, pose_parts
+from fusion_aug.logs.sidecar import write_sidecar
+from fusion_aug.sample import Sample
+from fusion_aug.streams import ImageStream, Ragged, Stream
+from fusion_aug.transforms.base import Transform
+from fusion_aug.transforms.compose import leaves
+from fusion_aug.transforms.scene import MirrorScene, SceneTransform
+
+MOVED_BASE = (
+    "the links of the robot come from its description, which a motion of the whole scene would not move along",
+    "write the folder format (output=folder), or use MirrorRobot, ViewpointNoise and KinematicNoise",
+)
+
+
+class Out(NamedTuple):
+    """A message to be written."""
+
+    log_time: int
+    order: int
+    topic: str
+    publish_time: int
+    data: bytes
+
+
+def robot_problems(transform: Transform) -> list[Problem]:
+    """Motions of the whole scene that the links of a described robot would not follow."""
+    moving = [t for t in leaves(transform) if isinstance(t, SceneTransform) and not isinstance(t, MirrorScene)]
+    return [Problem("moved_base", type(t).__name__, *MOVED_BASE) for t in moving if t.p > 0]
+
+
+class McapWriter(Writer):
+    """Writes one ``.mcap`` file per sample, and a ``metadata.yaml`` beside the files of every folder."""
+
+    cannot: ClassVar[dict[str, tuple[str, str]]] = {
+        "homography": ("CameraInfo holds no perspective of the pixels", "leave the perspective out"),
+        "skew": ("CameraInfo's readers expect no skew", "rotate pictures by multiples of 90 degrees only"),
+        "link_geometry": (
+            "the lengths of the robot's links come from its description, which is not part of the log",
+            "write the folder format (output=folder), or leave link errors out",
+        ),
+    }
+
+    def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
+        """See ``Writer``; lenses of cameras whose pixels are mapped, and motions of the scene, besides."""
+        found = super().can_express(transform, sample) + robot_problems(transform)
+        mapped = [t for t in leaves(transform) if isinstance(t, ImagePlane) and t.p > 0]
+        for name, sensor in (sample.rig.sensors.items() if sample is not None and mapped else ()):
+            model = getattr(sensor, "model", None)
+            if model is not None and len(model.distortion):
+                why = "CameraInfo's distortion belongs to the sensor's own pixels, not to a resized or cut picture"
+                remedy = "undistort the pictures first, or write the folder format"
+                found.append(Problem("distortion", f"camera {name}", why, remedy))
+        return found
+
+    def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
+        """See ``Writer``."""
+        window: Window = self.log.windows[source.id]
+        names = self.log.names(window.file)
+        topics = {name: topic for topic, name in names.items()}
+        messages: list[Out] = []
+        for raw in self._copied(window, sample, source, names):
+            messages.append(Out(raw.log_time, len(messages), raw.topic, raw.publish_time, raw.data))
+        for name, stream in sample.streams.items():
+            if name in topics and (name not in source.streams or stream is not source[name]):
+                messages += self._written(stream, topics[name], sample, source.streams.get(name), window)
+        messages += self._infos(sample, source, window, names)
+        messages += self._transforms(sample, source, window)
+        path = inside(folder, self._path(out_id, source.id), "sample id")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, window.file, sorted(messages, key=lambda m: (m.log_time, m.order)))
+        write_sidecar(sample, dict.fromkeys(topics), out_id, folder, self.link)
+        span = (min(m.log_time for m in messages), max(m.log_time for m in messages))
+        counts = dict(Counter(m.topic for m in messages))
+        return {"file": self._path(out_id, source.id), "span": list(span), "counts": counts, "source": source.id}
+
+    def _path(self, out_id: str, source_id: str) -> str:
+        """A copy is a recording of its own, so it has a folder of its own."""
+        return f"{out_id}.mcap" if out_id == source_id else f"{out_id}/{Path(out_id).name}.mcap"
+
+    def _copied(self, window: Window, sample: Sample, source: Sample, names: dict[str, str]) -> Iterable[Raw]:
+        """Messages that are taken over as they are."""
+        kinds = {c.topic: c.kind for c in window.file.summary()[0]}
+        same_rig = sample.rig is source.rig
+        for raw in window.file.messages(window.start, window.end):
+            name = names[raw.topic]
+            if self.log.excluded(raw.topic) or (kinds[raw.topic] in (INFO, TF) and not same_rig):
+                continue
+            if kinds[raw.topic] == INFO and self._pictures_changed(raw.topic, sample, source, names):
+                continue
+            if name in source.streams and sample.streams.get(name) is not source[name]:
+                continue
+            yield raw
+
+    def _pictures_changed(self, topic: str, sample: Sample, source: Sample, names: dict[str, str]) -> bool:
+        mine = [n for n in source.streams if n in self._cameras(topic, names, source)]
+        return any(
+            n not in sample.streams or not torch.equal(sample[n].times, source[n].times)
+            or not torch.equal(sample[n].handed_over, source[n].handed_over)
+            for n in mine
+        )  # fmt: skip
+
+    def _cameras(self, info_topic: str, names: dict[str, str], source: Sample) -> list[str]:
+        """Streams of pictures that a CameraInfo topic belongs to."""
+        place = info_topic.rsplit("/", 1)[0]
+        return [
+            n for t, n in names.items()
+            if n in source.streams and isinstance(source[n], ImageStream) and t.startswith(f"{place}/")
+        ]  # fmt: skip
+
+    def _written(
+        self, stream: Stream, topic: str, sample: Sample, before: Stream | None, window: Window
+    ) -> list[Out]:  # fmt: skip
+        """Messages of a changed stream."""
+        if isinstance(stream, RawMessages):
+            raise DataError(f"topic {topic}: its messages are not understood, so they cannot be written anew")
+        kind = {c.topic: (c.kind, c.definition) for c in window.file.summary()[0]}[topic]
+        originals = list(window.file.messages(window.start, window.end, [topic]))
+        stream = stream.realized() if isinstance(stream, Ragged) or not isinstance(stream, ImageStream) else stream
+        out = []
+        for i, (time, handed) in enumerate(zip(stream.times.tolist(), stream.handed_over.tolist(), strict=True)):
+            raw = originals[min(int(stream.records[i]) if stream.records else i, len(originals) - 1)]
+            intact = isinstance(stream, ImageStream) and isinstance(stream.sources[i], MessageSource)
+            template = decode(raw.data, kind[0], kind[1].decode(errors="replace"), f"topic {topic}")
+            frame = str(template.header.frame_id)
+            same = intact and before is not None and raw.log_time == handed
+            if same and int(before.times[int(stream.records[i])]) == time:  # type: ignore[union-attr]
+                data = raw.data
+            else:
+                message = template if intact else message_of(stream, i, template)
+                header = replace(stamp(template.header, time), frame_id=frame)
+                data = encode(replace(message, header=header), kind[0])
+            out.append(Out(handed, 10**6 + i, topic, handed, data))
+        return out
+
+    def _infos(self, sample: Sample, source: Sample, window: Window, names: dict[str, str]) -> list[Out]:
+        """One CameraInfo per picture, wherever the rig or the pictures' times changed."""
+        out = []
+        for channel in window.file.summary()[0]:
+            if channel.kind != INFO or self.log.excluded(channel.topic):
+                continue
+            changed = sample.rig is not source.rig or self._pictures_changed(channel.topic, sample, source, names)
+            first = next(iter(window.file.messages(topics=[channel.topic])), None)
+            if not changed or first is None:
+                continue
+            template = decode(first.data, INFO, channel.definition.decode(errors="replace"), channel.topic)
+            for name in self._cameras(channel.topic, names, source):
+                if name not in sample.streams:
+                    continue
+                stream = sample[name]
+                camera = sample.rig.camera(stream.instance(name))
+                if isinstance(camera.model, UnknownLens):
+                    continue
+                told = camera_info(camera, template)
+                for time, handed in zip(stream.times.tolist(), stream.handed_over.tolist(), strict=True):
+                    data = encode(replace(told, header=stamp(template.header, time)), INFO)
+                    out.append(Out(handed, 2 * 10**6 + len(out), channel.topic, handed, data))
+                break
+        return out
+
+    def _transforms(self, sample: Sample, source: Sample, window: Window) -> list[Out]:
+        """tf messages with the poses of the rig."""
+        if sample.rig is source.rig:
+            return []
+        out = []
+        for channel in window.file.summary()[0]:
+            if channel.kind != TF or self.log.excluded(channel.topic):
+                continue
+            for raw in window.file.messages(window.start, window.end, [channel.topic]):
+                message = decode(raw.data, TF, channel.definition.decode(errors="replace"), channel.topic)
+                static = channel.topic.endswith("tf_static")
+                told = [retold(t, sample.rig, source.rig, static) for t in message.transforms]
+                data = encode(replace(message, transforms=told), TF)
+                out.append(Out(raw.log_time, 3 * 10**6 + len(out), channel.topic, raw.publish_time, data))
+        return out
+
+    def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
+        """Write ``metadata.yaml`` beside the files of every folder."""
+        folders: dict[Path, list[dict[str, Any]]] = {}
+        for row in rows:
+            folders.setdefault((self.out / row["file"]).parent, []).append(row)
+        for folder, members in folders.items():
+            text = yaml.safe_dump(self._bag(members), sort_keys=False, width=200)
+            (folder / "metadata.yaml").write_text(text, encoding="utf-8")
+
+    def _bag(self, members: list[dict[str, Any]]) -> dict[str, Any]:
+        """What rosbag2 wants to know of a folder."""
+        counts: Counter[str] = Counter()
+        channels = {}
+        for row in members:
+            counts.update(row["counts"])
+            channels |= {c.topic: c for c in self.log.windows[row["source"]].file.summary()[0]}
+        hashes = self._hashes(self.log.windows[members[0]["source"]].file.path.parent)
+        start = min(r["span"][0] for r in members)
+        end = max(r["span"][1] for r in members)
+        topics = [
+            {
+                "topic_metadata": {
+                    "name": t, "type": channels[t].kind, "serialization_format": channels[t].encoding,
+                    "offered_qos_profiles": [], "type_description_hash": hashes.get(t, ""),
+                },
+                "message_count": n,
+            }
+            for t, n in sorted(counts.items())
+        ]  # fmt: skip
+        files = [
+            {"path": Path(r["file"]).name, "starting_time": {"nanoseconds_since_epoch": r["span"][0]},
+             "duration": {"nanoseconds": r["span"][1] - r["span"][0]}, "message_count": sum(r["counts"].values())}
+            for r in members
+        ]  # fmt: skip
+        return {
+            "rosbag2_bagfile_information": {
+                "version": 9, "storage_identifier": "mcap", "duration": {"nanoseconds": end - start},
+                "starting_time": {"nanoseconds_since_epoch": start}, "message_count": sum(counts.values()),
+                "topics_with_message_count": topics, "compression_format": "", "compression_mode": "",
+                "relative_file_paths": [f["path"] for f in files], "files": files, "custom_data": None,
+                "ros_distro": "humble",
+            }
+        }  # fmt: skip
+
+    def _hashes(self, folder: Path) -> dict[str, str]:
+        """Type hashes by topic, from the metadata of the source."""
+        path = folder / "metadata.yaml"
+        if not path.is_file():
+            return {}
+        try:
+            told = yaml.safe_load(read_text(path))["rosbag2_bagfile_information"]["topics_with_message_count"]
+            return {t["topic_metadata"]["name"]: t["topic_metadata"].get("type_description_hash", "") for t in told}
+        except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+            raise DataError(f"{path}: rosbag2_bagfile_information: is not what rosbag2 writes") from None
+
+
+def retold(transform: Any, rig: Rig, before: Rig, static: bool) -> Any:
+    """A tf transform with the rig's pose of its child; as it is where the rig does not hold that edge."""
+    child, parent = str(transform.child_frame_id).strip("/"), str(transform.header.frame_id).strip("/")
+    frame = rig.frames.get(child)
+    if frame is None or frame.parent != parent or frame.pose is before.frames[child].pose:
+        return transform
+    time = transform.header.stamp.sec * 1_000_000_000 + transform.header.stamp.nanosec
+    pose: Tensor = frame.at(None if static else time)
+    point, quaternion = pose_parts(pose)
+    told = transform.transform
+    shift = replace(told.translation, x=point.x, y=point.y, z=point.z)
+    return replace(transform, transform=replace(told, translation=shift, rotation=quaternion))
+
+
+def write_file(path: Path, source: McapFile, messages: list[Out]) -> None:
+    """An MCAP file with the schemas, channels, attachments and metadata of its source; the same bytes every time."""
+    from mcap.writer import CompressionType
+    from mcap.writer import Writer as Stream
+
+    with path.open("wb") as file:
+        writer = Stream(file, chunk_size=2**20, compression=CompressionType.ZSTD)
+        writer.start(profile="ros2", library="fusion_aug")
+        schemas: dict[tuple[str, bytes], int] = {}
+        channels = {}
+        for c in sorted(source.summary()[0], key=lambda c: c.topic):
+            key = (c.kind, c.definition)
+            if key not in schemas:
+                schemas[key] = writer.register_schema(c.kind, c.schema_encoding, c.definition)
+            channels[c.topic] = writer.register_channel(c.topic, c.encoding, schemas[key], c.metadata)
+        for m in messages:
+            writer.add_message(channels[m.topic], m.log_time, m.data, m.publish_time)
+        attachments, records = source.extras()
+        for a in attachments:
+            writer.add_attachment(a.create_time, a.log_time, a.name, a.media_type, a.data)
+        for r in records:
+            if r.name != "rosbag2":  # it describes the old file
+                writer.add_metadata(r.name, dict(r.metadata))
+        writer.finish()

@@ -1,0 +1,101 @@
+"""What logs of robots share: a rig from the user's description, and readings by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from calib import Frame, Rig, Robot, load_urdf, validate
+from calib.rig_file import read_rig_file, rig_from_dict
+from fusion_aug.errors import ConfigError
+from fusion_aug.logs.base import Log
+from fusion_aug.streams import JointState
+
+BASE = "base"  # frame of a robot whose description is not given
+WORLDS = ("world", "map", "odom")
+
+
+class RobotLog(Log):
+    """A log of a robot. What it lacks comes from ``log.rig``, ``log.urdf`` and ``log.joint_map``.
+
+    A rig file may hold ``urdf`` (a path beside it) and ``joint_map`` too; the options come first.
+    """
+
+    uses = ("urdf", "joint_map")
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        told = self._rig_file if isinstance(self._rig_file, dict) else {}
+        rig = self.options.rig
+        self._told = {k: told.pop(k, None) for k in ("urdf", "joint_map")}
+        if rig and self._told["urdf"]:
+            self._told["urdf"] = str(Path(rig).parent / str(self._told["urdf"]))
+        if told:
+            told.setdefault("frames", {})
+
+    @cached_property
+    def robot(self) -> Robot | None:
+        """The robot as described, its joints called as in the log; None without a description."""
+        urdf = self.options.urdf or self._told["urdf"]
+        names = self.joint_map
+        if urdf is None:
+            if names:
+                raise ConfigError("log.joint_map: names joints of a robot description; give it as log.urdf=FILE")
+            return None
+        return load_urdf(urdf, names)
+
+    @cached_property
+    def joint_map(self) -> dict[str, str]:
+        """Joint in the log -> joint in the description."""
+        told = self.options.joint_map
+        if isinstance(told, str):
+            told = read_rig_file(told)
+            told = told.get("joint_map", told) if isinstance(told, dict) else told
+        told = self._told["joint_map"] if told is None else told
+        if told is not None and not isinstance(told, Mapping):
+            raise ConfigError("log.joint_map: expected a mapping of joints in the log to joints in the description")
+        return {str(k): str(v) for k, v in (told or {}).items()}
+
+    def described(self, rig: Rig, times: Tensor, readings: Mapping[str, Tensor]) -> Rig:
+        """The rig with the robot's links, following its readings, and with the user's rig file.
+
+        Args:
+            rig: what the log itself tells.
+            times: (k,) stamps of the readings.
+            readings: joint -> (k,).
+        """
+        if self.robot is not None:
+            links = self.robot.frames(None, None, times, readings)
+            rig = Rig({**rig.frames, **links}, rig.sensors)
+        if self._rig_file is None:
+            return rig
+        known = dict(rig.frames)
+        rig = rig_from_dict(self._rig_file, str(self.options.rig), rig)
+        # a rig file says where a link stands, not what it weighs
+        frames = {
+            n: Frame(parent=f.parent, pose=f.pose, hand=f.hand, inertia=known[n].inertia)
+            if n in known and f.inertia is None and known[n].inertia is not None else f
+            for n, f in rig.frames.items()
+        }  # fmt: skip
+        return validate(Rig(frames, rig.sensors), str(self.options.rig))
+
+    def base_of(self, rig: Rig) -> str:
+        """The frame that a sample is referred to: the robot's root, else a frame called base, else any root."""
+        if self.robot is not None:
+            return self.robot.root
+        for name in ("base_link", BASE):
+            if name in rig.frames:
+                return name
+        return next(n for n, f in rig.frames.items() if f.parent is None)
+
+
+def readings_of(joints: JointState | None) -> dict[str, Tensor]:
+    """Joint -> (k,) positions of a stream."""
+    if joints is None or "position" not in joints.values:
+        return {}
+    return {n: joints.values["position"][:, i].to(torch.float64) for i, n in enumerate(joints.names)}

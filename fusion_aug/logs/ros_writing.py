@@ -1,0 +1,180 @@
+"""Streams to ROS 2 messages: what changed is put into a copy of the message that it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib import CameraSensor, Pinhole
+from calib.se3 import quaternion_from_rotation
+from fusion_aug.errors import DataError
+from fusion_aug.logs.files import JPEG_QUALITY
+from fusion_aug.logs.mcap_file import typestore
+from fusion_aug.logs.ros_messages import COLOR, LENSES
+from fusion_aug.streams import (
+    BodyPose, Camera, Depth, ImageStream, Imu, JointState, Odometry, Points, Stream, Wrench,
+)  # fmt: skip
+
+Writer = Callable[[Any, Any, int], Any]
+WRITERS: dict[type[Stream], Writer] = {}
+
+
+def writes(kind: type[Stream]) -> Callable[[Writer], Writer]:
+    """Register what puts an item of a kind of stream into a message."""
+
+    def register(function: Writer) -> Writer:
+        WRITERS[kind] = function
+        return function
+
+    return register
+
+
+def message_of(stream: Stream, item: int, template: Any) -> Any:
+    """The message of one item, everything that the stream does not hold taken from a template.
+
+    Raises:
+        DataError: the kind of stream has no message.
+    """
+    for kind in type(stream).__mro__:
+        if kind in WRITERS:
+            return WRITERS[kind](stream, template, item)
+    raise DataError(f"{type(stream).__name__} has no ROS 2 message")
+
+
+def vector(v: Tensor) -> Any:
+    """A geometry_msgs/Vector3."""
+    return typestore().types["geometry_msgs/msg/Vector3"](*(float(x) for x in v))
+
+
+def pose_parts(T: Tensor) -> tuple[Any, Any]:
+    """Position and quaternion (x y z w) of a pose."""
+    types = typestore().types
+    w, x, y, z = (float(q) for q in quaternion_from_rotation(T[:3, :3]))
+    point = types["geometry_msgs/msg/Point"](*(float(v) for v in T[:3, 3]))
+    return point, types["geometry_msgs/msg/Quaternion"](x=x, y=y, z=z, w=w)
+
+
+@writes(Imu)
+def imu(stream: Imu, template: Any, i: int) -> Any:
+    """Gyro and accelerometer."""
+    return replace(
+        template, angular_velocity=vector(stream["gyro"][i]), linear_acceleration=vector(stream["accel"][i])
+    )
+
+
+@writes(JointState)
+def joints(stream: JointState, template: Any, i: int) -> Any:
+    """Joint readings."""
+    values = {c: stream[c][i].to(torch.float64).numpy().copy() for c in ("position", "velocity", "effort")
+              if c in stream.values}  # fmt: skip
+    return replace(template, name=list(stream.names), **values)
+
+
+@writes(Wrench)
+def wrench(stream: Wrench, template: Any, i: int) -> Any:
+    """Force and torque."""
+    told = replace(template.wrench, force=vector(stream["force"][i]), torque=vector(stream["torque"][i]))
+    return replace(template, wrench=told)
+
+
+@writes(Odometry)
+def odometry(stream: Odometry, template: Any, i: int) -> Any:
+    """Twist in the child frame."""
+    twist = replace(
+        template.twist.twist, linear=vector(stream["velocity"][i]), angular=vector(stream["angular_velocity"][i])
+    )
+    return replace(template, twist=replace(template.twist, twist=twist))
+
+
+@writes(BodyPose)
+def body_pose(stream: BodyPose, template: Any, i: int) -> Any:
+    """Pose of a body."""
+    point, quaternion = pose_parts(stream["pose"][i])
+    return replace(template, pose=replace(template.pose, position=point, orientation=quaternion))
+
+
+@writes(ImageStream)
+def picture(stream: ImageStream, template: Any, i: int) -> Any:
+    """A picture in the encoding of its source."""
+    image = stream.image(i).detach().cpu()
+    if hasattr(template, "format"):
+        return replace(template, data=_compressed(image, str(template.format), isinstance(stream, Depth)))
+    height, width = image.shape[:2]
+    encoding = str(template.encoding)
+    if isinstance(stream, Depth):
+        known = torch.where(torch.isfinite(image), image, torch.zeros_like(image)).numpy()
+        pixels = (known * 1000).round().clip(0, 65535).astype("<u2") if encoding == "16UC1" else known.astype("<f4")
+    elif isinstance(stream, Camera):
+        pixels = _levels(image)
+        if COLOR[encoding] == 1:
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+        elif COLOR[encoding] == 4:
+            pixels = np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], 2)
+        if encoding.startswith("bgr"):
+            pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]
+    else:
+        raise DataError(f"{type(stream).__name__} has no ROS 2 message")
+    data = np.frombuffer(np.ascontiguousarray(pixels).tobytes(), np.uint8)
+    return replace(template, height=height, width=width, step=len(data) // height, is_bigendian=0, data=data)
+
+
+def _levels(image: Tensor) -> np.ndarray:
+    return (image if image.dtype == torch.uint8 else (image * 255).round().clamp(0, 255).to(torch.uint8)).numpy()
+
+
+def _compressed(image: Tensor, form: str, depth: bool) -> np.ndarray:
+    if depth:
+        levels = (image.numpy() * 1000).round().clip(0, 65535).astype(np.uint16)
+        return cv2.imencode(".png", levels)[1].reshape(-1)
+    bgr = cv2.cvtColor(_levels(image), cv2.COLOR_RGB2BGR)
+    if "png" in form:
+        return cv2.imencode(".png", bgr)[1].reshape(-1)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].reshape(-1)
+
+
+@writes(Points)
+def cloud(stream: Points, template: Any, i: int) -> Any:
+    """Points as x, y, z and what else the cloud has of intensity and ring."""
+    rows = {k: v[stream.rows_of(i)] for k, v in stream.realized().values.items()}
+    columns: list[tuple[str, np.ndarray, int]] = [
+        (a, rows["xyz"][:, k].to(torch.float32).numpy(), 7) for k, a in enumerate("xyz")
+    ]
+    for name, form, code in (("intensity", np.float32, 7), ("ring", np.uint16, 4)):
+        if name in rows:
+            columns.append((name, rows[name].numpy().astype(form), code))
+    packed = np.zeros(len(rows["xyz"]), np.dtype([(n, "<" + v.dtype.str[1:]) for n, v, _ in columns]))
+    for name, value, _ in columns:
+        packed[name] = value
+    kind = typestore().types["sensor_msgs/msg/PointField"]
+    places = packed.dtype.fields
+    assert places is not None
+    fields = [kind(name=n, offset=int(places[n][1]), datatype=code, count=1) for n, _, code in columns]
+    data = np.frombuffer(packed.tobytes(), np.uint8)
+    dense = bool(torch.isfinite(rows["xyz"]).all())
+    return replace(
+        template, height=1, width=len(packed), fields=fields, is_bigendian=False, point_step=packed.dtype.itemsize,
+        row_step=len(data), data=data, is_dense=dense,
+    )  # fmt: skip
+
+
+def camera_info(camera: CameraSensor, template: Any) -> Any:
+    """CameraInfo of a camera whose pixel map is an affine one without skew, which then lies in K."""
+    K = camera.A @ camera.model.K
+    K = K / K[2, 2]
+    lens = camera.model.lens
+    names = {cls.lens: name for name, cls in reversed(LENSES.items())}
+    model = "plumb_bob" if lens == Pinhole.lens else names[lens]
+    if lens != Pinhole.lens and len(camera.model.distortion) > 5 and model == "plumb_bob":
+        model = "rational_polynomial"
+    coefficients = camera.model.distortion if lens != Pinhole.lens else torch.zeros(5, dtype=torch.float64)
+    P = torch.cat([K, torch.zeros(3, 1, dtype=torch.float64)], 1)
+    return replace(
+        template, height=camera.size[0], width=camera.size[1], distortion_model=model, d=coefficients.numpy().copy(),
+        k=K.numpy().reshape(-1).copy(), p=P.numpy().reshape(-1).copy(),
+    )  # fmt: skip

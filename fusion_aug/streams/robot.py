@@ -1,0 +1,188 @@
+"""What a robot tells of itself: joints, forces, commands, where its parts are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from fusion_aug.columns import (
+    Column,
+    axial,
+    categorical,
+    joint,
+    joint_force,
+    label,
+    polar,
+    pose,
+    position,
+    scalar,
+)  # fmt: skip
+from fusion_aug.errors import DataError
+from fusion_aug.families import ImagePlane, Mount, Weather
+from fusion_aug.streams.base import Ragged, Stream
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JointState(Stream):
+    """Readings of joints.
+
+    Columns: position (n, J) rad or m; velocity (n, J) per second; acceleration (n, J); effort (n, J) Nm or N.
+
+    Attributes:
+        names: of the J joints, as the rig's joints call them.
+    """
+
+    names: tuple[str, ...] = ()
+
+    columns: ClassVar[tuple[Column, ...]] = (
+        joint("position"),
+        joint("velocity", rate=True),
+        joint("acceleration", rate_of="velocity"),
+        joint_force("effort"),
+    )
+    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
+    sampled: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in self.values.items():
+            if value.ndim != 2 or value.shape[1] != len(self.names):
+                raise DataError(
+                    f"JointState.{name}: expected one number for each of {len(self.names)} joints, "
+                    f"got shape {tuple(value.shape)}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Wrench(Stream):
+    """Force and torque at the origin of the sensor's frame, what the side of the base does to the side of the hand.
+
+    Columns: force (n, 3) N; torque (n, 3) Nm.
+    """
+
+    columns: ClassVar[tuple[Column, ...]] = (polar("force", scaled=False), axial("torque"))
+    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Weather)
+    sampled: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BodyPose(Stream):
+    """Pose of a part of the robot, such as the end effector, in the stream's frame.
+
+    Columns: pose ``T_frame_child`` (n, 4, 4); velocity (m/s) and angular_velocity (rad/s) in the child frame.
+    """
+
+    columns: ClassVar[tuple[Column, ...]] = (
+        pose("pose"),
+        polar("velocity", child=True, rate=True),
+        axial("angular_velocity", child=True, rate=True),
+    )
+    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
+    sampled: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Action(Stream):
+    """Commands, every part by its meaning.
+
+    Columns: joint_position (n, J), absolute targets; joint_velocity (n, J); joint_delta (n, J) per step;
+    position (n, 3) and pose (n, 4, 4), absolute targets of the end effector in the stream's frame; delta_position (n, 3)
+    and delta_rotation (n, 3) rotation vectors, per step; command (n, k), discrete: a gripper that opens or closes.
+
+    Attributes:
+        names: of the J joints.
+        layout: "column:start:stop" of every part, for formats that keep one vector.
+        units: "column:factor", by which a format's number is multiplied to give SI units; 1 where it is not listed.
+    """
+
+    names: tuple[str, ...] = ()
+    layout: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+
+    columns: ClassVar[tuple[Column, ...]] = (
+        joint("joint_position"),
+        joint("joint_velocity", rate=True),
+        joint("joint_delta"),
+        position("position"),
+        pose("pose"),
+        polar("delta_position"),
+        axial("delta_rotation"),
+        categorical("command"),
+    )
+    per_step: ClassVar[tuple[str, ...]] = ("joint_delta", "delta_position", "delta_rotation")
+    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
+    sampled: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Signal(Stream):
+    """Numbers of which nothing more is known: rewards, user data. No geometry touches them.
+
+    Columns: value (n, ...).
+    """
+
+    columns: ClassVar[tuple[Column, ...]] = (scalar("value"),)
+    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
+    sampled: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Keypoints3D(Ragged):
+    """Named points of a skeleton in space.
+
+    Columns: xyz (rows, 3) in the stream's frame; name; visible. A left-right mirror swaps the names.
+    """
+
+    columns: ClassVar[tuple[Column, ...]] = (position("xyz"), label("name"), scalar("visible"))
+    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Keypoints2D(Ragged):
+    """Named points on a picture.
+
+    Columns: pixel (rows, 2); name; visible. A left-right mirror swaps the names.
+
+    Attributes:
+        camera: name of the rig's camera.
+    """
+
+    camera: str = ""
+
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("pixel", "pixels", width=2),
+        label("name"),
+        scalar("visible"),
+    )
+    invariant_to: ClassVar[tuple[type, ...]] = (Weather,)
+
+    def instance(self, name: str) -> str:
+        """Draws are shared with the camera."""
+        return self.camera or name
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Taxels(Stream):
+    """Touch sensor of single elements, each with its pose on the link that the stream's frame stands on.
+
+    Columns: force (n, T) N, along the z axis of each taxel, positive when pressed.
+
+    Attributes:
+        poses: (T, 4, 4) ``T_frame_taxel``.
+    """
+
+    poses: Tensor = None  # type: ignore[assignment]
+
+    columns: ClassVar[tuple[Column, ...]] = (scalar("force"),)
+    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Weather)
+    sampled: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.poses is None or self.poses.shape[1:] != (4, 4):
+            raise DataError("Taxels.poses: expected T_frame_taxel (T, 4, 4) of every taxel")
+        force = self.values.get("force")
+        if force is not None and tuple(force.shape[1:]) != (len(self.poses),):
+            raise DataError(f"Taxels.force: {tuple(force.shape)} does not match {len(self.poses)} taxels")
