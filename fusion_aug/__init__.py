@@ -7,6 +7,8 @@ from fusion_aug.columns import (
     corners,
     extent,
     intensity,
+    joint,
+    joint_force,
     label,
     length,
     polar,
@@ -25,6 +27,8 @@ from fusion_aug.ranges import Range
 from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import Ref, Sample, Unit, merge
 from fusion_aug.streams import (
+    Action,
+    BodyPose,
     Boxes2D,
     Boxes3D,
     Camera,
@@ -32,14 +36,20 @@ from fusion_aug.streams import (
     EgoPose,
     ImageStream,
     Imu,
+    JointState,
+    Keypoints2D,
+    Keypoints3D,
     Odometry,
     Points,
     Radar,
     Ragged,
     SegmentationMask,
+    Signal,
     Stream,
+    Taxels,
     Text,
     ValidityMask,
+    Wrench,
     add_mirror_words,
 )  # fmt: skip
 from fusion_aug.train import AugmentedDataset, collate, to_mmdet3d, to_openpcdet
@@ -50,11 +60,12 @@ from fusion_aug.transforms.base import Rows, Transform
 __version__ = "0.1.0"
 
 __all__ = [
-    "add_mirror_words", "AugmentedDataset", "axial", "Boxes2D", "Boxes3D", "Call", "Camera", "categorical", "collate",
-    "Column", "ConfigError", "Context", "corners", "DataError", "Depth", "EgoPose", "extent", "FusionAugError",
-    "handles", "history_from_json", "history_to_json", "ImagePlane", "ImageStream", "Imu", "intensity", "label",
-    "length", "merge", "Mix", "Mount", "Odometry", "open_log", "Photometric", "PointOp", "Points", "polar", "pose",
-    "position", "Radar", "radial_velocity", "Ragged", "Range", "Record", "Ref", "Rows", "Sample", "scalar", "Scene",
-    "SegmentationMask", "specific_force", "Stream", "Temporal", "Text", "time_offset", "to_mmdet3d", "to_openpcdet",
-    "Transform", "UnhandledStream", "Unit", "ValidityMask", *_transforms,
+    "Action", "add_mirror_words", "AugmentedDataset", "axial", "BodyPose", "Boxes2D", "Boxes3D", "Call", "Camera",
+    "categorical", "collate", "Column", "ConfigError", "Context", "corners", "DataError", "Depth", "EgoPose",
+    "extent", "FusionAugError", "handles", "history_from_json", "history_to_json", "ImagePlane", "ImageStream", "Imu",
+    "intensity", "joint", "joint_force", "JointState", "Keypoints2D", "Keypoints3D", "label", "length", "merge",
+    "Mix", "Mount", "Odometry", "open_log", "Photometric", "PointOp", "Points", "polar", "pose", "position", "Radar",
+    "radial_velocity", "Ragged", "Range", "Record", "Ref", "Rows", "Sample", "scalar", "Scene", "SegmentationMask",
+    "Signal", "specific_force", "Stream", "Taxels", "Temporal", "Text", "time_offset", "to_mmdet3d", "to_openpcdet",
+    "Transform", "UnhandledStream", "Unit", "ValidityMask", "Wrench", *_transforms,
 ]  # fmt: skip

@@ -30,7 +30,9 @@ class LogOptions:
         joint_map: joint in the log -> joint in the description, "-" before it where the log counts the other way.
         window: seconds per sample, for formats of recordings.
         exclude: topics, or shell patterns of them, that are neither read nor written, for formats of recordings.
-        action: part of the actions -> [start, stop], or [start, stop, factor to SI units], for formats of robots.
+        parts: feature -> {column: [start, stop]} or [start, stop, factor to SI units]: what the numbers of a vector
+            mean, for formats of robots.
+        rate: frames per second, for formats that do not say it.
     """
 
     select: Any = None
@@ -39,7 +41,8 @@ class LogOptions:
     joint_map: Any = None
     window: float | None = None
     exclude: Any = None
-    action: Any = None
+    parts: Any = None
+    rate: float | None = None
 
 
 class Log(Sequence[Sample], ABC):
@@ -60,7 +63,7 @@ class Log(Sequence[Sample], ABC):
         self.options = options or LogOptions()
         if not self.root.is_dir():
             raise DataError(f"{self.root}: log.root is not a folder")
-        for name in ("urdf", "joint_map", "window", "exclude", "action"):
+        for name in ("urdf", "joint_map", "window", "exclude", "parts", "rate"):
             if getattr(self.options, name) is not None and name not in self.uses:
                 raise ConfigError(f"log.{name}: the format {self.format!r} has no use for it")
         self._rig_file = read_rig_file(self.options.rig) if self.options.rig else None

@@ -1,14 +1,13 @@
 """MCAP recordings of ROS 2: reader.
 
-A recording is a folder with one or more ``.mcap`` files (and ``metadata.yaml``), as ``ros2 bag`` makes it. A sample is a
-whole recording, or a window of it (``log.window``, seconds). Pictures and clouds stay in the file until they are used.
+A recording is a folder with one or more ``.mcap`` files (and ``metadata.yaml``), as ``ros2 bag`` makes it. A sample is
+a whole recording, or a window of it (``log.window``, seconds). Pictures and clouds stay in the file until used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,15 @@ from fusion_aug.streams import Camera, ImageStream, JointState, Stream
 LAZY = {"sensor_msgs/msg/Image": "ros_image", "sensor_msgs/msg/CompressedImage": "ros_image",
         "sensor_msgs/msg/PointCloud2": "ros_cloud"}  # fmt: skip
 INFO, TF = "sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage"
-PICTURE_ENDINGS = ("image_raw", "image_rect", "image_rect_color", "image_color", "image", "compressed", "compressedDepth")
+PICTURE_ENDINGS = (
+    "image_raw",
+    "image_rect",
+    "image_rect_color",
+    "image_color",
+    "image",
+    "compressed",
+    "compressedDepth",
+)
 MARGIN = 500_000_000  # ns of readings beside a window, so that poses are known to its ends
 
 
@@ -79,11 +86,6 @@ class McapLog(RobotLog):
     def inputs(self) -> list[Path]:
         """The files."""
         return sorted({w.file.path for w in self.windows.values()})
-
-    def excluded(self, topic: str) -> bool:
-        """Whether the user leaves a topic out."""
-        told = self.options.exclude or ()
-        return any(fnmatchcase(topic, str(p)) for p in ([told] if isinstance(told, str) else told))
 
     def names(self, file: McapFile) -> dict[str, str]:
         """Topic -> name of its stream: the topic without slashes at its ends; pictures are called as their camera."""
@@ -184,7 +186,7 @@ class McapLog(RobotLog):
                 (infos[t] for k in range(1, len(parts)) if (t := "/".join([*parts[:-k], "camera_info"])) in infos), None
             )
             camera = name.removesuffix("/depth") if name.removesuffix("/depth") in streams else name
-            streams[name] = replace(stream, camera=camera)  # type: ignore[call-arg]
+            streams[name] = replace(stream, camera=camera)
             size = tuple(stream.image(0).shape[:2])
             if info is not None:
                 sensors[camera] = camera_sensor(info, stream.frame, f"{window.file.path}: camera_info of {name}")
@@ -226,15 +228,15 @@ def tf_frames(transforms: list[tuple[bool, int, Any]], where: str) -> dict[str, 
             times.append(stamp_of(t) or log_time)
             poses.append(pose)
     out: dict[str, Frame] = {}
-    for child, (parent, pose) in static.items():
-        out[child] = Frame(parent=parent, pose=pose)
-    for child, (parent, times, poses) in moving.items():
-        out[child] = Frame(parent=parent, pose=Trajectory.from_unsorted(torch.tensor(times), torch.stack(poses)))
-    for parent in {f.parent for f in out.values()} - set(out):
-        assert parent is not None
+    for child, (above, pose) in static.items():
+        out[child] = Frame(parent=above, pose=pose)
+    for child, (above, times, poses) in moving.items():
+        out[child] = Frame(parent=above, pose=Trajectory.from_unsorted(torch.tensor(times), torch.stack(poses)))
+    for parent in {f.parent for f in out.values() if f.parent is not None} - set(out):
         out[parent] = Frame(hand="world" if parent in WORLDS else "body")
     for name in out:
-        seen, at = {name}, out[name].parent
+        seen = {name}
+        at: str | None = out[name].parent
         while at is not None:
             if at in seen:
                 raise DataError(f"{where}: tf: frame {name!r}: its parents go round in a circle")

@@ -1,8 +1,8 @@
 """MCAP recordings of ROS 2: writer.
 
-What did not change is copied byte by byte, with its log time, publish time and schema. What changed keeps the message it
-came from as a template. A CameraInfo goes with every picture; tf tells the rig. Header stamps are the times of capture,
-log times the times at which an item is handed over.
+What did not change is copied byte by byte, with its log time, publish time and schema. What changed keeps the message
+it came from as a template. A CameraInfo goes with every picture; tf tells the rig. Header stamps are the times of
+capture, log times the times at which an item is handed over.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fusion_aug.families import ImagePlane
 from fusion_aug.logs.base import Problem, Writer
 from fusion_aug.logs.files import inside, read_text
 from fusion_aug.logs.mcap import INFO, TF, Window
-from fusion_aug.logs.mcap_file import McapFile, MessageSource, Raw, decode, encode, stamp
+from fusion_aug.logs.mcap_file import Channel, McapFile, MessageSource, Raw, decode, encode, stamp
 from fusion_aug.logs.ros_messages import RawMessages
 from fusion_aug.logs.ros_writing import camera_info, message_of, pose_parts
 from fusion_aug.logs.sidecar import write_sidecar
@@ -71,7 +71,7 @@ class McapWriter(Writer):
         """See ``Writer``; lenses of cameras whose pixels are mapped, and motions of the scene, besides."""
         found = super().can_express(transform, sample) + robot_problems(transform)
         mapped = [t for t in leaves(transform) if isinstance(t, ImagePlane) and t.p > 0]
-        for name, sensor in (sample.rig.sensors.items() if sample is not None and mapped else ()):
+        for name, sensor in sample.rig.sensors.items() if sample is not None and mapped else ():
             model = getattr(sensor, "model", None)
             if model is not None and len(model.distortion):
                 why = "CameraInfo's distortion belongs to the sensor's own pixels, not to a resized or cut picture"
@@ -143,7 +143,7 @@ class McapWriter(Writer):
         kind = {c.topic: (c.kind, c.definition) for c in window.file.summary()[0]}[topic]
         originals = list(window.file.messages(window.start, window.end, [topic]))
         stream = stream.realized() if isinstance(stream, Ragged) or not isinstance(stream, ImageStream) else stream
-        out = []
+        out: list[Out] = []
         for i, (time, handed) in enumerate(zip(stream.times.tolist(), stream.handed_over.tolist(), strict=True)):
             raw = originals[min(int(stream.records[i]) if stream.records else i, len(originals) - 1)]
             intact = isinstance(stream, ImageStream) and isinstance(stream.sources[i], MessageSource)
@@ -161,7 +161,7 @@ class McapWriter(Writer):
 
     def _infos(self, sample: Sample, source: Sample, window: Window, names: dict[str, str]) -> list[Out]:
         """One CameraInfo per picture, wherever the rig or the pictures' times changed."""
-        out = []
+        out: list[Out] = []
         for channel in window.file.summary()[0]:
             if channel.kind != INFO or self.log.excluded(channel.topic):
                 continue
@@ -188,7 +188,7 @@ class McapWriter(Writer):
         """tf messages with the poses of the rig."""
         if sample.rig is source.rig:
             return []
-        out = []
+        out: list[Out] = []
         for channel in window.file.summary()[0]:
             if channel.kind != TF or self.log.excluded(channel.topic):
                 continue
@@ -212,7 +212,7 @@ class McapWriter(Writer):
     def _bag(self, members: list[dict[str, Any]]) -> dict[str, Any]:
         """What rosbag2 wants to know of a folder."""
         counts: Counter[str] = Counter()
-        channels = {}
+        channels: dict[str, Channel] = {}
         for row in members:
             counts.update(row["counts"])
             channels |= {c.topic: c for c in self.log.windows[row["source"]].file.summary()[0]}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,16 +24,16 @@ WORLDS = ("world", "map", "odom")
 class RobotLog(Log):
     """A log of a robot. What it lacks comes from ``log.rig``, ``log.urdf`` and ``log.joint_map``.
 
-    A rig file may hold ``urdf`` (a path beside it) and ``joint_map`` too; the options come first.
+    A rig file may hold ``urdf`` (a path beside it), ``joint_map`` and ``parts`` too; the options come first.
     """
 
-    uses = ("urdf", "joint_map")
+    uses: ClassVar[tuple[str, ...]] = ("urdf", "joint_map")
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         told = self._rig_file if isinstance(self._rig_file, dict) else {}
         rig = self.options.rig
-        self._told = {k: told.pop(k, None) for k in ("urdf", "joint_map")}
+        self._told = {k: told.pop(k, None) for k in ("urdf", "joint_map", "parts")}
         if rig and self._told["urdf"]:
             self._told["urdf"] = str(Path(rig).parent / str(self._told["urdf"]))
         if told:
@@ -60,6 +61,11 @@ class RobotLog(Log):
         if told is not None and not isinstance(told, Mapping):
             raise ConfigError("log.joint_map: expected a mapping of joints in the log to joints in the description")
         return {str(k): str(v) for k, v in (told or {}).items()}
+
+    def excluded(self, name: str) -> bool:
+        """Whether the user leaves a topic or feature out."""
+        told = self.options.exclude or ()
+        return any(fnmatchcase(name, str(p)) for p in ([told] if isinstance(told, str) else told))
 
     def described(self, rig: Rig, times: Tensor, readings: Mapping[str, Tensor]) -> Rig:
         """The rig with the robot's links, following its readings, and with the user's rig file.

@@ -21,12 +21,21 @@ from fusion_aug.logs.files import MAX_PIXELS
 from fusion_aug.logs.mcap_file import decode
 from fusion_aug.source import decoder
 from fusion_aug.streams import (
-    BodyPose, Camera, Depth, ImageStream, Imu, JointState, Odometry, Points, Stream, Wrench,
+    BodyPose,
+    Camera,
+    Depth,
+    ImageStream,
+    Imu,
+    JointState,
+    Odometry,
+    Points,
+    Stream,
+    Wrench,
 )  # fmt: skip
 
 COLOR = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
 DEPTH = {"16UC1": np.uint16, "32FC1": np.float32}
-LENSES = {"plumb_bob": BrownConrady, "rational_polynomial": BrownConrady, "equidistant": KannalaBrandt,
+LENSES: dict[str, Any] = {"plumb_bob": BrownConrady, "rational_polynomial": BrownConrady, "equidistant": KannalaBrandt,
           "fisheye": KannalaBrandt}  # fmt: skip
 FIELDS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}  # of PointCloud2
 NAN = float("nan")
@@ -126,7 +135,10 @@ def wrench(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
 def odometry(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
     """Twist in the child frame; the pose that wheels add up is copied with the message."""
     twists = [h.message.twist.twist for h in heard]
-    values = {"velocity": _vectors([t.linear for t in twists]), "angular_velocity": _vectors([t.angular for t in twists])}
+    values = {
+        "velocity": _vectors([t.linear for t in twists]),
+        "angular_velocity": _vectors([t.angular for t in twists]),
+    }
     return Odometry(**{**about, "frame": str(heard[0].message.child_frame_id)}, values=values)
 
 
@@ -214,7 +226,7 @@ def decode_picture(path: Path, raw: bytes, options: dict[str, Any]) -> Tensor:
     if channels == 1:
         return torch.from_numpy(np.repeat(picture, 3, 2))
     picture = picture[..., :3]
-    return torch.from_numpy(np.ascontiguousarray(picture[..., ::-1] if encoding.startswith("bgr") else picture))
+    return torch.from_numpy((picture[..., ::-1] if encoding.startswith("bgr") else picture).copy())
 
 
 def _rows(message: Any, pixel: int, where: str) -> np.ndarray:

@@ -18,7 +18,16 @@ from fusion_aug.logs.files import JPEG_QUALITY
 from fusion_aug.logs.mcap_file import typestore
 from fusion_aug.logs.ros_messages import COLOR, LENSES
 from fusion_aug.streams import (
-    BodyPose, Camera, Depth, ImageStream, Imu, JointState, Odometry, Points, Stream, Wrench,
+    BodyPose,
+    Camera,
+    Depth,
+    ImageStream,
+    Imu,
+    JointState,
+    Odometry,
+    Points,
+    Stream,
+    Wrench,
 )  # fmt: skip
 
 Writer = Callable[[Any, Any, int], Any]
@@ -63,9 +72,7 @@ def pose_parts(T: Tensor) -> tuple[Any, Any]:
 @writes(Imu)
 def imu(stream: Imu, template: Any, i: int) -> Any:
     """Gyro and accelerometer."""
-    return replace(
-        template, angular_velocity=vector(stream["gyro"][i]), linear_acceleration=vector(stream["accel"][i])
-    )
+    return replace(template, angular_velocity=vector(stream["gyro"][i]), linear_acceleration=vector(stream["accel"][i]))
 
 
 @writes(JointState)

@@ -19,6 +19,7 @@ from fusion_aug.streams.text import Text, add_mirror_words
 
 __all__ = [
     "STREAMS", "Action", "BodyPose", "Boxes2D", "Boxes3D", "Camera", "Depth", "EgoPose", "ImageStream", "Imu",
-    "JointState", "Keypoints2D", "Keypoints3D", "LazyColumns", "Odometry", "Points", "Radar", "Ragged", "SegmentationMask", "Signal", "Stream", "Taxels", "Text", "ValidityMask", "Wrench",
-    "add_mirror_words", "rectangle_corners", "strings",
+    "JointState", "Keypoints2D", "Keypoints3D", "LazyColumns", "Odometry", "Points", "Radar", "Ragged",
+    "SegmentationMask", "Signal", "Stream", "Taxels", "Text", "ValidityMask", "Wrench", "add_mirror_words",
+    "rectangle_corners", "strings",
 ]  # fmt: skip

@@ -88,8 +88,8 @@ class Action(Stream):
     """Commands, every part by its meaning.
 
     Columns: joint_position (n, J), absolute targets; joint_velocity (n, J); joint_delta (n, J) per step;
-    position (n, 3) and pose (n, 4, 4), absolute targets of the end effector in the stream's frame; delta_position (n, 3)
-    and delta_rotation (n, 3) rotation vectors, per step; command (n, k), discrete: a gripper that opens or closes.
+    position (n, 3) and pose (n, 4, 4), absolute targets of the end effector in the stream's frame; delta_position
+    (n, 3) and delta_rotation (n, 3) rotation vectors, per step; command (n, k), discrete: a gripper opens or closes.
 
     Attributes:
         names: of the J joints.

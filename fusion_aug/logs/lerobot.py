@@ -1,0 +1,232 @@
+"""LeRobotDataset v3.0: reader, with pyarrow and PyAV alone.
+
+A sample is an episode. What the numbers of ``observation.state`` and ``action`` mean is declared with ``log.parts``.
+The format holds no calibration, so that comes from ``log.rig``, ``log.urdf`` and ``log.joint_map``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.errors import DataError
+from fusion_aug.logs.base import Writer, select_ids
+from fusion_aug.logs.episodes import EpisodeLog
+from fusion_aug.logs.files import inside, read_json
+from fusion_aug.logs.robots import BASE
+from fusion_aug.logs.sidecar import merge_sidecar
+from fusion_aug.logs.video import FrameSource
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Camera, Stream, Text, strings
+
+VERSION = "v3.0"
+INDEX = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+PICTURES = ("video", "image")
+
+
+class LeRobotLog(EpisodeLog):
+    """Reader of LeRobotDataset v3.0. ``log.select`` takes ids such as episode_000003, or shell patterns."""
+
+    format = "lerobot"
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """``meta/info.json``."""
+        path = self.root / "meta" / "info.json"
+        info = read_json(path)
+        if not isinstance(info, dict) or info.get("codebase_version") != VERSION:
+            told = info.get("codebase_version") if isinstance(info, dict) else None
+            raise DataError(f"{path}: codebase_version: this reads {VERSION}, got {told!r}")
+        if not isinstance(info.get("features"), dict) or not float(info.get("fps") or 0) > 0:
+            raise DataError(f"{path}: features and fps are needed")
+        return info
+
+    @cached_property
+    def episodes(self) -> dict[str, dict[str, Any]]:
+        """Id -> its row of ``meta/episodes``, without the statistics."""
+        rows: list[dict[str, Any]] = []
+        for path in sorted((self.root / "meta" / "episodes").rglob("*.parquet")):
+            table = read_table(path)
+            names = [n for n in table.column_names if not n.startswith("stats/")]
+            rows += table.select(names).to_pylist()
+        if not rows:
+            raise DataError(f"{self.root / 'meta' / 'episodes'}: holds no episode")
+        return {f"episode_{int(r['episode_index']):06d}": r for r in rows}
+
+    @cached_property
+    def tasks(self) -> dict[int, str]:
+        """Task index -> sentence."""
+        path = self.root / "meta" / "tasks.parquet"
+        if not path.is_file():
+            return {}
+        rows = read_table(path).to_pylist()
+        return {int(r["task_index"]): str(next(v for k, v in r.items() if k != "task_index")) for r in rows}
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """Ids of the selected episodes."""
+        return select_ids(list(self.episodes), self.options.select, lambda i: [i], str(self.root))
+
+    def inputs(self) -> list[Path]:
+        """Tables and data files."""
+        return sorted({self.root / "meta" / "info.json", *(self.data_path(self.episodes[i]) for i in self.ids)})
+
+    def data_path(self, episode: dict[str, Any]) -> Path:
+        """Parquet file of an episode."""
+        name = self._named("data_path", episode["data/chunk_index"], episode["data/file_index"])
+        return inside(self.root, name, str(self.root / "meta" / "info.json"))
+
+    def video_path(self, episode: dict[str, Any], key: str) -> Path:
+        """Video file of an episode's camera."""
+        chunk, file = episode[f"videos/{key}/chunk_index"], episode[f"videos/{key}/file_index"]
+        name = self._named("video_path", chunk, file, video_key=key)
+        return inside(self.root, name, str(self.root / "meta" / "info.json"))
+
+    def _named(self, key: str, chunk: int, file: int, **more: str) -> str:
+        where = f"{self.root / 'meta' / 'info.json'}: {key}"
+        template = str(self.info.get(key))
+        for word, value in (("chunk_index", int(chunk)), ("file_index", int(file))):
+            template = template.replace(f"{{{word}:03d}}", f"{value:03d}")
+        for word, text in more.items():
+            template = template.replace(f"{{{word}}}", text)
+        if "{" in template:
+            raise DataError(f"{where}: {template!r} holds a place that is not understood")
+        return template
+
+    def short(self, feature: str) -> str:
+        """Name of a feature's stream: without the words that all features share, if that is unambiguous."""
+        for prefix in ("observation.images.", "observation."):
+            name = feature.removeprefix(prefix)
+            clash = any(f != feature and f.endswith(f".{name}") for f in self.info["features"])
+            if name != feature and not clash and name not in self.info["features"]:
+                return name
+        return feature
+
+    @cached_property
+    def features(self) -> dict[str, str]:
+        """Feature -> name of its stream, of all that are read."""
+        chosen = [f for f in self.info["features"] if f not in INDEX and not self.excluded(f)]
+        return {f: self.short(f) for f in chosen}
+
+    def names_of(self, feature: str) -> list[str]:
+        """Names of a vector's numbers."""
+        told = self.info["features"][feature].get("names")
+        while isinstance(told, dict) and told:
+            told = next(iter(told.values()))
+        return [str(n) for n in told] if isinstance(told, list) else []
+
+    def rows(self, sample_id: str) -> Any:
+        """The episode's rows of its data file, as a table."""
+        import pyarrow.compute as pc
+
+        episode = self.episodes[sample_id]
+        path = self.data_path(episode)
+        table = read_table(path)
+        mine = table.filter(pc.equal(table["episode_index"], int(episode["episode_index"])))
+        if len(mine) != int(episode["length"]):
+            raise DataError(
+                f"{path}: episode {sample_id}: {len(mine)} rows, but meta/episodes says {episode['length']}"
+            )
+        return mine
+
+    def read(self, sample_id: str) -> Sample:
+        """Read one episode."""
+        if sample_id not in self.episodes:
+            raise DataError(f"{self.root}: there is no episode {sample_id!r}")
+        episode, table = self.episodes[sample_id], self.rows(sample_id)
+        seconds = column(table, "timestamp").reshape(-1).astype(np.float64)
+        fps = float(self.info["fps"])
+        times = torch.from_numpy(np.round(np.round(seconds * fps) / fps * 1e9).astype(np.int64))
+        off = np.abs(times.numpy() * 1e-9 - seconds).max()
+        if off > 1e-3:
+            raise DataError(f"{self.data_path(episode)}: timestamp: lies {off:.3g} s beside the grid of {fps} fps")
+        joints = tuple(self.robot.joints) if self.robot is not None else ()
+        streams: dict[str, Stream] = {}
+        records = tuple(str(i) for i in range(len(times)))
+        for feature, name in self.features.items():
+            about = {"frame": BASE, "times": times, "records": records}
+            if self.info["features"][feature].get("dtype") in PICTURES:
+                streams[name] = self._camera(episode, feature, name, times, records)
+                continue
+            values = column(table, feature)
+            if values.ndim > 2:
+                values = values.reshape(len(values), *values.shape[1:])
+            streams[name] = self.stream_of(feature, values, about, self.names_of(feature), joints)
+        if self.tasks:
+            task = self.tasks.get(int(column(table, "task_index").reshape(-1)[0]), "")
+            streams["task"] = Text(frame=BASE, times=times[:1], values={"text": strings([task])})
+        sample = self.assemble(sample_id, streams, int(times[0]))
+        return merge_sidecar(sample, self.root)
+
+    def _camera(
+        self, episode: dict[str, Any], feature: str, name: str, times: Tensor, records: tuple[str, ...]
+    ) -> Camera:
+        if self.info["features"][feature]["dtype"] == "image":
+            raise DataError(f"{self.root}: feature {feature!r}: pictures inside parquet files are not supported")
+        path, start = self.video_path(episode, feature), float(episode[f"videos/{feature}/from_timestamp"])
+        items = tuple(
+            FrameSource(path, "video", options={"seconds": start + t * 1e-9, "feature": feature})
+            for t in (times - times[0]).tolist()
+        )
+        return Camera(frame=name, camera=name, times=times, items=items, records=records)
+
+    def writer(self, out: Path, *, lossy: bool = False, link: str = "copy") -> Writer:
+        """See ``Log``."""
+        from fusion_aug.logs.lerobot_writer import LeRobotWriter
+
+        return LeRobotWriter(self, out, lossy=lossy, link=link)
+
+
+@lru_cache(maxsize=4)
+def _table(path: Path, changed: int) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: is not a readable parquet file ({str(error).splitlines()[0]})") from None
+
+
+def read_table(path: Path) -> Any:
+    """A parquet file as a table.
+
+    Raises:
+        DataError: pyarrow is not installed, or the file is missing or damaged.
+    """
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise DataError("LeRobot logs need the package pyarrow: pip install 'fusion_aug[lerobot]'") from None
+    try:
+        return _table(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def column(table: Any, name: str) -> np.ndarray:
+    """A column as an array (n, ...) of its own dtype.
+
+    Raises:
+        DataError: it is missing, or its rows have different lengths.
+    """
+    if name not in table.column_names:
+        raise DataError(f"column {name!r} is missing (there are {', '.join(table.column_names)})")
+    array = table[name].combine_chunks()
+    shape: list[int] = []
+    import pyarrow as pa
+
+    while pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type):
+        inner = array.flatten()
+        outer = len(array)
+        if outer and len(inner) % outer:
+            raise DataError(f"column {name!r}: rows of different lengths")
+        shape.append(len(inner) // outer if outer else 0)
+        array = inner
+    return array.to_numpy(zero_copy_only=False).reshape(len(table), *shape)
