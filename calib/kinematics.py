@@ -168,6 +168,25 @@ class Robot:
                 out[..., k] -= (arm * weight).sum(-1)
         return out
 
+    def mass_matrix(self, readings: Tensor, joints: Sequence[str] | None = None) -> Tensor:
+        """Joint-space inertia M (..., J, J): the torque that accelerates the joints from rest is ``M q''``.
+
+        Args:
+            readings, joints: see ``forward``.
+        """
+        names = list(self.joints if joints is None else joints)
+        poses = self.forward(readings, names)
+        out = readings.new_zeros((*readings.shape[:-1], len(names), len(names)))
+        for link, inertia in self.inertias.items():
+            twist = self.jacobian(readings, link, names)
+            R = poses[link][..., :3, :3]
+            arm = (R @ inertia.center)[..., None, :]
+            turning = twist[..., 3:, :]
+            moving = twist[..., :3, :] + torch.linalg.cross(turning.transpose(-1, -2), arm).transpose(-1, -2)
+            about = R @ inertia.about_center @ R.transpose(-1, -2)
+            out = out + inertia.mass * moving.transpose(-1, -2) @ moving + turning.transpose(-1, -2) @ about @ turning
+        return out
+
     def has_dynamics(self) -> bool:
         """Whether every moving joint carries some mass that is known."""
         carried = {link for heavy in self.inertias for link in self.chain(heavy)}

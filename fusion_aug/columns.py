@@ -29,7 +29,7 @@ class Column:
         child: given in the frame of the moving body itself instead of the stream's frame (the twist of an ego pose).
         scaled: whether its length grows with the scene.
         width: numbers per row; 0 for a plain number.
-        resample: how it is read between two stamps: linear, slerp, or nearest.
+        resample: how it is read between two stamps: linear, cubic, slerp, or nearest.
         fill: what stands in it for the samples of a batch that do not have it; None where all must have it.
         rate: whether it is a velocity: per second. A change of speed multiplies it.
         rate_of: the velocity column that it is the time derivative of, for an acceleration.
@@ -83,7 +83,7 @@ def radial_velocity(name: str) -> Column:
 
 def joint(name: str, *, rate: bool = False, rate_of: str = "") -> Column:
     """One number per joint (n, J), rad or m, or its rate. A mirror of the robot permutes them and changes signs."""
-    return Column(name, "joint", rate=rate, rate_of=rate_of)
+    return Column(name, "joint", rate=rate, rate_of=rate_of, resample="cubic")
 
 
 def joint_force(name: str) -> Column:

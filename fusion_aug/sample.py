@@ -37,6 +37,7 @@ class Unit:
         rig: what a consumer is told and a writer writes.
         truth: what the data obey; the same object unless a transform parted them.
         anchor: ``T_world_ref`` (4, 4) at the first reference pose of the scene; mirror planes stand in it.
+        start: ns, first reference time of the scene, which maps of time leave where it is; None for ``ref.time``.
         clock: name of the stream whose stamps delimit steps.
         history: what was done.
     """
@@ -47,6 +48,7 @@ class Unit:
     rig: Rig
     truth: Rig
     anchor: Tensor = field(default_factory=lambda: torch.eye(4, dtype=torch.float64))
+    start: int | None = None
     clock: str = ""
     history: History = ()
 

@@ -94,6 +94,7 @@ def write_sample(sample: Sample, sample_id: str, folder: Path, link: str = "copy
         "ref": list(unit.ref),
         "anchor": unit.anchor.tolist(),
         "clock": unit.clock,
+        "start": unit.start,
         "order": list(sample.streams),
         "rig": rig_to_dict(unit.rig, exact=True),
         "truth": None if unit.truth is unit.rig else rig_to_dict(unit.truth, exact=True),
@@ -118,6 +119,7 @@ def read_sample(folder: Path, sample_id: str) -> Sample:
         unit = Unit(
             id=sample_id, scene=str(data["scene"]), ref=Ref(str(frame), int(time)), rig=rig, truth=truth,
             anchor=as_f64(data["anchor"]), clock=str(data["clock"]),
+            start=None if data.get("start") is None else int(data["start"]),
         )  # fmt: skip
         order = [str(n) for n in data["order"]]
     except (KeyError, TypeError, ValueError) as error:

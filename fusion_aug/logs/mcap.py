@@ -129,6 +129,8 @@ class McapLog(RobotLog):
         clock = next((n for n, s in streams.items() if isinstance(s, Camera)), next(iter(streams)))
         unit = Unit(id=sample_id, scene=self.scene_of(sample_id), ref=Ref(base, time), rig=rig, truth=rig, clock=clock)
         root = rig.root_of(base)
+        if self.options.window is not None:
+            unit = replace(unit, start=window.file.summary()[1])
         if root != base and rig.frames[root].hand == "world":
             unit = replace(unit, anchor=rig.T(root, base, time))
         return Sample(units=(unit,), streams=streams)

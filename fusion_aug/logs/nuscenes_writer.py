@@ -54,7 +54,7 @@ class NuscenesWriter(Writer):
         """See ``Writer``."""
         suffix = out_id[len(source.id) :]
         held = {n for n, s in sample.streams.items() if _is_record_stream(s)} | {"boxes", "ego"}
-        rows: dict[str, Any] = {"sample": [self._sample(source.id, suffix)]}
+        rows: dict[str, Any] = {"sample": [self._sample(source.id, suffix, sample.ref.time - source.ref.time)]}
         rows["scene_of"], rows["suffix"] = self.log.scene_of(source.id), suffix
         rows["calibrated_sensor"], rows["sample_data"] = [], []
         for name in sorted(held - {"boxes", "ego"}):
@@ -73,8 +73,9 @@ class NuscenesWriter(Writer):
         write_sidecar(sample, columns, out_id, folder, self.link)
         return rows | ({"residual": residual(sample, self.cameras(sample))} if self.lossy else {})
 
-    def _sample(self, token: str, suffix: str) -> Row:
+    def _sample(self, token: str, suffix: str, moved: int) -> Row:
         row = dict(self.log.tables.get("sample", token))
+        row["timestamp"] += moved // 1000
         return row | {k: row[k] + suffix if row[k] else "" for k in ("token", "prev", "next", "scene_token")}
 
     def _channel(self, sample: Sample, source: Sample, name: str, suffix: str, folder: Path) -> tuple[Row, list[Row]]:

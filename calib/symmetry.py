@@ -1,0 +1,167 @@
+"""Left-right symmetry of a robot: which joints a mirror swaps, with which signs, and what it does to every link.
+
+A mirror S of the base's xz plane takes link c at the readings q to where its partner c* stands at other readings q':
+``S T_root_c(q) = T_root_c*(q') M_c`` with one reflection M_c per link, found link by link from the root.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from calib.errors import CalibrationError
+from calib.joints import Joint
+from calib.kinematics import Robot
+
+TOLERANCE = 1e-6  # metres, and 1 for directions
+SIDES = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"))
+OFFSETS = (0.0, math.pi / 2, -math.pi / 2, math.pi)  # readings at which a mirrored wrist may begin to count
+
+
+@dataclass(frozen=True, eq=False)
+class RobotMirror:
+    """What a mirror does to a robot.
+
+    Attributes:
+        joints: reading -> (reading of the partner, sign, offset): ``q'[partner] = sign q + offset``.
+        links: link -> (partner, M (4, 4) that takes coordinates of the link to those of its partner).
+    """
+
+    joints: Mapping[str, tuple[str, float, float]]
+    links: Mapping[str, tuple[str, Tensor]]
+
+    def readings(self, values: Tensor, names: tuple[str, ...], rate: bool = False) -> Tensor:
+        """Readings (..., J) of the mirrored robot; of rates and forces with ``rate``.
+
+        Raises:
+            CalibrationError: a joint is not one of the robot's, or its partner has no reading.
+        """
+        columns = []
+        source = {partner: (j, sign, offset) for j, (partner, sign, offset) in self.joints.items()}
+        for name in names:
+            if name not in source or source[name][0] not in names:
+                raise CalibrationError(f"joint {name!r} has no mirror partner among {', '.join(names)}")
+            j, sign, offset = source[name]
+            columns.append(sign * values[..., names.index(j)] + (0.0 if rate else offset))
+        return torch.stack(columns, -1)
+
+    def to_dict(self) -> dict[str, dict[str, list[object]]]:
+        """A JSON-able description."""
+        return {
+            "joints": {j: list(v) for j, v in self.joints.items()},
+            "links": {n: [p, M.tolist()] for n, (p, M) in self.links.items()},
+        }
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Mapping[str, list[object]]]) -> RobotMirror:
+        """Read what ``to_dict`` gave."""
+        joints = {j: (str(p), float(s), float(o)) for j, (p, s, o) in data["joints"].items()}  # type: ignore[arg-type]
+        links = {n: (str(p), torch.tensor(M, dtype=torch.float64)) for n, (p, M) in data["links"].items()}
+        return RobotMirror(joints, links)
+
+
+def other_side(name: str, names: Mapping[str, object]) -> str:
+    """The name with left and right swapped, where there is such a one, else itself."""
+    for a, b in SIDES:
+        for x, y in ((a, b), (b, a)):
+            swapped = name.replace(x, y)
+            if x in name and swapped in names:
+                return swapped
+    return name
+
+
+def find_mirror(robot: Robot, pairs: Mapping[str, str] | None = None) -> RobotMirror:
+    """The mirror of a robot at its root's xz plane.
+
+    Only links that joints move, or that carry such links, have to be symmetric.
+
+    Args:
+        robot: the robot.
+        pairs: link -> partner, where "left" and "right" in the names do not say it.
+
+    Raises:
+        CalibrationError: the robot is not symmetric; the link and how far it is off are named.
+    """
+    given = {**(pairs or {}), **{b: a for a, b in (pairs or {}).items()}}
+    partner = {n: given.get(n, other_side(n, robot.edges)) for n in robot.edges}
+    carrying = {a for n, (_, e) in robot.edges.items() if isinstance(e, Joint) for a in robot.chain(n)}
+    order = [n for n in robot.edges if n in carrying]
+    root = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0], dtype=torch.float64))
+    found = _solve(robot, order, partner, {robot.root: root}, {})
+    if isinstance(found, str):
+        raise CalibrationError(f"robot {robot.name!r} is not left-right symmetric about its base's xz plane: {found}")
+    maps, joints = found
+    links = {n: (partner.get(n, n), M) for n, M in maps.items()}
+    return RobotMirror(joints, links)
+
+
+Maps = dict[str, Tensor]
+Joints = dict[str, tuple[str, float, float]]
+
+
+def _solve(
+    robot: Robot, order: list[str], partner: Mapping[str, str], maps: Maps, joints: Joints
+) -> tuple[Maps, Joints] | str:
+    """Links from ``order`` on, trying where mirrored wrists may begin to count; what is wrong where none fits."""
+    if not order:
+        return maps, joints
+    link, rest = order[0], order[1:]
+    parent, edge = robot.edges[link]
+    other = partner[link]
+    above, twin = robot.edges.get(other, ("", None))
+    if above != partner.get(parent, parent) or isinstance(edge, Joint) != isinstance(twin, Joint):
+        return f"link {link!r} hangs on {parent!r}, its partner {other!r} on {above or 'nothing'!r}"
+    M = maps[parent]
+    if not isinstance(edge, Joint) or not isinstance(twin, Joint):
+        assert isinstance(edge, Tensor) and isinstance(twin, Tensor)
+        own = torch.linalg.inv(twin) @ M @ edge
+        return _solve(robot, rest, partner, {**maps, link: own}, joints)
+    N = torch.linalg.inv(twin.origin) @ M @ edge.origin
+    mirrored = N[:3, :3] @ edge.axis
+    along = float(mirrored @ twin.axis)
+    off = float((mirrored - math.copysign(1.0, along) * twin.axis).norm())
+    shift = N[:3, 3] - (N[:3, 3] @ twin.axis) * twin.axis if edge.turns else 0 * N[:3, 3]
+    if edge.kind != twin.kind or off > TOLERANCE or float(shift.norm()) > TOLERANCE:
+        return (
+            f"the axis of joint {edge.name!r} (link {link!r}) is off by {math.degrees(off):.3g} degrees "
+            f"and {float(shift.norm()) * 1e3:.3g} mm"
+        )
+    # a mirror turns the sense of an angle around, not that of a shift
+    sense = math.copysign(1.0, along) * (-1.0 if edge.turns else 1.0)
+    sign = sense * edge.multiplier / twin.multiplier
+    problem = ""
+    for turn in OFFSETS if edge.turns else (0.0,):
+        offset = (sense * edge.bias - twin.bias + turn) / twin.multiplier
+        told = joints.get(edge.name)
+        if told is not None and not _same(told, (twin.name, sign, offset)):
+            problem = problem or f"joint {edge.name!r} moves links that a mirror would move differently"
+            continue
+        if abs(abs(sign) - 1) > TOLERANCE:
+            return f"joint {edge.name!r} and its partner {twin.name!r} count in different units"
+        # at the reading where the link's own motion is zero
+        moved = twin.pose((torch.tensor(turn, dtype=torch.float64) - twin.bias) / twin.multiplier)
+        still = edge.pose(torch.tensor(-edge.bias / edge.multiplier, dtype=torch.float64))
+        own = torch.linalg.inv(moved) @ M @ still
+        new = {**joints, edge.name: (twin.name, float(round(sign)), offset)}
+        found = _solve(robot, rest, partner, {**maps, link: own}, new)
+        if not isinstance(found, str):
+            return found
+        problem = problem or found
+    return problem
+
+
+def _same(a: tuple[str, float, float], b: tuple[str, float, float]) -> bool:
+    return a[0] == b[0] and abs(a[1] - b[1]) < TOLERANCE and abs(a[2] - b[2]) < TOLERANCE
+
+
+def check_mirror(robot: Robot, mirror: RobotMirror, seed: int = 0, count: int = 16) -> float:
+    """Largest difference between ``S T_root_c(q)`` and ``T_root_c*(q') M_c`` over random readings and all links."""
+    generator = torch.Generator().manual_seed(seed)
+    q = torch.rand(count, len(robot.joints), dtype=torch.float64, generator=generator) * 2 - 1
+    before, after = robot.forward(q), robot.forward(mirror.readings(q, robot.joints))
+    S = mirror.links[robot.root][1]
+    return max(float((S @ before[n] - after[p] @ M).abs().max()) for n, (p, M) in mirror.links.items())

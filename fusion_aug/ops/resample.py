@@ -1,0 +1,46 @@
+"""Values between stamps. Nothing is extrapolated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib.joints import seconds, spline
+from calib.se3 import se3, slerp
+from fusion_aug.columns import Column, take
+
+
+def bracket(times: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Items (n,) before and after each moment, and the weight (n,) of the one after. Moments are cut at the ends."""
+    at = at.clamp(times[0], times[-1])
+    after = torch.searchsorted(times, at).clamp(max=len(times) - 1)
+    before = torch.where(times[after] == at, after, after - 1).clamp(min=0)
+    gap = (times[after] - times[before]).clamp(min=1).to(torch.float64)
+    return before, after, (at - times[before]).to(torch.float64) / gap
+
+
+def read_at(values: Any, column: Column, times: Tensor, at: Tensor) -> Any:
+    """A column (k, ...) at other moments (n,), by its way of resampling.
+
+    Args:
+        values: the column. column: says how: linear, cubic, slerp or nearest.
+        times: (k,) its stamps. at: (n,) ns, inside them.
+    """
+    before, after, weight = bracket(times, at)
+    nearest = torch.where(weight > 0.5, after, before)
+    if column.resample == "nearest" or isinstance(values, np.ndarray) or not values.is_floating_point():
+        return take(values, nearest)
+    a, b = values[before], values[after]
+    if column.resample == "slerp":
+        w = weight
+        position = a[:, :3, 3] + w[:, None] * (b[:, :3, 3] - a[:, :3, 3])
+        return se3(slerp(a[:, :3, :3], b[:, :3, :3], w), position).to(values)
+    if column.resample == "cubic" and len(times) > 3 and bool(torch.isfinite(values).all()):
+        curve = spline(times, values.detach().cpu())
+        assert curve is not None
+        return torch.from_numpy(curve(seconds(at.clamp(times[0], times[-1]), times[0]))).to(values)
+    w = weight.reshape(-1, *[1] * (values.ndim - 1)).to(values)
+    return torch.where(w == 0, a, a + w * (b - a))

@@ -1,0 +1,69 @@
+"""Smooth monotone maps of time, in closed form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Warp:
+    """The map u -> t = phi(u) from new time to old, with local speed phi'.
+
+    ``phi'(u) = mean + sum_k a_k sin(2 pi f_k (u - start) + p_k)``, so phi and phi'' are known exactly.
+
+    Attributes:
+        start: ns, the moment that stays where it is.
+        mean: speed on average.
+        waves: (amplitude, frequency in Hz, phase in rad) of every wave; the amplitudes add up to less than ``mean``.
+    """
+
+    start: int
+    mean: float = 1.0
+    waves: Sequence[tuple[float, float, float]] = ()
+
+    def speed(self, new: Tensor) -> Tensor:
+        """phi' (n,) at new times (n,) ns."""
+        u = self._seconds(new)
+        return torch.from_numpy(self.mean + sum((a * np.sin(math.tau * f * u + p) for a, f, p in self.waves), 0 * u))
+
+    def change(self, new: Tensor) -> Tensor:
+        """phi'' (n,) per second at new times (n,) ns."""
+        u = self._seconds(new)
+        waves = (a * math.tau * f * np.cos(math.tau * f * u + p) for a, f, p in self.waves)
+        return torch.from_numpy(sum(waves, 0 * u))
+
+    def old(self, new: Tensor) -> Tensor:
+        """phi: old times (n,) int64 ns of new ones."""
+        return self.start + torch.from_numpy(np.round(self._phi(self._seconds(new)) * 1e9).astype(np.int64))
+
+    def new(self, old: Tensor) -> Tensor:
+        """phi^-1: new times (n,) int64 ns of old ones, by Newton's method kept between bounds."""
+        t = self._seconds(old)
+        spread = sum(a for a, _, _ in self.waves)
+        slow, fast = self.mean - spread, self.mean + spread
+        low, high = np.minimum(t / slow, t / fast), np.maximum(t / slow, t / fast)
+        u = t / self.mean
+        for _ in range(60):
+            error = self._phi(u) - t
+            high, low = np.where(error > 0, u, high), np.where(error > 0, low, u)
+            slope = self.mean + sum((a * np.sin(math.tau * f * u + p) for a, f, p in self.waves), 0 * u)
+            step = u - error / slope
+            u = np.where((step > low) & (step < high), step, (low + high) / 2)
+            if float(np.abs(error).max(initial=0.0)) < 1e-13:
+                break
+        return self.start + torch.from_numpy(np.round(u * 1e9).astype(np.int64))
+
+    def _phi(self, u: np.ndarray) -> np.ndarray:
+        waves = (
+            a / (math.tau * f) * (math.cos(p) - np.cos(math.tau * f * u + p)) for a, f, p in self.waves
+        )  # fmt: skip
+        return self.mean * u + sum(waves, 0 * u)
+
+    def _seconds(self, times: Tensor) -> np.ndarray:
+        return (times - self.start).numpy().astype(np.float64) * 1e-9

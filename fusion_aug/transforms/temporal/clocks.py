@@ -1,0 +1,118 @@
+"""When data arrive, and clocks that are wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fusion_aug.families import Temporal
+from fusion_aug.random import noise
+from fusion_aug.ranges import Range
+from fusion_aug.registry import Call, handles
+from fusion_aug.streams import Stream
+from fusion_aug.transforms.base import Transform
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockTransform(Transform, Temporal, abstract=True):
+    """Something about the stamps of some sensors; what they measured stays.
+
+    Attributes:
+        sensors: names or shell patterns of the streams; each alone (scope ``sensor``) or all alike.
+    """
+
+    scope: str = "sensor"
+    sensors: tuple[str, ...] = ("*",)
+
+    strict = False  # it touches no data, so a stream without a rule cannot go wrong
+    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
+    waives: ClassVar[dict[str, str]] = {
+        "invertible": "stamps are no scene that predictions could go back to",
+        "differentiable": "it has no geometric parameter",
+    }
+
+
+def chosen(stream: Stream, call: Call) -> Tensor:
+    """(n,) bool, the items that the transform is for."""
+    name = stream.instance(call.name)
+    return torch.tensor(
+        [any(fnmatchcase(name, p) for p in params["sensors"]) for params in call.params], dtype=torch.bool
+    )
+
+
+def shifts(stream: Stream, call: Call, seconds: list[float]) -> Tensor:
+    """(n,) int64 ns of every item's seconds, 0 where it is not meant."""
+    told = torch.tensor([round(s * 1e9) for s in seconds], dtype=torch.int64)
+    return torch.where(chosen(stream, call), told, torch.zeros_like(told))
+
+
+def with_stamps(stream: Stream, stamps: Tensor) -> Stream:
+    """The stream handed over at other times; None where that is when it was captured."""
+    return replace(stream, stamps=None if torch.equal(stamps, stream.times) else stamps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency(ClockTransform):
+    """Data of some sensors arrive ``delay`` seconds later: ``Stream.stamps``. When they were captured stays known.
+
+    A recording keeps both (log time and header stamp). A format of one fixed rate gives, in every frame, what had then
+    been handed over.
+    """
+
+    delay: Range = (0.0, 0.1)
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"delay": (0.0, 60.0)}
+
+
+@handles(Latency, Stream)
+def delay(stream: Stream, call: Call) -> Stream:
+    """Shift the stamps."""
+    return with_stamps(stream, stream.handed_over + shifts(stream, call, [p["delay"] for p in call.params]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jitter(ClockTransform):
+    """Arrival times that scatter: later by the size of a normal draw of ``sigma`` seconds, in the order of capture."""
+
+    sigma: Range = (0.0, 0.01)
+
+    dense_noise: ClassVar[bool] = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 10.0)}
+
+
+@handles(Jitter, Stream)
+def scatter(stream: Stream, call: Call) -> Stream:
+    """Draw a delay for every item."""
+    late = [
+        abs(float(noise(p["noise"], call.name, t).standard_normal())) * p["sigma"]
+        for p, t in zip(call.params, stream.times.tolist(), strict=True)
+    ]
+    stamps = stream.handed_over + shifts(stream, call, late)
+    for unit in stream.sample_index.unique().tolist():  # no message overtakes the one before
+        mine = stream.sample_index == unit
+        stamps[mine] = stamps[mine].cummax(0).values
+    return with_stamps(stream, stamps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockOffset(ClockTransform):
+    """A clock that is ``offset`` seconds fast: the told stamps are wrong, and only the truth knows by how much."""
+
+    offset: Range = (-0.05, 0.05)
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"offset": (-10.0, 10.0)}
+
+
+@handles(ClockOffset, Stream)
+def set_off(stream: Stream, call: Call) -> Stream:
+    """Tell wrong stamps."""
+    off = shifts(stream, call, [p["offset"] for p in call.params])
+    if not bool(off.any()):
+        return stream
+    error = off if stream.clock_error is None else off + stream.clock_error
+    stamps = None if stream.stamps is None else stream.stamps + off
+    return replace(stream, times=stream.times + off, clock_error=error, stamps=stamps)

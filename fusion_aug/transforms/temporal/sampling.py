@@ -1,0 +1,161 @@
+"""Which items there are: lost frames, other rates, gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.errors import UnhandledStream
+from fusion_aug.families import Temporal
+from fusion_aug.physics.timewarp import Warp
+from fusion_aug.random import noise
+from fusion_aug.ranges import Range, draw
+from fusion_aug.registry import Call, Context, handles
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Boxes2D, Boxes3D, EgoPose, ImageStream, Points, Stream, Text
+from fusion_aug.transforms.base import Transform
+from fusion_aug.transforms.faults.dropout import silenced
+from fusion_aug.transforms.temporal.laws import read_anew
+
+LABELS = (Boxes3D, Boxes2D, EgoPose, Text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingTransform(Transform, Temporal, abstract=True):
+    """A change of which items of some sensors there are. Labels and ego poses stay.
+
+    Attributes:
+        sensors: names or shell patterns of the sensors.
+    """
+
+    scope: str = "sensor"
+    sensors: tuple[str, ...] = ("*",)
+
+    leaves = LABELS
+    strict = False  # it changes no value, only which there are
+    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
+    waives: ClassVar[dict[str, str]] = {
+        "keeps_rows": "items are lost or added on purpose",
+        "keeps_counts": "boxes lose the points of lost sweeps",
+        "content_identity": "a lost picture shows nothing",
+        "invertible": "what is lost does not come back",
+        "differentiable": "it has no geometric parameter",
+    }
+
+
+def meant(stream: Stream, call: Call, params: Mapping[str, Any]) -> bool:
+    """Whether a draw is for a stream."""
+    return any(fnmatchcase(stream.instance(call.name), p) for p in params["sensors"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DropFrames(SamplingTransform):
+    """Lose a ``share`` of the pictures and sweeps; at least one of each sensor stays."""
+
+    share: Range = (0.0, 0.2)
+
+    dense_noise: ClassVar[bool] = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
+
+
+@handles(DropFrames, ImageStream)
+@handles(DropFrames, Points)
+def drop(stream: Stream, call: Call) -> Stream:
+    """Keep the items whose lot lies above the share. Pictures of one camera and moment share a lot."""
+    name, keep = stream.instance(call.name), []
+    for unit in range(len(call.sample.units)):
+        mine = (stream.sample_index == unit).nonzero()[:, 0].tolist()
+        if not mine:
+            continue
+        params = call.params[mine[0]]
+        lots = [float(noise(params["noise"], name, int(stream.times[i])).random()) for i in mine]
+        least = params["share"] if meant(stream, call, params) else -1.0
+        kept = [i for i, lot in zip(mine, lots, strict=True) if lot >= least]
+        keep += kept or [mine[int(np.argmax(lots))]]
+    return stream if len(keep) == len(stream) else stream.take_items(torch.tensor(keep))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemporalMask(SamplingTransform):
+    """Silence of ``seconds`` that begins anywhere in a sensor's items: what is in it is empty and not ``present``."""
+
+    seconds: Range = (0.1, 0.5)
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"seconds": (0.0, 1e5)}
+
+    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
+        """Length, and where the silence begins as a share of what is left of the sensor's time."""
+        return {"seconds": draw(self.seconds, rng), "begin": float(rng.random()), "sensors": list(self.sensors)}
+
+
+@handles(TemporalMask, Stream)
+def mask(stream: Stream, call: Call) -> Stream:
+    """Silence the items of the gap."""
+    quiet = torch.zeros(len(stream), dtype=torch.bool)
+    for unit in range(len(call.sample.units)):
+        mine = (stream.sample_index == unit).nonzero()[:, 0]
+        if len(mine) == 0 or not meant(stream, call, call.params[int(mine[0])]):
+            continue
+        params, times = call.params[int(mine[0])], stream.times[mine]
+        length = round(params["seconds"] * 1e9)
+        begin = int(times[0]) + int(params["begin"] * max(0, int(times[-1] - times[0]) - length))
+        # a gap that covers a sensor's only item would be a ModalityDropout
+        quiet[mine] = (times >= begin) & (times < begin + length) & (len(mine) > 1)
+    return silenced(stream, quiet) if bool(quiet.any()) else stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateChange(SamplingTransform):
+    """Sensors at another rate, in Hz. Signals are read anew; of pictures and sweeps the nearest is taken.
+
+    A picture keeps the time at which it was captured in ``times``; ``stamps`` hold the slot that it fills.
+    """
+
+    rate: Range = 10.0
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"rate": (0.01, 1e5)}
+
+
+@handles(RateChange, Stream)
+def change_rate(stream: Stream, call: Call) -> Stream:
+    """Fill the slots of the new rate.
+
+    Raises:
+        UnhandledStream: the sensor is a kind of data without columns.
+    """
+    parts, owners = [], []
+    for unit in range(len(call.sample.units)):
+        mine = (stream.sample_index == unit).nonzero()[:, 0]
+        if len(mine) == 0:
+            continue
+        params = call.params[int(mine[0])]
+        part = stream if len(mine) == len(stream) else stream.take_items(mine)
+        if len(part) > 1 and meant(stream, call, params):
+            if not stream.columns and not isinstance(stream, ImageStream):
+                raise UnhandledStream(f"RateChange: {call.name!r} ({type(stream).__name__}) declares no columns")
+            step = round(1e9 / params["rate"])
+            count = int(part.times[-1] - part.times[0]) // step + 1
+            slots = part.times[0] + step * torch.arange(count)
+            if stream.sampled:
+                whole = replace(part, sample_index=torch.zeros(len(part), dtype=torch.int64))
+                part = read_anew(whole, call.name, call.sample.units[unit], Warp(int(part.times[0])), slots)
+            else:
+                part = nearest(part, slots)
+        parts.append(part)
+        owners.append(torch.full((len(part),), unit))
+    return parts[0] if len(parts) == 1 else stream.concat(parts, owners)
+
+
+def nearest(stream: Stream, slots: Tensor) -> Stream:
+    """The item nearest to every slot, the earlier of two, with the slot as its stamp."""
+    after = torch.searchsorted(stream.times, slots).clamp(max=len(stream) - 1)
+    before = (after - 1).clamp(min=0)
+    index = torch.where((slots - stream.times[before]).abs() <= (stream.times[after] - slots).abs(), before, after)
+    picked = stream.take_items(index)
+    return replace(picked, stamps=None if torch.equal(picked.times, slots) else slots)

@@ -1,0 +1,82 @@
+"""A sweep takes time: points and rows of pixels have moments of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from calib.se3 import rotation_from_rotvec
+from fusion_aug.errors import ConfigError
+from fusion_aug.families import Temporal
+from fusion_aug.registry import Call, handles
+from fusion_aug.streams import Points, Radar
+from fusion_aug.transforms.base import Transform
+from fusion_aug.transforms.ego import frame_twist
+
+PER_POINT = {
+    "invertible": "the other mode brings the points back, not the history",
+    "differentiable": "it has no geometric parameter",
+    "keeps_counts": "boxes stand at the stamp, and raw points at their own moments",
+    "content_identity": "raw points belong to other moments than the stamp",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deskew(Transform, Temporal):
+    """LiDAR points brought to their sweep's stamp (``mode=compensate``), or back to where they were measured (``raw``).
+
+    It needs the column ``time_offset`` and the ego twist; a cloud without either, or in that state already, stays.
+    """
+
+    mode: str = "compensate"
+
+    strict = False
+    leaves = (Radar,)
+    waives: ClassVar[dict[str, str]] = PER_POINT
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mode not in ("compensate", "raw"):
+            raise ConfigError(f"Deskew.mode: {self.mode!r} is not one of compensate, raw")
+
+
+@handles(Deskew, Points)
+def deskew(stream: Points, call: Call) -> Points:
+    """Carry every point by the sensor's own motion between its moment and the stamp."""
+    wanted = {"compensate": "compensated", "raw": "raw"}
+    goals = {wanted[p["mode"]] for p in call.params}
+    if len(goals) != 1 or stream.motion in goals or "time_offset" not in _columns(stream):
+        return stream
+    goal = goals.pop()
+    cloud = stream.realized().dense()
+    xyz = cloud.values["xyz"].to(torch.float64).clone()
+    for i, (unit, time) in enumerate(zip(cloud.sample_index.tolist(), cloud.times.tolist(), strict=True)):
+        twist = frame_twist(call.sample, unit, cloud.frame, time)
+        if twist is None:
+            return stream
+        rows = cloud.rows_of(i)
+        seconds = cloud.values["time_offset"][rows].to(torch.float64)
+        xyz[rows] = carried(xyz[rows], seconds, *twist, raw=goal == "raw")
+    return replace(cloud.with_values(xyz=xyz.to(cloud.values["xyz"])), motion=goal)
+
+
+def carried(xyz: Tensor, seconds: Tensor, velocity: Tensor, spin: Tensor, raw: bool) -> Tensor:
+    """Points (n, 3) of a sensor that moves with a constant twist, carried from their moments to the stamp.
+
+    ``p(0) = R p(s) + t`` with the pose of the sensor at s seconds after the stamp, ``R = exp(s w)``,
+    ``t = integral of exp(s' w) v``; ``raw`` goes back.
+    """
+    turn = seconds[:, None] * spin
+    R = rotation_from_rotvec(turn)
+    half = rotation_from_rotvec(turn / 2)  # the mean of the heading on the way, to second order in the angle
+    t = seconds[:, None] * (half @ velocity)
+    if raw:
+        return (R.transpose(1, 2) @ (xyz - t)[..., None])[..., 0]
+    return (R @ xyz[..., None])[..., 0] + t
+
+
+def _columns(stream: Points) -> set[Any]:
+    return set(stream.values)

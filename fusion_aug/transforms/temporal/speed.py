@@ -1,0 +1,140 @@
+"""Faster, slower, and a speed that changes: every sensor in one new time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from calib import Rig
+from calib.changed import changed
+from calib.trajectory import MovingPose
+from fusion_aug.errors import ConfigError
+from fusion_aug.families import Temporal
+from fusion_aug.physics.timewarp import Warp
+from fusion_aug.ranges import Range, draw
+from fusion_aug.registry import Call, Context, handles
+from fusion_aug.sample import Ref, Sample, Unit
+from fusion_aug.streams import Stream
+from fusion_aug.transforms.base import Rows, Transform
+from fusion_aug.transforms.temporal.laws import warped
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarpTransform(Transform, Temporal, abstract=True):
+    """A map of time that all sensors share. Pictures, sweeps, labels get new stamps; sampled signals are read anew."""
+
+    scope: str = "log"
+
+    scopes: ClassVar[tuple[str, ...]] = ("log", "rig")
+    inverse: ClassVar[str] = "none"
+    waives: ClassVar[dict[str, str]] = {
+        "keeps_rows": "signals of a fixed rate get more or fewer samples",
+        "invertible": "signals were read between their samples",
+        "differentiable": "it has no geometric parameter",
+    }
+
+    @classmethod
+    def warp(cls, params: Mapping[str, Any], start: int) -> Warp:
+        """The map of drawn parameters."""
+        raise NotImplementedError
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Map rigs, references and streams."""
+        warps = [cls.warp(rows.of(u), start_of(unit)) for u, unit in enumerate(sample.units)]
+        out = cls.visit(sample, rows, context, warps)
+        units = []
+        for unit, warp in zip(sample.units, warps, strict=True):
+            rig = retimed(unit.rig, warp)
+            truth = rig if unit.truth is unit.rig else retimed(unit.truth, warp)
+            time = int(warp.new(_one(unit.ref.time))[0])
+            units.append(changed(unit, rig=rig, truth=truth, ref=Ref(unit.ref.frame, time), start=warp.start))
+        return changed(out, units=tuple(units))
+
+
+def start_of(unit: Unit) -> int:
+    """The moment (ns) that a scene's warps leave where it is: its first reference time."""
+    return unit.ref.time if unit.start is None else unit.start
+
+
+def _one(time: int) -> Any:
+    import torch
+
+    return torch.tensor([time])
+
+
+def retimed(rig: Rig, warp: Warp) -> Rig:
+    """The rig with its moving poses in new time."""
+    known: dict[int, Any] = {}
+
+    def new(pose: MovingPose) -> MovingPose:
+        key = id(pose.times)
+        known.setdefault(key, warp.new(pose.times))
+        return pose.retimed(known[key])
+
+    frames = {n: changed(f, pose=new(f.pose)) if isinstance(f.pose, MovingPose) else f for n, f in rig.frames.items()}
+    return Rig(frames, rig.sensors)
+
+
+@handles(WarpTransform, Stream)
+def warp_stream(stream: Stream, call: Call) -> Stream:
+    """See ``laws``."""
+    return warped(stream, call.name, call.sample, call.shared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedWarp(WarpTransform):
+    """Everything happens ``speed`` times as fast."""
+
+    speed: Range = (0.7, 1.4)
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"speed": (0.05, 20.0)}
+
+    @classmethod
+    def warp(cls, params: Mapping[str, Any], start: int) -> Warp:
+        """See ``WarpTransform``."""
+        return Warp(start, float(params["speed"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeWarp(WarpTransform):
+    """A speed that swells and ebbs smoothly between ``slowest`` and ``fastest``.
+
+    Attributes:
+        slowest, fastest: local speeds that are never left.
+        period: seconds of the longest wave of the speed.
+        waves: how many waves, each half as long as the one before.
+    """
+
+    slowest: float = 0.55
+    fastest: float = 1.45
+    period: Range = (1.5, 4.0)
+    waves: int = 1
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"period": (0.01, 1e5)}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.05 <= self.slowest <= self.fastest <= 20:
+            raise ConfigError(
+                f"TimeWarp.slowest: expected 0.05 <= slowest <= fastest <= 20, got {self.slowest} and {self.fastest}"
+            )
+        if type(self.waves) is not int or not 1 <= self.waves <= 8:
+            raise ConfigError(f"TimeWarp.waves: expected a whole number from 1 to 8, got {self.waves!r}")
+
+    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
+        """Mean speed and waves (amplitude, Hz, phase)."""
+        period = draw(self.period, rng)
+        shares = rng.uniform(0.3, 1.0, self.waves)
+        shares *= (self.fastest - self.slowest) / 2 / shares.sum()
+        phases = rng.uniform(0, 2 * np.pi, self.waves)
+        waves = [[float(a), 2**k / period, float(p)] for k, (a, p) in enumerate(zip(shares, phases, strict=True))]
+        return {"mean": (self.slowest + self.fastest) / 2, "waves": waves}
+
+    @classmethod
+    def warp(cls, params: Mapping[str, Any], start: int) -> Warp:
+        """See ``WarpTransform``."""
+        return Warp(start, float(params["mean"]), [(float(a), float(f), float(p)) for a, f, p in params["waves"]])
