@@ -44,7 +44,10 @@ class RobotMirror:
         source = {partner: (j, sign, offset) for j, (partner, sign, offset) in self.joints.items()}
         for name in names:
             if name not in source or source[name][0] not in names:
-                raise CalibrationError(f"joint {name!r} has no mirror partner among {', '.join(names)}")
+                raise CalibrationError(
+                    f"joint {name!r} has no mirror partner: the robot's description must have it (log.joint_map says "
+                    f"which joint it is), and the log a reading of its partner"
+                )
             j, sign, offset = source[name]
             columns.append(sign * values[..., names.index(j)] + (0.0 if rate else offset))
         return torch.stack(columns, -1)
@@ -95,6 +98,10 @@ def find_mirror(robot: Robot, pairs: Mapping[str, str] | None = None) -> RobotMi
     if isinstance(found, str):
         raise CalibrationError(f"robot {robot.name!r} is not left-right symmetric about its base's xz plane: {found}")
     maps, joints = found
+    for link, (parent, edge) in robot.edges.items():  # what is fixed on a link keeps its mounting
+        twin = robot.edges[partner[link]]
+        if link not in maps and parent in maps and isinstance(edge, Tensor) and isinstance(twin[1], Tensor):
+            maps[link] = torch.linalg.inv(twin[1]) @ maps[parent] @ edge
     links = {n: (partner.get(n, n), M) for n, M in maps.items()}
     return RobotMirror(joints, links)
 

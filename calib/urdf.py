@@ -28,7 +28,8 @@ def load_urdf(path: str | Path, joint_map: Mapping[str, str] | None = None) -> R
     Args:
         path: the file.
         joint_map: name of a reading in the log -> name of the joint in the file, where they differ. A leading "-" on
-            the joint's name says that the log counts the other way round.
+            the joint's name says that the log counts the other way round. A mimic joint that is named here follows
+            its own reading.
 
     Raises:
         CalibrationError: the file is missing, not URDF, or holds a joint that is not supported; file and element are
@@ -57,9 +58,10 @@ def robot_from_urdf(text: str, where: str = "URDF", joint_map: Mapping[str, str]
     if tree.tag != "robot":
         raise CalibrationError(f"{where}: the top element is <{tree.tag}>, not <robot>")
     links = [_name(e, where) for e in tree.findall("link")]
+    told = {str(j).removeprefix("-") for j in (joint_map or {}).values()}
     edges = {}
     for element in tree.findall("joint"):
-        parent, child, edge = _joint(element, where)
+        parent, child, edge = _joint(element, where, told)
         for end, link in (("parent", parent), ("child", child)):
             if link not in links:
                 raise CalibrationError(f"{where}: joint {_name(element, where)!r}: {end}: there is no link {link!r}")
@@ -110,7 +112,7 @@ def _parents_first(edges: dict[str, tuple[str, Joint | Tensor]], root: str) -> d
     return out
 
 
-def _joint(element: Element, where: str) -> tuple[str, str, Joint | Tensor]:
+def _joint(element: Element, where: str, driven: set[str]) -> tuple[str, str, Joint | Tensor]:
     name = _name(element, where)
     here = f"{where}: joint {name!r}"
     parent, child = (_attribute(element, tag, "link", here) for tag in ("parent", "child"))
@@ -129,7 +131,7 @@ def _joint(element: Element, where: str) -> tuple[str, str, Joint | Tensor]:
     if limit is not None and kind != "continuous":
         lower, upper = (_numbers(limit, end, 1, here, "0")[0] for end in ("lower", "upper"))
     source, multiplier, bias = name, 1.0, 0.0
-    if mimic is not None:
+    if mimic is not None and name not in driven:
         source = mimic.get("joint", "")
         multiplier, bias = (_numbers(mimic, k, 1, here, d)[0] for k, d in (("multiplier", "1"), ("offset", "0")))
     joint = Joint(

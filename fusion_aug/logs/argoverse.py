@@ -192,7 +192,8 @@ class ArgoverseLog(Log):
         streams["ego"] = EgoPose(frame=WORLD, child=EGO, times=own, values=values)
         anchor = track[int(torch.searchsorted(times, int(files.sweeps[0])))]
         unit = Unit(
-            id=sample_id, scene=scene, ref=Ref(EGO, stamp), rig=rig, truth=rig, anchor=anchor, clock=CLOUD
+            id=sample_id, scene=scene, ref=Ref(EGO, stamp), rig=rig, truth=rig, anchor=anchor, clock=CLOUD,
+            start=int(files.sweeps[0]),
         )  # fmt: skip
         return merge_sidecar(Sample(units=(unit,), streams=streams), self.root)
 

@@ -80,10 +80,10 @@ class NuscenesLog(Log):
         streams: dict[str, Stream] = {n: self._stream(n, channels[n]) for n in order}
         streams["boxes"] = self._boxes(sample_id, T_world_ref, ref.time)
         streams["ego"] = self._ego(channels, scene)
-        first = tables.samples_of_scene[scene][0]
+        first = self._first_row(tables.samples_of_scene[scene][0])
         unit = Unit(
-            id=sample_id, scene=scene, ref=ref, rig=rig, truth=rig, anchor=self._anchor(first),
-            clock=tables.channel(key)[0],
+            id=sample_id, scene=scene, ref=ref, rig=rig, truth=rig, anchor=tables.ego_pose(first),
+            start=first["timestamp"] * MICRO, clock=tables.channel(key)[0],
         )  # fmt: skip
         return merge_sidecar(Sample(units=(unit,), streams=streams), self.root)
 
@@ -95,12 +95,11 @@ class NuscenesLog(Log):
         lidars = [r for r in keys if self.tables.channel(r)[1] == "lidar"]
         return (lidars or keys)[0]
 
-    def _anchor(self, sample_id: str) -> Tensor:
-        rows = self.tables.data_of_sample[sample_id]
+    def _first_row(self, sample_id: str) -> Row:
         channels: dict[str, list[Row]] = {}
-        for row in rows:
+        for row in self.tables.data_of_sample[sample_id]:
             channels.setdefault(self.tables.channel(row)[0], []).append(row)
-        return self.tables.ego_pose(self._key_row(channels, sample_id))
+        return self._key_row(channels, sample_id)
 
     def _track(self, rows: list[Row], scene: str) -> Trajectory:
         """Ego poses of a sample's records, and the next one of the scene on either side, for what lies between."""

@@ -8,7 +8,7 @@ calibration, ego poses and boxes alike (docs/design.md derives it).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,13 +17,20 @@ import torch
 from torch import Tensor
 
 from calib.changed import changed
+from calib.errors import CalibrationError
+from calib.joints import JointPose
+from calib.kinematics import Robot
 from calib.rig import Rig
 from calib.se3 import AXES, as_f64, invert, upright
 from calib.sensors import CameraSensor
+from calib.symmetry import RobotMirror, find_mirror
 from fusion_aug.errors import DataError
 from fusion_aug.motion import Motion
 from fusion_aug.sample import REF, Sample, Unit
 from fusion_aug.streams import Stream
+
+LINK = "link:"  # role of a frame that has a mirror of its own
+EYE = torch.eye(4, dtype=torch.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,30 +42,43 @@ class SceneState:
         roles: frame -> "ref", "world" (above the reference), "body" or "camera".
         canvas: camera -> (height, width).
         partners: sensors and frames that a left-right mirror swaps.
+        robot: what a left-right mirror does to the robot; why it cannot be mirrored; None where there is none.
     """
 
     anchor: Tensor
     roles: Mapping[str, str]
     canvas: Mapping[str, tuple[int, int]]
     partners: Mapping[str, str]
+    robot: RobotMirror | str | None = None
 
     @staticmethod
     def of(unit: Unit) -> SceneState:
         """The state of a unit."""
         canvas = {n: s.size for n, s in unit.rig.sensors.items() if isinstance(s, CameraSensor)}
-        return SceneState(unit.anchor, roles_of(unit.rig, unit.ref.frame), canvas, unit.rig.mirror_names())
+        roles, partners = roles_of(unit.rig, unit.ref.frame), unit.rig.mirror_names()
+        robot = mirror_of_robot(unit.rig, unit.ref.frame)
+        if isinstance(robot, RobotMirror):
+            links = {n: p for n, (p, _) in robot.links.items() if roles[n] == "body"}
+            roles = {n: f"{LINK}{n}" if n in links else r for n, r in roles.items()}
+            partners = {**partners, **{n: p for n, p in links.items() if n != p}}
+        return SceneState(unit.anchor, roles, canvas, partners, robot)
 
     @staticmethod
     def from_json(before: Mapping[str, Any]) -> SceneState:
         """The state that a record holds."""
         canvas = {n: (int(s[0]), int(s[1])) for n, s in before["canvas"].items()}
-        return SceneState(as_f64(before["anchor"]), before["roles"], canvas, before["names"])
+        told = before.get("robot")
+        robot = RobotMirror.from_dict(told) if isinstance(told, Mapping) else told
+        return SceneState(as_f64(before["anchor"]), before["roles"], canvas, before["names"], robot)
 
     def to_json(self, swaps: bool) -> dict[str, Any]:
         """The state as a record keeps it; partners only where they swap."""
         canvas = {n: list(s) for n, s in self.canvas.items()}
         names = dict(self.partners) if swaps else {}
-        return {"roles": dict(self.roles), "canvas": canvas, "names": names, "anchor": self.anchor.tolist()}
+        out = {"roles": dict(self.roles), "canvas": canvas, "names": names, "anchor": self.anchor.tolist()}
+        if self.robot is None:
+            return out
+        return out | {"robot": self.robot.to_dict() if isinstance(self.robot, RobotMirror) else self.robot}
 
 
 class SceneMaps:
@@ -91,6 +111,30 @@ class SceneMaps:
             self.by_role["world"] = similarity(T_v @ scale_and_mirror(scale, axis) @ invert(T_v))
             for role, own in (("body", "y"), ("camera", "x")):
                 self.by_role[role] = similarity(scale_and_mirror(scale, own if self.flips else None))
+        if state.robot is not None:
+            self._add_links(similarity)
+
+    def _add_links(self, similarity: Callable[[Tensor], Motion]) -> None:
+        """The maps of a robot's links."""
+        robot = self.state.robot
+        if self.flips and not (isinstance(robot, RobotMirror) and self.axis == "y"):
+            why = robot if isinstance(robot, str) else "a robot has a left and a right, so only axis y mirrors it"
+            raise DataError(f"the robot cannot be mirrored: {why}")
+        for name, role in self.state.roles.items():
+            if not role.startswith(LINK):
+                continue
+            if not self.flips:
+                self.by_role[role] = self.by_role["body"]
+                continue
+            assert isinstance(robot, RobotMirror)
+            M = robot.links[name][1].clone()
+            M[:3] = M[:3] * self.scale.detach()
+            self.by_role[role] = similarity(M)
+
+    @property
+    def robot(self) -> RobotMirror | None:
+        """What a robot's readings become; None where they stay."""
+        return self.state.robot if self.flips and isinstance(self.state.robot, RobotMirror) else None
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -128,7 +172,7 @@ class SceneMaps:
             return changed(self.state, anchor=anchor)
         roles = {self.names.get(n, n): role for n, role in self.state.roles.items()}
         canvas = {self.names.get(n, n): size for n, size in self.state.canvas.items()}
-        return SceneState(anchor, roles, canvas, self.state.partners)
+        return SceneState(anchor, roles, canvas, self.state.partners, self.state.robot)
 
     def then(self, other: SceneMaps) -> SceneMaps:
         """This motion and then another, as one."""
@@ -194,10 +238,55 @@ def roles_of(rig: Rig, reference: str) -> dict[str, str]:
 
 def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
     """The rig after a motion of the scene: poses, mirrored devices, swapped names."""
-    rig = rig.mapped(maps.matrices)
+    moved = rig.mapped(maps.matrices)
     if maps.flips:
-        rig = Rig(rig.frames, {n: s.mirrored() for n, s in rig.sensors.items()})
-    return rig.renamed(maps.names)
+        moved = Rig(moved.frames, {n: s.mirrored() for n, s in rig.sensors.items()})
+    moved = moved.renamed(maps.names)
+    return moved if maps.robot is None else with_mirrored_joints(moved, rig, maps, maps.robot)
+
+
+def mirror_of_robot(rig: Rig, reference: str) -> RobotMirror | str | None:
+    """What a mirror does to the robot of a rig, or why it is not symmetric; None where no joint moves anything."""
+    if not any(isinstance(f.pose, JointPose) for f in rig.frames.values()):
+        return None
+    try:
+        return find_mirror(Robot.of(rig, reference))
+    except CalibrationError as error:
+        return str(error)
+
+
+def with_mirrored_joints(moved: Rig, before: Rig, maps: SceneMaps, robot: RobotMirror) -> Rig:
+    """A mirrored rig whose links follow their own joints again, at the mirrored readings.
+
+    Raises:
+        DataError: a joint would leave its limits.
+    """
+    frames = dict(moved.frames)
+    for link, (other, M) in robot.links.items():
+        frame, twin = before.frames[link], before.frames[other].pose
+        if not isinstance(frame.pose, JointPose) or not isinstance(twin, JointPose) or frame.parent is None:
+            continue
+        _, sign, offset = robot.joints[frame.pose.joint.name]
+        readings = sign * frame.pose.readings + offset
+        _check_limits(frame.pose, twin, readings)
+        H_parent, H_link = maps.matrices(frame.parent), maps.matrices(link)
+        left = (EYE if H_parent is None else H_parent[0]) @ torch.linalg.inv(robot.links[frame.parent][1])
+        right = M @ (EYE if H_link is None else H_link[1])
+        pose = JointPose(joint=twin.joint, times=frame.pose.times, readings=readings).mapped(left, right)
+        frames[other] = changed(frames[other], pose=pose)
+    return Rig(frames, moved.sensors)
+
+
+def _check_limits(old: JointPose, new: JointPose, readings: Tensor) -> None:
+    joint, slack = new.joint, 1e-3
+    motion = joint.multiplier * readings + joint.bias
+    was = old.joint.multiplier * old.readings + old.joint.bias
+    inside = bool(((was >= old.joint.lower - slack) & (was <= old.joint.upper + slack)).all())
+    if inside and bool(((motion < joint.lower - slack) | (motion > joint.upper + slack)).any()):
+        raise DataError(
+            f"the robot cannot be mirrored: joint {joint.name!r} would move to {float(motion.min()):.3f} to "
+            f"{float(motion.max()):.3f}, beyond its limits {joint.lower:.3f} and {joint.upper:.3f}"
+        )
 
 
 def renamed(sample: Sample, names: Mapping[str, str]) -> Sample:

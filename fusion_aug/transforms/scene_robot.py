@@ -1,0 +1,121 @@
+"""What a motion of the scene does to joints, touch and named points."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from calib.symmetry import SIDES
+from fusion_aug.errors import DataError, UnhandledStream
+from fusion_aug.families import Scene
+from fusion_aug.registry import Call, handles
+from fusion_aug.streams import Action, JointState, Keypoints2D, Keypoints3D, Stream, Taxels, strings
+from fusion_aug.transforms.scene_maps import SceneMaps
+from fusion_aug.transforms.scene_rules import canvas_of, move_columns, per_item
+
+BODY = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0], dtype=torch.float64))
+
+
+def mirrored_joints(stream: JointState | Action, call: Call, columns: dict[str, bool]) -> dict[str, Tensor]:
+    """Columns of joints under the mirrors of every unit.
+
+    Args:
+        columns: name -> whether it is a rate or force, which no offset touches.
+
+    Raises:
+        UnhandledStream: the scene is scaled, or mirrored where the rig knows of no robot.
+    """
+    maps: list[SceneMaps] = call.shared
+    out = {c: stream.values[c].clone() for c in columns if c in stream.values}
+    for u, m in enumerate(maps):
+        mine = (stream.sample_index == u).nonzero()[:, 0]
+        if len(mine) == 0 or not out:
+            continue
+        if m.scale.requires_grad or float(m.scale) != 1.0:
+            raise UnhandledStream(f"{call.name!r}: a robot cannot be scaled, since its links are as long as they are")
+        if not m.flips:
+            continue
+        if m.robot is None:
+            raise DataError(
+                f"stream {call.name!r}: a mirror needs to know how the robot is built; give its description as log.urdf"
+            )
+        for c, value in out.items():
+            value[mine] = m.robot.readings(value[mine], stream.names, rate=columns[c])
+    return out
+
+
+@handles(Scene, JointState)
+def move_joints(stream: JointState, call: Call) -> JointState:
+    """A rigid motion leaves joints alone; a mirror swaps them."""
+    kinds = {"position": False, "velocity": True, "acceleration": True, "effort": True}
+    if not any(m.flips or float(m.scale.detach()) != 1.0 for m in call.shared):
+        return stream
+    return stream.with_values(**mirrored_joints(stream, call, kinds))
+
+
+@handles(Scene, Action)
+def move_action(stream: Action, call: Call) -> Stream:
+    """Every part by its kind."""
+    moved = move_columns(stream, call)
+    if not any(m.flips or float(m.scale.detach()) != 1.0 for m in call.shared):
+        return moved
+    kinds = {"joint_position": False, "joint_velocity": True, "joint_delta": True}
+    return moved.with_values(**mirrored_joints(stream, call, kinds))
+
+
+@handles(Scene, Taxels)
+def move_taxels(stream: Taxels, call: Call) -> Taxels:
+    """A mirror moves the taxels on their link; what each feels is its own.
+
+    Raises:
+        DataError: the samples of a batch move differently.
+    """
+    motion = per_item(call.shared, stream.frame, stream)
+    if motion is None:
+        return stream
+    H = motion.matrix
+    if bool((H[:1] != H).any()):
+        raise DataError(f"stream {call.name!r}: taxels of a batch that is mirrored in part; augment sample by sample")
+    body = BODY.clone() if float(motion.sign[0]) < 0 else torch.eye(4, dtype=torch.float64)
+    body[:3] = body[:3] * motion.scale[0].detach()
+    return replace(stream, poses=H[0] @ stream.poses @ torch.linalg.inv(body))
+
+
+def swap_sides(stream: Stream, call: Call) -> Stream:
+    """Names of points with left and right swapped, where a mirror swaps them."""
+    maps: list[SceneMaps] = call.shared
+    item = stream.sample_index[stream.row_item].tolist()
+    if "name" not in stream.values or not any(m.swaps for m in maps):
+        return stream
+    names = [_other(str(n)) if maps[u].swaps else str(n) for n, u in zip(stream.values["name"], item, strict=True)]
+    return stream.with_values(name=strings(names))
+
+
+def _other(name: str) -> str:
+    for a, b in SIDES:
+        if a in name or b in name:
+            return name.replace(a, "\0").replace(b, a).replace("\0", b)
+    return name
+
+
+@handles(Scene, Keypoints3D)
+def move_keypoints(stream: Keypoints3D, call: Call) -> Stream:
+    """Points move; a mirror swaps their names."""
+    return swap_sides(move_columns(stream, call), call)
+
+
+@handles(Scene, Keypoints2D)
+def flip_keypoints(stream: Keypoints2D, call: Call) -> Stream:
+    """A mirror flips pixels on the canvas and swaps names."""
+    maps: list[SceneMaps] = call.shared
+    if not any(m.flips for m in maps):
+        return stream
+    units = stream.sample_index.tolist()
+    widths = torch.tensor([canvas_of(maps[u], stream, call.name)[1] for u in units], dtype=torch.float64)
+    flips = torch.tensor([maps[u].flips for u in units])
+    pixel, rows = stream.values["pixel"].clone(), stream.row_item
+    mirrored = widths[rows].to(pixel) - 1 - pixel[:, 0]
+    pixel[:, 0] = torch.where(flips[rows].to(pixel.device), mirrored, pixel[:, 0])
+    return swap_sides(stream.with_values(pixel=pixel), call)
