@@ -106,9 +106,19 @@ class JointPose(MovingPose):
         return self.joint.pose(self.readings)
 
     def mapped(self, left: Tensor, right: Tensor) -> JointPose:
-        """See ``MovingPose``."""
-        joint = replace(self.joint, origin=left @ self.joint.origin, tail=self.joint.tail @ right)
-        return changed(self, joint=joint)
+        """See ``MovingPose``. Where the maps scale, shifts and sliding readings grow and rotations stay rotations."""
+        origin, tail = left @ self.joint.origin, self.joint.tail @ right
+        scale = torch.linalg.det(origin[:3, :3]).abs() ** (1 / 3)
+        if abs(float(scale.detach()) - 1) < 1e-12:
+            return changed(self, joint=replace(self.joint, origin=origin, tail=tail))
+        origin, tail = origin.clone(), tail.clone()
+        origin[:3, :3] = origin[:3, :3] / scale
+        tail[:3] = tail[:3] * scale
+        joint, readings = replace(self.joint, origin=origin, tail=tail), self.readings
+        if not joint.turns:
+            grown = {k: getattr(joint, k) * float(scale.detach()) for k in ("bias", "lower", "upper")}
+            joint, readings = replace(joint, **grown), readings * scale
+        return changed(self, joint=joint, readings=readings)
 
 
 def seconds(times: Tensor, since: Tensor) -> np.ndarray:

@@ -100,7 +100,14 @@ def find_mirror(robot: Robot, pairs: Mapping[str, str] | None = None) -> RobotMi
     maps, joints = found
     for link, (parent, edge) in robot.edges.items():  # what is fixed on a link keeps its mounting
         twin = robot.edges[partner[link]]
-        if link not in maps and parent in maps and isinstance(edge, Tensor) and isinstance(twin[1], Tensor):
+        on_a_link = any(isinstance(robot.edges[a][1], Joint) for a in robot.chain(link))
+        if (
+            link not in maps
+            and parent in maps
+            and on_a_link
+            and isinstance(edge, Tensor)
+            and isinstance(twin[1], Tensor)
+        ):
             maps[link] = torch.linalg.inv(twin[1]) @ maps[parent] @ edge
     links = {n: (partner.get(n, n), M) for n, M in maps.items()}
     return RobotMirror(joints, links)

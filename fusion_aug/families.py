@@ -26,6 +26,10 @@ class Mount(Family):
     strict = True
 
 
+class Kinematic(Family):
+    """What is told or true of a robot's own geometry."""
+
+
 class Weather(Family):
     """Everything the air and the light do."""
 

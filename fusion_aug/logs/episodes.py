@@ -12,7 +12,7 @@ from torch import Tensor
 
 from calib import CameraSensor, Frame, Rig, UnknownLens
 from fusion_aug.errors import ConfigError, UnhandledStream
-from fusion_aug.families import Fault, ImagePlane, Mount, Photometric, PointOp, Scene, Temporal, Weather
+from fusion_aug.families import Fault, ImagePlane, Kinematic, Mount, Photometric, PointOp, Scene, Temporal, Weather
 from fusion_aug.logs.robots import BASE, RobotLog, readings_of
 from fusion_aug.registry import Call, handles
 from fusion_aug.sample import Ref, Sample, Unit
@@ -53,7 +53,7 @@ def refuse(stream: Undeclared, call: Call) -> Undeclared:
     )
 
 
-for family in (Scene, Mount, Temporal):
+for family in (Scene, Mount, Kinematic, Temporal):
     handles(family, Undeclared)(refuse)
 
 

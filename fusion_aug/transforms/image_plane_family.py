@@ -17,7 +17,7 @@ from fusion_aug.families import ImagePlane
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.registry import Call, Context, handles, is_invariant
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes2D, ImageStream, Stream
+from fusion_aug.streams import Boxes2D, ImageStream, Keypoints2D, Stream
 from fusion_aug.transforms.base import Drawn, Rows, Transform
 
 Size = tuple[int, int]
@@ -102,6 +102,8 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
         call = Call(cls, Sample(units=(), streams={}), name, None, Context({}), maps)
         if isinstance(stream, Boxes2D):
             return move_corners(stream, call)
+        if isinstance(stream, Keypoints2D):
+            return move_keypoints(stream, call)
         if isinstance(stream, ImageStream):
             return move_pixels(stream, call)
         raise DataError(f"invert: {cls.__name__} cannot be undone on {type(stream).__name__}")
@@ -135,3 +137,11 @@ def move_corners(stream: Boxes2D, call: Call) -> Boxes2D:
     matrices = torch.stack([m.P for m in _of(stream, call)])[stream.row_item]
     corners = stream.values["corners"].to(torch.float64)
     return stream.with_values(corners=apply_homography(matrices.to(corners.device), corners))
+
+
+@handles(ImagePlane, Keypoints2D)
+def move_keypoints(stream: Keypoints2D, call: Call) -> Keypoints2D:
+    """Key points are mapped like pixels."""
+    matrices = torch.stack([m.P for m in _of(stream, call)])[stream.row_item]
+    pixel = stream.values["pixel"].to(torch.float64)
+    return stream.with_values(pixel=apply_homography(matrices.to(pixel.device), pixel[:, None])[:, 0])

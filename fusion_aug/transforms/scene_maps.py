@@ -43,6 +43,7 @@ class SceneState:
         canvas: camera -> (height, width).
         partners: sensors and frames that a left-right mirror swaps.
         robot: what a left-right mirror does to the robot; why it cannot be mirrored; None where there is none.
+        slides: readings of the robot's sliding joints, which a scale makes longer.
     """
 
     anchor: Tensor
@@ -50,6 +51,7 @@ class SceneState:
     canvas: Mapping[str, tuple[int, int]]
     partners: Mapping[str, str]
     robot: RobotMirror | str | None = None
+    slides: tuple[str, ...] = ()
 
     @staticmethod
     def of(unit: Unit) -> SceneState:
@@ -61,7 +63,9 @@ class SceneState:
             links = {n: p for n, (p, _) in robot.links.items() if roles[n] == "body"}
             roles = {n: f"{LINK}{n}" if n in links else r for n, r in roles.items()}
             partners = {**partners, **{n: p for n, p in links.items() if n != p}}
-        return SceneState(unit.anchor, roles, canvas, partners, robot)
+        joints = [f.pose.joint for f in unit.rig.frames.values() if isinstance(f.pose, JointPose)]
+        slides = tuple(dict.fromkeys(j.name for j in joints if not j.turns))
+        return SceneState(unit.anchor, roles, canvas, partners, robot, slides)
 
     @staticmethod
     def from_json(before: Mapping[str, Any]) -> SceneState:
@@ -69,7 +73,8 @@ class SceneState:
         canvas = {n: (int(s[0]), int(s[1])) for n, s in before["canvas"].items()}
         told = before.get("robot")
         robot = RobotMirror.from_dict(told) if isinstance(told, Mapping) else told
-        return SceneState(as_f64(before["anchor"]), before["roles"], canvas, before["names"], robot)
+        slides = tuple(before.get("slides", ()))
+        return SceneState(as_f64(before["anchor"]), before["roles"], canvas, before["names"], robot, slides)
 
     def to_json(self, swaps: bool) -> dict[str, Any]:
         """The state as a record keeps it; partners only where they swap."""
@@ -78,7 +83,8 @@ class SceneState:
         out = {"roles": dict(self.roles), "canvas": canvas, "names": names, "anchor": self.anchor.tolist()}
         if self.robot is None:
             return out
-        return out | {"robot": self.robot.to_dict() if isinstance(self.robot, RobotMirror) else self.robot}
+        robot = self.robot.to_dict() if isinstance(self.robot, RobotMirror) else self.robot
+        return out | {"robot": robot, "slides": list(self.slides)}
 
 
 class SceneMaps:
@@ -172,7 +178,7 @@ class SceneMaps:
             return changed(self.state, anchor=anchor)
         roles = {self.names.get(n, n): role for n, role in self.state.roles.items()}
         canvas = {self.names.get(n, n): size for n, size in self.state.canvas.items()}
-        return SceneState(anchor, roles, canvas, self.state.partners, self.state.robot)
+        return SceneState(anchor, roles, canvas, self.state.partners, self.state.robot, self.state.slides)
 
     def then(self, other: SceneMaps) -> SceneMaps:
         """This motion and then another, as one."""
@@ -267,7 +273,7 @@ def with_mirrored_joints(moved: Rig, before: Rig, maps: SceneMaps, robot: RobotM
         if not isinstance(frame.pose, JointPose) or not isinstance(twin, JointPose) or frame.parent is None:
             continue
         _, sign, offset = robot.joints[frame.pose.joint.name]
-        readings = sign * frame.pose.readings + offset
+        readings = sign * frame.pose.readings + offset  # before any scale, which ``mapped`` brings in
         _check_limits(frame.pose, twin, readings)
         H_parent, H_link = maps.matrices(frame.parent), maps.matrices(link)
         left = (EYE if H_parent is None else H_parent[0]) @ torch.linalg.inv(robot.links[frame.parent][1])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from calib.symmetry import SIDES
-from fusion_aug.errors import DataError, UnhandledStream
+from fusion_aug.errors import DataError
 from fusion_aug.families import Scene
 from fusion_aug.registry import Call, handles
 from fusion_aug.streams import Action, JointState, Keypoints2D, Keypoints3D, Stream, Taxels, strings
@@ -25,7 +25,7 @@ def mirrored_joints(stream: JointState | Action, call: Call, columns: dict[str, 
         columns: name -> whether it is a rate or force, which no offset touches.
 
     Raises:
-        UnhandledStream: the scene is scaled, or mirrored where the rig knows of no robot.
+        DataError: the scene is mirrored, and the rig knows of no robot.
     """
     maps: list[SceneMaps] = call.shared
     out = {c: stream.values[c].clone() for c in columns if c in stream.values}
@@ -33,8 +33,10 @@ def mirrored_joints(stream: JointState | Action, call: Call, columns: dict[str, 
         mine = (stream.sample_index == u).nonzero()[:, 0]
         if len(mine) == 0 or not out:
             continue
-        if m.scale.requires_grad or float(m.scale) != 1.0:
-            raise UnhandledStream(f"{call.name!r}: a robot cannot be scaled, since its links are as long as they are")
+        slid = torch.tensor([n in m.state.slides for n in stream.names])
+        for c, value in out.items():
+            if c != "effort" and bool(slid.any()):
+                value[mine] = torch.where(slid.to(value.device), value[mine] * m.scale.to(value), value[mine])
         if not m.flips:
             continue
         if m.robot is None:
@@ -50,7 +52,7 @@ def mirrored_joints(stream: JointState | Action, call: Call, columns: dict[str, 
 def move_joints(stream: JointState, call: Call) -> JointState:
     """A rigid motion leaves joints alone; a mirror swaps them."""
     kinds = {"position": False, "velocity": True, "acceleration": True, "effort": True}
-    if not any(m.flips or float(m.scale.detach()) != 1.0 for m in call.shared):
+    if not any(m.flips or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.shared):
         return stream
     return stream.with_values(**mirrored_joints(stream, call, kinds))
 
@@ -59,7 +61,7 @@ def move_joints(stream: JointState, call: Call) -> JointState:
 def move_action(stream: Action, call: Call) -> Stream:
     """Every part by its kind."""
     moved = move_columns(stream, call)
-    if not any(m.flips or float(m.scale.detach()) != 1.0 for m in call.shared):
+    if not any(m.flips or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.shared):
         return moved
     kinds = {"joint_position": False, "joint_velocity": True, "joint_delta": True}
     return moved.with_values(**mirrored_joints(stream, call, kinds))

@@ -10,9 +10,10 @@ from fusion_aug.columns import RULES, UNTOUCHED
 from fusion_aug.errors import ConfigError, UnhandledStream
 from fusion_aug.motion import Motion
 from fusion_aug.ops.points import hidden_by_move, points_in_boxes
+from fusion_aug.physics.depth import camera_range
 from fusion_aug.registry import Call, handles
 from fusion_aug.sample import Unit
-from fusion_aug.streams import Boxes3D, Imu, Points, Radar, Stream
+from fusion_aug.streams import Boxes3D, Imu, Keypoints2D, Points, Radar, Stream, Taxels
 from fusion_aug.transforms.ego import radar_velocity
 from fusion_aug.transforms.viewpoint import Viewpoint, item_moves, only_turns
 
@@ -163,6 +164,43 @@ def _target_velocity(stream: Radar, call: Call, item: int) -> Tensor:
 
 def _when(stream: Stream, item: int) -> tuple[int, int]:
     return int(stream.sample_index[item]), int(stream.times[item])
+
+
+@handles(Viewpoint, Taxels)
+def move_taxels(stream: Taxels, call: Call) -> Taxels:
+    """They feel the link that they are fixed on, which has moved with them."""
+    return stream
+
+
+@handles(Viewpoint, Keypoints2D)
+def move_keypoints(stream: Keypoints2D, call: Call) -> Keypoints2D:
+    """Key points seen from the new place, at the distance of the picture behind them; those out of view are left out.
+
+    After a pure turn the distance does not matter.
+    """
+    found = item_moves(stream, call.shared)
+    pixel = stream.values["pixel"].to(torch.float64).clone()
+    keep = torch.ones(stream.rows, dtype=torch.bool)
+    for i, move in enumerate(found):
+        rows = stream.rows_of(i)
+        if move is None or rows.start == rows.stop:
+            continue
+        unit, time = _when(stream, i)
+        sensor = call.sample.units[unit].truth.camera(stream.instance(call.name))
+        rays = sensor.unproject(pixel[rows])
+        distance = torch.ones(len(rays), dtype=torch.float64)
+        if not only_turns(move):
+            camera = call.sample[stream.instance(call.name)]
+            same = (camera.sample_index == unit).nonzero()[:, 0]
+            item = int(same[(camera.times[same] - time).abs().argmin()])
+            told = camera_range(call.sample, stream.instance(call.name), item)
+            u, v = pixel[rows].round().to(torch.int64).unbind(1)
+            distance = told[v.clamp(0, told.shape[0] - 1), u.clamp(0, told.shape[1] - 1)].to(torch.float64)
+        there = transform_points(invert(move), rays * distance.nan_to_num(1e6, posinf=1e6)[:, None])
+        pixel[rows], seen = sensor.project(there)
+        keep[rows] = seen
+    moved = stream.with_values(pixel=pixel)
+    return moved if bool(keep.all()) else moved.select(keep)
 
 
 __all__ = ["Viewpoint"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from arm import with_arm
 
 import fusion_aug as fa
 from calib import BrownConrady, CameraSensor, Frame, ImuSensor, KannalaBrandt, LidarSensor, Pinhole, RadarSensor, Rig
@@ -83,8 +84,9 @@ def make_sample(
     rng = np.random.default_rng(seed)
     stamps = {"lidar": [time - 50_000_000, time], "radar": [time + 3_000_000]}
     cameras = {n: time + 7_000_000 * (i + 1) for i, n in enumerate(camera_models(size))}
+    joint_times = [time + 4_000_000 * k for k in range(-18, 19)]
     imu_times = [time + 2_000_000 * k for k in range(-4, 5)]
-    rig = make_rig(size, sorted({*stamps["lidar"], *stamps["radar"], *cameras.values(), *imu_times}))
+    rig = make_rig(size, sorted({*stamps["lidar"], *stamps["radar"], *cameras.values(), *imu_times, *joint_times}))
     streams: dict[str, fa.Stream] = {}
     poses, sizes, velocity, angular = _boxes(rng, boxes)
     streams["lidar"] = _lidar(rng, rig, stamps["lidar"], time, points, poses, sizes, dtype)
@@ -138,6 +140,8 @@ def make_sample(
     streams["caption"] = fa.Text(
         frame="ref", times=torch.tensor([time]), values={"text": strings(["Turn left at the car on the right"])}
     )
+    rig, robot = with_arm(rig, time, size)
+    streams |= robot
     unit = Unit(
         id=sample_id, scene=scene, ref=fa.Ref("ego", time), rig=rig, truth=rig, clock="lidar",
         anchor=ego_pose(T0) if anchor is None else anchor,

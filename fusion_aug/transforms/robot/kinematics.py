@@ -1,0 +1,278 @@
+"""A robot that is not quite as its model says, and its mirror image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib import JointPose, Rig
+from calib.changed import changed
+from calib.se3 import invert, rotation_from_rotvec, se3
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.families import Kinematic
+from fusion_aug.ranges import Range, can_differ_from, draw
+from fusion_aug.registry import Call, Context, handles
+from fusion_aug.sample import REF, Sample, Unit
+from fusion_aug.streams import Action, BodyPose, JointState, Stream
+from fusion_aug.transforms.base import Rows, Transform
+from fusion_aug.transforms.mount import remounted
+from fusion_aug.transforms.scene import MirrorScene
+from fusion_aug.transforms.viewpoint import Moves, with_validity
+from fusion_aug.transforms.viewpoint_sensors import Viewpoint
+
+DEGREE = math.pi / 180
+EYE = torch.eye(4, dtype=torch.float64)
+MODES = ("belief", "truth")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KinematicNoise(Transform, Kinematic):
+    """Errors of a robot's geometry: encoder offsets, link lengths, mountings. One draw enters everything they touch.
+
+    Joint readings, absolute joint targets, the end effector's pose, the extrinsics of what the links carry (cameras,
+    touch, wrench) follow. With ``mode=belief`` that is what is told, while the data obey the old geometry (``truth``);
+    with ``mode=truth`` the robot has moved: pictures of carried cameras are made anew (see ``Viewpoint``; a shift
+    needs their depth). A camera beside the robot keeps its picture, which shows the robot where it was.
+
+    Attributes:
+        joint_deg: offset of every turning joint, degrees. joint: of every sliding one, metres.
+        link: error of every link's place in its parent, metres per axis. link_deg: of its direction, degrees per axis.
+        hand_eye: error of the mounting of every sensor that the links carry, metres per axis.
+        hand_eye_deg: degrees per axis.
+        joints: names or shell patterns of the joints that have an offset.
+        sensors: names or shell patterns of sensors with an error of mounting; those that the links carry by default.
+        mode: "belief" or "truth".
+    """
+
+    joint_deg: Range = 0.0
+    joint: Range = 0.0
+    link: Range = 0.0
+    link_deg: Range = 0.0
+    hand_eye: Range = 0.0
+    hand_eye_deg: Range = 0.0
+    joints: tuple[str, ...] = ("*",)
+    sensors: tuple[str, ...] = ()
+    mode: str = "belief"
+
+    waives: ClassVar[dict[str, str]] = {
+        "keeps_rows": "a moved scanner does not see what now lies behind something; validity masks are added",
+        "keeps_counts": "a moved scanner does not see what now lies behind something",
+        "content_identity": "a belief that is wrong no longer tells where things stand",
+        "invertible": "what a moved camera does not see is lost",
+        "differentiable": "pictures are made anew without a gradient",
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mode not in MODES:
+            raise ConfigError(f"{type(self).__name__}.mode: {self.mode!r} is not one of {', '.join(MODES)}")
+
+    def effects(self) -> dict[str, str]:
+        """Lengths of links are in no log."""
+        wrong = [f for f in ("link", "link_deg") if can_differ_from(getattr(self, f), 0.0)]
+        return {"link_geometry": f"{type(self).__name__}.{wrong[0]}"} if wrong else {}
+
+    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
+        """Offsets by joint, and errors [x y z, rx ry rz] (metres, degrees) by link and by sensor.
+
+        Raises:
+            DataError: the rig has no joints.
+        """
+        rig = sample.units[0].rig
+        links = {n: f.pose.joint for n, f in rig.frames.items() if isinstance(f.pose, JointPose)}
+        if not links and (self.joint_deg, self.joint, self.link, self.link_deg) != (0, 0, 0, 0):
+            raise DataError(
+                f"{type(self).__name__}: the rig of sample {sample.units[0].id!r} has no joints; "
+                f"give the robot's description as log.urdf"
+            )
+        offsets: dict[str, float] = {}
+        for joint in links.values():
+            if joint.name not in offsets and any(fnmatchcase(joint.name, p) for p in self.joints):
+                turned = draw(self.joint_deg, rng) * DEGREE
+                slid = draw(self.joint, rng)
+                offsets[joint.name] = turned if joint.turns else slid
+        return {
+            "joints": offsets,
+            "links": {n: _six(self.link, self.link_deg, rng) for n in links},
+            "sensors": {n: _six(self.hand_eye, self.hand_eye_deg, rng) for n in self._meant(rig)},
+            "mode": self.mode,
+        }
+
+    def _meant(self, rig: Rig) -> list[str]:
+        if self.sensors:
+            return [n for n in rig.sensors if any(fnmatchcase(n, p) for p in self.sensors)]
+        return [n for n, s in rig.sensors.items() if carried(rig, s.frame)]
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Change what is told, and with ``mode=truth`` what is, and hand the streams to their rules."""
+        moves, units, pairs = [], [], []
+        for u, unit in enumerate(sample.units):
+            params = rows.of(u)
+            errors = mounting_errors(unit.rig, params)
+            rig = with_errors(unit.rig, params, errors)
+            truth = unit.truth
+            if params["mode"] == "truth":
+                truth = rig if unit.truth is unit.rig else with_errors(unit.truth, params, errors)
+            units.append(changed(unit, rig=rig, truth=truth))
+            pairs.append((unit, rig))
+            touched = set(errors) | {n for n, f in unit.truth.frames.items() if isinstance(f.pose, JointPose)}
+            moves.append(Moves(unit.truth, truth, dict.fromkeys(touched if truth is not unit.truth else (), EYE)))
+        out = cls.visit(sample, rows, context, pairs)
+        if any(m.errors for m in moves):
+            out = Viewpoint.visit(out, Rows([]), context, moves)
+            out = with_validity(out, sample, moves)
+        return changed(out, units=tuple(units))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewpointNoise(KinematicNoise):
+    """A small error of cameras and of the kinematic model together, in truth: a view that nobody calibrated exactly.
+
+    See ``KinematicNoise`` for the fields. Every camera of the rig turns, and the joints of the robot stand elsewhere.
+    """
+
+    joint_deg: Range = (-0.2, 0.2)
+    hand_eye_deg: Range = (-0.5, 0.5)
+    sensors: tuple[str, ...] = ("*",)
+    mode: str = "truth"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorRobot(MirrorScene):
+    """The robot and everything about it in a left-right mirror.
+
+    Which joints swap, with which signs, follows from the robot's description and is verified by forward kinematics;
+    links, cameras and sensors named left and right swap; wrenches, actions, key points and captions follow. A robot
+    that is not symmetric about its base's xz plane is refused, and so is one whose joints would leave their limits.
+    """
+
+    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
+        """The axis.
+
+        Raises:
+            DataError: there is no robot.
+        """
+        for unit in sample.units:
+            if not any(isinstance(f.pose, JointPose) for f in unit.rig.frames.values()):
+                raise DataError(
+                    f"MirrorRobot: the rig of sample {unit.id!r} has no joints; describe the robot with log.urdf"
+                )
+        return super().sample_params(rng, sample, context)
+
+
+def _six(metres: Range, degrees: Range, rng: np.random.Generator) -> list[float]:
+    return [draw(metres, rng) for _ in range(3)] + [draw(degrees, rng) for _ in range(3)]
+
+
+def carried(rig: Rig, frame: str) -> bool:
+    """Whether a joint moves a frame."""
+    name: str | None = frame
+    while name is not None:
+        if isinstance(rig.frames[name].pose, JointPose):
+            return True
+        name = rig.frames[name].parent
+    return False
+
+
+def error_of(six: list[float]) -> Tensor:
+    """(4, 4) of x y z metres and rx ry rz degrees, a rotation vector."""
+    return se3(rotation_from_rotvec([d * DEGREE for d in six[3:]]), six[:3])
+
+
+def mounting_errors(rig: Rig, params: Mapping[str, Any]) -> dict[str, Tensor]:
+    """E (4, 4) by frame of the sensors with an error of mounting. Sensors of one frame move once."""
+    out: dict[str, Tensor] = {}
+    for name, six in params["sensors"].items():
+        frame = rig.sensors[name].frame if name in rig.sensors else ""
+        pose = rig.frames[frame].pose if frame else None
+        fixed = bool(frame) and rig.frames[frame].parent is not None and not isinstance(pose, JointPose)
+        if fixed and frame not in out and any(six):
+            out[frame] = error_of(six)
+    return out
+
+
+def with_errors(rig: Rig, params: Mapping[str, Any], mounts: Mapping[str, Tensor]) -> Rig:
+    """The rig with the errors of joints, links and mountings."""
+    rig = remounted(rig, mounts)
+    frames = dict(rig.frames)
+    for name, frame in rig.frames.items():
+        pose = frame.pose
+        if not isinstance(pose, JointPose):
+            continue
+        offset, six = params["joints"].get(pose.joint.name, 0.0), params["links"].get(name, [0.0] * 6)
+        joint = replace(pose.joint, origin=pose.joint.origin @ error_of(six)) if any(six) else pose.joint
+        if offset or any(six):
+            readings = pose.readings + offset
+            frames[name] = changed(frame, pose=JointPose(joint=joint, times=pose.times, readings=readings))
+    return Rig(frames, rig.sensors)
+
+
+def _shifted(stream: JointState | Action, call: Call, column: str) -> Tensor:
+    value = stream.values[column]
+    rows = [[p["joints"].get(n, 0.0) for n in stream.names] for p in call.params]
+    return value + torch.tensor(rows, dtype=torch.float64).reshape(len(stream), len(stream.names)).to(value)
+
+
+@handles(KinematicNoise, JointState)
+def tell_joints(stream: JointState, call: Call) -> Stream:
+    """Readings with the offsets."""
+    return stream.with_values(position=_shifted(stream, call, "position")) if "position" in stream.values else stream
+
+
+@handles(KinematicNoise, Action)
+def tell_targets(stream: Action, call: Call) -> Stream:
+    """Absolute joint targets with the offsets, absolute poses of the end effector by its forward kinematics."""
+    out = {}
+    if "joint_position" in stream.values:
+        out["joint_position"] = _shifted(stream, call, "joint_position")
+    if {"pose", "position"} & set(stream.values):
+        motion = body_motion(stream, call)
+        if "pose" in stream.values:
+            out["pose"] = motion.to(stream.values["pose"]) @ stream.values["pose"]
+        if "position" in stream.values:
+            p = stream.values["position"]
+            moved = (motion[:, :3, :3] @ p.to(torch.float64)[..., None])[..., 0] + motion[:, :3, 3]
+            out["position"] = moved.to(p)
+    return stream.with_values(**out) if out else stream
+
+
+@handles(KinematicNoise, BodyPose)
+def tell_body(stream: BodyPose, call: Call) -> Stream:
+    """The pose of a part of the robot by its forward kinematics."""
+    return stream.with_values(pose=body_motion(stream, call).to(stream.values["pose"]) @ stream.values["pose"])
+
+
+def body_motion(stream: Stream, call: Call) -> Tensor:
+    """``T_frame_tip' T_tip_frame`` (n, 4, 4): how the told errors move the end of the arm in the stream's frame."""
+    out = torch.eye(4, dtype=torch.float64).repeat(len(stream), 1, 1)
+    for u, (unit, rig) in enumerate(call.shared):
+        mine = (stream.sample_index == u).nonzero()[:, 0]
+        tip = stream.child if stream.child in rig.frames else tip_of(unit)
+        if len(mine) == 0 or tip is None:
+            continue
+        frame = unit.ref.frame if stream.frame == REF else stream.frame
+        times = stream.times[mine]
+        out[mine] = rig.along(frame, tip, times) @ invert(unit.rig.along(frame, tip, times))
+    return out
+
+
+def tip_of(unit: Unit) -> str | None:
+    """The link with the most turning joints above it, the first of equals; None where nothing turns."""
+    depth: dict[str, int] = {}
+    for name in unit.rig.frames:
+        count, above = 0, name
+        while above is not None:
+            pose = unit.rig.frames[above].pose
+            count += isinstance(pose, JointPose) and pose.joint.turns
+            above = unit.rig.frames[above].parent  # type: ignore[assignment]
+        depth[name] = count
+    best = max(depth, key=lambda n: depth[n])
+    return best if depth[best] else None

@@ -1,0 +1,101 @@
+"""A small arm on the vehicle of the test samples: three turning joints, two fingers, a camera, touch and a wrench."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+import fusion_aug as fa
+from calib import CameraSensor, Frame, Inertia, Joint, Pinhole, Rig, Robot
+from calib.se3 import rotation_about, se3
+from fusion_aug.streams import strings
+
+JOINTS = ("turn", "lift", "bend", "finger_left_joint", "finger_right_joint")
+AXES = {"z": [0.0, 0, 1], "y": [0.0, 1, 0]}
+STEP = 4_000_000  # ns
+FORWARD = rotation_about("z", -np.pi / 2) @ rotation_about("x", -np.pi / 2)
+
+
+def arm_robot() -> Robot:
+    """Links in the xz plane of the vehicle, so that it is its own mirror image."""
+
+    def joint(name: str, kind: str, axis: list[float], place: list[float], turn: float = 0.0) -> Joint:
+        origin = se3(rotation_about("y", turn), place)
+        return Joint(name=name, kind=kind, axis=torch.tensor(axis, dtype=torch.float64), origin=origin)
+
+    edges = {
+        "link1": ("ego", joint("turn", "revolute", AXES["z"], [2.0, 0, 1.0])),
+        "link2": ("link1", joint("lift", "revolute", AXES["y"], [0.1, 0, 0.3], -0.4)),
+        "hand": ("link2", joint("bend", "revolute", AXES["y"], [0.5, 0, 0.0], 0.3)),
+        "finger_left": ("hand", joint("finger_left_joint", "prismatic", AXES["y"], [0.2, 0, 0])),
+        "finger_right": ("hand", joint("finger_right_joint", "prismatic", [0.0, -1, 0], [0.2, 0, 0])),
+    }
+    about = torch.diag(torch.tensor([0.02, 0.03, 0.04], dtype=torch.float64))
+    inertias = {n: Inertia(mass=1.0 + i, center=torch.tensor([0.1, 0.0, 0.02]).double(), about_center=about)
+                for i, n in enumerate(edges)}  # fmt: skip
+    return Robot(root="ego", edges=edges, inertias=inertias, name="test arm")
+
+
+def readings(times: torch.Tensor, time: int) -> torch.Tensor:
+    """(n, J) smooth motion of the joints."""
+    t = ((times - time).double() * 1e-9)[:, None]
+    speed = torch.tensor([0.7, -0.4, 0.9, 0.02, 0.03], dtype=torch.float64)
+    start = torch.tensor([0.2, 0.3, -0.5, 0.03, 0.02], dtype=torch.float64)
+    return start + speed * t + 0.3 * speed * torch.sin(5 * t)
+
+
+def with_arm(rig: Rig, time: int, size: tuple[int, int]) -> tuple[Rig, dict[str, fa.Stream]]:
+    """The rig with the arm, and what it tells."""
+    times = time + STEP * torch.arange(-18, 19)
+    q = readings(times, time)
+    t = (times - time).double()[:, None] * 1e-9
+    speed = torch.tensor([0.7, -0.4, 0.9, 0.02, 0.03], dtype=torch.float64)
+    v = speed * (1 + 1.5 * torch.cos(5 * t))
+    a = -7.5 * speed * torch.sin(5 * t)
+    links = arm_robot().frames(None, None, times, {n: q[:, i] for i, n in enumerate(JOINTS)})
+    frames = {**rig.frames, **{n: f for n, f in links.items() if n != "ego"}}
+    frames["wrist"] = Frame(parent="hand", pose=se3(FORWARD, [0.05, 0.0, 0.1]), hand="camera")
+    frames["ft"] = Frame(parent="hand", pose=se3(rotation_about("z", 0.4), [0.02, 0.01, 0]))
+    w = size[1]
+    model = Pinhole.from_focal(0.8 * w, 0.8 * w, (w - 1) / 2, (size[0] - 1) / 2, size)
+    sensors = {**rig.sensors, "WRIST": CameraSensor(frame="wrist", model=model)}
+    rng = np.random.default_rng(5)
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return torch.from_numpy(rng.normal(size=shape))
+
+    n = len(times)
+    picture = torch.from_numpy(rng.integers(0, 256, (*size, 3), dtype=np.uint8))
+    depth = torch.from_numpy(rng.uniform(1, 9, size).astype(np.float32))
+    shot = torch.tensor([time + 9_000_000])
+    taxels = se3(rotation_about("x", -np.pi / 2), torch.tensor([[0.0, 0.01, 0.01], [0.0, 0.01, -0.01]]).double())
+    step = times[::6]
+    streams: dict[str, fa.Stream] = {
+        "WRIST": fa.Camera(frame="wrist", times=shot, items=(picture,)),
+        "WRIST/depth": fa.Depth(frame="wrist", camera="WRIST", times=shot, items=(depth,)),
+        "joints": fa.JointState(frame="ego", times=times, names=JOINTS,
+                                values={"position": q, "velocity": v, "acceleration": a, "effort": drawn(n, 5)}),
+        "wrench": fa.Wrench(frame="ft", times=times[::2],
+                            values={"force": drawn(len(times[::2]), 3), "torque": drawn(len(times[::2]), 3)}),
+        "taxels": fa.Taxels(frame="finger_left", times=times, values={"force": drawn(n, 2).abs()}, poses=taxels),
+        "tip": fa.BodyPose(frame="ego", times=step, values={"pose": rig_poses(Rig(frames, sensors), step)}),
+        "action": fa.Action(
+            frame="ego", times=step, names=JOINTS[:3],
+            values={"joint_position": q[::6, :3], "delta_position": drawn(len(step), 3),
+                    "delta_rotation": drawn(len(step), 3), "command": torch.ones(len(step), 1, dtype=torch.int64)}),
+        "skeleton": fa.Keypoints3D(
+            frame="ref", times=torch.tensor([time]),
+            values={"xyz": drawn(3, 3) * 3, "name": strings(["left_hand", "right_hand", "head"]),
+                    "visible": torch.ones(3)}),
+        "WRIST/points": fa.Keypoints2D(
+            frame="wrist", camera="WRIST", times=shot,
+            values={"pixel": torch.from_numpy(rng.uniform(0.3, 0.6, (2, 2))) * torch.tensor([size[1], size[0]]),
+                    "name": strings(["left_hand", "head"]), "visible": torch.ones(2)}),
+        "reward": fa.Signal(frame="ego", times=step, values={"value": drawn(len(step))}),
+    }  # fmt: skip
+    return Rig(frames, sensors), streams
+
+
+def rig_poses(rig: Rig, times: torch.Tensor) -> torch.Tensor:
+    """Pose of a tool on the hand."""
+    return rig.along("ego", "hand", times) @ se3(rotation_about("x", 0.3), [0.25, 0.0, 0.0])
