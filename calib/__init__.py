@@ -6,7 +6,7 @@ from calib.joints import Joint, JointPose
 from calib.kinematics import Robot
 from calib.rig import Frame, Inertia, Rig, validate
 from calib.rig_file import load_rig, rig_from_dict, rig_to_dict, save_rig
-from calib.sensors import CameraSensor, ImuSensor, LidarSensor, RadarSensor, Sensor, TactileSensor
+from calib.sensors import CameraSensor, ImuSensor, LidarSensor, RadarSensor, Sensor, TactileSensor, TaxelSensor
 from calib.trajectory import MovingPose, Trajectory
 from calib.urdf import load_urdf, robot_from_urdf
 
@@ -29,6 +29,7 @@ __all__ = [
     "Robot",
     "Sensor",
     "TactileSensor",
+    "TaxelSensor",
     "Trajectory",
     "UnknownLens",
     "load_rig",

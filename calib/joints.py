@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -79,6 +80,8 @@ class JointPose(MovingPose):
     joint: Joint
     times: Tensor
     readings: Tensor
+
+    kind: ClassVar[str] = "joint"
 
     def __post_init__(self) -> None:
         check_times(self.times, len(self.readings), f"joint {self.joint.name!r}")

@@ -49,6 +49,11 @@ class Frame:
     hand: str = "body"
     inertia: Inertia | None = None
 
+    @property
+    def pose_kind(self) -> str:
+        """ "static", or the kind of its moving pose: "known" or "joint"."""
+        return "static" if isinstance(self.pose, Tensor) else self.pose.kind
+
     def at(self, time: int | None) -> Tensor:
         """``T_parent_frame`` (4, 4) at a time in ns; a pose that does not move needs none."""
         if isinstance(self.pose, Tensor):
@@ -199,6 +204,19 @@ class Rig:
         names = {n: s.mirror_of for n, s in self.sensors.items() if s.mirror_of is not None}
         frames = {self.sensors[a].frame: self.sensors[b].frame for a, b in names.items()}
         return {**{a: b for a, b in frames.items() if a != b}, **names}
+
+    def robot_root(self) -> str | None:
+        """The frame that all joint-driven frames hang on: their lowest common parent; None where there are none."""
+        tops = []
+        for name, frame in self.frames.items():
+            if frame.pose_kind == "joint":
+                chain = self._chain(name)
+                moved = [i for i, n in enumerate(chain) if self.frames[n].pose_kind == "joint"]
+                tops.append(chain[moved[-1] + 1 :][::-1])
+        if not tops:
+            return None
+        shared = [names[0] for names in zip(*tops, strict=False) if len(set(names)) == 1]
+        return shared[-1] if shared else None
 
     def renamed(self, names: Mapping[str, str]) -> Rig:
         """The rig with sensors and frames renamed, all at once (so that two may swap)."""

@@ -210,6 +210,13 @@ class TactileSensor(Sensor):
     kind = "tactile"
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TaxelSensor(Sensor):
+    """A touch sensor of single elements; where they lie on its frame is told with their readings."""
+
+    kind = "taxels"
+
+
 SENSORS: dict[str, type[Sensor]] = {
-    s.kind: s for s in (CameraSensor, LidarSensor, RadarSensor, ImuSensor, TactileSensor)
+    s.kind: s for s in (CameraSensor, LidarSensor, RadarSensor, ImuSensor, TactileSensor, TaxelSensor)
 }

@@ -34,6 +34,11 @@ class RobotMirror:
     joints: Mapping[str, tuple[str, float, float]]
     links: Mapping[str, tuple[str, Tensor]]
 
+    @property
+    def swapped(self) -> dict[str, str]:
+        """Links that swap names."""
+        return {n: p for n, (p, _) in self.links.items() if n != p}
+
     def readings(self, values: Tensor, names: tuple[str, ...], rate: bool = False) -> Tensor:
         """Readings (..., J) of the mirrored robot; of rates and forces with ``rate``.
 

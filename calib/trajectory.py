@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -19,9 +19,11 @@ class MovingPose(ABC):
 
     Attributes:
         times: (k,) int64 nanoseconds, strictly increasing, at which it is known.
+        kind: "known" or "joint".
     """
 
     times: Tensor
+    kind: ClassVar[str] = "known"
 
     @abstractmethod
     def along(self, times: Tensor) -> Tensor:

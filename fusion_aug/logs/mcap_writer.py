@@ -31,11 +31,11 @@ from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, Ragged, Stream
 from fusion_aug.transforms.base import Transform
 from fusion_aug.transforms.compose import leaves
-from fusion_aug.transforms.scene import MirrorScene, SceneTransform
+from fusion_aug.transforms.scene import ScaleScene
 
-MOVED_BASE = (
-    "the links of the robot come from its description, which a motion of the whole scene would not move along",
-    "write the folder format (output=folder), or use MirrorRobot, ViewpointNoise and KinematicNoise",
+SCALED = (
+    "the links of the robot come from its description, which does not grow with the scene",
+    "write the folder format (output=folder), or leave the scale out",
 )
 
 
@@ -50,9 +50,9 @@ class Out(NamedTuple):
 
 
 def robot_problems(transform: Transform) -> list[Problem]:
-    """Motions of the whole scene that the links of a described robot would not follow."""
-    moving = [t for t in leaves(transform) if isinstance(t, SceneTransform) and not isinstance(t, MirrorScene)]
-    return [Problem("moved_base", type(t).__name__, *MOVED_BASE) for t in moving if t.p > 0]
+    """Changes of scale, which a described robot would not follow."""
+    found = [type(t).__name__ for t in leaves(transform) if isinstance(t, ScaleScene) and t.p > 0]
+    return [Problem("scaled_robot", name, *SCALED) for name in found]
 
 
 class McapWriter(Writer):

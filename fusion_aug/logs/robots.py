@@ -17,6 +17,7 @@ from fusion_aug.errors import ConfigError
 from fusion_aug.logs.base import Log
 from fusion_aug.streams import JointState
 
+REFERENCE = "reference"  # frame of its own that samples of a described robot refer to
 BASE = "base"  # frame of a robot whose description is not given
 WORLDS = ("world", "map", "odom")
 
@@ -78,6 +79,22 @@ class RobotLog(Log):
         if self.robot is not None:
             links = self.robot.frames(None, None, times, readings)
             rig = Rig({**rig.frames, **links}, rig.sensors)
+        return self._with_reference(self._with_rig_file(rig))
+
+    def _with_reference(self, rig: Rig) -> Rig:
+        """The rig with a frame of its own for the reference, which stands where the robot's root does.
+
+        So a motion of the scene moves the robot as a body, and not its first joint on its root.
+        """
+        if self.robot is None or not isinstance(rig.frames[self.robot.root].pose, Tensor):
+            return rig
+        root = rig.frames[self.robot.root]
+        carrier = Frame(parent=root.parent, pose=root.pose) if root.parent is not None else Frame()
+        body = Frame(parent=REFERENCE, inertia=root.inertia)
+        return Rig({**rig.frames, REFERENCE: carrier, self.robot.root: body}, rig.sensors)
+
+    def _with_rig_file(self, rig: Rig) -> Rig:
+        """The rig with what the user's rig file adds or replaces."""
         if self._rig_file is None:
             return rig
         known = dict(rig.frames)
@@ -92,9 +109,7 @@ class RobotLog(Log):
 
     def base_of(self, rig: Rig) -> str:
         """The frame that a sample is referred to: the robot's root, else a frame called base, else any root."""
-        if self.robot is not None:
-            return self.robot.root
-        for name in ("base_link", BASE):
+        for name in (REFERENCE, *([self.robot.root] if self.robot is not None else []), "base_link", BASE):
             if name in rig.frames:
                 return name
         return next(n for n, f in rig.frames.items() if f.parent is None)

@@ -159,6 +159,8 @@ class Points(Ragged):
         if any(p.pending is not None for p in parts):
             eye = torch.eye(4, dtype=torch.float64)
             parts = [p.moved(eye.expand(len(p), 4, 4)) if p.pending is None else p for p in parts]
+        if len({p.motion for p in parts}) > 1:
+            parts = [changed(p, motion="mixed") for p in parts]
         return super().concat(parts, sample_index)
 
     def take_items(self, index: Tensor) -> Self:

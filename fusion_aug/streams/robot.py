@@ -170,10 +170,12 @@ class Taxels(Stream):
     Columns: force (n, T) N, along the z axis of each taxel, positive when pressed.
 
     Attributes:
-        poses: (T, 4, 4) ``T_frame_taxel``.
+        poses: (n, T, 4, 4) ``T_frame_taxel``; (T, 4, 4) for all items alike.
     """
 
     poses: Tensor = None  # type: ignore[assignment]
+
+    item_fields: ClassVar[tuple[str, ...]] = (*Stream.item_fields, "poses")
 
     columns: ClassVar[tuple[Column, ...]] = (scalar("force"),)
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Weather)
@@ -181,8 +183,10 @@ class Taxels(Stream):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.poses is None or self.poses.shape[1:] != (4, 4):
+        if self.poses is None or self.poses.shape[-2:] != (4, 4):
             raise DataError("Taxels.poses: expected T_frame_taxel (T, 4, 4) of every taxel")
+        if self.poses.ndim == 3:
+            object.__setattr__(self, "poses", self.poses.expand(len(self), *self.poses.shape))
         force = self.values.get("force")
-        if force is not None and tuple(force.shape[1:]) != (len(self.poses),):
-            raise DataError(f"Taxels.force: {tuple(force.shape)} does not match {len(self.poses)} taxels")
+        if force is not None and tuple(force.shape) != tuple(self.poses.shape[:2]):
+            raise DataError(f"Taxels.force: {tuple(force.shape)} does not match {self.poses.shape[1]} taxels")

@@ -58,11 +58,11 @@ class SceneState:
         """The state of a unit."""
         canvas = {n: s.size for n, s in unit.rig.sensors.items() if isinstance(s, CameraSensor)}
         roles, partners = roles_of(unit.rig, unit.ref.frame), unit.rig.mirror_names()
-        robot = mirror_of_robot(unit.rig, unit.ref.frame)
+        robot = mirror_of_robot(unit.rig)
         if isinstance(robot, RobotMirror):
             links = {n: p for n, (p, _) in robot.links.items() if roles[n] == "body"}
             roles = {n: f"{LINK}{n}" if n in links else r for n, r in roles.items()}
-            partners = {**partners, **{n: p for n, p in links.items() if n != p}}
+            partners = {**partners, **robot.swapped}
         joints = [f.pose.joint for f in unit.rig.frames.values() if isinstance(f.pose, JointPose)]
         slides = tuple(dict.fromkeys(j.name for j in joints if not j.turns))
         return SceneState(unit.anchor, roles, canvas, partners, robot, slides)
@@ -123,9 +123,8 @@ class SceneMaps:
     def _add_links(self, similarity: Callable[[Tensor], Motion]) -> None:
         """The maps of a robot's links."""
         robot = self.state.robot
-        if self.flips and not (isinstance(robot, RobotMirror) and self.axis == "y"):
-            why = robot if isinstance(robot, str) else "a robot has a left and a right, so only axis y mirrors it"
-            raise DataError(f"the robot cannot be mirrored: {why}")
+        if self.flips and isinstance(robot, str):
+            raise DataError(f"the robot cannot be mirrored: {robot}")
         for name, role in self.state.roles.items():
             if not role.startswith(LINK):
                 continue
@@ -145,7 +144,10 @@ class SceneMaps:
     @property
     def names(self) -> Mapping[str, str]:
         """Sensors and frames that swap names."""
-        return self.state.partners if self.swaps else {}
+        if self.swaps:
+            return self.state.partners
+        # a robot that is mirrored front to back is one mirrored left to right and turned around
+        return self.robot.swapped if self.robot is not None else {}
 
     def matrices(self, frame: str) -> tuple[Tensor, Tensor] | None:
         """H_f and its inverse, (4, 4) each; None for the identity."""
@@ -174,7 +176,7 @@ class SceneMaps:
         anchor, W = self.state.anchor, self.by_role["world"]
         if W is not None:
             anchor = (W.matrix[0] @ anchor @ torch.linalg.inv(scale_and_mirror(self.scale, self.axis))).detach()
-        if not self.swaps:
+        if not self.names:
             return changed(self.state, anchor=anchor)
         roles = {self.names.get(n, n): role for n, role in self.state.roles.items()}
         canvas = {self.names.get(n, n): size for n, size in self.state.canvas.items()}
@@ -251,12 +253,13 @@ def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
     return moved if maps.robot is None else with_mirrored_joints(moved, rig, maps, maps.robot)
 
 
-def mirror_of_robot(rig: Rig, reference: str) -> RobotMirror | str | None:
+def mirror_of_robot(rig: Rig) -> RobotMirror | str | None:
     """What a mirror does to the robot of a rig, or why it is not symmetric; None where no joint moves anything."""
-    if not any(isinstance(f.pose, JointPose) for f in rig.frames.values()):
+    root = rig.robot_root()
+    if root is None:
         return None
     try:
-        return find_mirror(Robot.of(rig, reference))
+        return find_mirror(Robot.of(rig, root))
     except CalibrationError as error:
         return str(error)
 

@@ -69,20 +69,13 @@ def move_action(stream: Action, call: Call) -> Stream:
 
 @handles(Scene, Taxels)
 def move_taxels(stream: Taxels, call: Call) -> Taxels:
-    """A mirror moves the taxels on their link; what each feels is its own.
-
-    Raises:
-        DataError: the samples of a batch move differently.
-    """
+    """A mirror moves the taxels on their link; what each feels is its own."""
     motion = per_item(call.shared, stream.frame, stream)
     if motion is None:
         return stream
-    H = motion.matrix
-    if bool((H[:1] != H).any()):
-        raise DataError(f"stream {call.name!r}: taxels of a batch that is mirrored in part; augment sample by sample")
-    body = BODY.clone() if float(motion.sign[0]) < 0 else torch.eye(4, dtype=torch.float64)
-    body[:3] = body[:3] * motion.scale[0].detach()
-    return replace(stream, poses=H[0] @ stream.poses @ torch.linalg.inv(body))
+    body = torch.where((motion.sign < 0)[:, None, None], BODY, torch.eye(4, dtype=torch.float64)).clone()
+    body[:, :3] = body[:, :3] * motion.scale[:, None, None].detach()
+    return replace(stream, poses=motion.matrix[:, None] @ stream.poses @ torch.linalg.inv(body)[:, None])
 
 
 def swap_sides(stream: Stream, call: Call) -> Stream:

@@ -6,13 +6,14 @@ import numpy as np
 import torch
 
 import fusion_aug as fa
-from calib import CameraSensor, Frame, Inertia, Joint, Pinhole, Rig, Robot
+from calib import CameraSensor, Frame, Inertia, Joint, Pinhole, Rig, Robot, TaxelSensor
 from calib.se3 import rotation_about, se3
 from fusion_aug.streams import strings
 
 JOINTS = ("turn", "lift", "bend", "finger_left_joint", "finger_right_joint")
 AXES = {"z": [0.0, 0, 1], "y": [0.0, 1, 0]}
 STEP = 4_000_000  # ns
+ARM_BASE = se3(rotation_about("z", 0.2), [2.0, 0.3, 0.7])  # anywhere on the vehicle
 FORWARD = rotation_about("z", -np.pi / 2) @ rotation_about("x", -np.pi / 2)
 
 
@@ -24,7 +25,7 @@ def arm_robot() -> Robot:
         return Joint(name=name, kind=kind, axis=torch.tensor(axis, dtype=torch.float64), origin=origin)
 
     edges = {
-        "link1": ("ego", joint("turn", "revolute", AXES["z"], [2.0, 0, 1.0])),
+        "link1": ("arm_base", joint("turn", "revolute", AXES["z"], [0.0, 0, 0.3])),
         "link2": ("link1", joint("lift", "revolute", AXES["y"], [0.1, 0, 0.3], -0.4)),
         "hand": ("link2", joint("bend", "revolute", AXES["y"], [0.5, 0, 0.0], 0.3)),
         "finger_left": ("hand", joint("finger_left_joint", "prismatic", AXES["y"], [0.2, 0, 0])),
@@ -33,7 +34,7 @@ def arm_robot() -> Robot:
     about = torch.diag(torch.tensor([0.02, 0.03, 0.04], dtype=torch.float64))
     inertias = {n: Inertia(mass=1.0 + i, center=torch.tensor([0.1, 0.0, 0.02]).double(), about_center=about)
                 for i, n in enumerate(edges)}  # fmt: skip
-    return Robot(root="ego", edges=edges, inertias=inertias, name="test arm")
+    return Robot(root="arm_base", edges=edges, inertias=inertias, name="test arm")
 
 
 def readings(times: torch.Tensor, time: int) -> torch.Tensor:
@@ -52,13 +53,15 @@ def with_arm(rig: Rig, time: int, size: tuple[int, int]) -> tuple[Rig, dict[str,
     speed = torch.tensor([0.7, -0.4, 0.9, 0.02, 0.03], dtype=torch.float64)
     v = speed * (1 + 1.5 * torch.cos(5 * t))
     a = -7.5 * speed * torch.sin(5 * t)
-    links = arm_robot().frames(None, None, times, {n: q[:, i] for i, n in enumerate(JOINTS)})
-    frames = {**rig.frames, **{n: f for n, f in links.items() if n != "ego"}}
-    frames["wrist"] = Frame(parent="hand", pose=se3(FORWARD, [0.05, 0.0, 0.1]), hand="camera")
+    links = arm_robot().frames("ego", ARM_BASE, times, {n: q[:, i] for i, n in enumerate(JOINTS)})
+    frames = {**rig.frames, **links}
+    frames["WRIST"] = Frame(parent="hand", pose=se3(FORWARD, [0.05, 0.0, 0.1]), hand="camera")
     frames["ft"] = Frame(parent="hand", pose=se3(rotation_about("z", 0.4), [0.02, 0.01, 0]))
     w = size[1]
     model = Pinhole.from_focal(0.8 * w, 0.8 * w, (w - 1) / 2, (size[0] - 1) / 2, size)
-    sensors = {**rig.sensors, "WRIST": CameraSensor(frame="wrist", model=model)}
+    touch = {f"TOUCH_{a}": TaxelSensor(frame=f"finger_{a.lower()}", mirror_of=f"TOUCH_{b}")
+             for a, b in (("LEFT", "RIGHT"), ("RIGHT", "LEFT"))}  # fmt: skip
+    sensors = {**rig.sensors, "WRIST": CameraSensor(frame="WRIST", model=model), **touch}
     rng = np.random.default_rng(5)
 
     def drawn(*shape: int) -> torch.Tensor:
@@ -71,24 +74,25 @@ def with_arm(rig: Rig, time: int, size: tuple[int, int]) -> tuple[Rig, dict[str,
     taxels = se3(rotation_about("x", -np.pi / 2), torch.tensor([[0.0, 0.01, 0.01], [0.0, 0.01, -0.01]]).double())
     step = times[::6]
     streams: dict[str, fa.Stream] = {
-        "WRIST": fa.Camera(frame="wrist", times=shot, items=(picture,)),
-        "WRIST/depth": fa.Depth(frame="wrist", camera="WRIST", times=shot, items=(depth,)),
+        "WRIST": fa.Camera(frame="WRIST", times=shot, items=(picture,)),
+        "WRIST/depth": fa.Depth(frame="WRIST", camera="WRIST", times=shot, items=(depth,)),
         "joints": fa.JointState(frame="ego", times=times, names=JOINTS,
                                 values={"position": q, "velocity": v, "acceleration": a, "effort": drawn(n, 5)}),
         "wrench": fa.Wrench(frame="ft", times=times[::2],
                             values={"force": drawn(len(times[::2]), 3), "torque": drawn(len(times[::2]), 3)}),
-        "taxels": fa.Taxels(frame="finger_left", times=times, values={"force": drawn(n, 2).abs()}, poses=taxels),
+        **{name: fa.Taxels(frame=touch[name].frame, times=times, values={"force": drawn(n, 2).abs()}, poses=taxels)
+           for name in touch},
         "tip": fa.BodyPose(frame="ego", times=step, values={"pose": rig_poses(Rig(frames, sensors), step)}),
         "action": fa.Action(
             frame="ego", times=step, names=JOINTS[:3],
-            values={"joint_position": q[::6, :3], "delta_position": drawn(len(step), 3),
+            values={"joint_position": q[::6, :3].contiguous(), "delta_position": drawn(len(step), 3),
                     "delta_rotation": drawn(len(step), 3), "command": torch.ones(len(step), 1, dtype=torch.int64)}),
         "skeleton": fa.Keypoints3D(
             frame="ref", times=torch.tensor([time]),
             values={"xyz": drawn(3, 3) * 3, "name": strings(["left_hand", "right_hand", "head"]),
                     "visible": torch.ones(3)}),
         "WRIST/points": fa.Keypoints2D(
-            frame="wrist", camera="WRIST", times=shot,
+            frame="WRIST", camera="WRIST", times=shot,
             values={"pixel": torch.from_numpy(rng.uniform(0.3, 0.6, (2, 2))) * torch.tensor([size[1], size[0]]),
                     "name": strings(["left_hand", "head"]), "visible": torch.ones(2)}),
         "reward": fa.Signal(frame="ego", times=step, values={"value": drawn(len(step))}),

@@ -21,6 +21,7 @@ from fusion_aug.run.config import build_pipeline
 from fusion_aug.show.tables import own_transforms
 from fusion_aug.streams import Ragged
 from fusion_aug.transforms.base import PROMISES
+from fusion_aug.transforms.temporal.speed import WarpTransform
 
 
 def test_every_transform_has_a_case() -> None:
@@ -58,7 +59,8 @@ def test_types_layout_and_device_are_kept(case: Case) -> None:
     for name, stream in out.streams.items():
         if name not in sample.streams and type(stream).__name__ not in kinds:
             continue  # a stream that the transform brings in
-        source = next(s for s in sample.streams.values() if type(s) is type(stream))
+        same_kind = [s for s in sample.streams.values() if type(s) is type(stream)]
+        source = sample.streams[name] if type(sample.streams.get(name)) is type(stream) else same_kind[0]
         for column, value in stream.values.items():
             if isinstance(value, torch.Tensor):
                 # a column may be new
@@ -79,10 +81,10 @@ def test_rows(case: Case) -> None:
         if promises(case, "keeps_rows"):
             assert torch.equal(stream.bounds, source.bounds), name  # type: ignore[attr-defined]
         else:
-            for i in range(len(stream)):
-                mine = set(stream["time_offset"][stream.rows_of(i)].tolist()) if name == "lidar" else set()
-                theirs = set(source["time_offset"][source.rows_of(i)].tolist()) if name == "lidar" else set()  # type: ignore[attr-defined]
-                assert mine <= theirs, name
+            # a map of time changes offsets, and nothing else in the table changes them
+            column = "intensity" if issubclass(TRANSFORMS[case[0]], fa.Temporal) else "time_offset"
+            if name == "lidar":
+                assert set(stream[column].tolist()) <= set(source[column].tolist()), name
 
 
 def test_replay_is_bit_exact_through_json(case: Case) -> None:
@@ -94,7 +96,7 @@ def test_replay_is_bit_exact_through_json(case: Case) -> None:
     for name, frame in out.rig.frames.items():
         pose = frame.pose if isinstance(frame.pose, torch.Tensor) else frame.pose.known()
         other = again.rig.frames[name].pose
-        assert torch.equal(pose, other if isinstance(other, torch.Tensor) else other.poses)
+        assert torch.equal(pose, other if isinstance(other, torch.Tensor) else other.known())
     assert again.history == out.history
 
 
@@ -191,11 +193,13 @@ def test_unknown_stream_is_refused_by_strict_families_only(case: Case) -> None:
     smell = Smell(frame="ref", times=torch.tensor([sample.ref.time]))
     sample = sample.with_streams({**sample.streams, "nose": smell})
     cls = TRANSFORMS[case[0]]
-    if issubclass(cls, Scene | ImagePlane | Weather):
+    if issubclass(cls, Scene | ImagePlane | Weather | WarpTransform | fa.RateChange):
         with pytest.raises(fa.UnhandledStream, match="nose"):
             build(case)(sample, seed=15)
     else:
-        assert build(case)(sample, seed=15)["nose"] is smell
+        out = build(case)(sample, seed=15)["nose"]
+        # stamps and presence say nothing about what is in it
+        assert out is smell or (issubclass(cls, fa.Temporal) and out.values == smell.values)
 
 
 def test_cpu_result_does_not_depend_on_threads(case: Case) -> None:

@@ -13,8 +13,10 @@ from fusion_aug.families import Temporal
 from fusion_aug.random import noise
 from fusion_aug.ranges import Range
 from fusion_aug.registry import Call, handles
-from fusion_aug.streams import Stream
+from fusion_aug.streams import Boxes2D, Boxes3D, EgoPose, Stream, Text
 from fusion_aug.transforms.base import Transform
+
+LABELS = (Boxes3D, Boxes2D, EgoPose, Text)  # they belong to the scene, not to a sensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,7 @@ class ClockTransform(Transform, Temporal, abstract=True):
     sensors: tuple[str, ...] = ("*",)
 
     strict = False  # it touches no data, so a stream without a rule cannot go wrong
+    leaves = LABELS
     scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
     waives: ClassVar[dict[str, str]] = {
         "invertible": "stamps are no scene that predictions could go back to",

@@ -6,6 +6,7 @@ what an accelerometer reads and in the torque that holds an arm.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from fusion_aug.errors import DataError, UnhandledStream
 from fusion_aug.ops.resample import read_at
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.sample import REF, Sample, Unit
-from fusion_aug.streams import Action, JointState, Points, Ragged, Stream, Wrench
+from fusion_aug.streams import Action, JointState, Points, Stream, Wrench
 
 STEP = 2_000_000  # ns, of differences of poses
 
@@ -49,35 +50,36 @@ def warped(stream: Stream, name: str, sample: Sample, warps: list[Warp]) -> Stre
 def restamped(stream: Stream, warp: Warp) -> Stream:
     """The items as they are at new times, rates by the law."""
     new = warp.new(stream.times)
-    changes: dict[str, Any] = {"times": new}
-    if stream.stamps is not None:
-        changes["stamps"] = warp.new(stream.stamps)
+    stamps = None if stream.stamps is None else warp.new(stream.stamps)
+    return _hurried(stream, new, stamps, warp.speed(new), warp.new)
+
+
+def unstamped(stream: Stream, warp: Warp) -> Stream:
+    """Back from new time: what ``restamped`` was given."""
+    stamps = None if stream.stamps is None else warp.old(stream.stamps)
+    return _hurried(stream, warp.old(stream.times), stamps, 1 / warp.speed(stream.times), warp.old)
+
+
+def _hurried(
+    stream: Stream, times: Tensor, stamps: Tensor | None, speed: Tensor, mapped: Callable[[Tensor], Tensor]
+) -> Stream:
+    """The stream with other stamps, its rates times ``speed`` (n,), its time offsets mapped with the stamps."""
+    changes: dict[str, Any] = {"times": times, "stamps": stamps}
     table = stream.column_table()
-    rates = [n for n, c in table.items() if c.rate or c.rate_of or c.kind in ("time", "specific_force")]
-    if isinstance(stream, Points) and not any(n in _names(stream) for n in rates):
-        return replace(stream, **changes)  # an untouched cloud stays in its file
-    if any(n in stream.values for n in rates):
+    names = [n for n, c in table.items() if n in stream.values and (c.rate or c.kind == "time")]
+    if names:
         stream = stream.realized()
-        stream = stream.dense() if isinstance(stream, Ragged) else stream
-        item = stream.row_item
-        speed = warp.speed(new)[item]
-        values = dict(stream.values)
-        for n in rates:
-            if n not in values:
-                continue
+        stream = stream.dense() if isinstance(stream, Points) else stream
+        item, values = stream.row_item, dict(stream.values)
+        for n in names:
+            value = values[n]
             if table[n].kind == "time":
-                old = stream.times[item] + (values[n].to("cpu", torch.float64) * 1e9).round().to(torch.int64)
-                values[n] = ((warp.new(old) - new[item]).to(torch.float64) * 1e-9).to(values[n])
-            elif table[n].rate:
-                values[n] = values[n] * speed.reshape(-1, *[1] * (values[n].ndim - 1)).to(values[n])
+                old = stream.times[item] + (value.to("cpu", torch.float64) * 1e9).round().to(torch.int64)
+                values[n] = ((mapped(old) - times[item]).to(torch.float64) * 1e-9).to(value)
+            else:
+                values[n] = value * speed[item].reshape(-1, *[1] * (value.ndim - 1)).to(value)
         changes["values"] = values
-        if isinstance(stream, Ragged):
-            changes["offsets"] = stream.bounds
     return replace(stream, **changes)
-
-
-def _names(stream: Points) -> set[str]:
-    return set(stream.values)
 
 
 def resampled(stream: Stream, name: str, unit: Unit, warp: Warp) -> Stream:
@@ -276,4 +278,4 @@ def _small_turn(R: Tensor) -> Tensor:
     return torch.from_numpy(np.asarray(Rotation.from_matrix(R.numpy()).as_rotvec()))
 
 
-__all__ = ["motion", "payload", "read_anew", "resampled", "restamped", "warped"]
+__all__ = ["motion", "payload", "read_anew", "resampled", "restamped", "unstamped", "warped"]

@@ -18,12 +18,11 @@ from fusion_aug.random import noise
 from fusion_aug.ranges import Range, draw
 from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes2D, Boxes3D, EgoPose, ImageStream, Points, Stream, Text
+from fusion_aug.streams import ImageStream, Points, Stream
 from fusion_aug.transforms.base import Transform
 from fusion_aug.transforms.faults.dropout import silenced
+from fusion_aug.transforms.temporal.clocks import LABELS
 from fusion_aug.transforms.temporal.laws import read_anew
-
-LABELS = (Boxes3D, Boxes2D, EgoPose, Text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from fusion_aug.registry import Call, handles
 from fusion_aug.streams import Points, Radar
 from fusion_aug.transforms.base import Transform
 from fusion_aug.transforms.ego import frame_twist
+from fusion_aug.transforms.temporal.clocks import LABELS
 
 PER_POINT = {
     "invertible": "the other mode brings the points back, not the history",
@@ -34,7 +35,7 @@ class Deskew(Transform, Temporal):
     mode: str = "compensate"
 
     strict = False
-    leaves = (Radar,)
+    leaves = (Radar, *LABELS)
     waives: ClassVar[dict[str, str]] = PER_POINT
 
     def __post_init__(self) -> None:

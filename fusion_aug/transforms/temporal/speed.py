@@ -11,7 +11,7 @@ import numpy as np
 from calib import Rig
 from calib.changed import changed
 from calib.trajectory import MovingPose
-from fusion_aug.errors import ConfigError
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.families import Temporal
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.ranges import Range, draw
@@ -19,7 +19,7 @@ from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import Ref, Sample, Unit
 from fusion_aug.streams import Stream
 from fusion_aug.transforms.base import Rows, Transform
-from fusion_aug.transforms.temporal.laws import warped
+from fusion_aug.transforms.temporal.laws import unstamped, warped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class WarpTransform(Transform, Temporal, abstract=True):
     scope: str = "log"
 
     scopes: ClassVar[tuple[str, ...]] = ("log", "rig")
-    inverse: ClassVar[str] = "none"
+    inverse: ClassVar[str] = "lossy"
     waives: ClassVar[dict[str, str]] = {
         "keeps_rows": "signals of a fixed rate get more or fewer samples",
         "invertible": "signals were read between their samples",
@@ -40,6 +40,22 @@ class WarpTransform(Transform, Temporal, abstract=True):
     def warp(cls, params: Mapping[str, Any], start: int) -> Warp:
         """The map of drawn parameters."""
         raise NotImplementedError
+
+    @classmethod
+    def before(cls, sample: Sample, unit: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """The moment that stays where it is."""
+        return {"start": start_of(sample.units[unit])}
+
+    @classmethod
+    def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
+        """What has stamps of its own, back in old time.
+
+        Raises:
+            DataError: it is a signal of a fixed rate, which was read between its samples.
+        """
+        if stream.sampled:
+            raise DataError(f"invert: {cls.__name__} cannot be undone on {type(stream).__name__}: it was read anew")
+        return unstamped(stream, cls.warp(params, int(before["start"])))
 
     @classmethod
     def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
