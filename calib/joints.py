@@ -104,6 +104,16 @@ class JointPose(MovingPose):
         """See ``MovingPose``."""
         return self.joint.pose(self.reading(times))
 
+    def refined(self, step: int) -> JointPose:
+        """The same motion with readings at most ``step`` ns apart, up to eight for one."""
+        gaps = self.times.diff()
+        parts = min(8, -(-int(gaps.median()) // step)) if len(gaps) else 1
+        if parts <= 1:
+            return self
+        shares = torch.arange(parts) * gaps[:, None] // parts
+        times = torch.cat([(self.times[:-1, None] + shares).reshape(-1), self.times[-1:]])
+        return changed(self, times=times, readings=self.reading(times))
+
     def known(self) -> Tensor:
         """See ``MovingPose``; keeps the gradient of the readings."""
         return self.joint.pose(self.readings)

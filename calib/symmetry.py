@@ -57,6 +57,16 @@ class RobotMirror:
             columns.append(sign * values[..., names.index(j)] + (0.0 if rate else offset))
         return torch.stack(columns, -1)
 
+    def scaled(self, scale: float, slides: tuple[str, ...]) -> RobotMirror:
+        """The mirror of the robot made ``scale`` times as large; ``slides`` are its sliding readings."""
+        grown = {j: (p, s, o * scale if j in slides else o) for j, (p, s, o) in self.joints.items()}
+        links = {}
+        for n, (p, M) in self.links.items():
+            M = M.clone()
+            M[:3, 3] = M[:3, 3] * scale
+            links[n] = (p, M)
+        return RobotMirror(grown, links)
+
     def to_dict(self) -> dict[str, dict[str, list[object]]]:
         """A JSON-able description."""
         return {

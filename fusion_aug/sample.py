@@ -143,7 +143,8 @@ class Sample:
         stream = self[name]
         item = self.key_item(name) if item is None else item
         unit = self.units[int(stream.sample_index[item])]
-        return unit.T_ref(stream.frame, int(stream.times[item]), truth=truth)
+        times = stream.true_times if truth else stream.times
+        return unit.T_ref(stream.frame, int(times[item]), truth=truth)
 
     def points(self, name: str, frame: str = REF) -> Points:
         """A cloud with every item brought to a frame, in one multiplication.
@@ -197,7 +198,7 @@ class Sample:
             camera_item = self.key_item(camera, unit) if camera_item is None else camera_item
             if int(stream.sample_index[camera_item]) != unit:
                 raise DataError(f"item {camera_item} of {camera!r} belongs to another sample than the points")
-            time = int(stream.times[camera_item])
+            time = int((stream.true_times if truth else stream.times)[camera_item])
             camera = stream.instance(camera)
         rig = chosen.truth if truth else chosen.rig
         sensor = rig.camera(camera)

@@ -54,7 +54,7 @@ class Warp:
             high, low = np.where(error > 0, u, high), np.where(error > 0, low, u)
             slope = self.mean + sum((a * np.sin(math.tau * f * u + p) for a, f, p in self.waves), 0 * u)
             step = u - error / slope
-            u = np.where((step > low) & (step < high), step, (low + high) / 2)
+            u = np.where((step >= low) & (step <= high), step, (low + high) / 2)
             if float(np.abs(error).max(initial=0.0)) < 1e-13:
                 break
         return self.start + torch.from_numpy(np.round(u * 1e9).astype(np.int64))

@@ -176,11 +176,14 @@ class SceneMaps:
         anchor, W = self.state.anchor, self.by_role["world"]
         if W is not None:
             anchor = (W.matrix[0] @ anchor @ torch.linalg.inv(scale_and_mirror(self.scale, self.axis))).detach()
+        robot, scale = self.state.robot, float(self.scale.detach())
+        if isinstance(robot, RobotMirror) and scale != 1.0:
+            robot = robot.scaled(scale, self.state.slides)
         if not self.names:
-            return changed(self.state, anchor=anchor)
+            return changed(self.state, anchor=anchor, robot=robot)
         roles = {self.names.get(n, n): role for n, role in self.state.roles.items()}
         canvas = {self.names.get(n, n): size for n, size in self.state.canvas.items()}
-        return SceneState(anchor, roles, canvas, self.state.partners, self.state.robot, self.state.slides)
+        return SceneState(anchor, roles, canvas, self.state.partners, robot, self.state.slides)
 
     def then(self, other: SceneMaps) -> SceneMaps:
         """This motion and then another, as one."""

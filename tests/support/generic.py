@@ -40,7 +40,8 @@ def same(a, b) -> bool:
 
 
 def assert_same_streams(a: fa.Sample, b: fa.Sample, exact: bool = True) -> None:
-    assert list(a.streams) == list(b.streams)
+    names = list if exact else sorted  # in a batch that a mirror meets in part the order may differ
+    assert names(a.streams) == names(b.streams)
     for name in a.streams:
         x, y = a[name].realized(), b[name].realized()
         assert torch.equal(x.times, y.times) and torch.equal(x.sample_index, y.sample_index), name

@@ -193,7 +193,7 @@ def test_unknown_stream_is_refused_by_strict_families_only(case: Case) -> None:
     smell = Smell(frame="ref", times=torch.tensor([sample.ref.time]))
     sample = sample.with_streams({**sample.streams, "nose": smell})
     cls = TRANSFORMS[case[0]]
-    if issubclass(cls, Scene | ImagePlane | Weather | WarpTransform | fa.RateChange):
+    if issubclass(cls, Scene | ImagePlane | Weather | WarpTransform):
         with pytest.raises(fa.UnhandledStream, match="nose"):
             build(case)(sample, seed=15)
     else:

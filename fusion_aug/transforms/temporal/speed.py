@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from calib import Rig
+from calib import JointPose, Rig
 from calib.changed import changed
 from calib.trajectory import MovingPose
 from fusion_aug.errors import ConfigError, DataError
@@ -20,6 +20,8 @@ from fusion_aug.sample import Ref, Sample, Unit
 from fusion_aug.streams import Stream
 from fusion_aug.transforms.base import Rows, Transform
 from fusion_aug.transforms.temporal.laws import unstamped, warped
+
+FINE = 1_000_000  # ns: readings between which a warped link is interpolated anew
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +89,11 @@ def retimed(rig: Rig, warp: Warp) -> Rig:
     known: dict[int, Any] = {}
 
     def new(pose: MovingPose) -> MovingPose:
+        pose = pose.refined(FINE) if isinstance(pose, JointPose) else pose
         key = id(pose.times)
-        known.setdefault(key, warp.new(pose.times))
-        return pose.retimed(known[key])
+        if key not in known:
+            known[key] = (pose.times, warp.new(pose.times))  # the old ones too, or another could take their id
+        return pose.retimed(known[key][1])
 
     frames = {n: changed(f, pose=new(f.pose)) if isinstance(f.pose, MovingPose) else f for n, f in rig.frames.items()}
     return Rig(frames, rig.sensors)
