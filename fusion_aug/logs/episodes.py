@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from fusion_aug.streams import (
 
 KINDS: tuple[type[Stream], ...] = (JointState, Wrench, Imu, BodyPose, Odometry)
 Part = tuple[int, int, float]
+WINDOW = "window"  # among the columns of a feature: [first, step] seconds after the frame of its several samples
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +50,7 @@ def refuse(stream: Undeclared, call: Call) -> Undeclared:
     """
     raise UnhandledStream(
         f"{call.transform.__name__} has to change {call.name!r}, but the log does not say what its numbers mean: "
-        f"declare them, as in log.parts='{{{call.name}: {{position: [0, 7]}}}}', or leave it out with log.exclude"
+        "declare them, as in log.parts='{observation.state: {position: [0, 7]}}', or leave it out with log.exclude"
     )
 
 
@@ -64,12 +65,24 @@ class EpisodeLog(RobotLog):
 
     def parts_of(self, feature: str, names: list[str]) -> dict[str, Part]:
         """Column -> (start, stop, factor) of a feature, from ``log.parts`` or from the names of its numbers."""
+        told = self._declared(feature)
+        if told is None:
+            return guessed(names)
+        return {str(c): _part(p, f"log.parts.{feature}.{c}") for c, p in told.items() if c != WINDOW}
+
+    def _declared(self, feature: str) -> Mapping[str, Any] | None:
         told = self.options.parts if self.options.parts is not None else self._told["parts"]
         if told is not None and not isinstance(told, Mapping):
             raise ConfigError(f"log.parts: expected a mapping of features to their columns, got {told!r}")
-        if told and feature in told:
-            return {str(c): _part(p, f"log.parts.{feature}.{c}") for c, p in told[feature].items()}
-        return guessed(names)
+        return told.get(feature) if told else None
+
+    def window_of(self, feature: str) -> tuple[int, int] | None:
+        """First moment after the frame, and step, ns, of a feature that holds several samples per frame."""
+        told = (self._declared(feature) or {}).get(WINDOW)
+        if told is None:
+            return None
+        first, step, _ = _part([*told, 1.0], f"log.parts.{feature}.{WINDOW}", number=float)
+        return round(first * 1e9), round(step * 1e9)
 
     def stream_of(
         self, feature: str, rows: np.ndarray, about: dict[str, Any], names: list[str], joints: tuple[str, ...]
@@ -79,6 +92,15 @@ class EpisodeLog(RobotLog):
         if not parts:
             return Undeclared(**about, values={"value": torch.from_numpy(rows.copy())})
         value = torch.from_numpy(rows.astype(np.float64))
+        window = self.window_of(feature)
+        if value.ndim == 3 and window is not None:  # samples of a faster clock, window by window
+            moments = about["times"][:, None] + window[0] + window[1] * torch.arange(value.shape[1])
+            about = {**about, "times": moments.reshape(-1), "records": ()}
+            value = value.reshape(-1, value.shape[2])
+        if value.ndim != 2:
+            raise ConfigError(
+                f"log.parts.{feature}: has {value.ndim - 1} axes; window: [first, step] says when its samples are"
+            )
         for column, (start, stop, _) in parts.items():
             if not 0 <= start < stop <= value.shape[1]:
                 raise ConfigError(
@@ -99,8 +121,19 @@ class EpisodeLog(RobotLog):
         known = sorted({c.name for k in KINDS for c in k.columns})
         raise ConfigError(f"log.parts.{feature}: no kind of stream has the columns {sorted(values)}; known: {known}")
 
+    def vector_at(
+        self, stream: Stream, feature: str, names: list[str], shape: tuple[int, ...], ticks: Tensor
+    ) -> np.ndarray:
+        """The feature (n, ...) of a stream at ticks (n,), in the log's own units, the nearest item of each."""
+        window = self.window_of(feature)
+        if window is None:
+            return self.vector_of(stream, feature, names, shape[-1])[nearest_items(stream, ticks).numpy()]
+        moments = ticks[:, None] + window[0] + window[1] * torch.arange(shape[0])
+        rows = self.vector_of(stream, feature, names, shape[-1])
+        return rows[nearest_items(stream, moments.reshape(-1)).numpy()].reshape(len(ticks), *shape)
+
     def vector_of(self, stream: Stream, feature: str, names: list[str], width: int) -> np.ndarray:
-        """The feature (n, k) of a stream, in the log's own units."""
+        """The feature (items, k) of a stream, in the log's own units."""
         if isinstance(stream, Undeclared):
             return stream["value"].numpy()
         out = np.zeros((len(stream), width))
@@ -144,14 +177,14 @@ def _placed(stream: Stream, name: str, rig: Rig) -> Stream:
     return stream if sensor is None or sensor.frame == stream.frame else replace(stream, frame=sensor.frame)
 
 
-def _part(value: Any, where: str) -> Part:
+def _part(value: Any, where: str, number: Callable[[Any], Any] = int) -> Any:
     numbers = list(value) if isinstance(value, list | tuple) else []
     if len(numbers) not in (2, 3) or not all(isinstance(n, int | float) for n in numbers):
         raise ConfigError(f"{where}: expected [start, stop] or [start, stop, factor], got {value!r}")
     factor = float(numbers[2]) if len(numbers) == 3 else 1.0
     if factor == 0:
         raise ConfigError(f"{where}: the factor is 0")
-    return int(numbers[0]), int(numbers[1]), factor
+    return number(numbers[0]), number(numbers[1]), factor
 
 
 def guessed(names: list[str]) -> dict[str, Part]:

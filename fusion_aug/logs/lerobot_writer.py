@@ -62,7 +62,7 @@ class LeRobotWriter(Writer):
                 raise DataError(f"{out_id}: stream {name!r} is gone, and LeRobot has no place for an absent feature")
             stream = sample[name]
             index = nearest_items(stream, ticks)
-            if not torch.equal(stream.times[index], ticks):
+            if self.log.window_of(feature) is None and not torch.equal(stream.times[index], ticks):
                 captured[name] = stream.times[index].tolist()
             if self.log.info["features"][feature]["dtype"] in PICTURES:
                 target = folder / self.log._named("video_path", chunk, file, video_key=feature)
@@ -72,7 +72,7 @@ class LeRobotWriter(Writer):
                              "to_timestamp": len(ticks) / float(self.log.info["fps"])}.items()}  # fmt: skip
                 stats[feature] = first
             else:
-                columns[feature] = self._vector(stream, index, source, feature)
+                columns[feature] = self._vector(stream, ticks, source, feature)
                 stats[feature] = vector_stats(columns[feature])
         columns["timestamp"] = (ticks - ticks[0]).numpy() * 1e-9
         columns["frame_index"] = np.arange(len(ticks))
@@ -87,7 +87,7 @@ class LeRobotWriter(Writer):
         held = [sample[n] for n in self.log.features.values() if n in sample.streams and len(sample[n])]
         old = source[next(iter(self.log.features.values()))].times
         fps = float(self.log.info["fps"])
-        end = max(int(s.handed_over[-1]) for s in held)
+        end = max(int(s.handed_over[-1]) for s in held if not (s.sampled and len(s) > 4 * len(old)))
         count = max(MIN_FRAMES, round((end - int(old[0])) * 1e-9 * fps) + 1)
         return old[0] + torch.from_numpy(np.round(np.arange(count) / fps * 1e9).astype(np.int64))
 
@@ -108,13 +108,13 @@ class LeRobotWriter(Writer):
         write_video(frames, target, Fraction(float(self.log.info["fps"])).limit_denominator(1001), codec, gop=2)
         return stats
 
-    def _vector(self, stream: Stream, index: Tensor, source: Sample, feature: str) -> np.ndarray:
+    def _vector(self, stream: Stream, ticks: Tensor, source: Sample, feature: str) -> np.ndarray:
         told = self.log.info["features"][feature]
         original = column(self.log.rows(source.id), feature)
-        if stream is source[self.log.features[feature]] and torch.equal(index, torch.arange(len(original))):
+        if stream is source[self.log.features[feature]] and len(ticks) == len(original):
             return original
-        width = int(told["shape"][-1])
-        rows = self.log.vector_of(stream, feature, self.log.names_of(feature), width)[index.numpy()]
+        shape = tuple(int(s) for s in told["shape"])
+        rows = self.log.vector_at(stream, feature, self.log.names_of(feature), shape, ticks)
         return rows.astype(original.dtype).reshape(len(rows), *original.shape[1:])
 
     def _table(self, columns: dict[str, np.ndarray], source: Sample) -> Table:

@@ -108,7 +108,7 @@ def cut_video(source: Path, target: Path, start: float, count: int) -> bool:
             return False
         first = packets[0].pts
         with av.open(str(target), "w", options={"movflags": "faststart"}) as new:
-            copy = new.add_stream_from_template(stream)
+            copy = new.add_stream_from_template(stream, opaque=True)
             for packet in packets:
                 packet.pts -= first
                 packet.dts -= first
