@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from calib.changed import changed
@@ -87,7 +86,7 @@ class JointPose(MovingPose):
         check_times(self.times, len(self.readings), f"joint {self.joint.name!r}")
 
     @cached_property
-    def _spline(self) -> CubicSpline | None:
+    def _spline(self) -> Any:
         return spline(self.times, self.readings.detach())
 
     def reading(self, times: Tensor) -> Tensor:
@@ -139,8 +138,10 @@ def seconds(times: Tensor, since: Tensor) -> np.ndarray:
     return (times - since).numpy().astype(np.float64) * 1e-9
 
 
-def spline(times: Tensor, values: Tensor) -> CubicSpline | None:
+def spline(times: Tensor, values: Tensor) -> Any:
     """Cubic spline (not-a-knot) of values (k, ...) over seconds since the first stamp; None for a single value."""
+    from scipy.interpolate import CubicSpline  # slow to import
+
     if len(times) < 2:
         return None
     kind = "not-a-knot" if len(times) > 3 else "natural"

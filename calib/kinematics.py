@@ -51,7 +51,8 @@ class Robot:
                 edges[name] = (frame.parent, pose)  # type: ignore[assignment]
                 below.add(name)
                 grew = True
-        inertias = {n: i for n in below if (i := rig.frames[n].inertia) is not None}
+        # in the order of the rig: sums must not depend on that of a set
+        inertias = {n: f.inertia for n, f in rig.frames.items() if n in below and f.inertia is not None}
         return Robot(root=base, edges=edges, inertias=inertias)
 
     @cached_property

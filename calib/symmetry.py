@@ -16,6 +16,7 @@ from torch import Tensor
 from calib.errors import CalibrationError
 from calib.joints import Joint
 from calib.kinematics import Robot
+from calib.rig import Rig
 
 TOLERANCE = 1e-6  # metres, and 1 for directions
 SIDES = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"))
@@ -194,3 +195,14 @@ def check_mirror(robot: Robot, mirror: RobotMirror, seed: int = 0, count: int = 
     before, after = robot.forward(q), robot.forward(mirror.readings(q, robot.joints))
     S = mirror.links[robot.root][1]
     return max(float((S @ before[n] - after[p] @ M).abs().max()) for n, (p, M) in mirror.links.items())
+
+
+def mirror_of_robot(rig: Rig) -> RobotMirror | str | None:
+    """What a mirror does to the robot of a rig, or why it is not symmetric; None where no joint moves anything."""
+    root = rig.robot_root()
+    if root is None:
+        return None
+    try:
+        return find_mirror(Robot.of(rig, root))
+    except CalibrationError as error:
+        return str(error)

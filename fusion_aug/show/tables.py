@@ -10,23 +10,31 @@ from fusion_aug.errors import UnhandledStream
 from fusion_aug.families import Family
 from fusion_aug.registry import TRANSFORMS, is_invariant, resolve
 from fusion_aug.streams import (
+    Action,
+    BodyPose,
     Boxes2D,
     Boxes3D,
     Camera,
     Depth,
     EgoPose,
     Imu,
+    JointState,
+    Keypoints2D,
+    Keypoints3D,
     Odometry,
     Points,
     Radar,
     SegmentationMask,
     Stream,
+    Taxels,
     Text,
+    Wrench,
 )  # fmt: skip
 from fusion_aug.transforms.base import PROMISES, Transform
 
 BUILT_IN: tuple[type[Stream], ...] = (
-    Camera, Depth, SegmentationMask, Points, Radar, Boxes3D, Boxes2D, EgoPose, Odometry, Imu, Text,
+    Camera, Depth, SegmentationMask, Points, Radar, Boxes3D, Boxes2D, EgoPose, Odometry, Imu, Text, JointState, Wrench,
+    Taxels, BodyPose, Action, Keypoints3D, Keypoints2D,
 )  # fmt: skip
 BEGIN, END = "<!-- generated: {} -->", "<!-- /generated -->"
 

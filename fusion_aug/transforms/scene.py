@@ -20,7 +20,8 @@ from fusion_aug.sample import Sample, merge
 from fusion_aug.streams import Stream
 from fusion_aug.transforms import scene_robot, scene_rules  # noqa: F401  (registers the rules)
 from fusion_aug.transforms.base import Drawn, Rows, Transform
-from fusion_aug.transforms.scene_maps import SceneMaps, SceneState, moved_rig, renamed, scale_and_mirror
+from fusion_aug.transforms.scene_maps import SceneMaps, SceneState, renamed, scale_and_mirror
+from fusion_aug.transforms.scene_rig import moved_rig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class SceneTransform(Transform, Scene, abstract=True):
         for u, unit in enumerate(sample.units):
             state = SceneState.of(unit) if pending is None else pending[u].after
             step = cls.maps(drawn[u][""], state)
-            before.append(state.to_json(step.swaps))
+            before.append(state.to_json(step.names))
             maps.append(step if pending is None else pending[u].then(step))
         return maps, before
 

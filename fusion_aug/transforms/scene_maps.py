@@ -9,7 +9,7 @@ calibration, ego poses and boxes alike (docs/design.md derives it).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -17,13 +17,11 @@ import torch
 from torch import Tensor
 
 from calib.changed import changed
-from calib.errors import CalibrationError
 from calib.joints import JointPose
-from calib.kinematics import Robot
 from calib.rig import Rig
 from calib.se3 import AXES, as_f64, invert, upright
 from calib.sensors import CameraSensor
-from calib.symmetry import RobotMirror, find_mirror
+from calib.symmetry import RobotMirror, mirror_of_robot
 from fusion_aug.errors import DataError
 from fusion_aug.motion import Motion
 from fusion_aug.sample import REF, Sample, Unit
@@ -44,6 +42,7 @@ class SceneState:
         partners: sensors and frames that a left-right mirror swaps.
         robot: what a left-right mirror does to the robot; why it cannot be mirrored; None where there is none.
         slides: readings of the robot's sliding joints, which a scale makes longer.
+        turned: links, and the sensors on them, that swap names whenever the robot itself is mirrored.
     """
 
     anchor: Tensor
@@ -52,20 +51,23 @@ class SceneState:
     partners: Mapping[str, str]
     robot: RobotMirror | str | None = None
     slides: tuple[str, ...] = ()
+    turned: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
     def of(unit: Unit) -> SceneState:
         """The state of a unit."""
         canvas = {n: s.size for n, s in unit.rig.sensors.items() if isinstance(s, CameraSensor)}
         roles, partners = roles_of(unit.rig, unit.ref.frame), unit.rig.mirror_names()
-        robot = mirror_of_robot(unit.rig)
+        robot, turned = mirror_of_robot(unit.rig), dict[str, str]()
         if isinstance(robot, RobotMirror):
             links = {n: p for n, (p, _) in robot.links.items() if roles[n] == "body"}
             roles = {n: f"{LINK}{n}" if n in links else r for n, r in roles.items()}
-            partners = {**partners, **robot.swapped}
+            carried = {n: p for n, p in partners.items() if _frame_of(unit.rig, n) in robot.swapped}
+            turned = {**carried, **robot.swapped}
+            partners = {**partners, **turned}
         joints = [f.pose.joint for f in unit.rig.frames.values() if isinstance(f.pose, JointPose)]
         slides = tuple(dict.fromkeys(j.name for j in joints if not j.turns))
-        return SceneState(unit.anchor, roles, canvas, partners, robot, slides)
+        return SceneState(unit.anchor, roles, canvas, partners, robot, slides, turned)
 
     @staticmethod
     def from_json(before: Mapping[str, Any]) -> SceneState:
@@ -74,13 +76,14 @@ class SceneState:
         told = before.get("robot")
         robot = RobotMirror.from_dict(told) if isinstance(told, Mapping) else told
         slides = tuple(before.get("slides", ()))
-        return SceneState(as_f64(before["anchor"]), before["roles"], canvas, before["names"], robot, slides)
+        return SceneState(
+            as_f64(before["anchor"]), before["roles"], canvas, before["names"], robot, slides, before["names"]
+        )
 
-    def to_json(self, swaps: bool) -> dict[str, Any]:
-        """The state as a record keeps it; partners only where they swap."""
+    def to_json(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """The state as a record keeps it, with the names that swap."""
         canvas = {n: list(s) for n, s in self.canvas.items()}
-        names = dict(self.partners) if swaps else {}
-        out = {"roles": dict(self.roles), "canvas": canvas, "names": names, "anchor": self.anchor.tolist()}
+        out = {"roles": dict(self.roles), "canvas": canvas, "names": dict(names), "anchor": self.anchor.tolist()}
         if self.robot is None:
             return out
         robot = self.robot.to_dict() if isinstance(self.robot, RobotMirror) else self.robot
@@ -147,7 +150,7 @@ class SceneMaps:
         if self.swaps:
             return self.state.partners
         # a robot that is mirrored front to back is one mirrored left to right and turned around
-        return self.robot.swapped if self.robot is not None else {}
+        return self.state.turned if self.robot is not None else {}
 
     def matrices(self, frame: str) -> tuple[Tensor, Tensor] | None:
         """H_f and its inverse, (4, 4) each; None for the identity."""
@@ -183,7 +186,7 @@ class SceneMaps:
             return changed(self.state, anchor=anchor, robot=robot)
         roles = {self.names.get(n, n): role for n, role in self.state.roles.items()}
         canvas = {self.names.get(n, n): size for n, size in self.state.canvas.items()}
-        return SceneState(anchor, roles, canvas, self.state.partners, robot, self.state.slides)
+        return SceneState(anchor, roles, canvas, self.state.partners, robot, self.state.slides, self.state.turned)
 
     def then(self, other: SceneMaps) -> SceneMaps:
         """This motion and then another, as one."""
@@ -247,58 +250,8 @@ def roles_of(rig: Rig, reference: str) -> dict[str, str]:
     return out
 
 
-def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
-    """The rig after a motion of the scene: poses, mirrored devices, swapped names."""
-    moved = rig.mapped(maps.matrices)
-    if maps.flips:
-        moved = Rig(moved.frames, {n: s.mirrored() for n, s in rig.sensors.items()})
-    moved = moved.renamed(maps.names)
-    return moved if maps.robot is None else with_mirrored_joints(moved, rig, maps, maps.robot)
-
-
-def mirror_of_robot(rig: Rig) -> RobotMirror | str | None:
-    """What a mirror does to the robot of a rig, or why it is not symmetric; None where no joint moves anything."""
-    root = rig.robot_root()
-    if root is None:
-        return None
-    try:
-        return find_mirror(Robot.of(rig, root))
-    except CalibrationError as error:
-        return str(error)
-
-
-def with_mirrored_joints(moved: Rig, before: Rig, maps: SceneMaps, robot: RobotMirror) -> Rig:
-    """A mirrored rig whose links follow their own joints again, at the mirrored readings.
-
-    Raises:
-        DataError: a joint would leave its limits.
-    """
-    frames = dict(moved.frames)
-    for link, (other, M) in robot.links.items():
-        frame, twin = before.frames[link], before.frames[other].pose
-        if not isinstance(frame.pose, JointPose) or not isinstance(twin, JointPose) or frame.parent is None:
-            continue
-        _, sign, offset = robot.joints[frame.pose.joint.name]
-        readings = sign * frame.pose.readings + offset  # before any scale, which ``mapped`` brings in
-        _check_limits(frame.pose, twin, readings)
-        H_parent, H_link = maps.matrices(frame.parent), maps.matrices(link)
-        left = (EYE if H_parent is None else H_parent[0]) @ torch.linalg.inv(robot.links[frame.parent][1])
-        right = M @ (EYE if H_link is None else H_link[1])
-        pose = JointPose(joint=twin.joint, times=frame.pose.times, readings=readings).mapped(left, right)
-        frames[other] = changed(frames[other], pose=pose)
-    return Rig(frames, moved.sensors)
-
-
-def _check_limits(old: JointPose, new: JointPose, readings: Tensor) -> None:
-    joint, slack = new.joint, 1e-3
-    motion = joint.multiplier * readings + joint.bias
-    was = old.joint.multiplier * old.readings + old.joint.bias
-    inside = bool(((was >= old.joint.lower - slack) & (was <= old.joint.upper + slack)).all())
-    if inside and bool(((motion < joint.lower - slack) | (motion > joint.upper + slack)).any()):
-        raise DataError(
-            f"the robot cannot be mirrored: joint {joint.name!r} would move to {float(motion.min()):.3f} to "
-            f"{float(motion.max()):.3f}, beyond its limits {joint.lower:.3f} and {joint.upper:.3f}"
-        )
+def _frame_of(rig: Rig, name: str) -> str:
+    return rig.sensors[name].frame if name in rig.sensors else name
 
 
 def renamed(sample: Sample, names: Mapping[str, str]) -> Sample:

@@ -47,7 +47,7 @@ def assert_equal(a: fa.Sample, b: fa.Sample) -> None:
         if isinstance(pose, torch.Tensor):
             assert torch.equal(pose, other)  # type: ignore[arg-type]
         else:
-            assert torch.equal(pose.poses, other.poses) and torch.equal(pose.times, other.times)  # type: ignore[union-attr]
+            assert torch.equal(pose.known(), other.known()) and torch.equal(pose.times, other.times)  # type: ignore[union-attr]
 
 
 def test_every_stream_and_calibration_comes_back_exactly(tmp_path: Path) -> None:

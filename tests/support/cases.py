@@ -115,12 +115,12 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "SpeedWarp": [{"speed": [0.7, 1.4]}],
     "TemporalMask": [{"seconds": 0.02}],
     "TimeWarp": [{"period": [0.1, 0.3]}, {"slowest": 0.8, "fastest": 1.1, "waves": 3}],
+    "MirrorRobot": [{}],
     "ForceNoise": [{"force": 0.5}],
     "KinematicNoise": [
         {"joint_deg": [-1, 1], "joint": 0.001, "link": 0.001, "link_deg": 0.1, "hand_eye": 0.002, "hand_eye_deg": 0.3},
         {"joint_deg": 0.5, "hand_eye_deg": [-0.5, 0.5], "mode": "truth"},
     ],
-    "MirrorRobot": [{}],
     "PushDisturbance": [{"duration": 0.03}],
     "SensorBias": [{"gyro_noise": 0.01, "accel_noise": 0.01, "accel_walk": 0.001, "force_noise": 0.1}],
     "TorqueNoise": [{"sigma": 0.3}],

@@ -70,7 +70,7 @@ def test_points_boxes_and_labels() -> None:
 
 def test_a_distorted_lens_is_refused_and_left_out_by_default() -> None:
     sample = make_sample()
-    assert fa.to_mmdet3d(sample)["cam_names"] == ["CAM_FRONT"]
+    assert fa.to_mmdet3d(sample)["cam_names"] == ["CAM_FRONT", "WRIST"]
     with pytest.raises(fa.DataError, match="brown_conrady"):
         fa.to_mmdet3d(sample, cameras=["CAM_LEFT"])
     with pytest.raises(fa.DataError, match="no camera 'CAM_TOP'"):

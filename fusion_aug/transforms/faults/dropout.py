@@ -16,10 +16,10 @@ from fusion_aug.families import Fault
 from fusion_aug.ranges import Range, draw
 from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import Sample
-from fusion_aug.streams import ImageStream, Imu, Odometry, Points, Stream
+from fusion_aug.streams import ImageStream, Imu, JointState, Odometry, Points, Stream, Taxels, Wrench
 from fusion_aug.transforms.base import Rows, Transform
 
-SENSORS = (ImageStream, Points, Imu, Odometry)
+SENSORS = (ImageStream, Points, Imu, Odometry, JointState, Wrench, Taxels)
 
 
 @dataclass(frozen=True, kw_only=True)
