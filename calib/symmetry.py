@@ -154,11 +154,10 @@ def _solve(
     mirrored = N[:3, :3] @ edge.axis
     along = float(mirrored @ twin.axis)
     off = float((mirrored - math.copysign(1.0, along) * twin.axis).norm())
-    shift = N[:3, 3] - (N[:3, 3] @ twin.axis) * twin.axis if edge.turns else 0 * N[:3, 3]
-    if edge.kind != twin.kind or off > TOLERANCE or float(shift.norm()) > TOLERANCE:
+    if edge.kind != twin.kind or off > TOLERANCE or float(N[:3, 3].norm()) > TOLERANCE:
         return (
             f"the axis of joint {edge.name!r} (link {link!r}) is off by {math.degrees(off):.3g} degrees "
-            f"and {float(shift.norm()) * 1e3:.3g} mm"
+            f"and {float(N[:3, 3].norm()) * 1e3:.3g} mm"
         )
     # a mirror turns the sense of an angle around, not that of a shift
     sense = math.copysign(1.0, along) * (-1.0 if edge.turns else 1.0)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from calib import CameraSensor, Frame, Rig, UnknownLens
 from fusion_aug.errors import ConfigError, UnhandledStream
-from fusion_aug.families import Fault, ImagePlane, Kinematic, Mount, Photometric, PointOp, Scene, Temporal, Weather
+from fusion_aug.families import Fault, ImagePlane, Kinematic, Photometric, PointOp, Weather
 from fusion_aug.logs.robots import BASE, RobotLog, readings_of
 from fusion_aug.registry import Call, handles
 from fusion_aug.sample import Ref, Sample, Unit
@@ -40,22 +40,22 @@ class Undeclared(Stream):
     """
 
     invariant_to = (ImagePlane, Weather, Photometric, PointOp, Fault)
+    remedy = (
+        "declare what they mean, as in log.parts='{observation.state: {position: [0, 7]}}', or leave the feature out "
+        "with log.exclude"
+    )
 
 
+@handles(Kinematic, Undeclared)
 def refuse(stream: Undeclared, call: Call) -> Undeclared:
-    """Stop: what the numbers become depends on what they are.
+    """Stop: readings of joints may be among the numbers.
 
     Raises:
         UnhandledStream: always.
     """
     raise UnhandledStream(
-        f"{call.transform.__name__} has to change {call.name!r}, but the log does not say what its numbers mean: "
-        "declare them, as in log.parts='{observation.state: {position: [0, 7]}}', or leave it out with log.exclude"
+        f"{call.transform.__name__}: nothing is known of the numbers of {call.name!r}; {stream.remedy}"
     )
-
-
-for family in (Scene, Mount, Kinematic, Temporal):
-    handles(family, Undeclared)(refuse)
 
 
 class EpisodeLog(RobotLog):

@@ -57,6 +57,8 @@ class Stream:
     invariant_to: ClassVar[tuple[type, ...]] = ()
     # whether it samples a continuous signal, which a map of time reads anew at the old rate; others are re-stamped
     sampled: ClassVar[bool] = False
+    # what to do where nothing is known of the values, for messages
+    remedy: ClassVar[str] = "give the class typed columns, or register a handler"
     # fields that hold one entry per item, besides the values
     item_fields: ClassVar[tuple[str, ...]] = (
         "times", "sample_index", "present", "records", "stamps", "clock_error",

@@ -43,7 +43,8 @@ def _spread(motion: Motion | None, stream: Stream) -> Motion | None:
 def move_columns(stream: Stream, call: Call) -> Stream:
     """Every typed column by the rule of its kind."""
     if not stream.columns:
-        raise UnhandledStream(f"{type(stream).__name__} ({call.name!r}) declares no columns: a scene cannot move it")
+        kind = type(stream).__name__
+        raise UnhandledStream(f"{kind} ({call.name!r}) declares no columns, so a scene cannot move it: {stream.remedy}")
     maps: list[SceneMaps] = call.shared
     own = per_item(maps, stream.frame, stream)
     child = per_item(maps, stream.child, stream) if stream.child else None

@@ -23,6 +23,7 @@ from fusion_aug.sample import REF, Sample, Unit
 from fusion_aug.streams import Action, JointState, Points, Stream, Wrench
 
 STEP = 2_000_000  # ns, of differences of poses
+HELD = 100_000_000  # ns for which the last known pose may stand
 
 
 def warped(stream: Stream, name: str, sample: Sample, warps: list[Warp]) -> Stream:
@@ -33,7 +34,7 @@ def warped(stream: Stream, name: str, sample: Sample, warps: list[Warp]) -> Stre
     """
     if not stream.columns and not hasattr(stream, "items"):
         raise UnhandledStream(
-            f"{type(stream).__name__} ({name!r}) declares no columns: a change of speed cannot map it"
+            f"a change of speed: nothing is known of the values of {name!r} ({type(stream).__name__}); {stream.remedy}"
         )
     parts, owners = [], []
     for u, warp in enumerate(warps):
@@ -150,9 +151,11 @@ def _accelerometer(
 def motion(rig: Rig, root: str, frame: str, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """``T_root_frame`` (n, 4, 4), and velocity and acceleration (n, 3) of its origin in the root, by differences.
 
-    At the ends of what is known the differences lie inside.
+    At the ends of what is known the differences lie inside; a sensor that goes on for up to a tenth of a second after
+    the joints' last reading keeps the last pose.
     """
     first, last = known_span(rig, root, frame)
+    at = torch.where((at - last).abs() < HELD, at.clamp(max=last), at)
     middle = at.clamp(first + STEP, last - STEP) if last - first > 2 * STEP else at
     step = STEP if last - first > 2 * STEP else 0
     T = rig.along(root, frame, at)

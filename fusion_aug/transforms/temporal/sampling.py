@@ -137,7 +137,7 @@ def change_rate(stream: Stream, call: Call) -> Stream:
         part = stream if len(mine) == len(stream) else stream.take_items(mine)
         if len(part) > 1 and meant(stream, call, params):
             if not stream.columns and not isinstance(stream, ImageStream):
-                raise UnhandledStream(f"RateChange: {call.name!r} ({type(stream).__name__}) declares no columns")
+                raise UnhandledStream(f"RateChange: nothing is known of the values of {call.name!r}; {stream.remedy}")
             step = round(1e9 / params["rate"])
             count = int(part.times[-1] - part.times[0]) // step + 1
             slots = part.times[0] + step * torch.arange(count)

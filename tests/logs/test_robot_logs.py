@@ -1,0 +1,194 @@
+"""MCAP, LeRobot and robomimic logs: read, written, read by their own tools."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from panda import ROOTS, rig_file
+
+import fusion_aug as fa
+from calib.se3 import rotation_angle
+from fusion_aug.cli import main
+from fusion_aug.errors import DataError
+
+T0 = 1_700_000_000_000_000_000
+KINDS = ("mcap", "lerobot", "robomimic")
+
+
+def root(real_data: Path, kind: str) -> Path:
+    return real_data / "panda_lift" / ROOTS[kind]
+
+
+def opened(real_data: Path, tmp_path: Path, kind: str) -> fa.logs.base.Log:
+    return fa.open_log(kind, root(real_data, kind), rig=str(rig_file(real_data, tmp_path, kind)))
+
+
+def written(real_data: Path, tmp_path: Path, kind: str, *words: str, name: str = "out") -> Path:
+    out, rig = tmp_path / name, rig_file(real_data, tmp_path, kind)
+    assert (
+        main(["run", f"log={kind}", f"log.root={root(real_data, kind)}", f"log.rig={rig}", f"out={out}", *words]) == 0
+    )
+    return out
+
+
+def test_kinematics_against_the_simulator(real_data: Path, tmp_path: Path) -> None:
+    """Link 7 and the wrist camera by our own kinematics, at most 1 mm and 0.1 degrees off."""
+    sample = opened(real_data, tmp_path, "mcap")[0]
+    truth = np.load(real_data / "panda_lift" / "truth.npz")
+    from calib.se3 import rotation_from_quaternion
+
+    times = T0 + torch.from_numpy(np.round(truth["t"] * 1e9).astype(np.int64))
+    link7 = list(truth["body_names"]).index("robot0_link7")
+    ours = sample.rig.along("world", "panda_link7", times)
+    assert np.linalg.norm(ours[:, :3, 3].numpy() - truth["body_pos"][:, link7], axis=1).max() <= 1e-3
+    turn = rotation_from_quaternion(truth["body_quat_wxyz"][:, link7]).transpose(1, 2) @ ours[:, :3, :3]
+    assert np.degrees(rotation_angle(turn).max()) <= 0.1
+    shots = sample["wrist"].times
+    rows = torch.round((shots - T0).double() / 5e7).long().numpy()
+    off = torch.linalg.inv(torch.from_numpy(truth["T_world_cam_wrist"][rows])) @ sample.rig.along(
+        "world", "wrist_optical", shots
+    )
+    assert float(off[:, :3, 3].norm(dim=1).max()) <= 1e-3
+    assert float(torch.rad2deg(rotation_angle(off[:, :3, :3])).max()) <= 0.1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_preset_writes_the_same_format(real_data: Path, tmp_path: Path, kind: str) -> None:
+    out = written(real_data, tmp_path, kind, "pipeline=robot", "pipeline.mirror=1", "seed=3")
+    source = opened(real_data, tmp_path, kind)[0]
+    again = fa.open_log(kind, out, rig=str(rig_file(real_data, tmp_path, kind)))[0]
+    assert set(source.streams) <= set(again.streams)
+    for name, stream in source.streams.items():
+        assert torch.equal(again[name].times, stream.times), name
+    told = fa.Compose([fa.MirrorRobot()])(source)
+    name = next(n for n, s in source.streams.items() if isinstance(s, fa.JointState))
+    # the mirrored readings, off by less than the preset's 0.3 degrees and not the same
+    off = (again[name]["position"] - told[name]["position"]).abs()
+    assert 0 < float(off.max()) <= np.radians(0.3) + 1e-6
+
+
+def test_an_untouched_recording_keeps_its_messages(real_data: Path, tmp_path: Path) -> None:
+    out = written(real_data, tmp_path, "mcap", "pipeline=identity")
+    from mcap.reader import make_reader
+    from mcap_ros2.decoder import DecoderFactory
+
+    def messages(path: Path) -> list[tuple[str, int, int, bytes]]:
+        with path.open("rb") as file:
+            found = make_reader(file).iter_messages()
+            return sorted((c.topic, m.log_time, m.publish_time, m.data) for _, c, m in found)
+
+    file = next(out.glob("*.mcap"))
+    assert messages(file) == messages(next(root(real_data, "mcap").glob("*.mcap")))
+    with file.open("rb") as stream:
+        decoded = list(make_reader(stream, decoder_factories=[DecoderFactory()]).iter_decoded_messages())
+    assert len(decoded) == 982
+    rosbags = pytest.importorskip("rosbags.highlevel")
+    with rosbags.AnyReader([out]) as bag:
+        assert bag.message_count == 982
+
+
+def test_a_late_camera_in_a_recording(real_data: Path, tmp_path: Path) -> None:
+    """Header stamps keep the moment of capture, log times tell of the delay."""
+    source = opened(real_data, tmp_path, "mcap")[0]
+    late = fa.Latency(delay=0.05, sensors=["wrist"])(source)
+    log = opened(real_data, tmp_path, "mcap")
+    writer = log.writer(tmp_path / "late")
+    (tmp_path / "late").mkdir()
+    row = writer.stage(late, source, source.id, tmp_path / "late")
+    writer.finish([row], [(source.id, source.id)])
+    again = fa.open_log("mcap", tmp_path / "late")[0]
+    assert torch.equal(again["wrist"].times, source["wrist"].times)
+    assert torch.equal(again["wrist"].handed_over, source["wrist"].times + 50_000_000)
+    assert torch.equal(again["agentview"].handed_over, source["agentview"].times)
+
+
+def test_windows_hold_every_message_once(real_data: Path, tmp_path: Path) -> None:
+    log = fa.open_log("mcap", root(real_data, "mcap"), window=0.7)
+    assert len(log) == 5
+    assert sum(len(s["joint_states"]) for s in log) == 300
+    assert sum(len(s["wrist"]) for s in log) == 20
+    assert {log.scene_of(i) for i in log.ids} == {"panda_lift_mcap"}
+
+
+def test_lerobot_comes_back_exactly(real_data: Path, tmp_path: Path) -> None:
+    """Read with pyarrow and av alone: rows, statistics, and videos that were not decoded."""
+    import av
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    out = written(real_data, tmp_path, "lerobot", "pipeline=identity")
+    before = root(real_data, "lerobot")
+    table = pq.read_table(before / "data/chunk-000/file-000.parquet")
+    parts = [pq.read_table(out / f"data/chunk-000/file-00{k}.parquet") for k in (0, 1)]
+    assert pa.concat_tables([p.cast(table.schema) for p in parts]).equals(table)
+    ours, theirs = (json.loads((p / "meta/stats.json").read_text()) for p in (out, before))
+    assert set(ours) == set(theirs)
+    for feature, figures in theirs.items():
+        for figure, value in figures.items():
+            if "images" in feature and figure == "std":
+                continue  # the log's own are 0: squares of bytes that wrapped around
+            limit = 0.04 if "images" in feature else 1e-4  # theirs are of the frames before they were coded
+            assert np.allclose(ours[feature][figure], value, atol=limit), (feature, figure)
+
+    def frames(path: Path) -> list[np.ndarray]:
+        with av.open(str(path)) as video:
+            return [f.to_ndarray(format="rgb24") for f in video.decode(video=0)]
+
+    name = "videos/observation.images.wrist/chunk-000/file-{:03d}.mp4"
+    whole = frames(before / name.format(0))
+    for k in (0, 1):
+        cut = frames(out / name.format(k))
+        assert len(cut) == 60 and all((a == b).all() for a, b in zip(cut, whole[60 * k :], strict=False))
+
+
+def test_a_warped_episode_keeps_the_rate_and_tells_when(real_data: Path, tmp_path: Path) -> None:
+    out = written(real_data, tmp_path, "lerobot", "pipeline=timewarp", "seed=1", "limit=1")
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(out / "data/chunk-000/file-000.parquet")
+    stamps = np.array(table["timestamp"].to_pylist()).ravel()
+    assert np.allclose(np.diff(stamps), 0.05, atol=1e-6)
+    told = json.loads((out / "fusion_aug/samples/episode_000000/capture_times.json").read_text())
+    off = np.abs(np.array(told["wrist"]) * 1e-9 - stamps)
+    assert 0 < off.max() <= 0.05 / 0.7
+
+
+def test_robomimic_keeps_its_layout(real_data: Path, tmp_path: Path) -> None:
+    import h5py
+
+    out = written(real_data, tmp_path, "robomimic", "pipeline=identity", "copies=2")
+    before = h5py.File(root(real_data, "robomimic") / "panda_lift_robomimic.hdf5")["data"]
+    after = h5py.File(out / "panda_lift_robomimic.hdf5")["data"]
+    assert list(after) == ["demo_0", "demo_0__1"] and after.attrs["total"] == 120
+    assert after.attrs["env_args"] == before.attrs["env_args"]
+    for name in ("actions", "obs/agentview_image", "obs/robot0_joint_pos", "obs/robot0_joint_vel", "dones"):
+        a, b = before["demo_0"][name], after["demo_0"][name]
+        assert a.dtype == b.dtype and np.array_equal(a[:], b[:]), name
+
+
+def test_what_a_log_lacks_is_named(real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bare = fa.open_log("lerobot", root(real_data, "lerobot"))[0]
+    assert len(fa.ResizeCrop(scale=1.2)(bare)["wrist"].images) == 60  # type: ignore[attr-defined]
+    for transform, message in (
+        (fa.MirrorRobot(), "log.urdf"), (fa.KinematicNoise(joint_deg=1.0), "log.urdf"),
+        (fa.SpeedWarp(speed=1.2), "log.parts"), (fa.Viewpoint(sensors=["wrist"], y_deg=1.0), "names no sensor|log.rig"),
+    ):  # fmt: skip
+        with pytest.raises((fa.FusionAugError, DataError), match=message):
+            transform(bare).realized()
+    code = main(["run", "log=kitti", f"log.root={real_data / 'kitti'}", "log.urdf=x.urdf", f"out={tmp_path / 'o'}"])
+    assert code == 2 and "log.urdf" in capsys.readouterr().err
+
+
+def test_damaged_recordings_name_the_file(real_data: Path, tmp_path: Path) -> None:
+    raw = next(root(real_data, "mcap").glob("*.mcap")).read_bytes()
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / "bag.mcap").write_bytes(raw[: len(raw) // 2])
+    with pytest.raises(DataError, match=r"bag\.mcap: (is not a readable MCAP file|has no summary)"):
+        fa.open_log("mcap", tmp_path / "cut").ids  # noqa: B018
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match=r"holds no \.mcap file"):
+        fa.open_log("mcap", tmp_path / "none").ids  # noqa: B018

@@ -1,0 +1,159 @@
+"""Kinematic errors, mirrors of robots, forces and noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from arm import JOINTS, arm_robot
+from samples import make_sample
+
+import fusion_aug as fa
+from calib import Robot
+from calib.se3 import invert
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.transforms.robot.noise import wandering
+
+
+def hand_of(sample: fa.Sample, readings: torch.Tensor) -> torch.Tensor:
+    return Robot.of(sample.truth, "ego").forward(readings, JOINTS)["hand"]
+
+
+def test_a_belief_enters_everything_it_touches() -> None:
+    sample = make_sample()
+    out = fa.KinematicNoise(joint_deg=[-1, 1], hand_eye=0.003, hand_eye_deg=0.5)(sample, seed=4)
+    offsets = out.history[0].params[""]["joints"]
+    told = torch.tensor([offsets[j] for j in JOINTS], dtype=torch.float64)
+    assert torch.allclose(out["joints"]["position"] - sample["joints"]["position"], told.expand(37, 5), atol=1e-14)
+    assert torch.allclose(out["action"]["joint_position"] - sample["action"]["joint_position"], told[:3].expand(7, 3))
+    times = sample["tip"].times
+    # the tool is fixed on the hand, so its told pose follows the told forward kinematics
+    for s in (sample, out):
+        tool = invert(s.rig.along("ego", "hand", times)) @ s["tip"]["pose"]
+        assert torch.allclose(tool, tool[:1].expand_as(tool), atol=1e-12)
+    assert torch.allclose(
+        out.rig.along("ego", "hand", sample["joints"].times), hand_of(sample, out["joints"]["position"])
+    )
+    assert out.truth is sample.truth and out["WRIST"] is sample["WRIST"] and out["imu"] is sample["imu"]
+    assert not torch.allclose(out.T_ref("WRIST"), sample.T_ref("WRIST"))
+    assert torch.equal(out.T_ref("WRIST", truth=True), sample.T_ref("WRIST"))
+    assert not torch.allclose(out.T_ref("wrench"), sample.T_ref("wrench"))
+
+
+def test_a_robot_that_moved_is_seen_from_its_new_camera() -> None:
+    sample = make_sample()
+    out = fa.KinematicNoise(joint_deg=0.5, mode="truth")(sample, seed=4)
+    assert out.truth is out.rig and not torch.equal(out["WRIST"].image(0), sample["WRIST"].image(0))  # type: ignore[attr-defined]
+    assert "WRIST/valid" in out.streams and out["CAM_FRONT"] is sample["CAM_FRONT"]
+    assert torch.allclose(
+        out.rig.along("ego", "hand", sample["joints"].times), hand_of(sample, out["joints"]["position"])
+    )
+
+
+def test_a_mirrored_robot_obeys_its_own_description() -> None:
+    sample = make_sample()
+    out = fa.MirrorRobot()(sample)
+    nominal = arm_robot().forward(out["joints"]["position"], JOINTS)
+    for link, T in nominal.items():
+        assert torch.allclose(out.rig.along("arm_base", link, sample["joints"].times), T, atol=1e-12), link
+    assert torch.allclose(out["joints"]["velocity"][:, 0], -sample["joints"]["velocity"][:, 0])
+    assert torch.equal(out["joints"]["position"][:, 3], sample["joints"]["position"][:, 4])
+    assert torch.equal(out["TOUCH_LEFT"]["force"], sample["TOUCH_RIGHT"]["force"])
+    assert out["skeleton"]["name"].tolist() == ["right_hand", "left_hand", "head"]
+    assert str(out["caption"]["text"][0]) == "Turn right at the car on the left"
+    back = fa.MirrorRobot()(out)
+    for name, stream in sample.streams.items():
+        for column, value in stream.values.items():
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
+                assert torch.allclose(back[name][column], value, atol=1e-5, equal_nan=True), (name, column)
+    assert torch.allclose(back["TOUCH_LEFT"].poses, sample["TOUCH_LEFT"].poses, atol=1e-12)  # type: ignore[attr-defined]
+
+
+def test_power_does_not_change_in_a_mirror() -> None:
+    sample = make_sample()
+    out = fa.MirrorRobot()(sample)
+    power = [(s["joints"]["velocity"] * s["joints"]["effort"]).sum(1) for s in (sample, out)]
+    assert torch.allclose(*power, atol=1e-12)
+
+
+def test_a_robot_without_description_is_refused() -> None:
+    sample = make_sample()
+    frames = {n: f for n, f in sample.rig.frames.items() if f.pose_kind != "joint"}
+    bare = type(sample.rig)(frames, {})
+    with pytest.raises(DataError, match=r"has no joints; describe the robot with log\.urdf"):
+        fa.MirrorRobot()(sample.with_unit(0, rig=bare, truth=bare))
+    with pytest.raises(ConfigError, match=r"KinematicNoise\.mode: 'real'"):
+        fa.KinematicNoise(mode="real")
+
+
+def test_a_joint_beyond_its_limits_is_not_mirrored() -> None:
+    from dataclasses import replace
+
+    sample = make_sample()
+    frame = sample.rig.frames["link1"]
+    limited = replace(frame.pose.joint, lower=-0.05, upper=1.0)  # type: ignore[union-attr]
+    rig = sample.rig.with_pose("link1", replace(frame.pose, joint=limited))  # type: ignore[type-var]
+    with pytest.raises(DataError, match=r"joint 'turn' would move to .* beyond its limits -0\.050 and 1\.000"):
+        fa.MirrorRobot()(sample.with_unit(0, rig=rig, truth=rig))
+
+
+@pytest.mark.parametrize(
+    "transform", [fa.ForceNoise(force=2.0, torque=0.3), fa.PushDisturbance(peak=10.0, duration=0.05)]
+)
+def test_wrench_and_torque_stay_consistent(transform: fa.Transform) -> None:
+    """tau' - tau = J^T (w' - w), the Jacobian by differences of forward kinematics."""
+    sample = make_sample()
+    out = transform(sample, seed=2)
+    at = out["wrench"].times
+    rows = torch.isin(sample["joints"].times, at)
+    q = sample["joints"]["position"][rows]
+    robot = Robot.of(sample.truth, "ego")
+    change = torch.cat([out["wrench"][c] - sample["wrench"][c] for c in ("force", "torque")], 1)
+    assert float(change[:, :3].norm(dim=1).max()) > 0.5
+    expected = torch.zeros(len(q), 5, dtype=torch.float64)
+    step = 1e-6
+    R = robot.forward(q, JOINTS)["ft"][:, :3, :3]
+    F, M = ((R @ change[:, s, None])[..., 0] for s in (slice(0, 3), slice(3, 6)))
+    for j in range(5):
+        d = torch.zeros(5, dtype=torch.float64)
+        d[j] = step
+        a, b = (robot.forward(q + s * d, JOINTS)["ft"] for s in (-1, 1))
+        v = (b[:, :3, 3] - a[:, :3, 3]) / (2 * step)
+        W = (b[:, :3, :3] - a[:, :3, :3]) @ R.transpose(1, 2) / (2 * step)
+        w = torch.stack([W[:, 2, 1], W[:, 0, 2], W[:, 1, 0]], 1)
+        expected[:, j] = (v * F).sum(1) + (w * M).sum(1)
+    assert torch.allclose(out["joints"]["effort"][rows] - sample["joints"]["effort"][rows], expected, atol=1e-6)
+
+
+def test_a_push_has_its_peak() -> None:
+    out = fa.PushDisturbance(peak=10.0, duration=0.05)(make_sample(), seed=2)
+    force = (out["wrench"]["force"] - make_sample()["wrench"]["force"]).norm(dim=1)
+    assert 9.0 <= float(force.max()) <= 10.0 and float(force.min()) == 0
+
+
+def test_an_allan_fit_returns_the_densities() -> None:
+    """PHYSICS section 10, within 5 %."""
+    allantools = pytest.importorskip("allantools")
+    rate, n = 100.0, 400_000
+    times = torch.arange(n) * 10_000_000
+    white = wandering(np.random.default_rng(0), times, 0.02, 0.0, 1)[:, 0].numpy()
+    taus, deviation, *_ = allantools.oadev(white, rate=rate, data_type="freq", taus=[0.1, 0.3, 1.0, 3.0])
+    assert np.allclose(deviation * np.sqrt(taus), 0.02, rtol=0.05)
+    found = []
+    for seed in range(8):  # long averages of one walk scatter
+        walk = wandering(np.random.default_rng(seed), times, 0.0, 0.003, 3).numpy()
+        for axis in range(3):
+            taus, deviation, *_ = allantools.oadev(walk[:, axis], rate=rate, data_type="freq", taus=[1.0, 3.0, 10.0])
+            found.append(deviation / np.sqrt(taus / 3))
+    assert np.sqrt(np.mean(np.square(found))) == pytest.approx(0.003, rel=0.05)
+
+
+def test_densities_come_from_the_rig_where_none_are_told() -> None:
+    from dataclasses import replace
+
+    sample = make_sample()
+    unit = replace(sample.rig.sensors["imu"], gyro_noise=0.01)  # type: ignore[call-arg]
+    rig = sample.rig.with_sensor("imu", unit)
+    out = fa.SensorBias()(sample.with_unit(0, rig=rig, truth=rig), seed=1)
+    assert not torch.equal(out["imu"]["gyro"], sample["imu"]["gyro"])
+    assert torch.equal(out["imu"]["accel"], sample["imu"]["accel"])

@@ -1,0 +1,204 @@
+"""Maps of time: laws of motion on real and made data, stamps, sampling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from panda import ROOTS, rig_file
+from samples import make_sample
+from scipy.interpolate import CubicSpline
+
+import fusion_aug as fa
+from fusion_aug.physics.timewarp import Warp
+from fusion_aug.transforms.temporal.scan import carried
+
+WARP = {"mean": 1.0, "waves": [[0.45, 1 / 1.5, 0.0]]}  # local speed from 0.55 to 1.45, as the reference figures
+ARM = slice(0, 7)
+H = 10_000_000
+
+
+@pytest.fixture(scope="module")
+def panda(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> fa.Sample:
+    rig = rig_file(real_data, tmp_path_factory.mktemp("rig"), "mcap")
+    sample = fa.open_log("mcap", real_data / "panda_lift" / ROOTS["mcap"], rig=str(rig))[0]
+    joints = sample["joint_states"]
+    slope = torch.from_numpy(np.gradient(joints["velocity"].numpy(), 0.01, axis=0, edge_order=2))
+    return sample.with_streams({**sample.streams, "joint_states": joints.with_values(acceleration=slope)})
+
+
+def relative(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).norm() / b.norm())
+
+
+def velocity_error(joints: fa.Stream, velocity: torch.Tensor) -> float:
+    """Relative RMS against the derivative of position, arm joints, without five samples at the ends."""
+    t = (joints.times - joints.times[0]).double().numpy() * 1e-9
+    slope = torch.from_numpy(CubicSpline(t, joints["position"][:, ARM].numpy())(t, 1))
+    return relative(velocity[5:-5, ARM], slope[5:-5])
+
+
+def test_velocity_follows_the_position(panda: fa.Sample) -> None:
+    joints = fa.TimeWarp.apply_params(panda, WARP)["joint_states"]
+    assert velocity_error(joints, joints["velocity"]) <= 0.01
+    speed = fa.TimeWarp.warp(WARP, panda.ref.time).speed(joints.times)[:, None]
+    assert speed.min() >= 0.55 - 1e-9 and speed.max() <= 1.45 + 1e-9
+    assert velocity_error(joints, joints["velocity"] / speed) > 0.2, "resampling alone"
+
+
+def test_acceleration_needs_the_change_of_speed(panda: fa.Sample) -> None:
+    joints = fa.TimeWarp.apply_params(panda, WARP)["joint_states"]
+    q = joints["position"][:, ARM]
+    second = (q[2:] - 2 * q[1:-1] + q[:-2]) / 1e-4
+    assert relative(joints["acceleration"][6:-6, ARM], second[5:-5]) <= 0.08
+    warp = fa.TimeWarp.warp(WARP, panda.ref.time)
+    law = (
+        joints["acceleration"]
+        - warp.change(joints.times)[:, None] * joints["velocity"] / warp.speed(joints.times)[:, None]
+    )
+    assert relative(law[6:-6, ARM], second[5:-5]) > 0.12, "constant-speed law"
+
+
+def accelerometer_error(sample: fa.Sample, accel: torch.Tensor) -> float:
+    """Median against R^T (p'' - g), p'' the second difference of the hand's pose by forward kinematics, m/s^2."""
+    times = sample["imu"].times[2:-2]
+    T = [sample.rig.along("world", "panda_hand", times + k * H) for k in (-1, 0, 1)]
+    second = (T[2] - 2 * T[1] + T[0])[:, :3, 3] / 1e-4 + torch.tensor([0.0, 0, 9.81], dtype=torch.float64)
+    told = (T[1][:, :3, :3].transpose(1, 2) @ second[..., None])[..., 0]
+    return float((accel[2:-2] - told).abs().median())
+
+
+def test_gravity_stays_in_the_accelerometer(panda: fa.Sample) -> None:
+    out = fa.TimeWarp.apply_params(panda, WARP)
+    assert accelerometer_error(out, out["imu"]["accel"]) <= 0.02
+    warp = fa.TimeWarp.warp(WARP, panda.ref.time)
+    from fusion_aug.ops.resample import read_at
+
+    old = panda["imu"]
+    at = warp.old(out["imu"].times).clamp(old.times[0], old.times[-1])
+    alone = read_at(old["accel"], fa.Imu.column_table()["accel"], old.times, at)
+    assert accelerometer_error(out, alone) > 0.04, "resampling alone"
+    assert accelerometer_error(out, alone * warp.speed(out["imu"].times)[:, None] ** 2) > 0.5, "gravity scaled"
+
+
+def test_weight_stays_in_wrench_and_torque(panda: fa.Sample) -> None:
+    """Where nothing moves, a change of speed changes neither."""
+    sample = make_sample()
+    still = sample["joints"]
+    held = still.with_values(position=still["position"][:1].expand_as(still["position"]).contiguous(),
+                             velocity=torch.zeros_like(still["velocity"]),
+                             effort=torch.ones_like(still["effort"]) * 3)  # fmt: skip
+    from calib import Robot
+
+    robot = Robot.of(sample.truth, "ego")
+    up = sample.truth.T("world", "ego", int(held.times[0]))[:3, :3]
+    gravity = robot.gravity_torque(held["position"], held.names, up.T @ torch.tensor([0.0, 0, -9.81]).double())
+    held = held.with_values(effort=gravity)
+    out = fa.SpeedWarp(speed=1.4)(sample.with_streams({**sample.streams, "joints": held}))["joints"]
+    assert torch.allclose(out["effort"], gravity[: len(out)], atol=1e-9)
+
+
+def test_a_driving_scene_at_another_speed(street: Path) -> None:
+    """box_velocity as the devkit works it out, and Doppler, at 0.7 and 1.4 times the speed."""
+    log = fa.open_log("nuscenes", street)
+    for speed in (0.7, 1.4):
+        outs = [fa.SpeedWarp(speed=speed)(s, seed=1) for s in log]
+        for a, b in zip(outs, log, strict=True):
+            assert torch.equal(a["RADAR_FRONT"]["xyz"], b["RADAR_FRONT"]["xyz"])
+            for column in ("velocity", "velocity_comp"):
+                assert torch.allclose(a["RADAR_FRONT"][column], b["RADAR_FRONT"][column] * speed, rtol=1e-5)
+        tracks: dict[str, list[tuple[float, torch.Tensor, torch.Tensor]]] = {}
+        for out in outs:
+            T = out.rig.T("world", "ego", out.ref.time)
+            for name, pose, v in zip(
+                out.boxes()["instance"], out.boxes()["pose"], out.boxes()["velocity"], strict=True
+            ):
+                seconds = (out.ref.time - outs[0].ref.time) * 1e-9
+                tracks.setdefault(str(name), []).append((seconds, (T @ pose)[:3, 3], T[:3, :3] @ v))
+        checked = 0
+        for track in tracks.values():
+            for (t0, p0, _), (_, _, v), (t2, p2, _) in zip(track, track[1:], track[2:], strict=False):
+                mean = (p2 - p0) / (t2 - t0)
+                assert float((mean - v).norm()) <= 0.02 * max(float(mean.norm()), 1.0)
+                checked += 1
+        assert checked >= 5
+
+
+def test_a_warp_and_its_inverse_in_closed_form() -> None:
+    warp = Warp(1_000, 1.0, [(0.3, 0.5, 0.7), (0.1, 2.0, 1.9)])
+    u = 1_000 + torch.arange(-40, 80) * 37_000_000
+    t = warp.old(u)
+    assert int((warp.new(t) - u).abs().max()) <= 2
+    assert int(warp.old(torch.tensor([1_000]))[0]) == 1_000
+    step = 100_000
+    slope = (warp.old(u + step) - warp.old(u - step)).double() / (2 * step)
+    assert torch.allclose(warp.speed(u), slope, atol=1e-4)
+    change = (warp.speed(u + step) - warp.speed(u - step)) / (2 * step * 1e-9)
+    assert torch.allclose(warp.change(u), change, atol=1e-4)
+
+
+def test_point_offsets_are_mapped_with_their_sweep() -> None:
+    sample = make_sample()
+    out = fa.SpeedWarp(speed=2.0)(sample)
+    assert torch.allclose(out["lidar"]["time_offset"], sample["lidar"]["time_offset"] / 2, atol=1e-7)
+
+
+def test_latency_keeps_the_capture_and_a_wrong_clock_does_not() -> None:
+    sample = make_sample()
+    late = fa.Latency(delay=0.05, sensors=["CAM_FRONT"], scope="rig")(sample)
+    assert torch.equal(late["CAM_FRONT"].capture_time, sample["CAM_FRONT"].times)
+    assert torch.equal(late["CAM_FRONT"].handed_over, sample["CAM_FRONT"].times + 50_000_000)
+    assert late["CAM_LEFT"].stamps is None
+    off = fa.ClockOffset(offset=0.02, sensors=["CAM_FRONT"], scope="rig")(sample)
+    assert torch.equal(off["CAM_FRONT"].times, sample["CAM_FRONT"].times + 20_000_000)
+    assert torch.equal(off["CAM_FRONT"].true_times, sample["CAM_FRONT"].times)
+    assert torch.equal(off.T_ref("CAM_FRONT", truth=True), sample.T_ref("CAM_FRONT"))
+    assert not torch.allclose(off.T_ref("CAM_FRONT"), sample.T_ref("CAM_FRONT"))
+
+
+def test_no_message_overtakes_another() -> None:
+    out = fa.Jitter(sigma=0.02, scope="rig")(make_sample(), seed=3)
+    assert bool((out["joints"].handed_over.diff() >= 0).all()) and out["joints"].stamps is not None
+
+
+def test_another_rate_reads_signals_anew_and_takes_the_nearest_picture() -> None:
+    sample = make_sample()
+    joints = fa.RateChange(rate=100.0, sensors=["joints", "lidar"], scope="rig")(sample)
+    assert int(joints["joints"].times.diff().unique()) == 10_000_000
+    assert set(joints["lidar"].times.tolist()) <= set(sample["lidar"].times.tolist())
+    assert int(joints["lidar"].handed_over.diff().unique()) == 10_000_000
+    assert joints["wrench"] is sample["wrench"]
+
+
+def test_dropped_frames_and_gaps() -> None:
+    sample = make_sample()
+    sizes = [len(fa.DropFrames(share=0.5, sensors=["lidar"])(sample, seed=s)["lidar"]) for s in range(30)]
+    assert set(sizes) == {1, 2}
+    gap = fa.TemporalMask(seconds=0.03, sensors=["joints"], scope="rig")(sample, seed=2)["joints"]
+    quiet = (~gap.present).nonzero()[:, 0]
+    assert 7 <= len(quiet) <= 8 and int(quiet[-1] - quiet[0]) == len(quiet) - 1
+    assert not bool(gap["position"][quiet].any())
+
+
+def test_deskew_and_back() -> None:
+    sample = make_sample()
+    raw = sample["lidar"]
+    out = fa.Deskew()(sample)
+    assert out["lidar"].motion == "compensated" and not torch.equal(out["lidar"]["xyz"], raw["xyz"])  # type: ignore[attr-defined]
+    back = fa.Deskew(mode="raw")(out)
+    assert torch.allclose(back["lidar"]["xyz"], raw["xyz"], atol=1e-4)
+    # against the motion itself: a standing point seen from a turning, driving sensor
+    v, w, s = torch.tensor([8.0, 0.5, 0]).double(), torch.tensor([0.0, 0, 0.4]).double(), torch.tensor([-0.05]).double()
+    from scipy.integrate import solve_ivp
+    from scipy.spatial.transform import Rotation
+
+    def moving(t: float, y: np.ndarray) -> np.ndarray:
+        return Rotation.from_rotvec(w.numpy() * t).apply(v.numpy())
+
+    place = solve_ivp(moving, (0, float(s)), [0, 0, 0], rtol=1e-10, atol=1e-12).y[:, -1]
+    point = np.array([20.0, 5, 1])
+    seen = Rotation.from_rotvec(w.numpy() * float(s)).inv().apply(point - place)
+    told = carried(torch.from_numpy(seen)[None], s, v, w, raw=False)[0]
+    assert np.abs(told.numpy() - point).max() < 1e-4
