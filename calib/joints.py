@@ -74,11 +74,13 @@ class JointPose(MovingPose):
         joint: what moves the link.
         times: (k,) int64 nanoseconds.
         readings: (k,) float64, rad or m.
+        reach: ns beyond the ends for which the first and the last reading stand; half a step by default.
     """
 
     joint: Joint
     times: Tensor
     readings: Tensor
+    reach: int | None = None
 
     kind: ClassVar[str] = "joint"
 
@@ -90,9 +92,8 @@ class JointPose(MovingPose):
         return spline(self.times, self.readings.detach())
 
     def reading(self, times: Tensor) -> Tensor:
-        """Readings (n,) at times (n,). The first and the last stand for half a step beyond, no further."""
-        half = int(self.times.diff().median()) // 2 if len(self.times) > 1 else 0
-        near = (times >= self.times[0] - half) & (times <= self.times[-1] + half)
+        """Readings (n,) at times (n,). The first and the last stand a little beyond the ends, see ``reach``."""
+        near = (times >= self.times[0] - self.stands) & (times <= self.times[-1] + self.stands)
         times = torch.where(near, times.clamp(self.times[0], self.times[-1]), times)
         self.check_inside(times)
         if self._spline is None:
@@ -103,6 +104,13 @@ class JointPose(MovingPose):
         """See ``MovingPose``."""
         return self.joint.pose(self.reading(times))
 
+    @property
+    def stands(self) -> int:
+        """``reach``, or half a step, ns."""
+        if self.reach is not None:
+            return self.reach
+        return int(self.times.diff().median()) // 2 if len(self.times) > 1 else 0
+
     def refined(self, step: int) -> JointPose:
         """The same motion with readings at most ``step`` ns apart, up to eight for one."""
         gaps = self.times.diff()
@@ -111,7 +119,7 @@ class JointPose(MovingPose):
             return self
         shares = torch.arange(parts) * gaps[:, None] // parts
         times = torch.cat([(self.times[:-1, None] + shares).reshape(-1), self.times[-1:]])
-        return changed(self, times=times, readings=self.reading(times))
+        return changed(self, times=times, readings=self.reading(times), reach=self.stands)
 
     def known(self) -> Tensor:
         """See ``MovingPose``; keeps the gradient of the readings."""

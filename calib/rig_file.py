@@ -111,7 +111,8 @@ def _frame_to_dict(frame: Frame, exact: bool) -> dict[str, Any]:
         return out
     if isinstance(frame.pose, JointPose):
         joint = {k: v.tolist() if isinstance(v, Tensor) else v for k, v in vars(frame.pose.joint).items()}
-        return out | {"joint": joint, "times": frame.pose.times.tolist(), "readings": frame.pose.readings.tolist()}
+        out |= {"joint": joint, "times": frame.pose.times.tolist(), "readings": frame.pose.readings.tolist()}
+        return out if frame.pose.reach is None else out | {"reach": frame.pose.reach}
     poses = frame.pose if isinstance(frame.pose, Tensor) else frame.pose.known()
     if isinstance(frame.pose, Trajectory):
         out["times"] = frame.pose.times.tolist()
@@ -124,7 +125,7 @@ def _frame_to_dict(frame: Frame, exact: bool) -> dict[str, Any]:
 def _frame_from_dict(data: Any, where: str) -> Frame:
     if not isinstance(data, Mapping):
         raise CalibrationError(f"{where}: must be a mapping")
-    _known(data, {"parent", "hand", "times", "translation", "rotation", "joint", "readings", "inertia"}, where)
+    _known(data, {"parent", "hand", "times", "translation", "rotation", "joint", "readings", "reach", "inertia"}, where)
     hand, parent = str(data.get("hand", "body")), data.get("parent")
     try:
         field = "inertia"
@@ -161,7 +162,10 @@ def _joint_pose(data: Mapping[str, Any]) -> JointPose:
     plain: dict[str, Any] = {k: v if isinstance(v, str) else float(v) for k, v in told.items()}
     joint = Joint(**tensors, **plain)
     return JointPose(
-        joint=joint, times=torch.tensor(data["times"], dtype=torch.int64), readings=as_f64(data["readings"])
+        joint=joint,
+        times=torch.tensor(data["times"], dtype=torch.int64),
+        readings=as_f64(data["readings"]),
+        reach=None if data.get("reach") is None else int(data["reach"]),
     )
 
 

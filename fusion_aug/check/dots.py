@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from calib.sensors import apply_homography
-from fusion_aug.check.geometry import key_cloud, lidars
+from fusion_aug.check.geometry import calibrated, key_cloud, lidars
 from fusion_aug.check.measurement import Pair, Row, measurement
 from fusion_aug.check.route import CameraRoute
 from fusion_aug.history import History
@@ -89,7 +89,7 @@ def with_dots(sample: Sample, history: History = ()) -> tuple[Sample, dict[str, 
         history: what will be done to it, so that the dots suit the canvas that comes out.
     """
     clouds = lidars(sample)
-    cameras = sample.of_type(Camera) if clouds else {}
+    cameras = {n: s for n, s in sample.of_type(Camera).items() if calibrated(sample, n)} if clouds else {}
     dots = {c: choose_dots(sample, c, clouds[0], CameraRoute.of(history, c).P) for c in cameras}
     painted = {c: paint_dots(sample, c, d) for c, d in dots.items()}
     return sample.with_streams({**sample.streams, **painted}), dots
@@ -156,7 +156,7 @@ def content(pairs: Sequence[Pair]) -> list[Row]:
     rows = []
     for pair in pairs:
         dotted, points = with_dots(pair.source, pair.augmented.history)
-        for camera in pair.source.of_type(Camera):
+        for camera in (c for c in pair.source.of_type(Camera) if calibrated(pair.source, c)):
             if camera not in points:
                 rows.append(
                     Row("content dots", camera, "px", MAX_LIMIT, reason="the log has no LiDAR to place dots by")

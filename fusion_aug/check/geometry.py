@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib import CameraSensor, UnknownLens
 from calib.se3 import rotation_angle
 from fusion_aug.check.measurement import Pair, Row, measurement
 from fusion_aug.check.route import CameraRoute
@@ -31,6 +32,17 @@ def lidars(sample: Sample) -> list[str]:
     return [n for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)]
 
 
+UNCALIBRATED = "the log holds no calibration of this camera (log.rig)"
+
+
+def calibrated(sample: Sample, camera: str) -> bool:
+    """Whether a camera's lens and place are known."""
+    unit = sample.unit
+    sensor = unit.rig.sensors.get(sample[camera].instance(camera))
+    known = isinstance(sensor, CameraSensor) and not isinstance(sensor.model, UnknownLens)
+    return known and unit.rig.root_of(sample[camera].frame) == unit.rig.root_of(unit.ref.frame)
+
+
 @measurement("projection")
 def projection(pairs: Sequence[Pair]) -> list[Row]:
     """Where each LiDAR point should be seen, by the records alone, against its projection by the new rig."""
@@ -38,6 +50,9 @@ def projection(pairs: Sequence[Pair]) -> list[Row]:
     for pair in pairs:
         clouds = lidars(pair.source)
         for camera in pair.source.of_type(Camera):
+            if not calibrated(pair.source, camera):
+                rows.append(Row("projection", camera, "px", 1e-2, reason=UNCALIBRATED))
+                continue
             route = CameraRoute.of(pair.augmented.history, camera)
             values = []
             for cloud in clouds:

@@ -136,6 +136,8 @@ class Problem:
         return f"{self.field}: {self.reason}; {self.remedy}, or set lossy=true"
 
 
+PARTS = "parts"  # folder of what a writer stages and joins at the end
+
 # what formats of a fixed set of sensors cannot hold
 ALL_SENSORS = {
     "silent_sensor": (

@@ -162,7 +162,7 @@ class LeRobotLog(EpisodeLog):
             task = self.tasks.get(int(column(table, "task_index").reshape(-1)[0]), "")
             streams["task"] = Text(frame=BASE, times=times[:1], values={"text": strings([task])})
         sample = self.assemble(sample_id, streams, int(times[0]))
-        return merge_sidecar(sample, self.root)
+        return merge_sidecar(sample, self.root, rig_first=True)
 
     def _camera(
         self, episode: dict[str, Any], feature: str, name: str, times: Tensor, records: tuple[str, ...]

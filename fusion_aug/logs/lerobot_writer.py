@@ -19,7 +19,7 @@ from torch import Tensor
 
 from calib import rig_to_dict
 from fusion_aug.errors import DataError
-from fusion_aug.logs.base import Problem, Writer
+from fusion_aug.logs.base import PARTS, Problem, Writer
 from fusion_aug.logs.episodes import nearest_items
 from fusion_aug.logs.files import inside, write_json
 from fusion_aug.logs.lerobot import INDEX, PICTURES, column, read_table
@@ -76,11 +76,11 @@ class LeRobotWriter(Writer):
                 stats[feature] = vector_stats(columns[feature])
         columns["timestamp"] = (ticks - ticks[0]).numpy() * 1e-9
         columns["frame_index"] = np.arange(len(ticks))
-        self._table(columns, source).write(folder / self.log._named("data_path", chunk, file))
+        self._table(columns, source).write(inside(folder, f"{PARTS}/{out_id}.parquet", "sample id"))
         self._sidecar(sample, source, captured, out_id, folder)
         task = str(sample["task"]["text"][0]) if "task" in sample.streams else ""
         plain = {f: {k: np.asarray(v).tolist() for k, v in s.items()} for f, s in stats.items()}
-        return {"episode": episode, "stats": plain, "task": task, "source": source.id}
+        return {"episode": episode, "stats": plain, "task": task, "part": f"{PARTS}/{out_id}.parquet"}
 
     def _ticks(self, sample: Sample, source: Sample) -> Tensor:
         """Stamps of the frames: those of the source, more or fewer where the episode became longer or shorter."""
@@ -150,8 +150,8 @@ class LeRobotWriter(Writer):
             )  # fmt: skip
             length = int(row["episode"]["length"])
             own = self._numbers(row, k, frames, task)
-            number_rows(path, {"episode_index": np.full(length, k), "task_index": np.full(length, task),
-                               "index": frames + np.arange(length)})  # fmt: skip
+            numbers = {n: own[n] for n in ("episode_index", "task_index", "index")}
+            number_rows(inside(self.out, row["part"], "part"), path, numbers)
             numbered = {f: vector_stats(v.astype(float)) for f, v in own.items()}
             told = {f: {n: np.asarray(v) for n, v in s.items()} for f, s in row["stats"].items()} | numbered
             stats.append(told)
@@ -160,6 +160,8 @@ class LeRobotWriter(Writer):
                     "dataset_from_index": frames, "dataset_to_index": frames + length}  # fmt: skip
             episodes.append(head | flat | {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0})
             frames += length
+        if (self.out / PARTS).is_dir():
+            (self.out / PARTS).rmdir()
         meta = self.out / "meta"
         (meta / "episodes" / "chunk-000").mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(episodes), meta / "episodes" / "chunk-000" / "file-000.parquet")
@@ -209,21 +211,21 @@ def _kept(schema: Any) -> dict[bytes, bytes] | None:
     return told or None
 
 
-def number_rows(path: Path, numbers: dict[str, np.ndarray]) -> None:
-    """Put index columns into a data file, whole or not at all."""
+def number_rows(staged: Path, path: Path, numbers: dict[str, np.ndarray]) -> None:
+    """A staged data file with its index columns, in its place."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = read_table(path)
+    table = read_table(staged)
     for name, value in numbers.items():
         if name in table.column_names:
             i = table.column_names.index(name)
             table = table.set_column(
                 i, table.schema.field(i), pa.array(value.tolist(), type=table.schema.field(i).type)
             )
-    part = path.with_suffix(".part")
-    pq.write_table(table, part)
-    part.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+    staged.unlink()
 
 
 def write_tasks(tasks: dict[str, int], path: Path, source: Path) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from calib import rig_to_dict
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.base import Problem, Writer, select_ids
+from fusion_aug.logs.base import PARTS, Problem, Writer, select_ids
 from fusion_aug.logs.episodes import EpisodeLog, nearest_items
 from fusion_aug.logs.files import inside, write_json
 from fusion_aug.logs.mcap_writer import robot_problems
@@ -149,7 +149,7 @@ class RobomimicLog(EpisodeLog):
                 else:
                     streams[stream] = self._vector(name, data[:], about, joints)
         streams = joined_joints(streams)
-        return merge_sidecar(self.assemble(sample_id, streams), self.root)
+        return merge_sidecar(self.assemble(sample_id, streams), self.root, rig_first=True)
 
     def _pictures(self, dataset: str, name: str, shape: tuple[int, ...], about: dict[str, Any]) -> ImageStream:
         depth = name.endswith("/depth")
@@ -195,7 +195,7 @@ class RobomimicWriter(Writer):
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """See ``Writer``."""
-        path = folder / "parts" / f"{out_id}.hdf5"
+        path = folder / PARTS / f"{out_id}.hdf5"
         path.parent.mkdir(parents=True, exist_ok=True)
         captured: dict[str, list[int]] = {}
         first = next(iter(self.log.datasets.values()))
@@ -222,7 +222,7 @@ class RobomimicWriter(Writer):
             write_json(rig_to_dict(sample.rig, exact=True), target / "rig.json")
         if captured:
             write_json(captured, target / "capture_times.json")
-        return {"part": f"parts/{out_id}.hdf5", "id": out_id, "count": count}
+        return {"part": f"{PARTS}/{out_id}.hdf5", "id": out_id, "count": count}
 
     def _rows(
         self, name: str, stream_name: str, sample: Sample, source: Sample, ticks: Tensor, before: Any,
@@ -264,7 +264,7 @@ class RobomimicWriter(Writer):
         part.replace(self.out / self.log.path.name)
         for source in members:
             source.unlink()
-        (self.out / "parts").rmdir()
+        (self.out / PARTS).rmdir()
 
     def _masks(self, before: Any, after: Any, ids: Sequence[tuple[str, str]]) -> None:
         """A copy is in the lists of its source."""

@@ -45,8 +45,13 @@ def write_sidecar(sample: Sample, held: Held, out_id: str, folder: Path, link: s
             write_columns(stream, left, target / "columns" / f"{quote(name, safe=' ')}.npz")
 
 
-def merge_sidecar(sample: Sample, root: Path) -> Sample:
-    """A sample with the streams, sensors and columns of its sidecar, if there is one."""
+def merge_sidecar(sample: Sample, root: Path, *, rig_first: bool = False) -> Sample:
+    """A sample with the streams, sensors and columns of its sidecar, if there is one.
+
+    Args:
+        sample: as the format's own files tell it. root: of the log.
+        rig_first: whether the sidecar's rig comes before the sample's, for formats that hold no calibration.
+    """
     folder = inside(root, f"{FOLDER}/samples/{sample.id}", "sidecar")
     if not folder.is_dir():
         return sample
@@ -57,7 +62,7 @@ def merge_sidecar(sample: Sample, root: Path) -> Sample:
         return merged
     told = rig_from_dict(read_json(folder / "rig.json"), str(folder / "rig.json"))
     # what the format itself says comes first
-    rig = Rig({**told.frames, **sample.rig.frames}, {**told.sensors, **sample.rig.sensors})
+    rig = told if rig_first else Rig({**told.frames, **sample.rig.frames}, {**told.sensors, **sample.rig.sensors})
     return merged.with_unit(0, rig=rig, truth=rig)
 
 

@@ -18,7 +18,7 @@ from fusion_aug.registry import Context
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins, sweep
 from fusion_aug.run.execute import check_options, execute
-from fusion_aug.run.inputs import quoted, source_log
+from fusion_aug.run.inputs import quoted, source_log, written_log
 from fusion_aug.run.job import Job
 from fusion_aug.run.manifest import Manifest, read_manifest, tree_digest
 from fusion_aug.run.scope import for_log, geometry_only
@@ -108,7 +108,7 @@ def check_written(out: Path, overrides: Sequence[str], extra_dir: str | None) ->
     """Compare what a run wrote with what it should have written."""
     manifest = read_manifest(out)
     source = source_log(manifest, out, overrides, extra_dir)
-    written = build_log({"format": manifest.header["output"], "root": str(out)})
+    written = written_log(manifest, out, source)
     select = [w.partition("=")[2] for w in overrides if w.startswith("log.select=")]
     if select:
         names = [n for n in select[0].strip("[]").split(",") if n]

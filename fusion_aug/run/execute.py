@@ -117,6 +117,7 @@ def execute(job: Job, progress: Progress | None = None) -> Result:
     facts = {
         "source_root": str(job.log.root.resolve()),
         "rig": job.config["log"].get("rig"),
+        "urdf": job.config["log"].get("urdf"),
         "workers": job.config["workers"],
         "seconds": round(seconds, 3),
         "host": platform.node(),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.base import Log
 from fusion_aug.logs.files import read_json
 from fusion_aug.run.config import build_log, compose_config, import_plugins
 from fusion_aug.run.manifest import Manifest
+
+MEANING = ("joint_map", "parts", "window", "exclude", "rate")  # options that say what a log's numbers are
 
 
 def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_dir: str | None) -> Log:
@@ -25,12 +28,27 @@ def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_di
                 f"{known['source_root']}: the input of the run is gone; if it moved, give it as log.root=DIR"
             )
         words.append(f"log.root={quoted(known['source_root'])}")
-    if known.get("rig") and not any(w.startswith("log.rig=") for w in words):
-        words.append(f"log.rig={quoted(known['rig'])}")
+    for key in ("rig", "urdf"):
+        if known.get(key) and not any(w.startswith(f"log.{key}=") for w in words):
+            words.append(f"log.{key}={quoted(known[key])}")
     words = [w for w in words if not w.startswith("log.select=")]
     config = compose_config("replay", [f"log={manifest.header['format']}", *words], extra_dir)
     import_plugins([*manifest.header.get("plugins", []), *(config["plugins"] or [])])
+    told = manifest.header.get("log", {})
+    for key in MEANING:
+        if told.get(key) is not None and config["log"].get(key) is None:
+            config["log"][key] = told[key]
     return build_log(config["log"])
+
+
+def written_log(manifest: Manifest, out: Path, source: Log) -> Log:
+    """The output of a run, read with what the user said of its input."""
+    format = manifest.header["output"]
+    config: dict[str, Any] = {"format": format, "root": str(out)}
+    if format != "folder":
+        told = {k: getattr(source.options, k) for k in ("urdf", *MEANING) if k in source.uses and k != "window"}
+        config |= told | ({"rig": source.options.rig} if source.uses else {})
+    return build_log(config)
 
 
 def quoted(text: str) -> str:

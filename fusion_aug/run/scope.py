@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fusion_aug.families import ImagePlane, Mount, Scene, Temporal
+from fusion_aug.families import ImagePlane, Kinematic, Mount, Scene, Temporal
 from fusion_aug.logs.base import Log
 from fusion_aug.transforms.base import Transform
 from fusion_aug.transforms.compose import Compose, Container, leaves
@@ -12,7 +12,7 @@ from fusion_aug.transforms.compose import Compose, Container, leaves
 
 def is_geometry(transform: Transform) -> bool:
     """Whether a transform moves the scene, the image plane, a mounting, or time."""
-    return isinstance(transform, Scene | ImagePlane | Mount | Temporal)
+    return isinstance(transform, Scene | ImagePlane | Mount | Temporal | Kinematic)
 
 
 def for_log(pipeline: Compose, log: Log) -> tuple[Compose, list[str]]:

@@ -39,7 +39,9 @@ def with_mirrored_joints(moved: Rig, before: Rig, maps: SceneMaps, robot: RobotM
         H_parent, H_link = maps.matrices(frame.parent), maps.matrices(link)
         left = (EYE if H_parent is None else H_parent[0]) @ torch.linalg.inv(robot.links[frame.parent][1])
         right = M @ (EYE if H_link is None else H_link[1])
-        pose = JointPose(joint=twin.joint, times=frame.pose.times, readings=readings).mapped(left, right)
+        pose = JointPose(joint=twin.joint, times=frame.pose.times, readings=readings, reach=frame.pose.reach).mapped(
+            left, right
+        )
         frames[other] = changed(frames[other], pose=pose)
     return Rig(frames, moved.sensors)
 

@@ -211,7 +211,9 @@ def with_errors(rig: Rig, params: Mapping[str, Any], mounts: Mapping[str, Tensor
         joint = replace(pose.joint, origin=pose.joint.origin @ error_of(six)) if any(six) else pose.joint
         if offset or any(six):
             readings = pose.readings + offset
-            frames[name] = changed(frame, pose=JointPose(joint=joint, times=pose.times, readings=readings))
+            frames[name] = changed(
+                frame, pose=JointPose(joint=joint, times=pose.times, readings=readings, reach=pose.reach)
+            )
     return Rig(frames, rig.sensors)
 
 

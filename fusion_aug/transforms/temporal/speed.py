@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from calib import JointPose, Rig
 from calib.changed import changed
@@ -78,9 +80,7 @@ def start_of(unit: Unit) -> int:
     return unit.ref.time if unit.start is None else unit.start
 
 
-def _one(time: int) -> Any:
-    import torch
-
+def _one(time: int) -> Tensor:
     return torch.tensor([time])
 
 
@@ -93,7 +93,12 @@ def retimed(rig: Rig, warp: Warp) -> Rig:
         key = id(pose.times)
         if key not in known:
             known[key] = (pose.times, warp.new(pose.times))  # the old ones too, or another could take their id
-        return pose.retimed(known[key][1])
+        moved = pose.retimed(known[key][1])
+        if isinstance(moved, JointPose) and isinstance(pose, JointPose):
+            ends = pose.times[[0, 0, -1, -1]] + pose.stands * torch.tensor([-1, 0, 0, 1])
+            new = warp.new(ends)
+            moved = changed(moved, reach=int(max(new[1] - new[0], new[3] - new[2])) + 1)
+        return moved
 
     frames = {n: changed(f, pose=new(f.pose)) if isinstance(f.pose, MovingPose) else f for n, f in rig.frames.items()}
     return Rig(frames, rig.sensors)
