@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,13 +101,8 @@ def read_manifest(path: Path) -> Manifest:
 
 def tree_digest(folder: Path) -> str:
     """blake2b of the names and bytes of all files below a folder."""
-    return files_digest(folder, [p for p in folder.rglob("*") if p.is_file()])
-
-
-def files_digest(folder: Path, paths: Iterable[Path]) -> str:
-    """blake2b of the names and bytes of some files below a folder."""
     total = hashlib.blake2b(digest_size=16)
-    for path in sorted(paths):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         total.update(path.relative_to(folder).as_posix().encode())
         total.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
     return total.hexdigest()
