@@ -1,0 +1,1 @@
+"""A small arm world with ground truth, in MuJoCo."""
