@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,43 @@ class FrameSource(Source):
         return frame_at(self.path, float(self.options["seconds"]))
 
 
+class Reader:
+    """An open video that goes on from frame to frame and seeks only where it has to."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.container = av_module().open(str(path))
+        self.stream = self.container.streams.video[0]
+        if self.stream.width * self.stream.height > MAX_PIXELS:
+            raise DataError(f"{path}: picture size {self.stream.width}x{self.stream.height} is out of bounds")
+        self.stream.thread_type = "NONE"
+        self.rate = float(self.stream.average_rate or 30)
+        self.frames: Any = iter(())
+        self.last: tuple[float, Any] | None = None  # moment and frame
+
+    def at(self, seconds: float) -> Any:
+        """The frame within a quarter of a step of ``seconds``, or the first after it; None at the end."""
+        least = seconds - 0.25 / self.rate
+        if self.last is not None and least <= self.last[0] < least + 1 / self.rate:
+            return self.last[1]
+        if self.last is None or not 0 <= least - self.last[0] < SKIPPED / self.rate:
+            base = self.stream.time_base
+            self.container.seek(max(0, int(Fraction(seconds) / base)), stream=self.stream, backward=True)
+            self.frames = self.container.decode(self.stream)
+        for frame in self.frames:
+            if frame.pts is not None and float(frame.pts * self.stream.time_base) >= least:
+                self.last = (float(frame.pts * self.stream.time_base), frame)
+                return frame
+        self.last = None
+        return None
+
+
+SKIPPED = 12  # frames that are decoded to get ahead rather than sought
+OPEN: OrderedDict[tuple[Path, int], Reader] = OrderedDict()
+MOST_OPEN = 8
+LOCK = Lock()
+
+
 def frame_at(path: Path, seconds: float) -> Tensor:
     """The frame that is shown at a time of a video.
 
@@ -56,21 +95,21 @@ def frame_at(path: Path, seconds: float) -> Tensor:
     """
     av = av_module()
     try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            if stream.width * stream.height > MAX_PIXELS:
-                raise DataError(f"{path}: picture size {stream.width}x{stream.height} is out of bounds")
-            stream.thread_type = "NONE"
-            half = Fraction(1, 4) / (stream.average_rate or 30)
-            container.seek(max(0, int(Fraction(seconds) / stream.time_base)), stream=stream, backward=True)
-            for frame in container.decode(stream):
-                if frame.pts is not None and frame.pts * stream.time_base >= Fraction(seconds) - half:
-                    return torch.from_numpy(frame.to_ndarray(format="rgb24"))
+        with LOCK:
+            key = (path, path.stat().st_mtime_ns)
+            reader = OPEN.pop(key, None) or Reader(path)
+            frame = reader.at(seconds)
+            picture = None if frame is None else torch.from_numpy(frame.to_ndarray(format="rgb24"))
+            OPEN[key] = reader
+            while len(OPEN) > MOST_OPEN:
+                OPEN.popitem(last=False)[1].container.close()
     except av.FFmpegError as error:
         raise DataError(f"{path}: is not a readable video ({error})") from None
     except (OSError, IndexError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
-    raise DataError(f"{path}: ends before {seconds:.3f} s")
+    if picture is None:
+        raise DataError(f"{path}: ends before {seconds:.3f} s")
+    return picture
 
 
 def write_video(frames: Iterable[np.ndarray], path: Path, rate: Fraction, codec: str, gop: int) -> None:

@@ -192,3 +192,17 @@ def test_damaged_recordings_name_the_file(real_data: Path, tmp_path: Path) -> No
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match=r"holds no \.mcap file"):
         fa.open_log("mcap", tmp_path / "none").ids  # noqa: B018
+
+
+def test_frames_of_a_video_in_any_order(real_data: Path) -> None:
+    import av
+
+    from fusion_aug.logs.video import frame_at
+
+    path = root(real_data, "lerobot") / "videos/observation.images.wrist/chunk-000/file-000.mp4"
+    with av.open(str(path)) as video:
+        whole = [f.to_ndarray(format="rgb24") for f in video.decode(video=0)]
+    for k in (0, 1, 2, 60, 59, 119, 5, 6, 30, 31, 31, 29):
+        assert np.array_equal(frame_at(path, k / 20).numpy(), whole[k]), k
+    with pytest.raises(DataError, match="ends before"):
+        frame_at(path, 7.0)
