@@ -6,7 +6,16 @@ from calib.joints import Joint, JointPose
 from calib.kinematics import Robot
 from calib.rig import Frame, Inertia, Rig, validate
 from calib.rig_file import load_rig, rig_from_dict, rig_to_dict, save_rig
-from calib.sensors import CameraSensor, ImuSensor, LidarSensor, RadarSensor, Sensor, TactileSensor, TaxelSensor
+from calib.sensors import (
+    CameraSensor,
+    ImuSensor,
+    LidarSensor,
+    RadarSensor,
+    Sensor,
+    TactileSensor,
+    TaxelSensor,
+    WrenchSensor,
+)
 from calib.trajectory import MovingPose, Trajectory
 from calib.urdf import load_urdf, robot_from_urdf
 
@@ -32,6 +41,7 @@ __all__ = [
     "TaxelSensor",
     "Trajectory",
     "UnknownLens",
+    "WrenchSensor",
     "load_rig",
     "load_urdf",
     "rig_from_dict",

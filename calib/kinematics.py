@@ -60,17 +60,6 @@ class Robot:
         """Names of the readings, each once, in the order of the links."""
         return tuple(dict.fromkeys(e.name for _, e in self.edges.values() if isinstance(e, Joint)))
 
-    @cached_property
-    def limits(self) -> dict[str, tuple[float, float]]:
-        """Reading -> its lowest and highest value by the limits of every link that it moves."""
-        out: dict[str, tuple[float, float]] = {}
-        for _, joint in self.edges.values():
-            if isinstance(joint, Joint):
-                ends = sorted((end - joint.bias) / joint.multiplier for end in (joint.lower, joint.upper))
-                low, high = out.get(joint.name, (-float("inf"), float("inf")))
-                out[joint.name] = (max(low, ends[0]), min(high, ends[1]))
-        return out
-
     def chain(self, link: str) -> list[str]:
         """Links from below the root down to ``link``.
 

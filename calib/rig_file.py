@@ -84,6 +84,7 @@ def rig_from_dict(data: Any, where: str = "rig", base: Rig | None = None) -> Rig
     """
     if not isinstance(data, Mapping) or not isinstance(data.get("frames"), Mapping):
         raise CalibrationError(f"{where}: frames: a rig file needs a mapping of frames")
+    _known(data, {"frames", "sensors"}, where)
     frames = {str(n): _frame_from_dict(d, f"{where}: frames.{n}") for n, d in data["frames"].items()}
     listed = data.get("sensors") or {}
     if not isinstance(listed, Mapping):
@@ -100,7 +101,12 @@ def _rotation_out(rotation: Tensor, exact: bool) -> Any:
 
 def _rotation_in(value: Any) -> Tensor:
     rotation = as_f64(value)
-    return rotation if rotation.shape[-2:] == (3, 3) else rotation_from_quaternion(rotation)
+    if rotation.shape[-2:] == (3, 3):
+        return rotation
+    length = torch.linalg.norm(rotation, dim=-1)
+    if bool(((length - 1).abs() > 1e-2).any()):
+        raise CalibrationError(f"rotation: the quaternion (w x y z) has length {float(length.max()):.3g}, not 1")
+    return rotation_from_quaternion(rotation)
 
 
 def _frame_to_dict(frame: Frame, exact: bool) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def se3(rotation: Tensor | None = None, translation: Tensor | Sequence[float] | 
     batches = [x.shape[:-n] for x, n in ((r, 2), (t, 1)) if x is not None]
     out = torch.eye(4, dtype=torch.float64)
     if any(batches):
-        out = out.repeat(*torch.broadcast_shapes(*batches), 1, 1)
+        out = out.repeat(*np.broadcast_shapes(*batches), 1, 1)
     if r is not None:
         out[..., :3, :3] = r
     if t is not None:

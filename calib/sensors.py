@@ -217,6 +217,13 @@ class TaxelSensor(Sensor):
     kind = "taxels"
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WrenchSensor(Sensor):
+    """A force-torque sensor."""
+
+    kind = "wrench"
+
+
 SENSORS: dict[str, type[Sensor]] = {
-    s.kind: s for s in (CameraSensor, LidarSensor, RadarSensor, ImuSensor, TactileSensor, TaxelSensor)
+    s.kind: s for s in (CameraSensor, LidarSensor, RadarSensor, ImuSensor, TactileSensor, TaxelSensor, WrenchSensor)
 }

@@ -117,16 +117,14 @@ def find_mirror(robot: Robot, pairs: Mapping[str, str] | None = None) -> RobotMi
     for link, (parent, edge) in robot.edges.items():  # what is fixed on a link keeps its mounting
         twin = robot.edges[partner[link]]
         on_a_link = any(isinstance(robot.edges[a][1], Joint) for a in robot.chain(link))
-        if (
-            link not in maps
-            and parent in maps
-            and on_a_link
-            and isinstance(edge, Tensor)
-            and isinstance(twin[1], Tensor)
-        ):
+        if isinstance(edge, Tensor) and isinstance(twin[1], Tensor) and on_a_link and link not in maps:
             maps[link] = torch.linalg.inv(twin[1]) @ maps[parent] @ edge
     links = {n: (partner.get(n, n), M) for n, M in maps.items()}
-    return RobotMirror(joints, links)
+    mirror = RobotMirror(joints, links)
+    off = check_mirror(robot, mirror)
+    if off > TOLERANCE:
+        raise CalibrationError(f"robot {robot.name!r}: its mirror image is off by {off:.2g} m in forward kinematics")
+    return mirror
 
 
 Maps = dict[str, Tensor]

@@ -51,7 +51,10 @@ def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[
     for entry in manifest.entries:
         before = source.read(entry.source)
         expected = replay(before, entry.history)
-        yield [compare_files(expected, before, writer, entry), *compare_sample(expected, written, entry)]
+        yield [
+            compare_files(expected, before, writer, entry),
+            *compare_sample(writer.as_written(expected, before), written, entry),
+        ]
         for params in drawn_weather(entry.history):
             probe.add(before, params)
     yield probe.table()
@@ -106,7 +109,9 @@ def compare_sample(expected: Sample, written: Log, entry: Entry) -> list[Row]:
 
 def _stamps(expected: Sample, found: Sample, name: str) -> Row:
     a, b = expected[name].times, found[name].times
-    off = (a - b).abs().numpy() * 1e-6 if len(a) == len(b) else np.array([np.inf])
+    if len(a) != len(b):
+        return Row(f"items ({len(a)} expected, {len(b)} found)", name, "items", 0, np.array([abs(len(a) - len(b))]))
+    off = (a - b).abs().numpy() * 1e-6
     return Row("stamps", name, "ms", 1e-3, off)
 
 

@@ -180,6 +180,10 @@ class Writer(ABC):
                 found[effect, field] = Problem(effect, field, *self.cannot[effect])
         return list(found.values())
 
+    def as_written(self, sample: Sample, source: Sample) -> Sample:
+        """The sample as it comes back from the files: the same, but for formats of one rate."""
+        return sample
+
     @abstractmethod
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """Write a sample's files below ``folder``, which mirrors the root, and return its JSON-able table rows."""

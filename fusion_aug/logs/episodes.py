@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,14 +11,16 @@ import torch
 from torch import Tensor
 
 from calib import CameraSensor, Frame, Rig, UnknownLens
-from fusion_aug.errors import ConfigError, UnhandledStream
+from fusion_aug.columns import label
+from fusion_aug.errors import ConfigError, DataError, UnhandledStream
 from fusion_aug.families import Fault, ImagePlane, Kinematic, Photometric, PointOp, Weather
+from fusion_aug.logs.files import inside, read_json
 from fusion_aug.logs.robots import BASE, RobotLog, readings_of
+from fusion_aug.logs.sidecar import FOLDER
 from fusion_aug.registry import Call, handles
 from fusion_aug.sample import Ref, Sample, Unit
 from fusion_aug.streams import (
     Action,
-    BodyPose,
     ImageStream,
     Imu,
     JointState,
@@ -27,8 +29,11 @@ from fusion_aug.streams import (
     Wrench,
 )  # fmt: skip
 
-KINDS: tuple[type[Stream], ...] = (JointState, Wrench, Imu, BodyPose, Odometry)
+KINDS: tuple[type[Stream], ...] = (JointState, Wrench, Imu, Odometry)
 Part = tuple[int, int, float]
+OTHER = "other"  # numbers of a vector that no transform has to change
+LABEL = label("")
+CAPTURED = "capture_times.json"
 WINDOW = "window"  # among the columns of a feature: [first, step] seconds after the frame of its several samples
 
 
@@ -41,8 +46,8 @@ class Undeclared(Stream):
 
     invariant_to = (ImagePlane, Weather, Photometric, PointOp, Fault)
     remedy = (
-        "declare what they mean, as in log.parts='{observation.state: {position: [0, 7]}}', or leave the feature out "
-        "with log.exclude"
+        "declare what they mean, as in log.parts='{observation.state: {position: [0, 7], other: [7, 9]}}', or leave the "
+        "feature out with log.exclude"
     )
 
 
@@ -81,8 +86,10 @@ class EpisodeLog(RobotLog):
         told = (self._declared(feature) or {}).get(WINDOW)
         if told is None:
             return None
-        first, step, _ = _part([*told, 1.0], f"log.parts.{feature}.{WINDOW}", number=float)
-        return round(first * 1e9), round(step * 1e9)
+        numbers = list(told) if isinstance(told, list | tuple) else []
+        if len(numbers) != 2 or not all(isinstance(n, int | float) for n in numbers) or not numbers[1] > 0:
+            raise ConfigError(f"log.parts.{feature}.{WINDOW}: expected [first, step] in seconds, got {told!r}")
+        return round(numbers[0] * 1e9), round(numbers[1] * 1e9)
 
     def stream_of(
         self, feature: str, rows: np.ndarray, about: dict[str, Any], names: list[str], joints: tuple[str, ...]
@@ -101,44 +108,59 @@ class EpisodeLog(RobotLog):
             raise ConfigError(
                 f"log.parts.{feature}: has {value.ndim - 1} axes; window: [first, step] says when its samples are"
             )
-        for column, (start, stop, _) in parts.items():
-            if not 0 <= start < stop <= value.shape[1]:
-                raise ConfigError(
-                    f"log.parts.{feature}.{column}: [{start}, {stop}] leaves the {value.shape[1]} numbers"
-                )
+        check_cover(parts, value.shape[1], f"log.parts.{feature}")
         values = {c: value[:, a:b] * f for c, (a, b, f) in parts.items()}
-        layout = tuple(f"{c}:{a}:{b}:{f!r}" for c, (a, b, f) in parts.items())
-        if feature.startswith("action"):
-            width = next((v.shape[1] for c, v in values.items() if c.startswith("joint_")), 0)
-            return Action(**about, values=values, names=joints[:width], layout=layout)
-        for kind in KINDS:
-            if set(values) <= set(kind.column_table()):
-                extra: dict[str, Any] = {}
-                if kind is JointState:
-                    width = next(iter(values.values())).shape[1]
-                    extra["names"] = tuple(names[:width]) if names else joints[:width]
-                return kind(**about, values=values, **extra)
-        known = sorted({c.name for k in KINDS for c in k.columns})
+        kinds = (Action,) if feature.startswith("action") else KINDS
+        for kind in kinds:
+            table = kind.column_table()
+            if not set(values) - {OTHER} <= set(table):
+                continue
+            for c, v in values.items():
+                width = table[c].width if c in table else 0
+                if width and v.shape[1] != width:
+                    raise ConfigError(f"log.parts.{feature}.{c}: takes {width} numbers, got {v.shape[1]}")
+            return kind(**about, values=values, **self._joint_names(kind, values, names, joints, feature))
+        known = sorted({c.name for k in kinds for c in k.columns} | {OTHER})
         raise ConfigError(f"log.parts.{feature}: no kind of stream has the columns {sorted(values)}; known: {known}")
 
-    def vector_at(
-        self, stream: Stream, feature: str, names: list[str], shape: tuple[int, ...], ticks: Tensor
-    ) -> np.ndarray:
-        """The feature (n, ...) of a stream at ticks (n,), in the log's own units, the nearest item of each."""
-        window = self.window_of(feature)
-        if window is None:
-            return self.vector_of(stream, feature, names, shape[-1])[nearest_items(stream, ticks).numpy()]
-        moments = ticks[:, None] + window[0] + window[1] * torch.arange(shape[0])
-        rows = self.vector_of(stream, feature, names, shape[-1])
-        return rows[nearest_items(stream, moments.reshape(-1)).numpy()].reshape(len(ticks), *shape)
+    def _joint_names(
+        self, kind: type[Stream], values: dict[str, Tensor], names: list[str], joints: tuple[str, ...], feature: str
+    ) -> dict[str, Any]:
+        """The joints that the columns of joints are of."""
+        width = next((v.shape[1] for c, v in values.items() if kind.column_table().get(c, LABEL).kind == "joint"), 0)
+        if kind not in (JointState, Action) or width == 0:
+            return {}
+        told = tuple(names[:width]) if kind is JointState and names else joints[:width]
+        if len(told) != width:
+            raise ConfigError(
+                f"log.parts.{feature}: {width} joints, but the log names {len(told)}; describe the robot with log.urdf"
+            )
+        return {"names": told}
 
-    def vector_of(self, stream: Stream, feature: str, names: list[str], width: int) -> np.ndarray:
-        """The feature (items, k) of a stream, in the log's own units."""
+    def rows_of(self, stream: Stream, feature: str, names: list[str], shape: tuple[int, ...]) -> np.ndarray:
+        """The feature (n, ...) of a stream, in the log's own units; several items to a row where it has a window."""
         if isinstance(stream, Undeclared):
             return stream["value"].numpy()
-        out = np.zeros((len(stream), width))
+        out = np.zeros((len(stream), shape[-1]))
         for column, (start, stop, factor) in self.parts_of(feature, names).items():
             out[:, start:stop] = stream[column].numpy() / factor
+        return out if self.window_of(feature) is None else out.reshape(-1, *shape)
+
+    def check_parts(self, features: Iterable[str]) -> None:
+        """Raise where ``log.parts`` names a feature that the log does not have."""
+        told = self.options.parts if self.options.parts is not None else self._told["parts"]
+        unknown = sorted(set(told or ()) - set(features)) if isinstance(told, Mapping) else []
+        if unknown:
+            raise ConfigError(f"log.parts: the log has no feature {unknown[0]!r} (it has {', '.join(features)})")
+
+    def captured(self, streams: dict[str, Stream], sample_id: str) -> dict[str, Stream]:
+        """Streams with the moments at which their items were captured, where the sidecar tells of other ones."""
+        path = inside(self.root, f"{FOLDER}/samples/{sample_id}/{CAPTURED}", "sidecar")
+        out = dict(streams)
+        for name, times in (read_json(path) if path.is_file() else {}).items():
+            if name not in streams or len(times) != len(streams[name]):
+                raise DataError(f"{path}: {name}: {len(times)} stamps do not fit the stream")
+            out[name] = replace(streams[name], times=torch.tensor(times), stamps=streams[name].times)
         return out
 
     def assemble(self, sample_id: str, streams: dict[str, Stream], first: int = 0) -> Sample:
@@ -160,11 +182,13 @@ class EpisodeLog(RobotLog):
         elif BASE not in frames:
             frames[BASE] = Frame()
         times = joints.times if joints is not None else torch.zeros(0, dtype=torch.int64)
-        rig = self.described(Rig(frames, sensors), times, readings_of(joints))
+        new = torch.cat([torch.ones(min(1, len(times)), dtype=torch.bool), times.diff() > 0])  # a late one stands twice
+        readings = {n: r[new] for n, r in readings_of(joints).items()}
+        rig = self.described(Rig(frames, sensors), times[new], readings)
         # a rig file may say that a sensor stands at another frame than the log's name for it
         streams = {n: _placed(s, n, rig) for n, s in streams.items()}
         base = self.base_of(rig)
-        clock = next(n for n, s in streams.items() if isinstance(s, ImageStream) or s is not None)
+        clock = next((n for n, s in streams.items() if isinstance(s, ImageStream)), next(iter(streams)))
         unit = Unit(id=sample_id, scene=sample_id, ref=Ref(base, first), rig=rig, truth=rig, clock=clock)
         root = rig.root_of(base)
         if root != base and rig.frames[root].hand == "world":
@@ -177,14 +201,32 @@ def _placed(stream: Stream, name: str, rig: Rig) -> Stream:
     return stream if sensor is None or sensor.frame == stream.frame else replace(stream, frame=sensor.frame)
 
 
-def _part(value: Any, where: str, number: Callable[[Any], Any] = int) -> Any:
+def check_cover(parts: Mapping[str, Part], width: int, where: str) -> None:
+    """Raise unless every number of a vector belongs to one part."""
+    owner: dict[int, str] = {}
+    for column, (start, stop, _) in parts.items():
+        if not 0 <= start < stop <= width:
+            raise ConfigError(f"{where}.{column}: [{start}, {stop}] is not within the {width} numbers")
+        for i in range(start, stop):
+            if i in owner:
+                raise ConfigError(f"{where}.{column}: number {i} belongs to {owner[i]!r} already")
+            owner[i] = column
+    left = [i for i in range(width) if i not in owner]
+    if left:
+        raise ConfigError(
+            f"{where}: nothing is said of number {left[0]} of {width}; say what it means, or call it "
+            f"{OTHER}: [{left[0]}, {left[-1] + 1}] where no transform has to change it"
+        )
+
+
+def _part(value: Any, where: str) -> Part:
     numbers = list(value) if isinstance(value, list | tuple) else []
     if len(numbers) not in (2, 3) or not all(isinstance(n, int | float) for n in numbers):
         raise ConfigError(f"{where}: expected [start, stop] or [start, stop, factor], got {value!r}")
     factor = float(numbers[2]) if len(numbers) == 3 else 1.0
     if factor == 0:
         raise ConfigError(f"{where}: the factor is 0")
-    return number(numbers[0]), number(numbers[1]), factor
+    return int(numbers[0]), int(numbers[1]), factor
 
 
 def guessed(names: list[str]) -> dict[str, Part]:
@@ -194,11 +236,3 @@ def guessed(names: list[str]) -> dict[str, Part]:
         ("ax", "ay", "az", "gx", "gy", "gz"): {"accel": (0, 3, 1.0), "gyro": (3, 6, 1.0)},
     }
     return dict(known.get(tuple(names), {}))
-
-
-def nearest_items(stream: Stream, ticks: Tensor) -> Tensor:
-    """Item (n,) that is handed over nearest to each tick (n,), the earlier of two."""
-    handed = stream.handed_over
-    after = torch.searchsorted(handed, ticks).clamp(max=len(handed) - 1)
-    before = (after - 1).clamp(min=0)
-    return torch.where((ticks - handed[before]).abs() <= (handed[after] - ticks).abs(), before, after)

@@ -79,16 +79,17 @@ class LeRobotLog(EpisodeLog):
 
     def data_path(self, episode: dict[str, Any]) -> Path:
         """Parquet file of an episode."""
-        name = self._named("data_path", episode["data/chunk_index"], episode["data/file_index"])
+        name = self.named("data_path", episode["data/chunk_index"], episode["data/file_index"])
         return inside(self.root, name, str(self.root / "meta" / "info.json"))
 
     def video_path(self, episode: dict[str, Any], key: str) -> Path:
         """Video file of an episode's camera."""
         chunk, file = episode[f"videos/{key}/chunk_index"], episode[f"videos/{key}/file_index"]
-        name = self._named("video_path", chunk, file, video_key=key)
+        name = self.named("video_path", chunk, file, video_key=key)
         return inside(self.root, name, str(self.root / "meta" / "info.json"))
 
-    def _named(self, key: str, chunk: int, file: int, **more: str) -> str:
+    def named(self, key: str, chunk: int, file: int, **more: str) -> str:
+        """A path of ``info.json`` with its places filled in."""
         where = f"{self.root / 'meta' / 'info.json'}: {key}"
         template = str(self.info.get(key))
         for word, value in (("chunk_index", int(chunk)), ("file_index", int(file))):
@@ -112,6 +113,7 @@ class LeRobotLog(EpisodeLog):
     def features(self) -> dict[str, str]:
         """Feature -> name of its stream, of all that are read."""
         chosen = [f for f in self.info["features"] if f not in INDEX and not self.excluded(f)]
+        self.check_parts(self.info["features"])
         return {f: self.short(f) for f in chosen}
 
     def names_of(self, feature: str) -> list[str]:
@@ -155,13 +157,11 @@ class LeRobotLog(EpisodeLog):
                 streams[name] = self._camera(episode, feature, name, times, records)
                 continue
             values = column(table, feature)
-            if values.ndim > 2:
-                values = values.reshape(len(values), *values.shape[1:])
             streams[name] = self.stream_of(feature, values, about, self.names_of(feature), joints)
         if self.tasks:
             task = self.tasks.get(int(column(table, "task_index").reshape(-1)[0]), "")
             streams["task"] = Text(frame=BASE, times=times[:1], values={"text": strings([task])})
-        sample = self.assemble(sample_id, streams, int(times[0]))
+        sample = self.assemble(sample_id, self.captured(streams, sample_id), int(times[0]))
         return merge_sidecar(sample, self.root, rig_first=True)
 
     def _camera(

@@ -1,47 +1,45 @@
 """LeRobotDataset v3.0: writer.
 
 Every episode becomes a data file and a video per camera of its own; untouched videos are cut without decoding them.
-Statistics are made anew. The format has one rate: every stream gives the item that is handed over nearest to each
-frame, and where that was captured at another time, the sidecar keeps when.
+Statistics are made anew.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from calib import rig_to_dict
-from fusion_aug.errors import DataError
-from fusion_aug.logs.base import PARTS, Problem, Writer
-from fusion_aug.logs.episodes import nearest_items
-from fusion_aug.logs.files import inside, write_json
-from fusion_aug.logs.lerobot import INDEX, PICTURES, column, read_table
+from fusion_aug.logs.base import PARTS
+from fusion_aug.logs.episode_writing import EpisodeWriter
+from fusion_aug.logs.files import inside
+from fusion_aug.logs.lerobot import INDEX, column, read_table
 from fusion_aug.logs.lerobot_stats import picture_samples, picture_stats, pooled, vector_stats
-from fusion_aug.logs.mcap_writer import robot_problems
-from fusion_aug.logs.sidecar import FOLDER, write_sidecar
-from fusion_aug.logs.video import FrameSource, cut_video, write_video
+from fusion_aug.logs.video import cut_video, write_video
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Stream
-from fusion_aug.transforms.base import Transform
-
-MIN_FRAMES = 1
 
 
-class LeRobotWriter(Writer):
-    """Writes data, videos, episodes, tasks and statistics; the rig and what the format does not hold to the sidecar."""
+class LeRobotWriter(EpisodeWriter):
+    """Writes data, videos, episodes, tasks and statistics; see ``EpisodeWriter`` for the rest."""
 
-    cannot: ClassVar[dict[str, tuple[str, str]]] = {}
+    @property
+    def rate(self) -> float:
+        """See ``EpisodeWriter``."""
+        return float(self.log.info["fps"])
 
-    def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
-        """See ``Writer``."""
-        return super().can_express(transform, sample) + robot_problems(transform)
+    @property
+    def held(self) -> Mapping[str, str]:
+        """See ``EpisodeWriter``."""
+        features: Mapping[str, str] = self.log.features
+        return features
 
     def number(self, out_id: str, source_id: str) -> int:
         """Place of an episode in the output: the copies follow one another."""
@@ -52,69 +50,55 @@ class LeRobotWriter(Writer):
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """See ``Writer``."""
         chunk, file = divmod(self.number(out_id, source.id), int(self.log.info.get("chunks_size", 1000)))
-        ticks = self._ticks(sample, source)
+        ticks, sample = self.ticks(sample, source), self.as_written(sample, source)
         episode: dict[str, Any] = {"data/chunk_index": chunk, "data/file_index": file, "length": len(ticks)}
         columns: dict[str, np.ndarray] = {}
         stats: dict[str, Any] = {}
-        captured: dict[str, list[int]] = {}
-        for feature, name in self.log.features.items():
-            if name not in sample.streams:
-                raise DataError(f"{out_id}: stream {name!r} is gone, and LeRobot has no place for an absent feature")
+        for feature, name in self.held.items():
             stream = sample[name]
-            index = nearest_items(stream, ticks)
-            if self.log.window_of(feature) is None and not torch.equal(stream.times[index], ticks):
-                captured[name] = stream.times[index].tolist()
-            if self.log.info["features"][feature]["dtype"] in PICTURES:
-                target = folder / self.log._named("video_path", chunk, file, video_key=feature)
-                first = self._video(stream, index, source, feature, target)
-                episode |= {f"videos/{feature}/{k}": v for k, v in
-                            {"chunk_index": chunk, "file_index": file, "from_timestamp": 0.0,
-                             "to_timestamp": len(ticks) / float(self.log.info["fps"])}.items()}  # fmt: skip
-                stats[feature] = first
+            if isinstance(stream, Camera):
+                target = folder / self.log.named("video_path", chunk, file, video_key=feature)
+                stats[feature] = self._video(stream, source[name], feature, target)
+                place = {"chunk_index": chunk, "file_index": file, "from_timestamp": 0.0,
+                         "to_timestamp": len(ticks) / self.rate}  # fmt: skip
+                episode |= {f"videos/{feature}/{k}": v for k, v in place.items()}
             else:
-                columns[feature] = self._vector(stream, ticks, source, feature)
+                columns[feature] = self._rows(stream, source, feature)
                 stats[feature] = vector_stats(columns[feature])
         columns["timestamp"] = (ticks - ticks[0]).numpy() * 1e-9
         columns["frame_index"] = np.arange(len(ticks))
         self._table(columns, source).write(inside(folder, f"{PARTS}/{out_id}.parquet", "sample id"))
-        self._sidecar(sample, source, captured, out_id, folder)
+        self.sidecar(sample, source, out_id, folder)
         task = str(sample["task"]["text"][0]) if "task" in sample.streams else ""
         plain = {f: {k: np.asarray(v).tolist() for k, v in s.items()} for f, s in stats.items()}
         return {"episode": episode, "stats": plain, "task": task, "part": f"{PARTS}/{out_id}.parquet"}
 
-    def _ticks(self, sample: Sample, source: Sample) -> Tensor:
-        """Stamps of the frames: those of the source, more or fewer where the episode became longer or shorter."""
-        held = [sample[n] for n in self.log.features.values() if n in sample.streams and len(sample[n])]
-        old = source[next(iter(self.log.features.values()))].times
-        fps = float(self.log.info["fps"])
-        end = max(int(s.handed_over[-1]) for s in held if not (s.sampled and len(s) > 4 * len(old)))
-        count = max(MIN_FRAMES, round((end - int(old[0])) * 1e-9 * fps) + 1)
-        return old[0] + torch.from_numpy(np.round(np.arange(count) / fps * 1e9).astype(np.int64))
-
-    def _video(self, stream: Stream, index: Tensor, source: Sample, feature: str, target: Path) -> dict[str, Any]:
+    def _video(self, stream: Camera, source: Stream, feature: str, target: Path) -> dict[str, Any]:
         """Write a camera's video; returns the statistics of its pictures."""
-        assert isinstance(stream, Camera)
-        chosen = [stream.items[i] if stream.pending[i] is None else None for i in index.tolist()]
-        stats = picture_stats([_levels(stream.image(int(index[i]))) for i in picture_samples(len(index))])
-        original = source[self.log.features[feature]].items  # type: ignore[attr-defined]
-        if len(chosen) == len(original) and all(a is b for a, b in zip(chosen, original, strict=True)):
-            first = original[0]
-            assert isinstance(first, FrameSource)
-            if cut_video(first.path, target, float(first.options["seconds"]), len(original)):
-                return stats
-        told = self.log.info["features"][feature].get("info") or {}
-        codec = str(told.get("video.codec", "av1"))
-        frames = (_levels(stream.image(i)) for i in index.tolist())
-        write_video(frames, target, Fraction(float(self.log.info["fps"])).limit_denominator(1001), codec, gop=2)
-        return stats
+        sampled, seen = set(picture_samples(len(stream))), list[np.ndarray]()
 
-    def _vector(self, stream: Stream, ticks: Tensor, source: Sample, feature: str) -> np.ndarray:
-        told = self.log.info["features"][feature]
+        def frames() -> Iterator[np.ndarray]:
+            for i in range(len(stream)):
+                picture = _levels(stream.image(i))
+                if i in sampled:
+                    seen.append(picture)
+                yield picture
+
+        first = source.items[0]  # type: ignore[attr-defined]
+        if stream is source and cut_video(first.path, target, float(first.options["seconds"]), len(stream)):
+            deque(frames(), maxlen=0)
+        else:
+            codec = str((self.log.info["features"][feature].get("info") or {}).get("video.codec", "av1"))
+            write_video(frames(), target, Fraction(self.rate).limit_denominator(1001), codec, gop=2)
+        return picture_stats(seen)
+
+    def _rows(self, stream: Stream, source: Sample, feature: str) -> np.ndarray:
+        """A feature's rows; the file's own where nothing changed."""
         original = column(self.log.rows(source.id), feature)
-        if stream is source[self.log.features[feature]] and len(ticks) == len(original):
+        if stream is source[self.held[feature]]:
             return original
-        shape = tuple(int(s) for s in told["shape"])
-        rows = self.log.vector_at(stream, feature, self.log.names_of(feature), shape, ticks)
+        shape = tuple(int(s) for s in self.log.info["features"][feature]["shape"])
+        rows = self.log.rows_of(stream, feature, self.log.names_of(feature), shape)
         return rows.astype(original.dtype).reshape(len(rows), *original.shape[1:])
 
     def _table(self, columns: dict[str, np.ndarray], source: Sample) -> Table:
@@ -122,17 +106,6 @@ class LeRobotWriter(Writer):
         columns["task_index"] = np.zeros(len(columns["timestamp"]), dtype=np.int64)
         columns["episode_index"] = columns["index"] = columns["task_index"]
         return Table({n: columns[n] for n in schema.names if n in columns}, schema)
-
-    def _sidecar(
-        self, sample: Sample, source: Sample, captured: dict[str, list[int]], out_id: str, folder: Path
-    ) -> None:
-        held = dict.fromkeys([*self.log.features.values(), "task"])
-        write_sidecar(sample, held, out_id, folder, self.link)
-        target = folder / FOLDER / "samples" / out_id
-        if sample.rig is not source.rig or sample.truth is not sample.rig:
-            write_json(rig_to_dict(sample.rig, exact=True), target / "rig.json")
-        if captured:
-            write_json(captured, target / "capture_times.json")
 
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Number episodes and frames, and write the tables of ``meta``."""
@@ -145,7 +118,7 @@ class LeRobotWriter(Writer):
         frames = 0
         for k, row in enumerate(rows):
             task = tasks.setdefault(row["task"], len(tasks))
-            path = inside(self.out, self.log._named(
+            path = inside(self.out, self.log.named(
                 "data_path", row["episode"]["data/chunk_index"], row["episode"]["data/file_index"]), "episode"
             )  # fmt: skip
             length = int(row["episode"]["length"])

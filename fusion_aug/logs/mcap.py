@@ -116,7 +116,7 @@ class McapLog(RobotLog):
             messages = [h for h in messages if window.start <= h.log_time < window.end]
             if not messages:
                 continue
-            messages = sorted(messages, key=lambda h: h.time)
+            messages = sorted((replace(h, place=i) for i, h in enumerate(messages)), key=lambda h: h.time)
             about = common(messages, messages[0].frame or BASE)
             if len({h.frame for h in messages}) > 1:
                 raise DataError(f"{where}: frame_id: changes from message to message, which is not supported")

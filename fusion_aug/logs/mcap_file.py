@@ -104,6 +104,12 @@ class Channel:
     metadata: dict[str, str]
     count: int
 
+    @property
+    def latched(self) -> bool:
+        """Whether what it said once holds for all that listen later: static transforms, and ROS's transient local."""
+        quality = self.metadata.get("offered_qos_profiles", "")
+        return self.topic.endswith("tf_static") or "durability: 1" in quality or "transient_local" in quality
+
 
 class McapFile:
     """One file, read through its index. It can be pickled and opened in any process."""

@@ -24,6 +24,7 @@ from fusion_aug.logs.base import Problem, Writer
 from fusion_aug.logs.files import inside, read_text
 from fusion_aug.logs.mcap import INFO, TF, Window
 from fusion_aug.logs.mcap_file import Channel, McapFile, MessageSource, Raw, decode, encode, stamp
+from fusion_aug.logs.robots import robot_problems
 from fusion_aug.logs.ros_messages import RawMessages
 from fusion_aug.logs.ros_writing import camera_info, message_of, pose_parts
 from fusion_aug.logs.sidecar import write_sidecar
@@ -31,12 +32,6 @@ from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, Ragged, Stream
 from fusion_aug.transforms.base import Transform
 from fusion_aug.transforms.compose import leaves
-from fusion_aug.transforms.scene import ScaleScene
-
-SCALED = (
-    "the links of the robot come from its description, which does not grow with the scene",
-    "write the folder format (output=folder), or leave the scale out",
-)
 
 
 class Out(NamedTuple):
@@ -47,12 +42,6 @@ class Out(NamedTuple):
     topic: str
     publish_time: int
     data: bytes
-
-
-def robot_problems(transform: Transform) -> list[Problem]:
-    """Changes of scale, which a described robot would not follow."""
-    found = [type(t).__name__ for t in leaves(transform) if isinstance(t, ScaleScene) and t.p > 0]
-    return [Problem("scaled_robot", name, *SCALED) for name in found]
 
 
 class McapWriter(Writer):
@@ -108,15 +97,21 @@ class McapWriter(Writer):
         """Messages that are taken over as they are."""
         kinds = {c.topic: c.kind for c in window.file.summary()[0]}
         same_rig = sample.rig is source.rig
-        for raw in window.file.messages(window.start, window.end):
+        for raw in (*self._latched(window), *window.file.messages(window.start, window.end)):
             name = names[raw.topic]
             if self.log.excluded(raw.topic) or (kinds[raw.topic] in (INFO, TF) and not same_rig):
-                continue
+                continue  # told anew with the rig
             if kinds[raw.topic] == INFO and self._pictures_changed(raw.topic, sample, source, names):
                 continue
             if name in source.streams and sample.streams.get(name) is not source[name]:
                 continue
             yield raw
+
+    def _latched(self, window: Window) -> list[Raw]:
+        """What was said once before the window and holds on: it is said again at its begin."""
+        topics = [c.topic for c in window.file.summary()[0] if c.latched and not self.log.excluded(c.topic)]
+        earlier = list(window.file.messages(None, window.start, topics)) if topics else []
+        return [replace(raw, log_time=window.start, publish_time=window.start) for raw in earlier]
 
     def _pictures_changed(self, topic: str, sample: Sample, source: Sample, names: dict[str, str]) -> bool:
         mine = [n for n in source.streams if n in self._cameras(topic, names, source)]
@@ -166,6 +161,7 @@ class McapWriter(Writer):
             if channel.kind != INFO or self.log.excluded(channel.topic):
                 continue
             changed = sample.rig is not source.rig or self._pictures_changed(channel.topic, sample, source, names)
+            changed |= not any(True for _ in window.file.messages(window.start, window.end, [channel.topic]))
             first = next(iter(window.file.messages(topics=[channel.topic])), None)
             if not changed or first is None:
                 continue
@@ -192,7 +188,8 @@ class McapWriter(Writer):
         for channel in window.file.summary()[0]:
             if channel.kind != TF or self.log.excluded(channel.topic):
                 continue
-            for raw in window.file.messages(window.start, window.end, [channel.topic]):
+            earlier = [r for r in self._latched(window) if r.topic == channel.topic]
+            for raw in (*earlier, *window.file.messages(window.start, window.end, [channel.topic])):
                 message = decode(raw.data, TF, channel.definition.decode(errors="replace"), channel.topic)
                 static = channel.topic.endswith("tf_static")
                 told = [retold(t, sample.rig, source.rig, static) for t in message.transforms]

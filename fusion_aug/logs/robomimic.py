@@ -7,28 +7,26 @@ A sample is a demonstration. The format says neither its rate (``log.rate``) nor
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from calib import rig_to_dict
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.base import PARTS, Problem, Writer, select_ids
-from fusion_aug.logs.episodes import EpisodeLog, nearest_items
-from fusion_aug.logs.files import inside, write_json
-from fusion_aug.logs.mcap_writer import robot_problems
+from fusion_aug.logs.base import PARTS, Writer, select_ids
+from fusion_aug.logs.episode_writing import EpisodeWriter
+from fusion_aug.logs.episodes import EpisodeLog
+from fusion_aug.logs.files import inside
 from fusion_aug.logs.robots import BASE
-from fusion_aug.logs.sidecar import FOLDER, merge_sidecar, write_sidecar
+from fusion_aug.logs.sidecar import merge_sidecar
 from fusion_aug.sample import Sample
 from fusion_aug.source import Source
 from fusion_aug.streams import Camera, Depth, ImageStream, JointState, Signal, Stream
-from fusion_aug.transforms.base import Transform
 
 PLAIN = ("rewards", "dones", "states")
 MAX_ITEM_BYTES = 2**31
@@ -120,6 +118,7 @@ class RobomimicLog(EpisodeLog):
             demo = file["data"][self.demos[0]]
             names = [n for n in demo if n != "obs" and not hasattr(demo[n], "keys")]
             names += [f"obs/{n}" for n in demo.get("obs", ())]
+        self.check_parts(names)
         for name in names:
             if not self.excluded(name):
                 out[name] = name.removeprefix("obs/").removesuffix("_image").replace("_depth", "/depth")
@@ -148,7 +147,7 @@ class RobomimicLog(EpisodeLog):
                     streams[stream] = Signal(**about, values={"value": torch.from_numpy(data[:])})
                 else:
                     streams[stream] = self._vector(name, data[:], about, joints)
-        streams = joined_joints(streams)
+        streams = self.captured(joined_joints(streams), sample_id)
         return merge_sidecar(self.assemble(sample_id, streams), self.root, rig_first=True)
 
     def _pictures(self, dataset: str, name: str, shape: tuple[int, ...], about: dict[str, Any]) -> ImageStream:
@@ -184,66 +183,51 @@ def joined_joints(streams: dict[str, Stream]) -> dict[str, Stream]:
     return out
 
 
-class RobomimicWriter(Writer):
-    """Writes one HDF5 file with all demonstrations, and a sidecar for calibration and what the format does not hold."""
+class RobomimicWriter(EpisodeWriter):
+    """Writes one HDF5 file with all demonstrations; see ``EpisodeWriter`` for the rest."""
 
-    cannot: ClassVar[dict[str, tuple[str, str]]] = {}
+    @property
+    def rate(self) -> float:
+        """See ``EpisodeWriter``."""
+        rate: float = self.log.rate
+        return rate
 
-    def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
-        """See ``Writer``."""
-        return super().can_express(transform, sample) + robot_problems(transform)
+    @property
+    def held(self) -> Mapping[str, str]:
+        """See ``EpisodeWriter``; velocities of joints stand beside their positions."""
+        names: Mapping[str, str] = self.log.datasets
+        return {d: n.replace("joint_vel", "joint_pos") if d.startswith("obs/robot") else n for d, n in names.items()}
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """See ``Writer``."""
         path = folder / PARTS / f"{out_id}.hdf5"
         path.parent.mkdir(parents=True, exist_ok=True)
-        captured: dict[str, list[int]] = {}
-        first = next(iter(self.log.datasets.values()))
-        old = source[first].times if first in source.streams else next(iter(source.streams.values())).times
-        held = [s for n, s in sample.streams.items() if n in set(self.log.datasets.values())]
-        end = max(int(s.handed_over[-1]) for s in held)
-        count = round((end - int(old[0])) * 1e-9 * self.log.rate) + 1
-        ticks = old[0] + torch.from_numpy(np.round(np.arange(count) / self.log.rate * 1e9).astype(np.int64))
+        count, sample = len(self.ticks(sample, source)), self.as_written(sample, source)
         with h5().File(path, "w") as file, opened(self.log.path) as original:
             before = original["data"][source.id]
             demo = file.create_group(out_id)
             demo.attrs.update(dict(before.attrs))
             demo.attrs["num_samples"] = count
-            for name, stream_name in self.log.datasets.items():
-                rows = self._rows(name, stream_name, sample, source, ticks, before[name], captured)
+            for name, stream in self.held.items():
                 kept = before[name]
+                rows = kept[:] if sample[stream] is source[stream] else self._rows(name, sample[stream], kept)
                 chunks = (1, *rows.shape[1:]) if rows.ndim == 4 else None
                 demo.create_dataset(
                     name, data=rows, compression=kept.compression, compression_opts=kept.compression_opts, chunks=chunks
                 )
-        write_sidecar(sample, dict.fromkeys(self.log.datasets.values()), out_id, folder, self.link)
-        target = folder / FOLDER / "samples" / out_id
-        if sample.rig is not source.rig:
-            write_json(rig_to_dict(sample.rig, exact=True), target / "rig.json")
-        if captured:
-            write_json(captured, target / "capture_times.json")
+        self.sidecar(sample, source, out_id, folder)
         return {"part": f"{PARTS}/{out_id}.hdf5", "id": out_id, "count": count}
 
-    def _rows(
-        self, name: str, stream_name: str, sample: Sample, source: Sample, ticks: Tensor, before: Any,
-        captured: dict[str, list[int]],
-    ) -> np.ndarray:  # fmt: skip
-        velocity = stream_name not in sample.streams and stream_name.endswith("joint_vel")
-        key = stream_name.replace("joint_vel", "joint_pos") if velocity else stream_name
-        stream = sample[key]
-        index = nearest_items(stream, ticks)
-        if not torch.equal(stream.times[index], ticks):
-            captured[key] = stream.times[index].tolist()
-        if stream is source.streams.get(key) and torch.equal(index, torch.arange(len(before))):
-            return before[:]
+    def _rows(self, name: str, stream: Stream, before: Any) -> np.ndarray:
         if isinstance(stream, ImageStream):
-            return np.stack([_stored(stream.image(i), before.dtype, before.ndim) for i in index.tolist()])
+            return np.stack([_stored(stream.image(i), before.dtype, before.ndim) for i in range(len(stream))])
         if isinstance(stream, JointState) and "joint_" in name:
-            column = "velocity" if velocity or name.endswith("joint_vel") else "position"
-            return stream[column].numpy()[index.numpy()].astype(before.dtype)
-        if isinstance(stream, Signal):
-            return stream["value"].numpy()[index.numpy()].astype(before.dtype)
-        return self.log.vector_of(stream, name, [], before.shape[1])[index.numpy()].astype(before.dtype)
+            told = stream["velocity" if name.endswith("joint_vel") else "position"]
+        elif isinstance(stream, Signal):
+            told = stream["value"]
+        else:
+            return self.log.rows_of(stream, name, [], before.shape[1:]).astype(before.dtype)
+        return told.numpy().astype(before.dtype)
 
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Join the demonstrations in one file."""

@@ -11,15 +11,22 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from calib import Frame, Rig, Robot, load_urdf, validate
+from calib import Frame, Joint, Rig, Robot, load_urdf, validate
 from calib.rig_file import read_rig_file, rig_from_dict
 from fusion_aug.errors import ConfigError
-from fusion_aug.logs.base import Log
+from fusion_aug.logs.base import Log, Problem
 from fusion_aug.streams import JointState
+from fusion_aug.transforms.base import Transform
+from fusion_aug.transforms.compose import leaves
+from fusion_aug.transforms.scene import ScaleScene
 
 REFERENCE = "reference"  # frame of its own that samples of a described robot refer to
 BASE = "base"  # frame of a robot whose description is not given
 WORLDS = ("world", "map", "odom")
+SCALED = (
+    "the links of the robot come from its description, which does not grow with the scene",
+    "leave the scale out (pipeline=robot has none), or write the folder format (output=folder)",
+)
 
 
 class RobotLog(Log):
@@ -77,6 +84,13 @@ class RobotLog(Log):
             readings: joint -> (k,).
         """
         if self.robot is not None:
+            turning = {e.name for _, e in self.robot.edges.values() if isinstance(e, Joint) and e.turns}
+            missing = sorted(turning - set(readings))
+            if missing:
+                told = ", ".join(readings) or "no joints"
+                raise ConfigError(
+                    f"log.joint_map: the log has no reading of joint {missing[0]!r} of the description (it has {told})"
+                )
             links = self.robot.frames(None, None, times, readings)
             rig = Rig({**rig.frames, **links}, rig.sensors)
         return self._with_reference(self._with_rig_file(rig))
@@ -120,3 +134,9 @@ def readings_of(joints: JointState | None) -> dict[str, Tensor]:
     if joints is None or "position" not in joints.values:
         return {}
     return {n: joints.values["position"][:, i].to(torch.float64) for i, n in enumerate(joints.names)}
+
+
+def robot_problems(transform: Transform) -> list[Problem]:
+    """Changes of scale, which a described robot would not follow."""
+    found = [type(t).__name__ for t in leaves(transform) if isinstance(t, ScaleScene) and t.p > 0]
+    return [Problem("scaled_robot", name, *SCALED) for name in found]

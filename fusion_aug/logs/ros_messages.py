@@ -55,6 +55,7 @@ class Heard:
     Attributes:
         message: as rosbags gives it; None for pictures and clouds, which are decoded later.
         source: where it lies. frame: its frame_id. time: header stamp, else log time, ns. log_time: ns.
+        place: among the topic's messages of the window, in the order of log times.
     """
 
     message: Any
@@ -62,6 +63,7 @@ class Heard:
     frame: str
     time: int
     log_time: int
+    place: int = 0
 
 
 Reader = Callable[[list[Heard], dict[str, Any], str], Stream]
@@ -86,7 +88,7 @@ def common(heard: list[Heard], frame: str) -> dict[str, Any]:
         "frame": frame,
         "times": times,
         "stamps": None if torch.equal(times, logged) else logged,
-        "records": tuple(str(i) for i in range(len(heard))),
+        "records": tuple(str(h.place) for h in heard),
     }
 
 

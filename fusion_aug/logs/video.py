@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -118,6 +119,7 @@ def write_video(frames: Iterable[np.ndarray], path: Path, rate: Fraction, codec:
     if codec not in ENCODERS:
         raise DataError(f"{path}: video codec {codec!r} is not one of {', '.join(ENCODERS)}")
     path.parent.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("SVT_LOG", "1")  # its encoder talks much otherwise
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = None
         for k, picture in enumerate(frames):

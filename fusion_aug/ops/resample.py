@@ -22,6 +22,12 @@ def bracket(times: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return before, after, (at - times[before]).to(torch.float64) / gap
 
 
+def nearest(times: Tensor, at: Tensor) -> Tensor:
+    """Item (n,) nearest to each moment (n,), the earlier of two."""
+    before, after, weight = bracket(times, at)
+    return torch.where(weight > 0.5, after, before)
+
+
 def read_at(values: Any, column: Column, times: Tensor, at: Tensor) -> Any:
     """A column (k, ...) at other moments (n,), by its way of resampling.
 
@@ -29,10 +35,9 @@ def read_at(values: Any, column: Column, times: Tensor, at: Tensor) -> Any:
         values: the column. column: says how: linear, cubic, slerp or nearest.
         times: (k,) its stamps. at: (n,) ns, inside them.
     """
-    before, after, weight = bracket(times, at)
-    nearest = torch.where(weight > 0.5, after, before)
     if column.resample == "nearest" or isinstance(values, np.ndarray) or not values.is_floating_point():
-        return take(values, nearest)
+        return take(values, nearest(times, at))
+    before, after, weight = bracket(times, at)
     a, b = values[before], values[after]
     if column.resample == "slerp":
         w = weight

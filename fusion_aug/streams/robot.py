@@ -47,7 +47,8 @@ class JointState(Stream):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, value in self.values.items():
+        told = {n: self.values[n] for n in self.column_table() if n in self.values}
+        for name, value in told.items():
             if value.ndim != 2 or value.shape[1] != len(self.names):
                 raise DataError(
                     f"JointState.{name}: expected one number for each of {len(self.names)} joints, "
@@ -93,13 +94,9 @@ class Action(Stream):
 
     Attributes:
         names: of the J joints.
-        layout: "column:start:stop" of every part, for formats that keep one vector.
-        units: "column:factor", by which a format's number is multiplied to give SI units; 1 where it is not listed.
     """
 
     names: tuple[str, ...] = ()
-    layout: tuple[str, ...] = ()
-    units: tuple[str, ...] = ()
 
     columns: ClassVar[tuple[Column, ...]] = (
         joint("joint_position"),

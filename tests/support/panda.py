@@ -47,7 +47,7 @@ def rig_file(real_data: Path, target: Path, kind: str) -> Path:
         rig["joint_map"] = {f"q{i}": j for i, j in enumerate([*arm.values(), *FINGERS.values()])}
         rig["parts"] = PARTS
         rig["sensors"]["imu_window"] = {"kind": "imu", "frame": "panda_hand"}
-        rig["sensors"]["wrench"] = {"kind": "imu", "frame": "ft_sensor"}
+        rig["sensors"]["wrench"] = {"kind": "wrench", "frame": "ft_sensor"}
     if kind == "robomimic":
         rig["joint_map"] = arm
         rig["parts"] = {"actions": PARTS["action"]}

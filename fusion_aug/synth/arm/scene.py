@@ -6,7 +6,6 @@ accelerations that MuJoCo reports the very ones that it integrates, so that an a
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,11 @@ PAD = 0.045  # metres from a finger's joint to the middle of its pad
 
 
 def mujoco() -> Any:
-    """MuJoCo, set to render without a screen.
+    """MuJoCo.
 
     Raises:
         DataError: it is not installed.
     """
-    os.environ.setdefault("MUJOCO_GL", "egl")
     try:
         import mujoco as module
     except ImportError:

@@ -136,7 +136,7 @@ class KinematicNoise(Transform, Kinematic):
 class ViewpointNoise(KinematicNoise):
     """A small error of cameras and of the kinematic model together, in truth: a view that nobody calibrated exactly.
 
-    See ``KinematicNoise`` for the fields. Every camera of the rig turns, and the joints of the robot stand elsewhere.
+    See ``KinematicNoise`` for the fields. Every sensor of the rig turns, and the joints of the robot stand elsewhere.
     """
 
     joint_deg: Range = (-0.2, 0.2)

@@ -10,20 +10,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from calib import CalibrationError, JointPose, Rig, Robot
 from calib.kinematics import GRAVITY
+from fusion_aug.columns import Column
 from fusion_aug.errors import DataError, UnhandledStream
-from fusion_aug.ops.resample import read_at
+from fusion_aug.ops.resample import nearest, read_at
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.sample import REF, Sample, Unit
 from fusion_aug.streams import Action, JointState, Points, Stream, Wrench
-
-STEP = 2_000_000  # ns, of differences of poses
-HELD = 100_000_000  # ns for which the last known pose may stand
+from fusion_aug.transforms.temporal.dynamics import hurried_effort, hurried_wrench
+from fusion_aug.transforms.temporal.rates import motion
 
 
 def warped(stream: Stream, name: str, sample: Sample, warps: list[Warp]) -> Stream:
@@ -98,9 +96,7 @@ def read_anew(stream: Stream, name: str, unit: Unit, warp: Warp, new: Tensor) ->
     old = stream.times
     at = warp.old(new).clamp(old[0], old[-1])
     speed, change = warp.speed(new), warp.change(new)
-    nearest = (at[:, None] - old[None]).abs().argmin(1) if len(old) * len(at) < 2**22 else torch.searchsorted(old, at)
-    nearest = nearest.clamp(max=len(old) - 1)
-    base = stream.take_items(nearest)
+    base = stream.take_items(nearest(old, at))
     table = stream.column_table()
     values = {n: read_at(v, table[n], old, at) if n in table else base.values[n] for n, v in stream.values.items()}
     out = {}
@@ -110,7 +106,9 @@ def read_anew(stream: Stream, name: str, unit: Unit, warp: Warp, new: Tensor) ->
         v, a = speed.reshape(wide), change.reshape(wide)
         if column is None:
             out[n] = value
-        elif column.rate or (isinstance(stream, Action) and n in stream.per_step):
+        elif isinstance(stream, Action) and n in stream.per_step:
+            out[n] = _per_step(stream.values[n], old, warp, new)
+        elif column.rate:
             out[n] = value * v.to(value)
         elif column.rate_of:
             if column.rate_of not in values:
@@ -123,10 +121,22 @@ def read_anew(stream: Stream, name: str, unit: Unit, warp: Warp, new: Tensor) ->
     stamps = None if stream.stamps is None else new + (base.handed_over - base.times)
     moved = replace(base, times=new, stamps=stamps, values=out)
     if isinstance(stream, JointState) and "effort" in out:
-        return moved.with_values(effort=_effort(values, stream, unit, speed, change))
+        return moved.with_values(effort=hurried_effort(values, stream, unit, speed, change))
     if isinstance(stream, Wrench):
-        return moved.with_values(**_wrench(values, stream, unit, at, speed, change))
+        return moved.with_values(**hurried_wrench(values, stream, unit, at, speed, change))
     return moved
+
+
+def _per_step(value: Tensor, old: Tensor, warp: Warp, new: Tensor) -> Tensor:
+    """Changes per step (n, k) at new steps: what they add up to over the old time that each new step covers."""
+    if len(old) < 2:
+        return value[:1].expand(len(new), *value.shape[1:])
+    total = torch.cat([torch.zeros_like(value[:1]), value.cumsum(0)])
+    ends = torch.cat([old, old[-1:] + old.diff().median()])
+    step = int(new.diff().median()) if len(new) > 1 else int(old.diff().median())
+    plain = Column("total", "plain")
+    first, last = (read_at(total, plain, ends, warp.old(moment)) for moment in (new, new + step))
+    return last - first
 
 
 def _accelerometer(
@@ -146,139 +156,3 @@ def _accelerometer(
     pull = to_body @ GRAVITY
     own = (to_body @ velocity[..., None])[..., 0]
     return (value.to(torch.float64) * speed**2 + (speed**2 - 1) * pull + change * own).to(value)
-
-
-def motion(rig: Rig, root: str, frame: str, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``T_root_frame`` (n, 4, 4), and velocity and acceleration (n, 3) of its origin in the root, by differences.
-
-    At the ends of what is known the differences lie inside; a sensor that goes on for up to a tenth of a second after
-    the joints' last reading keeps the last pose.
-    """
-    first, last = known_span(rig, root, frame)
-    at = torch.where((at - last).abs() < HELD, at.clamp(max=last), at)
-    middle = at.clamp(first + STEP, last - STEP) if last - first > 2 * STEP else at
-    step = STEP if last - first > 2 * STEP else 0
-    T = rig.along(root, frame, at)
-    if step == 0:
-        return T, torch.zeros_like(T[:, :3, 3]), torch.zeros_like(T[:, :3, 3])
-    p = [rig.along(root, frame, middle + k * step)[:, :3, 3] for k in (-1, 0, 1)]
-    seconds = step * 1e-9
-    return T, (p[2] - p[0]) / (2 * seconds), (p[2] - 2 * p[1] + p[0]) / seconds**2
-
-
-def known_span(rig: Rig, root: str, frame: str) -> tuple[int, int]:
-    """First and last time (ns) at which every moving pose between two frames is known."""
-    first, last = -(2**62), 2**62
-    name: str | None = frame
-    while name is not None and name != root:
-        pose = rig.frames[name].pose
-        if not isinstance(pose, Tensor):
-            first, last = max(first, int(pose.times[0])), min(last, int(pose.times[-1]))
-        name = rig.frames[name].parent
-    return first, last
-
-
-def _robot(unit: Unit, joints: tuple[str, ...]) -> Robot | None:
-    """The robot of a unit, where the masses of all its links are known and its joints are these."""
-    rig = unit.truth
-    bases = [f.parent for f in rig.frames.values() if isinstance(f.pose, JointPose) and f.pose.joint.name in joints]
-    if not bases or bases[0] is None:
-        return None
-    robot = Robot.of(rig, unit.ref.frame if unit.ref.frame in rig.frames else bases[0])
-    known = set(robot.joints) <= set(joints) and robot.has_dynamics()
-    return robot if known else None
-
-
-def _effort(values: dict[str, Any], stream: JointState, unit: Unit, speed: Tensor, change: Tensor) -> Tensor:
-    """tau' = phi'^2 (tau - g(q)) + g(q) + phi'' M(q) v, and tau itself where masses are not known."""
-    robot = _robot(unit, stream.names)
-    effort = values["effort"]
-    if robot is None or "position" not in values:
-        return effort
-    rig = unit.truth
-    root = rig.root_of(robot.root)
-    up = rig.T(root, robot.root, int(stream.times[0]))[:3, :3] if root != robot.root else torch.eye(3).double()
-    q = values["position"].to(torch.float64)
-    hold = robot.gravity_torque(q, stream.names, up.T @ GRAVITY)
-    out = speed[:, None] ** 2 * (effort.to(torch.float64) - hold) + hold
-    if "velocity" in values and bool((change != 0).any()):
-        mass = robot.mass_matrix(q, stream.names)
-        out = out + change[:, None] * (mass @ values["velocity"].to(torch.float64)[..., None])[..., 0]
-    return out.to(effort)
-
-
-def _wrench(
-    values: dict[str, Any], stream: Wrench, unit: Unit, at: Tensor, speed: Tensor, change: Tensor
-) -> dict[str, Tensor]:
-    """The inertial part of what hangs on the sensor follows the speed; weight and contact stay."""
-    rig, frame = unit.truth, stream.frame
-    force, torque = (values[c].to(torch.float64) for c in ("force", "torque"))
-    for link in payload(rig, frame) if frame in rig.frames else ():
-        root = rig.root_of(link)
-        inertia = rig.frames[link].inertia
-        if inertia is None or root == link:
-            continue
-        try:
-            T, spin, turn = rotation_rates(rig, root, link, at)
-            centre = _mass_point(rig, root, link, inertia.center, at)
-            T_frame_link = rig.along(frame, link, at)
-        except CalibrationError:
-            continue
-        velocity, acceleration = centre
-        gain = (speed**2 - 1)[:, None]
-        push = inertia.mass * (gain * acceleration + change[:, None] * velocity)  # in the root
-        R_link = T[:, :3, :3].transpose(1, 2)
-        push = (T_frame_link[:, :3, :3] @ R_link @ push[..., None])[..., 0]
-        I = inertia.about_center  # noqa: E741
-        twist = gain * (turn @ I.T + torch.linalg.cross(spin, spin @ I.T)) + change[:, None] * (spin @ I.T)
-        arm = (T_frame_link[:, :3, :3] @ inertia.center) + T_frame_link[:, :3, 3]
-        force = force + push
-        torque = torque + (T_frame_link[:, :3, :3] @ twist[..., None])[..., 0] + torch.linalg.cross(arm, push)
-    return {"force": force.to(values["force"]), "torque": torque.to(values["torque"])}
-
-
-def payload(rig: Rig, frame: str) -> list[str]:
-    """Frames with a mass on the side of the hand: the body that a sensor's frame is fixed to, and what hangs on it."""
-    top = frame
-    while rig.frames[top].inertia is None and rig.frames[top].parent is not None:
-        if not isinstance(rig.frames[top].pose, Tensor):
-            break
-        top = rig.frames[top].parent  # type: ignore[assignment]
-    below = {top}
-    grew = True
-    while grew:
-        more = {n for n, f in rig.frames.items() if f.parent in below} - below
-        grew = bool(more)
-        below |= more
-    return [n for n in rig.frames if n in below and rig.frames[n].inertia is not None]
-
-
-def _mass_point(rig: Rig, root: str, link: str, point: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
-    """Velocity and acceleration (n, 3) in the root of a point that is fixed on a link."""
-    first, last = known_span(rig, root, link)
-    middle = at.clamp(first + STEP, last - STEP)
-    p = []
-    for k in (-1, 0, 1):
-        T = rig.along(root, link, middle + k * STEP)
-        p.append((T[:, :3, :3] @ point) + T[:, :3, 3])
-    seconds = STEP * 1e-9
-    return (p[2] - p[0]) / (2 * seconds), (p[2] - 2 * p[1] + p[0]) / seconds**2
-
-
-def rotation_rates(rig: Rig, root: str, frame: str, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``T_root_frame``, angular velocity and angular acceleration (n, 3) in the frame's own axes."""
-    first, last = known_span(rig, root, frame)
-    middle = at.clamp(first + STEP, last - STEP)
-    R = [rig.along(root, frame, middle + k * STEP)[:, :3, :3] for k in (-1, 0, 1)]
-    ahead, behind = _small_turn(R[1].transpose(1, 2) @ R[2]), _small_turn(R[0].transpose(1, 2) @ R[1])
-    seconds = STEP * 1e-9
-    return rig.along(root, frame, at), (ahead + behind) / (2 * seconds), (ahead - behind) / seconds**2
-
-
-def _small_turn(R: Tensor) -> Tensor:
-    from scipy.spatial.transform import Rotation
-
-    return torch.from_numpy(np.asarray(Rotation.from_matrix(R.numpy()).as_rotvec()))
-
-
-__all__ = ["motion", "payload", "read_anew", "resampled", "restamped", "unstamped", "warped"]

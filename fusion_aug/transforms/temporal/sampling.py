@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fusion_aug.errors import UnhandledStream
 from fusion_aug.families import Temporal
+from fusion_aug.ops.resample import nearest
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.random import noise
 from fusion_aug.ranges import Range, draw
@@ -145,16 +146,13 @@ def change_rate(stream: Stream, call: Call) -> Stream:
                 whole = replace(part, sample_index=torch.zeros(len(part), dtype=torch.int64))
                 part = read_anew(whole, call.name, call.sample.units[unit], Warp(int(part.times[0])), slots)
             else:
-                part = nearest(part, slots)
+                part = filled(part, slots)
         parts.append(part)
         owners.append(torch.full((len(part),), unit))
     return parts[0] if len(parts) == 1 else stream.concat(parts, owners)
 
 
-def nearest(stream: Stream, slots: Tensor) -> Stream:
+def filled(stream: Stream, slots: Tensor) -> Stream:
     """The item nearest to every slot, the earlier of two, with the slot as its stamp."""
-    after = torch.searchsorted(stream.times, slots).clamp(max=len(stream) - 1)
-    before = (after - 1).clamp(min=0)
-    index = torch.where((slots - stream.times[before]).abs() <= (stream.times[after] - slots).abs(), before, after)
-    picked = stream.take_items(index)
+    picked = stream.take_items(nearest(stream.times, slots))
     return replace(picked, stamps=None if torch.equal(picked.times, slots) else slots)

@@ -21,6 +21,7 @@ from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import Ref, Sample, Unit
 from fusion_aug.streams import Stream
 from fusion_aug.transforms.base import Rows, Transform
+from fusion_aug.transforms.temporal.dynamics import approximate
 from fusion_aug.transforms.temporal.laws import unstamped, warped
 
 FINE = 1_000_000  # ns: readings between which a warped link is interpolated anew
@@ -47,8 +48,8 @@ class WarpTransform(Transform, Temporal, abstract=True):
 
     @classmethod
     def before(cls, sample: Sample, unit: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """The moment that stays where it is."""
-        return {"start": start_of(sample.units[unit])}
+        """The moment that stays where it is, and what is only approximate."""
+        return {"start": start_of(sample.units[unit]), "approximate": approximate(sample, unit)}
 
     @classmethod
     def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:

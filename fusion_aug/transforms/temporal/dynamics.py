@@ -1,0 +1,99 @@
+"""Torques and wrenches at another speed: what masses ask for changes, weight and contact stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from calib import JointPose, Rig, Robot
+from calib.kinematics import GRAVITY
+from calib.se3 import invert
+from fusion_aug.sample import Sample, Unit
+from fusion_aug.streams import JointState, Wrench
+from fusion_aug.transforms.temporal.rates import known_moments, motion, rotation_rates
+
+
+def approximate(sample: Sample, number: int) -> list[str]:
+    """What a change of speed leaves as it is in a unit, since the masses that would change it are not known."""
+    unit, out = sample.units[number], []
+    for name, stream in sample.streams.items():
+        if isinstance(stream, JointState) and "effort" in stream.values and _robot(unit, stream.names) is None:
+            out.append(f"{name}: effort")
+        if isinstance(stream, Wrench) and (
+            stream.frame not in unit.truth.frames or not payload(unit.truth, stream.frame)
+        ):
+            out.append(f"{name}: inertial part")
+    return out
+
+
+def _robot(unit: Unit, joints: tuple[str, ...]) -> Robot | None:
+    """The robot of a unit, where the masses of all its links are known and its joints are these."""
+    rig = unit.truth
+    bases = [f.parent for f in rig.frames.values() if isinstance(f.pose, JointPose) and f.pose.joint.name in joints]
+    if not bases or bases[0] is None:
+        return None
+    robot = Robot.of(rig, unit.ref.frame if unit.ref.frame in rig.frames else bases[0])
+    known = set(robot.joints) <= set(joints) and robot.has_dynamics()
+    return robot if known else None
+
+
+def hurried_effort(values: dict[str, Any], stream: JointState, unit: Unit, speed: Tensor, change: Tensor) -> Tensor:
+    """tau' = phi'^2 (tau - g(q)) + g(q) + phi'' M(q) v, and tau itself where masses are not known."""
+    robot = _robot(unit, stream.names)
+    effort = values["effort"]
+    if robot is None or "position" not in values:
+        return effort
+    rig = unit.truth
+    root = rig.root_of(robot.root)
+    up = rig.T(root, robot.root, int(stream.times[0]))[:3, :3] if root != robot.root else torch.eye(3).double()
+    q = values["position"].to(torch.float64)
+    hold = robot.gravity_torque(q, stream.names, up.T @ GRAVITY)
+    out = speed[:, None] ** 2 * (effort.to(torch.float64) - hold) + hold
+    if "velocity" in values and bool((change != 0).any()):
+        mass = robot.mass_matrix(q, stream.names)
+        out = out + change[:, None] * (mass @ values["velocity"].to(torch.float64)[..., None])[..., 0]
+    return out.to(effort)
+
+
+def hurried_wrench(
+    values: dict[str, Any], stream: Wrench, unit: Unit, at: Tensor, speed: Tensor, change: Tensor
+) -> dict[str, Tensor]:
+    """The inertial part of what hangs on the sensor follows the speed; weight and contact stay."""
+    rig, frame = unit.truth, stream.frame
+    force, torque = (values[c].to(torch.float64) for c in ("force", "torque"))
+    for link in payload(rig, frame) if frame in rig.frames else ():
+        root = rig.root_of(link)
+        inertia = rig.frames[link].inertia
+        if inertia is None or root == link:
+            continue
+        T, velocity, acceleration = motion(rig, root, link, at, inertia.center)
+        _, spin, turn = rotation_rates(rig, root, link, at)
+        T_frame_link = invert(rig.along(root, frame, known_moments(rig, root, frame, at)[0])) @ T
+        gain = (speed**2 - 1)[:, None]
+        push = inertia.mass * (gain * acceleration + change[:, None] * velocity)  # in the root
+        R_link = T[:, :3, :3].transpose(1, 2)
+        push = (T_frame_link[:, :3, :3] @ R_link @ push[..., None])[..., 0]
+        I = inertia.about_center  # noqa: E741
+        twist = gain * (turn @ I.T + torch.linalg.cross(spin, spin @ I.T)) + change[:, None] * (spin @ I.T)
+        arm = (T_frame_link[:, :3, :3] @ inertia.center) + T_frame_link[:, :3, 3]
+        force = force + push
+        torque = torque + (T_frame_link[:, :3, :3] @ twist[..., None])[..., 0] + torch.linalg.cross(arm, push)
+    return {"force": force.to(values["force"]), "torque": torque.to(values["torque"])}
+
+
+def payload(rig: Rig, frame: str) -> list[str]:
+    """Frames with a mass on the side of the hand: the body that a sensor's frame is fixed to, and what hangs on it."""
+    top = frame
+    while rig.frames[top].inertia is None and rig.frames[top].parent is not None:
+        if not isinstance(rig.frames[top].pose, Tensor):
+            break
+        top = rig.frames[top].parent  # type: ignore[assignment]
+    below = {top}
+    grew = True
+    while grew:
+        more = {n for n, f in rig.frames.items() if f.parent in below} - below
+        grew = bool(more)
+        below |= more
+    return [n for n in rig.frames if n in below and rig.frames[n].inertia is not None]
