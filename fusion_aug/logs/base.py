@@ -55,7 +55,7 @@ class Log(Sequence[Sample], ABC):
 
     format: ClassVar[str]
     # Whether calibration or tracks are kept per scene, so that geometry must be drawn per scene too.
-    calibration_per_scene: ClassVar[bool] = False
+    calibration_per_scene: bool = False
     uses: ClassVar[tuple[str, ...]] = ()  # those of the options that only some formats have a use for
 
     def __init__(self, root: str | Path, options: LogOptions | None = None):

@@ -46,8 +46,8 @@ class Undeclared(Stream):
 
     invariant_to = (ImagePlane, Weather, Photometric, PointOp, Fault)
     remedy = (
-        "declare what they mean, as in log.parts='{observation.state: {position: [0, 7], other: [7, 9]}}', or leave the "
-        "feature out with log.exclude"
+        "declare what they mean, as in log.parts='{observation.state: {position: [0, 7], other: [7, 9]}}', or leave "
+        "the feature out with log.exclude"
     )
 
 

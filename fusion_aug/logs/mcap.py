@@ -25,6 +25,7 @@ from fusion_aug.streams import Camera, ImageStream, JointState, Stream
 
 LAZY = {"sensor_msgs/msg/Image": "ros_image", "sensor_msgs/msg/CompressedImage": "ros_image",
         "sensor_msgs/msg/PointCloud2": "ros_cloud"}  # fmt: skip
+JOINTS = "sensor_msgs/msg/JointState"
 INFO, TF = "sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage"
 PICTURE_ENDINGS = (
     "image_raw",
@@ -52,6 +53,11 @@ class McapLog(RobotLog):
 
     format = "mcap"
     uses = (*RobotLog.uses, "window", "exclude")
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        # windows are parts of one recording, whose robot has one geometry
+        self.calibration_per_scene = self.options.window is not None
 
     @cached_property
     def windows(self) -> dict[str, Window]:
@@ -155,7 +161,16 @@ class McapLog(RobotLog):
             key = (raw.topic, raw.log_time)
             nth[key] = nth.get(key, -1) + 1
             heard.setdefault(raw.topic, []).append(self._heard(path, raw, nth[key]))
+        joints = [c.topic for c in window.file.summary()[0] if c.kind == JOINTS and c.topic in others]
+        for file in self._beside(path, span) if joints else ():
+            for raw in file.messages(*span, topics=joints):
+                heard.setdefault(raw.topic, []).append(self._heard(file.path, raw, 0))
         return heard, infos, transforms
+
+    def _beside(self, path: Path, span: tuple[int, int]) -> list[McapFile]:
+        """Other files of a split recording that reach into a span of log times."""
+        files = [McapFile(p) for p in sorted(path.parent.glob("*.mcap")) if p != path]
+        return [f for f in files if f.summary()[1] < span[1] and f.summary()[2] >= span[0]]
 
     def _heard(self, path: Path, raw: Raw, nth: int) -> Heard:
         where = f"{path}: topic {raw.topic}"
@@ -198,7 +213,7 @@ class McapLog(RobotLog):
             frames[stream.frame] = Frame(parent=told.parent, pose=told.pose, hand="camera")
         readings, times = {}, torch.zeros(0, dtype=torch.int64)
         for topic, messages in heard.items():
-            if kinds[topic] == "sensor_msgs/msg/JointState":
+            if kinds[topic] == JOINTS:
                 ordered = sorted(messages, key=lambda h: h.time)
                 stream = READERS[kinds[topic]](ordered, common(ordered, BASE), f"{window.file.path}: topic {topic}")
                 assert isinstance(stream, JointState)

@@ -29,7 +29,7 @@ from fusion_aug.logs.ros_messages import RawMessages
 from fusion_aug.logs.ros_writing import camera_info, message_of, pose_parts
 from fusion_aug.logs.sidecar import write_sidecar
 from fusion_aug.sample import Sample
-from fusion_aug.streams import ImageStream, Ragged, Stream
+from fusion_aug.streams import ImageStream, Stream
 from fusion_aug.transforms.base import Transform
 from fusion_aug.transforms.compose import leaves
 
@@ -137,11 +137,13 @@ class McapWriter(Writer):
             raise DataError(f"topic {topic}: its messages are not understood, so they cannot be written anew")
         kind = {c.topic: (c.kind, c.definition) for c in window.file.summary()[0]}[topic]
         originals = list(window.file.messages(window.start, window.end, [topic]))
-        stream = stream.realized() if isinstance(stream, Ragged) or not isinstance(stream, ImageStream) else stream
+        sources = getattr(stream, "sources", None) or (None,) * len(stream)
+        if not any(sources):
+            stream = stream if isinstance(stream, ImageStream) else stream.realized()
         out: list[Out] = []
         for i, (time, handed) in enumerate(zip(stream.times.tolist(), stream.handed_over.tolist(), strict=True)):
             raw = originals[min(int(stream.records[i]) if stream.records else i, len(originals) - 1)]
-            intact = isinstance(stream, ImageStream) and isinstance(stream.sources[i], MessageSource)
+            intact = isinstance(sources[i], MessageSource)
             template = decode(raw.data, kind[0], kind[1].decode(errors="replace"), f"topic {topic}")
             frame = str(template.header.frame_id)
             same = intact and before is not None and raw.log_time == handed

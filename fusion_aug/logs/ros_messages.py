@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from fusion_aug.streams import (
     ImageStream,
     Imu,
     JointState,
+    LazyColumns,
     Odometry,
     Points,
     Stream,
@@ -163,12 +164,10 @@ def image(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
 
 @reads("sensor_msgs/msg/PointCloud2")
 def cloud(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
-    """Points with the columns that we know by name: intensity, ring."""
-    parts = [h.source.value for h in heard]
-    names = [n for n in parts[0] if all(n in p for p in parts)]
-    values = {n: torch.cat([p[n] for p in parts]) for n in names}
-    offsets = torch.tensor([0, *[len(p["xyz"]) for p in parts]]).cumsum(0)
-    return Points(**about, values=values, offsets=offsets)
+    """Points with the columns that we know by name: intensity, ring. They are decoded when used."""
+    names = tuple(heard[0].source.value)  # of the first, which all others must have
+    sources = [replace(h.source, options={**h.source.options, "columns": names}) for h in heard]
+    return Points(**about, values=LazyColumns(sources, names))
 
 
 def T_of(position: Any, rotation: Any) -> Tensor:
@@ -258,7 +257,10 @@ def decode_cloud(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, T
     })  # fmt: skip
     rows = np.frombuffer(np.ascontiguousarray(message.data).tobytes(), kind, count)
     out = {"xyz": torch.from_numpy(np.stack([rows[a] for a in "xyz"], 1).astype(np.float32))}
-    for name, column, form in (("intensity", "intensity", np.float32), ("ring", "ring", np.int64)):
+    for name, form in (("intensity", np.float32), ("ring", np.int64)):
         if name in fields:
-            out[column] = torch.from_numpy(rows[name].astype(form))
+            out[name] = torch.from_numpy(rows[name].astype(form))
+    missing = [c for c in options.get("columns", ()) if c not in out]
+    if missing:
+        raise DataError(f"{where}: fields: {missing[0]!r} is missing in one of the clouds")
     return out

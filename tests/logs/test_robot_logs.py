@@ -13,7 +13,7 @@ from panda import ROOTS, rig_file
 import fusion_aug as fa
 from calib.se3 import rotation_angle
 from fusion_aug.cli import main
-from fusion_aug.errors import DataError
+from fusion_aug.errors import ConfigError, DataError
 
 T0 = 1_700_000_000_000_000_000
 KINDS = ("mcap", "lerobot", "robomimic")
@@ -206,3 +206,62 @@ def test_frames_of_a_video_in_any_order(real_data: Path) -> None:
         assert np.array_equal(frame_at(path, k / 20).numpy(), whole[k]), k
     with pytest.raises(DataError, match="ends before"):
         frame_at(path, 7.0)
+
+
+def checked(out: Path) -> int:
+    return main(["check", str(out)])
+
+
+def test_every_window_stands_on_its_own(real_data: Path, tmp_path: Path) -> None:
+    """Static transforms were said once, before most windows began."""
+    out = written(real_data, tmp_path, "mcap", "log.window=0.7", "pipeline=robot", "pipeline.mirror=1")
+    assert len(list(out.rglob("*.mcap"))) == 5
+    assert checked(out) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("preset", ["robot", "timewarp"])
+def test_what_was_written_is_what_should_be(real_data: Path, tmp_path: Path, kind: str, preset: str) -> None:
+    calm = ["~pipeline.transforms.noise", "~pipeline.transforms.lens"] if preset == "robot" else []
+    out = written(real_data, tmp_path, kind, f"pipeline={preset}", "seed=5", "limit=1", *calm)
+    assert checked(out) == 0
+
+
+def test_late_pictures_come_back_with_their_moment(real_data: Path, tmp_path: Path) -> None:
+    log = opened(real_data, tmp_path, "lerobot")
+    source = log[0]
+    late = fa.Latency(delay=0.1, sensors=["wrist"])(source)
+    (tmp_path / "late").mkdir()
+    writer = log.writer(tmp_path / "late")
+    writer.finish([writer.stage(late, source, source.id, tmp_path / "late")], [(source.id, source.id)])
+    again = fa.open_log("lerobot", tmp_path / "late", rig=str(rig_file(real_data, tmp_path, "lerobot")))[0]
+    assert len(again["wrist"]) == 60, "the episode is as long as before"
+    assert torch.equal(again["wrist"].handed_over, source["wrist"].times)
+    assert torch.equal(again["wrist"].times[2:], source["wrist"].times[:-2])
+    assert torch.equal(again["agentview"].times, source["agentview"].times)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"observation.state": {"position": [0, 7]}}, r"observation\.state: nothing is said of number 7 of 9"),
+        ({"action": {"delta_position": [0, 2], "other": [2, 7]}}, r"delta_position: takes 3 numbers, got 2"),
+        ({"action": {"comand": [0, 7]}}, r"no kind of stream has the columns \['comand'\]"),
+        ({"acton": {"other": [0, 7]}}, r"the log has no feature 'acton'"),
+        ({"action": {"other": [0, 7], "command": [6, 7]}}, r"action\.command: number 6 belongs to 'other' already"),
+        ({"observation.imu_window": {"gyro": [0, 3], "accel": [3, 6], "window": 0.002}}, r"expected \[first, step\]"),
+        ({"action": {"other": [0, 9]}}, r"\[0, 9\] is not within the 7 numbers"),
+    ],
+)
+def test_wrong_parts_are_refused(real_data: Path, parts: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        fa.open_log("lerobot", root(real_data, "lerobot"), parts=parts)[0]
+
+
+def test_a_description_that_the_log_does_not_fit_is_refused(real_data: Path, tmp_path: Path) -> None:
+    urdf = str(real_data / "panda_lift" / "panda_arm_hand.urdf")
+    with pytest.raises(ConfigError, match=r"no reading of joint 'panda_joint1' of the description"):
+        fa.open_log("mcap", root(real_data, "mcap"), urdf=urdf)[0]
+    (tmp_path / "rig.yaml").write_text("foo: 1\nframes: {}\n")
+    with pytest.raises(Exception, match=r"rig\.yaml\.foo: unknown field"):
+        fa.open_log("mcap", root(real_data, "mcap"), rig=str(tmp_path / "rig.yaml"))[0]
