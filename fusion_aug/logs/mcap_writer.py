@@ -23,7 +23,7 @@ from fusion_aug.families import ImagePlane
 from fusion_aug.logs.base import Problem, Writer
 from fusion_aug.logs.files import inside, read_text
 from fusion_aug.logs.mcap import INFO, TF, Window
-from fusion_aug.logs.mcap_file import Channel, McapFile, MessageSource, Raw, decode, encode, stamp
+from fusion_aug.logs.mcap_file import Channel, McapFile, MessageSource, Raw, decode, encode, stamp, stamp_of
 from fusion_aug.logs.robots import robot_problems
 from fusion_aug.logs.ros_messages import RawMessages
 from fusion_aug.logs.ros_writing import camera_info, message_of, pose_parts
@@ -78,7 +78,7 @@ class McapWriter(Writer):
             messages.append(Out(raw.log_time, len(messages), raw.topic, raw.publish_time, raw.data))
         for name, stream in sample.streams.items():
             if name in topics and (name not in source.streams or stream is not source[name]):
-                messages += self._written(stream, topics[name], sample, source.streams.get(name), window)
+                messages += self._written(stream, topics[name], window)
         messages += self._infos(sample, source, window, names)
         messages += self._transforms(sample, source, window)
         path = inside(folder, self._path(out_id, source.id), "sample id")
@@ -129,9 +129,7 @@ class McapWriter(Writer):
             if n in source.streams and isinstance(source[n], ImageStream) and t.startswith(f"{place}/")
         ]  # fmt: skip
 
-    def _written(
-        self, stream: Stream, topic: str, sample: Sample, before: Stream | None, window: Window
-    ) -> list[Out]:  # fmt: skip
+    def _written(self, stream: Stream, topic: str, window: Window) -> list[Out]:
         """Messages of a changed stream."""
         if isinstance(stream, RawMessages):
             raise DataError(f"topic {topic}: its messages are not understood, so they cannot be written anew")
@@ -146,8 +144,7 @@ class McapWriter(Writer):
             intact = isinstance(sources[i], MessageSource)
             template = decode(raw.data, kind[0], kind[1].decode(errors="replace"), f"topic {topic}")
             frame = str(template.header.frame_id)
-            same = intact and before is not None and raw.log_time == handed
-            if same and int(before.times[int(stream.records[i])]) == time:  # type: ignore[union-attr]
+            if intact and raw.log_time == handed and (stamp_of(template) or raw.log_time) == time:
                 data = raw.data
             else:
                 message = template if intact else message_of(stream, i, template)
