@@ -2,6 +2,7 @@
 
 from calib.cameras import BrownConrady, CameraModel, KannalaBrandt, Pinhole, UnknownLens
 from calib.errors import CalibrationError
+from calib.gel import GelModel
 from calib.joints import Joint, JointPose
 from calib.kinematics import Robot
 from calib.rig import Frame, Inertia, Rig, validate
@@ -25,6 +26,7 @@ __all__ = [
     "CameraModel",
     "CameraSensor",
     "Frame",
+    "GelModel",
     "ImuSensor",
     "Inertia",
     "Joint",

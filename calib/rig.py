@@ -264,6 +264,8 @@ def validate(rig: Rig, where: str = "rig") -> Rig:
     for name, sensor in rig.sensors.items():
         if sensor.frame not in rig.frames:
             raise CalibrationError(f"{where}: sensors.{name}.frame: there is no frame {sensor.frame!r}")
+        if sensor.kind == "tactile" and rig.frames[sensor.frame].hand != "camera":
+            raise CalibrationError(f"{where}: frames.{sensor.frame}.hand: a tactile sensor looks, so it must be camera")
         if sensor.mirror_of is not None:
             partner = rig.sensors.get(sensor.mirror_of)
             if partner is None or partner.mirror_of != name:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from calib.cameras import camera_from_dict
 from calib.errors import CalibrationError
+from calib.gel import GelModel, picture_beside, picture_from_dict, picture_to_dict
 from calib.joints import Joint, JointPose
 from calib.rig import Frame, Inertia, Rig, validate
 from calib.se3 import as_f64, quaternion_from_rotation, rotation_from_quaternion, se3
@@ -45,7 +46,7 @@ def read_rig_file(path: str | Path) -> Any:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise CalibrationError(f"{path}: larger than the {MAX_BYTES >> 20} MiB a rig file may have")
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return _with_pictures(yaml.safe_load(path.read_text(encoding="utf-8")), path)
     except OSError as error:
         raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -181,6 +182,10 @@ def _sensor_to_dict(sensor: Sensor) -> dict[str, Any]:
         value = getattr(sensor, f.name)
         if f.name == "model":
             out["camera"] = value.to_dict()
+        elif isinstance(value, GelModel):
+            out[f.name] = value.to_dict()
+        elif f.name == "background" and value is not None:
+            out[f.name] = picture_to_dict(value)
         elif isinstance(value, Tensor):
             out[f.name] = value.tolist()
         elif isinstance(value, tuple):
@@ -203,8 +208,12 @@ def _sensor_from_dict(data: Any, where: str) -> Sensor:
         try:
             if key == "camera":
                 values["model"] = camera_from_dict(value)
-            elif key == "A":
-                values["A"] = as_f64(value)
+            elif key in ("A", "poses"):
+                values[key] = as_f64(value)
+            elif key == "gel":
+                values[key] = GelModel.from_dict(value)
+            elif key == "background":
+                values[key] = picture_from_dict(value)
             else:
                 values[key] = tuple(value) if isinstance(value, list) else value
         except CalibrationError as error:
@@ -219,6 +228,18 @@ def _sensor_from_dict(data: Any, where: str) -> Sensor:
         raise CalibrationError(f"{where}.{error}") from None
     except TypeError as error:
         raise CalibrationError(f"{where}: {str(error).split(') ')[-1]}") from None
+
+
+def _with_pictures(data: Any, path: Path) -> Any:
+    """The contents of a rig file with the pictures that it names beside it."""
+    sensors = data.get("sensors") if isinstance(data, Mapping) else None
+    for name, sensor in sensors.items() if isinstance(sensors, Mapping) else ():
+        if isinstance(sensor, dict) and isinstance(sensor.get("background"), str):
+            try:
+                sensor["background"] = picture_beside(path.parent, sensor["background"])
+            except CalibrationError as error:
+                raise CalibrationError(f"{path}: sensors.{name}.{error}") from None
+    return data
 
 
 def _known(data: Mapping[str, Any], allowed: set[str], where: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor
 from calib.cameras import CameraModel, Pinhole, flip_u, is_intrinsics, split_pixel_map
 from calib.changed import changed
 from calib.errors import CalibrationError
-from calib.se3 import as_f64
+from calib.gel import GelModel
+from calib.se3 import as_f64, rotation_from_quaternion, se3
 
 IDENTITY = torch.eye(3, dtype=torch.float64)  # shared: do not write into it
 
@@ -197,24 +198,58 @@ class ImuSensor(Sensor):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TactileSensor(Sensor):
-    """A camera-based touch sensor.
+    """A camera-based touch sensor. Its frame lies in the middle of the gel: x right, y down, z out of the device.
 
     Attributes:
         mm_per_pixel: millimetres of gel per pixel.
         size: (height, width) in pixels.
+        gel: how it deforms and is lit; without it pictures cannot be made anew.
+        background: (H, W, 3) uint8, the picture without contact.
     """
 
     mm_per_pixel: float
     size: tuple[int, int]
+    gel: GelModel | None = None
+    background: Tensor | None = None
 
     kind = "tactile"
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.mm_per_pixel, int | float) and self.mm_per_pixel > 0):
+            raise CalibrationError(f"mm_per_pixel: expected a length above 0, got {self.mm_per_pixel!r}")
+        if len(tuple(self.size)) != 2:
+            raise CalibrationError(f"size: expected [height, width], got {self.size!r}")
+        if self.background is not None and tuple(self.background.shape) != (*self.size, 3):
+            told = tuple(self.background.shape)
+            raise CalibrationError(f"background: shape {told} is not that of a picture of size {tuple(self.size)}")
+
+    def scaled(self, scale: float) -> TactileSensor:
+        """The device in a world that is larger."""
+        gel = None if self.gel is None else replace(self.gel, relaxation=self.gel.relaxation * scale)
+        return changed(self, mm_per_pixel=self.mm_per_pixel * scale, gel=gel)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TaxelSensor(Sensor):
-    """A touch sensor of single elements; where they lie on its frame is told with their readings."""
+    """A touch sensor of single elements.
+
+    Attributes:
+        poses: (T, 4, 4) float64 ``T_frame_taxel``; z points out of the pad. None: told with the readings alone.
+    """
+
+    poses: Tensor | None = None
 
     kind = "taxels"
+
+    def __post_init__(self) -> None:
+        if self.poses is None:
+            return
+        poses = as_f64(self.poses)
+        if poses.ndim == 2 and poses.shape[1] == 7:
+            poses = se3(rotation_from_quaternion(poses[:, 3:]), poses[:, :3])
+        if poses.ndim != 3 or tuple(poses.shape[1:]) != (4, 4):
+            raise CalibrationError("poses: expected x y z and quaternion w x y z of every taxel")
+        object.__setattr__(self, "poses", poses)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

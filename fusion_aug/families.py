@@ -50,6 +50,10 @@ class PointOp(Family):
     """Selection and noise of points."""
 
 
+class Touch(Family):
+    """What touch sensors see: their lights, their gel, and where they are touched."""
+
+
 class Fault(Family):
     """What breaks: sensors that saturate, jump, or fall silent."""
 

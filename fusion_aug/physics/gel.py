@@ -17,25 +17,11 @@ import torch
 from scipy.fft import dctn, idctn
 from torch import Tensor
 
-FEATURES = 10
+from calib import GelModel
+
 ANCHORS = 20  # points along each side of the picture at which a flat gel is told to look as the background does
 _NEIGHBOURS = np.array([[0.05, 0.2, 0.05], [0.2, 0.0, 0.2], [0.05, 0.2, 0.05]], np.float32)
 LEVELS, SWEEPS = (8, 4, 2, 1), (40, 16, 10, 8)  # coarse to fine, and relaxations on each
-
-
-@dataclass(frozen=True, eq=False)
-class GelModel:
-    """How a gel deforms and how it is lit.
-
-    Attributes:
-        lights: (10, 3) float64, parameters per channel R, G, B in levels of 255: L, x L, y L (3 each) and k.
-        relaxation: length over which the gel comes back to rest beside a contact, mm. 0.83 mm fits GelSight.
-        noise: standard deviation of the picture's noise, levels.
-    """
-
-    lights: Tensor
-    relaxation: float = 0.83
-    noise: float = 1.5
 
 
 def relaxed(press: np.ndarray, length: float) -> np.ndarray:
@@ -85,7 +71,8 @@ def normals(height_map: np.ndarray) -> np.ndarray:
     return n / np.linalg.norm(n, axis=-1, keepdims=True)
 
 
-def _places(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def places(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """x and y (H, W) of the pixels, from -1 to 1 over the picture."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     return (x - (width - 1) / 2) / (width / 2), (y - (height - 1) / 2) / (height / 2)
 
@@ -105,6 +92,7 @@ def render_tactile(
     relax: bool = True,
     gain: tuple[float, float, float] = (1.0, 1.0, 1.0),
     noise: np.random.Generator | None = None,
+    levels: bool = True,
 ) -> Tensor:
     """The picture of a pressed gel.
 
@@ -116,14 +104,15 @@ def render_tactile(
         relax: let the gel come back to rest beside the contact.
         gain: strength of the lights per channel, 1 as they are; it acts on the difference to the background.
         noise: random stream of the picture's noise; none without it.
+        levels: round to levels of uint8; else float32, where it may leave their range.
 
     Returns:
-        (H, W, 3) uint8; the background exactly where nothing presses and no noise is asked for.
+        (H, W, 3); the background exactly where nothing presses and no noise is asked for.
     """
     pixels = height_map.numpy().astype(np.float32) / np.float32(mm_per_pixel)
     surface = relaxed(pixels, model.relaxation / mm_per_pixel) if relax else pixels
     height, width = surface.shape
-    x, y = _places(height, width)
+    x, y = places(height, width)
     w = model.lights.numpy().astype(np.float32)
     p, q = slopes(surface)
     nz = 1 / np.sqrt(1 + p * p + q * q)
@@ -137,6 +126,8 @@ def render_tactile(
         out[..., c] = base[..., c] + np.float32(gain[c]) * level
     if noise is not None:
         out += np.float32(model.noise) * noise.standard_normal(out.shape, dtype=np.float32)
+    if not levels:
+        return torch.from_numpy(out)
     return torch.from_numpy(np.clip(out + 0.5, 0, 255).astype(np.uint8))
 
 
@@ -162,7 +153,7 @@ class Press:
         inside = dx * dx + dy * dy < min(self.radius, 0.999 * self.ball) ** 2
         nx, ny = dx[inside] / self.ball, dy[inside] / self.ball
         n = np.stack([nx, ny, np.sqrt(1 - nx * nx - ny * ny)], -1)
-        u, v = _places(height, width)
+        u, v = places(height, width)
         difference = self.picture.numpy().astype(np.float64) - background.numpy()
         return features(n, u[inside], v[inside]).astype(np.float64), difference[inside]
 

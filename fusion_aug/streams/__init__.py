@@ -12,14 +12,14 @@ from fusion_aug.streams.robot import (
     Keypoints2D,
     Keypoints3D,
     Signal,
-    Taxels,
     Wrench,
 )  # fmt: skip
 from fusion_aug.streams.text import Text, add_mirror_words
+from fusion_aug.streams.touch import HeightMap, TactileImage, Taxels
 
 __all__ = [
-    "STREAMS", "Action", "BodyPose", "Boxes2D", "Boxes3D", "Camera", "Depth", "EgoPose", "ImageStream", "Imu",
-    "JointState", "Keypoints2D", "Keypoints3D", "LazyColumns", "Odometry", "Points", "Radar", "Ragged",
-    "SegmentationMask", "Signal", "Stream", "Taxels", "Text", "ValidityMask", "Wrench", "add_mirror_words",
-    "rectangle_corners", "strings",
+    "STREAMS", "Action", "BodyPose", "Boxes2D", "Boxes3D", "Camera", "Depth", "EgoPose", "HeightMap", "ImageStream",
+    "Imu", "JointState", "Keypoints2D", "Keypoints3D", "LazyColumns", "Odometry", "Points", "Radar", "Ragged",
+    "SegmentationMask", "Signal", "Stream", "TactileImage", "Taxels", "Text", "ValidityMask", "Wrench",
+    "add_mirror_words", "rectangle_corners", "strings",
 ]  # fmt: skip

@@ -1,11 +1,9 @@
-"""What a robot tells of itself: joints, forces, commands, where its parts are."""
+"""What a robot tells of itself: joints, forces, commands, where its parts are. Touch is told in ``touch``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
-
-from torch import Tensor
 
 from fusion_aug.columns import (
     Column,
@@ -158,32 +156,3 @@ class Keypoints2D(Ragged):
     def instance(self, name: str) -> str:
         """Draws are shared with the camera."""
         return self.camera or name
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Taxels(Stream):
-    """Touch sensor of single elements, each with its pose on the link that the stream's frame stands on.
-
-    Columns: force (n, T) N, along the z axis of each taxel, positive when pressed.
-
-    Attributes:
-        poses: (n, T, 4, 4) ``T_frame_taxel``; (T, 4, 4) for all items alike.
-    """
-
-    poses: Tensor = None  # type: ignore[assignment]
-
-    item_fields: ClassVar[tuple[str, ...]] = (*Stream.item_fields, "poses")
-
-    columns: ClassVar[tuple[Column, ...]] = (scalar("force"),)
-    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Weather)
-    sampled: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.poses is None or self.poses.shape[-2:] != (4, 4):
-            raise DataError("Taxels.poses: expected T_frame_taxel (T, 4, 4) of every taxel")
-        if self.poses.ndim == 3:
-            object.__setattr__(self, "poses", self.poses.expand(len(self), *self.poses.shape))
-        force = self.values.get("force")
-        if force is not None and tuple(force.shape) != tuple(self.poses.shape[:2]):
-            raise DataError(f"Taxels.force: {tuple(force.shape)} does not match {self.poses.shape[1]} taxels")

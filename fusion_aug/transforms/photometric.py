@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -15,13 +16,14 @@ import torch
 from torch import Tensor
 
 from calib import CameraSensor
+from fusion_aug.errors import UnhandledStream
 from fusion_aug.families import Photometric
 from fusion_aug.ops import color, reduce
 from fusion_aug.random import noise
 from fusion_aug.ranges import Range
 from fusion_aug.registry import Call, handles
 from fusion_aug.sample import Unit
-from fusion_aug.streams import Camera
+from fusion_aug.streams import Camera, Stream, TactileImage
 from fusion_aug.transforms.base import Transform
 
 
@@ -53,7 +55,13 @@ class Shot(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PhotometricTransform(Transform, Photometric, abstract=True):
-    """A change of pixel values. One draw is shared by the log, the rig's cameras, or by none (``sensor``)."""
+    """A change of pixel values. One draw is shared by the log, the rig's cameras, or by none (``sensor``).
+
+    Attributes:
+        cameras: names or shell patterns of the cameras.
+    """
+
+    cameras: tuple[str, ...] = ("*",)
 
     scopes = ("log", "rig", "sensor", "step")
     waives: ClassVar[dict[str, str]] = {
@@ -71,13 +79,37 @@ class PhotometricTransform(Transform, Photometric, abstract=True):
 @handles(Photometric, Camera)
 def change_pictures(stream: Camera, call: Call) -> Camera:
     """Carry out pending maps, then change every picture."""
-    change = call.transform.change
+    change, meant = call.transform.change, [meant_for(stream, call, p) for p in call.params]
+    if not any(meant):
+        return stream
     sent = stream.present.tolist()  # a silent camera stays silent
     pictures = [
-        change(stream.pictures[i], params, Shot(call, stream, i)) if sent[i] else stream.pictures[i]
+        change(stream.pictures[i], params, Shot(call, stream, i)) if sent[i] and meant[i] else stream.pictures[i]
         for i, params in enumerate(call.params)
     ]
     return replace(stream, items=tuple(pictures), pending=())
+
+
+def meant_for(stream: Stream, call: Call, params: Mapping[str, Any]) -> bool:
+    """Whether a draw is for a stream's camera."""
+    name = stream.instance(call.name)
+    return any(fnmatchcase(name, pattern) for pattern in params.get("cameras", ("*",)))
+
+
+@handles(Photometric, TactileImage)
+def refuse_gel(stream: TactileImage, call: Call) -> TactileImage:
+    """Stop: colours of a gel are slopes.
+
+    Raises:
+        UnhandledStream: the transform is meant for it.
+    """
+    if any(meant_for(stream, call, p) for p in call.params):
+        raise UnhandledStream(
+            f"{call.transform.__name__}: {call.name!r} is a tactile picture, whose colours tell the slopes of the gel, "
+            f"so a change of levels would tell of another press; name the cameras that are meant (cameras), and use "
+            f"GelLights, GelBackground or TactileNoise for the gel"
+        )
+    return stream
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,11 +24,9 @@ class PixelOp(PhotometricTransform):
 
     Attributes:
         op: name under which ``pixel_op`` registered it.
-        cameras: names or shell patterns of the cameras.
     """
 
     op: str
-    cameras: tuple[str, ...] = ("*",)
 
     dense_noise = True
     waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {"content_identity": "what it does is not ours"}
@@ -42,9 +39,6 @@ class PixelOp(PhotometricTransform):
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``PhotometricTransform``."""
-        camera = shot.stream.instance(shot.call.name)
-        if not any(fnmatchcase(camera, pattern) for pattern in params["cameras"]):
-            return picture
         if params["op"] not in OPS:
             raise DataError(f"PixelOp: {params['op']!r} is not registered here; import the plugin that names it")
         op, seed = OPS[params["op"]], int(shot.noise().integers(2**31))

@@ -18,7 +18,7 @@ from fusion_aug.ranges import Range, can_differ_from
 from fusion_aug.registry import TRANSFORMS, Call, Context, handler_for
 from fusion_aug.sample import Sample, merge
 from fusion_aug.streams import Stream
-from fusion_aug.transforms import scene_robot, scene_rules  # noqa: F401  (registers the rules)
+from fusion_aug.transforms import scene_robot, scene_rules, scene_touch  # noqa: F401  (registers the rules)
 from fusion_aug.transforms.base import Drawn, Rows, Transform
 from fusion_aug.transforms.scene_maps import SceneMaps, SceneState, renamed, scale_and_mirror
 from fusion_aug.transforms.scene_rig import moved_rig

@@ -20,7 +20,7 @@ from calib.changed import changed
 from calib.joints import JointPose
 from calib.rig import Rig
 from calib.se3 import AXES, as_f64, invert, upright
-from calib.sensors import CameraSensor
+from calib.sensors import CameraSensor, TactileSensor
 from calib.symmetry import RobotMirror, mirror_of_robot
 from fusion_aug.errors import DataError
 from fusion_aug.motion import Motion
@@ -29,6 +29,7 @@ from fusion_aug.streams import Stream
 
 LINK = "link:"  # role of a frame that has a mirror of its own
 EYE = torch.eye(4, dtype=torch.float64)
+BODY = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0], dtype=torch.float64))  # a body in a mirror
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +57,13 @@ class SceneState:
     @staticmethod
     def of(unit: Unit) -> SceneState:
         """The state of a unit."""
-        canvas = {n: s.size for n, s in unit.rig.sensors.items() if isinstance(s, CameraSensor)}
+        canvas = {n: s.size for n, s in unit.rig.sensors.items() if isinstance(s, CameraSensor | TactileSensor)}
         roles, partners = roles_of(unit.rig, unit.ref.frame), unit.rig.mirror_names()
         robot, turned = mirror_of_robot(unit.rig), dict[str, str]()
         if isinstance(robot, RobotMirror):
             links = {n: p for n, (p, _) in robot.links.items() if roles[n] == "body"}
             roles = {n: f"{LINK}{n}" if n in links else r for n, r in roles.items()}
-            carried = {n: p for n, p in partners.items() if _frame_of(unit.rig, n) in robot.swapped}
+            carried = {n: p for n, p in partners.items() if _on_links(unit.rig, n, robot.swapped)}
             turned = {**carried, **robot.swapped}
             partners = {**partners, **turned}
         joints = [f.pose.joint for f in unit.rig.frames.values() if isinstance(f.pose, JointPose)]
@@ -76,9 +77,8 @@ class SceneState:
         told = before.get("robot")
         robot = RobotMirror.from_dict(told) if isinstance(told, Mapping) else told
         slides = tuple(before.get("slides", ()))
-        return SceneState(
-            as_f64(before["anchor"]), before["roles"], canvas, before["names"], robot, slides, before["names"]
-        )
+        turned = before["names"] if isinstance(robot, RobotMirror) else {}
+        return SceneState(as_f64(before["anchor"]), before["roles"], canvas, before["names"], robot, slides, turned)
 
     def to_json(self, names: Mapping[str, str]) -> dict[str, Any]:
         """The state as a record keeps it, with the names that swap."""
@@ -147,10 +147,10 @@ class SceneMaps:
     @property
     def names(self) -> Mapping[str, str]:
         """Sensors and frames that swap names."""
-        if self.swaps:
-            return self.state.partners
+        turned = self.state.turned
+        beside = {a: b for a, b in self.state.partners.items() if a not in turned} if self.swaps else {}
         # a robot that is mirrored front to back is one mirrored left to right and turned around
-        return self.state.turned if self.robot is not None else {}
+        return {**beside, **turned} if self.robot is not None else beside
 
     def matrices(self, frame: str) -> tuple[Tensor, Tensor] | None:
         """H_f and its inverse, (4, 4) each; None for the identity."""
@@ -237,6 +237,14 @@ def scale_and_mirror(scale: Tensor, axis: str | None) -> Tensor:
     return signs * scale + homogeneous
 
 
+def moved_taxels(poses: Tensor, motion: Motion) -> Tensor:
+    """Poses (..., T, 4, 4) of taxels after a motion of their link's frame; a mirror turns their y axis about."""
+    body = torch.where((motion.sign < 0)[:, None, None], BODY, EYE).clone()
+    body[:, :3] = body[:, :3] * motion.scale[:, None, None].detach()
+    moved = motion.matrix[:, None] @ poses @ torch.linalg.inv(body)[:, None]
+    return moved if poses.ndim == 4 else moved[0]
+
+
 def roles_of(rig: Rig, reference: str) -> dict[str, str]:
     """What every frame of a rig is to a motion of the scene."""
     above = set()
@@ -250,8 +258,12 @@ def roles_of(rig: Rig, reference: str) -> dict[str, str]:
     return out
 
 
-def _frame_of(rig: Rig, name: str) -> str:
-    return rig.sensors[name].frame if name in rig.sensors else name
+def _on_links(rig: Rig, name: str, links: Mapping[str, str]) -> bool:
+    """Whether a sensor or frame stands on one of some links."""
+    frame: str | None = rig.sensors[name].frame if name in rig.sensors else name
+    while frame is not None and frame not in links:
+        frame = rig.frames[frame].parent
+    return frame is not None
 
 
 def renamed(sample: Sample, names: Mapping[str, str]) -> Sample:

@@ -8,9 +8,10 @@ from torch import Tensor
 from calib.changed import changed
 from calib.joints import JointPose
 from calib.rig import Rig
+from calib.sensors import TactileSensor, TaxelSensor
 from calib.symmetry import RobotMirror
 from fusion_aug.errors import DataError
-from fusion_aug.transforms.scene_maps import EYE, SceneMaps
+from fusion_aug.transforms.scene_maps import EYE, SceneMaps, moved_taxels
 
 
 def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
@@ -18,8 +19,29 @@ def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
     moved = rig.mapped(maps.matrices)
     if maps.flips:
         moved = Rig(moved.frames, {n: s.mirrored() for n, s in rig.sensors.items()})
-    moved = moved.renamed(maps.names)
+    moved = with_touch(moved.renamed(maps.names), rig, maps)
     return moved if maps.robot is None else with_mirrored_joints(moved, rig, maps, maps.robot)
+
+
+def with_touch(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
+    """A moved rig whose touch sensors are as large as their world, and have their elements where the mirror puts them.
+
+    A gel keeps its lights and its background: pictures are made anew under those of the sensor whose name they get.
+    """
+    sensors = dict(moved.sensors)
+    for name, sensor in before.sensors.items():
+        new = maps.names.get(name, name)
+        told = sensors[new]
+        if isinstance(told, TactileSensor):
+            own = before.sensors[new]
+            assert isinstance(own, TactileSensor)
+            lit = told if own.size != told.size else changed(told, gel=own.gel, background=own.background)
+            sensors[new] = lit.scaled(float(maps.scale.detach()))
+        elif isinstance(told, TaxelSensor) and told.poses is not None:
+            motion = maps(sensor.frame)
+            if motion is not None:
+                sensors[new] = changed(told, poses=moved_taxels(told.poses, motion))
+    return Rig(moved.frames, sensors)
 
 
 def with_mirrored_joints(moved: Rig, before: Rig, maps: SceneMaps, robot: RobotMirror) -> Rig:

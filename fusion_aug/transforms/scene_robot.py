@@ -1,8 +1,6 @@
-"""What a motion of the scene does to joints, touch and named points."""
+"""What a motion of the scene does to joints and named points."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,11 +9,9 @@ from calib.symmetry import SIDES
 from fusion_aug.errors import DataError
 from fusion_aug.families import Scene
 from fusion_aug.registry import Call, handles
-from fusion_aug.streams import Action, JointState, Keypoints2D, Keypoints3D, Stream, Taxels, strings
+from fusion_aug.streams import Action, JointState, Keypoints2D, Keypoints3D, Stream, strings
 from fusion_aug.transforms.scene_maps import SceneMaps
-from fusion_aug.transforms.scene_rules import canvas_of, move_columns, per_item
-
-BODY = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0], dtype=torch.float64))
+from fusion_aug.transforms.scene_rules import canvas_of, move_columns
 
 
 def mirrored_joints(stream: JointState | Action, call: Call, columns: dict[str, bool]) -> dict[str, Tensor]:
@@ -65,17 +61,6 @@ def move_action(stream: Action, call: Call) -> Stream:
         return moved
     kinds = {"joint_position": False, "joint_velocity": True, "joint_delta": True}
     return moved.with_values(**mirrored_joints(stream, call, kinds))
-
-
-@handles(Scene, Taxels)
-def move_taxels(stream: Taxels, call: Call) -> Taxels:
-    """A mirror moves the taxels on their link; what each feels is its own."""
-    motion = per_item(call.shared, stream.frame, stream)
-    if motion is None:
-        return stream
-    body = torch.where((motion.sign < 0)[:, None, None], BODY, torch.eye(4, dtype=torch.float64)).clone()
-    body[:, :3] = body[:, :3] * motion.scale[:, None, None].detach()
-    return replace(stream, poses=motion.matrix[:, None] @ stream.poses @ torch.linalg.inv(body)[:, None])
 
 
 def swap_sides(stream: Stream, call: Call) -> Stream:

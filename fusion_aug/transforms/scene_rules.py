@@ -15,7 +15,7 @@ from fusion_aug.motion import Motion
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.registry import Call, handles
 from fusion_aug.source import Source
-from fusion_aug.streams import Boxes2D, Depth, EgoPose, ImageStream, Points, Stream, Text, strings
+from fusion_aug.streams import Boxes2D, Depth, EgoPose, HeightMap, ImageStream, Points, Stream, Text, strings
 from fusion_aug.streams.text import mirror_text
 from fusion_aug.transforms.scene_maps import SceneMaps
 
@@ -112,7 +112,7 @@ def move_images(stream: ImageStream, call: Call) -> ImageStream:
     """A mirror flips the canvas; depths scale."""
     maps: list[SceneMaps] = call.shared
     unit = stream.sample_index.tolist()
-    if isinstance(stream, Depth) and any(m.scale.requires_grad or float(m.scale) != 1.0 for m in maps):
+    if isinstance(stream, Depth | HeightMap) and any(m.scale.requires_grad or float(m.scale) != 1.0 for m in maps):
         pictures = [i.value if isinstance(i, Source) else i for i in stream.items]
         scaled = tuple(p * maps[u].scale.to(p) for p, u in zip(pictures, unit, strict=True))
         stream = replace(stream, items=scaled)

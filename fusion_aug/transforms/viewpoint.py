@@ -12,7 +12,7 @@ from torch import Tensor
 from calib import CameraSensor, LidarSensor, Rig
 from calib.changed import changed
 from calib.se3 import invert, transform_points
-from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.errors import ConfigError, DataError, UnhandledStream
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.image_map import ImageMap, turned_view
 from fusion_aug.ops.view import View, moved_view
@@ -21,7 +21,17 @@ from fusion_aug.physics.depth import camera_range
 from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import REF, Sample
 from fusion_aug.source import Source
-from fusion_aug.streams import Boxes2D, Boxes3D, Camera, Depth, ImageStream, Stream, ValidityMask
+from fusion_aug.streams import (
+    Boxes2D,
+    Boxes3D,
+    Camera,
+    Depth,
+    HeightMap,
+    ImageStream,
+    Stream,
+    TactileImage,
+    ValidityMask,
+)
 from fusion_aug.transforms.base import Rows
 from fusion_aug.transforms.mount import MountTransform, mounting_errors, remounted
 
@@ -114,6 +124,24 @@ def move_images(stream: ImageStream, call: Call) -> ImageStream:
         if move is not None:
             _check_size(stream, call, i)
             stream = _turned(stream, call, i, move) if only_turns(move) else _shifted(stream, call, i, move)
+    return stream
+
+
+@handles(Viewpoint, TactileImage)
+@handles(Viewpoint, HeightMap)
+def refuse_gel(stream: ImageStream, call: Call) -> ImageStream:
+    """Stop where a gel would move.
+
+    Raises:
+        UnhandledStream: its frame moves in its parent. A whole hand that moves with its gels, and with what they
+            touch, feels the same.
+    """
+    moves: list[Moves] = call.shared
+    if any(m.before.frames[stream.frame].pose is not m.after.frames[stream.frame].pose for m in moves):
+        raise UnhandledStream(
+            f"{call.transform.__name__}: a gel that is moved feels something else; leave {call.name!r} out of the "
+            f"sensors, or use TactileShift, which moves it in its own plane"
+        )
     return stream
 
 

@@ -44,7 +44,7 @@ MOVING = [n for n in CASES if issubclass(TRANSFORMS[n], Scene | ImagePlane | Pho
 
 @pytest.mark.parametrize("name", MOVING)
 def test_transforms(name: str) -> None:
-    sample = make_sample()
+    sample = make_sample(gels=False)
     there = sample.to("meta")
     for settings in CASES[name]:
         here = TRANSFORMS[name](**settings)(sample, seed=1).realized()

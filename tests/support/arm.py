@@ -6,13 +6,15 @@ import numpy as np
 import torch
 
 import fusion_aug as fa
-from calib import CameraSensor, Frame, Inertia, Joint, Pinhole, Rig, Robot, TaxelSensor
+from calib import CameraSensor, Frame, GelModel, Inertia, Joint, Pinhole, Rig, Robot, TactileSensor, TaxelSensor
 from calib.se3 import rotation_about, se3
+from fusion_aug.physics.gel import render_tactile
 from fusion_aug.streams import strings
 
 JOINTS = ("turn", "lift", "bend", "finger_left_joint", "finger_right_joint")
 AXES = {"z": [0.0, 0, 1], "y": [0.0, 1, 0]}
 STEP = 4_000_000  # ns
+GEL = (24, 32)  # pixels
 ARM_BASE = se3(rotation_about("z", 0.2), [2.0, 0.3, 0.7])  # anywhere on the vehicle
 FORWARD = rotation_about("z", -np.pi / 2) @ rotation_about("x", -np.pi / 2)
 
@@ -45,7 +47,7 @@ def readings(times: torch.Tensor, time: int) -> torch.Tensor:
     return start + speed * t + 0.3 * speed * torch.sin(5 * t)
 
 
-def with_arm(rig: Rig, time: int, size: tuple[int, int]) -> tuple[Rig, dict[str, fa.Stream]]:
+def with_arm(rig: Rig, time: int, size: tuple[int, int], gels: bool = True) -> tuple[Rig, dict[str, fa.Stream]]:
     """The rig with the arm, and what it tells."""
     times = time + STEP * torch.arange(-18, 19)
     q = readings(times, time)
@@ -61,7 +63,18 @@ def with_arm(rig: Rig, time: int, size: tuple[int, int]) -> tuple[Rig, dict[str,
     model = Pinhole.from_focal(0.8 * w, 0.8 * w, (w - 1) / 2, (size[0] - 1) / 2, size)
     touch = {f"TOUCH_{a}": TaxelSensor(frame=f"finger_{a.lower()}", mirror_of=f"TOUCH_{b}")
              for a, b in (("LEFT", "RIGHT"), ("RIGHT", "LEFT"))}  # fmt: skip
-    sensors = {**rig.sensors, "WRIST": CameraSensor(frame="WRIST", model=model), **touch}
+    partners = {f"GEL_{a}": f"GEL_{b}" for a, b in (("LEFT", "RIGHT"), ("RIGHT", "LEFT"))}
+    seen = {}
+    for k, (name, partner) in enumerate(partners.items() if gels else ()):
+        side = 1 - 2 * k
+        frames[name] = Frame(
+            parent=f"finger_{name[4:].lower()}",
+            pose=se3(rotation_about("x", side * np.pi / 2), [0.03, side * 0.01, 0]),
+            hand="camera",
+        )
+        seen[name] = TactileSensor(frame=name, mm_per_pixel=0.5, size=GEL, gel=gel(k), mirror_of=partner,
+                                   background=torch.full((*GEL, 3), 90 + 20 * k, dtype=torch.uint8))  # fmt: skip
+    sensors = {**rig.sensors, "WRIST": CameraSensor(frame="WRIST", model=model), **touch, **seen}
     rng = np.random.default_rng(5)
 
     def drawn(*shape: int) -> torch.Tensor:
@@ -97,7 +110,34 @@ def with_arm(rig: Rig, time: int, size: tuple[int, int]) -> tuple[Rig, dict[str,
                     "name": strings(["left_hand", "head"]), "visible": torch.ones(2)}),
         "reward": fa.Signal(frame="ego", times=step, values={"value": drawn(len(step))}),
     }  # fmt: skip
+    for k, (name, sensor) in enumerate(seen.items()):
+        presses = [bump(0.3 + 0.2 * k, 0.6), bump(0.5, 0.35)]
+        shown = [render_tactile(p * 1000, sensor.gel, sensor.background, 0.5, relax=False) for p in presses]
+        streams[name] = fa.TactileImage(
+            frame=name, times=shot[0] + STEP * torch.arange(2), items=tuple(shown), mm_per_pixel=0.5,
+            gels=sensor.gel, backgrounds=sensor.background,
+        )  # fmt: skip
+        if k == 0:
+            streams[f"{name}/height"] = fa.HeightMap(
+                frame=name, camera=name, times=streams[name].times, items=tuple(presses)
+            )
     return Rig(frames, sensors), streams
+
+
+def gel(number: int) -> GelModel:
+    """A gel that is lit from three sides."""
+    lights = torch.zeros(10, 3, dtype=torch.float64)
+    lights[:3] = torch.tensor([[60.0, -30, -30], [0, 50, -50], [40, 40, 40]])
+    lights[3:9] = torch.from_numpy(np.random.default_rng(number).normal(size=(6, 3)) * 4)
+    lights[9] = -40
+    return GelModel(lights)
+
+
+def bump(x: float, y: float) -> torch.Tensor:
+    """A soft press (H, W) float32, metres, at a place of the gel (shares of its size)."""
+    v, u = np.mgrid[: GEL[0], : GEL[1]]
+    r2 = ((u - x * (GEL[1] - 1)) ** 2 + (v - y * (GEL[0] - 1)) ** 2) / 5.0**2
+    return torch.from_numpy((0.0012 * np.exp(-r2)).astype(np.float32))
 
 
 def rig_poses(rig: Rig, times: torch.Tensor) -> torch.Tensor:

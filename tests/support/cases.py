@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from fusion_aug.families import Photometric
+from fusion_aug.registry import TRANSFORMS
 from fusion_aug.transforms import pixel_op
 
 
@@ -124,6 +126,13 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "PushDisturbance": [{"duration": 0.03}],
     "SensorBias": [{"gyro_noise": 0.01, "accel_noise": 0.01, "accel_walk": 0.001, "force_noise": 0.1}],
     "TorqueNoise": [{"sigma": 0.3}],
+    "GelBackground": [{}],
+    "GelLights": [{}],
+    "TactileNoise": [{}],
+    "TactileShift": [{"x": 0.001, "y": [-0.001, 0.001]}],
+    "TaxelCrosstalk": [{}],
+    "TaxelDropout": [{"share": 0.5}],
+    "TaxelGain": [{}],
     "ViewpointNoise": [{}],
     # what needs distances does not find them where the LiDAR is silent, so this comes last
     "ModalityDropout": [
@@ -131,3 +140,9 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"share": 0.5, "span": 0.03, "scope": "log"},
     ],
 }
+
+# pictures of gels are not meant: a change of their levels is refused
+LOOKING = ["CAM_*", "FISHEYE", "WRIST"]
+for name, settings in CASES.items():
+    if issubclass(TRANSFORMS[name], Photometric):
+        settings[:] = [{"cameras": LOOKING, **s} for s in settings]

@@ -79,8 +79,12 @@ def make_sample(
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
     anchor: torch.Tensor | None = None,
+    gels: bool = True,
 ) -> fa.Sample:
-    """A sample with every kind of stream; LiDAR with one sweep, cameras with times of their own."""
+    """A sample with every kind of stream; LiDAR with one sweep, cameras with times of their own.
+
+    ``gels=False`` leaves tactile pictures out: what changes levels refuses them, and they are rendered on the CPU.
+    """
     rng = np.random.default_rng(seed)
     stamps = {"lidar": [time - 50_000_000, time], "radar": [time + 3_000_000]}
     cameras = {n: time + 7_000_000 * (i + 1) for i, n in enumerate(camera_models(size))}
@@ -140,7 +144,7 @@ def make_sample(
     streams["caption"] = fa.Text(
         frame="ref", times=torch.tensor([time]), values={"text": strings(["Turn left at the car on the right"])}
     )
-    rig, robot = with_arm(rig, time, size)
+    rig, robot = with_arm(rig, time, size, gels)
     streams |= robot
     unit = Unit(
         id=sample_id, scene=scene, ref=fa.Ref("ego", time), rig=rig, truth=rig, clock="lidar",
@@ -200,6 +204,8 @@ def _radar(rig, stamps, time, poses, velocity):  # type: ignore[no-untyped-def]
     return fa.Radar(frame="radar", times=torch.tensor(stamps), values=values, offsets=torch.tensor([0, n]))
 
 
-def make_batch(n: int = 3) -> fa.Sample:
+def make_batch(n: int = 3, gels: bool = True) -> fa.Sample:
     """A batch of samples of two scenes."""
-    return fa.collate([make_sample(f"s{i}", scene=f"scene{i % 2}", seed=i, points=200 + 40 * i) for i in range(n)])
+    return fa.collate(
+        [make_sample(f"s{i}", scene=f"scene{i % 2}", seed=i, points=200 + 40 * i, gels=gels) for i in range(n)]
+    )

@@ -35,7 +35,7 @@ def test_some_of_runs_a_subset_in_order() -> None:
     some = fa.SomeOf(parts, n=[0, 3])
     sizes = set()
     for seed in range(60):
-        paths = applied(some(make_sample(), seed=seed))
+        paths = applied(some(make_sample(gels=False), seed=seed))
         sizes.add(len(paths))
         assert paths == [p for p in ("Brightness", "Contrast", "Gamma") if p in paths]
     assert sizes == {0, 1, 2, 3}
@@ -43,7 +43,7 @@ def test_some_of_runs_a_subset_in_order() -> None:
 
 def test_random_apply_is_all_or_nothing() -> None:
     both = fa.RandomApply([fa.FlipImage(), fa.Gamma(gamma=1.2)], p=0.5)
-    sizes = Counter(len(applied(both(make_sample(), seed=s))) for s in range(100))
+    sizes = Counter(len(applied(both(make_sample(gels=False), seed=s))) for s in range(100))
     assert set(sizes) == {0, 2} and 30 < sizes[2] < 70
     assert fa.RandomApply([fa.FlipImage()]).p == 0.5
 
@@ -57,11 +57,11 @@ def test_paths_join_names_and_number_twins() -> None:
             fa.FlipImage(name="last"),
         ]
     )
-    assert applied(chain(make_sample())) == ["FlipImage", "FlipImage#2", "tone/dark", "last"]
+    assert applied(chain(make_sample(gels=False))) == ["FlipImage", "FlipImage#2", "tone/dark", "last"]
 
 
 def test_inserting_a_transform_leaves_named_draws_alone() -> None:
-    sample = make_sample()
+    sample = make_sample(gels=False)
     a = fa.Compose({"yaw": fa.RotateScene(yaw_deg=[-45, 45]), "grain": fa.GaussianNoise(sigma=[0.01, 0.1])})
     b = fa.Compose({"yaw": a.transforms[0], "new": fa.Hue(angle_deg=[-5, 5]), "grain": a.transforms[1]})
     drawn = [{r.path: r.params for r in t(sample, seed=3).history} for t in (a, b)]
@@ -87,10 +87,10 @@ def test_global_random_state_is_neither_read_nor_written() -> None:
     np.random.seed(0)  # noqa: NPY002
     torch.manual_seed(0)
     before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
-    a = chain(make_sample(), seed=1).realized()
+    a = chain(make_sample(gels=False), seed=1).realized()
     assert np.array_equal(before[0], np.random.get_state()[1]) and torch.equal(before[1], torch.get_rng_state())  # noqa: NPY002
     np.random.seed(5)  # noqa: NPY002
-    b = chain(make_sample(), seed=1).realized()
+    b = chain(make_sample(gels=False), seed=1).realized()
     assert torch.equal(a["CAM_FRONT"].images, b["CAM_FRONT"].images)
 
 
@@ -112,7 +112,7 @@ def test_scope_log_shares_over_a_scene() -> None:
 def test_scope_step_changes_at_the_clock() -> None:
     """Steps are the intervals of the clock stream; an item belongs to the last step at or before it."""
     light = fa.Brightness(factor=[0.2, 2.0], scope="step")
-    sample = make_sample()
+    sample = make_sample(gels=False)
     out = light(sample, seed=1)
     stamps = [str(t) for t in sample["lidar"].times.tolist()]
     assert list(out.history[0].params) == stamps
@@ -130,7 +130,7 @@ def test_a_batch_of_mixed_choices_equals_the_loop() -> None:
             fa.RandomApply([fa.TranslateScene(x=[-1, 1]), fa.GaussianNoise(sigma=0.02)]),
         ]
     )
-    batch = make_batch(6)
+    batch = make_batch(6, gels=False)
     together = chain(batch, seed=2)
     assert len({tuple(applied(together, u)) for u in range(6)}) > 3, "the samples differ in what was chosen"
     for u in range(6):

@@ -57,7 +57,7 @@ def test_float_and_uint8_agree(picture: torch.Tensor) -> None:
 
 
 def test_scope_sensor_draws_per_camera_and_rig_shares() -> None:
-    sample = make_sample()
+    sample = make_sample(gels=False)
     apart = fa.Brightness(factor=[0.5, 1.5], scope="sensor")(sample, seed=1).history[0].params
     assert set(apart) == set(sample.of_type(fa.Camera))
     assert len({p["factor"] for p in apart.values()}) == len(apart)
@@ -65,7 +65,7 @@ def test_scope_sensor_draws_per_camera_and_rig_shares() -> None:
 
 
 def test_only_cameras_change() -> None:
-    sample = make_sample()
+    sample = make_sample(gels=False)
     out = fa.GaussianNoise(sigma=0.1)(sample, seed=1)
     for name, stream in sample.streams.items():
         assert (out[name] is stream) == (not isinstance(stream, fa.Camera))
@@ -75,10 +75,10 @@ def test_noise_differs_between_samples_cameras_and_epochs() -> None:
     noise = fa.GaussianNoise(sigma=0.1, scope="log")
     keys = set()
     for epoch in (0, 1):
-        for sample in (make_sample("a"), make_sample("b")):
+        for sample in (make_sample("a", gels=False), make_sample("b", gels=False)):
             keys.add(noise(sample, seed=1, epoch=epoch).history[0].params[""]["noise"])
     assert len(keys) == 4, "dense noise belongs to the sample even where the strength is drawn per scene"
-    sample = make_sample()
+    sample = make_sample(gels=False)
     grey = torch.full((48, 64, 3), 128, dtype=torch.uint8)
     from dataclasses import replace
 

@@ -20,9 +20,9 @@ from fusion_aug.ops.warp import gather
 from fusion_aug.physics.depth import camera_range
 from fusion_aug.random import noise
 from fusion_aug.ranges import Range
-from fusion_aug.registry import Context
+from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Camera
+from fusion_aug.streams import Camera, TactileImage
 from fusion_aug.transforms.ego import frame_twist
 from fusion_aug.transforms.photometric import PhotometricTransform, Shot
 
@@ -36,13 +36,11 @@ class CameraFault(PhotometricTransform, abstract=True):
     What is broken stays broken: pixels, dirt and scratches are the same in every picture of a scene.
 
     Attributes:
-        cameras: names or shell patterns of the cameras that can fail.
         each: probability with which each of them does.
     """
 
     scope: str = "sensor"
     per_scene: bool = True
-    cameras: tuple[str, ...] = ("*",)
     each: Range = 1.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"each": (0.0, 1.0)}
@@ -62,15 +60,18 @@ class CameraFault(PhotometricTransform, abstract=True):
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``PhotometricTransform``."""
-        name = shot.stream.instance(shot.call.name)
-        if not params["fails"] or not any(fnmatchcase(name, pattern) for pattern in params["cameras"]):
-            return picture
-        return cls.broken(picture, params, shot)
+        return cls.broken(picture, params, shot) if params["fails"] else picture
 
     @classmethod
     def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """The picture (H, W, 3) of a camera that fails."""
         raise NotImplementedError
+
+
+@handles(CameraFault, TactileImage)
+def spare_gel(stream: TactileImage, call: Call) -> TactileImage:
+    """The faults are those of cameras that look into the world."""
+    return stream
 
 
 def _lasting(params: Mapping[str, Any], shot: Shot) -> np.random.Generator:

@@ -1,8 +1,12 @@
-"""Robots: their kinematics, their forces."""
+"""Robots: their kinematics, their forces, their touch."""
 
+from fusion_aug.transforms.robot.contact import ForceNoise, PushDisturbance
 from fusion_aug.transforms.robot.kinematics import KinematicNoise, MirrorRobot, ViewpointNoise
-from fusion_aug.transforms.robot.noise import ForceNoise, PushDisturbance, SensorBias, TorqueNoise
+from fusion_aug.transforms.robot.noise import SensorBias, TorqueNoise
+from fusion_aug.transforms.robot.tactile import GelBackground, GelLights, TactileNoise, TactileShift
+from fusion_aug.transforms.robot.taxels import TaxelCrosstalk, TaxelDropout, TaxelGain
 
 __all__ = [
-    "ForceNoise", "KinematicNoise", "MirrorRobot", "PushDisturbance", "SensorBias", "TorqueNoise", "ViewpointNoise",
+    "ForceNoise", "GelBackground", "GelLights", "KinematicNoise", "MirrorRobot", "PushDisturbance", "SensorBias",
+    "TactileNoise", "TactileShift", "TaxelCrosstalk", "TaxelDropout", "TaxelGain", "TorqueNoise", "ViewpointNoise",
 ]  # fmt: skip

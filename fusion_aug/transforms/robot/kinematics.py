@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib import JointPose, Rig
+from calib import JointPose, Rig, TactileSensor
 from calib.changed import changed
 from calib.se3 import invert, rotation_from_rotvec, se3
 from fusion_aug.errors import ConfigError, DataError
@@ -48,6 +48,7 @@ class KinematicNoise(Transform, Kinematic):
         hand_eye_deg: degrees per axis.
         joints: names or shell patterns of the joints that have an offset.
         sensors: names or shell patterns of sensors with an error of mounting; those that the links carry by default.
+            With ``mode=truth`` without those of gels, which would feel something else elsewhere.
         mode: "belief" or "truth".
     """
 
@@ -106,9 +107,10 @@ class KinematicNoise(Transform, Kinematic):
         }
 
     def _meant(self, rig: Rig) -> list[str]:
+        able = {n: s for n, s in rig.sensors.items() if self.mode == "belief" or not isinstance(s, TactileSensor)}
         if self.sensors:
-            return [n for n in rig.sensors if any(fnmatchcase(n, p) for p in self.sensors)]
-        return [n for n, s in rig.sensors.items() if carried(rig, s.frame)]
+            return [n for n in able if any(fnmatchcase(n, p) for p in self.sensors)]
+        return [n for n, s in able.items() if carried(rig, s.frame)]
 
     @classmethod
     def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:

@@ -1,0 +1,99 @@
+"""Camera-based touch: how a gel deforms and how it is lit."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib.errors import CalibrationError
+from calib.se3 import as_f64
+
+LIGHTS = (10, 3)
+MAX_PICTURE = 32 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class GelModel:
+    """How a gel deforms and how it is lit.
+
+    Per channel the difference to the picture without contact is ``(L + x Lx + y Ly) . n + k``: near lights whose
+    strength and direction change to first order over the gel, x and y from -1 to 1 over the picture, n the surface
+    normal (x right, y down, z out of the gel towards the camera).
+
+    Attributes:
+        lights: (10, 3) float64, parameters per channel R, G, B in levels of 255: L, x L, y L (3 each) and k.
+        relaxation: length over which the gel comes back to rest beside a contact, mm. 0.83 mm fits GelSight.
+        noise: standard deviation of the picture's noise, levels.
+    """
+
+    lights: Tensor
+    relaxation: float = 0.83
+    noise: float = 1.5
+
+    def __post_init__(self) -> None:
+        lights = as_f64(self.lights)
+        if tuple(lights.shape) != LIGHTS or not bool(torch.isfinite(lights).all()):
+            raise CalibrationError(f"gel.lights: expected {LIGHTS} numbers, got shape {tuple(lights.shape)}")
+        object.__setattr__(self, "lights", lights)
+        if not (self.relaxation > 0 and self.noise >= 0):
+            raise CalibrationError("gel: relaxation must be above 0 mm, and noise at least 0 levels")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain lists and numbers."""
+        return {"lights": self.lights.tolist(), "relaxation": self.relaxation, "noise": self.noise}
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> GelModel:
+        """Read what ``to_dict`` wrote."""
+        unknown = sorted(set(data) - {"lights", "relaxation", "noise"})
+        if unknown:
+            raise CalibrationError(f"gel.{unknown[0]}: unknown field, expected lights, relaxation, noise")
+        rest = {k: float(data[k]) for k in ("relaxation", "noise") if k in data}
+        return GelModel(as_f64(data["lights"]), **rest)
+
+
+def picture_to_dict(picture: Tensor) -> dict[str, str]:
+    """A picture (H, W, 3) uint8 as text: a PNG in base64."""
+    raw = cv2.imencode(".png", cv2.cvtColor(picture.numpy(), cv2.COLOR_RGB2BGR))[1].tobytes()
+    return {"png": base64.b64encode(raw).decode()}
+
+
+def picture_from_dict(data: Any) -> Tensor:
+    """Read what ``picture_to_dict`` wrote.
+
+    Raises:
+        CalibrationError: it is no PNG.
+    """
+    if not isinstance(data, Mapping) or set(data) != {"png"} or len(str(data["png"])) > MAX_PICTURE:
+        raise CalibrationError("background: expected the name of a picture beside the rig file")
+    return decoded(base64.b64decode(str(data["png"])))
+
+
+def picture_beside(folder: Path, name: str) -> dict[str, str]:
+    """A picture file of a folder as ``picture_from_dict`` reads it.
+
+    Raises:
+        CalibrationError: it lies outside, is missing, too large or no picture.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise CalibrationError(f"background: {name!r} lies outside the folder of the rig file")
+    if not path.is_file() or path.stat().st_size > MAX_PICTURE:
+        raise CalibrationError(f"background: {path} is missing or larger than {MAX_PICTURE >> 20} MiB")
+    return picture_to_dict(decoded(path.read_bytes()))
+
+
+def decoded(raw: bytes) -> Tensor:
+    """RGB (H, W, 3) uint8 of an encoded picture."""
+    bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR) if raw else None
+    if bgr is None:
+        raise CalibrationError("background: is not a readable picture")
+    return torch.from_numpy(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))

@@ -1,0 +1,207 @@
+"""Forces on the hand that were not there: wrench, joint efforts and touch change together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib import JointPose, Rig, Robot
+from fusion_aug.families import Fault
+from fusion_aug.ops.resample import bracket
+from fusion_aug.random import noise
+from fusion_aug.ranges import Range, draw
+from fusion_aug.registry import Call, Context, handles
+from fusion_aug.sample import Sample, Unit
+from fusion_aug.streams import JointState, Stream, Taxels, Wrench
+from fusion_aug.transforms.base import Rows, Transform
+from fusion_aug.transforms.robot.noise import SIGNAL
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactTransform(Transform, Fault, abstract=True):
+    """A force on the hand that was not there. Wrench, joint efforts and touch change together.
+
+    Efforts become ``tau + J^T w``. What of the force lies along the normals of the pads that are pressed beyond the
+    wrench sensor enters their elements, each by its share of the pad's load; the rest is shear, which no element tells.
+    """
+
+    waives: ClassVar[dict[str, str]] = SIGNAL
+
+    @classmethod
+    def pushed(cls, params: Mapping[str, Any], name: str, times: Tensor, span: tuple[int, int]) -> Tensor:
+        """Change (n, 6) of force and torque in the sensor's frame at stamps (n,) ns."""
+        raise NotImplementedError
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Work out the change of every wrench, then change wrenches and efforts."""
+        changes: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
+        for name, stream in sample.of_type(Wrench).items():
+            for u in range(len(sample.units)):
+                times = stream.times[stream.sample_index == u]
+                if len(times):
+                    span = (int(times[0]), int(times[-1]))
+                    changes[name, u] = (times, cls.pushed(rows.of(u, name), name, times, span))
+        return cls.visit(sample, rows, context, changes)
+
+
+@handles(ContactTransform, Wrench)
+def push_wrench(stream: Wrench, call: Call) -> Stream:
+    """Add the change."""
+    force, torque = stream.values["force"].clone(), stream.values["torque"].clone()
+    for (name, u), (_, change) in call.shared.items():
+        if name == call.name:
+            mine = stream.sample_index == u
+            force[mine] += change[:, :3].to(force)
+            torque[mine] += change[:, 3:].to(torque)
+    return stream.with_values(force=force, torque=torque)
+
+
+@handles(ContactTransform, JointState)
+def push_joints(stream: JointState, call: Call) -> Stream:
+    """What the joints have to hold besides: J^T w of every wrench sensor that they carry."""
+    if not {"effort", "position"} <= set(stream.values):
+        return stream
+    effort = stream.values["effort"].clone()
+    for (name, u), (times, change) in call.shared.items():
+        unit, mine = call.sample.units[u], (stream.sample_index == u).nonzero()[:, 0]
+        held = _jacobian_of(unit, call.sample[name].frame, stream, mine)
+        if held is None or len(mine) == 0:
+            continue
+        jacobian, R = held
+        w = at_times(times, change, stream.times[mine])
+        in_base = torch.cat([(R @ w[:, :3, None])[..., 0], (R @ w[:, 3:, None])[..., 0]], 1)
+        effort[mine] += (jacobian.transpose(1, 2) @ in_base[..., None])[..., 0].to(effort)
+    return stream.with_values(effort=effort)
+
+
+def at_times(times: Tensor, change: Tensor, wanted: Tensor) -> Tensor:
+    """Rows of a change (k, 6) at stamps (k,), read at other stamps (n,)."""
+    before, after, weight = bracket(times, wanted)
+    return change[before] + weight[:, None] * (change[after] - change[before])
+
+
+@handles(ContactTransform, Taxels)
+def push_taxels(stream: Taxels, call: Call) -> Stream:
+    """What presses on the pads besides.
+
+    The pads that are loaded push with ``sum_pad S_pad n_pad``, n the mean normal of a pad by its load. The change of
+    the S is the least one that comes nearest to the force; an element never pulls.
+    """
+    force = stream.values["force"].clone()
+    for (name, u), (times, change) in call.shared.items():
+        unit, mine = call.sample.units[u], (stream.sample_index == u).nonzero()[:, 0]
+        above = call.sample[name].frame
+        hand = carrier(unit.truth, above)
+        if len(mine) == 0 or hand is None or not beyond(unit.truth, stream.frame, hand):
+            continue
+        stamps = stream.times[mine]
+        pushed = at_times(times, change, stamps)[:, :3]
+        pads = {n: s for n, s in call.sample.of_type(Taxels).items() if beyond(unit.truth, s.frame, hand)}
+        normals = torch.stack([pad_normal(s, unit, u, above, stamps) for s in pads.values()], 2)  # (n, 3, pads)
+        strength = (torch.linalg.pinv(normals, rtol=1e-6) @ pushed[..., None])[:, list(pads).index(call.name)]
+        load = force[mine].to(torch.float64).clamp(min=0)
+        share = load / load.sum(1, keepdim=True).clamp(min=1e-12)
+        force[mine] = (load + share * strength).clamp(min=0).to(force)
+    return stream.with_values(force=force)
+
+
+def carrier(rig: Rig, frame: str) -> str | None:
+    """The link that carries a frame; None where no joint does."""
+    name: str | None = frame
+    while name is not None and name in rig.frames:
+        if isinstance(rig.frames[name].pose, JointPose):
+            return name
+        name = rig.frames[name].parent
+    return None
+
+
+def beyond(rig: Rig, frame: str, above: str) -> bool:
+    """Whether a frame is carried by another."""
+    name: str | None = frame
+    while name is not None and name in rig.frames:
+        if name == above:
+            return True
+        name = rig.frames[name].parent
+    return False
+
+
+def pad_normal(stream: Taxels, unit: Unit, number: int, frame: str, times: Tensor) -> Tensor:
+    """Mean normal (n, 3) of a pad by its load, in a frame, at stamps (n,); zero where nothing presses."""
+    mine = (stream.sample_index == number).nonzero()[:, 0]
+    nearest = mine[torch.searchsorted(stream.times[mine], times).clamp(max=len(mine) - 1)]
+    load = stream.values["force"][nearest].to(torch.float64).clamp(min=0)
+    own = (stream.poses[nearest][..., :3, 2].to(torch.float64) * load[..., None]).sum(1)
+    own = own / load.sum(1, keepdim=True).clamp(min=1e-12)
+    turned = unit.truth.along(frame, stream.frame, times)[:, :3, :3]
+    return (turned @ own[..., None])[..., 0]
+
+
+def _jacobian_of(unit: Unit, frame: str, stream: JointState, mine: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Jacobian (n, 6, J) of a sensor's frame, and its rotation (n, 3, 3), in the base; None where it is not carried."""
+    rig = unit.truth
+    if frame not in rig.frames or not any(
+        isinstance(f.pose, JointPose) and f.pose.joint.name in stream.names for f in rig.frames.values()
+    ):
+        return None
+    robot = Robot.of(rig, unit.ref.frame)
+    if frame not in robot.edges or not set(robot.joints) <= set(stream.names):
+        return None
+    q = stream.values["position"][mine].to(torch.float64)
+    return robot.jacobian(q, frame, stream.names), robot.forward(q, stream.names)[frame][:, :3, :3]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForceNoise(ContactTransform):
+    """White noise of ``force`` N and ``torque`` Nm on every axis of wrenches, as a hand that is touched all over."""
+
+    scope: str = "sensor"
+    force: Range = (0.0, 0.5)
+    torque: Range = (0.0, 0.05)
+
+    dense_noise: ClassVar[bool] = True
+    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"force": (0.0, 1e4), "torque": (0.0, 1e4)}
+
+    @classmethod
+    def pushed(cls, params: Mapping[str, Any], name: str, times: Tensor, span: tuple[int, int]) -> Tensor:
+        """See ``ContactTransform``."""
+        drawn = noise(params["noise"], name, span[0]).standard_normal((len(times), 6))
+        drawn[:, :3] *= params["force"]
+        drawn[:, 3:] *= params["torque"]
+        return torch.from_numpy(drawn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushDisturbance(ContactTransform):
+    """A push on the hand: half a sine of ``duration`` seconds up to ``peak`` N, in any direction, at any time."""
+
+    scope: str = "sensor"
+    peak: Range = (2.0, 15.0)
+    duration: Range = (0.05, 0.3)
+
+    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"peak": (0.0, 1e4), "duration": (1e-3, 100.0)}
+
+    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
+        """Strength, length, begin as a share of the time there is, and direction in the sensor's frame."""
+        direction = rng.standard_normal(3)
+        direction /= np.linalg.norm(direction)
+        return {"peak": draw(self.peak, rng), "duration": draw(self.duration, rng), "begin": float(rng.random()),
+                "direction": direction.tolist()}  # fmt: skip
+
+    @classmethod
+    def pushed(cls, params: Mapping[str, Any], name: str, times: Tensor, span: tuple[int, int]) -> Tensor:
+        """See ``ContactTransform``."""
+        length = params["duration"] * 1e9
+        begin = span[0] + params["begin"] * max(0.0, span[1] - span[0] - length)
+        phase = (times.to(torch.float64) - begin) / length
+        strength = params["peak"] * torch.sin(math.pi * phase) * ((phase >= 0) & (phase <= 1))
+        force = strength[:, None] * torch.tensor(params["direction"], dtype=torch.float64)
+        return torch.cat([force, torch.zeros_like(force)], 1)

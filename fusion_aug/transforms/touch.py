@@ -1,0 +1,48 @@
+"""What transforms of touch share: the gel behind a picture, and the surface that it shows."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from calib import GelModel
+from fusion_aug.errors import DataError
+from fusion_aug.physics.gel_inverse import Move, height_seen, rerendered
+from fusion_aug.sample import Sample
+from fusion_aug.streams import HeightMap, TactileImage
+
+Gel = tuple[GelModel, Tensor, float]  # how it is lit, its picture without contact, mm per pixel
+
+
+def gel_of(stream: TactileImage, item: int, name: str) -> Gel:
+    """The gel of a picture.
+
+    Raises:
+        DataError: it is not known.
+    """
+    for field in ("gels", "backgrounds"):
+        if not getattr(stream, field):
+            told = {"gels": "gel", "backgrounds": "background"}[field]
+            raise DataError(
+                f"stream {name!r}: a press that moves has to be rendered anew under the gel's own lights; give "
+                f"sensors.{name}.{told} in the rig file (fit_gel finds the lights)"
+            )
+    return stream.gels[item], stream.backgrounds[item], float(stream.mm_per_pixel[item])
+
+
+def surface_of(stream: TactileImage, item: int, name: str, sample: Sample) -> Tensor:
+    """The gel's surface (H, W), mm: as recorded, else as its picture shows it."""
+    unit, time = int(stream.sample_index[item]), int(stream.times[item])
+    for heights in sample.of_type(HeightMap).values():
+        if heights.camera != name:
+            continue
+        found = ((heights.sample_index == unit) & (heights.times == time)).nonzero()[:, 0]
+        if len(found):
+            return heights.image(int(found[0])) * 1000
+    model, ground, mm = gel_of(stream, item, name)
+    return height_seen(stream.image(item), model, ground, mm)
+
+
+def pressed_elsewhere(stream: TactileImage, item: int, name: str, sample: Sample, move: Move, new: Gel) -> Tensor:
+    """A picture (H, W, 3) with its press moved over the gel, in another gel or the same."""
+    old = gel_of(stream, item, name)
+    return rerendered(stream.image(item), surface_of(stream, item, name, sample), move, old, new)
