@@ -17,6 +17,7 @@ from fusion_aug.families import Fault, ImagePlane, Kinematic, Photometric, Point
 from fusion_aug.logs.files import inside, read_json
 from fusion_aug.logs.robots import BASE, RobotLog, readings_of
 from fusion_aug.logs.sidecar import FOLDER
+from fusion_aug.logs.touch import with_touch
 from fusion_aug.registry import Call, handles
 from fusion_aug.sample import Ref, Sample, Unit
 from fusion_aug.streams import (
@@ -26,6 +27,7 @@ from fusion_aug.streams import (
     JointState,
     Odometry,
     Stream,
+    Taxels,
     Wrench,
 )  # fmt: skip
 
@@ -141,6 +143,8 @@ class EpisodeLog(RobotLog):
         """The feature (n, ...) of a stream, in the log's own units; several items to a row where it has a window."""
         if isinstance(stream, Undeclared):
             return stream["value"].numpy()
+        if isinstance(stream, Taxels):
+            return stream["force"].numpy()
         out = np.zeros((len(stream), shape[-1]))
         for column, (start, stop, factor) in self.parts_of(feature, names).items():
             out[:, start:stop] = stream[column].numpy() / factor
@@ -185,6 +189,7 @@ class EpisodeLog(RobotLog):
         new = torch.cat([torch.ones(min(1, len(times)), dtype=torch.bool), times.diff() > 0])  # a late one stands twice
         readings = {n: r[new] for n, r in readings_of(joints).items()}
         rig = self.described(Rig(frames, sensors), times[new], readings)
+        streams, rig = with_touch(streams, rig)
         # a rig file may say that a sensor stands at another frame than the log's name for it
         streams = {n: _placed(s, n, rig) for n, s in streams.items()}
         base = self.base_of(rig)

@@ -7,7 +7,7 @@ The format holds no calibration, so that comes from ``log.rig``, ``log.urdf`` an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,17 @@ from fusion_aug.errors import DataError
 from fusion_aug.logs.base import Writer, select_ids
 from fusion_aug.logs.episodes import EpisodeLog
 from fusion_aug.logs.files import inside, read_json
+from fusion_aug.logs.lerobot_tables import TableSource, column, episode_rows, read_table
 from fusion_aug.logs.robots import BASE
 from fusion_aug.logs.sidecar import merge_sidecar
+from fusion_aug.logs.touch import camera_of
 from fusion_aug.logs.video import FrameSource
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Camera, Stream, Text, strings
+from fusion_aug.streams import Camera, Depth, ImageStream, Stream, Text, strings
 
 VERSION = "v3.0"
 INDEX = ("timestamp", "frame_index", "episode_index", "index", "task_index")
-PICTURES = ("video", "image")
+BESIDE = ("depth", "height")  # last words of features that belong to a picture: wrist.depth is that of wrist
 
 
 class LeRobotLog(EpisodeLog):
@@ -106,8 +108,8 @@ class LeRobotLog(EpisodeLog):
             name = feature.removeprefix(prefix)
             clash = any(f != feature and f.endswith(f".{name}") for f in self.info["features"])
             if name != feature and not clash and name not in self.info["features"]:
-                return name
-        return feature
+                return beside(name)
+        return beside(feature)
 
     @cached_property
     def features(self) -> dict[str, str]:
@@ -125,12 +127,9 @@ class LeRobotLog(EpisodeLog):
 
     def rows(self, sample_id: str) -> Any:
         """The episode's rows of its data file, as a table."""
-        import pyarrow.compute as pc
-
         episode = self.episodes[sample_id]
         path = self.data_path(episode)
-        table = read_table(path)
-        mine = table.filter(pc.equal(table["episode_index"], int(episode["episode_index"])))
+        mine = episode_rows(path, int(episode["episode_index"]))
         if len(mine) != int(episode["length"]):
             raise DataError(
                 f"{path}: episode {sample_id}: {len(mine)} rows, but meta/episodes says {episode['length']}"
@@ -153,8 +152,11 @@ class LeRobotLog(EpisodeLog):
         records = tuple(str(i) for i in range(len(times)))
         for feature, name in self.features.items():
             about = {"frame": BASE, "times": times, "records": records}
-            if self.info["features"][feature].get("dtype") in PICTURES:
-                streams[name] = self._camera(episode, feature, name, times, records)
+            if self.info["features"][feature].get("dtype") == "video":
+                streams[name] = self._video(episode, feature, name, times, records)
+                continue
+            if self.is_picture(feature):
+                streams[name] = self._pictures(sample_id, feature, name, times, records)
                 continue
             values = column(table, feature)
             streams[name] = self.stream_of(feature, values, about, self.names_of(feature), joints)
@@ -164,11 +166,26 @@ class LeRobotLog(EpisodeLog):
         sample = self.assemble(sample_id, self.captured(streams, sample_id), int(times[0]))
         return merge_sidecar(sample, self.root, rig_first=True)
 
-    def _camera(
+    def is_picture(self, feature: str) -> bool:
+        """Whether a feature's rows are pictures in the table: encoded ones, or arrays (H, W) of heights or depth."""
+        told = self.info["features"][feature]
+        return told.get("dtype") == "image" or (len(told["shape"]) == 2 and feature.rpartition(".")[2] in BESIDE)
+
+    def _pictures(
+        self, sample_id: str, feature: str, name: str, times: Tensor, records: tuple[str, ...]
+    ) -> ImageStream:
+        """Pictures in the table: in colour, or one channel, which is depth."""
+        path = self.data_path(self.episodes[sample_id])
+        options = {"feature": feature, "episode": int(self.episodes[sample_id]["episode_index"])}
+        items = tuple(TableSource(path, "parquet", options={**options, "row": k}) for k in range(len(times)))
+        kind = Depth if items[0].value.ndim == 2 else Camera
+        return kind(
+            frame=name, camera=camera_of(name, self.features.values()), times=times, items=items, records=records
+        )
+
+    def _video(
         self, episode: dict[str, Any], feature: str, name: str, times: Tensor, records: tuple[str, ...]
     ) -> Camera:
-        if self.info["features"][feature]["dtype"] == "image":
-            raise DataError(f"{self.root}: feature {feature!r}: pictures inside parquet files are not supported")
         path, start = self.video_path(episode, feature), float(episode[f"videos/{feature}/from_timestamp"])
         items = tuple(
             FrameSource(path, "video", options={"seconds": start + t * 1e-9, "feature": feature})
@@ -183,50 +200,7 @@ class LeRobotLog(EpisodeLog):
         return LeRobotWriter(self, out, lossy=lossy, link=link)
 
 
-@lru_cache(maxsize=4)
-def _table(path: Path, changed: int) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: is not a readable parquet file ({str(error).splitlines()[0]})") from None
-
-
-def read_table(path: Path) -> Any:
-    """A parquet file as a table.
-
-    Raises:
-        DataError: pyarrow is not installed, or the file is missing or damaged.
-    """
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise DataError("LeRobot logs need the package pyarrow: pip install 'fusion_aug[lerobot]'") from None
-    try:
-        return _table(path, path.stat().st_mtime_ns)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def column(table: Any, name: str) -> np.ndarray:
-    """A column as an array (n, ...) of its own dtype.
-
-    Raises:
-        DataError: it is missing, or its rows have different lengths.
-    """
-    if name not in table.column_names:
-        raise DataError(f"column {name!r} is missing (there are {', '.join(table.column_names)})")
-    array = table[name].combine_chunks()
-    shape: list[int] = []
-    import pyarrow as pa
-
-    while pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type):
-        inner = array.flatten()
-        outer = len(array)
-        if outer and len(inner) % outer:
-            raise DataError(f"column {name!r}: rows of different lengths")
-        shape.append(len(inner) // outer if outer else 0)
-        array = inner
-    return array.to_numpy(zero_copy_only=False).reshape(len(table), *shape)
+def beside(name: str) -> str:
+    """wrist/depth for wrist.depth."""
+    head, _, tail = name.rpartition(".")
+    return f"{head}/{tail}" if head and tail in BESIDE else name

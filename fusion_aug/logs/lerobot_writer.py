@@ -20,11 +20,12 @@ from torch import Tensor
 from fusion_aug.logs.base import PARTS
 from fusion_aug.logs.episode_writing import EpisodeWriter
 from fusion_aug.logs.files import inside
-from fusion_aug.logs.lerobot import INDEX, column, read_table
+from fusion_aug.logs.lerobot import INDEX
 from fusion_aug.logs.lerobot_stats import picture_samples, picture_stats, pooled, vector_stats
+from fusion_aug.logs.lerobot_tables import TableSource, cell_of, column, read_table
 from fusion_aug.logs.video import cut_video, write_video
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Camera, Stream
+from fusion_aug.streams import Camera, ImageStream, Stream
 
 
 class LeRobotWriter(EpisodeWriter):
@@ -52,16 +53,20 @@ class LeRobotWriter(EpisodeWriter):
         chunk, file = divmod(self.number(out_id, source.id), int(self.log.info.get("chunks_size", 1000)))
         ticks, sample = self.ticks(sample, source), self.as_written(sample, source)
         episode: dict[str, Any] = {"data/chunk_index": chunk, "data/file_index": file, "length": len(ticks)}
-        columns: dict[str, np.ndarray] = {}
+        columns: dict[str, Any] = {}
         stats: dict[str, Any] = {}
         for feature, name in self.held.items():
             stream = sample[name]
-            if isinstance(stream, Camera):
+            if self.log.info["features"][feature]["dtype"] == "video":
+                assert isinstance(stream, Camera)
                 target = folder / self.log.named("video_path", chunk, file, video_key=feature)
                 stats[feature] = self._video(stream, source[name], feature, target)
                 place = {"chunk_index": chunk, "file_index": file, "from_timestamp": 0.0,
                          "to_timestamp": len(ticks) / self.rate}  # fmt: skip
                 episode |= {f"videos/{feature}/{k}": v for k, v in place.items()}
+            elif self.log.is_picture(feature):
+                assert isinstance(stream, ImageStream)
+                columns[feature], stats[feature] = self._cells(stream, source, feature)
             else:
                 columns[feature] = self._rows(stream, source, feature)
                 stats[feature] = vector_stats(columns[feature])
@@ -92,6 +97,19 @@ class LeRobotWriter(EpisodeWriter):
             write_video(frames(), target, Fraction(self.rate).limit_denominator(1001), codec, gop=2)
         return picture_stats(seen)
 
+    def _cells(self, stream: ImageStream, source: Sample, feature: str) -> tuple[list[Any], dict[str, Any]]:
+        """Pictures in the table, untouched ones as they are, and their statistics."""
+        old = self.log.rows(source.id)[feature].to_pylist()
+        cells = []
+        for i, item in enumerate(stream.sources):
+            like = old[min(i, len(old) - 1)]
+            cells.append(item.cell() if isinstance(item, TableSource) else cell_of(stream.image(i), like))
+        pictures = [stream.image(i).numpy() for i in picture_samples(len(stream))]
+        if pictures[0].ndim == 3:
+            return cells, picture_stats(pictures)
+        told = vector_stats(np.stack(pictures).reshape(len(pictures), -1, 1))
+        return cells, {k: v if k == "count" else v.reshape(1, 1, 1) for k, v in told.items()}
+
     def _rows(self, stream: Stream, source: Sample, feature: str) -> np.ndarray:
         """A feature's rows; the file's own where nothing changed."""
         original = column(self.log.rows(source.id), feature)
@@ -101,7 +119,7 @@ class LeRobotWriter(EpisodeWriter):
         rows = self.log.rows_of(stream, feature, self.log.names_of(feature), shape)
         return rows.astype(original.dtype).reshape(len(rows), *original.shape[1:])
 
-    def _table(self, columns: dict[str, np.ndarray], source: Sample) -> Table:
+    def _table(self, columns: dict[str, Any], source: Sample) -> Table:
         schema = self.log.rows(source.id).schema
         columns["task_index"] = np.zeros(len(columns["timestamp"]), dtype=np.int64)
         columns["episode_index"] = columns["index"] = columns["task_index"]
@@ -159,7 +177,7 @@ class LeRobotWriter(EpisodeWriter):
 class Table:
     """Columns to be written with the types of the source's schema."""
 
-    def __init__(self, columns: dict[str, np.ndarray], schema: Any):
+    def __init__(self, columns: dict[str, Any], schema: Any):
         self.columns, self.schema = columns, schema
 
     def write(self, path: Path) -> None:
@@ -169,7 +187,7 @@ class Table:
 
         path.parent.mkdir(parents=True, exist_ok=True)
         fields = [self.schema.field(n) for n in self.columns]
-        arrays = [pa.array(list(v) if v.ndim == 1 else v.tolist(), type=f.type)
+        arrays = [pa.array(v if isinstance(v, list) else v.tolist(), type=f.type)
                   for f, v in zip(fields, self.columns.values(), strict=True)]  # fmt: skip
         pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=_kept(self.schema))), path)
 

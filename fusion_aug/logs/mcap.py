@@ -20,6 +20,7 @@ from fusion_aug.logs.base import Writer, select_ids
 from fusion_aug.logs.mcap_file import McapFile, MessageSource, Raw, decode, stamp_of
 from fusion_aug.logs.robots import BASE, WORLDS, RobotLog, readings_of
 from fusion_aug.logs.ros_messages import READERS, Heard, RawMessages, T_of, camera_sensor, common
+from fusion_aug.logs.touch import camera_of, with_touch
 from fusion_aug.sample import Ref, Sample, Unit
 from fusion_aug.streams import Camera, ImageStream, JointState, Stream
 
@@ -180,7 +181,8 @@ class McapLog(RobotLog):
         if raw.kind not in READERS:
             return Heard(None, source, "", raw.log_time, raw.log_time)
         message = decode(raw.data, raw.kind, raw.definition, where)
-        frame = str(message.header.frame_id).strip("/")
+        header = getattr(message, "header", None)
+        frame = "" if header is None else str(header.frame_id).strip("/")
         keep = None if raw.kind in LAZY else message
         return Heard(keep, source, frame, stamp_of(message) or raw.log_time, raw.log_time)
 
@@ -202,7 +204,7 @@ class McapLog(RobotLog):
             info = next(
                 (infos[t] for k in range(1, len(parts)) if (t := "/".join([*parts[:-k], "camera_info"])) in infos), None
             )
-            camera = name.removesuffix("/depth") if name.removesuffix("/depth") in streams else name
+            camera = camera_of(name, streams)
             streams[name] = replace(stream, camera=camera)
             size = tuple(stream.image(0).shape[:2])
             if info is not None:
@@ -220,8 +222,10 @@ class McapLog(RobotLog):
                 times, readings = stream.times, readings_of(stream)
         if self.robot is not None:
             streams = {n: replace(s, frame=self.robot.root) if s.frame == BASE else s for n, s in streams.items()}
-            frames = {n: f for n, f in frames.items() if n != BASE}
-        return self.described(Rig(frames, dict(sensors)), times, readings), streams
+            frames = {n: f for n, f in frames.items() if n != BASE or f.parent is not None}
+        rig = self.described(Rig(frames, dict(sensors)), times, readings)
+        streams, rig = with_touch(streams, rig)
+        return rig, streams
 
     def writer(self, out: Path, *, lossy: bool = False, link: str = "copy") -> Writer:
         """See ``Log``."""
@@ -249,7 +253,7 @@ def tf_frames(transforms: list[tuple[bool, int, Any]], where: str) -> dict[str, 
         out[child] = Frame(parent=above, pose=pose)
     for child, (above, times, poses) in moving.items():
         out[child] = Frame(parent=above, pose=Trajectory.from_unsorted(torch.tensor(times), torch.stack(poses)))
-    for parent in {f.parent for f in out.values() if f.parent is not None} - set(out):
+    for parent in sorted({f.parent for f in out.values() if f.parent is not None} - set(out)):
         out[parent] = Frame(hand="world" if parent in WORLDS else "body")
     for name in out:
         seen = {name}

@@ -17,7 +17,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from calib import Rig, UnknownLens
+from calib import Frame, Rig, UnknownLens
 from fusion_aug.errors import DataError
 from fusion_aug.families import ImagePlane
 from fusion_aug.logs.base import Problem, Writer
@@ -143,13 +143,14 @@ class McapWriter(Writer):
             raw = originals[min(int(stream.records[i]) if stream.records else i, len(originals) - 1)]
             intact = isinstance(sources[i], MessageSource)
             template = decode(raw.data, kind[0], kind[1].decode(errors="replace"), f"topic {topic}")
-            frame = str(template.header.frame_id)
+            header = getattr(template, "header", None)
             if intact and raw.log_time == handed and (stamp_of(template) or raw.log_time) == time:
                 data = raw.data
             else:
                 message = template if intact else message_of(stream, i, template)
-                header = replace(stamp(template.header, time), frame_id=frame)
-                data = encode(replace(message, header=header), kind[0])
+                if header is not None:
+                    message = replace(message, header=stamp(header, time))
+                data = encode(message, kind[0])
             out.append(Out(handed, 10**6 + i, topic, handed, data))
         return out
 
@@ -256,7 +257,9 @@ def retold(transform: Any, rig: Rig, before: Rig, static: bool) -> Any:
     """A tf transform with the rig's pose of its child; as it is where the rig does not hold that edge."""
     child, parent = str(transform.child_frame_id).strip("/"), str(transform.header.frame_id).strip("/")
     frame = rig.frames.get(child)
-    if frame is None or frame.parent != parent or frame.pose is before.frames[child].pose:
+    old = before.frames.get(child)
+    same = old is not None and (frame is old or _same_pose(frame, old))
+    if frame is None or frame.parent != parent or same:
         return transform
     time = transform.header.stamp.sec * 1_000_000_000 + transform.header.stamp.nanosec
     pose: Tensor = frame.at(None if static else time)
@@ -264,6 +267,12 @@ def retold(transform: Any, rig: Rig, before: Rig, static: bool) -> Any:
     told = transform.transform
     shift = replace(told.translation, x=point.x, y=point.y, z=point.z)
     return replace(transform, transform=replace(told, translation=shift, rotation=quaternion))
+
+
+def _same_pose(a: Frame | None, b: Frame) -> bool:
+    if a is None or a.pose is b.pose:
+        return a is not None
+    return isinstance(a.pose, Tensor) and isinstance(b.pose, Tensor) and torch.equal(a.pose, b.pose)
 
 
 def write_file(path: Path, source: McapFile, messages: list[Out]) -> None:

@@ -152,6 +152,15 @@ def pose(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
     return BodyPose(**about, values={"pose": torch.stack(poses)})
 
 
+@reads("std_msgs/msg/Float32MultiArray")
+@reads("std_msgs/msg/Float64MultiArray")
+def numbers(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+    """Numbers of which the message does not say what they are; a rig may name them as those of taxels."""
+    rows = [np.asarray(h.message.data, dtype=np.float64) for h in heard]
+    same = len({len(r) for r in rows}) == 1
+    return RawMessages(**about, values={"value": torch.from_numpy(np.stack(rows))} if same else {})
+
+
 @reads("sensor_msgs/msg/Image")
 @reads("sensor_msgs/msg/CompressedImage")
 def image(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:

@@ -21,12 +21,15 @@ from fusion_aug.streams import (
     BodyPose,
     Camera,
     Depth,
+    HeightMap,
     ImageStream,
     Imu,
     JointState,
     Odometry,
     Points,
     Stream,
+    TactileImage,
+    Taxels,
     Wrench,
 )  # fmt: skip
 
@@ -106,18 +109,24 @@ def body_pose(stream: BodyPose, template: Any, i: int) -> Any:
     return replace(template, pose=replace(template.pose, position=point, orientation=quaternion))
 
 
+@writes(Taxels)
+def taxels(stream: Taxels, template: Any, i: int) -> Any:
+    """Forces as the numbers of a MultiArray, row by row as they came."""
+    return replace(template, data=stream["force"][i].numpy().astype(np.asarray(template.data).dtype))
+
+
 @writes(ImageStream)
 def picture(stream: ImageStream, template: Any, i: int) -> Any:
     """A picture in the encoding of its source."""
     image = stream.image(i).detach().cpu()
     if hasattr(template, "format"):
-        return replace(template, data=_compressed(image, str(template.format), isinstance(stream, Depth)))
+        return replace(template, data=_compressed(image, str(template.format), isinstance(stream, Depth | HeightMap)))
     height, width = image.shape[:2]
     encoding = str(template.encoding)
-    if isinstance(stream, Depth):
+    if isinstance(stream, Depth | HeightMap):
         known = torch.where(torch.isfinite(image), image, torch.zeros_like(image)).numpy()
         pixels = (known * 1000).round().clip(0, 65535).astype("<u2") if encoding == "16UC1" else known.astype("<f4")
-    elif isinstance(stream, Camera):
+    elif isinstance(stream, Camera | TactileImage):
         pixels = _levels(image)
         if COLOR[encoding] == 1:
             pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)

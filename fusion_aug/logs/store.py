@@ -18,13 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib import CalibrationError, GelModel
 from fusion_aug.errors import DataError
 from fusion_aug.logs.files import inside, read_json, write_picture
 from fusion_aug.source import Source, decoder
-from fusion_aug.streams import STREAMS, Camera, ImageStream, Points, Ragged, Stream
+from fusion_aug.streams import STREAMS, Camera, ImageStream, Points, Ragged, Stream, TactileImage
 
 MAX_ARRAY_BYTES = 8 * 2**30
 PLAIN = (str, int, float, bool)
+FILES = (".png", ".jpg", ".jpeg")
+PICTURES = (Camera, TactileImage)  # files of their own
+SHARED = ("backgrounds", "gels")  # entries of items, most of them the same, written once
 
 
 def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
@@ -32,9 +36,10 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     header: dict[str, Any] = {"class": type(stream).__name__, "fields": {}, "pictures": []}
     arrays: dict[str, Any] = {}
-    if isinstance(stream, Camera):
+    if isinstance(stream, PICTURES):
         for i, source in enumerate(stream.sources):
-            name = f"{i:06d}{source.path.suffix if source is not None else '.png'}"
+            own = "" if source is None else source.path.suffix
+            name = f"{i:06d}{own if own in FILES else '.png'}"  # a frame of a video or a message is no file
             write_picture(stream, i, folder / name, link)
             header["pictures"].append(name)
     elif isinstance(stream, Ragged):
@@ -46,7 +51,7 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
         if f.name == "values":
             arrays |= {f"values/{k}": _array(v) for k, v in stream.values.items()}
         elif f.name == "items":
-            if not isinstance(stream, Camera):
+            if not isinstance(stream, PICTURES):
                 arrays |= {f"items/{i:06d}": _array(v) for i, v in enumerate(value)}
         elif isinstance(value, Tensor):
             arrays[f"fields/{f.name}"] = _array(value)
@@ -54,7 +59,14 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
             header["fields"][f.name] = value
         elif isinstance(value, tuple) and value and all(isinstance(v, PLAIN) for v in value):
             header["fields"][f.name] = list(value)
-    _write_npz(arrays, folder / "arrays.npz")
+        elif isinstance(value, tuple) and value and f.name in SHARED:
+            once = list({id(v): v for v in value}.values())
+            arrays[f"index/{f.name}"] = np.array([next(k for k, o in enumerate(once) if o is v) for v in value])
+            if isinstance(once[0], GelModel):
+                header["gels"] = [v.to_dict() for v in once]
+            else:
+                arrays |= {f"shared/{f.name}/{k}": _array(v) for k, v in enumerate(once)}
+    write_npz(arrays, folder / "arrays.npz")
     (folder / "stream.json").write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
 
 
@@ -75,6 +87,8 @@ def read_stream(folder: Path) -> Stream:
     kwargs: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header["fields"].items()}
     values: dict[str, Any] = {}
     items: list[Any] = []
+    shared: dict[str, dict[int, Any]] = {"gels": {k: _gel(v, where) for k, v in enumerate(header.get("gels", []))}}
+    index: dict[str, list[int]] = {}
     for key, array in read_npz(folder / "arrays.npz").items():
         group, _, name = key.partition("/")
         value: Any = array if array.dtype.kind == "U" else torch.from_numpy(array)
@@ -82,8 +96,17 @@ def read_stream(folder: Path) -> Stream:
             values[name] = value
         elif group == "items":
             items.append(value)
+        elif group == "index":
+            index[name] = value.tolist()
+        elif group == "shared":
+            field, _, number = name.partition("/")
+            shared.setdefault(field, {})[int(number)] = value
         else:
             kwargs[name] = value
+    try:
+        kwargs |= {name: tuple(shared[name][k] for k in numbers) for name, numbers in index.items()}
+    except KeyError as error:
+        raise DataError(f"{where}: entry {error} of what items share is missing") from None
     unknown = sorted(set(kwargs) - known)
     if unknown:
         raise DataError(f"{where}: fields: {cls.__name__} has no field {unknown[0]!r}")
@@ -96,6 +119,13 @@ def read_stream(folder: Path) -> Stream:
         return cls(**kwargs)
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{where}: {error}") from None
+
+
+def _gel(data: Any, where: Path) -> GelModel:
+    try:
+        return GelModel.from_dict(data)
+    except (CalibrationError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{where}: gels: {error}") from None
 
 
 def write_streams(streams: dict[str, Stream], folder: Path, link: str = "copy") -> None:
@@ -117,7 +147,7 @@ def write_columns(stream: Points, names: Sequence[str], path: Path) -> None:
     cloud = stream.realized()
     path.parent.mkdir(parents=True, exist_ok=True)
     pairs = [(i, n) for i in range(len(cloud)) for n in names]
-    _write_npz({f"{i:06d}/{n}": _array(cloud.values[n][cloud.rows_of(i)]) for i, n in pairs}, path)
+    write_npz({f"{i:06d}/{n}": _array(cloud.values[n][cloud.rows_of(i)]) for i, n in pairs}, path)
 
 
 def column_sources(path: Path, items: int) -> tuple[tuple[Source, ...], tuple[str, ...]]:
@@ -178,7 +208,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _write_npz(arrays: dict[str, Any], path: Path) -> None:
+def write_npz(arrays: dict[str, Any], path: Path) -> None:
     """An npz whose bytes depend on the arrays alone (NumPy's own writer stores the wall time)."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in arrays.items():

@@ -128,7 +128,7 @@ def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_d
     log = source_log(manifest, out_folder, overrides, extra_dir)
     given = [w.partition("=")[2] for w in overrides if w.startswith("out=")]
     source = log.read(entry.source)
-    sample = replay(log.read(entry.source), entry.history)
+    sample = replay(source, entry.history)
     with tempfile.TemporaryDirectory() as folder:
         stage = Path(given[0]) if given else Path(folder)
         if given and stage.exists() and any(stage.iterdir()):

@@ -8,7 +8,7 @@ from typing import TypeVar
 from fusion_aug.errors import DataError
 from fusion_aug.history import History
 from fusion_aug.registry import is_invariant, resolve
-from fusion_aug.streams import Stream
+from fusion_aug.streams import Stream, TactileImage
 from fusion_aug.transforms.engine import transform_class
 
 S = TypeVar("S", bound=Stream)
@@ -51,6 +51,8 @@ def invert(stream: S, history: History, *, name: str = "") -> S:
         params = record.params.get(instance, record.params.get("", {}))
         if cls.inverse == "lossy" and hasattr(out, "items"):
             warnings.warn(f"{record.name} ({record.path}) is undone by resampling", InexactInverse, stacklevel=2)
+        elif isinstance(out, TactileImage):
+            warnings.warn(f"{record.name} ({record.path}) is undone by rendering", InexactInverse, stacklevel=2)
         names = before.get("names", {})
         out = undo(out, params, before, name)
         head, _, tail = name.partition("/")

@@ -6,6 +6,9 @@ accelerations that MuJoCo reports the very ones that it integrates, so that an a
 
 from __future__ import annotations
 
+import os
+import sys
+from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,8 @@ def mujoco() -> Any:
     Raises:
         DataError: it is not installed.
     """
+    if "mujoco" not in sys.modules and "MUJOCO_GL" not in os.environ and find_library("EGL"):
+        os.environ["MUJOCO_GL"] = "egl"  # it is asked once, at the import; without a screen nothing else works
     try:
         import mujoco as module
     except ImportError:

@@ -21,7 +21,8 @@ class ArmRecording:
     Attributes:
         model: of MuJoCo.
         values: name -> (n, ...): t seconds; position, velocity, effort of the joints in the order of ``JOINTS``;
-            target of the six turning ones; force, torque (what the arm does to the hand, at the wrist, its axes); gyro,
+            target of the six turning ones, opening that the fingers are told; force, torque (what the arm does to the
+            hand, at the wrist, its axes); gyro,
             accel of the unit on the hand; taxel_left, taxel_right (n, 16) N; qpos of everything, to render from.
         bodies: name -> (n, 7) place and quaternion w x y z in the world: the truth.
     """
@@ -66,6 +67,7 @@ def simulate(duration: float = DURATION) -> ArmRecording:
         rows["position"].append(q)
         rows["velocity"].append(v)
         rows["target"].append(goal)
+        rows["opening"].append(opening)
         rows["effort"].append(data.qfrc_actuator[v_at].copy())
         for name, sensor in (("force", "ft_force"), ("torque", "ft_torque"), ("accel", "acc"), ("gyro", "gyro")):
             rows[name].append(data.sensor(sensor).data.copy())

@@ -1,0 +1,87 @@
+"""The arm's sample log: one recording as MCAP and as LeRobotDataset v3.0, the robot's description, and the truth.
+
+OUT/arm.urdf                 links, joints, inertias
+OUT/mcap/arm.mcap            the recording, with metadata.yaml
+OUT/mcap_rig.yaml            what MCAP has no place for: gels and taxels (log.rig)
+OUT/lerobot/                 the same as a dataset
+OUT/lerobot_rig.yaml         what that has no place for: all frames and sensors, and what the vectors mean
+OUT/truth.npz                poses of all bodies and cameras, masks of the hand, out of the simulator
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+
+from calib import Rig, rig_to_dict
+from calib.urdf_writing import urdf_of
+from fusion_aug.logs.store import write_npz
+from fusion_aug.synth.arm.gels import GELS, gel_background
+from fusion_aug.synth.arm.recording import ArmLog, record
+from fusion_aug.synth.arm.to_lerobot import PARTS, write_lerobot
+from fusion_aug.synth.arm.to_mcap import write_mcap
+
+
+def make_arm(out: Path | str, progress: Callable[[int, int], None] = lambda done, of: None) -> Path:
+    """Write the log.
+
+    Args:
+        out: folder, made if missing.
+        progress: called with the number of finished pictures and of all.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    log = record(progress)
+    (out / "arm.urdf").write_text(urdf_of(log.robot), encoding="utf-8")
+    for name in GELS:
+        picture = cv2.cvtColor(gel_background(1 if name.endswith("left") else -1).numpy(), cv2.COLOR_RGB2BGR)
+        (out / f"{name}.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    write_mcap(log, out / "mcap")
+    write_lerobot(log, out / "lerobot")
+    touch = {n: s for n, s in log.rig.sensors.items() if s.kind in ("tactile", "taxels")}
+    write_rig(Rig({}, touch), out / "mcap_rig.yaml", {})
+    write_rig(log.rig, out / "lerobot_rig.yaml", {"parts": PARTS})
+    write_npz(truth(log), out / "truth.npz")
+    return out
+
+
+def write_rig(rig: Rig, path: Path, more: dict[str, Any]) -> None:
+    """A rig file that names the robot's description and the backgrounds of the gels beside it."""
+    told = rig_to_dict(rig)
+    for name, sensor in told["sensors"].items():
+        if "background" in sensor:
+            sensor["background"] = f"{name}.png"
+        if "poses" in sensor:  # one to a line: x y z and the quaternion w x y z
+            sensor["poses"] = [_seven(rig.sensors[name].poses[k]) for k in range(len(sensor["poses"]))]  # type: ignore[attr-defined]
+    text = yaml.safe_dump({"urdf": "arm.urdf", **more, **told}, sort_keys=False, default_flow_style=None, width=120)
+    path.write_text(text, encoding="utf-8")
+
+
+def _seven(T: Any) -> list[float]:
+    from calib.se3 import quaternion_from_rotation
+
+    return [*T[:3, 3].tolist(), *quaternion_from_rotation(T[:3, :3]).tolist()]
+
+
+def truth(log: ArmLog) -> dict[str, np.ndarray]:
+    """What the simulator knows, at the stamps of the cameras."""
+    steps = log.steps("cameras")
+    names = sorted(log.arm.bodies)
+    out = {
+        "times": log.stamps(steps),
+        "bodies": np.array(names),
+        # x y z and quaternion w x y z in the world
+        "body_poses": np.stack([log.arm.bodies[n][steps] for n in names], 1),
+    }
+    for name, views in log.views.items():
+        out[f"{name}/T_world_camera"] = np.stack([v.T_world_camera for v in views])
+        out[f"{name}/hand"] = np.packbits(np.stack([v.hand for v in views]), axis=-1)
+    return out
+
+
+__all__ = ["make_arm"]

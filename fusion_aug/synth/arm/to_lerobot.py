@@ -1,0 +1,157 @@
+"""The arm's recording as LeRobotDataset v3.0: one episode, videos of the cameras; depth and touch in the table."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fusion_aug.logs.lerobot_stats import picture_samples, picture_stats, vector_stats
+from fusion_aug.logs.video import write_video
+from fusion_aug.synth.arm.gels import picture
+from fusion_aug.synth.arm.recording import RATES, ArmLog
+from fusion_aug.synth.arm.scene import JOINTS
+
+FPS = RATES["gels"]
+TASK = "Pick up the parcel on the left and put it down on the right"
+DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEO = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+WRENCH = ["fx", "fy", "fz", "tx", "ty", "tz"]
+PARTS = {
+    "observation.state": {"position": [0, 8], "velocity": [8, 16], "effort": [16, 24]},
+    "action": {"joint_position": [0, 8]},
+}  # what the rig file says of the vectors
+
+
+def vectors(log: ArmLog, steps: np.ndarray) -> dict[str, tuple[np.ndarray, list[str]]]:
+    """Feature -> (rows (n, k), names)."""
+    v, rigs = log.arm.values, list(JOINTS)
+    state = np.concatenate([v["position"], v["velocity"], v["effort"]], 1)[steps]
+    names = rigs + [f"{j}.velocity" for j in rigs] + [f"{j}.effort" for j in rigs]
+    # fingers are told to go where they are going: half the opening each
+    goal = np.concatenate([v["target"], v["opening"][:, None], v["opening"][:, None]], 1)[steps]
+    out = {
+        "observation.state": (state, names),
+        "observation.wrench": (np.concatenate([v["force"], v["torque"]], 1)[steps], WRENCH),
+        "action": (goal, rigs),
+    }
+    for side in ("left", "right"):
+        name = f"observation.taxel_{side}"
+        out[name] = (v[f"taxel_{side}"][steps], [f"taxel_{k}" for k in range(16)])
+    return out
+
+
+def write_lerobot(log: ArmLog, root: Path) -> Path:
+    """Write the dataset; the same bytes every time."""
+    steps = log.steps("gels")
+    count, looked = len(steps), np.searchsorted(log.steps("cameras"), steps)
+    features: dict[str, Any] = {}
+    stats: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
+    for name, views in log.views.items():
+        feature, pictures = f"observation.images.{name}", [views[k].picture for k in looked]
+        target = root / VIDEO.format(video_key=feature, chunk_index=0, file_index=0)
+        write_video(iter(pictures), target, Fraction(FPS), "h264", gop=2)
+        stats[feature] = picture_stats([pictures[i] for i in picture_samples(count)])
+        features[feature] = about_video(pictures[0].shape)
+        depth = [(views[k].depth * 1000).round().clip(0, 65535).astype(np.uint16) for k in looked]
+        _picture(f"{feature}.depth", depth, features, columns, stats)
+    for name, surfaces in log.surfaces.items():
+        feature = f"observation.{name}"
+        shown = [picture(name, h, k).numpy() for k, h in enumerate(surfaces)]
+        _picture(feature, shown, features, columns, stats)
+        features[f"{feature}.height"] = {"dtype": "float32", "shape": list(surfaces.shape[1:]), "names": None}
+        columns[f"{feature}.height"] = [h.tolist() for h in surfaces]
+        stats[f"{feature}.height"] = whole(surfaces)
+    for feature, (rows, names) in vectors(log, steps).items():
+        features[feature] = {"dtype": "float32", "shape": [rows.shape[1]], "names": names}
+        columns[feature] = rows.astype(np.float32).tolist()
+        stats[feature] = vector_stats(rows.astype(np.float32))
+    numbers: dict[str, np.ndarray] = {
+        "timestamp": np.arange(count) / FPS, "frame_index": np.arange(count), "index": np.arange(count),
+        "episode_index": np.zeros(count, dtype=int), "task_index": np.zeros(count, dtype=int),
+    }  # fmt: skip
+    for name, value in numbers.items():
+        features[name] = {"dtype": "float32" if name == "timestamp" else "int64", "shape": [1], "names": None}
+        columns[name], stats[name] = value.tolist(), vector_stats(value.astype(float))
+    _write_table(columns, features, root / DATA.format(chunk_index=0, file_index=0))
+    _write_meta(root / "meta", features, stats, count)
+    return root
+
+
+def _picture(name: str, pictures: list[Any], features: Any, columns: Any, stats: Any) -> None:
+    """A feature of pictures in the table: colour, or 16 bits of depth in millimetres."""
+    height, width = pictures[0].shape[:2]
+    colour = pictures[0].ndim == 3
+    features[name] = {
+        "dtype": "image", "shape": [height, width, 3 if colour else 1], "names": ["height", "width", "channels"],
+    }  # fmt: skip
+    codes = [cv2.imencode(".png", cv2.cvtColor(p, cv2.COLOR_RGB2BGR) if colour else p)[1] for p in pictures]
+    columns[name] = [{"bytes": c.tobytes(), "path": f"frame-{k:06d}.png"} for k, c in enumerate(codes)]
+    stats[name] = picture_stats(pictures) if colour else whole(np.stack(pictures) / 1000)
+
+
+def whole(pictures: np.ndarray) -> dict[str, Any]:
+    """Statistics of one-channel pictures (n, H, W), (1, 1, 1) each."""
+    told = vector_stats(pictures.reshape(len(pictures), -1, 1))
+    return {k: v if k == "count" else v.reshape(1, 1, 1) for k, v in told.items()}
+
+
+def about_video(shape: tuple[int, ...]) -> dict[str, Any]:
+    """A camera as ``info.json`` tells of it."""
+    info = {"video.height": shape[0], "video.width": shape[1], "video.codec": "h264", "video.pix_fmt": "yuv420p",
+            "video.is_depth_map": False, "video.fps": FPS, "video.channels": 3, "has_audio": False}  # fmt: skip
+    return {"dtype": "video", "shape": list(shape), "names": ["height", "width", "channels"], "info": info}
+
+
+def _write_table(columns: dict[str, Any], features: dict[str, Any], path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    fields, told = [], dict[str, Any]()
+    for name in columns:
+        kind, shape = features[name]["dtype"], features[name]["shape"]
+        scalar = pa.int64() if kind == "int64" else pa.float32()
+        if kind == "image":
+            form, told[name] = pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"_type": "Image"}
+        elif len(shape) == 2:
+            form = pa.list_(pa.list_(scalar))
+            told[name] = {"shape": shape, "dtype": kind, "_type": "Array2D"}
+        elif features[name]["names"] is None:
+            form, told[name] = scalar, {"dtype": kind, "_type": "Value"}
+        else:
+            form = pa.list_(scalar, shape[0])
+            told[name] = {"feature": {"dtype": kind, "_type": "Value"}, "length": shape[0], "_type": "Sequence"}
+        fields.append(pa.field(name, form))
+    schema = pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": told}})})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = [pa.array(v, type=f.type) for v, f in zip(columns.values(), fields, strict=True)]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd", use_dictionary=False)
+
+
+def _write_meta(meta: Path, features: dict[str, Any], stats: dict[str, Any], count: int) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    row: dict[str, Any] = {"episode_index": 0, "tasks": [TASK], "length": count, "data/chunk_index": 0,
+                           "data/file_index": 0, "dataset_from_index": 0, "dataset_to_index": count}  # fmt: skip
+    for feature in (f for f, v in features.items() if v["dtype"] == "video"):
+        place = {"chunk_index": 0, "file_index": 0, "from_timestamp": 0.0, "to_timestamp": count / FPS}
+        row |= {f"videos/{feature}/{k}": v for k, v in place.items()}
+    row |= {f"stats/{f}/{n}": np.asarray(v).tolist() for f, s in stats.items() for n, v in s.items()}
+    row |= {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0}
+    (meta / "episodes" / "chunk-000").mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist([row]), meta / "episodes" / "chunk-000" / "file-000.parquet")
+    pq.write_table(pa.table({"task_index": [0], "task": [TASK]}), meta / "tasks.parquet")
+    plain = {f: {n: np.asarray(v).tolist() for n, v in s.items()} for f, s in stats.items()}
+    (meta / "stats.json").write_text(json.dumps(plain) + "\n", encoding="utf-8")
+    info = {
+        "codebase_version": "v3.0", "robot_type": "fusion_aug_arm", "total_episodes": 1, "total_frames": count,
+        "total_tasks": 1, "chunks_size": 1000, "data_files_size_in_mb": 100, "video_files_size_in_mb": 200,
+        "fps": FPS, "splits": {"train": "0:1"}, "data_path": DATA, "video_path": VIDEO, "features": features,
+    }  # fmt: skip
+    (meta / "info.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
