@@ -18,7 +18,8 @@ fusion-aug: augment every sensor of a driving or robot log at once and keep the 
   fusion-aug show    ... --rerun [n=10] out=FILE.rrd [--serve]         a Rerun recording; --serve opens it in a browser
   fusion-aug replay  MANIFEST ID [log.root=DIR] [out=DIR]              make one sample of a run again
   fusion-aug synth   drive out=DIR [size=full frames=N seed=S]         make a driving log with ground truth
-  fusion-aug demo    DIR                                               do all of this with the sample log
+  fusion-aug synth   arm out=DIR                                       the same of a robot arm, MCAP and LeRobot
+  fusion-aug demo    DIR                                               do all of this with the sample logs
 
   fusion-aug COMMAND --help     every option of a command
   fusion-aug COMMAND ... --cfg job        print the resolved configuration and stop
@@ -136,11 +137,11 @@ def command_help(command: str) -> str:
     from fusion_aug.run.config import config_dir
 
     if command == "demo":
-        return "fusion-aug demo DIR: augment the sample log, check it and draw it, all below DIR."
+        return "fusion-aug demo DIR: augment the sample logs, check and draw them, all below DIR."
     folder = config_dir()
     parts = [(folder / f"{command}.yaml").read_text().rstrip(), ""]
     if command == "synth":
-        return parts[0]
+        return f"{parts[0]}\n\n{(folder / 'synth_arm.yaml').read_text().rstrip()}"
     for group in ("log", "pipeline"):
         parts.append(f"# choices for {group}=")
         for path in sorted((folder / group).rglob("*.yaml")):

@@ -257,9 +257,7 @@ def retold(transform: Any, rig: Rig, before: Rig, static: bool) -> Any:
     """A tf transform with the rig's pose of its child; as it is where the rig does not hold that edge."""
     child, parent = str(transform.child_frame_id).strip("/"), str(transform.header.frame_id).strip("/")
     frame = rig.frames.get(child)
-    old = before.frames.get(child)
-    same = old is not None and (frame is old or _same_pose(frame, old))
-    if frame is None or frame.parent != parent or same:
+    if frame is None or frame.parent != parent or _same_pose(frame, before.frames[child]):
         return transform
     time = transform.header.stamp.sec * 1_000_000_000 + transform.header.stamp.nanosec
     pose: Tensor = frame.at(None if static else time)
@@ -269,10 +267,9 @@ def retold(transform: Any, rig: Rig, before: Rig, static: bool) -> Any:
     return replace(transform, transform=replace(told, translation=shift, rotation=quaternion))
 
 
-def _same_pose(a: Frame | None, b: Frame) -> bool:
-    if a is None or a.pose is b.pose:
-        return a is not None
-    return isinstance(a.pose, Tensor) and isinstance(b.pose, Tensor) and torch.equal(a.pose, b.pose)
+def _same_pose(a: Frame, b: Frame) -> bool:
+    plain = isinstance(a.pose, Tensor) and isinstance(b.pose, Tensor)
+    return a.pose is b.pose or (plain and torch.equal(a.pose, b.pose))  # type: ignore[arg-type]
 
 
 def write_file(path: Path, source: McapFile, messages: list[Out]) -> None:

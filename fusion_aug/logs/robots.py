@@ -92,9 +92,9 @@ class RobotLog(Log):
                     f"log.joint_map: the log has no reading of joint {missing[0]!r} of the description (it has {told})"
                 )
             links = self.robot.frames(None, None, times, readings)
-            root, told = links[self.robot.root], rig.frames.get(self.robot.root)
-            if told is not None and told.parent is not None:  # the log itself says where the robot stands
-                links[self.robot.root] = Frame(parent=told.parent, pose=told.pose, inertia=root.inertia)
+            root, stands = links[self.robot.root], rig.frames.get(self.robot.root)
+            if stands is not None and stands.parent is not None:  # the log itself says where the robot stands
+                links[self.robot.root] = Frame(parent=stands.parent, pose=stands.pose, inertia=root.inertia)
             rig = Rig({**rig.frames, **links}, rig.sensors)
         return self._with_reference(self._with_rig_file(rig))
 

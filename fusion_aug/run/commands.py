@@ -147,8 +147,10 @@ def synth_command(positionals: Sequence[str], overrides: Sequence[str]) -> int:
     """Make a sample log."""
     from fusion_aug.synth.drive import SIZES, make_log
 
+    if positionals[0] == "arm":
+        return synth_arm(overrides)
     if positionals[0] != "drive":
-        raise ConfigError(f"synth: unknown world {positionals[0]!r}, expected drive")
+        raise ConfigError(f"synth: unknown world {positionals[0]!r}, expected drive or arm")
     config = compose_config("synth", overrides)
     size, frames, seed, out = config["size"], config["frames"], config["seed"], Path(str(config["out"]))
     if size not in SIZES:
@@ -160,6 +162,22 @@ def synth_command(positionals: Sequence[str], overrides: Sequence[str]) -> int:
     with report.progress_bar("rendering") as update:
         make_log(out, frames=frames, seed=seed, size=SIZES[size], progress=update)
     report.OUT.print(f"wrote {out}: {frames} keyframes; open it with log=nuscenes log.root={out}")
+    return OK
+
+
+def synth_arm(overrides: Sequence[str]) -> int:
+    """Make the sample log of a robot arm."""
+    from fusion_aug.synth.arm.make import make_arm
+
+    out = Path(str(compose_config("synth_arm", overrides)["out"]))
+    must_be_empty(out)
+    with report.progress_bar("rendering") as update:
+        make_arm(out, update)
+    report.OUT.print(
+        f"wrote {out}; open it with log=mcap log.root={out}/mcap log.rig={out}/mcap_rig.yaml, "
+        f"or log=lerobot log.root={out}/lerobot log.rig={out}/lerobot_rig.yaml",
+        soft_wrap=True,
+    )
     return OK
 
 
