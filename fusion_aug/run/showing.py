@@ -17,6 +17,7 @@ from fusion_aug.run.scope import for_log
 from fusion_aug.sample import Sample
 from fusion_aug.show.draw import draw_before_after, save_picture
 from fusion_aug.show.recording import record, serve
+from fusion_aug.show.robot import draw_robot, is_robot
 from fusion_aug.transforms.engine import run
 
 OWN = ("index", "out", "n", "port")
@@ -38,7 +39,8 @@ def show_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir
         if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
             raise ConfigError(f"out: expected a .png or .jpg file, got {target}")
         before, after = next(itertools.islice(pairs, first, None))
-        save_picture(draw_before_after(before, after, before.id), target)
+        draw = draw_robot if is_robot(before) else draw_before_after
+        save_picture(draw(before, after, before.id), target)
         report.OUT.print(f"wrote {target}")
         return 0
     target = target.with_suffix(".rrd") if str(settings["out"]) == "show.png" else target

@@ -41,8 +41,8 @@ def draw_sample(sample: Sample, title: str, points: bool = True) -> np.ndarray:
     rows = [_row(tiles[i : i + columns], columns, width) for i in range(0, len(tiles), columns)]
     left = np.concatenate(rows) if rows else np.full((BIRD, 1, 3), PAPER, np.uint8)
     height = max(left.shape[0], bird.shape[0])
-    body = np.concatenate([_fit(left, height), np.full((height, 6, 3), PAPER, np.uint8), _fit(bird, height)], 1)
-    return np.concatenate([_banner(title, body.shape[1]), body])
+    body = np.concatenate([fitted(left, height), np.full((height, 6, 3), PAPER, np.uint8), fitted(bird, height)], 1)
+    return np.concatenate([banner(title, body.shape[1]), body])
 
 
 def draw_before_after(before: Sample, after: Sample, title: str = "") -> np.ndarray:
@@ -71,7 +71,7 @@ def camera_tile(sample: Sample, name: str, points: bool = True, width: int = TIL
             _draw_points(image, sample, cloud, name, scale)
     for boxes in sample.of_type(Boxes3D).values():
         _draw_boxes(image, sample, boxes, name, scale)
-    _label(image, name)
+    label(image, name)
     return image
 
 
@@ -107,7 +107,7 @@ def birds_eye(sample: Sample) -> np.ndarray:
     for name, radar in sample.of_type(Radar).items():
         _draw_radar(image, sample, name, radar, pixel)
     cv2.arrowedLine(image, (BIRD // 2, BIRD // 2), (BIRD // 2, BIRD // 2 - round(4 * per_metre)), INK, 2, cv2.LINE_AA)
-    _label(image, f"from above, x up, {REACH:g} m, arrows: velocity of 1 s")
+    label(image, f"from above, x up, {REACH:g} m, arrows: velocity of 1 s")
     return image
 
 
@@ -186,12 +186,14 @@ def _ints(pair: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
     return _int(pair[0]), _int(pair[1])
 
 
-def _label(image: np.ndarray, text: str) -> None:
+def label(image: np.ndarray, text: str) -> None:
+    """Write into the upper left corner."""
     cv2.rectangle(image, (0, 0), (10 + 8 * len(text), 20), PAPER, -1)
     cv2.putText(image, text, (5, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, INK, 1, cv2.LINE_AA)
 
 
-def _banner(text: str, width: int) -> np.ndarray:
+def banner(text: str, width: int) -> np.ndarray:
+    """A strip with a line of text."""
     image = np.full((28, width, 3), PAPER, np.uint8)
     cv2.putText(image, text, (8, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA)
     return image
@@ -200,10 +202,11 @@ def _banner(text: str, width: int) -> np.ndarray:
 def _row(tiles: list[np.ndarray], columns: int, width: int) -> np.ndarray:
     height = max(t.shape[0] for t in tiles)
     blank = np.full((height, width, 3), PAPER, np.uint8)
-    return np.concatenate([_fit(t, height) for t in tiles] + [blank] * (columns - len(tiles)), 1)
+    return np.concatenate([fitted(t, height) for t in tiles] + [blank] * (columns - len(tiles)), 1)
 
 
-def _fit(image: np.ndarray, height: int) -> np.ndarray:
+def fitted(image: np.ndarray, height: int) -> np.ndarray:
+    """A picture with a dark strip below, as high as wanted."""
     return np.pad(image, ((0, height - image.shape[0]), (0, 0), (0, 0)), constant_values=24)
 
 

@@ -9,6 +9,7 @@ from arm_log import ROOT, SEEN, body_poses, hits, open_arm, rows_of, truth, with
 
 import fusion_aug as fa
 from calib import load_urdf
+from calib.joints import seconds, spline
 
 pytest.importorskip("mcap")
 pytest.importorskip("pyarrow")
@@ -107,3 +108,38 @@ def test_taxels_feel_what_the_wrench_feels(samples: dict[str, fa.Sample]) -> Non
 
 def test_it_is_small() -> None:
     assert sum(p.stat().st_size for p in ROOT.rglob("*") if p.is_file()) < 6e6
+
+
+def test_efforts_at_another_speed_are_what_the_masses_ask_for(samples: dict[str, fa.Sample]) -> None:
+    """MuJoCo's inverse dynamics of the hurried motion, before the grip. What is left is the joints' damping."""
+    mujoco = pytest.importorskip("mujoco")
+    from fusion_aug.ops.resample import read_at
+    from fusion_aug.physics.timewarp import Warp
+    from fusion_aug.synth.arm.scene import JOINTS, load_arm
+
+    model, data = load_arm()
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONTACT
+    places = [int(model.joint(j).qposadr[0]) for j in JOINTS]
+    rates = [int(model.joint(j).dofadr[0]) for j in JOINTS]
+    sample = samples["mcap"]
+    params = {"mean": 1.0, "waves": [[0.45, 1 / 1.5, 0.0]]}
+    out = fa.TimeWarp.apply_params(sample, params)["joint_states"]
+    curve, t = spline(out.times, out["position"]), seconds(out.times, out.times[0])
+    q, v, a = (curve(t, k) for k in range(3))
+    wanted = np.zeros((600, 8))
+    for k in range(600):  # 1.2 s
+        data.qpos[places], data.qvel[rates], data.qacc[rates] = q[k], v[k], a[k]
+        mujoco.mj_inverse(model, data)
+        wanted[k] = data.qfrc_inverse[rates]
+    told, warp = out["effort"].numpy(), Warp(int(sample["joint_states"].times[0]), 1.0, [(0.45, 1 / 1.5, 0.0)])
+    old = sample["joint_states"]
+    alone = read_at(old["effort"], old.column_table()["effort"], old.times, warp.old(out.times[:600])).numpy()
+    right, wrong = (np.sqrt(((e - wanted)[20:, :6] ** 2).mean()) for e in (told[:600], alone))
+    assert right < 0.06 and wrong > 4 * right, (right, wrong)
+
+
+def test_a_grip_does_not_hurry(samples: dict[str, fa.Sample]) -> None:
+    """The fingers' motors hold the parcel as hard at another speed."""
+    out = fa.SpeedWarp(speed=1.4)(samples["mcap"])
+    before, after = (s["joint_states"]["effort"][:, 6:].min() for s in (samples["mcap"], out))
+    assert float(before) < -8 and abs(float(after) - float(before)) < 0.05 * abs(float(before))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from samples import make_sample
 from scipy.interpolate import CubicSpline
 
 import fusion_aug as fa
+from calib import JointPose, Rig, Trajectory
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.transforms.temporal.scan import carried
 
@@ -84,8 +86,18 @@ def test_gravity_stays_in_the_accelerometer(panda: fa.Sample) -> None:
 
 
 def test_weight_stays_in_torque() -> None:
-    """Where nothing moves, a change of speed changes nothing."""
+    """Where nothing moves, a change of speed changes nothing, neither weight nor what the joints push against."""
     sample = make_sample()
+    frames = {
+        n: replace(f, pose=replace(f.pose, readings=f.pose.readings[:1].expand_as(f.pose.readings)))
+        if isinstance(f.pose, JointPose) else f
+        for n, f in sample.rig.frames.items()
+    }  # fmt: skip
+    rig = Rig(frames, sample.rig.sensors)
+    # the vehicle stands as well
+    ego = rig.frames["ego"]
+    rig = rig.with_pose("ego", Trajectory(ego.pose.times, ego.pose.poses[:1].expand_as(ego.pose.poses).clone()))
+    sample = sample.with_unit(0, rig=rig, truth=rig)
     still = sample["joints"]
     held = still.with_values(position=still["position"][:1].expand_as(still["position"]).contiguous(),
                              velocity=torch.zeros_like(still["velocity"]),
@@ -95,9 +107,10 @@ def test_weight_stays_in_torque() -> None:
     robot = Robot.of(sample.truth, "ego")
     up = sample.truth.T("world", "ego", int(held.times[0]))[:3, :3]
     gravity = robot.gravity_torque(held["position"], held.names, up.T @ torch.tensor([0.0, 0, -9.81]).double())
-    held = held.with_values(effort=gravity)
+    pushed = gravity + torch.tensor([0.0, 2.0, 0.0, -12.0, -12.0], dtype=torch.float64)
+    held = held.with_values(effort=pushed)
     out = fa.SpeedWarp(speed=1.4)(sample.with_streams({**sample.streams, "joints": held}))["joints"]
-    assert torch.allclose(out["effort"], gravity[: len(out)], atol=1e-9)
+    assert torch.allclose(out["effort"], pushed[: len(out)], atol=1e-6)
 
 
 def test_a_driving_scene_at_another_speed(street: Path) -> None:

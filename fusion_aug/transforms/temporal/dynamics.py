@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calib import JointPose, Rig, Robot
-from calib.kinematics import GRAVITY
+from calib import Joint, JointPose, Rig, Robot
 from calib.se3 import invert
 from fusion_aug.sample import Sample, Unit
 from fusion_aug.streams import JointState, Wrench
@@ -39,22 +38,50 @@ def _robot(unit: Unit, joints: tuple[str, ...]) -> Robot | None:
     return robot if known else None
 
 
-def hurried_effort(values: dict[str, Any], stream: JointState, unit: Unit, speed: Tensor, change: Tensor) -> Tensor:
-    """tau' = phi'^2 (tau - g(q)) + g(q) + phi'' M(q) v, and tau itself where masses are not known."""
+def hurried_effort(
+    values: dict[str, Any], stream: JointState, unit: Unit, at: Tensor, speed: Tensor, change: Tensor
+) -> Tensor:
+    """tau' = tau + (phi'^2 - 1) (M a + c) + phi'' M v, link by link; tau itself where masses are not known.
+
+    So what the joints hold (weight, a grip, a push on the table) stays, and only what the masses ask for changes.
+    Without contact and friction this is phi'^2 (tau - g) + g + phi'' M v.
+    """
     robot = _robot(unit, stream.names)
     effort = values["effort"]
     if robot is None or "position" not in values:
         return effort
-    rig = unit.truth
+    rig, q = unit.truth, values["position"].to(torch.float64)
     root = rig.root_of(robot.root)
     up = rig.T(root, robot.root, int(stream.times[0]))[:3, :3] if root != robot.root else torch.eye(3).double()
-    q = values["position"].to(torch.float64)
-    hold = robot.gravity_torque(q, stream.names, up.T @ GRAVITY)
-    out = speed[:, None] ** 2 * (effort.to(torch.float64) - hold) + hold
-    if "velocity" in values and bool((change != 0).any()):
-        mass = robot.mass_matrix(q, stream.names)
-        out = out + change[:, None] * (mass @ values["velocity"].to(torch.float64)[..., None])[..., 0]
+    out = effort.to(torch.float64)
+    for link in robot.inertias:
+        if not any(isinstance(robot.edges[n][1], Joint) for n in robot.chain(link)):
+            continue
+        push, twist, _ = asked(rig, root, link, at, speed, change)
+        R = rig.along(robot.root, link, known_moments(rig, root, link, at)[0])[:, :3, :3]
+        jacobian = robot.jacobian(q, link, stream.names)
+        arm = (R @ robot.inertias[link].center)[..., None]
+        moving = jacobian[:, :3] + torch.linalg.cross(jacobian[:, 3:], arm.expand_as(jacobian[:, 3:]), dim=1)
+        out = out + (moving.transpose(1, 2) @ (push @ up)[..., None])[..., 0]
+        out = out + (jacobian[:, 3:].transpose(1, 2) @ (R @ twist[..., None]))[..., 0]
     return out.to(effort)
+
+
+def asked(rig: Rig, root: str, link: str, at: Tensor, speed: Tensor, change: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What the mass of a link asks for besides, at another speed.
+
+    Returns:
+        force (n, 3) at its centre of mass, axes of the root; torque (n, 3) about it, axes of the link; and
+        ``T_root_link`` (n, 4, 4).
+    """
+    inertia = rig.frames[link].inertia
+    assert inertia is not None
+    T, velocity, acceleration = motion(rig, root, link, at, inertia.center)
+    _, spin, turn = rotation_rates(rig, root, link, at)
+    gain, change = (speed**2 - 1)[:, None], change[:, None]
+    I = inertia.about_center  # noqa: E741
+    twist = gain * (turn @ I.T + torch.linalg.cross(spin, spin @ I.T)) + change * (spin @ I.T)
+    return inertia.mass * (gain * acceleration + change * velocity), twist, T
 
 
 def hurried_wrench(
@@ -64,22 +91,16 @@ def hurried_wrench(
     rig, frame = unit.truth, stream.frame
     force, torque = (values[c].to(torch.float64) for c in ("force", "torque"))
     for link in payload(rig, frame) if frame in rig.frames else ():
-        root = rig.root_of(link)
-        inertia = rig.frames[link].inertia
+        root, inertia = rig.root_of(link), rig.frames[link].inertia
         if inertia is None or root == link:
             continue
-        T, velocity, acceleration = motion(rig, root, link, at, inertia.center)
-        _, spin, turn = rotation_rates(rig, root, link, at)
+        push, twist, T = asked(rig, root, link, at, speed, change)
         T_frame_link = invert(rig.along(root, frame, known_moments(rig, root, frame, at)[0])) @ T
-        gain = (speed**2 - 1)[:, None]
-        push = inertia.mass * (gain * acceleration + change[:, None] * velocity)  # in the root
-        R_link = T[:, :3, :3].transpose(1, 2)
-        push = (T_frame_link[:, :3, :3] @ R_link @ push[..., None])[..., 0]
-        I = inertia.about_center  # noqa: E741
-        twist = gain * (turn @ I.T + torch.linalg.cross(spin, spin @ I.T)) + change[:, None] * (spin @ I.T)
-        arm = (T_frame_link[:, :3, :3] @ inertia.center) + T_frame_link[:, :3, 3]
+        R = T_frame_link[:, :3, :3]
+        push = (R @ T[:, :3, :3].transpose(1, 2) @ push[..., None])[..., 0]
+        arm = (R @ inertia.center) + T_frame_link[:, :3, 3]
         force = force + push
-        torque = torque + (T_frame_link[:, :3, :3] @ twist[..., None])[..., 0] + torch.linalg.cross(arm, push)
+        torque = torque + (R @ twist[..., None])[..., 0] + torch.linalg.cross(arm, push)
     return {"force": force.to(values["force"]), "torque": torque.to(values["torque"])}
 
 

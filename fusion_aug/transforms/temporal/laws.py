@@ -121,7 +121,7 @@ def read_anew(stream: Stream, name: str, unit: Unit, warp: Warp, new: Tensor) ->
     stamps = None if stream.stamps is None else new + (base.handed_over - base.times)
     moved = replace(base, times=new, stamps=stamps, values=out)
     if isinstance(stream, JointState) and "effort" in out:
-        return moved.with_values(effort=hurried_effort(values, stream, unit, speed, change))
+        return moved.with_values(effort=hurried_effort(values, stream, unit, at, speed, change))
     if isinstance(stream, Wrench):
         return moved.with_values(**hurried_wrench(values, stream, unit, at, speed, change))
     return moved

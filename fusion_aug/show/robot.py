@@ -1,0 +1,195 @@
+"""Drawing a robot: its cameras with the arm drawn in by its kinematics, its gels, and its signals over time."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+
+from calib import CalibrationError, JointPose, UnknownLens
+from fusion_aug.sample import Sample
+from fusion_aug.show.draw import PAPER, banner, fitted, label
+from fusion_aug.streams import Camera, ImageStream, JointState, Stream, TactileImage, Taxels, Wrench
+
+TILE = 440  # width of a camera picture, pixels
+GEL = 165  # height of a gel's picture
+PLOT = (210, 900)  # height and width of the traces of one kind
+MOMENT = 0.55  # of the recording, at which it is drawn
+GREY = (110, 116, 124)
+COLOURS = [(255, 120, 90), (120, 220, 120), (90, 170, 255), (255, 205, 80), (215, 120, 255), (90, 225, 225),
+           (255, 160, 200), (190, 190, 150)]  # fmt: skip
+LINK, JOINT = (60, 235, 255), (255, 60, 200)
+SIGNALS = {"position": "rad or m", "effort": "Nm or N", "force": "N"}
+
+
+def is_robot(sample: Sample) -> bool:
+    """Whether a sample is of a robot: it tells of joints."""
+    return bool(sample.of_type(JointState))
+
+
+def draw_robot(before: Sample, after: Sample, title: str = "") -> np.ndarray:
+    """Two recordings of a robot: pictures of each, and their signals in one set of traces.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    done = ", ".join(r.path for r in after.history if r.applied) or "nothing"
+    rows = [_with_title(pictures(before), f"before  {title}"), _with_title(pictures(after), f"after  {done}")]
+    plots = [plot for kind in (JointState, Wrench, Taxels) for plot in traces(before, after, kind)]
+    legend = "traces: grey before, coloured after; seconds since the begin of the recording before"
+    if plots:
+        pairs = [plots[i : i + 2] for i in range(0, len(plots), 2)]
+        blank = np.full((*PLOT, 3), PAPER, np.uint8)
+        rows.append(_with_title(np.concatenate([np.concatenate([*p, blank][:2], 1) for p in pairs]), legend))
+    width = max(r.shape[1] for r in rows)
+    return np.concatenate([np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0)), constant_values=24) for r in rows])
+
+
+def pictures(sample: Sample) -> np.ndarray:
+    """Cameras side by side, and under them the gels."""
+    cameras = [camera(sample, n) for n in sample.of_type(Camera)]
+    gels = [gel(sample, n) for n in sample.of_type(TactileImage)]
+    strips = []
+    for tiles in (cameras, gels):
+        if tiles:
+            height = max(t.shape[0] for t in tiles)
+            strips.append(np.concatenate([fitted(t, height) for t in tiles], 1))
+    if not strips:
+        return np.full((1, TILE, 3), PAPER, np.uint8)
+    width = max(s.shape[1] for s in strips)
+    return np.concatenate([np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=24) for s in strips])
+
+
+def item_at(stream: Stream) -> int:
+    """The item that is drawn."""
+    return min(len(stream) - 1, int(MOMENT * len(stream)))
+
+
+def camera(sample: Sample, name: str) -> np.ndarray:
+    """A camera's picture with the arm drawn where the calibration has it."""
+    stream = sample[name]
+    assert isinstance(stream, ImageStream)
+    item = item_at(stream)
+    image, scale = enlarged(levels(stream.image(item)), TILE)
+    for a, b in skeleton(sample, name, item):
+        cv2.line(image, _at(a, scale), _at(b, scale), LINK, 2, cv2.LINE_AA)
+        for end in (a, b):
+            cv2.circle(image, _at(end, scale), 4, JOINT, -1, cv2.LINE_AA)
+    label(image, name)
+    return image
+
+
+def skeleton(sample: Sample, name: str, item: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Pixels of both ends of every link that a camera sees, by forward kinematics and calibration."""
+    rig, stream = sample.rig, sample[name]
+    device = rig.sensors.get(stream.instance(name))
+    if device is None or isinstance(device.model, UnknownLens):  # type: ignore[attr-defined]
+        return []
+    moving = {n for n, f in rig.frames.items() if isinstance(f.pose, JointPose)}
+    ends = moving | {rig.frames[n].parent for n in moving}
+    found = {}
+    for frame in ends:
+        try:
+            place = rig.T(stream.frame, str(frame), int(stream.capture_time[item]))[:3, 3]
+        except CalibrationError:
+            continue  # the camera is not connected, or the joints are not known then
+        pixel, visible = device.project(place[None])  # type: ignore[attr-defined]
+        if bool(visible[0]):
+            found[frame] = pixel[0].numpy()
+    return [(found[p], found[n]) for n in sorted(moving) if n in found and (p := rig.frames[n].parent) in found]
+
+
+def gel(sample: Sample, name: str) -> np.ndarray:
+    """A gel's picture, and beside it three times its difference to the background."""
+    stream = sample[name]
+    assert isinstance(stream, TactileImage)
+    item = item_at(stream)
+    shown = levels(stream.image(item))
+    parts = [shown]
+    if stream.backgrounds:
+        parts.append(np.clip(128 + 3 * (shown.astype(int) - stream.backgrounds[item].numpy()), 0, 255).astype(np.uint8))
+    width = round(GEL * shown.shape[1] / shown.shape[0])
+    image = np.concatenate([enlarged(p, width)[0] for p in parts], 1)
+    label(image, f"{name}  and x3")
+    return image
+
+
+def traces(before: Sample, after: Sample, kind: type[Stream]) -> list[np.ndarray]:
+    """Plots of every column of a kind of signal, of the first stream of that kind."""
+    names = [n for n in before.of_type(kind) if n in after.streams]
+    if kind is Taxels:
+        return [plot(before, after, names, _sums, "sum of the taxels, N")] if names else []
+    out = []
+    for column, unit in SIGNALS.items():
+        if names and column in before[names[0]].values:
+
+            def told(stream: Stream, column: str = column) -> np.ndarray:
+                return stream[column].reshape(len(stream), -1).numpy()
+
+            out.append(plot(before, after, names[:1], told, f"{names[0]} {column}, {unit}"))
+    return out
+
+
+def _sums(stream: Stream) -> np.ndarray:
+    return stream["force"].sum(1, keepdim=True).numpy()
+
+
+def plot(before: Sample, after: Sample, names: list[str], told: object, title: str) -> np.ndarray:
+    """Curves (n, k) of streams before, grey, and after, coloured, over seconds."""
+    image = np.full((*PLOT, 3), PAPER, np.uint8)
+    begin = min(int(before[n].times[0]) for n in names)
+    curves = [
+        ((s[n].handed_over - begin).double().numpy() * 1e-9, told(s[n]), s is after)  # type: ignore[operator]
+        for s in (before, after)
+        for n in names
+    ]
+    left, right = min(float(t[0]) for t, _, _ in curves), max(float(t[-1]) for t, _, _ in curves)
+    low, high = min(float(np.nanmin(v)) for _, v, _ in curves), max(float(np.nanmax(v)) for _, v, _ in curves)
+    pad = 0.06 * (high - low) or 1.0
+    low, high = low - pad, high + pad
+    height, width = PLOT
+    box = (52, 26, width - 12, height - 22)  # left, top, right, bottom
+
+    def pixels(t: np.ndarray, v: np.ndarray) -> np.ndarray:
+        x = box[0] + (t - left) / max(right - left, 1e-9) * (box[2] - box[0])
+        y = box[3] - (v - low) / (high - low) * (box[3] - box[1])
+        return np.round(np.stack([x, y], -1) * 16).astype(np.int32)
+
+    for value in np.linspace(low + pad, high - pad, 3):
+        y = int(pixels(np.array([left]), np.array([value]))[0, 1] / 16)
+        cv2.line(image, (box[0], y), (box[2], y), (46, 50, 56), 1)
+        cv2.putText(image, f"{value:.3g}", (6, y + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.36, GREY, 1, cv2.LINE_AA)
+    for second in np.linspace(left, right, 6):
+        x = int(pixels(np.array([second]), np.array([low]))[0, 0] / 16)
+        cv2.putText(image, f"{second:.2f}", (x - 12, height - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.36, GREY, 1, cv2.LINE_AA)
+    number = 0
+    for t, v, coloured in curves:
+        for k in range(v.shape[1]):
+            colour = COLOURS[number % len(COLOURS)] if coloured else GREY
+            number += coloured
+            cv2.polylines(image, [pixels(t, v[:, k])], False, colour, 1, cv2.LINE_AA, 4)
+    label(image, title)
+    return image
+
+
+def levels(picture: torch.Tensor) -> np.ndarray:
+    """Levels (H, W, 3) uint8 of a picture."""
+    if picture.dtype == torch.uint8:
+        return picture.numpy()
+    return (picture * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def enlarged(image: np.ndarray, width: int) -> tuple[np.ndarray, float]:
+    """A picture at another width, and the scale."""
+    scale = width / image.shape[1]
+    form = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.ascontiguousarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=form)), scale
+
+
+def _at(pixel: np.ndarray, scale: float) -> tuple[int, int]:
+    u, v = (pixel + 0.5) * scale - 0.5
+    return round(float(u)), round(float(v))
+
+
+def _with_title(image: np.ndarray, text: str) -> np.ndarray:
+    return np.concatenate([banner(text, image.shape[1]), image])
