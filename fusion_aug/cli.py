@@ -84,12 +84,16 @@ def dispatch(command: str, words: list[str]) -> int:
     if command == "check":
         return commands.check_command(positionals, overrides, extra_dir)
     if command == "show":
-        return commands.show_command(positionals, overrides, extra_dir, flags)
+        from fusion_aug.run.showing import show_command
+
+        return show_command(positionals, overrides, extra_dir, flags)
     if command == "replay":
         return commands.replay_command(positionals, overrides, extra_dir)
     if command == "synth":
         return commands.synth_command(positionals, overrides)
-    return commands.demo_command(positionals)
+    from fusion_aug.run.demo import demo_command
+
+    return demo_command(positionals)
 
 
 def _flags(command: str, words: list[str]) -> tuple[bool, bool, str | None, list[str]]:

@@ -18,22 +18,15 @@ from fusion_aug.registry import Context
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins, sweep
 from fusion_aug.run.execute import check_options, execute
-from fusion_aug.run.inputs import quoted, source_log, written_log
+from fusion_aug.run.inputs import source_log, written_log
 from fusion_aug.run.job import Job
 from fusion_aug.run.manifest import Manifest, read_manifest, tree_digest
 from fusion_aug.run.scope import for_log, geometry_only
-from fusion_aug.run.showing import show_command
 from fusion_aug.transforms.compose import named_leaves
 from fusion_aug.transforms.engine import Run, replay, run
 from fusion_aug.transforms.weather import Weather
 
 OK, OVER, BAD = 0, 1, 2
-DEMO_WEATHER = {
-    "fog": ["pipeline=fog", "pipeline.mor=80"],
-    "rain": ["pipeline=rain", "pipeline.rain_rate=40"],
-    "snow": ["pipeline=snow", "pipeline.snow_rate=3", "pipeline.snow_cover=0.9"],
-    "night": ["pipeline=night", "pipeline.illuminance=1"],
-}  # pictures of the demo
 
 
 def run_command(overrides: Sequence[str], multirun: bool, extra_dir: str | None) -> int:
@@ -185,36 +178,3 @@ def must_be_empty(folder: Path) -> None:
     """Raise if there is something at a folder that is to be written."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder}: is not empty; remove it or choose another folder")
-
-
-def sample_log() -> Path | None:
-    """The sample log of a checkout; None in an installation without it."""
-    folder = Path(__file__).resolve().parents[2] / "datasets" / "drive"
-    return folder if (folder / "v1.0-mini").is_dir() else None
-
-
-def demo_command(positionals: Sequence[str]) -> int:
-    """Augment the sample log, check it, draw it."""
-    folder = Path(positionals[0])
-    must_be_empty(folder)
-    made = sample_log()
-    if made is None:
-        made = folder / "drive"
-        report.OUT.print(f"[bold]0.[/] fusion-aug synth drive frames=4 out={made}")
-        synth_command(["drive"], ["frames=4", f"out={quoted(str(made))}"])
-    # mirrored for certain, so that the picture shows it
-    words = ["log=nuscenes", f"log.root={quoted(str(made))}", "pipeline=driving", "pipeline.mirror=1.0", "seed=3"]
-    report.OUT.print(f"[bold]1.[/] fusion-aug run {' '.join(words)} out={folder / 'augmented'}")
-    run_command([*words, f"out={quoted(str(folder / 'augmented'))}"], False, None)
-    report.OUT.print(f"[bold]2.[/] fusion-aug check {folder / 'augmented'}")
-    code = check_command([str(folder / "augmented")], [], None)
-    report.OUT.print(f"[bold]3.[/] fusion-aug show {folder / 'augmented'}")
-    show_command([str(folder / "augmented")], ["index=1", f"out={folder / 'demo.png'}"], None, set())
-    log = ["log=nuscenes", f"log.root={quoted(str(made))}"]
-    for number, (name, words) in enumerate(DEMO_WEATHER.items(), 4):
-        words = [*log, *words, "index=2", f"out={quoted(str(folder / f'{name}.png'))}"]
-        report.OUT.print(f"[bold]{number}.[/] fusion-aug show {' '.join(words)}")
-        show_command([], words, None, set())
-    words = [*log, "pipeline=[fog,rain]", "n=2"]
-    report.OUT.print(f"[bold]{4 + len(DEMO_WEATHER)}.[/] fusion-aug check {' '.join(words)}")
-    return max(code, check_command([], words, None))

@@ -11,7 +11,7 @@ from typing import Any
 from fusion_aug.errors import ConfigError
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
-from fusion_aug.run.inputs import source_log
+from fusion_aug.run.inputs import source_log, written_log
 from fusion_aug.run.manifest import read_manifest
 from fusion_aug.run.scope import for_log
 from fusion_aug.sample import Sample
@@ -80,7 +80,7 @@ def _of_run(out: Path, rest: list[str], extra_dir: str | None) -> tuple[int, Ite
     """Samples that a run wrote, beside their sources."""
     manifest = read_manifest(out)
     before_log = source_log(manifest, out, rest, extra_dir)
-    after_log = build_log({"format": manifest.header["output"], "root": str(out)})
+    after_log = written_log(manifest, out, before_log)
 
     def pairs() -> Iterator[tuple[Sample, Sample]]:
         for entry in manifest.entries:

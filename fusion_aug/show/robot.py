@@ -34,7 +34,9 @@ def draw_robot(before: Sample, after: Sample, title: str = "") -> np.ndarray:
         (H, W, 3) uint8 RGB.
     """
     done = ", ".join(r.path for r in after.history if r.applied) or "nothing"
-    rows = [_with_title(pictures(before), f"before  {title}"), _with_title(pictures(after), f"after  {done}")]
+    sides = [_wide(pictures(s), t) for s, t in ((before, f"before  {title}"), (after, f"after  {done}"))]
+    height = max(s.shape[0] for s in sides)
+    rows = [np.concatenate([fitted(s, height) for s in sides], 1)]
     plots = [plot for kind in (JointState, Wrench, Taxels) for plot in traces(before, after, kind)]
     legend = "traces: grey before, coloured after; seconds since the begin of the recording before"
     if plots:
@@ -189,6 +191,12 @@ def enlarged(image: np.ndarray, width: int) -> tuple[np.ndarray, float]:
 def _at(pixel: np.ndarray, scale: float) -> tuple[int, int]:
     u, v = (pixel + 0.5) * scale - 0.5
     return round(float(u)), round(float(v))
+
+
+def _wide(image: np.ndarray, text: str) -> np.ndarray:
+    """A half of the upper part, at least as wide as a plot."""
+    missing = max(0, PLOT[1] - image.shape[1])
+    return _with_title(np.pad(image, ((0, 0), (0, missing), (0, 0)), constant_values=24), text)
 
 
 def _with_title(image: np.ndarray, text: str) -> np.ndarray:
