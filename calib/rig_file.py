@@ -15,6 +15,7 @@ from calib.cameras import camera_from_dict
 from calib.errors import CalibrationError
 from calib.gel import GelModel, picture_beside, picture_from_dict, picture_to_dict
 from calib.joints import Joint, JointPose
+from calib.kalibr import is_camchain, rig_of_camchain
 from calib.rig import Frame, Inertia, Rig, validate
 from calib.se3 import as_f64, quaternion_from_rotation, rotation_from_quaternion, se3
 from calib.sensors import SENSORS, CameraSensor, Sensor
@@ -37,7 +38,7 @@ def load_rig(path: str | Path, base: Rig | None = None) -> Rig:
 
 
 def read_rig_file(path: str | Path) -> Any:
-    """The plain contents of a rig file, for ``rig_from_dict``.
+    """The plain contents of a rig file, for ``rig_from_dict``. A camera chain of Kalibr is read as one.
 
     Raises:
         CalibrationError: the file is missing, not YAML, or too large.
@@ -46,11 +47,12 @@ def read_rig_file(path: str | Path) -> Any:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise CalibrationError(f"{path}: larger than the {MAX_BYTES >> 20} MiB a rig file may have")
-        return _with_pictures(yaml.safe_load(path.read_text(encoding="utf-8")), path)
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path}: is not valid YAML ({str(error).splitlines()[0]})") from None
+    return rig_of_camchain(data, str(path)) if is_camchain(data) else _with_pictures(data, path)
 
 
 def save_rig(rig: Rig, path: str | Path) -> None:

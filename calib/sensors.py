@@ -45,12 +45,14 @@ class CameraSensor(Sensor):
         A: (3, 3) float64 homography from physical pixels to canvas pixels.
         size: (height, width) of the canvas, pixels. Defaults to the physical size.
         exposure: exposure time, seconds.
+        readout: seconds from the first row to the last of a rolling shutter; None where it is not known.
     """
 
     model: CameraModel
     A: Tensor = field(default_factory=lambda: IDENTITY)
     size: tuple[int, int] = (0, 0)
     exposure: float | None = None
+    readout: float | None = None
 
     kind = "camera"
 

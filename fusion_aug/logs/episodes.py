@@ -190,8 +190,6 @@ class EpisodeLog(RobotLog):
         readings = {n: r[new] for n, r in readings_of(joints).items()}
         rig = self.described(Rig(frames, sensors), times[new], readings)
         streams, rig = with_touch(streams, rig)
-        # a rig file may say that a sensor stands at another frame than the log's name for it
-        streams = {n: _placed(s, n, rig) for n, s in streams.items()}
         base = self.base_of(rig)
         clock = next((n for n, s in streams.items() if isinstance(s, ImageStream)), next(iter(streams)))
         unit = Unit(id=sample_id, scene=sample_id, ref=Ref(base, first), rig=rig, truth=rig, clock=clock)
@@ -199,11 +197,6 @@ class EpisodeLog(RobotLog):
         if root != base and rig.frames[root].hand == "world":
             unit = replace(unit, anchor=rig.T(root, base, first))
         return Sample(units=(unit,), streams=streams)
-
-
-def _placed(stream: Stream, name: str, rig: Rig) -> Stream:
-    sensor = rig.sensors.get(stream.instance(name))
-    return stream if sensor is None or sensor.frame == stream.frame else replace(stream, frame=sensor.frame)
 
 
 def check_cover(parts: Mapping[str, Part], width: int, where: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -42,8 +42,14 @@ def with_touch(streams: Mapping[str, Stream], rig: Rig) -> tuple[dict[str, Strea
         elif isinstance(sensor, TaxelSensor) and "value" in stream.values:
             out[name] = of_taxels(stream, name, sensor)
         else:
-            out[name] = stream
+            out[name] = _placed(stream, name, rig)
     return out, rig if len(sensors) == len(rig.sensors) else Rig(rig.frames, sensors)
+
+
+def _placed(stream: Stream, name: str, rig: Rig) -> Stream:
+    """A rig file may say that a sensor stands at another frame than the log's name for it."""
+    sensor = rig.sensors.get(stream.instance(name))
+    return stream if sensor is None or sensor.frame == stream.frame else replace(stream, frame=sensor.frame)
 
 
 def of_gel(stream: ImageStream, name: str, sensor: TactileSensor, gel: str) -> ImageStream:

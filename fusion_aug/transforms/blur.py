@@ -10,17 +10,13 @@ from typing import Any, ClassVar
 import cv2
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from calib.sensors import apply_homography
-from fusion_aug.errors import DataError
 from fusion_aug.ops import blur, color
-from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
-from fusion_aug.physics.depth import SKY, camera_range
 from fusion_aug.ranges import Range
-from fusion_aug.transforms.ego import frame_twist
+from fusion_aug.transforms.ego import picture_flow
 from fusion_aug.transforms.photometric import PhotometricTransform, Shot
 
 
@@ -71,10 +67,11 @@ class MotionBlur(PhotometricTransform):
 
 @dataclass(frozen=True, kw_only=True)
 class EgoMotionBlur(PhotometricTransform):
-    """Blur by the vehicle's own motion during an exposure of ``exposure`` seconds about the picture's stamp.
+    """Blur by the camera's own motion during an exposure of ``exposure`` seconds about the picture's stamp.
 
-    Every pixel smears along its own optical flow, from the twist of an EgoPose stream and the distance of what the
-    pixel shows (a Depth stream of the camera, else the LiDAR). Other traffic is taken to stand still.
+    Every pixel smears along its own optical flow, from the twist of an EgoPose stream (or the motion of the rig, for a
+    camera on an arm) and the distance of what the pixel shows (a Depth stream of the camera, else the LiDAR). Other
+    traffic is taken to stand still.
     """
 
     exposure: Range
@@ -87,37 +84,7 @@ class EgoMotionBlur(PhotometricTransform):
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``PhotometricTransform``."""
-        return blur.along_flow(picture, ego_flow(shot, params["exposure"], (picture.shape[0], picture.shape[1])))
-
-
-def ego_flow(shot: Shot, seconds: float, size: tuple[int, int], step: int = 4) -> Tensor:
-    """How far every pixel moves while the vehicle drives on for ``seconds``: (H, W, 2) pixels.
-
-    Raises:
-        DataError: the sample holds no ego pose with a twist.
-    """
-    time, unit = int(shot.stream.times[shot.item]), int(shot.stream.sample_index[shot.item])
-    twist = frame_twist(shot.call.sample, unit, shot.stream.frame, time)
-    if twist is None:
-        raise DataError(f"stream {shot.call.name!r}: EgoMotionBlur needs an ego pose with a twist in the sample")
-    velocity, turning = twist
-    distance = camera_range(shot.call.sample, shot.call.name, shot.item).to(torch.float64).clamp(max=SKY)
-    height, width = size
-    step = max(1, min(step, height // 8, width // 8))
-    rows, columns = -(-height // step), -(-width // step)
-    grid = pixel_grid((rows, columns)) * step + (step - 1) / 2
-    near = distance[grid[..., 1].long().clamp(max=height - 1), grid[..., 0].long().clamp(max=width - 1)]
-    points = shot.camera.unproject(grid) * near[..., None]
-    drift = -(velocity + torch.linalg.cross(turning.expand_as(points), points)) * (seconds / 2)
-    (start, seen), (stop, still) = (_pixels(shot, points + s * drift) for s in (-1, 1))
-    flow = torch.where((seen & still)[..., None], stop - start, torch.zeros_like(start)).nan_to_num(0.0)
-    wide = F.interpolate(flow.permute(2, 0, 1)[None], size=(rows * step, columns * step), mode="bilinear")[0]
-    return wide.permute(1, 2, 0)[:height, :width].contiguous()
-
-
-def _pixels(shot: Shot, points: Tensor) -> tuple[Tensor, Tensor]:
-    physical, seen = shot.camera.model.project(points)
-    return apply_homography(shot.camera.A, physical), seen
+        return blur.along_flow(picture, picture_flow(shot.call.sample, shot.call.name, shot.item, params["exposure"]))
 
 
 @dataclass(frozen=True, kw_only=True)

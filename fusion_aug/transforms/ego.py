@@ -1,20 +1,29 @@
-"""How fast a sensor moves over ground, from the ego pose's twist."""
+"""How fast a sensor moves over ground, and how its pictures move with it."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from calib import CalibrationError, CameraSensor, Rig
 from calib.se3 import transform_points
+from calib.sensors import apply_homography
+from fusion_aug.errors import DataError
+from fusion_aug.ops.grid import pixel_grid
+from fusion_aug.physics.depth import SKY, camera_range
 from fusion_aug.registry import Call
 from fusion_aug.sample import Sample
 from fusion_aug.streams import EgoPose, Stream
+from fusion_aug.transforms.rates import motion, rotation_rates
 
 
 def frame_twist(
     sample: Sample, unit: int, frame: str, time: int, place: Tensor | None = None
 ) -> tuple[Tensor, Tensor] | None:
-    """Velocity and angular velocity (3,) of a frame over ground, in its own axes; None where no twist is known.
+    """Velocity and angular velocity (3,) of a frame over ground, in its own axes; None where no motion is known.
+
+    From the twist of an ego pose, else from how the rig moves the frame in the world or the robot's base.
 
     Args:
         sample: one sample or a batch. unit: which of it. frame: of the rig. time: ns.
@@ -31,7 +40,65 @@ def frame_twist(
             T = rig.T(ego.child, frame, time)
             at = transform_points(T, (torch.zeros(3, dtype=torch.float64) if place is None else place)[None])[0]
             return T[:3, :3].T @ (v + torch.linalg.cross(w, at)), T[:3, :3].T @ w
-    return None
+    return _rig_twist(rig, frame, time, place)
+
+
+def _rig_twist(rig: Rig, frame: str, time: int, place: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    root = rig.root_of(frame) if frame in rig.frames else frame
+    above, moving = frame, False
+    while above != root:
+        moving |= not isinstance(rig.frames[above].pose, Tensor)
+        above = str(rig.frames[above].parent)
+    if not moving:
+        return None
+    at = torch.tensor([time])
+    try:
+        T, velocity, _ = motion(rig, root, frame, at, place)
+        _, spin, _ = rotation_rates(rig, root, frame, at)
+    except CalibrationError:  # the pose is not known then
+        return None
+    return T[0, :3, :3].T @ velocity[0], spin[0]
+
+
+def picture_flow(sample: Sample, name: str, item: int, seconds: float, step: int = 4) -> Tensor:
+    """How far every pixel of a camera's picture moves by the camera's own motion: (H, W, 2) pixels of the canvas.
+
+    By the distance of what the pixel shows (a Depth stream of the camera, else the LiDAR). Other traffic stands still.
+
+    Args:
+        sample: one sample or a batch. name: camera stream. item: which of its pictures.
+        seconds: how long. step: pixels between those that are worked out.
+
+    Raises:
+        DataError: nothing tells how the camera moves.
+    """
+    stream = sample[name]
+    time, unit = int(stream.times[item]), int(stream.sample_index[item])
+    twist = frame_twist(sample, unit, stream.frame, time)
+    if twist is None:
+        raise DataError(
+            f"stream {name!r}: nothing tells how the camera moves; the sample needs an ego pose with a twist, or a rig "
+            f"with poses at more than one moment"
+        )
+    velocity, turning = twist
+    camera = sample.units[unit].truth.camera(stream.instance(name))
+    distance = camera_range(sample, name, item).to(torch.float64).clamp(max=SKY)
+    height, width = camera.size
+    step = max(1, min(step, height // 8, width // 8))
+    rows, columns = -(-height // step), -(-width // step)
+    grid = pixel_grid((rows, columns)) * step + (step - 1) / 2
+    near = distance[grid[..., 1].long().clamp(max=height - 1), grid[..., 0].long().clamp(max=width - 1)]
+    points = camera.unproject(grid) * near[..., None]
+    drift = -(velocity + torch.linalg.cross(turning.expand_as(points), points)) * (seconds / 2)
+    (start, seen), (stop, still) = (_pixels(camera, points + s * drift) for s in (-1, 1))
+    flow = torch.where((seen & still)[..., None], stop - start, torch.zeros_like(start)).nan_to_num(0.0)
+    wide = F.interpolate(flow.permute(2, 0, 1)[None], size=(rows * step, columns * step), mode="bilinear")[0]
+    return wide.permute(1, 2, 0)[:height, :width].contiguous()
+
+
+def _pixels(camera: CameraSensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    physical, seen = camera.model.project(points)
+    return apply_homography(camera.A, physical), seen
 
 
 def radar_velocity(stream: Stream, call: Call, item: int, place: Tensor | None = None) -> Tensor | None:

@@ -114,6 +114,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "Jitter": [{"sigma": 0.01}],
     "Latency": [{"delay": [0, 0.1], "sensors": ["CAM*"]}, {"delay": 0.05, "scope": "rig"}],
     "RateChange": [{"rate": 100}],
+    "RollingShutter": [{"readout": [0.005, 0.03], "cameras": ["CAM_*", "WRIST"]}],
     "SpeedWarp": [{"speed": [0.7, 1.4]}],
     "TemporalMask": [{"seconds": 0.02}],
     "TimeWarp": [{"period": [0.1, 0.3]}, {"slowest": 0.8, "fastest": 1.1, "waves": 3}],

@@ -3,8 +3,10 @@
 from fusion_aug.transforms.temporal.clocks import ClockOffset, Jitter, Latency
 from fusion_aug.transforms.temporal.sampling import DropFrames, RateChange, TemporalMask
 from fusion_aug.transforms.temporal.scan import Deskew
+from fusion_aug.transforms.temporal.shutter import RollingShutter
 from fusion_aug.transforms.temporal.speed import SpeedWarp, TimeWarp
 
 __all__ = [
-    "ClockOffset", "Deskew", "DropFrames", "Jitter", "Latency", "RateChange", "SpeedWarp", "TemporalMask", "TimeWarp",
+    "ClockOffset", "Deskew", "DropFrames", "Jitter", "Latency", "RateChange", "RollingShutter", "SpeedWarp",
+    "TemporalMask", "TimeWarp",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from calib import Joint, JointPose, Rig, Robot
 from calib.se3 import invert
 from fusion_aug.sample import Sample, Unit
 from fusion_aug.streams import JointState, Wrench
-from fusion_aug.transforms.temporal.rates import known_moments, motion, rotation_rates
+from fusion_aug.transforms.rates import known_moments, motion, rotation_rates
 
 
 def approximate(sample: Sample, number: int) -> list[str]:

@@ -20,8 +20,8 @@ from fusion_aug.ops.resample import nearest, read_at
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.sample import REF, Sample, Unit
 from fusion_aug.streams import Action, JointState, Points, Stream, Wrench
+from fusion_aug.transforms.rates import motion
 from fusion_aug.transforms.temporal.dynamics import hurried_effort, hurried_wrench
-from fusion_aug.transforms.temporal.rates import motion
 
 
 def warped(stream: Stream, name: str, sample: Sample, warps: list[Warp]) -> Stream:
