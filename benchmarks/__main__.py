@@ -13,14 +13,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import driving, geometry, photometry, weather
+from benchmarks import driving, geometry, photometry, touch, weather
 
 
 def main() -> None:
     """Measure on one thread, print and write."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    figures = [*geometry.measure(), *photometry.measure(), *driving.measure(), *weather.measure()]
+    figures = [*geometry.measure(), *photometry.measure(), *driving.measure(), *weather.measure(), *touch.measure()]
     table = Table(box=None, pad_edge=False)
     for name in ("figure", "median ms", "against", "its ms", "ratio", "limit", "holds", "note"):
         table.add_column(name, no_wrap=name != "note")

@@ -17,13 +17,15 @@ from nuscenes.utils.geometry_utils import points_in_box
 from pyquaternion import Quaternion
 
 
-def drawn_scale(out: Path) -> float:
-    """Scale of the scene that the manifest records."""
+def drawn_rate(out: Path) -> float:
+    """What the manifest says that velocities are multiplied by: the scale of the scene, and a constant speed."""
     if not (out / "manifest.jsonl").is_file():
         return 1.0
     record = json.loads((out / "manifest.jsonl").read_text().splitlines()[1])
-    scales = [r["params"][""]["scale"] for r in record["history"] if r["name"] == "ScaleScene" and r["applied"]]
-    return float(np.prod(scales)) if scales else 1.0
+    drawn = [(r["name"], r["params"].get("", {})) for r in record["history"] if r["applied"]]
+    scales = [p["scale"] for name, p in drawn if name == "ScaleScene"]
+    speeds = [p["speed"] for name, p in drawn if name == "SpeedWarp"]
+    return float(np.prod(scales + speeds))
 
 
 def opens(log: NuScenes) -> list[str]:
@@ -159,7 +161,7 @@ def main() -> int:
         for root, log in ((source, before), (out, after)):
             print(root)
             faults += opens(log) + radar(log) + walls(log)
-        faults += velocities(before, after, drawn_scale(Path(out)))
+        faults += velocities(before, after, drawn_rate(Path(out)))
     print("\n".join(faults) if faults else "the devkit agrees")
     return 1 if faults else 0
 

@@ -15,6 +15,14 @@ trap 'rm -rf "$work"' EXIT
 drive="$here/datasets/drive"
 "$python" -m fusion_aug run log=nuscenes "log.root='$drive'" pipeline=driving seed=3 "out='$work/drive'"
 pairs=("$drive" "$work/drive")
+mkdir -p "$work/configs/pipeline"
+printf '_target_: fusion_aug.pipeline\ntransforms:\n  speed: {_target_: fusion_aug.SpeedWarp, speed: 1.0}\n' \
+    >"$work/configs/pipeline/speed.yaml"
+for speed in 0.7 1.4; do
+    "$python" -m fusion_aug run --config-dir "$work/configs" log=nuscenes "log.root='$drive'" pipeline=speed \
+        "pipeline.transforms.speed.speed=$speed" "out='$work/speed-$speed'"
+    pairs+=("$drive" "$work/speed-$speed")
+done
 real=${FUSION_AUG_REAL_DATA:-$here/../shared/data}/nuscenes
 if [ -d "$real" ]; then
     "$python" -m fusion_aug run log=nuscenes "log.root='$real'" pipeline=driving seed=1 "out='$work/real'"

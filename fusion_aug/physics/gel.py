@@ -125,10 +125,13 @@ def render_tactile(
             level += (w[axis, c] + x * w[3 + axis, c] + y * w[6 + axis, c]) * n[axis]
         out[..., c] = base[..., c] + np.float32(gain[c]) * level
     if noise is not None:
-        out += np.float32(model.noise) * noise.standard_normal(out.shape, dtype=np.float32)
+        drawn = noise.standard_normal(out.shape, dtype=np.float32)
+        drawn *= np.float32(model.noise)
+        out += drawn
     if not levels:
         return torch.from_numpy(out)
-    return torch.from_numpy(np.clip(out + 0.5, 0, 255).astype(np.uint8))
+    out += np.float32(0.5)
+    return torch.from_numpy(np.clip(out, 0, 255, out=out).astype(np.uint8))
 
 
 @dataclass(frozen=True, eq=False)

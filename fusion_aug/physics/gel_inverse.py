@@ -29,21 +29,24 @@ def slopes_seen(picture: Tensor, model: GelModel, background: Tensor) -> tuple[n
     height, width = picture.shape[:2]
     x, y = places(height, width)
     w = model.lights.numpy().astype(np.float32)
-    light = w[:3] + x[..., None, None] * w[3:6] + y[..., None, None] * w[6:9]  # (H, W, component, channel)
-    wanted = picture.numpy().astype(np.float32) - background.numpy()
+    # light[c][axis] (H, W): strength of a channel's light along an axis of the normal
+    light = [[w[a, c] + x * w[3 + a, c] + y * w[6 + a, c] for a in range(3)] for c in range(3)]
+    wanted = [picture[..., c].numpy().astype(np.float32) - background[..., c].numpy() for c in range(3)]
     p, q = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
-    floor = FAINT * float(np.abs(w[:3]).max()) ** 2 + 1e-12
+    floor = np.float32(FAINT * float(np.abs(w[:3]).max()) ** 2 + 1e-12)
     for _ in range(STEPS):
         nz = 1 / np.sqrt(1 + p * p + q * q)
-        n = np.stack([-p * nz, -q * nz, nz - 1], -1)  # a flat gel looks as the background does
-        left = wanted - np.einsum("hwi,hwic->hwc", n, light)
-        cube = nz**3
-        # derivatives of the normal by p and q
-        by_p = np.stack([-(1 + q * q) * cube, p * q * cube, -p * cube], -1)
-        by_q = np.stack([p * q * cube, -(1 + p * p) * cube, -q * cube], -1)
-        jp, jq = np.einsum("hwi,hwic->hwc", by_p, light), np.einsum("hwi,hwic->hwc", by_q, light)
-        a, b, d = (jp * jp).sum(-1) + floor, (jp * jq).sum(-1), (jq * jq).sum(-1) + floor
-        e, f = (jp * left).sum(-1), (jq * left).sum(-1)
+        cube, cross = nz * nz * nz, p * q * nz * nz * nz
+        normal = (-p * nz, -q * nz, nz - 1)  # a flat gel looks as the background does
+        by_p = (-(1 + q * q) * cube, cross, -p * cube)
+        by_q = (cross, -(1 + p * p) * cube, -q * cube)
+        a, b, d = np.full_like(p, floor), np.zeros_like(p), np.full_like(p, floor)
+        e, f = np.zeros_like(p), np.zeros_like(p)
+        for c in range(3):
+            jp, jq, told = (sum(v * s for v, s in zip(of, light[c], strict=True)) for of in (by_p, by_q, normal))
+            left = wanted[c] - told
+            a, b, d = a + jp * jp, b + jp * jq, d + jq * jq
+            e, f = e + jp * left, f + jq * left
         determinant = a * d - b * b
         p = np.clip(p + (d * e - b * f) / determinant, -STEEPEST, STEEPEST)
         q = np.clip(q + (a * f - b * e) / determinant, -STEEPEST, STEEPEST)

@@ -193,7 +193,9 @@ def label(image: np.ndarray, text: str) -> None:
 
 
 def banner(text: str, width: int) -> np.ndarray:
-    """A strip with a line of text."""
+    """A strip with a line of text, cut where it is too long."""
+    most = width // 9
+    text = text if len(text) <= most else text[: max(0, most - 3)] + "..."
     image = np.full((28, width, 3), PAPER, np.uint8)
     cv2.putText(image, text, (8, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA)
     return image

@@ -17,6 +17,7 @@ from fusion_aug.streams import (
     Camera,
     Depth,
     EgoPose,
+    HeightMap,
     Imu,
     JointState,
     Keypoints2D,
@@ -26,6 +27,7 @@ from fusion_aug.streams import (
     Radar,
     SegmentationMask,
     Stream,
+    TactileImage,
     Taxels,
     Text,
     Wrench,
@@ -34,8 +36,9 @@ from fusion_aug.transforms.base import PROMISES, Transform
 
 BUILT_IN: tuple[type[Stream], ...] = (
     Camera, Depth, SegmentationMask, Points, Radar, Boxes3D, Boxes2D, EgoPose, Odometry, Imu, Text, JointState, Wrench,
-    Taxels, BodyPose, Action, Keypoints3D, Keypoints2D,
+    Taxels, TactileImage, HeightMap, BodyPose, Action, Keypoints3D, Keypoints2D,
 )  # fmt: skip
+CALIBRATION = {"Scene": "extrinsics, A", "ImagePlane": "A", "Mount": "extrinsics (told)", "Kinematic": "extrinsics"}
 BEGIN, END = "<!-- generated: {} -->", "<!-- /generated -->"
 
 
@@ -63,7 +66,7 @@ def effects_table() -> str:
     rows = []
     for name, t in own_transforms().items():
         family = next(b.__name__ for b in t.__mro__ if Family in b.__bases__)
-        rig = {"Scene": "extrinsics, A", "ImagePlane": "A", "Mount": "extrinsics (told)"}.get(family, "")
+        rig = t.calibration or CALIBRATION.get(family, "")
         rows.append([f"`{name}`", *[cell(t, s) for s in BUILT_IN], rig])
     legend = "● has a rule for it (a sensor that turns with the scene keeps its data)  · declared not to change"
     return f"{markdown(head, rows)}\n\n{legend}  (empty: not its business)"

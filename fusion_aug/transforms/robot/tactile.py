@@ -180,6 +180,7 @@ class TactileShift(TactileTransform):
     y: Range = (-0.001, 0.001)
     angle_deg: Range = (-10.0, 10.0)
 
+    calibration: ClassVar[str] = "extrinsics"
     limits: ClassVar[dict[str, tuple[float, float]]] = {"x": (-0.1, 0.1), "y": (-0.1, 0.1)}
 
     @classmethod

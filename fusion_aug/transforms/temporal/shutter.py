@@ -44,6 +44,7 @@ class RollingShutter(Transform, Temporal):
     cameras: tuple[str, ...] = ("*",)
 
     strict = False  # it has to do with cameras alone
+    calibration: ClassVar[str] = "readout"
     scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"readout": (0.0, 1.0)}
     waives: ClassVar[dict[str, str]] = {

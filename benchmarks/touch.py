@@ -1,0 +1,183 @@
+"""Touch and robots: rendering of gels, and what it is worth; kinematics; a warp of a recording.
+
+``python -m benchmarks.touch DATA [OUT.png]`` measures normal errors of mirrored and turned presses on the real ball
+presses of DATA (``gelsight.npz``) and draws them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+import fusion_aug as fa
+from benchmarks.timing import Figure, median_ms
+from fusion_aug.physics.gel import GelModel, Press, explained, fit_gel, normals, relaxed, render_tactile
+from fusion_aug.physics.gel_inverse import height_seen, rerendered, slopes_seen
+
+SIZE = (240, 320)
+BALL, MM = 67.8, 0.0295  # pixels, mm per pixel, of the real presses
+ARM = Path(__file__).resolve().parents[1] / "datasets" / "arm"
+Move = Callable[[np.ndarray], np.ndarray]
+
+
+def measure() -> list[Figure]:
+    """Milliseconds on one thread."""
+    return [*gel_figures(), *arm_figures()]
+
+
+def made_press() -> tuple[torch.Tensor, GelModel, torch.Tensor]:
+    """A ball pressed into a gel, mm; its lights; a grey background."""
+    v, u = np.mgrid[: SIZE[0], : SIZE[1]]
+    deep = np.sqrt(np.maximum(60.0**2 - (u - 180) ** 2 - (v - 110) ** 2, 0)) - 35
+    lights = np.zeros((10, 3))
+    lights[:3] = [[60, -30, -30], [0, 50, -50], [40, 40, 40]]
+    lights[9] = -40
+    ground = torch.full((*SIZE, 3), 110, dtype=torch.uint8)
+    return torch.from_numpy(deep * 0.03), GelModel(torch.from_numpy(lights)), ground
+
+
+def gel_figures() -> list[Figure]:
+    """Rendering with relaxation and noise, against a bare blur of the same picture; and the way back."""
+    press, model, ground = made_press()
+    seen = render_tactile(press, model, ground, 0.03)
+    surface = torch.from_numpy(relaxed(press.numpy() / 0.03, model.relaxation / 0.03) * np.float32(0.03))
+    rng = np.random.default_rng(0)
+    bare = median_ms(lambda: cv2.GaussianBlur(seen.numpy(), (0, 0), 3.0))
+    gel = (model, ground, 0.03)
+
+    def flip(array: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(array[:, ::-1])
+
+    return [
+        Figure("gel: render 240x320", median_ms(lambda: render_tactile(press, model, ground, 0.03, noise=rng)),
+               limit=10.0, note="relaxation, lights, noise"),
+        Figure("gel: height of a picture", median_ms(lambda: height_seen(seen, model, ground, 0.03)), "cv2 blur", bare),
+        Figure("gel: mirror a press", median_ms(lambda: rerendered(seen, surface, flip, gel, gel)), "cv2 blur", bare),
+    ]  # fmt: skip
+
+
+def arm_figures() -> list[Figure]:
+    """Kinematics of the recorded arm, and its whole recording mirrored and warped."""
+    from calib import load_urdf
+
+    robot = load_urdf(ARM / "arm.urdf")
+    q = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (1000, len(robot.joints))))
+    forward = median_ms(lambda: robot.forward(q))
+    bare = median_ms(lambda: torch.matmul(torch.eye(4).double().expand(1000, 4, 4), torch.eye(4).double()))
+    sample = fa.open_log("mcap", ARM / "mcap", rig=str(ARM / "mcap_rig.yaml"))[0].realized()
+    signals = sample.with_streams({n: s for n, s in sample.streams.items() if not hasattr(s, "items")})
+    warp = fa.TimeWarp(period=1.5)
+    return [
+        Figure("kinematics: 1000 poses, 9 links", forward, "matmul of 1000", bare),
+        Figure("arm: mirror 4.5 s", median_ms(lambda: fa.MirrorRobot()(sample).realized(), runs=3, warm=1)),
+        Figure("arm: warp its signals, 4.5 s", median_ms(lambda: warp(signals, seed=1), runs=3, warm=1),
+               note="2276 readings of 8 joints with efforts, wrench, IMU, taxels"),
+    ]  # fmt: skip
+
+
+# --- real presses ----------------------------------------------------------------------------------------------------
+def presses(path: Path) -> tuple[list[Press], torch.Tensor]:
+    """Ball presses and the background."""
+    data = np.load(path, allow_pickle=False)
+    radii = np.broadcast_to(data["touch_radius_px"], (len(data["frames"]),))
+    rows = zip(data["frames"], data["touch_center_xy"], radii, strict=True)
+    found = [Press(torch.from_numpy(f), (float(c[0]), float(c[1])), float(r), BALL) for f, c, r in rows]
+    return found, torch.from_numpy(data["background"])
+
+
+def normal_error(picture: torch.Tensor, model: GelModel, ground: torch.Tensor, centre: Any, radius: float) -> float:
+    """Mean angle, degrees, of the normals that a picture shows to those of the ball, within the contact."""
+    p, q = slopes_seen(picture, model, ground)
+    v, u = np.mgrid[: p.shape[0], : p.shape[1]]
+    dx, dy = u - centre[0], v - centre[1]
+    inside = dx * dx + dy * dy < min(radius, 0.95 * BALL) ** 2
+    nx, ny = dx[inside] / BALL, dy[inside] / BALL
+    truth = np.stack([nx, ny, np.sqrt(1 - nx * nx - ny * ny)], -1)
+    seen = np.stack([-p[inside], -q[inside], np.ones(inside.sum())], -1)
+    seen /= np.linalg.norm(seen, axis=-1, keepdims=True)
+    return float(np.degrees(np.arccos(np.clip((seen * truth).sum(-1), -1, 1))).mean())
+
+
+def moves(size: tuple[int, int]) -> dict[str, tuple[Move, np.ndarray]]:
+    """Name -> what moves an array over the gel, and its affine map (2, 3) of pixels."""
+    height, width = size
+    out: dict[str, tuple[Move, np.ndarray]] = {}
+    flip = np.array([[-1.0, 0, width - 1], [0, 1, 0]])
+    out["mirror"] = (lambda a: np.ascontiguousarray(a[:, ::-1]), flip)
+    for angle in (10, 30, 90):
+        M = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
+
+        def turn(array: np.ndarray, M: np.ndarray = M) -> np.ndarray:
+            return cv2.warpAffine(array, M, (width, height), borderMode=cv2.BORDER_REPLICATE)
+
+        out[f"turn {angle} deg"] = (turn, M)
+    return out
+
+
+def compare(path: Path) -> tuple[dict[str, tuple[float, float]], np.ndarray]:
+    """Move -> mean normal error (degrees) by pixels and by rendering anew, on held-out presses; and a figure."""
+    found, ground = presses(path)
+    model = fit_gel(found[::2], ground)
+    print("R^2 on held-out presses (R, G, B):", np.round(explained(model, found[1::2], ground), 3))
+    errors: dict[str, list[tuple[float, float]]] = {"as it is": []}
+    strips = []
+    gel = (model, ground, MM)
+    for number, press in enumerate(found[1::2]):
+        surface = height_seen(press.picture, model, ground, MM)
+        plain = normal_error(press.picture, model, ground, press.center, press.radius)
+        errors["as it is"].append((plain, plain))
+        for name, (move, M) in moves((ground.shape[0], ground.shape[1])).items():
+            centre = M @ np.array([*press.center, 1.0])
+            pixels = torch.from_numpy(move(press.picture.numpy()))
+            anew = rerendered(press.picture, surface, move, gel, gel)
+            pair = tuple(normal_error(x, model, ground, centre, press.radius) for x in (pixels, anew))
+            errors.setdefault(name, []).append(pair)  # type: ignore[arg-type]
+            if number == 3:
+                wanted = normals(move(surface.numpy()) / MM)
+                strips.append(_strip(name, press.picture, pixels, anew, model, ground, wanted, pair))
+    return {n: tuple(np.mean(v, 0)) for n, v in errors.items()}, np.concatenate(strips)  # type: ignore[misc]
+
+
+def _strip(
+    name: str, picture: torch.Tensor, pixels: torch.Tensor, anew: torch.Tensor, model: GelModel, ground: torch.Tensor,
+    wanted: np.ndarray, errors: Any,
+) -> np.ndarray:  # fmt: skip
+    """A press, moved by pixels and anew, and the normals that both show beside the right ones."""
+
+    def shown(image: torch.Tensor) -> np.ndarray:
+        p, q = slopes_seen(image, model, ground)
+        n = np.stack([-p, -q, np.ones_like(p)], -1)
+        return n / np.linalg.norm(n, axis=-1, keepdims=True)
+
+    tiles = [picture.numpy(), pixels.numpy(), anew.numpy()]
+    tiles += [((n + 1) * 127.5).astype(np.uint8) for n in (shown(pixels), shown(anew), wanted)]
+    words = ["press", f"{name}: pixels", f"{name}: rendered", f"normals {errors[0]:.1f} deg off",
+             f"normals {errors[1]:.1f} deg off", "right normals"]  # fmt: skip
+    out = []
+    for tile, word in zip(tiles, words, strict=True):
+        small = np.ascontiguousarray(cv2.resize(tile, (300, 225), interpolation=cv2.INTER_AREA))
+        cv2.putText(small, word, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+        out.append(small)
+    return np.concatenate(out, 1)
+
+
+def main() -> None:
+    """Print the table, write the figure."""
+    if len(sys.argv) < 2:
+        sys.exit("usage: python -m benchmarks.touch GELSIGHT.npz [OUT.png]")
+    errors, figure = compare(Path(sys.argv[1]))
+    for name, (pixels, anew) in errors.items():
+        print(f"{name:14} normal error: pixels {pixels:5.1f} deg, rendered anew {anew:5.1f} deg")
+    target = Path(sys.argv[2] if len(sys.argv) > 2 else "touch.png")
+    target.write_bytes(cv2.imencode(".png", cv2.cvtColor(figure, cv2.COLOR_RGB2BGR))[1].tobytes())
+    print(f"wrote {target}")
+
+
+if __name__ == "__main__":
+    main()
