@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from calib import Frame, Joint, Rig, Robot, load_urdf, validate
+from calib.changed import changed
 from calib.rig_file import read_rig_file, rig_from_dict
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.base import Log, Problem
@@ -22,6 +23,7 @@ from fusion_aug.transforms.scene import ScaleScene
 
 REFERENCE = "reference"  # frame of its own that samples of a described robot refer to
 BASE = "base"  # frame of a robot whose description is not given
+EYES = ("camera", "tactile")  # kinds of sensors that look: x right, y down, z forward
 WORLDS = ("world", "map", "odom")
 SCALED = (
     "the links of the robot come from its description, which does not grow with the scene",
@@ -114,7 +116,11 @@ class RobotLog(Log):
         """The rig with what the user's rig file adds or replaces."""
         if self._rig_file is None:
             return rig
-        known = dict(rig.frames)
+        told = self._rig_file.get("sensors") if isinstance(self._rig_file, Mapping) else None
+        looks = {str(s.get("frame")) for s in (told or {}).values() if isinstance(s, Mapping) and s.get("kind") in EYES}
+        # what the log tells of a frame is not which way a camera's axes point
+        known = {n: changed(f, hand="camera") if n in looks else f for n, f in rig.frames.items()}
+        rig = Rig(known, rig.sensors)
         rig = rig_from_dict(self._rig_file, str(self.options.rig), rig)
         # a rig file says where a link stands, not what it weighs
         frames = {

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib import JointPose, Rig, TactileSensor
+from calib import GelModel, JointPose, Rig, TactileSensor
 from calib.se3 import invert, rotation_about, se3
 from fusion_aug.errors import DataError
 from fusion_aug.families import Touch
@@ -64,12 +64,14 @@ class GelLights(TactileTransform):
 def light_gel(stream: TactileImage, call: Call) -> TactileImage:
     """Change the difference, and the lights of the gel with it."""
     pictures, gels = list(stream.pictures), list(stream.gels)
+    lit: dict[tuple[int, int], GelModel] = {}  # one model for all pictures of one gel and one draw
     for i, params in enumerate(call.params):
         if bool(stream.present[i]):
             model, ground, _ = gel_of(stream, i, call.name)
             gain = torch.tensor(params["gain"], dtype=torch.float64)
             pictures[i] = _levels(ground + gain.float() * (pictures[i].float() - ground))
-            gels[i] = replace(model, lights=model.lights * gain)
+            key = (id(model), id(params))
+            gels[i] = lit[key] = lit.get(key) or replace(model, lights=model.lights * gain)
     return replace(stream, items=tuple(pictures), pending=(), gels=tuple(gels))
 
 

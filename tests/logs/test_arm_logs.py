@@ -1,0 +1,180 @@
+"""Touch in MCAP and LeRobot: written, re-read with other tools, the same bytes whatever the circumstances."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from arm_log import ROOT, open_arm
+
+import fusion_aug as fa
+from fusion_aug.cli import main
+from fusion_aug.errors import ConfigError, DataError
+
+KINDS = ("mcap", "lerobot")
+TOUCH = ["pipeline=[robot,touch]", "pipeline.cameras=[front,wrist]", "pipeline.mirror=1", "seed=3"]
+pytest.importorskip("mcap")
+pq = pytest.importorskip("pyarrow.parquet")
+
+
+def words(kind: str, out: Path, *more: str) -> list[str]:
+    rig = ROOT / f"{kind}_rig.yaml"
+    return ["run", f"log={kind}", f"log.root={ROOT / kind}", f"log.rig={rig}", f"out={out}", *more]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Kind -> what a run with touch wrote."""
+    out = {k: tmp_path_factory.mktemp("runs") / k for k in KINDS}
+    for kind, folder in out.items():
+        few = ["log.exclude=[/front/*]"] if kind == "mcap" else []
+        assert main(words(kind, folder, *TOUCH, *few)) == 0
+    return out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_robot_and_touch_are_written_and_check(kind: str, runs: dict[str, Path]) -> None:
+    assert main(["check", str(runs[kind])]) == 0
+    before = open_arm(kind)
+    after = fa.open_log(kind, runs[kind], rig=str(ROOT / f"{kind}_rig.yaml"))[0]
+    left = {n for n in before.streams if kind == "mcap" and n.startswith("front")}
+    assert set(after.streams) >= set(before.streams) - left
+    for name, stream in before.streams.items():
+        if name not in left:
+            assert torch.equal(after[name].times, stream.times), name
+    assert isinstance(after["tactile_left"], fa.TactileImage) and isinstance(after["taxel_left"], fa.Taxels)
+    moved = after.rig.frames["tactile_left"].pose
+    assert not torch.allclose(moved, before.rig.frames["tactile_left"].pose, atol=1e-4), "TactileShift, and the belief"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_untouched_recording_stays(kind: str, tmp_path: Path) -> None:
+    assert main(words(kind, tmp_path / "o", "pipeline=identity")) == 0
+    if kind == "lerobot":
+        name = "data/chunk-000/file-000.parquet"
+        a, b = (pq.read_table(root / name) for root in (ROOT / "lerobot", tmp_path / "o"))
+        assert a.column_names == b.column_names and a.equals(b)
+        return
+    from mcap.reader import make_reader
+
+    def messages(path: Path) -> list[tuple[str, int, bytes]]:
+        with path.open("rb") as file:
+            return [(c.topic, m.log_time, m.data) for _, c, m in make_reader(file).iter_messages()]
+
+    assert messages(ROOT / "mcap" / "arm.mcap") == messages(tmp_path / "o" / "arm.mcap")
+
+
+def test_pictures_in_the_table_are_what_other_tools_read(runs: dict[str, Path]) -> None:
+    """A mirrored episode: gels, 16-bit depth and heights read with pyarrow and OpenCV alone."""
+    table = pq.read_table(runs["lerobot"] / "data" / "chunk-000" / "file-000.parquet")
+    after = fa.open_log("lerobot", runs["lerobot"], rig=str(ROOT / "lerobot_rig.yaml"))[0]
+    source = pq.read_table(ROOT / "lerobot" / "data" / "chunk-000" / "file-000.parquet")
+    row = 30
+    gel = cv2.imdecode(np.frombuffer(table["observation.tactile_left"][row].as_py()["bytes"], np.uint8), -1)
+    assert np.array_equal(gel[..., ::-1], after["tactile_left"].image(row).numpy())  # type: ignore[attr-defined]
+    name = "observation.images.front.depth"
+    old, new = (cv2.imdecode(np.frombuffer(t[name][row].as_py()["bytes"], np.uint8), -1) for t in (source, table))
+    assert new.dtype == np.uint16 and np.array_equal(new, old[:, ::-1]), "the front camera's depth, mirrored"
+    height = np.array(table["observation.tactile_right.height"][row].as_py())
+    assert np.allclose(height, after["tactile_right/height"].image(row).numpy())  # type: ignore[attr-defined]
+    assert height.max() > 5e-4
+
+
+def test_taxels_are_numbers_of_the_message(tmp_path: Path) -> None:
+    """Re-read with mcap-ros2-support: what the right pad felt is now told of the left one."""
+    decoder = pytest.importorskip("mcap_ros2.decoder")
+    from mcap.reader import make_reader
+
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "plain.yaml").write_text(
+        "_target_: fusion_aug.pipeline\ntransforms: {mirror: {_target_: fusion_aug.MirrorRobot}}\n"
+    )
+    few = ["log.exclude=[/front/*,/wrist/*,/tactile*]", "--config-dir", str(tmp_path)]
+    assert main(words("mcap", tmp_path / "o", "pipeline=plain", *few)) == 0
+    with (tmp_path / "o" / "arm.mcap").open("rb") as file:
+        reader = make_reader(file, decoder_factories=[decoder.DecoderFactory()])
+        told = [list(m.data) for _, _, _, m in reader.iter_decoded_messages(["/taxel_left"])]
+    assert np.allclose(told, open_arm("mcap")["taxel_right"]["force"].numpy())
+
+
+def test_the_same_bytes_in_any_process(tmp_path: Path) -> None:
+    """Another hash seed, workers or none."""
+    what = [
+        "pipeline=[robot,timewarp]",
+        "pipeline.cameras=[front,wrist]",
+        "pipeline.mirror=1",
+        "log.exclude=[/front/*]",
+    ]
+    for number, workers in (("1", "0"), ("2", "1")):
+        command = [sys.executable, "-m", "fusion_aug", *words("mcap", tmp_path / number, *what, f"workers={workers}")]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": number}, capture_output=True)
+    assert filecmp.cmp(tmp_path / "1" / "arm.mcap", tmp_path / "2" / "arm.mcap", shallow=False)
+
+
+def rig_with(tmp_path: Path, **changes: object) -> Path:
+    """The arm's rig file with fields of its left gel or pad changed."""
+    import yaml
+
+    told = yaml.safe_load((ROOT / "mcap_rig.yaml").read_text())
+    told["urdf"] = str(ROOT / "arm.urdf")
+    for sensor in ("tactile_left", "tactile_right"):
+        told["sensors"][sensor]["background"] = f"{sensor}.png"
+        (tmp_path / f"{sensor}.png").write_bytes((ROOT / f"{sensor}.png").read_bytes())
+    for key, value in changes.items():
+        name, _, field = key.partition("__")
+        told["sensors"][name][field] = value
+    path = tmp_path / "rig.yaml"
+    path.write_text(yaml.safe_dump(told))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tactile_left__background": "../secret.png"}, r"tactile_left\.background: '\.\./secret.png' lies outside"),
+        ({"tactile_left__background": "none.png"}, r"background: .*none.png is missing"),
+        ({"tactile_left__size": [32, 64]}, r"background: shape \(64, 64, 3\)"),
+        ({"tactile_left__gel": {"lights": [[1.0, 2.0]]}}, r"gel\.lights"),
+        ({"tactile_left__gel": {"lights": [[0.0] * 3] * 10, "colour": 1}}, r"gel\.colour: unknown field"),
+        ({"tactile_left__mm_per_pixel": 0}, "mm_per_pixel"),
+        ({"taxel_left__poses": [[0, 0, 0, 1, 0, 0, 0]] * 3}, "places of 3"),
+        ({"taxel_left__poses": [[0, 0, 0]]}, "poses"),
+    ],
+)
+def test_a_wrong_description_of_touch_is_named(tmp_path: Path, changes: dict, message: str) -> None:
+    with pytest.raises((ConfigError, DataError, ValueError), match=message):
+        fa.open_log("mcap", ROOT / "mcap", rig=str(rig_with(tmp_path, **changes)))[0]
+
+
+def test_a_damaged_picture_in_the_table_is_named(tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(ROOT / "lerobot", tmp_path / "log")
+    path = tmp_path / "log" / "data" / "chunk-000" / "file-000.parquet"
+    table = pq.read_table(path)
+    name = "observation.tactile_left"
+    cells = table[name].to_pylist()
+    cells[0]["bytes"] = cells[0]["bytes"][:40]
+    import pyarrow as pa
+
+    at = table.column_names.index(name)
+    pq.write_table(table.set_column(at, table.schema.field(at), pa.array(cells, table.schema.field(at).type)), path)
+    with pytest.raises(DataError, match=r"file-000.parquet: observation.tactile_left: row 0 is not a picture"):
+        fa.open_log("lerobot", tmp_path / "log", rig=str(ROOT / "lerobot_rig.yaml"))[0]
+
+
+def test_touch_survives_our_own_format(tmp_path: Path) -> None:
+    assert main(words("mcap", tmp_path / "o", *TOUCH, "output=folder", "log.exclude=[/front/*,/wrist/*]",
+                      "pipeline.cameras=[none]")) == 0  # fmt: skip
+    assert main(["check", str(tmp_path / "o")]) == 0
+    again = fa.open_log("folder", tmp_path / "o")[0]
+    gel = again["tactile_left"]
+    assert isinstance(gel, fa.TactileImage) and len(gel.gels) == len(gel) == len(gel.backgrounds)
+    assert len({id(g) for g in gel.gels}) == 1, "one model for all pictures, written once"

@@ -1,0 +1,58 @@
+"""Pictures of robots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from arm_log import ROOT, open_arm
+
+import fusion_aug as fa
+from fusion_aug.cli import main
+from fusion_aug.show.robot import GREY, PLOT, draw_robot, is_robot, item_at, plot, skeleton
+
+pytest.importorskip("mcap")
+
+
+@pytest.fixture(scope="module")
+def arm() -> fa.Sample:
+    return open_arm("mcap")
+
+
+def test_links_are_drawn_where_they_project(arm: fa.Sample) -> None:
+    """In front the wrist joint's pixel shows the arm and not the wall, before and after a mirror."""
+    for sample in (arm, fa.MirrorRobot()(arm)):
+        item = item_at(sample["front"])
+        drawn = skeleton(sample, "front", item)
+        assert len(drawn) >= 6
+        depth = sample["front/depth"].image(item)  # type: ignore[attr-defined]
+        T = sample.rig.along("front", "link5", sample["front"].times[item : item + 1])[0]
+        pixel, _ = sample.rig.camera("front").project(T[None, :3, 3])
+        assert any(np.allclose(end, pixel[0].numpy()) for pair in drawn for end in pair)
+        u, v = pixel[0].round().long().tolist()
+        assert abs(float(depth[v, u]) - float(T[2, 3])) < 0.08, "the surface lies just before the joint's axis"
+
+
+def test_traces_show_both(arm: fa.Sample) -> None:
+    after = arm.with_streams({**arm.streams, "wrench": arm["wrench"].with_values(force=arm["wrench"]["force"] + 5)})
+    image = plot(arm, after, ["wrench"], lambda s: s["force"].numpy(), "wrench")
+    assert image.shape == (*PLOT, 3)
+    coloured = (image.max(2).astype(int) - image.min(2) > 60).any(0)
+    grey = (np.abs(image.astype(int) - GREY).max(2) < 12).any(0)
+    assert coloured.mean() > 0.8 and grey.mean() > 0.2
+
+
+def test_the_figure_holds_cameras_gels_and_traces(arm: fa.Sample) -> None:
+    image = draw_robot(arm, fa.MirrorRobot()(arm), "arm")
+    assert image.dtype == np.uint8 and image.shape[1] == 2 * PLOT[1] and image.shape[0] > 800
+    assert is_robot(arm)
+    bare = arm.with_streams({"wrench": arm["wrench"]})
+    assert not is_robot(bare) and draw_robot(bare, bare).shape[0] > 100
+
+
+def test_the_command(tmp_path: Path) -> None:
+    words = ["log=mcap", f"log.root={ROOT}/mcap", f"log.rig={ROOT}/mcap_rig.yaml", "pipeline=timewarp"]
+    assert main(["show", *words, f"out={tmp_path}/arm.png"]) == 0
+    assert cv2.imread(str(tmp_path / "arm.png")).shape[1] == 2 * PLOT[1]
