@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from calib.se3 import as_f64
 
 LIGHTS = (10, 3)
 MAX_PICTURE = 32 * 2**20
+MAX_PIXELS = 16 * 2**20
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +44,10 @@ class GelModel:
     def __post_init__(self) -> None:
         lights = as_f64(self.lights)
         if tuple(lights.shape) != LIGHTS or not bool(torch.isfinite(lights).all()):
-            raise CalibrationError(f"gel.lights: expected {LIGHTS} numbers, got shape {tuple(lights.shape)}")
+            raise CalibrationError(f"lights: expected {LIGHTS} numbers, got shape {tuple(lights.shape)}")
         object.__setattr__(self, "lights", lights)
-        if not (self.relaxation > 0 and self.noise >= 0):
-            raise CalibrationError("gel: relaxation must be above 0 mm, and noise at least 0 levels")
+        if not (0 < self.relaxation < math.inf and 0 <= self.noise < math.inf):
+            raise CalibrationError("relaxation must be above 0 mm, and noise at least 0 levels")
 
     def to_dict(self) -> dict[str, Any]:
         """As plain lists and numbers."""
@@ -55,7 +58,9 @@ class GelModel:
         """Read what ``to_dict`` wrote."""
         unknown = sorted(set(data) - {"lights", "relaxation", "noise"})
         if unknown:
-            raise CalibrationError(f"gel.{unknown[0]}: unknown field, expected lights, relaxation, noise")
+            raise CalibrationError(f"{unknown[0]}: unknown field, expected lights, relaxation, noise")
+        if "lights" not in data:
+            raise CalibrationError("lights: are missing")
         rest = {k: float(data[k]) for k in ("relaxation", "noise") if k in data}
         return GelModel(as_f64(data["lights"]), **rest)
 
@@ -66,6 +71,13 @@ def picture_to_dict(picture: Tensor) -> dict[str, str]:
     return {"png": base64.b64encode(raw).decode()}
 
 
+def png_size(raw: bytes) -> tuple[int, int] | None:
+    """(height, width) that the header of a PNG tells; None where it is none."""
+    if len(raw) < 24 or raw[:8] != PNG or raw[12:16] != b"IHDR":
+        return None
+    return int.from_bytes(raw[20:24], "big"), int.from_bytes(raw[16:20], "big")
+
+
 def picture_from_dict(data: Any) -> Tensor:
     """Read what ``picture_to_dict`` wrote.
 
@@ -73,7 +85,7 @@ def picture_from_dict(data: Any) -> Tensor:
         CalibrationError: it is no PNG.
     """
     if not isinstance(data, Mapping) or set(data) != {"png"} or len(str(data["png"])) > MAX_PICTURE:
-        raise CalibrationError("background: expected the name of a picture beside the rig file")
+        raise CalibrationError("expected the name of a picture beside the rig file")
     return decoded(base64.b64decode(str(data["png"])))
 
 
@@ -85,15 +97,20 @@ def picture_beside(folder: Path, name: str) -> dict[str, str]:
     """
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise CalibrationError(f"background: {name!r} lies outside the folder of the rig file")
-    if not path.is_file() or path.stat().st_size > MAX_PICTURE:
-        raise CalibrationError(f"background: {path} is missing or larger than {MAX_PICTURE >> 20} MiB")
+        raise CalibrationError(f"{name!r} lies outside the folder of the rig file")
+    if not path.is_file():
+        raise CalibrationError(f"{path} is missing")
+    if path.stat().st_size > MAX_PICTURE:
+        raise CalibrationError(f"{path} is larger than {MAX_PICTURE >> 20} MiB")
     return picture_to_dict(decoded(path.read_bytes()))
 
 
 def decoded(raw: bytes) -> Tensor:
     """RGB (H, W, 3) uint8 of an encoded picture."""
-    bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR) if raw else None
+    size = png_size(raw)
+    if size is None or size[0] * size[1] > MAX_PIXELS:
+        raise CalibrationError("is not a PNG, or of a size out of bounds")
+    bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
     if bgr is None:
-        raise CalibrationError("background: is not a readable picture")
+        raise CalibrationError("is not a readable picture")
     return torch.from_numpy(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))

@@ -219,7 +219,7 @@ def _sensor_from_dict(data: Any, where: str) -> Sensor:
             else:
                 values[key] = tuple(value) if isinstance(value, list) else value
         except CalibrationError as error:
-            raise CalibrationError(f"{where}.{key}.{error}") from None
+            raise CalibrationError(f"{where}.{key}{'.' if key in ('camera', 'gel') else ': '}{error}") from None
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise CalibrationError(f"{where}.{key}: is missing something or has a wrong type ({error})") from None
     if cls is CameraSensor and "model" not in values:
@@ -240,7 +240,7 @@ def _with_pictures(data: Any, path: Path) -> Any:
             try:
                 sensor["background"] = picture_beside(path.parent, sensor["background"])
             except CalibrationError as error:
-                raise CalibrationError(f"{path}: sensors.{name}.{error}") from None
+                raise CalibrationError(f"{path}: sensors.{name}.background: {error}") from None
     return data
 
 

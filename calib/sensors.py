@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -12,9 +13,15 @@ from calib.cameras import CameraModel, Pinhole, flip_u, is_intrinsics, split_pix
 from calib.changed import changed
 from calib.errors import CalibrationError
 from calib.gel import GelModel
-from calib.se3 import as_f64, rotation_from_quaternion, se3
+from calib.se3 import as_f64, check_se3, rotation_from_quaternion, se3
 
 IDENTITY = torch.eye(3, dtype=torch.float64)  # shared: do not write into it
+
+
+def is_number(value: object, *, above: float = -math.inf, least: float = -math.inf) -> bool:
+    """Whether something is a finite number above or at least some other."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and math.isfinite(value) and value > above and value >= least  # type: ignore[arg-type, operator]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -45,7 +52,7 @@ class CameraSensor(Sensor):
         A: (3, 3) float64 homography from physical pixels to canvas pixels.
         size: (height, width) of the canvas, pixels. Defaults to the physical size.
         exposure: exposure time, seconds.
-        readout: seconds from the first row to the last of a rolling shutter; None where it is not known.
+        readout: seconds from the sensor's first row to its last, of a rolling shutter; None where it is not known.
     """
 
     model: CameraModel
@@ -60,6 +67,8 @@ class CameraSensor(Sensor):
         object.__setattr__(self, "A", as_f64(self.A))
         if self.size == (0, 0):
             object.__setattr__(self, "size", self.model.size)
+        if self.readout is not None and not is_number(self.readout, least=0):
+            raise CalibrationError(f"readout: expected seconds, got {self.readout!r}")
         if tuple(self.A.shape) != (3, 3):
             raise CalibrationError(f"A: the pixel map must be 3x3, got shape {tuple(self.A.shape)}")
 
@@ -217,9 +226,9 @@ class TactileSensor(Sensor):
     kind = "tactile"
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.mm_per_pixel, int | float) and self.mm_per_pixel > 0):
+        if not is_number(self.mm_per_pixel, above=0):
             raise CalibrationError(f"mm_per_pixel: expected a length above 0, got {self.mm_per_pixel!r}")
-        if len(tuple(self.size)) != 2:
+        if not isinstance(self.size, tuple | list) or len(self.size) != 2:
             raise CalibrationError(f"size: expected [height, width], got {self.size!r}")
         if self.background is not None and tuple(self.background.shape) != (*self.size, 3):
             told = tuple(self.background.shape)
@@ -251,7 +260,7 @@ class TaxelSensor(Sensor):
             poses = se3(rotation_from_quaternion(poses[:, 3:]), poses[:, :3])
         if poses.ndim != 3 or tuple(poses.shape[1:]) != (4, 4):
             raise CalibrationError("poses: expected x y z and quaternion w x y z of every taxel")
-        object.__setattr__(self, "poses", poses)
+        object.__setattr__(self, "poses", check_se3(poses, "poses"))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -17,6 +17,7 @@ from fusion_aug.errors import USER_ERRORS
 from fusion_aug.logs.base import PARTS, Log, Writer
 from fusion_aug.logs.files import JPEG_QUALITY
 from fusion_aug.logs.folder import writer_for
+from fusion_aug.logs.sidecar import written_ids
 from fusion_aug.ops.color import jpeg_coded
 from fusion_aug.run.manifest import Entry, Manifest, tree_digest
 from fusion_aug.sample import Sample
@@ -77,7 +78,8 @@ def compare_files(expected: Sample, before: Sample, writer: Writer, entry: Entry
 def compare_sample(expected: Sample, written: Log, entry: Entry) -> list[Row]:
     """Compare one written sample with the one that it should be."""
     try:
-        found = written.read(entry.id)
+        ids = {out: read for read, out in written_ids(written.root).items()}
+        found = written.read(ids.get(entry.id, entry.id))
     except USER_ERRORS as error:
         return [Row("unreadable", entry.id, "samples", 0, np.array([1.0]), str(error))]
     rows: list[Row] = []

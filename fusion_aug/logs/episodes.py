@@ -14,9 +14,9 @@ from calib import CameraSensor, Frame, Rig, UnknownLens
 from fusion_aug.columns import label
 from fusion_aug.errors import ConfigError, DataError, UnhandledStream
 from fusion_aug.families import Fault, ImagePlane, Kinematic, Photometric, PointOp, Weather
-from fusion_aug.logs.files import inside, read_json
+from fusion_aug.logs.files import read_json
 from fusion_aug.logs.robots import BASE, RobotLog, readings_of
-from fusion_aug.logs.sidecar import FOLDER
+from fusion_aug.logs.sidecar import sidecar_of
 from fusion_aug.logs.touch import with_touch
 from fusion_aug.registry import Call, handles
 from fusion_aug.sample import Ref, Sample, Unit
@@ -159,7 +159,7 @@ class EpisodeLog(RobotLog):
 
     def captured(self, streams: dict[str, Stream], sample_id: str) -> dict[str, Stream]:
         """Streams with the moments at which their items were captured, where the sidecar tells of other ones."""
-        path = inside(self.root, f"{FOLDER}/samples/{sample_id}/{CAPTURED}", "sidecar")
+        path = sidecar_of(self.root, sample_id) / CAPTURED
         out = dict(streams)
         for name, times in (read_json(path) if path.is_file() else {}).items():
             if name not in streams or len(times) != len(streams[name]):

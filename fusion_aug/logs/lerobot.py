@@ -22,7 +22,7 @@ from fusion_aug.logs.files import inside, read_json
 from fusion_aug.logs.lerobot_tables import TableSource, column, episode_rows, read_table
 from fusion_aug.logs.robots import BASE
 from fusion_aug.logs.sidecar import merge_sidecar
-from fusion_aug.logs.touch import camera_of
+from fusion_aug.logs.touch import as_told, camera_of
 from fusion_aug.logs.video import FrameSource
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Depth, ImageStream, Stream, Text, strings
@@ -164,24 +164,30 @@ class LeRobotLog(EpisodeLog):
             task = self.tasks.get(int(column(table, "task_index").reshape(-1)[0]), "")
             streams["task"] = Text(frame=BASE, times=times[:1], values={"text": strings([task])})
         sample = self.assemble(sample_id, self.captured(streams, sample_id), int(times[0]))
-        return merge_sidecar(sample, self.root, rig_first=True)
+        return as_told(merge_sidecar(sample, self.root, rig_first=True))
 
     def is_picture(self, feature: str) -> bool:
         """Whether a feature's rows are pictures in the table: encoded ones, or arrays (H, W) of heights or depth."""
         told = self.info["features"][feature]
         return told.get("dtype") == "image" or (len(told["shape"]) == 2 and feature.rpartition(".")[2] in BESIDE)
 
+    def picture_shape(self, feature: str) -> list[int]:
+        """[height, width] or [height, width, channels], in whatever order ``info.json`` has them."""
+        shape, names = self.info["features"][feature]["shape"], self.info["features"][feature].get("names")
+        first = isinstance(names, list) and len(names) == 3 and str(names[0]).startswith("channel")
+        return [int(n) for n in ([*shape[1:], shape[0]] if first else shape)]
+
     def _pictures(
         self, sample_id: str, feature: str, name: str, times: Tensor, records: tuple[str, ...]
     ) -> ImageStream:
         """Pictures in the table: in colour, or one channel, which is depth."""
         path = self.data_path(self.episodes[sample_id])
-        options = {"feature": feature, "episode": int(self.episodes[sample_id]["episode_index"])}
+        options = {"feature": feature, "episode": int(self.episodes[sample_id]["episode_index"]),
+                   "shape": self.picture_shape(feature)}  # fmt: skip
         items = tuple(TableSource(path, "parquet", options={**options, "row": k}) for k in range(len(times)))
-        kind = Depth if items[0].value.ndim == 2 else Camera
-        return kind(
-            frame=name, camera=camera_of(name, self.features.values()), times=times, items=items, records=records
-        )
+        kind: type[ImageStream] = Depth if self.picture_shape(feature)[2:] in ([], [1]) else Camera
+        camera = camera_of(name, self.features.values())
+        return kind(frame=camera, camera=camera, times=times, items=items, records=records)
 
     def _video(
         self, episode: dict[str, Any], feature: str, name: str, times: Tensor, records: tuple[str, ...]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fusion_aug.errors import DataError
-from fusion_aug.logs.files import MAX_PIXELS
+from fusion_aug.logs.files import image_size
 from fusion_aug.source import Source
 
 
@@ -40,18 +40,43 @@ class TableSource(Source):
         Raises:
             DataError: it is not a picture.
         """
-        cell = self.cell()
-        if not isinstance(cell, dict):
-            return torch.from_numpy(np.asarray(cell, dtype=np.float32))
-        raw = np.frombuffer(cell["bytes"] or b"", np.uint8)
-        picture = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if len(raw) else None
-        if picture is None or picture.shape[0] * picture.shape[1] > MAX_PIXELS:
-            raise DataError(f"{self.path}: {self.options['feature']}: row {self.options['row']} is not a picture")
-        if picture.ndim == 2 and picture.dtype == np.uint16:
+        cell, where = self.cell(), f"{self.path}: {self.options['feature']}: row {self.options['row']}"
+        picture = _decoded(cell["bytes"] or b"") if isinstance(cell, dict) else _numbers(cell)
+        if picture is None:
+            raise DataError(f"{where} is not a picture")
+        height, width, *channels = self.options["shape"]
+        if picture.shape[:2] != (height, width):
+            told = f"{picture.shape[1]}x{picture.shape[0]}, but info.json says {width}x{height}"
+            raise DataError(f"{where}: the picture is {told}")
+        if isinstance(cell, dict) and channels == [1]:
+            if picture.dtype != np.uint16:
+                raise DataError(f"{where}: depth needs 16 bits, and this is {picture.dtype}")
             return torch.from_numpy(picture.astype(np.float32) / 1000)
+        if not isinstance(cell, dict):
+            return torch.from_numpy(picture)
+        if picture.dtype != np.uint8:
+            raise DataError(f"{where}: a picture of {channels[0] if channels else 3} channels needs 8 bits")
         if picture.ndim == 2:
             return torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB))
         return torch.from_numpy(cv2.cvtColor(picture[..., :3], cv2.COLOR_BGR2RGB))
+
+
+def _decoded(raw: bytes) -> np.ndarray | None:
+    """An encoded picture in its own depth of bits; None where it is none, or larger than its size is allowed to be."""
+    try:
+        image_size(Path(), raw)
+    except DataError:
+        return None
+    return cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def _numbers(cell: Any) -> np.ndarray | None:
+    """Rows of numbers (H, W) as float32; None where they are no such thing."""
+    try:
+        array = np.asarray(cell, dtype=np.float32)
+    except (TypeError, ValueError):
+        return None
+    return array if array.ndim == 2 else None
 
 
 def cell_of(picture: Tensor, old: Any) -> Any:

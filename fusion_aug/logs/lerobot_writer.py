@@ -23,6 +23,7 @@ from fusion_aug.logs.files import inside
 from fusion_aug.logs.lerobot import INDEX
 from fusion_aug.logs.lerobot_stats import picture_samples, picture_stats, pooled, vector_stats
 from fusion_aug.logs.lerobot_tables import TableSource, cell_of, column, read_table
+from fusion_aug.logs.sidecar import write_ids
 from fusion_aug.logs.video import cut_video, write_video
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, ImageStream, Stream
@@ -164,6 +165,7 @@ class LeRobotWriter(EpisodeWriter):
         info = self.log.info | {"total_episodes": len(episodes), "total_frames": frames, "total_tasks": len(tasks),
                                 "splits": {"train": f"0:{len(episodes)}"}, "features": features}  # fmt: skip
         (meta / "info.json").write_text(json.dumps(info, indent=4) + "\n", encoding="utf-8")
+        write_ids(self.out, {f"episode_{k:06d}": out_id for k, (out_id, _) in enumerate(ids)})
 
     def _numbers(self, row: dict[str, Any], k: int, first: int, task: int) -> dict[str, np.ndarray]:
         length, fps = int(row["episode"]["length"]), float(self.log.info["fps"])

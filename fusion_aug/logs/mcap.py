@@ -20,6 +20,7 @@ from fusion_aug.logs.base import Writer, select_ids
 from fusion_aug.logs.mcap_file import McapFile, MessageSource, Raw, decode, stamp_of
 from fusion_aug.logs.robots import BASE, WORLDS, RobotLog, readings_of
 from fusion_aug.logs.ros_messages import READERS, Heard, RawMessages, T_of, camera_sensor, common
+from fusion_aug.logs.sidecar import with_changes
 from fusion_aug.logs.touch import camera_of, with_touch
 from fusion_aug.sample import Ref, Sample, Unit
 from fusion_aug.streams import Camera, ImageStream, JointState, Stream
@@ -130,7 +131,7 @@ class McapLog(RobotLog):
             streams[names[topic]] = READERS[kind](messages, about, where) if kind in READERS else RawMessages(**about)
         if not streams:
             raise DataError(f"{window.file.path}: sample {sample_id!r} holds no message")
-        rig, streams = self._rig(window, heard, infos, transforms, names, streams, kinds)
+        rig, streams = self._rig(sample_id, heard, infos, transforms, names, streams, kinds)
         base = self.base_of(rig)
         time = min(int(s.times[0]) for s in streams.values())
         clock = next((n for n, s in streams.items() if isinstance(s, Camera)), next(iter(streams)))
@@ -187,11 +188,12 @@ class McapLog(RobotLog):
         return Heard(keep, source, frame, stamp_of(message) or raw.log_time, raw.log_time)
 
     def _rig(
-        self, window: Window, heard: dict[str, list[Heard]], infos: dict[str, Any],
+        self, sample_id: str, heard: dict[str, list[Heard]], infos: dict[str, Any],
         transforms: list[tuple[bool, int, Any]], names: dict[str, str], streams: dict[str, Stream],
         kinds: dict[str, str],
     ) -> tuple[Rig, dict[str, Stream]]:  # fmt: skip
         """Frames of tf, cameras of their infos, and what the user adds; streams that name their cameras."""
+        window = self.windows[sample_id]
         frames = tf_frames(transforms, str(window.file.path))
         for stream in streams.values():
             frames.setdefault(stream.frame, Frame())
@@ -224,6 +226,7 @@ class McapLog(RobotLog):
             streams = {n: replace(s, frame=self.robot.root) if s.frame == BASE else s for n, s in streams.items()}
             frames = {n: f for n, f in frames.items() if n != BASE or f.parent is not None}
         rig = self.described(Rig(frames, dict(sensors)), times, readings)
+        rig = with_changes(rig, self.root, sample_id)
         streams, rig = with_touch(streams, rig)
         return rig, streams
 

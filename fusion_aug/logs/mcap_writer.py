@@ -27,7 +27,7 @@ from fusion_aug.logs.mcap_file import Channel, McapFile, MessageSource, Raw, dec
 from fusion_aug.logs.robots import robot_problems
 from fusion_aug.logs.ros_messages import RawMessages
 from fusion_aug.logs.ros_writing import camera_info, message_of, pose_parts
-from fusion_aug.logs.sidecar import write_sidecar
+from fusion_aug.logs.sidecar import write_changes, write_ids, write_sidecar
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, Stream
 from fusion_aug.transforms.base import Transform
@@ -85,9 +85,21 @@ class McapWriter(Writer):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, window.file, sorted(messages, key=lambda m: (m.log_time, m.order)))
         write_sidecar(sample, dict.fromkeys(topics), out_id, folder, self.link)
+        write_changes(sample.rig, source.rig, self._told_frames(window, sample.rig), out_id, folder)
         span = (min(m.log_time for m in messages), max(m.log_time for m in messages))
         counts = dict(Counter(m.topic for m in messages))
         return {"file": self._path(out_id, source.id), "span": list(span), "counts": counts, "source": source.id}
+
+    def _told_frames(self, window: Window, rig: Rig) -> set[str]:
+        """Frames of the rig whose edge tf tells."""
+        found = set()
+        topics = [c.topic for c in window.file.summary()[0] if c.kind == TF and not self.log.excluded(c.topic)]
+        for raw in window.file.messages(topics=topics) if topics else ():
+            for t in decode(raw.data, TF, raw.definition, raw.topic).transforms:
+                child = str(t.child_frame_id).strip("/")
+                if child in rig.frames and rig.frames[child].parent == str(t.header.frame_id).strip("/"):
+                    found.add(child)
+        return found
 
     def _path(self, out_id: str, source_id: str) -> str:
         """A copy is a recording of its own, so it has a folder of its own."""
@@ -200,6 +212,8 @@ class McapWriter(Writer):
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Write ``metadata.yaml`` beside the files of every folder."""
         folders: dict[Path, list[dict[str, Any]]] = {}
+        read = [str(row["file"]).removesuffix(".mcap") for row in rows]
+        write_ids(self.out, dict(zip(read, (out_id for out_id, _ in ids), strict=True)))
         for row in rows:
             folders.setdefault((self.out / row["file"]).parent, []).append(row)
         for folder, members in folders.items():

@@ -24,6 +24,7 @@ from fusion_aug.logs.episodes import EpisodeLog
 from fusion_aug.logs.files import inside
 from fusion_aug.logs.robots import BASE
 from fusion_aug.logs.sidecar import merge_sidecar
+from fusion_aug.logs.touch import as_told
 from fusion_aug.sample import Sample
 from fusion_aug.source import Source
 from fusion_aug.streams import Camera, Depth, ImageStream, JointState, Signal, Stream
@@ -148,7 +149,7 @@ class RobomimicLog(EpisodeLog):
                 else:
                     streams[stream] = self._vector(name, data[:], about, joints)
         streams = self.captured(joined_joints(streams), sample_id)
-        return merge_sidecar(self.assemble(sample_id, streams), self.root, rig_first=True)
+        return as_told(merge_sidecar(self.assemble(sample_id, streams), self.root, rig_first=True))
 
     def _pictures(self, dataset: str, name: str, shape: tuple[int, ...], about: dict[str, Any]) -> ImageStream:
         depth = name.endswith("/depth")

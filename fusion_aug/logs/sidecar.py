@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from torch import Tensor
+
 from calib import Rig, rig_from_dict, rig_to_dict
 from fusion_aug.errors import DataError
 from fusion_aug.logs.files import inside, read_json, write_json
@@ -18,6 +20,8 @@ from fusion_aug.sample import Sample
 from fusion_aug.streams import LazyColumns, Points, Stream
 
 FOLDER = "fusion_aug"
+IDS = "ids.json"  # id under which a sample is read -> id under which it was written, where a format renames
+CHANGES = "rig_changes.json"  # frames and sensors of which the format's own files do not tell
 Held = Mapping[str, Collection[str] | None]
 
 
@@ -45,6 +49,62 @@ def write_sidecar(sample: Sample, held: Held, out_id: str, folder: Path, link: s
             write_columns(stream, left, target / "columns" / f"{quote(name, safe=' ')}.npz")
 
 
+def sidecar_of(root: Path, sample_id: str) -> Path:
+    """Folder of a sample's sidecar, which may not exist."""
+    return inside(root, f"{FOLDER}/samples/{written_ids(root).get(sample_id, sample_id)}", "sidecar")
+
+
+def written_ids(root: Path) -> dict[str, str]:
+    """Ids of the samples of a log that a run wrote under another one: id in the log -> id in the manifest."""
+    path = root / FOLDER / IDS
+    return {str(k): str(v) for k, v in read_json(path).items()} if path.is_file() else {}
+
+
+def write_ids(out: Path, ids: Mapping[str, str]) -> None:
+    """Write the ids that differ; nothing if none does."""
+    differ = {k: v for k, v in ids.items() if k != v}
+    if differ:
+        (out / FOLDER).mkdir(parents=True, exist_ok=True)
+        write_json(differ, out / FOLDER / IDS)
+
+
+def write_changes(rig: Rig, before: Rig, told: Collection[str], out_id: str, folder: Path) -> None:
+    """Write what changed in a rig and stands in no file of the format; nothing if nothing did.
+
+    Args:
+        rig, before: of the sample and of its source.
+        told: frames of which the format's own files tell.
+        out_id, folder: see ``write_sidecar``.
+    """
+    if rig is before:
+        return
+    new, old = rig_to_dict(_still(rig, told), exact=True), rig_to_dict(_still(before, told), exact=True)
+    changes = {
+        part: {n: v for n, v in new[part].items() if v != old[part].get(n) and not _told(v, old[part].get(n))}
+        for part in ("frames", "sensors")
+    }
+    if any(changes.values()):
+        write_json(changes, folder / FOLDER / "samples" / out_id / CHANGES)
+
+
+def _still(rig: Rig, told: Collection[str]) -> Rig:
+    """The frames that no joint and no trajectory moves, without those that are told."""
+    fixed = {n: f for n, f in rig.frames.items() if n not in told and (f.pose is None or isinstance(f.pose, Tensor))}
+    return Rig(fixed, rig.sensors)
+
+
+def _told(sensor: Mapping[str, object], before: Mapping[str, object] | None) -> bool:
+    """Whether the format tells all that changed: lenses and pixel maps of cameras."""
+    camera = sensor.get("kind") == "camera"
+    return camera and before is not None and sensor.get("readout") == before.get("readout")
+
+
+def with_changes(rig: Rig, root: Path, sample_id: str) -> Rig:
+    """A rig with what ``write_changes`` wrote for a sample."""
+    path = sidecar_of(root, sample_id) / CHANGES
+    return rig_from_dict(read_json(path), str(path), rig) if path.is_file() else rig
+
+
 def merge_sidecar(sample: Sample, root: Path, *, rig_first: bool = False) -> Sample:
     """A sample with the streams, sensors and columns of its sidecar, if there is one.
 
@@ -52,7 +112,7 @@ def merge_sidecar(sample: Sample, root: Path, *, rig_first: bool = False) -> Sam
         sample: as the format's own files tell it. root: of the log.
         rig_first: whether the sidecar's rig comes before the sample's, for formats that hold no calibration.
     """
-    folder = inside(root, f"{FOLDER}/samples/{sample.id}", "sidecar")
+    folder = sidecar_of(root, sample.id)
     if not folder.is_dir():
         return sample
     extra = read_streams(folder / "streams")
@@ -78,4 +138,7 @@ def _with_columns(sample: Sample, files: Mapping[str, Path]) -> dict[str, Stream
     return streams
 
 
-__all__ = ["FOLDER", "merge_sidecar", "write_sidecar"]
+__all__ = [
+    "FOLDER", "merge_sidecar", "sidecar_of", "with_changes", "write_changes", "write_ids", "write_sidecar",
+    "written_ids",
+]  # fmt: skip

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from calib import CameraSensor, Rig, TactileSensor, TaxelSensor
 from fusion_aug.errors import DataError
+from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Depth, HeightMap, ImageStream, Stream, TactileImage, Taxels
 
 BESIDE = ("/depth", "/height")  # endings of what belongs to a camera's or a gel's picture
@@ -46,6 +47,23 @@ def with_touch(streams: Mapping[str, Stream], rig: Rig) -> tuple[dict[str, Strea
     return out, rig if len(sensors) == len(rig.sensors) else Rig(rig.frames, sensors)
 
 
+def as_told(sample: Sample) -> Sample:
+    """A sample whose gels and taxels are those of its rig, after a sidecar has changed the rig."""
+    rig, streams = sample.rig, dict(sample.streams)
+    for name, stream in sample.streams.items():
+        sensor = rig.sensors.get(name)
+        if isinstance(stream, TactileImage) and isinstance(sensor, TactileSensor):
+            streams[name] = of_gel(Camera(**_about(stream, Camera)), name, sensor, name)
+        elif isinstance(stream, Taxels) and isinstance(sensor, TaxelSensor) and sensor.poses is not None:
+            poses = sensor.poses.expand(len(stream), *sensor.poses.shape)
+            streams[name] = replace(stream, poses=poses)
+    return sample.with_streams(streams)
+
+
+def _about(stream: Stream, kind: type[Stream]) -> dict[str, Any]:
+    return {f.name: getattr(stream, f.name) for f in fields(kind)}
+
+
 def _placed(stream: Stream, name: str, rig: Rig) -> Stream:
     """A rig file may say that a sensor stands at another frame than the log's name for it."""
     sensor = rig.sensors.get(stream.instance(name))
@@ -54,7 +72,7 @@ def _placed(stream: Stream, name: str, rig: Rig) -> Stream:
 
 def of_gel(stream: ImageStream, name: str, sensor: TactileSensor, gel: str) -> ImageStream:
     """Pictures or heights of a gel."""
-    about = {f.name: getattr(stream, f.name) for f in fields(ImageStream)} | {"frame": sensor.frame}
+    about = _about(stream, ImageStream) | {"frame": sensor.frame}
     size = tuple(stream.image(0).shape[:2])
     if size != tuple(sensor.size):
         raise DataError(f"stream {name!r}: is {size[1]}x{size[0]}, but sensors.{gel}.size says {tuple(sensor.size)}")
@@ -75,6 +93,5 @@ def of_taxels(stream: Stream, name: str, sensor: TaxelSensor) -> Taxels:
         raise DataError(
             f"stream {name!r}: has shape {tuple(value.shape)}, but sensors.{name}.poses gives places of {count}"
         )
-    about = {f.name: getattr(stream, f.name) for f in fields(Stream) if f.name != "values"}
-    force = value.to(torch.float64)
-    return Taxels(**about | {"frame": sensor.frame}, values={"force": force}, poses=sensor.poses)
+    about = _about(stream, Stream) | {"frame": sensor.frame, "values": {"force": value.to(torch.float64)}}
+    return Taxels(**about, poses=sensor.poses)

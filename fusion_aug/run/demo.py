@@ -100,7 +100,7 @@ def arm(steps: Steps, folder: Path) -> None:
         made = folder / "arm"
         steps.synth("arm", f"out={quoted(str(made))}")
     log = ["log=mcap", f"log.root={quoted(str(made / 'mcap'))}", f"log.rig={quoted(str(made / 'mcap_rig.yaml'))}"]
-    what = ["pipeline=[robot,timewarp]", "pipeline.mirror=1.0", "pipeline.cameras=[front,wrist]", "seed=3"]
+    what = ["pipeline=[robot,timewarp]", "pipeline.mirror=1.0", "seed=3"]
     out = folder / "arm-augmented"
     steps.run(*log, *what, f"out={quoted(str(out))}")
     steps.check([str(out)])

@@ -19,6 +19,8 @@ from fusion_aug.logs.files import read_json
 from fusion_aug.run.job import WORK, Job, start_worker, work
 from fusion_aug.run.manifest import NAME
 from fusion_aug.sample import Sample
+from fusion_aug.transforms.compose import leaves
+from fusion_aug.transforms.photometric import refusal, refused_gels
 
 Progress = Callable[[int, int], None]
 
@@ -76,7 +78,12 @@ def check_expressible(job: Job) -> None:
     Raises:
         ConfigError: naming transform, field, reason and remedy.
     """
-    problems = job.writer.can_express(job.pipeline, first_sample(job))
+    sample = first_sample(job)
+    for leaf in leaves(job.pipeline):
+        gels = refused_gels(leaf, sample) if sample is not None and leaf.p > 0 else []
+        if gels:
+            raise ConfigError(refusal(type(leaf).__name__, gels[0]))
+    problems = job.writer.can_express(job.pipeline, sample)
     if problems and not job.config["lossy"]:
         raise ConfigError(f"{job.log.format} cannot hold what the pipeline makes: " + "; ".join(map(str, problems)))
 

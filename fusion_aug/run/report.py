@@ -24,6 +24,7 @@ from fusion_aug.run.job import Job
 from fusion_aug.sample import Sample
 from fusion_aug.transforms.compose import leaves, named_leaves
 from fusion_aug.transforms.engine import run
+from fusion_aug.transforms.photometric import refuse_gel
 
 OUT, ERR = Console(), Console(stderr=True)
 if not OUT.is_terminal:  # a file or a pipe has no width of its own
@@ -150,7 +151,7 @@ def sensor_table(job: Job, sample: Sample) -> Table:
         touching = [
             type(t).__name__
             for t in leaves(job.pipeline)
-            if t.p > 0 and resolve(type(t), kind) and not is_invariant(type(t), kind)
+            if t.p > 0 and resolve(type(t), kind) not in (None, refuse_gel) and not is_invariant(type(t), kind)
         ]
         table.add_row(name, kind.__name__, str(len(stream)), ", ".join(dict.fromkeys(touching)) or "nothing")
     return table

@@ -11,8 +11,8 @@ from fusion_aug.transforms.compose import Compose, Container, leaves
 
 
 def is_geometry(transform: Transform) -> bool:
-    """Whether a transform moves the scene, the image plane, a mounting, or time."""
-    return isinstance(transform, Scene | ImagePlane | Mount | Temporal | Kinematic)
+    """Whether a transform moves the scene, the image plane, a mounting, or time, or changes the calibration."""
+    return isinstance(transform, Scene | ImagePlane | Mount | Temporal | Kinematic) or bool(transform.calibration)
 
 
 def for_log(pipeline: Compose, log: Log) -> tuple[Compose, list[str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_aug.errors import ConfigError
+from fusion_aug.logs.sidecar import written_ids
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
 from fusion_aug.run.inputs import source_log, written_log
@@ -81,10 +82,11 @@ def _of_run(out: Path, rest: list[str], extra_dir: str | None) -> tuple[int, Ite
     manifest = read_manifest(out)
     before_log = source_log(manifest, out, rest, extra_dir)
     after_log = written_log(manifest, out, before_log)
+    ids = {written: read for read, written in written_ids(out).items()}
 
     def pairs() -> Iterator[tuple[Sample, Sample]]:
         for entry in manifest.entries:
-            after = after_log.read(entry.id)
+            after = after_log.read(ids.get(entry.id, entry.id))
             yield before_log.read(entry.source), after.with_unit(0, history=entry.history)
 
     return len(manifest.entries), pairs()

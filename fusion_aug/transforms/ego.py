@@ -49,8 +49,9 @@ def _rig_twist(rig: Rig, frame: str, time: int, place: Tensor | None) -> tuple[T
     while above != root:
         moving |= not isinstance(rig.frames[above].pose, Tensor)
         above = str(rig.frames[above].parent)
-    if not moving:
-        return None
+    if not moving:  # what stands in a world does not move; of anything else nothing is known
+        still = torch.zeros(3, dtype=torch.float64)
+        return (still, still) if frame in rig.frames and rig.frames[root].hand == "world" else None
     at = torch.tensor([time])
     try:
         T, velocity, _ = motion(rig, root, frame, at, place)
@@ -58,6 +59,22 @@ def _rig_twist(rig: Rig, frame: str, time: int, place: Tensor | None) -> tuple[T
     except CalibrationError:  # the pose is not known then
         return None
     return T[0, :3, :3].T @ velocity[0], spin[0]
+
+
+def camera_twist(sample: Sample, name: str, item: int) -> tuple[Tensor, Tensor]:
+    """Velocity and angular velocity (3,) of a camera at a picture, in its own axes.
+
+    Raises:
+        DataError: nothing tells how the camera moves.
+    """
+    stream = sample[name]
+    twist = frame_twist(sample, int(stream.sample_index[item]), stream.frame, int(stream.times[item]))
+    if twist is None:
+        raise DataError(
+            f"stream {name!r}: nothing tells how the camera moves; the sample needs an ego pose with a twist, or a rig "
+            f"with poses at more than one moment"
+        )
+    return twist
 
 
 def picture_flow(sample: Sample, name: str, item: int, seconds: float, step: int = 4) -> Tensor:
@@ -72,16 +89,8 @@ def picture_flow(sample: Sample, name: str, item: int, seconds: float, step: int
     Raises:
         DataError: nothing tells how the camera moves.
     """
-    stream = sample[name]
-    time, unit = int(stream.times[item]), int(stream.sample_index[item])
-    twist = frame_twist(sample, unit, stream.frame, time)
-    if twist is None:
-        raise DataError(
-            f"stream {name!r}: nothing tells how the camera moves; the sample needs an ego pose with a twist, or a rig "
-            f"with poses at more than one moment"
-        )
-    velocity, turning = twist
-    camera = sample.units[unit].truth.camera(stream.instance(name))
+    stream, (velocity, turning) = sample[name], camera_twist(sample, name, item)
+    camera = sample.units[int(stream.sample_index[item])].truth.camera(stream.instance(name))
     distance = camera_range(sample, name, item).to(torch.float64).clamp(max=SKY)
     height, width = camera.size
     step = max(1, min(step, height // 8, width // 8))

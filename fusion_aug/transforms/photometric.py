@@ -6,7 +6,7 @@ Further photometric transforms: ``exposure`` (light and sensor), ``blur`` (lens 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, NamedTuple
@@ -21,8 +21,8 @@ from fusion_aug.families import Photometric
 from fusion_aug.ops import color, reduce
 from fusion_aug.random import noise
 from fusion_aug.ranges import Range
-from fusion_aug.registry import Call, handles
-from fusion_aug.sample import Unit
+from fusion_aug.registry import Call, handles, resolve
+from fusion_aug.sample import Sample, Unit
 from fusion_aug.streams import Camera, Stream, TactileImage
 from fusion_aug.transforms.base import Transform
 
@@ -58,10 +58,10 @@ class PhotometricTransform(Transform, Photometric, abstract=True):
     """A change of pixel values. One draw is shared by the log, the rig's cameras, or by none (``sensor``).
 
     Attributes:
-        cameras: names or shell patterns of the cameras.
+        cameras: names or shell patterns of the cameras; None for all that look into the world, which gels do not.
     """
 
-    cameras: tuple[str, ...] = ("*",)
+    cameras: tuple[str, ...] | None = ("*",)
 
     scopes = ("log", "rig", "sensor", "step")
     waives: ClassVar[dict[str, str]] = {
@@ -92,8 +92,30 @@ def change_pictures(stream: Camera, call: Call) -> Camera:
 
 def meant_for(stream: Stream, call: Call, params: Mapping[str, Any]) -> bool:
     """Whether a draw is for a stream's camera."""
-    name = stream.instance(call.name)
-    return any(fnmatchcase(name, pattern) for pattern in params.get("cameras", ("*",)))
+    return named(stream, call.name, params.get("cameras", ("*",)))
+
+
+def named(stream: Stream, name: str, cameras: Sequence[str] | None) -> bool:
+    """Whether a stream's camera is among some patterns; None stands for all but gels."""
+    if cameras is None:
+        return not isinstance(stream, TactileImage)
+    return any(fnmatchcase(stream.instance(name), pattern) for pattern in cameras)
+
+
+def refused_gels(transform: Transform, sample: Sample) -> list[str]:
+    """Gels of a sample that a transform of levels is meant for, and will refuse."""
+    if not isinstance(transform, PhotometricTransform) or resolve(type(transform), TactileImage) is not refuse_gel:
+        return []
+    return [n for n, s in sample.of_type(TactileImage).items() if named(s, n, transform.cameras)]
+
+
+def refusal(transform: str, name: str) -> str:
+    """Why a transform of levels refuses a gel, and what to do."""
+    return (
+        f"{transform}: {name!r} is a tactile picture, whose colours tell the slopes of the gel, so a change of levels "
+        f"would tell of another press; name the cameras that are meant (cameras, null for all but gels), and use "
+        f"GelLights, GelBackground or TactileNoise for the gel"
+    )
 
 
 @handles(Photometric, TactileImage)
@@ -104,11 +126,7 @@ def refuse_gel(stream: TactileImage, call: Call) -> TactileImage:
         UnhandledStream: the transform is meant for it.
     """
     if any(meant_for(stream, call, p) for p in call.params):
-        raise UnhandledStream(
-            f"{call.transform.__name__}: {call.name!r} is a tactile picture, whose colours tell the slopes of the gel, "
-            f"so a change of levels would tell of another press; name the cameras that are meant (cameras), and use "
-            f"GelLights, GelBackground or TactileNoise for the gel"
-        )
+        raise UnhandledStream(refusal(call.transform.__name__, call.name))
     return stream
 
 

@@ -23,8 +23,8 @@ def gel_of(stream: TactileImage, item: int, name: str) -> Gel:
         if not getattr(stream, field):
             told = {"gels": "gel", "backgrounds": "background"}[field]
             raise DataError(
-                f"stream {name!r}: a press that moves has to be rendered anew under the gel's own lights; give "
-                f"sensors.{name}.{told} in the rig file (fit_gel finds the lights)"
+                f"stream {name!r}: what its picture tells depends on the gel's own lights and its picture without "
+                f"contact; give sensors.{name}.{told} in the rig file (fit_gel finds the lights)"
             )
     return stream.gels[item], stream.backgrounds[item], float(stream.mm_per_pixel[item])
 

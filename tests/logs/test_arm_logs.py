@@ -17,9 +17,11 @@ from arm_log import ROOT, open_arm
 import fusion_aug as fa
 from fusion_aug.cli import main
 from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs.sidecar import written_ids
+from fusion_aug.run.manifest import read_manifest
 
 KINDS = ("mcap", "lerobot")
-TOUCH = ["pipeline=[robot,touch]", "pipeline.cameras=[front,wrist]", "pipeline.mirror=1", "seed=3"]
+TOUCH = ["pipeline=[robot,touch]", "pipeline.mirror=1", "seed=3"]
 pytest.importorskip("mcap")
 pq = pytest.importorskip("pyarrow.parquet")
 
@@ -108,13 +110,18 @@ def test_the_same_bytes_in_any_process(tmp_path: Path) -> None:
     """Another hash seed, workers or none."""
     what = [
         "pipeline=[robot,timewarp]",
-        "pipeline.cameras=[front,wrist]",
+        "pipeline.photometric_cameras=[front,wrist]",
         "pipeline.mirror=1",
         "log.exclude=[/front/*]",
     ]
     for number, workers in (("1", "0"), ("2", "1")):
         command = [sys.executable, "-m", "fusion_aug", *words("mcap", tmp_path / number, *what, f"workers={workers}")]
-        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": number}, capture_output=True)
+        subprocess.run(
+            command,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": number, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+        )
     assert filecmp.cmp(tmp_path / "1" / "arm.mcap", tmp_path / "2" / "arm.mcap", shallow=False)
 
 
@@ -146,6 +153,9 @@ def rig_with(tmp_path: Path, **changes: object) -> Path:
         ({"tactile_left__mm_per_pixel": 0}, "mm_per_pixel"),
         ({"taxel_left__poses": [[0, 0, 0, 1, 0, 0, 0]] * 3}, "places of 3"),
         ({"taxel_left__poses": [[0, 0, 0]]}, "poses"),
+        ({"taxel_left__poses": [[float("nan"), 0, 0, 1, 0, 0, 0]] * 16}, "poses: .*NaN"),
+        ({"tactile_left__mm_per_pixel": float("inf")}, "mm_per_pixel"),
+        ({"tactile_left__size": 64}, "size: expected"),
     ],
 )
 def test_a_wrong_description_of_touch_is_named(tmp_path: Path, changes: dict, message: str) -> None:
@@ -171,10 +181,70 @@ def test_a_damaged_picture_in_the_table_is_named(tmp_path: Path) -> None:
 
 
 def test_touch_survives_our_own_format(tmp_path: Path) -> None:
-    assert main(words("mcap", tmp_path / "o", *TOUCH, "output=folder", "log.exclude=[/front/*,/wrist/*]",
-                      "pipeline.cameras=[none]")) == 0  # fmt: skip
+    assert (
+        main(
+            words(
+                "mcap",
+                tmp_path / "o",
+                *TOUCH,
+                "output=folder",
+                "log.exclude=[/front/*,/wrist/*]",
+            )
+        )
+        == 0
+    )
     assert main(["check", str(tmp_path / "o")]) == 0
     again = fa.open_log("folder", tmp_path / "o")[0]
     gel = again["tactile_left"]
     assert isinstance(gel, fa.TactileImage) and len(gel.gels) == len(gel) == len(gel.backgrounds)
     assert len({id(g) for g in gel.gels}) == 1, "one model for all pictures, written once"
+
+
+MOVED = """_target_: fusion_aug.pipeline
+transforms:
+  mirror: {_target_: fusion_aug.MirrorRobot}
+  press: {_target_: fusion_aug.TactileShift}
+  lights: {_target_: fusion_aug.GelLights}
+  ground: {_target_: fusion_aug.GelBackground, drift: 0.0}
+  turn: {_target_: fusion_aug.RotateScene, yaw_deg: 20}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [("lerobot", []), ("mcap", ["log.window=2.5"])],
+    ids=["lerobot", "windows of mcap"],
+)
+def test_copies_come_back_with_their_own_rig(kind: str, more: list[str], tmp_path: Path) -> None:
+    """Gels, taxels and frames of which no file of the format tells; of every copy, whatever id the format gives it."""
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "moved.yaml").write_text(MOVED)
+    few = ["log.exclude=[/front/*,/wrist/*]"] if kind == "mcap" else []
+    config = ["--config-dir", str(tmp_path)]
+    assert main(words(kind, tmp_path / "o", "pipeline=moved", "copies=2", *few, *more, *config)) == 0
+    assert main(["check", str(tmp_path / "o")]) == 0
+    rig = str(ROOT / f"{kind}_rig.yaml")
+    window = {"window": 2.5} if more else {}
+    source = fa.open_log(kind, ROOT / kind, rig=rig, **window)
+    written, manifest = fa.open_log(kind, tmp_path / "o", rig=rig), read_manifest(tmp_path / "o")
+    ids = {v: k for k, v in written_ids(tmp_path / "o").items()}
+    assert len(manifest.entries) == 2 * len(source.ids) == len(written.ids) and ids
+    for entry in manifest.entries:
+        wanted, got = fa.replay(source.read(entry.source), entry.history), written.read(ids.get(entry.id, entry.id))
+        time = int(wanted["taxel_left"].times[3])
+        for frame in ("hand", "tactile_left", "tactile_right", "base"):
+            assert torch.allclose(wanted.rig.T("reference", frame, time), got.rig.T("reference", frame, time)), frame
+        assert torch.allclose(wanted["taxel_left"].poses, got["taxel_left"].poses)
+        for name in ("tactile_left", "tactile_right"):
+            assert torch.equal(wanted[name].backgrounds[0], got[name].backgrounds[0])
+            assert torch.allclose(wanted[name].gels[0].lights, got[name].gels[0].lights)
+            assert got.rig.sensors[name].gel is got[name].gels[0]
+
+
+def test_a_change_of_levels_that_is_meant_for_gels_is_refused_before_the_first_byte(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(words("lerobot", tmp_path / "o", "pipeline=robot", "pipeline.photometric_cameras=[front,tactile*]")) == 2
+    )
+    assert "'tactile_left' is a tactile picture" in capsys.readouterr().err and not (tmp_path / "o").exists()

@@ -289,7 +289,7 @@ def test_rows_of_a_rolling_shutter_show_their_own_moment() -> None:
     """Spots of far and near points, found where the camera stood at the moment of their row."""
     size, readout = (96, 128), 0.03
     sample = make_sample(size=size, points=0, boxes=0, gels=False)
-    name, time = "CAM_LEFT", int(sample["CAM_LEFT"].times[0])
+    name, time = "CAM_FRONT", int(sample["CAM_FRONT"].times[0])
     camera, rng = sample.rig.camera(name), np.random.default_rng(0)
     pixels = torch.from_numpy(rng.uniform([20, 12], [108, 84], (40, 2)))
     places = camera.unproject(pixels) * 7.0
@@ -298,7 +298,7 @@ def test_rows_of_a_rolling_shutter_show_their_own_moment() -> None:
     streams = dict(sample.streams)
     streams[f"{name}/depth"] = fa.Depth(frame=name, camera=name, times=torch.tensor([time]), items=(depth,))
     T_world = sample.rig.T("world", name, time)
-    worst = []
+    worst, told, stale = [], [], []
     for pixel, place in zip(pixels, places, strict=True):
         v, u = np.mgrid[: size[0], : size[1]]
         spot = 255 * np.exp(-((u - float(pixel[0])) ** 2 + (v - float(pixel[1])) ** 2) / (2 * 1.5**2))
@@ -314,8 +314,15 @@ def test_rows_of_a_rolling_shutter_show_their_own_moment() -> None:
             there, _ = camera.project((T_now_then[:3, :3] @ place + T_now_then[:3, 3])[None])
             at = float(there[0, 1])
         worst.append(np.abs(seen - there[0].numpy()).max())
+        u0, v0 = there[0].round().long().tolist()
+        z = float((T_now_then[:3, :3] @ place + T_now_then[:3, 3])[2])
+        told.append(float(out[f"{name}/depth"].pictures[0][v0, u0]) - z)  # type: ignore[attr-defined]
+        stale.append(float(depth[int(pixel[1].round()), int(pixel[0].round())]) - z)
     assert np.mean(worst) < 0.08 and np.max(worst) < 0.25, (np.mean(worst), np.max(worst))
+    assert np.median(np.abs(told)) < 0.02 < 0.03 < np.median(np.abs(stale)), "depth as it is at the row's moment"
     assert out.rig.camera(name).readout == readout
+    again = fa.RollingShutter(readout=readout, cameras=[name])(out)
+    assert again.rig.camera(name).readout == pytest.approx(2 * readout)
 
 
 def moved_along(sample: fa.Sample, name: str, time: int, later: int) -> torch.Tensor:

@@ -39,6 +39,12 @@ def test_camera_jitter_is_refused_on_gels(change: fa.Transform) -> None:
     assert out["GEL_LEFT"] is sample["GEL_LEFT"] and out["WRIST"] is not sample["WRIST"]
 
 
+def test_levels_of_all_but_gels() -> None:
+    sample = make_sample()
+    out = fa.Brightness(factor=1.2, cameras=None)(sample)
+    assert out["GEL_LEFT"] is sample["GEL_LEFT"] and out["CAM_LEFT"] is not sample["CAM_LEFT"]
+
+
 def test_a_mirrored_press_is_rendered_under_the_lights_of_its_new_sensor() -> None:
     sample = make_sample()
     out = fa.MirrorRobot()(sample)

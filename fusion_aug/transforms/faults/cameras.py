@@ -51,8 +51,9 @@ class CameraFault(PhotometricTransform, abstract=True):
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
         """The numbers, whether the camera fails, and the key of what stays the same in its pictures."""
         names = sorted({s.instance(n) for n, s in sample.of_type(Camera).items()})
-        if names and not any(fnmatchcase(n, pattern) for n in names for pattern in self.cameras):
-            told = f"{type(self).__name__}.cameras: {', '.join(self.cameras)}"
+        patterns = ("*",) if self.cameras is None else self.cameras
+        if names and not any(fnmatchcase(n, pattern) for n in names for pattern in patterns):
+            told = f"{type(self).__name__}.cameras: {', '.join(patterns)}"
             raise DataError(f"{told} names no camera of the sample (it has {', '.join(names)})")
         drawn = super().sample_params(rng, sample, context)
         return {**drawn, "fails": bool(rng.random() < drawn["each"]), "key": f"{int(rng.integers(2**62)):x}"}

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from calib import GelModel, JointPose, Rig, TactileSensor
+from calib.changed import changed
 from calib.se3 import invert, rotation_about, se3
 from fusion_aug.errors import DataError
 from fusion_aug.families import Touch
@@ -43,6 +44,32 @@ class TactileTransform(Transform, Touch, abstract=True):
         "differentiable": "it has no geometric parameter",
     }
 
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Change the pictures, and tell of the gels as they are now."""
+        out = cls.visit(sample, rows, context)
+        for name, stream in out.of_type(TactileImage).items():
+            if stream is sample[name]:
+                continue
+            for u, unit in enumerate(out.units):
+                mine = (stream.sample_index == u).nonzero()[:, 0]
+                if len(mine):
+                    rig = told_gel(unit.rig, name, stream, int(mine[0]))
+                    truth = rig if unit.truth is unit.rig else told_gel(unit.truth, name, stream, int(mine[0]))
+                    out = out.with_unit(u, rig=rig, truth=truth)
+        return out
+
+
+def told_gel(rig: Rig, name: str, stream: TactileImage, item: int) -> Rig:
+    """The rig with the gel of one of a sensor's pictures."""
+    sensor = rig.sensors.get(name)
+    if not isinstance(sensor, TactileSensor) or not stream.gels or not stream.backgrounds:
+        return rig
+    gel, ground = stream.gels[item], stream.backgrounds[item]
+    if gel is sensor.gel and ground is sensor.background:
+        return rig
+    return Rig(rig.frames, {**rig.sensors, name: changed(sensor, gel=gel, background=ground)})
+
 
 @dataclass(frozen=True, kw_only=True)
 class GelLights(TactileTransform):
@@ -52,6 +79,8 @@ class GelLights(TactileTransform):
     """
 
     gain: Range = (0.9, 1.1)
+
+    calibration: ClassVar[str] = "lights"
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"gain": (0.0, 10.0)}
 
@@ -82,7 +111,7 @@ class GelBackground(TactileTransform):
     Attributes:
         level: what every channel is off by, levels of 255.
         tilt: by how much more at the right than in the middle, and at the bottom, levels, per channel.
-        drift: what every channel grows by, levels per minute.
+        drift: what every channel grows by, levels per minute. Files of logs hold the background of the first picture.
         swap: take one of the resource ``gel_backgrounds`` (name -> (H, W, 3) uint8) instead of the gel's own.
     """
 
@@ -90,6 +119,8 @@ class GelBackground(TactileTransform):
     tilt: Range = (-3.0, 3.0)
     drift: Range = (-2.0, 2.0)
     swap: bool = False
+
+    calibration: ClassVar[str] = "background"
 
     limits: ClassVar[dict[str, tuple[float, float]]] = dict.fromkeys(("level", "tilt", "drift"), (-255.0, 255.0))
 
@@ -115,7 +146,9 @@ def change_background(stream: TactileImage, call: Call) -> TactileImage:
         if not bool(stream.present[i]):
             continue
         own = gel_of(stream, i, call.name)[1]
-        since = (int(stream.times[i]) - call.sample.units[int(stream.sample_index[i])].ref.time) * 1e-9 / 60
+        unit = call.sample.units[int(stream.sample_index[i])]
+        begin = unit.ref.time if unit.start is None else unit.start
+        since = (int(stream.times[i]) - begin) * 1e-9 / 60
         new = _background(params, own, since, call.context)
         pictures[i] = _levels(pictures[i].float() - own + new)
         grounds[i] = new

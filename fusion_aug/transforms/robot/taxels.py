@@ -96,5 +96,5 @@ class TaxelCrosstalk(TaxelTransform):
         near = torch.exp(-0.5 * (torch.cdist(place, place) / params["reach"]) ** 2).fill_diagonal_(0)
         total = near.sum(0, keepdim=True)  # of what each element passes on
         spread = torch.where(total > 0, near / total.clamp(min=1e-300), torch.eye(len(place), dtype=torch.float64))
-        passed = force.to(torch.float64) @ spread.T
+        passed = force.to(torch.float64).nan_to_num(0.0) @ spread.T  # an element without a reading passes nothing on
         return ((1 - params["share"]) * force + params["share"] * passed).to(force)

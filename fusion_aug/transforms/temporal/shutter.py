@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import ClassVar
 
+import cv2
 import torch
 from torch import Tensor
 
 from calib import CameraSensor, Rig
 from calib.changed import changed
+from calib.sensors import IDENTITY, apply_homography
 from fusion_aug.families import Temporal
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.warp import gather
 from fusion_aug.ranges import Range
 from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes2D, Camera, ImageStream, Keypoints2D, Stream
+from fusion_aug.streams import Boxes2D, Camera, Depth, ImageStream, Keypoints2D, Stream
 from fusion_aug.transforms.base import Rows, Transform
-from fusion_aug.transforms.ego import picture_flow
+from fusion_aug.transforms.ego import camera_twist, picture_flow
 
 ROUNDS = 4  # of the search for where a moved pixel came from
 
@@ -29,13 +32,14 @@ ROUNDS = 4  # of the search for where a moved pixel came from
 class RollingShutter(Transform, Temporal):
     """Pictures whose rows are read one after another, from top to bottom, in ``readout`` seconds.
 
-    The middle row keeps the picture's stamp. Every pixel is taken from where the camera's own motion has its content at
-    the row's moment; depth, masks and labels of the picture go along, and the rig tells the ``readout`` of the camera.
-    What moves by itself is taken to stand still. Needs distances (a Depth stream of the camera, or a LiDAR) and the
-    camera's motion (an ego pose with a twist, or a rig that moves it).
+    Rows are those of the sensor, whatever was cut or turned since. The middle row keeps the picture's stamp. Every
+    pixel is taken from where the camera's own motion has its content at the row's moment; depth, masks and labels go
+    along, and the rig tells the ``readout`` of the camera. What moves by itself is taken to stand still. It needs
+    distances (a Depth stream of the camera, or a LiDAR) and the camera's motion (an ego pose with a twist, or a rig
+    that moves it).
 
     Attributes:
-        readout: seconds from the first row to the last.
+        readout: seconds from the sensor's first row to its last; it adds to what the camera has.
         cameras: names or shell patterns of the cameras.
     """
 
@@ -57,79 +61,119 @@ class RollingShutter(Transform, Temporal):
     @classmethod
     def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
         """Work out the flow of every picture, move what shows it, and tell the readout."""
-        flows: dict[tuple[str, int, int], Tensor] = {}
+        rolls: dict[tuple[str, int, int], Roll] = {}
         for name, stream in sample.of_type(Camera).items():
             for i, params in enumerate(rows.per_item(name, stream)):
                 u, camera = int(stream.sample_index[i]), stream.instance(name)
-                known = isinstance(sample.units[u].rig.sensors.get(camera), CameraSensor)
-                if known and params["readout"] > 0 and bool(stream.present[i]) and meant(camera, params):
-                    flow = picture_flow(sample, name, i, params["readout"])
-                    flows[camera, u, int(stream.times[i])] = flow
-        out = cls.visit(sample, rows, context, flows)
+                device = sample.units[u].truth.sensors.get(camera)
+                meant = any(fnmatchcase(camera, pattern) for pattern in params["cameras"])
+                if isinstance(device, CameraSensor) and params["readout"] > 0 and bool(stream.present[i]) and meant:
+                    roll = Roll.of(sample, name, i, device, float(params["readout"]))
+                    rolls[camera, u, int(stream.times[i])] = roll
+        out = cls.visit(sample, rows, context, rolls)
         for u, unit in enumerate(out.units):
-            told = {c: float(rows.of(u, c)["readout"]) for c, v, _ in flows if v == u}
+            told = {c: float(rows.of(u, c)["readout"]) for c, v, _ in rolls if v == u}
             rig = with_readout(unit.rig, told)
             truth = rig if unit.truth is unit.rig else with_readout(unit.truth, told)
             out = out.with_unit(u, rig=rig, truth=truth)
         return out
 
 
-def meant(camera: str, params: Mapping[str, Any]) -> bool:
-    """Whether a draw is for a camera."""
-    return any(fnmatchcase(camera, pattern) for pattern in params["cameras"])
+@dataclass(frozen=True, eq=False)
+class Roll:
+    """How a camera moves while it reads a picture.
+
+    Attributes:
+        camera: with its canvas. readout: seconds. velocity, turning: (3,), in the camera's axes.
+        flow: (H, W, 2) pixels of the canvas that the content moves in the readout.
+    """
+
+    camera: CameraSensor
+    readout: float
+    velocity: Tensor
+    turning: Tensor
+    flow: Tensor
+
+    @staticmethod
+    def of(sample: Sample, name: str, item: int, camera: CameraSensor, readout: float) -> Roll:
+        """The motion of a picture's camera."""
+        twist = camera_twist(sample, name, item)
+        return Roll(camera, readout, *twist, picture_flow(sample, name, item, readout))
+
+    def moment(self, pixels: Tensor) -> Tensor:
+        """When pixels (..., 2) of the canvas are read, in readouts from the sensor's middle row: -1/2 to 1/2."""
+        height = self.camera.model.size[0]
+        if self.camera.A is not IDENTITY:
+            pixels = apply_homography(torch.linalg.inv(self.camera.A), pixels.to(torch.float64))
+        return (pixels[..., 1] - (height - 1) / 2) / max(1, height - 1)
+
+    @cached_property
+    def source(self) -> Tensor:
+        """(H, W, 2) where every pixel was in the old picture."""
+        grid = pixel_grid(self.camera.size)
+        share, source = self.moment(grid)[..., None], grid
+        for _ in range(ROUNDS):
+            source = grid - share * sampled(self.flow, source)
+        return source
+
+    def later(self, depth: Tensor, measure: str) -> Tensor:
+        """Depth (H, W) of the old picture, at ``source``, as it is at the moments of its rows."""
+        ray = self.camera.unproject(self.source)
+        size = depth.to(torch.float64) / (ray[..., 2] if measure == "z" else 1.0)
+        points = ray * size[..., None]
+        seconds = self.moment(pixel_grid(self.camera.size))[..., None] * self.readout
+        moved = points - (self.velocity + torch.linalg.cross(self.turning.expand_as(points), points)) * seconds
+        told = moved[..., 2] if measure == "z" else torch.linalg.norm(moved, dim=-1)
+        known = torch.isfinite(depth) & (depth > 0) & torch.isfinite(told)
+        return torch.where(known, told.to(depth), depth)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Where pixels (..., 2) of the old picture are read."""
+        drift, out = sampled(self.flow, pixels), pixels
+        for _ in range(ROUNDS):
+            out = pixels + self.moment(out)[..., None] * drift
+        return out
 
 
 def with_readout(rig: Rig, told: Mapping[str, float]) -> Rig:
-    """The rig with the readout of some cameras."""
-    return Rig(rig.frames, {n: changed(s, readout=told[n]) if n in told else s for n, s in rig.sensors.items()})
+    """The rig with the readout of some cameras, on top of what they have."""
+
+    def slower(sensor: CameraSensor, more: float) -> CameraSensor:
+        return changed(sensor, readout=(sensor.readout or 0.0) + more)
+
+    return Rig(rig.frames, {n: slower(rig.camera(n), told[n]) if n in told else s for n, s in rig.sensors.items()})
 
 
-def _flow(stream: Stream, call: Call, item: int) -> Tensor | None:
-    flows: dict[tuple[str, int, int], Tensor] = call.shared
-    return flows.get((stream.instance(call.name), int(stream.sample_index[item]), int(stream.times[item])))
-
-
-def moment(v: Tensor, height: int) -> Tensor:
-    """When rows are read, in readouts from the middle row: -1/2 to 1/2."""
-    return (v - (height - 1) / 2) / max(1, height - 1)
+def _roll(stream: Stream, call: Call, item: int) -> Roll | None:
+    rolls: dict[tuple[str, int, int], Roll] = call.shared
+    return rolls.get((stream.instance(call.name), int(stream.sample_index[item]), int(stream.times[item])))
 
 
 @handles(RollingShutter, ImageStream)
-def roll(stream: ImageStream, call: Call) -> ImageStream:
-    """Pictures by the flow of their camera at their stamp."""
-    found = [_flow(stream, call, i) for i in range(len(stream))]
-    if all(f is None for f in found):
+def roll_pictures(stream: ImageStream, call: Call) -> ImageStream:
+    """Pictures by the flow of their camera at their stamp; depth also changes with the rows' moments."""
+    found = [_roll(stream, call, i) for i in range(len(stream))]
+    if all(r is None for r in found):
         return stream
-    pictures = [p if f is None else _rolled(p, f, stream) for p, f in zip(stream.pictures, found, strict=True)]
+    pictures = list(stream.pictures)
+    for i, roll in enumerate(found):
+        if roll is not None:
+            moved = gather(pictures[i], roll.source, stream.interpolation, stream.fill)
+            pictures[i] = roll.later(moved, stream.measure) if isinstance(stream, Depth) else moved
     return replace(stream, items=tuple(pictures), pending=())
-
-
-def _rolled(picture: Tensor, flow: Tensor, stream: ImageStream) -> Tensor:
-    grid = pixel_grid((flow.shape[0], flow.shape[1]))
-    share = moment(grid[..., 1], flow.shape[0])[..., None]
-    source = grid
-    for _ in range(ROUNDS):
-        source = grid - share * sampled(flow, source)
-    return gather(picture, source, stream.interpolation, stream.fill)
 
 
 def sampled(flow: Tensor, at: Tensor) -> Tensor:
     """Flow (..., 2) at pixels (..., 2), between its pixels; beyond the rim that of the rim."""
-    height, width = flow.shape[:2]
-    u, v = at[..., 0].clamp(0, width - 1), at[..., 1].clamp(0, height - 1)
-    left, top = u.floor().clamp(max=max(0, width - 2)).long(), v.floor().clamp(max=max(0, height - 2)).long()
-    right, bottom = (left + 1).clamp(max=width - 1), (top + 1).clamp(max=height - 1)
-    a, b = (u - left)[..., None], (v - top)[..., None]
-    upper = flow[top, left] * (1 - a) + flow[top, right] * a
-    return upper * (1 - b) + (flow[bottom, left] * (1 - a) + flow[bottom, right] * a) * b
-
-
-def _forward(pixels: Tensor, flow: Tensor) -> Tensor:
-    """Where pixels (..., 2) of the old picture are read."""
-    drift, out = sampled(flow, pixels), pixels
-    for _ in range(ROUNDS):
-        out = pixels + moment(out[..., 1], flow.shape[0])[..., None] * drift
-    return out
+    places = at.to(torch.float32).reshape(-1, 1, 2).numpy()
+    told = cv2.remap(
+        flow.to(torch.float32).numpy(),
+        places[..., 0],
+        places[..., 1],
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return torch.from_numpy(told).reshape(at.shape).to(torch.float64)
 
 
 @handles(RollingShutter, Boxes2D)
@@ -139,8 +183,8 @@ def roll_labels(stream: Boxes2D | Keypoints2D, call: Call) -> Stream:
     column = "corners" if isinstance(stream, Boxes2D) else "pixel"
     value = stream.values[column].clone()
     for i in range(len(stream)):
-        flow = _flow(stream, call, i)
-        if flow is not None:
+        roll = _roll(stream, call, i)
+        if roll is not None:
             rows = stream.rows_of(i)
-            value[rows] = _forward(value[rows].to(torch.float64), flow).to(value)
+            value[rows] = roll.forward(value[rows].to(torch.float64)).to(value)
     return stream.with_values(**{column: value})
