@@ -23,6 +23,7 @@ from fusion_aug.run.manifest import Entry, Manifest, tree_digest
 from fusion_aug.sample import Sample
 from fusion_aug.streams import (
     Action,
+    BodyPose,
     Boxes2D,
     Camera,
     EgoPose,
@@ -32,6 +33,9 @@ from fusion_aug.streams import (
     Odometry,
     Points,
     Radar,
+    Stream,
+    TactileImage,
+    Taxels,
     Wrench,
 )  # fmt: skip
 from fusion_aug.transforms.engine import replay
@@ -99,9 +103,10 @@ def compare_sample(expected: Sample, written: Log, entry: Entry) -> list[Row]:
             rows.append(_ego(expected, found, name))
         elif isinstance(stream, ImageStream):
             rows.append(_labels(expected, found, name))
+            rows += _gel(stream, found[name], name) if isinstance(stream, TactileImage) else []
         elif isinstance(stream, Imu | Odometry):
             rows += [_column(expected, found, name, c, MOTION_UNITS[c]) for c in stream.values]
-        elif isinstance(stream, JointState | Wrench | Action):
+        elif isinstance(stream, JointState | Wrench | Taxels | BodyPose | Action):
             rows += [_column(expected, found, name, c, ROBOT_UNITS.get(c, "1"), ROBOT_LIMIT) for c in stream.values]
     if "boxes" in names:
         rows += _boxes(expected, found)
@@ -161,6 +166,15 @@ def _labels(expected: Sample, found: Sample, name: str) -> Row:
         x, y = a.pictures[i], b.pictures[i]  # type: ignore[attr-defined]
         off.append(float((x != y).double().mean()) if x.shape == y.shape else 1.0)
     return Row("pixels that differ", name, "share", 0, np.array(off))
+
+
+def _gel(expected: TactileImage, found: Stream, name: str) -> list[Row]:
+    """The background and the lights that are told of a gel, of its first picture, in levels."""
+    if not isinstance(found, TactileImage) or not (expected.gels and expected.backgrounds and found.gels):
+        return []
+    ground = (expected.backgrounds[0].float() - found.backgrounds[0].float()).abs().max()
+    lights = (expected.gels[0].lights - found.gels[0].lights).abs().max()
+    return [Row("gel: background, lights", name, "levels", 1e-3, np.array([float(ground), float(lights)]))]
 
 
 def _column(expected: Sample, found: Sample, name: str, column: str, unit: str, limit: float = 1e-6) -> Row:
