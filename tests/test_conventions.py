@@ -136,3 +136,19 @@ def test_a_new_sensor_follows_from_its_typed_columns() -> None:
     moved = replace(compass, frame="ref")
     turned = fa.RotateScene(yaw_deg=90)(sample.with_streams({"compass": moved}))["compass"]["field"]
     assert torch.allclose(turned, field[:, [1, 0, 2]] * torch.tensor([-1.0, 1, 1]), atol=1e-12)
+
+
+def test_touch() -> None:
+    """A gel looks like a camera; what presses at +x is seen on the right; taxels push out of their pad."""
+    import fusion_aug as fa
+
+    sample = make_sample()
+    gel = sample.rig.sensors["GEL_LEFT"]
+    assert sample.rig.frames[gel.frame].hand == "camera"
+    moved = fa.TactileShift(x=0.002, y=0.0, angle_deg=0.0)(sample)["GEL_LEFT/height"].images
+    before = sample["GEL_LEFT/height"].images
+    columns = [h[0].sum(0).argmax() for h in (before, moved)]
+    assert int(columns[1] - columns[0]) == 4, "2 mm at 0.5 mm per pixel, to the right"
+    assert float(before.max()) < 0.01, "metres"
+    pushed = fa.PushDisturbance(peak=1.0, duration=0.1)(sample, seed=1)
+    assert float(pushed["TOUCH_LEFT"]["force"].min()) >= 0

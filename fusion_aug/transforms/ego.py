@@ -21,9 +21,7 @@ from fusion_aug.transforms.rates import motion, rotation_rates
 def frame_twist(
     sample: Sample, unit: int, frame: str, time: int, place: Tensor | None = None
 ) -> tuple[Tensor, Tensor] | None:
-    """Velocity and angular velocity (3,) of a frame over ground, in its own axes; None where no motion is known.
-
-    From the twist of an ego pose, else from how the rig moves the frame in the world or the robot's base.
+    """Velocity and angular velocity (3,) of a frame over ground, in its own axes; None where no twist is known.
 
     Args:
         sample: one sample or a batch. unit: which of it. frame: of the rig. time: ns.
@@ -40,10 +38,15 @@ def frame_twist(
             T = rig.T(ego.child, frame, time)
             at = transform_points(T, (torch.zeros(3, dtype=torch.float64) if place is None else place)[None])[0]
             return T[:3, :3].T @ (v + torch.linalg.cross(w, at)), T[:3, :3].T @ w
-    return _rig_twist(rig, frame, time, place)
+    return None
 
 
-def _rig_twist(rig: Rig, frame: str, time: int, place: Tensor | None) -> tuple[Tensor, Tensor] | None:
+def rig_twist(rig: Rig, frame: str, time: int) -> tuple[Tensor, Tensor] | None:
+    """Velocity and angular velocity (3,) of a frame in its own axes, by how the rig moves it; None where it is unknown.
+
+    Args:
+        rig: with the frame. frame: of a camera on an arm, say. time: ns.
+    """
     root = rig.root_of(frame) if frame in rig.frames else frame
     above, moving = frame, False
     while above != root:
@@ -54,7 +57,7 @@ def _rig_twist(rig: Rig, frame: str, time: int, place: Tensor | None) -> tuple[T
         return (still, still) if frame in rig.frames and rig.frames[root].hand == "world" else None
     at = torch.tensor([time])
     try:
-        T, velocity, _ = motion(rig, root, frame, at, place)
+        T, velocity, _ = motion(rig, root, frame, at)
         _, spin, _ = rotation_rates(rig, root, frame, at)
     except CalibrationError:  # the pose is not known then
         return None
@@ -64,11 +67,14 @@ def _rig_twist(rig: Rig, frame: str, time: int, place: Tensor | None) -> tuple[T
 def camera_twist(sample: Sample, name: str, item: int) -> tuple[Tensor, Tensor]:
     """Velocity and angular velocity (3,) of a camera at a picture, in its own axes.
 
+    From the twist of an ego pose, else from how the rig moves the camera in the world or the robot's base.
+
     Raises:
         DataError: nothing tells how the camera moves.
     """
     stream = sample[name]
-    twist = frame_twist(sample, int(stream.sample_index[item]), stream.frame, int(stream.times[item]))
+    unit, time = int(stream.sample_index[item]), int(stream.times[item])
+    twist = frame_twist(sample, unit, stream.frame, time) or rig_twist(sample.units[unit].truth, stream.frame, time)
     if twist is None:
         raise DataError(
             f"stream {name!r}: nothing tells how the camera moves; the sample needs an ego pose with a twist, or a rig "

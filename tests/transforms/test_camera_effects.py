@@ -12,10 +12,10 @@ import torch
 from samples import make_sample
 
 import fusion_aug as fa
+from calib import Frame, Rig
 from fusion_aug.ops import blur, color
 from fusion_aug.physics.depth import camera_range
-from fusion_aug.transforms.blur import ego_flow
-from fusion_aug.transforms.photometric import Shot
+from fusion_aug.transforms.ego import picture_flow
 
 DRIVE = Path(__file__).resolve().parents[2] / "datasets" / "drive"
 
@@ -136,15 +136,12 @@ def test_blur_on_the_torch_path_is_that_of_opencv(front: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("camera", ["CAM_FRONT", "CAM_BACK_LEFT", "FISHEYE_FRONT"])
-def test_ego_flow_is_how_standing_points_move(camera: str) -> None:
+def test_the_flow_is_how_standing_points_move(camera: str) -> None:
     """Against projecting ground points from the poses half an exposure before and after."""
     sample = fa.open_log("nuscenes", DRIVE)[14]  # it has depth
     seconds, stream = 0.05, sample[camera]
-    from fusion_aug.registry import Call, Context
-
-    call = Call(fa.EgoMotionBlur, sample, camera, None, Context({}))
     size = sample.rig.camera(camera).size
-    flow = ego_flow(Shot(call, stream, 0), seconds, size)
+    flow = picture_flow(sample, camera, 0, seconds)
     ego, time = sample["ego"], int(stream.times[0])
     k = int((ego.times - time).abs().argmin())
     v, w = ego["velocity"][k], ego["angular_velocity"][k]
@@ -184,10 +181,16 @@ def test_standing_still_blurs_nothing() -> None:
 
 
 def test_without_an_ego_pose_the_blur_says_what_is_missing() -> None:
-    sample = make_sample()
+    """Without one the motion of the rig is taken; a vehicle that stands in no world has none."""
+    sample = make_sample(gels=False)
     bare = sample.with_streams({n: s for n, s in sample.streams.items() if n != "ego"})
+    blurred = fa.EgoMotionBlur(exposure=0.01)(bare)["CAM_LEFT"].image(0)
+    told = fa.EgoMotionBlur(exposure=0.01)(sample)["CAM_LEFT"].image(0)
+    assert float((blurred.float() - told.float()).abs().mean()) < 0.5, "the rig moves as the ego pose tells"
+    frames = {n: Frame() if n == "ego" else f for n, f in sample.rig.frames.items() if n != "world"}
+    rig = Rig(frames, sample.rig.sensors)
     with pytest.raises(fa.DataError, match="ego pose with a twist"):
-        fa.EgoMotionBlur(exposure=0.01)(bare)
+        fa.EgoMotionBlur(exposure=0.01, cameras=["CAM_*"])(bare.with_unit(0, rig=rig, truth=rig))
 
 
 def test_chromatic_aberration_magnifies_about_the_principal_point(sample: fa.Sample) -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import ClassVar
 
 import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,7 +54,7 @@ class RollingShutter(Transform, Temporal):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"readout": (0.0, 1.0)}
     waives: ClassVar[dict[str, str]] = {
         "content_identity": "a row shows its own moment, and the camera has one pose for all of them",
-        "invertible": "pixels are resampled",
+        "invertible": "pixels are resampled on the way",
         "differentiable": "its flow is a table",
         "commutes": "what was pending is carried out before",
     }
@@ -165,14 +166,11 @@ def roll_pictures(stream: ImageStream, call: Call) -> ImageStream:
 
 def sampled(flow: Tensor, at: Tensor) -> Tensor:
     """Flow (..., 2) at pixels (..., 2), between its pixels; beyond the rim that of the rim."""
-    places = at.to(torch.float32).reshape(-1, 1, 2).numpy()
-    told = cv2.remap(
-        flow.to(torch.float32).numpy(),
-        places[..., 0],
-        places[..., 1],
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    if at.numel() == 0:
+        return at
+    places = at.to(torch.float32).reshape(at.shape[0], -1, 2).numpy()
+    u, v = (np.ascontiguousarray(places[..., k]) for k in (0, 1))
+    told = cv2.remap(flow.to(torch.float32).numpy(), u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return torch.from_numpy(told).reshape(at.shape).to(torch.float64)
 
 
