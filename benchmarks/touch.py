@@ -136,12 +136,14 @@ def compare(path: Path) -> tuple[dict[str, tuple[float, float]], np.ndarray]:
             centre = M @ np.array([*press.center, 1.0])
             pixels = torch.from_numpy(move(press.picture.numpy()))
             anew = rerendered(press.picture, surface, move, gel, gel)
-            pair = tuple(normal_error(x, model, ground, centre, press.radius) for x in (pixels, anew))
-            errors.setdefault(name, []).append(pair)  # type: ignore[arg-type]
+            first, second = (normal_error(x, model, ground, centre, press.radius) for x in (pixels, anew))
+            pair = (first, second)
+            errors.setdefault(name, []).append(pair)
             if number == 3:
                 wanted = normals(move(surface.numpy()) / MM)
                 strips.append(_strip(name, press.picture, pixels, anew, model, ground, wanted, pair))
-    return {n: tuple(np.mean(v, 0)) for n, v in errors.items()}, np.concatenate(strips)  # type: ignore[misc]
+    means = {n: (float(np.mean([p for p, _ in v])), float(np.mean([a for _, a in v]))) for n, v in errors.items()}
+    return means, np.concatenate(strips)
 
 
 def _strip(

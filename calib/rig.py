@@ -84,9 +84,10 @@ class Rig:
 
     def root_of(self, name: str) -> str:
         """The root above a frame."""
-        return self._chain(name)[-1]
+        return self.above(name)[-1]
 
-    def _chain(self, name: str) -> list[str]:
+    def above(self, name: str) -> list[str]:
+        """A frame, and every frame that carries it, up to the root."""
         chain = [name]
         while True:
             frame = self.frames.get(chain[-1])
@@ -111,7 +112,7 @@ class Rig:
             CalibrationError: a frame is unknown, the two are not connected, or a moving pose is not known then.
         """
         time_a = time if time_a is None else time_a
-        up_a, up_b = self._chain(a), self._chain(b)
+        up_a, up_b = self.above(a), self.above(b)
         if up_a[-1] != up_b[-1]:
             raise CalibrationError(self._apart(a, b))
         # Below the lowest common parent, unless that parent itself moves between the two times.
@@ -137,7 +138,7 @@ class Rig:
 
     def along(self, a: str, b: str, times: Tensor) -> Tensor:
         """``T_a_b`` (n, 4, 4) with both frames looked up at times (n,). See ``T``."""
-        up_a, up_b = self._chain(a), self._chain(b)
+        up_a, up_b = self.above(a), self.above(b)
         if up_a[-1] != up_b[-1]:
             raise CalibrationError(self._apart(a, b))
         while len(up_a) > 1 and len(up_b) > 1 and up_a[-2] == up_b[-2]:
@@ -210,7 +211,7 @@ class Rig:
         tops = []
         for name, frame in self.frames.items():
             if frame.pose_kind == "joint":
-                chain = self._chain(name)
+                chain = self.above(name)
                 moved = [i for i, n in enumerate(chain) if self.frames[n].pose_kind == "joint"]
                 tops.append(chain[moved[-1] + 1 :][::-1])
         if not tops:

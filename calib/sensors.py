@@ -20,8 +20,9 @@ IDENTITY = torch.eye(3, dtype=torch.float64)  # shared: do not write into it
 
 def is_number(value: object, *, above: float = -math.inf, least: float = -math.inf) -> bool:
     """Whether something is a finite number above or at least some other."""
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return plain and math.isfinite(value) and value > above and value >= least  # type: ignore[arg-type, operator]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return math.isfinite(value) and value > above and value >= least
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

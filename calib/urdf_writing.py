@@ -28,8 +28,7 @@ def urdf_of(robot: Robot) -> str:
         if link in robot.inertias:
             _inertial(element, robot.inertias[link])
     for link, (parent, edge) in robot.edges.items():
-        fixed = not isinstance(edge, Joint)
-        kind, name = ("fixed", f"{link}_mount") if fixed else (edge.kind, edge.name)  # type: ignore[union-attr]
+        kind, name = (edge.kind, edge.name) if isinstance(edge, Joint) else ("fixed", f"{link}_mount")
         element = SubElement(root, "joint", name=name, type=kind)
         SubElement(element, "parent", link=parent)
         SubElement(element, "child", link=link)

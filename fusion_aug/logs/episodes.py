@@ -189,7 +189,7 @@ class EpisodeLog(RobotLog):
         new = torch.cat([torch.ones(min(1, len(times)), dtype=torch.bool), times.diff() > 0])  # a late one stands twice
         readings = {n: r[new] for n, r in readings_of(joints).items()}
         rig = self.described(Rig(frames, sensors), times[new], readings)
-        streams, rig = with_touch(streams, rig)
+        streams, rig = with_touch(streams, rig, f"{self.root}: {sample_id}")
         base = self.base_of(rig)
         clock = next((n for n, s in streams.items() if isinstance(s, ImageStream)), next(iter(streams)))
         unit = Unit(id=sample_id, scene=sample_id, ref=Ref(base, first), rig=rig, truth=rig, clock=clock)

@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib.gel import png_size
 from fusion_aug.errors import DataError
+from fusion_aug.ops.color import levels_of
 from fusion_aug.source import Source, decoder
 
 MAX_PIXELS = 2**28
@@ -35,19 +37,12 @@ def image_size(path: Path, raw: bytes | None = None) -> tuple[int, int]:
                 raw = file.read(HEADER_BYTES)
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    size = _png_size(raw) if raw[:8] == b"\x89PNG\r\n\x1a\n" else _jpeg_size(raw)
+    size = png_size(raw) or _jpeg_size(raw)
     if size is None:
         raise DataError(f"{path}: is neither a PNG nor a JPEG image, or its header is damaged")
     if size[0] * size[1] > MAX_PIXELS or min(size) == 0:
         raise DataError(f"{path}: image size {size[1]}x{size[0]} is out of bounds")
     return size
-
-
-def _png_size(raw: bytes) -> tuple[int, int] | None:
-    if len(raw) < 24:
-        return None
-    width, height = struct.unpack(">II", raw[16:24])
-    return height, width
 
 
 def _jpeg_size(raw: bytes) -> tuple[int, int] | None:
@@ -78,15 +73,19 @@ def decode_image(path: Path, raw: bytes, options: dict[str, Any]) -> Tensor:
 
 def write_image(picture: Tensor, path: Path, quality: int = JPEG_QUALITY) -> None:
     """Write an RGB picture, uint8 or float32 in [0, 1], as PNG (lossless) or JPEG."""
-    if picture.dtype != torch.uint8:
-        picture = (picture * 255).round().clamp(0, 255).to(torch.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    bgr = cv2.cvtColor(picture.detach().cpu().contiguous().numpy(), cv2.COLOR_RGB2BGR)
+    bgr = cv2.cvtColor(levels_of(picture).numpy(), cv2.COLOR_RGB2BGR)
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix.lower() in (".jpg", ".jpeg") else []
     done, data = cv2.imencode(path.suffix, bgr, options)
     if not done:
         raise DataError(f"{path}: the picture could not be encoded")
     path.write_bytes(data.tobytes())
+
+
+def millimetres(depth: np.ndarray) -> np.ndarray:
+    """Depth in metres as 16-bit millimetres, 0 where it is unknown or without end."""
+    told: np.ndarray = (np.where(np.isfinite(depth), depth, 0) * 1000).round().clip(0, 65535).astype(np.uint16)
+    return told
 
 
 def write_picture(stream: Any, item: int, path: Path, link: str) -> None:

@@ -39,6 +39,12 @@ def picture_stats(pictures: Sequence[np.ndarray]) -> dict[str, Any]:
     return out | {"count": np.array([len(pictures)])}
 
 
+def depth_stats(pictures: np.ndarray) -> dict[str, Any]:
+    """Statistics of one-channel pictures (n, H, W), depth or heights in metres, (1, 1, 1) each."""
+    told = vector_stats(pictures.reshape(len(pictures), -1, 1))
+    return {k: v if k == "count" else v.reshape(1, 1, 1) for k, v in told.items()}
+
+
 def picture_samples(count: int) -> list[int]:
     """Frames of an episode whose pictures are looked at."""
     wanted = min(count, max(min(100, count), min(int(count**0.75), 10000)))

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from fusion_aug.errors import DataError
-from fusion_aug.logs.files import image_size
+from fusion_aug.logs.files import image_size, millimetres
+from fusion_aug.ops.color import levels_of
 from fusion_aug.source import Source
 
 
@@ -84,11 +85,9 @@ def cell_of(picture: Tensor, old: Any) -> Any:
     if not isinstance(old, dict):
         return picture.numpy().tolist()
     if picture.ndim == 2:
-        known = np.where(np.isfinite(picture.numpy()), picture.numpy(), 0)
-        pixels: np.ndarray = (known * 1000).round().clip(0, 65535).astype(np.uint16)
+        pixels = millimetres(picture.numpy())
     else:
-        levels = picture if picture.dtype == torch.uint8 else (picture * 255).round().clamp(0, 255).to(torch.uint8)
-        pixels = cv2.cvtColor(levels.numpy(), cv2.COLOR_RGB2BGR)
+        pixels = cv2.cvtColor(levels_of(picture).numpy(), cv2.COLOR_RGB2BGR)
     return {**old, "bytes": cv2.imencode(".png", pixels)[1].tobytes()}
 
 

@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from fusion_aug.logs.base import PARTS
 from fusion_aug.logs.episode_writing import EpisodeWriter
 from fusion_aug.logs.files import inside
 from fusion_aug.logs.lerobot import INDEX
-from fusion_aug.logs.lerobot_stats import picture_samples, picture_stats, pooled, vector_stats
+from fusion_aug.logs.lerobot_stats import depth_stats, picture_samples, picture_stats, pooled, vector_stats
 from fusion_aug.logs.lerobot_tables import TableSource, cell_of, column, read_table
 from fusion_aug.logs.sidecar import write_ids
 from fusion_aug.logs.video import cut_video, write_video
+from fusion_aug.ops.color import levels_of
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, ImageStream, Stream
 
@@ -85,7 +84,7 @@ class LeRobotWriter(EpisodeWriter):
 
         def frames() -> Iterator[np.ndarray]:
             for i in range(len(stream)):
-                picture = _levels(stream.image(i))
+                picture = levels_of(stream.image(i)).numpy()
                 if i in sampled:
                     seen.append(picture)
                 yield picture
@@ -108,8 +107,7 @@ class LeRobotWriter(EpisodeWriter):
         pictures = [stream.image(i).numpy() for i in picture_samples(len(stream))]
         if pictures[0].ndim == 3:
             return cells, picture_stats(pictures)
-        told = vector_stats(np.stack(pictures).reshape(len(pictures), -1, 1))
-        return cells, {k: v if k == "count" else v.reshape(1, 1, 1) for k, v in told.items()}
+        return cells, depth_stats(np.stack(pictures))
 
     def _rows(self, stream: Stream, source: Sample, feature: str) -> np.ndarray:
         """A feature's rows; the file's own where nothing changed."""
@@ -235,7 +233,3 @@ def write_tasks(tasks: dict[str, int], path: Path, source: Path) -> None:
     columns = {"task_index": list(tasks.values()), text: list(tasks)}
     arrays = [pa.array(columns[n], type=schema.field(n).type) for n in schema.names]
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)
-
-
-def _levels(picture: Tensor) -> np.ndarray:
-    return (picture if picture.dtype == torch.uint8 else (picture * 255).round().clamp(0, 255).to(torch.uint8)).numpy()

@@ -227,7 +227,7 @@ class McapLog(RobotLog):
             frames = {n: f for n, f in frames.items() if n != BASE or f.parent is not None}
         rig = self.described(Rig(frames, dict(sensors)), times, readings)
         rig = with_changes(rig, self.root, sample_id)
-        streams, rig = with_touch(streams, rig)
+        streams, rig = with_touch(streams, rig, str(window.file.path))
         return rig, streams
 
     def writer(self, out: Path, *, lossy: bool = False, link: str = "copy") -> Writer:

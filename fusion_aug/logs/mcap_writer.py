@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-import yaml
 from torch import Tensor
 
 from calib import Frame, Rig, UnknownLens
 from fusion_aug.errors import DataError
 from fusion_aug.families import ImagePlane
 from fusion_aug.logs.base import Problem, Writer
-from fusion_aug.logs.files import inside, read_text
+from fusion_aug.logs.files import inside
 from fusion_aug.logs.mcap import INFO, TF, Window
-from fusion_aug.logs.mcap_file import Channel, McapFile, MessageSource, Raw, decode, encode, stamp, stamp_of
+from fusion_aug.logs.mcap_bag import BagFile, type_hashes, write_bag
+from fusion_aug.logs.mcap_file import McapFile, MessageSource, Raw, decode, encode, stamp, stamp_of
 from fusion_aug.logs.robots import robot_problems
 from fusion_aug.logs.ros_messages import RawMessages
 from fusion_aug.logs.ros_writing import camera_info, message_of, pose_parts
@@ -217,54 +217,10 @@ class McapWriter(Writer):
         for row in rows:
             folders.setdefault((self.out / row["file"]).parent, []).append(row)
         for folder, members in folders.items():
-            text = yaml.safe_dump(self._bag(members), sort_keys=False, width=200)
-            (folder / "metadata.yaml").write_text(text, encoding="utf-8")
-
-    def _bag(self, members: list[dict[str, Any]]) -> dict[str, Any]:
-        """What rosbag2 wants to know of a folder."""
-        counts: Counter[str] = Counter()
-        channels: dict[str, Channel] = {}
-        for row in members:
-            counts.update(row["counts"])
-            channels |= {c.topic: c for c in self.log.windows[row["source"]].file.summary()[0]}
-        hashes = self._hashes(self.log.windows[members[0]["source"]].file.path.parent)
-        start = min(r["span"][0] for r in members)
-        end = max(r["span"][1] for r in members)
-        topics = [
-            {
-                "topic_metadata": {
-                    "name": t, "type": channels[t].kind, "serialization_format": channels[t].encoding,
-                    "offered_qos_profiles": [], "type_description_hash": hashes.get(t, ""),
-                },
-                "message_count": n,
-            }
-            for t, n in sorted(counts.items())
-        ]  # fmt: skip
-        files = [
-            {"path": Path(r["file"]).name, "starting_time": {"nanoseconds_since_epoch": r["span"][0]},
-             "duration": {"nanoseconds": r["span"][1] - r["span"][0]}, "message_count": sum(r["counts"].values())}
-            for r in members
-        ]  # fmt: skip
-        return {
-            "rosbag2_bagfile_information": {
-                "version": 9, "storage_identifier": "mcap", "duration": {"nanoseconds": end - start},
-                "starting_time": {"nanoseconds_since_epoch": start}, "message_count": sum(counts.values()),
-                "topics_with_message_count": topics, "compression_format": "", "compression_mode": "",
-                "relative_file_paths": [f["path"] for f in files], "files": files, "custom_data": None,
-                "ros_distro": "humble",
-            }
-        }  # fmt: skip
-
-    def _hashes(self, folder: Path) -> dict[str, str]:
-        """Type hashes by topic, from the metadata of the source."""
-        path = folder / "metadata.yaml"
-        if not path.is_file():
-            return {}
-        try:
-            told = yaml.safe_load(read_text(path))["rosbag2_bagfile_information"]["topics_with_message_count"]
-            return {t["topic_metadata"]["name"]: t["topic_metadata"].get("type_description_hash", "") for t in told}
-        except (yaml.YAMLError, KeyError, TypeError, AttributeError):
-            raise DataError(f"{path}: rosbag2_bagfile_information: is not what rosbag2 writes") from None
+            sources = [self.log.windows[row["source"]].file for row in members]
+            kinds = {c.topic: c.kind for file in sources for c in file.summary()[0]}
+            files = [BagFile(Path(r["file"]).name, r["span"][0], r["span"][1], r["counts"]) for r in members]
+            write_bag(folder, files, kinds, type_hashes(sources[0].path.parent))
 
 
 def retold(transform: Any, rig: Rig, before: Rig, static: bool) -> Any:
@@ -282,8 +238,9 @@ def retold(transform: Any, rig: Rig, before: Rig, static: bool) -> Any:
 
 
 def _same_pose(a: Frame, b: Frame) -> bool:
-    plain = isinstance(a.pose, Tensor) and isinstance(b.pose, Tensor)
-    return a.pose is b.pose or (plain and torch.equal(a.pose, b.pose))  # type: ignore[arg-type]
+    if isinstance(a.pose, Tensor) and isinstance(b.pose, Tensor):
+        return torch.equal(a.pose, b.pose)
+    return a.pose is b.pose
 
 
 def write_file(path: Path, source: McapFile, messages: list[Out]) -> None:

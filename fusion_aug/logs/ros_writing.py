@@ -14,9 +14,10 @@ from torch import Tensor
 from calib import CameraSensor, Pinhole
 from calib.se3 import quaternion_from_rotation
 from fusion_aug.errors import DataError
-from fusion_aug.logs.files import JPEG_QUALITY
+from fusion_aug.logs.files import JPEG_QUALITY, millimetres
 from fusion_aug.logs.mcap_file import typestore
 from fusion_aug.logs.ros_messages import COLOR, LENSES
+from fusion_aug.ops.color import levels_of
 from fusion_aug.streams import (
     BodyPose,
     Camera,
@@ -125,9 +126,9 @@ def picture(stream: ImageStream, template: Any, i: int) -> Any:
     encoding = str(template.encoding)
     if isinstance(stream, Depth | HeightMap):
         known = torch.where(torch.isfinite(image), image, torch.zeros_like(image)).numpy()
-        pixels = (known * 1000).round().clip(0, 65535).astype("<u2") if encoding == "16UC1" else known.astype("<f4")
+        pixels = millimetres(known).astype("<u2") if encoding == "16UC1" else known.astype("<f4")
     elif isinstance(stream, Camera | TactileImage):
-        pixels = _levels(image)
+        pixels = levels_of(image).numpy()
         if COLOR[encoding] == 1:
             pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
         elif COLOR[encoding] == 4:
@@ -140,15 +141,10 @@ def picture(stream: ImageStream, template: Any, i: int) -> Any:
     return replace(template, height=height, width=width, step=len(data) // height, is_bigendian=0, data=data)
 
 
-def _levels(image: Tensor) -> np.ndarray:
-    return (image if image.dtype == torch.uint8 else (image * 255).round().clamp(0, 255).to(torch.uint8)).numpy()
-
-
 def _compressed(image: Tensor, form: str, depth: bool) -> np.ndarray:
     if depth:
-        levels = (image.numpy() * 1000).round().clip(0, 65535).astype(np.uint16)
-        return cv2.imencode(".png", levels)[1].reshape(-1)
-    bgr = cv2.cvtColor(_levels(image), cv2.COLOR_RGB2BGR)
+        return cv2.imencode(".png", millimetres(image.numpy()))[1].reshape(-1)
+    bgr = cv2.cvtColor(levels_of(image).numpy(), cv2.COLOR_RGB2BGR)
     if "png" in form:
         return cv2.imencode(".png", bgr)[1].reshape(-1)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].reshape(-1)

@@ -137,10 +137,15 @@ def shot_noise(picture: Tensor, stops: float, full_well: float, read_noise: floa
     return out.to(picture.dtype)
 
 
+def levels_of(picture: Tensor) -> Tensor:
+    """A picture, uint8 or float32 in [0, 1], as levels of uint8 on the CPU, contiguous."""
+    levels = picture if picture.dtype == torch.uint8 else (picture * 255).round().clamp(0, 255).to(torch.uint8)
+    return levels.detach().cpu().contiguous()
+
+
 def jpeg_coded(picture: Tensor, quality: int) -> Tensor:
     """A picture as it comes back from a JPEG file of a quality from 1 to 100."""
-    levels = picture if picture.dtype == torch.uint8 else (picture * 255).round().clamp(0, 255).to(torch.uint8)
-    bgr = cv2.cvtColor(levels.detach().cpu().contiguous().numpy(), cv2.COLOR_RGB2BGR)
+    bgr = cv2.cvtColor(levels_of(picture).numpy(), cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     out = torch.from_numpy(np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB))).to(picture.device)
     return out if picture.dtype == torch.uint8 else out.to(picture.dtype) / 255

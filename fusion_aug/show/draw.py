@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion_aug.logs.files import write_image
+from fusion_aug.ops.color import levels_of
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D, Camera, Points, Radar
 
@@ -62,7 +63,7 @@ def camera_tile(sample: Sample, name: str, points: bool = True, width: int = TIL
     """One camera's key picture with points and boxes."""
     item = sample.key_item(name)
     picture = sample[name].image(item)  # type: ignore[attr-defined]
-    image = picture.numpy() if picture.dtype == torch.uint8 else (picture * 255).round().clamp(0, 255).byte().numpy()
+    image = levels_of(picture).numpy()
     scale = width / image.shape[1]
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     image = np.ascontiguousarray(image)

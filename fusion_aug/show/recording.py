@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from calib import CameraSensor, Pinhole
 from calib.se3 import quaternion_from_rotation
 from fusion_aug.errors import FusionAugError
+from fusion_aug.ops.color import levels_of
 from fusion_aug.sample import Sample, world_of
 from fusion_aug.show.draw import category_colour, key_points, lidars, range_colours
 from fusion_aug.streams import Boxes3D, Camera, Radar
@@ -128,8 +128,7 @@ def _log_camera(rr: Any, stream: Any, entity: str, sample: Sample, name: str) ->
         stream.log(entity, rr.EncodedImage(path=source.path))
     else:
         picture = sample[name].image(item)  # type: ignore[attr-defined]
-        levels = picture if picture.dtype == torch.uint8 else (picture * 255).round().clamp(0, 255).byte()
-        stream.log(entity, rr.Image(levels.cpu().numpy()).compress(jpeg_quality=90))
+        stream.log(entity, rr.Image(levels_of(picture).numpy()).compress(jpeg_quality=90))
     if sensor.model.lens != Pinhole.lens:
         terms = ", ".join(f"{v:.6g}" for v in sensor.model.distortion.tolist())
         note = f"{name}: the lens is {sensor.model.lens} ({terms}); it is drawn as a pinhole without distortion"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
-import torch
 
-from calib import CalibrationError, JointPose, UnknownLens
+from calib import CalibrationError, CameraSensor, JointPose, UnknownLens
+from fusion_aug.ops.color import levels_of
 from fusion_aug.sample import Sample
 from fusion_aug.show.draw import PAPER, banner, fitted, label
 from fusion_aug.streams import Camera, ImageStream, JointState, Stream, TactileImage, Taxels, Wrench
@@ -18,6 +20,7 @@ MOMENT = 0.55  # of the recording, at which it is drawn
 GREY = (110, 116, 124)
 COLOURS = [(255, 120, 90), (120, 220, 120), (90, 170, 255), (255, 205, 80), (215, 120, 255), (90, 225, 225),
            (255, 160, 200), (190, 190, 150)]  # fmt: skip
+Told = Callable[[Stream], np.ndarray]  # the curves (n, k) of a stream
 LINK, JOINT = (60, 235, 255), (255, 60, 200)
 SIGNALS = {"position": "rad or m", "effort": "Nm or N", "force": "N"}
 
@@ -72,7 +75,7 @@ def camera(sample: Sample, name: str) -> np.ndarray:
     stream = sample[name]
     assert isinstance(stream, ImageStream)
     item = item_at(stream)
-    image, scale = enlarged(levels(stream.image(item)), TILE)
+    image, scale = enlarged(levels_of(stream.image(item)).numpy(), TILE)
     for a, b in skeleton(sample, name, item):
         cv2.line(image, _at(a, scale), _at(b, scale), LINK, 2, cv2.LINE_AA)
         for end in (a, b):
@@ -85,7 +88,7 @@ def skeleton(sample: Sample, name: str, item: int) -> list[tuple[np.ndarray, np.
     """Pixels of both ends of every link that a camera sees, by forward kinematics and calibration."""
     rig, stream = sample.rig, sample[name]
     device = rig.sensors.get(stream.instance(name))
-    if device is None or isinstance(device.model, UnknownLens):  # type: ignore[attr-defined]
+    if not isinstance(device, CameraSensor) or isinstance(device.model, UnknownLens):
         return []
     moving = {n for n, f in rig.frames.items() if isinstance(f.pose, JointPose)}
     ends = moving | {rig.frames[n].parent for n in moving}
@@ -95,7 +98,7 @@ def skeleton(sample: Sample, name: str, item: int) -> list[tuple[np.ndarray, np.
             place = rig.T(stream.frame, str(frame), int(stream.capture_time[item]))[:3, 3]
         except CalibrationError:
             continue  # the camera is not connected, or the joints are not known then
-        pixel, visible = device.project(place[None])  # type: ignore[attr-defined]
+        pixel, visible = device.project(place[None])
         if bool(visible[0]):
             found[frame] = pixel[0].numpy()
     return [(found[p], found[n]) for n in sorted(moving) if n in found and (p := rig.frames[n].parent) in found]
@@ -106,7 +109,7 @@ def gel(sample: Sample, name: str) -> np.ndarray:
     stream = sample[name]
     assert isinstance(stream, TactileImage)
     item = item_at(stream)
-    shown = levels(stream.image(item))
+    shown = levels_of(stream.image(item)).numpy()
     parts = [shown]
     if stream.backgrounds:
         parts.append(np.clip(128 + 3 * (shown.astype(int) - stream.backgrounds[item].numpy()), 0, 255).astype(np.uint8))
@@ -136,12 +139,12 @@ def _sums(stream: Stream) -> np.ndarray:
     return stream["force"].sum(1, keepdim=True).numpy()
 
 
-def plot(before: Sample, after: Sample, names: list[str], told: object, title: str) -> np.ndarray:
+def plot(before: Sample, after: Sample, names: list[str], told: Told, title: str) -> np.ndarray:
     """Curves (n, k) of streams before, grey, and after, coloured, over seconds."""
     image = np.full((*PLOT, 3), PAPER, np.uint8)
     begin = min(int(before[n].times[0]) for n in names)
     curves = [
-        ((s[n].handed_over - begin).double().numpy() * 1e-9, told(s[n]), s is after)  # type: ignore[operator]
+        ((s[n].handed_over - begin).double().numpy() * 1e-9, told(s[n]), s is after)
         for s in (before, after)
         for n in names
     ]
@@ -172,13 +175,6 @@ def plot(before: Sample, after: Sample, names: list[str], told: object, title: s
             cv2.polylines(image, [pixels(t, v[:, k])], False, colour, 1, cv2.LINE_AA, 4)
     label(image, title)
     return image
-
-
-def levels(picture: torch.Tensor) -> np.ndarray:
-    """Levels (H, W, 3) uint8 of a picture."""
-    if picture.dtype == torch.uint8:
-        return picture.numpy()
-    return (picture * 255).round().clamp(0, 255).to(torch.uint8).numpy()
 
 
 def enlarged(image: np.ndarray, width: int) -> tuple[np.ndarray, float]:

@@ -56,7 +56,7 @@ class Transform:
     leaves_in_place: ClassVar[tuple[type, ...]] = ()  # kinds that it changes, but not their geometry
     declares: ClassVar[bool] = False  # whether a run of its family is declared step by step and carried out at once
     waives: ClassVar[dict[str, str]] = {}  # promise -> reason
-    calibration: ClassVar[str] = ""  # what of it changes, where that is more than its family changes; for the docs
+    calibration: ClassVar[str] = ""  # what it changes of the calibration, where its family does not say so
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

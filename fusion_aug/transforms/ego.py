@@ -47,14 +47,13 @@ def rig_twist(rig: Rig, frame: str, time: int) -> tuple[Tensor, Tensor] | None:
     Args:
         rig: with the frame. frame: of a camera on an arm, say. time: ns.
     """
-    root = rig.root_of(frame) if frame in rig.frames else frame
-    above, moving = frame, False
-    while above != root:
-        moving |= not isinstance(rig.frames[above].pose, Tensor)
-        above = str(rig.frames[above].parent)
-    if not moving:  # what stands in a world does not move; of anything else nothing is known
+    if frame not in rig.frames:
+        return None
+    *below, root = rig.above(frame)
+    if all(isinstance(rig.frames[n].pose, Tensor) for n in below):
         still = torch.zeros(3, dtype=torch.float64)
-        return (still, still) if frame in rig.frames and rig.frames[root].hand == "world" else None
+        # what stands in a world does not move; of anything else nothing is known
+        return (still, still) if rig.frames[root].hand == "world" else None
     at = torch.tensor([time])
     try:
         T, velocity, _ = motion(rig, root, frame, at)

@@ -17,12 +17,6 @@ from fusion_aug.ranges import Range
 from fusion_aug.transforms.photometric import PhotometricTransform, Shot
 
 
-def levels_of(picture: Tensor) -> Tensor:
-    """The picture as uint8 on the CPU."""
-    levels = picture if picture.dtype == torch.uint8 else (picture * 255).round().clamp(0, 255).to(torch.uint8)
-    return levels.detach().cpu().contiguous()
-
-
 def like(levels: Tensor, picture: Tensor) -> Tensor:
     """uint8 levels in the type and on the device of a picture."""
     out = levels.to(picture.device)
@@ -40,7 +34,7 @@ class Equalize(PhotometricTransform):
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``PhotometricTransform``."""
-        image = levels_of(picture).numpy()
+        image = color.levels_of(picture).numpy()
         even = np.stack([cv2.equalizeHist(np.ascontiguousarray(image[..., c])) for c in range(3)], -1)
         mixed = cv2.addWeighted(even, params["strength"], image, 1 - params["strength"], 0)
         return like(torch.from_numpy(mixed), picture)
@@ -57,7 +51,7 @@ class AutoContrast(PhotometricTransform):
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``PhotometricTransform``."""
-        image = levels_of(picture).numpy()
+        image = color.levels_of(picture).numpy()
         functions = []
         for c in range(3):
             share = np.bincount(image[..., c].ravel(), minlength=256).cumsum() / image[..., c].size
@@ -91,7 +85,7 @@ class Clahe(PhotometricTransform):
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
         """See ``PhotometricTransform``."""
-        lab = cv2.cvtColor(levels_of(picture).numpy(), cv2.COLOR_RGB2LAB)
+        lab = cv2.cvtColor(color.levels_of(picture).numpy(), cv2.COLOR_RGB2LAB)
         tool = cv2.createCLAHE(params["limit"], (params["tiles"], params["tiles"]))
         lab[..., 0] = tool.apply(np.ascontiguousarray(lab[..., 0]))
         return like(torch.from_numpy(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)), picture)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.ops.color import levels_of
 from fusion_aug.transforms.photometric import PhotometricTransform, Shot
 
 OPS: dict[str, Callable[..., Any]] = {}
@@ -98,7 +99,7 @@ def _adapted(op: Callable[..., Any], picture: Tensor, seed: int) -> Tensor:
     if module == "albumentations":
         if hasattr(op, "set_random_seed"):
             op.set_random_seed(seed)
-        out = torch.from_numpy(np.ascontiguousarray(op(image=_levels(picture))["image"]))
+        out = torch.from_numpy(np.ascontiguousarray(op(image=levels_of(picture).numpy().copy())["image"]))
     elif isinstance(op, torch.nn.Module) or module == "torchvision":
         x = picture.permute(2, 0, 1)[None].to(torch.float32) / (255 if picture.dtype == torch.uint8 else 1)
         with torch.no_grad():
@@ -108,12 +109,7 @@ def _adapted(op: Callable[..., Any], picture: Tensor, seed: int) -> Tensor:
         if picture.dtype != torch.uint8:
             return y.permute(1, 2, 0).clamp(0, 1).to(picture.dtype).contiguous()
     else:
-        out = torch.from_numpy(np.ascontiguousarray(op(_levels(picture))))
+        out = torch.from_numpy(np.ascontiguousarray(op(levels_of(picture).numpy().copy())))
     if picture.dtype == torch.uint8 or out.dtype != torch.uint8:
         return out.to(picture.device)
     return out.to(picture.device, picture.dtype) / 255
-
-
-def _levels(picture: Tensor) -> np.ndarray:
-    levels = picture if picture.dtype == torch.uint8 else (picture * 255).round().clamp(0, 255).to(torch.uint8)
-    return levels.detach().cpu().contiguous().numpy().copy()

@@ -247,11 +247,7 @@ def moved_taxels(poses: Tensor, motion: Motion) -> Tensor:
 
 def roles_of(rig: Rig, reference: str) -> dict[str, str]:
     """What every frame of a rig is to a motion of the scene."""
-    above = set()
-    name = rig.frames[reference].parent
-    while name is not None:
-        above.add(name)
-        name = rig.frames[name].parent
+    above = set(rig.above(reference)[1:])
     out = {}
     for n, f in rig.frames.items():
         out[n] = "ref" if n == reference else "world" if n in above or f.hand == "world" else f.hand
@@ -260,10 +256,8 @@ def roles_of(rig: Rig, reference: str) -> dict[str, str]:
 
 def _on_links(rig: Rig, name: str, links: Mapping[str, str]) -> bool:
     """Whether a sensor or frame stands on one of some links."""
-    frame: str | None = rig.sensors[name].frame if name in rig.sensors else name
-    while frame is not None and frame not in links:
-        frame = rig.frames[frame].parent
-    return frame is not None
+    frame = rig.sensors[name].frame if name in rig.sensors else name
+    return any(above in links for above in rig.above(frame))
 
 
 def renamed(sample: Sample, names: Mapping[str, str]) -> Sample:

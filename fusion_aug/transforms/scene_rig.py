@@ -19,11 +19,11 @@ def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
     moved = rig.mapped(maps.matrices)
     if maps.flips:
         moved = Rig(moved.frames, {n: s.mirrored() for n, s in rig.sensors.items()})
-    moved = with_touch(moved.renamed(maps.names), rig, maps)
+    moved = with_moved_touch(moved.renamed(maps.names), rig, maps)
     return moved if maps.robot is None else with_mirrored_joints(moved, rig, maps, maps.robot)
 
 
-def with_touch(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
+def with_moved_touch(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
     """A moved rig whose touch sensors are as large as their world, and have their elements where the mirror puts them.
 
     A gel keeps its lights and its background: pictures are made anew under those of the sensor whose name they get.

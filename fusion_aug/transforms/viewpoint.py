@@ -94,21 +94,30 @@ class Moves:
 
     def __call__(self, frame: str, time: int) -> Tensor | None:
         """``T_old_new`` (4, 4) of a frame at a time; None where neither it nor anything above it moved."""
-        top, name = None, frame if frame in self.before.frames else None
-        while name is not None:
-            parent = self.before.frames[name].parent
-            top = parent if name in self.errors else top
-            name = parent
-        if top is None:
+        found = self.along(frame, torch.tensor([time]))
+        return None if found is None else found[0]
+
+    def along(self, frame: str, times: Tensor) -> Tensor | None:
+        """``T_old_new`` (n, 4, 4) of a frame at times (n,); None where neither it nor anything above it moved."""
+        moved = [n for n in self.before.above(frame) if n in self.errors] if frame in self.before.frames else []
+        if not moved:
             return None
         # only as far up as something moved: above, poses may be known at other times only
-        return self.before.T(frame, top, time) @ self.after.T(top, frame, time)
+        top = self.before.frames[moved[-1]].parent
+        assert top is not None, "a frame that moved in its parent has one"
+        return self.before.along(frame, top, times) @ self.after.along(top, frame, times)
 
 
 def item_moves(stream: Stream, moves: list[Moves]) -> list[Tensor | None]:
     """``T_old_new`` of a stream's frame for every item."""
-    pairs = zip(stream.sample_index.tolist(), stream.times.tolist(), strict=True)
-    return [None if stream.frame == REF else moves[u](stream.frame, t) for u, t in pairs]
+    out: list[Tensor | None] = [None] * len(stream)
+    for u, move in enumerate(moves) if stream.frame != REF else ():
+        mine = (stream.sample_index == u).nonzero()[:, 0]
+        found = move.along(stream.frame, stream.times[mine])
+        if found is not None:
+            for i, row in zip(mine.tolist(), found, strict=True):
+                out[i] = row
+    return out
 
 
 def only_turns(move: Tensor) -> bool:

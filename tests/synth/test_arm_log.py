@@ -58,11 +58,16 @@ def test_cameras_and_links_stand_where_the_simulator_has_them(samples: dict[str,
     ids=["before", "KinematicNoise", "MirrorRobot", "TimeWarp"],
 )
 def test_the_hand_is_where_its_mask_is(samples: dict[str, fa.Sample], kind: str, change: fa.Transform | None) -> None:
-    before = with_masks(samples[kind])
+    sample = samples[kind]
+    if isinstance(change, fa.KinematicNoise):  # its pictures are rendered anew: every fifth will do
+        few = [n for n in sample.streams if n.split("/")[0] in SEEN]
+        thin = {n: sample[n].take_items(torch.arange(0, len(sample[n]), 5)) for n in few}
+        sample = sample.with_streams({**sample.streams, **thin})
+    before = with_masks(sample)
     after = before if change is None else change(before, seed=3)
     for camera in SEEN:
         inside, seen = hits(after, camera)
-        assert seen.all() and len(seen) >= 46
+        assert seen.all() and len(seen) >= (10 if isinstance(change, fa.KinematicNoise) else 46)
         assert inside.all(), (camera, float(inside.mean()))
     if isinstance(change, fa.KinematicNoise):
         assert not torch.equal(after["wrist/mask"].image(0), before["wrist/mask"].image(0))  # type: ignore[attr-defined]

@@ -14,7 +14,6 @@ from scipy.interpolate import CubicSpline
 
 import fusion_aug as fa
 from calib import JointPose, Rig, Trajectory
-from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.transforms.temporal.scan import carried
 
@@ -312,50 +311,3 @@ def test_a_wrench_at_another_speed_is_that_of_newton_and_euler() -> None:
     assert warped[0] < source[0] + 0.03 and warped[1] < source[1] + 0.005, (source, warped)
     alone = out.with_streams({"wrench": out["wrench"].with_values(force=values["force"][: len(out["wrench"])])})
     assert off(alone)[0] > 0.3, "the wrench of the old speed is not that of the new one"
-
-
-def test_rows_of_a_rolling_shutter_show_their_own_moment() -> None:
-    """Spots of far and near points, found where the camera stood at the moment of their row."""
-    size, readout = (96, 128), 0.03
-    sample = make_sample(size=size, points=0, boxes=0, gels=False)
-    name, time = "CAM_FRONT", int(sample["CAM_FRONT"].times[0])
-    camera, rng = sample.rig.camera(name), np.random.default_rng(0)
-    pixels = torch.from_numpy(rng.uniform([20, 12], [108, 84], (40, 2)))
-    places = camera.unproject(pixels) * 7.0
-    picture = torch.zeros((*size, 3), dtype=torch.uint8)
-    depth = camera.unproject(pixel_grid(size))[..., 2].float() * 7.0
-    streams = dict(sample.streams)
-    streams[f"{name}/depth"] = fa.Depth(frame=name, camera=name, times=torch.tensor([time]), items=(depth,))
-    T_world = sample.rig.T("world", name, time)
-    worst, told, stale = [], [], []
-    for pixel, place in zip(pixels, places, strict=True):
-        v, u = np.mgrid[: size[0], : size[1]]
-        spot = 255 * np.exp(-((u - float(pixel[0])) ** 2 + (v - float(pixel[1])) ** 2) / (2 * 1.5**2))
-        picture = torch.from_numpy(np.repeat(spot[..., None], 3, 2).astype(np.uint8))
-        streams[name] = replace(sample[name], items=(picture,))
-        out = fa.RollingShutter(readout=readout, cameras=[name])(sample.with_streams(streams))
-        found = out[name].pictures[0][..., 0].numpy().astype(float)  # type: ignore[attr-defined]
-        seen = np.array([(found * u).sum(), (found * v).sum()]) / found.sum()
-        at = float(pixel[1])
-        for _ in range(10):  # the row at which it is read, and where the camera stands then
-            later = int(readout * (at - (size[0] - 1) / 2) / (size[0] - 1) * 1e9)
-            T_now_then = torch.linalg.inv(moved_along(sample, name, time, later)) @ T_world
-            there, _ = camera.project((T_now_then[:3, :3] @ place + T_now_then[:3, 3])[None])
-            at = float(there[0, 1])
-        worst.append(np.abs(seen - there[0].numpy()).max())
-        u0, v0 = there[0].round().long().tolist()
-        z = float((T_now_then[:3, :3] @ place + T_now_then[:3, 3])[2])
-        told.append(float(out[f"{name}/depth"].pictures[0][v0, u0]) - z)  # type: ignore[attr-defined]
-        stale.append(float(depth[int(pixel[1].round()), int(pixel[0].round())]) - z)
-    assert np.mean(worst) < 0.08 and np.max(worst) < 0.25, (np.mean(worst), np.max(worst))
-    assert np.median(np.abs(told)) < 0.02 < 0.03 < np.median(np.abs(stale)), "depth as it is at the row's moment"
-    assert out.rig.camera(name).readout == readout
-    again = fa.RollingShutter(readout=readout, cameras=[name])(out)
-    assert again.rig.camera(name).readout == pytest.approx(2 * readout)
-
-
-def moved_along(sample: fa.Sample, name: str, time: int, later: int) -> torch.Tensor:
-    """Pose of a camera in the world on the made curve, which goes on beyond the rig's stamps."""
-    from samples import ego_pose
-
-    return ego_pose(time + later) @ sample.rig.T("ego", name)

@@ -10,7 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fusion_aug.logs.lerobot_stats import picture_samples, picture_stats, vector_stats
+from fusion_aug.logs.files import millimetres
+from fusion_aug.logs.lerobot_stats import depth_stats, picture_samples, picture_stats, vector_stats
 from fusion_aug.logs.video import write_video
 from fusion_aug.synth.arm.gels import picture
 from fusion_aug.synth.arm.recording import RATES, ArmLog
@@ -58,7 +59,7 @@ def write_lerobot(log: ArmLog, root: Path) -> Path:
         write_video(iter(pictures), target, Fraction(FPS), "h264", gop=2)
         stats[feature] = picture_stats([pictures[i] for i in picture_samples(count)])
         features[feature] = about_video(pictures[0].shape)
-        depth = [(views[k].depth * 1000).round().clip(0, 65535).astype(np.uint16) for k in looked]
+        depth = [millimetres(views[k].depth) for k in looked]
         _picture(f"{feature}.depth", depth, features, columns, stats)
     for name, surfaces in log.surfaces.items():
         feature = f"observation.{name}"
@@ -66,7 +67,7 @@ def write_lerobot(log: ArmLog, root: Path) -> Path:
         _picture(feature, shown, features, columns, stats)
         features[f"{feature}.height"] = {"dtype": "float32", "shape": list(surfaces.shape[1:]), "names": None}
         columns[f"{feature}.height"] = [h.tolist() for h in surfaces]
-        stats[f"{feature}.height"] = whole(surfaces)
+        stats[f"{feature}.height"] = depth_stats(surfaces)
     for feature, (rows, names) in vectors(log, steps).items():
         features[feature] = {"dtype": "float32", "shape": [rows.shape[1]], "names": names}
         columns[feature] = rows.astype(np.float32).tolist()
@@ -92,13 +93,7 @@ def _picture(name: str, pictures: list[Any], features: Any, columns: Any, stats:
     }  # fmt: skip
     codes = [cv2.imencode(".png", cv2.cvtColor(p, cv2.COLOR_RGB2BGR) if colour else p)[1] for p in pictures]
     columns[name] = [{"bytes": c.tobytes(), "path": f"frame-{k:06d}.png"} for k, c in enumerate(codes)]
-    stats[name] = picture_stats(pictures) if colour else whole(np.stack(pictures) / 1000)
-
-
-def whole(pictures: np.ndarray) -> dict[str, Any]:
-    """Statistics of one-channel pictures (n, H, W), (1, 1, 1) each."""
-    told = vector_stats(pictures.reshape(len(pictures), -1, 1))
-    return {k: v if k == "count" else v.reshape(1, 1, 1) for k, v in told.items()}
+    stats[name] = picture_stats(pictures) if colour else depth_stats(np.stack(pictures) / 1000)
 
 
 def about_video(shape: tuple[int, ...]) -> dict[str, Any]:

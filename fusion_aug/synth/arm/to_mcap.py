@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-import yaml
 
 from calib.se3 import quaternion_from_rotation, se3
+from fusion_aug.logs.files import millimetres
+from fusion_aug.logs.mcap_bag import BagFile, write_bag
 from fusion_aug.logs.mcap_file import encode, typestore
 from fusion_aug.synth.arm.gels import picture
 from fusion_aug.synth.arm.recording import ArmLog
@@ -97,7 +99,7 @@ class Messages:
                 header = self.header(stamp, name)
                 bgr = cv2.cvtColor(view.picture, cv2.COLOR_RGB2BGR)
                 jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].reshape(-1)
-                png = cv2.imencode(".png", (view.depth * 1000).round().clip(0, 65535).astype(np.uint16))[1].reshape(-1)
+                png = cv2.imencode(".png", millimetres(view.depth))[1].reshape(-1)
                 late, kind = LATENCY["cameras"], "sensor_msgs/msg/CompressedImage"
                 self.say(stamp, late, f"/{name}/image/compressed", kind, header=header, format="jpeg", data=jpeg)
                 self.say(stamp, late, f"/{name}/depth/compressed", kind, header=header, format="16UC1; png", data=png)
@@ -174,29 +176,6 @@ def write_mcap(log: ArmLog, folder: Path) -> Path:
         for time, topic, _, data in messages:
             writer.add_message(channels[topic], time, data, time)
         writer.finish()
-    (folder / "metadata.yaml").write_text(yaml.safe_dump(bag(messages), sort_keys=False, width=200), encoding="utf-8")
+    counts, kinds = Counter(topic for _, topic, _, _ in messages), {topic: kind for _, topic, kind, _ in messages}
+    write_bag(folder, [BagFile(path.name, messages[0][0], messages[-1][0], counts)], kinds, {})
     return path
-
-
-def bag(messages: list[Message]) -> dict[str, Any]:
-    """What rosbag2 wants to know of the folder."""
-    start, end = messages[0][0], messages[-1][0]
-    kinds = {topic: kind for _, topic, kind, _ in messages}
-    topics = [
-        {
-            "topic_metadata": {"name": t, "type": kinds[t], "serialization_format": "cdr", "offered_qos_profiles": [],
-                               "type_description_hash": ""},
-            "message_count": sum(m[1] == t for m in messages),
-        }
-        for t in sorted(kinds)
-    ]  # fmt: skip
-    span = {"starting_time": {"nanoseconds_since_epoch": start}, "duration": {"nanoseconds": end - start}}
-    return {
-        "rosbag2_bagfile_information": {
-            "version": 9, "storage_identifier": "mcap", **span, "message_count": len(messages),
-            "topics_with_message_count": topics, "compression_format": "", "compression_mode": "",
-            "relative_file_paths": ["arm.mcap"],
-            "files": [{"path": "arm.mcap", **span, "message_count": len(messages)}], "custom_data": None,
-            "ros_distro": "humble",
-        }
-    }  # fmt: skip

@@ -99,11 +99,11 @@ def push_taxels(stream: Taxels, call: Call) -> Stream:
         unit, mine = call.sample.units[u], (stream.sample_index == u).nonzero()[:, 0]
         above = call.sample[name].frame
         hand = carrier(unit.truth, above)
-        if len(mine) == 0 or hand is None or not beyond(unit.truth, stream.frame, hand):
+        if len(mine) == 0 or hand is None or hand not in unit.truth.above(stream.frame):
             continue
         stamps = stream.times[mine]
         pushed = at_times(times, change, stamps)[:, :3]
-        pads = {n: s for n, s in call.sample.of_type(Taxels).items() if beyond(unit.truth, s.frame, hand)}
+        pads = {n: s for n, s in call.sample.of_type(Taxels).items() if hand in unit.truth.above(s.frame)}
         normals = torch.stack([pad_normal(s, unit, u, above, stamps) for s in pads.values()], 2)  # (n, 3, pads)
         strength = (torch.linalg.pinv(normals, rtol=1e-6) @ pushed[..., None])[:, list(pads).index(call.name)]
         load = force[mine].to(torch.float64).clamp(min=0)
@@ -114,22 +114,8 @@ def push_taxels(stream: Taxels, call: Call) -> Stream:
 
 def carrier(rig: Rig, frame: str) -> str | None:
     """The link that carries a frame; None where no joint does."""
-    name: str | None = frame
-    while name is not None and name in rig.frames:
-        if isinstance(rig.frames[name].pose, JointPose):
-            return name
-        name = rig.frames[name].parent
-    return None
-
-
-def beyond(rig: Rig, frame: str, above: str) -> bool:
-    """Whether a frame is carried by another."""
-    name: str | None = frame
-    while name is not None and name in rig.frames:
-        if name == above:
-            return True
-        name = rig.frames[name].parent
-    return False
+    above = rig.above(frame) if frame in rig.frames else []
+    return next((n for n in above if isinstance(rig.frames[n].pose, JointPose)), None)
 
 
 def pad_normal(stream: Taxels, unit: Unit, number: int, frame: str, times: Tensor) -> Tensor:

@@ -176,12 +176,7 @@ def _six(metres: Range, degrees: Range, rng: np.random.Generator) -> list[float]
 
 def carried(rig: Rig, frame: str) -> bool:
     """Whether a joint moves a frame."""
-    name: str | None = frame
-    while name is not None:
-        if isinstance(rig.frames[name].pose, JointPose):
-            return True
-        name = rig.frames[name].parent
-    return False
+    return any(isinstance(rig.frames[n].pose, JointPose) for n in rig.above(frame))
 
 
 def error_of(six: list[float]) -> Tensor:

@@ -63,17 +63,22 @@ class RollingShutter(Transform, Temporal):
     def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
         """Work out the flow of every picture, move what shows it, and tell the readout."""
         rolls: dict[tuple[str, int, int], Roll] = {}
+        read: set[tuple[str, int]] = set()
         for name, stream in sample.of_type(Camera).items():
             for i, params in enumerate(rows.per_item(name, stream)):
                 u, camera = int(stream.sample_index[i]), stream.instance(name)
                 device = sample.units[u].truth.sensors.get(camera)
                 meant = any(fnmatchcase(camera, pattern) for pattern in params["cameras"])
                 if isinstance(device, CameraSensor) and params["readout"] > 0 and bool(stream.present[i]) and meant:
-                    roll = Roll.of(sample, name, i, device, float(params["readout"]))
-                    rolls[camera, u, int(stream.times[i])] = roll
+                    read.add((camera, u))
+                    velocity, turning = camera_twist(sample, name, i)
+                    if bool((velocity != 0).any() | (turning != 0).any()):  # one that stands shows no difference
+                        flow = picture_flow(sample, name, i, params["readout"])
+                        roll = Roll(device, float(params["readout"]), velocity, turning, flow)
+                        rolls[camera, u, int(stream.times[i])] = roll
         out = cls.visit(sample, rows, context, rolls)
         for u, unit in enumerate(out.units):
-            told = {c: float(rows.of(u, c)["readout"]) for c, v, _ in rolls if v == u}
+            told = {c: float(rows.of(u, c)["readout"]) for c, v in read if v == u}
             rig = with_readout(unit.rig, told)
             truth = rig if unit.truth is unit.rig else with_readout(unit.truth, told)
             out = out.with_unit(u, rig=rig, truth=truth)
@@ -94,12 +99,6 @@ class Roll:
     velocity: Tensor
     turning: Tensor
     flow: Tensor
-
-    @staticmethod
-    def of(sample: Sample, name: str, item: int, camera: CameraSensor, readout: float) -> Roll:
-        """The motion of a picture's camera."""
-        twist = camera_twist(sample, name, item)
-        return Roll(camera, readout, *twist, picture_flow(sample, name, item, readout))
 
     def moment(self, pixels: Tensor) -> Tensor:
         """When pixels (..., 2) of the canvas are read, in readouts from the sensor's middle row: -1/2 to 1/2."""
