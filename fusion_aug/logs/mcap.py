@@ -121,7 +121,8 @@ class McapLog(RobotLog):
         streams: dict[str, Stream] = {}
         for topic, messages in heard.items():
             where, kind = f"{window.file.path}: topic {topic}", kinds[topic]
-            messages = [h for h in messages if window.start <= h.log_time < window.end]
+            inside = [h for h in messages if window.start <= h.log_time < window.end]
+            messages = [h for h in inside if h.source.path == window.file.path]  # not those of a file beside it
             if not messages:
                 continue
             messages = sorted((replace(h, place=i) for i, h in enumerate(messages)), key=lambda h: h.time)

@@ -168,7 +168,8 @@ class McapFile:
         numbers: dict[str, int] = {}
         try:
             with self.path.open("rb") as stream:
-                for schema, channel, message in self._reader(stream).iter_messages(topics, start, end, True):
+                found = self._reader(stream).iter_messages(topics, starting_at=start, ending_before=end)
+                for schema, channel, message in found:
                     k = numbers[channel.topic] = numbers.get(channel.topic, -1) + 1
                     yield Raw(
                         channel.topic, schema.name, schema.data.decode(errors="replace"), message.log_time,

@@ -7,9 +7,11 @@ capture, log times the times at which an item is handed over.
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -38,7 +40,6 @@ class Out(NamedTuple):
     """A message to be written."""
 
     log_time: int
-    order: int
     topic: str
     publish_time: int
     data: bytes
@@ -73,22 +74,19 @@ class McapWriter(Writer):
         window: Window = self.log.windows[source.id]
         names = self.log.names(window.file)
         topics = {name: topic for topic, name in names.items()}
-        messages: list[Out] = []
-        for raw in self._copied(window, sample, source, names):
-            messages.append(Out(raw.log_time, len(messages), raw.topic, raw.publish_time, raw.data))
-        for name, stream in sample.streams.items():
-            if name in topics and (name not in source.streams or stream is not source[name]):
-                messages += self._written(stream, topics[name], window)
-        messages += self._infos(sample, source, window, names)
-        messages += self._transforms(sample, source, window)
+        told = [name for name in sample.streams if name in topics and name in source.streams]
+        parts = [self._copied(window, sample, source, names)]
+        for name in told:
+            if sample[name] is not source[name]:
+                parts.append(self._written(sample[name], source[name], topics[name], window))
+        parts.append(in_order(self._infos(sample, source, window, names)))
+        parts.append(in_order(self._transforms(sample, source, window)))
         path = inside(folder, self._path(out_id, source.id), "sample id")
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, window.file, sorted(messages, key=lambda m: (m.log_time, m.order)))
-        write_sidecar(sample, dict.fromkeys(topics), out_id, folder, self.link)
+        written = write_file(path, window.file, heapq.merge(*parts, key=log_time))
+        write_sidecar(sample, dict.fromkeys(told), out_id, folder, self.link)
         write_changes(sample.rig, source.rig, self._told_frames(window, sample.rig), out_id, folder)
-        span = (min(m.log_time for m in messages), max(m.log_time for m in messages))
-        counts = dict(Counter(m.topic for m in messages))
-        return {"file": self._path(out_id, source.id), "span": list(span), "counts": counts, "source": source.id}
+        return {"file": self._path(out_id, source.id), **written, "source": source.id}
 
     def _told_frames(self, window: Window, rig: Rig) -> set[str]:
         """Frames of the rig whose edge tf tells."""
@@ -105,11 +103,11 @@ class McapWriter(Writer):
         """A copy is a recording of its own, so it has a folder of its own."""
         return f"{out_id}.mcap" if out_id == source_id else f"{out_id}/{Path(out_id).name}.mcap"
 
-    def _copied(self, window: Window, sample: Sample, source: Sample, names: dict[str, str]) -> Iterable[Raw]:
+    def _copied(self, window: Window, sample: Sample, source: Sample, names: dict[str, str]) -> Iterator[Out]:
         """Messages that are taken over as they are."""
         kinds = {c.topic: c.kind for c in window.file.summary()[0]}
         same_rig = sample.rig is source.rig
-        for raw in (*self._latched(window), *window.file.messages(window.start, window.end)):
+        for raw in chain(self._latched(window), window.file.messages(window.start, window.end)):
             name = names[raw.topic]
             if self.log.excluded(raw.topic) or (kinds[raw.topic] in (INFO, TF) and not same_rig):
                 continue  # told anew with the rig
@@ -117,7 +115,7 @@ class McapWriter(Writer):
                 continue
             if name in source.streams and sample.streams.get(name) is not source[name]:
                 continue
-            yield raw
+            yield Out(raw.log_time, raw.topic, raw.publish_time, raw.data)
 
     def _latched(self, window: Window) -> list[Raw]:
         """What was said once before the window and holds on: it is said again at its begin."""
@@ -141,30 +139,28 @@ class McapWriter(Writer):
             if n in source.streams and isinstance(source[n], ImageStream) and t.startswith(f"{place}/")
         ]  # fmt: skip
 
-    def _written(self, stream: Stream, topic: str, window: Window) -> list[Out]:
-        """Messages of a changed stream."""
+    def _written(self, stream: Stream, before: Stream, topic: str, window: Window) -> Iterator[Out]:
+        """Messages of a changed stream, encoded one by one."""
         if isinstance(stream, RawMessages):
             raise DataError(f"topic {topic}: its messages are not understood, so they cannot be written anew")
         kind = {c.topic: (c.kind, c.definition) for c in window.file.summary()[0]}[topic]
-        originals = list(window.file.messages(window.start, window.end, [topic]))
+        originals = originals_of(before, topic, window)
         sources = getattr(stream, "sources", None) or (None,) * len(stream)
         if not any(sources):
             stream = stream if isinstance(stream, ImageStream) else stream.realized()
-        out: list[Out] = []
-        for i, (time, handed) in enumerate(zip(stream.times.tolist(), stream.handed_over.tolist(), strict=True)):
-            raw = originals[min(int(stream.records[i]) if stream.records else i, len(originals) - 1)]
+        times, handed_over = stream.times.tolist(), stream.handed_over.tolist()
+        for i in sorted(range(len(times)), key=handed_over.__getitem__):
+            time, handed = times[i], handed_over[i]
+            before_time, data = originals(min(int(stream.records[i]) if stream.records else i, len(before) - 1))
             intact = isinstance(sources[i], MessageSource)
-            template = decode(raw.data, kind[0], kind[1].decode(errors="replace"), f"topic {topic}")
+            template = decode(data, kind[0], kind[1].decode(errors="replace"), f"topic {topic}")
             header = getattr(template, "header", None)
-            if intact and raw.log_time == handed and (stamp_of(template) or raw.log_time) == time:
-                data = raw.data
-            else:
+            if not (intact and before_time == handed and (stamp_of(template) or before_time) == time):
                 message = template if intact else message_of(stream, i, template)
                 if header is not None:
                     message = replace(message, header=stamp(header, time))
                 data = encode(message, kind[0])
-            out.append(Out(handed, 10**6 + i, topic, handed, data))
-        return out
+            yield Out(handed, topic, handed, data)
 
     def _infos(self, sample: Sample, source: Sample, window: Window, names: dict[str, str]) -> list[Out]:
         """One CameraInfo per picture, wherever the rig or the pictures' times changed."""
@@ -188,7 +184,7 @@ class McapWriter(Writer):
                 told = camera_info(camera, template)
                 for time, handed in zip(stream.times.tolist(), stream.handed_over.tolist(), strict=True):
                     data = encode(replace(told, header=stamp(template.header, time)), INFO)
-                    out.append(Out(handed, 2 * 10**6 + len(out), channel.topic, handed, data))
+                    out.append(Out(handed, channel.topic, handed, data))
                 break
         return out
 
@@ -206,7 +202,7 @@ class McapWriter(Writer):
                 static = channel.topic.endswith("tf_static")
                 told = [retold(t, sample.rig, source.rig, static) for t in message.transforms]
                 data = encode(replace(message, transforms=told), TF)
-                out.append(Out(raw.log_time, 3 * 10**6 + len(out), channel.topic, raw.publish_time, data))
+                out.append(Out(raw.log_time, channel.topic, raw.publish_time, data))
         return out
 
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
@@ -243,8 +239,39 @@ def _same_pose(a: Frame, b: Frame) -> bool:
     return a.pose is b.pose
 
 
-def write_file(path: Path, source: McapFile, messages: list[Out]) -> None:
-    """An MCAP file with the schemas, channels, attachments and metadata of its source; the same bytes every time."""
+def log_time(message: Out) -> int:
+    """Log time in ns."""
+    return message.log_time
+
+
+def in_order(messages: list[Out]) -> Iterator[Out]:
+    """By log time; those of the same time as they come."""
+    return iter(sorted(messages, key=log_time))
+
+
+def originals_of(before: Stream, topic: str, window: Window) -> Callable[[int], tuple[int, bytes]]:
+    """Log time (ns) and bytes of the messages that a stream was read from, by their place in it.
+
+    Pictures and clouds stay in the file until they are asked for: a recording can be larger than the memory.
+    """
+    sources = getattr(before, "sources", None)
+    if sources and all(isinstance(s, MessageSource) for s in sources):
+        held = [sources[i] for i in sorted(range(len(sources)), key=lambda i: int(before.records[i]))]
+        return lambda place: (held[place].options["log_time"], held[place].bytes())
+    raws = list(window.file.messages(window.start, window.end, [topic]))
+    return lambda place: (raws[place].log_time, raws[place].data)
+
+
+def write_file(path: Path, source: McapFile, messages: Iterable[Out]) -> dict[str, Any]:
+    """An MCAP file with the schemas, channels, attachments and metadata of its source; the same bytes every time.
+
+    Args:
+        path: of the file. source: file that it is made from.
+        messages: by log time; taken one by one, so that they need not fit into memory together.
+
+    Returns:
+        ``span``: first and last log time (ns), and ``counts`` of messages by topic.
+    """
     from mcap.writer import CompressionType
     from mcap.writer import Writer as Stream
 
@@ -258,8 +285,12 @@ def write_file(path: Path, source: McapFile, messages: list[Out]) -> None:
             if key not in schemas:
                 schemas[key] = writer.register_schema(c.kind, c.schema_encoding, c.definition)
             channels[c.topic] = writer.register_channel(c.topic, c.encoding, schemas[key], c.metadata)
+        span: list[int] = []
+        counts: Counter[str] = Counter()
         for m in messages:
             writer.add_message(channels[m.topic], m.log_time, m.data, m.publish_time)
+            span = [span[0] if span else m.log_time, m.log_time]
+            counts[m.topic] += 1
         attachments, records = source.extras()
         for a in attachments:
             writer.add_attachment(a.create_time, a.log_time, a.name, a.media_type, a.data)
@@ -267,3 +298,4 @@ def write_file(path: Path, source: McapFile, messages: list[Out]) -> None:
             if r.name != "rosbag2":  # it describes the old file
                 writer.add_metadata(r.name, dict(r.metadata))
         writer.finish()
+    return {"span": span, "counts": dict(counts)}

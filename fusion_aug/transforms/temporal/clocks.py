@@ -54,7 +54,9 @@ def shifts(stream: Stream, call: Call, seconds: list[float]) -> Tensor:
 
 
 def with_stamps(stream: Stream, stamps: Tensor) -> Stream:
-    """The stream handed over at other times; None where that is when it was captured."""
+    """The stream handed over at other times; itself where they are the same."""
+    if torch.equal(stamps, stream.handed_over):
+        return stream
     return replace(stream, stamps=None if torch.equal(stamps, stream.times) else stamps)
 
 
