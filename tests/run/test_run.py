@@ -43,7 +43,7 @@ def test_same_bytes_for_any_number_of_workers(street: Path, tmp_path: Path, refe
     assert len(read_manifest(out).entries) == 20
 
 
-@pytest.mark.parametrize("trial", range(3))
+@pytest.mark.parametrize("trial", range(2))
 def test_same_bytes_after_a_kill(street: Path, tmp_path: Path, reference, trial: int) -> None:
     """SIGKILL of the whole process group at a random moment, three times in a row, then to the end."""
     out = tmp_path / "out"
@@ -168,18 +168,6 @@ def test_presets_combine(street: Path, tmp_path: Path) -> None:
     paths = [r.path for r in entry.history]
     assert "yaw" in paths and "brightness" in paths and "mirror" not in paths and "dropout" not in paths
     assert next(r.params[""]["yaw_deg"] for r in entry.history if r.path == "yaw") == 5.0
-
-
-def test_every_pair_of_presets_composes() -> None:
-    from fusion_aug.run.config import build_pipeline, compose_config, config_dir
-
-    presets = sorted(p.stem for p in (config_dir() / "pipeline").glob("*.yaml"))
-    assert {"identity", "geometry", "photometric", "driving"} <= set(presets)
-    for a in presets:
-        for b in presets:
-            if a != b and not {a, b} & {"driving"}:
-                config = compose_config("run", ["log=kitti", "log.root=x", "out=y", f"pipeline=[{a},{b}]"])
-                build_pipeline(config["pipeline"])
 
 
 def test_a_pipeline_of_ones_own_and_a_plugin(street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
