@@ -33,6 +33,7 @@ class Joint:
         multiplier, bias: the joint moves by ``multiplier * reading + bias``; other than 1 and 0 for a mimic joint, or
             where the log counts otherwise than the description.
         lower, upper: limits of the motion, rad or m.
+        own: of a joint that mimics the one called ``name``: what it is called itself; a log may hold its reading too.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Joint:
     bias: float = 0.0
     lower: float = -math.inf
     upper: float = math.inf
+    own: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

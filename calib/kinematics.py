@@ -177,21 +177,29 @@ class Robot:
             out = out + inertia.mass * moving.transpose(-1, -2) @ moving + turning.transpose(-1, -2) @ about @ turning
         return out
 
+    def readings_in(self, rig: Rig, times: Tensor) -> Tensor:
+        """Readings (n, J) that the links of a rig follow at times (n,) ns; beyond the ends those of the ends."""
+        found: dict[str, Tensor] = {}
+        for link, (_, edge) in self.edges.items():
+            pose = rig.frames[link].pose
+            if isinstance(edge, Joint) and isinstance(pose, JointPose) and edge.name not in found:
+                found[edge.name] = pose.reading(times.clamp(int(pose.times[0]), int(pose.times[-1])))
+        return torch.stack([found[j] for j in self.joints], -1)
+
     def has_dynamics(self) -> bool:
         """Whether every moving joint carries some mass that is known."""
         carried = {link for heavy in self.inertias for link in self.chain(heavy)}
         return all(link in carried for link, (_, e) in self.edges.items() if isinstance(e, Joint))
 
     def frames(
-        self, parent: str | None, T_parent_root: Tensor | None, times: Tensor, readings: Mapping[str, Tensor]
+        self, parent: str | None, T_parent_root: Tensor | None, readings: Mapping[str, tuple[Tensor, Tensor]]
     ) -> dict[str, Frame]:
         """The links as frames of a rig that follow recorded readings.
 
         Args:
             parent: frame that the root stands in; None makes the root a root.
             T_parent_root: (4, 4) pose of the root there.
-            times: (k,) stamps of the readings.
-            readings: joint -> (k,) values; joints without one stay at zero.
+            readings: joint -> stamps (k,) ns and values (k,); joints without any stay at zero.
         """
         root = Frame(inertia=self.inertias.get(self.root))
         if parent is not None:
@@ -202,8 +210,15 @@ class Robot:
             if not isinstance(edge, Joint):
                 pose = edge
             elif edge.name in readings:
-                pose = JointPose(joint=edge, times=times, readings=readings[edge.name].to(torch.float64))
+                times, values = readings[edge.name]
+                pose = JointPose(joint=edge, times=times, readings=values.to(torch.float64))
             else:
                 pose = edge.pose(torch.zeros((), dtype=torch.float64))
             out[link] = Frame(parent=above, pose=pose, inertia=self.inertias.get(link))
         return out
+
+
+def spread(values: Tensor, joints: Sequence[str], names: Sequence[str]) -> Tensor:
+    """Columns (..., len(names)) of values (..., J) by joint; zero for names that are none of the joints."""
+    none = torch.zeros_like(values[..., 0])
+    return torch.stack([values[..., joints.index(n)] if n in joints else none for n in names], -1)

@@ -30,6 +30,13 @@ class Inertia:
     center: Tensor
     about_center: Tensor
 
+    def mapped(self, H: Tensor) -> Inertia:
+        """Of the body carried by a similarity H (4, 4); it keeps its mass."""
+        scale = torch.linalg.det(H[:3, :3].detach()).abs() ** (1 / 3)
+        center = H[:3, :3].detach() @ self.center + H[:3, 3].detach()
+        turned = H[:3, :3].detach() / scale  # a rotation or a reflection: the tensor maps alike
+        return Inertia(mass=self.mass, center=center, about_center=scale**2 * turned @ self.about_center @ turned.T)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Frame:
@@ -177,7 +184,8 @@ class Rig:
                 pose = pose if own is None else pose @ own[1]
             else:
                 pose = pose.mapped(EYE if above is None else above[0], EYE if own is None else own[1])
-            frames[name] = changed(frame, pose=pose)
+            heavy = frame.inertia if frame.inertia is None or own is None else frame.inertia.mapped(own[0])
+            frames[name] = changed(frame, pose=pose, inertia=heavy)
         return Rig(frames, self.sensors)
 
     def with_sensor(self, name: str, sensor: Sensor) -> Rig:

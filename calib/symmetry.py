@@ -17,9 +17,9 @@ from calib.errors import CalibrationError
 from calib.joints import Joint
 from calib.kinematics import Robot
 from calib.rig import Rig
+from calib.sides import other_side
 
 TOLERANCE = 1e-6  # metres, and 1 for directions
-SIDES = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"))
 OFFSETS = (0.0, math.pi / 2, -math.pi / 2, math.pi)  # readings at which a mirrored wrist may begin to count
 
 
@@ -40,15 +40,27 @@ class RobotMirror:
         """Links that swap names."""
         return {n: p for n, (p, _) in self.links.items() if n != p}
 
+    def one_sided(self, names: tuple[str, ...]) -> bool:
+        """Whether readings are of one side of the robot alone."""
+        known = all(n in self.joints for n in names)
+        return known and len(names) > 0 and not {self.joints[n][0] for n in names} & set(names)
+
+    def has_two_arms(self, slides: tuple[str, ...]) -> bool:
+        """Whether turning joints swap; ``slides`` are the sliding readings."""
+        return any(partner != j for j, (partner, _, _) in self.joints.items() if j not in slides)
+
     def readings(self, values: Tensor, names: tuple[str, ...], rate: bool = False) -> Tensor:
         """Readings (..., J) of the mirrored robot; of rates and forces with ``rate``.
+
+        Readings of one side alone become those of the partners, in the same order.
 
         Raises:
             CalibrationError: a joint is not one of the robot's, or its partner has no reading.
         """
         columns = []
         source = {partner: (j, sign, offset) for j, (partner, sign, offset) in self.joints.items()}
-        for name in names:
+        told = tuple(self.joints[n][0] for n in names) if self.one_sided(names) else names
+        for name in told:
             if name not in source or source[name][0] not in names:
                 raise CalibrationError(
                     f"joint {name!r} has no mirror partner: the robot's description must have it (log.joint_map says "
@@ -83,30 +95,16 @@ class RobotMirror:
         return RobotMirror(joints, links)
 
 
-def other_side(name: str, names: Mapping[str, object]) -> str:
-    """The name with left and right swapped, where there is such a one, else itself."""
-    for a, b in SIDES:
-        for x, y in ((a, b), (b, a)):
-            swapped = name.replace(x, y)
-            if x in name and swapped in names:
-                return swapped
-    return name
-
-
-def find_mirror(robot: Robot, pairs: Mapping[str, str] | None = None) -> RobotMirror:
+def find_mirror(robot: Robot) -> RobotMirror:
     """The mirror of a robot at its root's xz plane.
 
-    Only links that joints move, or that carry such links, have to be symmetric.
-
-    Args:
-        robot: the robot.
-        pairs: link -> partner, where "left" and "right" in the names do not say it.
+    Links whose names differ in their side (left and right, l and r) are partners. Only links that joints move, or that
+    carry such links, have to be symmetric.
 
     Raises:
         CalibrationError: the robot is not symmetric; the link and how far it is off are named.
     """
-    given = {**(pairs or {}), **{b: a for a, b in (pairs or {}).items()}}
-    partner = {n: given.get(n, other_side(n, robot.edges)) for n in robot.edges}
+    partner = {n: other_side(n, robot.edges) for n in robot.edges}
     carrying = {a for n, (_, e) in robot.edges.items() if isinstance(e, Joint) for a in robot.chain(n)}
     order = [n for n in robot.edges if n in carrying]
     root = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0], dtype=torch.float64))
@@ -120,7 +118,7 @@ def find_mirror(robot: Robot, pairs: Mapping[str, str] | None = None) -> RobotMi
         if isinstance(edge, Tensor) and isinstance(twin[1], Tensor) and on_a_link and link not in maps:
             maps[link] = torch.linalg.inv(twin[1]) @ maps[parent] @ edge
     links = {n: (partner.get(n, n), M) for n, M in maps.items()}
-    mirror = RobotMirror(joints, links)
+    mirror = RobotMirror({**joints, **_mimics(robot, partner, joints)}, links)
     off = check_mirror(robot, mirror)
     if off > TOLERANCE:
         raise CalibrationError(f"robot {robot.name!r}: its mirror image is off by {off:.2g} m in forward kinematics")
@@ -153,9 +151,10 @@ def _solve(
     along = float(mirrored @ twin.axis)
     off = float((mirrored - math.copysign(1.0, along) * twin.axis).norm())
     if edge.kind != twin.kind or off > TOLERANCE or float(N[:3, 3].norm()) > TOLERANCE:
+        with_whom = f"to that of {other!r}" if other != link else "and no other link is its partner by name"
         return (
             f"the axis of joint {edge.name!r} (link {link!r}) is off by {math.degrees(off):.3g} degrees "
-            f"and {float(N[:3, 3].norm()) * 1e3:.3g} mm"
+            f"and {float(N[:3, 3].norm()) * 1e3:.3g} mm {with_whom}"
         )
     # a mirror turns the sense of an angle around, not that of a shift
     sense = math.copysign(1.0, along) * (-1.0 if edge.turns else 1.0)
@@ -179,6 +178,18 @@ def _solve(
             return found
         problem = problem or found
     return problem
+
+
+def _mimics(robot: Robot, partner: Mapping[str, str], joints: Joints) -> Joints:
+    """The same for readings of joints that mimic another one, which a log may hold too."""
+    out: Joints = {}
+    for link, (_, edge) in robot.edges.items():
+        twin = robot.edges[partner[link]][1]
+        if isinstance(edge, Joint) and isinstance(twin, Joint) and edge.own and twin.own:
+            _, sign, offset = joints[edge.name]  # own = multiplier * reading + bias, on both sides
+            sign *= twin.multiplier / edge.multiplier
+            out[edge.own] = (twin.own, sign, twin.multiplier * offset - sign * edge.bias + twin.bias)
+    return out
 
 
 def _same(a: tuple[str, float, float], b: tuple[str, float, float]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -59,8 +60,13 @@ def robot_from_urdf(text: str, where: str = "URDF", joint_map: Mapping[str, str]
         raise CalibrationError(f"{where}: the top element is <{tree.tag}>, not <robot>")
     links = [_name(e, where) for e in tree.findall("link")]
     told = {str(j).removeprefix("-") for j in (joint_map or {}).values()}
-    edges = {}
+    edges: dict[str, tuple[str, Joint | Tensor]] = {}
+    seen: set[str] = set()
     for element in tree.findall("joint"):
+        name = _name(element, where)
+        if name in seen:
+            raise CalibrationError(f"{where}: joint {name!r}: there are two of this name")
+        seen.add(name)
         parent, child, edge = _joint(element, where, told)
         for end, link in (("parent", parent), ("child", child)):
             if link not in links:
@@ -72,9 +78,34 @@ def robot_from_urdf(text: str, where: str = "URDF", joint_map: Mapping[str, str]
     if len(roots) != 1:
         raise CalibrationError(f"{where}: expected one root link, found {', '.join(roots) or 'none'}")
     inertias = {_name(e, where): i for e in tree.findall("link") if (i := _inertia(e, where)) is not None}
-    ordered = _parents_first(edges, roots[0])
+    ordered = _parents_first(_led(edges, where), roots[0])
     robot = Robot(root=roots[0], edges=ordered, inertias=inertias, name=tree.get("name", "robot"))
     return renamed(robot, joint_map, where) if joint_map else robot
+
+
+Edges = dict[str, tuple[str, Joint | Tensor]]
+
+
+def _led(edges: Edges, where: str) -> Edges:
+    """Joints that mimic a mimic follow the joint at the end of the chain.
+
+    Raises:
+        CalibrationError: what is mimicked does not move, or follows the one that mimics it.
+    """
+    by_name = {e.own or e.name: e for _, e in edges.values() if isinstance(e, Joint)}
+    out: Edges = {}
+    for link, (parent, edge) in edges.items():
+        if isinstance(edge, Joint) and edge.own:
+            followed = [edge.own]
+            while edge.own and edge.name not in followed and edge.name in by_name and by_name[edge.name].own:
+                leader = by_name[edge.name]
+                followed.append(edge.name)
+                bias = edge.multiplier * leader.bias + edge.bias
+                edge = replace(edge, name=leader.name, multiplier=edge.multiplier * leader.multiplier, bias=bias)
+            if edge.name in followed or edge.name not in by_name:
+                raise CalibrationError(f"{where}: joint {edge.own!r}: mimic: there is no joint {edge.name!r} to follow")
+        out[link] = (parent, edge)
+    return out
 
 
 def renamed(robot: Robot, joint_map: Mapping[str, str], where: str = "joint_map") -> Robot:
@@ -86,13 +117,18 @@ def renamed(robot: Robot, joint_map: Mapping[str, str], where: str = "joint_map"
         where: file, for messages.
 
     Raises:
-        CalibrationError: the robot has no such joint.
+        CalibrationError: the robot has no such joint, or two joints would have one name.
     """
     told = {str(v).removeprefix("-"): (str(k), -1.0 if str(v).startswith("-") else 1.0) for k, v in joint_map.items()}
     unknown = [j for j in told if j not in robot.joints]
     if unknown:
         raise CalibrationError(f"{where}: joint_map: the robot has no joint {unknown[0]!r} ({', '.join(robot.joints)})")
-    edges: dict[str, tuple[str, Joint | Tensor]] = {}
+    if len(told) < len(joint_map):
+        twice, _ = Counter(str(v).removeprefix("-") for v in joint_map.values()).most_common(1)[0]
+        raise CalibrationError(f"{where}: joint_map: two names of the log stand for joint {twice!r}")
+    for name in sorted(set(joint_map) & (set(robot.joints) - set(told))):
+        raise CalibrationError(f"{where}: joint_map: the robot has another joint called {name!r}; name it too")
+    edges: Edges = {}
     for link, (parent, edge) in robot.edges.items():
         if isinstance(edge, Joint) and edge.name in told:
             name, sign = told[edge.name]
@@ -101,8 +137,8 @@ def renamed(robot: Robot, joint_map: Mapping[str, str], where: str = "joint_map"
     return replace(robot, edges=edges)
 
 
-def _parents_first(edges: dict[str, tuple[str, Joint | Tensor]], root: str) -> dict[str, tuple[str, Joint | Tensor]]:
-    out: dict[str, tuple[str, Joint | Tensor]] = {}
+def _parents_first(edges: Edges, root: str) -> Edges:
+    out: Edges = {}
     while len(out) < len(edges):
         ready = {c: e for c, e in edges.items() if c not in out and (e[0] == root or e[0] in out)}
         if not ready:
@@ -130,13 +166,13 @@ def _joint(element: Element, where: str, driven: set[str]) -> tuple[str, str, Jo
     lower, upper = -math.inf, math.inf
     if limit is not None and kind != "continuous":
         lower, upper = (_numbers(limit, end, 1, here, "0")[0] for end in ("lower", "upper"))
-    source, multiplier, bias = name, 1.0, 0.0
+    source, own, multiplier, bias = name, "", 1.0, 0.0
     if mimic is not None and name not in driven:
-        source = mimic.get("joint", "")
+        source, own = mimic.get("joint", ""), name
         multiplier, bias = (_numbers(mimic, k, 1, here, d)[0] for k, d in (("multiplier", "1"), ("offset", "0")))
     joint = Joint(
         name=source, kind=MOVING[kind], axis=axis / length, origin=origin, multiplier=multiplier, bias=bias,
-        lower=lower, upper=upper,
+        lower=lower, upper=upper, own=own,
     )  # fmt: skip
     return parent, child, joint
 
@@ -148,6 +184,8 @@ def _inertia(link: Element, where: str) -> Inertia | None:
     here = f"{where}: link {_name(link, where)!r}"
     T = _origin(element, here)
     mass = _numbers(element.find("mass"), "value", 1, here, None)[0]
+    if mass < 0:
+        raise CalibrationError(f"{here}: mass: {mass:g} kg is below 0")
     told = element.find("inertia")
     xx, xy, xz, yy, yz, zz = (
         _numbers(told, k, 1, here, "0")[0] for k in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz")

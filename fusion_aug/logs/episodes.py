@@ -15,7 +15,7 @@ from fusion_aug.columns import label
 from fusion_aug.errors import ConfigError, DataError, UnhandledStream
 from fusion_aug.families import Fault, ImagePlane, Kinematic, Photometric, PointOp, Weather
 from fusion_aug.logs.files import read_json
-from fusion_aug.logs.robots import BASE, RobotLog, readings_of
+from fusion_aug.logs.robots import BASE, RobotLog
 from fusion_aug.logs.sidecar import sidecar_of
 from fusion_aug.logs.touch import with_touch
 from fusion_aug.registry import Call, handles
@@ -169,7 +169,6 @@ class EpisodeLog(RobotLog):
 
     def assemble(self, sample_id: str, streams: dict[str, Stream], first: int = 0) -> Sample:
         """The sample of an episode, with what is known of its calibration."""
-        joints = next((s for s in streams.values() if isinstance(s, JointState)), None)
         frames: dict[str, Frame] = {}
         sensors: dict[str, Any] = {}
         for name, stream in streams.items():
@@ -185,10 +184,7 @@ class EpisodeLog(RobotLog):
             frames.pop(BASE, None)
         elif BASE not in frames:
             frames[BASE] = Frame()
-        times = joints.times if joints is not None else torch.zeros(0, dtype=torch.int64)
-        new = torch.cat([torch.ones(min(1, len(times)), dtype=torch.bool), times.diff() > 0])  # a late one stands twice
-        readings = {n: r[new] for n, r in readings_of(joints).items()}
-        rig = self.described(Rig(frames, sensors), times[new], readings)
+        rig = self.described(Rig(frames, sensors), streams)
         streams, rig = with_touch(streams, rig, f"{self.root}: {sample_id}")
         base = self.base_of(rig)
         clock = next((n for n, s in streams.items() if isinstance(s, ImageStream)), next(iter(streams)))

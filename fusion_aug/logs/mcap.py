@@ -18,12 +18,12 @@ from calib import CameraSensor, Frame, Rig, Trajectory, UnknownLens
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.base import Writer, select_ids
 from fusion_aug.logs.mcap_file import McapFile, MessageSource, Raw, decode, stamp_of
-from fusion_aug.logs.robots import BASE, WORLDS, RobotLog, readings_of
+from fusion_aug.logs.robots import BASE, WORLDS, RobotLog
 from fusion_aug.logs.ros_messages import READERS, Heard, RawMessages, T_of, camera_sensor, common
 from fusion_aug.logs.sidecar import with_changes
 from fusion_aug.logs.touch import camera_of, with_touch
 from fusion_aug.sample import Ref, Sample, Unit
-from fusion_aug.streams import Camera, ImageStream, JointState, Stream
+from fusion_aug.streams import Camera, ImageStream, Stream
 
 LAZY = {"sensor_msgs/msg/Image": "ros_image", "sensor_msgs/msg/CompressedImage": "ros_image",
         "sensor_msgs/msg/PointCloud2": "ros_cloud"}  # fmt: skip
@@ -216,17 +216,16 @@ class McapLog(RobotLog):
                 sensors[camera] = CameraSensor(frame=stream.frame, model=UnknownLens.of((size[0], size[1])))
             told = frames[stream.frame]
             frames[stream.frame] = Frame(parent=told.parent, pose=told.pose, hand="camera")
-        readings, times = {}, torch.zeros(0, dtype=torch.int64)
+        joints: dict[str, Stream] = {}  # with what was read beside the window
         for topic, messages in heard.items():
             if kinds[topic] == JOINTS:
                 ordered = sorted(messages, key=lambda h: h.time)
-                stream = READERS[kinds[topic]](ordered, common(ordered, BASE), f"{window.file.path}: topic {topic}")
-                assert isinstance(stream, JointState)
-                times, readings = stream.times, readings_of(stream)
+                where = f"{window.file.path}: topic {topic}"
+                joints[names[topic]] = READERS[JOINTS](ordered, common(ordered, BASE), where)
         if self.robot is not None:
             streams = {n: replace(s, frame=self.robot.root) if s.frame == BASE else s for n, s in streams.items()}
             frames = {n: f for n, f in frames.items() if n != BASE or f.parent is not None}
-        rig = self.described(Rig(frames, dict(sensors)), times, readings)
+        rig = self.described(Rig(frames, dict(sensors)), joints)
         rig = with_changes(rig, self.root, sample_id)
         streams, rig = with_touch(streams, rig, str(window.file.path))
         return rig, streams

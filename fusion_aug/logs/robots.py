@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from calib.changed import changed
 from calib.rig_file import read_rig_file, rig_from_dict
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.base import Log, Problem
-from fusion_aug.streams import JointState
+from fusion_aug.streams import JointState, Stream
 from fusion_aug.transforms.base import Transform
 from fusion_aug.transforms.compose import leaves
 from fusion_aug.transforms.scene import ScaleScene
@@ -77,15 +77,15 @@ class RobotLog(Log):
         told = self.options.exclude or ()
         return any(fnmatchcase(name, str(p)) for p in ([told] if isinstance(told, str) else told))
 
-    def described(self, rig: Rig, times: Tensor, readings: Mapping[str, Tensor]) -> Rig:
+    def described(self, rig: Rig, streams: Mapping[str, Stream]) -> Rig:
         """The rig with the robot's links, following its readings, and with the user's rig file.
 
         Args:
             rig: what the log itself tells.
-            times: (k,) stamps of the readings.
-            readings: joint -> (k,).
+            streams: hold the readings.
         """
         if self.robot is not None:
+            readings = readings_of(streams, self.robot.joints)
             turning = {e.name for _, e in self.robot.edges.values() if isinstance(e, Joint) and e.turns}
             missing = sorted(turning - set(readings))
             if missing:
@@ -93,7 +93,7 @@ class RobotLog(Log):
                 raise ConfigError(
                     f"log.joint_map: the log has no reading of joint {missing[0]!r} of the description (it has {told})"
                 )
-            links = self.robot.frames(None, None, times, readings)
+            links = self.robot.frames(None, None, readings)
             root, stands = links[self.robot.root], rig.frames.get(self.robot.root)
             if stands is not None and stands.parent is not None:  # the log itself says where the robot stands
                 links[self.robot.root] = Frame(parent=stands.parent, pose=stands.pose, inertia=root.inertia)
@@ -138,11 +138,28 @@ class RobotLog(Log):
         return next(n for n, f in rig.frames.items() if f.parent is None)
 
 
-def readings_of(joints: JointState | None) -> dict[str, Tensor]:
-    """Joint -> (k,) positions of a stream."""
-    if joints is None or "position" not in joints.values:
-        return {}
-    return {n: joints.values["position"][:, i].to(torch.float64) for i, n in enumerate(joints.names)}
+def readings_of(streams: Mapping[str, Stream], joints: Container[str]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Joint -> stamps (k,) and positions (k,) of those that are asked for, from all streams of joints.
+
+    Raises:
+        ConfigError: two streams tell of one joint.
+    """
+    out: dict[str, tuple[Tensor, Tensor]] = {}
+    told: dict[str, str] = {}
+    for name, stream in streams.items():
+        if not isinstance(stream, JointState) or "position" not in stream.values or not len(stream):
+            continue
+        new = torch.cat([torch.ones(1, dtype=torch.bool), stream.times.diff() > 0])  # a late one stands twice
+        for i, joint in enumerate(stream.names):
+            if joint not in joints:
+                continue
+            if joint in out:
+                raise ConfigError(
+                    f"log.exclude: joint {joint!r} is told by {told[joint]!r} and by {name!r}; leave one of them out"
+                )
+            told[joint] = name
+            out[joint] = (stream.times[new], stream.values["position"][new, i].to(torch.float64))
+    return out
 
 
 def robot_problems(transform: Transform) -> list[Problem]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from calib import Rig
+from calib.kinematics import GRAVITY
 
 STEP = 2_000_000  # ns, of differences of poses
 HELD = 100_000_000  # ns for which the last known pose may stand
@@ -58,6 +59,17 @@ def rotation_rates(rig: Rig, root: str, frame: str, at: Tensor) -> tuple[Tensor,
     ahead, behind = _small_turn(R[1].transpose(1, 2) @ R[2]), _small_turn(R[0].transpose(1, 2) @ R[1])
     seconds = STEP * 1e-9
     return rig.along(root, frame, at), (ahead + behind) / (2 * seconds), (ahead - behind) / seconds**2
+
+
+def felt(rig: Rig, frame: str, at: Tensor) -> tuple[Tensor, Tensor]:
+    """What an inertial unit at a frame feels by the poses of the rig: angular velocity and specific force (n, 3).
+
+    Gravity is that of the frame's root, whose z is up.
+    """
+    root = rig.root_of(frame)
+    _, spin, _ = rotation_rates(rig, root, frame, at)
+    T, _, acceleration = motion(rig, root, frame, at)
+    return spin, (T[:, :3, :3].transpose(1, 2) @ (acceleration - GRAVITY)[..., None])[..., 0]
 
 
 def _small_turn(R: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class SceneTransform(Transform, Scene, abstract=True):
         """Add the motion to those that are pending. See ``Transform.declare``."""
         maps, before = [], []
         for u, unit in enumerate(sample.units):
-            state = SceneState.of(unit) if pending is None else pending[u].after
+            state = SceneState.of(unit, tuple(sample.streams)) if pending is None else pending[u].after
             step = cls.maps(drawn[u][""], state)
             before.append(state.to_json(step.names))
             maps.append(step if pending is None else pending[u].then(step))

@@ -8,7 +8,7 @@ calibration, ego poses and boxes alike (docs/design.md derives it).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,7 @@ from calib.joints import JointPose
 from calib.rig import Rig
 from calib.se3 import AXES, as_f64, invert, upright
 from calib.sensors import CameraSensor, TactileSensor
+from calib.sides import other_side
 from calib.symmetry import RobotMirror, mirror_of_robot
 from fusion_aug.errors import DataError
 from fusion_aug.motion import Motion
@@ -43,7 +44,8 @@ class SceneState:
         partners: sensors and frames that a left-right mirror swaps.
         robot: what a left-right mirror does to the robot; why it cannot be mirrored; None where there is none.
         slides: readings of the robot's sliding joints, which a scale makes longer.
-        turned: links, and the sensors on them, that swap names whenever the robot itself is mirrored.
+        turned: links, the sensors on them, and streams of the robot's sides, that swap names whenever the robot itself
+            is mirrored.
     """
 
     anchor: Tensor
@@ -55,8 +57,8 @@ class SceneState:
     turned: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
-    def of(unit: Unit) -> SceneState:
-        """The state of a unit."""
+    def of(unit: Unit, streams: Collection[str] = ()) -> SceneState:
+        """The state of a unit, whose sample has ``streams``."""
         canvas = {n: s.size for n, s in unit.rig.sensors.items() if isinstance(s, CameraSensor | TactileSensor)}
         roles, partners = roles_of(unit.rig, unit.ref.frame), unit.rig.mirror_names()
         robot, turned = mirror_of_robot(unit.rig), dict[str, str]()
@@ -64,10 +66,11 @@ class SceneState:
             links = {n: p for n, (p, _) in robot.links.items() if roles[n] == "body"}
             roles = {n: f"{LINK}{n}" if n in links else r for n, r in roles.items()}
             carried = {n: p for n, p in partners.items() if _on_links(unit.rig, n, robot.swapped)}
-            turned = {**carried, **robot.swapped}
+            sides = {n: other_side(n, streams) for n in streams if n not in unit.rig.sensors}
+            turned = {**{n: p for n, p in sides.items() if n != p}, **carried, **robot.swapped}
             partners = {**partners, **turned}
         joints = [f.pose.joint for f in unit.rig.frames.values() if isinstance(f.pose, JointPose)]
-        slides = tuple(dict.fromkeys(j.name for j in joints if not j.turns))
+        slides = tuple(dict.fromkeys(n for j in joints if not j.turns for n in (j.name, j.own) if n))
         return SceneState(unit.anchor, roles, canvas, partners, robot, slides, turned)
 
     @staticmethod
@@ -269,7 +272,7 @@ def renamed(sample: Sample, names: Mapping[str, str]) -> Sample:
     for name, stream in sample.streams.items():
         head, _, tail = name.partition("/")
         new = renaming[name] = names.get(head, head) + (f"/{tail}" if tail else "")
-        changes: dict[str, Any] = {"frame": names.get(stream.frame, stream.frame)}
+        changes: dict[str, Any] = {k: names.get(getattr(stream, k), getattr(stream, k)) for k in ("frame", "child")}
         if getattr(stream, "camera", ""):
             changes["camera"] = names.get(stream.camera, stream.camera)  # type: ignore[attr-defined]
         differs = any(getattr(stream, k) != v for k, v in changes.items())

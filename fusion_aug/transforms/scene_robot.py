@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from calib.symmetry import SIDES
+from calib.changed import changed
+from calib.sides import other_side, swapped_sides
 from fusion_aug.errors import DataError
 from fusion_aug.families import Scene
 from fusion_aug.registry import Call, handles
@@ -44,23 +45,54 @@ def mirrored_joints(stream: JointState | Action, call: Call, columns: dict[str, 
     return out
 
 
+def mirrored_names(stream: JointState | Action, call: Call) -> tuple[str, ...]:
+    """Names of the joints under a mirror: those of the partners where a stream holds one side of the robot alone.
+
+    Raises:
+        DataError: no other stream holds the other side.
+    """
+    robot = next((m.robot for m in call.shared if m.flips and m.robot is not None), None)
+    if robot is None or not robot.one_sided(stream.names):
+        return stream.names
+    if call.sample.streams and other_side(call.name, call.sample.streams) == call.name:
+        raise DataError(
+            f"stream {call.name!r}: a mirror gives its joints to the other side of the robot, and no other stream is "
+            f"its partner by name (left and right)"
+        )
+    return tuple(robot.joints[n][0] for n in stream.names)
+
+
 @handles(Scene, JointState)
 def move_joints(stream: JointState, call: Call) -> JointState:
     """A rigid motion leaves joints alone; a mirror swaps them."""
     kinds = {"position": False, "velocity": True, "acceleration": True, "effort": True}
     if not any(m.flips or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.shared):
         return stream
-    return stream.with_values(**mirrored_joints(stream, call, kinds))
+    moved = stream.with_values(**mirrored_joints(stream, call, kinds))
+    return changed(moved, names=mirrored_names(stream, call))
 
 
 @handles(Scene, Action)
 def move_action(stream: Action, call: Call) -> Stream:
-    """Every part by its kind."""
+    """Every part by its kind.
+
+    Raises:
+        DataError: a mirror swaps the arms, and several commands do not say which arm each is for.
+    """
     moved = move_columns(stream, call)
     if not any(m.flips or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.shared):
         return moved
+    commands = stream.values.get("command")
+    arms = any(m.flips and m.robot is not None and m.robot.has_two_arms(m.state.slides) for m in call.shared)
+    alone = other_side(call.name, call.sample.streams) == call.name
+    if arms and alone and commands is not None and commands.shape[1] > 1:
+        raise DataError(
+            f"stream {call.name!r}: command: a mirror swaps the arms, and nothing says which of the "
+            f"{commands.shape[1]} commands is for which; tell them as joint_position, or in one stream per arm"
+        )
     kinds = {"joint_position": False, "joint_velocity": True, "joint_delta": True}
-    return moved.with_values(**mirrored_joints(stream, call, kinds))
+    moved = moved.with_values(**mirrored_joints(stream, call, kinds))
+    return changed(moved, names=mirrored_names(stream, call))
 
 
 def swap_sides(stream: Stream, call: Call) -> Stream:
@@ -69,15 +101,14 @@ def swap_sides(stream: Stream, call: Call) -> Stream:
     item = stream.sample_index[stream.row_item].tolist()
     if "name" not in stream.values or not any(m.swaps for m in maps):
         return stream
-    names = [_other(str(n)) if maps[u].swaps else str(n) for n, u in zip(stream.values["name"], item, strict=True)]
+    told = [str(n) for n in stream.values["name"]]
+    names = [_other(n, set(told)) if maps[u].swaps else n for n, u in zip(told, item, strict=True)]
     return stream.with_values(name=strings(names))
 
 
-def _other(name: str) -> str:
-    for a, b in SIDES:
-        if a in name or b in name:
-            return name.replace(a, "\0").replace(b, a).replace("\0", b)
-    return name
+def _other(name: str, names: set[str]) -> str:
+    swapped = swapped_sides(name)  # its partner may be out of view
+    return swapped if swapped != name else other_side(name, names)
 
 
 @handles(Scene, Keypoints3D)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from calib import CameraSensor, LidarSensor, Rig
+from calib import CameraSensor, JointPose, LidarSensor, Rig
 from calib.changed import changed
 from calib.se3 import invert, transform_points
 from fusion_aug.errors import ConfigError, DataError, UnhandledStream
@@ -96,6 +96,12 @@ class Moves:
         """``T_old_new`` (4, 4) of a frame at a time; None where neither it nor anything above it moved."""
         found = self.along(frame, torch.tensor([time]))
         return None if found is None else found[0]
+
+    def joints_of(self, frame: str) -> bool:
+        """Whether joints or links above a frame changed."""
+        above = self.before.above(frame) if frame in self.before.frames else []
+        poses = [(self.before.frames[n].pose, self.after.frames[n].pose) for n in above]
+        return any(isinstance(a, JointPose) and a is not b for a, b in poses)
 
     def along(self, frame: str, times: Tensor) -> Tensor | None:
         """``T_old_new`` (n, 4, 4) of a frame at times (n,); None where neither it nor anything above it moved."""

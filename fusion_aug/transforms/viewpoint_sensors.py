@@ -13,8 +13,9 @@ from fusion_aug.ops.points import hidden_by_move, points_in_boxes
 from fusion_aug.physics.depth import camera_range
 from fusion_aug.registry import Call, handles
 from fusion_aug.sample import Unit
-from fusion_aug.streams import Boxes3D, Imu, Keypoints2D, Points, Radar, Stream, Taxels
+from fusion_aug.streams import Boxes3D, Imu, Keypoints2D, Points, Radar, Stream, Taxels, Wrench
 from fusion_aug.transforms.ego import radar_velocity
+from fusion_aug.transforms.rates import felt
 from fusion_aug.transforms.viewpoint import Viewpoint, item_moves, only_turns
 
 EYE = torch.eye(4, dtype=torch.float64)
@@ -36,10 +37,17 @@ def move_columns(stream: Stream, call: Call) -> Stream:
 
 @handles(Viewpoint, Imu)
 def move_imu(stream: Imu, call: Call) -> Imu:
-    """Readings at another place of a rigid body: f' = R^T (f + alpha x r + omega x (omega x r)), r the shift."""
+    """Readings at another place of a rigid body: f' = R^T (f + alpha x r + omega x (omega x r)), r the shift.
+
+    Where joints or links changed, the body itself moves otherwise: readings change by as much as those that follow
+    from the poses in the two rigs.
+    """
     found = item_moves(stream, call.shared)
     if all(m is None for m in found):
         return stream
+    by_joints = [m.joints_of(stream.frame) for m in call.shared]
+    if any(by_joints):
+        return _moved_by_joints(stream, call, by_joints)
     moves = torch.stack([EYE if m is None else m for m in found])
     gyro, accel = stream.values["gyro"].to(torch.float64), stream.values["accel"].to(torch.float64)
     lever, back = moves[:, :3, 3], moves[:, :3, :3].transpose(1, 2)
@@ -54,6 +62,31 @@ def move_imu(stream: Imu, call: Call) -> Imu:
         gyro=(back @ gyro[..., None])[..., 0].to(stream.values["gyro"]),
         accel=(back @ (accel + swing)[..., None])[..., 0].to(stream.values["accel"]),
     )
+
+
+def _moved_by_joints(stream: Imu, call: Call, meant: list[bool]) -> Imu:
+    gyro, accel = stream.values["gyro"].to(torch.float64).clone(), stream.values["accel"].to(torch.float64).clone()
+    for u, (moves, by_joints) in enumerate(zip(call.shared, meant, strict=True)):
+        mine = (stream.sample_index == u).nonzero()[:, 0]
+        if len(mine) and by_joints:
+            before, after = (felt(rig, stream.frame, stream.true_times[mine]) for rig in (moves.before, moves.after))
+            gyro[mine] += after[0] - before[0]
+            accel[mine] += after[1] - before[1]
+    return stream.with_values(gyro=gyro.to(stream.values["gyro"]), accel=accel.to(stream.values["accel"]))
+
+
+@handles(Viewpoint, Wrench)
+def move_wrench(stream: Wrench, call: Call) -> Wrench:
+    """In the turned axes: f' = R^T f; about the new place where the sensor was moved on its link: R^T (tau - r x f)."""
+    found = item_moves(stream, call.shared)
+    if all(m is None for m in found):
+        return stream
+    back = torch.stack([EYE if m is None else m for m in found])[:, :3, :3].transpose(1, 2)
+    force, torque = (stream.values[c].to(torch.float64) for c in ("force", "torque"))
+    own = [m.errors.get(stream.frame, EYE)[:3, 3] for m in call.shared]
+    torque = torque - torch.linalg.cross(torch.stack([own[u] for u in stream.sample_index.tolist()]), force)
+    turned = {"force": back @ force[..., None], "torque": back @ torque[..., None]}
+    return stream.with_values(**{c: v[..., 0].to(stream.values[c]) for c, v in turned.items()})
 
 
 @handles(Viewpoint, Points)

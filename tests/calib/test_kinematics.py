@@ -78,7 +78,7 @@ def test_links_follow_their_joints_and_come_back_from_a_file() -> None:
     robot = arm_robot()
     times = torch.arange(6) * 10_000_000
     q = torch.from_numpy(np.random.default_rng(1).normal(size=(6, 5))) * 0.1
-    rig = Rig(robot.frames(None, None, times, {n: q[:, i] for i, n in enumerate(JOINTS)}))
+    rig = Rig(robot.frames(None, None, {n: (times, q[:, i]) for i, n in enumerate(JOINTS)}))
     for frame, T in robot.forward(q).items():
         assert torch.allclose(rig.along("arm_base", frame, times), T, atol=1e-14)
         assert torch.allclose(rig.T("arm_base", frame, int(times[2])), T[2], atol=1e-14)

@@ -55,7 +55,7 @@ def with_arm(rig: Rig, time: int, size: tuple[int, int], gels: bool = True) -> t
     speed = torch.tensor([0.7, -0.4, 0.9, 0.02, 0.03], dtype=torch.float64)
     v = speed * (1 + 1.5 * torch.cos(5 * t))
     a = -7.5 * speed * torch.sin(5 * t)
-    links = arm_robot().frames("ego", ARM_BASE, times, {n: q[:, i] for i, n in enumerate(JOINTS)})
+    links = arm_robot().frames("ego", ARM_BASE, {n: (times, q[:, i]) for i, n in enumerate(JOINTS)})
     frames = {**rig.frames, **links}
     frames["WRIST"] = Frame(parent="hand", pose=se3(FORWARD, [0.05, 0.0, 0.1]), hand="camera")
     frames["ft"] = Frame(parent="hand", pose=se3(rotation_about("z", 0.4), [0.02, 0.01, 0]))

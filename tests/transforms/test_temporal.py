@@ -275,7 +275,7 @@ def test_a_wrench_at_another_speed_is_that_of_newton_and_euler() -> None:
     robot = robot_of(arm.model)
     times = torch.from_numpy(np.round(arm.values["t"] * 1e9).astype(np.int64))
     q = torch.from_numpy(arm.values["position"])
-    frames = robot.frames("world", None, times, {j: q[:, k] for k, j in enumerate(JOINTS)})
+    frames = robot.frames("world", None, {j: (times, q[:, k]) for k, j in enumerate(JOINTS)})
     rig = Rig({"world": Frame(hand="world"), **frames}, {"wrench": WrenchSensor(frame="hand")})
     values = {k: torch.from_numpy(arm.values[k]) for k in ("force", "torque")}
     unit = Unit(id="a", scene="a", ref=Ref("base", 0), rig=rig, truth=rig)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from calib import JointPose, Rig, Robot
+from calib.kinematics import spread
 from fusion_aug.families import Fault
 from fusion_aug.ops.resample import bracket
 from fusion_aug.random import noise
@@ -53,13 +54,20 @@ class ContactTransform(Transform, Fault, abstract=True):
 
 @handles(ContactTransform, Wrench)
 def push_wrench(stream: Wrench, call: Call) -> Stream:
-    """Add the change."""
+    """Add the change, and those that sensors farther out on the same arm feel."""
     force, torque = stream.values["force"].clone(), stream.values["torque"].clone()
-    for (name, u), (_, change) in call.shared.items():
-        if name == call.name:
-            mine = stream.sample_index == u
-            force[mine] += change[:, :3].to(force)
-            torque[mine] += change[:, 3:].to(torque)
+    for (name, u), (times, change) in call.shared.items():
+        mine, rig = (stream.sample_index == u).nonzero()[:, 0], call.sample.units[u].truth
+        beyond = call.sample[name].frame
+        if name != call.name:
+            if len(mine) == 0 or beyond not in rig.frames or stream.frame not in rig.above(beyond)[1:]:
+                continue
+            change = at_times(times, change, stream.times[mine])
+            T = rig.along(stream.frame, beyond, stream.times[mine])
+            f, t = ((T[:, :3, :3] @ change[:, k : k + 3, None])[..., 0] for k in (0, 3))
+            change = torch.cat([f, t + torch.linalg.cross(T[:, :3, 3], f)], 1)
+        force[mine] += change[:, :3].to(force)
+        torque[mine] += change[:, 3:].to(torque)
     return stream.with_values(force=force, torque=torque)
 
 
@@ -137,10 +145,11 @@ def _jacobian_of(unit: Unit, frame: str, stream: JointState, mine: Tensor) -> tu
     ):
         return None
     robot = Robot.of(rig, unit.ref.frame)
-    if frame not in robot.edges or not set(robot.joints) <= set(stream.names):
+    if frame not in robot.edges:
         return None
-    q = stream.values["position"][mine].to(torch.float64)
-    return robot.jacobian(q, frame, stream.names), robot.forward(q, stream.names)[frame][:, :3, :3]
+    q = robot.readings_in(rig, stream.times[mine])
+    jacobian = spread(robot.jacobian(q, frame), robot.joints, stream.names)
+    return jacobian, robot.forward(q)[frame][:, :3, :3]
 
 
 @dataclass(frozen=True, kw_only=True)

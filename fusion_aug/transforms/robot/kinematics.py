@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
@@ -12,22 +10,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib import JointPose, Rig, TactileSensor
+from calib import JointPose, TactileSensor, TaxelSensor
 from calib.changed import changed
-from calib.se3 import invert, rotation_from_rotvec, se3
+from calib.se3 import invert
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.families import Kinematic
 from fusion_aug.ranges import Range, can_differ_from, draw
 from fusion_aug.registry import Call, Context, handles
-from fusion_aug.sample import REF, Sample, Unit
-from fusion_aug.streams import Action, BodyPose, JointState, Stream
+from fusion_aug.sample import REF, Sample
+from fusion_aug.streams import Action, BodyPose, Imu, JointState, Stream, Taxels, Wrench
 from fusion_aug.transforms.base import Rows, Transform
-from fusion_aug.transforms.mount import remounted
+from fusion_aug.transforms.robot.rig_errors import (
+    DEGREE,
+    carried,
+    has_own_mounting,
+    misplaced,
+    mounting_errors,
+    tip_of,
+    with_errors,
+)
 from fusion_aug.transforms.scene import MirrorScene
 from fusion_aug.transforms.viewpoint import Moves, with_validity
 from fusion_aug.transforms.viewpoint_sensors import Viewpoint
 
-DEGREE = math.pi / 180
 EYE = torch.eye(4, dtype=torch.float64)
 MODES = ("belief", "truth")
 
@@ -44,7 +49,8 @@ class KinematicNoise(Transform, Kinematic):
     Attributes:
         joint_deg: offset of every turning joint, degrees. joint: of every sliding one, metres.
         link: error of every link's place in its parent, metres per axis. link_deg: of its direction, degrees per axis.
-        hand_eye: error of the mounting of every sensor that the links carry, metres per axis.
+        hand_eye: error of the mounting of every sensor that the links carry (cameras, touch, wrench, inertial units),
+            metres per axis. A sensor that stands on a link's own frame has no mounting, but taxels on it have places.
         hand_eye_deg: degrees per axis.
         joints: names or shell patterns of the joints that have an offset.
         sensors: names or shell patterns of sensors with an error of mounting; those that the links carry by default.
@@ -93,24 +99,57 @@ class KinematicNoise(Transform, Kinematic):
                 f"{type(self).__name__}: the rig of sample {sample.units[0].id!r} has no joints; "
                 f"give the robot's description as log.urdf"
             )
+        self._check_names("joints", {j.name for j in links.values()})
         offsets: dict[str, float] = {}
         for joint in links.values():
             if joint.name not in offsets and any(fnmatchcase(joint.name, p) for p in self.joints):
                 turned = draw(self.joint_deg, rng) * DEGREE
                 slid = draw(self.joint, rng)
                 offsets[joint.name] = turned if joint.turns else slid
+        for joint in links.values():  # a log may hold the reading of a joint that mimics another, too
+            if joint.own and joint.name in offsets:
+                offsets[joint.own] = joint.multiplier * offsets[joint.name]
+        mounts = self._mounts(sample)
         return {
             "joints": offsets,
             "links": {n: _six(self.link, self.link_deg, rng) for n in links},
-            "sensors": {n: _six(self.hand_eye, self.hand_eye_deg, rng) for n in self._meant(rig)},
+            "sensors": {n: _six(self.hand_eye, self.hand_eye_deg, rng) for n in mounts},
+            "frames": mounts,
             "mode": self.mode,
         }
 
-    def _meant(self, rig: Rig) -> list[str]:
-        able = {n: s for n, s in rig.sensors.items() if self.mode == "belief" or not isinstance(s, TactileSensor)}
-        if self.sensors:
-            return [n for n in able if any(fnmatchcase(n, p) for p in self.sensors)]
-        return [n for n, s in able.items() if carried(rig, s.frame)]
+    def _mounts(self, sample: Sample) -> dict[str, str]:
+        """Sensor -> frame, of those with an error of mounting."""
+        rig = sample.units[0].rig
+        known = {n: s.frame for n, s in rig.sensors.items()}
+        for name, stream in sample.streams.items():
+            if isinstance(stream, Imu | Wrench) and stream.frame in rig.frames:
+                known.setdefault(name, stream.frame)
+        self._check_names("sensors", set(known))
+        mounts = {}
+        for name, frame in known.items():
+            named = any(fnmatchcase(name, p) for p in self.sensors)
+            if not (named if self.sensors else carried(rig, frame)):
+                continue
+            sensor = rig.sensors.get(name)
+            if self.mode == "truth" and isinstance(sensor, TactileSensor):
+                continue
+            if not isinstance(sensor, TaxelSensor) and not has_own_mounting(rig, frame):
+                if name in self.sensors:
+                    raise ConfigError(
+                        f"{type(self).__name__}.sensors: {name!r} stands on the link {frame!r} itself; "
+                        f"give it a frame of its own in log.rig"
+                    )
+                continue
+            mounts[name] = frame
+        return mounts
+
+    def _check_names(self, field: str, known: set[str]) -> None:
+        """Raise where a name or pattern means nothing, which is a slip of the pen."""
+        for pattern in getattr(self, field):
+            if pattern != "*" and not any(fnmatchcase(n, pattern) for n in known):
+                told = ", ".join(sorted(known)) or "none"
+                raise ConfigError(f"{type(self).__name__}.{field}: {pattern!r} names none of the rig's ({told})")
 
     @classmethod
     def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
@@ -174,46 +213,6 @@ def _six(metres: Range, degrees: Range, rng: np.random.Generator) -> list[float]
     return [draw(metres, rng) for _ in range(3)] + [draw(degrees, rng) for _ in range(3)]
 
 
-def carried(rig: Rig, frame: str) -> bool:
-    """Whether a joint moves a frame."""
-    return any(isinstance(rig.frames[n].pose, JointPose) for n in rig.above(frame))
-
-
-def error_of(six: list[float]) -> Tensor:
-    """(4, 4) of x y z metres and rx ry rz degrees, a rotation vector."""
-    return se3(rotation_from_rotvec([d * DEGREE for d in six[3:]]), six[:3])
-
-
-def mounting_errors(rig: Rig, params: Mapping[str, Any]) -> dict[str, Tensor]:
-    """E (4, 4) by frame of the sensors with an error of mounting. Sensors of one frame move once."""
-    out: dict[str, Tensor] = {}
-    for name, six in params["sensors"].items():
-        frame = rig.sensors[name].frame if name in rig.sensors else ""
-        pose = rig.frames[frame].pose if frame else None
-        fixed = bool(frame) and rig.frames[frame].parent is not None and not isinstance(pose, JointPose)
-        if fixed and frame not in out and any(six):
-            out[frame] = error_of(six)
-    return out
-
-
-def with_errors(rig: Rig, params: Mapping[str, Any], mounts: Mapping[str, Tensor]) -> Rig:
-    """The rig with the errors of joints, links and mountings."""
-    rig = remounted(rig, mounts)
-    frames = dict(rig.frames)
-    for name, frame in rig.frames.items():
-        pose = frame.pose
-        if not isinstance(pose, JointPose):
-            continue
-        offset, six = params["joints"].get(pose.joint.name, 0.0), params["links"].get(name, [0.0] * 6)
-        joint = replace(pose.joint, origin=pose.joint.origin @ error_of(six)) if any(six) else pose.joint
-        if offset or any(six):
-            readings = pose.readings + offset
-            frames[name] = changed(
-                frame, pose=JointPose(joint=joint, times=pose.times, readings=readings, reach=pose.reach)
-            )
-    return Rig(frames, rig.sensors)
-
-
 def _shifted(stream: JointState | Action, call: Call, column: str) -> Tensor:
     value = stream.values[column]
     rows = [[p["joints"].get(n, 0.0) for n in stream.names] for p in call.params]
@@ -243,6 +242,18 @@ def tell_targets(stream: Action, call: Call) -> Stream:
     return stream.with_values(**out) if out else stream
 
 
+@handles(KinematicNoise, Taxels)
+def tell_taxels(stream: Taxels, call: Call) -> Stream:
+    """Where the elements of a pad are said to be on its link."""
+    poses = stream.poses.clone()
+    for u, (unit, _) in enumerate(call.shared):
+        error = misplaced(unit.rig, call.rows.of(u)).get(call.name)
+        if error is not None:
+            mine = stream.sample_index == u
+            poses[mine] = error.to(poses) @ poses[mine]
+    return changed(stream, poses=poses)
+
+
 @handles(KinematicNoise, BodyPose)
 def tell_body(stream: BodyPose, call: Call) -> Stream:
     """The pose of a part of the robot by its forward kinematics."""
@@ -254,24 +265,10 @@ def body_motion(stream: Stream, call: Call) -> Tensor:
     out = torch.eye(4, dtype=torch.float64).repeat(len(stream), 1, 1)
     for u, (unit, rig) in enumerate(call.shared):
         mine = (stream.sample_index == u).nonzero()[:, 0]
-        tip = stream.child if stream.child in rig.frames else tip_of(unit)
+        tip = stream.child if stream.child in rig.frames else tip_of(unit.rig, call.name)
         if len(mine) == 0 or tip is None:
             continue
         frame = unit.ref.frame if stream.frame == REF else stream.frame
         times = stream.times[mine]
         out[mine] = rig.along(frame, tip, times) @ invert(unit.rig.along(frame, tip, times))
     return out
-
-
-def tip_of(unit: Unit) -> str | None:
-    """The link with the most turning joints above it, the first of equals; None where nothing turns."""
-    depth: dict[str, int] = {}
-    for name in unit.rig.frames:
-        count, above = 0, name
-        while above is not None:
-            pose = unit.rig.frames[above].pose
-            count += isinstance(pose, JointPose) and pose.joint.turns
-            above = unit.rig.frames[above].parent  # type: ignore[assignment]
-        depth[name] = count
-    best = max(depth, key=lambda n: depth[n])
-    return best if depth[best] else None

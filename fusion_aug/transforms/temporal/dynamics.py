@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from calib import Joint, JointPose, Rig, Robot
+from calib.kinematics import spread
 from calib.se3 import invert
 from fusion_aug.sample import Sample, Unit
 from fusion_aug.streams import JointState, Wrench
@@ -28,14 +29,13 @@ def approximate(sample: Sample, number: int) -> list[str]:
 
 
 def _robot(unit: Unit, joints: tuple[str, ...]) -> Robot | None:
-    """The robot of a unit, where the masses of all its links are known and its joints are these."""
+    """The robot of a unit that joints belong to, where the masses of all its links are known."""
     rig = unit.truth
     bases = [f.parent for f in rig.frames.values() if isinstance(f.pose, JointPose) and f.pose.joint.name in joints]
     if not bases or bases[0] is None:
         return None
     robot = Robot.of(rig, unit.ref.frame if unit.ref.frame in rig.frames else bases[0])
-    known = set(robot.joints) <= set(joints) and robot.has_dynamics()
-    return robot if known else None
+    return robot if robot.has_dynamics() else None
 
 
 def hurried_effort(
@@ -50,7 +50,8 @@ def hurried_effort(
     effort = values["effort"]
     if robot is None or "position" not in values:
         return effort
-    rig, q = unit.truth, values["position"].to(torch.float64)
+    rig = unit.truth
+    q = robot.readings_in(rig, at)
     root = rig.root_of(robot.root)
     up = rig.T(root, robot.root, int(stream.times[0]))[:3, :3] if root != robot.root else torch.eye(3).double()
     out = effort.to(torch.float64)
@@ -59,7 +60,7 @@ def hurried_effort(
             continue
         push, twist, _ = asked(rig, root, link, at, speed, change)
         R = rig.along(robot.root, link, known_moments(rig, root, link, at)[0])[:, :3, :3]
-        jacobian = robot.jacobian(q, link, stream.names)
+        jacobian = spread(robot.jacobian(q, link), robot.joints, stream.names)
         arm = (R @ robot.inertias[link].center)[..., None]
         moving = jacobian[:, :3] + torch.linalg.cross(jacobian[:, 3:], arm.expand_as(jacobian[:, 3:]), dim=1)
         out = out + (moving.transpose(1, 2) @ (push @ up)[..., None])[..., 0]
