@@ -14,7 +14,7 @@ from torch import Tensor
 
 from calib import rig_to_dict
 from fusion_aug.errors import DataError
-from fusion_aug.logs.base import Problem, Writer
+from fusion_aug.logs.base import ALL_SENSORS, Problem, Writer
 from fusion_aug.logs.episodes import CAPTURED
 from fusion_aug.logs.files import write_json
 from fusion_aug.logs.robots import robot_problems
@@ -34,7 +34,7 @@ class EpisodeWriter(Writer):
     that was captured goes to the sidecar, as does the rig: these formats hold no calibration.
     """
 
-    cannot: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    cannot: ClassVar[Mapping[str, tuple[str, str]]] = ALL_SENSORS
 
     @property
     @abstractmethod

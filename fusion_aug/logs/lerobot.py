@@ -45,8 +45,18 @@ class LeRobotLog(EpisodeLog):
         if not isinstance(info, dict) or info.get("codebase_version") != VERSION:
             told = info.get("codebase_version") if isinstance(info, dict) else None
             raise DataError(f"{path}: codebase_version: this reads {VERSION}, got {told!r}")
-        if not isinstance(info.get("features"), dict) or not float(info.get("fps") or 0) > 0:
-            raise DataError(f"{path}: features and fps are needed")
+        fps, features = info.get("fps"), info.get("features")
+        if isinstance(fps, bool) or not isinstance(fps, int | float) or not fps > 0:
+            raise DataError(f"{path}: fps: expected frames per second, got {fps!r}")
+        if not isinstance(features, dict):
+            raise DataError(f"{path}: features: expected a mapping, got {features!r}")
+        for name, told in features.items():
+            if (
+                not isinstance(told, dict)
+                or not isinstance(told.get("dtype"), str)
+                or not isinstance(told.get("shape"), list)
+            ):
+                raise DataError(f"{path}: features.{name}: expected a mapping with dtype and shape")
         return info
 
     @cached_property

@@ -12,14 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 
-from calib import CameraSensor, Frame, Rig, Trajectory, UnknownLens
+from calib import CameraSensor, Frame, Rig, UnknownLens
 from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs import ros_clouds  # noqa: F401  (registers how clouds are read and written)
 from fusion_aug.logs.base import Writer, select_ids
-from fusion_aug.logs.mcap_file import McapFile, MessageSource, Raw, decode, stamp_of
-from fusion_aug.logs.robots import BASE, WORLDS, RobotLog
-from fusion_aug.logs.ros_messages import READERS, Heard, RawMessages, T_of, camera_sensor, common
+from fusion_aug.logs.mcap_bag import split_files
+from fusion_aug.logs.mcap_file import McapFile, MessageSource, Raw, decode, stamp_of, told_times
+from fusion_aug.logs.robots import BASE, RobotLog
+from fusion_aug.logs.ros_messages import READERS, Heard, RawMessages, camera_sensor, common
+from fusion_aug.logs.ros_tf import tf_frames
 from fusion_aug.logs.sidecar import with_changes
 from fusion_aug.logs.touch import camera_of, with_touch
 from fusion_aug.sample import Ref, Sample, Unit
@@ -65,8 +68,9 @@ class McapLog(RobotLog):
     def windows(self) -> dict[str, Window]:
         """Id of every sample -> where it lies."""
         length = self.options.window
-        if length is not None and not length > 0:
-            raise ConfigError(f"log.window: expected seconds, got {length!r}")
+        number = isinstance(length, int | float) and not isinstance(length, bool)
+        if length is not None and not (number and length >= 1e-3):
+            raise ConfigError(f"log.window: expected seconds, at least 0.001, got {length!r}")
         found: dict[str, Window] = {}
         for path in sorted(self.root.rglob("*.mcap")):
             file = McapFile(path)
@@ -151,28 +155,36 @@ class McapLog(RobotLog):
         transforms: list[tuple[bool, int, Any]] = []
         nth: dict[tuple[str, int], int] = {}
         path = window.file.path
-        whole = [c.topic for c in window.file.summary()[0] if c.kind in (INFO, TF)]
+        channels = [c for c in window.file.summary()[0] if not self.excluded(c.topic)]
+        whole = [c.topic for c in channels if c.kind in (INFO, TF)]
         for raw in window.file.messages(topics=whole) if whole else ():  # told once, often before the window
             message = decode(raw.data, raw.kind, raw.definition, f"{path}: topic {raw.topic}")
             if raw.kind == INFO:
-                infos.setdefault(raw.topic, message)
+                first = infos.setdefault(raw.topic, message)
+                if not same_camera(first, message):
+                    raise DataError(
+                        f"{path}: topic {raw.topic}: the calibration changes within the recording, which is not "
+                        f"supported; leave the topic out with log.exclude and give the camera in log.rig"
+                    )
             else:
                 transforms.append((raw.topic.endswith("tf_static"), raw.log_time, message))
-        others = [c.topic for c in window.file.summary()[0] if c.topic not in whole and not self.excluded(c.topic)]
+        others = [c.topic for c in channels if c.topic not in whole]
         span = (max(0, window.start - MARGIN), window.end + MARGIN)
         for raw in window.file.messages(*span, topics=others) if others else ():
             key = (raw.topic, raw.log_time)
             nth[key] = nth.get(key, -1) + 1
             heard.setdefault(raw.topic, []).append(self._heard(path, raw, nth[key]))
-        joints = [c.topic for c in window.file.summary()[0] if c.kind == JOINTS and c.topic in others]
+        joints = [c.topic for c in channels if c.kind == JOINTS]
         for file in self._beside(path, span) if joints else ():
             for raw in file.messages(*span, topics=joints):
                 heard.setdefault(raw.topic, []).append(self._heard(file.path, raw, 0))
-        return heard, infos, transforms
+        return {topic: timed(messages) for topic, messages in heard.items()}, infos, transforms
 
     def _beside(self, path: Path, span: tuple[int, int]) -> list[McapFile]:
-        """Other files of a split recording that reach into a span of log times."""
-        files = [McapFile(p) for p in sorted(path.parent.glob("*.mcap")) if p != path]
+        """Other files of a split recording (``metadata.yaml`` lists them) that reach into a span of log times."""
+        parts = split_files(path.parent)
+        files = [McapFile(path.parent / p) for p in parts if p != path.name] if path.name in parts else []
+        files = [f for f in files if f.path.is_file()]
         return [f for f in files if f.summary()[1] < span[1] and f.summary()[2] >= span[0]]
 
     def _heard(self, path: Path, raw: Raw, nth: int) -> Heard:
@@ -181,12 +193,12 @@ class McapLog(RobotLog):
                    "definition": raw.definition}  # fmt: skip
         source = MessageSource(path, LAZY.get(raw.kind, "ros_message"), options=options)
         if raw.kind not in READERS:
-            return Heard(None, source, "", raw.log_time, raw.log_time)
+            return Heard(None, source, "", None, raw.log_time)
         message = decode(raw.data, raw.kind, raw.definition, where)
         header = getattr(message, "header", None)
         frame = "" if header is None else str(header.frame_id).strip("/")
         keep = None if raw.kind in LAZY else message
-        return Heard(keep, source, frame, stamp_of(message) or raw.log_time, raw.log_time)
+        return Heard(keep, source, frame, stamp_of(message), raw.log_time)
 
     def _rig(
         self, sample_id: str, heard: dict[str, list[Heard]], infos: dict[str, Any],
@@ -237,33 +249,13 @@ class McapLog(RobotLog):
         return McapWriter(self, out, lossy=lossy, link=link)
 
 
-def tf_frames(transforms: list[tuple[bool, int, Any]], where: str) -> dict[str, Frame]:
-    """Frames of tf messages: static ones as they are, the others as trajectories."""
-    static: dict[str, tuple[str, Any]] = {}
-    moving: dict[str, tuple[str, list[int], list[Any]]] = {}
-    for is_static, log_time, message in transforms:
-        for t in message.transforms:
-            parent, child = str(t.header.frame_id).strip("/"), str(t.child_frame_id).strip("/")
-            pose = T_of(t.transform.translation, t.transform.rotation)
-            if is_static:
-                static[child] = (parent, pose)
-                continue
-            _, times, poses = moving.setdefault(child, (parent, [], []))
-            times.append(stamp_of(t) or log_time)
-            poses.append(pose)
-    out: dict[str, Frame] = {}
-    for child, (above, pose) in static.items():
-        out[child] = Frame(parent=above, pose=pose)
-    for child, (above, times, poses) in moving.items():
-        out[child] = Frame(parent=above, pose=Trajectory.from_unsorted(torch.tensor(times), torch.stack(poses)))
-    for parent in sorted({f.parent for f in out.values() if f.parent is not None} - set(out)):
-        out[parent] = Frame(hand="world" if parent in WORLDS else "body")
-    for name in out:
-        seen = {name}
-        at: str | None = out[name].parent
-        while at is not None:
-            if at in seen:
-                raise DataError(f"{where}: tf: frame {name!r}: its parents go round in a circle")
-            seen.add(at)
-            at = out[at].parent
-    return out
+def timed(messages: list[Heard]) -> list[Heard]:
+    """Messages of a topic with their times."""
+    times = told_times([(h.time, h.log_time) for h in messages])
+    return [replace(h, time=time) for h, time in zip(messages, times, strict=True)]
+
+
+def same_camera(a: Any, b: Any) -> bool:
+    """Whether two CameraInfo messages tell of the same camera."""
+    alike = (a.height, a.width, a.distortion_model) == (b.height, b.width, b.distortion_model)
+    return alike and np.array_equal(a.k, b.k) and np.array_equal(a.d, b.d)

@@ -56,8 +56,23 @@ def _span(start: int, end: int) -> dict[str, Any]:
     return {"duration": {"nanoseconds": end - start}, "starting_time": {"nanoseconds_since_epoch": start}}
 
 
+def split_files(folder: Path) -> list[str]:
+    """Names of the files of a recording, in order, from its metadata; empty where there is none."""
+    told = _metadata(folder).get("relative_file_paths", [])
+    return [str(name) for name in told] if isinstance(told, list) else []
+
+
 def type_hashes(folder: Path) -> dict[str, str]:
-    """Type hashes by topic, from the metadata of a recording; empty where there is none.
+    """Type hashes by topic, from the metadata of a recording; empty where there is none."""
+    try:
+        topics = [t["topic_metadata"] for t in _metadata(folder).get("topics_with_message_count", [])]
+        return {t["name"]: t.get("type_description_hash", "") for t in topics}
+    except (KeyError, TypeError, AttributeError):
+        raise DataError(f"{folder / NAME}: {ROOT}: is not what rosbag2 writes") from None
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
+    """What ``metadata.yaml`` tells; nothing where there is none.
 
     Raises:
         DataError: it is not what rosbag2 writes.
@@ -66,7 +81,9 @@ def type_hashes(folder: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        told = yaml.safe_load(read_text(path))[ROOT]["topics_with_message_count"]
-        return {t["topic_metadata"]["name"]: t["topic_metadata"].get("type_description_hash", "") for t in told}
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
-        raise DataError(f"{path}: {ROOT}: is not what rosbag2 writes") from None
+        told = yaml.safe_load(read_text(path))[ROOT]
+    except (yaml.YAMLError, KeyError, TypeError):
+        told = None
+    if not isinstance(told, dict):
+        raise DataError(f"{path}: {ROOT}: is not what rosbag2 writes")
+    return told

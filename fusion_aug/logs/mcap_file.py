@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -58,12 +58,17 @@ def encode(message: Any, kind: str) -> bytes:
 
 
 def stamp_of(message: Any) -> int | None:
-    """Header stamp in ns; None where there is none or it is not set."""
+    """Header stamp in ns; None where there is no header."""
     header = getattr(message, "header", None)
     if header is None:
         return None
-    stamp = int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
-    return stamp or None
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+
+
+def told_times(moments: Sequence[tuple[int | None, int]]) -> list[int]:
+    """Moments of a topic's messages by header stamp and log time: the log times where no header was ever set."""
+    told = any(stamp for stamp, _ in moments)
+    return [stamp if told and stamp is not None else logged for stamp, logged in moments]
 
 
 def stamp(header: Any, time: int) -> Any:

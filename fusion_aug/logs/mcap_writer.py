@@ -1,48 +1,41 @@
 """MCAP recordings of ROS 2: writer.
 
 What did not change is copied byte by byte, with its log time, publish time and schema. What changed keeps the message
-it came from as a template. A CameraInfo goes with every picture; tf tells the rig. Header stamps are the times of
-capture, log times the times at which an item is handed over.
+it came from as a template. What a sensor did not send has no message. A CameraInfo goes with every picture; tf tells
+the rig. Header stamps are the times of capture, log times the times at which an item is handed over.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 
-from calib import Frame, Rig, UnknownLens
+from calib import JointPose, Rig, UnknownLens
+from calib.changed import changed
 from fusion_aug.errors import DataError
 from fusion_aug.families import ImagePlane
 from fusion_aug.logs.base import Problem, Writer
 from fusion_aug.logs.files import inside
 from fusion_aug.logs.mcap import INFO, TF, Window
 from fusion_aug.logs.mcap_bag import BagFile, type_hashes, write_bag
-from fusion_aug.logs.mcap_file import McapFile, MessageSource, Raw, decode, encode, stamp, stamp_of
+from fusion_aug.logs.mcap_file import MessageSource, Raw, decode, encode, stamp, stamp_of
+from fusion_aug.logs.mcap_out import Out, in_order, log_time, write_file
 from fusion_aug.logs.robots import robot_problems
 from fusion_aug.logs.ros_messages import RawMessages
-from fusion_aug.logs.ros_writing import camera_info, message_of, pose_parts
+from fusion_aug.logs.ros_tf import retold
+from fusion_aug.logs.ros_writing import camera_info, message_of
 from fusion_aug.logs.sidecar import write_changes, write_ids, write_sidecar
 from fusion_aug.sample import Sample
-from fusion_aug.streams import ImageStream, Stream
+from fusion_aug.streams import ImageStream, JointState, Stream
 from fusion_aug.transforms.base import Transform
 from fusion_aug.transforms.compose import leaves
-
-
-class Out(NamedTuple):
-    """A message to be written."""
-
-    log_time: int
-    topic: str
-    publish_time: int
-    data: bytes
+from fusion_aug.transforms.temporal.speed import time_map
 
 
 class McapWriter(Writer):
@@ -68,6 +61,20 @@ class McapWriter(Writer):
                 remedy = "undistort the pictures first, or write the folder format"
                 found.append(Problem("distortion", f"camera {name}", why, remedy))
         return found
+
+    def as_written(self, sample: Sample, source: Sample) -> Sample:
+        """See ``Writer``; without what sensors did not send, and with links that follow the readings that are left."""
+        streams: dict[str, Stream] = {}
+        rig = sample.rig
+        for name, stream in sample.streams.items():
+            heard = bool(stream.present.all())
+            if not heard and isinstance(stream, JointState):
+                rig = heard_of(rig, stream)
+            left = stream if heard else stream.take_items(stream.present.nonzero()[:, 0])
+            if len(left) or heard:
+                streams[name] = left
+        out = sample.with_streams(streams)
+        return out if rig is sample.rig else out.with_unit(0, rig=rig)
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """See ``Writer``."""
@@ -107,7 +114,9 @@ class McapWriter(Writer):
         """Messages that are taken over as they are."""
         kinds = {c.topic: c.kind for c in window.file.summary()[0]}
         same_rig = sample.rig is source.rig
-        for raw in chain(self._latched(window), window.file.messages(window.start, window.end)):
+        new_time = time_map(sample.unit.history)
+        latched = (replace(raw, log_time=new_time(raw.log_time)) for raw in self._latched(window))
+        for raw in chain(latched, window.file.messages(window.start, window.end)):
             name = names[raw.topic]
             if self.log.excluded(raw.topic) or (kinds[raw.topic] in (INFO, TF) and not same_rig):
                 continue  # told anew with the rig
@@ -127,6 +136,7 @@ class McapWriter(Writer):
         mine = [n for n in source.streams if n in self._cameras(topic, names, source)]
         return any(
             n not in sample.streams or not torch.equal(sample[n].times, source[n].times)
+            or not torch.equal(sample[n].present, source[n].present)
             or not torch.equal(sample[n].handed_over, source[n].handed_over)
             for n in mine
         )  # fmt: skip
@@ -149,7 +159,7 @@ class McapWriter(Writer):
         if not any(sources):
             stream = stream if isinstance(stream, ImageStream) else stream.realized()
         times, handed_over = stream.times.tolist(), stream.handed_over.tolist()
-        for i in sorted(range(len(times)), key=handed_over.__getitem__):
+        for i in sorted(stream.present.nonzero()[:, 0].tolist(), key=handed_over.__getitem__):
             time, handed = times[i], handed_over[i]
             before_time, data = originals(min(int(stream.records[i]) if stream.records else i, len(before) - 1))
             intact = isinstance(sources[i], MessageSource)
@@ -182,7 +192,9 @@ class McapWriter(Writer):
                 if isinstance(camera.model, UnknownLens):
                     continue
                 told = camera_info(camera, template)
-                for time, handed in zip(stream.times.tolist(), stream.handed_over.tolist(), strict=True):
+                times, handed_over = stream.times.tolist(), stream.handed_over.tolist()
+                for i in stream.present.nonzero()[:, 0].tolist():
+                    time, handed = times[i], handed_over[i]
                     data = encode(replace(told, header=stamp(template.header, time)), INFO)
                     out.append(Out(handed, channel.topic, handed, data))
                 break
@@ -193,16 +205,17 @@ class McapWriter(Writer):
         if sample.rig is source.rig:
             return []
         out: list[Out] = []
+        new_time = time_map(sample.unit.history)
         for channel in window.file.summary()[0]:
             if channel.kind != TF or self.log.excluded(channel.topic):
                 continue
             earlier = [r for r in self._latched(window) if r.topic == channel.topic]
-            for raw in (*earlier, *window.file.messages(window.start, window.end, [channel.topic])):
+            for raw in chain(earlier, window.file.messages(window.start, window.end, [channel.topic])):
                 message = decode(raw.data, TF, channel.definition.decode(errors="replace"), channel.topic)
                 static = channel.topic.endswith("tf_static")
-                told = [retold(t, sample.rig, source.rig, static) for t in message.transforms]
+                told = [retold(t, sample.rig, source.rig, static, new_time) for t in message.transforms]
                 data = encode(replace(message, transforms=told), TF)
-                out.append(Out(raw.log_time, channel.topic, raw.publish_time, data))
+                out.append(Out(new_time(raw.log_time), channel.topic, new_time(raw.publish_time), data))
         return out
 
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
@@ -219,34 +232,18 @@ class McapWriter(Writer):
             write_bag(folder, files, kinds, type_hashes(sources[0].path.parent))
 
 
-def retold(transform: Any, rig: Rig, before: Rig, static: bool) -> Any:
-    """A tf transform with the rig's pose of its child; as it is where the rig does not hold that edge."""
-    child, parent = str(transform.child_frame_id).strip("/"), str(transform.header.frame_id).strip("/")
-    frame = rig.frames.get(child)
-    if frame is None or frame.parent != parent or _same_pose(frame, before.frames[child]):
-        return transform
-    time = transform.header.stamp.sec * 1_000_000_000 + transform.header.stamp.nanosec
-    pose: Tensor = frame.at(None if static else time)
-    point, quaternion = pose_parts(pose)
-    told = transform.transform
-    shift = replace(told.translation, x=point.x, y=point.y, z=point.z)
-    return replace(transform, transform=replace(told, translation=shift, rotation=quaternion))
-
-
-def _same_pose(a: Frame, b: Frame) -> bool:
-    if isinstance(a.pose, Tensor) and isinstance(b.pose, Tensor):
-        return torch.equal(a.pose, b.pose)
-    return a.pose is b.pose
-
-
-def log_time(message: Out) -> int:
-    """Log time in ns."""
-    return message.log_time
-
-
-def in_order(messages: list[Out]) -> Iterator[Out]:
-    """By log time; those of the same time as they come."""
-    return iter(sorted(messages, key=log_time))
+def heard_of(rig: Rig, joints: JointState) -> Rig:
+    """The rig of which only those readings are known that a stream of joints holds."""
+    times = joints.times[joints.present]
+    for name, frame in rig.frames.items():
+        pose = frame.pose
+        if isinstance(pose, JointPose) and pose.joint.name in joints.names:
+            beside = (pose.times < joints.times[0]) | (pose.times > joints.times[-1])  # read beside the window
+            kept = torch.isin(pose.times, times) | beside
+            if bool(kept.any()):
+                left = changed(pose, times=pose.times[kept], readings=pose.readings[kept])
+                rig = rig.with_pose(name, left)
+    return rig
 
 
 def originals_of(before: Stream, topic: str, window: Window) -> Callable[[int], tuple[int, bytes]]:
@@ -260,42 +257,3 @@ def originals_of(before: Stream, topic: str, window: Window) -> Callable[[int], 
         return lambda place: (held[place].options["log_time"], held[place].bytes())
     raws = list(window.file.messages(window.start, window.end, [topic]))
     return lambda place: (raws[place].log_time, raws[place].data)
-
-
-def write_file(path: Path, source: McapFile, messages: Iterable[Out]) -> dict[str, Any]:
-    """An MCAP file with the schemas, channels, attachments and metadata of its source; the same bytes every time.
-
-    Args:
-        path: of the file. source: file that it is made from.
-        messages: by log time; taken one by one, so that they need not fit into memory together.
-
-    Returns:
-        ``span``: first and last log time (ns), and ``counts`` of messages by topic.
-    """
-    from mcap.writer import CompressionType
-    from mcap.writer import Writer as Stream
-
-    with path.open("wb") as file:
-        writer = Stream(file, chunk_size=2**20, compression=CompressionType.ZSTD)
-        writer.start(profile="ros2", library="fusion_aug")
-        schemas: dict[tuple[str, bytes], int] = {}
-        channels = {}
-        for c in sorted(source.summary()[0], key=lambda c: c.topic):
-            key = (c.kind, c.definition)
-            if key not in schemas:
-                schemas[key] = writer.register_schema(c.kind, c.schema_encoding, c.definition)
-            channels[c.topic] = writer.register_channel(c.topic, c.encoding, schemas[key], c.metadata)
-        span: list[int] = []
-        counts: Counter[str] = Counter()
-        for m in messages:
-            writer.add_message(channels[m.topic], m.log_time, m.data, m.publish_time)
-            span = [span[0] if span else m.log_time, m.log_time]
-            counts[m.topic] += 1
-        attachments, records = source.extras()
-        for a in attachments:
-            writer.add_attachment(a.create_time, a.log_time, a.name, a.media_type, a.data)
-        for r in records:
-            if r.name != "rosbag2":  # it describes the old file
-                writer.add_metadata(r.name, dict(r.metadata))
-        writer.finish()
-    return {"span": span, "counts": dict(counts)}

@@ -18,16 +18,18 @@ import torch
 from torch import Tensor
 
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.base import PARTS, Writer, select_ids
+from fusion_aug.logs.base import PARTS, Problem, Writer, select_ids
 from fusion_aug.logs.episode_writing import EpisodeWriter
 from fusion_aug.logs.episodes import EpisodeLog
 from fusion_aug.logs.files import inside
 from fusion_aug.logs.robots import BASE
-from fusion_aug.logs.sidecar import merge_sidecar
+from fusion_aug.logs.sidecar import merge_sidecar, write_ids
 from fusion_aug.logs.touch import as_told
 from fusion_aug.sample import Sample
 from fusion_aug.source import Source
 from fusion_aug.streams import Camera, Depth, ImageStream, JointState, Signal, Stream
+from fusion_aug.transforms.base import Transform
+from fusion_aug.transforms.compose import leaves
 
 PLAIN = ("rewards", "dones", "states")
 MAX_ITEM_BYTES = 2**31
@@ -117,13 +119,20 @@ class RobomimicLog(EpisodeLog):
         out: dict[str, str] = {}
         with opened(self.path) as file:
             demo = file["data"][self.demos[0]]
-            names = [n for n in demo if n != "obs" and not hasattr(demo[n], "keys")]
+            names = [n for n in demo if not hasattr(demo[n], "keys")]
             names += [f"obs/{n}" for n in demo.get("obs", ())]
         self.check_parts(names)
         for name in names:
             if not self.excluded(name):
                 out[name] = name.removeprefix("obs/").removesuffix("_image").replace("_depth", "/depth")
         return out
+
+    @cached_property
+    def others(self) -> list[str]:
+        """Groups of a demonstration of which nothing is known, such as next_obs."""
+        with opened(self.path) as file:
+            demo = file["data"][self.demos[0]]
+            return [n for n in demo if n != "obs" and hasattr(demo[n], "keys") and not self.excluded(n)]
 
     def read(self, sample_id: str) -> Sample:
         """Read one demonstration."""
@@ -185,7 +194,20 @@ def joined_joints(streams: dict[str, Stream]) -> dict[str, Stream]:
 
 
 class RobomimicWriter(EpisodeWriter):
-    """Writes one HDF5 file with all demonstrations; see ``EpisodeWriter`` for the rest."""
+    """Writes one HDF5 file with all demonstrations; see ``EpisodeWriter`` for the rest.
+
+    Copies are demonstrations of their own, numbered after the last one, as robomimic wants them.
+    """
+
+    def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
+        """See ``Writer``; groups that cannot follow, besides."""
+        found = super().can_express(transform, sample)
+        if self.log.others and any(t.p > 0 for t in leaves(transform)):
+            why = "it is copied as it is, and would no longer belong to the observations"
+            found += [
+                Problem("group", f"data/demo/{n}", why, f"leave it out (log.exclude=[{n}])") for n in self.log.others
+            ]
+        return found
 
     @property
     def rate(self) -> float:
@@ -209,6 +231,8 @@ class RobomimicWriter(EpisodeWriter):
             demo = file.create_group(out_id)
             demo.attrs.update(dict(before.attrs))
             demo.attrs["num_samples"] = count
+            for group in (g for g in self.log.others if g in before):
+                original.copy(before[group], demo, group)
             for name, stream in self.held.items():
                 kept = before[name]
                 rows = kept[:] if sample[stream] is source[stream] else self._rows(name, sample[stream], kept)
@@ -235,17 +259,20 @@ class RobomimicWriter(EpisodeWriter):
         part = self.out / "joined.part"
         total, members = 0, []
         with h5().File(part, "w") as file, opened(self.log.path) as original:
+            file.attrs.update(dict(original.attrs))
             group = file.create_group("data")
             group.attrs.update(dict(original["data"].attrs))
+            names = numbered([out for out, _ in ids])
             for row in rows:
                 source = inside(self.out, row["part"], "part")
                 with opened(source) as staged:
-                    staged.copy(row["id"], group)
+                    staged.copy(row["id"], group, names[row["id"]])
                 total += int(row["count"])
                 members.append(source)
             group.attrs["total"] = total
             if "mask" in original:
-                self._masks(original["mask"], file.create_group("mask"), ids)
+                self._masks(original["mask"], file.create_group("mask"), [(names[o], s) for o, s in ids])
+        write_ids(self.out, {new: old for old, new in names.items()})
         part.replace(self.out / self.log.path.name)
         for source in members:
             source.unlink()
@@ -257,6 +284,14 @@ class RobomimicWriter(EpisodeWriter):
             members = {m.decode() if isinstance(m, bytes) else str(m) for m in before[name][:]}
             chosen = [out.encode() for out, source in ids if source in members]
             after.create_dataset(name, data=np.array(chosen, dtype=before[name].dtype if chosen else "S1"))
+
+
+def numbered(ids: Sequence[str]) -> dict[str, str]:
+    """Id of an output -> name of its demonstration: demo_3 as it is, a copy demo_N with the next free number."""
+    known = [i for i in ids if re.fullmatch(r"demo_\d+", i)]
+    free = max((int(i[5:]) for i in known), default=-1) + 1
+    others = [i for i in ids if i not in set(known)]
+    return {i: i for i in known} | {i: f"demo_{free + k}" for k, i in enumerate(others)}
 
 
 def _stored(picture: Tensor, dtype: np.dtype, ndim: int) -> np.ndarray:

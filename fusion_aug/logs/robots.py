@@ -14,7 +14,7 @@ from torch import Tensor
 from calib import Frame, Joint, Rig, Robot, load_urdf, validate
 from calib.changed import changed
 from calib.rig_file import read_rig_file, rig_from_dict
-from fusion_aug.errors import ConfigError
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.base import Log, Problem
 from fusion_aug.streams import JointState, Stream
 from fusion_aug.transforms.base import Transform
@@ -42,12 +42,19 @@ class RobotLog(Log):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         told = self._rig_file if isinstance(self._rig_file, dict) else {}
+        if isinstance(self._rig_file, dict):
+            told.setdefault("frames", {})
         rig = self.options.rig
         self._told = {k: told.pop(k, None) for k in ("urdf", "joint_map", "parts")}
-        if rig and self._told["urdf"]:
-            self._told["urdf"] = str(Path(rig).parent / str(self._told["urdf"]))
-        if told:
-            told.setdefault("frames", {})
+        if rig and self._told["urdf"] is not None:
+            if not isinstance(self._told["urdf"], str):
+                raise ConfigError(f"{rig}: urdf: expected the name of a file, got {self._told['urdf']!r}")
+            self._told["urdf"] = str(Path(rig).parent / self._told["urdf"])
+        left_out = self.options.exclude
+        names = [left_out] if isinstance(left_out, str) else left_out or []
+        if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+            raise ConfigError(f"log.exclude: expected names or shell patterns, got {left_out!r}")
+        self._left_out = tuple(names)
 
     @cached_property
     def robot(self) -> Robot | None:
@@ -74,8 +81,7 @@ class RobotLog(Log):
 
     def excluded(self, name: str) -> bool:
         """Whether the user leaves a topic or feature out."""
-        told = self.options.exclude or ()
-        return any(fnmatchcase(name, str(p)) for p in ([told] if isinstance(told, str) else told))
+        return any(fnmatchcase(name, pattern) for pattern in self._left_out)
 
     def described(self, rig: Rig, streams: Mapping[str, Stream]) -> Rig:
         """The rig with the robot's links, following its readings, and with the user's rig file.
@@ -85,7 +91,7 @@ class RobotLog(Log):
             streams: hold the readings.
         """
         if self.robot is not None:
-            readings = readings_of(streams, self.robot.joints)
+            readings = readings_of(streams, self.robot.joints, str(self.root))
             turning = {e.name for _, e in self.robot.edges.values() if isinstance(e, Joint) and e.turns}
             missing = sorted(turning - set(readings))
             if missing:
@@ -116,8 +122,14 @@ class RobotLog(Log):
         """The rig with what the user's rig file adds or replaces."""
         if self._rig_file is None:
             return rig
-        told = self._rig_file.get("sensors") if isinstance(self._rig_file, Mapping) else None
-        looks = {str(s.get("frame")) for s in (told or {}).values() if isinstance(s, Mapping) and s.get("kind") in EYES}
+        file = self._rig_file if isinstance(self._rig_file, Mapping) else {}
+        told = file.get("sensors")
+        listed = told.values() if isinstance(told, Mapping) else ()
+        looks = {str(s.get("frame")) for s in listed if isinstance(s, Mapping) and s.get("kind") in EYES}
+        for frame in file["frames"].values() if isinstance(file.get("frames"), Mapping) else ():
+            above = frame.get("parent") if isinstance(frame, Mapping) else None
+            if above in WORLDS and above not in rig.frames:  # a robot that is bolted to its world need not declare it
+                rig = Rig({**rig.frames, above: Frame(hand="world")}, rig.sensors)
         # what the log tells of a frame is not which way a camera's axes point
         known = {n: changed(f, hand="camera") if n in looks else f for n, f in rig.frames.items()}
         rig = Rig(known, rig.sensors)
@@ -138,11 +150,12 @@ class RobotLog(Log):
         return next(n for n, f in rig.frames.items() if f.parent is None)
 
 
-def readings_of(streams: Mapping[str, Stream], joints: Container[str]) -> dict[str, tuple[Tensor, Tensor]]:
+def readings_of(streams: Mapping[str, Stream], joints: Container[str], where: str) -> dict[str, tuple[Tensor, Tensor]]:
     """Joint -> stamps (k,) and positions (k,) of those that are asked for, from all streams of joints.
 
     Raises:
         ConfigError: two streams tell of one joint.
+        DataError: a reading is not a number; ``where`` names the log.
     """
     out: dict[str, tuple[Tensor, Tensor]] = {}
     told: dict[str, str] = {}
@@ -156,6 +169,12 @@ def readings_of(streams: Mapping[str, Stream], joints: Container[str]) -> dict[s
             if joint in out:
                 raise ConfigError(
                     f"log.exclude: joint {joint!r} is told by {told[joint]!r} and by {name!r}; leave one of them out"
+                )
+            wrong = (~torch.isfinite(stream.values["position"][:, i])).nonzero()[:, 0]
+            if len(wrong):
+                raise DataError(
+                    f"{where}: stream {name!r}: the position of joint {joint!r} is NaN or infinity at "
+                    f"{int(stream.times[wrong[0]])} ns; leave the stream out with log.exclude, or mend the log"
                 )
             told[joint] = name
             out[joint] = (stream.times[new], stream.values["position"][new, i].to(torch.float64))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,7 @@ from fusion_aug.streams import (
     ImageStream,
     Imu,
     JointState,
-    LazyColumns,
     Odometry,
-    Points,
     Stream,
     Wrench,
 )  # fmt: skip
@@ -62,7 +60,7 @@ class Heard:
     message: Any
     source: Any
     frame: str
-    time: int
+    time: Any
     log_time: int
     place: int = 0
 
@@ -171,14 +169,6 @@ def image(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
     return kind(**about, items=items)
 
 
-@reads("sensor_msgs/msg/PointCloud2")
-def cloud(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
-    """Points with the columns that we know by name: intensity, ring. They are decoded when used."""
-    names = tuple(heard[0].source.value)  # of the first, which all others must have
-    sources = [replace(h.source, options={**h.source.options, "columns": names}) for h in heard]
-    return Points(**about, values=LazyColumns(sources, names))
-
-
 def T_of(position: Any, rotation: Any) -> Tensor:
     """A pose (4, 4) from a ROS position and quaternion (x y z w)."""
     wxyz = [rotation.w, rotation.x, rotation.y, rotation.z]
@@ -194,7 +184,12 @@ def camera_sensor(info: Any, frame: str, where: str) -> CameraSensor:
         DataError: binning, a region of interest, or a lens model that is not supported.
     """
     size = (int(info.height), int(info.width))
-    if max(info.binning_x, info.binning_y) > 1 or info.roi.width not in (0, size[1]) or info.roi.x_offset:
+    if (
+        max(info.binning_x, info.binning_y) > 1
+        or info.roi.x_offset
+        or info.roi.y_offset
+        or ((int(info.roi.height), int(info.roi.width)) not in ((0, 0), size))
+    ):
         raise DataError(f"{where}: binning and regions of interest are not supported")
     K = torch.from_numpy(np.asarray(info.k, dtype=np.float64).reshape(3, 3).copy())
     distortion = np.asarray(info.d, dtype=np.float64)
@@ -246,30 +241,3 @@ def _rows(message: Any, pixel: int, where: str) -> np.ndarray:
         raise DataError(f"{where}: data: {len(message.data)} bytes are too few for {width}x{height} pixels")
     rows = np.asarray(message.data[: step * height]).reshape(height, step)[:, : width * pixel]
     return np.ascontiguousarray(rows).reshape(-1)
-
-
-@decoder("ros_cloud")
-def decode_cloud(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, Tensor]:
-    """Columns of a PointCloud2 message: xyz, and intensity and ring where it has them."""
-    where = f"{path}: topic {options['topic']}"
-    message = decode(raw, options["type"], options["definition"], where)
-    fields = {f.name: f for f in message.fields}
-    count = int(message.width) * int(message.height)
-    if not {"x", "y", "z"} <= set(fields) or count * int(message.point_step) > len(message.data):
-        raise DataError(f"{where}: fields: x, y, z are missing, or the data are too short")
-    if any(f.datatype not in FIELDS for f in fields.values()):
-        raise DataError(f"{where}: fields: a datatype is unknown")
-    order = ">" if message.is_bigendian else "<"
-    kind = np.dtype({
-        "names": list(fields), "formats": [order + FIELDS[f.datatype] for f in fields.values()],
-        "offsets": [int(f.offset) for f in fields.values()], "itemsize": int(message.point_step),
-    })  # fmt: skip
-    rows = np.frombuffer(np.ascontiguousarray(message.data).tobytes(), kind, count)
-    out = {"xyz": torch.from_numpy(np.stack([rows[a] for a in "xyz"], 1).astype(np.float32))}
-    for name, form in (("intensity", np.float32), ("ring", np.int64)):
-        if name in fields:
-            out[name] = torch.from_numpy(rows[name].astype(form))
-    missing = [c for c in options.get("columns", ()) if c not in out]
-    if missing:
-        raise DataError(f"{where}: fields: {missing[0]!r} is missing in one of the clouds")
-    return out

@@ -27,7 +27,6 @@ from fusion_aug.streams import (
     Imu,
     JointState,
     Odometry,
-    Points,
     Stream,
     TactileImage,
     Taxels,
@@ -148,31 +147,6 @@ def _compressed(image: Tensor, form: str, depth: bool) -> np.ndarray:
     if "png" in form:
         return cv2.imencode(".png", bgr)[1].reshape(-1)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].reshape(-1)
-
-
-@writes(Points)
-def cloud(stream: Points, template: Any, i: int) -> Any:
-    """Points as x, y, z and what else the cloud has of intensity and ring."""
-    rows = {k: v[stream.rows_of(i)] for k, v in stream.realized().values.items()}
-    columns: list[tuple[str, np.ndarray, int]] = [
-        (a, rows["xyz"][:, k].to(torch.float32).numpy(), 7) for k, a in enumerate("xyz")
-    ]
-    for name, form, code in (("intensity", np.float32, 7), ("ring", np.uint16, 4)):
-        if name in rows:
-            columns.append((name, rows[name].numpy().astype(form), code))
-    packed = np.zeros(len(rows["xyz"]), np.dtype([(n, "<" + v.dtype.str[1:]) for n, v, _ in columns]))
-    for name, value, _ in columns:
-        packed[name] = value
-    kind = typestore().types["sensor_msgs/msg/PointField"]
-    places = packed.dtype.fields
-    assert places is not None
-    fields = [kind(name=n, offset=int(places[n][1]), datatype=code, count=1) for n, _, code in columns]
-    data = np.frombuffer(packed.tobytes(), np.uint8)
-    dense = bool(torch.isfinite(rows["xyz"]).all())
-    return replace(
-        template, height=1, width=len(packed), fields=fields, is_bigendian=False, point_step=packed.dtype.itemsize,
-        row_step=len(data), data=data, is_dense=dense,
-    )  # fmt: skip
 
 
 def camera_info(camera: CameraSensor, template: Any) -> Any:

@@ -10,14 +10,14 @@ from calib import Rig
 from calib.kinematics import GRAVITY
 
 STEP = 2_000_000  # ns, of differences of poses
-HELD = 100_000_000  # ns for which the last known pose may stand
+HELD = 100_000_000  # ns for which the first and the last known pose may stand
 
 
 def motion(rig: Rig, root: str, frame: str, at: Tensor, point: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """``T_root_frame`` (n, 4, 4), and velocity and acceleration (n, 3) in the root of a point fixed on the frame.
 
-    By differences, which lie inside at the ends of what is known. A sensor that goes on for up to a tenth of a second
-    after the joints' last reading keeps the last pose.
+    By differences, which lie inside at the ends of what is known. A sensor that begins up to a tenth of a second before
+    the joints' first reading, or goes on after the last, keeps that pose.
 
     Args:
         rig, root, frame: which. at: (n,) ns. point: (3,) in the frame; its origin by default.
@@ -35,7 +35,7 @@ def motion(rig: Rig, root: str, frame: str, at: Tensor, point: Tensor | None = N
 def known_moments(rig: Rig, root: str, frame: str, at: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Moments (n,) at which the pose is known, and three about each for differences."""
     first, last = known_span(rig, root, frame)
-    at = torch.where((at - last).abs() < HELD, at.clamp(max=last), at)
+    at = torch.where((at > first - HELD) & (at < last + HELD), at.clamp(first, last), at)
     middle = at.clamp(first + STEP, last - STEP) if last - first > 2 * STEP else at
     return at, [middle + k * STEP for k in (-1, 0, 1)]
 

@@ -163,7 +163,7 @@ def test_robomimic_keeps_its_layout(real_data: Path, tmp_path: Path) -> None:
     out = written(real_data, tmp_path, "robomimic", "pipeline=identity", "copies=2")
     before = h5py.File(root(real_data, "robomimic") / "panda_lift_robomimic.hdf5")["data"]
     after = h5py.File(out / "panda_lift_robomimic.hdf5")["data"]
-    assert list(after) == ["demo_0", "demo_0__1"] and after.attrs["total"] == 120
+    assert list(after) == ["demo_0", "demo_1"] and after.attrs["total"] == 120
     assert after.attrs["env_args"] == before.attrs["env_args"]
     for name in ("actions", "obs/agentview_image", "obs/robot0_joint_pos", "obs/robot0_joint_vel", "dones"):
         a, b = before["demo_0"][name], after["demo_0"][name]

@@ -205,7 +205,7 @@ def test_no_message_overtakes_another() -> None:
     assert bool((out["joints"].handed_over.diff() >= 0).all()) and out["joints"].stamps is not None
 
 
-def test_another_rate_reads_signals_anew_and_takes_the_nearest_picture() -> None:
+def test_another_rate_reads_signals_anew_and_takes_the_latest_picture() -> None:
     sample = make_sample()
     joints = fa.RateChange(rate=100.0, sensors=["joints", "lidar"], scope="rig")(sample)
     assert int(joints["joints"].times.diff().unique()) == 10_000_000

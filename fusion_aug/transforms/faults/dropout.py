@@ -16,6 +16,7 @@ from fusion_aug.families import Fault
 from fusion_aug.ranges import Range, draw
 from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import Sample
+from fusion_aug.source import Source
 from fusion_aug.streams import ImageStream, Imu, JointState, Odometry, Points, Stream, Taxels, Wrench
 from fusion_aug.transforms.base import Rows, Transform
 
@@ -124,11 +125,14 @@ def _span(sample: Sample, unit: int, params: Mapping[str, Any]) -> tuple[int, in
 
 def silenced(stream: Stream, quiet: Tensor) -> Stream:
     """The stream with some items empty and not present."""
-    stream = stream.realized()
     present = stream.present & ~quiet
-    if isinstance(stream, ImageStream):
-        items = tuple(torch.zeros_like(p) if q else p for p, q in zip(stream.items, quiet.tolist(), strict=True))
+    if isinstance(stream, ImageStream):  # the others keep their files
+        items = tuple(
+            torch.zeros_like(p.value if isinstance(p, Source) else p) if q else p
+            for p, q in zip(stream.items, quiet.tolist(), strict=True)
+        )
         return replace(stream, items=items, present=present)
+    stream = stream.realized()
     if isinstance(stream, Points):
         return replace(stream.dense().select(~quiet[stream.row_item]), present=present)
     values = {k: torch.where(quiet.reshape(-1, *[1] * (v.ndim - 1)).to(v.device), torch.zeros_like(v), v)

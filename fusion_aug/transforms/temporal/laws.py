@@ -23,6 +23,8 @@ from fusion_aug.streams import Action, JointState, Points, Stream, Wrench
 from fusion_aug.transforms.rates import motion
 from fusion_aug.transforms.temporal.dynamics import hurried_effort, hurried_wrench
 
+UNEVEN = 1.2  # as many items at the median step, against those that there are: above, a signal has no rate
+
 
 def warped(stream: Stream, name: str, sample: Sample, warps: list[Warp]) -> Stream:
     """A stream in new time: a sampled signal read anew at its rate, anything else with new stamps.
@@ -82,12 +84,14 @@ def _hurried(
 
 
 def resampled(stream: Stream, name: str, unit: Unit, warp: Warp) -> Stream:
-    """A signal at its own rate in new time."""
+    """A signal at its own rate in new time; where it has none (events, gaps), its own items at their new times."""
     old = stream.times
     ends = warp.new(old[[0, -1]])
     step = int(old.diff().median()) if len(old) > 1 else 0
     count = int((ends[1] - ends[0] + step // 1000) // step) + 1 if step > 0 else len(old)
-    new = ends[0] + step * torch.arange(count) if step > 0 else warp.new(old)
+    length = int(old[-1] - old[0])
+    regular = step > 0 and (count - 1) * length <= UNEVEN * (len(old) - 1) * int(ends[1] - ends[0])
+    new = ends[0] + step * torch.arange(count) if regular else warp.new(old)
     return read_anew(stream, name, unit, warp, new)
 
 

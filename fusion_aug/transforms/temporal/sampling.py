@@ -13,7 +13,6 @@ from torch import Tensor
 
 from fusion_aug.errors import UnhandledStream
 from fusion_aug.families import Temporal
-from fusion_aug.ops.resample import nearest
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.random import noise
 from fusion_aug.ranges import Range, draw
@@ -89,6 +88,10 @@ class TemporalMask(SamplingTransform):
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"seconds": (0.0, 1e5)}
 
+    def effects(self) -> dict[str, str]:
+        """A silent sensor."""
+        return {"silent_sensor": "TemporalMask.seconds"}
+
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
         """Length, and where the silence begins as a share of what is left of the sensor's time."""
         return {"seconds": draw(self.seconds, rng), "begin": float(rng.random()), "sensors": list(self.sensors)}
@@ -112,9 +115,10 @@ def mask(stream: Stream, call: Call) -> Stream:
 
 @dataclass(frozen=True, kw_only=True)
 class RateChange(SamplingTransform):
-    """Sensors at another rate, in Hz. Signals are read anew; of pictures and sweeps the nearest is taken.
+    """Sensors at another rate, in Hz. Signals are read anew; of pictures and sweeps the latest is taken.
 
-    A picture keeps the time at which it was captured in ``times``; ``stamps`` hold the slot that it fills.
+    A picture keeps the time at which it was captured in ``times``; ``stamps`` hold the slot that it fills, and with it
+    the delay that it had.
     """
 
     rate: Range = 10.0
@@ -153,6 +157,8 @@ def change_rate(stream: Stream, call: Call) -> Stream:
 
 
 def filled(stream: Stream, slots: Tensor) -> Stream:
-    """The item nearest to every slot, the earlier of two, with the slot as its stamp."""
-    picked = stream.take_items(nearest(stream.times, slots))
-    return replace(picked, stamps=None if torch.equal(picked.times, slots) else slots)
+    """The latest item of every slot, handed over in the slot and as late as it was; never before it was captured."""
+    latest = (torch.searchsorted(stream.times.contiguous(), slots, right=True) - 1).clamp(min=0)
+    picked = stream.take_items(latest)
+    stamps = slots + (picked.handed_over - picked.times)
+    return replace(picked, stamps=None if torch.equal(picked.times, stamps) else stamps)

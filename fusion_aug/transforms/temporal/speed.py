@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,9 +15,10 @@ from calib.changed import changed
 from calib.trajectory import MovingPose
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.families import Temporal
+from fusion_aug.history import History
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.ranges import Range, draw
-from fusion_aug.registry import Call, Context, handles
+from fusion_aug.registry import TRANSFORMS, Call, Context, handles
 from fusion_aug.sample import Ref, Sample, Unit
 from fusion_aug.streams import Stream
 from fusion_aug.transforms.base import Rows, Transform
@@ -103,6 +104,22 @@ def retimed(rig: Rig, warp: Warp) -> Rig:
 
     frames = {n: changed(f, pose=new(f.pose)) if isinstance(f.pose, MovingPose) else f for n, f in rig.frames.items()}
     return Rig(frames, rig.sensors)
+
+
+def time_map(history: History) -> Callable[[int], int]:
+    """What the warps of a history make of a time (ns)."""
+    warps = []
+    for record in history:
+        cls = TRANSFORMS.get(record.name)
+        if record.applied and isinstance(cls, type) and issubclass(cls, WarpTransform):
+            warps.append(cls.warp(record.params[""], int(record.before["start"])))
+
+    def new(time: int) -> int:
+        for warp in warps:
+            time = int(warp.new(_one(time))[0])
+        return time
+
+    return new
 
 
 @handles(WarpTransform, Stream)
