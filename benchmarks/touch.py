@@ -125,6 +125,7 @@ def compare(path: Path) -> tuple[dict[str, tuple[float, float]], np.ndarray]:
     found, ground = presses(path)
     model = fit_gel(found[::2], ground)
     print("R^2 on held-out presses (R, G, B):", np.round(explained(model, found[1::2], ground), 3))
+    print("of what is rendered:", np.round(explained(model, found[1::2], ground, as_rendered=True), 3))
     errors: dict[str, list[tuple[float, float]]] = {"as it is": []}
     strips = []
     gel = (model, ground, MM)

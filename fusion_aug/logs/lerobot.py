@@ -103,7 +103,9 @@ class LeRobotLog(EpisodeLog):
     def named(self, key: str, chunk: int, file: int, **more: str) -> str:
         """A path of ``info.json`` with its places filled in."""
         where = f"{self.root / 'meta' / 'info.json'}: {key}"
-        template = str(self.info.get(key))
+        template = self.info.get(key)
+        if not isinstance(template, str):
+            raise DataError(f"{where}: expected the name of a file with its places, got {template!r}")
         for word, value in (("chunk_index", int(chunk)), ("file_index", int(file))):
             template = template.replace(f"{{{word}:03d}}", f"{value:03d}")
         for word, text in more.items():

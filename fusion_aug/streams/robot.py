@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fusion_aug.columns import (
     Column,
@@ -20,6 +20,16 @@ from fusion_aug.columns import (
 from fusion_aug.errors import DataError
 from fusion_aug.families import ImagePlane, Mount, Weather
 from fusion_aug.streams.base import Ragged, Stream
+
+
+def check_width(value: Any, width: int, what: str) -> None:
+    """Raise unless a column, where there is one, is (n, width).
+
+    Raises:
+        DataError: it is not; ``what`` says whose it is and what was expected.
+    """
+    if value is not None and (value.ndim != 2 or value.shape[1] != width):
+        raise DataError(f"{what}, got shape {tuple(value.shape)}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,13 +55,9 @@ class JointState(Stream):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        told = {n: self.values[n] for n in self.column_table() if n in self.values}
-        for name, value in told.items():
-            if value.ndim != 2 or value.shape[1] != len(self.names):
-                raise DataError(
-                    f"JointState.{name}: expected one number for each of {len(self.names)} joints, "
-                    f"got shape {tuple(value.shape)}"
-                )
+        for name in self.column_table():
+            what = f"JointState.{name}: expected one number for each of {len(self.names)} joints"
+            check_width(self.values.get(name), len(self.names), what)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,6 +70,11 @@ class Wrench(Stream):
     columns: ClassVar[tuple[Column, ...]] = (polar("force", scaled=False), axial("torque"))
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Weather)
     sampled: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("force", "torque"):
+            check_width(self.values.get(name), 3, f"Wrench.{name}: expected x, y, z")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,6 +120,14 @@ class Action(Stream):
     per_step: ClassVar[tuple[str, ...]] = ("joint_delta", "delta_position", "delta_rotation")
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
     sampled: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("joint_position", "joint_velocity", "joint_delta"):
+            what = f"Action.{name}: expected one number for each of {len(self.names)} joints"
+            check_width(self.values.get(name), len(self.names), what)
+        for name in ("position", "delta_position", "delta_rotation"):
+            check_width(self.values.get(name), 3, f"Action.{name}: expected x, y, z")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

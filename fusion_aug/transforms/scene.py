@@ -170,7 +170,7 @@ class MirrorScene(SceneTransform):
         super().__post_init__()
         if self.axis not in ("x", "y"):
             why = "a mirror along z would turn gravity around" if self.axis == "z" else "expected 'x' or 'y'"
-            raise ConfigError(f"MirrorScene.axis: {self.axis!r} is refused: {why}")
+            raise ConfigError(f"{type(self).__name__}.axis: {self.axis!r} is refused: {why}")
 
     @classmethod
     def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion_aug.errors import ConfigError
 from fusion_aug.families import Fault
 from fusion_aug.random import noise
 from fusion_aug.ranges import Range
@@ -88,6 +89,11 @@ class TaxelCrosstalk(TaxelTransform):
     reach: float = 0.005
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.reach, bool) or not isinstance(self.reach, int | float) or not self.reach > 0:
+            raise ConfigError(f"TaxelCrosstalk.reach: expected metres, more than 0, got {self.reach!r}")
 
     @classmethod
     def told(cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator) -> Tensor:

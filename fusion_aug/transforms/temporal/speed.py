@@ -161,6 +161,10 @@ class TimeWarp(WarpTransform):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for field in ("slowest", "fastest"):
+            told = getattr(self, field)
+            if isinstance(told, bool) or not isinstance(told, int | float):
+                raise ConfigError(f"TimeWarp.{field}: expected a number (the speed swells between two), got {told!r}")
         if not 0.05 <= self.slowest <= self.fastest <= 20:
             raise ConfigError(
                 f"TimeWarp.slowest: expected 0.05 <= slowest <= fastest <= 20, got {self.slowest} and {self.fastest}"
