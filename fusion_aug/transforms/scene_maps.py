@@ -271,7 +271,7 @@ def renamed(sample: Sample, names: Mapping[str, str]) -> Sample:
     renaming: dict[str, str] = {}
     for name, stream in sample.streams.items():
         head, _, tail = name.partition("/")
-        new = renaming[name] = names.get(head, head) + (f"/{tail}" if tail else "")
+        new = renaming[name] = names.get(name, names.get(head, head) + (f"/{tail}" if tail else ""))
         changes: dict[str, Any] = {k: names.get(getattr(stream, k), getattr(stream, k)) for k in ("frame", "child")}
         if getattr(stream, "camera", ""):
             changes["camera"] = names.get(stream.camera, stream.camera)  # type: ignore[attr-defined]

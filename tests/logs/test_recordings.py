@@ -1,0 +1,262 @@
+"""Recordings as they come: tf that moves, clouds with all fields, bursts, gaps, several files, damaged readings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from arm_log import ROOT
+
+import fusion_aug as fa
+from fusion_aug.cli import main
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs.mcap_file import McapFile, decode, encode, stamp_of, typestore
+
+pytest.importorskip("mcap")
+T0, HALF = 1_700_000_000_000_000_000, 500_000_000
+RIG = "urdf: arm.urdf\nframes:\n  imu: {parent: hand}\n"
+Messages = list[tuple[str, str, Any, int]]  # topic, type, message, log time
+
+
+def ros(name: str) -> Any:
+    package, kind = name.split("/")
+    return typestore().types[f"{package}/msg/{kind}"]
+
+
+def header(time: int, frame: str = "") -> Any:
+    seconds, rest = divmod(time, 10**9)
+    return ros("std_msgs/Header")(stamp=ros("builtin_interfaces/Time")(sec=seconds, nanosec=rest), frame_id=frame)
+
+
+def tf(time: int, parent: str, child: str, x: float) -> Any:
+    pose = ros("geometry_msgs/Transform")(
+        translation=ros("geometry_msgs/Vector3")(x=x, y=0.0, z=0.0),
+        rotation=ros("geometry_msgs/Quaternion")(x=0.0, y=0.0, z=0.0, w=1.0),
+    )
+    one = ros("geometry_msgs/TransformStamped")(header=header(time, parent), child_frame_id=child, transform=pose)
+    return ros("tf2_msgs/TFMessage")(transforms=[one])
+
+
+def recording(
+    path: Path, extra: Messages = [], edit: Callable[[str, Any, int], Any] | None = None, seconds: float = 1.5  # noqa: B006
+) -> Path:  # fmt: skip
+    """Joints, inertial unit and frames of the arm, and other messages; returns the folder."""
+    from mcap.writer import Writer
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found: list[tuple[str, str, bytes, int]] = []
+    for raw in McapFile(ROOT / "mcap" / "arm.mcap").messages(topics=["/joint_states", "/imu", "/tf_static"]):
+        if raw.log_time < T0 + seconds * 1e9:
+            message = decode(raw.data, raw.kind, raw.definition, "arm")
+            changed = message if edit is None else edit(raw.topic, message, raw.number)
+            found.append((raw.topic, raw.kind, encode(changed, raw.kind), raw.log_time))
+    found += [(topic, kind, encode(message, kind), time) for topic, kind, message, time in extra]
+    with path.open("wb") as file:
+        writer = Writer(file)
+        writer.start(profile="ros2")
+        channels: dict[str, int] = {}
+        for topic, kind, data, time in sorted(found, key=lambda m: m[3]):
+            if topic not in channels:
+                channels[topic] = writer.register_channel(topic, "cdr", writer.register_schema(kind, "ros2msg", b""))
+            writer.add_message(channels[topic], time, data, time)
+        writer.finish()
+    (path.parent.parent / "arm.urdf").write_text((ROOT / "arm.urdf").read_text())
+    (path.parent.parent / "rig.yaml").write_text(RIG)
+    return path.parent
+
+
+def opened(folder: Path, **more: Any) -> Any:
+    return fa.open_log("mcap", folder, rig=str(folder.parent / "rig.yaml"), **more)
+
+
+def run(folder: Path, out: Path, transform: str, *more: str) -> int:
+    """A run with a pipeline of one transform, and its check."""
+    conf = folder.parent / "conf" / "pipeline"
+    conf.mkdir(parents=True, exist_ok=True)
+    (conf / "one.yaml").write_text(f"_target_: fusion_aug.pipeline\ntransforms: {{one: {transform}}}\n")
+    words = ["run", "log=mcap", f"log.root={folder}", f"log.rig={folder.parent / 'rig.yaml'}", f"out={out}"]
+    code = main([*words, "--config-dir", str(conf.parent), "pipeline=one", *more])
+    return code or main(["check", str(out)])
+
+
+def messages(path: Path, topic: str) -> list[tuple[int, Any]]:
+    found = McapFile(path).messages(topics=[topic])
+    return [(m.log_time - T0, decode(m.data, m.kind, m.definition, topic)) for m in found]
+
+
+@pytest.mark.parametrize("speed", [0.5, 2.0])
+def test_frames_of_tf_move_in_the_new_time(tmp_path: Path, speed: float) -> None:
+    path = [("/tf", "tf2_msgs/msg/TFMessage", tf(T0 + k * 20_000_000, "map", "cart", 0.01 * k), T0 + k * 20_000_000)
+            for k in range(76)]  # fmt: skip
+    folder = recording(tmp_path / "log" / "a.mcap", path)
+    assert run(folder, tmp_path / "out", f"{{_target_: fusion_aug.SpeedWarp, speed: {speed}}}") == 0
+    told = messages(tmp_path / "out" / "a.mcap", "/tf")
+    for k, (time, message) in enumerate(told):
+        assert time == stamp_of(message.transforms[0]) - T0  # type: ignore[operator]
+        assert abs(time - k * 20_000_000 / speed) < 2
+        assert abs(message.transforms[0].transform.translation.x - 0.01 * k) < 1e-9
+    assert len(told) == 76
+
+
+def test_latched_frames_come_before_what_needs_them(tmp_path: Path) -> None:
+    folder = recording(tmp_path / "log" / "a.mcap")
+    assert run(folder, tmp_path / "out", "{_target_: fusion_aug.SpeedWarp, speed: 2.0}", "log.window=0.5") == 0
+    for path in sorted((tmp_path / "out").rglob("*.mcap")):
+        times = {m.topic: m.log_time for m in reversed(list(McapFile(path).messages()))}
+        assert times["/joint_states"] - 2_000_000 <= times["/tf_static"] <= min(times.values()), path
+
+
+def test_recordings_in_one_folder_are_their_own(tmp_path: Path) -> None:
+    def still(topic: str, message: Any, number: int) -> Any:
+        if topic == "/joint_states":
+            message.position = np.zeros_like(message.position)
+        return message
+
+    recording(tmp_path / "log" / "a.mcap")
+    folder = recording(tmp_path / "log" / "b.mcap", edit=still)
+    a, b = opened(folder)
+    assert float((a.rig.T("base", "hand", T0 + HALF) - b.rig.T("base", "hand", T0 + HALF)).abs().max()) > 0.1
+    alone = opened(recording(tmp_path / "alone" / "a.mcap"))[0]
+    assert torch.equal(a.rig.T("base", "hand", T0 + HALF), alone.rig.T("base", "hand", T0 + HALF))
+
+
+def test_silence_is_no_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = recording(tmp_path / "log" / "a.mcap")
+    quiet = "{_target_: fusion_aug.TemporalMask, seconds: 0.3, sensors: [joint_states]}"
+    assert run(folder, tmp_path / "out", quiet) == 0
+    before, after = (messages(p / "a.mcap", "/joint_states") for p in (folder, tmp_path / "out"))
+    assert 140 <= len(before) - len(after) <= 160
+    assert all(any(np.array_equal(m.position, b.position) for t, b in before if t == time) for time, m in after[::50])
+    (folder.parent / "conf/pipeline/quiet.yaml").write_text(
+        f"_target_: fusion_aug.pipeline\ntransforms: {{one: {quiet}}}\n"
+    )
+    words = ["run", "log=lerobot", f"log.root={ROOT / 'lerobot'}", f"log.rig={ROOT / 'lerobot_rig.yaml'}"]
+    conf = ["--config-dir", str(folder.parent / "conf"), "pipeline=quiet", f"out={tmp_path / 'l'}"]
+    capsys.readouterr()
+    assert main([*words, *conf]) == 2 and "sent nothing" in capsys.readouterr().err
+
+
+def test_clouds_keep_all_their_fields(tmp_path: Path) -> None:
+    plain = [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("t", "<u4"), ("ring", "u1"), ("rgb", "<u4")]
+    kind = np.dtype([*plain, ("n", "<f4", 3)])
+    places: Any = kind.fields
+    field = ros("sensor_msgs/PointField")
+    fields = [field(name=n, offset=places[n][1], datatype=code, count=3 if n == "n" else 1)
+              for n, code in (("x", 7), ("y", 7), ("z", 7), ("t", 6), ("ring", 2), ("rgb", 6), ("n", 7))]  # fmt: skip
+    rows = np.zeros((4, 50), kind)
+    rows["x"], rows["t"], rows["rgb"], rows["n"] = np.arange(50) + 1, np.arange(50) * 2_000_000, 0xFF00AA, (0, 0, 1)
+    data = np.frombuffer(rows.tobytes(), np.uint8)
+    extra: Messages = [
+        ("/points", "sensor_msgs/msg/PointCloud2", ros("sensor_msgs/PointCloud2")(
+            header=header(T0 + k * 10**8, "hand"), height=4, width=50, fields=fields, is_bigendian=False,
+            point_step=kind.itemsize, row_step=kind.itemsize * 50, data=data, is_dense=True), T0 + k * 10**8)
+        for k in range(6)
+    ]  # fmt: skip
+    folder = recording(tmp_path / "log" / "a.mcap", extra)
+    cloud = opened(folder)[0]["points"]
+    assert torch.allclose(cloud["time_offset"][:50], torch.arange(50, dtype=torch.float64) * 0.002)
+    for name, transform in (
+        ("fast", "{_target_: fusion_aug.SpeedWarp, speed: 2.0}"),
+        ("noise", "{_target_: fusion_aug.RangeJitter, sigma: 0.01}"),
+        ("fewer", "{_target_: fusion_aug.PointDropout, share: 0.5}"),
+    ):
+        assert run(folder, tmp_path / name, transform) == 0
+        message = messages(tmp_path / name / "a.mcap", "/points")[3][1]
+        layout = [[(f.name, f.datatype, f.count) for f in told] for told in (message.fields, fields)]
+        assert layout[0] == layout[1]
+        told = np.frombuffer(message.data.tobytes(), kind)
+        assert (told["rgb"] == 0xFF00AA).all() and (told["n"] == (0, 0, 1)).all()
+        if name == "fewer":
+            assert message.height == 1 and 0 < message.width < 200
+        else:
+            assert (message.height, message.width) == (4, 50)
+            assert int(told["t"].max()) == (49_000_000 if name == "fast" else 98_000_000)
+
+
+def test_events_have_no_rate(tmp_path: Path) -> None:
+    pose = ros("geometry_msgs/Pose")(
+        position=ros("geometry_msgs/Point")(x=1.0, y=0.0, z=0.0),
+        orientation=ros("geometry_msgs/Quaternion")(x=0.0, y=0.0, z=0.0, w=1.0),
+    )
+    stamps = [T0 + k * 400_000_000 + b * 1000 for k in range(4) for b in (0, 1)]
+    stamped, kind = ros("geometry_msgs/PoseStamped"), "geometry_msgs/msg/PoseStamped"
+    extra: Messages = [("/goal", kind, stamped(header=header(t, "base"), pose=pose), t) for t in stamps]
+    source = opened(recording(tmp_path / "log" / "a.mcap", extra))[0]
+    goal = fa.SpeedWarp(speed=1.25)(source)["goal"]
+    expected = torch.tensor([round((t - T0) / 1.25) for t in stamps])
+    assert len(goal) == 8 and int((goal.times - T0 - expected).abs().max()) <= 1
+
+
+def test_what_is_wrong_with_readings_is_said(tmp_path: Path) -> None:
+    def edited(change: Callable[[Any, int], None]) -> Callable[[str, Any, int], Any]:
+        def edit(topic: str, message: Any, number: int) -> Any:
+            if topic == "/joint_states":
+                change(message, number)
+            return message
+
+        return edit
+
+    def nan(message: Any, number: int) -> None:
+        message.position = np.where(number == 100, np.nan, message.position)
+
+    def twice(message: Any, number: int) -> None:
+        if number == 100:
+            message.header.stamp.nanosec -= 2_000_000
+
+    def zero(message: Any, number: int) -> None:
+        message.header.stamp.sec -= T0 // 10**9
+
+    with pytest.raises(DataError, match=r"log: stream 'joint_states': the position of joint '\w+' is NaN"):
+        opened(recording(tmp_path / "n" / "log" / "a.mcap", edit=edited(nan)))[0]
+    again = opened(recording(tmp_path / "t" / "log" / "a.mcap", edit=edited(twice)))[0]
+    assert int((again["joint_states"].times.diff() == 0).sum()) == 1
+    simulated = opened(recording(tmp_path / "z" / "log" / "a.mcap", edit=edited(zero)))[0]["joint_states"]
+    assert int(simulated.times[-1] - simulated.times[0]) < 2 * 10**9
+    moved: Messages = [
+        ("/tf", "tf2_msgs/msg/TFMessage", tf(T0 + k, p, "cart", 0.0), T0 + k) for k, p in ((1, "map"), (2, "dock"))
+    ]
+    with pytest.raises(DataError, match="hangs on 'map' and then on 'dock'"):
+        opened(recording(tmp_path / "p" / "log" / "a.mcap", moved))[0]
+    folder = recording(tmp_path / "w" / "log" / "a.mcap")
+    for option in ({"window": "abc"}, {"window": 1e-12}, {"window": True}, {"exclude": 5}):
+        with pytest.raises(ConfigError, match=f"log.{next(iter(option))}: expected"):
+            opened(folder, **option).ids  # noqa: B018
+
+
+def test_joints_of_several_topics_are_one_robot(tmp_path: Path) -> None:
+    whole = opened(recording(tmp_path / "log" / "a.mcap"))[0]
+    joints = whole["joint_states"]
+    kind, extra = "sensor_msgs/msg/JointState", []
+    fingers = [joints.names.index(n) for n in ("slide_left", "slide_right")]
+    for time, row in zip(joints.times.tolist()[::4], joints["position"][::4].numpy(), strict=True):
+        extra.append(("/gripper", kind, ros("sensor_msgs/JointState")(
+            header=header(time), name=["slide_left", "slide_right"], position=row[fingers], velocity=np.zeros(0),
+            effort=np.zeros(0)), time))  # fmt: skip
+
+    def arm_alone(topic: str, message: Any, number: int) -> Any:
+        if topic == "/joint_states":
+            kept = [i for i, n in enumerate(message.name) if not n.startswith("slide")]
+            for field in ("position", "velocity", "effort"):
+                setattr(message, field, getattr(message, field)[kept])
+            message.name = [message.name[i] for i in kept]
+        return message
+
+    split = opened(recording(tmp_path / "split" / "a.mcap", extra, arm_alone))[0]
+    for frame in ("hand", "finger_left"):
+        off = split.rig.T("base", frame, T0 + HALF) - whole.rig.T("base", frame, T0 + HALF)
+        assert float(off.abs().max()) < 1e-4, frame
+    with pytest.raises(ConfigError, match="joint 'slide_left' is told by"):
+        opened(recording(tmp_path / "both" / "a.mcap", extra))[0]
+
+
+def test_a_rig_file_may_hold_the_description_alone(tmp_path: Path) -> None:
+    folder = recording(tmp_path / "log" / "a.mcap")
+    (tmp_path / "rig.yaml").write_text("urdf: arm.urdf\n")
+    assert "hand" in opened(folder, exclude=["/imu"])[0].rig.frames
+    (tmp_path / "rig.yaml").write_text("urdf: arm.urdf\nframes:\n  base: {parent: world, translation: [0, 0, 1]}\n")
+    rig = opened(folder, exclude=["/imu", "/tf_static"])[0].rig
+    assert rig.frames["world"].hand == "world" and float(rig.T("world", "base")[2, 3]) == 1.0
