@@ -184,6 +184,15 @@ def test_an_inertial_unit_feels_the_robot_that_is_true(what: dict[str, Any]) -> 
     assert float((out["imu"]["accel"] - accel).abs().max()) < 1e-6
 
 
+def test_a_moved_wrench_sensor_feels_another_torque() -> None:
+    sample = mounted()
+    out = fa.KinematicNoise(hand_eye=[-0.02, 0.02], hand_eye_deg=[-5, 5], sensors=("ft",), mode="truth")(sample, seed=1)
+    E = torch.linalg.inv(sample.truth.T("left_hand", "ft")) @ out.truth.T("left_hand", "ft")
+    force, lever = sample["ft"]["force"], E[:3, 3].expand(len(TIMES), 3)
+    assert torch.allclose(out["ft"]["force"], force @ E[:3, :3], atol=1e-12)
+    assert torch.allclose(out["ft"]["torque"], -torch.linalg.cross(lever, force) @ E[:3, :3], atol=1e-12)
+
+
 def test_a_reading_of_a_mimic_follows_too() -> None:
     text = (
         '<robot name="g"><link name="base"/><link name="l"/><link name="r"/><link name="x"/>'

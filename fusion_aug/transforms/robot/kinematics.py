@@ -164,8 +164,8 @@ class KinematicNoise(Transform, Kinematic):
                 truth = rig if unit.truth is unit.rig else with_errors(unit.truth, params, errors)
             units.append(changed(unit, rig=rig, truth=truth))
             pairs.append((unit, rig))
-            touched = set(errors) | {n for n, f in unit.truth.frames.items() if isinstance(f.pose, JointPose)}
-            moves.append(Moves(unit.truth, truth, dict.fromkeys(touched if truth is not unit.truth else (), EYE)))
+            touched = {n: EYE for n, f in unit.truth.frames.items() if isinstance(f.pose, JointPose)} | errors
+            moves.append(Moves(unit.truth, truth, touched if truth is not unit.truth else {}))
         out = cls.visit(sample, rows, context, pairs)
         if any(m.errors for m in moves):
             out = Viewpoint.visit(out, Rows([]), context, moves)
