@@ -24,7 +24,7 @@ demo: $(STAMP)  ## make a small log, augment it, check it, draw it: see out/demo
 	$(BIN)/fusion-aug demo out/demo
 
 test: $(STAMP)  ## run all tests
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2  # waiting threads must not spin on the other worker's core
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist worksteal  # waiting threads must not spin on the other worker's core
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .

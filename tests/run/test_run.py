@@ -35,7 +35,7 @@ def reference(street: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return tree(out)
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", [1, 4])
 def test_same_bytes_for_any_number_of_workers(street: Path, tmp_path: Path, reference, workers: int) -> None:
     out = tmp_path / "out"
     assert main(words(street, out, "copies=4", f"workers={workers}")) == 0
@@ -43,12 +43,11 @@ def test_same_bytes_for_any_number_of_workers(street: Path, tmp_path: Path, refe
     assert len(read_manifest(out).entries) == 20
 
 
-@pytest.mark.parametrize("trial", range(2))
-def test_same_bytes_after_a_kill(street: Path, tmp_path: Path, reference, trial: int) -> None:
+def test_same_bytes_after_a_kill(street: Path, tmp_path: Path, reference) -> None:
     """SIGKILL of the whole process group at a random moment, three times in a row, then to the end."""
     out = tmp_path / "out"
     command = [sys.executable, "-m", "fusion_aug", *words(street, out, "copies=4", "workers=2")]
-    rng = random.Random(trial)
+    rng = random.Random(0)
     killed = 0
     for _ in range(3):
         process = subprocess.Popen(
