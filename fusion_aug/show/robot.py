@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -22,7 +22,8 @@ COLOURS = [(255, 120, 90), (120, 220, 120), (90, 170, 255), (255, 205, 80), (215
            (255, 160, 200), (190, 190, 150)]  # fmt: skip
 Told = Callable[[Stream], np.ndarray]  # the curves (n, k) of a stream
 LINK, JOINT = (60, 235, 255), (255, 60, 200)
-SIGNALS = {"position": "rad or m", "effort": "Nm or N", "force": "N"}
+SIGNALS = {"position": "rad or m", "effort": "Nm or N", "force": "N", "torque": "Nm"}
+FONT = (cv2.FONT_HERSHEY_SIMPLEX, 0.36)
 
 
 def is_robot(sample: Sample) -> bool:
@@ -123,7 +124,7 @@ def traces(before: Sample, after: Sample, kind: type[Stream]) -> list[np.ndarray
     """Plots of every column of a kind of signal, of the first stream of that kind."""
     names = [n for n in before.of_type(kind) if n in after.streams]
     if kind is Taxels:
-        return [plot(before, after, names, _sums, "sum of the taxels, N")] if names else []
+        return [plot(before, after, names, _sums, "sum of the taxels, N", names)] if names else []
     out = []
     for column, unit in SIGNALS.items():
         if names and column in before[names[0]].values:
@@ -131,7 +132,8 @@ def traces(before: Sample, after: Sample, kind: type[Stream]) -> list[np.ndarray
             def told(stream: Stream, column: str = column) -> np.ndarray:
                 return stream[column].reshape(len(stream), -1).numpy()
 
-            out.append(plot(before, after, names[:1], told, f"{names[0]} {column}, {unit}"))
+            keys = getattr(after[names[0]], "names", ("x", "y", "z"))
+            out.append(plot(before, after, names[:1], told, f"{names[0]} {column}, {unit}", keys))
     return out
 
 
@@ -139,8 +141,8 @@ def _sums(stream: Stream) -> np.ndarray:
     return stream["force"].sum(1, keepdim=True).numpy()
 
 
-def plot(before: Sample, after: Sample, names: list[str], told: Told, title: str) -> np.ndarray:
-    """Curves (n, k) of streams before, grey, and after, coloured, over seconds."""
+def plot(before: Sample, after: Sample, names: list[str], told: Told, title: str, keys: Sequence[str]) -> np.ndarray:
+    """Curves (n, k) of streams before, grey, and after, coloured and called by ``keys``, over seconds."""
     image = np.full((*PLOT, 3), PAPER, np.uint8)
     begin = min(int(before[n].times[0]) for n in names)
     curves = [
@@ -163,16 +165,20 @@ def plot(before: Sample, after: Sample, names: list[str], told: Told, title: str
     for value in np.linspace(low + pad, high - pad, 3):
         y = int(pixels(np.array([left]), np.array([value]))[0, 1] / 16)
         cv2.line(image, (box[0], y), (box[2], y), (46, 50, 56), 1)
-        cv2.putText(image, f"{value:.3g}", (6, y + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.36, GREY, 1, cv2.LINE_AA)
+        cv2.putText(image, f"{value:.3g}", (6, y + 4), *FONT, GREY, 1, cv2.LINE_AA)
     for second in np.linspace(left, right, 6):
         x = int(pixels(np.array([second]), np.array([low]))[0, 0] / 16)
-        cv2.putText(image, f"{second:.2f}", (x - 12, height - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.36, GREY, 1, cv2.LINE_AA)
+        cv2.putText(image, f"{second:.2f}", (x - 12, height - 6), *FONT, GREY, 1, cv2.LINE_AA)
     number = 0
     for t, v, coloured in curves:
         for k in range(v.shape[1]):
             colour = COLOURS[number % len(COLOURS)] if coloured else GREY
             number += coloured
             cv2.polylines(image, [pixels(t, v[:, k])], False, colour, 1, cv2.LINE_AA, 4)
+    x = box[2]
+    for i in reversed(range(min(number, len(keys)))):
+        x -= cv2.getTextSize(keys[i], *FONT, 1)[0][0] + 10
+        cv2.putText(image, keys[i], (x, 15), *FONT, COLOURS[i % len(COLOURS)], 1, cv2.LINE_AA)
     label(image, title)
     return image
 

@@ -37,7 +37,9 @@ def test_links_are_drawn_where_they_project(arm: fa.Sample) -> None:
 
 def test_traces_show_both(arm: fa.Sample) -> None:
     after = arm.with_streams({**arm.streams, "wrench": arm["wrench"].with_values(force=arm["wrench"]["force"] + 5)})
-    image = plot(arm, after, ["wrench"], lambda s: s["force"].numpy(), "wrench")
+    image = plot(arm, after, ["wrench"], lambda s: s["force"].numpy(), "wrench", "xyz")
+    bare = plot(arm, after, ["wrench"], lambda s: s["force"].numpy(), "wrench", "")
+    assert np.abs(image[:20].astype(int) - bare[:20]).max() > 60, "the key"
     assert image.shape == (*PLOT, 3)
     coloured = (image.max(2).astype(int) - image.min(2) > 60).any(0)
     grey = (np.abs(image.astype(int) - GREY).max(2) < 12).any(0)

@@ -12,6 +12,7 @@ from torch import Tensor
 import fusion_aug as fa
 from calib import CameraSensor, Frame, ImuSensor, Pinhole, Rig, Robot, TaxelSensor
 from calib.errors import CalibrationError
+from calib.se3 import rotation_from_rotvec, se3
 from calib.sides import side_of
 from calib.urdf import robot_from_urdf
 from fusion_aug.errors import ConfigError, DataError
@@ -231,3 +232,18 @@ def test_names_of_points_swap_by_their_parts() -> None:
                     offsets=torch.arange(len(TIMES) + 1) * 3)  # fmt: skip
     out = fa.MirrorRobot()(sample_of(robot, False, {"points": points})[0])
     assert [str(n) for n in out["points"]["name"][:3]] == ["RWrist", "l_knee", "upright_post"]
+
+
+def test_pads_that_are_not_quite_opposite_hold_no_more() -> None:
+    """What lies across two pads is shear, also where their normals are two degrees off."""
+    sample = mounted()
+    half = torch.tensor([0.0, torch.pi / 2 - 0.017, 0.0]), torch.tensor([0.0, -torch.pi / 2 - 0.017, 0.0])
+    poses = [se3(rotation_from_rotvec(r.tolist())).to(torch.float64).expand(2, 4, 4) for r in half]
+    load = torch.full((len(TIMES), 2), 3.0, dtype=torch.float64)
+    pads = {f"pad{k}": stream(fa.Taxels, {"force": load}, "left_hand", poses=p) for k, p in enumerate(poses)}
+    left = {n: s for n, s in sample.streams.items() if n != "pad"}
+    out = fa.ForceNoise(force=0.5, torque=0.0)(sample.with_streams({**left, **pads}), seed=1)
+    pushed = (out["ft"]["force"] - sample["ft"]["force"]).norm(dim=1).max()
+    for name in pads:
+        change = (out[name]["force"] - load).sum(1).abs().max()
+        assert 0 < float(change) <= float(pushed)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib import JointPose, Rig, Robot
+from calib import JointPose, Rig, Robot, TaxelSensor
 from calib.kinematics import spread
 from fusion_aug.families import Fault
 from fusion_aug.ops.resample import bracket
@@ -22,6 +22,8 @@ from fusion_aug.sample import Sample, Unit
 from fusion_aug.streams import JointState, Stream, Taxels, Wrench
 from fusion_aug.transforms.base import Rows, Transform
 from fusion_aug.transforms.robot.noise import SIGNAL
+
+OPPOSED = 0.2  # of the largest singular value: pads within 23 degrees of opposite hold nothing across
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +114,8 @@ def push_taxels(stream: Taxels, call: Call) -> Stream:
         stamps = stream.times[mine]
         pushed = at_times(times, change, stamps)[:, :3]
         pads = {n: s for n, s in call.sample.of_type(Taxels).items() if hand in unit.truth.above(s.frame)}
-        normals = torch.stack([pad_normal(s, unit, u, above, stamps) for s in pads.values()], 2)  # (n, 3, pads)
-        strength = (torch.linalg.pinv(normals, rtol=1e-6) @ pushed[..., None])[:, list(pads).index(call.name)]
+        normals = torch.stack([pad_normal(s, n, unit, u, above, stamps) for n, s in pads.items()], 2)  # (n, 3, pads)
+        strength = (torch.linalg.pinv(normals, rtol=OPPOSED) @ pushed[..., None])[:, list(pads).index(call.name)]
         load = force[mine].to(torch.float64).clamp(min=0)
         share = load / load.sum(1, keepdim=True).clamp(min=1e-12)
         force[mine] = (load + share * strength).clamp(min=0).to(force)
@@ -126,12 +128,18 @@ def carrier(rig: Rig, frame: str) -> str | None:
     return next((n for n in above if isinstance(rig.frames[n].pose, JointPose)), None)
 
 
-def pad_normal(stream: Taxels, unit: Unit, number: int, frame: str, times: Tensor) -> Tensor:
-    """Mean normal (n, 3) of a pad by its load, in a frame, at stamps (n,); zero where nothing presses."""
+def pad_normal(stream: Taxels, name: str, unit: Unit, number: int, frame: str, times: Tensor) -> Tensor:
+    """Mean normal (n, 3) of a pad by its load, in a frame, at stamps (n,); zero where nothing presses.
+
+    By where its elements truly are, whatever is told.
+    """
     mine = (stream.sample_index == number).nonzero()[:, 0]
     nearest = mine[torch.searchsorted(stream.times[mine], times).clamp(max=len(mine) - 1)]
     load = stream.values["force"][nearest].to(torch.float64).clamp(min=0)
-    own = (stream.poses[nearest][..., :3, 2].to(torch.float64) * load[..., None]).sum(1)
+    sensor = unit.truth.sensors.get(name)
+    known = sensor.poses if isinstance(sensor, TaxelSensor) else None
+    poses = stream.poses[nearest] if known is None else known
+    own = (poses[..., :3, 2].to(torch.float64) * load[..., None]).sum(1)
     own = own / load.sum(1, keepdim=True).clamp(min=1e-12)
     turned = unit.truth.along(frame, stream.frame, times)[:, :3, :3]
     return (turned @ own[..., None])[..., 0]
