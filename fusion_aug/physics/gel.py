@@ -9,6 +9,7 @@ first order over the gel, ten parameters per channel. x and y run from -1 to 1 o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -53,8 +54,10 @@ def relaxed(press: np.ndarray, length: float) -> np.ndarray:
         else:
             surface = cv2.resize(surface, (floor.shape[1], floor.shape[0]), interpolation=cv2.INTER_LINEAR)
         kernel = _NEIGHBOURS / np.float32(1 + 0.3 * scale * scale / length**2)
+        floor, spread = np.ascontiguousarray(floor), np.empty_like(floor)
         for _ in range(sweeps):
-            surface = np.maximum(floor, cv2.filter2D(surface, -1, kernel, borderType=cv2.BORDER_REPLICATE))
+            cv2.filter2D(surface, -1, kernel, dst=spread, borderType=cv2.BORDER_REPLICATE)
+            cv2.max(spread, floor, dst=surface)
     assert surface is not None
     return surface
 
@@ -74,10 +77,14 @@ def normals(height_map: np.ndarray) -> np.ndarray:
     return n / np.linalg.norm(n, axis=-1, keepdims=True)
 
 
+@lru_cache(maxsize=8)
 def places(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """x and y (H, W) of the pixels, from -1 to 1 over the picture."""
+    """x and y (H, W) of the pixels, from -1 to 1 over the picture; kept, and read-only."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    return (x - (width - 1) / 2) / (width / 2), (y - (height - 1) / 2) / (height / 2)
+    out = (x - (width - 1) / 2) / (width / 2), (y - (height - 1) / 2) / (height / 2)
+    for array in out:
+        array.flags.writeable = False
+    return out
 
 
 def features(n: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -131,13 +138,19 @@ def render_tactile(
     p, q = slopes(surface)
     nz = 1 / np.sqrt(1 + p * p + q * q)
     n = (-p * nz, -q * nz, nz - 1)  # a flat gel looks as the background does
-    out = np.empty((height, width, 3), np.float32)
-    base = background.numpy()
+    planes = np.zeros((3, height, width), np.float32)
+    light, part = np.empty_like(p), np.empty_like(p)
     for c in range(3):
-        level = np.zeros((height, width), np.float32)
-        for axis in range(3):
-            level += (w[axis, c] + x * w[3 + axis, c] + y * w[6 + axis, c]) * n[axis]
-        out[..., c] = base[..., c] + np.float32(gain[c]) * level
+        level = planes[c]
+        for axis in range(3):  # level += (w + x wx + y wy) n, in memory that stays
+            np.multiply(x, w[3 + axis, c], out=light)
+            light += w[axis, c]
+            light += np.multiply(y, w[6 + axis, c], out=part)
+            light *= n[axis]
+            level += light
+        level *= np.float32(gain[c])
+    out: np.ndarray = cv2.merge(list(planes))
+    out += background.numpy().astype(np.float32)
     if noise is not None:
         drawn = noise.standard_normal(out.shape, dtype=np.float32)
         drawn *= np.float32(model.noise)
