@@ -115,7 +115,8 @@ class McapWriter(Writer):
         kinds = {c.topic: c.kind for c in window.file.summary()[0]}
         same_rig = sample.rig is source.rig
         new_time = time_map(sample.unit.history)
-        latched = (replace(raw, log_time=new_time(raw.log_time)) for raw in self._latched(window))
+        begin = new_time(window.start)
+        latched = (replace(raw, log_time=begin, publish_time=begin) for raw in self._latched(window))
         for raw in chain(latched, window.file.messages(window.start, window.end)):
             name = names[raw.topic]
             if self.log.excluded(raw.topic) or (kinds[raw.topic] in (INFO, TF) and not same_rig):
@@ -151,8 +152,9 @@ class McapWriter(Writer):
 
     def _written(self, stream: Stream, before: Stream, topic: str, window: Window) -> Iterator[Out]:
         """Messages of a changed stream, encoded one by one."""
+        where = f"{window.file.path}: topic {topic}"
         if isinstance(stream, RawMessages):
-            raise DataError(f"topic {topic}: its messages are not understood, so they cannot be written anew")
+            raise DataError(f"{where}: its messages are not understood, so they cannot be written anew")
         kind = {c.topic: (c.kind, c.definition) for c in window.file.summary()[0]}[topic]
         originals = originals_of(before, topic, window)
         sources = getattr(stream, "sources", None) or (None,) * len(stream)
@@ -163,7 +165,7 @@ class McapWriter(Writer):
             time, handed = times[i], handed_over[i]
             before_time, data = originals(min(int(stream.records[i]) if stream.records else i, len(before) - 1))
             intact = isinstance(sources[i], MessageSource)
-            template = decode(data, kind[0], kind[1].decode(errors="replace"), f"topic {topic}")
+            template = decode(data, kind[0], kind[1].decode(errors="replace"), where)
             header = getattr(template, "header", None)
             if not (intact and before_time == handed and (stamp_of(template) or before_time) == time):
                 message = template if intact else message_of(stream, i, template)

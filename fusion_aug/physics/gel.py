@@ -21,6 +21,7 @@ from torch import Tensor
 from calib import GelModel
 from fusion_aug.errors import DataError
 
+NOISE_ROWS = 24  # at a time: large arrays cost more to get from the system than to fill
 ANCHORS = 20  # points along each side of the picture at which a flat gel is told to look as the background does
 _NEIGHBOURS = np.array([[0.05, 0.2, 0.05], [0.2, 0.0, 0.2], [0.05, 0.2, 0.05]], np.float32)
 LEVELS, SWEEPS = (8, 4, 2, 1), (40, 16, 10, 8)  # coarse to fine, and relaxations on each
@@ -128,9 +129,10 @@ def render_tactile(
         )
     if not mm_per_pixel > 0:
         raise DataError(f"render_tactile: mm_per_pixel: expected more than 0, got {mm_per_pixel!r}")
-    if not bool(torch.isfinite(height_map).all()):
+    pixels = height_map.numpy().astype(np.float32)
+    pixels /= np.float32(mm_per_pixel)
+    if not np.isfinite(pixels).all():
         raise DataError("render_tactile: height_map: holds NaN or infinity")
-    pixels = height_map.numpy().astype(np.float32) / np.float32(mm_per_pixel)
     surface = relaxed(pixels, model.relaxation / mm_per_pixel) if relax else pixels
     height, width = surface.shape
     x, y = places(height, width)
@@ -138,10 +140,10 @@ def render_tactile(
     p, q = slopes(surface)
     nz = 1 / np.sqrt(1 + p * p + q * q)
     n = (-p * nz, -q * nz, nz - 1)  # a flat gel looks as the background does
-    planes = np.zeros((3, height, width), np.float32)
-    light, part = np.empty_like(p), np.empty_like(p)
+    out = np.empty((height, width, 3), np.float32)
+    level, light, part = (np.empty_like(p) for _ in range(3))
     for c in range(3):
-        level = planes[c]
+        level[:] = 0
         for axis in range(3):  # level += (w + x wx + y wy) n, in memory that stays
             np.multiply(x, w[3 + axis, c], out=light)
             light += w[axis, c]
@@ -149,12 +151,13 @@ def render_tactile(
             light *= n[axis]
             level += light
         level *= np.float32(gain[c])
-    out: np.ndarray = cv2.merge(list(planes))
-    out += background.numpy().astype(np.float32)
+        out[..., c] = level
+    out += background.numpy()
     if noise is not None:
-        drawn = noise.standard_normal(out.shape, dtype=np.float32)
-        drawn *= np.float32(model.noise)
-        out += drawn
+        for rows in np.array_split(out, max(1, height // NOISE_ROWS)):
+            drawn = noise.standard_normal(rows.shape, dtype=np.float32)  # the same numbers as all at once
+            drawn *= np.float32(model.noise)
+            rows += drawn
     if not levels:
         return torch.from_numpy(out)
     out += np.float32(0.5)

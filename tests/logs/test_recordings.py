@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from arm_log import ROOT
+from panda import ROOTS, rig_file
 
 import fusion_aug as fa
 from fusion_aug.cli import main
@@ -260,3 +261,23 @@ def test_a_rig_file_may_hold_the_description_alone(tmp_path: Path) -> None:
     (tmp_path / "rig.yaml").write_text("urdf: arm.urdf\nframes:\n  base: {parent: world, translation: [0, 0, 1]}\n")
     rig = opened(folder, exclude=["/imu", "/tf_static"])[0].rig
     assert rig.frames["world"].hand == "world" and float(rig.T("world", "base")[2, 3]) == 1.0
+
+
+def test_groups_that_cannot_follow_are_refused(real_data: Path, tmp_path: Path) -> None:
+    """robomimic's next_obs is copied with an untouched log, and stops anything else."""
+    import h5py
+
+    folder = tmp_path / "log"
+    folder.mkdir()
+    name = "panda_lift_robomimic.hdf5"
+    (folder / name).write_bytes((real_data / "panda_lift" / ROOTS["robomimic"] / name).read_bytes())
+    with h5py.File(folder / name, "a") as file:
+        file["data/demo_0"].copy("obs", "next_obs")
+        file.attrs["about"] = "a test"
+    words = ["run", "log=robomimic", f"log.root={folder}", f"log.rig={rig_file(real_data, tmp_path, 'robomimic')}"]
+    assert main([*words, f"out={tmp_path / 'same'}", "pipeline=identity"]) == 0
+    with h5py.File(tmp_path / "same" / name) as file:
+        assert "robot0_joint_pos" in file["data/demo_0/next_obs"] and file.attrs["about"] == "a test"
+    assert main([*words, f"out={tmp_path / 'no'}", "pipeline=photometric"]) == 2
+    few = "log.exclude=[next_obs,*image]"
+    assert main([*words, f"out={tmp_path / 'yes'}", "pipeline=robot", few]) == 0

@@ -295,23 +295,3 @@ def test_messages_that_were_logged_out_of_order(real_data: Path, tmp_path: Path)
     again = fa.open_log("mcap", tmp_path / "out")[0]
     assert torch.equal(again["wrist"].times, source["wrist"].times)
     assert torch.equal(again["wrist"].images, source["wrist"].images)  # type: ignore[attr-defined]
-
-
-def test_groups_that_cannot_follow_are_refused(real_data: Path, tmp_path: Path) -> None:
-    """robomimic's next_obs is copied with an untouched log, and stops anything else."""
-    import h5py
-
-    folder = tmp_path / "log"
-    folder.mkdir()
-    name = "panda_lift_robomimic.hdf5"
-    (folder / name).write_bytes((root(real_data, "robomimic") / name).read_bytes())
-    with h5py.File(folder / name, "a") as file:
-        file["data/demo_0"].copy("obs", "next_obs")
-        file.attrs["about"] = "a test"
-    words = ["run", "log=robomimic", f"log.root={folder}", f"log.rig={rig_file(real_data, tmp_path, 'robomimic')}"]
-    assert main([*words, f"out={tmp_path / 'same'}", "pipeline=identity"]) == 0
-    with h5py.File(tmp_path / "same" / name) as file:
-        assert "robot0_joint_pos" in file["data/demo_0/next_obs"] and file.attrs["about"] == "a test"
-    assert main([*words, f"out={tmp_path / 'no'}", "pipeline=photometric"]) == 2
-    few = "log.exclude=[next_obs,*image]"
-    assert main([*words, f"out={tmp_path / 'yes'}", "pipeline=robot", few]) == 0

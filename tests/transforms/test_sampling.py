@@ -25,3 +25,22 @@ def test_a_gap_leaves_the_other_pictures_in_their_files() -> None:
     out = silenced(pictures, quiet)
     assert not bool(out.present[0]) and not bool(out.image(0).any())  # type: ignore[attr-defined]
     assert all(a is b for a, b in zip(out.items[1:], pictures.items[1:], strict=True))  # type: ignore[attr-defined]
+
+
+def test_another_rate_reads_signals_anew_and_takes_the_latest_picture() -> None:
+    sample = make_sample()
+    joints = fa.RateChange(rate=100.0, sensors=["joints", "lidar"], scope="rig")(sample)
+    assert int(joints["joints"].times.diff().unique()) == 10_000_000
+    assert set(joints["lidar"].times.tolist()) <= set(sample["lidar"].times.tolist())
+    assert int(joints["lidar"].handed_over.diff().unique()) == 10_000_000
+    assert joints["wrench"] is sample["wrench"]
+
+
+def test_dropped_frames_and_gaps() -> None:
+    sample = make_sample()
+    sizes = [len(fa.DropFrames(share=0.5, sensors=["lidar"])(sample, seed=s)["lidar"]) for s in range(30)]
+    assert set(sizes) == {1, 2}
+    gap = fa.TemporalMask(seconds=0.03, sensors=["joints"], scope="rig")(sample, seed=2)["joints"]
+    quiet = (~gap.present).nonzero()[:, 0]
+    assert 7 <= len(quiet) <= 8 and int(quiet[-1] - quiet[0]) == len(quiet) - 1
+    assert not bool(gap["position"][quiet].any())

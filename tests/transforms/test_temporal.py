@@ -205,25 +205,6 @@ def test_no_message_overtakes_another() -> None:
     assert bool((out["joints"].handed_over.diff() >= 0).all()) and out["joints"].stamps is not None
 
 
-def test_another_rate_reads_signals_anew_and_takes_the_latest_picture() -> None:
-    sample = make_sample()
-    joints = fa.RateChange(rate=100.0, sensors=["joints", "lidar"], scope="rig")(sample)
-    assert int(joints["joints"].times.diff().unique()) == 10_000_000
-    assert set(joints["lidar"].times.tolist()) <= set(sample["lidar"].times.tolist())
-    assert int(joints["lidar"].handed_over.diff().unique()) == 10_000_000
-    assert joints["wrench"] is sample["wrench"]
-
-
-def test_dropped_frames_and_gaps() -> None:
-    sample = make_sample()
-    sizes = [len(fa.DropFrames(share=0.5, sensors=["lidar"])(sample, seed=s)["lidar"]) for s in range(30)]
-    assert set(sizes) == {1, 2}
-    gap = fa.TemporalMask(seconds=0.03, sensors=["joints"], scope="rig")(sample, seed=2)["joints"]
-    quiet = (~gap.present).nonzero()[:, 0]
-    assert 7 <= len(quiet) <= 8 and int(quiet[-1] - quiet[0]) == len(quiet) - 1
-    assert not bool(gap["position"][quiet].any())
-
-
 def test_deskew_and_back() -> None:
     sample = make_sample()
     raw = sample["lidar"]

@@ -91,6 +91,7 @@ class KinematicNoise(Transform, Kinematic):
 
         Raises:
             DataError: the rig has no joints.
+            ConfigError: ``joints`` or ``sensors`` name nothing, or a sensor without a mounting of its own.
         """
         rig = sample.units[0].rig
         links = {n: f.pose.joint for n, f in rig.frames.items() if isinstance(f.pose, JointPose)}
@@ -245,9 +246,11 @@ def tell_targets(stream: Action, call: Call) -> Stream:
 @handles(KinematicNoise, Taxels)
 def tell_taxels(stream: Taxels, call: Call) -> Stream:
     """Where the elements of a pad are said to be on its link."""
+    errors = [misplaced(unit.rig, call.rows.of(u)).get(call.name) for u, (unit, _) in enumerate(call.shared)]
+    if all(error is None for error in errors):
+        return stream
     poses = stream.poses.clone()
-    for u, (unit, _) in enumerate(call.shared):
-        error = misplaced(unit.rig, call.rows.of(u)).get(call.name)
+    for u, error in enumerate(errors):
         if error is not None:
             mine = stream.sample_index == u
             poses[mine] = error.to(poses) @ poses[mine]
