@@ -16,7 +16,7 @@ from fusion_aug.columns import Column, take
 def bracket(times: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Items (n,) before and after each moment, and the weight (n,) of the one after. Moments are cut at the ends."""
     at = at.clamp(times[0], times[-1])
-    after = torch.searchsorted(times, at).clamp(max=len(times) - 1)
+    after = torch.searchsorted(times.contiguous(), at).clamp(max=len(times) - 1)
     before = torch.where(times[after] == at, after, after - 1).clamp(min=0)
     gap = (times[after] - times[before]).clamp(min=1).to(torch.float64)
     return before, after, (at - times[before]).to(torch.float64) / gap

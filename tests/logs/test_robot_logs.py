@@ -46,7 +46,7 @@ def test_kinematics_against_the_simulator(real_data: Path, tmp_path: Path) -> No
     ours = sample.rig.along("world", "panda_link7", times)
     assert np.linalg.norm(ours[:, :3, 3].numpy() - truth["body_pos"][:, link7], axis=1).max() <= 1e-3
     turn = rotation_from_quaternion(truth["body_quat_wxyz"][:, link7]).transpose(1, 2) @ ours[:, :3, :3]
-    assert np.degrees(rotation_angle(turn).max()) <= 0.1
+    assert np.degrees(float(rotation_angle(turn).max())) <= 0.1
     shots = sample["wrist"].times
     rows = torch.round((shots - T0).double() / 5e7).long().numpy()
     off = torch.linalg.inv(torch.from_numpy(truth["T_world_cam_wrist"][rows])) @ sample.rig.along(

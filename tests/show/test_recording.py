@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -73,21 +73,26 @@ def test_a_person_sees_both_sides(recording: Path) -> None:
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
     with serve(recording, 9490) as (_, address), playwright.sync_playwright() as run:
         chromium = run.chromium.launch(executable_path=browser, args=[*flags, *quiet])
-        page = chromium.new_page(viewport={"width": 1400, "height": 900})
-        for _ in range(30):  # the server needs a moment
-            try:
-                page.goto(address)
-                break
-            except playwright.Error:
-                time.sleep(0.5)
         seen: dict[str, list[int]] = {}
-        for _ in range(80):  # a software rasterizer on a busy machine takes its time
-            page.wait_for_timeout(2000)
-            seen = coloured(page.screenshot(timeout=60_000))
-            if min(seen["boxes"]) > 30 and min(seen["sky"]) > 300:
+        for patience in (20, 40, 80, 160):  # s; a page that hangs is opened anew, and a busy machine takes its time
+            page = chromium.new_page(viewport={"width": 1000, "height": 640})
+            with suppress(playwright.Error):
+                page.goto(address)
+                for _ in range(20):
+                    page.wait_for_timeout(2000)
+                    seen = coloured(page.screenshot(timeout=1000 * patience))
+                    if both_sides(seen):
+                        break
+            page.close()
+            if both_sides(seen):
                 break
         chromium.close()
-    assert min(seen["boxes"]) > 30 and min(seen["sky"]) > 300, seen
+    assert both_sides(seen), seen
+
+
+def both_sides(seen: dict[str, list[int]]) -> bool:
+    """Boxes in the scene and sky in the camera, on the left and on the right."""
+    return bool(seen) and min(seen["boxes"]) > 20 and min(seen["sky"]) > 200
 
 
 def coloured(png: bytes) -> dict[str, list[int]]:

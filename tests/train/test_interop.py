@@ -57,7 +57,7 @@ def test_points_boxes_and_labels() -> None:
     assert told["points"].shape == (cloud.rows, 5) and np.allclose(told["points"][:, :3], cloud["xyz"].numpy())
     assert set(np.round(told["points"][:, 4], 3)) == {0.0, np.float32(0.05)}
     boxes = sample.boxes()
-    up = boxes["pose"][:, :3, 3] - told["gt_bboxes_3d"][:, :3]
+    up = boxes["pose"][:, :3, 3].numpy() - told["gt_bboxes_3d"][:, :3]
     assert np.allclose(np.linalg.norm(up, axis=1), boxes["size"][:, 2] / 2, atol=1e-5)
     assert "gt_labels_3d" not in fa.to_mmdet3d(sample, cameras=["CAM_FRONT"]), "no classes, no labels"
     with pytest.warns(UserWarning, match="none of vehicle is a name"):

@@ -161,7 +161,7 @@ def _background(params: Mapping[str, Any], own: Tensor, minutes: float, context:
         new = torch.as_tensor(known[params["swap"]])
         if new.shape != own.shape or new.dtype != torch.uint8:
             raise DataError(f"GelBackground: the background {params['swap']!r} is not {tuple(own.shape)} uint8")
-    x, y = (torch.from_numpy(v)[..., None] for v in places(*own.shape[:2]))
+    x, y = (torch.tensor(v)[..., None] for v in places(*own.shape[:2]))
     level, drift = torch.tensor(params["level"]), torch.tensor(params["drift"])
     right, down = torch.tensor(params["tilt"])
     return _levels(new + level + minutes * drift + x * right + y * down)
