@@ -149,9 +149,15 @@ def seconds(times: Tensor, since: Tensor) -> np.ndarray:
 
 
 def spline(times: Tensor, values: Tensor) -> Any:
-    """Cubic spline (not-a-knot) of values (k, ...) over seconds since the first stamp; None for a single value."""
+    """Cubic spline (not-a-knot) of values (k, ...) over seconds since the first stamp; None for a single value.
+
+    Of readings with the same stamp, as of a sensor that was late and told of twice, the first counts.
+    """
     from scipy.interpolate import CubicSpline  # slow to import
 
+    first = torch.ones(len(times), dtype=torch.bool)
+    first[1:] = times[1:] > times[:-1]
+    times, values = times[first], values[first]
     if len(times) < 2:
         return None
     kind = "not-a-knot" if len(times) > 3 else "natural"

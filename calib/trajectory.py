@@ -120,6 +120,16 @@ class Trajectory(MovingPose):
         """See ``MovingPose``."""
         return self.poses
 
+    def refined(self, parts: Tensor) -> Trajectory:
+        """The same motion with every gap between poses cut into equal ``parts`` (k - 1,) int64, 1 or more."""
+        if bool((parts <= 1).all()):
+            return self
+        gaps, first = self.times.diff(), parts.cumsum(0) - parts
+        gap = torch.repeat_interleave(torch.arange(len(gaps)), parts)
+        within = torch.arange(int(parts.sum())) - first[gap]
+        times = torch.cat([self.times[gap] + gaps[gap] * within // parts[gap], self.times[-1:]])
+        return changed(self, times=times, poses=self.along(times))
+
     def mapped(self, left: Tensor, right: Tensor) -> Trajectory:
         """See ``MovingPose``."""
         return changed(self, poses=left @ self.poses @ right)

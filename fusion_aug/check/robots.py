@@ -97,7 +97,7 @@ def chain(pairs: Sequence[Pair]) -> list[Row]:
                     poses = robot.forward(joints["position"].to(torch.float64), joints.names)
                     last = list(robot.edges)[-1]
                     inside = _known(rig, root, last, joints)
-                    told = rig.along(root, last, joints.times[inside])
+                    told = rig.along(root, last, joints.true_times[inside])
                     off = [float((told - poses[last][inside]).abs().max())]
             reason = "no description of the robot (log.urdf)"
             rows.append(Row("forward kinematics", name, "m", CHAIN_LIMIT, np.array(off), reason))
@@ -107,4 +107,4 @@ def chain(pairs: Sequence[Pair]) -> list[Row]:
 def _known(rig: Rig, root: str, link: str, joints: JointState) -> torch.Tensor:
     """(n,) bool, readings within the known times of the link."""
     first, last = known_span(rig, root, link)
-    return (joints.times >= first) & (joints.times <= last)
+    return (joints.true_times >= first) & (joints.true_times <= last)

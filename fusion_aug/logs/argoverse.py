@@ -79,13 +79,7 @@ class ArgoverseLog(Log):
     @cached_property
     def _all(self) -> dict[str, tuple[str, int]]:
         """Id -> log and stamp, in order."""
-        out = {}
-        for scene in self.folders:
-            # a copy k of a log lies in LOG__k; its samples are called LOG/STAMP__k
-            name, mark, copy = scene.partition("__")
-            for stamp in self.files(scene).sweeps.tolist():
-                out[f"{name}/{stamp}{mark}{copy}"] = (scene, stamp)
-        return out
+        return {sweep_id(scene, t): (scene, t) for scene in self.folders for t in self.files(scene).sweeps.tolist()}
 
     @cached_property
     def ids(self) -> Sequence[str]:
@@ -249,6 +243,12 @@ class ArgoverseLog(Log):
         from fusion_aug.logs.argoverse_writer import ArgoverseWriter
 
         return ArgoverseWriter(self, out, lossy=lossy, link=link)
+
+
+def sweep_id(scene: str, stamp: int) -> str:
+    """Id of a sweep. A copy k of a log lies in LOG__k; its samples are called LOG/STAMP__k."""
+    name, mark, copy = scene.partition("__")
+    return f"{name}/{stamp}{mark}{copy}"
 
 
 def _stamps(folder: Path, suffix: str) -> np.ndarray:

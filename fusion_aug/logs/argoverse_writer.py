@@ -17,14 +17,14 @@ from torch import Tensor
 
 from calib import CameraSensor
 from calib.se3 import quaternion_from_rotation
-from fusion_aug.logs.argoverse import CLOUD, COLUMNS, EGO, WORLD
+from fusion_aug.logs.argoverse import CLOUD, COLUMNS, EGO, WORLD, sweep_id
 from fusion_aug.logs.argoverse_tables import POSE, SIZE
 from fusion_aug.logs.bake import bake
-from fusion_aug.logs.base import ALL_SENSORS, Writer
+from fusion_aug.logs.captured import SHARED_STAMP, CapturedWriter
 from fusion_aug.logs.feather import read_table, write_table
 from fusion_aug.logs.files import copy_file, inside, write_picture
 from fusion_aug.logs.residual import residual
-from fusion_aug.logs.sidecar import Held, write_sidecar
+from fusion_aug.logs.sidecar import Held, write_ids, write_sidecar
 from fusion_aug.ops.points import points_in_boxes
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Points
@@ -32,11 +32,11 @@ from fusion_aug.streams import Camera, Points
 Row = dict[str, Any]
 
 
-class ArgoverseWriter(Writer):
+class ArgoverseWriter(CapturedWriter):
     """Writes sweeps, pictures and the tables of every log."""
 
     cannot: ClassVar[Mapping[str, tuple[str, str]]] = {
-        **ALL_SENSORS,
+        **SHARED_STAMP,
         "homography": (
             "a perspective of the image fits no fx, fy, cx, cy",
             "use Resize, Crop or FlipImage",
@@ -54,16 +54,18 @@ class ArgoverseWriter(Writer):
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """See ``Writer``."""
-        scene, stamp = self.log.locate(source.id)
+        sample = self.as_written(sample, source)
+        scene = self.log.scene_of(source.id)
         out_scene = scene + out_id[len(source.id) :]
         target = inside(folder, out_scene, "log id")
-        self._cloud(sample, source, target / "sensors" / "lidar" / f"{stamp}.feather")
+        self._cloud(sample, source, target / "sensors" / "lidar" / f"{sample.ref.time}.feather")
         for name in self.cameras(sample):
             for i, time in enumerate(sample[name].times.tolist()):
                 write_picture(sample[name], i, target / "sensors" / "cameras" / name / f"{time}.jpg", self.link)
         held: Held = {CLOUD: COLUMNS, **dict.fromkeys((*self.cameras(sample), "boxes", "ego"))}
         write_sidecar(sample, held, out_id, folder, self.link)
         rows: dict[str, Any] = {"scene": out_scene, "source_scene": scene, "same": sample.rig is source.rig}
+        rows["id"] = sweep_id(out_scene, sample.ref.time)
         rows |= self._calibration(sample, scene) | {"poses": self._poses(sample), "boxes": self._boxes(sample, source)}
         return rows | ({"residual": residual(sample, self.cameras(sample), held=without_skew)} if self.lossy else {})
 
@@ -119,8 +121,11 @@ class ArgoverseWriter(Writer):
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Write the tables of every log, and take its map over."""
         logs: dict[str, list[dict[str, Any]]] = {}
-        for part in rows:
+        written: dict[str, str] = {}
+        for part, (out_id, _) in zip(rows, ids, strict=True):
             logs.setdefault(part["scene"], []).append(part)
+            written[part["id"]] = out_id
+        write_ids(self.out, written)
         for scene, parts in logs.items():
             target, origin = self.out / scene, self.log.folders[parts[0]["source_scene"]]
             if all(p["same"] for p in parts):

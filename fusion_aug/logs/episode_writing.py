@@ -20,11 +20,10 @@ from fusion_aug.logs.files import write_json
 from fusion_aug.logs.robots import robot_problems
 from fusion_aug.logs.sidecar import FOLDER, write_sidecar
 from fusion_aug.ops.resample import nearest
-from fusion_aug.physics.timewarp import Warp
-from fusion_aug.sample import Sample, Unit
+from fusion_aug.sample import Sample
 from fusion_aug.streams import Stream
 from fusion_aug.transforms.base import Transform
-from fusion_aug.transforms.temporal.laws import read_anew
+from fusion_aug.transforms.temporal.reading import between
 
 
 class EpisodeWriter(Writer):
@@ -68,7 +67,7 @@ class EpisodeWriter(Writer):
             if window is not None:
                 steps = torch.arange(len(source[name]) // len(self.ticks(source, source)))
                 slots = (ticks[:, None] + window[0] + window[1] * steps).reshape(-1)
-            streams[name] = on_slots(streams[name], name, sample.unit, slots)
+            streams[name] = on_slots(streams[name], name, slots)
         return sample.with_streams(streams)
 
     def sidecar(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> None:
@@ -83,12 +82,13 @@ class EpisodeWriter(Writer):
             write_json(late, target / CAPTURED)
 
 
-def on_slots(stream: Stream, name: str, unit: Unit, slots: Tensor) -> Stream:
+def on_slots(stream: Stream, name: str, slots: Tensor) -> Stream:
     """A stream with one item for every slot (n,) of a fixed rate; the stream itself where it has that already."""
     if stream.stamps is None and torch.equal(stream.times, slots):
         return stream if stream.clock_error is None else replace(stream, clock_error=None)
     if stream.stamps is None and stream.sampled and stream.columns:
-        return replace(read_anew(stream, name, unit, Warp(int(slots[0])), slots), clock_error=None)
+        step = int((slots if len(slots) > 1 else stream.times).diff().median()) if len(stream) > 1 else 0
+        return replace(between(stream, name, slots, slots + step), clock_error=None)
     if stream.stamps is None:
         index = nearest(stream.times, slots)
     else:

@@ -21,7 +21,7 @@ from calib import Rig
 from calib.kitti import CAMERAS, write_kitti_calib
 from calib.se3 import invert
 from fusion_aug.logs.bake import bake
-from fusion_aug.logs.base import ALL_SENSORS, Writer
+from fusion_aug.logs.captured import NO_STAMP, CapturedWriter
 from fusion_aug.logs.files import copy_file, write_picture
 from fusion_aug.logs.kitti import labels_from_boxes
 from fusion_aug.logs.residual import residual
@@ -35,11 +35,11 @@ MIN_SIDE = 2.0
 HELD: Held = {"velodyne": ("xyz", "intensity"), **dict.fromkeys(("image_2", "image_3", "boxes", "boxes_2d"))}
 
 
-class KittiWriter(Writer):
+class KittiWriter(CapturedWriter):
     """Writes calib, velodyne, images and labels; everything else goes to the sidecar."""
 
     cannot: ClassVar[Mapping[str, tuple[str, str]]] = {
-        **ALL_SENSORS,
+        **NO_STAMP,
         "box_tilt": (
             "KITTI labels hold a yaw only, so readers in the LiDAR frame would see upright boxes on a tilted scene",
             "rotate by yaw_deg alone",
@@ -56,6 +56,7 @@ class KittiWriter(Writer):
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """See ``Writer``."""
+        sample = self.as_written(sample, source)
         part, _, number = out_id.partition("/")
 
         def path(kind: str, suffix: str) -> Path:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from calib.se3 import as_f64, invert
 from fusion_aug.logs.bake import bake
-from fusion_aug.logs.base import ALL_SENSORS, Writer
+from fusion_aug.logs.captured import SHARED_STAMP, CapturedWriter
 from fusion_aug.logs.files import copy_file, inside, write_picture
 from fusion_aug.logs.mmdet3d import LIDAR, VEHICLE, WORLD, feature_names, lidar_turn, sweep_times
 from fusion_aug.logs.mmdet3d_infos import CameraInfo, Info, SweepInfo
@@ -25,11 +25,11 @@ from fusion_aug.streams import Camera
 MAX_WIDTH = 64  # numbers per point
 
 
-class Mmdet3dWriter(Writer):
+class Mmdet3dWriter(CapturedWriter):
     """Writes clouds, pictures and info files."""
 
     cannot: ClassVar[Mapping[str, tuple[str, str]]] = {
-        **ALL_SENSORS,
+        **SHARED_STAMP,
         "homography": (
             "a perspective of the image fits no cam2img, since the depth that readers divide by would change",
             "use Resize, Crop, FlipImage or RotateImage",
@@ -44,6 +44,7 @@ class Mmdet3dWriter(Writer):
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """See ``Writer``."""
+        sample = self.as_written(sample, source)
         file, number = self.log.locate(source.id)
         suffix = out_id[len(source.id) :]
         info = file.info(number)

@@ -19,7 +19,7 @@ from torch import Tensor
 from calib import CameraSensor
 from calib.nuscenes import record_from_pose
 from fusion_aug.logs.bake import bake
-from fusion_aug.logs.base import ALL_SENSORS, Writer
+from fusion_aug.logs.captured import SHARED_STAMP, CapturedWriter
 from fusion_aug.logs.files import copy_file, inside, write_picture
 from fusion_aug.logs.nuscenes_clouds import LIDAR_COLUMNS, encode_lidar, encode_radar
 from fusion_aug.logs.nuscenes_merge import merge_tables
@@ -31,11 +31,11 @@ from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D, Camera, EgoPose, Points, Radar
 
 
-class NuscenesWriter(Writer):
+class NuscenesWriter(CapturedWriter):
     """Writes tables, clouds and pictures; streams that nuScenes has no place for go to the sidecar."""
 
     cannot: ClassVar[Mapping[str, tuple[str, str]]] = {
-        **ALL_SENSORS,
+        **SHARED_STAMP,
         "homography": (
             "a perspective of the image fits no camera_intrinsic, since the depth that readers divide by would change",
             "use Resize, Crop, FlipImage or RotateImage",
@@ -50,8 +50,18 @@ class NuscenesWriter(Writer):
         """The cameras that the tables hold."""
         return [n for n, s in sample.of_type(Camera).items() if _is_record_stream(s)]
 
+    def as_written(self, sample: Sample, source: Sample) -> Sample:
+        """See ``Writer``; the tables hold a pose of the vehicle for every picture and sweep that there is."""
+        sample = super().as_written(sample, source)
+        records = {r for s in sample.streams.values() if _is_record_stream(s) for r in s.records}
+        known = {str(self.log.tables.get("sample_data", r)["ego_pose_token"]) for r in records}
+        keep = torch.tensor([r in known for r in sample["ego"].records])
+        ego = sample["ego"] if bool(keep.all()) else sample["ego"].take_items(keep.nonzero()[:, 0])
+        return sample.with_streams({**sample.streams, "ego": ego})
+
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """See ``Writer``."""
+        sample = self.as_written(sample, source)
         suffix = out_id[len(source.id) :]
         held = {n for n, s in sample.streams.items() if _is_record_stream(s)} | {"boxes", "ego"}
         rows: dict[str, Any] = {"sample": [self._sample(source.id, suffix, sample.ref.time - source.ref.time)]}

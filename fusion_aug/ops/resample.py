@@ -45,7 +45,8 @@ def read_at(values: Any, column: Column, times: Tensor, at: Tensor) -> Any:
         return se3(slerp(a[:, :3, :3], b[:, :3, :3], w), position).to(values)
     if column.resample == "cubic" and len(times) > 3 and bool(torch.isfinite(values).all()):
         curve = spline(times, values.detach().cpu())
-        assert curve is not None
+        if curve is None:
+            return values[:1].expand(len(at), *values.shape[1:])
         return torch.from_numpy(curve(seconds(at.clamp(times[0], times[-1]), times[0]))).to(values)
     w = weight.reshape(-1, *[1] * (values.ndim - 1)).to(values)
     return torch.where(w == 0, a, a + w * (b - a))

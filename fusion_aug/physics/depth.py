@@ -60,7 +60,7 @@ def camera_depth(sample: Sample, name: str, item: int) -> Completion:
         DataError: the sample has neither a depth stream of that camera nor a LiDAR that sent anything.
     """
     stream = sample[name]
-    unit, time = int(stream.sample_index[item]), int(stream.times[item])
+    unit, time = int(stream.sample_index[item]), int(stream.true_times[item])
     sensor = sample.units[unit].truth.camera(stream.instance(name))
     depth = _nearest_depth(sample, stream.instance(name), unit, time)
     if depth is not None:
@@ -91,7 +91,7 @@ def _completed(sample: Sample, lidars: list[str], name: str, item: int, sensor: 
     found = [projected(sample, lidar, name, item) for lidar in lidars]
     pixels, distance, at_top = (np.concatenate(parts) for parts in zip(*found, strict=True))
     picture = stream.pictures[item].detach().cpu().contiguous().numpy()  # type: ignore[attr-defined]
-    floor = _floor(sample, sensor, stream.frame, unit, int(stream.times[item]))
+    floor = _floor(sample, sensor, stream.frame, unit, int(stream.true_times[item]))
     return complete(pixels, distance, at_top, sensor.size, picture, floor)
 
 
@@ -125,7 +125,7 @@ def _in_ref(sample: Sample, lidar: str, unit: int) -> np.ndarray:
     """Points (n, 3) of a LiDAR's key item in the reference frame."""
     key = sample.key_item(lidar, unit)
     cloud = sample[lidar].realized()
-    T = sample.units[unit].T_ref(cloud.frame, int(cloud.times[key]), truth=True)
+    T = sample.units[unit].T_ref(cloud.frame, int(cloud.true_times[key]), truth=True)
     rows = cloud.rows_of(key)  # type: ignore[attr-defined]
     return transform_points(T, cloud["xyz"][rows].detach().to("cpu", torch.float64)).numpy()
 
@@ -162,7 +162,7 @@ def _nearest_depth(sample: Sample, camera: str, unit: int, time: int) -> tuple[T
     """The picture of a depth stream of a camera, at the camera's own stamp, and what it measures."""
     for name, stream in sample.of_type(Depth).items():
         if stream.instance(name) == camera:
-            same = ((stream.sample_index == unit) & (stream.times == time)).nonzero()[:, 0]
+            same = ((stream.sample_index == unit) & (stream.true_times == time)).nonzero()[:, 0]
             if len(same):
                 return stream.image(int(same[0])), stream.measure
     return None
@@ -180,7 +180,7 @@ def projected(sample: Sample, lidar: str, camera: str, item: int) -> tuple[np.nd
     pictures, clouds = sample[camera], sample[lidar].realized()
     unit = int(pictures.sample_index[item])
     key, rig = sample.key_item(lidar, unit), sample.units[unit].truth
-    T_cam_lidar = rig.T(pictures.frame, clouds.frame, int(clouds.times[key]), int(pictures.times[item]))
+    T_cam_lidar = rig.T(pictures.frame, clouds.frame, int(clouds.true_times[key]), int(pictures.true_times[item]))
     xyz = clouds["xyz"][clouds.rows_of(key)].to("cpu", torch.float64)  # type: ignore[attr-defined]
     local = transform_points(T_cam_lidar, xyz)
     pixels, visible = rig.camera(pictures.instance(camera)).project(local)

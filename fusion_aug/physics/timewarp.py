@@ -38,6 +38,15 @@ class Warp:
         waves = (a * math.tau * f * np.cos(math.tau * f * u + p) for a, f, p in self.waves)
         return torch.from_numpy(sum(waves, 0 * u))
 
+    def parts(self, old: Tensor, bend: float) -> Tensor:
+        """(n - 1,) int64, into how many pieces the gaps between old times (n,) ns fall that are straight in new time.
+
+        A piece of length d leaves ``phi'' d^2 / 8`` of phi out, which is ``bend`` seconds at most.
+        """
+        steepest = sum(abs(a) * math.tau * f for a, f, _ in self.waves)
+        gaps = self.new(old).diff().to(torch.float64) * 1e-9
+        return torch.ceil(gaps * math.sqrt(steepest / (8 * bend))).clamp(min=1).to(torch.int64)
+
     def old(self, new: Tensor) -> Tensor:
         """phi: old times (n,) int64 ns of new ones."""
         return self.start + torch.from_numpy(np.round(self._phi(self._seconds(new)) * 1e9).astype(np.int64))

@@ -13,6 +13,7 @@ from fusion_aug.ranges import check_range, draw
 from fusion_aug.registry import TRANSFORMS, Call, Context, handler_for, is_invariant, resolve
 from fusion_aug.sample import Sample, Unit
 from fusion_aug.streams import Stream
+from fusion_aug.streams.silence import silenced
 
 SCOPES = ("log", "rig", "sensor", "step")
 COMMON = ("name", "p", "scope", "per_scene")
@@ -149,7 +150,10 @@ class Transform:
             if handler is None:
                 streams[name] = stream
             else:
-                streams[name] = handler(stream, Call(cls, sample, name, rows, context, shared))
+                moved = handler(stream, Call(cls, sample, name, rows, context, shared))
+                # what was not sent stays 0, whatever a transform adds to it
+                touched = moved is not stream and moved.sampled and not bool(moved.present.all())
+                streams[name] = silenced(moved, ~moved.present) if touched else moved
         return sample.with_streams(streams)
 
     # --- use ----------------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ class BoxPointJitter(PointTransform):
 
 def rows_in_boxes(stream: Points, call: Call, item: int, params: Mapping[str, Any]) -> Iterator[Tensor]:
     """Rows (of the item) in each chosen box, the boxes carried by their velocity to the item's time."""
-    unit_number, time = int(stream.sample_index[item]), int(stream.times[item])
+    unit_number, time = int(stream.sample_index[item]), int(stream.true_times[item])
     unit = call.sample.units[unit_number]
     T = unit.T_ref(stream.frame, time, truth=True)
     xyz = transform_points(T, stream["xyz"][stream.rows_of(item)].detach().cpu().to(torch.float64))

@@ -72,7 +72,7 @@ def camera_twist(sample: Sample, name: str, item: int) -> tuple[Tensor, Tensor]:
         DataError: nothing tells how the camera moves.
     """
     stream = sample[name]
-    unit, time = int(stream.sample_index[item]), int(stream.times[item])
+    unit, time = int(stream.sample_index[item]), int(stream.true_times[item])
     twist = frame_twist(sample, unit, stream.frame, time) or rig_twist(sample.units[unit].truth, stream.frame, time)
     if twist is None:
         raise DataError(
@@ -117,5 +117,5 @@ def _pixels(camera: CameraSensor, points: Tensor) -> tuple[Tensor, Tensor]:
 
 def radar_velocity(stream: Stream, call: Call, item: int, place: Tensor | None = None) -> Tensor | None:
     """Velocity (3,) of a place in a sensor's frame over ground, in that frame; None where no twist is known."""
-    twist = frame_twist(call.sample, int(stream.sample_index[item]), stream.frame, int(stream.times[item]), place)
+    twist = frame_twist(call.sample, int(stream.sample_index[item]), stream.frame, int(stream.true_times[item]), place)
     return None if twist is None else twist[0]

@@ -128,7 +128,7 @@ class Shadow(PhotometricTransform):
         step = max(1, min(4, height // 32, width // 32))
         rows, columns = -(-height // step), -(-width // step)
         grid = pixel_grid((rows, columns)) * step + (step - 1) / 2
-        unit, time = shot.unit, int(shot.stream.times[shot.item])
+        unit, time = shot.unit, int(shot.stream.true_times[shot.item])
         T = unit.T_ref(shot.stream.frame, time, truth=True).detach()
         rays = shot.camera.unproject(grid) @ T[:3, :3].T
         down = (ground_height(shot) - T[2, 3]) / rays[..., 2]

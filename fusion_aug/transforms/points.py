@@ -48,7 +48,7 @@ def rays(stream: Points, item: int, call: Call) -> tuple[Tensor, Tensor]:
     xyz = stream["xyz"][rows].to(torch.float64)
     start = torch.zeros_like(xyz)
     if stream.origins and "origin" in stream.values:
-        unit, time = call.sample.units[int(stream.sample_index[item])], int(stream.times[item])
+        unit, time = call.sample.units[int(stream.sample_index[item])], int(stream.true_times[item])
         places = torch.stack([unit.truth.T(stream.frame, frame, time)[:3, 3] for frame in stream.origins])
         start = places.to(xyz)[stream.values["origin"][rows].long()]
     return start, xyz - start

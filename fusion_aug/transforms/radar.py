@@ -89,7 +89,7 @@ def look_by_look(stream: Radar, call: Call, change: Callable[[Columns, Mapping[s
     stream = stream.realized()
     parts = []
     for i, (params, columns) in enumerate(zip(call.params, stream.realized_items(), strict=True)):
-        unit, time = int(stream.sample_index[i]), int(stream.times[i])
+        unit, time = int(stream.sample_index[i]), int(stream.true_times[i])
         sensor = call.sample.units[unit].truth.sensors.get(call.name)
         known = sensor if isinstance(sensor, RadarSensor) else RadarSensor(frame=stream.frame)
         own = radar_velocity(stream, call, i)

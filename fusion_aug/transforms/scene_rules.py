@@ -71,7 +71,7 @@ def _accelerometer(stream: Stream, value: Tensor, motion: Motion, call: Call) ->
     if bool((motion.scale - 1).abs().max() > 1e-12):
         gravity = as_f64(GRAVITY)
         pulls = []
-        for unit, time in zip(stream.sample_index.tolist(), stream.times.tolist(), strict=True):
+        for unit, time in zip(stream.sample_index.tolist(), stream.true_times.tolist(), strict=True):
             if not call.sample.units:
                 raise DataError(f"stream {call.name!r}: undoing a scale of accelerations needs the attitude of the IMU")
             rig = call.sample.units[unit].truth

@@ -119,7 +119,7 @@ def item_moves(stream: Stream, moves: list[Moves]) -> list[Tensor | None]:
     out: list[Tensor | None] = [None] * len(stream)
     for u, move in enumerate(moves) if stream.frame != REF else ():
         mine = (stream.sample_index == u).nonzero()[:, 0]
-        found = move.along(stream.frame, stream.times[mine])
+        found = move.along(stream.frame, stream.true_times[mine])
         if found is not None:
             for i, row in zip(mine.tolist(), found, strict=True):
                 out[i] = row
@@ -277,7 +277,7 @@ def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
 
 def _box_distances(stream: Boxes2D, call: Call, item: int, rows: slice) -> Tensor:
     """Distance (rows,) of the 3-D boxes behind 2-D ones from the camera, metres."""
-    unit, time = int(stream.sample_index[item]), int(stream.times[item])
+    unit, time = int(stream.sample_index[item]), int(stream.true_times[item])
     out = torch.full((rows.stop - rows.start,), 1e6, dtype=torch.float64)
     if "instance" not in stream.values:
         return out

@@ -117,7 +117,7 @@ def _move_scanners(stream: Points, call: Call) -> Points:
     """
     old = stream.realized()
     hidden = torch.zeros(old.rows, dtype=torch.bool)
-    for i, (unit, time) in enumerate(zip(stream.sample_index.tolist(), stream.times.tolist(), strict=True)):
+    for i, (unit, time) in enumerate(zip(stream.sample_index.tolist(), stream.true_times.tolist(), strict=True)):
         moves = call.shared[unit]
         if moves(stream.frame, time) is not None:
             scanners = ", ".join(stream.origins)
@@ -196,7 +196,7 @@ def _target_velocity(stream: Radar, call: Call, item: int) -> Tensor:
 
 
 def _when(stream: Stream, item: int) -> tuple[int, int]:
-    return int(stream.sample_index[item]), int(stream.times[item])
+    return int(stream.sample_index[item]), int(stream.true_times[item])
 
 
 @handles(Viewpoint, Taxels)
@@ -225,7 +225,7 @@ def move_keypoints(stream: Keypoints2D, call: Call) -> Keypoints2D:
         if not only_turns(move):
             camera = call.sample[stream.instance(call.name)]
             same = (camera.sample_index == unit).nonzero()[:, 0]
-            item = int(same[(camera.times[same] - time).abs().argmin()])
+            item = int(same[(camera.true_times[same] - time).abs().argmin()])
             told = camera_range(call.sample, stream.instance(call.name), item)
             u, v = pixel[rows].round().to(torch.int64).unbind(1)
             distance = told[v.clamp(0, told.shape[0] - 1), u.clamp(0, told.shape[1] - 1)].to(torch.float64)

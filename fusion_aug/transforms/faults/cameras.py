@@ -247,7 +247,7 @@ class FrozenCamera(CameraFault):
         if len(mine) > 1:
             older = mine[stream.times[mine] <= then]
             return stream.pictures[int(older[-1] if len(older) else mine[0])].clone()
-        twist = frame_twist(shot.call.sample, unit, stream.frame, int(stream.times[item]))
+        twist = frame_twist(shot.call.sample, unit, stream.frame, int(stream.true_times[item]))
         if twist is None:
             raise DataError(
                 f"stream {shot.call.name!r}: FrozenCamera needs an older picture or an ego pose with a twist"

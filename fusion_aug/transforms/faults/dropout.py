@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from fusion_aug.errors import ConfigError
 from fusion_aug.families import Fault
 from fusion_aug.ranges import Range, draw
 from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import Sample
-from fusion_aug.source import Source
 from fusion_aug.streams import ImageStream, Imu, JointState, Odometry, Points, Stream, Taxels, Wrench
+from fusion_aug.streams.silence import silenced
 from fusion_aug.transforms.base import Rows, Transform
 
 SENSORS = (ImageStream, Points, Imu, Odometry, JointState, Wrench, Taxels)
@@ -121,20 +120,3 @@ def _span(sample: Sample, unit: int, params: Mapping[str, Any]) -> tuple[int, in
     length = int(params["span"] * 1e9)
     begin = first + int(params["begin"] * max(0, last - first - length))
     return begin, begin + length
-
-
-def silenced(stream: Stream, quiet: Tensor) -> Stream:
-    """The stream with some items empty and not present."""
-    present = stream.present & ~quiet
-    if isinstance(stream, ImageStream):  # the others keep their files
-        items = tuple(
-            torch.zeros_like(p.value if isinstance(p, Source) else p) if q else p
-            for p, q in zip(stream.items, quiet.tolist(), strict=True)
-        )
-        return replace(stream, items=items, present=present)
-    stream = stream.realized()
-    if isinstance(stream, Points):
-        return replace(stream.dense().select(~quiet[stream.row_item]), present=present)
-    values = {k: torch.where(quiet.reshape(-1, *[1] * (v.ndim - 1)).to(v.device), torch.zeros_like(v), v)
-              if isinstance(v, Tensor) else v for k, v in stream.values.items()}  # fmt: skip
-    return replace(stream, values=values, present=present)

@@ -151,7 +151,7 @@ def reduce_view(stream: Points, call: Call) -> Points:
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
         number = int(stream.sample_index[item])
-        T = call.sample.units[number].T_ref(stream.frame, int(stream.times[item]), truth=True)
+        T = call.sample.units[number].T_ref(stream.frame, int(stream.true_times[item]), truth=True)
         R = torch.from_numpy(T_ref_vehicle(call.sample, number)[:3, :3]).T @ T[:3, :3]
         way = rays(stream, item, call)[1].cpu() @ R.T
         off = torch.atan2(way[:, 1], way[:, 0]) - np.radians(params["centre_deg"])

@@ -47,7 +47,7 @@ class ContactTransform(Transform, Fault, abstract=True):
         changes: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
         for name, stream in sample.of_type(Wrench).items():
             for u in range(len(sample.units)):
-                times = stream.times[stream.sample_index == u]
+                times = stream.true_times[stream.sample_index == u]
                 if len(times):
                     span = (int(times[0]), int(times[-1]))
                     changes[name, u] = (times, cls.pushed(rows.of(u, name), name, times, span))
@@ -64,8 +64,8 @@ def push_wrench(stream: Wrench, call: Call) -> Stream:
         if name != call.name:
             if len(mine) == 0 or beyond not in rig.frames or stream.frame not in rig.above(beyond)[1:]:
                 continue
-            change = at_times(times, change, stream.times[mine])
-            T = rig.along(stream.frame, beyond, stream.times[mine])
+            change = at_times(times, change, stream.true_times[mine])
+            T = rig.along(stream.frame, beyond, stream.true_times[mine])
             f, t = ((T[:, :3, :3] @ change[:, k : k + 3, None])[..., 0] for k in (0, 3))
             change = torch.cat([f, t + torch.linalg.cross(T[:, :3, 3], f)], 1)
         force[mine] += change[:, :3].to(force)
@@ -85,7 +85,7 @@ def push_joints(stream: JointState, call: Call) -> Stream:
         if held is None or len(mine) == 0:
             continue
         jacobian, R = held
-        w = at_times(times, change, stream.times[mine])
+        w = at_times(times, change, stream.true_times[mine])
         in_base = torch.cat([(R @ w[:, :3, None])[..., 0], (R @ w[:, 3:, None])[..., 0]], 1)
         effort[mine] += (jacobian.transpose(1, 2) @ in_base[..., None])[..., 0].to(effort)
     return stream.with_values(effort=effort)
@@ -111,7 +111,7 @@ def push_taxels(stream: Taxels, call: Call) -> Stream:
         hand = carrier(unit.truth, above)
         if len(mine) == 0 or hand is None or hand not in unit.truth.above(stream.frame):
             continue
-        stamps = stream.times[mine]
+        stamps = stream.true_times[mine]
         pushed = at_times(times, change, stamps)[:, :3]
         pads = {n: s for n, s in call.sample.of_type(Taxels).items() if hand in unit.truth.above(s.frame)}
         normals = torch.stack([pad_normal(s, n, unit, u, above, stamps) for n, s in pads.items()], 2)  # (n, 3, pads)
@@ -134,7 +134,7 @@ def pad_normal(stream: Taxels, name: str, unit: Unit, number: int, frame: str, t
     By where its elements truly are, whatever is told.
     """
     mine = (stream.sample_index == number).nonzero()[:, 0]
-    nearest = mine[torch.searchsorted(stream.times[mine], times).clamp(max=len(mine) - 1)]
+    nearest = mine[torch.searchsorted(stream.true_times[mine], times).clamp(max=len(mine) - 1)]
     load = stream.values["force"][nearest].to(torch.float64).clamp(min=0)
     sensor = unit.truth.sensors.get(name)
     known = sensor.poses if isinstance(sensor, TaxelSensor) else None
@@ -155,7 +155,7 @@ def _jacobian_of(unit: Unit, frame: str, stream: JointState, mine: Tensor) -> tu
     robot = Robot.of(rig, unit.ref.frame)
     if frame not in robot.edges:
         return None
-    q = robot.readings_in(rig, stream.times[mine])
+    q = robot.readings_in(rig, stream.true_times[mine])
     jacobian = spread(robot.jacobian(q, frame), robot.joints, stream.names)
     return jacobian, robot.forward(q)[frame][:, :3, :3]
 

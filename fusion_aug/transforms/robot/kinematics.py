@@ -272,6 +272,6 @@ def body_motion(stream: Stream, call: Call) -> Tensor:
         if len(mine) == 0 or tip is None:
             continue
         frame = unit.ref.frame if stream.frame == REF else stream.frame
-        times = stream.times[mine]
+        times = stream.true_times[mine]
         out[mine] = rig.along(frame, tip, times) @ invert(unit.rig.along(frame, tip, times))
     return out

@@ -82,7 +82,8 @@ class TaxelGain(TaxelTransform):
 class TaxelCrosstalk(TaxelTransform):
     """Every element passes a ``share`` of its force on to its neighbours within about ``reach`` metres.
 
-    It is spread by ``exp(-(distance / reach)^2 / 2)``; the sum over all elements stays.
+    It is spread by ``exp(-(distance / reach)^2 / 2)``; the sum over all elements stays. An element whose neighbours
+    are farther away, so that these weights add up to less than 1, passes as much less on.
     """
 
     share: Range = (0.0, 0.2)
@@ -101,6 +102,6 @@ class TaxelCrosstalk(TaxelTransform):
         place = stream.poses[0, :, :3, 3].to(torch.float64)
         near = torch.exp(-0.5 * (torch.cdist(place, place) / params["reach"]) ** 2).fill_diagonal_(0)
         total = near.sum(0, keepdim=True)  # of what each element passes on
-        spread = torch.where(total > 0, near / total.clamp(min=1e-300), torch.eye(len(place), dtype=torch.float64))
-        passed = force.to(torch.float64).nan_to_num(0.0) @ spread.T  # an element without a reading passes nothing on
-        return ((1 - params["share"]) * force + params["share"] * passed).to(force)
+        share = params["share"] * near / total.clamp(min=1)
+        passed = force.to(torch.float64).nan_to_num(0.0) @ share.T  # an element without a reading passes nothing on
+        return ((1 - share.sum(0)) * force + passed).to(force)

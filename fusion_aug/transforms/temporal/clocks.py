@@ -72,6 +72,10 @@ class Latency(ClockTransform):
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"delay": (0.0, 60.0)}
 
+    def effects(self) -> dict[str, str]:
+        """See ``Transform``."""
+        return {"delays": "Latency.delay"}
+
 
 @handles(Latency, Stream)
 def delay(stream: Stream, call: Call) -> Stream:
@@ -88,17 +92,22 @@ class Jitter(ClockTransform):
     dense_noise: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 10.0)}
 
+    def effects(self) -> dict[str, str]:
+        """See ``Transform``."""
+        return {"delays": "Jitter.sigma"}
+
 
 @handles(Jitter, Stream)
 def scatter(stream: Stream, call: Call) -> Stream:
     """Draw a delay for every item."""
+    sensor = stream.instance(call.name)  # a picture's depth and classes arrive with it
     late = [
-        abs(float(noise(p["noise"], call.name, t).standard_normal())) * p["sigma"]
+        abs(float(noise(p["noise"], sensor, t).standard_normal())) * p["sigma"]
         for p, t in zip(call.params, stream.times.tolist(), strict=True)
     ]
-    stamps = stream.handed_over + shifts(stream, call, late)
-    for unit in stream.sample_index.unique().tolist():  # no message overtakes the one before
-        mine = stream.sample_index == unit
+    meant, stamps = chosen(stream, call), stream.handed_over + shifts(stream, call, late)
+    for unit in stream.sample_index[meant].unique().tolist():  # no message overtakes the one before
+        mine = (stream.sample_index == unit) & meant
         stamps[mine] = stamps[mine].cummax(0).values
     return with_stamps(stream, stamps)
 
@@ -110,6 +119,10 @@ class ClockOffset(ClockTransform):
     offset: Range = (-0.05, 0.05)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"offset": (-10.0, 10.0)}
+
+    def effects(self) -> dict[str, str]:
+        """See ``Transform``."""
+        return {"clock": "ClockOffset.offset"}
 
 
 @handles(ClockOffset, Stream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ def _robot(unit: Unit, joints: tuple[str, ...]) -> Robot | None:
 
 
 def hurried_effort(
-    values: dict[str, Any], stream: JointState, unit: Unit, at: Tensor, speed: Tensor, change: Tensor
+    values: Mapping[str, Any], stream: JointState, unit: Unit, at: Tensor, speed: Tensor, change: Tensor
 ) -> Tensor:
     """tau' = tau + (phi'^2 - 1) (M a + c) + phi'' M v, link by link; tau itself where masses are not known.
 
@@ -86,7 +87,7 @@ def asked(rig: Rig, root: str, link: str, at: Tensor, speed: Tensor, change: Ten
 
 
 def hurried_wrench(
-    values: dict[str, Any], stream: Wrench, unit: Unit, at: Tensor, speed: Tensor, change: Tensor
+    values: Mapping[str, Any], stream: Wrench, unit: Unit, at: Tensor, speed: Tensor, change: Tensor
 ) -> dict[str, Tensor]:
     """The inertial part of what hangs on the sensor follows the speed; weight and contact stay."""
     rig, frame = unit.truth, stream.frame

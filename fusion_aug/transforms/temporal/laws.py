@@ -14,20 +14,21 @@ import torch
 from torch import Tensor
 
 from calib.kinematics import GRAVITY
-from fusion_aug.columns import Column
 from fusion_aug.errors import DataError, UnhandledStream
-from fusion_aug.ops.resample import nearest, read_at
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.sample import REF, Sample, Unit
-from fusion_aug.streams import Action, JointState, Points, Stream, Wrench
+from fusion_aug.streams import JointState, Points, Stream, Wrench
 from fusion_aug.transforms.rates import motion
 from fusion_aug.transforms.temporal.dynamics import hurried_effort, hurried_wrench
+from fusion_aug.transforms.temporal.reading import between, step_ends
 
 UNEVEN = 1.2  # as many items at the median step, against those that there are: above, a signal has no rate
 
 
 def warped(stream: Stream, name: str, sample: Sample, warps: list[Warp]) -> Stream:
     """A stream in new time: a sampled signal read anew at its rate, anything else with new stamps.
+
+    It is when things happen that changes. Delays and errors of clocks belong to the sensors and stay as they are.
 
     Raises:
         UnhandledStream: it is a kind of data without columns.
@@ -41,30 +42,36 @@ def warped(stream: Stream, name: str, sample: Sample, warps: list[Warp]) -> Stre
         mine = (stream.sample_index == u).nonzero()[:, 0]
         if len(mine) == 0:
             continue
-        part = stream if len(warps) == 1 else stream.take_items(mine)
+        part = by_clock(stream if len(warps) == 1 else stream.take_items(mine), -1)
         part = resampled(part, name, sample.units[u], warp) if stream.sampled else restamped(part, warp)
-        parts.append(part)
+        parts.append(by_clock(part, 1))
         owners.append(torch.full((len(part),), u))
     return parts[0] if len(parts) == 1 else stream.concat(parts, owners) if parts else stream
+
+
+def by_clock(stream: Stream, sign: int) -> Stream:
+    """The stream with its stamps moved by what its clock is off: -1 to the truth, 1 to what is told."""
+    if stream.clock_error is None:
+        return stream
+    off = sign * stream.clock_error
+    return replace(stream, times=stream.times + off, stamps=None if stream.stamps is None else stream.stamps + off)
 
 
 def restamped(stream: Stream, warp: Warp) -> Stream:
     """The items as they are at new times, rates by the law."""
     new = warp.new(stream.times)
-    stamps = None if stream.stamps is None else warp.new(stream.stamps)
-    return _hurried(stream, new, stamps, warp.speed(new), warp.new)
+    return _hurried(stream, new, warp.speed(new), warp.new)
 
 
 def unstamped(stream: Stream, warp: Warp) -> Stream:
     """Back from new time: what ``restamped`` was given."""
-    stamps = None if stream.stamps is None else warp.old(stream.stamps)
-    return _hurried(stream, warp.old(stream.times), stamps, 1 / warp.speed(stream.times), warp.old)
+    stream = by_clock(stream, -1)
+    return by_clock(_hurried(stream, warp.old(stream.times), 1 / warp.speed(stream.times), warp.old), 1)
 
 
-def _hurried(
-    stream: Stream, times: Tensor, stamps: Tensor | None, speed: Tensor, mapped: Callable[[Tensor], Tensor]
-) -> Stream:
+def _hurried(stream: Stream, times: Tensor, speed: Tensor, mapped: Callable[[Tensor], Tensor]) -> Stream:
     """The stream with other stamps, its rates times ``speed`` (n,), its time offsets mapped with the stamps."""
+    stamps = None if stream.stamps is None else times + (stream.stamps - stream.times)
     changes: dict[str, Any] = {"times": times, "stamps": stamps}
     table = stream.column_table()
     names = [n for n, c in table.items() if n in stream.values and (c.rate or c.kind == "time")]
@@ -91,18 +98,19 @@ def resampled(stream: Stream, name: str, unit: Unit, warp: Warp) -> Stream:
     count = int((ends[1] - ends[0] + step // 1000) // step) + 1 if step > 0 else len(old)
     length = int(old[-1] - old[0])
     regular = step > 0 and (count - 1) * length <= UNEVEN * (len(old) - 1) * int(ends[1] - ends[0])
-    new = ends[0] + step * torch.arange(count) if regular else warp.new(old)
-    return read_anew(stream, name, unit, warp, new)
+    if regular:
+        new = ends[0] + step * torch.arange(count)
+        return read_anew(stream, name, unit, warp, new, warp.old(new + step))
+    return read_anew(stream, name, unit, warp, warp.new(old), step_ends(old))
 
 
-def read_anew(stream: Stream, name: str, unit: Unit, warp: Warp, new: Tensor) -> Stream:
-    """A signal at new times (n,), by the laws."""
+def read_anew(stream: Stream, name: str, unit: Unit, warp: Warp, new: Tensor, ends: Tensor) -> Stream:
+    """A signal at new times (n,), by the laws; its steps end at old times (n,)."""
     old = stream.times
     at = warp.old(new).clamp(old[0], old[-1])
     speed, change = warp.speed(new), warp.change(new)
-    base = stream.take_items(nearest(old, at))
-    table = stream.column_table()
-    values = {n: read_at(v, table[n], old, at) if n in table else base.values[n] for n, v in stream.values.items()}
+    read = between(stream, name, at, ends)
+    values, table = read.values, stream.column_table()
     out = {}
     for n, value in values.items():
         column = table.get(n)
@@ -110,8 +118,6 @@ def read_anew(stream: Stream, name: str, unit: Unit, warp: Warp, new: Tensor) ->
         v, a = speed.reshape(wide), change.reshape(wide)
         if column is None:
             out[n] = value
-        elif isinstance(stream, Action) and n in stream.per_step:
-            out[n] = _per_step(stream.values[n], old, warp, new)
         elif column.rate:
             out[n] = value * v.to(value)
         elif column.rate_of:
@@ -122,25 +128,13 @@ def read_anew(stream: Stream, name: str, unit: Unit, warp: Warp, new: Tensor) ->
             out[n] = _accelerometer(value, stream, name, unit, at, v, a)
         else:
             out[n] = value
-    stamps = None if stream.stamps is None else new + (base.handed_over - base.times)
-    moved = replace(base, times=new, stamps=stamps, values=out)
+    stamps = None if read.stamps is None else new + (read.stamps - read.times)
+    moved = replace(read, times=new, stamps=stamps, values=out)
     if isinstance(stream, JointState) and "effort" in out:
         return moved.with_values(effort=hurried_effort(values, stream, unit, at, speed, change))
     if isinstance(stream, Wrench):
         return moved.with_values(**hurried_wrench(values, stream, unit, at, speed, change))
     return moved
-
-
-def _per_step(value: Tensor, old: Tensor, warp: Warp, new: Tensor) -> Tensor:
-    """Changes per step (n, k) at new steps: what they add up to over the old time that each new step covers."""
-    if len(old) < 2:
-        return value[:1].expand(len(new), *value.shape[1:])
-    total = torch.cat([torch.zeros_like(value[:1]), value.cumsum(0)])
-    ends = torch.cat([old, old[-1:] + old.diff().median()])
-    step = int(new.diff().median()) if len(new) > 1 else int(old.diff().median())
-    plain = Column("total", "plain")
-    first, last = (read_at(total, plain, ends, warp.old(moment)) for moment in (new, new + step))
-    return last - first
 
 
 def _accelerometer(

@@ -13,16 +13,15 @@ from torch import Tensor
 
 from fusion_aug.errors import UnhandledStream
 from fusion_aug.families import Temporal
-from fusion_aug.physics.timewarp import Warp
 from fusion_aug.random import noise
 from fusion_aug.ranges import Range, draw
 from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, Points, Stream
+from fusion_aug.streams.silence import silenced
 from fusion_aug.transforms.base import Transform
-from fusion_aug.transforms.faults.dropout import silenced
 from fusion_aug.transforms.temporal.clocks import LABELS
-from fusion_aug.transforms.temporal.laws import read_anew
+from fusion_aug.transforms.temporal.reading import between
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +54,7 @@ def meant(stream: Stream, call: Call, params: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class DropFrames(SamplingTransform):
-    """Lose a ``share`` of the pictures and sweeps; at least one of each sensor stays."""
+    """Lose a ``share`` of the pictures and sweeps; that at a sample's reference time (a keyframe) stays."""
 
     share: Range = (0.0, 0.2)
 
@@ -72,11 +71,10 @@ def drop(stream: Stream, call: Call) -> Stream:
         mine = (stream.sample_index == unit).nonzero()[:, 0].tolist()
         if not mine:
             continue
-        params = call.params[mine[0]]
+        params, key = call.params[mine[0]], call.sample.key_item(call.name, unit)
         lots = [float(noise(params["noise"], name, int(stream.times[i])).random()) for i in mine]
         least = params["share"] if meant(stream, call, params) else -1.0
-        kept = [i for i, lot in zip(mine, lots, strict=True) if lot >= least]
-        keep += kept or [mine[int(np.argmax(lots))]]
+        keep += [i for i, lot in zip(mine, lots, strict=True) if lot >= least or i == key]
     return stream if len(keep) == len(stream) else stream.take_items(torch.tensor(keep))
 
 
@@ -117,8 +115,9 @@ def mask(stream: Stream, call: Call) -> Stream:
 class RateChange(SamplingTransform):
     """Sensors at another rate, in Hz. Signals are read anew; of pictures and sweeps the latest is taken.
 
-    A picture keeps the time at which it was captured in ``times``; ``stamps`` hold the slot that it fills, and with it
-    the delay that it had.
+    Slots are counted from the item at a sample's reference time, so that keyframes stay. A picture keeps the time at
+    which it was captured in ``times``; ``stamps`` hold the slot that it fills, and with it the delay that it had. A
+    format without such stamps holds each picture once.
     """
 
     rate: Range = 10.0
@@ -144,16 +143,17 @@ def change_rate(stream: Stream, call: Call) -> Stream:
             if not stream.columns and not isinstance(stream, ImageStream):
                 raise UnhandledStream(f"RateChange: nothing is known of the values of {call.name!r}; {stream.remedy}")
             step = round(1e9 / params["rate"])
-            count = int(part.times[-1] - part.times[0]) // step + 1
-            slots = part.times[0] + step * torch.arange(count)
-            if stream.sampled:
-                whole = replace(part, sample_index=torch.zeros(len(part), dtype=torch.int64))
-                part = read_anew(whole, call.name, call.sample.units[unit], Warp(int(part.times[0])), slots)
-            else:
-                part = filled(part, slots)
+            slots = slots_about(part.times, stream.times[call.sample.key_item(call.name, unit)], step)
+            part = between(part, call.name, slots, slots + step) if stream.sampled else filled(part, slots)
         parts.append(part)
         owners.append(torch.full((len(part),), unit))
-    return parts[0] if len(parts) == 1 else stream.concat(parts, owners)
+    return parts[0] if len(parts) == 1 else stream.concat(parts, owners) if parts else stream
+
+
+def slots_about(times: Tensor, key: Tensor, step: int) -> Tensor:
+    """Slots (n,) ns that lie whole steps before and after a key time, within stamps (k,)."""
+    before, after = int(key - times[0]) // step, int(times[-1] - key) // step
+    return key + step * torch.arange(-before, after + 1)
 
 
 def filled(stream: Stream, slots: Tensor) -> Stream:

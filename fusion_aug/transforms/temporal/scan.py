@@ -54,7 +54,7 @@ def deskew(stream: Points, call: Call) -> Points:
     goal = goals.pop()
     cloud = stream.realized().dense()
     xyz = cloud.values["xyz"].to(torch.float64).clone()
-    for i, (unit, time) in enumerate(zip(cloud.sample_index.tolist(), cloud.times.tolist(), strict=True)):
+    for i, (unit, time) in enumerate(zip(cloud.sample_index.tolist(), cloud.true_times.tolist(), strict=True)):
         twist = frame_twist(call.sample, unit, cloud.frame, time)
         if twist is None:
             return stream

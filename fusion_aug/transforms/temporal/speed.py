@@ -12,7 +12,7 @@ from torch import Tensor
 
 from calib import JointPose, Rig
 from calib.changed import changed
-from calib.trajectory import MovingPose
+from calib.trajectory import MovingPose, Trajectory
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.families import Temporal
 from fusion_aug.history import History
@@ -26,6 +26,7 @@ from fusion_aug.transforms.temporal.dynamics import approximate
 from fusion_aug.transforms.temporal.laws import unstamped, warped
 
 FINE = 1_000_000  # ns: readings between which a warped link is interpolated anew
+BEND = 1e-4  # s by which a pose between two known ones may come early or late: 3 mm at 30 m/s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,10 @@ class WarpTransform(Transform, Temporal, abstract=True):
         "invertible": "signals were read between their samples",
         "differentiable": "it has no geometric parameter",
     }
+
+    def effects(self) -> dict[str, str]:
+        """See ``Transform``."""
+        return {"time": f"{type(self).__name__}.p"}
 
     @classmethod
     def warp(cls, params: Mapping[str, Any], start: int) -> Warp:
@@ -87,11 +92,14 @@ def _one(time: int) -> Tensor:
 
 
 def retimed(rig: Rig, warp: Warp) -> Rig:
-    """The rig with its moving poses in new time."""
+    """The rig with its moving poses in new time, and with what its cameras take for a picture, on average."""
     known: dict[int, Any] = {}
 
     def new(pose: MovingPose) -> MovingPose:
-        pose = pose.refined(FINE) if isinstance(pose, JointPose) else pose
+        if isinstance(pose, JointPose):
+            pose = pose.refined(FINE)
+        elif isinstance(pose, Trajectory) and warp.waves:
+            pose = pose.refined(warp.parts(pose.times, BEND))
         key = id(pose.times)
         if key not in known:
             known[key] = (pose.times, warp.new(pose.times))  # the old ones too, or another could take their id
@@ -103,7 +111,13 @@ def retimed(rig: Rig, warp: Warp) -> Rig:
         return moved
 
     frames = {n: changed(f, pose=new(f.pose)) if isinstance(f.pose, MovingPose) else f for n, f in rig.frames.items()}
-    return Rig(frames, rig.sensors)
+    return Rig(frames, {n: _quicker(s, warp.mean) for n, s in rig.sensors.items()})
+
+
+def _quicker(sensor: Any, speed: float) -> Any:
+    """A camera whose pictures show the same rows and blur, now of a world that moves ``speed`` times as fast."""
+    told = {k: getattr(sensor, k) / speed for k in ("readout", "exposure") if getattr(sensor, k, None)}
+    return changed(sensor, **told) if told and speed != 1 else sensor
 
 
 def time_map(history: History) -> Callable[[int], int]:

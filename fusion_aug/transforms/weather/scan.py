@@ -30,7 +30,7 @@ class Scan:
         assert isinstance(stream, Points)
         self.call, self.frame = call, stream.frame
         self.sensor = lidar_of(call, stream, item)
-        self.unit, self.time = int(stream.sample_index[item]), int(stream.times[item])
+        self.unit, self.time = int(stream.sample_index[item]), int(stream.true_times[item])
         rows = stream.rows_of(item)
         self.xyz = _numbers(stream.values["xyz"][rows])
         self.start = None

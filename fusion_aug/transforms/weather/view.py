@@ -37,7 +37,7 @@ class View:
         stream = call.sample[call.name]
         assert isinstance(stream, Camera)
         self.stream, self.call, self.item = stream, call, item
-        self.unit, self.time = int(stream.sample_index[item]), int(stream.times[item])
+        self.unit, self.time = int(stream.sample_index[item]), int(stream.true_times[item])
         self.sensor: CameraSensor = self._unit.truth.camera(stream.instance(call.name))
         self.size = self.sensor.size
 

@@ -1,0 +1,70 @@
+"""Sampled signals between their readings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from fusion_aug.columns import Column
+from fusion_aug.errors import DataError
+from fusion_aug.ops.resample import bracket, nearest, read_at
+from fusion_aug.streams import Action, Stream
+from fusion_aug.streams.silence import silenced
+
+TOTAL = Column("total", "plain")  # linear
+
+
+def between(stream: Stream, name: str, at: Tensor, ends: Tensor) -> Stream:
+    """A sampled stream of one sample read at other moments, every column by its way of resampling.
+
+    Items that were not sent are not interpolated: what lies beside one is not ``present`` either. An item keeps the
+    delay of its nearest reading. What a command changes per step is summed over each new step.
+
+    Args:
+        stream: the signal. name: of it, for messages.
+        at: (n,) int64 ns by the stream's own clock. Before its first and after its last reading, those are taken.
+        ends: (n,) int64 ns, ends of the steps that begin ``at``.
+
+    Raises:
+        DataError: its stamps are not sorted.
+    """
+    old = stream.times
+    if bool((old.diff() < 0).any()):
+        late = int((old.diff() < 0).nonzero()[0, 0]) + 1
+        raise DataError(f"stream {name!r}: times: item {late} is earlier than the one before; sort the items by time")
+    if not bool(stream.present.all()):
+        before, after, _ = bracket(old, at)
+        heard = stream.present[before] & stream.present[after]
+        known = stream.present.nonzero()[:, 0]
+        whole = stream if len(known) == 0 else stream.take_items(known)
+        whole = replace(whole, present=torch.ones(len(whole), dtype=torch.bool))
+        return silenced(between(whole, name, at, ends), ~heard)
+    base = stream.take_items(nearest(old, at))
+    table = stream.column_table()
+    values = {n: read_at(v, table[n], old, at) if n in table else base.values[n] for n, v in stream.values.items()}
+    for n in stream.per_step if isinstance(stream, Action) else ():
+        if n in values:
+            values[n] = summed(stream.values[n], old, at, ends)
+    stamps = None if stream.stamps is None else at + (base.handed_over - base.times)
+    return replace(base, times=at, stamps=stamps, values=values)
+
+
+def step_ends(times: Tensor) -> Tensor:
+    """Ends (n,) ns of the steps that begin at stamps (n,): the next stamp; the last step is as long as the median."""
+    last = int(times.diff().median()) if len(times) > 1 else 0
+    return torch.cat([times[1:], times[-1:] + last])
+
+
+def summed(value: Tensor, old: Tensor, at: Tensor, ends: Tensor) -> Tensor:
+    """Changes per step (k, w) at stamps (k,), as what they add up to from ``at`` to ``ends`` (n,)."""
+    if len(old) < 2:
+        return value[:1].expand(len(at), *value.shape[1:])
+    exact = value.to(torch.float64)
+    total = torch.cat([torch.zeros_like(exact[:1]), exact.cumsum(0)])
+    knots = torch.cat([old, step_ends(old)[-1:]])
+    first, last = (read_at(total, TOTAL, knots, moment) for moment in (at, ends))
+    if not value.is_floating_point():  # whole numbers stay whole, and their sum stays
+        first, last = first.round(), last.round()
+    return (last - first).to(value)
