@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from calib import CalibrationError
 from fusion_aug.check.air import FogProbe, drawn_weather
 from fusion_aug.check.geometry import UNCALIBRATED, calibrated, key_cloud, lidars
 from fusion_aug.check.measurement import Row
@@ -126,6 +127,10 @@ def _calibration(expected: Sample, found: Sample, name: str) -> Row:
     """The same points of the reference frame through both rigs."""
     if not calibrated(expected, name):
         return Row("calibration", name, "px", PIXEL_LIMIT, reason=UNCALIBRATED)
+    try:
+        expected.T_ref(name)
+    except CalibrationError as error:  # of a clock that is off, at the ends of a log
+        return Row("calibration", name, "px", PIXEL_LIMIT, reason=str(error))
     clouds = lidars(expected)
     if clouds:
         xyz = key_cloud(expected, clouds[0])

@@ -93,12 +93,15 @@ def chain(pairs: Sequence[Pair]) -> list[Row]:
             root = rig.robot_root()
             if root is not None and "position" in joints.values:
                 robot = Robot.of(rig, root)
-                if set(robot.joints) <= set(joints.names):
-                    poses = robot.forward(joints["position"].to(torch.float64), joints.names)
-                    last = list(robot.edges)[-1]
-                    inside = _known(rig, root, last, joints)
-                    told = rig.along(root, last, joints.true_times[inside])
-                    off = [float((told - poses[last][inside]).abs().max())]
+                last = list(robot.edges)[-1]
+                inside = _known(rig, root, last, joints)
+                if set(robot.joints) & set(joints.names) and bool(inside.any()):
+                    times = joints.true_times[inside]
+                    q = robot.readings_in(rig, times)  # other streams may tell of the other joints
+                    for k, joint in enumerate(robot.joints):
+                        if joint in joints.names:
+                            q[:, k] = joints["position"][inside, joints.names.index(joint)].to(q)
+                    off = [float((rig.along(root, last, times) - robot.forward(q)[last]).abs().max())]
             reason = "no description of the robot (log.urdf)"
             rows.append(Row("forward kinematics", name, "m", CHAIN_LIMIT, np.array(off), reason))
     return rows

@@ -23,7 +23,7 @@ from fusion_aug.logs.mcap_file import McapFile, MessageSource, Raw, decode, stam
 from fusion_aug.logs.robots import BASE, RobotLog
 from fusion_aug.logs.ros_messages import READERS, Heard, RawMessages, camera_sensor, common
 from fusion_aug.logs.ros_tf import tf_frames
-from fusion_aug.logs.sidecar import with_changes
+from fusion_aug.logs.sidecar import merge_sidecar, with_changes
 from fusion_aug.logs.touch import camera_of, with_touch
 from fusion_aug.sample import Ref, Sample, Unit
 from fusion_aug.streams import Camera, ImageStream, Stream
@@ -146,7 +146,7 @@ class McapLog(RobotLog):
             unit = replace(unit, start=window.file.summary()[1])
         if root != base and rig.frames[root].hand == "world":
             unit = replace(unit, anchor=rig.T(root, base, time))
-        return Sample(units=(unit,), streams=streams)
+        return merge_sidecar(Sample(units=(unit,), streams=streams), self.root)
 
     def _listen(self, window: Window) -> tuple[dict[str, list[Heard]], dict[str, Any], list[tuple[bool, int, Any]]]:
         """Messages by topic, camera infos by topic, and transforms (static, time, message)."""

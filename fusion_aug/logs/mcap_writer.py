@@ -31,7 +31,7 @@ from fusion_aug.logs.ros_messages import RawMessages
 from fusion_aug.logs.ros_tf import retold
 from fusion_aug.logs.ros_writing import camera_info, message_of
 from fusion_aug.logs.sidecar import write_changes, write_ids, write_sidecar
-from fusion_aug.sample import Sample
+from fusion_aug.sample import Ref, Sample
 from fusion_aug.streams import ImageStream, JointState, Stream
 from fusion_aug.transforms.base import Transform
 from fusion_aug.transforms.compose import leaves
@@ -65,16 +65,22 @@ class McapWriter(Writer):
     def as_written(self, sample: Sample, source: Sample) -> Sample:
         """See ``Writer``; without what sensors did not send, and with links that follow the readings that are left."""
         streams: dict[str, Stream] = {}
-        rig = sample.rig
+        rig, file = sample.rig, self.log.windows[source.id].file
+        names = self.log.names(file)
+        bare = {names[c.topic] for c in file.summary()[0] if c.kind.startswith("std_msgs/")}
         for name, stream in sample.streams.items():
             heard = bool(stream.present.all())
             if not heard and isinstance(stream, JointState):
                 rig = heard_of(rig, stream)
             left = stream if heard else stream.take_items(stream.present.nonzero()[:, 0])
+            if left.stamps is not None and name in bare:  # without a header there is no other stamp
+                left = replace(left, times=left.stamps, stamps=None)
             if len(left) or heard:
                 streams[name] = left
         out = sample.with_streams(streams)
-        return out if rig is sample.rig else out.with_unit(0, rig=rig)
+        told = [int(s.times.min()) for n, s in streams.items() if n in names.values() and len(s)]
+        ref = Ref(sample.ref.frame, min(told, default=sample.ref.time))
+        return out.with_unit(0, rig=rig, ref=ref)
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """See ``Writer``."""

@@ -25,11 +25,16 @@ from fusion_aug.streams import Camera
 MAX_WIDTH = 64  # numbers per point
 
 
+REMEDY = "augment that log and make the info anew, or use it in training"
+
+
 class Mmdet3dWriter(CapturedWriter):
     """Writes clouds, pictures and info files."""
 
     cannot: ClassVar[Mapping[str, tuple[str, str]]] = {
         **SHARED_STAMP,
+        "time": ("an info names its sweeps and pictures by the stamps of the log that it was made from", REMEDY),
+        "sampling": ("an info names the sweeps and pictures of the log that it was made from, all of them", REMEDY),
         "homography": (
             "a perspective of the image fits no cam2img, since the depth that readers divide by would change",
             "use Resize, Crop, FlipImage or RotateImage",

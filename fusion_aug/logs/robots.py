@@ -99,6 +99,10 @@ class RobotLog(Log):
                 raise ConfigError(
                     f"log.joint_map: the log has no reading of joint {missing[0]!r} of the description (it has {told})"
                 )
+            # fingers of which the log tells nothing rest at 0, and are joints still: by them a mirror knows the hand
+            for span in [times[[0, -1]] for times, _ in readings.values() if len(times) > 1][:1]:
+                still = set(self.robot.joints) - turning - set(readings)
+                readings |= {j: (span, torch.zeros(2, dtype=torch.float64)) for j in still}
             links = self.robot.frames(None, None, readings)
             root, stands = links[self.robot.root], rig.frames.get(self.robot.root)
             if stands is not None and stands.parent is not None:  # the log itself says where the robot stands

@@ -27,7 +27,6 @@ from fusion_aug.streams import (
     ImageStream,
     Imu,
     JointState,
-    Odometry,
     Stream,
     Wrench,
 )  # fmt: skip
@@ -134,13 +133,14 @@ def wrench(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
 
 @reads("nav_msgs/msg/Odometry")
 def odometry(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
-    """Twist in the child frame; the pose that wheels add up is copied with the message."""
+    """The pose that was added up, and the twist in the child frame."""
     twists = [h.message.twist.twist for h in heard]
     values = {
+        "pose": torch.stack([T_of(h.message.pose.pose.position, h.message.pose.pose.orientation) for h in heard]),
         "velocity": _vectors([t.linear for t in twists]),
         "angular_velocity": _vectors([t.angular for t in twists]),
     }
-    return Odometry(**{**about, "frame": str(heard[0].message.child_frame_id)}, values=values)
+    return BodyPose(**about, child=str(heard[0].message.child_frame_id).strip("/"), values=values)
 
 
 @reads("geometry_msgs/msg/PoseStamped")

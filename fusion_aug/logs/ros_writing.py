@@ -26,7 +26,6 @@ from fusion_aug.streams import (
     ImageStream,
     Imu,
     JointState,
-    Odometry,
     Stream,
     TactileImage,
     Taxels,
@@ -74,8 +73,12 @@ def pose_parts(T: Tensor) -> tuple[Any, Any]:
 
 @writes(Imu)
 def imu(stream: Imu, template: Any, i: int) -> Any:
-    """Gyro and accelerometer."""
-    return replace(template, angular_velocity=vector(stream["gyro"][i]), linear_acceleration=vector(stream["accel"][i]))
+    """Gyro and accelerometer. The orientation, which the unit worked out from others, is marked as not known."""
+    unknown = np.concatenate([[-1.0], np.zeros(8)])  # what sensor_msgs/Imu asks for
+    return replace(
+        template, angular_velocity=vector(stream["gyro"][i]), linear_acceleration=vector(stream["accel"][i]),
+        orientation=pose_parts(torch.eye(4, dtype=torch.float64))[1], orientation_covariance=unknown,
+    )  # fmt: skip
 
 
 @writes(JointState)
@@ -93,20 +96,17 @@ def wrench(stream: Wrench, template: Any, i: int) -> Any:
     return replace(template, wrench=told)
 
 
-@writes(Odometry)
-def odometry(stream: Odometry, template: Any, i: int) -> Any:
-    """Twist in the child frame."""
+@writes(BodyPose)
+def body_pose(stream: BodyPose, template: Any, i: int) -> Any:
+    """Pose of a body, and its twist where the message is an Odometry."""
+    point, quaternion = pose_parts(stream["pose"][i])
+    if not hasattr(template, "twist"):
+        return replace(template, pose=replace(template.pose, position=point, orientation=quaternion))
+    pose = replace(template.pose.pose, position=point, orientation=quaternion)
     twist = replace(
         template.twist.twist, linear=vector(stream["velocity"][i]), angular=vector(stream["angular_velocity"][i])
     )
-    return replace(template, twist=replace(template.twist, twist=twist))
-
-
-@writes(BodyPose)
-def body_pose(stream: BodyPose, template: Any, i: int) -> Any:
-    """Pose of a body."""
-    point, quaternion = pose_parts(stream["pose"][i])
-    return replace(template, pose=replace(template.pose, position=point, orientation=quaternion))
+    return replace(template, pose=replace(template.pose, pose=pose), twist=replace(template.twist, twist=twist))
 
 
 @writes(Taxels)

@@ -9,12 +9,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from calib import JointPose, Rig
+from calib.changed import changed
 from fusion_aug.families import Temporal
 from fusion_aug.random import noise
 from fusion_aug.ranges import Range
-from fusion_aug.registry import Call, handles
-from fusion_aug.streams import Boxes2D, Boxes3D, EgoPose, Stream, Text
-from fusion_aug.transforms.base import Transform
+from fusion_aug.registry import Call, Context, handles
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Boxes2D, Boxes3D, EgoPose, JointState, Stream, Text
+from fusion_aug.transforms.base import Rows, Transform
 
 LABELS = (Boxes3D, Boxes2D, EgoPose, Text)  # they belong to the scene, not to a sensor
 
@@ -123,6 +126,27 @@ class ClockOffset(ClockTransform):
     def effects(self) -> dict[str, str]:
         """See ``Transform``."""
         return {"clock": "ClockOffset.offset"}
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Tell wrong stamps, and links that follow the readings of joints at those."""
+        out = cls.visit(sample, rows, context)
+        units = [changed(u, rig=_off(u.rig, sample, out, k)) for k, u in enumerate(sample.units)]
+        return changed(out, units=tuple(units))
+
+
+def _off(rig: Rig, before: Sample, after: Sample, unit: int) -> Rig:
+    """The rig with links that follow the readings of a unit's joints at the stamps that are told now."""
+    shift: dict[str, int] = {}
+    for name, joints in before.of_type(JointState).items():
+        mine = joints.sample_index == unit
+        if bool(mine.any()):
+            shift |= dict.fromkeys(joints.names, int((after[name].times - joints.times)[mine][0]))
+    for name, frame in rig.frames.items():
+        pose = frame.pose
+        if isinstance(pose, JointPose) and shift.get(pose.joint.name):
+            rig = rig.with_pose(name, pose.retimed(pose.times + shift[pose.joint.name]))
+    return rig
 
 
 @handles(ClockOffset, Stream)

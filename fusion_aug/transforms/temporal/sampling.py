@@ -61,6 +61,10 @@ class DropFrames(SamplingTransform):
     dense_noise: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
 
+    def effects(self) -> dict[str, str]:
+        """See ``Transform``."""
+        return {"sampling": "DropFrames.share"}
+
 
 @handles(DropFrames, ImageStream)
 @handles(DropFrames, Points)
@@ -123,6 +127,10 @@ class RateChange(SamplingTransform):
     rate: Range = 10.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"rate": (0.01, 1e5)}
+
+    def effects(self) -> dict[str, str]:
+        """See ``Transform``."""
+        return {"sampling": "RateChange.rate"}
 
 
 @handles(RateChange, Stream)
