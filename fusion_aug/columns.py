@@ -29,7 +29,7 @@ class Column:
         child: given in the frame of the moving body itself instead of the stream's frame (the twist of an ego pose).
         scaled: whether its length grows with the scene.
         width: numbers per row; 0 for a plain number.
-        resample: how it is read between two stamps: linear, cubic, slerp, or nearest.
+        resample: how it is read between two stamps: linear, cubic, slerp, nearest, or strongest (see ``mark``).
         fill: what stands in it for the samples of a batch that do not have it; None where all must have it.
         rate: whether it is a velocity: per second. A change of speed multiplies it.
         rate_of: the velocity column that it is the time derivative of, for an acceleration.
@@ -114,6 +114,11 @@ def time_offset(name: str) -> Column:
 def categorical(name: str, width: int = 0, fill: int | None = None) -> Column:
     """An id, a class, a ring number: never interpolated."""
     return Column(name, "plain", width=width, resample="nearest", fill=fill)
+
+
+def mark(name: str) -> Column:
+    """A number that marks a moment: a reward, the end of an episode. At another rate the strongest since counts."""
+    return Column(name, "plain", resample="strongest")
 
 
 def label(name: str) -> Column:

@@ -127,10 +127,8 @@ def _calibration(expected: Sample, found: Sample, name: str) -> Row:
     """The same points of the reference frame through both rigs."""
     if not calibrated(expected, name):
         return Row("calibration", name, "px", PIXEL_LIMIT, reason=UNCALIBRATED)
-    try:
-        expected.T_ref(name)
-    except CalibrationError as error:  # of a clock that is off, at the ends of a log
-        return Row("calibration", name, "px", PIXEL_LIMIT, reason=str(error))
+    if reason := unplaced(expected, name):
+        return Row("calibration", name, "px", PIXEL_LIMIT, reason=reason)
     clouds = lidars(expected)
     if clouds:
         xyz = key_cloud(expected, clouds[0])
@@ -190,7 +188,22 @@ def _column(expected: Sample, found: Sample, name: str, column: str, unit: str, 
     return Row(column, name, unit, limit, (a.double() - b.double()).abs().reshape(-1).numpy(), "no value")
 
 
+def unplaced(sample: Sample, name: str) -> str:
+    """Why the rig does not tell where a sensor was at its told stamps; empty where it does.
+
+    So it is at the ends of a log with a clock that is off.
+    """
+    try:
+        for i in range(len(sample[name])):
+            sample.T_ref(name, i)
+    except CalibrationError as error:
+        return str(error)
+    return ""
+
+
 def _points(expected: Sample, found: Sample, name: str) -> list[Row]:
+    if reason := unplaced(expected, name):
+        return [Row("points", name, "m", POINT_LIMIT, reason=reason)]
     a, b = expected.points(name), found.points(name)
     if a.counts.tolist() != b.counts.tolist():
         return [Row("points", name, "m", POINT_LIMIT, np.array([np.inf]))]

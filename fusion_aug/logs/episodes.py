@@ -26,12 +26,14 @@ from fusion_aug.streams import (
     Imu,
     JointState,
     Odometry,
+    Signal,
     Stream,
     Taxels,
     Wrench,
 )  # fmt: skip
 
-KINDS: tuple[type[Stream], ...] = (JointState, Wrench, Imu, Odometry)
+KINDS: tuple[type[Stream], ...] = (JointState, Wrench, Imu, Odometry, Signal)
+EVENTS = ("next.done", "next.reward", "next.success", "next.truncated")  # features that need no declaration
 Part = tuple[int, int, float]
 OTHER = "other"  # numbers of a vector that no transform has to change
 LABEL = label("")
@@ -74,7 +76,7 @@ class EpisodeLog(RobotLog):
         """Column -> (start, stop, factor) of a feature, from ``log.parts`` or from the names of its numbers."""
         told = self._declared(feature)
         if told is None:
-            return guessed(names)
+            return {"event": (0, 1, 1.0)} if feature in EVENTS else guessed(names)
         return {str(c): _part(p, f"log.parts.{feature}.{c}") for c, p in told.items() if c != WINDOW}
 
     def _declared(self, feature: str) -> Mapping[str, Any] | None:
@@ -101,6 +103,7 @@ class EpisodeLog(RobotLog):
         if not parts:
             return Undeclared(**about, values={"value": torch.from_numpy(rows.copy())})
         value = torch.from_numpy(rows.astype(np.float64))
+        value = value[:, None] if value.ndim == 1 else value  # a vector of one number may stand alone
         window = self.window_of(feature)
         if value.ndim == 3 and window is not None:  # samples of a faster clock, window by window
             moments = about["times"][:, None] + window[0] + window[1] * torch.arange(value.shape[1])

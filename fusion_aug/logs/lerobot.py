@@ -50,14 +50,34 @@ class LeRobotLog(EpisodeLog):
             raise DataError(f"{path}: fps: expected frames per second, got {fps!r}")
         if not isinstance(features, dict):
             raise DataError(f"{path}: features: expected a mapping, got {features!r}")
+        if type(info.get("chunks_size", 1000)) is not int or info.get("chunks_size", 1000) < 1:
+            raise DataError(f"{path}: chunks_size: expected a whole number above 0, got {info['chunks_size']!r}")
+        if not isinstance(info.get("splits") or {}, dict):
+            raise DataError(f"{path}: splits: expected a mapping, got {info['splits']!r}")
         for name, told in features.items():
             if (
                 not isinstance(told, dict)
                 or not isinstance(told.get("dtype"), str)
                 or not isinstance(told.get("shape"), list)
+                or not all(type(n) is int and n > 0 for n in told["shape"])
             ):
-                raise DataError(f"{path}: features.{name}: expected a mapping with dtype and shape")
+                raise DataError(f"{path}: features.{name}: expected a mapping with dtype and shape, whole numbers")
         return info
+
+    @cached_property
+    def splits(self) -> dict[str, tuple[int, int]]:
+        """Name -> first episode, and the one after the last."""
+        out = {}
+        for name, told in (self.info.get("splits") or {}).items():
+            start, _, stop = str(told).partition(":")
+            if not start.isdigit() or not stop.isdigit():
+                raise DataError(f"{self.root / 'meta' / 'info.json'}: splits.{name}: expected START:STOP, got {told!r}")
+            out[str(name)] = int(start), int(stop)
+        return out
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Chunk and file of an episode's own files."""
+        return divmod(number, self.info.get("chunks_size", 1000))
 
     @cached_property
     def episodes(self) -> dict[str, dict[str, Any]]:
@@ -173,8 +193,10 @@ class LeRobotLog(EpisodeLog):
             values = column(table, feature)
             streams[name] = self.stream_of(feature, values, about, self.names_of(feature), joints)
         if self.tasks:
-            task = self.tasks.get(int(column(table, "task_index").reshape(-1)[0]), "")
-            streams["task"] = Text(frame=BASE, times=times[:1], values={"text": strings([task])})
+            index = column(table, "task_index").reshape(-1)
+            new = np.flatnonzero(np.diff(index, prepend=index[0] - 1))  # frames from which another task holds
+            texts = strings([self.tasks.get(int(k), "") for k in index[new]])
+            streams["task"] = Text(frame=BASE, times=times[torch.from_numpy(new)], values={"text": texts})
         sample = self.assemble(sample_id, self.captured(streams, sample_id), int(times[0]))
         return as_told(merge_sidecar(sample, self.root, rig_first=True))
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from fusion_aug.logs.base import PARTS
 from fusion_aug.logs.episode_writing import EpisodeWriter
@@ -48,11 +51,21 @@ class LeRobotWriter(EpisodeWriter):
         copy = int(out_id.rpartition("__")[2]) if out_id != source_id else 0
         return copy * len(ids) + ids.index(source_id)
 
+    def as_written(self, sample: Sample, source: Sample) -> Sample:
+        """See ``Writer``; tasks begin with a frame."""
+        sample = super().as_written(sample, source)
+        if "task" not in sample.streams:
+            return sample
+        ticks, task = self.ticks(sample, source), sample["task"]
+        frames = torch.tensor([first for first, _ in tasks_of(sample, ticks)])
+        task = replace(task, times=ticks[frames.clamp(max=len(ticks) - 1)])
+        return sample.with_streams({**sample.streams, "task": task})
+
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """See ``Writer``."""
-        chunk, file = divmod(self.number(out_id, source.id), int(self.log.info.get("chunks_size", 1000)))
+        chunk, file = self.log.place(self.number(out_id, source.id))
         ticks, sample = self.ticks(sample, source), self.as_written(sample, source)
-        episode: dict[str, Any] = {"data/chunk_index": chunk, "data/file_index": file, "length": len(ticks)}
+        episode: dict[str, Any] = {"length": len(ticks)}
         columns: dict[str, Any] = {}
         stats: dict[str, Any] = {}
         for feature, name in self.held.items():
@@ -74,9 +87,13 @@ class LeRobotWriter(EpisodeWriter):
         columns["frame_index"] = np.arange(len(ticks))
         self._table(columns, source).write(inside(folder, f"{PARTS}/{out_id}.parquet", "sample id"))
         self.sidecar(sample, source, out_id, folder)
-        task = str(sample["task"]["text"][0]) if "task" in sample.streams else ""
         plain = {f: {k: np.asarray(v).tolist() for k, v in s.items()} for f, s in stats.items()}
-        return {"episode": episode, "stats": plain, "task": task, "part": f"{PARTS}/{out_id}.parquet"}
+        return {
+            "episode": episode,
+            "stats": plain,
+            "tasks": tasks_of(sample, ticks),
+            "part": f"{PARTS}/{out_id}.parquet",
+        }
 
     def _video(self, stream: Camera, source: Stream, feature: str, target: Path) -> dict[str, Any]:
         """Write a camera's video; returns the statistics of its pictures."""
@@ -125,28 +142,32 @@ class LeRobotWriter(EpisodeWriter):
         return Table({n: columns[n] for n in schema.names if n in columns}, schema)
 
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
-        """Number episodes and frames, and write the tables of ``meta``."""
+        """Number episodes and frames, copies after their source, and write the tables of ``meta``."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        place = {i: k for k, i in enumerate(self.log.episodes)}
+        pairs = sorted(zip(rows, ids, strict=True), key=lambda pair: place[pair[1][1]])
+        ids = [pair[1] for pair in pairs]
         episodes: list[dict[str, Any]] = []
         stats: list[dict[str, Any]] = []
         tasks: dict[str, int] = {}
         frames = 0
-        for k, row in enumerate(rows):
-            task = tasks.setdefault(row["task"], len(tasks))
-            path = inside(self.out, self.log.named(
-                "data_path", row["episode"]["data/chunk_index"], row["episode"]["data/file_index"]), "episode"
-            )  # fmt: skip
+        for k, (row, _) in enumerate(pairs):
+            told = [(int(first), tasks.setdefault(str(text), len(tasks))) for first, text in row["tasks"]]
+            chunk, file = self.log.place(k)
+            path = inside(self.out, self.log.named("data_path", chunk, file), "episode")
             length = int(row["episode"]["length"])
-            own = self._numbers(row, k, frames, task)
+            own = self._numbers(row, k, frames, told)
             numbers = {n: own[n] for n in ("episode_index", "task_index", "index")}
             number_rows(inside(self.out, row["part"], "part"), path, numbers)
             numbered = {f: vector_stats(v.astype(float)) for f, v in own.items()}
-            told = {f: {n: np.asarray(v) for n, v in s.items()} for f, s in row["stats"].items()} | numbered
-            stats.append(told)
-            flat = {f"stats/{f}/{n}": np.asarray(v).tolist() for f, s in told.items() for n, v in s.items()}
-            head = {"episode_index": k, "tasks": [row["task"]], **row["episode"],
+            facts = {f: {n: np.asarray(v) for n, v in s.items()} for f, s in row["stats"].items()} | numbered
+            stats.append(facts)
+            flat = {f"stats/{f}/{n}": np.asarray(v).tolist() for f, s in facts.items() for n, v in s.items()}
+            sentences = list(dict.fromkeys(str(text) for _, text in row["tasks"]))
+            head = {"episode_index": k, "tasks": sentences, "data/chunk_index": chunk, "data/file_index": file,
+                    **row["episode"],
                     "dataset_from_index": frames, "dataset_to_index": frames + length}  # fmt: skip
             episodes.append(head | flat | {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0})
             frames += length
@@ -160,18 +181,38 @@ class LeRobotWriter(EpisodeWriter):
         plain = {f: {n: np.asarray(v).tolist() for n, v in s.items()} for f, s in whole.items()}
         (meta / "stats.json").write_text(json.dumps(plain, indent=4) + "\n", encoding="utf-8")
         features = {f: v for f, v in self.log.info["features"].items() if f in INDEX or f in self.log.features}
-        info = self.log.info | {"total_episodes": len(episodes), "total_frames": frames, "total_tasks": len(tasks),
-                                "splits": {"train": f"0:{len(episodes)}"}, "features": features}  # fmt: skip
+        totals = {"total_episodes": len(episodes), "total_frames": frames, "total_tasks": len(tasks)}
+        splits = self._splits([place[source] for _, source in ids])
+        info = self.log.info | totals | {"splits": splits, "features": features}
         (meta / "info.json").write_text(json.dumps(info, indent=4) + "\n", encoding="utf-8")
         write_ids(self.out, {f"episode_{k:06d}": out_id for k, (out_id, _) in enumerate(ids)})
 
-    def _numbers(self, row: dict[str, Any], k: int, first: int, task: int) -> dict[str, np.ndarray]:
+    def _splits(self, sources: Sequence[int]) -> dict[str, str]:
+        """The source's splits, of the episodes that are written: a copy is in the split of its source."""
+        out: dict[str, str] = {}
+        for name, (start, stop) in self.log.splits.items():
+            mine = [k for k, number in enumerate(sources) if start <= number < stop]
+            out |= {name: f"{mine[0]}:{mine[-1] + 1}"} if mine else {}
+        return out or {"train": f"0:{len(sources)}"}
+
+    def _numbers(self, row: dict[str, Any], k: int, first: int, told: list[tuple[int, int]]) -> dict[str, np.ndarray]:
         length, fps = int(row["episode"]["length"]), float(self.log.info["fps"])
+        starts = [start for start, _ in told]
+        tasks = np.array([t for _, t in told])[np.searchsorted(starts, np.arange(length), side="right") - 1]
         return {
             "timestamp": np.arange(length) / fps, "frame_index": np.arange(length),
             "episode_index": np.full(length, k), "index": first + np.arange(length),
-            "task_index": np.full(length, task),
+            "task_index": tasks,
         }  # fmt: skip
+
+
+def tasks_of(sample: Sample, ticks: Tensor) -> list[tuple[int, str]]:
+    """Frames from which a task holds, and its sentence."""
+    if "task" not in sample.streams:
+        return [(0, "")]
+    stream = sample["task"]
+    frames = torch.searchsorted(ticks, stream.times).tolist()
+    return [(0 if i == 0 else f, str(t)) for i, (f, t) in enumerate(zip(frames, stream["text"], strict=True))]
 
 
 class Table:

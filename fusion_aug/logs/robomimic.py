@@ -27,7 +27,7 @@ from fusion_aug.sample import Sample
 from fusion_aug.source import Source
 from fusion_aug.streams import Camera, Depth, ImageStream, JointState, Signal, Stream
 
-PLAIN = ("rewards", "dones", "states")
+EVENTS = ("rewards", "dones")
 MAX_ITEM_BYTES = 2**31
 
 
@@ -161,9 +161,9 @@ class RobomimicLog(EpisodeLog):
                     raise DataError(f"{self.path}: {sample_id}/{name}: has {len(data)} rows, expected {count}")
                 if data.ndim == 4:
                     streams[stream] = self._pictures(f"data/{sample_id}/{name}", stream, data.shape, about)
-                elif name in PLAIN:
+                elif name in EVENTS:
                     told = torch.from_numpy(rows_of(data, slice(None), self.path))
-                    streams[stream] = Signal(**about, values={"value": told})
+                    streams[stream] = Signal(**about, values={"event": told})
                 else:
                     streams[stream] = self._vector(name, rows_of(data, slice(None), self.path), about, joints)
         streams = self.captured(joined_joints(streams), sample_id)

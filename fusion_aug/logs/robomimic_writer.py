@@ -81,7 +81,7 @@ class RobomimicWriter(EpisodeWriter):
         if isinstance(stream, JointState) and "joint_" in name:
             told = stream["velocity" if name.endswith("joint_vel") else "position"]
         elif isinstance(stream, Signal):
-            told = stream["value"]
+            told = stream["event" if "event" in stream.values else "value"]
         else:
             return self.log.rows_of(stream, name, [], before.shape[1:]).astype(before.dtype)
         return told.numpy().astype(before.dtype)
@@ -115,7 +115,8 @@ class RobomimicWriter(EpisodeWriter):
         for name in before:
             members = {m.decode() if isinstance(m, bytes) else str(m) for m in before[name][:]}
             chosen = [out.encode() for out, source in ids if source in members]
-            after.create_dataset(name, data=np.array(chosen, dtype=before[name].dtype if chosen else "S1"))
+            width = max(1, before[name].dtype.itemsize, *map(len, chosen))  # names of copies may be longer
+            after.create_dataset(name, data=np.array(chosen, dtype=f"S{width}"))
 
 
 def numbered(ids: Sequence[str]) -> dict[str, str]:

@@ -28,6 +28,24 @@ def nearest(times: Tensor, at: Tensor) -> Tensor:
     return torch.where(weight > 0.5, after, before)
 
 
+def strongest(values: Tensor, times: Tensor, at: Tensor) -> Tensor:
+    """Marks (k, ...) at moments (n,) in increasing order: each mark falls into the moment nearest to it, none is lost.
+
+    Where several fall together the largest counts; a moment of none takes the smaller of those beside it, so that one
+    mark does not become two, and a stretch of marks has no holes.
+    """
+    if len(at) == 0:
+        return values[:0]
+    before, after, _ = bracket(times, at)
+    out = torch.where(values[before].abs() <= values[after].abs(), values[before], values[after])
+    filled: set[int] = set()
+    for i, slot in enumerate(nearest(at, times).tolist()):
+        larger = slot not in filled or values[i].abs() > out[slot].abs()
+        out[slot] = torch.where(torch.as_tensor(larger), values[i], out[slot])
+        filled.add(slot)
+    return out
+
+
 def read_at(values: Any, column: Column, times: Tensor, at: Tensor) -> Any:
     """A column (k, ...) at other moments (n,), by its way of resampling.
 
@@ -35,6 +53,8 @@ def read_at(values: Any, column: Column, times: Tensor, at: Tensor) -> Any:
         values: the column. column: says how: linear, cubic, slerp or nearest.
         times: (k,) its stamps. at: (n,) ns, inside them.
     """
+    if column.resample == "strongest":
+        return strongest(values, times, at)
     if column.resample == "nearest" or isinstance(values, np.ndarray) or not values.is_floating_point():
         return take(values, nearest(times, at))
     before, after, weight = bracket(times, at)

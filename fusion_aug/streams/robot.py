@@ -12,6 +12,7 @@ from fusion_aug.columns import (
     joint,
     joint_force,
     label,
+    mark,
     polar,
     pose,
     position,
@@ -132,12 +133,12 @@ class Action(Stream):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Signal(Stream):
-    """Numbers of which nothing more is known: rewards, user data. No geometry touches them.
+    """Numbers that no geometry touches.
 
-    Columns: value (n, ...).
+    Columns: value (n, ...), of which nothing more is known; event (n, ...), which marks moments: a reward, the end.
     """
 
-    columns: ClassVar[tuple[Column, ...]] = (scalar("value"),)
+    columns: ClassVar[tuple[Column, ...]] = (scalar("value"), mark("event"))
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
     sampled: ClassVar[bool] = True
 
