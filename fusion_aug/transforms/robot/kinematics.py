@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from calib import JointPose, TactileSensor, TaxelSensor
 from calib.changed import changed
-from calib.se3 import invert
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.families import Kinematic
 from fusion_aug.ranges import Range, can_differ_from, draw
-from fusion_aug.registry import Call, Context, handles
-from fusion_aug.sample import REF, Sample
-from fusion_aug.streams import Action, BodyPose, Imu, JointState, Stream, Taxels, Wrench
+from fusion_aug.registry import Context
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Imu, JointState, Wrench
 from fusion_aug.transforms.base import Rows, Transform
 from fusion_aug.transforms.robot.rig_errors import (
     DEGREE,
     carried,
     has_own_mounting,
-    misplaced,
     mounting_errors,
-    tip_of,
     with_errors,
 )
 from fusion_aug.transforms.scene import MirrorScene
+from fusion_aug.transforms.temporal.dynamics import robot_with_masses
 from fusion_aug.transforms.viewpoint import Moves, with_validity
 from fusion_aug.transforms.viewpoint_sensors import Viewpoint
 
@@ -153,6 +151,14 @@ class KinematicNoise(Transform, Kinematic):
                 raise ConfigError(f"{type(self).__name__}.{field}: {pattern!r} names none of the rig's ({told})")
 
     @classmethod
+    def before(cls, sample: Sample, unit: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """What stays as it was, since the masses that would change it are not known."""
+        moved = any(p["mode"] == "truth" for p in params.values())
+        told = {n: s for n, s in sample.of_type(JointState).items() if "effort" in s.values}
+        left = [n for n, s in told.items() if robot_with_masses(sample.units[unit], s.names) is None]
+        return {"approximate": [f"{n}: effort" for n in left] if moved else []}
+
+    @classmethod
     def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
         """Change what is told, and with ``mode=truth`` what is, and hand the streams to their rules."""
         moves, units, pairs = [], [], []
@@ -212,66 +218,3 @@ class MirrorRobot(MirrorScene):
 
 def _six(metres: Range, degrees: Range, rng: np.random.Generator) -> list[float]:
     return [draw(metres, rng) for _ in range(3)] + [draw(degrees, rng) for _ in range(3)]
-
-
-def _shifted(stream: JointState | Action, call: Call, column: str) -> Tensor:
-    value = stream.values[column]
-    rows = [[p["joints"].get(n, 0.0) for n in stream.names] for p in call.params]
-    return value + torch.tensor(rows, dtype=torch.float64).reshape(len(stream), len(stream.names)).to(value)
-
-
-@handles(KinematicNoise, JointState)
-def tell_joints(stream: JointState, call: Call) -> Stream:
-    """Readings with the offsets."""
-    return stream.with_values(position=_shifted(stream, call, "position")) if "position" in stream.values else stream
-
-
-@handles(KinematicNoise, Action)
-def tell_targets(stream: Action, call: Call) -> Stream:
-    """Absolute joint targets with the offsets, absolute poses of the end effector by its forward kinematics."""
-    out = {}
-    if "joint_position" in stream.values:
-        out["joint_position"] = _shifted(stream, call, "joint_position")
-    if {"pose", "position"} & set(stream.values):
-        motion = body_motion(stream, call)
-        if "pose" in stream.values:
-            out["pose"] = motion.to(stream.values["pose"]) @ stream.values["pose"]
-        if "position" in stream.values:
-            p = stream.values["position"]
-            moved = (motion[:, :3, :3] @ p.to(torch.float64)[..., None])[..., 0] + motion[:, :3, 3]
-            out["position"] = moved.to(p)
-    return stream.with_values(**out) if out else stream
-
-
-@handles(KinematicNoise, Taxels)
-def tell_taxels(stream: Taxels, call: Call) -> Stream:
-    """Where the elements of a pad are said to be on its link."""
-    errors = [misplaced(unit.rig, call.rows.of(u)).get(call.name) for u, (unit, _) in enumerate(call.shared)]
-    if all(error is None for error in errors):
-        return stream
-    poses = stream.poses.clone()
-    for u, error in enumerate(errors):
-        if error is not None:
-            mine = stream.sample_index == u
-            poses[mine] = error.to(poses) @ poses[mine]
-    return changed(stream, poses=poses)
-
-
-@handles(KinematicNoise, BodyPose)
-def tell_body(stream: BodyPose, call: Call) -> Stream:
-    """The pose of a part of the robot by its forward kinematics."""
-    return stream.with_values(pose=body_motion(stream, call).to(stream.values["pose"]) @ stream.values["pose"])
-
-
-def body_motion(stream: Stream, call: Call) -> Tensor:
-    """``T_frame_tip' T_tip_frame`` (n, 4, 4): how the told errors move the end of the arm in the stream's frame."""
-    out = torch.eye(4, dtype=torch.float64).repeat(len(stream), 1, 1)
-    for u, (unit, rig) in enumerate(call.shared):
-        mine = (stream.sample_index == u).nonzero()[:, 0]
-        tip = stream.child if stream.child in rig.frames else tip_of(unit.rig, call.name)
-        if len(mine) == 0 or tip is None:
-            continue
-        frame = unit.ref.frame if stream.frame == REF else stream.frame
-        times = stream.true_times[mine]
-        out[mine] = rig.along(frame, tip, times) @ invert(unit.rig.along(frame, tip, times))
-    return out

@@ -20,7 +20,11 @@ def approximate(sample: Sample, number: int) -> list[str]:
     """What a change of speed leaves as it is in a unit, since the masses that would change it are not known."""
     unit, out = sample.units[number], []
     for name, stream in sample.streams.items():
-        if isinstance(stream, JointState) and "effort" in stream.values and _robot(unit, stream.names) is None:
+        if (
+            isinstance(stream, JointState)
+            and "effort" in stream.values
+            and robot_with_masses(unit, stream.names) is None
+        ):
             out.append(f"{name}: effort")
         if isinstance(stream, Wrench) and (
             stream.frame not in unit.truth.frames or not payload(unit.truth, stream.frame)
@@ -29,7 +33,7 @@ def approximate(sample: Sample, number: int) -> list[str]:
     return out
 
 
-def _robot(unit: Unit, joints: tuple[str, ...]) -> Robot | None:
+def robot_with_masses(unit: Unit, joints: tuple[str, ...]) -> Robot | None:
     """The robot of a unit that joints belong to, where the masses of all its links are known."""
     rig = unit.truth
     bases = [f.parent for f in rig.frames.values() if isinstance(f.pose, JointPose) and f.pose.joint.name in joints]
@@ -47,7 +51,7 @@ def hurried_effort(
     So what the joints hold (weight, a grip, a push on the table) stays, and only what the masses ask for changes.
     Without contact and friction this is phi'^2 (tau - g) + g + phi'' M v.
     """
-    robot = _robot(unit, stream.names)
+    robot = robot_with_masses(unit, stream.names)
     effort = values["effort"]
     if robot is None or "position" not in values:
         return effort

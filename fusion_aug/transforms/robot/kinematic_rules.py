@@ -1,0 +1,96 @@
+"""What errors of a robot's geometry change in each kind of stream."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from calib import Robot
+from calib.changed import changed
+from calib.kinematics import GRAVITY, spread
+from calib.se3 import invert
+from fusion_aug.registry import Call, handles
+from fusion_aug.sample import REF
+from fusion_aug.streams import Action, BodyPose, JointState, Stream, Taxels
+from fusion_aug.transforms.robot.kinematics import KinematicNoise
+from fusion_aug.transforms.robot.rig_errors import misplaced, tip_of
+from fusion_aug.transforms.temporal.dynamics import robot_with_masses
+
+
+def _shifted(stream: JointState | Action, call: Call, column: str) -> Tensor:
+    value = stream.values[column]
+    rows = [[p["joints"].get(n, 0.0) for n in stream.names] for p in call.params]
+    return value + torch.tensor(rows, dtype=torch.float64).reshape(len(stream), len(stream.names)).to(value)
+
+
+@handles(KinematicNoise, JointState)
+def tell_joints(stream: JointState, call: Call) -> Stream:
+    """Readings with the offsets, and in truth the efforts that hold the weight of the robot as it stands then."""
+    if "position" not in stream.values:
+        return stream
+    told = stream.with_values(position=_shifted(stream, call, "position"))
+    if "effort" not in stream.values:
+        return told
+    effort = stream.values["effort"].to(torch.float64).clone()
+    for u, (unit, rig) in enumerate(call.shared):
+        mine, robot = (stream.sample_index == u).nonzero()[:, 0], robot_with_masses(unit, stream.names)
+        if len(mine) and robot is not None and call.rows.of(u)["mode"] == "truth":
+            before = robot.readings_in(unit.truth, stream.true_times[mine])
+            after = before + torch.tensor([call.rows.of(u)["joints"].get(j, 0.0) for j in robot.joints])
+            root = unit.truth.root_of(robot.root)
+            up = unit.truth.T(root, robot.root, int(stream.true_times[mine][0]))[:3, :3]
+            more = Robot.of(rig, robot.root).gravity_torque(after, robot.joints, up.T @ GRAVITY)
+            more = more - robot.gravity_torque(before, robot.joints, up.T @ GRAVITY)
+            effort[mine] += spread(more, robot.joints, stream.names)
+    return told.with_values(effort=effort.to(stream.values["effort"]))
+
+
+@handles(KinematicNoise, Action)
+def tell_targets(stream: Action, call: Call) -> Stream:
+    """Absolute joint targets with the offsets, absolute poses of the end effector by its forward kinematics."""
+    out = {}
+    if "joint_position" in stream.values:
+        out["joint_position"] = _shifted(stream, call, "joint_position")
+    if {"pose", "position"} & set(stream.values):
+        motion = body_motion(stream, call)
+        if "pose" in stream.values:
+            out["pose"] = motion.to(stream.values["pose"]) @ stream.values["pose"]
+        if "position" in stream.values:
+            p = stream.values["position"]
+            moved = (motion[:, :3, :3] @ p.to(torch.float64)[..., None])[..., 0] + motion[:, :3, 3]
+            out["position"] = moved.to(p)
+    return stream.with_values(**out) if out else stream
+
+
+@handles(KinematicNoise, Taxels)
+def tell_taxels(stream: Taxels, call: Call) -> Stream:
+    """Where the elements of a pad are said to be on its link."""
+    errors = [misplaced(unit.rig, call.rows.of(u)).get(call.name) for u, (unit, _) in enumerate(call.shared)]
+    if all(error is None for error in errors):
+        return stream
+    poses = stream.poses.clone()
+    for u, error in enumerate(errors):
+        if error is not None:
+            mine = stream.sample_index == u
+            poses[mine] = error.to(poses) @ poses[mine]
+    return changed(stream, poses=poses)
+
+
+@handles(KinematicNoise, BodyPose)
+def tell_body(stream: BodyPose, call: Call) -> Stream:
+    """The pose of a part of the robot by its forward kinematics."""
+    return stream.with_values(pose=body_motion(stream, call).to(stream.values["pose"]) @ stream.values["pose"])
+
+
+def body_motion(stream: Stream, call: Call) -> Tensor:
+    """``T_frame_tip' T_tip_frame`` (n, 4, 4): how the told errors move the end of the arm in the stream's frame."""
+    out = torch.eye(4, dtype=torch.float64).repeat(len(stream), 1, 1)
+    for u, (unit, rig) in enumerate(call.shared):
+        mine = (stream.sample_index == u).nonzero()[:, 0]
+        tip = stream.child if stream.child in rig.frames else tip_of(unit.rig, call.name)
+        if len(mine) == 0 or tip is None:
+            continue
+        frame = unit.ref.frame if stream.frame == REF else stream.frame
+        times = stream.true_times[mine]
+        out[mine] = rig.along(frame, tip, times) @ invert(unit.rig.along(frame, tip, times))
+    return out
