@@ -59,7 +59,7 @@ def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[
         expected = replay(before, entry.history)
         yield [
             compare_files(expected, before, writer, entry),
-            *compare_sample(writer.as_written(expected, before), written, entry),
+            *compare_sample(writer.as_written(expected, before, alone=entry.id != entry.source), written, entry),
         ]
         for params in drawn_weather(entry.history):
             probe.add(before, params)

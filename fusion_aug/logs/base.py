@@ -180,8 +180,13 @@ class Writer(ABC):
                 found[effect, field] = Problem(effect, field, *self.cannot[effect])
         return list(found.values())
 
-    def as_written(self, sample: Sample, source: Sample) -> Sample:
-        """The sample as it comes back from the files: the same, but for formats of one rate."""
+    def as_written(self, sample: Sample, source: Sample, *, alone: bool = False) -> Sample:
+        """The sample as it comes back from the files: the same, but for what the format cannot tell.
+
+        Args:
+            sample: what is written. source: of it.
+            alone: whether it is a recording of its own, without those before and after it, as a copy of a window is.
+        """
         return sample
 
     @abstractmethod

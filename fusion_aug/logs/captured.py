@@ -30,7 +30,7 @@ class CapturedWriter(Writer):
 
     cannot: ClassVar[Reasons] = SHARED_STAMP
 
-    def as_written(self, sample: Sample, source: Sample) -> Sample:
+    def as_written(self, sample: Sample, source: Sample, *, alone: bool = False) -> Sample:
         """See ``Writer``."""
         return sample.with_streams({n: told_once(s) for n, s in sample.streams.items()})
 

@@ -57,7 +57,7 @@ class EpisodeWriter(Writer):
         count = max(1, round((end - first) * 1e-9 * self.rate) + 1)
         return first + torch.from_numpy(np.round(np.arange(count) / self.rate * 1e9).astype(np.int64))
 
-    def as_written(self, sample: Sample, source: Sample) -> Sample:
+    def as_written(self, sample: Sample, source: Sample, *, alone: bool = False) -> Sample:
         """See ``Writer``."""
         ticks, streams = self.ticks(sample, source), dict(sample.streams)
         for feature, name in self.held.items():

@@ -51,9 +51,9 @@ class LeRobotWriter(EpisodeWriter):
         copy = int(out_id.rpartition("__")[2]) if out_id != source_id else 0
         return copy * len(ids) + ids.index(source_id)
 
-    def as_written(self, sample: Sample, source: Sample) -> Sample:
+    def as_written(self, sample: Sample, source: Sample, *, alone: bool = False) -> Sample:
         """See ``Writer``; tasks begin with a frame."""
-        sample = super().as_written(sample, source)
+        sample = super().as_written(sample, source, alone=alone)
         if "task" not in sample.streams:
             return sample
         ticks, task = self.ticks(sample, source), sample["task"]

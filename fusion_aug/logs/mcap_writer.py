@@ -62,7 +62,7 @@ class McapWriter(Writer):
                 found.append(Problem("distortion", f"camera {name}", why, remedy))
         return found
 
-    def as_written(self, sample: Sample, source: Sample) -> Sample:
+    def as_written(self, sample: Sample, source: Sample, *, alone: bool = False) -> Sample:
         """See ``Writer``; without what sensors did not send, and with links that follow the readings that are left."""
         streams: dict[str, Stream] = {}
         rig, file = sample.rig, self.log.windows[source.id].file
@@ -70,8 +70,8 @@ class McapWriter(Writer):
         bare = {names[c.topic] for c in file.summary()[0] if c.kind.startswith("std_msgs/")}
         for name, stream in sample.streams.items():
             heard = bool(stream.present.all())
-            if not heard and isinstance(stream, JointState):
-                rig = heard_of(rig, stream)
+            if isinstance(stream, JointState) and (alone or stream is not source.streams.get(name)):
+                rig = heard_of(rig, stream, alone)
             left = stream if heard else stream.take_items(stream.present.nonzero()[:, 0])
             if left.stamps is not None and name in bare:  # without a header there is no other stamp
                 left = replace(left, times=left.stamps, stamps=None)
@@ -240,17 +240,26 @@ class McapWriter(Writer):
             write_bag(folder, files, kinds, type_hashes(sources[0].path.parent))
 
 
-def heard_of(rig: Rig, joints: JointState) -> Rig:
-    """The rig of which only those readings are known that a stream of joints holds."""
-    times = joints.times[joints.present]
+def heard_of(rig: Rig, joints: JointState, alone: bool) -> Rig:
+    """The rig whose links follow the readings that a stream of joints holds, as a reader would have it.
+
+    Readings beside those of the stream are of the windows before and after, if it does not stand ``alone``.
+    """
+    if "position" not in joints.values or len(joints) == 0:
+        return rig
+    kept = joints.present.clone()
+    kept[1:] &= joints.times.diff() > 0  # a late one stands twice
+    times = joints.times[kept]
     for name, frame in rig.frames.items():
         pose = frame.pose
         if isinstance(pose, JointPose) and pose.joint.name in joints.names:
-            beside = (pose.times < joints.times[0]) | (pose.times > joints.times[-1])  # read beside the window
-            kept = torch.isin(pose.times, times) | beside
-            if bool(kept.any()):
-                left = changed(pose, times=pose.times[kept], readings=pose.readings[kept])
-                rig = rig.with_pose(name, left)
+            before, after = pose.times < joints.times[0], pose.times > joints.times[-1]
+            before, after = before & (not alone), after & (not alone)
+            told = joints["position"][kept, joints.names.index(pose.joint.name)].to(pose.readings)
+            at = torch.cat([pose.times[before], times, pose.times[after]])
+            if len(at):
+                readings = torch.cat([pose.readings[before], told, pose.readings[after]])
+                rig = rig.with_pose(name, changed(pose, times=at, readings=readings, reach=None))
     return rig
 
 

@@ -50,9 +50,9 @@ class NuscenesWriter(CapturedWriter):
         """The cameras that the tables hold."""
         return [n for n, s in sample.of_type(Camera).items() if _is_record_stream(s)]
 
-    def as_written(self, sample: Sample, source: Sample) -> Sample:
+    def as_written(self, sample: Sample, source: Sample, *, alone: bool = False) -> Sample:
         """See ``Writer``; the tables hold a pose of the vehicle for every picture and sweep that there is."""
-        sample = super().as_written(sample, source)
+        sample = super().as_written(sample, source, alone=alone)
         records = {r for s in sample.streams.values() if _is_record_stream(s) for r in s.records}
         known = {str(self.log.tables.get("sample_data", r)["ego_pose_token"]) for r in records}
         keep = torch.tensor([r in known for r in sample["ego"].records])
