@@ -87,8 +87,19 @@ class LeRobotLog(EpisodeLog):
             table = read_table(path)
             names = [n for n in table.column_names if not n.startswith("stats/")]
             rows += table.select(names).to_pylist()
+        where = self.root / "meta" / "episodes"
         if not rows:
-            raise DataError(f"{self.root / 'meta' / 'episodes'}: holds no episode")
+            raise DataError(f"{where}: holds no episode")
+        videos = [f for f, v in self.info["features"].items() if v.get("dtype") == "video" and not self.excluded(f)]
+        whole = ["episode_index", "length", "data/chunk_index", "data/file_index"]
+        whole += [f"videos/{f}/{k}" for f in videos for k in ("chunk_index", "file_index")]
+        for row in rows:
+            for name in whole:
+                if type(row.get(name)) is not int or row[name] < 0:
+                    raise DataError(f"{where}: {name}: expected whole numbers, got {row.get(name)!r}")
+            for name in (f"videos/{f}/from_timestamp" for f in videos):
+                if not isinstance(row.get(name), int | float):
+                    raise DataError(f"{where}: {name}: expected seconds, got {row.get(name)!r}")
         return {f"episode_{int(r['episode_index']):06d}": r for r in rows}
 
     @cached_property
@@ -173,12 +184,13 @@ class LeRobotLog(EpisodeLog):
         if sample_id not in self.episodes:
             raise DataError(f"{self.root}: there is no episode {sample_id!r}")
         episode, table = self.episodes[sample_id], self.rows(sample_id)
-        seconds = column(table, "timestamp").reshape(-1).astype(np.float64)
-        fps = float(self.info["fps"])
-        times = torch.from_numpy(np.round(np.round(seconds * fps) / fps * 1e9).astype(np.int64))
-        off = np.abs(times.numpy() * 1e-9 - seconds).max()
-        if off > 1e-3:
-            raise DataError(f"{self.data_path(episode)}: timestamp: lies {off:.3g} s beside the grid of {fps} fps")
+        path, fps = self.data_path(episode), float(self.info["fps"])
+        seconds = column(table, "timestamp", path).reshape(-1).astype(np.float64)
+        frames = np.round(np.nan_to_num(seconds) * fps)
+        off = np.abs(frames / fps - seconds).max(initial=0.0)
+        if not off <= 1e-3 or bool((np.diff(frames) != 1).any()):
+            raise DataError(f"{path}: timestamp: is not one frame after the other at {fps:g} fps ({off:.3g} s beside)")
+        times = torch.from_numpy(np.round(frames / fps * 1e9).astype(np.int64))
         joints = tuple(self.robot.joints) if self.robot is not None else ()
         streams: dict[str, Stream] = {}
         records = tuple(str(i) for i in range(len(times)))
@@ -190,10 +202,12 @@ class LeRobotLog(EpisodeLog):
             if self.is_picture(feature):
                 streams[name] = self._pictures(sample_id, feature, name, times, records)
                 continue
-            values = column(table, feature)
+            values, shape = column(table, feature, path), self.info["features"][feature]["shape"]
+            if list(values.shape[1:]) not in (shape, [] if shape == [1] else shape):
+                raise DataError(f"{path}: {feature}: rows of {list(values.shape[1:])}, but info.json says {shape}")
             streams[name] = self.stream_of(feature, values, about, self.names_of(feature), joints)
         if self.tasks:
-            index = column(table, "task_index").reshape(-1)
+            index = column(table, "task_index", path).reshape(-1)
             new = np.flatnonzero(np.diff(index, prepend=index[0] - 1))  # frames from which another task holds
             texts = strings([self.tasks.get(int(k), "") for k in index[new]])
             streams["task"] = Text(frame=BASE, times=times[torch.from_numpy(new)], values={"text": texts})

@@ -131,14 +131,14 @@ def read_table(path: Path) -> Any:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def column(table: Any, name: str) -> np.ndarray:
+def column(table: Any, name: str, where: Path) -> np.ndarray:
     """A column as an array (n, ...) of its own dtype.
 
     Raises:
-        DataError: it is missing, or its rows have different lengths.
+        DataError: it is missing, holds no numbers, or its rows have different lengths; ``where`` is its file.
     """
     if name not in table.column_names:
-        raise DataError(f"column {name!r} is missing (there are {', '.join(table.column_names)})")
+        raise DataError(f"{where}: column {name!r} is missing (there are {', '.join(table.column_names)})")
     array = table[name].combine_chunks()
     shape: list[int] = []
     import pyarrow as pa
@@ -147,7 +147,11 @@ def column(table: Any, name: str) -> np.ndarray:
         inner = array.flatten()
         outer = len(array)
         if outer and len(inner) % outer:
-            raise DataError(f"column {name!r}: rows of different lengths")
+            raise DataError(f"{where}: column {name!r}: rows of different lengths")
         shape.append(len(inner) // outer if outer else 0)
         array = inner
+    if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)):
+        raise DataError(f"{where}: column {name!r}: expected numbers, got {array.type}")
+    if array.null_count:
+        raise DataError(f"{where}: column {name!r}: holds null")
     return array.to_numpy(zero_copy_only=False).reshape(len(table), *shape)

@@ -128,7 +128,7 @@ class LeRobotWriter(EpisodeWriter):
 
     def _rows(self, stream: Stream, source: Sample, feature: str) -> np.ndarray:
         """A feature's rows; the file's own where nothing changed."""
-        original = column(self.log.rows(source.id), feature)
+        original = column(self.log.rows(source.id), feature, self.log.data_path(self.log.episodes[source.id]))
         if stream is source[self.held[feature]]:
             return original
         shape = tuple(int(s) for s in self.log.info["features"][feature]["shape"])
@@ -237,7 +237,10 @@ def _kept(schema: Any) -> dict[bytes, bytes] | None:
     """Metadata of a table without the fingerprint, which is of the old rows."""
     told = dict(schema.metadata or {})
     if b"huggingface" in told:
-        facts = json.loads(told[b"huggingface"])
+        try:
+            facts = dict(json.loads(told.pop(b"huggingface")))
+        except (ValueError, TypeError):  # nothing that a reader could use
+            return told or None
         facts.pop("fingerprint", None)
         told[b"huggingface"] = json.dumps(facts).encode()
     return told or None

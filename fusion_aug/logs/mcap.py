@@ -258,4 +258,4 @@ def timed(messages: list[Heard]) -> list[Heard]:
 def same_camera(a: Any, b: Any) -> bool:
     """Whether two CameraInfo messages tell of the same camera."""
     alike = (a.height, a.width, a.distortion_model) == (b.height, b.width, b.distortion_model)
-    return alike and np.array_equal(a.k, b.k) and np.array_equal(a.d, b.d)
+    return alike and np.array_equal(a.k, b.k, equal_nan=True) and np.array_equal(a.d, b.d, equal_nan=True)

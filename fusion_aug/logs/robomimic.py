@@ -52,7 +52,7 @@ class DatasetSource(Source):
     def value(self) -> Tensor:
         """The picture, read each time."""
         with opened(self.path) as file:
-            row = rows_of(file[self.options["dataset"]], self.options["row"], self.path)
+            row = rows_of(member(file, self.options["dataset"], self.path), self.options["row"], self.path)
         picture = torch.from_numpy(np.ascontiguousarray(row))
         return picture[..., 0].to(torch.float32) if self.kind == "depth" and picture.ndim == 3 else picture
 
@@ -67,6 +67,27 @@ def opened(path: Path) -> Any:
         return h5().File(path, "r")
     except OSError as error:
         raise DataError(f"{path}: is not a readable HDF5 file ({str(error).splitlines()[0]})") from None
+
+
+def member(group: Any, name: str, path: Path) -> Any:
+    """A group or dataset of a file by its path below a group.
+
+    Raises:
+        DataError: it is missing, or it lies in another file: what a file may read is that file alone.
+    """
+    found = group
+    for part in name.split("/"):
+        where = f"{path}: {found.name}/{part}".replace("//", "/")
+        link = found.get(part, getlink=True) if hasattr(found, "keys") else None
+        if isinstance(link, h5().ExternalLink):
+            raise DataError(f"{where}: is a link to another file, which is not followed")
+        try:
+            found = found[part]
+        except (KeyError, TypeError, ValueError):
+            raise DataError(f"{where}: is missing or damaged") from None
+    if hasattr(found, "shape") and (found.external or found.is_virtual):
+        raise DataError(f"{path}: {found.name}: its numbers lie in another file, which is not read")
+    return found
 
 
 def rows_of(dataset: Any, rows: int | slice, path: Path) -> np.ndarray:
@@ -107,9 +128,13 @@ class RobomimicLog(EpisodeLog):
     def demos(self) -> list[str]:
         """All demonstrations, by number."""
         with opened(self.path) as file:
-            if "data" not in file:
-                raise DataError(f"{self.path}: data: the group is missing")
-            names = [str(n) for n in file["data"]]
+            data = member(file, "data", self.path)
+            names = [str(n) for n in data]
+            for name in names:
+                if not hasattr(member(data, name, self.path), "keys"):
+                    raise DataError(f"{self.path}: data/{name}: expected a group, the demonstration")
+        if not names:
+            raise DataError(f"{self.path}: data: holds no demonstration")
         return sorted(names, key=lambda n: (int(re.sub(r"\D", "", n) or 0), n))
 
     @cached_property
@@ -126,9 +151,9 @@ class RobomimicLog(EpisodeLog):
         """Dataset below a demonstration -> name of its stream, of the first one."""
         out: dict[str, str] = {}
         with opened(self.path) as file:
-            demo = file["data"][self.demos[0]]
-            names = [n for n in demo if not hasattr(demo[n], "keys")]
-            names += [f"obs/{n}" for n in demo.get("obs", ())]
+            demo = member(file, f"data/{self.demos[0]}", self.path)
+            names = [n for n in demo if not hasattr(member(demo, n, self.path), "keys")]
+            names += [f"obs/{n}" for n in (member(demo, "obs", self.path) if "obs" in demo else ())]
         self.check_parts(names)
         for name in names:
             if not self.excluded(name):
@@ -139,8 +164,9 @@ class RobomimicLog(EpisodeLog):
     def others(self) -> list[str]:
         """Groups of a demonstration of which nothing is known, such as next_obs."""
         with opened(self.path) as file:
-            demo = file["data"][self.demos[0]]
-            return [n for n in demo if n != "obs" and hasattr(demo[n], "keys") and not self.excluded(n)]
+            demo = member(file, f"data/{self.demos[0]}", self.path)
+            groups = [n for n in demo if hasattr(member(demo, n, self.path), "keys")]
+            return [n for n in groups if n != "obs" and not self.excluded(n)]
 
     def read(self, sample_id: str) -> Sample:
         """Read one demonstration."""
@@ -149,16 +175,19 @@ class RobomimicLog(EpisodeLog):
         with opened(self.path) as file:
             if sample_id not in file["data"]:
                 raise DataError(f"{self.path}: there is no demonstration {sample_id!r}")
-            demo = file["data"][sample_id]
-            count = len(demo["actions"]) if "actions" in demo else 0
+            demo = member(file, f"data/{sample_id}", self.path)
+            count = len(member(demo, "actions", self.path)) if "actions" in demo else 0
             times = torch.from_numpy(np.round(np.arange(count) / self.rate * 1e9).astype(np.int64))
             about: dict[str, Any] = {"frame": BASE, "times": times, "records": tuple(str(i) for i in range(count))}
             for name, stream in self.datasets.items():
                 if name not in demo:
                     raise DataError(f"{self.path}: {sample_id}/{name}: is missing, though {self.demos[0]} has it")
-                data = demo[name]
-                if len(data) != count or data.nbytes // max(count, 1) > MAX_ITEM_BYTES:
-                    raise DataError(f"{self.path}: {sample_id}/{name}: has {len(data)} rows, expected {count}")
+                data, where = member(demo, name, self.path), f"{self.path}: {sample_id}/{name}"
+                shape = getattr(data, "shape", ())
+                if not shape or len(data) != count:
+                    raise DataError(f"{where}: has {len(data) if shape else 'no'} rows, expected {count}")
+                if data.dtype.kind not in "biuf" or data.nbytes // max(count, 1) > MAX_ITEM_BYTES:
+                    raise DataError(f"{where}: a row of {data.dtype} {data.shape[1:]} is not read")
                 if data.ndim == 4:
                     streams[stream] = self._pictures(f"data/{sample_id}/{name}", stream, data.shape, about)
                 elif name in EVENTS:

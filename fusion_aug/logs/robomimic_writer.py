@@ -13,7 +13,7 @@ from torch import Tensor
 from fusion_aug.logs.base import PARTS, Problem
 from fusion_aug.logs.episode_writing import EpisodeWriter
 from fusion_aug.logs.files import inside
-from fusion_aug.logs.robomimic import h5, opened, rows_of
+from fusion_aug.logs.robomimic import h5, member, opened, rows_of
 from fusion_aug.logs.sidecar import write_ids
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, JointState, Signal, Stream
@@ -55,14 +55,14 @@ class RobomimicWriter(EpisodeWriter):
         path.parent.mkdir(parents=True, exist_ok=True)
         count, sample = len(self.ticks(sample, source)), self.as_written(sample, source)
         with h5().File(path, "w") as file, opened(self.log.path) as original:
-            before = original["data"][source.id]
+            before = member(original, f"data/{source.id}", self.log.path)
             demo = file.create_group(out_id)
             demo.attrs.update(dict(before.attrs))
             demo.attrs["num_samples"] = count
             for group in (g for g in self.log.others if g in before):
                 original.copy(before[group], demo, group)
             for name, stream in self.held.items():
-                kept = before[name]
+                kept = member(before, name, self.log.path)
                 rows = (
                     rows_of(kept, slice(None), self.log.path)
                     if sample[stream] is source[stream]

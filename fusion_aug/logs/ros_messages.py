@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib import BrownConrady, CameraModel, CameraSensor, KannalaBrandt, Pinhole
+from calib import BrownConrady, CameraModel, CameraSensor, KannalaBrandt, Pinhole, UnknownLens
 from calib.se3 import rotation_from_quaternion, se3
 from fusion_aug.errors import DataError
 from fusion_aug.families import Fault, Photometric, PointOp
@@ -44,6 +44,7 @@ class RawMessages(Stream):
     """Messages of a type that we do not know. They are copied; what would have to change them stops."""
 
     invariant_to = (Photometric, PointOp, Fault)
+    remedy = "leave the topic out with log.exclude"
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,9 @@ def odometry(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
     """The pose that was added up, and the twist in the child frame."""
     twists = [h.message.twist.twist for h in heard]
     values = {
-        "pose": torch.stack([T_of(h.message.pose.pose.position, h.message.pose.pose.orientation) for h in heard]),
+        "pose": torch.stack(
+            [T_of(h.message.pose.pose.position, h.message.pose.pose.orientation, where) for h in heard]
+        ),
         "velocity": _vectors([t.linear for t in twists]),
         "angular_velocity": _vectors([t.angular for t in twists]),
     }
@@ -146,7 +149,7 @@ def odometry(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
 @reads("geometry_msgs/msg/PoseStamped")
 def pose(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
     """Pose of a body in the message's frame."""
-    poses = [T_of(h.message.pose.position, h.message.pose.orientation) for h in heard]
+    poses = [T_of(h.message.pose.position, h.message.pose.orientation, where) for h in heard]
     return BodyPose(**about, values={"pose": torch.stack(poses)})
 
 
@@ -169,11 +172,11 @@ def image(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
     return kind(**about, items=items)
 
 
-def T_of(position: Any, rotation: Any) -> Tensor:
-    """A pose (4, 4) from a ROS position and quaternion (x y z w)."""
+def T_of(position: Any, rotation: Any, where: str) -> Tensor:
+    """A pose (4, 4) from a ROS position and quaternion (x y z w); ``where`` it stands, for messages."""
     wxyz = [rotation.w, rotation.x, rotation.y, rotation.z]
     if not math.isfinite(sum(wxyz)) or sum(q * q for q in wxyz) < 1e-12:
-        raise DataError(f"a rotation {wxyz} (w x y z) is not a quaternion")
+        raise DataError(f"{where}: the rotation {wxyz} (w x y z) is not a quaternion")
     return se3(rotation_from_quaternion(wxyz), [position.x, position.y, position.z])
 
 
@@ -192,6 +195,10 @@ def camera_sensor(info: Any, frame: str, where: str) -> CameraSensor:
     ):
         raise DataError(f"{where}: binning and regions of interest are not supported")
     K = torch.from_numpy(np.asarray(info.k, dtype=np.float64).reshape(3, 3).copy())
+    if not bool(K.any()):  # how ROS drivers say that a camera is not calibrated
+        return CameraSensor(frame=frame, model=UnknownLens.of(size))
+    if not bool(torch.isfinite(K).all()) or float(K[0, 0]) <= 0 or float(K[1, 1]) <= 0:
+        raise DataError(f"{where}: k: expected positive focal lengths, got {K.reshape(-1).tolist()}")
     distortion = np.asarray(info.d, dtype=np.float64)
     lens: type[CameraModel] = Pinhole
     if len(distortion) and bool(distortion.any()):

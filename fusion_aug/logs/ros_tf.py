@@ -30,7 +30,7 @@ def tf_frames(transforms: list[tuple[bool, int, Any]], where: str) -> dict[str, 
                     f"{where}: tf: frame {child!r}: hangs on {parents[child]!r} and then on {parent!r}, "
                     f"which is not supported"
                 )
-            pose = T_of(t.transform.translation, t.transform.rotation)
+            pose = T_of(t.transform.translation, t.transform.rotation, f"{where}: tf: frame {child!r}")
             if is_static:
                 static[child] = (parent, pose)
                 continue

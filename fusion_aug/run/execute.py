@@ -115,10 +115,15 @@ def execute(job: Job, progress: Progress | None = None) -> Result:
     todo = [i for i in range(total) if not job.done_file(i).is_file()]
     resumed = total - len(todo)
     done = resumed
-    for _ in process_all(job, todo):
-        done += 1
-        if progress:
-            progress(done, total)
+    try:
+        for _ in process_all(job, todo):
+            done += 1
+            if progress:
+                progress(done, total)
+    except USER_ERRORS:
+        if not (job.out / WORK / "done").exists() and [p.name for p in job.out.iterdir()] == [WORK]:
+            shutil.rmtree(job.out)  # nothing that a next run could go on from
+        raise
     skipped = merge(job)
     seconds = time.monotonic() - start
     facts = {
