@@ -127,12 +127,12 @@ class Sample:
 
     # --- reading out ------------------------------------------------------------------------------------------------
     def key_item(self, name: str, unit: int = 0) -> int:
-        """Number of the stream's item nearest in time to a unit's reference."""
+        """Number of the stream's item truly nearest in time to a unit's reference."""
         stream = self[name]
         mine = (stream.sample_index == unit).nonzero()[:, 0]
         if len(mine) == 0:
             raise DataError(f"stream {name!r} has no item in sample {self.units[unit].id!r}")
-        return int(mine[(stream.times[mine] - self.units[unit].ref.time).abs().argmin()])
+        return int(mine[(stream.true_times[mine] - self.units[unit].ref.time).abs().argmin()])
 
     def take_key(self, name: str) -> Stream:
         """The stream's key item alone."""

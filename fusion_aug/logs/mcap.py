@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from calib import CameraSensor, Frame, Rig, UnknownLens
+from calib import CameraSensor, Frame, Rig, Trajectory, UnknownLens
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs import ros_clouds  # noqa: F401  (registers how clouds are read and written)
 from fusion_aug.logs.base import Writer, select_ids
 from fusion_aug.logs.mcap_bag import split_files
 from fusion_aug.logs.mcap_file import McapFile, MessageSource, Raw, decode, stamp_of, told_times
-from fusion_aug.logs.robots import BASE, RobotLog
+from fusion_aug.logs.robots import BASE, WORLDS, RobotLog
 from fusion_aug.logs.ros_messages import READERS, Heard, RawMessages, camera_sensor, common
 from fusion_aug.logs.ros_tf import tf_frames
 from fusion_aug.logs.sidecar import merge_sidecar, with_changes
@@ -209,7 +209,10 @@ class McapLog(RobotLog):
         window = self.windows[sample_id]
         frames = tf_frames(transforms, str(window.file.path))
         for stream in streams.values():
-            frames.setdefault(stream.frame, Frame())
+            frames.setdefault(stream.frame, Frame(hand="world" if stream.frame in WORLDS else "body"))
+            if stream.child and stream.child not in frames:  # an odometry that tf does not repeat
+                path = Trajectory.from_unsorted(stream.times, stream["pose"])
+                frames[stream.child] = Frame(parent=stream.frame, pose=path)
         sensors: dict[str, CameraSensor] = {}
         topics = {name: topic for topic, name in names.items()}
         for name, stream in list(streams.items()):

@@ -44,7 +44,8 @@ class Warp:
         A piece of length d leaves ``phi'' d^2 / 8`` of phi out, which is ``bend`` seconds at most.
         """
         steepest = sum(abs(a) * math.tau * f for a, f, _ in self.waves)
-        gaps = self.new(old).diff().to(torch.float64) * 1e-9
+        slowest = self.mean - sum(abs(a) for a, _, _ in self.waves)
+        gaps = old.diff().to(torch.float64) * 1e-9 / slowest
         return torch.ceil(gaps * math.sqrt(steepest / (8 * bend))).clamp(min=1).to(torch.int64)
 
     def old(self, new: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from fusion_aug.errors import USER_ERRORS, ConfigError, FusionAugError
 from fusion_aug.logs.files import read_json
 from fusion_aug.run.job import WORK, Job, start_worker, work
 from fusion_aug.run.manifest import NAME
+from fusion_aug.run.scope import check_names
 from fusion_aug.sample import Sample
 from fusion_aug.transforms.compose import leaves
 from fusion_aug.transforms.photometric import refusal, refused_gels
@@ -79,6 +80,8 @@ def check_expressible(job: Job) -> None:
         ConfigError: naming transform, field, reason and remedy.
     """
     sample = first_sample(job)
+    if sample is not None:
+        check_names(job.pipeline, sample)
     for leaf in leaves(job.pipeline):
         gels = refused_gels(leaf, sample) if sample is not None and leaf.p > 0 else []
         if gels:

@@ -21,6 +21,7 @@ from fusion_aug.families import Fault, Photometric, PointOp
 from fusion_aug.registry import is_invariant, resolve
 from fusion_aug.run.execute import Result, output_size
 from fusion_aug.run.job import Job
+from fusion_aug.run.scope import check_names
 from fusion_aug.sample import Sample
 from fusion_aug.transforms.compose import leaves, named_leaves
 from fusion_aug.transforms.engine import run
@@ -118,6 +119,7 @@ def dry_run(job: Job, changed: Sequence[str]) -> None:
     The first sample is made in a temporary folder, to measure time and size.
     """
     source = job.log.read(job.tasks[0][0])
+    check_names(job.pipeline, source)
     OUT.print(sensor_table(job, source))
     if changed:
         OUT.print(f"drawn once per scene, since {job.log.format} keeps calibration per scene: {', '.join(changed)}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fusion_aug.errors import ConfigError
 from fusion_aug.families import ImagePlane, Kinematic, Mount, Scene, Temporal
 from fusion_aug.logs.base import Log
+from fusion_aug.sample import Sample
 from fusion_aug.transforms.base import Transform
 from fusion_aug.transforms.compose import Compose, Container, leaves
 
@@ -37,6 +39,23 @@ def for_log(pipeline: Compose, log: Log) -> tuple[Compose, list[str]]:
     wide = widen(pipeline, "")
     assert isinstance(wide, Compose)
     return wide, changed
+
+
+def check_names(pipeline: Transform, sample: Sample) -> None:
+    """Raise where a transform names a sensor that a log does not have: a slip of the pen, which would do nothing.
+
+    Shell patterns may match nothing, for pipelines that serve several logs.
+
+    Raises:
+        ConfigError: naming transform, field and sensor.
+    """
+    known = {*sample.streams, *sample.rig.sensors, *(s.instance(n) for n, s in sample.streams.items())}
+    for leaf in leaves(pipeline):
+        for field in ("sensors", "cameras", "keep"):
+            for name in getattr(leaf, field, None) or ():
+                if name not in known and not set(name) & set("*?["):
+                    told = ", ".join(sorted(known))
+                    raise ConfigError(f"{type(leaf).__name__}.{field}: the log has no sensor {name!r} (it has {told})")
 
 
 def geometry_only(pipeline: Compose) -> Compose:

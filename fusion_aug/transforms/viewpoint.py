@@ -236,7 +236,8 @@ def with_validity(out: Sample, before: Sample, moves: list[Moves]) -> Sample:
         # what the picture's earlier maps left black is no source either
         ones = tuple(torch.ones(_stored_size(item), dtype=torch.uint8) for item in part.items)
         mask = ValidityMask(
-            frame=part.frame, camera=stream.instance(name), times=part.times, sample_index=part.sample_index,
+            frame=part.frame, camera=stream.instance(name), times=part.times, stamps=part.stamps,
+            clock_error=part.clock_error, sample_index=part.sample_index,
             items=ones, pending=part.pending,
         )  # fmt: skip
         moved: Stream = move_images(mask, Call(Viewpoint, before, name, None, Context({}), moves))

@@ -121,6 +121,8 @@ def test_inverse_from_the_history_alone(case: Case) -> None:
             head, _, tail = name.partition("/")
             swapped = history[0].before.get("names", {}).get(head, head)
             source = sample[f"{swapped}/{tail}" if tail else name].realized()
+            if len(back) != len(source):
+                continue  # items that are lost, or told twice, stay so: tests/transforms/test_clocks.py
             for column, value in source.values.items():
                 if isinstance(value, torch.Tensor) and value.is_floating_point():
                     limit = 1e-4 if value.dtype == torch.float32 else 1e-8

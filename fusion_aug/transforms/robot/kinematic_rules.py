@@ -12,6 +12,7 @@ from calib.se3 import invert
 from fusion_aug.registry import Call, handles
 from fusion_aug.sample import REF
 from fusion_aug.streams import Action, BodyPose, JointState, Stream, Taxels
+from fusion_aug.transforms.rates import known_span
 from fusion_aug.transforms.robot.kinematics import KinematicNoise
 from fusion_aug.transforms.robot.rig_errors import misplaced, tip_of
 from fusion_aug.transforms.temporal.dynamics import robot_with_masses
@@ -91,6 +92,7 @@ def body_motion(stream: Stream, call: Call) -> Tensor:
         if len(mine) == 0 or tip is None:
             continue
         frame = unit.ref.frame if stream.frame == REF else stream.frame
-        times = stream.true_times[mine]
+        first, last = known_span(rig, frame, tip)
+        times = stream.times[mine].clamp(first, last)  # a clock that is off may tell of moments beyond the readings
         out[mine] = rig.along(frame, tip, times) @ invert(unit.rig.along(frame, tip, times))
     return out

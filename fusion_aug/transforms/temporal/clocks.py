@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -34,12 +35,18 @@ class ClockTransform(Transform, Temporal, abstract=True):
     sensors: tuple[str, ...] = ("*",)
 
     strict = False  # it touches no data, so a stream without a rule cannot go wrong
+    inverse: ClassVar[str] = "exact"
     leaves = LABELS
     scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
     waives: ClassVar[dict[str, str]] = {
         "invertible": "stamps are no scene that predictions could go back to",
         "differentiable": "it has no geometric parameter",
     }
+
+    @classmethod
+    def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
+        """What a stream shows is where it was; it keeps the stamps that it was given."""
+        return stream
 
 
 def chosen(stream: Stream, call: Call) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion_aug.errors import UnhandledStream
+from fusion_aug.errors import DataError, UnhandledStream
 from fusion_aug.families import Temporal
 from fusion_aug.random import noise
 from fusion_aug.ranges import Range, draw
@@ -37,6 +37,7 @@ class SamplingTransform(Transform, Temporal, abstract=True):
 
     leaves = LABELS
     strict = False  # it changes no value, only which there are
+    inverse: ClassVar[str] = "exact"
     scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
     waives: ClassVar[dict[str, str]] = {
         "keeps_rows": "items are lost or added on purpose",
@@ -45,6 +46,17 @@ class SamplingTransform(Transform, Temporal, abstract=True):
         "invertible": "what is lost does not come back",
         "differentiable": "it has no geometric parameter",
     }
+
+    @classmethod
+    def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
+        """What the items that are left show is where it was.
+
+        Raises:
+            DataError: it is a signal, which was read between its samples.
+        """
+        if stream.sampled:
+            raise DataError(f"invert: {cls.__name__} cannot be undone on {type(stream).__name__}: it was read anew")
+        return stream
 
 
 def meant(stream: Stream, call: Call, params: Mapping[str, Any]) -> bool:

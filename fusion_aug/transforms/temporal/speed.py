@@ -36,7 +36,7 @@ class WarpTransform(Transform, Temporal, abstract=True):
     scope: str = "log"
 
     scopes: ClassVar[tuple[str, ...]] = ("log", "rig")
-    inverse: ClassVar[str] = "lossy"
+    inverse: ClassVar[str] = "exact"  # of what has stamps of its own
     waives: ClassVar[dict[str, str]] = {
         "keeps_rows": "signals of a fixed rate get more or fewer samples",
         "invertible": "signals were read between their samples",
