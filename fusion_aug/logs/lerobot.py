@@ -6,6 +6,7 @@ The format holds no calibration, so that comes from ``log.rig``, ``log.urdf`` an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +55,9 @@ class LeRobotLog(EpisodeLog):
             raise DataError(f"{path}: chunks_size: expected a whole number above 0, got {info['chunks_size']!r}")
         if not isinstance(info.get("splits") or {}, dict):
             raise DataError(f"{path}: splits: expected a mapping, got {info['splits']!r}")
+        for name, span in (info.get("splits") or {}).items():
+            if re.fullmatch(r"\d{1,18}:\d{1,18}", str(span)) is None:
+                raise DataError(f"{path}: splits.{name}: expected START:STOP, got {span!r}")
         for name, told in features.items():
             if (
                 not isinstance(told, dict)
@@ -67,13 +71,8 @@ class LeRobotLog(EpisodeLog):
     @cached_property
     def splits(self) -> dict[str, tuple[int, int]]:
         """Name -> first episode, and the one after the last."""
-        out = {}
-        for name, told in (self.info.get("splits") or {}).items():
-            start, _, stop = str(told).partition(":")
-            if not start.isdigit() or not stop.isdigit():
-                raise DataError(f"{self.root / 'meta' / 'info.json'}: splits.{name}: expected START:STOP, got {told!r}")
-            out[str(name)] = int(start), int(stop)
-        return out
+        told = {str(name): str(span).split(":") for name, span in (self.info.get("splits") or {}).items()}
+        return {name: (int(start), int(stop)) for name, (start, stop) in told.items()}
 
     def place(self, number: int) -> tuple[int, int]:
         """Chunk and file of an episode's own files."""

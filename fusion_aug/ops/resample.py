@@ -37,10 +37,11 @@ def strongest(values: Tensor, times: Tensor, at: Tensor) -> Tensor:
     if len(at) == 0:
         return values[:0]
     before, after, _ = bracket(times, at)
-    out = torch.where(values[before].abs() <= values[after].abs(), values[before], values[after])
+    size = values.to(torch.float64).abs()
+    out = torch.where(size[before] <= size[after], values[before], values[after])
     filled: set[int] = set()
     for i, slot in enumerate(nearest(at, times).tolist()):
-        larger = slot not in filled or values[i].abs() > out[slot].abs()
+        larger = slot not in filled or size[i] > out[slot].to(torch.float64).abs()
         out[slot] = torch.where(torch.as_tensor(larger), values[i], out[slot])
         filled.add(slot)
     return out

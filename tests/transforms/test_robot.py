@@ -157,3 +157,38 @@ def test_densities_come_from_the_rig_where_none_are_told() -> None:
     out = fa.SensorBias()(sample.with_unit(0, rig=rig, truth=rig), seed=1)
     assert not torch.equal(out["imu"]["gyro"], sample["imu"]["gyro"])
     assert torch.equal(out["imu"]["accel"], sample["imu"]["accel"])
+
+
+def test_a_robot_that_moved_holds_its_weight_as_it_stands() -> None:
+    """Efforts against pinocchio, whose gravity torque is of the readings before and after."""
+    pin = pytest.importorskip("pinocchio")
+    from arm_log import ROOT
+
+    sample = fa.open_log("mcap", ROOT / "mcap", rig=str(ROOT / "mcap_rig.yaml"))[0]
+    sample = sample.with_streams({"joint_states": sample["joint_states"]})
+    out = fa.KinematicNoise(joint_deg=[-2, 2], hand_eye=0.0, mode="truth")(sample, seed=2)
+    assert out.history[0].before["approximate"] == []
+    model = pin.buildModelFromUrdf(str(ROOT / "arm.urdf"))
+    data, names = model.createData(), sample["joint_states"].names  # type: ignore[attr-defined]
+
+    def weight(joints: fa.Stream, row: int) -> np.ndarray:
+        q = pin.neutral(model)
+        for name, value in zip(names, joints["position"][row].tolist(), strict=True):
+            q[model.joints[model.getJointId(name)].idx_q] = value
+        torque = pin.computeGeneralizedGravity(model, data, q)
+        return np.array([torque[model.joints[model.getJointId(n)].idx_v] for n in names])
+
+    before, after = sample["joint_states"], out["joint_states"]
+    for row in (0, 400, 1500):
+        told = (after["effort"][row] - before["effort"][row]).numpy()
+        asked = weight(after, row) - weight(before, row)
+        assert np.abs(asked).max() > 0.05 and np.allclose(told, asked, atol=1e-6)
+
+
+def test_efforts_without_masses_are_declared() -> None:
+    sample = make_sample()
+    frames = {n: type(f)(parent=f.parent, pose=f.pose, hand=f.hand) for n, f in sample.rig.frames.items()}
+    rig = type(sample.rig)(frames, sample.rig.sensors)
+    out = fa.KinematicNoise(joint_deg=1.0, mode="truth")(sample.with_unit(0, rig=rig, truth=rig))
+    assert out.history[0].before["approximate"] == ["joints: effort"]
+    assert torch.equal(out["joints"]["effort"], sample["joints"]["effort"])
