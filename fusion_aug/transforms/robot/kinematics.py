@@ -42,7 +42,8 @@ class KinematicNoise(Transform, Kinematic):
     Joint readings, absolute joint targets, the end effector's pose, the extrinsics of what the links carry (cameras,
     touch, wrench) follow. With ``mode=belief`` that is what is told, while the data obey the old geometry (``truth``);
     with ``mode=truth`` the robot has moved: pictures of carried cameras are made anew (see ``Viewpoint``; a shift
-    needs their depth), and efforts hold its weight as it stands then (where all masses are known). A camera beside the robot keeps its picture, which shows the robot where it was.
+    needs their depth), and efforts hold its weight as it stands then (where all masses are known). A camera
+    beside the robot keeps its picture, which shows the robot where it was.
 
     Attributes:
         joint_deg: offset of every turning joint, degrees. joint: of every sliding one, metres.
