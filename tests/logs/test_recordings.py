@@ -64,10 +64,10 @@ def test_silence_is_no_message(tmp_path: Path, capsys: pytest.CaptureFixture[str
     before, after = (messages(p / "a.mcap", "/joint_states") for p in (folder, tmp_path / "out"))
     assert 140 <= len(before) - len(after) <= 160
     assert all(any(np.array_equal(m.position, b.position) for t, b in before if t == time) for time, m in after[::50])
+    quiet = quiet.replace("joint_states", "state")  # as the data set calls it
     (folder.parent / "conf/pipeline/quiet.yaml").write_text(
         f"_target_: fusion_aug.pipeline\ntransforms: {{one: {quiet}}}\n"
     )
-    quiet = quiet.replace("joint_states", "state")
     words = ["run", "log=lerobot", f"log.root={ROOT / 'lerobot'}", f"log.rig={ROOT / 'lerobot_rig.yaml'}"]
     conf = ["--config-dir", str(folder.parent / "conf"), "pipeline=quiet", f"out={tmp_path / 'l'}"]
     capsys.readouterr()
