@@ -79,7 +79,10 @@ def blueprint(cameras: list[str]) -> Any:
         return rrb.Vertical(*views, row_shares=[3, 2][: len(views)])
 
     done = rrb.TextDocumentView(origin="/done", name="what was done")
-    panels = (rrb.SelectionPanel(state="collapsed"), rrb.TimePanel(state="collapsed", timeline="sample"))
+    panels = (
+        rrb.SelectionPanel(state="collapsed"),
+        rrb.TimePanel(state="collapsed", timeline="sample", play_state="paused"),
+    )
     return rrb.Blueprint(rrb.Vertical(rrb.Horizontal(side("before"), side("after")), done, row_shares=[8, 1]), *panels)
 
 
