@@ -103,7 +103,9 @@ class RobomimicWriter(EpisodeWriter):
                 members.append(source)
             group.attrs["total"] = total
             if "mask" in original:
-                self._masks(original["mask"], file.create_group("mask"), [(names[o], s) for o, s in ids])
+                self._masks(
+                    member(original, "mask", self.log.path), file.create_group("mask"), [(names[o], s) for o, s in ids]
+                )
         write_ids(self.out, {new: old for old, new in names.items()})
         part.replace(self.out / self.log.path.name)
         for source in members:
@@ -113,9 +115,10 @@ class RobomimicWriter(EpisodeWriter):
     def _masks(self, before: Any, after: Any, ids: Sequence[tuple[str, str]]) -> None:
         """A copy is in the lists of its source."""
         for name in before:
-            members = {m.decode() if isinstance(m, bytes) else str(m) for m in before[name][:]}
+            kept = member(before, name, self.log.path)
+            members = {m.decode() if isinstance(m, bytes) else str(m) for m in kept[:]}
             chosen = [out.encode() for out, source in ids if source in members]
-            width = max(1, before[name].dtype.itemsize, *map(len, chosen))  # names of copies may be longer
+            width = max(1, kept.dtype.itemsize, *map(len, chosen))  # names of copies may be longer
             after.create_dataset(name, data=np.array(chosen, dtype=f"S{width}"))
 
 

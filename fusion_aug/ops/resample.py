@@ -51,7 +51,7 @@ def read_at(values: Any, column: Column, times: Tensor, at: Tensor) -> Any:
     """A column (k, ...) at other moments (n,), by its way of resampling.
 
     Args:
-        values: the column. column: says how: linear, cubic, slerp or nearest.
+        values: the column. column: says how: linear, cubic, slerp, nearest or strongest.
         times: (k,) its stamps. at: (n,) ns, inside them.
     """
     if column.resample == "strongest":

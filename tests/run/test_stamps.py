@@ -30,7 +30,7 @@ def test_keyframes_of_nuscenes_stay(street: Path, tmp_path: Path, transform: str
     source, again = fa.open_log("nuscenes", street), fa.open_log("nuscenes", out)
     rows = again.tables.rows("sample_data")  # type: ignore[attr-defined]
     assert len({r["token"] for r in rows}) == len(rows)
-    for sample in rows and again:
+    for sample in again:
         mine = [r for r in rows if r["sample_token"] == sample.id and r["is_key_frame"]]
         channels = {r["filename"].split("/")[1] for r in mine}
         assert channels == {n for n, s in source[0].streams.items() if s.records and n != "ego"}
