@@ -35,7 +35,7 @@ bench: $(STAMP)  ## measure speed: benchmarks/results.json and a table
 	$(BIN)/python -m benchmarks
 
 docs: $(STAMP)  ## write the generated tables of README.md and docs/
-	$(BIN)/python -m fusion_aug.show.tables
+	$(BIN)/python tools/tables.py
 
 check-devkit: $(STAMP)  ## open an augmented log in the official nuscenes-devkit, in an environment of its own
 	bash tools/check_devkit.sh $(BIN)/python

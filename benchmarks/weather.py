@@ -11,12 +11,12 @@ import fusion_aug as fa
 from benchmarks.timing import Figure, interleaved_ms, median_ms
 from calib import CameraSensor, Frame, LidarSensor, Pinhole, RadarSensor, Rig
 from calib.se3 import rotation_about, se3
+from fusion_aug.core.parameters import Rows
+from fusion_aug.core.registry import Call, Context
 from fusion_aug.ops import haze
 from fusion_aug.physics.completion import complete
-from fusion_aug.physics.depth import projected
-from fusion_aug.registry import Call, Context
 from fusion_aug.sample import Unit
-from fusion_aug.transforms.base import Rows
+from fusion_aug.sample.depth import projected
 from fusion_aug.transforms.weather import Weather
 from fusion_aug.transforms.weather.camera import particle_mask, seen_through_weather
 from fusion_aug.transforms.weather.state import State

@@ -8,7 +8,7 @@ import torch
 
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
-from fusion_aug.transforms.image_plane import ResizeCrop
+from fusion_aug.transforms.image.image_plane import ResizeCrop
 
 SIZE, CANVAS = (900, 1600), (256, 704)
 

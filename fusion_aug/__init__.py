@@ -1,74 +1,28 @@
-"""Sensor-fusion augmentation that moves every sensor together and keeps the calibration true."""
+"""Sensor-fusion augmentation that moves every sensor together and keeps the calibration true.
 
-from fusion_aug.columns import (
-    Column,
-    axial,
-    categorical,
-    corners,
-    extent,
-    intensity,
-    joint,
-    joint_force,
-    label,
-    length,
-    polar,
-    pose,
-    position,
-    radial_velocity,
-    scalar,
-    specific_force,
-    time_offset,
-)  # fmt: skip
-from fusion_aug.errors import ConfigError, DataError, FusionAugError, UnhandledStream
-from fusion_aug.families import ImagePlane, Mix, Mount, Photometric, PointOp, Scene, Temporal
-from fusion_aug.history import Record, history_from_json, history_to_json
-from fusion_aug.logs.base import open_log
-from fusion_aug.ranges import Range
-from fusion_aug.registry import Call, Context, handles
-from fusion_aug.sample import Ref, Sample, Unit, merge
-from fusion_aug.streams import (
-    Action,
-    BodyPose,
-    Boxes2D,
-    Boxes3D,
-    Camera,
-    Depth,
-    EgoPose,
-    HeightMap,
-    ImageStream,
-    Imu,
-    JointState,
-    Keypoints2D,
-    Keypoints3D,
-    Odometry,
-    Points,
-    Radar,
-    Ragged,
-    SegmentationMask,
-    Signal,
-    Stream,
-    TactileImage,
-    Taxels,
-    Text,
-    ValidityMask,
-    Wrench,
-    add_mirror_words,
-)  # fmt: skip
-from fusion_aug.train import AugmentedDataset, collate, to_mmdet3d, to_openpcdet
-from fusion_aug.transforms import *  # noqa: F403
-from fusion_aug.transforms import __all__ as _transforms
-from fusion_aug.transforms.base import Rows, Transform
+The names of ``fusion_aug.public`` are names of this package. They are loaded when the first of them is used, so that
+``import fusion_aug`` and ``fusion-aug --help`` cost nothing.
+"""
 
-__version__ = "0.1.0"
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "Action", "add_mirror_words", "AugmentedDataset", "axial", "BodyPose", "Boxes2D", "Boxes3D", "Call", "Camera",
-    "categorical", "collate", "Column", "ConfigError", "Context", "corners", "DataError", "Depth", "EgoPose",
-    "extent", "FusionAugError", "handles", "HeightMap", "history_from_json", "history_to_json", "ImagePlane",
-    "ImageStream", "Imu", "intensity", "joint", "joint_force", "JointState", "Keypoints2D", "Keypoints3D", "label",
-    "length", "merge", "Mix", "Mount", "Odometry", "open_log", "Photometric", "PointOp", "Points", "polar", "pose",
-    "position", "Radar", "radial_velocity", "Ragged", "Range", "Record", "Ref", "Rows", "Sample", "scalar", "Scene",
-    "SegmentationMask", "Signal", "specific_force", "Stream", "TactileImage", "Taxels", "Temporal", "Text",
-    "time_offset", "to_mmdet3d", "to_openpcdet", "Transform", "UnhandledStream", "Unit", "ValidityMask", "Wrench",
-    *_transforms,
-]  # fmt: skip
+from fusion_aug.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from fusion_aug.public import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_") and name != "__all__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    public = import_module("fusion_aug.public")
+    globals().update({n: getattr(public, n) for n in public.__all__}, __all__=["__version__", *public.__all__])
+    try:
+        return globals()[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__getattr__("__all__")})

@@ -138,6 +138,8 @@ def _print_config(command: str, overrides: list[str], extra_dir: str | None) -> 
 
 def command_help(command: str) -> str:
     """What a command does, its options with their meaning, and the choices of every group."""
+    from fusion_aug.logs import FORMATS
+    from fusion_aug.logs.core.log import EVERY_LOG
     from fusion_aug.run.config import config_dir
 
     if command == "demo":
@@ -146,14 +148,16 @@ def command_help(command: str) -> str:
     parts = [(folder / f"{command}.yaml").read_text().rstrip(), ""]
     if command == "synth":
         return f"{parts[0]}\n\n{(folder / 'synth_arm.yaml').read_text().rstrip()}"
-    for group in ("log", "pipeline"):
-        parts.append(f"# choices for {group}=")
-        for path in sorted((folder / group).rglob("*.yaml")):
-            comments = [line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("#")]
-            about = next((c for c in comments if not c.startswith("@")), "")  # Hydra's own begin so
-            parts.append(f"#   {path.relative_to(folder / group).with_suffix('')!s:28} {about}".rstrip())
-    parts += ["", "# options of a log, as log.KEY=VALUE"]
-    parts += [f"#   {line}" for line in (folder / "log" / "kitti.yaml").read_text().splitlines()[1:]]
+    parts.append("# choices for log=, and their options, given as log.KEY=VALUE")
+    for name, format in FORMATS.items():
+        parts.append(f"#   {name:28} {format.about}".rstrip())
+        parts += [f"#       {key:24} {option.help}" for key, option in format.options.items()]
+    parts += [f"#   {key:28} of every log: {option.help}" for key, option in EVERY_LOG.items()]
+    parts += ["", "# choices for pipeline="]
+    for path in sorted((folder / "pipeline").rglob("*.yaml")):
+        comments = [line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("#")]
+        about = next((c for c in comments if not c.startswith("@")), "")  # Hydra's own begin so
+        parts.append(f"#   {path.relative_to(folder / 'pipeline').with_suffix('')!s:28} {about}".rstrip())
     return "\n".join(parts)
 
 

@@ -38,7 +38,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     from cases import CASES
 
-    from fusion_aug.show.tables import own_transforms
+    from fusion_aug.core.registry import own_transforms
 
     pairs = [(name, kwargs) for name in own_transforms() for kwargs in CASES.get(name, [])]
     ids = [f"{name}-{i}" for i, (name, _) in enumerate(pairs)]

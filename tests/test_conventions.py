@@ -12,7 +12,7 @@ from samples import T0, make_sample
 import fusion_aug as fa
 from calib import Pinhole, RadarSensor
 from calib.se3 import invert, rotation_about, rotation_from_quaternion, se3
-from fusion_aug.transforms.image_plane import FlipImage, Resize
+from fusion_aug.transforms.image.image_plane import FlipImage, Resize
 
 
 def test_stamps_are_int64_nanoseconds() -> None:

@@ -66,7 +66,7 @@ def test_files_stay_short() -> None:
 
 
 def test_generated_tables_are_up_to_date() -> None:
-    from fusion_aug.show.tables import documents
+    from tables import documents
 
     for path, text in documents(REPOSITORY).items():
         assert path.read_text(encoding="utf-8") == text, f"{path} is out of date; run: make docs"

@@ -15,10 +15,10 @@ from calib import BrownConrady
 from calib.rig_file import save_rig
 from calib.se3 import transform_points
 from fusion_aug.cli import main
-from fusion_aug.logs.folder import read_sample, write_sample
+from fusion_aug.logs.folder.reader import read_sample, write_sample
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
-from fusion_aug.transforms.image_plane import resize_map
+from fusion_aug.transforms.image.image_plane import resize_map
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ import torch
 
 from fusion_aug.check.geometry import lidars
 from fusion_aug.check.measurement import Pair, Row, measurement
-from fusion_aug.history import History
+from fusion_aug.core.parameters import Rows
+from fusion_aug.core.registry import Call, Context, find_transform, resolve
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.physics.completion import SKY
-from fusion_aug.physics.depth import projected
-from fusion_aug.registry import TRANSFORMS, Call, Context, resolve
 from fusion_aug.sample import Sample
+from fusion_aug.sample.depth import projected
+from fusion_aug.sample.history import History
 from fusion_aug.streams import Camera, Depth, Points, Stream
-from fusion_aug.transforms.base import Rows
 from fusion_aug.transforms.weather.camera import VISIBLE
 from fusion_aug.transforms.weather.scan import Scan
 from fusion_aug.transforms.weather.state import State
@@ -246,7 +246,7 @@ def lidar_row(sample: Sample, name: str, params: Mapping[str, Any]) -> Row:
 
 def drawn_weather(history: History) -> list[dict[str, Any]]:
     """Parameters of every applied weather of a history."""
-    found = [r for r in history if r.applied and issubclass(TRANSFORMS.get(r.name, object), Weather)]
+    found = [r for r in history if r.applied and issubclass(find_transform(r.name) or object, Weather)]
     return [dict(p) for r in found for p in r.params.values()]
 
 

@@ -14,10 +14,10 @@ from calib.sensors import apply_homography
 from fusion_aug.check.geometry import calibrated, key_cloud, lidars
 from fusion_aug.check.measurement import Pair, Row, measurement
 from fusion_aug.check.route import CameraRoute
-from fusion_aug.history import History
 from fusion_aug.sample import Sample
+from fusion_aug.sample.history import History
 from fusion_aug.streams import Camera
-from fusion_aug.transforms.scene import scene_motion
+from fusion_aug.transforms.scene.scene import scene_motion
 
 MEAN_LIMIT, MAX_LIMIT = 0.05, 0.15  # pixels of the canvas
 DOTS = 40  # per camera
@@ -163,7 +163,7 @@ def content(pairs: Sequence[Pair]) -> list[Row]:
                 )
         if not points:
             continue
-        from fusion_aug.transforms.engine import replay
+        from fusion_aug.core.engine import replay
 
         again = replay(dotted, pair.augmented.history)
         routes = [CameraRoute.of(pair.augmented.history, c) for c in points]

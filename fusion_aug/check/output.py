@@ -14,14 +14,15 @@ from calib import CalibrationError
 from fusion_aug.check.air import FogProbe, drawn_weather
 from fusion_aug.check.geometry import UNCALIBRATED, calibrated, key_cloud, lidars
 from fusion_aug.check.measurement import Row
+from fusion_aug.core.engine import replay
 from fusion_aug.errors import USER_ERRORS
-from fusion_aug.logs.base import PARTS, Log, Writer
-from fusion_aug.logs.files import JPEG_QUALITY
-from fusion_aug.logs.folder import writer_for
-from fusion_aug.logs.sidecar import written_ids
+from fusion_aug.logs.core.files import JPEG_QUALITY
+from fusion_aug.logs.core.log import Log
+from fusion_aug.logs.core.sidecar import written_ids
+from fusion_aug.logs.core.writer import PARTS, Writer
 from fusion_aug.ops.color import jpeg_coded
-from fusion_aug.run.manifest import Entry, Manifest, tree_digest
 from fusion_aug.sample import Sample
+from fusion_aug.sample.manifest import Entry, Manifest, tree_digest
 from fusion_aug.streams import (
     Action,
     BodyPose,
@@ -39,7 +40,6 @@ from fusion_aug.streams import (
     Taxels,
     Wrench,
 )  # fmt: skip
-from fusion_aug.transforms.engine import replay
 
 PIXEL_LIMIT = 0.05
 POINT_LIMIT = 2e-3  # metres: float32 on disk
@@ -53,7 +53,7 @@ MOTION_UNITS = {"gyro": "rad/s", "accel": "m/s^2", "velocity": "m/s", "angular_v
 def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[Row]]:
     """Rows of every sample of a manifest, and of its weathers at the end."""
     probe = FogProbe()
-    writer = writer_for(source, manifest.header["output"], written.root, lossy=bool(manifest.header["lossy"]))
+    writer = source.writer(written.root, manifest.header["output"], lossy=bool(manifest.header["lossy"]))
     for entry in manifest.entries:
         before = source.read(entry.source)
         expected = replay(before, entry.history)

@@ -10,10 +10,10 @@ import torch
 from calib import CalibrationError, Rig, Robot
 from calib.joints import seconds, spline
 from calib.kinematics import GRAVITY
+from calib.rates import known_span, rotation_rates
 from fusion_aug.check.measurement import Pair, Row, measurement
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Imu, JointState
-from fusion_aug.transforms.rates import known_span, rotation_rates
 
 RATE_LIMIT = 0.05  # relative RMS beyond the source's own
 GYRO_LIMIT = 0.05  # rad/s, median beyond the source's own

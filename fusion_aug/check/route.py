@@ -12,12 +12,12 @@ from torch import Tensor
 from calib import CameraSensor
 from calib.se3 import invert, transform_points
 from calib.sensors import apply_homography
-from fusion_aug.families import ImagePlane, Scene
-from fusion_aug.history import History, Record
-from fusion_aug.registry import TRANSFORMS
+from fusion_aug.core.registry import find_transform
 from fusion_aug.sample import Sample
-from fusion_aug.transforms.mount import mounting_error
-from fusion_aug.transforms.viewpoint import Viewpoint
+from fusion_aug.sample.history import History, Record
+from fusion_aug.streams.families import ImagePlane, Scene
+from fusion_aug.transforms.mount.miscalibrate import mounting_error
+from fusion_aug.transforms.mount.viewpoint import Viewpoint
 
 MIRROR = torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)
 
@@ -41,7 +41,7 @@ class CameraRoute:
         """The route that the applied records imply."""
         P, steps = torch.eye(3, dtype=torch.float64), list[tuple[str, Any]]()
         for record in history:
-            cls = TRANSFORMS.get(record.name)
+            cls = find_transform(record.name)
             if not record.applied or cls is None:
                 continue
             if issubclass(cls, ImagePlane):

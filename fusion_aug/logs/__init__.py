@@ -1,21 +1,28 @@
-"""One file per on-disk format, reader and writer side by side."""
+"""Logs on disk: a folder for each format, which registers itself here, and what they share in ``core``."""
 
-from fusion_aug.logs import argoverse, folder, kitti, lerobot, mcap, mmdet3d, nuscenes, robomimic
-from fusion_aug.logs.base import FORMATS, Log, LogOptions, Problem, Writer, open_log
+from __future__ import annotations
 
-__all__ = [
-    "FORMATS",
-    "Log",
-    "LogOptions",
-    "Problem",
-    "Writer",
-    "argoverse",
-    "folder",
-    "kitti",
-    "lerobot",
-    "mcap",
-    "mmdet3d",
-    "nuscenes",
-    "open_log",
-    "robomimic",
-]
+from pathlib import Path
+from typing import Any
+
+from fusion_aug.logs import argoverse2, folder, kitti, lerobot, mcap, mmdet3d, nuscenes, robomimic  # noqa: F401  (register)
+from fusion_aug.logs.core.log import FORMATS, Format, Log, Option, find_format, register_format
+from fusion_aug.logs.core.writer import Problem, Writer
+
+
+def open_log(format: str, root: str | Path, **options: Any) -> Log:
+    """Open a log as a lazy sequence of samples.
+
+    Args:
+        format: kitti, nuscenes, argoverse2, mmdet3d, mcap, lerobot, robomimic, folder, or one that was registered.
+        root: its folder.
+        options: select, rig, and those of the format.
+
+    Raises:
+        ConfigError: unknown format or option.
+        DataError: the folder or its tables are missing or damaged.
+    """
+    return find_format(format).open(root, **options)
+
+
+__all__ = ["FORMATS", "Format", "Log", "Option", "Problem", "Writer", "find_format", "open_log", "register_format"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusion_aug.random import generator
+from fusion_aug.ops.random import generator
 
 Array = np.ndarray
 WAVES = 8

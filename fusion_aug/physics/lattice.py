@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fusion_aug.ops.random import digest, generator
 from fusion_aug.physics.precipitation import Particles
-from fusion_aug.random import digest, generator
 
 Array = np.ndarray
 SIDES = (64.0, 32.0, 16.0, 8.0, 4.0)  # metres

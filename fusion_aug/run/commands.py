@@ -11,19 +11,18 @@ from typing import Any
 
 from fusion_aug.check import MEASUREMENTS, Pair, Row, combine
 from fusion_aug.check.output import compare_run
+from fusion_aug.core.compose import named_leaves
+from fusion_aug.core.engine import Run, replay, run
+from fusion_aug.core.random import Keys
+from fusion_aug.core.registry import Context
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.folder import writer_for
-from fusion_aug.random import Keys
-from fusion_aug.registry import Context
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins, sweep
 from fusion_aug.run.execute import check_options, execute
 from fusion_aug.run.inputs import source_log, written_log
 from fusion_aug.run.job import Job
-from fusion_aug.run.manifest import Manifest, read_manifest, tree_digest
 from fusion_aug.run.scope import for_log, geometry_only
-from fusion_aug.transforms.compose import named_leaves
-from fusion_aug.transforms.engine import Run, replay, run
+from fusion_aug.sample.manifest import Manifest, read_manifest, tree_digest
 from fusion_aug.transforms.weather import Weather
 
 OK, OVER, BAD = 0, 1, 2
@@ -126,7 +125,7 @@ def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_d
         stage = Path(given[0]) if given else Path(folder)
         if given and stage.exists() and any(stage.iterdir()):
             raise ConfigError(f"out: {stage} is not empty")
-        writer = writer_for(log, manifest.header["output"], stage, lossy=bool(manifest.header["lossy"]))
+        writer = log.writer(stage, manifest.header["output"], lossy=bool(manifest.header["lossy"]))
         writer.stage(sample, source, entry.id, stage)
         same = tree_digest(stage) == entry.digest
     where = f", written to {given[0]}" if given else ""

@@ -7,6 +7,7 @@ import importlib
 import itertools
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -14,11 +15,12 @@ from typing import Any
 
 from yaml import YAMLError
 
+from fusion_aug.core.compose import Compose, pipeline
+from fusion_aug.core.registry import TRANSFORMS, find_transform
+from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
-from fusion_aug.logs.base import Log, open_log
-from fusion_aug.registry import TRANSFORMS
-from fusion_aug.transforms.base import Transform
-from fusion_aug.transforms.compose import Compose, pipeline
+from fusion_aug.logs import FORMATS, Log, open_log
+from fusion_aug.names import full_name
 
 
 def config_dir() -> Path:
@@ -45,11 +47,17 @@ def compose_config(
         ConfigError: a group, key or value is wrong; the message is one sentence.
     """
     from hydra import compose, initialize_config_dir
+    from hydra.core.config_store import ConfigStore
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     OmegaConf.register_new_resolver("at", _at, replace=True)
+    import_plugins(_named_plugins(overrides))  # a format of the user's own must be known before ``log=`` is looked up
+    for format in FORMATS.values():
+        options = {n: o.default for n, o in format.all_options.items()}
+        node = {"format": format.name, "root": "???", **options}
+        ConfigStore.instance().store(group="log", name=format.name, node=node)
     more = [f"hydra.searchpath=[file://{Path(extra_dir).resolve()}]"] if extra_dir else []
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3", job_name="fusion-aug"):
@@ -65,6 +73,15 @@ def compose_config(
         raise ConfigError(f"{extra_dir}: a configuration is not valid YAML ({' '.join(str(error).split())})") from None
     assert isinstance(plain, dict)
     return _empty_to_null(plain)
+
+
+def _named_plugins(overrides: Sequence[str]) -> list[str]:
+    """Modules that the overrides name as plugins."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    found = OverridesParser.create().parse_overrides([o for o in overrides if o.lstrip("+").startswith("plugins=")])
+    named = [o.value() for o in found]
+    return [str(m) for modules in named for m in (modules if isinstance(modules, list) else [modules]) if m is not None]
 
 
 def _at(levels: Any, place: Any) -> Any:
@@ -155,11 +172,15 @@ def option_names(group: str, extra_dir: str | None) -> list[str]:
 
 
 def import_plugins(modules: str | Sequence[str] | None) -> None:
-    """Import the modules that register transforms and streams of the user's own.
+    """Import the modules that register transforms, streams and formats of the user's own.
+
+    They are found as ``python -m`` finds modules: in the current folder too.
 
     Raises:
         ConfigError: a module cannot be imported.
     """
+    if modules and "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
     for module in [modules] if isinstance(modules, str) else modules or ():
         try:
             importlib.import_module(module)
@@ -185,14 +206,16 @@ def _build(config: Any, where: str) -> Any:
     if not isinstance(config, dict) or "_target_" not in config:
         raise ConfigError(f"{where}: expected a mapping with _target_, got {config!r}")
     target = str(config["_target_"])
-    module, _, name = target.rpartition(".")
     options = {k: v for k, v in config.items() if k not in ("_target_", "_convert_", "_recursive_")}
     if target == "fusion_aug.pipeline":
         inside = options.pop("transforms", None) or {}
         return pipeline({n: _build(c, f"{where}.transforms.{n}") for n, c in _named(inside, where)}, **options)
-    cls = TRANSFORMS.get(name)
-    if cls is None or module not in ("fusion_aug", cls.__module__.split(".")[0], cls.__module__):
-        raise ConfigError(f"{where}._target_: {target!r} is not a registered transform; list its module in plugins")
+    cls = find_transform(target) or _reexported(target)
+    if cls is None:
+        raise ConfigError(
+            f"{where}._target_: {target!r} is not a registered transform; list its module in plugins"
+            f"{_meant(target, TRANSFORMS)}"
+        )
     if "transforms" in options:
         inside = options.pop("transforms") or {}
         options["transforms"] = {n: _build(c, f"{where}.transforms.{n}") for n, c in _named(inside, where)}
@@ -200,9 +223,16 @@ def _build(config: Any, where: str) -> Any:
         return cls(**options)
     except TypeError as error:
         text = re.sub(r"^.*__init__\(\) ", "", str(error))
-        raise ConfigError(f"{where}: {name}: {text}") from None
+        raise ConfigError(f"{where}: {cls.__name__}: {text}") from None
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
+
+
+def _reexported(target: str) -> Any:
+    """A registered transform under the name of a package that plugins have imported and that hands it on."""
+    module, _, name = target.rpartition(".")
+    found = getattr(sys.modules.get(module), name, None)
+    return found if isinstance(found, type) and TRANSFORMS.get(full_name(found)) is found else None
 
 
 def _named(inside: Any, where: str) -> list[tuple[str, Any]]:

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fusion_aug.core.compose import leaves
 from fusion_aug.errors import USER_ERRORS, ConfigError, FusionAugError
-from fusion_aug.logs.files import read_json
+from fusion_aug.logs.core.files import read_json
 from fusion_aug.run.job import WORK, Job, start_worker, work
-from fusion_aug.run.manifest import NAME
 from fusion_aug.run.scope import check_names
 from fusion_aug.sample import Sample
-from fusion_aug.transforms.compose import leaves
-from fusion_aug.transforms.photometric import refusal, refused_gels
+from fusion_aug.sample.manifest import NAME
+from fusion_aug.transforms.camera.photometric import refusal, refused_gels
 
 Progress = Callable[[int, int], None]
 
@@ -88,7 +88,9 @@ def check_expressible(job: Job) -> None:
             raise ConfigError(refusal(type(leaf).__name__, gels[0]))
     problems = job.writer.can_express(job.pipeline, sample)
     if problems and not job.config["lossy"]:
-        raise ConfigError(f"{job.log.format} cannot hold what the pipeline makes: " + "; ".join(map(str, problems)))
+        raise ConfigError(
+            f"{job.log.format.name} cannot hold what the pipeline makes: " + "; ".join(map(str, problems))
+        )
 
 
 def first_sample(job: Job) -> Sample | None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from fusion_aug.errors import ConfigError
-from fusion_aug.logs.base import Log
-from fusion_aug.logs.files import read_json
+from fusion_aug.logs.core.files import read_json
+from fusion_aug.logs.core.log import Log
 from fusion_aug.run.config import build_log, compose_config, import_plugins
-from fusion_aug.run.manifest import Manifest
+from fusion_aug.sample.manifest import Manifest
 
 MEANING = ("joint_map", "parts", "window", "exclude", "rate")  # options that say what a log's numbers are
 
@@ -46,8 +46,8 @@ def written_log(manifest: Manifest, out: Path, source: Log) -> Log:
     format = manifest.header["output"]
     config: dict[str, Any] = {"format": format, "root": str(out)}
     if format != "folder":
-        told = {k: getattr(source.options, k) for k in ("urdf", *MEANING) if k in source.uses and k != "window"}
-        config |= told | ({"rig": source.options.rig} if source.uses else {})
+        own = source.format.options
+        config |= {k: getattr(source.options, k) for k in ("rig", "urdf", *MEANING) if k in own and k != "window"}
     return build_log(config)
 
 

@@ -12,17 +12,17 @@ from typing import Any
 import cv2
 import torch
 
+from fusion_aug.core.compose import Compose
+from fusion_aug.core.engine import run
 from fusion_aug.errors import ConfigError
-from fusion_aug.history import history_to_json
-from fusion_aug.logs.base import Log, Writer, output_id
-from fusion_aug.logs.files import inside
-from fusion_aug.logs.folder import writer_for
-from fusion_aug.random import digest
+from fusion_aug.logs import Log, Writer
+from fusion_aug.logs.core.files import inside
+from fusion_aug.ops.random import digest
 from fusion_aug.run.config import build_log, build_pipeline, import_plugins
-from fusion_aug.run.manifest import tree_digest
 from fusion_aug.run.scope import for_log
-from fusion_aug.transforms.compose import Compose
-from fusion_aug.transforms.engine import run
+from fusion_aug.sample.history import history_to_json
+from fusion_aug.sample.manifest import VERSION, output_id, tree_digest
+from fusion_aug.version import __version__
 
 WORK = ".work"  # folder of an unfinished run inside its output
 
@@ -57,7 +57,7 @@ class Job:
     def writer(self) -> Writer:
         """Writer of the input's format."""
         lossy, link = bool(self.config["lossy"]), str(self.config["link"])
-        return writer_for(self.log, self.config["output"], self.out, lossy=lossy, link=link)
+        return self.log.writer(self.out, self.config["output"], lossy=lossy, link=link)
 
     @cached_property
     def tasks(self) -> list[tuple[str, int, int | None]]:
@@ -87,15 +87,12 @@ class Job:
 
     def header(self) -> dict[str, Any]:
         """First line of the manifest: what makes the samples again, without any path."""
-        from fusion_aug import __version__
-        from fusion_aug.run.manifest import VERSION
-
         options = {k: v for k, v in self.config["log"].items() if k not in ("root", "rig", "urdf")}
         return {
             "manifest": VERSION,
             "fusion_aug": __version__,
-            "format": self.log.format,
-            "output": self.config["output"] or self.log.format,
+            "format": self.log.format.name,
+            "output": self.config["output"] or self.log.format.name,
             "log": options,
             "seed": int(self.config["seed"]),
             "pipeline": self.config["pipeline"],

@@ -16,16 +16,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fusion_aug.check.measurement import Row
+from fusion_aug.core.compose import leaves, named_leaves
+from fusion_aug.core.engine import run
+from fusion_aug.core.registry import is_invariant, resolve
 from fusion_aug.errors import USER_ERRORS
-from fusion_aug.families import Fault, Photometric, PointOp
-from fusion_aug.registry import is_invariant, resolve
 from fusion_aug.run.execute import Result, output_size
 from fusion_aug.run.job import Job
 from fusion_aug.run.scope import check_names
 from fusion_aug.sample import Sample
-from fusion_aug.transforms.compose import leaves, named_leaves
-from fusion_aug.transforms.engine import run
-from fusion_aug.transforms.photometric import refuse_gel
+from fusion_aug.streams.families import Fault, Photometric, PointOp
+from fusion_aug.transforms.camera.photometric import refuse_gel
 
 OUT, ERR = Console(), Console(stderr=True)
 if not OUT.is_terminal:  # a file or a pipe has no width of its own
@@ -77,7 +77,7 @@ def progress_bar(what: str) -> Any:
 def run_summary(job: Job, result: Result, changed: Sequence[str]) -> None:
     """Print what a run did."""
     if changed:
-        note = f"{job.log.format} keeps calibration and tracks per scene, so these are drawn once per scene: "
+        note = f"{job.log.format.name} keeps calibration and tracks per scene, so these are drawn once per scene: "
         OUT.print(note + ", ".join(changed), style="dim")
     idle = idle_transforms(job)
     if idle:
@@ -122,12 +122,14 @@ def dry_run(job: Job, changed: Sequence[str]) -> None:
     check_names(job.pipeline, source)
     OUT.print(sensor_table(job, source))
     if changed:
-        OUT.print(f"drawn once per scene, since {job.log.format} keeps calibration per scene: {', '.join(changed)}")
+        OUT.print(
+            f"drawn once per scene, since {job.log.format.name} keeps calibration per scene: {', '.join(changed)}"
+        )
     problems = job.writer.can_express(job.pipeline, source)
     for problem in problems:
         OUT.print(f"[bold red]the format cannot hold it:[/] {problem}")
     if not problems:
-        OUT.print(f"{job.log.format} can hold everything that the pipeline makes")
+        OUT.print(f"{job.log.format.name} can hold everything that the pipeline makes")
     folder = Path(tempfile.mkdtemp())
     try:
         start = time.monotonic()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fusion_aug.core.compose import Compose, Container, leaves
+from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
-from fusion_aug.families import ImagePlane, Kinematic, Mount, Scene, Temporal
-from fusion_aug.logs.base import Log
+from fusion_aug.logs.core.log import Log
 from fusion_aug.sample import Sample
-from fusion_aug.transforms.base import Transform
-from fusion_aug.transforms.compose import Compose, Container, leaves
+from fusion_aug.streams.families import ImagePlane, Kinematic, Mount, Scene, Temporal
 
 
 def is_geometry(transform: Transform) -> bool:

@@ -8,18 +8,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from fusion_aug.core.engine import run
 from fusion_aug.errors import ConfigError
-from fusion_aug.logs.sidecar import written_ids
+from fusion_aug.logs.core.sidecar import written_ids
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
 from fusion_aug.run.inputs import source_log, written_log
-from fusion_aug.run.manifest import read_manifest
 from fusion_aug.run.scope import for_log
 from fusion_aug.sample import Sample
+from fusion_aug.sample.manifest import read_manifest
 from fusion_aug.show.draw import draw_before_after, save_picture
 from fusion_aug.show.recording import record, serve
 from fusion_aug.show.robot import draw_robot, is_robot
-from fusion_aug.transforms.engine import run
 
 OWN = ("index", "out", "n", "port")
 

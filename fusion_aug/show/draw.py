@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion_aug.logs.files import write_image
+from fusion_aug.logs.core.files import write_image
 from fusion_aug.ops.color import levels_of
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D, Camera, Points, Radar

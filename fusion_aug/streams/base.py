@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from calib.changed import changed
-from fusion_aug.columns import Column, concat, take_rows
 from fusion_aug.errors import DataError
+from fusion_aug.names import Registry
+from fusion_aug.streams.columns import Column, concat, take_rows
 
-STREAMS: dict[str, type[Stream]] = {}
+STREAMS: Registry[type[Stream]] = Registry("stream class")
 
 
 def _empty() -> Mapping[str, Any]:
@@ -66,7 +67,7 @@ class Stream:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        STREAMS[cls.__name__] = cls
+        STREAMS.add(cls.__name__, cls)
         if "__repr__" not in cls.__dict__:  # or the dataclass would print whole pictures
             cls.__repr__ = Stream.__repr__  # type: ignore[method-assign]
 

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from calib.changed import changed
 from fusion_aug.errors import DataError
-from fusion_aug.families import Weather
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
-from fusion_aug.source import Source
 from fusion_aug.streams.base import Stream
+from fusion_aug.streams.families import Weather
+from fusion_aug.streams.source import Source
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fusion_aug.columns import Column, axial, polar, pose, specific_force
-from fusion_aug.families import ImagePlane, Mount, Weather
 from fusion_aug.streams.base import Stream
+from fusion_aug.streams.columns import Column, axial, polar, pose, specific_force
+from fusion_aug.streams.families import ImagePlane, Mount, Weather
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

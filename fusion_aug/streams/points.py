@@ -11,7 +11,11 @@ import torch
 from torch import Tensor
 
 from calib.changed import changed
-from fusion_aug.columns import (
+from fusion_aug.errors import DataError
+from fusion_aug.ops.points import transform_packed
+from fusion_aug.ops.similarity import Motion
+from fusion_aug.streams.base import Ragged
+from fusion_aug.streams.columns import (
     RULES,
     Column,
     categorical,
@@ -23,12 +27,8 @@ from fusion_aug.columns import (
     scalar,
     time_offset,
 )
-from fusion_aug.errors import DataError
-from fusion_aug.families import ImagePlane
-from fusion_aug.motion import Motion
-from fusion_aug.ops.points import transform_packed
-from fusion_aug.source import Source
-from fusion_aug.streams.base import Ragged
+from fusion_aug.streams.families import ImagePlane
+from fusion_aug.streams.source import Source
 
 
 class LazyColumns(Mapping[str, Any]):

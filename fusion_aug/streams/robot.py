@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fusion_aug.columns import (
+from fusion_aug.errors import DataError
+from fusion_aug.streams.base import Ragged, Stream
+from fusion_aug.streams.columns import (
     Column,
     axial,
     categorical,
@@ -18,9 +20,7 @@ from fusion_aug.columns import (
     position,
     scalar,
 )  # fmt: skip
-from fusion_aug.errors import DataError
-from fusion_aug.families import ImagePlane, Mount, Weather
-from fusion_aug.streams.base import Ragged, Stream
+from fusion_aug.streams.families import ImagePlane, Mount, Weather
 
 
 def check_width(value: Any, width: int, what: str) -> None:

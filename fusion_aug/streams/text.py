@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
-from fusion_aug.columns import Column, label
-from fusion_aug.families import ImagePlane, Mount, Weather
 from fusion_aug.streams.base import Stream
+from fusion_aug.streams.columns import Column, label
+from fusion_aug.streams.families import ImagePlane, Mount, Weather
 
 # language -> pairs of words that a left-right mirror swaps, longest match first
 MIRROR_WORDS: dict[str, dict[str, str]] = {}

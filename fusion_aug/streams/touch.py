@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from calib import GelModel
-from fusion_aug.columns import Column, scalar
 from fusion_aug.errors import DataError
-from fusion_aug.families import ImagePlane, Weather
 from fusion_aug.streams.base import Stream
+from fusion_aug.streams.columns import Column, scalar
+from fusion_aug.streams.families import ImagePlane, Weather
 from fusion_aug.streams.images import ImageStream
 
 

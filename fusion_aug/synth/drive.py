@@ -16,12 +16,12 @@ import torch
 from calib import CameraSensor, Frame, ImuSensor, LidarSensor, RadarSensor
 from calib.rig import Rig
 from calib.se3 import se3
-from fusion_aug.logs.files import write_image
-from fusion_aug.logs.nuscenes import NuscenesLog
-from fusion_aug.logs.nuscenes_clouds import LIDAR_COLUMNS, encode_lidar, encode_radar
-from fusion_aug.logs.sidecar import write_sidecar
-from fusion_aug.source import Source
+from fusion_aug.logs import open_log
+from fusion_aug.logs.core.files import write_image
+from fusion_aug.logs.core.sidecar import write_sidecar
+from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, encode_lidar, encode_radar
 from fusion_aug.streams import Camera, Depth, Imu, SegmentationMask, Stream
+from fusion_aug.streams.source import Source
 from fusion_aug.synth.mesh import Array
 from fusion_aug.synth.sensors import detect, inertial, scan, take_picture
 from fusion_aug.synth.tables import CATEGORIES, Seen, Tables
@@ -88,7 +88,7 @@ def make_log(
         extras.append(drive.keyframe(i, samples[i], stamps[i], i in measured))
         progress(i + 1, frames)
     drive.tables.write()
-    log = NuscenesLog(drive.tables.out)
+    log = open_log("nuscenes", drive.tables.out)
     for token, extra in zip(samples, extras, strict=True):
         sample = log.read(token)
         held = dict.fromkeys(sample.streams) | {"LIDAR_TOP": LIDAR_COLUMNS}

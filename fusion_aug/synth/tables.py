@@ -13,8 +13,8 @@ import torch
 
 from calib import CameraSensor, LidarSensor, Sensor
 from calib.nuscenes import record_from_pose
-from fusion_aug.logs.files import write_json
-from fusion_aug.random import digest
+from fusion_aug.logs.core.files import write_json
+from fusion_aug.ops.random import digest
 from fusion_aug.synth.bodies import Body
 from fusion_aug.synth.mesh import Array
 from fusion_aug.synth.paint import PAVEMENT

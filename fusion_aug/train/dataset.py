@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
+from fusion_aug.core.engine import run
+from fusion_aug.core.transform import Transform
 from fusion_aug.sample import Sample
-from fusion_aug.transforms.base import Transform
-from fusion_aug.transforms.engine import run
 
 
 class AugmentedDataset(Dataset[Any]):

@@ -23,7 +23,7 @@ from calib.cameras import flip_u
 from fusion_aug.errors import DataError
 from fusion_aug.sample import REF, Sample
 from fusion_aug.streams import Boxes3D, Camera, Points, Radar
-from fusion_aug.transforms.scene import scene_motion
+from fusion_aug.transforms.scene.scene import scene_motion
 
 MIRROR = torch.diag(torch.tensor([-1.0, 1, 1, 1], dtype=torch.float64))
 

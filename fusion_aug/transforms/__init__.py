@@ -1,18 +1,44 @@
-"""Transforms, one family per file."""
+"""Transforms, a folder for each family; importing this registers all of them."""
 
-from fusion_aug.transforms.blur import (
+from fusion_aug.transforms.camera import (
+    AutoContrast,
+    Brightness,
     ChromaticAberration,
+    Clahe,
+    ColorTemperature,
+    Contrast,
     DefocusBlur,
     EgoMotionBlur,
+    Equalize,
+    Exposure,
+    Gamma,
     GaussianBlur,
+    GaussianNoise,
+    Hue,
     JpegCompression,
     MotionBlur,
+    PixelOp,
+    Posterize,
+    Saturation,
+    Shadow,
     Sharpness,
+    Solarize,
+    Vignetting,
+    WhiteBalance,
+    pixel_op,
 )
-from fusion_aug.transforms.box_points import BoxPointDropout, BoxPointJitter
-from fusion_aug.transforms.compose import Compose, OneOf, RandomApply, SomeOf, pipeline
-from fusion_aug.transforms.engine import replay
-from fusion_aug.transforms.exposure import ColorTemperature, Exposure, Shadow, Vignetting, WhiteBalance
+from fusion_aug.transforms.cloud import (
+    BeamDropout,
+    BoxPointDropout,
+    BoxPointJitter,
+    IntensityGain,
+    PointDropout,
+    RangeCrop,
+    RangeJitter,
+    RingResample,
+    ShufflePoints,
+    VoxelSubsample,
+)
 from fusion_aug.transforms.faults import (
     Banding,
     BlackCamera,
@@ -25,52 +51,24 @@ from fusion_aug.transforms.faults import (
     LensDirt,
     LensScratches,
     LidarCrosstalk,
-    ModalityDropout,
     Overexposure,
     RadarInterference,
     ReducedView,
     ScanMotionBlur,
-)  # fmt: skip
-from fusion_aug.transforms.histogram import AutoContrast, Clahe, Equalize, Posterize, Solarize
-from fusion_aug.transforms.image_plane import (
-    Crop,
-    FlipImage,
-    Pad,
-    PerspectiveImage,
-    Resize,
-    ResizeCrop,
-    RotateImage,
-)  # fmt: skip
-from fusion_aug.transforms.inversion import InexactInverse, invert
-from fusion_aug.transforms.lidar import BeamDropout, IntensityGain, RingResample
-from fusion_aug.transforms.mount import Miscalibrate
-from fusion_aug.transforms.photometric import Brightness, Contrast, Gamma, GaussianNoise, Hue, Saturation
-from fusion_aug.transforms.pixel_op import PixelOp, pixel_op
-from fusion_aug.transforms.points import PointDropout, RangeCrop, RangeJitter, ShufflePoints, VoxelSubsample
-from fusion_aug.transforms.radar import (
-    DopplerFolding,
-    RadarClutter,
-    RadarGhosts,
-    RadarMissed,
-    RadarNoise,
-    RcsNoise,
 )
+from fusion_aug.transforms.image import Crop, FlipImage, Pad, PerspectiveImage, Resize, ResizeCrop, RotateImage
+from fusion_aug.transforms.modality import ModalityDropout
+from fusion_aug.transforms.mount import Miscalibrate, Viewpoint
+from fusion_aug.transforms.radar import DopplerFolding, RadarClutter, RadarGhosts, RadarMissed, RadarNoise, RcsNoise
 from fusion_aug.transforms.robot import (
     ForceNoise,
-    GelBackground,
-    GelLights,
     KinematicNoise,
     MirrorRobot,
     PushDisturbance,
     SensorBias,
-    TactileNoise,
-    TactileShift,
-    TaxelCrosstalk,
-    TaxelDropout,
-    TaxelGain,
     TorqueNoise,
     ViewpointNoise,
-)  # fmt: skip
+)
 from fusion_aug.transforms.scene import MirrorScene, RotateScene, ScaleScene, TranslateScene
 from fusion_aug.transforms.temporal import (
     ClockOffset,
@@ -83,8 +81,16 @@ from fusion_aug.transforms.temporal import (
     SpeedWarp,
     TemporalMask,
     TimeWarp,
-)  # fmt: skip
-from fusion_aug.transforms.viewpoint_sensors import Viewpoint
+)
+from fusion_aug.transforms.touch import (
+    GelBackground,
+    GelLights,
+    TactileNoise,
+    TactileShift,
+    TaxelCrosstalk,
+    TaxelDropout,
+    TaxelGain,
+)
 from fusion_aug.transforms.weather import Dust, Fog, Night, Rain, Snow, Spray, SunGlare, Weather, WetRoad
 
 __all__ = [
@@ -99,7 +105,6 @@ __all__ = [
     "Clahe",
     "ClockOffset",
     "ColorTemperature",
-    "Compose",
     "Contrast",
     "Crop",
     "DeadPixels",
@@ -125,7 +130,6 @@ __all__ = [
     "Hue",
     "ImuSaturation",
     "IncompleteEcho",
-    "InexactInverse",
     "IntensityGain",
     "Jitter",
     "JpegCompression",
@@ -140,7 +144,6 @@ __all__ = [
     "ModalityDropout",
     "MotionBlur",
     "Night",
-    "OneOf",
     "Overexposure",
     "Pad",
     "PerspectiveImage",
@@ -154,7 +157,6 @@ __all__ = [
     "RadarMissed",
     "RadarNoise",
     "Rain",
-    "RandomApply",
     "RangeCrop",
     "RangeJitter",
     "RateChange",
@@ -175,7 +177,6 @@ __all__ = [
     "ShufflePoints",
     "Snow",
     "Solarize",
-    "SomeOf",
     "SpeedWarp",
     "Spray",
     "SunGlare",
@@ -195,8 +196,5 @@ __all__ = [
     "Weather",
     "WetRoad",
     "WhiteBalance",
-    "invert",
-    "pipeline",
     "pixel_op",
-    "replay",
-]  # fmt: skip
+]

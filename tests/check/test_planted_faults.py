@@ -15,7 +15,7 @@ import torch
 import fusion_aug as fa
 from calib.se3 import quaternion_from_rotation, rotation_about, rotation_from_quaternion
 from fusion_aug.cli import main
-from fusion_aug.logs.nuscenes_clouds import decode_radar, encode_radar
+from fusion_aug.logs.nuscenes.clouds import decode_radar, encode_radar
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +235,7 @@ class TestInMemory:
         assert {"projection"} <= self.failing(street, capsys)
 
     def test_boxes_left_behind(self, street, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-        from fusion_aug.transforms import scene_rules
+        from fusion_aug.transforms.scene import rules as scene_rules
 
         monkeypatch.setattr(scene_rules, "RULES", {**scene_rules.RULES, "pose": lambda v, m, body, scaled: v})
         assert {"points in boxes"} <= self.failing(street, capsys)

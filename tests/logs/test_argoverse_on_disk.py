@@ -13,8 +13,8 @@ from written import drawn_motion, manifest, run
 
 import fusion_aug as fa
 from fusion_aug.cli import main
-from fusion_aug.logs.feather import read_table, write_table
-from fusion_aug.logs.files import write_image
+from fusion_aug.logs.argoverse2.feather import read_table, write_table
+from fusion_aug.logs.core.files import write_image
 
 feather = pytest.importorskip("pyarrow.feather")
 MOTIONS = {

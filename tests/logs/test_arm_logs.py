@@ -17,8 +17,8 @@ from arm_log import ROOT, open_arm
 import fusion_aug as fa
 from fusion_aug.cli import main
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.sidecar import written_ids
-from fusion_aug.run.manifest import read_manifest
+from fusion_aug.logs.core.sidecar import written_ids
+from fusion_aug.sample.manifest import read_manifest
 
 KINDS = ("mcap", "lerobot")
 TOUCH = ["pipeline=[robot,touch]", "pipeline.mirror=1", "seed=3"]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import fusion_aug as fa
-from fusion_aug.logs.mcap_file import McapFile, encode, typestore
+from fusion_aug.logs.mcap.file import McapFile, encode, typestore
 
 pytest.importorskip("mcap")
 T0, PICTURES, SIZE = 1_700_000_000_000_000_000, 40, (480, 640)

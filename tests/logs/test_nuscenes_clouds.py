@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusion_aug.logs.nuscenes_clouds import RADAR_FIELDS, decode_lidar, decode_radar, encode_lidar, encode_radar
+from fusion_aug.logs.nuscenes.clouds import RADAR_FIELDS, decode_lidar, decode_radar, encode_lidar, encode_radar
 
 PATH = Path("cloud")
 

@@ -16,7 +16,7 @@ from panda import ROOTS, rig_file
 import fusion_aug as fa
 from fusion_aug.cli import main
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.mcap_file import McapFile, stamp_of
+from fusion_aug.logs.mcap.file import McapFile, stamp_of
 
 pytest.importorskip("mcap")
 

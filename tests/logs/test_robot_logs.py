@@ -197,7 +197,7 @@ def test_damaged_recordings_name_the_file(real_data: Path, tmp_path: Path) -> No
 def test_frames_of_a_video_in_any_order(real_data: Path) -> None:
     import av
 
-    from fusion_aug.logs.video import frame_at
+    from fusion_aug.logs.lerobot.video import frame_at
 
     path = root(real_data, "lerobot") / "videos/observation.images.wrist/chunk-000/file-000.mp4"
     with av.open(str(path)) as video:

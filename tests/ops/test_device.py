@@ -11,11 +11,11 @@ from cases import CASES
 from samples import make_sample
 
 import fusion_aug as fa
-from fusion_aug.families import ImagePlane, Photometric, Scene
+from fusion_aug.core.registry import own_transforms
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
-from fusion_aug.registry import TRANSFORMS
-from fusion_aug.transforms.image_plane import resize_map
+from fusion_aug.streams.families import ImagePlane, Photometric, Scene
+from fusion_aug.transforms.image.image_plane import resize_map
 
 
 @pytest.mark.parametrize("scale", [0.2, 0.8, 1.3])
@@ -39,7 +39,7 @@ LOOKING = (
     "PixelOp",
     "Shadow",
 )
-MOVING = [n for n in CASES if issubclass(TRANSFORMS[n], Scene | ImagePlane | Photometric) and n not in LOOKING]
+MOVING = [n for n in CASES if issubclass(own_transforms()[n], Scene | ImagePlane | Photometric) and n not in LOOKING]
 
 
 @pytest.mark.parametrize("name", MOVING)
@@ -47,8 +47,8 @@ def test_transforms(name: str) -> None:
     sample = make_sample(gels=False)
     there = sample.to("meta")
     for settings in CASES[name]:
-        here = TRANSFORMS[name](**settings)(sample, seed=1).realized()
-        out = TRANSFORMS[name](**settings)(there, seed=1).realized()
+        here = own_transforms()[name](**settings)(sample, seed=1).realized()
+        out = own_transforms()[name](**settings)(there, seed=1).realized()
         for stream_name, stream in here.streams.items():
             other = out[stream_name]
             for column, value in stream.values.items():

@@ -10,7 +10,7 @@ import torch
 from benchmarks.zone_plate import residual_share
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
-from fusion_aug.transforms.image_plane import resize_map, shift_map
+from fusion_aug.transforms.image.image_plane import resize_map, shift_map
 
 
 @pytest.mark.parametrize(("scale", "limit"), [(0.3, 0.1), (0.35, 0.1), (0.44, 0.1), (0.5, 0.15), (0.6, 0.2)])

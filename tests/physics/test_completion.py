@@ -9,7 +9,7 @@ import torch
 import fusion_aug as fa
 from fusion_aug.errors import DataError
 from fusion_aug.physics.completion import SKY, complete
-from fusion_aug.physics.depth import camera_depth, ground_plane
+from fusion_aug.sample.depth import camera_depth, ground_plane
 
 SIZE = (240, 400)
 

@@ -205,7 +205,7 @@ def test_output_folders_are_protected(street: Path, tmp_path: Path, capsys: pyte
 def test_no_space_left(street: Path, tmp_path: Path, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     import errno
 
-    from fusion_aug.logs import nuscenes_writer
+    from fusion_aug.logs.nuscenes import writer as nuscenes_writer
 
     def full(*args: object) -> bytes:
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "out/file"))
@@ -281,7 +281,7 @@ def test_foreign_code_that_fails_is_named(street: Path, tmp_path: Path, capsys, 
     (tmp_path / "bad_plugin.py").write_text("1 / 0\n")
     (tmp_path / "weak_plugin.py").write_text(
         "from dataclasses import dataclass\n"
-        "from fusion_aug.transforms.photometric import PhotometricTransform\n\n\n"
+        "from fusion_aug.transforms.camera.photometric import PhotometricTransform\n\n\n"
         "@dataclass(frozen=True, kw_only=True)\n"
         "class Weak(PhotometricTransform):\n"
         "    @classmethod\n"
@@ -295,6 +295,6 @@ def test_foreign_code_that_fails_is_named(street: Path, tmp_path: Path, capsys, 
     try:
         fails(capsys, [*base, "plugins=[weak_plugin]", weak], "Weak (it)", "too weak")
     finally:
-        from fusion_aug.registry import TRANSFORMS
+        from fusion_aug.core.registry import TRANSFORMS
 
-        TRANSFORMS.pop("Weak", None)
+        TRANSFORMS.pop("weak_plugin.Weak", None)

@@ -12,8 +12,8 @@ import pytest
 
 from fusion_aug.cli import main
 from fusion_aug.errors import DataError
-from fusion_aug.logs.base import open_log
-from fusion_aug.run.manifest import read_manifest
+from fusion_aug.logs import open_log
+from fusion_aug.sample.manifest import read_manifest
 
 
 def tree(out: Path) -> dict[str, str]:

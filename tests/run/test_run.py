@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from fusion_aug.cli import main
-from fusion_aug.run.manifest import read_manifest
+from fusion_aug.sample.manifest import read_manifest
 
 
 def tree(out: Path) -> dict[str, str]:
@@ -106,7 +106,7 @@ def test_epochs_and_samples_differ_but_scenes_share_geometry(street: Path, tmp_p
     entries = read_manifest(out).entries
 
     def drawn(entry, name: str):  # type: ignore[no-untyped-def]
-        return next(r.params.get("") for r in entry.history if r.name == name)
+        return next(r.params.get("") for r in entry.history if r.name == f"fusion_aug.{name}")
 
     assert len({drawn(e, "RotateScene")["yaw_deg"] for e in entries if e.copy == 0}) == 1
     assert drawn(entries[0], "RotateScene") != drawn(entries[5], "RotateScene")
@@ -174,7 +174,7 @@ def test_a_pipeline_of_ones_own_and_a_plugin(street: Path, tmp_path: Path, monke
     (tmp_path / "my_plugin.py").write_text(
         "from dataclasses import dataclass\n"
         "import fusion_aug as fa\n"
-        "from fusion_aug.transforms.photometric import PhotometricTransform\n\n\n"
+        "from fusion_aug.transforms.camera.photometric import PhotometricTransform\n\n\n"
         "@dataclass(frozen=True, kw_only=True)\n"
         "class Negative(PhotometricTransform):\n"
         '    """Invert the picture."""\n\n'
@@ -190,7 +190,7 @@ def test_a_pipeline_of_ones_own_and_a_plugin(street: Path, tmp_path: Path, monke
     command = ["run", "log=nuscenes", f"log.root={street}", f"out={tmp_path / 'out'}", "pipeline=negative", "limit=2"]
     assert main([*command, "--config-dir", str(tmp_path / "conf")]) == 2, "not registered without plugins="
     assert main([*command, "--config-dir", str(tmp_path / "conf"), "plugins=[my_plugin]", "workers=2"]) == 0
-    assert [r.name for r in read_manifest(tmp_path / "out").entries[0].history] == ["Negative"]
+    assert [r.name for r in read_manifest(tmp_path / "out").entries[0].history] == ["my_plugin.Negative"]
 
 
 def test_no_stray_files(street: Path, tmp_path: Path) -> None:

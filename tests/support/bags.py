@@ -10,7 +10,7 @@ from arm_log import ROOT
 
 import fusion_aug as fa
 from fusion_aug.cli import main
-from fusion_aug.logs.mcap_file import McapFile, decode, encode, typestore
+from fusion_aug.logs.mcap.file import McapFile, decode, encode, typestore
 
 T0, HALF = 1_700_000_000_000_000_000, 500_000_000
 RIG = "urdf: arm.urdf\nframes:\n  imu: {parent: hand}\n"

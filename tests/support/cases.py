@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fusion_aug.families import Photometric
-from fusion_aug.registry import TRANSFORMS
+from fusion_aug.core.registry import own_transforms
+from fusion_aug.streams.families import Photometric
 from fusion_aug.transforms import pixel_op
 
 
@@ -145,5 +145,5 @@ CASES: dict[str, list[dict[str, Any]]] = {
 # pictures of gels are not meant: a change of their levels is refused
 LOOKING = ["CAM_*", "FISHEYE", "WRIST"]
 for name, settings in CASES.items():
-    if issubclass(TRANSFORMS[name], Photometric):
+    if issubclass(own_transforms()[name], Photometric):
         settings[:] = [{"cameras": LOOKING, **s} for s in settings]

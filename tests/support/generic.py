@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 import fusion_aug as fa
-from fusion_aug.registry import TRANSFORMS
+from fusion_aug.core.registry import own_transforms
 from fusion_aug.streams import ImageStream
 
 Case = tuple[str, dict]
@@ -14,11 +14,11 @@ Case = tuple[str, dict]
 
 def build(case: Case, **more) -> fa.Transform:
     name, kwargs = case
-    return TRANSFORMS[name](**{**kwargs, **more})
+    return own_transforms()[name](**{**kwargs, **more})
 
 
 def promises(case: Case, promise: str) -> bool:
-    return promise not in TRANSFORMS[case[0]].waives
+    return promise not in own_transforms()[case[0]].waives
 
 
 def fingerprint(sample: fa.Sample) -> list:

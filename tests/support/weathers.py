@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 import fusion_aug as fa
-from fusion_aug.random import digest
+from fusion_aug.ops.random import digest
 
 KEY = digest("a world of particles")
 

@@ -118,8 +118,8 @@ def test_it_is_small() -> None:
 def test_efforts_at_another_speed_are_what_the_masses_ask_for(samples: dict[str, fa.Sample]) -> None:
     """MuJoCo's inverse dynamics of the hurried motion, before the grip. What is left is the joints' damping."""
     mujoco = pytest.importorskip("mujoco")
-    from fusion_aug.ops.resample import read_at
     from fusion_aug.physics.timewarp import Warp
+    from fusion_aug.streams.resample import read_at
     from fusion_aug.synth.arm.scene import JOINTS, load_arm
 
     model, data = load_arm()

@@ -11,7 +11,7 @@ from samples import make_sample
 from torch.utils.data import DataLoader
 
 import fusion_aug as fa
-from fusion_aug.registry import TRANSFORMS
+from fusion_aug.core.registry import own_transforms
 
 
 class MadeLog:
@@ -31,7 +31,7 @@ def everything() -> fa.Compose:
         for i, kwargs in enumerate(settings):
             small = {k: (24, 30) if k == "size" else v for k, v in kwargs.items()}
             small.pop("report", None)  # columns that only some samples of a batch have are filled in the others
-            parts[f"{name}{i}"] = TRANSFORMS[name](**small, p=0.6)
+            parts[f"{name}{i}"] = own_transforms()[name](**small, p=0.6)
     return fa.Compose(parts)
 
 

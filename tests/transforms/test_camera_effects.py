@@ -14,8 +14,8 @@ from samples import make_sample
 import fusion_aug as fa
 from calib import Frame, Rig
 from fusion_aug.ops import blur, color
-from fusion_aug.physics.depth import camera_range
-from fusion_aug.transforms.ego import picture_flow
+from fusion_aug.sample.depth import camera_range
+from fusion_aug.sample.ego import picture_flow
 
 DRIVE = Path(__file__).resolve().parents[2] / "datasets" / "drive"
 

@@ -13,10 +13,11 @@ import torch
 from samples import make_batch, make_sample
 
 import fusion_aug as fa
-from fusion_aug.families import Mix
-from fusion_aug.random import Keys
-from fusion_aug.registry import TRANSFORMS
-from fusion_aug.transforms.base import Rows
+from fusion_aug.core.parameters import Rows
+from fusion_aug.core.random import Keys
+from fusion_aug.core.registry import TRANSFORMS
+from fusion_aug.names import full_name
+from fusion_aug.streams.families import Mix
 
 
 def applied(sample: fa.Sample, unit: int = 0) -> list[str]:
@@ -232,14 +233,14 @@ class PasteBox(fa.Transform, Mix):
         return fa.merge(parts)
 
 
-TRANSFORMS.pop("PasteBox")  # a toy: it must not show up in the discovery
+TRANSFORMS.pop(full_name(PasteBox))  # a toy: it must not show up in the discovery
 
 
 @pytest.fixture
 def donors() -> Any:
-    TRANSFORMS["PasteBox"] = PasteBox
+    TRANSFORMS[full_name(PasteBox)] = PasteBox
     yield [make_sample(f"donor{i}", seed=40 + i) for i in range(3)]
-    TRANSFORMS.pop("PasteBox")
+    TRANSFORMS.pop(full_name(PasteBox))
 
 
 def test_a_donor_is_drawn_recorded_and_replayed(donors: list[fa.Sample]) -> None:

@@ -14,7 +14,7 @@ import fusion_aug as fa
 from fusion_aug.cli import main
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.ops.points import points_in_boxes
-from fusion_aug.transforms.faults.dropout import SENSORS
+from fusion_aug.transforms.modality.dropout import SENSORS
 
 CAMERAS = ("CAM_FRONT", "CAM_LEFT", "CAM_RIGHT", "FISHEYE")
 

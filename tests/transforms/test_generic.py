@@ -13,14 +13,13 @@ from generic import Case, assert_same_streams, build, fingerprint, promises, sam
 from samples import make_batch, make_sample
 
 import fusion_aug as fa
+from fusion_aug.core.promises import PROMISES
+from fusion_aug.core.registry import is_invariant, own_transforms, resolve
 from fusion_aug.errors import DataError
-from fusion_aug.families import ImagePlane, Scene, Weather
-from fusion_aug.history import history_from_json, history_to_json
-from fusion_aug.registry import TRANSFORMS, is_invariant, resolve
 from fusion_aug.run.config import build_pipeline
-from fusion_aug.show.tables import own_transforms
+from fusion_aug.sample.history import history_from_json, history_to_json
 from fusion_aug.streams import Ragged
-from fusion_aug.transforms.base import PROMISES
+from fusion_aug.streams.families import ImagePlane, Scene, Weather
 from fusion_aug.transforms.temporal.speed import WarpTransform
 
 
@@ -82,7 +81,7 @@ def test_rows(case: Case) -> None:
             assert torch.equal(stream.bounds, source.bounds), name  # type: ignore[attr-defined]
         else:
             # a map of time changes offsets, and nothing else in the table changes them
-            column = "intensity" if issubclass(TRANSFORMS[case[0]], fa.Temporal) else "time_offset"
+            column = "intensity" if issubclass(own_transforms()[case[0]], fa.Temporal) else "time_offset"
             if name == "lidar":
                 assert set(stream[column].tolist()) <= set(source[column].tolist()), name
 
@@ -113,7 +112,7 @@ def test_inverse_from_the_history_alone(case: Case) -> None:
     history = history_from_json(json.loads(json.dumps(history_to_json(out.history))))
     for kind in (fa.Boxes3D, fa.Points, fa.EgoPose, fa.Boxes2D, fa.SegmentationMask):
         for name, stream in out.of_type(kind).items():
-            if TRANSFORMS[case[0]].inverse == "none":
+            if own_transforms()[case[0]].inverse == "none":
                 continue
             if kind is fa.SegmentationMask:
                 continue  # resampled: tests/transforms/test_inversion.py
@@ -132,11 +131,11 @@ def test_inverse_from_the_history_alone(case: Case) -> None:
 
 
 def test_what_cannot_be_undone_says_so(case: Case) -> None:
-    if TRANSFORMS[case[0]].inverse != "none":
+    if own_transforms()[case[0]].inverse != "none":
         return
     sample = make_sample()
     out = build(case)(sample, seed=10)
-    cls = TRANSFORMS[case[0]]
+    cls = own_transforms()[case[0]]
     rules = [n for n, s in out.streams.items() if resolve(cls, type(s)) and not is_invariant(cls, type(s))]
     touched = next(n for n in rules if not isinstance(out[n], cls.leaves_in_place))
     with pytest.raises(DataError, match="cannot be undone"):
@@ -194,7 +193,7 @@ def test_unknown_stream_is_refused_by_strict_families_only(case: Case) -> None:
     sample = make_sample()
     smell = Smell(frame="ref", times=torch.tensor([sample.ref.time]))
     sample = sample.with_streams({**sample.streams, "nose": smell})
-    cls = TRANSFORMS[case[0]]
+    cls = own_transforms()[case[0]]
     if issubclass(cls, Scene | ImagePlane | Weather | WarpTransform):
         with pytest.raises(fa.UnhandledStream, match="nose"):
             build(case)(sample, seed=15)

@@ -14,10 +14,10 @@ from fusion_aug.check.dots import MAX_LIMIT, MEAN_LIMIT, dot_errors, with_dots
 from fusion_aug.check.geometry import key_cloud
 from fusion_aug.check.route import CameraRoute
 from fusion_aug.check.velocity import world_tracks
-from fusion_aug.families import Mount, Photometric, Scene
+from fusion_aug.core.engine import run
+from fusion_aug.core.registry import own_transforms
 from fusion_aug.ops.points import points_in_boxes
-from fusion_aug.registry import TRANSFORMS
-from fusion_aug.transforms.engine import run
+from fusion_aug.streams.families import Mount, Photometric, Scene
 
 
 def test_projection_identity(case: Case) -> None:
@@ -55,7 +55,7 @@ def test_content_identity(case: Case) -> None:
         return
     sample, points = with_dots(make_sample(size=(240, 320), points=3000))
     scaled = {k: tuple(5 * v for v in x) if k == "size" else x for k, x in case[1].items()}
-    out = TRANSFORMS[case[0]](**scaled)(sample, seed=4)
+    out = own_transforms()[case[0]](**scaled)(sample, seed=4)
     found = dot_errors(sample, out, points)
     errors = np.concatenate(list(found.values()))
     assert len(errors) >= 20, "too few dots to say anything"
@@ -84,7 +84,7 @@ def test_point_in_box_counts(case: Case) -> None:
 
 def test_velocity_is_the_derivative_of_position(case: Case) -> None:
     """Two keyframes half a second apart, one draw for the scene: boxes move by their velocity in the world."""
-    if not issubclass(TRANSFORMS[case[0]], Scene):
+    if not issubclass(own_transforms()[case[0]], Scene):
         return
     step = 500_000_000
     first = make_sample("a", boxes=6)
@@ -121,14 +121,14 @@ def test_doppler_is_the_projection_of_the_velocity(case: Case) -> None:
 
 def test_fused_equals_eager(case: Case) -> None:
     """Pending maps carried out at the end, or after every transform: same calibration, dots at the same places."""
-    if issubclass(TRANSFORMS[case[0]], Photometric) or not promises(case, "keeps_rows"):
+    if issubclass(own_transforms()[case[0]], Photometric) or not promises(case, "keeps_rows"):
         return
     sample, points = with_dots(make_sample(size=(240, 320), points=3000))
     scaled = {k: tuple(5 * v for v in x) if k == "size" else x for k, x in case[1].items()}
     chain = fa.Compose(
         [
             fa.RotateScene(yaw_deg=20.0),
-            TRANSFORMS[case[0]](**scaled),
+            own_transforms()[case[0]](**scaled),
             fa.MirrorScene(p=0.99),
             fa.RotateImage(angle_deg=6.0),
             fa.ResizeCrop(scale=1.1),
@@ -152,7 +152,7 @@ def test_fused_equals_eager(case: Case) -> None:
 
 def test_gradcheck(case: Case) -> None:
     """Extrinsics, pixel maps and points have gradients in every drawn number."""
-    cls = TRANSFORMS[case[0]]
+    cls = own_transforms()[case[0]]
     if not promises(case, "differentiable"):
         return
     sample = make_sample(points=6, boxes=2, dtype=torch.float64)

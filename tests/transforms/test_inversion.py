@@ -10,7 +10,7 @@ import torch
 from samples import make_sample
 
 import fusion_aug as fa
-from fusion_aug.history import Record, history_from_json, history_to_json
+from fusion_aug.sample.history import Record, history_from_json, history_to_json
 
 CHAIN = fa.Compose(
     [

@@ -17,7 +17,7 @@ def test_a_delay_outlives_a_change_of_rate() -> None:
 
 
 def test_a_gap_leaves_the_other_pictures_in_their_files() -> None:
-    from fusion_aug.transforms.faults.dropout import silenced
+    from fusion_aug.transforms.modality.dropout import silenced
 
     pictures = make_sample()["CAM_FRONT"]
     quiet = torch.zeros(len(pictures), dtype=torch.bool)

@@ -76,7 +76,7 @@ def test_gravity_stays_in_the_accelerometer(panda: fa.Sample) -> None:
     out = fa.TimeWarp.apply_params(panda, WARP)
     assert accelerometer_error(out, out["imu"]["accel"]) <= 0.02
     warp = fa.TimeWarp.warp(WARP, panda.ref.time)
-    from fusion_aug.ops.resample import read_at
+    from fusion_aug.streams.resample import read_at
 
     old = panda["imu"]
     at = warp.old(out["imu"].times).clamp(old.times[0], old.times[-1])
@@ -95,7 +95,7 @@ def felt(sample: fa.Sample, times: torch.Tensor) -> torch.Tensor:
 
 def test_an_accelerometer_that_agrees_with_the_joints_still_does(panda: fa.Sample) -> None:
     """Root mean square, m/s^2, without what the log's own unit is off by (0.11): the law, and what is not the law."""
-    from fusion_aug.ops.resample import read_at
+    from fusion_aug.streams.resample import read_at
 
     imu = panda["imu"]
     inner = torch.arange(2, len(imu) - 2)

@@ -12,13 +12,13 @@ from torch import Tensor
 import fusion_aug as fa
 from calib import CameraSensor, Frame, ImuSensor, Pinhole, Rig, Robot, TaxelSensor
 from calib.errors import CalibrationError
+from calib.rates import felt
 from calib.se3 import rotation_from_rotvec, se3
 from calib.sides import side_of
 from calib.urdf import robot_from_urdf
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.sample import Ref, Unit
 from fusion_aug.streams import strings
-from fusion_aug.transforms.rates import felt
 
 TIMES = torch.arange(60, dtype=torch.int64) * 10_000_000
 

@@ -20,7 +20,7 @@ from fusion_aug.synth.sensors import take_picture
 from fusion_aug.synth.town import make_town
 from fusion_aug.synth.vehicle import FORWARD
 from fusion_aug.synth.world import Scenery
-from fusion_aug.transforms.mount import mounting_error
+from fusion_aug.transforms.mount.miscalibrate import mounting_error
 
 STILL = {"x_deg": 0.0, "y_deg": 0.0, "z_deg": 0.0, "x": 0.0, "y": 0.0, "z": 0.0}
 DRIVE = Path(__file__).resolve().parents[2] / "datasets" / "drive"

@@ -12,7 +12,7 @@ from samples import make_sample
 import fusion_aug as fa
 from fusion_aug.synth.sensors import inertial
 from fusion_aug.synth.town import make_town
-from fusion_aug.transforms.mount import mounting_error
+from fusion_aug.transforms.mount.miscalibrate import mounting_error
 
 STILL = {"x_deg": 0.0, "y_deg": 0.0, "z_deg": 0.0, "x": 0.0, "y": 0.0, "z": 0.0}
 

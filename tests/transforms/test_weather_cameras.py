@@ -118,7 +118,7 @@ def test_drops_on_the_lens_stay_and_turn_the_scene_upside_down(street: fa.Sample
 
 
 def test_depth_is_not_kept_for_every_motion(street: fa.Sample) -> None:
-    from fusion_aug.physics import depth
+    from fusion_aug.sample import depth
 
     sample = street.with_streams({n: street[n].realized() for n in ("CAM_FRONT", "LIDAR_TOP", "ego")})
     for seed in range(4):

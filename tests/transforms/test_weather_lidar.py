@@ -11,8 +11,8 @@ from samples import make_sample
 from weathers import lidar_only, params_of, reported
 
 import fusion_aug as fa
+from fusion_aug.ops.random import digest
 from fusion_aug.physics import lattice
-from fusion_aug.random import digest
 from fusion_aug.transforms.weather.place import T_world
 from fusion_aug.transforms.weather.state import State
 

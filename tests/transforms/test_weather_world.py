@@ -10,10 +10,10 @@ from weathers import KEY, params_of, picture_of
 
 import fusion_aug as fa
 from fusion_aug.check.air import call_for
+from fusion_aug.ops.random import digest
 from fusion_aug.physics import lattice
 from fusion_aug.physics.field import Clouds, Puffs
 from fusion_aug.physics.precipitation import Snow
-from fusion_aug.random import digest
 from fusion_aug.transforms.weather.camera import streaks_seen
 from fusion_aug.transforms.weather.state import State
 from fusion_aug.transforms.weather.view import View

@@ -10,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fusion_aug.logs.files import millimetres
-from fusion_aug.logs.lerobot_stats import depth_stats, picture_samples, picture_stats, vector_stats
-from fusion_aug.logs.video import write_video
+from fusion_aug.logs.core.files import millimetres
+from fusion_aug.logs.lerobot.stats import depth_stats, picture_samples, picture_stats, vector_stats
+from fusion_aug.logs.lerobot.video import write_video
 from fusion_aug.synth.arm.gels import picture
 from fusion_aug.synth.arm.recording import RATES, ArmLog
 from fusion_aug.synth.arm.scene import JOINTS

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from calib.se3 import quaternion_from_rotation, se3
-from fusion_aug.logs.files import millimetres
-from fusion_aug.logs.mcap_bag import BagFile, write_bag
-from fusion_aug.logs.mcap_file import encode, typestore
+from fusion_aug.logs.core.files import millimetres
+from fusion_aug.logs.mcap.bag import BagFile, write_bag
+from fusion_aug.logs.mcap.file import encode, typestore
 from fusion_aug.synth.arm.gels import picture
 from fusion_aug.synth.arm.recording import ArmLog
 from fusion_aug.synth.arm.scene import JOINTS

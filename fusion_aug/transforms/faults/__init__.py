@@ -9,7 +9,6 @@ from fusion_aug.transforms.faults.cameras import (
     LensScratches,
     Overexposure,
 )
-from fusion_aug.transforms.faults.dropout import ModalityDropout
 from fusion_aug.transforms.faults.motion import GpsJump, ImuSaturation
 from fusion_aug.transforms.faults.radars import RadarInterference
 from fusion_aug.transforms.faults.scanners import (
@@ -22,6 +21,6 @@ from fusion_aug.transforms.faults.scanners import (
 
 __all__ = [
     "Banding", "BlackCamera", "DeadPixels", "DroppedPackets", "FrozenCamera", "GpsJump", "ImuSaturation",
-    "IncompleteEcho", "LensDirt", "LensScratches", "LidarCrosstalk", "ModalityDropout", "Overexposure",
+    "IncompleteEcho", "LensDirt", "LensScratches", "LidarCrosstalk", "Overexposure",
     "RadarInterference", "ReducedView", "ScanMotionBlur",
 ]  # fmt: skip

@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 
 from calib.se3 import skew
+from fusion_aug.core.ranges import Range
+from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.errors import DataError
 from fusion_aug.ops import color
+from fusion_aug.ops.random import noise
 from fusion_aug.ops.view import moved_view
 from fusion_aug.ops.warp import gather
-from fusion_aug.physics.depth import camera_range
-from fusion_aug.random import noise
-from fusion_aug.ranges import Range
-from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import Sample
+from fusion_aug.sample.depth import camera_range
+from fusion_aug.sample.ego import frame_twist
 from fusion_aug.streams import Camera, TactileImage
-from fusion_aug.transforms.ego import frame_twist
-from fusion_aug.transforms.photometric import PhotometricTransform, Shot
+from fusion_aug.transforms.camera.photometric import PhotometricTransform, Shot
 
 SCATTERED = 1.8  # light of a scratch against what is about it
 

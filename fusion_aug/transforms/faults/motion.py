@@ -11,12 +11,13 @@ import torch
 
 from calib.se3 import se3
 from calib.trajectory import Trajectory
-from fusion_aug.families import Fault
-from fusion_aug.ranges import Range
-from fusion_aug.registry import Call, Context, handles
+from fusion_aug.core.parameters import Rows
+from fusion_aug.core.ranges import Range
+from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.transform import Transform
 from fusion_aug.sample import Sample, world_of
 from fusion_aug.streams import EgoPose, Imu
-from fusion_aug.transforms.base import Rows, Transform
+from fusion_aug.streams.families import Fault
 
 EYE = torch.eye(4, dtype=torch.float64)
 

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from fusion_aug.columns import take_rows
+from fusion_aug.core.ranges import Range
 from fusion_aug.ops.radar import Columns, appended, fresh_flags, rays_of, rcs_threshold
-from fusion_aug.ranges import Range
-from fusion_aug.transforms.radar import Look, RadarTransform
+from fusion_aug.streams.columns import take_rows
+from fusion_aug.transforms.radar.radar import Look, RadarTransform
 
 
 @dataclass(frozen=True, kw_only=True)

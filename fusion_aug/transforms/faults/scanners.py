@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion_aug.core.ranges import Range
+from fusion_aug.core.registry import Call, handles
+from fusion_aug.ops.random import noise
 from fusion_aug.physics.pulse import intensity_of
-from fusion_aug.random import noise
-from fusion_aug.ranges import Range
-from fusion_aug.registry import Call, handles
 from fusion_aug.streams import Points
-from fusion_aug.transforms.box_points import rows_in_boxes
-from fusion_aug.transforms.lidar import LidarTransform, lidar_of
-from fusion_aug.transforms.points import PointTransform, keep_points, rays
+from fusion_aug.transforms.cloud.box_points import rows_in_boxes
+from fusion_aug.transforms.cloud.lidar import LidarTransform, lidar_of
+from fusion_aug.transforms.cloud.points import PointTransform, keep_points, rays
 from fusion_aug.transforms.weather.place import T_ref_vehicle
 
 FOREIGN = 2  # status of a return that is another LiDAR's

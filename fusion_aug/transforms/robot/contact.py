@@ -13,15 +13,16 @@ from torch import Tensor
 
 from calib import JointPose, Rig, Robot, TaxelSensor
 from calib.kinematics import spread
-from fusion_aug.families import Fault
+from fusion_aug.core.parameters import Rows
+from fusion_aug.core.promises import SIGNAL
+from fusion_aug.core.ranges import Range, draw
+from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.transform import Transform
+from fusion_aug.ops.random import noise
 from fusion_aug.ops.resample import bracket
-from fusion_aug.random import noise
-from fusion_aug.ranges import Range, draw
-from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import Sample, Unit
 from fusion_aug.streams import JointState, Stream, Taxels, Wrench
-from fusion_aug.transforms.base import Rows, Transform
-from fusion_aug.transforms.robot.noise import SIGNAL
+from fusion_aug.streams.families import Fault
 
 OPPOSED = 0.2  # of the largest singular value: pads within 23 degrees of opposite hold nothing across
 

@@ -8,11 +8,11 @@ from torch import Tensor
 from calib import Robot
 from calib.changed import changed
 from calib.kinematics import GRAVITY, spread
+from calib.rates import known_span
 from calib.se3 import invert
-from fusion_aug.registry import Call, handles
+from fusion_aug.core.registry import Call, handles
 from fusion_aug.sample import REF
 from fusion_aug.streams import Action, BodyPose, JointState, Stream, Taxels
-from fusion_aug.transforms.rates import known_span
 from fusion_aug.transforms.robot.kinematics import KinematicNoise
 from fusion_aug.transforms.robot.rig_errors import misplaced, tip_of
 from fusion_aug.transforms.temporal.dynamics import robot_with_masses

@@ -12,13 +12,16 @@ import torch
 
 from calib import JointPose, TactileSensor, TaxelSensor
 from calib.changed import changed
+from fusion_aug.core.parameters import Rows
+from fusion_aug.core.ranges import Range, can_differ_from, draw
+from fusion_aug.core.registry import Context
+from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.families import Kinematic
-from fusion_aug.ranges import Range, can_differ_from, draw
-from fusion_aug.registry import Context
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Imu, JointState, Wrench
-from fusion_aug.transforms.base import Rows, Transform
+from fusion_aug.streams.families import Kinematic
+from fusion_aug.transforms.mount.viewpoint import Moves, with_validity
+from fusion_aug.transforms.mount.viewpoint_sensors import Viewpoint
 from fusion_aug.transforms.robot.rig_errors import (
     DEGREE,
     carried,
@@ -26,10 +29,8 @@ from fusion_aug.transforms.robot.rig_errors import (
     mounting_errors,
     with_errors,
 )
-from fusion_aug.transforms.scene import MirrorScene
+from fusion_aug.transforms.scene.scene import MirrorScene
 from fusion_aug.transforms.temporal.dynamics import robot_with_masses
-from fusion_aug.transforms.viewpoint import Moves, with_validity
-from fusion_aug.transforms.viewpoint_sensors import Viewpoint
 
 EYE = torch.eye(4, dtype=torch.float64)
 MODES = ("belief", "truth")

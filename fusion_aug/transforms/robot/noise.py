@@ -12,18 +12,14 @@ import torch
 from torch import Tensor
 
 from calib import ImuSensor
-from fusion_aug.families import Fault
-from fusion_aug.random import noise
-from fusion_aug.ranges import Range
-from fusion_aug.registry import Call, handles
+from fusion_aug.core.promises import SIGNAL
+from fusion_aug.core.ranges import Range
+from fusion_aug.core.registry import Call, handles
+from fusion_aug.core.transform import Transform
+from fusion_aug.ops.random import noise
 from fusion_aug.sample import Unit
 from fusion_aug.streams import Imu, JointState, Stream, Wrench
-from fusion_aug.transforms.base import Transform
-
-SIGNAL: dict[str, str] = {
-    "invertible": "noise is not undone by looking at it",
-    "differentiable": "it has no geometric parameter",
-}
+from fusion_aug.streams.families import Fault
 
 
 @dataclass(frozen=True, kw_only=True)

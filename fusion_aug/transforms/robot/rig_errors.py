@@ -14,7 +14,7 @@ from calib import JointPose, Rig, TaxelSensor
 from calib.changed import changed
 from calib.se3 import rotation_from_rotvec, se3
 from calib.sides import side_of
-from fusion_aug.transforms.mount import remounted
+from fusion_aug.transforms.mount.miscalibrate import remounted
 
 DEGREE = math.pi / 180
 

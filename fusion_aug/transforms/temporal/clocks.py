@@ -12,13 +12,14 @@ from torch import Tensor
 
 from calib import JointPose, Rig
 from calib.changed import changed
-from fusion_aug.families import Temporal
-from fusion_aug.random import noise
-from fusion_aug.ranges import Range
-from fusion_aug.registry import Call, Context, handles
+from fusion_aug.core.parameters import Rows
+from fusion_aug.core.ranges import Range
+from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.transform import Transform
+from fusion_aug.ops.random import noise
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes2D, Boxes3D, EgoPose, JointState, Stream, Text
-from fusion_aug.transforms.base import Rows, Transform
+from fusion_aug.streams.families import Temporal
 
 LABELS = (Boxes3D, Boxes2D, EgoPose, Text)  # they belong to the scene, not to a sensor
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from calib import Joint, JointPose, Rig, Robot
 from calib.kinematics import spread
+from calib.rates import known_moments, motion, rotation_rates
 from calib.se3 import invert
 from fusion_aug.sample import Sample, Unit
 from fusion_aug.streams import JointState, Wrench
-from fusion_aug.transforms.rates import known_moments, motion, rotation_rates
 
 
 def approximate(sample: Sample, number: int) -> list[str]:

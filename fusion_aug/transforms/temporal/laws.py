@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from calib.kinematics import GRAVITY
+from calib.rates import motion
 from fusion_aug.errors import DataError, UnhandledStream
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.sample import REF, Sample, Unit
 from fusion_aug.streams import JointState, Points, Stream, Wrench
-from fusion_aug.transforms.rates import motion
 from fusion_aug.transforms.temporal.dynamics import hurried_effort, hurried_wrench
 from fusion_aug.transforms.temporal.reading import between, step_ends
 

@@ -7,11 +7,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from fusion_aug.columns import Column
 from fusion_aug.errors import DataError
-from fusion_aug.ops.resample import bracket, nearest, read_at
+from fusion_aug.ops.resample import bracket, nearest
 from fusion_aug.streams import Action, Stream
-from fusion_aug.streams.silence import silenced
+from fusion_aug.streams.columns import Column
+from fusion_aug.streams.dropped import silenced
+from fusion_aug.streams.resample import read_at
 
 TOTAL = Column("total", "plain")  # linear
 

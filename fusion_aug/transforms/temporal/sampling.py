@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion_aug.core.ranges import Range, draw
+from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError, UnhandledStream
-from fusion_aug.families import Temporal
-from fusion_aug.random import noise
-from fusion_aug.ranges import Range, draw
-from fusion_aug.registry import Call, Context, handles
+from fusion_aug.ops.random import noise
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, Points, Stream
-from fusion_aug.streams.silence import silenced
-from fusion_aug.transforms.base import Transform
+from fusion_aug.streams.dropped import silenced
+from fusion_aug.streams.families import Temporal
 from fusion_aug.transforms.temporal.clocks import LABELS
 from fusion_aug.transforms.temporal.reading import between
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from calib.se3 import rotation_from_rotvec
+from fusion_aug.core.registry import Call, handles
+from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
-from fusion_aug.families import Temporal
-from fusion_aug.registry import Call, handles
+from fusion_aug.sample.ego import frame_twist
 from fusion_aug.streams import Points, Radar
-from fusion_aug.transforms.base import Transform
-from fusion_aug.transforms.ego import frame_twist
+from fusion_aug.streams.families import Temporal
 from fusion_aug.transforms.temporal.clocks import LABELS
 
 PER_POINT = {

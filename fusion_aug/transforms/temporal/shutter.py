@@ -16,15 +16,16 @@ from torch import Tensor
 from calib import CameraSensor, Rig
 from calib.changed import changed
 from calib.sensors import IDENTITY, apply_homography
-from fusion_aug.families import Temporal
+from fusion_aug.core.parameters import Rows
+from fusion_aug.core.ranges import Range
+from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.transform import Transform
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.warp import gather
-from fusion_aug.ranges import Range
-from fusion_aug.registry import Call, Context, handles
 from fusion_aug.sample import Sample
+from fusion_aug.sample.ego import camera_twist, picture_flow
 from fusion_aug.streams import Boxes2D, Camera, Depth, ImageStream, Keypoints2D, Stream
-from fusion_aug.transforms.base import Rows, Transform
-from fusion_aug.transforms.ego import camera_twist, picture_flow
+from fusion_aug.streams.families import Temporal
 
 ROUNDS = 4  # of the search for where a moved pixel came from
 

@@ -13,15 +13,16 @@ from torch import Tensor
 from calib import JointPose, Rig
 from calib.changed import changed
 from calib.trajectory import MovingPose, Trajectory
+from fusion_aug.core.parameters import Rows
+from fusion_aug.core.ranges import Range, draw
+from fusion_aug.core.registry import Call, Context, find_transform, handles
+from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.families import Temporal
-from fusion_aug.history import History
 from fusion_aug.physics.timewarp import Warp
-from fusion_aug.ranges import Range, draw
-from fusion_aug.registry import TRANSFORMS, Call, Context, handles
 from fusion_aug.sample import Ref, Sample, Unit
+from fusion_aug.sample.history import History
 from fusion_aug.streams import Stream
-from fusion_aug.transforms.base import Rows, Transform
+from fusion_aug.streams.families import Temporal
 from fusion_aug.transforms.temporal.dynamics import approximate
 from fusion_aug.transforms.temporal.laws import unstamped, warped
 
@@ -124,7 +125,7 @@ def time_map(history: History) -> Callable[[int], int]:
     """What the warps of a history make of a time (ns)."""
     warps = []
     for record in history:
-        cls = TRANSFORMS.get(record.name)
+        cls = find_transform(record.name)
         if record.applied and isinstance(cls, type) and issubclass(cls, WarpTransform):
             warps.append(cls.warp(record.params[""], int(record.before["start"])))
 

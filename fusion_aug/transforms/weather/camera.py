@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import torch
 
+from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops import haze
+from fusion_aug.ops.random import digest, noise
 from fusion_aug.physics import lattice
 from fusion_aug.physics.precipitation import Particles
-from fusion_aug.random import digest, noise
-from fusion_aug.registry import Call, handles
 from fusion_aug.streams import Camera
 from fusion_aug.transforms.weather.glare import look_into_the_sun
 from fusion_aug.transforms.weather.lens import drops_on_the_lens

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from fusion_aug.core.registry import Call, handles
+from fusion_aug.ops.random import noise
 from fusion_aug.physics.ground import friction
-from fusion_aug.random import noise
-from fusion_aug.registry import Call, handles
 from fusion_aug.sample import REF
 from fusion_aug.streams import Boxes3D, Odometry
 from fusion_aug.transforms.weather.place import T_ref_vehicle

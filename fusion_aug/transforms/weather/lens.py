@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fusion_aug.random import digest, generator
+from fusion_aug.ops.random import digest, generator
 from fusion_aug.transforms.weather.state import State
 from fusion_aug.transforms.weather.view import View
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from fusion_aug.core.registry import Call, handles
+from fusion_aug.ops.random import digest, noise
 from fusion_aug.physics import lattice, pulse
-from fusion_aug.physics.depth import ground_of
 from fusion_aug.physics.field import Clouds, Puffs
 from fusion_aug.physics.ground import NEAR, height, wet_return
 from fusion_aug.physics.precipitation import Particles
-from fusion_aug.physics.vehicle import T_up_ref
-from fusion_aug.random import digest, noise
-from fusion_aug.registry import Call, handles
+from fusion_aug.sample.depth import ground_of
+from fusion_aug.sample.vehicle import T_up_ref
 from fusion_aug.streams import Points
 from fusion_aug.transforms.weather.place import spray_behind
 from fusion_aug.transforms.weather.scan import Scan

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from fusion_aug.ops.color import level_of, light_of
+from fusion_aug.ops.random import digest, generator
 from fusion_aug.physics.completion import SKY
 from fusion_aug.physics.ground import NEAR, height
-from fusion_aug.random import digest, generator
 from fusion_aug.transforms.weather.place import T_ref_vehicle, T_world_ref, moving_vehicles
 from fusion_aug.transforms.weather.state import DAYLIGHT, EXPOSED_DOWN_TO, State
 from fusion_aug.transforms.weather.view import View

@@ -11,7 +11,7 @@ from torch import Tensor
 from fusion_aug.physics.field import Puffs
 from fusion_aug.sample import Sample, world_of
 from fusion_aug.streams import Boxes3D
-from fusion_aug.transforms.scene import scene_motion
+from fusion_aug.transforms.scene.scene import scene_motion
 from fusion_aug.transforms.weather.state import State
 
 VEHICLES = {"car", "van", "truck", "bus", "vehicle", "trailer", "tram", "motorcycle"}

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from fusion_aug.columns import take_rows
+from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops.radar import Columns, appended, fresh_flags, rays_of, rcs_threshold
 from fusion_aug.physics import microwave
 from fusion_aug.physics.ground import AIR, WATER, fresnel, water_share
-from fusion_aug.registry import Call, handles
 from fusion_aug.streams import Radar
-from fusion_aug.transforms.radar import Look, look_by_look, on_rays
+from fusion_aug.streams.columns import take_rows
+from fusion_aug.transforms.radar.radar import Look, look_by_look, on_rays
 from fusion_aug.transforms.weather.place import T_world
 from fusion_aug.transforms.weather.state import State
 from fusion_aug.transforms.weather.weather import Weather

@@ -7,10 +7,10 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from fusion_aug.registry import Call
+from fusion_aug.core.registry import Call
 from fusion_aug.streams import Points
-from fusion_aug.transforms.lidar import lidar_of
-from fusion_aug.transforms.points import rays
+from fusion_aug.transforms.cloud.lidar import lidar_of
+from fusion_aug.transforms.cloud.points import rays
 from fusion_aug.transforms.weather.place import T_world
 
 Array = np.ndarray

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from fusion_aug.ops.random import digest
 from fusion_aug.physics.air import Atmosphere, extinction_of_mor, extinction_of_visual_range
 from fusion_aug.physics.field import Clouds
-from fusion_aug.random import digest
 
 DAYLIGHT = 20000.0  # lux, of a day under light clouds: what pictures are taken to be exposed for
 EXPOSED_DOWN_TO = 30.0  # lux that a camera still exposes a white wall for; below that the picture gets dark

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from calib import CameraSensor
+from fusion_aug.core.registry import Call
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.haze import enlarged
-from fusion_aug.physics.depth import camera_depth, ground_of, ground_plane, lidars_of
 from fusion_aug.physics.ground import NEAR, height
-from fusion_aug.physics.vehicle import T_up_ref
-from fusion_aug.registry import Call
 from fusion_aug.sample import Unit
+from fusion_aug.sample.depth import camera_depth, ground_of, ground_plane, lidars_of
+from fusion_aug.sample.ego import frame_twist
+from fusion_aug.sample.vehicle import T_up_ref
 from fusion_aug.streams import Camera
-from fusion_aug.transforms.ego import frame_twist
 from fusion_aug.transforms.weather.place import T_world
 
 Array = np.ndarray

@@ -7,13 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fusion_aug import families
+from fusion_aug.core.ranges import Range
+from fusion_aug.core.registry import Context
+from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
-from fusion_aug.ranges import Range
-from fusion_aug.registry import Context
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes3D
-from fusion_aug.transforms.base import Transform
+from fusion_aug.streams import Boxes3D, families
 
 
 @dataclass(frozen=True, kw_only=True)

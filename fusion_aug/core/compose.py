@@ -1,0 +1,207 @@
+"""Containers: Compose, RandomApply, OneOf, SomeOf."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from fusion_aug.core.engine import Run
+from fusion_aug.core.transform import Transform
+from fusion_aug.errors import ConfigError
+from fusion_aug.names import full_name
+from fusion_aug.sample import Sample
+
+
+@dataclass(frozen=True, init=False, kw_only=True)
+class Container(Transform, abstract=True):
+    """A transform made of others. Paths of the children begin with the container's own."""
+
+    transforms: tuple[Transform, ...] = ()
+    names: tuple[str, ...] = ()
+    scopes = ("log", "rig")
+
+    def __init__(self, transforms: Sequence[Transform] | Mapping[str, Transform], **options: Any):
+        named = transforms.items() if isinstance(transforms, Mapping) else [(None, t) for t in transforms]
+        given: list[tuple[str | None, Transform]] = [(n, t) for n, t in named if t is not None]
+        for label, t in given:
+            if not isinstance(t, Transform):
+                raise ConfigError(f"{type(self).__name__}.transforms: {label or t!r} is not a transform")
+            if label is not None and (not label or "/" in label):
+                raise ConfigError(f"{type(self).__name__}.transforms: the name {label!r} must be a word without '/'")
+        names = _distinct([n or t.name or type(t).__name__ for n, t in given])
+        defaults = self.defaults()
+        unknown = [k for k in options if k not in defaults]
+        if unknown:
+            raise ConfigError(f"{type(self).__name__}: unknown parameter {unknown[0]!r}")
+        for key, value in (defaults | options).items():
+            object.__setattr__(self, key, value)
+        object.__setattr__(self, "transforms", tuple(t for _, t in given))
+        object.__setattr__(self, "names", tuple(names))
+        self.__post_init__()
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """Further keyword parameters and their defaults."""
+        return {}
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """All keyword parameters and their defaults."""
+        return {"name": None, "p": 1.0, "scope": "rig", "per_scene": False} | cls.options()
+
+    def children(self) -> Iterable[tuple[str, Transform]]:
+        """Named transforms inside."""
+        return zip(self.names, self.transforms, strict=True)
+
+    def map_children(self, change: Callable[[Transform], Transform]) -> Self:
+        """The container with every leaf transform changed, names and paths kept."""
+        inside = {n: t.map_children(change) if isinstance(t, Container) else change(t) for n, t in self.children()}
+        return type(self)(inside, **{k: getattr(self, k) for k in self.defaults()})
+
+    def effects(self) -> dict[str, str]:
+        """Effects of all that can run inside."""
+        able = [t for t, can in zip(self.transforms, self.can_run(), strict=True) if can and t.p > 0 and self.p > 0]
+        return {e: f for t in able for e, f in t.effects().items()}
+
+    def can_run(self) -> list[bool]:
+        """Whether each child can be chosen at all."""
+        return [True] * len(self.transforms)
+
+    def to_config(self) -> dict[str, Any]:
+        """The container as a plain mapping with ``_target_``."""
+        config: dict[str, Any] = {"_target_": full_name(type(self))}
+        config |= {k: getattr(self, k) for k, d in self.defaults().items() if getattr(self, k) != d}
+        return config | {"transforms": {n: t.to_config() for n, t in self.children()}}
+
+    def walk(self, sample: Sample, run: Run, prefix: str, name: str | None = None) -> Sample:
+        """Hand the chosen units to each child; the outermost container adds nothing to the path."""
+        own = name or self.name or (type(self).__name__ if prefix else "")
+        path = "/".join(p for p in (prefix, own) if p)
+        on = run.gate(self, sample, path)
+        chosen = {u: set(self.choose(run, sample, u, path)) for u in on}
+        for i, (child_name, child) in enumerate(self.children()):
+            units = [u for u in on if i in chosen[u]]
+
+            def work(part: Sample, child: Transform = child, child_name: str = child_name) -> Sample:
+                return child.walk(part, run, path, child_name)
+
+            sample = run.on_subset(sample, units, work)
+        return sample
+
+    def choose(self, run: Run, sample: Sample, unit: int, path: str) -> list[int]:
+        """Which children run on a unit."""
+        return list(range(len(self.transforms)))
+
+
+class Compose(Container):
+    """All of the transforms, one after another."""
+
+
+class RandomApply(Container):
+    """All of the transforms together with probability ``p`` (0.5 by default), else none."""
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """``p`` is one half by default."""
+        return {"p": 0.5}
+
+
+class OneOf(Container):
+    """Exactly one of the transforms, chosen with ``weights`` (equal by default)."""
+
+    weights: tuple[float, ...] | None
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """``weights``, one non-negative number per transform."""
+        return {"weights": None}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.transforms:
+            raise ConfigError("OneOf.transforms: needs at least one transform")
+        w = self.weights
+        if w is not None and (len(w) != len(self.transforms) or min(w) < 0 or sum(w) <= 0):
+            raise ConfigError(f"OneOf.weights: expected {len(self.transforms)} non-negative numbers, got {w}")
+
+    def can_run(self) -> list[bool]:
+        """A child of weight 0 is never chosen."""
+        return [w > 0 for w in self.weights] if self.weights else super().can_run()
+
+    def choose(self, run: Run, sample: Sample, unit: int, path: str) -> list[int]:
+        """One child, drawn for the unit."""
+        rng = run.keys.generator(run.unit_key(sample, unit, self), path, "choice")
+        w = self.weights or (1.0,) * len(self.transforms)
+        return [int(rng.choice(len(self.transforms), p=[x / sum(w) for x in w]))]
+
+
+class SomeOf(Container):
+    """A random subset of ``n`` transforms (a number or ``[low, high]``), in the listed order."""
+
+    n: Any
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """``n``: how many."""
+        return {"n": 1}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        low, high = self.bounds()
+        if not 0 <= low <= high <= len(self.transforms):
+            raise ConfigError(f"SomeOf.n: {self.n} does not fit {len(self.transforms)} transforms")
+
+    def can_run(self) -> list[bool]:
+        """None where the subset is always empty."""
+        return [self.bounds()[1] > 0] * len(self.transforms)
+
+    def bounds(self) -> tuple[int, int]:
+        """Smallest and largest number of transforms that run."""
+        return (self.n, self.n) if isinstance(self.n, int) else (int(self.n[0]), int(self.n[1]))
+
+    def choose(self, run: Run, sample: Sample, unit: int, path: str) -> list[int]:
+        """A sorted subset, drawn for the unit."""
+        rng = run.keys.generator(run.unit_key(sample, unit, self), path, "choice")
+        low, high = self.bounds()
+        count = int(rng.integers(low, high + 1))
+        return sorted(int(i) for i in rng.permutation(len(self.transforms))[:count])
+
+
+def pipeline(transforms: Mapping[str, Transform] | Sequence[Transform] | None = None, **figures: Any) -> Compose:
+    """Build a Compose from a configuration.
+
+    Args:
+        transforms: an ordered mapping of names to transforms; the names are the random paths.
+        figures: the preset's main figures, which the transforms refer to by interpolation; not used here.
+    """
+    return Compose(transforms or {})
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The second of a name becomes ``name#2``, or the next that is free."""
+    out: list[str] = []
+    for name in names:
+        number, own = 1, name
+        while own in out:
+            number += 1
+            own = f"{name}#{number}"
+        out.append(own)
+    return out
+
+
+def leaves(transform: Transform) -> list[Transform]:
+    """Every transform inside that is not a container."""
+    return [leaf for _, leaf in named_leaves(transform)]
+
+
+def named_leaves(transform: Transform, path: str = "") -> list[tuple[str, Transform]]:
+    """Path and transform of everything inside that is not a container."""
+    if not isinstance(transform, Container):
+        return [(path, transform)]
+    return [
+        pair for name, child in transform.children() for pair in named_leaves(child, f"{path}/{name}" if path else name)
+    ]
+
+
+__all__ = ["Compose", "Container", "OneOf", "RandomApply", "SomeOf", "leaves", "named_leaves", "pipeline"]

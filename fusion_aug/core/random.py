@@ -1,0 +1,32 @@
+"""Keyed randomness.
+
+A draw depends on what it is for, never on when or where it is made: its key is the digest of the canonical JSON
+``[seed, epoch, id, path, purpose, instance]``. So any number of workers, any order and any batch gives the same numbers,
+and a new transform leaves the draws of named others alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusion_aug.ops.random import digest, generator
+
+PURPOSES = ("gate", "choice", "params", "noise")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The seed and epoch of one run, from which every random stream is derived."""
+
+    seed: int = 0
+    epoch: int = 0
+
+    def key(self, unit: str, path: str, purpose: str, instance: str = "") -> str:
+        """Key of one purpose of one transform on one unit (a sample's or a scene's id)."""
+        return digest(self.seed, self.epoch, unit, path, purpose, instance)
+
+    def generator(self, unit: str, path: str, purpose: str, instance: str = "") -> np.random.Generator:
+        """Random stream of one purpose of one transform on one unit."""
+        return generator(self.key(unit, path, purpose, instance))

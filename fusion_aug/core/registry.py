@@ -1,0 +1,140 @@
+"""Open registries: transforms by name, and what each does to each kind of stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from fusion_aug.errors import ConfigError, UnhandledStream
+from fusion_aug.names import Registry, full_name
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Stream
+from fusion_aug.streams.families import Family
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a transform may read besides the sample.
+
+    Attributes:
+        resources: by name: other samples, object banks, backgrounds. Partners are drawn from the keyed random stream
+            and recorded by id and hash.
+    """
+
+    resources: Mapping[str, Any]
+
+    def resource(self, name: str, who: str) -> Any:
+        """A resource by name.
+
+        Raises:
+            ConfigError: it was not handed over.
+        """
+        if name not in self.resources:
+            raise ConfigError(f"{who}: needs the resource {name!r}; pass resources={{{name!r}: ...}}")
+        return self.resources[name]
+
+
+@dataclass(eq=False)
+class Call:
+    """One stream's turn in the application of a transform.
+
+    Attributes:
+        transform: the transform's class.
+        sample: the sample before the transform.
+        name: the stream's name.
+        rows: the parameters of all units.
+        context: resources.
+        shared: what the family worked out once for all streams.
+    """
+
+    transform: Any
+    sample: Sample
+    name: str
+    rows: Any
+    context: Context
+    shared: Any = None
+
+    @cached_property
+    def params(self) -> list[Mapping[str, Any]]:
+        """The parameters of every item; items that share a draw share the dictionary."""
+        return self.rows.per_item(self.name, self.sample.streams[self.name])
+
+
+Handler = Callable[[Any, Call], Stream]
+
+TRANSFORMS: Registry[Any] = Registry("transform")
+_HANDLERS: Registry[Handler] = Registry("handler")
+_RESOLVED: dict[tuple[type, type], Handler | None] = {}
+_PLANS: dict[tuple[type, type], tuple[Handler | None, bool]] = {}
+
+
+def find_transform(name: str) -> Any:
+    """The class of a full name (``mine.Brightness``), None if there is none. A bare name means one of ours."""
+    return TRANSFORMS.get(name if "." in name else f"fusion_aug.{name}")
+
+
+def own_transforms() -> dict[str, Any]:
+    """The transforms of this package that are no containers, by their bare names."""
+    own = {n.removeprefix("fusion_aug."): c for n, c in sorted(TRANSFORMS.items()) if n.startswith("fusion_aug.")}
+    return {n: c for n, c in own.items() if issubclass(c, Family)}
+
+
+def handles(transform: type, stream: type) -> Callable[[Handler], Handler]:
+    """Register what a transform (or a family of them) does to a kind of stream (and its subclasses).
+
+    Raises:
+        ConfigError: another function does that already.
+    """
+
+    def register(handler: Handler) -> Handler:
+        _HANDLERS.add((transform, stream), handler, f"{full_name(transform)} on {full_name(stream)}")
+        _RESOLVED.clear()
+        _PLANS.clear()
+        return handler
+
+    return register
+
+
+def resolve(transform: type, stream: type) -> Handler | None:
+    """The handler for a pair, most special transform first, then most special stream; None if there is none."""
+    if (transform, stream) not in _RESOLVED:
+        _RESOLVED[transform, stream] = _resolve(transform, stream)
+    return _RESOLVED[transform, stream]
+
+
+def _resolve(transform: type, stream: type) -> Handler | None:
+    for t in transform.__mro__:
+        for s in stream.__mro__:
+            if (t, s) in _HANDLERS:
+                return _HANDLERS[t, s]
+    return None
+
+
+def is_invariant(transform: type, stream: type[Stream]) -> bool:
+    """Whether a stream class declares that a transform cannot change it, or a transform that it leaves the class."""
+    if stream.invariant_to and issubclass(transform, stream.invariant_to):
+        return True
+    return issubclass(transform, Family) and issubclass(stream, transform.leaves)
+
+
+def handler_for(transform: type, stream: Stream, name: str) -> Handler | None:
+    """The handler for a stream, or None where the transform passes it by.
+
+    Raises:
+        UnhandledStream: the transform is strict and the stream has neither a rule nor an exemption.
+    """
+    kind = type(stream)
+    if (transform, kind) not in _PLANS:
+        exempt = is_invariant(transform, kind)
+        found = None if exempt else resolve(transform, kind)
+        strict = issubclass(transform, Family) and transform.strict
+        _PLANS[transform, kind] = (found, strict and found is None and not exempt)
+    handler, refused = _PLANS[transform, kind]
+    if refused:
+        raise UnhandledStream(
+            f"{transform.__name__} has no rule for stream {name!r} ({kind.__name__}): give the class typed columns, "
+            f"register a handler, or name the family in its invariant_to"
+        )
+    return handler

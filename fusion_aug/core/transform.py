@@ -1,0 +1,193 @@
+"""Transform: parameters are drawn in one phase and applied in another, and never otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fusion_aug.core.engine import Run, apply_rows, run
+from fusion_aug.core.fields import checked, kinds
+from fusion_aug.core.parameters import Drawn, Rows
+from fusion_aug.core.ranges import draw
+from fusion_aug.core.registry import TRANSFORMS, Call, Context, handler_for, is_invariant, resolve
+from fusion_aug.errors import ConfigError
+from fusion_aug.names import full_name
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Stream
+from fusion_aug.streams.dropped import silenced
+
+COMMON = ("name", "p", "scope", "per_scene")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transform:
+    """Base of all transforms. The fields of a subclass are its configuration.
+
+    Fields annotated ``Range`` take a number (fixed), ``[low, high]`` (uniform) or a ``distribution:`` mapping.
+
+    Attributes:
+        name: name in the random path; the class by default.
+        p: probability that it is applied at all.
+        scope: how widely one draw is shared: log, rig, sensor or step.
+        per_scene: draw once per scene instead of once per sample, with the scope's sharing among sensors kept. A run
+            sets it for geometry where a format keeps calibration per scene.
+    """
+
+    name: str | None = None
+    p: float = 1.0
+    scope: str = "rig"
+    per_scene: bool = False
+
+    version: ClassVar[int] = 1
+    scopes: ClassVar[tuple[str, ...]] = ("log", "rig")
+    limits: ClassVar[dict[str, tuple[float, float]]] = {}  # field -> allowed values
+    dense_noise: ClassVar[bool] = False  # whether params carry a key for per-pixel or per-point noise
+    inverse: ClassVar[str] = "none"  # exact, lossy or none
+    leaves_in_place: ClassVar[tuple[type, ...]] = ()  # kinds that it changes, but not their geometry
+    declares: ClassVar[bool] = False  # whether a run of its family is declared step by step and carried out at once
+    waives: ClassVar[dict[str, str]] = {}  # promise -> reason
+    calibration: ClassVar[str] = ""  # what it changes of the calibration, where its family does not say so
+
+    def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not abstract:
+            TRANSFORMS.add(full_name(cls), cls)
+
+    def __post_init__(self) -> None:
+        who = type(self).__name__
+        for name, kind in kinds(type(self)).items():
+            value = checked(kind, getattr(self, name), f"{who}.{name}", self.limits.get(name, ()))
+            object.__setattr__(self, name, value)
+        if isinstance(self.p, bool) or not isinstance(self.p, int | float) or not 0 <= self.p <= 1:
+            raise ConfigError(f"{who}.p: expected a probability from 0 to 1, got {self.p!r}")
+        if self.scope not in self.scopes:
+            raise ConfigError(f"{who}.scope: {self.scope!r} is not one of {', '.join(self.scopes)}")
+        if self.name is not None and ("/" in self.name or not self.name):
+            raise ConfigError(f"{who}.name: {self.name!r} must be a word without '/'")
+
+    # --- the two phases -----------------------------------------------------------------------------------------------
+    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
+        """Draw the parameters of one scope instance: a JSON-able dictionary that ``apply`` needs nothing beside.
+
+        By default every ``Range`` field is drawn in order and every other field is copied.
+        """
+        out: dict[str, Any] = {}
+        for name, kind in kinds(type(self)).items():
+            if name in COMMON:
+                continue
+            value = getattr(self, name)
+            drawn = kind.name == "range" and value is not None
+            out[name] = draw(value, rng) if drawn else list(value) if isinstance(value, tuple) else value
+        return out
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Any, context: Context) -> Sample:
+        """Apply drawn parameters. Pure: the sample is not modified and nothing else is read.
+
+        Args:
+            sample: a sample or a batch.
+            rows: ``Rows``; where the class ``declares``, what ``declare`` gave last.
+            context: resources.
+        """
+        return cls.visit(sample, rows, context)
+
+    @classmethod
+    def declare(cls, sample: Sample, drawn: Drawn, pending: Any) -> tuple[Any, list[dict[str, Any]]]:
+        """Add drawn parameters to what is pending on the sample, without touching it (where ``declares``).
+
+        Args:
+            sample: a sample or a batch.
+            drawn: parameters of every unit.
+            pending: what this gave for the transform before; None at the start of a run of them.
+
+        Returns:
+            what is pending now, for ``apply``, and what ``before`` would give for every unit.
+        """
+        raise NotImplementedError
+
+    # --- what families override ---------------------------------------------------------------------------------------
+    def effects(self) -> dict[str, str]:
+        """What the transform can bring into a calibration or a label that not every format can hold.
+
+        Returns:
+            effect (``homography``, ``box_tilt``, ``skew``, ...) -> the field that brings it.
+        """
+        return {}
+
+    @classmethod
+    def before(cls, sample: Sample, unit: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """What an inversion has to know of the sample as it was, JSON-able."""
+        return {}
+
+    @classmethod
+    def instances(cls, sample: Sample, unit: int) -> list[str]:
+        """Sensors that take a draw of their own at scope ``sensor``."""
+        names: dict[str, None] = {}
+        for name, stream in sample.streams.items():
+            mine = bool((stream.sample_index == unit).any())
+            if mine and resolve(cls, type(stream)) and not is_invariant(cls, type(stream)):
+                names[stream.instance(name)] = None
+        return list(names)
+
+    @classmethod
+    def visit(cls, sample: Sample, rows: Rows, context: Context, shared: Any = None) -> Sample:
+        """Hand every stream to its handler."""
+        streams: dict[str, Stream] = {}
+        for name, stream in sample.streams.items():
+            handler = handler_for(cls, stream, name)
+            if handler is None:
+                streams[name] = stream
+            else:
+                moved = handler(stream, Call(cls, sample, name, rows, context, shared))
+                # what was not sent stays 0, whatever a transform adds to it
+                touched = moved is not stream and moved.sampled and not bool(moved.present.all())
+                streams[name] = silenced(moved, ~moved.present) if touched else moved
+        return sample.with_streams(streams)
+
+    # --- use ----------------------------------------------------------------------------------------------------------
+    def __call__(
+        self, sample: Sample, *, seed: int = 0, epoch: int = 0, resources: Mapping[str, Any] | None = None
+    ) -> Sample:
+        """Draw and apply.
+
+        Args:
+            sample: a sample or a batch.
+            seed, epoch: with the sample's id and the transform's path they decide every draw.
+            resources: read-only things by name that some transforms need.
+        """
+        return run(self, sample, seed=seed, epoch=epoch, resources=resources)
+
+    @classmethod
+    def apply_params(
+        cls, sample: Sample, params: Mapping[str, Any], *, resources: Mapping[str, Any] | None = None
+    ) -> Sample:
+        """Apply chosen parameters to a sample or batch, shared by all sensors, instead of drawing them.
+
+        Args:
+            sample: a sample or a batch.
+            params: what ``sample_params`` would give. Numbers may be tensors that carry a gradient: calibration,
+                points and boxes then have a gradient in them.
+            resources: see ``__call__``.
+        """
+        return apply_rows(cls, sample, [{"": params}] * len(sample.units), Context(resources or {}))
+
+    def to_config(self) -> dict[str, Any]:
+        """The transform as a plain mapping with ``_target_``; Hydra builds it back."""
+        config: dict[str, Any] = {"_target_": full_name(type(self))}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if value != f.default:
+                config[f.name] = list(value) if isinstance(value, tuple) else value
+        return config
+
+    def children(self) -> Iterable[tuple[str, Transform]]:
+        """Named transforms inside a container."""
+        return ()
+
+    def walk(self, sample: Sample, run: Run, prefix: str, name: str | None = None) -> Sample:
+        """Take one's turn in a run at a place of the random path."""
+        own = name or self.name or type(self).__name__
+        return run.leaf(self, sample, "/".join(p for p in (prefix, own) if p))

@@ -1,0 +1,268 @@
+"""Argoverse 2 sensor dataset: reader.
+
+One sample is a LiDAR sweep with the pictures that lie nearest to it in time. Clouds are in the vehicle's frame at the
+sweep's stamp, motion compensated, from two scanners: ``lidar`` has an ``origin`` column that says which, so that rays
+start at the right one. The pictures are undistorted already: their camera is the pinhole K, and k1 to k3 describe the
+lens that they were freed of (Argoverse 2 user guide; its own API does not use them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib import Frame, LidarSensor, Rig, Sensor, Trajectory, validate
+from calib.sensors import pinhole_sensor
+from fusion_aug.errors import DataError
+from fusion_aug.logs.argoverse2.feather import read_table
+from fusion_aug.logs.argoverse2.tables import POSE, SIZE, poses_of, track_velocities
+from fusion_aug.logs.core.log import Format, Log, LogOptions
+from fusion_aug.logs.core.select import select_ids
+from fusion_aug.logs.core.sidecar import merge_sidecar
+from fusion_aug.logs.core.twist import twist_at
+from fusion_aug.sample import REF, Ref, Sample, Unit
+from fusion_aug.streams import Boxes3D, Camera, EgoPose, LazyColumns, Points, Stream, strings
+from fusion_aug.streams.source import Source
+
+EGO, WORLD, CLOUD = "egovehicle", "city", "lidar"
+INTRINSICS = ("sensor_name", "fx_px", "fy_px", "cx_px", "cy_px", "height_px", "width_px")
+SCANNERS = ("up_lidar", "down_lidar")  # lasers 0 to 31 and 32 to 63
+COLUMNS = ("xyz", "intensity", "ring", "origin", "time_offset")
+MARGIN = 60_000_000  # ns: poses of the log around a sample, for what is looked up between records
+MIRRORED = {"left": "right", "right": "left"}
+
+
+class Files(NamedTuple):
+    """What lies in one log's folder.
+
+    Attributes:
+        folder: of the log. sweeps: stamps of the LiDAR sweeps, ns, sorted. pictures: camera -> stamps, sorted.
+    """
+
+    folder: Path
+    sweeps: np.ndarray
+    pictures: dict[str, np.ndarray]
+
+
+class ArgoverseLog(Log):
+    """A folder of Argoverse 2 logs, or of splits of them, or one log.
+
+    ``log.select`` takes sample ids (``val/LOG/STAMP``), log ids, splits, or shell patterns.
+    """
+
+    calibration_per_scene = True
+
+    def __init__(self, root: str | Path, options: LogOptions, format: Format):
+        super().__init__(root, options, format)
+        found = sorted(p.parents[1] for p in self.root.glob("**/sensors/lidar") if len(p.relative_to(root).parts) <= 4)
+        # a root that is one log itself is called by its own name, so that copies of it have a place
+        names = [(self.root.resolve().name if p == self.root else str(p.relative_to(self.root)), p) for p in found]
+        self.folders = {name: p for name, p in names if (p / "calibration").is_dir()}
+        if not self.folders:
+            raise DataError(f"{self.root}: there is no Argoverse 2 log: expected LOG/sensors/lidar and LOG/calibration")
+
+    @lru_cache(maxsize=8)  # noqa: B019  (one log object lives as long as its log)
+    def files(self, scene: str) -> Files:
+        """Sweeps and pictures of a log."""
+        folder = self.folders[scene]
+        pictures = {}
+        for camera in sorted(p for p in (folder / "sensors" / "cameras").glob("*") if p.is_dir()):
+            pictures[camera.name] = _stamps(camera, ".jpg")
+        return Files(folder, _stamps(folder / "sensors" / "lidar", ".feather"), pictures)
+
+    @cached_property
+    def _all(self) -> dict[str, tuple[str, int]]:
+        """Id -> log and stamp, in order."""
+        return {sweep_id(scene, t): (scene, t) for scene in self.folders for t in self.files(scene).sweeps.tolist()}
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """Ids of the selected sweeps, log by log."""
+        return select_ids(list(self._all), self.options.select, self._names, str(self.root))
+
+    def _names(self, sample_id: str) -> list[str]:
+        """A sample is called by its id, its log (with and without the split), and the split."""
+        scene = self.scene_of(sample_id)
+        return [sample_id, scene, *scene.split("/")]
+
+    def inputs(self) -> list[Path]:
+        """The tables and sweeps of the selected logs."""
+        out = []
+        for scene in dict.fromkeys(self.scene_of(i) for i in self.ids):
+            folder = self.folders[scene]
+            out += [*sorted(folder.glob("*.feather")), *sorted(folder.glob("calibration/*.feather"))]
+        return out
+
+    def scene_of(self, sample_id: str) -> str:
+        """Folder of a sample's log, relative to the root."""
+        return self.locate(sample_id)[0]
+
+    def locate(self, sample_id: str) -> tuple[str, int]:
+        """Log and stamp (ns) of a sample."""
+        try:
+            return self._all[sample_id]
+        except KeyError:
+            raise DataError(f"{self.root}: there is no sweep {sample_id!r}") from None
+
+    # --- tables of a log ----------------------------------------------------------------------------------------------
+    @lru_cache(maxsize=4)  # noqa: B019
+    def track(self, scene: str) -> tuple[Tensor, Tensor]:
+        """Stamps (ns, sorted) and ``T_city_egovehicle`` (n, 4, 4) of a log."""
+        path = self.folders[scene] / "city_SE3_egovehicle.feather"
+        table = read_table(None, path, ("timestamp_ns", *POSE))
+        order = np.argsort(table["timestamp_ns"], kind="stable")
+        return torch.from_numpy(table["timestamp_ns"][order].astype(np.int64)), poses_of(table, path)[order]
+
+    @lru_cache(maxsize=4)  # noqa: B019
+    def annotations(self, scene: str) -> dict[str, np.ndarray] | None:
+        """All cuboids of a log; None where it has none (the test split)."""
+        path = self.folders[scene] / "annotations.feather"
+        names = ("timestamp_ns", "track_uuid", "category", *SIZE, *POSE, "num_interior_pts")
+        return read_table(None, path, names) if path.is_file() else None
+
+    @lru_cache(maxsize=4)  # noqa: B019
+    def mounts(self, scene: str) -> Rig:
+        """Frames and sensors of a log; the vehicle's own pose is not in it."""
+        folder = self.folders[scene] / "calibration"
+        path = folder / "egovehicle_SE3_sensor.feather"
+        table = read_table(None, path, ("sensor_name", *POSE))
+        poses = dict(zip(table["sensor_name"].tolist(), poses_of(table, path), strict=True))
+        frames = {WORLD: Frame(hand="world"), EGO: Frame(parent=WORLD), CLOUD: Frame(parent=EGO)}
+        sensors: dict[str, Sensor] = {CLOUD: LidarSensor(frame=CLOUD, intensity_scale=255.0, max_range=225.0)}
+        if CLOUD in poses:
+            raise DataError(f"{path}: sensor_name: {CLOUD!r} is what the joint cloud is called here")
+        path = folder / "intrinsics.feather"
+        inner = read_table(None, path, INTRINSICS)
+        cameras = set(inner["sensor_name"].tolist())
+        for i, name in enumerate(inner["sensor_name"].tolist()):
+            if name not in poses:
+                raise DataError(f"{path}: {name}: has no row in egovehicle_SE3_sensor.feather")
+            fx, fy, cx, cy = (float(inner[c][i]) for c in INTRINSICS[1:5])
+            K = torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], dtype=torch.float64)
+            size = (int(inner["height_px"][i]), int(inner["width_px"][i]))
+            if fx == 0 or fy == 0 or min(size) < 1:
+                raise DataError(f"{path}: {name}: a focal length or a size is zero")
+            sensors[name] = pinhole_sensor(name, K, size, _partner(name, cameras))
+        for name, pose in poses.items():
+            frames[name] = Frame(parent=EGO, pose=pose, hand="camera" if name in cameras else "body")
+        for name in SCANNERS:
+            if name in frames:
+                sensors[name] = LidarSensor(frame=name, intensity_scale=255.0, max_range=225.0)
+        return Rig(frames, sensors)
+
+    # --- samples ------------------------------------------------------------------------------------------------------
+    def read(self, sample_id: str) -> Sample:
+        """Read one sample."""
+        scene, stamp = self.locate(sample_id)
+        files, (times, track) = self.files(scene), self.track(scene)
+        first, last = self._span(files.sweeps, stamp)
+        pictures = {n: s[(s >= first) & (s < last)] for n, s in files.pictures.items()}
+        pictures = {n: s for n, s in pictures.items() if len(s)}
+        own = torch.tensor(sorted({stamp, *(int(t) for s in pictures.values() for t in s)}))
+        near = (times >= int(own[0]) - MARGIN) & (times <= int(own[-1]) + MARGIN)
+        missing = ~torch.isin(own, times)
+        if bool(missing.any()):
+            where = files.folder / "city_SE3_egovehicle.feather"
+            raise DataError(f"{where}: there is no pose at {int(own[missing][0])} ns, of sample {sample_id!r}")
+        mounts = self.mounts(scene)
+        moving = Frame(parent=WORLD, pose=Trajectory.from_unsorted(times[near], track[near]))
+        rig = validate(self.complete(Rig({**mounts.frames, EGO: moving}, mounts.sensors)), str(files.folder))
+        streams: dict[str, Stream] = {CLOUD: self._cloud(files.folder, stamp)}
+        for name, stamps in pictures.items():
+            if name in rig.sensors:
+                streams[name] = _pictures(files.folder, name, stamps, rig.camera(name).model.size)
+        T_world_ref = rig.T(WORLD, EGO, stamp)
+        boxes = self._boxes(scene, stamp, T_world_ref)
+        if boxes is not None:
+            streams["boxes"] = boxes
+        velocity, angular = twist_at(own, times, track)
+        values = {"pose": track[torch.searchsorted(times, own)], "velocity": velocity, "angular_velocity": angular}
+        streams["ego"] = EgoPose(frame=WORLD, child=EGO, times=own, values=values)
+        anchor = track[int(torch.searchsorted(times, int(files.sweeps[0])))]
+        unit = Unit(
+            id=sample_id, scene=scene, ref=Ref(EGO, stamp), rig=rig, truth=rig, anchor=anchor, clock=CLOUD,
+            start=int(files.sweeps[0]),
+        )  # fmt: skip
+        return merge_sidecar(Sample(units=(unit,), streams=streams), self.root)
+
+    @staticmethod
+    def _span(sweeps: np.ndarray, stamp: int) -> tuple[int, int]:
+        """Stamps that lie nearer to a sweep than to any other."""
+        i = int(np.searchsorted(sweeps, stamp))
+        before = (int(sweeps[i - 1]) + stamp) // 2 if i else stamp - 50_000_000
+        after = (stamp + int(sweeps[i + 1])) // 2 if i + 1 < len(sweeps) else stamp + 50_000_000
+        return before, after
+
+    def _cloud(self, folder: Path, stamp: int) -> Points:
+        source = Source(folder / "sensors" / "lidar" / f"{stamp}.feather", "argoverse_cloud")
+        return Points(
+            frame=CLOUD, times=torch.tensor([stamp]), values=LazyColumns([source], COLUMNS), motion="compensated",
+            origins=SCANNERS,
+        )  # fmt: skip
+
+    def _boxes(self, scene: str, stamp: int, T_world_ref: Tensor) -> Boxes3D | None:
+        table = self.annotations(scene)
+        if table is None:
+            return None
+        rows = np.flatnonzero(table["timestamp_ns"] == stamp)
+        path = self.folders[scene] / "annotations.feather"
+        mine = {k: v[rows] for k, v in table.items()}
+        velocity = self.velocities(scene)[torch.from_numpy(rows)] @ T_world_ref[:3, :3]
+        return Boxes3D(
+            frame=REF,
+            times=torch.tensor([stamp]),
+            values={
+                "pose": poses_of(mine, path),
+                "size": torch.from_numpy(np.stack([mine[c] for c in SIZE], 1).astype(np.float64)),
+                "velocity": velocity,
+                "category": strings(mine["category"]),
+                "instance": strings(mine["track_uuid"]),
+                "record": strings(map(str, rows)),
+            },
+        )
+
+    @lru_cache(maxsize=4)  # noqa: B019
+    def velocities(self, scene: str) -> Tensor:
+        """World velocity (n, 3) of every cuboid, by central differences along its track; NaN where it stands alone."""
+        table, (times, track) = self.annotations(scene), self.track(scene)
+        assert table is not None
+        stamps = torch.from_numpy(table["timestamp_ns"].astype(np.int64))
+        at = torch.searchsorted(times, stamps).clamp(max=len(times) - 1)
+        path = self.folders[scene] / "annotations.feather"
+        place = (track[at] @ poses_of(table, path))[:, :3, 3]
+        return track_velocities(table["track_uuid"], stamps, place)
+
+
+def sweep_id(scene: str, stamp: int) -> str:
+    """Id of a sweep. A copy k of a log lies in LOG__k; its samples are called LOG/STAMP__k."""
+    name, mark, copy = scene.partition("__")
+    return f"{name}/{stamp}{mark}{copy}"
+
+
+def _stamps(folder: Path, suffix: str) -> np.ndarray:
+    names = [p.stem for p in folder.glob(f"*{suffix}")]
+    odd = [n for n in names if not n.isdigit() or int(n) >= 2**63]
+    if odd:
+        raise DataError(f"{folder / odd[0]}{suffix}: the name is not a stamp in nanoseconds")
+    return np.array(sorted(map(int, names)), np.int64)
+
+
+def _pictures(folder: Path, name: str, stamps: np.ndarray, size: tuple[int, int]) -> Camera:
+    paths = [folder / "sensors" / "cameras" / name / f"{t}.jpg" for t in stamps.tolist()]
+    items = tuple(Source(p, "image", options={"size": size}) for p in paths)
+    return Camera(frame=name, times=torch.from_numpy(stamps), items=items)
+
+
+def _partner(name: str, cameras: set[str]) -> str | None:
+    """The camera on the other side: left and right swapped in its name."""
+    other = "_".join(MIRRORED.get(part, part) for part in name.split("_"))
+    return other if other != name and other in cameras else None
+
+
+__all__ = ["ArgoverseLog"]

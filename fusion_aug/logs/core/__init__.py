@@ -1,0 +1,1 @@
+"""What the formats share: log and writer, files, sidecars, tables of episodes."""

@@ -1,0 +1,177 @@
+"""Files of logs: pictures in and out, copies, safe paths."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib.gel import png_size
+from fusion_aug.errors import DataError
+from fusion_aug.ops.color import levels_of
+from fusion_aug.streams.source import Source, decoder
+
+MAX_PIXELS = 2**28
+HEADER_BYTES = 2**20  # the size of a JPEG may stand behind some large metadata
+MAX_JSON_BYTES = 4 * 2**30
+JPEG_QUALITY = 95
+
+
+def image_size(path: Path, raw: bytes | None = None) -> tuple[int, int]:
+    """(height, width) from the header of a PNG or JPEG file, without decoding it.
+
+    Raises:
+        DataError: the file is neither, is damaged, or claims more pixels than allowed.
+    """
+    if raw is None:
+        try:
+            with path.open("rb") as file:
+                raw = file.read(HEADER_BYTES)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    size = png_size(raw) or _jpeg_size(raw)
+    if size is None:
+        raise DataError(f"{path}: is neither a PNG nor a JPEG image, or its header is damaged")
+    if size[0] * size[1] > MAX_PIXELS or min(size) == 0:
+        raise DataError(f"{path}: image size {size[1]}x{size[0]} is out of bounds")
+    return size
+
+
+def _jpeg_size(raw: bytes) -> tuple[int, int] | None:
+    if raw[:2] != b"\xff\xd8":
+        return None
+    at = 2
+    while at + 9 < len(raw) and raw[at] == 0xFF:
+        marker, length = raw[at + 1], struct.unpack(">H", raw[at + 2 : at + 4])[0]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack(">HH", raw[at + 5 : at + 9])
+            return height, width
+        at += 2 + length
+    return None
+
+
+@decoder("image")
+def decode_image(path: Path, raw: bytes, options: dict[str, Any]) -> Tensor:
+    """RGB picture (H, W, 3) uint8. ``options["size"]`` is the size that the calibration expects."""
+    check_size(Source(path, "image", options=options))
+    end = b"IEND" if raw[:4] == b"\x89PNG" else b"\xff\xd9"
+    picture = (
+        cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR_RGB) if end in raw.rstrip(b"\0")[-4096:] else None
+    )
+    if picture is None:
+        raise DataError(f"{path}: the image is damaged or truncated")
+    return torch.from_numpy(picture)
+
+
+def write_image(picture: Tensor, path: Path, quality: int = JPEG_QUALITY) -> None:
+    """Write an RGB picture, uint8 or float32 in [0, 1], as PNG (lossless) or JPEG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bgr = cv2.cvtColor(levels_of(picture).numpy(), cv2.COLOR_RGB2BGR)
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix.lower() in (".jpg", ".jpeg") else []
+    done, data = cv2.imencode(path.suffix, bgr, options)
+    if not done:
+        raise DataError(f"{path}: the picture could not be encoded")
+    path.write_bytes(data.tobytes())
+
+
+def millimetres(depth: np.ndarray) -> np.ndarray:
+    """Depth in metres as 16-bit millimetres, 0 where it is unknown or without end."""
+    told: np.ndarray = (np.where(np.isfinite(depth), depth, 0) * 1000).round().clip(0, 65535).astype(np.uint16)
+    return told
+
+
+def write_picture(stream: Any, item: int, path: Path, link: str) -> None:
+    """Write one picture of a stream: the source file itself where it is untouched, else encoded anew."""
+    source = stream.sources[item]
+    if source is not None and source.path.suffix == path.suffix and source.offset == 0 and source.size is None:
+        check_size(source)
+        copy_file(source, path, link)
+    else:
+        write_image(stream.image(item), path)
+
+
+def check_size(source: Source) -> None:
+    """Raise if a picture is not of the size that the calibration expects, from its header alone.
+
+    Raises:
+        DataError: the sizes differ.
+    """
+    size, expected = image_size(source.path), source.options.get("size")
+    if expected is not None and tuple(expected) != size:
+        raise DataError(f"{source.path}: image size is {size[1]}x{size[0]}, expected {expected[1]}x{expected[0]}")
+
+
+def copy_file(source: Source, path: Path, link: str = "copy") -> None:
+    """Copy a source file byte by byte, or link it with ``link="hard"`` where the file system can."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if link == "hard":
+        try:
+            os.link(source.path, path)
+            return
+        except OSError:
+            pass  # another file system: copy
+    try:
+        shutil.copyfile(source.path, path)
+    except FileNotFoundError:
+        raise DataError(f"{source.path}: cannot be read (No such file or directory)") from None
+
+
+def inside(root: Path, relative: str, where: str) -> Path:
+    """A path below a root, from a name that a file gave.
+
+    Raises:
+        DataError: the name is absolute or climbs out of the root.
+    """
+    path = Path(relative)
+    if path.is_absolute() or ".." in path.parts or "\0" in relative or "\\" in relative:
+        raise DataError(f"{where}: the file name {relative!r} leaves the log's folder")
+    full = root / path
+    if not full.resolve().is_relative_to(root.resolve()):
+        raise DataError(f"{where}: the file name {relative!r} leads out of the log's folder through a link")
+    return full
+
+
+def read_text(path: Path) -> str:
+    """A text file.
+
+    Raises:
+        DataError: it is missing, or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is not a text file") from None
+
+
+def read_json(path: Path) -> Any:
+    """Parse a JSON file.
+
+    Raises:
+        DataError: it is missing, too large, or not JSON.
+    """
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise DataError(f"{path}: is larger than {MAX_JSON_BYTES >> 30} GiB")
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is not valid JSON ({error})") from None
+
+
+def write_json(data: Any, path: Path) -> None:
+    """Write JSON so that a crash leaves either the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(data, indent=0, ensure_ascii=False, allow_nan=True) + "\n", encoding="utf-8")
+    part.replace(path)

@@ -1,0 +1,41 @@
+"""Which samples ``log.select`` asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from fusion_aug.errors import ConfigError
+
+
+def select_ids(everything: Sequence[str], select: Any, names: Callable[[str], Sequence[str]], where: str) -> list[str]:
+    """The ids that ``log.select`` asks for, in log order.
+
+    Args:
+        everything: all ids.
+        select: a word or a list of words: names, or shell patterns of them; None for everything.
+        names: what a sample may be called by.
+        where: the log, for messages.
+
+    Raises:
+        ConfigError: a word matches nothing.
+    """
+    if select is None:
+        return list(everything)
+    words = [select] if isinstance(select, str) else [str(s) for s in select]
+    called = {i: tuple(names(i)) for i in everything}
+    exact: dict[str, list[str]] = {}
+    for i, own in called.items():
+        for name in own:
+            exact.setdefault(name, []).append(i)
+    chosen: set[str] = set()
+    for word in words:
+        found = exact.get(word, [])
+        if not found and any(c in word for c in "*?["):
+            found = [i for i, own in called.items() if any(fnmatchcase(n, word) for n in own)]
+        if not found:
+            example = ", ".join(called[everything[0]][:2]) if everything else "none"
+            raise ConfigError(f"log.select: {word!r} matches nothing in {where} (a sample there is called {example})")
+        chosen |= set(found)
+    return [i for i in everything if i in chosen]

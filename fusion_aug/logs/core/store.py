@@ -1,0 +1,224 @@
+"""Streams of any kind as files: the folder format and the sidecars are made of these.
+
+A stream is a folder with ``stream.json`` (class, plain fields, what lies where), ``arrays.npz`` (tensors and strings,
+no pickles) and one PNG or JPEG per colour picture.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib import CalibrationError, GelModel
+from fusion_aug.errors import DataError
+from fusion_aug.logs.core.files import inside, read_json, write_picture
+from fusion_aug.streams import STREAMS, Camera, ImageStream, Points, Ragged, Stream, TactileImage
+from fusion_aug.streams.source import Source, decoder
+
+MAX_ARRAY_BYTES = 8 * 2**30
+PLAIN = (str, int, float, bool)
+FILES = (".png", ".jpg", ".jpeg")
+PICTURES = (Camera, TactileImage)  # files of their own
+SHARED = ("backgrounds", "gels")  # entries of items, most of them the same, written once
+
+
+def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
+    """Write a stream into a folder of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    header: dict[str, Any] = {"class": type(stream).__name__, "fields": {}, "pictures": []}
+    arrays: dict[str, Any] = {}
+    if isinstance(stream, PICTURES):
+        for i, source in enumerate(stream.sources):
+            own = "" if source is None else source.path.suffix
+            name = f"{i:06d}{own if own in FILES else '.png'}"  # a frame of a video or a message is no file
+            write_picture(stream, i, folder / name, link)
+            header["pictures"].append(name)
+    elif isinstance(stream, Ragged):
+        stream = stream.realized().dense()
+    else:
+        stream = stream.realized()
+    for f in fields(stream):
+        value = getattr(stream, f.name)
+        if f.name == "values":
+            arrays |= {f"values/{k}": _array(v) for k, v in stream.values.items()}
+        elif f.name == "items":
+            if not isinstance(stream, PICTURES):
+                arrays |= {f"items/{i:06d}": _array(v) for i, v in enumerate(value)}
+        elif isinstance(value, Tensor):
+            arrays[f"fields/{f.name}"] = _array(value)
+        elif isinstance(value, PLAIN):
+            header["fields"][f.name] = value
+        elif isinstance(value, tuple) and value and all(isinstance(v, PLAIN) for v in value):
+            header["fields"][f.name] = list(value)
+        elif isinstance(value, tuple) and value and f.name in SHARED:
+            once = list({id(v): v for v in value}.values())
+            arrays[f"index/{f.name}"] = np.array([next(k for k, o in enumerate(once) if o is v) for v in value])
+            if isinstance(once[0], GelModel):
+                header["gels"] = [v.to_dict() for v in once]
+            else:
+                arrays |= {f"shared/{f.name}/{k}": _array(v) for k, v in enumerate(once)}
+    write_npz(arrays, folder / "arrays.npz")
+    (folder / "stream.json").write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
+
+
+def read_stream(folder: Path) -> Stream:
+    """Read what ``write_stream`` wrote.
+
+    Raises:
+        DataError: a file is missing or damaged, or the class is unknown.
+    """
+    where = folder / "stream.json"
+    header = read_json(where)
+    if not isinstance(header, dict) or not isinstance(header.get("fields"), dict):
+        raise DataError(f"{where}: fields: expected a mapping")
+    cls = STREAMS.get(str(header.get("class")))
+    if cls is None:
+        raise DataError(f"{where}: class: unknown kind of stream {header.get('class')!r}; import its plugin first")
+    known = {f.name for f in fields(cls)}
+    kwargs: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header["fields"].items()}
+    values: dict[str, Any] = {}
+    items: list[Any] = []
+    shared: dict[str, dict[int, Any]] = {"gels": {k: _gel(v, where) for k, v in enumerate(header.get("gels", []))}}
+    index: dict[str, list[int]] = {}
+    for key, array in read_npz(folder / "arrays.npz").items():
+        group, _, name = key.partition("/")
+        value: Any = array if array.dtype.kind == "U" else torch.from_numpy(array)
+        if group == "values":
+            values[name] = value
+        elif group == "items":
+            items.append(value)
+        elif group == "index":
+            index[name] = value.tolist()
+        elif group == "shared":
+            field, _, number = name.partition("/")
+            shared.setdefault(field, {})[int(number)] = value
+        else:
+            kwargs[name] = value
+    try:
+        kwargs |= {name: tuple(shared[name][k] for k in numbers) for name, numbers in index.items()}
+    except KeyError as error:
+        raise DataError(f"{where}: entry {error} of what items share is missing") from None
+    unknown = sorted(set(kwargs) - known)
+    if unknown:
+        raise DataError(f"{where}: fields: {cls.__name__} has no field {unknown[0]!r}")
+    if values:
+        kwargs["values"] = values
+    if issubclass(cls, ImageStream):
+        names = header.get("pictures", [])
+        kwargs["items"] = tuple(Source(inside(folder, str(n), str(where)), "image") for n in names) or tuple(items)
+    try:
+        return cls(**kwargs)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{where}: {error}") from None
+
+
+def _gel(data: Any, where: Path) -> GelModel:
+    try:
+        return GelModel.from_dict(data)
+    except (CalibrationError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{where}: gels: {error}") from None
+
+
+def write_streams(streams: dict[str, Stream], folder: Path, link: str = "copy") -> None:
+    """Write several streams, one folder each, named by the stream."""
+    for name, stream in streams.items():
+        if name in ("", ".", ".."):
+            raise DataError(f"{folder}: a stream cannot be called {name!r}")
+        write_stream(stream, folder / quote(name, safe=" "), link)
+
+
+def read_streams(folder: Path) -> dict[str, Stream]:
+    """Read what ``write_streams`` wrote, in alphabetical order."""
+    found = sorted(p for p in folder.iterdir() if (p / "stream.json").is_file()) if folder.is_dir() else []
+    return {unquote(p.name): read_stream(inside(folder, p.name, str(folder))) for p in found}
+
+
+def write_columns(stream: Points, names: Sequence[str], path: Path) -> None:
+    """Write some columns of a cloud, item by item."""
+    cloud = stream.realized()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pairs = [(i, n) for i in range(len(cloud)) for n in names]
+    write_npz({f"{i:06d}/{n}": _array(cloud.values[n][cloud.rows_of(i)]) for i, n in pairs}, path)
+
+
+def column_sources(path: Path, items: int) -> tuple[tuple[Source, ...], tuple[str, ...]]:
+    """What ``write_columns`` wrote, one lazy source per item, and the names of the columns.
+
+    Raises:
+        DataError: the file holds another number of items.
+    """
+    keys = [k.partition("/") for k in npz_names(path)]
+    if {k[0] for k in keys} != {f"{i:06d}" for i in range(items)}:
+        raise DataError(f"{path}: expected columns of {items} items, found {len({k[0] for k in keys})}")
+    return (
+        tuple(Source(path, "columns", options={"item": f"{i:06d}"}) for i in range(items)),
+        tuple(dict.fromkeys(k[2] for k in keys)),
+    )
+
+
+@decoder("columns")
+def decode_columns(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, Tensor]:
+    """Columns of one item."""
+    own = options["item"] + "/"
+    return {k[len(own) :]: torch.from_numpy(v) for k, v in read_npz(path).items() if k.startswith(own)}
+
+
+def npz_names(path: Path) -> list[str]:
+    """Names of the arrays in an npz file.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [n.removesuffix(".npy") for n in archive.namelist()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: the arrays are damaged ({error})") from None
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of an npz file, refusing pickles and sizes beyond 8 GiB.
+
+    Raises:
+        DataError: the file is missing, damaged, too large or holds objects.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(i.file_size for i in archive.infolist())
+        if total > MAX_ARRAY_BYTES:
+            raise DataError(f"{path}: {total} bytes of arrays are more than allowed")
+        with np.load(path, allow_pickle=False) as data:
+            arrays = {k: data[k] for k in data.files}
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (ValueError, zipfile.BadZipFile, KeyError, EOFError, MemoryError) as error:
+        raise DataError(f"{path}: the arrays are damaged ({error})") from None
+    for key, array in arrays.items():
+        if array.dtype.kind not in "biufU":
+            raise DataError(f"{path}: {key}: arrays of type {array.dtype} are not read")
+    return arrays
+
+
+def write_npz(arrays: dict[str, Any], path: Path) -> None:
+    """An npz whose bytes depend on the arrays alone (NumPy's own writer stores the wall time)."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in arrays.items():
+            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(info, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _array(value: Any) -> np.ndarray:
+    if isinstance(value, Source):
+        value = value.value
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)

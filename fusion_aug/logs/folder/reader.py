@@ -1,0 +1,80 @@
+"""Reader of a folder format of our own that holds every stream and every calibration exactly.
+
+``log.json`` lists the samples; ``samples/<id>/sample.json`` holds reference, rig, truth and history,
+``samples/<id>/streams/`` the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from calib import rig_from_dict
+from calib.se3 import as_f64
+from fusion_aug.errors import DataError
+from fusion_aug.logs.core.files import inside, read_json
+from fusion_aug.logs.core.log import Log
+from fusion_aug.logs.core.select import select_ids
+from fusion_aug.logs.core.store import read_streams
+from fusion_aug.sample import Ref, Sample, Unit
+
+VERSION = 1
+
+
+class FolderLog(Log):
+    """Reader of the folder format. ``log.select`` takes ids, scenes, or shell patterns."""
+
+    @cached_property
+    def _index(self) -> list[str]:
+        index = read_json(self.root / "log.json")
+        where = self.root / "log.json"
+        if not isinstance(index, dict) or not isinstance(index.get("samples"), list):
+            raise DataError(f"{where}: samples: expected a list of ids")
+        if index.get("version") != VERSION:
+            raise DataError(f"{where}: version: this reads version {VERSION}, got {index.get('version')!r}")
+        return [str(i) for i in index["samples"]]
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """Ids of the selected samples."""
+        return select_ids(self._index, self.options.select, lambda i: [i, self.scene_of(i)], str(self.root))
+
+    def inputs(self) -> list[Path]:
+        """The descriptions of the selected samples."""
+        return [self.root / "samples" / i / "sample.json" for i in self.ids]
+
+    def read(self, sample_id: str) -> Sample:
+        """Read one sample."""
+        folder = inside(self.root / "samples", sample_id, str(self.root / "log.json"))
+        return read_sample(folder, sample_id)
+
+    def scene_of(self, sample_id: str) -> str:
+        """Scene of a sample."""
+        return str(read_json(inside(self.root / "samples", sample_id, "log.json") / "sample.json").get("scene"))
+
+
+def read_sample(folder: Path, sample_id: str) -> Sample:
+    """Read one sample. It starts with an empty history: it is a source of its own.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    where = folder / "sample.json"
+    data = read_json(where)
+    try:
+        frame, time = data["ref"]
+        rig = rig_from_dict(data["rig"], f"{where}: rig")
+        truth = rig if data["truth"] is None else rig_from_dict(data["truth"], f"{where}: truth")
+        unit = Unit(
+            id=sample_id, scene=str(data["scene"]), ref=Ref(str(frame), int(time)), rig=rig, truth=truth,
+            anchor=as_f64(data["anchor"]), clock=str(data["clock"]),
+            start=None if data.get("start") is None else int(data["start"]),
+        )  # fmt: skip
+        order = [str(n) for n in data["order"]]
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, DataError) or type(error).__name__ == "CalibrationError":
+            raise
+        raise DataError(f"{where}: is missing a field or holds a wrong type ({error})") from None
+    streams = read_streams(folder / "streams")
+    return Sample(units=(unit,), streams={n: streams[n] for n in order if n in streams} | streams)

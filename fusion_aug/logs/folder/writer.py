@@ -1,0 +1,50 @@
+"""Writer of the folder format, for samples of any log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from calib import rig_to_dict
+from fusion_aug.logs.core.files import inside, write_json
+from fusion_aug.logs.core.store import write_streams
+from fusion_aug.logs.core.writer import Writer
+from fusion_aug.logs.folder.reader import VERSION
+from fusion_aug.sample import Sample, history_to_json
+
+
+class FolderWriter(Writer):
+    """Writer of the folder format, for samples of any log."""
+
+    cannot: ClassVar[dict[str, tuple[str, str]]] = {}
+
+    def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
+        """See ``Writer``."""
+        write_sample(sample, out_id, inside(folder / "samples", out_id, "sample id"), self.link)
+        return {}
+
+    def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
+        """Write the list of samples."""
+        write_json({"version": VERSION, "samples": [out for out, _ in ids]}, self.out / "log.json")
+
+
+def write_sample(sample: Sample, sample_id: str, folder: Path, link: str = "copy") -> None:
+    """Write one sample with everything it holds."""
+    unit = sample.unit
+    write_streams(dict(sample.streams), folder / "streams", link)
+    data = {
+        "id": sample_id,
+        "scene": unit.scene,
+        "ref": list(unit.ref),
+        "anchor": unit.anchor.tolist(),
+        "clock": unit.clock,
+        "start": unit.start,
+        "order": list(sample.streams),
+        "rig": rig_to_dict(unit.rig, exact=True),
+        "truth": None if unit.truth is unit.rig else rig_to_dict(unit.truth, exact=True),
+        # sorted, so that a history that came from a manifest gives the same bytes
+        "history": json.loads(json.dumps(history_to_json(unit.history), sort_keys=True)),
+    }
+    write_json(data, folder / "sample.json")

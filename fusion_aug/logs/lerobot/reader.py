@@ -1,0 +1,251 @@
+"""LeRobotDataset v3.0: reader, with pyarrow and PyAV alone.
+
+A sample is an episode. What the numbers of ``observation.state`` and ``action`` mean is declared with ``log.parts``.
+The format holds no calibration, so that comes from ``log.rig``, ``log.urdf`` and ``log.joint_map``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.errors import DataError
+from fusion_aug.logs.core.episodes import EpisodeLog
+from fusion_aug.logs.core.files import inside, read_json
+from fusion_aug.logs.core.robots import BASE
+from fusion_aug.logs.core.select import select_ids
+from fusion_aug.logs.core.sidecar import merge_sidecar
+from fusion_aug.logs.core.touch import as_told, camera_of
+from fusion_aug.logs.lerobot.tables import TableSource, column, episode_rows, read_table
+from fusion_aug.logs.lerobot.video import FrameSource
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Camera, Depth, ImageStream, Stream, Text, strings
+
+VERSION = "v3.0"
+INDEX = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+BESIDE = ("depth", "height")  # last words of features that belong to a picture: wrist.depth is that of wrist
+
+
+class LeRobotLog(EpisodeLog):
+    """Reader of LeRobotDataset v3.0. ``log.select`` takes ids such as episode_000003, or shell patterns."""
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """``meta/info.json``."""
+        path = self.root / "meta" / "info.json"
+        info = read_json(path)
+        if not isinstance(info, dict) or info.get("codebase_version") != VERSION:
+            told = info.get("codebase_version") if isinstance(info, dict) else None
+            raise DataError(f"{path}: codebase_version: this reads {VERSION}, got {told!r}")
+        fps, features = info.get("fps"), info.get("features")
+        if isinstance(fps, bool) or not isinstance(fps, int | float) or not fps > 0:
+            raise DataError(f"{path}: fps: expected frames per second, got {fps!r}")
+        if not isinstance(features, dict):
+            raise DataError(f"{path}: features: expected a mapping, got {features!r}")
+        if type(info.get("chunks_size", 1000)) is not int or info.get("chunks_size", 1000) < 1:
+            raise DataError(f"{path}: chunks_size: expected a whole number above 0, got {info['chunks_size']!r}")
+        if not isinstance(info.get("splits") or {}, dict):
+            raise DataError(f"{path}: splits: expected a mapping, got {info['splits']!r}")
+        for name, span in (info.get("splits") or {}).items():
+            if re.fullmatch(r"\d{1,18}:\d{1,18}", str(span)) is None:
+                raise DataError(f"{path}: splits.{name}: expected START:STOP, got {span!r}")
+        for name, told in features.items():
+            if (
+                not isinstance(told, dict)
+                or not isinstance(told.get("dtype"), str)
+                or not isinstance(told.get("shape"), list)
+                or not all(type(n) is int and n > 0 for n in told["shape"])
+            ):
+                raise DataError(f"{path}: features.{name}: expected a mapping with dtype and shape, whole numbers")
+        return info
+
+    @cached_property
+    def splits(self) -> dict[str, tuple[int, int]]:
+        """Name -> first episode, and the one after the last."""
+        told = {str(name): str(span).split(":") for name, span in (self.info.get("splits") or {}).items()}
+        return {name: (int(start), int(stop)) for name, (start, stop) in told.items()}
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Chunk and file of an episode's own files."""
+        return divmod(number, self.info.get("chunks_size", 1000))
+
+    @cached_property
+    def episodes(self) -> dict[str, dict[str, Any]]:
+        """Id -> its row of ``meta/episodes``, without the statistics."""
+        rows: list[dict[str, Any]] = []
+        for path in sorted((self.root / "meta" / "episodes").rglob("*.parquet")):
+            table = read_table(path)
+            names = [n for n in table.column_names if not n.startswith("stats/")]
+            rows += table.select(names).to_pylist()
+        where = self.root / "meta" / "episodes"
+        if not rows:
+            raise DataError(f"{where}: holds no episode")
+        videos = [f for f, v in self.info["features"].items() if v.get("dtype") == "video" and not self.excluded(f)]
+        whole = ["episode_index", "length", "data/chunk_index", "data/file_index"]
+        whole += [f"videos/{f}/{k}" for f in videos for k in ("chunk_index", "file_index")]
+        for row in rows:
+            for name in whole:
+                if type(row.get(name)) is not int or row[name] < 0:
+                    raise DataError(f"{where}: {name}: expected whole numbers, got {row.get(name)!r}")
+            for name in (f"videos/{f}/from_timestamp" for f in videos):
+                if not isinstance(row.get(name), int | float):
+                    raise DataError(f"{where}: {name}: expected seconds, got {row.get(name)!r}")
+        return {f"episode_{int(r['episode_index']):06d}": r for r in rows}
+
+    @cached_property
+    def tasks(self) -> dict[int, str]:
+        """Task index -> sentence."""
+        path = self.root / "meta" / "tasks.parquet"
+        if not path.is_file():
+            return {}
+        rows = read_table(path).to_pylist()
+        return {int(r["task_index"]): str(next(v for k, v in r.items() if k != "task_index")) for r in rows}
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """Ids of the selected episodes."""
+        return select_ids(list(self.episodes), self.options.select, lambda i: [i], str(self.root))
+
+    def inputs(self) -> list[Path]:
+        """Tables and data files."""
+        return sorted({self.root / "meta" / "info.json", *(self.data_path(self.episodes[i]) for i in self.ids)})
+
+    def data_path(self, episode: dict[str, Any]) -> Path:
+        """Parquet file of an episode."""
+        name = self.named("data_path", episode["data/chunk_index"], episode["data/file_index"])
+        return inside(self.root, name, str(self.root / "meta" / "info.json"))
+
+    def video_path(self, episode: dict[str, Any], key: str) -> Path:
+        """Video file of an episode's camera."""
+        chunk, file = episode[f"videos/{key}/chunk_index"], episode[f"videos/{key}/file_index"]
+        name = self.named("video_path", chunk, file, video_key=key)
+        return inside(self.root, name, str(self.root / "meta" / "info.json"))
+
+    def named(self, key: str, chunk: int, file: int, **more: str) -> str:
+        """A path of ``info.json`` with its places filled in."""
+        where = f"{self.root / 'meta' / 'info.json'}: {key}"
+        template = self.info.get(key)
+        if not isinstance(template, str):
+            raise DataError(f"{where}: expected the name of a file with its places, got {template!r}")
+        for word, value in (("chunk_index", int(chunk)), ("file_index", int(file))):
+            template = template.replace(f"{{{word}:03d}}", f"{value:03d}")
+        for word, text in more.items():
+            template = template.replace(f"{{{word}}}", text)
+        if "{" in template:
+            raise DataError(f"{where}: {template!r} holds a place that is not understood")
+        return template
+
+    def short(self, feature: str) -> str:
+        """Name of a feature's stream: without the words that all features share, if that is unambiguous."""
+        for prefix in ("observation.images.", "observation."):
+            name = feature.removeprefix(prefix)
+            clash = any(f != feature and f.endswith(f".{name}") for f in self.info["features"])
+            if name != feature and not clash and name not in self.info["features"]:
+                return beside(name)
+        return beside(feature)
+
+    @cached_property
+    def features(self) -> dict[str, str]:
+        """Feature -> name of its stream, of all that are read."""
+        chosen = [f for f in self.info["features"] if f not in INDEX and not self.excluded(f)]
+        self.check_parts(self.info["features"])
+        return {f: self.short(f) for f in chosen}
+
+    def names_of(self, feature: str) -> list[str]:
+        """Names of a vector's numbers."""
+        told = self.info["features"][feature].get("names")
+        while isinstance(told, dict) and told:
+            told = next(iter(told.values()))
+        return [str(n) for n in told] if isinstance(told, list) else []
+
+    def rows(self, sample_id: str) -> Any:
+        """The episode's rows of its data file, as a table."""
+        episode = self.episodes[sample_id]
+        path = self.data_path(episode)
+        mine = episode_rows(path, int(episode["episode_index"]))
+        if len(mine) != int(episode["length"]):
+            raise DataError(
+                f"{path}: episode {sample_id}: {len(mine)} rows, but meta/episodes says {episode['length']}"
+            )
+        return mine
+
+    def read(self, sample_id: str) -> Sample:
+        """Read one episode."""
+        if sample_id not in self.episodes:
+            raise DataError(f"{self.root}: there is no episode {sample_id!r}")
+        episode, table = self.episodes[sample_id], self.rows(sample_id)
+        path, fps = self.data_path(episode), float(self.info["fps"])
+        seconds = column(table, "timestamp", path).reshape(-1).astype(np.float64)
+        frames = np.round(np.nan_to_num(seconds) * fps)
+        off = np.abs(frames / fps - seconds).max(initial=0.0)
+        if not off <= 1e-3 or bool((np.diff(frames) != 1).any()):
+            raise DataError(f"{path}: timestamp: is not one frame after the other at {fps:g} fps ({off:.3g} s beside)")
+        times = torch.from_numpy(np.round(frames / fps * 1e9).astype(np.int64))
+        joints = tuple(self.robot.joints) if self.robot is not None else ()
+        streams: dict[str, Stream] = {}
+        records = tuple(str(i) for i in range(len(times)))
+        for feature, name in self.features.items():
+            about = {"frame": BASE, "times": times, "records": records}
+            if self.info["features"][feature].get("dtype") == "video":
+                streams[name] = self._video(episode, feature, name, times, records)
+                continue
+            if self.is_picture(feature):
+                streams[name] = self._pictures(sample_id, feature, name, times, records)
+                continue
+            values, shape = column(table, feature, path), self.info["features"][feature]["shape"]
+            if list(values.shape[1:]) not in (shape, [] if shape == [1] else shape):
+                raise DataError(f"{path}: {feature}: rows of {list(values.shape[1:])}, but info.json says {shape}")
+            streams[name] = self.stream_of(feature, values, about, self.names_of(feature), joints)
+        if self.tasks:
+            index = column(table, "task_index", path).reshape(-1)
+            new = np.flatnonzero(np.diff(index, prepend=index[0] - 1))  # frames from which another task holds
+            texts = strings([self.tasks.get(int(k), "") for k in index[new]])
+            streams["task"] = Text(frame=BASE, times=times[torch.from_numpy(new)], values={"text": texts})
+        sample = self.assemble(sample_id, self.captured(streams, sample_id), int(times[0]))
+        return as_told(merge_sidecar(sample, self.root, rig_first=True))
+
+    def is_picture(self, feature: str) -> bool:
+        """Whether a feature's rows are pictures in the table: encoded ones, or arrays (H, W) of heights or depth."""
+        told = self.info["features"][feature]
+        return told.get("dtype") == "image" or (len(told["shape"]) == 2 and feature.rpartition(".")[2] in BESIDE)
+
+    def picture_shape(self, feature: str) -> list[int]:
+        """[height, width] or [height, width, channels], in whatever order ``info.json`` has them."""
+        shape, names = self.info["features"][feature]["shape"], self.info["features"][feature].get("names")
+        first = isinstance(names, list) and len(names) == 3 and str(names[0]).startswith("channel")
+        return [int(n) for n in ([*shape[1:], shape[0]] if first else shape)]
+
+    def _pictures(
+        self, sample_id: str, feature: str, name: str, times: Tensor, records: tuple[str, ...]
+    ) -> ImageStream:
+        """Pictures in the table: in colour, or one channel, which is depth."""
+        path = self.data_path(self.episodes[sample_id])
+        options = {"feature": feature, "episode": int(self.episodes[sample_id]["episode_index"]),
+                   "shape": self.picture_shape(feature)}  # fmt: skip
+        items = tuple(TableSource(path, "parquet", options={**options, "row": k}) for k in range(len(times)))
+        kind: type[ImageStream] = Depth if self.picture_shape(feature)[2:] in ([], [1]) else Camera
+        camera = camera_of(name, self.features.values())
+        return kind(frame=camera, camera=camera, times=times, items=items, records=records)
+
+    def _video(
+        self, episode: dict[str, Any], feature: str, name: str, times: Tensor, records: tuple[str, ...]
+    ) -> Camera:
+        path, start = self.video_path(episode, feature), float(episode[f"videos/{feature}/from_timestamp"])
+        items = tuple(
+            FrameSource(path, "video", options={"seconds": start + t * 1e-9, "feature": feature})
+            for t in (times - times[0]).tolist()
+        )
+        return Camera(frame=name, camera=name, times=times, items=items, records=records)
+
+
+def beside(name: str) -> str:
+    """wrist/depth for wrist.depth."""
+    head, _, tail = name.rpartition(".")
+    return f"{head}/{tail}" if head and tail in BESIDE else name

@@ -1,0 +1,279 @@
+"""LeRobotDataset v3.0: writer.
+
+Every episode becomes a data file and a video per camera of its own; untouched videos are cut without decoding them.
+Statistics are made anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.logs.core.episode_writing import EpisodeWriter
+from fusion_aug.logs.core.files import inside
+from fusion_aug.logs.core.sidecar import write_ids
+from fusion_aug.logs.core.writer import PARTS
+from fusion_aug.logs.lerobot.reader import INDEX
+from fusion_aug.logs.lerobot.stats import depth_stats, picture_samples, picture_stats, pooled, vector_stats
+from fusion_aug.logs.lerobot.tables import TableSource, cell_of, column, read_table
+from fusion_aug.logs.lerobot.video import cut_video, write_video
+from fusion_aug.ops.color import levels_of
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Camera, ImageStream, Stream
+
+
+class LeRobotWriter(EpisodeWriter):
+    """Writes data, videos, episodes, tasks and statistics; see ``EpisodeWriter`` for the rest."""
+
+    @property
+    def rate(self) -> float:
+        """See ``EpisodeWriter``."""
+        return float(self.log.info["fps"])
+
+    @property
+    def held(self) -> Mapping[str, str]:
+        """See ``EpisodeWriter``."""
+        features: Mapping[str, str] = self.log.features
+        return features
+
+    def number(self, out_id: str, source_id: str) -> int:
+        """Place of an episode in the output: the copies follow one another."""
+        ids = list(self.log.episodes)
+        copy = int(out_id.rpartition("__")[2]) if out_id != source_id else 0
+        return copy * len(ids) + ids.index(source_id)
+
+    def as_written(self, sample: Sample, source: Sample, *, alone: bool = False) -> Sample:
+        """See ``Writer``; tasks begin with a frame."""
+        sample = super().as_written(sample, source, alone=alone)
+        if "task" not in sample.streams:
+            return sample
+        ticks, task = self.ticks(sample, source), sample["task"]
+        frames = torch.tensor([first for first, _ in tasks_of(sample, ticks)])
+        task = replace(task, times=ticks[frames.clamp(max=len(ticks) - 1)])
+        return sample.with_streams({**sample.streams, "task": task})
+
+    def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
+        """See ``Writer``."""
+        chunk, file = self.log.place(self.number(out_id, source.id))
+        ticks, sample = self.ticks(sample, source), self.as_written(sample, source)
+        episode: dict[str, Any] = {"length": len(ticks)}
+        columns: dict[str, Any] = {}
+        stats: dict[str, Any] = {}
+        for feature, name in self.held.items():
+            stream = sample[name]
+            if self.log.info["features"][feature]["dtype"] == "video":
+                assert isinstance(stream, Camera)
+                target = folder / self.log.named("video_path", chunk, file, video_key=feature)
+                stats[feature] = self._video(stream, source[name], feature, target)
+                place = {"chunk_index": chunk, "file_index": file, "from_timestamp": 0.0,
+                         "to_timestamp": len(ticks) / self.rate}  # fmt: skip
+                episode |= {f"videos/{feature}/{k}": v for k, v in place.items()}
+            elif self.log.is_picture(feature):
+                assert isinstance(stream, ImageStream)
+                columns[feature], stats[feature] = self._cells(stream, source, feature)
+            else:
+                columns[feature] = self._rows(stream, source, feature)
+                stats[feature] = vector_stats(columns[feature])
+        columns["timestamp"] = (ticks - ticks[0]).numpy() * 1e-9
+        columns["frame_index"] = np.arange(len(ticks))
+        self._table(columns, source).write(inside(folder, f"{PARTS}/{out_id}.parquet", "sample id"))
+        self.sidecar(sample, source, out_id, folder)
+        plain = {f: {k: np.asarray(v).tolist() for k, v in s.items()} for f, s in stats.items()}
+        return {
+            "episode": episode,
+            "stats": plain,
+            "tasks": tasks_of(sample, ticks),
+            "part": f"{PARTS}/{out_id}.parquet",
+        }
+
+    def _video(self, stream: Camera, source: Stream, feature: str, target: Path) -> dict[str, Any]:
+        """Write a camera's video; returns the statistics of its pictures."""
+        sampled, seen = set(picture_samples(len(stream))), list[np.ndarray]()
+
+        def frames() -> Iterator[np.ndarray]:
+            for i in range(len(stream)):
+                picture = levels_of(stream.image(i)).numpy()
+                if i in sampled:
+                    seen.append(picture)
+                yield picture
+
+        first = source.items[0]  # type: ignore[attr-defined]
+        if stream is source and cut_video(first.path, target, float(first.options["seconds"]), len(stream)):
+            deque(frames(), maxlen=0)
+        else:
+            codec = str((self.log.info["features"][feature].get("info") or {}).get("video.codec", "av1"))
+            write_video(frames(), target, Fraction(self.rate).limit_denominator(1001), codec, gop=2)
+        return picture_stats(seen)
+
+    def _cells(self, stream: ImageStream, source: Sample, feature: str) -> tuple[list[Any], dict[str, Any]]:
+        """Pictures in the table, untouched ones as they are, and their statistics."""
+        old = self.log.rows(source.id)[feature].to_pylist()
+        cells = []
+        for i, item in enumerate(stream.sources):
+            like = old[min(i, len(old) - 1)]
+            cells.append(item.cell() if isinstance(item, TableSource) else cell_of(stream.image(i), like))
+        pictures = [stream.image(i).numpy() for i in picture_samples(len(stream))]
+        if pictures[0].ndim == 3:
+            return cells, picture_stats(pictures)
+        return cells, depth_stats(np.stack(pictures))
+
+    def _rows(self, stream: Stream, source: Sample, feature: str) -> np.ndarray:
+        """A feature's rows; the file's own where nothing changed."""
+        original = column(self.log.rows(source.id), feature, self.log.data_path(self.log.episodes[source.id]))
+        if stream is source[self.held[feature]]:
+            return original
+        shape = tuple(int(s) for s in self.log.info["features"][feature]["shape"])
+        rows = self.log.rows_of(stream, feature, self.log.names_of(feature), shape)
+        return rows.astype(original.dtype).reshape(len(rows), *original.shape[1:])
+
+    def _table(self, columns: dict[str, Any], source: Sample) -> Table:
+        schema = self.log.rows(source.id).schema
+        columns["task_index"] = np.zeros(len(columns["timestamp"]), dtype=np.int64)
+        columns["episode_index"] = columns["index"] = columns["task_index"]
+        return Table({n: columns[n] for n in schema.names if n in columns}, schema)
+
+    def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
+        """Number episodes and frames, copies after their source, and write the tables of ``meta``."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        place = {i: k for k, i in enumerate(self.log.episodes)}
+        pairs = sorted(zip(rows, ids, strict=True), key=lambda pair: place[pair[1][1]])
+        ids = [pair[1] for pair in pairs]
+        episodes: list[dict[str, Any]] = []
+        stats: list[dict[str, Any]] = []
+        tasks: dict[str, int] = {}
+        frames = 0
+        for k, (row, _) in enumerate(pairs):
+            told = [(int(first), tasks.setdefault(str(text), len(tasks))) for first, text in row["tasks"]]
+            chunk, file = self.log.place(k)
+            path = inside(self.out, self.log.named("data_path", chunk, file), "episode")
+            length = int(row["episode"]["length"])
+            own = self._numbers(row, k, frames, told)
+            numbers = {n: own[n] for n in ("episode_index", "task_index", "index")}
+            number_rows(inside(self.out, row["part"], "part"), path, numbers)
+            numbered = {f: vector_stats(v.astype(float)) for f, v in own.items()}
+            facts = {f: {n: np.asarray(v) for n, v in s.items()} for f, s in row["stats"].items()} | numbered
+            stats.append(facts)
+            flat = {f"stats/{f}/{n}": np.asarray(v).tolist() for f, s in facts.items() for n, v in s.items()}
+            sentences = list(dict.fromkeys(str(text) for _, text in row["tasks"]))
+            head = {"episode_index": k, "tasks": sentences, "data/chunk_index": chunk, "data/file_index": file,
+                    **row["episode"],
+                    "dataset_from_index": frames, "dataset_to_index": frames + length}  # fmt: skip
+            episodes.append(head | flat | {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0})
+            frames += length
+        if (self.out / PARTS).is_dir():
+            (self.out / PARTS).rmdir()
+        meta = self.out / "meta"
+        (meta / "episodes" / "chunk-000").mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(episodes), meta / "episodes" / "chunk-000" / "file-000.parquet")
+        write_tasks(tasks, meta / "tasks.parquet", self.log.root / "meta" / "tasks.parquet")
+        whole = {f: pooled([s[f] for s in stats]) for f in stats[0]}
+        plain = {f: {n: np.asarray(v).tolist() for n, v in s.items()} for f, s in whole.items()}
+        (meta / "stats.json").write_text(json.dumps(plain, indent=4) + "\n", encoding="utf-8")
+        features = {f: v for f, v in self.log.info["features"].items() if f in INDEX or f in self.log.features}
+        totals = {"total_episodes": len(episodes), "total_frames": frames, "total_tasks": len(tasks)}
+        splits = self._splits([place[source] for _, source in ids])
+        info = self.log.info | totals | {"splits": splits, "features": features}
+        (meta / "info.json").write_text(json.dumps(info, indent=4) + "\n", encoding="utf-8")
+        write_ids(self.out, {f"episode_{k:06d}": out_id for k, (out_id, _) in enumerate(ids)})
+
+    def _splits(self, sources: Sequence[int]) -> dict[str, str]:
+        """The source's splits, of the episodes that are written: a copy is in the split of its source."""
+        out: dict[str, str] = {}
+        for name, (start, stop) in self.log.splits.items():
+            mine = [k for k, number in enumerate(sources) if start <= number < stop]
+            out |= {name: f"{mine[0]}:{mine[-1] + 1}"} if mine else {}
+        return out or {"train": f"0:{len(sources)}"}
+
+    def _numbers(self, row: dict[str, Any], k: int, first: int, told: list[tuple[int, int]]) -> dict[str, np.ndarray]:
+        length, fps = int(row["episode"]["length"]), float(self.log.info["fps"])
+        starts = [start for start, _ in told]
+        tasks = np.array([t for _, t in told])[np.searchsorted(starts, np.arange(length), side="right") - 1]
+        return {
+            "timestamp": np.arange(length) / fps, "frame_index": np.arange(length),
+            "episode_index": np.full(length, k), "index": first + np.arange(length),
+            "task_index": tasks,
+        }  # fmt: skip
+
+
+def tasks_of(sample: Sample, ticks: Tensor) -> list[tuple[int, str]]:
+    """Frames from which a task holds, and its sentence."""
+    if "task" not in sample.streams:
+        return [(0, "")]
+    stream = sample["task"]
+    frames = torch.searchsorted(ticks, stream.times).tolist()
+    return [(0 if i == 0 else f, str(t)) for i, (f, t) in enumerate(zip(frames, stream["text"], strict=True))]
+
+
+class Table:
+    """Columns to be written with the types of the source's schema."""
+
+    def __init__(self, columns: dict[str, Any], schema: Any):
+        self.columns, self.schema = columns, schema
+
+    def write(self, path: Path) -> None:
+        """Write a parquet file."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fields = [self.schema.field(n) for n in self.columns]
+        arrays = [pa.array(v if isinstance(v, list) else v.tolist(), type=f.type)
+                  for f, v in zip(fields, self.columns.values(), strict=True)]  # fmt: skip
+        pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=_kept(self.schema))), path)
+
+
+def _kept(schema: Any) -> dict[bytes, bytes] | None:
+    """Metadata of a table without the fingerprint, which is of the old rows."""
+    told = dict(schema.metadata or {})
+    if b"huggingface" in told:
+        try:
+            facts = dict(json.loads(told.pop(b"huggingface")))
+        except (ValueError, TypeError):  # nothing that a reader could use
+            return told or None
+        facts.pop("fingerprint", None)
+        told[b"huggingface"] = json.dumps(facts).encode()
+    return told or None
+
+
+def number_rows(staged: Path, path: Path, numbers: dict[str, np.ndarray]) -> None:
+    """A staged data file with its index columns, in its place."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = read_table(staged)
+    for name, value in numbers.items():
+        if name in table.column_names:
+            i = table.column_names.index(name)
+            table = table.set_column(
+                i, table.schema.field(i), pa.array(value.tolist(), type=table.schema.field(i).type)
+            )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+    staged.unlink()
+
+
+def write_tasks(tasks: dict[str, int], path: Path, source: Path) -> None:
+    """The table of tasks, laid out as the source's."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = (
+        read_table(source).schema
+        if source.is_file()
+        else pa.schema([("task_index", pa.int64()), ("task", pa.string())])
+    )
+    text = next(n for n in schema.names if n != "task_index")
+    columns = {"task_index": list(tasks.values()), text: list(tasks)}
+    arrays = [pa.array(columns[n], type=schema.field(n).type) for n in schema.names]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)

@@ -1,0 +1,204 @@
+"""MCAP files and the ROS 2 messages in them, one by one and lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from fusion_aug.errors import DataError
+from fusion_aug.streams.source import Source
+
+NEED = "MCAP logs need the packages mcap and rosbags: pip install 'fusion_aug[ros]'"
+
+
+@cache
+def typestore() -> Any:
+    """Types of ROS 2 Humble; a file's own definitions are added as they are met.
+
+    Raises:
+        DataError: the package is not installed.
+    """
+    try:
+        from rosbags.typesys import Stores, get_typestore
+    except ImportError:
+        raise DataError(NEED) from None
+    return get_typestore(Stores.ROS2_HUMBLE)
+
+
+def decode(data: bytes, kind: str, definition: str, where: str) -> Any:
+    """A message from its CDR bytes.
+
+    Args:
+        data: the bytes. kind: "sensor_msgs/msg/Image". definition: text of the type, from the file's schema.
+        where: file and topic, for messages.
+
+    Raises:
+        DataError: the bytes are not such a message.
+    """
+    types = typestore()
+    if kind not in types.fielddefs:
+        from rosbags.typesys import get_types_from_msg
+
+        try:
+            types.register(get_types_from_msg(definition, kind))
+        except Exception as error:  # a parser's many
+            raise DataError(f"{where}: the definition of {kind} cannot be read ({error})") from None
+    try:
+        return types.deserialize_cdr(data, kind)
+    except Exception as error:  # numpy, struct, assertion and index errors of a damaged message
+        raise DataError(f"{where}: is not a valid {kind} ({type(error).__name__}: {error})") from None
+
+
+def encode(message: Any, kind: str) -> bytes:
+    """CDR bytes of a message."""
+    return bytes(typestore().serialize_cdr(message, kind))
+
+
+def stamp_of(message: Any) -> int | None:
+    """Header stamp in ns; None where there is no header."""
+    header = getattr(message, "header", None)
+    if header is None:
+        return None
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+
+
+def told_times(moments: Sequence[tuple[int | None, int]]) -> list[int]:
+    """Moments of a topic's messages by header stamp and log time: the log times where no header was ever set."""
+    told = any(stamp for stamp, _ in moments)
+    return [stamp if told and stamp is not None else logged for stamp, logged in moments]
+
+
+def stamp(header: Any, time: int) -> Any:
+    """A header with another stamp (ns)."""
+    types = typestore().types
+    seconds, rest = divmod(time, 1_000_000_000)
+    kind = types["builtin_interfaces/msg/Time"]
+    return types["std_msgs/msg/Header"](stamp=kind(sec=seconds, nanosec=rest), frame_id=header.frame_id)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One message as it lies in the file.
+
+    Attributes:
+        topic, kind: kind is the type's name. definition: its text.
+        log_time, publish_time: ns. number: place in the topic, from 0. data: CDR bytes.
+    """
+
+    topic: str
+    kind: str
+    definition: str
+    log_time: int
+    publish_time: int
+    number: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A topic of a file: its type, how it is written, and how many messages it has."""
+
+    topic: str
+    kind: str
+    encoding: str
+    schema_encoding: str
+    definition: bytes
+    metadata: dict[str, str]
+    count: int
+
+    @property
+    def latched(self) -> bool:
+        """Whether what it said once holds for all that listen later: static transforms, and ROS's transient local."""
+        quality = self.metadata.get("offered_qos_profiles", "")
+        return self.topic.endswith("tf_static") or "durability: 1" in quality or "transient_local" in quality
+
+
+class McapFile:
+    """One file, read through its index. It can be pickled and opened in any process."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def _reader(self, stream: Any) -> Any:
+        try:
+            from mcap.reader import make_reader
+        except ImportError:
+            raise DataError(NEED) from None
+        return make_reader(stream)
+
+    def summary(self) -> tuple[list[Channel], int, int]:
+        """Topics, and first and last log time (ns). Kept for every file."""
+        return _summary(self.path, self.path.stat().st_mtime_ns)
+
+    def read_summary(self) -> tuple[list[Channel], int, int]:
+        """See ``summary``.
+
+        Raises:
+            DataError: the file is not MCAP, has no index, or holds other than ROS 2 messages.
+        """
+        try:
+            with self.path.open("rb") as stream:
+                found = self._reader(stream).get_summary()
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read ({error.strerror})") from None
+        except DataError:
+            raise
+        except Exception as error:  # the reader's many
+            raise DataError(f"{self.path}: is not a readable MCAP file ({type(error).__name__}: {error})") from None
+        if found is None or found.statistics is None:
+            raise DataError(f"{self.path}: has no summary; repair it with: mcap recover")
+        channels = []
+        for number, channel in sorted(found.channels.items()):
+            schema = found.schemas.get(channel.schema_id)
+            channels.append(
+                Channel(
+                    channel.topic, schema.name if schema else "", channel.message_encoding,
+                    schema.encoding if schema else "", schema.data if schema else b"", dict(channel.metadata),
+                    found.statistics.channel_message_counts.get(number, 0),
+                )
+            )  # fmt: skip
+        return channels, found.statistics.message_start_time, found.statistics.message_end_time
+
+    def extras(self) -> tuple[list[Any], list[Any]]:
+        """Attachments and metadata records."""
+        with self.path.open("rb") as stream:
+            reader = self._reader(stream)
+            return list(reader.iter_attachments()), list(reader.iter_metadata())
+
+    def messages(self, start: int | None = None, end: int | None = None, topics: Any = None) -> Iterator[Raw]:
+        """Messages of log time in [start, end), in the order of their log time."""
+        numbers: dict[str, int] = {}
+        try:
+            with self.path.open("rb") as stream:
+                found = self._reader(stream).iter_messages(topics, starting_at=start, ending_before=end)
+                for schema, channel, message in found:
+                    k = numbers[channel.topic] = numbers.get(channel.topic, -1) + 1
+                    yield Raw(
+                        channel.topic, schema.name, schema.data.decode(errors="replace"), message.log_time,
+                        message.publish_time, k, message.data,
+                    )  # fmt: skip
+        except (OSError, DataError):
+            raise
+        except Exception as error:  # the reader's many
+            raise DataError(f"{self.path}: is damaged ({type(error).__name__}: {error})") from None
+
+
+@lru_cache(maxsize=64)
+def _summary(path: Path, changed: int) -> tuple[list[Channel], int, int]:
+    return McapFile(path).read_summary()
+
+
+@dataclass(frozen=True, eq=False)
+class MessageSource(Source):
+    """A message of an MCAP file as the source of an item; ``options`` hold its topic, log time and number there."""
+
+    def bytes(self) -> bytes:
+        """CDR bytes of the message, found through the file's index."""
+        topic, time, nth = self.options["topic"], self.options["log_time"], self.options["nth"]
+        for k, raw in enumerate(McapFile(self.path).messages(time, time + 1, [topic])):
+            if k == nth:
+                return raw.data
+        raise DataError(f"{self.path}: topic {topic}: the message at {time} ns is gone")

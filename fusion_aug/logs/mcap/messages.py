@@ -1,0 +1,250 @@
+"""ROS 2 messages to streams: one reader per type. Writers lie beside them in ``ros_writing``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib import BrownConrady, CameraModel, CameraSensor, KannalaBrandt, Pinhole, UnknownLens
+from calib.se3 import rotation_from_quaternion, se3
+from fusion_aug.errors import DataError
+from fusion_aug.logs.core.files import MAX_PIXELS
+from fusion_aug.logs.mcap.file import decode
+from fusion_aug.streams import (
+    BodyPose,
+    Camera,
+    Depth,
+    ImageStream,
+    Imu,
+    JointState,
+    Stream,
+    Wrench,
+)  # fmt: skip
+from fusion_aug.streams.families import Fault, Photometric, PointOp
+from fusion_aug.streams.source import decoder
+
+COLOR = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
+DEPTH = {"16UC1": np.uint16, "32FC1": np.float32}
+LENSES: dict[str, Any] = {"plumb_bob": BrownConrady, "rational_polynomial": BrownConrady, "equidistant": KannalaBrandt,
+          "fisheye": KannalaBrandt}  # fmt: skip
+FIELDS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}  # of PointCloud2
+NAN = float("nan")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RawMessages(Stream):
+    """Messages of a type that we do not know. They are copied; what would have to change them stops."""
+
+    invariant_to = (Photometric, PointOp, Fault)
+    remedy = "leave the topic out with log.exclude"
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One decoded message with its times.
+
+    Attributes:
+        message: as rosbags gives it; None for pictures and clouds, which are decoded later.
+        source: where it lies. frame: its frame_id. time: header stamp, else log time, ns. log_time: ns.
+        place: among the topic's messages of the window, in the order of log times.
+    """
+
+    message: Any
+    source: Any
+    frame: str
+    time: Any
+    log_time: int
+    place: int = 0
+
+
+Reader = Callable[[list[Heard], dict[str, Any], str], Stream]
+READERS: dict[str, Reader] = {}
+
+
+def reads(kind: str) -> Callable[[Reader], Reader]:
+    """Register the reader of a message type."""
+
+    def register(function: Reader) -> Reader:
+        READERS[kind] = function
+        return function
+
+    return register
+
+
+def common(heard: list[Heard], frame: str) -> dict[str, Any]:
+    """Fields that every stream has."""
+    times = torch.tensor([h.time for h in heard])
+    logged = torch.tensor([h.log_time for h in heard])
+    return {
+        "frame": frame,
+        "times": times,
+        "stamps": None if torch.equal(times, logged) else logged,
+        "records": tuple(str(h.place) for h in heard),
+    }
+
+
+def _vectors(rows: list[Any]) -> Tensor:
+    return torch.tensor([[r.x, r.y, r.z] for r in rows], dtype=torch.float64).reshape(-1, 3)
+
+
+@reads("sensor_msgs/msg/Imu")
+def imu(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+    """Gyro and accelerometer."""
+    values = {
+        "gyro": _vectors([h.message.angular_velocity for h in heard]),
+        "accel": _vectors([h.message.linear_acceleration for h in heard]),
+    }
+    return Imu(**about, values=values)
+
+
+@reads("sensor_msgs/msg/JointState")
+def joints(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+    """Joint readings; every message of a topic names the same joints."""
+    names = tuple(str(n) for n in heard[0].message.name)
+    if any(tuple(h.message.name) != names for h in heard):
+        raise DataError(f"{where}: name: the joints of the messages differ, which is not supported")
+    values = {}
+    for column in ("position", "velocity", "effort"):
+        rows = [getattr(h.message, column) for h in heard]
+        lengths = {len(r) for r in rows}
+        if lengths == {len(names)}:
+            values[column] = torch.from_numpy(np.stack(rows).astype(np.float64))
+        elif lengths != {0}:
+            raise DataError(f"{where}: {column}: {sorted(lengths)} numbers for {len(names)} joints")
+    return JointState(**about, names=names, values=values)
+
+
+@reads("geometry_msgs/msg/WrenchStamped")
+def wrench(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+    """Force and torque."""
+    values = {
+        "force": _vectors([h.message.wrench.force for h in heard]),
+        "torque": _vectors([h.message.wrench.torque for h in heard]),
+    }
+    return Wrench(**about, values=values)
+
+
+@reads("nav_msgs/msg/Odometry")
+def odometry(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+    """The pose that was added up, and the twist in the child frame."""
+    twists = [h.message.twist.twist for h in heard]
+    values = {
+        "pose": torch.stack(
+            [T_of(h.message.pose.pose.position, h.message.pose.pose.orientation, where) for h in heard]
+        ),
+        "velocity": _vectors([t.linear for t in twists]),
+        "angular_velocity": _vectors([t.angular for t in twists]),
+    }
+    return BodyPose(**about, child=str(heard[0].message.child_frame_id).strip("/"), values=values)
+
+
+@reads("geometry_msgs/msg/PoseStamped")
+def pose(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+    """Pose of a body in the message's frame."""
+    poses = [T_of(h.message.pose.position, h.message.pose.orientation, where) for h in heard]
+    return BodyPose(**about, values={"pose": torch.stack(poses)})
+
+
+@reads("std_msgs/msg/Float32MultiArray")
+@reads("std_msgs/msg/Float64MultiArray")
+def numbers(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+    """Numbers of which the message does not say what they are; a rig may name them as those of taxels."""
+    rows = [np.asarray(h.message.data, dtype=np.float64) for h in heard]
+    same = len({len(r) for r in rows}) == 1
+    return RawMessages(**about, values={"value": torch.from_numpy(np.stack(rows))} if same else {})
+
+
+@reads("sensor_msgs/msg/Image")
+@reads("sensor_msgs/msg/CompressedImage")
+def image(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+    """Pictures, or depth by their encoding. They are decoded when used."""
+    first = heard[0].source.value
+    kind: type[ImageStream] = Depth if first.ndim == 2 else Camera
+    items = tuple(h.source for h in heard)
+    return kind(**about, items=items)
+
+
+def T_of(position: Any, rotation: Any, where: str) -> Tensor:
+    """A pose (4, 4) from a ROS position and quaternion (x y z w); ``where`` it stands, for messages."""
+    wxyz = [rotation.w, rotation.x, rotation.y, rotation.z]
+    if not math.isfinite(sum(wxyz)) or sum(q * q for q in wxyz) < 1e-12:
+        raise DataError(f"{where}: the rotation {wxyz} (w x y z) is not a quaternion")
+    return se3(rotation_from_quaternion(wxyz), [position.x, position.y, position.z])
+
+
+def camera_sensor(info: Any, frame: str, where: str) -> CameraSensor:
+    """A camera from a CameraInfo message.
+
+    Raises:
+        DataError: binning, a region of interest, or a lens model that is not supported.
+    """
+    size = (int(info.height), int(info.width))
+    if (
+        max(info.binning_x, info.binning_y) > 1
+        or info.roi.x_offset
+        or info.roi.y_offset
+        or ((int(info.roi.height), int(info.roi.width)) not in ((0, 0), size))
+    ):
+        raise DataError(f"{where}: binning and regions of interest are not supported")
+    K = torch.from_numpy(np.asarray(info.k, dtype=np.float64).reshape(3, 3).copy())
+    if not bool(K.any()):  # how ROS drivers say that a camera is not calibrated
+        return CameraSensor(frame=frame, model=UnknownLens.of(size))
+    if not bool(torch.isfinite(K).all()) or float(K[0, 0]) <= 0 or float(K[1, 1]) <= 0:
+        raise DataError(f"{where}: k: expected positive focal lengths, got {K.reshape(-1).tolist()}")
+    distortion = np.asarray(info.d, dtype=np.float64)
+    lens: type[CameraModel] = Pinhole
+    if len(distortion) and bool(distortion.any()):
+        if info.distortion_model not in LENSES:
+            raise DataError(f"{where}: distortion_model: {info.distortion_model!r} is not one of {', '.join(LENSES)}")
+        lens = LENSES[info.distortion_model]
+    else:
+        distortion = np.zeros(0)
+    model = lens(K=K, size=size, distortion=torch.from_numpy(distortion.copy()))
+    return CameraSensor(frame=frame, model=model)
+
+
+# --- what is decoded when used ---------------------------------------------------------------------------------------
+@decoder("ros_image")
+def decode_picture(path: Path, raw: bytes, options: dict[str, Any]) -> Tensor:
+    """RGB (H, W, 3) uint8, or depth (H, W) float32 metres, of an Image message."""
+    where = f"{path}: topic {options['topic']}"
+    message = decode(raw, options["type"], options["definition"], where)
+    if options["type"].endswith("CompressedImage"):
+        picture = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if picture is None:
+            raise DataError(f"{where}: data: the picture is damaged or of an unknown format ({message.format})")
+        if picture.ndim == 2 and picture.dtype == np.uint16:
+            return torch.from_numpy(picture.astype(np.float32) / 1000)
+        return torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB if picture.ndim == 2 else cv2.COLOR_BGR2RGB))
+    height, width, encoding = int(message.height), int(message.width), str(message.encoding)
+    if height * width > MAX_PIXELS:
+        raise DataError(f"{where}: image size {width}x{height} is out of bounds")
+    if encoding in DEPTH:
+        kind = np.dtype(DEPTH[encoding]).newbyteorder(">" if message.is_bigendian else "<")
+        depth = _rows(message, kind.itemsize, where).view(kind).reshape(height, width).astype(np.float32)
+        return torch.from_numpy(np.nan_to_num(depth / (1000 if encoding == "16UC1" else 1), nan=0.0))
+    if encoding not in COLOR:
+        raise DataError(f"{where}: encoding: {encoding!r} is not one of {', '.join((*COLOR, *DEPTH))}")
+    channels = COLOR[encoding]
+    picture = _rows(message, channels, where).reshape(height, width, channels)
+    if channels == 1:
+        return torch.from_numpy(np.repeat(picture, 3, 2))
+    picture = picture[..., :3]
+    return torch.from_numpy((picture[..., ::-1] if encoding.startswith("bgr") else picture).copy())
+
+
+def _rows(message: Any, pixel: int, where: str) -> np.ndarray:
+    """Bytes of a picture without the padding of its rows."""
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    if step < width * pixel or len(message.data) < step * height:
+        raise DataError(f"{where}: data: {len(message.data)} bytes are too few for {width}x{height} pixels")
+    rows = np.asarray(message.data[: step * height]).reshape(height, step)[:, : width * pixel]
+    return np.ascontiguousarray(rows).reshape(-1)

@@ -1,0 +1,259 @@
+"""MCAP recordings of ROS 2: reader.
+
+A recording is a folder with one or more ``.mcap`` files (and ``metadata.yaml``), as ``ros2 bag`` makes it. A sample is
+a whole recording, or a window of it (``log.window``, seconds). Pictures and clouds stay in the file until used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calib import CameraSensor, Frame, Rig, Trajectory, UnknownLens
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs.core.log import Option
+from fusion_aug.logs.core.robots import BASE, ROBOT_OPTIONS, WORLDS, RobotLog
+from fusion_aug.logs.core.select import select_ids
+from fusion_aug.logs.core.sidecar import merge_sidecar, with_changes
+from fusion_aug.logs.core.touch import camera_of, with_touch
+from fusion_aug.logs.mcap import clouds  # noqa: F401  (registers how clouds are read and written)
+from fusion_aug.logs.mcap.bag import split_files
+from fusion_aug.logs.mcap.file import McapFile, MessageSource, Raw, decode, stamp_of, told_times
+from fusion_aug.logs.mcap.messages import READERS, Heard, RawMessages, camera_sensor, common
+from fusion_aug.logs.mcap.tf import tf_frames
+from fusion_aug.sample import Ref, Sample, Unit
+from fusion_aug.streams import Camera, ImageStream, Stream
+
+LAZY = {"sensor_msgs/msg/Image": "ros_image", "sensor_msgs/msg/CompressedImage": "ros_image",
+        "sensor_msgs/msg/PointCloud2": "ros_cloud"}  # fmt: skip
+JOINTS = "sensor_msgs/msg/JointState"
+INFO, TF = "sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage"
+PICTURE_ENDINGS = (
+    "image_raw",
+    "image_rect",
+    "image_rect_color",
+    "image_color",
+    "image",
+    "compressed",
+    "compressedDepth",
+)
+MARGIN = 500_000_000  # ns of readings beside a window, so that poses are known to its ends
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a recording: file, and log times [start, end) in ns."""
+
+    file: McapFile
+    start: int
+    end: int
+
+
+MCAP_OPTIONS = {**ROBOT_OPTIONS, "window": Option("seconds per sample; a whole recording by default")}
+
+
+class McapLog(RobotLog):
+    """Reader of MCAP recordings. ``log.select`` takes ids or shell patterns of them."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        # windows are parts of one recording, whose robot has one geometry
+        self.calibration_per_scene = self.options.window is not None
+
+    @cached_property
+    def windows(self) -> dict[str, Window]:
+        """Id of every sample -> where it lies."""
+        length = self.options.window
+        number = isinstance(length, int | float) and not isinstance(length, bool)
+        if length is not None and not (number and length >= 1e-3):
+            raise ConfigError(f"log.window: expected seconds, at least 0.001, got {length!r}")
+        found: dict[str, Window] = {}
+        for path in sorted(self.root.rglob("*.mcap")):
+            file = McapFile(path)
+            name = path.relative_to(self.root).with_suffix("").as_posix()
+            _, first, last = file.summary()
+            if length is None:
+                found[name] = Window(file, first, last + 1)
+                continue
+            step = round(length * 1e9)
+            for k in range((last - first) // step + 1):
+                found[f"{name}/{k:05d}"] = Window(file, first + k * step, min(first + (k + 1) * step, last + 1))
+        if not found:
+            raise DataError(f"{self.root}: log.root: holds no .mcap file")
+        return found
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """Ids of the selected samples."""
+        return select_ids(list(self.windows), self.options.select, lambda i: [i, self.scene_of(i)], str(self.root))
+
+    def scene_of(self, sample_id: str) -> str:
+        """The recording."""
+        return sample_id.rsplit("/", 1)[0] if self.options.window is not None else sample_id
+
+    def inputs(self) -> list[Path]:
+        """The files."""
+        return sorted({w.file.path for w in self.windows.values()})
+
+    def names(self, file: McapFile) -> dict[str, str]:
+        """Topic -> name of its stream: the topic without slashes at its ends; pictures are called as their camera."""
+        out: dict[str, str] = {}
+        for channel in file.summary()[0]:
+            name = topic = channel.topic.strip("/")
+            if channel.kind.startswith("sensor_msgs/msg/") and channel.kind.endswith("Image"):
+                parts = topic.split("/")
+                while len(parts) > 1 and parts[-1] in PICTURE_ENDINGS:
+                    parts.pop()
+                name = "/".join(parts)
+                if "depth" in topic and not name.endswith("depth"):
+                    name += "/depth"
+            out[channel.topic] = topic if name in out.values() else name
+        return out
+
+    def read(self, sample_id: str) -> Sample:
+        """Read one sample."""
+        if sample_id not in self.windows:
+            raise DataError(f"{self.root}: there is no sample {sample_id!r}")
+        window = self.windows[sample_id]
+        heard, infos, transforms = self._listen(window)
+        names = self.names(window.file)
+        kinds = {c.topic: c.kind for c in window.file.summary()[0]}
+        streams: dict[str, Stream] = {}
+        for topic, messages in heard.items():
+            where, kind = f"{window.file.path}: topic {topic}", kinds[topic]
+            inside = [h for h in messages if window.start <= h.log_time < window.end]
+            messages = [h for h in inside if h.source.path == window.file.path]  # not those of a file beside it
+            if not messages:
+                continue
+            messages = sorted((replace(h, place=i) for i, h in enumerate(messages)), key=lambda h: h.time)
+            about = common(messages, messages[0].frame or BASE)
+            if len({h.frame for h in messages}) > 1:
+                raise DataError(f"{where}: frame_id: changes from message to message, which is not supported")
+            streams[names[topic]] = READERS[kind](messages, about, where) if kind in READERS else RawMessages(**about)
+        if not streams:
+            raise DataError(f"{window.file.path}: sample {sample_id!r} holds no message")
+        rig, streams = self._rig(sample_id, heard, infos, transforms, names, streams, kinds)
+        base = self.base_of(rig)
+        time = min(int(s.times[0]) for s in streams.values())
+        clock = next((n for n, s in streams.items() if isinstance(s, Camera)), next(iter(streams)))
+        unit = Unit(id=sample_id, scene=self.scene_of(sample_id), ref=Ref(base, time), rig=rig, truth=rig, clock=clock)
+        root = rig.root_of(base)
+        if self.options.window is not None:
+            unit = replace(unit, start=window.file.summary()[1])
+        if root != base and rig.frames[root].hand == "world":
+            unit = replace(unit, anchor=rig.T(root, base, time))
+        return merge_sidecar(Sample(units=(unit,), streams=streams), self.root)
+
+    def _listen(self, window: Window) -> tuple[dict[str, list[Heard]], dict[str, Any], list[tuple[bool, int, Any]]]:
+        """Messages by topic, camera infos by topic, and transforms (static, time, message)."""
+        heard: dict[str, list[Heard]] = {}
+        infos: dict[str, Any] = {}
+        transforms: list[tuple[bool, int, Any]] = []
+        nth: dict[tuple[str, int], int] = {}
+        path = window.file.path
+        channels = [c for c in window.file.summary()[0] if not self.excluded(c.topic)]
+        whole = [c.topic for c in channels if c.kind in (INFO, TF)]
+        for raw in window.file.messages(topics=whole) if whole else ():  # told once, often before the window
+            message = decode(raw.data, raw.kind, raw.definition, f"{path}: topic {raw.topic}")
+            if raw.kind == INFO:
+                first = infos.setdefault(raw.topic, message)
+                if not same_camera(first, message):
+                    raise DataError(
+                        f"{path}: topic {raw.topic}: the calibration changes within the recording, which is not "
+                        f"supported; leave the topic out with log.exclude and give the camera in log.rig"
+                    )
+            else:
+                transforms.append((raw.topic.endswith("tf_static"), raw.log_time, message))
+        others = [c.topic for c in channels if c.topic not in whole]
+        span = (max(0, window.start - MARGIN), window.end + MARGIN)
+        for raw in window.file.messages(*span, topics=others) if others else ():
+            key = (raw.topic, raw.log_time)
+            nth[key] = nth.get(key, -1) + 1
+            heard.setdefault(raw.topic, []).append(self._heard(path, raw, nth[key]))
+        joints = [c.topic for c in channels if c.kind == JOINTS]
+        for file in self._beside(path, span) if joints else ():
+            for raw in file.messages(*span, topics=joints):
+                heard.setdefault(raw.topic, []).append(self._heard(file.path, raw, 0))
+        return {topic: timed(messages) for topic, messages in heard.items()}, infos, transforms
+
+    def _beside(self, path: Path, span: tuple[int, int]) -> list[McapFile]:
+        """Other files of a split recording (``metadata.yaml`` lists them) that reach into a span of log times."""
+        parts = split_files(path.parent)
+        files = [McapFile(path.parent / p) for p in parts if p != path.name] if path.name in parts else []
+        files = [f for f in files if f.path.is_file()]
+        return [f for f in files if f.summary()[1] < span[1] and f.summary()[2] >= span[0]]
+
+    def _heard(self, path: Path, raw: Raw, nth: int) -> Heard:
+        where = f"{path}: topic {raw.topic}"
+        options = {"topic": raw.topic, "log_time": raw.log_time, "nth": nth, "type": raw.kind,
+                   "definition": raw.definition}  # fmt: skip
+        source = MessageSource(path, LAZY.get(raw.kind, "ros_message"), options=options)
+        if raw.kind not in READERS:
+            return Heard(None, source, "", None, raw.log_time)
+        message = decode(raw.data, raw.kind, raw.definition, where)
+        header = getattr(message, "header", None)
+        frame = "" if header is None else str(header.frame_id).strip("/")
+        keep = None if raw.kind in LAZY else message
+        return Heard(keep, source, frame, stamp_of(message), raw.log_time)
+
+    def _rig(
+        self, sample_id: str, heard: dict[str, list[Heard]], infos: dict[str, Any],
+        transforms: list[tuple[bool, int, Any]], names: dict[str, str], streams: dict[str, Stream],
+        kinds: dict[str, str],
+    ) -> tuple[Rig, dict[str, Stream]]:  # fmt: skip
+        """Frames of tf, cameras of their infos, and what the user adds; streams that name their cameras."""
+        window = self.windows[sample_id]
+        frames = tf_frames(transforms, str(window.file.path))
+        for stream in streams.values():
+            frames.setdefault(stream.frame, Frame(hand="world" if stream.frame in WORLDS else "body"))
+            if stream.child and stream.child not in frames:  # an odometry that tf does not repeat
+                path = Trajectory.from_unsorted(stream.times, stream["pose"])
+                frames[stream.child] = Frame(parent=stream.frame, pose=path)
+        sensors: dict[str, CameraSensor] = {}
+        topics = {name: topic for topic, name in names.items()}
+        for name, stream in list(streams.items()):
+            if not isinstance(stream, ImageStream):
+                continue
+            parts = topics[name].split("/")
+            info = next(
+                (infos[t] for k in range(1, len(parts)) if (t := "/".join([*parts[:-k], "camera_info"])) in infos), None
+            )
+            camera = camera_of(name, streams)
+            streams[name] = replace(stream, camera=camera)
+            size = tuple(stream.image(0).shape[:2])
+            if info is not None:
+                sensors[camera] = camera_sensor(info, stream.frame, f"{window.file.path}: camera_info of {name}")
+            elif camera not in sensors:
+                sensors[camera] = CameraSensor(frame=stream.frame, model=UnknownLens.of((size[0], size[1])))
+            told = frames[stream.frame]
+            frames[stream.frame] = Frame(parent=told.parent, pose=told.pose, hand="camera")
+        joints: dict[str, Stream] = {}  # with what was read beside the window
+        for topic, messages in heard.items():
+            if kinds[topic] == JOINTS:
+                ordered = sorted(messages, key=lambda h: h.time)
+                where = f"{window.file.path}: topic {topic}"
+                joints[names[topic]] = READERS[JOINTS](ordered, common(ordered, BASE), where)
+        if self.robot is not None:
+            streams = {n: replace(s, frame=self.robot.root) if s.frame == BASE else s for n, s in streams.items()}
+            frames = {n: f for n, f in frames.items() if n != BASE or f.parent is not None}
+        rig = self.described(Rig(frames, dict(sensors)), joints)
+        rig = with_changes(rig, self.root, sample_id)
+        streams, rig = with_touch(streams, rig, str(window.file.path))
+        return rig, streams
+
+
+def timed(messages: list[Heard]) -> list[Heard]:
+    """Messages of a topic with their times."""
+    times = told_times([(h.time, h.log_time) for h in messages])
+    return [replace(h, time=time) for h, time in zip(messages, times, strict=True)]
+
+
+def same_camera(a: Any, b: Any) -> bool:
+    """Whether two CameraInfo messages tell of the same camera."""
+    alike = (a.height, a.width, a.distortion_model) == (b.height, b.width, b.distortion_model)
+    return alike and np.array_equal(a.k, b.k, equal_nan=True) and np.array_equal(a.d, b.d, equal_nan=True)

@@ -1,0 +1,276 @@
+"""MCAP recordings of ROS 2: writer.
+
+What did not change is copied byte by byte, with its log time, publish time and schema. What changed keeps the message
+it came from as a template. What a sensor did not send has no message. A CameraInfo goes with every picture; tf tells
+the rig. Header stamps are the times of capture, log times the times at which an item is handed over.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from calib import JointPose, Rig, UnknownLens
+from calib.changed import changed
+from fusion_aug.core.compose import leaves
+from fusion_aug.core.transform import Transform
+from fusion_aug.errors import DataError
+from fusion_aug.logs.core.files import inside
+from fusion_aug.logs.core.robots import robot_problems
+from fusion_aug.logs.core.sidecar import write_changes, write_ids, write_sidecar
+from fusion_aug.logs.core.writer import Problem, Writer
+from fusion_aug.logs.mcap.bag import BagFile, type_hashes, write_bag
+from fusion_aug.logs.mcap.file import MessageSource, Raw, decode, encode, stamp, stamp_of
+from fusion_aug.logs.mcap.messages import RawMessages
+from fusion_aug.logs.mcap.out import Out, in_order, log_time, write_file
+from fusion_aug.logs.mcap.reader import INFO, TF, Window
+from fusion_aug.logs.mcap.tf import retold
+from fusion_aug.logs.mcap.writing import camera_info, message_of
+from fusion_aug.sample import Ref, Sample
+from fusion_aug.streams import ImageStream, JointState, Stream
+from fusion_aug.streams.families import ImagePlane
+from fusion_aug.transforms.temporal.speed import time_map
+
+
+class McapWriter(Writer):
+    """Writes one ``.mcap`` file per sample, and a ``metadata.yaml`` beside the files of every folder."""
+
+    cannot: ClassVar[dict[str, tuple[str, str]]] = {
+        "homography": ("CameraInfo holds no perspective of the pixels", "leave the perspective out"),
+        "skew": ("CameraInfo's readers expect no skew", "rotate pictures by multiples of 90 degrees only"),
+        "link_geometry": (
+            "the lengths of the robot's links come from its description, which is not part of the log",
+            "write the folder format (output=folder), or leave link errors out",
+        ),
+    }
+
+    def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
+        """See ``Writer``; lenses of cameras whose pixels are mapped, and motions of the scene, besides."""
+        found = super().can_express(transform, sample) + robot_problems(transform)
+        mapped = [t for t in leaves(transform) if isinstance(t, ImagePlane) and t.p > 0]
+        for name, sensor in sample.rig.sensors.items() if sample is not None and mapped else ():
+            model = getattr(sensor, "model", None)
+            if model is not None and len(model.distortion):
+                why = "CameraInfo's distortion belongs to the sensor's own pixels, not to a resized or cut picture"
+                remedy = "undistort the pictures first, or write the folder format"
+                found.append(Problem("distortion", f"camera {name}", why, remedy))
+        return found
+
+    def as_written(self, sample: Sample, source: Sample, *, alone: bool = False) -> Sample:
+        """See ``Writer``; without what sensors did not send, and with links that follow the readings that are left."""
+        streams: dict[str, Stream] = {}
+        rig, file = sample.rig, self.log.windows[source.id].file
+        names = self.log.names(file)
+        bare = {names[c.topic] for c in file.summary()[0] if c.kind.startswith("std_msgs/")}
+        for name, stream in sample.streams.items():
+            heard = bool(stream.present.all())
+            if isinstance(stream, JointState) and (alone or stream is not source.streams.get(name)):
+                rig = heard_of(rig, stream, alone)
+            left = stream if heard else stream.take_items(stream.present.nonzero()[:, 0])
+            if left.stamps is not None and name in bare:  # without a header there is no other stamp
+                left = replace(left, times=left.stamps, stamps=None)
+            if len(left) or heard:
+                streams[name] = left
+        out = sample.with_streams(streams)
+        told = [int(s.times.min()) for n, s in streams.items() if n in names.values() and len(s)]
+        ref = Ref(sample.ref.frame, min(told, default=sample.ref.time))
+        return out.with_unit(0, rig=rig, ref=ref)
+
+    def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
+        """See ``Writer``."""
+        window: Window = self.log.windows[source.id]
+        names = self.log.names(window.file)
+        topics = {name: topic for topic, name in names.items()}
+        told = [name for name in sample.streams if name in topics and name in source.streams]
+        parts = [self._copied(window, sample, source, names)]
+        for name in told:
+            if sample[name] is not source[name]:
+                parts.append(self._written(sample[name], source[name], topics[name], window))
+        parts.append(in_order(self._infos(sample, source, window, names)))
+        parts.append(in_order(self._transforms(sample, source, window)))
+        path = inside(folder, self._path(out_id, source.id), "sample id")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = write_file(path, window.file, heapq.merge(*parts, key=log_time))
+        write_sidecar(sample, dict.fromkeys(told), out_id, folder, self.link)
+        write_changes(sample.rig, source.rig, self._told_frames(window, sample.rig), out_id, folder)
+        return {"file": self._path(out_id, source.id), **written, "source": source.id}
+
+    def _told_frames(self, window: Window, rig: Rig) -> set[str]:
+        """Frames of the rig whose edge tf tells."""
+        found = set()
+        topics = [c.topic for c in window.file.summary()[0] if c.kind == TF and not self.log.excluded(c.topic)]
+        for raw in window.file.messages(topics=topics) if topics else ():
+            for t in decode(raw.data, TF, raw.definition, raw.topic).transforms:
+                child = str(t.child_frame_id).strip("/")
+                if child in rig.frames and rig.frames[child].parent == str(t.header.frame_id).strip("/"):
+                    found.add(child)
+        return found
+
+    def _path(self, out_id: str, source_id: str) -> str:
+        """A copy is a recording of its own, so it has a folder of its own."""
+        return f"{out_id}.mcap" if out_id == source_id else f"{out_id}/{Path(out_id).name}.mcap"
+
+    def _copied(self, window: Window, sample: Sample, source: Sample, names: dict[str, str]) -> Iterator[Out]:
+        """Messages that are taken over as they are."""
+        kinds = {c.topic: c.kind for c in window.file.summary()[0]}
+        same_rig = sample.rig is source.rig
+        new_time = time_map(sample.unit.history)
+        begin = new_time(window.start)
+        latched = (replace(raw, log_time=begin, publish_time=begin) for raw in self._latched(window))
+        for raw in chain(latched, window.file.messages(window.start, window.end)):
+            name = names[raw.topic]
+            if self.log.excluded(raw.topic) or (kinds[raw.topic] in (INFO, TF) and not same_rig):
+                continue  # told anew with the rig
+            if kinds[raw.topic] == INFO and self._pictures_changed(raw.topic, sample, source, names):
+                continue
+            if name in source.streams and sample.streams.get(name) is not source[name]:
+                continue
+            yield Out(raw.log_time, raw.topic, raw.publish_time, raw.data)
+
+    def _latched(self, window: Window) -> list[Raw]:
+        """What was said once before the window and holds on: it is said again at its begin."""
+        topics = [c.topic for c in window.file.summary()[0] if c.latched and not self.log.excluded(c.topic)]
+        earlier = list(window.file.messages(None, window.start, topics)) if topics else []
+        return [replace(raw, log_time=window.start, publish_time=window.start) for raw in earlier]
+
+    def _pictures_changed(self, topic: str, sample: Sample, source: Sample, names: dict[str, str]) -> bool:
+        mine = [n for n in source.streams if n in self._cameras(topic, names, source)]
+        return any(
+            n not in sample.streams or not torch.equal(sample[n].times, source[n].times)
+            or not torch.equal(sample[n].present, source[n].present)
+            or not torch.equal(sample[n].handed_over, source[n].handed_over)
+            for n in mine
+        )  # fmt: skip
+
+    def _cameras(self, info_topic: str, names: dict[str, str], source: Sample) -> list[str]:
+        """Streams of pictures that a CameraInfo topic belongs to."""
+        place = info_topic.rsplit("/", 1)[0]
+        return [
+            n for t, n in names.items()
+            if n in source.streams and isinstance(source[n], ImageStream) and t.startswith(f"{place}/")
+        ]  # fmt: skip
+
+    def _written(self, stream: Stream, before: Stream, topic: str, window: Window) -> Iterator[Out]:
+        """Messages of a changed stream, encoded one by one."""
+        where = f"{window.file.path}: topic {topic}"
+        if isinstance(stream, RawMessages):
+            raise DataError(f"{where}: its messages are not understood, so they cannot be written anew")
+        kind = {c.topic: (c.kind, c.definition) for c in window.file.summary()[0]}[topic]
+        originals = originals_of(before, topic, window)
+        sources = getattr(stream, "sources", None) or (None,) * len(stream)
+        if not any(sources):
+            stream = stream if isinstance(stream, ImageStream) else stream.realized()
+        times, handed_over = stream.times.tolist(), stream.handed_over.tolist()
+        for i in sorted(stream.present.nonzero()[:, 0].tolist(), key=handed_over.__getitem__):
+            time, handed = times[i], handed_over[i]
+            before_time, data = originals(min(int(stream.records[i]) if stream.records else i, len(before) - 1))
+            intact = isinstance(sources[i], MessageSource)
+            template = decode(data, kind[0], kind[1].decode(errors="replace"), where)
+            header = getattr(template, "header", None)
+            if not (intact and before_time == handed and (stamp_of(template) or before_time) == time):
+                message = template if intact else message_of(stream, i, template)
+                if header is not None:
+                    message = replace(message, header=stamp(header, time))
+                data = encode(message, kind[0])
+            yield Out(handed, topic, handed, data)
+
+    def _infos(self, sample: Sample, source: Sample, window: Window, names: dict[str, str]) -> list[Out]:
+        """One CameraInfo per picture, wherever the rig or the pictures' times changed."""
+        out: list[Out] = []
+        for channel in window.file.summary()[0]:
+            if channel.kind != INFO or self.log.excluded(channel.topic):
+                continue
+            changed = sample.rig is not source.rig or self._pictures_changed(channel.topic, sample, source, names)
+            changed |= not any(True for _ in window.file.messages(window.start, window.end, [channel.topic]))
+            first = next(iter(window.file.messages(topics=[channel.topic])), None)
+            if not changed or first is None:
+                continue
+            template = decode(first.data, INFO, channel.definition.decode(errors="replace"), channel.topic)
+            for name in self._cameras(channel.topic, names, source):
+                if name not in sample.streams:
+                    continue
+                stream = sample[name]
+                camera = sample.rig.camera(stream.instance(name))
+                if isinstance(camera.model, UnknownLens):
+                    continue
+                told = camera_info(camera, template)
+                times, handed_over = stream.times.tolist(), stream.handed_over.tolist()
+                for i in stream.present.nonzero()[:, 0].tolist():
+                    time, handed = times[i], handed_over[i]
+                    data = encode(replace(told, header=stamp(template.header, time)), INFO)
+                    out.append(Out(handed, channel.topic, handed, data))
+                break
+        return out
+
+    def _transforms(self, sample: Sample, source: Sample, window: Window) -> list[Out]:
+        """tf messages with the poses of the rig."""
+        if sample.rig is source.rig:
+            return []
+        out: list[Out] = []
+        new_time = time_map(sample.unit.history)
+        for channel in window.file.summary()[0]:
+            if channel.kind != TF or self.log.excluded(channel.topic):
+                continue
+            earlier = [r for r in self._latched(window) if r.topic == channel.topic]
+            for raw in chain(earlier, window.file.messages(window.start, window.end, [channel.topic])):
+                message = decode(raw.data, TF, channel.definition.decode(errors="replace"), channel.topic)
+                static = channel.topic.endswith("tf_static")
+                told = [retold(t, sample.rig, source.rig, static, new_time) for t in message.transforms]
+                data = encode(replace(message, transforms=told), TF)
+                out.append(Out(new_time(raw.log_time), channel.topic, new_time(raw.publish_time), data))
+        return out
+
+    def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
+        """Write ``metadata.yaml`` beside the files of every folder."""
+        folders: dict[Path, list[dict[str, Any]]] = {}
+        read = [str(row["file"]).removesuffix(".mcap") for row in rows]
+        write_ids(self.out, dict(zip(read, (out_id for out_id, _ in ids), strict=True)))
+        for row in rows:
+            folders.setdefault((self.out / row["file"]).parent, []).append(row)
+        for folder, members in folders.items():
+            sources = [self.log.windows[row["source"]].file for row in members]
+            kinds = {c.topic: c.kind for file in sources for c in file.summary()[0]}
+            files = [BagFile(Path(r["file"]).name, r["span"][0], r["span"][1], r["counts"]) for r in members]
+            write_bag(folder, files, kinds, type_hashes(sources[0].path.parent))
+
+
+def heard_of(rig: Rig, joints: JointState, alone: bool) -> Rig:
+    """The rig whose links follow the readings that a stream of joints holds, as a reader would have it.
+
+    Readings beside those of the stream are of the windows before and after, if it does not stand ``alone``.
+    """
+    if "position" not in joints.values or len(joints) == 0:
+        return rig
+    kept = joints.present.clone()
+    kept[1:] &= joints.times.diff() > 0  # a late one stands twice
+    times = joints.times[kept]
+    for name, frame in rig.frames.items():
+        pose = frame.pose
+        if isinstance(pose, JointPose) and pose.joint.name in joints.names:
+            before, after = pose.times < joints.times[0], pose.times > joints.times[-1]
+            before, after = before & (not alone), after & (not alone)
+            told = joints["position"][kept, joints.names.index(pose.joint.name)].to(pose.readings)
+            at = torch.cat([pose.times[before], times, pose.times[after]])
+            if len(at):
+                readings = torch.cat([pose.readings[before], told, pose.readings[after]])
+                rig = rig.with_pose(name, changed(pose, times=at, readings=readings, reach=None))
+    return rig
+
+
+def originals_of(before: Stream, topic: str, window: Window) -> Callable[[int], tuple[int, bytes]]:
+    """Log time (ns) and bytes of the messages that a stream was read from, by their place in it.
+
+    Pictures and clouds stay in the file until they are asked for: a recording can be larger than the memory.
+    """
+    sources = getattr(before, "sources", None)
+    if sources and all(isinstance(s, MessageSource) for s in sources):
+        held = [sources[i] for i in sorted(range(len(sources)), key=lambda i: int(before.records[i]))]
+        return lambda place: (held[place].options["log_time"], held[place].bytes())
+    raws = list(window.file.messages(window.start, window.end, [topic]))
+    return lambda place: (raws[place].log_time, raws[place].data)

@@ -1,0 +1,134 @@
+"""Merging the rows of all samples into the 13 tables, in log order, row by row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from fusion_aug.logs.nuscenes.tables import Row, Tables
+from fusion_aug.ops.random import digest
+
+CHAINED = ("sample", "sample_data", "sample_annotation")
+
+
+class TableFile:
+    """A table that is written row by row and appears under its name only when it is complete."""
+
+    def __init__(self, path: Path):
+        self.path, self.part, self.count = path, path.with_name(path.name + ".part"), 0
+        self.file: IO[str]
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = self.part.open("w", encoding="utf-8")
+        self.file.write("[")
+        return self
+
+    def write(self, row: Row) -> None:
+        """Append a row."""
+        self.file.write((",\n" if self.count else "\n") + json.dumps(row, ensure_ascii=False))
+        self.count += 1
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.file.write("\n]\n")
+        self.file.close()
+        if kind is None:
+            self.part.replace(self.path)
+
+
+def merge_tables(tables: Tables, rows: Iterable[dict[str, Any]], folder: Path) -> None:
+    """Write all tables.
+
+    Args:
+        tables: of the source log.
+        rows: what ``NuscenesWriter.stage`` returned, in log order; it is gone through twice.
+        folder: the version folder of the output.
+    """
+    tokens: dict[str, set[str]] = {t: set() for t in CHAINED}
+    scenes: dict[tuple[str, str], list[str]] = {}  # (scene, suffix) -> samples
+    instances: dict[str, list[str]] = {}  # instance -> annotations
+    origin: dict[str, str] = {}  # instance of a copy -> instance of the source
+    for part in rows:
+        for table in CHAINED:
+            tokens[table] |= {r["token"] for r in part[table]}
+        scenes.setdefault((part["scene_of"], part["suffix"]), []).append(part["sample"][0]["token"])
+        for row in part["sample_annotation"]:
+            instances.setdefault(row["instance_token"], []).append(row["token"])
+            origin[row["instance_token"]] = row["instance_token"].removesuffix(part["suffix"])
+    for table in ("category", "attribute", "visibility", "sensor", "log", "map"):
+        _write(folder / f"{table}.json", tables.rows(table))
+    _write(folder / "scene.json", (_scene(tables, k, v) for k, v in scenes.items()))
+    by_instance = ({**tables.get("instance", origin[t]), "token": t} | _span(a) for t, a in instances.items())
+    _write(folder / "instance.json", by_instance)
+    _write_chained(tables, rows, tokens, folder)
+
+
+def _scene(tables: Tables, key: tuple[str, str], samples: list[str]) -> Row:
+    scene, suffix = key
+    row = dict(tables.get("scene", scene))
+    row |= {"token": scene + suffix, "name": row["name"] + suffix, "nbr_samples": len(samples)}
+    return row | {"first_sample_token": samples[0], "last_sample_token": samples[-1]}
+
+
+def _span(annotations: list[str]) -> Row:
+    return {
+        "nbr_annotations": len(annotations),
+        "first_annotation_token": annotations[0],
+        "last_annotation_token": annotations[-1],
+    }
+
+
+def _linked(tables: Tables, table: str, row: Row, key: str, suffix: str, written: set[str]) -> str:
+    """The nearest written row of the same chain, where the neighbour itself was not written; "" at the end."""
+    token = row[key]
+    while token and token not in written:
+        token = tables.get(table, token.removesuffix(suffix))[key]
+        token = token + suffix if token else ""
+    return str(token)
+
+
+def _write_chained(tables: Tables, rows: Iterable[dict[str, Any]], tokens: dict[str, set[str]], folder: Path) -> None:
+    """The big tables. A chain leads past the rows that were not written."""
+    mounted: dict[str, str] = {}  # token -> content
+    poses: set[str] = set()
+    names = ("sample", "sample_data", "sample_annotation", "ego_pose", "calibrated_sensor")
+    with (
+        TableFile(folder / "sample.json") as sample,
+        TableFile(folder / "sample_data.json") as data,
+        TableFile(folder / "sample_annotation.json") as annotation,
+        TableFile(folder / "ego_pose.json") as ego_pose,
+        TableFile(folder / "calibrated_sensor.json") as calibrated,
+    ):
+        files = dict(zip(names, (sample, data, annotation, ego_pose, calibrated), strict=True))
+        for part in rows:
+            renamed = {}
+            for row in part["calibrated_sensor"]:
+                content = json.dumps({k: v for k, v in row.items() if k != "token"})
+                token = row["token"]
+                if mounted.get(token, content) != content:
+                    # the source shares one record among scenes that are calibrated differently now
+                    token = digest(token, content)
+                renamed[row["token"]] = token
+                if token not in mounted:
+                    mounted[token] = content
+                    files["calibrated_sensor"].write({**row, "token": token})
+            for row in part["ego_pose"]:
+                if row["token"] not in poses:
+                    poses.add(row["token"])
+                    files["ego_pose"].write(row)
+            for table in CHAINED:
+                for row in part[table]:
+                    links = {k: _linked(tables, table, row, k, part["suffix"], tokens[table]) for k in ("prev", "next")}
+                    row = row | links
+                    if table == "sample_data":
+                        row["calibrated_sensor_token"] = renamed[row["calibrated_sensor_token"]]
+                    files[table].write(row)
+
+
+def _write(path: Path, rows: Iterable[Row]) -> None:
+    with TableFile(path) as file:
+        for row in rows:
+            file.write(row)

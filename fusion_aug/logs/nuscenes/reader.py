@@ -1,0 +1,189 @@
+"""nuScenes: reader.
+
+One sample is a keyframe with its sweeps. Streams are named by channel; ``boxes`` are in the reference frame, the ego
+vehicle at the LiDAR keyframe's stamp; ``ego`` holds pose and twist at every record's stamp. Every camera has its own
+stamp and ego pose, so the way from LiDAR to camera leads through the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from calib import Frame, Rig, Sensor, Trajectory, validate
+from calib.nuscenes import pose_from_record, sensor_from_record
+from calib.se3 import as_f64, invert
+from fusion_aug.errors import DataError
+from fusion_aug.logs.core.files import inside
+from fusion_aug.logs.core.log import Format, Log, LogOptions
+from fusion_aug.logs.core.select import select_ids
+from fusion_aug.logs.core.sidecar import merge_sidecar
+from fusion_aug.logs.core.twist import twist_at
+from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, RADAR_COLUMNS
+from fusion_aug.logs.nuscenes.tables import MICRO, TABLES, Row, Tables
+from fusion_aug.sample import REF, Ref, Sample, Unit
+from fusion_aug.streams import Boxes3D, Camera, EgoPose, LazyColumns, Points, Radar, Stream, strings
+from fusion_aug.streams.source import Source
+
+# Middle of the share of an object that is visible, by visibility token.
+VISIBILITY = {"1": 0.2, "2": 0.5, "3": 0.7, "4": 0.9}
+
+
+class NuscenesLog(Log):
+    """A nuScenes folder. ``log.select`` takes sample tokens, scene names or scene tokens, or shell patterns."""
+
+    calibration_per_scene = True
+
+    def __init__(self, root: str | Path, options: LogOptions, format: Format):
+        super().__init__(root, options, format)
+        self.tables = Tables(self.root)
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """Tokens of the selected samples, scene by scene."""
+        everything = self.tables.samples
+        if not everything:
+            raise DataError(f"{self.tables.where('sample')}: there are no samples")
+        return select_ids(everything, self.options.select, self._names, str(self.root))
+
+    def _names(self, sample_id: str) -> list[str]:
+        """A sample is called by its token, and by its scene's name and token."""
+        scene = self.tables.get("scene", self.scene_of(sample_id))
+        return [sample_id, scene["name"], scene["token"]]
+
+    def inputs(self) -> list[Path]:
+        """The tables."""
+        return [self.tables.folder / f"{table}.json" for table in TABLES]
+
+    def scene_of(self, sample_id: str) -> str:
+        """Scene token of a sample."""
+        return str(self.tables.get("sample", sample_id)["scene_token"])
+
+    def read(self, sample_id: str) -> Sample:
+        """Read one sample."""
+        tables, scene = self.tables, self.scene_of(sample_id)
+        channels: dict[str, list[Row]] = {}
+        for row in tables.data_of_sample[sample_id]:
+            channels.setdefault(tables.channel(row)[0], []).append(row)
+        if not channels:
+            raise DataError(f"{tables.where('sample_data')}: sample {sample_id!r} has no data")
+        order = [str(r["channel"]) for r in tables.rows("sensor") if r["channel"] in channels]
+        key = self._key_row(channels, sample_id)
+        rig = self.complete(self._rig(channels, order, scene))
+        ref = Ref("ego", key["timestamp"] * MICRO)
+        T_world_ref = rig.T("world", "ego", ref.time)
+        streams: dict[str, Stream] = {n: self._stream(n, channels[n]) for n in order}
+        streams["boxes"] = self._boxes(sample_id, T_world_ref, ref.time)
+        streams["ego"] = self._ego(channels, scene)
+        first = self._first_row(tables.samples_of_scene[scene][0])
+        unit = Unit(
+            id=sample_id, scene=scene, ref=ref, rig=rig, truth=rig, anchor=tables.ego_pose(first),
+            start=first["timestamp"] * MICRO, clock=tables.channel(key)[0],
+        )  # fmt: skip
+        return merge_sidecar(Sample(units=(unit,), streams=streams), self.root)
+
+    def _key_row(self, channels: dict[str, list[Row]], sample_id: str) -> Row:
+        """The LiDAR keyframe of a sample, else its first keyframe."""
+        keys = [r for rows in channels.values() for r in rows if r["is_key_frame"]]
+        if not keys:
+            raise DataError(f"{self.tables.where('sample_data')}: sample {sample_id!r} has no keyframe")
+        lidars = [r for r in keys if self.tables.channel(r)[1] == "lidar"]
+        return (lidars or keys)[0]
+
+    def _first_row(self, sample_id: str) -> Row:
+        channels: dict[str, list[Row]] = {}
+        for row in self.tables.data_of_sample[sample_id]:
+            channels.setdefault(self.tables.channel(row)[0], []).append(row)
+        return self._key_row(channels, sample_id)
+
+    def _track(self, rows: list[Row], scene: str) -> Trajectory:
+        """Ego poses of a sample's records, and the next one of the scene on either side, for what lies between."""
+        times = torch.tensor([r["timestamp"] * MICRO for r in rows])
+        poses = torch.stack([self.tables.ego_pose(r) for r in rows])
+        known, track = self.tables.scene_poses(scene)
+        first, last = int(torch.searchsorted(known, times.min())), int(torch.searchsorted(known, times.max()))
+        margin = [i for i in (first - 1, last + 1) if 0 <= i < len(known)]
+        return Trajectory.from_unsorted(torch.cat([times, known[margin]]), torch.cat([poses, track[margin]]))
+
+    def _rig(self, channels: dict[str, list[Row]], order: list[str], scene: str) -> Rig:
+        tables = self.tables
+        rows = [r for n in order for r in channels[n]]
+        frames = {
+            "world": Frame(hand="world"),
+            "ego": Frame(parent="world", pose=self._track(rows, scene)),
+        }
+        sensors: dict[str, Sensor] = {}
+        for name in order:
+            row = next((r for r in channels[name] if r["is_key_frame"]), channels[name][0])
+            token = row["calibrated_sensor_token"]
+            mounted, where = tables.get("calibrated_sensor", token), tables.where("calibrated_sensor", token)
+            modality = tables.channel(row)[1]
+            hand = "camera" if modality == "camera" else "body"
+            frames[name] = Frame(parent="ego", pose=pose_from_record(mounted, where), hand=hand)
+            size = (int(row["height"]), int(row["width"]))
+            sensors[name] = sensor_from_record(mounted, name, modality, size, set(order), where)
+        return validate(Rig(frames, sensors), str(tables.folder))
+
+    def _stream(self, name: str, rows: list[Row]) -> Stream:
+        modality = self.tables.channel(rows[0])[1]
+        common: dict[str, Any] = {
+            "frame": name,
+            "times": torch.tensor([r["timestamp"] * MICRO for r in rows]),
+            "records": tuple(r["token"] for r in rows),
+        }
+        paths = [inside(self.root, str(r["filename"]), self.tables.where("sample_data", r["token"])) for r in rows]
+        if modality == "camera":
+            sizes = [(int(r["height"]), int(r["width"])) for r in rows]
+            pairs = zip(paths, sizes, strict=True)
+            return Camera(items=tuple(Source(p, "image", options={"size": s}) for p, s in pairs), **common)
+        if modality == "lidar":
+            sources = [Source(p, "nuscenes_lidar") for p in paths]
+            return Points(values=LazyColumns(sources, LIDAR_COLUMNS), motion="compensated", **common)
+        sources = [Source(p, "nuscenes_radar") for p in paths]
+        return Radar(values=LazyColumns(sources, RADAR_COLUMNS), **common)
+
+    def _boxes(self, sample_id: str, T_world_ref: Tensor, time: int) -> Boxes3D:
+        tables = self.tables
+        rows = tables.annotations_of_sample[sample_id]
+        where = tables.where("sample_annotation")
+        poses = [pose_from_record(r, f"{where}: {r['token']}") for r in rows]
+        sizes = as_f64([r["size"] for r in rows]).reshape(-1, 3)
+        velocity = as_f64([tables.box_velocity(r) for r in rows]).reshape(-1, 3) @ T_world_ref[:3, :3]
+        categories = [self._category(r) for r in rows]
+        return Boxes3D(
+            frame=REF,
+            times=torch.tensor([time]),
+            values={
+                "pose": invert(T_world_ref) @ torch.stack(poses)
+                if poses
+                else torch.zeros(0, 4, 4, dtype=torch.float64),
+                "size": sizes[:, [1, 0, 2]],  # nuScenes lists width, length, height
+                "velocity": velocity,
+                "category": strings(categories),
+                "instance": strings(r["instance_token"] for r in rows),
+                "record": strings(r["token"] for r in rows),
+                "visible": as_f64([VISIBILITY.get(str(r.get("visibility_token")), 0.9) for r in rows]).reshape(-1),
+            },
+        )
+
+    def _category(self, annotation: Row) -> str:
+        instance = self.tables.get("instance", annotation["instance_token"])
+        return str(self.tables.get("category", instance["category_token"])["name"])
+
+    def _ego(self, channels: dict[str, list[Row]], scene: str) -> EgoPose:
+        rows = sorted((r for rows in channels.values() for r in rows), key=lambda r: r["timestamp"])
+        times = torch.tensor([r["timestamp"] * MICRO for r in rows])
+        poses = torch.stack([self.tables.ego_pose(r) for r in rows])
+        velocity, angular = twist_at(times, *self.tables.scene_poses(scene))
+        return EgoPose(
+            frame="world",
+            child="ego",
+            times=times,
+            values={"pose": poses, "velocity": velocity, "angular_velocity": angular},
+            records=tuple(r["ego_pose_token"] for r in rows),
+        )

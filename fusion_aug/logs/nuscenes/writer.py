@@ -1,0 +1,225 @@
+"""nuScenes: writer.
+
+A record follows its data: where a mirror swaps the names of two cameras, the picture of the left one is written as a
+picture of the right one and keeps its own record, stamp and ego pose. Points in boxes are counted again, and the new
+count is written where it differs from that of the source (whose own figures follow a slightly wider rule). Visibility
+is the old share times the share of the box's surface points that are still on a canvas.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from calib import CameraSensor
+from calib.nuscenes import record_from_pose
+from fusion_aug.logs.core.bake import bake
+from fusion_aug.logs.core.captured import SHARED_STAMP, CapturedWriter
+from fusion_aug.logs.core.files import copy_file, inside, write_picture
+from fusion_aug.logs.core.residual import residual
+from fusion_aug.logs.core.sidecar import write_sidecar
+from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, encode_lidar, encode_radar
+from fusion_aug.logs.nuscenes.merge import merge_tables
+from fusion_aug.logs.nuscenes.tables import Row
+from fusion_aug.ops.points import points_in_boxes
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Boxes3D, Camera, EgoPose, Points, Radar
+
+
+class NuscenesWriter(CapturedWriter):
+    """Writes tables, clouds and pictures; streams that nuScenes has no place for go to the sidecar."""
+
+    cannot: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **SHARED_STAMP,
+        "homography": (
+            "a perspective of the image fits no camera_intrinsic, since the depth that readers divide by would change",
+            "use Resize, Crop, FlipImage or RotateImage",
+        ),
+        "distortion": (
+            "the format's camera matrix holds no lens distortion",
+            "undistort the pictures first, or write the folder format",
+        ),
+    }
+
+    def cameras(self, sample: Sample) -> list[str]:
+        """The cameras that the tables hold."""
+        return [n for n, s in sample.of_type(Camera).items() if _is_record_stream(s)]
+
+    def as_written(self, sample: Sample, source: Sample, *, alone: bool = False) -> Sample:
+        """See ``Writer``; the tables hold a pose of the vehicle for every picture and sweep that there is."""
+        sample = super().as_written(sample, source, alone=alone)
+        records = {r for s in sample.streams.values() if _is_record_stream(s) for r in s.records}
+        known = {str(self.log.tables.get("sample_data", r)["ego_pose_token"]) for r in records}
+        keep = torch.tensor([r in known for r in sample["ego"].records])
+        ego = sample["ego"] if bool(keep.all()) else sample["ego"].take_items(keep.nonzero()[:, 0])
+        return sample.with_streams({**sample.streams, "ego": ego})
+
+    def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
+        """See ``Writer``."""
+        sample = self.as_written(sample, source)
+        suffix = out_id[len(source.id) :]
+        held = {n for n, s in sample.streams.items() if _is_record_stream(s)} | {"boxes", "ego"}
+        rows: dict[str, Any] = {"sample": [self._sample(source.id, suffix, sample.ref.time - source.ref.time)]}
+        rows["scene_of"], rows["suffix"] = self.log.scene_of(source.id), suffix
+        rows["calibrated_sensor"], rows["sample_data"] = [], []
+        for name in sorted(held - {"boxes", "ego"}):
+            mounted, data = self._channel(sample, source, name, suffix, folder)
+            rows["calibrated_sensor"].append(mounted)
+            rows["sample_data"] += data
+        ego = sample["ego"]
+        assert isinstance(ego, EgoPose)
+        rows["ego_pose"] = [
+            {**self.log.tables.get("ego_pose", token), "token": token + suffix}
+            | {"timestamp": int(time) // 1000, **record_from_pose(pose)}
+            for token, time, pose in zip(ego.records, ego.times, ego["pose"], strict=True)
+        ]
+        rows["sample_annotation"] = self._annotations(sample, source, suffix)
+        columns = {n: LIDAR_COLUMNS if type(sample.streams.get(n)) is Points else None for n in held}
+        write_sidecar(sample, columns, out_id, folder, self.link)
+        return rows | ({"residual": residual(sample, self.cameras(sample))} if self.lossy else {})
+
+    def _sample(self, token: str, suffix: str, moved: int) -> Row:
+        row = dict(self.log.tables.get("sample", token))
+        row["timestamp"] += moved // 1000
+        return row | {k: row[k] + suffix if row[k] else "" for k in ("token", "prev", "next", "scene_token")}
+
+    def _channel(self, sample: Sample, source: Sample, name: str, suffix: str, folder: Path) -> tuple[Row, list[Row]]:
+        """The calibration record and the data records of one channel, files written."""
+        tables, stream = self.log.tables, sample[name]
+        own = tables.get("sample_data", source[name].records[0])["calibrated_sensor_token"]
+        mounted = dict(tables.get("calibrated_sensor", own)) | {"token": own + suffix}
+        sensor = sample.rig.sensors[name]
+        if isinstance(stream, Camera | Radar):
+            mounted |= record_from_pose(sample.rig.T("ego", stream.frame))
+        if isinstance(sensor, CameraSensor):
+            mounted["camera_intrinsic"] = (sensor.A @ sensor.model.K).tolist()
+        cloud = bake(sample, source, name) if isinstance(stream, Points) and not isinstance(stream, Radar) else stream
+        data = []
+        for item, token in enumerate(stream.records):
+            row = dict(tables.get("sample_data", token))
+            old = tables.channel(row)[0]
+            filename = self._filename(str(row["filename"]), old, name, suffix)
+            path = inside(folder, filename, tables.where("sample_data", token))
+            self._file(cloud, item, path)
+            row |= {
+                k: row[k] + suffix if row[k] else ""
+                for k in ("token", "prev", "next", "sample_token", "ego_pose_token")
+            }
+            row |= {"calibrated_sensor_token": mounted["token"], "filename": filename}
+            row["timestamp"] = int(stream.times[item]) // 1000
+            if isinstance(sensor, CameraSensor):
+                row |= {"height": sensor.size[0], "width": sensor.size[1]}
+            data.append(row)
+        return mounted, data
+
+    @staticmethod
+    def _filename(filename: str, old: str, new: str, suffix: str) -> str:
+        """Path of a file under another channel, with the suffix of a copy before its ending."""
+        if old != new:
+            parts = [new if p == old else p.replace(f"__{old}__", f"__{new}__") for p in Path(filename).parts]
+            filename = "/".join(parts)
+        if not suffix:
+            return filename
+        head, tail = filename.rsplit("/", 1) if "/" in filename else ("", filename)
+        ending = ".pcd.bin" if tail.endswith(".pcd.bin") else Path(tail).suffix
+        return f"{head}/{tail[: len(tail) - len(ending)]}{suffix}{ending}"
+
+    def _file(self, stream: Any, item: int, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(stream, Camera):
+            write_picture(stream, item, path, self.link)
+            return
+        if stream.sources is not None:
+            copy_file(stream.sources[item], path, self.link)
+            return
+        columns = stream.realized_items()[item]
+        path.write_bytes(encode_radar(columns) if isinstance(stream, Radar) else encode_lidar(columns))
+
+    def _annotations(self, sample: Sample, source: Sample, suffix: str) -> list[Row]:
+        boxes = sample.boxes()
+        T_world_ref = sample.rig.T("world", "ego", sample.ref.time)
+        poses, sizes = T_world_ref @ boxes["pose"], boxes["size"]
+        counts = {kind: changed_counts(sample, source, kind) for kind in ("lidar", "radar")}
+        visible = boxes["visible"] * visible_share(sample, boxes, source, source.boxes())
+        known = {str(r["token"]) for r in self.log.tables.rows("visibility")}
+        rows = []
+        for i, token in enumerate(boxes["record"]):
+            row = dict(self.log.tables.get("sample_annotation", str(token)))
+            row |= {
+                k: row[k] + suffix if row[k] else ""
+                for k in ("token", "prev", "next", "sample_token", "instance_token")
+            }
+            length, width, height = sizes[i].tolist()
+            row |= record_from_pose(poses[i]) | {"size": [width, length, height]}
+            row |= {f"num_{kind}_pts": c[str(token)] for kind, c in counts.items() if str(token) in c}
+            level = visibility_token(float(visible[i]))
+            row["visibility_token"] = level if level in known else row.get("visibility_token", "")
+            rows.append(row)
+        return rows
+
+    def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
+        """Write the 13 tables, and the maps."""
+        merge_tables(self.log.tables, rows, self.out / self.log.tables.folder.name)
+        maps = self.log.root / "maps"
+        if maps.is_dir():
+            shutil.copytree(maps, self.out / "maps", dirs_exist_ok=True)
+
+
+def _is_record_stream(stream: Any) -> bool:
+    return bool(stream.records) and isinstance(stream, Camera | Points)
+
+
+def count_points(sample: Sample, boxes: Boxes3D, kind: str) -> Tensor | None:
+    """(rows,) points of the key clouds of all LiDARs (or radars) in every box; None where there are none."""
+    names = [n for n, s in sample.of_type(Points).items() if isinstance(s, Radar) == (kind == "radar") and s.records]
+    if not names:
+        return None
+    total = torch.zeros(len(boxes["pose"]), dtype=torch.int64)
+    for name in names:
+        key = sample.take_key(name)
+        cloud = sample.with_streams({name: key}).points(name)
+        inside_box = points_in_boxes(cloud["xyz"], boxes["pose"], boxes["size"])
+        total += torch.tensor([len(i) for i in inside_box], dtype=torch.int64)
+    return total
+
+
+def changed_counts(sample: Sample, source: Sample, kind: str) -> dict[str, int]:
+    """Record of a box -> points in it now, for the boxes that held another number in the source."""
+    now, then = (count_points(s, s.boxes(), kind) for s in (sample, source))
+    if now is None or then is None:
+        return {}
+    before = dict(zip(map(str, source.boxes()["record"]), then.tolist(), strict=True))
+    after = dict(zip(map(str, sample.boxes()["record"]), now.tolist(), strict=True))
+    return {token: n for token, n in after.items() if before.get(token) != n}
+
+
+def visible_share(sample: Sample, boxes: Boxes3D, source: Sample, before: Boxes3D) -> Tensor:
+    """(rows,) share of each box's surface that cameras see, against what they saw in the source; 1 where unchanged."""
+    now, then = on_canvas(sample, boxes), on_canvas(source, before)
+    place = {str(t): i for i, t in enumerate(before["record"])}
+    index = torch.tensor([place[str(t)] for t in boxes["record"]], dtype=torch.int64)
+    return torch.where(then[index] > 0, (now / then[index].clamp(min=1e-9)).clamp(max=1.0), torch.ones(len(index)))
+
+
+def on_canvas(sample: Sample, boxes: Boxes3D) -> Tensor:
+    """(rows,) share of points on each box's surface that lie on the canvas of at least one camera."""
+    steps = torch.linspace(-0.5, 0.5, 4, dtype=torch.float64)
+    grid = torch.cartesian_prod(steps, steps, steps)
+    surface = grid[grid.abs().amax(1) == 0.5]
+    T = boxes["pose"]
+    points = (surface * boxes["size"][:, None]) @ T[:, :3, :3].transpose(1, 2) + T[:, None, :3, 3]
+    seen = torch.zeros(points.shape[:2], dtype=torch.bool)
+    for name in sample.of_type(Camera):
+        if len(points):
+            seen |= sample.project_ref(points.reshape(-1, 3), name)[1].reshape(seen.shape)
+    return seen.to(torch.float64).mean(1) if len(points) else torch.zeros(0, dtype=torch.float64)
+
+
+def visibility_token(share: float) -> str:
+    """nuScenes' four levels: below 40, 60 and 80 per cent, and above."""
+    return "1" if share < 0.4 else "2" if share < 0.6 else "3" if share < 0.8 else "4"

@@ -1,0 +1,194 @@
+"""How far away is what a camera sees: from a depth stream, else from the LiDAR's points, filled in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib import CameraSensor
+from calib.se3 import transform_points
+from fusion_aug.errors import DataError
+from fusion_aug.ops.grid import pixel_grid
+from fusion_aug.physics.completion import SKY, Completion, cell_size, complete, fill_gaps, grid_shape
+from fusion_aug.physics.ground import distance_along, fit_ground
+from fusion_aug.sample.sample import Sample
+from fusion_aug.sample.vehicle import T_up_ref
+from fusion_aug.streams import Depth, Points, Radar, Stream
+
+TOP_RINGS = 0.03  # radians below its highest point that count as the upper end of a scanner's view
+
+# by stream and question: what the answer was worked out from, and the answer; only the last
+_KNOWN: WeakKeyDictionary[Stream, dict[Hashable, tuple[list[object], Any]]] = WeakKeyDictionary()
+T = TypeVar("T")
+
+
+def remembered(owner: Stream, question: Hashable, made_of: list[object], work: Callable[[], T]) -> T:
+    """What ``work`` gives, kept with a stream for as long as it is asked of the same objects."""
+    known = _KNOWN.setdefault(owner, {})
+    last = known.get(question)
+    if last is None or len(last[0]) != len(made_of) or any(a is not b for a, b in zip(last[0], made_of, strict=True)):
+        known[question] = last = made_of, work()
+    answer: T = last[1]
+    return answer
+
+
+def camera_range(sample: Sample, name: str, item: int) -> Tensor:
+    """Distance along the ray of every pixel of a picture.
+
+    Args:
+        sample: one sample or a batch.
+        name: camera stream. item: which of its pictures.
+
+    Returns:
+        (H, W) float32 on the CPU, metres, on the canvas; ``SKY`` where nothing is near.
+
+    Raises:
+        DataError: the sample has neither a depth stream of that camera nor a LiDAR.
+    """
+    return torch.from_numpy(camera_depth(sample, name, item).distance)
+
+
+def camera_depth(sample: Sample, name: str, item: int) -> Completion:
+    """Distance of every pixel of a picture, and how well it is known: 1 by a depth stream or near a LiDAR point.
+
+    Raises:
+        DataError: the sample has neither a depth stream of that camera nor a LiDAR that sent anything.
+    """
+    stream = sample[name]
+    unit, time = int(stream.sample_index[item]), int(stream.true_times[item])
+    sensor = sample.units[unit].truth.camera(stream.instance(name))
+    depth = _nearest_depth(sample, stream.instance(name), unit, time)
+    if depth is not None:
+        picture, measure = depth
+        distance = picture.to("cpu", torch.float32)
+        if measure == "z":
+            distance = distance / sensor.unproject(pixel_grid(sensor.size))[..., 2].clamp(min=1e-6).to(distance)
+        return _without_gaps(distance.numpy())
+    lidars = lidars_of(sample, unit)
+    if not lidars:
+        raise DataError(
+            f"stream {name!r}: needs depth: a Depth stream of the camera, or a LiDAR (put ModalityDropout behind it)"
+        )
+    made_of: list[object] = [sample.units[unit].truth, *(sample[n] for n in lidars)]
+    return remembered(stream, item, made_of, lambda: _completed(sample, lidars, name, item, sensor))
+
+
+def lidars_of(sample: Sample, unit: int) -> list[str]:
+    """LiDAR streams of a unit that sent something."""
+    found = {n: s for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)}
+    return [n for n, s in found.items() if bool(((s.sample_index == unit) & s.present).any())]
+
+
+def _completed(sample: Sample, lidars: list[str], name: str, item: int, sensor: CameraSensor) -> Completion:
+    """What the LiDARs tell about a picture, filled in between."""
+    stream = sample[name]
+    unit = int(stream.sample_index[item])
+    found = [projected(sample, lidar, name, item) for lidar in lidars]
+    pixels, distance, at_top = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    picture = stream.pictures[item].detach().cpu().contiguous().numpy()  # type: ignore[attr-defined]
+    floor = _floor(sample, sensor, stream.frame, unit, int(stream.true_times[item]))
+    return complete(pixels, distance, at_top, sensor.size, picture, floor)
+
+
+def ground_plane(sample: Sample, unit: int) -> np.ndarray | None:
+    """The plane of the ground in a unit's reference frame, (4,); None where no LiDAR tells it."""
+    lidars = lidars_of(sample, unit)
+    if not lidars:
+        return None
+
+    def fitted() -> np.ndarray | None:
+        return ground_of(np.concatenate([_in_ref(sample, n, unit) for n in lidars]), T_up_ref(sample, unit))
+
+    made_of = [sample.units[unit].truth, *(sample[n] for n in lidars)]
+    return remembered(sample[lidars[0]], ("ground", unit), made_of, fitted)
+
+
+def ground_of(xyz: np.ndarray, T_up: np.ndarray) -> np.ndarray | None:
+    """The plane of the ground among points (n, 3), in their own frame, (4,).
+
+    Args:
+        xyz: metres. T_up: (4, 4) from their frame to axes whose z points up, about the vehicle.
+    """
+    plane = fit_ground(xyz @ T_up[:3, :3].T + T_up[:3, 3])
+    if plane is None:
+        return None
+    normal = T_up[:3, :3].T @ plane[:3]
+    return np.append(normal, plane[3] + plane[:3] @ T_up[:3, 3])
+
+
+def _in_ref(sample: Sample, lidar: str, unit: int) -> np.ndarray:
+    """Points (n, 3) of a LiDAR's key item in the reference frame."""
+    key = sample.key_item(lidar, unit)
+    cloud = sample[lidar].realized()
+    T = sample.units[unit].T_ref(cloud.frame, int(cloud.true_times[key]), truth=True)
+    rows = cloud.rows_of(key)  # type: ignore[attr-defined]
+    return transform_points(T, cloud["xyz"][rows].detach().to("cpu", torch.float64)).numpy()
+
+
+def _floor(sample: Sample, sensor: CameraSensor, frame: str, unit: int, time: int) -> np.ndarray | None:
+    """Distance to the ground of every cell of the completion's grid."""
+    plane = ground_plane(sample, unit)
+    if plane is None:
+        return None
+    cell, shape = cell_size(sensor.size), grid_shape(sensor.size)
+    rays = sensor.unproject(pixel_grid(shape) * cell + (cell - 1) / 2).nan_to_num(0.0)
+    T = sample.units[unit].T_ref(frame, time, truth=True)
+    return distance_along(plane, T[:3, 3].numpy(), (rays @ T[:3, :3].T).numpy())
+
+
+def _without_gaps(distance: np.ndarray) -> Completion:
+    """Distances with the sky far away and unknown pixels (0 or NaN) filled in from their surroundings."""
+    known = (distance > 0) & (distance < np.inf)
+    if known.all():
+        return Completion(distance, known.astype(np.float32))
+    sky = np.isposinf(distance)
+    sure = (known | sky).astype(np.float32)
+    if sure.all():
+        return Completion(np.where(sky, np.float32(SKY), distance), sure)
+    size = (distance.shape[0], distance.shape[1])
+    if known.mean() < 0.5 and not sky.any():  # points rather than a picture
+        v, u = known.nonzero()
+        return complete(np.stack([u, v], 1).astype(float), distance[known].astype(float), np.zeros(len(u), bool), size)
+    inverse = np.where(known, 1 / np.maximum(distance, 1e-6), 1 / SKY).astype(np.float32)
+    return Completion(1.0 / np.maximum(fill_gaps(inverse, sure), np.float32(1.0 / SKY)), sure)
+
+
+def _nearest_depth(sample: Sample, camera: str, unit: int, time: int) -> tuple[Tensor, str] | None:
+    """The picture of a depth stream of a camera, at the camera's own stamp, and what it measures."""
+    for name, stream in sample.of_type(Depth).items():
+        if stream.instance(name) == camera:
+            same = ((stream.sample_index == unit) & (stream.true_times == time)).nonzero()[:, 0]
+            if len(same):
+                return stream.image(int(same[0])), stream.measure
+    return None
+
+
+def projected(sample: Sample, lidar: str, camera: str, item: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where a LiDAR's key scan is seen in a picture.
+
+    Args:
+        sample: one sample or a batch. lidar, camera: streams. item: which picture.
+
+    Returns:
+        canvas pixels (n, 2), distance from the camera (n,), and whether points lie on the topmost rings (n,).
+    """
+    pictures, clouds = sample[camera], sample[lidar].realized()
+    unit = int(pictures.sample_index[item])
+    key, rig = sample.key_item(lidar, unit), sample.units[unit].truth
+    T_cam_lidar = rig.T(pictures.frame, clouds.frame, int(clouds.true_times[key]), int(pictures.true_times[item]))
+    xyz = clouds["xyz"][clouds.rows_of(key)].to("cpu", torch.float64)  # type: ignore[attr-defined]
+    local = transform_points(T_cam_lidar, xyz)
+    pixels, visible = rig.camera(pictures.instance(camera)).project(local)
+    distance = torch.linalg.norm(local, dim=1)
+    elevation = torch.atan2(xyz[:, 2], torch.linalg.norm(xyz[:, :2], dim=1))
+    top = float(np.nanmax(elevation.numpy())) if bool(torch.isfinite(elevation).any()) else 0.0
+    ends = elevation > top - TOP_RINGS
+    return pixels[visible].numpy(), distance[visible].numpy(), ends[visible].numpy()
+
+
+__all__ = ["SKY", "camera_depth", "camera_range", "ground_of", "ground_plane", "lidars_of", "projected"]

@@ -1,0 +1,120 @@
+"""How fast a sensor moves over ground, and how its pictures move with it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from calib import CalibrationError, CameraSensor, Rig
+from calib.rates import motion, rotation_rates
+from calib.se3 import transform_points
+from calib.sensors import apply_homography
+from fusion_aug.errors import DataError
+from fusion_aug.ops.grid import pixel_grid
+from fusion_aug.sample.depth import SKY, camera_range
+from fusion_aug.sample.sample import Sample
+from fusion_aug.streams import EgoPose, Stream
+
+
+def frame_twist(
+    sample: Sample, unit: int, frame: str, time: int, place: Tensor | None = None
+) -> tuple[Tensor, Tensor] | None:
+    """Velocity and angular velocity (3,) of a frame over ground, in its own axes; None where no twist is known.
+
+    Args:
+        sample: one sample or a batch. unit: which of it. frame: of the rig. time: ns.
+        place: (3,) a point of the frame whose velocity is asked for; its origin by default. v + omega x p.
+    """
+    rig = sample.units[unit].truth
+    for ego in sample.of_type(EgoPose).values():
+        mine = (ego.sample_index == unit).nonzero()[:, 0]
+        if len(mine) == 0 or ego.child not in rig.frames or not {"velocity", "angular_velocity"} <= set(ego.values):
+            continue
+        k = int(mine[(ego.times[mine] - time).abs().argmin()])
+        v, w = (ego.values[c][k].to("cpu", torch.float64) for c in ("velocity", "angular_velocity"))
+        if bool(torch.isfinite(v).all() & torch.isfinite(w).all()):
+            T = rig.T(ego.child, frame, time)
+            at = transform_points(T, (torch.zeros(3, dtype=torch.float64) if place is None else place)[None])[0]
+            return T[:3, :3].T @ (v + torch.linalg.cross(w, at)), T[:3, :3].T @ w
+    return None
+
+
+def rig_twist(rig: Rig, frame: str, time: int) -> tuple[Tensor, Tensor] | None:
+    """Velocity and angular velocity (3,) of a frame in its own axes, by how the rig moves it; None where it is unknown.
+
+    Args:
+        rig: with the frame. frame: of a camera on an arm, say. time: ns.
+    """
+    if frame not in rig.frames:
+        return None
+    *below, root = rig.above(frame)
+    if all(isinstance(rig.frames[n].pose, Tensor) for n in below):
+        still = torch.zeros(3, dtype=torch.float64)
+        # what stands in a world does not move; of anything else nothing is known
+        return (still, still) if rig.frames[root].hand == "world" else None
+    at = torch.tensor([time])
+    try:
+        T, velocity, _ = motion(rig, root, frame, at)
+        _, spin, _ = rotation_rates(rig, root, frame, at)
+    except CalibrationError:  # the pose is not known then
+        return None
+    return T[0, :3, :3].T @ velocity[0], spin[0]
+
+
+def camera_twist(sample: Sample, name: str, item: int) -> tuple[Tensor, Tensor]:
+    """Velocity and angular velocity (3,) of a camera at a picture, in its own axes.
+
+    From the twist of an ego pose, else from how the rig moves the camera in the world or the robot's base.
+
+    Raises:
+        DataError: nothing tells how the camera moves.
+    """
+    stream = sample[name]
+    unit, time = int(stream.sample_index[item]), int(stream.true_times[item])
+    twist = frame_twist(sample, unit, stream.frame, time) or rig_twist(sample.units[unit].truth, stream.frame, time)
+    if twist is None:
+        raise DataError(
+            f"stream {name!r}: nothing tells how the camera moves; the sample needs an ego pose with a twist, or a rig "
+            f"with poses at more than one moment"
+        )
+    return twist
+
+
+def picture_flow(sample: Sample, name: str, item: int, seconds: float, step: int = 4) -> Tensor:
+    """How far every pixel of a camera's picture moves by the camera's own motion: (H, W, 2) pixels of the canvas.
+
+    By the distance of what the pixel shows (a Depth stream of the camera, else the LiDAR). Other traffic stands still.
+
+    Args:
+        sample: one sample or a batch. name: camera stream. item: which of its pictures.
+        seconds: how long. step: pixels between those that are worked out.
+
+    Raises:
+        DataError: nothing tells how the camera moves.
+    """
+    stream, (velocity, turning) = sample[name], camera_twist(sample, name, item)
+    camera = sample.units[int(stream.sample_index[item])].truth.camera(stream.instance(name))
+    distance = camera_range(sample, name, item).to(torch.float64).clamp(max=SKY)
+    height, width = camera.size
+    step = max(1, min(step, height // 8, width // 8))
+    rows, columns = -(-height // step), -(-width // step)
+    grid = pixel_grid((rows, columns)) * step + (step - 1) / 2
+    near = distance[grid[..., 1].long().clamp(max=height - 1), grid[..., 0].long().clamp(max=width - 1)]
+    points = camera.unproject(grid) * near[..., None]
+    drift = -(velocity + torch.linalg.cross(turning.expand_as(points), points)) * (seconds / 2)
+    (start, seen), (stop, still) = (_pixels(camera, points + s * drift) for s in (-1, 1))
+    flow = torch.where((seen & still)[..., None], stop - start, torch.zeros_like(start)).nan_to_num(0.0)
+    wide = F.interpolate(flow.permute(2, 0, 1)[None], size=(rows * step, columns * step), mode="bilinear")[0]
+    return wide.permute(1, 2, 0)[:height, :width].contiguous()
+
+
+def _pixels(camera: CameraSensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    physical, seen = camera.model.project(points)
+    return apply_homography(camera.A, physical), seen
+
+
+def radar_velocity(sample: Sample, stream: Stream, item: int, place: Tensor | None = None) -> Tensor | None:
+    """Velocity (3,) of a place in a sensor's frame over ground, in that frame; None where no twist is known."""
+    twist = frame_twist(sample, int(stream.sample_index[item]), stream.frame, int(stream.true_times[item]), place)
+    return None if twist is None else twist[0]

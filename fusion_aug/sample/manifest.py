@@ -1,0 +1,112 @@
+"""The manifest: one line for the run, one for every sample. It reproduces each of them.
+
+It holds no wall time, host, absolute path or worker count; those go to ``run.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fusion_aug.errors import DataError
+from fusion_aug.sample.history import History, history_from_json
+
+VERSION = 1
+NAME = "manifest.jsonl"
+MAX_BYTES = 4 * 2**30
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One sample of a run.
+
+    Attributes:
+        id: of the output. source: of the input. copy, epoch: which copy, drawn in which epoch.
+        digest: of the files written for it.
+        history: what was done.
+    """
+
+    id: str
+    source: str
+    copy: int
+    epoch: int
+    digest: str
+    history: History
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A run and its samples."""
+
+    header: dict[str, Any]
+    entries: list[Entry]
+
+    def entry(self, sample_id: str) -> Entry:
+        """The sample with an id.
+
+        Raises:
+            DataError: there is none.
+        """
+        for entry in self.entries:
+            if entry.id == sample_id:
+                return entry
+        known = ", ".join(e.id for e in self.entries[:3])
+        raise DataError(
+            f"the manifest has no sample {sample_id!r} (it has {known}{', ...' if len(self.entries) > 3 else ''})"
+        )
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check a manifest.
+
+    Raises:
+        DataError: it is missing, damaged, or of another version.
+    """
+    path = path / NAME if path.is_dir() else path
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise DataError(f"{path}: is larger than a manifest may be")
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            raise DataError(f"{path}: line {number} is not JSON") from None
+    if not rows or not isinstance(rows[0], dict) or rows[0].get("manifest") != VERSION:
+        raise DataError(f"{path}: line 1: expected the header of a manifest of version {VERSION}")
+    missing = [k for k in ("format", "output", "lossy") if k not in rows[0]]
+    if missing:
+        raise DataError(f"{path}: line 1: {missing[0]} is missing")
+    entries = []
+    for number, row in enumerate(rows[1:], 2):
+        where = f"{path}: line {number}"
+        try:
+            history = history_from_json(row["history"], where)
+            source, copy = str(row["source"]), int(row["copy"])
+            entry = Entry(str(row["id"]), source, copy, int(row["epoch"]), str(row["digest"]), history)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{where}: {error} is missing or of a wrong type") from None
+        if entry.id != output_id(source, copy):
+            raise DataError(f"{where}: id: {entry.id!r} is not the id of copy {copy} of {source!r}")
+        entries.append(entry)
+    return Manifest(rows[0], entries)
+
+
+def output_id(sample_id: str, copy: int) -> str:
+    """Id of a copy: the source's for copy 0, ``<id>__k`` for the others."""
+    return sample_id if copy == 0 else f"{sample_id}__{copy}"
+
+
+def tree_digest(folder: Path) -> str:
+    """blake2b of the names and bytes of all files below a folder."""
+    total = hashlib.blake2b(digest_size=16)
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        total.update(path.relative_to(folder).as_posix().encode())
+        total.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
+    return total.hexdigest()

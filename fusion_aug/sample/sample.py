@@ -1,0 +1,281 @@
+"""Sample: everything that one unit of work holds, and how its sensors stand to one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from calib import Rig
+from calib.changed import changed
+from calib.se3 import transform_points
+from fusion_aug.errors import DataError
+from fusion_aug.sample.history import History
+from fusion_aug.streams import Boxes3D, Points, Stream
+
+REF = "ref"
+
+
+class Ref(NamedTuple):
+    """The reference frame of a sample: a frame of the rig at one moment (ns)."""
+
+    frame: str
+    time: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Unit:
+    """One unit of work in a sample: a sample has one, a batch several.
+
+    Attributes:
+        id: unique in its log.
+        scene: id of the scene or episode, which draws of scope ``log`` are shared over.
+        ref: the reference frame.
+        rig: what a consumer is told and a writer writes.
+        truth: what the data obey; the same object unless a transform parted them.
+        anchor: ``T_world_ref`` (4, 4) at the first reference pose of the scene; mirror planes stand in it.
+        start: ns, first reference time of the scene, which maps of time leave where it is; None for ``ref.time``.
+        clock: name of the stream whose stamps delimit steps.
+        history: what was done.
+    """
+
+    id: str
+    scene: str
+    ref: Ref
+    rig: Rig
+    truth: Rig
+    anchor: Tensor = field(default_factory=lambda: torch.eye(4, dtype=torch.float64))
+    start: int | None = None
+    clock: str = ""
+    history: History = ()
+
+    def __repr__(self) -> str:
+        return f"Unit({self.id!r}, scene {self.scene!r}, {self.rig!r}, {len(self.history)} records)"
+
+    def T_ref(self, frame: str, time: int, *, truth: bool = False) -> Tensor:
+        """``T_ref_frame`` (4, 4) at a time."""
+        if frame == REF:
+            return torch.eye(4, dtype=torch.float64)
+        rig = self.truth if truth else self.rig
+        return rig.T(self.ref.frame, frame, time, self.ref.time)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sample:
+    """Streams by sensor name, and the units they belong to.
+
+    Nothing is ever edited in place: a transform returns a new Sample that shares what did not change.
+    """
+
+    units: tuple[Unit, ...]
+    streams: Mapping[str, Stream]
+
+    def __repr__(self) -> str:
+        streams = "".join(f"\n  {name}: {stream!r}" for name, stream in self.streams.items())
+        return f"Sample({', '.join(u.id for u in self.units)}){streams}"
+
+    # --- the one unit of an ordinary sample ------------------------------------------------------------------------
+    @property
+    def unit(self) -> Unit:
+        """The only unit.
+
+        Raises:
+            DataError: this is a batch.
+        """
+        if len(self.units) != 1:
+            raise DataError(f"this is a batch of {len(self.units)} samples: ask its units one by one")
+        return self.units[0]
+
+    @property
+    def id(self) -> str:
+        """Id of the sample."""
+        return self.unit.id
+
+    @property
+    def ref(self) -> Ref:
+        """Reference frame."""
+        return self.unit.ref
+
+    @property
+    def rig(self) -> Rig:
+        """Calibration as told."""
+        return self.unit.rig
+
+    @property
+    def truth(self) -> Rig:
+        """Calibration that the data obey."""
+        return self.unit.truth
+
+    @property
+    def history(self) -> History:
+        """What was done to the sample."""
+        return self.unit.history
+
+    def __getitem__(self, name: str) -> Stream:
+        """A stream by name."""
+        try:
+            return self.streams[name]
+        except KeyError:
+            raise DataError(f"the sample has no stream {name!r} (it has {', '.join(self.streams)})") from None
+
+    def of_type(self, kind: type) -> dict[str, Any]:
+        """Streams of one class by name."""
+        return {n: s for n, s in self.streams.items() if isinstance(s, kind)}
+
+    # --- reading out ------------------------------------------------------------------------------------------------
+    def key_item(self, name: str, unit: int = 0) -> int:
+        """Number of the stream's item truly nearest in time to a unit's reference."""
+        stream = self[name]
+        mine = (stream.sample_index == unit).nonzero()[:, 0]
+        if len(mine) == 0:
+            raise DataError(f"stream {name!r} has no item in sample {self.units[unit].id!r}")
+        return int(mine[(stream.true_times[mine] - self.units[unit].ref.time).abs().argmin()])
+
+    def take_key(self, name: str) -> Stream:
+        """The stream's key item alone."""
+        return self[name].take_items(torch.tensor([self.key_item(name)]))
+
+    def T_ref(self, name: str, item: int | None = None, *, truth: bool = False) -> Tensor:
+        """``T_ref_frame`` (4, 4) of a stream's frame at one of its items (by default the key item)."""
+        stream = self[name]
+        item = self.key_item(name) if item is None else item
+        unit = self.units[int(stream.sample_index[item])]
+        times = stream.true_times if truth else stream.times
+        return unit.T_ref(stream.frame, int(times[item]), truth=truth)
+
+    def points(self, name: str, frame: str = REF) -> Points:
+        """A cloud with every item brought to a frame, in one multiplication.
+
+        Args:
+            name: stream of points.
+            frame: "ref", or a frame of the rig (looked up at the item's time).
+        """
+        stream = self[name]
+        if not isinstance(stream, Points):
+            raise DataError(f"stream {name!r} holds {type(stream).__name__}, not points")
+        maps = []
+        for index, time in zip(stream.sample_index.tolist(), stream.times.tolist(), strict=True):
+            unit = self.units[index]
+            goal = unit.ref if frame == REF else Ref(frame, time)
+            source = unit.ref if stream.frame == REF else Ref(stream.frame, time)
+            maps.append(unit.rig.T(goal.frame, source.frame, source.time, goal.time))
+        return replace(stream.expressed(torch.stack(maps)), frame=frame)
+
+    def project(
+        self, name: str, camera: str, *, item: int | None = None, camera_item: int | None = None, truth: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Project a cloud into a camera: ``pixel = dehom(A [project(K, distortion, T_cam_ref(t) X); 1])``.
+
+        Args:
+            name: stream of points.
+            camera: stream or rig camera.
+            item, camera_item: which items; by default those nearest to the reference time.
+            truth: with the calibration that the data obey instead of the one that is told.
+
+        Returns:
+            canvas pixels (rows, 2) and visibility (rows,) bool. Points are taken to be static in the world.
+        """
+        if not isinstance(self[name], Points):
+            raise DataError(f"project: stream {name!r} holds {type(self[name]).__name__}, not points")
+        item = self.key_item(name) if item is None else item
+        points = self[name].realized()
+        xyz = points["xyz"][points.rows_of(item)].to(torch.float64)  # type: ignore[attr-defined]
+        in_ref = transform_points(self.T_ref(name, item, truth=truth), xyz)
+        unit = int(points.sample_index[item])
+        return self.project_ref(in_ref, camera, camera_item=camera_item, truth=truth, unit=unit)
+
+    def project_ref(
+        self, points: Tensor, camera: str, *, camera_item: int | None = None, truth: bool = False, unit: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Project points (..., 3) of the reference frame into a camera at the time of one of its items."""
+        chosen = self.units[unit]
+        time = chosen.ref.time
+        if camera in self.streams:
+            stream = self.streams[camera]
+            camera_item = self.key_item(camera, unit) if camera_item is None else camera_item
+            if int(stream.sample_index[camera_item]) != unit:
+                raise DataError(f"item {camera_item} of {camera!r} belongs to another sample than the points")
+            time = int((stream.true_times if truth else stream.times)[camera_item])
+            camera = stream.instance(camera)
+        rig = chosen.truth if truth else chosen.rig
+        sensor = rig.camera(camera)
+        T_cam_ref = rig.T(sensor.frame, chosen.ref.frame, chosen.ref.time, time)
+        return sensor.project(transform_points(T_cam_ref, points.to(torch.float64)))
+
+    def boxes(self, name: str = "boxes") -> Boxes3D:
+        """The boxes stream of that name."""
+        stream = self[name]
+        if not isinstance(stream, Boxes3D):
+            raise DataError(f"stream {name!r} holds {type(stream).__name__}, not boxes")
+        return stream
+
+    # --- rows -------------------------------------------------------------------------------------------------------
+    def with_streams(self, streams: Mapping[str, Stream]) -> Sample:
+        """The sample with other streams."""
+        return changed(self, streams=streams)
+
+    def with_unit(self, index: int, **changes: Any) -> Sample:
+        """The sample with fields of one unit replaced."""
+        units = list(self.units)
+        units[index] = changed(units[index], **changes)
+        return changed(self, units=tuple(units))
+
+    def take(self, units: Sequence[int]) -> Sample:
+        """Some units of a batch with their items, in the given order."""
+        if list(units) == list(range(len(self.units))):
+            return self
+        streams = {}
+        for name, stream in self.streams.items():
+            hits = [(stream.sample_index == u).nonzero()[:, 0] for u in units]
+            index = torch.cat(hits)
+            if len(index):
+                new = torch.cat([torch.full_like(h, i) for i, h in enumerate(hits)])
+                streams[name] = replace(stream.take_items(index), sample_index=new)
+        return Sample(units=tuple(self.units[u] for u in units), streams=streams)
+
+    def realized(self) -> Sample:
+        """The sample with every file decoded and every pending map carried out."""
+        return self.with_streams({n: s.realized() for n, s in self.streams.items()})
+
+    def to(self, device: str | torch.device) -> Sample:
+        """The sample with its streams on a device. Rigs stay on the CPU."""
+        return self.with_streams({n: s.to(device) for n, s in self.streams.items()})
+
+
+def merge(samples: Sequence[Sample], order: Sequence[int] | None = None) -> Sample:
+    """Join samples (or batches) to one batch.
+
+    Args:
+        samples: what to join; streams of one name must be of one class.
+        order: place in the result of every unit as listed one after another; as listed by default.
+    """
+    units = [u for s in samples for u in s.units]
+    place = list(range(len(units))) if order is None else list(order)
+    starts = [0]
+    for s in samples:
+        starts.append(starts[-1] + len(s.units))
+    where = torch.tensor(place)
+    streams: dict[str, Stream] = {}
+    for name in dict.fromkeys(n for s in samples for n in s.streams):
+        parts = [(s.streams[name], starts[i]) for i, s in enumerate(samples) if name in s.streams]
+        kinds = {type(p) for p, _ in parts}
+        if len(kinds) > 1:
+            raise DataError(f"stream {name!r} has different kinds in the samples: {sorted(k.__name__ for k in kinds)}")
+        joined = parts[0][0].concat([p for p, _ in parts], [where[p.sample_index + start] for p, start in parts])
+        sort = torch.argsort(joined.sample_index, stable=True)
+        ordered = bool((sort[1:] > sort[:-1]).all())
+        streams[name] = joined if ordered else joined.take_items(sort)
+    placed = sorted(zip(place, units, strict=True), key=lambda p: p[0])
+    return Sample(units=tuple(u for _, u in placed), streams=streams)
+
+
+def world_of(rig: Rig, frame: str) -> str | None:
+    """The world frame above a frame, or None where the log knows of none."""
+    root = rig.root_of(frame)
+    return root if rig.frames[root].hand == "world" else None
+
+
+__all__ = ["REF", "Ref", "Sample", "Unit", "merge", "world_of"]

@@ -1,0 +1,40 @@
+"""Columns between stamps, each by its declared way of resampling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib.joints import seconds, spline
+from calib.se3 import se3, slerp
+from fusion_aug.ops.resample import bracket, nearest, strongest
+from fusion_aug.streams.columns import Column, take
+
+
+def read_at(values: Any, column: Column, times: Tensor, at: Tensor) -> Any:
+    """A column (k, ...) at other moments (n,), by its way of resampling.
+
+    Args:
+        values: the column. column: says how: linear, cubic, slerp, nearest or strongest.
+        times: (k,) its stamps. at: (n,) ns, inside them.
+    """
+    if column.resample == "strongest":
+        return strongest(values, times, at)
+    if column.resample == "nearest" or isinstance(values, np.ndarray) or not values.is_floating_point():
+        return take(values, nearest(times, at))
+    before, after, weight = bracket(times, at)
+    a, b = values[before], values[after]
+    if column.resample == "slerp":
+        w = weight
+        position = a[:, :3, 3] + w[:, None] * (b[:, :3, 3] - a[:, :3, 3])
+        return se3(slerp(a[:, :3, :3], b[:, :3, :3], w), position).to(values)
+    if column.resample == "cubic" and len(times) > 3 and bool(torch.isfinite(values).all()):
+        curve = spline(times, values.detach().cpu())
+        if curve is None:
+            return values[:1].expand(len(at), *values.shape[1:])
+        return torch.from_numpy(curve(seconds(at.clamp(times[0], times[-1]), times[0]))).to(values)
+    w = weight.reshape(-1, *[1] * (values.ndim - 1)).to(values)
+    return torch.where(w == 0, a, a + w * (b - a))

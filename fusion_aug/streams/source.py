@@ -1,0 +1,76 @@
+"""Lazy data: a file on disk that is decoded on first use and copied, never re-encoded, while it is untouched."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fusion_aug.errors import DataError
+from fusion_aug.names import Registry
+
+# name -> function(path, bytes, options) -> value. Formats register theirs, so that a Source stays picklable.
+DECODERS: Registry[Callable[[Path, bytes, dict[str, Any]], Any]] = Registry("decoder")
+MAX_BYTES = 2 * 2**30
+
+
+def decoder(name: str) -> Callable[[Callable[[Path, bytes, dict[str, Any]], Any]], Any]:
+    """Register a function that turns a file's bytes into data."""
+
+    def register(function: Callable[[Path, bytes, dict[str, Any]], Any]) -> Any:
+        return DECODERS.add(name, function)
+
+    return register
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A file, or a byte range of one, that holds one item.
+
+    Attributes:
+        path: the file.
+        kind: name of the decoder.
+        offset, size: byte range; ``size`` None reads to the end.
+        options: for the decoder.
+    """
+
+    path: Path
+    kind: str
+    offset: int = 0
+    size: int | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def bytes(self) -> bytes:
+        """The raw bytes.
+
+        Raises:
+            DataError: the file cannot be read, is shorter than the range, or is too large.
+        """
+        try:
+            length = self.path.stat().st_size
+            wanted = length - self.offset if self.size is None else self.size
+            if wanted > MAX_BYTES:
+                raise DataError(f"{self.path}: {wanted} bytes are more than the {MAX_BYTES} that one item may have")
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                raw = file.read(wanted)
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read ({error.strerror})") from None
+        if len(raw) < wanted:
+            raise DataError(f"{self.path}: is truncated: {len(raw)} of {wanted} bytes are there")
+        return raw
+
+    def hash(self) -> str:
+        """blake2b digest of the bytes, 32 hex digits."""
+        return hashlib.blake2b(self.bytes(), digest_size=16).hexdigest()
+
+    @cached_property
+    def value(self) -> Any:
+        """The decoded item, kept as long as this Source lives."""
+        return DECODERS[self.kind](self.path, self.bytes(), self.options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "value"}

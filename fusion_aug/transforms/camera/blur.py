@@ -1,0 +1,149 @@
+"""Lens, motion and coding: blur, sharpness, chromatic aberration, JPEG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import cv2
+import torch
+from torch import Tensor
+
+from calib.sensors import apply_homography
+from fusion_aug.core.ranges import Range
+from fusion_aug.ops import blur, color
+from fusion_aug.ops.image_map import ImageMap
+from fusion_aug.ops.warp import warp
+from fusion_aug.sample.ego import picture_flow
+from fusion_aug.transforms.camera.photometric import PhotometricTransform, Shot
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianBlur(PhotometricTransform):
+    """Blur by a Gaussian of ``sigma`` pixels."""
+
+    sigma: Range
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 50.0)}
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``PhotometricTransform``."""
+        return blur.gaussian(picture, params["sigma"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefocusBlur(PhotometricTransform):
+    """Blur as a lens out of focus: points become discs of ``radius`` pixels."""
+
+    radius: Range
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"radius": (0.0, 50.0)}
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``PhotometricTransform``."""
+        return blur.convolve(picture, blur.disc(params["radius"])) if params["radius"] > 0 else picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionBlur(PhotometricTransform):
+    """Blur along a line of ``length`` pixels, ``angle_deg`` from the picture's right towards its bottom."""
+
+    length: Range
+    angle_deg: Range = (0.0, 180.0)
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"length": (0.0, 200.0), "angle_deg": (-360.0, 360.0)}
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``PhotometricTransform``."""
+        if params["length"] <= 0:
+            return picture
+        return blur.convolve(picture, blur.line(params["length"], math.radians(params["angle_deg"])))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EgoMotionBlur(PhotometricTransform):
+    """Blur by the camera's own motion during an exposure of ``exposure`` seconds about the picture's stamp.
+
+    Every pixel smears along its own optical flow, from the twist of an EgoPose stream (or the motion of the rig, for a
+    camera on an arm) and the distance of what the pixel shows (a Depth stream of the camera, else the LiDAR). Other
+    traffic is taken to stand still.
+    """
+
+    exposure: Range
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"exposure": (0.0, 1.0)}
+    waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {
+        "content_identity": "a spot smears along a flow that differs from one of its sides to the other"
+    }
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``PhotometricTransform``."""
+        return blur.along_flow(picture, picture_flow(shot.call.sample, shot.call.name, shot.item, params["exposure"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharpness(PhotometricTransform):
+    """Unsharp masking: add ``amount`` times the difference to the picture blurred by ``sigma`` pixels."""
+
+    amount: Range
+    sigma: Range = 1.0
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"amount": (-1.0, 20.0), "sigma": (0.1, 20.0)}
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``PhotometricTransform``."""
+        soft, amount = blur.gaussian(picture, params["sigma"]), params["amount"]
+        if picture.is_cpu and picture.dtype == torch.uint8:
+            return torch.from_numpy(cv2.addWeighted(picture.contiguous().numpy(), 1 + amount, soft.numpy(), -amount, 0))
+        x, y = (p.to(torch.float32) if p.dtype == torch.uint8 else p for p in (picture, soft))
+        out = x + amount * (x - y)
+        return out.round().clamp(0, 255).to(torch.uint8) if picture.dtype == torch.uint8 else out.clamp(0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChromaticAberration(PhotometricTransform):
+    """Magnify red and blue about the principal point by ``1 + red`` and ``1 + blue``; 0.001 is 1 px in 1000."""
+
+    red: Range = 0.0
+    blue: Range = 0.0
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"red": (-0.05, 0.05), "blue": (-0.05, 0.05)}
+    waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {
+        "content_identity": "red and blue are moved against green on purpose"
+    }
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``PhotometricTransform``."""
+        centre = apply_homography(shot.camera.A, shot.camera.model.K[:2, 2].detach())
+        channels = list(picture.unbind(-1))
+        for index, name in ((0, "red"), (2, "blue")):
+            if params[name] == 0:
+                continue
+            P = torch.eye(3, dtype=torch.float64) * (1 + params[name])
+            P[2, 2] = 1.0
+            P[:2, 2] = -params[name] * centre
+            enlarged = ImageMap.homography(P, (picture.shape[0], picture.shape[1]))
+            channels[index] = warp(channels[index].contiguous(), enlarged, antialias=False, edge=True)
+        return torch.stack(channels, -1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JpegCompression(PhotometricTransform):
+    """Encode and decode as JPEG of a ``quality`` from 1 to 100."""
+
+    quality: Range
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"quality": (1.0, 100.0)}
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``PhotometricTransform``."""
+        return color.jpeg_coded(picture, round(params["quality"]))

@@ -1,0 +1,158 @@
+"""Light and sensor: white balance, exposure with its noise, vignetting, shadows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from calib.sensors import apply_homography
+from fusion_aug.core.ranges import Range
+from fusion_aug.ops import color
+from fusion_aug.ops.grid import pixel_grid
+from fusion_aug.streams import Points, Radar
+from fusion_aug.transforms.camera.photometric import PhotometricTransform, Shot
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhiteBalance(PhotometricTransform):
+    """Multiply the light of the red and blue channels; green stays."""
+
+    red: Range = 1.0
+    blue: Range = 1.0
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"red": (0.05, 20.0), "blue": (0.05, 20.0)}
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``PhotometricTransform``."""
+        return color.light_gains(picture, (params["red"], 1.0, params["blue"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorTemperature(PhotometricTransform):
+    """Light the scene with daylight of ``kelvin`` instead of 6504 K: lower is more orange, higher more blue."""
+
+    kelvin: Range
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"kelvin": (4000.0, 25000.0)}
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``PhotometricTransform``."""
+        return color.light_gains(picture, color.daylight_gains(params["kelvin"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exposure(PhotometricTransform):
+    """Expose ``stops`` longer or shorter, with shot and read noise.
+
+    A white pixel holds ``full_well`` electrons before the change; fewer mean a noisier sensor. The defaults are those
+    of a 3 micrometre automotive pixel.
+    """
+
+    stops: Range = 0.0
+    full_well: Range = 10000.0
+    read_noise: Range = 3.0
+
+    dense_noise = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        "stops": (-10.0, 10.0), "full_well": (10.0, 1e7), "read_noise": (0.0, 1e4),
+    }  # fmt: skip
+    waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {
+        "content_identity": "noise hides where exactly a spot's middle is"
+    }
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``PhotometricTransform``."""
+        return color.shot_noise(picture, params["stops"], params["full_well"], params["read_noise"], shot.noise())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vignetting(PhotometricTransform):
+    """Darken the picture away from its principal point: the share ``loss`` of the light is lost at the far corner.
+
+    The loss grows with the square of the distance on the physical picture, so that crops darken where they should.
+    """
+
+    loss: Range
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"loss": (0.0, 1.0)}
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``PhotometricTransform``."""
+        camera, (height, width) = shot.camera, picture.shape[:2]
+        centre = camera.model.K[:2, 2].detach()
+        corner = torch.stack([centre, torch.tensor(camera.model.size[::-1]) - 1 - centre]).abs().amax(0).norm()
+        grid = pixel_grid((height, width))
+        A = torch.linalg.inv(camera.A.detach())
+        physical = (apply_homography(A, grid) - centre) if bool((torch.eye(3) != camera.A).any()) else grid - centre
+        factor = 1 - params["loss"] * (physical.square().sum(-1) / corner**2).clamp(max=1)
+        return color.scale_light(picture, factor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shadow(PhotometricTransform):
+    """The shadow of something long beside the road: a band on the ground that every camera sees at the same place.
+
+    Attributes:
+        darkness: share of the light that is taken away.
+        distance: of the band's middle from the reference frame's origin, metres.
+        bearing_deg: direction of the band's middle, degrees to the left of forward; the band runs across it.
+        width: of the band, metres.
+    """
+
+    darkness: Range = (0.3, 0.6)
+    distance: Range = (4.0, 20.0)
+    bearing_deg: Range = (-180.0, 180.0)
+    width: Range = (2.0, 8.0)
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        "darkness": (0.0, 1.0), "distance": (0.0, 200.0), "bearing_deg": (-360.0, 360.0), "width": (0.1, 200.0),
+    }  # fmt: skip
+    waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {
+        "content_identity": "a shadow's border weighs the two sides of a spot differently"
+    }
+
+    @classmethod
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+        """See ``PhotometricTransform``."""
+        height, width = picture.shape[:2]
+        step = max(1, min(4, height // 32, width // 32))
+        rows, columns = -(-height // step), -(-width // step)
+        grid = pixel_grid((rows, columns)) * step + (step - 1) / 2
+        unit, time = shot.unit, int(shot.stream.true_times[shot.item])
+        T = unit.T_ref(shot.stream.frame, time, truth=True).detach()
+        rays = shot.camera.unproject(grid) @ T[:3, :3].T
+        down = (ground_height(shot) - T[2, 3]) / rays[..., 2]
+        ground = T[:2, 3] + rays[..., :2] * down[..., None]
+        bearing = np.radians(params["bearing_deg"])
+        along = ground @ torch.tensor([np.cos(bearing), np.sin(bearing)])
+        off = (along - params["distance"]).abs() / (params["width"] / 2)
+        inside = ((1.1 - off) / 0.2).clamp(0, 1)  # half-shadow over a tenth of the width
+        inside = torch.where((down > 0) & torch.isfinite(off), inside, torch.zeros_like(inside))
+        soft = F.interpolate(inside[None, None], size=(rows * step, columns * step), mode="bilinear")[0, 0]
+        return color.scale_light(picture, 1 - params["darkness"] * soft[:height, :width].to(picture.device))
+
+
+def ground_height(shot: Shot) -> float:
+    """Height of the ground in the reference frame, metres: where low LiDAR points near the vehicle lie, else 0."""
+    sample, unit = shot.call.sample, int(shot.stream.sample_index[shot.item])
+    for name, cloud in sample.of_type(Points).items():
+        if isinstance(cloud, Radar) or not bool((cloud.sample_index == unit).any()):
+            continue
+        key = sample.key_item(name, unit)
+        cloud = cloud.realized()
+        T = sample.T_ref(name, key, truth=True)
+        xyz = cloud["xyz"][cloud.rows_of(key)].to(torch.float64).cpu() @ T[:3, :3].T + T[:3, 3]
+        near = xyz[(xyz[:, :2].norm(dim=1) < 15.0) & torch.isfinite(xyz).all(1), 2]
+        if len(near) >= 20:
+            return float(np.percentile(near.numpy(), 10))
+    return 0.0

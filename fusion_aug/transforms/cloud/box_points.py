@@ -1,0 +1,97 @@
+"""Points inside boxes: lost, or shaken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib.se3 import transform_points
+from fusion_aug.core.ranges import Range
+from fusion_aug.core.registry import Call, handles
+from fusion_aug.ops.points import points_in_boxes
+from fusion_aug.ops.random import noise
+from fusion_aug.streams import Boxes3D, Points
+from fusion_aug.transforms.cloud.points import PointTransform
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxPointDropout(PointTransform):
+    """Lose points of objects: each box with probability ``boxes`` loses the share ``share`` of its points.
+
+    ``categories`` are names or shell patterns of the boxes that can lose any.
+    """
+
+    share: Range
+    boxes: Range = 1.0
+    categories: tuple[str, ...] = ("*",)
+
+    dense_noise = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "boxes": (0.0, 1.0)}
+    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxPointJitter(PointTransform):
+    """Move every point inside a box by Gaussian noise of ``sigma`` metres along each axis.
+
+    ``categories`` are names or shell patterns of the boxes.
+    """
+
+    sigma: Range
+    categories: tuple[str, ...] = ("*",)
+
+    dense_noise = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 10.0)}
+    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"content_identity": "points are moved on purpose"}
+
+
+def rows_in_boxes(stream: Points, call: Call, item: int, params: Mapping[str, Any]) -> Iterator[Tensor]:
+    """Rows (of the item) in each chosen box, the boxes carried by their velocity to the item's time."""
+    unit_number, time = int(stream.sample_index[item]), int(stream.true_times[item])
+    unit = call.sample.units[unit_number]
+    T = unit.T_ref(stream.frame, time, truth=True)
+    xyz = transform_points(T, stream["xyz"][stream.rows_of(item)].detach().cpu().to(torch.float64))
+    for boxes in call.sample.of_type(Boxes3D).values():
+        for k in (boxes.sample_index == unit_number).nonzero()[:, 0].tolist():
+            rows = boxes.rows_of(k)
+            names = boxes.values.get("category")
+            found = points_in_boxes(xyz, boxes.poses_at(k, time), boxes.values["size"][rows])
+            for j, inside in enumerate(found):
+                name = "" if names is None else str(names[rows][j])
+                if any(fnmatchcase(name, pattern) for pattern in params["categories"]):
+                    yield inside
+
+
+@handles(BoxPointDropout, Points)
+def drop_in_boxes(stream: Points, call: Call) -> Points:
+    """Keep what no unlucky box lost."""
+    stream = stream.realized()
+    keep = torch.ones(stream.rows, dtype=torch.bool)
+    for i, params in enumerate(call.params):
+        rng = noise(params["noise"], call.name, int(stream.times[i]))
+        start = stream.rows_of(i).start
+        for inside in rows_in_boxes(stream, call, i, params):
+            chosen, lost = rng.random() < params["boxes"], rng.random(len(inside)) < params["share"]
+            if chosen:
+                keep[start + inside[torch.from_numpy(lost)]] = False
+    return stream if bool(keep.all()) else stream.select(keep)
+
+
+@handles(BoxPointJitter, Points)
+def jitter_in_boxes(stream: Points, call: Call) -> Points:
+    """Shake every point inside a box once."""
+    stream = stream.realized()
+    xyz = stream["xyz"].clone()
+    for i, params in enumerate(call.params):
+        rng = noise(params["noise"], call.name, int(stream.times[i]))
+        inside = [rows.numpy() for rows in rows_in_boxes(stream, call, i, params)]
+        rows = np.unique(np.concatenate(inside)) if inside else np.zeros(0, int)
+        shift = torch.from_numpy(rng.normal(0.0, params["sigma"], (len(rows), 3)))
+        xyz[stream.rows_of(i).start + torch.from_numpy(rows)] += shift.to(xyz)
+    return stream.with_values(xyz=xyz)

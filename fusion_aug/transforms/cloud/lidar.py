@@ -1,0 +1,216 @@
+"""What LiDARs do: lost beams, other intensities, another number of beams. Radars are left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib import LidarSensor, Rig
+from calib.changed import changed
+from fusion_aug.core.parameters import Rows
+from fusion_aug.core.ranges import Range
+from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.ops.random import noise
+from fusion_aug.ops.rings import ring_elevations, to_elevations
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Points, Radar
+from fusion_aug.streams.columns import take_rows
+from fusion_aug.transforms.cloud.points import PointTransform, keep_points
+
+
+def rings_of(stream: Points, name: str) -> Tensor:
+    """Ring number of every point.
+
+    Raises:
+        DataError: the cloud has no ring column.
+    """
+    if "ring" not in stream.values:
+        raise DataError(f"stream {name!r}: has no column 'ring', so its beams are unknown")
+    ring: Tensor = stream.values["ring"]
+    return ring
+
+
+def lidar_of(call: Call, stream: Points, item: int) -> LidarSensor:
+    """The rig's model of the scanner; where the rig has none, a standard one of the scale that the cloud shows."""
+    sensor = call.sample.units[int(stream.sample_index[item])].truth.sensors.get(call.name)
+    if isinstance(sensor, LidarSensor):
+        return sensor
+    large = "intensity" in stream.values and bool((stream.values["intensity"][stream.rows_of(item)] > 1).any())
+    return LidarSensor(frame=stream.frame, intensity_scale=255.0 if large else 1.0)
+
+
+class LidarTransform(PointTransform, abstract=True):
+    """A change of LiDAR clouds; a radar has no beams."""
+
+    leaves = (Radar,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeamDropout(LidarTransform):
+    """Lose whole beams: each ring with probability ``share``."""
+
+    share: Range
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
+    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
+
+    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
+        """The share, and which beams are lost: the same in every scan that shares the draw."""
+        return {**super().sample_params(rng, sample, context), "beams": f"{int(rng.integers(2**62)):x}"}
+
+
+@handles(BeamDropout, Points)
+def drop_beams(stream: Points, call: Call) -> Points:
+    """Keep the points of the beams that work."""
+    ring = rings_of(stream, call.name).cpu()
+
+    def rule(item: int, params: Mapping[str, Any]) -> Tensor:
+        own = ring[stream.rows_of(item)].long()
+        rng = noise(params["beams"], call.name, 0)
+        works = torch.from_numpy(rng.random(int(own.max()) + 1 if len(own) else 1) >= params["share"])
+        return works[own.clamp(min=0)] | (own < 0)  # a point of no known beam stays
+
+    return keep_points(stream, call, rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntensityGain(LidarTransform):
+    """Change intensities to ``gain`` times their power ``gamma``, as shares of the sensor's scale, and clip."""
+
+    gain: Range = 1.0
+    gamma: Range = 1.0
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"gain": (0.0, 100.0), "gamma": (0.01, 100.0)}
+    waives: ClassVar[dict[str, str]] = {
+        "invertible": "clipped intensities are lost",
+        "differentiable": "it has no geometric parameter",
+    }
+
+
+@handles(IntensityGain, Points)
+def change_intensity(stream: Points, call: Call) -> Points:
+    """Change the column; a pending motion stays pending."""
+    if "intensity" not in stream.values:
+        return stream
+    intensity = stream.values["intensity"].clone()
+    for i, params in enumerate(call.params):
+        rows = stream.rows_of(i)
+        scale = lidar_of(call, stream, i).intensity_scale
+        share = (intensity[rows].to(torch.float64) / scale).clamp(0, 1)
+        intensity[rows] = (scale * (params["gain"] * share ** params["gamma"]).clamp(0, 1)).to(intensity)
+    return stream.with_values(intensity=intensity)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RingResample(LidarTransform):
+    """See the scene with a LiDAR of other beams, such as 32 instead of 64.
+
+    Each new beam lies between two old ones; where both hit one surface, the new point lies on the line between their
+    points, at the new elevation (exact on planes). Elsewhere the nearer beam's point is kept. Beams outside the old
+    field of view stay empty. The rig's sensor takes the new elevations. Beams are cones about the sensor's z axis:
+    resample before a Viewpoint tilts it.
+
+    Attributes:
+        beams: number of beams, spread evenly from ``lowest_deg`` to ``highest_deg``.
+        lowest_deg, highest_deg: elevations of the outermost beams; the old sensor's by default.
+        elevations_deg: all elevations, lowest first, instead.
+        columns: columns per turn; those of the old sensor by default.
+    """
+
+    beams: int | None = None
+    lowest_deg: float | None = None
+    highest_deg: float | None = None
+    elevations_deg: tuple[float, ...] | None = None
+    columns: int | None = None
+
+    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
+    waives: ClassVar[dict[str, str]] = PointTransform.waives | {
+        "keeps_rows": "points of other beams are other points",
+        "content_identity": "points are made between beams on purpose",
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.beams is None) == (self.elevations_deg is None):
+            raise ConfigError("RingResample: give either beams or elevations_deg")
+        if self.beams is not None and (type(self.beams) is not int or self.beams < 1):
+            raise ConfigError(f"RingResample.beams: expected a whole number of at least 1, got {self.beams!r}")
+        if self.elevations_deg is not None and list(self.elevations_deg) != sorted(self.elevations_deg):
+            raise ConfigError("RingResample.elevations_deg: expected the lowest beam first")
+        ends = (self.lowest_deg, self.highest_deg)
+        if any(e is not None and not isinstance(e, int | float) for e in ends):
+            raise ConfigError(f"RingResample: expected lowest_deg and highest_deg in degrees, got {ends}")
+        if None not in ends and self.lowest_deg >= self.highest_deg:  # type: ignore[operator]
+            raise ConfigError(f"RingResample: lowest_deg {self.lowest_deg} does not lie below {self.highest_deg}")
+        if self.columns is not None and (type(self.columns) is not int or self.columns < 1):
+            raise ConfigError(f"RingResample.columns: expected a whole number of at least 1, got {self.columns!r}")
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Change the clouds, and the elevations of the sensors in rig and truth."""
+        out = cls.visit(sample, rows, context)
+        for u, unit in enumerate(sample.units):
+            rig, truth = unit.rig, unit.truth
+            for name, stream in sample.of_type(Points).items():
+                if isinstance(stream, Radar) or not isinstance(rig.sensors.get(name), LidarSensor):
+                    continue
+                mine = (stream.sample_index == u).nonzero()[:, 0]
+                if len(mine):
+                    new = tuple(
+                        new_elevations(stream, int(mine[0]), rows.of(u, name), rig.sensors[name], name).tolist()
+                    )
+                    rig, truth = (_with_elevations(r, name, new) for r in (rig, truth))
+            out = out.with_unit(u, rig=rig, truth=rig if unit.truth is unit.rig else truth)
+        return out
+
+
+def _with_elevations(rig: Rig, name: str, elevations: tuple[float, ...]) -> Rig:
+    return rig.with_sensor(name, changed(rig.sensors[name], elevations=elevations))
+
+
+def old_elevations(stream: Points, item: int, sensor: Any, name: str) -> np.ndarray:
+    """Elevation of every ring, radians: the sensor model's, else measured."""
+    if isinstance(sensor, LidarSensor) and sensor.elevations:
+        return np.array(sensor.elevations)
+    cloud = stream.realized()
+    rows = cloud.rows_of(item)
+    return ring_elevations(cloud.values["xyz"][rows], rings_of(cloud, name)[rows])
+
+
+def new_elevations(stream: Points, item: int, params: Mapping[str, Any], sensor: Any, name: str) -> np.ndarray:
+    """Elevations that the parameters ask for, radians, lowest first."""
+    if params["elevations_deg"] is not None:
+        return np.radians(params["elevations_deg"])
+    old = old_elevations(stream, item, sensor, name)
+    if not np.isfinite(old).any():
+        return np.zeros(0)  # no point, so no beam
+    low = np.nanmin(old) if params["lowest_deg"] is None else np.radians(params["lowest_deg"])
+    high = np.nanmax(old) if params["highest_deg"] is None else np.radians(params["highest_deg"])
+    return np.linspace(low, high, params["beams"])
+
+
+@handles(RingResample, Points)
+def resample_rings(stream: Points, call: Call) -> Points:
+    """Make the points of every new beam, item by item."""
+    stream = stream.realized()
+    rings_of(stream, call.name)
+    if stream.origins:
+        scanners = ", ".join(stream.origins)
+        raise DataError(f"stream {call.name!r}: joins the clouds of {scanners}, which are not the beams of one LiDAR")
+    parts = []
+    for i, (params, columns) in enumerate(zip(call.params, stream.realized_items(), strict=True)):
+        sensor = lidar_of(call, stream, i)
+        old = old_elevations(stream, i, sensor, call.name)
+        new = new_elevations(stream, i, params, sensor, call.name)
+        rows, xyz, ring = to_elevations(columns["xyz"], columns["ring"], old, new, params["columns"])
+        chosen = take_rows(columns, rows)
+        parts.append({**chosen, "xyz": xyz.to(columns["xyz"]), "ring": ring.to(columns["ring"])})
+    counts = torch.tensor([0, *(len(p["xyz"]) for p in parts)])
+    values = {k: torch.cat([p[k] for p in parts]) if parts else v for k, v in stream.values.items()}
+    return replace(stream, values=values, offsets=counts.cumsum(0))

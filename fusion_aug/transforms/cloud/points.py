@@ -1,0 +1,191 @@
+"""Selection and noise of points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.core.ranges import Range
+from fusion_aug.core.registry import Call, handles
+from fusion_aug.core.transform import Transform
+from fusion_aug.errors import ConfigError
+from fusion_aug.ops.random import noise
+from fusion_aug.streams import Points
+from fusion_aug.streams.columns import take_rows
+from fusion_aug.streams.families import PointOp
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointTransform(Transform, PointOp, abstract=True):
+    """A change of clouds, LiDAR and radar alike. Boxes are not touched; writers count their points again."""
+
+    scope: str = "sensor"
+
+    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor", "step")
+    waives: ClassVar[dict[str, str]] = {
+        "invertible": "lost points do not come back",
+        "keeps_counts": "boxes lose or gain the points that were lost or moved",
+        "differentiable": "it has no geometric parameter",
+        "commutes": "distances are measured after pending motions",
+    }
+
+
+def keep_points(stream: Points, call: Call, rule: Callable[[int, Mapping[str, Any]], Tensor]) -> Points:
+    """Keep rows by a rule per item; returns the stream itself if all stay."""
+    keep = [rule(i, p) for i, p in enumerate(call.params)]
+    mask = torch.cat(keep) if keep else torch.zeros(0, dtype=torch.bool)
+    return stream if bool(mask.all()) else stream.select(mask)
+
+
+def rays(stream: Points, item: int, call: Call) -> tuple[Tensor, Tensor]:
+    """Where the rays of an item's points start, and the ways from there to the points, both (rows, 3) float64."""
+    rows = stream.rows_of(item)
+    xyz = stream["xyz"][rows].to(torch.float64)
+    start = torch.zeros_like(xyz)
+    if stream.origins and "origin" in stream.values:
+        unit, time = call.sample.units[int(stream.sample_index[item])], int(stream.true_times[item])
+        places = torch.stack([unit.truth.T(stream.frame, frame, time)[:3, 3] for frame in stream.origins])
+        start = places.to(xyz)[stream.values["origin"][rows].long()]
+    return start, xyz - start
+
+
+def ranges(stream: Points, item: int, call: Call) -> Tensor:
+    """Distance (rows,) of an item's points from the scanner that measured them, metres, float64."""
+    return torch.linalg.norm(rays(stream, item, call)[1], dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointDropout(PointTransform):
+    """Drop each point with probability ``share``."""
+
+    share: Range
+
+    dense_noise = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
+    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
+
+
+@handles(PointDropout, Points)
+def drop_points(stream: Points, call: Call) -> Points:
+    """Keep a random subset."""
+    counts = stream.counts.tolist()
+
+    def rule(item: int, params: Mapping[str, Any]) -> Tensor:
+        rng = noise(params["noise"], call.name, int(stream.times[item]))
+        return torch.from_numpy(rng.random(counts[item]) >= params["share"])
+
+    return keep_points(stream, call, rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShufflePoints(PointTransform):
+    """Put the points of each item in a random order."""
+
+    dense_noise = True
+    waives: ClassVar[dict[str, str]] = {
+        "keeps_rows": "it changes the order on purpose",
+        "invertible": "the order of before is not kept",
+        "differentiable": "it has no geometric parameter",
+    }
+
+
+@handles(ShufflePoints, Points)
+def shuffle_points(stream: Points, call: Call) -> Points:
+    """Permute rows within each item; a pending motion stays pending."""
+    rows = []
+    for i, params in enumerate(call.params):
+        own = stream.rows_of(i)
+        rng = noise(params["noise"], call.name, int(stream.times[i]))
+        rows.append(own.start + torch.from_numpy(rng.permutation(own.stop - own.start)))
+    order = torch.cat(rows) if rows else torch.zeros(0, dtype=torch.int64)
+    return replace(stream, values=take_rows(stream.values, order), offsets=stream.bounds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoxelSubsample(PointTransform):
+    """Keep one point, drawn at random, of every cube of ``size`` metres."""
+
+    size: Range
+
+    dense_noise = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"size": (1e-3, 1e3)}
+    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
+
+
+@handles(VoxelSubsample, Points)
+def subsample_points(stream: Points, call: Call) -> Points:
+    """Keep the first point of each cube in a random order. Points that are not finite go."""
+    stream = stream.realized()
+
+    def rule(item: int, params: Mapping[str, Any]) -> Tensor:
+        xyz = stream["xyz"][stream.rows_of(item)].detach().cpu().to(torch.float64).numpy()
+        order = noise(params["noise"], call.name, int(stream.times[item])).permutation(len(xyz))
+        order = order[np.isfinite(xyz[order]).all(1)]
+        _, first = np.unique(np.floor(xyz[order] / params["size"]).astype(np.int64), axis=0, return_index=True)
+        keep = torch.zeros(len(xyz), dtype=torch.bool)
+        keep[torch.from_numpy(order[first])] = True
+        return keep
+
+    return keep_points(stream, call, rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeJitter(PointTransform):
+    """Move each point along its ray by Gaussian noise of standard deviation ``sigma`` metres, never past the sensor."""
+
+    sigma: Range
+
+    dense_noise = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 100.0)}
+    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"content_identity": "points are moved on purpose"}
+
+
+@handles(RangeJitter, Points)
+def jitter_points(stream: Points, call: Call) -> Points:
+    """Scale every ray."""
+    stream = stream.realized()
+    xyz = stream["xyz"].clone()
+    for i, params in enumerate(call.params):
+        rows = stream.rows_of(i)
+        rng = noise(params["noise"], call.name, int(stream.times[i]))
+        shift = torch.from_numpy(rng.normal(0, params["sigma"], rows.stop - rows.start)).to(xyz.device)
+        start, way = rays(stream, i, call)
+        factor = (1 + shift / torch.linalg.norm(way, dim=1).clamp(min=1e-6)).clamp(min=0.01)
+        xyz[rows] = (start + way * factor[:, None]).to(xyz.dtype)
+    return stream.with_values(xyz=xyz)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeCrop(PointTransform):
+    """Keep points from ``low`` to ``high`` metres from the sensor. NaN points go."""
+
+    low: float = 0.0
+    high: float = float("inf")
+
+    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(isinstance(v, int | float) for v in (self.low, self.high)) or not 0 <= self.low <= self.high:
+            raise ConfigError(f"RangeCrop: expected 0 <= low <= high, got {self.low}, {self.high}")
+
+    def sample_params(self, rng: np.random.Generator, sample: Any, context: Any) -> dict[str, Any]:
+        """The two limits; an open upper end is null, since JSON has no infinity."""
+        return {"low": self.low, "high": self.high if np.isfinite(self.high) else None}
+
+
+@handles(RangeCrop, Points)
+def crop_points(stream: Points, call: Call) -> Points:
+    """Keep a shell."""
+
+    def rule(item: int, params: Mapping[str, Any]) -> Tensor:
+        distance = ranges(stream, item, call)
+        high = float("inf") if params["high"] is None else params["high"]
+        return (distance >= params["low"]) & (distance <= high)
+
+    return keep_points(stream, call, rule)

@@ -1,0 +1,143 @@
+"""The family of image-plane maps: ``A' = P A`` in the rig, pictures take P in as pending, labels follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from calib.changed import changed
+from calib.rig import Rig
+from calib.sensors import CameraSensor, apply_homography
+from fusion_aug.core.parameters import Drawn, Rows
+from fusion_aug.core.registry import Call, Context, handles, is_invariant
+from fusion_aug.core.transform import Transform
+from fusion_aug.errors import DataError
+from fusion_aug.ops.image_map import ImageMap
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Boxes2D, ImageStream, Keypoints2D, Stream
+from fusion_aug.streams.families import ImagePlane
+
+Size = tuple[int, int]
+
+
+class PixelMap(NamedTuple):
+    """P (3, 3) from a canvas to a new one, and the sizes (height, width) of both."""
+
+    P: Tensor
+    size: Size
+    before: Size
+
+
+Maps = list[dict[str, PixelMap]]  # per unit: camera -> map
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
+    """A map of the pixels. One draw is shared by the log, by the rig's cameras, or by none (``sensor``)."""
+
+    scopes = ("log", "rig", "sensor")
+    inverse: ClassVar[str] = "lossy"
+    declares: ClassVar[bool] = True
+    waives: ClassVar[dict[str, str]] = {"invertible": "pixels are resampled; boxes and points come back exactly"}
+
+    @classmethod
+    def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
+        """P (3, 3) from a canvas of ``size`` (height, width) to the new canvas, and the new size."""
+        raise NotImplementedError
+
+    @classmethod
+    def instances(cls, sample: Sample, unit: int) -> list[str]:
+        """The rig's cameras, also those that the sample holds no pictures of."""
+        return [n for n, s in sample.units[unit].rig.sensors.items() if isinstance(s, CameraSensor)]
+
+    @classmethod
+    def declare(cls, sample: Sample, drawn: Drawn, pending: Maps | None) -> tuple[Maps, list[dict[str, Any]]]:
+        """Add the map to those that are pending. See ``Transform.declare``."""
+        maps, before, rows = [], [], Rows(drawn)
+        for u, unit in enumerate(sample.units):
+            earlier = pending[u] if pending else {}
+            known: dict[tuple[int, Size], tuple[Tensor, Size]] = {}
+            mine, canvas = {}, {}
+            for camera in cls.instances(sample, u):
+                last = earlier.get(camera)
+                params, size = rows.of(u, camera), last.size if last else unit.rig.camera(camera).size
+                if (id(params), size) not in known:
+                    known[id(params), size] = cls.pixel_map(params, size)
+                P, new = known[id(params), size]
+                mine[camera] = PixelMap(P @ last.P, new, last.before) if last else PixelMap(P, new, size)
+                canvas[camera] = list(size)
+            maps.append(mine)
+            before.append({"canvas": canvas})
+        return maps, before
+
+    @classmethod
+    def apply(cls, sample: Sample, pending: Maps, context: Context) -> Sample:
+        """Change pixel maps and canvases in the rigs, and hand all pending maps to the streams at once."""
+        units = []
+        for unit, maps in zip(sample.units, pending, strict=True):
+            rig = _mapped(unit.rig, maps)
+            units.append(changed(unit, rig=rig, truth=rig if unit.truth is unit.rig else _mapped(unit.truth, maps)))
+        return changed(cls.visit(sample, Rows([]), context, pending), units=tuple(units))
+
+    @classmethod
+    def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
+        """The stream on the canvas it had before."""
+        if is_invariant(cls, type(stream)):
+            return stream
+        camera = stream.instance(name)
+        if camera not in before["canvas"]:
+            raise DataError(f"invert: the history knows no camera {camera!r}; name the stream's camera")
+        height, width = before["canvas"][camera]
+        P, size = cls.pixel_map(params, (height, width))
+        back = PixelMap(torch.linalg.inv(P), (height, width), size)
+        maps: Maps = [{camera: back}] * (int(stream.sample_index.max()) + 1 if len(stream) else 1)
+        call = Call(cls, Sample(units=(), streams={}), name, None, Context({}), maps)
+        if isinstance(stream, Boxes2D):
+            return move_corners(stream, call)
+        if isinstance(stream, Keypoints2D):
+            return move_keypoints(stream, call)
+        if isinstance(stream, ImageStream):
+            return move_pixels(stream, call)
+        raise DataError(f"invert: {cls.__name__} cannot be undone on {type(stream).__name__}")
+
+
+def _mapped(rig: Rig, maps: Mapping[str, PixelMap]) -> Rig:
+    mapped = {n: rig.camera(n).with_pixel_map(m.P, m.size) for n, m in maps.items()}
+    return Rig(rig.frames, {**rig.sensors, **mapped})
+
+
+def _of(stream: Stream, call: Call) -> list[PixelMap]:
+    camera = stream.instance(call.name)
+    out = []
+    for unit in stream.sample_index.tolist():
+        if camera not in call.shared[unit]:
+            raise DataError(f"stream {call.name!r}: the rig has no camera {camera!r}")
+        out.append(call.shared[unit][camera])
+    return out
+
+
+@handles(ImagePlane, ImageStream)
+def move_pixels(stream: ImageStream, call: Call) -> ImageStream:
+    """Pictures take the map in as pending."""
+    maps = _of(stream, call)
+    return stream.mapped([ImageMap.homography(m.P, m.size) for m in maps], [m.before for m in maps])
+
+
+@handles(ImagePlane, Boxes2D)
+def move_corners(stream: Boxes2D, call: Call) -> Boxes2D:
+    """Corners are mapped like pixels."""
+    matrices = torch.stack([m.P for m in _of(stream, call)])[stream.row_item]
+    corners = stream.values["corners"].to(torch.float64)
+    return stream.with_values(corners=apply_homography(matrices.to(corners.device), corners))
+
+
+@handles(ImagePlane, Keypoints2D)
+def move_keypoints(stream: Keypoints2D, call: Call) -> Keypoints2D:
+    """Key points are mapped like pixels."""
+    matrices = torch.stack([m.P for m in _of(stream, call)])[stream.row_item]
+    pixel = stream.values["pixel"].to(torch.float64)
+    return stream.with_values(pixel=apply_homography(matrices.to(pixel.device), pixel[:, None])[:, 0])

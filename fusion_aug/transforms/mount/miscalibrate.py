@@ -1,0 +1,108 @@
+"""Where sensors are mounted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from calib import Rig
+from calib.se3 import as_f64, rotation_about, se3
+from calib.trajectory import MovingPose
+from fusion_aug.core.parameters import Rows
+from fusion_aug.core.ranges import Range
+from fusion_aug.core.registry import Context
+from fusion_aug.core.transform import Transform
+from fusion_aug.errors import DataError
+from fusion_aug.sample import Sample
+from fusion_aug.streams.families import Mount
+
+EYE = torch.eye(4, dtype=torch.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MountTransform(Transform, Mount, abstract=True):
+    """A change of mounting, ``T_parent_sensor' = T_parent_sensor E``.
+
+    E is a rotation ``Rz(z) Ry(y) Rx(x)`` about the sensor's own axes and a shift along them. A camera's x points right,
+    y down, z forward: ``y_deg`` pans, ``x_deg`` tilts, ``z_deg`` rolls.
+
+    Attributes:
+        sensors: names or shell patterns of the sensors that move; each alone (scope ``sensor``) or all alike.
+        x_deg, y_deg, z_deg: rotation about the sensor's axes, degrees.
+        x, y, z: shift along the sensor's axes, metres.
+    """
+
+    scope: str = "sensor"
+    sensors: tuple[str, ...] = ("CAM*", "image_*", "ring_*", "stereo_*")
+    x_deg: Range = 0.0
+    y_deg: Range = 0.0
+    z_deg: Range = 0.0
+    x: Range = 0.0
+    y: Range = 0.0
+    z: Range = 0.0
+
+    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
+
+    @classmethod
+    def instances(cls, sample: Sample, unit: int) -> list[str]:
+        """Every sensor of the rig."""
+        return list(sample.units[unit].rig.sensors)
+
+
+def mounting_errors(rig: Rig, rows: Rows, unit: int, who: str) -> dict[str, Tensor]:
+    """E (4, 4) of the frame of every chosen sensor. Sensors that share a frame move once.
+
+    Raises:
+        DataError: nothing in the rig is called so.
+    """
+    out: dict[str, Tensor] = {}
+    for name, sensor in rig.sensors.items():
+        params = rows.of(unit, name)
+        chosen = any(fnmatchcase(name, pattern) for pattern in params["sensors"])
+        if chosen and sensor.frame not in out and rig.frames[sensor.frame].parent is not None:
+            out[sensor.frame] = mounting_error(params)
+    if not out and rig.sensors:
+        told = ", ".join(next(iter(rows.per_unit[unit].values()))["sensors"])
+        raise DataError(f"{who}.sensors: {told} names no sensor of the rig (it has {', '.join(rig.sensors)})")
+    return out
+
+
+def mounting_error(params: Mapping[str, Any]) -> Tensor:
+    """E (4, 4) of drawn parameters."""
+    x, y, z = (torch.deg2rad(as_f64(params[f"{a}_deg"])) for a in "xyz")
+    rotation = rotation_about("z", z) @ rotation_about("y", y) @ rotation_about("x", x)
+    return se3(rotation, torch.stack([as_f64(params[a]) for a in "xyz"]))
+
+
+def remounted(rig: Rig, errors: Mapping[str, Tensor]) -> Rig:
+    """The rig with frames moved in their parents."""
+    for frame, error in errors.items():
+        pose = rig.frames[frame].pose
+        rig = rig.with_pose(frame, pose.mapped(EYE, error) if isinstance(pose, MovingPose) else pose @ error)
+    return rig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Miscalibrate(MountTransform):
+    """Tell a wrong mounting of some sensors: the rig changes, the truth and the data do not.
+
+    See ``MountTransform`` for the fields. ``check`` reports the difference as intended.
+    """
+
+    strict = False  # it touches no data, so a stream without a rule cannot go wrong
+    inverse: ClassVar[str] = "exact"
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Move the told pose of the chosen sensors' frames."""
+        for u, unit in enumerate(sample.units):
+            sample = sample.with_unit(u, rig=remounted(unit.rig, mounting_errors(unit.rig, rows, u, cls.__name__)))
+        return sample
+
+
+__all__ = ["Miscalibrate", "MountTransform", "mounting_error", "mounting_errors", "remounted"]

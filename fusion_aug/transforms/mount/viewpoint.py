@@ -1,0 +1,295 @@
+"""Sensors that move: ``Viewpoint``, and what a moved camera sees. Other sensors: ``viewpoint_sensors``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from calib import CameraSensor, JointPose, LidarSensor, Rig
+from calib.changed import changed
+from calib.se3 import invert, transform_points
+from fusion_aug.core.parameters import Rows
+from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.errors import ConfigError, DataError, UnhandledStream
+from fusion_aug.ops.grid import pixel_grid
+from fusion_aug.ops.image_map import ImageMap, turned_view
+from fusion_aug.ops.view import View, moved_view
+from fusion_aug.ops.warp import gather
+from fusion_aug.sample import REF, Sample
+from fusion_aug.sample.depth import camera_range
+from fusion_aug.streams import (
+    Boxes2D,
+    Boxes3D,
+    Camera,
+    Depth,
+    HeightMap,
+    ImageStream,
+    Stream,
+    TactileImage,
+    ValidityMask,
+)
+from fusion_aug.streams.source import Source
+from fusion_aug.transforms.mount.miscalibrate import MountTransform, mounting_errors, remounted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Viewpoint(MountTransform):
+    """Move some sensors in truth: what they measure is made anew, and the calibration follows.
+
+    Pictures after a rotation are exact for every camera model (a map of rays). A shift needs depth: a Depth stream of
+    the camera at its stamp, else the LiDAR's points, filled in between. Pixels that the old picture does not show are
+    black, and 0 in a further stream ``CAMERA/valid``. Clouds lose what the moved sensor cannot see; the Doppler of a
+    radar is that of its new place and motion. See ``MountTransform`` for the fields.
+    """
+
+    waives: ClassVar[dict[str, str]] = {
+        "keeps_rows": "a moved LiDAR does not see what now lies behind something; validity masks are added",
+        "keeps_counts": "a moved LiDAR does not see what now lies behind something",
+        "invertible": "what the moved sensor does not see is lost",
+    }
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Move rig and truth alike and hand every stream to its handler with the motions of all frames."""
+        moves, units = [], []
+        for u, unit in enumerate(sample.units):
+            errors = mounting_errors(unit.rig, rows, u, cls.__name__)
+            rig = _without_elevations(remounted(unit.rig, errors), errors)
+            same = unit.truth is unit.rig
+            truth = rig if same else _without_elevations(remounted(unit.truth, errors), errors)
+            units.append(changed(unit, rig=rig, truth=truth))
+            moves.append(Moves(unit.truth, truth, errors))
+            if moves[-1](unit.ref.frame, unit.ref.time) is not None:
+                raise ConfigError(
+                    f"Viewpoint.sensors: the frame {unit.ref.frame!r} is the reference of sample {unit.id!r} and "
+                    "cannot be moved"
+                )
+        out = cls.visit(sample, Rows([]), context, moves)
+        return with_validity(changed(out, units=tuple(units)), sample, moves)
+
+
+def _without_elevations(rig: Rig, moved: Mapping[str, Tensor]) -> Rig:
+    """The rig with the beams of moved LiDARs unknown: they are no cones about the new frame's axis."""
+    sensors = {
+        n: changed(s, elevations=()) if isinstance(s, LidarSensor) and s.frame in moved and s.elevations else s
+        for n, s in rig.sensors.items()
+    }
+    return Rig(rig.frames, sensors)
+
+
+class Moves:
+    """How far the frames of one unit are moved.
+
+    Args:
+        before, after: rigs. errors: frame -> E, of the frames that were moved themselves.
+    """
+
+    def __init__(self, before: Rig, after: Rig, errors: Mapping[str, Tensor]):
+        self.before, self.after, self.errors = before, after, errors
+        self.views: dict[tuple[str, int], View] = {}  # by camera and stamp: its mask and depth need the same
+
+    def __call__(self, frame: str, time: int) -> Tensor | None:
+        """``T_old_new`` (4, 4) of a frame at a time; None where neither it nor anything above it moved."""
+        found = self.along(frame, torch.tensor([time]))
+        return None if found is None else found[0]
+
+    def joints_of(self, frame: str) -> bool:
+        """Whether joints or links above a frame changed."""
+        above = self.before.above(frame) if frame in self.before.frames else []
+        poses = [(self.before.frames[n].pose, self.after.frames[n].pose) for n in above]
+        return any(isinstance(a, JointPose) and a is not b for a, b in poses)
+
+    def along(self, frame: str, times: Tensor) -> Tensor | None:
+        """``T_old_new`` (n, 4, 4) of a frame at times (n,); None where neither it nor anything above it moved."""
+        moved = [n for n in self.before.above(frame) if n in self.errors] if frame in self.before.frames else []
+        if not moved:
+            return None
+        # only as far up as something moved: above, poses may be known at other times only
+        top = self.before.frames[moved[-1]].parent
+        assert top is not None, "a frame that moved in its parent has one"
+        return self.before.along(frame, top, times) @ self.after.along(top, frame, times)
+
+
+def item_moves(stream: Stream, moves: list[Moves]) -> list[Tensor | None]:
+    """``T_old_new`` of a stream's frame for every item."""
+    out: list[Tensor | None] = [None] * len(stream)
+    for u, move in enumerate(moves) if stream.frame != REF else ():
+        mine = (stream.sample_index == u).nonzero()[:, 0]
+        found = move.along(stream.frame, stream.true_times[mine])
+        if found is not None:
+            for i, row in zip(mine.tolist(), found, strict=True):
+                out[i] = row
+    return out
+
+
+def only_turns(move: Tensor) -> bool:
+    """Whether a sensor stays where it is and only turns."""
+    return bool((move[:3, 3].detach() == 0).all()) and not move.requires_grad
+
+
+@handles(Viewpoint, ImageStream)
+def move_images(stream: ImageStream, call: Call) -> ImageStream:
+    """A turn is pending as a map of rays; a shift is carried out at once, with occlusion."""
+    found = item_moves(stream, call.shared)
+    for i, move in enumerate(found):
+        if move is not None:
+            _check_size(stream, call, i)
+            stream = _turned(stream, call, i, move) if only_turns(move) else _shifted(stream, call, i, move)
+    return stream
+
+
+@handles(Viewpoint, TactileImage)
+@handles(Viewpoint, HeightMap)
+def refuse_gel(stream: ImageStream, call: Call) -> ImageStream:
+    """Stop where a gel would move.
+
+    Raises:
+        UnhandledStream: its frame moves in its parent. A whole hand that moves with its gels, and with what they
+            touch, feels the same.
+    """
+    moves: list[Moves] = call.shared
+    if any(m.before.frames[stream.frame].pose is not m.after.frames[stream.frame].pose for m in moves):
+        raise UnhandledStream(
+            f"{call.transform.__name__}: a gel that is moved feels something else; leave {call.name!r} out of the "
+            f"sensors, or use TactileShift, which moves it in its own plane"
+        )
+    return stream
+
+
+def _camera(stream: ImageStream | Boxes2D, call: Call, item: int) -> CameraSensor:
+    return call.sample.units[int(stream.sample_index[item])].truth.camera(stream.instance(call.name))
+
+
+def _check_size(stream: ImageStream, call: Call, item: int) -> None:
+    """A picture of another size than the camera's canvas cannot be moved with it."""
+    size, pending = _camera(stream, call, item).size, stream.pending[item]
+    own = _stored_size(stream.items[item]) if pending is None else pending.size
+    if own != size:
+        raise DataError(
+            f"stream {call.name!r}: is {own[1]}x{own[0]}, but its camera's canvas {size[1]}x{size[0]} pixels"
+        )
+
+
+def _turned(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageStream:
+    sensor = _camera(stream, call, item)
+    step = ImageMap((turned_view(sensor, move[:3, :3]),), sensor.size)
+    if isinstance(stream, Depth) and stream.measure == "z":
+        rays = sensor.unproject(pixel_grid(sensor.size))
+        # along one ray z is the same share of the distance, so z' / z = r'_z / r_z
+        share = rays[..., 2] / (rays @ move[2, :3])
+        turned = _with_pending(stream, item, step).image(item)
+        known = torch.isfinite(share) & (share > 0) & (turned > 0).cpu()
+        scaled = turned * torch.where(known, share, torch.ones_like(share)).to(turned)
+        return _with_item(stream, item, torch.where(known.to(turned.device), scaled, torch.zeros_like(turned)))
+    return _with_pending(stream, item, step)
+
+
+def _with_pending(stream: ImageStream, item: int, step: ImageMap) -> ImageStream:
+    pending = list(stream.pending)
+    before = pending[item]
+    pending[item] = step if before is None else before.then(step)
+    return replace(stream, pending=tuple(pending))
+
+
+def _with_item(stream: ImageStream, item: int, picture: Tensor) -> ImageStream:
+    items, pending = list(stream.items), list(stream.pending)
+    items[item], pending[item] = picture, None
+    return replace(stream, items=tuple(items), pending=tuple(pending))
+
+
+def _shifted(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageStream:
+    sensor = _camera(stream, call, item)
+    views, key = (
+        call.shared[int(stream.sample_index[item])].views,
+        (stream.instance(call.name), int(stream.times[item])),
+    )
+    if key not in views:
+        views[key] = moved_view(sensor, camera_range(call.sample, call.name, item), move.detach())
+    view = views[key]
+    if isinstance(stream, Depth):
+        distance = view.distance
+        if stream.measure == "z":
+            distance = distance * sensor.unproject(pixel_grid(sensor.size))[..., 2].to(distance)
+        old = stream.image(item)
+        there = gather(old, view.source, "nearest", 0.0)
+        told = torch.where(torch.isinf(there), there, distance.to(old))
+        return _with_item(stream, item, torch.where(there > 0, told, torch.zeros_like(old)))
+    return _with_item(stream, item, gather(stream.image(item), view.source, stream.interpolation, stream.fill))
+
+
+def with_validity(out: Sample, before: Sample, moves: list[Moves]) -> Sample:
+    """The sample with a validity mask beside every picture of a moved camera; one that was there has moved along."""
+    streams = dict(out.streams)
+    for name, stream in before.of_type(Camera).items():
+        label, found = f"{name}/valid", item_moves(stream, moves)
+        old = before.streams.get(label)
+        have = set() if old is None else set(zip(old.sample_index.tolist(), old.times.tolist(), strict=True))
+        keys = list(zip(stream.sample_index.tolist(), stream.times.tolist(), strict=True))
+        new = [i for i, key in enumerate(keys) if found[i] is not None and key not in have]
+        if not new:
+            continue
+        part = stream.take_items(torch.tensor(new))
+        # what the picture's earlier maps left black is no source either
+        ones = tuple(torch.ones(_stored_size(item), dtype=torch.uint8) for item in part.items)
+        mask = ValidityMask(
+            frame=part.frame, camera=stream.instance(name), times=part.times, stamps=part.stamps,
+            clock_error=part.clock_error, sample_index=part.sample_index,
+            items=ones, pending=part.pending,
+        )  # fmt: skip
+        moved: Stream = move_images(mask, Call(Viewpoint, before, name, None, Context({}), moves))
+        if label in streams:
+            both = ValidityMask.concat([streams[label], moved], [streams[label].sample_index, moved.sample_index])  # type: ignore[list-item]
+            moved = both.take_items(torch.argsort(both.sample_index, stable=True))
+        streams[label] = moved
+    return out.with_streams(streams)
+
+
+def _stored_size(item: Tensor | Source) -> tuple[int, int]:
+    picture = item.value if isinstance(item, Source) else item
+    return int(picture.shape[0]), int(picture.shape[1])
+
+
+@handles(Viewpoint, Boxes2D)
+def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
+    """Corners seen from the new place, at the distance of the 3-D box of the same instance; far away without one.
+
+    A box with a corner that the lens does not see any more is left out.
+    """
+    found = item_moves(stream, call.shared)
+    corners = stream.values["corners"].to(torch.float64).clone()
+    keep = torch.ones(stream.rows, dtype=torch.bool)
+    for i, move in enumerate(found):
+        rows = stream.rows_of(i)
+        if move is None or rows.start == rows.stop:
+            continue
+        sensor = _camera(stream, call, i)
+        rays = sensor.unproject(corners[rows])
+        distance = _box_distances(stream, call, i, rows)[:, None, None]
+        there = transform_points(invert(move), (rays * distance).reshape(-1, 3))
+        corners[rows] = sensor.project(there)[0].reshape(-1, 4, 2)
+        keep[rows] = sensor.model.valid(there).reshape(-1, 4).all(1) & torch.isfinite(rays).all(-1).all(1)
+    moved = stream.with_values(corners=corners)
+    return moved if bool(keep.all()) else moved.select(keep)
+
+
+def _box_distances(stream: Boxes2D, call: Call, item: int, rows: slice) -> Tensor:
+    """Distance (rows,) of the 3-D boxes behind 2-D ones from the camera, metres."""
+    unit, time = int(stream.sample_index[item]), int(stream.true_times[item])
+    out = torch.full((rows.stop - rows.start,), 1e6, dtype=torch.float64)
+    if "instance" not in stream.values:
+        return out
+    for boxes in call.sample.of_type(Boxes3D).values():
+        if "instance" not in boxes.values or not bool((boxes.sample_index == unit).any()):
+            continue
+        chosen = call.sample.units[unit]
+        T = chosen.truth.T(stream.frame, chosen.ref.frame, chosen.ref.time, time)
+        span = boxes.rows_of(int((boxes.sample_index == unit).nonzero()[0]))
+        centres = transform_points(T, boxes.values["pose"][span, :3, 3])
+        by_name = dict(zip(boxes.values["instance"][span].tolist(), centres.norm(dim=1).tolist(), strict=True))
+        for j, name in enumerate(stream.values["instance"][rows].tolist()):
+            out[j] = by_name.get(name, float(out[j]))
+    return out

@@ -1,0 +1,239 @@
+"""What moved sensors other than cameras measure."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from calib.rates import felt
+from calib.se3 import invert, transform_points
+from fusion_aug.core.registry import Call, handles
+from fusion_aug.errors import ConfigError, UnhandledStream
+from fusion_aug.ops.points import hidden_by_move, points_in_boxes
+from fusion_aug.ops.similarity import Motion
+from fusion_aug.sample import Unit
+from fusion_aug.sample.depth import camera_range
+from fusion_aug.sample.ego import radar_velocity
+from fusion_aug.streams import Boxes3D, Imu, Keypoints2D, Points, Radar, Stream, Taxels, Wrench
+from fusion_aug.streams.columns import RULES, UNTOUCHED
+from fusion_aug.transforms.mount.viewpoint import Viewpoint, item_moves, only_turns
+
+EYE = torch.eye(4, dtype=torch.float64)
+
+
+@handles(Viewpoint, Stream)
+def move_columns(stream: Stream, call: Call) -> Stream:
+    """A sensor that measures a field at its own place: its typed columns are given in its turned axes."""
+    found = item_moves(stream, call.shared)
+    if all(m is None for m in found):
+        return stream
+    if not stream.columns or any(c.kind == "specific_force" for c in stream.columns):
+        raise UnhandledStream(f"Viewpoint has no rule for stream {call.name!r} ({type(stream).__name__})")
+    back = torch.stack([EYE if m is None else invert(m) for m in found])
+    motion = Motion.of(back).rows(stream.row_item)
+    named = {c.name: c for c in stream.columns if c.name in stream.values and c.kind not in UNTOUCHED}
+    return stream.with_values(**{n: RULES[c.kind](stream.values[n], motion, None, c.scaled) for n, c in named.items()})
+
+
+@handles(Viewpoint, Imu)
+def move_imu(stream: Imu, call: Call) -> Imu:
+    """Readings at another place of a rigid body: f' = R^T (f + alpha x r + omega x (omega x r)), r the shift.
+
+    Where joints or links changed, the body itself moves otherwise: readings change by as much as those that follow
+    from the poses in the two rigs.
+    """
+    found = item_moves(stream, call.shared)
+    if all(m is None for m in found):
+        return stream
+    by_joints = [m.joints_of(stream.frame) for m in call.shared]
+    if any(by_joints):
+        return _moved_by_joints(stream, call, by_joints)
+    moves = torch.stack([EYE if m is None else m for m in found])
+    gyro, accel = stream.values["gyro"].to(torch.float64), stream.values["accel"].to(torch.float64)
+    lever, back = moves[:, :3, 3], moves[:, :3, :3].transpose(1, 2)
+    turning = torch.zeros_like(gyro)
+    for u in stream.sample_index.unique().tolist():
+        mine = (stream.sample_index == u).nonzero()[:, 0]
+        if len(mine) > 1:
+            seconds = (stream.times[mine] - stream.times[mine[0]]).to(torch.float64) * 1e-9
+            turning[mine] = torch.gradient(gyro[mine], spacing=(seconds,), dim=0)[0]
+    swing = torch.linalg.cross(turning, lever) + torch.linalg.cross(gyro, torch.linalg.cross(gyro, lever))
+    return stream.with_values(
+        gyro=(back @ gyro[..., None])[..., 0].to(stream.values["gyro"]),
+        accel=(back @ (accel + swing)[..., None])[..., 0].to(stream.values["accel"]),
+    )
+
+
+def _moved_by_joints(stream: Imu, call: Call, meant: list[bool]) -> Imu:
+    gyro, accel = stream.values["gyro"].to(torch.float64).clone(), stream.values["accel"].to(torch.float64).clone()
+    for u, (moves, by_joints) in enumerate(zip(call.shared, meant, strict=True)):
+        mine = (stream.sample_index == u).nonzero()[:, 0]
+        if len(mine) and by_joints:
+            before, after = (felt(rig, stream.frame, stream.true_times[mine]) for rig in (moves.before, moves.after))
+            gyro[mine] += after[0] - before[0]
+            accel[mine] += after[1] - before[1]
+    return stream.with_values(gyro=gyro.to(stream.values["gyro"]), accel=accel.to(stream.values["accel"]))
+
+
+@handles(Viewpoint, Wrench)
+def move_wrench(stream: Wrench, call: Call) -> Wrench:
+    """In the turned axes: f' = R^T f; about the new place where the sensor was moved on its link: R^T (tau - r x f)."""
+    found = item_moves(stream, call.shared)
+    if all(m is None for m in found):
+        return stream
+    back = torch.stack([EYE if m is None else m for m in found])[:, :3, :3].transpose(1, 2)
+    force, torque = (stream.values[c].to(torch.float64) for c in ("force", "torque"))
+    own = [m.errors.get(stream.frame, EYE)[:3, 3] for m in call.shared]
+    torque = torque - torch.linalg.cross(torch.stack([own[u] for u in stream.sample_index.tolist()]), force)
+    turned = {"force": back @ force[..., None], "torque": back @ torque[..., None]}
+    return stream.with_values(**{c: v[..., 0].to(stream.values[c]) for c, v in turned.items()})
+
+
+@handles(Viewpoint, Points)
+def move_points(stream: Points, call: Call) -> Points:
+    """The cloud in the moved sensor's frame, without what now lies behind something nearer."""
+    if stream.origins:
+        return _move_scanners(stream, call)
+    found = item_moves(stream, call.shared)
+    if all(m is None for m in found):
+        return stream
+    old = stream.realized()
+    moved = old.expressed(torch.stack([EYE if m is None else invert(m) for m in found]))
+    if isinstance(stream, Radar):
+        return moved
+    hidden = torch.zeros(moved.rows, dtype=torch.bool)
+    for i, move in enumerate(found):
+        if move is not None and not only_turns(move):
+            rows = moved.rows_of(i)
+            hidden[rows] = hidden_by_move(old.values["xyz"][rows], moved.values["xyz"][rows]).cpu()
+    return moved.select(~hidden) if bool(hidden.any()) else moved
+
+
+def _move_scanners(stream: Points, call: Call) -> Points:
+    """A cloud of several scanners in a frame of its own: what stays in view of each scanner that moved.
+
+    Raises:
+        ConfigError: the cloud's own frame was moved, which is where no scanner stands.
+    """
+    old = stream.realized()
+    hidden = torch.zeros(old.rows, dtype=torch.bool)
+    for i, (unit, time) in enumerate(zip(stream.sample_index.tolist(), stream.true_times.tolist(), strict=True)):
+        moves = call.shared[unit]
+        if moves(stream.frame, time) is not None:
+            scanners = ", ".join(stream.origins)
+            raise ConfigError(f"Viewpoint.sensors: {call.name!r} is the joint cloud of {scanners}; move those instead")
+        rows = torch.arange(old.rows_of(i).start, old.rows_of(i).stop)
+        for k, frame in enumerate(stream.origins):
+            move = moves(frame, time)
+            if move is None or only_turns(move):
+                continue
+            own = rows[old.values["origin"][rows].cpu() == k]
+            T = moves.before.T(frame, stream.frame, time)
+            there = transform_points(T, old.values["xyz"][own].cpu().to(torch.float64))
+            hidden[own] = hidden_by_move(there, transform_points(invert(move), there))
+    return old.select(~hidden) if bool(hidden.any()) else stream
+
+
+@handles(Viewpoint, Radar)
+def move_radar(stream: Radar, call: Call) -> Radar:
+    """Detections in the moved radar's frame, with the velocity along the new ray.
+
+    A detection inside a box moves as the box does. Any other is taken to move along its old ray, as fast as was
+    measured. The raw velocity then loses what the new place moves with: v + omega x p.
+    """
+    found = item_moves(stream, call.shared)
+    if all(m is None for m in found):
+        return stream
+    old = stream.realized()
+    moved = move_points(old, call)
+    if not {"velocity", "velocity_comp"} <= set(moved.values):
+        return moved  # type: ignore[return-value]
+    velocity, compensated = moved.values["velocity"].clone(), moved.values["velocity_comp"].clone()
+    for i, move in enumerate(found):
+        rows = old.rows_of(i)
+        if move is None or rows.start == rows.stop:
+            continue
+        R = move[:3, :3].T.detach()
+        ray = _rays(moved.values["xyz"][rows])
+        target = _target_velocity(old, call, i)  # in the old radar frame
+        own = radar_velocity(call.sample, old, i)
+        new = radar_velocity(call.sample, old, i, move[:3, 3].detach())
+        along = ((target @ R.T) * ray).sum(1)
+        if own is None or new is None:  # no ego motion known: keep what the ego motion was measured to take off
+            gap = (old.values["velocity"][rows] - old.values["velocity_comp"][rows]).to(torch.float64) @ R.T
+            raw = along + (gap * ray).sum(1)
+        else:
+            raw = along - ray @ (R @ new)
+        compensated[rows] = (along[:, None] * ray).to(compensated)
+        velocity[rows] = (raw[:, None] * ray).to(velocity)
+    return moved.with_values(velocity=velocity, velocity_comp=compensated)  # type: ignore[return-value]
+
+
+def _rays(xyz: Tensor) -> Tensor:
+    xyz = xyz.to(torch.float64)
+    return xyz / torch.linalg.norm(xyz, dim=1, keepdim=True).clamp(min=1e-9)
+
+
+def _target_velocity(stream: Radar, call: Call, item: int) -> Tensor:
+    """Velocity (rows, 3) over ground of what each detection hit, in the radar's frame."""
+    rows, (unit, time) = stream.rows_of(item), _when(stream, item)
+    out = stream.values["velocity_comp"][rows].to(torch.float64).clone()
+    chosen: Unit = call.sample.units[unit]
+    T = chosen.truth.T(chosen.ref.frame, stream.frame, time, chosen.ref.time)
+    xyz = transform_points(T, stream.values["xyz"][rows].to(torch.float64))
+    for boxes in call.sample.of_type(Boxes3D).values():
+        mine = (boxes.sample_index == unit).nonzero()[:, 0]
+        if "velocity" not in boxes.values or len(mine) == 0:
+            continue
+        key = int(mine[0])
+        span = boxes.rows_of(key)
+        grown = boxes.values["size"][span] + torch.tensor([0.5, 0.5, 100.0])  # a radar measures no height
+        inside = points_in_boxes(xyz, boxes.poses_at(key, time), grown)
+        for hit, v in zip(inside, boxes.values["velocity"][span], strict=True):
+            if bool(torch.isfinite(v).all()):
+                out[hit] = T[:3, :3].T @ v
+    return out
+
+
+def _when(stream: Stream, item: int) -> tuple[int, int]:
+    return int(stream.sample_index[item]), int(stream.true_times[item])
+
+
+@handles(Viewpoint, Taxels)
+def move_taxels(stream: Taxels, call: Call) -> Taxels:
+    """They feel the link that they are fixed on, which has moved with them."""
+    return stream
+
+
+@handles(Viewpoint, Keypoints2D)
+def move_keypoints(stream: Keypoints2D, call: Call) -> Keypoints2D:
+    """Key points seen from the new place, at the distance of the picture behind them; those out of view are left out.
+
+    After a pure turn the distance does not matter.
+    """
+    found = item_moves(stream, call.shared)
+    pixel = stream.values["pixel"].to(torch.float64).clone()
+    keep = torch.ones(stream.rows, dtype=torch.bool)
+    for i, move in enumerate(found):
+        rows = stream.rows_of(i)
+        if move is None or rows.start == rows.stop:
+            continue
+        unit, time = _when(stream, i)
+        sensor = call.sample.units[unit].truth.camera(stream.instance(call.name))
+        rays = sensor.unproject(pixel[rows])
+        distance = torch.ones(len(rays), dtype=torch.float64)
+        if not only_turns(move):
+            camera = call.sample[stream.instance(call.name)]
+            same = (camera.sample_index == unit).nonzero()[:, 0]
+            item = int(same[(camera.true_times[same] - time).abs().argmin()])
+            told = camera_range(call.sample, stream.instance(call.name), item)
+            u, v = pixel[rows].round().to(torch.int64).unbind(1)
+            distance = told[v.clamp(0, told.shape[0] - 1), u.clamp(0, told.shape[1] - 1)].to(torch.float64)
+        there = transform_points(invert(move), rays * distance.nan_to_num(1e6, posinf=1e6)[:, None])
+        pixel[rows], seen = sensor.project(there)
+        keep[rows] = seen
+    moved = stream.with_values(pixel=pixel)
+    return moved if bool(keep.all()) else moved.select(keep)
+
+
+__all__ = ["Viewpoint"]

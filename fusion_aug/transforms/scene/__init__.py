@@ -1,0 +1,5 @@
+"""Motions of the whole scene, and what they do to every kind of stream."""
+
+from fusion_aug.transforms.scene.scene import MirrorScene, RotateScene, ScaleScene, TranslateScene
+
+__all__ = ["MirrorScene", "RotateScene", "ScaleScene", "TranslateScene"]

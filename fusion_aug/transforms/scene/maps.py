@@ -1,0 +1,282 @@
+"""The map of every frame under a motion of the scene.
+
+A motion is a similarity ``H = G S`` of the reference frame. Every frame f of the rig gets its own map H_f: the
+reference frame H; frames above it (the world) W, which holds only what gravity lets it hold; every body M, its own
+scale and mirror. Data in frame f map by H_f, and every pose by ``T_a_b' = H_a T_a_b H_b^-1``. That one law covers
+calibration, ego poses and boxes alike (docs/design.md derives it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from calib.changed import changed
+from calib.joints import JointPose
+from calib.rig import Rig
+from calib.se3 import AXES, as_f64, invert, upright
+from calib.sensors import CameraSensor, TactileSensor
+from calib.sides import other_side
+from calib.symmetry import RobotMirror, mirror_of_robot
+from fusion_aug.errors import DataError
+from fusion_aug.ops.similarity import Motion
+from fusion_aug.sample import REF, Sample, Unit
+from fusion_aug.streams import Stream
+
+LINK = "link:"  # role of a frame that has a mirror of its own
+EYE = torch.eye(4, dtype=torch.float64)
+BODY = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0], dtype=torch.float64))  # a body in a mirror
+
+
+@dataclass(frozen=True, eq=False)
+class SceneState:
+    """What the maps of a unit depend on besides the motion.
+
+    Attributes:
+        anchor: ``T_world_ref`` (4, 4) at the first reference pose of the scene.
+        roles: frame -> "ref", "world" (above the reference), "body" or "camera".
+        canvas: camera -> (height, width).
+        partners: sensors and frames that a left-right mirror swaps.
+        robot: what a left-right mirror does to the robot; why it cannot be mirrored; None where there is none.
+        slides: readings of the robot's sliding joints, which a scale makes longer.
+        turned: links, the sensors on them, and streams of the robot's sides, that swap names whenever the robot itself
+            is mirrored.
+    """
+
+    anchor: Tensor
+    roles: Mapping[str, str]
+    canvas: Mapping[str, tuple[int, int]]
+    partners: Mapping[str, str]
+    robot: RobotMirror | str | None = None
+    slides: tuple[str, ...] = ()
+    turned: Mapping[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def of(unit: Unit, streams: Collection[str] = ()) -> SceneState:
+        """The state of a unit, whose sample has ``streams``."""
+        canvas = {n: s.size for n, s in unit.rig.sensors.items() if isinstance(s, CameraSensor | TactileSensor)}
+        roles, partners = roles_of(unit.rig, unit.ref.frame), unit.rig.mirror_names()
+        robot, turned = mirror_of_robot(unit.rig), dict[str, str]()
+        if isinstance(robot, RobotMirror):
+            links = {n: p for n, (p, _) in robot.links.items() if roles[n] == "body"}
+            roles = {n: f"{LINK}{n}" if n in links else r for n, r in roles.items()}
+            carried = {n: p for n, p in partners.items() if _on_links(unit.rig, n, robot.swapped)}
+            sides = {n: other_side(n, streams) for n in streams if n not in unit.rig.sensors}
+            turned = {**{n: p for n, p in sides.items() if n != p}, **carried, **robot.swapped}
+            partners = {**partners, **turned}
+        joints = [f.pose.joint for f in unit.rig.frames.values() if isinstance(f.pose, JointPose)]
+        slides = tuple(dict.fromkeys(n for j in joints if not j.turns for n in (j.name, j.own) if n))
+        return SceneState(unit.anchor, roles, canvas, partners, robot, slides, turned)
+
+    @staticmethod
+    def from_json(before: Mapping[str, Any]) -> SceneState:
+        """The state that a record holds."""
+        canvas = {n: (int(s[0]), int(s[1])) for n, s in before["canvas"].items()}
+        told = before.get("robot")
+        robot = RobotMirror.from_dict(told) if isinstance(told, Mapping) else told
+        slides = tuple(before.get("slides", ()))
+        turned = before["names"] if isinstance(robot, RobotMirror) else {}
+        return SceneState(as_f64(before["anchor"]), before["roles"], canvas, before["names"], robot, slides, turned)
+
+    def to_json(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """The state as a record keeps it, with the names that swap."""
+        canvas = {n: list(s) for n, s in self.canvas.items()}
+        out = {"roles": dict(self.roles), "canvas": canvas, "names": dict(names), "anchor": self.anchor.tolist()}
+        if self.robot is None:
+            return out
+        robot = self.robot.to_dict() if isinstance(self.robot, RobotMirror) else self.robot
+        return out | {"robot": robot, "slides": list(self.slides)}
+
+
+class SceneMaps:
+    """The map H_f of every frame of one unit.
+
+    Args:
+        H: (4, 4) similarity of the reference frame.
+        scale: s.
+        axis: coordinate that a mirror reverses, or None.
+        state: of the unit before the motion.
+
+    Attributes:
+        flips: whether pictures are flipped. swaps: whether left and right partners swap names.
+    """
+
+    def __init__(self, H: Tensor, scale: Tensor, axis: str | None, state: SceneState):
+        self.scale, self.axis, self.state = scale, axis, state
+        self.flips, self.swaps = axis is not None, axis == "y"
+        self._last = self
+        self._pairs: dict[str, tuple[Tensor, Tensor] | None] = {}
+        unit = not scale.requires_grad and float(scale) == 1.0
+        sign = torch.full((1,), -1.0 if self.flips else 1.0, dtype=torch.float64)
+
+        def similarity(matrix: Tensor) -> Motion:
+            return Motion(matrix[None], scale.reshape(1), sign, unit)
+
+        self.by_role: dict[str, Motion | None] = {"ref": similarity(H), "world": None, "body": None, "camera": None}
+        if self.flips or not unit:
+            T_v = upright(state.anchor)
+            self.by_role["world"] = similarity(T_v @ scale_and_mirror(scale, axis) @ invert(T_v))
+            for role, own in (("body", "y"), ("camera", "x")):
+                self.by_role[role] = similarity(scale_and_mirror(scale, own if self.flips else None))
+        if state.robot is not None:
+            self._add_links(similarity)
+
+    def _add_links(self, similarity: Callable[[Tensor], Motion]) -> None:
+        """The maps of a robot's links."""
+        robot = self.state.robot
+        if self.flips and isinstance(robot, str):
+            raise DataError(f"the robot cannot be mirrored: {robot}")
+        for name, role in self.state.roles.items():
+            if not role.startswith(LINK):
+                continue
+            if not self.flips:
+                self.by_role[role] = self.by_role["body"]
+                continue
+            assert isinstance(robot, RobotMirror)
+            M = robot.links[name][1].clone()
+            M[:3] = M[:3] * self.scale.detach()
+            self.by_role[role] = similarity(M)
+
+    @property
+    def robot(self) -> RobotMirror | None:
+        """What a robot's readings become; None where they stay."""
+        return self.state.robot if self.flips and isinstance(self.state.robot, RobotMirror) else None
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Sensors and frames that swap names."""
+        turned = self.state.turned
+        beside = {a: b for a, b in self.state.partners.items() if a not in turned} if self.swaps else {}
+        # a robot that is mirrored front to back is one mirrored left to right and turned around
+        return {**beside, **turned} if self.robot is not None else beside
+
+    def matrices(self, frame: str) -> tuple[Tensor, Tensor] | None:
+        """H_f and its inverse, (4, 4) each; None for the identity."""
+        role = self.state.roles[frame]
+        if role not in self._pairs:
+            motion = self.by_role[role]
+            self._pairs[role] = None if motion is None else (motion.matrix[0], motion.inverse_matrix[0])
+        return self._pairs[role]
+
+    def __call__(self, frame: str) -> Motion | None:
+        """H_f of a frame, None for the identity."""
+        role = "ref" if frame == REF else self.state.roles.get(frame)
+        if role is None:
+            raise DataError(f"frame {frame!r} is not in the rig, so nothing is known of how it moves with the scene")
+        return self.by_role[role]
+
+    @cached_property
+    def after(self) -> SceneState:
+        """The state that the motion leaves.
+
+        The anchor follows the world and the mirror, not the rigid part: that may be drawn for every sample, and one
+        plane has to hold for all of a scene.
+        """
+        if self._last is not self:
+            return self._last.after
+        anchor, W = self.state.anchor, self.by_role["world"]
+        if W is not None:
+            anchor = (W.matrix[0] @ anchor @ torch.linalg.inv(scale_and_mirror(self.scale, self.axis))).detach()
+        robot, scale = self.state.robot, float(self.scale.detach())
+        if isinstance(robot, RobotMirror) and scale != 1.0:
+            robot = robot.scaled(scale, self.state.slides)
+        if not self.names:
+            return changed(self.state, anchor=anchor, robot=robot)
+        roles = {self.names.get(n, n): role for n, role in self.state.roles.items()}
+        canvas = {self.names.get(n, n): size for n, size in self.state.canvas.items()}
+        return SceneState(anchor, roles, canvas, self.state.partners, robot, self.state.slides, self.state.turned)
+
+    def then(self, other: SceneMaps) -> SceneMaps:
+        """This motion and then another, as one."""
+        out = self._copy()
+        out.scale, out.flips, out.swaps = (
+            self.scale * other.scale, self.flips != other.flips, self.swaps != other.swaps,
+        )  # fmt: skip
+        out.by_role = {r: chained(m, other.by_role[r]) for r, m in self.by_role.items()}
+        out._last = other
+        return out
+
+    def inverted(self) -> SceneMaps:
+        """The maps of the inverse motion."""
+        out = self._copy()
+        out.scale = 1 / self.scale
+        out.by_role = {r: None if m is None else m.inverse for r, m in self.by_role.items()}
+        return out
+
+    def _copy(self) -> SceneMaps:
+        out = object.__new__(SceneMaps)
+        out.__dict__.update(self.__dict__)
+        out.__dict__.pop("after", None)
+        out._pairs = {}
+        return out
+
+
+def chained(first: Motion | None, second: Motion | None) -> Motion | None:
+    """Two motions of one frame, one after the other; None is the identity."""
+    if first is None or second is None:
+        return second if first is None else first
+    rigid = first.rigid and second.rigid
+    return Motion(second.matrix @ first.matrix, second.scale * first.scale, second.sign * first.sign, rigid)
+
+
+def _signs(axis: str | None) -> tuple[Tensor, Tensor]:
+    diagonal = [-1.0 if axis is not None and i == AXES[axis] else 1.0 for i in range(3)]
+    corner = torch.zeros(4, 4, dtype=torch.float64)
+    corner[3, 3] = 1.0
+    return torch.diag(torch.tensor([*diagonal, 0.0], dtype=torch.float64)), corner
+
+
+_SIGNS = {axis: _signs(axis) for axis in (None, *AXES)}
+
+
+def scale_and_mirror(scale: Tensor, axis: str | None) -> Tensor:
+    """(4, 4) diagonal matrix: uniform scale, with the sign of one axis reversed."""
+    signs, homogeneous = _SIGNS[axis]
+    return signs * scale + homogeneous
+
+
+def moved_taxels(poses: Tensor, motion: Motion) -> Tensor:
+    """Poses (..., T, 4, 4) of taxels after a motion of their link's frame; a mirror turns their y axis about."""
+    body = torch.where((motion.sign < 0)[:, None, None], BODY, EYE).clone()
+    body[:, :3] = body[:, :3] * motion.scale[:, None, None].detach()
+    moved = motion.matrix[:, None] @ poses @ torch.linalg.inv(body)[:, None]
+    return moved if poses.ndim == 4 else moved[0]
+
+
+def roles_of(rig: Rig, reference: str) -> dict[str, str]:
+    """What every frame of a rig is to a motion of the scene."""
+    above = set(rig.above(reference)[1:])
+    out = {}
+    for n, f in rig.frames.items():
+        out[n] = "ref" if n == reference else "world" if n in above or f.hand == "world" else f.hand
+    return out
+
+
+def _on_links(rig: Rig, name: str, links: Mapping[str, str]) -> bool:
+    """Whether a sensor or frame stands on one of some links."""
+    frame = rig.sensors[name].frame if name in rig.sensors else name
+    return any(above in links for above in rig.above(frame))
+
+
+def renamed(sample: Sample, names: Mapping[str, str]) -> Sample:
+    """The sample with streams renamed; ``CAM/depth`` follows ``CAM``."""
+    if not names:
+        return sample
+    streams: dict[str, Stream] = {}
+    renaming: dict[str, str] = {}
+    for name, stream in sample.streams.items():
+        head, _, tail = name.partition("/")
+        new = renaming[name] = names.get(name, names.get(head, head) + (f"/{tail}" if tail else ""))
+        changes: dict[str, Any] = {k: names.get(getattr(stream, k), getattr(stream, k)) for k in ("frame", "child")}
+        if getattr(stream, "camera", ""):
+            changes["camera"] = names.get(stream.camera, stream.camera)  # type: ignore[attr-defined]
+        differs = any(getattr(stream, k) != v for k, v in changes.items())
+        streams[new] = changed(stream, **changes) if differs else stream
+    # a name that is still there keeps its place, a new one takes that of its source
+    order = [n if n in streams else renaming[n] for n in sample.streams]
+    return sample.with_streams({n: streams[n] for n in order})

@@ -1,0 +1,80 @@
+"""The rig after a motion of the scene."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from calib.changed import changed
+from calib.joints import JointPose
+from calib.rig import Rig
+from calib.sensors import TactileSensor, TaxelSensor
+from calib.symmetry import RobotMirror
+from fusion_aug.errors import DataError
+from fusion_aug.transforms.scene.maps import EYE, SceneMaps, moved_taxels
+
+
+def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
+    """The rig after a motion of the scene: poses, mirrored devices, swapped names."""
+    moved = rig.mapped(maps.matrices)
+    if maps.flips:
+        moved = Rig(moved.frames, {n: s.mirrored() for n, s in rig.sensors.items()})
+    moved = with_moved_touch(moved.renamed(maps.names), rig, maps)
+    return moved if maps.robot is None else with_mirrored_joints(moved, rig, maps, maps.robot)
+
+
+def with_moved_touch(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
+    """A moved rig whose touch sensors are as large as their world, and have their elements where the mirror puts them.
+
+    A gel keeps its lights and its background: pictures are made anew under those of the sensor whose name they get.
+    """
+    sensors = dict(moved.sensors)
+    for name, sensor in before.sensors.items():
+        new = maps.names.get(name, name)
+        told = sensors[new]
+        if isinstance(told, TactileSensor):
+            own = before.sensors[new]
+            assert isinstance(own, TactileSensor)
+            lit = told if own.size != told.size else changed(told, gel=own.gel, background=own.background)
+            sensors[new] = lit.scaled(float(maps.scale.detach()))
+        elif isinstance(told, TaxelSensor) and told.poses is not None:
+            motion = maps(sensor.frame)
+            if motion is not None:
+                sensors[new] = changed(told, poses=moved_taxels(told.poses, motion))
+    return Rig(moved.frames, sensors)
+
+
+def with_mirrored_joints(moved: Rig, before: Rig, maps: SceneMaps, robot: RobotMirror) -> Rig:
+    """A mirrored rig whose links follow their own joints again, at the mirrored readings.
+
+    Raises:
+        DataError: a joint would leave its limits.
+    """
+    frames = dict(moved.frames)
+    for link, (other, M) in robot.links.items():
+        frame, twin = before.frames[link], before.frames[other].pose
+        if not isinstance(frame.pose, JointPose) or not isinstance(twin, JointPose) or frame.parent is None:
+            continue
+        _, sign, offset = robot.joints[frame.pose.joint.name]
+        readings = sign * frame.pose.readings + offset  # before any scale, which ``mapped`` brings in
+        _check_limits(frame.pose, twin, readings)
+        H_parent, H_link = maps.matrices(frame.parent), maps.matrices(link)
+        left = (EYE if H_parent is None else H_parent[0]) @ torch.linalg.inv(robot.links[frame.parent][1])
+        right = M @ (EYE if H_link is None else H_link[1])
+        pose = JointPose(joint=twin.joint, times=frame.pose.times, readings=readings, reach=frame.pose.reach).mapped(
+            left, right
+        )
+        frames[other] = changed(frames[other], pose=pose)
+    return Rig(frames, moved.sensors)
+
+
+def _check_limits(old: JointPose, new: JointPose, readings: Tensor) -> None:
+    joint, slack = new.joint, 1e-3
+    motion = joint.multiplier * readings + joint.bias
+    was = old.joint.multiplier * old.readings + old.joint.bias
+    inside = bool(((was >= old.joint.lower - slack) & (was <= old.joint.upper + slack)).all())
+    if inside and bool(((motion < joint.lower - slack) | (motion > joint.upper + slack)).any()):
+        raise DataError(
+            f"the robot cannot be mirrored: joint {joint.name!r} would move to {float(motion.min()):.3f} to "
+            f"{float(motion.max()):.3f}, beyond its limits {joint.lower:.3f} and {joint.upper:.3f}"
+        )

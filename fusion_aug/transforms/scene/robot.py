@@ -1,0 +1,132 @@
+"""What a motion of the scene does to joints and named points."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from calib.changed import changed
+from calib.sides import other_side, swapped_sides
+from fusion_aug.core.registry import Call, handles
+from fusion_aug.errors import DataError
+from fusion_aug.streams import Action, JointState, Keypoints2D, Keypoints3D, Stream, strings
+from fusion_aug.streams.families import Scene
+from fusion_aug.transforms.scene.maps import SceneMaps
+from fusion_aug.transforms.scene.rules import canvas_of, move_columns
+
+
+def mirrored_joints(stream: JointState | Action, call: Call, columns: dict[str, bool]) -> dict[str, Tensor]:
+    """Columns of joints under the mirrors of every unit.
+
+    Args:
+        columns: name -> whether it is a rate or force, which no offset touches.
+
+    Raises:
+        DataError: the scene is mirrored, and the rig knows of no robot.
+    """
+    maps: list[SceneMaps] = call.shared
+    out = {c: stream.values[c].clone() for c in columns if c in stream.values}
+    for u, m in enumerate(maps):
+        mine = (stream.sample_index == u).nonzero()[:, 0]
+        if len(mine) == 0 or not out:
+            continue
+        slid = torch.tensor([n in m.state.slides for n in stream.names])
+        for c, value in out.items():
+            if c != "effort" and bool(slid.any()):
+                value[mine] = torch.where(slid.to(value.device), value[mine] * m.scale.to(value), value[mine])
+        if not m.flips:
+            continue
+        if m.robot is None:
+            raise DataError(
+                f"stream {call.name!r}: a mirror needs to know how the robot is built; give its description as log.urdf"
+            )
+        for c, value in out.items():
+            value[mine] = m.robot.readings(value[mine], stream.names, rate=columns[c])
+    return out
+
+
+def mirrored_names(stream: JointState | Action, call: Call) -> tuple[str, ...]:
+    """Names of the joints under a mirror: those of the partners where a stream holds one side of the robot alone.
+
+    Raises:
+        DataError: no other stream holds the other side.
+    """
+    robot = next((m.robot for m in call.shared if m.flips and m.robot is not None), None)
+    if robot is None or not robot.one_sided(stream.names):
+        return stream.names
+    if call.sample.streams and other_side(call.name, call.sample.streams) == call.name:
+        raise DataError(
+            f"stream {call.name!r}: a mirror gives its joints to the other side of the robot, and no other stream is "
+            f"its partner by name (left and right)"
+        )
+    return tuple(robot.joints[n][0] for n in stream.names)
+
+
+@handles(Scene, JointState)
+def move_joints(stream: JointState, call: Call) -> JointState:
+    """A rigid motion leaves joints alone; a mirror swaps them."""
+    kinds = {"position": False, "velocity": True, "acceleration": True, "effort": True}
+    if not any(m.flips or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.shared):
+        return stream
+    moved = stream.with_values(**mirrored_joints(stream, call, kinds))
+    return changed(moved, names=mirrored_names(stream, call))
+
+
+@handles(Scene, Action)
+def move_action(stream: Action, call: Call) -> Stream:
+    """Every part by its kind.
+
+    Raises:
+        DataError: a mirror swaps the arms, and several commands do not say which arm each is for.
+    """
+    moved = move_columns(stream, call)
+    if not any(m.flips or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.shared):
+        return moved
+    commands = stream.values.get("command")
+    arms = any(m.flips and m.robot is not None and m.robot.has_two_arms(m.state.slides) for m in call.shared)
+    alone = other_side(call.name, call.sample.streams) == call.name
+    if arms and alone and commands is not None and commands.shape[1] > 1:
+        raise DataError(
+            f"stream {call.name!r}: command: a mirror swaps the arms, and nothing says which of the "
+            f"{commands.shape[1]} commands is for which; tell them as joint_position, or in one stream per arm"
+        )
+    kinds = {"joint_position": False, "joint_velocity": True, "joint_delta": True}
+    moved = moved.with_values(**mirrored_joints(stream, call, kinds))
+    return changed(moved, names=mirrored_names(stream, call))
+
+
+def swap_sides(stream: Stream, call: Call) -> Stream:
+    """Names of points with left and right swapped, where a mirror swaps them."""
+    maps: list[SceneMaps] = call.shared
+    item = stream.sample_index[stream.row_item].tolist()
+    if "name" not in stream.values or not any(m.swaps for m in maps):
+        return stream
+    told = [str(n) for n in stream.values["name"]]
+    names = [_other(n, set(told)) if maps[u].swaps else n for n, u in zip(told, item, strict=True)]
+    return stream.with_values(name=strings(names))
+
+
+def _other(name: str, names: set[str]) -> str:
+    swapped = swapped_sides(name)  # its partner may be out of view
+    return swapped if swapped != name else other_side(name, names)
+
+
+@handles(Scene, Keypoints3D)
+def move_keypoints(stream: Keypoints3D, call: Call) -> Stream:
+    """Points move; a mirror swaps their names."""
+    return swap_sides(move_columns(stream, call), call)
+
+
+@handles(Scene, Keypoints2D)
+def flip_keypoints(stream: Keypoints2D, call: Call) -> Stream:
+    """A mirror flips pixels on the canvas and swaps names."""
+    maps: list[SceneMaps] = call.shared
+    if not any(m.flips for m in maps):
+        return stream
+    units = stream.sample_index.tolist()
+    widths = torch.tensor([canvas_of(maps[u], stream, call.name)[1] for u in units], dtype=torch.float64)
+    flips = torch.tensor([maps[u].flips for u in units])
+    pixel, rows = stream.values["pixel"].clone(), stream.row_item
+    mirrored = widths[rows].to(pixel) - 1 - pixel[:, 0]
+    pixel[:, 0] = torch.where(flips[rows].to(pixel.device), mirrored, pixel[:, 0])
+    return swap_sides(stream.with_values(pixel=pixel), call)

@@ -1,0 +1,160 @@
+"""What a motion of the scene does to each kind of stream."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from calib.se3 import as_f64
+from fusion_aug.core.registry import Call, handles
+from fusion_aug.errors import DataError, UnhandledStream
+from fusion_aug.ops.image_map import ImageMap
+from fusion_aug.ops.similarity import Motion
+from fusion_aug.streams import Boxes2D, Depth, EgoPose, HeightMap, ImageStream, Points, Stream, Text, strings
+from fusion_aug.streams.columns import RULES, UNTOUCHED
+from fusion_aug.streams.families import Scene
+from fusion_aug.streams.source import Source
+from fusion_aug.streams.text import mirror_text
+from fusion_aug.transforms.scene.maps import SceneMaps
+
+GRAVITY = (0.0, 0.0, -9.81)
+EYE = torch.eye(3, dtype=torch.float64)
+
+
+def per_item(maps: list[SceneMaps], frame: str, stream: Stream) -> Motion | None:
+    """The motion of a frame for every item of a stream; None where it is the identity for all."""
+    return _rows([m(frame) for m in maps], stream)
+
+
+def _rows(found: list[Motion | None], stream: Stream) -> Motion | None:
+    if all(f is None for f in found):
+        return None
+    return Motion.stack([f or Motion.identity() for f in found]).rows(stream.sample_index)
+
+
+def _spread(motion: Motion | None, stream: Stream) -> Motion | None:
+    """One motion per row of the values, or one for all."""
+    return motion if motion is None or len(motion.matrix) == 1 else motion.rows(stream.row_item)
+
+
+@handles(Scene, Stream)
+def move_columns(stream: Stream, call: Call) -> Stream:
+    """Every typed column by the rule of its kind."""
+    if not stream.columns:
+        kind = type(stream).__name__
+        raise UnhandledStream(f"{kind} ({call.name!r}) declares no columns, so a scene cannot move it: {stream.remedy}")
+    maps: list[SceneMaps] = call.shared
+    own = per_item(maps, stream.frame, stream)
+    child = per_item(maps, stream.child, stream) if stream.child else None
+    body = _rows([m.by_role["body"] for m in maps], stream)
+    if own is None and child is None and body is None:
+        return stream
+    own, child, body = (_spread(m, stream) for m in (own, child, body))
+    moved = {}
+    for column in stream.columns:
+        if column.name not in stream.values or column.kind in UNTOUCHED:
+            continue
+        frame, value = child if column.child else own, stream.values[column.name]
+        if column.kind != "specific_force":
+            moved[column.name] = RULES[column.kind](value, frame, child if stream.child else body, column.scaled)
+        elif frame is not None:
+            moved[column.name] = _accelerometer(stream, value, frame, call)
+    return stream.with_values(**moved) if moved else stream
+
+
+def _accelerometer(stream: Stream, value: Tensor, motion: Motion, call: Call) -> Tensor:
+    """f' = M1 (s f + (s - 1) R_world_imu^T g): accelerations grow with the scene, gravity does not."""
+    scale = motion.scale[:, None].to(value)
+    out = value * scale
+    if bool((motion.scale - 1).abs().max() > 1e-12):
+        gravity = as_f64(GRAVITY)
+        pulls = []
+        for unit, time in zip(stream.sample_index.tolist(), stream.true_times.tolist(), strict=True):
+            if not call.sample.units:
+                raise DataError(f"stream {call.name!r}: undoing a scale of accelerations needs the attitude of the IMU")
+            rig = call.sample.units[unit].truth
+            root = rig.root_of(stream.frame)
+            if rig.frames[root].hand != "world":
+                raise DataError(
+                    f"stream {call.name!r}: scaling accelerations needs the attitude of the IMU in the world"
+                )
+            pulls.append(rig.T(root, stream.frame, time)[:3, :3].T @ gravity)
+        out = out + (scale - 1) * torch.stack(pulls).to(value)
+    return motion.rotate(out)
+
+
+@handles(Scene, EgoPose)
+def move_ego(stream: EgoPose, call: Call) -> EgoPose:
+    """A motion that shifts the reference frame on the vehicle changes the point whose velocity is told.
+
+    The new origin lies at p = -Q^T t / s in the old frame and moves with v + omega x p, so v' = s Q v - omega' x t.
+    """
+    moved = move_columns(stream, call)
+    child = per_item(call.shared, stream.child, stream)
+    if child is None or not {"velocity", "angular_velocity"} <= set(moved.values):
+        return moved  # type: ignore[return-value]
+    turning = moved.values["angular_velocity"]
+    shift = child.matrix[:, :3, 3].to(turning).expand_as(turning)
+    return moved.with_values(velocity=moved.values["velocity"] - torch.linalg.cross(turning, shift))  # type: ignore[return-value]
+
+
+@handles(Scene, Points)
+def move_points(stream: Points, call: Call) -> Points:
+    """Points take the motion in as pending; it is multiplied out once."""
+    motion = per_item(call.shared, stream.frame, stream)
+    return stream if motion is None else stream.moved(motion.matrix.expand(len(stream), 4, 4))
+
+
+@handles(Scene, ImageStream)
+def move_images(stream: ImageStream, call: Call) -> ImageStream:
+    """A mirror flips the canvas; depths scale."""
+    maps: list[SceneMaps] = call.shared
+    unit = stream.sample_index.tolist()
+    if isinstance(stream, Depth | HeightMap) and any(m.scale.requires_grad or float(m.scale) != 1.0 for m in maps):
+        pictures = [i.value if isinstance(i, Source) else i for i in stream.items]
+        scaled = tuple(p * maps[u].scale.to(p) for p, u in zip(pictures, unit, strict=True))
+        stream = replace(stream, items=scaled)
+    if not any(m.flips for m in maps):
+        return stream
+    steps = []
+    sizes = [canvas_of(maps[u], stream, call.name) for u in unit]
+    for u, size in zip(unit, sizes, strict=True):
+        steps.append(ImageMap.flip(size) if maps[u].flips else ImageMap.homography(EYE, size))
+    return stream.mapped(steps, sizes)
+
+
+@handles(Scene, Boxes2D)
+def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
+    """A mirror flips pixels on the canvas."""
+    maps: list[SceneMaps] = call.shared
+    if not any(m.flips for m in maps):
+        return stream
+    widths = torch.tensor([canvas_of(maps[u], stream, call.name)[1] for u in stream.sample_index.tolist()])
+    mirrored = torch.tensor([maps[u].flips for u in stream.sample_index.tolist()])
+    rows = stream.row_item
+    corners = stream.values["corners"].clone()
+    width, flips = widths[rows, None].to(corners.device), mirrored[rows, None].to(corners.device)
+    corners[..., 0] = torch.where(flips, width - 1 - corners[..., 0], corners[..., 0])
+    return stream.with_values(corners=corners)
+
+
+@handles(Scene, Text)
+def move_text(stream: Text, call: Call) -> Text:
+    """A left-right mirror swaps words."""
+    maps: list[SceneMaps] = call.shared
+    if not any(m.swaps for m in maps):
+        return stream
+    units = stream.sample_index.tolist()
+    texts = [str(t) for t in stream.values["text"]]
+    swapped = [mirror_text(t, stream.language) if maps[u].swaps else t for t, u in zip(texts, units, strict=True)]
+    return stream.with_values(text=strings(swapped))
+
+
+def canvas_of(maps: SceneMaps, stream: Stream, name: str) -> tuple[int, int]:
+    """(height, width) of the canvas behind an image-like stream."""
+    camera = stream.instance(name)
+    if camera not in maps.state.canvas:
+        raise DataError(f"stream {name!r}: the rig has no camera {camera!r}, so the width to mirror at is unknown")
+    return maps.state.canvas[camera]

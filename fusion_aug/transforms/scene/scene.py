@@ -1,0 +1,188 @@
+"""Motions of the whole scene. They are declared, not executed: frames, boxes and pending points take them in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from calib.se3 import as_f64, rotation_about, se3
+from fusion_aug.core.parameters import Drawn, Rows
+from fusion_aug.core.ranges import Range, can_differ_from
+from fusion_aug.core.registry import Call, Context, find_transform, handler_for
+from fusion_aug.core.transform import Transform
+from fusion_aug.errors import ConfigError
+from fusion_aug.sample import Sample, merge
+from fusion_aug.sample.history import History
+from fusion_aug.streams import Stream
+from fusion_aug.streams.families import Scene
+from fusion_aug.transforms.scene import robot, rules, touch  # noqa: F401  (registers the rules)
+from fusion_aug.transforms.scene.maps import SceneMaps, SceneState, renamed, scale_and_mirror
+from fusion_aug.transforms.scene.rig import moved_rig
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneTransform(Transform, Scene, abstract=True):
+    """A motion of the scene; subclasses say which. Draws are per sample (``rig``) or per scene (``log``)."""
+
+    scopes = ("log", "rig")
+    inverse: ClassVar[str] = "exact"
+    declares: ClassVar[bool] = True
+
+    @classmethod
+    def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
+        """H (4, 4), scale and mirror axis of drawn parameters."""
+        raise NotImplementedError
+
+    @classmethod
+    def maps(cls, params: Mapping[str, Any], state: SceneState) -> SceneMaps:
+        """The maps of all frames of a unit."""
+        return SceneMaps(*cls.motion(params), state)
+
+    @classmethod
+    def declare(
+        cls, sample: Sample, drawn: Drawn, pending: list[SceneMaps] | None
+    ) -> tuple[list[SceneMaps], list[dict[str, Any]]]:
+        """Add the motion to those that are pending. See ``Transform.declare``."""
+        maps, before = [], []
+        for u, unit in enumerate(sample.units):
+            state = SceneState.of(unit, tuple(sample.streams)) if pending is None else pending[u].after
+            step = cls.maps(drawn[u][""], state)
+            before.append(state.to_json(step.names))
+            maps.append(step if pending is None else pending[u].then(step))
+        return maps, before
+
+    @classmethod
+    def apply(cls, sample: Sample, pending: list[SceneMaps], context: Context) -> Sample:
+        """Move rigs, truths and streams by all pending motions at once."""
+        names = pending[0].names
+        alike = [u for u, m in enumerate(pending) if m.names == names]
+        if len(alike) < len(pending):  # rigs that name other mirror partners take their own turn
+            rest = [u for u in range(len(pending)) if u not in alike]
+            parts = [cls.apply(sample.take(p), [pending[u] for u in p], context) for p in (alike, rest)]
+            return merge(parts, order=[*alike, *rest])
+        out = cls.visit(sample, Rows([]), context, pending)
+        for u, m in enumerate(pending):
+            unit = sample.units[u]
+            rig = moved_rig(unit.rig, m)
+            truth = rig if unit.truth is unit.rig else moved_rig(unit.truth, m)
+            clock = names.get(unit.clock, unit.clock)
+            out = out.with_unit(u, rig=rig, truth=truth, anchor=m.after.anchor, clock=clock)
+        return renamed(out, names)
+
+    @classmethod
+    def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
+        """The stream as it was before the motion."""
+        maps = cls.maps(params, SceneState.from_json(before)).inverted()
+        camera = getattr(stream, "camera", "")
+        if camera:
+            stream = replace(stream, camera=maps.names.get(camera, camera))  # type: ignore[call-arg]
+        stream = replace(stream, frame=maps.names.get(stream.frame, stream.frame))
+        unit_maps = [maps] * (int(stream.sample_index.max()) + 1 if len(stream) else 1)
+        name = maps.names.get(name, name)
+        handler = handler_for(cls, stream, name)
+        call = Call(cls, Sample(units=(), streams={}), name, None, Context({}), unit_maps)
+        return stream if handler is None else handler(stream, call)
+
+
+ONE = torch.ones((), dtype=torch.float64)
+DEGREE = math.pi / 180
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotateScene(SceneTransform):
+    """Turn the scene about the reference frame's origin: yaw about z, then pitch about y, then roll about x.
+
+    ``R = Rz(yaw) Ry(pitch) Rx(roll)``, degrees. Yaw alone keeps boxes upright, which some formats need.
+    """
+
+    yaw_deg: Range = 0.0
+    pitch_deg: Range = 0.0
+    roll_deg: Range = 0.0
+
+    @classmethod
+    def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
+        """See ``SceneTransform``."""
+        R = rotation_about("z", params["yaw_deg"] * DEGREE)
+        for axis, name in (("y", "pitch_deg"), ("x", "roll_deg")):
+            if isinstance(params[name], Tensor) or params[name] != 0:
+                R = R @ rotation_about(axis, params[name] * DEGREE)
+        return se3(R), ONE, None
+
+    def effects(self) -> dict[str, str]:
+        """Pitch and roll tilt boxes."""
+        tilted = [f for f in ("pitch_deg", "roll_deg") if can_differ_from(getattr(self, f), 0.0)]
+        return {"box_tilt": f"{type(self).__name__}.{tilted[0]}"} if tilted else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateScene(SceneTransform):
+    """Shift the scene by x, y, z metres in the reference frame."""
+
+    x: Range = 0.0
+    y: Range = 0.0
+    z: Range = 0.0
+
+    @classmethod
+    def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
+        """See ``SceneTransform``."""
+        return se3(translation=torch.stack([as_f64(params[k]) for k in "xyz"])), ONE, None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaleScene(SceneTransform):
+    """Scale the scene uniformly about the reference frame's origin. Velocities and Doppler scale, angles do not."""
+
+    scale: Range
+
+    waives: ClassVar[dict[str, str]] = {
+        "invertible": "accelerometer readings need the attitude, which the record does not hold; all else comes back"
+    }
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"scale": (1e-3, 1e3)}
+
+    @classmethod
+    def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
+        """See ``SceneTransform``."""
+        scale = as_f64(params["scale"])
+        return scale_and_mirror(scale, None), scale, None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorScene(SceneTransform):
+    """Mirror the scene: ``axis`` names the coordinate of the reference frame that changes sign.
+
+    "y" swaps left and right: sensors whose rig entry names a mirror partner swap names, and words in texts swap.
+    "x" swaps front and back. "z" is refused: gravity would point up.
+    """
+
+    axis: str = "y"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.axis not in ("x", "y"):
+            why = "a mirror along z would turn gravity around" if self.axis == "z" else "expected 'x' or 'y'"
+            raise ConfigError(f"{type(self).__name__}.axis: {self.axis!r} is refused: {why}")
+
+    @classmethod
+    def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
+        """See ``SceneTransform``."""
+        axis = str(params["axis"])
+        return scale_and_mirror(ONE, axis), ONE, axis
+
+
+def scene_motion(history: History) -> Tensor:
+    """The whole motion H (4, 4) of the reference frame that the applied records of a history imply."""
+    H = torch.eye(4, dtype=torch.float64)
+    for record in history:
+        cls = find_transform(record.name)
+        if record.applied and cls is not None and issubclass(cls, SceneTransform):
+            H = cls.motion(record.params[""])[0] @ H
+    return H
+
+
+__all__ = ["MirrorScene", "RotateScene", "ScaleScene", "SceneTransform", "TranslateScene", "scene_motion"]

@@ -1,0 +1,66 @@
+"""What a motion of the scene does to touch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.core.registry import Call, handles
+from fusion_aug.streams import TactileImage, Taxels
+from fusion_aug.streams.families import Scene
+from fusion_aug.transforms.scene.maps import SceneMaps, moved_taxels
+from fusion_aug.transforms.scene.rules import per_item
+from fusion_aug.transforms.touch.gels import Gel, gel_of, pressed_elsewhere
+
+
+@handles(Scene, Taxels)
+def move_taxels(stream: Taxels, call: Call) -> Taxels:
+    """A mirror moves the taxels on their link; what each feels is its own."""
+    motion = per_item(call.shared, stream.frame, stream)
+    if motion is None:
+        return stream
+    return replace(stream, poses=moved_taxels(stream.poses, motion))
+
+
+@handles(Scene, TactileImage)
+def mirror_press(stream: TactileImage, call: Call) -> TactileImage:
+    """A mirror flips the press, not the picture: the lights stay where they are.
+
+    The press of a sensor that swaps names with another is seen by the other's camera, under the other's lights. A
+    scale makes the gel larger with all that touches it.
+    """
+    maps: list[SceneMaps] = call.shared
+    unit = stream.sample_index.tolist()
+    scales = [float(m.scale.detach()) for m in maps]
+    if not any(m.flips for m in maps) and all(s == 1 for s in scales):
+        return stream
+    pictures: list[Tensor] = list(stream.items)
+    gels, grounds = list(stream.gels), list(stream.backgrounds)
+    for i, u in enumerate(unit):
+        if maps[u].flips and bool(stream.present[i]):
+            seen_by = _partner(call, maps[u], u) or gel_of(stream, i, call.name)
+            pictures[i] = pressed_elsewhere(stream, i, call.name, call.sample, flipped, seen_by)
+            gels[i], grounds[i], _ = seen_by
+        if gels and scales[u] != 1:
+            gels[i] = replace(gels[i], relaxation=gels[i].relaxation * scales[u])
+    mm = stream.mm_per_pixel * torch.tensor([scales[u] for u in unit], dtype=torch.float64)
+    return replace(
+        stream, items=tuple(pictures), pending=(), gels=tuple(gels), backgrounds=tuple(grounds), mm_per_pixel=mm
+    )
+
+
+def flipped(array: np.ndarray) -> np.ndarray:
+    """An array (H, W, ...) in a mirror."""
+    return np.ascontiguousarray(array[:, ::-1])
+
+
+def _partner(call: Call, maps: SceneMaps, unit: int) -> Gel | None:
+    """The gel of the sensor that swaps names with this one; None where there is none."""
+    other = call.sample.streams.get(maps.names.get(call.name, ""))
+    if not isinstance(other, TactileImage):
+        return None
+    mine = (other.sample_index == unit).nonzero()[:, 0]
+    return gel_of(other, int(mine[0]), maps.names[call.name]) if len(mine) else None

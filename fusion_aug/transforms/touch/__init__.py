@@ -1,0 +1,7 @@
+"""Tactile pictures and taxels."""
+
+from fusion_aug.transforms.touch.shift import TactileShift
+from fusion_aug.transforms.touch.tactile import GelBackground, GelLights, TactileNoise
+from fusion_aug.transforms.touch.taxels import TaxelCrosstalk, TaxelDropout, TaxelGain
+
+__all__ = ["GelBackground", "GelLights", "TactileNoise", "TactileShift", "TaxelCrosstalk", "TaxelDropout", "TaxelGain"]

@@ -1,0 +1,125 @@
+"""Where a gel is touched: presses move over it, and the sensor the other way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib import JointPose, Rig, TactileSensor
+from calib.se3 import invert, rotation_about, se3
+from fusion_aug.core.parameters import Rows
+from fusion_aug.core.ranges import Range
+from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.errors import DataError
+from fusion_aug.physics.gel_inverse import Move
+from fusion_aug.sample import Sample
+from fusion_aug.streams import HeightMap, TactileImage
+from fusion_aug.transforms.mount.miscalibrate import remounted
+from fusion_aug.transforms.touch.gels import gel_of, pressed_elsewhere
+from fusion_aug.transforms.touch.tactile import TactileTransform
+
+
+@dataclass(frozen=True, kw_only=True)
+class TactileShift(TactileTransform):
+    """The gel is touched elsewhere: as if the sensor were mounted with a shift and a turn in the plane of its gel.
+
+    The press moves in the height map, its picture is rendered anew under the gel's own lights, and the sensor's frame
+    moves in its parent, so that what is touched stays where it is in the world.
+
+    Attributes:
+        x, y: how far the press moves in the picture, to the right and down, metres.
+        angle_deg: how far it turns about the middle, from x to y, degrees.
+    """
+
+    x: Range = (-0.001, 0.001)
+    y: Range = (-0.001, 0.001)
+    angle_deg: Range = (-10.0, 10.0)
+
+    calibration: ClassVar[str] = "extrinsics"
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"x": (-0.1, 0.1), "y": (-0.1, 0.1)}
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Move presses, and sensors the other way."""
+        out = cls.visit(sample, rows, context)
+        for u, unit in enumerate(sample.units):
+            errors = {}
+            for name, stream in sample.of_type(TactileImage).items():
+                sensor = unit.rig.sensors.get(name)
+                if isinstance(sensor, TactileSensor) and bool((stream.sample_index == u).any()):
+                    errors[own_frame(unit.rig, sensor, name)] = invert(shift_of(rows.of(u, name)))
+            truth = unit.truth
+            rig = remounted(unit.rig, errors)
+            out = out.with_unit(u, rig=rig, truth=rig if truth is unit.rig else remounted(truth, errors))
+        return out
+
+
+def own_frame(rig: Rig, sensor: TactileSensor, name: str) -> str:
+    """The frame of a sensor, which is none of a link.
+
+    Raises:
+        DataError: it has no frame of its own.
+    """
+    frame = rig.frames[sensor.frame]
+    if frame.parent is None or isinstance(frame.pose, JointPose):
+        raise DataError(f"TactileShift: sensors.{name}.frame: {sensor.frame!r} is a link; give it its own frame")
+    return sensor.frame
+
+
+def shift_of(params: Mapping[str, Any]) -> Tensor:
+    """M (4, 4): where a point of the gel's plane goes, metres."""
+    return se3(rotation_about("z", math.radians(params["angle_deg"])), [params["x"], params["y"], 0.0])
+
+
+def over_gel(params: Mapping[str, Any], size: tuple[int, int], mm_per_pixel: float) -> Move:
+    """The shift as a map of arrays (H, W, ...) over the gel."""
+    (height, width), M = size, shift_of(params).numpy()
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    turn = M[:2, :2]
+    affine = np.column_stack([turn, centre - turn @ centre + M[:2, 3] * 1000 / mm_per_pixel])
+
+    def move(array: np.ndarray) -> np.ndarray:
+        # a press that reaches the rim goes on beyond it; noise does not become streaks
+        border = cv2.BORDER_REPLICATE if array.ndim == 2 else cv2.BORDER_REFLECT_101
+        moved: np.ndarray = cv2.warpAffine(array, affine, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
+        return moved
+
+    return move
+
+
+@handles(TactileShift, TactileImage)
+def shift_press(stream: TactileImage, call: Call) -> TactileImage:
+    """Render the moved press anew."""
+    pictures = list(stream.items)
+    for i, params in enumerate(call.params):
+        if bool(stream.present[i]):
+            gel = gel_of(stream, i, call.name)
+            move = over_gel(params, (gel[1].shape[0], gel[1].shape[1]), gel[2])
+            pictures[i] = pressed_elsewhere(stream, i, call.name, call.sample, move, gel)
+    return replace(stream, items=tuple(pictures), pending=())
+
+
+@handles(TactileShift, HeightMap)
+def shift_heights(stream: HeightMap, call: Call) -> HeightMap:
+    """The same for what was recorded of the surface."""
+    pictures = list(stream.pictures)
+    for i, params in enumerate(call.params):
+        mm = _mm_per_pixel(stream, call, i)
+        height, width = pictures[i].shape
+        pictures[i] = torch.from_numpy(over_gel(params, (int(height), int(width)), mm)(pictures[i].numpy()))
+    return replace(stream, items=tuple(pictures), pending=())
+
+
+def _mm_per_pixel(stream: HeightMap, call: Call, item: int) -> float:
+    seen = call.sample.streams.get(stream.camera)
+    if not isinstance(seen, TactileImage):
+        raise DataError(f"TactileShift: stream {call.name!r}: there is no tactile picture {stream.camera!r} beside it")
+    mine = (seen.sample_index == stream.sample_index[item]).nonzero()[:, 0]
+    return float(seen.mm_per_pixel[int(mine[0])])

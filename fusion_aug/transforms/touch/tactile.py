@@ -1,0 +1,199 @@
+"""Tactile pictures: their lights, their background, their noise. Where the gel is touched: ``tactile_shift``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calib import GelModel, Rig, TactileSensor
+from calib.changed import changed
+from fusion_aug.core.parameters import Rows
+from fusion_aug.core.ranges import Range, draw
+from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.transform import Transform
+from fusion_aug.errors import DataError
+from fusion_aug.ops.random import noise
+from fusion_aug.physics.gel import places
+from fusion_aug.sample import Sample
+from fusion_aug.streams import TactileImage
+from fusion_aug.streams.families import Touch
+from fusion_aug.transforms.touch.gels import gel_of
+
+BACKGROUNDS = "gel_backgrounds"  # resource: name -> (H, W, 3) uint8
+
+
+@dataclass(frozen=True, kw_only=True)
+class TactileTransform(Transform, Touch, abstract=True):
+    """A change of tactile pictures that leaves the slopes of the gel as they are told."""
+
+    scope: str = "sensor"
+
+    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
+    waives: ClassVar[dict[str, str]] = {
+        "invertible": "clipped and rounded levels are lost",
+        "differentiable": "it has no geometric parameter",
+    }
+
+    @classmethod
+    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+        """Change the pictures, and tell of the gels as they are now."""
+        out = cls.visit(sample, rows, context)
+        for name, stream in out.of_type(TactileImage).items():
+            if stream is sample[name]:
+                continue
+            for u, unit in enumerate(out.units):
+                mine = (stream.sample_index == u).nonzero()[:, 0]
+                if len(mine):
+                    rig = told_gel(unit.rig, name, stream, int(mine[0]))
+                    truth = rig if unit.truth is unit.rig else told_gel(unit.truth, name, stream, int(mine[0]))
+                    out = out.with_unit(u, rig=rig, truth=truth)
+        return out
+
+
+def told_gel(rig: Rig, name: str, stream: TactileImage, item: int) -> Rig:
+    """The rig with the gel of one of a sensor's pictures."""
+    sensor = rig.sensors.get(name)
+    if not isinstance(sensor, TactileSensor) or not stream.gels or not stream.backgrounds:
+        return rig
+    gel, ground = stream.gels[item], stream.backgrounds[item]
+    if gel is sensor.gel and ground is sensor.background:
+        return rig
+    return Rig(rig.frames, {**rig.sensors, name: changed(sensor, gel=gel, background=ground)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class GelLights(TactileTransform):
+    """Lights of another strength: the difference to the background times a ``gain`` for each of R, G and B.
+
+    Beyond 10 % the slopes are told wrongly.
+    """
+
+    gain: Range = (0.9, 1.1)
+
+    calibration: ClassVar[str] = "lights"
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"gain": (0.0, 10.0)}
+
+    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
+        """A gain per channel."""
+        return {"gain": [draw(self.gain, rng) for _ in range(3)]}
+
+
+@handles(GelLights, TactileImage)
+def light_gel(stream: TactileImage, call: Call) -> TactileImage:
+    """Change the difference, and the lights of the gel with it."""
+    pictures, gels = list(stream.pictures), list(stream.gels)
+    lit: dict[tuple[int, int], GelModel] = {}  # one model for all pictures of one gel and one draw
+    for i, params in enumerate(call.params):
+        if bool(stream.present[i]):
+            model, ground, _ = gel_of(stream, i, call.name)
+            gain = torch.tensor(params["gain"], dtype=torch.float64)
+            pictures[i] = _levels(ground + gain.float() * (pictures[i].float() - ground))
+            key = (id(model), id(params))
+            gels[i] = lit[key] = lit.get(key) or replace(model, lights=model.lights * gain)
+    return replace(stream, items=tuple(pictures), pending=(), gels=tuple(gels))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GelBackground(TactileTransform):
+    """Another picture without contact: levels that are off, that drift, or the background of another gel.
+
+    Attributes:
+        level: what every channel is off by, levels of 255.
+        tilt: by how much more at the right than in the middle, and at the bottom, levels, per channel.
+        drift: what every channel grows by, levels per minute. Files of logs hold the background of the first picture.
+        swap: take one of the resource ``gel_backgrounds`` (name -> (H, W, 3) uint8) instead of the gel's own.
+    """
+
+    level: Range = (-4.0, 4.0)
+    tilt: Range = (-3.0, 3.0)
+    drift: Range = (-2.0, 2.0)
+    swap: bool = False
+
+    calibration: ClassVar[str] = "background"
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = dict.fromkeys(("level", "tilt", "drift"), (-255.0, 255.0))
+
+    def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
+        """Numbers per channel, and name and hash of the other background."""
+        drawn: dict[str, Any] = {k: [draw(getattr(self, k), rng) for _ in range(3)] for k in ("level", "drift")}
+        drawn["tilt"] = [[draw(self.tilt, rng) for _ in range(3)] for _ in range(2)]
+        if not self.swap:
+            return {**drawn, "swap": None, "hash": None}
+        known = context.resource(BACKGROUNDS, "GelBackground.swap")
+        names = sorted(known)
+        if not names:
+            raise DataError(f"GelBackground.swap: the resource {BACKGROUNDS!r} is empty")
+        name = names[int(rng.integers(len(names)))]
+        return {**drawn, "swap": name, "hash": digest(known[name])}
+
+
+@handles(GelBackground, TactileImage)
+def change_background(stream: TactileImage, call: Call) -> TactileImage:
+    """The difference to the background goes onto another one."""
+    pictures, grounds = list(stream.pictures), list(stream.backgrounds)
+    for i, params in enumerate(call.params):
+        if not bool(stream.present[i]):
+            continue
+        own = gel_of(stream, i, call.name)[1]
+        unit = call.sample.units[int(stream.sample_index[i])]
+        begin = unit.ref.time if unit.start is None else unit.start
+        since = (int(stream.times[i]) - begin) * 1e-9 / 60
+        new = _background(params, own, since, call.context)
+        pictures[i] = _levels(pictures[i].float() - own + new)
+        grounds[i] = new
+    return replace(stream, items=tuple(pictures), pending=(), backgrounds=tuple(grounds))
+
+
+def _background(params: Mapping[str, Any], own: Tensor, minutes: float, context: Context) -> Tensor:
+    new = own
+    if params["swap"] is not None:
+        known = context.resource(BACKGROUNDS, "GelBackground.swap")
+        if params["swap"] not in known or digest(known[params["swap"]]) != params["hash"]:
+            raise DataError(
+                f"GelBackground: the background {params['swap']!r} is missing or is another one than before"
+            )
+        new = torch.as_tensor(known[params["swap"]])
+        if new.shape != own.shape or new.dtype != torch.uint8:
+            raise DataError(f"GelBackground: the background {params['swap']!r} is not {tuple(own.shape)} uint8")
+    x, y = (torch.tensor(v)[..., None] for v in places(*own.shape[:2]))
+    level, drift = torch.tensor(params["level"]), torch.tensor(params["drift"])
+    right, down = torch.tensor(params["tilt"])
+    return _levels(new + level + minutes * drift + x * right + y * down)
+
+
+def digest(picture: Any) -> str:
+    """Hash of a picture, 32 hex digits."""
+    return hashlib.blake2b(np.ascontiguousarray(torch.as_tensor(picture).numpy()).tobytes(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TactileNoise(TactileTransform):
+    """White noise of ``sigma`` levels of 255."""
+
+    sigma: Range = (0.0, 3.0)
+
+    dense_noise: ClassVar[bool] = True
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 255.0)}
+
+
+@handles(TactileNoise, TactileImage)
+def noisy_gel(stream: TactileImage, call: Call) -> TactileImage:
+    """Add the noise, picture by picture."""
+    pictures = list(stream.pictures)
+    for i, params in enumerate(call.params):
+        if bool(stream.present[i]):
+            rng = noise(params["noise"], call.name, int(stream.times[i]))
+            drawn = rng.standard_normal(tuple(pictures[i].shape), dtype=np.float32) * np.float32(params["sigma"])
+            pictures[i] = _levels(pictures[i].float() + torch.from_numpy(drawn))
+    return replace(stream, items=tuple(pictures), pending=())
+
+
+def _levels(picture: Tensor) -> Tensor:
+    return picture.round().clamp(0, 255).to(torch.uint8)

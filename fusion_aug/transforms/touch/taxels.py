@@ -1,0 +1,107 @@
+"""What is wrong with touch sensors of single elements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.core.promises import SIGNAL
+from fusion_aug.core.ranges import Range
+from fusion_aug.core.registry import Call, handles
+from fusion_aug.core.transform import Transform
+from fusion_aug.errors import ConfigError
+from fusion_aug.ops.random import noise
+from fusion_aug.streams import Taxels
+from fusion_aug.streams.families import Fault
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaxelTransform(Transform, Fault, abstract=True):
+    """A fault of single elements that lasts through the sample."""
+
+    scope: str = "sensor"
+
+    dense_noise: ClassVar[bool] = True
+    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
+    waives: ClassVar[dict[str, str]] = SIGNAL
+
+    @classmethod
+    def told(cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator) -> Tensor:
+        """What is told (n, T) N of what presses (n, T)."""
+        raise NotImplementedError
+
+
+@handles(TaxelTransform, Taxels)
+def change_taxels(stream: Taxels, call: Call) -> Taxels:
+    """Unit by unit, so that what is drawn for an element holds for all its readings."""
+    force = stream.values["force"].clone()
+    for u in stream.sample_index.unique().tolist():
+        mine = (stream.sample_index == u).nonzero()[:, 0]
+        params = call.params[int(mine[0])]
+        rng = noise(params["noise"], call.name, 0)
+        force[mine] = call.transform.told(force[mine], params, stream.take_items(mine), rng)
+    return stream.with_values(force=force)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaxelDropout(TaxelTransform):
+    """A ``share`` of the elements is dead and tells nothing but zero."""
+
+    share: Range = (0.0, 0.2)
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
+
+    @classmethod
+    def told(cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator) -> Tensor:
+        """See ``TaxelTransform``."""
+        alive = torch.from_numpy(rng.random(force.shape[1]) >= params["share"])
+        return torch.where(alive, force, torch.zeros_like(force))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaxelGain(TaxelTransform):
+    """Every element tells its force times a gain of its own, normal about 1 with ``sigma``, never below 0."""
+
+    sigma: Range = (0.0, 0.1)
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 1.0)}
+
+    @classmethod
+    def told(cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator) -> Tensor:
+        """See ``TaxelTransform``."""
+        gain = np.maximum(1 + params["sigma"] * rng.standard_normal(force.shape[1]), 0)
+        return force * torch.from_numpy(gain).to(force)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaxelCrosstalk(TaxelTransform):
+    """Every element passes a ``share`` of its force on to its neighbours within about ``reach`` metres.
+
+    It is spread by ``exp(-(distance / reach)^2 / 2)``; the sum over all elements stays. An element whose neighbours
+    are farther away, so that these weights add up to less than 1, passes as much less on.
+    """
+
+    share: Range = (0.0, 0.2)
+    reach: float = 0.005
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.reach, bool) or not isinstance(self.reach, int | float) or not self.reach > 0:
+            raise ConfigError(f"TaxelCrosstalk.reach: expected metres, more than 0, got {self.reach!r}")
+
+    @classmethod
+    def told(cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator) -> Tensor:
+        """See ``TaxelTransform``."""
+        place = stream.poses[0, :, :3, 3].to(torch.float64)
+        near = torch.exp(-0.5 * (torch.cdist(place, place) / params["reach"]) ** 2).fill_diagonal_(0)
+        total = near.sum(0, keepdim=True)  # of what each element passes on
+        share = params["share"] * near / total.clamp(min=1)
+        passed = force.to(torch.float64).nan_to_num(0.0) @ share.T  # an element without a reading passes nothing on
+        return ((1 - share.sum(0)) * force + passed).to(force)
