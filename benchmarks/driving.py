@@ -13,7 +13,7 @@ from fusion_aug.ops.image_map import ImageMap, Turn
 from fusion_aug.ops.rings import to_elevations
 from fusion_aug.ops.view import moved_view
 from fusion_aug.ops.warp import gather, warp
-from fusion_aug.sample import Unit
+from fusion_aug.sample import SampleMeta
 
 SIZE = (900, 1600)
 
@@ -35,9 +35,9 @@ def radar_figures(detections: int = 125) -> list[Figure]:
     columns = {k: torch.from_numpy(v).float() for k, v in values.items()}
     columns["flags"] = torch.zeros((n, 10), dtype=torch.int64)
     rig = Rig({"ego": Frame(), "radar": Frame(parent="ego")}, {"radar": RadarSensor(frame="radar")})
-    unit = Unit(id="r", scene="r", ref=fa.Ref("ego", 0), rig=rig, truth=rig, clock="radar")
-    radar = fa.Radar(frame="radar", times=torch.tensor([0]), values=columns)
-    sample = fa.Sample(units=(unit,), streams={"radar": radar})
+    meta = SampleMeta(id="r", scene="r", ref=fa.Ref("ego", 0), rig=rig, true_rig=rig, clock="radar")
+    radar = fa.Radar(frame="radar", capture_times=torch.tensor([0]), values=columns)
+    sample = fa.Sample(metas=(meta,), streams={"radar": radar})
     transforms = [
         fa.RcsNoise(sigma=2.0), fa.RadarNoise(range=0.5, azimuth=0.5, doppler=0.5), fa.RadarMissed(share=0.1),
         fa.RadarGhosts(share=0.05), fa.RadarClutter(rate=5.0), fa.DopplerFolding(max_doppler=20.0),

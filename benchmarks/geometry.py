@@ -12,7 +12,7 @@ from benchmarks.zone_plate import residual_share
 from calib import CameraSensor, Frame, LidarSensor, Pinhole, Rig, Trajectory
 from calib.se3 import rotation_about, se3
 from fusion_aug.ops.points import points_in_boxes
-from fusion_aug.sample import Unit
+from fusion_aug.sample import SampleMeta
 
 SIZE, CANVAS = (900, 1600), (256, 704)
 POINTS, BOXES, CAMERAS = 120_000, 80, 6
@@ -26,7 +26,7 @@ def surround_sample() -> fa.Sample:
         rotation_about("z", torch.linspace(0, 0.01, CAMERAS + 1).double()), torch.zeros(CAMERAS + 1, 3).double()
     )
     frames = {
-        "world": Frame(hand="world"),
+        "world": Frame(axis_convention="world"),
         "ego": Frame(parent="world", pose=Trajectory(torch.tensor(times), poses)),
         "LIDAR": Frame(parent="ego", pose=se3(rotation_about("z", -1.57), [0.9, 0, 1.8])),
     }
@@ -35,13 +35,13 @@ def surround_sample() -> fa.Sample:
     for i in range(CAMERAS):
         name = f"CAM_{i}"
         turn = rotation_about("z", i * np.pi / 3 - np.pi / 2) @ rotation_about("x", -np.pi / 2)
-        frames[name] = Frame(parent="ego", pose=se3(turn, [1.0, 0, 1.5]), hand="camera")
+        frames[name] = Frame(parent="ego", pose=se3(turn, [1.0, 0, 1.5]), axis_convention="camera")
         sensors[name] = CameraSensor(frame=name, model=Pinhole.from_focal(1260, 1260, 810, 490, SIZE))
         picture = torch.from_numpy(rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8))
-        streams[name] = fa.Camera(frame=name, times=torch.tensor([times[i + 1]]), items=(picture,))
+        streams[name] = fa.Camera(frame=name, capture_times=torch.tensor([times[i + 1]]), items=(picture,))
     xyz = torch.from_numpy(rng.normal(size=(POINTS, 3)).astype(np.float32) * [30, 30, 2]).float()
     values = {"xyz": xyz, "intensity": torch.rand(POINTS), "ring": torch.zeros(POINTS, dtype=torch.int64)}
-    streams["LIDAR"] = fa.Points(frame="LIDAR", times=torch.tensor([0]), values=values)
+    streams["LIDAR"] = fa.Points(frame="LIDAR", capture_times=torch.tensor([0]), values=values)
     pose = se3(
         rotation_about("z", torch.from_numpy(rng.uniform(-3, 3, BOXES))),
         torch.from_numpy(rng.normal(size=(BOXES, 3)) * 25),
@@ -49,15 +49,15 @@ def surround_sample() -> fa.Sample:
     size = torch.from_numpy(rng.uniform([3, 1.5, 1.4], [12, 3, 3.5], (BOXES, 3)))
     velocity = torch.zeros(BOXES, 3).double()
     streams["boxes"] = fa.Boxes3D(
-        frame="ref", times=torch.tensor([0]), values={"pose": pose, "size": size, "velocity": velocity}
+        frame="ref", capture_times=torch.tensor([0]), values={"pose": pose, "size": size, "velocity": velocity}
     )
     streams["ego"] = fa.EgoPose(
-        frame="world", child="ego", times=torch.tensor(times),
+        frame="world", child="ego", capture_times=torch.tensor(times),
         values={"pose": poses, "velocity": torch.zeros(7, 3).double(), "angular_velocity": torch.zeros(7, 3).double()},
     )  # fmt: skip
     rig = Rig(frames, sensors)
-    unit = Unit(id="bench", scene="bench", ref=fa.Ref("ego", 0), rig=rig, truth=rig, clock="LIDAR")
-    return fa.Sample(units=(unit,), streams=streams)
+    meta = SampleMeta(id="bench", scene="bench", ref=fa.Ref("ego", 0), rig=rig, true_rig=rig, clock="LIDAR")
+    return fa.Sample(metas=(meta,), streams=streams)
 
 
 def chain() -> fa.Compose:

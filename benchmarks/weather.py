@@ -11,11 +11,11 @@ import fusion_aug as fa
 from benchmarks.timing import Figure, interleaved_ms, median_ms
 from calib import CameraSensor, Frame, LidarSensor, Pinhole, RadarSensor, Rig
 from calib.se3 import rotation_about, se3
-from fusion_aug.core.parameters import Rows
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.registry import Call, Context
 from fusion_aug.ops import haze
 from fusion_aug.physics.completion import complete
-from fusion_aug.sample import Unit
+from fusion_aug.sample import SampleMeta
 from fusion_aug.sample.depth import projected
 from fusion_aug.transforms.weather import Weather
 from fusion_aug.transforms.weather.camera import particle_mask, seen_through_weather
@@ -34,7 +34,7 @@ def street(points: int, size: tuple[int, int] = SIZE, depth: bool = False) -> fa
     model = Pinhole.from_focal(focal, focal, (size[1] - 1) / 2, (size[0] - 1) / 2, size)
     frames = {
         "ego": Frame(), "lidar": Frame(parent="ego", pose=se3(translation=[1.0, 0, 1.8])),
-        "camera": Frame(parent="ego", pose=se3(FORWARD, [1.5, 0, 1.5]), hand="camera"),
+        "camera": Frame(parent="ego", pose=se3(FORWARD, [1.5, 0, 1.5]), axis_convention="camera"),
         "radar": Frame(parent="ego", pose=se3(translation=[3.5, 0, 0.5])),
     }  # fmt: skip
     sensors = {
@@ -60,17 +60,21 @@ def street(points: int, size: tuple[int, int] = SIZE, depth: bool = False) -> fa
     ego = {"pose": torch.eye(4, dtype=torch.float64)[None], "velocity": torch.tensor([[SPEED, 0, 0]]).double(),
            "angular_velocity": torch.zeros((1, 3), dtype=torch.float64)}  # fmt: skip
     streams: dict[str, fa.Stream] = {
-        "lidar": fa.Points(frame="lidar", times=at, values=lidar),
-        "camera": fa.Camera(frame="camera", times=at, items=(picture,)),
-        "radar": fa.Radar(frame="radar", times=at, values={k: torch.from_numpy(v).float() for k, v in radar.items()}),
-        "ego": fa.EgoPose(frame="ego", child="ego", times=at, values=ego),
+        "lidar": fa.Points(frame="lidar", capture_times=at, values=lidar),
+        "camera": fa.Camera(frame="camera", capture_times=at, items=(picture,)),
+        "radar": fa.Radar(
+            frame="radar", capture_times=at, values={k: torch.from_numpy(v).float() for k, v in radar.items()}
+        ),
+        "ego": fa.EgoPose(frame="ego", child="ego", capture_times=at, values=ego),
     }
     if depth:
         far_map = _hit((sensors["camera"].unproject(_grid(size)).numpy() @ FORWARD.numpy().T), np.array([1.5, 0, 1.5]))
         item = torch.from_numpy(far_map.astype(np.float32))
-        streams["camera/depth"] = fa.Depth(frame="camera", camera="camera", times=at, items=(item,), measure="range")
-    unit = Unit(id="s", scene="s", ref=fa.Ref("ego", 0), rig=rig, truth=rig, clock="lidar")
-    return fa.Sample(units=(unit,), streams=streams)
+        streams["camera/depth"] = fa.Depth(
+            frame="camera", camera="camera", capture_times=at, items=(item,), measure="range"
+        )
+    meta = SampleMeta(id="s", scene="s", ref=fa.Ref("ego", 0), rig=rig, true_rig=rig, clock="lidar")
+    return fa.Sample(metas=(meta,), streams=streams)
 
 
 def _grid(size: tuple[int, int]) -> torch.Tensor:
@@ -101,7 +105,7 @@ def turn_of(sample: fa.Sample, name: str, **figures: object) -> Call:
     """One stream's turn under a weather."""
     weather = Weather(**figures)  # type: ignore[arg-type]
     params = {**weather.sample_params(np.random.default_rng(0), sample, Context({})), "noise": "0" * 32}
-    return Call(Weather, sample, name, Rows([{"": params}]), Context({}))
+    return Call(Weather, sample, name, ParameterRows([{"": params}]), Context({}))
 
 
 def measure() -> list[Figure]:

@@ -5,7 +5,7 @@ from calib.errors import CalibrationError
 from calib.gel import GelModel
 from calib.joints import Joint, JointPose
 from calib.kinematics import Robot
-from calib.rig import Frame, Inertia, Rig, validate
+from calib.rig import Frame, Inertia, Rig
 from calib.rig_file import load_rig, rig_from_dict, rig_to_dict, save_rig
 from calib.sensors import (
     CameraSensor,
@@ -19,6 +19,7 @@ from calib.sensors import (
 )
 from calib.trajectory import MovingPose, Trajectory
 from calib.urdf import load_urdf, robot_from_urdf
+from calib.validation import validate
 
 __all__ = [
     "BrownConrady",

@@ -47,14 +47,14 @@ def rig_of_camchain(data: Mapping[str, Any], where: str) -> dict[str, Any]:
             raise CalibrationError(f"{here}.rostopic: {name!r} is the name of another camera too")
         sensors[name] = {"kind": "camera", "frame": name, "camera": _lens(told, here)}
         if "T_cam_imu" in told:
-            frames.setdefault(IMU, {"parent": None, "hand": "body"})
+            frames.setdefault(IMU, {"parent": None, "axis_convention": "body"})
             frames[name] = _placed(told["T_cam_imu"], IMU, f"{here}.T_cam_imu")
         elif number and "T_cn_cnm1" in told:
             frames[name] = _placed(told["T_cn_cnm1"], names[-1], f"{here}.T_cn_cnm1")
         elif number:
             raise CalibrationError(f"{here}.T_cn_cnm1: is missing, so the camera stands nowhere")
         else:
-            frames[name] = {"parent": None, "hand": "camera"}
+            frames[name] = {"parent": None, "axis_convention": "camera"}
         shift = told.get("timeshift_cam_imu", 0.0)
         if shift:
             warnings.warn(
@@ -99,5 +99,5 @@ def _placed(matrix: Any, parent: str, where: str) -> dict[str, Any]:
         raise CalibrationError(f"{where}: expected a 4x4 matrix") from None
     check_se3(T, where, tolerance=1e-4)
     T = invert(T)
-    return {"parent": parent, "hand": "camera", "translation": T[:3, 3].tolist(),
+    return {"parent": parent, "axis_convention": "camera", "translation": T[:3, 3].tolist(),
             "rotation": quaternion_from_rotation(T[:3, :3]).tolist()}  # fmt: skip

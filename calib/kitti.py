@@ -15,9 +15,10 @@ from torch import Tensor
 
 from calib.cameras import Pinhole, is_intrinsics, split_pixel_map
 from calib.errors import CalibrationError
-from calib.rig import Frame, Rig, validate
+from calib.rig import Frame, Rig
 from calib.se3 import se3
 from calib.sensors import CameraSensor, LidarSensor
+from calib.validation import validate
 
 SHAPES = {"P0": (3, 4), "P1": (3, 4), "P2": (3, 4), "P3": (3, 4), "R0_rect": (3, 3), "Tr_velo_to_cam": (3, 4)}
 OPTIONAL = {"Tr_imu_to_velo": (3, 4)}
@@ -94,8 +95,8 @@ def kitti_rig(matrices: dict[str, Tensor], size: tuple[int, int], where: str) ->
     rectify = se3(nearest_rotation(matrices["R0_rect"], f"{where}: R0_rect"))
     frames = {
         "velodyne": Frame(),
-        "camera": Frame(parent="velodyne", pose=torch.linalg.inv(velo_to_cam), hand="camera"),
-        "rectified": Frame(parent="camera", pose=torch.linalg.inv(rectify), hand="camera"),
+        "camera": Frame(parent="velodyne", pose=torch.linalg.inv(velo_to_cam), axis_convention="camera"),
+        "rectified": Frame(parent="camera", pose=torch.linalg.inv(rectify), axis_convention="camera"),
     }
     sensors: dict[str, CameraSensor | LidarSensor] = {
         "velodyne": LidarSensor(frame="velodyne", elevations=HDL64_ELEVATIONS, max_range=120.0, spin=-1)
@@ -112,7 +113,7 @@ def kitti_rig(matrices: dict[str, Tensor], size: tuple[int, int], where: str) ->
         else:
             A = torch.eye(3, dtype=torch.float64)
         offset = torch.linalg.solve(P[:, :3], P[:, 3])
-        frames[name] = Frame(parent="rectified", pose=se3(translation=-offset), hand="camera")
+        frames[name] = Frame(parent="rectified", pose=se3(translation=-offset), axis_convention="camera")
         model = Pinhole(K=K / K[2, 2], size=size)
         sensors[name] = CameraSensor(frame=name, model=model, A=A, size=size)
     return validate(Rig(frames, sensors), where)

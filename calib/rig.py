@@ -10,12 +10,12 @@ from torch import Tensor
 
 from calib.changed import changed
 from calib.errors import CalibrationError
-from calib.se3 import check_se3, invert
+from calib.se3 import invert
 from calib.sensors import CameraSensor, Sensor
 from calib.trajectory import MovingPose
 
 EYE = torch.eye(4, dtype=torch.float64)
-HANDS = ("world", "body", "camera")
+AXIS_CONVENTIONS = ("world", "body", "camera")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -46,14 +46,14 @@ class Frame:
         parent: name of the parent frame, None for a root.
         pose: ``T_parent_frame``, (4, 4) float64, or a MovingPose: a Trajectory of known poses, or a JointPose that
             follows joint readings. Identity for a root.
-        hand: axis convention, which says what a left-right mirror does to the body itself: "body" has y to its left
+        axis_convention: which says what a left-right mirror does to the body itself: "body" has y to its left
             (vehicle, LiDAR, radar, IMU), "camera" has x to its right, "world" is not a body.
         inertia: of the body at this frame, where it is known.
     """
 
     parent: str | None = None
     pose: Tensor | MovingPose = field(default_factory=lambda: torch.eye(4, dtype=torch.float64))
-    hand: str = "body"
+    axis_convention: str = "body"
     inertia: Inertia | None = None
 
     @property
@@ -91,9 +91,9 @@ class Rig:
 
     def root_of(self, name: str) -> str:
         """The root above a frame."""
-        return self.above(name)[-1]
+        return self.ancestors(name)[-1]
 
-    def above(self, name: str) -> list[str]:
+    def ancestors(self, name: str) -> list[str]:
         """A frame, and every frame that carries it, up to the root."""
         chain = [name]
         while True:
@@ -119,7 +119,7 @@ class Rig:
             CalibrationError: a frame is unknown, the two are not connected, or a moving pose is not known then.
         """
         time_a = time if time_a is None else time_a
-        up_a, up_b = self.above(a), self.above(b)
+        up_a, up_b = self.ancestors(a), self.ancestors(b)
         if up_a[-1] != up_b[-1]:
             raise CalibrationError(self._apart(a, b))
         # Below the lowest common parent, unless that parent itself moves between the two times.
@@ -145,7 +145,7 @@ class Rig:
 
     def along(self, a: str, b: str, times: Tensor) -> Tensor:
         """``T_a_b`` (n, 4, 4) with both frames looked up at times (n,). See ``T``."""
-        up_a, up_b = self.above(a), self.above(b)
+        up_a, up_b = self.ancestors(a), self.ancestors(b)
         if up_a[-1] != up_b[-1]:
             raise CalibrationError(self._apart(a, b))
         while len(up_a) > 1 and len(up_b) > 1 and up_a[-2] == up_b[-2]:
@@ -219,7 +219,7 @@ class Rig:
         tops = []
         for name, frame in self.frames.items():
             if frame.pose_kind == "joint":
-                chain = self.above(name)
+                chain = self.ancestors(name)
                 moved = [i for i, n in enumerate(chain) if self.frames[n].pose_kind == "joint"]
                 tops.append(chain[moved[-1] + 1 :][::-1])
         if not tops:
@@ -245,56 +245,3 @@ class Rig:
         }
         order = {n: frames[n] for n in self.frames if n in frames} | frames
         return Rig(order, {n: sensors[n] for n in self.sensors if n in sensors} | sensors)
-
-
-def validate(rig: Rig, where: str = "rig") -> Rig:
-    """Check a rig as a whole and return it.
-
-    Args:
-        rig: what to check.
-        where: the file, for messages.
-
-    Raises:
-        CalibrationError: a rotation is not orthonormal, a parent or a sensor's frame is missing, frames go in a
-            circle, a focal length is not positive, or mirror partners do not name each other.
-    """
-    for name, frame in rig.frames.items():
-        if frame.hand not in HANDS:
-            raise CalibrationError(f"{where}: frames.{name}.hand: {frame.hand!r} is not one of {', '.join(HANDS)}")
-        poses = frame.pose if isinstance(frame.pose, Tensor) else frame.pose.known()
-        check_se3(poses, f"{where}: frames.{name}")
-        if frame.parent is not None and frame.parent not in rig.frames:
-            raise CalibrationError(f"{where}: frames.{name}.parent: there is no frame {frame.parent!r}")
-    for name in rig.frames:
-        try:
-            rig.root_of(name)
-        except CalibrationError as error:
-            raise CalibrationError(f"{where}: {error}") from None
-    for name, sensor in rig.sensors.items():
-        if sensor.frame not in rig.frames:
-            raise CalibrationError(f"{where}: sensors.{name}.frame: there is no frame {sensor.frame!r}")
-        if sensor.kind == "tactile" and rig.frames[sensor.frame].hand != "camera":
-            raise CalibrationError(f"{where}: frames.{sensor.frame}.hand: a tactile sensor looks, so it must be camera")
-        if sensor.mirror_of is not None:
-            partner = rig.sensors.get(sensor.mirror_of)
-            if partner is None or partner.mirror_of != name:
-                raise CalibrationError(
-                    f"{where}: sensors.{name}.mirror_of: {sensor.mirror_of!r} does not name {name!r} as its partner"
-                )
-        if isinstance(sensor, CameraSensor):
-            _validate_camera(sensor, f"{where}: sensors.{name}")
-    return rig
-
-
-def _validate_camera(camera: CameraSensor, where: str) -> None:
-    K, height, width = camera.model.K, *camera.model.size
-    if not bool(torch.isfinite(K).all()) or not bool(torch.isfinite(camera.model.distortion).all()):
-        raise CalibrationError(f"{where}.K: the intrinsics hold NaN or infinity")
-    if float(K[0, 0]) <= 0 or float(K[1, 1]) <= 0:
-        raise CalibrationError(f"{where}.K: focal lengths must be positive, got {float(K[0, 0])}, {float(K[1, 1])}")
-    if bool((K[1:, 0] != 0).any()) or float(K[2, 1]) != 0 or float(K[2, 2]) != 1:
-        raise CalibrationError(f"{where}.K: the intrinsics must be upper triangular with a last row 0 0 1")
-    if height <= 0 or width <= 0 or min(camera.size) <= 0:
-        raise CalibrationError(f"{where}.size: image sizes must be positive, got {camera.model.size}, {camera.size}")
-    if abs(float(torch.linalg.det(camera.A))) < 1e-12:
-        raise CalibrationError(f"{where}.A: the pixel map is singular")

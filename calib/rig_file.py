@@ -16,10 +16,11 @@ from calib.errors import CalibrationError
 from calib.gel import GelModel, picture_beside, picture_from_dict, picture_to_dict
 from calib.joints import Joint, JointPose
 from calib.kalibr import is_camchain, rig_of_camchain
-from calib.rig import Frame, Inertia, Rig, validate
+from calib.rig import Frame, Inertia, Rig
 from calib.se3 import as_f64, quaternion_from_rotation, rotation_from_quaternion, se3
 from calib.sensors import SENSORS, CameraSensor, Sensor
 from calib.trajectory import Trajectory
+from calib.validation import validate
 
 MAX_BYTES = 64 * 2**20
 
@@ -113,7 +114,7 @@ def _rotation_in(value: Any) -> Tensor:
 
 
 def _frame_to_dict(frame: Frame, exact: bool) -> dict[str, Any]:
-    out: dict[str, Any] = {"parent": frame.parent, "hand": frame.hand}
+    out: dict[str, Any] = {"parent": frame.parent, "axis_convention": frame.axis_convention}
     if frame.inertia is not None:
         out["inertia"] = {k: v.tolist() if isinstance(v, Tensor) else v for k, v in vars(frame.inertia).items()}
     if frame.parent is None:
@@ -134,8 +135,14 @@ def _frame_to_dict(frame: Frame, exact: bool) -> dict[str, Any]:
 def _frame_from_dict(data: Any, where: str) -> Frame:
     if not isinstance(data, Mapping):
         raise CalibrationError(f"{where}: must be a mapping")
-    _known(data, {"parent", "hand", "times", "translation", "rotation", "joint", "readings", "reach", "inertia"}, where)
-    hand, parent = str(data.get("hand", "body")), data.get("parent")
+    if "hand" in data:
+        raise CalibrationError(f"{where}.hand: is called axis_convention now")
+    _known(
+        data,
+        {"parent", "axis_convention", "times", "translation", "rotation", "joint", "readings", "reach", "inertia"},
+        where,
+    )
+    axis_convention, parent = str(data.get("axis_convention", "body")), data.get("parent")
     try:
         field = "inertia"
         told = data.get("inertia")
@@ -144,11 +151,11 @@ def _frame_from_dict(data: Any, where: str) -> Frame:
             about_center=as_f64(told["about_center"]).reshape(3, 3),
         )  # fmt: skip
         if parent is None:
-            return Frame(hand=hand, inertia=inertia)
+            return Frame(axis_convention=axis_convention, inertia=inertia)
         parent = str(parent)
         if "joint" in data:
             field = "joint"
-            return Frame(parent=parent, pose=_joint_pose(data), hand=hand, inertia=inertia)
+            return Frame(parent=parent, pose=_joint_pose(data), axis_convention=axis_convention, inertia=inertia)
         field = "rotation"
         rotation = _rotation_in(data.get("rotation", [1.0, 0, 0, 0]))
         field = "translation"
@@ -156,12 +163,12 @@ def _frame_from_dict(data: Any, where: str) -> Frame:
         field = "times"
         if "times" in data:
             times = torch.tensor(data["times"], dtype=torch.int64)
-            return Frame(parent=parent, pose=Trajectory(times, pose), hand=hand, inertia=inertia)
+            return Frame(parent=parent, pose=Trajectory(times, pose), axis_convention=axis_convention, inertia=inertia)
     except CalibrationError as error:
         raise CalibrationError(f"{where}: {error}") from None
     except (ValueError, TypeError, RuntimeError, IndexError, KeyError):
         raise CalibrationError(f"{where}.{field}: is not a list of numbers of the right length") from None
-    return Frame(parent=parent, pose=pose, hand=hand, inertia=inertia)
+    return Frame(parent=parent, pose=pose, axis_convention=axis_convention, inertia=inertia)
 
 
 def _joint_pose(data: Mapping[str, Any]) -> JointPose:

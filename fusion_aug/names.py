@@ -38,8 +38,8 @@ class Registry(dict[Any, T]):
         if name in self and not self._again(name, thing):
             taken = self[name]
             raise ConfigError(
-                f"{self.what} {said or name!r} of {module} is refused: {module_of(taken)} has registered one of that name "
-                f"already; give yours another name"
+                f"{self.what} {said or name!r} of {module} is refused: {module_of(taken)} has registered one of that "
+                f"name already; give yours another name"
             )
         self[name] = thing
         self._specs[name] = getattr(sys.modules.get(module), "__spec__", None)

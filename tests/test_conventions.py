@@ -17,8 +17,8 @@ from fusion_aug.transforms.image.image_plane import FlipImage, Resize
 
 def test_stamps_are_int64_nanoseconds() -> None:
     with pytest.raises(fa.DataError, match="int64 nanoseconds"):
-        fa.Text(frame="ref", times=torch.tensor([1.5]), values={"text": np.array(["x"])})
-    assert make_sample()["lidar"].times.dtype == torch.int64
+        fa.Text(frame="ref", capture_times=torch.tensor([1.5]), values={"text": np.array(["x"])})
+    assert make_sample()["lidar"].capture_times.dtype == torch.int64
 
 
 def test_T_a_b_maps_a_point_in_b_to_a() -> None:
@@ -76,7 +76,7 @@ def test_types() -> None:
 
 def test_a_box_has_length_width_height_along_x_y_z() -> None:
     box = fa.Boxes3D(
-        frame="ref", times=torch.tensor([0]),
+        frame="ref", capture_times=torch.tensor([0]),
         values={"pose": torch.eye(4, dtype=torch.float64)[None], "size": torch.tensor([[4.0, 2.0, 1.5]]).double()},
     )  # fmt: skip
     assert (box.corners()[0].amax(0) - box.corners()[0].amin(0)).tolist() == [4.0, 2.0, 1.5]
@@ -125,7 +125,7 @@ class Magnetometer(fa.Stream):
 def test_a_new_sensor_follows_from_its_typed_columns() -> None:
     sample = make_sample()
     field = torch.tensor([[2e-5, 1e-5, -4e-5]], dtype=torch.float64)
-    compass = Magnetometer(frame="imu", times=torch.tensor([T0]), values={"field": field})
+    compass = Magnetometer(frame="imu", capture_times=torch.tensor([T0]), values={"field": field})
     sample = sample.with_streams({**sample.streams, "compass": compass})
     assert fa.RotateScene(yaw_deg=30)(sample)["compass"] is compass, "a sensor turns with the scene"
     mirrored = fa.MirrorScene(axis="y")(sample)["compass"]["field"]
@@ -144,7 +144,7 @@ def test_touch() -> None:
 
     sample = make_sample()
     gel = sample.rig.sensors["GEL_LEFT"]
-    assert sample.rig.frames[gel.frame].hand == "camera"
+    assert sample.rig.frames[gel.frame].axis_convention == "camera"
     moved = fa.TactileShift(x=0.002, y=0.0, angle_deg=0.0)(sample)["GEL_LEFT/height"].images
     before = sample["GEL_LEFT/height"].images
     columns = [h[0].sum(0).argmax() for h in (before, moved)]

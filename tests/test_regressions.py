@@ -15,7 +15,8 @@ from calib import BrownConrady
 from calib.rig_file import save_rig
 from calib.se3 import transform_points
 from fusion_aug.cli import main
-from fusion_aug.logs.folder.reader import read_sample, write_sample
+from fusion_aug.logs.folder.reader import read_sample
+from fusion_aug.logs.folder.writer import write_sample
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
 from fusion_aug.transforms.image.image_plane import resize_map
@@ -59,7 +60,7 @@ def test_records_are_kept_where_only_some_samples_have_them() -> None:
 def test_a_batch_whose_rigs_have_other_partners_is_mirrored() -> None:
     a, b = make_sample("a"), make_sample("b")
     rig = replace(b.rig, sensors={n: replace(s, mirror_of=None) if "CAM" in n else s for n, s in b.rig.sensors.items()})
-    b = b.with_unit(0, rig=rig, truth=rig)
+    b = b.with_meta(0, rig=rig, true_rig=rig)
     out = fa.MirrorScene()(fa.collate([a, b]))
     for i, one in enumerate((a, b)):
         alone = fa.MirrorScene()(one)
@@ -82,7 +83,7 @@ def test_partners_with_other_canvases_come_back() -> None:
     sample = fa.Pad(right=36)(sample)
     rig = make_sample().rig
     mixed = sample.rig.with_sensor("CAM_LEFT", rig.sensors["CAM_LEFT"])
-    sample = sample.with_unit(0, rig=mixed, truth=mixed, history=())
+    sample = sample.with_meta(0, rig=mixed, true_rig=mixed, history=())
     left = make_sample()
     sample = sample.with_streams(
         {**sample.streams, "CAM_LEFT": left["CAM_LEFT"], "CAM_LEFT/mask": left["CAM_LEFT/mask"]}
@@ -120,7 +121,7 @@ def test_a_distorted_camera_is_refused(street: Path, real_data: Path, tmp_path: 
         assert camera in capsys.readouterr().err
     writer = fa.open_log(name, root).writer(tmp_path / "out")
     sample = fa.open_log(name, root)[0]
-    bent = sample.with_unit(0, rig=sample.rig.with_sensor(camera, replace(old, model=model)))  # type: ignore[call-arg]
+    bent = sample.with_meta(0, rig=sample.rig.with_sensor(camera, replace(old, model=model)))  # type: ignore[call-arg]
     assert [p.effect for p in writer.can_express(fa.Compose([]), bent)] == ["distortion"]
     assert writer.can_express(fa.Compose([]), sample) == []
 
@@ -132,7 +133,7 @@ def test_twist_after_a_shift_of_the_reference_frame() -> None:
         sample
     )
     track = out["ego"]
-    t, poses = track.times, track["pose"]
+    t, poses = track.capture_times, track["pose"]
     middle = len(t) // 2
     near = int((t - t[middle]).abs().argsort()[1])
     i, j = sorted((middle, near))
@@ -150,7 +151,11 @@ def test_a_belief_does_not_touch_the_accelerometer() -> None:
 
 def test_one_mirror_plane_for_a_scene_whatever_each_sample_draws() -> None:
     chain = fa.Compose(
-        [fa.RotateScene(yaw_deg=[-45, 45]), fa.MirrorScene(scope="log"), fa.ScaleScene(scale=[0.8, 1.2], scope="log")]
+        [
+            fa.RotateScene(yaw_deg=[-45, 45]),
+            fa.MirrorScene(scope="scene"),
+            fa.ScaleScene(scale=[0.8, 1.2], scope="scene"),
+        ]
     )
     post = torch.tensor([[30.0, 12.0, 1.0]], dtype=torch.float64)
     places = []
@@ -159,9 +164,9 @@ def test_one_mirror_plane_for_a_scene_whatever_each_sample_draws() -> None:
         pose = torch.eye(4, dtype=torch.float64)[None].clone()
         pose[:, :3, 3] = transform_points(torch.linalg.inv(sample.rig.T("world", "ego", time)), post)
         boxes = fa.Boxes3D(
-            frame="ref", times=torch.tensor([time]), values={"pose": pose, "size": torch.ones(1, 3).double()}
+            frame="ref", capture_times=torch.tensor([time]), values={"pose": pose, "size": torch.ones(1, 3).double()}
         )
-        out = chain(sample.with_streams({"boxes": boxes}).with_unit(0, clock="boxes"), seed=3)
+        out = chain(sample.with_streams({"boxes": boxes}).with_meta(0, clock="boxes"), seed=3)
         places.append(transform_points(out.rig.T("world", "ego", time), out.boxes()["pose"][:, :3, 3]))
     assert torch.allclose(*places, atol=1e-9)
 
@@ -196,7 +201,7 @@ def test_a_sensor_on_a_cameras_frame_swaps_with_it() -> None:
     sample = make_sample()
     rig = sample.rig.with_sensor("L2", LidarSensor(frame="CAM_LEFT"))
     flash = replace(sample["lidar"], frame="CAM_LEFT")
-    sample = sample.with_streams({**sample.streams, "L2": flash}).with_unit(0, rig=rig, truth=rig)
+    sample = sample.with_streams({**sample.streams, "L2": flash}).with_meta(0, rig=rig, true_rig=rig)
     out = fa.MirrorScene()(sample)
     assert out["L2"].frame == out.rig.sensors["L2"].frame == "CAM_RIGHT"
 
@@ -210,4 +215,4 @@ def test_strange_stream_names_stay_in_their_folder(tmp_path: Path) -> None:
 
 def test_masks_that_cannot_hold_the_fill_are_refused() -> None:
     with pytest.raises(fa.DataError, match="int8"):
-        fa.SegmentationMask(frame="c", times=torch.tensor([0]), items=(torch.zeros(3, 3, dtype=torch.int8),))
+        fa.SegmentationMask(frame="c", capture_times=torch.tensor([0]), items=(torch.zeros(3, 3, dtype=torch.int8),))

@@ -71,8 +71,8 @@ def promise_table() -> str:
     head = ["transform", *[p.replace("_", " ") for p in PROMISES], "inverse"]
     rows, notes = [], []
     for name, t in own_transforms().items():
-        rows.append([f"`{name}`", *["-" if p in t.waives else "✓" for p in PROMISES], t.inverse])
-        notes += [f"* `{name}`, {p.replace('_', ' ')}: {why}" for p, why in t.waives.items()]
+        rows.append([f"`{name}`", *["-" if p in t.exemptions else "✓" for p in PROMISES], t.inverse])
+        notes += [f"* `{name}`, {p.replace('_', ' ')}: {why}" for p, why in t.exemptions.items()]
     meaning = "\n".join(f"* **{p.replace('_', ' ')}**: {text}" for p, text in PROMISES.items())
     return f"{meaning}\n\n{markdown(head, rows)}\n\nWaived, and why:\n\n" + "\n".join(notes)
 

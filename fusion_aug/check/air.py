@@ -13,7 +13,7 @@ import torch
 
 from fusion_aug.check.geometry import lidars
 from fusion_aug.check.measurement import Pair, Row, measurement
-from fusion_aug.core.parameters import Rows
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.registry import Call, Context, find_transform, resolve
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.physics.completion import SKY
@@ -70,7 +70,7 @@ def read_at(before: Array, after: Array, air: Array, pixels: Array) -> tuple[Arr
 
 def call_for(sample: Sample, name: str, params: Mapping[str, Any]) -> Call:
     """One stream's turn under chosen parameters."""
-    return Call(Weather, sample, name, Rows([{"": params}] * len(sample.units)), Context({}))
+    return Call(Weather, sample, name, ParameterRows([{"": params}] * len(sample.metas)), Context({}))
 
 
 def before_and_after(sample: Sample, camera: str, params: Mapping[str, Any], item: int) -> tuple[Array, Array]:
@@ -123,14 +123,14 @@ def probe_truth(sample: Sample, camera: str, params: Mapping[str, Any]) -> Readi
     """Fog a picture by completed depth and read every pixel against its Depth stream; None where there is none."""
     found = [s for s in sample.of_type(Depth).values() if s.camera == camera]
     item, clouds = sample.key_item(camera), [sample[n].realized() for n in lidars(sample)]
-    same = [s for s in found if bool((s.times == sample[camera].times[item]).any())]
+    same = [s for s in found if bool((s.capture_times == sample[camera].capture_times[item]).any())]
     if not same or not clouds:
         return None
     known = sample.with_streams({n: s for n, s in sample.streams.items() if not isinstance(s, Depth)})
     state = State.of(params)
     view = View(call_for(known, camera, params), item)
     before, after = before_and_after(known, camera, params, item)
-    stamp = int((same[0].times == sample[camera].times[item]).nonzero()[0, 0])
+    stamp = int((same[0].capture_times == sample[camera].capture_times[item]).nonzero()[0, 0])
     true = same[0].image(stamp).numpy()
     if same[0].measure == "z":
         true = true / view.sensor.unproject(pixel_grid(view.size))[..., 2].clamp(min=1e-6).numpy()

@@ -49,7 +49,7 @@ def choose_dots(sample: Sample, camera: str, cloud: str, P: Tensor) -> Dots:
     sigma = max(MIN_SIGMA, CANVAS_SIGMA / max(smallest, 1e-6))
     apart = 3 * REACH * sigma * largest / max(smallest, 1e-6)
     xyz = key_cloud(sample, cloud)
-    uv, visible = sample.project_ref(xyz, camera, truth=True)
+    uv, visible = sample.project_ref(xyz, camera, true_rig=True)
     far = torch.tensor([size[1], size[0]], dtype=torch.float64)
     margin = torch.minimum(torch.full_like(far, REACH * sigma), far / 8)
     inside = visible & (uv > margin).all(1) & (uv < far - margin).all(1)
@@ -70,7 +70,7 @@ def paint_dots(sample: Sample, camera: str, dots: Dots) -> Camera:
     stream = sample.take_key(camera)
     assert isinstance(stream, Camera)
     height, width = sample.rig.camera(stream.instance(camera)).size
-    uv, _ = sample.project_ref(dots.points, camera, truth=True)
+    uv, _ = sample.project_ref(dots.points, camera, true_rig=True)
     picture, reach = np.zeros((height, width), np.float32), int(np.ceil(REACH * dots.sigma)) + 1
     for u, v in uv.tolist():
         a, b = max(0, int(v) - reach), min(height, int(v) + reach + 1)
@@ -133,7 +133,7 @@ def dot_errors(source: Sample, augmented: Sample, dots: dict[str, Dots]) -> dict
         P, new = route.P, route.name
         smallest, largest = route_scales(P, source.rig.camera(source[camera].instance(camera)).size)
         moved = xyz @ H[:3, :3].T + H[:3, 3]
-        uv, visible = augmented.project_ref(moved, new, truth=True)
+        uv, visible = augmented.project_ref(moved, new, true_rig=True)
         picture = augmented[new].pictures[augmented.key_item(new)]  # type: ignore[attr-defined]
         radius = int(np.ceil(REACH * sigma * largest))
         least = 0.2 * 255 * 2 * np.pi * sigma**2 * smallest * largest

@@ -23,7 +23,7 @@ def key_cloud(sample: Sample, name: str) -> Tensor:
     """(n, 3) points of a stream's key item in the reference frame, by what the data obey, float64."""
     cloud = sample.take_key(name)
     assert isinstance(cloud, Points)
-    T = sample.T_ref(name, truth=True)
+    T = sample.T_ref(name, true_rig=True)
     return cloud.expressed(T[None])["xyz"].to(torch.float64)
 
 
@@ -37,10 +37,10 @@ UNCALIBRATED = "the log holds no calibration of this camera (log.rig)"
 
 def calibrated(sample: Sample, camera: str) -> bool:
     """Whether a camera's lens and place are known."""
-    unit = sample.unit
-    sensor = unit.rig.sensors.get(sample[camera].instance(camera))
+    meta = sample.meta
+    sensor = meta.rig.sensors.get(sample[camera].instance(camera))
     known = isinstance(sensor, CameraSensor) and not isinstance(sensor.model, UnknownLens)
-    return known and unit.rig.root_of(sample[camera].frame) == unit.rig.root_of(unit.ref.frame)
+    return known and meta.rig.root_of(sample[camera].frame) == meta.rig.root_of(meta.ref.frame)
 
 
 @measurement("projection")
@@ -61,7 +61,7 @@ def projection(pairs: Sequence[Pair]) -> list[Row]:
                     continue
                 step = max(1, len(before) // MAX_POINTS)
                 expected, visible = route.expected(pair.source, camera, before[::step])
-                found = pair.augmented.project_ref(after[::step], route.name, truth=True)[0]
+                found = pair.augmented.project_ref(after[::step], route.name, true_rig=True)[0]
                 values.append((expected - found).norm(dim=1)[visible].numpy())
             reason = "no LiDAR point in view" if clouds else "the log has no LiDAR"
             merged = np.concatenate(values) if values else np.zeros(0)
@@ -120,16 +120,16 @@ def belief(pairs: Sequence[Pair]) -> list[Row]:
     """How far what is told of a sensor's mounting is from what the data obey: intended, so only reported."""
     rows = []
     for pair in pairs:
-        rig, truth = pair.augmented.rig, pair.augmented.truth
-        if rig is truth:
+        rig, true_rig = pair.augmented.rig, pair.augmented.true_rig
+        if rig is true_rig:
             continue
         for name, sensor in rig.sensors.items():
             time = pair.augmented.ref.time
             if name in pair.augmented.streams:
                 item = pair.augmented.key_item(name)
-                time = int(pair.augmented[name].times[item])
+                time = int(pair.augmented[name].capture_times[item])
             frame = pair.augmented.ref.frame
-            off = torch.linalg.inv(truth.T(frame, sensor.frame, time)) @ rig.T(frame, sensor.frame, time)
+            off = torch.linalg.inv(true_rig.T(frame, sensor.frame, time)) @ rig.T(frame, sensor.frame, time)
             angle = np.degrees(float(rotation_angle(off[:3, :3])))
             rows.append(Row("belief: rotation", name, "deg", None, np.array([angle])))
             rows.append(Row("belief: position", name, "m", None, np.array([float(off[:3, 3].norm())])))

@@ -116,7 +116,7 @@ def compare_sample(expected: Sample, written: Log, entry: Entry) -> list[Row]:
 
 
 def _stamps(expected: Sample, found: Sample, name: str) -> Row:
-    a, b = expected[name].times, found[name].times
+    a, b = expected[name].capture_times, found[name].capture_times
     if len(a) != len(b):
         return Row(f"items ({len(a)} expected, {len(b)} found)", name, "items", 0, np.array([abs(len(a) - len(b))]))
     off = (a - b).abs().numpy() * 1e-6

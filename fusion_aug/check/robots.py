@@ -39,8 +39,8 @@ def _rate_error(sample: Sample, name: str) -> float | None:
     joints = sample.streams.get(name)
     if joints is None or not {"position", "velocity"} <= set(joints.values) or len(joints) < 20:
         return None
-    curve = spline(joints.times, joints["position"])
-    slope = curve(seconds(joints.times, joints.times[0]), 1)[5:-5]
+    curve = spline(joints.capture_times, joints["position"])
+    slope = curve(seconds(joints.capture_times, joints.capture_times[0]), 1)[5:-5]
     told = joints["velocity"].numpy()[5:-5]
     size = float(np.sqrt(np.mean(slope**2)))
     return float(np.sqrt(np.mean((told - slope) ** 2))) / size if size > 1e-6 else None
@@ -63,14 +63,14 @@ def inertial(pairs: Sequence[Pair]) -> list[Row]:
 def _felt(sample: Sample, name: str) -> tuple[float, float] | None:
     """Median error of gyro and accelerometer of one sample; None where the pose is not known."""
     imu = sample.streams.get(name)
-    rig = sample.truth
+    rig = sample.true_rig
     root = rig.robot_root()
     if imu is None or root is None or imu.frame not in rig.frames or len(imu) < 20:
         return None
     world = rig.root_of(imu.frame)
-    if rig.frames[world].hand != "world":
+    if rig.frames[world].axis_convention != "world":
         return None
-    times = imu.true_times[3:-3]
+    times = imu.true_capture_times[3:-3]
     try:
         T = [rig.along(world, imu.frame, times + k * STEP) for k in (-1, 0, 1)]
         _, spin, _ = rotation_rates(rig, world, imu.frame, times)
@@ -96,7 +96,7 @@ def chain(pairs: Sequence[Pair]) -> list[Row]:
                 last = list(robot.edges)[-1]
                 inside = _known(rig, root, last, joints)
                 if set(robot.joints) & set(joints.names) and bool(inside.any()):
-                    times = joints.true_times[inside]
+                    times = joints.true_capture_times[inside]
                     q = robot.readings_in(rig, times)  # other streams may tell of the other joints
                     for k, joint in enumerate(robot.joints):
                         if joint in joints.names:
@@ -110,4 +110,4 @@ def chain(pairs: Sequence[Pair]) -> list[Row]:
 def _known(rig: Rig, root: str, link: str, joints: JointState) -> torch.Tensor:
     """(n,) bool, readings within the known times of the link."""
     first, last = known_span(rig, root, link)
-    return (joints.true_times >= first) & (joints.true_times <= last)
+    return (joints.true_capture_times >= first) & (joints.true_capture_times <= last)

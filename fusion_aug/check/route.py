@@ -74,12 +74,12 @@ class CameraRoute:
 
     def expected(self, source: Sample, camera: str, points: Tensor) -> tuple[Tensor, Tensor]:
         """Augmented pixels (n, 2) of points (n, 3) of the source's reference frame, and which the source saw (n,)."""
-        pixels, visible = source.project_ref(points, camera, truth=True)
+        pixels, visible = source.project_ref(points, camera, true_rig=True)
         if not self.moves:
             return apply_homography(self.P, pixels), visible
-        sensor: CameraSensor = source.truth.camera(source[camera].instance(camera))
-        time = int(source[camera].times[source.key_item(camera)])
-        T = source.truth.T(source[camera].frame, source.ref.frame, source.ref.time, time)
+        sensor: CameraSensor = source.true_rig.camera(source[camera].instance(camera))
+        time = int(source[camera].capture_times[source.key_item(camera)])
+        T = source.true_rig.T(source[camera].frame, source.ref.frame, source.ref.time, time)
         local = transform_points(T, points)
         for kind, value in self.steps:
             if kind == "mirror":

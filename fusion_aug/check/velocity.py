@@ -19,16 +19,16 @@ def world_tracks(samples: Sequence[Sample]) -> dict[tuple[str, str], list[tuple[
     """(scene, instance) -> (time, position, velocity) in the world, in time order."""
     tracks: dict[tuple[str, str], list[tuple[int, np.ndarray, np.ndarray]]] = {}
     for sample in samples:
-        unit = sample.unit
-        world = world_of(unit.rig, unit.ref.frame)
+        meta = sample.meta
+        world = world_of(meta.rig, meta.ref.frame)
         if world is None or "boxes" not in sample.streams:
             continue
-        T = unit.rig.T(world, unit.ref.frame, unit.ref.time).numpy()
+        T = meta.rig.T(world, meta.ref.frame, meta.ref.time).numpy()
         boxes = sample.boxes()
         positions = boxes["pose"][:, :3, 3].numpy() @ T[:3, :3].T + T[:3, 3]
         velocities = boxes["velocity"].numpy() @ T[:3, :3].T
         for name, p, v in zip(boxes["instance"], positions, velocities, strict=True):
-            tracks.setdefault((unit.scene, str(name)), []).append((unit.ref.time, p, v))
+            tracks.setdefault((meta.scene, str(name)), []).append((meta.ref.time, p, v))
     return {k: sorted(v, key=lambda row: row[0]) for k, v in tracks.items()}
 
 
@@ -68,8 +68,8 @@ def _off(sample: Sample, name: str) -> dict[tuple[str, int], float]:
     boxes = sample.boxes()
     item = sample.key_item(name)
     radar = sample[name].realized()
-    rows = radar.rows_of(item)  # type: ignore[attr-defined]
-    T = sample.T_ref(name, item, truth=True)
+    rows = radar.item_slice(item)  # type: ignore[attr-defined]
+    T = sample.T_ref(name, item, true_rig=True)
     local, doppler_vector = radar["xyz"][rows].double(), radar["velocity_comp"][rows].double()
     ray = local / local.norm(dim=1, keepdim=True).clamp(min=1e-9)
     xyz = local @ T[:3, :3].T + T[:3, 3]

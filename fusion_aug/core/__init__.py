@@ -1,1 +1,1 @@
-"""The machinery of transforms: ranges, keyed randomness, registry, parameters, engine, containers, replay, inversion."""
+"""The machinery of transforms: ranges, randomness, registry, parameters, engine, containers, replay, inversion."""

@@ -19,7 +19,7 @@ class Container(Transform, abstract=True):
 
     transforms: tuple[Transform, ...] = ()
     names: tuple[str, ...] = ()
-    scopes = ("log", "rig")
+    scopes = ("scene", "sample")
 
     def __init__(self, transforms: Sequence[Transform] | Mapping[str, Transform], **options: Any):
         named = transforms.items() if isinstance(transforms, Mapping) else [(None, t) for t in transforms]
@@ -48,7 +48,7 @@ class Container(Transform, abstract=True):
     @classmethod
     def defaults(cls) -> dict[str, Any]:
         """All keyword parameters and their defaults."""
-        return {"name": None, "p": 1.0, "scope": "rig", "per_scene": False} | cls.options()
+        return {"name": None, "p": 1.0, "scope": "sample", "per_scene": False} | cls.options()
 
     def children(self) -> Iterable[tuple[str, Transform]]:
         """Named transforms inside."""
@@ -81,15 +81,15 @@ class Container(Transform, abstract=True):
         on = run.gate(self, sample, path)
         chosen = {u: set(self.choose(run, sample, u, path)) for u in on}
         for i, (child_name, child) in enumerate(self.children()):
-            units = [u for u in on if i in chosen[u]]
+            indices = [u for u in on if i in chosen[u]]
 
             def work(part: Sample, child: Transform = child, child_name: str = child_name) -> Sample:
                 return child.walk(part, run, path, child_name)
 
-            sample = run.on_subset(sample, units, work)
+            sample = run.on_subset(sample, indices, work)
         return sample
 
-    def choose(self, run: Run, sample: Sample, unit: int, path: str) -> list[int]:
+    def choose(self, run: Run, sample: Sample, index: int, path: str) -> list[int]:
         """Which children run on a unit."""
         return list(range(len(self.transforms)))
 
@@ -129,9 +129,9 @@ class OneOf(Container):
         """A child of weight 0 is never chosen."""
         return [w > 0 for w in self.weights] if self.weights else super().can_run()
 
-    def choose(self, run: Run, sample: Sample, unit: int, path: str) -> list[int]:
+    def choose(self, run: Run, sample: Sample, index: int, path: str) -> list[int]:
         """One child, drawn for the unit."""
-        rng = run.keys.generator(run.unit_key(sample, unit, self), path, "choice")
+        rng = run.keys.generator(run.draw_owner(sample, index, self), path, "choice")
         w = self.weights or (1.0,) * len(self.transforms)
         return [int(rng.choice(len(self.transforms), p=[x / sum(w) for x in w]))]
 
@@ -160,9 +160,9 @@ class SomeOf(Container):
         """Smallest and largest number of transforms that run."""
         return (self.n, self.n) if isinstance(self.n, int) else (int(self.n[0]), int(self.n[1]))
 
-    def choose(self, run: Run, sample: Sample, unit: int, path: str) -> list[int]:
+    def choose(self, run: Run, sample: Sample, index: int, path: str) -> list[int]:
         """A sorted subset, drawn for the unit."""
-        rng = run.keys.generator(run.unit_key(sample, unit, self), path, "choice")
+        rng = run.keys.generator(run.draw_owner(sample, index, self), path, "choice")
         low, high = self.bounds()
         count = int(rng.integers(low, high + 1))
         return sorted(int(i) for i in rng.permutation(len(self.transforms))[:count])

@@ -8,7 +8,7 @@ from typing import Any
 
 import cv2
 
-from fusion_aug.core.parameters import Drawn, Rows, step_stamps
+from fusion_aug.core.parameters import Drawn, ParameterRows, timestep_starts
 from fusion_aug.core.random import Keys
 from fusion_aug.core.registry import Context, find_transform
 from fusion_aug.errors import USER_ERRORS, DataError, FusionAugError
@@ -35,7 +35,7 @@ class Run:
     eager: bool = False
     pending: tuple[TransformClass, Any] | None = None
 
-    def settle(self, sample: Sample) -> Sample:
+    def flush(self, sample: Sample) -> Sample:
         """Carry out what is pending."""
         if self.pending is None:
             return sample
@@ -46,84 +46,84 @@ class Run:
     def step(self, cls: TransformClass, sample: Sample, drawn: Drawn, path: str) -> Sample:
         """Apply given parameters to all units, or declare them, and record it."""
         if self.pending is not None and not _same_family(self.pending[0], cls):
-            sample = self.settle(sample)
-        if cls.declares:
+            sample = self.flush(sample)
+        if cls.accumulates:
             declared = None if self.pending is None else self.pending[1]
-            declared, before = cls.declare(sample, drawn, declared)
+            declared, before = cls.accumulate(sample, drawn, declared)
             self.pending = (cls, declared)
         else:
-            before = [cls.before(sample, u, drawn[u]) for u in range(len(sample.units))]
+            before = [cls.before(sample, u, drawn[u]) for u in range(len(sample.metas))]
             sample = self._applied(cls, sample, drawn, path)
-        for u in range(len(sample.units)):
+        for u in range(len(sample.metas)):
             sample = _recorded(sample, u, Record(path, full_name(cls), cls.version, drawn[u], True, before[u]))
-        return self.settle(sample).realized() if self.eager else sample
+        return self.flush(sample).realized() if self.eager else sample
 
     def _applied(self, cls: TransformClass, sample: Sample, drawn: Drawn, path: str) -> Sample:
         try:
-            return cls.apply(sample, Rows(drawn), self.context)
+            return cls.apply(sample, ParameterRows(drawn), self.context)
         except USER_ERRORS:
             raise
         except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError, cv2.error) as error:
-            who = f"sample {', '.join(u.id for u in sample.units)}: {cls.__name__} ({path})"
+            who = f"sample {', '.join(u.id for u in sample.metas)}: {cls.__name__} ({path})"
             raise FusionAugError(f"{who}: {type(error).__name__}: {error}") from error
 
-    def unit_key(self, sample: Sample, unit: int, transform: Any) -> str:
+    def draw_owner(self, sample: Sample, index: int, transform: Any) -> str:
         """Id that a transform's draws belong to."""
-        shared = transform.per_scene or transform.scope == "log"
-        return sample.units[unit].scene if shared else sample.units[unit].id
+        shared = transform.per_scene or transform.scope == "scene"
+        return sample.metas[index].scene if shared else sample.metas[index].id
 
     def gate(self, transform: Any, sample: Sample, path: str) -> list[int]:
         """Units on which a transform's probability says yes."""
         if transform.p >= 1:
-            return list(range(len(sample.units)))
-        units = range(len(sample.units)) if transform.p > 0 else ()
+            return list(range(len(sample.metas)))
+        indices = range(len(sample.metas)) if transform.p > 0 else ()
         return [
             u
-            for u in units
-            if self.keys.generator(self.unit_key(sample, u, transform), path, "gate").random() < transform.p
+            for u in indices
+            if self.keys.generator(self.draw_owner(sample, u, transform), path, "gate").random() < transform.p
         ]
 
-    def draw(self, transform: Any, sample: Sample, unit: int, path: str) -> dict[str, dict[str, Any]]:
+    def draw(self, transform: Any, sample: Sample, index: int, path: str) -> dict[str, dict[str, Any]]:
         """Parameters of one unit: instance -> params."""
         if transform.scope == "sensor":
-            instances = transform.instances(sample, unit)
-        elif transform.scope == "step":
-            instances = step_stamps(sample, unit)
+            instances = transform.instances(sample, index)
+        elif transform.scope == "timestep":
+            instances = timestep_starts(sample, index)
         else:
             instances = [""]
-        owner = self.unit_key(sample, unit, transform)
-        alone = sample if len(sample.units) == 1 else sample.take([unit])
+        owner = self.draw_owner(sample, index, transform)
+        alone = sample if len(sample.metas) == 1 else sample.take([index])
         out = {}
         for instance in instances:
             rng = self.keys.generator(owner, path, "params", instance)
             out[instance] = transform.sample_params(rng, alone, self.context)
             if transform.dense_noise:
                 # dense noise belongs to the sample even where the parameters are shared by the log
-                out[instance]["noise"] = self.keys.key(sample.units[unit].id, path, "noise", instance)
+                out[instance]["noise"] = self.keys.key(sample.metas[index].id, path, "noise", instance)
         return out
 
-    def on_subset(self, sample: Sample, units: Sequence[int], work: Callable[[Sample], Sample]) -> Sample:
+    def on_subset(self, sample: Sample, indices: Sequence[int], work: Callable[[Sample], Sample]) -> Sample:
         """Run ``work`` on some units of a batch and put the result back in place."""
-        if len(units) == len(sample.units):
+        if len(indices) == len(sample.metas):
             return work(sample)
-        if not units:
+        if not indices:
             return sample
-        sample = self.settle(sample)
-        rest = [u for u in range(len(sample.units)) if u not in set(units)]
-        return merge([self.settle(work(sample.take(units))), sample.take(rest)], order=[*units, *rest])
+        sample = self.flush(sample)
+        rest = [u for u in range(len(sample.metas)) if u not in set(indices)]
+        return merge([self.flush(work(sample.take(indices))), sample.take(rest)], order=[*indices, *rest])
 
     def leaf(self, transform: Any, sample: Sample, path: str) -> Sample:
         """Run one transform that is not a container."""
         on = self.gate(transform, sample, path)
         skipped = Record(path, full_name(type(transform)), transform.version, applied=False)
-        for unit in range(len(sample.units)):
-            if unit not in on:
-                sample = _recorded(sample, unit, skipped)
+        for index in range(len(sample.metas)):
+            if index not in on:
+                sample = _recorded(sample, index, skipped)
 
         def work(chosen: Sample) -> Sample:
             if self.pending is not None and not _same_family(self.pending[0], type(transform)):
-                chosen = self.settle(chosen)
-            drawn = [self.draw(transform, chosen, u, path) for u in range(len(chosen.units))]
+                chosen = self.flush(chosen)
+            drawn = [self.draw(transform, chosen, u, path) for u in range(len(chosen.metas))]
             return self.step(type(transform), chosen, drawn, path)
 
         return self.on_subset(sample, on, work)
@@ -131,17 +131,17 @@ class Run:
 
 def _same_family(a: TransformClass, b: TransformClass) -> bool:
     """Whether two transforms declare to the same place."""
-    return a.declares and b.declares and a.declare.__func__ is b.declare.__func__
+    return a.accumulates and b.accumulates and a.accumulate.__func__ is b.accumulate.__func__
 
 
 def apply_rows(cls: TransformClass, sample: Sample, drawn: Drawn, context: Context, path: str = "") -> Sample:
     """Apply given parameters, one mapping (instance -> params) per unit, and record it."""
     run = Run(Keys(), context)
-    return run.settle(run.step(cls, sample, drawn, path or cls.__name__))
+    return run.flush(run.step(cls, sample, drawn, path or cls.__name__))
 
 
-def _recorded(sample: Sample, unit: int, record: Record) -> Sample:
-    return sample.with_unit(unit, history=(*sample.units[unit].history, record))
+def _recorded(sample: Sample, index: int, record: Record) -> Sample:
+    return sample.with_meta(index, history=(*sample.metas[index].history, record))
 
 
 def run(
@@ -156,7 +156,7 @@ def run(
     """Draw and apply a transform or a container of them."""
 
     pass_ = Run(Keys(seed, epoch), Context(resources or {}), eager)
-    return pass_.settle(transform.walk(sample, pass_, ""))
+    return pass_.flush(transform.walk(sample, pass_, ""))
 
 
 def transform_class(record: Record) -> TransformClass:
@@ -167,7 +167,9 @@ def transform_class(record: Record) -> TransformClass:
     """
     cls = find_transform(record.name)
     if cls is None and record.name.startswith("__main__."):
-        raise DataError(f"history: {record.name} was defined in a script or notebook: it replays only where that has run")
+        raise DataError(
+            f"history: {record.name} was defined in a script or notebook: it replays only where that has run"
+        )
     if cls is None:
         raise DataError(f"history: transform {record.name!r} is not registered; import the plugin that defines it")
     if cls.version != record.version:
@@ -192,4 +194,4 @@ def replay(sample: Sample, history: History, *, resources: Mapping[str, Any] | N
             sample = again.step(transform_class(record), sample, [record.params], record.path)
         else:
             sample = _recorded(sample, 0, record)
-    return again.settle(sample)
+    return again.flush(sample)

@@ -41,7 +41,7 @@ def kinds(cls: type) -> dict[str, Kind]:
         hints = get_type_hints(cls)
     except NameError as error:
         raise ConfigError(
-            f"{full_name(cls)}: the type of a field cannot be found ({error}); import it in the module that defines the class"
+            f"{full_name(cls)}: the type of a field cannot be found ({error}); import it where the class is defined"
         ) from None
     _KNOWN[cls] = {f.name: _kind(hints[f.name]) for f in fields(cls)}
     return _KNOWN[cls]
@@ -51,7 +51,7 @@ def _kind(hint: Any) -> Kind:
     parts = set(get_args(hint)) if get_origin(hint) in (Union, types.UnionType) else {hint}
     optional = type(None) in parts
     parts -= {type(None)}
-    if _RANGE <= parts:
+    if parts >= _RANGE:
         return Kind("range", optional)
     (only,) = parts if len(parts) == 1 else (None,)
     inside = get_args(only)

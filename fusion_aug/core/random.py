@@ -1,8 +1,8 @@
 """Keyed randomness.
 
 A draw depends on what it is for, never on when or where it is made: its key is the digest of the canonical JSON
-``[seed, epoch, id, path, purpose, instance]``. So any number of workers, any order and any batch gives the same numbers,
-and a new transform leaves the draws of named others alone.
+``[seed, epoch, id, path, purpose, instance]``. So any number of workers, any order and any batch gives the same
+numbers, and a new transform leaves the draws of named others alone.
 """
 
 from __future__ import annotations

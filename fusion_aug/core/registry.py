@@ -52,14 +52,14 @@ class Call:
     transform: Any
     sample: Sample
     name: str
-    rows: Any
+    parameters: Any
     context: Context
     shared: Any = None
 
     @cached_property
     def params(self) -> list[Mapping[str, Any]]:
         """The parameters of every item; items that share a draw share the dictionary."""
-        return self.rows.per_item(self.name, self.sample.streams[self.name])
+        return self.parameters.per_item(self.name, self.sample.streams[self.name])
 
 
 Handler = Callable[[Any, Call], Stream]

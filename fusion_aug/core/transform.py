@@ -10,16 +10,17 @@ import numpy as np
 
 from fusion_aug.core.engine import Run, apply_rows, run
 from fusion_aug.core.fields import checked, kinds
-from fusion_aug.core.parameters import Drawn, Rows
+from fusion_aug.core.parameters import Drawn, ParameterRows
 from fusion_aug.core.ranges import draw
 from fusion_aug.core.registry import TRANSFORMS, Call, Context, handler_for, is_invariant, resolve
 from fusion_aug.errors import ConfigError
 from fusion_aug.names import full_name
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Stream
-from fusion_aug.streams.dropped import silenced
+from fusion_aug.streams.dropped import with_dropped
 
 COMMON = ("name", "p", "scope", "per_scene")
+OLD_SCOPES = {"log": "scene", "rig": "sample", "step": "timestep"}  # what version 0.1 called them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,17 +39,17 @@ class Transform:
 
     name: str | None = None
     p: float = 1.0
-    scope: str = "rig"
+    scope: str = "sample"
     per_scene: bool = False
 
     version: ClassVar[int] = 1
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig")
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample")
     limits: ClassVar[dict[str, tuple[float, float]]] = {}  # field -> allowed values
     dense_noise: ClassVar[bool] = False  # whether params carry a key for per-pixel or per-point noise
     inverse: ClassVar[str] = "none"  # exact, lossy or none
     leaves_in_place: ClassVar[tuple[type, ...]] = ()  # kinds that it changes, but not their geometry
-    declares: ClassVar[bool] = False  # whether a run of its family is declared step by step and carried out at once
-    waives: ClassVar[dict[str, str]] = {}  # promise -> reason
+    accumulates: ClassVar[bool] = False  # whether a run of its family is declared step by step and carried out at once
+    exemptions: ClassVar[dict[str, str]] = {}  # promise -> reason
     calibration: ClassVar[str] = ""  # what it changes of the calibration, where its family does not say so
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
@@ -64,7 +65,8 @@ class Transform:
         if isinstance(self.p, bool) or not isinstance(self.p, int | float) or not 0 <= self.p <= 1:
             raise ConfigError(f"{who}.p: expected a probability from 0 to 1, got {self.p!r}")
         if self.scope not in self.scopes:
-            raise ConfigError(f"{who}.scope: {self.scope!r} is not one of {', '.join(self.scopes)}")
+            now = f"; it is called {OLD_SCOPES[self.scope]} now" if self.scope in OLD_SCOPES else ""
+            raise ConfigError(f"{who}.scope: {self.scope!r} is not one of {', '.join(self.scopes)}{now}")
         if self.name is not None and ("/" in self.name or not self.name):
             raise ConfigError(f"{who}.name: {self.name!r} must be a word without '/'")
 
@@ -84,7 +86,7 @@ class Transform:
         return out
 
     @classmethod
-    def apply(cls, sample: Sample, rows: Any, context: Context) -> Sample:
+    def apply(cls, sample: Sample, parameters: Any, context: Context) -> Sample:
         """Apply drawn parameters. Pure: the sample is not modified and nothing else is read.
 
         Args:
@@ -92,10 +94,10 @@ class Transform:
             rows: ``Rows``; where the class ``declares``, what ``declare`` gave last.
             context: resources.
         """
-        return cls.visit(sample, rows, context)
+        return cls.visit(sample, parameters, context)
 
     @classmethod
-    def declare(cls, sample: Sample, drawn: Drawn, pending: Any) -> tuple[Any, list[dict[str, Any]]]:
+    def accumulate(cls, sample: Sample, drawn: Drawn, pending: Any) -> tuple[Any, list[dict[str, Any]]]:
         """Add drawn parameters to what is pending on the sample, without touching it (where ``declares``).
 
         Args:
@@ -118,22 +120,22 @@ class Transform:
         return {}
 
     @classmethod
-    def before(cls, sample: Sample, unit: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def before(cls, sample: Sample, index: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """What an inversion has to know of the sample as it was, JSON-able."""
         return {}
 
     @classmethod
-    def instances(cls, sample: Sample, unit: int) -> list[str]:
+    def instances(cls, sample: Sample, index: int) -> list[str]:
         """Sensors that take a draw of their own at scope ``sensor``."""
         names: dict[str, None] = {}
         for name, stream in sample.streams.items():
-            mine = bool((stream.sample_index == unit).any())
+            mine = bool((stream.sample_index == index).any())
             if mine and resolve(cls, type(stream)) and not is_invariant(cls, type(stream)):
                 names[stream.instance(name)] = None
         return list(names)
 
     @classmethod
-    def visit(cls, sample: Sample, rows: Rows, context: Context, shared: Any = None) -> Sample:
+    def visit(cls, sample: Sample, parameters: ParameterRows, context: Context, shared: Any = None) -> Sample:
         """Hand every stream to its handler."""
         streams: dict[str, Stream] = {}
         for name, stream in sample.streams.items():
@@ -141,10 +143,10 @@ class Transform:
             if handler is None:
                 streams[name] = stream
             else:
-                moved = handler(stream, Call(cls, sample, name, rows, context, shared))
+                moved = handler(stream, Call(cls, sample, name, parameters, context, shared))
                 # what was not sent stays 0, whatever a transform adds to it
                 touched = moved is not stream and moved.sampled and not bool(moved.present.all())
-                streams[name] = silenced(moved, ~moved.present) if touched else moved
+                streams[name] = with_dropped(moved, ~moved.present) if touched else moved
         return sample.with_streams(streams)
 
     # --- use ----------------------------------------------------------------------------------------------------------
@@ -172,7 +174,7 @@ class Transform:
                 points and boxes then have a gradient in them.
             resources: see ``__call__``.
         """
-        return apply_rows(cls, sample, [{"": params}] * len(sample.units), Context(resources or {}))
+        return apply_rows(cls, sample, [{"": params}] * len(sample.metas), Context(resources or {}))
 
     def to_config(self) -> dict[str, Any]:
         """The transform as a plain mapping with ``_target_``; Hydra builds it back."""

@@ -32,7 +32,7 @@ def for_log(pipeline: Compose, log: Log) -> tuple[Compose, list[str]]:
         if isinstance(t, Container):
             inside = {n: widen(c, f"{path}/{n}" if path else n) for n, c in t.children()}
             return type(t)(inside, **{k: getattr(t, k) for k in t.defaults()} | {"per_scene": True})
-        if t.scope != "log":
+        if t.scope != "scene":
             changed.append(path)
         return replace(t, per_scene=True)
 

@@ -87,7 +87,7 @@ def _of_run(out: Path, rest: list[str], extra_dir: str | None) -> tuple[int, Ite
     def pairs() -> Iterator[tuple[Sample, Sample]]:
         for entry in manifest.entries:
             after = after_log.read(ids.get(entry.id, entry.id))
-            yield before_log.read(entry.source), after.with_unit(0, history=entry.history)
+            yield before_log.read(entry.source), after.with_meta(0, history=entry.history)
 
     return len(manifest.entries), pairs()
 

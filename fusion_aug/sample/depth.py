@@ -60,52 +60,52 @@ def camera_depth(sample: Sample, name: str, item: int) -> Completion:
         DataError: the sample has neither a depth stream of that camera nor a LiDAR that sent anything.
     """
     stream = sample[name]
-    unit, time = int(stream.sample_index[item]), int(stream.true_times[item])
-    sensor = sample.units[unit].truth.camera(stream.instance(name))
-    depth = _nearest_depth(sample, stream.instance(name), unit, time)
+    index, time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
+    sensor = sample.metas[index].true_rig.camera(stream.instance(name))
+    depth = _nearest_depth(sample, stream.instance(name), index, time)
     if depth is not None:
         picture, measure = depth
         distance = picture.to("cpu", torch.float32)
         if measure == "z":
             distance = distance / sensor.unproject(pixel_grid(sensor.size))[..., 2].clamp(min=1e-6).to(distance)
         return _without_gaps(distance.numpy())
-    lidars = lidars_of(sample, unit)
+    lidars = lidars_of(sample, index)
     if not lidars:
         raise DataError(
             f"stream {name!r}: needs depth: a Depth stream of the camera, or a LiDAR (put ModalityDropout behind it)"
         )
-    made_of: list[object] = [sample.units[unit].truth, *(sample[n] for n in lidars)]
+    made_of: list[object] = [sample.metas[index].true_rig, *(sample[n] for n in lidars)]
     return remembered(stream, item, made_of, lambda: _completed(sample, lidars, name, item, sensor))
 
 
-def lidars_of(sample: Sample, unit: int) -> list[str]:
+def lidars_of(sample: Sample, index: int) -> list[str]:
     """LiDAR streams of a unit that sent something."""
     found = {n: s for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)}
-    return [n for n, s in found.items() if bool(((s.sample_index == unit) & s.present).any())]
+    return [n for n, s in found.items() if bool(((s.sample_index == index) & s.present).any())]
 
 
 def _completed(sample: Sample, lidars: list[str], name: str, item: int, sensor: CameraSensor) -> Completion:
     """What the LiDARs tell about a picture, filled in between."""
     stream = sample[name]
-    unit = int(stream.sample_index[item])
+    index = int(stream.sample_index[item])
     found = [projected(sample, lidar, name, item) for lidar in lidars]
     pixels, distance, at_top = (np.concatenate(parts) for parts in zip(*found, strict=True))
     picture = stream.pictures[item].detach().cpu().contiguous().numpy()  # type: ignore[attr-defined]
-    floor = _floor(sample, sensor, stream.frame, unit, int(stream.true_times[item]))
+    floor = _floor(sample, sensor, stream.frame, index, int(stream.true_capture_times[item]))
     return complete(pixels, distance, at_top, sensor.size, picture, floor)
 
 
-def ground_plane(sample: Sample, unit: int) -> np.ndarray | None:
+def ground_plane(sample: Sample, index: int) -> np.ndarray | None:
     """The plane of the ground in a unit's reference frame, (4,); None where no LiDAR tells it."""
-    lidars = lidars_of(sample, unit)
+    lidars = lidars_of(sample, index)
     if not lidars:
         return None
 
     def fitted() -> np.ndarray | None:
-        return ground_of(np.concatenate([_in_ref(sample, n, unit) for n in lidars]), T_up_ref(sample, unit))
+        return ground_of(np.concatenate([_in_ref(sample, n, index) for n in lidars]), T_up_ref(sample, index))
 
-    made_of = [sample.units[unit].truth, *(sample[n] for n in lidars)]
-    return remembered(sample[lidars[0]], ("ground", unit), made_of, fitted)
+    made_of = [sample.metas[index].true_rig, *(sample[n] for n in lidars)]
+    return remembered(sample[lidars[0]], ("ground", index), made_of, fitted)
 
 
 def ground_of(xyz: np.ndarray, T_up: np.ndarray) -> np.ndarray | None:
@@ -121,23 +121,23 @@ def ground_of(xyz: np.ndarray, T_up: np.ndarray) -> np.ndarray | None:
     return np.append(normal, plane[3] + plane[:3] @ T_up[:3, 3])
 
 
-def _in_ref(sample: Sample, lidar: str, unit: int) -> np.ndarray:
+def _in_ref(sample: Sample, lidar: str, index: int) -> np.ndarray:
     """Points (n, 3) of a LiDAR's key item in the reference frame."""
-    key = sample.key_item(lidar, unit)
+    key = sample.key_item(lidar, index)
     cloud = sample[lidar].realized()
-    T = sample.units[unit].T_ref(cloud.frame, int(cloud.true_times[key]), truth=True)
-    rows = cloud.rows_of(key)  # type: ignore[attr-defined]
+    T = sample.metas[index].T_ref(cloud.frame, int(cloud.true_capture_times[key]), true_rig=True)
+    rows = cloud.item_slice(key)  # type: ignore[attr-defined]
     return transform_points(T, cloud["xyz"][rows].detach().to("cpu", torch.float64)).numpy()
 
 
-def _floor(sample: Sample, sensor: CameraSensor, frame: str, unit: int, time: int) -> np.ndarray | None:
+def _floor(sample: Sample, sensor: CameraSensor, frame: str, index: int, time: int) -> np.ndarray | None:
     """Distance to the ground of every cell of the completion's grid."""
-    plane = ground_plane(sample, unit)
+    plane = ground_plane(sample, index)
     if plane is None:
         return None
     cell, shape = cell_size(sensor.size), grid_shape(sensor.size)
     rays = sensor.unproject(pixel_grid(shape) * cell + (cell - 1) / 2).nan_to_num(0.0)
-    T = sample.units[unit].T_ref(frame, time, truth=True)
+    T = sample.metas[index].T_ref(frame, time, true_rig=True)
     return distance_along(plane, T[:3, 3].numpy(), (rays @ T[:3, :3].T).numpy())
 
 
@@ -158,11 +158,11 @@ def _without_gaps(distance: np.ndarray) -> Completion:
     return Completion(1.0 / np.maximum(fill_gaps(inverse, sure), np.float32(1.0 / SKY)), sure)
 
 
-def _nearest_depth(sample: Sample, camera: str, unit: int, time: int) -> tuple[Tensor, str] | None:
+def _nearest_depth(sample: Sample, camera: str, index: int, time: int) -> tuple[Tensor, str] | None:
     """The picture of a depth stream of a camera, at the camera's own stamp, and what it measures."""
     for name, stream in sample.of_type(Depth).items():
         if stream.instance(name) == camera:
-            same = ((stream.sample_index == unit) & (stream.true_times == time)).nonzero()[:, 0]
+            same = ((stream.sample_index == index) & (stream.true_capture_times == time)).nonzero()[:, 0]
             if len(same):
                 return stream.image(int(same[0])), stream.measure
     return None
@@ -178,10 +178,12 @@ def projected(sample: Sample, lidar: str, camera: str, item: int) -> tuple[np.nd
         canvas pixels (n, 2), distance from the camera (n,), and whether points lie on the topmost rings (n,).
     """
     pictures, clouds = sample[camera], sample[lidar].realized()
-    unit = int(pictures.sample_index[item])
-    key, rig = sample.key_item(lidar, unit), sample.units[unit].truth
-    T_cam_lidar = rig.T(pictures.frame, clouds.frame, int(clouds.true_times[key]), int(pictures.true_times[item]))
-    xyz = clouds["xyz"][clouds.rows_of(key)].to("cpu", torch.float64)  # type: ignore[attr-defined]
+    index = int(pictures.sample_index[item])
+    key, rig = sample.key_item(lidar, index), sample.metas[index].true_rig
+    T_cam_lidar = rig.T(
+        pictures.frame, clouds.frame, int(clouds.true_capture_times[key]), int(pictures.true_capture_times[item])
+    )
+    xyz = clouds["xyz"][clouds.item_slice(key)].to("cpu", torch.float64)  # type: ignore[attr-defined]
     local = transform_points(T_cam_lidar, xyz)
     pixels, visible = rig.camera(pictures.instance(camera)).project(local)
     distance = torch.linalg.norm(local, dim=1)

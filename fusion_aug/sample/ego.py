@@ -18,7 +18,7 @@ from fusion_aug.streams import EgoPose, Stream
 
 
 def frame_twist(
-    sample: Sample, unit: int, frame: str, time: int, place: Tensor | None = None
+    sample: Sample, index: int, frame: str, time: int, place: Tensor | None = None
 ) -> tuple[Tensor, Tensor] | None:
     """Velocity and angular velocity (3,) of a frame over ground, in its own axes; None where no twist is known.
 
@@ -26,12 +26,12 @@ def frame_twist(
         sample: one sample or a batch. unit: which of it. frame: of the rig. time: ns.
         place: (3,) a point of the frame whose velocity is asked for; its origin by default. v + omega x p.
     """
-    rig = sample.units[unit].truth
+    rig = sample.metas[index].true_rig
     for ego in sample.of_type(EgoPose).values():
-        mine = (ego.sample_index == unit).nonzero()[:, 0]
+        mine = (ego.sample_index == index).nonzero()[:, 0]
         if len(mine) == 0 or ego.child not in rig.frames or not {"velocity", "angular_velocity"} <= set(ego.values):
             continue
-        k = int(mine[(ego.times[mine] - time).abs().argmin()])
+        k = int(mine[(ego.capture_times[mine] - time).abs().argmin()])
         v, w = (ego.values[c][k].to("cpu", torch.float64) for c in ("velocity", "angular_velocity"))
         if bool(torch.isfinite(v).all() & torch.isfinite(w).all()):
             T = rig.T(ego.child, frame, time)
@@ -48,11 +48,11 @@ def rig_twist(rig: Rig, frame: str, time: int) -> tuple[Tensor, Tensor] | None:
     """
     if frame not in rig.frames:
         return None
-    *below, root = rig.above(frame)
+    *below, root = rig.ancestors(frame)
     if all(isinstance(rig.frames[n].pose, Tensor) for n in below):
         still = torch.zeros(3, dtype=torch.float64)
         # what stands in a world does not move; of anything else nothing is known
-        return (still, still) if rig.frames[root].hand == "world" else None
+        return (still, still) if rig.frames[root].axis_convention == "world" else None
     at = torch.tensor([time])
     try:
         T, velocity, _ = motion(rig, root, frame, at)
@@ -71,8 +71,10 @@ def camera_twist(sample: Sample, name: str, item: int) -> tuple[Tensor, Tensor]:
         DataError: nothing tells how the camera moves.
     """
     stream = sample[name]
-    unit, time = int(stream.sample_index[item]), int(stream.true_times[item])
-    twist = frame_twist(sample, unit, stream.frame, time) or rig_twist(sample.units[unit].truth, stream.frame, time)
+    index, time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
+    twist = frame_twist(sample, index, stream.frame, time) or rig_twist(
+        sample.metas[index].true_rig, stream.frame, time
+    )
     if twist is None:
         raise DataError(
             f"stream {name!r}: nothing tells how the camera moves; the sample needs an ego pose with a twist, or a rig "
@@ -94,7 +96,7 @@ def picture_flow(sample: Sample, name: str, item: int, seconds: float, step: int
         DataError: nothing tells how the camera moves.
     """
     stream, (velocity, turning) = sample[name], camera_twist(sample, name, item)
-    camera = sample.units[int(stream.sample_index[item])].truth.camera(stream.instance(name))
+    camera = sample.metas[int(stream.sample_index[item])].true_rig.camera(stream.instance(name))
     distance = camera_range(sample, name, item).to(torch.float64).clamp(max=SKY)
     height, width = camera.size
     step = max(1, min(step, height // 8, width // 8))
@@ -116,5 +118,7 @@ def _pixels(camera: CameraSensor, points: Tensor) -> tuple[Tensor, Tensor]:
 
 def radar_velocity(sample: Sample, stream: Stream, item: int, place: Tensor | None = None) -> Tensor | None:
     """Velocity (3,) of a place in a sensor's frame over ground, in that frame; None where no twist is known."""
-    twist = frame_twist(sample, int(stream.sample_index[item]), stream.frame, int(stream.true_times[item]), place)
+    twist = frame_twist(
+        sample, int(stream.sample_index[item]), stream.frame, int(stream.true_capture_times[item]), place
+    )
     return None if twist is None else twist[0]

@@ -27,7 +27,7 @@ class Ref(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Unit:
+class SampleMeta:
     """One unit of work in a sample: a sample has one, a batch several.
 
     Attributes:
@@ -46,7 +46,7 @@ class Unit:
     scene: str
     ref: Ref
     rig: Rig
-    truth: Rig
+    true_rig: Rig
     anchor: Tensor = field(default_factory=lambda: torch.eye(4, dtype=torch.float64))
     start: int | None = None
     clock: str = ""
@@ -55,11 +55,11 @@ class Unit:
     def __repr__(self) -> str:
         return f"Unit({self.id!r}, scene {self.scene!r}, {self.rig!r}, {len(self.history)} records)"
 
-    def T_ref(self, frame: str, time: int, *, truth: bool = False) -> Tensor:
+    def T_ref(self, frame: str, time: int, *, true_rig: bool = False) -> Tensor:
         """``T_ref_frame`` (4, 4) at a time."""
         if frame == REF:
             return torch.eye(4, dtype=torch.float64)
-        rig = self.truth if truth else self.rig
+        rig = self.true_rig if true_rig else self.rig
         return rig.T(self.ref.frame, frame, time, self.ref.time)
 
 
@@ -70,49 +70,49 @@ class Sample:
     Nothing is ever edited in place: a transform returns a new Sample that shares what did not change.
     """
 
-    units: tuple[Unit, ...]
+    metas: tuple[SampleMeta, ...]
     streams: Mapping[str, Stream]
 
     def __repr__(self) -> str:
         streams = "".join(f"\n  {name}: {stream!r}" for name, stream in self.streams.items())
-        return f"Sample({', '.join(u.id for u in self.units)}){streams}"
+        return f"Sample({', '.join(u.id for u in self.metas)}){streams}"
 
     # --- the one unit of an ordinary sample ------------------------------------------------------------------------
     @property
-    def unit(self) -> Unit:
+    def meta(self) -> SampleMeta:
         """The only unit.
 
         Raises:
             DataError: this is a batch.
         """
-        if len(self.units) != 1:
-            raise DataError(f"this is a batch of {len(self.units)} samples: ask its units one by one")
-        return self.units[0]
+        if len(self.metas) != 1:
+            raise DataError(f"this is a batch of {len(self.metas)} samples: ask its units one by one")
+        return self.metas[0]
 
     @property
     def id(self) -> str:
         """Id of the sample."""
-        return self.unit.id
+        return self.meta.id
 
     @property
     def ref(self) -> Ref:
         """Reference frame."""
-        return self.unit.ref
+        return self.meta.ref
 
     @property
     def rig(self) -> Rig:
         """Calibration as told."""
-        return self.unit.rig
+        return self.meta.rig
 
     @property
-    def truth(self) -> Rig:
+    def true_rig(self) -> Rig:
         """Calibration that the data obey."""
-        return self.unit.truth
+        return self.meta.true_rig
 
     @property
     def history(self) -> History:
         """What was done to the sample."""
-        return self.unit.history
+        return self.meta.history
 
     def __getitem__(self, name: str) -> Stream:
         """A stream by name."""
@@ -126,25 +126,25 @@ class Sample:
         return {n: s for n, s in self.streams.items() if isinstance(s, kind)}
 
     # --- reading out ------------------------------------------------------------------------------------------------
-    def key_item(self, name: str, unit: int = 0) -> int:
+    def key_item(self, name: str, index: int = 0) -> int:
         """Number of the stream's item truly nearest in time to a unit's reference."""
         stream = self[name]
-        mine = (stream.sample_index == unit).nonzero()[:, 0]
+        mine = (stream.sample_index == index).nonzero()[:, 0]
         if len(mine) == 0:
-            raise DataError(f"stream {name!r} has no item in sample {self.units[unit].id!r}")
-        return int(mine[(stream.true_times[mine] - self.units[unit].ref.time).abs().argmin()])
+            raise DataError(f"stream {name!r} has no item in sample {self.metas[index].id!r}")
+        return int(mine[(stream.true_capture_times[mine] - self.metas[index].ref.time).abs().argmin()])
 
     def take_key(self, name: str) -> Stream:
         """The stream's key item alone."""
         return self[name].take_items(torch.tensor([self.key_item(name)]))
 
-    def T_ref(self, name: str, item: int | None = None, *, truth: bool = False) -> Tensor:
+    def T_ref(self, name: str, item: int | None = None, *, true_rig: bool = False) -> Tensor:
         """``T_ref_frame`` (4, 4) of a stream's frame at one of its items (by default the key item)."""
         stream = self[name]
         item = self.key_item(name) if item is None else item
-        unit = self.units[int(stream.sample_index[item])]
-        times = stream.true_times if truth else stream.times
-        return unit.T_ref(stream.frame, int(times[item]), truth=truth)
+        meta = self.metas[int(stream.sample_index[item])]
+        times = stream.true_capture_times if true_rig else stream.capture_times
+        return meta.T_ref(stream.frame, int(times[item]), true_rig=true_rig)
 
     def points(self, name: str, frame: str = REF) -> Points:
         """A cloud with every item brought to a frame, in one multiplication.
@@ -157,15 +157,15 @@ class Sample:
         if not isinstance(stream, Points):
             raise DataError(f"stream {name!r} holds {type(stream).__name__}, not points")
         maps = []
-        for index, time in zip(stream.sample_index.tolist(), stream.times.tolist(), strict=True):
-            unit = self.units[index]
-            goal = unit.ref if frame == REF else Ref(frame, time)
-            source = unit.ref if stream.frame == REF else Ref(stream.frame, time)
-            maps.append(unit.rig.T(goal.frame, source.frame, source.time, goal.time))
+        for index, time in zip(stream.sample_index.tolist(), stream.capture_times.tolist(), strict=True):
+            meta = self.metas[index]
+            goal = meta.ref if frame == REF else Ref(frame, time)
+            source = meta.ref if stream.frame == REF else Ref(stream.frame, time)
+            maps.append(meta.rig.T(goal.frame, source.frame, source.time, goal.time))
         return replace(stream.expressed(torch.stack(maps)), frame=frame)
 
     def project(
-        self, name: str, camera: str, *, item: int | None = None, camera_item: int | None = None, truth: bool = False
+        self, name: str, camera: str, *, item: int | None = None, camera_item: int | None = None, true_rig: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Project a cloud into a camera: ``pixel = dehom(A [project(K, distortion, T_cam_ref(t) X); 1])``.
 
@@ -182,25 +182,25 @@ class Sample:
             raise DataError(f"project: stream {name!r} holds {type(self[name]).__name__}, not points")
         item = self.key_item(name) if item is None else item
         points = self[name].realized()
-        xyz = points["xyz"][points.rows_of(item)].to(torch.float64)  # type: ignore[attr-defined]
-        in_ref = transform_points(self.T_ref(name, item, truth=truth), xyz)
-        unit = int(points.sample_index[item])
-        return self.project_ref(in_ref, camera, camera_item=camera_item, truth=truth, unit=unit)
+        xyz = points["xyz"][points.item_slice(item)].to(torch.float64)  # type: ignore[attr-defined]
+        in_ref = transform_points(self.T_ref(name, item, true_rig=true_rig), xyz)
+        index = int(points.sample_index[item])
+        return self.project_ref(in_ref, camera, camera_item=camera_item, true_rig=true_rig, index=index)
 
     def project_ref(
-        self, points: Tensor, camera: str, *, camera_item: int | None = None, truth: bool = False, unit: int = 0
+        self, points: Tensor, camera: str, *, camera_item: int | None = None, true_rig: bool = False, index: int = 0
     ) -> tuple[Tensor, Tensor]:
         """Project points (..., 3) of the reference frame into a camera at the time of one of its items."""
-        chosen = self.units[unit]
+        chosen = self.metas[index]
         time = chosen.ref.time
         if camera in self.streams:
             stream = self.streams[camera]
-            camera_item = self.key_item(camera, unit) if camera_item is None else camera_item
-            if int(stream.sample_index[camera_item]) != unit:
+            camera_item = self.key_item(camera, index) if camera_item is None else camera_item
+            if int(stream.sample_index[camera_item]) != index:
                 raise DataError(f"item {camera_item} of {camera!r} belongs to another sample than the points")
-            time = int((stream.true_times if truth else stream.times)[camera_item])
+            time = int((stream.true_capture_times if true_rig else stream.capture_times)[camera_item])
             camera = stream.instance(camera)
-        rig = chosen.truth if truth else chosen.rig
+        rig = chosen.true_rig if true_rig else chosen.rig
         sensor = rig.camera(camera)
         T_cam_ref = rig.T(sensor.frame, chosen.ref.frame, chosen.ref.time, time)
         return sensor.project(transform_points(T_cam_ref, points.to(torch.float64)))
@@ -217,24 +217,24 @@ class Sample:
         """The sample with other streams."""
         return changed(self, streams=streams)
 
-    def with_unit(self, index: int, **changes: Any) -> Sample:
+    def with_meta(self, index: int, **changes: Any) -> Sample:
         """The sample with fields of one unit replaced."""
-        units = list(self.units)
-        units[index] = changed(units[index], **changes)
-        return changed(self, units=tuple(units))
+        metas = list(self.metas)
+        metas[index] = changed(metas[index], **changes)
+        return changed(self, metas=tuple(metas))
 
-    def take(self, units: Sequence[int]) -> Sample:
+    def take(self, indices: Sequence[int]) -> Sample:
         """Some units of a batch with their items, in the given order."""
-        if list(units) == list(range(len(self.units))):
+        if list(indices) == list(range(len(self.metas))):
             return self
         streams = {}
         for name, stream in self.streams.items():
-            hits = [(stream.sample_index == u).nonzero()[:, 0] for u in units]
+            hits = [(stream.sample_index == u).nonzero()[:, 0] for u in indices]
             index = torch.cat(hits)
             if len(index):
                 new = torch.cat([torch.full_like(h, i) for i, h in enumerate(hits)])
                 streams[name] = replace(stream.take_items(index), sample_index=new)
-        return Sample(units=tuple(self.units[u] for u in units), streams=streams)
+        return Sample(metas=tuple(self.metas[u] for u in indices), streams=streams)
 
     def realized(self) -> Sample:
         """The sample with every file decoded and every pending map carried out."""
@@ -252,11 +252,11 @@ def merge(samples: Sequence[Sample], order: Sequence[int] | None = None) -> Samp
         samples: what to join; streams of one name must be of one class.
         order: place in the result of every unit as listed one after another; as listed by default.
     """
-    units = [u for s in samples for u in s.units]
-    place = list(range(len(units))) if order is None else list(order)
+    metas = [u for s in samples for u in s.metas]
+    place = list(range(len(metas))) if order is None else list(order)
     starts = [0]
     for s in samples:
-        starts.append(starts[-1] + len(s.units))
+        starts.append(starts[-1] + len(s.metas))
     where = torch.tensor(place)
     streams: dict[str, Stream] = {}
     for name in dict.fromkeys(n for s in samples for n in s.streams):
@@ -268,14 +268,14 @@ def merge(samples: Sequence[Sample], order: Sequence[int] | None = None) -> Samp
         sort = torch.argsort(joined.sample_index, stable=True)
         ordered = bool((sort[1:] > sort[:-1]).all())
         streams[name] = joined if ordered else joined.take_items(sort)
-    placed = sorted(zip(place, units, strict=True), key=lambda p: p[0])
-    return Sample(units=tuple(u for _, u in placed), streams=streams)
+    placed = sorted(zip(place, metas, strict=True), key=lambda p: p[0])
+    return Sample(metas=tuple(u for _, u in placed), streams=streams)
 
 
 def world_of(rig: Rig, frame: str) -> str | None:
     """The world frame above a frame, or None where the log knows of none."""
     root = rig.root_of(frame)
-    return root if rig.frames[root].hand == "world" else None
+    return root if rig.frames[root].axis_convention == "world" else None
 
 
-__all__ = ["REF", "Ref", "Sample", "Unit", "merge", "world_of"]
+__all__ = ["REF", "Ref", "Sample", "SampleMeta", "merge", "world_of"]

@@ -115,7 +115,7 @@ def birds_eye(sample: Sample) -> np.ndarray:
 def _draw_radar(image: np.ndarray, sample: Sample, name: str, radar: Radar, pixel: object) -> None:
     item = sample.key_item(name)
     cloud = radar.realized()
-    rows = cloud.rows_of(item)
+    rows = cloud.item_slice(item)
     T = sample.T_ref(name, item).numpy()
     start = cloud["xyz"][rows].numpy().astype(np.float64) @ T[:3, :3].T + T[:3, 3]
     stop = start + cloud["velocity_comp"][rows].numpy() @ T[:3, :3].T

@@ -88,10 +88,10 @@ def blueprint(cameras: list[str]) -> Any:
 
 def log_sample(rr: Any, stream: Any, side: str, sample: Sample, track: list[np.ndarray]) -> None:
     """Log one sample below ``side/world``: the reference frame in the world, and everything in it."""
-    root, unit = f"{side}/world", sample.unit
+    root, meta = f"{side}/world", sample.meta
     stream.log(root, rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
-    world = world_of(unit.rig, unit.ref.frame)
-    T = np.eye(4) if world is None else unit.rig.T(world, unit.ref.frame, unit.ref.time).numpy()
+    world = world_of(meta.rig, meta.ref.frame)
+    T = np.eye(4) if world is None else meta.rig.T(world, meta.ref.frame, meta.ref.time).numpy()
     track.append(T[:3, 3])
     stream.log(f"{root}/ref", rr.Transform3D(translation=T[:3, 3], mat3x3=T[:3, :3]))
     if len(track) > 1:
@@ -112,7 +112,7 @@ def log_sample(rr: Any, stream: Any, side: str, sample: Sample, track: list[np.n
 def _log_radar(rr: Any, stream: Any, entity: str, sample: Sample, name: str, radar: Radar) -> None:
     item = sample.key_item(name)
     cloud, T = radar.realized(), sample.T_ref(name, item).numpy()
-    rows = cloud.rows_of(item)
+    rows = cloud.item_slice(item)
     start = cloud["xyz"][rows].numpy().astype(np.float64) @ T[:3, :3].T + T[:3, 3]
     way = cloud["velocity_comp"][rows].numpy().astype(np.float64) @ T[:3, :3].T
     stream.log(entity, rr.Arrows3D(origins=start, vectors=way, colors=[RADAR_COLOUR], radii=0.06))

@@ -96,7 +96,7 @@ def skeleton(sample: Sample, name: str, item: int) -> list[tuple[np.ndarray, np.
     found = {}
     for frame in ends:
         try:
-            place = rig.T(stream.frame, str(frame), int(stream.capture_time[item]))[:3, 3]
+            place = rig.T(stream.frame, str(frame), int(stream.capture_times[item]))[:3, 3]
         except CalibrationError:
             continue  # the camera is not connected, or the joints are not known then
         pixel, visible = device.project(place[None])
@@ -144,9 +144,9 @@ def _sums(stream: Stream) -> np.ndarray:
 def plot(before: Sample, after: Sample, names: list[str], told: Told, title: str, keys: Sequence[str]) -> np.ndarray:
     """Curves (n, k) of streams before, grey, and after, coloured and called by ``keys``, over seconds."""
     image = np.full((*PLOT, 3), PAPER, np.uint8)
-    begin = min(int(before[n].times[0]) for n in names)
+    begin = min(int(before[n].capture_times[0]) for n in names)
     curves = [
-        ((s[n].handed_over - begin).double().numpy() * 1e-9, told(s[n]), s is after)
+        ((s[n].arrival_times - begin).double().numpy() * 1e-9, told(s[n]), s is after)
         for s in (before, after)
         for n in names
     ]

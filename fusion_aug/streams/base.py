@@ -45,14 +45,14 @@ class Stream:
     """
 
     frame: str
-    times: Tensor
+    capture_times: Tensor
     values: Mapping[str, Any] = field(default_factory=_empty)
     sample_index: Tensor = None  # type: ignore[assignment]
     present: Tensor = None  # type: ignore[assignment]
     records: tuple[str, ...] = ()
     child: str = ""
-    stamps: Tensor | None = None
-    clock_error: Tensor | None = None
+    receive_times: Tensor | None = None
+    clock_offset: Tensor | None = None
 
     columns: ClassVar[tuple[Column, ...]] = ()
     invariant_to: ClassVar[tuple[type, ...]] = ()
@@ -62,7 +62,7 @@ class Stream:
     remedy: ClassVar[str] = "give the class typed columns, or register a handler"
     # fields that hold one entry per item, besides the values
     item_fields: ClassVar[tuple[str, ...]] = (
-        "times", "sample_index", "present", "records", "stamps", "clock_error",
+        "capture_times", "sample_index", "present", "records", "receive_times", "clock_offset",
     )  # fmt: skip
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -72,17 +72,17 @@ class Stream:
             cls.__repr__ = Stream.__repr__  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
-        times = torch.as_tensor(self.times)
+        times = torch.as_tensor(self.capture_times)
         if times.dtype != torch.int64:
             raise DataError(f"{type(self).__name__}.times: stamps must be int64 nanoseconds, got {times.dtype}")
-        object.__setattr__(self, "times", times.reshape(-1))
+        object.__setattr__(self, "capture_times", times.reshape(-1))
         if self.sample_index is None:
             object.__setattr__(self, "sample_index", torch.zeros(len(self), dtype=torch.int64))
         if self.present is None:
             object.__setattr__(self, "present", torch.ones(len(self), dtype=torch.bool))
 
     def __len__(self) -> int:
-        return len(self.times)
+        return len(self.capture_times)
 
     def __repr__(self) -> str:
         columns = f", columns {', '.join(self.values)}" if len(self.values) else ""
@@ -96,19 +96,14 @@ class Stream:
             raise KeyError(f"{type(self).__name__} has no column {name!r}, only {', '.join(self.values)}") from None
 
     @property
-    def capture_time(self) -> Tensor:
-        """(n,) int64 ns when each item was captured, as told: ``times``."""
-        return self.times
-
-    @property
-    def true_times(self) -> Tensor:
+    def true_capture_times(self) -> Tensor:
         """(n,) int64 ns when each item was captured in truth."""
-        return self.times if self.clock_error is None else self.times - self.clock_error
+        return self.capture_times if self.clock_offset is None else self.capture_times - self.clock_offset
 
     @property
-    def handed_over(self) -> Tensor:
+    def arrival_times(self) -> Tensor:
         """(n,) int64 ns when each item is handed over: ``stamps``, else ``times``."""
-        return self.times if self.stamps is None else self.stamps
+        return self.capture_times if self.receive_times is None else self.receive_times
 
     def instance(self, name: str) -> str:
         """Which sensor a draw of scope ``sensor`` belongs to; a depth image shares its camera's."""
@@ -153,10 +148,10 @@ class Stream:
             entries = [getattr(p, f.name) for p in parts]
             if f.name == "records" and any(entries):
                 entries = [e or ("",) * len(p) for e, p in zip(entries, parts, strict=True)]
-            if f.name == "stamps" and any(e is not None for e in entries):
-                entries = [p.handed_over for p in parts]
-            if f.name == "clock_error" and any(e is not None for e in entries):
-                entries = [p.times - p.true_times for p in parts]
+            if f.name == "receive_times" and any(e is not None for e in entries):
+                entries = [p.arrival_times for p in parts]
+            if f.name == "clock_offset" and any(e is not None for e in entries):
+                entries = [p.capture_times - p.true_capture_times for p in parts]
             if f.name in cls.item_fields:
                 joined[f.name] = join(entries)
             elif isinstance(entries[0], str | float | bool | tuple) and any(e != entries[0] for e in entries):
@@ -244,7 +239,7 @@ class Ragged(Stream):
         """(rows,) the item that each row belongs to."""
         return torch.repeat_interleave(torch.arange(len(self)), self.counts)
 
-    def rows_of(self, item: int) -> slice:
+    def item_slice(self, item: int) -> slice:
         """The rows of one item."""
         return slice(int(self.bounds[item]), int(self.bounds[item + 1]))
 
@@ -261,7 +256,7 @@ class Ragged(Stream):
     def take_items(self, index: Tensor) -> Self:
         """Some of the items with their rows, by integer index."""
         stream = self.dense()
-        spans = [torch.arange(s.start, s.stop) for s in map(stream.rows_of, index.tolist())]
+        spans = [torch.arange(s.start, s.stop) for s in map(stream.item_slice, index.tolist())]
         rows = torch.cat(spans) if spans else torch.zeros(0, dtype=torch.int64)
         counts = torch.tensor([0, *[len(s) for s in spans]])
         return replace(

@@ -35,10 +35,12 @@ class Boxes3D(Ragged):
 
     def poses_at(self, item: int, time: int) -> Tensor:
         """(rows, 4, 4) poses of an item's boxes, carried by their velocity to a time (ns); unknown is at rest."""
-        rows = self.rows_of(item)
+        rows = self.item_slice(item)
         pose: Tensor = self.values["pose"][rows].clone()
         if "velocity" in self.values:
-            pose[:, :3, 3] += self.values["velocity"][rows].nan_to_num(0.0) * ((time - int(self.times[item])) * 1e-9)
+            pose[:, :3, 3] += self.values["velocity"][rows].nan_to_num(0.0) * (
+                (time - int(self.capture_times[item])) * 1e-9
+            )
         return pose
 
     def corners(self) -> Tensor:

@@ -116,7 +116,7 @@ def categorical(name: str, width: int = 0, fill: int | None = None) -> Column:
     return Column(name, "plain", width=width, resample="nearest", fill=fill)
 
 
-def mark(name: str) -> Column:
+def event(name: str) -> Column:
     """A number that marks a moment: a reward, the end of an episode. At another rate the strongest since counts."""
     return Column(name, "plain", resample="strongest")
 

@@ -13,7 +13,7 @@ from fusion_aug.streams.points import Points
 from fusion_aug.streams.source import Source
 
 
-def silenced(stream: Stream, quiet: Tensor) -> Stream:
+def with_dropped(stream: Stream, quiet: Tensor) -> Stream:
     """The stream with some items empty and not present: black pictures, empty clouds, readings of 0.
 
     Args:

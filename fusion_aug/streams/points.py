@@ -172,7 +172,7 @@ class Points(Ragged):
     def realized_items(self) -> list[dict[str, Any]]:
         """Columns of every item on its own."""
         stream = self.realized()
-        return [{k: v[stream.rows_of(i)] for k, v in stream.values.items()} for i in range(len(stream))]
+        return [{k: v[stream.item_slice(i)] for k, v in stream.values.items()} for i in range(len(stream))]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

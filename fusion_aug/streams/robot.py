@@ -11,10 +11,10 @@ from fusion_aug.streams.columns import (
     Column,
     axial,
     categorical,
+    event,
     joint,
     joint_force,
     label,
-    mark,
     polar,
     pose,
     position,
@@ -138,7 +138,7 @@ class Signal(Stream):
     Columns: value (n, ...), of which nothing more is known; event (n, ...), which marks moments: a reward, the end.
     """
 
-    columns: ClassVar[tuple[Column, ...]] = (scalar("value"), mark("event"))
+    columns: ClassVar[tuple[Column, ...]] = (scalar("value"), event("event"))
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
     sampled: ClassVar[bool] = True
 

@@ -95,7 +95,7 @@ def make_log(
         cloud = sample["LIDAR_TOP"]
         timed = cloud.with_values(time_offset=torch.cat(extra.offsets))
         sample = sample.with_streams({**sample.streams, **extra.streams, "LIDAR_TOP": timed})
-        write_sidecar(sample.with_unit(0, rig=drive.with_extras(sample.rig)), held, token, drive.tables.out)
+        write_sidecar(sample.with_meta(0, rig=drive.with_extras(sample.rig)), held, token, drive.tables.out)
     for path in drive.tables.out.glob("fisheye-*.jpg"):
         path.unlink()
     return drive.tables.out
@@ -125,7 +125,7 @@ class Drive:
         """A rig with the sensors that nuScenes has no place for."""
         fisheye, T, _ = self.mounted["FISHEYE_FRONT"]
         frames = {
-            "FISHEYE_FRONT": Frame(parent="ego", pose=torch.from_numpy(T), hand="camera"),
+            "FISHEYE_FRONT": Frame(parent="ego", pose=torch.from_numpy(T), axis_convention="camera"),
             "imu": Frame(parent="ego", pose=se3(translation=IMU_POSITION)),
         }
         return Rig({**rig.frames, **frames}, {**rig.sensors, "FISHEYE_FRONT": fisheye, "imu": ImuSensor(frame="imu")})
@@ -187,7 +187,7 @@ class Drive:
         at = torch.tensor([stamp * 1000])
         if name == "FISHEYE_FRONT":
             path = self.tables.out / f"fisheye-{stamp}.jpg"  # taken over into the sidecar
-            extra.streams[name] = Camera(frame=name, times=at, items=(Source(path, "image"),))
+            extra.streams[name] = Camera(frame=name, capture_times=at, items=(Source(path, "image"),))
         else:
             path = self.tables.data(name, sample, stamp, True, ".jpg", sensor.size, self.ego(seconds(stamp)))
         write_image(torch.from_numpy(seen.picture), path, self.size.quality)
@@ -195,8 +195,12 @@ class Drive:
             measure = "range" if name == "FISHEYE_FRONT" else "z"
             depth = torch.from_numpy(np.round(seen.depth / DEPTH_STEP) * DEPTH_STEP).to(torch.float32)
             classes = torch.from_numpy(seen.classes)
-            extra.streams[f"{name}/depth"] = Depth(frame=name, camera=name, times=at, items=(depth,), measure=measure)
-            extra.streams[f"{name}/classes"] = SegmentationMask(frame=name, camera=name, times=at, items=(classes,))
+            extra.streams[f"{name}/depth"] = Depth(
+                frame=name, camera=name, capture_times=at, items=(depth,), measure=measure
+            )
+            extra.streams[f"{name}/classes"] = SegmentationMask(
+                frame=name, camera=name, capture_times=at, items=(classes,)
+            )
 
     def imu(self, stamp: int) -> Imu:
         """Readings from the last records of the keyframe before to those of this one."""
@@ -206,7 +210,7 @@ class Drive:
         T = se3(translation=IMU_POSITION).numpy()
         gyro, accel = inertial(lambda t: self.ego(t) @ T, (stamps - T0) * 1e-6)
         values = {"gyro": torch.from_numpy(gyro), "accel": torch.from_numpy(accel)}
-        return Imu(frame="imu", times=torch.from_numpy(stamps * 1000), values=values)
+        return Imu(frame="imu", capture_times=torch.from_numpy(stamps * 1000), values=values)
 
     def annotations(self, i: int, sample: str, stamp: int, cloud: Array, bounced: Array) -> None:
         """Boxes of the labelled bodies near the vehicle that some sensor saw."""

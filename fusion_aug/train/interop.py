@@ -40,8 +40,8 @@ def camera_matrices(sample: Sample, name: str) -> dict[str, np.ndarray]:
             f"camera {name!r}: a lens of model {sensor.model.lens} fits no 4x4 matrix; leave it out with cameras=[...]"
         )
     item, H = sample.key_item(name), scene_motion(sample.history)
-    unit, time = sample.unit, int(sample[name].times[item])
-    T = unit.rig.T(sample[name].frame, unit.ref.frame, unit.ref.time, time)
+    meta, time = sample.meta, int(sample[name].capture_times[item])
+    T = meta.rig.T(sample[name].frame, meta.ref.frame, meta.ref.time, time)
     told = _full(sensor.A @ sensor.model.K) @ T
     model, A = sensor.model, sensor.A
     mirrored = float(torch.linalg.det(H[:3, :3])) < 0
@@ -76,7 +76,7 @@ def point_table(sample: Sample, lidar: str | None = None) -> np.ndarray:
     if lidar is None and not lidars:
         raise DataError("the sample has no LiDAR")
     cloud = sample.points(lidar or lidars[0], frame=REF)
-    age = (sample.ref.time - cloud.times)[cloud.row_item].to(torch.float64) * 1e-9
+    age = (sample.ref.time - cloud.capture_times)[cloud.row_item].to(torch.float64) * 1e-9
     xyz = cloud["xyz"].to(torch.float32).cpu()
     intensity = cloud["intensity"].to(torch.float32).cpu() if "intensity" in cloud.values else torch.zeros(len(xyz))
     return torch.cat([xyz, intensity[:, None], age.to(torch.float32)[:, None]], 1).numpy()

@@ -82,7 +82,7 @@ def unscaled_doppler(out: Path) -> None:
         r["params"][""]["scale"]
         for line in (out / "manifest.jsonl").read_text().splitlines()[1:2]
         for r in json.loads(line)["history"]
-        if r["name"] == "ScaleScene"
+        if r["name"] == "fusion_aug.ScaleScene"
     )
     assert abs(scale - 1) > 0.005
     for path in (out / "samples/RADAR_FRONT").iterdir():
@@ -222,7 +222,7 @@ class TestInMemory:
         assert "content dots" in self.failing(street, capsys)
 
     def test_doppler_not_scaled(self, street, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-        from fusion_aug import columns
+        from fusion_aug.streams import columns
 
         monkeypatch.setitem(columns.RULES, "polar", lambda v, m, body, scaled: m.rotate(v))
         failed = self.failing(street, capsys)

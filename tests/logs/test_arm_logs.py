@@ -50,7 +50,7 @@ def test_robot_and_touch_are_written_and_check(kind: str, runs: dict[str, Path])
     assert set(after.streams) >= set(before.streams) - left
     for name, stream in before.streams.items():
         if name not in left:
-            assert torch.equal(after[name].times, stream.times), name
+            assert torch.equal(after[name].capture_times, stream.capture_times), name
     assert isinstance(after["tactile_left"], fa.TactileImage) and isinstance(after["taxel_left"], fa.Taxels)
     moved = after.rig.frames["tactile_left"].pose
     assert not torch.allclose(moved, before.rig.frames["tactile_left"].pose, atol=1e-4), "TactileShift, and the belief"
@@ -232,7 +232,7 @@ def test_copies_come_back_with_their_own_rig(kind: str, more: list[str], tmp_pat
     assert len(manifest.entries) == 2 * len(source.ids) == len(written.ids) and ids
     for entry in manifest.entries:
         wanted, got = fa.replay(source.read(entry.source), entry.history), written.read(ids.get(entry.id, entry.id))
-        time = int(wanted["taxel_left"].times[3])
+        time = int(wanted["taxel_left"].capture_times[3])
         for frame in ("hand", "tactile_left", "tactile_right", "base"):
             assert torch.allclose(wanted.rig.T("reference", frame, time), got.rig.T("reference", frame, time)), frame
         assert torch.allclose(wanted["taxel_left"].poses, got["taxel_left"].poses)

@@ -32,11 +32,11 @@ def write_log(root: Path, samples: list[fa.Sample]) -> FolderLog:
 
 def assert_equal(a: fa.Sample, b: fa.Sample) -> None:
     assert list(a.streams) == list(b.streams)
-    assert a.ref == b.ref and a.unit.scene == b.unit.scene and torch.equal(a.unit.anchor, b.unit.anchor)
+    assert a.ref == b.ref and a.meta.scene == b.meta.scene and torch.equal(a.meta.anchor, b.meta.anchor)
     for name, stream in a.streams.items():
         x, y = stream.realized(), b[name].realized()
         assert type(x) is type(y)
-        assert torch.equal(x.times, y.times) and x.frame == y.frame
+        assert torch.equal(x.capture_times, y.capture_times) and x.frame == y.frame
         for column, value in x.values.items():
             other = y.values[column]
             same = np.array_equal(value, other) if isinstance(value, np.ndarray) else torch.equal(value, other)
@@ -59,7 +59,7 @@ def test_every_stream_and_calibration_comes_back_exactly(tmp_path: Path) -> None
         write_sample(sample, sample.id, tmp_path / str(i))
         back = read_sample(tmp_path / str(i), sample.id)
         assert_equal(sample.realized(), back)
-        assert (back.truth is back.rig) == (sample.truth is sample.rig)
+        assert (back.true_rig is back.rig) == (sample.true_rig is sample.rig)
         assert back.history == (), "a written sample is a source of its own"
 
 
@@ -88,13 +88,16 @@ def test_what_nuscenes_has_no_place_for_goes_to_the_sidecar(street: Path, tmp_pa
     source = fa.open_log("nuscenes", street)
     sample = source[0]
     donor = make_sample(time=sample.ref.time, size=(60, 80))
-    fisheye = replace(donor["FISHEYE"], frame="FISHEYE", times=torch.tensor([sample.ref.time]))
+    fisheye = replace(donor["FISHEYE"], frame="FISHEYE", capture_times=torch.tensor([sample.ref.time]))
     depth = fa.Depth(
-        frame="CAM_FRONT", camera="CAM_FRONT", times=sample["CAM_FRONT"].times, items=(torch.full((180, 320), 7.0),)
+        frame="CAM_FRONT",
+        camera="CAM_FRONT",
+        capture_times=sample["CAM_FRONT"].capture_times,
+        items=(torch.full((180, 320), 7.0),),
     )
     imu = fa.Imu(
         frame="IMU",
-        times=torch.tensor([sample.ref.time]),
+        capture_times=torch.tensor([sample.ref.time]),
         values={"gyro": torch.ones(1, 3).double(), "accel": torch.ones(1, 3).double()},
     )
     rig = replace(
@@ -103,7 +106,7 @@ def test_what_nuscenes_has_no_place_for_goes_to_the_sidecar(street: Path, tmp_pa
         sensors={**sample.rig.sensors, "FISHEYE": donor.rig.sensors["FISHEYE"]},
     )
     rich = sample.with_streams({**sample.streams, "FISHEYE": fisheye, "CAM_FRONT/depth": depth, "imu": imu})
-    rich = rich.with_unit(0, rig=rig, truth=rig)
+    rich = rich.with_meta(0, rig=rig, true_rig=rig)
     out = fa.Compose([fa.MirrorScene(), fa.ScaleScene(scale=2.0)])(rich)
     writer = source.writer(tmp_path)
     rows = writer.stage(out, rich, rich.id, tmp_path)
@@ -127,7 +130,7 @@ def test_kitti_sidecar(real_data: Path, tmp_path: Path) -> None:
     source = fa.open_log("kitti", real_data / "kitti")
     sample = source[0]
     note = fa.Text(
-        frame="ref", times=torch.zeros(1, dtype=torch.int64), values={"text": np.array(["a car on the left"])}
+        frame="ref", capture_times=torch.zeros(1, dtype=torch.int64), values={"text": np.array(["a car on the left"])}
     )
     rich = sample.with_streams({**sample.streams, "caption": note})
     source.writer(tmp_path).stage(fa.MirrorScene()(rich), rich, rich.id, tmp_path)

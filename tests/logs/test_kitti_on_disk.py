@@ -72,7 +72,7 @@ def _kitti_projection(root, out, line, before, after, old, new) -> None:  # type
         p = np.c_[X, np.ones(len(X))] @ (m[f"P{i}"] @ m["R0_rect"] @ m["Tr_velo_to_cam"]).T
         return p[:, :2] / p[:, 2:], p[:, 2]
 
-    zoom = next(r for r in line["history"] if r["name"] == "ResizeCrop")["params"][""]
+    zoom = next(r for r in line["history"] if r["name"] == "fusion_aug.ResizeCrop")["params"][""]
     s = zoom["scale"]
     left, top = round((s * 1242 - 1242) * zoom["x"]), round((s * 375 - 375) * zoom["y"])
     for i in range(4):

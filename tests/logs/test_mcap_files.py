@@ -63,4 +63,4 @@ def test_memory_does_not_grow_with_the_recording(recording: Path, tmp_path: Path
         assert told == [m.log_time + delay for m in before if m.topic == f"/{name}/image"]
     again = fa.open_log("mcap", tmp_path)[0]
     assert torch.equal(again["left"].image(7), source["left"].image(7))
-    assert torch.equal(again["left"].times, source["left"].times)
+    assert torch.equal(again["left"].capture_times, source["left"].capture_times)

@@ -105,7 +105,7 @@ def test_the_written_log_passes_check_and_reads_back_exactly(infos: Path, tmp_pa
     sample = log[0]
     row = rows_of(out)[0]
     for camera in cameras_of(row):
-        xyz = sample["lidar"]["xyz"][sample["lidar"].rows_of(sample.key_item("lidar"))]
+        xyz = sample["lidar"]["xyz"][sample["lidar"].item_slice(sample.key_item("lidar"))]
         pixels, seen = sample.project("lidar", camera)
         told = project(lidar2img(row, camera), xyz.numpy().astype(float))
         assert bool(seen.any()) and np.abs(told - pixels.numpy())[seen.numpy()].max() < 1e-6, camera

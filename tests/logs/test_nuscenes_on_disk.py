@@ -76,7 +76,7 @@ def test_nuscenes_in_the_lidar_frame(request, street: Path, tmp_path: Path, whic
         moved = H @ a["boxes"]
         assert np.abs(moved[:, :3, 3] - b["boxes"][:, :3, 3]).max() < 1e-6
         assert np.abs(moved[:, :3, 0] / scale - b["boxes"][:, :3, 0]).max() < 1e-6, "headings"
-        zoom = next(r for r in line["history"] if r["name"] == "ResizeCrop")["params"][""]
+        zoom = next(r for r in line["history"] if r["name"] == "fusion_aug.ResizeCrop")["params"][""]
         for name in [k for k in a if k.startswith("CAM") and "/" not in k]:
             new = SWAP.get(name, name) if is_mirrored(line) and SWAP.get(name, name) in a else name
             _nuscenes_projection(a, b, name, new, zoom, is_mirrored(line))

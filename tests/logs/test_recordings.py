@@ -122,7 +122,7 @@ def test_events_have_no_rate(tmp_path: Path) -> None:
     source = opened(recording(tmp_path / "log" / "a.mcap", extra))[0]
     goal = fa.SpeedWarp(speed=1.25)(source)["goal"]
     expected = torch.tensor([round((t - T0) / 1.25) for t in stamps])
-    assert len(goal) == 8 and int((goal.times - T0 - expected).abs().max()) <= 1
+    assert len(goal) == 8 and int((goal.capture_times - T0 - expected).abs().max()) <= 1
 
 
 def test_what_is_wrong_with_readings_is_said(tmp_path: Path) -> None:
@@ -147,9 +147,9 @@ def test_what_is_wrong_with_readings_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"log: stream 'joint_states': the position of joint '\w+' is NaN"):
         opened(recording(tmp_path / "n" / "log" / "a.mcap", edit=edited(nan)))[0]
     again = opened(recording(tmp_path / "t" / "log" / "a.mcap", edit=edited(twice)))[0]
-    assert int((again["joint_states"].times.diff() == 0).sum()) == 1
+    assert int((again["joint_states"].capture_times.diff() == 0).sum()) == 1
     simulated = opened(recording(tmp_path / "z" / "log" / "a.mcap", edit=edited(zero)))[0]["joint_states"]
-    assert int(simulated.times[-1] - simulated.times[0]) < 2 * 10**9
+    assert int(simulated.capture_times[-1] - simulated.capture_times[0]) < 2 * 10**9
     moved: Messages = [
         ("/tf", "tf2_msgs/msg/TFMessage", tf(T0 + k, p, "cart", 0.0), T0 + k) for k, p in ((1, "map"), (2, "dock"))
     ]
@@ -166,7 +166,7 @@ def test_joints_of_several_topics_are_one_robot(tmp_path: Path) -> None:
     joints = whole["joint_states"]
     kind, extra = "sensor_msgs/msg/JointState", []
     fingers = [joints.names.index(n) for n in ("slide_left", "slide_right")]
-    for time, row in zip(joints.times.tolist()[::4], joints["position"][::4].numpy(), strict=True):
+    for time, row in zip(joints.capture_times.tolist()[::4], joints["position"][::4].numpy(), strict=True):
         extra.append(("/gripper", kind, ros("sensor_msgs/JointState")(
             header=header(time), name=["slide_left", "slide_right"], position=row[fingers], velocity=np.zeros(0),
             effort=np.zeros(0)), time))  # fmt: skip
@@ -193,7 +193,7 @@ def test_a_rig_file_may_hold_the_description_alone(tmp_path: Path) -> None:
     assert "hand" in opened(folder, exclude=["/imu"])[0].rig.frames
     (tmp_path / "rig.yaml").write_text("urdf: arm.urdf\nframes:\n  base: {parent: world, translation: [0, 0, 1]}\n")
     rig = opened(folder, exclude=["/imu", "/tf_static"])[0].rig
-    assert rig.frames["world"].hand == "world" and float(rig.T("world", "base")[2, 3]) == 1.0
+    assert rig.frames["world"].axis_convention == "world" and float(rig.T("world", "base")[2, 3]) == 1.0
 
 
 def test_groups_that_cannot_follow_are_refused(real_data: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import fusion_aug as fa
 from calib.se3 import rotation_angle
 from fusion_aug.cli import main
 from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs import Log
 
 T0 = 1_700_000_000_000_000_000
 KINDS = ("mcap", "lerobot", "robomimic")
@@ -23,7 +24,7 @@ def root(real_data: Path, kind: str) -> Path:
     return real_data / "panda_lift" / ROOTS[kind]
 
 
-def opened(real_data: Path, tmp_path: Path, kind: str) -> fa.logs.base.Log:
+def opened(real_data: Path, tmp_path: Path, kind: str) -> Log:
     return fa.open_log(kind, root(real_data, kind), rig=str(rig_file(real_data, tmp_path, kind)))
 
 
@@ -47,7 +48,7 @@ def test_kinematics_against_the_simulator(real_data: Path, tmp_path: Path) -> No
     assert np.linalg.norm(ours[:, :3, 3].numpy() - truth["body_pos"][:, link7], axis=1).max() <= 1e-3
     turn = rotation_from_quaternion(truth["body_quat_wxyz"][:, link7]).transpose(1, 2) @ ours[:, :3, :3]
     assert np.degrees(float(rotation_angle(turn).max())) <= 0.1
-    shots = sample["wrist"].times
+    shots = sample["wrist"].capture_times
     rows = torch.round((shots - T0).double() / 5e7).long().numpy()
     off = torch.linalg.inv(torch.from_numpy(truth["T_world_cam_wrist"][rows])) @ sample.rig.along(
         "world", "wrist_optical", shots
@@ -63,7 +64,7 @@ def test_the_preset_writes_the_same_format(real_data: Path, tmp_path: Path, kind
     again = fa.open_log(kind, out, rig=str(rig_file(real_data, tmp_path, kind)))[0]
     assert set(source.streams) <= set(again.streams)
     for name, stream in source.streams.items():
-        assert torch.equal(again[name].times, stream.times), name
+        assert torch.equal(again[name].capture_times, stream.capture_times), name
     told = fa.Compose([fa.MirrorRobot()])(source)
     name = next(n for n, s in source.streams.items() if isinstance(s, fa.JointState))
     # the mirrored readings, off by less than the preset's 0.3 degrees and not the same
@@ -101,9 +102,9 @@ def test_a_late_camera_in_a_recording(real_data: Path, tmp_path: Path) -> None:
     row = writer.stage(late, source, source.id, tmp_path / "late")
     writer.finish([row], [(source.id, source.id)])
     again = fa.open_log("mcap", tmp_path / "late")[0]
-    assert torch.equal(again["wrist"].times, source["wrist"].times)
-    assert torch.equal(again["wrist"].handed_over, source["wrist"].times + 50_000_000)
-    assert torch.equal(again["agentview"].handed_over, source["agentview"].times)
+    assert torch.equal(again["wrist"].capture_times, source["wrist"].capture_times)
+    assert torch.equal(again["wrist"].arrival_times, source["wrist"].capture_times + 50_000_000)
+    assert torch.equal(again["agentview"].arrival_times, source["agentview"].capture_times)
 
 
 def test_windows_hold_every_message_once(real_data: Path, tmp_path: Path) -> None:
@@ -236,9 +237,9 @@ def test_late_pictures_come_back_with_their_moment(real_data: Path, tmp_path: Pa
     writer.finish([writer.stage(late, source, source.id, tmp_path / "late")], [(source.id, source.id)])
     again = fa.open_log("lerobot", tmp_path / "late", rig=str(rig_file(real_data, tmp_path, "lerobot")))[0]
     assert len(again["wrist"]) == 60, "the episode is as long as before"
-    assert torch.equal(again["wrist"].handed_over, source["wrist"].times)
-    assert torch.equal(again["wrist"].times[2:], source["wrist"].times[:-2])
-    assert torch.equal(again["agentview"].times, source["agentview"].times)
+    assert torch.equal(again["wrist"].arrival_times, source["wrist"].capture_times)
+    assert torch.equal(again["wrist"].capture_times[2:], source["wrist"].capture_times[:-2])
+    assert torch.equal(again["agentview"].capture_times, source["agentview"].capture_times)
 
 
 @pytest.mark.parametrize(
@@ -288,10 +289,12 @@ def test_messages_that_were_logged_out_of_order(real_data: Path, tmp_path: Path)
         writer.finish()
     log = fa.open_log("mcap", swapped)
     source = log[0]
-    assert bool((source["wrist"].handed_over.diff() < 0).any()) and bool((source["wrist"].times.diff() > 0).all())
+    assert bool((source["wrist"].arrival_times.diff() < 0).any()) and bool(
+        (source["wrist"].capture_times.diff() > 0).all()
+    )
     out = fa.Latency(delay=0.01, sensors=["wrist"])(source)
     (tmp_path / "out").mkdir()
     log.writer(tmp_path / "out").stage(out, source, source.id, tmp_path / "out")
     again = fa.open_log("mcap", tmp_path / "out")[0]
-    assert torch.equal(again["wrist"].times, source["wrist"].times)
+    assert torch.equal(again["wrist"].capture_times, source["wrist"].capture_times)
     assert torch.equal(again["wrist"].images, source["wrist"].images)  # type: ignore[attr-defined]

@@ -81,7 +81,7 @@ def test_what_has_no_topic_is_read_from_the_sidecar(tmp_path: Path) -> None:
     writer.finish([row], [(source.ids[0], source.ids[0])])
     again = fa.open_log("mcap", tmp_path, rig=str(ROOT / "mcap_rig.yaml"))[0]
     assert torch.equal(again["wrist/valid"].image(3), sample["wrist/valid"].image(3))  # type: ignore[attr-defined]
-    assert torch.equal(again["wrist/valid"].times, again["wrist"].times)
+    assert torch.equal(again["wrist/valid"].capture_times, again["wrist"].capture_times)
 
 
 def camera(K: list[float]) -> Messages:

@@ -63,5 +63,7 @@ def test_there_and_back() -> None:
     sample = make_sample()
     back = sample.to("cpu")
     assert torch.equal(back["lidar"]["xyz"], sample["lidar"]["xyz"])
-    assert back["lidar"].times.device.type == "cpu" == make_sample().to("meta")["lidar"].times.device.type
+    assert (
+        back["lidar"].capture_times.device.type == "cpu" == make_sample().to("meta")["lidar"].capture_times.device.type
+    )
     assert isinstance(back["CAM_FRONT"], fa.Camera)

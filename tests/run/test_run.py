@@ -94,7 +94,7 @@ def test_replay_from_the_manifest(street: Path, tmp_path: Path, capsys: pytest.C
     # a record that was tampered with gives another digest
     lines = (out / "manifest.jsonl").read_text().splitlines()
     row = json.loads(lines[4])
-    next(r for r in row["history"] if r["name"] == "RotateScene")["params"][""]["yaw_deg"] += 1.0
+    next(r for r in row["history"] if r["name"] == "fusion_aug.RotateScene")["params"][""]["yaw_deg"] += 1.0
     (out / "manifest.jsonl").write_text("\n".join([*lines[:4], json.dumps(row)]))
     assert main(["replay", str(out / "manifest.jsonl"), entry.id, f"log.root={street}"]) == 1
     assert main(["replay", str(out / "manifest.jsonl"), "nobody", f"log.root={street}"]) == 2

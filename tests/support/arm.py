@@ -57,7 +57,7 @@ def with_arm(rig: Rig, time: int, size: tuple[int, int], gels: bool = True) -> t
     a = -7.5 * speed * torch.sin(5 * t)
     links = arm_robot().frames("ego", ARM_BASE, {n: (times, q[:, i]) for i, n in enumerate(JOINTS)})
     frames = {**rig.frames, **links}
-    frames["WRIST"] = Frame(parent="hand", pose=se3(FORWARD, [0.05, 0.0, 0.1]), hand="camera")
+    frames["WRIST"] = Frame(parent="hand", pose=se3(FORWARD, [0.05, 0.0, 0.1]), axis_convention="camera")
     frames["ft"] = Frame(parent="hand", pose=se3(rotation_about("z", 0.4), [0.02, 0.01, 0]))
     w = size[1]
     model = Pinhole.from_focal(0.8 * w, 0.8 * w, (w - 1) / 2, (size[0] - 1) / 2, size)
@@ -70,7 +70,7 @@ def with_arm(rig: Rig, time: int, size: tuple[int, int], gels: bool = True) -> t
         frames[name] = Frame(
             parent=f"finger_{name[4:].lower()}",
             pose=se3(rotation_about("x", side * np.pi / 2), [0.03, side * 0.01, 0]),
-            hand="camera",
+            axis_convention="camera",
         )
         seen[name] = TactileSensor(frame=name, mm_per_pixel=0.5, size=GEL, gel=gel(k), mirror_of=partner,
                                    background=torch.full((*GEL, 3), 90 + 20 * k, dtype=torch.uint8))  # fmt: skip
@@ -87,39 +87,39 @@ def with_arm(rig: Rig, time: int, size: tuple[int, int], gels: bool = True) -> t
     taxels = se3(rotation_about("x", -np.pi / 2), torch.tensor([[0.0, 0.01, 0.01], [0.0, 0.01, -0.01]]).double())
     step = times[::6]
     streams: dict[str, fa.Stream] = {
-        "WRIST": fa.Camera(frame="WRIST", times=shot, items=(picture,)),
-        "WRIST/depth": fa.Depth(frame="WRIST", camera="WRIST", times=shot, items=(depth,)),
-        "joints": fa.JointState(frame="ego", times=times, names=JOINTS,
+        "WRIST": fa.Camera(frame="WRIST", capture_times=shot, items=(picture,)),
+        "WRIST/depth": fa.Depth(frame="WRIST", camera="WRIST", capture_times=shot, items=(depth,)),
+        "joints": fa.JointState(frame="ego", capture_times=times, names=JOINTS,
                                 values={"position": q, "velocity": v, "acceleration": a, "effort": drawn(n, 5)}),
-        "wrench": fa.Wrench(frame="ft", times=times[::2],
+        "wrench": fa.Wrench(frame="ft", capture_times=times[::2],
                             values={"force": drawn(len(times[::2]), 3), "torque": drawn(len(times[::2]), 3)}),
-        **{name: fa.Taxels(frame=touch[name].frame, times=times, values={"force": drawn(n, 2).abs()}, poses=taxels)
-           for name in touch},
-        "tip": fa.BodyPose(frame="ego", times=step, values={"pose": rig_poses(Rig(frames, sensors), step)}),
+        **{name: fa.Taxels(frame=touch[name].frame, capture_times=times, values={"force": drawn(n, 2).abs()},
+                           poses=taxels) for name in touch},
+        "tip": fa.BodyPose(frame="ego", capture_times=step, values={"pose": rig_poses(Rig(frames, sensors), step)}),
         "action": fa.Action(
-            frame="ego", times=step, names=JOINTS[:3],
+            frame="ego", capture_times=step, names=JOINTS[:3],
             values={"joint_position": q[::6, :3].contiguous(), "delta_position": drawn(len(step), 3),
                     "delta_rotation": drawn(len(step), 3), "command": torch.ones(len(step), 1, dtype=torch.int64)}),
         "skeleton": fa.Keypoints3D(
-            frame="ref", times=torch.tensor([time]),
+            frame="ref", capture_times=torch.tensor([time]),
             values={"xyz": drawn(3, 3) * 3, "name": strings(["left_hand", "right_hand", "head"]),
                     "visible": torch.ones(3)}),
         "WRIST/points": fa.Keypoints2D(
-            frame="WRIST", camera="WRIST", times=shot,
+            frame="WRIST", camera="WRIST", capture_times=shot,
             values={"pixel": torch.from_numpy(rng.uniform(0.3, 0.6, (2, 2))) * torch.tensor([size[1], size[0]]),
                     "name": strings(["left_hand", "head"]), "visible": torch.ones(2)}),
-        "reward": fa.Signal(frame="ego", times=step, values={"value": drawn(len(step))}),
+        "reward": fa.Signal(frame="ego", capture_times=step, values={"value": drawn(len(step))}),
     }  # fmt: skip
     for k, (name, sensor) in enumerate(seen.items()):
         presses = [bump(0.3 + 0.2 * k, 0.6), bump(0.5, 0.35)]
         shown = [render_tactile(p * 1000, sensor.gel, sensor.background, 0.5, relax=False) for p in presses]
         streams[name] = fa.TactileImage(
-            frame=name, times=shot[0] + STEP * torch.arange(2), items=tuple(shown), mm_per_pixel=0.5,
+            frame=name, capture_times=shot[0] + STEP * torch.arange(2), items=tuple(shown), mm_per_pixel=0.5,
             gels=sensor.gel, backgrounds=sensor.background,
         )  # fmt: skip
         if k == 0:
             streams[f"{name}/height"] = fa.HeightMap(
-                frame=name, camera=name, times=streams[name].times, items=tuple(presses)
+                frame=name, camera=name, capture_times=streams[name].capture_times, items=tuple(presses)
             )
     return Rig(frames, sensors), streams
 

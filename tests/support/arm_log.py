@@ -29,8 +29,8 @@ def truth() -> dict[str, np.ndarray]:
 def rows_of(stream: fa.Stream, known: dict[str, np.ndarray]) -> np.ndarray:
     """Rows of the truth that belong to a stream's items."""
     since = known["times"] - known["times"][0]
-    rows = np.searchsorted(since, (stream.times - stream.times[0]).numpy())
-    assert np.array_equal(since[rows], (stream.times - stream.times[0]).numpy())
+    rows = np.searchsorted(since, (stream.capture_times - stream.capture_times[0]).numpy())
+    assert np.array_equal(since[rows], (stream.capture_times - stream.capture_times[0]).numpy())
     return rows
 
 
@@ -47,7 +47,7 @@ def with_masks(sample: fa.Sample) -> fa.Sample:
         seen = np.unpackbits(known[f"{name}/hand"], axis=-1)[rows_of(sample[name], known)]
         items = tuple(torch.from_numpy(m[:, : sample.rig.camera(name).size[1]].copy()) for m in seen)
         masks[f"{name}/mask"] = fa.SegmentationMask(
-            frame=sample[name].frame, camera=name, times=sample[name].times, items=items
+            frame=sample[name].frame, camera=name, capture_times=sample[name].capture_times, items=items
         )
     return sample.with_streams({**sample.streams, **masks})
 
@@ -57,7 +57,7 @@ def hits(sample: fa.Sample, camera: str) -> tuple[np.ndarray, np.ndarray]:
     stream, inside, seen = sample[f"{camera}/mask"], [], []
     device = sample.rig.camera(camera)
     for body in SEEN[camera]:
-        T = sample.units[0].truth.along(stream.frame, body, stream.true_times)
+        T = sample.metas[0].true_rig.along(stream.frame, body, stream.true_capture_times)
         pixels, visible = device.project((T @ torch.tensor([*MIDDLES[body], 1.0], dtype=torch.float64))[:, :3])
         for i in range(len(stream)):
             u, v = pixels[i].round().long().tolist()

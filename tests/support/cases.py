@@ -60,7 +60,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "Gamma": [{"gamma": {"distribution": "log_uniform", "low": 0.7, "high": 1.4}}],
     "GaussianNoise": [{"sigma": 0.05}, {"sigma": [0.01, 0.1], "scope": "sensor"}],
     "Banding": [{"depth": 0.4}],
-    "BlackCamera": [{"each": 0.5}, {"cameras": ["CAM_LEFT"], "scope": "rig"}],
+    "BlackCamera": [{"each": 0.5}, {"cameras": ["CAM_LEFT"], "scope": "sample"}],
     "DeadPixels": [{"dead": 5000, "stuck": [0, 3000]}],
     "DroppedPackets": [{"share": [0.1, 0.4], "packet_deg": 10}],
     "FrozenCamera": [{"age": [0.1, 0.5]}],
@@ -75,7 +75,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "ReducedView": [{"view_deg": [60, 180], "centre_deg": 20}],
     "ScanMotionBlur": [{"shift": 0.05, "tilt_deg": 0.5}],
     "Dust": [{"dust_mor": [50, 200]}],
-    "Fog": [{"mor": [30, 200], "report": True}, {"visual_range": 60, "patchiness": 0.7, "scope": "rig"}],
+    "Fog": [{"mor": [30, 200], "report": True}, {"visual_range": 60, "patchiness": 0.7, "scope": "sample"}],
     "Night": [{"illuminance": [0.5, 50]}],
     "Rain": [{"rain_rate": [5, 50], "wind": [0, 8], "lens_drops": [0, 9]}],
     "Snow": [{"snow_rate": [0.5, 3], "snow_cover": 0.5}, {"snow_rate": 2, "wet_snow": True, "auto_gain": True}],
@@ -105,14 +105,14 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "ScaleScene": [{"scale": [0.8, 1.25]}],
     "Viewpoint": [
         {"x_deg": [-2, 2], "y_deg": [-4, 4], "z_deg": [-3, 3]},
-        {"sensors": ["CAM_LEFT", "FISHEYE", "lidar", "radar", "imu"], "y_deg": 2.0, "scope": "rig"},
+        {"sensors": ["CAM_LEFT", "FISHEYE", "lidar", "radar", "imu"], "y_deg": 2.0, "scope": "sample"},
     ],
     "TranslateScene": [{"x": [-2, 2], "y": 1.0, "z": [-0.2, 0.2]}],
     "ClockOffset": [{"offset": [-0.02, 0.02], "sensors": ["CAM*", "imu"]}],
-    "Deskew": [{}, {"mode": "compensate", "scope": "log"}],
+    "Deskew": [{}, {"mode": "compensate", "scope": "scene"}],
     "DropFrames": [{"share": 0.5}],
     "Jitter": [{"sigma": 0.01}],
-    "Latency": [{"delay": [0, 0.1], "sensors": ["CAM*"]}, {"delay": 0.05, "scope": "rig"}],
+    "Latency": [{"delay": [0, 0.1], "sensors": ["CAM*"]}, {"delay": 0.05, "scope": "sample"}],
     "RateChange": [{"rate": 100}],
     "RollingShutter": [{"readout": [0.005, 0.03], "cameras": ["CAM_*", "WRIST"]}],
     "SpeedWarp": [{"speed": [0.7, 1.4]}],
@@ -138,7 +138,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     # what needs distances does not find them where the LiDAR is silent, so this comes last
     "ModalityDropout": [
         {"share": 0.6, "keep": ["CAM_FRONT"]},
-        {"share": 0.5, "span": 0.03, "scope": "log"},
+        {"share": 0.5, "span": 0.03, "scope": "scene"},
     ],
 }
 

@@ -18,14 +18,14 @@ def build(case: Case, **more) -> fa.Transform:
 
 
 def promises(case: Case, promise: str) -> bool:
-    return promise not in own_transforms()[case[0]].waives
+    return promise not in own_transforms()[case[0]].exemptions
 
 
 def fingerprint(sample: fa.Sample) -> list:
     """Every number of a sample, to compare it with itself later."""
-    out: list = [u.rig for u in sample.units]
+    out: list = [u.rig for u in sample.metas]
     for name, stream in sample.streams.items():
-        out += [name, stream.times.clone(), stream.present.clone()]
+        out += [name, stream.capture_times.clone(), stream.present.clone()]
         out += [v.clone() if isinstance(v, torch.Tensor) else v.copy() for v in stream.values.values()]
         out += [p.clone() for p in getattr(stream, "items", ())]
     return out
@@ -44,7 +44,7 @@ def assert_same_streams(a: fa.Sample, b: fa.Sample, exact: bool = True) -> None:
     assert names(a.streams) == names(b.streams)
     for name in a.streams:
         x, y = a[name].realized(), b[name].realized()
-        assert torch.equal(x.times, y.times) and torch.equal(x.sample_index, y.sample_index), name
+        assert torch.equal(x.capture_times, y.capture_times) and torch.equal(x.sample_index, y.sample_index), name
         for column in x.values:
             if exact or not isinstance(x.values[column], torch.Tensor):
                 assert same(x.values[column], y.values[column]), (name, column)

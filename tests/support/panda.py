@@ -29,7 +29,7 @@ def rig_file(real_data: Path, target: Path, kind: str) -> Path:
         "urdf": str(folder / told["urdf"]),
         "joint_map": arm | FINGERS,
         "frames": {
-            "world": {"parent": None, "hand": "world"},
+            "world": {"parent": None, "axis_convention": "world"},
             told["urdf_base_link"]: {"parent": "world", "translation": told["T_world_base"]["translation"],
                                      "rotation": told["T_world_base"]["quaternion_wxyz"]},
             "ft_sensor": {"parent": "panda_hand", "rotation": [HALF, 0, 0, -HALF]},
@@ -37,7 +37,8 @@ def rig_file(real_data: Path, target: Path, kind: str) -> Path:
     }  # fmt: skip
     if kind != "mcap":
         rig["frames"]["wrist"] = {
-            "parent": "panda_hand", "hand": "camera", "translation": [0.05, 0, 0], "rotation": [HALF, 0, 0, HALF],
+            "parent": "panda_hand", "axis_convention": "camera", "translation": [0.05, 0, 0],
+            "rotation": [HALF, 0, 0, HALF],
         }  # fmt: skip
         model = {"model": "pinhole", "K": [[125.10963579, 0, 127.5], [0, 125.10963579, 95.5], [0, 0, 1]],
                  "size": [192, 256]}  # fmt: skip

@@ -10,7 +10,7 @@ import fusion_aug as fa
 from calib import BrownConrady, CameraSensor, Frame, ImuSensor, KannalaBrandt, LidarSensor, Pinhole, RadarSensor, Rig
 from calib.se3 import rotation_about, se3
 from calib.trajectory import Trajectory
-from fusion_aug.sample import Unit
+from fusion_aug.sample import SampleMeta
 from fusion_aug.streams import rectangle_corners, strings
 
 T0 = 1_600_000_000_000_000_000
@@ -44,7 +44,7 @@ def make_rig(size: tuple[int, int], times: list[int]) -> Rig:
     """Vehicle with four cameras, LiDAR, radar and IMU, moving through the world."""
     poses = torch.stack([ego_pose(t) for t in times])
     frames = {
-        "world": Frame(hand="world"),
+        "world": Frame(axis_convention="world"),
         "ego": Frame(parent="world", pose=Trajectory.from_unsorted(torch.tensor(times), poses)),
         "lidar": Frame(parent="ego", pose=se3(rotation_about("z", -1.5) @ rotation_about("x", 0.02), [0.9, 0.1, 1.8])),
         "radar": Frame(parent="ego", pose=se3(rotation_about("z", 0.1), [3.4, 0.0, 0.5])),
@@ -62,7 +62,7 @@ def make_rig(size: tuple[int, int], times: list[int]) -> Rig:
         frames[name] = Frame(
             parent="ego",
             pose=se3(rotation_about("z", yaws[name]) @ FORWARD @ tilt, [1.5, yaws[name], 1.5]),
-            hand="camera",
+            axis_convention="camera",
         )
         sensors[name] = CameraSensor(frame=name, model=model, mirror_of=partner.get(name))
     return Rig(frames, sensors)
@@ -100,27 +100,27 @@ def make_sample(
         picture = torch.from_numpy(noise).repeat_interleave(4, 0).repeat_interleave(4, 1)[: size[0], : size[1]]
         padded = torch.zeros((*size, 3), dtype=torch.uint8)
         padded[: picture.shape[0], : picture.shape[1]] = picture
-        streams[name] = fa.Camera(frame=name, times=torch.tensor([stamp]), items=(padded,))
+        streams[name] = fa.Camera(frame=name, capture_times=torch.tensor([stamp]), items=(padded,))
     front = cameras["CAM_FRONT"]
     depth = torch.from_numpy(rng.uniform(2, 60, size).astype(np.float32))
     streams["CAM_FRONT/depth"] = fa.Depth(
-        frame="CAM_FRONT", camera="CAM_FRONT", times=torch.tensor([front]), items=(depth,)
+        frame="CAM_FRONT", camera="CAM_FRONT", capture_times=torch.tensor([front]), items=(depth,)
     )
     mask = torch.from_numpy(rng.integers(0, 20, size).astype(np.uint8))
     streams["CAM_LEFT/mask"] = fa.SegmentationMask(
-        frame="CAM_LEFT", camera="CAM_LEFT", times=torch.tensor([cameras["CAM_LEFT"]]), items=(mask,)
+        frame="CAM_LEFT", camera="CAM_LEFT", capture_times=torch.tensor([cameras["CAM_LEFT"]]), items=(mask,)
     )
     names = strings(f"box{i}" for i in range(boxes))
     streams["boxes"] = fa.Boxes3D(
         frame="ref",
-        times=torch.tensor([time]),
+        capture_times=torch.tensor([time]),
         values={"pose": poses, "size": sizes, "velocity": velocity, "angular_velocity": angular,
                 "category": strings(["car"] * boxes), "instance": names, "record": names},
     )  # fmt: skip
     corner = torch.from_numpy(rng.uniform(0, 0.5, (boxes, 2))) * torch.tensor([size[1], size[0]])
     flat = torch.cat([corner, corner + torch.tensor([size[1], size[0]]) * 0.3], 1)
     streams["CAM_RIGHT/flat"] = fa.Boxes2D(
-        frame="CAM_RIGHT", camera="CAM_RIGHT", times=torch.tensor([cameras["CAM_RIGHT"]]),
+        frame="CAM_RIGHT", camera="CAM_RIGHT", capture_times=torch.tensor([cameras["CAM_RIGHT"]]),
         values={"corners": rectangle_corners(flat), "category": strings(["car"] * boxes), "instance": names},
     )  # fmt: skip
     track = rig.frames["ego"].pose
@@ -129,28 +129,28 @@ def make_sample(
     to_body = track.poses[:, :3, :3].transpose(1, 2)
     turning = torch.tensor([0.0, 0.0, TURN], dtype=torch.float64)
     streams["ego"] = fa.EgoPose(
-        frame="world", child="ego", times=track.times,
+        frame="world", child="ego", capture_times=track.times,
         values={"pose": track.poses,
                 "velocity": (to_body @ along[..., None])[..., 0], "angular_velocity": to_body @ turning},
     )  # fmt: skip
     streams["wheels"] = fa.Odometry(
-        frame="ego", times=track.times,
+        frame="ego", capture_times=track.times,
         values={"velocity": streams["ego"]["velocity"].clone(), "angular_velocity": to_body @ turning},
     )  # fmt: skip
     streams["imu"] = fa.Imu(
-        frame="imu", times=torch.tensor(imu_times),
+        frame="imu", capture_times=torch.tensor(imu_times),
         values={"gyro": torch.from_numpy(rng.normal(size=(9, 3))), "accel": torch.from_numpy(rng.normal(size=(9, 3)))},
     )  # fmt: skip
     streams["caption"] = fa.Text(
-        frame="ref", times=torch.tensor([time]), values={"text": strings(["Turn left at the car on the right"])}
+        frame="ref", capture_times=torch.tensor([time]), values={"text": strings(["Turn left at the car on the right"])}
     )
     rig, robot = with_arm(rig, time, size, gels)
     streams |= robot
-    unit = Unit(
-        id=sample_id, scene=scene, ref=fa.Ref("ego", time), rig=rig, truth=rig, clock="lidar",
+    meta = SampleMeta(
+        id=sample_id, scene=scene, ref=fa.Ref("ego", time), rig=rig, true_rig=rig, clock="lidar",
         anchor=ego_pose(T0) if anchor is None else anchor,
     )  # fmt: skip
-    return fa.Sample(units=(unit,), streams=streams)
+    return fa.Sample(metas=(meta,), streams=streams)
 
 
 def _boxes(rng: np.random.Generator, n: int) -> tuple[torch.Tensor, ...]:
@@ -183,7 +183,7 @@ def _lidar(rng, rig, stamps, time, n, poses, sizes, dtype):  # type: ignore[no-u
         "time_offset": torch.from_numpy(rng.uniform(-0.05, 0, total).astype(np.float32)),
     }
     offsets = torch.tensor([0, *counts]).cumsum(0)
-    return fa.Points(frame="lidar", times=torch.tensor(stamps), values=values, offsets=offsets)
+    return fa.Points(frame="lidar", capture_times=torch.tensor(stamps), values=values, offsets=offsets)
 
 
 def _radar(rig, stamps, time, poses, velocity):  # type: ignore[no-untyped-def]
@@ -201,7 +201,7 @@ def _radar(rig, stamps, time, poses, velocity):  # type: ignore[no-untyped-def]
         "rcs": torch.zeros(n),
         "flags": torch.zeros((n, 10), dtype=torch.int64),
     }
-    return fa.Radar(frame="radar", times=torch.tensor(stamps), values=values, offsets=torch.tensor([0, n]))
+    return fa.Radar(frame="radar", capture_times=torch.tensor(stamps), values=values, offsets=torch.tensor([0, n]))
 
 
 def make_batch(n: int = 3, gels: bool = True) -> fa.Sample:

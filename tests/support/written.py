@@ -30,18 +30,18 @@ def drawn_motion(line: dict) -> np.ndarray:
         step = np.eye(4)
         if not record["applied"]:
             continue
-        if record["name"] == "RotateScene":
+        if record["name"] == "fusion_aug.RotateScene":
             a = np.radians(p["yaw_deg"])
             step[:2, :2] = [[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]
-        elif record["name"] == "MirrorScene":
+        elif record["name"] == "fusion_aug.MirrorScene":
             step["xyz".index(p["axis"]), "xyz".index(p["axis"])] = -1
-        elif record["name"] == "ScaleScene":
+        elif record["name"] == "fusion_aug.ScaleScene":
             step[:3, :3] *= p["scale"]
-        elif record["name"] == "TranslateScene":
+        elif record["name"] == "fusion_aug.TranslateScene":
             step[:3, 3] = [p["x"], p["y"], p["z"]]
         H = step @ H
     return H
 
 
 def is_mirrored(line: dict) -> bool:
-    return any(r["name"] == "MirrorScene" and r["applied"] for r in line["history"])
+    return any(r["name"] == "fusion_aug.MirrorScene" and r["applied"] for r in line["history"])

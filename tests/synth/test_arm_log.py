@@ -39,10 +39,10 @@ def test_cameras_and_links_stand_where_the_simulator_has_them(samples: dict[str,
     sample, known = samples[kind], truth()
     for name in SEEN:
         rows = rows_of(sample[name], known)
-        ours = sample.rig.along("world", name, sample[name].times)
+        ours = sample.rig.along("world", name, sample[name].capture_times)
         assert float((ours - torch.from_numpy(known[f"{name}/T_world_camera"][rows])).abs().max()) <= 1e-6
     for body in ("link3", "hand", "finger_left"):
-        ours = sample.rig.along("world", body, sample["wrist"].times)
+        ours = sample.rig.along("world", body, sample["wrist"].capture_times)
         assert float((ours - body_poses(body, known)[rows]).abs().max()) <= 1e-6
 
 
@@ -129,16 +129,18 @@ def test_efforts_at_another_speed_are_what_the_masses_ask_for(samples: dict[str,
     sample = samples["mcap"]
     params = {"mean": 1.0, "waves": [[0.45, 1 / 1.5, 0.0]]}
     out = fa.TimeWarp.apply_params(sample, params)["joint_states"]
-    curve, t = spline(out.times, out["position"]), seconds(out.times, out.times[0])
+    curve, t = spline(out.capture_times, out["position"]), seconds(out.capture_times, out.capture_times[0])
     q, v, a = (curve(t, k) for k in range(3))
     wanted = np.zeros((600, 8))
     for k in range(600):  # 1.2 s
         data.qpos[places], data.qvel[rates], data.qacc[rates] = q[k], v[k], a[k]
         mujoco.mj_inverse(model, data)
         wanted[k] = data.qfrc_inverse[rates]
-    told, warp = out["effort"].numpy(), Warp(int(sample["joint_states"].times[0]), 1.0, [(0.45, 1 / 1.5, 0.0)])
+    told, warp = out["effort"].numpy(), Warp(int(sample["joint_states"].capture_times[0]), 1.0, [(0.45, 1 / 1.5, 0.0)])
     old = sample["joint_states"]
-    alone = read_at(old["effort"], old.column_table()["effort"], old.times, warp.old(out.times[:600])).numpy()
+    alone = read_at(
+        old["effort"], old.column_table()["effort"], old.capture_times, warp.old(out.capture_times[:600])
+    ).numpy()
     right, wrong = (np.sqrt(((e - wanted)[20:, :6] ** 2).mean()) for e in (told[:600], alone))
     assert right < 0.06 and wrong > 4 * right, (right, wrong)
 

@@ -42,7 +42,7 @@ def test_points_lie_on_what_was_hit(street: Path) -> None:
     sample = log[2]
     cloud = sample.points("LIDAR_TOP")
     key = sample.key_item("LIDAR_TOP")
-    xyz = cloud["xyz"][cloud.rows_of(key)]
+    xyz = cloud["xyz"][cloud.item_slice(key)]
     ground = xyz[:, 2].abs() < 0.05
     assert 0.2 < float(ground.double().mean()) < 0.9
     assert float(xyz[:, 2].min()) > -0.06, "nothing lies under the road"
@@ -71,8 +71,8 @@ def test_pictures_show_what_depth_and_classes_say(street: Path) -> None:
         key = sample.key_item("LIDAR_TOP")
         pixels, seen = sample.project("LIDAR_TOP", camera)
         depth = sample[f"{camera}/depth"]
-        T = sample.rig.T(camera, "LIDAR_TOP", int(sample["LIDAR_TOP"].times[key]), int(depth.times[0]))
-        xyz = sample["LIDAR_TOP"]["xyz"][sample["LIDAR_TOP"].rows_of(key)].double()
+        T = sample.rig.T(camera, "LIDAR_TOP", int(sample["LIDAR_TOP"].capture_times[key]), int(depth.capture_times[0]))
+        xyz = sample["LIDAR_TOP"]["xyz"][sample["LIDAR_TOP"].item_slice(key)].double()
         local = xyz @ T[:3, :3].T + T[:3, 3]
         expected = local[:, 2] if depth.measure == "z" else local.norm(dim=1)
         u, v = pixels[seen].round().long().T
@@ -88,7 +88,7 @@ def test_the_imu_agrees_with_the_path(street: Path) -> None:
     """Specific force at rest is gravity; integrated over the bend the gyro gives the turn."""
     log = fa.open_log("nuscenes", street)
     imu = log[1]["imu"]
-    assert torch.diff(imu.times).unique().tolist() == [10_000_000]
+    assert torch.diff(imu.capture_times).unique().tolist() == [10_000_000]
     assert float(imu["accel"][:, 2].mean()) == pytest.approx(9.81, abs=0.05)
     town = make_town(0)
     times = np.arange(9.0, 10.0, 0.01)
@@ -112,8 +112,8 @@ def test_doppler_of_what_stands_still_is_zero(street: Path) -> None:
         still = radar["flags"][:, 0] == 1
         assert bool(still.any()) and float(radar["velocity_comp"][still].norm(dim=1).max()) < 0.31, name
         ray = radar["xyz"][still] / radar["xyz"][still].norm(dim=1, keepdim=True)
-        ego, at = sample["ego"], int(radar.times[0])
-        k = int((ego.times - at).abs().argmin())
+        ego, at = sample["ego"], int(radar.capture_times[0])
+        k = int((ego.capture_times - at).abs().argmin())
         T = sample.rig.T("ego", name, at)
         v = T[:3, :3].T @ (ego["velocity"][k] + torch.linalg.cross(ego["angular_velocity"][k], T[:3, 3]))
         raw = (radar["velocity"][still] * ray).sum(1).double()

@@ -37,7 +37,7 @@ def everything() -> fa.Compose:
 
 def numbers(samples: list[fa.Sample]) -> list[tuple]:
     out = []
-    for sample in sorted((s.take([u]) for s in samples for u in range(len(s.units))), key=lambda s: s.id):
+    for sample in sorted((s.take([u]) for s in samples for u in range(len(s.metas))), key=lambda s: s.id):
         flat: list = [sample.id, str(sample.history)]
         for name, stream in sorted(sample.streams.items()):
             flat += [
@@ -94,7 +94,7 @@ def test_threads_do_not_matter(reference: list[list[tuple]]) -> None:
 
 def test_a_batch_is_rows() -> None:
     batch = fa.collate([MadeLog()[i] for i in range(3)])
-    assert [u.id for u in batch.units] == ["s0", "s1", "s2"]
+    assert [u.id for u in batch.metas] == ["s0", "s1", "s2"]
     assert batch["CAM_FRONT"].images.shape == (3, 32, 40, 3)
     assert batch["lidar"].sample_index.tolist() == [0, 0, 1, 1, 2, 2]
     assert batch["lidar"].counts.tolist() == [100, 100, 120, 120, 140, 140]  # type: ignore[attr-defined]

@@ -34,7 +34,7 @@ def test_matrices_project_exactly(chain: str) -> None:
     told = fa.to_mmdet3d(out, cameras=["CAM_FRONT"])
     key = out.key_item("lidar")
     cloud = out.points("lidar")
-    xyz = cloud["xyz"][cloud.rows_of(key)].double()
+    xyz = cloud["xyz"][cloud.item_slice(key)].double()
     pixels, seen = out.project_ref(xyz, "CAM_FRONT")
     assert int(seen.sum()) > 30
     whole = (

@@ -8,15 +8,15 @@ from samples import make_sample
 
 import fusion_aug as fa
 from calib import Frame, Rig
-from fusion_aug.sample import Unit
+from fusion_aug.sample import SampleMeta
 from fusion_aug.streams import Signal
 
-GONE = fa.TemporalMask(seconds=0.04, sensors=["joints"], scope="rig")
+GONE = fa.TemporalMask(seconds=0.04, sensors=["joints"], scope="sample")
 
 
 @pytest.mark.parametrize(
     "transform",
-    [fa.RateChange(rate=170.0, sensors=["joints"], scope="rig"), fa.SpeedWarp(speed=0.8), fa.TimeWarp()],
+    [fa.RateChange(rate=170.0, sensors=["joints"], scope="sample"), fa.SpeedWarp(speed=0.8), fa.TimeWarp()],
     ids=lambda t: type(t).__name__,
 )
 def test_what_was_not_sent_is_not_read_between(transform: fa.Transform) -> None:
@@ -28,7 +28,7 @@ def test_what_was_not_sent_is_not_read_between(transform: fa.Transform) -> None:
         assert not bool(b[~left.present].any())
         rough = float(sample["joints"][column].diff(dim=0).abs().max())  # a spline without what lies in the gap
         assert float((a - b)[left.present].abs().max()) < 0.3 * rough, column
-    assert torch.equal(whole.times, left.times)
+    assert torch.equal(whole.capture_times, left.capture_times)
 
 
 @pytest.mark.parametrize(
@@ -52,16 +52,16 @@ def test_noise_makes_no_readings(transform: fa.Transform) -> None:
 
 def test_a_rate_needs_no_laws_of_speed() -> None:
     """An inertial unit without a world, and a stream without items."""
-    imu = fa.Imu(frame="imu", times=torch.arange(9) * 10_000_000,
+    imu = fa.Imu(frame="imu", capture_times=torch.arange(9) * 10_000_000,
                  values={"gyro": torch.ones(9, 3), "accel": torch.arange(27).reshape(9, 3).double()})  # fmt: skip
     sample = make_sample()
     none = sample["wheels"].take_items(torch.zeros(0, dtype=torch.int64))
     rig = Rig({"imu": Frame()}, {})
     bare = fa.Sample(
-        units=(Unit(id="a", scene="a", ref=fa.Ref("imu", 0), rig=rig, truth=rig),),
+        metas=(SampleMeta(id="a", scene="a", ref=fa.Ref("imu", 0), rig=rig, true_rig=rig),),
         streams={"imu": imu, "none": none},
     )
-    out = fa.RateChange(rate=200.0, scope="rig")(bare)
+    out = fa.RateChange(rate=200.0, scope="sample")(bare)
     assert len(out["imu"]) == 17 and float(out["imu"]["accel"][1, 0]) == 1.5
     assert len(out["none"]) == 0
 
@@ -70,10 +70,10 @@ def test_keyframes_stay() -> None:
     """A sweep at the reference time, and one 50 ms before."""
     sample = make_sample()
     for rate in (2.0, 3.0, 7.0, 10.0, 40.0):
-        out = fa.RateChange(rate=rate, scope="rig")(sample)["lidar"]
-        assert sample.ref.time in out.handed_over.tolist() and int(out.times[-1]) == sample.ref.time, rate
+        out = fa.RateChange(rate=rate, scope="sample")(sample)["lidar"]
+        assert sample.ref.time in out.arrival_times.tolist() and int(out.capture_times[-1]) == sample.ref.time, rate
     for seed in range(10):
-        assert int(fa.DropFrames(share=1.0)(sample, seed=seed)["lidar"].times) == sample.ref.time
+        assert int(fa.DropFrames(share=1.0)(sample, seed=seed)["lidar"].capture_times) == sample.ref.time
 
 
 def test_changes_per_step_add_up() -> None:
@@ -83,13 +83,13 @@ def test_changes_per_step_add_up() -> None:
     sample = make_sample(time=0)
 
     def through(transform: fa.Transform, value: torch.Tensor, stamps: torch.Tensor) -> torch.Tensor:
-        action = fa.Action(frame="ego", times=stamps, values={"delta_position": value})
+        action = fa.Action(frame="ego", capture_times=stamps, values={"delta_position": value})
         return transform(sample.with_streams({"action": action}))["action"]["delta_position"]
 
     assert torch.equal(through(fa.SpeedWarp(speed=1.0), change, times), change), "steps of different lengths"
     even = torch.arange(20) * 50_000_000
     for rate in (0.5, 1.0, 1.1, 2.0, 20.0):
-        told = through(fa.RateChange(rate=rate, scope="rig"), torch.ones(20, 3).double(), even)
+        told = through(fa.RateChange(rate=rate, scope="sample"), torch.ones(20, 3).double(), even)
         assert torch.allclose(told.sum(0), torch.full((3,), 20.0).double()), rate
     whole = through(fa.SpeedWarp(speed=1.3), torch.ones(20, 3, dtype=torch.int64), even)
     assert int(whole.sum()) in (57, 60) and set(whole.unique().tolist()) <= {1, 2}
@@ -101,7 +101,7 @@ def test_marks_are_not_lost() -> None:
     event[[31, 59]] = 1
     sample = make_sample(time=0)
     sample = sample.with_streams(
-        {"done": Signal(frame="ego", times=torch.arange(60) * 50_000_000, values={"event": event})}
+        {"done": Signal(frame="ego", capture_times=torch.arange(60) * 50_000_000, values={"event": event})}
     )
     for speed in (0.55, 0.8, 1.0, 1.1, 1.37, 1.9):
         told = fa.SpeedWarp(speed=speed)(sample)["done"]["event"]

@@ -142,8 +142,8 @@ def test_the_flow_is_how_standing_points_move(camera: str) -> None:
     seconds, stream = 0.05, sample[camera]
     size = sample.rig.camera(camera).size
     flow = picture_flow(sample, camera, 0, seconds)
-    ego, time = sample["ego"], int(stream.times[0])
-    k = int((ego.times - time).abs().argmin())
+    ego, time = sample["ego"], int(stream.capture_times[0])
+    k = int((ego.capture_times - time).abs().argmin())
     v, w = ego["velocity"][k], ego["angular_velocity"][k]
     rng = np.random.default_rng(0)
     ground = torch.from_numpy(np.c_[rng.uniform(-15, 15, (3000, 2)), np.zeros(3000)])
@@ -190,7 +190,7 @@ def test_without_an_ego_pose_the_blur_says_what_is_missing() -> None:
     frames = {n: Frame() if n == "ego" else f for n, f in sample.rig.frames.items() if n != "world"}
     rig = Rig(frames, sample.rig.sensors)
     with pytest.raises(fa.DataError, match="ego pose with a twist"):
-        fa.EgoMotionBlur(exposure=0.01, cameras=["CAM_*"])(bare.with_unit(0, rig=rig, truth=rig))
+        fa.EgoMotionBlur(exposure=0.01, cameras=["CAM_*"])(bare.with_meta(0, rig=rig, true_rig=rig))
 
 
 def test_chromatic_aberration_magnifies_about_the_principal_point(sample: fa.Sample) -> None:

@@ -13,15 +13,15 @@ import torch
 from samples import make_batch, make_sample
 
 import fusion_aug as fa
-from fusion_aug.core.parameters import Rows
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.random import Keys
 from fusion_aug.core.registry import TRANSFORMS
 from fusion_aug.names import full_name
 from fusion_aug.streams.families import Mix
 
 
-def applied(sample: fa.Sample, unit: int = 0) -> list[str]:
-    return [r.path for r in sample.units[unit].history if r.applied]
+def applied(sample: fa.Sample, index: int = 0) -> list[str]:
+    return [r.path for r in sample.metas[index].history if r.applied]
 
 
 def test_one_of_follows_its_weights() -> None:
@@ -105,17 +105,17 @@ PINNED = [0.7674804290947767, 0.630276668603196, 0.38317686529233175]
 
 
 def test_scope_log_shares_over_a_scene() -> None:
-    yaw = fa.RotateScene(yaw_deg=[-45, 45], scope="log")
+    yaw = fa.RotateScene(yaw_deg=[-45, 45], scope="scene")
     same = [yaw(make_sample(i, scene="one"), seed=1).history[0].params for i in ("a", "b")]
     assert same[0] == same[1] != yaw(make_sample("a", scene="two"), seed=1).history[0].params
 
 
 def test_scope_step_changes_at_the_clock() -> None:
     """Steps are the intervals of the clock stream; an item belongs to the last step at or before it."""
-    light = fa.Brightness(factor=[0.2, 2.0], scope="step")
+    light = fa.Brightness(factor=[0.2, 2.0], scope="timestep")
     sample = make_sample(gels=False)
     out = light(sample, seed=1)
-    stamps = [str(t) for t in sample["lidar"].times.tolist()]
+    stamps = [str(t) for t in sample["lidar"].capture_times.tolist()]
     assert list(out.history[0].params) == stamps
     # every camera is later than the second LiDAR stamp
     factor = out.history[0].params[stamps[1]]["factor"]
@@ -137,7 +137,7 @@ def test_a_batch_of_mixed_choices_equals_the_loop() -> None:
     for u in range(6):
         alone = chain(batch.take([u]), seed=2).realized()
         mine = together.take([u]).realized()
-        assert alone.history == together.units[u].history
+        assert alone.history == together.metas[u].history
         for name in alone.streams:
             for column, value in alone[name].values.items():
                 if isinstance(value, torch.Tensor):
@@ -182,7 +182,7 @@ class PasteBox(fa.Transform, Mix):
 
     bank: str = "bank"
 
-    waives: ClassVar[dict[str, str]] = {
+    exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "it adds a box and points",
         "invertible": "it adds what was not there",
     }
@@ -196,13 +196,13 @@ class PasteBox(fa.Transform, Mix):
         return {"bank": self.bank, "donor": donor.id, "box": box, "hash": hashlib.blake2b(raw).hexdigest()}
 
     @classmethod
-    def apply(cls, sample: fa.Sample, rows: Rows, context: fa.Context) -> fa.Sample:
+    def apply(cls, sample: fa.Sample, parameters: ParameterRows, context: fa.Context) -> fa.Sample:
         """Append the donor's points and box to every unit."""
         from fusion_aug.ops.points import points_in_boxes
 
         parts = []
-        for u in range(len(sample.units)):
-            p, one = rows.of(u), sample.take([u])
+        for u in range(len(sample.metas)):
+            p, one = parameters.of(u), sample.take([u])
             donor = next(d for d in context.resource(p["bank"], "PasteBox") if d.id == p["donor"])
             raw = donor["lidar"]["xyz"].numpy().tobytes()
             if hashlib.blake2b(raw).hexdigest() != p["hash"]:
@@ -269,7 +269,7 @@ def test_a_donor_in_a_batch_equals_the_loop(donors: list[fa.Sample]) -> None:
     together = PasteBox(p=0.6)(batch, seed=5, resources=resources)
     for u in range(3):
         alone = PasteBox(p=0.6)(batch.take([u]), seed=5, resources=resources)
-        assert alone.history == together.units[u].history
+        assert alone.history == together.metas[u].history
         assert torch.equal(alone["lidar"]["xyz"], together.take([u])["lidar"]["xyz"])
 
 

@@ -31,7 +31,7 @@ def picture(sample: fa.Sample, name: str = "CAM_FRONT") -> torch.Tensor:
 
 
 def test_dead_and_stuck_pixels_are_as_many_as_told_and_stay(street: fa.Sample) -> None:
-    fault = fa.DeadPixels(dead=3000.0, stuck=1000.0, cameras=["CAM_FRONT"], scope="log")
+    fault = fa.DeadPixels(dead=3000.0, stuck=1000.0, cameras=["CAM_FRONT"], scope="scene")
     out = fault(street, seed=1)
     changed = (picture(out) != picture(street)).any(-1)
     count = picture(street).shape[0] * picture(street).shape[1]
@@ -47,7 +47,9 @@ def test_banding_has_the_frequency_of_the_lamps() -> None:
     grey = torch.full((480, 64, 3), 128, dtype=torch.uint8)
     sample = make_sample(size=(480, 64))
     cameras = {n: sample[n] for n in ("CAM_FRONT",)}
-    flat = sample.with_streams({n: fa.Camera(frame=n, times=s.times, items=(grey,)) for n, s in cameras.items()})
+    flat = sample.with_streams(
+        {n: fa.Camera(frame=n, capture_times=s.capture_times, items=(grey,)) for n, s in cameras.items()}
+    )
     out = fa.Banding(depth=0.5, frequency=120.0, readout=0.05)(flat, seed=1)
     rows = picture(out)[:, 0, 0].double().numpy()
     spectrum = np.abs(np.fft.rfft(rows - rows.mean()))
@@ -69,7 +71,7 @@ def test_overexposure_is_in_stops() -> None:
     sample = make_sample()
     dark = torch.full((48, 64, 3), 60, dtype=torch.uint8)
     sample = sample.with_streams(
-        {"CAM_FRONT": fa.Camera(frame="CAM_FRONT", times=sample["CAM_FRONT"].times, items=(dark,))}
+        {"CAM_FRONT": fa.Camera(frame="CAM_FRONT", capture_times=sample["CAM_FRONT"].capture_times, items=(dark,))}
     )
     level = picture(fa.Overexposure(stops=1.0)(sample, seed=1)).double().mean() / 255
     light = [((x + 0.055) / 1.055) ** 2.4 for x in (60 / 255, float(level))]
@@ -90,17 +92,19 @@ def test_a_frozen_camera_shows_what_it_saw(street: fa.Sample) -> None:
     """Rendered back by half a second of driving, it is nearer to the picture of then than the new one is."""
     log = fa.open_log("nuscenes", "datasets/drive")
     now, then = log[4], log[3]
-    gap = (int(now["CAM_FRONT"].times[0]) - int(then["CAM_FRONT"].times[0])) * 1e-9
+    gap = (int(now["CAM_FRONT"].capture_times[0]) - int(then["CAM_FRONT"].capture_times[0])) * 1e-9
     out = fa.FrozenCamera(age=gap, cameras=["CAM_FRONT"])(now, seed=1)
 
     def off(a: fa.Sample) -> float:
         return float((picture(a).float() - picture(then).float()).abs()[100:].mean())
 
     assert off(out) < 0.85 * off(now)
-    assert torch.equal(out["CAM_FRONT"].times, now["CAM_FRONT"].times)
+    assert torch.equal(out["CAM_FRONT"].capture_times, now["CAM_FRONT"].capture_times)
     # a clip that holds the old picture shows it again
     first, second = now["CAM_FRONT"], torch.zeros_like(picture(now))
-    both = fa.Camera(frame="CAM_FRONT", times=torch.tensor([0, 10**9]) + first.times, items=(picture(now), second))
+    both = fa.Camera(
+        frame="CAM_FRONT", capture_times=torch.tensor([0, 10**9]) + first.capture_times, items=(picture(now), second)
+    )
     clip = now.with_streams({"CAM_FRONT": both})
     again = fa.FrozenCamera(age=0.9)(clip, seed=1)["CAM_FRONT"]
     assert torch.equal(again.image(1), picture(now))  # type: ignore[attr-defined]
@@ -188,7 +192,7 @@ def test_a_gps_jump_moves_what_is_told_and_not_what_is(street: fa.Sample) -> Non
     out = fa.GpsJump(distance=5.0, heading_deg=90.0)(street, seed=1)
     told = [s.rig.T("world", "ego", s.ref.time)[:3, 3] for s in (street, out)]
     assert torch.allclose(told[1] - told[0], torch.tensor([0.0, 5.0, 0.0]).double(), atol=1e-6)
-    assert torch.equal(out.truth.T("world", "ego", out.ref.time), street.truth.T("world", "ego", street.ref.time))
+    assert torch.equal(out.true_rig.T("world", "ego", out.ref.time), street.true_rig.T("world", "ego", street.ref.time))
     assert torch.allclose(out["ego"]["pose"][:, :3, 3] - street["ego"]["pose"][:, :3, 3], told[1] - told[0], atol=1e-6)
     # nothing moves against anything else
     uv = [s.project("LIDAR_TOP", "CAM_FRONT")[0] for s in (street, out)]
@@ -214,7 +218,7 @@ def test_removed_sensors_are_gone_and_batches_still_join() -> None:
     outs = [dropout(make_sample(f"s{i}", seed=i), seed=5) for i in range(6)]
     assert len({tuple(o.streams) for o in outs}) > 1
     batch = fa.collate(outs)
-    assert len(batch.units) == 6
+    assert len(batch.metas) == 6
     for i, one in enumerate(outs):
         assert set(batch.take([i]).streams) == set(one.streams)
 
@@ -233,7 +237,7 @@ def test_silence_has_the_share_and_length_that_is_told() -> None:
         assert len(names - set(out.history[0].params[""]["silent"])) == 3
     span = fa.ModalityDropout(share=1.0, at_least=0, span=0.006)(sample, seed=3)
     gone = (~span["imu"].present).nonzero()[:, 0]
-    times = sample["imu"].times[gone]
+    times = sample["imu"].capture_times[gone]
     assert len(times) == 0 or int(times[-1] - times[0]) <= 6_000_000
 
 

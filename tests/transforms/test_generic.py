@@ -29,7 +29,7 @@ def test_every_transform_has_a_case() -> None:
 
 def test_waived_promises_are_known_and_explained() -> None:
     for name, transform in own_transforms().items():
-        for promise, reason in transform.waives.items():
+        for promise, reason in transform.exemptions.items():
             assert promise in PROMISES, name
             assert len(reason.split()) >= 4, (name, promise)
 
@@ -45,7 +45,7 @@ def test_input_is_untouched(case: Case) -> None:
 def test_p_zero_is_the_identity_and_shares_memory(case: Case) -> None:
     sample = make_sample()
     out = build(case, p=0.0)(sample, seed=1)
-    assert out.rig is sample.rig and out.truth is sample.truth
+    assert out.rig is sample.rig and out.true_rig is sample.true_rig
     assert all(out.streams[n] is s for n, s in sample.streams.items())
     assert [r.applied for r in out.history] == [False]
 
@@ -152,11 +152,11 @@ def test_batch_equals_loop(case: Case) -> None:
         alone = [transform(batch.take([i]), seed=11) for i in range(4)]
         together = transform(batch, seed=11)
         for i, one in enumerate(alone):
-            assert together.units[i].history == one.history
+            assert together.metas[i].history == one.history
             assert_same_streams(together.take([i]), one, exact=False)
             for name, frame in one.rig.frames.items():
                 if isinstance(frame.pose, torch.Tensor):
-                    assert torch.equal(frame.pose, together.units[i].rig.frames[name].pose)  # type: ignore[arg-type]
+                    assert torch.equal(frame.pose, together.metas[i].rig.frames[name].pose)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("edge", ["empty cloud", "no boxes", "one point", "NaN point", "1x1 image", "float image"])
@@ -191,7 +191,7 @@ def test_unknown_stream_is_refused_by_strict_families_only(case: Case) -> None:
         """A stream that says nothing about itself."""
 
     sample = make_sample()
-    smell = Smell(frame="ref", times=torch.tensor([sample.ref.time]))
+    smell = Smell(frame="ref", capture_times=torch.tensor([sample.ref.time]))
     sample = sample.with_streams({**sample.streams, "nose": smell})
     cls = own_transforms()[case[0]]
     if issubclass(cls, Scene | ImagePlane | Weather | WarpTransform):

@@ -40,9 +40,9 @@ def test_projection_identity(case: Case) -> None:
                 )
             expected, visible = route.expected(sample, camera, before)
             # the truth of what the data obey; a belief may be off
-            at = sample.units[0].T_ref("lidar", sample.ref.time)
+            at = sample.metas[0].T_ref("lidar", sample.ref.time)
             xyz = (before - at[:3, 3]) @ at[:3, :3] if isinstance(build(case), Mount) else None
-            found = out.project_ref(before if xyz is not None else after, route.name, truth=True)[0]
+            found = out.project_ref(before if xyz is not None else after, route.name, true_rig=True)[0]
             off = (expected - found).norm(dim=1)[visible]
             checked += len(off)
             assert float(off.max()) <= limit, (camera, float(off.max()))
@@ -95,8 +95,8 @@ def test_velocity_is_the_derivative_of_position(case: Case) -> None:
     pose = T0 @ first.boxes()["pose"]
     pose[:, :3, 3] += v_world * step * 1e-9
     moved = first.boxes().with_values(pose=torch.linalg.inv(T1) @ pose, velocity=v_world @ T1[:3, :3])
-    later = later.with_streams({**later.streams, "boxes": replace(moved, times=later["boxes"].times)})
-    transform = build(case, scope="log")
+    later = later.with_streams({**later.streams, "boxes": replace(moved, capture_times=later["boxes"].capture_times)})
+    transform = build(case, scope="scene")
     out = [transform(s, seed=7) for s in (first, later)]
     for track in world_tracks(out).values():
         (t0, p0, v0), (t1, p1, v1) = track

@@ -58,7 +58,7 @@ def test_the_rig_learns_the_new_elevations() -> None:
     sample = fa.open_log("nuscenes", Path(__file__).resolve().parents[2] / "datasets" / "drive")[3]
     out = fa.RingResample(elevations_deg=[-20.0, -10.0, 0.0, 5.0])(sample)
     told = out.rig.sensors["LIDAR_TOP"].elevations  # type: ignore[union-attr]
-    assert np.allclose(np.degrees(told), [-20, -10, 0, 5]) and out.truth is out.rig
+    assert np.allclose(np.degrees(told), [-20, -10, 0, 5]) and out.true_rig is out.rig
     assert out["LIDAR_TOP"]["ring"].max() <= 3 and out["RADAR_FRONT"] is sample["RADAR_FRONT"]
     assert set(out["LIDAR_TOP"].values) == set(sample["LIDAR_TOP"].values)
     assert len(fa.RingResample(beams=16)(sample).rig.sensors["LIDAR_TOP"].elevations) == 16  # type: ignore[union-attr]
@@ -84,7 +84,7 @@ def test_elevations_are_measured_where_the_rig_tells_none() -> None:
 
 def test_a_dead_beam_is_dead_in_every_sweep() -> None:
     out = fa.BeamDropout(share=0.5)(make_sample(points=4000), seed=3)["lidar"]
-    alive = [set(out["ring"][out.rows_of(i)].tolist()) for i in range(2)]
+    alive = [set(out["ring"][out.item_slice(i)].tolist()) for i in range(2)]
     assert alive[0] == alive[1] and 8 < len(alive[0]) < 24
 
 
@@ -92,7 +92,7 @@ def test_intensity_keeps_to_the_sensors_scale() -> None:
     sample = make_sample()
     rig = sample.rig.with_sensor("lidar", LidarSensor(frame="lidar", intensity_scale=255.0))
     wide = sample["lidar"].with_values(intensity=sample["lidar"]["intensity"] * 255)
-    big = sample.with_streams({**sample.streams, "lidar": wide}).with_unit(0, rig=rig, truth=rig)
+    big = sample.with_streams({**sample.streams, "lidar": wide}).with_meta(0, rig=rig, true_rig=rig)
     change = fa.IntensityGain(gain=1.5, gamma=0.8)
     a, b = change(sample)["lidar"]["intensity"], change(big)["lidar"]["intensity"]
     assert torch.allclose(a * 255, b, atol=1e-3), "0-1 and 0-255 sensors agree"

@@ -72,7 +72,7 @@ def test_only_cameras_change() -> None:
 
 
 def test_noise_differs_between_samples_cameras_and_epochs() -> None:
-    noise = fa.GaussianNoise(sigma=0.1, scope="log")
+    noise = fa.GaussianNoise(sigma=0.1, scope="scene")
     keys = set()
     for epoch in (0, 1):
         for sample in (make_sample("a", gels=False), make_sample("b", gels=False)):

@@ -37,7 +37,7 @@ def sample() -> fa.Sample:
     rig = sample.rig.with_sensor("radar", SENSOR)
     # without an ego pose, its own motion follows from what detections were compensated by
     streams = {n: s for n, s in sample.streams.items() if n != "ego"} | {"radar": radar}
-    return sample.with_streams(streams).with_unit(0, rig=rig, truth=rig)
+    return sample.with_streams(streams).with_meta(0, rig=rig, true_rig=rig)
 
 
 def polar(radar: fa.Stream) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -120,9 +120,9 @@ def test_an_ego_pose_tells_the_radars_motion() -> None:
     """Two detections are too few to infer it: the twist of the vehicle at the radar's place is taken."""
     sample = make_sample(boxes=2)
     out = fa.RadarClutter(rate=50.0, doppler=0.0)(sample, seed=1)["radar"]
-    time = int(out.times[0])
+    time = int(out.capture_times[0])
     ego = sample["ego"]
-    k = int((ego.times - time).abs().argmin())
+    k = int((ego.capture_times - time).abs().argmin())
     T = sample.rig.T("ego", "radar", time)
     own = T[:3, :3].T @ (ego["velocity"][k] + torch.linalg.cross(ego["angular_velocity"][k], T[:3, 3]))
     ray = out["xyz"][2:].double() / out["xyz"][2:].double().norm(dim=1, keepdim=True)

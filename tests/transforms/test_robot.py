@@ -16,7 +16,7 @@ from fusion_aug.transforms.robot.noise import wandering
 
 
 def hand_of(sample: fa.Sample, readings: torch.Tensor) -> torch.Tensor:
-    return Robot.of(sample.truth, "ego").forward(readings, JOINTS)["hand"]
+    return Robot.of(sample.true_rig, "ego").forward(readings, JOINTS)["hand"]
 
 
 def test_a_belief_enters_everything_it_touches() -> None:
@@ -26,27 +26,27 @@ def test_a_belief_enters_everything_it_touches() -> None:
     told = torch.tensor([offsets[j] for j in JOINTS], dtype=torch.float64)
     assert torch.allclose(out["joints"]["position"] - sample["joints"]["position"], told.expand(37, 5), atol=1e-14)
     assert torch.allclose(out["action"]["joint_position"] - sample["action"]["joint_position"], told[:3].expand(7, 3))
-    times = sample["tip"].times
+    times = sample["tip"].capture_times
     # the tool is fixed on the hand, so its told pose follows the told forward kinematics
     for s in (sample, out):
         tool = invert(s.rig.along("ego", "hand", times)) @ s["tip"]["pose"]
         assert torch.allclose(tool, tool[:1].expand_as(tool), atol=1e-12)
     assert torch.allclose(
-        out.rig.along("ego", "hand", sample["joints"].times), hand_of(sample, out["joints"]["position"])
+        out.rig.along("ego", "hand", sample["joints"].capture_times), hand_of(sample, out["joints"]["position"])
     )
-    assert out.truth is sample.truth and out["WRIST"] is sample["WRIST"] and out["imu"] is sample["imu"]
+    assert out.true_rig is sample.true_rig and out["WRIST"] is sample["WRIST"] and out["imu"] is sample["imu"]
     assert not torch.allclose(out.T_ref("WRIST"), sample.T_ref("WRIST"))
-    assert torch.equal(out.T_ref("WRIST", truth=True), sample.T_ref("WRIST"))
+    assert torch.equal(out.T_ref("WRIST", true_rig=True), sample.T_ref("WRIST"))
     assert not torch.allclose(out.T_ref("wrench"), sample.T_ref("wrench"))
 
 
 def test_a_robot_that_moved_is_seen_from_its_new_camera() -> None:
     sample = make_sample()
     out = fa.KinematicNoise(joint_deg=0.5, mode="truth")(sample, seed=4)
-    assert out.truth is out.rig and not torch.equal(out["WRIST"].image(0), sample["WRIST"].image(0))  # type: ignore[attr-defined]
+    assert out.true_rig is out.rig and not torch.equal(out["WRIST"].image(0), sample["WRIST"].image(0))  # type: ignore[attr-defined]
     assert "WRIST/valid" in out.streams and out["CAM_FRONT"] is sample["CAM_FRONT"]
     assert torch.allclose(
-        out.rig.along("ego", "hand", sample["joints"].times), hand_of(sample, out["joints"]["position"])
+        out.rig.along("ego", "hand", sample["joints"].capture_times), hand_of(sample, out["joints"]["position"])
     )
 
 
@@ -55,7 +55,7 @@ def test_a_mirrored_robot_obeys_its_own_description() -> None:
     out = fa.MirrorRobot()(sample)
     nominal = arm_robot().forward(out["joints"]["position"], JOINTS)
     for link, T in nominal.items():
-        assert torch.allclose(out.rig.along("arm_base", link, sample["joints"].times), T, atol=1e-12), link
+        assert torch.allclose(out.rig.along("arm_base", link, sample["joints"].capture_times), T, atol=1e-12), link
     assert torch.allclose(out["joints"]["velocity"][:, 0], -sample["joints"]["velocity"][:, 0])
     assert torch.equal(out["joints"]["position"][:, 3], sample["joints"]["position"][:, 4])
     assert torch.equal(out["TOUCH_LEFT"]["force"], sample["TOUCH_RIGHT"]["force"])
@@ -81,7 +81,7 @@ def test_a_robot_without_description_is_refused() -> None:
     frames = {n: f for n, f in sample.rig.frames.items() if f.pose_kind != "joint"}
     bare = type(sample.rig)(frames, {})
     with pytest.raises(DataError, match=r"has no joints; describe the robot with log\.urdf"):
-        fa.MirrorRobot()(sample.with_unit(0, rig=bare, truth=bare))
+        fa.MirrorRobot()(sample.with_meta(0, rig=bare, true_rig=bare))
     with pytest.raises(ConfigError, match=r"KinematicNoise\.mode: 'real'"):
         fa.KinematicNoise(mode="real")
 
@@ -94,7 +94,7 @@ def test_a_joint_beyond_its_limits_is_not_mirrored() -> None:
     limited = replace(frame.pose.joint, lower=-0.05, upper=1.0)  # type: ignore[union-attr]
     rig = sample.rig.with_pose("link1", replace(frame.pose, joint=limited))  # type: ignore[type-var]
     with pytest.raises(DataError, match=r"joint 'turn' would move to .* beyond its limits -0\.050 and 1\.000"):
-        fa.MirrorRobot()(sample.with_unit(0, rig=rig, truth=rig))
+        fa.MirrorRobot()(sample.with_meta(0, rig=rig, true_rig=rig))
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,10 @@ def test_wrench_and_torque_stay_consistent(transform: fa.Transform) -> None:
     """tau' - tau = J^T (w' - w), the Jacobian by differences of forward kinematics."""
     sample = make_sample()
     out = transform(sample, seed=2)
-    at = out["wrench"].times
-    rows = torch.isin(sample["joints"].times, at)
+    at = out["wrench"].capture_times
+    rows = torch.isin(sample["joints"].capture_times, at)
     q = sample["joints"]["position"][rows]
-    robot = Robot.of(sample.truth, "ego")
+    robot = Robot.of(sample.true_rig, "ego")
     change = torch.cat([out["wrench"][c] - sample["wrench"][c] for c in ("force", "torque")], 1)
     assert float(change[:, :3].norm(dim=1).max()) > 0.5
     expected = torch.zeros(len(q), 5, dtype=torch.float64)
@@ -154,7 +154,7 @@ def test_densities_come_from_the_rig_where_none_are_told() -> None:
     sample = make_sample()
     unit = replace(sample.rig.sensors["imu"], gyro_noise=0.01)  # type: ignore[call-arg]
     rig = sample.rig.with_sensor("imu", unit)
-    out = fa.SensorBias()(sample.with_unit(0, rig=rig, truth=rig), seed=1)
+    out = fa.SensorBias()(sample.with_meta(0, rig=rig, true_rig=rig), seed=1)
     assert not torch.equal(out["imu"]["gyro"], sample["imu"]["gyro"])
     assert torch.equal(out["imu"]["accel"], sample["imu"]["accel"])
 
@@ -187,8 +187,8 @@ def test_a_robot_that_moved_holds_its_weight_as_it_stands() -> None:
 
 def test_efforts_without_masses_are_declared() -> None:
     sample = make_sample()
-    frames = {n: type(f)(parent=f.parent, pose=f.pose, hand=f.hand) for n, f in sample.rig.frames.items()}
+    frames = {n: type(f)(parent=f.parent, pose=f.pose, hand=f.axis_convention) for n, f in sample.rig.frames.items()}
     rig = type(sample.rig)(frames, sample.rig.sensors)
-    out = fa.KinematicNoise(joint_deg=1.0, mode="truth")(sample.with_unit(0, rig=rig, truth=rig))
+    out = fa.KinematicNoise(joint_deg=1.0, mode="truth")(sample.with_meta(0, rig=rig, true_rig=rig))
     assert out.history[0].before["approximate"] == ["joints: effort"]
     assert torch.equal(out["joints"]["effort"], sample["joints"]["effort"])

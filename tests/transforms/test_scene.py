@@ -20,7 +20,7 @@ def test_a_rigid_motion_changes_no_world_coordinate() -> None:
         sample
     )
     for name in ("CAM_FRONT", "FISHEYE", "lidar", "radar", "imu"):
-        for time in sample["ego"].times.tolist():
+        for time in sample["ego"].capture_times.tolist():
             assert torch.allclose(out.rig.T("world", name, time), sample.rig.T("world", name, time), atol=1e-9)
     T, U = (s.rig.T("world", "ego", s.ref.time) for s in (sample, out))
     assert torch.allclose(U @ out.boxes()["pose"], T @ sample.boxes()["pose"], atol=1e-9)
@@ -47,7 +47,7 @@ def test_static_things_stay_static_over_a_scene(transform: fa.Transform) -> None
         pose = torch.eye(4, dtype=torch.float64)[None].clone()
         pose[:, :3, 3] = transform_points(torch.linalg.inv(T), post)
         values = {"pose": pose, "size": torch.ones(1, 3).double(), "velocity": torch.zeros(1, 3).double()}
-        boxes = fa.Boxes3D(frame="ref", times=torch.tensor([time]), values=values)
+        boxes = fa.Boxes3D(frame="ref", capture_times=torch.tensor([time]), values=values)
         out = transform(sample.with_streams({"boxes": boxes, "ego": sample["ego"]}))
         places.append(transform_points(out.rig.T("world", "ego", time), out.boxes()["pose"][:, :3, 3]))
     assert torch.allclose(*places, atol=1e-9)
@@ -82,8 +82,8 @@ def test_the_imu_reads_what_the_moved_trajectory_makes_it_read(chain: list[str])
         return T[2][:3, :3].T @ (a - G), gyro
 
     accel, gyro = readings(rig)
-    imu = fa.Imu(frame="imu", times=torch.tensor([T0]), values={"accel": accel[None], "gyro": gyro[None]})
-    sample = base.with_streams({"imu": imu}).with_unit(0, rig=rig, truth=rig, clock="imu")
+    imu = fa.Imu(frame="imu", capture_times=torch.tensor([T0]), values={"accel": accel[None], "gyro": gyro[None]})
+    sample = base.with_streams({"imu": imu}).with_meta(0, rig=rig, true_rig=rig, clock="imu")
     out = fa.Compose([parts[name] for name in chain])(sample)
     expected_accel, expected_gyro = readings(out.rig)
     assert torch.allclose(out["imu"]["accel"][0], expected_accel, atol=1e-6)
@@ -95,7 +95,7 @@ def test_twist_is_the_derivative_of_the_moved_pose() -> None:
     sample = make_sample()
     out = fa.Compose([fa.RotateScene(yaw_deg=70), fa.MirrorScene(axis="y"), fa.ScaleScene(scale=0.8)])(sample)
     track = out["ego"]
-    times, poses = track.times, track["pose"]
+    times, poses = track.capture_times, track["pose"]
     i, j = 0, len(times) - 1
     middle = int(torch.searchsorted(times, (times[i] + times[j]) // 2))
     dt = float(times[j] - times[i]) * 1e-9
@@ -126,7 +126,7 @@ def test_mirror_swaps_partners_and_words() -> None:
     sample = make_sample()
     out = fa.MirrorScene(axis="y")(sample)
     assert torch.equal(out["CAM_LEFT"].images, sample["CAM_RIGHT"].images.flip(2))
-    assert torch.equal(out["CAM_LEFT"].times, sample["CAM_RIGHT"].times)
+    assert torch.equal(out["CAM_LEFT"].capture_times, sample["CAM_RIGHT"].capture_times)
     assert torch.equal(out["CAM_RIGHT/mask"].images, sample["CAM_LEFT/mask"].images.flip(2))
     assert out["CAM_LEFT/flat"].camera == "CAM_LEFT"
     assert out["caption"]["text"][0] == "Turn right at the car on the left"
@@ -155,7 +155,9 @@ def test_words_of_another_language() -> None:
 
 def test_a_frame_outside_the_rig_is_named() -> None:
     sample = make_sample()
-    lost = fa.Imu(frame="attic", times=torch.tensor([T0]), values=sample["imu"].take_items(torch.tensor([0])).values)
+    lost = fa.Imu(
+        frame="attic", capture_times=torch.tensor([T0]), values=sample["imu"].take_items(torch.tensor([0])).values
+    )
     with pytest.raises(fa.DataError, match="attic"):
         fa.MirrorScene()(sample.with_streams({"x": lost}))
 
@@ -170,7 +172,7 @@ def test_scale_of_accelerations_without_attitude_says_so() -> None:
     from calib import Rig
 
     grounded = Rig(frames, rig.sensors)
-    bare = sample.with_streams({"imu": sample["imu"]}).with_unit(0, rig=grounded, truth=grounded)
+    bare = sample.with_streams({"imu": sample["imu"]}).with_meta(0, rig=grounded, true_rig=grounded)
     with pytest.raises(fa.DataError, match="attitude"):
         fa.ScaleScene(scale=1.1)(bare)
     assert fa.ScaleScene(scale=1.0)(bare)["imu"] is bare["imu"]

@@ -18,14 +18,14 @@ def test_rows_of_a_rolling_shutter_show_their_own_moment() -> None:
     """Spots of far and near points, found where the camera stood at the moment of their row."""
     size, readout = (96, 128), 0.03
     sample = make_sample(size=size, points=0, boxes=0, gels=False)
-    name, time = "CAM_FRONT", int(sample["CAM_FRONT"].times[0])
+    name, time = "CAM_FRONT", int(sample["CAM_FRONT"].capture_times[0])
     camera, rng = sample.rig.camera(name), np.random.default_rng(0)
     pixels = torch.from_numpy(rng.uniform([20, 12], [108, 84], (40, 2)))
     places = camera.unproject(pixels) * 7.0
     picture = torch.zeros((*size, 3), dtype=torch.uint8)
     depth = camera.unproject(pixel_grid(size))[..., 2].float() * 7.0
     streams = dict(sample.streams)
-    streams[f"{name}/depth"] = fa.Depth(frame=name, camera=name, times=torch.tensor([time]), items=(depth,))
+    streams[f"{name}/depth"] = fa.Depth(frame=name, camera=name, capture_times=torch.tensor([time]), items=(depth,))
     T_world = sample.rig.T("world", name, time)
     worst, told, stale = [], [], []
     for pixel, place in zip(pixels, places, strict=True):

@@ -37,7 +37,7 @@ def relative(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def velocity_error(joints: fa.Stream, velocity: torch.Tensor) -> float:
     """Relative RMS against the derivative of position, arm joints, without five samples at the ends."""
-    t = (joints.times - joints.times[0]).double().numpy() * 1e-9
+    t = (joints.capture_times - joints.capture_times[0]).double().numpy() * 1e-9
     slope = torch.from_numpy(CubicSpline(t, joints["position"][:, ARM].numpy())(t, 1))
     return relative(velocity[5:-5, ARM], slope[5:-5])
 
@@ -45,7 +45,7 @@ def velocity_error(joints: fa.Stream, velocity: torch.Tensor) -> float:
 def test_velocity_follows_the_position(panda: fa.Sample) -> None:
     joints = fa.TimeWarp.apply_params(panda, WARP)["joint_states"]
     assert velocity_error(joints, joints["velocity"]) <= 0.01
-    speed = fa.TimeWarp.warp(WARP, panda.ref.time).speed(joints.times)[:, None]
+    speed = fa.TimeWarp.warp(WARP, panda.ref.time).speed(joints.capture_times)[:, None]
     assert speed.min() >= 0.55 - 1e-9 and speed.max() <= 1.45 + 1e-9
     assert velocity_error(joints, joints["velocity"] / speed) > 0.2, "resampling alone"
 
@@ -58,14 +58,14 @@ def test_acceleration_needs_the_change_of_speed(panda: fa.Sample) -> None:
     warp = fa.TimeWarp.warp(WARP, panda.ref.time)
     law = (
         joints["acceleration"]
-        - warp.change(joints.times)[:, None] * joints["velocity"] / warp.speed(joints.times)[:, None]
+        - warp.change(joints.capture_times)[:, None] * joints["velocity"] / warp.speed(joints.capture_times)[:, None]
     )
     assert relative(law[6:-6, ARM], second[5:-5]) > 0.12, "constant-speed law"
 
 
 def accelerometer_error(sample: fa.Sample, accel: torch.Tensor) -> float:
     """Median against R^T (p'' - g), p'' the second difference of the hand's pose by forward kinematics, m/s^2."""
-    times = sample["imu"].times[2:-2]
+    times = sample["imu"].capture_times[2:-2]
     T = [sample.rig.along("world", "panda_hand", times + k * H) for k in (-1, 0, 1)]
     second = (T[2] - 2 * T[1] + T[0])[:, :3, 3] / 1e-4 + torch.tensor([0.0, 0, 9.81], dtype=torch.float64)
     told = (T[1][:, :3, :3].transpose(1, 2) @ second[..., None])[..., 0]
@@ -79,10 +79,10 @@ def test_gravity_stays_in_the_accelerometer(panda: fa.Sample) -> None:
     from fusion_aug.streams.resample import read_at
 
     old = panda["imu"]
-    at = warp.old(out["imu"].times).clamp(old.times[0], old.times[-1])
-    alone = read_at(old["accel"], fa.Imu.column_table()["accel"], old.times, at)
+    at = warp.old(out["imu"].capture_times).clamp(old.capture_times[0], old.capture_times[-1])
+    alone = read_at(old["accel"], fa.Imu.column_table()["accel"], old.capture_times, at)
     assert accelerometer_error(out, alone) > 0.04, "resampling alone"
-    assert accelerometer_error(out, alone * warp.speed(out["imu"].times)[:, None] ** 2) > 0.5, "gravity scaled"
+    assert accelerometer_error(out, alone * warp.speed(out["imu"].capture_times)[:, None] ** 2) > 0.5, "gravity scaled"
 
 
 def felt(sample: fa.Sample, times: torch.Tensor) -> torch.Tensor:
@@ -99,11 +99,11 @@ def test_an_accelerometer_that_agrees_with_the_joints_still_does(panda: fa.Sampl
 
     imu = panda["imu"]
     inner = torch.arange(2, len(imu) - 2)
-    made = imu.take_items(inner).with_values(accel=felt(panda, imu.times[inner]))
+    made = imu.take_items(inner).with_values(accel=felt(panda, imu.capture_times[inner]))
     out = fa.TimeWarp.apply_params(panda.with_streams({**panda.streams, "imu": made}), WARP)
-    times, warp = out["imu"].times, fa.TimeWarp.warp(WARP, panda.ref.time)
-    at = warp.old(times).clamp(made.times[0], made.times[-1])
-    alone = read_at(made["accel"], fa.Imu.column_table()["accel"], made.times, at)
+    times, warp = out["imu"].capture_times, fa.TimeWarp.warp(WARP, panda.ref.time)
+    at = warp.old(times).clamp(made.capture_times[0], made.capture_times[-1])
+    alone = read_at(made["accel"], fa.Imu.column_table()["accel"], made.capture_times, at)
     truth = felt(out, times[3:-3])
 
     def rms(accel: torch.Tensor) -> float:
@@ -126,15 +126,15 @@ def test_weight_stays_in_torque() -> None:
     # the vehicle stands as well
     ego = rig.frames["ego"]
     rig = rig.with_pose("ego", Trajectory(ego.pose.times, ego.pose.poses[:1].expand_as(ego.pose.poses).clone()))
-    sample = sample.with_unit(0, rig=rig, truth=rig)
+    sample = sample.with_meta(0, rig=rig, true_rig=rig)
     still = sample["joints"]
     held = still.with_values(position=still["position"][:1].expand_as(still["position"]).contiguous(),
                              velocity=torch.zeros_like(still["velocity"]),
                              effort=torch.ones_like(still["effort"]) * 3)  # fmt: skip
     from calib import Robot
 
-    robot = Robot.of(sample.truth, "ego")
-    up = sample.truth.T("world", "ego", int(held.times[0]))[:3, :3]
+    robot = Robot.of(sample.true_rig, "ego")
+    up = sample.true_rig.T("world", "ego", int(held.capture_times[0]))[:3, :3]
     gravity = robot.gravity_torque(held["position"], held.names, up.T @ torch.tensor([0.0, 0, -9.81]).double())
     pushed = gravity + torch.tensor([0.0, 2.0, 0.0, -12.0, -12.0], dtype=torch.float64)
     held = held.with_values(effort=pushed)
@@ -189,20 +189,20 @@ def test_point_offsets_are_mapped_with_their_sweep() -> None:
 
 def test_latency_keeps_the_capture_and_a_wrong_clock_does_not() -> None:
     sample = make_sample()
-    late = fa.Latency(delay=0.05, sensors=["CAM_FRONT"], scope="rig")(sample)
-    assert torch.equal(late["CAM_FRONT"].capture_time, sample["CAM_FRONT"].times)
-    assert torch.equal(late["CAM_FRONT"].handed_over, sample["CAM_FRONT"].times + 50_000_000)
-    assert late["CAM_LEFT"].stamps is None
-    off = fa.ClockOffset(offset=0.02, sensors=["CAM_FRONT"], scope="rig")(sample)
-    assert torch.equal(off["CAM_FRONT"].times, sample["CAM_FRONT"].times + 20_000_000)
-    assert torch.equal(off["CAM_FRONT"].true_times, sample["CAM_FRONT"].times)
-    assert torch.equal(off.T_ref("CAM_FRONT", truth=True), sample.T_ref("CAM_FRONT"))
+    late = fa.Latency(delay=0.05, sensors=["CAM_FRONT"], scope="sample")(sample)
+    assert torch.equal(late["CAM_FRONT"].capture_times, sample["CAM_FRONT"].capture_times)
+    assert torch.equal(late["CAM_FRONT"].arrival_times, sample["CAM_FRONT"].capture_times + 50_000_000)
+    assert late["CAM_LEFT"].receive_times is None
+    off = fa.ClockOffset(offset=0.02, sensors=["CAM_FRONT"], scope="sample")(sample)
+    assert torch.equal(off["CAM_FRONT"].capture_times, sample["CAM_FRONT"].capture_times + 20_000_000)
+    assert torch.equal(off["CAM_FRONT"].true_capture_times, sample["CAM_FRONT"].capture_times)
+    assert torch.equal(off.T_ref("CAM_FRONT", true_rig=True), sample.T_ref("CAM_FRONT"))
     assert not torch.allclose(off.T_ref("CAM_FRONT"), sample.T_ref("CAM_FRONT"))
 
 
 def test_no_message_overtakes_another() -> None:
-    out = fa.Jitter(sigma=0.02, scope="rig")(make_sample(), seed=3)
-    assert bool((out["joints"].handed_over.diff() >= 0).all()) and out["joints"].stamps is not None
+    out = fa.Jitter(sigma=0.02, scope="sample")(make_sample(), seed=3)
+    assert bool((out["joints"].arrival_times.diff() >= 0).all()) and out["joints"].receive_times is not None
 
 
 def test_deskew_and_back() -> None:
@@ -233,10 +233,10 @@ def test_per_step_actions_add_up_to_the_same(rate: float) -> None:
     action = sample["action"]
     times = sample.ref.time + 50_000_000 * torch.arange(40)
     deltas = torch.from_numpy(np.random.default_rng(0).normal(size=(40, 3)))
-    long = fa.Action(frame="ego", times=times, names=action.names, values={"delta_position": deltas})  # type: ignore[attr-defined]
+    long = fa.Action(frame="ego", capture_times=times, names=action.names, values={"delta_position": deltas})  # type: ignore[attr-defined]
     sample = sample.with_streams({**sample.streams, "action": long})
     whole = deltas.sum(0)
-    out = fa.RateChange(rate=rate, sensors=["action"], scope="rig")(sample)["action"]["delta_position"]
+    out = fa.RateChange(rate=rate, sensors=["action"], scope="sample")(sample)["action"]["delta_position"]
     assert len(out) == (40 - 1) * rate // 20 + 1
     # the last step of a coarser clock may reach beyond the last old one
     assert torch.allclose(out.sum(0), whole, atol=1e-9 if rate <= 20 else float(deltas[-1].abs().max()) / 2 + 1e-9)
@@ -248,7 +248,7 @@ def test_a_wrench_at_another_speed_is_that_of_newton_and_euler() -> None:
     """The arm world before it touches anything, its payload by differences of the warped poses."""
     pytest.importorskip("mujoco")
     from calib import Frame, Rig, WrenchSensor
-    from fusion_aug.sample import Ref, Unit
+    from fusion_aug.sample import Ref, SampleMeta
     from fusion_aug.synth.arm.scene import JOINTS, robot_of
     from fusion_aug.synth.arm.world import simulate
 
@@ -257,14 +257,14 @@ def test_a_wrench_at_another_speed_is_that_of_newton_and_euler() -> None:
     times = torch.from_numpy(np.round(arm.values["t"] * 1e9).astype(np.int64))
     q = torch.from_numpy(arm.values["position"])
     frames = robot.frames("world", None, {j: (times, q[:, k]) for k, j in enumerate(JOINTS)})
-    rig = Rig({"world": Frame(hand="world"), **frames}, {"wrench": WrenchSensor(frame="hand")})
+    rig = Rig({"world": Frame(axis_convention="world"), **frames}, {"wrench": WrenchSensor(frame="hand")})
     values = {k: torch.from_numpy(arm.values[k]) for k in ("force", "torque")}
-    unit = Unit(id="a", scene="a", ref=Ref("base", 0), rig=rig, truth=rig)
-    sample = fa.Sample(units=(unit,), streams={"wrench": fa.Wrench(frame="hand", times=times, values=values)})
+    meta = SampleMeta(id="a", scene="a", ref=Ref("base", 0), rig=rig, true_rig=rig)
+    sample = fa.Sample(metas=(meta,), streams={"wrench": fa.Wrench(frame="hand", capture_times=times, values=values)})
 
     def off(s: fa.Sample) -> tuple[float, float]:
         """Largest difference of force and torque to Newton and Euler, 2 ms differences."""
-        at = s["wrench"].times[5:-5]
+        at = s["wrench"].capture_times[5:-5]
         h = 2_000_000
         T_hand = s.rig.along("world", "hand", at)
         F, M = torch.zeros(len(at), 3).double(), torch.zeros(len(at), 3).double()

@@ -107,7 +107,7 @@ def test_another_background_keeps_the_difference() -> None:
         plain(sample)
     with pytest.raises(fa.DataError, match="is another one than before"):
         fa.replay(sample, out.history, resources={"gel_backgrounds": {"spare": other + 1}})
-    later = replace(sample["GEL_LEFT"], times=sample.ref.time + torch.tensor([0, 120 * 10**9]))
+    later = replace(sample["GEL_LEFT"], capture_times=sample.ref.time + torch.tensor([0, 120 * 10**9]))
     sample = sample.with_streams({**sample.streams, "GEL_LEFT": later})
     drifting = fa.GelBackground(level=3.0, tilt=0.0, drift=5.0)(sample)["GEL_LEFT"]
     assert [int(drifting.backgrounds[i][0, 0, 0]) - 90 for i in range(2)] == [3, 13], "two minutes of 5 levels"
@@ -143,12 +143,12 @@ def test_a_push_reaches_the_pads_along_their_normals() -> None:
         after = out[name]["force"]
         assert torch.equal(after[:, 1], before["force"][:, 1]) and float(after.min()) >= 0
         change = (after - before["force"])[:, 0].numpy()
-        frame, times = before.frame, before.times
+        frame, times = before.frame, before.capture_times
         R = sample.rig.along("ft", frame, times)[:, :3, :3].numpy()
         moved += np.einsum("nij,nj->ni", R, before.poses[:, 0, :3, 2].numpy()) * change[:, None]
     wrench = (out["wrench"]["force"] - sample["wrench"]["force"]).numpy()
     every = np.arange(0, len(moved), 2)
-    R = sample.rig.along("ft", "finger_left", touch["TOUCH_LEFT"].times)[:, :3, :3].numpy()
+    R = sample.rig.along("ft", "finger_left", touch["TOUCH_LEFT"].capture_times)[:, :3, :3].numpy()
     normal = np.einsum("nij,j->ni", R, touch["TOUCH_LEFT"].poses[0, 0, :3, 2].numpy())[every]
     along = (wrench * normal).sum(1)
     assert np.abs(along).max() > 0.2

@@ -17,7 +17,7 @@ from calib.se3 import rotation_from_rotvec, se3
 from calib.sides import side_of
 from calib.urdf import robot_from_urdf
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.sample import Ref, Unit
+from fusion_aug.sample import Ref, SampleMeta
 from fusion_aug.streams import strings
 
 TIMES = torch.arange(60, dtype=torch.int64) * 10_000_000
@@ -46,7 +46,7 @@ def two_arms(left: str = "left_", right: str = "right_") -> Robot:
 
 
 def stream(kind: type, values: dict[str, Tensor], frame: str = "torso", **more: Any) -> Any:
-    return kind(frame=frame, times=TIMES, values=values, **more)
+    return kind(frame=frame, capture_times=TIMES, values=values, **more)
 
 
 def side_columns(robot: Robot) -> dict[str, list[int]]:
@@ -62,15 +62,18 @@ def sample_of(robot: Robot, split: bool, more: dict[str, Any] | None = None, sen
         for _ in robot.joints
     ], 1))  # fmt: skip
     links = robot.frames("base", None, {j: (TIMES, q[:, k]) for k, j in enumerate(robot.joints)})
-    rig = Rig({"world": Frame(hand="world"), "base": Frame(parent="world"), **links, **(frames or {})}, sensors or {})
+    rig = Rig(
+        {"world": Frame(axis_convention="world"), "base": Frame(parent="world"), **links, **(frames or {})},
+        sensors or {},
+    )
     effort = robot.gravity_torque(q)
     streams = dict(more or {})
     for name, chosen in side_columns(robot).items() if split else (("both", list(range(6))),):
         names = tuple(robot.joints[i] for i in chosen)
         values = {"position": q[:, chosen], "effort": effort[:, chosen]}
         streams[f"{name}/joints"] = stream(fa.JointState, values, names=names)
-    unit = Unit(id="u", scene="u", ref=Ref("base", 0), rig=rig, truth=rig)
-    return fa.Sample(units=(unit,), streams=streams), q
+    meta = SampleMeta(id="u", scene="u", ref=Ref("base", 0), rig=rig, true_rig=rig)
+    return fa.Sample(metas=(meta,), streams=streams), q
 
 
 @pytest.mark.parametrize("names", [("left_", "right_"), ("l_", "r_"), ("L_", "R_")])
@@ -139,7 +142,7 @@ def mounted() -> fa.Sample:
     place = eye.clone()
     place[:3, 3] = torch.tensor([0.05, 0.0, 0.02], dtype=torch.float64)
     frames = {n: Frame(parent="left_hand", pose=place) for n in ("imu", "ft")}
-    frames["eye"] = Frame(parent="left_hand", pose=place, hand="camera")
+    frames["eye"] = Frame(parent="left_hand", pose=place, axis_convention="camera")
     K = torch.tensor([[50.0, 0, 31.5], [0, 50, 23.5], [0, 0, 1]], dtype=torch.float64)
     sensors = {"eye": CameraSensor(frame="eye", model=Pinhole(K=K, size=(48, 64))),
                "pad": TaxelSensor(frame="left_hand", poses=eye.expand(2, 4, 4)),
@@ -180,7 +183,7 @@ def test_an_inertial_unit_feels_the_robot_that_is_true(what: dict[str, Any]) -> 
     sample = mounted()
     # without the camera's picture there is nothing to render
     out = fa.KinematicNoise(mode="truth", **what)(sample)
-    gyro, accel = felt(out.truth, "imu", TIMES)
+    gyro, accel = felt(out.true_rig, "imu", TIMES)
     assert float((out["imu"]["gyro"] - gyro).abs().max()) < 1e-9
     assert float((out["imu"]["accel"] - accel).abs().max()) < 1e-6
 
@@ -188,7 +191,7 @@ def test_an_inertial_unit_feels_the_robot_that_is_true(what: dict[str, Any]) -> 
 def test_a_moved_wrench_sensor_feels_another_torque() -> None:
     sample = mounted()
     out = fa.KinematicNoise(hand_eye=[-0.02, 0.02], hand_eye_deg=[-5, 5], sensors=("ft",), mode="truth")(sample, seed=1)
-    E = torch.linalg.inv(sample.truth.T("left_hand", "ft")) @ out.truth.T("left_hand", "ft")
+    E = torch.linalg.inv(sample.true_rig.T("left_hand", "ft")) @ out.true_rig.T("left_hand", "ft")
     force, lever = sample["ft"]["force"], E[:3, 3].expand(len(TIMES), 3)
     assert torch.allclose(out["ft"]["force"], force @ E[:3, :3], atol=1e-12)
     assert torch.allclose(out["ft"]["torque"], -torch.linalg.cross(lever, force) @ E[:3, :3], atol=1e-12)
@@ -210,8 +213,8 @@ def test_a_reading_of_a_mimic_follows_too() -> None:
     q = torch.full((len(TIMES), 2), 0.03, dtype=torch.float64)
     rig = Rig({**robot.frames(None, None, {"g_l": (TIMES, q[:, 0])})})
     joints = stream(fa.JointState, {"position": q}, "base", names=("g_l", "g_r"))
-    unit = Unit(id="u", scene="u", ref=Ref("base", 0), rig=rig, truth=rig)
-    out = fa.KinematicNoise(joint=0.002)(fa.Sample(units=(unit,), streams={"j": joints}))
+    meta = SampleMeta(id="u", scene="u", ref=Ref("base", 0), rig=rig, true_rig=rig)
+    out = fa.KinematicNoise(joint=0.002)(fa.Sample(metas=(meta,), streams={"j": joints}))
     assert torch.allclose(out["j"]["position"], q + 0.002)
     for wrong, words in (
         (text.replace('joint="g_r"', 'joint="none"'), "no joint 'none'"),

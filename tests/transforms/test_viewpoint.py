@@ -43,7 +43,7 @@ def scenery() -> Scenery:
 
 def rendered(sample: fa.Sample, scenery: Scenery, camera: str, numbers: dict[str, float]) -> np.ndarray:
     """What the world shows to the moved camera."""
-    stamp = int(sample[camera].times[0])
+    stamp = int(sample[camera].capture_times[0])
     T = sample.rig.T("world", camera, stamp) @ mounting_error({**STILL, **numbers})
     return take_picture(scenery.at((stamp - T0 * 1000) * 1e-9), sample.rig.camera(camera), T.numpy()).picture
 
@@ -99,8 +99,8 @@ def test_depth_follows_a_turn(sample: fa.Sample) -> None:
         depth = out[f"{camera}/depth"]
         key = out.key_item("LIDAR_TOP")
         pixels, seen = out.project("LIDAR_TOP", camera)
-        T = out.rig.T(camera, "LIDAR_TOP", int(out["LIDAR_TOP"].times[key]), int(depth.times[0]))
-        xyz = out["LIDAR_TOP"]["xyz"][out["LIDAR_TOP"].rows_of(key)].double() @ T[:3, :3].T + T[:3, 3]
+        T = out.rig.T(camera, "LIDAR_TOP", int(out["LIDAR_TOP"].capture_times[key]), int(depth.capture_times[0]))
+        xyz = out["LIDAR_TOP"]["xyz"][out["LIDAR_TOP"].item_slice(key)].double() @ T[:3, :3].T + T[:3, 3]
         expected = xyz[:, 2] if depth.measure == "z" else xyz.norm(dim=1)
         u, v = pixels[seen].round().long().T
         told = depth.image(0)[v.clamp(0, depth.image(0).shape[0] - 1), u.clamp(0, depth.image(0).shape[1] - 1)].double()
@@ -150,16 +150,16 @@ def test_a_moved_lidar_sees_only_what_is_in_view(sample: fa.Sample, scenery: Sce
     out = move(sample, "LIDAR_TOP", **shift)
     key = sample.key_item("LIDAR_TOP")
     before, after = sample["LIDAR_TOP"].realized(), out["LIDAR_TOP"].realized()
-    kept = after["xyz"][after.rows_of(key)].double()
+    kept = after["xyz"][after.item_slice(key)].double()
     assert len(kept) < int(before.counts[key])
-    stamp = int(sample["LIDAR_TOP"].times[key])
+    stamp = int(sample["LIDAR_TOP"].capture_times[key])
     T = out.rig.T("world", "LIDAR_TOP", stamp).numpy()
     world = scenery.at((stamp - T0 * 1000) * 1e-9)
     way = kept.numpy() @ T[:3, :3].T
     far = np.linalg.norm(way, axis=1)
     hits = world.cast(T[:3, 3][None], way / far[:, None])
     hidden = hits.distance < far - 0.3
-    all_points = before["xyz"][before.rows_of(key)].double()
+    all_points = before["xyz"][before.item_slice(key)].double()
     old = sample.rig.T("world", "LIDAR_TOP", stamp).numpy()
     there = all_points.numpy() @ old[:3, :3].T + old[:3, 3] - T[:3, 3]
     reach = np.linalg.norm(there, axis=1)
@@ -194,18 +194,18 @@ def test_the_reference_frame_cannot_be_moved() -> None:
     sample = make_sample()
     rig = sample.rig.with_sensor("body", type(sample.rig.sensors["imu"])(frame="ego"))
     with pytest.raises(fa.ConfigError, match="reference"):
-        move(sample.with_unit(0, rig=rig, truth=rig), "body", x=1.0)
+        move(sample.with_meta(0, rig=rig, true_rig=rig), "body", x=1.0)
 
 
 def test_told_and_true_move_alike() -> None:
     """After a wrong calibration, the error stays what it was."""
-    sample = fa.Miscalibrate(sensors=["CAM_FRONT"], z_deg=1.0, scope="rig")(make_sample())
+    sample = fa.Miscalibrate(sensors=["CAM_FRONT"], z_deg=1.0, scope="sample")(make_sample())
     out = move(sample, "CAM_FRONT", y_deg=4.0, x=0.0)
     for T in (out, sample):
-        told, true = T.rig.T("ego", "CAM_FRONT"), T.truth.T("ego", "CAM_FRONT")
+        told, true = T.rig.T("ego", "CAM_FRONT"), T.true_rig.T("ego", "CAM_FRONT")
         assert float(torch.linalg.norm(torch.linalg.inv(told) @ true - torch.eye(4))) > 0.01
     E = mounting_error({**STILL, "y_deg": 4.0})
-    for rig, was in ((out.rig, sample.rig), (out.truth, sample.truth)):
+    for rig, was in ((out.rig, sample.rig), (out.true_rig, sample.true_rig)):
         assert torch.allclose(rig.T("ego", "CAM_FRONT"), was.T("ego", "CAM_FRONT") @ E, atol=1e-12)
 
 

@@ -26,13 +26,13 @@ def test_doppler_is_that_of_the_new_place() -> None:
     sample = make_sample(boxes=8)
     out = move(sample, "radar", x=-2.0, y=1.5, z_deg=20.0)
     radar, boxes, ego = out["radar"], out.boxes(), out["ego"]
-    time = int(radar.times[0])
+    time = int(radar.capture_times[0])
     T = out.rig.T("ego", "radar", time, out.ref.time)
     xyz = radar["xyz"].double()
     ray = (xyz / xyz.norm(dim=1, keepdim=True)) @ T[:3, :3].T
     told = (radar["velocity_comp"].double() @ T[:3, :3].T * ray).sum(1)
     assert torch.allclose(told, (boxes["velocity"] * ray).sum(1), atol=1e-4)
-    k = int((ego.times - time).abs().argmin())
+    k = int((ego.capture_times - time).abs().argmin())
     mount = out.rig.T("ego", "radar", time)
     own = ego["velocity"][k] + torch.linalg.cross(ego["angular_velocity"][k], mount[:3, 3])
     raw = (radar["velocity"].double() * (xyz / xyz.norm(dim=1, keepdim=True))).sum(1)
@@ -47,7 +47,9 @@ def test_a_moved_imu_feels_its_lever_arm() -> None:
     times = np.arange(2.0, 3.2, 0.01)
     stamps = torch.from_numpy(np.round(times * 1e9).astype(np.int64))
     gyro, accel = inertial(town.ego.pose, times)
-    imu = fa.Imu(frame="imu", times=stamps, values={"gyro": torch.from_numpy(gyro), "accel": torch.from_numpy(accel)})
+    imu = fa.Imu(
+        frame="imu", capture_times=stamps, values={"gyro": torch.from_numpy(gyro), "accel": torch.from_numpy(accel)}
+    )
     sample = make_sample()
     sample = sample.with_streams({"imu": imu})
     out = move(sample, "imu", x=1.5, y=-0.7, z=0.3, z_deg=30.0, x_deg=5.0)["imu"]
@@ -65,7 +67,7 @@ def test_a_moved_sensor_of_the_users_own_is_turned_by_its_columns() -> None:
 
     sample = make_sample()
     field = torch.tensor([[2e-5, 1e-5, -4e-5]], dtype=torch.float64)
-    compass = Compass(frame="imu", times=sample["imu"].times[:1], values={"field": field})
+    compass = Compass(frame="imu", capture_times=sample["imu"].capture_times[:1], values={"field": field})
     sample = sample.with_streams({"compass": compass})
     out = move(sample, "imu", z_deg=90.0, x=5.0)["compass"]["field"]
     assert torch.allclose(out, torch.tensor([[1e-5, -2e-5, -4e-5]], dtype=torch.float64), atol=1e-12)
@@ -74,9 +76,9 @@ def test_a_moved_sensor_of_the_users_own_is_turned_by_its_columns() -> None:
 def test_a_radar_sees_a_box_where_it_was_at_its_stamp() -> None:
     """A car that crosses at 20 m/s, seen 50 ms before the keyframe."""
     sample = make_sample(boxes=1)
-    radar, time = sample["radar"], int(sample["radar"].times[0]) - 53_000_000
+    radar, time = sample["radar"], int(sample["radar"].capture_times[0]) - 53_000_000
     rig = make_sample(time=sample.ref.time).rig
-    T = torch.linalg.inv(rig.T("ego", "radar", int(sample["radar"].times[0])))
+    T = torch.linalg.inv(rig.T("ego", "radar", int(sample["radar"].capture_times[0])))
     pose = torch.eye(4, dtype=torch.float64)[None].clone()
     pose[0, :3, 3] = torch.tensor([9.0, 2.0, 0.5])
     velocity = torch.tensor([[0.0, -20.0, 0.0]], dtype=torch.float64)
@@ -86,7 +88,7 @@ def test_a_radar_sees_a_box_where_it_was_at_its_stamp() -> None:
     assert float((there - pose[0, :3, 3]).norm()) == pytest.approx(1.0, abs=0.1)
     values = {k: v[:1].clone() for k, v in radar.values.items()} | {"xyz": local[None].float()}
     early = replace(
-        radar, times=torch.tensor([sample.ref.time - 50_000_000]), values=values, offsets=torch.tensor([0, 1])
+        radar, capture_times=torch.tensor([sample.ref.time - 50_000_000]), values=values, offsets=torch.tensor([0, 1])
     )
     out = move(sample.with_streams({**sample.streams, "boxes": boxes, "radar": early}), "radar", y=0.5)["radar"]
     ray = out["xyz"][0].double() / out["xyz"][0].double().norm()

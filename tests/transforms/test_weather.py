@@ -10,6 +10,7 @@ from weathers import radar_only
 
 import fusion_aug as fa
 from fusion_aug.errors import ConfigError
+from fusion_aug.sample.ego import frame_twist
 from fusion_aug.transforms.weather.place import T_world
 
 
@@ -45,7 +46,7 @@ def test_rain_weakens_radar_by_the_itu_law(street: fa.Sample) -> None:
 def test_rain_clutter_drifts_with_the_wind_in_the_world(street: fa.Sample) -> None:
     radial, rays, comp, sample = [], [], [], radar_only(street)
     n = len(sample["RADAR_FRONT"]["rcs"])
-    T = T_world(sample, 0, "RADAR_FRONT", int(sample["RADAR_FRONT"].times[0]))
+    T = T_world(sample, 0, "RADAR_FRONT", int(sample["RADAR_FRONT"].capture_times[0]))
     for seed in range(60):
         out = fa.Rain(rain_rate=150.0, water_film=0.0, wind=15.0, wind_deg=40.0)(sample, seed=seed)["RADAR_FRONT"]
         ray = out["xyz"][n:] / out["xyz"][n:].norm(dim=1, keepdim=True)
@@ -57,7 +58,7 @@ def test_rain_clutter_drifts_with_the_wind_in_the_world(street: fa.Sample) -> No
     wind = T[:3, :3].T @ (15.0 * np.array([np.cos(np.radians(40)), np.sin(np.radians(40)), 0.0]))
     found = np.linalg.lstsq(ray[:, :2], speed, rcond=None)[0]
     assert np.allclose(found, wind[:2], atol=1.5)
-    own = fa.transforms.ego.frame_twist(sample, 0, "RADAR_FRONT", int(sample["RADAR_FRONT"].times[0]))[0].numpy()
+    own = frame_twist(sample, 0, "RADAR_FRONT", int(sample["RADAR_FRONT"].capture_times[0]))[0].numpy()
     assert np.allclose(raw - speed, -(ray @ own), atol=1e-3)
 
 
@@ -81,7 +82,9 @@ def test_wheels_slip_where_it_is_slippery() -> None:
     t = times.double() * 1e-9
     speed = torch.where(t < 2, 2.5 * t, 5.0 - 2.5 * (t - 2))
     velocity = torch.stack([speed, 0 * t, 0 * t], 1)
-    wheels = fa.Odometry(frame="ego", times=times, values={"velocity": velocity, "angular_velocity": 0 * velocity})
+    wheels = fa.Odometry(
+        frame="ego", capture_times=times, values={"velocity": velocity, "angular_velocity": 0 * velocity}
+    )
     sample = make_sample().with_streams({"wheels": wheels})
     out = fa.Weather(snow_cover=1.0, water_film=0.0)(sample, seed=1)["wheels"]["velocity"][:, 0] / speed
     gained, braked = (t > 0.5) & (t < 1.8), (t > 2.2) & (t < 3.5)
@@ -98,7 +101,9 @@ def test_wheels_slip_the_same_way_in_reverse() -> None:
     ratios = []
     for sign in (1, -1):
         velocity = torch.stack([sign * speed, 0 * speed, 0 * speed], 1)
-        wheels = fa.Odometry(frame="ego", times=times, values={"velocity": velocity, "angular_velocity": 0 * velocity})
+        wheels = fa.Odometry(
+            frame="ego", capture_times=times, values={"velocity": velocity, "angular_velocity": 0 * velocity}
+        )
         sample = make_sample().with_streams({"wheels": wheels})
         out = fa.Weather(snow_cover=1.0)(sample, seed=1)["wheels"]["velocity"][:, 0]
         ratios.append(float((out / velocity[:, 0])[10:-10].mean()))

@@ -76,12 +76,12 @@ def test_lamps_do_not_burn_by_day(street: fa.Sample) -> None:
 
 
 def test_glare_stands_where_the_sun_projects(street: fa.Sample) -> None:
-    T = T_world(street, 0, "CAM_FRONT", int(street["CAM_FRONT"].times[0]))
+    T = T_world(street, 0, "CAM_FRONT", int(street["CAM_FRONT"].capture_times[0]))
     azimuth = np.degrees(np.arctan2(T[1, 2], T[0, 2]))
     bare = street.with_streams({n: s for n, s in street.streams.items() if n in ("CAM_FRONT", "CAM_BACK")})
     sky = torch.full((396, 704), float("inf"))
     for camera in ("CAM_FRONT", "CAM_BACK"):
-        depth = fa.Depth(frame=camera, camera=camera, times=bare[camera].times, items=(sky,))
+        depth = fa.Depth(frame=camera, camera=camera, capture_times=bare[camera].capture_times, items=(sky,))
         bare = bare.with_streams({**bare.streams, f"{camera}/depth": depth})
     dark = {
         c: replace(bare[c], items=(torch.full((396, 704, 3), 40, dtype=torch.uint8),))

@@ -80,7 +80,7 @@ def test_the_scale_of_intensities_does_not_matter(street: fa.Sample) -> None:
     unit = replace(source.rig.sensors["LIDAR_TOP"], intensity_scale=1.0)
     rig = source.rig.with_sensor("LIDAR_TOP", unit)
     small = source.with_streams({**source.streams, "LIDAR_TOP": cloud.with_values(intensity=cloud["intensity"] / 255)})
-    small = small.with_unit(0, rig=rig, truth=rig)
+    small = small.with_meta(0, rig=rig, true_rig=rig)
     weather = fa.Weather(mor=80.0, rain_rate=10.0)
     a, b = weather(source, seed=5)["LIDAR_TOP"], weather(small, seed=5)["LIDAR_TOP"]
     assert a.counts.tolist() == b.counts.tolist()  # type: ignore[attr-defined]
@@ -92,7 +92,7 @@ def test_a_scanner_of_unknown_scale_is_told_from_its_cloud() -> None:
     """A rig without the LiDAR: 0-1 and 0-255 are told apart by the values, for weather and faults alike."""
     sample = make_sample(points=2000)
     rig = replace(sample.rig, sensors={n: s for n, s in sample.rig.sensors.items() if n != "lidar"})
-    sample = sample.with_unit(0, rig=rig, truth=rig)
+    sample = sample.with_meta(0, rig=rig, true_rig=rig)
     cloud = sample["lidar"]
     large = sample.with_streams({**sample.streams, "lidar": cloud.with_values(intensity=cloud["intensity"] * 255)})
     for change in (fa.Fog(mor=50.0), fa.LidarCrosstalk(share=0.2), fa.IncompleteEcho(share=1.0, reflectivity=0.8)):
@@ -107,7 +107,7 @@ def test_rain_hardly_scatters_at_1550_nm(street: fa.Sample) -> None:
     for wavelength in (905e-9, 1550e-9):
         sensor = replace(street.rig.sensors["LIDAR_TOP"], wavelength=wavelength)
         rig = street.rig.with_sensor("LIDAR_TOP", sensor)
-        _, kept = reported(street.with_unit(0, rig=rig, truth=rig), fa.Rain(rain_rate=30.0, report=True))
+        _, kept = reported(street.with_meta(0, rig=rig, true_rig=rig), fa.Rain(rain_rate=30.0, report=True))
         scattered.append(int((~kept).sum()))
     assert scattered[1] < 0.1 * scattered[0]
 
@@ -118,7 +118,7 @@ def test_the_last_echo_sees_through_rain(street: fa.Sample) -> None:
         sensor = replace(street.rig.sensors["LIDAR_TOP"], echo=echo)
         rig = street.rig.with_sensor("LIDAR_TOP", sensor)
         kept.append(
-            int(reported(street.with_unit(0, rig=rig, truth=rig), fa.Rain(rain_rate=50.0, report=True))[1].sum())
+            int(reported(street.with_meta(0, rig=rig, true_rig=rig), fa.Rain(rain_rate=50.0, report=True))[1].sum())
         )
     assert kept[1] > kept[0]
 
@@ -156,9 +156,9 @@ def test_each_scanner_of_a_joint_cloud_has_its_own_drops(real_data) -> None:  # 
     params = params_of(fa.Snow(snow_rate=2.0, report=True), sample)
     out = fa.Weather.apply_params(sample.with_streams({name: sample[name]}), params)[name]
     state = State.of(params)
-    unit, time = sample.unit, int(out.times[0])
+    meta, time = sample.meta, int(out.capture_times[0])
     scattered = out["status"] == 1
-    places = torch.stack([unit.truth.T(out.frame, f, time)[:3, 3] for f in out.origins])[out["origin"].long()]  # type: ignore[attr-defined]
+    places = torch.stack([meta.true_rig.T(out.frame, f, time)[:3, 3] for f in out.origins])[out["origin"].long()]  # type: ignore[attr-defined]
     T = T_world(sample, 0, out.frame, time)
     hits = total = 0
     for origin in torch.unique(places, dim=0):

@@ -26,7 +26,7 @@ from fusion_aug.logs.core.log import Format, Log, LogOptions
 from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.twist import twist_at
-from fusion_aug.sample import REF, Ref, Sample, Unit
+from fusion_aug.sample import REF, Ref, Sample, SampleMeta
 from fusion_aug.streams import Boxes3D, Camera, EgoPose, LazyColumns, Points, Stream, strings
 from fusion_aug.streams.source import Source
 
@@ -133,7 +133,7 @@ class ArgoverseLog(Log):
         path = folder / "egovehicle_SE3_sensor.feather"
         table = read_table(None, path, ("sensor_name", *POSE))
         poses = dict(zip(table["sensor_name"].tolist(), poses_of(table, path), strict=True))
-        frames = {WORLD: Frame(hand="world"), EGO: Frame(parent=WORLD), CLOUD: Frame(parent=EGO)}
+        frames = {WORLD: Frame(axis_convention="world"), EGO: Frame(parent=WORLD), CLOUD: Frame(parent=EGO)}
         sensors: dict[str, Sensor] = {CLOUD: LidarSensor(frame=CLOUD, intensity_scale=255.0, max_range=225.0)}
         if CLOUD in poses:
             raise DataError(f"{path}: sensor_name: {CLOUD!r} is what the joint cloud is called here")
@@ -150,7 +150,7 @@ class ArgoverseLog(Log):
                 raise DataError(f"{path}: {name}: a focal length or a size is zero")
             sensors[name] = pinhole_sensor(name, K, size, _partner(name, cameras))
         for name, pose in poses.items():
-            frames[name] = Frame(parent=EGO, pose=pose, hand="camera" if name in cameras else "body")
+            frames[name] = Frame(parent=EGO, pose=pose, axis_convention="camera" if name in cameras else "body")
         for name in SCANNERS:
             if name in frames:
                 sensors[name] = LidarSensor(frame=name, intensity_scale=255.0, max_range=225.0)
@@ -183,13 +183,13 @@ class ArgoverseLog(Log):
             streams["boxes"] = boxes
         velocity, angular = twist_at(own, times, track)
         values = {"pose": track[torch.searchsorted(times, own)], "velocity": velocity, "angular_velocity": angular}
-        streams["ego"] = EgoPose(frame=WORLD, child=EGO, times=own, values=values)
+        streams["ego"] = EgoPose(frame=WORLD, child=EGO, capture_times=own, values=values)
         anchor = track[int(torch.searchsorted(times, int(files.sweeps[0])))]
-        unit = Unit(
-            id=sample_id, scene=scene, ref=Ref(EGO, stamp), rig=rig, truth=rig, anchor=anchor, clock=CLOUD,
+        meta = SampleMeta(
+            id=sample_id, scene=scene, ref=Ref(EGO, stamp), rig=rig, true_rig=rig, anchor=anchor, clock=CLOUD,
             start=int(files.sweeps[0]),
         )  # fmt: skip
-        return merge_sidecar(Sample(units=(unit,), streams=streams), self.root)
+        return merge_sidecar(Sample(metas=(meta,), streams=streams), self.root)
 
     @staticmethod
     def _span(sweeps: np.ndarray, stamp: int) -> tuple[int, int]:
@@ -202,8 +202,8 @@ class ArgoverseLog(Log):
     def _cloud(self, folder: Path, stamp: int) -> Points:
         source = Source(folder / "sensors" / "lidar" / f"{stamp}.feather", "argoverse_cloud")
         return Points(
-            frame=CLOUD, times=torch.tensor([stamp]), values=LazyColumns([source], COLUMNS), motion="compensated",
-            origins=SCANNERS,
+            frame=CLOUD, capture_times=torch.tensor([stamp]), values=LazyColumns([source], COLUMNS),
+            motion="compensated", origins=SCANNERS,
         )  # fmt: skip
 
     def _boxes(self, scene: str, stamp: int, T_world_ref: Tensor) -> Boxes3D | None:
@@ -216,7 +216,7 @@ class ArgoverseLog(Log):
         velocity = self.velocities(scene)[torch.from_numpy(rows)] @ T_world_ref[:3, :3]
         return Boxes3D(
             frame=REF,
-            times=torch.tensor([stamp]),
+            capture_times=torch.tensor([stamp]),
             values={
                 "pose": poses_of(mine, path),
                 "size": torch.from_numpy(np.stack([mine[c] for c in SIZE], 1).astype(np.float64)),
@@ -256,7 +256,7 @@ def _stamps(folder: Path, suffix: str) -> np.ndarray:
 def _pictures(folder: Path, name: str, stamps: np.ndarray, size: tuple[int, int]) -> Camera:
     paths = [folder / "sensors" / "cameras" / name / f"{t}.jpg" for t in stamps.tolist()]
     items = tuple(Source(p, "image", options={"size": size}) for p in paths)
-    return Camera(frame=name, times=torch.from_numpy(stamps), items=items)
+    return Camera(frame=name, capture_times=torch.from_numpy(stamps), items=items)
 
 
 def _partner(name: str, cameras: set[str]) -> str | None:

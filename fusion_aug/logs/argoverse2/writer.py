@@ -60,7 +60,7 @@ class ArgoverseWriter(CapturedWriter):
         target = inside(folder, out_scene, "log id")
         self._cloud(sample, source, target / "sensors" / "lidar" / f"{sample.ref.time}.feather")
         for name in self.cameras(sample):
-            for i, time in enumerate(sample[name].times.tolist()):
+            for i, time in enumerate(sample[name].capture_times.tolist()):
                 write_picture(sample[name], i, target / "sensors" / "cameras" / name / f"{time}.jpg", self.link)
         held: Held = {CLOUD: COLUMNS, **dict.fromkeys((*self.cameras(sample), "boxes", "ego"))}
         write_sidecar(sample, held, out_id, folder, self.link)

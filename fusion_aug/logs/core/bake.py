@@ -17,9 +17,9 @@ def bake_map(sample: Sample, source: Sample, name: str, item: int) -> Tensor | N
     LiDAR frame would never notice. So the sensor is put back where it was and the points are moved instead.
     """
     stream = sample[name]
-    unit, before = sample.units[int(stream.sample_index[item])], source.unit
-    time = int(stream.times[item])
-    now = unit.rig.T(unit.ref.frame, stream.frame, time, time)
+    meta, before = sample.metas[int(stream.sample_index[item])], source.meta
+    time = int(stream.capture_times[item])
+    now = meta.rig.T(meta.ref.frame, stream.frame, time, time)
     lidar = before.rig.sensors.get(name)
     nominal = before.rig.T(before.ref.frame, lidar.frame if lidar else stream.frame, time, time)
     return None if torch.equal(now, nominal) else torch.linalg.inv(nominal) @ now

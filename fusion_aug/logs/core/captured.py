@@ -37,10 +37,12 @@ class CapturedWriter(Writer):
 
 def told_once(stream: Stream) -> Stream:
     """The stream without delays, without items that only fill a slot again, and without what only the truth knows."""
-    if stream.stamps is None and stream.clock_error is None:
+    if stream.receive_times is None and stream.clock_offset is None:
         return stream
-    if stream.stamps is not None:
+    if stream.receive_times is not None:
         new = torch.ones(len(stream), dtype=torch.bool)
-        new[1:] = (stream.times[1:] != stream.times[:-1]) | (stream.sample_index[1:] != stream.sample_index[:-1])
+        new[1:] = (stream.capture_times[1:] != stream.capture_times[:-1]) | (
+            stream.sample_index[1:] != stream.sample_index[:-1]
+        )
         stream = stream if bool(new.all()) else stream.take_items(new.nonzero()[:, 0])
-    return replace(stream, stamps=None, clock_error=None)
+    return replace(stream, receive_times=None, clock_offset=None)

@@ -52,8 +52,8 @@ class EpisodeWriter(Writer):
     def ticks(self, sample: Sample, source: Sample) -> Tensor:
         """Stamps of the frames: the source's, more or fewer where the episode became longer or shorter."""
         slow = [n for f, n in self.held.items() if self.log.window_of(f) is None and n in sample.streams]
-        first = int(source[slow[0]].times[0])
-        end = max(int(sample[n].true_times[-1]) for n in slow)
+        first = int(source[slow[0]].capture_times[0])
+        end = max(int(sample[n].true_capture_times[-1]) for n in slow)
         count = max(1, round((end - first) * 1e-9 * self.rate) + 1)
         return first + torch.from_numpy(np.round(np.arange(count) / self.rate * 1e9).astype(np.int64))
 
@@ -77,22 +77,22 @@ class EpisodeWriter(Writer):
         target = folder / FOLDER / "samples" / out_id
         if sample.rig is not source.rig:
             write_json(rig_to_dict(sample.rig, exact=True), target / "rig.json")
-        late = {n: sample[n].times.tolist() for n in names if sample[n].stamps is not None}
+        late = {n: sample[n].capture_times.tolist() for n in names if sample[n].receive_times is not None}
         if late:
             write_json(late, target / CAPTURED)
 
 
 def on_slots(stream: Stream, name: str, slots: Tensor) -> Stream:
     """A stream with one item for every slot (n,) of a fixed rate; the stream itself where it has that already."""
-    if stream.stamps is None and torch.equal(stream.times, slots):
-        return stream if stream.clock_error is None else replace(stream, clock_error=None)
-    if stream.stamps is None and stream.sampled and stream.columns:
-        step = int((slots if len(slots) > 1 else stream.times).diff().median()) if len(stream) > 1 else 0
-        return replace(between(stream, name, slots, slots + step), clock_error=None)
-    if stream.stamps is None:
-        index = nearest(stream.times, slots)
+    if stream.receive_times is None and torch.equal(stream.capture_times, slots):
+        return stream if stream.clock_offset is None else replace(stream, clock_offset=None)
+    if stream.receive_times is None and stream.sampled and stream.columns:
+        step = int((slots if len(slots) > 1 else stream.capture_times).diff().median()) if len(stream) > 1 else 0
+        return replace(between(stream, name, slots, slots + step), clock_offset=None)
+    if stream.receive_times is None:
+        index = nearest(stream.capture_times, slots)
     else:
-        index = (torch.searchsorted(stream.stamps, slots, right=True) - 1).clamp(min=0)
+        index = (torch.searchsorted(stream.receive_times, slots, right=True) - 1).clamp(min=0)
     picked = stream.take_items(index)
-    same = torch.equal(picked.times, slots)
-    return replace(picked, stamps=None if same else slots, clock_error=None)
+    same = torch.equal(picked.capture_times, slots)
+    return replace(picked, receive_times=None if same else slots, clock_offset=None)

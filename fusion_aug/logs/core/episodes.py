@@ -18,7 +18,7 @@ from fusion_aug.logs.core.log import Option
 from fusion_aug.logs.core.robots import BASE, ROBOT_OPTIONS, RobotLog
 from fusion_aug.logs.core.sidecar import sidecar_of
 from fusion_aug.logs.core.touch import with_touch
-from fusion_aug.sample import Ref, Sample, Unit
+from fusion_aug.sample import Ref, Sample, SampleMeta
 from fusion_aug.streams import (
     Action,
     ImageStream,
@@ -113,8 +113,8 @@ class EpisodeLog(RobotLog):
         value = value[:, None] if value.ndim == 1 else value  # a vector of one number may stand alone
         window = self.window_of(feature)
         if value.ndim == 3 and window is not None:  # samples of a faster clock, window by window
-            moments = about["times"][:, None] + window[0] + window[1] * torch.arange(value.shape[1])
-            about = {**about, "times": moments.reshape(-1), "records": ()}
+            moments = about["capture_times"][:, None] + window[0] + window[1] * torch.arange(value.shape[1])
+            about = {**about, "capture_times": moments.reshape(-1), "records": ()}
             value = value.reshape(-1, value.shape[2])
         if value.ndim != 2:
             raise ConfigError(
@@ -174,7 +174,9 @@ class EpisodeLog(RobotLog):
         for name, times in (read_json(path) if path.is_file() else {}).items():
             if name not in streams or len(times) != len(streams[name]):
                 raise DataError(f"{path}: {name}: {len(times)} stamps do not fit the stream")
-            out[name] = replace(streams[name], times=torch.tensor(times), stamps=streams[name].times)
+            out[name] = replace(
+                streams[name], capture_times=torch.tensor(times), receive_times=streams[name].capture_times
+            )
         return out
 
     def assemble(self, sample_id: str, streams: dict[str, Stream], first: int = 0) -> Sample:
@@ -186,7 +188,7 @@ class EpisodeLog(RobotLog):
                 height, width = stream.image(0).shape[:2]
                 camera = stream.instance(name)
                 sensors[camera] = CameraSensor(frame=stream.frame, model=UnknownLens.of((int(height), int(width))))
-                frames[stream.frame] = Frame(hand="camera")
+                frames[stream.frame] = Frame(axis_convention="camera")
             else:
                 frames.setdefault(stream.frame, Frame())
         if self.robot is not None:
@@ -198,11 +200,11 @@ class EpisodeLog(RobotLog):
         streams, rig = with_touch(streams, rig, f"{self.root}: {sample_id}")
         base = self.base_of(rig)
         clock = next((n for n, s in streams.items() if isinstance(s, ImageStream)), next(iter(streams)))
-        unit = Unit(id=sample_id, scene=sample_id, ref=Ref(base, first), rig=rig, truth=rig, clock=clock)
+        meta = SampleMeta(id=sample_id, scene=sample_id, ref=Ref(base, first), rig=rig, true_rig=rig, clock=clock)
         root = rig.root_of(base)
-        if root != base and rig.frames[root].hand == "world":
-            unit = replace(unit, anchor=rig.T(root, base, first))
-        return Sample(units=(unit,), streams=streams)
+        if root != base and rig.frames[root].axis_convention == "world":
+            meta = replace(meta, anchor=rig.T(root, base, first))
+        return Sample(metas=(meta,), streams=streams)
 
 
 def check_cover(parts: Mapping[str, Part], width: int, where: str) -> None:

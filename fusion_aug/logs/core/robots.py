@@ -144,14 +144,14 @@ class RobotLog(Log):
         for frame in file["frames"].values() if isinstance(file.get("frames"), Mapping) else ():
             above = frame.get("parent") if isinstance(frame, Mapping) else None
             if above in WORLDS and above not in rig.frames:  # a robot that is bolted to its world need not declare it
-                rig = Rig({**rig.frames, above: Frame(hand="world")}, rig.sensors)
+                rig = Rig({**rig.frames, above: Frame(axis_convention="world")}, rig.sensors)
         # what the log tells of a frame is not which way a camera's axes point
-        known = {n: changed(f, hand="camera") if n in looks else f for n, f in rig.frames.items()}
+        known = {n: changed(f, axis_convention="camera") if n in looks else f for n, f in rig.frames.items()}
         rig = Rig(known, rig.sensors)
         rig = rig_from_dict(self._rig_file, str(self.options.rig), rig)
         # a rig file says where a link stands, not what it weighs
         frames = {
-            n: Frame(parent=f.parent, pose=f.pose, hand=f.hand, inertia=known[n].inertia)
+            n: Frame(parent=f.parent, pose=f.pose, axis_convention=f.axis_convention, inertia=known[n].inertia)
             if n in known and f.inertia is None and known[n].inertia is not None else f
             for n, f in rig.frames.items()
         }  # fmt: skip
@@ -177,7 +177,7 @@ def readings_of(streams: Mapping[str, Stream], joints: Container[str], where: st
     for name, stream in streams.items():
         if not isinstance(stream, JointState) or "position" not in stream.values or not len(stream):
             continue
-        new = torch.cat([torch.ones(1, dtype=torch.bool), stream.times.diff() > 0])  # a late one stands twice
+        new = torch.cat([torch.ones(1, dtype=torch.bool), stream.capture_times.diff() > 0])  # a late one stands twice
         for i, joint in enumerate(stream.names):
             if joint not in joints:
                 continue
@@ -189,10 +189,10 @@ def readings_of(streams: Mapping[str, Stream], joints: Container[str], where: st
             if len(wrong):
                 raise DataError(
                     f"{where}: stream {name!r}: the position of joint {joint!r} is NaN or infinity at "
-                    f"{int(stream.times[wrong[0]])} ns; leave the stream out with log.exclude, or mend the log"
+                    f"{int(stream.capture_times[wrong[0]])} ns; leave the stream out with log.exclude, or mend the log"
                 )
             told[joint] = name
-            out[joint] = (stream.times[new], stream.values["position"][new, i].to(torch.float64))
+            out[joint] = (stream.capture_times[new], stream.values["position"][new, i].to(torch.float64))
     return out
 
 

@@ -123,7 +123,7 @@ def merge_sidecar(sample: Sample, root: Path, *, rig_first: bool = False) -> Sam
     told = rig_from_dict(read_json(folder / "rig.json"), str(folder / "rig.json"))
     # what the format itself says comes first
     rig = told if rig_first else Rig({**told.frames, **sample.rig.frames}, {**told.sensors, **sample.rig.sensors})
-    return merged.with_unit(0, rig=rig, truth=rig)
+    return merged.with_meta(0, rig=rig, true_rig=rig)
 
 
 def _with_columns(sample: Sample, files: Mapping[str, Path]) -> dict[str, Stream]:

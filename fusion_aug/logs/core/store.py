@@ -70,6 +70,10 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
     (folder / "stream.json").write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
 
 
+# what version 0.1 wrote
+OLD_FIELDS = {"times": "capture_times", "stamps": "receive_times", "clock_error": "clock_offset"}
+
+
 def read_stream(folder: Path) -> Stream:
     """Read what ``write_stream`` wrote.
 
@@ -109,7 +113,9 @@ def read_stream(folder: Path) -> Stream:
         raise DataError(f"{where}: entry {error} of what items share is missing") from None
     unknown = sorted(set(kwargs) - known)
     if unknown:
-        raise DataError(f"{where}: fields: {cls.__name__} has no field {unknown[0]!r}")
+        now = OLD_FIELDS.get(unknown[0])
+        told = f"; it is called {now!r} now, write the log again" if now else ""
+        raise DataError(f"{where}: fields: {cls.__name__} has no field {unknown[0]!r}{told}")
     if values:
         kwargs["values"] = values
     if issubclass(cls, ImageStream):
@@ -147,7 +153,7 @@ def write_columns(stream: Points, names: Sequence[str], path: Path) -> None:
     cloud = stream.realized()
     path.parent.mkdir(parents=True, exist_ok=True)
     pairs = [(i, n) for i in range(len(cloud)) for n in names]
-    write_npz({f"{i:06d}/{n}": _array(cloud.values[n][cloud.rows_of(i)]) for i, n in pairs}, path)
+    write_npz({f"{i:06d}/{n}": _array(cloud.values[n][cloud.item_slice(i)]) for i, n in pairs}, path)
 
 
 def column_sources(path: Path, items: int) -> tuple[tuple[Source, ...], tuple[str, ...]]:

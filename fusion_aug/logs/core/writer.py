@@ -37,7 +37,7 @@ PARTS = "parts"  # folder of what a writer stages and joins at the end
 
 # what formats of a fixed set of sensors cannot hold
 ALL_SENSORS = {
-    "silent_sensor": (
+    "dropped_sensor": (
         "a sensor that sent nothing has no place in the format, whose readers stop at empty or missing files",
         "write the folder format (output=folder), use it in training, or BlackCamera for cameras",
     )

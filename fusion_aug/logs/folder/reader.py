@@ -17,7 +17,7 @@ from fusion_aug.logs.core.files import inside, read_json
 from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.store import read_streams
-from fusion_aug.sample import Ref, Sample, Unit
+from fusion_aug.sample import Ref, Sample, SampleMeta
 
 VERSION = 1
 
@@ -62,12 +62,14 @@ def read_sample(folder: Path, sample_id: str) -> Sample:
     """
     where = folder / "sample.json"
     data = read_json(where)
+    if isinstance(data, dict) and "truth" in data:
+        raise DataError(f"{where}: truth: is called true_rig now; write the log again")
     try:
         frame, time = data["ref"]
         rig = rig_from_dict(data["rig"], f"{where}: rig")
-        truth = rig if data["truth"] is None else rig_from_dict(data["truth"], f"{where}: truth")
-        unit = Unit(
-            id=sample_id, scene=str(data["scene"]), ref=Ref(str(frame), int(time)), rig=rig, truth=truth,
+        true_rig = rig if data["true_rig"] is None else rig_from_dict(data["true_rig"], f"{where}: true_rig")
+        meta = SampleMeta(
+            id=sample_id, scene=str(data["scene"]), ref=Ref(str(frame), int(time)), rig=rig, true_rig=true_rig,
             anchor=as_f64(data["anchor"]), clock=str(data["clock"]),
             start=None if data.get("start") is None else int(data["start"]),
         )  # fmt: skip
@@ -77,4 +79,4 @@ def read_sample(folder: Path, sample_id: str) -> Sample:
             raise
         raise DataError(f"{where}: is missing a field or holds a wrong type ({error})") from None
     streams = read_streams(folder / "streams")
-    return Sample(units=(unit,), streams={n: streams[n] for n in order if n in streams} | streams)
+    return Sample(metas=(meta,), streams={n: streams[n] for n in order if n in streams} | streams)

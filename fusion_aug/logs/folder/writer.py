@@ -32,19 +32,19 @@ class FolderWriter(Writer):
 
 def write_sample(sample: Sample, sample_id: str, folder: Path, link: str = "copy") -> None:
     """Write one sample with everything it holds."""
-    unit = sample.unit
+    meta = sample.meta
     write_streams(dict(sample.streams), folder / "streams", link)
     data = {
         "id": sample_id,
-        "scene": unit.scene,
-        "ref": list(unit.ref),
-        "anchor": unit.anchor.tolist(),
-        "clock": unit.clock,
-        "start": unit.start,
+        "scene": meta.scene,
+        "ref": list(meta.ref),
+        "anchor": meta.anchor.tolist(),
+        "clock": meta.clock,
+        "start": meta.start,
         "order": list(sample.streams),
-        "rig": rig_to_dict(unit.rig, exact=True),
-        "truth": None if unit.truth is unit.rig else rig_to_dict(unit.truth, exact=True),
+        "rig": rig_to_dict(meta.rig, exact=True),
+        "true_rig": None if meta.true_rig is meta.rig else rig_to_dict(meta.true_rig, exact=True),
         # sorted, so that a history that came from a manifest gives the same bytes
-        "history": json.loads(json.dumps(history_to_json(unit.history), sort_keys=True)),
+        "history": json.loads(json.dumps(history_to_json(meta.history), sort_keys=True)),
     }
     write_json(data, folder / "sample.json")

@@ -25,7 +25,7 @@ from fusion_aug.logs.core.files import image_size, read_text
 from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.sidecar import merge_sidecar
-from fusion_aug.sample import REF, Ref, Sample, Unit
+from fusion_aug.sample import REF, Ref, Sample, SampleMeta
 from fusion_aug.streams import Boxes2D, Boxes3D, Camera, LazyColumns, Points, Stream, rectangle_corners, strings
 from fusion_aug.streams.source import Source, decoder
 
@@ -118,15 +118,17 @@ class KittiLog(Log):
         cloud = self.path(sample_id, "velodyne", ".bin")
         if cloud.is_file():
             lazy = LazyColumns([Source(cloud, "kitti_cloud")], ["xyz", "intensity"])
-            streams["velodyne"] = Points(frame="lidar", times=STAMP, values=lazy)
+            streams["velodyne"] = Points(frame="lidar", capture_times=STAMP, values=lazy)
         for name, path in pictures.items():
             source = Source(path, "image", options={"size": size})
-            streams[name] = Camera(frame=name, times=STAMP, items=(source,))
+            streams[name] = Camera(frame=name, capture_times=STAMP, items=(source,))
         labels = self.path(sample_id, "label_2", ".txt")
         if labels.is_file():
             streams["boxes"], streams["boxes_2d"] = read_labels(labels, rig)
-        unit = Unit(id=sample_id, scene=sample_id, ref=Ref("velodyne", 0), rig=rig, truth=rig, clock="velodyne")
-        return merge_sidecar(Sample(units=(unit,), streams=streams), self.root)
+        meta = SampleMeta(
+            id=sample_id, scene=sample_id, ref=Ref("velodyne", 0), rig=rig, true_rig=rig, clock="velodyne"
+        )
+        return merge_sidecar(Sample(metas=(meta,), streams=streams), self.root)
 
 
 def read_labels(path: Path, rig: Rig) -> tuple[Boxes3D, Boxes2D]:
@@ -149,7 +151,7 @@ def read_labels(path: Path, rig: Rig) -> tuple[Boxes3D, Boxes2D]:
     flat = Boxes2D(
         frame="image_2",
         camera="image_2",
-        times=STAMP,
+        capture_times=STAMP,
         values={
             "corners": rectangle_corners(numbers[:, 3:7]),
             "category": categories,
@@ -164,7 +166,7 @@ def read_labels(path: Path, rig: Rig) -> tuple[Boxes3D, Boxes2D]:
     known = torch.full((int(solid.sum()), 3), float("nan"), dtype=torch.float64)
     space = Boxes3D(
         frame=REF,
-        times=STAMP,
+        capture_times=STAMP,
         values={
             "pose": rig.T("velodyne", "rectified") @ pose,
             "size": size,

@@ -192,7 +192,7 @@ class LeRobotLog(EpisodeLog):
         streams: dict[str, Stream] = {}
         records = tuple(str(i) for i in range(len(times)))
         for feature, name in self.features.items():
-            about = {"frame": BASE, "times": times, "records": records}
+            about = {"frame": BASE, "capture_times": times, "records": records}
             if self.info["features"][feature].get("dtype") == "video":
                 streams[name] = self._video(episode, feature, name, times, records)
                 continue
@@ -207,7 +207,7 @@ class LeRobotLog(EpisodeLog):
             index = column(table, "task_index", path).reshape(-1)
             new = np.flatnonzero(np.diff(index, prepend=index[0] - 1))  # frames from which another task holds
             texts = strings([self.tasks.get(int(k), "") for k in index[new]])
-            streams["task"] = Text(frame=BASE, times=times[torch.from_numpy(new)], values={"text": texts})
+            streams["task"] = Text(frame=BASE, capture_times=times[torch.from_numpy(new)], values={"text": texts})
         sample = self.assemble(sample_id, self.captured(streams, sample_id), int(times[0]))
         return as_told(merge_sidecar(sample, self.root, rig_first=True))
 
@@ -232,7 +232,7 @@ class LeRobotLog(EpisodeLog):
         items = tuple(TableSource(path, "parquet", options={**options, "row": k}) for k in range(len(times)))
         kind: type[ImageStream] = Depth if self.picture_shape(feature)[2:] in ([], [1]) else Camera
         camera = camera_of(name, self.features.values())
-        return kind(frame=camera, camera=camera, times=times, items=items, records=records)
+        return kind(frame=camera, camera=camera, capture_times=times, items=items, records=records)
 
     def _video(
         self, episode: dict[str, Any], feature: str, name: str, times: Tensor, records: tuple[str, ...]
@@ -242,7 +242,7 @@ class LeRobotLog(EpisodeLog):
             FrameSource(path, "video", options={"seconds": start + t * 1e-9, "feature": feature})
             for t in (times - times[0]).tolist()
         )
-        return Camera(frame=name, camera=name, times=times, items=items, records=records)
+        return Camera(frame=name, camera=name, capture_times=times, items=items, records=records)
 
 
 def beside(name: str) -> str:

@@ -58,7 +58,7 @@ class LeRobotWriter(EpisodeWriter):
             return sample
         ticks, task = self.ticks(sample, source), sample["task"]
         frames = torch.tensor([first for first, _ in tasks_of(sample, ticks)])
-        task = replace(task, times=ticks[frames.clamp(max=len(ticks) - 1)])
+        task = replace(task, capture_times=ticks[frames.clamp(max=len(ticks) - 1)])
         return sample.with_streams({**sample.streams, "task": task})
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def tasks_of(sample: Sample, ticks: Tensor) -> list[tuple[int, str]]:
     if "task" not in sample.streams:
         return [(0, "")]
     stream = sample["task"]
-    frames = torch.searchsorted(ticks, stream.times).tolist()
+    frames = torch.searchsorted(ticks, stream.capture_times).tolist()
     return [(0 if i == 0 else f, str(t)) for i, (f, t) in enumerate(zip(frames, stream["text"], strict=True))]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fusion_aug.errors import DataError
 from fusion_aug.logs.mcap.file import decode, stamp_of, typestore
-from fusion_aug.logs.mcap.messages import Heard, reads
+from fusion_aug.logs.mcap.messages import ReceivedMessage, reads
 from fusion_aug.logs.mcap.writing import writes
 from fusion_aug.streams import LazyColumns, Points, Stream
 from fusion_aug.streams.source import decoder
@@ -25,7 +25,7 @@ EPOCH = 1e6  # seconds: a larger time of a point is no offset
 
 
 @reads("sensor_msgs/msg/PointCloud2")
-def cloud(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+def cloud(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
     """Points with intensity, ring, time offset, and all other fields by their names. They are decoded when used."""
     names = tuple(heard[0].source.value)  # of the first, which all others must have
     sources = [replace(h.source, options={**h.source.options, "columns": names}) for h in heard]
@@ -117,7 +117,7 @@ def told_offsets(seconds: np.ndarray, like: np.ndarray, before: int, now: int) -
 @writes(Points)
 def write_cloud(stream: Points, template: Any, i: int) -> Any:
     """Points with the fields of their source, and intensity and ring if they are new."""
-    values = {k: v[stream.rows_of(i)].detach().cpu().numpy() for k, v in stream.realized().values.items()}
+    values = {k: v[stream.item_slice(i)].detach().cpu().numpy() for k, v in stream.realized().values.items()}
     before = packed_rows(template, "PointCloud2")
     kinds = {n: before.dtype[n] for n in before.dtype.names or ()}
     count, clock = len(values["xyz"]), time_field(before.dtype.names)
@@ -130,7 +130,7 @@ def write_cloud(stream: Points, template: Any, i: int) -> Any:
         packed[axis] = values["xyz"][:, k]
     for name in kinds:
         if name == clock and "time_offset" in values:
-            stamps = (stamp_of(template) or 0, int(stream.times[i]))
+            stamps = (stamp_of(template) or 0, int(stream.capture_times[i]))
             packed[name] = told_offsets(values["time_offset"], before[name], *stamps)
         elif name in values:
             packed[name] = values[name]

@@ -48,7 +48,7 @@ class RawMessages(Stream):
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReceivedMessage:
     """One decoded message with its times.
 
     Attributes:
@@ -65,7 +65,7 @@ class Heard:
     place: int = 0
 
 
-Reader = Callable[[list[Heard], dict[str, Any], str], Stream]
+Reader = Callable[[list[ReceivedMessage], dict[str, Any], str], Stream]
 READERS: dict[str, Reader] = {}
 
 
@@ -79,14 +79,14 @@ def reads(kind: str) -> Callable[[Reader], Reader]:
     return register
 
 
-def common(heard: list[Heard], frame: str) -> dict[str, Any]:
+def common(heard: list[ReceivedMessage], frame: str) -> dict[str, Any]:
     """Fields that every stream has."""
     times = torch.tensor([h.time for h in heard])
     logged = torch.tensor([h.log_time for h in heard])
     return {
         "frame": frame,
-        "times": times,
-        "stamps": None if torch.equal(times, logged) else logged,
+        "capture_times": times,
+        "receive_times": None if torch.equal(times, logged) else logged,
         "records": tuple(str(h.place) for h in heard),
     }
 
@@ -96,7 +96,7 @@ def _vectors(rows: list[Any]) -> Tensor:
 
 
 @reads("sensor_msgs/msg/Imu")
-def imu(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+def imu(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
     """Gyro and accelerometer."""
     values = {
         "gyro": _vectors([h.message.angular_velocity for h in heard]),
@@ -106,7 +106,7 @@ def imu(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
 
 
 @reads("sensor_msgs/msg/JointState")
-def joints(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+def joints(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
     """Joint readings; every message of a topic names the same joints."""
     names = tuple(str(n) for n in heard[0].message.name)
     if any(tuple(h.message.name) != names for h in heard):
@@ -123,7 +123,7 @@ def joints(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
 
 
 @reads("geometry_msgs/msg/WrenchStamped")
-def wrench(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+def wrench(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
     """Force and torque."""
     values = {
         "force": _vectors([h.message.wrench.force for h in heard]),
@@ -133,7 +133,7 @@ def wrench(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
 
 
 @reads("nav_msgs/msg/Odometry")
-def odometry(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+def odometry(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
     """The pose that was added up, and the twist in the child frame."""
     twists = [h.message.twist.twist for h in heard]
     values = {
@@ -147,7 +147,7 @@ def odometry(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
 
 
 @reads("geometry_msgs/msg/PoseStamped")
-def pose(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+def pose(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
     """Pose of a body in the message's frame."""
     poses = [T_of(h.message.pose.position, h.message.pose.orientation, where) for h in heard]
     return BodyPose(**about, values={"pose": torch.stack(poses)})
@@ -155,7 +155,7 @@ def pose(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
 
 @reads("std_msgs/msg/Float32MultiArray")
 @reads("std_msgs/msg/Float64MultiArray")
-def numbers(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+def numbers(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
     """Numbers of which the message does not say what they are; a rig may name them as those of taxels."""
     rows = [np.asarray(h.message.data, dtype=np.float64) for h in heard]
     same = len({len(r) for r in rows}) == 1
@@ -164,7 +164,7 @@ def numbers(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
 
 @reads("sensor_msgs/msg/Image")
 @reads("sensor_msgs/msg/CompressedImage")
-def image(heard: list[Heard], about: dict[str, Any], where: str) -> Stream:
+def image(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
     """Pictures, or depth by their encoding. They are decoded when used."""
     first = heard[0].source.value
     kind: type[ImageStream] = Depth if first.ndim == 2 else Camera

@@ -24,9 +24,9 @@ from fusion_aug.logs.core.touch import camera_of, with_touch
 from fusion_aug.logs.mcap import clouds  # noqa: F401  (registers how clouds are read and written)
 from fusion_aug.logs.mcap.bag import split_files
 from fusion_aug.logs.mcap.file import McapFile, MessageSource, Raw, decode, stamp_of, told_times
-from fusion_aug.logs.mcap.messages import READERS, Heard, RawMessages, camera_sensor, common
+from fusion_aug.logs.mcap.messages import READERS, RawMessages, ReceivedMessage, camera_sensor, common
 from fusion_aug.logs.mcap.tf import tf_frames
-from fusion_aug.sample import Ref, Sample, Unit
+from fusion_aug.sample import Ref, Sample, SampleMeta
 from fusion_aug.streams import Camera, ImageStream, Stream
 
 LAZY = {"sensor_msgs/msg/Image": "ros_image", "sensor_msgs/msg/CompressedImage": "ros_image",
@@ -139,19 +139,23 @@ class McapLog(RobotLog):
             raise DataError(f"{window.file.path}: sample {sample_id!r} holds no message")
         rig, streams = self._rig(sample_id, heard, infos, transforms, names, streams, kinds)
         base = self.base_of(rig)
-        time = min(int(s.times[0]) for s in streams.values())
+        time = min(int(s.capture_times[0]) for s in streams.values())
         clock = next((n for n, s in streams.items() if isinstance(s, Camera)), next(iter(streams)))
-        unit = Unit(id=sample_id, scene=self.scene_of(sample_id), ref=Ref(base, time), rig=rig, truth=rig, clock=clock)
+        meta = SampleMeta(
+            id=sample_id, scene=self.scene_of(sample_id), ref=Ref(base, time), rig=rig, true_rig=rig, clock=clock
+        )
         root = rig.root_of(base)
         if self.options.window is not None:
-            unit = replace(unit, start=window.file.summary()[1])
-        if root != base and rig.frames[root].hand == "world":
-            unit = replace(unit, anchor=rig.T(root, base, time))
-        return merge_sidecar(Sample(units=(unit,), streams=streams), self.root)
+            meta = replace(meta, start=window.file.summary()[1])
+        if root != base and rig.frames[root].axis_convention == "world":
+            meta = replace(meta, anchor=rig.T(root, base, time))
+        return merge_sidecar(Sample(metas=(meta,), streams=streams), self.root)
 
-    def _listen(self, window: Window) -> tuple[dict[str, list[Heard]], dict[str, Any], list[tuple[bool, int, Any]]]:
+    def _listen(
+        self, window: Window
+    ) -> tuple[dict[str, list[ReceivedMessage]], dict[str, Any], list[tuple[bool, int, Any]]]:
         """Messages by topic, camera infos by topic, and transforms (static, time, message)."""
-        heard: dict[str, list[Heard]] = {}
+        heard: dict[str, list[ReceivedMessage]] = {}
         infos: dict[str, Any] = {}
         transforms: list[tuple[bool, int, Any]] = []
         nth: dict[tuple[str, int], int] = {}
@@ -188,21 +192,21 @@ class McapLog(RobotLog):
         files = [f for f in files if f.path.is_file()]
         return [f for f in files if f.summary()[1] < span[1] and f.summary()[2] >= span[0]]
 
-    def _heard(self, path: Path, raw: Raw, nth: int) -> Heard:
+    def _heard(self, path: Path, raw: Raw, nth: int) -> ReceivedMessage:
         where = f"{path}: topic {raw.topic}"
         options = {"topic": raw.topic, "log_time": raw.log_time, "nth": nth, "type": raw.kind,
                    "definition": raw.definition}  # fmt: skip
         source = MessageSource(path, LAZY.get(raw.kind, "ros_message"), options=options)
         if raw.kind not in READERS:
-            return Heard(None, source, "", None, raw.log_time)
+            return ReceivedMessage(None, source, "", None, raw.log_time)
         message = decode(raw.data, raw.kind, raw.definition, where)
         header = getattr(message, "header", None)
         frame = "" if header is None else str(header.frame_id).strip("/")
         keep = None if raw.kind in LAZY else message
-        return Heard(keep, source, frame, stamp_of(message), raw.log_time)
+        return ReceivedMessage(keep, source, frame, stamp_of(message), raw.log_time)
 
     def _rig(
-        self, sample_id: str, heard: dict[str, list[Heard]], infos: dict[str, Any],
+        self, sample_id: str, heard: dict[str, list[ReceivedMessage]], infos: dict[str, Any],
         transforms: list[tuple[bool, int, Any]], names: dict[str, str], streams: dict[str, Stream],
         kinds: dict[str, str],
     ) -> tuple[Rig, dict[str, Stream]]:  # fmt: skip
@@ -210,9 +214,9 @@ class McapLog(RobotLog):
         window = self.windows[sample_id]
         frames = tf_frames(transforms, str(window.file.path))
         for stream in streams.values():
-            frames.setdefault(stream.frame, Frame(hand="world" if stream.frame in WORLDS else "body"))
+            frames.setdefault(stream.frame, Frame(axis_convention="world" if stream.frame in WORLDS else "body"))
             if stream.child and stream.child not in frames:  # an odometry that tf does not repeat
-                path = Trajectory.from_unsorted(stream.times, stream["pose"])
+                path = Trajectory.from_unsorted(stream.capture_times, stream["pose"])
                 frames[stream.child] = Frame(parent=stream.frame, pose=path)
         sensors: dict[str, CameraSensor] = {}
         topics = {name: topic for topic, name in names.items()}
@@ -231,7 +235,7 @@ class McapLog(RobotLog):
             elif camera not in sensors:
                 sensors[camera] = CameraSensor(frame=stream.frame, model=UnknownLens.of((size[0], size[1])))
             told = frames[stream.frame]
-            frames[stream.frame] = Frame(parent=told.parent, pose=told.pose, hand="camera")
+            frames[stream.frame] = Frame(parent=told.parent, pose=told.pose, axis_convention="camera")
         joints: dict[str, Stream] = {}  # with what was read beside the window
         for topic, messages in heard.items():
             if kinds[topic] == JOINTS:
@@ -247,7 +251,7 @@ class McapLog(RobotLog):
         return rig, streams
 
 
-def timed(messages: list[Heard]) -> list[Heard]:
+def timed(messages: list[ReceivedMessage]) -> list[ReceivedMessage]:
     """Messages of a topic with their times."""
     times = told_times([(h.time, h.log_time) for h in messages])
     return [replace(h, time=time) for h, time in zip(messages, times, strict=True)]

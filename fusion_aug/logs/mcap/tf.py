@@ -44,7 +44,7 @@ def tf_frames(transforms: list[tuple[bool, int, Any]], where: str) -> dict[str, 
         when = torch.tensor(told_times(times))
         out[child] = Frame(parent=above, pose=Trajectory.from_unsorted(when, torch.stack(poses)))
     for parent in sorted({f.parent for f in out.values() if f.parent is not None} - set(out)):
-        out[parent] = Frame(hand="world" if parent in WORLDS else "body")
+        out[parent] = Frame(axis_convention="world" if parent in WORLDS else "body")
     for name in out:
         seen = {name}
         at: str | None = out[name].parent
@@ -59,7 +59,7 @@ def tf_frames(transforms: list[tuple[bool, int, Any]], where: str) -> dict[str, 
 TimeMap = Callable[[int], int]
 
 
-def retold(transform: Any, rig: Rig, before: Rig, static: bool, new_time: TimeMap) -> Any:
+def transform_from_rig(transform: Any, rig: Rig, before: Rig, static: bool, new_time: TimeMap) -> Any:
     """A tf transform at its new time with the rig's pose of its child, where the rig holds that edge."""
     if not static and stamp_of(transform):
         transform = replace(transform, header=stamp(transform.header, new_time(stamp_of(transform) or 0)))

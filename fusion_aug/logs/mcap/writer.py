@@ -30,7 +30,7 @@ from fusion_aug.logs.mcap.file import MessageSource, Raw, decode, encode, stamp,
 from fusion_aug.logs.mcap.messages import RawMessages
 from fusion_aug.logs.mcap.out import Out, in_order, log_time, write_file
 from fusion_aug.logs.mcap.reader import INFO, TF, Window
-from fusion_aug.logs.mcap.tf import retold
+from fusion_aug.logs.mcap.tf import transform_from_rig
 from fusion_aug.logs.mcap.writing import camera_info, message_of
 from fusion_aug.sample import Ref, Sample
 from fusion_aug.streams import ImageStream, JointState, Stream
@@ -73,14 +73,14 @@ class McapWriter(Writer):
             if isinstance(stream, JointState) and (alone or stream is not source.streams.get(name)):
                 rig = heard_of(rig, stream, alone)
             left = stream if heard else stream.take_items(stream.present.nonzero()[:, 0])
-            if left.stamps is not None and name in bare:  # without a header there is no other stamp
-                left = replace(left, times=left.stamps, stamps=None)
+            if left.receive_times is not None and name in bare:  # without a header there is no other stamp
+                left = replace(left, capture_times=left.receive_times, receive_times=None)
             if len(left) or heard:
                 streams[name] = left
         out = sample.with_streams(streams)
-        told = [int(s.times.min()) for n, s in streams.items() if n in names.values() and len(s)]
+        told = [int(s.capture_times.min()) for n, s in streams.items() if n in names.values() and len(s)]
         ref = Ref(sample.ref.frame, min(told, default=sample.ref.time))
-        return out.with_unit(0, rig=rig, ref=ref)
+        return out.with_meta(0, rig=rig, ref=ref)
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """See ``Writer``."""
@@ -120,7 +120,7 @@ class McapWriter(Writer):
         """Messages that are taken over as they are."""
         kinds = {c.topic: c.kind for c in window.file.summary()[0]}
         same_rig = sample.rig is source.rig
-        new_time = time_map(sample.unit.history)
+        new_time = time_map(sample.meta.history)
         begin = new_time(window.start)
         latched = (replace(raw, log_time=begin, publish_time=begin) for raw in self._latched(window))
         for raw in chain(latched, window.file.messages(window.start, window.end)):
@@ -142,9 +142,9 @@ class McapWriter(Writer):
     def _pictures_changed(self, topic: str, sample: Sample, source: Sample, names: dict[str, str]) -> bool:
         mine = [n for n in source.streams if n in self._cameras(topic, names, source)]
         return any(
-            n not in sample.streams or not torch.equal(sample[n].times, source[n].times)
+            n not in sample.streams or not torch.equal(sample[n].capture_times, source[n].capture_times)
             or not torch.equal(sample[n].present, source[n].present)
-            or not torch.equal(sample[n].handed_over, source[n].handed_over)
+            or not torch.equal(sample[n].arrival_times, source[n].arrival_times)
             for n in mine
         )  # fmt: skip
 
@@ -166,9 +166,9 @@ class McapWriter(Writer):
         sources = getattr(stream, "sources", None) or (None,) * len(stream)
         if not any(sources):
             stream = stream if isinstance(stream, ImageStream) else stream.realized()
-        times, handed_over = stream.times.tolist(), stream.handed_over.tolist()
-        for i in sorted(stream.present.nonzero()[:, 0].tolist(), key=handed_over.__getitem__):
-            time, handed = times[i], handed_over[i]
+        times, arrival_times = stream.capture_times.tolist(), stream.arrival_times.tolist()
+        for i in sorted(stream.present.nonzero()[:, 0].tolist(), key=arrival_times.__getitem__):
+            time, handed = times[i], arrival_times[i]
             before_time, data = originals(min(int(stream.records[i]) if stream.records else i, len(before) - 1))
             intact = isinstance(sources[i], MessageSource)
             template = decode(data, kind[0], kind[1].decode(errors="replace"), where)
@@ -200,9 +200,9 @@ class McapWriter(Writer):
                 if isinstance(camera.model, UnknownLens):
                     continue
                 told = camera_info(camera, template)
-                times, handed_over = stream.times.tolist(), stream.handed_over.tolist()
+                times, arrival_times = stream.capture_times.tolist(), stream.arrival_times.tolist()
                 for i in stream.present.nonzero()[:, 0].tolist():
-                    time, handed = times[i], handed_over[i]
+                    time, handed = times[i], arrival_times[i]
                     data = encode(replace(told, header=stamp(template.header, time)), INFO)
                     out.append(Out(handed, channel.topic, handed, data))
                 break
@@ -213,7 +213,7 @@ class McapWriter(Writer):
         if sample.rig is source.rig:
             return []
         out: list[Out] = []
-        new_time = time_map(sample.unit.history)
+        new_time = time_map(sample.meta.history)
         for channel in window.file.summary()[0]:
             if channel.kind != TF or self.log.excluded(channel.topic):
                 continue
@@ -221,7 +221,7 @@ class McapWriter(Writer):
             for raw in chain(earlier, window.file.messages(window.start, window.end, [channel.topic])):
                 message = decode(raw.data, TF, channel.definition.decode(errors="replace"), channel.topic)
                 static = channel.topic.endswith("tf_static")
-                told = [retold(t, sample.rig, source.rig, static, new_time) for t in message.transforms]
+                told = [transform_from_rig(t, sample.rig, source.rig, static, new_time) for t in message.transforms]
                 data = encode(replace(message, transforms=told), TF)
                 out.append(Out(new_time(raw.log_time), channel.topic, new_time(raw.publish_time), data))
         return out
@@ -248,12 +248,12 @@ def heard_of(rig: Rig, joints: JointState, alone: bool) -> Rig:
     if "position" not in joints.values or len(joints) == 0:
         return rig
     kept = joints.present.clone()
-    kept[1:] &= joints.times.diff() > 0  # a late one stands twice
-    times = joints.times[kept]
+    kept[1:] &= joints.capture_times.diff() > 0  # a late one stands twice
+    times = joints.capture_times[kept]
     for name, frame in rig.frames.items():
         pose = frame.pose
         if isinstance(pose, JointPose) and pose.joint.name in joints.names:
-            before, after = pose.times < joints.times[0], pose.times > joints.times[-1]
+            before, after = pose.times < joints.capture_times[0], pose.times > joints.capture_times[-1]
             before, after = before & (not alone), after & (not alone)
             told = joints["position"][kept, joints.names.index(pose.joint.name)].to(pose.readings)
             at = torch.cat([pose.times[before], times, pose.times[after]])

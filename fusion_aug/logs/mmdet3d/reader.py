@@ -27,7 +27,7 @@ from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.mmdet3d.files import InfoFile
 from fusion_aug.logs.mmdet3d.infos import Info
-from fusion_aug.sample import REF, Ref, Sample, Unit
+from fusion_aug.sample import REF, Ref, Sample, SampleMeta
 from fusion_aug.streams import Boxes3D, Camera, LazyColumns, Points, Stream, strings
 from fusion_aug.streams.source import Source, decoder
 
@@ -122,14 +122,14 @@ class Mmdet3dLog(Log):
             path = self.find(camera.path, name, where)
             source = Source(self.root / path, "image", options={"size": rig.camera(name).model.size})
             streams[name] = Camera(
-                frame=name, times=torch.tensor([times[name]]), items=(source,), records=(path,)
+                frame=name, capture_times=torch.tensor([times[name]]), items=(source,), records=(path,)
             )  # fmt: skip
         streams["boxes"] = _boxes(info, rig)
-        unit = Unit(
-            id=sample_id, scene=sample_id, ref=Ref(VEHICLE, info.time), rig=rig, truth=rig, clock=LIDAR,
+        meta = SampleMeta(
+            id=sample_id, scene=sample_id, ref=Ref(VEHICLE, info.time), rig=rig, true_rig=rig, clock=LIDAR,
             anchor=rig.T(WORLD, VEHICLE, info.time),
         )  # fmt: skip
-        return merge_sidecar(Sample(units=(unit,), streams=streams), self.root)
+        return merge_sidecar(Sample(metas=(meta,), streams=streams), self.root)
 
     def rig_of(self, info: Info, where: str) -> tuple[Rig, dict[str, int]]:
         """The rig of a sample, and the stamp of every camera (moved by nanoseconds where two share one)."""
@@ -149,10 +149,12 @@ class Mmdet3dLog(Log):
             size = image_size(inside(self.root, self.find(camera.path, name, where), where))
             partner = PARTNER.get(name)
             sensors[name] = pinhole_sensor(name, camera.K, size, partner if partner in info.cameras else None)
-            frames[name] = Frame(parent=VEHICLE, pose=invert(T_ego_vehicle) @ camera.T_ego_cam, hand="camera")
+            frames[name] = Frame(
+                parent=VEHICLE, pose=invert(T_ego_vehicle) @ camera.T_ego_cam, axis_convention="camera"
+            )
         track = Trajectory.from_unsorted(torch.tensor(list(poses)), torch.stack(list(poses.values())))
         base = {
-            WORLD: Frame(hand="world"),
+            WORLD: Frame(axis_convention="world"),
             VEHICLE: Frame(parent=WORLD, pose=track),
             LIDAR: Frame(parent=VEHICLE, pose=lidar_turn(info)),
         }
@@ -165,8 +167,8 @@ class Mmdet3dLog(Log):
         width = info.width or _width(self.root / paths[0])
         sources = [Source(self.root / p, "float_points", options={"width": width}) for p in paths]
         return Points(
-            frame=LIDAR, times=torch.tensor([told[i][0] for i in order]), records=tuple(paths), motion="compensated",
-            values=LazyColumns(sources, ["xyz", *feature_names(width)]),
+            frame=LIDAR, capture_times=torch.tensor([told[i][0] for i in order]), records=tuple(paths),
+            motion="compensated", values=LazyColumns(sources, ["xyz", *feature_names(width)]),
         )  # fmt: skip
 
 
@@ -200,7 +202,7 @@ def _boxes(info: Info, rig: Rig) -> Boxes3D:
     velocity = torch.cat([info.velocity, torch.zeros(len(info.velocity), 1, dtype=torch.float64)], 1)
     names = strings(map(str, range(len(info.boxes))))
     return Boxes3D(
-        frame=REF, times=torch.tensor([info.time]),
+        frame=REF, capture_times=torch.tensor([info.time]),
         values={
             "pose": T @ own, "size": info.boxes[:, 3:6].clone(), "velocity": velocity @ T[:3, :3].T,
             "category": strings(info.names), "instance": names, "record": names,

@@ -73,7 +73,7 @@ class Mmdet3dWriter(CapturedWriter):
         cloud, out = bake(sample, source, LIDAR), {}
         told = dict(zip(map(str, sweep_times(info)), (s.path for s in info.sweeps), strict=True)) | {LIDAR: info.lidar}
         for i, record in enumerate(cloud.records):
-            key = LIDAR if int(cloud.times[i]) == info.time else str(int(cloud.times[i]))
+            key = LIDAR if int(cloud.capture_times[i]) == info.time else str(int(cloud.capture_times[i]))
             # a sweep is shared by several samples, which may be moved differently: each gets its own
             path = _suffixed(record, suffix if key == LIDAR else f"__{info.token}{suffix}")
             target = inside(folder, path, "lidar_path")
@@ -96,7 +96,7 @@ class Mmdet3dWriter(CapturedWriter):
 
     @staticmethod
     def _camera(sample: Sample, name: str, path: str, T_ego_vehicle: Tensor) -> list[Any]:
-        sensor, time = sample.rig.camera(name), int(sample[name].times[0])
+        sensor, time = sample.rig.camera(name), int(sample[name].capture_times[0])
         K = sensor.A @ sensor.model.K
         there = sample.rig.T(WORLD, VEHICLE, time) @ invert(T_ego_vehicle)
         return [

@@ -26,7 +26,7 @@ from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.twist import twist_at
 from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, RADAR_COLUMNS
 from fusion_aug.logs.nuscenes.tables import MICRO, TABLES, Row, Tables
-from fusion_aug.sample import REF, Ref, Sample, Unit
+from fusion_aug.sample import REF, Ref, Sample, SampleMeta
 from fusion_aug.streams import Boxes3D, Camera, EgoPose, LazyColumns, Points, Radar, Stream, strings
 from fusion_aug.streams.source import Source
 
@@ -81,11 +81,11 @@ class NuscenesLog(Log):
         streams["boxes"] = self._boxes(sample_id, T_world_ref, ref.time)
         streams["ego"] = self._ego(channels, scene)
         first = self._first_row(tables.samples_of_scene[scene][0])
-        unit = Unit(
-            id=sample_id, scene=scene, ref=ref, rig=rig, truth=rig, anchor=tables.ego_pose(first),
+        meta = SampleMeta(
+            id=sample_id, scene=scene, ref=ref, rig=rig, true_rig=rig, anchor=tables.ego_pose(first),
             start=first["timestamp"] * MICRO, clock=tables.channel(key)[0],
         )  # fmt: skip
-        return merge_sidecar(Sample(units=(unit,), streams=streams), self.root)
+        return merge_sidecar(Sample(metas=(meta,), streams=streams), self.root)
 
     def _key_row(self, channels: dict[str, list[Row]], sample_id: str) -> Row:
         """The LiDAR keyframe of a sample, else its first keyframe."""
@@ -114,7 +114,7 @@ class NuscenesLog(Log):
         tables = self.tables
         rows = [r for n in order for r in channels[n]]
         frames = {
-            "world": Frame(hand="world"),
+            "world": Frame(axis_convention="world"),
             "ego": Frame(parent="world", pose=self._track(rows, scene)),
         }
         sensors: dict[str, Sensor] = {}
@@ -123,8 +123,8 @@ class NuscenesLog(Log):
             token = row["calibrated_sensor_token"]
             mounted, where = tables.get("calibrated_sensor", token), tables.where("calibrated_sensor", token)
             modality = tables.channel(row)[1]
-            hand = "camera" if modality == "camera" else "body"
-            frames[name] = Frame(parent="ego", pose=pose_from_record(mounted, where), hand=hand)
+            axis_convention = "camera" if modality == "camera" else "body"
+            frames[name] = Frame(parent="ego", pose=pose_from_record(mounted, where), axis_convention=axis_convention)
             size = (int(row["height"]), int(row["width"]))
             sensors[name] = sensor_from_record(mounted, name, modality, size, set(order), where)
         return validate(Rig(frames, sensors), str(tables.folder))
@@ -133,7 +133,7 @@ class NuscenesLog(Log):
         modality = self.tables.channel(rows[0])[1]
         common: dict[str, Any] = {
             "frame": name,
-            "times": torch.tensor([r["timestamp"] * MICRO for r in rows]),
+            "capture_times": torch.tensor([r["timestamp"] * MICRO for r in rows]),
             "records": tuple(r["token"] for r in rows),
         }
         paths = [inside(self.root, str(r["filename"]), self.tables.where("sample_data", r["token"])) for r in rows]
@@ -157,7 +157,7 @@ class NuscenesLog(Log):
         categories = [self._category(r) for r in rows]
         return Boxes3D(
             frame=REF,
-            times=torch.tensor([time]),
+            capture_times=torch.tensor([time]),
             values={
                 "pose": invert(T_world_ref) @ torch.stack(poses)
                 if poses
@@ -183,7 +183,7 @@ class NuscenesLog(Log):
         return EgoPose(
             frame="world",
             child="ego",
-            times=times,
+            capture_times=times,
             values={"pose": poses, "velocity": velocity, "angular_velocity": angular},
             records=tuple(r["ego_pose_token"] for r in rows),
         )

@@ -76,7 +76,7 @@ class NuscenesWriter(CapturedWriter):
         rows["ego_pose"] = [
             {**self.log.tables.get("ego_pose", token), "token": token + suffix}
             | {"timestamp": int(time) // 1000, **record_from_pose(pose)}
-            for token, time, pose in zip(ego.records, ego.times, ego["pose"], strict=True)
+            for token, time, pose in zip(ego.records, ego.capture_times, ego["pose"], strict=True)
         ]
         rows["sample_annotation"] = self._annotations(sample, source, suffix)
         columns = {n: LIDAR_COLUMNS if type(sample.streams.get(n)) is Points else None for n in held}
@@ -111,7 +111,7 @@ class NuscenesWriter(CapturedWriter):
                 for k in ("token", "prev", "next", "sample_token", "ego_pose_token")
             }
             row |= {"calibrated_sensor_token": mounted["token"], "filename": filename}
-            row["timestamp"] = int(stream.times[item]) // 1000
+            row["timestamp"] = int(stream.capture_times[item]) // 1000
             if isinstance(sensor, CameraSensor):
                 row |= {"height": sensor.size[0], "width": sensor.size[1]}
             data.append(row)

@@ -179,7 +179,11 @@ class RobomimicLog(EpisodeLog):
             demo = member(file, f"data/{sample_id}", self.path)
             count = len(member(demo, "actions", self.path)) if "actions" in demo else 0
             times = torch.from_numpy(np.round(np.arange(count) / self.rate * 1e9).astype(np.int64))
-            about: dict[str, Any] = {"frame": BASE, "times": times, "records": tuple(str(i) for i in range(count))}
+            about: dict[str, Any] = {
+                "frame": BASE,
+                "capture_times": times,
+                "records": tuple(str(i) for i in range(count)),
+            }
             for name, stream in self.datasets.items():
                 if name not in demo:
                     raise DataError(f"{self.path}: {sample_id}/{name}: is missing, though {self.demos[0]} has it")

@@ -75,17 +75,17 @@ def record(progress: Callable[[int, int], None] = lambda done, of: None) -> ArmL
 
 def sensors(model: Any) -> Rig:
     """Frames and sensors beside the links: cameras, gels, taxels, wrench, inertial unit."""
-    frames = {"world": Frame(hand="world"), "base": Frame(parent="world", pose=se3())}
+    frames = {"world": Frame(axis_convention="world"), "base": Frame(parent="world", pose=se3())}
     found: dict[str, Any] = {}
     for name, link in CAMERAS.items():
-        frames[name] = Frame(parent=link or "world", pose=mounting(model, name), hand="camera")
+        frames[name] = Frame(parent=link or "world", pose=mounting(model, name), axis_convention="camera")
         found[name] = CameraSensor(frame=name, model=lens(model, name))
     for name, place in SITES.items():
         frames[name] = Frame(parent="hand", pose=se3(translation=place))
     found["wrench"] = WrenchSensor(frame="ft")
     found["imu"] = ImuSensor(frame="imu")
     for name, finger in GELS.items():
-        frames[name] = Frame(parent=finger, pose=gel_pose(1 if name.endswith("left") else -1), hand="camera")
+        frames[name] = Frame(parent=finger, pose=gel_pose(1 if name.endswith("left") else -1), axis_convention="camera")
         found[name] = gel_sensor(name)
     for side, other in (("left", "right"), ("right", "left")):
         found[f"taxel_{side}"] = TaxelSensor(

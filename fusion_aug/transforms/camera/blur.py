@@ -17,7 +17,7 @@ from fusion_aug.ops import blur, color
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
 from fusion_aug.sample.ego import picture_flow
-from fusion_aug.transforms.camera.photometric import PhotometricTransform, Shot
+from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class GaussianBlur(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 50.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return blur.gaussian(picture, params["sigma"])
 
@@ -43,7 +43,7 @@ class DefocusBlur(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"radius": (0.0, 50.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return blur.convolve(picture, blur.disc(params["radius"])) if params["radius"] > 0 else picture
 
@@ -58,7 +58,7 @@ class MotionBlur(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"length": (0.0, 200.0), "angle_deg": (-360.0, 360.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         if params["length"] <= 0:
             return picture
@@ -77,12 +77,12 @@ class EgoMotionBlur(PhotometricTransform):
     exposure: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"exposure": (0.0, 1.0)}
-    waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {
+    exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "a spot smears along a flow that differs from one of its sides to the other"
     }
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return blur.along_flow(picture, picture_flow(shot.call.sample, shot.call.name, shot.item, params["exposure"]))
 
@@ -97,7 +97,7 @@ class Sharpness(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"amount": (-1.0, 20.0), "sigma": (0.1, 20.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         soft, amount = blur.gaussian(picture, params["sigma"]), params["amount"]
         if picture.is_cpu and picture.dtype == torch.uint8:
@@ -115,12 +115,12 @@ class ChromaticAberration(PhotometricTransform):
     blue: Range = 0.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"red": (-0.05, 0.05), "blue": (-0.05, 0.05)}
-    waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {
+    exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "red and blue are moved against green on purpose"
     }
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         centre = apply_homography(shot.camera.A, shot.camera.model.K[:2, 2].detach())
         channels = list(picture.unbind(-1))
@@ -144,6 +144,6 @@ class JpegCompression(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"quality": (1.0, 100.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.jpeg_coded(picture, round(params["quality"]))

@@ -16,7 +16,7 @@ from fusion_aug.core.ranges import Range
 from fusion_aug.ops import color
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.streams import Points, Radar
-from fusion_aug.transforms.camera.photometric import PhotometricTransform, Shot
+from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class WhiteBalance(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"red": (0.05, 20.0), "blue": (0.05, 20.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.light_gains(picture, (params["red"], 1.0, params["blue"]))
 
@@ -43,7 +43,7 @@ class ColorTemperature(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"kelvin": (4000.0, 25000.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.light_gains(picture, color.daylight_gains(params["kelvin"]))
 
@@ -64,12 +64,12 @@ class Exposure(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "stops": (-10.0, 10.0), "full_well": (10.0, 1e7), "read_noise": (0.0, 1e4),
     }  # fmt: skip
-    waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {
+    exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "noise hides where exactly a spot's middle is"
     }
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.shot_noise(picture, params["stops"], params["full_well"], params["read_noise"], shot.noise())
 
@@ -86,7 +86,7 @@ class Vignetting(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"loss": (0.0, 1.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         camera, (height, width) = shot.camera, picture.shape[:2]
         centre = camera.model.K[:2, 2].detach()
@@ -117,19 +117,19 @@ class Shadow(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "darkness": (0.0, 1.0), "distance": (0.0, 200.0), "bearing_deg": (-360.0, 360.0), "width": (0.1, 200.0),
     }  # fmt: skip
-    waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {
+    exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "a shadow's border weighs the two sides of a spot differently"
     }
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         height, width = picture.shape[:2]
         step = max(1, min(4, height // 32, width // 32))
         rows, columns = -(-height // step), -(-width // step)
         grid = pixel_grid((rows, columns)) * step + (step - 1) / 2
-        unit, time = shot.unit, int(shot.stream.true_times[shot.item])
-        T = unit.T_ref(shot.stream.frame, time, truth=True).detach()
+        meta, time = shot.meta, int(shot.stream.true_capture_times[shot.item])
+        T = meta.T_ref(shot.stream.frame, time, true_rig=True).detach()
         rays = shot.camera.unproject(grid) @ T[:3, :3].T
         down = (ground_height(shot) - T[2, 3]) / rays[..., 2]
         ground = T[:2, 3] + rays[..., :2] * down[..., None]
@@ -142,16 +142,16 @@ class Shadow(PhotometricTransform):
         return color.scale_light(picture, 1 - params["darkness"] * soft[:height, :width].to(picture.device))
 
 
-def ground_height(shot: Shot) -> float:
+def ground_height(shot: PictureContext) -> float:
     """Height of the ground in the reference frame, metres: where low LiDAR points near the vehicle lie, else 0."""
-    sample, unit = shot.call.sample, int(shot.stream.sample_index[shot.item])
+    sample, index = shot.call.sample, int(shot.stream.sample_index[shot.item])
     for name, cloud in sample.of_type(Points).items():
-        if isinstance(cloud, Radar) or not bool((cloud.sample_index == unit).any()):
+        if isinstance(cloud, Radar) or not bool((cloud.sample_index == index).any()):
             continue
-        key = sample.key_item(name, unit)
+        key = sample.key_item(name, index)
         cloud = cloud.realized()
-        T = sample.T_ref(name, key, truth=True)
-        xyz = cloud["xyz"][cloud.rows_of(key)].to(torch.float64).cpu() @ T[:3, :3].T + T[:3, 3]
+        T = sample.T_ref(name, key, true_rig=True)
+        xyz = cloud["xyz"][cloud.item_slice(key)].to(torch.float64).cpu() @ T[:3, :3].T + T[:3, 3]
         near = xyz[(xyz[:, :2].norm(dim=1) < 15.0) & torch.isfinite(xyz).all(1), 2]
         if len(near) >= 20:
             return float(np.percentile(near.numpy(), 10))

@@ -14,7 +14,7 @@ from torch import Tensor
 from fusion_aug.core.ranges import Range
 from fusion_aug.errors import ConfigError
 from fusion_aug.ops import color
-from fusion_aug.transforms.camera.photometric import PhotometricTransform, Shot
+from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
 
 
 def like(levels: Tensor, picture: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ class Equalize(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"strength": (0.0, 1.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         image = color.levels_of(picture).numpy()
         even = np.stack([cv2.equalizeHist(np.ascontiguousarray(image[..., c])) for c in range(3)], -1)
@@ -49,7 +49,7 @@ class AutoContrast(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"cut": (0.0, 0.49)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         image = color.levels_of(picture).numpy()
         functions = []
@@ -73,7 +73,7 @@ class Clahe(PhotometricTransform):
     tiles: int = 8
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"limit": (0.5, 100.0)}
-    waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {
+    exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "contrast is raised from tile to tile, which weighs the two sides of a spot differently"
     }
 
@@ -83,7 +83,7 @@ class Clahe(PhotometricTransform):
             raise ConfigError(f"Clahe.tiles: expected a whole number from 1 to 256, got {self.tiles!r}")
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         lab = cv2.cvtColor(color.levels_of(picture).numpy(), cv2.COLOR_RGB2LAB)
         tool = cv2.createCLAHE(params["limit"], (params["tiles"], params["tiles"]))
@@ -100,7 +100,7 @@ class Solarize(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"threshold": (0.0, 1.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.curve(picture, lambda x: torch.where(x >= params["threshold"], 1 - x, x))
 
@@ -114,7 +114,7 @@ class Posterize(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"bits": (1.0, 8.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         step = 2.0 ** (8 - round(params["bits"]))
         return color.curve(picture, lambda x: torch.floor(x * 255 / step) * step / 255)

@@ -22,12 +22,12 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.errors import UnhandledStream
 from fusion_aug.ops import color, reduce
 from fusion_aug.ops.random import noise
-from fusion_aug.sample import Sample, Unit
+from fusion_aug.sample import Sample, SampleMeta
 from fusion_aug.streams import Camera, Stream, TactileImage
 from fusion_aug.streams.families import Photometric
 
 
-class Shot(NamedTuple):
+class PictureContext(NamedTuple):
     """What a change of pixels may ask of the picture's circumstances.
 
     Attributes:
@@ -40,17 +40,17 @@ class Shot(NamedTuple):
 
     def noise(self) -> np.random.Generator:
         """Random stream of this picture's dense noise."""
-        return noise(self.call.params[self.item]["noise"], self.call.name, int(self.stream.times[self.item]))
+        return noise(self.call.params[self.item]["noise"], self.call.name, int(self.stream.capture_times[self.item]))
 
     @property
-    def unit(self) -> Unit:
+    def meta(self) -> SampleMeta:
         """The sample's unit that the picture belongs to."""
-        return self.call.sample.units[int(self.stream.sample_index[self.item])]
+        return self.call.sample.metas[int(self.stream.sample_index[self.item])]
 
     @property
     def camera(self) -> CameraSensor:
         """The camera that took it, with its canvas."""
-        return self.unit.truth.camera(self.stream.instance(self.call.name))
+        return self.meta.true_rig.camera(self.stream.instance(self.call.name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,15 +63,15 @@ class PhotometricTransform(Transform, Photometric, abstract=True):
 
     cameras: tuple[str, ...] | None = ("*",)
 
-    scopes = ("log", "rig", "sensor", "step")
-    waives: ClassVar[dict[str, str]] = {
+    scopes = ("scene", "sample", "sensor", "timestep")
+    exemptions: ClassVar[dict[str, str]] = {
         "invertible": "clipped and rounded levels are lost",
         "differentiable": "it has no geometric parameter",
         "commutes": "rounding of uint8 levels does not commute with resampling",
     }
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """The changed picture (H, W, 3), uint8 or float32."""
         raise NotImplementedError
 
@@ -84,7 +84,9 @@ def change_pictures(stream: Camera, call: Call) -> Camera:
         return stream
     sent = stream.present.tolist()  # a silent camera stays silent
     pictures = [
-        change(stream.pictures[i], params, Shot(call, stream, i)) if sent[i] and meant[i] else stream.pictures[i]
+        change(stream.pictures[i], params, PictureContext(call, stream, i))
+        if sent[i] and meant[i]
+        else stream.pictures[i]
         for i, params in enumerate(call.params)
     ]
     return replace(stream, items=tuple(pictures), pending=())
@@ -139,7 +141,7 @@ class Brightness(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"factor": (0.0, 100.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.curve(picture, lambda x: x * params["factor"])
 
@@ -153,7 +155,7 @@ class Contrast(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"factor": (0.0, 100.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         middle = reduce.mean(picture) / (255 if picture.dtype == torch.uint8 else 1)
         return color.curve(picture, lambda x: (x - middle) * params["factor"] + middle)
@@ -168,7 +170,7 @@ class Gamma(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"gamma": (0.01, 100.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.curve(picture, lambda x: x ** params["gamma"])
 
@@ -182,7 +184,7 @@ class Saturation(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"factor": (0.0, 10.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.mix_channels(picture, color.saturation_matrix(params["factor"]))
 
@@ -196,7 +198,7 @@ class Hue(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"angle_deg": (-180.0, 180.0)}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.mix_channels(picture, color.hue_matrix(math.radians(params["angle_deg"])))
 
@@ -209,11 +211,11 @@ class GaussianNoise(PhotometricTransform):
 
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 1.0)}
-    waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {
+    exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "noise hides where exactly a spot's middle is"
     }
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.add_noise(picture, params["sigma"], shot.noise())

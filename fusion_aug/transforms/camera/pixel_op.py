@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.ops.color import levels_of
-from fusion_aug.transforms.camera.photometric import PhotometricTransform, Shot
+from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
 
 OPS: dict[str, Callable[..., Any]] = {}
 
@@ -30,7 +30,9 @@ class PixelOp(PhotometricTransform):
     op: str
 
     dense_noise = True
-    waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {"content_identity": "what it does is not ours"}
+    exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
+        "content_identity": "what it does is not ours"
+    }
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -38,7 +40,7 @@ class PixelOp(PhotometricTransform):
             raise ConfigError(f"PixelOp.op: {self.op!r} is not registered; call pixel_op(callable, name) in a plugin")
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         if params["op"] not in OPS:
             raise DataError(f"PixelOp: {params['op']!r} is not registered here; import the plugin that names it")

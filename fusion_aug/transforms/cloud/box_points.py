@@ -33,7 +33,7 @@ class BoxPointDropout(PointTransform):
 
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "boxes": (0.0, 1.0)}
-    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
+    exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +48,20 @@ class BoxPointJitter(PointTransform):
 
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 10.0)}
-    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"content_identity": "points are moved on purpose"}
+    exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {
+        "content_identity": "points are moved on purpose"
+    }
 
 
 def rows_in_boxes(stream: Points, call: Call, item: int, params: Mapping[str, Any]) -> Iterator[Tensor]:
     """Rows (of the item) in each chosen box, the boxes carried by their velocity to the item's time."""
-    unit_number, time = int(stream.sample_index[item]), int(stream.true_times[item])
-    unit = call.sample.units[unit_number]
-    T = unit.T_ref(stream.frame, time, truth=True)
-    xyz = transform_points(T, stream["xyz"][stream.rows_of(item)].detach().cpu().to(torch.float64))
+    unit_number, time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
+    meta = call.sample.metas[unit_number]
+    T = meta.T_ref(stream.frame, time, true_rig=True)
+    xyz = transform_points(T, stream["xyz"][stream.item_slice(item)].detach().cpu().to(torch.float64))
     for boxes in call.sample.of_type(Boxes3D).values():
         for k in (boxes.sample_index == unit_number).nonzero()[:, 0].tolist():
-            rows = boxes.rows_of(k)
+            rows = boxes.item_slice(k)
             names = boxes.values.get("category")
             found = points_in_boxes(xyz, boxes.poses_at(k, time), boxes.values["size"][rows])
             for j, inside in enumerate(found):
@@ -74,8 +76,8 @@ def drop_in_boxes(stream: Points, call: Call) -> Points:
     stream = stream.realized()
     keep = torch.ones(stream.rows, dtype=torch.bool)
     for i, params in enumerate(call.params):
-        rng = noise(params["noise"], call.name, int(stream.times[i]))
-        start = stream.rows_of(i).start
+        rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
+        start = stream.item_slice(i).start
         for inside in rows_in_boxes(stream, call, i, params):
             chosen, lost = rng.random() < params["boxes"], rng.random(len(inside)) < params["share"]
             if chosen:
@@ -89,9 +91,9 @@ def jitter_in_boxes(stream: Points, call: Call) -> Points:
     stream = stream.realized()
     xyz = stream["xyz"].clone()
     for i, params in enumerate(call.params):
-        rng = noise(params["noise"], call.name, int(stream.times[i]))
+        rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
         inside = [rows.numpy() for rows in rows_in_boxes(stream, call, i, params)]
         rows = np.unique(np.concatenate(inside)) if inside else np.zeros(0, int)
         shift = torch.from_numpy(rng.normal(0.0, params["sigma"], (len(rows), 3)))
-        xyz[stream.rows_of(i).start + torch.from_numpy(rows)] += shift.to(xyz)
+        xyz[stream.item_slice(i).start + torch.from_numpy(rows)] += shift.to(xyz)
     return stream.with_values(xyz=xyz)

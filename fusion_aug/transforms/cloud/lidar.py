@@ -12,7 +12,7 @@ from torch import Tensor
 
 from calib import LidarSensor, Rig
 from calib.changed import changed
-from fusion_aug.core.parameters import Rows
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.errors import ConfigError, DataError
@@ -38,10 +38,10 @@ def rings_of(stream: Points, name: str) -> Tensor:
 
 def lidar_of(call: Call, stream: Points, item: int) -> LidarSensor:
     """The rig's model of the scanner; where the rig has none, a standard one of the scale that the cloud shows."""
-    sensor = call.sample.units[int(stream.sample_index[item])].truth.sensors.get(call.name)
+    sensor = call.sample.metas[int(stream.sample_index[item])].true_rig.sensors.get(call.name)
     if isinstance(sensor, LidarSensor):
         return sensor
-    large = "intensity" in stream.values and bool((stream.values["intensity"][stream.rows_of(item)] > 1).any())
+    large = "intensity" in stream.values and bool((stream.values["intensity"][stream.item_slice(item)] > 1).any())
     return LidarSensor(frame=stream.frame, intensity_scale=255.0 if large else 1.0)
 
 
@@ -58,7 +58,7 @@ class BeamDropout(LidarTransform):
     share: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
-    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
+    exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
         """The share, and which beams are lost: the same in every scan that shares the draw."""
@@ -71,7 +71,7 @@ def drop_beams(stream: Points, call: Call) -> Points:
     ring = rings_of(stream, call.name).cpu()
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
-        own = ring[stream.rows_of(item)].long()
+        own = ring[stream.item_slice(item)].long()
         rng = noise(params["beams"], call.name, 0)
         works = torch.from_numpy(rng.random(int(own.max()) + 1 if len(own) else 1) >= params["share"])
         return works[own.clamp(min=0)] | (own < 0)  # a point of no known beam stays
@@ -87,7 +87,7 @@ class IntensityGain(LidarTransform):
     gamma: Range = 1.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"gain": (0.0, 100.0), "gamma": (0.01, 100.0)}
-    waives: ClassVar[dict[str, str]] = {
+    exemptions: ClassVar[dict[str, str]] = {
         "invertible": "clipped intensities are lost",
         "differentiable": "it has no geometric parameter",
     }
@@ -100,7 +100,7 @@ def change_intensity(stream: Points, call: Call) -> Points:
         return stream
     intensity = stream.values["intensity"].clone()
     for i, params in enumerate(call.params):
-        rows = stream.rows_of(i)
+        rows = stream.item_slice(i)
         scale = lidar_of(call, stream, i).intensity_scale
         share = (intensity[rows].to(torch.float64) / scale).clamp(0, 1)
         intensity[rows] = (scale * (params["gain"] * share ** params["gamma"]).clamp(0, 1)).to(intensity)
@@ -129,8 +129,8 @@ class RingResample(LidarTransform):
     elevations_deg: tuple[float, ...] | None = None
     columns: int | None = None
 
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
-    waives: ClassVar[dict[str, str]] = PointTransform.waives | {
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
+    exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {
         "keeps_rows": "points of other beams are other points",
         "content_identity": "points are made between beams on purpose",
     }
@@ -152,21 +152,21 @@ class RingResample(LidarTransform):
             raise ConfigError(f"RingResample.columns: expected a whole number of at least 1, got {self.columns!r}")
 
     @classmethod
-    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+    def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Change the clouds, and the elevations of the sensors in rig and truth."""
-        out = cls.visit(sample, rows, context)
-        for u, unit in enumerate(sample.units):
-            rig, truth = unit.rig, unit.truth
+        out = cls.visit(sample, parameters, context)
+        for u, meta in enumerate(sample.metas):
+            rig, true_rig = meta.rig, meta.true_rig
             for name, stream in sample.of_type(Points).items():
                 if isinstance(stream, Radar) or not isinstance(rig.sensors.get(name), LidarSensor):
                     continue
                 mine = (stream.sample_index == u).nonzero()[:, 0]
                 if len(mine):
                     new = tuple(
-                        new_elevations(stream, int(mine[0]), rows.of(u, name), rig.sensors[name], name).tolist()
+                        new_elevations(stream, int(mine[0]), parameters.of(u, name), rig.sensors[name], name).tolist()
                     )
-                    rig, truth = (_with_elevations(r, name, new) for r in (rig, truth))
-            out = out.with_unit(u, rig=rig, truth=rig if unit.truth is unit.rig else truth)
+                    rig, true_rig = (_with_elevations(r, name, new) for r in (rig, true_rig))
+            out = out.with_meta(u, rig=rig, true_rig=rig if meta.true_rig is meta.rig else true_rig)
         return out
 
 
@@ -179,7 +179,7 @@ def old_elevations(stream: Points, item: int, sensor: Any, name: str) -> np.ndar
     if isinstance(sensor, LidarSensor) and sensor.elevations:
         return np.array(sensor.elevations)
     cloud = stream.realized()
-    rows = cloud.rows_of(item)
+    rows = cloud.item_slice(item)
     return ring_elevations(cloud.values["xyz"][rows], rings_of(cloud, name)[rows])
 
 

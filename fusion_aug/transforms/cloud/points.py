@@ -26,8 +26,8 @@ class PointTransform(Transform, PointOp, abstract=True):
 
     scope: str = "sensor"
 
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor", "step")
-    waives: ClassVar[dict[str, str]] = {
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor", "timestep")
+    exemptions: ClassVar[dict[str, str]] = {
         "invertible": "lost points do not come back",
         "keeps_counts": "boxes lose or gain the points that were lost or moved",
         "differentiable": "it has no geometric parameter",
@@ -44,12 +44,12 @@ def keep_points(stream: Points, call: Call, rule: Callable[[int, Mapping[str, An
 
 def rays(stream: Points, item: int, call: Call) -> tuple[Tensor, Tensor]:
     """Where the rays of an item's points start, and the ways from there to the points, both (rows, 3) float64."""
-    rows = stream.rows_of(item)
+    rows = stream.item_slice(item)
     xyz = stream["xyz"][rows].to(torch.float64)
     start = torch.zeros_like(xyz)
     if stream.origins and "origin" in stream.values:
-        unit, time = call.sample.units[int(stream.sample_index[item])], int(stream.true_times[item])
-        places = torch.stack([unit.truth.T(stream.frame, frame, time)[:3, 3] for frame in stream.origins])
+        meta, time = call.sample.metas[int(stream.sample_index[item])], int(stream.true_capture_times[item])
+        places = torch.stack([meta.true_rig.T(stream.frame, frame, time)[:3, 3] for frame in stream.origins])
         start = places.to(xyz)[stream.values["origin"][rows].long()]
     return start, xyz - start
 
@@ -67,7 +67,7 @@ class PointDropout(PointTransform):
 
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
-    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
+    exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
 
 
 @handles(PointDropout, Points)
@@ -76,7 +76,7 @@ def drop_points(stream: Points, call: Call) -> Points:
     counts = stream.counts.tolist()
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
-        rng = noise(params["noise"], call.name, int(stream.times[item]))
+        rng = noise(params["noise"], call.name, int(stream.capture_times[item]))
         return torch.from_numpy(rng.random(counts[item]) >= params["share"])
 
     return keep_points(stream, call, rule)
@@ -87,7 +87,7 @@ class ShufflePoints(PointTransform):
     """Put the points of each item in a random order."""
 
     dense_noise = True
-    waives: ClassVar[dict[str, str]] = {
+    exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "it changes the order on purpose",
         "invertible": "the order of before is not kept",
         "differentiable": "it has no geometric parameter",
@@ -99,8 +99,8 @@ def shuffle_points(stream: Points, call: Call) -> Points:
     """Permute rows within each item; a pending motion stays pending."""
     rows = []
     for i, params in enumerate(call.params):
-        own = stream.rows_of(i)
-        rng = noise(params["noise"], call.name, int(stream.times[i]))
+        own = stream.item_slice(i)
+        rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
         rows.append(own.start + torch.from_numpy(rng.permutation(own.stop - own.start)))
     order = torch.cat(rows) if rows else torch.zeros(0, dtype=torch.int64)
     return replace(stream, values=take_rows(stream.values, order), offsets=stream.bounds)
@@ -114,7 +114,7 @@ class VoxelSubsample(PointTransform):
 
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"size": (1e-3, 1e3)}
-    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
+    exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
 
 
 @handles(VoxelSubsample, Points)
@@ -123,8 +123,8 @@ def subsample_points(stream: Points, call: Call) -> Points:
     stream = stream.realized()
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
-        xyz = stream["xyz"][stream.rows_of(item)].detach().cpu().to(torch.float64).numpy()
-        order = noise(params["noise"], call.name, int(stream.times[item])).permutation(len(xyz))
+        xyz = stream["xyz"][stream.item_slice(item)].detach().cpu().to(torch.float64).numpy()
+        order = noise(params["noise"], call.name, int(stream.capture_times[item])).permutation(len(xyz))
         order = order[np.isfinite(xyz[order]).all(1)]
         _, first = np.unique(np.floor(xyz[order] / params["size"]).astype(np.int64), axis=0, return_index=True)
         keep = torch.zeros(len(xyz), dtype=torch.bool)
@@ -142,7 +142,9 @@ class RangeJitter(PointTransform):
 
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 100.0)}
-    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"content_identity": "points are moved on purpose"}
+    exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {
+        "content_identity": "points are moved on purpose"
+    }
 
 
 @handles(RangeJitter, Points)
@@ -151,8 +153,8 @@ def jitter_points(stream: Points, call: Call) -> Points:
     stream = stream.realized()
     xyz = stream["xyz"].clone()
     for i, params in enumerate(call.params):
-        rows = stream.rows_of(i)
-        rng = noise(params["noise"], call.name, int(stream.times[i]))
+        rows = stream.item_slice(i)
+        rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
         shift = torch.from_numpy(rng.normal(0, params["sigma"], rows.stop - rows.start)).to(xyz.device)
         start, way = rays(stream, i, call)
         factor = (1 + shift / torch.linalg.norm(way, dim=1).clamp(min=1e-6)).clamp(min=0.01)
@@ -167,7 +169,7 @@ class RangeCrop(PointTransform):
     low: float = 0.0
     high: float = float("inf")
 
-    waives: ClassVar[dict[str, str]] = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
+    exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,7 +24,7 @@ from fusion_aug.sample import Sample
 from fusion_aug.sample.depth import camera_range
 from fusion_aug.sample.ego import frame_twist
 from fusion_aug.streams import Camera, TactileImage
-from fusion_aug.transforms.camera.photometric import PhotometricTransform, Shot
+from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
 
 SCATTERED = 1.8  # light of a scratch against what is about it
 
@@ -44,7 +44,7 @@ class CameraFault(PhotometricTransform, abstract=True):
     each: Range = 1.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"each": (0.0, 1.0)}
-    waives: ClassVar[dict[str, str]] = PhotometricTransform.waives | {
+    exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "a broken picture does not show what stands there"
     }
 
@@ -59,12 +59,12 @@ class CameraFault(PhotometricTransform, abstract=True):
         return {**drawn, "fails": bool(rng.random() < drawn["each"]), "key": f"{int(rng.integers(2**62)):x}"}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return cls.broken(picture, params, shot) if params["fails"] else picture
 
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """The picture (H, W, 3) of a camera that fails."""
         raise NotImplementedError
 
@@ -75,7 +75,7 @@ def spare_gel(stream: TactileImage, call: Call) -> TactileImage:
     return stream
 
 
-def _lasting(params: Mapping[str, Any], shot: Shot) -> np.random.Generator:
+def _lasting(params: Mapping[str, Any], shot: PictureContext) -> np.random.Generator:
     """Random stream of what is the same in every picture of a camera."""
     return noise(params["key"], shot.stream.instance(shot.call.name), 0)
 
@@ -94,7 +94,7 @@ class DeadPixels(CameraFault):
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | dict.fromkeys(("dead", "stuck"), (0.0, 1e6))
 
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``CameraFault``."""
         flat, rng = picture.reshape(-1, 3).clone(), _lasting(params, shot)
         for share, value in ((params["dead"], 0), (params["stuck"], _white(picture))):
@@ -123,10 +123,10 @@ class Banding(CameraFault):
     }  # fmt: skip
 
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``CameraFault``."""
         rows = picture.shape[0]
-        whole, rest = divmod(int(shot.stream.times[shot.item]), 1_000_000_000)
+        whole, rest = divmod(int(shot.stream.capture_times[shot.item]), 1_000_000_000)
         seconds = whole % 1_000_000 + rest * 1e-9  # so that no digit of the phase is lost
         turn = 2 * np.pi * params["frequency"] * (seconds + params["readout"] * np.arange(rows) / rows)
         light = 1 - params["depth"] * (0.5 - 0.5 * np.cos(turn))
@@ -147,7 +147,7 @@ class LensDirt(CameraFault):
     }  # fmt: skip
 
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``CameraFault``."""
         rng, (height, width) = _lasting(params, shot), picture.shape[:2]
         radius = np.radians(params["size_deg"]) * shot.camera.pixels_per_radian / 2
@@ -175,7 +175,7 @@ class LensScratches(CameraFault):
     }  # fmt: skip
 
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``CameraFault``."""
         rng, (height, width) = _lasting(params, shot), picture.shape[:2]
         degree = np.radians(1.0) * shot.camera.pixels_per_radian
@@ -206,7 +206,7 @@ class Overexposure(CameraFault):
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {"stops": (0.0, 10.0)}
 
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``CameraFault``."""
         return color.light_gains(picture, (2.0 ** params["stops"],) * 3)
 
@@ -216,7 +216,7 @@ class BlackCamera(CameraFault):
     """A camera that sends black pictures."""
 
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``CameraFault``."""
         return torch.zeros_like(picture)
 
@@ -235,19 +235,19 @@ class FrozenCamera(CameraFault):
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {"age": (0.0, 60.0)}
 
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: Shot) -> Tensor:
+    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
         """See ``CameraFault``.
 
         Raises:
             DataError: there is neither an older picture nor an ego pose with a twist.
         """
         stream, item = shot.stream, shot.item
-        then, unit = int(stream.times[item]) - int(params["age"] * 1e9), int(stream.sample_index[item])
-        mine = (stream.sample_index == unit).nonzero()[:, 0]
+        then, index = int(stream.capture_times[item]) - int(params["age"] * 1e9), int(stream.sample_index[item])
+        mine = (stream.sample_index == index).nonzero()[:, 0]
         if len(mine) > 1:
-            older = mine[stream.times[mine] <= then]
+            older = mine[stream.capture_times[mine] <= then]
             return stream.pictures[int(older[-1] if len(older) else mine[0])].clone()
-        twist = frame_twist(shot.call.sample, unit, stream.frame, int(stream.true_times[item]))
+        twist = frame_twist(shot.call.sample, index, stream.frame, int(stream.true_capture_times[item]))
         if twist is None:
             raise DataError(
                 f"stream {shot.call.name!r}: FrozenCamera needs an older picture or an ego pose with a twist"

@@ -11,7 +11,7 @@ import torch
 
 from calib.se3 import se3
 from calib.trajectory import Trajectory
-from fusion_aug.core.parameters import Rows
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
@@ -30,9 +30,9 @@ class ImuSaturation(Transform, Fault):
     accel: Range = 20.0
     gyro_deg: Range = 125.0
 
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor", "step")
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor", "timestep")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"accel": (0.0, 1e4), "gyro_deg": (0.0, 1e5)}
-    waives: ClassVar[dict[str, str]] = {
+    exemptions: ClassVar[dict[str, str]] = {
         "invertible": "readings beyond the end are lost",
         "differentiable": "it has no geometric parameter",
     }
@@ -61,21 +61,21 @@ class GpsJump(Transform, Fault):
     heading_deg: Range = (-180.0, 180.0)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"distance": (0.0, 1e5), "heading_deg": (-360.0, 360.0)}
-    waives: ClassVar[dict[str, str]] = {
+    exemptions: ClassVar[dict[str, str]] = {
         "invertible": "a jump of the satellites is not undone by looking at it",
         "differentiable": "it has no geometric parameter",
     }
 
     @classmethod
-    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+    def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Move the told poses of the frames that stand in the world, and the ego pose streams."""
-        out = cls.visit(sample, rows, context)
-        for u, unit in enumerate(sample.units):
-            world, rig = world_of(unit.rig, unit.ref.frame), unit.rig
+        out = cls.visit(sample, parameters, context)
+        for u, meta in enumerate(sample.metas):
+            world, rig = world_of(meta.rig, meta.ref.frame), meta.rig
             for name, frame in rig.frames.items():
                 if world is not None and frame.parent == world and isinstance(frame.pose, Trajectory):
-                    rig = rig.with_pose(name, frame.pose.mapped(jump(rows.of(u)), EYE))
-            out = out.with_unit(u, rig=rig, truth=unit.truth)
+                    rig = rig.with_pose(name, frame.pose.mapped(jump(parameters.of(u)), EYE))
+            out = out.with_meta(u, rig=rig, true_rig=meta.true_rig)
         return out
 
 

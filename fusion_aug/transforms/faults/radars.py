@@ -12,7 +12,7 @@ import torch
 from fusion_aug.core.ranges import Range
 from fusion_aug.ops.radar import Columns, appended, fresh_flags, rays_of, rcs_threshold
 from fusion_aug.streams.columns import take_rows
-from fusion_aug.transforms.radar.radar import Look, RadarTransform
+from fusion_aug.transforms.radar.radar import RadarTransform, ScanContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +31,12 @@ class RadarInterference(RadarTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "noise_rise": (0.0, 100.0), "rate": (0.0, 1e4), "spread_deg": (0.0, 180.0),
     }  # fmt: skip
-    waives: ClassVar[dict[str, str]] = RadarTransform.waives | {"keeps_rows": "it drops and adds detections on purpose"}
+    exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {
+        "keeps_rows": "it drops and adds detections on purpose"
+    }
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
         """See ``RadarTransform``."""
         sensor, rng = look.sensor, look.rng
         if "rcs" in rows:

@@ -22,8 +22,8 @@ from fusion_aug.transforms.weather.place import T_ref_vehicle
 
 FOREIGN = 2  # status of a return that is another LiDAR's
 TURN = 0.1  # seconds of a scan, where a cloud does not tell the times of its points
-DROPS = PointTransform.waives | {"keeps_rows": "it drops points on purpose"}
-MOVES = PointTransform.waives | {"content_identity": "points are moved on purpose"}
+DROPS = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
+MOVES = PointTransform.exemptions | {"content_identity": "points are moved on purpose"}
 
 
 def azimuths(stream: Points, item: int, call: Call) -> Tensor:
@@ -41,7 +41,7 @@ class DroppedPackets(LidarTransform):
 
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "packet_deg": (0.05, 360.0)}
-    waives: ClassVar[dict[str, str]] = DROPS
+    exemptions: ClassVar[dict[str, str]] = DROPS
 
 
 @handles(DroppedPackets, Points)
@@ -50,7 +50,7 @@ def drop_packets(stream: Points, call: Call) -> Points:
     stream = stream.realized()
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
-        rng = noise(params["noise"], call.name, int(stream.times[item]))
+        rng = noise(params["noise"], call.name, int(stream.capture_times[item]))
         count = int(np.ceil(360.0 / params["packet_deg"]))
         arrives = torch.from_numpy(rng.random(count) >= params["share"])
         turn = (azimuths(stream, item, call).nan_to_num(0.0) + np.pi) / (2 * np.pi)
@@ -67,7 +67,7 @@ class LidarCrosstalk(LidarTransform):
 
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
-    waives: ClassVar[dict[str, str]] = MOVES
+    exemptions: ClassVar[dict[str, str]] = MOVES
 
 
 @handles(LidarCrosstalk, Points)
@@ -78,8 +78,8 @@ def take_foreign_pulses(stream: Points, call: Call) -> Points:
     intensity = stream.values["intensity"].clone() if "intensity" in stream.values else None
     status = stream.values["status"].clone() if "status" in stream.values else None
     for i, params in enumerate(call.params):
-        rows, sensor = stream.rows_of(i), lidar_of(call, stream, i)
-        rng = noise(params["noise"], call.name, int(stream.times[i]))
+        rows, sensor = stream.item_slice(i), lidar_of(call, stream, i)
+        rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
         start, way = rays(stream, i, call)
         old = torch.linalg.norm(way, dim=1)
         hit = torch.from_numpy(rng.random(len(old)) < params["share"]) & torch.isfinite(old.cpu()) & (old.cpu() > 0)
@@ -110,7 +110,7 @@ class IncompleteEcho(LidarTransform):
 
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "reflectivity": (0.0, 10.0)}
-    waives: ClassVar[dict[str, str]] = DROPS
+    exemptions: ClassVar[dict[str, str]] = DROPS
 
 
 @handles(IncompleteEcho, Points)
@@ -121,8 +121,8 @@ def lose_dark_returns(stream: Points, call: Call) -> Points:
     stream = stream.realized()
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
-        rows, sensor = stream.rows_of(item), lidar_of(call, stream, item)
-        rng = noise(params["noise"], call.name, int(stream.times[item]))
+        rows, sensor = stream.item_slice(item), lidar_of(call, stream, item)
+        rng = noise(params["noise"], call.name, int(stream.capture_times[item]))
         on_box = torch.zeros(rows.stop - rows.start, dtype=torch.bool)
         for inside in rows_in_boxes(stream, call, item, params):
             on_box[inside] = True
@@ -141,7 +141,7 @@ class ReducedView(LidarTransform):
     centre_deg: Range = 0.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"view_deg": (0.0, 360.0), "centre_deg": (-360.0, 360.0)}
-    waives: ClassVar[dict[str, str]] = DROPS
+    exemptions: ClassVar[dict[str, str]] = DROPS
 
 
 @handles(ReducedView, Points)
@@ -151,7 +151,7 @@ def reduce_view(stream: Points, call: Call) -> Points:
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
         number = int(stream.sample_index[item])
-        T = call.sample.units[number].T_ref(stream.frame, int(stream.true_times[item]), truth=True)
+        T = call.sample.metas[number].T_ref(stream.frame, int(stream.true_capture_times[item]), true_rig=True)
         R = torch.from_numpy(T_ref_vehicle(call.sample, number)[:3, :3]).T @ T[:3, :3]
         way = rays(stream, item, call)[1].cpu() @ R.T
         off = torch.atan2(way[:, 1], way[:, 0]) - np.radians(params["centre_deg"])
@@ -176,7 +176,7 @@ class ScanMotionBlur(LidarTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "shift": (0.0, 10.0), "tilt_deg": (0.0, 45.0), "frequency": (0.0, 1e4),
     }  # fmt: skip
-    waives: ClassVar[dict[str, str]] = MOVES
+    exemptions: ClassVar[dict[str, str]] = MOVES
 
 
 @handles(ScanMotionBlur, Points)
@@ -185,7 +185,7 @@ def shake(stream: Points, call: Call) -> Points:
     stream = stream.realized()
     xyz = stream["xyz"].clone()
     for i, params in enumerate(call.params):
-        rows, rng = stream.rows_of(i), noise(params["noise"], call.name, int(stream.times[i]))
+        rows, rng = stream.item_slice(i), noise(params["noise"], call.name, int(stream.capture_times[i]))
         if "time_offset" in stream.values:
             seconds = stream.values["time_offset"][rows].cpu().double()
         else:

@@ -12,7 +12,7 @@ from torch import Tensor
 from calib.changed import changed
 from calib.rig import Rig
 from calib.sensors import CameraSensor, apply_homography
-from fusion_aug.core.parameters import Drawn, Rows
+from fusion_aug.core.parameters import Drawn, ParameterRows
 from fusion_aug.core.registry import Call, Context, handles, is_invariant
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError
@@ -39,10 +39,10 @@ Maps = list[dict[str, PixelMap]]  # per unit: camera -> map
 class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
     """A map of the pixels. One draw is shared by the log, by the rig's cameras, or by none (``sensor``)."""
 
-    scopes = ("log", "rig", "sensor")
+    scopes = ("scene", "sample", "sensor")
     inverse: ClassVar[str] = "lossy"
-    declares: ClassVar[bool] = True
-    waives: ClassVar[dict[str, str]] = {"invertible": "pixels are resampled; boxes and points come back exactly"}
+    accumulates: ClassVar[bool] = True
+    exemptions: ClassVar[dict[str, str]] = {"invertible": "pixels are resampled; boxes and points come back exactly"}
 
     @classmethod
     def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
@@ -50,21 +50,21 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
         raise NotImplementedError
 
     @classmethod
-    def instances(cls, sample: Sample, unit: int) -> list[str]:
+    def instances(cls, sample: Sample, index: int) -> list[str]:
         """The rig's cameras, also those that the sample holds no pictures of."""
-        return [n for n, s in sample.units[unit].rig.sensors.items() if isinstance(s, CameraSensor)]
+        return [n for n, s in sample.metas[index].rig.sensors.items() if isinstance(s, CameraSensor)]
 
     @classmethod
-    def declare(cls, sample: Sample, drawn: Drawn, pending: Maps | None) -> tuple[Maps, list[dict[str, Any]]]:
+    def accumulate(cls, sample: Sample, drawn: Drawn, pending: Maps | None) -> tuple[Maps, list[dict[str, Any]]]:
         """Add the map to those that are pending. See ``Transform.declare``."""
-        maps, before, rows = [], [], Rows(drawn)
-        for u, unit in enumerate(sample.units):
+        maps, before, parameters = [], [], ParameterRows(drawn)
+        for u, meta in enumerate(sample.metas):
             earlier = pending[u] if pending else {}
             known: dict[tuple[int, Size], tuple[Tensor, Size]] = {}
             mine, canvas = {}, {}
             for camera in cls.instances(sample, u):
                 last = earlier.get(camera)
-                params, size = rows.of(u, camera), last.size if last else unit.rig.camera(camera).size
+                params, size = parameters.of(u, camera), last.size if last else meta.rig.camera(camera).size
                 if (id(params), size) not in known:
                     known[id(params), size] = cls.pixel_map(params, size)
                 P, new = known[id(params), size]
@@ -77,11 +77,13 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
     @classmethod
     def apply(cls, sample: Sample, pending: Maps, context: Context) -> Sample:
         """Change pixel maps and canvases in the rigs, and hand all pending maps to the streams at once."""
-        units = []
-        for unit, maps in zip(sample.units, pending, strict=True):
-            rig = _mapped(unit.rig, maps)
-            units.append(changed(unit, rig=rig, truth=rig if unit.truth is unit.rig else _mapped(unit.truth, maps)))
-        return changed(cls.visit(sample, Rows([]), context, pending), units=tuple(units))
+        metas = []
+        for meta, maps in zip(sample.metas, pending, strict=True):
+            rig = _mapped(meta.rig, maps)
+            metas.append(
+                changed(meta, rig=rig, true_rig=rig if meta.true_rig is meta.rig else _mapped(meta.true_rig, maps))
+            )
+        return changed(cls.visit(sample, ParameterRows([]), context, pending), metas=tuple(metas))
 
     @classmethod
     def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
@@ -95,7 +97,7 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
         P, size = cls.pixel_map(params, (height, width))
         back = PixelMap(torch.linalg.inv(P), (height, width), size)
         maps: Maps = [{camera: back}] * (int(stream.sample_index.max()) + 1 if len(stream) else 1)
-        call = Call(cls, Sample(units=(), streams={}), name, None, Context({}), maps)
+        call = Call(cls, Sample(metas=(), streams={}), name, None, Context({}), maps)
         if isinstance(stream, Boxes2D):
             return move_corners(stream, call)
         if isinstance(stream, Keypoints2D):
@@ -113,10 +115,10 @@ def _mapped(rig: Rig, maps: Mapping[str, PixelMap]) -> Rig:
 def _of(stream: Stream, call: Call) -> list[PixelMap]:
     camera = stream.instance(call.name)
     out = []
-    for unit in stream.sample_index.tolist():
-        if camera not in call.shared[unit]:
+    for index in stream.sample_index.tolist():
+        if camera not in call.shared[index]:
             raise DataError(f"stream {call.name!r}: the rig has no camera {camera!r}")
-        out.append(call.shared[unit][camera])
+        out.append(call.shared[index][camera])
     return out
 
 

@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from fusion_aug.core.parameters import Rows
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, Imu, JointState, Odometry, Points, Stream, Taxels, Wrench
-from fusion_aug.streams.dropped import silenced
+from fusion_aug.streams.dropped import with_dropped
 from fusion_aug.streams.families import Fault
 
 SENSORS = (ImageStream, Points, Imu, Odometry, JointState, Wrench, Taxels)
@@ -44,9 +44,9 @@ class ModalityDropout(Transform, Fault):
     mode: str = "mask"
     span: Range | None = None
 
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig")
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "span": (0.0, 1e5)}
-    waives: ClassVar[dict[str, str]] = {
+    exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "clouds of silent sensors are empty on purpose",
         "keeps_counts": "boxes lose the points of silent sensors",
         "content_identity": "silent cameras show nothing",
@@ -63,7 +63,7 @@ class ModalityDropout(Transform, Fault):
 
     def effects(self) -> dict[str, str]:
         """Few formats know of sensors that sent nothing."""
-        return {"silent_sensor": "ModalityDropout.mode"}
+        return {"dropped_sensor": "ModalityDropout.mode"}
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
         """Which sensors fall silent, and from when to when (shares of the sample's time)."""
@@ -79,9 +79,11 @@ class ModalityDropout(Transform, Fault):
         return {"silent": silent, "mode": self.mode, "span": span, "begin": float(rng.random())}
 
     @classmethod
-    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+    def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Silence the items of the chosen sensors."""
-        out = cls.visit(sample, rows, context, [_span(sample, u, rows.of(u)) for u in range(len(sample.units))])
+        out = cls.visit(
+            sample, parameters, context, [_span(sample, u, parameters.of(u)) for u in range(len(sample.metas))]
+        )
         return out.with_streams({n: s for n, s in out.streams.items() if len(s) or not len(sample[n])})
 
 
@@ -90,15 +92,15 @@ def fall_silent(stream: Stream, call: Call) -> Stream:
     quiet = torch.zeros(len(stream), dtype=torch.bool)
     gone = torch.zeros(len(stream), dtype=torch.bool)
     for u, (first, last) in enumerate(call.shared):
-        params = call.rows.of(u)
+        params = call.parameters.of(u)
         if stream.instance(call.name) in params["silent"]:
-            mine = (stream.sample_index == u) & (stream.times >= first) & (stream.times <= last)
+            mine = (stream.sample_index == u) & (stream.capture_times >= first) & (stream.capture_times <= last)
             quiet |= mine
             if params["mode"] == "remove":
                 gone |= mine
     if not bool(quiet.any()):
         return stream
-    return stream.take_items((~gone).nonzero()[:, 0]) if bool(gone.any()) else silenced(stream, quiet)
+    return stream.take_items((~gone).nonzero()[:, 0]) if bool(gone.any()) else with_dropped(stream, quiet)
 
 
 for kind in SENSORS:
@@ -109,9 +111,9 @@ def _named(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _span(sample: Sample, unit: int, params: Mapping[str, Any]) -> tuple[int, int]:
+def _span(sample: Sample, index: int, params: Mapping[str, Any]) -> tuple[int, int]:
     """First and last stamp of a silence, ns."""
-    stamps = [s.times[s.sample_index == unit] for s in sample.streams.values() if isinstance(s, SENSORS)]
+    stamps = [s.capture_times[s.sample_index == index] for s in sample.streams.values() if isinstance(s, SENSORS)]
     stamps = [s for s in stamps if len(s)]
     if not stamps:
         return 0, 0

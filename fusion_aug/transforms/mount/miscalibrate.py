@@ -13,7 +13,7 @@ from torch import Tensor
 from calib import Rig
 from calib.se3 import as_f64, rotation_about, se3
 from calib.trajectory import MovingPose
-from fusion_aug.core.parameters import Rows
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Context
 from fusion_aug.core.transform import Transform
@@ -46,15 +46,15 @@ class MountTransform(Transform, Mount, abstract=True):
     y: Range = 0.0
     z: Range = 0.0
 
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
 
     @classmethod
-    def instances(cls, sample: Sample, unit: int) -> list[str]:
+    def instances(cls, sample: Sample, index: int) -> list[str]:
         """Every sensor of the rig."""
-        return list(sample.units[unit].rig.sensors)
+        return list(sample.metas[index].rig.sensors)
 
 
-def mounting_errors(rig: Rig, rows: Rows, unit: int, who: str) -> dict[str, Tensor]:
+def mounting_errors(rig: Rig, parameters: ParameterRows, index: int, who: str) -> dict[str, Tensor]:
     """E (4, 4) of the frame of every chosen sensor. Sensors that share a frame move once.
 
     Raises:
@@ -62,12 +62,12 @@ def mounting_errors(rig: Rig, rows: Rows, unit: int, who: str) -> dict[str, Tens
     """
     out: dict[str, Tensor] = {}
     for name, sensor in rig.sensors.items():
-        params = rows.of(unit, name)
+        params = parameters.of(index, name)
         chosen = any(fnmatchcase(name, pattern) for pattern in params["sensors"])
         if chosen and sensor.frame not in out and rig.frames[sensor.frame].parent is not None:
             out[sensor.frame] = mounting_error(params)
     if not out and rig.sensors:
-        told = ", ".join(next(iter(rows.per_unit[unit].values()))["sensors"])
+        told = ", ".join(next(iter(parameters.per_sample[index].values()))["sensors"])
         raise DataError(f"{who}.sensors: {told} names no sensor of the rig (it has {', '.join(rig.sensors)})")
     return out
 
@@ -98,10 +98,12 @@ class Miscalibrate(MountTransform):
     inverse: ClassVar[str] = "exact"
 
     @classmethod
-    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+    def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Move the told pose of the chosen sensors' frames."""
-        for u, unit in enumerate(sample.units):
-            sample = sample.with_unit(u, rig=remounted(unit.rig, mounting_errors(unit.rig, rows, u, cls.__name__)))
+        for u, meta in enumerate(sample.metas):
+            sample = sample.with_meta(
+                u, rig=remounted(meta.rig, mounting_errors(meta.rig, parameters, u, cls.__name__))
+            )
         return sample
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from calib import CameraSensor, JointPose, LidarSensor, Rig
 from calib.changed import changed
 from calib.se3 import invert, transform_points
-from fusion_aug.core.parameters import Rows
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.errors import ConfigError, DataError, UnhandledStream
 from fusion_aug.ops.grid import pixel_grid
@@ -46,30 +46,30 @@ class Viewpoint(MountTransform):
     radar is that of its new place and motion. See ``MountTransform`` for the fields.
     """
 
-    waives: ClassVar[dict[str, str]] = {
+    exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "a moved LiDAR does not see what now lies behind something; validity masks are added",
         "keeps_counts": "a moved LiDAR does not see what now lies behind something",
         "invertible": "what the moved sensor does not see is lost",
     }
 
     @classmethod
-    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+    def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Move rig and truth alike and hand every stream to its handler with the motions of all frames."""
-        moves, units = [], []
-        for u, unit in enumerate(sample.units):
-            errors = mounting_errors(unit.rig, rows, u, cls.__name__)
-            rig = _without_elevations(remounted(unit.rig, errors), errors)
-            same = unit.truth is unit.rig
-            truth = rig if same else _without_elevations(remounted(unit.truth, errors), errors)
-            units.append(changed(unit, rig=rig, truth=truth))
-            moves.append(Moves(unit.truth, truth, errors))
-            if moves[-1](unit.ref.frame, unit.ref.time) is not None:
+        moves, metas = [], []
+        for u, meta in enumerate(sample.metas):
+            errors = mounting_errors(meta.rig, parameters, u, cls.__name__)
+            rig = _without_elevations(remounted(meta.rig, errors), errors)
+            same = meta.true_rig is meta.rig
+            true_rig = rig if same else _without_elevations(remounted(meta.true_rig, errors), errors)
+            metas.append(changed(meta, rig=rig, true_rig=true_rig))
+            moves.append(Moves(meta.true_rig, true_rig, errors))
+            if moves[-1](meta.ref.frame, meta.ref.time) is not None:
                 raise ConfigError(
-                    f"Viewpoint.sensors: the frame {unit.ref.frame!r} is the reference of sample {unit.id!r} and "
+                    f"Viewpoint.sensors: the frame {meta.ref.frame!r} is the reference of sample {meta.id!r} and "
                     "cannot be moved"
                 )
-        out = cls.visit(sample, Rows([]), context, moves)
-        return with_validity(changed(out, units=tuple(units)), sample, moves)
+        out = cls.visit(sample, ParameterRows([]), context, moves)
+        return with_validity(changed(out, metas=tuple(metas)), sample, moves)
 
 
 def _without_elevations(rig: Rig, moved: Mapping[str, Tensor]) -> Rig:
@@ -99,13 +99,13 @@ class Moves:
 
     def joints_of(self, frame: str) -> bool:
         """Whether joints or links above a frame changed."""
-        above = self.before.above(frame) if frame in self.before.frames else []
+        above = self.before.ancestors(frame) if frame in self.before.frames else []
         poses = [(self.before.frames[n].pose, self.after.frames[n].pose) for n in above]
         return any(isinstance(a, JointPose) and a is not b for a, b in poses)
 
     def along(self, frame: str, times: Tensor) -> Tensor | None:
         """``T_old_new`` (n, 4, 4) of a frame at times (n,); None where neither it nor anything above it moved."""
-        moved = [n for n in self.before.above(frame) if n in self.errors] if frame in self.before.frames else []
+        moved = [n for n in self.before.ancestors(frame) if n in self.errors] if frame in self.before.frames else []
         if not moved:
             return None
         # only as far up as something moved: above, poses may be known at other times only
@@ -119,7 +119,7 @@ def item_moves(stream: Stream, moves: list[Moves]) -> list[Tensor | None]:
     out: list[Tensor | None] = [None] * len(stream)
     for u, move in enumerate(moves) if stream.frame != REF else ():
         mine = (stream.sample_index == u).nonzero()[:, 0]
-        found = move.along(stream.frame, stream.true_times[mine])
+        found = move.along(stream.frame, stream.true_capture_times[mine])
         if found is not None:
             for i, row in zip(mine.tolist(), found, strict=True):
                 out[i] = row
@@ -161,7 +161,7 @@ def refuse_gel(stream: ImageStream, call: Call) -> ImageStream:
 
 
 def _camera(stream: ImageStream | Boxes2D, call: Call, item: int) -> CameraSensor:
-    return call.sample.units[int(stream.sample_index[item])].truth.camera(stream.instance(call.name))
+    return call.sample.metas[int(stream.sample_index[item])].true_rig.camera(stream.instance(call.name))
 
 
 def _check_size(stream: ImageStream, call: Call, item: int) -> None:
@@ -205,7 +205,7 @@ def _shifted(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageS
     sensor = _camera(stream, call, item)
     views, key = (
         call.shared[int(stream.sample_index[item])].views,
-        (stream.instance(call.name), int(stream.times[item])),
+        (stream.instance(call.name), int(stream.capture_times[item])),
     )
     if key not in views:
         views[key] = moved_view(sensor, camera_range(call.sample, call.name, item), move.detach())
@@ -227,8 +227,8 @@ def with_validity(out: Sample, before: Sample, moves: list[Moves]) -> Sample:
     for name, stream in before.of_type(Camera).items():
         label, found = f"{name}/valid", item_moves(stream, moves)
         old = before.streams.get(label)
-        have = set() if old is None else set(zip(old.sample_index.tolist(), old.times.tolist(), strict=True))
-        keys = list(zip(stream.sample_index.tolist(), stream.times.tolist(), strict=True))
+        have = set() if old is None else set(zip(old.sample_index.tolist(), old.capture_times.tolist(), strict=True))
+        keys = list(zip(stream.sample_index.tolist(), stream.capture_times.tolist(), strict=True))
         new = [i for i, key in enumerate(keys) if found[i] is not None and key not in have]
         if not new:
             continue
@@ -236,8 +236,8 @@ def with_validity(out: Sample, before: Sample, moves: list[Moves]) -> Sample:
         # what the picture's earlier maps left black is no source either
         ones = tuple(torch.ones(_stored_size(item), dtype=torch.uint8) for item in part.items)
         mask = ValidityMask(
-            frame=part.frame, camera=stream.instance(name), times=part.times, stamps=part.stamps,
-            clock_error=part.clock_error, sample_index=part.sample_index,
+            frame=part.frame, camera=stream.instance(name), capture_times=part.capture_times,
+            receive_times=part.receive_times, clock_offset=part.clock_offset, sample_index=part.sample_index,
             items=ones, pending=part.pending,
         )  # fmt: skip
         moved: Stream = move_images(mask, Call(Viewpoint, before, name, None, Context({}), moves))
@@ -263,7 +263,7 @@ def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
     corners = stream.values["corners"].to(torch.float64).clone()
     keep = torch.ones(stream.rows, dtype=torch.bool)
     for i, move in enumerate(found):
-        rows = stream.rows_of(i)
+        rows = stream.item_slice(i)
         if move is None or rows.start == rows.stop:
             continue
         sensor = _camera(stream, call, i)
@@ -278,16 +278,16 @@ def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
 
 def _box_distances(stream: Boxes2D, call: Call, item: int, rows: slice) -> Tensor:
     """Distance (rows,) of the 3-D boxes behind 2-D ones from the camera, metres."""
-    unit, time = int(stream.sample_index[item]), int(stream.true_times[item])
+    index, time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
     out = torch.full((rows.stop - rows.start,), 1e6, dtype=torch.float64)
     if "instance" not in stream.values:
         return out
     for boxes in call.sample.of_type(Boxes3D).values():
-        if "instance" not in boxes.values or not bool((boxes.sample_index == unit).any()):
+        if "instance" not in boxes.values or not bool((boxes.sample_index == index).any()):
             continue
-        chosen = call.sample.units[unit]
-        T = chosen.truth.T(stream.frame, chosen.ref.frame, chosen.ref.time, time)
-        span = boxes.rows_of(int((boxes.sample_index == unit).nonzero()[0]))
+        chosen = call.sample.metas[index]
+        T = chosen.true_rig.T(stream.frame, chosen.ref.frame, chosen.ref.time, time)
+        span = boxes.item_slice(int((boxes.sample_index == index).nonzero()[0]))
         centres = transform_points(T, boxes.values["pose"][span, :3, 3])
         by_name = dict(zip(boxes.values["instance"][span].tolist(), centres.norm(dim=1).tolist(), strict=True))
         for j, name in enumerate(stream.values["instance"][rows].tolist()):

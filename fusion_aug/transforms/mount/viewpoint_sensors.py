@@ -11,7 +11,7 @@ from fusion_aug.core.registry import Call, handles
 from fusion_aug.errors import ConfigError, UnhandledStream
 from fusion_aug.ops.points import hidden_by_move, points_in_boxes
 from fusion_aug.ops.similarity import Motion
-from fusion_aug.sample import Unit
+from fusion_aug.sample import SampleMeta
 from fusion_aug.sample.depth import camera_range
 from fusion_aug.sample.ego import radar_velocity
 from fusion_aug.streams import Boxes3D, Imu, Keypoints2D, Points, Radar, Stream, Taxels, Wrench
@@ -55,7 +55,7 @@ def move_imu(stream: Imu, call: Call) -> Imu:
     for u in stream.sample_index.unique().tolist():
         mine = (stream.sample_index == u).nonzero()[:, 0]
         if len(mine) > 1:
-            seconds = (stream.times[mine] - stream.times[mine[0]]).to(torch.float64) * 1e-9
+            seconds = (stream.capture_times[mine] - stream.capture_times[mine[0]]).to(torch.float64) * 1e-9
             turning[mine] = torch.gradient(gyro[mine], spacing=(seconds,), dim=0)[0]
     swing = torch.linalg.cross(turning, lever) + torch.linalg.cross(gyro, torch.linalg.cross(gyro, lever))
     return stream.with_values(
@@ -69,7 +69,9 @@ def _moved_by_joints(stream: Imu, call: Call, meant: list[bool]) -> Imu:
     for u, (moves, by_joints) in enumerate(zip(call.shared, meant, strict=True)):
         mine = (stream.sample_index == u).nonzero()[:, 0]
         if len(mine) and by_joints:
-            before, after = (felt(rig, stream.frame, stream.true_times[mine]) for rig in (moves.before, moves.after))
+            before, after = (
+                felt(rig, stream.frame, stream.true_capture_times[mine]) for rig in (moves.before, moves.after)
+            )
             gyro[mine] += after[0] - before[0]
             accel[mine] += after[1] - before[1]
     return stream.with_values(gyro=gyro.to(stream.values["gyro"]), accel=accel.to(stream.values["accel"]))
@@ -104,7 +106,7 @@ def move_points(stream: Points, call: Call) -> Points:
     hidden = torch.zeros(moved.rows, dtype=torch.bool)
     for i, move in enumerate(found):
         if move is not None and not only_turns(move):
-            rows = moved.rows_of(i)
+            rows = moved.item_slice(i)
             hidden[rows] = hidden_by_move(old.values["xyz"][rows], moved.values["xyz"][rows]).cpu()
     return moved.select(~hidden) if bool(hidden.any()) else moved
 
@@ -117,12 +119,14 @@ def _move_scanners(stream: Points, call: Call) -> Points:
     """
     old = stream.realized()
     hidden = torch.zeros(old.rows, dtype=torch.bool)
-    for i, (unit, time) in enumerate(zip(stream.sample_index.tolist(), stream.true_times.tolist(), strict=True)):
-        moves = call.shared[unit]
+    for i, (index, time) in enumerate(
+        zip(stream.sample_index.tolist(), stream.true_capture_times.tolist(), strict=True)
+    ):
+        moves = call.shared[index]
         if moves(stream.frame, time) is not None:
             scanners = ", ".join(stream.origins)
             raise ConfigError(f"Viewpoint.sensors: {call.name!r} is the joint cloud of {scanners}; move those instead")
-        rows = torch.arange(old.rows_of(i).start, old.rows_of(i).stop)
+        rows = torch.arange(old.item_slice(i).start, old.item_slice(i).stop)
         for k, frame in enumerate(stream.origins):
             move = moves(frame, time)
             if move is None or only_turns(move):
@@ -150,7 +154,7 @@ def move_radar(stream: Radar, call: Call) -> Radar:
         return moved  # type: ignore[return-value]
     velocity, compensated = moved.values["velocity"].clone(), moved.values["velocity_comp"].clone()
     for i, move in enumerate(found):
-        rows = old.rows_of(i)
+        rows = old.item_slice(i)
         if move is None or rows.start == rows.stop:
             continue
         R = move[:3, :3].T.detach()
@@ -176,17 +180,17 @@ def _rays(xyz: Tensor) -> Tensor:
 
 def _target_velocity(stream: Radar, call: Call, item: int) -> Tensor:
     """Velocity (rows, 3) over ground of what each detection hit, in the radar's frame."""
-    rows, (unit, time) = stream.rows_of(item), _when(stream, item)
+    rows, (index, time) = stream.item_slice(item), _when(stream, item)
     out = stream.values["velocity_comp"][rows].to(torch.float64).clone()
-    chosen: Unit = call.sample.units[unit]
-    T = chosen.truth.T(chosen.ref.frame, stream.frame, time, chosen.ref.time)
+    chosen: SampleMeta = call.sample.metas[index]
+    T = chosen.true_rig.T(chosen.ref.frame, stream.frame, time, chosen.ref.time)
     xyz = transform_points(T, stream.values["xyz"][rows].to(torch.float64))
     for boxes in call.sample.of_type(Boxes3D).values():
-        mine = (boxes.sample_index == unit).nonzero()[:, 0]
+        mine = (boxes.sample_index == index).nonzero()[:, 0]
         if "velocity" not in boxes.values or len(mine) == 0:
             continue
         key = int(mine[0])
-        span = boxes.rows_of(key)
+        span = boxes.item_slice(key)
         grown = boxes.values["size"][span] + torch.tensor([0.5, 0.5, 100.0])  # a radar measures no height
         inside = points_in_boxes(xyz, boxes.poses_at(key, time), grown)
         for hit, v in zip(inside, boxes.values["velocity"][span], strict=True):
@@ -196,7 +200,7 @@ def _target_velocity(stream: Radar, call: Call, item: int) -> Tensor:
 
 
 def _when(stream: Stream, item: int) -> tuple[int, int]:
-    return int(stream.sample_index[item]), int(stream.true_times[item])
+    return int(stream.sample_index[item]), int(stream.true_capture_times[item])
 
 
 @handles(Viewpoint, Taxels)
@@ -215,17 +219,17 @@ def move_keypoints(stream: Keypoints2D, call: Call) -> Keypoints2D:
     pixel = stream.values["pixel"].to(torch.float64).clone()
     keep = torch.ones(stream.rows, dtype=torch.bool)
     for i, move in enumerate(found):
-        rows = stream.rows_of(i)
+        rows = stream.item_slice(i)
         if move is None or rows.start == rows.stop:
             continue
-        unit, time = _when(stream, i)
-        sensor = call.sample.units[unit].truth.camera(stream.instance(call.name))
+        index, time = _when(stream, i)
+        sensor = call.sample.metas[index].true_rig.camera(stream.instance(call.name))
         rays = sensor.unproject(pixel[rows])
         distance = torch.ones(len(rays), dtype=torch.float64)
         if not only_turns(move):
             camera = call.sample[stream.instance(call.name)]
-            same = (camera.sample_index == unit).nonzero()[:, 0]
-            item = int(same[(camera.true_times[same] - time).abs().argmin()])
+            same = (camera.sample_index == index).nonzero()[:, 0]
+            item = int(same[(camera.true_capture_times[same] - time).abs().argmin()])
             told = camera_range(call.sample, stream.instance(call.name), item)
             u, v = pixel[rows].round().to(torch.int64).unbind(1)
             distance = told[v.clamp(0, told.shape[0] - 1), u.clamp(0, told.shape[1] - 1)].to(torch.float64)

@@ -40,8 +40,8 @@ class RadarTransform(Transform, PointOp, abstract=True):
     scope: str = "sensor"
 
     dense_noise = True
-    scopes = ("log", "rig", "sensor", "step")
-    waives: ClassVar[dict[str, str]] = {
+    scopes = ("scene", "sample", "sensor", "timestep")
+    exemptions: ClassVar[dict[str, str]] = {
         "invertible": "what was measured is overwritten",
         "keeps_counts": "detections are moved, lost or added",
         "differentiable": "it has no geometric parameter",
@@ -49,13 +49,13 @@ class RadarTransform(Transform, PointOp, abstract=True):
     }
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
         """The columns of one item's detections, changed. Rows may be fewer or more."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Look:
+class ScanContext:
     """The circumstances of one scan.
 
     Attributes:
@@ -67,7 +67,7 @@ class Look:
     sensor: RadarSensor
     rng: np.random.Generator
     own: Tensor | None
-    unit: int
+    index: int
     time: int
 
     def compensated(self, raw: Tensor, rays: Tensor, old_raw: Tensor, old_comp: Tensor) -> Tensor:
@@ -84,17 +84,19 @@ def change_radar(stream: Radar, call: Call) -> Radar:
     return look_by_look(stream, call, lambda columns, params, look: call.transform.change(columns, params, look))
 
 
-def look_by_look(stream: Radar, call: Call, change: Callable[[Columns, Mapping[str, Any], Look], Columns]) -> Radar:
+def look_by_look(
+    stream: Radar, call: Call, change: Callable[[Columns, Mapping[str, Any], ScanContext], Columns]
+) -> Radar:
     """Change the detections of every item and pack them again; a silent radar stays silent."""
     stream = stream.realized()
     parts = []
     for i, (params, columns) in enumerate(zip(call.params, stream.realized_items(), strict=True)):
-        unit, time = int(stream.sample_index[i]), int(stream.true_times[i])
-        sensor = call.sample.units[unit].truth.sensors.get(call.name)
+        index, time = int(stream.sample_index[i]), int(stream.true_capture_times[i])
+        sensor = call.sample.metas[index].true_rig.sensors.get(call.name)
         known = sensor if isinstance(sensor, RadarSensor) else RadarSensor(frame=stream.frame)
         own = radar_velocity(call.sample, stream, i)
         own = sensor_velocity(columns) if own is None else own
-        look = Look(known, noise(params.get("noise", ""), call.name, time), own, unit, time)
+        look = ScanContext(known, noise(params.get("noise", ""), call.name, time), own, index, time)
         parts.append(change(columns, params, look) if bool(stream.present[i]) else columns)
     counts = torch.tensor([0, *(len(p["xyz"]) for p in parts)])
     values = {k: torch.cat([p[k] for p in parts]) if parts else v for k, v in stream.values.items()}
@@ -109,10 +111,10 @@ class RcsNoise(RadarTransform):
     bias: Range = 0.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 60.0), "bias": (-60.0, 60.0)}
-    waives: ClassVar[dict[str, str]] = {k: v for k, v in RadarTransform.waives.items() if k != "keeps_counts"}
+    exemptions: ClassVar[dict[str, str]] = {k: v for k, v in RadarTransform.exemptions.items() if k != "keeps_counts"}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
         """See ``RadarTransform``."""
         if "rcs" not in rows:
             return rows
@@ -133,10 +135,12 @@ class RadarNoise(RadarTransform):
     doppler: Range = 0.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = dict.fromkeys(("range", "azimuth", "doppler"), (0.0, 50.0))
-    waives: ClassVar[dict[str, str]] = RadarTransform.waives | {"content_identity": "detections are moved on purpose"}
+    exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {
+        "content_identity": "detections are moved on purpose"
+    }
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
         """See ``RadarTransform``."""
         rays, distance = rays_of(rows)
         far = (distance + normal(look.rng, params["range"] * look.sensor.range_resolution, rows)).clamp(min=0.1)
@@ -145,7 +149,7 @@ class RadarNoise(RadarTransform):
         return {**rows, "xyz": (ray * far[:, None]).to(rows["xyz"]), **on_rays(rows, look, rays, ray, speed)}
 
 
-def on_rays(rows: Columns, look: Look, old: Tensor, new: Tensor, speed: Tensor | float = 0.0) -> Columns:
+def on_rays(rows: Columns, look: ScanContext, old: Tensor, new: Tensor, speed: Tensor | float = 0.0) -> Columns:
     """Velocities of detections that are taken to lie on other rays: raw Doppler stays but for an error ``speed``.
 
     The compensation is made for the ray that was measured, so a wrong angle enters the compensated velocity.
@@ -175,10 +179,10 @@ class RadarMissed(RadarTransform):
         "min_rcs": (-200.0, 100.0),
         "at": (0.1, 1e3),
     }
-    waives: ClassVar[dict[str, str]] = RadarTransform.waives | {"keeps_rows": "it drops detections on purpose"}
+    exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {"keeps_rows": "it drops detections on purpose"}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
         """See ``RadarTransform``."""
         keep = torch.from_numpy(look.rng.random(len(rows["xyz"])) >= params["share"]).to(rows["xyz"].device)
         if "rcs" in rows:
@@ -204,10 +208,10 @@ class RadarGhosts(RadarTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "share": (0.0, 1.0), "path": (0.0, 500.0), "spread_deg": (0.0, 180.0), "loss": (0.0, 100.0),
     }  # fmt: skip
-    waives: ClassVar[dict[str, str]] = RadarTransform.waives | {"keeps_rows": "it adds detections on purpose"}
+    exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {"keeps_rows": "it adds detections on purpose"}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
         """See ``RadarTransform``."""
         n = len(rows["xyz"])
         chosen = torch.from_numpy(look.rng.random(n) < params["share"])
@@ -240,10 +244,10 @@ class RadarClutter(RadarTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "rate": (0.0, 1e4), "view_deg": (0.0, 180.0), "rcs": (-100.0, 100.0), "doppler": (0.0, 200.0),
     }  # fmt: skip
-    waives: ClassVar[dict[str, str]] = RadarTransform.waives | {"keeps_rows": "it adds detections on purpose"}
+    exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {"keeps_rows": "it adds detections on purpose"}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
         """See ``RadarTransform``."""
         n = int(look.rng.poisson(params["rate"]))
         azimuth = torch.from_numpy(look.rng.uniform(-1, 1, n) * np.radians(params["view_deg"]))
@@ -271,7 +275,7 @@ class DopplerFolding(RadarTransform):
 
     dense_noise = False
     limits: ClassVar[dict[str, tuple[float, float]]] = {"max_doppler": (0.1, 1e3)}
-    waives: ClassVar[dict[str, str]] = {
+    exemptions: ClassVar[dict[str, str]] = {
         "invertible": "how often a velocity was folded is lost",
         "content_identity": "velocities are folded on purpose",
         "differentiable": "it has no geometric parameter",
@@ -279,7 +283,7 @@ class DopplerFolding(RadarTransform):
     }
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: Look) -> Columns:
+    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
         """See ``RadarTransform``."""
         if "velocity" not in rows:
             return rows

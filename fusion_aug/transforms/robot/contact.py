@@ -13,14 +13,14 @@ from torch import Tensor
 
 from calib import JointPose, Rig, Robot, TaxelSensor
 from calib.kinematics import spread
-from fusion_aug.core.parameters import Rows
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.promises import SIGNAL
 from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.ops.random import noise
 from fusion_aug.ops.resample import bracket
-from fusion_aug.sample import Sample, Unit
+from fusion_aug.sample import Sample, SampleMeta
 from fusion_aug.streams import JointState, Stream, Taxels, Wrench
 from fusion_aug.streams.families import Fault
 
@@ -35,7 +35,7 @@ class ContactTransform(Transform, Fault, abstract=True):
     wrench sensor enters their elements, each by its share of the pad's load; the rest is shear, which no element tells.
     """
 
-    waives: ClassVar[dict[str, str]] = SIGNAL
+    exemptions: ClassVar[dict[str, str]] = SIGNAL
 
     @classmethod
     def pushed(cls, params: Mapping[str, Any], name: str, times: Tensor, span: tuple[int, int]) -> Tensor:
@@ -43,16 +43,16 @@ class ContactTransform(Transform, Fault, abstract=True):
         raise NotImplementedError
 
     @classmethod
-    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+    def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Work out the change of every wrench, then change wrenches and efforts."""
         changes: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
         for name, stream in sample.of_type(Wrench).items():
-            for u in range(len(sample.units)):
-                times = stream.true_times[stream.sample_index == u]
+            for u in range(len(sample.metas)):
+                times = stream.true_capture_times[stream.sample_index == u]
                 if len(times):
                     span = (int(times[0]), int(times[-1]))
-                    changes[name, u] = (times, cls.pushed(rows.of(u, name), name, times, span))
-        return cls.visit(sample, rows, context, changes)
+                    changes[name, u] = (times, cls.pushed(parameters.of(u, name), name, times, span))
+        return cls.visit(sample, parameters, context, changes)
 
 
 @handles(ContactTransform, Wrench)
@@ -60,13 +60,13 @@ def push_wrench(stream: Wrench, call: Call) -> Stream:
     """Add the change, and those that sensors farther out on the same arm feel."""
     force, torque = stream.values["force"].clone(), stream.values["torque"].clone()
     for (name, u), (times, change) in call.shared.items():
-        mine, rig = (stream.sample_index == u).nonzero()[:, 0], call.sample.units[u].truth
+        mine, rig = (stream.sample_index == u).nonzero()[:, 0], call.sample.metas[u].true_rig
         beyond = call.sample[name].frame
         if name != call.name:
-            if len(mine) == 0 or beyond not in rig.frames or stream.frame not in rig.above(beyond)[1:]:
+            if len(mine) == 0 or beyond not in rig.frames or stream.frame not in rig.ancestors(beyond)[1:]:
                 continue
-            change = at_times(times, change, stream.true_times[mine])
-            T = rig.along(stream.frame, beyond, stream.true_times[mine])
+            change = at_times(times, change, stream.true_capture_times[mine])
+            T = rig.along(stream.frame, beyond, stream.true_capture_times[mine])
             f, t = ((T[:, :3, :3] @ change[:, k : k + 3, None])[..., 0] for k in (0, 3))
             change = torch.cat([f, t + torch.linalg.cross(T[:, :3, 3], f)], 1)
         force[mine] += change[:, :3].to(force)
@@ -81,12 +81,12 @@ def push_joints(stream: JointState, call: Call) -> Stream:
         return stream
     effort = stream.values["effort"].clone()
     for (name, u), (times, change) in call.shared.items():
-        unit, mine = call.sample.units[u], (stream.sample_index == u).nonzero()[:, 0]
-        held = _jacobian_of(unit, call.sample[name].frame, stream, mine)
+        meta, mine = call.sample.metas[u], (stream.sample_index == u).nonzero()[:, 0]
+        held = _jacobian_of(meta, call.sample[name].frame, stream, mine)
         if held is None or len(mine) == 0:
             continue
         jacobian, R = held
-        w = at_times(times, change, stream.true_times[mine])
+        w = at_times(times, change, stream.true_capture_times[mine])
         in_base = torch.cat([(R @ w[:, :3, None])[..., 0], (R @ w[:, 3:, None])[..., 0]], 1)
         effort[mine] += (jacobian.transpose(1, 2) @ in_base[..., None])[..., 0].to(effort)
     return stream.with_values(effort=effort)
@@ -107,15 +107,15 @@ def push_taxels(stream: Taxels, call: Call) -> Stream:
     """
     force = stream.values["force"].clone()
     for (name, u), (times, change) in call.shared.items():
-        unit, mine = call.sample.units[u], (stream.sample_index == u).nonzero()[:, 0]
+        meta, mine = call.sample.metas[u], (stream.sample_index == u).nonzero()[:, 0]
         above = call.sample[name].frame
-        hand = carrier(unit.truth, above)
-        if len(mine) == 0 or hand is None or hand not in unit.truth.above(stream.frame):
+        hand = carrier(meta.true_rig, above)
+        if len(mine) == 0 or hand is None or hand not in meta.true_rig.ancestors(stream.frame):
             continue
-        stamps = stream.true_times[mine]
+        stamps = stream.true_capture_times[mine]
         pushed = at_times(times, change, stamps)[:, :3]
-        pads = {n: s for n, s in call.sample.of_type(Taxels).items() if hand in unit.truth.above(s.frame)}
-        normals = torch.stack([pad_normal(s, n, unit, u, above, stamps) for n, s in pads.items()], 2)  # (n, 3, pads)
+        pads = {n: s for n, s in call.sample.of_type(Taxels).items() if hand in meta.true_rig.ancestors(s.frame)}
+        normals = torch.stack([pad_normal(s, n, meta, u, above, stamps) for n, s in pads.items()], 2)  # (n, 3, pads)
         strength = (torch.linalg.pinv(normals, rtol=OPPOSED) @ pushed[..., None])[:, list(pads).index(call.name)]
         load = force[mine].to(torch.float64).clamp(min=0)
         share = load / load.sum(1, keepdim=True).clamp(min=1e-12)
@@ -125,38 +125,38 @@ def push_taxels(stream: Taxels, call: Call) -> Stream:
 
 def carrier(rig: Rig, frame: str) -> str | None:
     """The link that carries a frame; None where no joint does."""
-    above = rig.above(frame) if frame in rig.frames else []
+    above = rig.ancestors(frame) if frame in rig.frames else []
     return next((n for n in above if isinstance(rig.frames[n].pose, JointPose)), None)
 
 
-def pad_normal(stream: Taxels, name: str, unit: Unit, number: int, frame: str, times: Tensor) -> Tensor:
+def pad_normal(stream: Taxels, name: str, meta: SampleMeta, number: int, frame: str, times: Tensor) -> Tensor:
     """Mean normal (n, 3) of a pad by its load, in a frame, at stamps (n,); zero where nothing presses.
 
     By where its elements truly are, whatever is told.
     """
     mine = (stream.sample_index == number).nonzero()[:, 0]
-    nearest = mine[torch.searchsorted(stream.true_times[mine], times).clamp(max=len(mine) - 1)]
+    nearest = mine[torch.searchsorted(stream.true_capture_times[mine], times).clamp(max=len(mine) - 1)]
     load = stream.values["force"][nearest].to(torch.float64).clamp(min=0)
-    sensor = unit.truth.sensors.get(name)
+    sensor = meta.true_rig.sensors.get(name)
     known = sensor.poses if isinstance(sensor, TaxelSensor) else None
     poses = stream.poses[nearest] if known is None else known
     own = (poses[..., :3, 2].to(torch.float64) * load[..., None]).sum(1)
     own = own / load.sum(1, keepdim=True).clamp(min=1e-12)
-    turned = unit.truth.along(frame, stream.frame, times)[:, :3, :3]
+    turned = meta.true_rig.along(frame, stream.frame, times)[:, :3, :3]
     return (turned @ own[..., None])[..., 0]
 
 
-def _jacobian_of(unit: Unit, frame: str, stream: JointState, mine: Tensor) -> tuple[Tensor, Tensor] | None:
+def _jacobian_of(meta: SampleMeta, frame: str, stream: JointState, mine: Tensor) -> tuple[Tensor, Tensor] | None:
     """Jacobian (n, 6, J) of a sensor's frame, and its rotation (n, 3, 3), in the base; None where it is not carried."""
-    rig = unit.truth
+    rig = meta.true_rig
     if frame not in rig.frames or not any(
         isinstance(f.pose, JointPose) and f.pose.joint.name in stream.names for f in rig.frames.values()
     ):
         return None
-    robot = Robot.of(rig, unit.ref.frame)
+    robot = Robot.of(rig, meta.ref.frame)
     if frame not in robot.edges:
         return None
-    q = robot.readings_in(rig, stream.true_times[mine])
+    q = robot.readings_in(rig, stream.true_capture_times[mine])
     jacobian = spread(robot.jacobian(q, frame), robot.joints, stream.names)
     return jacobian, robot.forward(q)[frame][:, :3, :3]
 
@@ -170,7 +170,7 @@ class ForceNoise(ContactTransform):
     torque: Range = (0.0, 0.05)
 
     dense_noise: ClassVar[bool] = True
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"force": (0.0, 1e4), "torque": (0.0, 1e4)}
 
     @classmethod
@@ -190,7 +190,7 @@ class PushDisturbance(ContactTransform):
     peak: Range = (2.0, 15.0)
     duration: Range = (0.05, 0.3)
 
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"peak": (0.0, 1e4), "duration": (1e-3, 100.0)}
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:

@@ -33,13 +33,13 @@ def tell_joints(stream: JointState, call: Call) -> Stream:
     if "effort" not in stream.values:
         return told
     effort = stream.values["effort"].to(torch.float64).clone()
-    for u, (unit, rig) in enumerate(call.shared):
-        mine, robot = (stream.sample_index == u).nonzero()[:, 0], robot_with_masses(unit, stream.names)
-        if len(mine) and robot is not None and call.rows.of(u)["mode"] == "truth":
-            before = robot.readings_in(unit.truth, stream.true_times[mine])
-            after = before + torch.tensor([call.rows.of(u)["joints"].get(j, 0.0) for j in robot.joints])
-            root = unit.truth.root_of(robot.root)
-            up = unit.truth.T(root, robot.root, int(stream.true_times[mine][0]))[:3, :3]
+    for u, (meta, rig) in enumerate(call.shared):
+        mine, robot = (stream.sample_index == u).nonzero()[:, 0], robot_with_masses(meta, stream.names)
+        if len(mine) and robot is not None and call.parameters.of(u)["mode"] == "truth":
+            before = robot.readings_in(meta.true_rig, stream.true_capture_times[mine])
+            after = before + torch.tensor([call.parameters.of(u)["joints"].get(j, 0.0) for j in robot.joints])
+            root = meta.true_rig.root_of(robot.root)
+            up = meta.true_rig.T(root, robot.root, int(stream.true_capture_times[mine][0]))[:3, :3]
             more = Robot.of(rig, robot.root).gravity_torque(after, robot.joints, up.T @ GRAVITY)
             more = more - robot.gravity_torque(before, robot.joints, up.T @ GRAVITY)
             effort[mine] += spread(more, robot.joints, stream.names)
@@ -66,7 +66,7 @@ def tell_targets(stream: Action, call: Call) -> Stream:
 @handles(KinematicNoise, Taxels)
 def tell_taxels(stream: Taxels, call: Call) -> Stream:
     """Where the elements of a pad are said to be on its link."""
-    errors = [misplaced(unit.rig, call.rows.of(u)).get(call.name) for u, (unit, _) in enumerate(call.shared)]
+    errors = [misplaced(meta.rig, call.parameters.of(u)).get(call.name) for u, (meta, _) in enumerate(call.shared)]
     if all(error is None for error in errors):
         return stream
     poses = stream.poses.clone()
@@ -86,13 +86,15 @@ def tell_body(stream: BodyPose, call: Call) -> Stream:
 def body_motion(stream: Stream, call: Call) -> Tensor:
     """``T_frame_tip' T_tip_frame`` (n, 4, 4): how the told errors move the end of the arm in the stream's frame."""
     out = torch.eye(4, dtype=torch.float64).repeat(len(stream), 1, 1)
-    for u, (unit, rig) in enumerate(call.shared):
+    for u, (meta, rig) in enumerate(call.shared):
         mine = (stream.sample_index == u).nonzero()[:, 0]
-        tip = stream.child if stream.child in rig.frames else tip_of(unit.rig, call.name)
+        tip = stream.child if stream.child in rig.frames else tip_of(meta.rig, call.name)
         if len(mine) == 0 or tip is None:
             continue
-        frame = unit.ref.frame if stream.frame == REF else stream.frame
+        frame = meta.ref.frame if stream.frame == REF else stream.frame
         first, last = known_span(rig, frame, tip)
-        times = stream.times[mine].clamp(first, last)  # a clock that is off may tell of moments beyond the readings
-        out[mine] = rig.along(frame, tip, times) @ invert(unit.rig.along(frame, tip, times))
+        times = stream.capture_times[mine].clamp(
+            first, last
+        )  # a clock that is off may tell of moments beyond the readings
+        out[mine] = rig.along(frame, tip, times) @ invert(meta.rig.along(frame, tip, times))
     return out

@@ -12,7 +12,7 @@ import torch
 
 from calib import JointPose, TactileSensor, TaxelSensor
 from calib.changed import changed
-from fusion_aug.core.parameters import Rows
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, can_differ_from, draw
 from fusion_aug.core.registry import Context
 from fusion_aug.core.transform import Transform
@@ -68,7 +68,7 @@ class KinematicNoise(Transform, Kinematic):
     sensors: tuple[str, ...] = ()
     mode: str = "belief"
 
-    waives: ClassVar[dict[str, str]] = {
+    exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "a moved scanner does not see what now lies behind something; validity masks are added",
         "keeps_counts": "a moved scanner does not see what now lies behind something",
         "content_identity": "a belief that is wrong no longer tells where things stand",
@@ -93,11 +93,11 @@ class KinematicNoise(Transform, Kinematic):
             DataError: the rig has no joints.
             ConfigError: ``joints`` or ``sensors`` name nothing, or a sensor without a mounting of its own.
         """
-        rig = sample.units[0].rig
+        rig = sample.metas[0].rig
         links = {n: f.pose.joint for n, f in rig.frames.items() if isinstance(f.pose, JointPose)}
         if not links and (self.joint_deg, self.joint, self.link, self.link_deg) != (0, 0, 0, 0):
             raise DataError(
-                f"{type(self).__name__}: the rig of sample {sample.units[0].id!r} has no joints; "
+                f"{type(self).__name__}: the rig of sample {sample.metas[0].id!r} has no joints; "
                 f"give the robot's description as log.urdf"
             )
         self._check_names("joints", {j.name for j in links.values()})
@@ -121,7 +121,7 @@ class KinematicNoise(Transform, Kinematic):
 
     def _mounts(self, sample: Sample) -> dict[str, str]:
         """Sensor -> frame, of those with an error of mounting."""
-        rig = sample.units[0].rig
+        rig = sample.metas[0].rig
         known = {n: s.frame for n, s in rig.sensors.items()}
         for name, stream in sample.streams.items():
             if isinstance(stream, Imu | Wrench) and stream.frame in rig.frames:
@@ -153,33 +153,33 @@ class KinematicNoise(Transform, Kinematic):
                 raise ConfigError(f"{type(self).__name__}.{field}: {pattern!r} names none of the rig's ({told})")
 
     @classmethod
-    def before(cls, sample: Sample, unit: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def before(cls, sample: Sample, index: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """What stays as it was, since the masses that would change it are not known."""
         moved = any(p["mode"] == "truth" for p in params.values())
         told = {n: s for n, s in sample.of_type(JointState).items() if "effort" in s.values}
-        left = [n for n, s in told.items() if robot_with_masses(sample.units[unit], s.names) is None]
+        left = [n for n, s in told.items() if robot_with_masses(sample.metas[index], s.names) is None]
         return {"approximate": [f"{n}: effort" for n in left] if moved else []}
 
     @classmethod
-    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+    def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Change what is told, and with ``mode=truth`` what is, and hand the streams to their rules."""
-        moves, units, pairs = [], [], []
-        for u, unit in enumerate(sample.units):
-            params = rows.of(u)
-            errors = mounting_errors(unit.rig, params)
-            rig = with_errors(unit.rig, params, errors)
-            truth = unit.truth
+        moves, metas, pairs = [], [], []
+        for u, meta in enumerate(sample.metas):
+            params = parameters.of(u)
+            errors = mounting_errors(meta.rig, params)
+            rig = with_errors(meta.rig, params, errors)
+            true_rig = meta.true_rig
             if params["mode"] == "truth":
-                truth = rig if unit.truth is unit.rig else with_errors(unit.truth, params, errors)
-            units.append(changed(unit, rig=rig, truth=truth))
-            pairs.append((unit, rig))
-            touched = {n: EYE for n, f in unit.truth.frames.items() if isinstance(f.pose, JointPose)} | errors
-            moves.append(Moves(unit.truth, truth, touched if truth is not unit.truth else {}))
-        out = cls.visit(sample, rows, context, pairs)
+                true_rig = rig if meta.true_rig is meta.rig else with_errors(meta.true_rig, params, errors)
+            metas.append(changed(meta, rig=rig, true_rig=true_rig))
+            pairs.append((meta, rig))
+            touched = {n: EYE for n, f in meta.true_rig.frames.items() if isinstance(f.pose, JointPose)} | errors
+            moves.append(Moves(meta.true_rig, true_rig, touched if true_rig is not meta.true_rig else {}))
+        out = cls.visit(sample, parameters, context, pairs)
         if any(m.errors for m in moves):
-            out = Viewpoint.visit(out, Rows([]), context, moves)
+            out = Viewpoint.visit(out, ParameterRows([]), context, moves)
             out = with_validity(out, sample, moves)
-        return changed(out, units=tuple(units))
+        return changed(out, metas=tuple(metas))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,10 +210,10 @@ class MirrorRobot(MirrorScene):
         Raises:
             DataError: there is no robot.
         """
-        for unit in sample.units:
-            if not any(isinstance(f.pose, JointPose) for f in unit.rig.frames.values()):
+        for meta in sample.metas:
+            if not any(isinstance(f.pose, JointPose) for f in meta.rig.frames.values()):
                 raise DataError(
-                    f"MirrorRobot: the rig of sample {unit.id!r} has no joints; describe the robot with log.urdf"
+                    f"MirrorRobot: the rig of sample {meta.id!r} has no joints; describe the robot with log.urdf"
                 )
         return super().sample_params(rng, sample, context)
 

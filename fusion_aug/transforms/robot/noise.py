@@ -17,7 +17,7 @@ from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.ops.random import noise
-from fusion_aug.sample import Unit
+from fusion_aug.sample import SampleMeta
 from fusion_aug.streams import Imu, JointState, Stream, Wrench
 from fusion_aug.streams.families import Fault
 
@@ -46,11 +46,11 @@ class SensorBias(Transform, Fault):
     torque_walk: Range = 0.0
 
     dense_noise: ClassVar[bool] = True
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         f"{q}_{k}": (0.0, 1e3) for q in ("gyro", "accel", "force", "torque") for k in ("noise", "walk")
     }
-    waives: ClassVar[dict[str, str]] = SIGNAL
+    exemptions: ClassVar[dict[str, str]] = SIGNAL
 
 
 def wandering(rng: np.random.Generator, times: Tensor, density: float, walk: float, width: int) -> Tensor:
@@ -70,24 +70,24 @@ def wandering(rng: np.random.Generator, times: Tensor, density: float, walk: flo
 
 def _noisy(stream: Stream, call: Call, columns: Mapping[str, str]) -> Stream:
     out = {c: stream.values[c].clone() for c in columns if c in stream.values}
-    for u, unit in enumerate(call.sample.units):
+    for u, meta in enumerate(call.sample.metas):
         mine = (stream.sample_index == u).nonzero()[:, 0]
         if len(mine) == 0:
             continue
-        params, times = call.params[int(mine[0])], stream.times[mine]
+        params, times = call.params[int(mine[0])], stream.capture_times[mine]
         for c, quantity in columns.items():
-            density, walk = (_figure(params, unit, call.name, quantity, k) for k in ("noise", "walk"))
+            density, walk = (_figure(params, meta, call.name, quantity, k) for k in ("noise", "walk"))
             rng = noise(params["noise"], f"{call.name}/{c}", int(times[0]))
             if c in out and (density or walk):
                 out[c][mine] += wandering(rng, times, density, walk, 3).to(out[c])
     return stream.with_values(**out)
 
 
-def _figure(params: Mapping[str, Any], unit: Unit, name: str, quantity: str, kind: str) -> float:
+def _figure(params: Mapping[str, Any], meta: SampleMeta, name: str, quantity: str, kind: str) -> float:
     told = params.get(f"{quantity}_{kind}")
     if told is not None:
         return float(told)
-    sensor = unit.rig.sensors.get(name)
+    sensor = meta.rig.sensors.get(name)
     field = f"{quantity}_{'noise' if kind == 'noise' else 'bias_walk'}"
     return float(getattr(sensor, field)) if isinstance(sensor, ImuSensor) else 0.0
 
@@ -112,9 +112,9 @@ class TorqueNoise(Transform, Fault):
     sigma: Range = (0.0, 0.5)
 
     dense_noise: ClassVar[bool] = True
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 1e4)}
-    waives: ClassVar[dict[str, str]] = SIGNAL
+    exemptions: ClassVar[dict[str, str]] = SIGNAL
 
 
 @handles(TorqueNoise, JointState)
@@ -123,7 +123,7 @@ def noisy_effort(stream: JointState, call: Call) -> Stream:
     if "effort" not in stream.values:
         return stream
     effort = stream.values["effort"].clone()
-    for i, (p, t) in enumerate(zip(call.params, stream.times.tolist(), strict=True)):
+    for i, (p, t) in enumerate(zip(call.params, stream.capture_times.tolist(), strict=True)):
         drawn = noise(p["noise"], call.name, t).standard_normal(len(stream.names)) * p["sigma"]
         effort[i] += torch.from_numpy(drawn).to(effort)
     return stream.with_values(effort=effort)

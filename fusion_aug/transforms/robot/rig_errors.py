@@ -21,7 +21,7 @@ DEGREE = math.pi / 180
 
 def carried(rig: Rig, frame: str) -> bool:
     """Whether a joint moves a frame."""
-    return any(isinstance(rig.frames[n].pose, JointPose) for n in rig.above(frame))
+    return any(isinstance(rig.frames[n].pose, JointPose) for n in rig.ancestors(frame))
 
 
 def error_of(six: list[float]) -> Tensor:
@@ -88,4 +88,4 @@ def tip_of(rig: Rig, name: str) -> str | None:
     followed = Counter(p.joint.name for p in poses.values() if isinstance(p, JointPose))
     links = [n for n, p in poses.items() if isinstance(p, JointPose) and p.joint.turns and followed[p.joint.name] == 1]
     mine = [n for n in links if side_of(n) == side_of(name)] if side_of(name) else []
-    return max(mine or links, key=lambda n: len(set(rig.above(n)) & set(links)), default=None)
+    return max(mine or links, key=lambda n: len(set(rig.ancestors(n)) & set(links)), default=None)

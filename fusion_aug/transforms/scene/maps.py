@@ -25,7 +25,7 @@ from calib.sides import other_side
 from calib.symmetry import RobotMirror, mirror_of_robot
 from fusion_aug.errors import DataError
 from fusion_aug.ops.similarity import Motion
-from fusion_aug.sample import REF, Sample, Unit
+from fusion_aug.sample import REF, Sample, SampleMeta
 from fusion_aug.streams import Stream
 
 LINK = "link:"  # role of a frame that has a mirror of its own
@@ -57,21 +57,21 @@ class SceneState:
     turned: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
-    def of(unit: Unit, streams: Collection[str] = ()) -> SceneState:
+    def of(meta: SampleMeta, streams: Collection[str] = ()) -> SceneState:
         """The state of a unit, whose sample has ``streams``."""
-        canvas = {n: s.size for n, s in unit.rig.sensors.items() if isinstance(s, CameraSensor | TactileSensor)}
-        roles, partners = roles_of(unit.rig, unit.ref.frame), unit.rig.mirror_names()
-        robot, turned = mirror_of_robot(unit.rig), dict[str, str]()
+        canvas = {n: s.size for n, s in meta.rig.sensors.items() if isinstance(s, CameraSensor | TactileSensor)}
+        roles, partners = roles_of(meta.rig, meta.ref.frame), meta.rig.mirror_names()
+        robot, turned = mirror_of_robot(meta.rig), dict[str, str]()
         if isinstance(robot, RobotMirror):
             links = {n: p for n, (p, _) in robot.links.items() if roles[n] == "body"}
             roles = {n: f"{LINK}{n}" if n in links else r for n, r in roles.items()}
-            carried = {n: p for n, p in partners.items() if _on_links(unit.rig, n, robot.swapped)}
-            sides = {n: other_side(n, streams) for n in streams if n not in unit.rig.sensors}
+            carried = {n: p for n, p in partners.items() if _on_links(meta.rig, n, robot.swapped)}
+            sides = {n: other_side(n, streams) for n in streams if n not in meta.rig.sensors}
             turned = {**{n: p for n, p in sides.items() if n != p}, **carried, **robot.swapped}
             partners = {**partners, **turned}
-        joints = [f.pose.joint for f in unit.rig.frames.values() if isinstance(f.pose, JointPose)]
+        joints = [f.pose.joint for f in meta.rig.frames.values() if isinstance(f.pose, JointPose)]
         slides = tuple(dict.fromkeys(n for j in joints if not j.turns for n in (j.name, j.own) if n))
-        return SceneState(unit.anchor, roles, canvas, partners, robot, slides, turned)
+        return SceneState(meta.anchor, roles, canvas, partners, robot, slides, turned)
 
     @staticmethod
     def from_json(before: Mapping[str, Any]) -> SceneState:
@@ -250,17 +250,19 @@ def moved_taxels(poses: Tensor, motion: Motion) -> Tensor:
 
 def roles_of(rig: Rig, reference: str) -> dict[str, str]:
     """What every frame of a rig is to a motion of the scene."""
-    above = set(rig.above(reference)[1:])
+    above = set(rig.ancestors(reference)[1:])
     out = {}
     for n, f in rig.frames.items():
-        out[n] = "ref" if n == reference else "world" if n in above or f.hand == "world" else f.hand
+        out[n] = (
+            "ref" if n == reference else "world" if n in above or f.axis_convention == "world" else f.axis_convention
+        )
     return out
 
 
 def _on_links(rig: Rig, name: str, links: Mapping[str, str]) -> bool:
     """Whether a sensor or frame stands on one of some links."""
     frame = rig.sensors[name].frame if name in rig.sensors else name
-    return any(above in links for above in rig.above(frame))
+    return any(above in links for above in rig.ancestors(frame))
 
 
 def renamed(sample: Sample, names: Mapping[str, str]) -> Sample:

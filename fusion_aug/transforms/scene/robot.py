@@ -123,9 +123,9 @@ def flip_keypoints(stream: Keypoints2D, call: Call) -> Stream:
     maps: list[SceneMaps] = call.shared
     if not any(m.flips for m in maps):
         return stream
-    units = stream.sample_index.tolist()
-    widths = torch.tensor([canvas_of(maps[u], stream, call.name)[1] for u in units], dtype=torch.float64)
-    flips = torch.tensor([maps[u].flips for u in units])
+    indices = stream.sample_index.tolist()
+    widths = torch.tensor([canvas_of(maps[u], stream, call.name)[1] for u in indices], dtype=torch.float64)
+    flips = torch.tensor([maps[u].flips for u in indices])
     pixel, rows = stream.values["pixel"].clone(), stream.row_item
     mirrored = widths[rows].to(pixel) - 1 - pixel[:, 0]
     pixel[:, 0] = torch.where(flips[rows].to(pixel.device), mirrored, pixel[:, 0])

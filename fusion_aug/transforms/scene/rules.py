@@ -71,12 +71,12 @@ def _accelerometer(stream: Stream, value: Tensor, motion: Motion, call: Call) ->
     if bool((motion.scale - 1).abs().max() > 1e-12):
         gravity = as_f64(GRAVITY)
         pulls = []
-        for unit, time in zip(stream.sample_index.tolist(), stream.true_times.tolist(), strict=True):
-            if not call.sample.units:
+        for index, time in zip(stream.sample_index.tolist(), stream.true_capture_times.tolist(), strict=True):
+            if not call.sample.metas:
                 raise DataError(f"stream {call.name!r}: undoing a scale of accelerations needs the attitude of the IMU")
-            rig = call.sample.units[unit].truth
+            rig = call.sample.metas[index].true_rig
             root = rig.root_of(stream.frame)
-            if rig.frames[root].hand != "world":
+            if rig.frames[root].axis_convention != "world":
                 raise DataError(
                     f"stream {call.name!r}: scaling accelerations needs the attitude of the IMU in the world"
                 )
@@ -111,16 +111,16 @@ def move_points(stream: Points, call: Call) -> Points:
 def move_images(stream: ImageStream, call: Call) -> ImageStream:
     """A mirror flips the canvas; depths scale."""
     maps: list[SceneMaps] = call.shared
-    unit = stream.sample_index.tolist()
+    index = stream.sample_index.tolist()
     if isinstance(stream, Depth | HeightMap) and any(m.scale.requires_grad or float(m.scale) != 1.0 for m in maps):
         pictures = [i.value if isinstance(i, Source) else i for i in stream.items]
-        scaled = tuple(p * maps[u].scale.to(p) for p, u in zip(pictures, unit, strict=True))
+        scaled = tuple(p * maps[u].scale.to(p) for p, u in zip(pictures, index, strict=True))
         stream = replace(stream, items=scaled)
     if not any(m.flips for m in maps):
         return stream
     steps = []
-    sizes = [canvas_of(maps[u], stream, call.name) for u in unit]
-    for u, size in zip(unit, sizes, strict=True):
+    sizes = [canvas_of(maps[u], stream, call.name) for u in index]
+    for u, size in zip(index, sizes, strict=True):
         steps.append(ImageMap.flip(size) if maps[u].flips else ImageMap.homography(EYE, size))
     return stream.mapped(steps, sizes)
 
@@ -146,9 +146,9 @@ def move_text(stream: Text, call: Call) -> Text:
     maps: list[SceneMaps] = call.shared
     if not any(m.swaps for m in maps):
         return stream
-    units = stream.sample_index.tolist()
+    indices = stream.sample_index.tolist()
     texts = [str(t) for t in stream.values["text"]]
-    swapped = [mirror_text(t, stream.language) if maps[u].swaps else t for t, u in zip(texts, units, strict=True)]
+    swapped = [mirror_text(t, stream.language) if maps[u].swaps else t for t, u in zip(texts, indices, strict=True)]
     return stream.with_values(text=strings(swapped))
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from calib.se3 import as_f64, rotation_about, se3
-from fusion_aug.core.parameters import Drawn, Rows
+from fusion_aug.core.parameters import Drawn, ParameterRows
 from fusion_aug.core.ranges import Range, can_differ_from
 from fusion_aug.core.registry import Call, Context, find_transform, handler_for
 from fusion_aug.core.transform import Transform
@@ -29,9 +29,9 @@ from fusion_aug.transforms.scene.rig import moved_rig
 class SceneTransform(Transform, Scene, abstract=True):
     """A motion of the scene; subclasses say which. Draws are per sample (``rig``) or per scene (``log``)."""
 
-    scopes = ("log", "rig")
+    scopes = ("scene", "sample")
     inverse: ClassVar[str] = "exact"
-    declares: ClassVar[bool] = True
+    accumulates: ClassVar[bool] = True
 
     @classmethod
     def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
@@ -44,13 +44,13 @@ class SceneTransform(Transform, Scene, abstract=True):
         return SceneMaps(*cls.motion(params), state)
 
     @classmethod
-    def declare(
+    def accumulate(
         cls, sample: Sample, drawn: Drawn, pending: list[SceneMaps] | None
     ) -> tuple[list[SceneMaps], list[dict[str, Any]]]:
         """Add the motion to those that are pending. See ``Transform.declare``."""
         maps, before = [], []
-        for u, unit in enumerate(sample.units):
-            state = SceneState.of(unit, tuple(sample.streams)) if pending is None else pending[u].after
+        for u, meta in enumerate(sample.metas):
+            state = SceneState.of(meta, tuple(sample.streams)) if pending is None else pending[u].after
             step = cls.maps(drawn[u][""], state)
             before.append(state.to_json(step.names))
             maps.append(step if pending is None else pending[u].then(step))
@@ -65,13 +65,13 @@ class SceneTransform(Transform, Scene, abstract=True):
             rest = [u for u in range(len(pending)) if u not in alike]
             parts = [cls.apply(sample.take(p), [pending[u] for u in p], context) for p in (alike, rest)]
             return merge(parts, order=[*alike, *rest])
-        out = cls.visit(sample, Rows([]), context, pending)
+        out = cls.visit(sample, ParameterRows([]), context, pending)
         for u, m in enumerate(pending):
-            unit = sample.units[u]
-            rig = moved_rig(unit.rig, m)
-            truth = rig if unit.truth is unit.rig else moved_rig(unit.truth, m)
-            clock = names.get(unit.clock, unit.clock)
-            out = out.with_unit(u, rig=rig, truth=truth, anchor=m.after.anchor, clock=clock)
+            meta = sample.metas[u]
+            rig = moved_rig(meta.rig, m)
+            true_rig = rig if meta.true_rig is meta.rig else moved_rig(meta.true_rig, m)
+            clock = names.get(meta.clock, meta.clock)
+            out = out.with_meta(u, rig=rig, true_rig=true_rig, anchor=m.after.anchor, clock=clock)
         return renamed(out, names)
 
     @classmethod
@@ -85,7 +85,7 @@ class SceneTransform(Transform, Scene, abstract=True):
         unit_maps = [maps] * (int(stream.sample_index.max()) + 1 if len(stream) else 1)
         name = maps.names.get(name, name)
         handler = handler_for(cls, stream, name)
-        call = Call(cls, Sample(units=(), streams={}), name, None, Context({}), unit_maps)
+        call = Call(cls, Sample(metas=(), streams={}), name, None, Context({}), unit_maps)
         return stream if handler is None else handler(stream, call)
 
 
@@ -139,7 +139,7 @@ class ScaleScene(SceneTransform):
 
     scale: Range
 
-    waives: ClassVar[dict[str, str]] = {
+    exemptions: ClassVar[dict[str, str]] = {
         "invertible": "accelerometer readings need the attitude, which the record does not hold; all else comes back"
     }
 

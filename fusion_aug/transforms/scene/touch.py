@@ -33,20 +33,20 @@ def mirror_press(stream: TactileImage, call: Call) -> TactileImage:
     scale makes the gel larger with all that touches it.
     """
     maps: list[SceneMaps] = call.shared
-    unit = stream.sample_index.tolist()
+    index = stream.sample_index.tolist()
     scales = [float(m.scale.detach()) for m in maps]
     if not any(m.flips for m in maps) and all(s == 1 for s in scales):
         return stream
     pictures: list[Tensor] = list(stream.items)
     gels, grounds = list(stream.gels), list(stream.backgrounds)
-    for i, u in enumerate(unit):
+    for i, u in enumerate(index):
         if maps[u].flips and bool(stream.present[i]):
             seen_by = _partner(call, maps[u], u) or gel_of(stream, i, call.name)
             pictures[i] = pressed_elsewhere(stream, i, call.name, call.sample, flipped, seen_by)
             gels[i], grounds[i], _ = seen_by
         if gels and scales[u] != 1:
             gels[i] = replace(gels[i], relaxation=gels[i].relaxation * scales[u])
-    mm = stream.mm_per_pixel * torch.tensor([scales[u] for u in unit], dtype=torch.float64)
+    mm = stream.mm_per_pixel * torch.tensor([scales[u] for u in index], dtype=torch.float64)
     return replace(
         stream, items=tuple(pictures), pending=(), gels=tuple(gels), backgrounds=tuple(grounds), mm_per_pixel=mm
     )
@@ -57,10 +57,10 @@ def flipped(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array[:, ::-1])
 
 
-def _partner(call: Call, maps: SceneMaps, unit: int) -> Gel | None:
+def _partner(call: Call, maps: SceneMaps, index: int) -> Gel | None:
     """The gel of the sensor that swaps names with this one; None where there is none."""
     other = call.sample.streams.get(maps.names.get(call.name, ""))
     if not isinstance(other, TactileImage):
         return None
-    mine = (other.sample_index == unit).nonzero()[:, 0]
+    mine = (other.sample_index == index).nonzero()[:, 0]
     return gel_of(other, int(mine[0]), maps.names[call.name]) if len(mine) else None

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from calib import JointPose, Rig
 from calib.changed import changed
-from fusion_aug.core.parameters import Rows
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
@@ -38,8 +38,8 @@ class ClockTransform(Transform, Temporal, abstract=True):
     strict = False  # it touches no data, so a stream without a rule cannot go wrong
     inverse: ClassVar[str] = "exact"
     leaves = LABELS
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
-    waives: ClassVar[dict[str, str]] = {
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
+    exemptions: ClassVar[dict[str, str]] = {
         "invertible": "stamps are no scene that predictions could go back to",
         "differentiable": "it has no geometric parameter",
     }
@@ -66,9 +66,9 @@ def shifts(stream: Stream, call: Call, seconds: list[float]) -> Tensor:
 
 def with_stamps(stream: Stream, stamps: Tensor) -> Stream:
     """The stream handed over at other times; itself where they are the same."""
-    if torch.equal(stamps, stream.handed_over):
+    if torch.equal(stamps, stream.arrival_times):
         return stream
-    return replace(stream, stamps=None if torch.equal(stamps, stream.times) else stamps)
+    return replace(stream, receive_times=None if torch.equal(stamps, stream.capture_times) else stamps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class Latency(ClockTransform):
 @handles(Latency, Stream)
 def delay(stream: Stream, call: Call) -> Stream:
     """Shift the stamps."""
-    return with_stamps(stream, stream.handed_over + shifts(stream, call, [p["delay"] for p in call.params]))
+    return with_stamps(stream, stream.arrival_times + shifts(stream, call, [p["delay"] for p in call.params]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +114,11 @@ def scatter(stream: Stream, call: Call) -> Stream:
     sensor = stream.instance(call.name)  # a picture's depth and classes arrive with it
     late = [
         abs(float(noise(p["noise"], sensor, t).standard_normal())) * p["sigma"]
-        for p, t in zip(call.params, stream.times.tolist(), strict=True)
+        for p, t in zip(call.params, stream.capture_times.tolist(), strict=True)
     ]
-    meant, stamps = chosen(stream, call), stream.handed_over + shifts(stream, call, late)
-    for unit in stream.sample_index[meant].unique().tolist():  # no message overtakes the one before
-        mine = (stream.sample_index == unit) & meant
+    meant, stamps = chosen(stream, call), stream.arrival_times + shifts(stream, call, late)
+    for index in stream.sample_index[meant].unique().tolist():  # no message overtakes the one before
+        mine = (stream.sample_index == index) & meant
         stamps[mine] = stamps[mine].cummax(0).values
     return with_stamps(stream, stamps)
 
@@ -136,20 +136,20 @@ class ClockOffset(ClockTransform):
         return {"clock": "ClockOffset.offset"}
 
     @classmethod
-    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+    def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Tell wrong stamps, and links that follow the readings of joints at those."""
-        out = cls.visit(sample, rows, context)
-        units = [changed(u, rig=_off(u.rig, sample, out, k)) for k, u in enumerate(sample.units)]
-        return changed(out, units=tuple(units))
+        out = cls.visit(sample, parameters, context)
+        metas = [changed(u, rig=_off(u.rig, sample, out, k)) for k, u in enumerate(sample.metas)]
+        return changed(out, metas=tuple(metas))
 
 
-def _off(rig: Rig, before: Sample, after: Sample, unit: int) -> Rig:
+def _off(rig: Rig, before: Sample, after: Sample, index: int) -> Rig:
     """The rig with links that follow the readings of a unit's joints at the stamps that are told now."""
     shift: dict[str, int] = {}
     for name, joints in before.of_type(JointState).items():
-        mine = joints.sample_index == unit
+        mine = joints.sample_index == index
         if bool(mine.any()):
-            shift |= dict.fromkeys(joints.names, int((after[name].times - joints.times)[mine][0]))
+            shift |= dict.fromkeys(joints.names, int((after[name].capture_times - joints.capture_times)[mine][0]))
     for name, frame in rig.frames.items():
         pose = frame.pose
         if isinstance(pose, JointPose) and shift.get(pose.joint.name):
@@ -163,6 +163,6 @@ def set_off(stream: Stream, call: Call) -> Stream:
     off = shifts(stream, call, [p["offset"] for p in call.params])
     if not bool(off.any()):
         return stream
-    error = off if stream.clock_error is None else off + stream.clock_error
-    stamps = None if stream.stamps is None else stream.stamps + off
-    return replace(stream, times=stream.times + off, clock_error=error, stamps=stamps)
+    error = off if stream.clock_offset is None else off + stream.clock_offset
+    stamps = None if stream.receive_times is None else stream.receive_times + off
+    return replace(stream, capture_times=stream.capture_times + off, clock_offset=error, receive_times=stamps)

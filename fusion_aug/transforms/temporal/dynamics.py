@@ -12,53 +12,53 @@ from calib import Joint, JointPose, Rig, Robot
 from calib.kinematics import spread
 from calib.rates import known_moments, motion, rotation_rates
 from calib.se3 import invert
-from fusion_aug.sample import Sample, Unit
+from fusion_aug.sample import Sample, SampleMeta
 from fusion_aug.streams import JointState, Wrench
 
 
 def approximate(sample: Sample, number: int) -> list[str]:
     """What a change of speed leaves as it is in a unit, since the masses that would change it are not known."""
-    unit, out = sample.units[number], []
+    meta, out = sample.metas[number], []
     for name, stream in sample.streams.items():
         if (
             isinstance(stream, JointState)
             and "effort" in stream.values
-            and robot_with_masses(unit, stream.names) is None
+            and robot_with_masses(meta, stream.names) is None
         ):
             out.append(f"{name}: effort")
         if isinstance(stream, Wrench) and (
-            stream.frame not in unit.truth.frames or not payload(unit.truth, stream.frame)
+            stream.frame not in meta.true_rig.frames or not payload(meta.true_rig, stream.frame)
         ):
             out.append(f"{name}: inertial part")
     return out
 
 
-def robot_with_masses(unit: Unit, joints: tuple[str, ...]) -> Robot | None:
+def robot_with_masses(meta: SampleMeta, joints: tuple[str, ...]) -> Robot | None:
     """The robot of a unit that joints belong to, where the masses of all its links are known."""
-    rig = unit.truth
+    rig = meta.true_rig
     bases = [f.parent for f in rig.frames.values() if isinstance(f.pose, JointPose) and f.pose.joint.name in joints]
     if not bases or bases[0] is None:
         return None
-    robot = Robot.of(rig, unit.ref.frame if unit.ref.frame in rig.frames else bases[0])
+    robot = Robot.of(rig, meta.ref.frame if meta.ref.frame in rig.frames else bases[0])
     return robot if robot.has_dynamics() else None
 
 
 def hurried_effort(
-    values: Mapping[str, Any], stream: JointState, unit: Unit, at: Tensor, speed: Tensor, change: Tensor
+    values: Mapping[str, Any], stream: JointState, meta: SampleMeta, at: Tensor, speed: Tensor, change: Tensor
 ) -> Tensor:
     """tau' = tau + (phi'^2 - 1) (M a + c) + phi'' M v, link by link; tau itself where masses are not known.
 
     So what the joints hold (weight, a grip, a push on the table) stays, and only what the masses ask for changes.
     Without contact and friction this is phi'^2 (tau - g) + g + phi'' M v.
     """
-    robot = robot_with_masses(unit, stream.names)
+    robot = robot_with_masses(meta, stream.names)
     effort = values["effort"]
     if robot is None or "position" not in values:
         return effort
-    rig = unit.truth
+    rig = meta.true_rig
     q = robot.readings_in(rig, at)
     root = rig.root_of(robot.root)
-    up = rig.T(root, robot.root, int(stream.times[0]))[:3, :3] if root != robot.root else torch.eye(3).double()
+    up = rig.T(root, robot.root, int(stream.capture_times[0]))[:3, :3] if root != robot.root else torch.eye(3).double()
     out = effort.to(torch.float64)
     for link in robot.inertias:
         if not any(isinstance(robot.edges[n][1], Joint) for n in robot.chain(link)):
@@ -91,10 +91,10 @@ def asked(rig: Rig, root: str, link: str, at: Tensor, speed: Tensor, change: Ten
 
 
 def hurried_wrench(
-    values: Mapping[str, Any], stream: Wrench, unit: Unit, at: Tensor, speed: Tensor, change: Tensor
+    values: Mapping[str, Any], stream: Wrench, meta: SampleMeta, at: Tensor, speed: Tensor, change: Tensor
 ) -> dict[str, Tensor]:
     """The inertial part of what hangs on the sensor follows the speed; weight and contact stay."""
-    rig, frame = unit.truth, stream.frame
+    rig, frame = meta.true_rig, stream.frame
     force, torque = (values[c].to(torch.float64) for c in ("force", "torque"))
     for link in payload(rig, frame) if frame in rig.frames else ():
         root, inertia = rig.root_of(link), rig.frames[link].inertia

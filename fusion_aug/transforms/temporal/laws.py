@@ -17,7 +17,7 @@ from calib.kinematics import GRAVITY
 from calib.rates import motion
 from fusion_aug.errors import DataError, UnhandledStream
 from fusion_aug.physics.timewarp import Warp
-from fusion_aug.sample import REF, Sample, Unit
+from fusion_aug.sample import REF, Sample, SampleMeta
 from fusion_aug.streams import JointState, Points, Stream, Wrench
 from fusion_aug.transforms.temporal.dynamics import hurried_effort, hurried_wrench
 from fusion_aug.transforms.temporal.reading import between, step_ends
@@ -43,7 +43,7 @@ def warped(stream: Stream, name: str, sample: Sample, warps: list[Warp]) -> Stre
         if len(mine) == 0:
             continue
         part = by_clock(stream if len(warps) == 1 else stream.take_items(mine), -1)
-        part = resampled(part, name, sample.units[u], warp) if stream.sampled else restamped(part, warp)
+        part = resampled(part, name, sample.metas[u], warp) if stream.sampled else restamped(part, warp)
         parts.append(by_clock(part, 1))
         owners.append(torch.full((len(part),), u))
     return parts[0] if len(parts) == 1 else stream.concat(parts, owners) if parts else stream
@@ -51,28 +51,32 @@ def warped(stream: Stream, name: str, sample: Sample, warps: list[Warp]) -> Stre
 
 def by_clock(stream: Stream, sign: int) -> Stream:
     """The stream with its stamps moved by what its clock is off: -1 to the truth, 1 to what is told."""
-    if stream.clock_error is None:
+    if stream.clock_offset is None:
         return stream
-    off = sign * stream.clock_error
-    return replace(stream, times=stream.times + off, stamps=None if stream.stamps is None else stream.stamps + off)
+    off = sign * stream.clock_offset
+    return replace(
+        stream,
+        capture_times=stream.capture_times + off,
+        receive_times=None if stream.receive_times is None else stream.receive_times + off,
+    )
 
 
 def restamped(stream: Stream, warp: Warp) -> Stream:
     """The items as they are at new times, rates by the law."""
-    new = warp.new(stream.times)
+    new = warp.new(stream.capture_times)
     return _hurried(stream, new, warp.speed(new), warp.new)
 
 
 def unstamped(stream: Stream, warp: Warp) -> Stream:
     """Back from new time: what ``restamped`` was given."""
     stream = by_clock(stream, -1)
-    return by_clock(_hurried(stream, warp.old(stream.times), 1 / warp.speed(stream.times), warp.old), 1)
+    return by_clock(_hurried(stream, warp.old(stream.capture_times), 1 / warp.speed(stream.capture_times), warp.old), 1)
 
 
 def _hurried(stream: Stream, times: Tensor, speed: Tensor, mapped: Callable[[Tensor], Tensor]) -> Stream:
     """The stream with other stamps, its rates times ``speed`` (n,), its time offsets mapped with the stamps."""
-    stamps = None if stream.stamps is None else times + (stream.stamps - stream.times)
-    changes: dict[str, Any] = {"times": times, "stamps": stamps}
+    stamps = None if stream.receive_times is None else times + (stream.receive_times - stream.capture_times)
+    changes: dict[str, Any] = {"capture_times": times, "receive_times": stamps}
     table = stream.column_table()
     names = [n for n, c in table.items() if n in stream.values and (c.rate or c.kind == "time")]
     if names:
@@ -82,7 +86,7 @@ def _hurried(stream: Stream, times: Tensor, speed: Tensor, mapped: Callable[[Ten
         for n in names:
             value = values[n]
             if table[n].kind == "time":
-                old = stream.times[item] + (value.to("cpu", torch.float64) * 1e9).round().to(torch.int64)
+                old = stream.capture_times[item] + (value.to("cpu", torch.float64) * 1e9).round().to(torch.int64)
                 values[n] = ((mapped(old) - times[item]).to(torch.float64) * 1e-9).to(value)
             else:
                 values[n] = value * speed[item].reshape(-1, *[1] * (value.ndim - 1)).to(value)
@@ -90,9 +94,9 @@ def _hurried(stream: Stream, times: Tensor, speed: Tensor, mapped: Callable[[Ten
     return replace(stream, **changes)
 
 
-def resampled(stream: Stream, name: str, unit: Unit, warp: Warp) -> Stream:
+def resampled(stream: Stream, name: str, meta: SampleMeta, warp: Warp) -> Stream:
     """A signal at its own rate in new time; where it has none (events, gaps), its own items at their new times."""
-    old = stream.times
+    old = stream.capture_times
     ends = warp.new(old[[0, -1]])
     step = int(old.diff().median()) if len(old) > 1 else 0
     count = int((ends[1] - ends[0] + step // 1000) // step) + 1 if step > 0 else len(old)
@@ -100,13 +104,13 @@ def resampled(stream: Stream, name: str, unit: Unit, warp: Warp) -> Stream:
     regular = step > 0 and (count - 1) * length <= UNEVEN * (len(old) - 1) * int(ends[1] - ends[0])
     if regular:
         new = ends[0] + step * torch.arange(count)
-        return read_anew(stream, name, unit, warp, new, warp.old(new + step))
-    return read_anew(stream, name, unit, warp, warp.new(old), step_ends(old))
+        return read_anew(stream, name, meta, warp, new, warp.old(new + step))
+    return read_anew(stream, name, meta, warp, warp.new(old), step_ends(old))
 
 
-def read_anew(stream: Stream, name: str, unit: Unit, warp: Warp, new: Tensor, ends: Tensor) -> Stream:
+def read_anew(stream: Stream, name: str, meta: SampleMeta, warp: Warp, new: Tensor, ends: Tensor) -> Stream:
     """A signal at new times (n,), by the laws; its steps end at old times (n,)."""
-    old = stream.times
+    old = stream.capture_times
     at = warp.old(new).clamp(old[0], old[-1])
     speed, change = warp.speed(new), warp.change(new)
     read = between(stream, name, at, ends)
@@ -125,26 +129,26 @@ def read_anew(stream: Stream, name: str, unit: Unit, warp: Warp, new: Tensor, en
                 raise DataError(f"stream {name!r}: {n} needs {column.rate_of} beside it for a change of speed")
             out[n] = value * (v * v).to(value) + values[column.rate_of] * a.to(value)
         elif column.kind == "specific_force":
-            out[n] = _accelerometer(value, stream, name, unit, at, v, a)
+            out[n] = _accelerometer(value, stream, name, meta, at, v, a)
         else:
             out[n] = value
-    stamps = None if read.stamps is None else new + (read.stamps - read.times)
-    moved = replace(read, times=new, stamps=stamps, values=out)
+    stamps = None if read.receive_times is None else new + (read.receive_times - read.capture_times)
+    moved = replace(read, capture_times=new, receive_times=stamps, values=out)
     if isinstance(stream, JointState) and "effort" in out:
-        return moved.with_values(effort=hurried_effort(values, stream, unit, at, speed, change))
+        return moved.with_values(effort=hurried_effort(values, stream, meta, at, speed, change))
     if isinstance(stream, Wrench):
-        return moved.with_values(**hurried_wrench(values, stream, unit, at, speed, change))
+        return moved.with_values(**hurried_wrench(values, stream, meta, at, speed, change))
     return moved
 
 
 def _accelerometer(
-    value: Tensor, stream: Stream, name: str, unit: Unit, at: Tensor, speed: Tensor, change: Tensor
+    value: Tensor, stream: Stream, name: str, meta: SampleMeta, at: Tensor, speed: Tensor, change: Tensor
 ) -> Tensor:  # fmt: skip
     """f' = phi'^2 f + (phi'^2 - 1) R^T g + phi'' R^T v."""
-    rig = unit.truth
-    frame = unit.ref.frame if stream.frame == REF else stream.frame
+    rig = meta.true_rig
+    frame = meta.ref.frame if stream.frame == REF else stream.frame
     root = rig.root_of(frame) if frame in rig.frames else frame
-    if frame not in rig.frames or rig.frames[root].hand != "world":
+    if frame not in rig.frames or rig.frames[root].axis_convention != "world":
         raise DataError(
             f"stream {name!r}: a change of speed needs the attitude of {frame!r} in a world frame, since gravity "
             f"stays; say how it stands with log.urdf and log.rig"

@@ -11,7 +11,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.ops.resample import bracket, nearest
 from fusion_aug.streams import Action, Stream
 from fusion_aug.streams.columns import Column
-from fusion_aug.streams.dropped import silenced
+from fusion_aug.streams.dropped import with_dropped
 from fusion_aug.streams.resample import read_at
 
 TOTAL = Column("total", "plain")  # linear
@@ -31,7 +31,7 @@ def between(stream: Stream, name: str, at: Tensor, ends: Tensor) -> Stream:
     Raises:
         DataError: its stamps are not sorted.
     """
-    old = stream.times
+    old = stream.capture_times
     if bool((old.diff() < 0).any()):
         late = int((old.diff() < 0).nonzero()[0, 0]) + 1
         raise DataError(f"stream {name!r}: times: item {late} is earlier than the one before; sort the items by time")
@@ -41,15 +41,15 @@ def between(stream: Stream, name: str, at: Tensor, ends: Tensor) -> Stream:
         known = stream.present.nonzero()[:, 0]
         whole = stream if len(known) == 0 else stream.take_items(known)
         whole = replace(whole, present=torch.ones(len(whole), dtype=torch.bool))
-        return silenced(between(whole, name, at, ends), ~heard)
+        return with_dropped(between(whole, name, at, ends), ~heard)
     base = stream.take_items(nearest(old, at))
     table = stream.column_table()
     values = {n: read_at(v, table[n], old, at) if n in table else base.values[n] for n, v in stream.values.items()}
     for n in stream.per_step if isinstance(stream, Action) else ():
         if n in values:
             values[n] = summed(stream.values[n], old, at, ends)
-    stamps = None if stream.stamps is None else at + (base.handed_over - base.times)
-    return replace(base, times=at, stamps=stamps, values=values)
+    stamps = None if stream.receive_times is None else at + (base.arrival_times - base.capture_times)
+    return replace(base, capture_times=at, receive_times=stamps, values=values)
 
 
 def step_ends(times: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from fusion_aug.errors import DataError, UnhandledStream
 from fusion_aug.ops.random import noise
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, Points, Stream
-from fusion_aug.streams.dropped import silenced
+from fusion_aug.streams.dropped import with_dropped
 from fusion_aug.streams.families import Temporal
 from fusion_aug.transforms.temporal.clocks import LABELS
 from fusion_aug.transforms.temporal.reading import between
@@ -38,8 +38,8 @@ class SamplingTransform(Transform, Temporal, abstract=True):
     leaves = LABELS
     strict = False  # it changes no value, only which there are
     inverse: ClassVar[str] = "exact"
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
-    waives: ClassVar[dict[str, str]] = {
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
+    exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "items are lost or added on purpose",
         "keeps_counts": "boxes lose the points of lost sweeps",
         "content_identity": "a lost picture shows nothing",
@@ -83,12 +83,12 @@ class DropFrames(SamplingTransform):
 def drop(stream: Stream, call: Call) -> Stream:
     """Keep the items whose lot lies above the share. Pictures of one camera and moment share a lot."""
     name, keep = stream.instance(call.name), []
-    for unit in range(len(call.sample.units)):
-        mine = (stream.sample_index == unit).nonzero()[:, 0].tolist()
+    for index in range(len(call.sample.metas)):
+        mine = (stream.sample_index == index).nonzero()[:, 0].tolist()
         if not mine:
             continue
-        params, key = call.params[mine[0]], call.sample.key_item(call.name, unit)
-        lots = [float(noise(params["noise"], name, int(stream.times[i])).random()) for i in mine]
+        params, key = call.params[mine[0]], call.sample.key_item(call.name, index)
+        lots = [float(noise(params["noise"], name, int(stream.capture_times[i])).random()) for i in mine]
         least = params["share"] if meant(stream, call, params) else -1.0
         keep += [i for i, lot in zip(mine, lots, strict=True) if lot >= least or i == key]
     return stream if len(keep) == len(stream) else stream.take_items(torch.tensor(keep))
@@ -104,7 +104,7 @@ class TemporalMask(SamplingTransform):
 
     def effects(self) -> dict[str, str]:
         """A silent sensor."""
-        return {"silent_sensor": "TemporalMask.seconds"}
+        return {"dropped_sensor": "TemporalMask.seconds"}
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
         """Length, and where the silence begins as a share of what is left of the sensor's time."""
@@ -115,16 +115,16 @@ class TemporalMask(SamplingTransform):
 def mask(stream: Stream, call: Call) -> Stream:
     """Silence the items of the gap."""
     quiet = torch.zeros(len(stream), dtype=torch.bool)
-    for unit in range(len(call.sample.units)):
-        mine = (stream.sample_index == unit).nonzero()[:, 0]
+    for index in range(len(call.sample.metas)):
+        mine = (stream.sample_index == index).nonzero()[:, 0]
         if len(mine) == 0 or not meant(stream, call, call.params[int(mine[0])]):
             continue
-        params, times = call.params[int(mine[0])], stream.times[mine]
+        params, times = call.params[int(mine[0])], stream.capture_times[mine]
         length = round(params["seconds"] * 1e9)
         begin = int(times[0]) + int(params["begin"] * max(0, int(times[-1] - times[0]) - length))
         # a gap that covers a sensor's only item would be a ModalityDropout
         quiet[mine] = (times >= begin) & (times < begin + length) & (len(mine) > 1)
-    return silenced(stream, quiet) if bool(quiet.any()) else stream
+    return with_dropped(stream, quiet) if bool(quiet.any()) else stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,8 +153,8 @@ def change_rate(stream: Stream, call: Call) -> Stream:
         UnhandledStream: the sensor is a kind of data without columns.
     """
     parts, owners = [], []
-    for unit in range(len(call.sample.units)):
-        mine = (stream.sample_index == unit).nonzero()[:, 0]
+    for index in range(len(call.sample.metas)):
+        mine = (stream.sample_index == index).nonzero()[:, 0]
         if len(mine) == 0:
             continue
         params = call.params[int(mine[0])]
@@ -163,10 +163,10 @@ def change_rate(stream: Stream, call: Call) -> Stream:
             if not stream.columns and not isinstance(stream, ImageStream):
                 raise UnhandledStream(f"RateChange: nothing is known of the values of {call.name!r}; {stream.remedy}")
             step = round(1e9 / params["rate"])
-            slots = slots_about(part.times, stream.times[call.sample.key_item(call.name, unit)], step)
+            slots = slots_about(part.capture_times, stream.capture_times[call.sample.key_item(call.name, index)], step)
             part = between(part, call.name, slots, slots + step) if stream.sampled else filled(part, slots)
         parts.append(part)
-        owners.append(torch.full((len(part),), unit))
+        owners.append(torch.full((len(part),), index))
     return parts[0] if len(parts) == 1 else stream.concat(parts, owners) if parts else stream
 
 
@@ -178,7 +178,7 @@ def slots_about(times: Tensor, key: Tensor, step: int) -> Tensor:
 
 def filled(stream: Stream, slots: Tensor) -> Stream:
     """The latest item of every slot, handed over in the slot and as late as it was; never before it was captured."""
-    latest = (torch.searchsorted(stream.times.contiguous(), slots, right=True) - 1).clamp(min=0)
+    latest = (torch.searchsorted(stream.capture_times.contiguous(), slots, right=True) - 1).clamp(min=0)
     picked = stream.take_items(latest)
-    stamps = slots + (picked.handed_over - picked.times)
-    return replace(picked, stamps=None if torch.equal(picked.times, stamps) else stamps)
+    stamps = slots + (picked.arrival_times - picked.capture_times)
+    return replace(picked, receive_times=None if torch.equal(picked.capture_times, stamps) else stamps)

@@ -36,7 +36,7 @@ class Deskew(Transform, Temporal):
 
     strict = False
     leaves = (Radar, *LABELS)
-    waives: ClassVar[dict[str, str]] = PER_POINT
+    exemptions: ClassVar[dict[str, str]] = PER_POINT
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,11 +54,11 @@ def deskew(stream: Points, call: Call) -> Points:
     goal = goals.pop()
     cloud = stream.realized().dense()
     xyz = cloud.values["xyz"].to(torch.float64).clone()
-    for i, (unit, time) in enumerate(zip(cloud.sample_index.tolist(), cloud.true_times.tolist(), strict=True)):
-        twist = frame_twist(call.sample, unit, cloud.frame, time)
+    for i, (index, time) in enumerate(zip(cloud.sample_index.tolist(), cloud.true_capture_times.tolist(), strict=True)):
+        twist = frame_twist(call.sample, index, cloud.frame, time)
         if twist is None:
             return stream
-        rows = cloud.rows_of(i)
+        rows = cloud.item_slice(i)
         seconds = cloud.values["time_offset"][rows].to(torch.float64)
         xyz[rows] = carried(xyz[rows], seconds, *twist, raw=goal == "raw")
     return replace(cloud.with_values(xyz=xyz.to(cloud.values["xyz"])), motion=goal)

@@ -16,7 +16,7 @@ from torch import Tensor
 from calib import CameraSensor, Rig
 from calib.changed import changed
 from calib.sensors import IDENTITY, apply_homography
-from fusion_aug.core.parameters import Rows
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
@@ -51,9 +51,9 @@ class RollingShutter(Transform, Temporal):
 
     strict = False  # it has to do with cameras alone
     calibration: ClassVar[str] = "readout"
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"readout": (0.0, 1.0)}
-    waives: ClassVar[dict[str, str]] = {
+    exemptions: ClassVar[dict[str, str]] = {
         "content_identity": "a row shows its own moment, and the camera has one pose for all of them",
         "invertible": "pixels are resampled on the way",
         "differentiable": "its flow is a table",
@@ -61,14 +61,14 @@ class RollingShutter(Transform, Temporal):
     }
 
     @classmethod
-    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+    def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Work out the flow of every picture, move what shows it, and tell the readout."""
         rolls: dict[tuple[str, int, int], Roll] = {}
         read: set[tuple[str, int]] = set()
         for name, stream in sample.of_type(Camera).items():
-            for i, params in enumerate(rows.per_item(name, stream)):
+            for i, params in enumerate(parameters.per_item(name, stream)):
                 u, camera = int(stream.sample_index[i]), stream.instance(name)
-                device = sample.units[u].truth.sensors.get(camera)
+                device = sample.metas[u].true_rig.sensors.get(camera)
                 meant = any(fnmatchcase(camera, pattern) for pattern in params["cameras"])
                 if isinstance(device, CameraSensor) and params["readout"] > 0 and bool(stream.present[i]) and meant:
                     read.add((camera, u))
@@ -76,13 +76,13 @@ class RollingShutter(Transform, Temporal):
                     if bool((velocity != 0).any() | (turning != 0).any()):  # one that stands shows no difference
                         flow = picture_flow(sample, name, i, params["readout"])
                         roll = Roll(device, float(params["readout"]), velocity, turning, flow)
-                        rolls[camera, u, int(stream.times[i])] = roll
-        out = cls.visit(sample, rows, context, rolls)
-        for u, unit in enumerate(out.units):
-            told = {c: float(rows.of(u, c)["readout"]) for c, v in read if v == u}
-            rig = with_readout(unit.rig, told)
-            truth = rig if unit.truth is unit.rig else with_readout(unit.truth, told)
-            out = out.with_unit(u, rig=rig, truth=truth)
+                        rolls[camera, u, int(stream.capture_times[i])] = roll
+        out = cls.visit(sample, parameters, context, rolls)
+        for u, meta in enumerate(out.metas):
+            told = {c: float(parameters.of(u, c)["readout"]) for c, v in read if v == u}
+            rig = with_readout(meta.rig, told)
+            true_rig = rig if meta.true_rig is meta.rig else with_readout(meta.true_rig, told)
+            out = out.with_meta(u, rig=rig, true_rig=true_rig)
         return out
 
 
@@ -147,7 +147,7 @@ def with_readout(rig: Rig, told: Mapping[str, float]) -> Rig:
 
 def _roll(stream: Stream, call: Call, item: int) -> Roll | None:
     rolls: dict[tuple[str, int, int], Roll] = call.shared
-    return rolls.get((stream.instance(call.name), int(stream.sample_index[item]), int(stream.times[item])))
+    return rolls.get((stream.instance(call.name), int(stream.sample_index[item]), int(stream.capture_times[item])))
 
 
 @handles(RollingShutter, ImageStream)
@@ -183,6 +183,6 @@ def roll_labels(stream: Boxes2D | Keypoints2D, call: Call) -> Stream:
     for i in range(len(stream)):
         roll = _roll(stream, call, i)
         if roll is not None:
-            rows = stream.rows_of(i)
+            rows = stream.item_slice(i)
             value[rows] = roll.forward(value[rows].to(torch.float64)).to(value)
     return stream.with_values(**{column: value})

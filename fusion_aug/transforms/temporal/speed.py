@@ -13,13 +13,13 @@ from torch import Tensor
 from calib import JointPose, Rig
 from calib.changed import changed
 from calib.trajectory import MovingPose, Trajectory
-from fusion_aug.core.parameters import Rows
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, find_transform, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.physics.timewarp import Warp
-from fusion_aug.sample import Ref, Sample, Unit
+from fusion_aug.sample import Ref, Sample, SampleMeta
 from fusion_aug.sample.history import History
 from fusion_aug.streams import Stream
 from fusion_aug.streams.families import Temporal
@@ -34,11 +34,11 @@ BEND = 1e-4  # s by which a pose between two known ones may come early or late: 
 class WarpTransform(Transform, Temporal, abstract=True):
     """A map of time that all sensors share. Pictures, sweeps, labels get new stamps; sampled signals are read anew."""
 
-    scope: str = "log"
+    scope: str = "scene"
 
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig")
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample")
     inverse: ClassVar[str] = "exact"  # of what has stamps of its own
-    waives: ClassVar[dict[str, str]] = {
+    exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "signals of a fixed rate get more or fewer samples",
         "invertible": "signals were read between their samples",
         "differentiable": "it has no geometric parameter",
@@ -54,9 +54,9 @@ class WarpTransform(Transform, Temporal, abstract=True):
         raise NotImplementedError
 
     @classmethod
-    def before(cls, sample: Sample, unit: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def before(cls, sample: Sample, index: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """The moment that stays where it is, and what is only approximate."""
-        return {"start": start_of(sample.units[unit]), "approximate": approximate(sample, unit)}
+        return {"start": start_of(sample.metas[index]), "approximate": approximate(sample, index)}
 
     @classmethod
     def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
@@ -70,22 +70,22 @@ class WarpTransform(Transform, Temporal, abstract=True):
         return unstamped(stream, cls.warp(params, int(before["start"])))
 
     @classmethod
-    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+    def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Map rigs, references and streams."""
-        warps = [cls.warp(rows.of(u), start_of(unit)) for u, unit in enumerate(sample.units)]
-        out = cls.visit(sample, rows, context, warps)
-        units = []
-        for unit, warp in zip(sample.units, warps, strict=True):
-            rig = retimed(unit.rig, warp)
-            truth = rig if unit.truth is unit.rig else retimed(unit.truth, warp)
-            time = int(warp.new(_one(unit.ref.time))[0])
-            units.append(changed(unit, rig=rig, truth=truth, ref=Ref(unit.ref.frame, time), start=warp.start))
-        return changed(out, units=tuple(units))
+        warps = [cls.warp(parameters.of(u), start_of(meta)) for u, meta in enumerate(sample.metas)]
+        out = cls.visit(sample, parameters, context, warps)
+        metas = []
+        for meta, warp in zip(sample.metas, warps, strict=True):
+            rig = retimed(meta.rig, warp)
+            true_rig = rig if meta.true_rig is meta.rig else retimed(meta.true_rig, warp)
+            time = int(warp.new(_one(meta.ref.time))[0])
+            metas.append(changed(meta, rig=rig, true_rig=true_rig, ref=Ref(meta.ref.frame, time), start=warp.start))
+        return changed(out, metas=tuple(metas))
 
 
-def start_of(unit: Unit) -> int:
+def start_of(meta: SampleMeta) -> int:
     """The moment (ns) that a scene's warps leave where it is: its first reference time."""
-    return unit.ref.time if unit.start is None else unit.start
+    return meta.ref.time if meta.start is None else meta.start
 
 
 def _one(time: int) -> Tensor:

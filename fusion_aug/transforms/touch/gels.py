@@ -31,11 +31,11 @@ def gel_of(stream: TactileImage, item: int, name: str) -> Gel:
 
 def surface_of(stream: TactileImage, item: int, name: str, sample: Sample) -> Tensor:
     """The gel's surface (H, W), mm: as recorded, else as its picture shows it."""
-    unit, time = int(stream.sample_index[item]), int(stream.times[item])
+    index, time = int(stream.sample_index[item]), int(stream.capture_times[item])
     for heights in sample.of_type(HeightMap).values():
         if heights.camera != name:
             continue
-        found = ((heights.sample_index == unit) & (heights.times == time)).nonzero()[:, 0]
+        found = ((heights.sample_index == index) & (heights.capture_times == time)).nonzero()[:, 0]
         if len(found):
             return heights.image(int(found[0])) * 1000
     model, ground, mm = gel_of(stream, item, name)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from calib import JointPose, Rig, TactileSensor
 from calib.se3 import invert, rotation_about, se3
-from fusion_aug.core.parameters import Rows
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.errors import DataError
@@ -46,18 +46,18 @@ class TactileShift(TactileTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"x": (-0.1, 0.1), "y": (-0.1, 0.1)}
 
     @classmethod
-    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+    def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Move presses, and sensors the other way."""
-        out = cls.visit(sample, rows, context)
-        for u, unit in enumerate(sample.units):
+        out = cls.visit(sample, parameters, context)
+        for u, meta in enumerate(sample.metas):
             errors = {}
             for name, stream in sample.of_type(TactileImage).items():
-                sensor = unit.rig.sensors.get(name)
+                sensor = meta.rig.sensors.get(name)
                 if isinstance(sensor, TactileSensor) and bool((stream.sample_index == u).any()):
-                    errors[own_frame(unit.rig, sensor, name)] = invert(shift_of(rows.of(u, name)))
-            truth = unit.truth
-            rig = remounted(unit.rig, errors)
-            out = out.with_unit(u, rig=rig, truth=rig if truth is unit.rig else remounted(truth, errors))
+                    errors[own_frame(meta.rig, sensor, name)] = invert(shift_of(parameters.of(u, name)))
+            true_rig = meta.true_rig
+            rig = remounted(meta.rig, errors)
+            out = out.with_meta(u, rig=rig, true_rig=rig if true_rig is meta.rig else remounted(true_rig, errors))
         return out
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from calib import GelModel, Rig, TactileSensor
 from calib.changed import changed
-from fusion_aug.core.parameters import Rows
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
@@ -34,25 +34,25 @@ class TactileTransform(Transform, Touch, abstract=True):
 
     scope: str = "sensor"
 
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
-    waives: ClassVar[dict[str, str]] = {
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
+    exemptions: ClassVar[dict[str, str]] = {
         "invertible": "clipped and rounded levels are lost",
         "differentiable": "it has no geometric parameter",
     }
 
     @classmethod
-    def apply(cls, sample: Sample, rows: Rows, context: Context) -> Sample:
+    def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Change the pictures, and tell of the gels as they are now."""
-        out = cls.visit(sample, rows, context)
+        out = cls.visit(sample, parameters, context)
         for name, stream in out.of_type(TactileImage).items():
             if stream is sample[name]:
                 continue
-            for u, unit in enumerate(out.units):
+            for u, meta in enumerate(out.metas):
                 mine = (stream.sample_index == u).nonzero()[:, 0]
                 if len(mine):
-                    rig = told_gel(unit.rig, name, stream, int(mine[0]))
-                    truth = rig if unit.truth is unit.rig else told_gel(unit.truth, name, stream, int(mine[0]))
-                    out = out.with_unit(u, rig=rig, truth=truth)
+                    rig = told_gel(meta.rig, name, stream, int(mine[0]))
+                    true_rig = rig if meta.true_rig is meta.rig else told_gel(meta.true_rig, name, stream, int(mine[0]))
+                    out = out.with_meta(u, rig=rig, true_rig=true_rig)
         return out
 
 
@@ -142,9 +142,9 @@ def change_background(stream: TactileImage, call: Call) -> TactileImage:
         if not bool(stream.present[i]):
             continue
         own = gel_of(stream, i, call.name)[1]
-        unit = call.sample.units[int(stream.sample_index[i])]
-        begin = unit.ref.time if unit.start is None else unit.start
-        since = (int(stream.times[i]) - begin) * 1e-9 / 60
+        meta = call.sample.metas[int(stream.sample_index[i])]
+        begin = meta.ref.time if meta.start is None else meta.start
+        since = (int(stream.capture_times[i]) - begin) * 1e-9 / 60
         new = _background(params, own, since, call.context)
         pictures[i] = _levels(pictures[i].float() - own + new)
         grounds[i] = new
@@ -189,7 +189,7 @@ def noisy_gel(stream: TactileImage, call: Call) -> TactileImage:
     pictures = list(stream.pictures)
     for i, params in enumerate(call.params):
         if bool(stream.present[i]):
-            rng = noise(params["noise"], call.name, int(stream.times[i]))
+            rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
             drawn = rng.standard_normal(tuple(pictures[i].shape), dtype=np.float32) * np.float32(params["sigma"])
             pictures[i] = _levels(pictures[i].float() + torch.from_numpy(drawn))
     return replace(stream, items=tuple(pictures), pending=())

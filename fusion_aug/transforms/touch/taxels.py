@@ -27,8 +27,8 @@ class TaxelTransform(Transform, Fault, abstract=True):
     scope: str = "sensor"
 
     dense_noise: ClassVar[bool] = True
-    scopes: ClassVar[tuple[str, ...]] = ("log", "rig", "sensor")
-    waives: ClassVar[dict[str, str]] = SIGNAL
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
+    exemptions: ClassVar[dict[str, str]] = SIGNAL
 
     @classmethod
     def told(cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator) -> Tensor:

@@ -45,7 +45,7 @@ def seen_through_weather(stream: Camera, call: Call) -> Camera:
             items.append(picture)
             continue
         levels = picture.detach().cpu().contiguous().numpy()
-        rng = noise(call.params[i]["noise"], call.name, int(stream.times[i]))
+        rng = noise(call.params[i]["noise"], call.name, int(stream.capture_times[i]))
         changed = np.ascontiguousarray(weathered(levels, View(call, i), state, rng))
         items.append(torch.from_numpy(changed).to(picture))
     return replace(stream, items=tuple(items), pending=())
@@ -79,7 +79,7 @@ def weathered(picture: Array, view: View, state: State, rng: np.random.Generator
 def veiled(picture: Array, view: View, state: State, airlight: Array) -> Array:
     """Koschmieder's law along every ray, through clouds and spray where there are any."""
     air, clouds = state.air, state.clouds()
-    puffs = spray_behind(view.call.sample, view.unit, view.time, state)
+    puffs = spray_behind(view.call.sample, view.index, view.time, state)
     floating = air.suspended(VISIBLE)[0]
     extinction = floating + air.falling(VISIBLE)
     if extinction == 0 and not len(puffs):

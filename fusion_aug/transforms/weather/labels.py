@@ -27,11 +27,11 @@ def fade_boxes(stream: Boxes3D, call: Call) -> Boxes3D:
         return stream
     visible = stream.values["visible"].clone()
     for i, params in enumerate(call.params):
-        state, rows = State.of(params), stream.rows_of(i)
-        unit = int(stream.sample_index[i])
+        state, rows = State.of(params), stream.item_slice(i)
+        index = int(stream.sample_index[i])
         eye = torch.zeros(3, dtype=torch.float64)
         if stream.frame == REF:
-            eye = torch.from_numpy(T_ref_vehicle(call.sample, unit)[:3, 3])
+            eye = torch.from_numpy(T_ref_vehicle(call.sample, index)[:3, 3])
         distance = (stream.values["pose"][rows][:, :3, 3] - eye.to(stream.values["pose"])).norm(dim=1)
         contrast = torch.exp(-state.air.extinction(550e-9) * distance)
         visible[rows] *= (contrast / LEAST_CONTRAST).clamp(max=1.0).to(visible)
@@ -50,16 +50,16 @@ def slip(stream: Odometry, call: Call) -> Odometry:
         return stream
     velocity = stream.values["velocity"].clone()
     dry = friction(0.0, 0.0)
-    for unit in torch.unique(stream.sample_index).tolist():
-        mine = (stream.sample_index == unit).nonzero()[:, 0]
+    for index in torch.unique(stream.sample_index).tolist():
+        mine = (stream.sample_index == index).nonzero()[:, 0]
         surface, params = states[int(mine[0])].surface, call.params[int(mine[0])]
         mu = friction(surface.water_film, surface.snow_cover)
-        seconds = (stream.times[mine] - stream.times[mine[0]]).double().numpy() * 1e-9
+        seconds = (stream.capture_times[mine] - stream.capture_times[mine[0]]).double().numpy() * 1e-9
         forward = velocity[mine, 0].double().cpu().numpy()
         gained = np.gradient(forward, seconds) if len(seconds) > 1 else np.zeros(len(seconds))
         gained = gained * np.where(forward < 0, -1.0, 1.0)  # in reverse, a driven axle turns faster backwards
         used = PEAK_SLIP / 9.81 * (gained / mu - gained / dry)
-        rng = noise(params["noise"], call.name, int(stream.times[mine[0]]))
+        rng = noise(params["noise"], call.name, int(stream.capture_times[mine[0]]))
         wander = UNEVEN * (dry / mu - 1) * _wandering(seconds, rng)
         factor = 1 + np.clip(used + wander, -0.9, 0.9)
         velocity[mine] *= torch.from_numpy(factor)[:, None].to(velocity)

@@ -44,7 +44,7 @@ def through_the_air(stream: Points, call: Call) -> Points:
         columns["status"] = torch.zeros(stream.rows, dtype=torch.int64, device=columns["xyz"].device)
         columns["true_range"] = torch.zeros(stream.rows, dtype=torch.float32, device=columns["xyz"].device)
     for i, (state, params) in enumerate(zip(states, call.params, strict=True)):
-        rows = stream.rows_of(i)
+        rows = stream.item_slice(i)
         if rows.start == rows.stop or (state.nothing and not report):
             continue
         scan = Scan(call, i)
@@ -128,7 +128,7 @@ def ground_factor(scan: Scan, state: State) -> Array:
     if film <= 0 and snow <= 0:
         return factor
     sample = scan.call.sample
-    T = T_up_ref(sample, scan.unit) @ sample.units[scan.unit].T_ref(scan.frame, scan.time, truth=True).numpy()
+    T = T_up_ref(sample, scan.index) @ sample.metas[scan.index].T_ref(scan.frame, scan.time, true_rig=True).numpy()
     plane = ground_of(scan.xyz.astype(float), T)
     if plane is None:
         return factor
@@ -189,10 +189,10 @@ def _kept_particles(
 
 def _spray(scan: Scan, state: State) -> Puffs:
     """Clouds of spray in the sensor's frame."""
-    puffs = spray_behind(scan.call.sample, scan.unit, scan.time, state)
+    puffs = spray_behind(scan.call.sample, scan.index, scan.time, state)
     if not len(puffs):
         return puffs
-    T = np.linalg.inv(scan.call.sample.units[scan.unit].T_ref(scan.frame, scan.time, truth=True).numpy())
+    T = np.linalg.inv(scan.call.sample.metas[scan.index].T_ref(scan.frame, scan.time, true_rig=True).numpy())
     return Puffs(puffs.centre @ T[:3, :3].T + T[:3, 3], puffs.shape @ T[:3, :3].T, puffs.extinction)
 
 

@@ -45,7 +45,7 @@ def _lamp_light(view: View, state: State) -> Array:
     xyz = view.T_ref[:3, 3] + rays * np.minimum(far, 200.0)[..., None]
     plane = np.array([0, 0, 1.0, 0]) if view.plane is None else view.plane
     above = height(plane, xyz)
-    T = np.linalg.inv(T_ref_vehicle(view.call.sample, view.unit))
+    T = np.linalg.inv(T_ref_vehicle(view.call.sample, view.index))
     own = _headlamps(xyz @ T[:3, :3].T + T[:3, 3], above)[..., None] * LED
     street = _street_lamps(xyz, above, view, state)[..., None] * SODIUM
     lux = np.where((far < 0.5 * SKY)[..., None], own + street, 0.0).astype(np.float32)
@@ -74,7 +74,7 @@ def _headlamps(xyz: Array, above: Array) -> Array:
 
 def _street_lamps(xyz: Array, above: Array, view: View, state: State) -> Array:
     """Lamps on a shaken grid of the world, which shine downwards in a cone, in lux."""
-    T = T_world_ref(view.call.sample, view.unit)
+    T = T_world_ref(view.call.sample, view.index)
     world = xyz @ T[:3, :3].T + T[:3, 3]
     cells = np.floor(world[..., :2] / LAMP_GRID).astype(np.int64)
     total = np.zeros(xyz.shape[:2])
@@ -121,7 +121,7 @@ def lamps_seen(picture: Array, view: View, state: State) -> Array:
 def _lamp_spots(view: View) -> list[tuple[Array, Array, Array, float]]:
     """Place and direction in the reference frame, colour and light of every lamp of moving traffic."""
     out = []
-    for pose, size, velocity in moving_vehicles(view.call.sample, view.unit, view.time):
+    for pose, size, velocity in moving_vehicles(view.call.sample, view.index, view.time):
         speed = float(velocity.norm())
         if speed < 0.5:  # parked; a vehicle of unknown speed has its lamps on
             continue

@@ -18,38 +18,38 @@ VEHICLES = {"car", "van", "truck", "bus", "vehicle", "trailer", "tram", "motorcy
 SPRAY_FROM = 50 / 3.6  # m/s
 
 
-def T_world(sample: Sample, unit: int, frame: str, time: int) -> np.ndarray:
+def T_world(sample: Sample, index: int, frame: str, time: int) -> np.ndarray:
     """``T_world_frame`` (4, 4) at a time; where the log knows of no world, the reference frame stands for it."""
-    chosen = sample.units[unit]
-    rig = chosen.truth
+    chosen = sample.metas[index]
+    rig = chosen.true_rig
     world = world_of(rig, chosen.ref.frame)
     if world is None or frame == "ref":
-        T = chosen.T_ref(frame, time, truth=True)
+        T = chosen.T_ref(frame, time, true_rig=True)
         return (T if world is None else rig.T(world, chosen.ref.frame, chosen.ref.time) @ T).numpy()
     return rig.T(world, frame, time).numpy()
 
 
-def T_world_ref(sample: Sample, unit: int) -> np.ndarray:
+def T_world_ref(sample: Sample, index: int) -> np.ndarray:
     """``T_world_ref`` (4, 4)."""
-    return T_world(sample, unit, "ref", sample.units[unit].ref.time)
+    return T_world(sample, index, "ref", sample.metas[index].ref.time)
 
 
-def T_ref_vehicle(sample: Sample, unit: int) -> np.ndarray:
+def T_ref_vehicle(sample: Sample, index: int) -> np.ndarray:
     """Pose (4, 4) of the vehicle (x forward, z up) in the reference frame, which scene motions part from it."""
-    H = scene_motion(sample.units[unit].history).numpy()
+    H = scene_motion(sample.metas[index].history).numpy()
     flip = np.sign(np.linalg.det(H[:3, :3]))
     scale = abs(np.linalg.det(H[:3, :3])) ** (1 / 3)
     return H @ np.diag([1 / scale, flip / scale, 1 / scale, 1.0])
 
 
-def moving_vehicles(sample: Sample, unit: int, time: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+def moving_vehicles(sample: Sample, index: int, time: int) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Pose in the reference frame (4, 4), size (3,) and velocity (3,) of every vehicle with a known one, at a time."""
     out = []
     for boxes in sample.of_type(Boxes3D).values():
         if "category" not in boxes.values or boxes.frame != "ref":
             continue
-        for k in (boxes.sample_index == unit).nonzero()[:, 0].tolist():
-            rows, poses = boxes.rows_of(k), boxes.poses_at(k, time)
+        for k in (boxes.sample_index == index).nonzero()[:, 0].tolist():
+            rows, poses = boxes.item_slice(k), boxes.poses_at(k, time)
             velocity = boxes.values.get("velocity")
             for j, category in enumerate(boxes.values["category"][rows]):
                 if VEHICLES & set(re.split("[^a-z]+", str(category).lower())):
@@ -59,7 +59,7 @@ def moving_vehicles(sample: Sample, unit: int, time: int) -> list[tuple[Tensor, 
     return out
 
 
-def spray_behind(sample: Sample, unit: int, time: int, state: State) -> Puffs:
+def spray_behind(sample: Sample, index: int, time: int, state: State) -> Puffs:
     """Clouds of spray behind fast vehicles on a wet road, in the reference frame.
 
     One fills a room of 3.4 x 1.5 m behind each (Walz et al. 2021). Its extinction grows, as detections there do, with
@@ -67,7 +67,7 @@ def spray_behind(sample: Sample, unit: int, time: int, state: State) -> Puffs:
     """
     centres, shapes, strengths = [], [], []
     film = state.surface.water_film * state.spray
-    for pose, size, velocity in moving_vehicles(sample, unit, time) if film > 0 else ():
+    for pose, size, velocity in moving_vehicles(sample, index, time) if film > 0 else ():
         speed = float(velocity.norm())
         if not speed > SPRAY_FROM:
             continue

@@ -14,7 +14,7 @@ from fusion_aug.physics import microwave
 from fusion_aug.physics.ground import AIR, WATER, fresnel, water_share
 from fusion_aug.streams import Radar
 from fusion_aug.streams.columns import take_rows
-from fusion_aug.transforms.radar.radar import Look, look_by_look, on_rays
+from fusion_aug.transforms.radar.radar import ScanContext, look_by_look, on_rays
 from fusion_aug.transforms.weather.place import T_world
 from fusion_aug.transforms.weather.state import State
 from fusion_aug.transforms.weather.weather import Weather
@@ -33,10 +33,10 @@ def through_the_rain(stream: Radar, call: Call) -> Radar:
     if all(s.air.clear and s.surface.water_film == 0 for s in states):
         return stream
 
-    def change(columns: Columns, params: Mapping[str, Any], look: Look) -> Columns:
+    def change(columns: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
         state = State.of(params)
         rows = with_ghosts(attenuated(columns, state, look), state, look)
-        T = T_world(call.sample, look.unit, stream.frame, look.time)
+        T = T_world(call.sample, look.index, stream.frame, look.time)
         return with_clutter(rows, state, look, T[:3, :3].T @ np.array([*state.air.wind, 0.0]))
 
     return look_by_look(stream, call, change)
@@ -58,7 +58,7 @@ def two_way_loss(distance: np.ndarray, state: State, carrier: float) -> np.ndarr
     return 2 * per_km * distance * 1e-3 + radome
 
 
-def attenuated(rows: Columns, state: State, look: Look) -> Columns:
+def attenuated(rows: Columns, state: State, look: ScanContext) -> Columns:
     """Weaker detections; those that fall below the threshold are lost."""
     if "rcs" not in rows or len(rows["xyz"]) == 0:
         return rows
@@ -70,7 +70,7 @@ def attenuated(rows: Columns, state: State, look: Look) -> Columns:
     return take_rows(weaker, ~(loss > margin))  # an unknown cross-section is kept
 
 
-def with_ghosts(rows: Columns, state: State, look: Look) -> Columns:
+def with_ghosts(rows: Columns, state: State, look: ScanContext) -> Columns:
     """Detections over the mirror that a wet road is: a little farther, weaker, with the Doppler of the original."""
     film = state.surface.water_film
     n = len(rows["xyz"])
@@ -92,7 +92,7 @@ def with_ghosts(rows: Columns, state: State, look: Look) -> Columns:
     return appended(rows, more)
 
 
-def with_clutter(rows: Columns, state: State, look: Look, wind: np.ndarray) -> Columns:
+def with_clutter(rows: Columns, state: State, look: ScanContext, wind: np.ndarray) -> Columns:
     """Detections of the rain itself.
 
     A cell's drops return their reflectivity times its volume, exponentially distributed; it is detected where that

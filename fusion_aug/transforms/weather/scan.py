@@ -30,8 +30,8 @@ class Scan:
         assert isinstance(stream, Points)
         self.call, self.frame = call, stream.frame
         self.sensor = lidar_of(call, stream, item)
-        self.unit, self.time = int(stream.sample_index[item]), int(stream.true_times[item])
-        rows = stream.rows_of(item)
+        self.index, self.time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
+        rows = stream.item_slice(item)
         self.xyz = _numbers(stream.values["xyz"][rows])
         self.start = None
         if stream.origins and "origin" in stream.values:
@@ -63,7 +63,7 @@ class Scan:
     @cached_property
     def to_world(self) -> Array:
         """``T_world_sensor`` (4, 4)."""
-        return T_world(self.call.sample, self.unit, self.frame, self.time)
+        return T_world(self.call.sample, self.index, self.frame, self.time)
 
     def in_world(self, place: Array) -> Array:
         """A place (3,) of the sensor's frame in the world."""

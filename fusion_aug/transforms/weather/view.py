@@ -13,7 +13,7 @@ from fusion_aug.core.registry import Call
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.haze import enlarged
 from fusion_aug.physics.ground import NEAR, height
-from fusion_aug.sample import Unit
+from fusion_aug.sample import SampleMeta
 from fusion_aug.sample.depth import camera_depth, ground_of, ground_plane, lidars_of
 from fusion_aug.sample.ego import frame_twist
 from fusion_aug.sample.vehicle import T_up_ref
@@ -37,13 +37,13 @@ class View:
         stream = call.sample[call.name]
         assert isinstance(stream, Camera)
         self.stream, self.call, self.item = stream, call, item
-        self.unit, self.time = int(stream.sample_index[item]), int(stream.true_times[item])
-        self.sensor: CameraSensor = self._unit.truth.camera(stream.instance(call.name))
+        self.index, self.time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
+        self.sensor: CameraSensor = self._unit.true_rig.camera(stream.instance(call.name))
         self.size = self.sensor.size
 
     @property
-    def _unit(self) -> Unit:
-        return self.call.sample.units[self.unit]
+    def _unit(self) -> SampleMeta:
+        return self.call.sample.metas[self.index]
 
     @property
     def seconds(self) -> float:
@@ -58,12 +58,12 @@ class View:
     @cached_property
     def T_world(self) -> Array:
         """``T_world_cam`` (4, 4)."""
-        return T_world(self.call.sample, self.unit, self.stream.frame, self.time)
+        return T_world(self.call.sample, self.index, self.stream.frame, self.time)
 
     @cached_property
     def T_ref(self) -> Array:
         """``T_ref_cam`` (4, 4)."""
-        return self._unit.T_ref(self.stream.frame, self.time, truth=True).numpy()
+        return self._unit.T_ref(self.stream.frame, self.time, true_rig=True).numpy()
 
     @cached_property
     def nodes(self) -> Array:
@@ -86,11 +86,11 @@ class View:
     def plane(self) -> Array | None:
         """The ground in the reference frame, by a LiDAR or the picture's own distances; None where none is seen."""
         sample = self.call.sample
-        if lidars_of(sample, self.unit):
-            return ground_plane(sample, self.unit)
+        if lidars_of(sample, self.index):
+            return ground_plane(sample, self.index)
         far = self.distance[::STEP, ::STEP, None]
         xyz = (self.T_ref[:3, 3] + self.rays[::STEP, ::STEP] * far)[far[..., 0] < GROUND_REACH]
-        return ground_of(xyz, T_up_ref(sample, self.unit))
+        return ground_of(xyz, T_up_ref(sample, self.index))
 
     @cached_property
     def ground(self) -> Array:
@@ -116,7 +116,7 @@ class View:
     @cached_property
     def twist(self) -> tuple[Array, Array]:
         """Velocity and angular velocity (3,) of the camera over ground in its own axes; 0 where nothing tells them."""
-        twist = frame_twist(self.call.sample, self.unit, self.stream.frame, self.time)
+        twist = frame_twist(self.call.sample, self.index, self.stream.frame, self.time)
         return (np.zeros(3), np.zeros(3)) if twist is None else (twist[0].numpy(), twist[1].numpy())
 
     def project(self, points: Array) -> tuple[Array, Array]:

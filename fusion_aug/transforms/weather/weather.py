@@ -46,7 +46,7 @@ class Weather(Transform, families.Weather):
             ``true_range`` (m), where the target was.
     """
 
-    scope: str = "log"
+    scope: str = "scene"
     mor: Range | None = None
     visual_range: Range | None = None
     dust_mor: Range | None = None
@@ -81,7 +81,7 @@ class Weather(Transform, families.Weather):
         "sun_azimuth_deg": (-360.0, 360.0), "sun_elevation_deg": (-5.0, 90.0), "water_film": (0.0, 10.0),
         "snow_cover": (0.0, 1.0), "spray": (0.0, 10.0), "lens_drops": (0.0, 1000.0),
     }  # fmt: skip
-    waives: ClassVar[dict[str, str]] = {
+    exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "returns are lost in the air, and radars see rain",
         "keeps_counts": "boxes lose the points that do not come back",
         "content_identity": "pictures fade, and returns come from the air",

@@ -1,0 +1,69 @@
+"""Checks of a rig as a whole."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from calib.errors import CalibrationError
+from calib.rig import AXIS_CONVENTIONS, Rig
+from calib.se3 import check_se3
+from calib.sensors import CameraSensor
+
+
+def validate(rig: Rig, where: str = "rig") -> Rig:
+    """Check a rig as a whole and return it.
+
+    Args:
+        rig: what to check.
+        where: the file, for messages.
+
+    Raises:
+        CalibrationError: a rotation is not orthonormal, a parent or a sensor's frame is missing, frames go in a
+            circle, a focal length is not positive, or mirror partners do not name each other.
+    """
+    for name, frame in rig.frames.items():
+        if frame.axis_convention not in AXIS_CONVENTIONS:
+            raise CalibrationError(
+                f"{where}: frames.{name}.axis_convention: {frame.axis_convention!r} is not one of "
+                f"{', '.join(AXIS_CONVENTIONS)}"
+            )
+        poses = frame.pose if isinstance(frame.pose, Tensor) else frame.pose.known()
+        check_se3(poses, f"{where}: frames.{name}")
+        if frame.parent is not None and frame.parent not in rig.frames:
+            raise CalibrationError(f"{where}: frames.{name}.parent: there is no frame {frame.parent!r}")
+    for name in rig.frames:
+        try:
+            rig.root_of(name)
+        except CalibrationError as error:
+            raise CalibrationError(f"{where}: {error}") from None
+    for name, sensor in rig.sensors.items():
+        if sensor.frame not in rig.frames:
+            raise CalibrationError(f"{where}: sensors.{name}.frame: there is no frame {sensor.frame!r}")
+        if sensor.kind == "tactile" and rig.frames[sensor.frame].axis_convention != "camera":
+            raise CalibrationError(
+                f"{where}: frames.{sensor.frame}.axis_convention: a tactile sensor looks, so it must be camera"
+            )
+        if sensor.mirror_of is not None:
+            partner = rig.sensors.get(sensor.mirror_of)
+            if partner is None or partner.mirror_of != name:
+                raise CalibrationError(
+                    f"{where}: sensors.{name}.mirror_of: {sensor.mirror_of!r} does not name {name!r} as its partner"
+                )
+        if isinstance(sensor, CameraSensor):
+            _validate_camera(sensor, f"{where}: sensors.{name}")
+    return rig
+
+
+def _validate_camera(camera: CameraSensor, where: str) -> None:
+    K, height, width = camera.model.K, *camera.model.size
+    if not bool(torch.isfinite(K).all()) or not bool(torch.isfinite(camera.model.distortion).all()):
+        raise CalibrationError(f"{where}.K: the intrinsics hold NaN or infinity")
+    if float(K[0, 0]) <= 0 or float(K[1, 1]) <= 0:
+        raise CalibrationError(f"{where}.K: focal lengths must be positive, got {float(K[0, 0])}, {float(K[1, 1])}")
+    if bool((K[1:, 0] != 0).any()) or float(K[2, 1]) != 0 or float(K[2, 2]) != 1:
+        raise CalibrationError(f"{where}.K: the intrinsics must be upper triangular with a last row 0 0 1")
+    if height <= 0 or width <= 0 or min(camera.size) <= 0:
+        raise CalibrationError(f"{where}.size: image sizes must be positive, got {camera.model.size}, {camera.size}")
+    if abs(float(torch.linalg.det(camera.A))) < 1e-12:
+        raise CalibrationError(f"{where}.A: the pixel map is singular")

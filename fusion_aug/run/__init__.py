@@ -1,0 +1,1 @@
+"""Runs over logs on disk: configuration, plan, execution, reports, and the commands."""

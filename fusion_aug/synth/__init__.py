@@ -1,0 +1,1 @@
+"""Worlds with ground truth, and the sample logs made of them."""
