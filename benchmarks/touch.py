@@ -17,7 +17,7 @@ import torch
 
 import fusion_aug as fa
 from benchmarks.timing import Figure, median_ms
-from fusion_aug.physics.gel import GelModel, Press, explained, fit_gel, normals, relaxed, render_tactile
+from fusion_aug.physics.gel import GelModel, Press, fit_gel, normals, r_squared, relaxed, render_tactile
 from fusion_aug.physics.gel_inverse import height_seen, rerendered, slopes_seen
 
 SIZE = (240, 320)
@@ -124,8 +124,8 @@ def compare(path: Path) -> tuple[dict[str, tuple[float, float]], np.ndarray]:
     """Move -> mean normal error (degrees) by pixels and by rendering anew, on held-out presses; and a figure."""
     found, ground = presses(path)
     model = fit_gel(found[::2], ground)
-    print("R^2 on held-out presses (R, G, B):", np.round(explained(model, found[1::2], ground), 3))
-    print("of what is rendered:", np.round(explained(model, found[1::2], ground, as_rendered=True), 3))
+    print("R^2 on held-out presses (R, G, B):", np.round(r_squared(model, found[1::2], ground), 3))
+    print("of what is rendered:", np.round(r_squared(model, found[1::2], ground, as_rendered=True), 3))
     errors: dict[str, list[tuple[float, float]]] = {"as it is": []}
     strips = []
     gel = (model, ground, MM)

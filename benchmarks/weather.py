@@ -14,13 +14,13 @@ from calib.se3 import rotation_about, se3
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.registry import Call, Context
 from fusion_aug.ops import haze
-from fusion_aug.physics.completion import complete
+from fusion_aug.physics.completion import complete_distances
 from fusion_aug.sample import SampleMeta
 from fusion_aug.sample.depth import projected
 from fusion_aug.transforms.weather import Weather
-from fusion_aug.transforms.weather.camera import particle_mask, seen_through_weather
-from fusion_aug.transforms.weather.state import State
-from fusion_aug.transforms.weather.view import View
+from fusion_aug.transforms.weather.camera import particle_mask, weather_on_camera
+from fusion_aug.transforms.weather.state import WeatherState
+from fusion_aug.transforms.weather.view import WeatherView
 
 SIZE, SMALL = (900, 1600), (256, 704)
 FORWARD = rotation_about("z", -np.pi / 2) @ rotation_about("x", -np.pi / 2)
@@ -145,7 +145,7 @@ def camera_figures() -> list[Figure]:
 
         call = turn_of(sample, "camera", mor=100.0)
         mine, theirs, *others = interleaved_ms(
-            [lambda c=call: seen_through_weather(c.sample["camera"], c), bare, *(f for _, f in peers_of_fog(picture))],
+            [lambda c=call: weather_on_camera(c.sample["camera"], c), bare, *(f for _, f in peers_of_fog(picture))],
             10,
         )
         label = f"{size[1]}x{size[0]}"
@@ -187,7 +187,7 @@ def completion_figures() -> list[Figure]:
         sample = seen(35_000, size)
         pixels, far, top = projected(sample, "lidar", "camera", 0)
         picture = sample["camera"].image(0).numpy()  # type: ignore[attr-defined]
-        ms = median_ms(lambda a=(pixels, far, top, size, picture): complete(*a), 15)
+        ms = median_ms(lambda a=(pixels, far, top, size, picture): complete_distances(*a), 15)
         out.append(Figure(f"depth completion, {len(far)} points, {size[1]}x{size[0]}", ms, limit=60.0))
     return out
 
@@ -202,18 +202,18 @@ def streak_figures() -> list[Figure]:
             ("Rain", {"rain_rate": 25.0}, "", "RandomRain"), ("Snow", {"snow_rate": 2.5}, "snow", "RandomSnow"),
         ):  # fmt: skip
             call = turn_of(sample, "camera", **figures)
-            state = State.of(call.params[0])
-            view = View(call, 0)
+            state = WeatherState.of(call.params[0])
+            view = WeatherView(call, 0)
             _ = view.distance
 
-            def work(view: View = view, state: State = state, picture: np.ndarray = picture) -> object:
+            def work(view: WeatherView = view, state: WeatherState = state, picture: np.ndarray = picture) -> object:
                 mask = particle_mask(view, state, state.air.particles()[0], "0" * 32)
                 return haze.cover(picture, mask, state.airlight)
 
             peers = [p for p in _peers(picture, corruption, transform) if corruption or "image" not in p[0]]
-            told = [f"{n} {median_ms(f, 5):.0f} ms" for n, f in peers]
+            peer_times = [f"{n} {median_ms(f, 5):.0f} ms" for n, f in peers]
             label = f"{name}, streaks in a camera, {size[1]}x{size[0]}"
-            out.append(Figure(label, median_ms(work, 15), limit=80.0, note="; ".join(told)))
+            out.append(Figure(label, median_ms(work, 15), limit=80.0, note="; ".join(peer_times)))
     return out
 
 

@@ -1,4 +1,4 @@
-"""The one error of the ground floor."""
+"""The error of this package."""
 
 
 class CalibrationError(ValueError):

@@ -72,7 +72,7 @@ def picture_to_dict(picture: Tensor) -> dict[str, str]:
 
 
 def png_size(raw: bytes) -> tuple[int, int] | None:
-    """(height, width) that the header of a PNG tells; None where it is none."""
+    """(height, width) from the header of a PNG; None where the bytes are none."""
     if len(raw) < 24 or raw[:8] != PNG or raw[12:16] != b"IHDR":
         return None
     return int.from_bytes(raw[20:24], "big"), int.from_bytes(raw[16:20], "big")
@@ -86,10 +86,10 @@ def picture_from_dict(data: Any) -> Tensor:
     """
     if not isinstance(data, Mapping) or set(data) != {"png"} or len(str(data["png"])) > MAX_PICTURE:
         raise CalibrationError("expected the name of a picture beside the rig file")
-    return decoded(base64.b64decode(str(data["png"])))
+    return decode_rgb(base64.b64decode(str(data["png"])))
 
 
-def picture_beside(folder: Path, name: str) -> dict[str, str]:
+def load_sibling_picture(folder: Path, name: str) -> dict[str, str]:
     """A picture file of a folder as ``picture_from_dict`` reads it.
 
     Raises:
@@ -102,10 +102,10 @@ def picture_beside(folder: Path, name: str) -> dict[str, str]:
         raise CalibrationError(f"{path} is missing")
     if path.stat().st_size > MAX_PICTURE:
         raise CalibrationError(f"{path} is larger than {MAX_PICTURE >> 20} MiB")
-    return picture_to_dict(decoded(path.read_bytes()))
+    return picture_to_dict(decode_rgb(path.read_bytes()))
 
 
-def decoded(raw: bytes) -> Tensor:
+def decode_rgb(raw: bytes) -> Tensor:
     """RGB (H, W, 3) uint8 of an encoded picture."""
     size = png_size(raw)
     if size is None or size[0] * size[1] > MAX_PIXELS:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib.changed import changed
 from calib.errors import CalibrationError
+from calib.replacing import replace_unchecked
 from calib.se3 import se3, skew
 from calib.trajectory import MovingPose, check_times
 
@@ -25,15 +25,15 @@ class Joint:
     """A joint that moves one link in its parent link: ``T_parent_link = origin @ motion(reading) @ tail``.
 
     Attributes:
-        name: as the readings call it.
+        name: of the joint, which readings are found by.
         kind: "revolute", "continuous" or "prismatic".
         axis: (3,) unit vector in the joint's frame.
         origin: (4, 4) ``T_parent_joint`` at zero.
         tail: (4, 4) ``T_joint_link``; the identity in URDF.
         multiplier, bias: the joint moves by ``multiplier * reading + bias``; other than 1 and 0 for a mimic joint, or
-            where the log counts otherwise than the description.
+            where the sign or zero of the log's readings differs from the description's.
         lower, upper: limits of the motion, rad or m.
-        own: of a joint that mimics the one called ``name``: what it is called itself; a log may hold its reading too.
+        own: for a joint that mimics ``name``, its own name; a log may hold its reading too.
     """
 
     name: str
@@ -54,14 +54,14 @@ class Joint:
             raise CalibrationError(f"joint {self.name!r}: axis: must be a unit vector, got {self.axis.tolist()}")
 
     @property
-    def turns(self) -> bool:
+    def is_rotary(self) -> bool:
         """Whether readings are angles."""
         return self.kind != "prismatic"
 
     def pose(self, reading: Tensor) -> Tensor:
         """``T_parent_link`` (..., 4, 4) of readings (...,). Differentiable."""
         moved = self.multiplier * reading + self.bias
-        if not self.turns:
+        if not self.is_rotary:
             return self.origin @ se3(translation=moved[..., None] * self.axis) @ self.tail
         K = skew(self.axis)  # Rodrigues: I + sin K + (1 - cos) K^2
         sin, cos = torch.sin(moved)[..., None, None], torch.cos(moved)[..., None, None]
@@ -73,10 +73,10 @@ class JointPose(MovingPose):
     """Pose of a link that follows the readings of its joint, cubic between them.
 
     Attributes:
-        joint: what moves the link.
+        joint: the joint that moves the link.
         times: (k,) int64 nanoseconds.
         readings: (k,) float64, rad or m.
-        reach: ns beyond the ends for which the first and the last reading stand; half a step by default.
+        reach: hold time, ns: how far beyond the ends the first and the last reading hold; half a step by default.
     """
 
     joint: Joint
@@ -94,21 +94,31 @@ class JointPose(MovingPose):
         return spline(self.times, self.readings.detach())
 
     def reading(self, times: Tensor) -> Tensor:
-        """Readings (n,) at times (n,). The first and the last stand a little beyond the ends, see ``reach``."""
-        near = (times >= self.times[0] - self.stands) & (times <= self.times[-1] + self.stands)
+        """Readings (n,) float64 at times (n,) int64 ns, cubic between the known ones.
+
+        The first and the last reading hold for ``effective_hold_ns`` beyond the ends.
+
+        Raises:
+            CalibrationError: a time lies further outside.
+        """
+        near = (times >= self.times[0] - self.effective_hold_ns) & (times <= self.times[-1] + self.effective_hold_ns)
         times = torch.where(near, times.clamp(self.times[0], self.times[-1]), times)
         self.check_inside(times)
         if self._spline is None:
             return self.readings[:1].expand(len(times))
         return torch.from_numpy(self._spline(seconds(times, self.times[0])))
 
-    def along(self, times: Tensor) -> Tensor:
-        """See ``MovingPose``."""
+    def T_at_times(self, times: Tensor) -> Tensor:
+        """Poses ``T_parent_link`` (n, 4, 4) float64 at times (n,) int64 ns, from the cubic spline of the readings.
+
+        Raises:
+            CalibrationError: a time lies further beyond the known times than ``effective_hold_ns``.
+        """
         return self.joint.pose(self.reading(times))
 
     @property
-    def stands(self) -> int:
-        """``reach``, or half a step, ns."""
+    def effective_hold_ns(self) -> int:
+        """Hold time beyond the ends, ns: ``reach``, or half of the median step."""
         if self.reach is not None:
             return self.reach
         return int(self.times.diff().median()) // 2 if len(self.times) > 1 else 0
@@ -121,37 +131,44 @@ class JointPose(MovingPose):
             return self
         shares = torch.arange(parts) * gaps[:, None] // parts
         times = torch.cat([(self.times[:-1, None] + shares).reshape(-1), self.times[-1:]])
-        return changed(self, times=times, readings=self.reading(times), reach=self.stands)
+        return replace_unchecked(self, times=times, readings=self.reading(times), reach=self.effective_hold_ns)
 
     def known(self) -> Tensor:
-        """See ``MovingPose``; keeps the gradient of the readings."""
+        """Poses ``T_parent_link`` (k, 4, 4) at the recorded readings.
+
+        Differentiable in the readings, unlike ``T_at_times``, which detaches them.
+        """
         return self.joint.pose(self.readings)
 
     def mapped(self, left: Tensor, right: Tensor) -> JointPose:
-        """See ``MovingPose``. Where the maps scale, shifts and sliding readings grow and rotations stay rotations."""
+        """The joint pose ``left @ T(t) @ right``, for similarities left and right (4, 4) whose scales cancel.
+
+        The maps enter origin and tail of the joint. Where they scale, shifts, the readings and the limits of a
+        prismatic joint grow with them, and rotations stay rotations.
+        """
         origin, tail = left @ self.joint.origin, self.joint.tail @ right
         scale = torch.linalg.det(origin[:3, :3]).abs() ** (1 / 3)
         if abs(float(scale.detach()) - 1) < 1e-12:
-            return changed(self, joint=replace(self.joint, origin=origin, tail=tail))
+            return replace_unchecked(self, joint=replace(self.joint, origin=origin, tail=tail))
         origin, tail = origin.clone(), tail.clone()
         origin[:3, :3] = origin[:3, :3] / scale
         tail[:3] = tail[:3] * scale
         joint, readings = replace(self.joint, origin=origin, tail=tail), self.readings
-        if not joint.turns:
+        if not joint.is_rotary:
             grown = {k: getattr(joint, k) * float(scale.detach()) for k in ("bias", "lower", "upper")}
             joint, readings = replace(joint, **grown), readings * scale
-        return changed(self, joint=joint, readings=readings)
+        return replace_unchecked(self, joint=joint, readings=readings)
 
 
 def seconds(times: Tensor, since: Tensor) -> np.ndarray:
-    """Seconds (n,) after a stamp; the difference is taken in int64."""
+    """Seconds (n,) float64 of times (n,) after the time ``since``, both int64 ns; the difference is taken in int64."""
     return (times - since).numpy().astype(np.float64) * 1e-9
 
 
 def spline(times: Tensor, values: Tensor) -> Any:
-    """Cubic spline (not-a-knot) of values (k, ...) over seconds since the first stamp; None for a single value.
+    """Cubic spline (not-a-knot) of values (k, ...) over seconds since the first time; None for a single value.
 
-    Of readings with the same stamp, as of a sensor that was late and told of twice, the first counts.
+    Of readings with equal times, as when a message was sent twice, the first counts.
     """
     from scipy.interpolate import CubicSpline  # slow to import
 

@@ -19,11 +19,11 @@ def is_camchain(data: Any) -> bool:
     return isinstance(data, Mapping) and isinstance(data.get("cam0"), Mapping) and "intrinsics" in data["cam0"]
 
 
-def rig_of_camchain(data: Mapping[str, Any], where: str) -> dict[str, Any]:
+def rig_from_camchain(data: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The contents of a rig file.
 
-    Cameras are called as their ``rostopic`` (without /image_raw), else cam0, cam1, ... Each stands in the frame ``imu``
-    where ``T_cam_imu`` is told, else in the camera before it (``T_cn_cnm1``); the first is then the root.
+    Cameras are named by their ``rostopic`` (without /image_raw), else cam0, cam1, ... The parent of each is the frame
+    ``imu`` where ``T_cam_imu`` is given, else the camera before it (``T_cn_cnm1``); the first is then the root.
 
     Args:
         data: the contents of camchain.yaml. where: the file, for messages.
@@ -32,30 +32,30 @@ def rig_of_camchain(data: Mapping[str, Any], where: str) -> dict[str, Any]:
         CalibrationError: a field is missing or wrong, or the model is none of pinhole-radtan, pinhole-equidistant.
 
     Warns:
-        UserWarning: the file tells of a time shift, which is left to ``ClockOffset`` or the log's own stamps.
+        UserWarning: the file gives a time shift, which is not applied to the stamps of the log.
     """
     frames: dict[str, Any] = {}
     sensors: dict[str, Any] = {}
     names: list[str] = []
     for number in range(len(data)):
         key = f"cam{number}"
-        told, here = data.get(key), f"{where}: {key}"
-        if not isinstance(told, Mapping):
+        entry, here = data.get(key), f"{where}: {key}"
+        if not isinstance(entry, Mapping):
             raise CalibrationError(f"{here}: is missing; cameras are cam0, cam1, ...")
-        name = _name(told, key)
+        name = _camera_name(entry, key)
         if name in names:
             raise CalibrationError(f"{here}.rostopic: {name!r} is the name of another camera too")
-        sensors[name] = {"kind": "camera", "frame": name, "camera": _lens(told, here)}
-        if "T_cam_imu" in told:
+        sensors[name] = {"kind": "camera", "frame": name, "camera": _camera_entry(entry, here)}
+        if "T_cam_imu" in entry:
             frames.setdefault(IMU, {"parent": None, "axis_convention": "body"})
-            frames[name] = _placed(told["T_cam_imu"], IMU, f"{here}.T_cam_imu")
-        elif number and "T_cn_cnm1" in told:
-            frames[name] = _placed(told["T_cn_cnm1"], names[-1], f"{here}.T_cn_cnm1")
+            frames[name] = _frame_entry(entry["T_cam_imu"], IMU, f"{here}.T_cam_imu")
+        elif number and "T_cn_cnm1" in entry:
+            frames[name] = _frame_entry(entry["T_cn_cnm1"], names[-1], f"{here}.T_cn_cnm1")
         elif number:
-            raise CalibrationError(f"{here}.T_cn_cnm1: is missing, so the camera stands nowhere")
+            raise CalibrationError(f"{here}.T_cn_cnm1: is missing, so the camera has no pose; add it or T_cam_imu")
         else:
             frames[name] = {"parent": None, "axis_convention": "camera"}
-        shift = told.get("timeshift_cam_imu", 0.0)
+        shift = entry.get("timeshift_cam_imu", 0.0)
         if shift:
             warnings.warn(
                 f"{here}.timeshift_cam_imu: the stamps of the log are taken as they are, not shifted by {shift} s",
@@ -65,23 +65,23 @@ def rig_of_camchain(data: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {"frames": frames, "sensors": sensors}
 
 
-def _name(told: Mapping[str, Any], key: str) -> str:
-    parts = str(told.get("rostopic") or key).strip("/").split("/")
+def _camera_name(entry: Mapping[str, Any], key: str) -> str:
+    parts = str(entry.get("rostopic") or key).strip("/").split("/")
     while len(parts) > 1 and parts[-1] in ENDINGS:
         parts.pop()
     return "/".join(parts)
 
 
-def _lens(told: Mapping[str, Any], where: str) -> dict[str, Any]:
-    model, distortion = str(told.get("camera_model")), str(told.get("distortion_model", "none"))
+def _camera_entry(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
+    model, distortion = str(entry.get("camera_model")), str(entry.get("distortion_model", "none"))
     if model != "pinhole" or distortion not in LENSES:
         raise CalibrationError(
             f"{where}.camera_model: {model}-{distortion} is not supported, only pinhole with {', '.join(LENSES)}"
         )
     try:
-        fu, fv, pu, pv = (float(v) for v in told["intrinsics"])
-        width, height = (int(v) for v in told["resolution"])
-        coefficients = [float(v) for v in told.get("distortion_coeffs", [])]
+        fu, fv, pu, pv = (float(v) for v in entry["intrinsics"])
+        width, height = (int(v) for v in entry["resolution"])
+        coefficients = [float(v) for v in entry.get("distortion_coeffs", [])]
     except (KeyError, TypeError, ValueError):
         raise CalibrationError(
             f"{where}: intrinsics [fu, fv, pu, pv], resolution [width, height] and distortion_coeffs are needed"
@@ -91,8 +91,8 @@ def _lens(told: Mapping[str, Any], where: str) -> dict[str, Any]:
     return out if distortion == "none" else {**out, "distortion": coefficients}
 
 
-def _placed(matrix: Any, parent: str, where: str) -> dict[str, Any]:
-    """A frame whose ``T_self_parent`` a file tells."""
+def _frame_entry(matrix: Any, parent: str, where: str) -> dict[str, Any]:
+    """The entry of a frame from its ``T_self_parent`` in a file."""
     try:
         T = as_f64(matrix).reshape(4, 4)
     except (TypeError, ValueError, RuntimeError):

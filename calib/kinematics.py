@@ -22,10 +22,10 @@ GRAVITY = torch.tensor([0.0, 0.0, -9.81], dtype=torch.float64)
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Robot:
-    """Links and what joins them.
+    """The links of a robot and the joints between them.
 
     Attributes:
-        root: the link that all others hang on.
+        root: the link that all others descend from.
         edges: link -> (parent link, the joint that moves it, or ``T_parent_link`` (4, 4)), parents first.
         inertias: link -> Inertia, of the links whose mass is known.
         name: of the robot.
@@ -107,8 +107,8 @@ class Robot:
         for link, (parent, joint) in self.edges.items():
             if isinstance(joint, Joint):
                 T = poses[parent] @ joint.origin
-                # a mirrored origin would turn an angle around, so the sense comes from its determinant
-                sense = torch.sign(torch.linalg.det(joint.origin[:3, :3])) if joint.turns else 1.0
+                # a mirrored origin would reverse an angle, so the sign comes from its determinant
+                sense = torch.sign(torch.linalg.det(joint.origin[:3, :3])) if joint.is_rotary else 1.0
                 out.append((link, joint, joint.multiplier * sense * (T[..., :3, :3] @ joint.axis), T[..., :3, 3]))
         return out
 
@@ -125,7 +125,7 @@ class Robot:
             if moving not in chain:
                 continue
             k = names.index(joint.name)
-            if joint.turns:
+            if joint.is_rotary:
                 out[..., :3, k] += torch.linalg.cross(axis, poses[link][..., :3, 3] - place)
                 out[..., 3:, k] += axis
             else:
@@ -138,7 +138,8 @@ class Robot:
         """Torque or force (..., J) of every joint that holds the links still against gravity.
 
         Args:
-            readings, joints: see ``forward``.
+            readings: (..., J) rad or m.
+            joints: their names in that order; ``self.joints`` by default.
             gravity: (3,) m/s^2 in the root frame.
 
         Raises:
@@ -154,7 +155,7 @@ class Robot:
                     continue
                 weight = inertia.mass * gravity
                 com = (poses[link][..., :3, :3] @ inertia.center) + poses[link][..., :3, 3]
-                arm = torch.linalg.cross(axis, com - place) if joint.turns else axis
+                arm = torch.linalg.cross(axis, com - place) if joint.is_rotary else axis
                 out[..., k] -= (arm * weight).sum(-1)
         return out
 
@@ -162,7 +163,11 @@ class Robot:
         """Joint-space inertia M (..., J, J): the torque that accelerates the joints from rest is ``M q''``.
 
         Args:
-            readings, joints: see ``forward``.
+            readings: (..., J) rad or m.
+            joints: their names in that order; ``self.joints`` by default.
+
+        Raises:
+            CalibrationError: a joint has no reading.
         """
         names = list(self.joints if joints is None else joints)
         poses = self.forward(readings, names)
@@ -191,15 +196,15 @@ class Robot:
         carried = {link for heavy in self.inertias for link in self.chain(heavy)}
         return all(link in carried for link, (_, e) in self.edges.items() if isinstance(e, Joint))
 
-    def frames(
+    def to_frames(
         self, parent: str | None, T_parent_root: Tensor | None, readings: Mapping[str, tuple[Tensor, Tensor]]
     ) -> dict[str, Frame]:
         """The links as frames of a rig that follow recorded readings.
 
         Args:
-            parent: frame that the root stands in; None makes the root a root.
-            T_parent_root: (4, 4) pose of the root there.
-            readings: joint -> stamps (k,) ns and values (k,); joints without any stay at zero.
+            parent: parent frame of the root; None makes the root a root of the rig.
+            T_parent_root: (4, 4) pose of the root in it.
+            readings: joint -> times (k,) ns and values (k,); joints without any stay at zero.
         """
         root = Frame(inertia=self.inertias.get(self.root))
         if parent is not None:
@@ -218,7 +223,7 @@ class Robot:
         return out
 
 
-def spread(values: Tensor, joints: Sequence[str], names: Sequence[str]) -> Tensor:
-    """Columns (..., len(names)) of values (..., J) by joint; zero for names that are none of the joints."""
+def align_to_joints(values: Tensor, joints: Sequence[str], names: Sequence[str]) -> Tensor:
+    """Values (..., J) of ``joints`` rearranged to ``names`` (..., len(names)); zero for names without a joint."""
     none = torch.zeros_like(values[..., 0])
     return torch.stack([values[..., joints.index(n)] if n in joints else none for n in names], -1)

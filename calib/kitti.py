@@ -1,7 +1,7 @@
 """KITTI object-detection ``calib/*.txt``.
 
 Frames: ``velodyne`` is the reference; ``camera`` is the unrectified camera 0, ``rectified`` the rectified one, in which
-labels live; ``image_0`` .. ``image_3`` stand beside it. A projection matrix P_i = K_i [I | t] holds the camera's
+labels are given; ``image_0`` .. ``image_3`` are its children. A projection matrix P_i = K_i [I | t] holds the camera's
 offset from camera 0 in its fourth column (Geiger et al. 2013, section III).
 """
 
@@ -20,8 +20,8 @@ from calib.se3 import se3
 from calib.sensors import CameraSensor, LidarSensor
 from calib.validation import validate
 
-SHAPES = {"P0": (3, 4), "P1": (3, 4), "P2": (3, 4), "P3": (3, 4), "R0_rect": (3, 3), "Tr_velo_to_cam": (3, 4)}
-OPTIONAL = {"Tr_imu_to_velo": (3, 4)}
+REQUIRED_ROWS = {"P0": (3, 4), "P1": (3, 4), "P2": (3, 4), "P3": (3, 4), "R0_rect": (3, 3), "Tr_velo_to_cam": (3, 4)}
+OPTIONAL_ROWS = {"Tr_imu_to_velo": (3, 4)}
 CAMERAS = ("image_0", "image_1", "image_2", "image_3")
 # Velodyne HDL-64E S2: 64 rings, 2 degrees up to 24.8 degrees down.
 HDL64_ELEVATIONS = tuple(math.radians(2.0 - 26.8 * i / 63) for i in range(64))
@@ -42,9 +42,9 @@ def read_kitti_calib(path: str | Path) -> dict[str, Tensor]:
         raise CalibrationError(f"{path}: is not a text file") from None
     rows = dict(line.split(":", 1) for line in lines if ":" in line)
     out = {}
-    for name, shape in (SHAPES | OPTIONAL).items():
+    for name, shape in (REQUIRED_ROWS | OPTIONAL_ROWS).items():
         if name not in rows:
-            if name in OPTIONAL:
+            if name in OPTIONAL_ROWS:
                 continue
             raise CalibrationError(f"{path}: row {name} is missing")
         try:
@@ -61,7 +61,7 @@ def read_kitti_calib(path: str | Path) -> dict[str, Tensor]:
 
 def write_kitti_calib(matrices: dict[str, Tensor], path: str | Path) -> None:
     """Write matrices in KITTI's order, with 17 significant digits so that nothing is lost."""
-    order = [*SHAPES, *OPTIONAL]
+    order = [*REQUIRED_ROWS, *OPTIONAL_ROWS]
     lines = [f"{n}: {' '.join(f'{v:.16e}' for v in matrices[n].flatten().tolist())}" for n in order if n in matrices]
     Path(path).write_text("\n".join(lines) + "\n", encoding="ascii")
 

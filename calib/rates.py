@@ -1,4 +1,4 @@
-"""How frames of a rig move: velocities and accelerations from differences of their poses."""
+"""Velocities and accelerations of frames of a rig, from differences of their poses."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from torch import Tensor
 from calib import Rig
 from calib.kinematics import GRAVITY
 
-STEP = 2_000_000  # ns, of differences of poses
-HELD = 100_000_000  # ns for which the first and the last known pose may stand
+DIFFERENCE_STEP_NS = 2_000_000  # between the poses that are subtracted
+MAX_HOLD_NS = 100_000_000  # for which the first and the last known pose may hold beyond the known times
 
 
-def motion(rig: Rig, root: str, frame: str, at: Tensor, point: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+def point_motion(
+    rig: Rig, root: str, frame: str, at: Tensor, point: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """``T_root_frame`` (n, 4, 4), and velocity and acceleration (n, 3) in the root of a point fixed on the frame.
 
     By differences, which lie inside at the ends of what is known. A sensor that begins up to a tenth of a second before
@@ -22,22 +24,24 @@ def motion(rig: Rig, root: str, frame: str, at: Tensor, point: Tensor | None = N
     Args:
         rig, root, frame: which. at: (n,) ns. point: (3,) in the frame; its origin by default.
     """
-    at, moments = known_moments(rig, root, frame, at)
+    at, neighbours = known_times(rig, root, frame, at)
     place = torch.zeros(3, dtype=torch.float64) if point is None else point
     p = []
-    for moment in moments:
-        T = rig.along(root, frame, moment)
+    for times in neighbours:
+        T = rig.T_at_times(root, frame, times)
         p.append(T[:, :3, :3] @ place + T[:, :3, 3])
-    seconds = STEP * 1e-9
-    return rig.along(root, frame, at), (p[2] - p[0]) / (2 * seconds), (p[2] - 2 * p[1] + p[0]) / seconds**2
+    seconds = DIFFERENCE_STEP_NS * 1e-9
+    return rig.T_at_times(root, frame, at), (p[2] - p[0]) / (2 * seconds), (p[2] - 2 * p[1] + p[0]) / seconds**2
 
 
-def known_moments(rig: Rig, root: str, frame: str, at: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Moments (n,) at which the pose is known, and three about each for differences."""
+def known_times(rig: Rig, root: str, frame: str, at: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Times (n,) at which the pose is known, and three about each for differences."""
     first, last = known_span(rig, root, frame)
-    at = torch.where((at > first - HELD) & (at < last + HELD), at.clamp(first, last), at)
-    middle = at.clamp(first + STEP, last - STEP) if last - first > 2 * STEP else at
-    return at, [middle + k * STEP for k in (-1, 0, 1)]
+    at = torch.where((at > first - MAX_HOLD_NS) & (at < last + MAX_HOLD_NS), at.clamp(first, last), at)
+    middle = (
+        at.clamp(first + DIFFERENCE_STEP_NS, last - DIFFERENCE_STEP_NS) if last - first > 2 * DIFFERENCE_STEP_NS else at
+    )
+    return at, [middle + k * DIFFERENCE_STEP_NS for k in (-1, 0, 1)]
 
 
 def known_span(rig: Rig, root: str, frame: str) -> tuple[int, int]:
@@ -54,21 +58,25 @@ def known_span(rig: Rig, root: str, frame: str) -> tuple[int, int]:
 
 def rotation_rates(rig: Rig, root: str, frame: str, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """``T_root_frame``, angular velocity and angular acceleration (n, 3) in the frame's own axes."""
-    at, moments = known_moments(rig, root, frame, at)
-    R = [rig.along(root, frame, moment)[:, :3, :3] for moment in moments]
+    at, neighbours = known_times(rig, root, frame, at)
+    R = [rig.T_at_times(root, frame, times)[:, :3, :3] for times in neighbours]
     ahead, behind = _small_turn(R[1].transpose(1, 2) @ R[2]), _small_turn(R[0].transpose(1, 2) @ R[1])
-    seconds = STEP * 1e-9
-    return rig.along(root, frame, at), (ahead + behind) / (2 * seconds), (ahead - behind) / seconds**2
+    seconds = DIFFERENCE_STEP_NS * 1e-9
+    return rig.T_at_times(root, frame, at), (ahead + behind) / (2 * seconds), (ahead - behind) / seconds**2
 
 
-def felt(rig: Rig, frame: str, at: Tensor) -> tuple[Tensor, Tensor]:
-    """What an inertial unit at a frame feels by the poses of the rig: angular velocity and specific force (n, 3).
+def expected_imu_reading(rig: Rig, frame: str, at: Tensor) -> tuple[Tensor, Tensor]:
+    """What an IMU at a frame measures by the poses of the rig: angular velocity and specific force R^T (a - g).
 
-    Gravity is that of the frame's root, whose z is up.
+    Args:
+        rig: with the frame; gravity is that of the frame's root, whose z is up. frame: of the IMU. at: (n,) ns.
+
+    Returns:
+        (n, 3) rad/s and (n, 3) m/s^2, both in the frame's own axes, float64.
     """
     root = rig.root_of(frame)
     _, spin, _ = rotation_rates(rig, root, frame, at)
-    T, _, acceleration = motion(rig, root, frame, at)
+    T, _, acceleration = point_motion(rig, root, frame, at)
     return spin, (T[:, :3, :3].transpose(1, 2) @ (acceleration - GRAVITY)[..., None])[..., 0]
 
 

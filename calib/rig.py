@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from calib.changed import changed
 from calib.errors import CalibrationError
+from calib.replacing import replace_unchecked
 from calib.se3 import invert
 from calib.sensors import CameraSensor, Sensor
 from calib.trajectory import MovingPose
@@ -40,13 +40,13 @@ class Inertia:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Frame:
-    """One frame and where it stands in its parent.
+    """One frame and its pose in its parent.
 
     Attributes:
         parent: name of the parent frame, None for a root.
         pose: ``T_parent_frame``, (4, 4) float64, or a MovingPose: a Trajectory of known poses, or a JointPose that
             follows joint readings. Identity for a root.
-        axis_convention: which says what a left-right mirror does to the body itself: "body" has y to its left
+        axis_convention: decides what a left-right mirror does to the body itself: "body" has y to its left
             (vehicle, LiDAR, radar, IMU), "camera" has x to its right, "world" is not a body.
         inertia: of the body at this frame, where it is known.
     """
@@ -69,14 +69,14 @@ class Frame:
             raise CalibrationError("this frame moves, so a time is needed to look up its pose")
         return self.pose.at(time)
 
-    def along(self, times: Tensor) -> Tensor:
+    def T_at_times(self, times: Tensor) -> Tensor:
         """``T_parent_frame`` at times (n,): (n, 4, 4), or (4, 4) where it does not move."""
-        return self.pose if isinstance(self.pose, Tensor) else self.pose.along(times)
+        return self.pose if isinstance(self.pose, Tensor) else self.pose.T_at_times(times)
 
 
 @dataclass(frozen=True, eq=False)
 class Rig:
-    """Frames and sensors of a vehicle or robot, as they are at one moment or over time.
+    """Frames and sensors of a vehicle or robot, at one time or over time.
 
     Attributes:
         frames: name -> Frame; every parent is one of them.
@@ -90,11 +90,19 @@ class Rig:
         return f"Rig({len(self.frames)} frames, sensors {', '.join(self.sensors)})"
 
     def root_of(self, name: str) -> str:
-        """The root above a frame."""
+        """The root of the tree that a frame is in.
+
+        Raises:
+            CalibrationError: the rig has no such frame, or its ancestors form a cycle.
+        """
         return self.ancestors(name)[-1]
 
     def ancestors(self, name: str) -> list[str]:
-        """A frame, and every frame that carries it, up to the root."""
+        """The frame and its ancestors, up to the root.
+
+        Raises:
+            CalibrationError: the rig has no such frame, or its ancestors form a cycle.
+        """
         chain = [name]
         while True:
             frame = self.frames.get(chain[-1])
@@ -103,7 +111,7 @@ class Rig:
             if frame.parent is None:
                 return chain
             if frame.parent in chain:
-                raise CalibrationError(f"frame {name!r}: its parents go round in a circle")
+                raise CalibrationError(f"frame {name!r}: its ancestors form a cycle")
             chain.append(frame.parent)
 
     def T(self, a: str, b: str, time: int | None = None, time_a: int | None = None) -> Tensor:
@@ -112,27 +120,27 @@ class Rig:
         Args:
             a: target frame.
             b: source frame.
-            time: ns, the moment frame b is looked up at.
-            time_a: ns, the moment frame a is looked up at; ``time`` by default.
+            time: ns, when frame b is looked up.
+            time_a: ns, when frame a is looked up; ``time`` by default.
 
         Raises:
-            CalibrationError: a frame is unknown, the two are not connected, or a moving pose is not known then.
+            CalibrationError: a frame is unknown, the two are not connected, or a moving pose is unknown at that time.
         """
         time_a = time if time_a is None else time_a
         up_a, up_b = self.ancestors(a), self.ancestors(b)
         if up_a[-1] != up_b[-1]:
-            raise CalibrationError(self._apart(a, b))
+            raise CalibrationError(self._not_connected(a, b))
         # Below the lowest common parent, unless that parent itself moves between the two times.
         while time == time_a and len(up_a) > 1 and len(up_b) > 1 and up_a[-2] == up_b[-2]:
             up_a.pop()
             up_b.pop()
-        left = self._down(up_a, time_a)
-        right = self._down(up_b, time)
+        left = self._chain_pose(up_a, time_a)
+        right = self._chain_pose(up_b, time)
         if left is None:
             return torch.eye(4, dtype=torch.float64) if right is None else right
         return invert(left) if right is None else invert(left) @ right
 
-    def _down(self, chain: list[str], time: int | None) -> Tensor | None:
+    def _chain_pose(self, chain: list[str], time: int | None) -> Tensor | None:
         """``T_top_bottom`` of a chain of frames listed from bottom to top; None where it is one frame."""
         pose: Tensor | None = None
         for name in chain[:-1]:
@@ -143,11 +151,15 @@ class Rig:
             pose = edge if pose is None else edge @ pose
         return pose
 
-    def along(self, a: str, b: str, times: Tensor) -> Tensor:
-        """``T_a_b`` (n, 4, 4) with both frames looked up at times (n,). See ``T``."""
+    def T_at_times(self, a: str, b: str, times: Tensor) -> Tensor:
+        """``T_a_b`` (n, 4, 4) float64: maps a point in frame b to frame a, both looked up at times (n,) int64 ns.
+
+        Raises:
+            CalibrationError: a frame is unknown, the two are not connected, or a moving pose is unknown at a time.
+        """
         up_a, up_b = self.ancestors(a), self.ancestors(b)
         if up_a[-1] != up_b[-1]:
-            raise CalibrationError(self._apart(a, b))
+            raise CalibrationError(self._not_connected(a, b))
         while len(up_a) > 1 and len(up_b) > 1 and up_a[-2] == up_b[-2]:
             up_a.pop()
             up_b.pop()
@@ -156,14 +168,14 @@ class Rig:
             pose = torch.eye(4, dtype=torch.float64)
             for name in chain[:-1]:
                 try:
-                    pose = self.frames[name].along(times) @ pose
+                    pose = self.frames[name].T_at_times(times) @ pose
                 except CalibrationError as error:
                     raise CalibrationError(f"frame {name!r}: {error}") from None
             ends.append(pose)
         return (invert(ends[0]) @ ends[1]).expand(len(times), 4, 4)
 
-    def _apart(self, a: str, b: str) -> str:
-        return f"frames {a!r} and {b!r} are not connected in the rig; say how they stand in a rig file (log.rig=FILE)"
+    def _not_connected(self, a: str, b: str) -> str:
+        return f"frames {a!r} and {b!r} are not connected in the rig; give their poses in a rig file (log.rig=FILE)"
 
     def mapped(self, maps: Callable[[str], tuple[Tensor, Tensor] | None]) -> Rig:
         """Every frame f carried by a similarity H_f: ``T_a_b' = H_a T_a_b H_b^-1``.
@@ -185,7 +197,7 @@ class Rig:
             else:
                 pose = pose.mapped(EYE if above is None else above[0], EYE if own is None else own[1])
             heavy = frame.inertia if frame.inertia is None or own is None else frame.inertia.mapped(own[0])
-            frames[name] = changed(frame, pose=pose, inertia=heavy)
+            frames[name] = replace_unchecked(frame, pose=pose, inertia=heavy)
         return Rig(frames, self.sensors)
 
     def with_sensor(self, name: str, sensor: Sensor) -> Rig:
@@ -209,13 +221,13 @@ class Rig:
         return sensor
 
     def mirror_names(self) -> dict[str, str]:
-        """Names that swap under a left-right mirror: sensors and the frames they stand on."""
+        """Names that swap under a left-right mirror: sensors and the frames that they are mounted at."""
         names = {n: s.mirror_of for n, s in self.sensors.items() if s.mirror_of is not None}
         frames = {self.sensors[a].frame: self.sensors[b].frame for a, b in names.items()}
         return {**{a: b for a, b in frames.items() if a != b}, **names}
 
     def robot_root(self) -> str | None:
-        """The frame that all joint-driven frames hang on: their lowest common parent; None where there are none."""
+        """The lowest common ancestor of all joint-driven frames; None where there are none."""
         tops = []
         for name, frame in self.frames.items():
             if frame.pose_kind == "joint":
@@ -236,11 +248,13 @@ class Rig:
             return names.get(name, name)
 
         frames = {
-            new(n): changed(f, parent=names[f.parent]) if f.parent is not None and f.parent in names else f
+            new(n): replace_unchecked(f, parent=names[f.parent]) if f.parent is not None and f.parent in names else f
             for n, f in self.frames.items()
         }
         sensors = {
-            new(n): changed(s, frame=new(s.frame), mirror_of=None if s.mirror_of is None else new(s.mirror_of))
+            new(n): replace_unchecked(
+                s, frame=new(s.frame), mirror_of=None if s.mirror_of is None else new(s.mirror_of)
+            )
             for n, s in self.sensors.items()
         }
         order = {n: frames[n] for n in self.frames if n in frames} | frames

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from calib.cameras import camera_from_dict
 from calib.errors import CalibrationError
-from calib.gel import GelModel, picture_beside, picture_from_dict, picture_to_dict
+from calib.gel import GelModel, load_sibling_picture, picture_from_dict, picture_to_dict
 from calib.joints import Joint, JointPose
-from calib.kalibr import is_camchain, rig_of_camchain
+from calib.kalibr import is_camchain, rig_from_camchain
 from calib.rig import Frame, Inertia, Rig
 from calib.se3 import as_f64, quaternion_from_rotation, rotation_from_quaternion, se3
 from calib.sensors import SENSORS, CameraSensor, Sensor
@@ -53,7 +53,7 @@ def read_rig_file(path: str | Path) -> Any:
         raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path}: is not valid YAML ({str(error).splitlines()[0]})") from None
-    return rig_of_camchain(data, str(path)) if is_camchain(data) else _with_pictures(data, path)
+    return rig_from_camchain(data, str(path)) if is_camchain(data) else _load_pictures(data, path)
 
 
 def save_rig(rig: Rig, path: str | Path) -> None:
@@ -84,11 +84,12 @@ def rig_from_dict(data: Any, where: str = "rig", base: Rig | None = None) -> Rig
         base: a rig that it adds to.
 
     Raises:
-        CalibrationError: see ``load_rig``.
+        CalibrationError: a field is missing, unknown or has a wrong type or shape, or the rig is inconsistent; the
+            message names ``where`` and the field.
     """
     if not isinstance(data, Mapping) or not isinstance(data.get("frames"), Mapping):
         raise CalibrationError(f"{where}: frames: a rig file needs a mapping of frames")
-    _known(data, {"frames", "sensors"}, where)
+    _refuse_unknown_keys(data, {"frames", "sensors"}, where)
     frames = {str(n): _frame_from_dict(d, f"{where}: frames.{n}") for n, d in data["frames"].items()}
     listed = data.get("sensors") or {}
     if not isinstance(listed, Mapping):
@@ -137,7 +138,7 @@ def _frame_from_dict(data: Any, where: str) -> Frame:
         raise CalibrationError(f"{where}: must be a mapping")
     if "hand" in data:
         raise CalibrationError(f"{where}.hand: is called axis_convention now")
-    _known(
+    _refuse_unknown_keys(
         data,
         {"parent", "axis_convention", "times", "translation", "rotation", "joint", "readings", "reach", "inertia"},
         where,
@@ -145,10 +146,10 @@ def _frame_from_dict(data: Any, where: str) -> Frame:
     axis_convention, parent = str(data.get("axis_convention", "body")), data.get("parent")
     try:
         field = "inertia"
-        told = data.get("inertia")
-        inertia = None if told is None else Inertia(
-            mass=float(told["mass"]), center=as_f64(told["center"]).reshape(3),
-            about_center=as_f64(told["about_center"]).reshape(3, 3),
+        given = data.get("inertia")
+        inertia = None if given is None else Inertia(
+            mass=float(given["mass"]), center=as_f64(given["center"]).reshape(3),
+            about_center=as_f64(given["about_center"]).reshape(3, 3),
         )  # fmt: skip
         if parent is None:
             return Frame(axis_convention=axis_convention, inertia=inertia)
@@ -172,10 +173,10 @@ def _frame_from_dict(data: Any, where: str) -> Frame:
 
 
 def _joint_pose(data: Mapping[str, Any]) -> JointPose:
-    told = dict(data["joint"])
+    fields = dict(data["joint"])
     shapes = {"axis": (3,), "origin": (4, 4), "tail": (4, 4)}
-    tensors: dict[str, Any] = {k: as_f64(told.pop(k)).reshape(s) for k, s in shapes.items()}
-    plain: dict[str, Any] = {k: v if isinstance(v, str) else float(v) for k, v in told.items()}
+    tensors: dict[str, Any] = {k: as_f64(fields.pop(k)).reshape(s) for k, s in shapes.items()}
+    plain: dict[str, Any] = {k: v if isinstance(v, str) else float(v) for k, v in fields.items()}
     joint = Joint(**tensors, **plain)
     return JointPose(
         joint=joint,
@@ -209,7 +210,7 @@ def _sensor_from_dict(data: Any, where: str) -> Sensor:
         raise CalibrationError(f"{where}.kind: must be one of {', '.join(SENSORS)}")
     cls = SENSORS[data["kind"]]
     names = {f.name for f in fields(cls)}
-    _known(data, (names - {"model"}) | {"kind", "camera"}, where)
+    _refuse_unknown_keys(data, (names - {"model"}) | {"kind", "camera"}, where)
     values: dict[str, Any] = {}
     for key, value in data.items():
         if key == "kind":
@@ -239,19 +240,19 @@ def _sensor_from_dict(data: Any, where: str) -> Sensor:
         raise CalibrationError(f"{where}: {str(error).split(') ')[-1]}") from None
 
 
-def _with_pictures(data: Any, path: Path) -> Any:
+def _load_pictures(data: Any, path: Path) -> Any:
     """The contents of a rig file with the pictures that it names beside it."""
     sensors = data.get("sensors") if isinstance(data, Mapping) else None
     for name, sensor in sensors.items() if isinstance(sensors, Mapping) else ():
         if isinstance(sensor, dict) and isinstance(sensor.get("background"), str):
             try:
-                sensor["background"] = picture_beside(path.parent, sensor["background"])
+                sensor["background"] = load_sibling_picture(path.parent, sensor["background"])
             except CalibrationError as error:
                 raise CalibrationError(f"{path}: sensors.{name}.background: {error}") from None
     return data
 
 
-def _known(data: Mapping[str, Any], allowed: set[str], where: str) -> None:
+def _refuse_unknown_keys(data: Mapping[str, Any], allowed: set[str], where: str) -> None:
     for key in data:
         if key not in allowed:
             raise CalibrationError(f"{where}.{key}: unknown field, expected {', '.join(sorted(allowed))}")

@@ -1,4 +1,4 @@
-"""What a rig knows about each of its sensors. Frames and poses live in the rig; here is the device itself."""
+"""The sensors of a rig: the devices themselves. Their frames and poses are in the rig."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 
 from calib.cameras import CameraModel, Pinhole, flip_u, is_intrinsics, split_pixel_map
-from calib.changed import changed
 from calib.errors import CalibrationError
 from calib.gel import GelModel
+from calib.replacing import replace_unchecked
 from calib.se3 import as_f64, check_se3, rotation_from_quaternion, se3
 
 IDENTITY = torch.eye(3, dtype=torch.float64)  # shared: do not write into it
 
 
-def is_number(value: object, *, above: float = -math.inf, least: float = -math.inf) -> bool:
-    """Whether something is a finite number above or at least some other."""
+def is_number(value: object, *, greater_than: float = -math.inf, at_least: float = -math.inf) -> bool:
+    """Whether a value is a finite number greater than one limit and at least another."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
-    return math.isfinite(value) and value > above and value >= least
+    return math.isfinite(value) and value > greater_than and value >= at_least
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -31,7 +31,7 @@ class Sensor:
 
     Attributes:
         frame: the frame its data are given in.
-        mirror_of: the sensor that stands on the other side of the vehicle, with which a left-right mirror swaps names.
+        mirror_of: the sensor on the other side of the vehicle, with which a left-right mirror swaps names.
     """
 
     frame: str
@@ -68,7 +68,7 @@ class CameraSensor(Sensor):
         object.__setattr__(self, "A", as_f64(self.A))
         if self.size == (0, 0):
             object.__setattr__(self, "size", self.model.size)
-        if self.readout is not None and not is_number(self.readout, least=0):
+        if self.readout is not None and not is_number(self.readout, at_least=0):
             raise CalibrationError(f"readout: expected seconds, got {self.readout!r}")
         if tuple(self.A.shape) != (3, 3):
             raise CalibrationError(f"A: the pixel map must be 3x3, got shape {tuple(self.A.shape)}")
@@ -95,18 +95,22 @@ class CameraSensor(Sensor):
 
     def with_pixel_map(self, P: Tensor, size: tuple[int, int]) -> CameraSensor:
         """After an image-plane map ``P`` onto a canvas of ``size``: ``A' = P A``."""
-        return changed(self, A=P @ self.A, size=size)
+        return replace_unchecked(self, A=P @ self.A, size=size)
 
     def mirrored(self) -> CameraSensor:
         """Mirrored camera: ``A' = F_canvas A F_physical``, where F_w maps u to w - 1 - u."""
         if self.A is IDENTITY and self.size == self.model.size:
-            return changed(self, model=self.model.mirrored())
+            return replace_unchecked(self, model=self.model.mirrored())
         A = flip_u(self.size[1]) @ self.A @ flip_u(self.model.size[1])
-        return changed(self, model=self.model.mirrored(), A=A)
+        return replace_unchecked(self, model=self.model.mirrored(), A=A)
 
 
 def pinhole_sensor(frame: str, K: Tensor, size: tuple[int, int], mirror_of: str | None = None) -> CameraSensor:
-    """A camera from a 3x3 that a file gives: what no lens can be (flips, turns) becomes its pixel map."""
+    """A camera from a 3x3 matrix of a file: what intrinsics cannot hold (flips, rotations) becomes its pixel map.
+
+    Args:
+        frame: name of its frame. K: (3, 3) float64. size: (height, width) pixels. mirror_of: its mirror partner.
+    """
     A = IDENTITY
     if not is_intrinsics(K):
         K, A = split_pixel_map(K, size)
@@ -162,7 +166,7 @@ class LidarSensor(Sensor):
 
     def mirrored(self) -> LidarSensor:
         """Azimuths, and with them the sense of rotation, are reversed."""
-        return changed(self, spin=-self.spin)
+        return replace_unchecked(self, spin=-self.spin)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -193,7 +197,7 @@ class RadarSensor(Sensor):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ImuSensor(Sensor):
-    """An inertial unit.
+    """An inertial measurement unit (IMU).
 
     Attributes:
         gyro_noise: rad/s/sqrt(Hz). accel_noise: m/s^2/sqrt(Hz).
@@ -215,7 +219,7 @@ class TactileSensor(Sensor):
     Attributes:
         mm_per_pixel: millimetres of gel per pixel.
         size: (height, width) in pixels.
-        gel: how it deforms and is lit; without it pictures cannot be made anew.
+        gel: how it deforms and is lit; without it pictures cannot be rendered again.
         background: (H, W, 3) uint8, the picture without contact.
     """
 
@@ -227,18 +231,18 @@ class TactileSensor(Sensor):
     kind = "tactile"
 
     def __post_init__(self) -> None:
-        if not is_number(self.mm_per_pixel, above=0):
+        if not is_number(self.mm_per_pixel, greater_than=0):
             raise CalibrationError(f"mm_per_pixel: expected a length above 0, got {self.mm_per_pixel!r}")
         if not isinstance(self.size, tuple | list) or len(self.size) != 2:
             raise CalibrationError(f"size: expected [height, width], got {self.size!r}")
         if self.background is not None and tuple(self.background.shape) != (*self.size, 3):
-            told = tuple(self.background.shape)
-            raise CalibrationError(f"background: shape {told} is not that of a picture of size {tuple(self.size)}")
+            shape = tuple(self.background.shape)
+            raise CalibrationError(f"background: shape {shape} is not that of a picture of size {tuple(self.size)}")
 
     def scaled(self, scale: float) -> TactileSensor:
         """The device in a world that is larger."""
         gel = None if self.gel is None else replace(self.gel, relaxation=self.gel.relaxation * scale)
-        return changed(self, mm_per_pixel=self.mm_per_pixel * scale, gel=gel)
+        return replace_unchecked(self, mm_per_pixel=self.mm_per_pixel * scale, gel=gel)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -246,7 +250,7 @@ class TaxelSensor(Sensor):
     """A touch sensor of single elements.
 
     Attributes:
-        poses: (T, 4, 4) float64 ``T_frame_taxel``; z points out of the pad. None: told with the readings alone.
+        poses: (T, 4, 4) float64 ``T_frame_taxel``; z points out of the pad. None: only the readings hold them.
     """
 
     poses: Tensor | None = None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-_OTHER = {"left": "right", "l": "r"}
-_OTHER |= {b: a for a, b in _OTHER.items()}
+_OPPOSITE = {"left": "right", "l": "r"}
+_OPPOSITE |= {b: a for a, b in _OPPOSITE.items()}
 # a side is a part of a name: left_arm, arm-left, leftArm, armLeft, l_arm, arm_l, LWrist; not "upright" and not "L5"
 _SIDE = re.compile(
     r"(?<![A-Za-z])(?:[lL]eft|[rR]ight|LEFT|RIGHT)(?![a-z])"
@@ -19,7 +19,7 @@ _SIDE = re.compile(
 
 def swapped_sides(name: str) -> str:
     """A name with the parts that say left and right swapped; the name itself where there are none."""
-    return _SIDE.sub(lambda found: _like(found[0]), name)
+    return _SIDE.sub(lambda found: _match_case(found[0]), name)
 
 
 def other_side(name: str, names: Container[str]) -> str:
@@ -38,11 +38,11 @@ def other_side(name: str, names: Container[str]) -> str:
 
 
 def side_of(name: str) -> str:
-    """ "left", "right", or "" where a name's parts do not say it, or say both."""
-    told = {found.lower()[0] for found in _SIDE.findall(name)}
-    return {"l": "left", "r": "right"}[told.pop()] if len(told) == 1 else ""
+    """ "left", "right", or "" where the parts of a name name no side, or both."""
+    sides = {found.lower()[0] for found in _SIDE.findall(name)}
+    return {"l": "left", "r": "right"}[sides.pop()] if len(sides) == 1 else ""
 
 
-def _like(word: str) -> str:
-    other = _OTHER[word.lower()]
+def _match_case(word: str) -> str:
+    other = _OPPOSITE[word.lower()]
     return other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other

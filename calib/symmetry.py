@@ -1,6 +1,6 @@
 """Left-right symmetry of a robot: which joints a mirror swaps, with which signs, and what it does to every link.
 
-A mirror S of the base's xz plane takes link c at the readings q to where its partner c* stands at other readings q':
+A mirror S of the base's xz plane takes link c at the readings q to the pose of its partner c* at other readings q':
 ``S T_root_c(q) = T_root_c*(q') M_c`` with one reflection M_c per link, found link by link from the root.
 """
 
@@ -20,7 +20,7 @@ from calib.rig import Rig
 from calib.sides import other_side
 
 TOLERANCE = 1e-6  # metres, and 1 for directions
-OFFSETS = (0.0, math.pi / 2, -math.pi / 2, math.pi)  # readings at which a mirrored wrist may begin to count
+OFFSETS = (0.0, math.pi / 2, -math.pi / 2, math.pi)  # zero positions that a mirrored wrist may have, rad
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,14 +40,14 @@ class RobotMirror:
         """Links that swap names."""
         return {n: p for n, (p, _) in self.links.items() if n != p}
 
-    def one_sided(self, names: tuple[str, ...]) -> bool:
-        """Whether readings are of one side of the robot alone."""
+    def is_one_sided(self, names: tuple[str, ...]) -> bool:
+        """Whether all of these readings belong to one side of the robot."""
         known = all(n in self.joints for n in names)
         return known and len(names) > 0 and not {self.joints[n][0] for n in names} & set(names)
 
-    def has_two_arms(self, slides: tuple[str, ...]) -> bool:
-        """Whether turning joints swap; ``slides`` are the sliding readings."""
-        return any(partner != j for j, (partner, _, _) in self.joints.items() if j not in slides)
+    def has_two_arms(self, prismatic_joints: tuple[str, ...]) -> bool:
+        """Whether rotary joints swap; ``prismatic_joints`` are the readings of the others."""
+        return any(partner != j for j, (partner, _, _) in self.joints.items() if j not in prismatic_joints)
 
     def readings(self, values: Tensor, names: tuple[str, ...], rate: bool = False) -> Tensor:
         """Readings (..., J) of the mirrored robot; of rates and forces with ``rate``.
@@ -59,8 +59,8 @@ class RobotMirror:
         """
         columns = []
         source = {partner: (j, sign, offset) for j, (partner, sign, offset) in self.joints.items()}
-        told = tuple(self.joints[n][0] for n in names) if self.one_sided(names) else names
-        for name in told:
+        targets = tuple(self.joints[n][0] for n in names) if self.is_one_sided(names) else names
+        for name in targets:
             if name not in source or source[name][0] not in names:
                 raise CalibrationError(
                     f"joint {name!r} has no mirror partner: the robot's description must have it (log.joint_map says "
@@ -70,9 +70,9 @@ class RobotMirror:
             columns.append(sign * values[..., names.index(j)] + (0.0 if rate else offset))
         return torch.stack(columns, -1)
 
-    def scaled(self, scale: float, slides: tuple[str, ...]) -> RobotMirror:
-        """The mirror of the robot made ``scale`` times as large; ``slides`` are its sliding readings."""
-        grown = {j: (p, s, o * scale if j in slides else o) for j, (p, s, o) in self.joints.items()}
+    def scaled(self, scale: float, prismatic_joints: tuple[str, ...]) -> RobotMirror:
+        """The mirror of the robot made ``scale`` times as large; ``prismatic_joints`` are readings in metres."""
+        grown = {j: (p, s, o * scale if j in prismatic_joints else o) for j, (p, s, o) in self.joints.items()}
         links = {}
         for n, (p, M) in self.links.items():
             M = M.clone()
@@ -132,7 +132,7 @@ Joints = dict[str, tuple[str, float, float]]
 def _solve(
     robot: Robot, order: list[str], partner: Mapping[str, str], maps: Maps, joints: Joints
 ) -> tuple[Maps, Joints] | str:
-    """Links from ``order`` on, trying where mirrored wrists may begin to count; what is wrong where none fits."""
+    """Solve the links of ``order``, trying the zero positions in ``OFFSETS``; a message where none fits."""
     if not order:
         return maps, joints
     link, rest = order[0], order[1:]
@@ -140,7 +140,7 @@ def _solve(
     other = partner[link]
     above, twin = robot.edges.get(other, ("", None))
     if above != partner.get(parent, parent) or isinstance(edge, Joint) != isinstance(twin, Joint):
-        return f"link {link!r} hangs on {parent!r}, its partner {other!r} on {above or 'nothing'!r}"
+        return f"the parent of link {link!r} is {parent!r}, that of its partner {other!r} is {above or 'nothing'!r}"
     M = maps[parent]
     if not isinstance(edge, Joint) or not isinstance(twin, Joint):
         assert isinstance(edge, Tensor) and isinstance(twin, Tensor)
@@ -156,14 +156,14 @@ def _solve(
             f"the axis of joint {edge.name!r} (link {link!r}) is off by {math.degrees(off):.3g} degrees "
             f"and {float(N[:3, 3].norm()) * 1e3:.3g} mm {with_whom}"
         )
-    # a mirror turns the sense of an angle around, not that of a shift
-    sense = math.copysign(1.0, along) * (-1.0 if edge.turns else 1.0)
+    # a mirror reverses the sign of an angle, not that of a shift
+    sense = math.copysign(1.0, along) * (-1.0 if edge.is_rotary else 1.0)
     sign = sense * edge.multiplier / twin.multiplier
     problem = ""
-    for turn in OFFSETS if edge.turns else (0.0,):
+    for turn in OFFSETS if edge.is_rotary else (0.0,):
         offset = (sense * edge.bias - twin.bias + turn) / twin.multiplier
-        told = joints.get(edge.name)
-        if told is not None and not _same(told, (twin.name, sign, offset)):
+        earlier = joints.get(edge.name)
+        if earlier is not None and not _agree(earlier, (twin.name, sign, offset)):
             problem = problem or f"joint {edge.name!r} moves links that a mirror would move differently"
             continue
         if abs(abs(sign) - 1) > TOLERANCE:
@@ -192,7 +192,7 @@ def _mimics(robot: Robot, partner: Mapping[str, str], joints: Joints) -> Joints:
     return out
 
 
-def _same(a: tuple[str, float, float], b: tuple[str, float, float]) -> bool:
+def _agree(a: tuple[str, float, float], b: tuple[str, float, float]) -> bool:
     return a[0] == b[0] and abs(a[1] - b[1]) < TOLERANCE and abs(a[2] - b[2]) < TOLERANCE
 
 

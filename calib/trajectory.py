@@ -1,4 +1,4 @@
-"""Poses over time: what moves a frame in its parent."""
+"""Poses of frames in their parents over time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from calib.changed import changed
 from calib.errors import CalibrationError
+from calib.replacing import replace_unchecked
 from calib.se3 import se3, slerp
 
 
@@ -26,7 +26,7 @@ class MovingPose(ABC):
     kind: ClassVar[str] = "known"
 
     @abstractmethod
-    def along(self, times: Tensor) -> Tensor:
+    def T_at_times(self, times: Tensor) -> Tensor:
         """Poses (n, 4, 4) at times (n,) int64 ns.
 
         Raises:
@@ -35,22 +35,34 @@ class MovingPose(ABC):
 
     @abstractmethod
     def mapped(self, left: Tensor, right: Tensor) -> Self:
-        """The moving pose ``left @ T(t) @ right``."""
+        """The moving pose ``left @ T(t) @ right``.
+
+        Args:
+            left, right: (4, 4) similarities; the result stays a rigid pose because their scales cancel.
+        """
 
     def known(self) -> Tensor:
-        """(k, 4, 4) at the known times."""
-        return self.along(self.times)
+        """Poses (k, 4, 4) float64 at the known times."""
+        return self.T_at_times(self.times)
 
     def at(self, time: int) -> Tensor:
-        """Pose (4, 4) at one time (ns)."""
-        return self.along(torch.tensor([time]))[0]
+        """Pose (4, 4) float64 at one time (ns).
+
+        Raises:
+            CalibrationError: it lies outside the known times.
+        """
+        return self.T_at_times(torch.tensor([time]))[0]
 
     def retimed(self, times: Tensor) -> Self:
         """The same poses at other times (k,)."""
         return replace(self, times=times)  # type: ignore[type-var]
 
     def check_inside(self, times: Tensor) -> None:
-        """Raise where a time lies outside the known ones."""
+        """Raise where a time of (n,) int64 ns lies outside the known ones.
+
+        Raises:
+            CalibrationError: the first such time and the known span are named.
+        """
         outside = (times < self.times[0]) | (times > self.times[-1])
         if bool(outside.any()):
             wrong, first, last = int(times[outside][0]), int(self.times[0]), int(self.times[-1])
@@ -58,7 +70,7 @@ class MovingPose(ABC):
 
 
 def check_times(times: Tensor, count: int, what: str) -> None:
-    """Raise unless ``times`` are ``count`` int64 stamps that increase strictly.
+    """Raise unless ``times`` are ``count`` strictly increasing int64 times.
 
     Raises:
         CalibrationError: they are not; ``what`` names them.
@@ -90,7 +102,7 @@ class Trajectory(MovingPose):
 
     @staticmethod
     def from_unsorted(times: Tensor, poses: Tensor) -> Trajectory:
-        """Sort by time and keep the first of equal stamps."""
+        """Sort by time and keep the first of equal times."""
         order = torch.argsort(times, stable=True)
         times, poses = times[order], poses[order]
         keep = torch.ones(len(times), dtype=torch.bool)
@@ -98,14 +110,24 @@ class Trajectory(MovingPose):
         return Trajectory(times[keep], poses[keep])
 
     def at(self, time: int) -> Tensor:
-        """Pose (4, 4) at ``time`` (ns): exact at a known stamp."""
+        """Pose (4, 4) at ``time`` (ns), bit for bit the stored one at a known time.
+
+        Raises:
+            CalibrationError: it lies outside the known times.
+        """
         i = int(torch.searchsorted(self.times, time))
         if i < len(self.times) and int(self.times[i]) == time:
             return self.poses[i]
-        return self.along(torch.tensor([time]))[0]
+        return self.T_at_times(torch.tensor([time]))[0]
 
-    def along(self, times: Tensor) -> Tensor:
-        """See ``MovingPose``; exact at known stamps."""
+    def T_at_times(self, times: Tensor) -> Tensor:
+        """Poses (n, 4, 4) float64 at times (n,) int64 ns: linear in position, slerp in rotation.
+
+        At a known time it is the stored pose itself, bit for bit.
+
+        Raises:
+            CalibrationError: a time lies outside the known ones.
+        """
         self.check_inside(times)
         after = torch.searchsorted(self.times, times).clamp(max=len(self.times) - 1)
         before = torch.where(self.times[after] == times, after, after - 1)
@@ -117,7 +139,7 @@ class Trajectory(MovingPose):
         return torch.where((before == after)[:, None, None], a, between)
 
     def known(self) -> Tensor:
-        """See ``MovingPose``."""
+        """The stored poses (k, 4, 4), not a copy."""
         return self.poses
 
     def refined(self, parts: Tensor) -> Trajectory:
@@ -128,8 +150,8 @@ class Trajectory(MovingPose):
         gap = torch.repeat_interleave(torch.arange(len(gaps)), parts)
         within = torch.arange(int(parts.sum())) - first[gap]
         times = torch.cat([self.times[gap] + gaps[gap] * within // parts[gap], self.times[-1:]])
-        return changed(self, times=times, poses=self.along(times))
+        return replace_unchecked(self, times=times, poses=self.T_at_times(times))
 
     def mapped(self, left: Tensor, right: Tensor) -> Trajectory:
-        """See ``MovingPose``."""
-        return changed(self, poses=left @ self.poses @ right)
+        """The trajectory with every pose T replaced by ``left @ T @ right``, for (4, 4) maps; the times stay."""
+        return replace_unchecked(self, poses=left @ self.poses @ right)

@@ -29,7 +29,7 @@ def load_urdf(path: str | Path, joint_map: Mapping[str, str] | None = None) -> R
     Args:
         path: the file.
         joint_map: name of a reading in the log -> name of the joint in the file, where they differ. A leading "-" on
-            the joint's name says that the log counts the other way round. A mimic joint that is named here follows
+            the joint's name reverses the sign of the log's readings. A mimic joint that is named here follows
             its own reading.
 
     Raises:
@@ -49,7 +49,16 @@ def load_urdf(path: str | Path, joint_map: Mapping[str, str] | None = None) -> R
 
 
 def robot_from_urdf(text: str, where: str = "URDF", joint_map: Mapping[str, str] | None = None) -> Robot:
-    """The robot of a URDF text. See ``load_urdf``."""
+    """The robot of a URDF text.
+
+    Args:
+        text: the XML.
+        where: its file, for messages.
+        joint_map: name of a reading in the log -> name of the joint in the text, "-" before it where the sign differs.
+
+    Raises:
+        CalibrationError: it is not URDF, or holds a joint type that is not supported; the element is named.
+    """
     if "<!DOCTYPE" in text or "<!ENTITY" in text:  # entities can grow without bound
         raise CalibrationError(f"{where}: document type declarations are not allowed")
     try:
@@ -59,7 +68,7 @@ def robot_from_urdf(text: str, where: str = "URDF", joint_map: Mapping[str, str]
     if tree.tag != "robot":
         raise CalibrationError(f"{where}: the top element is <{tree.tag}>, not <robot>")
     links = [_name(e, where) for e in tree.findall("link")]
-    told = {str(j).removeprefix("-") for j in (joint_map or {}).values()}
+    named_joints = {str(j).removeprefix("-") for j in (joint_map or {}).values()}
     edges: dict[str, tuple[str, Joint | Tensor]] = {}
     seen: set[str] = set()
     for element in tree.findall("joint"):
@@ -67,30 +76,30 @@ def robot_from_urdf(text: str, where: str = "URDF", joint_map: Mapping[str, str]
         if name in seen:
             raise CalibrationError(f"{where}: joint {name!r}: there are two of this name")
         seen.add(name)
-        parent, child, edge = _joint(element, where, told)
+        parent, child, edge = _joint(element, where, named_joints)
         for end, link in (("parent", parent), ("child", child)):
             if link not in links:
                 raise CalibrationError(f"{where}: joint {_name(element, where)!r}: {end}: there is no link {link!r}")
         if child in edges:
-            raise CalibrationError(f"{where}: link {child!r} hangs on two joints")
+            raise CalibrationError(f"{where}: link {child!r} is the child of two joints")
         edges[child] = (parent, edge)
     roots = [n for n in links if n not in edges]
     if len(roots) != 1:
         raise CalibrationError(f"{where}: expected one root link, found {', '.join(roots) or 'none'}")
     inertias = {_name(e, where): i for e in tree.findall("link") if (i := _inertia(e, where)) is not None}
-    ordered = _parents_first(_led(edges, where), roots[0])
+    ordered = _parents_first(_resolve_mimic_chains(edges, where), roots[0])
     robot = Robot(root=roots[0], edges=ordered, inertias=inertias, name=tree.get("name", "robot"))
-    return renamed(robot, joint_map, where) if joint_map else robot
+    return with_joint_names(robot, joint_map, where) if joint_map else robot
 
 
 Edges = dict[str, tuple[str, Joint | Tensor]]
 
 
-def _led(edges: Edges, where: str) -> Edges:
+def _resolve_mimic_chains(edges: Edges, where: str) -> Edges:
     """Joints that mimic a mimic follow the joint at the end of the chain.
 
     Raises:
-        CalibrationError: what is mimicked does not move, or follows the one that mimics it.
+        CalibrationError: the joint that is mimicked does not move, or mimics the joint that mimics it.
     """
     by_name = {e.own or e.name: e for _, e in edges.values() if isinstance(e, Joint)}
     out: Edges = {}
@@ -108,30 +117,32 @@ def _led(edges: Edges, where: str) -> Edges:
     return out
 
 
-def renamed(robot: Robot, joint_map: Mapping[str, str], where: str = "joint_map") -> Robot:
-    """The robot with its joints called as a log calls them.
+def with_joint_names(robot: Robot, joint_map: Mapping[str, str], where: str = "joint_map") -> Robot:
+    """The robot with the joint names of a log.
 
     Args:
-        robot: as described.
-        joint_map: name in the log -> name in the description, with a leading "-" where the log counts the other way.
+        robot: with the names of its description.
+        joint_map: name in the log -> name in the description, with a leading "-" where the sign of readings differs.
         where: file, for messages.
 
     Raises:
         CalibrationError: the robot has no such joint, or two joints would have one name.
     """
-    told = {str(v).removeprefix("-"): (str(k), -1.0 if str(v).startswith("-") else 1.0) for k, v in joint_map.items()}
-    unknown = [j for j in told if j not in robot.joints]
+    mapping = {
+        str(v).removeprefix("-"): (str(k), -1.0 if str(v).startswith("-") else 1.0) for k, v in joint_map.items()
+    }
+    unknown = [j for j in mapping if j not in robot.joints]
     if unknown:
         raise CalibrationError(f"{where}: joint_map: the robot has no joint {unknown[0]!r} ({', '.join(robot.joints)})")
-    if len(told) < len(joint_map):
+    if len(mapping) < len(joint_map):
         twice, _ = Counter(str(v).removeprefix("-") for v in joint_map.values()).most_common(1)[0]
-        raise CalibrationError(f"{where}: joint_map: two names of the log stand for joint {twice!r}")
-    for name in sorted(set(joint_map) & (set(robot.joints) - set(told))):
+        raise CalibrationError(f"{where}: joint_map: two names of the log map to joint {twice!r}; keep one of them")
+    for name in sorted(set(joint_map) & (set(robot.joints) - set(mapping))):
         raise CalibrationError(f"{where}: joint_map: the robot has another joint called {name!r}; name it too")
     edges: Edges = {}
     for link, (parent, edge) in robot.edges.items():
-        if isinstance(edge, Joint) and edge.name in told:
-            name, sign = told[edge.name]
+        if isinstance(edge, Joint) and edge.name in mapping:
+            name, sign = mapping[edge.name]
             edge = replace(edge, name=name, multiplier=edge.multiplier * sign)
         edges[link] = (parent, edge)
     return replace(robot, edges=edges)
@@ -143,7 +154,7 @@ def _parents_first(edges: Edges, root: str) -> Edges:
         ready = {c: e for c, e in edges.items() if c not in out and (e[0] == root or e[0] in out)}
         if not ready:
             left = ", ".join(c for c in edges if c not in out)
-            raise CalibrationError(f"URDF: links {left} go round in a circle")
+            raise CalibrationError(f"URDF: links {left} form a cycle")
         out |= ready
     return out
 
@@ -157,8 +168,8 @@ def _joint(element: Element, where: str, driven: set[str]) -> tuple[str, str, Jo
         return parent, child, origin
     if kind not in MOVING:
         raise CalibrationError(f"{here}: type: {kind!r} is not supported, only fixed, {', '.join(MOVING)}")
-    told = element.find("axis")
-    axis = torch.tensor(_numbers(told, "xyz", 3, here, "1 0 0"), dtype=torch.float64)
+    axis_element = element.find("axis")
+    axis = torch.tensor(_numbers(axis_element, "xyz", 3, here, "1 0 0"), dtype=torch.float64)
     length = float(torch.linalg.norm(axis))
     if not length > 0:
         raise CalibrationError(f"{here}: axis: has no length")
@@ -186,9 +197,9 @@ def _inertia(link: Element, where: str) -> Inertia | None:
     mass = _numbers(element.find("mass"), "value", 1, here, None)[0]
     if mass < 0:
         raise CalibrationError(f"{here}: mass: {mass:g} kg is below 0")
-    told = element.find("inertia")
+    inertia_element = element.find("inertia")
     xx, xy, xz, yy, yz, zz = (
-        _numbers(told, k, 1, here, "0")[0] for k in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz")
+        _numbers(inertia_element, k, 1, here, "0")[0] for k in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz")
     )  # fmt: skip
     about = torch.tensor([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], dtype=torch.float64)
     return Inertia(mass=mass, center=T[:3, 3], about_center=T[:3, :3] @ about @ T[:3, :3].T)

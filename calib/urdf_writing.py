@@ -16,11 +16,11 @@ from calib.rig import Inertia
 from calib.se3 import se3
 
 
-def urdf_of(robot: Robot) -> str:
-    """Links, joints, limits and inertias of a robot as URDF, every number so exact that it comes back.
+def robot_to_urdf(robot: Robot) -> str:
+    """Links, joints, limits and inertias of a robot as URDF, with numbers that are read back exactly.
 
     Raises:
-        CalibrationError: a joint is driven by another one's reading with an offset that URDF cannot tell of its own.
+        CalibrationError: a joint follows another joint's reading, or has an offset or a tail, which are not written.
     """
     root = Element("robot", name=robot.name)
     for link in (robot.root, *robot.edges):
@@ -55,7 +55,7 @@ def _inertial(element: Element, inertia: Inertia) -> None:
 
 
 def _origin(element: Element, T: Tensor) -> None:
-    """``rpy`` are turns about the fixed axes x, y, z: R = Rz(yaw) Ry(pitch) Rx(roll)."""
+    """``rpy`` are rotations about the fixed axes x, y, z: R = Rz(yaw) Ry(pitch) Rx(roll)."""
     R = T[:3, :3].tolist()
     flat = math.hypot(R[0][0], R[1][0])
     pitch = math.atan2(-R[2][0], flat)

@@ -42,7 +42,7 @@ def validate(rig: Rig, where: str = "rig") -> Rig:
             raise CalibrationError(f"{where}: sensors.{name}.frame: there is no frame {sensor.frame!r}")
         if sensor.kind == "tactile" and rig.frames[sensor.frame].axis_convention != "camera":
             raise CalibrationError(
-                f"{where}: frames.{sensor.frame}.axis_convention: a tactile sensor looks, so it must be camera"
+                f"{where}: frames.{sensor.frame}.axis_convention: the frame of a tactile sensor must be camera"
             )
         if sensor.mirror_of is not None:
             partner = rig.sensors.get(sensor.mirror_of)

@@ -1,10 +1,10 @@
-"""Names that have one owner: what registers a second thing under a taken name is told so."""
+"""Registries, in which a name has one owner: a second thing under a taken name is refused."""
 
 from __future__ import annotations
 
 import builtins
 import sys
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from fusion_aug.errors import ConfigError
 
@@ -15,55 +15,66 @@ class Registry(dict[Any, T]):
     """Things by name. A second thing of a name is refused, unless it is one's own definition of the first run again.
 
     Args:
-        what: what the names stand for, for messages.
+        what: kind of the registered things, for messages.
     """
 
     def __init__(self, what: str):
         super().__init__()
         self.what = what
-        self._specs: dict[Any, Any] = {}  # name -> the module's spec when it was registered, which a reload replaces
+        self._owners: dict[Any, _Owner] = {}
 
-    def add(self, name: Any, thing: T, said: str = "") -> T:
+    def add(self, name: Any, thing: T, said: str = "", module: str = "") -> T:
         """Register a thing.
 
         Args:
             name: what it is called by: a word, or anything that can be a key.
             thing: a class, a function or an object.
             said: the name as messages say it; the name itself by default.
+            module: of the code that registers an object; classes and functions have one of their own.
 
         Raises:
             ConfigError: the name is taken.
         """
-        module = module_of(thing)
-        if name in self and not self._again(name, thing):
-            taken = self[name]
+        own = plain(module) if module else module_of(thing)
+        owner = _Owner(own, getattr(thing, "__qualname__", ""), getattr(sys.modules.get(own), "__spec__", None))
+        if name in self and thing != self[name] and not owner.runs_again(self._owners[name], thing):
             raise ConfigError(
-                f"{self.what} {said or name!r} of {module} is refused: {module_of(taken)} has registered one of that "
-                f"name already; give yours another name"
+                f"{self.what} {said or name!r} of {owner.module} is refused: {self._owners[name].module} has "
+                f"registered one of that name already; give yours another name"
             )
-        self[name] = thing
-        self._specs[name] = getattr(sys.modules.get(module), "__spec__", None)
+        self[name], self._owners[name] = thing, owner
         return thing
 
-    def _again(self, name: Any, thing: Any) -> bool:
-        """Whether a definition is the one that is known, run again: in a notebook, a reload, or a function."""
-        known: Any = self[name]
-        module, place = module_of(thing), getattr(thing, "__qualname__", "")
-        if thing is known:
-            return True
-        if module != module_of(known) or place != getattr(known, "__qualname__", "") or _is_ours(module):
+
+class _Owner(NamedTuple):
+    """Who registered a thing.
+
+    Attributes:
+        module, place: module and qualified name of the code.
+        spec: the module's spec when it registered, which a reload replaces.
+    """
+
+    module: str
+    place: str
+    spec: Any
+
+    def runs_again(self, known: _Owner, thing: Any) -> bool:
+        """Whether the code is that of a known owner, run again: in a notebook, a reload, or a function."""
+        if self[:2] != known[:2] or _is_ours(self.module):
             return False
-        if "<locals>" in place or "__dataclass_fields__" in getattr(thing, "__dict__", {}):
-            return True  # a function that defines it runs again; a decorator has made the class anew (slots)
-        if module == "__main__":
-            return is_interactive()
-        return getattr(sys.modules.get(module), "__spec__", None) is not self._specs[name]
+        if "<locals>" in self.place or "__dataclass_fields__" in getattr(thing, "__dict__", {}):
+            return True  # a function that defines it runs again; a decorator has made another class (slots)
+        return is_interactive() if self.module == "__main__" else self.spec is not known.spec
 
 
 def module_of(thing: Any) -> str:
-    """The module that defines a class, function or object; in a worker, ``__main__`` keeps its name."""
-    module = getattr(thing, "__module__", None) or type(thing).__module__
-    return "__main__" if module == "__mp_main__" else str(module)
+    """The module that defines a class, a function or the class of an object."""
+    return plain(getattr(thing, "__module__", None) or type(thing).__module__)
+
+
+def plain(module: str) -> str:
+    """A module's name; in a worker, ``__main__`` keeps its own."""
+    return "__main__" if module == "__mp_main__" else module
 
 
 def full_name(cls: type) -> str:

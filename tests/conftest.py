@@ -33,13 +33,19 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """``case`` walks the registry: every setting of every transform of the package."""
+    """``case`` walks the registry: every setting of every transform that the test's ``only(...)`` lets through.
+
+    The id is ``Name-k`` with k the number of the setting of that transform, so a new transform changes no other id.
+    """
     if "case" not in metafunc.fixturenames:
         return
     from cases import CASES
 
     from fusion_aug.core.registry import own_transforms
 
-    pairs = [(name, kwargs) for name in own_transforms() for kwargs in CASES.get(name, [])]
-    ids = [f"{name}-{i}" for i, (name, _) in enumerate(pairs)]
-    metafunc.parametrize("case", pairs, ids=ids)
+    named = {f"{name}-{k}": (name, s) for name in own_transforms() for k, s in enumerate(CASES.get(name, []))}
+    for mark in metafunc.definition.iter_markers("cases"):
+        named = {i: case for i, case in named.items() if mark.kwargs["where"](case)}
+    if not named:
+        raise pytest.UsageError(f"{metafunc.definition.nodeid}: no case of the registry is left to test")
+    metafunc.parametrize("case", named.values(), ids=named)

@@ -19,7 +19,7 @@ LAYERS = [
     ["logs", "synth"],
     ["check", "train", "show"],
     ["run"],
-    ["public"],
+    ["public", "extend"],
     ["cli"],
     ["__main__"],
 ]

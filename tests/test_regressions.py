@@ -127,7 +127,7 @@ def test_a_distorted_camera_is_refused(street: Path, real_data: Path, tmp_path: 
 
 
 def test_twist_after_a_shift_of_the_reference_frame() -> None:
-    """The told velocity is that of the new origin, by differences of the poses."""
+    """The reported velocity is that of the new origin, by differences of the poses."""
     sample = make_sample()
     out = fa.Compose([fa.RotateScene(yaw_deg=25), fa.TranslateScene(x=10.0, y=-4.0, z=1.0), fa.ScaleScene(scale=1.2)])(
         sample
@@ -143,10 +143,10 @@ def test_twist_after_a_shift_of_the_reference_frame() -> None:
     assert torch.allclose(back["velocity"], sample["ego"]["velocity"], atol=1e-9)
 
 
-def test_a_belief_does_not_touch_the_accelerometer() -> None:
+def test_a_reported_error_does_not_change_the_accelerometer() -> None:
     sample, scale = make_sample(), fa.ScaleScene(scale=1.5)
-    told = fa.Compose([fa.Miscalibrate(sensors=["imu"], x_deg=10.0), scale])(sample)
-    assert torch.equal(scale(sample)["imu"]["accel"], told["imu"]["accel"])
+    miscalibrated = fa.Compose([fa.Miscalibrate(sensors=["imu"], x_deg=10.0), scale])(sample)
+    assert torch.equal(scale(sample)["imu"]["accel"], miscalibrated["imu"]["accel"])
 
 
 def test_one_mirror_plane_for_a_scene_whatever_each_sample_draws() -> None:
@@ -171,7 +171,7 @@ def test_one_mirror_plane_for_a_scene_whatever_each_sample_draws() -> None:
     assert torch.allclose(*places, atol=1e-9)
 
 
-def test_projection_of_an_item_in_a_batch_uses_its_own_unit() -> None:
+def test_projection_of_an_item_in_a_batch_uses_its_own_sample() -> None:
     out = fa.ResizeCrop(scale=[0.5, 1.5])(make_batch(3))
     item = out["lidar"].sample_index.tolist().index(2) + 1
     p, _ = out.project("lidar", "CAM_FRONT", item=item)

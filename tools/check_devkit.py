@@ -120,7 +120,7 @@ def on_boxes(log: NuScenes, token: str, boxes: list[Box]) -> list[float]:
     world = turn @ points[:3] + start[:, None]
     ray = world - start[:, None]
     ray /= np.linalg.norm(ray, axis=0)
-    told = turn @ np.vstack([points[8:10], np.zeros(points.shape[1])])
+    compensated = turn @ np.vstack([points[8:10], np.zeros(points.shape[1])])
     out = []
     for box in boxes:
         tall = Box(box.center, [box.wlh[0] + 0.4, box.wlh[1] + 0.4, 20.0], box.orientation)  # it measures no height
@@ -128,7 +128,7 @@ def on_boxes(log: NuScenes, token: str, boxes: list[Box]) -> list[float]:
         seconds = (data["timestamp"] - log.get("sample", data["sample_token"])["timestamp"]) * 1e-6
         tall.center = tall.center + box.velocity * seconds
         inside = points_in_box(tall, world)
-        out += [float(abs((told[:, i] - box.velocity) @ ray[:, i])) for i in np.flatnonzero(inside)]
+        out += [float(abs((compensated[:, i] - box.velocity) @ ray[:, i])) for i in np.flatnonzero(inside)]
     return out
 
 

@@ -60,7 +60,7 @@ def effects_table() -> str:
     rows = []
     for name, t in own_transforms().items():
         family = next(b.__name__ for b in t.__mro__ if Family in b.__bases__)
-        rig = t.calibration or CALIBRATION.get(family, "")
+        rig = t.changes_calibration or CALIBRATION.get(family, "")
         rows.append([f"`{name}`", *[cell(t, s) for s in BUILT_IN], rig])
     legend = "● has a rule for it (a sensor that turns with the scene keeps its data)  · declared not to change"
     return f"{markdown(head, rows)}\n\n{legend}  (empty: not its business)"
@@ -83,7 +83,7 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(r) + " |" for r in rows])
 
 
-def inserted(text: str, name: str, table: str) -> str:
+def insert_table(text: str, name: str, table: str) -> str:
     """A document with the table between its marks."""
     begin = BEGIN.format(name)
     before, found, rest = text.partition(begin)
@@ -93,12 +93,12 @@ def inserted(text: str, name: str, table: str) -> str:
     return f"{before}{begin}\n\n{table}\n\n{END}{after}"
 
 
-def documents(root: Path) -> dict[Path, str]:
+def generated_documents(root: Path) -> dict[Path, str]:
     """Every document with generated tables, as it should be."""
     readme, promises = root / "README.md", root / "docs" / "promises.md"
     return {
-        readme: inserted(readme.read_text(encoding="utf-8"), "transforms", effects_table()),
-        promises: inserted(promises.read_text(encoding="utf-8"), "promises", promise_table()),
+        readme: insert_table(readme.read_text(encoding="utf-8"), "transforms", effects_table()),
+        promises: insert_table(promises.read_text(encoding="utf-8"), "promises", promise_table()),
     }
 
 
@@ -108,11 +108,11 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only compare; exit 1 if a table is out of date")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="folder of the repository")
     options = parser.parse_args()
-    stale = [p for p, text in documents(options.root).items() if p.read_text(encoding="utf-8") != text]
+    stale = [p for p, text in generated_documents(options.root).items() if p.read_text(encoding="utf-8") != text]
     for path in stale:
         print(f"{path} is out of date; run: make docs" if options.check else f"wrote {path}")
         if not options.check:
-            path.write_text(documents(options.root)[path], encoding="utf-8")
+            path.write_text(generated_documents(options.root)[path], encoding="utf-8")
     return 1 if stale and options.check else 0
 
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from calib.changed import changed
 from calib.errors import CalibrationError
+from calib.replacing import replace_unchecked
 from calib.se3 import as_f64
 
 _MINUS_X = torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)
@@ -70,11 +70,11 @@ class CameraModel(ABC):
 
     # --- what a lens supplies -------------------------------------------------------------------------------------
     @abstractmethod
-    def _bend(self, points: Tensor) -> Tensor:
+    def _to_lens(self, points: Tensor) -> Tensor:
         """Points (..., 3) to lens coordinates (..., 2)."""
 
     @abstractmethod
-    def _bend_jacobian(self, points: Tensor) -> Tensor:
+    def _to_lens_jacobian(self, points: Tensor) -> Tensor:
         """Derivative (..., 2, 3) of the lens coordinates with respect to the point."""
 
     @abstractmethod
@@ -102,11 +102,11 @@ class CameraModel(ABC):
         points = points.to(torch.float64)
         valid = self.valid(points)
         safe = torch.where(valid[..., None], points, points.new_tensor([0.0, 0.0, 1.0]))
-        return self._bend(safe) @ self.K[:2, :2].T + self.K[:2, 2], valid
+        return self._to_lens(safe) @ self.K[:2, :2].T + self.K[:2, 2], valid
 
     def jacobian(self, points: Tensor) -> Tensor:
         """Derivative (..., 2, 3) of the pixel with respect to the point, pixels per metre."""
-        derivative: Tensor = self.K[:2, :2] @ self._bend_jacobian(points.to(torch.float64))
+        derivative: Tensor = self.K[:2, :2] @ self._to_lens_jacobian(points.to(torch.float64))
         return derivative
 
     def unproject(self, pixels: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ class CameraModel(ABC):
         """The camera whose image of a mirrored scene is this camera's image flipped left-right."""
         # flip_u(width) K diag(-1, 1, 1): skew changes sign and cx becomes width - 1 - cx
         K = flip_u(self.size[1]) @ self.K * _MINUS_X
-        return changed(self, K=K, distortion=self._mirrored_distortion())
+        return replace_unchecked(self, K=K, distortion=self._mirrored_distortion())
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON- and YAML-able description that ``camera_from_dict`` reads back exactly."""

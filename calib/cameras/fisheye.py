@@ -39,13 +39,13 @@ class KannalaBrandt(CameraModel):
         real = roots[(abs(roots.imag) < 1e-9) & (roots.real > 1e-9)].real
         return min(math.pi, float(real.min())) if len(real) else math.pi
 
-    def _bend(self, points: Tensor) -> Tensor:
+    def _to_lens(self, points: Tensor) -> Tensor:
         x, y, z = points.unbind(-1)
         rho = torch.sqrt((x * x + y * y).clamp(min=1e-30))
         r, _ = self._polynomial(torch.atan2(rho, z))
         return points[..., :2] * torch.where(rho < 1e-12, 1 / z, r / rho)[..., None]
 
-    def _bend_jacobian(self, points: Tensor) -> Tensor:
+    def _to_lens_jacobian(self, points: Tensor) -> Tensor:
         x, y, z = points.unbind(-1)
         rho2 = x * x + y * y
         rho = torch.sqrt(rho2.clamp(min=1e-30))

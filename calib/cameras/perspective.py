@@ -30,10 +30,10 @@ class Pinhole(CameraModel):
     lens = "pinhole"
     coefficients: ClassVar[tuple[int, ...]] = (0,)
 
-    def _bend(self, points: Tensor) -> Tensor:
+    def _to_lens(self, points: Tensor) -> Tensor:
         return points[..., :2] / points[..., 2:]
 
-    def _bend_jacobian(self, points: Tensor) -> Tensor:
+    def _to_lens_jacobian(self, points: Tensor) -> Tensor:
         z = points[..., 2:]
         xy = points[..., :2] / z
         jacobian = torch.cat([torch.eye(2, dtype=points.dtype).expand(*xy.shape, 2), -xy[..., None]], -1)
@@ -110,11 +110,11 @@ class BrownConrady(Pinhole):
         real = roots[(abs(roots.imag) < 1e-9) & (roots.real > 1e-9)].real
         return float(real.min()) if len(real) else float("inf")
 
-    def _bend(self, points: Tensor) -> Tensor:
-        return self._distort(super()._bend(points))
+    def _to_lens(self, points: Tensor) -> Tensor:
+        return self._distort(super()._to_lens(points))
 
-    def _bend_jacobian(self, points: Tensor) -> Tensor:
-        return self._distort_jacobian(super()._bend(points)) @ super()._bend_jacobian(points)
+    def _to_lens_jacobian(self, points: Tensor) -> Tensor:
+        return self._distort_jacobian(super()._to_lens(points)) @ super()._to_lens_jacobian(points)
 
     def _ray(self, lens: Tensor) -> Tensor:
         xy = lens.clone()

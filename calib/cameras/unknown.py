@@ -32,10 +32,10 @@ class UnknownLens(CameraModel):
             "the log holds no intrinsics of this camera; give them in a rig file (log.rig=FILE) to project with it"
         )
 
-    def _bend(self, points: Tensor) -> Tensor:
+    def _to_lens(self, points: Tensor) -> Tensor:
         self._unknown()
 
-    def _bend_jacobian(self, points: Tensor) -> Tensor:
+    def _to_lens_jacobian(self, points: Tensor) -> Tensor:
         self._unknown()
 
     def _ray(self, lens: Tensor) -> Tensor:

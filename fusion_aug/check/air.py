@@ -1,4 +1,4 @@
-"""Is the fog in pictures and LiDAR returns the one that was asked for? Measured on the user's own data."""
+"""The depth probe: whether pictures and LiDAR returns show the fog that was drawn, on the user's own data."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from fusion_aug.check.measurement import Pair, Row, measurement
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.registry import Call, Context, find_transform, resolve
 from fusion_aug.ops.grid import pixel_grid
-from fusion_aug.physics.completion import SKY
+from fusion_aug.physics.completion import SKY_DISTANCE
 from fusion_aug.sample import Sample
 from fusion_aug.sample.depth import projected
 from fusion_aug.sample.history import History
 from fusion_aug.streams import Camera, Depth, Points, Stream
 from fusion_aug.transforms.weather.camera import VISIBLE
 from fusion_aug.transforms.weather.scan import Scan
-from fusion_aug.transforms.weather.state import State
-from fusion_aug.transforms.weather.view import View
+from fusion_aug.transforms.weather.state import WeatherState
+from fusion_aug.transforms.weather.view import WeatherView
 from fusion_aug.transforms.weather.weather import Weather
 
 Array = np.ndarray
@@ -38,11 +38,11 @@ THINNEST = 0.05  # optical depth of the farthest points below which rounding hid
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What one picture tells at some pixels.
+class OpticalDepths:
+    """Optical depths that one picture shows at some pixels.
 
     Attributes:
-        distance: (n,) true, metres. depth: (n,) optical depth -ln t, NaN where too little is left to tell.
+        distance: (n,) true, metres. depth: (n,) optical depth -ln t, NaN where too little contrast is left.
         clean: (n,) far from edges and with contrast enough. wrong: (n,) whether the completed distance is far off.
     """
 
@@ -53,12 +53,12 @@ class Reading:
 
 
 def clear_of_drops(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of the same fog and dust, even, without rain and snow, by the light as it was recorded."""
+    """Return the parameters of the same fog and dust: homogeneous, without rain and snow, in the recorded light."""
     return {**params, "patchiness": 0.0, "auto_gain": False, "report": True, "water_film": 0.0, "snow_cover": 0.0,
             "rain_rate": 0.0, "snow_rate": 0.0, "illuminance": None, "sun": 0.0, "lens_drops": 0.0}  # fmt: skip
 
 
-def read_at(before: Array, after: Array, air: Array, pixels: Array) -> tuple[Array, Array]:
+def optical_depth_at(before: Array, after: Array, air: Array, pixels: Array) -> tuple[Array, Array]:
     """Optical depth (n,) at pixels, t = <I' - A, I - A> / |I - A|^2, and the contrast |I - A| there, levels."""
     u, v = (np.clip(np.round(pixels[:, i]), 0, before.shape[1 - i] - 1).astype(int) for i in (0, 1))
     scale = 1.0 if before.dtype == np.uint8 else 255.0
@@ -69,12 +69,12 @@ def read_at(before: Array, after: Array, air: Array, pixels: Array) -> tuple[Arr
 
 
 def call_for(sample: Sample, name: str, params: Mapping[str, Any]) -> Call:
-    """One stream's turn under chosen parameters."""
+    """Return the call of one stream under given parameters of a weather."""
     return Call(Weather, sample, name, ParameterRows([{"": params}] * len(sample.metas)), Context({}))
 
 
 def before_and_after(sample: Sample, camera: str, params: Mapping[str, Any], item: int) -> tuple[Array, Array]:
-    """A picture (H, W, 3) of a camera, and what the weather's own rule for cameras makes of it."""
+    """Return a picture (H, W, 3) of a camera before and after the weather's own handler for cameras."""
     stream = sample[camera]
     rule = resolve(Weather, type(stream))
     assert rule is not None
@@ -84,8 +84,8 @@ def before_and_after(sample: Sample, camera: str, params: Mapping[str, Any], ite
     return before, after
 
 
-def held_out(sample: Sample) -> tuple[Sample, Sample]:
-    """The sample without its depth streams and a fifth of every cloud's points, and that fifth."""
+def split_points(sample: Sample) -> tuple[Sample, Sample]:
+    """Split a sample: without depth streams and a fifth of every cloud's points, and with that fifth only."""
     kept: dict[str, Stream] = {}
     out: dict[str, Stream] = {}
     for name, stream in sample.streams.items():
@@ -99,56 +99,56 @@ def held_out(sample: Sample) -> tuple[Sample, Sample]:
     return sample.with_streams(kept), sample.with_streams(out)
 
 
-def probe_picture(sample: Sample, parts: tuple[Sample, Sample], camera: str, params: Mapping[str, Any]) -> Reading:
-    """Fog a picture by completed depth and read it at points that the completion did not know."""
+def probe_lidar_points(sample: Sample, parts: tuple[Sample, Sample], camera: str, params: Mapping[str, Any]) -> OpticalDepths:
+    """Fog a picture by completed depth and measure it at points that the completion did not use."""
     from scipy.spatial import cKDTree
 
     known, rest = parts
-    state, item = State.of(params), sample.key_item(camera)
-    view = View(call_for(known, camera, params), item)
+    state, item = WeatherState.of(params), sample.key_item(camera)
+    view = WeatherView(call_for(known, camera, params), item)
     before, after = before_and_after(known, camera, params, item)
     all_points = [projected(sample, n, camera, item) for n in lidars(sample)]
     points = [projected(rest, n, camera, item) for n in lidars(sample)]
     pixels, far = (np.concatenate([p[i] for p in points]) for i in (0, 1))
     around, at = (np.concatenate([p[i] for p in all_points]) for i in (0, 1))
-    depth, contrast = read_at(before, after, state.airlight, pixels)
+    depth, contrast = optical_depth_at(before, after, state.airlight, pixels)
     near = cKDTree(around).query_ball_point(pixels, NEIGHBOURHOOD) if len(pixels) else []
     edge = np.array([at[i].max() / at[i].min() > EDGE for i in near], bool)
     u, v = (np.clip(np.round(pixels[:, i]), 0, before.shape[1 - i] - 1).astype(int) for i in (0, 1))
     wrong = np.abs(view.distance[v, u] / far - 1) > FAR_OFF
-    return Reading(far, depth, ~edge & (contrast >= CONTRAST), wrong)
+    return OpticalDepths(far, depth, ~edge & (contrast >= CONTRAST), wrong)
 
 
-def probe_truth(sample: Sample, camera: str, params: Mapping[str, Any]) -> Reading | None:
-    """Fog a picture by completed depth and read every pixel against its Depth stream; None where there is none."""
+def probe_depth_stream(sample: Sample, camera: str, params: Mapping[str, Any]) -> OpticalDepths | None:
+    """Fog a picture by completed depth and measure every pixel against its Depth stream; None if it has none."""
     found = [s for s in sample.of_type(Depth).values() if s.camera == camera]
     item, clouds = sample.key_item(camera), [sample[n].realized() for n in lidars(sample)]
     same = [s for s in found if bool((s.capture_times == sample[camera].capture_times[item]).any())]
     if not same or not clouds:
         return None
     known = sample.with_streams({n: s for n, s in sample.streams.items() if not isinstance(s, Depth)})
-    state = State.of(params)
-    view = View(call_for(known, camera, params), item)
+    state = WeatherState.of(params)
+    view = WeatherView(call_for(known, camera, params), item)
     before, after = before_and_after(known, camera, params, item)
     stamp = int((same[0].capture_times == sample[camera].capture_times[item]).nonzero()[0, 0])
     true = same[0].image(stamp).numpy()
     if same[0].measure == "z":
         true = true / view.sensor.unproject(pixel_grid(view.size))[..., 2].clamp(min=1e-6).numpy()
-    # what no LiDAR reaches cannot be completed, and a picture's edges mix what lies beside them
+    # beyond the LiDAR's range nothing is completed, and edges of a picture mix both sides
     reach = max(float(torch.linalg.norm(c["xyz"].nan_to_num(0.0), dim=1).max()) for c in clouds)
-    solid = np.where((true > 0) & np.isfinite(true), true, SKY).astype(np.float32)
+    solid = np.where((true > 0) & np.isfinite(true), true, SKY_DISTANCE).astype(np.float32)
     kernel = np.ones((2 * NEIGHBOURHOOD + 1,) * 2, np.uint8)
-    # a slanted surface is no edge: over 8 pixels the road may recede by half
+    # a slanted surface is no edge: over 8 pixels the distance of the road may grow by half
     edge = cv2.dilate(solid, kernel) > 1.5 * cv2.erode(solid, kernel)
     pick = np.flatnonzero((solid < reach).ravel())
     pixels = np.stack(np.unravel_index(pick, solid.shape)[::-1], 1)
-    depth, contrast = read_at(before, after, state.airlight, pixels)
+    depth, contrast = optical_depth_at(before, after, state.airlight, pixels)
     far = solid.ravel()[pick].astype(float)
     wrong = np.abs(view.distance.ravel()[pick] / far - 1) > FAR_OFF
-    return Reading(far, depth, ~edge.ravel()[pick] & (contrast >= CONTRAST), wrong)
+    return OpticalDepths(far, depth, ~edge.ravel()[pick] & (contrast >= CONTRAST), wrong)
 
 
-def fit(readings: Sequence[Reading], extinction: float) -> tuple[int, float, float, float]:
+def fit_extinction(readings: Sequence[OpticalDepths], extinction: float) -> tuple[int, float, float, float]:
     """Number of points, relative error of the slope and offset of -ln t over distance, and share of wrong distances."""
     far, depth, clean, wrong = (
         np.concatenate([getattr(r, f) for r in readings]) for f in ("distance", "depth", "clean", "wrong")
@@ -164,56 +164,56 @@ def fit(readings: Sequence[Reading], extinction: float) -> tuple[int, float, flo
 class FogProbe:
     """The depth probe over any number of keyframes; those of one draw are fitted together.
 
-    Few points of a keyframe lie far away, so that two of them behind a tree can tilt a line through it alone.
+    A single keyframe has few far points, so two of them behind a tree could tilt its line.
     """
 
     def __init__(self) -> None:
-        self.held: dict[str, list[Reading]] = {}
-        self.true: dict[str, list[Reading]] = {}
+        self.held_out: dict[str, list[OpticalDepths]] = {}
+        self.true: dict[str, list[OpticalDepths]] = {}
         self.rows: list[Row] = []
         self.extinction: dict[str, float] = {}
 
     def add(self, sample: Sample, drawn: Mapping[str, Any]) -> None:
-        """Fog a keyframe, all its cameras together, and its LiDARs, as the drawn parameters say."""
+        """Fog all cameras and LiDARs of a keyframe by drawn parameters, and measure them."""
         params = clear_of_drops(drawn)
         draw = json.dumps({k: v for k, v in params.items() if k != "noise"}, sort_keys=True)
-        self.extinction[draw] = extinction = State.of(params).air.extinction(VISIBLE)
+        self.extinction[draw] = extinction = WeatherState.of(params).air.extinction(VISIBLE)
         if extinction <= 0:
             return
         cameras = list(sample.of_type(Camera))
         if lidars(sample):
-            parts = held_out(sample)
-            self.held.setdefault(draw, []).extend(probe_picture(sample, parts, c, params) for c in cameras)
-        found = [r for r in (probe_truth(sample, c, params) for c in cameras) if r is not None]
+            parts = split_points(sample)
+            self.held_out.setdefault(draw, []).extend(probe_lidar_points(sample, parts, c, params) for c in cameras)
+        found = [r for r in (probe_depth_stream(sample, c, params) for c in cameras) if r is not None]
         self.true.setdefault(draw, []).extend(found)
         self.rows += [lidar_row(sample, name, params) for name in lidars(sample)]
 
     def table(self) -> list[Row]:
-        """What was found."""
+        """Return the rows of everything that was measured."""
         out = list(self.rows)
         for draw, extinction in self.extinction.items():
             if extinction <= 0:
-                reason = "nothing floats in this weather"
+                reason = "this weather has neither fog nor dust"
                 out.append(Row("fog, held-out points: slope off", "cameras", "%", 5.0, reason=reason))
-            for name, readings in (("held-out points", self.held.get(draw)), ("true depth", self.true.get(draw))):
+            for name, readings in (("held-out points", self.held_out.get(draw)), ("true depth", self.true.get(draw))):
                 out += fit_rows(name, readings, extinction) if readings else []
         return out
 
 
-def fit_rows(name: str, readings: Sequence[Reading], extinction: float) -> list[Row]:
-    """Slope, offset and wrong distances of some readings as rows."""
-    n, slope, offset, share = fit(readings, extinction)
+def fit_rows(name: str, readings: Sequence[OpticalDepths], extinction: float) -> list[Row]:
+    """Return slope, offset and wrong distances of some optical depths as rows."""
+    n, slope, offset, share = fit_extinction(readings, extinction)
     reason = f"{n} points with contrast, of {LEAST} needed" if n < LEAST else "the air is too thin to measure"
-    told = [np.array([x]) if np.isfinite(x) else np.zeros(0) for x in (slope * 100, offset)]
+    figures = [np.array([x]) if np.isfinite(x) else np.zeros(0) for x in (slope * 100, offset)]
     return [
-        Row(f"fog, {name}: slope off", "cameras", "%", 5.0, told[0], reason),
-        Row(f"fog, {name}: offset", "cameras", "1", 0.05, told[1], reason),
+        Row(f"fog, {name}: slope off", "cameras", "%", 5.0, figures[0], reason),
+        Row(f"fog, {name}: offset", "cameras", "1", 0.05, figures[1], reason),
         Row(f"fog, {name}: distance wrong", "cameras", "%", 15.0, np.array([share * 100])),
     ]
 
 
 def fog_rows(sample: Sample, params: Mapping[str, Any]) -> list[Row]:
-    """The depth probe of one keyframe."""
+    """Return the rows of the depth probe of one keyframe."""
     probe = FogProbe()
     probe.add(sample, params)
     return probe.table()
@@ -240,12 +240,12 @@ def lidar_row(sample: Sample, name: str, params: Mapping[str, Any]) -> Row:
         return Row(title, name, "%", 5.0, reason="too few points were kept")
     found = float((-torch.log(after[use] / before[use]) / (2 * far[use])).median())
     scanner = Scan(call_for(sample, name, params), sample.key_item(name)).sensor
-    told = State.of(params).air.extinction(scanner.wavelength)
-    return Row(title, name, "%", 5.0, np.array([abs(found / told - 1) * 100]))
+    expected = WeatherState.of(params).air.extinction(scanner.wavelength)
+    return Row(title, name, "%", 5.0, np.array([abs(found / expected - 1) * 100]))
 
 
 def drawn_weather(history: History) -> list[dict[str, Any]]:
-    """Parameters of every applied weather of a history."""
+    """Return the parameters of every applied weather of a history."""
     found = [r for r in history if r.applied and issubclass(find_transform(r.name) or object, Weather)]
     return [dict(p) for r in found for p in r.params.values()]
 

@@ -1,4 +1,4 @@
-"""Content identity: dots drawn where 3-D points project are found again in the augmented picture."""
+"""Content identity: dots drawn at projected 3-D points are found again in the augmented picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from calib.sensors import apply_homography
 from fusion_aug.check.geometry import calibrated, key_cloud, lidars
 from fusion_aug.check.measurement import Pair, Row, measurement
-from fusion_aug.check.route import CameraRoute
+from fusion_aug.check.camera_map import RecordedCameraMap
 from fusion_aug.sample import Sample
 from fusion_aug.sample.history import History
 from fusion_aug.streams import Camera
@@ -21,7 +21,7 @@ from fusion_aug.transforms.scene.scene import scene_motion
 
 MEAN_LIMIT, MAX_LIMIT = 0.05, 0.15  # pixels of the canvas
 DOTS = 40  # per camera
-SHIFTED = "its picture was made anew from depth, which is an estimate of its own"
+RERENDERED = "its picture was re-rendered from depth, which is itself an estimate"
 MIN_SIGMA, CANVAS_SIGMA = 3.0, 1.6  # smallest size of a dot: source pixels, canvas pixels
 REACH = 4.5  # of a dot, in sigmas
 
@@ -33,7 +33,7 @@ class Dots(NamedTuple):
     sigma: float
 
 
-def route_scales(P: Tensor, size: tuple[int, int]) -> tuple[float, float]:
+def map_scales(P: Tensor, size: tuple[int, int]) -> tuple[float, float]:
     """Smallest and largest factor by which a 3x3 pixel map scales at the middle of a picture of ``size``."""
     height, width = size
     at = torch.tensor([[0.0, 0], [1, 0], [0, 1]], dtype=torch.float64) + torch.tensor([width / 2, height / 2])
@@ -45,7 +45,7 @@ def route_scales(P: Tensor, size: tuple[int, int]) -> tuple[float, float]:
 def choose_dots(sample: Sample, camera: str, cloud: str, P: Tensor) -> Dots:
     """Points that are well apart and well inside a camera's picture, also on the canvas that ``P`` leads to."""
     size = sample.rig.camera(sample[camera].instance(camera)).size
-    smallest, largest = route_scales(P, size)
+    smallest, largest = map_scales(P, size)
     sigma = max(MIN_SIGMA, CANVAS_SIGMA / max(smallest, 1e-6))
     apart = 3 * REACH * sigma * largest / max(smallest, 1e-6)
     xyz = key_cloud(sample, cloud)
@@ -90,7 +90,7 @@ def with_dots(sample: Sample, history: History = ()) -> tuple[Sample, dict[str, 
     """
     clouds = lidars(sample)
     cameras = {n: s for n, s in sample.of_type(Camera).items() if calibrated(sample, n)} if clouds else {}
-    dots = {c: choose_dots(sample, c, clouds[0], CameraRoute.of(history, c).P) for c in cameras}
+    dots = {c: choose_dots(sample, c, clouds[0], RecordedCameraMap.from_history(history, c).P) for c in cameras}
     painted = {c: paint_dots(sample, c, d) for c, d in dots.items()}
     return sample.with_streams({**sample.streams, **painted}), dots
 
@@ -129,9 +129,9 @@ def dot_errors(source: Sample, augmented: Sample, dots: dict[str, Dots]) -> dict
     out = {}
     H = scene_motion(augmented.history)
     for camera, (xyz, sigma) in dots.items():
-        route = CameraRoute.of(augmented.history, camera)
-        P, new = route.P, route.name
-        smallest, largest = route_scales(P, source.rig.camera(source[camera].instance(camera)).size)
+        camera_map = RecordedCameraMap.from_history(augmented.history, camera)
+        P, new = camera_map.P, camera_map.name
+        smallest, largest = map_scales(P, source.rig.camera(source[camera].instance(camera)).size)
         moved = xyz @ H[:3, :3].T + H[:3, 3]
         uv, visible = augmented.project_ref(moved, new, true_rig=True)
         picture = augmented[new].pictures[augmented.key_item(new)]  # type: ignore[attr-defined]
@@ -166,11 +166,11 @@ def content(pairs: Sequence[Pair]) -> list[Row]:
         from fusion_aug.core.engine import replay
 
         again = replay(dotted, pair.augmented.history)
-        routes = [CameraRoute.of(pair.augmented.history, c) for c in points]
-        shifted = {r.name for r in routes if r.shifts}
+        camera_maps = [RecordedCameraMap.from_history(pair.augmented.history, c) for c in points]
+        shifted = {r.name for r in camera_maps if r.mount_shifted}
         for camera, errors in dot_errors(dotted, again, points).items():
             if camera in shifted:
-                rows.append(Row("content dots", camera, "px", MAX_LIMIT, reason=SHIFTED))
+                rows.append(Row("content dots", camera, "px", MAX_LIMIT, reason=RERENDERED))
                 continue
             rows.append(Row("content dots", camera, "px", MAX_LIMIT, errors, "no dot in view"))
             mean = np.array([errors.mean()]) if len(errors) else errors

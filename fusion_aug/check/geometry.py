@@ -1,4 +1,4 @@
-"""Does the calibration say where things went? Measured on the user's own data."""
+"""Agreement of calibration, points and boxes after a pipeline, measured on the user's own data."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor
 from calib import CameraSensor, UnknownLens
 from calib.se3 import rotation_angle
 from fusion_aug.check.measurement import Pair, Row, measurement
-from fusion_aug.check.route import CameraRoute
+from fusion_aug.check.camera_map import RecordedCameraMap
 from fusion_aug.ops.points import points_in_boxes
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes3D, Camera, Points, Radar
+from fusion_aug.streams import Boxes3D, Camera, Lidar, Points
 
 MAX_POINTS = 4000
 
@@ -24,19 +24,19 @@ def key_cloud(sample: Sample, name: str) -> Tensor:
     cloud = sample.take_key(name)
     assert isinstance(cloud, Points)
     T = sample.T_ref(name, true_rig=True)
-    return cloud.expressed(T[None])["xyz"].to(torch.float64)
+    return cloud.transformed(T[None])["xyz"].to(torch.float64)
 
 
 def lidars(sample: Sample) -> list[str]:
     """Streams of LiDAR points."""
-    return [n for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)]
+    return list(sample.of_type(Lidar))
 
 
 UNCALIBRATED = "the log holds no calibration of this camera (log.rig)"
 
 
 def calibrated(sample: Sample, camera: str) -> bool:
-    """Whether a camera's lens and place are known."""
+    """Whether a camera's lens and pose are known."""
     meta = sample.meta
     sensor = meta.rig.sensors.get(sample[camera].instance(camera))
     known = isinstance(sensor, CameraSensor) and not isinstance(sensor.model, UnknownLens)
@@ -53,19 +53,19 @@ def projection(pairs: Sequence[Pair]) -> list[Row]:
             if not calibrated(pair.source, camera):
                 rows.append(Row("projection", camera, "px", 1e-2, reason=UNCALIBRATED))
                 continue
-            route = CameraRoute.of(pair.augmented.history, camera)
+            camera_map = RecordedCameraMap.from_history(pair.augmented.history, camera)
             values = []
             for cloud in clouds:
                 before, after = key_cloud(pair.source, cloud), key_cloud(pair.augmented, cloud)
                 if len(before) != len(after):
                     continue
                 step = max(1, len(before) // MAX_POINTS)
-                expected, visible = route.expected(pair.source, camera, before[::step])
-                found = pair.augmented.project_ref(after[::step], route.name, true_rig=True)[0]
+                expected, visible = camera_map.expected(pair.source, camera, before[::step])
+                found = pair.augmented.project_ref(after[::step], camera_map.name, true_rig=True)[0]
                 values.append((expected - found).norm(dim=1)[visible].numpy())
             reason = "no LiDAR point in view" if clouds else "the log has no LiDAR"
             merged = np.concatenate(values) if values else np.zeros(0)
-            rows.append(Row("projection", route.name, "px", 1e-2, merged, reason))
+            rows.append(Row("projection", camera_map.name, "px", 1e-2, merged, reason))
     return rows
 
 
@@ -115,9 +115,9 @@ def _orthonormality(poses: Tensor) -> np.ndarray:
     return (off + (torch.linalg.det(R) - 1).abs()).numpy()
 
 
-@measurement("belief against truth")
-def belief(pairs: Sequence[Pair]) -> list[Row]:
-    """How far what is told of a sensor's mounting is from what the data obey: intended, so only reported."""
+@measurement("reported against true")
+def reported_mounting(pairs: Sequence[Pair]) -> list[Row]:
+    """Difference of the reported and the true mounting of every sensor: intended, so it has no limit."""
     rows = []
     for pair in pairs:
         rig, true_rig = pair.augmented.rig, pair.augmented.true_rig
@@ -131,6 +131,6 @@ def belief(pairs: Sequence[Pair]) -> list[Row]:
             frame = pair.augmented.ref.frame
             off = torch.linalg.inv(true_rig.T(frame, sensor.frame, time)) @ rig.T(frame, sensor.frame, time)
             angle = np.degrees(float(rotation_angle(off[:3, :3])))
-            rows.append(Row("belief: rotation", name, "deg", None, np.array([angle])))
-            rows.append(Row("belief: position", name, "m", None, np.array([float(off[:3, 3].norm())])))
+            rows.append(Row("reported mounting: rotation", name, "deg", None, np.array([angle])))
+            rows.append(Row("reported mounting: position", name, "m", None, np.array([float(off[:3, 3].norm())])))
     return rows

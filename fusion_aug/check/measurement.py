@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from fusion_aug.names import Registry
 from fusion_aug.sample import Sample
 
 
@@ -21,6 +22,7 @@ class Row:
         limit: largest allowed value; None for a figure that is only reported.
         values: what was measured.
         reason: why there is nothing, where ``values`` is empty.
+        compared: False where something is there that was not compared; ``reason`` says why.
     """
 
     measurement: str
@@ -29,10 +31,18 @@ class Row:
     limit: float | None
     values: np.ndarray = field(default_factory=lambda: np.zeros(0))
     reason: str = "nothing to measure"
+    compared: bool = True
+
+    @classmethod
+    def not_compared(cls, measurement: str, sensor: str, reason: str) -> Row:
+        """A row for what is there and was not compared."""
+        return cls(measurement, sensor, "-", None, reason=reason, compared=False)
 
     @property
     def status(self) -> str:
-        """PASS, FAIL, "intended" (reported only) or "n/a: reason"."""
+        """PASS, FAIL, "intended" (reported only), "n/a: reason" or "not compared: reason"."""
+        if not self.compared:
+            return f"not compared: {self.reason}"
         if len(self.values) == 0:
             return f"n/a: {self.reason}"
         if self.limit is None:
@@ -51,28 +61,24 @@ class Pair:
 
 
 Measure = Callable[[Sequence[Pair]], list[Row]]
-MEASUREMENTS: dict[str, Measure] = {}
+MEASUREMENTS: Registry[Measure] = Registry("measurement")
 
 
 def measurement(name: str) -> Callable[[Measure], Measure]:
     """Register a measurement for ``fusion-aug check``."""
 
     def register(function: Measure) -> Measure:
-        MEASUREMENTS[name] = function
-        return function
+        return MEASUREMENTS.add(name, function)
 
     return register
 
 
 def combine(rows: Sequence[Row]) -> list[Row]:
-    """Join rows of the same measurement and sensor."""
-    joined: dict[tuple[str, str], Row] = {}
+    """Join rows of the same measurement and sensor; what was not compared stays a row of its own."""
+    joined: dict[tuple[str, str, bool], Row] = {}
     for row in rows:
-        key = (row.measurement, row.sensor)
+        key = (row.measurement, row.sensor, row.compared)
         if key in joined:
-            old = joined[key]
-            row = Row(
-                old.measurement, old.sensor, old.unit, old.limit, np.concatenate([old.values, row.values]), row.reason
-            )
+            row = replace(joined[key], values=np.concatenate([joined[key].values, row.values]), reason=row.reason)
         joined[key] = row
     return list(joined.values())

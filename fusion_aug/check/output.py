@@ -18,8 +18,8 @@ from fusion_aug.core.engine import replay
 from fusion_aug.errors import USER_ERRORS
 from fusion_aug.logs.core.files import JPEG_QUALITY
 from fusion_aug.logs.core.log import Log
-from fusion_aug.logs.core.sidecar import written_ids
-from fusion_aug.logs.core.writer import PARTS, Writer
+from fusion_aug.logs.core.sidecar import ids_in_manifest
+from fusion_aug.logs.core.writer import PARTS_FOLDER, Writer
 from fusion_aug.ops.color import jpeg_coded
 from fusion_aug.sample import Sample
 from fusion_aug.sample.manifest import Entry, Manifest, tree_digest
@@ -59,7 +59,7 @@ def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[
         expected = replay(before, entry.history)
         yield [
             compare_files(expected, before, writer, entry),
-            *compare_sample(writer.as_written(expected, before, alone=entry.id != entry.source), written, entry),
+            *compare_sample(writer.as_read_back(expected, before, standalone=entry.id != entry.source), written, entry),
         ]
         for params in drawn_weather(entry.history):
             probe.add(before, params)
@@ -73,7 +73,7 @@ def compare_files(expected: Sample, before: Sample, writer: Writer, entry: Entry
         writer.stage(expected, before, entry.id, stage)
         staged = sorted(p for p in stage.rglob("*") if p.is_file())
         # what a writer joins at the end is compared by content, stream by stream
-        pairs = [(p, writer.out / p.relative_to(stage)) for p in staged if p.relative_to(stage).parts[0] != PARTS]
+        pairs = [(p, writer.out / p.relative_to(stage)) for p in staged if p.relative_to(stage).parts[0] != PARTS_FOLDER]
         same = tree_digest(stage) == entry.digest and all(
             q.is_file() and filecmp.cmp(p, q, shallow=False) for p, q in pairs
         )
@@ -83,7 +83,7 @@ def compare_files(expected: Sample, before: Sample, writer: Writer, entry: Entry
 def compare_sample(expected: Sample, written: Log, entry: Entry) -> list[Row]:
     """Compare one written sample with the one that it should be."""
     try:
-        ids = {out: read for read, out in written_ids(written.root).items()}
+        ids = {out: read for read, out in ids_in_manifest(written.root).items()}
         found = written.read(ids.get(entry.id, entry.id))
     except USER_ERRORS as error:
         return [Row("unreadable", entry.id, "samples", 0, np.array([1.0]), str(error))]

@@ -1,4 +1,4 @@
-"""Robots: readings against one another. Joints, their rates, and what an inertial unit on a link should feel."""
+"""Robots: consistency of readings. Joint positions and velocities, inertial units on links, forward kinematics."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ STEP = 10_000_000  # ns, of differences of poses
 
 @measurement("joint velocity")
 def joint_velocity(pairs: Sequence[Pair]) -> list[Row]:
-    """Told velocities against the derivative of the positions, relative RMS over all joints."""
+    """Reported velocities against the derivative of the positions, relative RMS over all joints."""
     rows = []
     for pair in pairs:
         for name in pair.augmented.of_type(JointState):
             before, after = (_rate_error(s, name) for s in (pair.source, pair.augmented))
             value = [] if after is None else [max(0.0, after - (before or 0.0))]
-            reason = "the joints tell no velocity, or too few readings"
+            reason = "the joints have no velocities or too few readings"
             rows.append(Row("joint velocity", name, "1", RATE_LIMIT, np.array(value), reason))
     return rows
 
@@ -41,9 +41,9 @@ def _rate_error(sample: Sample, name: str) -> float | None:
         return None
     curve = spline(joints.capture_times, joints["position"])
     slope = curve(seconds(joints.capture_times, joints.capture_times[0]), 1)[5:-5]
-    told = joints["velocity"].numpy()[5:-5]
+    reported = joints["velocity"].numpy()[5:-5]
     size = float(np.sqrt(np.mean(slope**2)))
-    return float(np.sqrt(np.mean((told - slope) ** 2))) / size if size > 1e-6 else None
+    return float(np.sqrt(np.mean((reported - slope) ** 2))) / size if size > 1e-6 else None
 
 
 @measurement("inertial unit on a link")
@@ -52,15 +52,15 @@ def inertial(pairs: Sequence[Pair]) -> list[Row]:
     rows = []
     for pair in pairs:
         for name in pair.augmented.of_type(Imu):
-            before, after = (_felt(s, name) for s in (pair.source, pair.augmented))
-            reason = "the unit stands on nothing that joints move in a known world"
+            before, after = (_imu_errors(s, name) for s in (pair.source, pair.augmented))
+            reason = "the unit is not on a link that joints move in a known world"
             for k, (column, unit, limit) in enumerate((("gyro", "rad/s", GYRO_LIMIT), ("accel", "m/s^2", ACCEL_LIMIT))):
                 value = [] if after is None else [max(0.0, after[k] - (before[k] if before else 0.0))]
                 rows.append(Row(f"inertial: {column}", name, unit, limit, np.array(value), reason))
     return rows
 
 
-def _felt(sample: Sample, name: str) -> tuple[float, float] | None:
+def _imu_errors(sample: Sample, name: str) -> tuple[float, float] | None:
     """Median error of gyro and accelerometer of one sample; None where the pose is not known."""
     imu = sample.streams.get(name)
     rig = sample.true_rig
@@ -72,7 +72,7 @@ def _felt(sample: Sample, name: str) -> tuple[float, float] | None:
         return None
     times = imu.true_capture_times[3:-3]
     try:
-        T = [rig.along(world, imu.frame, times + k * STEP) for k in (-1, 0, 1)]
+        T = [rig.T_at_times(world, imu.frame, times + k * STEP) for k in (-1, 0, 1)]
         _, spin, _ = rotation_rates(rig, world, imu.frame, times)
     except CalibrationError:
         return None
@@ -85,7 +85,7 @@ def _felt(sample: Sample, name: str) -> tuple[float, float] | None:
 
 @measurement("forward kinematics")
 def chain(pairs: Sequence[Pair]) -> list[Row]:
-    """Links of the told rig against the told readings, at the readings' stamps."""
+    """Links of the reported rig against the reported readings, at the capture times of the readings."""
     rows = []
     for pair in pairs:
         for name, joints in pair.augmented.of_type(JointState).items():
@@ -97,11 +97,11 @@ def chain(pairs: Sequence[Pair]) -> list[Row]:
                 inside = _known(rig, root, last, joints)
                 if set(robot.joints) & set(joints.names) and bool(inside.any()):
                     times = joints.true_capture_times[inside]
-                    q = robot.readings_in(rig, times)  # other streams may tell of the other joints
+                    q = robot.readings_in(rig, times)  # other joints may be read from other streams
                     for k, joint in enumerate(robot.joints):
                         if joint in joints.names:
                             q[:, k] = joints["position"][inside, joints.names.index(joint)].to(q)
-                    off = [float((rig.along(root, last, times) - robot.forward(q)[last]).abs().max())]
+                    off = [float((rig.T_at_times(root, last, times) - robot.forward(q)[last]).abs().max())]
             reason = "no description of the robot (log.urdf)"
             rows.append(Row("forward kinematics", name, "m", CHAIN_LIMIT, np.array(off), reason))
     return rows

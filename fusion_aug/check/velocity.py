@@ -9,7 +9,7 @@ import torch
 
 from fusion_aug.check.measurement import Pair, Row, measurement
 from fusion_aug.ops.points import points_in_boxes
-from fusion_aug.sample import Sample, world_of
+from fusion_aug.sample import Sample, world_frame_of
 from fusion_aug.streams import Radar
 
 VELOCITY_LIMIT = 0.05  # m/s
@@ -20,7 +20,7 @@ def world_tracks(samples: Sequence[Sample]) -> dict[tuple[str, str], list[tuple[
     tracks: dict[tuple[str, str], list[tuple[int, np.ndarray, np.ndarray]]] = {}
     for sample in samples:
         meta = sample.meta
-        world = world_of(meta.rig, meta.ref.frame)
+        world = world_frame_of(meta.rig, meta.ref.frame)
         if world is None or "boxes" not in sample.streams:
             continue
         T = meta.rig.T(world, meta.ref.frame, meta.ref.time).numpy()

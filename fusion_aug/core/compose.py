@@ -29,7 +29,7 @@ class Container(Transform, abstract=True):
                 raise ConfigError(f"{type(self).__name__}.transforms: {label or t!r} is not a transform")
             if label is not None and (not label or "/" in label):
                 raise ConfigError(f"{type(self).__name__}.transforms: the name {label!r} must be a word without '/'")
-        names = _distinct([n or t.name or type(t).__name__ for n, t in given])
+        names = _unique_names([n or t.name or type(t).__name__ for n, t in given])
         defaults = self.defaults()
         unknown = [k for k in options if k not in defaults]
         if unknown:
@@ -75,10 +75,10 @@ class Container(Transform, abstract=True):
         return config | {"transforms": {n: t.to_config() for n, t in self.children()}}
 
     def walk(self, sample: Sample, run: Run, prefix: str, name: str | None = None) -> Sample:
-        """Hand the chosen units to each child; the outermost container adds nothing to the path."""
+        """Run each child on the samples chosen for it; the outermost container adds nothing to the path."""
         own = name or self.name or (type(self).__name__ if prefix else "")
         path = "/".join(p for p in (prefix, own) if p)
-        on = run.gate(self, sample, path)
+        on = run.gated_in(self, sample, path)
         chosen = {u: set(self.choose(run, sample, u, path)) for u in on}
         for i, (child_name, child) in enumerate(self.children()):
             indices = [u for u in on if i in chosen[u]]
@@ -90,7 +90,7 @@ class Container(Transform, abstract=True):
         return sample
 
     def choose(self, run: Run, sample: Sample, index: int, path: str) -> list[int]:
-        """Which children run on a unit."""
+        """Indices of the children that run on one sample of a batch."""
         return list(range(len(self.transforms)))
 
 
@@ -130,7 +130,7 @@ class OneOf(Container):
         return [w > 0 for w in self.weights] if self.weights else super().can_run()
 
     def choose(self, run: Run, sample: Sample, index: int, path: str) -> list[int]:
-        """One child, drawn for the unit."""
+        """One child, drawn for the sample or its scene."""
         rng = run.keys.generator(run.draw_owner(sample, index, self), path, "choice")
         w = self.weights or (1.0,) * len(self.transforms)
         return [int(rng.choice(len(self.transforms), p=[x / sum(w) for x in w]))]
@@ -161,24 +161,24 @@ class SomeOf(Container):
         return (self.n, self.n) if isinstance(self.n, int) else (int(self.n[0]), int(self.n[1]))
 
     def choose(self, run: Run, sample: Sample, index: int, path: str) -> list[int]:
-        """A sorted subset, drawn for the unit."""
+        """A sorted subset, drawn for the sample or its scene."""
         rng = run.keys.generator(run.draw_owner(sample, index, self), path, "choice")
         low, high = self.bounds()
         count = int(rng.integers(low, high + 1))
         return sorted(int(i) for i in rng.permutation(len(self.transforms))[:count])
 
 
-def pipeline(transforms: Mapping[str, Transform] | Sequence[Transform] | None = None, **figures: Any) -> Compose:
+def pipeline(transforms: Mapping[str, Transform] | Sequence[Transform] | None = None, **main_values: Any) -> Compose:
     """Build a Compose from a configuration.
 
     Args:
         transforms: an ordered mapping of names to transforms; the names are the random paths.
-        figures: the preset's main figures, which the transforms refer to by interpolation; not used here.
+        main_values: the preset's main numbers, which the transforms refer to by interpolation; not used here.
     """
     return Compose(transforms or {})
 
 
-def _distinct(names: list[str]) -> list[str]:
+def _unique_names(names: list[str]) -> list[str]:
     """The second of a name becomes ``name#2``, or the next that is free."""
     out: list[str] = []
     for name in names:

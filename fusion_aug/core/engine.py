@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
+from torch import Tensor
 
-from fusion_aug.core.parameters import Drawn, ParameterRows, timestep_starts
+from fusion_aug.core.gradients import check_parameters, check_streams
+from fusion_aug.core.parameters import DrawnParameters, ParameterRows, timestep_starts
 from fusion_aug.core.random import Keys
 from fusion_aug.core.registry import Context, find_transform
 from fusion_aug.errors import USER_ERRORS, DataError, FusionAugError
 from fusion_aug.names import full_name
+from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import Sample, merge
 from fusion_aug.sample.history import History, Record
+from fusion_aug.streams import LazyColumns
 
 TransformClass = Any  # a subclass of core.transform.Transform, which lies above this file
 
@@ -26,8 +30,8 @@ class Run:
     Attributes:
         keys: seed and epoch.
         context: resources.
-        eager: carry out everything after every transform; for tests of fused against eager.
-        pending: what transforms have declared and nobody has carried out yet, and by whom.
+        eager: apply everything pending after every transform; for tests of fused against eager.
+        pending: what was accumulated and is not applied yet, after the class of transform that will apply it.
     """
 
     keys: Keys
@@ -36,44 +40,53 @@ class Run:
     pending: tuple[TransformClass, Any] | None = None
 
     def flush(self, sample: Sample) -> Sample:
-        """Carry out what is pending."""
+        """Apply what is pending."""
         if self.pending is None:
             return sample
-        (cls, declared), self.pending = self.pending, None
-        applied: Sample = cls.apply(sample, declared, self.context)
-        return applied
+        (cls, accumulated), self.pending = self.pending, None
+        return self._applied(cls, sample, accumulated, _who(cls, sample))
 
-    def step(self, cls: TransformClass, sample: Sample, drawn: Drawn, path: str) -> Sample:
-        """Apply given parameters to all units, or declare them, and record it."""
+    def apply_drawn(self, cls: TransformClass, sample: Sample, drawn: DrawnParameters, path: str) -> Sample:
+        """Apply drawn parameters to all samples of a batch, or accumulate them, and record it."""
         if self.pending is not None and not _same_family(self.pending[0], cls):
             sample = self.flush(sample)
+        who = _who(cls, sample, path)
         if cls.accumulates:
-            declared = None if self.pending is None else self.pending[1]
-            declared, before = cls.accumulate(sample, drawn, declared)
-            self.pending = (cls, declared)
+            accumulated = None if self.pending is None else self.pending[1]
+            accumulated, before = cls.accumulate(sample, drawn, accumulated)
+            self.pending = (cls, accumulated)
+            check_parameters(who, drawn, accumulated)
         else:
             before = [cls.before(sample, u, drawn[u]) for u in range(len(sample.metas))]
-            sample = self._applied(cls, sample, drawn, path)
+            sample = self._applied(cls, sample, ParameterRows(drawn), who)
+            check_parameters(who, drawn, sample)
         for u in range(len(sample.metas)):
-            sample = _recorded(sample, u, Record(path, full_name(cls), cls.version, drawn[u], True, before[u]))
+            sample = _with_record(sample, u, Record(path, full_name(cls), cls.version, drawn[u], True, before[u]))
         return self.flush(sample).realized() if self.eager else sample
 
-    def _applied(self, cls: TransformClass, sample: Sample, drawn: Drawn, path: str) -> Sample:
+    def _applied(self, cls: TransformClass, sample: Sample, parameters: Any, who: str) -> Sample:
         try:
-            return cls.apply(sample, ParameterRows(drawn), self.context)
+            out: Sample = cls.apply(sample, parameters, self.context)
         except USER_ERRORS:
             raise
         except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError, cv2.error) as error:
-            who = f"sample {', '.join(u.id for u in sample.metas)}: {cls.__name__} ({path})"
+            where = _other_devices(sample)
+            if where:
+                raise DataError(
+                    f"{who}: works on the CPU only, but streams of the sample lie on {', '.join(where)}; bring it back "
+                    f"first with sample.to('cpu')"
+                ) from error
             raise FusionAugError(f"{who}: {type(error).__name__}: {error}") from error
+        check_streams(who, sample, out)
+        return out
 
     def draw_owner(self, sample: Sample, index: int, transform: Any) -> str:
         """Id that a transform's draws belong to."""
         shared = transform.per_scene or transform.scope == "scene"
         return sample.metas[index].scene if shared else sample.metas[index].id
 
-    def gate(self, transform: Any, sample: Sample, path: str) -> list[int]:
-        """Units on which a transform's probability says yes."""
+    def gated_in(self, transform: Any, sample: Sample, path: str) -> list[int]:
+        """Indices of the samples that a transform's probability ``p`` lets it run on."""
         if transform.p >= 1:
             return list(range(len(sample.metas)))
         indices = range(len(sample.metas)) if transform.p > 0 else ()
@@ -84,7 +97,7 @@ class Run:
         ]
 
     def draw(self, transform: Any, sample: Sample, index: int, path: str) -> dict[str, dict[str, Any]]:
-        """Parameters of one unit: instance -> params."""
+        """Parameters of one sample of a batch: instance -> params."""
         if transform.scope == "sensor":
             instances = transform.instances(sample, index)
         elif transform.scope == "timestep":
@@ -98,12 +111,12 @@ class Run:
             rng = self.keys.generator(owner, path, "params", instance)
             out[instance] = transform.sample_params(rng, alone, self.context)
             if transform.dense_noise:
-                # dense noise belongs to the sample even where the parameters are shared by the log
+                # dense noise belongs to the sample even where the scene shares the parameters
                 out[instance]["noise"] = self.keys.key(sample.metas[index].id, path, "noise", instance)
         return out
 
     def on_subset(self, sample: Sample, indices: Sequence[int], work: Callable[[Sample], Sample]) -> Sample:
-        """Run ``work`` on some units of a batch and put the result back in place."""
+        """Run ``work`` on some samples of a batch and put the results back in place."""
         if len(indices) == len(sample.metas):
             return work(sample)
         if not indices:
@@ -112,38 +125,54 @@ class Run:
         rest = [u for u in range(len(sample.metas)) if u not in set(indices)]
         return merge([self.flush(work(sample.take(indices))), sample.take(rest)], order=[*indices, *rest])
 
-    def leaf(self, transform: Any, sample: Sample, path: str) -> Sample:
+    def run_transform(self, transform: Any, sample: Sample, path: str) -> Sample:
         """Run one transform that is not a container."""
-        on = self.gate(transform, sample, path)
+        on = self.gated_in(transform, sample, path)
         skipped = Record(path, full_name(type(transform)), transform.version, applied=False)
         for index in range(len(sample.metas)):
             if index not in on:
-                sample = _recorded(sample, index, skipped)
+                sample = _with_record(sample, index, skipped)
 
         def work(chosen: Sample) -> Sample:
             if self.pending is not None and not _same_family(self.pending[0], type(transform)):
                 chosen = self.flush(chosen)
             drawn = [self.draw(transform, chosen, u, path) for u in range(len(chosen.metas))]
-            return self.step(type(transform), chosen, drawn, path)
+            return self.apply_drawn(type(transform), chosen, drawn, path)
 
         return self.on_subset(sample, on, work)
 
 
+def _other_devices(sample: Sample) -> list[str]:
+    """Devices besides the CPU that values of a sample lie on."""
+    loaded = [s for s in sample.streams.values() if not isinstance(s.values, LazyColumns)]
+    parts = [v for s in loaded for v in (*s.values.values(), *getattr(s, "items", ()))]
+    return sorted({str(v.device) for v in parts if isinstance(v, Tensor) and not v.is_cpu})
+
+
+def _who(cls: TransformClass, sample: Sample, path: str = "") -> str:
+    """How messages name a transform and what it works on."""
+    return f"sample {', '.join(u.id for u in sample.metas)}: {cls.__name__}{f' ({path})' if path else ''}"
+
+
 def _same_family(a: TransformClass, b: TransformClass) -> bool:
-    """Whether two transforms declare to the same place."""
+    """Whether two transforms accumulate in the same way, so that they are applied together."""
     return a.accumulates and b.accumulates and a.accumulate.__func__ is b.accumulate.__func__
 
 
-def apply_rows(cls: TransformClass, sample: Sample, drawn: Drawn, context: Context, path: str = "") -> Sample:
-    """Apply given parameters, one mapping (instance -> params) per unit, and record it."""
+@standard_modes()
+def apply_parameters(
+    cls: TransformClass, sample: Sample, drawn: DrawnParameters, context: Context, path: str = ""
+) -> Sample:
+    """Apply given parameters, one mapping (instance -> params) per sample, and record it."""
     run = Run(Keys(), context)
-    return run.flush(run.step(cls, sample, drawn, path or cls.__name__))
+    return run.flush(run.apply_drawn(cls, sample, drawn, path or cls.__name__))
 
 
-def _recorded(sample: Sample, index: int, record: Record) -> Sample:
+def _with_record(sample: Sample, index: int, record: Record) -> Sample:
     return sample.with_meta(index, history=(*sample.metas[index].history, record))
 
 
+@standard_modes()
 def run(
     transform: Any,
     sample: Sample,
@@ -177,13 +206,14 @@ def transform_class(record: Record) -> TransformClass:
     return cls
 
 
+@standard_modes()
 def replay(sample: Sample, history: History, *, resources: Mapping[str, Any] | None = None) -> Sample:
     """Apply a recorded history to the sample it came from: bit-exact on the same device.
 
     Args:
         sample: one sample, as it was before.
         history: its records.
-        resources: what was handed over when it was recorded.
+        resources: the same as when it was recorded.
 
     Raises:
         DataError: a transform is unknown or of another version.
@@ -191,7 +221,7 @@ def replay(sample: Sample, history: History, *, resources: Mapping[str, Any] | N
     again = Run(Keys(), Context(resources or {}))
     for record in history:
         if record.applied:
-            sample = again.step(transform_class(record), sample, [record.params], record.path)
+            sample = again.apply_drawn(transform_class(record), sample, [record.params], record.path)
         else:
-            sample = _recorded(sample, 0, record)
+            sample = _with_record(sample, 0, record)
     return again.flush(sample)

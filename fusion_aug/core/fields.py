@@ -86,7 +86,7 @@ def checked(kind: Kind, value: Any, where: str, limits: tuple[float, ...]) -> An
 
 
 def _as_tuple(value: Any, kind: str, where: str) -> tuple[Any, ...]:
-    """A field of several words or numbers; one word alone stands for itself."""
+    """A field of several words or numbers; a single word is a list of one."""
     items = (value,) if isinstance(value, str) and kind == "words" else value
     wanted = str if kind == "words" else int | float
     if not isinstance(items, Sequence) or isinstance(items, str) or not all(isinstance(i, wanted) for i in items):

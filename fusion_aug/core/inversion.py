@@ -8,6 +8,7 @@ from typing import TypeVar
 from fusion_aug.core.engine import transform_class
 from fusion_aug.core.registry import is_invariant, resolve
 from fusion_aug.errors import DataError
+from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample.history import History
 from fusion_aug.streams import Stream, TactileImage
 
@@ -18,6 +19,7 @@ class InexactInverse(UserWarning):
     """What comes back is not exactly what there was."""
 
 
+@standard_modes()
 def invert(stream: S, history: History, *, name: str = "") -> S:
     """Map a stream back to the scene before a history, from the history alone.
 
@@ -41,7 +43,7 @@ def invert(stream: S, history: History, *, name: str = "") -> S:
         if not record.applied:
             continue
         cls = transform_class(record)
-        if is_invariant(cls, type(out)) or resolve(cls, type(out)) is None or isinstance(out, cls.leaves_in_place):
+        if is_invariant(cls, type(out)) or resolve(cls, type(out)) is None or isinstance(out, cls.keeps_geometry_of):
             continue
         undo = getattr(cls, "undo", None)
         if undo is None or cls.inverse == "none":

@@ -9,26 +9,30 @@ from fusion_aug.sample import Sample, SampleMeta
 from fusion_aug.streams import Stream
 
 SCOPES = ("scene", "sample", "sensor", "timestep")
-Drawn = Sequence[Mapping[str, Mapping[str, Any]]]  # per unit: instance -> parameters
+DrawnParameters = Sequence[Mapping[str, Mapping[str, Any]]]  # per sample of a batch: instance -> parameters
 
 
 class ParameterRows:
-    """Parameters of all units of a batch: one row per (unit, scope instance).
+    """Drawn parameters of a batch: one row per sample and scope instance.
 
     Attributes:
-        per_unit: instance -> parameters, of every unit.
+        per_sample: instance ("", a sensor's name or the start of a timestep) -> parameters, of every sample.
     """
 
-    def __init__(self, per_sample: Drawn):
+    def __init__(self, per_sample: DrawnParameters):
         self.per_sample = per_sample
 
     def of(self, index: int, instance: str = "") -> Mapping[str, Any]:
-        """Parameters of one unit and instance; the shared draw where the scope is wider than a sensor."""
+        """Parameters of one sample and instance; the shared draw where the scope is wider than a sensor.
+
+        Args:
+            index: of the sample in the batch. instance: "", or a sensor's name.
+        """
         rows = self.per_sample[index]
         return rows[instance] if instance in rows else rows[""]
 
     def per_item(self, name: str, stream: Stream) -> list[Mapping[str, Any]]:
-        """Parameters of every item of a stream."""
+        """Parameters of every item of a stream, in order; items that share a draw share the mapping."""
         instance = stream.instance(name)
         out = []
         for index, time in zip(stream.sample_index.tolist(), stream.capture_times.tolist(), strict=True):
@@ -43,13 +47,13 @@ class ParameterRows:
 
 
 def timestep_at(stamps: list[str], time: int) -> str:
-    """The last step at or before a time; the first step for anything earlier."""
+    """The last timestep that starts at or before a time (ns); the first one for anything earlier."""
     earlier = [s for s in stamps if int(s) <= time]
     return max(earlier, key=int) if earlier else min(stamps, key=int)
 
 
 def timestep_starts(sample: Sample, index: int) -> list[str]:
-    """Stamps of the clock stream of a unit, which delimit its steps."""
+    """Starts of the timesteps of one sample: the capture times (ns) of its clock stream, as strings."""
     chosen: SampleMeta = sample.metas[index]
     clock = chosen.clock or next(iter(sample.streams))
     stream = sample[clock]

@@ -23,10 +23,15 @@ class Keys:
     seed: int = 0
     epoch: int = 0
 
-    def key(self, unit: str, path: str, purpose: str, instance: str = "") -> str:
-        """Key of one purpose of one transform on one unit (a sample's or a scene's id)."""
-        return digest(self.seed, self.epoch, unit, path, purpose, instance)
+    def key(self, owner: str, path: str, purpose: str, instance: str = "") -> str:
+        """Key of one purpose of one transform.
 
-    def generator(self, unit: str, path: str, purpose: str, instance: str = "") -> np.random.Generator:
-        """Random stream of one purpose of one transform on one unit."""
-        return generator(self.key(unit, path, purpose, instance))
+        Args:
+            owner: id of the sample or scene that the draw belongs to. path: of the transform, names joined by "/".
+            purpose: one of ``PURPOSES``. instance: "", a sensor's name or the start of a timestep.
+        """
+        return digest(self.seed, self.epoch, owner, path, purpose, instance)
+
+    def generator(self, owner: str, path: str, purpose: str, instance: str = "") -> np.random.Generator:
+        """Random stream of one purpose of one transform; arguments as of ``key``."""
+        return generator(self.key(owner, path, purpose, instance))

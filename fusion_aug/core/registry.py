@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
+from torch import Tensor
+
+from calib.se3 import as_f64
 from fusion_aug.errors import ConfigError, UnhandledStream
 from fusion_aug.names import Registry, full_name
 from fusion_aug.sample import Sample
@@ -29,7 +33,7 @@ class Context:
         """A resource by name.
 
         Raises:
-            ConfigError: it was not handed over.
+            ConfigError: it was not passed.
         """
         if name not in self.resources:
             raise ConfigError(f"{who}: needs the resource {name!r}; pass resources={{{name!r}: ...}}")
@@ -38,15 +42,15 @@ class Context:
 
 @dataclass(eq=False)
 class Call:
-    """One stream's turn in the application of a transform.
+    """The application of a transform to one stream.
 
     Attributes:
         transform: the transform's class.
         sample: the sample before the transform.
         name: the stream's name.
-        rows: the parameters of all units.
+        parameters: ``ParameterRows``, the parameters of all samples of the batch.
         context: resources.
-        shared: what the family worked out once for all streams.
+        family_state: what the family computed once for all streams, such as the maps of all frames.
     """
 
     transform: Any
@@ -54,20 +58,35 @@ class Call:
     name: str
     parameters: Any
     context: Context
-    shared: Any = None
+    family_state: Any = None
 
     @cached_property
     def params(self) -> list[Mapping[str, Any]]:
         """The parameters of every item; items that share a draw share the dictionary."""
         return self.parameters.per_item(self.name, self.sample.streams[self.name])
 
+    def per_row(self, name: str, like: Tensor) -> Tensor:
+        """One drawn number for every row of a column, in a shape that multiplies it.
+
+        Args:
+            name: of the parameter.
+            like: the column (rows, ...).
+
+        Returns:
+            (rows, 1, ...) in the column's dtype and on its device; it carries the parameter's gradient, if it has one.
+        """
+        numbers = torch.stack([as_f64(p[name]) for p in self.params])
+        rows = self.sample.streams[self.name].row_item
+        return numbers[rows].reshape(-1, *[1] * (like.ndim - 1)).to(like)
+
 
 Handler = Callable[[Any, Call], Stream]
+H = TypeVar("H", bound=Callable[[Any, Call], Stream])
 
 TRANSFORMS: Registry[Any] = Registry("transform")
 _HANDLERS: Registry[Handler] = Registry("handler")
-_RESOLVED: dict[tuple[type, type], Handler | None] = {}
-_PLANS: dict[tuple[type, type], tuple[Handler | None, bool]] = {}
+_RESOLUTION_CACHE: dict[tuple[type, type], Handler | None] = {}
+_HANDLER_CACHE: dict[tuple[type, type], tuple[Handler | None, bool]] = {}
 
 
 def find_transform(name: str) -> Any:
@@ -81,17 +100,17 @@ def own_transforms() -> dict[str, Any]:
     return {n: c for n, c in own.items() if issubclass(c, Family)}
 
 
-def handles(transform: type, stream: type) -> Callable[[Handler], Handler]:
+def handles(transform: type, stream: type) -> Callable[[H], H]:
     """Register what a transform (or a family of them) does to a kind of stream (and its subclasses).
 
     Raises:
         ConfigError: another function does that already.
     """
 
-    def register(handler: Handler) -> Handler:
+    def register(handler: H) -> H:
         _HANDLERS.add((transform, stream), handler, f"{full_name(transform)} on {full_name(stream)}")
-        _RESOLVED.clear()
-        _PLANS.clear()
+        _RESOLUTION_CACHE.clear()
+        _HANDLER_CACHE.clear()
         return handler
 
     return register
@@ -99,9 +118,9 @@ def handles(transform: type, stream: type) -> Callable[[Handler], Handler]:
 
 def resolve(transform: type, stream: type) -> Handler | None:
     """The handler for a pair, most special transform first, then most special stream; None if there is none."""
-    if (transform, stream) not in _RESOLVED:
-        _RESOLVED[transform, stream] = _resolve(transform, stream)
-    return _RESOLVED[transform, stream]
+    if (transform, stream) not in _RESOLUTION_CACHE:
+        _RESOLUTION_CACHE[transform, stream] = _resolve(transform, stream)
+    return _RESOLUTION_CACHE[transform, stream]
 
 
 def _resolve(transform: type, stream: type) -> Handler | None:
@@ -113,10 +132,10 @@ def _resolve(transform: type, stream: type) -> Handler | None:
 
 
 def is_invariant(transform: type, stream: type[Stream]) -> bool:
-    """Whether a stream class declares that a transform cannot change it, or a transform that it leaves the class."""
+    """Whether a stream class declares that a transform cannot change it, or a transform that it ignores the class."""
     if stream.invariant_to and issubclass(transform, stream.invariant_to):
         return True
-    return issubclass(transform, Family) and issubclass(stream, transform.leaves)
+    return issubclass(transform, Family) and issubclass(stream, transform.ignores)
 
 
 def handler_for(transform: type, stream: Stream, name: str) -> Handler | None:
@@ -126,12 +145,12 @@ def handler_for(transform: type, stream: Stream, name: str) -> Handler | None:
         UnhandledStream: the transform is strict and the stream has neither a rule nor an exemption.
     """
     kind = type(stream)
-    if (transform, kind) not in _PLANS:
+    if (transform, kind) not in _HANDLER_CACHE:
         exempt = is_invariant(transform, kind)
         found = None if exempt else resolve(transform, kind)
         strict = issubclass(transform, Family) and transform.strict
-        _PLANS[transform, kind] = (found, strict and found is None and not exempt)
-    handler, refused = _PLANS[transform, kind]
+        _HANDLER_CACHE[transform, kind] = (found, strict and found is None and not exempt)
+    handler, refused = _HANDLER_CACHE[transform, kind]
     if refused:
         raise UnhandledStream(
             f"{transform.__name__} has no rule for stream {name!r} ({kind.__name__}): give the class typed columns, "

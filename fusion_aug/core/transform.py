@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fusion_aug.core.engine import Run, apply_rows, run
+from fusion_aug.core.engine import Run, apply_parameters, run
 from fusion_aug.core.fields import checked, kinds
-from fusion_aug.core.parameters import Drawn, ParameterRows
+from fusion_aug.core.parameters import DrawnParameters, ParameterRows
 from fusion_aug.core.ranges import draw
 from fusion_aug.core.registry import TRANSFORMS, Call, Context, handler_for, is_invariant, resolve
 from fusion_aug.errors import ConfigError
@@ -19,7 +19,7 @@ from fusion_aug.sample import Sample
 from fusion_aug.streams import Stream
 from fusion_aug.streams.dropped import with_dropped
 
-COMMON = ("name", "p", "scope", "per_scene")
+COMMON_FIELDS = ("name", "p", "scope", "per_scene")
 OLD_SCOPES = {"log": "scene", "rig": "sample", "step": "timestep"}  # what version 0.1 called them
 
 
@@ -32,7 +32,7 @@ class Transform:
     Attributes:
         name: name in the random path; the class by default.
         p: probability that it is applied at all.
-        scope: how widely one draw is shared: log, rig, sensor or step.
+        scope: how widely one draw is shared: scene, sample, sensor or timestep.
         per_scene: draw once per scene instead of once per sample, with the scope's sharing among sensors kept. A run
             sets it for geometry where a format keeps calibration per scene.
     """
@@ -47,10 +47,11 @@ class Transform:
     limits: ClassVar[dict[str, tuple[float, float]]] = {}  # field -> allowed values
     dense_noise: ClassVar[bool] = False  # whether params carry a key for per-pixel or per-point noise
     inverse: ClassVar[str] = "none"  # exact, lossy or none
-    leaves_in_place: ClassVar[tuple[type, ...]] = ()  # kinds that it changes, but not their geometry
-    accumulates: ClassVar[bool] = False  # whether a run of its family is declared step by step and carried out at once
+    keeps_geometry_of: ClassVar[tuple[type, ...]] = ()  # kinds that it changes, but not their geometry
+    accumulates: ClassVar[bool] = False  # whether a run of its family is accumulated and applied at once
     exemptions: ClassVar[dict[str, str]] = {}  # promise -> reason
-    calibration: ClassVar[str] = ""  # what it changes of the calibration, where its family does not say so
+    changes_calibration: ClassVar[str] = ""  # what it changes of the calibration, where its family does not say so
+    example: ClassVar[dict[str, Any]] = {}  # keyword arguments of one that does something, for tests and documents
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -78,7 +79,7 @@ class Transform:
         """
         out: dict[str, Any] = {}
         for name, kind in kinds(type(self)).items():
-            if name in COMMON:
+            if name in COMMON_FIELDS:
                 continue
             value = getattr(self, name)
             drawn = kind.name == "range" and value is not None
@@ -91,28 +92,30 @@ class Transform:
 
         Args:
             sample: a sample or a batch.
-            rows: ``Rows``; where the class ``declares``, what ``declare`` gave last.
+            parameters: ``ParameterRows``; where the class ``accumulates``, what ``accumulate`` gave last.
             context: resources.
         """
         return cls.visit(sample, parameters, context)
 
     @classmethod
-    def accumulate(cls, sample: Sample, drawn: Drawn, pending: Any) -> tuple[Any, list[dict[str, Any]]]:
-        """Add drawn parameters to what is pending on the sample, without touching it (where ``declares``).
+    def accumulate(cls, sample: Sample, drawn: DrawnParameters, pending: Any) -> tuple[Any, list[dict[str, Any]]]:
+        """Add drawn parameters to what is pending on the sample, without touching it (where it ``accumulates``).
 
         Args:
             sample: a sample or a batch.
-            drawn: parameters of every unit.
+            drawn: parameters of every sample of the batch.
             pending: what this gave for the transform before; None at the start of a run of them.
 
         Returns:
-            what is pending now, for ``apply``, and what ``before`` would give for every unit.
+            what is pending now, for ``apply``, and for every sample what ``Record.before`` is to hold.
         """
         raise NotImplementedError
 
     # --- what families override ---------------------------------------------------------------------------------------
     def effects(self) -> dict[str, str]:
-        """What the transform can bring into a calibration or a label that not every format can hold.
+        """What the transform can bring into data that not every format can hold.
+
+        Writers list the same words in ``unsupported_effects``; an effect that no writer lists is never refused.
 
         Returns:
             effect (``homography``, ``box_tilt``, ``skew``, ...) -> the field that brings it.
@@ -135,17 +138,27 @@ class Transform:
         return list(names)
 
     @classmethod
-    def visit(cls, sample: Sample, parameters: ParameterRows, context: Context, shared: Any = None) -> Sample:
-        """Hand every stream to its handler."""
+    def visit(cls, sample: Sample, parameters: ParameterRows, context: Context, family_state: Any = None) -> Sample:
+        """Apply every stream's handler.
+
+        Args:
+            sample: a sample or a batch.
+            parameters: of every sample and instance.
+            context: resources.
+            family_state: what the family computed once for all streams; handlers find it in ``Call.family_state``.
+
+        Raises:
+            UnhandledStream: a strict family meets a stream that has neither a handler nor declares an invariance.
+        """
         streams: dict[str, Stream] = {}
         for name, stream in sample.streams.items():
             handler = handler_for(cls, stream, name)
             if handler is None:
                 streams[name] = stream
             else:
-                moved = handler(stream, Call(cls, sample, name, parameters, context, shared))
+                moved = handler(stream, Call(cls, sample, name, parameters, context, family_state))
                 # what was not sent stays 0, whatever a transform adds to it
-                touched = moved is not stream and moved.sampled and not bool(moved.present.all())
+                touched = moved is not stream and moved.is_continuous and not bool(moved.present.all())
                 streams[name] = with_dropped(moved, ~moved.present) if touched else moved
         return sample.with_streams(streams)
 
@@ -172,9 +185,9 @@ class Transform:
             sample: a sample or a batch.
             params: what ``sample_params`` would give. Numbers may be tensors that carry a gradient: calibration,
                 points and boxes then have a gradient in them.
-            resources: see ``__call__``.
+            resources: read-only things by name that some transforms need.
         """
-        return apply_rows(cls, sample, [{"": params}] * len(sample.metas), Context(resources or {}))
+        return apply_parameters(cls, sample, [{"": params}] * len(sample.metas), Context(resources or {}))
 
     def to_config(self) -> dict[str, Any]:
         """The transform as a plain mapping with ``_target_``; Hydra builds it back."""
@@ -190,6 +203,11 @@ class Transform:
         return ()
 
     def walk(self, sample: Sample, run: Run, prefix: str, name: str | None = None) -> Sample:
-        """Take one's turn in a run at a place of the random path."""
+        """Run on a sample, at the random path ``prefix/name``.
+
+        Args:
+            sample: a sample or a batch. run: the pass that draws, records and keeps what is pending.
+            prefix: path of the container. name: in it; the transform's own name by default.
+        """
         own = name or self.name or type(self).__name__
-        return run.leaf(self, sample, "/".join(p for p in (prefix, own) if p))
+        return run.run_transform(self, sample, "/".join(p for p in (prefix, own) if p))

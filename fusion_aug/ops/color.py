@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion_aug.errors import DataError
+
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -137,10 +139,22 @@ def shot_noise(picture: Tensor, stops: float, full_well: float, read_noise: floa
     return out.to(picture.dtype)
 
 
-def levels_of(picture: Tensor) -> Tensor:
-    """A picture, uint8 or float32 in [0, 1], as levels of uint8 on the CPU, contiguous."""
-    levels = picture if picture.dtype == torch.uint8 else (picture * 255).round().clamp(0, 255).to(torch.uint8)
-    return levels.detach().cpu().contiguous()
+def levels_of(picture: Tensor, title: str = "the picture") -> Tensor:
+    """A picture, uint8 or float32 in [0, 1], as levels of uint8 on the CPU, contiguous.
+
+    Raises:
+        DataError: it holds other integers, which 8 bits would round; the message calls it by its ``title``.
+    """
+    if picture.is_floating_point():
+        picture = (picture * 255).round().clamp(0, 255).to(torch.uint8)
+    if picture.dtype != torch.uint8:
+        raise DataError(f"{title}: levels of {picture.dtype} do not go into 8 bits; convert the pictures to uint8 first")
+    return picture.detach().cpu().contiguous()
+
+
+def shown_levels(picture: Tensor) -> Tensor:
+    """Levels of uint8 to look at; those of 16 bits are rounded."""
+    return levels_of(picture.to(torch.float32) / 65535 if picture.dtype == torch.uint16 else picture)
 
 
 def jpeg_coded(picture: Tensor, quality: int) -> Tensor:

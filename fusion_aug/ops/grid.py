@@ -23,7 +23,7 @@ def smooth_grid(image_map: ImageMap, step: int = 8, tolerance: float = 2e-3) -> 
     is evaluated.
     """
     height, width = image_map.size
-    if image_map.matrix() is not None or height * width < 256**2 or _has_gradient(image_map):  # small: exactly
+    if image_map.matrix() is not None or height * width < 256**2 or image_map.has_gradient():  # small: exactly
         return image_map.backward(pixel_grid(image_map.size))
     rows, columns = -(-height // step) + 3, -(-width // step) + 3
     nodes = image_map.backward((pixel_grid((rows, columns)) - 1) * step)
@@ -56,7 +56,3 @@ def _cubic_weights(size: int, step: int, nodes: int) -> Tensor:
     ], 1)  # fmt: skip
     out = torch.zeros(size, nodes, dtype=torch.float64)
     return out.scatter_(1, cell[:, None] + torch.arange(4), taps)
-
-
-def _has_gradient(image_map: ImageMap) -> bool:
-    return any(getattr(s, n).requires_grad for s in image_map.steps for n in ("R", "P") if hasattr(s, n))

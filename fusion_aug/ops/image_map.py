@@ -115,6 +115,10 @@ class ImageMap:
         P = self.matrix()
         return P is not None and not P.requires_grad and torch.equal(P, _EYE.to(P.device))
 
+    def has_gradient(self) -> bool:
+        """Whether a gradient is asked of a number in it."""
+        return any(getattr(s, n).requires_grad for s in self.steps for n in ("R", "P") if hasattr(s, n))
+
     def backward(self, pixels: Tensor) -> Tensor:
         """Where in the stored picture a pixel (..., 2) of the canvas comes from."""
         for step in reversed(self.steps):

@@ -13,16 +13,16 @@ VELOCITIES = ("velocity", "velocity_comp")
 NEW_FLAGS = {2: 1, 3: 3}  # is_quality_valid, ambig_state: what an added detection says of itself
 
 
-def rays_of(rows: Columns) -> tuple[Tensor, Tensor]:
+def rays_of(detections: Columns) -> tuple[Tensor, Tensor]:
     """Unit rays (n, 3) and distances (n,) of detections, float64."""
-    xyz = rows["xyz"].to(torch.float64)
+    xyz = detections["xyz"].to(torch.float64)
     distance = torch.linalg.norm(xyz, dim=1)
     return xyz / distance.clamp(min=1e-9)[:, None], distance
 
 
-def radial(rows: Columns, column: str, rays: Tensor) -> Tensor:
+def radial(detections: Columns, column: str, rays: Tensor) -> Tensor:
     """Velocity along the ray (n,), m/s, positive when receding."""
-    return (rows[column].to(torch.float64) * rays).sum(1)
+    return (detections[column].to(torch.float64) * rays).sum(1)
 
 
 def rcs_threshold(distance: Tensor, at_50_m: float) -> Tensor:
@@ -30,44 +30,45 @@ def rcs_threshold(distance: Tensor, at_50_m: float) -> Tensor:
     return at_50_m + 40 * torch.log10(distance.clamp(min=0.1) / 50.0)
 
 
-def normal(rng: np.random.Generator, sigma: float, rows: Columns) -> Tensor:
+def normal(rng: np.random.Generator, sigma: float, detections: Columns) -> Tensor:
     """Gaussian noise (n,) on the columns' device, float64."""
-    return torch.from_numpy(rng.normal(0.0, sigma, len(rows["xyz"]))).to(rows["xyz"].device)
+    return torch.from_numpy(rng.normal(0.0, sigma, len(detections["xyz"]))).to(detections["xyz"].device)
 
 
-def turned(rays: Tensor, angle: Tensor) -> Tensor:
+def rotated_about_z(rays: Tensor, angle: Tensor) -> Tensor:
     """Rays turned about the sensor's z axis."""
     c, s = torch.cos(angle), torch.sin(angle)
     x, y, z = rays.unbind(1)
     return torch.stack([c * x - s * y, s * x + c * y, z], 1)
 
 
-def appended(rows: Columns, more: Columns) -> Columns:
+def appended(detections: Columns, more: Columns) -> Columns:
     """Rows with further ones behind them; columns that ``more`` lacks are zero."""
     n = len(more["xyz"])
     return {
-        k: torch.cat([v, (more[k] if k in more else v.new_zeros((n, *v.shape[1:]))).to(v)]) for k, v in rows.items()
+        k: torch.cat([v, (more[k] if k in more else v.new_zeros((n, *v.shape[1:]))).to(v)])
+        for k, v in detections.items()
     }
 
 
-def fresh_flags(rows: Columns, n: int) -> Tensor:
+def fresh_flags(detections: Columns, n: int) -> Tensor:
     """Flags (n, k) of added detections: valid and unambiguous."""
-    flags = rows["flags"].new_zeros((n, rows["flags"].shape[1]))
+    flags = detections["flags"].new_zeros((n, detections["flags"].shape[1]))
     for column, value in NEW_FLAGS.items():
         if column < flags.shape[1]:
             flags[:, column] = value
     return flags
 
 
-def sensor_velocity(rows: Columns) -> Tensor | None:
+def sensor_velocity(detections: Columns) -> Tensor | None:
     """Velocity (3,) of the radar in its own frame, from what its detections were compensated by; None if unknown.
 
     The compensation of a detection on ray r is r . v, so v follows by least squares in the measured plane.
     """
-    if "velocity" not in rows or "velocity_comp" not in rows:
+    if "velocity" not in detections or "velocity_comp" not in detections:
         return None
-    rays, _ = rays_of(rows)
-    gap = radial(rows, "velocity_comp", rays) - radial(rows, "velocity", rays)
+    rays, _ = rays_of(detections)
+    gap = radial(detections, "velocity_comp", rays) - radial(detections, "velocity", rays)
     finite = torch.isfinite(gap) & torch.isfinite(rays).all(1)
     if int(finite.sum()) < 3:
         return None

@@ -25,7 +25,7 @@ class Motion:
     matrix: Tensor
     scale: Tensor
     sign: Tensor
-    rigid: bool = False
+    is_rigid: bool = False
 
     @staticmethod
     def of(matrix: Tensor) -> Motion:
@@ -45,13 +45,13 @@ class Motion:
         if len(parts) == 1:
             return parts[0]
         matrix, scale, sign = (torch.cat([getattr(p, n) for p in parts]) for n in ("matrix", "scale", "sign"))
-        return Motion(matrix, scale, sign, all(p.rigid for p in parts))
+        return Motion(matrix, scale, sign, all(p.is_rigid for p in parts))
 
     @cached_property
     def Q(self) -> Tensor:
         """(n, 3, 3) the map with its scale taken out."""
         Q = self.matrix[:, :3, :3]
-        return Q if self.rigid else Q / self.scale[:, None, None]
+        return Q if self.is_rigid else Q / self.scale[:, None, None]
 
     @cached_property
     def inverse_matrix(self) -> Tensor:
@@ -63,30 +63,30 @@ class Motion:
     @property
     def inverse(self) -> Motion:
         """The motions back."""
-        return Motion(self.inverse_matrix, self.scale.reciprocal(), self.sign, self.rigid)
+        return Motion(self.inverse_matrix, self.scale.reciprocal(), self.sign, self.is_rigid)
 
     def apply(self, points: Tensor) -> Tensor:
         """Points (rows, 3)."""
         m = self.matrix.to(points)
-        return _times(m[:, :3, :3], points) + m[:, :3, 3]
+        return _product(m[:, :3, :3], points) + m[:, :3, 3]
 
     def rotate(self, vectors: Tensor) -> Tensor:
         """Vectors (rows, 3) turned and mirrored, not scaled."""
-        return _times(self.Q.to(vectors), vectors)
+        return _product(self.Q.to(vectors), vectors)
 
-    def rows(self, index: Tensor) -> Motion:
+    def take_rows(self, index: Tensor) -> Motion:
         """The motions of other rows; one that holds for all stays as it is."""
         if self.matrix.shape[0] == 1:
             return self
-        return Motion(self.matrix[index], self.scale[index], self.sign[index], self.rigid)
+        return Motion(self.matrix[index], self.scale[index], self.sign[index], self.is_rigid)
 
 
-def single(matrices: Tensor) -> Tensor:
+def drop_single_axis(matrices: Tensor) -> Tensor:
     """One matrix for all rows without its row axis, which torch multiplies faster."""
     return matrices[0] if matrices.shape[0] == 1 else matrices
 
 
-def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
+def _product(matrices: Tensor, vectors: Tensor) -> Tensor:
     if matrices.shape[0] == 1:
         return vectors @ matrices[0].T
     return (matrices @ vectors[..., None])[..., 0]

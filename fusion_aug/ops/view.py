@@ -13,7 +13,7 @@ from calib.se3 import invert
 from fusion_aug.ops.grid import pixel_grid
 
 
-class View(NamedTuple):
+class MovedView(NamedTuple):
     """The view from the new place.
 
     Attributes:
@@ -25,7 +25,7 @@ class View(NamedTuple):
     distance: Tensor
 
 
-def moved_view(sensor: CameraSensor, distance: Tensor, T_old_new: Tensor) -> View:
+def moved_view(sensor: CameraSensor, distance: Tensor, T_old_new: Tensor) -> MovedView:
     """Look at the surface that a range picture shows from a moved camera.
 
     Old pixels are thrown forward onto the new canvas, the nearest wins; then every new pixel looks up where the surface
@@ -58,7 +58,7 @@ def moved_view(sensor: CameraSensor, distance: Tensor, T_old_new: Tensor) -> Vie
         taken[rows] = agrees
         best[taken], source[taken] = candidate[taken], at[agrees]
     found = torch.isfinite(best)
-    return View(source, torch.where(found, best, torch.zeros_like(best)).to(torch.float32))
+    return MovedView(source, torch.where(found, best, torch.zeros_like(best)).to(torch.float32))
 
 
 def _splat(pixels: Tensor, values: Tensor, size: tuple[int, int], corners: bool) -> Tensor:

@@ -19,6 +19,8 @@ from fusion_aug.ops.image_map import ImageMap
 HALVE_BELOW = 0.56  # a map that shrinks by more than this is halved once before it is sampled
 SHARP_ABOVE = 0.95  # a map that shrinks by less than this needs no filter
 BINOMIAL, NOTHING = (0.25, 0.5, 0.25), (1.0,)
+# torch knows these types by name and little else: pixels that only move are moved as signed integers of their size
+SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
 
 
 def warp(
@@ -28,16 +30,19 @@ def warp(
     fill: float = 0.0,
     antialias: bool = True,
     edge: bool = False,
+    full_scale: float | None = None,
 ) -> Tensor:
     """Resample a picture.
 
     Args:
-        picture: (H, W) or (H, W, C), uint8 or float32 for "linear", any type for "nearest".
+        picture: (H, W) or (H, W, C); uint8, uint16 or float for "linear", any type for "nearest".
         image_map: from the picture to the canvas.
         interpolation: "linear" (low-passed where it shrinks) or "nearest" (labels, ids, depth).
         fill: value where the canvas has no source pixel.
         antialias: low-pass "linear" where the map shrinks.
         edge: repeat the picture's edge outside of it instead of ``fill``.
+        full_scale: float values lie between 0 and this, and are held there, since the low-pass overshoots at edges;
+            None where they have no range. Integers are held in the range of their type.
 
     Returns:
         (h, w) or (h, w, C) in the picture's dtype, contiguous.
@@ -51,7 +56,7 @@ def warp(
         return _nearest(picture, image_map, fill)
     rest = image_map
     if antialias:
-        picture, rest = _low_pass(picture, image_map)
+        picture, rest = _low_pass(picture, image_map, full_scale)
     P = rest.matrix()
     repeat = edge or _stays_inside(rest, picture.shape)
     if not picture.is_cpu or picture.requires_grad or (P is not None and P.requires_grad):
@@ -72,9 +77,18 @@ def gather(picture: Tensor, source: Tensor, interpolation: str = "linear", fill:
     # every source lies on the picture, whose edge pixels reach half a pixel further than their centres
     out = (_sample_cv if plain else _sample_torch)(picture, source.to(picture.device), fill, True)
     out = out.reshape(height, width, *picture.shape[2:])
-    nowhere = torch.isnan(source).any(-1).to(picture.device)
-    out[nowhere] = torch.as_tensor(fill, dtype=out.dtype, device=out.device)
+    _paint(out, torch.isnan(source).any(-1).to(picture.device), fill)
     return out
+
+
+def _paint(picture: Tensor, where: Tensor, value: float) -> None:
+    """Write a value into the pixels (H, W) of a mask, in place."""
+    _as_signed(picture)[where] = _as_signed(torch.tensor(value, dtype=picture.dtype))
+
+
+def _as_signed(picture: Tensor) -> Tensor:
+    """The same bits in a type that torch can move."""
+    return picture.view(SIGNED[picture.dtype]) if picture.dtype in SIGNED else picture
 
 
 def _whole_pixels(picture: Tensor, P: Tensor, size: tuple[int, int], fill: float) -> Tensor | None:
@@ -85,7 +99,9 @@ def _whole_pixels(picture: Tensor, P: Tensor, size: tuple[int, int], fill: float
     if not plain or abs(su) != 1 or abs(sv) != 1 or abs(tu - round(tu)) > 1e-9 or abs(tv - round(tv)) > 1e-9:
         return None
     height, width = picture.shape[:2]
-    turned = picture.flip([axis for axis, sign in ((0, sv), (1, su)) if sign < 0]) if su < 0 or sv < 0 else picture
+    axes = [axis for axis, sign in ((0, sv), (1, su)) if sign < 0]
+    turned = _as_signed(picture).flip(axes) if axes else picture
+    turned = turned.view(picture.dtype) if picture.dtype in SIGNED else turned
     left = round(tu) if su > 0 else round(tu) - (width - 1)
     top = round(tv) if sv > 0 else round(tv) - (height - 1)
     a, b = max(0, -top), min(height, size[0] - top)
@@ -110,7 +126,7 @@ def _pick_nearest(picture: Tensor, grid: Tensor, fill: float) -> Tensor:
     inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
     index = torch.where(inside, v * width + u, torch.zeros_like(u)).to(torch.int64)
     out = picture.reshape(height * width, *picture.shape[2:])[index]
-    out[~inside] = torch.as_tensor(fill, dtype=picture.dtype)
+    _paint(out, ~inside, fill)
     return out
 
 
@@ -127,7 +143,7 @@ def _shrink(image_map: ImageMap) -> tuple[float, float]:
     return u, v
 
 
-def _low_pass(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, ImageMap]:
+def _low_pass(picture: Tensor, image_map: ImageMap, full_scale: float | None) -> tuple[Tensor, ImageMap]:
     """Filter and halve each axis until the map shrinks little; also what is left of the map from there."""
     scale = list(_shrink(image_map))
     if min(scale) >= SHARP_ABOVE or min(picture.shape[:2]) < 4:
@@ -146,8 +162,9 @@ def _low_pass(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, ImageMap]:
                 scale[axis] *= 2
         image_map = ImageMap.homography(back, image_map.size).then(image_map)
     sharp = _filter(picture, *(_sinc_taps(s) if shrinks[axis] else NOTHING for axis, s in enumerate(scale)))
-    # the sinc overshoots at edges, which uint8 clips by itself
-    return (sharp if sharp.dtype == torch.uint8 else sharp.clamp(0, 1)), image_map
+    # the sinc overshoots at edges, which integers clip by themselves
+    held = sharp.is_floating_point() and full_scale is not None
+    return (sharp.clamp(0, full_scale) if held else sharp), image_map
 
 
 def _sinc_taps(scale: float) -> tuple[float, ...]:
@@ -252,10 +269,12 @@ def _sample_torch(picture: Tensor, grid: Tensor, fill: float, repeat: bool) -> T
 
 def _to_nchw(picture: Tensor) -> Tensor:
     x = picture if picture.ndim == 3 else picture[..., None]
-    return x.permute(2, 0, 1)[None].to(torch.float32 if picture.dtype == torch.uint8 else picture.dtype)
+    return x.permute(2, 0, 1)[None].to(picture.dtype if picture.is_floating_point() else torch.float32)
 
 
 def _from_nchw(x: Tensor, like: Tensor) -> Tensor:
     out = x[0].permute(1, 2, 0)
     out = out if like.ndim == 3 else out[..., 0]
-    return (out.round().clamp(0, 255) if like.dtype == torch.uint8 else out).to(like.dtype).contiguous()
+    if not like.is_floating_point():
+        out = out.round().clamp(0, torch.iinfo(like.dtype).max)
+    return out.to(like.dtype).contiguous()

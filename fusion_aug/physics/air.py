@@ -49,7 +49,7 @@ class Atmosphere:
     lidar_ratio: float = 19.0
 
     @property
-    def clear(self) -> bool:
+    def is_clear(self) -> bool:
         """Whether there is nothing in it."""
         return self.fog == self.dust == self.rain_rate == self.snow_rate == 0
 
@@ -58,20 +58,20 @@ class Atmosphere:
         rain = [Rain.of(self.rain_rate)] if self.rain_rate > 0 else []
         return [*rain, Snow.of(self.snow_rate, self.wet_snow)] if self.snow_rate > 0 else [*rain]
 
-    def suspended(self, wavelength: float) -> tuple[float, float]:
+    def suspended_optics(self, wavelength: float) -> tuple[float, float]:
         """Extinction (1/m) and backscatter (1/m/sr) of what floats: fog and dust."""
         place = nearest("wavelength", wavelength)
         fog = self.fog * fog_ratio(self.fog, wavelength)
         dust = self.dust * float(tables()["dust_ratio"][place])
         return fog + dust, fog / self.lidar_ratio + dust / DUST_LIDAR_RATIO
 
-    def falling(self, wavelength: float) -> float:
+    def falling_extinction(self, wavelength: float) -> float:
         """Extinction (1/m) of what falls: rain and snow."""
         return sum(p.extinction(wavelength) for p in self.particles())
 
     def extinction(self, wavelength: float) -> float:
         """Extinction of all of it, 1/m."""
-        return self.suspended(wavelength)[0] + self.falling(wavelength)
+        return self.suspended_optics(wavelength)[0] + self.falling_extinction(wavelength)
 
 
 def fog_ratio(extinction: float, wavelength: float) -> float:

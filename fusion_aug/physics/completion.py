@@ -15,13 +15,13 @@ import numpy as np
 Array = np.ndarray
 Guides = list[tuple[Array, float]]
 
-SKY = 1e4  # metres: what has no distance is this far away
+SKY_DISTANCE = 1e4  # metres: what has no distance is this far away
 COLUMNS = 400  # of the grid, at most
 REACH = 2.2  # cells over which a value's weight falls to 1/e
 COLOUR_STEP, DEPTH_STEP = 150.0, 50.0  # cells that a step across all levels, and one by e in distance, stand for
 ON_GROUND = 0.15  # share by which a point may be farther or nearer than the ground and still lie on it
 STEP = 0.2  # of the logarithm of distance between neighbouring cells that is an edge and no slope
-GUESS = 1e-3  # weight of a cell on the assumed ground, against one that was measured
+GROUND_PRIOR_WEIGHT = 1e-3  # weight of a cell on the assumed ground, against one that was measured
 BEAM_GAP = 8  # cells above the highest point from which there is sky: the next beam may have missed an edge
 
 
@@ -43,7 +43,7 @@ def grid_shape(size: tuple[int, int]) -> tuple[int, int]:
     return -(-size[0] // cell), -(-size[1] // cell)
 
 
-def complete(
+def complete_distances(
     pixels: Array,
     distance: Array,
     at_top: Array,
@@ -62,7 +62,7 @@ def complete(
     """
     height, width = size
     if len(pixels) == 0:
-        return Completion(np.full(size, SKY, np.float32), np.zeros(size, np.float32))
+        return Completion(np.full(size, SKY_DISTANCE, np.float32), np.zeros(size, np.float32))
     cell, shape = cell_size(size), grid_shape(size)
     value, weight, top = _on_grid(pixels, distance, at_top, shape, cell)
     guide = None if picture is None else _guide(picture, shape, cell)
@@ -73,7 +73,7 @@ def complete(
     guides: Guides = [] if guide is None else [(guide, COLOUR_STEP)]
     filled, mass = _fill(value, seeded, floor, guides)
     filled, mass = _fill(value, seeded, floor, [*guides, (filled, DEPTH_STEP)])
-    filled[sky] = np.log(SKY)
+    filled[sky] = np.log(SKY_DISTANCE)
     sure = _enlarged(np.minimum(mass / 0.1, 1.0), cell, cv2.INTER_LINEAR)[:height, :width]
     return Completion(
         cv2.exp(np.ascontiguousarray(_on_canvas(filled, cell)[:height, :width])), np.ascontiguousarray(sure)
@@ -164,7 +164,7 @@ def _seed_ground(value: Array, seeded: Array, weight: Array, floor: Array) -> No
     known = cv2.dilate((weight > 0).astype(np.uint8), np.ones((1, 9), np.uint8)) > 0
     last = np.where(known.any(0), rows - 1 - known[::-1].argmax(0), rows)
     below = (np.arange(rows)[:, None] > last[None] + 2) & np.isfinite(floor)
-    value[below], seeded[below] = np.log(np.maximum(floor[below], 1e-3)), GUESS
+    value[below], seeded[below] = np.log(np.maximum(floor[below], 1e-3)), GROUND_PRIOR_WEIGHT
 
 
 def _fill(value: Array, weight: Array, floor: Array | None, guides: Guides) -> tuple[Array, Array]:
@@ -174,18 +174,18 @@ def _fill(value: Array, weight: Array, floor: Array | None, guides: Guides) -> t
     as those points are: between two beams that meet the road far apart, it recedes as a plane does.
     """
     if floor is None:
-        (filled,), mass = spread([value], weight, guides)
+        (filled,), mass = normalized_convolution([value], weight, guides)
     else:
-        plane = np.log(np.clip(floor, 1e-3, SKY)).astype(np.float32)
+        plane = np.log(np.clip(floor, 1e-3, SKY_DISTANCE)).astype(np.float32)
         off = value - plane
         ground = (np.isfinite(floor) & (np.abs(off) < ON_GROUND)).astype(np.float32)
-        (filled, share, apart), mass = spread([value, ground, off * ground], weight, guides)
+        (filled, share, apart), mass = normalized_convolution([value, ground, off * ground], weight, guides)
         level = (share > 0.5) & np.isfinite(floor)
         filled = np.where(level, plane + apart / np.maximum(share, 1e-6), filled)
     return fill_gaps(filled, (mass > 1e-12).astype(np.float32)), mass
 
 
-def spread(values: list[Array], weight: Array, guides: Guides) -> tuple[list[Array], Array]:
+def normalized_convolution(values: list[Array], weight: Array, guides: Guides) -> tuple[list[Array], Array]:
     """Normalized convolution: weighted means (rows, columns) of some values, and the weight that reached each cell.
 
     Args:

@@ -14,7 +14,7 @@ WAVES = 8
 
 
 @dataclass(frozen=True)
-class Clouds:
+class FogField:
     """Relative density 1 + sum of plane waves, which drift with the wind; never below 0.
 
     Attributes:
@@ -28,14 +28,14 @@ class Clouds:
     drift: Array
 
     @staticmethod
-    def of(key: str, patchiness: float, wind: tuple[float, float]) -> Clouds:
+    def of(key: str, patchiness: float, wind: tuple[float, float]) -> FogField:
         """The clouds of a key from ``random.digest``, 20 to 150 m long and flat."""
         rng = generator(key)
         length, heading = np.exp(rng.uniform(math.log(20), math.log(150), WAVES)), rng.uniform(0, 2 * np.pi, WAVES)
         k = np.stack([np.cos(heading), np.sin(heading), rng.uniform(-0.4, 0.4, WAVES)], 1)
         weight = rng.uniform(0.5, 1.0, WAVES)
         phase = rng.uniform(0, 2 * np.pi, WAVES)
-        return Clouds(
+        return FogField(
             2 * np.pi / length[:, None] * k, phase, patchiness * weight / weight.sum(), np.array([*wind, 0.0])
         )
 

@@ -79,7 +79,7 @@ def normals(height_map: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def places(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def pixel_coordinates(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """x and y (H, W) of the pixels, from -1 to 1 over the picture; kept, and read-only."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     out = (x - (width - 1) / 2) / (width / 2), (y - (height - 1) / 2) / (height / 2)
@@ -135,7 +135,7 @@ def render_tactile(
         raise DataError("render_tactile: height_map: holds NaN or infinity")
     surface = relaxed(pixels, model.relaxation / mm_per_pixel) if relax else pixels
     height, width = surface.shape
-    x, y = places(height, width)
+    x, y = pixel_coordinates(height, width)
     w = model.lights.numpy().astype(np.float32)
     p, q = slopes(surface)
     nz = 1 / np.sqrt(1 + p * p + q * q)
@@ -178,7 +178,7 @@ class Press:
     radius: float
     ball: float
 
-    def rows(self, background: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def features_and_differences(self, background: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Features (k, 10) and differences (k, 3) of the pixels within the contact."""
         height, width = self.picture.shape[:2]
         y, x = np.mgrid[:height, :width]
@@ -186,7 +186,7 @@ class Press:
         inside = dx * dx + dy * dy < min(self.radius, 0.999 * self.ball) ** 2
         nx, ny = dx[inside] / self.ball, dy[inside] / self.ball
         n = np.stack([nx, ny, np.sqrt(1 - nx * nx - ny * ny)], -1)
-        u, v = places(height, width)
+        u, v = pixel_coordinates(height, width)
         difference = self.picture.numpy().astype(np.float64) - background.numpy()
         return features(n, u[inside], v[inside]).astype(np.float64), difference[inside]
 
@@ -199,7 +199,7 @@ def fit_gel(presses: list[Press], background: Tensor, *, anchor: float = 1.0, re
         background: (H, W, 3) uint8, the picture without contact.
         anchor: weight of the demand that a flat gel looks as the background does, against all pixels. 0 leaves it out
             and fits the contacts closest, but ``render_tactile``, under which a flat gel is the background, then
-            renders them worse (see ``explained``).
+            renders them worse (see ``r_squared``).
         relaxation: of the gel, mm.
 
     Raises:
@@ -207,7 +207,7 @@ def fit_gel(presses: list[Press], background: Tensor, *, anchor: float = 1.0, re
     """
     if not presses:
         raise DataError("fit_gel: presses: there is none")
-    rows = [p.rows(background) for p in presses]
+    rows = [p.features_and_differences(background) for p in presses]
     A, D = np.concatenate([r[0] for r in rows]), np.concatenate([r[1] for r in rows])
     side = np.linspace(-1, 1, ANCHORS)
     gx, gy = (v.ravel() for v in np.meshgrid(side, side))
@@ -216,14 +216,14 @@ def fit_gel(presses: list[Press], background: Tensor, *, anchor: float = 1.0, re
     return GelModel(torch.from_numpy(lights), relaxation)
 
 
-def explained(model: GelModel, presses: list[Press], background: Tensor, *, as_rendered: bool = False) -> np.ndarray:
+def r_squared(model: GelModel, presses: list[Press], background: Tensor, *, as_rendered: bool = False) -> np.ndarray:
     """R^2 (3,) per channel of a model over the pixels within the contacts of presses.
 
     Args:
         model, presses, background: see ``fit_gel``.
         as_rendered: of what ``render_tactile`` draws, where the lights' share of a flat gel is taken off.
     """
-    rows = [p.rows(background) for p in presses]
+    rows = [p.features_and_differences(background) for p in presses]
     A, D = np.concatenate([r[0] for r in rows]), np.concatenate([r[1] for r in rows])
     if as_rendered:
         x, y = A[:, 5] / A[:, 2], A[:, 8] / A[:, 2]  # places, from x nz and nz

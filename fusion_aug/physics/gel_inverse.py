@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from calib import GelModel
-from fusion_aug.physics.gel import height_from_slopes, places, render_tactile
+from fusion_aug.physics.gel import height_from_slopes, pixel_coordinates, render_tactile
 
 STEEPEST = 3.0  # slopes beyond this are not seen as such
 STEPS = 4  # of Gauss and Newton
@@ -27,7 +27,7 @@ def slopes_seen(picture: Tensor, model: GelModel, background: Tensor) -> tuple[n
         picture: (H, W, 3) uint8. model: the gel. background: (H, W, 3) uint8 without contact.
     """
     height, width = picture.shape[:2]
-    x, y = places(height, width)
+    x, y = pixel_coordinates(height, width)
     w = model.lights.numpy().astype(np.float32)
     # light[c][axis] (H, W): strength of a channel's light along an axis of the normal
     light = [[w[a, c] + x * w[3 + a, c] + y * w[6 + a, c] for a in range(3)] for c in range(3)]
@@ -43,8 +43,8 @@ def slopes_seen(picture: Tensor, model: GelModel, background: Tensor) -> tuple[n
         a, b, d = np.full_like(p, floor), np.zeros_like(p), np.full_like(p, floor)
         e, f = np.zeros_like(p), np.zeros_like(p)
         for c in range(3):
-            jp, jq, told = (sum(v * s for v, s in zip(of, light[c], strict=True)) for of in (by_p, by_q, normal))
-            left = wanted[c] - told
+            jp, jq, expected = (sum(v * s for v, s in zip(of, light[c], strict=True)) for of in (by_p, by_q, normal))
+            left = wanted[c] - expected
             a, b, d = a + jp * jp, b + jp * jq, d + jq * jq
             e, f = e + jp * left, f + jq * left
         determinant = a * d - b * b
@@ -60,13 +60,13 @@ def height_seen(picture: Tensor, model: GelModel, background: Tensor, mm_per_pix
     return torch.from_numpy((surface * mm_per_pixel).astype(np.float32))
 
 
-Move = Callable[[np.ndarray], np.ndarray]
+ArrayMap = Callable[[np.ndarray], np.ndarray]
 
 
 def rerendered(
     picture: Tensor,
     surface: Tensor,
-    move: Move,
+    move: ArrayMap,
     before: tuple[GelModel, Tensor, float],
     after: tuple[GelModel, Tensor, float],
 ) -> Tensor:

@@ -22,7 +22,7 @@ PER_CUBE = 32768
 SMALLEST = 1e-3  # mm
 
 
-class Cloud(NamedTuple):
+class ParticleBlock(NamedTuple):
     """Particles around a place.
 
     Attributes:
@@ -47,12 +47,14 @@ def _cube(key: str, level: int) -> tuple[Array, Array]:
     return places, size
 
 
-def covered(level: int) -> float:
+def kept_density(level: int) -> float:
     """How many particles per m^3, largest first, the cubes down to a level hold together."""
     return float(sum(PER_CUBE / side**3 for side in SIDES[: level + 1]))
 
 
-def around(particles: Particles, key: str, place: Array, seconds: float, wind: tuple[float, float]) -> Iterator[Cloud]:
+def particles_around(
+    particles: Particles, key: str, place: Array, seconds: float, wind: tuple[float, float]
+) -> Iterator[ParticleBlock]:
     """Particles around a place, cube by cube.
 
     Args:
@@ -61,8 +63,8 @@ def around(particles: Particles, key: str, place: Array, seconds: float, wind: t
     """
     for level, side in enumerate(SIDES):
         places, size = _cube(key, level)
-        before = covered(level - 1) if level else 0.0
-        diameter = particles.diameter(before + size * (covered(level) - before))
+        before = kept_density(level - 1) if level else 0.0
+        diameter = particles.diameter_exceeded_by(before + size * (kept_density(level) - before))
         count = int(np.searchsorted(-diameter, -SMALLEST, side="right"))
         if count == 0:
             return
@@ -71,4 +73,4 @@ def around(particles: Particles, key: str, place: Array, seconds: float, wind: t
         velocity[:, 0], velocity[:, 1], velocity[:, 2] = wind[0], wind[1], -particles.fall_speed(diameter)
         gap = places[:count] * side + velocity * seconds - place
         offset = (gap + side / 2) % side - side / 2
-        yield Cloud(offset.astype(np.float32), diameter, velocity, side / 2, level)
+        yield ParticleBlock(offset.astype(np.float32), diameter, velocity, side / 2, level)

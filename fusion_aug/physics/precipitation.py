@@ -32,13 +32,13 @@ class Particles:
 
     brightness: ClassVar[float] = 1.0
 
-    def above(self, diameter: np.ndarray) -> np.ndarray:
+    def count_above(self, diameter: np.ndarray) -> np.ndarray:
         """Particles per m^3 larger than a diameter."""
         return self.number / self.slope * np.exp(-self.slope * np.asarray(diameter, float))
 
-    def diameter(self, above: np.ndarray) -> np.ndarray:
+    def diameter_exceeded_by(self, count: np.ndarray) -> np.ndarray:
         """The diameter that ``above`` particles per m^3 exceed; 0 where there are not so many, at most 6 mm."""
-        found = -np.log(np.maximum(np.asarray(above, float), 1e-12) * self.slope / self.number) / self.slope
+        found = -np.log(np.maximum(np.asarray(count, float), 1e-12) * self.slope / self.number) / self.slope
         return np.clip(found, 0.0, MAX_DROP)
 
     def width(self, diameter: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ class Echo(NamedTuple):
     beam: Array
     distance: Array
     power: Array
-    single: bool = False
+    at_most_one_per_beam: bool = False
 
 
 def gain(distance: Array, sensor: LidarSensor) -> Array:
@@ -84,7 +84,7 @@ def suspended_echoes(
     draw = rng.integers(0, PULSES, len(beam), np.uint16)
     distance = gates.astype(np.float32)[best][draw]
     distance += np.float32(step) * (rng.random(len(beam), np.float32) - np.float32(0.5))
-    return Echo(beam, distance, strength[draw], single=True)
+    return Echo(beam, distance, strength[draw], at_most_one_per_beam=True)
 
 
 def particle_power(cross_section: Array, distance: Array, extinction: float, sensor: LidarSensor) -> Array:
@@ -121,7 +121,7 @@ def small_particle_echoes(
     seen = power >= sensor.noise_floor
     least = np.where(seen.any(1), sizes[seen.argmax(1)], 6.0)
     elsewhere = np.array([known[g <= known[:, 0], 1].max(initial=0.0) for g in gates])
-    number = np.where(seen.any(1), np.maximum(particles.above(least) - elsewhere, 0.0), 0.0)
+    number = np.where(seen.any(1), np.maximum(particles.count_above(least) - elsewhere, 0.0), 0.0)
     rate = number * beam_area(gates, sensor) * step
     if rate.sum() <= 0:
         return Echo(np.zeros(0, int), np.zeros(0), np.zeros(0))
@@ -129,7 +129,7 @@ def small_particle_echoes(
     beam = np.repeat(np.arange(beams), counts)
     gate = rng.choice(len(gates), len(beam), p=rate / rate.sum())
     distance = gates[gate] + step * (rng.random(len(beam)) - 0.5)
-    size = particles.diameter(elsewhere[gate] + rng.random(len(beam)) * number[gate])
+    size = particles.diameter_exceeded_by(elsewhere[gate] + rng.random(len(beam)) * number[gate])
     return Echo(
         beam, distance, particle_power(particles.backscatter(size, sensor.wavelength), distance, extinction, sensor)
     )
@@ -148,7 +148,7 @@ def strongest(echoes: list[Echo], target: Array, sensor: LidarSensor, floor: Arr
         fits &= echo.power > least[echo.beam]
         fits &= echo.power > power[echo.beam]
         order = np.flatnonzero(fits)
-        if not echo.single:
+        if not echo.at_most_one_per_beam:
             order = order[np.argsort(echo.power[order], kind="stable")]  # the strongest of a beam is written last
         power[echo.beam[order]], distance[echo.beam[order]] = echo.power[order], echo.distance[order]
     return distance, power

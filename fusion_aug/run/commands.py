@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,12 @@ from fusion_aug.run.config import build_log, build_pipeline, compose_config, imp
 from fusion_aug.run.execute import check_options, execute
 from fusion_aug.run.inputs import source_log, written_log
 from fusion_aug.run.job import Job
-from fusion_aug.run.scope import for_log, geometry_only
+from fusion_aug.run.scope import draw_geometry_per_scene, geometry_only
 from fusion_aug.sample.manifest import Manifest, read_manifest, tree_digest
+from fusion_aug.sample.sensors import matches
 from fusion_aug.transforms.weather import Weather
 
-OK, OVER, BAD = 0, 1, 2
+EXIT_OK, EXIT_OVER_LIMIT = 0, 1  # 2, bad input, is given by ``cli``
 
 
 def run_command(overrides: Sequence[str], multirun: bool, extra_dir: str | None) -> int:
@@ -41,13 +41,13 @@ def run_command(overrides: Sequence[str], multirun: bool, extra_dir: str | None)
         if multirun:
             report.OUT.print(f"[bold]{name}[/]")
         one_run(config)
-    return OK
+    return EXIT_OK
 
 
 def one_run(config: dict[str, Any]) -> None:
-    """Run one job, or say what it would do."""
+    """Run one job, or print what it would do."""
     job = Job(config)
-    _, changed = for_log(build_pipeline(config["pipeline"]), job.log)
+    _, changed = draw_geometry_per_scene(build_pipeline(config["pipeline"]), job.log)
     if config["dry_run"]:
         report.dry_run(job, changed)
         return
@@ -72,7 +72,7 @@ def check_command(positionals: Sequence[str], overrides: Sequence[str], extra_di
         if row.measurement == "unreadable":
             report.OUT.print(row.reason, style="yellow")
     report.OUT.print(verdict, style="bold red" if failed else "green")
-    return OVER if failed else OK
+    return EXIT_OVER_LIMIT if failed else EXIT_OK
 
 
 def check_pipeline(overrides: Sequence[str], extra_dir: str | None) -> list[Row]:
@@ -82,7 +82,7 @@ def check_pipeline(overrides: Sequence[str], extra_dir: str | None) -> list[Row]
         raise ConfigError(f"n: expected a whole number of at least 1, got {config['n']!r}")
     import_plugins(config["plugins"])
     log = build_log(config["log"])
-    whole, seed = for_log(build_pipeline(config["pipeline"]), log)[0], int(config["seed"])
+    whole, seed = draw_geometry_per_scene(build_pipeline(config["pipeline"]), log)[0], int(config["seed"])
     pipeline = geometry_only(whole)
     weathers = [(p, t) for p, t in named_leaves(whole) if isinstance(t, Weather)]
     rows: list[Row] = []
@@ -104,7 +104,7 @@ def check_written(out: Path, overrides: Sequence[str], extra_dir: str | None) ->
     select = [w.partition("=")[2] for w in overrides if w.startswith("log.select=")]
     if select:
         names = [n for n in select[0].strip("[]").split(",") if n]
-        kept = [e for e in manifest.entries if any(fnmatchcase(i, n) for n in names for i in (e.id, e.source))]
+        kept = [e for e in manifest.entries if any(matches(i, names) for i in (e.id, e.source))]
         if not kept:
             raise ConfigError(f"log.select: {select[0]!r} matches no sample of {out}")
         manifest = Manifest(manifest.header, kept)
@@ -132,7 +132,7 @@ def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_d
     report.OUT.print(
         f"{sample_id}: replayed {len(entry.history)} records{where}; digest {'agrees' if same else 'DIFFERS'}"
     )
-    return OK if same else OVER
+    return EXIT_OK if same else EXIT_OVER_LIMIT
 
 
 def synth_command(positionals: Sequence[str], overrides: Sequence[str]) -> int:
@@ -154,7 +154,7 @@ def synth_command(positionals: Sequence[str], overrides: Sequence[str]) -> int:
     with report.progress_bar("rendering") as update:
         make_log(out, frames=frames, seed=seed, size=SIZES[size], progress=update)
     report.OUT.print(f"wrote {out}: {frames} keyframes; open it with log=nuscenes log.root={out}")
-    return OK
+    return EXIT_OK
 
 
 def synth_arm(overrides: Sequence[str]) -> int:
@@ -170,7 +170,7 @@ def synth_arm(overrides: Sequence[str]) -> int:
         f"or log=lerobot log.root={out}/lerobot log.rig={out}/lerobot_rig.yaml",
         soft_wrap=True,
     )
-    return OK
+    return EXIT_OK
 
 
 def must_be_empty(folder: Path) -> None:

@@ -68,7 +68,7 @@ def compose_config(
             raise ConfigError(f"{missing[0]}: is missing; give it as {missing[0]}=...")
         plain = OmegaConf.to_container(config, resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_sentence(error)) from None
+        raise ConfigError(_first_sentence(error)) from None
     except YAMLError as error:
         raise ConfigError(f"{extra_dir}: a configuration is not valid YAML ({' '.join(str(error).split())})") from None
     assert isinstance(plain, dict)
@@ -105,22 +105,22 @@ def _check_keys(config: Any, name: str, extra_dir: str | None) -> None:
     known = {*yaml.safe_load((config_dir() / f"{name}.yaml").read_text()), "log", "pipeline"} - {"defaults"}
     for key in plain:
         if key not in known:
-            raise ConfigError(f"{key!s}: there is no such option{_meant(str(key), known)}")
+            raise ConfigError(f"{key!s}: there is no such option{_did_you_mean(str(key), known)}")
     pipeline_keys = plain.get("pipeline") or {}
     if not isinstance(pipeline_keys, dict) or pipeline_keys.get("_target_") != "fusion_aug.pipeline":
         return
     used = set(re.findall(r"\$\{\.*([A-Za-z_]\w*)", json.dumps(pipeline_keys)))
     own = {"_target_", "transforms", *(f.name for f in fields(Compose))}
     figures = {str(k) for k in pipeline_keys} - own
-    # a preset's own figure may stand idle after one of its transforms was taken out
+    # a preset's own value may be unused after one of its transforms was removed
     folders = [config_dir() / "pipeline", *([Path(extra_dir) / "pipeline"] if extra_dir else [])]
     presets = {str(k) for f in folders for p in f.rglob("*.yaml") for k in yaml.safe_load(p.read_text()) or ()}
     for key in sorted(figures - used - presets):
-        raise ConfigError(f"pipeline.{key}: nothing in the pipeline uses it{_meant(key, figures & used)}")
+        raise ConfigError(f"pipeline.{key}: nothing in the pipeline uses it{_did_you_mean(key, figures & used)}")
 
 
-def _meant(word: str, known: Iterable[str]) -> str:
-    """A hint at the word that may have been meant."""
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a hint: the nearest known word, or all of them."""
     near = difflib.get_close_matches(word, sorted(known), 1, 0.5)
     return f"; did you mean {near[0]}?" if near else f" (there are {', '.join(sorted(known))})"
 
@@ -154,7 +154,7 @@ def sweep(overrides: Sequence[str], extra_dir: str | None = None) -> Iterator[tu
             else:
                 choices.append([(key, "" if o.is_delete() else str(o.get_value_element_as_str()), line)])
     except HydraException as error:
-        raise ConfigError(_sentence(error)) from None
+        raise ConfigError(_first_sentence(error)) from None
     names: set[str] = set()
     for job in itertools.product(*choices):
         own = [(k, v) for k, v, _ in job if k not in ("out", "log") and not k.startswith("log.")]
@@ -209,16 +209,16 @@ def _build(config: Any, where: str) -> Any:
     options = {k: v for k, v in config.items() if k not in ("_target_", "_convert_", "_recursive_")}
     if target == "fusion_aug.pipeline":
         inside = options.pop("transforms", None) or {}
-        return pipeline({n: _build(c, f"{where}.transforms.{n}") for n, c in _named(inside, where)}, **options)
+        return pipeline({n: _build(c, f"{where}.transforms.{n}") for n, c in _named_transforms(inside, where)}, **options)
     cls = find_transform(target) or _reexported(target)
     if cls is None:
         raise ConfigError(
             f"{where}._target_: {target!r} is not a registered transform; list its module in plugins"
-            f"{_meant(target, TRANSFORMS)}"
+            f"{_did_you_mean(target, TRANSFORMS)}"
         )
     if "transforms" in options:
         inside = options.pop("transforms") or {}
-        options["transforms"] = {n: _build(c, f"{where}.transforms.{n}") for n, c in _named(inside, where)}
+        options["transforms"] = {n: _build(c, f"{where}.transforms.{n}") for n, c in _named_transforms(inside, where)}
     try:
         return cls(**options)
     except TypeError as error:
@@ -235,7 +235,7 @@ def _reexported(target: str) -> Any:
     return found if isinstance(found, type) and TRANSFORMS.get(full_name(found)) is found else None
 
 
-def _named(inside: Any, where: str) -> list[tuple[str, Any]]:
+def _named_transforms(inside: Any, where: str) -> list[tuple[str, Any]]:
     if isinstance(inside, dict):
         return [(str(n), c) for n, c in inside.items() if c is not None]
     if isinstance(inside, list):
@@ -259,8 +259,8 @@ def _empty_to_null(value: Any) -> Any:
     return None if value == "" else value
 
 
-def _sentence(error: BaseException) -> str:
-    """The first telling line of a Hydra error."""
+def _first_sentence(error: BaseException) -> str:
+    """Return the first informative line of a Hydra error."""
     cause = error.__cause__
     text = str(error)
     if cause is not None and str(cause) and text.startswith("Error merging"):
@@ -273,5 +273,5 @@ def _sentence(error: BaseException) -> str:
         return f"{lines[0]} (there are {', '.join(listed)})"
     if lines and lines[0].startswith("Could not override"):
         return f"{lines[0]} There is no such key; --cfg job shows all of them"
-    # what one of our own resolvers says needs no introduction
+    # messages of our own resolvers need no prefix
     return lines[0].removeprefix("ConfigError raised while resolving interpolation: ") if lines else "wrong override"

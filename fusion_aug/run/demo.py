@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from fusion_aug.run import report
-from fusion_aug.run.commands import OK, check_command, must_be_empty, run_command, synth_command
+from fusion_aug.run.commands import EXIT_OK, check_command, must_be_empty, run_command, synth_command
 from fusion_aug.run.inputs import quoted
 from fusion_aug.run.showing import show_command
 
@@ -32,7 +32,7 @@ class Steps:
     """Commands that are announced, numbered, and run."""
 
     def __init__(self) -> None:
-        self.number, self.worst = 0, OK
+        self.number, self.worst = 0, EXIT_OK
 
     def announce(self, command: str, words: Sequence[str]) -> None:
         """Say what comes."""

@@ -21,14 +21,14 @@ from fusion_aug.run.job import WORK, Job, start_worker, work
 from fusion_aug.run.scope import check_names
 from fusion_aug.sample import Sample
 from fusion_aug.sample.manifest import NAME
-from fusion_aug.transforms.camera.photometric import refusal, refused_gels
+from fusion_aug.transforms.camera.photometric import gel_refusal_message, gels_to_refuse
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a run did.
+class RunResult:
+    """Result of a run.
 
     Attributes:
         written: samples written. skipped: (source id, reason) of those that could not be read.
@@ -83,9 +83,9 @@ def check_expressible(job: Job) -> None:
     if sample is not None:
         check_names(job.pipeline, sample)
     for leaf in leaves(job.pipeline):
-        gels = refused_gels(leaf, sample) if sample is not None and leaf.p > 0 else []
+        gels = gels_to_refuse(leaf, sample) if sample is not None and leaf.p > 0 else []
         if gels:
-            raise ConfigError(refusal(type(leaf).__name__, gels[0]))
+            raise ConfigError(gel_refusal_message(type(leaf).__name__, gels[0]))
     problems = job.writer.can_express(job.pipeline, sample)
     if problems and not job.config["lossy"]:
         raise ConfigError(
@@ -104,7 +104,7 @@ def first_sample(job: Job) -> Sample | None:
     return None
 
 
-def execute(job: Job, progress: Progress | None = None) -> Result:
+def execute(job: Job, progress: Progress | None = None) -> RunResult:
     """Run a job, or the rest of it.
 
     Raises:
@@ -115,7 +115,7 @@ def execute(job: Job, progress: Progress | None = None) -> Result:
     check_expressible(job)
     total = len(job.tasks)
     if prepare_output(job):
-        return Result(total, [], total, 0.0, already_done=True)
+        return RunResult(total, [], total, 0.0, already_done=True)
     start = time.monotonic()
     todo = [i for i in range(total) if not job.done_file(i).is_file()]
     resumed = total - len(todo)
@@ -133,8 +133,7 @@ def execute(job: Job, progress: Progress | None = None) -> Result:
     seconds = time.monotonic() - start
     facts = {
         "source_root": str(job.log.root.resolve()),
-        "rig": job.config["log"].get("rig"),
-        "urdf": job.config["log"].get("urdf"),
+        **{name: job.config["log"].get(name) for name in job.log.format.file_options},
         "workers": job.config["workers"],
         "seconds": round(seconds, 3),
         "host": platform.node(),
@@ -144,7 +143,7 @@ def execute(job: Job, progress: Progress | None = None) -> Result:
     }
     (job.out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(job.out / WORK)
-    return Result(total - len(skipped), skipped, resumed, seconds)
+    return RunResult(total - len(skipped), skipped, resumed, seconds)
 
 
 def prepare_output(job: Job) -> bool:
@@ -187,7 +186,7 @@ def process_all(job: Job, todo: list[int]) -> Iterator[int]:
     workers = int(job.config["workers"])
     if workers == 0:
         for number in todo:
-            settle(job, number, None)
+            finish_sample(job, number, None)
             yield number
         return
     context = multiprocessing.get_context("spawn")
@@ -205,14 +204,14 @@ def process_all(job: Job, todo: list[int]) -> Iterator[int]:
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
                     number = running.pop(future)
-                    settle(job, number, future)
+                    finish_sample(job, number, future)
                     yield number
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 
-def settle(job: Job, number: int, future: Future[None] | None) -> None:
+def finish_sample(job: Job, number: int, future: Future[None] | None) -> None:
     """Take the result of one sample; skip it or stop if it failed."""
     try:
         job.process(number) if future is None else future.result()
@@ -227,8 +226,8 @@ def settle(job: Job, number: int, future: Future[None] | None) -> None:
         raise FusionAugError(f"{error.filename or job.out}: {error.strerror or error}") from None
 
 
-class DoneRows:
-    """Rows of all written samples in output order, read from disk again each time they are gone through."""
+class StagedRows:
+    """Rows of all staged samples in output order, read from disk at every iteration."""
 
     def __init__(self, job: Job, numbers: list[int]):
         self.job, self.numbers = job, numbers
@@ -252,7 +251,7 @@ def merge(job: Job) -> list[tuple[str, str]]:
         raise FusionAugError(
             f"no sample could be written; the first one: {skipped[0][1] if skipped else 'none was selected'}"
         )
-    job.writer.finish(DoneRows(job, written), [(line["id"], line["source"]) for line in lines])
+    job.writer.finish(StagedRows(job, written), [(line["id"], line["source"]) for line in lines])
     part = job.out / WORK / NAME
     with part.open("w", encoding="utf-8") as file:
         for row in (job.header(), *lines):

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.files import read_json
-from fusion_aug.logs.core.log import Log
+from fusion_aug.logs.core.log import Log, find_format
 from fusion_aug.run.config import build_log, compose_config, import_plugins
 from fusion_aug.sample.manifest import Manifest
 
-MEANING = ("joint_map", "parts", "window", "exclude", "rate")  # options that say what a log's numbers are
-
 
 def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_dir: str | None) -> Log:
-    """The input of a run: from ``log.root=``, else from ``run.json`` beside the manifest."""
+    """The input of a run: from ``log.root=``, else from ``run.json`` beside the manifest.
+
+    Its options are those of the run where the overrides name none: files from ``run.json``, all else from the manifest.
+    """
+    import_plugins(manifest.header.get("plugins", []))  # one of them may have registered the format
     words = list(overrides)
     facts = out / "run.json"
     known = read_json(facts) if facts.is_file() else {}
@@ -28,26 +31,23 @@ def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_di
                 f"{known['source_root']}: the input of the run is gone; if it moved, give it as log.root=DIR"
             )
         words.append(f"log.root={quoted(known['source_root'])}")
-    for key in ("rig", "urdf"):
-        if known.get(key) and not any(w.startswith(f"log.{key}=") for w in words):
-            words.append(f"log.{key}={quoted(known[key])}")
     words = [w for w in words if not w.startswith("log.select=")]
     config = compose_config("replay", [f"log={manifest.header['format']}", *words], extra_dir)
-    import_plugins([*manifest.header.get("plugins", []), *(config["plugins"] or [])])
-    told = manifest.header.get("log", {})
-    for key in MEANING:
-        if told.get(key) is not None and config["log"].get(key) is None:
-            config["log"][key] = told[key]
+    given = {re.split("[.=]", w.lstrip("+"))[1] for w in words if w.lstrip("+").startswith("log.")}
+    for name, option in find_format(manifest.header["format"]).all_options.items():
+        of_run = (known if option.is_file else manifest.header.get("log", {})).get(name)
+        if of_run is not None and name not in given:
+            config["log"][name] = of_run
     return build_log(config["log"])
 
 
 def written_log(manifest: Manifest, out: Path, source: Log) -> Log:
-    """The output of a run, read with what the user said of its input."""
+    """Open the output of a run with the options of its input that define the meaning of its numbers."""
     format = manifest.header["output"]
     config: dict[str, Any] = {"format": format, "root": str(out)}
     if format != "folder":
-        own = source.format.options
-        config |= {k: getattr(source.options, k) for k in ("rig", "urdf", *MEANING) if k in own and k != "window"}
+        own = {name for name, option in source.format.options.items() if not option.input_only}
+        config |= {name: getattr(source.options, name) for name in own}
     return build_log(config)
 
 

@@ -19,7 +19,7 @@ from fusion_aug.logs import Log, Writer
 from fusion_aug.logs.core.files import inside
 from fusion_aug.ops.random import digest
 from fusion_aug.run.config import build_log, build_pipeline, import_plugins
-from fusion_aug.run.scope import for_log
+from fusion_aug.run.scope import draw_geometry_per_scene
 from fusion_aug.sample.history import history_to_json
 from fusion_aug.sample.manifest import VERSION, output_id, tree_digest
 from fusion_aug.version import __version__
@@ -37,6 +37,9 @@ class Job:
 
     config: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        import_plugins(self.config["plugins"])  # in every process, before format, transforms or streams are looked up
+
     @property
     def out(self) -> Path:
         """Folder of the output."""
@@ -50,8 +53,7 @@ class Job:
     @cached_property
     def pipeline(self) -> Compose:
         """The pipeline, geometry drawn per scene where the format needs it."""
-        import_plugins(self.config["plugins"])
-        return for_log(build_pipeline(self.config["pipeline"]), self.log)[0]
+        return draw_geometry_per_scene(build_pipeline(self.config["pipeline"]), self.log)[0]
 
     @cached_property
     def writer(self) -> Writer:
@@ -87,7 +89,8 @@ class Job:
 
     def header(self) -> dict[str, Any]:
         """First line of the manifest: what makes the samples again, without any path."""
-        options = {k: v for k, v in self.config["log"].items() if k not in ("root", "rig", "urdf")}
+        paths = ("root", *self.log.format.file_options)
+        options = {k: v for k, v in self.config["log"].items() if k not in paths}
         return {
             "manifest": VERSION,
             "fusion_aug": __version__,
@@ -135,14 +138,14 @@ class Job:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
         shutil.rmtree(stage)
-        self.mark(number, {"rows": rows, "line": line})
+        self.write_marker(number, {"rows": rows, "line": line})
 
     def skip(self, number: int, why: str) -> None:
         """Note that a sample could not be read."""
         shutil.rmtree(self.out / WORK / f"stage-{number:08d}", ignore_errors=True)
-        self.mark(number, {"skipped": why})
+        self.write_marker(number, {"skipped": why})
 
-    def mark(self, number: int, data: dict[str, Any]) -> None:
+    def write_marker(self, number: int, data: dict[str, Any]) -> None:
         """Write the marker of a finished sample."""
         path = self.done_file(number)
         path.parent.mkdir(parents=True, exist_ok=True)

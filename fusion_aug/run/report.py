@@ -20,7 +20,7 @@ from fusion_aug.core.compose import leaves, named_leaves
 from fusion_aug.core.engine import run
 from fusion_aug.core.registry import is_invariant, resolve
 from fusion_aug.errors import USER_ERRORS
-from fusion_aug.run.execute import Result, output_size
+from fusion_aug.run.execute import RunResult, output_size
 from fusion_aug.run.job import Job
 from fusion_aug.run.scope import check_names
 from fusion_aug.sample import Sample
@@ -74,7 +74,7 @@ def progress_bar(what: str) -> Any:
         yield update
 
 
-def run_summary(job: Job, result: Result, changed: Sequence[str]) -> None:
+def run_summary(job: Job, result: RunResult, changed: Sequence[str]) -> None:
     """Print what a run did."""
     if changed:
         note = f"{job.log.format.name} keeps calibration and tracks per scene, so these are drawn once per scene: "

@@ -12,22 +12,22 @@ from fusion_aug.sample import Sample
 from fusion_aug.streams.families import ImagePlane, Kinematic, Mount, Scene, Temporal
 
 
-def is_geometry(transform: Transform) -> bool:
-    """Whether a transform moves the scene, the image plane, a mounting, or time, or changes the calibration."""
-    return isinstance(transform, Scene | ImagePlane | Mount | Temporal | Kinematic) or bool(transform.calibration)
+def changes_geometry(transform: Transform) -> bool:
+    """Whether a transform changes scene, image plane, mounting, time or calibration."""
+    return isinstance(transform, Scene | ImagePlane | Mount | Temporal | Kinematic) or bool(transform.changes_calibration)
 
 
-def for_log(pipeline: Compose, log: Log) -> tuple[Compose, list[str]]:
-    """The pipeline with its geometry drawn per scene where the log needs that, and what was changed.
+def draw_geometry_per_scene(pipeline: Compose, log: Log) -> tuple[Compose, list[str]]:
+    """Return the pipeline with its geometry drawn per scene if the log needs that, and the paths that changed.
 
-    A keyframe turned on its own would give parked cars a velocity.
+    A keyframe rotated on its own would give parked cars a velocity.
     """
     if not log.calibration_per_scene:
         return pipeline, []
     changed: list[str] = []
 
     def widen(t: Transform, path: str) -> Transform:
-        if not any(is_geometry(leaf) for leaf in leaves(t)):
+        if not any(changes_geometry(leaf) for leaf in leaves(t)):
             return t
         if isinstance(t, Container):
             inside = {n: widen(c, f"{path}/{n}" if path else n) for n, c in t.children()}
@@ -42,7 +42,7 @@ def for_log(pipeline: Compose, log: Log) -> tuple[Compose, list[str]]:
 
 
 def check_names(pipeline: Transform, sample: Sample) -> None:
-    """Raise where a transform names a sensor that a log does not have: a slip of the pen, which would do nothing.
+    """Raise where a transform names a sensor that the log does not have; a typing error would have no effect.
 
     Shell patterns may match nothing, for pipelines that serve several logs.
 
@@ -54,17 +54,17 @@ def check_names(pipeline: Transform, sample: Sample) -> None:
         for field in ("sensors", "cameras", "keep"):
             for name in getattr(leaf, field, None) or ():
                 if name not in known and not set(name) & set("*?["):
-                    told = ", ".join(sorted(known))
-                    raise ConfigError(f"{type(leaf).__name__}.{field}: the log has no sensor {name!r} (it has {told})")
+                    known_names = ", ".join(sorted(known))
+                    raise ConfigError(f"{type(leaf).__name__}.{field}: the log has no sensor {name!r} (it has {known_names})")
 
 
 def geometry_only(pipeline: Compose) -> Compose:
-    """The geometry of a pipeline, under its own paths."""
+    """Return the geometry of a pipeline, under its own paths."""
 
     def keep(t: Transform) -> Transform | None:
         if not isinstance(t, Container):
-            return t if is_geometry(t) else None
-        # what is left out keeps its place in a choice, as a pipeline that does nothing
+            return t if changes_geometry(t) else None
+        # a transform that is left out becomes an empty pipeline, so that choices keep their order
         inside = {n: keep(c) or Compose([]) for n, c in t.children()}
         return type(t)(inside, **{k: getattr(t, k) for k in t.defaults()})
 

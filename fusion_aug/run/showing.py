@@ -10,25 +10,25 @@ from typing import Any
 
 from fusion_aug.core.engine import run
 from fusion_aug.errors import ConfigError
-from fusion_aug.logs.core.sidecar import written_ids
+from fusion_aug.logs.core.sidecar import ids_in_manifest
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
 from fusion_aug.run.inputs import source_log, written_log
-from fusion_aug.run.scope import for_log
+from fusion_aug.run.scope import draw_geometry_per_scene
 from fusion_aug.sample import Sample
 from fusion_aug.sample.manifest import read_manifest
 from fusion_aug.show.draw import draw_before_after, save_picture
 from fusion_aug.show.recording import record, serve
 from fusion_aug.show.robot import draw_robot, is_robot
 
-OWN = ("index", "out", "n", "port")
+SHOW_OPTIONS = ("index", "out", "n", "port")
 
 
 def show_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None, flags: set[str]) -> int:
     """Draw a sample before and after, or record several."""
     if positionals:
-        own = dict(w.split("=", 1) for w in overrides if "=" in w and w.split("=")[0] in OWN)
-        rest = [w for w in overrides if w.split("=")[0] not in OWN]
+        own = dict(w.split("=", 1) for w in overrides if "=" in w and w.split("=")[0] in SHOW_OPTIONS)
+        rest = [w for w in overrides if w.split("=")[0] not in SHOW_OPTIONS]
         settings: dict[str, Any] = {"index": "0", "out": "show.png", "n": "10", "port": "9090"} | own
         count, pairs = _of_run(Path(positionals[0]), rest, extra_dir)
     else:
@@ -66,7 +66,7 @@ def _of_pipeline(config: dict[str, Any]) -> tuple[int, Iterator[tuple[Sample, Sa
     """Samples of a log, and what a pipeline makes of them."""
     import_plugins(config["plugins"])
     log = build_log(config["log"])
-    pipeline = for_log(build_pipeline(config["pipeline"]), log)[0]
+    pipeline = draw_geometry_per_scene(build_pipeline(config["pipeline"]), log)[0]
     ids = log.ids
 
     def pairs() -> Iterator[tuple[Sample, Sample]]:
@@ -82,7 +82,7 @@ def _of_run(out: Path, rest: list[str], extra_dir: str | None) -> tuple[int, Ite
     manifest = read_manifest(out)
     before_log = source_log(manifest, out, rest, extra_dir)
     after_log = written_log(manifest, out, before_log)
-    ids = {written: read for read, written in written_ids(out).items()}
+    ids = {written: read for read, written in ids_in_manifest(out).items()}
 
     def pairs() -> Iterator[tuple[Sample, Sample]]:
         for entry in manifest.entries:

@@ -1,4 +1,4 @@
-"""How far away is what a camera sees: from a depth stream, else from the LiDAR's points, filled in between."""
+"""Distance of what a camera sees: from a depth stream, else from the LiDAR's points, filled in between."""
 
 from __future__ import annotations
 
@@ -14,25 +14,30 @@ from calib import CameraSensor
 from calib.se3 import transform_points
 from fusion_aug.errors import DataError
 from fusion_aug.ops.grid import pixel_grid
-from fusion_aug.physics.completion import SKY, Completion, cell_size, complete, fill_gaps, grid_shape
+from fusion_aug.physics.completion import SKY_DISTANCE, Completion, cell_size, complete_distances, fill_gaps, grid_shape
 from fusion_aug.physics.ground import distance_along, fit_ground
 from fusion_aug.sample.sample import Sample
 from fusion_aug.sample.vehicle import T_up_ref
-from fusion_aug.streams import Depth, Points, Radar, Stream
+from fusion_aug.streams import Depth, Lidar, Stream
 
 TOP_RINGS = 0.03  # radians below its highest point that count as the upper end of a scanner's view
 
-# by stream and question: what the answer was worked out from, and the answer; only the last
-_KNOWN: WeakKeyDictionary[Stream, dict[Hashable, tuple[list[object], Any]]] = WeakKeyDictionary()
+# by stream and question: the inputs of the answer and the answer; only the last
+_CACHE: WeakKeyDictionary[Stream, dict[Hashable, tuple[list[object], Any]]] = WeakKeyDictionary()
 T = TypeVar("T")
 
 
-def remembered(owner: Stream, question: Hashable, made_of: list[object], work: Callable[[], T]) -> T:
-    """What ``work`` gives, kept with a stream for as long as it is asked of the same objects."""
-    known = _KNOWN.setdefault(owner, {})
+def cached_with_stream(owner: Stream, question: Hashable, inputs: list[object], compute: Callable[[], T]) -> T:
+    """The result of ``compute``, cached with a stream for as long as the inputs are the same objects.
+
+    Args:
+        owner: the stream; the cache lives as long as it. question: key of the result.
+        inputs: objects that the result depends on. compute: called where they are not those of the last call.
+    """
+    known = _CACHE.setdefault(owner, {})
     last = known.get(question)
-    if last is None or len(last[0]) != len(made_of) or any(a is not b for a, b in zip(last[0], made_of, strict=True)):
-        known[question] = last = made_of, work()
+    if last is None or len(last[0]) != len(inputs) or any(a is not b for a, b in zip(last[0], inputs, strict=True)):
+        known[question] = last = inputs, compute()
     answer: T = last[1]
     return answer
 
@@ -57,7 +62,7 @@ def camera_depth(sample: Sample, name: str, item: int) -> Completion:
     """Distance of every pixel of a picture, and how well it is known: 1 by a depth stream or near a LiDAR point.
 
     Raises:
-        DataError: the sample has neither a depth stream of that camera nor a LiDAR that sent anything.
+        DataError: the sample has neither a depth stream of that camera nor a LiDAR with an item that was not dropped.
     """
     stream = sample[name]
     index, time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
@@ -74,29 +79,29 @@ def camera_depth(sample: Sample, name: str, item: int) -> Completion:
         raise DataError(
             f"stream {name!r}: needs depth: a Depth stream of the camera, or a LiDAR (put ModalityDropout behind it)"
         )
-    made_of: list[object] = [sample.metas[index].true_rig, *(sample[n] for n in lidars)]
-    return remembered(stream, item, made_of, lambda: _completed(sample, lidars, name, item, sensor))
+    inputs: list[object] = [sample.metas[index].true_rig, *(sample[n] for n in lidars)]
+    return cached_with_stream(stream, item, inputs, lambda: _completed(sample, lidars, name, item, sensor))
 
 
 def lidars_of(sample: Sample, index: int) -> list[str]:
-    """LiDAR streams of a unit that sent something."""
-    found = {n: s for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)}
+    """LiDAR streams of a sample that have an item which was not dropped."""
+    found = sample.of_type(Lidar)
     return [n for n, s in found.items() if bool(((s.sample_index == index) & s.present).any())]
 
 
 def _completed(sample: Sample, lidars: list[str], name: str, item: int, sensor: CameraSensor) -> Completion:
-    """What the LiDARs tell about a picture, filled in between."""
+    """Distances of a picture from the points of the LiDARs, filled in between."""
     stream = sample[name]
     index = int(stream.sample_index[item])
     found = [projected(sample, lidar, name, item) for lidar in lidars]
     pixels, distance, at_top = (np.concatenate(parts) for parts in zip(*found, strict=True))
     picture = stream.pictures[item].detach().cpu().contiguous().numpy()  # type: ignore[attr-defined]
     floor = _floor(sample, sensor, stream.frame, index, int(stream.true_capture_times[item]))
-    return complete(pixels, distance, at_top, sensor.size, picture, floor)
+    return complete_distances(pixels, distance, at_top, sensor.size, picture, floor)
 
 
 def ground_plane(sample: Sample, index: int) -> np.ndarray | None:
-    """The plane of the ground in a unit's reference frame, (4,); None where no LiDAR tells it."""
+    """The ground plane n . x + d = 0 as (4,) in a sample's reference frame; None where no LiDAR sees it."""
     lidars = lidars_of(sample, index)
     if not lidars:
         return None
@@ -104,8 +109,8 @@ def ground_plane(sample: Sample, index: int) -> np.ndarray | None:
     def fitted() -> np.ndarray | None:
         return ground_of(np.concatenate([_in_ref(sample, n, index) for n in lidars]), T_up_ref(sample, index))
 
-    made_of = [sample.metas[index].true_rig, *(sample[n] for n in lidars)]
-    return remembered(sample[lidars[0]], ("ground", index), made_of, fitted)
+    inputs = [sample.metas[index].true_rig, *(sample[n] for n in lidars)]
+    return cached_with_stream(sample[lidars[0]], ("ground", index), inputs, fitted)
 
 
 def ground_of(xyz: np.ndarray, T_up: np.ndarray) -> np.ndarray | None:
@@ -149,13 +154,15 @@ def _without_gaps(distance: np.ndarray) -> Completion:
     sky = np.isposinf(distance)
     sure = (known | sky).astype(np.float32)
     if sure.all():
-        return Completion(np.where(sky, np.float32(SKY), distance), sure)
+        return Completion(np.where(sky, np.float32(SKY_DISTANCE), distance), sure)
     size = (distance.shape[0], distance.shape[1])
     if known.mean() < 0.5 and not sky.any():  # points rather than a picture
         v, u = known.nonzero()
-        return complete(np.stack([u, v], 1).astype(float), distance[known].astype(float), np.zeros(len(u), bool), size)
-    inverse = np.where(known, 1 / np.maximum(distance, 1e-6), 1 / SKY).astype(np.float32)
-    return Completion(1.0 / np.maximum(fill_gaps(inverse, sure), np.float32(1.0 / SKY)), sure)
+        return complete_distances(
+            np.stack([u, v], 1).astype(float), distance[known].astype(float), np.zeros(len(u), bool), size
+        )
+    inverse = np.where(known, 1 / np.maximum(distance, 1e-6), 1 / SKY_DISTANCE).astype(np.float32)
+    return Completion(1.0 / np.maximum(fill_gaps(inverse, sure), np.float32(1.0 / SKY_DISTANCE)), sure)
 
 
 def _nearest_depth(sample: Sample, camera: str, index: int, time: int) -> tuple[Tensor, str] | None:
@@ -193,4 +200,4 @@ def projected(sample: Sample, lidar: str, camera: str, item: int) -> tuple[np.nd
     return pixels[visible].numpy(), distance[visible].numpy(), ends[visible].numpy()
 
 
-__all__ = ["SKY", "camera_depth", "camera_range", "ground_of", "ground_plane", "lidars_of", "projected"]
+__all__ = ["SKY_DISTANCE", "camera_depth", "camera_range", "ground_of", "ground_plane", "lidars_of", "projected"]

@@ -1,4 +1,4 @@
-"""How fast a sensor moves over ground, and how its pictures move with it."""
+"""Velocity of a sensor over ground, and the optical flow that it makes in pictures."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from calib import CalibrationError, CameraSensor, Rig
-from calib.rates import motion, rotation_rates
+from calib.rates import point_motion, rotation_rates
 from calib.se3 import transform_points
 from calib.sensors import apply_homography
 from fusion_aug.errors import DataError
 from fusion_aug.ops.grid import pixel_grid
-from fusion_aug.sample.depth import SKY, camera_range
+from fusion_aug.sample.depth import SKY_DISTANCE, camera_range
 from fusion_aug.sample.sample import Sample
 from fusion_aug.streams import EgoPose, Stream
 
@@ -23,8 +23,8 @@ def frame_twist(
     """Velocity and angular velocity (3,) of a frame over ground, in its own axes; None where no twist is known.
 
     Args:
-        sample: one sample or a batch. unit: which of it. frame: of the rig. time: ns.
-        place: (3,) a point of the frame whose velocity is asked for; its origin by default. v + omega x p.
+        sample: one sample or a batch. index: which of it. frame: of the rig. time: ns.
+        place: (3,) a point of the frame, whose velocity is v + omega x p; its origin by default.
     """
     rig = sample.metas[index].true_rig
     for ego in sample.of_type(EgoPose).values():
@@ -41,21 +41,24 @@ def frame_twist(
 
 
 def rig_twist(rig: Rig, frame: str, time: int) -> tuple[Tensor, Tensor] | None:
-    """Velocity and angular velocity (3,) of a frame in its own axes, by how the rig moves it; None where it is unknown.
+    """Velocity (m/s) and angular velocity (rad/s), (3,) each, of a frame in its own axes, from the rig's moving poses.
 
     Args:
-        rig: with the frame. frame: of a camera on an arm, say. time: ns.
+        rig: with the frame. frame: such as that of a camera on an arm. time: ns.
+
+    Returns:
+        the two, or None where the pose is unknown at that time.
     """
     if frame not in rig.frames:
         return None
     *below, root = rig.ancestors(frame)
     if all(isinstance(rig.frames[n].pose, Tensor) for n in below):
         still = torch.zeros(3, dtype=torch.float64)
-        # what stands in a world does not move; of anything else nothing is known
+        # what is fixed in a world does not move; of anything else nothing is known
         return (still, still) if rig.frames[root].axis_convention == "world" else None
     at = torch.tensor([time])
     try:
-        T, velocity, _ = motion(rig, root, frame, at)
+        T, velocity, _ = point_motion(rig, root, frame, at)
         _, spin, _ = rotation_rates(rig, root, frame, at)
     except CalibrationError:  # the pose is not known then
         return None
@@ -65,10 +68,10 @@ def rig_twist(rig: Rig, frame: str, time: int) -> tuple[Tensor, Tensor] | None:
 def camera_twist(sample: Sample, name: str, item: int) -> tuple[Tensor, Tensor]:
     """Velocity and angular velocity (3,) of a camera at a picture, in its own axes.
 
-    From the twist of an ego pose, else from how the rig moves the camera in the world or the robot's base.
+    From the twist of an ego pose, else from the camera's moving pose in the world or in the robot's base.
 
     Raises:
-        DataError: nothing tells how the camera moves.
+        DataError: the sample holds neither.
     """
     stream = sample[name]
     index, time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
@@ -77,27 +80,27 @@ def camera_twist(sample: Sample, name: str, item: int) -> tuple[Tensor, Tensor]:
     )
     if twist is None:
         raise DataError(
-            f"stream {name!r}: nothing tells how the camera moves; the sample needs an ego pose with a twist, or a rig "
-            f"with poses at more than one moment"
+            f"stream {name!r}: the motion of the camera is unknown; the sample needs an ego pose with a twist, or a rig "
+            f"with poses at more than one time"
         )
     return twist
 
 
 def picture_flow(sample: Sample, name: str, item: int, seconds: float, step: int = 4) -> Tensor:
-    """How far every pixel of a camera's picture moves by the camera's own motion: (H, W, 2) pixels of the canvas.
+    """Optical flow by the camera's own motion: (H, W, 2) float64, pixels of the canvas.
 
-    By the distance of what the pixel shows (a Depth stream of the camera, else the LiDAR). Other traffic stands still.
+    From the distance of every pixel (a Depth stream of the camera, else the LiDAR). Other traffic is taken as static.
 
     Args:
         sample: one sample or a batch. name: camera stream. item: which of its pictures.
-        seconds: how long. step: pixels between those that are worked out.
+        seconds: duration of the motion. step: pixels between those that are computed; the others are interpolated.
 
     Raises:
-        DataError: nothing tells how the camera moves.
+        DataError: the motion of the camera or the distances are unknown.
     """
     stream, (velocity, turning) = sample[name], camera_twist(sample, name, item)
     camera = sample.metas[int(stream.sample_index[item])].true_rig.camera(stream.instance(name))
-    distance = camera_range(sample, name, item).to(torch.float64).clamp(max=SKY)
+    distance = camera_range(sample, name, item).to(torch.float64).clamp(max=SKY_DISTANCE)
     height, width = camera.size
     step = max(1, min(step, height // 8, width // 8))
     rows, columns = -(-height // step), -(-width // step)
@@ -117,7 +120,7 @@ def _pixels(camera: CameraSensor, points: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def radar_velocity(sample: Sample, stream: Stream, item: int, place: Tensor | None = None) -> Tensor | None:
-    """Velocity (3,) of a place in a sensor's frame over ground, in that frame; None where no twist is known."""
+    """Velocity (3,), m/s, over ground of a point of a sensor's frame, in that frame; None where no twist is known."""
     twist = frame_twist(
         sample, int(stream.sample_index[item]), stream.frame, int(stream.true_capture_times[item]), place
     )

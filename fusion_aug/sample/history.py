@@ -17,8 +17,8 @@ class Record:
         path: the random path: names joined by "/".
         name: class of the transform in the registry.
         version: of the transform's meaning; a replay refuses another one.
-        params: instance ("" or a sensor's name or a step's stamp) -> drawn parameters; empty where not applied.
-        applied: whether the gate let it through.
+        params: instance ("", a sensor's name or the start of a timestep) -> drawn parameters; empty where not applied.
+        applied: whether its gate let it run.
         before: what an inversion needs to know of the sample as it was: canvas sizes, anchor, names.
     """
 

@@ -1,4 +1,4 @@
-"""Sample: everything that one unit of work holds, and how its sensors stand to one another."""
+"""Sample: the streams of one unit of work, and the calibration of its sensors."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import torch
 from torch import Tensor
 
 from calib import Rig
-from calib.changed import changed
+from calib.replacing import replace_unchecked
 from calib.se3 import transform_points
 from fusion_aug.errors import DataError
+from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample.history import History
-from fusion_aug.streams import Boxes3D, Points, Stream
+from fusion_aug.streams import Boxes3D, Points, Ragged, Stream
 
 REF = "ref"
 
 
 class Ref(NamedTuple):
-    """The reference frame of a sample: a frame of the rig at one moment (ns)."""
+    """The reference frame of a sample: a frame of the rig at one time (ns)."""
 
     frame: str
     time: int
@@ -28,18 +29,18 @@ class Ref(NamedTuple):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SampleMeta:
-    """One unit of work in a sample: a sample has one, a batch several.
+    """What a sample is besides its streams. A sample has one, a batch several.
 
     Attributes:
         id: unique in its log.
-        scene: id of the scene or episode, which draws of scope ``log`` are shared over.
+        scene: id of the scene or episode, which shares draws of scope ``scene``.
         ref: the reference frame.
-        rig: what a consumer is told and a writer writes.
-        truth: what the data obey; the same object unless a transform parted them.
-        anchor: ``T_world_ref`` (4, 4) at the first reference pose of the scene; mirror planes stand in it.
+        rig: the reported calibration, which consumers get and writers write.
+        true_rig: the calibration that the data obey; the same object unless a transform made them differ.
+        anchor: ``T_world_ref`` (4, 4) at the first reference pose of the scene, which places mirror planes.
         start: ns, first reference time of the scene, which maps of time leave where it is; None for ``ref.time``.
-        clock: name of the stream whose stamps delimit steps.
-        history: what was done.
+        clock: name of the stream whose capture times delimit timesteps.
+        history: records of the transforms that were applied.
     """
 
     id: str
@@ -53,10 +54,17 @@ class SampleMeta:
     history: History = ()
 
     def __repr__(self) -> str:
-        return f"Unit({self.id!r}, scene {self.scene!r}, {self.rig!r}, {len(self.history)} records)"
+        return f"SampleMeta({self.id!r}, scene {self.scene!r}, {self.rig!r}, {len(self.history)} records)"
 
     def T_ref(self, frame: str, time: int, *, true_rig: bool = False) -> Tensor:
-        """``T_ref_frame`` (4, 4) at a time."""
+        """``T_ref_frame`` (4, 4) float64 at a time.
+
+        Args:
+            frame: of the rig, or "ref". time: ns. true_rig: by the calibration that the data obey.
+
+        Raises:
+            CalibrationError: the frame is unknown, or its pose is unknown at that time.
+        """
         if frame == REF:
             return torch.eye(4, dtype=torch.float64)
         rig = self.true_rig if true_rig else self.rig
@@ -65,7 +73,7 @@ class SampleMeta:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sample:
-    """Streams by sensor name, and the units they belong to.
+    """Streams by sensor name, and the metadata of the sample, or of each sample of a batch.
 
     Nothing is ever edited in place: a transform returns a new Sample that shares what did not change.
     """
@@ -77,16 +85,16 @@ class Sample:
         streams = "".join(f"\n  {name}: {stream!r}" for name, stream in self.streams.items())
         return f"Sample({', '.join(u.id for u in self.metas)}){streams}"
 
-    # --- the one unit of an ordinary sample ------------------------------------------------------------------------
+    # --- the metadata of an ordinary sample ------------------------------------------------------------------------
     @property
     def meta(self) -> SampleMeta:
-        """The only unit.
+        """The metadata of the sample.
 
         Raises:
             DataError: this is a batch.
         """
         if len(self.metas) != 1:
-            raise DataError(f"this is a batch of {len(self.metas)} samples: ask its units one by one")
+            raise DataError(f"this is a batch of {len(self.metas)} samples: use its metas one by one")
         return self.metas[0]
 
     @property
@@ -101,7 +109,7 @@ class Sample:
 
     @property
     def rig(self) -> Rig:
-        """Calibration as told."""
+        """Reported calibration."""
         return self.meta.rig
 
     @property
@@ -127,7 +135,14 @@ class Sample:
 
     # --- reading out ------------------------------------------------------------------------------------------------
     def key_item(self, name: str, index: int = 0) -> int:
-        """Number of the stream's item truly nearest in time to a unit's reference."""
+        """Index of the stream's item whose true capture time is nearest to a sample's reference time.
+
+        Args:
+            name: of the stream. index: of the sample in a batch.
+
+        Raises:
+            DataError: the stream has no item in that sample.
+        """
         stream = self[name]
         mine = (stream.sample_index == index).nonzero()[:, 0]
         if len(mine) == 0:
@@ -139,13 +154,19 @@ class Sample:
         return self[name].take_items(torch.tensor([self.key_item(name)]))
 
     def T_ref(self, name: str, item: int | None = None, *, true_rig: bool = False) -> Tensor:
-        """``T_ref_frame`` (4, 4) of a stream's frame at one of its items (by default the key item)."""
+        """``T_ref_frame`` (4, 4) of a stream's frame at one of its items.
+
+        Args:
+            name: of the stream. item: the key item by default.
+            true_rig: by the calibration that the data obey, at the true capture time.
+        """
         stream = self[name]
         item = self.key_item(name) if item is None else item
         meta = self.metas[int(stream.sample_index[item])]
         times = stream.true_capture_times if true_rig else stream.capture_times
         return meta.T_ref(stream.frame, int(times[item]), true_rig=true_rig)
 
+    @standard_modes()
     def points(self, name: str, frame: str = REF) -> Points:
         """A cloud with every item brought to a frame, in one multiplication.
 
@@ -162,8 +183,9 @@ class Sample:
             goal = meta.ref if frame == REF else Ref(frame, time)
             source = meta.ref if stream.frame == REF else Ref(stream.frame, time)
             maps.append(meta.rig.T(goal.frame, source.frame, source.time, goal.time))
-        return replace(stream.expressed(torch.stack(maps)), frame=frame)
+        return replace(stream.transformed(torch.stack(maps)), frame=frame)
 
+    @standard_modes()
     def project(
         self, name: str, camera: str, *, item: int | None = None, camera_item: int | None = None, true_rig: bool = False
     ) -> tuple[Tensor, Tensor]:
@@ -173,7 +195,7 @@ class Sample:
             name: stream of points.
             camera: stream or rig camera.
             item, camera_item: which items; by default those nearest to the reference time.
-            truth: with the calibration that the data obey instead of the one that is told.
+            true_rig: with the calibration that the data obey instead of the reported one.
 
         Returns:
             canvas pixels (rows, 2) and visibility (rows,) bool. Points are taken to be static in the world.
@@ -187,10 +209,24 @@ class Sample:
         index = int(points.sample_index[item])
         return self.project_ref(in_ref, camera, camera_item=camera_item, true_rig=true_rig, index=index)
 
+    @standard_modes()
     def project_ref(
         self, points: Tensor, camera: str, *, camera_item: int | None = None, true_rig: bool = False, index: int = 0
     ) -> tuple[Tensor, Tensor]:
-        """Project points (..., 3) of the reference frame into a camera at the time of one of its items."""
+        """Project points of the reference frame into a camera at the time of one of its items.
+
+        Args:
+            points: (..., 3) metres. camera: stream or rig camera.
+            camera_item: which of its pictures; by default the one nearest to the reference time.
+            true_rig: with the calibration that the data obey. index: of the sample in a batch.
+
+        Returns:
+            canvas pixels (..., 2) and visibility (...,) bool.
+
+        Raises:
+            DataError: the picture belongs to another sample of the batch.
+            CalibrationError: the rig has no such camera.
+        """
         chosen = self.metas[index]
         time = chosen.ref.time
         if camera in self.streams:
@@ -215,16 +251,16 @@ class Sample:
     # --- rows -------------------------------------------------------------------------------------------------------
     def with_streams(self, streams: Mapping[str, Stream]) -> Sample:
         """The sample with other streams."""
-        return changed(self, streams=streams)
+        return replace_unchecked(self, streams=streams)
 
     def with_meta(self, index: int, **changes: Any) -> Sample:
-        """The sample with fields of one unit replaced."""
+        """The sample with fields of the metadata of one sample of a batch replaced."""
         metas = list(self.metas)
-        metas[index] = changed(metas[index], **changes)
-        return changed(self, metas=tuple(metas))
+        metas[index] = replace_unchecked(metas[index], **changes)
+        return replace_unchecked(self, metas=tuple(metas))
 
     def take(self, indices: Sequence[int]) -> Sample:
-        """Some units of a batch with their items, in the given order."""
+        """Some samples of a batch with their items, in the given order."""
         if list(indices) == list(range(len(self.metas))):
             return self
         streams = {}
@@ -237,8 +273,9 @@ class Sample:
         return Sample(metas=tuple(self.metas[u] for u in indices), streams=streams)
 
     def realized(self) -> Sample:
-        """The sample with every file decoded and every pending map carried out."""
-        return self.with_streams({n: s.realized() for n, s in self.streams.items()})
+        """The sample with every file decoded, clouds too, and every pending map carried out."""
+        done = {n: s.realized() for n, s in self.streams.items()}
+        return self.with_streams({n: s.loaded() if isinstance(s, Ragged) else s for n, s in done.items()})
 
     def to(self, device: str | torch.device) -> Sample:
         """The sample with its streams on a device. Rigs stay on the CPU."""
@@ -250,7 +287,7 @@ def merge(samples: Sequence[Sample], order: Sequence[int] | None = None) -> Samp
 
     Args:
         samples: what to join; streams of one name must be of one class.
-        order: place in the result of every unit as listed one after another; as listed by default.
+        order: index in the result of every sample, as listed one after another; as listed by default.
     """
     metas = [u for s in samples for u in s.metas]
     place = list(range(len(metas))) if order is None else list(order)
@@ -272,10 +309,10 @@ def merge(samples: Sequence[Sample], order: Sequence[int] | None = None) -> Samp
     return Sample(metas=tuple(u for _, u in placed), streams=streams)
 
 
-def world_of(rig: Rig, frame: str) -> str | None:
-    """The world frame above a frame, or None where the log knows of none."""
+def world_frame_of(rig: Rig, frame: str) -> str | None:
+    """The world frame that is the root of a frame; None where the root is no world frame."""
     root = rig.root_of(frame)
     return root if rig.frames[root].axis_convention == "world" else None
 
 
-__all__ = ["REF", "Ref", "Sample", "SampleMeta", "merge", "world_of"]
+__all__ = ["REF", "Ref", "Sample", "SampleMeta", "merge", "world_frame_of"]

@@ -7,19 +7,19 @@ import torch
 
 from calib import LidarSensor
 from calib.se3 import invert
-from fusion_aug.sample.sample import Sample, world_of
+from fusion_aug.sample.sample import Sample, world_frame_of
 
 
 def T_up_ref(sample: Sample, index: int) -> np.ndarray:
     """Map (4, 4) from the reference frame to axes whose z points up, about the first LiDAR.
 
-    Where the log knows of no world, the LiDAR's own axes tell what is up, else those of the reference frame.
+    In a log without a world frame, up is the z axis of the LiDAR, else that of the reference frame.
     """
     chosen = sample.metas[index]
     rig, time = chosen.true_rig, chosen.ref.time
     lidar = next((s.frame for s in rig.sensors.values() if isinstance(s, LidarSensor)), None)
     mounted = torch.eye(4, dtype=torch.float64) if lidar is None else chosen.T_ref(lidar, time, true_rig=True)
-    world = world_of(rig, chosen.ref.frame)
+    world = world_frame_of(rig, chosen.ref.frame)
     if world is None:
         return invert(mounted).numpy()
     out = rig.T(world, chosen.ref.frame, time).clone()

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from fusion_aug.logs.core.files import write_image
-from fusion_aug.ops.color import levels_of
+from fusion_aug.ops.color import shown_levels
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes3D, Camera, Points, Radar
+from fusion_aug.streams import Boxes3D, Camera, Lidar, Radar
 
 TILE = 560  # width of a camera picture, pixels; a single camera gets twice that
 BIRD = 560  # side of the bird's-eye view
@@ -63,7 +63,7 @@ def camera_tile(sample: Sample, name: str, points: bool = True, width: int = TIL
     """One camera's key picture with points and boxes."""
     item = sample.key_item(name)
     picture = sample[name].image(item)  # type: ignore[attr-defined]
-    image = levels_of(picture).numpy()
+    image = shown_levels(picture).numpy()
     scale = width / image.shape[1]
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     image = np.ascontiguousarray(image)
@@ -126,7 +126,7 @@ def _draw_radar(image: np.ndarray, sample: Sample, name: str, radar: Radar, pixe
 
 def lidars(sample: Sample) -> list[str]:
     """Streams of points that are no radar."""
-    return [n for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)]
+    return list(sample.of_type(Lidar))
 
 
 def key_points(sample: Sample, name: str) -> Tensor:

@@ -18,8 +18,8 @@ import numpy as np
 from calib import CameraSensor, Pinhole
 from calib.se3 import quaternion_from_rotation
 from fusion_aug.errors import FusionAugError
-from fusion_aug.ops.color import levels_of
-from fusion_aug.sample import Sample, world_of
+from fusion_aug.ops.color import shown_levels
+from fusion_aug.sample import Sample, world_frame_of
 from fusion_aug.show.draw import category_colour, key_points, lidars, range_colours
 from fusion_aug.streams import Boxes3D, Camera, Radar
 
@@ -90,7 +90,7 @@ def log_sample(rr: Any, stream: Any, side: str, sample: Sample, track: list[np.n
     """Log one sample below ``side/world``: the reference frame in the world, and everything in it."""
     root, meta = f"{side}/world", sample.meta
     stream.log(root, rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
-    world = world_of(meta.rig, meta.ref.frame)
+    world = world_frame_of(meta.rig, meta.ref.frame)
     T = np.eye(4) if world is None else meta.rig.T(world, meta.ref.frame, meta.ref.time).numpy()
     track.append(T[:3, 3])
     stream.log(f"{root}/ref", rr.Transform3D(translation=T[:3, 3], mat3x3=T[:3, :3]))
@@ -131,7 +131,7 @@ def _log_camera(rr: Any, stream: Any, entity: str, sample: Sample, name: str) ->
         stream.log(entity, rr.EncodedImage(path=source.path))
     else:
         picture = sample[name].image(item)  # type: ignore[attr-defined]
-        stream.log(entity, rr.Image(levels_of(picture).numpy()).compress(jpeg_quality=90))
+        stream.log(entity, rr.Image(shown_levels(picture).numpy()).compress(jpeg_quality=90))
     if sensor.model.lens != Pinhole.lens:
         terms = ", ".join(f"{v:.6g}" for v in sensor.model.distortion.tolist())
         note = f"{name}: the lens is {sensor.model.lens} ({terms}); it is drawn as a pinhole without distortion"

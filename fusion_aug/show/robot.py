@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from calib import CalibrationError, CameraSensor, JointPose, UnknownLens
-from fusion_aug.ops.color import levels_of
+from fusion_aug.ops.color import shown_levels
 from fusion_aug.sample import Sample
 from fusion_aug.show.draw import PAPER, banner, fitted, label
 from fusion_aug.streams import Camera, ImageStream, JointState, Stream, TactileImage, Taxels, Wrench
@@ -16,18 +16,18 @@ from fusion_aug.streams import Camera, ImageStream, JointState, Stream, TactileI
 TILE = 440  # width of a camera picture, pixels
 GEL = 165  # height of a gel's picture
 PLOT = (210, 900)  # height and width of the traces of one kind
-MOMENT = 0.55  # of the recording, at which it is drawn
+DRAWN_AT = 0.55  # share of the recording at which pictures are drawn
 GREY = (110, 116, 124)
 COLOURS = [(255, 120, 90), (120, 220, 120), (90, 170, 255), (255, 205, 80), (215, 120, 255), (90, 225, 225),
            (255, 160, 200), (190, 190, 150)]  # fmt: skip
-Told = Callable[[Stream], np.ndarray]  # the curves (n, k) of a stream
+CurveFunction = Callable[[Stream], np.ndarray]  # the curves (n, k) of a stream
 LINK, JOINT = (60, 235, 255), (255, 60, 200)
 SIGNALS = {"position": "rad or m", "effort": "Nm or N", "force": "N", "torque": "Nm"}
 FONT = (cv2.FONT_HERSHEY_SIMPLEX, 0.36)
 
 
 def is_robot(sample: Sample) -> bool:
-    """Whether a sample is of a robot: it tells of joints."""
+    """Whether a sample is of a robot: it has joint states."""
     return bool(sample.of_type(JointState))
 
 
@@ -68,7 +68,7 @@ def pictures(sample: Sample) -> np.ndarray:
 
 def item_at(stream: Stream) -> int:
     """The item that is drawn."""
-    return min(len(stream) - 1, int(MOMENT * len(stream)))
+    return min(len(stream) - 1, int(DRAWN_AT * len(stream)))
 
 
 def camera(sample: Sample, name: str) -> np.ndarray:
@@ -76,7 +76,7 @@ def camera(sample: Sample, name: str) -> np.ndarray:
     stream = sample[name]
     assert isinstance(stream, ImageStream)
     item = item_at(stream)
-    image, scale = enlarged(levels_of(stream.image(item)).numpy(), TILE)
+    image, scale = enlarged(shown_levels(stream.image(item)).numpy(), TILE)
     for a, b in skeleton(sample, name, item):
         cv2.line(image, _at(a, scale), _at(b, scale), LINK, 2, cv2.LINE_AA)
         for end in (a, b):
@@ -110,7 +110,7 @@ def gel(sample: Sample, name: str) -> np.ndarray:
     stream = sample[name]
     assert isinstance(stream, TactileImage)
     item = item_at(stream)
-    shown = levels_of(stream.image(item)).numpy()
+    shown = shown_levels(stream.image(item)).numpy()
     parts = [shown]
     if stream.backgrounds:
         parts.append(np.clip(128 + 3 * (shown.astype(int) - stream.backgrounds[item].numpy()), 0, 255).astype(np.uint8))
@@ -129,11 +129,11 @@ def traces(before: Sample, after: Sample, kind: type[Stream]) -> list[np.ndarray
     for column, unit in SIGNALS.items():
         if names and column in before[names[0]].values:
 
-            def told(stream: Stream, column: str = column) -> np.ndarray:
+            def curve_of(stream: Stream, column: str = column) -> np.ndarray:
                 return stream[column].reshape(len(stream), -1).numpy()
 
             keys = getattr(after[names[0]], "names", ("x", "y", "z"))
-            out.append(plot(before, after, names[:1], told, f"{names[0]} {column}, {unit}", keys))
+            out.append(plot(before, after, names[:1], curve_of, f"{names[0]} {column}, {unit}", keys))
     return out
 
 
@@ -141,12 +141,12 @@ def _sums(stream: Stream) -> np.ndarray:
     return stream["force"].sum(1, keepdim=True).numpy()
 
 
-def plot(before: Sample, after: Sample, names: list[str], told: Told, title: str, keys: Sequence[str]) -> np.ndarray:
+def plot(before: Sample, after: Sample, names: list[str], curve_of: CurveFunction, title: str, keys: Sequence[str]) -> np.ndarray:
     """Curves (n, k) of streams before, grey, and after, coloured and called by ``keys``, over seconds."""
     image = np.full((*PLOT, 3), PAPER, np.uint8)
     begin = min(int(before[n].capture_times[0]) for n in names)
     curves = [
-        ((s[n].arrival_times - begin).double().numpy() * 1e-9, told(s[n]), s is after)
+        ((s[n].arrival_times - begin).double().numpy() * 1e-9, curve_of(s[n]), s is after)
         for s in (before, after)
         for n in names
     ]

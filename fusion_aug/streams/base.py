@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib.changed import changed
+from calib.replacing import replace_unchecked
 from fusion_aug.errors import DataError
 from fusion_aug.names import Registry
 from fusion_aug.streams.columns import Column, concat, take_rows
@@ -32,16 +32,16 @@ class Stream:
 
     Attributes:
         frame: the frame the values are given in: a frame of the rig, or "ref" for the sample's reference frame.
-        times: (n,) int64 nanoseconds, one per item.
+        capture_times: (n,) int64 ns, when each item was measured, by the sensor's own clock. Poses are looked up at them.
         values: column name -> (n, ...) tensor, or a NumPy string array for labels.
         sample_index: (n,) int64, which sample of a batch each item belongs to.
-        present: (n,) bool, False where the item was dropped out.
+        present: (n,) bool, False where the item was dropped: it is there, but empty.
         records: id of the source record behind each item, for writers; empty if there is none.
-        child: the moving frame, for streams of poses.
-        stamps: (n,) int64 ns, when each item is handed over, where that differs from ``times``, when it was captured:
-            the log time of a recording, the slot of a format of fixed rate. Look-ups of poses always use ``times``.
-        clock_error: (n,) int64 ns, how far ``times`` lie after the true moment, where a transform has put the sensor's
-            clock off; None where they are right.
+        child: for streams of poses, the frame whose pose they give.
+        receive_times: (n,) int64 ns, when each item arrived: the log time of a recording, the slot of a format of fixed
+            rate; None where it arrived when it was captured.
+        clock_offset: (n,) int64 ns, ``capture_times`` minus the true capture times, where a transform has shifted the
+            sensor's clock; None where the clock is right.
     """
 
     frame: str
@@ -56,8 +56,9 @@ class Stream:
 
     columns: ClassVar[tuple[Column, ...]] = ()
     invariant_to: ClassVar[tuple[type, ...]] = ()
-    # whether it samples a continuous signal, which a map of time reads anew at the old rate; others are re-stamped
-    sampled: ClassVar[bool] = False
+    # whether it samples a continuous signal, which a change of speed resamples at the old rate; items of others are kept
+    # and get new times
+    is_continuous: ClassVar[bool] = False
     # what to do where nothing is known of the values, for messages
     remedy: ClassVar[str] = "give the class typed columns, or register a handler"
     # fields that hold one entry per item, besides the values
@@ -74,7 +75,7 @@ class Stream:
     def __post_init__(self) -> None:
         times = torch.as_tensor(self.capture_times)
         if times.dtype != torch.int64:
-            raise DataError(f"{type(self).__name__}.times: stamps must be int64 nanoseconds, got {times.dtype}")
+            raise DataError(f"{type(self).__name__}.capture_times: must be int64 nanoseconds, got {times.dtype}")
         object.__setattr__(self, "capture_times", times.reshape(-1))
         if self.sample_index is None:
             object.__setattr__(self, "sample_index", torch.zeros(len(self), dtype=torch.int64))
@@ -97,12 +98,12 @@ class Stream:
 
     @property
     def true_capture_times(self) -> Tensor:
-        """(n,) int64 ns when each item was captured in truth."""
+        """(n,) int64 ns, when each item was truly captured: capture times without the clock offset."""
         return self.capture_times if self.clock_offset is None else self.capture_times - self.clock_offset
 
     @property
     def arrival_times(self) -> Tensor:
-        """(n,) int64 ns when each item is handed over: ``stamps``, else ``times``."""
+        """(n,) int64 ns, when each item arrived: ``receive_times``, else ``capture_times``."""
         return self.capture_times if self.receive_times is None else self.receive_times
 
     def instance(self, name: str) -> str:
@@ -110,7 +111,7 @@ class Stream:
         return name
 
     def realized(self) -> Self:
-        """The stream with everything decoded and every pending map carried out."""
+        """The stream with its files decoded and its pending maps applied."""
         return self
 
     @classmethod
@@ -125,14 +126,14 @@ class Stream:
 
     def with_values(self, **values: Any) -> Self:
         """The stream with some columns replaced."""
-        return changed(self, values={**self.values, **values})
+        return replace_unchecked(self, values={**self.values, **values})
 
     def take_items(self, index: Tensor) -> Self:
         """Some of the items, by integer index."""
         return replace(self, **self._taken(index), values=take_rows(self.values, index))
 
     def _taken(self, index: Tensor) -> dict[str, Any]:
-        return {name: pick(getattr(self, name), index) for name in self.item_fields}
+        return {name: pick_entries(getattr(self, name), index) for name in self.item_fields}
 
     @classmethod
     def concat(cls, parts: Sequence[Self], sample_index: Sequence[Tensor]) -> Self:
@@ -153,7 +154,7 @@ class Stream:
             if f.name == "clock_offset" and any(e is not None for e in entries):
                 entries = [p.capture_times - p.true_capture_times for p in parts]
             if f.name in cls.item_fields:
-                joined[f.name] = join(entries)
+                joined[f.name] = join_entries(entries)
             elif isinstance(entries[0], str | float | bool | tuple) and any(e != entries[0] for e in entries):
                 raise DataError(
                     f"{cls.__name__}.{f.name}: differs between the samples of a batch ({entries[0]!r} and others); "
@@ -185,7 +186,7 @@ class Stream:
         return replace(stream, values=values)
 
 
-def pick(entries: Any, index: Tensor) -> Any:
+def pick_entries(entries: Any, index: Tensor) -> Any:
     """Entries of a per-item field (tensor, tuple or None) by integer index."""
     if entries is None or (isinstance(entries, tuple) and not entries):
         return entries
@@ -194,7 +195,7 @@ def pick(entries: Any, index: Tensor) -> Any:
     return entries[index.to(entries.device)]
 
 
-def join(entries: list[Any]) -> Any:
+def join_entries(entries: list[Any]) -> Any:
     """Per-item fields of several streams, one after another."""
     if isinstance(entries[0], tuple):
         return tuple(x for part in entries for x in part)
@@ -245,38 +246,50 @@ class Ragged(Stream):
 
     def with_values(self, **values: Any) -> Self:
         """The stream with some columns replaced; a lazy stream is read."""
-        return changed(self, values={**self.values, **values}, offsets=self.bounds)
+        return replace_unchecked(self, values={**self.values, **values}, offsets=self.bounds)
 
     def select(self, keep: Tensor) -> Self:
         """Only the rows where ``keep`` (rows,) is True. Every per-row column goes along."""
         counts = torch.zeros(len(self), dtype=torch.int64).index_add_(0, self.row_item, keep.cpu().to(torch.int64))
-        offsets = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
-        return replace(self, values=take_rows(self.values, keep.nonzero()[:, 0]), offsets=offsets)
+        return replace(self, values=take_rows(self.values, keep.nonzero()[:, 0]), offsets=offsets_of(counts))
+
+    def repacked(self, parts: Sequence[Mapping[str, Any]]) -> Self:
+        """The stream with other rows.
+
+        Args:
+            parts: columns (rows, ...) of every item, in order; the items may have any number of rows.
+        """
+        if not parts:
+            return self
+        counts = torch.tensor([len(next(iter(p.values()))) for p in parts])
+        values = {name: concat([p[name] for p in parts]) for name in parts[0]}
+        return replace(self, values=values, offsets=offsets_of(counts))
 
     def take_items(self, index: Tensor) -> Self:
         """Some of the items with their rows, by integer index."""
-        stream = self.dense()
+        stream = self.loaded()
         spans = [torch.arange(s.start, s.stop) for s in map(stream.item_slice, index.tolist())]
         rows = torch.cat(spans) if spans else torch.zeros(0, dtype=torch.int64)
-        counts = torch.tensor([0, *[len(s) for s in spans]])
-        return replace(
-            stream,
-            **stream._taken(index),
-            values=take_rows(stream.values, rows),
-            offsets=counts.cumsum(0),
-        )
+        counts = torch.tensor([len(s) for s in spans], dtype=torch.int64)
+        values = take_rows(stream.values, rows)
+        return replace(stream, **stream._taken(index), values=values, offsets=offsets_of(counts))
 
-    def dense(self) -> Self:
+    def loaded(self) -> Self:
         """The stream with its values in memory."""
         return self
 
     @classmethod
     def concat(cls, parts: Sequence[Self], sample_index: Sequence[Tensor]) -> Self:
         """Join streams of the same sensor from several samples."""
-        dense = [p.dense() for p in parts]
-        joined = super().concat(dense, sample_index)
-        counts = torch.cat([p.counts for p in dense])
-        return replace(joined, offsets=torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)]))
+        loaded = [p.loaded() for p in parts]
+        joined = super().concat(loaded, sample_index)
+        counts = torch.cat([p.counts for p in loaded])
+        return replace(joined, offsets=offsets_of(counts))
+
+
+def offsets_of(counts: Tensor) -> Tensor:
+    """(n + 1,) int64 row offsets of items with (n,) rows."""
+    return torch.cat([torch.zeros(1, dtype=torch.int64), counts.to(torch.int64).cumsum(0)])
 
 
 def strings(values: Iterable[str]) -> np.ndarray[Any, Any]:

@@ -1,6 +1,6 @@
 """Typed columns: what a number means, and so what a motion of its frame does to it.
 
-This is how a sensor that nobody foresaw gets rotation, mirror, scale and resampling right: it declares the kind of each
+This is how a new kind of sensor gets rotation, mirror, scale and resampling right: it declares the kind of each
 column, and the rules below do the rest. A kind that is not geometric is never touched by geometry.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion_aug.ops.similarity import Motion, single
+from fusion_aug.ops.similarity import Motion, drop_single_axis
 
 Values = Any  # Tensor, or a NumPy string array for labels
 
@@ -26,18 +26,18 @@ class Column:
     Attributes:
         name: key in ``Stream.values``.
         kind: which rule it follows (see ``RULES``).
-        child: given in the frame of the moving body itself instead of the stream's frame (the twist of an ego pose).
+        in_child_frame: given in the child frame instead of the stream's frame (the twist of an ego pose).
         scaled: whether its length grows with the scene.
         width: numbers per row; 0 for a plain number.
-        resample: how it is read between two stamps: linear, cubic, slerp, nearest, or strongest (see ``mark``).
-        fill: what stands in it for the samples of a batch that do not have it; None where all must have it.
+        resample: how it is read between two times: linear, cubic, slerp, nearest, or strongest (see ``event``).
+        fill: its value for the samples of a batch that do not have it; None where all must have it.
         rate: whether it is a velocity: per second. A change of speed multiplies it.
         rate_of: the velocity column that it is the time derivative of, for an acceleration.
     """
 
     name: str
     kind: str
-    child: bool = False
+    in_child_frame: bool = False
     scaled: bool = True
     width: int = 0
     resample: str = "linear"
@@ -51,14 +51,14 @@ def position(name: str) -> Column:
     return Column(name, "position", width=3)
 
 
-def polar(name: str, *, scaled: bool = True, child: bool = False, rate: bool = False) -> Column:
+def polar(name: str, *, scaled: bool = True, in_child_frame: bool = False, rate: bool = False) -> Column:
     """A vector (n, 3) that a mirror reflects: velocity (``rate=True``), acceleration; ``scaled=False`` for force."""
-    return Column(name, "polar", scaled=scaled, child=child, width=3, rate=rate)
+    return Column(name, "polar", scaled=scaled, in_child_frame=in_child_frame, width=3, rate=rate)
 
 
-def axial(name: str, *, child: bool = False, rate: bool = False) -> Column:
+def axial(name: str, *, in_child_frame: bool = False, rate: bool = False) -> Column:
     """A pseudo-vector (n, 3): angular velocity (``rate=True``), torque, magnetic field. Its length does not scale."""
-    return Column(name, "axial", scaled=False, child=child, width=3, rate=rate)
+    return Column(name, "axial", scaled=False, in_child_frame=in_child_frame, width=3, rate=rate)
 
 
 def pose(name: str) -> Column:
@@ -117,7 +117,10 @@ def categorical(name: str, width: int = 0, fill: int | None = None) -> Column:
 
 
 def event(name: str) -> Column:
-    """A number that marks a moment: a reward, the end of an episode. At another rate the strongest since counts."""
+    """A number of a point in time, such as a reward or the end of an episode.
+
+    At another rate each event falls into the nearest time, none is lost, and of several the largest counts.
+    """
     return Column(name, "plain", resample="strongest")
 
 
@@ -139,7 +142,7 @@ def _move_polar(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bo
     if frame is None:
         return v
     out = frame.rotate(v)
-    return out * frame.scale[:, None].to(v) if scaled and not frame.rigid else out
+    return out * frame.scale[:, None].to(v) if scaled and not frame.is_rigid else out
 
 
 def _move_axial(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:
@@ -147,12 +150,12 @@ def _move_axial(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bo
 
 
 def _move_pose(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:
-    v = v if frame is None else single(frame.matrix).to(v) @ v
-    return v if body is None else v @ single(body.inverse_matrix).to(v)
+    v = v if frame is None else drop_single_axis(frame.matrix).to(v) @ v
+    return v if body is None else v @ drop_single_axis(body.inverse_matrix).to(v)
 
 
 def _move_length(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:
-    if frame is None or frame.rigid:
+    if frame is None or frame.is_rigid:
         return v
     return v * frame.scale.reshape(-1, *[1] * (v.ndim - 1)).to(v)
 
@@ -165,10 +168,10 @@ RULES: dict[str, Callable[[Tensor, Motion | None, Motion | None, bool], Tensor]]
     "pose": _move_pose,
     "length": _move_length,
 }
-UNTOUCHED = ("plain", "time", "pixels", "joint")
+NON_GEOMETRIC = ("plain", "time", "pixels", "joint")
 
 
-def take(values: Values, index: Tensor) -> Values:
+def take_column_rows(values: Values, index: Tensor) -> Values:
     """Rows of a column by integer or boolean index: the one place that selects rows."""
     if isinstance(values, np.ndarray):
         return values[index.cpu().numpy()]
@@ -178,7 +181,7 @@ def take(values: Values, index: Tensor) -> Values:
 
 def take_rows(values: Mapping[str, Values], index: Tensor) -> dict[str, Values]:
     """Rows of every column by integer or boolean index."""
-    return {name: take(value, index) for name, value in values.items()}
+    return {name: take_column_rows(value, index) for name, value in values.items()}
 
 
 def concat(parts: list[Values]) -> Values:

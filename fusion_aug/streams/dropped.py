@@ -10,25 +10,23 @@ from torch import Tensor
 from fusion_aug.streams.base import Stream
 from fusion_aug.streams.images import ImageStream
 from fusion_aug.streams.points import Points
-from fusion_aug.streams.source import Source
 
 
-def with_dropped(stream: Stream, quiet: Tensor) -> Stream:
+def with_dropped(stream: Stream, dropped: Tensor) -> Stream:
     """The stream with some items empty and not present: black pictures, empty clouds, readings of 0.
 
     Args:
-        quiet: (n,) bool, which.
+        stream: any. dropped: (n,) bool, which of its items.
     """
-    present = stream.present & ~quiet
+    present = stream.present & ~dropped
     if isinstance(stream, ImageStream):  # the others keep their files
         items = tuple(
-            torch.zeros_like(p.value if isinstance(p, Source) else p) if q else p
-            for p, q in zip(stream.items, quiet.tolist(), strict=True)
+            torch.zeros_like(stream.stored(i)) if gone else stream.items[i] for i, gone in enumerate(dropped.tolist())
         )
         return replace(stream, items=items, present=present)
     stream = stream.realized()
     if isinstance(stream, Points):
-        return replace(stream.dense().select(~quiet[stream.row_item]), present=present)
-    values = {k: torch.where(quiet.reshape(-1, *[1] * (v.ndim - 1)).to(v.device), torch.zeros_like(v), v)
+        return replace(stream.loaded().select(~dropped[stream.row_item]), present=present)
+    values = {k: torch.where(dropped.reshape(-1, *[1] * (v.ndim - 1)).to(v.device), torch.zeros_like(v), v)
               if isinstance(v, Tensor) else v for k, v in stream.values.items()}  # fmt: skip
     return replace(stream, values=values, present=present)

@@ -5,7 +5,7 @@ class Family:
     """Base of the families. ``strict`` families stop at a stream that has neither a rule nor an exemption."""
 
     strict = False
-    leaves: tuple[type, ...] = ()  # kinds of streams that it has nothing to do with, though their bases have a rule
+    ignores: tuple[type, ...] = ()  # kinds of streams that it has nothing to do with, though their bases have a rule
 
 
 class Scene(Family):
@@ -21,13 +21,13 @@ class ImagePlane(Family):
 
 
 class Mount(Family):
-    """Where a sensor is mounted, in truth or only in what is told of it."""
+    """Mountings of sensors, the true ones or only the reported ones."""
 
     strict = True
 
 
 class Kinematic(Family):
-    """What is told or true of a robot's own geometry."""
+    """A robot's own geometry, reported or true."""
 
 
 class Weather(Family):
@@ -51,11 +51,11 @@ class PointOp(Family):
 
 
 class Touch(Family):
-    """What touch sensors see: their lights, their gel, and where they are touched."""
+    """Tactile sensors: their lights, their gel, and where they are touched."""
 
 
 class Fault(Family):
-    """What breaks: sensors that saturate, jump, or fall silent."""
+    """Faults of sensors: they saturate, jump, or drop items."""
 
 
 class Mix(Family):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -9,12 +10,14 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from calib.changed import changed
+from calib.replacing import replace_unchecked
 from fusion_aug.errors import DataError
 from fusion_aug.ops.image_map import ImageMap
+from fusion_aug.ops.modes import standard_modes
 from fusion_aug.ops.warp import warp
 from fusion_aug.streams.base import Stream
 from fusion_aug.streams.families import Weather
+from fusion_aug.streams.picture_checks import check_dtype, check_range, check_shape
 from fusion_aug.streams.source import Source
 
 
@@ -22,9 +25,14 @@ from fusion_aug.streams.source import Source
 class ImageStream(Stream):
     """Pictures of one camera.
 
+    Every class says what its pictures are: ``interpolation`` ("linear", low-passed where it shrinks, or "nearest"),
+    ``fill``, the value where there is no source pixel, ``pixel_shape`` and ``full_scale``. A picture that is something
+    else is refused when the stream is made, or, where it is a file, when it is decoded; the range of float pictures
+    is looked at once, when they are first used.
+
     Attributes:
-        items: one picture per item, (H, W, ...) tensor or a Source that is decoded on first use.
-        pending: per item the image map that is still to be carried out, or None.
+        items: one picture per item, (H, W, *pixel_shape) tensor or a Source that is decoded on first use.
+        pending: per item the image map that is still to be applied, or None.
         camera: name of the rig's camera; empty for the stream's own name.
         antialias: whether colour pictures are low-passed where they shrink.
     """
@@ -36,6 +44,11 @@ class ImageStream(Stream):
 
     interpolation: ClassVar[str] = "linear"
     fill: ClassVar[float] = 0
+    # what one pixel holds: (3,) three channels, () one number; None where a picture may be either
+    pixel_shape: ClassVar[tuple[int, ...] | None] = None
+    # the value of white by type of picture, black being 0; other types are refused. None: values without a range, such
+    # as metres or degrees Celsius, of any type; nothing holds them anywhere
+    full_scale: ClassVar[Mapping[torch.dtype, float] | None] = None
     item_fields: ClassVar[tuple[str, ...]] = (*Stream.item_fields, "items", "pending")
 
     def __post_init__(self) -> None:
@@ -44,6 +57,27 @@ class ImageStream(Stream):
             raise DataError(f"{type(self).__name__}.items: {len(self.items)} pictures for {len(self)} stamps")
         if not self.pending:
             object.__setattr__(self, "pending", (None,) * len(self))
+        for i, item in enumerate(self.items):
+            if isinstance(item, Tensor):
+                self.check_kind(item, self.title(i))
+
+    @classmethod
+    def check_kind(cls, picture: Tensor, title: str) -> None:
+        """Raise where a picture's type or shape is not that of the class.
+
+        Raises:
+            DataError: naming the picture by its ``title``.
+        """
+        check_shape(title, picture, cls.pixel_shape)
+        check_dtype(title, picture, cls.full_scale, cls.interpolation)
+
+    def title(self, item: int) -> str:
+        """How messages name a picture."""
+        return f"{type(self).__name__} of {self.camera or self.frame!r}, item {item}"
+
+    def white(self, picture: Tensor) -> float | None:
+        """The value of white in a picture of this kind; None where values have no range."""
+        return None if self.full_scale is None else self.full_scale[picture.dtype]
 
     def instance(self, name: str) -> str:
         """Draws are shared with the camera."""
@@ -55,14 +89,36 @@ class ImageStream(Stream):
         pairs = zip(self.items, self.pending, strict=True)
         return tuple(i if isinstance(i, Source) and p is None else None for i, p in pairs)
 
-    def image(self, item: int) -> Tensor:
-        """One picture, (H, W, ...)."""
+    def stored(self, item: int) -> Tensor:
+        """One picture as it is stored, decoded, before its pending map.
+
+        Raises:
+            DataError: its type, shape or range is not that of the class.
+        """
         picture = self.items[item]
-        picture = picture.value if isinstance(picture, Source) else picture
-        pending = self.pending[item]
+        if isinstance(picture, Source):
+            picture = picture.value
+            self.check_kind(picture, self.title(item))
+        check_range(self.title(item), picture, self.white(picture))
+        return picture
+
+    @standard_modes()
+    def image(self, item: int) -> Tensor:
+        """One picture, (H, W, *pixel_shape), decoded and mapped.
+
+        Raises:
+            DataError: its file cannot be decoded, its type, shape or range is not that of the class, or a gradient is
+                asked of it that integers do not carry.
+        """
+        picture, pending = self.stored(item), self.pending[item]
         if pending is None:
             return picture
-        return warp(picture, pending, self.interpolation, self.fill, self.antialias)
+        if self.interpolation == "linear" and pending.has_gradient() and not picture.is_floating_point():
+            raise DataError(
+                f"{self.title(item)}: a gradient is asked of {picture.dtype} levels, which carry none; give float32 "
+                f"pictures, or detach the parameter"
+            )
+        return warp(picture, pending, self.interpolation, self.fill, self.antialias, full_scale=self.white(picture))
 
     @cached_property
     def pictures(self) -> tuple[Tensor, ...]:
@@ -99,12 +155,20 @@ class ImageStream(Stream):
         for before, new, size in zip(self.pending, maps, canvas, strict=True):
             nothing = new.size == size and new.is_identity()
             chained.append(before if nothing else new if before is None else before.then(new))
-        return changed(self, pending=tuple(chained))
+        return replace_unchecked(self, pending=tuple(chained))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Camera(ImageStream):
-    """RGB pictures (H, W, 3), uint8 or float32 in [0, 1]."""
+    """RGB pictures (H, W, 3), uint8 or float32 in [0, 1].
+
+    uint16 pictures are carried, moved and resampled with their levels; transforms that change levels refuse them.
+    """
+
+    pixel_shape: ClassVar[tuple[int, ...] | None] = (3,)
+    full_scale: ClassVar[Mapping[torch.dtype, float] | None] = {
+        torch.uint8: 255, torch.uint16: 65535, torch.float32: 1, torch.float64: 1,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,22 +182,25 @@ class Depth(ImageStream):
     measure: str = "z"
 
     interpolation: ClassVar[str] = "nearest"
+    pixel_shape: ClassVar[tuple[int, ...] | None] = ()
     invariant_to: ClassVar[tuple[type, ...]] = (Weather,)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SegmentationMask(ImageStream):
-    """Class or instance ids (H, W), integers that can hold 255, which stands where there is no source pixel."""
+    """Class or instance ids (H, W), integers that can hold 255, the value where there is no source pixel."""
 
     interpolation: ClassVar[str] = "nearest"
     fill: ClassVar[float] = 255
+    pixel_shape: ClassVar[tuple[int, ...] | None] = ()
     invariant_to: ClassVar[tuple[type, ...]] = (Weather,)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for item in self.items:
-            if isinstance(item, Tensor) and (item.dtype == torch.int8 or item.is_floating_point()):
-                raise DataError(f"SegmentationMask.items: {item.dtype} cannot hold ids up to 255; use uint8 or int64")
+    @classmethod
+    def check_kind(cls, picture: Tensor, title: str) -> None:
+        """Raise where a picture does not hold one integer per pixel, which can be 255."""
+        if picture.is_floating_point() or picture.dtype in (torch.int8, torch.bool):
+            raise DataError(f"{title}: {picture.dtype} cannot hold ids up to 255; use uint8 or int64")
+        super().check_kind(picture, title)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,4 +1,4 @@
-"""How the vehicle or robot moves: ego pose and inertial unit."""
+"""Motion of the vehicle or robot: ego pose, odometry and IMU."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class EgoPose(Stream):
 
     columns: ClassVar[tuple[Column, ...]] = (
         pose("pose"),
-        polar("velocity", child=True, rate=True),
-        axial("angular_velocity", child=True, rate=True),
+        polar("velocity", in_child_frame=True, rate=True),
+        axial("angular_velocity", in_child_frame=True, rate=True),
     )
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Odometry(Stream):
-    """What wheels tell of the motion, in the vehicle's own frame.
+    """Wheel odometry, in the vehicle's own frame.
 
     Columns: velocity (n, 3) m/s; angular_velocity (n, 3) rad/s.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (polar("velocity", rate=True), axial("angular_velocity", rate=True))
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount)
-    sampled: ClassVar[bool] = True
+    is_continuous: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,4 +46,4 @@ class Imu(Stream):
 
     columns: ClassVar[tuple[Column, ...]] = (axial("gyro", rate=True), specific_force("accel"))
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Weather)
-    sampled: ClassVar[bool] = True
+    is_continuous: ClassVar[bool] = True

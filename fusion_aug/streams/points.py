@@ -10,11 +10,12 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from calib.changed import changed
+from calib.replacing import replace_unchecked
 from fusion_aug.errors import DataError
+from fusion_aug.ops.modes import standard_modes
 from fusion_aug.ops.points import transform_packed
 from fusion_aug.ops.similarity import Motion
-from fusion_aug.streams.base import Ragged
+from fusion_aug.streams.base import Ragged, offsets_of
 from fusion_aug.streams.columns import (
     RULES,
     Column,
@@ -37,17 +38,17 @@ class LazyColumns(Mapping[str, Any]):
     Args:
         sources: one file per item, each a mapping of columns.
         names: of all columns.
-        more: further files, one per item, with columns that the first have no place for.
+        extra_sources: further files, one per item, with columns that the first do not hold.
     """
 
-    def __init__(self, sources: Sequence[Source], names: Sequence[str], more: Sequence[Source] = ()):
-        self.sources, self.names, self.more = tuple(sources), tuple(names), tuple(more)
+    def __init__(self, sources: Sequence[Source], names: Sequence[str], extra_sources: Sequence[Source] = ()):
+        self.sources, self.names, self.extra_sources = tuple(sources), tuple(names), tuple(extra_sources)
 
     @cached_property
     def columns(self) -> dict[str, Any]:
         """All columns, packed."""
         parts = [dict(s.value) for s in self.sources]
-        for part, extra in zip(parts, self.more, strict=False):
+        for part, extra in zip(parts, self.extra_sources, strict=False):
             rows = len(next(iter(part.values())))
             for name, column in extra.value.items():
                 if len(column) != rows:
@@ -58,12 +59,13 @@ class LazyColumns(Mapping[str, Any]):
     @cached_property
     def offsets(self) -> Tensor:
         """(n + 1,) row offsets."""
-        counts = [len(s.value[self.names[0]]) for s in self.sources]
-        return torch.tensor([0, *counts]).cumsum(0)
+        return offsets_of(torch.tensor([len(s.value[self.names[0]]) for s in self.sources]))
 
     def take(self, index: Sequence[int]) -> LazyColumns:
         """The columns of some items."""
-        return LazyColumns([self.sources[i] for i in index], self.names, [self.more[i] for i in index if self.more])
+        return LazyColumns(
+            [self.sources[i] for i in index], self.names, [self.extra_sources[i] for i in index if self.extra_sources]
+        )
 
     def __getitem__(self, name: str) -> Any:
         return self.columns[name]
@@ -75,7 +77,7 @@ class LazyColumns(Mapping[str, Any]):
         return len(self.names)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"sources": self.sources, "names": self.names, "more": self.more}
+        return {"sources": self.sources, "names": self.names, "extra_sources": self.extra_sources}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,17 +118,18 @@ class Points(Ragged):
 
     def moved(self, motion: Tensor) -> Self:
         """The cloud with a further similarity (n, 4, 4) of its frame pending."""
-        return changed(self, pending=motion if self.pending is None else motion @ self.pending)
+        return replace_unchecked(self, pending=motion if self.pending is None else motion @ self.pending)
 
     def realized(self) -> Self:
-        """The cloud with its files read and its pending motion applied."""
+        """The cloud with its pending motion applied; what still lies in files is read with the first column."""
         return self if self.pending is None else self._realized
 
     @cached_property
     def _realized(self) -> Self:
-        return self.expressed(torch.eye(4, dtype=torch.float64).expand(len(self), 4, 4))
+        return self.transformed(torch.eye(4, dtype=torch.float64).expand(len(self), 4, 4))
 
-    def expressed(self, transform: Tensor) -> Self:
+    @standard_modes()
+    def transformed(self, transform: Tensor) -> Self:
         """The cloud mapped by (n, 4, 4), pending motion included, in one multiplication."""
         total = transform if self.pending is None else transform @ self.pending
         table = self.column_table()
@@ -139,17 +142,18 @@ class Points(Ragged):
             elif column.kind == "position":
                 values[name] = transform_packed(value, self.bounds, total)
             else:
-                rows = rows or Motion.of(total).rows(self.row_item)
+                rows = rows or Motion.of(total).take_rows(self.row_item)
                 values[name] = RULES[column.kind](value, rows, rows, column.scaled)
         return replace(self, values=values, offsets=self.bounds, pending=None)
 
-    def dense(self) -> Self:
+    def loaded(self) -> Self:
         """The cloud with its columns in memory; a pending motion stays pending."""
-        return replace(self, values=dict(self.values), offsets=self.bounds)
+        in_memory = not isinstance(self.values, LazyColumns) and self.offsets is not None
+        return self if in_memory else replace(self, values=dict(self.values), offsets=self.bounds)
 
     def to(self, device: str | torch.device) -> Self:
         """The cloud with its columns on another device; row offsets stay on the CPU."""
-        cloud = self.realized().dense()
+        cloud = self.realized().loaded()
         values = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in cloud.values.items()}
         return replace(cloud, values=values)
 
@@ -160,7 +164,7 @@ class Points(Ragged):
             eye = torch.eye(4, dtype=torch.float64)
             parts = [p.moved(eye.expand(len(p), 4, 4)) if p.pending is None else p for p in parts]
         if len({p.motion for p in parts}) > 1:
-            parts = [changed(p, motion="mixed") for p in parts]
+            parts = [replace_unchecked(p, motion="mixed") for p in parts]
         return super().concat(parts, sample_index)
 
     def take_items(self, index: Tensor) -> Self:
@@ -173,6 +177,11 @@ class Points(Ragged):
         """Columns of every item on its own."""
         stream = self.realized()
         return [{k: v[stream.item_slice(i)] for k, v in stream.values.items()} for i in range(len(stream))]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lidar(Points):
+    """Returns of a scanning LiDAR: xyz, intensity, and ring, origin and time offset where they are known."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

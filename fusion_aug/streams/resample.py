@@ -1,4 +1,4 @@
-"""Columns between stamps, each by its declared way of resampling."""
+"""Columns resampled in time, each by its declared method."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch import Tensor
 from calib.joints import seconds, spline
 from calib.se3 import se3, slerp
 from fusion_aug.ops.resample import bracket, nearest, strongest
-from fusion_aug.streams.columns import Column, take
+from fusion_aug.streams.columns import Column, take_column_rows
 
 
 def read_at(values: Any, column: Column, times: Tensor, at: Tensor) -> Any:
-    """A column (k, ...) at other moments (n,), by its way of resampling.
+    """A column (k, ...) at other times (n,), by its method of resampling.
 
     Args:
-        values: the column. column: says how: linear, cubic, slerp, nearest or strongest.
-        times: (k,) its stamps. at: (n,) ns, inside them.
+        values: the column. column: its type, with the method: linear, cubic, slerp, nearest or strongest.
+        times: (k,) int64 ns of its values. at: (n,) int64 ns, inside them.
     """
     if column.resample == "strongest":
         return strongest(values, times, at)
     if column.resample == "nearest" or isinstance(values, np.ndarray) or not values.is_floating_point():
-        return take(values, nearest(times, at))
+        return take_column_rows(values, nearest(times, at))
     before, after, weight = bracket(times, at)
     a, b = values[before], values[after]
     if column.resample == "slerp":

@@ -1,4 +1,4 @@
-"""What a robot tells of itself: joints, forces, commands, where its parts are. Touch is told in ``touch``."""
+"""Streams of a robot: joints, forces, commands, poses of its parts. Tactile streams are in ``touch``."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class JointState(Stream):
         joint_force("effort"),
     )
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
-    sampled: ClassVar[bool] = True
+    is_continuous: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,7 +70,7 @@ class Wrench(Stream):
 
     columns: ClassVar[tuple[Column, ...]] = (polar("force", scaled=False), axial("torque"))
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Weather)
-    sampled: ClassVar[bool] = True
+    is_continuous: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,11 +87,11 @@ class BodyPose(Stream):
 
     columns: ClassVar[tuple[Column, ...]] = (
         pose("pose"),
-        polar("velocity", child=True, rate=True),
-        axial("angular_velocity", child=True, rate=True),
+        polar("velocity", in_child_frame=True, rate=True),
+        axial("angular_velocity", in_child_frame=True, rate=True),
     )
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
-    sampled: ClassVar[bool] = True
+    is_continuous: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,7 +120,7 @@ class Action(Stream):
     )
     per_step: ClassVar[tuple[str, ...]] = ("joint_delta", "delta_position", "delta_rotation")
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
-    sampled: ClassVar[bool] = True
+    is_continuous: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -135,12 +135,12 @@ class Action(Stream):
 class Signal(Stream):
     """Numbers that no geometry touches.
 
-    Columns: value (n, ...), of which nothing more is known; event (n, ...), which marks moments: a reward, the end.
+    Columns: value (n, ...), any continuous number; event (n, ...), numbers of single points in time: a reward, the end.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (scalar("value"), event("event"))
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
-    sampled: ClassVar[bool] = True
+    is_continuous: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

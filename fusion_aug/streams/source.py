@@ -11,6 +11,7 @@ from typing import Any
 
 from fusion_aug.errors import DataError
 from fusion_aug.names import Registry
+from fusion_aug.ops.modes import standard_modes
 
 # name -> function(path, bytes, options) -> value. Formats register theirs, so that a Source stays picklable.
 DECODERS: Registry[Callable[[Path, bytes, dict[str, Any]], Any]] = Registry("decoder")
@@ -32,13 +33,13 @@ class Source:
 
     Attributes:
         path: the file.
-        kind: name of the decoder.
+        decoder: name of the function that decodes it, in ``DECODERS``.
         offset, size: byte range; ``size`` None reads to the end.
         options: for the decoder.
     """
 
     path: Path
-    kind: str
+    decoder: str
     offset: int = 0
     size: int | None = None
     options: dict[str, Any] = field(default_factory=dict)
@@ -68,9 +69,10 @@ class Source:
         return hashlib.blake2b(self.bytes(), digest_size=16).hexdigest()
 
     @cached_property
+    @standard_modes()
     def value(self) -> Any:
         """The decoded item, kept as long as this Source lives."""
-        return DECODERS[self.kind](self.path, self.bytes(), self.options)
+        return DECODERS[self.decoder](self.path, self.bytes(), self.options)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "value"}

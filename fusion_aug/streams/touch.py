@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from fusion_aug.streams.images import ImageStream
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Taxels(Stream):
-    """Touch sensor of single elements, each with its pose on the link that the stream's frame stands on.
+    """Touch sensor of single elements (taxels), each with its pose in the stream's frame.
 
     Columns: force (n, T) N that each element presses with, along its z axis, which points out of the pad.
 
@@ -32,7 +33,7 @@ class Taxels(Stream):
 
     columns: ClassVar[tuple[Column, ...]] = (scalar("force"),)
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Weather)
-    sampled: ClassVar[bool] = True
+    is_continuous: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,6 +63,8 @@ class TactileImage(ImageStream):
     backgrounds: Any = ()
     gels: Any = ()
 
+    pixel_shape: ClassVar[tuple[int, ...] | None] = (3,)
+    full_scale: ClassVar[Mapping[torch.dtype, float] | None] = {torch.uint8: 255}
     item_fields: ClassVar[tuple[str, ...]] = (*ImageStream.item_fields, "mm_per_pixel", "backgrounds", "gels")
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Weather)
 
@@ -86,4 +89,5 @@ class HeightMap(ImageStream):
     ``camera`` names the tactile sensor.
     """
 
+    pixel_shape: ClassVar[tuple[int, ...] | None] = ()
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Weather)

@@ -24,7 +24,7 @@ from fusion_aug.streams import Camera, Depth, Imu, SegmentationMask, Stream
 from fusion_aug.streams.source import Source
 from fusion_aug.synth.mesh import Array
 from fusion_aug.synth.sensors import detect, inertial, scan, take_picture
-from fusion_aug.synth.tables import CATEGORIES, Seen, Tables
+from fusion_aug.synth.tables import CATEGORIES, Visibility, Tables
 from fusion_aug.synth.town import Town, make_town
 from fusion_aug.synth.vehicle import IMU_POSITION, vehicle
 from fusion_aug.synth.world import Scenery, World
@@ -91,18 +91,18 @@ def make_log(
     log = open_log("nuscenes", drive.tables.out)
     for token, extra in zip(samples, extras, strict=True):
         sample = log.read(token)
-        held = dict.fromkeys(sample.streams) | {"LIDAR_TOP": LIDAR_COLUMNS}
+        stored = dict.fromkeys(sample.streams) | {"LIDAR_TOP": LIDAR_COLUMNS}
         cloud = sample["LIDAR_TOP"]
         timed = cloud.with_values(time_offset=torch.cat(extra.offsets))
         sample = sample.with_streams({**sample.streams, **extra.streams, "LIDAR_TOP": timed})
-        write_sidecar(sample.with_meta(0, rig=drive.with_extras(sample.rig)), held, token, drive.tables.out)
+        write_sidecar(sample.with_meta(0, rig=drive.with_extras(sample.rig)), stored, token, drive.tables.out)
     for path in drive.tables.out.glob("fisheye-*.jpg"):
         path.unlink()
     return drive.tables.out
 
 
 @dataclass
-class Extras:
+class SidecarStreams:
     """What goes to the sidecar of a sample: streams, and the time offsets of its LiDAR items."""
 
     streams: dict[str, Stream]
@@ -130,9 +130,9 @@ class Drive:
         }
         return Rig({**rig.frames, **frames}, {**rig.sensors, "FISHEYE_FRONT": fisheye, "imu": ImuSensor(frame="imu")})
 
-    def keyframe(self, i: int, sample: str, stamp: int, measured: bool) -> Extras:
+    def keyframe(self, i: int, sample: str, stamp: int, measured: bool) -> SidecarStreams:
         """Write every file of one keyframe and its sweeps."""
-        extra = Extras({}, [])
+        extra = SidecarStreams({}, [])
         if i:  # the sweeps between two keyframes belong to the later one
             self.lidar(sample, stamp - round(SWEEP * 1e6), False, extra)
             for name in self._names(RadarSensor):
@@ -148,7 +148,7 @@ class Drive:
     def _names(self, kind: type) -> list[str]:
         return [n for n, (sensor, _, _) in self.mounted.items() if isinstance(sensor, kind)]
 
-    def lidar(self, sample: str, stamp: int, key: bool, extra: Extras) -> Array:
+    def lidar(self, sample: str, stamp: int, key: bool, extra: SidecarStreams) -> Array:
         """One scan; returns the number of the body behind every point."""
         sensor, T, _ = self.mounted["LIDAR_TOP"]
         assert isinstance(sensor, LidarSensor)
@@ -178,7 +178,7 @@ class Drive:
         path.write_bytes(encode_radar({**columns, "flags": flags}))
         return found["body"]
 
-    def camera(self, name: str, sample: str, keyframe: int, measured: bool, extra: Extras) -> None:
+    def camera(self, name: str, sample: str, keyframe: int, measured: bool, extra: SidecarStreams) -> None:
         """One picture, with depth and classes where they are kept."""
         sensor, T, delay = self.mounted[name]
         assert isinstance(sensor, CameraSensor)
@@ -220,7 +220,7 @@ class Drive:
             hits, echoes = int((cloud == number).sum()), int((bounced == number).sum())
             near = np.linalg.norm(body.pose(time)[:3, 3] - eye) < REACH
             if body.category in CATEGORIES and near and hits + echoes > 0:
-                seen = Seen(visible_share(world, number, eye), hits, echoes)
+                seen = Visibility(visible_share(world, number, eye), hits, echoes)
                 self.tables.annotation(number, body, sample, i, time, seen)
 
 

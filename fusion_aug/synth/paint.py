@@ -15,7 +15,7 @@ HALF_ROAD, LANE, KERB, PAVEMENT = 5.8, 3.4, 0.25, 9.4  # metres from the middle 
 ZEBRA = (24.0, 27.5)  # the crossing, metres along the road
 
 
-class Surface(NamedTuple):
+class Paint(NamedTuple):
     """Paint at n points: colour (n, 3) in sRGB levels, and the share (n,) of mirror-like reflection of the sky."""
 
     colour: Array
@@ -44,7 +44,7 @@ def clouds(x: Array, y: Array, octaves: int = 4) -> Array:
     return np.sum(parts, axis=0)
 
 
-def ground(xy: Array, road: Road) -> tuple[Surface, Array]:
+def ground(xy: Array, road: Road) -> tuple[Paint, Array]:
     """Asphalt with markings, kerbs, pavement and grass at world (x, y); also the class of each point."""
     s, d = road.locate(xy)
     x, y = xy.T
@@ -70,10 +70,10 @@ def ground(xy: Array, road: Road) -> tuple[Surface, Array]:
     shade = 0.75 + 0.3 * patch + 0.25 * (value_noise(x * 14, y * 14) - 0.5)
     colour[lawn] = (np.array([92, 118, 58]) * shade[:, None])[lawn]
     kind = np.where(on_road, 1, np.where(lawn, 3, 2))
-    return Surface(colour, np.zeros(len(xy))), kind
+    return Paint(colour, np.zeros(len(xy))), kind
 
 
-def _window_wall(local: Array, normal: Array, colour: Array) -> Surface:
+def _window_wall(local: Array, normal: Array, colour: Array) -> Paint:
     side, up = np.abs(normal[:, 1]) > 0.5, np.abs(normal[:, 2]) > 0.5
     along, z = np.where(side, local[:, 0], local[:, 1]), local[:, 2]
     u, w = (along + 1.3) % 2.6, (z - 0.9) % 3.0
@@ -86,15 +86,15 @@ def _window_wall(local: Array, normal: Array, colour: Array) -> Surface:
     out[frame | sill] = (222, 220, 212)
     curtain = value_noise(np.floor((along + 1.3) / 2.6) * 7.3, np.floor((z - 0.9) / 3.0) * 3.7) > 0.6
     out[glass] = np.where(curtain[glass, None], [120, 112, 100], [52, 60, 70])
-    return Surface(out, np.where(glass, 0.6, 0.0))
+    return Paint(out, np.where(glass, 0.6, 0.0))
 
 
 def _vehicle(
     length: float, belt: float, top: float, pillars: tuple[float, ...], front: float
-) -> Callable[..., Surface]:
+) -> Callable[..., Paint]:
     """Paint of a car: windows between belt line and roof, lamps, number plates, a dark sill."""
 
-    def paint(local: Array, normal: Array, colour: Array) -> Surface:
+    def paint(local: Array, normal: Array, colour: Array) -> Paint:
         x, y, z = local.T
         out, gloss = colour.copy(), np.full(len(x), 0.35)
         flank = np.abs(normal[:, 1]) > 0.6
@@ -119,67 +119,67 @@ def _vehicle(
             [(x - a) ** 2 + (z - 0.33) ** 2 < 0.4**2 for a in (0.305 * length, -0.3 * length)], axis=0
         )
         out[arch], gloss[arch | (z < 0.4)] = (18, 18, 20), 0.0
-        return Surface(out, gloss)
+        return Paint(out, gloss)
 
     return paint
 
 
-def _tyre(local: Array, normal: Array, colour: Array) -> Surface:
+def _tyre(local: Array, normal: Array, colour: Array) -> Paint:
     out = colour.copy()
     hub = np.abs(normal[:, 1]) > 0.9
     centre = np.round(local[:, 0] * 50) / 50  # wheels differ only in where they stand
     out[hub] = np.array([120, 124, 128]) * (0.7 + 0.3 * value_noise(centre[hub] * 30, local[hub, 2] * 30))[:, None]
     edge = hub & ((local[:, 2] < 0.14) | (local[:, 2] > 0.52))
     out[edge] = (24, 24, 26)
-    return Surface(out, np.zeros(len(out)))
+    return Paint(out, np.zeros(len(out)))
 
 
-def _rough(scale: float, depth: float, stretch: float = 1.0) -> Callable[..., Surface]:
-    def paint(local: Array, normal: Array, colour: Array) -> Surface:
+def _rough(scale: float, depth: float, stretch: float = 1.0) -> Callable[..., Paint]:
+    def paint(local: Array, normal: Array, colour: Array) -> Paint:
         x, y, z = local.T * scale
         n = 0.5 * value_noise(x + 0.7 * y, z * stretch) + 0.5 * value_noise(
             1.9 * x - 1.3 * y + 40, 2.3 * z * stretch + 11
         )
-        return Surface(colour * (1 + depth * (n - 0.5))[:, None], np.zeros(len(local)))
+        return Paint(colour * (1 + depth * (n - 0.5))[:, None], np.zeros(len(local)))
 
     return paint
 
 
-def _plain(gloss: float) -> Callable[..., Surface]:
-    return lambda local, normal, colour: Surface(colour, np.full(len(local), gloss))
+def _plain(gloss: float) -> Callable[..., Paint]:
+    return lambda local, normal, colour: Paint(colour, np.full(len(local), gloss))
 
 
-def _tiles(local: Array, normal: Array, colour: Array) -> Surface:
+def _tiles(local: Array, normal: Array, colour: Array) -> Paint:
     row = (local[:, 2] * 5) % 1.0 < 0.18
     tone = 0.85 + 0.25 * value_noise(np.floor(local[:, 0] * 3), np.floor(local[:, 2] * 5))
-    return Surface(colour * (tone * np.where(row, 0.7, 1.0))[:, None], np.zeros(len(local)))
+    return Paint(colour * (tone * np.where(row, 0.7, 1.0))[:, None], np.zeros(len(local)))
 
 
-def _cargo(local: Array, normal: Array, colour: Array) -> Surface:
+def _cargo(local: Array, normal: Array, colour: Array) -> Paint:
     out = colour.copy()
     band = (np.abs(normal[:, 1]) > 0.5) & (local[:, 2] > 1.7) & (local[:, 2] < 2.3)
     out[band] = (30, 92, 160)
     out[(np.abs(local[:, 2] - 0.86) < 0.05)] = (190, 40, 34)
-    return Surface(out, np.full(len(out), 0.1))
+    return Paint(out, np.full(len(out), 0.1))
 
 
-def _cab(local: Array, normal: Array, colour: Array) -> Surface:
+def _cab(local: Array, normal: Array, colour: Array) -> Paint:
     out, gloss = colour.copy(), np.full(len(local), 0.3)
     glass = (local[:, 2] > 1.35) & (local[:, 2] < 2.15) & (normal[:, 2] < 0.9) & (local[:, 0] > 2.0)
     out[glass], gloss[glass] = GLASS, 1.0
-    return Surface(out, gloss)
+    return Paint(out, gloss)
 
 
-def _sign(local: Array, normal: Array, colour: Array) -> Surface:
+def _sign(local: Array, normal: Array, colour: Array) -> Paint:
     out = colour.copy()
     r = np.hypot(local[:, 1], local[:, 2] - 2.2)
     out[r < 0.24] = (240, 240, 236)
     out[(r < 0.24) & (np.abs(local[:, 2] - 2.2) < 0.05) & (np.abs(local[:, 1]) < 0.13)] = (20, 20, 20)
-    return Surface(out, np.zeros(len(out)))
+    return Paint(out, np.zeros(len(out)))
 
 
 # name -> paint, and reflectivity at 905 nm as a level of 255
-PAINTS: dict[str, tuple[Callable[[Array, Array, Array], Surface], float]] = {
+PAINTS: dict[str, tuple[Callable[[Array, Array, Array], Paint], float]] = {
     "plain": (_plain(0.0), 55.0),
     "metal": (_plain(0.25), 70.0),
     "cloth": (_rough(14.0, 0.35), 60.0),

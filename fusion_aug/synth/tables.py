@@ -25,7 +25,7 @@ VISIBILITY = (("1", "v0-40", 0.4), ("2", "v40-60", 0.6), ("3", "v60-80", 0.8), (
 MAP_SIZE, MAP_CELL = (260.0, 220.0), 0.1  # metres, metres per pixel (the devkit's own)
 
 
-class Seen(NamedTuple):
+class Visibility(NamedTuple):
     """What sensors saw of a body: the share that nothing hides, LiDAR points, radar detections."""
 
     share: float
@@ -116,7 +116,7 @@ class Tables:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def annotation(self, number: int, body: Body, sample: str, frame: int, time: float, seen: Seen) -> None:
+    def annotation(self, number: int, body: Body, sample: str, frame: int, time: float, seen: Visibility) -> None:
         """The box of a body at a time in seconds."""
         T = body.label_pose(time)
         moving = bool(np.linalg.norm(T[:2, 3] - body.label_pose(time - 0.1)[:2, 3]) > 0.02)

@@ -37,7 +37,7 @@ class Hits:
     point: Array
 
 
-class Casts:
+class RayScene:
     """Bodies at one moment as one ray casting scene.
 
     Args:
@@ -98,9 +98,9 @@ class Scenery:
         self.kind = np.array([KINDS.index(b.kind) for b in town.bodies])
 
     @cached_property
-    def standing(self) -> Casts:
+    def standing(self) -> RayScene:
         """Everything that does not move."""
-        return Casts({i: b for i, b in enumerate(self.town.bodies) if not b.moving}, 0.0, self.first_part, True)
+        return RayScene({i: b for i, b in enumerate(self.town.bodies) if not b.moving}, 0.0, self.first_part, True)
 
     def at(self, time: float) -> World:
         """The world at a time in seconds."""
@@ -113,7 +113,7 @@ class World:
     def __init__(self, scenery: Scenery, time: float):
         self.scenery, self.time, self.town = scenery, time, scenery.town
         moving = {i: b for i, b in enumerate(self.town.bodies) if b.moving}
-        self._casts = (scenery.standing, Casts(moving, time, scenery.first_part, False))
+        self._casts = (scenery.standing, RayScene(moving, time, scenery.first_part, False))
 
     def cast(self, origins: Array, directions: Array) -> Hits:
         """Cast rays from origins (n, 3) or (1, 3), world frame, along unit vectors (n, 3)."""

@@ -17,7 +17,7 @@ class AugmentedDataset(Dataset[Any]):
     """Augmented samples of a log.
 
     The draws depend on seed, epoch and the sample's id alone: any number of workers, any order and any batch size
-    give the same bytes. Call ``set_epoch`` before each epoch; workers that live on see it, since the number lies in
+    give the same bytes. Call ``set_epoch`` before each epoch; running workers see it, since the number is in
     shared memory.
 
     Args:
@@ -25,7 +25,7 @@ class AugmentedDataset(Dataset[Any]):
         pipeline: a transform or a Compose.
         seed: of the draws.
         convert: applied last, such as an adapter to a model's own dictionaries. By default the sample comes with its
-            files decoded and its maps carried out.
+            files decoded and its pending maps applied.
         resources: for transforms that need other samples.
     """
 
@@ -49,7 +49,7 @@ class AugmentedDataset(Dataset[Any]):
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw another epoch from now on, in living workers too."""
+        """Draw another epoch from now on, in running workers too."""
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:

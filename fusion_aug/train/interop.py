@@ -4,7 +4,7 @@ Everything is in the reference frame (their "lidar" frame). The matrices obey, t
 
     pixel = dehom(img_aug_matrix cam2img lidar2cam inv(lidar_aug_matrix) [x; 1]) = dehom(lidar2img [x; 1])
 
-with x a point as it is handed over, after augmentation. ``lidar_aug_matrix`` is the whole motion of the scene from the
+with x a point of the returned cloud, after augmentation. ``lidar_aug_matrix`` is the whole motion of the scene from the
 history; ``cam2img`` and ``lidar2cam`` are the camera without it, and ``img_aug_matrix`` is the map of its pixels.
 """
 
@@ -21,8 +21,9 @@ from torch import Tensor
 from calib import Pinhole
 from calib.cameras import flip_u
 from fusion_aug.errors import DataError
+from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import REF, Sample
-from fusion_aug.streams import Boxes3D, Camera, Points, Radar
+from fusion_aug.streams import Boxes3D, Camera, Lidar
 from fusion_aug.transforms.scene.scene import scene_motion
 
 MIRROR = torch.diag(torch.tensor([-1.0, 1, 1, 1], dtype=torch.float64))
@@ -42,7 +43,7 @@ def camera_matrices(sample: Sample, name: str) -> dict[str, np.ndarray]:
     item, H = sample.key_item(name), scene_motion(sample.history)
     meta, time = sample.meta, int(sample[name].capture_times[item])
     T = meta.rig.T(sample[name].frame, meta.ref.frame, meta.ref.time, time)
-    told = _full(sensor.A @ sensor.model.K) @ T
+    lidar2img = _full(sensor.A @ sensor.model.K) @ T
     model, A = sensor.model, sensor.A
     mirrored = float(torch.linalg.det(H[:3, :3])) < 0
     if mirrored:  # the camera that took the picture, before anybody looked at it in a mirror
@@ -50,7 +51,7 @@ def camera_matrices(sample: Sample, name: str) -> dict[str, np.ndarray]:
     scale = torch.linalg.det(H[:3, :3]).abs() ** (1 / 3)
     before = (MIRROR if mirrored else torch.eye(4, dtype=torch.float64)) @ T @ H
     before[:3] /= scale  # T_cam' = M T_cam H^-1, and M holds the scale too
-    matrices = {"lidar2img": told, "lidar2cam": before, "cam2img": _full(model.K), "img_aug_matrix": _full(A)}
+    matrices = {"lidar2img": lidar2img, "lidar2cam": before, "cam2img": _full(model.K), "img_aug_matrix": _full(A)}
     return {k: v.detach().numpy() for k, v in matrices.items()}
 
 
@@ -72,7 +73,7 @@ def _cameras(sample: Sample, cameras: Sequence[str] | None) -> list[str]:
 
 def point_table(sample: Sample, lidar: str | None = None) -> np.ndarray:
     """(N, 5) float32 of all sweeps of a LiDAR: x y z in the reference frame, intensity, seconds before its time."""
-    lidars = [n for n, s in sample.of_type(Points).items() if not isinstance(s, Radar)]
+    lidars = list(sample.of_type(Lidar))
     if lidar is None and not lidars:
         raise DataError("the sample has no LiDAR")
     cloud = sample.points(lidar or lidars[0], frame=REF)
@@ -102,11 +103,12 @@ def class_numbers(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
     number = {c: i for i, c in enumerate(classes)}
     labels = np.array([number.get(str(n), -1) for n in names], np.int64)
     if len(labels) and (labels < 0).all():
-        told = ", ".join(sorted({str(n) for n in names})[:8])
-        warnings.warn(f"classes: none of {', '.join(classes)} is a name of this sample ({told})", stacklevel=3)
+        found_names = ", ".join(sorted({str(n) for n in names})[:8])
+        warnings.warn(f"classes: none of {', '.join(classes)} is a name of this sample ({found_names})", stacklevel=3)
     return labels
 
 
+@standard_modes()
 def to_mmdet3d(
     sample: Sample,
     *,
@@ -144,6 +146,7 @@ def to_mmdet3d(
     return out
 
 
+@standard_modes()
 def to_openpcdet(
     sample: Sample,
     *,
@@ -158,19 +161,19 @@ def to_openpcdet(
         ``camera_imgs``, ``lidar2image``, ``lidar2camera``, ``camera_intrinsics``, ``camera2lidar``,
         ``img_aug_matrix``, ``lidar_aug_matrix``.
     """
-    told = to_mmdet3d(sample, cameras=cameras, lidar=lidar, classes=classes)
+    mmdet3d = to_mmdet3d(sample, cameras=cameras, lidar=lidar, classes=classes)
     out = {
         "frame_id": sample.id,
-        "points": told["points"],
-        "camera_imgs": told["img"],
-        "lidar2image": told["lidar2img"],
-        "lidar2camera": told["lidar2cam"],
-        "camera_intrinsics": told["cam2img"],
-        "camera2lidar": np.linalg.inv(told["lidar2cam"]),
-        "img_aug_matrix": told["img_aug_matrix"],
-        "lidar_aug_matrix": told["lidar_aug_matrix"],
+        "points": mmdet3d["points"],
+        "camera_imgs": mmdet3d["img"],
+        "lidar2image": mmdet3d["lidar2img"],
+        "lidar2camera": mmdet3d["lidar2cam"],
+        "camera_intrinsics": mmdet3d["cam2img"],
+        "camera2lidar": np.linalg.inv(mmdet3d["lidar2cam"]),
+        "img_aug_matrix": mmdet3d["img_aug_matrix"],
+        "lidar_aug_matrix": mmdet3d["lidar_aug_matrix"],
     }
     if "boxes" in sample.streams:
-        out |= {"gt_boxes": box_table(sample.boxes(), bottom=False), "gt_names": told["gt_names"]}
-        out |= {"gt_labels": told["gt_labels_3d"]} if classes is not None else {}
+        out |= {"gt_boxes": box_table(sample.boxes(), bottom=False), "gt_names": mmdet3d["gt_names"]}
+        out |= {"gt_labels": mmdet3d["gt_labels_3d"]} if classes is not None else {}
     return out

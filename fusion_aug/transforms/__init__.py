@@ -1,5 +1,6 @@
 """Transforms, a folder for each family; importing this registers all of them."""
 
+from fusion_aug.core.compose import Compose, OneOf, RandomApply, SomeOf
 from fusion_aug.transforms.camera import (
     AutoContrast,
     Brightness,
@@ -92,6 +93,9 @@ from fusion_aug.transforms.touch import (
     TaxelGain,
 )
 from fusion_aug.transforms.weather import Dust, Fog, Night, Rain, Snow, Spray, SunGlare, Weather, WetRoad
+
+for _container in (Compose, OneOf, RandomApply, SomeOf):  # core knows no transform that they could hold
+    _container.example = {"transforms": [Brightness(**Brightness.example), GaussianNoise(**GaussianNoise.example)]}
 
 __all__ = [
     "AutoContrast",

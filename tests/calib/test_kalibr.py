@@ -69,7 +69,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, change: dict, message: str) -> N
         load_rig(written(tmp_path, chain(**change)))
 
 
-def test_a_time_shift_is_told(tmp_path: Path) -> None:
+def test_a_time_shift_is_reported(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="timeshift_cam_imu"):
         load_rig(written(tmp_path, chain(timeshift_cam_imu=0.004)))
 

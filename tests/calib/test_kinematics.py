@@ -78,18 +78,18 @@ def test_links_follow_their_joints_and_come_back_from_a_file() -> None:
     robot = arm_robot()
     times = torch.arange(6) * 10_000_000
     q = torch.from_numpy(np.random.default_rng(1).normal(size=(6, 5))) * 0.1
-    rig = Rig(robot.frames(None, None, {n: (times, q[:, i]) for i, n in enumerate(JOINTS)}))
+    rig = Rig(robot.to_frames(None, None, {n: (times, q[:, i]) for i, n in enumerate(JOINTS)}))
     for frame, T in robot.forward(q).items():
-        assert torch.allclose(rig.along("arm_base", frame, times), T, atol=1e-14)
+        assert torch.allclose(rig.T_at_times("arm_base", frame, times), T, atol=1e-14)
         assert torch.allclose(rig.T("arm_base", frame, int(times[2])), T[2], atol=1e-14)
     again = rig_from_dict(rig_to_dict(rig, exact=True))
     between = torch.tensor([3_000_000, 47_000_000])
-    assert torch.equal(again.along("arm_base", "hand", between), rig.along("arm_base", "hand", between))
+    assert torch.equal(again.T_at_times("arm_base", "hand", between), rig.T_at_times("arm_base", "hand", between))
     inertia = again.frames["hand"].inertia
     assert inertia is not None and inertia.mass == robot.inertias["hand"].mass
     pose = rig.frames["hand"].pose
     assert isinstance(pose, JointPose)
-    assert torch.allclose(pose.refined(2_000_000).along(between), pose.along(between), atol=1e-3)
+    assert torch.allclose(pose.refined(2_000_000).T_at_times(between), pose.T_at_times(between), atol=1e-3)
     # half a step beyond the ends a reading still stands, then nothing is known
     assert torch.equal(rig.T("arm_base", "hand", -4_000_000), rig.T("arm_base", "hand", 0))
     with pytest.raises(CalibrationError, match="outside the known poses"):

@@ -59,7 +59,7 @@ def test_rig_file_round_trip(tmp_path: Path) -> None:
         (lambda d: d["frames"]["lidar"].update(colour="red"), "frames.lidar.colour"),
         (lambda d: d["frames"]["ego"].update(times=[3, 2, 1]), "frames.ego"),
         (lambda d: d["frames"].pop("radar"), "sensors.radar.frame"),
-        (lambda d: d["frames"]["world"].update(parent="lidar", translation=[0, 0, 0]), "circle"),
+        (lambda d: d["frames"]["world"].update(parent="lidar", translation=[0, 0, 0]), "cycle"),
         (lambda d: d["sensors"]["CAM_FRONT"]["camera"].update(K=[[-5, 0, 1], [0, 5, 1], [0, 0, 1]]), "CAM_FRONT.K"),
         (lambda d: d["sensors"]["CAM_FRONT"]["camera"].update(model="magic"), "CAM_FRONT.camera.model"),
         (lambda d: d["sensors"]["CAM_FRONT"]["camera"].pop("size"), "CAM_FRONT.camera"),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import fusion_aug as fa
-from fusion_aug.check.air import FogProbe, fit, fog_rows, held_out, probe_picture
+from fusion_aug.check.air import FogProbe, fit_extinction, fog_rows, probe_lidar_points, split_points
 from fusion_aug.check.measurement import Row
 from fusion_aug.cli import main
 from fusion_aug.physics.air import extinction_of_mor
@@ -60,10 +60,10 @@ def test_the_probe_catches_a_fog_that_ignores_depth(monkeypatch: pytest.MonkeyPa
     """Faults of published fogs: distance along the axis instead of the ray, one depth for all, another extinction."""
     sample = fa.open_log("nuscenes", "datasets/drive")[7]
     params = params_of(100.0, sample)
-    true_veil = camera.veiled
+    true_veil = camera.apply_airlight
     for fault in ("thinner", "flat", "shifted", "none"):
 
-        def veiled(picture, view, state, airlight, fault=fault):  # type: ignore[no-untyped-def]
+        def apply_airlight(picture, view, state, airlight, fault=fault):  # type: ignore[no-untyped-def]
             if fault == "none":
                 return picture
             if fault == "thinner":
@@ -74,13 +74,13 @@ def test_the_probe_catches_a_fog_that_ignores_depth(monkeypatch: pytest.MonkeyPa
                 view.__dict__["distance"] = view.distance + np.float32(3.0)
             return true_veil(picture, view, state, airlight)
 
-        monkeypatch.setattr(camera, "veiled", veiled)
+        monkeypatch.setattr(camera, "apply_airlight", apply_airlight)
         assert any(r.status == "FAIL" for r in fog_rows(sample, params)), fault
 
 
 def test_held_out_points_are_not_known_to_the_completion() -> None:
     sample = fa.open_log("nuscenes", "datasets/drive")[3]
-    known, rest = held_out(sample)
+    known, rest = split_points(sample)
     whole = sample["LIDAR_TOP"].realized()
     parts = torch.cat([known["LIDAR_TOP"]["xyz"], rest["LIDAR_TOP"]["xyz"]])
     assert len(parts) == whole.rows and len(rest["LIDAR_TOP"]["xyz"]) == pytest.approx(0.2 * whole.rows, rel=0.1)
@@ -92,9 +92,9 @@ def test_air_too_thin_or_points_too_few_are_not_called_good() -> None:
     thin = [r for r in fog_rows(sample, params_of(20000.0, sample)) if "slope" in r.measurement]
     assert [r.status for r in thin] == ["n/a: the air is too thin to measure"]
     few = sample.with_streams({n: sample[n] for n in ("CAM_FRONT", "LIDAR_TOP")})
-    reading = probe_picture(few, held_out(few), "CAM_FRONT", params_of(100.0, few))
+    reading = probe_lidar_points(few, split_points(few), "CAM_FRONT", params_of(100.0, few))
     some = replace(reading, **{f: getattr(reading, f)[:50] for f in ("distance", "depth", "clean", "wrong")})
-    assert np.isnan(fit([some], extinction_of_mor(100.0))[1])
+    assert np.isnan(fit_extinction([some], extinction_of_mor(100.0))[1])
 
 
 def test_check_measures_the_weather_of_a_pipeline(capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,7 +105,7 @@ def late_clock(out: Path) -> None:
 
 
 FAULTS = {
-    "extrinsic turned by 0.2 degrees": (turn_extrinsic, "calibration"),
+    "extrinsic rotated by 0.2 degrees": (turn_extrinsic, "calibration"),
     "cx + 1 px": (shift_centre, "calibration"),
     "image not flipped": (unflip_image, "picture"),
     "Doppler not scaled": (unscaled_doppler, "Doppler"),
@@ -148,7 +148,7 @@ def test_planted_fault_is_caught(written: Path, tmp_path: Path, capsys: pytest.C
 
 
 def test_kitti_faults(real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A calibration turned by 0.2 degrees, a shifted centre, an image not flipped, on the real frame."""
+    """A calibration rotated by 0.2 degrees, a shifted centre, an image not flipped, on the real frame."""
     root = real_data / "kitti"
     words = ["log=kitti", f"log.root={root}", "pipeline=geometry", "pipeline.mirror=1.0"]
     assert main(["run", *words, f"out={tmp_path / 'sound'}"]) == 0
@@ -183,20 +183,20 @@ def test_nothing_to_measure_is_never_a_pass(real_data: Path, capsys: pytest.Capt
 
 def test_miscalibration_is_reported_as_intended(street: Path) -> None:
     from fusion_aug.check import Pair
-    from fusion_aug.check.geometry import belief, projection
+    from fusion_aug.check.geometry import projection, reported_mounting
 
     source = fa.open_log("nuscenes", street)[0]
     out = fa.Miscalibrate(y_deg=0.5, x=0.1, sensors=["CAM_FRONT"])(source, seed=1)
-    rows = {(r.measurement, r.sensor): r for r in belief([Pair(source, out)])}
-    assert rows["belief: rotation", "CAM_FRONT"].values[0] == pytest.approx(0.5)
-    assert rows["belief: position", "CAM_FRONT"].values[0] == pytest.approx(0.1)
-    assert rows["belief: rotation", "CAM_FRONT_LEFT"].values[0] == pytest.approx(0.0, abs=1e-9)
+    rows = {(r.measurement, r.sensor): r for r in reported_mounting([Pair(source, out)])}
+    assert rows["reported mounting: rotation", "CAM_FRONT"].values[0] == pytest.approx(0.5)
+    assert rows["reported mounting: position", "CAM_FRONT"].values[0] == pytest.approx(0.1)
+    assert rows["reported mounting: rotation", "CAM_FRONT_LEFT"].values[0] == pytest.approx(0.0, abs=1e-9)
     assert all(r.status == "intended" for r in rows.values())
-    # the data obey the truth, and a consumer who projects with what he is told is off
+    # the data obey the true rig, so a projection by the reported rig is off
     assert all(r.status == "PASS" for r in projection([Pair(source, out)]))
-    told, seen = out.project("LIDAR_TOP", "CAM_FRONT")
+    reported, seen = out.project("LIDAR_TOP", "CAM_FRONT")
     true = source.project("LIDAR_TOP", "CAM_FRONT")[0]
-    assert float((told - true).norm(dim=1)[seen].median()) > 1.0
+    assert float((reported - true).norm(dim=1)[seen].median()) > 1.0
 
 
 class TestInMemory:

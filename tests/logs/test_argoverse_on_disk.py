@@ -43,7 +43,7 @@ def cloud(folder: Path, stamp: int) -> np.ndarray:
 
 
 def interior(folder: Path) -> dict[tuple[int, str], tuple[int, int]]:
-    """Points counted in every cuboid of every sweep, and the number that the file tells."""
+    """Points counted in every cuboid of every sweep, and the number in the file."""
     a, out = table(folder / "annotations.feather"), {}
     for path in sorted((folder / "sensors/lidar").glob("*.feather")):
         stamp = int(path.stem)
@@ -69,7 +69,7 @@ def test_interior_points_after_every_motion(real_data: Path, log_folder: Path, t
     target = out / "val" / log_folder.name
     before, after = interior(log_folder), interior(target)
     assert len(after) == len(before) == 162
-    assert all(told == counted for counted, told in after.values())
+    assert all(stored == counted for counted, stored in after.values())
     assert all(after[k][1] == before[k][1] for k in before), "every cuboid keeps its points"
     stamp = int(next((log_folder / "sensors/lidar").glob("*.feather")).stem)
     H = drawn_motion(manifest(out)[0]) if motion != "tilt" else None

@@ -1,4 +1,4 @@
-"""Touch in MCAP and LeRobot: written, re-read with other tools, the same bytes whatever the circumstances."""
+"""Touch in MCAP and LeRobot: written, re-read with other tools, with the same bytes for any workers and order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from arm_log import ROOT, open_arm
 import fusion_aug as fa
 from fusion_aug.cli import main
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.core.sidecar import written_ids
+from fusion_aug.logs.core.sidecar import ids_in_manifest
 from fusion_aug.sample.manifest import read_manifest
 
 KINDS = ("mcap", "lerobot")
@@ -53,7 +53,9 @@ def test_robot_and_touch_are_written_and_check(kind: str, runs: dict[str, Path])
             assert torch.equal(after[name].capture_times, stream.capture_times), name
     assert isinstance(after["tactile_left"], fa.TactileImage) and isinstance(after["taxel_left"], fa.Taxels)
     moved = after.rig.frames["tactile_left"].pose
-    assert not torch.allclose(moved, before.rig.frames["tactile_left"].pose, atol=1e-4), "TactileShift, and the belief"
+    assert not torch.allclose(moved, before.rig.frames["tactile_left"].pose, atol=1e-4), (
+        "TactileShift, and the reported mounting"
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -90,7 +92,7 @@ def test_pictures_in_the_table_are_what_other_tools_read(runs: dict[str, Path]) 
 
 
 def test_taxels_are_numbers_of_the_message(tmp_path: Path) -> None:
-    """Re-read with mcap-ros2-support: what the right pad felt is now told of the left one."""
+    """Re-read with mcap-ros2-support: what the right pad measured is now in the stream of the left one."""
     decoder = pytest.importorskip("mcap_ros2.decoder")
     from mcap.reader import make_reader
 
@@ -102,8 +104,8 @@ def test_taxels_are_numbers_of_the_message(tmp_path: Path) -> None:
     assert main(words("mcap", tmp_path / "o", "pipeline=plain", *few)) == 0
     with (tmp_path / "o" / "arm.mcap").open("rb") as file:
         reader = make_reader(file, decoder_factories=[decoder.DecoderFactory()])
-        told = [list(m.data) for _, _, _, m in reader.iter_decoded_messages(["/taxel_left"])]
-    assert np.allclose(told, open_arm("mcap")["taxel_right"]["force"].numpy())
+        forces = [list(m.data) for _, _, _, m in reader.iter_decoded_messages(["/taxel_left"])]
+    assert np.allclose(forces, open_arm("mcap")["taxel_right"]["force"].numpy())
 
 
 def test_the_same_bytes_in_any_process(tmp_path: Path) -> None:
@@ -130,16 +132,16 @@ def rig_with(tmp_path: Path, **changes: object) -> Path:
     """The arm's rig file with fields of its left gel or pad changed."""
     import yaml
 
-    told = yaml.safe_load((ROOT / "mcap_rig.yaml").read_text())
-    told["urdf"] = str(ROOT / "arm.urdf")
+    rig = yaml.safe_load((ROOT / "mcap_rig.yaml").read_text())
+    rig["urdf"] = str(ROOT / "arm.urdf")
     for sensor in ("tactile_left", "tactile_right"):
-        told["sensors"][sensor]["background"] = f"{sensor}.png"
+        rig["sensors"][sensor]["background"] = f"{sensor}.png"
         (tmp_path / f"{sensor}.png").write_bytes((ROOT / f"{sensor}.png").read_bytes())
     for key, value in changes.items():
         name, _, field = key.partition("__")
-        told["sensors"][name][field] = value
+        rig["sensors"][name][field] = value
     path = tmp_path / "rig.yaml"
-    path.write_text(yaml.safe_dump(told))
+    path.write_text(yaml.safe_dump(rig))
     return path
 
 
@@ -152,7 +154,7 @@ def rig_with(tmp_path: Path, **changes: object) -> Path:
         ({"tactile_left__gel": {"lights": [[1.0, 2.0]]}}, r"gel\.lights"),
         ({"tactile_left__gel": {"lights": [[0.0] * 3] * 10, "colour": 1}}, r"gel\.colour: unknown field"),
         ({"tactile_left__mm_per_pixel": 0}, "mm_per_pixel"),
-        ({"taxel_left__poses": [[0, 0, 0, 1, 0, 0, 0]] * 3}, "places of 3"),
+        ({"taxel_left__poses": [[0, 0, 0, 1, 0, 0, 0]] * 3}, "the poses of 3"),
         ({"taxel_left__poses": [[0, 0, 0]]}, "poses"),
         ({"taxel_left__poses": [[float("nan"), 0, 0, 1, 0, 0, 0]] * 16}, "poses: .*NaN"),
         ({"tactile_left__mm_per_pixel": float("inf")}, "mm_per_pixel"),
@@ -217,7 +219,7 @@ transforms:
     ids=["lerobot", "windows of mcap"],
 )
 def test_copies_come_back_with_their_own_rig(kind: str, more: list[str], tmp_path: Path) -> None:
-    """Gels, taxels and frames of which no file of the format tells; of every copy, whatever id the format gives it."""
+    """Gels, taxels and frames that no file of the format holds; of every copy, under any id."""
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline" / "moved.yaml").write_text(MOVED)
     few = ["log.exclude=[/front/*,/wrist/*]"] if kind == "mcap" else []
@@ -228,7 +230,7 @@ def test_copies_come_back_with_their_own_rig(kind: str, more: list[str], tmp_pat
     window = {"window": 1.0, "select": "arm/00003"} if more else {}
     source = fa.open_log(kind, ROOT / kind, rig=rig, **window)
     written, manifest = fa.open_log(kind, tmp_path / "o", rig=rig), read_manifest(tmp_path / "o")
-    ids = {v: k for k, v in written_ids(tmp_path / "o").items()}
+    ids = {v: k for k, v in ids_in_manifest(tmp_path / "o").items()}
     assert len(manifest.entries) == 2 * len(source.ids) == len(written.ids) and ids
     for entry in manifest.entries:
         wanted, got = fa.replay(source.read(entry.source), entry.history), written.read(ids.get(entry.id, entry.id))

@@ -1,4 +1,4 @@
-"""What a data set of episodes says beside its numbers is kept: lists, tasks, splits, ends. What is damaged is named."""
+"""What a data set of episodes holds beside its numbers is kept: lists, tasks, splits, ends. Damage is named."""
 
 from __future__ import annotations
 
@@ -124,8 +124,8 @@ def test_a_file_reads_nothing_but_itself(
     with h5py.File(root / "a.hdf5", "a") as file:
         damage(file)
     assert main(words("robomimic", root, tmp_path / "out", "pipeline=photometric")) == 2
-    told = capsys.readouterr().err
-    assert message in told and "a.hdf5" in told
+    errors = capsys.readouterr().err
+    assert message in errors and "a.hdf5" in errors
     assert not (tmp_path / "out").exists()
 
 
@@ -171,12 +171,12 @@ def test_tasks_of_frames_and_ends_are_kept(tmp_path: Path) -> None:
               "+pipeline.transforms.x._target_=fusion_aug.SpeedWarp", "+pipeline.transforms.x.speed=0.8"]  # fmt: skip
     assert main(words("lerobot", root, tmp_path / "out", *rig, *mirror)) == 0
     assert main(["check", str(tmp_path / "out")]) == 0
-    told = table(tmp_path / "out")[1]
-    tasks = told["task_index"].to_pylist()
+    written = table(tmp_path / "out")[1]
+    tasks = written["task_index"].to_pylist()
     assert tasks == sorted(tasks) and 24 <= tasks.index(1) <= 26, "20 frames at 0.8 times the speed"
     sentences = pq.read_table(tmp_path / "out/meta/tasks.parquet")[name].to_pylist()
     assert sentences == ["push", "turn right"]
-    assert told["next.done"].to_pylist()[-1] is True and sum(told["next.done"].to_pylist()) <= 2
+    assert written["next.done"].to_pylist()[-1] is True and sum(written["next.done"].to_pylist()) <= 2
     episode = pq.read_table(next((tmp_path / "out/meta/episodes").rglob("*.parquet"))).to_pylist()[0]
     assert episode["tasks"] == sentences and episode["length"] == len(tasks)
 

@@ -141,7 +141,7 @@ def test_hostile_folders(tmp_path: Path) -> None:
     log = write_log(tmp_path / "log", [make_sample("s0")])
     folder = tmp_path / "log/samples/s0"
     index = tmp_path / "log/log.json"
-    index.write_text(json.dumps({"version": 1, "samples": ["../../secret"]}))
+    index.write_text(json.dumps({"version": 2, "samples": ["../../secret"]}))
     with pytest.raises(fa.DataError, match="leaves the log's folder"):
         fa.open_log("folder", tmp_path / "log")[0]
     index.write_text(json.dumps({"version": 99, "samples": []}))
@@ -189,7 +189,7 @@ def test_pickles_and_bombs_in_arrays_are_refused(tmp_path: Path, monkeypatch: py
     assert not (tmp_path / "exploded").exists()
 
 
-def test_miscalibration_is_written_as_told(street: Path, tmp_path: Path) -> None:
+def test_miscalibration_is_written_as_reported(street: Path, tmp_path: Path) -> None:
     source = fa.open_log("nuscenes", street)
     sample = source[0]
     out = fa.Miscalibrate(sensors=["CAM_FRONT"], y_deg=1.0)(sample)

@@ -47,7 +47,7 @@ def test_kitti_in_the_lidar_frame(real_data: Path, tmp_path: Path, pipeline: str
     old, new = (np.fromfile(Path(r) / "training/velodyne/000008.bin", "<f4").reshape(-1, 4) for r in (root, out))
     if pipeline == "geometry":
         moved = old[:, :3].astype(float) @ H[:3, :3].T + H[:3, 3]
-        assert np.abs(moved - new[:, :3]).max() < 1e-4, "points in the LiDAR frame are not turned by the drawn motion"
+        assert np.abs(moved - new[:, :3]).max() < 1e-4, "points in the LiDAR frame are not rotated by the drawn motion"
         assert np.array_equal(old[:, 3], new[:, 3]), "intensity must stay"
     a = kitti_boxes(root / "training/label_2/000008.txt", before)
     b = kitti_boxes(out / "training/label_2/000008.txt", after)
@@ -66,7 +66,7 @@ def test_kitti_in_the_lidar_frame(real_data: Path, tmp_path: Path, pipeline: str
 
 
 def _kitti_projection(root, out, line, before, after, old, new) -> None:  # type: ignore[no-untyped-def]
-    """P R0 Tr X of the file, for all four cameras, against the source's pixel carried by the drawn flip and zoom."""
+    """P R0 Tr X of the file, for all four cameras, against the source's pixel mapped by the drawn flip and zoom."""
 
     def project(m: dict[str, Array], X: Array, i: int) -> tuple[Array, Array]:
         p = np.c_[X, np.ones(len(X))] @ (m[f"P{i}"] @ m["R0_rect"] @ m["Tr_velo_to_cam"]).T

@@ -59,8 +59,8 @@ def test_memory_does_not_grow_with_the_recording(recording: Path, tmp_path: Path
     times = [m.log_time for m in after]
     assert times == sorted(times)
     for name, delay in (("left", 120_000_000), ("right", 0)):
-        told = [m.log_time for m in after if m.topic == f"/{name}/image"]
-        assert told == [m.log_time + delay for m in before if m.topic == f"/{name}/image"]
+        written = [m.log_time for m in after if m.topic == f"/{name}/image"]
+        assert written == [m.log_time + delay for m in before if m.topic == f"/{name}/image"]
     again = fa.open_log("mcap", tmp_path)[0]
     assert torch.equal(again["left"].image(7), source["left"].image(7))
     assert torch.equal(again["left"].capture_times, source["left"].capture_times)

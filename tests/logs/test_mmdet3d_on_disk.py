@@ -57,8 +57,8 @@ def boxes_of(row: dict) -> np.ndarray:
 
 
 def cloud_of(root: Path, row: dict) -> np.ndarray:
-    told = row["lidar_points"]["lidar_path"] if "lidar_points" in row else row["lidar_path"]
-    path = next(root.glob(f"**/{Path(told).name}"))
+    named = row["lidar_points"]["lidar_path"] if "lidar_points" in row else row["lidar_path"]
+    path = next(root.glob(f"**/{Path(named).name}"))
     return np.fromfile(path, np.float32).reshape(-1, 5)
 
 
@@ -77,7 +77,7 @@ def test_points_boxes_and_projections(infos: Path, tmp_path: Path, seed: int) ->
     for line, was, now in zip(manifest(out), before, after, strict=True):
         H, mirrored = drawn_motion(line), is_mirrored(line)
         old, new = cloud_of(infos, was), cloud_of(out, now)
-        # drawn in the vehicle's axes, which stand a quarter turn from the LiDAR's
+        # drawn in the vehicle's axes, which are rotated by 90 degrees from the LiDAR's
         turn = np.array([[0.0, 1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
         in_lidar = np.linalg.inv(turn) @ H @ turn
         expected = old[:, :3].astype(float) @ in_lidar[:3, :3].T + in_lidar[:3, 3]
@@ -85,8 +85,8 @@ def test_points_boxes_and_projections(infos: Path, tmp_path: Path, seed: int) ->
         centres = boxes_of(was)[:, :3] @ in_lidar[:3, :3].T + in_lidar[:3, 3]
         assert np.abs(boxes_of(now)[:, :3] - centres).max() < 1e-6
         heading = in_lidar[:2, :2] @ np.stack([np.cos(boxes_of(was)[:, 6]), np.sin(boxes_of(was)[:, 6])])
-        told = np.stack([np.cos(boxes_of(now)[:, 6]), np.sin(boxes_of(now)[:, 6])])
-        assert np.abs(heading / np.linalg.norm(heading, axis=0) - told).max() < 1e-6
+        written = np.stack([np.cos(boxes_of(now)[:, 6]), np.sin(boxes_of(now)[:, 6])])
+        assert np.abs(heading / np.linalg.norm(heading, axis=0) - written).max() < 1e-6
         for camera in cameras_of(was):
             other = camera
             if mirrored and ("LEFT" in camera or "RIGHT" in camera):
@@ -107,12 +107,12 @@ def test_the_written_log_passes_check_and_reads_back_exactly(infos: Path, tmp_pa
     for camera in cameras_of(row):
         xyz = sample["lidar"]["xyz"][sample["lidar"].item_slice(sample.key_item("lidar"))]
         pixels, seen = sample.project("lidar", camera)
-        told = project(lidar2img(row, camera), xyz.numpy().astype(float))
-        assert bool(seen.any()) and np.abs(told - pixels.numpy())[seen.numpy()].max() < 1e-6, camera
+        by_matrix = project(lidar2img(row, camera), xyz.numpy().astype(float))
+        assert bool(seen.any()) and np.abs(by_matrix - pixels.numpy())[seen.numpy()].max() < 1e-6, camera
 
 
 def test_sweeps_stay_on_the_walls(infos: Path, tmp_path: Path) -> None:
-    """Sweep and keyframe, joined as the info says, agree on where things stand."""
+    """Sweep and keyframe, joined by the info's poses, agree on the positions of objects."""
     from scipy.spatial import cKDTree
 
     out = run(tmp_path / "out", "log=mmdet3d", f"log.root={infos}", "pipeline=geometry", "seed=4")

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from nuscenes_files import channel, matrix, tables
 from written import drawn_motion, is_mirrored, manifest, run
 
 Array = np.ndarray
-
-
-def tables(root: Path) -> dict[str, dict[str, dict]]:
-    folder = next(root.glob("v1.0-*"))
-    return {p.stem: {r["token"]: r for r in json.loads(p.read_text())} for p in folder.glob("*.json")}
-
-
-def matrix(record: dict) -> Array:
-    w, x, y, z = record["rotation"]
-    T = np.eye(4)
-    T[:3, :3] = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    T[:3, 3] = record["translation"]
-    return T
-
-
-def channel(t: dict, row: dict) -> str:
-    return t["sensor"][t["calibrated_sensor"][row["calibrated_sensor_token"]]["sensor_token"]]["channel"]
 
 
 def lidar_view(root: Path, t: dict, sample: str) -> dict[str, Array]:
@@ -69,7 +48,7 @@ def test_nuscenes_in_the_lidar_frame(request, street: Path, tmp_path: Path, whic
     for line in manifest(out):
         a, b = lidar_view(root, before, line["source"]), lidar_view(out, after, line["id"])
         assert np.array_equal(a["nominal"], b["nominal"]), "the LiDAR keeps its nominal mounting"
-        # H acts in the vehicle frame; carried into the LiDAR's
+        # H acts in the vehicle frame; expressed in the LiDAR's
         H = np.linalg.inv(a["nominal"]) @ drawn_motion(line) @ a["nominal"]
         scale = abs(np.linalg.det(H[:3, :3])) ** (1 / 3)
         assert np.abs(a["xyz"] @ H[:3, :3].T + H[:3, 3] - b["xyz"]).max() < 1e-4
@@ -149,7 +128,7 @@ def test_point_counts_are_recounted(street: Path, tmp_path: Path) -> None:
 
 
 def test_box_velocity_of_the_devkits_rule(street: Path, tmp_path: Path) -> None:
-    """Parked objects stand still, moving ones move as the scaled truth, by differences of annotations alone."""
+    """Parked objects are static, moving ones move as the scaled ground truth, by differences of annotations alone."""
     out = run(tmp_path / "out", "log=nuscenes", f"log.root={street}", "pipeline=driving", "seed=11")
     a, b = tables(street), tables(out)
     scale = abs(np.linalg.det(drawn_motion(manifest(out)[0])[:3, :3])) ** (1 / 3)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from arm_log import ROOT
-from bags import HALF, T0, Messages, header, messages, opened, recording, ros, run, tf
+from bags import HALF, T0, Messages, header, messages, open_recording, recording, ros, run, tf
 from panda import ROOTS, rig_file
 
 import fusion_aug as fa
@@ -27,12 +27,12 @@ def test_frames_of_tf_move_in_the_new_time(tmp_path: Path, speed: float) -> None
             for k in range(76)]  # fmt: skip
     folder = recording(tmp_path / "log" / "a.mcap", path)
     assert run(folder, tmp_path / "out", f"{{_target_: fusion_aug.SpeedWarp, speed: {speed}}}") == 0
-    told = messages(tmp_path / "out" / "a.mcap", "/tf")
-    for k, (time, message) in enumerate(told):
+    tf_messages = messages(tmp_path / "out" / "a.mcap", "/tf")
+    for k, (time, message) in enumerate(tf_messages):
         assert time == stamp_of(message.transforms[0]) - T0  # type: ignore[operator]
         assert abs(time - k * 20_000_000 / speed) < 2
         assert abs(message.transforms[0].transform.translation.x - 0.01 * k) < 1e-9
-    assert len(told) == 76
+    assert len(tf_messages) == 76
 
 
 def test_latched_frames_come_before_what_needs_them(tmp_path: Path) -> None:
@@ -51,13 +51,13 @@ def test_recordings_in_one_folder_are_their_own(tmp_path: Path) -> None:
 
     recording(tmp_path / "log" / "a.mcap")
     folder = recording(tmp_path / "log" / "b.mcap", edit=still)
-    a, b = opened(folder)
+    a, b = open_recording(folder)
     assert float((a.rig.T("base", "hand", T0 + HALF) - b.rig.T("base", "hand", T0 + HALF)).abs().max()) > 0.1
-    alone = opened(recording(tmp_path / "alone" / "a.mcap"))[0]
-    assert torch.equal(a.rig.T("base", "hand", T0 + HALF), alone.rig.T("base", "hand", T0 + HALF))
+    standalone = open_recording(recording(tmp_path / "alone" / "a.mcap"))[0]
+    assert torch.equal(a.rig.T("base", "hand", T0 + HALF), standalone.rig.T("base", "hand", T0 + HALF))
 
 
-def test_silence_is_no_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dropped_item_has_no_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = recording(tmp_path / "log" / "a.mcap")
     quiet = "{_target_: fusion_aug.TemporalMask, seconds: 0.3, sensors: [joint_states]}"
     assert run(folder, tmp_path / "out", quiet) == 0
@@ -91,7 +91,7 @@ def test_clouds_keep_all_their_fields(tmp_path: Path) -> None:
         for k in range(6)
     ]  # fmt: skip
     folder = recording(tmp_path / "log" / "a.mcap", extra)
-    cloud = opened(folder)[0]["points"]
+    cloud = open_recording(folder)[0]["points"]
     assert torch.allclose(cloud["time_offset"][:50], torch.arange(50, dtype=torch.float64) * 0.002)
     for name, transform in (
         ("fast", "{_target_: fusion_aug.SpeedWarp, speed: 2.0}"),
@@ -100,15 +100,15 @@ def test_clouds_keep_all_their_fields(tmp_path: Path) -> None:
     ):
         assert run(folder, tmp_path / name, transform) == 0
         message = messages(tmp_path / name / "a.mcap", "/points")[3][1]
-        layout = [[(f.name, f.datatype, f.count) for f in told] for told in (message.fields, fields)]
+        layout = [[(f.name, f.datatype, f.count) for f in each] for each in (message.fields, fields)]
         assert layout[0] == layout[1]
-        told = np.frombuffer(message.data.tobytes(), kind)
-        assert (told["rgb"] == 0xFF00AA).all() and (told["n"] == (0, 0, 1)).all()
+        points = np.frombuffer(message.data.tobytes(), kind)
+        assert (points["rgb"] == 0xFF00AA).all() and (points["n"] == (0, 0, 1)).all()
         if name == "fewer":
             assert message.height == 1 and 0 < message.width < 200
         else:
             assert (message.height, message.width) == (4, 50)
-            assert int(told["t"].max()) == (49_000_000 if name == "fast" else 98_000_000)
+            assert int(points["t"].max()) == (49_000_000 if name == "fast" else 98_000_000)
 
 
 def test_events_have_no_rate(tmp_path: Path) -> None:
@@ -119,13 +119,13 @@ def test_events_have_no_rate(tmp_path: Path) -> None:
     stamps = [T0 + k * 400_000_000 + b * 1000 for k in range(4) for b in (0, 1)]
     stamped, kind = ros("geometry_msgs/PoseStamped"), "geometry_msgs/msg/PoseStamped"
     extra: Messages = [("/goal", kind, stamped(header=header(t, "base"), pose=pose), t) for t in stamps]
-    source = opened(recording(tmp_path / "log" / "a.mcap", extra))[0]
+    source = open_recording(recording(tmp_path / "log" / "a.mcap", extra))[0]
     goal = fa.SpeedWarp(speed=1.25)(source)["goal"]
     expected = torch.tensor([round((t - T0) / 1.25) for t in stamps])
     assert len(goal) == 8 and int((goal.capture_times - T0 - expected).abs().max()) <= 1
 
 
-def test_what_is_wrong_with_readings_is_said(tmp_path: Path) -> None:
+def test_damaged_readings_are_named(tmp_path: Path) -> None:
     def edited(change: Callable[[Any, int], None]) -> Callable[[str, Any, int], Any]:
         def edit(topic: str, message: Any, number: int) -> Any:
             if topic == "/joint_states":
@@ -145,24 +145,24 @@ def test_what_is_wrong_with_readings_is_said(tmp_path: Path) -> None:
         message.header.stamp.sec -= T0 // 10**9
 
     with pytest.raises(DataError, match=r"log: stream 'joint_states': the position of joint '\w+' is NaN"):
-        opened(recording(tmp_path / "n" / "log" / "a.mcap", edit=edited(nan)))[0]
-    again = opened(recording(tmp_path / "t" / "log" / "a.mcap", edit=edited(twice)))[0]
+        open_recording(recording(tmp_path / "n" / "log" / "a.mcap", edit=edited(nan)))[0]
+    again = open_recording(recording(tmp_path / "t" / "log" / "a.mcap", edit=edited(twice)))[0]
     assert int((again["joint_states"].capture_times.diff() == 0).sum()) == 1
-    simulated = opened(recording(tmp_path / "z" / "log" / "a.mcap", edit=edited(zero)))[0]["joint_states"]
+    simulated = open_recording(recording(tmp_path / "z" / "log" / "a.mcap", edit=edited(zero)))[0]["joint_states"]
     assert int(simulated.capture_times[-1] - simulated.capture_times[0]) < 2 * 10**9
     moved: Messages = [
         ("/tf", "tf2_msgs/msg/TFMessage", tf(T0 + k, p, "cart", 0.0), T0 + k) for k, p in ((1, "map"), (2, "dock"))
     ]
     with pytest.raises(DataError, match="hangs on 'map' and then on 'dock'"):
-        opened(recording(tmp_path / "p" / "log" / "a.mcap", moved))[0]
+        open_recording(recording(tmp_path / "p" / "log" / "a.mcap", moved))[0]
     folder = recording(tmp_path / "w" / "log" / "a.mcap")
     for option in ({"window": "abc"}, {"window": 1e-12}, {"window": True}, {"exclude": 5}):
         with pytest.raises(ConfigError, match=f"log.{next(iter(option))}: expected"):
-            opened(folder, **option).ids  # noqa: B018
+            open_recording(folder, **option).ids  # noqa: B018
 
 
 def test_joints_of_several_topics_are_one_robot(tmp_path: Path) -> None:
-    whole = opened(recording(tmp_path / "log" / "a.mcap"))[0]
+    whole = open_recording(recording(tmp_path / "log" / "a.mcap"))[0]
     joints = whole["joint_states"]
     kind, extra = "sensor_msgs/msg/JointState", []
     fingers = [joints.names.index(n) for n in ("slide_left", "slide_right")]
@@ -179,20 +179,20 @@ def test_joints_of_several_topics_are_one_robot(tmp_path: Path) -> None:
             message.name = [message.name[i] for i in kept]
         return message
 
-    split = opened(recording(tmp_path / "split" / "a.mcap", extra, arm_alone))[0]
+    split = open_recording(recording(tmp_path / "split" / "a.mcap", extra, arm_alone))[0]
     for frame in ("hand", "finger_left"):
         off = split.rig.T("base", frame, T0 + HALF) - whole.rig.T("base", frame, T0 + HALF)
         assert float(off.abs().max()) < 1e-4, frame
-    with pytest.raises(ConfigError, match="joint 'slide_left' is told by"):
-        opened(recording(tmp_path / "both" / "a.mcap", extra))[0]
+    with pytest.raises(ConfigError, match="joint 'slide_left' is read from both"):
+        open_recording(recording(tmp_path / "both" / "a.mcap", extra))[0]
 
 
 def test_a_rig_file_may_hold_the_description_alone(tmp_path: Path) -> None:
     folder = recording(tmp_path / "log" / "a.mcap")
     (tmp_path / "rig.yaml").write_text("urdf: arm.urdf\n")
-    assert "hand" in opened(folder, exclude=["/imu"])[0].rig.frames
+    assert "hand" in open_recording(folder, exclude=["/imu"])[0].rig.frames
     (tmp_path / "rig.yaml").write_text("urdf: arm.urdf\nframes:\n  base: {parent: world, translation: [0, 0, 1]}\n")
-    rig = opened(folder, exclude=["/imu", "/tf_static"])[0].rig
+    rig = open_recording(folder, exclude=["/imu", "/tf_static"])[0].rig
     assert rig.frames["world"].axis_convention == "world" and float(rig.T("world", "base")[2, 3]) == 1.0
 
 

@@ -44,13 +44,13 @@ def test_kinematics_against_the_simulator(real_data: Path, tmp_path: Path) -> No
 
     times = T0 + torch.from_numpy(np.round(truth["t"] * 1e9).astype(np.int64))
     link7 = list(truth["body_names"]).index("robot0_link7")
-    ours = sample.rig.along("world", "panda_link7", times)
+    ours = sample.rig.T_at_times("world", "panda_link7", times)
     assert np.linalg.norm(ours[:, :3, 3].numpy() - truth["body_pos"][:, link7], axis=1).max() <= 1e-3
     turn = rotation_from_quaternion(truth["body_quat_wxyz"][:, link7]).transpose(1, 2) @ ours[:, :3, :3]
     assert np.degrees(float(rotation_angle(turn).max())) <= 0.1
     shots = sample["wrist"].capture_times
     rows = torch.round((shots - T0).double() / 5e7).long().numpy()
-    off = torch.linalg.inv(torch.from_numpy(truth["T_world_cam_wrist"][rows])) @ sample.rig.along(
+    off = torch.linalg.inv(torch.from_numpy(truth["T_world_cam_wrist"][rows])) @ sample.rig.T_at_times(
         "world", "wrist_optical", shots
     )
     assert float(off[:, :3, 3].norm(dim=1).max()) <= 1e-3
@@ -65,10 +65,10 @@ def test_the_preset_writes_the_same_format(real_data: Path, tmp_path: Path, kind
     assert set(source.streams) <= set(again.streams)
     for name, stream in source.streams.items():
         assert torch.equal(again[name].capture_times, stream.capture_times), name
-    told = fa.Compose([fa.MirrorRobot()])(source)
+    expected = fa.Compose([fa.MirrorRobot()])(source)
     name = next(n for n, s in source.streams.items() if isinstance(s, fa.JointState))
     # the mirrored readings, off by less than the preset's 0.3 degrees and not the same
-    off = (again[name]["position"] - told[name]["position"]).abs()
+    off = (again[name]["position"] - expected[name]["position"]).abs()
     assert 0 < float(off.max()) <= np.radians(0.3) + 1e-6
 
 
@@ -93,7 +93,7 @@ def test_an_untouched_recording_keeps_its_messages(real_data: Path, tmp_path: Pa
 
 
 def test_a_late_camera_in_a_recording(real_data: Path, tmp_path: Path) -> None:
-    """Header stamps keep the moment of capture, log times tell of the delay."""
+    """Header stamps keep the capture times, log times contain the delay."""
     source = opened(real_data, tmp_path, "mcap")[0]
     late = fa.Latency(delay=0.05, sensors=["wrist"])(source)
     log = opened(real_data, tmp_path, "mcap")
@@ -146,15 +146,15 @@ def test_lerobot_comes_back_exactly(real_data: Path, tmp_path: Path) -> None:
         assert len(cut) == 60 and all((a == b).all() for a, b in zip(cut, whole[60 * k :], strict=False))
 
 
-def test_a_warped_episode_keeps_the_rate_and_tells_when(real_data: Path, tmp_path: Path) -> None:
+def test_a_warped_episode_keeps_the_rate_and_its_capture_times(real_data: Path, tmp_path: Path) -> None:
     out = written(real_data, tmp_path, "lerobot", "pipeline=timewarp", "seed=1", "limit=1")
     import pyarrow.parquet as pq
 
     table = pq.read_table(out / "data/chunk-000/file-000.parquet")
     stamps = np.array(table["timestamp"].to_pylist()).ravel()
     assert np.allclose(np.diff(stamps), 0.05, atol=1e-6)
-    told = json.loads((out / "fusion_aug/samples/episode_000000/capture_times.json").read_text())
-    off = np.abs(np.array(told["wrist"]) * 1e-9 - stamps)
+    stored = json.loads((out / "fusion_aug/samples/episode_000000/capture_times.json").read_text())
+    off = np.abs(np.array(stored["wrist"]) * 1e-9 - stamps)
     assert 0 < off.max() <= 0.05 / 0.7
 
 
@@ -213,8 +213,8 @@ def checked(out: Path) -> int:
     return main(["check", str(out)])
 
 
-def test_every_window_stands_on_its_own(real_data: Path, tmp_path: Path) -> None:
-    """Static transforms were said once, before most windows began."""
+def test_every_window_is_independent(real_data: Path, tmp_path: Path) -> None:
+    """Static transforms were sent once, before most windows began."""
     out = written(real_data, tmp_path, "mcap", "log.window=0.7", "pipeline=robot", "pipeline.mirror=1")
     assert len(list(out.rglob("*.mcap"))) == 5
     assert checked(out) == 0
@@ -228,7 +228,7 @@ def test_what_was_written_is_what_should_be(real_data: Path, tmp_path: Path, kin
     assert checked(out) == 0
 
 
-def test_late_pictures_come_back_with_their_moment(real_data: Path, tmp_path: Path) -> None:
+def test_late_pictures_come_back_with_their_capture_time(real_data: Path, tmp_path: Path) -> None:
     log = opened(real_data, tmp_path, "lerobot")
     source = log[0]
     late = fa.Latency(delay=0.1, sensors=["wrist"])(source)
@@ -245,7 +245,7 @@ def test_late_pictures_come_back_with_their_moment(real_data: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"observation.state": {"position": [0, 7]}}, r"observation\.state: nothing is said of number 7 of 9"),
+        ({"observation.state": {"position": [0, 7]}}, r"observation\.state: number 7 of 9 is not declared"),
         ({"action": {"delta_position": [0, 2], "other": [2, 7]}}, r"delta_position: takes 3 numbers, got 2"),
         ({"action": {"comand": [0, 7]}}, r"no kind of stream has the columns \['comand'\]"),
         ({"acton": {"other": [0, 7]}}, r"the log has no feature 'acton'"),

@@ -27,7 +27,7 @@ def test_warp(scale: float, interpolation: str) -> None:
 
 
 # all that move data without looking at its values, as the mean of the picture, its histogram or the LiDAR's distances
-LOOKING = (
+WORLD_CAMERAS = (
     "AutoContrast",
     "Clahe",
     "Contrast",
@@ -39,7 +39,9 @@ LOOKING = (
     "PixelOp",
     "Shadow",
 )
-MOVING = [n for n in CASES if issubclass(own_transforms()[n], Scene | ImagePlane | Photometric) and n not in LOOKING]
+MOVING = [
+    n for n in CASES if issubclass(own_transforms()[n], Scene | ImagePlane | Photometric) and n not in WORLD_CAMERAS
+]
 
 
 @pytest.mark.parametrize("name", MOVING)

@@ -8,7 +8,7 @@ import torch
 
 import fusion_aug as fa
 from fusion_aug.errors import DataError
-from fusion_aug.physics.completion import SKY, complete
+from fusion_aug.physics.completion import SKY_DISTANCE, complete_distances
 from fusion_aug.sample.depth import camera_depth, ground_plane
 
 SIZE = (240, 400)
@@ -28,9 +28,9 @@ def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 def test_edges_of_the_picture_hold_distances_apart() -> None:
     true, picture, pixels, far = scene()
     top = np.ones(len(far), bool)  # walls go on above
-    guided = complete(pixels, far, top, SIZE, picture).distance
+    guided = complete_distances(pixels, far, top, SIZE, picture).distance
     assert np.abs(guided / true - 1).max(0)[np.r_[0:117, 124:246, 254:400]].max() < 0.02  # no halo beyond 3 pixels
-    blind = complete(pixels, far, top, SIZE).distance
+    blind = complete_distances(pixels, far, top, SIZE).distance
     wrong = [float((np.abs(d / true - 1) > 0.2).mean()) for d in (guided, blind)]
     assert wrong[0] < 0.5 * wrong[1]
 
@@ -38,7 +38,7 @@ def test_edges_of_the_picture_hold_distances_apart() -> None:
 def test_confidence_is_high_at_points_and_low_far_from_them() -> None:
     _, picture, pixels, far = scene()
     left = pixels[:, 0] < 100
-    found = complete(pixels[left], far[left], np.ones(int(left.sum()), bool), SIZE, picture)
+    found = complete_distances(pixels[left], far[left], np.ones(int(left.sum()), bool), SIZE, picture)
     u, v = pixels[left].astype(int).T
     assert found.confidence[v, u].min() > 0.9
     assert found.confidence[:, 300:].max() < 0.05
@@ -54,10 +54,10 @@ def test_sky_is_far_and_the_ground_goes_on() -> None:
     with np.errstate(divide="ignore"):
         floor = np.where(v > 100, 300.0 / np.maximum(v - 100.0, 1e-9), np.inf)
     far = floor[rows.ravel(), columns.ravel()]
-    found = complete(pixels, far, np.zeros(len(far), bool), SIZE, sky, floor).distance
-    assert (found[:90] > 0.5 * SKY).all()
+    found = complete_distances(pixels, far, np.zeros(len(far), bool), SIZE, sky, floor).distance
+    assert (found[:90] > 0.5 * SKY_DISTANCE).all()
     assert np.abs(found[215:235] / floor[215:235] - 1).max() < 0.1  # below the last row of points
-    assert (complete(np.zeros((0, 2)), np.zeros(0), np.zeros(0, bool), SIZE).distance == SKY).all()
+    assert (complete_distances(np.zeros((0, 2)), np.zeros(0), np.zeros(0, bool), SIZE).distance == SKY_DISTANCE).all()
 
 
 def test_what_was_worked_out_is_kept_while_it_is_asked_of_the_same_things() -> None:
@@ -69,9 +69,9 @@ def test_what_was_worked_out_is_kept_while_it_is_asked_of_the_same_things() -> N
     assert not np.array_equal(camera_depth(other, "CAM_FRONT", 0).distance, first.distance)
 
 
-def test_a_silent_lidar_tells_no_distance() -> None:
-    """An empty cloud of a silent LiDAR is not an empty world."""
+def test_a_dropped_lidar_gives_no_distance() -> None:
+    """An empty cloud of a dropped LiDAR is not an empty world."""
     sample = fa.open_log("nuscenes", "datasets/drive")[3]
-    silent = fa.ModalityDropout(share=1.0, sensors=["LIDAR_TOP"], at_least=0)(sample, seed=1)
+    dropped = fa.ModalityDropout(share=1.0, sensors=["LIDAR_TOP"], at_least=0)(sample, seed=1)
     with pytest.raises(DataError, match=r"needs depth.*put ModalityDropout behind it"):
-        camera_depth(silent, "CAM_FRONT", 0)
+        camera_depth(dropped, "CAM_FRONT", 0)

@@ -11,10 +11,10 @@ import torch
 from fusion_aug.physics.gel import (
     GelModel,
     Press,
-    explained,
     fit_gel,
     height_from_slopes,
     normals,
+    r_squared,
     relaxed,
     render_tactile,
     slopes,
@@ -36,9 +36,9 @@ def presses(real_data: Path) -> tuple[list[Press], torch.Tensor]:
 def test_held_out_presses_are_explained(presses: tuple[list[Press], torch.Tensor]) -> None:
     """PHYSICS section 9: fitted on even frames, scored on odd ones, within the touch radius."""
     balls, background = presses
-    plain = explained(fit_gel(balls[::2], background, anchor=0.0), balls[1::2], background)
+    plain = r_squared(fit_gel(balls[::2], background, anchor=0.0), balls[1::2], background)
     assert (plain >= [0.94, 0.95, 0.92]).all(), plain
-    anchored = explained(fit_gel(balls[::2], background), balls[1::2], background)
+    anchored = r_squared(fit_gel(balls[::2], background), balls[1::2], background)
     assert (anchored >= [0.94, 0.95, 0.92]).all(), anchored
 
 

@@ -169,7 +169,7 @@ def test_a_first_sample_that_cannot_be_read_is_skipped_too(real_data: Path, tmp_
         ("pipeline.yaw=5", "no such key"), ("output=kitti3", "expected null or folder"),
     ],
 )  # fmt: skip
-def test_mistyped_options_do_not_pass_in_silence(
+def test_mistyped_options_are_refused(
     street: Path, tmp_path: Path, word: str, hint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["run", "log=nuscenes", f"log.root={street}", "pipeline=geometry", f"out={tmp_path / 'o'}", word]
@@ -182,8 +182,8 @@ def test_what_finds_nothing_to_act_on_is_named(
 ) -> None:
     words = ["run", "log=kitti", f"log.root={real_data / 'kitti'}", "pipeline=[radar,photometric]"]
     assert main([*words, f"out={tmp_path / 'o'}"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "nothing for these to act on: rcs, radar_noise, radar_missed, radar_ghosts, radar_clutter" in told
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "nothing for these to act on: rcs, radar_noise, radar_missed, radar_ghosts, radar_clutter" in printed
 
 
 def test_a_root_one_level_too_deep_points_up(real_data: Path, street: Path) -> None:

@@ -32,7 +32,7 @@ def test_every_pair_of_presets_composes() -> None:
 
 
 def test_presets_share_a_main_figure_only_where_it_means_the_same() -> None:
-    """A key of two presets must stand in the same field."""
+    """A key of two presets must mean the same field."""
     meaning: dict[str, set[str]] = {}
     for name in PRESETS:
         preset = yaml.safe_load((config_dir() / "pipeline" / f"{name}.yaml").read_text())

@@ -1,4 +1,4 @@
-"""What formats hold of stamps: new ones are written, and what they cannot tell is refused before the first byte."""
+"""What formats hold of stamps: new ones are written, and what a format cannot hold is refused before the first byte."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from fusion_aug.cli import main
 def words(log: str, root: Path, out: Path, transform: str, *more: str) -> list[str]:
     name, *fields = transform.split()
     x = "+pipeline.transforms.x"
-    told = [f"{x}._target_=fusion_aug.{name}", *(f"{x}.{field}" for field in fields)]
-    return ["run", f"log={log}", f"log.root={root}", f"out={out}", "pipeline=identity", "seed=3", *told, *more]
+    words = [f"{x}._target_=fusion_aug.{name}", *(f"{x}.{field}" for field in fields)]
+    return ["run", f"log={log}", f"log.root={root}", f"out={out}", "pipeline=identity", "seed=3", *words, *more]
 
 
 @pytest.mark.parametrize(
@@ -41,16 +41,16 @@ def test_keyframes_of_nuscenes_stay(street: Path, tmp_path: Path, transform: str
 @pytest.mark.parametrize(
     ("log", "transform", "reason"),
     [
-        ("nuscenes", "Latency delay=0.05", "Latency.delay: its files tell when something was captured, not when"),
-        ("nuscenes", "Jitter", "Jitter.sigma: its files tell when"),
+        ("nuscenes", "Latency delay=0.05", "Latency.delay: its files hold capture times and no receive times"),
+        ("nuscenes", "Jitter", "Jitter.sigma: its files hold capture times"),
         ("nuscenes", "ClockOffset", "ClockOffset.offset: its files tie sensors and labels together by their stamps"),
         ("mmdet3d", "SpeedWarp", "SpeedWarp.p: an info names its sweeps and pictures by the stamps of the log"),
         ("mmdet3d", "DropFrames", "DropFrames.share: an info names the sweeps and pictures of the log"),
         ("kitti", "TimeWarp", "TimeWarp.p: its files hold no stamps and no velocities"),
-        ("kitti", "Latency", "Latency.delay: its files tell when"),
+        ("kitti", "Latency", "Latency.delay: its files hold capture times"),
     ],
 )
-def test_what_a_format_cannot_tell_is_refused(
+def test_what_a_format_cannot_hold_is_refused(
     street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], log: str, transform: str, reason: str,
     request: pytest.FixtureRequest,
 ) -> None:  # fmt: skip
@@ -88,6 +88,6 @@ def test_a_sensor_that_the_log_does_not_have(street: Path, tmp_path: Path, capsy
     for transform in ("DropFrames sensors=[CAM_FRNT]", "Brightness factor=1.2 cameras=[CAM_FRNT]",
                       "ModalityDropout keep=[CAM_FRNT]"):  # fmt: skip
         assert main(words("nuscenes", street, tmp_path / "out", transform, "output=folder")) == 2
-        told = capsys.readouterr().err
-        assert "the log has no sensor 'CAM_FRNT' (it has " in told and "CAM_FRONT" in told
+        errors = capsys.readouterr().err
+        assert "the log has no sensor 'CAM_FRNT' (it has " in errors and "CAM_FRONT" in errors
     assert main(words("nuscenes", street, tmp_path / "out", "DropFrames sensors=[ring_*]", "limit=1")) == 0

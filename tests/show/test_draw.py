@@ -34,7 +34,7 @@ def test_the_view_from_above_turns_with_the_scene() -> None:
     a, b = birds_eye(sample)[24:-24, 24:-24].astype(int), birds_eye(quarter)[24:-24, 24:-24].astype(int)
     lit = [np.any(np.abs(x - [24, 26, 30]) > 60, axis=2) for x in (a, b)]
     for one in lit:
-        one[200:312, 226:286] = False  # the arrow of the vehicle does not turn
+        one[200:312, 226:286] = False  # the arrow of the vehicle does not rotate
     # a point may fall one pixel aside
     wide = cv2.dilate(np.rot90(lit[0]).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     assert (wide & lit[1]).sum() / lit[1].sum() > 0.9

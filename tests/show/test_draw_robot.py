@@ -28,7 +28,7 @@ def test_links_are_drawn_where_they_project(arm: fa.Sample) -> None:
         drawn = skeleton(sample, "front", item)
         assert len(drawn) >= 6
         depth = sample["front/depth"].image(item)  # type: ignore[attr-defined]
-        T = sample.rig.along("front", "link5", sample["front"].capture_times[item : item + 1])[0]
+        T = sample.rig.T_at_times("front", "link5", sample["front"].capture_times[item : item + 1])[0]
         pixel, _ = sample.rig.camera("front").project(T[None, :3, 3])
         assert any(np.allclose(end, pixel[0].numpy()) for pair in drawn for end in pair)
         u, v = pixel[0].round().long().tolist()

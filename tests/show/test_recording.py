@@ -47,8 +47,8 @@ def test_it_holds_both_sides(recording: Path) -> None:
 def test_a_pinhole_projects_as_rerun_does() -> None:
     """Rerun's pixel coordinates start at the corner of the first pixel, ours at its centre."""
     camera = CameraSensor(frame="c", model=Pinhole.from_focal(500.0, 520.0, 311.0, 207.5, (400, 640)))
-    told = pinhole(rr, camera)
-    K = np.array(told.image_from_camera.as_arrow_array().to_pylist()).reshape(3, 3).T
+    logged = pinhole(rr, camera)
+    K = np.array(logged.image_from_camera.as_arrow_array().to_pylist()).reshape(3, 3).T
     point = torch.tensor([0.3, -0.2, 4.0], dtype=torch.float64)
     ours = camera.project(point)[0].numpy()
     theirs = K @ point.numpy()
@@ -72,7 +72,7 @@ def test_a_person_sees_both_sides(recording: Path) -> None:
     flags = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
     seen: dict[str, list[int]] = {}
-    # now and then the viewer's server and page spin and wait for one another, so both are begun anew
+    # now and then the viewer's server and page spin and wait for one another, so both are started again
     for port, patience in ((9490, 30), (9492, 60), (9494, 120)):
         with serve(recording, port) as (_, address), playwright.sync_playwright() as run, suppress(playwright.Error):
             chromium = run.chromium.launch(executable_path=browser, args=[*flags, *quiet])

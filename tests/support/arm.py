@@ -1,4 +1,4 @@
-"""A small arm on the vehicle of the test samples: three turning joints, two fingers, a camera, touch and a wrench."""
+"""A small arm on the vehicle of the test samples: three rotary joints, two fingers, a camera, touch and a wrench."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def readings(times: torch.Tensor, time: int) -> torch.Tensor:
 
 
 def with_arm(rig: Rig, time: int, size: tuple[int, int], gels: bool = True) -> tuple[Rig, dict[str, fa.Stream]]:
-    """The rig with the arm, and what it tells."""
+    """The rig with the arm, and the arm's streams."""
     times = time + STEP * torch.arange(-18, 19)
     q = readings(times, time)
     t = (times - time).double()[:, None] * 1e-9
     speed = torch.tensor([0.7, -0.4, 0.9, 0.02, 0.03], dtype=torch.float64)
     v = speed * (1 + 1.5 * torch.cos(5 * t))
     a = -7.5 * speed * torch.sin(5 * t)
-    links = arm_robot().frames("ego", ARM_BASE, {n: (times, q[:, i]) for i, n in enumerate(JOINTS)})
+    links = arm_robot().to_frames("ego", ARM_BASE, {n: (times, q[:, i]) for i, n in enumerate(JOINTS)})
     frames = {**rig.frames, **links}
     frames["WRIST"] = Frame(parent="hand", pose=se3(FORWARD, [0.05, 0.0, 0.1]), axis_convention="camera")
     frames["ft"] = Frame(parent="hand", pose=se3(rotation_about("z", 0.4), [0.02, 0.01, 0]))
@@ -77,44 +77,44 @@ def with_arm(rig: Rig, time: int, size: tuple[int, int], gels: bool = True) -> t
     sensors = {**rig.sensors, "WRIST": CameraSensor(frame="WRIST", model=model), **touch, **seen}
     rng = np.random.default_rng(5)
 
-    def drawn(*shape: int) -> torch.Tensor:
+    def noise(*shape: int) -> torch.Tensor:
         return torch.from_numpy(rng.normal(size=shape))
 
     n = len(times)
     picture = torch.from_numpy(rng.integers(0, 256, (*size, 3), dtype=np.uint8))
     depth = torch.from_numpy(rng.uniform(1, 9, size).astype(np.float32))
-    shot = torch.tensor([time + 9_000_000])
+    picture_time = torch.tensor([time + 9_000_000])
     taxels = se3(rotation_about("x", -np.pi / 2), torch.tensor([[0.0, 0.01, 0.01], [0.0, 0.01, -0.01]]).double())
     step = times[::6]
     streams: dict[str, fa.Stream] = {
-        "WRIST": fa.Camera(frame="WRIST", capture_times=shot, items=(picture,)),
-        "WRIST/depth": fa.Depth(frame="WRIST", camera="WRIST", capture_times=shot, items=(depth,)),
+        "WRIST": fa.Camera(frame="WRIST", capture_times=picture_time, items=(picture,)),
+        "WRIST/depth": fa.Depth(frame="WRIST", camera="WRIST", capture_times=picture_time, items=(depth,)),
         "joints": fa.JointState(frame="ego", capture_times=times, names=JOINTS,
-                                values={"position": q, "velocity": v, "acceleration": a, "effort": drawn(n, 5)}),
+                                values={"position": q, "velocity": v, "acceleration": a, "effort": noise(n, 5)}),
         "wrench": fa.Wrench(frame="ft", capture_times=times[::2],
-                            values={"force": drawn(len(times[::2]), 3), "torque": drawn(len(times[::2]), 3)}),
-        **{name: fa.Taxels(frame=touch[name].frame, capture_times=times, values={"force": drawn(n, 2).abs()},
+                            values={"force": noise(len(times[::2]), 3), "torque": noise(len(times[::2]), 3)}),
+        **{name: fa.Taxels(frame=touch[name].frame, capture_times=times, values={"force": noise(n, 2).abs()},
                            poses=taxels) for name in touch},
         "tip": fa.BodyPose(frame="ego", capture_times=step, values={"pose": rig_poses(Rig(frames, sensors), step)}),
         "action": fa.Action(
             frame="ego", capture_times=step, names=JOINTS[:3],
-            values={"joint_position": q[::6, :3].contiguous(), "delta_position": drawn(len(step), 3),
-                    "delta_rotation": drawn(len(step), 3), "command": torch.ones(len(step), 1, dtype=torch.int64)}),
+            values={"joint_position": q[::6, :3].contiguous(), "delta_position": noise(len(step), 3),
+                    "delta_rotation": noise(len(step), 3), "command": torch.ones(len(step), 1, dtype=torch.int64)}),
         "skeleton": fa.Keypoints3D(
             frame="ref", capture_times=torch.tensor([time]),
-            values={"xyz": drawn(3, 3) * 3, "name": strings(["left_hand", "right_hand", "head"]),
+            values={"xyz": noise(3, 3) * 3, "name": strings(["left_hand", "right_hand", "head"]),
                     "visible": torch.ones(3)}),
         "WRIST/points": fa.Keypoints2D(
-            frame="WRIST", camera="WRIST", capture_times=shot,
+            frame="WRIST", camera="WRIST", capture_times=picture_time,
             values={"pixel": torch.from_numpy(rng.uniform(0.3, 0.6, (2, 2))) * torch.tensor([size[1], size[0]]),
                     "name": strings(["left_hand", "head"]), "visible": torch.ones(2)}),
-        "reward": fa.Signal(frame="ego", capture_times=step, values={"value": drawn(len(step))}),
+        "reward": fa.Signal(frame="ego", capture_times=step, values={"value": noise(len(step))}),
     }  # fmt: skip
     for k, (name, sensor) in enumerate(seen.items()):
         presses = [bump(0.3 + 0.2 * k, 0.6), bump(0.5, 0.35)]
         shown = [render_tactile(p * 1000, sensor.gel, sensor.background, 0.5, relax=False) for p in presses]
         streams[name] = fa.TactileImage(
-            frame=name, capture_times=shot[0] + STEP * torch.arange(2), items=tuple(shown), mm_per_pixel=0.5,
+            frame=name, capture_times=picture_time[0] + STEP * torch.arange(2), items=tuple(shown), mm_per_pixel=0.5,
             gels=sensor.gel, backgrounds=sensor.background,
         )  # fmt: skip
         if k == 0:
@@ -142,4 +142,4 @@ def bump(x: float, y: float) -> torch.Tensor:
 
 def rig_poses(rig: Rig, times: torch.Tensor) -> torch.Tensor:
     """Pose of a tool on the hand."""
-    return rig.along("ego", "hand", times) @ se3(rotation_about("x", 0.3), [0.25, 0.0, 0.0])
+    return rig.T_at_times("ego", "hand", times) @ se3(rotation_about("x", 0.3), [0.25, 0.0, 0.0])

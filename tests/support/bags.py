@@ -1,4 +1,4 @@
-"""Recordings of the arm's joints, inertial unit and frames, with whatever else a test puts in."""
+"""Recordings of the arm's joints, inertial unit and frames, with further messages that a test adds."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def recording(
     return path.parent
 
 
-def opened(folder: Path, **more: Any) -> Any:
+def open_recording(folder: Path, **more: Any) -> Any:
     return fa.open_log("mcap", folder, rig=str(folder.parent / "rig.yaml"), **more)
 
 

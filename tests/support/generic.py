@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 import torch
 
 import fusion_aug as fa
@@ -17,8 +20,23 @@ def build(case: Case, **more) -> fa.Transform:
     return own_transforms()[name](**{**kwargs, **more})
 
 
-def promises(case: Case, promise: str) -> bool:
-    return promise not in own_transforms()[case[0]].exemptions
+def promises(case: Case, *wanted: str) -> bool:
+    return not own_transforms()[case[0]].exemptions.keys() & set(wanted)
+
+
+def only(where: Callable[[Case], bool]) -> pytest.MarkDecorator:
+    """Collect a test for those cases alone that a function says yes to, so that no item passes by doing nothing."""
+    return pytest.mark.cases(where=where)
+
+
+def making(*wanted: str) -> pytest.MarkDecorator:
+    """Collect a test for the cases alone that make some promises."""
+    return only(lambda case: promises(case, *wanted))
+
+
+def of_family(*families: type) -> pytest.MarkDecorator:
+    """Collect a test for the cases alone whose transform belongs to one of some families."""
+    return only(lambda case: issubclass(own_transforms()[case[0]], families))
 
 
 def fingerprint(sample: fa.Sample) -> list:
@@ -31,7 +49,7 @@ def fingerprint(sample: fa.Sample) -> list:
     return out
 
 
-def same(a, b) -> bool:
+def same_values(a, b) -> bool:
     if isinstance(a, torch.Tensor):
         return a.dtype == b.dtype and torch.equal(a.nan_to_num(7e7), b.nan_to_num(7e7))
     if isinstance(a, np.ndarray):
@@ -47,7 +65,7 @@ def assert_same_streams(a: fa.Sample, b: fa.Sample, exact: bool = True) -> None:
         assert torch.equal(x.capture_times, y.capture_times) and torch.equal(x.sample_index, y.sample_index), name
         for column in x.values:
             if exact or not isinstance(x.values[column], torch.Tensor):
-                assert same(x.values[column], y.values[column]), (name, column)
+                assert same_values(x.values[column], y.values[column]), (name, column)
             else:
                 assert torch.allclose(x.values[column], y.values[column], atol=1e-5, rtol=0, equal_nan=True), (
                     name,

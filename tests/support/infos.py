@@ -102,7 +102,7 @@ def old_row(index, token, sample, lidar, l2e, e2g, cams, sweeps, boxes, labels, 
     def quaternion(T: np.ndarray) -> list[float]:
         return np.roll(Rotation.from_matrix(T[:3, :3]).as_quat(), 1).tolist()
 
-    def told(T: np.ndarray, name: str) -> dict[str, Any]:
+    def pose_fields(T: np.ndarray, name: str) -> dict[str, Any]:
         return {f"{name}_rotation": quaternion(T), f"{name}_translation": T[:3, 3].tolist()}
 
     def to(T: np.ndarray) -> dict[str, Any]:
@@ -111,15 +111,15 @@ def old_row(index, token, sample, lidar, l2e, e2g, cams, sweeps, boxes, labels, 
     prefix = "./data/nuscenes/"
     return {
         "lidar_path": prefix + lidar["filename"], "token": token, "timestamp": lidar["timestamp"],
-        **told(l2e, "lidar2ego"), **told(e2g, "ego2global"),
+        **pose_fields(l2e, "lidar2ego"), **pose_fields(e2g, "ego2global"),
         "cams": {
             c: {"data_path": prefix + d["filename"], "type": c, "timestamp": d["timestamp"], "cam_intrinsic": K,
-                **told(c2e, "sensor2ego"), **told(there, "ego2global"), **to(to_lidar)}
+                **pose_fields(c2e, "sensor2ego"), **pose_fields(there, "ego2global"), **to(to_lidar)}
             for c, (d, K, c2e, there, to_lidar) in cams.items()
         },
         "sweeps": [
             {"data_path": prefix + d["filename"], "type": "lidar", "timestamp": d["timestamp"],
-             **told(c2e, "sensor2ego"), **told(there, "ego2global"), **to(T)}
+             **pose_fields(c2e, "sensor2ego"), **pose_fields(there, "ego2global"), **to(T)}
             for d, c2e, there, T in sweeps
         ],
         "gt_boxes": np.array(boxes).reshape(-1, 7), "gt_names": np.array(labels),

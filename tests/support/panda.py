@@ -1,4 +1,4 @@
-"""The real Panda log of the shared data, with what its rig files say."""
+"""The real Panda log of the shared data, with the contents of its rig files."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ PARTS = {
 def rig_file(real_data: Path, target: Path, kind: str) -> Path:
     """``rig.json``'s base pose and joint map as a rig file for a format."""
     folder = real_data / "panda_lift"
-    told = json.loads((folder / "rig.json").read_text())
-    arm = told["joint_map"]
+    content = json.loads((folder / "rig.json").read_text())
+    arm = content["joint_map"]
     rig: dict[str, Any] = {
-        "urdf": str(folder / told["urdf"]),
+        "urdf": str(folder / content["urdf"]),
         "joint_map": arm | FINGERS,
         "frames": {
             "world": {"parent": None, "axis_convention": "world"},
-            told["urdf_base_link"]: {"parent": "world", "translation": told["T_world_base"]["translation"],
-                                     "rotation": told["T_world_base"]["quaternion_wxyz"]},
+            content["urdf_base_link"]: {"parent": "world", "translation": content["T_world_base"]["translation"],
+                                     "rotation": content["T_world_base"]["quaternion_wxyz"]},
             "ft_sensor": {"parent": "panda_hand", "rotation": [HALF, 0, 0, -HALF]},
         },
     }  # fmt: skip

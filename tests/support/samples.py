@@ -183,7 +183,7 @@ def _lidar(rng, rig, stamps, time, n, poses, sizes, dtype):  # type: ignore[no-u
         "time_offset": torch.from_numpy(rng.uniform(-0.05, 0, total).astype(np.float32)),
     }
     offsets = torch.tensor([0, *counts]).cumsum(0)
-    return fa.Points(frame="lidar", capture_times=torch.tensor(stamps), values=values, offsets=offsets)
+    return fa.Lidar(frame="lidar", capture_times=torch.tensor(stamps), values=values, offsets=offsets)
 
 
 def _radar(rig, stamps, time, poses, velocity):  # type: ignore[no-untyped-def]

@@ -16,7 +16,7 @@ def lidar_only(sample: fa.Sample, name: str = "LIDAR_TOP") -> fa.Sample:
     return sample.with_streams(keep)
 
 
-def reported(sample: fa.Sample, weather: fa.Weather, seed: int = 3) -> tuple[fa.Points, torch.Tensor]:
+def cloud_in_weather(sample: fa.Sample, weather: fa.Weather, seed: int = 3) -> tuple[fa.Points, torch.Tensor]:
     """The cloud in a weather, and which of its points are as measured."""
     cloud = weather(lidar_only(sample), seed=seed)["LIDAR_TOP"].realized()
     everything = torch.ones(cloud.rows, dtype=torch.bool)  # type: ignore[attr-defined]

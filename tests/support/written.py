@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+from oracle import motion
 
 from fusion_aug.run.config import compose_config
 from fusion_aug.run.execute import execute
 from fusion_aug.run.job import Job
+from fusion_aug.sample.history import history_from_json
 
 
 def run(out: Path, *overrides: str, **options) -> Path:
@@ -24,23 +26,7 @@ def manifest(out: Path) -> list[dict]:
 
 def drawn_motion(line: dict) -> np.ndarray:
     """H of the reference frame from the drawn numbers alone."""
-    H = np.eye(4)
-    for record in line["history"]:
-        p = record["params"].get("", {})
-        step = np.eye(4)
-        if not record["applied"]:
-            continue
-        if record["name"] == "fusion_aug.RotateScene":
-            a = np.radians(p["yaw_deg"])
-            step[:2, :2] = [[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]
-        elif record["name"] == "fusion_aug.MirrorScene":
-            step["xyz".index(p["axis"]), "xyz".index(p["axis"])] = -1
-        elif record["name"] == "fusion_aug.ScaleScene":
-            step[:3, :3] *= p["scale"]
-        elif record["name"] == "fusion_aug.TranslateScene":
-            step[:3, 3] = [p["x"], p["y"], p["z"]]
-        H = step @ H
-    return H
+    return motion(history_from_json(line["history"]))
 
 
 def is_mirrored(line: dict) -> bool:

@@ -24,9 +24,9 @@ def test_our_kinematics_give_mujocos_poses(arm: ArmRecording) -> None:
     robot = robot_of(arm.model)
     poses = robot.forward(torch.from_numpy(arm.values["position"]), JOINTS)
     for link, T in poses.items():
-        told = arm.bodies[link]
-        assert np.abs(T[:, :3, 3].numpy() - told[:, :3]).max() < 1e-9, link
-        R = Rotation.from_quat(told[:, [4, 5, 6, 3]]).as_matrix()
+        simulated = arm.bodies[link]
+        assert np.abs(T[:, :3, 3].numpy() - simulated[:, :3]).max() < 1e-9, link
+        R = Rotation.from_quat(simulated[:, [4, 5, 6, 3]]).as_matrix()
         assert np.abs(T[:, :3, :3].numpy() - R).max() < 1e-9, link
 
 
@@ -47,8 +47,8 @@ def test_velocity_and_accelerometer_agree_with_the_motion(arm: ArmRecording) -> 
     R = Rotation.from_quat(hand[:, [4, 5, 6, 3]]).as_matrix()
     place = hand[:, :3] + R @ np.array([0.02, 0.0, 0.03])
     second = (place[2:] - 2 * place[1:-1] + place[:-2]) / h**2 + [0, 0, 9.81]
-    felt = np.einsum("nji,nj->ni", R[1:-1], second)
-    assert np.sqrt(np.mean((felt - arm.values["accel"][1:-1]) ** 2)) < 5e-3
+    accel = np.einsum("nji,nj->ni", R[1:-1], second)
+    assert np.sqrt(np.mean((accel - arm.values["accel"][1:-1]) ** 2)) < 5e-3
 
 
 def test_the_wrist_carries_the_hand_before_it_grips(arm: ArmRecording) -> None:

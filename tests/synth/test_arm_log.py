@@ -1,11 +1,11 @@
-"""The recorded arm: both formats against the simulator's truth, before and after what moves robots."""
+"""The recorded arm: both formats against the simulator's ground truth, before and after transforms of robots."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from arm_log import ROOT, SEEN, body_poses, hits, open_arm, rows_of, truth, with_masks
+from arm_log import ROOT, SEEN_BY_CAMERA, body_poses, ground_truth, mask_hits, open_arm, truth_rows, with_masks
 
 import fusion_aug as fa
 from calib import load_urdf
@@ -35,14 +35,14 @@ def test_every_sensor_is_there(samples: dict[str, fa.Sample], kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_cameras_and_links_stand_where_the_simulator_has_them(samples: dict[str, fa.Sample], kind: str) -> None:
-    sample, known = samples[kind], truth()
-    for name in SEEN:
-        rows = rows_of(sample[name], known)
-        ours = sample.rig.along("world", name, sample[name].capture_times)
+def test_cameras_and_links_are_where_the_simulator_has_them(samples: dict[str, fa.Sample], kind: str) -> None:
+    sample, known = samples[kind], ground_truth()
+    for name in SEEN_BY_CAMERA:
+        rows = truth_rows(sample[name], known)
+        ours = sample.rig.T_at_times("world", name, sample[name].capture_times)
         assert float((ours - torch.from_numpy(known[f"{name}/T_world_camera"][rows])).abs().max()) <= 1e-6
     for body in ("link3", "hand", "finger_left"):
-        ours = sample.rig.along("world", body, sample["wrist"].capture_times)
+        ours = sample.rig.T_at_times("world", body, sample["wrist"].capture_times)
         assert float((ours - body_poses(body, known)[rows]).abs().max()) <= 1e-6
 
 
@@ -59,14 +59,14 @@ def test_cameras_and_links_stand_where_the_simulator_has_them(samples: dict[str,
 )
 def test_the_hand_is_where_its_mask_is(samples: dict[str, fa.Sample], kind: str, change: fa.Transform | None) -> None:
     sample = samples[kind]
-    if isinstance(change, fa.KinematicNoise):  # its pictures are rendered anew: every fifth will do
-        few = [n for n in sample.streams if n.split("/")[0] in SEEN]
+    if isinstance(change, fa.KinematicNoise):  # its pictures are re-rendered: every fifth is enough
+        few = [n for n in sample.streams if n.split("/")[0] in SEEN_BY_CAMERA]
         thin = {n: sample[n].take_items(torch.arange(0, len(sample[n]), 5)) for n in few}
         sample = sample.with_streams({**sample.streams, **thin})
     before = with_masks(sample)
     after = before if change is None else change(before, seed=3)
-    for camera in SEEN:
-        inside, seen = hits(after, camera)
+    for camera in SEEN_BY_CAMERA:
+        inside, seen = mask_hits(after, camera)
         assert seen.all() and len(seen) >= (10 if isinstance(change, fa.KinematicNoise) else 46)
         assert inside.all(), (camera, float(inside.mean()))
     if isinstance(change, fa.KinematicNoise):
@@ -94,17 +94,17 @@ def test_the_description_is_the_simulated_robot() -> None:
     from fusion_aug.synth.arm.scene import load_arm, robot_of
 
     pytest.importorskip("mujoco")
-    told, made = load_urdf(ROOT / "arm.urdf"), robot_of(load_arm()[0])
+    described, made = load_urdf(ROOT / "arm.urdf"), robot_of(load_arm()[0])
     q = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (5, 8)))
     for link, T in made.forward(q, made.joints).items():
-        assert float((told.forward(q, made.joints)[link] - T).abs().max()) < 1e-12
-    assert float((told.gravity_torque(q, made.joints) - made.gravity_torque(q, made.joints)).abs().max()) < 1e-9
-    assert {n: e.lower for n, (_, e) in told.edges.items() if hasattr(e, "lower")} == {
+        assert float((described.forward(q, made.joints)[link] - T).abs().max()) < 1e-12
+    assert float((described.gravity_torque(q, made.joints) - made.gravity_torque(q, made.joints)).abs().max()) < 1e-9
+    assert {n: e.lower for n, (_, e) in described.edges.items() if hasattr(e, "lower")} == {
         n: e.lower for n, (_, e) in made.edges.items() if hasattr(e, "lower")
     }
 
 
-def test_taxels_feel_what_the_wrench_feels(samples: dict[str, fa.Sample]) -> None:
+def test_taxels_and_wrench_measure_the_same_force(samples: dict[str, fa.Sample]) -> None:
     """Both pads squeeze the parcel alike, up to what its motion and their friction take."""
     left, right = (samples["mcap"][f"taxel_{s}"]["force"].sum(1) for s in ("left", "right"))
     held = left > 3
@@ -116,7 +116,7 @@ def test_it_is_small() -> None:
 
 
 def test_efforts_at_another_speed_are_what_the_masses_ask_for(samples: dict[str, fa.Sample]) -> None:
-    """MuJoCo's inverse dynamics of the hurried motion, before the grip. What is left is the joints' damping."""
+    """MuJoCo's inverse dynamics of the faster motion, before the grip. What is left is the joints' damping."""
     mujoco = pytest.importorskip("mujoco")
     from fusion_aug.physics.timewarp import Warp
     from fusion_aug.streams.resample import read_at
@@ -136,16 +136,19 @@ def test_efforts_at_another_speed_are_what_the_masses_ask_for(samples: dict[str,
         data.qpos[places], data.qvel[rates], data.qacc[rates] = q[k], v[k], a[k]
         mujoco.mj_inverse(model, data)
         wanted[k] = data.qfrc_inverse[rates]
-    told, warp = out["effort"].numpy(), Warp(int(sample["joint_states"].capture_times[0]), 1.0, [(0.45, 1 / 1.5, 0.0)])
+    effort, warp = (
+        out["effort"].numpy(),
+        Warp(int(sample["joint_states"].capture_times[0]), 1.0, [(0.45, 1 / 1.5, 0.0)]),
+    )
     old = sample["joint_states"]
     alone = read_at(
         old["effort"], old.column_table()["effort"], old.capture_times, warp.old(out.capture_times[:600])
     ).numpy()
-    right, wrong = (np.sqrt(((e - wanted)[20:, :6] ** 2).mean()) for e in (told[:600], alone))
+    right, wrong = (np.sqrt(((e - wanted)[20:, :6] ** 2).mean()) for e in (effort[:600], alone))
     assert right < 0.06 and wrong > 4 * right, (right, wrong)
 
 
-def test_a_grip_does_not_hurry(samples: dict[str, fa.Sample]) -> None:
+def test_a_grip_does_not_scale_with_the_speed(samples: dict[str, fa.Sample]) -> None:
     """The fingers' motors hold the parcel as hard at another speed."""
     out = fa.SpeedWarp(speed=1.4)(samples["mcap"])
     before, after = (s["joint_states"]["effort"][:, 6:].min() for s in (samples["mcap"], out))

@@ -1,4 +1,4 @@
-"""The driving world and its sample log against their own truth."""
+"""The driving world and its sample log against their own ground truth."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def test_points_lie_on_what_was_hit(street: Path) -> None:
     assert 0.2 < float(ground.double().mean()) < 0.9
     assert float(xyz[:, 2].min()) > -0.06, "nothing lies under the road"
     inside = points_in_boxes(xyz, sample.boxes()["pose"], sample.boxes()["size"])
-    told = [a["num_lidar_pts"] for a in log.tables.annotations_of_sample[sample.id]]  # type: ignore[attr-defined]
-    close = [(len(i), n) for i, n in zip(inside, told, strict=True) if n >= 8]
+    counts = [a["num_lidar_pts"] for a in log.tables.annotations_of_sample[sample.id]]  # type: ignore[attr-defined]
+    close = [(len(i), n) for i, n in zip(inside, counts, strict=True) if n >= 8]
     assert len(close) >= 4 and all(abs(a - b) <= 0.25 * b + 1 for a, b in close)
 
 
 def test_every_point_has_its_time(street: Path) -> None:
-    """Offsets from the sidecar: one turn before the stamp, growing with the azimuth of a clockwise scanner."""
+    """Offsets from the sidecar: one revolution before the stamp, growing with the azimuth of a clockwise scanner."""
     cloud = fa.open_log("nuscenes", street)[1]["LIDAR_TOP"]
     offset, xyz = cloud["time_offset"], cloud["xyz"]
     assert len(offset) == len(xyz) and float(offset.min()) >= -0.0501 and float(offset.max()) < 0
@@ -77,15 +77,15 @@ def test_pictures_show_what_depth_and_classes_say(street: Path) -> None:
         expected = local[:, 2] if depth.measure == "z" else local.norm(dim=1)
         u, v = pixels[seen].round().long().T
         picture = depth.image(0)
-        told = picture[v.clamp(0, picture.shape[0] - 1), u.clamp(0, picture.shape[1] - 1)].double()
-        error = ((told - expected[seen]).abs() / expected[seen])[told > 0]
+        rendered = picture[v.clamp(0, picture.shape[0] - 1), u.clamp(0, picture.shape[1] - 1)].double()
+        error = ((rendered - expected[seen]).abs() / expected[seen])[rendered > 0]
         assert len(error) > 100 and float(error.median()) < 0.02, camera
     classes = sample["CAM_FRONT/classes"].image(0)
     assert {KINDS[k] for k in classes.unique().tolist()} >= {"sky", "road", "pavement", "building", "vehicle"}
 
 
 def test_the_imu_agrees_with_the_path(street: Path) -> None:
-    """Specific force at rest is gravity; integrated over the bend the gyro gives the turn."""
+    """Specific force at rest is gravity; integrated over the bend the gyro gives the rotation."""
     log = fa.open_log("nuscenes", street)
     imu = log[1]["imu"]
     assert torch.diff(imu.capture_times).unique().tolist() == [10_000_000]
@@ -105,8 +105,8 @@ def test_radar_agrees_with_the_boxes(street: Path) -> None:
     assert len(values) > 10 and np.median(values) < 0.05 and values.max() < 0.3
 
 
-def test_doppler_of_what_stands_still_is_zero(street: Path) -> None:
-    """Raw Doppler of standing things is the vehicle's own motion, and the compensated one nothing."""
+def test_doppler_of_static_objects_is_zero(street: Path) -> None:
+    """Raw Doppler of static objects is the vehicle's own motion, and the compensated one nothing."""
     sample = fa.open_log("nuscenes", street)[1]
     for name, radar in sample.of_type(fa.Radar).items():
         still = radar["flags"][:, 0] == 1
@@ -144,7 +144,7 @@ def test_nothing_drives_through_anything() -> None:
 
 
 def test_the_sample_log_of_the_repository_is_what_the_world_makes() -> None:
-    """Boxes of the committed log stand where the bodies of the town do."""
+    """Boxes of the committed log are where the bodies of the town are."""
     folder = Path(__file__).resolve().parents[2] / "datasets" / "drive"
     log, town = fa.open_log("nuscenes", folder), make_town(0)
     assert len(log) == 21

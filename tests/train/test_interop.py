@@ -1,10 +1,15 @@
-"""The dictionaries of mmdetection3d, BEVFusion and OpenPCDet against our own projection."""
+"""The dictionaries of mmdetection3d, BEVFusion and OpenPCDet, against the files and the drawn numbers."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from nuscenes_files import channel, matrix, tables
+from oracle import Route, cloud, followed, mapped, motion, moved, route
 from samples import make_sample
 
 import fusion_aug as fa
@@ -22,47 +27,118 @@ CHAIN = {
 }  # fmt: skip
 
 
-def project(P: np.ndarray, xyz: np.ndarray) -> np.ndarray:
-    uvw = np.c_[xyz, np.ones(len(xyz))] @ P.T
-    return uvw[:, :2] / uvw[:, 2:3]
+SIDES: dict[str, str | None] = {"CAM_FRONT": None, "CAM_BACK": None}
+SIDES |= {f"CAM_{a}_{b}": f"CAM_{a}_{c}" for a in ("FRONT", "BACK") for b, c in (("LEFT", "RIGHT"), ("RIGHT", "LEFT"))}
+
+
+def projected(P: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+    """Pixels (n, 2) of points (n, 3) by a (4, 4) as the training code applies it."""
+    uvw = moved(P, xyz)
+    return uvw[:, :2] / uvw[:, 2:]
+
+
+class Keyframe:
+    """A keyframe of a nuScenes log as its files have it: points of the reference frame, matrices of its cameras."""
+
+    def __init__(self, root: Path, token: str):
+        t = tables(root)
+        rows = {channel(t, r): r for r in t["sample_data"].values() if r["sample_token"] == token and r["is_key_frame"]}
+
+        def poses(row: dict) -> tuple[np.ndarray, dict]:
+            return matrix(t["ego_pose"][row["ego_pose_token"]]), t["calibrated_sensor"][row["calibrated_sensor_token"]]
+
+        world_ref, mounted = poses(rows["LIDAR_TOP"])
+        raw = np.fromfile(root / rows["LIDAR_TOP"]["filename"], "<f4").reshape(-1, 5)[:, :3].astype(float)
+        self.points = moved(matrix(mounted), raw)
+        self.K, self.T_cam_ref, self.size = {}, {}, {}
+        for name in (n for n in rows if n.startswith("CAM")):
+            world_ego, mounted = poses(rows[name])
+            self.K[name] = np.array(mounted["camera_intrinsic"])
+            self.T_cam_ref[name] = np.linalg.inv(world_ego @ matrix(mounted)) @ world_ref
+            self.size[name] = (rows[name]["height"], rows[name]["width"])
+
+
+def full(K: np.ndarray) -> np.ndarray:
+    """(4, 4) with a (3, 3) in its corner."""
+    out = np.eye(4)
+    out[:3, :3] = K
+    return out
 
 
 @pytest.mark.parametrize("chain", CHAIN)
-def test_matrices_project_exactly(chain: str) -> None:
+def test_matrices_against_the_files(chain: str, street: Path) -> None:
+    """Source matrices from JSON, points from the .bin, and the numbers that were drawn."""
+    sample = fa.open_log("nuscenes", street)[2]
+    out, file = fa.Compose(CHAIN[chain])(sample, seed=1), Keyframe(street, sample.id)
+    H = motion(out.history)
+    points, mmdet3d = moved(H, file.points), fa.to_mmdet3d(out, cameras=sorted(file.K))
+    assert np.allclose(mmdet3d["lidar_aug_matrix"], H, atol=1e-12)
+    now = mmdet3d["points"][mmdet3d["points"][:, 4] == 0, :3]
+    assert now.shape == points.shape and np.abs(now - points).max() < 1e-4, "float32 points as far as 100 m"
+    assert len(file.K) == 6
+    for name, K in file.K.items():
+        way = route(out.history, name, file.size[name], SIDES)
+        seen = {
+            k: mmdet3d[k][sorted(file.K).index(way.name)]
+            for k in ("lidar2img", "lidar2cam", "cam2img", "img_aug_matrix")
+        }
+        _hold(seen, way, K, file.T_cam_ref[name], H)
+        local = moved(way.T @ file.T_cam_ref[name], file.points)
+        front = local[:, 2] > 0.5 * np.abs(local[:, :2]).max(1).clip(min=1)  # pixels near the picture
+        assert front.sum() > 100
+        expected = mapped(way.P, projected(full(K), local[front]))
+        assert np.abs(projected(seen["lidar2img"], points[front]) - expected).max() < 1e-6
+    other = fa.to_openpcdet(out, cameras=sorted(file.K))
+    for theirs, ours in {
+        "lidar2image": "lidar2img",
+        "lidar2camera": "lidar2cam",
+        "camera_intrinsics": "cam2img",
+    }.items():
+        assert np.array_equal(other[theirs], mmdet3d[ours])
+
+
+def _hold(seen: Mapping[str, np.ndarray], way: Route, K: np.ndarray, T_cam_ref: np.ndarray, H: np.ndarray) -> None:
+    """The four matrices of a camera are the file's, parted into camera, pixel map and motion of the scene."""
+    before = way.T @ T_cam_ref
+    before[:3] /= np.cbrt(np.linalg.det(before[:3, :3]))  # a camera has no scale
+    assert np.allclose(seen["lidar2cam"], before, atol=1e-9), "the camera before any motion of the scene"
+    assert np.allclose(seen["cam2img"], full(K), atol=1e-9)
+    assert np.allclose(seen["img_aug_matrix"], full(way.P), atol=1e-9)
+    whole = full(way.P) @ full(K) @ before @ np.linalg.inv(H)
+    ours, theirs = (P[:3] / P[2, 3] for P in (seen["lidar2img"], whole))  # a scale of all rows changes no pixel
+    assert np.allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("chain", CHAIN)
+@pytest.mark.parametrize("camera", ["CAM_FRONT", "WRIST"])
+def test_matrices_of_a_lens_with_skew_and_of_a_camera_on_an_arm(chain: str, camera: str) -> None:
     sample = make_sample(points=2000)
     out = fa.Compose(CHAIN[chain])(sample, seed=1)
-    told = fa.to_mmdet3d(out, cameras=["CAM_FRONT"])
-    key = out.key_item("lidar")
-    cloud = out.points("lidar")
-    xyz = cloud["xyz"][cloud.item_slice(key)].double()
-    pixels, seen = out.project_ref(xyz, "CAM_FRONT")
-    assert int(seen.sum()) > 30
-    whole = (
-        told["img_aug_matrix"][0] @ told["cam2img"][0] @ told["lidar2cam"][0] @ np.linalg.inv(told["lidar_aug_matrix"])
-    )
-    for P in (told["lidar2img"][0], whole):
-        assert np.abs(project(P, xyz.numpy()) - pixels.numpy())[seen.numpy()].max() < 1e-6
-    rotation = told["lidar2cam"][0][:3, :3]
-    assert np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-9) and np.linalg.det(rotation) > 0, "a rigid camera"
-    if chain not in ("nothing", "moved camera"):
-        source = fa.to_mmdet3d(sample, cameras=["CAM_FRONT"])
-        assert np.allclose(told["lidar2cam"], source["lidar2cam"], atol=1e-9), "the camera before any augmentation"
-        assert np.allclose(told["cam2img"], source["cam2img"], atol=1e-9)
+    matrices = camera_matrices(out, camera)
+    points = cloud(sample, "lidar")
+    expected, name = followed(sample, out.history, camera, points)
+    assert name == camera
+    seen = np.isfinite(expected).all(1)
+    assert seen.sum() > 30
+    before = np.linalg.inv(motion(out.history))
+    whole = matrices["img_aug_matrix"] @ matrices["cam2img"] @ matrices["lidar2cam"] @ before
+    for P in (matrices["lidar2img"], whole):
+        assert np.abs(projected(P, moved(motion(out.history), points[seen])) - expected[seen]).max() < 1e-6
 
 
 def test_points_boxes_and_labels() -> None:
     sample = fa.RotateScene(yaw_deg=25.0)(make_sample(boxes=4))
-    told = fa.to_mmdet3d(sample, cameras=["CAM_FRONT"], classes=["truck", "car"])
+    mmdet3d = fa.to_mmdet3d(sample, cameras=["CAM_FRONT"], classes=["truck", "car"])
     cloud = sample.points("lidar")
-    assert told["points"].shape == (cloud.rows, 5) and np.allclose(told["points"][:, :3], cloud["xyz"].numpy())
-    assert set(np.round(told["points"][:, 4], 3)) == {0.0, np.float32(0.05)}
+    assert mmdet3d["points"].shape == (cloud.rows, 5) and np.allclose(mmdet3d["points"][:, :3], cloud["xyz"].numpy())
+    assert set(np.round(mmdet3d["points"][:, 4], 3)) == {0.0, np.float32(0.05)}
     boxes = sample.boxes()
-    up = boxes["pose"][:, :3, 3].numpy() - told["gt_bboxes_3d"][:, :3]
+    up = boxes["pose"][:, :3, 3].numpy() - mmdet3d["gt_bboxes_3d"][:, :3]
     assert np.allclose(np.linalg.norm(up, axis=1), boxes["size"][:, 2] / 2, atol=1e-5)
     assert "gt_labels_3d" not in fa.to_mmdet3d(sample, cameras=["CAM_FRONT"]), "no classes, no labels"
     with pytest.warns(UserWarning, match="none of vehicle is a name"):
         fa.to_mmdet3d(sample, cameras=["CAM_FRONT"], classes=["vehicle"])
-    assert told["gt_labels_3d"].tolist() == [1] * 4 and told["gt_names"].tolist() == ["car"] * 4
+    assert mmdet3d["gt_labels_3d"].tolist() == [1] * 4 and mmdet3d["gt_names"].tolist() == ["car"] * 4
     other = fa.to_openpcdet(sample, cameras=["CAM_FRONT"])
     assert np.allclose(other["gt_boxes"][:, :3], boxes["pose"][:, :3, 3], atol=1e-5)
     assert np.allclose(other["camera2lidar"] @ other["lidar2camera"], np.eye(4), atol=1e-12)

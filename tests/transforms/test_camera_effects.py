@@ -70,10 +70,10 @@ def test_exposure_counts_electrons(full_well: float, read_noise: float) -> None:
     level = torch.full((300, 400, 3), float(color.to_srgb(torch.tensor(light))), dtype=torch.float32)
     for stops in (-1.0, 0.0, 1.0):
         out = color.shot_noise(level, stops, full_well, read_noise, np.random.default_rng(0)).double()
-        told = color.to_linear(out)
+        exposed = color.to_linear(out)
         electrons = light * full_well * 2**stops
-        assert float(told.mean()) == pytest.approx(electrons / full_well, rel=0.02)
-        assert float(told.var()) == pytest.approx((electrons + read_noise**2) / full_well**2, rel=0.06)
+        assert float(exposed.mean()) == pytest.approx(electrons / full_well, rel=0.02)
+        assert float(exposed.var()) == pytest.approx((electrons + read_noise**2) / full_well**2, rel=0.06)
 
 
 def test_vignetting_stays_with_the_lens(sample: fa.Sample) -> None:
@@ -136,7 +136,7 @@ def test_blur_on_the_torch_path_is_that_of_opencv(front: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("camera", ["CAM_FRONT", "CAM_BACK_LEFT", "FISHEYE_FRONT"])
-def test_the_flow_is_how_standing_points_move(camera: str) -> None:
+def test_the_flow_is_how_static_points_move(camera: str) -> None:
     """Against projecting ground points from the poses half an exposure before and after."""
     sample = fa.open_log("nuscenes", DRIVE)[14]  # it has depth
     seconds, stream = 0.05, sample[camera]
@@ -160,16 +160,16 @@ def test_the_flow_is_how_standing_points_move(camera: str) -> None:
     u, t = (x.clamp(0, n - 1) for x, n in zip(pixels.round().long().unbind(1), size[::-1], strict=True))
     distance = camera_range(sample, camera, 0)[t, u]
     expected = (ground @ T[:3, :3].T + T[:3, 3]).norm(dim=1)
-    inside = seen & in_a & in_b & ((distance - expected).abs() < 0.05 * expected)  # nothing stands before it
+    inside = seen & in_a & in_b & ((distance - expected).abs() < 0.05 * expected)  # nothing hides it
     u, t = pixels[inside].round().long().T
-    told = flow[t.clamp(0, size[0] - 1), u.clamp(0, size[1] - 1)]
-    error = (told - (b - a)[inside]).norm(dim=1)
+    found = flow[t.clamp(0, size[0] - 1), u.clamp(0, size[1] - 1)]
+    error = (found - (b - a)[inside]).norm(dim=1)
     length = (b - a)[inside].norm(dim=1)
     assert int(inside.sum()) > 50 and float(length.median()) > 2.0
     assert float((error / length.clamp(min=1)).median()) < 0.08, (error.median(), length.median())
 
 
-def test_standing_still_blurs_nothing() -> None:
+def test_without_motion_nothing_is_blurred() -> None:
     sample = fa.open_log("nuscenes", DRIVE)[8]  # at the crossing
     out = fa.EgoMotionBlur(exposure=0.02)(sample)
     assert torch.equal(out["CAM_FRONT"].image(0), sample["CAM_FRONT"].image(0))
@@ -180,13 +180,13 @@ def test_standing_still_blurs_nothing() -> None:
     assert energy[1] < 0.7 * energy[0]
 
 
-def test_without_an_ego_pose_the_blur_says_what_is_missing() -> None:
-    """Without one the motion of the rig is taken; a vehicle that stands in no world has none."""
+def test_without_an_ego_pose_the_blur_names_what_is_missing() -> None:
+    """Without one the motion of the rig is taken; a vehicle without a world frame has none."""
     sample = make_sample(gels=False)
     bare = sample.with_streams({n: s for n, s in sample.streams.items() if n != "ego"})
     blurred = fa.EgoMotionBlur(exposure=0.01)(bare)["CAM_LEFT"].image(0)
-    told = fa.EgoMotionBlur(exposure=0.01)(sample)["CAM_LEFT"].image(0)
-    assert float((blurred.float() - told.float()).abs().mean()) < 0.5, "the rig moves as the ego pose tells"
+    by_ego_pose = fa.EgoMotionBlur(exposure=0.01)(sample)["CAM_LEFT"].image(0)
+    assert float((blurred.float() - by_ego_pose.float()).abs().mean()) < 0.5, "the rig moves as the ego pose does"
     frames = {n: Frame() if n == "ego" else f for n, f in sample.rig.frames.items() if n != "world"}
     rig = Rig(frames, sample.rig.sensors)
     with pytest.raises(fa.DataError, match="ego pose with a twist"):
@@ -268,7 +268,7 @@ def test_tiles_are_checked(tiles: object) -> None:
         fa.Clahe(tiles=tiles)  # type: ignore[arg-type]
 
 
-def test_one_word_stands_for_itself() -> None:
+def test_one_word_is_a_list_of_one() -> None:
     """A pattern given as a plain string is one pattern, not its letters."""
     sample = make_sample(boxes=4)
     assert fa.BoxPointDropout(share=1.0, categories="nothing*")(sample)["lidar"].rows == sample["lidar"].rows

@@ -30,7 +30,7 @@ def picture(sample: fa.Sample, name: str = "CAM_FRONT") -> torch.Tensor:
     return sample[name].image(0)  # type: ignore[attr-defined]
 
 
-def test_dead_and_stuck_pixels_are_as_many_as_told_and_stay(street: fa.Sample) -> None:
+def test_dead_and_stuck_pixels_have_the_given_number_and_stay(street: fa.Sample) -> None:
     fault = fa.DeadPixels(dead=3000.0, stuck=1000.0, cameras=["CAM_FRONT"], scope="scene")
     out = fault(street, seed=1)
     changed = (picture(out) != picture(street)).any(-1)
@@ -60,11 +60,11 @@ def test_banding_has_the_frequency_of_the_lamps() -> None:
 
 def test_black_cameras_are_as_many_as_drawn() -> None:
     sample = make_sample()
-    silent = 0
+    dropped = 0
     for seed in range(60):
         out = fa.BlackCamera(each=0.25)(sample, seed=seed)
-        silent += sum(not bool(picture(out, c).any()) for c in CAMERAS)
-    assert silent / (60 * len(CAMERAS)) == pytest.approx(0.25, abs=0.08)
+        dropped += sum(not bool(picture(out, c).any()) for c in CAMERAS)
+    assert dropped / (60 * len(CAMERAS)) == pytest.approx(0.25, abs=0.08)
 
 
 def test_overexposure_is_in_stops() -> None:
@@ -78,7 +78,7 @@ def test_overexposure_is_in_stops() -> None:
     assert light[1] / light[0] == pytest.approx(2.0, rel=0.02)
 
 
-def test_dirt_and_scratches_are_as_large_as_told(street: fa.Sample) -> None:
+def test_dirt_and_scratches_have_the_given_size(street: fa.Sample) -> None:
     out = fa.LensDirt(spots=1.0, size_deg=10.0, light=0.0, cameras=["CAM_FRONT"])(street, seed=4)
     dark = (picture(out).float().mean(-1) < 0.5 * picture(street).float().mean(-1)).sum()
     radius = math.radians(10.0) * float(street.rig.camera("CAM_FRONT").model.K[0, 0]) / 2
@@ -157,7 +157,7 @@ def test_reduced_view_looks_ahead(street: fa.Sample) -> None:
     )  # type: ignore[attr-defined]
 
 
-def test_a_shaken_scan_moves_by_what_is_told(street: fa.Sample) -> None:
+def test_a_shaken_scan_moves_by_the_given_amount(street: fa.Sample) -> None:
     out = fa.ScanMotionBlur(shift=0.1, tilt_deg=0.0, frequency=10.0)(street, seed=1)["LIDAR_TOP"]
     off = (out["xyz"] - street["LIDAR_TOP"]["xyz"]).norm(dim=1)
     assert 0.05 < float(off.max()) <= 0.1 + 1e-4
@@ -188,28 +188,30 @@ def test_imu_ends_at_its_scale() -> None:
     assert torch.allclose(out["gyro"], before["gyro"].clamp(-math.radians(30), math.radians(30)))
 
 
-def test_a_gps_jump_moves_what_is_told_and_not_what_is(street: fa.Sample) -> None:
+def test_a_gps_jump_moves_the_reported_pose_only(street: fa.Sample) -> None:
     out = fa.GpsJump(distance=5.0, heading_deg=90.0)(street, seed=1)
-    told = [s.rig.T("world", "ego", s.ref.time)[:3, 3] for s in (street, out)]
-    assert torch.allclose(told[1] - told[0], torch.tensor([0.0, 5.0, 0.0]).double(), atol=1e-6)
+    reported = [s.rig.T("world", "ego", s.ref.time)[:3, 3] for s in (street, out)]
+    assert torch.allclose(reported[1] - reported[0], torch.tensor([0.0, 5.0, 0.0]).double(), atol=1e-6)
     assert torch.equal(out.true_rig.T("world", "ego", out.ref.time), street.true_rig.T("world", "ego", street.ref.time))
-    assert torch.allclose(out["ego"]["pose"][:, :3, 3] - street["ego"]["pose"][:, :3, 3], told[1] - told[0], atol=1e-6)
+    assert torch.allclose(
+        out["ego"]["pose"][:, :3, 3] - street["ego"]["pose"][:, :3, 3], reported[1] - reported[0], atol=1e-6
+    )
     # nothing moves against anything else
     uv = [s.project("LIDAR_TOP", "CAM_FRONT")[0] for s in (street, out)]
     assert torch.allclose(*uv, atol=1e-6)
 
 
-def test_silent_sensors_are_masked_with_all_that_belongs_to_them() -> None:
+def test_dropped_sensors_are_masked_with_all_that_belongs_to_them() -> None:
     sample = make_sample()
     out = fa.ModalityDropout(share=1.0, keep=["CAM_LEFT", "imu"], at_least=0)(sample, seed=1)
     for name, stream in sample.streams.items():
-        silent = out[name]
+        dropped = out[name]
         if name.startswith("CAM_LEFT") or name == "imu" or not isinstance(stream, SENSORS):
-            assert silent is stream, name
+            assert dropped is stream, name
         else:
-            assert not bool(silent.present.any()), name
-            if hasattr(silent, "items") and silent.items:  # type: ignore[attr-defined]
-                assert not bool(silent.items[0].any()), name  # type: ignore[attr-defined]
+            assert not bool(dropped.present.any()), name
+            if hasattr(dropped, "items") and dropped.items:  # type: ignore[attr-defined]
+                assert not bool(dropped.items[0].any()), name  # type: ignore[attr-defined]
     assert out["lidar"].rows == 0 and len(out["lidar"]) == len(sample["lidar"])  # type: ignore[attr-defined]
 
 
@@ -223,15 +225,15 @@ def test_removed_sensors_are_gone_and_batches_still_join() -> None:
         assert set(batch.take([i]).streams) == set(one.streams)
 
 
-def test_silence_has_the_share_and_length_that_is_told() -> None:
+def test_dropouts_have_the_given_share_and_length() -> None:
     sample = make_sample()
-    silent = [
+    dropped = [
         set(fa.ModalityDropout(share=0.4, at_least=0)(sample, seed=s).history[0].params[""]["silent"])
         for s in range(200)
     ]
     names = {s.instance(n) for n, s in sample.streams.items() if isinstance(s, SENSORS)}
     assert names >= {"lidar", "radar", "imu", "wheels", "joints", "wrench", "TOUCH_LEFT", *CAMERAS}
-    assert np.mean([len(s) for s in silent]) / len(names) == pytest.approx(0.4, abs=0.05)
+    assert np.mean([len(s) for s in dropped]) / len(names) == pytest.approx(0.4, abs=0.05)
     for seed in range(20):
         out = fa.ModalityDropout(share=1.0, at_least=3)(sample, seed=seed)
         assert len(names - set(out.history[0].params[""]["silent"])) == 3
@@ -264,7 +266,7 @@ def test_dirt_keeps_its_size_on_a_smaller_canvas(street: fa.Sample) -> None:
     assert shares[0] > 0.005 and shares[1] == pytest.approx(shares[0], rel=0.4)
 
 
-def test_silent_sensors_stay_silent() -> None:
+def test_dropped_sensors_stay_dropped() -> None:
     quiet = fa.ModalityDropout(share=1.0, at_least=0)
     more = [fa.Fog(mor=50.0), fa.Rain(rain_rate=30.0), fa.GaussianNoise(sigma=0.2), fa.RadarClutter(rate=20.0),
             fa.RadarInterference(rate=20.0), fa.DeadPixels(stuck=5000.0)]  # fmt: skip
@@ -273,7 +275,7 @@ def test_silent_sensors_stay_silent() -> None:
     assert out["radar"].rows == 0 and out["lidar"].rows == 0  # type: ignore[attr-defined]
 
 
-def test_formats_that_know_no_silent_sensor_refuse_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_formats_of_every_sensor_refuse_a_dropped_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["run", "log=nuscenes", "log.root=datasets/drive", "limit=1", "pipeline=identity",
              "+pipeline.transforms.quiet={_target_:fusion_aug.ModalityDropout,share:0.5}"]  # fmt: skip
     assert main([*words, f"out={tmp_path / 'a'}"]) == 2

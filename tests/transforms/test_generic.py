@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from cases import CASES
-from generic import Case, assert_same_streams, build, fingerprint, promises, same
+from generic import Case, assert_same_streams, build, fingerprint, only, promises, same_values
 from samples import make_batch, make_sample
 
 import fusion_aug as fa
@@ -27,7 +27,7 @@ def test_every_transform_has_a_case() -> None:
     assert set(CASES) == set(own_transforms()), "tests/support/cases.py and the registry differ"
 
 
-def test_waived_promises_are_known_and_explained() -> None:
+def test_exemptions_are_known_and_explained() -> None:
     for name, transform in own_transforms().items():
         for promise, reason in transform.exemptions.items():
             assert promise in PROMISES, name
@@ -39,7 +39,7 @@ def test_input_is_untouched(case: Case) -> None:
     before = fingerprint(sample)
     build(case)(sample, seed=1).realized()
     after = fingerprint(sample)
-    assert all(same(a, b) for a, b in zip(before, after, strict=True))
+    assert all(same_values(a, b) for a, b in zip(before, after, strict=True))
 
 
 def test_p_zero_is_the_identity_and_shares_memory(case: Case) -> None:
@@ -106,14 +106,13 @@ def test_config_round_trip(case: Case) -> None:
         assert build_pipeline(config).transforms[0] == transform
 
 
+@only(lambda case: own_transforms()[case[0]].inverse != "none")
 def test_inverse_from_the_history_alone(case: Case) -> None:
     sample = make_sample()
     out = build(case)(sample, seed=10)
     history = history_from_json(json.loads(json.dumps(history_to_json(out.history))))
     for kind in (fa.Boxes3D, fa.Points, fa.EgoPose, fa.Boxes2D, fa.SegmentationMask):
         for name, stream in out.of_type(kind).items():
-            if own_transforms()[case[0]].inverse == "none":
-                continue
             if kind is fa.SegmentationMask:
                 continue  # resampled: tests/transforms/test_inversion.py
             back = fa.invert(stream.realized(), history, name=name).realized()
@@ -121,23 +120,22 @@ def test_inverse_from_the_history_alone(case: Case) -> None:
             swapped = history[0].before.get("names", {}).get(head, head)
             source = sample[f"{swapped}/{tail}" if tail else name].realized()
             if len(back) != len(source):
-                continue  # items that are lost, or told twice, stay so: tests/transforms/test_clocks.py
+                continue  # items that are lost or repeated stay so: tests/transforms/test_clocks.py
             for column, value in source.values.items():
                 if isinstance(value, torch.Tensor) and value.is_floating_point():
                     limit = 1e-4 if value.dtype == torch.float32 else 1e-8
                     assert torch.allclose(back.values[column], value, atol=limit, equal_nan=True), (name, column)
                 else:
-                    assert same(back.values[column], value), (name, column)
+                    assert same_values(back.values[column], value), (name, column)
 
 
-def test_what_cannot_be_undone_says_so(case: Case) -> None:
-    if own_transforms()[case[0]].inverse != "none":
-        return
+@only(lambda case: own_transforms()[case[0]].inverse == "none")
+def test_what_cannot_be_inverted_is_refused(case: Case) -> None:
     sample = make_sample()
     out = build(case)(sample, seed=10)
     cls = own_transforms()[case[0]]
     rules = [n for n, s in out.streams.items() if resolve(cls, type(s)) and not is_invariant(cls, type(s))]
-    touched = next(n for n in rules if not isinstance(out[n], cls.leaves_in_place))
+    touched = next(n for n in rules if not isinstance(out[n], cls.keeps_geometry_of))
     with pytest.raises(DataError, match="cannot be undone"):
         fa.invert(out[touched], out.history, name=touched)
     # and what it did not touch comes back as it is
@@ -145,7 +143,7 @@ def test_what_cannot_be_undone_says_so(case: Case) -> None:
 
 
 def test_batch_equals_loop(case: Case) -> None:
-    """The gate too: where it says no to some samples, the rest of the batch runs on."""
+    """The gate too: where it excludes some samples, the rest of the batch is transformed."""
     for p in (1.0, 0.5):
         transform = build(case, p=p)
         batch = make_batch(4)
@@ -188,7 +186,7 @@ def test_edges(case: Case, edge: str) -> None:
 
 def test_unknown_stream_is_refused_by_strict_families_only(case: Case) -> None:
     class Smell(fa.Stream):
-        """A stream that says nothing about itself."""
+        """A stream that declares nothing about itself."""
 
     sample = make_sample()
     smell = Smell(frame="ref", capture_times=torch.tensor([sample.ref.time]))
@@ -199,7 +197,7 @@ def test_unknown_stream_is_refused_by_strict_families_only(case: Case) -> None:
             build(case)(sample, seed=15)
     else:
         out = build(case)(sample, seed=15)["nose"]
-        # stamps and presence say nothing about what is in it
+        # times and presence are no content
         assert out is smell or (issubclass(cls, fa.Temporal) and out.values == smell.values)
 
 

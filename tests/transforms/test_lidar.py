@@ -22,7 +22,7 @@ LIDAR = np.array([[0, 1.0, 0, 0.9], [-1, 0, 0, 0], [0, 0, 1, 1.84], [0, 0, 0, 1]
 
 
 def measure(beams: np.ndarray, columns: int = 720, time: float = 4.0) -> dict[str, torch.Tensor]:
-    """A scan of the made street without range noise to speak of."""
+    """A scan of the made street with negligible range noise."""
     scenery = Scenery(make_town(0))
     sensor = LidarSensor(frame="lidar", elevations=tuple(beams.tolist()), min_range=1.0, max_range=80.0)
     pose = scenery.town.ego.pose(time)
@@ -57,8 +57,8 @@ def test_a_subset_of_the_beams_is_taken_as_it_is() -> None:
 def test_the_rig_learns_the_new_elevations() -> None:
     sample = fa.open_log("nuscenes", Path(__file__).resolve().parents[2] / "datasets" / "drive")[3]
     out = fa.RingResample(elevations_deg=[-20.0, -10.0, 0.0, 5.0])(sample)
-    told = out.rig.sensors["LIDAR_TOP"].elevations  # type: ignore[union-attr]
-    assert np.allclose(np.degrees(told), [-20, -10, 0, 5]) and out.true_rig is out.rig
+    elevations = out.rig.sensors["LIDAR_TOP"].elevations  # type: ignore[union-attr]
+    assert np.allclose(np.degrees(elevations), [-20, -10, 0, 5]) and out.true_rig is out.rig
     assert out["LIDAR_TOP"]["ring"].max() <= 3 and out["RADAR_FRONT"] is sample["RADAR_FRONT"]
     assert set(out["LIDAR_TOP"].values) == set(sample["LIDAR_TOP"].values)
     assert len(fa.RingResample(beams=16)(sample).rig.sensors["LIDAR_TOP"].elevations) == 16  # type: ignore[union-attr]
@@ -74,7 +74,7 @@ def test_columns_thin_a_turn() -> None:
     assert len(xyz) <= 32 * 180 and len(torch.unique(ring * 1000 + cell)) > 0.98 * len(xyz)
 
 
-def test_elevations_are_measured_where_the_rig_tells_none() -> None:
+def test_elevations_are_measured_where_the_rig_has_none() -> None:
     old = np.radians(np.linspace(-30, 10, 32))
     many = measure(old, 360)
     found = ring_elevations(many["xyz"], many["ring"])
@@ -100,7 +100,7 @@ def test_intensity_keeps_to_the_sensors_scale() -> None:
 
 
 def test_what_comes_to_lie_behind_is_hidden() -> None:
-    """A wall at 12 m beside a board at 4 m: after two metres to the side the board stands before part of the wall."""
+    """A wall at 12 m beside a board at 4 m: after two metres to the side the board hides part of the wall."""
     grid = np.linspace(-1, 1, 81)
     board = torch.tensor([[4.0, y + 2.0, z] for y in grid for z in grid])
     wall = torch.tensor([[12.0, y, z] for y in np.linspace(-6, 3, 361) for z in grid])

@@ -19,7 +19,7 @@ SENSOR = RadarSensor(
 
 @pytest.fixture(scope="module")
 def sample() -> fa.Sample:
-    """Many detections of a radar that drives at (8, 1) m/s past standing and moving things."""
+    """Many detections of a radar that drives at (8, 1) m/s past static and moving objects."""
     rng, n = np.random.default_rng(0), 4000
     sample = make_sample()
     azimuth, distance = rng.uniform(-1, 1, n), rng.uniform(5, 90, n)
@@ -116,7 +116,7 @@ def test_folding(sample: fa.Sample) -> None:
     assert torch.equal(fa.DopplerFolding()(sample)["radar"]["velocity"], sample["radar"]["velocity"]), "70 m/s hold all"
 
 
-def test_an_ego_pose_tells_the_radars_motion() -> None:
+def test_an_ego_pose_gives_the_radars_motion() -> None:
     """Two detections are too few to infer it: the twist of the vehicle at the radar's place is taken."""
     sample = make_sample(boxes=2)
     out = fa.RadarClutter(rate=50.0, doppler=0.0)(sample, seed=1)["radar"]
@@ -129,8 +129,8 @@ def test_an_ego_pose_tells_the_radars_motion() -> None:
     assert len(ray) > 20 and torch.allclose((out["velocity"][2:].double() * ray).sum(1), -(ray @ own), atol=1e-4)
 
 
-def test_radars_that_tell_little() -> None:
-    """No RCS, no velocities, no flags, one NaN: every transform says what it can."""
+def test_radars_with_few_columns() -> None:
+    """No RCS, no velocities, no flags, one NaN: every transform changes what it can."""
     sample = make_sample(boxes=5)
     radar = sample["radar"]
     xyz = radar["xyz"].clone()

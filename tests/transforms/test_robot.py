@@ -19,20 +19,22 @@ def hand_of(sample: fa.Sample, readings: torch.Tensor) -> torch.Tensor:
     return Robot.of(sample.true_rig, "ego").forward(readings, JOINTS)["hand"]
 
 
-def test_a_belief_enters_everything_it_touches() -> None:
+def test_a_reported_error_enters_everything_that_depends_on_it() -> None:
     sample = make_sample()
     out = fa.KinematicNoise(joint_deg=[-1, 1], hand_eye=0.003, hand_eye_deg=0.5)(sample, seed=4)
     offsets = out.history[0].params[""]["joints"]
-    told = torch.tensor([offsets[j] for j in JOINTS], dtype=torch.float64)
-    assert torch.allclose(out["joints"]["position"] - sample["joints"]["position"], told.expand(37, 5), atol=1e-14)
-    assert torch.allclose(out["action"]["joint_position"] - sample["action"]["joint_position"], told[:3].expand(7, 3))
+    expected = torch.tensor([offsets[j] for j in JOINTS], dtype=torch.float64)
+    assert torch.allclose(out["joints"]["position"] - sample["joints"]["position"], expected.expand(37, 5), atol=1e-14)
+    assert torch.allclose(
+        out["action"]["joint_position"] - sample["action"]["joint_position"], expected[:3].expand(7, 3)
+    )
     times = sample["tip"].capture_times
-    # the tool is fixed on the hand, so its told pose follows the told forward kinematics
+    # the tool is fixed on the hand, so its reported pose follows the reported forward kinematics
     for s in (sample, out):
-        tool = invert(s.rig.along("ego", "hand", times)) @ s["tip"]["pose"]
+        tool = invert(s.rig.T_at_times("ego", "hand", times)) @ s["tip"]["pose"]
         assert torch.allclose(tool, tool[:1].expand_as(tool), atol=1e-12)
     assert torch.allclose(
-        out.rig.along("ego", "hand", sample["joints"].capture_times), hand_of(sample, out["joints"]["position"])
+        out.rig.T_at_times("ego", "hand", sample["joints"].capture_times), hand_of(sample, out["joints"]["position"])
     )
     assert out.true_rig is sample.true_rig and out["WRIST"] is sample["WRIST"] and out["imu"] is sample["imu"]
     assert not torch.allclose(out.T_ref("WRIST"), sample.T_ref("WRIST"))
@@ -46,7 +48,7 @@ def test_a_robot_that_moved_is_seen_from_its_new_camera() -> None:
     assert out.true_rig is out.rig and not torch.equal(out["WRIST"].image(0), sample["WRIST"].image(0))  # type: ignore[attr-defined]
     assert "WRIST/valid" in out.streams and out["CAM_FRONT"] is sample["CAM_FRONT"]
     assert torch.allclose(
-        out.rig.along("ego", "hand", sample["joints"].capture_times), hand_of(sample, out["joints"]["position"])
+        out.rig.T_at_times("ego", "hand", sample["joints"].capture_times), hand_of(sample, out["joints"]["position"])
     )
 
 
@@ -55,7 +57,7 @@ def test_a_mirrored_robot_obeys_its_own_description() -> None:
     out = fa.MirrorRobot()(sample)
     nominal = arm_robot().forward(out["joints"]["position"], JOINTS)
     for link, T in nominal.items():
-        assert torch.allclose(out.rig.along("arm_base", link, sample["joints"].capture_times), T, atol=1e-12), link
+        assert torch.allclose(out.rig.T_at_times("arm_base", link, sample["joints"].capture_times), T, atol=1e-12), link
     assert torch.allclose(out["joints"]["velocity"][:, 0], -sample["joints"]["velocity"][:, 0])
     assert torch.equal(out["joints"]["position"][:, 3], sample["joints"]["position"][:, 4])
     assert torch.equal(out["TOUCH_LEFT"]["force"], sample["TOUCH_RIGHT"]["force"])
@@ -148,7 +150,7 @@ def test_an_allan_fit_returns_the_densities() -> None:
     assert np.sqrt(np.mean(np.square(found))) == pytest.approx(0.003, rel=0.05)
 
 
-def test_densities_come_from_the_rig_where_none_are_told() -> None:
+def test_densities_come_from_the_rig_where_none_are_given() -> None:
     from dataclasses import replace
 
     sample = make_sample()
@@ -159,7 +161,7 @@ def test_densities_come_from_the_rig_where_none_are_told() -> None:
     assert torch.equal(out["imu"]["accel"], sample["imu"]["accel"])
 
 
-def test_a_robot_that_moved_holds_its_weight_as_it_stands() -> None:
+def test_a_moved_robot_holds_its_weight_in_its_new_pose() -> None:
     """Efforts against pinocchio, whose gravity torque is of the readings before and after."""
     pin = pytest.importorskip("pinocchio")
     from arm_log import ROOT
@@ -180,9 +182,9 @@ def test_a_robot_that_moved_holds_its_weight_as_it_stands() -> None:
 
     before, after = sample["joint_states"], out["joint_states"]
     for row in (0, 400, 1500):
-        told = (after["effort"][row] - before["effort"][row]).numpy()
+        change = (after["effort"][row] - before["effort"][row]).numpy()
         asked = weight(after, row) - weight(before, row)
-        assert np.abs(asked).max() > 0.05 and np.allclose(told, asked, atol=1e-6)
+        assert np.abs(asked).max() > 0.05 and np.allclose(change, asked, atol=1e-6)
 
 
 def test_efforts_without_masses_are_declared() -> None:

@@ -27,7 +27,7 @@ def test_a_gap_leaves_the_other_pictures_in_their_files() -> None:
     assert all(a is b for a, b in zip(out.items[1:], pictures.items[1:], strict=True))  # type: ignore[attr-defined]
 
 
-def test_another_rate_reads_signals_anew_and_takes_the_latest_picture() -> None:
+def test_another_rate_resamples_signals_and_takes_the_latest_picture() -> None:
     sample = make_sample()
     joints = fa.RateChange(rate=100.0, sensors=["joints", "lidar"], scope="sample")(sample)
     assert int(joints["joints"].capture_times.diff().unique()) == 10_000_000

@@ -38,7 +38,7 @@ def test_a_mirror_is_vertical_in_the_world() -> None:
 
 @pytest.mark.parametrize("transform", [fa.MirrorScene(axis="y"), fa.MirrorScene(axis="x"), fa.ScaleScene(scale=1.2)])
 def test_static_things_stay_static_over_a_scene(transform: fa.Transform) -> None:
-    """A post that stands still in the world stands still after the motion of two keyframes with one draw."""
+    """A post that is static in the world is static after the motion of two keyframes with one draw."""
     post = as_f64([[15.0, 8.0, 1.0]])
     places = []
     for time in (T0, T0 + 500_000_000):
@@ -91,7 +91,7 @@ def test_the_imu_reads_what_the_moved_trajectory_makes_it_read(chain: list[str])
 
 
 def test_twist_is_the_derivative_of_the_moved_pose() -> None:
-    """Velocity and angular velocity of the ego pose, in its own frame, after mirror, scale and turn."""
+    """Velocity and angular velocity of the ego pose, in its own frame, after mirror, scale and rotation."""
     sample = make_sample()
     out = fa.Compose([fa.RotateScene(yaw_deg=70), fa.MirrorScene(axis="y"), fa.ScaleScene(scale=0.8)])(sample)
     track = out["ego"]
@@ -162,7 +162,7 @@ def test_a_frame_outside_the_rig_is_named() -> None:
         fa.MirrorScene()(sample.with_streams({"x": lost}))
 
 
-def test_scale_of_accelerations_without_attitude_says_so() -> None:
+def test_scale_of_accelerations_without_attitude_is_recorded() -> None:
     sample = make_sample()
     from dataclasses import replace
 
@@ -179,7 +179,7 @@ def test_scale_of_accelerations_without_attitude_says_so() -> None:
 
 
 def test_the_naive_rule_would_miss() -> None:
-    """Cameras have times and ego poses of their own; treating them as fixed to the LiDAR's moment is far off."""
+    """Cameras have times and ego poses of their own; treating them as fixed to the LiDAR's time is far off."""
     sample = make_sample(size=(480, 640))
     cloud = sample.points("lidar")["xyz"].double()
     uv, seen = sample.project_ref(cloud, "FISHEYE")

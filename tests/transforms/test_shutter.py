@@ -14,8 +14,8 @@ import fusion_aug as fa
 from fusion_aug.ops.grid import pixel_grid
 
 
-def test_rows_of_a_rolling_shutter_show_their_own_moment() -> None:
-    """Spots of far and near points, found where the camera stood at the moment of their row."""
+def test_rows_of_a_rolling_shutter_show_their_own_time() -> None:
+    """Spots of far and near points, found where the camera was at the time of their row."""
     size, readout = (96, 128), 0.03
     sample = make_sample(size=size, points=0, boxes=0, gels=False)
     name, time = "CAM_FRONT", int(sample["CAM_FRONT"].capture_times[0])
@@ -27,7 +27,7 @@ def test_rows_of_a_rolling_shutter_show_their_own_moment() -> None:
     streams = dict(sample.streams)
     streams[f"{name}/depth"] = fa.Depth(frame=name, camera=name, capture_times=torch.tensor([time]), items=(depth,))
     T_world = sample.rig.T("world", name, time)
-    worst, told, stale = [], [], []
+    worst, depth_errors, stale = [], [], []
     for pixel, place in zip(pixels, places, strict=True):
         v, u = np.mgrid[: size[0], : size[1]]
         spot = 255 * np.exp(-((u - float(pixel[0])) ** 2 + (v - float(pixel[1])) ** 2) / (2 * 1.5**2))
@@ -37,7 +37,7 @@ def test_rows_of_a_rolling_shutter_show_their_own_moment() -> None:
         found = out[name].pictures[0][..., 0].numpy().astype(float)  # type: ignore[attr-defined]
         seen = np.array([(found * u).sum(), (found * v).sum()]) / found.sum()
         at = float(pixel[1])
-        for _ in range(10):  # the row at which it is read, and where the camera stands then
+        for _ in range(10):  # the row at which it is read, and the camera's position then
             later = int(readout * (at - (size[0] - 1) / 2) / (size[0] - 1) * 1e9)
             T_now_then = torch.linalg.inv(moved_along(sample, name, time, later)) @ T_world
             there, _ = camera.project((T_now_then[:3, :3] @ place + T_now_then[:3, 3])[None])
@@ -45,10 +45,12 @@ def test_rows_of_a_rolling_shutter_show_their_own_moment() -> None:
         worst.append(np.abs(seen - there[0].numpy()).max())
         u0, v0 = there[0].round().long().tolist()
         z = float((T_now_then[:3, :3] @ place + T_now_then[:3, 3])[2])
-        told.append(float(out[f"{name}/depth"].pictures[0][v0, u0]) - z)  # type: ignore[attr-defined]
+        depth_errors.append(float(out[f"{name}/depth"].pictures[0][v0, u0]) - z)  # type: ignore[attr-defined]
         stale.append(float(depth[int(pixel[1].round()), int(pixel[0].round())]) - z)
     assert np.mean(worst) < 0.08 and np.max(worst) < 0.25, (np.mean(worst), np.max(worst))
-    assert np.median(np.abs(told)) < 0.02 < 0.03 < np.median(np.abs(stale)), "depth as it is at the row's moment"
+    assert np.median(np.abs(depth_errors)) < 0.02 < 0.03 < np.median(np.abs(stale)), (
+        "depth at the time of the row"
+    )
     assert out.rig.camera(name).readout == readout
     again = fa.RollingShutter(readout=readout, cameras=[name])(out)
     assert again.rig.camera(name).readout == pytest.approx(2 * readout)
@@ -59,8 +61,8 @@ def moved_along(sample: fa.Sample, name: str, time: int, later: int) -> torch.Te
     return ego_pose(time + later) @ sample.rig.T("ego", name)
 
 
-def test_a_camera_that_stands_keeps_its_pictures() -> None:
-    """Only the readout is told of it; the files of its pictures are copied."""
+def test_a_static_camera_keeps_its_pictures() -> None:
+    """Only its readout is recorded; the files of its pictures are copied."""
     pytest.importorskip("mcap")
     sample = open_arm("mcap")
     out = fa.RollingShutter(readout=0.02, cameras=["front"])(sample)

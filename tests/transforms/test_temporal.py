@@ -66,10 +66,10 @@ def test_acceleration_needs_the_change_of_speed(panda: fa.Sample) -> None:
 def accelerometer_error(sample: fa.Sample, accel: torch.Tensor) -> float:
     """Median against R^T (p'' - g), p'' the second difference of the hand's pose by forward kinematics, m/s^2."""
     times = sample["imu"].capture_times[2:-2]
-    T = [sample.rig.along("world", "panda_hand", times + k * H) for k in (-1, 0, 1)]
+    T = [sample.rig.T_at_times("world", "panda_hand", times + k * H) for k in (-1, 0, 1)]
     second = (T[2] - 2 * T[1] + T[0])[:, :3, 3] / 1e-4 + torch.tensor([0.0, 0, 9.81], dtype=torch.float64)
-    told = (T[1][:, :3, :3].transpose(1, 2) @ second[..., None])[..., 0]
-    return float((accel[2:-2] - told).abs().median())
+    expected = (T[1][:, :3, :3].transpose(1, 2) @ second[..., None])[..., 0]
+    return float((accel[2:-2] - expected).abs().median())
 
 
 def test_gravity_stays_in_the_accelerometer(panda: fa.Sample) -> None:
@@ -85,10 +85,10 @@ def test_gravity_stays_in_the_accelerometer(panda: fa.Sample) -> None:
     assert accelerometer_error(out, alone * warp.speed(out["imu"].capture_times)[:, None] ** 2) > 0.5, "gravity scaled"
 
 
-def felt(sample: fa.Sample, times: torch.Tensor) -> torch.Tensor:
-    """What an accelerometer on the hand would feel by the joints' own motion, second differences over 2 ms."""
+def expected_accel(sample: fa.Sample, times: torch.Tensor) -> torch.Tensor:
+    """What an accelerometer on the hand would measure by the joints' own motion, second differences over 2 ms."""
     step = 2_000_000
-    T = [sample.rig.along("world", "panda_hand", times + k * step) for k in (-1, 0, 1)]
+    T = [sample.rig.T_at_times("world", "panda_hand", times + k * step) for k in (-1, 0, 1)]
     second = (T[2] - 2 * T[1] + T[0])[:, :3, 3] / (step * 1e-9) ** 2 + torch.tensor([0.0, 0, 9.81]).double()
     return (T[1][:, :3, :3].transpose(1, 2) @ second[..., None])[..., 0]
 
@@ -99,15 +99,15 @@ def test_an_accelerometer_that_agrees_with_the_joints_still_does(panda: fa.Sampl
 
     imu = panda["imu"]
     inner = torch.arange(2, len(imu) - 2)
-    made = imu.take_items(inner).with_values(accel=felt(panda, imu.capture_times[inner]))
+    made = imu.take_items(inner).with_values(accel=expected_accel(panda, imu.capture_times[inner]))
     out = fa.TimeWarp.apply_params(panda.with_streams({**panda.streams, "imu": made}), WARP)
     times, warp = out["imu"].capture_times, fa.TimeWarp.warp(WARP, panda.ref.time)
     at = warp.old(times).clamp(made.capture_times[0], made.capture_times[-1])
     alone = read_at(made["accel"], fa.Imu.column_table()["accel"], made.capture_times, at)
-    truth = felt(out, times[3:-3])
+    right = expected_accel(out, times[3:-3])
 
     def rms(accel: torch.Tensor) -> float:
-        return float(((accel[3:-3] - truth) ** 2).mean().sqrt())
+        return float(((accel[3:-3] - right) ** 2).mean().sqrt())
 
     assert rms(out["imu"]["accel"]) <= 0.02
     assert rms(alone) > 0.25, "resampling alone"
@@ -123,7 +123,7 @@ def test_weight_stays_in_torque() -> None:
         for n, f in sample.rig.frames.items()
     }  # fmt: skip
     rig = Rig(frames, sample.rig.sensors)
-    # the vehicle stands as well
+    # the vehicle is static as well
     ego = rig.frames["ego"]
     rig = rig.with_pose("ego", Trajectory(ego.pose.times, ego.pose.poses[:1].expand_as(ego.pose.poses).clone()))
     sample = sample.with_meta(0, rig=rig, true_rig=rig)
@@ -212,7 +212,7 @@ def test_deskew_and_back() -> None:
     assert out["lidar"].motion == "compensated" and not torch.equal(out["lidar"]["xyz"], raw["xyz"])  # type: ignore[attr-defined]
     back = fa.Deskew(mode="raw")(out)
     assert torch.allclose(back["lidar"]["xyz"], raw["xyz"], atol=1e-4)
-    # against the motion itself: a standing point seen from a turning, driving sensor
+    # against the motion itself: a static point seen from a rotating, driving sensor
     v, w, s = torch.tensor([8.0, 0.5, 0]).double(), torch.tensor([0.0, 0, 0.4]).double(), torch.tensor([-0.05]).double()
     from scipy.integrate import solve_ivp
     from scipy.spatial.transform import Rotation
@@ -223,8 +223,8 @@ def test_deskew_and_back() -> None:
     place = solve_ivp(moving, (0, float(s)), [0, 0, 0], rtol=1e-10, atol=1e-12).y[:, -1]
     point = np.array([20.0, 5, 1])
     seen = Rotation.from_rotvec(w.numpy() * float(s)).inv().apply(point - place)
-    told = carried(torch.from_numpy(seen)[None], s, v, w, raw=False)[0]
-    assert np.abs(told.numpy() - point).max() < 1e-4
+    moved = carried(torch.from_numpy(seen)[None], s, v, w, raw=False)[0]
+    assert np.abs(moved.numpy() - point).max() < 1e-4
 
 
 @pytest.mark.parametrize("rate", [5.0, 10.0, 40.0])
@@ -256,7 +256,7 @@ def test_a_wrench_at_another_speed_is_that_of_newton_and_euler() -> None:
     robot = robot_of(arm.model)
     times = torch.from_numpy(np.round(arm.values["t"] * 1e9).astype(np.int64))
     q = torch.from_numpy(arm.values["position"])
-    frames = robot.frames("world", None, {j: (times, q[:, k]) for k, j in enumerate(JOINTS)})
+    frames = robot.to_frames("world", None, {j: (times, q[:, k]) for k, j in enumerate(JOINTS)})
     rig = Rig({"world": Frame(axis_convention="world"), **frames}, {"wrench": WrenchSensor(frame="hand")})
     values = {k: torch.from_numpy(arm.values[k]) for k in ("force", "torque")}
     meta = SampleMeta(id="a", scene="a", ref=Ref("base", 0), rig=rig, true_rig=rig)
@@ -266,11 +266,11 @@ def test_a_wrench_at_another_speed_is_that_of_newton_and_euler() -> None:
         """Largest difference of force and torque to Newton and Euler, 2 ms differences."""
         at = s["wrench"].capture_times[5:-5]
         h = 2_000_000
-        T_hand = s.rig.along("world", "hand", at)
+        T_hand = s.rig.T_at_times("world", "hand", at)
         F, M = torch.zeros(len(at), 3).double(), torch.zeros(len(at), 3).double()
         for link in ("hand", "finger_left", "finger_right"):
             body = robot.inertias[link]
-            T = [s.rig.along("world", link, at + k * h) for k in (-1, 0, 1)]
+            T = [s.rig.T_at_times("world", link, at + k * h) for k in (-1, 0, 1)]
             c = [x[:, :3, :3] @ body.center + x[:, :3, 3] for x in T]
             push = body.mass * ((c[2] - 2 * c[1] + c[0]) / (h * 1e-9) ** 2 + torch.tensor([0, 0, 9.81]).double())
             L = []
@@ -282,8 +282,10 @@ def test_a_wrench_at_another_speed_is_that_of_newton_and_euler() -> None:
             F += push
             M += (L[1] - L[0]) / (h * 1e-9) + torch.linalg.cross(c[1] - T_hand[:, :3, 3], push)
         turn = T_hand[:, :3, :3].transpose(1, 2)
-        told = [s["wrench"][k][5:-5] for k in ("force", "torque")]
-        return tuple(float((a - (turn @ b[..., None])[..., 0]).abs().max()) for a, b in zip(told, (F, M), strict=True))  # type: ignore[return-value]
+        measured = [s["wrench"][k][5:-5] for k in ("force", "torque")]
+        return tuple(
+            float((a - (turn @ b[..., None])[..., 0]).abs().max()) for a, b in zip(measured, (F, M), strict=True)
+        )  # type: ignore[return-value]
 
     source = off(sample)
     out = fa.TimeWarp.apply_params(sample, {"mean": 1.2, "waves": [[0.5, 1 / 0.9, 0.3]]})

@@ -85,7 +85,7 @@ def test_a_shift_moves_press_and_sensor_and_leaves_the_world() -> None:
     assert np.abs(moved - middle(heights(out, "GEL_LEFT", 0))).max() < 0.5
 
 
-def test_lights_keep_what_the_gel_tells() -> None:
+def test_lights_keep_the_heights_that_the_gel_shows() -> None:
     """Picture and model change together, so the press that is read back stays."""
     sample = make_sample()
     out = fa.GelLights(gain=[0.9, 1.1])(sample, seed=2)
@@ -144,11 +144,11 @@ def test_a_push_reaches_the_pads_along_their_normals() -> None:
         assert torch.equal(after[:, 1], before["force"][:, 1]) and float(after.min()) >= 0
         change = (after - before["force"])[:, 0].numpy()
         frame, times = before.frame, before.capture_times
-        R = sample.rig.along("ft", frame, times)[:, :3, :3].numpy()
+        R = sample.rig.T_at_times("ft", frame, times)[:, :3, :3].numpy()
         moved += np.einsum("nij,nj->ni", R, before.poses[:, 0, :3, 2].numpy()) * change[:, None]
     wrench = (out["wrench"]["force"] - sample["wrench"]["force"]).numpy()
     every = np.arange(0, len(moved), 2)
-    R = sample.rig.along("ft", "finger_left", touch["TOUCH_LEFT"].capture_times)[:, :3, :3].numpy()
+    R = sample.rig.T_at_times("ft", "finger_left", touch["TOUCH_LEFT"].capture_times)[:, :3, :3].numpy()
     normal = np.einsum("nij,j->ni", R, touch["TOUCH_LEFT"].poses[0, 0, :3, 2].numpy())[every]
     along = (wrench * normal).sum(1)
     assert np.abs(along).max() > 0.2

@@ -12,7 +12,7 @@ from torch import Tensor
 import fusion_aug as fa
 from calib import CameraSensor, Frame, ImuSensor, Pinhole, Rig, Robot, TaxelSensor
 from calib.errors import CalibrationError
-from calib.rates import felt
+from calib.rates import expected_imu_reading
 from calib.se3 import rotation_from_rotvec, se3
 from calib.sides import side_of
 from calib.urdf import robot_from_urdf
@@ -61,7 +61,7 @@ def sample_of(robot: Robot, split: bool, more: dict[str, Any] | None = None, sen
         0.4 * np.sin(2 * np.pi * rng.uniform(0.3, 1) * t + rng.uniform(0, 6)) + rng.uniform(-0.4, 0.4)
         for _ in robot.joints
     ], 1))  # fmt: skip
-    links = robot.frames("base", None, {j: (TIMES, q[:, k]) for k, j in enumerate(robot.joints)})
+    links = robot.to_frames("base", None, {j: (TIMES, q[:, k]) for k, j in enumerate(robot.joints)})
     rig = Rig(
         {"world": Frame(axis_convention="world"), "base": Frame(parent="world"), **links, **(frames or {})},
         sensors or {},
@@ -85,8 +85,8 @@ def test_one_stream_or_one_for_each_side_mirror_alike(names: tuple[str, str]) ->
         assert torch.allclose(split[f"{side}/joints"]["position"], whole["both/joints"]["position"][:, chosen])
     # the masses are mirrored too: what the joints hold is still the weight
     q = whole["both/joints"]["position"]
-    for told in (robot, Robot.of(whole.rig, "torso")):
-        assert torch.allclose(told.gravity_torque(q, robot.joints), whole["both/joints"]["effort"], atol=1e-9)
+    for description in (robot, Robot.of(whole.rig, "torso")):
+        assert torch.allclose(description.gravity_torque(q, robot.joints), whole["both/joints"]["effort"], atol=1e-9)
 
 
 def test_hands_forces_and_commands_change_sides() -> None:
@@ -103,10 +103,10 @@ def test_hands_forces_and_commands_change_sides() -> None:
         assert torch.allclose(out[f"eef_{side}"]["pose"][:, :3, 3], FK[f"{side}_hand"][:, :3, 3], atol=1e-9)
         assert out[f"ft_{side}"].frame == f"{side}_hand"
     assert float(out["ft_left"]["force"].abs().max()) == 2.0
-    told = fa.KinematicNoise(joint_deg=2.0, joints=("right_*",))(sample)
-    FK = robot.forward(told["both/joints"]["position"])
+    noisy = fa.KinematicNoise(joint_deg=2.0, joints=("right_*",))(sample)
+    FK = robot.forward(noisy["both/joints"]["position"])
     for side in ("left", "right"):
-        assert torch.allclose(told[f"eef_{side}"]["pose"], FK[f"{side}_hand"], atol=1e-9)
+        assert torch.allclose(noisy[f"eef_{side}"]["pose"], FK[f"{side}_hand"], atol=1e-9)
     grips = stream(fa.Action, {"command": ones[:, :2]})
     with pytest.raises(DataError, match="which of the 2 commands is for which"):
         fa.MirrorRobot()(sample_of(robot, False, {"action": grips})[0])
@@ -124,7 +124,7 @@ def test_a_push_reaches_every_joint_and_every_sensor_below() -> None:
     mine, other = side_columns(robot).values()
     assert float(change[:, mine].abs().max()) > 0.5 and not bool(change[:, other].any())
     assert torch.allclose(b["left/joints"]["effort"] - split["left/joints"]["effort"], change[:, mine], atol=1e-12)
-    T = whole.rig.along("left_upper", "left_hand", TIMES)
+    T = whole.rig.T_at_times("left_upper", "left_hand", TIMES)
     alone = push(sample_of(robot, False, {"shoulder": sensors["shoulder"]})[0], seed=1)["shoulder"]["force"]
     carried = (T[:, :3, :3] @ a["wrist"]["force"][..., None])[..., 0]
     assert torch.allclose(a["shoulder"]["force"], alone + carried, atol=1e-9)
@@ -148,7 +148,7 @@ def mounted() -> fa.Sample:
                "pad": TaxelSensor(frame="left_hand", poses=eye.expand(2, 4, 4)),
                "odd": ImuSensor(frame="left_fore")}  # fmt: skip
     probe, q = sample_of(robot, False, None, sensors, frames)
-    gyro, accel = felt(probe.rig, "imu", TIMES)
+    gyro, accel = expected_imu_reading(probe.rig, "imu", TIMES)
     zero = torch.zeros(len(TIMES), 3, dtype=torch.float64)
     streams = {
         "imu": stream(fa.Imu, {"gyro": gyro, "accel": accel}, "imu"),
@@ -161,15 +161,15 @@ def mounted() -> fa.Sample:
 
 def test_a_mounting_error_is_the_sensors_own() -> None:
     sample = mounted()
-    told = fa.KinematicNoise(hand_eye=0.01, hand_eye_deg=2.0)(sample)
+    noisy = fa.KinematicNoise(hand_eye=0.01, hand_eye_deg=2.0)(sample)
     t = int(TIMES[5])
     for frame in ("eye", "imu", "ft"):
-        off = (told.rig.T("left_hand", frame, t) - sample.rig.T("left_hand", frame, t))[:3, 3].norm()
+        off = (noisy.rig.T("left_hand", frame, t) - sample.rig.T("left_hand", frame, t))[:3, 3].norm()
         assert abs(float(off) - 0.01 * 3**0.5) < 1e-9, frame
-    assert torch.equal(told.rig.T("base", "left_hand", t), sample.rig.T("base", "left_hand", t))
-    assert torch.allclose(told["eef"]["pose"], sample["eef"]["pose"], atol=1e-12)
-    assert abs(float(told["pad"].poses[0, 0, :3, 3].norm()) - 0.01 * 3**0.5) < 1e-9  # type: ignore[attr-defined]
-    assert torch.equal(told["pad"].poses[0], told.rig.sensors["pad"].poses)  # type: ignore[attr-defined, union-attr]
+    assert torch.equal(noisy.rig.T("base", "left_hand", t), sample.rig.T("base", "left_hand", t))
+    assert torch.allclose(noisy["eef"]["pose"], sample["eef"]["pose"], atol=1e-12)
+    assert abs(float(noisy["pad"].poses[0, 0, :3, 3].norm()) - 0.01 * 3**0.5) < 1e-9  # type: ignore[attr-defined]
+    assert torch.equal(noisy["pad"].poses[0], noisy.rig.sensors["pad"].poses)  # type: ignore[attr-defined, union-attr]
     for kwargs, words in (
         ({"sensors": ("odd",)}, "stands on the link 'left_fore' itself"), ({"sensors": ("nope",)}, "names none"),
         ({"joints": ("nope",)}, "names none"),
@@ -179,16 +179,16 @@ def test_a_mounting_error_is_the_sensors_own() -> None:
 
 
 @pytest.mark.parametrize("what", [{"joint_deg": 3.0}, {"joint_deg": 5.0, "joints": ("left_j1",)}, {"link": 0.005}])
-def test_an_inertial_unit_feels_the_robot_that_is_true(what: dict[str, Any]) -> None:
+def test_an_inertial_unit_measures_the_true_motion(what: dict[str, Any]) -> None:
     sample = mounted()
     # without the camera's picture there is nothing to render
     out = fa.KinematicNoise(mode="truth", **what)(sample)
-    gyro, accel = felt(out.true_rig, "imu", TIMES)
+    gyro, accel = expected_imu_reading(out.true_rig, "imu", TIMES)
     assert float((out["imu"]["gyro"] - gyro).abs().max()) < 1e-9
     assert float((out["imu"]["accel"] - accel).abs().max()) < 1e-6
 
 
-def test_a_moved_wrench_sensor_feels_another_torque() -> None:
+def test_a_moved_wrench_sensor_measures_another_torque() -> None:
     sample = mounted()
     out = fa.KinematicNoise(hand_eye=[-0.02, 0.02], hand_eye_deg=[-5, 5], sensors=("ft",), mode="truth")(sample, seed=1)
     E = torch.linalg.inv(sample.true_rig.T("left_hand", "ft")) @ out.true_rig.T("left_hand", "ft")
@@ -211,7 +211,7 @@ def test_a_reading_of_a_mimic_follows_too() -> None:
     at = robot.forward(torch.tensor([0.03], dtype=torch.float64))["x"]
     assert abs(float(at[1, 3]) - (-0.03 + 2 * 0.03 + 0.5)) < 1e-12
     q = torch.full((len(TIMES), 2), 0.03, dtype=torch.float64)
-    rig = Rig({**robot.frames(None, None, {"g_l": (TIMES, q[:, 0])})})
+    rig = Rig({**robot.to_frames(None, None, {"g_l": (TIMES, q[:, 0])})})
     joints = stream(fa.JointState, {"position": q}, "base", names=("g_l", "g_r"))
     meta = SampleMeta(id="u", scene="u", ref=Ref("base", 0), rig=rig, true_rig=rig)
     out = fa.KinematicNoise(joint=0.002)(fa.Sample(metas=(meta,), streams={"j": joints}))
@@ -223,7 +223,7 @@ def test_a_reading_of_a_mimic_follows_too() -> None:
     ):
         with pytest.raises(CalibrationError, match=words):
             robot_from_urdf(wrong)
-    with pytest.raises(CalibrationError, match="stand for joint 'g_l'"):
+    with pytest.raises(CalibrationError, match="map to joint 'g_l'"):
         robot_from_urdf(text, joint_map={"a": "g_l", "b": "-g_l"})
 
 

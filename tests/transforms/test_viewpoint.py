@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dots import dot_errors, with_dots
 from samples import make_sample
 
 import fusion_aug as fa
 from calib import BrownConrady, CameraSensor, KannalaBrandt, Pinhole
 from calib.se3 import rotation_about
-from fusion_aug.check.dots import dot_errors, with_dots
 from fusion_aug.ops.image_map import ImageMap, Turn
 from fusion_aug.ops.warp import warp
 from fusion_aug.synth.drive import T0
@@ -20,7 +20,7 @@ from fusion_aug.synth.sensors import take_picture
 from fusion_aug.synth.town import make_town
 from fusion_aug.synth.vehicle import FORWARD
 from fusion_aug.synth.world import Scenery
-from fusion_aug.transforms.mount.miscalibrate import mounting_error
+from fusion_aug.transforms.mount.miscalibrate import mounting_matrix
 
 STILL = {"x_deg": 0.0, "y_deg": 0.0, "z_deg": 0.0, "x": 0.0, "y": 0.0, "z": 0.0}
 DRIVE = Path(__file__).resolve().parents[2] / "datasets" / "drive"
@@ -44,7 +44,7 @@ def scenery() -> Scenery:
 def rendered(sample: fa.Sample, scenery: Scenery, camera: str, numbers: dict[str, float]) -> np.ndarray:
     """What the world shows to the moved camera."""
     stamp = int(sample[camera].capture_times[0])
-    T = sample.rig.T("world", camera, stamp) @ mounting_error({**STILL, **numbers})
+    T = sample.rig.T("world", camera, stamp) @ mounting_matrix({**STILL, **numbers})
     return take_picture(scenery.at((stamp - T0 * 1000) * 1e-9), sample.rig.camera(camera), T.numpy()).picture
 
 
@@ -61,7 +61,7 @@ def test_dots_after_a_turn_for_every_lens() -> None:
 
 @pytest.mark.parametrize("lens", ["pinhole", "brown_conrady", "kannala_brandt"])
 def test_a_turned_camera_shows_what_the_world_shows(scenery: Scenery, lens: str) -> None:
-    """Against the world's own rendering from the turned pose, for each lens."""
+    """Against the world's own rendering from the rotated pose, for each lens."""
     size = (180, 320)
     model = {
         "pinhole": Pinhole.from_focal(220.0, 220.0, 161.0, 88.0, size),
@@ -71,7 +71,7 @@ def test_a_turned_camera_shows_what_the_world_shows(scenery: Scenery, lens: str)
     camera, world = CameraSensor(frame="c", model=model), scenery.at(2.0)
     T = scenery.town.ego.pose(2.0)
     T = T @ np.block([[FORWARD.numpy(), np.array([[1.7], [0], [1.5]])], [np.zeros((1, 3)), np.ones((1, 1))]])
-    E = mounting_error({**STILL, "x_deg": 2.0, "y_deg": 6.0, "z_deg": -5.0})
+    E = mounting_matrix({**STILL, "x_deg": 2.0, "y_deg": 6.0, "z_deg": -5.0})
     before, after = (take_picture(world, camera, pose, 3).picture for pose in (T, T @ E.numpy()))
     step = ImageMap((Turn(camera, E[:3, :3]),), size)
     turned = warp(torch.from_numpy(before), step).numpy()
@@ -79,7 +79,7 @@ def test_a_turned_camera_shows_what_the_world_shows(scenery: Scenery, lens: str)
     inside[[0, -1]] = inside[:, [0, -1]] = False
     error = np.abs(turned.astype(float) - after)[inside].mean()
     assert inside.mean() > 0.7 and error < 4.0, (inside.mean(), error)
-    assert np.abs(before.astype(float) - after)[inside].mean() > 4 * error, "the turn shows"
+    assert np.abs(before.astype(float) - after)[inside].mean() > 4 * error, "the rotation shows"
 
 
 def test_two_turns_are_one_and_a_turn_back_is_none() -> None:
@@ -103,8 +103,10 @@ def test_depth_follows_a_turn(sample: fa.Sample) -> None:
         xyz = out["LIDAR_TOP"]["xyz"][out["LIDAR_TOP"].item_slice(key)].double() @ T[:3, :3].T + T[:3, 3]
         expected = xyz[:, 2] if depth.measure == "z" else xyz.norm(dim=1)
         u, v = pixels[seen].round().long().T
-        told = depth.image(0)[v.clamp(0, depth.image(0).shape[0] - 1), u.clamp(0, depth.image(0).shape[1] - 1)].double()
-        error = ((told - expected[seen]).abs() / expected[seen])[told > 0]
+        rendered = depth.image(0)[
+            v.clamp(0, depth.image(0).shape[0] - 1), u.clamp(0, depth.image(0).shape[1] - 1)
+        ].double()
+        error = ((rendered - expected[seen]).abs() / expected[seen])[rendered > 0]
         assert len(error) > 200 and float(error.median()) < 0.01, camera
 
 
@@ -184,7 +186,7 @@ def test_labels_on_the_image_follow() -> None:
     out = move(sample, "CAM_RIGHT", y_deg=5.0)
     flat, was = out["CAM_RIGHT/flat"]["corners"], sample["CAM_RIGHT/flat"]["corners"]
     camera = out.rig.camera("CAM_RIGHT")
-    E = mounting_error({**STILL, "y_deg": 5.0})
+    E = mounting_matrix({**STILL, "y_deg": 5.0})
     rays = camera.unproject(was.reshape(-1, 2))
     expected = camera.project(rays @ E[:3, :3])[0].reshape(-1, 4, 2)
     assert torch.allclose(flat, expected, atol=1e-9)
@@ -197,20 +199,20 @@ def test_the_reference_frame_cannot_be_moved() -> None:
         move(sample.with_meta(0, rig=rig, true_rig=rig), "body", x=1.0)
 
 
-def test_told_and_true_move_alike() -> None:
+def test_reported_and_true_rig_move_alike() -> None:
     """After a wrong calibration, the error stays what it was."""
     sample = fa.Miscalibrate(sensors=["CAM_FRONT"], z_deg=1.0, scope="sample")(make_sample())
     out = move(sample, "CAM_FRONT", y_deg=4.0, x=0.0)
     for T in (out, sample):
-        told, true = T.rig.T("ego", "CAM_FRONT"), T.true_rig.T("ego", "CAM_FRONT")
-        assert float(torch.linalg.norm(torch.linalg.inv(told) @ true - torch.eye(4))) > 0.01
-    E = mounting_error({**STILL, "y_deg": 4.0})
+        reported, true = T.rig.T("ego", "CAM_FRONT"), T.true_rig.T("ego", "CAM_FRONT")
+        assert float(torch.linalg.norm(torch.linalg.inv(reported) @ true - torch.eye(4))) > 0.01
+    E = mounting_matrix({**STILL, "y_deg": 4.0})
     for rig, was in ((out.rig, sample.rig), (out.true_rig, sample.true_rig)):
         assert torch.allclose(rig.T("ego", "CAM_FRONT"), was.T("ego", "CAM_FRONT") @ E, atol=1e-12)
 
 
 def test_validity_holds_what_earlier_maps_left_black() -> None:
-    """A picture that was turned first has black corners: they are no source either."""
+    """A picture that was rotated first has black corners: they are no source either."""
     sample = make_sample(size=(60, 80))
     from dataclasses import replace
 

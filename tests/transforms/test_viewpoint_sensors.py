@@ -12,7 +12,7 @@ from samples import make_sample
 import fusion_aug as fa
 from fusion_aug.synth.sensors import inertial
 from fusion_aug.synth.town import make_town
-from fusion_aug.transforms.mount.miscalibrate import mounting_error
+from fusion_aug.transforms.mount.miscalibrate import mounting_matrix
 
 STILL = {"x_deg": 0.0, "y_deg": 0.0, "z_deg": 0.0, "x": 0.0, "y": 0.0, "z": 0.0}
 
@@ -30,20 +30,20 @@ def test_doppler_is_that_of_the_new_place() -> None:
     T = out.rig.T("ego", "radar", time, out.ref.time)
     xyz = radar["xyz"].double()
     ray = (xyz / xyz.norm(dim=1, keepdim=True)) @ T[:3, :3].T
-    told = (radar["velocity_comp"].double() @ T[:3, :3].T * ray).sum(1)
-    assert torch.allclose(told, (boxes["velocity"] * ray).sum(1), atol=1e-4)
+    speed = (radar["velocity_comp"].double() @ T[:3, :3].T * ray).sum(1)
+    assert torch.allclose(speed, (boxes["velocity"] * ray).sum(1), atol=1e-4)
     k = int((ego.capture_times - time).abs().argmin())
     mount = out.rig.T("ego", "radar", time)
     own = ego["velocity"][k] + torch.linalg.cross(ego["angular_velocity"][k], mount[:3, 3])
     raw = (radar["velocity"].double() * (xyz / xyz.norm(dim=1, keepdim=True))).sum(1)
-    along = told - (xyz / xyz.norm(dim=1, keepdim=True)) @ (mount[:3, :3].T @ own)
+    along = speed - (xyz / xyz.norm(dim=1, keepdim=True)) @ (mount[:3, :3].T @ own)
     assert torch.allclose(raw, along, atol=1e-4)
 
 
-def test_a_moved_imu_feels_its_lever_arm() -> None:
+def test_a_moved_imu_measures_its_lever_arm() -> None:
     """Against readings that are made at the new place, while the vehicle drives through the bend and brakes."""
     town = make_town(0)
-    E = mounting_error({**STILL, "x": 1.5, "y": -0.7, "z": 0.3, "z_deg": 30.0, "x_deg": 5.0}).numpy()
+    E = mounting_matrix({**STILL, "x": 1.5, "y": -0.7, "z": 0.3, "z_deg": 30.0, "x_deg": 5.0}).numpy()
     times = np.arange(2.0, 3.2, 0.01)
     stamps = torch.from_numpy(np.round(times * 1e9).astype(np.int64))
     gyro, accel = inertial(town.ego.pose, times)

@@ -12,10 +12,10 @@ from weathers import params_of, picture_of
 import fusion_aug as fa
 from fusion_aug.check.air import call_for
 from fusion_aug.physics.air import extinction_of_mor
-from fusion_aug.transforms.weather.camera import veiled
+from fusion_aug.transforms.weather.camera import apply_airlight
 from fusion_aug.transforms.weather.place import T_world
-from fusion_aug.transforms.weather.state import State
-from fusion_aug.transforms.weather.view import View
+from fusion_aug.transforms.weather.state import WeatherState
+from fusion_aug.transforms.weather.view import WeatherView
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def test_fog_is_koschmieder_by_true_range(street: fa.Sample) -> None:
     sample = street
     params = params_of(fa.Fog(mor=120.0, airlight=0.8), sample)
     for camera in ("CAM_FRONT", "FISHEYE_FRONT"):
-        view = View(call_for(sample, camera, params), 0)
-        before, state = sample[camera].image(0).numpy(), State.of(params)  # type: ignore[attr-defined]
-        after = veiled(before, view, state, state.airlight)
+        view = WeatherView(call_for(sample, camera, params), 0)
+        before, state = sample[camera].image(0).numpy(), WeatherState.of(params)  # type: ignore[attr-defined]
+        after = apply_airlight(before, view, state, state.airlight)
         depth = sample[f"{camera}/depth"]
         z = depth.image(0).double()  # type: ignore[attr-defined]
         height, width = z.shape
@@ -75,7 +75,7 @@ def test_lamps_do_not_burn_by_day(street: fa.Sample) -> None:
     assert torch.equal(a, b)
 
 
-def test_glare_stands_where_the_sun_projects(street: fa.Sample) -> None:
+def test_glare_lies_where_the_sun_projects(street: fa.Sample) -> None:
     T = T_world(street, 0, "CAM_FRONT", int(street["CAM_FRONT"].capture_times[0]))
     azimuth = np.degrees(np.arctan2(T[1, 2], T[0, 2]))
     bare = street.with_streams({n: s for n, s in street.streams.items() if n in ("CAM_FRONT", "CAM_BACK")})

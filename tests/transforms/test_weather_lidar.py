@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from samples import make_sample
-from weathers import lidar_only, params_of, reported
+from weathers import cloud_in_weather, lidar_only, params_of
 
 import fusion_aug as fa
 from fusion_aug.ops.random import digest
 from fusion_aug.physics import lattice
 from fusion_aug.transforms.weather.place import T_world
-from fusion_aug.transforms.weather.state import State
+from fusion_aug.transforms.weather.state import WeatherState
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_more_weather_loses_more_points(street: fa.Sample, figure: list[tuple[st
     lost = []
     whole = street["LIDAR_TOP"].rows  # type: ignore[attr-defined]
     for name, value in figure:
-        _, kept = reported(street, fa.Weather(**{name: value, "wind_deg": 0.0, "report": True}))
+        _, kept = cloud_in_weather(street, fa.Weather(**{name: value, "wind_deg": 0.0, "report": True}))
         lost.append(whole - int(kept.sum()))
     assert lost == sorted(lost) and lost[-1] > 3 * max(lost[1], 10)
 
@@ -43,7 +43,7 @@ def test_returns_from_the_air_lie_before_their_targets(street: fa.Sample) -> Non
     for weather in (fa.Fog(mor=60.0, report=True), fa.Rain(rain_rate=60.0, report=True),
                     fa.Snow(snow_rate=5.0, report=True), fa.Fog(mor=60.0, patchiness=1.0, report=True),
                     fa.SunGlare(sun=1e5, report=True)):  # fmt: skip
-        cloud, kept = reported(street, weather)
+        cloud, kept = cloud_in_weather(street, weather)
         far = torch.linalg.norm(cloud["xyz"], dim=1)
         scattered = ~kept
         assert (far[scattered] < cloud["true_range"][scattered]).all()
@@ -68,7 +68,7 @@ def test_scattered_returns_keep_their_beam(street: fa.Sample) -> None:
 
 def test_thick_fog_hides_what_is_far_and_keeps_what_is_near(street: fa.Sample) -> None:
     before = torch.linalg.norm(street["LIDAR_TOP"]["xyz"], dim=1)
-    cloud, kept = reported(street, fa.Fog(mor=50.0, report=True))
+    cloud, kept = cloud_in_weather(street, fa.Fog(mor=50.0, report=True))
     true = cloud["true_range"][kept]
     assert int((true > 30).sum()) <= 0.03 * int((before > 30).sum())
     assert int((true < 5).sum()) >= 0.95 * int((before < 5).sum())
@@ -88,8 +88,8 @@ def test_the_scale_of_intensities_does_not_matter(street: fa.Sample) -> None:
     assert torch.allclose(a["intensity"], b["intensity"] * 255, atol=1e-2)
 
 
-def test_a_scanner_of_unknown_scale_is_told_from_its_cloud() -> None:
-    """A rig without the LiDAR: 0-1 and 0-255 are told apart by the values, for weather and faults alike."""
+def test_an_unknown_intensity_scale_comes_from_the_cloud() -> None:
+    """A rig without the LiDAR: 0-1 and 0-255 are distinguished by the values, for weather and faults alike."""
     sample = make_sample(points=2000)
     rig = replace(sample.rig, sensors={n: s for n, s in sample.rig.sensors.items() if n != "lidar"})
     sample = sample.with_meta(0, rig=rig, true_rig=rig)
@@ -107,7 +107,7 @@ def test_rain_hardly_scatters_at_1550_nm(street: fa.Sample) -> None:
     for wavelength in (905e-9, 1550e-9):
         sensor = replace(street.rig.sensors["LIDAR_TOP"], wavelength=wavelength)
         rig = street.rig.with_sensor("LIDAR_TOP", sensor)
-        _, kept = reported(street.with_meta(0, rig=rig, true_rig=rig), fa.Rain(rain_rate=30.0, report=True))
+        _, kept = cloud_in_weather(street.with_meta(0, rig=rig, true_rig=rig), fa.Rain(rain_rate=30.0, report=True))
         scattered.append(int((~kept).sum()))
     assert scattered[1] < 0.1 * scattered[0]
 
@@ -118,7 +118,11 @@ def test_the_last_echo_sees_through_rain(street: fa.Sample) -> None:
         sensor = replace(street.rig.sensors["LIDAR_TOP"], echo=echo)
         rig = street.rig.with_sensor("LIDAR_TOP", sensor)
         kept.append(
-            int(reported(street.with_meta(0, rig=rig, true_rig=rig), fa.Rain(rain_rate=50.0, report=True))[1].sum())
+            int(
+                cloud_in_weather(street.with_meta(0, rig=rig, true_rig=rig), fa.Rain(rain_rate=50.0, report=True))[
+                    1
+                ].sum()
+            )
         )
     assert kept[1] > kept[0]
 
@@ -140,7 +144,7 @@ def test_wet_ground_returns_less_and_the_farther_the_less(street: fa.Sample) -> 
 def test_wet_ground_loses_returns_far_away(street: fa.Sample) -> None:
     lost = []
     for film in (0.1, 0.5, 1.2):
-        cloud, kept = reported(street, fa.WetRoad(water_film=film, report=True))
+        cloud, kept = cloud_in_weather(street, fa.WetRoad(water_film=film, report=True))
         lost.append(street["LIDAR_TOP"].rows - int(kept.sum()))  # type: ignore[attr-defined]
     assert lost == sorted(lost) and lost[-1] > 50
     far = torch.linalg.norm(street["LIDAR_TOP"]["xyz"], dim=1)
@@ -150,12 +154,12 @@ def test_wet_ground_loses_returns_far_away(street: fa.Sample) -> None:
 
 
 def test_each_scanner_of_a_joint_cloud_has_its_own_drops(real_data) -> None:  # type: ignore[no-untyped-def]
-    """Argoverse 2 joins two LiDARs in the vehicle's frame: flakes lie on rays from where each of them stands."""
+    """Argoverse 2 joins two LiDARs in the vehicle's frame: flakes lie on rays from the origin of each of them."""
     sample = fa.open_log("argoverse2", str(real_data / "argoverse2" / "val"))[0]
     name = next(n for n, s in sample.of_type(fa.Points).items() if s.origins)
     params = params_of(fa.Snow(snow_rate=2.0, report=True), sample)
     out = fa.Weather.apply_params(sample.with_streams({name: sample[name]}), params)[name]
-    state = State.of(params)
+    state = WeatherState.of(params)
     meta, time = sample.meta, int(out.capture_times[0])
     scattered = out["status"] == 1
     places = torch.stack([meta.true_rig.T(out.frame, f, time)[:3, 3] for f in out.origins])[out["origin"].long()]  # type: ignore[attr-defined]
@@ -167,7 +171,8 @@ def test_each_scanner_of_a_joint_cloud_has_its_own_drops(real_data) -> None:  # 
         eye = T[:3, :3] @ origin.numpy() + T[:3, 3]
         key = digest(state.key, "particles", 0)
         flakes = [
-            eye + c.offset for c in lattice.around(state.air.particles()[0], key, eye, time * 1e-9, state.air.wind)
+            eye + c.offset
+            for c in lattice.particles_around(state.air.particles()[0], key, eye, time * 1e-9, state.air.wind)
         ]
         cloud = np.concatenate(flakes)
         for point in found[:60]:

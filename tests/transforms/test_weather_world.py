@@ -1,4 +1,4 @@
-"""Drops, flakes, clouds and snow stand in the world: every sensor and moment finds the same ones."""
+"""Drops, flakes, fog patches and snow are fixed in the world: every sensor finds the same ones at any time."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import fusion_aug as fa
 from fusion_aug.check.air import call_for
 from fusion_aug.ops.random import digest
 from fusion_aug.physics import lattice
-from fusion_aug.physics.field import Clouds, Puffs
+from fusion_aug.physics.field import FogField, Puffs
 from fusion_aug.physics.precipitation import Snow
 from fusion_aug.transforms.weather.camera import streaks_seen
-from fusion_aug.transforms.weather.state import State
-from fusion_aug.transforms.weather.view import View
+from fusion_aug.transforms.weather.state import WeatherState
+from fusion_aug.transforms.weather.view import WeatherView
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +26,11 @@ def street() -> fa.Sample:
 
 
 def test_particles_move_on_by_their_own_velocity() -> None:
-    """A place and a moment later, every particle that is still near is where its velocity took it."""
+    """At another place and a later time, every particle that is still near is where its velocity took it."""
     snow, place, wind, later = Snow.of(2.0), np.array([812.3, -45.1, 1.2]), (3.0, -1.0), 0.5
     second = place + np.array([1.5, -0.7, 0.2])
-    first = list(lattice.around(snow, KEY, place, 1e9, wind))
-    again = list(lattice.around(snow, KEY, second, 1e9 + later, wind))
+    first = list(lattice.particles_around(snow, KEY, place, 1e9, wind))
+    again = list(lattice.particles_around(snow, KEY, second, 1e9 + later, wind))
     for a, b in zip(first, again, strict=True):
         before = place + a.offset.astype(float) + a.velocity * later
         after = second + b.offset.astype(float)
@@ -41,17 +41,17 @@ def test_particles_move_on_by_their_own_velocity() -> None:
 
 
 @pytest.mark.parametrize("frame, camera", [(7, "CAM_FRONT_LEFT"), (7, "FISHEYE_FRONT"), (8, "CAM_FRONT")])
-def test_two_cameras_and_two_moments_see_the_same_flakes(frame: int, camera: str) -> None:
-    """Flakes near one camera, carried on by their velocity, are drawn where the other camera or moment sees them."""
+def test_two_cameras_and_two_times_see_the_same_flakes(frame: int, camera: str) -> None:
+    """Flakes near one camera, moved on by their velocity, are drawn where another one sees them later."""
     log = fa.open_log("nuscenes", "datasets/drive")
     params = params_of(fa.Snow(snow_rate=2.0, wind=1.0, wind_deg=30.0), log[7])
-    state = State.of(params)
+    state = WeatherState.of(params)
     snow, key = state.air.particles()[0], digest(state.key, "particles", 0)
-    base, other = (View(call_for(log[k], c, params), 0) for k, c in ((7, "CAM_FRONT"), (frame, camera)))
+    base, other = (WeatherView(call_for(log[k], c, params), 0) for k, c in ((7, "CAM_FRONT"), (frame, camera)))
     start, stop, *_ = streaks_seen(other, state, snow, key)
     drawn = (start + stop) / 2
     seen_by_both = found = 0
-    for cloud in lattice.around(snow, key, base.T_world[:3, 3], base.seconds, state.air.wind):
+    for cloud in lattice.particles_around(snow, key, base.T_world[:3, 3], base.seconds, state.air.wind):
         gone = cloud.velocity * (other.seconds - base.seconds)
         world = base.T_world[:3, 3] + cloud.offset.astype(float) + gone
         local = (world - other.T_world[:3, 3]) @ other.T_world[:3, :3]
@@ -61,14 +61,14 @@ def test_two_cameras_and_two_moments_see_the_same_flakes(frame: int, camera: str
         near &= cloud.diameter > 1.5
         pixels, seen = other.project(local[near])
         rim = np.array(other.size[::-1]) - 12
-        seen &= (pixels > 12).all(1) & (pixels < rim).all(1) & other.open_to(pixels, far[near])
+        seen &= (pixels > 12).all(1) & (pixels < rim).all(1) & other.is_unoccluded(pixels, far[near])
         seen_by_both += int(seen.sum())
         found += sum(np.linalg.norm(drawn - pixel, axis=1).min() < 0.7 for pixel in pixels[seen])
     assert seen_by_both >= 20 and found >= 0.95 * seen_by_both, (found, seen_by_both)
 
 
 def test_clouds_drift_with_the_wind_and_their_path_has_a_closed_form() -> None:
-    clouds = Clouds.of(KEY, 0.9, (5.0, 2.0))
+    clouds = FogField.of(KEY, 0.9, (5.0, 2.0))
     rng = np.random.default_rng(0)
     start, rays = np.array([400.0, -30.0, 2.0]), rng.normal(size=(50, 3))
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
@@ -96,13 +96,15 @@ def test_depth_of_a_puff_of_spray() -> None:
     assert np.allclose(puff.depth(np.zeros(3), rays, far), numeric, rtol=1e-4, atol=1e-9)
 
 
-def test_patches_of_snow_cover_the_share_that_is_told() -> None:
+def test_patches_of_snow_cover_the_given_share() -> None:
     rng = np.random.default_rng(0)
     world = np.column_stack([rng.uniform(-300, 300, (40000, 2)), np.zeros(40000)])
     for cover in (0.1, 0.3, 0.5, 0.8):
-        state = State.of(params_of(fa.Weather(snow_cover=cover), make_sample()))
+        state = WeatherState.of(params_of(fa.Weather(snow_cover=cover), make_sample()))
         assert float(state.snow_on(world).mean()) == pytest.approx(cover, abs=0.06)
-    assert State.of(params_of(fa.Weather(snow_cover=1.0), make_sample())).snow_on(world[:5]).tolist() == [1.0] * 5
+    assert (
+        WeatherState.of(params_of(fa.Weather(snow_cover=1.0), make_sample())).snow_on(world[:5]).tolist() == [1.0] * 5
+    )
 
 
 def test_one_draw_for_a_scene() -> None:

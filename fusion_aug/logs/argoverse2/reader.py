@@ -23,11 +23,10 @@ from fusion_aug.errors import DataError
 from fusion_aug.logs.argoverse2.feather import read_table
 from fusion_aug.logs.argoverse2.tables import POSE, SIZE, poses_of, track_velocities
 from fusion_aug.logs.core.log import Format, Log, LogOptions
-from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.twist import twist_at
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
-from fusion_aug.streams import Boxes3D, Camera, EgoPose, LazyColumns, Points, Stream, strings
+from fusion_aug.streams import Boxes3D, Camera, EgoPose, LazyColumns, Lidar, Stream, strings
 from fusion_aug.streams.source import Source
 
 EGO, WORLD, CLOUD = "egovehicle", "city", "lidar"
@@ -61,7 +60,7 @@ class ArgoverseLog(Log):
     def __init__(self, root: str | Path, options: LogOptions, format: Format):
         super().__init__(root, options, format)
         found = sorted(p.parents[1] for p in self.root.glob("**/sensors/lidar") if len(p.relative_to(root).parts) <= 4)
-        # a root that is one log itself is called by its own name, so that copies of it have a place
+        # a root that is one log itself has its own name, so that its copies get folders beside it
         names = [(self.root.resolve().name if p == self.root else str(p.relative_to(self.root)), p) for p in found]
         self.folders = {name: p for name, p in names if (p / "calibration").is_dir()}
         if not self.folders:
@@ -81,12 +80,12 @@ class ArgoverseLog(Log):
         """Id -> log and stamp, in order."""
         return {sweep_id(scene, t): (scene, t) for scene in self.folders for t in self.files(scene).sweeps.tolist()}
 
-    @cached_property
-    def ids(self) -> Sequence[str]:
-        """Ids of the selected sweeps, log by log."""
-        return select_ids(list(self._all), self.options.select, self._names, str(self.root))
+    @property
+    def all_ids(self) -> Sequence[str]:
+        """Ids of all sweeps, log by log."""
+        return list(self._all)
 
-    def _names(self, sample_id: str) -> list[str]:
+    def names_of(self, sample_id: str) -> list[str]:
         """A sample is called by its id, its log (with and without the split), and the split."""
         scene = self.scene_of(sample_id)
         return [sample_id, scene, *scene.split("/")]
@@ -112,7 +111,7 @@ class ArgoverseLog(Log):
 
     # --- tables of a log ----------------------------------------------------------------------------------------------
     @lru_cache(maxsize=4)  # noqa: B019
-    def track(self, scene: str) -> tuple[Tensor, Tensor]:
+    def ego_poses(self, scene: str) -> tuple[Tensor, Tensor]:
         """Stamps (ns, sorted) and ``T_city_egovehicle`` (n, 4, 4) of a log."""
         path = self.folders[scene] / "city_SE3_egovehicle.feather"
         table = read_table(None, path, ("timestamp_ns", *POSE))
@@ -127,7 +126,7 @@ class ArgoverseLog(Log):
         return read_table(None, path, names) if path.is_file() else None
 
     @lru_cache(maxsize=4)  # noqa: B019
-    def mounts(self, scene: str) -> Rig:
+    def mounted_rig(self, scene: str) -> Rig:
         """Frames and sensors of a log; the vehicle's own pose is not in it."""
         folder = self.folders[scene] / "calibration"
         path = folder / "egovehicle_SE3_sensor.feather"
@@ -160,7 +159,7 @@ class ArgoverseLog(Log):
     def read(self, sample_id: str) -> Sample:
         """Read one sample."""
         scene, stamp = self.locate(sample_id)
-        files, (times, track) = self.files(scene), self.track(scene)
+        files, (times, track) = self.files(scene), self.ego_poses(scene)
         first, last = self._span(files.sweeps, stamp)
         pictures = {n: s[(s >= first) & (s < last)] for n, s in files.pictures.items()}
         pictures = {n: s for n, s in pictures.items() if len(s)}
@@ -170,9 +169,9 @@ class ArgoverseLog(Log):
         if bool(missing.any()):
             where = files.folder / "city_SE3_egovehicle.feather"
             raise DataError(f"{where}: there is no pose at {int(own[missing][0])} ns, of sample {sample_id!r}")
-        mounts = self.mounts(scene)
+        mounts = self.mounted_rig(scene)
         moving = Frame(parent=WORLD, pose=Trajectory.from_unsorted(times[near], track[near]))
-        rig = validate(self.complete(Rig({**mounts.frames, EGO: moving}, mounts.sensors)), str(files.folder))
+        rig = validate(self.with_rig_file(Rig({**mounts.frames, EGO: moving}, mounts.sensors)), str(files.folder))
         streams: dict[str, Stream] = {CLOUD: self._cloud(files.folder, stamp)}
         for name, stamps in pictures.items():
             if name in rig.sensors:
@@ -199,9 +198,9 @@ class ArgoverseLog(Log):
         after = (stamp + int(sweeps[i + 1])) // 2 if i + 1 < len(sweeps) else stamp + 50_000_000
         return before, after
 
-    def _cloud(self, folder: Path, stamp: int) -> Points:
+    def _cloud(self, folder: Path, stamp: int) -> Lidar:
         source = Source(folder / "sensors" / "lidar" / f"{stamp}.feather", "argoverse_cloud")
-        return Points(
+        return Lidar(
             frame=CLOUD, capture_times=torch.tensor([stamp]), values=LazyColumns([source], COLUMNS),
             motion="compensated", origins=SCANNERS,
         )  # fmt: skip
@@ -229,8 +228,8 @@ class ArgoverseLog(Log):
 
     @lru_cache(maxsize=4)  # noqa: B019
     def velocities(self, scene: str) -> Tensor:
-        """World velocity (n, 3) of every cuboid, by central differences along its track; NaN where it stands alone."""
-        table, (times, track) = self.annotations(scene), self.track(scene)
+        """World velocity (n, 3) of every cuboid, by central differences along its track; NaN for a single one."""
+        table, (times, track) = self.annotations(scene), self.ego_poses(scene)
         assert table is not None
         stamps = torch.from_numpy(table["timestamp_ns"].astype(np.int64))
         at = torch.searchsorted(times, stamps).clamp(max=len(times) - 1)

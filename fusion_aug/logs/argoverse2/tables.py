@@ -1,4 +1,4 @@
-"""Tables of Argoverse 2: clouds, poses, and the velocities that its annotations do not tell."""
+"""Tables of Argoverse 2: clouds, poses, and the velocities that its annotations lack."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def track_velocities(tracks: np.ndarray, stamps: Tensor, places: Tensor) -> Tens
     """Velocity of every annotation, by central differences along its track (one-sided at the track's ends).
 
     Args:
-        tracks: (n,) which object each row is of. stamps: (n,) int64 ns. places: (n, 3) m, in a frame that stands still.
+        tracks: (n,) which object each row is of. stamps: (n,) int64 ns. places: (n, 3) m, in a static frame.
 
     Returns:
         (n, 3) m/s in that frame, float64; NaN where the neighbours in the track are none or 1.5 s or more apart.

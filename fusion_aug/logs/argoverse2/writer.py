@@ -21,10 +21,10 @@ from fusion_aug.logs.argoverse2.feather import read_table, write_table
 from fusion_aug.logs.argoverse2.reader import CLOUD, COLUMNS, EGO, WORLD, sweep_id
 from fusion_aug.logs.argoverse2.tables import POSE, SIZE
 from fusion_aug.logs.core.bake import bake
-from fusion_aug.logs.core.captured import SHARED_STAMP, CapturedWriter
+from fusion_aug.logs.core.capture_writer import ONE_STAMP_EFFECTS, CaptureTimeWriter
 from fusion_aug.logs.core.files import copy_file, inside, write_picture
 from fusion_aug.logs.core.residual import residual
-from fusion_aug.logs.core.sidecar import Held, write_ids, write_sidecar
+from fusion_aug.logs.core.sidecar import StoredColumns, write_ids, write_sidecar
 from fusion_aug.ops.points import points_in_boxes
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Points
@@ -32,29 +32,34 @@ from fusion_aug.streams import Camera, Points
 Row = dict[str, Any]
 
 
-class ArgoverseWriter(CapturedWriter):
+class ArgoverseWriter(CaptureTimeWriter):
     """Writes sweeps, pictures and the tables of every log."""
 
-    cannot: ClassVar[Mapping[str, tuple[str, str]]] = {
-        **SHARED_STAMP,
+    unsupported_effects: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **ONE_STAMP_EFFECTS,
         "homography": (
             "a perspective of the image fits no fx, fy, cx, cy",
             "use Resize, Crop or FlipImage",
         ),
         "skew": (
-            "intrinsics.feather has no place for skew, which a turned image needs",
+            "intrinsics.feather has no place for skew, which a rotated image needs",
             "use Resize, Crop or FlipImage",
         ),
     }
 
     def cameras(self, sample: Sample) -> list[str]:
         """The cameras whose pictures the log holds."""
-        mounts = self.log.mounts(self.log.scene_of(sample.id)).sensors
+        mounts = self.log.mounted_rig(self.log.scene_of(sample.id)).sensors
         return [n for n in sample.of_type(Camera) if isinstance(mounts.get(n), CameraSensor)]
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
-        """See ``Writer``."""
-        sample = self.as_written(sample, source)
+        """Write one sweep, its pictures (JPEG) and its sidecar below the folder of its log.
+
+        Returns:
+            ``scene`` and ``source_scene``, ``same`` (the calibration did not change), ``id``, rows of the tables
+            (``mounted``, ``intrinsics``, ``poses``, ``boxes``), and with ``lossy`` the ``residual``.
+        """
+        sample = self.as_read_back(sample, source)
         scene = self.log.scene_of(source.id)
         out_scene = scene + out_id[len(source.id) :]
         target = inside(folder, out_scene, "log id")
@@ -62,12 +67,14 @@ class ArgoverseWriter(CapturedWriter):
         for name in self.cameras(sample):
             for i, time in enumerate(sample[name].capture_times.tolist()):
                 write_picture(sample[name], i, target / "sensors" / "cameras" / name / f"{time}.jpg", self.link)
-        held: Held = {CLOUD: COLUMNS, **dict.fromkeys((*self.cameras(sample), "boxes", "ego"))}
-        write_sidecar(sample, held, out_id, folder, self.link)
+        stored: StoredColumns = {CLOUD: COLUMNS, **dict.fromkeys((*self.cameras(sample), "boxes", "ego"))}
+        write_sidecar(sample, stored, out_id, folder, self.link)
         rows: dict[str, Any] = {"scene": out_scene, "source_scene": scene, "same": sample.rig is source.rig}
         rows["id"] = sweep_id(out_scene, sample.ref.time)
         rows |= self._calibration(sample, scene) | {"poses": self._poses(sample), "boxes": self._boxes(sample, source)}
-        return rows | ({"residual": residual(sample, self.cameras(sample), held=without_skew)} if self.lossy else {})
+        if self.lossy:
+            rows["residual"] = residual(sample, self.cameras(sample), without_skew)
+        return rows
 
     def _cloud(self, sample: Sample, source: Sample, path: Path) -> None:
         cloud = bake(sample, source, CLOUD)
@@ -84,7 +91,7 @@ class ArgoverseWriter(CapturedWriter):
 
     def _calibration(self, sample: Sample, scene: str) -> dict[str, Any]:
         """Rows of the two calibration tables, of the sensors that the log knows."""
-        known = self.log.mounts(scene)
+        known = self.log.mounted_rig(scene)
         frames = [n for n, f in known.frames.items() if n not in (WORLD, EGO, CLOUD)]
         mounted = [[n, *pose_numbers(sample.rig.T(EGO, n))] for n in frames]
         inner = []
@@ -97,7 +104,7 @@ class ArgoverseWriter(CapturedWriter):
 
     @staticmethod
     def _poses(sample: Sample) -> list[list[Any]]:
-        """Stamp and pose of every moment that the sample knows the vehicle's pose of."""
+        """Stamps and poses of the vehicle, at all times at which the sample knows its pose."""
         track = sample.rig.frames[EGO].pose
         poses = zip(track.times.tolist(), track.poses, strict=True)  # type: ignore[union-attr]
         return [[time, *pose_numbers(pose)] for time, pose in poses]
@@ -119,7 +126,7 @@ class ArgoverseWriter(CapturedWriter):
         ]
 
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
-        """Write the tables of every log, and take its map over."""
+        """Write the tables of every log, and copy its map."""
         logs: dict[str, list[dict[str, Any]]] = {}
         written: dict[str, str] = {}
         for part, (out_id, _) in zip(rows, ids, strict=True):

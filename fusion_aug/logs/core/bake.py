@@ -1,4 +1,4 @@
-"""What a writer puts on disk: the LiDAR keeps its nominal mounting and its points are re-expressed."""
+"""Baking: on disk a LiDAR keeps its nominal mounting, and its points are re-expressed in it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fusion_aug.streams import Points
 def bake_map(sample: Sample, source: Sample, name: str, item: int) -> Tensor | None:
     """``inv(T_nominal) T_vehicle_lidar`` (4, 4) of one item, None where nothing changed.
 
-    A rigid motion of the scene leaves a cloud as its sensor saw it and moves the sensor. A loader that works in the
-    LiDAR frame would never notice. So the sensor is put back where it was and the points are moved instead.
+    A rigid motion of the scene moves the sensor and leaves its data unchanged, so a loader that works in the LiDAR
+    frame would not see it. Therefore the sensor keeps its nominal mounting and the points are moved.
     """
     stream = sample[name]
     meta, before = sample.metas[int(stream.sample_index[item])], source.meta
@@ -26,7 +26,7 @@ def bake_map(sample: Sample, source: Sample, name: str, item: int) -> Tensor | N
 
 
 def bake(sample: Sample, source: Sample, name: str) -> Points:
-    """A cloud as it goes to disk; still backed by its file where nothing changed."""
+    """Return a cloud as it is written; still backed by its file where nothing changed."""
     stream = sample[name]
     if not isinstance(stream, Points):
         raise DataError(f"stream {name!r} holds {type(stream).__name__}, not points")
@@ -34,4 +34,4 @@ def bake(sample: Sample, source: Sample, name: str) -> Points:
     if all(m is None for m in maps):
         return stream
     eye = torch.eye(4, dtype=torch.float64)
-    return stream.expressed(torch.stack([eye if m is None else m for m in maps]))
+    return stream.transformed(torch.stack([eye if m is None else m for m in maps]))

@@ -1,4 +1,4 @@
-"""What writers of episodes share: one rate for every stream, and a sidecar for what such a format has no place for."""
+"""Base of writers of episodes: one rate for every stream, and a sidecar for what the format cannot hold."""
 
 from __future__ import annotations
 
@@ -13,27 +13,26 @@ import torch
 from torch import Tensor
 
 from calib import rig_to_dict
-from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError
-from fusion_aug.logs.core.episodes import CAPTURED
+from fusion_aug.logs.core.episodes import CAPTURE_TIMES_FILE
 from fusion_aug.logs.core.files import write_json
-from fusion_aug.logs.core.robots import robot_problems
+from fusion_aug.logs.core.robots import SCALE_REASON
 from fusion_aug.logs.core.sidecar import FOLDER, write_sidecar
-from fusion_aug.logs.core.writer import ALL_SENSORS, Problem, Writer
+from fusion_aug.logs.core.writer import NEEDS_EVERY_SENSOR, Writer
 from fusion_aug.ops.resample import nearest
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Stream
-from fusion_aug.transforms.temporal.reading import between
+from fusion_aug.transforms.temporal.reading import interpolate_signal
 
 
 class EpisodeWriter(Writer):
-    """Writes every stream at the rate of the format: signals are read at its frames, of pictures the nearest is taken.
+    """Writes every stream at the rate of the format: signals are interpolated, of pictures the nearest is taken.
 
-    Where data arrive later than they were captured (``Stream.stamps``), a frame holds what had arrived by then. When
-    that was captured goes to the sidecar, as does the rig: these formats hold no calibration.
+    Where data arrive later than they were captured (``Stream.receive_times``), a frame holds what had arrived by then.
+    The capture times of these go to the sidecar, as does the rig: these formats hold no calibration.
     """
 
-    cannot: ClassVar[Mapping[str, tuple[str, str]]] = ALL_SENSORS
+    unsupported_effects: ClassVar[Mapping[str, tuple[str, str]]] = {**NEEDS_EVERY_SENSOR, "scale": SCALE_REASON}
 
     @property
     @abstractmethod
@@ -42,57 +41,60 @@ class EpisodeWriter(Writer):
 
     @property
     @abstractmethod
-    def held(self) -> Mapping[str, str]:
+    def streams_by_feature(self) -> Mapping[str, str]:
         """Feature of the format -> name of its stream."""
 
-    def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
-        """See ``Writer``."""
-        return super().can_express(transform, sample) + robot_problems(transform)
-
-    def ticks(self, sample: Sample, source: Sample) -> Tensor:
-        """Stamps of the frames: the source's, more or fewer where the episode became longer or shorter."""
-        slow = [n for f, n in self.held.items() if self.log.window_of(f) is None and n in sample.streams]
+    def frame_times(self, sample: Sample, source: Sample) -> Tensor:
+        """Times (n,) of the frames, int64 ns: those of the source, more or fewer where the duration changed."""
+        slow = [n for f, n in self.streams_by_feature.items() if self.log.window_of(f) is None and n in sample.streams]
         first = int(source[slow[0]].capture_times[0])
         end = max(int(sample[n].true_capture_times[-1]) for n in slow)
         count = max(1, round((end - first) * 1e-9 * self.rate) + 1)
         return first + torch.from_numpy(np.round(np.arange(count) / self.rate * 1e9).astype(np.int64))
 
-    def as_written(self, sample: Sample, source: Sample, *, alone: bool = False) -> Sample:
-        """See ``Writer``."""
-        ticks, streams = self.ticks(sample, source), dict(sample.streams)
-        for feature, name in self.held.items():
+    def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
+        """Return the sample with exactly one item per frame of the episode in every stored stream.
+
+        Signals are interpolated, of pictures the nearest is taken; where receive times differ from capture times, the
+        latest item that had arrived.
+
+        Raises:
+            DataError: a stream that the format stores is missing.
+        """
+        frame_times, streams = self.frame_times(sample, source), dict(sample.streams)
+        for feature, name in self.streams_by_feature.items():
             if name not in streams:
                 raise DataError(f"{sample.id}: stream {name!r} is gone, and the format has no place for an absent one")
-            window, slots = self.log.window_of(feature), ticks
+            window, times = self.log.window_of(feature), frame_times
             if window is not None:
-                steps = torch.arange(len(source[name]) // len(self.ticks(source, source)))
-                slots = (ticks[:, None] + window[0] + window[1] * steps).reshape(-1)
-            streams[name] = on_slots(streams[name], name, slots)
+                steps = torch.arange(len(source[name]) // len(self.frame_times(source, source)))
+                times = (frame_times[:, None] + window[0] + window[1] * steps).reshape(-1)
+            streams[name] = at_frame_times(streams[name], name, times)
         return sample.with_streams(streams)
 
     def sidecar(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> None:
-        """What the format has no place for. ``sample`` is as it is written."""
-        names = list(dict.fromkeys(self.held.values()))
+        """Write what the format has no place for; ``sample`` is what ``as_read_back`` returned."""
+        names = list(dict.fromkeys(self.streams_by_feature.values()))
         write_sidecar(sample, dict.fromkeys([*names, "task"]), out_id, folder, self.link)
         target = folder / FOLDER / "samples" / out_id
         if sample.rig is not source.rig:
             write_json(rig_to_dict(sample.rig, exact=True), target / "rig.json")
         late = {n: sample[n].capture_times.tolist() for n in names if sample[n].receive_times is not None}
         if late:
-            write_json(late, target / CAPTURED)
+            write_json(late, target / CAPTURE_TIMES_FILE)
 
 
-def on_slots(stream: Stream, name: str, slots: Tensor) -> Stream:
-    """A stream with one item for every slot (n,) of a fixed rate; the stream itself where it has that already."""
-    if stream.receive_times is None and torch.equal(stream.capture_times, slots):
+def at_frame_times(stream: Stream, name: str, times: Tensor) -> Stream:
+    """Return a stream with one item at each of (n,) times of a fixed rate, ns; the stream itself if it has these."""
+    if stream.receive_times is None and torch.equal(stream.capture_times, times):
         return stream if stream.clock_offset is None else replace(stream, clock_offset=None)
-    if stream.receive_times is None and stream.sampled and stream.columns:
-        step = int((slots if len(slots) > 1 else stream.capture_times).diff().median()) if len(stream) > 1 else 0
-        return replace(between(stream, name, slots, slots + step), clock_offset=None)
+    if stream.receive_times is None and stream.is_continuous and stream.columns:
+        step = int((times if len(times) > 1 else stream.capture_times).diff().median()) if len(stream) > 1 else 0
+        return replace(interpolate_signal(stream, name, times, times + step), clock_offset=None)
     if stream.receive_times is None:
-        index = nearest(stream.capture_times, slots)
+        index = nearest(stream.capture_times, times)
     else:
-        index = (torch.searchsorted(stream.receive_times, slots, right=True) - 1).clamp(min=0)
+        index = (torch.searchsorted(stream.receive_times, times, right=True) - 1).clamp(min=0)
     picked = stream.take_items(index)
-    same = torch.equal(picked.capture_times, slots)
-    return replace(picked, receive_times=None if same else slots, clock_offset=None)
+    same = torch.equal(picked.capture_times, times)
+    return replace(picked, receive_times=None if same else times, clock_offset=None)

@@ -1,4 +1,4 @@
-"""What logs of episodes share: vectors of which the user says what they mean, on one clock of a fixed rate."""
+"""Base of logs of episodes: vectors with declared meaning, at one fixed rate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.log import Option
 from fusion_aug.logs.core.robots import BASE, ROBOT_OPTIONS, RobotLog
 from fusion_aug.logs.core.sidecar import sidecar_of
-from fusion_aug.logs.core.touch import with_touch
+from fusion_aug.logs.core.touch import with_touch_streams
 from fusion_aug.sample import Ref, Sample, SampleMeta
 from fusion_aug.streams import (
     Action,
@@ -34,17 +34,17 @@ from fusion_aug.streams.columns import label
 from fusion_aug.streams.families import Fault, ImagePlane, Kinematic, Photometric, PointOp, Weather
 
 KINDS: tuple[type[Stream], ...] = (JointState, Wrench, Imu, Odometry, Signal)
-EVENTS = ("next.done", "next.reward", "next.success", "next.truncated")  # features that need no declaration
+EVENT_FEATURES = ("next.done", "next.reward", "next.success", "next.truncated")  # features that need no declaration
 Part = tuple[int, int, float]
-OTHER = "other"  # numbers of a vector that no transform has to change
+OTHER_PART = "other"  # numbers of a vector that no transform has to change
 LABEL = label("")
-CAPTURED = "capture_times.json"
-WINDOW = "window"  # among the columns of a feature: [first, step] seconds after the frame of its several samples
+CAPTURE_TIMES_FILE = "capture_times.json"
+WINDOW = "window"  # key beside the columns of a feature: [first, step], seconds after the frame, of its samples
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Undeclared(Stream):
-    """Numbers of a log of which nobody has said what they mean.
+    """Numbers of a log whose meaning is not declared.
 
     Columns: value (n, ...).
     """
@@ -58,7 +58,7 @@ class Undeclared(Stream):
 
 @handles(Kinematic, Undeclared)
 def refuse(stream: Undeclared, call: Call) -> Undeclared:
-    """Stop: readings of joints may be among the numbers.
+    """Stop, since joint readings may be among the numbers.
 
     Raises:
         UnhandledStream: always.
@@ -80,77 +80,90 @@ class EpisodeLog(RobotLog):
     """A log of episodes with one vector per feature and frame, and pictures without calibration."""
 
     def parts_of(self, feature: str, names: list[str]) -> dict[str, Part]:
-        """Column -> (start, stop, factor) of a feature, from ``log.parts`` or from the names of its numbers."""
-        told = self._declared(feature)
-        if told is None:
-            return {"event": (0, 1, 1.0)} if feature in EVENTS else guessed(names)
-        return {str(c): _part(p, f"log.parts.{feature}.{c}") for c, p in told.items() if c != WINDOW}
+        """Return column -> (start, stop, factor) of a feature, from ``log.parts`` or from the names of its numbers."""
+        declared = self._declared(feature)
+        if declared is None:
+            return {"event": (0, 1, 1.0)} if feature in EVENT_FEATURES else parts_from_names(names)
+        return {str(c): _part(p, f"log.parts.{feature}.{c}") for c, p in declared.items() if c != WINDOW}
 
     def _declared(self, feature: str) -> Mapping[str, Any] | None:
-        told = self.options.parts if self.options.parts is not None else self._told["parts"]
-        if told is not None and not isinstance(told, Mapping):
-            raise ConfigError(f"log.parts: expected a mapping of features to their columns, got {told!r}")
-        return told.get(feature) if told else None
+        parts = self.options.parts if self.options.parts is not None else self._rig_file_options["parts"]
+        if parts is not None and not isinstance(parts, Mapping):
+            raise ConfigError(f"log.parts: expected a mapping of features to their columns, got {parts!r}")
+        return parts.get(feature) if parts else None
 
     def window_of(self, feature: str) -> tuple[int, int] | None:
-        """First moment after the frame, and step, ns, of a feature that holds several samples per frame."""
-        told = (self._declared(feature) or {}).get(WINDOW)
-        if told is None:
+        """Return first offset from the frame's time and step (ns) of a feature with several samples per frame."""
+        window = (self._declared(feature) or {}).get(WINDOW)
+        if window is None:
             return None
-        numbers = list(told) if isinstance(told, list | tuple) else []
+        numbers = list(window) if isinstance(window, list | tuple) else []
         if len(numbers) != 2 or not all(isinstance(n, int | float) for n in numbers) or not numbers[1] > 0:
-            raise ConfigError(f"log.parts.{feature}.{WINDOW}: expected [first, step] in seconds, got {told!r}")
+            raise ConfigError(f"log.parts.{feature}.{WINDOW}: expected [first, step] in seconds, got {window!r}")
         return round(numbers[0] * 1e9), round(numbers[1] * 1e9)
 
     def stream_of(
-        self, feature: str, rows: np.ndarray, about: dict[str, Any], names: list[str], joints: tuple[str, ...]
+        self, feature: str, rows: np.ndarray, stream_fields: dict[str, Any], names: list[str], joints: tuple[str, ...]
     ) -> Stream:
-        """The stream of a feature (n, k) by its declared parts."""
+        """Make the stream of a feature from its declared parts.
+
+        Args:
+            feature: its name in the log.
+            rows: (n, k), or (n, w, k) where every frame holds a window of w samples.
+            stream_fields: fields that every stream has: frame, capture times, records.
+            names: names of its k numbers, where the log gives them.
+            joints: joints of the robot, in the order of the readings.
+
+        Raises:
+            ConfigError: the parts do not fit the numbers, or no kind of stream has these columns.
+        """
         parts = self.parts_of(feature, names)
         if not parts:
-            return Undeclared(**about, values={"value": torch.from_numpy(rows.copy())})
+            return Undeclared(**stream_fields, values={"value": torch.from_numpy(rows.copy())})
         value = torch.from_numpy(rows.astype(np.float64))
-        value = value[:, None] if value.ndim == 1 else value  # a vector of one number may stand alone
+        value = value[:, None] if value.ndim == 1 else value  # a vector of one number may have no axis of its own
         window = self.window_of(feature)
         if value.ndim == 3 and window is not None:  # samples of a faster clock, window by window
-            moments = about["capture_times"][:, None] + window[0] + window[1] * torch.arange(value.shape[1])
-            about = {**about, "capture_times": moments.reshape(-1), "records": ()}
+            times = stream_fields["capture_times"][:, None] + window[0] + window[1] * torch.arange(value.shape[1])
+            stream_fields = {**stream_fields, "capture_times": times.reshape(-1), "records": ()}
             value = value.reshape(-1, value.shape[2])
         if value.ndim != 2:
             raise ConfigError(
-                f"log.parts.{feature}: has {value.ndim - 1} axes; window: [first, step] says when its samples are"
+                f"log.parts.{feature}: has {value.ndim - 1} axes; give the times of its samples as "
+                f"window: [first, step]"
             )
         check_cover(parts, value.shape[1], f"log.parts.{feature}")
         values = {c: value[:, a:b] * f for c, (a, b, f) in parts.items()}
         kinds = (Action,) if feature.startswith("action") else KINDS
         for kind in kinds:
             table = kind.column_table()
-            if not set(values) - {OTHER} <= set(table):
+            if not set(values) - {OTHER_PART} <= set(table):
                 continue
             for c, v in values.items():
                 width = table[c].width if c in table else 0
                 if width and v.shape[1] != width:
                     raise ConfigError(f"log.parts.{feature}.{c}: takes {width} numbers, got {v.shape[1]}")
-            return kind(**about, values=values, **self._joint_names(kind, values, names, joints, feature))
-        known = sorted({c.name for k in kinds for c in k.columns} | {OTHER})
+            return kind(**stream_fields, values=values, **self._joint_names(kind, values, names, joints, feature))
+        known = sorted({c.name for k in kinds for c in k.columns} | {OTHER_PART})
         raise ConfigError(f"log.parts.{feature}: no kind of stream has the columns {sorted(values)}; known: {known}")
 
     def _joint_names(
         self, kind: type[Stream], values: dict[str, Tensor], names: list[str], joints: tuple[str, ...], feature: str
     ) -> dict[str, Any]:
-        """The joints that the columns of joints are of."""
+        """Return the field ``names`` of streams with joint columns."""
         width = next((v.shape[1] for c, v in values.items() if kind.column_table().get(c, LABEL).kind == "joint"), 0)
         if kind not in (JointState, Action) or width == 0:
             return {}
-        told = tuple(names[:width]) if kind is JointState and names else joints[:width]
-        if len(told) != width:
+        joint_names = tuple(names[:width]) if kind is JointState and names else joints[:width]
+        if len(joint_names) != width:
             raise ConfigError(
-                f"log.parts.{feature}: {width} joints, but the log names {len(told)}; describe the robot with log.urdf"
+                f"log.parts.{feature}: {width} joints, but the log names {len(joint_names)}; "
+                f"describe the robot with log.urdf"
             )
-        return {"names": told}
+        return {"names": joint_names}
 
-    def rows_of(self, stream: Stream, feature: str, names: list[str], shape: tuple[int, ...]) -> np.ndarray:
-        """The feature (n, ...) of a stream, in the log's own units; several items to a row where it has a window."""
+    def feature_array(self, stream: Stream, feature: str, names: list[str], shape: tuple[int, ...]) -> np.ndarray:
+        """Return the array (n, ...) of a feature in the units of the log; with a window, several items per row."""
         if isinstance(stream, Undeclared):
             return stream["value"].numpy()
         if isinstance(stream, Taxels):
@@ -162,14 +175,14 @@ class EpisodeLog(RobotLog):
 
     def check_parts(self, features: Iterable[str]) -> None:
         """Raise where ``log.parts`` names a feature that the log does not have."""
-        told = self.options.parts if self.options.parts is not None else self._told["parts"]
-        unknown = sorted(set(told or ()) - set(features)) if isinstance(told, Mapping) else []
+        parts = self.options.parts if self.options.parts is not None else self._rig_file_options["parts"]
+        unknown = sorted(set(parts or ()) - set(features)) if isinstance(parts, Mapping) else []
         if unknown:
             raise ConfigError(f"log.parts: the log has no feature {unknown[0]!r} (it has {', '.join(features)})")
 
-    def captured(self, streams: dict[str, Stream], sample_id: str) -> dict[str, Stream]:
-        """Streams with the moments at which their items were captured, where the sidecar tells of other ones."""
-        path = sidecar_of(self.root, sample_id) / CAPTURED
+    def with_capture_times(self, streams: dict[str, Stream], sample_id: str) -> dict[str, Stream]:
+        """Return streams with the capture times that the sidecar holds, where these differ from the frames' times."""
+        path = sidecar_of(self.root, sample_id) / CAPTURE_TIMES_FILE
         out = dict(streams)
         for name, times in (read_json(path) if path.is_file() else {}).items():
             if name not in streams or len(times) != len(streams[name]):
@@ -179,8 +192,8 @@ class EpisodeLog(RobotLog):
             )
         return out
 
-    def assemble(self, sample_id: str, streams: dict[str, Stream], first: int = 0) -> Sample:
-        """The sample of an episode, with what is known of its calibration."""
+    def make_sample(self, sample_id: str, streams: dict[str, Stream], first: int = 0) -> Sample:
+        """Make the sample of an episode, with the calibration that is known."""
         frames: dict[str, Frame] = {}
         sensors: dict[str, Any] = {}
         for name, stream in streams.items():
@@ -196,8 +209,8 @@ class EpisodeLog(RobotLog):
             frames.pop(BASE, None)
         elif BASE not in frames:
             frames[BASE] = Frame()
-        rig = self.described(Rig(frames, sensors), streams)
-        streams, rig = with_touch(streams, rig, f"{self.root}: {sample_id}")
+        rig = self.with_robot(Rig(frames, sensors), streams)
+        streams, rig = with_touch_streams(streams, rig, f"{self.root}: {sample_id}")
         base = self.base_of(rig)
         clock = next((n for n, s in streams.items() if isinstance(s, ImageStream)), next(iter(streams)))
         meta = SampleMeta(id=sample_id, scene=sample_id, ref=Ref(base, first), rig=rig, true_rig=rig, clock=clock)
@@ -208,7 +221,7 @@ class EpisodeLog(RobotLog):
 
 
 def check_cover(parts: Mapping[str, Part], width: int, where: str) -> None:
-    """Raise unless every number of a vector belongs to one part."""
+    """Raise unless every number of a vector belongs to exactly one part."""
     owner: dict[int, str] = {}
     for column, (start, stop, _) in parts.items():
         if not 0 <= start < stop <= width:
@@ -220,8 +233,8 @@ def check_cover(parts: Mapping[str, Part], width: int, where: str) -> None:
     left = [i for i in range(width) if i not in owner]
     if left:
         raise ConfigError(
-            f"{where}: nothing is said of number {left[0]} of {width}; say what it means, or call it "
-            f"{OTHER}: [{left[0]}, {left[-1] + 1}] where no transform has to change it"
+            f"{where}: number {left[0]} of {width} is not declared; give its column, or declare "
+            f"{OTHER_PART}: [{left[0]}, {left[-1] + 1}] where no transform has to change it"
         )
 
 
@@ -235,8 +248,8 @@ def _part(value: Any, where: str) -> Part:
     return int(numbers[0]), int(numbers[1]), factor
 
 
-def guessed(names: list[str]) -> dict[str, Part]:
-    """Columns that the names of a vector's numbers leave no doubt about."""
+def parts_from_names(names: list[str]) -> dict[str, Part]:
+    """Return the columns that the names of a vector's numbers imply without doubt."""
     known: dict[tuple[str, ...], dict[str, Part]] = {
         ("fx", "fy", "fz", "tx", "ty", "tz"): {"force": (0, 3, 1.0), "torque": (3, 6, 1.0)},
         ("ax", "ay", "az", "gx", "gy", "gz"): {"accel": (0, 3, 1.0), "gyro": (3, 6, 1.0)},

@@ -20,7 +20,7 @@ from fusion_aug.ops.color import levels_of
 from fusion_aug.streams.source import Source, decoder
 
 MAX_PIXELS = 2**28
-HEADER_BYTES = 2**20  # the size of a JPEG may stand behind some large metadata
+HEADER_BYTES = 2**20  # large metadata may come before the size of a JPEG
 MAX_JSON_BYTES = 4 * 2**30
 JPEG_QUALITY = 95
 
@@ -60,21 +60,29 @@ def _jpeg_size(raw: bytes) -> tuple[int, int] | None:
 
 @decoder("image")
 def decode_image(path: Path, raw: bytes, options: dict[str, Any]) -> Tensor:
-    """RGB picture (H, W, 3) uint8. ``options["size"]`` is the size that the calibration expects."""
+    """RGB picture (H, W, 3) uint8; of a 16-bit PNG uint16 with its levels.
+
+    ``options["size"]`` is the size that the calibration expects.
+    """
     check_size(Source(path, "image", options=options))
     end = b"IEND" if raw[:4] == b"\x89PNG" else b"\xff\xd9"
-    picture = (
-        cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR_RGB) if end in raw.rstrip(b"\0")[-4096:] else None
-    )
+    whole, how = end in raw.rstrip(b"\0")[-4096:], cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
+    picture = cv2.imdecode(np.frombuffer(raw, np.uint8), how) if whole else None
     if picture is None:
         raise DataError(f"{path}: the image is damaged or truncated")
     return torch.from_numpy(picture)
 
 
 def write_image(picture: Tensor, path: Path, quality: int = JPEG_QUALITY) -> None:
-    """Write an RGB picture, uint8 or float32 in [0, 1], as PNG (lossless) or JPEG."""
+    """Write an RGB picture, uint8 or float32 in [0, 1], as PNG (lossless) or JPEG; uint16 as PNG of 16 bits.
+
+    Raises:
+        DataError: 16 bits would have to go into a JPEG.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    bgr = cv2.cvtColor(levels_of(picture).numpy(), cv2.COLOR_RGB2BGR)
+    deep = picture.dtype == torch.uint16 and path.suffix.lower() == ".png"
+    levels = picture.cpu().contiguous() if deep else levels_of(picture, str(path))
+    bgr = cv2.cvtColor(levels.numpy(), cv2.COLOR_RGB2BGR)
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix.lower() in (".jpg", ".jpeg") else []
     done, data = cv2.imencode(path.suffix, bgr, options)
     if not done:
@@ -83,13 +91,13 @@ def write_image(picture: Tensor, path: Path, quality: int = JPEG_QUALITY) -> Non
 
 
 def millimetres(depth: np.ndarray) -> np.ndarray:
-    """Depth in metres as 16-bit millimetres, 0 where it is unknown or without end."""
-    told: np.ndarray = (np.where(np.isfinite(depth), depth, 0) * 1000).round().clip(0, 65535).astype(np.uint16)
-    return told
+    """Convert depth in metres to 16-bit millimetres; 0 where it is unknown or infinite."""
+    levels: np.ndarray = (np.where(np.isfinite(depth), depth, 0) * 1000).round().clip(0, 65535).astype(np.uint16)
+    return levels
 
 
 def write_picture(stream: Any, item: int, path: Path, link: str) -> None:
-    """Write one picture of a stream: the source file itself where it is untouched, else encoded anew."""
+    """Write one picture of a stream: a copy of its source file where it is untouched, else encoded again."""
     source = stream.sources[item]
     if source is not None and source.path.suffix == path.suffix and source.offset == 0 and source.size is None:
         check_size(source)
@@ -110,7 +118,7 @@ def check_size(source: Source) -> None:
 
 
 def copy_file(source: Source, path: Path, link: str = "copy") -> None:
-    """Copy a source file byte by byte, or link it with ``link="hard"`` where the file system can."""
+    """Copy a source file byte by byte, or link it with ``link="hard"`` where the file system allows it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if link == "hard":
         try:
@@ -125,10 +133,10 @@ def copy_file(source: Source, path: Path, link: str = "copy") -> None:
 
 
 def inside(root: Path, relative: str, where: str) -> Path:
-    """A path below a root, from a name that a file gave.
+    """Return the path below a root of a name that a file contains.
 
     Raises:
-        DataError: the name is absolute or climbs out of the root.
+        DataError: the name is absolute or leads out of the root.
     """
     path = Path(relative)
     if path.is_absolute() or ".." in path.parts or "\0" in relative or "\\" in relative:

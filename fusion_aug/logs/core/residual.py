@@ -1,4 +1,4 @@
-"""What a lossy output leaves out, in figures."""
+"""The residual: how large the changes are that a lossy output leaves out."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from fusion_aug.sample import Sample
 
 
 def residual(
-    sample: Sample, cameras: Sequence[str], held: Callable[[Tensor], Tensor] = lambda matrix: matrix
+    sample: Sample, cameras: Sequence[str], as_stored: Callable[[Tensor], Tensor] = lambda matrix: matrix
 ) -> dict[str, float]:
-    """How far a reader of the official files can be from the truth of a sample.
+    """Return how far a reader of the official files can be from the sample.
 
     Args:
         sample: what is written.
-        cameras: whose calibration the files hold.
+        cameras: those whose calibration the files hold.
         held: what they hold of the 3x3 of intrinsics and pixel map.
 
     Returns:
@@ -36,7 +36,7 @@ def residual(
         grid = torch.cartesian_prod(torch.linspace(0, width - 1, 9), torch.linspace(0, height - 1, 9)).double()
         rays = camera.unproject(grid)
         ahead = rays[:, 2] > 0.01
-        flat = rays[ahead] / rays[ahead, 2:] @ held(camera.A @ camera.model.K).T
+        flat = rays[ahead] / rays[ahead, 2:] @ as_stored(camera.A @ camera.model.K).T
         if len(flat):
             off = (flat[:, :2] / flat[:, 2:] - grid[ahead]).norm(dim=1).max()
             out["distortion_px"] = max(out["distortion_px"], round(float(off), 6))

@@ -1,9 +1,8 @@
-"""What logs of robots share: a rig from the user's description, and readings by name."""
+"""Base of logs of robots: the rig from the user's description, and joint readings by name."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,33 +11,31 @@ import torch
 from torch import Tensor
 
 from calib import Frame, Joint, Rig, Robot, load_urdf, validate
-from calib.changed import changed
+from calib.replacing import replace_unchecked
 from calib.rig_file import read_rig_file, rig_from_dict
-from fusion_aug.core.compose import leaves
-from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.log import Log, Option
-from fusion_aug.logs.core.writer import Problem
+from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import JointState, Stream
-from fusion_aug.transforms.scene.scene import ScaleScene
 
-REFERENCE = "reference"  # frame of its own that samples of a described robot refer to
-BASE = "base"  # frame of a robot whose description is not given
-EYES = ("camera", "tactile")  # kinds of sensors that look: x right, y down, z forward
-WORLDS = ("world", "map", "odom")
-SCALED = (
-    "the links of the robot come from its description, which does not grow with the scene",
+REFERENCE_FRAME = "reference"  # reference frame of samples of a described robot
+BASE = "base"  # frame of a robot without a description
+CAMERA_LIKE_KINDS = ("camera", "tactile")  # kinds of sensors whose frames have x right, y down, z forward
+WORLD_FRAMES = ("world", "map", "odom")
+SCALE_REASON = (
+    "the links of the robot come from its description, which does not scale with the scene",
     "leave the scale out (pipeline=robot has none), or write the folder format (output=folder)",
 )
 
 
 ROBOT_OPTIONS = {
     "rig": Option(
-        "rig file (YAML) that adds or replaces sensors and frames; it may hold urdf, joint_map and parts too"
+        "rig file (YAML) that adds or replaces sensors and frames; it may also hold urdf, joint_map and parts",
+        is_file=True,
     ),
-    "urdf": Option("description of the robot, whose links then follow the joints"),
+    "urdf": Option("description of the robot, whose links then follow the joints", is_file=True),
     "joint_map": Option(
-        '{joint in the log: joint in the description}, or a file with it; "-joint" where the log counts backwards'
+        '{joint in the log: joint in the description}, or a file with it; "-joint" where the sign is opposite'
     ),
     "exclude": Option("topics, features or datasets, or shell patterns of them, that are neither read nor written"),
 }
@@ -47,30 +44,30 @@ ROBOT_OPTIONS = {
 class RobotLog(Log):
     """A log of a robot. What it lacks comes from ``log.rig``, ``log.urdf`` and ``log.joint_map``.
 
-    A rig file may hold ``urdf`` (a path beside it), ``joint_map`` and ``parts`` too; the options come first.
+    A rig file may also hold ``urdf`` (relative to it), ``joint_map`` and ``parts``; options take precedence.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        told = self._rig_file if isinstance(self._rig_file, dict) else {}
+        rig_file = self._rig_file if isinstance(self._rig_file, dict) else {}
         if isinstance(self._rig_file, dict):
-            told.setdefault("frames", {})
+            rig_file.setdefault("frames", {})
         rig = self.options.rig
-        self._told = {k: told.pop(k, None) for k in ("urdf", "joint_map", "parts")}
-        if rig and self._told["urdf"] is not None:
-            if not isinstance(self._told["urdf"], str):
-                raise ConfigError(f"{rig}: urdf: expected the name of a file, got {self._told['urdf']!r}")
-            self._told["urdf"] = str(Path(rig).parent / self._told["urdf"])
-        left_out = self.options.exclude
-        names = [left_out] if isinstance(left_out, str) else left_out or []
+        self._rig_file_options = {k: rig_file.pop(k, None) for k in ("urdf", "joint_map", "parts")}
+        if rig and self._rig_file_options["urdf"] is not None:
+            if not isinstance(self._rig_file_options["urdf"], str):
+                raise ConfigError(f"{rig}: urdf: expected the name of a file, got {self._rig_file_options['urdf']!r}")
+            self._rig_file_options["urdf"] = str(Path(rig).parent / self._rig_file_options["urdf"])
+        exclude = self.options.exclude
+        names = [exclude] if isinstance(exclude, str) else exclude or []
         if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
-            raise ConfigError(f"log.exclude: expected names or shell patterns, got {left_out!r}")
-        self._left_out = tuple(names)
+            raise ConfigError(f"log.exclude: expected names or shell patterns, got {exclude!r}")
+        self._exclude_patterns = tuple(names)
 
     @cached_property
     def robot(self) -> Robot | None:
-        """The robot as described, its joints called as in the log; None without a description."""
-        urdf = self.options.urdf or self._told["urdf"]
+        """The described robot with the joint names of the log; None without a description."""
+        urdf = self.options.urdf or self._rig_file_options["urdf"]
         names = self.joint_map
         if urdf is None:
             if names:
@@ -81,75 +78,83 @@ class RobotLog(Log):
     @cached_property
     def joint_map(self) -> dict[str, str]:
         """Joint in the log -> joint in the description."""
-        told = self.options.joint_map
-        if isinstance(told, str):
-            told = read_rig_file(told)
-            told = told.get("joint_map", told) if isinstance(told, dict) else told
-        told = self._told["joint_map"] if told is None else told
-        if told is not None and not isinstance(told, Mapping):
+        joint_map = self.options.joint_map
+        if isinstance(joint_map, str):
+            joint_map = read_rig_file(joint_map)
+            joint_map = joint_map.get("joint_map", joint_map) if isinstance(joint_map, dict) else joint_map
+        joint_map = self._rig_file_options["joint_map"] if joint_map is None else joint_map
+        if joint_map is not None and not isinstance(joint_map, Mapping):
             raise ConfigError("log.joint_map: expected a mapping of joints in the log to joints in the description")
-        return {str(k): str(v) for k, v in (told or {}).items()}
+        return {str(k): str(v) for k, v in (joint_map or {}).items()}
 
-    def excluded(self, name: str) -> bool:
-        """Whether the user leaves a topic or feature out."""
-        return any(fnmatchcase(name, pattern) for pattern in self._left_out)
+    def is_excluded(self, name: str) -> bool:
+        """Whether ``log.exclude`` names a topic or feature."""
+        return matches(name, self._exclude_patterns)
 
-    def described(self, rig: Rig, streams: Mapping[str, Stream]) -> Rig:
-        """The rig with the robot's links, following its readings, and with the user's rig file.
+    def with_robot(self, rig: Rig, streams: Mapping[str, Stream]) -> Rig:
+        """Return the rig with the links of the described robot, which follow its readings, and with the rig file.
 
         Args:
-            rig: what the log itself tells.
-            streams: hold the readings.
+            rig: frames and sensors of the log itself.
+            streams: streams that hold the joint readings.
+
+        Raises:
+            ConfigError: the log has no reading of a rotary joint, or two streams have readings of one joint.
+            DataError: a reading is NaN or infinite.
         """
         if self.robot is not None:
-            readings = readings_of(streams, self.robot.joints, str(self.root))
-            turning = {e.name for _, e in self.robot.edges.values() if isinstance(e, Joint) and e.turns}
-            missing = sorted(turning - set(readings))
+            readings = joint_readings(streams, self.robot.joints, str(self.root))
+            rotary = {e.name for _, e in self.robot.edges.values() if isinstance(e, Joint) and e.is_rotary}
+            missing = sorted(rotary - set(readings))
             if missing:
-                told = ", ".join(readings) or "no joints"
+                joint_names = ", ".join(readings) or "no joints"
                 raise ConfigError(
-                    f"log.joint_map: the log has no reading of joint {missing[0]!r} of the description (it has {told})"
+                    f"log.joint_map: the log has no reading of joint {missing[0]!r} of the description "
+                    f"(it has {joint_names})"
                 )
-            # fingers of which the log tells nothing rest at 0, and are joints still: by them a mirror knows the hand
+            # sliding joints without readings rest at 0 but stay joints: a mirror needs the axes of the fingers
             for span in [times[[0, -1]] for times, _ in readings.values() if len(times) > 1][:1]:
-                still = set(self.robot.joints) - turning - set(readings)
-                readings |= {j: (span, torch.zeros(2, dtype=torch.float64)) for j in still}
-            links = self.robot.frames(None, None, readings)
-            root, stands = links[self.robot.root], rig.frames.get(self.robot.root)
-            if stands is not None and stands.parent is not None:  # the log itself says where the robot stands
-                links[self.robot.root] = Frame(parent=stands.parent, pose=stands.pose, inertia=root.inertia)
+                unread = set(self.robot.joints) - rotary - set(readings)
+                readings |= {j: (span, torch.zeros(2, dtype=torch.float64)) for j in unread}
+            links = self.robot.to_frames(None, None, readings)
+            root, known = links[self.robot.root], rig.frames.get(self.robot.root)
+            if known is not None and known.parent is not None:  # the log itself gives the pose of the robot
+                links[self.robot.root] = Frame(parent=known.parent, pose=known.pose, inertia=root.inertia)
             rig = Rig({**rig.frames, **links}, rig.sensors)
-        return self._with_reference(self._with_rig_file(rig))
+        return self._with_reference(self.with_rig_file(rig))
 
     def _with_reference(self, rig: Rig) -> Rig:
-        """The rig with a frame of its own for the reference, which stands where the robot's root does.
+        """Return the rig with a reference frame at the pose of the robot's root, which becomes its child.
 
-        So a motion of the scene moves the robot as a body, and not its first joint on its root.
+        A motion of the scene then moves the robot as a body, and not its first joint relative to its root.
         """
         if self.robot is None or not isinstance(rig.frames[self.robot.root].pose, Tensor):
             return rig
         root = rig.frames[self.robot.root]
         carrier = Frame(parent=root.parent, pose=root.pose) if root.parent is not None else Frame()
-        body = Frame(parent=REFERENCE, inertia=root.inertia)
-        return Rig({**rig.frames, REFERENCE: carrier, self.robot.root: body}, rig.sensors)
+        body = Frame(parent=REFERENCE_FRAME, inertia=root.inertia)
+        return Rig({**rig.frames, REFERENCE_FRAME: carrier, self.robot.root: body}, rig.sensors)
 
-    def _with_rig_file(self, rig: Rig) -> Rig:
-        """The rig with what the user's rig file adds or replaces."""
+    def with_rig_file(self, rig: Rig) -> Rig:
+        """Return the rig with the frames and sensors that the user's rig file adds or replaces."""
         if self._rig_file is None:
             return rig
         file = self._rig_file if isinstance(self._rig_file, Mapping) else {}
-        told = file.get("sensors")
-        listed = told.values() if isinstance(told, Mapping) else ()
-        looks = {str(s.get("frame")) for s in listed if isinstance(s, Mapping) and s.get("kind") in EYES}
+        sensors = file.get("sensors")
+        listed = sensors.values() if isinstance(sensors, Mapping) else ()
+        camera_like = {
+            str(s.get("frame")) for s in listed if isinstance(s, Mapping) and s.get("kind") in CAMERA_LIKE_KINDS
+        }
         for frame in file["frames"].values() if isinstance(file.get("frames"), Mapping) else ():
-            above = frame.get("parent") if isinstance(frame, Mapping) else None
-            if above in WORLDS and above not in rig.frames:  # a robot that is bolted to its world need not declare it
-                rig = Rig({**rig.frames, above: Frame(axis_convention="world")}, rig.sensors)
-        # what the log tells of a frame is not which way a camera's axes point
-        known = {n: changed(f, axis_convention="camera") if n in looks else f for n, f in rig.frames.items()}
+            parent = frame.get("parent") if isinstance(frame, Mapping) else None
+            # a robot that is fixed in its world need not declare the world
+            if parent in WORLD_FRAMES and parent not in rig.frames:
+                rig = Rig({**rig.frames, parent: Frame(axis_convention="world")}, rig.sensors)
+        # the log gives a frame's pose, but not that it follows the camera convention
+        known = {n: replace_unchecked(f, axis_convention="camera") if n in camera_like else f for n, f in rig.frames.items()}
         rig = Rig(known, rig.sensors)
         rig = rig_from_dict(self._rig_file, str(self.options.rig), rig)
-        # a rig file says where a link stands, not what it weighs
+        # a rig file gives the pose of a link, not its mass
         frames = {
             n: Frame(parent=f.parent, pose=f.pose, axis_convention=f.axis_convention, inertia=known[n].inertia)
             if n in known and f.inertia is None and known[n].inertia is not None else f
@@ -158,45 +163,50 @@ class RobotLog(Log):
         return validate(Rig(frames, rig.sensors), str(self.options.rig))
 
     def base_of(self, rig: Rig) -> str:
-        """The frame that a sample is referred to: the robot's root, else a frame called base, else any root."""
-        for name in (REFERENCE, *([self.robot.root] if self.robot is not None else []), "base_link", BASE):
+        """Reference frame of the samples: the robot's root, else a frame called base, else any root."""
+        for name in (REFERENCE_FRAME, *([self.robot.root] if self.robot is not None else []), "base_link", BASE):
             if name in rig.frames:
                 return name
         return next(n for n, f in rig.frames.items() if f.parent is None)
 
 
-def readings_of(streams: Mapping[str, Stream], joints: Container[str], where: str) -> dict[str, tuple[Tensor, Tensor]]:
-    """Joint -> stamps (k,) and positions (k,) of those that are asked for, from all streams of joints.
+def joint_readings(
+    streams: Mapping[str, Stream], joints: Container[str], where: str
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Collect the readings of joints from all ``JointState`` streams.
+
+    Args:
+        streams: of a sample.
+        joints: names of the joints that are wanted.
+        where: the log, for messages.
+
+    Returns:
+        joint -> times (k,), int64 ns, increasing, and positions (k,), float64, rad or m.
 
     Raises:
-        ConfigError: two streams tell of one joint.
-        DataError: a reading is not a number; ``where`` names the log.
+        ConfigError: two streams have readings of one joint.
+        DataError: a reading is NaN or infinite.
     """
     out: dict[str, tuple[Tensor, Tensor]] = {}
-    told: dict[str, str] = {}
+    stream_of_joint: dict[str, str] = {}
     for name, stream in streams.items():
         if not isinstance(stream, JointState) or "position" not in stream.values or not len(stream):
             continue
-        new = torch.cat([torch.ones(1, dtype=torch.bool), stream.capture_times.diff() > 0])  # a late one stands twice
+        new = torch.cat([torch.ones(1, dtype=torch.bool), stream.capture_times.diff() > 0])  # a late one is repeated
         for i, joint in enumerate(stream.names):
             if joint not in joints:
                 continue
             if joint in out:
                 raise ConfigError(
-                    f"log.exclude: joint {joint!r} is told by {told[joint]!r} and by {name!r}; leave one of them out"
+                    f"log.exclude: joint {joint!r} is read from both {stream_of_joint[joint]!r} and {name!r}; "
+                    f"leave one of them out"
                 )
             wrong = (~torch.isfinite(stream.values["position"][:, i])).nonzero()[:, 0]
             if len(wrong):
                 raise DataError(
                     f"{where}: stream {name!r}: the position of joint {joint!r} is NaN or infinity at "
-                    f"{int(stream.capture_times[wrong[0]])} ns; leave the stream out with log.exclude, or mend the log"
+                    f"{int(stream.capture_times[wrong[0]])} ns; leave the stream out with log.exclude or correct it"
                 )
-            told[joint] = name
+            stream_of_joint[joint] = name
             out[joint] = (stream.capture_times[new], stream.values["position"][new, i].to(torch.float64))
     return out
-
-
-def robot_problems(transform: Transform) -> list[Problem]:
-    """Changes of scale, which a described robot would not follow."""
-    found = [type(t).__name__ for t in leaves(transform) if isinstance(t, ScaleScene) and t.p > 0]
-    return [Problem("scaled_robot", name, *SCALED) for name in found]

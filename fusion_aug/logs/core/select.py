@@ -1,12 +1,12 @@
-"""Which samples ``log.select`` asks for."""
+"""Selection of samples by ``log.select``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from fusion_aug.errors import ConfigError
+from fusion_aug.sample.sensors import matches
 
 
 def select_ids(everything: Sequence[str], select: Any, names: Callable[[str], Sequence[str]], where: str) -> list[str]:
@@ -15,7 +15,7 @@ def select_ids(everything: Sequence[str], select: Any, names: Callable[[str], Se
     Args:
         everything: all ids.
         select: a word or a list of words: names, or shell patterns of them; None for everything.
-        names: what a sample may be called by.
+        names: names by which a sample can be selected.
         where: the log, for messages.
 
     Raises:
@@ -33,7 +33,7 @@ def select_ids(everything: Sequence[str], select: Any, names: Callable[[str], Se
     for word in words:
         found = exact.get(word, [])
         if not found and any(c in word for c in "*?["):
-            found = [i for i, own in called.items() if any(fnmatchcase(n, word) for n in own)]
+            found = [i for i, own in called.items() if any(matches(n, [word]) for n in own)]
         if not found:
             example = ", ".join(called[everything[0]][:2]) if everything else "none"
             raise ConfigError(f"log.select: {word!r} matches nothing in {where} (a sample there is called {example})")

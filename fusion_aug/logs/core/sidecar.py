@@ -1,4 +1,4 @@
-"""The folder ``fusion_aug/`` beside a log, for what its format has no place for.
+"""The sidecar: the folder ``fusion_aug/`` in a log, for what its format cannot hold.
 
 The official tool ignores it; our readers merge it. It holds the streams, and the sensors and frames that they need.
 """
@@ -20,27 +20,27 @@ from fusion_aug.sample import Sample
 from fusion_aug.streams import LazyColumns, Points, Stream
 
 FOLDER = "fusion_aug"
-IDS = "ids.json"  # id under which a sample is read -> id under which it was written, where a format renames
-CHANGES = "rig_changes.json"  # frames and sensors of which the format's own files do not tell
-Held = Mapping[str, Collection[str] | None]
+IDS = "ids.json"  # id in the log -> id in the manifest, where a format renames samples
+CHANGES = "rig_changes.json"  # changed frames and sensors that the format's own files do not hold
+StoredColumns = Mapping[str, Collection[str] | None]
 
 
-def write_sidecar(sample: Sample, held: Held, out_id: str, folder: Path, link: str = "copy") -> None:
+def write_sidecar(sample: Sample, stored: StoredColumns, out_id: str, folder: Path, link: str = "copy") -> None:
     """Write what the format does not hold; nothing if it holds all.
 
     Args:
         sample: what is written.
-        held: streams that the format holds, and of clouds the columns that it has a place for (None for all).
+        stored: stream that the format holds -> columns of a cloud that it has a place for, None for all.
         out_id: id of the output sample.
-        folder: root of the output (or of its staging area).
-        link: how untouched files are taken over.
+        folder: root of the output, or of its staging area.
+        link: "copy" or "hard", for untouched files.
     """
     target = folder / FOLDER / "samples" / out_id
-    extra = {n: s for n, s in sample.streams.items() if n not in held}
+    extra = {n: s for n, s in sample.streams.items() if n not in stored}
     if extra:
         write_streams(extra, target / "streams", link)
         write_json(rig_to_dict(sample.rig, exact=True), target / "rig.json")
-    for name, columns in held.items():
+    for name, columns in stored.items():
         stream = sample.streams.get(name)
         if columns is None or not isinstance(stream, Points):
             continue
@@ -51,66 +51,72 @@ def write_sidecar(sample: Sample, held: Held, out_id: str, folder: Path, link: s
 
 def sidecar_of(root: Path, sample_id: str) -> Path:
     """Folder of a sample's sidecar, which may not exist."""
-    return inside(root, f"{FOLDER}/samples/{written_ids(root).get(sample_id, sample_id)}", "sidecar")
+    return inside(root, f"{FOLDER}/samples/{ids_in_manifest(root).get(sample_id, sample_id)}", "sidecar")
 
 
-def written_ids(root: Path) -> dict[str, str]:
-    """Ids of the samples of a log that a run wrote under another one: id in the log -> id in the manifest."""
+def ids_in_manifest(root: Path) -> dict[str, str]:
+    """Return id in the log -> id in the manifest, of the samples that a run renamed."""
     path = root / FOLDER / IDS
     return {str(k): str(v) for k, v in read_json(path).items()} if path.is_file() else {}
 
 
 def write_ids(out: Path, ids: Mapping[str, str]) -> None:
-    """Write the ids that differ; nothing if none does."""
+    """Write the ids that differ (id in the log -> id in the manifest); nothing if none does."""
     differ = {k: v for k, v in ids.items() if k != v}
     if differ:
         (out / FOLDER).mkdir(parents=True, exist_ok=True)
         write_json(differ, out / FOLDER / IDS)
 
 
-def write_changes(rig: Rig, before: Rig, told: Collection[str], out_id: str, folder: Path) -> None:
-    """Write what changed in a rig and stands in no file of the format; nothing if nothing did.
+def write_changes(rig: Rig, before: Rig, in_format: Collection[str], out_id: str, folder: Path) -> None:
+    """Write the changes of a rig that no file of the format holds; nothing if there are none.
 
     Args:
         rig, before: of the sample and of its source.
-        told: frames of which the format's own files tell.
-        out_id, folder: see ``write_sidecar``.
+        in_format: frames whose poses the format's own files hold.
+        out_id: id of the output sample.
+        folder: root of the output, or of its staging area.
     """
     if rig is before:
         return
-    new, old = rig_to_dict(_still(rig, told), exact=True), rig_to_dict(_still(before, told), exact=True)
+    new, old = (rig_to_dict(_static_frames(r, in_format), exact=True) for r in (rig, before))
     changes = {
-        part: {n: v for n, v in new[part].items() if v != old[part].get(n) and not _told(v, old[part].get(n))}
+        part: {n: v for n, v in new[part].items() if v != old[part].get(n) and not _format_holds(v, old[part].get(n))}
         for part in ("frames", "sensors")
     }
     if any(changes.values()):
         write_json(changes, folder / FOLDER / "samples" / out_id / CHANGES)
 
 
-def _still(rig: Rig, told: Collection[str]) -> Rig:
-    """The frames that no joint and no trajectory moves, without those that are told."""
-    fixed = {n: f for n, f in rig.frames.items() if n not in told and (f.pose is None or isinstance(f.pose, Tensor))}
+def _static_frames(rig: Rig, in_format: Collection[str]) -> Rig:
+    """Return the rig with the frames that neither move nor are held by the format."""
+    fixed = {
+        n: f for n, f in rig.frames.items() if n not in in_format and (f.pose is None or isinstance(f.pose, Tensor))
+    }
     return Rig(fixed, rig.sensors)
 
 
-def _told(sensor: Mapping[str, object], before: Mapping[str, object] | None) -> bool:
-    """Whether the format tells all that changed: lenses and pixel maps of cameras."""
+def _format_holds(sensor: Mapping[str, object], before: Mapping[str, object] | None) -> bool:
+    """Whether the format holds everything that changed of a sensor: lens and pixel map of a camera."""
     camera = sensor.get("kind") == "camera"
     return camera and before is not None and sensor.get("readout") == before.get("readout")
 
 
 def with_changes(rig: Rig, root: Path, sample_id: str) -> Rig:
-    """A rig with what ``write_changes`` wrote for a sample."""
+    """Return a rig with the changes that ``write_changes`` wrote for a sample."""
     path = sidecar_of(root, sample_id) / CHANGES
     return rig_from_dict(read_json(path), str(path), rig) if path.is_file() else rig
 
 
 def merge_sidecar(sample: Sample, root: Path, *, rig_first: bool = False) -> Sample:
-    """A sample with the streams, sensors and columns of its sidecar, if there is one.
+    """Return a sample with the streams, sensors and columns of its sidecar, if there is one.
 
     Args:
-        sample: as the format's own files tell it. root: of the log.
-        rig_first: whether the sidecar's rig comes before the sample's, for formats that hold no calibration.
+        sample: as read from the format's own files. root: of the log.
+        rig_first: whether the sidecar's rig takes precedence, for formats that hold no calibration.
+
+    Raises:
+        DataError: a file of the sidecar is damaged, or its columns do not fit the cloud.
     """
     folder = sidecar_of(root, sample.id)
     if not folder.is_dir():
@@ -120,9 +126,13 @@ def merge_sidecar(sample: Sample, root: Path, *, rig_first: bool = False) -> Sam
     merged = sample.with_streams({**_with_columns(sample, columns), **extra})
     if not (folder / "rig.json").is_file():
         return merged
-    told = rig_from_dict(read_json(folder / "rig.json"), str(folder / "rig.json"))
-    # what the format itself says comes first
-    rig = told if rig_first else Rig({**told.frames, **sample.rig.frames}, {**told.sensors, **sample.rig.sensors})
+    stored_rig = rig_from_dict(read_json(folder / "rig.json"), str(folder / "rig.json"))
+    # the calibration in the format's own files takes precedence
+    rig = (
+        stored_rig
+        if rig_first
+        else Rig({**stored_rig.frames, **sample.rig.frames}, {**stored_rig.sensors, **sample.rig.sensors})
+    )
     return merged.with_meta(0, rig=rig, true_rig=rig)
 
 
@@ -139,6 +149,6 @@ def _with_columns(sample: Sample, files: Mapping[str, Path]) -> dict[str, Stream
 
 
 __all__ = [
-    "FOLDER", "merge_sidecar", "sidecar_of", "with_changes", "write_changes", "write_ids", "write_sidecar",
-    "written_ids",
+    "FOLDER", "ids_in_manifest", "merge_sidecar", "sidecar_of", "with_changes", "write_changes", "write_ids",
+    "write_sidecar",
 ]  # fmt: skip

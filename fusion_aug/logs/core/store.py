@@ -1,4 +1,4 @@
-"""Streams of any kind as files: the folder format and the sidecars are made of these.
+"""Streams of any kind as files, as the folder format and the sidecars hold them.
 
 A stream is a folder with ``stream.json`` (class, plain fields, what lies where), ``arrays.npz`` (tensors and strings,
 no pickles) and one PNG or JPEG per colour picture.
@@ -25,25 +25,28 @@ from fusion_aug.streams import STREAMS, Camera, ImageStream, Points, Ragged, Str
 from fusion_aug.streams.source import Source, decoder
 
 MAX_ARRAY_BYTES = 8 * 2**30
-PLAIN = (str, int, float, bool)
-FILES = (".png", ".jpg", ".jpeg")
-PICTURES = (Camera, TactileImage)  # files of their own
-SHARED = ("backgrounds", "gels")  # entries of items, most of them the same, written once
+PLAIN_TYPES = (str, int, float, bool)
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+PICTURE_STREAMS = (Camera, TactileImage)  # files of their own
+SHARED_FIELDS = ("backgrounds", "gels")  # entries of items, most of them the same, written once
 
 
 def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
-    """Write a stream into a folder of its own."""
+    """Write a stream into a folder of its own.
+
+    Pictures that are backed by a file are copied or linked, everything else is decoded and written exactly.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     header: dict[str, Any] = {"class": type(stream).__name__, "fields": {}, "pictures": []}
     arrays: dict[str, Any] = {}
-    if isinstance(stream, PICTURES):
+    if isinstance(stream, PICTURE_STREAMS):
         for i, source in enumerate(stream.sources):
             own = "" if source is None else source.path.suffix
-            name = f"{i:06d}{own if own in FILES else '.png'}"  # a frame of a video or a message is no file
+            name = f"{i:06d}{own if own in PICTURE_SUFFIXES else '.png'}"  # a frame of a video or a message is no file
             write_picture(stream, i, folder / name, link)
             header["pictures"].append(name)
     elif isinstance(stream, Ragged):
-        stream = stream.realized().dense()
+        stream = stream.realized().loaded()
     else:
         stream = stream.realized()
     for f in fields(stream):
@@ -51,15 +54,15 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
         if f.name == "values":
             arrays |= {f"values/{k}": _array(v) for k, v in stream.values.items()}
         elif f.name == "items":
-            if not isinstance(stream, PICTURES):
+            if not isinstance(stream, PICTURE_STREAMS):
                 arrays |= {f"items/{i:06d}": _array(v) for i, v in enumerate(value)}
         elif isinstance(value, Tensor):
             arrays[f"fields/{f.name}"] = _array(value)
-        elif isinstance(value, PLAIN):
+        elif isinstance(value, PLAIN_TYPES):
             header["fields"][f.name] = value
-        elif isinstance(value, tuple) and value and all(isinstance(v, PLAIN) for v in value):
+        elif isinstance(value, tuple) and value and all(isinstance(v, PLAIN_TYPES) for v in value):
             header["fields"][f.name] = list(value)
-        elif isinstance(value, tuple) and value and f.name in SHARED:
+        elif isinstance(value, tuple) and value and f.name in SHARED_FIELDS:
             once = list({id(v): v for v in value}.values())
             arrays[f"index/{f.name}"] = np.array([next(k for k, o in enumerate(once) if o is v) for v in value])
             if isinstance(once[0], GelModel):
@@ -114,8 +117,8 @@ def read_stream(folder: Path) -> Stream:
     unknown = sorted(set(kwargs) - known)
     if unknown:
         now = OLD_FIELDS.get(unknown[0])
-        told = f"; it is called {now!r} now, write the log again" if now else ""
-        raise DataError(f"{where}: fields: {cls.__name__} has no field {unknown[0]!r}{told}")
+        hint = f"; it is called {now!r} now, write the log again" if now else ""
+        raise DataError(f"{where}: fields: {cls.__name__} has no field {unknown[0]!r}{hint}")
     if values:
         kwargs["values"] = values
     if issubclass(cls, ImageStream):
@@ -149,7 +152,7 @@ def read_streams(folder: Path) -> dict[str, Stream]:
 
 
 def write_columns(stream: Points, names: Sequence[str], path: Path) -> None:
-    """Write some columns of a cloud, item by item."""
+    """Write some columns of a cloud as one npz, item by item."""
     cloud = stream.realized()
     path.parent.mkdir(parents=True, exist_ok=True)
     pairs = [(i, n) for i in range(len(cloud)) for n in names]
@@ -157,7 +160,7 @@ def write_columns(stream: Points, names: Sequence[str], path: Path) -> None:
 
 
 def column_sources(path: Path, items: int) -> tuple[tuple[Source, ...], tuple[str, ...]]:
-    """What ``write_columns`` wrote, one lazy source per item, and the names of the columns.
+    """Return one lazy source per item of what ``write_columns`` wrote, and the names of the columns.
 
     Raises:
         DataError: the file holds another number of items.
@@ -173,7 +176,7 @@ def column_sources(path: Path, items: int) -> tuple[tuple[Source, ...], tuple[st
 
 @decoder("columns")
 def decode_columns(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, Tensor]:
-    """Columns of one item."""
+    """Decode the columns of one item."""
     own = options["item"] + "/"
     return {k[len(own) :]: torch.from_numpy(v) for k, v in read_npz(path).items() if k.startswith(own)}
 
@@ -215,7 +218,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def write_npz(arrays: dict[str, Any], path: Path) -> None:
-    """An npz whose bytes depend on the arrays alone (NumPy's own writer stores the wall time)."""
+    """Write an npz whose bytes depend on the arrays alone (NumPy's own writer stores the time of writing)."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in arrays.items():
             info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))

@@ -1,4 +1,4 @@
-"""Touch in logs of robots: what a rig says is a gel or a pad of taxels becomes that kind of stream."""
+"""Touch in logs of robots: streams of sensors that the rig declares as gels or pads of taxels."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Depth, HeightMap, ImageStream, Stream, TactileImage, Taxels
 
-BESIDE = ("/depth", "/height")  # endings of what belongs to a camera's or a gel's picture
+COMPANION_ENDINGS = ("/depth", "/height")  # endings of streams that belong to the picture of a camera or a gel
 
 
 def camera_of(name: str, streams: Collection[str]) -> str:
-    """The camera of a stream of pictures: ``wrist/depth`` belongs to ``wrist`` where that is there."""
-    head = next((name.removesuffix(e) for e in BESIDE if name.endswith(e)), name)
+    """Return the camera of a stream of pictures: ``wrist/depth`` belongs to ``wrist`` if there is such a stream."""
+    head = next((name.removesuffix(e) for e in COMPANION_ENDINGS if name.endswith(e)), name)
     return head if head in streams else name
 
 
-def with_touch(streams: Mapping[str, Stream], rig: Rig, where: str) -> tuple[dict[str, Stream], Rig]:
-    """Streams with those of touch told apart, and the rig without cameras that are none.
+def with_touch_streams(streams: Mapping[str, Stream], rig: Rig, where: str) -> tuple[dict[str, Stream], Rig]:
+    """Return the streams with those of touch in their own classes, and the rig without cameras that are gels.
 
     Pictures of a sensor of kind ``tactile`` are of its gel, one-channel pictures (``NAME/height``, or under its own
     name) the depth of the press in metres. Numbers of a sensor of kind ``taxels`` are forces on its elements.
@@ -33,69 +33,72 @@ def with_touch(streams: Mapping[str, Stream], rig: Rig, where: str) -> tuple[dic
         streams, rig: of a sample. where: its file, for messages.
 
     Raises:
-        DataError: the rig does not say where the taxels are, or of another number of them.
+        DataError: a picture has another size than its gel, or the rig gives no poses of the taxels or too few or many.
     """
     out: dict[str, Stream] = {}
     sensors = dict(rig.sensors)
     for name, stream in streams.items():
         sensor = rig.sensors.get(camera_of(name, streams))
         if isinstance(sensor, TactileSensor) and isinstance(stream, ImageStream):
-            out[name] = of_gel(stream, camera_of(name, streams), sensor, f"{where}: stream {name!r}")
+            out[name] = to_gel_stream(stream, camera_of(name, streams), sensor, f"{where}: stream {name!r}")
             if name in sensors and isinstance(sensors[name], CameraSensor):
                 del sensors[name]
         elif isinstance(sensor, TaxelSensor) and "value" in stream.values:
-            out[name] = of_taxels(stream, name, sensor, where)
+            out[name] = to_taxels(stream, name, sensor, where)
         else:
-            out[name] = _placed(stream, name, rig)
+            out[name] = _with_sensor_frame(stream, name, rig)
     return out, rig if len(sensors) == len(rig.sensors) else Rig(rig.frames, sensors)
 
 
-def as_told(sample: Sample) -> Sample:
-    """A sample whose gels and taxels are those of its rig, after a sidecar has changed the rig."""
+def with_touch_sensors_of_rig(sample: Sample) -> Sample:
+    """Return a sample whose gels and taxels are those of its rig, after a sidecar has changed the rig."""
     rig, streams = sample.rig, dict(sample.streams)
     for name, stream in sample.streams.items():
         sensor = rig.sensors.get(name)
         if isinstance(stream, TactileImage) and isinstance(sensor, TactileSensor):
-            streams[name] = of_gel(Camera(**_about(stream, Camera)), name, sensor, f"stream {name!r}")
+            streams[name] = to_gel_stream(Camera(**_stream_fields(stream, Camera)), name, sensor, f"stream {name!r}")
         elif isinstance(stream, Taxels) and isinstance(sensor, TaxelSensor) and sensor.poses is not None:
             poses = sensor.poses.expand(len(stream), *sensor.poses.shape)
             streams[name] = replace(stream, poses=poses)
     return sample.with_streams(streams)
 
 
-def _about(stream: Stream, kind: type[Stream]) -> dict[str, Any]:
+def _stream_fields(stream: Stream, kind: type[Stream]) -> dict[str, Any]:
     return {f.name: getattr(stream, f.name) for f in fields(kind)}
 
 
-def _placed(stream: Stream, name: str, rig: Rig) -> Stream:
-    """A rig file may say that a sensor stands at another frame than the log's name for it."""
+def _with_sensor_frame(stream: Stream, name: str, rig: Rig) -> Stream:
+    """Return the stream in the frame of its sensor, which a rig file may set apart from the log's own frame."""
     sensor = rig.sensors.get(stream.instance(name))
     return stream if sensor is None or sensor.frame == stream.frame else replace(stream, frame=sensor.frame)
 
 
-def of_gel(stream: ImageStream, gel: str, sensor: TactileSensor, where: str) -> ImageStream:
-    """Pictures or heights of a gel."""
-    about = _about(stream, ImageStream) | {"frame": sensor.frame}
+def to_gel_stream(stream: ImageStream, gel: str, sensor: TactileSensor, where: str) -> ImageStream:
+    """Convert pictures or depth of a camera to pictures or heights (metres) of a gel."""
+    stream_fields = _stream_fields(stream, ImageStream) | {"frame": sensor.frame}
     size = tuple(stream.image(0).shape[:2])
     if size != tuple(sensor.size):
-        raise DataError(f"{where}: is {size[1]}x{size[0]}, but sensors.{gel}.size says {tuple(sensor.size)}")
+        raise DataError(f"{where}: is {size[1]}x{size[0]}, but sensors.{gel}.size is {tuple(sensor.size)}")
     if isinstance(stream, Depth):
-        return HeightMap(**about | {"camera": gel})
+        return HeightMap(**stream_fields | {"camera": gel})
     if not isinstance(stream, Camera):
         return stream
     known: dict[str, Any] = {"gels": sensor.gel, "backgrounds": sensor.background}
     known = {k: v for k, v in known.items() if v is not None}
-    return TactileImage(**about | {"camera": ""}, mm_per_pixel=sensor.mm_per_pixel, **known)
+    return TactileImage(**stream_fields | {"camera": ""}, mm_per_pixel=sensor.mm_per_pixel, **known)
 
 
-def of_taxels(stream: Stream, name: str, sensor: TaxelSensor, where: str) -> Taxels:
-    """Numbers (n, T) as forces of the sensor's elements."""
+def to_taxels(stream: Stream, name: str, sensor: TaxelSensor, where: str) -> Taxels:
+    """Convert numbers (n, T) to forces, N, of the sensor's elements."""
     value: Tensor = stream.values["value"]
     if sensor.poses is None or value.ndim != 2 or value.shape[1] != len(sensor.poses):
         count = "none" if sensor.poses is None else len(sensor.poses)
         raise DataError(
             f"{where}: stream {name!r}: has shape {tuple(value.shape)}, "
-            f"but sensors.{name}.poses gives places of {count}"
+            f"but sensors.{name}.poses gives the poses of {count}"
         )
-    about = _about(stream, Stream) | {"frame": sensor.frame, "values": {"force": value.to(torch.float64)}}
-    return Taxels(**about, poses=sensor.poses)
+    stream_fields = _stream_fields(stream, Stream) | {
+        "frame": sensor.frame,
+        "values": {"force": value.to(torch.float64)},
+    }
+    return Taxels(**stream_fields, poses=sensor.poses)

@@ -1,4 +1,4 @@
-"""What every writer offers: it stages samples one by one and merges the tables at the end."""
+"""Base of all writers: samples are staged one by one, and tables are merged at the end."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Problem:
     """Something that a format's official tool would read wrongly.
 
     Attributes:
-        effect: name of the effect, see ``Transform.effects``.
-        field: transform and field that bring it.
+        effect: its name, one of those that ``Transform.effects`` returns.
+        field: transform and field that cause it.
         reason: why the format cannot hold it.
         remedy: what to do instead.
     """
@@ -33,12 +33,12 @@ class Problem:
         return f"{self.field}: {self.reason}; {self.remedy}, or set lossy=true"
 
 
-PARTS = "parts"  # folder of what a writer stages and joins at the end
+PARTS_FOLDER = "parts"  # folder of staged files that a writer joins at the end
 
 # what formats of a fixed set of sensors cannot hold
-ALL_SENSORS = {
+NEEDS_EVERY_SENSOR = {
     "dropped_sensor": (
-        "a sensor that sent nothing has no place in the format, whose readers stop at empty or missing files",
+        "a sensor without data has no place in the format, whose readers stop at empty or missing files",
         "write the folder format (output=folder), use it in training, or BlackCamera for cameras",
     )
 }
@@ -52,7 +52,7 @@ class Writer(ABC):
     """
 
     # effect -> (reason, remedy)
-    cannot: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    unsupported_effects: ClassVar[Mapping[str, tuple[str, str]]] = {}
 
     def __init__(self, log: Any, out: Path, *, lossy: bool = False, link: str = "copy"):
         self.log, self.out, self.lossy, self.link = log, Path(out), lossy, link
@@ -62,39 +62,54 @@ class Writer(ABC):
         return []
 
     def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
-        """What the format's own tool would read wrongly after a transform; empty if nothing.
+        """Return what the format's own tool would read wrongly after a transform; empty if nothing.
 
         Args:
             transform: what will be applied.
-            sample: a sample of the log, whose cameras are looked at too.
+            sample: a sample of the log, whose cameras are checked too.
         """
         found = {}
-        for name in self.cameras(sample) if sample is not None and "distortion" in self.cannot else []:
+        for name in self.cameras(sample) if sample is not None and "distortion" in self.unsupported_effects else []:
             if sample.rig.camera(name).model.lens != Pinhole.lens:  # type: ignore[union-attr]
-                found["distortion", name] = Problem("distortion", f"camera {name}", *self.cannot["distortion"])
+                found["distortion", name] = Problem(
+                    "distortion", f"camera {name}", *self.unsupported_effects["distortion"]
+                )
         for effect, field in transform.effects().items() if transform.p > 0 else ():
-            if effect in self.cannot:
-                found[effect, field] = Problem(effect, field, *self.cannot[effect])
+            if effect in self.unsupported_effects:
+                found[effect, field] = Problem(effect, field, *self.unsupported_effects[effect])
         return list(found.values())
 
-    def as_written(self, sample: Sample, source: Sample, *, alone: bool = False) -> Sample:
-        """The sample as it comes back from the files: the same, but for what the format cannot tell.
+    def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
+        """Return the sample as it is read back from the files: the same, except what the format cannot hold.
 
         Args:
-            sample: what is written. source: of it.
-            alone: whether it is a recording of its own, without those before and after it, as a copy of a window is.
+            sample: what is written. source: the sample that it was made from.
+            standalone: whether it is a recording of its own, without the windows before and after it, as a copy of a
+                window is.
         """
         return sample
 
     @abstractmethod
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
-        """Write a sample's files below ``folder``, which mirrors the root, and return its JSON-able table rows."""
+        """Write a sample's files and return its table rows.
+
+        Args:
+            sample: what is written. source: the sample that it was made from.
+            out_id: id of the output sample.
+            folder: mirrors the root of the output; nothing outside it is written.
+
+        Returns:
+            rows for ``finish``, which can be stored as JSON.
+
+        Raises:
+            DataError: the sample holds something that cannot be encoded.
+        """
 
     @abstractmethod
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Write the tables.
 
         Args:
-            rows: of all samples, in log order; may be gone through more than once.
-            ids: of the output and of its source, of every sample.
+            rows: what ``stage`` returned for each sample, in log order; may be iterated more than once.
+            ids: (id of the output, id of its source) of every sample.
         """

@@ -1,12 +1,11 @@
-"""Reader of a folder format of our own that holds every stream and every calibration exactly.
+"""Reader of the folder format, the project's own, which holds every stream and calibration exactly.
 
-``log.json`` lists the samples; ``samples/<id>/sample.json`` holds reference, rig, truth and history,
+``log.json`` lists the samples; ``samples/<id>/sample.json`` holds reference, both rigs and history,
 ``samples/<id>/streams/`` the data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -15,30 +14,26 @@ from calib.se3 import as_f64
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import inside, read_json
 from fusion_aug.logs.core.log import Log
-from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.store import read_streams
 from fusion_aug.sample import Ref, Sample, SampleMeta
 
-VERSION = 1
+VERSION = 2
 
 
 class FolderLog(Log):
     """Reader of the folder format. ``log.select`` takes ids, scenes, or shell patterns."""
 
     @cached_property
-    def _index(self) -> list[str]:
+    def all_ids(self) -> list[str]:
+        """Ids of all samples, in the order in which they were written."""
         index = read_json(self.root / "log.json")
         where = self.root / "log.json"
         if not isinstance(index, dict) or not isinstance(index.get("samples"), list):
             raise DataError(f"{where}: samples: expected a list of ids")
         if index.get("version") != VERSION:
-            raise DataError(f"{where}: version: this reads version {VERSION}, got {index.get('version')!r}")
+            got = index.get("version")
+            raise DataError(f"{where}: version: this reads version {VERSION}, got {got!r}; write the log again")
         return [str(i) for i in index["samples"]]
-
-    @cached_property
-    def ids(self) -> Sequence[str]:
-        """Ids of the selected samples."""
-        return select_ids(self._index, self.options.select, lambda i: [i, self.scene_of(i)], str(self.root))
 
     def inputs(self) -> list[Path]:
         """The descriptions of the selected samples."""

@@ -2,12 +2,12 @@
 
 Streams: ``velodyne`` (frame ``lidar``), ``image_2`` and, where there, ``image_3``, ``boxes`` (in the reference frame),
 ``boxes_2d`` (of image_2, DontCare among them). The reference frame is the velodyne's. Labels are in rectified camera
-coordinates: location is the centre of the bottom face, rotation_y turns about the camera's y axis.
+coordinates: location is the centre of the bottom face, rotation_y is a rotation about the camera's y axis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,13 +23,12 @@ from calib.se3 import se3
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import image_size, read_text
 from fusion_aug.logs.core.log import Log
-from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
-from fusion_aug.streams import Boxes2D, Boxes3D, Camera, LazyColumns, Points, Stream, rectangle_corners, strings
+from fusion_aug.streams import Boxes2D, Boxes3D, Camera, LazyColumns, Lidar, Stream, rectangle_corners, strings
 from fusion_aug.streams.source import Source, decoder
 
-PARTS = ("training", "testing")
+SUBSETS = ("training", "testing")
 STAMP = torch.zeros(1, dtype=torch.int64)  # the object benchmark has no times
 FIELDS = 15
 DEFAULT_SIZE = (375, 1242)  # of the benchmark's images, for frames without any
@@ -53,22 +52,18 @@ class KittiLog(Log):
     """
 
     @cached_property
-    def _frames(self) -> list[str]:
+    def all_ids(self) -> list[str]:
+        """Ids of all frames, ``training/000008``."""
         found = []
-        for part in PARTS:
+        for part in SUBSETS:
             for folder, suffix in (("velodyne", ".bin"), ("image_2", ".png"), ("image_3", ".png")):
                 found += [f"{part}/{p.stem}" for p in (self.root / part / folder).glob(f"*{suffix}")]
         if not found:
-            above = " (give the folder above)" if self.root.name in PARTS else ""
+            above = " (give the folder above)" if self.root.name in SUBSETS else ""
             raise DataError(
                 f"{self.root}: no frames: expected training/velodyne/*.bin or training/image_2/*.png{above}"
             )
         return sorted(set(found))
-
-    @cached_property
-    def ids(self) -> Sequence[str]:
-        """Ids of the selected frames, ``training/000008``."""
-        return select_ids(self._frames, self.options.select, self._names, str(self.root))
 
     @cached_property
     def splits(self) -> dict[str, list[str]]:
@@ -87,7 +82,7 @@ class KittiLog(Log):
                 out.setdefault(i, []).append(name)
         return out
 
-    def _names(self, sample_id: str) -> list[str]:
+    def names_of(self, sample_id: str) -> list[str]:
         """A frame is called by its id, its number, and the splits it is in."""
         return [sample_id, sample_id.partition("/")[2], *self._splits_of.get(sample_id, [])]
 
@@ -104,7 +99,7 @@ class KittiLog(Log):
 
     def read(self, sample_id: str) -> Sample:
         """Read one frame."""
-        if sample_id not in self._frames:
+        if sample_id not in self.all_ids:
             raise DataError(f"{self.root}: there is no frame {sample_id!r}")
         calib = self.path(sample_id, "calib", ".txt")
         pictures = {n: self.path(sample_id, n, ".png") for n in ("image_2", "image_3")}
@@ -113,12 +108,12 @@ class KittiLog(Log):
         rig = kitti_rig(read_kitti_calib(calib), size, str(calib))
         lidar = replace(rig.sensors["velodyne"], frame="lidar")
         rig = replace(rig, frames={**rig.frames, "lidar": Frame(parent="velodyne")}).with_sensor("velodyne", lidar)
-        rig = self.complete(rig)
+        rig = self.with_rig_file(rig)
         streams: dict[str, Stream] = {}
         cloud = self.path(sample_id, "velodyne", ".bin")
         if cloud.is_file():
             lazy = LazyColumns([Source(cloud, "kitti_cloud")], ["xyz", "intensity"])
-            streams["velodyne"] = Points(frame="lidar", capture_times=STAMP, values=lazy)
+            streams["velodyne"] = Lidar(frame="lidar", capture_times=STAMP, values=lazy)
         for name, path in pictures.items():
             source = Source(path, "image", options={"size": size})
             streams[name] = Camera(frame=name, capture_times=STAMP, items=(source,))
@@ -193,6 +188,6 @@ def labels_from_boxes(pose: Tensor, size: Tensor) -> Tensor:
     ry = torch.atan2(-forward[:, 2], forward[:, 0])
     length, w, h = size.unbind(1)
     centre = pose[:, :3, 3]
-    # the centre of the bottom face, which a tilted box's label cannot tell from one straight below the centre
+    # the centre of the bottom face; a label of a tilted box would mean the point straight below its centre
     bottom = centre + torch.stack([torch.zeros_like(h), h / 2, torch.zeros_like(h)], 1)
     return torch.cat([torch.stack([h, w, length], 1), bottom, ry[:, None]], 1)

@@ -3,7 +3,7 @@
 Rules of the labels after an augmentation:
 * 2-D box: the upright rectangle around the mapped corners, cut at the canvas (0 to width - 1).
 * truncation: 1 - (1 - before) * (area inside / area); an object of which less than 5 % of that area, or less than
-  2 pixels of width or height, is left on the canvas is dropped. DontCare regions stay while any pixel of them does.
+  2 pixels of width or height, is left on the canvas is removed. DontCare regions stay while any pixel of them does.
 * alpha = rotation_y - atan2(x, z).
 """
 
@@ -21,10 +21,10 @@ from calib import Rig
 from calib.kitti import CAMERAS, write_kitti_calib
 from calib.se3 import invert
 from fusion_aug.logs.core.bake import bake
-from fusion_aug.logs.core.captured import NO_STAMP, CapturedWriter
+from fusion_aug.logs.core.capture_writer import NO_STAMP_EFFECTS, CaptureTimeWriter
 from fusion_aug.logs.core.files import copy_file, write_picture
 from fusion_aug.logs.core.residual import residual
-from fusion_aug.logs.core.sidecar import Held, write_sidecar
+from fusion_aug.logs.core.sidecar import StoredColumns, write_sidecar
 from fusion_aug.logs.kitti.reader import labels_from_boxes
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes2D
@@ -32,14 +32,14 @@ from fusion_aug.streams.source import Source
 
 MIN_SHARE = 0.05
 MIN_SIDE = 2.0
-HELD: Held = {"velodyne": ("xyz", "intensity"), **dict.fromkeys(("image_2", "image_3", "boxes", "boxes_2d"))}
+STORED: StoredColumns = {"velodyne": ("xyz", "intensity"), **dict.fromkeys(("image_2", "image_3", "boxes", "boxes_2d"))}
 
 
-class KittiWriter(CapturedWriter):
+class KittiWriter(CaptureTimeWriter):
     """Writes calib, velodyne, images and labels; everything else goes to the sidecar."""
 
-    cannot: ClassVar[Mapping[str, tuple[str, str]]] = {
-        **NO_STAMP,
+    unsupported_effects: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **NO_STAMP_EFFECTS,
         "box_tilt": (
             "KITTI labels hold a yaw only, so readers in the LiDAR frame would see upright boxes on a tilted scene",
             "rotate by yaw_deg alone",
@@ -55,8 +55,14 @@ class KittiWriter(CapturedWriter):
         return list(CAMERAS)
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
-        """See ``Writer``."""
-        sample = self.as_written(sample, source)
+        """Write calib, velodyne, images and labels of one frame, and its sidecar.
+
+        The source's own text files are copied where neither rig nor boxes changed.
+
+        Returns:
+            with ``lossy`` the ``residual``, else nothing.
+        """
+        sample = self.as_read_back(sample, source)
         part, _, number = out_id.partition("/")
 
         def path(kind: str, suffix: str) -> Path:
@@ -68,7 +74,7 @@ class KittiWriter(CapturedWriter):
             if name in sample.streams:
                 write_picture(sample[name], 0, path(name, ".png"), self.link)
         self._texts(sample, source, path("calib", ".txt"), path("label_2", ".txt"))
-        write_sidecar(sample, HELD, out_id, folder, self.link)
+        write_sidecar(sample, STORED, out_id, folder, self.link)
         return {"residual": residual(sample, self.cameras(sample))} if self.lossy else {}
 
     def _texts(self, sample: Sample, source: Sample, calib: Path, labels: Path) -> None:

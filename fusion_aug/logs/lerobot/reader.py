@@ -20,9 +20,8 @@ from fusion_aug.errors import DataError
 from fusion_aug.logs.core.episodes import EpisodeLog
 from fusion_aug.logs.core.files import inside, read_json
 from fusion_aug.logs.core.robots import BASE
-from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.sidecar import merge_sidecar
-from fusion_aug.logs.core.touch import as_told, camera_of
+from fusion_aug.logs.core.touch import camera_of, with_touch_sensors_of_rig
 from fusion_aug.logs.lerobot.tables import TableSource, column, episode_rows, read_table
 from fusion_aug.logs.lerobot.video import FrameSource
 from fusion_aug.sample import Sample
@@ -30,7 +29,10 @@ from fusion_aug.streams import Camera, Depth, ImageStream, Stream, Text, strings
 
 VERSION = "v3.0"
 INDEX = ("timestamp", "frame_index", "episode_index", "index", "task_index")
-BESIDE = ("depth", "height")  # last words of features that belong to a picture: wrist.depth is that of wrist
+COMPANION_FEATURES = (
+    "depth",
+    "height",
+)  # last words of features that belong to a picture, as wrist.depth to wrist
 
 
 class LeRobotLog(EpisodeLog):
@@ -42,8 +44,8 @@ class LeRobotLog(EpisodeLog):
         path = self.root / "meta" / "info.json"
         info = read_json(path)
         if not isinstance(info, dict) or info.get("codebase_version") != VERSION:
-            told = info.get("codebase_version") if isinstance(info, dict) else None
-            raise DataError(f"{path}: codebase_version: this reads {VERSION}, got {told!r}")
+            version = info.get("codebase_version") if isinstance(info, dict) else None
+            raise DataError(f"{path}: codebase_version: this reads {VERSION}, got {version!r}")
         fps, features = info.get("fps"), info.get("features")
         if isinstance(fps, bool) or not isinstance(fps, int | float) or not fps > 0:
             raise DataError(f"{path}: fps: expected frames per second, got {fps!r}")
@@ -56,24 +58,24 @@ class LeRobotLog(EpisodeLog):
         for name, span in (info.get("splits") or {}).items():
             if re.fullmatch(r"\d{1,18}:\d{1,18}", str(span)) is None:
                 raise DataError(f"{path}: splits.{name}: expected START:STOP, got {span!r}")
-        for name, told in features.items():
+        for name, feature in features.items():
             if (
-                not isinstance(told, dict)
-                or not isinstance(told.get("dtype"), str)
-                or not isinstance(told.get("shape"), list)
-                or not all(type(n) is int and n > 0 for n in told["shape"])
+                not isinstance(feature, dict)
+                or not isinstance(feature.get("dtype"), str)
+                or not isinstance(feature.get("shape"), list)
+                or not all(type(n) is int and n > 0 for n in feature["shape"])
             ):
                 raise DataError(f"{path}: features.{name}: expected a mapping with dtype and shape, whole numbers")
         return info
 
     @cached_property
     def splits(self) -> dict[str, tuple[int, int]]:
-        """Name -> first episode, and the one after the last."""
-        told = {str(name): str(span).split(":") for name, span in (self.info.get("splits") or {}).items()}
-        return {name: (int(start), int(stop)) for name, (start, stop) in told.items()}
+        """Name -> (first episode, last episode + 1)."""
+        spans = {str(name): str(span).split(":") for name, span in (self.info.get("splits") or {}).items()}
+        return {name: (int(start), int(stop)) for name, (start, stop) in spans.items()}
 
-    def place(self, number: int) -> tuple[int, int]:
-        """Chunk and file of an episode's own files."""
+    def chunk_and_file(self, number: int) -> tuple[int, int]:
+        """Chunk and file index of an episode's own files."""
         return divmod(number, self.info.get("chunks_size", 1000))
 
     @cached_property
@@ -87,7 +89,7 @@ class LeRobotLog(EpisodeLog):
         where = self.root / "meta" / "episodes"
         if not rows:
             raise DataError(f"{where}: holds no episode")
-        videos = [f for f, v in self.info["features"].items() if v.get("dtype") == "video" and not self.excluded(f)]
+        videos = [f for f, v in self.info["features"].items() if v.get("dtype") == "video" and not self.is_excluded(f)]
         whole = ["episode_index", "length", "data/chunk_index", "data/file_index"]
         whole += [f"videos/{f}/{k}" for f in videos for k in ("chunk_index", "file_index")]
         for row in rows:
@@ -108,10 +110,10 @@ class LeRobotLog(EpisodeLog):
         rows = read_table(path).to_pylist()
         return {int(r["task_index"]): str(next(v for k, v in r.items() if k != "task_index")) for r in rows}
 
-    @cached_property
-    def ids(self) -> Sequence[str]:
-        """Ids of the selected episodes."""
-        return select_ids(list(self.episodes), self.options.select, lambda i: [i], str(self.root))
+    @property
+    def all_ids(self) -> Sequence[str]:
+        """Ids of all episodes."""
+        return list(self.episodes)
 
     def inputs(self) -> list[Path]:
         """Tables and data files."""
@@ -119,54 +121,54 @@ class LeRobotLog(EpisodeLog):
 
     def data_path(self, episode: dict[str, Any]) -> Path:
         """Parquet file of an episode."""
-        name = self.named("data_path", episode["data/chunk_index"], episode["data/file_index"])
+        name = self.fill_path("data_path", episode["data/chunk_index"], episode["data/file_index"])
         return inside(self.root, name, str(self.root / "meta" / "info.json"))
 
     def video_path(self, episode: dict[str, Any], key: str) -> Path:
         """Video file of an episode's camera."""
         chunk, file = episode[f"videos/{key}/chunk_index"], episode[f"videos/{key}/file_index"]
-        name = self.named("video_path", chunk, file, video_key=key)
+        name = self.fill_path("video_path", chunk, file, video_key=key)
         return inside(self.root, name, str(self.root / "meta" / "info.json"))
 
-    def named(self, key: str, chunk: int, file: int, **more: str) -> str:
-        """A path of ``info.json`` with its places filled in."""
+    def fill_path(self, key: str, chunk: int, file: int, **more: str) -> str:
+        """Return a path template of ``info.json`` with its indices filled in."""
         where = f"{self.root / 'meta' / 'info.json'}: {key}"
         template = self.info.get(key)
         if not isinstance(template, str):
-            raise DataError(f"{where}: expected the name of a file with its places, got {template!r}")
+            raise DataError(f"{where}: expected a path with its indices in braces, got {template!r}")
         for word, value in (("chunk_index", int(chunk)), ("file_index", int(file))):
             template = template.replace(f"{{{word}:03d}}", f"{value:03d}")
         for word, text in more.items():
             template = template.replace(f"{{{word}}}", text)
         if "{" in template:
-            raise DataError(f"{where}: {template!r} holds a place that is not understood")
+            raise DataError(f"{where}: {template!r} holds an unknown field in braces")
         return template
 
-    def short(self, feature: str) -> str:
-        """Name of a feature's stream: without the words that all features share, if that is unambiguous."""
+    def stream_name(self, feature: str) -> str:
+        """Return the name of a feature's stream: without the prefix that all features share, if that is unambiguous."""
         for prefix in ("observation.images.", "observation."):
             name = feature.removeprefix(prefix)
             clash = any(f != feature and f.endswith(f".{name}") for f in self.info["features"])
             if name != feature and not clash and name not in self.info["features"]:
-                return beside(name)
-        return beside(feature)
+                return companion_name(name)
+        return companion_name(feature)
 
     @cached_property
     def features(self) -> dict[str, str]:
-        """Feature -> name of its stream, of all that are read."""
-        chosen = [f for f in self.info["features"] if f not in INDEX and not self.excluded(f)]
+        """Feature of ``info.json`` -> name of its stream, for all features that are read."""
+        chosen = [f for f in self.info["features"] if f not in INDEX and not self.is_excluded(f)]
         self.check_parts(self.info["features"])
-        return {f: self.short(f) for f in chosen}
+        return {f: self.stream_name(f) for f in chosen}
 
     def names_of(self, feature: str) -> list[str]:
         """Names of a vector's numbers."""
-        told = self.info["features"][feature].get("names")
-        while isinstance(told, dict) and told:
-            told = next(iter(told.values()))
-        return [str(n) for n in told] if isinstance(told, list) else []
+        names = self.info["features"][feature].get("names")
+        while isinstance(names, dict) and names:
+            names = next(iter(names.values()))
+        return [str(n) for n in names] if isinstance(names, list) else []
 
     def rows(self, sample_id: str) -> Any:
-        """The episode's rows of its data file, as a table."""
+        """Return the episode's rows of its data file, as a table."""
         episode = self.episodes[sample_id]
         path = self.data_path(episode)
         mine = episode_rows(path, int(episode["episode_index"]))
@@ -192,7 +194,7 @@ class LeRobotLog(EpisodeLog):
         streams: dict[str, Stream] = {}
         records = tuple(str(i) for i in range(len(times)))
         for feature, name in self.features.items():
-            about = {"frame": BASE, "capture_times": times, "records": records}
+            stream_fields = {"frame": BASE, "capture_times": times, "records": records}
             if self.info["features"][feature].get("dtype") == "video":
                 streams[name] = self._video(episode, feature, name, times, records)
                 continue
@@ -202,22 +204,24 @@ class LeRobotLog(EpisodeLog):
             values, shape = column(table, feature, path), self.info["features"][feature]["shape"]
             if list(values.shape[1:]) not in (shape, [] if shape == [1] else shape):
                 raise DataError(f"{path}: {feature}: rows of {list(values.shape[1:])}, but info.json says {shape}")
-            streams[name] = self.stream_of(feature, values, about, self.names_of(feature), joints)
+            streams[name] = self.stream_of(feature, values, stream_fields, self.names_of(feature), joints)
         if self.tasks:
             index = column(table, "task_index", path).reshape(-1)
-            new = np.flatnonzero(np.diff(index, prepend=index[0] - 1))  # frames from which another task holds
+            new = np.flatnonzero(np.diff(index, prepend=index[0] - 1))  # frames at which another task begins
             texts = strings([self.tasks.get(int(k), "") for k in index[new]])
             streams["task"] = Text(frame=BASE, capture_times=times[torch.from_numpy(new)], values={"text": texts})
-        sample = self.assemble(sample_id, self.captured(streams, sample_id), int(times[0]))
-        return as_told(merge_sidecar(sample, self.root, rig_first=True))
+        sample = self.make_sample(sample_id, self.with_capture_times(streams, sample_id), int(times[0]))
+        return with_touch_sensors_of_rig(merge_sidecar(sample, self.root, rig_first=True))
 
     def is_picture(self, feature: str) -> bool:
         """Whether a feature's rows are pictures in the table: encoded ones, or arrays (H, W) of heights or depth."""
-        told = self.info["features"][feature]
-        return told.get("dtype") == "image" or (len(told["shape"]) == 2 and feature.rpartition(".")[2] in BESIDE)
+        info = self.info["features"][feature]
+        return info.get("dtype") == "image" or (
+            len(info["shape"]) == 2 and feature.rpartition(".")[2] in COMPANION_FEATURES
+        )
 
     def picture_shape(self, feature: str) -> list[int]:
-        """[height, width] or [height, width, channels], in whatever order ``info.json`` has them."""
+        """Return [height, width] or [height, width, channels]; ``info.json`` may list the channels first."""
         shape, names = self.info["features"][feature]["shape"], self.info["features"][feature].get("names")
         first = isinstance(names, list) and len(names) == 3 and str(names[0]).startswith("channel")
         return [int(n) for n in ([*shape[1:], shape[0]] if first else shape)]
@@ -225,7 +229,7 @@ class LeRobotLog(EpisodeLog):
     def _pictures(
         self, sample_id: str, feature: str, name: str, times: Tensor, records: tuple[str, ...]
     ) -> ImageStream:
-        """Pictures in the table: in colour, or one channel, which is depth."""
+        """Make the stream of pictures in the table: colour, or one channel, which is depth."""
         path = self.data_path(self.episodes[sample_id])
         options = {"feature": feature, "episode": int(self.episodes[sample_id]["episode_index"]),
                    "shape": self.picture_shape(feature)}  # fmt: skip
@@ -245,7 +249,7 @@ class LeRobotLog(EpisodeLog):
         return Camera(frame=name, camera=name, capture_times=times, items=items, records=records)
 
 
-def beside(name: str) -> str:
-    """wrist/depth for wrist.depth."""
+def companion_name(name: str) -> str:
+    """Return the stream's name of a feature that belongs to a picture: wrist/depth for wrist.depth."""
     head, _, tail = name.rpartition(".")
-    return f"{head}/{tail}" if head and tail in BESIDE else name
+    return f"{head}/{tail}" if head and tail in COMPANION_FEATURES else name

@@ -1,7 +1,7 @@
 """Statistics of LeRobotDataset v3.0: minimum, maximum, mean, deviation and quantiles per episode and over all.
 
 Quantiles come from a histogram of 5000 bins, and those of the whole dataset are means of the episodes' weighted by
-their frames: that is how LeRobot makes them, and what a reader of the files expects to find.
+their frames: LeRobot computes them so, and readers of the files expect it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
 BINS = 5000
-MAX_SIDE = 300  # larger pictures are thinned
+MAX_SIDE = 300  # pixels; larger pictures are subsampled
 
 
 def vector_stats(rows: np.ndarray) -> dict[str, Any]:
@@ -41,18 +41,18 @@ def picture_stats(pictures: Sequence[np.ndarray]) -> dict[str, Any]:
 
 def depth_stats(pictures: np.ndarray) -> dict[str, Any]:
     """Statistics of one-channel pictures (n, H, W), depth or heights in metres, (1, 1, 1) each."""
-    told = vector_stats(pictures.reshape(len(pictures), -1, 1))
-    return {k: v if k == "count" else v.reshape(1, 1, 1) for k, v in told.items()}
+    stats = vector_stats(pictures.reshape(len(pictures), -1, 1))
+    return {k: v if k == "count" else v.reshape(1, 1, 1) for k, v in stats.items()}
 
 
 def picture_samples(count: int) -> list[int]:
-    """Frames of an episode whose pictures are looked at."""
+    """Return the frames of an episode whose pictures enter the statistics."""
     wanted = min(count, max(min(100, count), min(int(count**0.75), 10000)))
     return np.round(np.linspace(0, count - 1, wanted)).astype(int).tolist()
 
 
-def pooled(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Statistics of several episodes together."""
+def combine_stats(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Combine the statistics of several episodes."""
     counts = np.array([float(np.asarray(p["count"]).reshape(-1)[0]) for p in parts])
     weights = counts / counts.sum()
 

@@ -47,8 +47,8 @@ class TableSource(Source):
             raise DataError(f"{where} is not a picture")
         height, width, *channels = self.options["shape"]
         if picture.shape[:2] != (height, width):
-            told = f"{picture.shape[1]}x{picture.shape[0]}, but info.json says {width}x{height}"
-            raise DataError(f"{where}: the picture is {told}")
+            sizes = f"{picture.shape[1]}x{picture.shape[0]}, but info.json says {width}x{height}"
+            raise DataError(f"{where}: the picture is {sizes}")
         if isinstance(cell, dict) and channels == [1]:
             if picture.dtype != np.uint16:
                 raise DataError(f"{where}: depth needs 16 bits, and this is {picture.dtype}")
@@ -63,7 +63,7 @@ class TableSource(Source):
 
 
 def _decoded(raw: bytes) -> np.ndarray | None:
-    """An encoded picture in its own depth of bits; None where it is none, or larger than its size is allowed to be."""
+    """Decode a picture at its own bit depth; None if it is not a picture or too large."""
     try:
         image_size(Path(), raw)
     except DataError:
@@ -72,7 +72,7 @@ def _decoded(raw: bytes) -> np.ndarray | None:
 
 
 def _numbers(cell: Any) -> np.ndarray | None:
-    """Rows of numbers (H, W) as float32; None where they are no such thing."""
+    """Return rows of numbers (H, W) as float32; None if they are not such."""
     try:
         array = np.asarray(cell, dtype=np.float32)
     except (TypeError, ValueError):
@@ -81,7 +81,7 @@ def _numbers(cell: Any) -> np.ndarray | None:
 
 
 def cell_of(picture: Tensor, old: Any) -> Any:
-    """A picture as a table holds it: encoded as PNG where the old one was, else rows of numbers."""
+    """Return a picture as a table holds it: encoded as PNG where the old one was, else rows of numbers."""
     if not isinstance(old, dict):
         return picture.numpy().tolist()
     if picture.ndim == 2:

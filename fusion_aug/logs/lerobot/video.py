@@ -63,7 +63,7 @@ class Reader:
         self.stream.thread_type = "NONE"
         self.rate = float(self.stream.average_rate or 30)
         self.frames: Any = iter(())
-        self.last: tuple[float, Any] | None = None  # moment and frame
+        self.last: tuple[float, Any] | None = None  # seconds and frame
 
     def at(self, seconds: float) -> Any:
         """The frame within a quarter of a step of ``seconds``, or the first after it; None at the end."""
@@ -82,7 +82,7 @@ class Reader:
         return None
 
 
-SKIPPED = 12  # frames that are decoded to get ahead rather than sought
+SKIPPED = 12  # up to so many frames ahead are reached by decoding instead of seeking
 OPEN: OrderedDict[tuple[Path, int], Reader] = OrderedDict()
 MOST_OPEN = 8
 LOCK = Lock()
@@ -119,7 +119,7 @@ def write_video(frames: Iterable[np.ndarray], path: Path, rate: Fraction, codec:
     if codec not in ENCODERS:
         raise DataError(f"{path}: video codec {codec!r} is not one of {', '.join(ENCODERS)}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("SVT_LOG", "1")  # its encoder talks much otherwise
+    os.environ.setdefault("SVT_LOG", "1")  # errors only
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = None
         for k, picture in enumerate(frames):

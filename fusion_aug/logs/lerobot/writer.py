@@ -1,7 +1,7 @@
 """LeRobotDataset v3.0: writer.
 
-Every episode becomes a data file and a video per camera of its own; untouched videos are cut without decoding them.
-Statistics are made anew.
+Every episode has its own data file and one video per camera; untouched videos are cut without decoding them.
+Statistics are recomputed.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from torch import Tensor
 from fusion_aug.logs.core.episode_writing import EpisodeWriter
 from fusion_aug.logs.core.files import inside
 from fusion_aug.logs.core.sidecar import write_ids
-from fusion_aug.logs.core.writer import PARTS
+from fusion_aug.logs.core.writer import PARTS_FOLDER
 from fusion_aug.logs.lerobot.reader import INDEX
-from fusion_aug.logs.lerobot.stats import depth_stats, picture_samples, picture_stats, pooled, vector_stats
+from fusion_aug.logs.lerobot.stats import combine_stats, depth_stats, picture_samples, picture_stats, vector_stats
 from fusion_aug.logs.lerobot.tables import TableSource, cell_of, column, read_table
 from fusion_aug.logs.lerobot.video import cut_video, write_video
 from fusion_aug.ops.color import levels_of
@@ -32,50 +32,58 @@ from fusion_aug.streams import Camera, ImageStream, Stream
 
 
 class LeRobotWriter(EpisodeWriter):
-    """Writes data, videos, episodes, tasks and statistics; see ``EpisodeWriter`` for the rest."""
+    """Writes data, videos, episodes, tasks and statistics, at the rate of the dataset."""
 
     @property
     def rate(self) -> float:
-        """See ``EpisodeWriter``."""
+        """Frames per second, ``fps`` of ``info.json``."""
         return float(self.log.info["fps"])
 
     @property
-    def held(self) -> Mapping[str, str]:
-        """See ``EpisodeWriter``."""
+    def streams_by_feature(self) -> Mapping[str, str]:
+        """Feature of ``info.json`` -> name of its stream, for all features that are read."""
         features: Mapping[str, str] = self.log.features
         return features
 
     def number(self, out_id: str, source_id: str) -> int:
-        """Place of an episode in the output: the copies follow one another."""
+        """Return the index of an episode in the output: all episodes of copy 0, then those of copy 1, ..."""
         ids = list(self.log.episodes)
         copy = int(out_id.rpartition("__")[2]) if out_id != source_id else 0
         return copy * len(ids) + ids.index(source_id)
 
-    def as_written(self, sample: Sample, source: Sample, *, alone: bool = False) -> Sample:
-        """See ``Writer``; tasks begin with a frame."""
-        sample = super().as_written(sample, source, alone=alone)
+    def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
+        """Return the sample at the frames of the episode; a change of task is moved to the next frame."""
+        sample = super().as_read_back(sample, source, standalone=standalone)
         if "task" not in sample.streams:
             return sample
-        ticks, task = self.ticks(sample, source), sample["task"]
-        frames = torch.tensor([first for first, _ in tasks_of(sample, ticks)])
-        task = replace(task, capture_times=ticks[frames.clamp(max=len(ticks) - 1)])
+        frame_times, task = self.frame_times(sample, source), sample["task"]
+        frames = torch.tensor([first for first, _ in tasks_of(sample, frame_times)])
+        task = replace(task, capture_times=frame_times[frames.clamp(max=len(frame_times) - 1)])
         return sample.with_streams({**sample.streams, "task": task})
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
-        """See ``Writer``."""
-        chunk, file = self.log.place(self.number(out_id, source.id))
-        ticks, sample = self.ticks(sample, source), self.as_written(sample, source)
-        episode: dict[str, Any] = {"length": len(ticks)}
+        """Write one episode: a parquet part, a video per camera, and its sidecar.
+
+        Returns:
+            ``episode`` (its row of ``meta/episodes``), ``stats`` by feature, ``tasks`` as (frame, sentence), and the
+            path of its ``part``.
+
+        Raises:
+            DataError: a stream of a feature is missing, or the video codec is unknown.
+        """
+        chunk, file = self.log.chunk_and_file(self.number(out_id, source.id))
+        frame_times, sample = self.frame_times(sample, source), self.as_read_back(sample, source)
+        episode: dict[str, Any] = {"length": len(frame_times)}
         columns: dict[str, Any] = {}
         stats: dict[str, Any] = {}
-        for feature, name in self.held.items():
+        for feature, name in self.streams_by_feature.items():
             stream = sample[name]
             if self.log.info["features"][feature]["dtype"] == "video":
                 assert isinstance(stream, Camera)
-                target = folder / self.log.named("video_path", chunk, file, video_key=feature)
+                target = folder / self.log.fill_path("video_path", chunk, file, video_key=feature)
                 stats[feature] = self._video(stream, source[name], feature, target)
                 place = {"chunk_index": chunk, "file_index": file, "from_timestamp": 0.0,
-                         "to_timestamp": len(ticks) / self.rate}  # fmt: skip
+                         "to_timestamp": len(frame_times) / self.rate}  # fmt: skip
                 episode |= {f"videos/{feature}/{k}": v for k, v in place.items()}
             elif self.log.is_picture(feature):
                 assert isinstance(stream, ImageStream)
@@ -83,25 +91,25 @@ class LeRobotWriter(EpisodeWriter):
             else:
                 columns[feature] = self._rows(stream, source, feature)
                 stats[feature] = vector_stats(columns[feature])
-        columns["timestamp"] = (ticks - ticks[0]).numpy() * 1e-9
-        columns["frame_index"] = np.arange(len(ticks))
-        self._table(columns, source).write(inside(folder, f"{PARTS}/{out_id}.parquet", "sample id"))
+        columns["timestamp"] = (frame_times - frame_times[0]).numpy() * 1e-9
+        columns["frame_index"] = np.arange(len(frame_times))
+        self._table(columns, source).write(inside(folder, f"{PARTS_FOLDER}/{out_id}.parquet", "sample id"))
         self.sidecar(sample, source, out_id, folder)
         plain = {f: {k: np.asarray(v).tolist() for k, v in s.items()} for f, s in stats.items()}
         return {
             "episode": episode,
             "stats": plain,
-            "tasks": tasks_of(sample, ticks),
-            "part": f"{PARTS}/{out_id}.parquet",
+            "tasks": tasks_of(sample, frame_times),
+            "part": f"{PARTS_FOLDER}/{out_id}.parquet",
         }
 
     def _video(self, stream: Camera, source: Stream, feature: str, target: Path) -> dict[str, Any]:
-        """Write a camera's video; returns the statistics of its pictures."""
+        """Write the video of a camera and return the statistics of its pictures."""
         sampled, seen = set(picture_samples(len(stream))), list[np.ndarray]()
 
         def frames() -> Iterator[np.ndarray]:
             for i in range(len(stream)):
-                picture = levels_of(stream.image(i)).numpy()
+                picture = levels_of(stream.image(i), stream.title(i)).numpy()
                 if i in sampled:
                     seen.append(picture)
                 yield picture
@@ -115,7 +123,7 @@ class LeRobotWriter(EpisodeWriter):
         return picture_stats(seen)
 
     def _cells(self, stream: ImageStream, source: Sample, feature: str) -> tuple[list[Any], dict[str, Any]]:
-        """Pictures in the table, untouched ones as they are, and their statistics."""
+        """Return the cells of pictures in the table, untouched ones as they are, and their statistics."""
         old = self.log.rows(source.id)[feature].to_pylist()
         cells = []
         for i, item in enumerate(stream.sources):
@@ -127,12 +135,12 @@ class LeRobotWriter(EpisodeWriter):
         return cells, depth_stats(np.stack(pictures))
 
     def _rows(self, stream: Stream, source: Sample, feature: str) -> np.ndarray:
-        """A feature's rows; the file's own where nothing changed."""
+        """Return the rows (n, ...) of a feature; those of the file where nothing changed."""
         original = column(self.log.rows(source.id), feature, self.log.data_path(self.log.episodes[source.id]))
-        if stream is source[self.held[feature]]:
+        if stream is source[self.streams_by_feature[feature]]:
             return original
         shape = tuple(int(s) for s in self.log.info["features"][feature]["shape"])
-        rows = self.log.rows_of(stream, feature, self.log.names_of(feature), shape)
+        rows = self.log.feature_array(stream, feature, self.log.names_of(feature), shape)
         return rows.astype(original.dtype).reshape(len(rows), *original.shape[1:])
 
     def _table(self, columns: dict[str, Any], source: Sample) -> Table:
@@ -146,22 +154,22 @@ class LeRobotWriter(EpisodeWriter):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        place = {i: k for k, i in enumerate(self.log.episodes)}
-        pairs = sorted(zip(rows, ids, strict=True), key=lambda pair: place[pair[1][1]])
+        order = {i: k for k, i in enumerate(self.log.episodes)}
+        pairs = sorted(zip(rows, ids, strict=True), key=lambda pair: order[pair[1][1]])
         ids = [pair[1] for pair in pairs]
         episodes: list[dict[str, Any]] = []
         stats: list[dict[str, Any]] = []
         tasks: dict[str, int] = {}
         frames = 0
         for k, (row, _) in enumerate(pairs):
-            told = [(int(first), tasks.setdefault(str(text), len(tasks))) for first, text in row["tasks"]]
-            chunk, file = self.log.place(k)
-            path = inside(self.out, self.log.named("data_path", chunk, file), "episode")
+            task_starts = [(int(first), tasks.setdefault(str(text), len(tasks))) for first, text in row["tasks"]]
+            chunk, file = self.log.chunk_and_file(k)
+            path = inside(self.out, self.log.fill_path("data_path", chunk, file), "episode")
             length = int(row["episode"]["length"])
-            own = self._numbers(row, k, frames, told)
-            numbers = {n: own[n] for n in ("episode_index", "task_index", "index")}
+            indices = self._numbers(row, k, frames, task_starts)
+            numbers = {n: indices[n] for n in ("episode_index", "task_index", "index")}
             number_rows(inside(self.out, row["part"], "part"), path, numbers)
-            numbered = {f: vector_stats(v.astype(float)) for f, v in own.items()}
+            numbered = {f: vector_stats(v.astype(float)) for f, v in indices.items()}
             facts = {f: {n: np.asarray(v) for n, v in s.items()} for f, s in row["stats"].items()} | numbered
             stats.append(facts)
             flat = {f"stats/{f}/{n}": np.asarray(v).tolist() for f, s in facts.items() for n, v in s.items()}
@@ -171,34 +179,36 @@ class LeRobotWriter(EpisodeWriter):
                     "dataset_from_index": frames, "dataset_to_index": frames + length}  # fmt: skip
             episodes.append(head | flat | {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0})
             frames += length
-        if (self.out / PARTS).is_dir():
-            (self.out / PARTS).rmdir()
+        if (self.out / PARTS_FOLDER).is_dir():
+            (self.out / PARTS_FOLDER).rmdir()
         meta = self.out / "meta"
         (meta / "episodes" / "chunk-000").mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(episodes), meta / "episodes" / "chunk-000" / "file-000.parquet")
         write_tasks(tasks, meta / "tasks.parquet", self.log.root / "meta" / "tasks.parquet")
-        whole = {f: pooled([s[f] for s in stats]) for f in stats[0]}
+        whole = {f: combine_stats([s[f] for s in stats]) for f in stats[0]}
         plain = {f: {n: np.asarray(v).tolist() for n, v in s.items()} for f, s in whole.items()}
         (meta / "stats.json").write_text(json.dumps(plain, indent=4) + "\n", encoding="utf-8")
         features = {f: v for f, v in self.log.info["features"].items() if f in INDEX or f in self.log.features}
         totals = {"total_episodes": len(episodes), "total_frames": frames, "total_tasks": len(tasks)}
-        splits = self._splits([place[source] for _, source in ids])
+        splits = self._splits([order[source] for _, source in ids])
         info = self.log.info | totals | {"splits": splits, "features": features}
         (meta / "info.json").write_text(json.dumps(info, indent=4) + "\n", encoding="utf-8")
         write_ids(self.out, {f"episode_{k:06d}": out_id for k, (out_id, _) in enumerate(ids)})
 
     def _splits(self, sources: Sequence[int]) -> dict[str, str]:
-        """The source's splits, of the episodes that are written: a copy is in the split of its source."""
+        """Return the splits of the written episodes; a copy is in the split of its source."""
         out: dict[str, str] = {}
         for name, (start, stop) in self.log.splits.items():
             mine = [k for k, number in enumerate(sources) if start <= number < stop]
             out |= {name: f"{mine[0]}:{mine[-1] + 1}"} if mine else {}
         return out or {"train": f"0:{len(sources)}"}
 
-    def _numbers(self, row: dict[str, Any], k: int, first: int, told: list[tuple[int, int]]) -> dict[str, np.ndarray]:
+    def _numbers(
+        self, row: dict[str, Any], k: int, first: int, task_starts: list[tuple[int, int]]
+    ) -> dict[str, np.ndarray]:
         length, fps = int(row["episode"]["length"]), float(self.log.info["fps"])
-        starts = [start for start, _ in told]
-        tasks = np.array([t for _, t in told])[np.searchsorted(starts, np.arange(length), side="right") - 1]
+        starts = [start for start, _ in task_starts]
+        tasks = np.array([t for _, t in task_starts])[np.searchsorted(starts, np.arange(length), side="right") - 1]
         return {
             "timestamp": np.arange(length) / fps, "frame_index": np.arange(length),
             "episode_index": np.full(length, k), "index": first + np.arange(length),
@@ -206,12 +216,12 @@ class LeRobotWriter(EpisodeWriter):
         }  # fmt: skip
 
 
-def tasks_of(sample: Sample, ticks: Tensor) -> list[tuple[int, str]]:
-    """Frames from which a task holds, and its sentence."""
+def tasks_of(sample: Sample, frame_times: Tensor) -> list[tuple[int, str]]:
+    """Return (first frame, sentence) of every task; ``frame_times`` (n,) ns."""
     if "task" not in sample.streams:
         return [(0, "")]
     stream = sample["task"]
-    frames = torch.searchsorted(ticks, stream.capture_times).tolist()
+    frames = torch.searchsorted(frame_times, stream.capture_times).tolist()
     return [(0 if i == 0 else f, str(t)) for i, (f, t) in enumerate(zip(frames, stream["text"], strict=True))]
 
 
@@ -230,24 +240,26 @@ class Table:
         fields = [self.schema.field(n) for n in self.columns]
         arrays = [pa.array(v if isinstance(v, list) else v.tolist(), type=f.type)
                   for f, v in zip(fields, self.columns.values(), strict=True)]  # fmt: skip
-        pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=_kept(self.schema))), path)
+        pq.write_table(
+            pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=_schema_metadata(self.schema))), path
+        )
 
 
-def _kept(schema: Any) -> dict[bytes, bytes] | None:
-    """Metadata of a table without the fingerprint, which is of the old rows."""
-    told = dict(schema.metadata or {})
-    if b"huggingface" in told:
+def _schema_metadata(schema: Any) -> dict[bytes, bytes] | None:
+    """Return the metadata of a table without the fingerprint of its old rows."""
+    metadata = dict(schema.metadata or {})
+    if b"huggingface" in metadata:
         try:
-            facts = dict(json.loads(told.pop(b"huggingface")))
-        except (ValueError, TypeError):  # nothing that a reader could use
-            return told or None
+            facts = dict(json.loads(metadata.pop(b"huggingface")))
+        except (ValueError, TypeError):  # not JSON, so of no use to a reader
+            return metadata or None
         facts.pop("fingerprint", None)
-        told[b"huggingface"] = json.dumps(facts).encode()
-    return told or None
+        metadata[b"huggingface"] = json.dumps(facts).encode()
+    return metadata or None
 
 
 def number_rows(staged: Path, path: Path, numbers: dict[str, np.ndarray]) -> None:
-    """A staged data file with its index columns, in its place."""
+    """Write a staged data file with its index columns to its final path."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -264,7 +276,7 @@ def number_rows(staged: Path, path: Path, numbers: dict[str, np.ndarray]) -> Non
 
 
 def write_tasks(tasks: dict[str, int], path: Path, source: Path) -> None:
-    """The table of tasks, laid out as the source's."""
+    """Write the table of tasks in the layout of the source's."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""The ``metadata.yaml`` that rosbag2 wants beside the files of a recording."""
+"""The ``metadata.yaml`` that rosbag2 expects beside the files of a recording."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BagFile(NamedTuple):
 
 
 def write_bag(folder: Path, files: Sequence[BagFile], kinds: Mapping[str, str], hashes: Mapping[str, str]) -> None:
-    """Write it.
+    """Write ``metadata.yaml``.
 
     Args:
         folder: of the files. files: in order.
@@ -43,11 +43,12 @@ def write_bag(folder: Path, files: Sequence[BagFile], kinds: Mapping[str, str], 
         for t, n in sorted(counts.items())
     ]  # fmt: skip
     start, end = min(f.start for f in files), max(f.end for f in files)
-    told = [{"path": f.name, **_span(f.start, f.end), "message_count": sum(f.counts.values())} for f in files]
+    file_entries = [{"path": f.name, **_span(f.start, f.end), "message_count": sum(f.counts.values())} for f in files]
     bag = {
         "version": 9, "storage_identifier": "mcap", **_span(start, end), "message_count": sum(counts.values()),
         "topics_with_message_count": topics, "compression_format": "", "compression_mode": "",
-        "relative_file_paths": [f.name for f in files], "files": told, "custom_data": None, "ros_distro": "humble",
+        "relative_file_paths": [f.name for f in files], "files": file_entries, "custom_data": None,
+        "ros_distro": "humble",
     }  # fmt: skip
     (folder / NAME).write_text(yaml.safe_dump({ROOT: bag}, sort_keys=False, width=200), encoding="utf-8")
 
@@ -58,8 +59,8 @@ def _span(start: int, end: int) -> dict[str, Any]:
 
 def split_files(folder: Path) -> list[str]:
     """Names of the files of a recording, in order, from its metadata; empty where there is none."""
-    told = _metadata(folder).get("relative_file_paths", [])
-    return [str(name) for name in told] if isinstance(told, list) else []
+    names = _metadata(folder).get("relative_file_paths", [])
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def type_hashes(folder: Path) -> dict[str, str]:
@@ -72,7 +73,7 @@ def type_hashes(folder: Path) -> dict[str, str]:
 
 
 def _metadata(folder: Path) -> dict[str, Any]:
-    """What ``metadata.yaml`` tells; nothing where there is none.
+    """Return the content of ``metadata.yaml``; empty if there is none.
 
     Raises:
         DataError: it is not what rosbag2 writes.
@@ -81,9 +82,9 @@ def _metadata(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        told = yaml.safe_load(read_text(path))[ROOT]
+        content = yaml.safe_load(read_text(path))[ROOT]
     except (yaml.YAMLError, KeyError, TypeError):
-        told = None
-    if not isinstance(told, dict):
+        content = None
+    if not isinstance(content, dict):
         raise DataError(f"{path}: {ROOT}: is not what rosbag2 writes")
-    return told
+    return content

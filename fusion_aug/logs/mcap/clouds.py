@@ -12,24 +12,24 @@ from torch import Tensor
 
 from fusion_aug.errors import DataError
 from fusion_aug.logs.mcap.file import decode, stamp_of, typestore
-from fusion_aug.logs.mcap.messages import ReceivedMessage, reads
-from fusion_aug.logs.mcap.writing import writes
-from fusion_aug.streams import LazyColumns, Points, Stream
+from fusion_aug.logs.mcap.messages import ReceivedMessage, register_reader
+from fusion_aug.logs.mcap.writing import register_writer
+from fusion_aug.streams import LazyColumns, Lidar, Points, Stream
 from fusion_aug.streams.source import decoder
 
 FIELDS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 CODES = {np.dtype(v).kind + str(np.dtype(v).itemsize): k for k, v in FIELDS.items()}
 TIMES = ("t", "time", "time_stamp", "timestamp", "offset_time", "time_offset")  # Ouster, Velodyne, Hesai, Livox
-OURS = {"intensity": np.float32, "ring": np.int64}
-EPOCH = 1e6  # seconds: a larger time of a point is no offset
+OWN_FIELD_TYPES = {"intensity": np.float32, "ring": np.int64}
+ABSOLUTE_TIME_FROM = 1e6  # seconds: a larger time of a point is absolute, not an offset
 
 
-@reads("sensor_msgs/msg/PointCloud2")
-def cloud(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
-    """Points with intensity, ring, time offset, and all other fields by their names. They are decoded when used."""
-    names = tuple(heard[0].source.value)  # of the first, which all others must have
-    sources = [replace(h.source, options={**h.source.options, "columns": names}) for h in heard]
-    return Points(**about, values=LazyColumns(sources, names))
+@register_reader("sensor_msgs/msg/PointCloud2")
+def cloud(messages: list[ReceivedMessage], stream_fields: dict[str, Any], where: str) -> Stream:
+    """Read clouds: intensity, ring, time offset, and all other fields by their names. They are decoded when used."""
+    names = tuple(messages[0].source.value)  # of the first, which all others must have
+    sources = [replace(h.source, options={**h.source.options, "columns": names}) for h in messages]
+    return Lidar(**stream_fields, values=LazyColumns(sources, names))
 
 
 @decoder("ros_cloud")
@@ -44,9 +44,9 @@ def decode_cloud(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, T
         if name in ("x", "y", "z"):
             continue
         if name == clock:
-            out["time_offset"] = torch.from_numpy(offsets_of(rows[name], stamp_of(message) or 0))
+            out["time_offset"] = torch.from_numpy(decode_point_times(rows[name], stamp_of(message) or 0))
         else:
-            out[name] = torch.from_numpy(rows[name].astype(OURS.get(name) or _plain(rows[name].dtype)))
+            out[name] = torch.from_numpy(rows[name].astype(OWN_FIELD_TYPES.get(name) or _torch_type(rows[name].dtype)))
     missing = [c for c in options.get("columns", ()) if c not in out]
     if missing:
         raise DataError(f"{where}: fields: {missing[0]!r} is missing in one of the clouds")
@@ -81,42 +81,47 @@ def _format(field: Any, order: str) -> Any:
     return one if field.count <= 1 else (one, (int(field.count),))
 
 
-def _plain(kind: np.dtype) -> type:
-    """What torch holds a field in without loss."""
+def _torch_type(kind: np.dtype) -> type:
+    """Type in which torch holds a field without loss."""
     base = kind.base
     return base.type if base.kind == "f" else np.int64
 
 
 def time_field(names: tuple[str, ...] | None) -> str | None:
-    """The field that holds the times of the points."""
+    """Name of the field that holds the times of the points; None if there is none."""
     return next((n for n in TIMES if n in (names or ())), None)
 
 
-def offsets_of(told: np.ndarray, stamp: int) -> np.ndarray:
-    """Seconds (n,) after a stamp (ns): whole numbers are ns; large ones since the epoch."""
-    if told.dtype.kind in "iu":
-        return told.astype(np.float64) * 1e-9
-    seconds = told.astype(np.float64)
-    if len(seconds) == 0 or np.nanmax(np.abs(seconds)) < EPOCH:
+def decode_point_times(field_values: np.ndarray, stamp: int) -> np.ndarray:
+    """Return seconds (n,) after a stamp (ns): integers are ns, floats are seconds, large ones since the epoch."""
+    if field_values.dtype.kind in "iu":
+        return field_values.astype(np.float64) * 1e-9
+    seconds = field_values.astype(np.float64)
+    if len(seconds) == 0 or np.nanmax(np.abs(seconds)) < ABSOLUTE_TIME_FROM:
         return seconds
-    if np.nanmax(np.abs(seconds)) > 1e3 * EPOCH**2:  # nanoseconds
+    if np.nanmax(np.abs(seconds)) > 1e3 * ABSOLUTE_TIME_FROM**2:  # nanoseconds
         return (seconds - stamp) * 1e-9
     return seconds - stamp * 1e-9
 
 
-def told_offsets(seconds: np.ndarray, like: np.ndarray, before: int, now: int) -> np.ndarray:
-    """Seconds after the stamp ``now`` as a field tells them whose numbers were ``like``, after the stamp ``before``."""
+def encode_point_times(seconds: np.ndarray, like: np.ndarray, before: int, now: int) -> np.ndarray:
+    """Encode times of points as their field did.
+
+    Args:
+        seconds: (n,) after the stamp ``now``.
+        like: the numbers that the field held, relative to the stamp ``before``. before, now: ns.
+    """
     if like.dtype.kind in "iu":
         return np.round(seconds * 1e9).astype(like.dtype)
     size = np.nanmax(np.abs(like.astype(np.float64))) if len(like) else 0.0
-    if size < EPOCH:
+    if size < ABSOLUTE_TIME_FROM:
         return seconds.astype(like.dtype)
-    return (seconds * 1e9 + now if size > 1e3 * EPOCH**2 else seconds + now * 1e-9).astype(like.dtype)
+    return (seconds * 1e9 + now if size > 1e3 * ABSOLUTE_TIME_FROM**2 else seconds + now * 1e-9).astype(like.dtype)
 
 
-@writes(Points)
+@register_writer(Points)
 def write_cloud(stream: Points, template: Any, i: int) -> Any:
-    """Points with the fields of their source, and intensity and ring if they are new."""
+    """Write a cloud with the fields of its source, and with intensity and ring if they are new."""
     values = {k: v[stream.item_slice(i)].detach().cpu().numpy() for k, v in stream.realized().values.items()}
     before = packed_rows(template, "PointCloud2")
     kinds = {n: before.dtype[n] for n in before.dtype.names or ()}
@@ -131,7 +136,7 @@ def write_cloud(stream: Points, template: Any, i: int) -> Any:
     for name in kinds:
         if name == clock and "time_offset" in values:
             stamps = (stamp_of(template) or 0, int(stream.capture_times[i]))
-            packed[name] = told_offsets(values["time_offset"], before[name], *stamps)
+            packed[name] = encode_point_times(values["time_offset"], before[name], *stamps)
         elif name in values:
             packed[name] = values[name]
     field = typestore().types["sensor_msgs/msg/PointField"]

@@ -65,14 +65,17 @@ def stamp_of(message: Any) -> int | None:
     return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
 
 
-def told_times(moments: Sequence[tuple[int | None, int]]) -> list[int]:
-    """Moments of a topic's messages by header stamp and log time: the log times where no header was ever set."""
-    told = any(stamp for stamp, _ in moments)
-    return [stamp if told and stamp is not None else logged for stamp, logged in moments]
+def message_times(stamps: Sequence[tuple[int | None, int]]) -> list[int]:
+    """Return the capture times (ns) of a topic's messages from (header stamp, log time).
+
+    These are the header stamps; the log times where no header has one.
+    """
+    any_stamp = any(stamp for stamp, _ in stamps)
+    return [stamp if any_stamp and stamp is not None else logged for stamp, logged in stamps]
 
 
 def stamp(header: Any, time: int) -> Any:
-    """A header with another stamp (ns)."""
+    """Return a header with another stamp (ns)."""
     types = typestore().types
     seconds, rest = divmod(time, 1_000_000_000)
     kind = types["builtin_interfaces/msg/Time"]
@@ -80,12 +83,12 @@ def stamp(header: Any, time: int) -> Any:
 
 
 @dataclass(frozen=True)
-class Raw:
-    """One message as it lies in the file.
+class StoredMessage:
+    """One message as the file holds it.
 
     Attributes:
         topic, kind: kind is the type's name. definition: its text.
-        log_time, publish_time: ns. number: place in the topic, from 0. data: CDR bytes.
+        log_time, publish_time: ns. number: index in the topic, from 0. data: CDR bytes.
     """
 
     topic: str
@@ -111,7 +114,7 @@ class Channel:
 
     @property
     def latched(self) -> bool:
-        """Whether what it said once holds for all that listen later: static transforms, and ROS's transient local."""
+        """Whether a message stays valid for later subscribers: static transforms, and ROS's transient local."""
         quality = self.metadata.get("offered_qos_profiles", "")
         return self.topic.endswith("tf_static") or "durability: 1" in quality or "transient_local" in quality
 
@@ -130,11 +133,11 @@ class McapFile:
         return make_reader(stream)
 
     def summary(self) -> tuple[list[Channel], int, int]:
-        """Topics, and first and last log time (ns). Kept for every file."""
+        """Topics, and first and last log time (ns); read once per file."""
         return _summary(self.path, self.path.stat().st_mtime_ns)
 
     def read_summary(self) -> tuple[list[Channel], int, int]:
-        """See ``summary``.
+        """Read the file's summary: topics in channel order, first and last log time (ns). ``summary`` caches it.
 
         Raises:
             DataError: the file is not MCAP, has no index, or holds other than ROS 2 messages.
@@ -168,7 +171,7 @@ class McapFile:
             reader = self._reader(stream)
             return list(reader.iter_attachments()), list(reader.iter_metadata())
 
-    def messages(self, start: int | None = None, end: int | None = None, topics: Any = None) -> Iterator[Raw]:
+    def messages(self, start: int | None = None, end: int | None = None, topics: Any = None) -> Iterator[StoredMessage]:
         """Messages of log time in [start, end), in the order of their log time."""
         numbers: dict[str, int] = {}
         try:
@@ -176,7 +179,7 @@ class McapFile:
                 found = self._reader(stream).iter_messages(topics, starting_at=start, ending_before=end)
                 for schema, channel, message in found:
                     k = numbers[channel.topic] = numbers.get(channel.topic, -1) + 1
-                    yield Raw(
+                    yield StoredMessage(
                         channel.topic, schema.name, schema.data.decode(errors="replace"), message.log_time,
                         message.publish_time, k, message.data,
                     )  # fmt: skip

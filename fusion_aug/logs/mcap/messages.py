@@ -1,4 +1,4 @@
-"""ROS 2 messages to streams: one reader per type. Writers lie beside them in ``ros_writing``."""
+"""ROS 2 messages to streams: one reader per type. Their writers are in ``writing``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NAN = float("nan")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RawMessages(Stream):
-    """Messages of a type that we do not know. They are copied; what would have to change them stops."""
+    """Messages of an unknown type. They are copied; a transform that would have to change them is refused."""
 
     invariant_to = (Photometric, PointOp, Fault)
     remedy = "leave the topic out with log.exclude"
@@ -52,8 +52,8 @@ class ReceivedMessage:
     """One decoded message with its times.
 
     Attributes:
-        message: as rosbags gives it; None for pictures and clouds, which are decoded later.
-        source: where it lies. frame: its frame_id. time: header stamp, else log time, ns. log_time: ns.
+        message: as rosbags returns it; None for pictures and clouds, which are decoded later.
+        source: its place in the file. frame: its frame_id. time: header stamp, else log time, ns. log_time: ns.
         place: among the topic's messages of the window, in the order of log times.
     """
 
@@ -62,14 +62,14 @@ class ReceivedMessage:
     frame: str
     time: Any
     log_time: int
-    place: int = 0
+    position_in_topic: int = 0
 
 
 Reader = Callable[[list[ReceivedMessage], dict[str, Any], str], Stream]
 READERS: dict[str, Reader] = {}
 
 
-def reads(kind: str) -> Callable[[Reader], Reader]:
+def register_reader(kind: str) -> Callable[[Reader], Reader]:
     """Register the reader of a message type."""
 
     def register(function: Reader) -> Reader:
@@ -79,15 +79,15 @@ def reads(kind: str) -> Callable[[Reader], Reader]:
     return register
 
 
-def common(heard: list[ReceivedMessage], frame: str) -> dict[str, Any]:
-    """Fields that every stream has."""
-    times = torch.tensor([h.time for h in heard])
-    logged = torch.tensor([h.log_time for h in heard])
+def common_fields(messages: list[ReceivedMessage], frame: str) -> dict[str, Any]:
+    """Return the fields that every stream has: frame, capture times, receive times where these differ, records."""
+    times = torch.tensor([h.time for h in messages])
+    logged = torch.tensor([h.log_time for h in messages])
     return {
         "frame": frame,
         "capture_times": times,
         "receive_times": None if torch.equal(times, logged) else logged,
-        "records": tuple(str(h.place) for h in heard),
+        "records": tuple(str(h.position_in_topic) for h in messages),
     }
 
 
@@ -95,85 +95,89 @@ def _vectors(rows: list[Any]) -> Tensor:
     return torch.tensor([[r.x, r.y, r.z] for r in rows], dtype=torch.float64).reshape(-1, 3)
 
 
-@reads("sensor_msgs/msg/Imu")
-def imu(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
-    """Gyro and accelerometer."""
+@register_reader("sensor_msgs/msg/Imu")
+def imu(messages: list[ReceivedMessage], stream_fields: dict[str, Any], where: str) -> Stream:
+    """Read a gyro (rad/s) and an accelerometer (m/s^2)."""
     values = {
-        "gyro": _vectors([h.message.angular_velocity for h in heard]),
-        "accel": _vectors([h.message.linear_acceleration for h in heard]),
+        "gyro": _vectors([h.message.angular_velocity for h in messages]),
+        "accel": _vectors([h.message.linear_acceleration for h in messages]),
     }
-    return Imu(**about, values=values)
+    return Imu(**stream_fields, values=values)
 
 
-@reads("sensor_msgs/msg/JointState")
-def joints(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
-    """Joint readings; every message of a topic names the same joints."""
-    names = tuple(str(n) for n in heard[0].message.name)
-    if any(tuple(h.message.name) != names for h in heard):
+@register_reader("sensor_msgs/msg/JointState")
+def joints(messages: list[ReceivedMessage], stream_fields: dict[str, Any], where: str) -> Stream:
+    """Read joint states: position, velocity, effort; every message of a topic must name the same joints."""
+    names = tuple(str(n) for n in messages[0].message.name)
+    if any(tuple(h.message.name) != names for h in messages):
         raise DataError(f"{where}: name: the joints of the messages differ, which is not supported")
     values = {}
     for column in ("position", "velocity", "effort"):
-        rows = [getattr(h.message, column) for h in heard]
+        rows = [getattr(h.message, column) for h in messages]
         lengths = {len(r) for r in rows}
         if lengths == {len(names)}:
             values[column] = torch.from_numpy(np.stack(rows).astype(np.float64))
         elif lengths != {0}:
             raise DataError(f"{where}: {column}: {sorted(lengths)} numbers for {len(names)} joints")
-    return JointState(**about, names=names, values=values)
+    return JointState(**stream_fields, names=names, values=values)
 
 
-@reads("geometry_msgs/msg/WrenchStamped")
-def wrench(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
-    """Force and torque."""
+@register_reader("geometry_msgs/msg/WrenchStamped")
+def wrench(messages: list[ReceivedMessage], stream_fields: dict[str, Any], where: str) -> Stream:
+    """Read a wrench: force N, torque Nm, in the frame of the message."""
     values = {
-        "force": _vectors([h.message.wrench.force for h in heard]),
-        "torque": _vectors([h.message.wrench.torque for h in heard]),
+        "force": _vectors([h.message.wrench.force for h in messages]),
+        "torque": _vectors([h.message.wrench.torque for h in messages]),
     }
-    return Wrench(**about, values=values)
+    return Wrench(**stream_fields, values=values)
 
 
-@reads("nav_msgs/msg/Odometry")
-def odometry(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
-    """The pose that was added up, and the twist in the child frame."""
-    twists = [h.message.twist.twist for h in heard]
+@register_reader("nav_msgs/msg/Odometry")
+def odometry(messages: list[ReceivedMessage], stream_fields: dict[str, Any], where: str) -> Stream:
+    """Read an odometry: the integrated pose, and the twist in the child frame (m/s, rad/s)."""
+    twists = [h.message.twist.twist for h in messages]
     values = {
         "pose": torch.stack(
-            [T_of(h.message.pose.pose.position, h.message.pose.pose.orientation, where) for h in heard]
+            [T_of(h.message.pose.pose.position, h.message.pose.pose.orientation, where) for h in messages]
         ),
         "velocity": _vectors([t.linear for t in twists]),
         "angular_velocity": _vectors([t.angular for t in twists]),
     }
-    return BodyPose(**about, child=str(heard[0].message.child_frame_id).strip("/"), values=values)
+    return BodyPose(**stream_fields, child=str(messages[0].message.child_frame_id).strip("/"), values=values)
 
 
-@reads("geometry_msgs/msg/PoseStamped")
-def pose(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
-    """Pose of a body in the message's frame."""
-    poses = [T_of(h.message.pose.position, h.message.pose.orientation, where) for h in heard]
-    return BodyPose(**about, values={"pose": torch.stack(poses)})
+@register_reader("geometry_msgs/msg/PoseStamped")
+def pose(messages: list[ReceivedMessage], stream_fields: dict[str, Any], where: str) -> Stream:
+    """Read the pose of a body in the message's frame."""
+    poses = [T_of(h.message.pose.position, h.message.pose.orientation, where) for h in messages]
+    return BodyPose(**stream_fields, values={"pose": torch.stack(poses)})
 
 
-@reads("std_msgs/msg/Float32MultiArray")
-@reads("std_msgs/msg/Float64MultiArray")
-def numbers(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
-    """Numbers of which the message does not say what they are; a rig may name them as those of taxels."""
-    rows = [np.asarray(h.message.data, dtype=np.float64) for h in heard]
+@register_reader("std_msgs/msg/Float32MultiArray")
+@register_reader("std_msgs/msg/Float64MultiArray")
+def numbers(messages: list[ReceivedMessage], stream_fields: dict[str, Any], where: str) -> Stream:
+    """Read numbers without a declared meaning; a rig may declare them as forces of taxels."""
+    rows = [np.asarray(h.message.data, dtype=np.float64) for h in messages]
     same = len({len(r) for r in rows}) == 1
-    return RawMessages(**about, values={"value": torch.from_numpy(np.stack(rows))} if same else {})
+    return RawMessages(**stream_fields, values={"value": torch.from_numpy(np.stack(rows))} if same else {})
 
 
-@reads("sensor_msgs/msg/Image")
-@reads("sensor_msgs/msg/CompressedImage")
-def image(heard: list[ReceivedMessage], about: dict[str, Any], where: str) -> Stream:
-    """Pictures, or depth by their encoding. They are decoded when used."""
-    first = heard[0].source.value
+@register_reader("sensor_msgs/msg/Image")
+@register_reader("sensor_msgs/msg/CompressedImage")
+def image(messages: list[ReceivedMessage], stream_fields: dict[str, Any], where: str) -> Stream:
+    """Read pictures, or depth by their encoding. They are decoded when used."""
+    first = messages[0].source.value
     kind: type[ImageStream] = Depth if first.ndim == 2 else Camera
-    items = tuple(h.source for h in heard)
-    return kind(**about, items=items)
+    items = tuple(h.source for h in messages)
+    return kind(**stream_fields, items=items)
 
 
 def T_of(position: Any, rotation: Any, where: str) -> Tensor:
-    """A pose (4, 4) from a ROS position and quaternion (x y z w); ``where`` it stands, for messages."""
+    """Return a pose (4, 4) from a ROS position and quaternion (x y z w).
+
+    Raises:
+        DataError: the quaternion is not one; ``where`` names file and topic.
+    """
     wxyz = [rotation.w, rotation.x, rotation.y, rotation.z]
     if not math.isfinite(sum(wxyz)) or sum(q * q for q in wxyz) < 1e-12:
         raise DataError(f"{where}: the rotation {wxyz} (w x y z) is not a quaternion")
@@ -195,7 +199,7 @@ def camera_sensor(info: Any, frame: str, where: str) -> CameraSensor:
     ):
         raise DataError(f"{where}: binning and regions of interest are not supported")
     K = torch.from_numpy(np.asarray(info.k, dtype=np.float64).reshape(3, 3).copy())
-    if not bool(K.any()):  # how ROS drivers say that a camera is not calibrated
+    if not bool(K.any()):  # by this ROS drivers mark a camera that is not calibrated
         return CameraSensor(frame=frame, model=UnknownLens.of(size))
     if not bool(torch.isfinite(K).all()) or float(K[0, 0]) <= 0 or float(K[1, 1]) <= 0:
         raise DataError(f"{where}: k: expected positive focal lengths, got {K.reshape(-1).tolist()}")

@@ -17,14 +17,13 @@ import numpy as np
 from calib import CameraSensor, Frame, Rig, Trajectory, UnknownLens
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.log import Option
-from fusion_aug.logs.core.robots import BASE, ROBOT_OPTIONS, WORLDS, RobotLog
-from fusion_aug.logs.core.select import select_ids
+from fusion_aug.logs.core.robots import BASE, ROBOT_OPTIONS, WORLD_FRAMES, RobotLog
 from fusion_aug.logs.core.sidecar import merge_sidecar, with_changes
-from fusion_aug.logs.core.touch import camera_of, with_touch
+from fusion_aug.logs.core.touch import camera_of, with_touch_streams
 from fusion_aug.logs.mcap import clouds  # noqa: F401  (registers how clouds are read and written)
 from fusion_aug.logs.mcap.bag import split_files
-from fusion_aug.logs.mcap.file import McapFile, MessageSource, Raw, decode, stamp_of, told_times
-from fusion_aug.logs.mcap.messages import READERS, RawMessages, ReceivedMessage, camera_sensor, common
+from fusion_aug.logs.mcap.file import McapFile, MessageSource, StoredMessage, decode, message_times, stamp_of
+from fusion_aug.logs.mcap.messages import READERS, RawMessages, ReceivedMessage, camera_sensor, common_fields
 from fusion_aug.logs.mcap.tf import tf_frames
 from fusion_aug.sample import Ref, Sample, SampleMeta
 from fusion_aug.streams import Camera, ImageStream, Stream
@@ -42,19 +41,22 @@ PICTURE_ENDINGS = (
     "compressed",
     "compressedDepth",
 )
-MARGIN = 500_000_000  # ns of readings beside a window, so that poses are known to its ends
+MARGIN = 500_000_000  # ns of readings beyond a window, so that poses are known up to its ends
 
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a recording: file, and log times [start, end) in ns."""
+    """A part of a recording: file, and log times [start, end) in ns."""
 
     file: McapFile
     start: int
     end: int
 
 
-MCAP_OPTIONS = {**ROBOT_OPTIONS, "window": Option("seconds per sample; a whole recording by default")}
+MCAP_OPTIONS = {
+    **ROBOT_OPTIONS,
+    "window": Option("seconds per sample; a whole recording by default", input_only=True),
+}
 
 
 class McapLog(RobotLog):
@@ -67,7 +69,7 @@ class McapLog(RobotLog):
 
     @cached_property
     def windows(self) -> dict[str, Window]:
-        """Id of every sample -> where it lies."""
+        """Id of every sample -> its window."""
         length = self.options.window
         number = isinstance(length, int | float) and not isinstance(length, bool)
         if length is not None and not (number and length >= 1e-3):
@@ -87,10 +89,10 @@ class McapLog(RobotLog):
             raise DataError(f"{self.root}: log.root: holds no .mcap file")
         return found
 
-    @cached_property
-    def ids(self) -> Sequence[str]:
-        """Ids of the selected samples."""
-        return select_ids(list(self.windows), self.options.select, lambda i: [i, self.scene_of(i)], str(self.root))
+    @property
+    def all_ids(self) -> Sequence[str]:
+        """Ids of all recordings, or of their windows."""
+        return list(self.windows)
 
     def scene_of(self, sample_id: str) -> str:
         """The recording."""
@@ -101,7 +103,7 @@ class McapLog(RobotLog):
         return sorted({w.file.path for w in self.windows.values()})
 
     def names(self, file: McapFile) -> dict[str, str]:
-        """Topic -> name of its stream: the topic without slashes at its ends; pictures are called as their camera."""
+        """Topic -> name of its stream: the topic without outer slashes; pictures have the name of their camera."""
         out: dict[str, str] = {}
         for channel in file.summary()[0]:
             name = topic = channel.topic.strip("/")
@@ -120,24 +122,27 @@ class McapLog(RobotLog):
         if sample_id not in self.windows:
             raise DataError(f"{self.root}: there is no sample {sample_id!r}")
         window = self.windows[sample_id]
-        heard, infos, transforms = self._listen(window)
+        received, infos, transforms = self._read_messages(window)
         names = self.names(window.file)
         kinds = {c.topic: c.kind for c in window.file.summary()[0]}
         streams: dict[str, Stream] = {}
-        for topic, messages in heard.items():
+        for topic, messages in received.items():
             where, kind = f"{window.file.path}: topic {topic}", kinds[topic]
             inside = [h for h in messages if window.start <= h.log_time < window.end]
-            messages = [h for h in inside if h.source.path == window.file.path]  # not those of a file beside it
+            # not the joint states of another part of the recording
+            messages = [h for h in inside if h.source.path == window.file.path]
             if not messages:
                 continue
-            messages = sorted((replace(h, place=i) for i, h in enumerate(messages)), key=lambda h: h.time)
-            about = common(messages, messages[0].frame or BASE)
+            messages = sorted((replace(h, position_in_topic=i) for i, h in enumerate(messages)), key=lambda h: h.time)
+            stream_fields = common_fields(messages, messages[0].frame or BASE)
             if len({h.frame for h in messages}) > 1:
                 raise DataError(f"{where}: frame_id: changes from message to message, which is not supported")
-            streams[names[topic]] = READERS[kind](messages, about, where) if kind in READERS else RawMessages(**about)
+            streams[names[topic]] = (
+                READERS[kind](messages, stream_fields, where) if kind in READERS else RawMessages(**stream_fields)
+            )
         if not streams:
             raise DataError(f"{window.file.path}: sample {sample_id!r} holds no message")
-        rig, streams = self._rig(sample_id, heard, infos, transforms, names, streams, kinds)
+        rig, streams = self._rig(sample_id, received, infos, transforms, names, streams, kinds)
         base = self.base_of(rig)
         time = min(int(s.capture_times[0]) for s in streams.values())
         clock = next((n for n, s in streams.items() if isinstance(s, Camera)), next(iter(streams)))
@@ -151,18 +156,18 @@ class McapLog(RobotLog):
             meta = replace(meta, anchor=rig.T(root, base, time))
         return merge_sidecar(Sample(metas=(meta,), streams=streams), self.root)
 
-    def _listen(
+    def _read_messages(
         self, window: Window
     ) -> tuple[dict[str, list[ReceivedMessage]], dict[str, Any], list[tuple[bool, int, Any]]]:
-        """Messages by topic, camera infos by topic, and transforms (static, time, message)."""
-        heard: dict[str, list[ReceivedMessage]] = {}
+        """Read the window: messages by topic, camera infos by topic, and transforms (static, log time, message)."""
+        received: dict[str, list[ReceivedMessage]] = {}
         infos: dict[str, Any] = {}
         transforms: list[tuple[bool, int, Any]] = []
         nth: dict[tuple[str, int], int] = {}
         path = window.file.path
-        channels = [c for c in window.file.summary()[0] if not self.excluded(c.topic)]
+        channels = [c for c in window.file.summary()[0] if not self.is_excluded(c.topic)]
         whole = [c.topic for c in channels if c.kind in (INFO, TF)]
-        for raw in window.file.messages(topics=whole) if whole else ():  # told once, often before the window
+        for raw in window.file.messages(topics=whole) if whole else ():  # sent once, often before the window
             message = decode(raw.data, raw.kind, raw.definition, f"{path}: topic {raw.topic}")
             if raw.kind == INFO:
                 first = infos.setdefault(raw.topic, message)
@@ -178,21 +183,21 @@ class McapLog(RobotLog):
         for raw in window.file.messages(*span, topics=others) if others else ():
             key = (raw.topic, raw.log_time)
             nth[key] = nth.get(key, -1) + 1
-            heard.setdefault(raw.topic, []).append(self._heard(path, raw, nth[key]))
+            received.setdefault(raw.topic, []).append(self._received(path, raw, nth[key]))
         joints = [c.topic for c in channels if c.kind == JOINTS]
-        for file in self._beside(path, span) if joints else ():
+        for file in self._other_parts(path, span) if joints else ():
             for raw in file.messages(*span, topics=joints):
-                heard.setdefault(raw.topic, []).append(self._heard(file.path, raw, 0))
-        return {topic: timed(messages) for topic, messages in heard.items()}, infos, transforms
+                received.setdefault(raw.topic, []).append(self._received(file.path, raw, 0))
+        return {topic: with_times(messages) for topic, messages in received.items()}, infos, transforms
 
-    def _beside(self, path: Path, span: tuple[int, int]) -> list[McapFile]:
-        """Other files of a split recording (``metadata.yaml`` lists them) that reach into a span of log times."""
+    def _other_parts(self, path: Path, span: tuple[int, int]) -> list[McapFile]:
+        """Return the other files of a split recording, as ``metadata.yaml`` lists them, that overlap a span (ns)."""
         parts = split_files(path.parent)
         files = [McapFile(path.parent / p) for p in parts if p != path.name] if path.name in parts else []
         files = [f for f in files if f.path.is_file()]
         return [f for f in files if f.summary()[1] < span[1] and f.summary()[2] >= span[0]]
 
-    def _heard(self, path: Path, raw: Raw, nth: int) -> ReceivedMessage:
+    def _received(self, path: Path, raw: StoredMessage, nth: int) -> ReceivedMessage:
         where = f"{path}: topic {raw.topic}"
         options = {"topic": raw.topic, "log_time": raw.log_time, "nth": nth, "type": raw.kind,
                    "definition": raw.definition}  # fmt: skip
@@ -206,15 +211,15 @@ class McapLog(RobotLog):
         return ReceivedMessage(keep, source, frame, stamp_of(message), raw.log_time)
 
     def _rig(
-        self, sample_id: str, heard: dict[str, list[ReceivedMessage]], infos: dict[str, Any],
+        self, sample_id: str, received: dict[str, list[ReceivedMessage]], infos: dict[str, Any],
         transforms: list[tuple[bool, int, Any]], names: dict[str, str], streams: dict[str, Stream],
         kinds: dict[str, str],
     ) -> tuple[Rig, dict[str, Stream]]:  # fmt: skip
-        """Frames of tf, cameras of their infos, and what the user adds; streams that name their cameras."""
+        """Make the rig of tf, camera infos and the user's files, and streams that name their cameras."""
         window = self.windows[sample_id]
         frames = tf_frames(transforms, str(window.file.path))
         for stream in streams.values():
-            frames.setdefault(stream.frame, Frame(axis_convention="world" if stream.frame in WORLDS else "body"))
+            frames.setdefault(stream.frame, Frame(axis_convention="world" if stream.frame in WORLD_FRAMES else "body"))
             if stream.child and stream.child not in frames:  # an odometry that tf does not repeat
                 path = Trajectory.from_unsorted(stream.capture_times, stream["pose"])
                 frames[stream.child] = Frame(parent=stream.frame, pose=path)
@@ -234,30 +239,30 @@ class McapLog(RobotLog):
                 sensors[camera] = camera_sensor(info, stream.frame, f"{window.file.path}: camera_info of {name}")
             elif camera not in sensors:
                 sensors[camera] = CameraSensor(frame=stream.frame, model=UnknownLens.of((size[0], size[1])))
-            told = frames[stream.frame]
-            frames[stream.frame] = Frame(parent=told.parent, pose=told.pose, axis_convention="camera")
-        joints: dict[str, Stream] = {}  # with what was read beside the window
-        for topic, messages in heard.items():
+            frame = frames[stream.frame]
+            frames[stream.frame] = Frame(parent=frame.parent, pose=frame.pose, axis_convention="camera")
+        joints: dict[str, Stream] = {}  # with the readings beyond the window
+        for topic, messages in received.items():
             if kinds[topic] == JOINTS:
                 ordered = sorted(messages, key=lambda h: h.time)
                 where = f"{window.file.path}: topic {topic}"
-                joints[names[topic]] = READERS[JOINTS](ordered, common(ordered, BASE), where)
+                joints[names[topic]] = READERS[JOINTS](ordered, common_fields(ordered, BASE), where)
         if self.robot is not None:
             streams = {n: replace(s, frame=self.robot.root) if s.frame == BASE else s for n, s in streams.items()}
             frames = {n: f for n, f in frames.items() if n != BASE or f.parent is not None}
-        rig = self.described(Rig(frames, dict(sensors)), joints)
+        rig = self.with_robot(Rig(frames, dict(sensors)), joints)
         rig = with_changes(rig, self.root, sample_id)
-        streams, rig = with_touch(streams, rig, str(window.file.path))
+        streams, rig = with_touch_streams(streams, rig, str(window.file.path))
         return rig, streams
 
 
-def timed(messages: list[ReceivedMessage]) -> list[ReceivedMessage]:
-    """Messages of a topic with their times."""
-    times = told_times([(h.time, h.log_time) for h in messages])
+def with_times(messages: list[ReceivedMessage]) -> list[ReceivedMessage]:
+    """Return the messages of a topic with their capture times."""
+    times = message_times([(h.time, h.log_time) for h in messages])
     return [replace(h, time=time) for h, time in zip(messages, times, strict=True)]
 
 
 def same_camera(a: Any, b: Any) -> bool:
-    """Whether two CameraInfo messages tell of the same camera."""
+    """Whether two CameraInfo messages describe the same calibration."""
     alike = (a.height, a.width, a.distortion_model) == (b.height, b.width, b.distortion_model)
     return alike and np.array_equal(a.k, b.k, equal_nan=True) and np.array_equal(a.d, b.d, equal_nan=True)

@@ -1,4 +1,4 @@
-"""tf: the frames that its messages tell of, and the messages that tell of a rig's frames."""
+"""tf: frames from its messages, and messages from the frames of a rig."""
 
 from __future__ import annotations
 
@@ -11,14 +11,22 @@ from torch import Tensor
 
 from calib import Frame, Rig, Trajectory
 from fusion_aug.errors import DataError
-from fusion_aug.logs.core.robots import WORLDS
-from fusion_aug.logs.mcap.file import stamp, stamp_of, told_times
+from fusion_aug.logs.core.robots import WORLD_FRAMES
+from fusion_aug.logs.mcap.file import message_times, stamp, stamp_of
 from fusion_aug.logs.mcap.messages import T_of
 from fusion_aug.logs.mcap.writing import pose_parts
 
 
 def tf_frames(transforms: list[tuple[bool, int, Any]], where: str) -> dict[str, Frame]:
-    """Frames of tf messages: static ones as they are, the others as trajectories."""
+    """Return the frames of tf messages: static poses, and trajectories for the others.
+
+    Args:
+        transforms: (static, log time in ns, TFMessage).
+        where: the file, for messages.
+
+    Raises:
+        DataError: a frame changes its parent, a pose is not one, or parents form a circle.
+    """
     static: dict[str, tuple[str, Any]] = {}
     moving: dict[str, tuple[str, list[tuple[int | None, int]], list[Any]]] = {}
     parents: dict[str, str] = {}
@@ -41,16 +49,16 @@ def tf_frames(transforms: list[tuple[bool, int, Any]], where: str) -> dict[str, 
     for child, (above, pose) in static.items():
         out[child] = Frame(parent=above, pose=pose)
     for child, (above, times, poses) in moving.items():
-        when = torch.tensor(told_times(times))
+        when = torch.tensor(message_times(times))
         out[child] = Frame(parent=above, pose=Trajectory.from_unsorted(when, torch.stack(poses)))
     for parent in sorted({f.parent for f in out.values() if f.parent is not None} - set(out)):
-        out[parent] = Frame(axis_convention="world" if parent in WORLDS else "body")
+        out[parent] = Frame(axis_convention="world" if parent in WORLD_FRAMES else "body")
     for name in out:
         seen = {name}
         at: str | None = out[name].parent
         while at is not None:
             if at in seen:
-                raise DataError(f"{where}: tf: frame {name!r}: its parents go round in a circle")
+                raise DataError(f"{where}: tf: frame {name!r}: its parents form a circle")
             seen.add(at)
             at = out[at].parent
     return out
@@ -60,7 +68,7 @@ TimeMap = Callable[[int], int]
 
 
 def transform_from_rig(transform: Any, rig: Rig, before: Rig, static: bool, new_time: TimeMap) -> Any:
-    """A tf transform at its new time with the rig's pose of its child, where the rig holds that edge."""
+    """Return a tf transform at its new time, with the pose in the rig where the rig has that edge."""
     if not static and stamp_of(transform):
         transform = replace(transform, header=stamp(transform.header, new_time(stamp_of(transform) or 0)))
     child, parent = str(transform.child_frame_id).strip("/"), str(transform.header.frame_id).strip("/")
@@ -70,9 +78,9 @@ def transform_from_rig(transform: Any, rig: Rig, before: Rig, static: bool, new_
     time = transform.header.stamp.sec * 1_000_000_000 + transform.header.stamp.nanosec
     pose: Tensor = frame.at(None if static else time)
     point, quaternion = pose_parts(pose)
-    told = transform.transform
-    shift = replace(told.translation, x=point.x, y=point.y, z=point.z)
-    return replace(transform, transform=replace(told, translation=shift, rotation=quaternion))
+    old = transform.transform
+    shift = replace(old.translation, x=point.x, y=point.y, z=point.z)
+    return replace(transform, transform=replace(old, translation=shift, rotation=quaternion))
 
 
 def _same_pose(a: Frame, b: Frame) -> bool:

@@ -1,4 +1,4 @@
-"""Streams to ROS 2 messages: what changed is put into a copy of the message that it came from."""
+"""Streams to ROS 2 messages: changed values are put into a copy of the original message."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ Writer = Callable[[Any, Any, int], Any]
 WRITERS: dict[type[Stream], Writer] = {}
 
 
-def writes(kind: type[Stream]) -> Callable[[Writer], Writer]:
-    """Register what puts an item of a kind of stream into a message."""
+def register_writer(kind: type[Stream]) -> Callable[[Writer], Writer]:
+    """Register the function that puts an item of a kind of stream into a message."""
 
     def register(function: Writer) -> Writer:
         WRITERS[kind] = function
@@ -46,8 +46,8 @@ def writes(kind: type[Stream]) -> Callable[[Writer], Writer]:
     return register
 
 
-def message_of(stream: Stream, item: int, template: Any) -> Any:
-    """The message of one item, everything that the stream does not hold taken from a template.
+def to_message(stream: Stream, item: int, template: Any) -> Any:
+    """Return the message of one item; what the stream does not hold is taken from a template.
 
     Raises:
         DataError: the kind of stream has no message.
@@ -71,34 +71,34 @@ def pose_parts(T: Tensor) -> tuple[Any, Any]:
     return point, types["geometry_msgs/msg/Quaternion"](x=x, y=y, z=z, w=w)
 
 
-@writes(Imu)
+@register_writer(Imu)
 def imu(stream: Imu, template: Any, i: int) -> Any:
-    """Gyro and accelerometer. The orientation, which the unit worked out from others, is marked as not known."""
-    unknown = np.concatenate([[-1.0], np.zeros(8)])  # what sensor_msgs/Imu asks for
+    """Write gyro and accelerometer. The orientation, which the unit derived from others, is marked as unknown."""
+    unknown = np.concatenate([[-1.0], np.zeros(8)])  # as sensor_msgs/Imu defines it
     return replace(
         template, angular_velocity=vector(stream["gyro"][i]), linear_acceleration=vector(stream["accel"][i]),
         orientation=pose_parts(torch.eye(4, dtype=torch.float64))[1], orientation_covariance=unknown,
     )  # fmt: skip
 
 
-@writes(JointState)
+@register_writer(JointState)
 def joints(stream: JointState, template: Any, i: int) -> Any:
-    """Joint readings."""
+    """Write position, velocity and effort of joints."""
     values = {c: stream[c][i].to(torch.float64).numpy().copy() for c in ("position", "velocity", "effort")
               if c in stream.values}  # fmt: skip
     return replace(template, name=list(stream.names), **values)
 
 
-@writes(Wrench)
+@register_writer(Wrench)
 def wrench(stream: Wrench, template: Any, i: int) -> Any:
-    """Force and torque."""
-    told = replace(template.wrench, force=vector(stream["force"][i]), torque=vector(stream["torque"][i]))
-    return replace(template, wrench=told)
+    """Write force N and torque Nm."""
+    wrench_message = replace(template.wrench, force=vector(stream["force"][i]), torque=vector(stream["torque"][i]))
+    return replace(template, wrench=wrench_message)
 
 
-@writes(BodyPose)
+@register_writer(BodyPose)
 def body_pose(stream: BodyPose, template: Any, i: int) -> Any:
-    """Pose of a body, and its twist where the message is an Odometry."""
+    """Write the pose of a body, and its twist where the message is an Odometry."""
     point, quaternion = pose_parts(stream["pose"][i])
     if not hasattr(template, "twist"):
         return replace(template, pose=replace(template.pose, position=point, orientation=quaternion))
@@ -109,25 +109,25 @@ def body_pose(stream: BodyPose, template: Any, i: int) -> Any:
     return replace(template, pose=replace(template.pose, pose=pose), twist=replace(template.twist, twist=twist))
 
 
-@writes(Taxels)
+@register_writer(Taxels)
 def taxels(stream: Taxels, template: Any, i: int) -> Any:
-    """Forces as the numbers of a MultiArray, row by row as they came."""
+    """Write forces as the numbers of a MultiArray, in their original order."""
     return replace(template, data=stream["force"][i].numpy().astype(np.asarray(template.data).dtype))
 
 
-@writes(ImageStream)
+@register_writer(ImageStream)
 def picture(stream: ImageStream, template: Any, i: int) -> Any:
-    """A picture in the encoding of its source."""
-    image = stream.image(i).detach().cpu()
+    """Write a picture in the encoding of its source."""
     if hasattr(template, "format"):
-        return replace(template, data=_compressed(image, str(template.format), isinstance(stream, Depth | HeightMap)))
+        return replace(template, data=_compressed(stream, i, str(template.format)))
+    image = stream.image(i).detach().cpu()
     height, width = image.shape[:2]
     encoding = str(template.encoding)
     if isinstance(stream, Depth | HeightMap):
         known = torch.where(torch.isfinite(image), image, torch.zeros_like(image)).numpy()
         pixels = millimetres(known).astype("<u2") if encoding == "16UC1" else known.astype("<f4")
     elif isinstance(stream, Camera | TactileImage):
-        pixels = levels_of(image).numpy()
+        pixels = levels_of(image, stream.title(i)).numpy()
         if COLOR[encoding] == 1:
             pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
         elif COLOR[encoding] == 4:
@@ -140,17 +140,18 @@ def picture(stream: ImageStream, template: Any, i: int) -> Any:
     return replace(template, height=height, width=width, step=len(data) // height, is_bigendian=0, data=data)
 
 
-def _compressed(image: Tensor, form: str, depth: bool) -> np.ndarray:
-    if depth:
+def _compressed(stream: ImageStream, i: int, form: str) -> np.ndarray:
+    image = stream.image(i).detach().cpu()
+    if isinstance(stream, Depth | HeightMap):
         return cv2.imencode(".png", millimetres(image.numpy()))[1].reshape(-1)
-    bgr = cv2.cvtColor(levels_of(image).numpy(), cv2.COLOR_RGB2BGR)
+    bgr = cv2.cvtColor(levels_of(image, stream.title(i)).numpy(), cv2.COLOR_RGB2BGR)
     if "png" in form:
         return cv2.imencode(".png", bgr)[1].reshape(-1)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].reshape(-1)
 
 
 def camera_info(camera: CameraSensor, template: Any) -> Any:
-    """CameraInfo of a camera whose pixel map is an affine one without skew, which then lies in K."""
+    """Write the CameraInfo of a camera whose pixel map is affine without skew, so that K holds it."""
     K = camera.A @ camera.model.K
     K = K / K[2, 2]
     lens = camera.model.lens

@@ -12,24 +12,24 @@ import numpy as np
 from fusion_aug.errors import DataError
 from fusion_aug.logs.mmdet3d.infos import (
     Info,
-    Raw,
-    checked,
+    InfoRow,
+    convert_legacy_boxes,
     read_old,
     read_v2,
-    turned_second,
+    validate_info,
     write_old,
     write_v2,
 )
 from fusion_aug.logs.mmdet3d.safe_pickle import load_plain
 
-# what other tools worked out from the rest of a sample, and what belongs to its points one by one
+# what other tools derived from the rest of a sample, and labels of single points
 DERIVED = ("cam_instances", "ann_infos", "pts_semantic_mask_path", "pts_panoptic_mask_path", "gt_masks", "occ_path")
 
 
-def _is_second(rows: list[Raw]) -> bool:
+def _has_legacy_boxes(rows: list[InfoRow]) -> bool:
     """Whether boxes are as before mmdetection3d 1.0 (and in BEVFusion): width, length, height, and -yaw - pi/2.
 
-    No field says so, but hardly anything on a road is wider than long.
+    No field states it, but hardly anything on a road is wider than long.
     """
     longer, wider = 0, 0
     for row in rows[:2000]:
@@ -56,7 +56,7 @@ class InfoFile:
             raise DataError(f"{path}: {key}: expected a list of dictionaries, as mmdetection3d writes it")
         self.data, self.rows = data, rows
         meta = data.get("metainfo" if self.v2 else "metadata") if isinstance(data, dict) else None
-        self.meta: Raw = meta if isinstance(meta, dict) else {}
+        self.meta: InfoRow = meta if isinstance(meta, dict) else {}
         if str(self.meta.get("dataset", "")).lower() == "kitti":
             raise DataError(f"{path}: metainfo.dataset: boxes of KITTI infos are in camera axes; use log=kitti instead")
         categories = self.meta.get("categories")
@@ -64,10 +64,10 @@ class InfoFile:
         self.tokens = [str(r.get("token", r.get("sample_idx", i))) for i, r in enumerate(rows)]
         if len(set(self.tokens)) < len(rows):
             raise DataError(f"{path}: two samples have the same token")
-        self.second = not self.v2 and _is_second(rows)
+        self.legacy_boxes = not self.v2 and _has_legacy_boxes(rows)
 
     def cloud(self, number: int) -> str:
-        """Path of a sample's cloud as told; empty where it tells none."""
+        """Path of a sample's cloud as the file gives it; empty if it gives none."""
         points = self.rows[number].get("lidar_points") if self.v2 else self.rows[number]
         return str(points.get("lidar_path", "")) if isinstance(points, dict) else ""
 
@@ -80,23 +80,23 @@ class InfoFile:
         row, where = self.rows[number], f"{self.path}: sample {self.tokens[number]!r}"
         try:
             info = read_v2(row, self.tokens[number], self.categories) if self.v2 else read_old(row, self.tokens[number])
-            return checked(replace(info, boxes=turned_second(info.boxes)) if self.second else info)
+            return validate_info(replace(info, boxes=convert_legacy_boxes(info.boxes)) if self.legacy_boxes else info)
         except KeyError as error:
             raise DataError(f"{where}: {error.args[0]} is missing") from None
         except (TypeError, ValueError, AttributeError, IndexError, RuntimeError, ArithmeticError) as error:
             raise DataError(f"{where}: is damaged ({' '.join(str(error).split())})") from None
 
-    def with_rows(self, rows: list[Raw]) -> Any:
+    def with_rows(self, rows: list[InfoRow]) -> Any:
         """The content of a file of the same layout with other samples."""
         if not isinstance(self.data, dict):
             return rows
         return {**self.data, "data_list" if self.v2 else "infos": rows}
 
-    def changed(self, number: int, info: Info, counts: list[int]) -> Raw:
-        """A sample as this file would tell of it after a change.
+    def changed(self, number: int, info: Info, counts: list[int]) -> InfoRow:
+        """Return the row of a sample after a change, in the layout of this file.
 
-        What nobody made anew (2-D boxes, point labels, boxes in other forms) is left out rather than told wrongly.
+        What has not been recomputed (2-D boxes, point labels, masks, boxes in other forms) is left out.
         """
         row = {k: v for k, v in copy.deepcopy(self.rows[number]).items() if k not in DERIVED}
-        told = replace(info, boxes=turned_second(info.boxes)) if self.second else info
-        return (write_v2 if self.v2 else write_old)(row, told, counts)
+        stored = replace(info, boxes=convert_legacy_boxes(info.boxes)) if self.legacy_boxes else info
+        return (write_v2 if self.v2 else write_old)(row, stored, counts)

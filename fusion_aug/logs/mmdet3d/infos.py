@@ -15,14 +15,14 @@ from torch import Tensor
 
 from calib.se3 import as_f64, invert, quaternion_from_rotation, rotation_from_quaternion, se3
 
-Raw = dict[str, Any]
+InfoRow = dict[str, Any]
 INTRINSICS = "camera_intrinsics"  # what BEVFusion calls cam_intrinsic
 EYE = torch.eye(4, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
 class CameraInfo:
-    """One picture: its path as told, K (3, 3), ``T_ego_cam``, ``T_world_ego`` at its own time, time (ns)."""
+    """One picture: path in the file, K (3, 3), ``T_ego_cam``, ``T_world_ego`` at its own time, time (ns)."""
 
     path: str
     K: Tensor
@@ -33,7 +33,7 @@ class CameraInfo:
 
 @dataclass(frozen=True)
 class SweepInfo:
-    """An earlier sweep: its path as told, time (ns), ``T_lidar_sweep`` (4, 4) to the keyframe's LiDAR."""
+    """An earlier sweep: path in the file, time (ns), ``T_lidar_sweep`` (4, 4) to the keyframe's LiDAR."""
 
     path: str
     time: int
@@ -45,7 +45,7 @@ class Info:
     """One sample.
 
     Attributes:
-        token: unique in its file. time: ns. lidar: path as told. width: numbers per point, 0 where not told.
+        token: unique in its file. time: ns. lidar: path as the file gives it. width: numbers per point, 0 if unknown.
         T_ego_lidar, T_world_ego: (4, 4). cameras: by name. sweeps: earlier clouds.
         boxes: (n, 7) in the LiDAR's frame: centre, length, width, height, yaw. names: (n,) categories.
         velocity: (n, 2) m/s in the LiDAR's frame, NaN where unknown.
@@ -64,18 +64,18 @@ class Info:
     sweeps: list[SweepInfo] = field(default_factory=list)
 
 
-def turned_second(boxes: Tensor) -> Tensor:
-    """Boxes (n, 7) from the convention before 1.0 (width, length, height, -yaw - pi/2) to ours, and back alike."""
+def convert_legacy_boxes(boxes: Tensor) -> Tensor:
+    """Convert boxes (n, 7) from the convention before 1.0 (width, length, height, -yaw - pi/2) to ours, or back."""
     out = boxes[:, [0, 1, 2, 4, 3, 5, 6]].clone()
     out[:, 6] = -boxes[:, 6] - np.pi / 2
     return out
 
 
-def checked(info: Info) -> Info:
-    """The info, if its numbers can be meant.
+def validate_info(info: Info) -> Info:
+    """Return the info if its numbers are plausible.
 
     Raises:
-        ValueError: they cannot.
+        ValueError: they are not; the message names the field.
     """
     if not info.width == 0 and not 3 <= info.width <= 64:
         raise ValueError(f"num_pts_feats: {info.width} numbers per point")
@@ -114,7 +114,7 @@ def _nanoseconds(seconds: Any) -> int:
     return round(value * 1e6) * 1000 if abs(value) < 1e12 else round(value) * 1000
 
 
-def read_v2(row: Raw, token: str, categories: dict[int, str]) -> Info:
+def read_v2(row: InfoRow, token: str, categories: dict[int, str]) -> Info:
     """One row of ``data_list``; ``categories`` names its labels. Raises KeyError or ValueError on a damaged row."""
     lidar = row["lidar_points"]
     T_ego_lidar = rigid(lidar["lidar2ego"]) if "lidar2ego" in lidar else EYE
@@ -125,17 +125,17 @@ def read_v2(row: Raw, token: str, categories: dict[int, str]) -> Info:
         if "lidar2cam" not in cam:
             continue
         T_ego_cam = rigid(cam["cam2ego"]) if "cam2ego" in cam else T_ego_lidar @ invert(rigid(cam["lidar2cam"]))
-        # lidar2cam leads over the world, so it tells where the vehicle was when the picture was taken
+        # lidar2cam leads through the world, so it implies the vehicle's pose at the time of the picture
         there = T_world_ego @ T_ego_lidar @ invert(rigid(cam["lidar2cam"])) @ invert(T_ego_cam)
         K = as_f64(np.asarray(cam["cam2img"], float)[:3, :3])
         cameras[str(name)] = CameraInfo(
             str(cam["img_path"]), K, T_ego_cam, there, _nanoseconds(cam.get("timestamp", time * 1e-9))
         )
     sweeps = []
-    for told in row.get("lidar_sweeps") or []:
-        points = told["lidar_points"]
+    for sweep_row in row.get("lidar_sweeps") or []:
+        points = sweep_row["lidar_points"]
         back = invert(rigid(points["lidar2sensor"]))
-        sweeps.append(SweepInfo(str(points["lidar_path"]), _nanoseconds(told["timestamp"]), back))
+        sweeps.append(SweepInfo(str(points["lidar_path"]), _nanoseconds(sweep_row["timestamp"]), back))
     instances = row.get("instances") or []
     boxes = as_f64([list(i["bbox_3d"])[:7] for i in instances]).reshape(-1, 7)
     velocity = as_f64([list(i.get("velocity", (np.nan, np.nan)))[:2] for i in instances]).reshape(-1, 2)
@@ -146,7 +146,7 @@ def read_v2(row: Raw, token: str, categories: dict[int, str]) -> Info:
                 sweeps)  # fmt: skip
 
 
-def _pose(row: Raw, name: str) -> Tensor:
+def _pose(row: InfoRow, name: str) -> Tensor:
     """(4, 4) of ``<name>_rotation`` (quaternion w x y z, or 3x3) and ``<name>_translation``."""
     rotation = as_f64(np.asarray(row[f"{name}_rotation"], float))
     if rotation.shape == (4,):
@@ -155,7 +155,7 @@ def _pose(row: Raw, name: str) -> Tensor:
     return rigid(T)
 
 
-def read_old(row: Raw, token: str) -> Info:
+def read_old(row: InfoRow, token: str) -> Info:
     """One row of ``infos``. Raises KeyError or ValueError on a damaged row."""
     cameras = {}
     for name, cam in (row.get("cams") or {}).items():
@@ -179,7 +179,7 @@ def lidar_to_camera(info: Info, camera: CameraInfo) -> Tensor:
     return invert(camera.T_world_ego @ camera.T_ego_cam) @ info.T_world_ego @ info.T_ego_lidar
 
 
-def write_v2(row: Raw, info: Info, counts: list[int]) -> Raw:
+def write_v2(row: InfoRow, info: Info, counts: list[int]) -> InfoRow:
     """Put a sample into a row of ``data_list``, in the fields that it has; counts: LiDAR points in each box."""
     row |= {"token": info.token} if "token" in row else {}
     row["ego2global"] = info.T_world_ego.tolist()
@@ -202,20 +202,20 @@ def write_v2(row: Raw, info: Info, counts: list[int]) -> Raw:
             images[name]["lidar2img"] = (_padded(camera.K) @ lidar_to_camera(info, camera)).tolist()
     row["images"] = images
     sweeps = row.get("lidar_sweeps") or []
-    for told, sweep in zip(sweeps, info.sweeps, strict=True):
+    for sweep_row, sweep in zip(sweeps, info.sweeps, strict=True):
         inverse = invert(sweep.T_lidar_sweep)
-        told["lidar_points"] |= {"lidar_path": sweep.path, "lidar2sensor": inverse.tolist()}
-        # where the vehicle was at the sweep, by the same motion
-        told["ego2global"] = (
+        sweep_row["lidar_points"] |= {"lidar_path": sweep.path, "lidar2sensor": inverse.tolist()}
+        # the vehicle's pose at the sweep, by the same motion
+        sweep_row["ego2global"] = (
             info.T_world_ego @ info.T_ego_lidar @ sweep.T_lidar_sweep @ invert(info.T_ego_lidar)
         ).tolist()
-    for i, told in enumerate(row.get("instances") or []):
-        told["bbox_3d"] = [float(v) for v in info.boxes[i]]
-        if "velocity" in told:
-            told["velocity"] = [float(v) for v in info.velocity[i]]
-        told["num_lidar_pts"] = counts[i]
-        if "bbox_3d_isvalid" in told:
-            told["bbox_3d_isvalid"] = bool(counts[i] + int(told.get("num_radar_pts", 0)) > 0)
+    for i, instance in enumerate(row.get("instances") or []):
+        instance["bbox_3d"] = [float(v) for v in info.boxes[i]]
+        if "velocity" in instance:
+            instance["velocity"] = [float(v) for v in info.velocity[i]]
+        instance["num_lidar_pts"] = counts[i]
+        if "bbox_3d_isvalid" in instance:
+            instance["bbox_3d_isvalid"] = bool(counts[i] + int(instance.get("num_radar_pts", 0)) > 0)
     return row
 
 
@@ -225,7 +225,7 @@ def _padded(K: Tensor) -> Tensor:
     return out
 
 
-def _put_pose(row: Raw, name: str, T: Tensor) -> None:
+def _put_pose(row: InfoRow, name: str, T: Tensor) -> None:
     """Write a pose as the row spells it: a quaternion, or a 3x3; nothing where the row has none."""
     if f"{name}_rotation" not in row:
         return
@@ -237,7 +237,7 @@ def _put_pose(row: Raw, name: str, T: Tensor) -> None:
     row[f"{name}_translation"] = shift.tolist() if isinstance(row[f"{name}_translation"], list) else shift
 
 
-def write_old(row: Raw, info: Info, counts: list[int]) -> Raw:
+def write_old(row: InfoRow, info: Info, counts: list[int]) -> InfoRow:
     """Put a sample into a row of ``infos``, in the fields that it has; counts: LiDAR points in each box."""
     row |= {"token": info.token, "lidar_path": info.lidar}
     _put_pose(row, "ego2global", info.T_world_ego)
@@ -251,12 +251,12 @@ def write_old(row: Raw, info: Info, counts: list[int]) -> Raw:
         _put_pose(cam, "sensor2lidar", invert(lidar_to_camera(info, camera)))
         cams[name] = cam
     row["cams"] = cams
-    for told, sweep in zip(row.get("sweeps") or [], info.sweeps, strict=True):
-        told["data_path"] = sweep.path
-        _put_pose(told, "sensor2lidar", sweep.T_lidar_sweep)
+    for sweep_row, sweep in zip(row.get("sweeps") or [], info.sweeps, strict=True):
+        sweep_row["data_path"] = sweep.path
+        _put_pose(sweep_row, "sensor2lidar", sweep.T_lidar_sweep)
         there = info.T_world_ego @ info.T_ego_lidar @ sweep.T_lidar_sweep
-        if "sensor2ego_rotation" in told:
-            _put_pose(told, "ego2global", there @ invert(_pose(told, "sensor2ego")))
+        if "sensor2ego_rotation" in sweep_row:
+            _put_pose(sweep_row, "ego2global", there @ invert(_pose(sweep_row, "sensor2ego")))
     if "gt_boxes" in row:
         row["gt_boxes"] = info.boxes.numpy().astype(np.asarray(row["gt_boxes"]).dtype)
         row["num_lidar_pts"] = np.array(counts, np.int64)

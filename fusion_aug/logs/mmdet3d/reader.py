@@ -1,8 +1,8 @@
 """mmdetection3d info files (``*infos*.pkl``) with the clouds and pictures that they name: reader.
 
-The reference frame ``vehicle`` stands at the LiDAR with its axis z, turned so that x points forward: boxes of an info
-file turn about the LiDAR's z only, and stay so under a yaw. Every picture has its own time and vehicle pose, as the
-file tells or as its ``lidar2cam`` implies.
+The reference frame ``vehicle`` lies at the LiDAR, shares its axis z and has x forward: boxes of an info file rotate
+about the LiDAR's z only, and still do so after a yaw. Every picture has its own time and vehicle pose, which
+the file gives or its ``lidar2cam`` implies.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ from calib.sensors import pinhole_sensor
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import image_size, inside
 from fusion_aug.logs.core.log import Format, Log, LogOptions
-from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.mmdet3d.files import InfoFile
 from fusion_aug.logs.mmdet3d.infos import Info
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
-from fusion_aug.streams import Boxes3D, Camera, LazyColumns, Points, Stream, strings
+from fusion_aug.streams import Boxes3D, Camera, LazyColumns, Lidar, Stream, strings
 from fusion_aug.streams.source import Source, decoder
 
 VEHICLE, WORLD, LIDAR = "vehicle", "world", "lidar"
@@ -69,10 +68,23 @@ class Mmdet3dLog(Log):
         """Id -> info file and number in it."""
         return {f"{n}/{t}": (n, i) for n, file in self.files.items() for i, t in enumerate(file.tokens)}
 
+    @property
+    def all_ids(self) -> Sequence[str]:
+        """Ids of all samples, ``<info file>/<token>``."""
+        return list(self._all)
+
+    def names_of(self, sample_id: str) -> Sequence[str]:
+        """A sample is called by its id, its info file and its token."""
+        return [sample_id, *sample_id.split("/", 1)]
+
     @cached_property
     def ids(self) -> Sequence[str]:
-        """Ids of the selected samples, ``<info file>/<token>``."""
-        chosen = select_ids(list(self._all), self.options.select, lambda i: [i, *i.split("/", 1)], str(self.root))
+        """Ids of the selected samples.
+
+        Raises:
+            DataError: two info files hold the same sample, which could be written only once.
+        """
+        chosen = super().ids
         seen: dict[str, str] = {}
         for i in chosen:
             name, number = self._all[i]
@@ -96,27 +108,27 @@ class Mmdet3dLog(Log):
             raise DataError(f"{self.root}: there is no sample {sample_id!r}") from None
         return self.files[name], number
 
-    def find(self, told: str, channel: str, where: str) -> str:
-        """The path below the root of a file that an info names, in any of the ways that they are named.
+    def find(self, named: str, channel: str, where: str) -> str:
+        """Return the path below the root of a file that an info names, with or without its folders.
 
         Raises:
             DataError: there is none.
         """
-        parts = Path(told.replace("\\", "/")).parts
+        parts = Path(named.replace("\\", "/")).parts
         kept = [p for p in parts if p not in ("/", ".", "..")]
         tails = ["/".join(kept[i:]) for i in range(len(kept))]
         folders = (f"samples/{channel}", f"sweeps/{channel}", "points", f"images/{channel}")
         for candidate in (*tails, *(f"{folder}/{kept[-1]}" for folder in folders if kept)):
             if inside(self.root, candidate, where).is_file():
                 return candidate
-        raise DataError(f"{where}: the file {told!r} is not below {self.root}")
+        raise DataError(f"{where}: the file {named!r} is not below {self.root}")
 
     def read(self, sample_id: str) -> Sample:
         """Read one sample."""
         file, number = self.locate(sample_id)
         info, where = file.info(number), f"{file.path}: sample {file.tokens[number]}"
         rig, times = self.rig_of(info, where)
-        rig = self.complete(rig)
+        rig = self.with_rig_file(rig)
         streams: dict[str, Stream] = {LIDAR: self._cloud(info, where)}
         for name, camera in info.cameras.items():
             path = self.find(camera.path, name, where)
@@ -133,7 +145,7 @@ class Mmdet3dLog(Log):
 
     def rig_of(self, info: Info, where: str) -> tuple[Rig, dict[str, int]]:
         """The rig of a sample, and the stamp of every camera (moved by nanoseconds where two share one)."""
-        T_ego_vehicle = info.T_ego_lidar @ invert(lidar_turn(info))
+        T_ego_vehicle = info.T_ego_lidar @ invert(lidar_yaw_pose(info))
         poses = {info.time: info.T_world_ego @ T_ego_vehicle}
         for sweep, time in zip(info.sweeps, sweep_times(info), strict=True):
             place = info.T_world_ego @ info.T_ego_lidar @ sweep.T_lidar_sweep @ invert(info.T_ego_lidar)
@@ -156,24 +168,24 @@ class Mmdet3dLog(Log):
         base = {
             WORLD: Frame(axis_convention="world"),
             VEHICLE: Frame(parent=WORLD, pose=track),
-            LIDAR: Frame(parent=VEHICLE, pose=lidar_turn(info)),
+            LIDAR: Frame(parent=VEHICLE, pose=lidar_yaw_pose(info)),
         }
         return validate(Rig({**base, **frames}, sensors), where), times
 
-    def _cloud(self, info: Info, where: str) -> Points:
-        told = [(info.time, info.lidar), *zip(sweep_times(info), (s.path for s in info.sweeps), strict=True)]
-        order = sorted(range(len(told)), key=lambda i: told[i][0])
-        paths = [self.find(told[i][1], "LIDAR_TOP", where) for i in order]
+    def _cloud(self, info: Info, where: str) -> Lidar:
+        clouds = [(info.time, info.lidar), *zip(sweep_times(info), (s.path for s in info.sweeps), strict=True)]
+        order = sorted(range(len(clouds)), key=lambda i: clouds[i][0])
+        paths = [self.find(clouds[i][1], "LIDAR_TOP", where) for i in order]
         width = info.width or _width(self.root / paths[0])
         sources = [Source(self.root / p, "float_points", options={"width": width}) for p in paths]
-        return Points(
-            frame=LIDAR, capture_times=torch.tensor([told[i][0] for i in order]), records=tuple(paths),
+        return Lidar(
+            frame=LIDAR, capture_times=torch.tensor([clouds[i][0] for i in order]), records=tuple(paths),
             motion="compensated", values=LazyColumns(sources, ["xyz", *feature_names(width)]),
         )  # fmt: skip
 
 
-def lidar_turn(info: Info) -> Tensor:
-    """``T_vehicle_lidar`` (4, 4): a turn about z, so that the vehicle's x points forward."""
+def lidar_yaw_pose(info: Info) -> Tensor:
+    """``T_vehicle_lidar`` (4, 4): a rotation about z, so that the vehicle's x points forward."""
     R = info.T_ego_lidar[:3, :3]
     return se3(rotation_about("z", torch.atan2(R[1, 0], R[0, 0])))
 
@@ -191,7 +203,7 @@ def sweep_times(info: Info) -> list[int]:
 
 
 def _width(path: Path) -> int:
-    """Numbers per point, where the info does not tell: nuScenes has 5, KITTI 4."""
+    """Numbers per point, where the info does not give it: nuScenes has 5, KITTI 4."""
     size = path.stat().st_size
     return 5 if size % 20 == 0 else 4
 

@@ -16,7 +16,7 @@ MAX_BYTES = 4 * 2**30
 
 
 class _Maker:
-    """Stands for a function that pickles name. It has no state that a pickle could change."""
+    """Replaces a function that pickles name. It has no state that a pickle could change."""
 
     __slots__ = ()
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from calib.se3 import as_f64, invert
 from fusion_aug.logs.core.bake import bake
-from fusion_aug.logs.core.captured import SHARED_STAMP, CapturedWriter
+from fusion_aug.logs.core.capture_writer import ONE_STAMP_EFFECTS, CaptureTimeWriter
 from fusion_aug.logs.core.files import copy_file, inside, write_picture
 from fusion_aug.logs.core.residual import residual
-from fusion_aug.logs.core.sidecar import Held, write_sidecar
+from fusion_aug.logs.core.sidecar import StoredColumns, write_sidecar
 from fusion_aug.logs.mmdet3d.infos import CameraInfo, Info, SweepInfo
-from fusion_aug.logs.mmdet3d.reader import LIDAR, VEHICLE, WORLD, feature_names, lidar_turn, sweep_times
+from fusion_aug.logs.mmdet3d.reader import LIDAR, VEHICLE, WORLD, feature_names, lidar_yaw_pose, sweep_times
 from fusion_aug.ops.points import points_in_boxes
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera
@@ -25,14 +25,14 @@ from fusion_aug.streams import Camera
 MAX_WIDTH = 64  # numbers per point
 
 
-REMEDY = "augment that log and make the info anew, or use it in training"
+REMEDY = "augment that log and create the info from it, or use it in training"
 
 
-class Mmdet3dWriter(CapturedWriter):
+class Mmdet3dWriter(CaptureTimeWriter):
     """Writes clouds, pictures and info files."""
 
-    cannot: ClassVar[Mapping[str, tuple[str, str]]] = {
-        **SHARED_STAMP,
+    unsupported_effects: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **ONE_STAMP_EFFECTS,
         "time": ("an info names its sweeps and pictures by the stamps of the log that it was made from", REMEDY),
         "sampling": ("an info names the sweeps and pictures of the log that it was made from, all of them", REMEDY),
         "homography": (
@@ -48,30 +48,37 @@ class Mmdet3dWriter(CapturedWriter):
         return [n for n, s in sample.of_type(Camera).items() if s.records]
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
-        """See ``Writer``."""
-        sample = self.as_written(sample, source)
+        """Write clouds (float32, in the LiDAR's nominal frame) and pictures of one sample, and its sidecar.
+
+        Returns:
+            the row of the info file: paths, calibration, poses, boxes (n, 7), velocities (n, 2) m/s and LiDAR points
+            per box; with ``lossy`` the ``residual``.
+        """
+        sample = self.as_read_back(sample, source)
         file, number = self.log.locate(source.id)
         suffix = out_id[len(source.id) :]
         info = file.info(number)
         paths = self._files(sample, source, info, suffix, folder)
         cameras = self.cameras(sample)
-        held: Held = {LIDAR: ["xyz", *feature_names(MAX_WIDTH)], **dict.fromkeys((*cameras, "boxes"))}
-        write_sidecar(sample, held, out_id, folder, self.link)
-        T_ego_vehicle = info.T_ego_lidar @ invert(lidar_turn(info))
-        told = {n: self._camera(sample, n, paths[n], T_ego_vehicle) for n in cameras}
+        stored: StoredColumns = {LIDAR: ["xyz", *feature_names(MAX_WIDTH)], **dict.fromkeys((*cameras, "boxes"))}
+        write_sidecar(sample, stored, out_id, folder, self.link)
+        T_ego_vehicle = info.T_ego_lidar @ invert(lidar_yaw_pose(info))
+        camera_rows = {n: self._camera(sample, n, paths[n], T_ego_vehicle) for n in cameras}
         place = sample.rig.T(WORLD, VEHICLE, sample.ref.time) @ invert(T_ego_vehicle)
         row = {
             "file": file.path.name, "number": number, "same": sample.rig is source.rig, "token": info.token + suffix,
-            "lidar": paths[LIDAR], "T_world_ego": place.tolist(), "cameras": told,
+            "lidar": paths[LIDAR], "T_world_ego": place.tolist(), "cameras": camera_rows,
             "sweeps": self._sweeps(sample, info, paths),
         }  # fmt: skip
         row |= self._boxes(sample, source, info)
         return row | ({"residual": residual(sample, cameras)} if self.lossy else {})
 
     def _files(self, sample: Sample, source: Sample, info: Info, suffix: str, folder: Path) -> dict[str, str]:
-        """Write clouds and pictures; returns how the info names them: by camera, LIDAR, or a sweep's stamp."""
+        """Write clouds and pictures; returns their paths in the info by camera, LIDAR, or stamp of the sweep."""
         cloud, out = bake(sample, source, LIDAR), {}
-        told = dict(zip(map(str, sweep_times(info)), (s.path for s in info.sweeps), strict=True)) | {LIDAR: info.lidar}
+        named_paths = dict(zip(map(str, sweep_times(info)), (s.path for s in info.sweeps), strict=True)) | {
+            LIDAR: info.lidar
+        }
         for i, record in enumerate(cloud.records):
             key = LIDAR if int(cloud.capture_times[i]) == info.time else str(int(cloud.capture_times[i]))
             # a sweep is shared by several samples, which may be moved differently: each gets its own
@@ -85,13 +92,13 @@ class Mmdet3dWriter(CapturedWriter):
                 table = torch.cat([columns["xyz"], *(columns[n][:, None] for n in names)], 1).to(torch.float32)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(table.detach().cpu().numpy().astype("<f4").tobytes())
-            out[key] = spelled(told[key], record, path)
+            out[key] = path_in_style_of(named_paths[key], record, path)
         for name in self.cameras(sample):
             old = next(n for n in source.of_type(Camera) if source[n].records == sample[name].records)
             record = sample[name].records[0]
             path = _suffixed(_renamed(record, old, name), suffix)
             write_picture(sample[name], 0, inside(folder, path, "img_path"), self.link)
-            out[name] = spelled(info.cameras[old].path, record, path)
+            out[name] = path_in_style_of(info.cameras[old].path, record, path)
         return out
 
     @staticmethod
@@ -110,16 +117,16 @@ class Mmdet3dWriter(CapturedWriter):
     @staticmethod
     def _sweeps(sample: Sample, info: Info, paths: dict[str, str]) -> list[list[Any]]:
         """Path, time and pose in the nominal frame of the keyframe's LiDAR, in the info's order."""
-        turn = lidar_turn(info)
+        T_vehicle_lidar = lidar_yaw_pose(info)
         out = []
         for time in sweep_times(info):
             T = sample.rig.T(VEHICLE, VEHICLE, time, sample.ref.time)
-            out.append([paths[str(time)], time, (invert(turn) @ T @ turn).tolist()])
+            out.append([paths[str(time)], time, (invert(T_vehicle_lidar) @ T @ T_vehicle_lidar).tolist()])
         return out
 
     def _boxes(self, sample: Sample, source: Sample, info: Info) -> dict[str, Any]:
         boxes = sample.boxes()
-        T = invert(lidar_turn(info))
+        T = invert(lidar_yaw_pose(info))
         pose = T @ boxes["pose"]
         yaw = torch.atan2(pose[:, 1, 0], pose[:, 0, 0])
         velocity = (boxes["velocity"] @ T[:3, :3].T)[:, :2]
@@ -155,11 +162,11 @@ class Mmdet3dWriter(CapturedWriter):
             part.replace(self.out / name)
 
 
-def spelled(told: str, found: str, new: str) -> str:
-    """A new path in the way that the old one was told: with the same prefix, or as a bare name."""
-    if told.endswith(found):
-        return told[: len(told) - len(found)] + new
-    return Path(new).name if "/" not in told else new
+def path_in_style_of(named: str, found: str, new: str) -> str:
+    """Return a new path in the style of the old one: with the same prefix, or as a bare name."""
+    if named.endswith(found):
+        return named[: len(named) - len(found)] + new
+    return Path(new).name if "/" not in named else new
 
 
 def _suffixed(path: str, suffix: str) -> str:

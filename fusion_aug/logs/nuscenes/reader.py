@@ -21,13 +21,12 @@ from calib.se3 import as_f64, invert
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import inside
 from fusion_aug.logs.core.log import Format, Log, LogOptions
-from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.twist import twist_at
 from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, RADAR_COLUMNS
 from fusion_aug.logs.nuscenes.tables import MICRO, TABLES, Row, Tables
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
-from fusion_aug.streams import Boxes3D, Camera, EgoPose, LazyColumns, Points, Radar, Stream, strings
+from fusion_aug.streams import Boxes3D, Camera, EgoPose, LazyColumns, Lidar, Radar, Stream, strings
 from fusion_aug.streams.source import Source
 
 # Middle of the share of an object that is visible, by visibility token.
@@ -43,15 +42,15 @@ class NuscenesLog(Log):
         super().__init__(root, options, format)
         self.tables = Tables(self.root)
 
-    @cached_property
-    def ids(self) -> Sequence[str]:
-        """Tokens of the selected samples, scene by scene."""
+    @property
+    def all_ids(self) -> Sequence[str]:
+        """Tokens of all samples, scene by scene."""
         everything = self.tables.samples
         if not everything:
             raise DataError(f"{self.tables.where('sample')}: there are no samples")
-        return select_ids(everything, self.options.select, self._names, str(self.root))
+        return everything
 
-    def _names(self, sample_id: str) -> list[str]:
+    def names_of(self, sample_id: str) -> list[str]:
         """A sample is called by its token, and by its scene's name and token."""
         scene = self.tables.get("scene", self.scene_of(sample_id))
         return [sample_id, scene["name"], scene["token"]]
@@ -74,7 +73,7 @@ class NuscenesLog(Log):
             raise DataError(f"{tables.where('sample_data')}: sample {sample_id!r} has no data")
         order = [str(r["channel"]) for r in tables.rows("sensor") if r["channel"] in channels]
         key = self._key_row(channels, sample_id)
-        rig = self.complete(self._rig(channels, order, scene))
+        rig = self.with_rig_file(self._rig(channels, order, scene))
         ref = Ref("ego", key["timestamp"] * MICRO)
         T_world_ref = rig.T("world", "ego", ref.time)
         streams: dict[str, Stream] = {n: self._stream(n, channels[n]) for n in order}
@@ -143,7 +142,7 @@ class NuscenesLog(Log):
             return Camera(items=tuple(Source(p, "image", options={"size": s}) for p, s in pairs), **common)
         if modality == "lidar":
             sources = [Source(p, "nuscenes_lidar") for p in paths]
-            return Points(values=LazyColumns(sources, LIDAR_COLUMNS), motion="compensated", **common)
+            return Lidar(values=LazyColumns(sources, LIDAR_COLUMNS), motion="compensated", **common)
         sources = [Source(p, "nuscenes_radar") for p in paths]
         return Radar(values=LazyColumns(sources, RADAR_COLUMNS), **common)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from calib import CameraSensor
 from calib.nuscenes import record_from_pose
 from fusion_aug.logs.core.bake import bake
-from fusion_aug.logs.core.captured import SHARED_STAMP, CapturedWriter
+from fusion_aug.logs.core.capture_writer import ONE_STAMP_EFFECTS, CaptureTimeWriter
 from fusion_aug.logs.core.files import copy_file, inside, write_picture
 from fusion_aug.logs.core.residual import residual
 from fusion_aug.logs.core.sidecar import write_sidecar
@@ -28,14 +28,14 @@ from fusion_aug.logs.nuscenes.merge import merge_tables
 from fusion_aug.logs.nuscenes.tables import Row
 from fusion_aug.ops.points import points_in_boxes
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes3D, Camera, EgoPose, Points, Radar
+from fusion_aug.streams import Boxes3D, Camera, EgoPose, Lidar, Points, Radar
 
 
-class NuscenesWriter(CapturedWriter):
+class NuscenesWriter(CaptureTimeWriter):
     """Writes tables, clouds and pictures; streams that nuScenes has no place for go to the sidecar."""
 
-    cannot: ClassVar[Mapping[str, tuple[str, str]]] = {
-        **SHARED_STAMP,
+    unsupported_effects: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **ONE_STAMP_EFFECTS,
         "homography": (
             "a perspective of the image fits no camera_intrinsic, since the depth that readers divide by would change",
             "use Resize, Crop, FlipImage or RotateImage",
@@ -50,9 +50,12 @@ class NuscenesWriter(CapturedWriter):
         """The cameras that the tables hold."""
         return [n for n, s in sample.of_type(Camera).items() if _is_record_stream(s)]
 
-    def as_written(self, sample: Sample, source: Sample, *, alone: bool = False) -> Sample:
-        """See ``Writer``; the tables hold a pose of the vehicle for every picture and sweep that there is."""
-        sample = super().as_written(sample, source, alone=alone)
+    def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
+        """Return the sample as the tables store it: one stamp per item, and an ego pose for every record only.
+
+        Ego poses whose picture or sweep was removed are left out, since the tables tie each pose to a record.
+        """
+        sample = super().as_read_back(sample, source, standalone=standalone)
         records = {r for s in sample.streams.values() if _is_record_stream(s) for r in s.records}
         known = {str(self.log.tables.get("sample_data", r)["ego_pose_token"]) for r in records}
         keep = torch.tensor([r in known for r in sample["ego"].records])
@@ -60,14 +63,19 @@ class NuscenesWriter(CapturedWriter):
         return sample.with_streams({**sample.streams, "ego": ego})
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
-        """See ``Writer``."""
-        sample = self.as_written(sample, source)
+        """Write clouds, sweeps and pictures of one keyframe, and its sidecar.
+
+        Returns:
+            rows by table: sample, calibrated_sensor, sample_data, ego_pose, sample_annotation; ``scene_of`` and
+            ``suffix``, which ends the tokens of a copy; with ``lossy`` the ``residual``.
+        """
+        sample = self.as_read_back(sample, source)
         suffix = out_id[len(source.id) :]
-        held = {n for n, s in sample.streams.items() if _is_record_stream(s)} | {"boxes", "ego"}
+        stored = {n for n, s in sample.streams.items() if _is_record_stream(s)} | {"boxes", "ego"}
         rows: dict[str, Any] = {"sample": [self._sample(source.id, suffix, sample.ref.time - source.ref.time)]}
         rows["scene_of"], rows["suffix"] = self.log.scene_of(source.id), suffix
         rows["calibrated_sensor"], rows["sample_data"] = [], []
-        for name in sorted(held - {"boxes", "ego"}):
+        for name in sorted(stored - {"boxes", "ego"}):
             mounted, data = self._channel(sample, source, name, suffix, folder)
             rows["calibrated_sensor"].append(mounted)
             rows["sample_data"] += data
@@ -79,7 +87,7 @@ class NuscenesWriter(CapturedWriter):
             for token, time, pose in zip(ego.records, ego.capture_times, ego["pose"], strict=True)
         ]
         rows["sample_annotation"] = self._annotations(sample, source, suffix)
-        columns = {n: LIDAR_COLUMNS if type(sample.streams.get(n)) is Points else None for n in held}
+        columns = {n: LIDAR_COLUMNS if isinstance(sample.streams.get(n), Lidar) else None for n in stored}
         write_sidecar(sample, columns, out_id, folder, self.link)
         return rows | ({"residual": residual(sample, self.cameras(sample))} if self.lossy else {})
 
@@ -98,7 +106,7 @@ class NuscenesWriter(CapturedWriter):
             mounted |= record_from_pose(sample.rig.T("ego", stream.frame))
         if isinstance(sensor, CameraSensor):
             mounted["camera_intrinsic"] = (sensor.A @ sensor.model.K).tolist()
-        cloud = bake(sample, source, name) if isinstance(stream, Points) and not isinstance(stream, Radar) else stream
+        cloud = bake(sample, source, name) if isinstance(stream, Lidar) else stream
         data = []
         for item, token in enumerate(stream.records):
             row = dict(tables.get("sample_data", token))
@@ -176,7 +184,7 @@ def _is_record_stream(stream: Any) -> bool:
 
 def count_points(sample: Sample, boxes: Boxes3D, kind: str) -> Tensor | None:
     """(rows,) points of the key clouds of all LiDARs (or radars) in every box; None where there are none."""
-    names = [n for n, s in sample.of_type(Points).items() if isinstance(s, Radar) == (kind == "radar") and s.records]
+    names = [n for n, s in sample.of_type(Radar if kind == "radar" else Lidar).items() if s.records]
     if not names:
         return None
     total = torch.zeros(len(boxes["pose"]), dtype=torch.int64)

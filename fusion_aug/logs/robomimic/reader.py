@@ -1,6 +1,6 @@
 """robomimic HDF5 datasets: reader.
 
-A sample is a demonstration. The format says neither its rate (``log.rate``) nor any calibration (``log.rig``,
+A sample is a demonstration. The format holds neither its rate (``log.rate``) nor any calibration (``log.rig``,
 ``log.urdf``, ``log.joint_map``), nor what the numbers of the actions mean (``log.parts``).
 """
 
@@ -21,14 +21,13 @@ from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.episodes import EPISODE_OPTIONS, EpisodeLog
 from fusion_aug.logs.core.log import Option
 from fusion_aug.logs.core.robots import BASE
-from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.sidecar import merge_sidecar
-from fusion_aug.logs.core.touch import as_told
+from fusion_aug.logs.core.touch import with_touch_sensors_of_rig
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Depth, ImageStream, JointState, Signal, Stream
 from fusion_aug.streams.source import Source
 
-EVENTS = ("rewards", "dones")
+EVENT_FEATURES = ("rewards", "dones")
 MAX_ITEM_BYTES = 2**31
 
 
@@ -51,15 +50,15 @@ class DatasetSource(Source):
 
     @property
     def value(self) -> Tensor:
-        """The picture, read each time."""
-        with opened(self.path) as file:
-            row = rows_of(member(file, self.options["dataset"], self.path), self.options["row"], self.path)
+        """The picture (H, W, 3) uint8, or depth (H, W) float32; read at every access."""
+        with open_hdf5(self.path) as file:
+            row = read_rows(get_member(file, self.options["dataset"], self.path), self.options["row"], self.path)
         picture = torch.from_numpy(np.ascontiguousarray(row))
-        return picture[..., 0].to(torch.float32) if self.kind == "depth" and picture.ndim == 3 else picture
+        return picture[..., 0].to(torch.float32) if self.decoder == "depth" and picture.ndim == 3 else picture
 
 
-def opened(path: Path) -> Any:
-    """An HDF5 file, open for reading.
+def open_hdf5(path: Path) -> Any:
+    """Open an HDF5 file for reading.
 
     Raises:
         DataError: it cannot be read.
@@ -70,11 +69,11 @@ def opened(path: Path) -> Any:
         raise DataError(f"{path}: is not a readable HDF5 file ({str(error).splitlines()[0]})") from None
 
 
-def member(group: Any, name: str, path: Path) -> Any:
-    """A group or dataset of a file by its path below a group.
+def get_member(group: Any, name: str, path: Path) -> Any:
+    """Return a group or dataset by its path below a group.
 
     Raises:
-        DataError: it is missing, or it lies in another file: what a file may read is that file alone.
+        DataError: it is missing, or a link leads to another file, which is not followed.
     """
     found = group
     for part in name.split("/"):
@@ -87,12 +86,12 @@ def member(group: Any, name: str, path: Path) -> Any:
         except (KeyError, TypeError, ValueError):
             raise DataError(f"{where}: is missing or damaged") from None
     if hasattr(found, "shape") and (found.external or found.is_virtual):
-        raise DataError(f"{path}: {found.name}: its numbers lie in another file, which is not read")
+        raise DataError(f"{path}: {found.name}: its data lie in another file, which is not read")
     return found
 
 
-def rows_of(dataset: Any, rows: int | slice, path: Path) -> np.ndarray:
-    """Rows of a dataset.
+def read_rows(dataset: Any, rows: int | slice, path: Path) -> np.ndarray:
+    """Read rows of a dataset.
 
     Raises:
         DataError: they are damaged.
@@ -103,7 +102,7 @@ def rows_of(dataset: Any, rows: int | slice, path: Path) -> np.ndarray:
         raise DataError(f"{path}: {dataset.name}: is damaged ({str(error).splitlines()[0]})") from None
 
 
-ROBOMIMIC_OPTIONS = {**EPISODE_OPTIONS, "rate": Option("frames per second, which the file does not say", 20)}
+ROBOMIMIC_OPTIONS = {**EPISODE_OPTIONS, "rate": Option("frames per second, which the file does not hold", 20)}
 
 
 class RobomimicLog(EpisodeLog):
@@ -128,20 +127,20 @@ class RobomimicLog(EpisodeLog):
     @cached_property
     def demos(self) -> list[str]:
         """All demonstrations, by number."""
-        with opened(self.path) as file:
-            data = member(file, "data", self.path)
+        with open_hdf5(self.path) as file:
+            data = get_member(file, "data", self.path)
             names = [str(n) for n in data]
             for name in names:
-                if not hasattr(member(data, name, self.path), "keys"):
+                if not hasattr(get_member(data, name, self.path), "keys"):
                     raise DataError(f"{self.path}: data/{name}: expected a group, the demonstration")
         if not names:
             raise DataError(f"{self.path}: data: holds no demonstration")
         return sorted(names, key=lambda n: (int(re.sub(r"\D", "", n) or 0), n))
 
-    @cached_property
-    def ids(self) -> Sequence[str]:
-        """Ids of the selected demonstrations."""
-        return select_ids(self.demos, self.options.select, lambda i: [i], str(self.path))
+    @property
+    def all_ids(self) -> Sequence[str]:
+        """Ids of all demonstrations."""
+        return self.demos
 
     def inputs(self) -> list[Path]:
         """The file."""
@@ -149,37 +148,37 @@ class RobomimicLog(EpisodeLog):
 
     @cached_property
     def datasets(self) -> dict[str, str]:
-        """Dataset below a demonstration -> name of its stream, of the first one."""
+        """Dataset below a demonstration -> name of its stream, taken from the first demonstration."""
         out: dict[str, str] = {}
-        with opened(self.path) as file:
-            demo = member(file, f"data/{self.demos[0]}", self.path)
-            names = [n for n in demo if not hasattr(member(demo, n, self.path), "keys")]
-            names += [f"obs/{n}" for n in (member(demo, "obs", self.path) if "obs" in demo else ())]
+        with open_hdf5(self.path) as file:
+            demo = get_member(file, f"data/{self.demos[0]}", self.path)
+            names = [n for n in demo if not hasattr(get_member(demo, n, self.path), "keys")]
+            names += [f"obs/{n}" for n in (get_member(demo, "obs", self.path) if "obs" in demo else ())]
         self.check_parts(names)
         for name in names:
-            if not self.excluded(name):
+            if not self.is_excluded(name):
                 out[name] = name.removeprefix("obs/").removesuffix("_image").replace("_depth", "/depth")
         return out
 
     @cached_property
-    def others(self) -> list[str]:
-        """Groups of a demonstration of which nothing is known, such as next_obs."""
-        with opened(self.path) as file:
-            demo = member(file, f"data/{self.demos[0]}", self.path)
-            groups = [n for n in demo if hasattr(member(demo, n, self.path), "keys")]
-            return [n for n in groups if n != "obs" and not self.excluded(n)]
+    def unread_groups(self) -> list[str]:
+        """Groups of a demonstration that are not read, such as next_obs."""
+        with open_hdf5(self.path) as file:
+            demo = get_member(file, f"data/{self.demos[0]}", self.path)
+            groups = [n for n in demo if hasattr(get_member(demo, n, self.path), "keys")]
+            return [n for n in groups if n != "obs" and not self.is_excluded(n)]
 
     def read(self, sample_id: str) -> Sample:
         """Read one demonstration."""
         streams: dict[str, Stream] = {}
         joints = tuple(self.robot.joints) if self.robot is not None else ()
-        with opened(self.path) as file:
+        with open_hdf5(self.path) as file:
             if sample_id not in file["data"]:
                 raise DataError(f"{self.path}: there is no demonstration {sample_id!r}")
-            demo = member(file, f"data/{sample_id}", self.path)
-            count = len(member(demo, "actions", self.path)) if "actions" in demo else 0
+            demo = get_member(file, f"data/{sample_id}", self.path)
+            count = len(get_member(demo, "actions", self.path)) if "actions" in demo else 0
             times = torch.from_numpy(np.round(np.arange(count) / self.rate * 1e9).astype(np.int64))
-            about: dict[str, Any] = {
+            stream_fields: dict[str, Any] = {
                 "frame": BASE,
                 "capture_times": times,
                 "records": tuple(str(i) for i in range(count)),
@@ -187,42 +186,42 @@ class RobomimicLog(EpisodeLog):
             for name, stream in self.datasets.items():
                 if name not in demo:
                     raise DataError(f"{self.path}: {sample_id}/{name}: is missing, though {self.demos[0]} has it")
-                data, where = member(demo, name, self.path), f"{self.path}: {sample_id}/{name}"
+                data, where = get_member(demo, name, self.path), f"{self.path}: {sample_id}/{name}"
                 shape = getattr(data, "shape", ())
                 if not shape or len(data) != count:
                     raise DataError(f"{where}: has {len(data) if shape else 'no'} rows, expected {count}")
                 if data.dtype.kind not in "biuf" or data.nbytes // max(count, 1) > MAX_ITEM_BYTES:
                     raise DataError(f"{where}: a row of {data.dtype} {data.shape[1:]} is not read")
                 if data.ndim == 4:
-                    streams[stream] = self._pictures(f"data/{sample_id}/{name}", stream, data.shape, about)
-                elif name in EVENTS:
-                    told = torch.from_numpy(rows_of(data, slice(None), self.path))
-                    streams[stream] = Signal(**about, values={"event": told})
+                    streams[stream] = self._pictures(f"data/{sample_id}/{name}", stream, data.shape, stream_fields)
+                elif name in EVENT_FEATURES:
+                    events = torch.from_numpy(read_rows(data, slice(None), self.path))
+                    streams[stream] = Signal(**stream_fields, values={"event": events})
                 else:
-                    streams[stream] = self._vector(name, rows_of(data, slice(None), self.path), about, joints)
-        streams = self.captured(joined_joints(streams), sample_id)
-        return as_told(merge_sidecar(self.assemble(sample_id, streams), self.root, rig_first=True))
+                    streams[stream] = self._vector(name, read_rows(data, slice(None), self.path), stream_fields, joints)
+        streams = self.with_capture_times(with_joined_joints(streams), sample_id)
+        return with_touch_sensors_of_rig(merge_sidecar(self.make_sample(sample_id, streams), self.root, rig_first=True))
 
-    def _pictures(self, dataset: str, name: str, shape: tuple[int, ...], about: dict[str, Any]) -> ImageStream:
+    def _pictures(self, dataset: str, name: str, shape: tuple[int, ...], stream_fields: dict[str, Any]) -> ImageStream:
         depth = name.endswith("/depth")
         items = tuple(
             DatasetSource(self.path, "depth" if depth else "picture", options={"dataset": dataset, "row": i})
             for i in range(shape[0])
         )
         camera = name.removesuffix("/depth")
-        return (Depth if depth else Camera)(**{**about, "frame": camera}, camera=camera, items=items)
+        return (Depth if depth else Camera)(**{**stream_fields, "frame": camera}, camera=camera, items=items)
 
-    def _vector(self, name: str, rows: np.ndarray, about: dict[str, Any], joints: tuple[str, ...]) -> Stream:
+    def _vector(self, name: str, rows: np.ndarray, stream_fields: dict[str, Any], joints: tuple[str, ...]) -> Stream:
         prefix = re.match(r"obs/(robot\d+_)joint_(pos|vel)$", name)
-        if prefix and not (self.options.parts or self._told["parts"] or {}).get(name):
+        if prefix and not (self.options.parts or self._rig_file_options["parts"] or {}).get(name):
             names = tuple(f"{prefix[1]}joint{i + 1}" for i in range(rows.shape[1]))
             column = {"pos": "position", "vel": "velocity"}[prefix[2]]
-            return JointState(**about, names=names, values={column: torch.from_numpy(rows.astype(np.float64))})
-        return self.stream_of(name, rows, about, [], joints)
+            return JointState(**stream_fields, names=names, values={column: torch.from_numpy(rows.astype(np.float64))})
+        return self.stream_of(name, rows, stream_fields, [], joints)
 
 
-def joined_joints(streams: dict[str, Stream]) -> dict[str, Stream]:
-    """Positions and velocities of the same joints as one stream, under the name of the positions."""
+def with_joined_joints(streams: dict[str, Stream]) -> dict[str, Stream]:
+    """Return the streams with positions and velocities of the same joints in one, under the name of the positions."""
     out = dict(streams)
     for name, stream in streams.items():
         other = streams.get(name.replace("joint_pos", "joint_vel"))

@@ -15,56 +15,61 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.logs.core.episode_writing import EpisodeWriter
 from fusion_aug.logs.core.files import inside
 from fusion_aug.logs.core.sidecar import write_ids
-from fusion_aug.logs.core.writer import PARTS, Problem
-from fusion_aug.logs.robomimic.reader import h5, member, opened, rows_of
+from fusion_aug.logs.core.writer import PARTS_FOLDER, Problem
+from fusion_aug.logs.robomimic.reader import get_member, h5, open_hdf5, read_rows
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, JointState, Signal, Stream
 
 
 class RobomimicWriter(EpisodeWriter):
-    """Writes one HDF5 file with all demonstrations; see ``EpisodeWriter`` for the rest.
+    """Writes one HDF5 file with all demonstrations, at the rate ``log.rate``.
 
-    Copies are demonstrations of their own, numbered after the last one, as robomimic wants them.
+    Copies are demonstrations of their own, numbered after the last one, as robomimic expects.
     """
 
     def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
-        """See ``Writer``; groups that cannot follow, besides."""
+        """Return what the file cannot hold: besides the effects, every group that is copied unread."""
         found = super().can_express(transform, sample)
-        if self.log.others and any(t.p > 0 for t in leaves(transform)):
+        if self.log.unread_groups and any(t.p > 0 for t in leaves(transform)):
             why = "it is copied as it is, and would no longer belong to the observations"
             found += [
-                Problem("group", f"data/demo/{n}", why, f"leave it out (log.exclude=[{n}])") for n in self.log.others
+                Problem("group", f"data/demo/{n}", why, f"leave it out (log.exclude=[{n}])")
+                for n in self.log.unread_groups
             ]
         return found
 
     @property
     def rate(self) -> float:
-        """See ``EpisodeWriter``."""
+        """Frames per second, ``log.rate``."""
         rate: float = self.log.rate
         return rate
 
     @property
-    def held(self) -> Mapping[str, str]:
-        """See ``EpisodeWriter``; velocities of joints stand beside their positions."""
+    def streams_by_feature(self) -> Mapping[str, str]:
+        """HDF5 dataset -> name of its stream; ``joint_vel`` of a robot is in the stream of its ``joint_pos``."""
         names: Mapping[str, str] = self.log.datasets
         return {d: n.replace("joint_vel", "joint_pos") if d.startswith("obs/robot") else n for d, n in names.items()}
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
-        """See ``Writer``."""
-        path = folder / PARTS / f"{out_id}.hdf5"
+        """Write one demonstration to an HDF5 part of its own, unread groups copied as they are, and its sidecar.
+
+        Returns:
+            path of its ``part``, ``id``, and ``count`` of frames.
+        """
+        path = folder / PARTS_FOLDER / f"{out_id}.hdf5"
         path.parent.mkdir(parents=True, exist_ok=True)
-        count, sample = len(self.ticks(sample, source)), self.as_written(sample, source)
-        with h5().File(path, "w") as file, opened(self.log.path) as original:
-            before = member(original, f"data/{source.id}", self.log.path)
+        count, sample = len(self.frame_times(sample, source)), self.as_read_back(sample, source)
+        with h5().File(path, "w") as file, open_hdf5(self.log.path) as original:
+            before = get_member(original, f"data/{source.id}", self.log.path)
             demo = file.create_group(out_id)
             demo.attrs.update(dict(before.attrs))
             demo.attrs["num_samples"] = count
-            for group in (g for g in self.log.others if g in before):
+            for group in (g for g in self.log.unread_groups if g in before):
                 original.copy(before[group], demo, group)
-            for name, stream in self.held.items():
-                kept = member(before, name, self.log.path)
+            for name, stream in self.streams_by_feature.items():
+                kept = get_member(before, name, self.log.path)
                 rows = (
-                    rows_of(kept, slice(None), self.log.path)
+                    read_rows(kept, slice(None), self.log.path)
                     if sample[stream] is source[stream]
                     else self._rows(name, sample[stream], kept)
                 )
@@ -73,57 +78,59 @@ class RobomimicWriter(EpisodeWriter):
                     name, data=rows, compression=kept.compression, compression_opts=kept.compression_opts, chunks=chunks
                 )
         self.sidecar(sample, source, out_id, folder)
-        return {"part": f"{PARTS}/{out_id}.hdf5", "id": out_id, "count": count}
+        return {"part": f"{PARTS_FOLDER}/{out_id}.hdf5", "id": out_id, "count": count}
 
     def _rows(self, name: str, stream: Stream, before: Any) -> np.ndarray:
         if isinstance(stream, ImageStream):
             return np.stack([_stored(stream.image(i), before.dtype, before.ndim) for i in range(len(stream))])
         if isinstance(stream, JointState) and "joint_" in name:
-            told = stream["velocity" if name.endswith("joint_vel") else "position"]
+            column = stream["velocity" if name.endswith("joint_vel") else "position"]
         elif isinstance(stream, Signal):
-            told = stream["event" if "event" in stream.values else "value"]
+            column = stream["event" if "event" in stream.values else "value"]
         else:
-            return self.log.rows_of(stream, name, [], before.shape[1:]).astype(before.dtype)
-        return told.numpy().astype(before.dtype)
+            return self.log.feature_array(stream, name, [], before.shape[1:]).astype(before.dtype)
+        return column.numpy().astype(before.dtype)
 
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Join the demonstrations in one file."""
         part = self.out / "joined.part"
         total, members = 0, []
-        with h5().File(part, "w") as file, opened(self.log.path) as original:
+        with h5().File(part, "w") as file, open_hdf5(self.log.path) as original:
             file.attrs.update(dict(original.attrs))
             group = file.create_group("data")
             group.attrs.update(dict(original["data"].attrs))
-            names = numbered([out for out, _ in ids])
+            names = demo_names([out for out, _ in ids])
             for row in rows:
                 source = inside(self.out, row["part"], "part")
-                with opened(source) as staged:
+                with open_hdf5(source) as staged:
                     staged.copy(row["id"], group, names[row["id"]])
                 total += int(row["count"])
                 members.append(source)
             group.attrs["total"] = total
             if "mask" in original:
                 self._masks(
-                    member(original, "mask", self.log.path), file.create_group("mask"), [(names[o], s) for o, s in ids]
+                    get_member(original, "mask", self.log.path),
+                    file.create_group("mask"),
+                    [(names[o], s) for o, s in ids],
                 )
         write_ids(self.out, {new: old for old, new in names.items()})
         part.replace(self.out / self.log.path.name)
         for source in members:
             source.unlink()
-        (self.out / PARTS).rmdir()
+        (self.out / PARTS_FOLDER).rmdir()
 
     def _masks(self, before: Any, after: Any, ids: Sequence[tuple[str, str]]) -> None:
-        """A copy is in the lists of its source."""
+        """Write the lists of demonstrations; a copy is in the lists of its source."""
         for name in before:
-            kept = member(before, name, self.log.path)
+            kept = get_member(before, name, self.log.path)
             members = {m.decode() if isinstance(m, bytes) else str(m) for m in kept[:]}
             chosen = [out.encode() for out, source in ids if source in members]
             width = max(1, kept.dtype.itemsize, *map(len, chosen))  # names of copies may be longer
             after.create_dataset(name, data=np.array(chosen, dtype=f"S{width}"))
 
 
-def numbered(ids: Sequence[str]) -> dict[str, str]:
-    """Id of an output -> name of its demonstration: demo_3 as it is, a copy demo_N with the next free number."""
+def demo_names(ids: Sequence[str]) -> dict[str, str]:
+    """Return id of an output -> name of its demonstration: demo_3 stays, a copy becomes demo_N, N the next free."""
     known = [i for i in ids if re.fullmatch(r"demo_\d+", i)]
     free = max((int(i[5:]) for i in known), default=-1) + 1
     others = [i for i in ids if i not in set(known)]

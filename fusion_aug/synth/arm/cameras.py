@@ -21,7 +21,7 @@ NEED = "pictures of the arm need EGL: apt-get install libegl1 libgl1 (or MUJOCO_
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class RenderedView:
     """What one camera saw.
 
     Attributes:
@@ -50,7 +50,7 @@ def mounting(model: Any, name: str) -> torch.Tensor:
     return se3(torch.from_numpy(R.reshape(3, 3) @ np.diag([1.0, -1, -1])), torch.from_numpy(np.array(camera.pos)))
 
 
-class Eyes:
+class ArmRenderer:
     """A renderer for all cameras. Close it when done."""
 
     def __init__(self, model: Any):
@@ -63,7 +63,7 @@ class Eyes:
         ids = [int(model.body(b).id) for b in HAND]
         self.hand = np.isin(np.array(model.geom_bodyid), ids)
 
-    def look(self, name: str, qpos: np.ndarray) -> View:
+    def render(self, name: str, qpos: np.ndarray) -> RenderedView:
         """What a camera sees of a state."""
         module = mujoco()
         self.data.qpos[:] = qpos
@@ -74,15 +74,15 @@ class Eyes:
         depth = self.renderer.render().astype(np.float32).copy()
         self.renderer.disable_depth_rendering()
         self.renderer.enable_segmentation_rendering()
-        told = self.renderer.render()
+        ids = self.renderer.render()
         self.renderer.disable_segmentation_rendering()
-        geometry = (told[..., 1] == int(module.mjtObj.mjOBJ_GEOM)) & (told[..., 0] >= 0)
-        hand = geometry & self.hand[np.where(geometry, told[..., 0], 0)]
+        geometry = (ids[..., 1] == int(module.mjtObj.mjOBJ_GEOM)) & (ids[..., 0] >= 0)
+        hand = geometry & self.hand[np.where(geometry, ids[..., 0], 0)]
         T = np.eye(4)
         camera = self.data.camera(name)
         T[:3, :3] = camera.xmat.reshape(3, 3) @ np.diag([1.0, -1, -1])
         T[:3, 3] = camera.xpos
-        return View(picture, depth, hand, T)
+        return RenderedView(picture, depth, hand, T)
 
     def close(self) -> None:
         """Give the context back."""

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from calib import GelModel, TactileSensor
 from calib.se3 import se3
-from fusion_aug.physics.gel import places, relaxed, render_tactile
+from fusion_aug.physics.gel import pixel_coordinates, relaxed, render_tactile
 from fusion_aug.synth.arm.scene import PAD, mujoco
 
 GELS = {"tactile_left": "finger_left", "tactile_right": "finger_right"}
 SIZE = (64, 64)  # pixels
 MM = 0.3125  # per pixel: 20 mm x 20 mm
-PROUD = 0.001  # metres that the resting gel stands out of the taxels
-BEHIND = 0.02  # metres behind the gel's surface at which rays begin
+GEL_PROTRUSION = 0.001  # metres that the resting gel stands out of the taxels
+RAY_START_DEPTH = 0.02  # metres behind the gel's surface at which rays begin
 STEP = 1e-6  # metres; heights are stored in steps of this
 OBJECTS = 1  # group of MuJoCo's bodies that can be touched
 
@@ -31,7 +31,7 @@ def gel_pose(side: int) -> Tensor:
     R = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=torch.float64)
     if side < 0:
         R = torch.tensor([[-1.0, 0, 0], [0, 0, 1], [0, 1, 0]], dtype=torch.float64)
-    return se3(R, [PAD, -side * PROUD, 0.0])
+    return se3(R, [PAD, -side * GEL_PROTRUSION, 0.0])
 
 
 def gel_model(side: int) -> GelModel:
@@ -47,7 +47,7 @@ def gel_model(side: int) -> GelModel:
 
 def gel_background(side: int) -> Tensor:
     """(H, W, 3) uint8: dim, brighter where the lights are."""
-    x, y = places(*SIZE)
+    x, y = pixel_coordinates(*SIZE)
     base = np.stack([96 + 16 * x, 104 + 14 * y, 100 - 12 * x - 8 * y], -1) + 3 * side
     return torch.from_numpy(base.round().astype(np.uint8))
 
@@ -71,10 +71,10 @@ def surface(model: Any, data: Any, name: str) -> np.ndarray:
     groups, hit = np.array([i == OBJECTS for i in range(6)], np.uint8), np.array([-1], np.int32)
     height, width = SIZE
     y, x = np.mgrid[:height, :width]
-    flat = np.stack([(x - (width - 1) / 2) * MM / 1000, (y - (height - 1) / 2) * MM / 1000, 0 * x - BEHIND], -1)
+    flat = np.stack([(x - (width - 1) / 2) * MM / 1000, (y - (height - 1) / 2) * MM / 1000, 0 * x - RAY_START_DEPTH], -1)
     starts, along = flat.reshape(-1, 3) @ R.T + origin, np.ascontiguousarray(R[:, 2])
     far = np.array([module.mj_ray(model, data, s, along, groups, 1, -1, hit) for s in np.ascontiguousarray(starts)])
-    press = np.where(far >= 0, BEHIND - far, -BEHIND).reshape(SIZE) * 1000 / MM
+    press = np.where(far >= 0, RAY_START_DEPTH - far, -RAY_START_DEPTH).reshape(SIZE) * 1000 / MM
     if press.max() <= 0:
         return np.zeros(SIZE, np.float32)
     up = relaxed(press.astype(np.float32), gel_model(side).relaxation / MM) * MM / 1000

@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 
 from calib import Rig, rig_to_dict
-from calib.urdf_writing import urdf_of
+from calib.urdf_writing import robot_to_urdf
 from fusion_aug.logs.core.store import write_npz
 from fusion_aug.synth.arm.gels import GELS, gel_background
 from fusion_aug.synth.arm.recording import ArmLog, record
@@ -37,7 +37,7 @@ def make_arm(out: Path | str, progress: Callable[[int, int], None] = lambda done
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     log = record(progress)
-    (out / "arm.urdf").write_text(urdf_of(log.robot), encoding="utf-8")
+    (out / "arm.urdf").write_text(robot_to_urdf(log.robot), encoding="utf-8")
     for name in GELS:
         picture = cv2.cvtColor(gel_background(1 if name.endswith("left") else -1).numpy(), cv2.COLOR_RGB2BGR)
         (out / f"{name}.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
@@ -46,31 +46,31 @@ def make_arm(out: Path | str, progress: Callable[[int, int], None] = lambda done
     touch = {n: s for n, s in log.rig.sensors.items() if s.kind in ("tactile", "taxels")}
     write_rig(Rig({}, touch), out / "mcap_rig.yaml", {})
     write_rig(log.rig, out / "lerobot_rig.yaml", {"parts": PARTS})
-    write_npz(truth(log), out / "truth.npz")
+    write_npz(ground_truth(log), out / "truth.npz")
     return out
 
 
 def write_rig(rig: Rig, path: Path, more: dict[str, Any]) -> None:
     """A rig file that names the robot's description and the backgrounds of the gels beside it."""
-    told = rig_to_dict(rig)
-    for name, sensor in told["sensors"].items():
+    content = rig_to_dict(rig)
+    for name, sensor in content["sensors"].items():
         if "background" in sensor:
             sensor["background"] = f"{name}.png"
         if "poses" in sensor:  # one to a line: x y z and the quaternion w x y z
-            sensor["poses"] = [_seven(rig.sensors[name].poses[k]) for k in range(len(sensor["poses"]))]  # type: ignore[attr-defined]
-    text = yaml.safe_dump({"urdf": "arm.urdf", **more, **told}, sort_keys=False, default_flow_style=None, width=120)
+            sensor["poses"] = [_pose_numbers(rig.sensors[name].poses[k]) for k in range(len(sensor["poses"]))]  # type: ignore[attr-defined]
+    text = yaml.safe_dump({"urdf": "arm.urdf", **more, **content}, sort_keys=False, default_flow_style=None, width=120)
     path.write_text(text, encoding="utf-8")
 
 
-def _seven(T: Any) -> list[float]:
+def _pose_numbers(T: Any) -> list[float]:
     from calib.se3 import quaternion_from_rotation
 
     return [*T[:3, 3].tolist(), *quaternion_from_rotation(T[:3, :3]).tolist()]
 
 
-def truth(log: ArmLog) -> dict[str, np.ndarray]:
+def ground_truth(log: ArmLog) -> dict[str, np.ndarray]:
     """What the simulator knows, at the stamps of the cameras."""
-    steps = log.steps("cameras")
+    steps = log.sample_steps("cameras")
     names = sorted(log.arm.bodies)
     out = {
         "times": log.stamps(steps),

@@ -46,7 +46,7 @@ def knots() -> list[tuple[float, np.ndarray, float]]:
 DURATION = 4.55
 
 
-def wanted(t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+def target_at(t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Joint angles, their rates and accelerations (6,), and the finger opening at a time."""
     steps = knots()
     k = next((k for k, step in enumerate(steps[1:]) if t <= step[0]), len(steps) - 2)

@@ -12,7 +12,7 @@ import torch
 from calib import Frame, Rig, Robot, TaxelSensor
 from calib.se3 import se3
 from calib.sensors import CameraSensor, ImuSensor, WrenchSensor
-from fusion_aug.synth.arm.cameras import CAMERAS, Eyes, View, lens, mounting
+from fusion_aug.synth.arm.cameras import CAMERAS, ArmRenderer, RenderedView, lens, mounting
 from fusion_aug.synth.arm.gels import GELS, gel_pose, gel_sensor, surface
 from fusion_aug.synth.arm.scene import PAD, PITCH, TAXELS, robot_of
 from fusion_aug.synth.arm.world import ArmRecording, simulate
@@ -34,10 +34,10 @@ class ArmLog:
     arm: ArmRecording
     robot: Robot
     rig: Rig
-    views: dict[str, list[View]]
+    views: dict[str, list[RenderedView]]
     surfaces: dict[str, np.ndarray]
 
-    def steps(self, what: str) -> np.ndarray:
+    def sample_steps(self, what: str) -> np.ndarray:
         """Steps of the simulation at which a kind of sensor speaks."""
         return every(self.arm, RATES[what])
 
@@ -55,20 +55,20 @@ def every(arm: ArmRecording, rate: float) -> np.ndarray:
 def record(progress: Callable[[int, int], None] = lambda done, of: None) -> ArmLog:
     """Run the task and look at it. The same bytes every time on one machine."""
     arm = simulate()
-    eyes = Eyes(arm.model)
+    renderer = ArmRenderer(arm.model)
     looks, presses = every(arm, RATES["cameras"]), set(every(arm, RATES["gels"]).tolist())
-    views: dict[str, list[View]] = {c: [] for c in CAMERAS}
+    views: dict[str, list[RenderedView]] = {c: [] for c in CAMERAS}
     surfaces: dict[str, list[np.ndarray]] = {g: [] for g in GELS}
     try:
         for k, step in enumerate(looks.tolist()):
             for name in CAMERAS:
-                views[name].append(eyes.look(name, arm.values["qpos"][step]))
+                views[name].append(renderer.render(name, arm.values["qpos"][step]))
             if step in presses:
                 for name in GELS:
-                    surfaces[name].append(surface(arm.model, eyes.data, name))
+                    surfaces[name].append(surface(arm.model, renderer.data, name))
             progress(k + 1, len(looks))
     finally:
-        eyes.close()
+        renderer.close()
     heights = {n: np.stack(s) for n, s in surfaces.items()}
     return ArmLog(arm, robot_of(arm.model), sensors(arm.model), views, heights)
 

@@ -48,8 +48,8 @@ def vectors(log: ArmLog, steps: np.ndarray) -> dict[str, tuple[np.ndarray, list[
 
 def write_lerobot(log: ArmLog, root: Path) -> Path:
     """Write the dataset; the same bytes every time."""
-    steps = log.steps("gels")
-    count, looked = len(steps), np.searchsorted(log.steps("cameras"), steps)
+    steps = log.sample_steps("gels")
+    count, looked = len(steps), np.searchsorted(log.sample_steps("cameras"), steps)
     features: dict[str, Any] = {}
     stats: dict[str, Any] = {}
     columns: dict[str, Any] = {}
@@ -107,22 +107,22 @@ def _write_table(columns: dict[str, Any], features: dict[str, Any], path: Path) 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    fields, told = [], dict[str, Any]()
+    fields, feature_types = [], dict[str, Any]()
     for name in columns:
         kind, shape = features[name]["dtype"], features[name]["shape"]
         scalar = pa.int64() if kind == "int64" else pa.float32()
         if kind == "image":
-            form, told[name] = pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"_type": "Image"}
+            form, feature_types[name] = pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"_type": "Image"}
         elif len(shape) == 2:
             form = pa.list_(pa.list_(scalar))
-            told[name] = {"shape": shape, "dtype": kind, "_type": "Array2D"}
+            feature_types[name] = {"shape": shape, "dtype": kind, "_type": "Array2D"}
         elif features[name]["names"] is None:
-            form, told[name] = scalar, {"dtype": kind, "_type": "Value"}
+            form, feature_types[name] = scalar, {"dtype": kind, "_type": "Value"}
         else:
             form = pa.list_(scalar, shape[0])
-            told[name] = {"feature": {"dtype": kind, "_type": "Value"}, "length": shape[0], "_type": "Sequence"}
+            feature_types[name] = {"feature": {"dtype": kind, "_type": "Value"}, "length": shape[0], "_type": "Sequence"}
         fields.append(pa.field(name, form))
-    schema = pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": told}})})
+    schema = pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": feature_types}})})
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = [pa.array(v, type=f.type) for v, f in zip(columns.values(), fields, strict=True)]
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd", use_dictionary=False)

@@ -38,15 +38,15 @@ class Messages:
         """A geometry_msgs/Vector3."""
         return self.types["geometry_msgs/msg/Vector3"](*(float(x) for x in v))
 
-    def say(self, stamp: int, latency: int, topic: str, kind: str, **values: Any) -> None:
+    def add(self, stamp: int, latency: int, topic: str, kind: str, **values: Any) -> None:
         """Add a message."""
         self.out.append((int(stamp) + latency, topic, kind, encode(self.types[kind](**values), kind)))
 
     def joints(self) -> None:
         """Readings of all joints, and where they are told to go."""
-        v, steps = self.log.arm.values, self.log.steps("joints")
+        v, steps = self.log.arm.values, self.log.sample_steps("joints")
         for stamp, k in zip(self.log.stamps(steps).tolist(), steps.tolist(), strict=True):
-            self.say(
+            self.add(
                 stamp, LATENCY["other"], "/joint_states", "sensor_msgs/msg/JointState", header=self.header(stamp, ""),
                 name=list(JOINTS), position=v["position"][k], velocity=v["velocity"][k], effort=v["effort"][k],
             )  # fmt: skip
@@ -55,44 +55,44 @@ class Messages:
         """Wrench, inertial unit, taxels."""
         v, none = self.log.arm.values, np.zeros(9)
         quaternion = self.types["geometry_msgs/msg/Quaternion"](x=0.0, y=0.0, z=0.0, w=1.0)
-        steps = self.log.steps("wrench")
+        steps = self.log.sample_steps("wrench")
         for stamp, k in zip(self.log.stamps(steps).tolist(), steps.tolist(), strict=True):
-            told = self.types["geometry_msgs/msg/Wrench"](
+            wrench = self.types["geometry_msgs/msg/Wrench"](
                 force=self.vector(v["force"][k]), torque=self.vector(v["torque"][k])
             )
-            self.say(stamp, LATENCY["other"], "/wrench", "geometry_msgs/msg/WrenchStamped",
-                     header=self.header(stamp, "ft"), wrench=told)  # fmt: skip
-        steps = self.log.steps("imu")
+            self.add(stamp, LATENCY["other"], "/wrench", "geometry_msgs/msg/WrenchStamped",
+                     header=self.header(stamp, "ft"), wrench=wrench)  # fmt: skip
+        steps = self.log.sample_steps("imu")
         for stamp, k in zip(self.log.stamps(steps).tolist(), steps.tolist(), strict=True):
-            self.say(
+            self.add(
                 stamp, LATENCY["other"], "/imu", "sensor_msgs/msg/Imu", header=self.header(stamp, "imu"),
                 orientation=quaternion, orientation_covariance=np.array([-1.0, *none[1:]]),  # -1: there is none
                 angular_velocity=self.vector(v["gyro"][k]), angular_velocity_covariance=none,
                 linear_acceleration=self.vector(v["accel"][k]), linear_acceleration_covariance=none,
             )  # fmt: skip
-        steps = self.log.steps("taxels")
+        steps = self.log.sample_steps("taxels")
         dimension = self.types["std_msgs/msg/MultiArrayDimension"](label="taxel", size=16, stride=16)
         layout = self.types["std_msgs/msg/MultiArrayLayout"](dim=[dimension], data_offset=0)
         for stamp, k in zip(self.log.stamps(steps).tolist(), steps.tolist(), strict=True):
             for side in ("left", "right"):  # without a header: the log time is all there is
-                self.say(stamp, 0, f"/taxel_{side}", "std_msgs/msg/Float64MultiArray", layout=layout,
+                self.add(stamp, 0, f"/taxel_{side}", "std_msgs/msg/Float64MultiArray", layout=layout,
                          data=v[f"taxel_{side}"][k])  # fmt: skip
 
     def hand(self) -> None:
         """Pose of the hand in the base."""
-        steps = self.log.steps("hand")
+        steps = self.log.sample_steps("hand")
         for stamp, k in zip(self.log.stamps(steps).tolist(), steps.tolist(), strict=True):
             x, y, z, qw, qx, qy, qz = self.log.arm.bodies["hand"][k].tolist()
             pose = self.types["geometry_msgs/msg/Pose"](
                 position=self.types["geometry_msgs/msg/Point"](x, y, z),
                 orientation=self.types["geometry_msgs/msg/Quaternion"](x=qx, y=qy, z=qz, w=qw),
             )
-            self.say(stamp, LATENCY["other"], "/hand_pose", "geometry_msgs/msg/PoseStamped",
+            self.add(stamp, LATENCY["other"], "/hand_pose", "geometry_msgs/msg/PoseStamped",
                      header=self.header(stamp, "base"), pose=pose)  # fmt: skip
 
     def pictures(self) -> None:
         """Colour and depth of the cameras, with their infos, and both pictures of the gels."""
-        stamps = self.log.stamps(self.log.steps("cameras")).tolist()
+        stamps = self.log.stamps(self.log.sample_steps("cameras")).tolist()
         for name, views in self.log.views.items():
             info = self.info(name)
             for stamp, view in zip(stamps, views, strict=True):
@@ -101,19 +101,19 @@ class Messages:
                 jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].reshape(-1)
                 png = cv2.imencode(".png", millimetres(view.depth))[1].reshape(-1)
                 late, kind = LATENCY["cameras"], "sensor_msgs/msg/CompressedImage"
-                self.say(stamp, late, f"/{name}/image/compressed", kind, header=header, format="jpeg", data=jpeg)
-                self.say(stamp, late, f"/{name}/depth/compressed", kind, header=header, format="16UC1; png", data=png)
-                self.say(stamp, late, f"/{name}/camera_info", "sensor_msgs/msg/CameraInfo", header=header, **info)
-        stamps = self.log.stamps(self.log.steps("gels")).tolist()
+                self.add(stamp, late, f"/{name}/image/compressed", kind, header=header, format="jpeg", data=jpeg)
+                self.add(stamp, late, f"/{name}/depth/compressed", kind, header=header, format="16UC1; png", data=png)
+                self.add(stamp, late, f"/{name}/camera_info", "sensor_msgs/msg/CameraInfo", header=header, **info)
+        stamps = self.log.stamps(self.log.sample_steps("gels")).tolist()
         for name, surfaces in self.log.surfaces.items():
             for k, (stamp, heights) in enumerate(zip(stamps, surfaces, strict=True)):
                 header = self.header(stamp, name)
                 shown = cv2.cvtColor(picture(name, heights, k).numpy(), cv2.COLOR_RGB2BGR)
                 png = cv2.imencode(".png", shown)[1].reshape(-1)
-                self.say(stamp, LATENCY["gels"], f"/{name}/image/compressed", "sensor_msgs/msg/CompressedImage",
+                self.add(stamp, LATENCY["gels"], f"/{name}/image/compressed", "sensor_msgs/msg/CompressedImage",
                          header=header, format="png", data=png)  # fmt: skip
                 raw = np.frombuffer(heights.astype("<f4").tobytes(), np.uint8)
-                self.say(stamp, LATENCY["gels"], f"/{name}/height", "sensor_msgs/msg/Image", header=header,
+                self.add(stamp, LATENCY["gels"], f"/{name}/height", "sensor_msgs/msg/Image", header=header,
                          height=heights.shape[0], width=heights.shape[1], encoding="32FC1", is_bigendian=0,
                          step=4 * heights.shape[1], data=raw)  # fmt: skip
 
@@ -134,7 +134,7 @@ class Messages:
     def mounts(self) -> None:
         """Where sensors stand on the links, once, as tf_static."""
         first = int(self.log.stamps(np.array([0]))[0])
-        told = []
+        transforms = []
         for name, frame in self.log.rig.frames.items():
             if frame.parent is None:
                 continue
@@ -144,12 +144,12 @@ class Messages:
                 translation=self.vector(T[:3, 3]),
                 rotation=self.types["geometry_msgs/msg/Quaternion"](x=x, y=y, z=z, w=w),
             )
-            told.append(
+            transforms.append(
                 self.types["geometry_msgs/msg/TransformStamped"](
                     header=self.header(first, frame.parent), child_frame_id=name, transform=transform
                 )
             )
-        self.say(first, 0, "/tf_static", "tf2_msgs/msg/TFMessage", transforms=told)
+        self.add(first, 0, "/tf_static", "tf2_msgs/msg/TFMessage", transforms=transforms)
 
     def all(self) -> list[Message]:
         """Everything, in the order of log times."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fusion_aug.synth.arm.motion import DURATION, wanted
+from fusion_aug.synth.arm.motion import DURATION, target_at
 from fusion_aug.synth.arm.scene import JOINTS, TAXELS, load_arm, mujoco
 
 STIFFNESS, DAMPING = 900.0, 60.0  # 1/s^2 and 1/s of the computed-torque control
@@ -43,7 +43,7 @@ def simulate(duration: float = DURATION) -> ArmRecording:
     q_at = [int(model.joint(j).qposadr[0]) for j in JOINTS]
     v_at = [int(model.joint(j).dofadr[0]) for j in JOINTS]
     arm = v_at[:6]
-    data.qpos[q_at[:6]], data.qpos[q_at[6:]] = wanted(0.0)[0], wanted(0.0)[3]
+    data.qpos[q_at[:6]], data.qpos[q_at[6:]] = target_at(0.0)[0], target_at(0.0)[3]
     module.mj_forward(model, data)
     mass = np.zeros((model.nv, model.nv))
     rows: dict[str, list[Any]] = defaultdict(list)
@@ -54,7 +54,7 @@ def simulate(duration: float = DURATION) -> ArmRecording:
         t = step * model.opt.timestep
         module.mj_step1(model, data)
         q, v = data.qpos[q_at].copy(), data.qvel[v_at].copy()
-        goal, rate, change, opening = wanted(t)
+        goal, rate, change, opening = target_at(t)
         full_mass(module, model, data, mass)
         push = change + STIFFNESS * (goal - q[:6]) + DAMPING * (rate - v[:6])
         data.ctrl[:6] = mass[np.ix_(arm, arm)] @ push + data.qfrc_bias[arm] - data.qfrc_passive[arm]

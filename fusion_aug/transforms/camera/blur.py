@@ -27,9 +27,10 @@ class GaussianBlur(PhotometricTransform):
     sigma: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 50.0)}
+    example: ClassVar[dict[str, Any]] = {"sigma": [0.5, 1.5]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return blur.gaussian(picture, params["sigma"])
 
@@ -41,9 +42,10 @@ class DefocusBlur(PhotometricTransform):
     radius: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"radius": (0.0, 50.0)}
+    example: ClassVar[dict[str, Any]] = {"radius": [0.5, 2.5]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return blur.convolve(picture, blur.disc(params["radius"])) if params["radius"] > 0 else picture
 
@@ -56,9 +58,10 @@ class MotionBlur(PhotometricTransform):
     angle_deg: Range = (0.0, 180.0)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"length": (0.0, 200.0), "angle_deg": (-360.0, 360.0)}
+    example: ClassVar[dict[str, Any]] = {"length": [1.0, 5.0]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         if params["length"] <= 0:
             return picture
@@ -80,11 +83,14 @@ class EgoMotionBlur(PhotometricTransform):
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "a spot smears along a flow that differs from one of its sides to the other"
     }
+    example: ClassVar[dict[str, Any]] = {"exposure": [0.001, 0.02]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
-        return blur.along_flow(picture, picture_flow(shot.call.sample, shot.call.name, shot.item, params["exposure"]))
+        return blur.along_flow(
+            picture, picture_flow(context.call.sample, context.call.name, context.item, params["exposure"])
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +101,10 @@ class Sharpness(PhotometricTransform):
     sigma: Range = 1.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"amount": (-1.0, 20.0), "sigma": (0.1, 20.0)}
+    example: ClassVar[dict[str, Any]] = {"amount": [0.2, 1.0]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         soft, amount = blur.gaussian(picture, params["sigma"]), params["amount"]
         if picture.is_cpu and picture.dtype == torch.uint8:
@@ -118,11 +125,12 @@ class ChromaticAberration(PhotometricTransform):
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "red and blue are moved against green on purpose"
     }
+    example: ClassVar[dict[str, Any]] = {"red": [-0.002, 0.002], "blue": [-0.002, 0.002]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
-        centre = apply_homography(shot.camera.A, shot.camera.model.K[:2, 2].detach())
+        centre = apply_homography(context.camera.A, context.camera.model.K[:2, 2].detach())
         channels = list(picture.unbind(-1))
         for index, name in ((0, "red"), (2, "blue")):
             if params[name] == 0:
@@ -142,8 +150,9 @@ class JpegCompression(PhotometricTransform):
     quality: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"quality": (1.0, 100.0)}
+    example: ClassVar[dict[str, Any]] = {"quality": [30, 95]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.jpeg_coded(picture, round(params["quality"]))

@@ -15,7 +15,7 @@ from calib.sensors import apply_homography
 from fusion_aug.core.ranges import Range
 from fusion_aug.ops import color
 from fusion_aug.ops.grid import pixel_grid
-from fusion_aug.streams import Points, Radar
+from fusion_aug.streams import Lidar
 from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
 
 
@@ -27,9 +27,10 @@ class WhiteBalance(PhotometricTransform):
     blue: Range = 1.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"red": (0.05, 20.0), "blue": (0.05, 20.0)}
+    example: ClassVar[dict[str, Any]] = {"red": [0.8, 1.25], "blue": [0.8, 1.25]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.light_gains(picture, (params["red"], 1.0, params["blue"]))
 
@@ -41,9 +42,10 @@ class ColorTemperature(PhotometricTransform):
     kelvin: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"kelvin": (4000.0, 25000.0)}
+    example: ClassVar[dict[str, Any]] = {"kelvin": [4500, 9000]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.light_gains(picture, color.daylight_gains(params["kelvin"]))
 
@@ -67,11 +69,12 @@ class Exposure(PhotometricTransform):
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "noise hides where exactly a spot's middle is"
     }
+    example: ClassVar[dict[str, Any]] = {"stops": [-1.0, 1.0]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
-        return color.shot_noise(picture, params["stops"], params["full_well"], params["read_noise"], shot.noise())
+        return color.shot_noise(picture, params["stops"], params["full_well"], params["read_noise"], context.noise())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +87,12 @@ class Vignetting(PhotometricTransform):
     loss: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"loss": (0.0, 1.0)}
+    example: ClassVar[dict[str, Any]] = {"loss": [0.0, 0.6]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
-        camera, (height, width) = shot.camera, picture.shape[:2]
+        camera, (height, width) = context.camera, picture.shape[:2]
         centre = camera.model.K[:2, 2].detach()
         corner = torch.stack([centre, torch.tensor(camera.model.size[::-1]) - 1 - centre]).abs().amax(0).norm()
         grid = pixel_grid((height, width))
@@ -120,18 +124,19 @@ class Shadow(PhotometricTransform):
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "a shadow's border weighs the two sides of a spot differently"
     }
+    example: ClassVar[dict[str, Any]] = {"darkness": [0.2, 0.6]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         height, width = picture.shape[:2]
         step = max(1, min(4, height // 32, width // 32))
         rows, columns = -(-height // step), -(-width // step)
         grid = pixel_grid((rows, columns)) * step + (step - 1) / 2
-        meta, time = shot.meta, int(shot.stream.true_capture_times[shot.item])
-        T = meta.T_ref(shot.stream.frame, time, true_rig=True).detach()
-        rays = shot.camera.unproject(grid) @ T[:3, :3].T
-        down = (ground_height(shot) - T[2, 3]) / rays[..., 2]
+        meta, time = context.meta, int(context.stream.true_capture_times[context.item])
+        T = meta.T_ref(context.stream.frame, time, true_rig=True).detach()
+        rays = context.camera.unproject(grid) @ T[:3, :3].T
+        down = (ground_height(context) - T[2, 3]) / rays[..., 2]
         ground = T[:2, 3] + rays[..., :2] * down[..., None]
         bearing = np.radians(params["bearing_deg"])
         along = ground @ torch.tensor([np.cos(bearing), np.sin(bearing)])
@@ -142,11 +147,11 @@ class Shadow(PhotometricTransform):
         return color.scale_light(picture, 1 - params["darkness"] * soft[:height, :width].to(picture.device))
 
 
-def ground_height(shot: PictureContext) -> float:
+def ground_height(context: PictureContext) -> float:
     """Height of the ground in the reference frame, metres: where low LiDAR points near the vehicle lie, else 0."""
-    sample, index = shot.call.sample, int(shot.stream.sample_index[shot.item])
-    for name, cloud in sample.of_type(Points).items():
-        if isinstance(cloud, Radar) or not bool((cloud.sample_index == index).any()):
+    sample, index = context.call.sample, int(context.stream.sample_index[context.item])
+    for name, cloud in sample.of_type(Lidar).items():
+        if not bool((cloud.sample_index == index).any()):
             continue
         key = sample.key_item(name, index)
         cloud = cloud.realized()

@@ -30,9 +30,10 @@ class Equalize(PhotometricTransform):
     strength: Range = 1.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"strength": (0.0, 1.0)}
+    example: ClassVar[dict[str, Any]] = {"strength": [0.0, 0.5]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         image = color.levels_of(picture).numpy()
         even = np.stack([cv2.equalizeHist(np.ascontiguousarray(image[..., c])) for c in range(3)], -1)
@@ -47,9 +48,10 @@ class AutoContrast(PhotometricTransform):
     cut: Range = 0.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"cut": (0.0, 0.49)}
+    example: ClassVar[dict[str, Any]] = {"cut": [0.0, 0.02]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         image = color.levels_of(picture).numpy()
         functions = []
@@ -76,6 +78,7 @@ class Clahe(PhotometricTransform):
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "contrast is raised from tile to tile, which weighs the two sides of a spot differently"
     }
+    example: ClassVar[dict[str, Any]] = {"limit": [1.0, 4.0], "tiles": 4}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,7 +86,7 @@ class Clahe(PhotometricTransform):
             raise ConfigError(f"Clahe.tiles: expected a whole number from 1 to 256, got {self.tiles!r}")
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         lab = cv2.cvtColor(color.levels_of(picture).numpy(), cv2.COLOR_RGB2LAB)
         tool = cv2.createCLAHE(params["limit"], (params["tiles"], params["tiles"]))
@@ -98,9 +101,10 @@ class Solarize(PhotometricTransform):
     threshold: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"threshold": (0.0, 1.0)}
+    example: ClassVar[dict[str, Any]] = {"threshold": [0.5, 1.0]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.curve(picture, lambda x: torch.where(x >= params["threshold"], 1 - x, x))
 
@@ -112,9 +116,10 @@ class Posterize(PhotometricTransform):
     bits: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"bits": (1.0, 8.0)}
+    example: ClassVar[dict[str, Any]] = {"bits": [4, 8]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         step = 2.0 ** (8 - round(params["bits"]))
         return color.curve(picture, lambda x: torch.floor(x * 255 / step) * step / 255)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -16,6 +15,8 @@ import torch
 from torch import Tensor
 
 from calib import CameraSensor
+from fusion_aug.core.gradients import asks_gradient
+from fusion_aug.core.levels import changed_levels
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles, resolve
 from fusion_aug.core.transform import Transform
@@ -23,6 +24,7 @@ from fusion_aug.errors import UnhandledStream
 from fusion_aug.ops import color, reduce
 from fusion_aug.ops.random import noise
 from fusion_aug.sample import Sample, SampleMeta
+from fusion_aug.sample.sensors import is_meant
 from fusion_aug.streams import Camera, Stream, TactileImage
 from fusion_aug.streams.families import Photometric
 
@@ -71,7 +73,7 @@ class PhotometricTransform(Transform, Photometric, abstract=True):
     }
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """The changed picture (H, W, 3), uint8 or float32."""
         raise NotImplementedError
 
@@ -79,39 +81,41 @@ class PhotometricTransform(Transform, Photometric, abstract=True):
 @handles(Photometric, Camera)
 def change_pictures(stream: Camera, call: Call) -> Camera:
     """Carry out pending maps, then change every picture."""
-    change, meant = call.transform.change, [meant_for(stream, call, p) for p in call.params]
+    change, meant = call.transform.change, [applies_to(stream, call, p) for p in call.params]
     if not any(meant):
         return stream
     sent = stream.present.tolist()  # a silent camera stays silent
-    pictures = [
-        change(stream.pictures[i], params, PictureContext(call, stream, i))
-        if sent[i] and meant[i]
-        else stream.pictures[i]
-        for i, params in enumerate(call.params)
-    ]
+    pictures = list(stream.pictures)
+    for i, params in enumerate(call.params):
+        if sent[i] and meant[i]:
+
+            def work(picture: Tensor, params: Mapping[str, Any] = params, item: int = i) -> Tensor:
+                return change(picture, params, PictureContext(call, stream, item))
+
+            pictures[i] = changed_levels(stream, i, call.transform.__name__, work, asks_gradient(params))
     return replace(stream, items=tuple(pictures), pending=())
 
 
-def meant_for(stream: Stream, call: Call, params: Mapping[str, Any]) -> bool:
+def applies_to(stream: Stream, call: Call, params: Mapping[str, Any]) -> bool:
     """Whether a draw is for a stream's camera."""
-    return named(stream, call.name, params.get("cameras", ("*",)))
+    return matches_camera(stream, call.name, params.get("cameras", ("*",)))
 
 
-def named(stream: Stream, name: str, cameras: Sequence[str] | None) -> bool:
+def matches_camera(stream: Stream, name: str, cameras: Sequence[str] | None) -> bool:
     """Whether a stream's camera is among some patterns; None stands for all but gels."""
     if cameras is None:
         return not isinstance(stream, TactileImage)
-    return any(fnmatchcase(stream.instance(name), pattern) for pattern in cameras)
+    return is_meant(stream, name, cameras)
 
 
-def refused_gels(transform: Transform, sample: Sample) -> list[str]:
+def gels_to_refuse(transform: Transform, sample: Sample) -> list[str]:
     """Gels of a sample that a transform of levels is meant for, and will refuse."""
     if not isinstance(transform, PhotometricTransform) or resolve(type(transform), TactileImage) is not refuse_gel:
         return []
-    return [n for n, s in sample.of_type(TactileImage).items() if named(s, n, transform.cameras)]
+    return [n for n, s in sample.of_type(TactileImage).items() if matches_camera(s, n, transform.cameras)]
 
 
-def refusal(transform: str, name: str) -> str:
+def gel_refusal_message(transform: str, name: str) -> str:
     """Why a transform of levels refuses a gel, and what to do."""
     return (
         f"{transform}: {name!r} is a tactile picture, whose colours tell the slopes of the gel, so a change of levels "
@@ -127,8 +131,8 @@ def refuse_gel(stream: TactileImage, call: Call) -> TactileImage:
     Raises:
         UnhandledStream: the transform is meant for it.
     """
-    if any(meant_for(stream, call, p) for p in call.params):
-        raise UnhandledStream(refusal(call.transform.__name__, call.name))
+    if any(applies_to(stream, call, p) for p in call.params):
+        raise UnhandledStream(gel_refusal_message(call.transform.__name__, call.name))
     return stream
 
 
@@ -139,9 +143,10 @@ class Brightness(PhotometricTransform):
     factor: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"factor": (0.0, 100.0)}
+    example: ClassVar[dict[str, Any]] = {"factor": [0.6, 0.9]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.curve(picture, lambda x: x * params["factor"])
 
@@ -153,9 +158,10 @@ class Contrast(PhotometricTransform):
     factor: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"factor": (0.0, 100.0)}
+    example: ClassVar[dict[str, Any]] = {"factor": [0.6, 1.4]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         middle = reduce.mean(picture) / (255 if picture.dtype == torch.uint8 else 1)
         return color.curve(picture, lambda x: (x - middle) * params["factor"] + middle)
@@ -168,9 +174,10 @@ class Gamma(PhotometricTransform):
     gamma: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"gamma": (0.01, 100.0)}
+    example: ClassVar[dict[str, Any]] = {"gamma": [0.7, 1.4]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.curve(picture, lambda x: x ** params["gamma"])
 
@@ -182,9 +189,10 @@ class Saturation(PhotometricTransform):
     factor: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"factor": (0.0, 10.0)}
+    example: ClassVar[dict[str, Any]] = {"factor": [0.2, 1.8]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.mix_channels(picture, color.saturation_matrix(params["factor"]))
 
@@ -196,9 +204,10 @@ class Hue(PhotometricTransform):
     angle_deg: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"angle_deg": (-180.0, 180.0)}
+    example: ClassVar[dict[str, Any]] = {"angle_deg": [-30, 30]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         return color.mix_channels(picture, color.hue_matrix(math.radians(params["angle_deg"])))
 
@@ -214,8 +223,9 @@ class GaussianNoise(PhotometricTransform):
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "noise hides where exactly a spot's middle is"
     }
+    example: ClassVar[dict[str, Any]] = {"sigma": [0.01, 0.05]}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
-        return color.add_noise(picture, params["sigma"], shot.noise())
+        return color.add_noise(picture, params["sigma"], context.noise())

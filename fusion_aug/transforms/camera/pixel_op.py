@@ -16,7 +16,13 @@ from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.ops.color import levels_of
 from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
 
-OPS: dict[str, Callable[..., Any]] = {}
+
+def negative(picture: np.ndarray) -> np.ndarray:
+    """The levels (H, W, 3) uint8 counted from white, the operation that is there without a plugin."""
+    return 255 - picture
+
+
+OPS: dict[str, Callable[..., Any]] = {"negative": negative}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +39,7 @@ class PixelOp(PhotometricTransform):
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "what it does is not ours"
     }
+    example: ClassVar[dict[str, Any]] = {"op": "negative"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -40,11 +47,11 @@ class PixelOp(PhotometricTransform):
             raise ConfigError(f"PixelOp.op: {self.op!r} is not registered; call pixel_op(callable, name) in a plugin")
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
         if params["op"] not in OPS:
             raise DataError(f"PixelOp: {params['op']!r} is not registered here; import the plugin that names it")
-        op, seed = OPS[params["op"]], int(shot.noise().integers(2**31))
+        op, seed = OPS[params["op"]], int(context.noise().integers(2**31))
         with seeded(seed):
             out = _adapted(op, picture, seed)
         if out.dtype != picture.dtype:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +15,7 @@ from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops.points import points_in_boxes
 from fusion_aug.ops.random import noise
+from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import Boxes3D, Points
 from fusion_aug.transforms.cloud.points import PointTransform
 
@@ -34,6 +34,7 @@ class BoxPointDropout(PointTransform):
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "boxes": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
+    example: ClassVar[dict[str, Any]] = {"share": [0.3, 0.8], "boxes": 0.5}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,7 @@ class BoxPointJitter(PointTransform):
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {
         "content_identity": "points are moved on purpose"
     }
+    example: ClassVar[dict[str, Any]] = {"sigma": 0.05}
 
 
 def rows_in_boxes(stream: Points, call: Call, item: int, params: Mapping[str, Any]) -> Iterator[Tensor]:
@@ -66,7 +68,7 @@ def rows_in_boxes(stream: Points, call: Call, item: int, params: Mapping[str, An
             found = points_in_boxes(xyz, boxes.poses_at(k, time), boxes.values["size"][rows])
             for j, inside in enumerate(found):
                 name = "" if names is None else str(names[rows][j])
-                if any(fnmatchcase(name, pattern) for pattern in params["categories"]):
+                if matches(name, params["categories"]):
                     yield inside
 
 

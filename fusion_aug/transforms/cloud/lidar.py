@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from calib import LidarSensor, Rig
-from calib.changed import changed
+from calib.replacing import replace_unchecked
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
@@ -19,7 +19,7 @@ from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.ops.random import noise
 from fusion_aug.ops.rings import ring_elevations, to_elevations
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Points, Radar
+from fusion_aug.streams import Lidar, Points
 from fusion_aug.streams.columns import take_rows
 from fusion_aug.transforms.cloud.points import PointTransform, keep_points
 
@@ -48,8 +48,6 @@ def lidar_of(call: Call, stream: Points, item: int) -> LidarSensor:
 class LidarTransform(PointTransform, abstract=True):
     """A change of LiDAR clouds; a radar has no beams."""
 
-    leaves = (Radar,)
-
 
 @dataclass(frozen=True, kw_only=True)
 class BeamDropout(LidarTransform):
@@ -59,13 +57,14 @@ class BeamDropout(LidarTransform):
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
+    example: ClassVar[dict[str, Any]] = {"share": [0.1, 0.4]}
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
         """The share, and which beams are lost: the same in every scan that shares the draw."""
         return {**super().sample_params(rng, sample, context), "beams": f"{int(rng.integers(2**62)):x}"}
 
 
-@handles(BeamDropout, Points)
+@handles(BeamDropout, Lidar)
 def drop_beams(stream: Points, call: Call) -> Points:
     """Keep the points of the beams that work."""
     ring = rings_of(stream, call.name).cpu()
@@ -91,9 +90,10 @@ class IntensityGain(LidarTransform):
         "invertible": "clipped intensities are lost",
         "differentiable": "it has no geometric parameter",
     }
+    example: ClassVar[dict[str, Any]] = {"gain": [0.5, 2.0], "gamma": [0.8, 1.2]}
 
 
-@handles(IntensityGain, Points)
+@handles(IntensityGain, Lidar)
 def change_intensity(stream: Points, call: Call) -> Points:
     """Change the column; a pending motion stays pending."""
     if "intensity" not in stream.values:
@@ -134,6 +134,7 @@ class RingResample(LidarTransform):
         "keeps_rows": "points of other beams are other points",
         "content_identity": "points are made between beams on purpose",
     }
+    example: ClassVar[dict[str, Any]] = {"beams": 16}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -157,8 +158,8 @@ class RingResample(LidarTransform):
         out = cls.visit(sample, parameters, context)
         for u, meta in enumerate(sample.metas):
             rig, true_rig = meta.rig, meta.true_rig
-            for name, stream in sample.of_type(Points).items():
-                if isinstance(stream, Radar) or not isinstance(rig.sensors.get(name), LidarSensor):
+            for name, stream in sample.of_type(Lidar).items():
+                if not isinstance(rig.sensors.get(name), LidarSensor):
                     continue
                 mine = (stream.sample_index == u).nonzero()[:, 0]
                 if len(mine):
@@ -171,7 +172,7 @@ class RingResample(LidarTransform):
 
 
 def _with_elevations(rig: Rig, name: str, elevations: tuple[float, ...]) -> Rig:
-    return rig.with_sensor(name, changed(rig.sensors[name], elevations=elevations))
+    return rig.with_sensor(name, replace_unchecked(rig.sensors[name], elevations=elevations))
 
 
 def old_elevations(stream: Points, item: int, sensor: Any, name: str) -> np.ndarray:
@@ -195,7 +196,7 @@ def new_elevations(stream: Points, item: int, params: Mapping[str, Any], sensor:
     return np.linspace(low, high, params["beams"])
 
 
-@handles(RingResample, Points)
+@handles(RingResample, Lidar)
 def resample_rings(stream: Points, call: Call) -> Points:
     """Make the points of every new beam, item by item."""
     stream = stream.realized()
@@ -211,6 +212,4 @@ def resample_rings(stream: Points, call: Call) -> Points:
         rows, xyz, ring = to_elevations(columns["xyz"], columns["ring"], old, new, params["columns"])
         chosen = take_rows(columns, rows)
         parts.append({**chosen, "xyz": xyz.to(columns["xyz"]), "ring": ring.to(columns["ring"])})
-    counts = torch.tensor([0, *(len(p["xyz"]) for p in parts)])
-    values = {k: torch.cat([p[k] for p in parts]) if parts else v for k, v in stream.values.items()}
-    return replace(stream, values=values, offsets=counts.cumsum(0))
+    return stream.repacked(parts)

@@ -42,7 +42,7 @@ def keep_points(stream: Points, call: Call, rule: Callable[[int, Mapping[str, An
     return stream if bool(mask.all()) else stream.select(mask)
 
 
-def rays(stream: Points, item: int, call: Call) -> tuple[Tensor, Tensor]:
+def scanner_rays(stream: Points, item: int, call: Call) -> tuple[Tensor, Tensor]:
     """Where the rays of an item's points start, and the ways from there to the points, both (rows, 3) float64."""
     rows = stream.item_slice(item)
     xyz = stream["xyz"][rows].to(torch.float64)
@@ -54,9 +54,9 @@ def rays(stream: Points, item: int, call: Call) -> tuple[Tensor, Tensor]:
     return start, xyz - start
 
 
-def ranges(stream: Points, item: int, call: Call) -> Tensor:
+def scanner_ranges(stream: Points, item: int, call: Call) -> Tensor:
     """Distance (rows,) of an item's points from the scanner that measured them, metres, float64."""
-    return torch.linalg.norm(rays(stream, item, call)[1], dim=1)
+    return torch.linalg.norm(scanner_rays(stream, item, call)[1], dim=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +68,7 @@ class PointDropout(PointTransform):
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
+    example: ClassVar[dict[str, Any]] = {"share": [0.1, 0.5]}
 
 
 @handles(PointDropout, Points)
@@ -115,6 +116,7 @@ class VoxelSubsample(PointTransform):
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"size": (1e-3, 1e3)}
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
+    example: ClassVar[dict[str, Any]] = {"size": [0.5, 3.0]}
 
 
 @handles(VoxelSubsample, Points)
@@ -145,6 +147,7 @@ class RangeJitter(PointTransform):
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {
         "content_identity": "points are moved on purpose"
     }
+    example: ClassVar[dict[str, Any]] = {"sigma": 0.05}
 
 
 @handles(RangeJitter, Points)
@@ -156,7 +159,7 @@ def jitter_points(stream: Points, call: Call) -> Points:
         rows = stream.item_slice(i)
         rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
         shift = torch.from_numpy(rng.normal(0, params["sigma"], rows.stop - rows.start)).to(xyz.device)
-        start, way = rays(stream, i, call)
+        start, way = scanner_rays(stream, i, call)
         factor = (1 + shift / torch.linalg.norm(way, dim=1).clamp(min=1e-6)).clamp(min=0.01)
         xyz[rows] = (start + way * factor[:, None]).to(xyz.dtype)
     return stream.with_values(xyz=xyz)
@@ -170,6 +173,7 @@ class RangeCrop(PointTransform):
     high: float = float("inf")
 
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
+    example: ClassVar[dict[str, Any]] = {"low": 3.0, "high": 30.0}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -186,7 +190,7 @@ def crop_points(stream: Points, call: Call) -> Points:
     """Keep a shell."""
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
-        distance = ranges(stream, item, call)
+        distance = scanner_ranges(stream, item, call)
         high = float("inf") if params["high"] is None else params["high"]
         return (distance >= params["low"]) & (distance <= high)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import cv2
@@ -23,10 +22,11 @@ from fusion_aug.ops.warp import gather
 from fusion_aug.sample import Sample
 from fusion_aug.sample.depth import camera_range
 from fusion_aug.sample.ego import frame_twist
+from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import Camera, TactileImage
 from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
 
-SCATTERED = 1.8  # light of a scratch against what is about it
+SCRATCH_GLOW = 1.8  # light of a scratch against what is about it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,35 +52,37 @@ class CameraFault(PhotometricTransform, abstract=True):
         """The numbers, whether the camera fails, and the key of what stays the same in its pictures."""
         names = sorted({s.instance(n) for n, s in sample.of_type(Camera).items()})
         patterns = ("*",) if self.cameras is None else self.cameras
-        if names and not any(fnmatchcase(n, pattern) for n in names for pattern in patterns):
-            told = f"{type(self).__name__}.cameras: {', '.join(patterns)}"
-            raise DataError(f"{told} names no camera of the sample (it has {', '.join(names)})")
+        if names and not any(matches(n, patterns) for n in names):
+            raise DataError(
+                f"{type(self).__name__}.cameras: {', '.join(patterns)} names no camera of the sample "
+                f"(it has {', '.join(names)})"
+            )
         drawn = super().sample_params(rng, sample, context)
         return {**drawn, "fails": bool(rng.random() < drawn["each"]), "key": f"{int(rng.integers(2**62)):x}"}
 
     @classmethod
-    def change(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``PhotometricTransform``."""
-        return cls.broken(picture, params, shot) if params["fails"] else picture
+        return cls.faulty_picture(picture, params, context) if params["fails"] else picture
 
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """The picture (H, W, 3) of a camera that fails."""
         raise NotImplementedError
 
 
 @handles(CameraFault, TactileImage)
-def spare_gel(stream: TactileImage, call: Call) -> TactileImage:
+def leave_gel(stream: TactileImage, call: Call) -> TactileImage:
     """The faults are those of cameras that look into the world."""
     return stream
 
 
-def _lasting(params: Mapping[str, Any], shot: PictureContext) -> np.random.Generator:
+def _scene_noise(params: Mapping[str, Any], context: PictureContext) -> np.random.Generator:
     """Random stream of what is the same in every picture of a camera."""
-    return noise(params["key"], shot.stream.instance(shot.call.name), 0)
+    return noise(params["key"], context.stream.instance(context.call.name), 0)
 
 
-def _white(picture: Tensor) -> int:
+def _full_scale(picture: Tensor) -> int:
     return 255 if picture.dtype == torch.uint8 else 1
 
 
@@ -92,12 +94,13 @@ class DeadPixels(CameraFault):
     stuck: Range = (0.0, 2000.0)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | dict.fromkeys(("dead", "stuck"), (0.0, 1e6))
+    example: ClassVar[dict[str, Any]] = {"dead": 5000, "stuck": [0, 3000]}
 
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``CameraFault``."""
-        flat, rng = picture.reshape(-1, 3).clone(), _lasting(params, shot)
-        for share, value in ((params["dead"], 0), (params["stuck"], _white(picture))):
+        flat, rng = picture.reshape(-1, 3).clone(), _scene_noise(params, context)
+        for share, value in ((params["dead"], 0), (params["stuck"], _full_scale(picture))):
             hit = rng.choice(len(flat), min(len(flat), round(share * 1e-6 * len(flat))), replace=False)
             # a filter of one colour stands before a pixel: half of the faults show in that colour only
             channel = rng.integers(0, 6, len(hit))
@@ -121,12 +124,13 @@ class Banding(CameraFault):
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {
         "depth": (0.0, 1.0), "frequency": (1.0, 1e4), "readout": (0.0, 1.0),
     }  # fmt: skip
+    example: ClassVar[dict[str, Any]] = {"depth": 0.4}
 
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``CameraFault``."""
         rows = picture.shape[0]
-        whole, rest = divmod(int(shot.stream.capture_times[shot.item]), 1_000_000_000)
+        whole, rest = divmod(int(context.stream.capture_times[context.item]), 1_000_000_000)
         seconds = whole % 1_000_000 + rest * 1e-9  # so that no digit of the phase is lost
         turn = 2 * np.pi * params["frequency"] * (seconds + params["readout"] * np.arange(rows) / rows)
         light = 1 - params["depth"] * (0.5 - 0.5 * np.cos(turn))
@@ -145,12 +149,13 @@ class LensDirt(CameraFault):
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {
         "spots": (0.0, 1000.0), "size_deg": (0.01, 90.0), "light": (0.0, 1.0),
     }  # fmt: skip
+    example: ClassVar[dict[str, Any]] = {"spots": [3, 8]}
 
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``CameraFault``."""
-        rng, (height, width) = _lasting(params, shot), picture.shape[:2]
-        radius = np.radians(params["size_deg"]) * shot.camera.pixels_per_radian / 2
+        rng, (height, width) = _scene_noise(params, context), picture.shape[:2]
+        radius = np.radians(params["size_deg"]) * context.camera.pixels_per_radian / 2
         mask = np.zeros((height, width), np.float32)
         for _ in range(round(params["spots"])):
             centre = rng.uniform(0, 1, 2) * (width, height)
@@ -173,12 +178,13 @@ class LensScratches(CameraFault):
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {
         "scratches": (0.0, 1000.0), "length_deg": (0.1, 180.0), "width_deg": (0.01, 10.0), "strength": (0.0, 1.0),
     }  # fmt: skip
+    example: ClassVar[dict[str, Any]] = {"scratches": [1, 8]}
 
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``CameraFault``."""
-        rng, (height, width) = _lasting(params, shot), picture.shape[:2]
-        degree = np.radians(1.0) * shot.camera.pixels_per_radian
+        rng, (height, width) = _scene_noise(params, context), picture.shape[:2]
+        degree = np.radians(1.0) * context.camera.pixels_per_radian
         mask = np.zeros((height, width), np.uint8)
         for _ in range(round(params["scratches"])):
             at, angle = rng.uniform(0, 1, 2) * (width, height), rng.uniform(0, np.pi)
@@ -192,7 +198,7 @@ class LensScratches(CameraFault):
         # a scratch scatters the light that falls on the lens about it
         around = bright.cpu().numpy()
         light = cv2.GaussianBlur(around, (0, 0), max(1.0, 5 * degree)).max(2, keepdims=True)
-        glow = torch.from_numpy(np.minimum(SCATTERED * light, _white(picture))).to(bright)
+        glow = torch.from_numpy(np.minimum(SCRATCH_GLOW * light, _full_scale(picture))).to(bright)
         out = torch.maximum(bright, bright + (glow - bright) * share.to(picture.device))
         return out.round().to(torch.uint8) if picture.dtype == torch.uint8 else out.to(picture.dtype)
 
@@ -204,9 +210,10 @@ class Overexposure(CameraFault):
     stops: Range = (1.0, 3.0)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {"stops": (0.0, 10.0)}
+    example: ClassVar[dict[str, Any]] = {"stops": [0.0, 3.0]}
 
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``CameraFault``."""
         return color.light_gains(picture, (2.0 ** params["stops"],) * 3)
 
@@ -215,8 +222,10 @@ class Overexposure(CameraFault):
 class BlackCamera(CameraFault):
     """A camera that sends black pictures."""
 
+    example: ClassVar[dict[str, Any]] = {"each": 0.5}
+
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``CameraFault``."""
         return torch.zeros_like(picture)
 
@@ -233,24 +242,25 @@ class FrozenCamera(CameraFault):
     age: Range = (0.5, 2.0)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {"age": (0.0, 60.0)}
+    example: ClassVar[dict[str, Any]] = {"age": [0.1, 0.5]}
 
     @classmethod
-    def broken(cls, picture: Tensor, params: Mapping[str, Any], shot: PictureContext) -> Tensor:
+    def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """See ``CameraFault``.
 
         Raises:
             DataError: there is neither an older picture nor an ego pose with a twist.
         """
-        stream, item = shot.stream, shot.item
+        stream, item = context.stream, context.item
         then, index = int(stream.capture_times[item]) - int(params["age"] * 1e9), int(stream.sample_index[item])
         mine = (stream.sample_index == index).nonzero()[:, 0]
         if len(mine) > 1:
             older = mine[stream.capture_times[mine] <= then]
             return stream.pictures[int(older[-1] if len(older) else mine[0])].clone()
-        twist = frame_twist(shot.call.sample, index, stream.frame, int(stream.true_capture_times[item]))
+        twist = frame_twist(context.call.sample, index, stream.frame, int(stream.true_capture_times[item]))
         if twist is None:
             raise DataError(
-                f"stream {shot.call.name!r}: FrozenCamera needs an older picture or an ego pose with a twist"
+                f"stream {context.call.name!r}: FrozenCamera needs an older picture or an ego pose with a twist"
             )
         velocity, turning = twist
         rate = torch.zeros((4, 4), dtype=torch.float64)
@@ -258,8 +268,8 @@ class FrozenCamera(CameraFault):
         motion = torch.linalg.matrix_exp(-rate * params["age"])  # a steady motion, backwards
         if float(motion[:3, 3].norm()) < 1e-6 and torch.allclose(motion[:3, :3], torch.eye(3, dtype=torch.float64)):
             return picture
-        distance = camera_range(shot.call.sample, shot.call.name, item)
-        source = moved_view(shot.camera, distance, motion).source
+        distance = camera_range(context.call.sample, context.call.name, item)
+        source = moved_view(context.camera, distance, motion).source
         # what was in view then and is not any more is not known: the nearest that is stands in for it
         return _filled(gather(picture, source), torch.isfinite(source).all(-1))
 

@@ -15,7 +15,7 @@ from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
-from fusion_aug.sample import Sample, world_of
+from fusion_aug.sample import Sample, world_frame_of
 from fusion_aug.streams import EgoPose, Imu
 from fusion_aug.streams.families import Fault
 
@@ -36,6 +36,7 @@ class ImuSaturation(Transform, Fault):
         "invertible": "readings beyond the end are lost",
         "differentiable": "it has no geometric parameter",
     }
+    example: ClassVar[dict[str, Any]] = {"accel": [10.0, 20.0], "gyro_deg": 50.0}
 
 
 @handles(ImuSaturation, Imu)
@@ -65,28 +66,29 @@ class GpsJump(Transform, Fault):
         "invertible": "a jump of the satellites is not undone by looking at it",
         "differentiable": "it has no geometric parameter",
     }
+    example: ClassVar[dict[str, Any]] = {"distance": [1.0, 10.0]}
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Move the told poses of the frames that stand in the world, and the ego pose streams."""
         out = cls.visit(sample, parameters, context)
         for u, meta in enumerate(sample.metas):
-            world, rig = world_of(meta.rig, meta.ref.frame), meta.rig
+            world, rig = world_frame_of(meta.rig, meta.ref.frame), meta.rig
             for name, frame in rig.frames.items():
                 if world is not None and frame.parent == world and isinstance(frame.pose, Trajectory):
-                    rig = rig.with_pose(name, frame.pose.mapped(jump(parameters.of(u)), EYE))
+                    rig = rig.with_pose(name, frame.pose.mapped(jump_matrix(parameters.of(u)), EYE))
             out = out.with_meta(u, rig=rig, true_rig=meta.true_rig)
         return out
 
 
-def jump(params: Mapping[str, Any]) -> torch.Tensor:
+def jump_matrix(params: Mapping[str, Any]) -> torch.Tensor:
     """The shift (4, 4) in the world of drawn parameters."""
     heading = math.radians(params["heading_deg"])
     return se3(translation=[params["distance"] * math.cos(heading), params["distance"] * math.sin(heading), 0.0])
 
 
 @handles(GpsJump, EgoPose)
-def tell_elsewhere(stream: EgoPose, call: Call) -> EgoPose:
+def shift_reported_pose(stream: EgoPose, call: Call) -> EgoPose:
     """Move the told poses."""
-    shifts = torch.stack([jump(p) for p in call.params]) if call.params else EYE[None][:0]
+    shifts = torch.stack([jump_matrix(p) for p in call.params]) if call.params else EYE[None][:0]
     return stream.with_values(pose=shifts @ stream.values["pose"])

@@ -34,21 +34,22 @@ class RadarInterference(RadarTransform):
     exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {
         "keeps_rows": "it drops and adds detections on purpose"
     }
+    example: ClassVar[dict[str, Any]] = {"noise_rise": [0, 20], "rate": 5}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
+    def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
         """See ``RadarTransform``."""
-        sensor, rng = look.sensor, look.rng
-        if "rcs" in rows:
-            _, distance = rays_of(rows)
+        sensor, rng = scan.sensor, scan.rng
+        if "rcs" in detections:
+            _, distance = rays_of(detections)
             least = rcs_threshold(distance, sensor.min_rcs)
-            margin = (rows["rcs"].to(torch.float64) - least).clamp(min=0.5)  # it was detected before
-            rows = take_rows(rows, ~(params["noise_rise"] > margin))
+            margin = (detections["rcs"].to(torch.float64) - least).clamp(min=0.5)  # it was detected before
+            detections = take_rows(detections, ~(params["noise_rise"] > margin))
         n = int(rng.poisson(params["rate"]))
         azimuth = rng.uniform(-np.pi / 3, np.pi / 3) + rng.normal(0, np.radians(params["spread_deg"]), n)
         far = rng.uniform(2.0, sensor.max_range, n)
         ray = np.stack([np.cos(azimuth), np.sin(azimuth), np.zeros(n)], 1)
-        own = np.zeros(3) if look.own is None else look.own.cpu().numpy()
+        own = np.zeros(3) if scan.own_velocity is None else scan.own_velocity.cpu().numpy()
         raw = rng.uniform(-sensor.max_doppler, sensor.max_doppler, n)
         floor = rcs_threshold(torch.from_numpy(far), sensor.min_rcs).numpy()
         more = {
@@ -56,8 +57,8 @@ class RadarInterference(RadarTransform):
             "velocity_comp": ray * (raw + ray @ own)[:, None],
             "rcs": floor + params["noise_rise"] + rng.exponential(2.0, n),
         }  # fmt: skip
-        device = rows["xyz"].device
-        columns: Columns = {k: torch.from_numpy(v).to(device) for k, v in more.items() if k in rows}
-        if "flags" in rows:
-            columns["flags"] = fresh_flags(rows, n)
-        return appended(rows, columns)
+        device = detections["xyz"].device
+        columns: Columns = {k: torch.from_numpy(v).to(device) for k, v in more.items() if k in detections}
+        if "flags" in detections:
+            columns["flags"] = fresh_flags(detections, n)
+        return appended(detections, columns)

@@ -14,21 +14,21 @@ from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops.random import noise
 from fusion_aug.physics.pulse import intensity_of
-from fusion_aug.streams import Points
+from fusion_aug.streams import Lidar, Points
 from fusion_aug.transforms.cloud.box_points import rows_in_boxes
 from fusion_aug.transforms.cloud.lidar import LidarTransform, lidar_of
-from fusion_aug.transforms.cloud.points import PointTransform, keep_points, rays
+from fusion_aug.transforms.cloud.points import PointTransform, keep_points, scanner_rays
 from fusion_aug.transforms.weather.place import T_ref_vehicle
 
-FOREIGN = 2  # status of a return that is another LiDAR's
+STATUS_FOREIGN = 2  # status of a return that is another LiDAR's
 TURN = 0.1  # seconds of a scan, where a cloud does not tell the times of its points
-DROPS = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
-MOVES = PointTransform.exemptions | {"content_identity": "points are moved on purpose"}
+DROPS_POINTS_EXEMPTIONS = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
+MOVES_POINTS_EXEMPTIONS = PointTransform.exemptions | {"content_identity": "points are moved on purpose"}
 
 
 def azimuths(stream: Points, item: int, call: Call) -> Tensor:
     """Azimuth (rows,) of an item's points about the scanner's z axis, radians in (-pi, pi]."""
-    way = rays(stream, item, call)[1]
+    way = scanner_rays(stream, item, call)[1]
     return torch.atan2(way[:, 1], way[:, 0])
 
 
@@ -41,10 +41,11 @@ class DroppedPackets(LidarTransform):
 
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "packet_deg": (0.05, 360.0)}
-    exemptions: ClassVar[dict[str, str]] = DROPS
+    exemptions: ClassVar[dict[str, str]] = DROPS_POINTS_EXEMPTIONS
+    example: ClassVar[dict[str, Any]] = {"share": [0.1, 0.4], "packet_deg": 10.0}
 
 
-@handles(DroppedPackets, Points)
+@handles(DroppedPackets, Lidar)
 def drop_packets(stream: Points, call: Call) -> Points:
     """Keep the packets that came through."""
     stream = stream.realized()
@@ -67,10 +68,11 @@ class LidarCrosstalk(LidarTransform):
 
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
-    exemptions: ClassVar[dict[str, str]] = MOVES
+    exemptions: ClassVar[dict[str, str]] = MOVES_POINTS_EXEMPTIONS
+    example: ClassVar[dict[str, Any]] = {"share": [0.0, 0.2]}
 
 
-@handles(LidarCrosstalk, Points)
+@handles(LidarCrosstalk, Lidar)
 def take_foreign_pulses(stream: Points, call: Call) -> Points:
     """Put the points somewhere on their rays, with an intensity that fits no surface there."""
     stream = stream.realized()
@@ -80,7 +82,7 @@ def take_foreign_pulses(stream: Points, call: Call) -> Points:
     for i, params in enumerate(call.params):
         rows, sensor = stream.item_slice(i), lidar_of(call, stream, i)
         rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
-        start, way = rays(stream, i, call)
+        start, way = scanner_rays(stream, i, call)
         old = torch.linalg.norm(way, dim=1)
         hit = torch.from_numpy(rng.random(len(old)) < params["share"]) & torch.isfinite(old.cpu()) & (old.cpu() > 0)
         far = rng.uniform(max(sensor.min_range, 0.5), sensor.max_range, len(old))
@@ -91,7 +93,9 @@ def take_foreign_pulses(stream: Points, call: Call) -> Points:
             level = torch.from_numpy(intensity_of(power, far, sensor)).to(intensity)
             intensity[rows] = torch.where(hit.to(intensity.device), level, intensity[rows])
         if status is not None:
-            status[rows] = torch.where(hit.to(status.device), torch.full_like(status[rows], FOREIGN), status[rows])
+            status[rows] = torch.where(
+                hit.to(status.device), torch.full_like(status[rows], STATUS_FOREIGN), status[rows]
+            )
     changed = {"xyz": xyz, "intensity": intensity, "status": status}
     return stream.with_values(**{k: v for k, v in changed.items() if v is not None})
 
@@ -110,10 +114,11 @@ class IncompleteEcho(LidarTransform):
 
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "reflectivity": (0.0, 10.0)}
-    exemptions: ClassVar[dict[str, str]] = DROPS
+    exemptions: ClassVar[dict[str, str]] = DROPS_POINTS_EXEMPTIONS
+    example: ClassVar[dict[str, Any]] = {"share": 0.7, "reflectivity": [0.2, 1.0]}
 
 
-@handles(IncompleteEcho, Points)
+@handles(IncompleteEcho, Lidar)
 def lose_dark_returns(stream: Points, call: Call) -> Points:
     """Keep what is bright enough, what is on no such box, and what is lucky."""
     if "intensity" not in stream.values:
@@ -141,10 +146,11 @@ class ReducedView(LidarTransform):
     centre_deg: Range = 0.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"view_deg": (0.0, 360.0), "centre_deg": (-360.0, 360.0)}
-    exemptions: ClassVar[dict[str, str]] = DROPS
+    exemptions: ClassVar[dict[str, str]] = DROPS_POINTS_EXEMPTIONS
+    example: ClassVar[dict[str, Any]] = {"view_deg": [60, 180], "centre_deg": 20}
 
 
-@handles(ReducedView, Points)
+@handles(ReducedView, Lidar)
 def reduce_view(stream: Points, call: Call) -> Points:
     """Keep a sector of the reference frame."""
     stream = stream.realized()
@@ -153,7 +159,7 @@ def reduce_view(stream: Points, call: Call) -> Points:
         number = int(stream.sample_index[item])
         T = call.sample.metas[number].T_ref(stream.frame, int(stream.true_capture_times[item]), true_rig=True)
         R = torch.from_numpy(T_ref_vehicle(call.sample, number)[:3, :3]).T @ T[:3, :3]
-        way = rays(stream, item, call)[1].cpu() @ R.T
+        way = scanner_rays(stream, item, call)[1].cpu() @ R.T
         off = torch.atan2(way[:, 1], way[:, 0]) - np.radians(params["centre_deg"])
         off = torch.remainder(off + np.pi, 2 * np.pi) - np.pi
         return off.abs() <= np.radians(params["view_deg"]) / 2
@@ -176,10 +182,11 @@ class ScanMotionBlur(LidarTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "shift": (0.0, 10.0), "tilt_deg": (0.0, 45.0), "frequency": (0.0, 1e4),
     }  # fmt: skip
-    exemptions: ClassVar[dict[str, str]] = MOVES
+    exemptions: ClassVar[dict[str, str]] = MOVES_POINTS_EXEMPTIONS
+    example: ClassVar[dict[str, Any]] = {"shift": 0.05, "tilt_deg": 0.5}
 
 
-@handles(ScanMotionBlur, Points)
+@handles(ScanMotionBlur, Lidar)
 def shake(stream: Points, call: Call) -> Points:
     """Move every point by the scanner's swing at its time."""
     stream = stream.realized()

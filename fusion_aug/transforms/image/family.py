@@ -9,10 +9,10 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from calib.changed import changed
+from calib.replacing import replace_unchecked
 from calib.rig import Rig
 from calib.sensors import CameraSensor, apply_homography
-from fusion_aug.core.parameters import Drawn, ParameterRows
+from fusion_aug.core.parameters import DrawnParameters, ParameterRows
 from fusion_aug.core.registry import Call, Context, handles, is_invariant
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError
@@ -44,6 +44,10 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
     accumulates: ClassVar[bool] = True
     exemptions: ClassVar[dict[str, str]] = {"invertible": "pixels are resampled; boxes and points come back exactly"}
 
+    def effects(self) -> dict[str, str]:
+        """Pixels are mapped, which a lens that belongs to the sensor's own pixels does not follow."""
+        return {"pixel_map": type(self).__name__}
+
     @classmethod
     def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
         """P (3, 3) from a canvas of ``size`` (height, width) to the new canvas, and the new size."""
@@ -55,7 +59,9 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
         return [n for n, s in sample.metas[index].rig.sensors.items() if isinstance(s, CameraSensor)]
 
     @classmethod
-    def accumulate(cls, sample: Sample, drawn: Drawn, pending: Maps | None) -> tuple[Maps, list[dict[str, Any]]]:
+    def accumulate(
+        cls, sample: Sample, drawn: DrawnParameters, pending: Maps | None
+    ) -> tuple[Maps, list[dict[str, Any]]]:
         """Add the map to those that are pending. See ``Transform.declare``."""
         maps, before, parameters = [], [], ParameterRows(drawn)
         for u, meta in enumerate(sample.metas):
@@ -81,9 +87,11 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
         for meta, maps in zip(sample.metas, pending, strict=True):
             rig = _mapped(meta.rig, maps)
             metas.append(
-                changed(meta, rig=rig, true_rig=rig if meta.true_rig is meta.rig else _mapped(meta.true_rig, maps))
+                replace_unchecked(
+                    meta, rig=rig, true_rig=rig if meta.true_rig is meta.rig else _mapped(meta.true_rig, maps)
+                )
             )
-        return changed(cls.visit(sample, ParameterRows([]), context, pending), metas=tuple(metas))
+        return replace_unchecked(cls.visit(sample, ParameterRows([]), context, pending), metas=tuple(metas))
 
     @classmethod
     def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
@@ -116,9 +124,9 @@ def _of(stream: Stream, call: Call) -> list[PixelMap]:
     camera = stream.instance(call.name)
     out = []
     for index in stream.sample_index.tolist():
-        if camera not in call.shared[index]:
+        if camera not in call.family_state[index]:
             raise DataError(f"stream {call.name!r}: the rig has no camera {camera!r}")
-        out.append(call.shared[index][camera])
+        out.append(call.family_state[index][camera])
     return out
 
 

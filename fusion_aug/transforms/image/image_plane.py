@@ -50,6 +50,8 @@ class Resize(ImagePlaneTransform):
 
     size: tuple[int, int]
 
+    example: ClassVar[dict[str, Any]] = {"size": [256, 512]}
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_size(self.size, "Resize.size")
@@ -77,6 +79,7 @@ class ResizeCrop(ImagePlaneTransform):
     y: Range = 0.5
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"scale": (1e-3, 1e3), "x": (0.0, 1.0), "y": (0.0, 1.0)}
+    example: ClassVar[dict[str, Any]] = {"size": [256, 704], "scale": [0.4, 0.6], "x": [0.0, 1.0], "y": [0.0, 1.0]}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,6 +105,7 @@ class Crop(ImagePlaneTransform):
     y: Range = 0.5
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
+    example: ClassVar[dict[str, Any]] = {"size": [256, 512], "x": [0.0, 1.0], "y": [0.0, 1.0]}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -121,6 +125,8 @@ class Pad(ImagePlaneTransform):
     top: int = 0
     right: int = 0
     bottom: int = 0
+
+    example: ClassVar[dict[str, Any]] = {"top": 8, "bottom": 8}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -145,6 +151,8 @@ class FlipImage(ImagePlaneTransform):
 
     axis: str = "x"
 
+    example: ClassVar[dict[str, Any]] = {"axis": "x"}
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.axis not in ("x", "y"):
@@ -164,9 +172,12 @@ class RotateImage(ImagePlaneTransform):
 
     angle_deg: Range
 
+    example: ClassVar[dict[str, Any]] = {"angle_deg": [-15, 15]}
+
     def effects(self) -> dict[str, str]:
         """A turned pixel grid has skew."""
-        return {"skew": "RotateImage.angle_deg"} if can_differ_from(self.angle_deg, 0.0) else {}
+        skew = {"skew": "RotateImage.angle_deg"} if can_differ_from(self.angle_deg, 0.0) else {}
+        return super().effects() | skew
 
     @classmethod
     def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
@@ -182,6 +193,8 @@ class PerspectiveImage(ImagePlaneTransform):
 
     strength: float
 
+    example: ClassVar[dict[str, Any]] = {"strength": 0.05}
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.strength < 0.25 or not math.isfinite(self.strength):
@@ -193,7 +206,8 @@ class PerspectiveImage(ImagePlaneTransform):
 
     def effects(self) -> dict[str, str]:
         """The pixel map is a homography that no affine K holds."""
-        return {"homography": "PerspectiveImage.strength"} if self.strength > 0 else {}
+        bent = {"homography": "PerspectiveImage.strength"} if self.strength > 0 else {}
+        return super().effects() | bent
 
     @classmethod
     def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:

@@ -53,6 +53,7 @@ class ModalityDropout(Transform, Fault):
         "invertible": "what was not sent is lost",
         "differentiable": "it has no geometric parameter",
     }
+    example: ClassVar[dict[str, Any]] = {"share": 0.3}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,24 +88,24 @@ class ModalityDropout(Transform, Fault):
         return out.with_streams({n: s for n, s in out.streams.items() if len(s) or not len(sample[n])})
 
 
-def fall_silent(stream: Stream, call: Call) -> Stream:
+def drop_sensor(stream: Stream, call: Call) -> Stream:
     """Empty a stream's items within the silence, or leave them out."""
-    quiet = torch.zeros(len(stream), dtype=torch.bool)
+    dropped = torch.zeros(len(stream), dtype=torch.bool)
     gone = torch.zeros(len(stream), dtype=torch.bool)
-    for u, (first, last) in enumerate(call.shared):
+    for u, (first, last) in enumerate(call.family_state):
         params = call.parameters.of(u)
         if stream.instance(call.name) in params["silent"]:
             mine = (stream.sample_index == u) & (stream.capture_times >= first) & (stream.capture_times <= last)
-            quiet |= mine
+            dropped |= mine
             if params["mode"] == "remove":
                 gone |= mine
-    if not bool(quiet.any()):
+    if not bool(dropped.any()):
         return stream
-    return stream.take_items((~gone).nonzero()[:, 0]) if bool(gone.any()) else with_dropped(stream, quiet)
+    return stream.take_items((~gone).nonzero()[:, 0]) if bool(gone.any()) else with_dropped(stream, dropped)
 
 
 for kind in SENSORS:
-    handles(ModalityDropout, kind)(fall_silent)
+    handles(ModalityDropout, kind)(drop_sensor)
 
 
 def _named(name: str, patterns: tuple[str, ...]) -> bool:

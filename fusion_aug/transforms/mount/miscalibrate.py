@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import torch
@@ -19,6 +18,7 @@ from fusion_aug.core.registry import Context
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample
+from fusion_aug.sample.sensors import matches
 from fusion_aug.streams.families import Mount
 
 EYE = torch.eye(4, dtype=torch.float64)
@@ -54,7 +54,7 @@ class MountTransform(Transform, Mount, abstract=True):
         return list(sample.metas[index].rig.sensors)
 
 
-def mounting_errors(rig: Rig, parameters: ParameterRows, index: int, who: str) -> dict[str, Tensor]:
+def drawn_frame_errors(rig: Rig, parameters: ParameterRows, index: int, who: str) -> dict[str, Tensor]:
     """E (4, 4) of the frame of every chosen sensor. Sensors that share a frame move once.
 
     Raises:
@@ -63,23 +63,22 @@ def mounting_errors(rig: Rig, parameters: ParameterRows, index: int, who: str) -
     out: dict[str, Tensor] = {}
     for name, sensor in rig.sensors.items():
         params = parameters.of(index, name)
-        chosen = any(fnmatchcase(name, pattern) for pattern in params["sensors"])
-        if chosen and sensor.frame not in out and rig.frames[sensor.frame].parent is not None:
-            out[sensor.frame] = mounting_error(params)
+        if matches(name, params["sensors"]) and sensor.frame not in out and rig.frames[sensor.frame].parent is not None:
+            out[sensor.frame] = mounting_matrix(params)
     if not out and rig.sensors:
-        told = ", ".join(next(iter(parameters.per_sample[index].values()))["sensors"])
-        raise DataError(f"{who}.sensors: {told} names no sensor of the rig (it has {', '.join(rig.sensors)})")
+        patterns = ", ".join(next(iter(parameters.per_sample[index].values()))["sensors"])
+        raise DataError(f"{who}.sensors: {patterns} names no sensor of the rig (it has {', '.join(rig.sensors)})")
     return out
 
 
-def mounting_error(params: Mapping[str, Any]) -> Tensor:
+def mounting_matrix(params: Mapping[str, Any]) -> Tensor:
     """E (4, 4) of drawn parameters."""
     x, y, z = (torch.deg2rad(as_f64(params[f"{a}_deg"])) for a in "xyz")
     rotation = rotation_about("z", z) @ rotation_about("y", y) @ rotation_about("x", x)
     return se3(rotation, torch.stack([as_f64(params[a]) for a in "xyz"]))
 
 
-def remounted(rig: Rig, errors: Mapping[str, Tensor]) -> Rig:
+def with_frame_errors(rig: Rig, errors: Mapping[str, Tensor]) -> Rig:
     """The rig with frames moved in their parents."""
     for frame, error in errors.items():
         pose = rig.frames[frame].pose
@@ -96,15 +95,16 @@ class Miscalibrate(MountTransform):
 
     strict = False  # it touches no data, so a stream without a rule cannot go wrong
     inverse: ClassVar[str] = "exact"
+    example: ClassVar[dict[str, Any]] = {"sensors": ["CAM*"], "x_deg": [-1.0, 1.0], "y": [-0.05, 0.05]}
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Move the told pose of the chosen sensors' frames."""
         for u, meta in enumerate(sample.metas):
             sample = sample.with_meta(
-                u, rig=remounted(meta.rig, mounting_errors(meta.rig, parameters, u, cls.__name__))
+                u, rig=with_frame_errors(meta.rig, drawn_frame_errors(meta.rig, parameters, u, cls.__name__))
             )
         return sample
 
 
-__all__ = ["Miscalibrate", "MountTransform", "mounting_error", "mounting_errors", "remounted"]
+__all__ = ["Miscalibrate", "MountTransform", "drawn_frame_errors", "mounting_matrix", "with_frame_errors"]

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from calib import CameraSensor, JointPose, LidarSensor, Rig
-from calib.changed import changed
+from calib.replacing import replace_unchecked
 from calib.se3 import invert, transform_points
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.errors import ConfigError, DataError, UnhandledStream
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.image_map import ImageMap, turned_view
-from fusion_aug.ops.view import View, moved_view
+from fusion_aug.ops.view import MovedView, moved_view
 from fusion_aug.ops.warp import gather
 from fusion_aug.sample import REF, Sample
 from fusion_aug.sample.depth import camera_range
@@ -33,7 +33,7 @@ from fusion_aug.streams import (
     ValidityMask,
 )
 from fusion_aug.streams.source import Source
-from fusion_aug.transforms.mount.miscalibrate import MountTransform, mounting_errors, remounted
+from fusion_aug.transforms.mount.miscalibrate import MountTransform, drawn_frame_errors, with_frame_errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,37 +51,40 @@ class Viewpoint(MountTransform):
         "keeps_counts": "a moved LiDAR does not see what now lies behind something",
         "invertible": "what the moved sensor does not see is lost",
     }
+    example: ClassVar[dict[str, Any]] = {"y_deg": [-3.0, 3.0], "x": [-0.2, 0.2]}
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Move rig and truth alike and hand every stream to its handler with the motions of all frames."""
         moves, metas = [], []
         for u, meta in enumerate(sample.metas):
-            errors = mounting_errors(meta.rig, parameters, u, cls.__name__)
-            rig = _without_elevations(remounted(meta.rig, errors), errors)
+            errors = drawn_frame_errors(meta.rig, parameters, u, cls.__name__)
+            rig = _without_elevations(with_frame_errors(meta.rig, errors), errors)
             same = meta.true_rig is meta.rig
-            true_rig = rig if same else _without_elevations(remounted(meta.true_rig, errors), errors)
-            metas.append(changed(meta, rig=rig, true_rig=true_rig))
-            moves.append(Moves(meta.true_rig, true_rig, errors))
+            true_rig = rig if same else _without_elevations(with_frame_errors(meta.true_rig, errors), errors)
+            metas.append(replace_unchecked(meta, rig=rig, true_rig=true_rig))
+            moves.append(FrameMotions(meta.true_rig, true_rig, errors))
             if moves[-1](meta.ref.frame, meta.ref.time) is not None:
                 raise ConfigError(
                     f"Viewpoint.sensors: the frame {meta.ref.frame!r} is the reference of sample {meta.id!r} and "
                     "cannot be moved"
                 )
         out = cls.visit(sample, ParameterRows([]), context, moves)
-        return with_validity(changed(out, metas=tuple(metas)), sample, moves)
+        return with_validity_masks(replace_unchecked(out, metas=tuple(metas)), sample, moves)
 
 
 def _without_elevations(rig: Rig, moved: Mapping[str, Tensor]) -> Rig:
     """The rig with the beams of moved LiDARs unknown: they are no cones about the new frame's axis."""
     sensors = {
-        n: changed(s, elevations=()) if isinstance(s, LidarSensor) and s.frame in moved and s.elevations else s
+        n: replace_unchecked(s, elevations=())
+        if isinstance(s, LidarSensor) and s.frame in moved and s.elevations
+        else s
         for n, s in rig.sensors.items()
     }
     return Rig(rig.frames, sensors)
 
 
-class Moves:
+class FrameMotions:
     """How far the frames of one unit are moved.
 
     Args:
@@ -90,20 +93,20 @@ class Moves:
 
     def __init__(self, before: Rig, after: Rig, errors: Mapping[str, Tensor]):
         self.before, self.after, self.errors = before, after, errors
-        self.views: dict[tuple[str, int], View] = {}  # by camera and stamp: its mask and depth need the same
+        self.views: dict[tuple[str, int], MovedView] = {}  # by camera and stamp: its mask and depth need the same
 
     def __call__(self, frame: str, time: int) -> Tensor | None:
         """``T_old_new`` (4, 4) of a frame at a time; None where neither it nor anything above it moved."""
-        found = self.along(frame, torch.tensor([time]))
+        found = self.T_at_times(frame, torch.tensor([time]))
         return None if found is None else found[0]
 
-    def joints_of(self, frame: str) -> bool:
+    def joints_changed(self, frame: str) -> bool:
         """Whether joints or links above a frame changed."""
-        above = self.before.ancestors(frame) if frame in self.before.frames else []
-        poses = [(self.before.frames[n].pose, self.after.frames[n].pose) for n in above]
+        chain = self.before.ancestors(frame) if frame in self.before.frames else []
+        poses = [(self.before.frames[n].pose, self.after.frames[n].pose) for n in chain]
         return any(isinstance(a, JointPose) and a is not b for a, b in poses)
 
-    def along(self, frame: str, times: Tensor) -> Tensor | None:
+    def T_at_times(self, frame: str, times: Tensor) -> Tensor | None:
         """``T_old_new`` (n, 4, 4) of a frame at times (n,); None where neither it nor anything above it moved."""
         moved = [n for n in self.before.ancestors(frame) if n in self.errors] if frame in self.before.frames else []
         if not moved:
@@ -111,22 +114,22 @@ class Moves:
         # only as far up as something moved: above, poses may be known at other times only
         top = self.before.frames[moved[-1]].parent
         assert top is not None, "a frame that moved in its parent has one"
-        return self.before.along(frame, top, times) @ self.after.along(top, frame, times)
+        return self.before.T_at_times(frame, top, times) @ self.after.T_at_times(top, frame, times)
 
 
-def item_moves(stream: Stream, moves: list[Moves]) -> list[Tensor | None]:
+def item_motions(stream: Stream, moves: list[FrameMotions]) -> list[Tensor | None]:
     """``T_old_new`` of a stream's frame for every item."""
     out: list[Tensor | None] = [None] * len(stream)
     for u, move in enumerate(moves) if stream.frame != REF else ():
         mine = (stream.sample_index == u).nonzero()[:, 0]
-        found = move.along(stream.frame, stream.true_capture_times[mine])
+        found = move.T_at_times(stream.frame, stream.true_capture_times[mine])
         if found is not None:
             for i, row in zip(mine.tolist(), found, strict=True):
                 out[i] = row
     return out
 
 
-def only_turns(move: Tensor) -> bool:
+def is_pure_rotation(move: Tensor) -> bool:
     """Whether a sensor stays where it is and only turns."""
     return bool((move[:3, 3].detach() == 0).all()) and not move.requires_grad
 
@@ -134,11 +137,11 @@ def only_turns(move: Tensor) -> bool:
 @handles(Viewpoint, ImageStream)
 def move_images(stream: ImageStream, call: Call) -> ImageStream:
     """A turn is pending as a map of rays; a shift is carried out at once, with occlusion."""
-    found = item_moves(stream, call.shared)
+    found = item_motions(stream, call.family_state)
     for i, move in enumerate(found):
         if move is not None:
             _check_size(stream, call, i)
-            stream = _turned(stream, call, i, move) if only_turns(move) else _shifted(stream, call, i, move)
+            stream = _turned(stream, call, i, move) if is_pure_rotation(move) else _shifted(stream, call, i, move)
     return stream
 
 
@@ -151,7 +154,7 @@ def refuse_gel(stream: ImageStream, call: Call) -> ImageStream:
         UnhandledStream: its frame moves in its parent. A whole hand that moves with its gels, and with what they
             touch, feels the same.
     """
-    moves: list[Moves] = call.shared
+    moves: list[FrameMotions] = call.family_state
     if any(m.before.frames[stream.frame].pose is not m.after.frames[stream.frame].pose for m in moves):
         raise UnhandledStream(
             f"{call.transform.__name__}: a gel that is moved feels something else; leave {call.name!r} out of the "
@@ -204,7 +207,7 @@ def _with_item(stream: ImageStream, item: int, picture: Tensor) -> ImageStream:
 def _shifted(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageStream:
     sensor = _camera(stream, call, item)
     views, key = (
-        call.shared[int(stream.sample_index[item])].views,
+        call.family_state[int(stream.sample_index[item])].views,
         (stream.instance(call.name), int(stream.capture_times[item])),
     )
     if key not in views:
@@ -216,16 +219,16 @@ def _shifted(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageS
             distance = distance * sensor.unproject(pixel_grid(sensor.size))[..., 2].to(distance)
         old = stream.image(item)
         there = gather(old, view.source, "nearest", 0.0)
-        told = torch.where(torch.isinf(there), there, distance.to(old))
-        return _with_item(stream, item, torch.where(there > 0, told, torch.zeros_like(old)))
+        depth = torch.where(torch.isinf(there), there, distance.to(old))
+        return _with_item(stream, item, torch.where(there > 0, depth, torch.zeros_like(old)))
     return _with_item(stream, item, gather(stream.image(item), view.source, stream.interpolation, stream.fill))
 
 
-def with_validity(out: Sample, before: Sample, moves: list[Moves]) -> Sample:
+def with_validity_masks(out: Sample, before: Sample, moves: list[FrameMotions]) -> Sample:
     """The sample with a validity mask beside every picture of a moved camera; one that was there has moved along."""
     streams = dict(out.streams)
     for name, stream in before.of_type(Camera).items():
-        label, found = f"{name}/valid", item_moves(stream, moves)
+        label, found = f"{name}/valid", item_motions(stream, moves)
         old = before.streams.get(label)
         have = set() if old is None else set(zip(old.sample_index.tolist(), old.capture_times.tolist(), strict=True))
         keys = list(zip(stream.sample_index.tolist(), stream.capture_times.tolist(), strict=True))
@@ -259,7 +262,7 @@ def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
 
     A box with a corner that the lens does not see any more is left out.
     """
-    found = item_moves(stream, call.shared)
+    found = item_motions(stream, call.family_state)
     corners = stream.values["corners"].to(torch.float64).clone()
     keep = torch.ones(stream.rows, dtype=torch.bool)
     for i, move in enumerate(found):

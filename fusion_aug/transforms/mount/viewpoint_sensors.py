@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from calib.rates import felt
+from calib.rates import expected_imu_reading
 from calib.se3 import invert, transform_points
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.errors import ConfigError, UnhandledStream
@@ -14,9 +14,9 @@ from fusion_aug.ops.similarity import Motion
 from fusion_aug.sample import SampleMeta
 from fusion_aug.sample.depth import camera_range
 from fusion_aug.sample.ego import radar_velocity
-from fusion_aug.streams import Boxes3D, Imu, Keypoints2D, Points, Radar, Stream, Taxels, Wrench
-from fusion_aug.streams.columns import RULES, UNTOUCHED
-from fusion_aug.transforms.mount.viewpoint import Viewpoint, item_moves, only_turns
+from fusion_aug.streams import Boxes3D, Imu, Keypoints2D, Lidar, Points, Radar, Stream, Taxels, Wrench
+from fusion_aug.streams.columns import NON_GEOMETRIC, RULES
+from fusion_aug.transforms.mount.viewpoint import Viewpoint, is_pure_rotation, item_motions
 
 EYE = torch.eye(4, dtype=torch.float64)
 
@@ -24,14 +24,14 @@ EYE = torch.eye(4, dtype=torch.float64)
 @handles(Viewpoint, Stream)
 def move_columns(stream: Stream, call: Call) -> Stream:
     """A sensor that measures a field at its own place: its typed columns are given in its turned axes."""
-    found = item_moves(stream, call.shared)
+    found = item_motions(stream, call.family_state)
     if all(m is None for m in found):
         return stream
     if not stream.columns or any(c.kind == "specific_force" for c in stream.columns):
         raise UnhandledStream(f"Viewpoint has no rule for stream {call.name!r} ({type(stream).__name__})")
     back = torch.stack([EYE if m is None else invert(m) for m in found])
-    motion = Motion.of(back).rows(stream.row_item)
-    named = {c.name: c for c in stream.columns if c.name in stream.values and c.kind not in UNTOUCHED}
+    motion = Motion.of(back).take_rows(stream.row_item)
+    named = {c.name: c for c in stream.columns if c.name in stream.values and c.kind not in NON_GEOMETRIC}
     return stream.with_values(**{n: RULES[c.kind](stream.values[n], motion, None, c.scaled) for n, c in named.items()})
 
 
@@ -42,10 +42,10 @@ def move_imu(stream: Imu, call: Call) -> Imu:
     Where joints or links changed, the body itself moves otherwise: readings change by as much as those that follow
     from the poses in the two rigs.
     """
-    found = item_moves(stream, call.shared)
+    found = item_motions(stream, call.family_state)
     if all(m is None for m in found):
         return stream
-    by_joints = [m.joints_of(stream.frame) for m in call.shared]
+    by_joints = [m.joints_changed(stream.frame) for m in call.family_state]
     if any(by_joints):
         return _moved_by_joints(stream, call, by_joints)
     moves = torch.stack([EYE if m is None else m for m in found])
@@ -66,11 +66,12 @@ def move_imu(stream: Imu, call: Call) -> Imu:
 
 def _moved_by_joints(stream: Imu, call: Call, meant: list[bool]) -> Imu:
     gyro, accel = stream.values["gyro"].to(torch.float64).clone(), stream.values["accel"].to(torch.float64).clone()
-    for u, (moves, by_joints) in enumerate(zip(call.shared, meant, strict=True)):
+    for u, (moves, by_joints) in enumerate(zip(call.family_state, meant, strict=True)):
         mine = (stream.sample_index == u).nonzero()[:, 0]
         if len(mine) and by_joints:
             before, after = (
-                felt(rig, stream.frame, stream.true_capture_times[mine]) for rig in (moves.before, moves.after)
+                expected_imu_reading(rig, stream.frame, stream.true_capture_times[mine])
+                for rig in (moves.before, moves.after)
             )
             gyro[mine] += after[0] - before[0]
             accel[mine] += after[1] - before[1]
@@ -80,12 +81,12 @@ def _moved_by_joints(stream: Imu, call: Call, meant: list[bool]) -> Imu:
 @handles(Viewpoint, Wrench)
 def move_wrench(stream: Wrench, call: Call) -> Wrench:
     """In the turned axes: f' = R^T f; about the new place where the sensor was moved on its link: R^T (tau - r x f)."""
-    found = item_moves(stream, call.shared)
+    found = item_motions(stream, call.family_state)
     if all(m is None for m in found):
         return stream
     back = torch.stack([EYE if m is None else m for m in found])[:, :3, :3].transpose(1, 2)
     force, torque = (stream.values[c].to(torch.float64) for c in ("force", "torque"))
-    own = [m.errors.get(stream.frame, EYE)[:3, 3] for m in call.shared]
+    own = [m.errors.get(stream.frame, EYE)[:3, 3] for m in call.family_state]
     torque = torque - torch.linalg.cross(torch.stack([own[u] for u in stream.sample_index.tolist()]), force)
     turned = {"force": back @ force[..., None], "torque": back @ torque[..., None]}
     return stream.with_values(**{c: v[..., 0].to(stream.values[c]) for c, v in turned.items()})
@@ -93,25 +94,30 @@ def move_wrench(stream: Wrench, call: Call) -> Wrench:
 
 @handles(Viewpoint, Points)
 def move_points(stream: Points, call: Call) -> Points:
-    """The cloud in the moved sensor's frame, without what now lies behind something nearer."""
-    if stream.origins:
-        return _move_scanners(stream, call)
-    found = item_moves(stream, call.shared)
+    """The cloud in the moved sensor's frame."""
+    found = item_motions(stream, call.family_state)
     if all(m is None for m in found):
         return stream
-    old = stream.realized()
-    moved = old.expressed(torch.stack([EYE if m is None else invert(m) for m in found]))
-    if isinstance(stream, Radar):
-        return moved
-    hidden = torch.zeros(moved.rows, dtype=torch.bool)
-    for i, move in enumerate(found):
-        if move is not None and not only_turns(move):
+    return stream.realized().transformed(torch.stack([EYE if m is None else invert(m) for m in found]))
+
+
+@handles(Viewpoint, Lidar)
+def move_scan(stream: Lidar, call: Call) -> Points:
+    """The cloud in the moved sensor's frame, without what now lies behind something nearer."""
+    if stream.origins:
+        return _move_shared_cloud(stream, call)
+    moved = move_points(stream, call)
+    if moved is stream:
+        return stream
+    old, hidden = stream.realized(), torch.zeros(moved.rows, dtype=torch.bool)
+    for i, move in enumerate(item_motions(stream, call.family_state)):
+        if move is not None and not is_pure_rotation(move):
             rows = moved.item_slice(i)
             hidden[rows] = hidden_by_move(old.values["xyz"][rows], moved.values["xyz"][rows]).cpu()
     return moved.select(~hidden) if bool(hidden.any()) else moved
 
 
-def _move_scanners(stream: Points, call: Call) -> Points:
+def _move_shared_cloud(stream: Points, call: Call) -> Points:
     """A cloud of several scanners in a frame of its own: what stays in view of each scanner that moved.
 
     Raises:
@@ -122,14 +128,14 @@ def _move_scanners(stream: Points, call: Call) -> Points:
     for i, (index, time) in enumerate(
         zip(stream.sample_index.tolist(), stream.true_capture_times.tolist(), strict=True)
     ):
-        moves = call.shared[index]
+        moves = call.family_state[index]
         if moves(stream.frame, time) is not None:
             scanners = ", ".join(stream.origins)
             raise ConfigError(f"Viewpoint.sensors: {call.name!r} is the joint cloud of {scanners}; move those instead")
         rows = torch.arange(old.item_slice(i).start, old.item_slice(i).stop)
         for k, frame in enumerate(stream.origins):
             move = moves(frame, time)
-            if move is None or only_turns(move):
+            if move is None or is_pure_rotation(move):
                 continue
             own = rows[old.values["origin"][rows].cpu() == k]
             T = moves.before.T(frame, stream.frame, time)
@@ -145,7 +151,7 @@ def move_radar(stream: Radar, call: Call) -> Radar:
     A detection inside a box moves as the box does. Any other is taken to move along its old ray, as fast as was
     measured. The raw velocity then loses what the new place moves with: v + omega x p.
     """
-    found = item_moves(stream, call.shared)
+    found = item_motions(stream, call.family_state)
     if all(m is None for m in found):
         return stream
     old = stream.realized()
@@ -180,7 +186,7 @@ def _rays(xyz: Tensor) -> Tensor:
 
 def _target_velocity(stream: Radar, call: Call, item: int) -> Tensor:
     """Velocity (rows, 3) over ground of what each detection hit, in the radar's frame."""
-    rows, (index, time) = stream.item_slice(item), _when(stream, item)
+    rows, (index, time) = stream.item_slice(item), _index_and_time(stream, item)
     out = stream.values["velocity_comp"][rows].to(torch.float64).clone()
     chosen: SampleMeta = call.sample.metas[index]
     T = chosen.true_rig.T(chosen.ref.frame, stream.frame, time, chosen.ref.time)
@@ -199,7 +205,7 @@ def _target_velocity(stream: Radar, call: Call, item: int) -> Tensor:
     return out
 
 
-def _when(stream: Stream, item: int) -> tuple[int, int]:
+def _index_and_time(stream: Stream, item: int) -> tuple[int, int]:
     return int(stream.sample_index[item]), int(stream.true_capture_times[item])
 
 
@@ -215,24 +221,26 @@ def move_keypoints(stream: Keypoints2D, call: Call) -> Keypoints2D:
 
     After a pure turn the distance does not matter.
     """
-    found = item_moves(stream, call.shared)
+    found = item_motions(stream, call.family_state)
     pixel = stream.values["pixel"].to(torch.float64).clone()
     keep = torch.ones(stream.rows, dtype=torch.bool)
     for i, move in enumerate(found):
         rows = stream.item_slice(i)
         if move is None or rows.start == rows.stop:
             continue
-        index, time = _when(stream, i)
+        index, time = _index_and_time(stream, i)
         sensor = call.sample.metas[index].true_rig.camera(stream.instance(call.name))
         rays = sensor.unproject(pixel[rows])
         distance = torch.ones(len(rays), dtype=torch.float64)
-        if not only_turns(move):
+        if not is_pure_rotation(move):
             camera = call.sample[stream.instance(call.name)]
             same = (camera.sample_index == index).nonzero()[:, 0]
             item = int(same[(camera.true_capture_times[same] - time).abs().argmin()])
-            told = camera_range(call.sample, stream.instance(call.name), item)
+            distances = camera_range(call.sample, stream.instance(call.name), item)
             u, v = pixel[rows].round().to(torch.int64).unbind(1)
-            distance = told[v.clamp(0, told.shape[0] - 1), u.clamp(0, told.shape[1] - 1)].to(torch.float64)
+            distance = distances[v.clamp(0, distances.shape[0] - 1), u.clamp(0, distances.shape[1] - 1)].to(
+                torch.float64
+            )
         there = transform_points(invert(move), rays * distance.nan_to_num(1e6, posinf=1e6)[:, None])
         pixel[rows], seen = sensor.project(there)
         keep[rows] = seen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,8 +23,8 @@ from fusion_aug.ops.radar import (
     radial,
     rays_of,
     rcs_threshold,
+    rotated_about_z,
     sensor_velocity,
-    turned,
 )
 from fusion_aug.ops.random import noise
 from fusion_aug.sample.ego import radar_velocity
@@ -49,7 +49,7 @@ class RadarTransform(Transform, PointOp, abstract=True):
     }
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
+    def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
         """The columns of one item's detections, changed. Rows may be fewer or more."""
         raise NotImplementedError
 
@@ -66,7 +66,7 @@ class ScanContext:
 
     sensor: RadarSensor
     rng: np.random.Generator
-    own: Tensor | None
+    own_velocity: Tensor | None
     index: int
     time: int
 
@@ -75,16 +75,16 @@ class ScanContext:
 
         Where the radar's own motion is unknown, the old difference of the two is kept.
         """
-        return raw + (old_comp - old_raw if self.own is None else rays @ self.own.to(rays))
+        return raw + (old_comp - old_raw if self.own_velocity is None else rays @ self.own_velocity.to(rays))
 
 
 @handles(RadarTransform, Radar)
 def change_radar(stream: Radar, call: Call) -> Radar:
     """Change item by item."""
-    return look_by_look(stream, call, lambda columns, params, look: call.transform.change(columns, params, look))
+    return change_each_scan(stream, call, lambda columns, params, scan: call.transform.change(columns, params, scan))
 
 
-def look_by_look(
+def change_each_scan(
     stream: Radar, call: Call, change: Callable[[Columns, Mapping[str, Any], ScanContext], Columns]
 ) -> Radar:
     """Change the detections of every item and pack them again; a silent radar stays silent."""
@@ -96,11 +96,9 @@ def look_by_look(
         known = sensor if isinstance(sensor, RadarSensor) else RadarSensor(frame=stream.frame)
         own = radar_velocity(call.sample, stream, i)
         own = sensor_velocity(columns) if own is None else own
-        look = ScanContext(known, noise(params.get("noise", ""), call.name, time), own, index, time)
-        parts.append(change(columns, params, look) if bool(stream.present[i]) else columns)
-    counts = torch.tensor([0, *(len(p["xyz"]) for p in parts)])
-    values = {k: torch.cat([p[k] for p in parts]) if parts else v for k, v in stream.values.items()}
-    return replace(stream, values=values, offsets=counts.cumsum(0))
+        scan = ScanContext(known, noise(params.get("noise", ""), call.name, time), own, index, time)
+        parts.append(change(columns, params, scan) if bool(stream.present[i]) else columns)
+    return stream.repacked(parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,14 +110,15 @@ class RcsNoise(RadarTransform):
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 60.0), "bias": (-60.0, 60.0)}
     exemptions: ClassVar[dict[str, str]] = {k: v for k, v in RadarTransform.exemptions.items() if k != "keeps_counts"}
+    example: ClassVar[dict[str, Any]] = {"sigma": [0.0, 3.0], "bias": [-3.0, 3.0]}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
+    def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
         """See ``RadarTransform``."""
-        if "rcs" not in rows:
-            return rows
-        shift = params["bias"] + normal(look.rng, params["sigma"], rows)
-        return {**rows, "rcs": rows["rcs"] + shift.to(rows["rcs"])}
+        if "rcs" not in detections:
+            return detections
+        shift = params["bias"] + normal(scan.rng, params["sigma"], detections)
+        return {**detections, "rcs": detections["rcs"] + shift.to(detections["rcs"])}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,28 +137,39 @@ class RadarNoise(RadarTransform):
     exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {
         "content_identity": "detections are moved on purpose"
     }
+    example: ClassVar[dict[str, Any]] = {"range": [0, 1], "azimuth": 1, "doppler": 1}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
+    def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
         """See ``RadarTransform``."""
-        rays, distance = rays_of(rows)
-        far = (distance + normal(look.rng, params["range"] * look.sensor.range_resolution, rows)).clamp(min=0.1)
-        ray = turned(rays, normal(look.rng, params["azimuth"] * look.sensor.azimuth_resolution, rows))
-        speed = normal(look.rng, params["doppler"] * look.sensor.doppler_resolution, rows)
-        return {**rows, "xyz": (ray * far[:, None]).to(rows["xyz"]), **on_rays(rows, look, rays, ray, speed)}
+        rays, distance = rays_of(detections)
+        far = (distance + normal(scan.rng, params["range"] * scan.sensor.range_resolution, detections)).clamp(min=0.1)
+        ray = rotated_about_z(rays, normal(scan.rng, params["azimuth"] * scan.sensor.azimuth_resolution, detections))
+        speed = normal(scan.rng, params["doppler"] * scan.sensor.doppler_resolution, detections)
+        return {
+            **detections,
+            "xyz": (ray * far[:, None]).to(detections["xyz"]),
+            **velocities_on_rays(detections, scan, rays, ray, speed),
+        }
 
 
-def on_rays(rows: Columns, look: ScanContext, old: Tensor, new: Tensor, speed: Tensor | float = 0.0) -> Columns:
+def velocities_on_rays(
+    detections: Columns, scan: ScanContext, old: Tensor, new: Tensor, speed: Tensor | float = 0.0
+) -> Columns:
     """Velocities of detections that are taken to lie on other rays: raw Doppler stays but for an error ``speed``.
 
     The compensation is made for the ray that was measured, so a wrong angle enters the compensated velocity.
     """
-    if "velocity" not in rows or "velocity_comp" not in rows:
-        return {n: (new * (radial(rows, n, old) + speed)[:, None]).to(rows[n]) for n in VELOCITIES if n in rows}
-    was_raw, was_comp = (radial(rows, n, old) for n in VELOCITIES)
+    if "velocity" not in detections or "velocity_comp" not in detections:
+        return {
+            n: (new * (radial(detections, n, old) + speed)[:, None]).to(detections[n])
+            for n in VELOCITIES
+            if n in detections
+        }
+    was_raw, was_comp = (radial(detections, n, old) for n in VELOCITIES)
     raw = was_raw + speed
-    comp = look.compensated(raw, new, was_raw, was_comp)
-    return {n: (new * v[:, None]).to(rows[n]) for n, v in zip(VELOCITIES, (raw, comp), strict=True)}
+    comp = scan.compensated(raw, new, was_raw, was_comp)
+    return {n: (new * v[:, None]).to(detections[n]) for n, v in zip(VELOCITIES, (raw, comp), strict=True)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,16 +190,17 @@ class RadarMissed(RadarTransform):
         "at": (0.1, 1e3),
     }
     exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {"keeps_rows": "it drops detections on purpose"}
+    example: ClassVar[dict[str, Any]] = {"share": 0.3, "min_rcs": [-10, 0]}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
+    def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
         """See ``RadarTransform``."""
-        keep = torch.from_numpy(look.rng.random(len(rows["xyz"])) >= params["share"]).to(rows["xyz"].device)
-        if "rcs" in rows:
-            _, distance = rays_of(rows)
+        keep = torch.from_numpy(scan.rng.random(len(detections["xyz"])) >= params["share"]).to(detections["xyz"].device)
+        if "rcs" in detections:
+            _, distance = rays_of(detections)
             floor = rcs_threshold(distance * (50.0 / params["at"]), params["min_rcs"])
-            keep &= ~(rows["rcs"].to(torch.float64) < floor)  # an unknown cross-section is kept
-        return take_rows(rows, keep)
+            keep &= ~(detections["rcs"].to(torch.float64) < floor)  # an unknown cross-section is kept
+        return take_rows(detections, keep)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,21 +220,26 @@ class RadarGhosts(RadarTransform):
         "share": (0.0, 1.0), "path": (0.0, 500.0), "spread_deg": (0.0, 180.0), "loss": (0.0, 100.0),
     }  # fmt: skip
     exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {"keeps_rows": "it adds detections on purpose"}
+    example: ClassVar[dict[str, Any]] = {"share": 0.5}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
+    def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
         """See ``RadarTransform``."""
-        n = len(rows["xyz"])
-        chosen = torch.from_numpy(look.rng.random(n) < params["share"])
-        angle = torch.from_numpy(look.rng.uniform(-1, 1, n) * np.radians(params["spread_deg"]))
-        ghosts = take_rows(rows, chosen.to(rows["xyz"].device))
+        n = len(detections["xyz"])
+        chosen = torch.from_numpy(scan.rng.random(n) < params["share"])
+        angle = torch.from_numpy(scan.rng.uniform(-1, 1, n) * np.radians(params["spread_deg"]))
+        ghosts = take_rows(detections, chosen.to(detections["xyz"].device))
         rays, distance = rays_of(ghosts)
-        ray = turned(rays, angle[chosen].to(rays.device))
-        seen = distance + params["path"] <= look.sensor.max_range
-        more = {**ghosts, "xyz": ray * (distance + params["path"])[:, None], **on_rays(ghosts, look, rays, ray)}
+        ray = rotated_about_z(rays, angle[chosen].to(rays.device))
+        seen = distance + params["path"] <= scan.sensor.max_range
+        more = {
+            **ghosts,
+            "xyz": ray * (distance + params["path"])[:, None],
+            **velocities_on_rays(ghosts, scan, rays, ray),
+        }
         if "rcs" in ghosts:
             more["rcs"] = ghosts["rcs"] - params["loss"]
-        return appended(rows, take_rows(more, seen))
+        return appended(detections, take_rows(more, seen))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,23 +261,24 @@ class RadarClutter(RadarTransform):
         "rate": (0.0, 1e4), "view_deg": (0.0, 180.0), "rcs": (-100.0, 100.0), "doppler": (0.0, 200.0),
     }  # fmt: skip
     exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {"keeps_rows": "it adds detections on purpose"}
+    example: ClassVar[dict[str, Any]] = {"rate": [0, 10]}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
+    def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
         """See ``RadarTransform``."""
-        n = int(look.rng.poisson(params["rate"]))
-        azimuth = torch.from_numpy(look.rng.uniform(-1, 1, n) * np.radians(params["view_deg"]))
-        distance = torch.from_numpy(look.sensor.max_range * np.sqrt(look.rng.random(n)))  # even over the area
+        n = int(scan.rng.poisson(params["rate"]))
+        azimuth = torch.from_numpy(scan.rng.uniform(-1, 1, n) * np.radians(params["view_deg"]))
+        distance = torch.from_numpy(scan.sensor.max_range * np.sqrt(scan.rng.random(n)))  # even over the area
         ray = torch.stack([torch.cos(azimuth), torch.sin(azimuth), torch.zeros(n, dtype=torch.float64)], 1)
-        speed = torch.from_numpy(look.rng.uniform(-1, 1, n) * params["doppler"])
+        speed = torch.from_numpy(scan.rng.uniform(-1, 1, n) * params["doppler"])
         more: Columns = {"xyz": ray * distance[:, None], "velocity_comp": ray * speed[:, None]}
-        own = torch.zeros(3, dtype=torch.float64) if look.own is None else look.own
+        own = torch.zeros(3, dtype=torch.float64) if scan.own_velocity is None else scan.own_velocity
         more["velocity"] = ray * (speed - ray @ own)[:, None]
-        if "rcs" in rows:
+        if "rcs" in detections:
             more["rcs"] = torch.full((n,), float(params["rcs"]), dtype=torch.float64)
-        if "flags" in rows:
-            more["flags"] = fresh_flags(rows, n)
-        return appended(rows, {k: v.to(rows["xyz"].device) for k, v in more.items() if k in rows})
+        if "flags" in detections:
+            more["flags"] = fresh_flags(detections, n)
+        return appended(detections, {k: v.to(detections["xyz"].device) for k, v in more.items() if k in detections})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,17 +298,18 @@ class DopplerFolding(RadarTransform):
         "differentiable": "it has no geometric parameter",
         "commutes": "the limit is the sensor's, in which velocities are measured after pending motions",
     }
+    example: ClassVar[dict[str, Any]] = {"max_doppler": [1.0, 3.0]}
 
     @classmethod
-    def change(cls, rows: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
+    def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
         """See ``RadarTransform``."""
-        if "velocity" not in rows:
-            return rows
-        limit = look.sensor.max_doppler if params["max_doppler"] is None else params["max_doppler"]
-        rays, _ = rays_of(rows)
-        step = -2 * limit * torch.round(radial(rows, "velocity", rays) / (2 * limit))
-        out = dict(rows)
+        if "velocity" not in detections:
+            return detections
+        limit = scan.sensor.max_doppler if params["max_doppler"] is None else params["max_doppler"]
+        rays, _ = rays_of(detections)
+        step = -2 * limit * torch.round(radial(detections, "velocity", rays) / (2 * limit))
+        out = dict(detections)
         for name in ("velocity", "velocity_comp"):
-            if name in rows:
-                out[name] = rows[name] + (rays * step[:, None]).to(rows[name])
+            if name in detections:
+                out[name] = detections[name] + (rays * step[:, None]).to(detections[name])
         return out

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from calib import JointPose, Rig, Robot, TaxelSensor
-from calib.kinematics import spread
+from calib.kinematics import align_to_joints
 from fusion_aug.core.parameters import ParameterRows
-from fusion_aug.core.promises import SIGNAL
+from fusion_aug.core.promises import SIGNAL_EXEMPTIONS
 from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
@@ -24,7 +24,7 @@ from fusion_aug.sample import Sample, SampleMeta
 from fusion_aug.streams import JointState, Stream, Taxels, Wrench
 from fusion_aug.streams.families import Fault
 
-OPPOSED = 0.2  # of the largest singular value: pads within 23 degrees of opposite hold nothing across
+PAD_RANK_TOLERANCE = 0.2  # of the largest singular value: pads within 23 degrees of opposite hold nothing across
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,10 @@ class ContactTransform(Transform, Fault, abstract=True):
     wrench sensor enters their elements, each by its share of the pad's load; the rest is shear, which no element tells.
     """
 
-    exemptions: ClassVar[dict[str, str]] = SIGNAL
+    exemptions: ClassVar[dict[str, str]] = SIGNAL_EXEMPTIONS
 
     @classmethod
-    def pushed(cls, params: Mapping[str, Any], name: str, times: Tensor, span: tuple[int, int]) -> Tensor:
+    def wrench_change(cls, params: Mapping[str, Any], name: str, times: Tensor, span: tuple[int, int]) -> Tensor:
         """Change (n, 6) of force and torque in the sensor's frame at stamps (n,) ns."""
         raise NotImplementedError
 
@@ -51,7 +51,7 @@ class ContactTransform(Transform, Fault, abstract=True):
                 times = stream.true_capture_times[stream.sample_index == u]
                 if len(times):
                     span = (int(times[0]), int(times[-1]))
-                    changes[name, u] = (times, cls.pushed(parameters.of(u, name), name, times, span))
+                    changes[name, u] = (times, cls.wrench_change(parameters.of(u, name), name, times, span))
         return cls.visit(sample, parameters, context, changes)
 
 
@@ -59,14 +59,14 @@ class ContactTransform(Transform, Fault, abstract=True):
 def push_wrench(stream: Wrench, call: Call) -> Stream:
     """Add the change, and those that sensors farther out on the same arm feel."""
     force, torque = stream.values["force"].clone(), stream.values["torque"].clone()
-    for (name, u), (times, change) in call.shared.items():
+    for (name, u), (times, change) in call.family_state.items():
         mine, rig = (stream.sample_index == u).nonzero()[:, 0], call.sample.metas[u].true_rig
         beyond = call.sample[name].frame
         if name != call.name:
             if len(mine) == 0 or beyond not in rig.frames or stream.frame not in rig.ancestors(beyond)[1:]:
                 continue
-            change = at_times(times, change, stream.true_capture_times[mine])
-            T = rig.along(stream.frame, beyond, stream.true_capture_times[mine])
+            change = interpolate_change(times, change, stream.true_capture_times[mine])
+            T = rig.T_at_times(stream.frame, beyond, stream.true_capture_times[mine])
             f, t = ((T[:, :3, :3] @ change[:, k : k + 3, None])[..., 0] for k in (0, 3))
             change = torch.cat([f, t + torch.linalg.cross(T[:, :3, 3], f)], 1)
         force[mine] += change[:, :3].to(force)
@@ -80,19 +80,19 @@ def push_joints(stream: JointState, call: Call) -> Stream:
     if not {"effort", "position"} <= set(stream.values):
         return stream
     effort = stream.values["effort"].clone()
-    for (name, u), (times, change) in call.shared.items():
+    for (name, u), (times, change) in call.family_state.items():
         meta, mine = call.sample.metas[u], (stream.sample_index == u).nonzero()[:, 0]
         held = _jacobian_of(meta, call.sample[name].frame, stream, mine)
         if held is None or len(mine) == 0:
             continue
         jacobian, R = held
-        w = at_times(times, change, stream.true_capture_times[mine])
+        w = interpolate_change(times, change, stream.true_capture_times[mine])
         in_base = torch.cat([(R @ w[:, :3, None])[..., 0], (R @ w[:, 3:, None])[..., 0]], 1)
         effort[mine] += (jacobian.transpose(1, 2) @ in_base[..., None])[..., 0].to(effort)
     return stream.with_values(effort=effort)
 
 
-def at_times(times: Tensor, change: Tensor, wanted: Tensor) -> Tensor:
+def interpolate_change(times: Tensor, change: Tensor, wanted: Tensor) -> Tensor:
     """Rows of a change (k, 6) at stamps (k,), read at other stamps (n,)."""
     before, after, weight = bracket(times, wanted)
     return change[before] + weight[:, None] * (change[after] - change[before])
@@ -106,27 +106,31 @@ def push_taxels(stream: Taxels, call: Call) -> Stream:
     the S is the least one that comes nearest to the force; an element never pulls.
     """
     force = stream.values["force"].clone()
-    for (name, u), (times, change) in call.shared.items():
+    for (name, u), (times, change) in call.family_state.items():
         meta, mine = call.sample.metas[u], (stream.sample_index == u).nonzero()[:, 0]
-        above = call.sample[name].frame
-        hand = carrier(meta.true_rig, above)
-        if len(mine) == 0 or hand is None or hand not in meta.true_rig.ancestors(stream.frame):
+        sensor_frame = call.sample[name].frame
+        link = carrying_link(meta.true_rig, sensor_frame)
+        if len(mine) == 0 or link is None or link not in meta.true_rig.ancestors(stream.frame):
             continue
         stamps = stream.true_capture_times[mine]
-        pushed = at_times(times, change, stamps)[:, :3]
-        pads = {n: s for n, s in call.sample.of_type(Taxels).items() if hand in meta.true_rig.ancestors(s.frame)}
-        normals = torch.stack([pad_normal(s, n, meta, u, above, stamps) for n, s in pads.items()], 2)  # (n, 3, pads)
-        strength = (torch.linalg.pinv(normals, rtol=OPPOSED) @ pushed[..., None])[:, list(pads).index(call.name)]
+        force_change = interpolate_change(times, change, stamps)[:, :3]
+        pads = {n: s for n, s in call.sample.of_type(Taxels).items() if link in meta.true_rig.ancestors(s.frame)}
+        normals = torch.stack(
+            [pad_normal(s, n, meta, u, sensor_frame, stamps) for n, s in pads.items()], 2
+        )  # (n, 3, pads)
+        strength = (torch.linalg.pinv(normals, rtol=PAD_RANK_TOLERANCE) @ force_change[..., None])[
+            :, list(pads).index(call.name)
+        ]
         load = force[mine].to(torch.float64).clamp(min=0)
         share = load / load.sum(1, keepdim=True).clamp(min=1e-12)
         force[mine] = (load + share * strength).clamp(min=0).to(force)
     return stream.with_values(force=force)
 
 
-def carrier(rig: Rig, frame: str) -> str | None:
+def carrying_link(rig: Rig, frame: str) -> str | None:
     """The link that carries a frame; None where no joint does."""
-    above = rig.ancestors(frame) if frame in rig.frames else []
-    return next((n for n in above if isinstance(rig.frames[n].pose, JointPose)), None)
+    chain = rig.ancestors(frame) if frame in rig.frames else []
+    return next((n for n in chain if isinstance(rig.frames[n].pose, JointPose)), None)
 
 
 def pad_normal(stream: Taxels, name: str, meta: SampleMeta, number: int, frame: str, times: Tensor) -> Tensor:
@@ -142,7 +146,7 @@ def pad_normal(stream: Taxels, name: str, meta: SampleMeta, number: int, frame: 
     poses = stream.poses[nearest] if known is None else known
     own = (poses[..., :3, 2].to(torch.float64) * load[..., None]).sum(1)
     own = own / load.sum(1, keepdim=True).clamp(min=1e-12)
-    turned = meta.true_rig.along(frame, stream.frame, times)[:, :3, :3]
+    turned = meta.true_rig.T_at_times(frame, stream.frame, times)[:, :3, :3]
     return (turned @ own[..., None])[..., 0]
 
 
@@ -157,7 +161,7 @@ def _jacobian_of(meta: SampleMeta, frame: str, stream: JointState, mine: Tensor)
     if frame not in robot.edges:
         return None
     q = robot.readings_in(rig, stream.true_capture_times[mine])
-    jacobian = spread(robot.jacobian(q, frame), robot.joints, stream.names)
+    jacobian = align_to_joints(robot.jacobian(q, frame), robot.joints, stream.names)
     return jacobian, robot.forward(q)[frame][:, :3, :3]
 
 
@@ -172,9 +176,10 @@ class ForceNoise(ContactTransform):
     dense_noise: ClassVar[bool] = True
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"force": (0.0, 1e4), "torque": (0.0, 1e4)}
+    example: ClassVar[dict[str, Any]] = {"force": 0.5}
 
     @classmethod
-    def pushed(cls, params: Mapping[str, Any], name: str, times: Tensor, span: tuple[int, int]) -> Tensor:
+    def wrench_change(cls, params: Mapping[str, Any], name: str, times: Tensor, span: tuple[int, int]) -> Tensor:
         """See ``ContactTransform``."""
         drawn = noise(params["noise"], name, span[0]).standard_normal((len(times), 6))
         drawn[:, :3] *= params["force"]
@@ -192,6 +197,7 @@ class PushDisturbance(ContactTransform):
 
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"peak": (0.0, 1e4), "duration": (1e-3, 100.0)}
+    example: ClassVar[dict[str, Any]] = {"peak": [2.0, 15.0]}
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
         """Strength, length, begin as a share of the time there is, and direction in the sensor's frame."""
@@ -201,7 +207,7 @@ class PushDisturbance(ContactTransform):
                 "direction": direction.tolist()}  # fmt: skip
 
     @classmethod
-    def pushed(cls, params: Mapping[str, Any], name: str, times: Tensor, span: tuple[int, int]) -> Tensor:
+    def wrench_change(cls, params: Mapping[str, Any], name: str, times: Tensor, span: tuple[int, int]) -> Tensor:
         """See ``ContactTransform``."""
         length = params["duration"] * 1e9
         begin = span[0] + params["begin"] * max(0.0, span[1] - span[0] - length)

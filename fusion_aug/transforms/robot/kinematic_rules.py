@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 from calib import Robot
-from calib.changed import changed
-from calib.kinematics import GRAVITY, spread
+from calib.kinematics import GRAVITY, align_to_joints
 from calib.rates import known_span
+from calib.replacing import replace_unchecked
 from calib.se3 import invert
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.sample import REF
 from fusion_aug.streams import Action, BodyPose, JointState, Stream, Taxels
 from fusion_aug.transforms.robot.kinematics import KinematicNoise
-from fusion_aug.transforms.robot.rig_errors import misplaced, tip_of
+from fusion_aug.transforms.robot.rig_errors import end_effector_link, taxel_pose_errors
 from fusion_aug.transforms.temporal.dynamics import robot_with_masses
 
 
@@ -25,15 +25,15 @@ def _shifted(stream: JointState | Action, call: Call, column: str) -> Tensor:
 
 
 @handles(KinematicNoise, JointState)
-def tell_joints(stream: JointState, call: Call) -> Stream:
+def offset_joint_readings(stream: JointState, call: Call) -> Stream:
     """Readings with the offsets, and in truth the efforts that hold the weight of the robot as it stands then."""
     if "position" not in stream.values:
         return stream
-    told = stream.with_values(position=_shifted(stream, call, "position"))
+    out = stream.with_values(position=_shifted(stream, call, "position"))
     if "effort" not in stream.values:
-        return told
+        return out
     effort = stream.values["effort"].to(torch.float64).clone()
-    for u, (meta, rig) in enumerate(call.shared):
+    for u, (meta, rig) in enumerate(call.family_state):
         mine, robot = (stream.sample_index == u).nonzero()[:, 0], robot_with_masses(meta, stream.names)
         if len(mine) and robot is not None and call.parameters.of(u)["mode"] == "truth":
             before = robot.readings_in(meta.true_rig, stream.true_capture_times[mine])
@@ -42,18 +42,18 @@ def tell_joints(stream: JointState, call: Call) -> Stream:
             up = meta.true_rig.T(root, robot.root, int(stream.true_capture_times[mine][0]))[:3, :3]
             more = Robot.of(rig, robot.root).gravity_torque(after, robot.joints, up.T @ GRAVITY)
             more = more - robot.gravity_torque(before, robot.joints, up.T @ GRAVITY)
-            effort[mine] += spread(more, robot.joints, stream.names)
-    return told.with_values(effort=effort.to(stream.values["effort"]))
+            effort[mine] += align_to_joints(more, robot.joints, stream.names)
+    return out.with_values(effort=effort.to(stream.values["effort"]))
 
 
 @handles(KinematicNoise, Action)
-def tell_targets(stream: Action, call: Call) -> Stream:
+def offset_action_targets(stream: Action, call: Call) -> Stream:
     """Absolute joint targets with the offsets, absolute poses of the end effector by its forward kinematics."""
     out = {}
     if "joint_position" in stream.values:
         out["joint_position"] = _shifted(stream, call, "joint_position")
     if {"pose", "position"} & set(stream.values):
-        motion = body_motion(stream, call)
+        motion = end_effector_error(stream, call)
         if "pose" in stream.values:
             out["pose"] = motion.to(stream.values["pose"]) @ stream.values["pose"]
         if "position" in stream.values:
@@ -64,9 +64,12 @@ def tell_targets(stream: Action, call: Call) -> Stream:
 
 
 @handles(KinematicNoise, Taxels)
-def tell_taxels(stream: Taxels, call: Call) -> Stream:
+def move_taxel_poses(stream: Taxels, call: Call) -> Stream:
     """Where the elements of a pad are said to be on its link."""
-    errors = [misplaced(meta.rig, call.parameters.of(u)).get(call.name) for u, (meta, _) in enumerate(call.shared)]
+    errors = [
+        taxel_pose_errors(meta.rig, call.parameters.of(u)).get(call.name)
+        for u, (meta, _) in enumerate(call.family_state)
+    ]
     if all(error is None for error in errors):
         return stream
     poses = stream.poses.clone()
@@ -74,21 +77,21 @@ def tell_taxels(stream: Taxels, call: Call) -> Stream:
         if error is not None:
             mine = stream.sample_index == u
             poses[mine] = error.to(poses) @ poses[mine]
-    return changed(stream, poses=poses)
+    return replace_unchecked(stream, poses=poses)
 
 
 @handles(KinematicNoise, BodyPose)
-def tell_body(stream: BodyPose, call: Call) -> Stream:
+def move_body_pose(stream: BodyPose, call: Call) -> Stream:
     """The pose of a part of the robot by its forward kinematics."""
-    return stream.with_values(pose=body_motion(stream, call).to(stream.values["pose"]) @ stream.values["pose"])
+    return stream.with_values(pose=end_effector_error(stream, call).to(stream.values["pose"]) @ stream.values["pose"])
 
 
-def body_motion(stream: Stream, call: Call) -> Tensor:
+def end_effector_error(stream: Stream, call: Call) -> Tensor:
     """``T_frame_tip' T_tip_frame`` (n, 4, 4): how the told errors move the end of the arm in the stream's frame."""
     out = torch.eye(4, dtype=torch.float64).repeat(len(stream), 1, 1)
-    for u, (meta, rig) in enumerate(call.shared):
+    for u, (meta, rig) in enumerate(call.family_state):
         mine = (stream.sample_index == u).nonzero()[:, 0]
-        tip = stream.child if stream.child in rig.frames else tip_of(meta.rig, call.name)
+        tip = stream.child if stream.child in rig.frames else end_effector_link(meta.rig, call.name)
         if len(mine) == 0 or tip is None:
             continue
         frame = meta.ref.frame if stream.frame == REF else stream.frame
@@ -96,5 +99,5 @@ def body_motion(stream: Stream, call: Call) -> Tensor:
         times = stream.capture_times[mine].clamp(
             first, last
         )  # a clock that is off may tell of moments beyond the readings
-        out[mine] = rig.along(frame, tip, times) @ invert(meta.rig.along(frame, tip, times))
+        out[mine] = rig.T_at_times(frame, tip, times) @ invert(meta.rig.T_at_times(frame, tip, times))
     return out

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from calib import JointPose, TactileSensor, TaxelSensor
-from calib.changed import changed
+from calib.replacing import replace_unchecked
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, can_differ_from, draw
 from fusion_aug.core.registry import Context
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.sample import Sample
+from fusion_aug.sample.sensors import matches, unmatched
 from fusion_aug.streams import Imu, JointState, Wrench
 from fusion_aug.streams.families import Kinematic
-from fusion_aug.transforms.mount.viewpoint import Moves, with_validity
+from fusion_aug.transforms.mount.viewpoint import FrameMotions, with_validity_masks
 from fusion_aug.transforms.mount.viewpoint_sensors import Viewpoint
 from fusion_aug.transforms.robot.rig_errors import (
     DEGREE,
-    carried,
     has_own_mounting,
-    mounting_errors,
-    with_errors,
+    is_joint_driven,
+    recorded_frame_errors,
+    with_geometry_errors,
 )
 from fusion_aug.transforms.scene.scene import MirrorScene
 from fusion_aug.transforms.temporal.dynamics import robot_with_masses
@@ -75,6 +75,7 @@ class KinematicNoise(Transform, Kinematic):
         "invertible": "what a moved camera does not see is lost",
         "differentiable": "pictures are made anew without a gradient",
     }
+    example: ClassVar[dict[str, Any]] = {"joint_deg": [-0.3, 0.3], "hand_eye": [-0.002, 0.002]}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -103,18 +104,18 @@ class KinematicNoise(Transform, Kinematic):
         self._check_names("joints", {j.name for j in links.values()})
         offsets: dict[str, float] = {}
         for joint in links.values():
-            if joint.name not in offsets and any(fnmatchcase(joint.name, p) for p in self.joints):
+            if joint.name not in offsets and matches(joint.name, self.joints):
                 turned = draw(self.joint_deg, rng) * DEGREE
                 slid = draw(self.joint, rng)
-                offsets[joint.name] = turned if joint.turns else slid
+                offsets[joint.name] = turned if joint.is_rotary else slid
         for joint in links.values():  # a log may hold the reading of a joint that mimics another, too
             if joint.own and joint.name in offsets:
                 offsets[joint.own] = joint.multiplier * offsets[joint.name]
         mounts = self._mounts(sample)
         return {
             "joints": offsets,
-            "links": {n: _six(self.link, self.link_deg, rng) for n in links},
-            "sensors": {n: _six(self.hand_eye, self.hand_eye_deg, rng) for n in mounts},
+            "links": {n: _draw_pose_error(self.link, self.link_deg, rng) for n in links},
+            "sensors": {n: _draw_pose_error(self.hand_eye, self.hand_eye_deg, rng) for n in mounts},
             "frames": mounts,
             "mode": self.mode,
         }
@@ -129,8 +130,7 @@ class KinematicNoise(Transform, Kinematic):
         self._check_names("sensors", set(known))
         mounts = {}
         for name, frame in known.items():
-            named = any(fnmatchcase(name, p) for p in self.sensors)
-            if not (named if self.sensors else carried(rig, frame)):
+            if not (matches(name, self.sensors) if self.sensors else is_joint_driven(rig, frame)):
                 continue
             sensor = rig.sensors.get(name)
             if self.mode == "truth" and isinstance(sensor, TactileSensor):
@@ -147,17 +147,17 @@ class KinematicNoise(Transform, Kinematic):
 
     def _check_names(self, field: str, known: set[str]) -> None:
         """Raise where a name or pattern means nothing, which is a slip of the pen."""
-        for pattern in getattr(self, field):
-            if pattern != "*" and not any(fnmatchcase(n, pattern) for n in known):
-                told = ", ".join(sorted(known)) or "none"
-                raise ConfigError(f"{type(self).__name__}.{field}: {pattern!r} names none of the rig's ({told})")
+        wrong = [p for p in unmatched(getattr(self, field), known) if p != "*"]
+        if wrong:
+            names = ", ".join(sorted(known)) or "none"
+            raise ConfigError(f"{type(self).__name__}.{field}: {wrong[0]!r} names none of the rig's ({names})")
 
     @classmethod
     def before(cls, sample: Sample, index: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """What stays as it was, since the masses that would change it are not known."""
         moved = any(p["mode"] == "truth" for p in params.values())
-        told = {n: s for n, s in sample.of_type(JointState).items() if "effort" in s.values}
-        left = [n for n, s in told.items() if robot_with_masses(sample.metas[index], s.names) is None]
+        with_effort = {n: s for n, s in sample.of_type(JointState).items() if "effort" in s.values}
+        left = [n for n, s in with_effort.items() if robot_with_masses(sample.metas[index], s.names) is None]
         return {"approximate": [f"{n}: effort" for n in left] if moved else []}
 
     @classmethod
@@ -166,20 +166,20 @@ class KinematicNoise(Transform, Kinematic):
         moves, metas, pairs = [], [], []
         for u, meta in enumerate(sample.metas):
             params = parameters.of(u)
-            errors = mounting_errors(meta.rig, params)
-            rig = with_errors(meta.rig, params, errors)
+            errors = recorded_frame_errors(meta.rig, params)
+            rig = with_geometry_errors(meta.rig, params, errors)
             true_rig = meta.true_rig
             if params["mode"] == "truth":
-                true_rig = rig if meta.true_rig is meta.rig else with_errors(meta.true_rig, params, errors)
-            metas.append(changed(meta, rig=rig, true_rig=true_rig))
+                true_rig = rig if meta.true_rig is meta.rig else with_geometry_errors(meta.true_rig, params, errors)
+            metas.append(replace_unchecked(meta, rig=rig, true_rig=true_rig))
             pairs.append((meta, rig))
             touched = {n: EYE for n, f in meta.true_rig.frames.items() if isinstance(f.pose, JointPose)} | errors
-            moves.append(Moves(meta.true_rig, true_rig, touched if true_rig is not meta.true_rig else {}))
+            moves.append(FrameMotions(meta.true_rig, true_rig, touched if true_rig is not meta.true_rig else {}))
         out = cls.visit(sample, parameters, context, pairs)
         if any(m.errors for m in moves):
             out = Viewpoint.visit(out, ParameterRows([]), context, moves)
-            out = with_validity(out, sample, moves)
-        return changed(out, metas=tuple(metas))
+            out = with_validity_masks(out, sample, moves)
+        return replace_unchecked(out, metas=tuple(metas))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +193,8 @@ class ViewpointNoise(KinematicNoise):
     hand_eye_deg: Range = (-0.5, 0.5)
     sensors: tuple[str, ...] = ("*",)
     mode: str = "truth"
+
+    example: ClassVar[dict[str, Any]] = {"joint_deg": [-0.2, 0.2], "hand_eye_deg": [-0.5, 0.5]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,5 +220,5 @@ class MirrorRobot(MirrorScene):
         return super().sample_params(rng, sample, context)
 
 
-def _six(metres: Range, degrees: Range, rng: np.random.Generator) -> list[float]:
+def _draw_pose_error(metres: Range, degrees: Range, rng: np.random.Generator) -> list[float]:
     return [draw(metres, rng) for _ in range(3)] + [draw(degrees, rng) for _ in range(3)]

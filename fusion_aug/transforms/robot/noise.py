@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from calib import ImuSensor
-from fusion_aug.core.promises import SIGNAL
+from fusion_aug.core.promises import SIGNAL_EXEMPTIONS
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.core.transform import Transform
@@ -50,10 +50,11 @@ class SensorBias(Transform, Fault):
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         f"{q}_{k}": (0.0, 1e3) for q in ("gyro", "accel", "force", "torque") for k in ("noise", "walk")
     }
-    exemptions: ClassVar[dict[str, str]] = SIGNAL
+    exemptions: ClassVar[dict[str, str]] = SIGNAL_EXEMPTIONS
+    example: ClassVar[dict[str, Any]] = {"gyro_noise": 1e-4, "accel_noise": 1e-3}
 
 
-def wandering(rng: np.random.Generator, times: Tensor, density: float, walk: float, width: int) -> Tensor:
+def noise_and_bias_walk(rng: np.random.Generator, times: Tensor, density: float, walk: float, width: int) -> Tensor:
     """White noise and bias random walk (n, width) at stamps (n,) ns.
 
     Args:
@@ -68,7 +69,7 @@ def wandering(rng: np.random.Generator, times: Tensor, density: float, walk: flo
     return torch.from_numpy(white * (density * math.sqrt(rate)) + drift)
 
 
-def _noisy(stream: Stream, call: Call, columns: Mapping[str, str]) -> Stream:
+def _with_noise(stream: Stream, call: Call, columns: Mapping[str, str]) -> Stream:
     out = {c: stream.values[c].clone() for c in columns if c in stream.values}
     for u, meta in enumerate(call.sample.metas):
         mine = (stream.sample_index == u).nonzero()[:, 0]
@@ -76,32 +77,32 @@ def _noisy(stream: Stream, call: Call, columns: Mapping[str, str]) -> Stream:
             continue
         params, times = call.params[int(mine[0])], stream.capture_times[mine]
         for c, quantity in columns.items():
-            density, walk = (_figure(params, meta, call.name, quantity, k) for k in ("noise", "walk"))
+            density, walk = (_noise_density(params, meta, call.name, quantity, k) for k in ("noise", "walk"))
             rng = noise(params["noise"], f"{call.name}/{c}", int(times[0]))
             if c in out and (density or walk):
-                out[c][mine] += wandering(rng, times, density, walk, 3).to(out[c])
+                out[c][mine] += noise_and_bias_walk(rng, times, density, walk, 3).to(out[c])
     return stream.with_values(**out)
 
 
-def _figure(params: Mapping[str, Any], meta: SampleMeta, name: str, quantity: str, kind: str) -> float:
-    told = params.get(f"{quantity}_{kind}")
-    if told is not None:
-        return float(told)
+def _noise_density(params: Mapping[str, Any], meta: SampleMeta, name: str, quantity: str, kind: str) -> float:
+    drawn = params.get(f"{quantity}_{kind}")
+    if drawn is not None:
+        return float(drawn)
     sensor = meta.rig.sensors.get(name)
     field = f"{quantity}_{'noise' if kind == 'noise' else 'bias_walk'}"
     return float(getattr(sensor, field)) if isinstance(sensor, ImuSensor) else 0.0
 
 
 @handles(SensorBias, Imu)
-def noisy_imu(stream: Imu, call: Call) -> Stream:
+def add_imu_noise(stream: Imu, call: Call) -> Stream:
     """Gyro and accelerometer."""
-    return _noisy(stream, call, {"gyro": "gyro", "accel": "accel"})
+    return _with_noise(stream, call, {"gyro": "gyro", "accel": "accel"})
 
 
 @handles(SensorBias, Wrench)
-def noisy_wrench(stream: Wrench, call: Call) -> Stream:
+def add_wrench_noise(stream: Wrench, call: Call) -> Stream:
     """Force and torque."""
-    return _noisy(stream, call, {"force": "force", "torque": "torque"})
+    return _with_noise(stream, call, {"force": "force", "torque": "torque"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +115,12 @@ class TorqueNoise(Transform, Fault):
     dense_noise: ClassVar[bool] = True
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 1e4)}
-    exemptions: ClassVar[dict[str, str]] = SIGNAL
+    exemptions: ClassVar[dict[str, str]] = SIGNAL_EXEMPTIONS
+    example: ClassVar[dict[str, Any]] = {"sigma": 0.3}
 
 
 @handles(TorqueNoise, JointState)
-def noisy_effort(stream: JointState, call: Call) -> Stream:
+def add_effort_noise(stream: JointState, call: Call) -> Stream:
     """Add the noise, item by item."""
     if "effort" not in stream.values:
         return stream

@@ -11,74 +11,74 @@ from typing import Any
 from torch import Tensor
 
 from calib import JointPose, Rig, TaxelSensor
-from calib.changed import changed
+from calib.replacing import replace_unchecked
 from calib.se3 import rotation_from_rotvec, se3
 from calib.sides import side_of
-from fusion_aug.transforms.mount.miscalibrate import remounted
+from fusion_aug.transforms.mount.miscalibrate import with_frame_errors
 
 DEGREE = math.pi / 180
 
 
-def carried(rig: Rig, frame: str) -> bool:
+def is_joint_driven(rig: Rig, frame: str) -> bool:
     """Whether a joint moves a frame."""
     return any(isinstance(rig.frames[n].pose, JointPose) for n in rig.ancestors(frame))
 
 
-def error_of(six: list[float]) -> Tensor:
+def error_matrix(six: list[float]) -> Tensor:
     """(4, 4) of x y z metres and rx ry rz degrees, a rotation vector."""
     return se3(rotation_from_rotvec([d * DEGREE for d in six[3:]]), six[:3])
 
 
 def has_own_mounting(rig: Rig, frame: str) -> bool:
     """Whether a frame is a sensor's alone: it has a parent, no joint moves it in that, and it carries nothing."""
-    told = rig.frames[frame]
-    bare = told.parent is not None and told.inertia is None and not isinstance(told.pose, JointPose)
+    entry = rig.frames[frame]
+    bare = entry.parent is not None and entry.inertia is None and not isinstance(entry.pose, JointPose)
     return bare and all(f.parent != frame for f in rig.frames.values())
 
 
-def mounting_errors(rig: Rig, params: Mapping[str, Any]) -> dict[str, Tensor]:
+def recorded_frame_errors(rig: Rig, params: Mapping[str, Any]) -> dict[str, Tensor]:
     """E (4, 4) by frame of the sensors with an error of mounting. Sensors of one frame move once."""
     out: dict[str, Tensor] = {}
     for name, six in params["sensors"].items():
         frame = params["frames"][name]
         if any(six) and has_own_mounting(rig, frame):
-            out.setdefault(frame, error_of(six))
+            out.setdefault(frame, error_matrix(six))
     return out
 
 
-def misplaced(rig: Rig, params: Mapping[str, Any]) -> dict[str, Tensor]:
+def taxel_pose_errors(rig: Rig, params: Mapping[str, Any]) -> dict[str, Tensor]:
     """E (4, 4) by pad of taxels that stands on a link's own frame: its elements are elsewhere on the link."""
     return {
-        name: error_of(six) for name, six in params["sensors"].items()
+        name: error_matrix(six) for name, six in params["sensors"].items()
         if any(six) and isinstance(rig.sensors.get(name), TaxelSensor)
         and not has_own_mounting(rig, params["frames"][name])
     }  # fmt: skip
 
 
-def with_errors(rig: Rig, params: Mapping[str, Any], mounts: Mapping[str, Tensor]) -> Rig:
+def with_geometry_errors(rig: Rig, params: Mapping[str, Any], mounts: Mapping[str, Tensor]) -> Rig:
     """The rig with the errors of joints, links and mountings."""
-    rig = remounted(rig, mounts)
+    rig = with_frame_errors(rig, mounts)
     frames = dict(rig.frames)
     for name, frame in rig.frames.items():
         pose = frame.pose
         if not isinstance(pose, JointPose):
             continue
         offset, six = params["joints"].get(pose.joint.name, 0.0), params["links"].get(name, [0.0] * 6)
-        joint = replace(pose.joint, origin=pose.joint.origin @ error_of(six)) if any(six) else pose.joint
+        joint = replace(pose.joint, origin=pose.joint.origin @ error_matrix(six)) if any(six) else pose.joint
         if offset or any(six):
             readings = pose.readings + offset
-            frames[name] = changed(
+            frames[name] = replace_unchecked(
                 frame, pose=JointPose(joint=joint, times=pose.times, readings=readings, reach=pose.reach)
             )
     sensors = dict(rig.sensors)
-    for name, error in misplaced(rig, params).items():
-        told = sensors[name]
-        assert isinstance(told, TaxelSensor)
-        sensors[name] = told if told.poses is None else changed(told, poses=error @ told.poses)
+    for name, error in taxel_pose_errors(rig, params).items():
+        pad = sensors[name]
+        assert isinstance(pad, TaxelSensor)
+        sensors[name] = pad if pad.poses is None else replace_unchecked(pad, poses=error @ pad.poses)
     return Rig(frames, sensors)
 
 
-def tip_of(rig: Rig, name: str) -> str | None:
+def end_effector_link(rig: Rig, name: str) -> str | None:
     """The link that carries the hand: the last of the most turning joints in a row; None where nothing turns.
 
     Where a robot has two arms, the side in the stream's ``name`` chooses. A reading that several links follow is a
@@ -86,6 +86,8 @@ def tip_of(rig: Rig, name: str) -> str | None:
     """
     poses = {n: f.pose for n, f in rig.frames.items()}
     followed = Counter(p.joint.name for p in poses.values() if isinstance(p, JointPose))
-    links = [n for n, p in poses.items() if isinstance(p, JointPose) and p.joint.turns and followed[p.joint.name] == 1]
+    links = [
+        n for n, p in poses.items() if isinstance(p, JointPose) and p.joint.is_rotary and followed[p.joint.name] == 1
+    ]
     mine = [n for n in links if side_of(n) == side_of(name)] if side_of(name) else []
     return max(mine or links, key=lambda n: len(set(rig.ancestors(n)) & set(links)), default=None)

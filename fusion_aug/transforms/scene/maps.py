@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calib.changed import changed
 from calib.joints import JointPose
+from calib.replacing import replace_unchecked
 from calib.rig import Rig
 from calib.se3 import AXES, as_f64, invert, upright
 from calib.sensors import CameraSensor, TactileSensor
@@ -53,35 +53,37 @@ class SceneState:
     canvas: Mapping[str, tuple[int, int]]
     partners: Mapping[str, str]
     robot: RobotMirror | str | None = None
-    slides: tuple[str, ...] = ()
-    turned: Mapping[str, str] = field(default_factory=dict)
+    prismatic_joints: tuple[str, ...] = ()
+    robot_swaps: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
     def of(meta: SampleMeta, streams: Collection[str] = ()) -> SceneState:
         """The state of a unit, whose sample has ``streams``."""
         canvas = {n: s.size for n, s in meta.rig.sensors.items() if isinstance(s, CameraSensor | TactileSensor)}
         roles, partners = roles_of(meta.rig, meta.ref.frame), meta.rig.mirror_names()
-        robot, turned = mirror_of_robot(meta.rig), dict[str, str]()
+        robot, robot_swaps = mirror_of_robot(meta.rig), dict[str, str]()
         if isinstance(robot, RobotMirror):
             links = {n: p for n, (p, _) in robot.links.items() if roles[n] == "body"}
             roles = {n: f"{LINK}{n}" if n in links else r for n, r in roles.items()}
             carried = {n: p for n, p in partners.items() if _on_links(meta.rig, n, robot.swapped)}
             sides = {n: other_side(n, streams) for n in streams if n not in meta.rig.sensors}
-            turned = {**{n: p for n, p in sides.items() if n != p}, **carried, **robot.swapped}
-            partners = {**partners, **turned}
+            robot_swaps = {**{n: p for n, p in sides.items() if n != p}, **carried, **robot.swapped}
+            partners = {**partners, **robot_swaps}
         joints = [f.pose.joint for f in meta.rig.frames.values() if isinstance(f.pose, JointPose)]
-        slides = tuple(dict.fromkeys(n for j in joints if not j.turns for n in (j.name, j.own) if n))
-        return SceneState(meta.anchor, roles, canvas, partners, robot, slides, turned)
+        prismatic_joints = tuple(dict.fromkeys(n for j in joints if not j.is_rotary for n in (j.name, j.own) if n))
+        return SceneState(meta.anchor, roles, canvas, partners, robot, prismatic_joints, robot_swaps)
 
     @staticmethod
     def from_json(before: Mapping[str, Any]) -> SceneState:
         """The state that a record holds."""
         canvas = {n: (int(s[0]), int(s[1])) for n, s in before["canvas"].items()}
-        told = before.get("robot")
-        robot = RobotMirror.from_dict(told) if isinstance(told, Mapping) else told
-        slides = tuple(before.get("slides", ()))
-        turned = before["names"] if isinstance(robot, RobotMirror) else {}
-        return SceneState(as_f64(before["anchor"]), before["roles"], canvas, before["names"], robot, slides, turned)
+        robot = before.get("robot")
+        robot = RobotMirror.from_dict(robot) if isinstance(robot, Mapping) else robot
+        prismatic_joints = tuple(before.get("slides", ()))
+        robot_swaps = before["names"] if isinstance(robot, RobotMirror) else {}
+        return SceneState(
+            as_f64(before["anchor"]), before["roles"], canvas, before["names"], robot, prismatic_joints, robot_swaps
+        )
 
     def to_json(self, names: Mapping[str, str]) -> dict[str, Any]:
         """The state as a record keeps it, with the names that swap."""
@@ -90,7 +92,7 @@ class SceneState:
         if self.robot is None:
             return out
         robot = self.robot.to_dict() if isinstance(self.robot, RobotMirror) else self.robot
-        return out | {"robot": robot, "slides": list(self.slides)}
+        return out | {"robot": robot, "slides": list(self.prismatic_joints)}
 
 
 class SceneMaps:
@@ -108,33 +110,33 @@ class SceneMaps:
 
     def __init__(self, H: Tensor, scale: Tensor, axis: str | None, state: SceneState):
         self.scale, self.axis, self.state = scale, axis, state
-        self.flips, self.swaps = axis is not None, axis == "y"
+        self.flips_images, self.swaps_names = axis is not None, axis == "y"
         self._last = self
         self._pairs: dict[str, tuple[Tensor, Tensor] | None] = {}
         unit = not scale.requires_grad and float(scale) == 1.0
-        sign = torch.full((1,), -1.0 if self.flips else 1.0, dtype=torch.float64)
+        sign = torch.full((1,), -1.0 if self.flips_images else 1.0, dtype=torch.float64)
 
         def similarity(matrix: Tensor) -> Motion:
             return Motion(matrix[None], scale.reshape(1), sign, unit)
 
         self.by_role: dict[str, Motion | None] = {"ref": similarity(H), "world": None, "body": None, "camera": None}
-        if self.flips or not unit:
+        if self.flips_images or not unit:
             T_v = upright(state.anchor)
             self.by_role["world"] = similarity(T_v @ scale_and_mirror(scale, axis) @ invert(T_v))
             for role, own in (("body", "y"), ("camera", "x")):
-                self.by_role[role] = similarity(scale_and_mirror(scale, own if self.flips else None))
+                self.by_role[role] = similarity(scale_and_mirror(scale, own if self.flips_images else None))
         if state.robot is not None:
             self._add_links(similarity)
 
     def _add_links(self, similarity: Callable[[Tensor], Motion]) -> None:
         """The maps of a robot's links."""
         robot = self.state.robot
-        if self.flips and isinstance(robot, str):
+        if self.flips_images and isinstance(robot, str):
             raise DataError(f"the robot cannot be mirrored: {robot}")
         for name, role in self.state.roles.items():
             if not role.startswith(LINK):
                 continue
-            if not self.flips:
+            if not self.flips_images:
                 self.by_role[role] = self.by_role["body"]
                 continue
             assert isinstance(robot, RobotMirror)
@@ -145,15 +147,15 @@ class SceneMaps:
     @property
     def robot(self) -> RobotMirror | None:
         """What a robot's readings become; None where they stay."""
-        return self.state.robot if self.flips and isinstance(self.state.robot, RobotMirror) else None
+        return self.state.robot if self.flips_images and isinstance(self.state.robot, RobotMirror) else None
 
     @property
     def names(self) -> Mapping[str, str]:
         """Sensors and frames that swap names."""
-        turned = self.state.turned
-        beside = {a: b for a, b in self.state.partners.items() if a not in turned} if self.swaps else {}
+        robot_swaps = self.state.robot_swaps
+        beside = {a: b for a, b in self.state.partners.items() if a not in robot_swaps} if self.swaps_names else {}
         # a robot that is mirrored front to back is one mirrored left to right and turned around
-        return {**beside, **turned} if self.robot is not None else beside
+        return {**beside, **robot_swaps} if self.robot is not None else beside
 
     def matrices(self, frame: str) -> tuple[Tensor, Tensor] | None:
         """H_f and its inverse, (4, 4) each; None for the identity."""
@@ -171,33 +173,35 @@ class SceneMaps:
         return self.by_role[role]
 
     @cached_property
-    def after(self) -> SceneState:
+    def state_after(self) -> SceneState:
         """The state that the motion leaves.
 
         The anchor follows the world and the mirror, not the rigid part: that may be drawn for every sample, and one
         plane has to hold for all of a scene.
         """
         if self._last is not self:
-            return self._last.after
+            return self._last.state_after
         anchor, W = self.state.anchor, self.by_role["world"]
         if W is not None:
             anchor = (W.matrix[0] @ anchor @ torch.linalg.inv(scale_and_mirror(self.scale, self.axis))).detach()
         robot, scale = self.state.robot, float(self.scale.detach())
         if isinstance(robot, RobotMirror) and scale != 1.0:
-            robot = robot.scaled(scale, self.state.slides)
+            robot = robot.scaled(scale, self.state.prismatic_joints)
         if not self.names:
-            return changed(self.state, anchor=anchor, robot=robot)
+            return replace_unchecked(self.state, anchor=anchor, robot=robot)
         roles = {self.names.get(n, n): role for n, role in self.state.roles.items()}
         canvas = {self.names.get(n, n): size for n, size in self.state.canvas.items()}
-        return SceneState(anchor, roles, canvas, self.state.partners, robot, self.state.slides, self.state.turned)
+        return SceneState(
+            anchor, roles, canvas, self.state.partners, robot, self.state.prismatic_joints, self.state.robot_swaps
+        )
 
     def then(self, other: SceneMaps) -> SceneMaps:
         """This motion and then another, as one."""
         out = self._copy()
-        out.scale, out.flips, out.swaps = (
-            self.scale * other.scale, self.flips != other.flips, self.swaps != other.swaps,
+        out.scale, out.flips_images, out.swaps_names = (
+            self.scale * other.scale, self.flips_images != other.flips_images, self.swaps_names != other.swaps_names,
         )  # fmt: skip
-        out.by_role = {r: chained(m, other.by_role[r]) for r, m in self.by_role.items()}
+        out.by_role = {r: compose_motions(m, other.by_role[r]) for r, m in self.by_role.items()}
         out._last = other
         return out
 
@@ -211,16 +215,16 @@ class SceneMaps:
     def _copy(self) -> SceneMaps:
         out = object.__new__(SceneMaps)
         out.__dict__.update(self.__dict__)
-        out.__dict__.pop("after", None)
+        out.__dict__.pop("state_after", None)
         out._pairs = {}
         return out
 
 
-def chained(first: Motion | None, second: Motion | None) -> Motion | None:
+def compose_motions(first: Motion | None, second: Motion | None) -> Motion | None:
     """Two motions of one frame, one after the other; None is the identity."""
     if first is None or second is None:
         return second if first is None else first
-    rigid = first.rigid and second.rigid
+    rigid = first.is_rigid and second.is_rigid
     return Motion(second.matrix @ first.matrix, second.scale * first.scale, second.sign * first.sign, rigid)
 
 
@@ -265,7 +269,7 @@ def _on_links(rig: Rig, name: str, links: Mapping[str, str]) -> bool:
     return any(above in links for above in rig.ancestors(frame))
 
 
-def renamed(sample: Sample, names: Mapping[str, str]) -> Sample:
+def with_renamed_streams(sample: Sample, names: Mapping[str, str]) -> Sample:
     """The sample with streams renamed; ``CAM/depth`` follows ``CAM``."""
     if not names:
         return sample
@@ -278,7 +282,7 @@ def renamed(sample: Sample, names: Mapping[str, str]) -> Sample:
         if getattr(stream, "camera", ""):
             changes["camera"] = names.get(stream.camera, stream.camera)  # type: ignore[attr-defined]
         differs = any(getattr(stream, k) != v for k, v in changes.items())
-        streams[new] = changed(stream, **changes) if differs else stream
+        streams[new] = replace_unchecked(stream, **changes) if differs else stream
     # a name that is still there keeps its place, a new one takes that of its source
     order = [n if n in streams else renaming[n] for n in sample.streams]
     return sample.with_streams({n: streams[n] for n in order})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from calib.changed import changed
 from calib.joints import JointPose
+from calib.replacing import replace_unchecked
 from calib.rig import Rig
 from calib.sensors import TactileSensor, TaxelSensor
 from calib.symmetry import RobotMirror
@@ -17,13 +17,13 @@ from fusion_aug.transforms.scene.maps import EYE, SceneMaps, moved_taxels
 def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
     """The rig after a motion of the scene: poses, mirrored devices, swapped names."""
     moved = rig.mapped(maps.matrices)
-    if maps.flips:
+    if maps.flips_images:
         moved = Rig(moved.frames, {n: s.mirrored() for n, s in rig.sensors.items()})
-    moved = with_moved_touch(moved.renamed(maps.names), rig, maps)
+    moved = with_moved_touch_sensors(moved.renamed(maps.names), rig, maps)
     return moved if maps.robot is None else with_mirrored_joints(moved, rig, maps, maps.robot)
 
 
-def with_moved_touch(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
+def with_moved_touch_sensors(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
     """A moved rig whose touch sensors are as large as their world, and have their elements where the mirror puts them.
 
     A gel keeps its lights and its background: pictures are made anew under those of the sensor whose name they get.
@@ -31,16 +31,20 @@ def with_moved_touch(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
     sensors = dict(moved.sensors)
     for name, sensor in before.sensors.items():
         new = maps.names.get(name, name)
-        told = sensors[new]
-        if isinstance(told, TactileSensor):
+        moved_sensor = sensors[new]
+        if isinstance(moved_sensor, TactileSensor):
             own = before.sensors[new]
             assert isinstance(own, TactileSensor)
-            lit = told if own.size != told.size else changed(told, gel=own.gel, background=own.background)
+            lit = (
+                moved_sensor
+                if own.size != moved_sensor.size
+                else replace_unchecked(moved_sensor, gel=own.gel, background=own.background)
+            )
             sensors[new] = lit.scaled(float(maps.scale.detach()))
-        elif isinstance(told, TaxelSensor) and told.poses is not None:
+        elif isinstance(moved_sensor, TaxelSensor) and moved_sensor.poses is not None:
             motion = maps(sensor.frame)
             if motion is not None:
-                sensors[new] = changed(told, poses=moved_taxels(told.poses, motion))
+                sensors[new] = replace_unchecked(moved_sensor, poses=moved_taxels(moved_sensor.poses, motion))
     return Rig(moved.frames, sensors)
 
 
@@ -64,7 +68,7 @@ def with_mirrored_joints(moved: Rig, before: Rig, maps: SceneMaps, robot: RobotM
         pose = JointPose(joint=twin.joint, times=frame.pose.times, readings=readings, reach=frame.pose.reach).mapped(
             left, right
         )
-        frames[other] = changed(frames[other], pose=pose)
+        frames[other] = replace_unchecked(frames[other], pose=pose)
     return Rig(frames, moved.sensors)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from calib.changed import changed
+from calib.replacing import replace_unchecked
 from calib.sides import other_side, swapped_sides
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.errors import DataError
@@ -24,17 +24,17 @@ def mirrored_joints(stream: JointState | Action, call: Call, columns: dict[str, 
     Raises:
         DataError: the scene is mirrored, and the rig knows of no robot.
     """
-    maps: list[SceneMaps] = call.shared
+    maps: list[SceneMaps] = call.family_state
     out = {c: stream.values[c].clone() for c in columns if c in stream.values}
     for u, m in enumerate(maps):
         mine = (stream.sample_index == u).nonzero()[:, 0]
         if len(mine) == 0 or not out:
             continue
-        slid = torch.tensor([n in m.state.slides for n in stream.names])
+        slid = torch.tensor([n in m.state.prismatic_joints for n in stream.names])
         for c, value in out.items():
             if c != "effort" and bool(slid.any()):
                 value[mine] = torch.where(slid.to(value.device), value[mine] * m.scale.to(value), value[mine])
-        if not m.flips:
+        if not m.flips_images:
             continue
         if m.robot is None:
             raise DataError(
@@ -51,8 +51,8 @@ def mirrored_names(stream: JointState | Action, call: Call) -> tuple[str, ...]:
     Raises:
         DataError: no other stream holds the other side.
     """
-    robot = next((m.robot for m in call.shared if m.flips and m.robot is not None), None)
-    if robot is None or not robot.one_sided(stream.names):
+    robot = next((m.robot for m in call.family_state if m.flips_images and m.robot is not None), None)
+    if robot is None or not robot.is_one_sided(stream.names):
         return stream.names
     if call.sample.streams and other_side(call.name, call.sample.streams) == call.name:
         raise DataError(
@@ -66,10 +66,10 @@ def mirrored_names(stream: JointState | Action, call: Call) -> tuple[str, ...]:
 def move_joints(stream: JointState, call: Call) -> JointState:
     """A rigid motion leaves joints alone; a mirror swaps them."""
     kinds = {"position": False, "velocity": True, "acceleration": True, "effort": True}
-    if not any(m.flips or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.shared):
+    if not any(m.flips_images or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.family_state):
         return stream
     moved = stream.with_values(**mirrored_joints(stream, call, kinds))
-    return changed(moved, names=mirrored_names(stream, call))
+    return replace_unchecked(moved, names=mirrored_names(stream, call))
 
 
 @handles(Scene, Action)
@@ -80,10 +80,13 @@ def move_action(stream: Action, call: Call) -> Stream:
         DataError: a mirror swaps the arms, and several commands do not say which arm each is for.
     """
     moved = move_columns(stream, call)
-    if not any(m.flips or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.shared):
+    if not any(m.flips_images or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.family_state):
         return moved
     commands = stream.values.get("command")
-    arms = any(m.flips and m.robot is not None and m.robot.has_two_arms(m.state.slides) for m in call.shared)
+    arms = any(
+        m.flips_images and m.robot is not None and m.robot.has_two_arms(m.state.prismatic_joints)
+        for m in call.family_state
+    )
     alone = other_side(call.name, call.sample.streams) == call.name
     if arms and alone and commands is not None and commands.shape[1] > 1:
         raise DataError(
@@ -92,21 +95,21 @@ def move_action(stream: Action, call: Call) -> Stream:
         )
     kinds = {"joint_position": False, "joint_velocity": True, "joint_delta": True}
     moved = moved.with_values(**mirrored_joints(stream, call, kinds))
-    return changed(moved, names=mirrored_names(stream, call))
+    return replace_unchecked(moved, names=mirrored_names(stream, call))
 
 
-def swap_sides(stream: Stream, call: Call) -> Stream:
+def swap_keypoint_names(stream: Stream, call: Call) -> Stream:
     """Names of points with left and right swapped, where a mirror swaps them."""
-    maps: list[SceneMaps] = call.shared
+    maps: list[SceneMaps] = call.family_state
     item = stream.sample_index[stream.row_item].tolist()
-    if "name" not in stream.values or not any(m.swaps for m in maps):
+    if "name" not in stream.values or not any(m.swaps_names for m in maps):
         return stream
-    told = [str(n) for n in stream.values["name"]]
-    names = [_other(n, set(told)) if maps[u].swaps else n for n, u in zip(told, item, strict=True)]
-    return stream.with_values(name=strings(names))
+    names = [str(n) for n in stream.values["name"]]
+    swapped = [_opposite_name(n, set(names)) if maps[u].swaps_names else n for n, u in zip(names, item, strict=True)]
+    return stream.with_values(name=strings(swapped))
 
 
-def _other(name: str, names: set[str]) -> str:
+def _opposite_name(name: str, names: set[str]) -> str:
     swapped = swapped_sides(name)  # its partner may be out of view
     return swapped if swapped != name else other_side(name, names)
 
@@ -114,19 +117,19 @@ def _other(name: str, names: set[str]) -> str:
 @handles(Scene, Keypoints3D)
 def move_keypoints(stream: Keypoints3D, call: Call) -> Stream:
     """Points move; a mirror swaps their names."""
-    return swap_sides(move_columns(stream, call), call)
+    return swap_keypoint_names(move_columns(stream, call), call)
 
 
 @handles(Scene, Keypoints2D)
 def flip_keypoints(stream: Keypoints2D, call: Call) -> Stream:
     """A mirror flips pixels on the canvas and swaps names."""
-    maps: list[SceneMaps] = call.shared
-    if not any(m.flips for m in maps):
+    maps: list[SceneMaps] = call.family_state
+    if not any(m.flips_images for m in maps):
         return stream
     indices = stream.sample_index.tolist()
     widths = torch.tensor([canvas_of(maps[u], stream, call.name)[1] for u in indices], dtype=torch.float64)
-    flips = torch.tensor([maps[u].flips for u in indices])
+    flips = torch.tensor([maps[u].flips_images for u in indices])
     pixel, rows = stream.values["pixel"].clone(), stream.row_item
     mirrored = widths[rows].to(pixel) - 1 - pixel[:, 0]
     pixel[:, 0] = torch.where(flips[rows].to(pixel.device), mirrored, pixel[:, 0])
-    return swap_sides(stream.with_values(pixel=pixel), call)
+    return swap_keypoint_names(stream.with_values(pixel=pixel), call)

@@ -13,9 +13,8 @@ from fusion_aug.errors import DataError, UnhandledStream
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.similarity import Motion
 from fusion_aug.streams import Boxes2D, Depth, EgoPose, HeightMap, ImageStream, Points, Stream, Text, strings
-from fusion_aug.streams.columns import RULES, UNTOUCHED
+from fusion_aug.streams.columns import NON_GEOMETRIC, RULES
 from fusion_aug.streams.families import Scene
-from fusion_aug.streams.source import Source
 from fusion_aug.streams.text import mirror_text
 from fusion_aug.transforms.scene.maps import SceneMaps
 
@@ -23,20 +22,20 @@ GRAVITY = (0.0, 0.0, -9.81)
 EYE = torch.eye(3, dtype=torch.float64)
 
 
-def per_item(maps: list[SceneMaps], frame: str, stream: Stream) -> Motion | None:
+def motion_per_item(maps: list[SceneMaps], frame: str, stream: Stream) -> Motion | None:
     """The motion of a frame for every item of a stream; None where it is the identity for all."""
-    return _rows([m(frame) for m in maps], stream)
+    return _stacked_motions([m(frame) for m in maps], stream)
 
 
-def _rows(found: list[Motion | None], stream: Stream) -> Motion | None:
+def _stacked_motions(found: list[Motion | None], stream: Stream) -> Motion | None:
     if all(f is None for f in found):
         return None
-    return Motion.stack([f or Motion.identity() for f in found]).rows(stream.sample_index)
+    return Motion.stack([f or Motion.identity() for f in found]).take_rows(stream.sample_index)
 
 
-def _spread(motion: Motion | None, stream: Stream) -> Motion | None:
+def _motion_per_row(motion: Motion | None, stream: Stream) -> Motion | None:
     """One motion per row of the values, or one for all."""
-    return motion if motion is None or len(motion.matrix) == 1 else motion.rows(stream.row_item)
+    return motion if motion is None or len(motion.matrix) == 1 else motion.take_rows(stream.row_item)
 
 
 @handles(Scene, Stream)
@@ -45,18 +44,18 @@ def move_columns(stream: Stream, call: Call) -> Stream:
     if not stream.columns:
         kind = type(stream).__name__
         raise UnhandledStream(f"{kind} ({call.name!r}) declares no columns, so a scene cannot move it: {stream.remedy}")
-    maps: list[SceneMaps] = call.shared
-    own = per_item(maps, stream.frame, stream)
-    child = per_item(maps, stream.child, stream) if stream.child else None
-    body = _rows([m.by_role["body"] for m in maps], stream)
+    maps: list[SceneMaps] = call.family_state
+    own = motion_per_item(maps, stream.frame, stream)
+    child = motion_per_item(maps, stream.child, stream) if stream.child else None
+    body = _stacked_motions([m.by_role["body"] for m in maps], stream)
     if own is None and child is None and body is None:
         return stream
-    own, child, body = (_spread(m, stream) for m in (own, child, body))
+    own, child, body = (_motion_per_row(m, stream) for m in (own, child, body))
     moved = {}
     for column in stream.columns:
-        if column.name not in stream.values or column.kind in UNTOUCHED:
+        if column.name not in stream.values or column.kind in NON_GEOMETRIC:
             continue
-        frame, value = child if column.child else own, stream.values[column.name]
+        frame, value = child if column.in_child_frame else own, stream.values[column.name]
         if column.kind != "specific_force":
             moved[column.name] = RULES[column.kind](value, frame, child if stream.child else body, column.scaled)
         elif frame is not None:
@@ -92,7 +91,7 @@ def move_ego(stream: EgoPose, call: Call) -> EgoPose:
     The new origin lies at p = -Q^T t / s in the old frame and moves with v + omega x p, so v' = s Q v - omega' x t.
     """
     moved = move_columns(stream, call)
-    child = per_item(call.shared, stream.child, stream)
+    child = motion_per_item(call.family_state, stream.child, stream)
     if child is None or not {"velocity", "angular_velocity"} <= set(moved.values):
         return moved  # type: ignore[return-value]
     turning = moved.values["angular_velocity"]
@@ -103,36 +102,36 @@ def move_ego(stream: EgoPose, call: Call) -> EgoPose:
 @handles(Scene, Points)
 def move_points(stream: Points, call: Call) -> Points:
     """Points take the motion in as pending; it is multiplied out once."""
-    motion = per_item(call.shared, stream.frame, stream)
+    motion = motion_per_item(call.family_state, stream.frame, stream)
     return stream if motion is None else stream.moved(motion.matrix.expand(len(stream), 4, 4))
 
 
 @handles(Scene, ImageStream)
 def move_images(stream: ImageStream, call: Call) -> ImageStream:
     """A mirror flips the canvas; depths scale."""
-    maps: list[SceneMaps] = call.shared
+    maps: list[SceneMaps] = call.family_state
     index = stream.sample_index.tolist()
     if isinstance(stream, Depth | HeightMap) and any(m.scale.requires_grad or float(m.scale) != 1.0 for m in maps):
-        pictures = [i.value if isinstance(i, Source) else i for i in stream.items]
+        pictures = [stream.stored(i) for i in range(len(stream))]
         scaled = tuple(p * maps[u].scale.to(p) for p, u in zip(pictures, index, strict=True))
         stream = replace(stream, items=scaled)
-    if not any(m.flips for m in maps):
+    if not any(m.flips_images for m in maps):
         return stream
     steps = []
     sizes = [canvas_of(maps[u], stream, call.name) for u in index]
     for u, size in zip(index, sizes, strict=True):
-        steps.append(ImageMap.flip(size) if maps[u].flips else ImageMap.homography(EYE, size))
+        steps.append(ImageMap.flip(size) if maps[u].flips_images else ImageMap.homography(EYE, size))
     return stream.mapped(steps, sizes)
 
 
 @handles(Scene, Boxes2D)
 def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
     """A mirror flips pixels on the canvas."""
-    maps: list[SceneMaps] = call.shared
-    if not any(m.flips for m in maps):
+    maps: list[SceneMaps] = call.family_state
+    if not any(m.flips_images for m in maps):
         return stream
     widths = torch.tensor([canvas_of(maps[u], stream, call.name)[1] for u in stream.sample_index.tolist()])
-    mirrored = torch.tensor([maps[u].flips for u in stream.sample_index.tolist()])
+    mirrored = torch.tensor([maps[u].flips_images for u in stream.sample_index.tolist()])
     rows = stream.row_item
     corners = stream.values["corners"].clone()
     width, flips = widths[rows, None].to(corners.device), mirrored[rows, None].to(corners.device)
@@ -143,12 +142,14 @@ def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
 @handles(Scene, Text)
 def move_text(stream: Text, call: Call) -> Text:
     """A left-right mirror swaps words."""
-    maps: list[SceneMaps] = call.shared
-    if not any(m.swaps for m in maps):
+    maps: list[SceneMaps] = call.family_state
+    if not any(m.swaps_names for m in maps):
         return stream
     indices = stream.sample_index.tolist()
     texts = [str(t) for t in stream.values["text"]]
-    swapped = [mirror_text(t, stream.language) if maps[u].swaps else t for t, u in zip(texts, indices, strict=True)]
+    swapped = [
+        mirror_text(t, stream.language) if maps[u].swaps_names else t for t, u in zip(texts, indices, strict=True)
+    ]
     return stream.with_values(text=strings(swapped))
 
 

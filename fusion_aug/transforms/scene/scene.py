@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from calib.se3 import as_f64, rotation_about, se3
-from fusion_aug.core.parameters import Drawn, ParameterRows
+from fusion_aug.core.parameters import DrawnParameters, ParameterRows
 from fusion_aug.core.ranges import Range, can_differ_from
 from fusion_aug.core.registry import Call, Context, find_transform, handler_for
 from fusion_aug.core.transform import Transform
@@ -21,7 +21,7 @@ from fusion_aug.sample.history import History
 from fusion_aug.streams import Stream
 from fusion_aug.streams.families import Scene
 from fusion_aug.transforms.scene import robot, rules, touch  # noqa: F401  (registers the rules)
-from fusion_aug.transforms.scene.maps import SceneMaps, SceneState, renamed, scale_and_mirror
+from fusion_aug.transforms.scene.maps import SceneMaps, SceneState, scale_and_mirror, with_renamed_streams
 from fusion_aug.transforms.scene.rig import moved_rig
 
 
@@ -45,12 +45,12 @@ class SceneTransform(Transform, Scene, abstract=True):
 
     @classmethod
     def accumulate(
-        cls, sample: Sample, drawn: Drawn, pending: list[SceneMaps] | None
+        cls, sample: Sample, drawn: DrawnParameters, pending: list[SceneMaps] | None
     ) -> tuple[list[SceneMaps], list[dict[str, Any]]]:
         """Add the motion to those that are pending. See ``Transform.declare``."""
         maps, before = [], []
         for u, meta in enumerate(sample.metas):
-            state = SceneState.of(meta, tuple(sample.streams)) if pending is None else pending[u].after
+            state = SceneState.of(meta, tuple(sample.streams)) if pending is None else pending[u].state_after
             step = cls.maps(drawn[u][""], state)
             before.append(state.to_json(step.names))
             maps.append(step if pending is None else pending[u].then(step))
@@ -71,8 +71,8 @@ class SceneTransform(Transform, Scene, abstract=True):
             rig = moved_rig(meta.rig, m)
             true_rig = rig if meta.true_rig is meta.rig else moved_rig(meta.true_rig, m)
             clock = names.get(meta.clock, meta.clock)
-            out = out.with_meta(u, rig=rig, true_rig=true_rig, anchor=m.after.anchor, clock=clock)
-        return renamed(out, names)
+            out = out.with_meta(u, rig=rig, true_rig=true_rig, anchor=m.state_after.anchor, clock=clock)
+        return with_renamed_streams(out, names)
 
     @classmethod
     def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
@@ -104,6 +104,8 @@ class RotateScene(SceneTransform):
     pitch_deg: Range = 0.0
     roll_deg: Range = 0.0
 
+    example: ClassVar[dict[str, Any]] = {"yaw_deg": [-45, 45]}
+
     @classmethod
     def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
         """See ``SceneTransform``."""
@@ -127,6 +129,8 @@ class TranslateScene(SceneTransform):
     y: Range = 0.0
     z: Range = 0.0
 
+    example: ClassVar[dict[str, Any]] = {"x": [-2.0, 2.0], "y": 1.0, "z": [-0.2, 0.2]}
+
     @classmethod
     def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
         """See ``SceneTransform``."""
@@ -144,6 +148,11 @@ class ScaleScene(SceneTransform):
     }
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"scale": (1e-3, 1e3)}
+    example: ClassVar[dict[str, Any]] = {"scale": [0.8, 1.25]}
+
+    def effects(self) -> dict[str, str]:
+        """Lengths grow, which what describes a body of fixed size does not."""
+        return {"scale": "ScaleScene.scale"} if can_differ_from(self.scale, 1.0) else {}
 
     @classmethod
     def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
@@ -161,6 +170,8 @@ class MirrorScene(SceneTransform):
     """
 
     axis: str = "y"
+
+    example: ClassVar[dict[str, Any]] = {"axis": "y"}
 
     def __post_init__(self) -> None:
         super().__post_init__()

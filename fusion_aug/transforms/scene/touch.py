@@ -12,14 +12,14 @@ from fusion_aug.core.registry import Call, handles
 from fusion_aug.streams import TactileImage, Taxels
 from fusion_aug.streams.families import Scene
 from fusion_aug.transforms.scene.maps import SceneMaps, moved_taxels
-from fusion_aug.transforms.scene.rules import per_item
-from fusion_aug.transforms.touch.gels import Gel, gel_of, pressed_elsewhere
+from fusion_aug.transforms.scene.rules import motion_per_item
+from fusion_aug.transforms.touch.gels import Gel, gel_of, render_moved_press
 
 
 @handles(Scene, Taxels)
 def move_taxels(stream: Taxels, call: Call) -> Taxels:
     """A mirror moves the taxels on their link; what each feels is its own."""
-    motion = per_item(call.shared, stream.frame, stream)
+    motion = motion_per_item(call.family_state, stream.frame, stream)
     if motion is None:
         return stream
     return replace(stream, poses=moved_taxels(stream.poses, motion))
@@ -32,17 +32,17 @@ def mirror_press(stream: TactileImage, call: Call) -> TactileImage:
     The press of a sensor that swaps names with another is seen by the other's camera, under the other's lights. A
     scale makes the gel larger with all that touches it.
     """
-    maps: list[SceneMaps] = call.shared
+    maps: list[SceneMaps] = call.family_state
     index = stream.sample_index.tolist()
     scales = [float(m.scale.detach()) for m in maps]
-    if not any(m.flips for m in maps) and all(s == 1 for s in scales):
+    if not any(m.flips_images for m in maps) and all(s == 1 for s in scales):
         return stream
     pictures: list[Tensor] = list(stream.items)
     gels, grounds = list(stream.gels), list(stream.backgrounds)
     for i, u in enumerate(index):
-        if maps[u].flips and bool(stream.present[i]):
+        if maps[u].flips_images and bool(stream.present[i]):
             seen_by = _partner(call, maps[u], u) or gel_of(stream, i, call.name)
-            pictures[i] = pressed_elsewhere(stream, i, call.name, call.sample, flipped, seen_by)
+            pictures[i] = render_moved_press(stream, i, call.name, call.sample, flipped, seen_by)
             gels[i], grounds[i], _ = seen_by
         if gels and scales[u] != 1:
             gels[i] = replace(gels[i], relaxation=gels[i].relaxation * scales[u])

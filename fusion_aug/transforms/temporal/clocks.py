@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from calib import JointPose, Rig
-from calib.changed import changed
+from calib.replacing import replace_unchecked
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.ops.random import noise
 from fusion_aug.sample import Sample
+from fusion_aug.sample.sensors import is_meant
 from fusion_aug.streams import Boxes2D, Boxes3D, EgoPose, JointState, Stream, Text
 from fusion_aug.streams.families import Temporal
 
@@ -37,7 +37,7 @@ class ClockTransform(Transform, Temporal, abstract=True):
 
     strict = False  # it touches no data, so a stream without a rule cannot go wrong
     inverse: ClassVar[str] = "exact"
-    leaves = LABELS
+    ignores = LABELS
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     exemptions: ClassVar[dict[str, str]] = {
         "invertible": "stamps are no scene that predictions could go back to",
@@ -50,21 +50,18 @@ class ClockTransform(Transform, Temporal, abstract=True):
         return stream
 
 
-def chosen(stream: Stream, call: Call) -> Tensor:
+def selected_items(stream: Stream, call: Call) -> Tensor:
     """(n,) bool, the items that the transform is for."""
-    name = stream.instance(call.name)
-    return torch.tensor(
-        [any(fnmatchcase(name, p) for p in params["sensors"]) for params in call.params], dtype=torch.bool
-    )
+    return torch.tensor([is_meant(stream, call.name, p["sensors"]) for p in call.params], dtype=torch.bool)
 
 
-def shifts(stream: Stream, call: Call, seconds: list[float]) -> Tensor:
+def item_shifts_ns(stream: Stream, call: Call, seconds: list[float]) -> Tensor:
     """(n,) int64 ns of every item's seconds, 0 where it is not meant."""
-    told = torch.tensor([round(s * 1e9) for s in seconds], dtype=torch.int64)
-    return torch.where(chosen(stream, call), told, torch.zeros_like(told))
+    ns = torch.tensor([round(s * 1e9) for s in seconds], dtype=torch.int64)
+    return torch.where(selected_items(stream, call), ns, torch.zeros_like(ns))
 
 
-def with_stamps(stream: Stream, stamps: Tensor) -> Stream:
+def with_receive_times(stream: Stream, stamps: Tensor) -> Stream:
     """The stream handed over at other times; itself where they are the same."""
     if torch.equal(stamps, stream.arrival_times):
         return stream
@@ -82,6 +79,7 @@ class Latency(ClockTransform):
     delay: Range = (0.0, 0.1)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"delay": (0.0, 60.0)}
+    example: ClassVar[dict[str, Any]] = {"delay": [0.0, 0.1], "sensors": ["CAM*"]}
 
     def effects(self) -> dict[str, str]:
         """See ``Transform``."""
@@ -89,9 +87,11 @@ class Latency(ClockTransform):
 
 
 @handles(Latency, Stream)
-def delay(stream: Stream, call: Call) -> Stream:
+def delay_items(stream: Stream, call: Call) -> Stream:
     """Shift the stamps."""
-    return with_stamps(stream, stream.arrival_times + shifts(stream, call, [p["delay"] for p in call.params]))
+    return with_receive_times(
+        stream, stream.arrival_times + item_shifts_ns(stream, call, [p["delay"] for p in call.params])
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +102,7 @@ class Jitter(ClockTransform):
 
     dense_noise: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 10.0)}
+    example: ClassVar[dict[str, Any]] = {"sigma": 0.01}
 
     def effects(self) -> dict[str, str]:
         """See ``Transform``."""
@@ -109,18 +110,18 @@ class Jitter(ClockTransform):
 
 
 @handles(Jitter, Stream)
-def scatter(stream: Stream, call: Call) -> Stream:
+def jitter_items(stream: Stream, call: Call) -> Stream:
     """Draw a delay for every item."""
     sensor = stream.instance(call.name)  # a picture's depth and classes arrive with it
     late = [
         abs(float(noise(p["noise"], sensor, t).standard_normal())) * p["sigma"]
         for p, t in zip(call.params, stream.capture_times.tolist(), strict=True)
     ]
-    meant, stamps = chosen(stream, call), stream.arrival_times + shifts(stream, call, late)
+    meant, stamps = selected_items(stream, call), stream.arrival_times + item_shifts_ns(stream, call, late)
     for index in stream.sample_index[meant].unique().tolist():  # no message overtakes the one before
         mine = (stream.sample_index == index) & meant
         stamps[mine] = stamps[mine].cummax(0).values
-    return with_stamps(stream, stamps)
+    return with_receive_times(stream, stamps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +131,7 @@ class ClockOffset(ClockTransform):
     offset: Range = (-0.05, 0.05)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"offset": (-10.0, 10.0)}
+    example: ClassVar[dict[str, Any]] = {"offset": [-0.02, 0.02], "sensors": ["CAM*"]}
 
     def effects(self) -> dict[str, str]:
         """See ``Transform``."""
@@ -139,11 +141,13 @@ class ClockOffset(ClockTransform):
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Tell wrong stamps, and links that follow the readings of joints at those."""
         out = cls.visit(sample, parameters, context)
-        metas = [changed(u, rig=_off(u.rig, sample, out, k)) for k, u in enumerate(sample.metas)]
-        return changed(out, metas=tuple(metas))
+        metas = [
+            replace_unchecked(u, rig=_with_offset_links(u.rig, sample, out, k)) for k, u in enumerate(sample.metas)
+        ]
+        return replace_unchecked(out, metas=tuple(metas))
 
 
-def _off(rig: Rig, before: Sample, after: Sample, index: int) -> Rig:
+def _with_offset_links(rig: Rig, before: Sample, after: Sample, index: int) -> Rig:
     """The rig with links that follow the readings of a unit's joints at the stamps that are told now."""
     shift: dict[str, int] = {}
     for name, joints in before.of_type(JointState).items():
@@ -158,9 +162,9 @@ def _off(rig: Rig, before: Sample, after: Sample, index: int) -> Rig:
 
 
 @handles(ClockOffset, Stream)
-def set_off(stream: Stream, call: Call) -> Stream:
+def offset_clock(stream: Stream, call: Call) -> Stream:
     """Tell wrong stamps."""
-    off = shifts(stream, call, [p["offset"] for p in call.params])
+    off = item_shifts_ns(stream, call, [p["offset"] for p in call.params])
     if not bool(off.any()):
         return stream
     error = off if stream.clock_offset is None else off + stream.clock_offset

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from calib import Joint, JointPose, Rig, Robot
-from calib.kinematics import spread
-from calib.rates import known_moments, motion, rotation_rates
+from calib.kinematics import align_to_joints
+from calib.rates import known_times, point_motion, rotation_rates
 from calib.se3 import invert
 from fusion_aug.sample import Sample, SampleMeta
 from fusion_aug.streams import JointState, Wrench
 
 
-def approximate(sample: Sample, number: int) -> list[str]:
+def approximated_columns(sample: Sample, number: int) -> list[str]:
     """What a change of speed leaves as it is in a unit, since the masses that would change it are not known."""
     meta, out = sample.metas[number], []
     for name, stream in sample.streams.items():
@@ -43,7 +43,7 @@ def robot_with_masses(meta: SampleMeta, joints: tuple[str, ...]) -> Robot | None
     return robot if robot.has_dynamics() else None
 
 
-def hurried_effort(
+def effort_at_speed(
     values: Mapping[str, Any], stream: JointState, meta: SampleMeta, at: Tensor, speed: Tensor, change: Tensor
 ) -> Tensor:
     """tau' = tau + (phi'^2 - 1) (M a + c) + phi'' M v, link by link; tau itself where masses are not known.
@@ -63,9 +63,9 @@ def hurried_effort(
     for link in robot.inertias:
         if not any(isinstance(robot.edges[n][1], Joint) for n in robot.chain(link)):
             continue
-        push, twist, _ = asked(rig, root, link, at, speed, change)
-        R = rig.along(robot.root, link, known_moments(rig, root, link, at)[0])[:, :3, :3]
-        jacobian = spread(robot.jacobian(q, link), robot.joints, stream.names)
+        push, twist, _ = inertial_demand(rig, root, link, at, speed, change)
+        R = rig.T_at_times(robot.root, link, known_times(rig, root, link, at)[0])[:, :3, :3]
+        jacobian = align_to_joints(robot.jacobian(q, link), robot.joints, stream.names)
         arm = (R @ robot.inertias[link].center)[..., None]
         moving = jacobian[:, :3] + torch.linalg.cross(jacobian[:, 3:], arm.expand_as(jacobian[:, 3:]), dim=1)
         out = out + (moving.transpose(1, 2) @ (push @ up)[..., None])[..., 0]
@@ -73,7 +73,9 @@ def hurried_effort(
     return out.to(effort)
 
 
-def asked(rig: Rig, root: str, link: str, at: Tensor, speed: Tensor, change: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def inertial_demand(
+    rig: Rig, root: str, link: str, at: Tensor, speed: Tensor, change: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """What the mass of a link asks for besides, at another speed.
 
     Returns:
@@ -82,7 +84,7 @@ def asked(rig: Rig, root: str, link: str, at: Tensor, speed: Tensor, change: Ten
     """
     inertia = rig.frames[link].inertia
     assert inertia is not None
-    T, velocity, acceleration = motion(rig, root, link, at, inertia.center)
+    T, velocity, acceleration = point_motion(rig, root, link, at, inertia.center)
     _, spin, turn = rotation_rates(rig, root, link, at)
     gain, change = (speed**2 - 1)[:, None], change[:, None]
     I = inertia.about_center  # noqa: E741
@@ -90,7 +92,7 @@ def asked(rig: Rig, root: str, link: str, at: Tensor, speed: Tensor, change: Ten
     return inertia.mass * (gain * acceleration + change * velocity), twist, T
 
 
-def hurried_wrench(
+def wrench_at_speed(
     values: Mapping[str, Any], stream: Wrench, meta: SampleMeta, at: Tensor, speed: Tensor, change: Tensor
 ) -> dict[str, Tensor]:
     """The inertial part of what hangs on the sensor follows the speed; weight and contact stay."""
@@ -100,8 +102,8 @@ def hurried_wrench(
         root, inertia = rig.root_of(link), rig.frames[link].inertia
         if inertia is None or root == link:
             continue
-        push, twist, T = asked(rig, root, link, at, speed, change)
-        T_frame_link = invert(rig.along(root, frame, known_moments(rig, root, frame, at)[0])) @ T
+        push, twist, T = inertial_demand(rig, root, link, at, speed, change)
+        T_frame_link = invert(rig.T_at_times(root, frame, known_times(rig, root, frame, at)[0])) @ T
         R = T_frame_link[:, :3, :3]
         push = (R @ T[:, :3, :3].transpose(1, 2) @ push[..., None])[..., 0]
         arm = (R @ inertia.center) + T_frame_link[:, :3, 3]

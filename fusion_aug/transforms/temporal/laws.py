@@ -14,18 +14,18 @@ import torch
 from torch import Tensor
 
 from calib.kinematics import GRAVITY
-from calib.rates import motion
+from calib.rates import point_motion
 from fusion_aug.errors import DataError, UnhandledStream
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.sample import REF, Sample, SampleMeta
 from fusion_aug.streams import JointState, Points, Stream, Wrench
-from fusion_aug.transforms.temporal.dynamics import hurried_effort, hurried_wrench
-from fusion_aug.transforms.temporal.reading import between, step_ends
+from fusion_aug.transforms.temporal.dynamics import effort_at_speed, wrench_at_speed
+from fusion_aug.transforms.temporal.reading import interpolate_signal, step_ends
 
-UNEVEN = 1.2  # as many items at the median step, against those that there are: above, a signal has no rate
+MAX_UNEVENNESS = 1.2  # as many items at the median step, against those that there are: above, a signal has no rate
 
 
-def warped(stream: Stream, name: str, sample: Sample, warps: list[Warp]) -> Stream:
+def warp_stream(stream: Stream, name: str, sample: Sample, warps: list[Warp]) -> Stream:
     """A stream in new time: a sampled signal read anew at its rate, anything else with new stamps.
 
     It is when things happen that changes. Delays and errors of clocks belong to the sensors and stay as they are.
@@ -42,14 +42,18 @@ def warped(stream: Stream, name: str, sample: Sample, warps: list[Warp]) -> Stre
         mine = (stream.sample_index == u).nonzero()[:, 0]
         if len(mine) == 0:
             continue
-        part = by_clock(stream if len(warps) == 1 else stream.take_items(mine), -1)
-        part = resampled(part, name, sample.metas[u], warp) if stream.sampled else restamped(part, warp)
-        parts.append(by_clock(part, 1))
+        part = shift_by_clock_offset(stream if len(warps) == 1 else stream.take_items(mine), -1)
+        part = (
+            resample_signal(part, name, sample.metas[u], warp)
+            if stream.is_continuous
+            else with_warped_times(part, warp)
+        )
+        parts.append(shift_by_clock_offset(part, 1))
         owners.append(torch.full((len(part),), u))
     return parts[0] if len(parts) == 1 else stream.concat(parts, owners) if parts else stream
 
 
-def by_clock(stream: Stream, sign: int) -> Stream:
+def shift_by_clock_offset(stream: Stream, sign: int) -> Stream:
     """The stream with its stamps moved by what its clock is off: -1 to the truth, 1 to what is told."""
     if stream.clock_offset is None:
         return stream
@@ -61,19 +65,21 @@ def by_clock(stream: Stream, sign: int) -> Stream:
     )
 
 
-def restamped(stream: Stream, warp: Warp) -> Stream:
+def with_warped_times(stream: Stream, warp: Warp) -> Stream:
     """The items as they are at new times, rates by the law."""
     new = warp.new(stream.capture_times)
-    return _hurried(stream, new, warp.speed(new), warp.new)
+    return _with_times_and_rates(stream, new, warp.speed(new), warp.new)
 
 
-def unstamped(stream: Stream, warp: Warp) -> Stream:
+def with_unwarped_times(stream: Stream, warp: Warp) -> Stream:
     """Back from new time: what ``restamped`` was given."""
-    stream = by_clock(stream, -1)
-    return by_clock(_hurried(stream, warp.old(stream.capture_times), 1 / warp.speed(stream.capture_times), warp.old), 1)
+    stream = shift_by_clock_offset(stream, -1)
+    return shift_by_clock_offset(
+        _with_times_and_rates(stream, warp.old(stream.capture_times), 1 / warp.speed(stream.capture_times), warp.old), 1
+    )
 
 
-def _hurried(stream: Stream, times: Tensor, speed: Tensor, mapped: Callable[[Tensor], Tensor]) -> Stream:
+def _with_times_and_rates(stream: Stream, times: Tensor, speed: Tensor, mapped: Callable[[Tensor], Tensor]) -> Stream:
     """The stream with other stamps, its rates times ``speed`` (n,), its time offsets mapped with the stamps."""
     stamps = None if stream.receive_times is None else times + (stream.receive_times - stream.capture_times)
     changes: dict[str, Any] = {"capture_times": times, "receive_times": stamps}
@@ -81,7 +87,7 @@ def _hurried(stream: Stream, times: Tensor, speed: Tensor, mapped: Callable[[Ten
     names = [n for n, c in table.items() if n in stream.values and (c.rate or c.kind == "time")]
     if names:
         stream = stream.realized()
-        stream = stream.dense() if isinstance(stream, Points) else stream
+        stream = stream.loaded() if isinstance(stream, Points) else stream
         item, values = stream.row_item, dict(stream.values)
         for n in names:
             value = values[n]
@@ -94,26 +100,26 @@ def _hurried(stream: Stream, times: Tensor, speed: Tensor, mapped: Callable[[Ten
     return replace(stream, **changes)
 
 
-def resampled(stream: Stream, name: str, meta: SampleMeta, warp: Warp) -> Stream:
+def resample_signal(stream: Stream, name: str, meta: SampleMeta, warp: Warp) -> Stream:
     """A signal at its own rate in new time; where it has none (events, gaps), its own items at their new times."""
     old = stream.capture_times
     ends = warp.new(old[[0, -1]])
     step = int(old.diff().median()) if len(old) > 1 else 0
     count = int((ends[1] - ends[0] + step // 1000) // step) + 1 if step > 0 else len(old)
     length = int(old[-1] - old[0])
-    regular = step > 0 and (count - 1) * length <= UNEVEN * (len(old) - 1) * int(ends[1] - ends[0])
+    regular = step > 0 and (count - 1) * length <= MAX_UNEVENNESS * (len(old) - 1) * int(ends[1] - ends[0])
     if regular:
         new = ends[0] + step * torch.arange(count)
-        return read_anew(stream, name, meta, warp, new, warp.old(new + step))
-    return read_anew(stream, name, meta, warp, warp.new(old), step_ends(old))
+        return interpolate_signal_at(stream, name, meta, warp, new, warp.old(new + step))
+    return interpolate_signal_at(stream, name, meta, warp, warp.new(old), step_ends(old))
 
 
-def read_anew(stream: Stream, name: str, meta: SampleMeta, warp: Warp, new: Tensor, ends: Tensor) -> Stream:
+def interpolate_signal_at(stream: Stream, name: str, meta: SampleMeta, warp: Warp, new: Tensor, ends: Tensor) -> Stream:
     """A signal at new times (n,), by the laws; its steps end at old times (n,)."""
     old = stream.capture_times
     at = warp.old(new).clamp(old[0], old[-1])
     speed, change = warp.speed(new), warp.change(new)
-    read = between(stream, name, at, ends)
+    read = interpolate_signal(stream, name, at, ends)
     values, table = read.values, stream.column_table()
     out = {}
     for n, value in values.items():
@@ -135,9 +141,9 @@ def read_anew(stream: Stream, name: str, meta: SampleMeta, warp: Warp, new: Tens
     stamps = None if read.receive_times is None else new + (read.receive_times - read.capture_times)
     moved = replace(read, capture_times=new, receive_times=stamps, values=out)
     if isinstance(stream, JointState) and "effort" in out:
-        return moved.with_values(effort=hurried_effort(values, stream, meta, at, speed, change))
+        return moved.with_values(effort=effort_at_speed(values, stream, meta, at, speed, change))
     if isinstance(stream, Wrench):
-        return moved.with_values(**hurried_wrench(values, stream, meta, at, speed, change))
+        return moved.with_values(**wrench_at_speed(values, stream, meta, at, speed, change))
     return moved
 
 
@@ -153,7 +159,7 @@ def _accelerometer(
             f"stream {name!r}: a change of speed needs the attitude of {frame!r} in a world frame, since gravity "
             f"stays; say how it stands with log.urdf and log.rig"
         )
-    T, velocity, _ = motion(rig, root, frame, at)
+    T, velocity, _ = point_motion(rig, root, frame, at)
     to_body = T[:, :3, :3].transpose(1, 2)
     pull = to_body @ GRAVITY
     own = (to_body @ velocity[..., None])[..., 0]

@@ -17,7 +17,7 @@ from fusion_aug.streams.resample import read_at
 TOTAL = Column("total", "plain")  # linear
 
 
-def between(stream: Stream, name: str, at: Tensor, ends: Tensor) -> Stream:
+def interpolate_signal(stream: Stream, name: str, at: Tensor, ends: Tensor) -> Stream:
     """A sampled stream of one sample read at other moments, every column by its way of resampling.
 
     Items that were not sent are not interpolated: what lies beside one is not ``present`` either. An item keeps the
@@ -37,17 +37,17 @@ def between(stream: Stream, name: str, at: Tensor, ends: Tensor) -> Stream:
         raise DataError(f"stream {name!r}: times: item {late} is earlier than the one before; sort the items by time")
     if not bool(stream.present.all()):
         before, after, _ = bracket(old, at)
-        heard = stream.present[before] & stream.present[after]
+        both_present = stream.present[before] & stream.present[after]
         known = stream.present.nonzero()[:, 0]
         whole = stream if len(known) == 0 else stream.take_items(known)
         whole = replace(whole, present=torch.ones(len(whole), dtype=torch.bool))
-        return with_dropped(between(whole, name, at, ends), ~heard)
+        return with_dropped(interpolate_signal(whole, name, at, ends), ~both_present)
     base = stream.take_items(nearest(old, at))
     table = stream.column_table()
     values = {n: read_at(v, table[n], old, at) if n in table else base.values[n] for n, v in stream.values.items()}
     for n in stream.per_step if isinstance(stream, Action) else ():
         if n in values:
-            values[n] = summed(stream.values[n], old, at, ends)
+            values[n] = sum_over_steps(stream.values[n], old, at, ends)
     stamps = None if stream.receive_times is None else at + (base.arrival_times - base.capture_times)
     return replace(base, capture_times=at, receive_times=stamps, values=values)
 
@@ -58,7 +58,7 @@ def step_ends(times: Tensor) -> Tensor:
     return torch.cat([times[1:], times[-1:] + last])
 
 
-def summed(value: Tensor, old: Tensor, at: Tensor, ends: Tensor) -> Tensor:
+def sum_over_steps(value: Tensor, old: Tensor, at: Tensor, ends: Tensor) -> Tensor:
     """Changes per step (k, w) at stamps (k,), as what they add up to from ``at`` to ``ends`` (n,)."""
     if len(old) < 2:
         return value[:1].expand(len(at), *value.shape[1:])

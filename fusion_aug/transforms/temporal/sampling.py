@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,11 +16,12 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError, UnhandledStream
 from fusion_aug.ops.random import noise
 from fusion_aug.sample import Sample
+from fusion_aug.sample.sensors import is_meant
 from fusion_aug.streams import ImageStream, Points, Stream
 from fusion_aug.streams.dropped import with_dropped
 from fusion_aug.streams.families import Temporal
 from fusion_aug.transforms.temporal.clocks import LABELS
-from fusion_aug.transforms.temporal.reading import between
+from fusion_aug.transforms.temporal.reading import interpolate_signal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class SamplingTransform(Transform, Temporal, abstract=True):
     scope: str = "sensor"
     sensors: tuple[str, ...] = ("*",)
 
-    leaves = LABELS
+    ignores = LABELS
     strict = False  # it changes no value, only which there are
     inverse: ClassVar[str] = "exact"
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
@@ -54,14 +54,14 @@ class SamplingTransform(Transform, Temporal, abstract=True):
         Raises:
             DataError: it is a signal, which was read between its samples.
         """
-        if stream.sampled:
+        if stream.is_continuous:
             raise DataError(f"invert: {cls.__name__} cannot be undone on {type(stream).__name__}: it was read anew")
         return stream
 
 
-def meant(stream: Stream, call: Call, params: Mapping[str, Any]) -> bool:
+def applies_to(stream: Stream, call: Call, params: Mapping[str, Any]) -> bool:
     """Whether a draw is for a stream."""
-    return any(fnmatchcase(stream.instance(call.name), p) for p in params["sensors"])
+    return is_meant(stream, call.name, params["sensors"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +72,7 @@ class DropFrames(SamplingTransform):
 
     dense_noise: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
+    example: ClassVar[dict[str, Any]] = {"share": 0.5}
 
     def effects(self) -> dict[str, str]:
         """See ``Transform``."""
@@ -80,7 +81,7 @@ class DropFrames(SamplingTransform):
 
 @handles(DropFrames, ImageStream)
 @handles(DropFrames, Points)
-def drop(stream: Stream, call: Call) -> Stream:
+def drop_frames(stream: Stream, call: Call) -> Stream:
     """Keep the items whose lot lies above the share. Pictures of one camera and moment share a lot."""
     name, keep = stream.instance(call.name), []
     for index in range(len(call.sample.metas)):
@@ -88,9 +89,9 @@ def drop(stream: Stream, call: Call) -> Stream:
         if not mine:
             continue
         params, key = call.params[mine[0]], call.sample.key_item(call.name, index)
-        lots = [float(noise(params["noise"], name, int(stream.capture_times[i])).random()) for i in mine]
-        least = params["share"] if meant(stream, call, params) else -1.0
-        keep += [i for i, lot in zip(mine, lots, strict=True) if lot >= least or i == key]
+        random_values = [float(noise(params["noise"], name, int(stream.capture_times[i])).random()) for i in mine]
+        least = params["share"] if applies_to(stream, call, params) else -1.0
+        keep += [i for i, random_value in zip(mine, random_values, strict=True) if random_value >= least or i == key]
     return stream if len(keep) == len(stream) else stream.take_items(torch.tensor(keep))
 
 
@@ -101,6 +102,7 @@ class TemporalMask(SamplingTransform):
     seconds: Range = (0.1, 0.5)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"seconds": (0.0, 1e5)}
+    example: ClassVar[dict[str, Any]] = {"seconds": [0.02, 0.2]}
 
     def effects(self) -> dict[str, str]:
         """A silent sensor."""
@@ -112,19 +114,19 @@ class TemporalMask(SamplingTransform):
 
 
 @handles(TemporalMask, Stream)
-def mask(stream: Stream, call: Call) -> Stream:
+def mask_gap(stream: Stream, call: Call) -> Stream:
     """Silence the items of the gap."""
-    quiet = torch.zeros(len(stream), dtype=torch.bool)
+    dropped = torch.zeros(len(stream), dtype=torch.bool)
     for index in range(len(call.sample.metas)):
         mine = (stream.sample_index == index).nonzero()[:, 0]
-        if len(mine) == 0 or not meant(stream, call, call.params[int(mine[0])]):
+        if len(mine) == 0 or not applies_to(stream, call, call.params[int(mine[0])]):
             continue
         params, times = call.params[int(mine[0])], stream.capture_times[mine]
         length = round(params["seconds"] * 1e9)
         begin = int(times[0]) + int(params["begin"] * max(0, int(times[-1] - times[0]) - length))
         # a gap that covers a sensor's only item would be a ModalityDropout
-        quiet[mine] = (times >= begin) & (times < begin + length) & (len(mine) > 1)
-    return with_dropped(stream, quiet) if bool(quiet.any()) else stream
+        dropped[mine] = (times >= begin) & (times < begin + length) & (len(mine) > 1)
+    return with_dropped(stream, dropped) if bool(dropped.any()) else stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +141,7 @@ class RateChange(SamplingTransform):
     rate: Range = 10.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"rate": (0.01, 1e5)}
+    example: ClassVar[dict[str, Any]] = {"rate": 100}
 
     def effects(self) -> dict[str, str]:
         """See ``Transform``."""
@@ -159,24 +162,28 @@ def change_rate(stream: Stream, call: Call) -> Stream:
             continue
         params = call.params[int(mine[0])]
         part = stream if len(mine) == len(stream) else stream.take_items(mine)
-        if len(part) > 1 and meant(stream, call, params):
+        if len(part) > 1 and applies_to(stream, call, params):
             if not stream.columns and not isinstance(stream, ImageStream):
                 raise UnhandledStream(f"RateChange: nothing is known of the values of {call.name!r}; {stream.remedy}")
             step = round(1e9 / params["rate"])
-            slots = slots_about(part.capture_times, stream.capture_times[call.sample.key_item(call.name, index)], step)
-            part = between(part, call.name, slots, slots + step) if stream.sampled else filled(part, slots)
+            slots = slot_times(part.capture_times, stream.capture_times[call.sample.key_item(call.name, index)], step)
+            part = (
+                interpolate_signal(part, call.name, slots, slots + step)
+                if stream.is_continuous
+                else latest_per_slot(part, slots)
+            )
         parts.append(part)
         owners.append(torch.full((len(part),), index))
     return parts[0] if len(parts) == 1 else stream.concat(parts, owners) if parts else stream
 
 
-def slots_about(times: Tensor, key: Tensor, step: int) -> Tensor:
+def slot_times(times: Tensor, key: Tensor, step: int) -> Tensor:
     """Slots (n,) ns that lie whole steps before and after a key time, within stamps (k,)."""
     before, after = int(key - times[0]) // step, int(times[-1] - key) // step
     return key + step * torch.arange(-before, after + 1)
 
 
-def filled(stream: Stream, slots: Tensor) -> Stream:
+def latest_per_slot(stream: Stream, slots: Tensor) -> Stream:
     """The latest item of every slot, handed over in the slot and as late as it was; never before it was captured."""
     latest = (torch.searchsorted(stream.capture_times.contiguous(), slots, right=True) - 1).clamp(min=0)
     picked = stream.take_items(latest)

@@ -13,11 +13,11 @@ from fusion_aug.core.registry import Call, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.sample.ego import frame_twist
-from fusion_aug.streams import Points, Radar
+from fusion_aug.streams import Lidar, Points
 from fusion_aug.streams.families import Temporal
 from fusion_aug.transforms.temporal.clocks import LABELS
 
-PER_POINT = {
+DESKEW_EXEMPTIONS = {
     "invertible": "the other mode brings the points back, not the history",
     "differentiable": "it has no geometric parameter",
     "keeps_counts": "boxes stand at the stamp, and raw points at their own moments",
@@ -35,8 +35,9 @@ class Deskew(Transform, Temporal):
     mode: str = "compensate"
 
     strict = False
-    leaves = (Radar, *LABELS)
-    exemptions: ClassVar[dict[str, str]] = PER_POINT
+    ignores = LABELS
+    exemptions: ClassVar[dict[str, str]] = DESKEW_EXEMPTIONS
+    example: ClassVar[dict[str, Any]] = {"mode": "compensate"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,7 +45,7 @@ class Deskew(Transform, Temporal):
             raise ConfigError(f"Deskew.mode: {self.mode!r} is not one of compensate, raw")
 
 
-@handles(Deskew, Points)
+@handles(Deskew, Lidar)
 def deskew(stream: Points, call: Call) -> Points:
     """Carry every point by the sensor's own motion between its moment and the stamp."""
     wanted = {"compensate": "compensated", "raw": "raw"}
@@ -52,7 +53,7 @@ def deskew(stream: Points, call: Call) -> Points:
     if len(goals) != 1 or stream.motion in goals or "time_offset" not in _columns(stream):
         return stream
     goal = goals.pop()
-    cloud = stream.realized().dense()
+    cloud = stream.realized().loaded()
     xyz = cloud.values["xyz"].to(torch.float64).clone()
     for i, (index, time) in enumerate(zip(cloud.sample_index.tolist(), cloud.true_capture_times.tolist(), strict=True)):
         twist = frame_twist(call.sample, index, cloud.frame, time)
@@ -60,11 +61,11 @@ def deskew(stream: Points, call: Call) -> Points:
             return stream
         rows = cloud.item_slice(i)
         seconds = cloud.values["time_offset"][rows].to(torch.float64)
-        xyz[rows] = carried(xyz[rows], seconds, *twist, raw=goal == "raw")
+        xyz[rows] = move_with_twist(xyz[rows], seconds, *twist, raw=goal == "raw")
     return replace(cloud.with_values(xyz=xyz.to(cloud.values["xyz"])), motion=goal)
 
 
-def carried(xyz: Tensor, seconds: Tensor, velocity: Tensor, spin: Tensor, raw: bool) -> Tensor:
+def move_with_twist(xyz: Tensor, seconds: Tensor, velocity: Tensor, spin: Tensor, raw: bool) -> Tensor:
     """Points (n, 3) of a sensor that moves with a constant twist, carried from their moments to the stamp.
 
     ``p(0) = R p(s) + t`` with the pose of the sensor at s seconds after the stamp, ``R = exp(s w)``,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from calib import JointPose, Rig
-from calib.changed import changed
+from calib.replacing import replace_unchecked
 from calib.trajectory import MovingPose, Trajectory
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, draw
@@ -23,11 +23,11 @@ from fusion_aug.sample import Ref, Sample, SampleMeta
 from fusion_aug.sample.history import History
 from fusion_aug.streams import Stream
 from fusion_aug.streams.families import Temporal
-from fusion_aug.transforms.temporal.dynamics import approximate
-from fusion_aug.transforms.temporal.laws import unstamped, warped
+from fusion_aug.transforms.temporal.dynamics import approximated_columns
+from fusion_aug.transforms.temporal.laws import warp_stream, with_unwarped_times
 
-FINE = 1_000_000  # ns: readings between which a warped link is interpolated anew
-BEND = 1e-4  # s by which a pose between two known ones may come early or late: 3 mm at 30 m/s
+LINK_STEP_NS = 1_000_000  # ns: readings between which a warped link is interpolated anew
+MAX_TIMING_ERROR = 1e-4  # s by which a pose between two known ones may come early or late: 3 mm at 30 m/s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class WarpTransform(Transform, Temporal, abstract=True):
     @classmethod
     def before(cls, sample: Sample, index: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """The moment that stays where it is, and what is only approximate."""
-        return {"start": start_of(sample.metas[index]), "approximate": approximate(sample, index)}
+        return {"start": warp_origin(sample.metas[index]), "approximate": approximated_columns(sample, index)}
 
     @classmethod
     def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
@@ -65,60 +65,65 @@ class WarpTransform(Transform, Temporal, abstract=True):
         Raises:
             DataError: it is a signal of a fixed rate, which was read between its samples.
         """
-        if stream.sampled:
+        if stream.is_continuous:
             raise DataError(f"invert: {cls.__name__} cannot be undone on {type(stream).__name__}: it was read anew")
-        return unstamped(stream, cls.warp(params, int(before["start"])))
+        return with_unwarped_times(stream, cls.warp(params, int(before["start"])))
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Map rigs, references and streams."""
-        warps = [cls.warp(parameters.of(u), start_of(meta)) for u, meta in enumerate(sample.metas)]
+        warps = [cls.warp(parameters.of(u), warp_origin(meta)) for u, meta in enumerate(sample.metas)]
         out = cls.visit(sample, parameters, context, warps)
         metas = []
         for meta, warp in zip(sample.metas, warps, strict=True):
-            rig = retimed(meta.rig, warp)
-            true_rig = rig if meta.true_rig is meta.rig else retimed(meta.true_rig, warp)
-            time = int(warp.new(_one(meta.ref.time))[0])
-            metas.append(changed(meta, rig=rig, true_rig=true_rig, ref=Ref(meta.ref.frame, time), start=warp.start))
-        return changed(out, metas=tuple(metas))
+            rig = warp_rig(meta.rig, warp)
+            true_rig = rig if meta.true_rig is meta.rig else warp_rig(meta.true_rig, warp)
+            time = int(warp.new(_time_tensor(meta.ref.time))[0])
+            metas.append(
+                replace_unchecked(meta, rig=rig, true_rig=true_rig, ref=Ref(meta.ref.frame, time), start=warp.start)
+            )
+        return replace_unchecked(out, metas=tuple(metas))
 
 
-def start_of(meta: SampleMeta) -> int:
+def warp_origin(meta: SampleMeta) -> int:
     """The moment (ns) that a scene's warps leave where it is: its first reference time."""
     return meta.ref.time if meta.start is None else meta.start
 
 
-def _one(time: int) -> Tensor:
+def _time_tensor(time: int) -> Tensor:
     return torch.tensor([time])
 
 
-def retimed(rig: Rig, warp: Warp) -> Rig:
+def warp_rig(rig: Rig, warp: Warp) -> Rig:
     """The rig with its moving poses in new time, and with what its cameras take for a picture, on average."""
     known: dict[int, Any] = {}
 
     def new(pose: MovingPose) -> MovingPose:
         if isinstance(pose, JointPose):
-            pose = pose.refined(FINE)
+            pose = pose.refined(LINK_STEP_NS)
         elif isinstance(pose, Trajectory) and warp.waves:
-            pose = pose.refined(warp.parts(pose.times, BEND))
+            pose = pose.refined(warp.parts(pose.times, MAX_TIMING_ERROR))
         key = id(pose.times)
         if key not in known:
             known[key] = (pose.times, warp.new(pose.times))  # the old ones too, or another could take their id
         moved = pose.retimed(known[key][1])
         if isinstance(moved, JointPose) and isinstance(pose, JointPose):
-            ends = pose.times[[0, 0, -1, -1]] + pose.stands * torch.tensor([-1, 0, 0, 1])
+            ends = pose.times[[0, 0, -1, -1]] + pose.effective_hold_ns * torch.tensor([-1, 0, 0, 1])
             new = warp.new(ends)
-            moved = changed(moved, reach=int(max(new[1] - new[0], new[3] - new[2])) + 1)
+            moved = replace_unchecked(moved, reach=int(max(new[1] - new[0], new[3] - new[2])) + 1)
         return moved
 
-    frames = {n: changed(f, pose=new(f.pose)) if isinstance(f.pose, MovingPose) else f for n, f in rig.frames.items()}
-    return Rig(frames, {n: _quicker(s, warp.mean) for n, s in rig.sensors.items()})
+    frames = {
+        n: replace_unchecked(f, pose=new(f.pose)) if isinstance(f.pose, MovingPose) else f
+        for n, f in rig.frames.items()
+    }
+    return Rig(frames, {n: _with_scaled_exposure(s, warp.mean) for n, s in rig.sensors.items()})
 
 
-def _quicker(sensor: Any, speed: float) -> Any:
+def _with_scaled_exposure(sensor: Any, speed: float) -> Any:
     """A camera whose pictures show the same rows and blur, now of a world that moves ``speed`` times as fast."""
-    told = {k: getattr(sensor, k) / speed for k in ("readout", "exposure") if getattr(sensor, k, None)}
-    return changed(sensor, **told) if told and speed != 1 else sensor
+    scaled = {k: getattr(sensor, k) / speed for k in ("readout", "exposure") if getattr(sensor, k, None)}
+    return replace_unchecked(sensor, **scaled) if scaled and speed != 1 else sensor
 
 
 def time_map(history: History) -> Callable[[int], int]:
@@ -131,16 +136,16 @@ def time_map(history: History) -> Callable[[int], int]:
 
     def new(time: int) -> int:
         for warp in warps:
-            time = int(warp.new(_one(time))[0])
+            time = int(warp.new(_time_tensor(time))[0])
         return time
 
     return new
 
 
 @handles(WarpTransform, Stream)
-def warp_stream(stream: Stream, call: Call) -> Stream:
+def handle_warp(stream: Stream, call: Call) -> Stream:
     """See ``laws``."""
-    return warped(stream, call.name, call.sample, call.shared)
+    return warp_stream(stream, call.name, call.sample, call.family_state)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +155,7 @@ class SpeedWarp(WarpTransform):
     speed: Range = (0.7, 1.4)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"speed": (0.05, 20.0)}
+    example: ClassVar[dict[str, Any]] = {"speed": [0.7, 1.4]}
 
     @classmethod
     def warp(cls, params: Mapping[str, Any], start: int) -> Warp:
@@ -173,13 +179,14 @@ class TimeWarp(WarpTransform):
     waves: int = 1
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"period": (0.01, 1e5)}
+    example: ClassVar[dict[str, Any]] = {"slowest": 0.7, "fastest": 1.4}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for field in ("slowest", "fastest"):
-            told = getattr(self, field)
-            if isinstance(told, bool) or not isinstance(told, int | float):
-                raise ConfigError(f"TimeWarp.{field}: expected a number (the speed swells between two), got {told!r}")
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ConfigError(f"TimeWarp.{field}: expected a number (the speed swells between two), got {value!r}")
         if not 0.05 <= self.slowest <= self.fastest <= 20:
             raise ConfigError(
                 f"TimeWarp.slowest: expected 0.05 <= slowest <= fastest <= 20, got {self.slowest} and {self.fastest}"

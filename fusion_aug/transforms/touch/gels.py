@@ -6,7 +6,7 @@ from torch import Tensor
 
 from calib import GelModel
 from fusion_aug.errors import DataError
-from fusion_aug.physics.gel_inverse import Move, height_seen, rerendered
+from fusion_aug.physics.gel_inverse import ArrayMap, height_seen, rerendered
 from fusion_aug.sample import Sample
 from fusion_aug.streams import HeightMap, TactileImage
 
@@ -21,10 +21,10 @@ def gel_of(stream: TactileImage, item: int, name: str) -> Gel:
     """
     for field in ("gels", "backgrounds"):
         if not getattr(stream, field):
-            told = {"gels": "gel", "backgrounds": "background"}[field]
+            key = {"gels": "gel", "backgrounds": "background"}[field]
             raise DataError(
                 f"stream {name!r}: what its picture tells depends on the gel's own lights and its picture without "
-                f"contact; give sensors.{name}.{told} in the rig file (fit_gel finds the lights)"
+                f"contact; give sensors.{name}.{key} in the rig file (fit_gel finds the lights)"
             )
     return stream.gels[item], stream.backgrounds[item], float(stream.mm_per_pixel[item])
 
@@ -42,7 +42,7 @@ def surface_of(stream: TactileImage, item: int, name: str, sample: Sample) -> Te
     return height_seen(stream.image(item), model, ground, mm)
 
 
-def pressed_elsewhere(stream: TactileImage, item: int, name: str, sample: Sample, move: Move, new: Gel) -> Tensor:
+def render_moved_press(stream: TactileImage, item: int, name: str, sample: Sample, move: ArrayMap, new: Gel) -> Tensor:
     """A picture (H, W, 3) with its press moved over the gel, in another gel or the same."""
     old = gel_of(stream, item, name)
     return rerendered(stream.image(item), surface_of(stream, item, name, sample), move, old, new)

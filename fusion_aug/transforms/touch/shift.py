@@ -18,11 +18,11 @@ from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.errors import DataError
-from fusion_aug.physics.gel_inverse import Move
+from fusion_aug.physics.gel_inverse import ArrayMap
 from fusion_aug.sample import Sample
 from fusion_aug.streams import HeightMap, TactileImage
-from fusion_aug.transforms.mount.miscalibrate import remounted
-from fusion_aug.transforms.touch.gels import gel_of, pressed_elsewhere
+from fusion_aug.transforms.mount.miscalibrate import with_frame_errors
+from fusion_aug.transforms.touch.gels import gel_of, render_moved_press
 from fusion_aug.transforms.touch.tactile import TactileTransform
 
 
@@ -42,8 +42,9 @@ class TactileShift(TactileTransform):
     y: Range = (-0.001, 0.001)
     angle_deg: Range = (-10.0, 10.0)
 
-    calibration: ClassVar[str] = "extrinsics"
+    changes_calibration: ClassVar[str] = "extrinsics"
     limits: ClassVar[dict[str, tuple[float, float]]] = {"x": (-0.1, 0.1), "y": (-0.1, 0.1)}
+    example: ClassVar[dict[str, Any]] = {"x": 0.001, "y": [-0.001, 0.001]}
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
@@ -56,8 +57,10 @@ class TactileShift(TactileTransform):
                 if isinstance(sensor, TactileSensor) and bool((stream.sample_index == u).any()):
                     errors[own_frame(meta.rig, sensor, name)] = invert(shift_of(parameters.of(u, name)))
             true_rig = meta.true_rig
-            rig = remounted(meta.rig, errors)
-            out = out.with_meta(u, rig=rig, true_rig=rig if true_rig is meta.rig else remounted(true_rig, errors))
+            rig = with_frame_errors(meta.rig, errors)
+            out = out.with_meta(
+                u, rig=rig, true_rig=rig if true_rig is meta.rig else with_frame_errors(true_rig, errors)
+            )
         return out
 
 
@@ -78,7 +81,7 @@ def shift_of(params: Mapping[str, Any]) -> Tensor:
     return se3(rotation_about("z", math.radians(params["angle_deg"])), [params["x"], params["y"], 0.0])
 
 
-def over_gel(params: Mapping[str, Any], size: tuple[int, int], mm_per_pixel: float) -> Move:
+def shift_over_gel(params: Mapping[str, Any], size: tuple[int, int], mm_per_pixel: float) -> ArrayMap:
     """The shift as a map of arrays (H, W, ...) over the gel."""
     (height, width), M = size, shift_of(params).numpy()
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
@@ -101,8 +104,8 @@ def shift_press(stream: TactileImage, call: Call) -> TactileImage:
     for i, params in enumerate(call.params):
         if bool(stream.present[i]):
             gel = gel_of(stream, i, call.name)
-            move = over_gel(params, (gel[1].shape[0], gel[1].shape[1]), gel[2])
-            pictures[i] = pressed_elsewhere(stream, i, call.name, call.sample, move, gel)
+            move = shift_over_gel(params, (gel[1].shape[0], gel[1].shape[1]), gel[2])
+            pictures[i] = render_moved_press(stream, i, call.name, call.sample, move, gel)
     return replace(stream, items=tuple(pictures), pending=())
 
 
@@ -113,7 +116,7 @@ def shift_heights(stream: HeightMap, call: Call) -> HeightMap:
     for i, params in enumerate(call.params):
         mm = _mm_per_pixel(stream, call, i)
         height, width = pictures[i].shape
-        pictures[i] = torch.from_numpy(over_gel(params, (int(height), int(width)), mm)(pictures[i].numpy()))
+        pictures[i] = torch.from_numpy(shift_over_gel(params, (int(height), int(width)), mm)(pictures[i].numpy()))
     return replace(stream, items=tuple(pictures), pending=())
 
 

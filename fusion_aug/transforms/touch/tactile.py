@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from calib import GelModel, Rig, TactileSensor
-from calib.changed import changed
+from calib.replacing import replace_unchecked
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError
 from fusion_aug.ops.random import noise
-from fusion_aug.physics.gel import places
+from fusion_aug.physics.gel import pixel_coordinates
 from fusion_aug.sample import Sample
 from fusion_aug.streams import TactileImage
 from fusion_aug.streams.families import Touch
@@ -50,13 +50,13 @@ class TactileTransform(Transform, Touch, abstract=True):
             for u, meta in enumerate(out.metas):
                 mine = (stream.sample_index == u).nonzero()[:, 0]
                 if len(mine):
-                    rig = told_gel(meta.rig, name, stream, int(mine[0]))
-                    true_rig = rig if meta.true_rig is meta.rig else told_gel(meta.true_rig, name, stream, int(mine[0]))
+                    rig = with_gel(meta.rig, name, stream, int(mine[0]))
+                    true_rig = rig if meta.true_rig is meta.rig else with_gel(meta.true_rig, name, stream, int(mine[0]))
                     out = out.with_meta(u, rig=rig, true_rig=true_rig)
         return out
 
 
-def told_gel(rig: Rig, name: str, stream: TactileImage, item: int) -> Rig:
+def with_gel(rig: Rig, name: str, stream: TactileImage, item: int) -> Rig:
     """The rig with the gel of one of a sensor's pictures."""
     sensor = rig.sensors.get(name)
     if not isinstance(sensor, TactileSensor) or not stream.gels or not stream.backgrounds:
@@ -64,7 +64,7 @@ def told_gel(rig: Rig, name: str, stream: TactileImage, item: int) -> Rig:
     gel, ground = stream.gels[item], stream.backgrounds[item]
     if gel is sensor.gel and ground is sensor.background:
         return rig
-    return Rig(rig.frames, {**rig.sensors, name: changed(sensor, gel=gel, background=ground)})
+    return Rig(rig.frames, {**rig.sensors, name: replace_unchecked(sensor, gel=gel, background=ground)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +76,10 @@ class GelLights(TactileTransform):
 
     gain: Range = (0.9, 1.1)
 
-    calibration: ClassVar[str] = "lights"
+    changes_calibration: ClassVar[str] = "lights"
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"gain": (0.0, 10.0)}
+    example: ClassVar[dict[str, Any]] = {"gain": [0.9, 1.1]}
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
         """A gain per channel."""
@@ -116,9 +117,10 @@ class GelBackground(TactileTransform):
     drift: Range = (-2.0, 2.0)
     swap: bool = False
 
-    calibration: ClassVar[str] = "background"
+    changes_calibration: ClassVar[str] = "background"
 
     limits: ClassVar[dict[str, tuple[float, float]]] = dict.fromkeys(("level", "tilt", "drift"), (-255.0, 255.0))
+    example: ClassVar[dict[str, Any]] = {"level": [-4.0, 4.0], "drift": [-2.0, 2.0]}
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
         """Numbers per channel, and name and hash of the other background."""
@@ -131,7 +133,7 @@ class GelBackground(TactileTransform):
         if not names:
             raise DataError(f"GelBackground.swap: the resource {BACKGROUNDS!r} is empty")
         name = names[int(rng.integers(len(names)))]
-        return {**drawn, "swap": name, "hash": digest(known[name])}
+        return {**drawn, "swap": name, "hash": picture_hash(known[name])}
 
 
 @handles(GelBackground, TactileImage)
@@ -155,20 +157,20 @@ def _background(params: Mapping[str, Any], own: Tensor, minutes: float, context:
     new = own
     if params["swap"] is not None:
         known = context.resource(BACKGROUNDS, "GelBackground.swap")
-        if params["swap"] not in known or digest(known[params["swap"]]) != params["hash"]:
+        if params["swap"] not in known or picture_hash(known[params["swap"]]) != params["hash"]:
             raise DataError(
                 f"GelBackground: the background {params['swap']!r} is missing or is another one than before"
             )
         new = torch.as_tensor(known[params["swap"]])
         if new.shape != own.shape or new.dtype != torch.uint8:
             raise DataError(f"GelBackground: the background {params['swap']!r} is not {tuple(own.shape)} uint8")
-    x, y = (torch.tensor(v)[..., None] for v in places(*own.shape[:2]))
+    x, y = (torch.tensor(v)[..., None] for v in pixel_coordinates(*own.shape[:2]))
     level, drift = torch.tensor(params["level"]), torch.tensor(params["drift"])
     right, down = torch.tensor(params["tilt"])
     return _levels(new + level + minutes * drift + x * right + y * down)
 
 
-def digest(picture: Any) -> str:
+def picture_hash(picture: Any) -> str:
     """Hash of a picture, 32 hex digits."""
     return hashlib.blake2b(np.ascontiguousarray(torch.as_tensor(picture).numpy()).tobytes(), digest_size=16).hexdigest()
 
@@ -181,10 +183,11 @@ class TactileNoise(TactileTransform):
 
     dense_noise: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 255.0)}
+    example: ClassVar[dict[str, Any]] = {"sigma": [0.0, 3.0]}
 
 
 @handles(TactileNoise, TactileImage)
-def noisy_gel(stream: TactileImage, call: Call) -> TactileImage:
+def add_gel_noise(stream: TactileImage, call: Call) -> TactileImage:
     """Add the noise, picture by picture."""
     pictures = list(stream.pictures)
     for i, params in enumerate(call.params):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion_aug.core.promises import SIGNAL
+from fusion_aug.core.promises import SIGNAL_EXEMPTIONS
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.core.transform import Transform
@@ -28,10 +28,12 @@ class TaxelTransform(Transform, Fault, abstract=True):
 
     dense_noise: ClassVar[bool] = True
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
-    exemptions: ClassVar[dict[str, str]] = SIGNAL
+    exemptions: ClassVar[dict[str, str]] = SIGNAL_EXEMPTIONS
 
     @classmethod
-    def told(cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator) -> Tensor:
+    def reported_force(
+        cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator
+    ) -> Tensor:
         """What is told (n, T) N of what presses (n, T)."""
         raise NotImplementedError
 
@@ -44,7 +46,7 @@ def change_taxels(stream: Taxels, call: Call) -> Taxels:
         mine = (stream.sample_index == u).nonzero()[:, 0]
         params = call.params[int(mine[0])]
         rng = noise(params["noise"], call.name, 0)
-        force[mine] = call.transform.told(force[mine], params, stream.take_items(mine), rng)
+        force[mine] = call.transform.reported_force(force[mine], params, stream.take_items(mine), rng)
     return stream.with_values(force=force)
 
 
@@ -55,9 +57,12 @@ class TaxelDropout(TaxelTransform):
     share: Range = (0.0, 0.2)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
+    example: ClassVar[dict[str, Any]] = {"share": 0.5}
 
     @classmethod
-    def told(cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator) -> Tensor:
+    def reported_force(
+        cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator
+    ) -> Tensor:
         """See ``TaxelTransform``."""
         alive = torch.from_numpy(rng.random(force.shape[1]) >= params["share"])
         return torch.where(alive, force, torch.zeros_like(force))
@@ -70,9 +75,12 @@ class TaxelGain(TaxelTransform):
     sigma: Range = (0.0, 0.1)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 1.0)}
+    example: ClassVar[dict[str, Any]] = {"sigma": [0.0, 0.1]}
 
     @classmethod
-    def told(cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator) -> Tensor:
+    def reported_force(
+        cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator
+    ) -> Tensor:
         """See ``TaxelTransform``."""
         gain = np.maximum(1 + params["sigma"] * rng.standard_normal(force.shape[1]), 0)
         return force * torch.from_numpy(gain).to(force)
@@ -90,6 +98,7 @@ class TaxelCrosstalk(TaxelTransform):
     reach: float = 0.005
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
+    example: ClassVar[dict[str, Any]] = {"share": [0.0, 0.2]}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,7 +106,9 @@ class TaxelCrosstalk(TaxelTransform):
             raise ConfigError(f"TaxelCrosstalk.reach: expected metres, more than 0, got {self.reach!r}")
 
     @classmethod
-    def told(cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator) -> Tensor:
+    def reported_force(
+        cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator
+    ) -> Tensor:
         """See ``TaxelTransform``."""
         place = stream.poses[0, :, :3, 3].to(torch.float64)
         near = torch.exp(-0.5 * (torch.cdist(place, place) / params["reach"]) ** 2).fill_diagonal_(0)

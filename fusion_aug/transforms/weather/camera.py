@@ -7,20 +7,22 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
+from fusion_aug.core.levels import changed_levels
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops import haze
 from fusion_aug.ops.random import digest, noise
 from fusion_aug.physics import lattice
 from fusion_aug.physics.precipitation import Particles
 from fusion_aug.streams import Camera
-from fusion_aug.transforms.weather.glare import look_into_the_sun
+from fusion_aug.transforms.weather.glare import add_sun_glare
 from fusion_aug.transforms.weather.lens import drops_on_the_lens
-from fusion_aug.transforms.weather.night import lamps_seen, light_of_night, noisy
+from fusion_aug.transforms.weather.night import add_sensor_noise, lamps_seen, relight_at_night
 from fusion_aug.transforms.weather.place import spray_behind
-from fusion_aug.transforms.weather.road import lay_snow, wet_the_road
-from fusion_aug.transforms.weather.state import State
-from fusion_aug.transforms.weather.view import View
+from fusion_aug.transforms.weather.road import add_snow, wet_road
+from fusion_aug.transforms.weather.state import WeatherState
+from fusion_aug.transforms.weather.view import WeatherView
 from fusion_aug.transforms.weather.weather import Weather
 
 Array = np.ndarray
@@ -33,55 +35,58 @@ GRID = 4  # pixels between the nodes of clouds and spray
 
 
 @handles(Weather, Camera)
-def seen_through_weather(stream: Camera, call: Call) -> Camera:
+def weather_on_camera(stream: Camera, call: Call) -> Camera:
     """Change every picture whose weather is not as recorded."""
-    states = [State.of(p) for p in call.params]
-    if all(s.nothing for s in states):
+    states = [WeatherState.of(p) for p in call.params]
+    if all(s.is_as_recorded for s in states):
         return stream
     items = []
     for i, state in enumerate(states):
-        picture = stream.pictures[i]
-        if state.nothing or not bool(stream.present[i]):
-            items.append(picture)
+        if state.is_as_recorded or not bool(stream.present[i]):
+            items.append(stream.pictures[i])
             continue
-        levels = picture.detach().cpu().contiguous().numpy()
-        rng = noise(call.params[i]["noise"], call.name, int(stream.capture_times[i]))
-        changed = np.ascontiguousarray(weathered(levels, View(call, i), state, rng))
-        items.append(torch.from_numpy(changed).to(picture))
+
+        def work(picture: Tensor, state: WeatherState = state, item: int = i) -> Tensor:
+            rng = noise(call.params[item]["noise"], call.name, int(stream.capture_times[item]))
+            levels = picture.detach().cpu().contiguous().numpy()
+            changed = np.ascontiguousarray(apply_weather(levels, WeatherView(call, item), state, rng))
+            return torch.from_numpy(changed).to(picture)
+
+        items.append(changed_levels(stream, i, call.transform.__name__, work))
     return replace(stream, items=tuple(items), pending=())
 
 
-def weathered(picture: Array, view: View, state: State, rng: np.random.Generator) -> Array:
+def apply_weather(picture: Array, view: WeatherView, state: WeatherState, rng: np.random.Generator) -> Array:
     """One picture (H, W, 3), uint8 or float32 in [0, 1], in the weather of a state."""
     dark = state.light.illuminance is not None
     airlight = state.airlight
     if state.surface.snow_cover > 0:
-        picture = lay_snow(picture, view, state)
+        picture = add_snow(picture, view, state)
     if state.surface.water_film > 0:
-        picture = wet_the_road(picture, view, state)
+        picture = wet_road(picture, view, state)
     if dark:
-        picture, dimmed = light_of_night(picture, view, state)
+        picture, dimmed = relight_at_night(picture, view, state)
         airlight = airlight * dimmed
-    if not state.air.clear or state.surface.water_film * state.spray > 0:
-        picture = veiled(picture, view, state, airlight)
+    if not state.air.is_clear or state.surface.water_film * state.spray > 0:
+        picture = apply_airlight(picture, view, state, airlight)
     if dark and state.light.lamps:
         picture = lamps_seen(picture, view, state)
     for k, particles in enumerate(state.air.particles()):
         mask = particle_mask(view, state, particles, digest(state.key, "particles", k))
         picture = haze.cover(picture, mask, np.clip(airlight * particles.brightness, 0, 1))
     if state.light.sun > 0:
-        picture = look_into_the_sun(picture, view, state)
+        picture = add_sun_glare(picture, view, state)
     if state.lens_drops >= 0.5:
         picture = drops_on_the_lens(picture, view, state)
-    return noisy(picture, state, rng) if dark else picture
+    return add_sensor_noise(picture, state, rng) if dark else picture
 
 
-def veiled(picture: Array, view: View, state: State, airlight: Array) -> Array:
+def apply_airlight(picture: Array, view: WeatherView, state: WeatherState, airlight: Array) -> Array:
     """Koschmieder's law along every ray, through clouds and spray where there are any."""
     air, clouds = state.air, state.clouds()
     puffs = spray_behind(view.call.sample, view.index, view.time, state)
-    floating = air.suspended(VISIBLE)[0]
-    extinction = floating + air.falling(VISIBLE)
+    floating = air.suspended_optics(VISIBLE)[0]
+    extinction = floating + air.falling_extinction(VISIBLE)
     if extinction == 0 and not len(puffs):
         return picture
     depth = view.distance * np.float32(-extinction)
@@ -100,7 +105,7 @@ def veiled(picture: Array, view: View, state: State, airlight: Array) -> Array:
     return haze.blend(picture, cv2.exp(depth), airlight)
 
 
-def particle_mask(view: View, state: State, particles: Particles, key: str) -> Array:
+def particle_mask(view: WeatherView, state: WeatherState, particles: Particles, key: str) -> Array:
     """Opacity (H, W) uint8 of the drops or flakes before a camera, blurred by their own motion and the camera's.
 
     A particle as wide as w pixels that moves by L pixels during the exposure covers each pixel of its streak for a
@@ -110,19 +115,21 @@ def particle_mask(view: View, state: State, particles: Particles, key: str) -> A
     return haze.streaks(start, stop, width, opacity, view.size)
 
 
-def streaks_seen(view: View, state: State, particles: Particles, key: str) -> tuple[Array, Array, Array, Array]:
+def streaks_seen(
+    view: WeatherView, state: WeatherState, particles: Particles, key: str
+) -> tuple[Array, Array, Array, Array]:
     """Ends (n, 2) pixels, width (n,) pixels and opacity (n,) of every streak that shows."""
     turn = view.T_world[:3, :3].astype(np.float32)
     own, spin = view.twist
     parts = []
-    for cloud in lattice.around(particles, key, view.T_world[:3, 3], view.seconds, state.air.wind):
+    for cloud in lattice.particles_around(particles, key, view.T_world[:3, 3], view.seconds, state.air.wind):
         local = cloud.offset @ turn
         far = np.sqrt(np.einsum("ij,ij->i", local, local))
         wide = local[:, 2] > _least_z(view) * far
         near = np.flatnonzero(wide & (far < cloud.reach) & (far > NEAREST))
         local, far = local[near].astype(float), far[near].astype(float)
         speed = cloud.velocity[near] @ view.T_world[:3, :3] - own - np.cross(spin, local)
-        drift = speed * view.exposure * state.longer
+        drift = speed * view.exposure * state.exposure_factor
         w = particles.width(cloud.diameter[near]) * view.focal / far
         soft = np.sqrt(w**2 + (APERTURE * view.focal / far) ** 2 + 0.5)
         across = drift - local * ((drift * local).sum(1) / far**2)[:, None]
@@ -134,7 +141,7 @@ def streaks_seen(view: View, state: State, particles: Particles, key: str) -> tu
         return np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros(0)
     local, drift, width, opacity, far = (np.concatenate(p) for p in zip(*parts, strict=True))
     middle, seen = view.project(local)
-    seen &= view.open_to(middle, far)
+    seen &= view.is_unoccluded(middle, far)
     strong = np.flatnonzero(seen)
     strong = strong[np.argsort(-opacity[strong], kind="stable")[:MOST]]
     (start, a), (stop, b) = (view.project(local[strong] + s * drift[strong]) for s in (-0.5, 0.5))
@@ -142,7 +149,7 @@ def streaks_seen(view: View, state: State, particles: Particles, key: str) -> tu
     return start[whole], stop[whole], width[strong][whole], opacity[strong][whole]
 
 
-def _least_z(view: View) -> float:
+def _least_z(view: WeatherView) -> float:
     """Cosine of the largest angle from the optical axis that a picture shows."""
     z = view.nodes[..., 2][np.abs(view.nodes).sum(2) > 0]
     return float(z.min()) - 0.02 if len(z) else 1.0

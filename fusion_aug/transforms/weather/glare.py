@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from fusion_aug.ops.color import level_of, light_of
-from fusion_aug.physics.completion import SKY
-from fusion_aug.transforms.weather.state import DAYLIGHT, State
-from fusion_aug.transforms.weather.view import View
+from fusion_aug.physics.completion import SKY_DISTANCE
+from fusion_aug.transforms.weather.state import DAYLIGHT, WeatherState
+from fusion_aug.transforms.weather.view import WeatherView
 
 Array = np.ndarray
 SCATTER = 3.0  # veiling luminance = SCATTER E / angle^2, angle in degrees: a third of the eye's (CIE 146)
@@ -17,7 +17,7 @@ TINT = np.array([1.0, 0.96, 0.86], np.float32)
 WHITE = DAYLIGHT / np.pi  # cd/m^2 of a white wall in the light that pictures are exposed for
 
 
-def look_into_the_sun(picture: Array, view: View, state: State) -> Array:
+def add_sun_glare(picture: Array, view: WeatherView, state: WeatherState) -> Array:
     """Add the veil about the sun's direction, unless something hides it; what is brighter than white is white."""
     to_sun = view.T_world[:3, :3].T @ state.light.to_sun
     angle = np.degrees(np.arccos(np.clip(view.nodes @ to_sun, -1, 1)))
@@ -31,7 +31,7 @@ def look_into_the_sun(picture: Array, view: View, state: State) -> Array:
     return level_of(light_of(picture) + veil[..., None].astype(np.float32) * TINT, picture)
 
 
-def _open_share(view: View, to_sun: Array) -> float:
+def _open_share(view: WeatherView, to_sun: Array) -> float:
     """Share of the sun's surroundings (one degree) in the picture that is sky; 1 where it stands outside."""
     pixel, seen = view.project(to_sun[None] * 1e6)
     if not seen[0]:
@@ -39,4 +39,4 @@ def _open_share(view: View, to_sun: Array) -> float:
     reach = max(1, int(view.focal * np.radians(0.5)))
     u, v = np.round(pixel[0]).astype(int)
     patch = view.distance[max(0, v - reach) : v + reach + 1, max(0, u - reach) : u + reach + 1]
-    return float((patch > 0.3 * SKY).mean())
+    return float((patch > 0.3 * SKY_DISTANCE).mean())

@@ -11,7 +11,7 @@ from fusion_aug.physics.ground import friction
 from fusion_aug.sample import REF
 from fusion_aug.streams import Boxes3D, Odometry
 from fusion_aug.transforms.weather.place import T_ref_vehicle
-from fusion_aug.transforms.weather.state import State
+from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.weather import Weather
 
 LEAST_CONTRAST = 0.05  # at which something is just seen: the definition of the meteorological optical range
@@ -23,11 +23,11 @@ SETTLES = 1.0  # seconds after which the wander has forgotten where it was
 @handles(Weather, Boxes3D)
 def fade_boxes(stream: Boxes3D, call: Call) -> Boxes3D:
     """Lower the visible share of boxes that the air hides from the vehicle."""
-    if "visible" not in stream.values or all(State.of(p).air.clear for p in call.params):
+    if "visible" not in stream.values or all(WeatherState.of(p).air.is_clear for p in call.params):
         return stream
     visible = stream.values["visible"].clone()
     for i, params in enumerate(call.params):
-        state, rows = State.of(params), stream.item_slice(i)
+        state, rows = WeatherState.of(params), stream.item_slice(i)
         index = int(stream.sample_index[i])
         eye = torch.zeros(3, dtype=torch.float64)
         if stream.frame == REF:
@@ -45,7 +45,7 @@ def slip(stream: Odometry, call: Call) -> Odometry:
     Slip is linear in the share of the friction that is used, s = 0.1 a / (mu g), against a dry road's, which wheel
     odometry is calibrated on; on wet and snowy roads it wanders besides.
     """
-    states = [State.of(p) for p in call.params]
+    states = [WeatherState.of(p) for p in call.params]
     if "velocity" not in stream.values or all(s.surface.water_film == s.surface.snow_cover == 0 for s in states):
         return stream
     velocity = stream.values["velocity"].clone()
@@ -60,13 +60,13 @@ def slip(stream: Odometry, call: Call) -> Odometry:
         gained = gained * np.where(forward < 0, -1.0, 1.0)  # in reverse, a driven axle turns faster backwards
         used = PEAK_SLIP / 9.81 * (gained / mu - gained / dry)
         rng = noise(params["noise"], call.name, int(stream.capture_times[mine[0]]))
-        wander = UNEVEN * (dry / mu - 1) * _wandering(seconds, rng)
+        wander = UNEVEN * (dry / mu - 1) * _ornstein_uhlenbeck(seconds, rng)
         factor = 1 + np.clip(used + wander, -0.9, 0.9)
         velocity[mine] *= torch.from_numpy(factor)[:, None].to(velocity)
     return stream.with_values(velocity=velocity)
 
 
-def _wandering(seconds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _ornstein_uhlenbeck(seconds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Noise (n,) of standard deviation 1 that forgets itself exponentially (Ornstein and Uhlenbeck 1930)."""
     out = rng.standard_normal(len(seconds))
     keep = np.exp(-np.diff(seconds) / SETTLES)

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from fusion_aug.ops.random import digest, generator
-from fusion_aug.transforms.weather.state import State
-from fusion_aug.transforms.weather.view import View
+from fusion_aug.transforms.weather.state import WeatherState
+from fusion_aug.transforms.weather.view import WeatherView
 
 Array = np.ndarray
 SIZE_DEG = (0.6, 2.5)  # diameters of drops as the lens sees them
@@ -15,7 +15,7 @@ FIELD = 0.45  # share of the picture's height that a drop shows from its middle 
 SOFT = 0.1  # blur of what a drop shows, in its radii: drops are far out of focus
 
 
-def drops_on_the_lens(picture: Array, view: View, state: State) -> Array:
+def drops_on_the_lens(picture: Array, view: WeatherView, state: WeatherState) -> Array:
     """Refract the picture in drops, which stay where they are from frame to frame.
 
     A drop is a lens of very short focal length before the camera: it turns the scene upside down, compressed to its own

@@ -10,30 +10,30 @@ import torch
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops.random import digest, noise
 from fusion_aug.physics import lattice, pulse
-from fusion_aug.physics.field import Clouds, Puffs
+from fusion_aug.physics.field import FogField, Puffs
 from fusion_aug.physics.ground import NEAR, height, wet_return
 from fusion_aug.physics.precipitation import Particles
 from fusion_aug.sample.depth import ground_of
 from fusion_aug.sample.vehicle import T_up_ref
-from fusion_aug.streams import Points
+from fusion_aug.streams import Lidar, Points
 from fusion_aug.transforms.weather.place import spray_behind
 from fusion_aug.transforms.weather.scan import Scan
-from fusion_aug.transforms.weather.state import State
+from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.weather import Weather
 
 Array = np.ndarray
 SUN_ANGLE = np.radians(6.0)  # around the sun's direction in which it disturbs
 SUN_ECHOES = 0.3  # share of the beams straight at a sun of 100000 lux that report a false return
 SNOW_REFLECTIVITY = {True: 0.8, False: 0.2}  # below and above 1.2 micrometres, where ice is dark
-SCATTERED = 1  # status
+STATUS_SCATTERED = 1  # status
 
 
-@handles(Weather, Points)
-def through_the_air(stream: Points, call: Call) -> Points:
+@handles(Weather, Lidar)
+def weather_on_lidar(stream: Points, call: Call) -> Points:
     """Decide for every pulse what comes back."""
-    states = [State.of(p) for p in call.params]
+    states = [WeatherState.of(p) for p in call.params]
     report = bool(call.params) and bool(call.params[0]["report"])
-    if all(s.nothing for s in states) and not report:
+    if all(s.is_as_recorded for s in states) and not report:
         return stream
     stream = stream.realized()
     keep = torch.ones(stream.rows, dtype=torch.bool)
@@ -45,17 +45,17 @@ def through_the_air(stream: Points, call: Call) -> Points:
         columns["true_range"] = torch.zeros(stream.rows, dtype=torch.float32, device=columns["xyz"].device)
     for i, (state, params) in enumerate(zip(states, call.params, strict=True)):
         rows = stream.item_slice(i)
-        if rows.start == rows.stop or (state.nothing and not report):
+        if rows.start == rows.stop or (state.is_as_recorded and not report):
             continue
         scan = Scan(call, i)
         if report:
             columns["true_range"][rows] = torch.from_numpy(scan.distance).to(columns["true_range"])
-        if state.nothing:
+        if state.is_as_recorded:
             continue
         rng = noise(params["noise"], call.name, scan.time)
-        distance, intensity, status = measured(scan, state, rng, params["auto_gain"])
+        distance, intensity, status = simulate_returns(scan, state, rng, params["auto_gain"])
         keep[rows] = torch.from_numpy(status >= 0)
-        moved = torch.from_numpy(np.flatnonzero(status == SCATTERED))
+        moved = torch.from_numpy(np.flatnonzero(status == STATUS_SCATTERED))
         place = scan.at(moved.numpy(), distance[moved])
         columns["xyz"][rows.start + moved] = torch.from_numpy(place).to(columns["xyz"])
         if "intensity" in columns:
@@ -68,14 +68,16 @@ def through_the_air(stream: Points, call: Call) -> Points:
     return out if bool(keep.all()) else out.select(keep)
 
 
-def measured(scan: Scan, state: State, rng: np.random.Generator, auto_gain: bool) -> tuple[Array, Array, Array]:
+def simulate_returns(
+    scan: Scan, state: WeatherState, rng: np.random.Generator, auto_gain: bool
+) -> tuple[Array, Array, Array]:
     """What comes back of every pulse: distance and intensity (n,), and status: 0 as before, 1 scattered, -1 lost."""
     sensor, wavelength = scan.sensor, scan.sensor.wavelength
     intensity = np.full(len(scan.distance), 0.1 * sensor.white * sensor.intensity_scale, np.float32)
     if scan.intensity is not None:
         intensity = np.nan_to_num(scan.intensity)
-    floating, back = state.air.suspended(wavelength)
-    extinction = floating + state.air.falling(wavelength)
+    floating, back = state.air.suspended_optics(wavelength)
+    extinction = floating + state.air.falling_extinction(wavelength)
     clouds, puffs = state.clouds(), _spray(scan, state)
     depth = extinction * scan.distance
     for rows, place in scan.scanners:
@@ -91,7 +93,7 @@ def measured(scan: Scan, state: State, rng: np.random.Generator, auto_gain: bool
     echoes = []
     if back > 0:
         echo = pulse.suspended_echoes(extinction, back, sensor, rng, power, 1 + state.air.patchiness)
-        echoes.append(echo if clouds is None else _clouded(scan, echo, clouds, floating))
+        echoes.append(echo if clouds is None else _in_patchy_fog(scan, echo, clouds, floating))
     for k, particles in enumerate(state.air.particles()):
         echoes += particle_echoes(scan, state, particles, digest(state.key, "particles", k), extinction, rng)
     if len(puffs):
@@ -102,15 +104,15 @@ def measured(scan: Scan, state: State, rng: np.random.Generator, auto_gain: bool
     best, strength = pulse.strongest(echoes, scan.distance, sensor, floor)
     target = power > floor
     kept = target if sensor.echo == "last" else target & (power >= strength)
-    status = np.where(~scan.known | kept, 0, np.where(strength > 0, SCATTERED, -1))
+    status = np.where(~scan.known | kept, 0, np.where(strength > 0, STATUS_SCATTERED, -1))
     faded = np.where(scan.known, np.exp(-2 * depth) * factor, 1.0)
-    level = np.where(status == SCATTERED, pulse.intensity_of(strength, best, sensor), intensity * faded)
+    level = np.where(status == STATUS_SCATTERED, pulse.intensity_of(strength, best, sensor), intensity * faded)
     if auto_gain and (status == 0).any():
         level *= intensity[status == 0].mean() / max(level[status == 0].mean(), 1e-9)
     return best, np.clip(level, 0, max(sensor.intensity_scale, float(intensity.max(initial=0.0)))), status
 
 
-def _clouded(scan: Scan, echo: pulse.Echo, clouds: Clouds, floating: float) -> pulse.Echo:
+def _in_patchy_fog(scan: Scan, echo: pulse.Echo, clouds: FogField, floating: float) -> pulse.Echo:
     """Returns from fog as dense as it is where they come from, and on the way there and back."""
     power = np.array(echo.power, float)
     for rows, place in scan.scanners:
@@ -121,7 +123,7 @@ def _clouded(scan: Scan, echo: pulse.Echo, clouds: Clouds, floating: float) -> p
     return echo._replace(power=power)
 
 
-def ground_factor(scan: Scan, state: State) -> Array:
+def ground_factor(scan: Scan, state: WeatherState) -> Array:
     """What wet or snowy ground leaves of each return, 1 elsewhere."""
     factor = np.ones(len(scan.distance))
     film, snow = state.surface.water_film, state.surface.snow_cover
@@ -145,7 +147,7 @@ def ground_factor(scan: Scan, state: State) -> Array:
 
 
 def particle_echoes(
-    scan: Scan, state: State, particles: Particles, key: str, extinction: float, rng: np.random.Generator
+    scan: Scan, state: WeatherState, particles: Particles, key: str, extinction: float, rng: np.random.Generator
 ) -> list[pulse.Echo]:
     """Returns of drops or flakes: of those whose places the world keeps, and of the many small ones between."""
     found, kept = [], np.zeros((0, 2))
@@ -156,7 +158,7 @@ def particle_echoes(
 
 
 def _kept_particles(
-    scan: Scan, rows: Array, place: Array, state: State, particles: Particles, key: str, extinction: float
+    scan: Scan, rows: Array, place: Array, state: WeatherState, particles: Particles, key: str, extinction: float
 ) -> tuple[list[pulse.Echo], Array]:
     """Returns of the particles that the world keeps to one scanner, and (m, 2) how far how many per m^3 are kept."""
     from scipy.spatial import cKDTree
@@ -164,8 +166,8 @@ def _kept_particles(
     sensor, turn = scan.sensor, scan.to_world[:3, :3].astype(np.float32)
     beams = rows[scan.known[rows]]
     found, kept, tree = [], [], None
-    for cloud in lattice.around(particles, key, scan.in_world(place), scan.time * 1e-9, state.air.wind):
-        kept.append((cloud.reach, lattice.covered(cloud.level)))
+    for cloud in lattice.particles_around(particles, key, scan.in_world(place), scan.time * 1e-9, state.air.wind):
+        kept.append((cloud.reach, lattice.kept_density(cloud.level)))
         far = np.sqrt(np.einsum("ij,ij->i", cloud.offset, cloud.offset))
         section = particles.backscatter(cloud.diameter, sensor.wavelength)
         power = pulse.particle_power(section, far, extinction, sensor)
@@ -187,7 +189,7 @@ def _kept_particles(
     return found, np.array(kept).reshape(-1, 2)
 
 
-def _spray(scan: Scan, state: State) -> Puffs:
+def _spray(scan: Scan, state: WeatherState) -> Puffs:
     """Clouds of spray in the sensor's frame."""
     puffs = spray_behind(scan.call.sample, scan.index, scan.time, state)
     if not len(puffs):
@@ -197,7 +199,7 @@ def _spray(scan: Scan, state: State) -> Puffs:
 
 
 def spray_echoes(
-    scan: Scan, puffs: Puffs, state: State, extinction: float, rng: np.random.Generator
+    scan: Scan, puffs: Puffs, state: WeatherState, extinction: float, rng: np.random.Generator
 ) -> list[pulse.Echo]:
     """Returns from spray, spread about the place where each beam meets a cloud of it most densely."""
     out = []
@@ -219,7 +221,7 @@ def spray_echoes(
     return out
 
 
-def sun_echoes(scan: Scan, state: State, floor: Array, rng: np.random.Generator) -> tuple[Array, pulse.Echo]:
+def sun_echoes(scan: Scan, state: WeatherState, floor: Array, rng: np.random.Generator) -> tuple[Array, pulse.Echo]:
     """The noise floor near the sun, and false returns there, even in range."""
     angle = np.arccos(np.clip(scan.ray_in_world @ state.light.to_sun, -1, 1))
     near = np.where(angle < SUN_ANGLE, (1 - angle / SUN_ANGLE) ** 2, 0.0) * state.light.sun / 1e5

@@ -7,11 +7,11 @@ import numpy as np
 
 from fusion_aug.ops.color import level_of, light_of
 from fusion_aug.ops.random import digest, generator
-from fusion_aug.physics.completion import SKY
+from fusion_aug.physics.completion import SKY_DISTANCE
 from fusion_aug.physics.ground import NEAR, height
 from fusion_aug.transforms.weather.place import T_ref_vehicle, T_world_ref, moving_vehicles
-from fusion_aug.transforms.weather.state import DAYLIGHT, EXPOSED_DOWN_TO, State
-from fusion_aug.transforms.weather.view import View
+from fusion_aug.transforms.weather.state import DAYLIGHT, EXPOSED_DOWN_TO, WeatherState
+from fusion_aug.transforms.weather.view import WeatherView
 
 Array = np.ndarray
 FULL_WELL, READ_NOISE = 10000.0, 3.0  # electrons, of a 3 micrometre automotive pixel
@@ -22,14 +22,14 @@ TAIL, HEAD = np.array([1.0, 0.08, 0.05]), np.array([1.0, 0.97, 0.9])
 STEP = 4  # pixels between the nodes of the map of light
 
 
-def light_of_night(picture: Array, view: View, state: State) -> tuple[Array, float]:
+def relight_at_night(picture: Array, view: WeatherView, state: WeatherState) -> tuple[Array, float]:
     """The scene lit by what is left of daylight and by lamps.
 
     Returns:
         the picture, and the factor on the level of what only the surroundings light.
     """
     around = float(state.light.illuminance or DAYLIGHT)
-    exposed = state.exposed
+    exposed = state.exposure_illuminance
     share: Array = np.full(3, around / exposed, np.float32)
     if state.light.lamps and around < EXPOSED_DOWN_TO:
         share = share + _lamp_light(view, state) / np.float32(exposed)
@@ -37,7 +37,7 @@ def light_of_night(picture: Array, view: View, state: State) -> tuple[Array, flo
     return level_of(light_of(picture) * share, picture), dimmed
 
 
-def _lamp_light(view: View, state: State) -> Array:
+def _lamp_light(view: WeatherView, state: WeatherState) -> Array:
     """Illuminance (H, W, 3) by the vehicle's own head lamps and by street lamps, lux."""
     rows, columns = (-(-s // STEP) for s in view.size)
     far = cv2.resize(view.distance, (columns, rows), interpolation=cv2.INTER_NEAREST)
@@ -48,7 +48,7 @@ def _lamp_light(view: View, state: State) -> Array:
     T = np.linalg.inv(T_ref_vehicle(view.call.sample, view.index))
     own = _headlamps(xyz @ T[:3, :3].T + T[:3, 3], above)[..., None] * LED
     street = _street_lamps(xyz, above, view, state)[..., None] * SODIUM
-    lux = np.where((far < 0.5 * SKY)[..., None], own + street, 0.0).astype(np.float32)
+    lux = np.where((far < 0.5 * SKY_DISTANCE)[..., None], own + street, 0.0).astype(np.float32)
     return cv2.resize(cv2.blur(lux, (5, 5)), view.size[::-1])  # distances have steps that light has not
 
 
@@ -72,7 +72,7 @@ def _headlamps(xyz: Array, above: Array) -> Array:
     return total
 
 
-def _street_lamps(xyz: Array, above: Array, view: View, state: State) -> Array:
+def _street_lamps(xyz: Array, above: Array, view: WeatherView, state: WeatherState) -> Array:
     """Lamps on a shaken grid of the world, which shine downwards in a cone, in lux."""
     T = T_world_ref(view.call.sample, view.index)
     world = xyz @ T[:3, :3].T + T[:3, 3]
@@ -94,9 +94,9 @@ def _lamp_place(key: str, cell: Array) -> Array:
     return (cell + rng.uniform(0.2, 0.8, 2)) * LAMP_GRID
 
 
-def lamps_seen(picture: Array, view: View, state: State) -> Array:
+def lamps_seen(picture: Array, view: WeatherView, state: WeatherState) -> Array:
     """The lamps of traffic: white in front, red behind, with a glow that thick air widens."""
-    spots, power = _lamp_spots(view), EXPOSED_DOWN_TO / state.exposed
+    spots, power = _lamp_spots(view), EXPOSED_DOWN_TO / state.exposure_illuminance
     if not spots or power < 0.01:  # by day nobody sees them
         return picture
     light = light_of(picture)
@@ -107,7 +107,7 @@ def lamps_seen(picture: Array, view: View, state: State) -> Array:
         far = float(np.linalg.norm(local))
         towards = float(-(T[:3, :3] @ facing) @ local / far)
         pixel, seen = view.project(local[None])
-        if towards < 0.1 or not seen[0] or not view.open_to(pixel, np.array([far - 1.5]))[0]:
+        if towards < 0.1 or not seen[0] or not view.is_unoccluded(pixel, np.array([far - 1.5]))[0]:
             continue
         share = power * strength * towards**2 * np.exp(-extinction * far)
         core = max(1.2, view.focal * 0.07 / far)
@@ -118,7 +118,7 @@ def lamps_seen(picture: Array, view: View, state: State) -> Array:
     return level_of(light, picture)
 
 
-def _lamp_spots(view: View) -> list[tuple[Array, Array, Array, float]]:
+def _lamp_spots(view: WeatherView) -> list[tuple[Array, Array, Array, float]]:
     """Place and direction in the reference frame, colour and light of every lamp of moving traffic."""
     out = []
     for pose, size, velocity in moving_vehicles(view.call.sample, view.index, view.time):
@@ -156,9 +156,9 @@ def _colour_grain(size: tuple[int, int], rng: np.random.Generator) -> Array:
     return cv2.merge([coarse[0], fine, coarse[1]])
 
 
-def noisy(picture: Array, state: State, rng: np.random.Generator) -> Array:
+def add_sensor_noise(picture: Array, state: WeatherState, rng: np.random.Generator) -> Array:
     """Shot and read noise of the electrons that the exposure of a dark scene collects."""
-    white = FULL_WELL * min(1.0, state.longer * state.exposed / DAYLIGHT)
+    white = FULL_WELL * min(1.0, state.exposure_factor * state.exposure_illuminance / DAYLIGHT)
     light = light_of(picture)
     grain = _colour_grain(light.shape[:2], rng)
     counted = light + grain * np.sqrt(light * np.float32(1 / white) + np.float32((READ_NOISE / white) ** 2))

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from fusion_aug.physics.field import Puffs
-from fusion_aug.sample import Sample, world_of
+from fusion_aug.sample import Sample, world_frame_of
 from fusion_aug.streams import Boxes3D
 from fusion_aug.transforms.scene.scene import scene_motion
-from fusion_aug.transforms.weather.state import State
+from fusion_aug.transforms.weather.state import WeatherState
 
 VEHICLES = {"car", "van", "truck", "bus", "vehicle", "trailer", "tram", "motorcycle"}
 SPRAY_FROM = 50 / 3.6  # m/s
@@ -22,7 +22,7 @@ def T_world(sample: Sample, index: int, frame: str, time: int) -> np.ndarray:
     """``T_world_frame`` (4, 4) at a time; where the log knows of no world, the reference frame stands for it."""
     chosen = sample.metas[index]
     rig = chosen.true_rig
-    world = world_of(rig, chosen.ref.frame)
+    world = world_frame_of(rig, chosen.ref.frame)
     if world is None or frame == "ref":
         T = chosen.T_ref(frame, time, true_rig=True)
         return (T if world is None else rig.T(world, chosen.ref.frame, chosen.ref.time) @ T).numpy()
@@ -59,7 +59,7 @@ def moving_vehicles(sample: Sample, index: int, time: int) -> list[tuple[Tensor,
     return out
 
 
-def spray_behind(sample: Sample, index: int, time: int, state: State) -> Puffs:
+def spray_behind(sample: Sample, index: int, time: int, state: WeatherState) -> Puffs:
     """Clouds of spray behind fast vehicles on a wet road, in the reference frame.
 
     One fills a room of 3.4 x 1.5 m behind each (Walz et al. 2021). Its extinction grows, as detections there do, with

@@ -14,9 +14,9 @@ from fusion_aug.physics import microwave
 from fusion_aug.physics.ground import AIR, WATER, fresnel, water_share
 from fusion_aug.streams import Radar
 from fusion_aug.streams.columns import take_rows
-from fusion_aug.transforms.radar.radar import ScanContext, look_by_look, on_rays
+from fusion_aug.transforms.radar.radar import ScanContext, change_each_scan, velocities_on_rays
 from fusion_aug.transforms.weather.place import T_world
-from fusion_aug.transforms.weather.state import State
+from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.weather import Weather
 
 LEAST_MARGIN = 0.5  # dB over the threshold of a detection that the sensor's model would not have made
@@ -27,22 +27,22 @@ GHOSTS = 0.3  # share of the detections that a mirror would give a second one
 
 
 @handles(Weather, Radar)
-def through_the_rain(stream: Radar, call: Call) -> Radar:
+def weather_on_radar(stream: Radar, call: Call) -> Radar:
     """Weaken, lose and add detections, item by item."""
-    states = [State.of(p) for p in call.params]
-    if all(s.air.clear and s.surface.water_film == 0 for s in states):
+    states = [WeatherState.of(p) for p in call.params]
+    if all(s.air.is_clear and s.surface.water_film == 0 for s in states):
         return stream
 
-    def change(columns: Columns, params: Mapping[str, Any], look: ScanContext) -> Columns:
-        state = State.of(params)
-        rows = with_ghosts(attenuated(columns, state, look), state, look)
-        T = T_world(call.sample, look.index, stream.frame, look.time)
-        return with_clutter(rows, state, look, T[:3, :3].T @ np.array([*state.air.wind, 0.0]))
+    def change(columns: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
+        state = WeatherState.of(params)
+        detections = with_ghosts(attenuated(columns, state, scan), state, scan)
+        T = T_world(call.sample, scan.index, stream.frame, scan.time)
+        return with_clutter(detections, state, scan, T[:3, :3].T @ np.array([*state.air.wind, 0.0]))
 
-    return look_by_look(stream, call, change)
+    return change_each_scan(stream, call, change)
 
 
-def two_way_loss(distance: np.ndarray, state: State, carrier: float) -> np.ndarray:
+def two_way_loss(distance: np.ndarray, state: WeatherState, carrier: float) -> np.ndarray:
     """Loss in rain and fog on the way out and back and in the water on the radome, dB.
 
     Args:
@@ -58,50 +58,50 @@ def two_way_loss(distance: np.ndarray, state: State, carrier: float) -> np.ndarr
     return 2 * per_km * distance * 1e-3 + radome
 
 
-def attenuated(rows: Columns, state: State, look: ScanContext) -> Columns:
+def attenuated(detections: Columns, state: WeatherState, scan: ScanContext) -> Columns:
     """Weaker detections; those that fall below the threshold are lost."""
-    if "rcs" not in rows or len(rows["xyz"]) == 0:
-        return rows
-    _, distance = rays_of(rows)
-    loss = torch.from_numpy(two_way_loss(distance.cpu().numpy(), state, look.sensor.carrier)).to(distance.device)
-    rcs = rows["rcs"].to(torch.float64)
-    margin = (rcs - rcs_threshold(distance, look.sensor.min_rcs)).clamp(min=LEAST_MARGIN)
-    weaker = {**rows, "rcs": (rcs - loss).to(rows["rcs"])}
+    if "rcs" not in detections or len(detections["xyz"]) == 0:
+        return detections
+    _, distance = rays_of(detections)
+    loss = torch.from_numpy(two_way_loss(distance.cpu().numpy(), state, scan.sensor.carrier)).to(distance.device)
+    rcs = detections["rcs"].to(torch.float64)
+    margin = (rcs - rcs_threshold(distance, scan.sensor.min_rcs)).clamp(min=LEAST_MARGIN)
+    weaker = {**detections, "rcs": (rcs - loss).to(detections["rcs"])}
     return take_rows(weaker, ~(loss > margin))  # an unknown cross-section is kept
 
 
-def with_ghosts(rows: Columns, state: State, look: ScanContext) -> Columns:
+def with_ghosts(detections: Columns, state: WeatherState, scan: ScanContext) -> Columns:
     """Detections over the mirror that a wet road is: a little farther, weaker, with the Doppler of the original."""
     film = state.surface.water_film
-    n = len(rows["xyz"])
+    n = len(detections["xyz"])
     if film <= 0 or n == 0:
-        return rows
-    rays, distance = rays_of(rows)
+        return detections
+    rays, distance = rays_of(detections)
     grazing = np.clip(0.5 / np.maximum(distance.cpu().numpy(), 1.0), 0, 1)  # the sensor's height over the distance
     mirror = fresnel(grazing, AIR, WATER) * water_share(film)
-    chosen = torch.from_numpy(look.rng.random(n) < GHOSTS * mirror).to(distance.device)
+    chosen = torch.from_numpy(scan.rng.random(n) < GHOSTS * mirror).to(distance.device)
     if not bool(chosen.any()):
-        return rows
-    ghosts, ray = take_rows(rows, chosen), rays[chosen]
-    way = torch.from_numpy(look.rng.uniform(1.0, 4.0, n))[chosen.cpu()].to(ray) * look.sensor.range_resolution
-    more = {**ghosts, "xyz": ray * (distance[chosen] + way)[:, None], **on_rays(ghosts, look, ray, ray)}
+        return detections
+    ghosts, ray = take_rows(detections, chosen), rays[chosen]
+    way = torch.from_numpy(scan.rng.uniform(1.0, 4.0, n))[chosen.cpu()].to(ray) * scan.sensor.range_resolution
+    more = {**ghosts, "xyz": ray * (distance[chosen] + way)[:, None], **velocities_on_rays(ghosts, scan, ray, ray)}
     if "rcs" in ghosts:
         lost = torch.from_numpy(-20 * np.log10(np.maximum(mirror, 1e-3)) + 3.0).to(ray)[chosen]
         more["rcs"] = ghosts["rcs"].to(ray) - lost
-        more = take_rows(more, more["rcs"] > rcs_threshold(distance[chosen], look.sensor.min_rcs))
-    return appended(rows, more)
+        more = take_rows(more, more["rcs"] > rcs_threshold(distance[chosen], scan.sensor.min_rcs))
+    return appended(detections, more)
 
 
-def with_clutter(rows: Columns, state: State, look: ScanContext, wind: np.ndarray) -> Columns:
+def with_clutter(detections: Columns, state: WeatherState, scan: ScanContext, wind: np.ndarray) -> Columns:
     """Detections of the rain itself.
 
     A cell's drops return their reflectivity times its volume, exponentially distributed; it is detected where that
     exceeds both the threshold and what a constant-false-alarm-rate detector expects there. Drops drift with the wind
     (3,), m/s in the sensor's frame, and turbulence.
     """
-    sensor, rate = look.sensor, state.air.rain_rate
-    if rate <= 0 or "rcs" not in rows:
-        return rows
+    sensor, rate = scan.sensor, state.air.rain_rate
+    if rate <= 0 or "rcs" not in detections:
+        return detections
     gates = np.arange(2.0, min(sensor.max_range, 100.0), sensor.range_resolution)
     volume = microwave.clutter_volume(gates, sensor.range_resolution, sensor.azimuth_resolution, sensor.elevation_width)
     mean = microwave.rain_reflectivity(sensor.carrier, rate) * volume
@@ -109,22 +109,22 @@ def with_clutter(rows: Columns, state: State, look: ScanContext, wind: np.ndarra
     least = 10 ** (rcs_threshold(torch.from_numpy(gates), sensor.min_rcs).numpy() / 10)
     cells = 2 * VIEW / sensor.azimuth_resolution
     expected = cells * np.exp(-np.maximum(least / mean, CFAR))
-    n = look.rng.poisson(expected.sum())
+    n = scan.rng.poisson(expected.sum())
     if n == 0:
-        return rows
-    gate = look.rng.choice(len(gates), n, p=expected / expected.sum())
-    azimuth = look.rng.uniform(-VIEW, VIEW, n)
+        return detections
+    gate = scan.rng.choice(len(gates), n, p=expected / expected.sum())
+    azimuth = scan.rng.uniform(-VIEW, VIEW, n)
     ray = np.stack([np.cos(azimuth), np.sin(azimuth), np.zeros(n)], 1)
     # an exponential variable above its bound is the bound plus another
-    strength = mean[gate] * (np.maximum(least / mean, CFAR)[gate] + look.rng.exponential(1.0, n))
-    speed = ray @ wind + look.rng.normal(0, TURBULENCE, n)
-    own = np.zeros(3) if look.own is None else look.own.cpu().numpy()
-    device = rows["xyz"].device
+    strength = mean[gate] * (np.maximum(least / mean, CFAR)[gate] + scan.rng.exponential(1.0, n))
+    speed = ray @ wind + scan.rng.normal(0, TURBULENCE, n)
+    own = np.zeros(3) if scan.own_velocity is None else scan.own_velocity.cpu().numpy()
+    device = detections["xyz"].device
     more: Columns = {
         "xyz": ray * gates[gate][:, None], "velocity_comp": ray * speed[:, None],
         "velocity": ray * (speed - ray @ own)[:, None], "rcs": 10 * np.log10(strength),
     }  # fmt: skip
-    columns = {k: torch.from_numpy(v).to(device) for k, v in more.items() if k in rows}
-    if "flags" in rows:
-        columns["flags"] = fresh_flags(rows, n)
-    return appended(rows, columns)
+    columns = {k: torch.from_numpy(v).to(device) for k, v in more.items() if k in detections}
+    if "flags" in detections:
+        columns["flags"] = fresh_flags(detections, n)
+    return appended(detections, columns)

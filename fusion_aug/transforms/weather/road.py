@@ -9,8 +9,8 @@ import torch
 from calib.sensors import apply_homography
 from fusion_aug.ops.color import level_of, light_of
 from fusion_aug.physics.ground import AIR, WATER, fresnel, water_share
-from fusion_aug.transforms.weather.state import State
-from fusion_aug.transforms.weather.view import View
+from fusion_aug.transforms.weather.state import WeatherState
+from fusion_aug.transforms.weather.view import WeatherView
 
 Array = np.ndarray
 DARKER = 0.55  # light that wet asphalt scatters against dry (Lekner and Dorf 1988)
@@ -18,7 +18,7 @@ ROUGHNESS = 0.012  # radians by which a film on asphalt blurs what it mirrors
 SNOW = np.array([0.86, 0.88, 0.92])  # level of snow, share of full scale
 
 
-def mirrored_view(picture: Array, view: View) -> Array:
+def mirrored_view(picture: Array, view: WeatherView) -> Array:
     """What flat ground would mirror at every pixel, float32 levels: the picture where the mirrored ray meets it.
 
     What is mirrored is taken to be far away against the camera's height. Rays that leave the picture take the colour of
@@ -37,7 +37,7 @@ def mirrored_view(picture: Array, view: View) -> Array:
     return cv2.remap(soft, u, np.maximum(v, 0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def wet_the_road(picture: Array, view: View, state: State) -> Array:
+def wet_road(picture: Array, view: WeatherView, state: WeatherState) -> Array:
     """Wet ground is darker, and mirrors the more the flatter one looks at it (Fresnel)."""
     ground = view.ground
     if view.plane is None or not (ground > 0).any():
@@ -52,7 +52,7 @@ def wet_the_road(picture: Array, view: View, state: State) -> Array:
     return np.where((ground > 0)[..., None], level_of(wet, picture), picture)
 
 
-def lay_snow(picture: Array, view: View, state: State) -> Array:
+def add_snow(picture: Array, view: WeatherView, state: WeatherState) -> Array:
     """Snow on the ground in patches that stay in their place of the world, as bright as the picture's light allows."""
     ground = view.ground
     if view.plane is None or not (ground > 0).any():

@@ -10,7 +10,7 @@ import torch
 from fusion_aug.core.registry import Call
 from fusion_aug.streams import Points
 from fusion_aug.transforms.cloud.lidar import lidar_of
-from fusion_aug.transforms.cloud.points import rays
+from fusion_aug.transforms.cloud.points import scanner_rays
 from fusion_aug.transforms.weather.place import T_world
 
 Array = np.ndarray
@@ -35,9 +35,9 @@ class Scan:
         self.xyz = _numbers(stream.values["xyz"][rows])
         self.start = None
         if stream.origins and "origin" in stream.values:
-            self.start = _numbers(rays(stream, item, call)[0])
+            self.start = _numbers(scanner_rays(stream, item, call)[0])
         self.intensity = _numbers(stream.values["intensity"][rows]) if "intensity" in stream.values else None
-        way = self.way
+        way = self.from_scanner
         self.distance = np.sqrt(np.einsum("ij,ij->i", way, way))
         self.known = np.isfinite(self.distance) & (self.distance > 0)
         self.scanners: list[tuple[Array, Array]] = [(np.arange(len(self.xyz)), np.zeros(3))]
@@ -46,18 +46,18 @@ class Scan:
             self.scanners = [(np.flatnonzero(part.ravel() == k), p.astype(float)) for k, p in enumerate(places)]
 
     @property
-    def way(self) -> Array:
+    def from_scanner(self) -> Array:
         """(n, 3) from the scanner to the points."""
         return self.xyz if self.start is None else self.xyz - self.start
 
     @cached_property
     def ray(self) -> Array:
         """(n, 3) unit vectors."""
-        return self.way / np.maximum(self.distance, 1e-6)[:, None]
+        return self.from_scanner / np.maximum(self.distance, 1e-6)[:, None]
 
     def at(self, beams: Array, distance: Array) -> Array:
         """(k, 3) places at a distance along some rays."""
-        place = self.way[beams] * (distance / self.distance[beams])[:, None]
+        place = self.from_scanner[beams] * (distance / self.distance[beams])[:, None]
         return place if self.start is None else place + self.start[beams]
 
     @cached_property

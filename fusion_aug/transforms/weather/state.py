@@ -11,7 +11,7 @@ import numpy as np
 
 from fusion_aug.ops.random import digest
 from fusion_aug.physics.air import Atmosphere, extinction_of_mor, extinction_of_visual_range
-from fusion_aug.physics.field import Clouds
+from fusion_aug.physics.field import FogField
 
 DAYLIGHT = 20000.0  # lux, of a day under light clouds: what pictures are taken to be exposed for
 EXPOSED_DOWN_TO = 30.0  # lux that a camera still exposes a white wall for; below that the picture gets dark
@@ -38,7 +38,7 @@ class Light:
 
 
 @dataclass(frozen=True)
-class Surface:
+class RoadSurface:
     """What lies on the road: a film of water (mm), and the share that snow covers."""
 
     water_film: float
@@ -46,7 +46,7 @@ class Surface:
 
 
 @dataclass(frozen=True)
-class State:
+class WeatherState:
     """Air, light and ground of one draw.
 
     Attributes:
@@ -58,14 +58,14 @@ class State:
 
     air: Atmosphere
     light: Light
-    surface: Surface
+    surface: RoadSurface
     airlight: np.ndarray
     key: str
     spray: float
     lens_drops: float
 
     @staticmethod
-    def of(params: Mapping[str, Any]) -> State:
+    def of(params: Mapping[str, Any]) -> WeatherState:
         """The state of drawn parameters."""
         fog = 0.0
         if params["mor"] is not None:
@@ -87,26 +87,34 @@ class State:
         film = min(1.2, 0.12 * math.sqrt(rain)) if params["water_film"] is None else params["water_film"]
         share = dust / (fog + dust) if fog + dust > 0 else 0.0
         airlight = np.clip(params["airlight"] * ((1 - share) * FOG_TINT + share * DUST_TINT), 0, 1)
-        return State(air, light, Surface(film, params["snow_cover"]), airlight, params["key"], params["spray"],
+        return WeatherState(air, light, RoadSurface(film, params["snow_cover"]), airlight, params["key"], params["spray"],
                      params["lens_drops"])  # fmt: skip
 
     @property
-    def nothing(self) -> bool:
+    def is_as_recorded(self) -> bool:
         """Whether everything is as recorded."""
         dark, bright = self.light.illuminance is not None, self.light.sun > 0
         return (
-            self.air.clear and not dark and not bright and self.surface == Surface(0.0, 0.0) and self.lens_drops < 0.5
+            self.air.is_clear
+            and not dark
+            and not bright
+            and self.surface == RoadSurface(0.0, 0.0)
+            and self.lens_drops < 0.5
         )
 
     @property
-    def exposed(self) -> float:
+    def exposure_illuminance(self) -> float:
         """Illuminance that cameras expose a white wall for, lux."""
         return max(self.light.illuminance or DAYLIGHT, EXPOSED_DOWN_TO)
 
     @property
-    def longer(self) -> float:
+    def exposure_factor(self) -> float:
         """How much longer than by day cameras expose."""
-        return 1.0 if self.light.illuminance is None else float(np.clip(DAYLIGHT / self.exposed, 1.0, LONGEST))
+        return (
+            1.0
+            if self.light.illuminance is None
+            else float(np.clip(DAYLIGHT / self.exposure_illuminance, 1.0, LONGEST))
+        )
 
     def snow_on(self, world: np.ndarray) -> np.ndarray:
         """How far snow covers the ground (n,), 0 to 1, at places (n, 3) of the world: patches of one to ten metres."""
@@ -115,14 +123,14 @@ class State:
         cover = self.surface.snow_cover
         if cover <= 0 or cover >= 1:
             return np.full(len(world), float(cover >= 1))
-        patches = Clouds.of(digest(self.key, "snow"), 1.0, (0.0, 0.0))
+        patches = FogField.of(digest(self.key, "snow"), 1.0, (0.0, 0.0))
         # the waves of clouds, twelve times as short; their sum is nearly normal
         density = patches.density(np.zeros(3), world * 12.0, np.ones(len(world)), 0.0)
         spread = float(np.sqrt((patches.weight**2).sum() / 2))
         return np.clip((density - 1) / spread / 0.3 + ndtri(cover) / 0.3 + 0.5, 0, 1)
 
-    def clouds(self) -> Clouds | None:
+    def clouds(self) -> FogField | None:
         """How fog and dust vary; None where they are even."""
         if self.air.patchiness == 0 or self.air.fog + self.air.dust == 0:
             return None
-        return Clouds.of(digest(self.key, "clouds"), self.air.patchiness, self.air.wind)
+        return FogField.of(digest(self.key, "clouds"), self.air.patchiness, self.air.wind)

@@ -26,7 +26,7 @@ EXPOSURE = 0.002  # seconds, of a camera that does not tell its own, by day
 GROUND_REACH = 80.0  # metres
 
 
-class View:
+class WeatherView:
     """One picture of a camera stream.
 
     Attributes:
@@ -38,11 +38,11 @@ class View:
         assert isinstance(stream, Camera)
         self.stream, self.call, self.item = stream, call, item
         self.index, self.time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
-        self.sensor: CameraSensor = self._unit.true_rig.camera(stream.instance(call.name))
+        self.sensor: CameraSensor = self._meta.true_rig.camera(stream.instance(call.name))
         self.size = self.sensor.size
 
     @property
-    def _unit(self) -> SampleMeta:
+    def _meta(self) -> SampleMeta:
         return self.call.sample.metas[self.index]
 
     @property
@@ -63,7 +63,7 @@ class View:
     @cached_property
     def T_ref(self) -> Array:
         """``T_ref_cam`` (4, 4)."""
-        return self._unit.T_ref(self.stream.frame, self.time, true_rig=True).numpy()
+        return self._meta.T_ref(self.stream.frame, self.time, true_rig=True).numpy()
 
     @cached_property
     def nodes(self) -> Array:
@@ -124,7 +124,7 @@ class View:
         pixels, visible = self.sensor.project(torch.from_numpy(np.asarray(points, float)))
         return pixels.detach().numpy(), visible.numpy()
 
-    def open_to(self, pixels: Array, distance: Array) -> Array:
+    def is_unoccluded(self, pixels: Array, distance: Array) -> Array:
         """Whether nothing stands before a distance (n,) at pixels (n, 2) of the canvas."""
         u = np.clip(np.round(pixels[:, 0]), 0, self.size[1] - 1).astype(int)
         v = np.clip(np.round(pixels[:, 1]), 0, self.size[0] - 1).astype(int)

@@ -72,7 +72,7 @@ class Weather(Transform, families.Weather):
     report: bool = False
 
     dense_noise = True
-    leaves_in_place: ClassVar[tuple[type, ...]] = (Boxes3D,)
+    keeps_geometry_of: ClassVar[tuple[type, ...]] = (Boxes3D,)
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "mor": (5.0, 1e6), "visual_range": (5.0, 1e6), "dust_mor": (5.0, 1e6), "patchiness": (0.0, 1.0),
         "lidar_ratio": (1.0, 1000.0),
@@ -89,6 +89,7 @@ class Weather(Transform, families.Weather):
         "differentiable": "it has no geometric parameter",
         "commutes": "the air is seen from where the sensors stand after pending motions",
     }
+    example: ClassVar[dict[str, Any]] = {"mor": [200, 2000], "rain_rate": [1, 20], "wind": 5.0}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,6 +107,8 @@ class Fog(Weather):
 
     mor: Range | None = (50.0, 500.0)
 
+    example: ClassVar[dict[str, Any]] = {"mor": [50, 300]}
+
     def __post_init__(self) -> None:
         if self.visual_range is not None and self.mor == type(self).mor:
             object.__setattr__(self, "mor", None)
@@ -118,12 +121,16 @@ class Dust(Weather):
 
     dust_mor: Range | None = (100.0, 1000.0)
 
+    example: ClassVar[dict[str, Any]] = {"dust_mor": [50, 200]}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rain(Weather):
     """Rain of ``rain_rate`` mm/h, on a road that it wets. See ``Weather``."""
 
     rain_rate: Range = (2.0, 25.0)
+
+    example: ClassVar[dict[str, Any]] = {"rain_rate": [5, 50], "wind": [0, 8], "lens_drops": [0, 9]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,12 +139,16 @@ class Snow(Weather):
 
     snow_rate: Range = (0.5, 2.5)
 
+    example: ClassVar[dict[str, Any]] = {"snow_rate": [0.5, 3.0]}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Night(Weather):
     """A scene of the day lit by ``illuminance`` lux and lamps instead. See ``Weather``."""
 
     illuminance: Range | None = (0.5, 10.0)
+
+    example: ClassVar[dict[str, Any]] = {"illuminance": [0.5, 50]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +158,8 @@ class SunGlare(Weather):
     sun: Range = (30000.0, 100000.0)
     sun_elevation_deg: Range = (3.0, 20.0)
 
+    example: ClassVar[dict[str, Any]] = {"sun_azimuth_deg": [-60, 60]}
+
 
 @dataclass(frozen=True, kw_only=True)
 class WetRoad(Weather):
@@ -155,9 +168,13 @@ class WetRoad(Weather):
     water_film: Range | None = (0.1, 1.0)
     spray: Range = 0.0
 
+    example: ClassVar[dict[str, Any]] = {"water_film": [0.2, 1.0]}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Spray(Weather):
     """Spray behind vehicles on a road under ``water_film`` mm of water. See ``Weather``."""
 
     water_film: Range | None = (0.5, 1.2)
+
+    example: ClassVar[dict[str, Any]] = {"water_film": [0.5, 1.2]}

@@ -1,4 +1,4 @@
-"""Messages on their way into an MCAP file."""
+"""Writing messages to an MCAP file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from fusion_aug.logs.mcap.file import McapFile
 
 
-class Out(NamedTuple):
+class OutputMessage(NamedTuple):
     """A message to be written."""
 
     log_time: int
@@ -19,18 +19,18 @@ class Out(NamedTuple):
     data: bytes
 
 
-def log_time(message: Out) -> int:
+def log_time(message: OutputMessage) -> int:
     """Log time in ns."""
     return message.log_time
 
 
-def in_order(messages: list[Out]) -> Iterator[Out]:
-    """By log time; those of the same time as they come."""
+def sorted_by_log_time(messages: list[OutputMessage]) -> Iterator[OutputMessage]:
+    """Return the messages in the order of log time; those of one time keep their order."""
     return iter(sorted(messages, key=log_time))
 
 
-def write_file(path: Path, source: McapFile, messages: Iterable[Out]) -> dict[str, Any]:
-    """An MCAP file with the schemas, channels, attachments and metadata of its source; the same bytes every time.
+def write_file(path: Path, source: McapFile, messages: Iterable[OutputMessage]) -> dict[str, Any]:
+    """Write an MCAP file with schemas, channels, attachments and metadata of its source; the same bytes every time.
 
     Args:
         path: of the file. source: file that it is made from.

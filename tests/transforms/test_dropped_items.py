@@ -42,10 +42,10 @@ def test_what_was_not_sent_is_not_read_between(transform: fa.Transform) -> None:
 )  # fmt: skip
 def test_noise_makes_no_readings(transform: fa.Transform) -> None:
     sample = make_sample(gels=False)
-    silent = ["imu", "wrench", "joints"]
-    gone = fa.ModalityDropout(share=1.0, sensors=silent, at_least=0)(sample)
+    dropped = ["imu", "wrench", "joints"]
+    gone = fa.ModalityDropout(share=1.0, sensors=dropped, at_least=0)(sample)
     out = transform(gone, seed=2)
-    for name in silent:
+    for name in dropped:
         assert not bool(out[name].present.any())
         assert not any(bool(v.any()) for v in out[name].values.values()), name
 
@@ -89,8 +89,8 @@ def test_changes_per_step_add_up() -> None:
     assert torch.equal(through(fa.SpeedWarp(speed=1.0), change, times), change), "steps of different lengths"
     even = torch.arange(20) * 50_000_000
     for rate in (0.5, 1.0, 1.1, 2.0, 20.0):
-        told = through(fa.RateChange(rate=rate, scope="sample"), torch.ones(20, 3).double(), even)
-        assert torch.allclose(told.sum(0), torch.full((3,), 20.0).double()), rate
+        resampled = through(fa.RateChange(rate=rate, scope="sample"), torch.ones(20, 3).double(), even)
+        assert torch.allclose(resampled.sum(0), torch.full((3,), 20.0).double()), rate
     whole = through(fa.SpeedWarp(speed=1.3), torch.ones(20, 3, dtype=torch.int64), even)
     assert int(whole.sum()) in (57, 60) and set(whole.unique().tolist()) <= {1, 2}
 
@@ -104,8 +104,8 @@ def test_marks_are_not_lost() -> None:
         {"done": Signal(frame="ego", capture_times=torch.arange(60) * 50_000_000, values={"event": event})}
     )
     for speed in (0.55, 0.8, 1.0, 1.1, 1.37, 1.9):
-        told = fa.SpeedWarp(speed=speed)(sample)["done"]["event"]
-        assert told.tolist()[-1] == 1 and int(told.sum()) == 2, speed
+        events = fa.SpeedWarp(speed=speed)(sample)["done"]["event"]
+        assert events.tolist()[-1] == 1 and int(events.sum()) == 2, speed
 
 
 def test_unsorted_readings_are_named() -> None:
@@ -115,7 +115,7 @@ def test_unsorted_readings_are_named() -> None:
         fa.SpeedWarp(speed=0.9)(sample.with_streams({"imu": imu}))
 
 
-def test_readings_told_twice_are_no_obstacle() -> None:
+def test_repeated_readings_are_accepted() -> None:
     """As a late sensor in a format of one rate: the first two frames hold one capture."""
     sample = make_sample()
     joints = sample["joints"].take_items(torch.tensor([0, 0, *range(1, 37)]))
@@ -133,6 +133,6 @@ def test_crosstalk_has_a_reach() -> None:
     place = stream.poses[0, :, :3, 3].double()
     pitch = float(torch.cdist(place, place).fill_diagonal_(9).min())
     for reach, passed in ((pitch, 0.2), (pitch / 20, 0.0)):
-        told = fa.TaxelCrosstalk(share=0.2, reach=reach)(sample)[pad]["force"]
-        assert torch.allclose(told.sum(1), torch.ones(len(told)).to(told), atol=1e-6), "the sum stays"
-        assert float(told[0, 1:].sum()) == pytest.approx(passed, abs=0.15 if passed else 1e-6)
+        forces = fa.TaxelCrosstalk(share=0.2, reach=reach)(sample)[pad]["force"]
+        assert torch.allclose(forces.sum(1), torch.ones(len(forces)).to(forces), atol=1e-6), "the sum stays"
+        assert float(forces[0, 1:].sum()) == pytest.approx(passed, abs=0.15 if passed else 1e-6)

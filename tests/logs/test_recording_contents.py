@@ -1,4 +1,4 @@
-"""What a recording tells after a transform: odometry, orientation, clocks, sidecars, cameras without calibration."""
+"""What a recording holds after a transform: odometry, orientation, clocks, sidecars, cameras without calibration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from arm_log import ROOT
-from bags import T0, Messages, header, messages, opened, recording, ros, run
+from bags import T0, Messages, header, messages, open_recording, recording, ros, run
 
 import fusion_aug as fa
 from calib import UnknownLens
@@ -36,8 +36,8 @@ def odometry(k: int) -> Any:
 
 
 def test_pose_and_twist_of_odometry_stay_together(tmp_path: Path) -> None:
-    told: Messages = [("/odom", "nav_msgs/msg/Odometry", odometry(k), T0 + k * 50_000_000) for k in range(30)]
-    folder = recording(tmp_path / "log" / "a.mcap", told)
+    odometries: Messages = [("/odom", "nav_msgs/msg/Odometry", odometry(k), T0 + k * 50_000_000) for k in range(30)]
+    folder = recording(tmp_path / "log" / "a.mcap", odometries)
     assert run(folder, tmp_path / "mirror", MIRROR) == 0
     for k, (_, message) in enumerate(messages(tmp_path / "mirror" / "a.mcap", "/odom")):
         pose, twist = message.pose.pose, message.twist.twist
@@ -50,7 +50,7 @@ def test_pose_and_twist_of_odometry_stay_together(tmp_path: Path) -> None:
 
 
 def test_an_orientation_that_was_worked_out_elsewhere_is_not_kept(tmp_path: Path) -> None:
-    """sensor_msgs/Imu: a covariance that begins with -1 says that there is none."""
+    """sensor_msgs/Imu: a covariance that begins with -1 means that there is none."""
     folder = recording(tmp_path / "log" / "a.mcap")
     assert run(folder, tmp_path / "same", "{_target_: fusion_aug.Latency, delay: 0.01, sensors: [joint_states]}") == 0
     assert run(folder, tmp_path / "mirror", MIRROR) == 0
@@ -62,7 +62,7 @@ def test_an_orientation_that_was_worked_out_elsewhere_is_not_kept(tmp_path: Path
 
 
 @pytest.mark.parametrize("names", [["ClockOffset"], ["Latency", "DropFrames", "Jitter"]], ids=str)
-def test_what_stamps_tell_comes_back(tmp_path: Path, names: list[str]) -> None:
+def test_stamps_come_back(tmp_path: Path, names: list[str]) -> None:
     """Of cameras, touch without headers, joints, on the arm's own recording."""
     conf = tmp_path / "conf" / "pipeline"
     conf.mkdir(parents=True)
@@ -102,14 +102,14 @@ def camera(K: list[float]) -> Messages:
     return out
 
 
-def test_a_driver_that_says_that_it_is_not_calibrated(tmp_path: Path) -> None:
+def test_a_driver_that_marks_itself_as_not_calibrated(tmp_path: Path) -> None:
     """K of zeros. A focal length that is no number is a fault of the log."""
     folder = recording(tmp_path / "log" / "a.mcap", camera([0.0] * 9))
-    assert isinstance(opened(folder)[0].rig.camera("eye").model, UnknownLens)
+    assert isinstance(open_recording(folder)[0].rig.camera("eye").model, UnknownLens)
     assert run(folder, tmp_path / "out", "{_target_: fusion_aug.Brightness, factor: 1.2}") == 0
     broken = recording(tmp_path / "nan" / "log" / "a.mcap", camera([float("nan")] * 9))
     with pytest.raises(DataError, match=r"a\.mcap: camera_info of eye: k: expected positive focal lengths, got \[nan"):
-        opened(broken)[0]
+        open_recording(broken)[0]
 
 
 def test_messages_that_are_not_understood_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,15 +121,15 @@ def test_messages_that_are_not_understood_can_be_left_out(tmp_path: Path, capsys
     assert run(folder, tmp_path / "yes", MIRROR, "log.exclude=[/robot_description]") == 0
 
 
-def test_links_that_nothing_tells_of_keep_the_hand_a_hand(real_data: Path, tmp_path: Path) -> None:
+def test_sliding_joints_without_readings_stay_joints(real_data: Path, tmp_path: Path) -> None:
     """The Panda with and without readings of its fingers: the wrist is mirrored alike."""
     from panda import ROOTS, rig_file
 
-    told = {}
+    positions = {}
     for kind in ("mcap", "robomimic"):
         log = fa.open_log(kind, real_data / "panda_lift" / ROOTS[kind], rig=str(rig_file(real_data, tmp_path, kind)))
         sample = fa.MirrorRobot()(log[0])
         name = next(n for n, s in sample.streams.items() if isinstance(s, fa.JointState))
-        told[kind] = sample[name]["position"][0, :7]
+        positions[kind] = sample[name]["position"][0, :7]
         assert "panda_leftfinger" in sample.rig.frames
-    assert torch.allclose(told["mcap"], told["robomimic"], atol=1e-6)
+    assert torch.allclose(positions["mcap"], positions["robomimic"], atol=1e-6)

@@ -1,9 +1,8 @@
-"""What a history does to one camera, told by the records alone and not by the rig that came out."""
+"""The map of one camera's pixels by a history, from its records alone and not from the resulting rig."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -15,16 +14,17 @@ from calib.sensors import apply_homography
 from fusion_aug.core.registry import find_transform
 from fusion_aug.sample import Sample
 from fusion_aug.sample.history import History, Record
+from fusion_aug.sample.sensors import matches
 from fusion_aug.streams.families import ImagePlane, Scene
-from fusion_aug.transforms.mount.miscalibrate import mounting_error
+from fusion_aug.transforms.mount.miscalibrate import mounting_matrix
 from fusion_aug.transforms.mount.viewpoint import Viewpoint
 
 MIRROR = torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)
 
 
 @dataclass(frozen=True)
-class CameraRoute:
-    """A camera's way through a history.
+class RecordedCameraMap:
+    """What a history does to a camera.
 
     Attributes:
         P: (3, 3) from source pixels to augmented ones, moved mountings left out.
@@ -37,8 +37,8 @@ class CameraRoute:
     steps: tuple[tuple[str, Any], ...]
 
     @staticmethod
-    def of(history: History, camera: str) -> CameraRoute:
-        """The route that the applied records imply."""
+    def from_history(history: History, camera: str) -> RecordedCameraMap:
+        """Return the map that the applied records imply."""
         P, steps = torch.eye(3, dtype=torch.float64), list[tuple[str, Any]]()
         for record in history:
             cls = find_transform(record.name)
@@ -58,24 +58,24 @@ class CameraRoute:
                 steps.append(("scale", torch.linalg.det(cls.motion(record.params[""])[0][:3, :3]).abs() ** (1 / 3)))
             elif issubclass(cls, Viewpoint):
                 params = _params(record, camera)
-                if any(fnmatchcase(camera, pattern) for pattern in params["sensors"]):
-                    steps.append(("mount", mounting_error(params)))
-        return CameraRoute(P, camera, tuple(steps))
+                if matches(camera, params["sensors"]):
+                    steps.append(("mount", mounting_matrix(params)))
+        return RecordedCameraMap(P, camera, tuple(steps))
 
     @property
-    def moves(self) -> bool:
+    def mount_moved(self) -> bool:
         """Whether the camera's mounting was moved."""
         return any(kind == "mount" for kind, _ in self.steps)
 
     @property
-    def shifts(self) -> bool:
-        """Whether it was moved sideways, so that its picture was made anew from depth."""
+    def mount_shifted(self) -> bool:
+        """Whether the mounting was translated, so that the picture was re-rendered from depth."""
         return any(kind == "mount" and bool((E[:3, 3] != 0).any()) for kind, E in self.steps)
 
     def expected(self, source: Sample, camera: str, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Augmented pixels (n, 2) of points (n, 3) of the source's reference frame, and which the source saw (n,)."""
+        """Return augmented pixels (n, 2) of points (n, 3) of the source's reference frame, and which it saw (n,)."""
         pixels, visible = source.project_ref(points, camera, true_rig=True)
-        if not self.moves:
+        if not self.mount_moved:
             return apply_homography(self.P, pixels), visible
         sensor: CameraSensor = source.true_rig.camera(source[camera].instance(camera))
         time = int(source[camera].capture_times[source.key_item(camera)])

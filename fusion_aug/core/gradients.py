@@ -1,0 +1,112 @@
+"""Gradients: what asks for one, what carries one, and refusal where a transform would drop it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fusion_aug.errors import DataError
+from fusion_aug.sample import Sample
+from fusion_aug.streams import LazyColumns, Stream
+from fusion_aug.streams.source import Source
+
+
+def tensors_with_gradient(value: Any, seen: set[int] | None = None) -> Iterator[Tensor]:
+    """Every tensor that requires a gradient in a tensor, container, sample, stream, rig or image map.
+
+    What still lies in files is not read: nothing there has a gradient.
+    """
+    seen = set() if seen is None else seen
+    if id(value) in seen or value is None or isinstance(value, str | int | float | LazyColumns | Source):
+        return
+    seen.add(id(value))
+    if isinstance(value, Tensor):
+        if value.requires_grad:
+            yield value
+        return
+    if isinstance(value, Mapping):
+        inside: Iterable[Any] = value.values()
+    elif isinstance(value, list | tuple | set):
+        inside = value
+    else:
+        inside = getattr(value, "__dict__", {}).values()
+    for part in inside:
+        yield from tensors_with_gradient(part, seen)
+
+
+def asks_gradient(value: Any) -> bool:
+    """Whether a gradient is asked of anything in a value, and torch keeps track of it."""
+    return torch.is_grad_enabled() and next(tensors_with_gradient(value), None) is not None
+
+
+def depends_on(results: Iterable[Tensor], source: Tensor) -> bool:
+    """Whether the gradient of any of the results reaches a tensor."""
+    nodes: list[Any] = []
+    for result in results:
+        if result is source:
+            return True
+        nodes.append(result.grad_fn)
+    seen = set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        if node is source.grad_fn or getattr(node, "variable", None) is source:
+            return True
+        seen.add(node)
+        nodes += [before for before, _ in node.next_functions]
+    return False
+
+
+def check_parameters(who: str, drawn: Any, result: Any) -> None:
+    """Raise where a gradient is asked of a parameter that the result of a transform does not depend on.
+
+    Args:
+        who: the transform, for the message.
+        drawn: its parameters, of all samples and instances.
+        result: sample, or pending maps.
+
+    Raises:
+        DataError: the gradient would be lost.
+    """
+    if not asks_gradient(drawn):
+        return
+    results = list(tensors_with_gradient(result))
+    for parameter in tensors_with_gradient(drawn):
+        if not depends_on(results, parameter):
+            raise DataError(
+                f"{who}: a gradient is asked of a parameter, which the transform does not carry to what it changes; "
+                f"detach the parameter"
+            )
+
+
+def check_streams(who: str, before: Sample, after: Sample) -> None:
+    """Raise where a stream with a gradient has none after a transform.
+
+    Streams that were removed or dropped as a whole, and those that a mirror gives another name, are no loss.
+
+    Raises:
+        DataError: the gradient would be lost.
+    """
+    if not torch.is_grad_enabled():
+        return
+    had = {n for n, s in before.streams.items() if _carries(s)}
+    has = {n for n, s in after.streams.items() if had and _carries(s)}
+    lost = [n for n in sorted(had - has) if n in after.streams and bool(after.streams[n].present.any())]
+    if lost and len(has) < len(had):
+        raise DataError(
+            f"{who}: cannot carry the gradient of {', '.join(map(repr, lost))}; detach its values before, or leave the "
+            f"transform out"
+        )
+
+
+def _carries(stream: Stream) -> bool:
+    values = () if isinstance(stream.values, LazyColumns) else stream.values.values()
+    pending = getattr(stream, "pending", None)  # a motion of points, or a map of every picture
+    maps = pending if isinstance(pending, tuple) else ()
+    parts = (*values, *getattr(stream, "items", ()), pending)
+    held = any(isinstance(p, Tensor) and p.requires_grad for p in parts)
+    return held or any(m is not None and m.has_gradient() for m in maps)

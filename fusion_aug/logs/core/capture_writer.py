@@ -1,0 +1,54 @@
+"""Base of writers of driving logs: formats that store every item once, under its capture time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+
+from fusion_aug.logs.core.writer import NEEDS_EVERY_SENSOR, Writer
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Stream
+
+USE_FOLDER_FORMAT = "write the folder format (output=folder), or use it in training"
+Reasons = Mapping[str, tuple[str, str]]
+ONE_STAMP_EFFECTS: Reasons = {
+    **NEEDS_EVERY_SENSOR,
+    "delays": ("its files hold capture times and no receive times", USE_FOLDER_FORMAT),
+    "clock": (
+        "its files match sensors and labels by their stamps, which a wrong clock would separate",
+        USE_FOLDER_FORMAT,
+    ),
+}
+NO_STAMP_EFFECTS: Reasons = {
+    **ONE_STAMP_EFFECTS,
+    "time": ("its files hold neither stamps nor velocities, so nothing in them would change", USE_FOLDER_FORMAT),
+}
+
+
+class CaptureTimeWriter(Writer):
+    """Writes each item once, under its reported capture time."""
+
+    unsupported_effects: ClassVar[Reasons] = ONE_STAMP_EFFECTS
+
+    def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
+        """Return the sample as these formats store it: one stamp per item, that of capture.
+
+        Receive times and clock offsets are left out, and so are items that only repeat an earlier capture.
+        """
+        return sample.with_streams({n: with_capture_times_only(s) for n, s in sample.streams.items()})
+
+
+def with_capture_times_only(stream: Stream) -> Stream:
+    """Return a stream without receive times, clock offset and items that repeat the capture before them."""
+    if stream.receive_times is None and stream.clock_offset is None:
+        return stream
+    if stream.receive_times is not None:
+        new = torch.ones(len(stream), dtype=torch.bool)
+        new[1:] = (stream.capture_times[1:] != stream.capture_times[:-1]) | (
+            stream.sample_index[1:] != stream.sample_index[:-1]
+        )
+        stream = stream if bool(new.all()) else stream.take_items(new.nonzero()[:, 0])
+    return replace(stream, receive_times=None, clock_offset=None)

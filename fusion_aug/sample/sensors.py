@@ -1,0 +1,30 @@
+"""Which sensors (or joints, categories, ids) are meant: by names and shell patterns, in one way everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from fusion_aug.streams import Stream
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name is one of the patterns; capitals count, on every system."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def is_meant(stream: Stream, name: str, patterns: Iterable[str]) -> bool:
+    """Whether the sensor behind a stream is meant.
+
+    Args:
+        stream: any; a depth image or a mask belongs to its camera.
+        name: of the stream.
+        patterns: of sensors.
+    """
+    return matches(stream.instance(name), patterns)
+
+
+def unmatched(patterns: Iterable[str], known: Iterable[str]) -> list[str]:
+    """The patterns that none of the known names fits."""
+    names = list(known)
+    return [p for p in patterns if not any(fnmatchcase(n, p) for n in names)]
