@@ -9,7 +9,7 @@ import fusion_aug as fa
 from benchmarks.timing import Figure, median_ms
 from calib import BrownConrady, CameraModel, CameraSensor, Frame, KannalaBrandt, Pinhole, RadarSensor, Rig
 from calib.se3 import rotation_about, se3
-from fusion_aug.ops.image_map import ImageMap, Turn
+from fusion_aug.ops.image_map import ImageMap, RotatedView
 from fusion_aug.ops.rings import to_elevations
 from fusion_aug.ops.view import moved_view
 from fusion_aug.ops.warp import gather, warp
@@ -60,7 +60,7 @@ def ring_figure() -> Figure:
 
 
 def view_figures() -> list[Figure]:
-    """A turned camera of each lens, and a shifted one with a depth picture."""
+    """A rotated camera of each lens, and a shifted one with a depth picture."""
     rng = np.random.default_rng(0)
     picture = torch.from_numpy(rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8))
     K = (1260.0, 1260.0, 810.0, 490.0, SIZE)
@@ -71,8 +71,10 @@ def view_figures() -> list[Figure]:
     }
     figures, R = [], rotation_about("y", 0.05)
     for name, model in lenses.items():
-        step = ImageMap((Turn(CameraSensor(frame="c", model=model), R),), SIZE)
-        figures.append(Figure(f"Viewpoint turn, {name}, 1600x900", median_ms(lambda s=step: warp(picture, s), 5, 1)))
+        step = ImageMap((RotatedView(CameraSensor(frame="c", model=model), R),), SIZE)
+        figures.append(
+            Figure(f"Viewpoint rotation, {name}, 1600x900", median_ms(lambda s=step: warp(picture, s), 5, 1))
+        )
     sensor = CameraSensor(frame="c", model=lenses["pinhole"])
     v = torch.arange(SIZE[0])[:, None].expand(SIZE)
     distance = torch.where(v > 500, 1260.0 * 1.5 / (v - 490).clamp(min=1), torch.full(SIZE, 60.0)).float()

@@ -39,7 +39,7 @@ def measure() -> list[Figure]:
 
 
 def chain_figure(image: torch.Tensor) -> Figure:
-    """Seven transforms, tables and kernels made anew each time, against the same calls with them at hand."""
+    """Seven transforms, tables and kernels computed each time, against the same calls with prepared ones."""
     gains = [(np.arange(256) * g / 255).clip(0, 1) for g in (1.1, 1.0, 0.9)]
     white = np.stack([(g * 255).astype(np.uint8) for g in gains], -1)[:, None]
     table = np.arange(256, dtype=np.uint8)

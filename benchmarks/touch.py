@@ -1,6 +1,6 @@
 """Touch and robots: rendering of gels, and what it is worth; kinematics; a warp of a recording.
 
-``python -m benchmarks.touch DATA [OUT.png]`` measures normal errors of mirrored and turned presses on the real ball
+``python -m benchmarks.touch DATA [OUT.png]`` measures normal errors of mirrored and rotated presses on the real ball
 presses of DATA (``gelsight.npz``) and draws them.
 """
 
@@ -98,10 +98,10 @@ def normal_error(picture: torch.Tensor, model: GelModel, ground: torch.Tensor, c
     dx, dy = u - centre[0], v - centre[1]
     inside = dx * dx + dy * dy < min(radius, 0.95 * BALL) ** 2
     nx, ny = dx[inside] / BALL, dy[inside] / BALL
-    truth = np.stack([nx, ny, np.sqrt(1 - nx * nx - ny * ny)], -1)
+    expected = np.stack([nx, ny, np.sqrt(1 - nx * nx - ny * ny)], -1)
     seen = np.stack([-p[inside], -q[inside], np.ones(inside.sum())], -1)
     seen /= np.linalg.norm(seen, axis=-1, keepdims=True)
-    return float(np.degrees(np.arccos(np.clip((seen * truth).sum(-1), -1, 1))).mean())
+    return float(np.degrees(np.arccos(np.clip((seen * expected).sum(-1), -1, 1))).mean())
 
 
 def moves(size: tuple[int, int]) -> dict[str, tuple[Move, np.ndarray]]:
@@ -113,15 +113,15 @@ def moves(size: tuple[int, int]) -> dict[str, tuple[Move, np.ndarray]]:
     for angle in (10, 30, 90):
         M = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
 
-        def turn(array: np.ndarray, M: np.ndarray = M) -> np.ndarray:
+        def rotate(array: np.ndarray, M: np.ndarray = M) -> np.ndarray:
             return cv2.warpAffine(array, M, (width, height), borderMode=cv2.BORDER_REPLICATE)
 
-        out[f"turn {angle} deg"] = (turn, M)
+        out[f"rotation by {angle} deg"] = (rotate, M)
     return out
 
 
 def compare(path: Path) -> tuple[dict[str, tuple[float, float]], np.ndarray]:
-    """Move -> mean normal error (degrees) by pixels and by rendering anew, on held-out presses; and a figure."""
+    """Move -> mean normal error (degrees) by pixels and by rendering, on held-out presses; and a figure."""
     found, ground = presses(path)
     model = fit_gel(found[::2], ground)
     print("R^2 on held-out presses (R, G, B):", np.round(r_squared(model, found[1::2], ground), 3))
@@ -136,30 +136,30 @@ def compare(path: Path) -> tuple[dict[str, tuple[float, float]], np.ndarray]:
         for name, (move, M) in moves((ground.shape[0], ground.shape[1])).items():
             centre = M @ np.array([*press.center, 1.0])
             pixels = torch.from_numpy(move(press.picture.numpy()))
-            anew = rerendered(press.picture, surface, move, gel, gel)
-            first, second = (normal_error(x, model, ground, centre, press.radius) for x in (pixels, anew))
+            rendered = rerendered(press.picture, surface, move, gel, gel)
+            first, second = (normal_error(x, model, ground, centre, press.radius) for x in (pixels, rendered))
             pair = (first, second)
             errors.setdefault(name, []).append(pair)
             if number == 3:
                 wanted = normals(move(surface.numpy()) / MM)
-                strips.append(_strip(name, press.picture, pixels, anew, model, ground, wanted, pair))
+                strips.append(_strip(name, press.picture, pixels, rendered, model, ground, wanted, pair))
     means = {n: (float(np.mean([p for p, _ in v])), float(np.mean([a for _, a in v]))) for n, v in errors.items()}
     return means, np.concatenate(strips)
 
 
 def _strip(
-    name: str, picture: torch.Tensor, pixels: torch.Tensor, anew: torch.Tensor, model: GelModel, ground: torch.Tensor,
-    wanted: np.ndarray, errors: Any,
+    name: str, picture: torch.Tensor, pixels: torch.Tensor, rendered: torch.Tensor, model: GelModel,
+    ground: torch.Tensor, wanted: np.ndarray, errors: Any,
 ) -> np.ndarray:  # fmt: skip
-    """A press, moved by pixels and anew, and the normals that both show beside the right ones."""
+    """A press, moved by pixels and by rendering, and the normals that both show beside the right ones."""
 
     def shown(image: torch.Tensor) -> np.ndarray:
         p, q = slopes_seen(image, model, ground)
         n = np.stack([-p, -q, np.ones_like(p)], -1)
         return n / np.linalg.norm(n, axis=-1, keepdims=True)
 
-    tiles = [picture.numpy(), pixels.numpy(), anew.numpy()]
-    tiles += [((n + 1) * 127.5).astype(np.uint8) for n in (shown(pixels), shown(anew), wanted)]
+    tiles = [picture.numpy(), pixels.numpy(), rendered.numpy()]
+    tiles += [((n + 1) * 127.5).astype(np.uint8) for n in (shown(pixels), shown(rendered), wanted)]
     words = ["press", f"{name}: pixels", f"{name}: rendered", f"normals {errors[0]:.1f} deg off",
              f"normals {errors[1]:.1f} deg off", "right normals"]  # fmt: skip
     out = []
@@ -175,8 +175,8 @@ def main() -> None:
     if len(sys.argv) < 2:
         sys.exit("usage: python -m benchmarks.touch GELSIGHT.npz [OUT.png]")
     errors, figure = compare(Path(sys.argv[1]))
-    for name, (pixels, anew) in errors.items():
-        print(f"{name:14} normal error: pixels {pixels:5.1f} deg, rendered anew {anew:5.1f} deg")
+    for name, (pixels, rendered) in errors.items():
+        print(f"{name:14} normal error: pixels {pixels:5.1f} deg, rendered {rendered:5.1f} deg")
     target = Path(sys.argv[2] if len(sys.argv) > 2 else "touch.png")
     target.write_bytes(cv2.imencode(".png", cv2.cvtColor(figure, cv2.COLOR_RGB2BGR))[1].tobytes())
     print(f"wrote {target}")

@@ -101,8 +101,8 @@ def seen(points: int, size: tuple[int, int], depth: bool = False) -> fa.Sample:
     return sample if size == SIZE else fa.ResizeCrop(size=size, scale=0.44)(sample).realized()
 
 
-def turn_of(sample: fa.Sample, name: str, **figures: object) -> Call:
-    """One stream's turn under a weather."""
+def call_of(sample: fa.Sample, name: str, **figures: object) -> Call:
+    """The call of one stream under a weather."""
     weather = Weather(**figures)  # type: ignore[arg-type]
     params = {**weather.sample_params(np.random.default_rng(0), sample, Context({})), "noise": "0" * 32}
     return Call(Weather, sample, name, ParameterRows([{"": params}]), Context({}))
@@ -143,7 +143,7 @@ def camera_figures() -> list[Figure]:
         def bare(picture: np.ndarray = picture, t: np.ndarray = t, air: np.float32 = air) -> np.ndarray:
             return (picture.astype(np.float32) * t + air * (1 - t)).astype(np.uint8)
 
-        call = turn_of(sample, "camera", mor=100.0)
+        call = call_of(sample, "camera", mor=100.0)
         mine, theirs, *others = interleaved_ms(
             [lambda c=call: weather_on_camera(c.sample["camera"], c), bare, *(f for _, f in peers_of_fog(picture))],
             10,
@@ -201,7 +201,7 @@ def streak_figures() -> list[Figure]:
         for name, figures, corruption, transform in (
             ("Rain", {"rain_rate": 25.0}, "", "RandomRain"), ("Snow", {"snow_rate": 2.5}, "snow", "RandomSnow"),
         ):  # fmt: skip
-            call = turn_of(sample, "camera", **figures)
+            call = call_of(sample, "camera", **figures)
             state = WeatherState.of(call.params[0])
             view = WeatherView(call, 0)
             _ = view.distance

@@ -16,6 +16,9 @@ from torch import Tensor
 from calib.errors import CalibrationError
 
 AXES = {"x": 0, "y": 1, "z": 2}
+# by which numbers of the same pose may differ, in metres and in entries of a rotation; the last bits of products of
+# poses on one vehicle are 1e-15, and what lies 1 km away moves by a micrometre
+SAME = 1e-9
 
 
 def as_f64(value: Any) -> Tensor:
@@ -88,7 +91,9 @@ def quaternion_from_rotation(rotation: Tensor) -> Tensor:
     )
     q = torch.gather(choices, -2, best[..., None, None].expand(*best.shape, 1, 4))[..., 0, :]
     q = q / torch.linalg.norm(q, dim=-1, keepdim=True)
-    return torch.where(q[..., :1] < 0, -q, q)
+    # of half a turn w is 0 up to the last bits, and their sign says nothing: there the next component decides
+    decides = (q.abs() > SAME).to(torch.int8).argmax(-1, keepdim=True)
+    return torch.where(torch.gather(q, -1, decides) < 0, -q, q)
 
 
 def se3(rotation: Tensor | None = None, translation: Tensor | Sequence[float] | None = None) -> Tensor:
@@ -113,6 +118,11 @@ def invert(transform: Tensor) -> Tensor:
     out[..., :3, :3] = r
     out[..., :3, 3] = -(r @ transform[..., :3, 3:])[..., 0]
     return out
+
+
+def same_pose(a: Tensor, b: Tensor) -> bool:
+    """Whether two transforms (4, 4) differ by no more than ``SAME`` in any entry."""
+    return float((a.detach() - b.detach()).abs().max()) <= SAME
 
 
 def transform_points(transform: Tensor, points: Tensor) -> Tensor:

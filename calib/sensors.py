@@ -14,6 +14,7 @@ from calib.errors import CalibrationError
 from calib.gel import GelModel
 from calib.replacing import replace_unchecked
 from calib.se3 import as_f64, check_se3, rotation_from_quaternion, se3
+from calib.ties import TIE
 
 IDENTITY = torch.eye(3, dtype=torch.float64)  # shared: do not write into it
 
@@ -79,7 +80,8 @@ class CameraSensor(Sensor):
         pixels = apply_homography(self.A, physical)
         height, width = self.size
         u, v = pixels.unbind(-1)
-        inside = (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
+        rim = 0.5 + TIE
+        inside = (u >= -rim) & (u <= width - 1 + rim) & (v >= -rim) & (v <= height - 1 + rim)
         return pixels, valid & inside
 
     def unproject(self, pixels: Tensor) -> Tensor:

@@ -6,14 +6,13 @@ import math
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-import torch
 from torch import Tensor
 
 from calib.errors import CalibrationError
 from calib.joints import EYE, Joint
 from calib.kinematics import Robot
 from calib.rig import Inertia
-from calib.se3 import se3
+from calib.se3 import same_pose, se3
 
 
 def robot_to_urdf(robot: Robot) -> str:
@@ -33,7 +32,7 @@ def robot_to_urdf(robot: Robot) -> str:
         SubElement(element, "parent", link=parent)
         SubElement(element, "child", link=link)
         if isinstance(edge, Joint):
-            if edge.multiplier != 1 or edge.bias != 0 or not torch.equal(edge.tail, EYE):
+            if edge.multiplier != 1 or edge.bias != 0 or not same_pose(edge.tail, EYE):
                 raise CalibrationError(f"joint {edge.name!r}: follows another reading, which is not written as URDF")
             _origin(element, edge.origin)
             SubElement(element, "axis", xyz=_numbers(edge.axis))

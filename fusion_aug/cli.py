@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def dispatch(command: str, words: list[str]) -> int:
-    """Take positionals and flags off and hand the rest to the command."""
+    """Separate positionals and flags and pass the rest to the command."""
     from fusion_aug.errors import ConfigError
     from fusion_aug.run import commands
 
@@ -158,7 +158,24 @@ def command_help(command: str) -> str:
         comments = [line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("#")]
         about = next((c for c in comments if not c.startswith("@")), "")  # Hydra's own begin so
         parts.append(f"#   {path.relative_to(folder / 'pipeline').with_suffix('')!s:28} {about}".rstrip())
+    if "pipeline:" in parts[0]:
+        parts += ["", "# transforms: an example of each, for your own presets and +pipeline.transforms.NAME=EXAMPLE"]
+        parts += [f"#   {line}" for line in transform_examples()]
     return "\n".join(parts)
+
+
+def transform_examples() -> list[str]:
+    """One line for every transform: its example, as a configuration has it, and what it does."""
+    import yaml
+
+    from fusion_aug.core.registry import own_transforms
+
+    lines = []
+    for name, kind in own_transforms().items():
+        config = {"_target_": f"fusion_aug.{name}", **kind.example}
+        example = yaml.safe_dump(config, default_flow_style=True, sort_keys=False, width=1000).strip()
+        lines.append(f"{example}  # {kind.__doc__.splitlines()[0].replace('``', '`')}")
+    return lines
 
 
 def _fail(message: str) -> int:

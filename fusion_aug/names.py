@@ -16,11 +16,12 @@ class Registry(dict[Any, T]):
 
     Args:
         what: kind of the registered things, for messages.
+        remedy: what to do where a name is taken.
     """
 
-    def __init__(self, what: str):
+    def __init__(self, what: str, remedy: str = "give yours another name"):
         super().__init__()
-        self.what = what
+        self.what, self.remedy = what, remedy
         self._owners: dict[Any, _Owner] = {}
 
     def add(self, name: Any, thing: T, said: str = "", module: str = "") -> T:
@@ -39,8 +40,8 @@ class Registry(dict[Any, T]):
         owner = _Owner(own, getattr(thing, "__qualname__", ""), getattr(sys.modules.get(own), "__spec__", None))
         if name in self and thing != self[name] and not owner.runs_again(self._owners[name], thing):
             raise ConfigError(
-                f"{self.what} {said or name!r} of {owner.module} is refused: {self._owners[name].module} has "
-                f"registered one of that name already; give yours another name"
+                f"{self.what} {said or repr(name)} of {owner.module} is refused: {self._owners[name].module} has "
+                f"registered one already; {self.remedy}"
             )
         self[name], self._owners[name] = thing, owner
         return thing

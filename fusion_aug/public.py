@@ -9,6 +9,7 @@ from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError, FusionAugError, UnhandledStream
 from fusion_aug.logs import open_log
+from fusion_aug.run.presets import preset
 from fusion_aug.sample import Ref, Sample, SampleMeta, merge
 from fusion_aug.sample.history import Record, history_from_json, history_to_json
 from fusion_aug.streams import (
@@ -70,7 +71,7 @@ __all__ = [
     "EgoPose", "extent", "FusionAugError", "handles", "HeightMap", "history_from_json", "history_to_json",
     "ImagePlane", "ImageStream", "Imu", "InexactInverse", "intensity", "invert", "joint", "joint_force",
     "JointState", "Keypoints2D", "Keypoints3D", "label", "length", "Lidar", "merge", "Mix", "Mount", "Odometry", "OneOf",
-    "open_log", "ParameterRows", "Photometric", "pipeline", "PointOp", "Points", "polar", "pose", "position", "Radar",
+    "open_log", "ParameterRows", "Photometric", "pipeline", "PointOp", "Points", "polar", "pose", "position", "preset", "Radar",
     "radial_velocity", "Ragged", "RandomApply", "Range", "Record", "Ref", "replay", "Sample", "SampleMeta",
     "scalar", "Scene", "SegmentationMask", "Signal", "SomeOf", "specific_force", "Stream", "TactileImage", "Taxels",
     "Temporal", "Text", "time_offset", "to_mmdet3d", "to_openpcdet", "Transform", "UnhandledStream", "ValidityMask",

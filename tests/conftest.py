@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,28 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from fusion_aug.synth.drive import Size, make_log
 
     return make_log(tmp_path_factory.mktemp("street") / "log", frames=5, size=Size((180, 320), 360, 92, 1))
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder, for modules of one's own; what they register and import is forgotten afterwards."""
+    from fusion_aug.check.measurement import MEASUREMENTS
+    from fusion_aug.core.registry import _HANDLERS, TRANSFORMS
+    from fusion_aug.logs import FORMATS
+    from fusion_aug.streams.base import STREAMS
+    from fusion_aug.streams.source import DECODERS
+
+    registries = (TRANSFORMS, _HANDLERS, STREAMS, DECODERS, FORMATS, MEASUREMENTS)
+    before = [dict(registry) for registry in registries]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    for registry, known in zip(registries, before, strict=True):
+        registry.clear()
+        registry.update(known)
+    for name, module in list(sys.modules.items()):
+        if tmp_path in Path(getattr(module, "__file__", None) or "/").parents:
+            del sys.modules[name]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

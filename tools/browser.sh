@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One test looks at a recording in a browser. Installs Chromium where it may, else says how; the test is skipped then.
+# One test looks at a recording in a browser. Installs Chromium where it may, else prints how; then the test is skipped.
 set -euo pipefail
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -18,7 +18,7 @@ from pyquaternion import Quaternion
 
 
 def drawn_rate(out: Path) -> float:
-    """What the manifest says that velocities are multiplied by: the scale of the scene, and a constant speed."""
+    """Factor of velocities by the manifest: the scale of the scene times a constant speed."""
     if not (out / "manifest.jsonl").is_file():
         return 1.0
     record = json.loads((out / "manifest.jsonl").read_text().splitlines()[1])
@@ -115,12 +115,12 @@ def on_boxes(log: NuScenes, token: str, boxes: list[Box]) -> list[float]:
         log.get("calibrated_sensor", data["calibrated_sensor_token"]),
         log.get("ego_pose", data["ego_pose_token"]),
     )
-    turn = Quaternion(ego["rotation"]).rotation_matrix @ Quaternion(mount["rotation"]).rotation_matrix
+    rotation = Quaternion(ego["rotation"]).rotation_matrix @ Quaternion(mount["rotation"]).rotation_matrix
     start = Quaternion(ego["rotation"]).rotation_matrix @ mount["translation"] + ego["translation"]
-    world = turn @ points[:3] + start[:, None]
+    world = rotation @ points[:3] + start[:, None]
     ray = world - start[:, None]
     ray /= np.linalg.norm(ray, axis=0)
-    compensated = turn @ np.vstack([points[8:10], np.zeros(points.shape[1])])
+    compensated = rotation @ np.vstack([points[8:10], np.zeros(points.shape[1])])
     out = []
     for box in boxes:
         tall = Box(box.center, [box.wlh[0] + 0.4, box.wlh[1] + 0.4, 20.0], box.orientation)  # it measures no height

@@ -55,7 +55,7 @@ def radar(sample: fa.Sample) -> np.ndarray:
 
 
 def _pixels(xyz: np.ndarray, bottom: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of points; the vehicle stands at a share of the height."""
+    """Rows and columns of points; the vehicle is at a share of the height."""
     scale = HEIGHT / (2 * REACH)
     v, u = HEIGHT * bottom - xyz[:, 0] * scale, HEIGHT / 2 - xyz[:, 1] * scale
     return np.round(v).astype(int), np.round(u).astype(int)

@@ -1,13 +1,17 @@
-"""The generated tables: what each transform does to each stream, and what it promises."""
+"""The generated tables: an example of each transform, what it does to each stream, and what it promises."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import fusion_aug.transforms  # noqa: F401  (registers them)
+from fusion_aug.core.compose import Container
 from fusion_aug.core.promises import PROMISES
-from fusion_aug.core.registry import is_invariant, own_transforms, resolve
+from fusion_aug.core.registry import TRANSFORMS, family_of, is_invariant, own_transforms, resolve
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import UnhandledStream
 from fusion_aug.streams import (
@@ -23,8 +27,8 @@ from fusion_aug.streams import (
     JointState,
     Keypoints2D,
     Keypoints3D,
+    Lidar,
     Odometry,
-    Points,
     Radar,
     SegmentationMask,
     Stream,
@@ -33,13 +37,12 @@ from fusion_aug.streams import (
     Text,
     Wrench,
 )  # fmt: skip
-from fusion_aug.streams.families import Family
 
 BUILT_IN: tuple[type[Stream], ...] = (
-    Camera, Depth, SegmentationMask, Points, Radar, Boxes3D, Boxes2D, EgoPose, Odometry, Imu, Text, JointState, Wrench,
+    Camera, Depth, SegmentationMask, Lidar, Radar, Boxes3D, Boxes2D, EgoPose, Odometry, Imu, Text, JointState, Wrench,
     Taxels, TactileImage, HeightMap, BodyPose, Action, Keypoints3D, Keypoints2D,
 )  # fmt: skip
-CALIBRATION = {"Scene": "extrinsics, A", "ImagePlane": "A", "Mount": "extrinsics (told)", "Kinematic": "extrinsics"}
+CALIBRATION = {"Scene": "extrinsics, A", "ImagePlane": "A", "Mount": "extrinsics (reported)", "Kinematic": "extrinsics"}
 BEGIN, END = "<!-- generated: {} -->", "<!-- /generated -->"
 
 
@@ -59,11 +62,11 @@ def effects_table() -> str:
     head = ["transform", *[s.__name__ for s in BUILT_IN], "calibration"]
     rows = []
     for name, t in own_transforms().items():
-        family = next(b.__name__ for b in t.__mro__ if Family in b.__bases__)
+        family = family_of(t).__name__
         rig = t.changes_calibration or CALIBRATION.get(family, "")
         rows.append([f"`{name}`", *[cell(t, s) for s in BUILT_IN], rig])
-    legend = "● has a rule for it (a sensor that turns with the scene keeps its data)  · declared not to change"
-    return f"{markdown(head, rows)}\n\n{legend}  (empty: not its business)"
+    legend = "● has a handler (a sensor that moves with the scene keeps its data)  · declared invariant"
+    return f"{markdown(head, rows)}\n\n{legend}  (empty: does not apply)"
 
 
 def promise_table() -> str:
@@ -74,7 +77,32 @@ def promise_table() -> str:
         rows.append([f"`{name}`", *["-" if p in t.exemptions else "✓" for p in PROMISES], t.inverse])
         notes += [f"* `{name}`, {p.replace('_', ' ')}: {why}" for p, why in t.exemptions.items()]
     meaning = "\n".join(f"* **{p.replace('_', ' ')}**: {text}" for p, text in PROMISES.items())
-    return f"{meaning}\n\n{markdown(head, rows)}\n\nWaived, and why:\n\n" + "\n".join(notes)
+    return f"{meaning}\n\n{markdown(head, rows)}\n\nExemptions, and why:\n\n" + "\n".join(notes)
+
+
+def example_tables() -> str:
+    """Example and summary of every transform, a table for each family, in Markdown."""
+    folders: dict[str, list[type[Transform]]] = {}
+    for name, kind in sorted(TRANSFORMS.items()):
+        if name.startswith("fusion_aug."):
+            folder = "containers" if issubclass(kind, Container) else kind.__module__.split(".")[2]
+            folders.setdefault(folder, []).append(kind)
+    parts = []
+    for folder, members in sorted(folders.items()):
+        rows = [[f"`{call(t, t.example)}`", t.__doc__.splitlines()[0].replace("``", "`")] for t in members]
+        parts.append(f"## {folder.capitalize()}\n\n{markdown(['example', 'what it does'], rows)}")
+    return "\n\n".join(parts)
+
+
+def call(kind: type[Transform], arguments: Mapping[str, Any]) -> str:
+    """A call as it is written in Python, also of the transforms that a container holds."""
+
+    def word(value: Any) -> str:
+        if isinstance(value, Transform):
+            return call(type(value), type(value).example)
+        return f"[{', '.join(map(word, value))}]" if isinstance(value, list) else repr(value).replace("'", '"')
+
+    return f"fa.{kind.__name__}({', '.join(f'{k}={word(v)}' for k, v in arguments.items())})"
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
@@ -84,26 +112,30 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
 
 
 def insert_table(text: str, name: str, table: str) -> str:
-    """A document with the table between its marks."""
+    """Return a document with the table between its markers."""
     begin = BEGIN.format(name)
     before, found, rest = text.partition(begin)
     _, closed, after = rest.partition(END)
     if not found or not closed:
-        raise ValueError(f"the document has no marks {begin} ... {END}")
+        raise ValueError(f"the document has no markers {begin} ... {END}")
     return f"{before}{begin}\n\n{table}\n\n{END}{after}"
 
 
 def generated_documents(root: Path) -> dict[Path, str]:
-    """Every document with generated tables, as it should be."""
-    readme, promises = root / "README.md", root / "docs" / "promises.md"
+    """Return every document with its generated tables up to date."""
+    tables = {
+        "README.md": ("transforms", effects_table),
+        "docs/promises.md": ("promises", promise_table),
+        "docs/transforms.md": ("examples", example_tables),
+    }
     return {
-        readme: insert_table(readme.read_text(encoding="utf-8"), "transforms", effects_table()),
-        promises: insert_table(promises.read_text(encoding="utf-8"), "promises", promise_table()),
+        root / path: insert_table((root / path).read_text(encoding="utf-8"), name, table())
+        for path, (name, table) in tables.items()
     }
 
 
 def main() -> int:
-    """Write the tables, or with ``--check`` say whether they are up to date."""
+    """Write the tables, or with ``--check`` report whether they are up to date."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--check", action="store_true", help="only compare; exit 1 if a table is out of date")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="folder of the repository")

@@ -99,7 +99,9 @@ def split_points(sample: Sample) -> tuple[Sample, Sample]:
     return sample.with_streams(kept), sample.with_streams(out)
 
 
-def probe_lidar_points(sample: Sample, parts: tuple[Sample, Sample], camera: str, params: Mapping[str, Any]) -> OpticalDepths:
+def probe_lidar_points(
+    sample: Sample, parts: tuple[Sample, Sample], camera: str, params: Mapping[str, Any]
+) -> OpticalDepths:
     """Fog a picture by completed depth and measure it at points that the completion did not use."""
     from scipy.spatial import cKDTree
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from calib.sensors import apply_homography
+from fusion_aug.check.camera_map import RecordedCameraMap
 from fusion_aug.check.geometry import calibrated, key_cloud, lidars
 from fusion_aug.check.measurement import Pair, Row, measurement
-from fusion_aug.check.camera_map import RecordedCameraMap
 from fusion_aug.sample import Sample
 from fusion_aug.sample.history import History
 from fusion_aug.streams import Camera

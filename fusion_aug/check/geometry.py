@@ -10,8 +10,8 @@ from torch import Tensor
 
 from calib import CameraSensor, UnknownLens
 from calib.se3 import rotation_angle
-from fusion_aug.check.measurement import Pair, Row, measurement
 from fusion_aug.check.camera_map import RecordedCameraMap
+from fusion_aug.check.measurement import Pair, Row, measurement
 from fusion_aug.ops.points import points_in_boxes
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D, Camera, Lidar, Points

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -60,12 +60,19 @@ class Pair:
     weather: tuple[Mapping[str, Any], ...] = ()
 
 
-Measure = Callable[[Sequence[Pair]], list[Row]]
+Measure = Callable[[Sequence[Pair]], Iterable[Row]]
 MEASUREMENTS: Registry[Measure] = Registry("measurement")
 
 
 def measurement(name: str) -> Callable[[Measure], Measure]:
-    """Register a measurement for ``fusion-aug check``."""
+    """Register a measurement for ``fusion-aug check``: a function of pairs that gives rows.
+
+    Args:
+        name: one word or more, by which the measurement is known.
+
+    Raises:
+        ConfigError: another function measures under this name.
+    """
 
     def register(function: Measure) -> Measure:
         return MEASUREMENTS.add(name, function)

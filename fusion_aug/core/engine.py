@@ -70,11 +70,10 @@ class Run:
         except USER_ERRORS:
             raise
         except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError, cv2.error) as error:
-            where = _other_devices(sample)
-            if where:
+            if devices := _other_devices(sample):
                 raise DataError(
-                    f"{who}: works on the CPU only, but streams of the sample lie on {', '.join(where)}; bring it back "
-                    f"first with sample.to('cpu')"
+                    f"{who}: cannot work on values that lie on {', '.join(devices)}; bring the sample to the CPU first "
+                    f"with sample.to('cpu')"
                 ) from error
             raise FusionAugError(f"{who}: {type(error).__name__}: {error}") from error
         check_streams(who, sample, out)

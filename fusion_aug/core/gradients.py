@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fusion_aug.core.parameters import DrawnParameters
 from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample
 from fusion_aug.streams import LazyColumns, Stream
@@ -61,7 +62,7 @@ def depends_on(results: Iterable[Tensor], source: Tensor) -> bool:
     return False
 
 
-def check_parameters(who: str, drawn: Any, result: Any) -> None:
+def check_parameters(who: str, drawn: DrawnParameters, result: Any) -> None:
     """Raise where a gradient is asked of a parameter that the result of a transform does not depend on.
 
     Args:
@@ -75,12 +76,13 @@ def check_parameters(who: str, drawn: Any, result: Any) -> None:
     if not asks_gradient(drawn):
         return
     results = list(tensors_with_gradient(result))
-    for parameter in tensors_with_gradient(drawn):
-        if not depends_on(results, parameter):
-            raise DataError(
-                f"{who}: a gradient is asked of a parameter, which the transform does not carry to what it changes; "
-                f"detach the parameter"
-            )
+    for name, value in (pair for rows in drawn for params in rows.values() for pair in params.items()):
+        for parameter in tensors_with_gradient(value):
+            if not depends_on(results, parameter):
+                raise DataError(
+                    f"{who}: {name}: a gradient is asked of it, but nothing in the sample can carry it; detach the "
+                    f"parameter, or give float pictures where pictures are meant"
+                )
 
 
 def check_streams(who: str, before: Sample, after: Sample) -> None:

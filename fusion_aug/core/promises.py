@@ -11,6 +11,6 @@ PROMISES = {
 
 # exemptions of transforms that only change readings
 SIGNAL_EXEMPTIONS: dict[str, str] = {
-    "invertible": "noise cannot be told from the signal afterwards",
+    "invertible": "noise cannot be separated from the signal afterwards",
     "differentiable": "it has no geometric parameter",
 }

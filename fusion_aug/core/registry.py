@@ -84,7 +84,7 @@ Handler = Callable[[Any, Call], Stream]
 H = TypeVar("H", bound=Callable[[Any, Call], Stream])
 
 TRANSFORMS: Registry[Any] = Registry("transform")
-_HANDLERS: Registry[Handler] = Registry("handler")
+_HANDLERS: Registry[Handler] = Registry("handler", "handle a transform or a stream class of your own")
 _RESOLUTION_CACHE: dict[tuple[type, type], Handler | None] = {}
 _HANDLER_CACHE: dict[tuple[type, type], tuple[Handler | None, bool]] = {}
 
@@ -138,6 +138,27 @@ def is_invariant(transform: type, stream: type[Stream]) -> bool:
     return issubclass(transform, Family) and issubclass(stream, transform.ignores)
 
 
+def family_of(transform: type) -> type[Family]:
+    """The family that a transform belongs to."""
+    return next(base for base in transform.__mro__ if Family in base.__bases__)
+
+
+def unhandled(transform: type, kind: type[Stream], name: str) -> UnhandledStream:
+    """The error for a stream that a transform has no rule for.
+
+    Its advice is that of the stream's class where it has one of its own. Typed columns are no advice: a transform that
+    goes by columns has a rule for every class.
+    """
+    advice = (
+        f"name {family_of(transform).__name__} in the class's invariant_to if it cannot change the values, or register "
+        f"a handler (handles({transform.__name__}, {kind.__name__}))"
+    )
+    own = kind.remedy != Stream.remedy
+    return UnhandledStream(
+        f"{transform.__name__} has no rule for stream {name!r} ({kind.__name__}): {kind.remedy if own else advice}"
+    )
+
+
 def handler_for(transform: type, stream: Stream, name: str) -> Handler | None:
     """The handler for a stream, or None where the transform passes it by.
 
@@ -152,8 +173,5 @@ def handler_for(transform: type, stream: Stream, name: str) -> Handler | None:
         _HANDLER_CACHE[transform, kind] = (found, strict and found is None and not exempt)
     handler, refused = _HANDLER_CACHE[transform, kind]
     if refused:
-        raise UnhandledStream(
-            f"{transform.__name__} has no rule for stream {name!r} ({kind.__name__}): give the class typed columns, "
-            f"register a handler, or name the family in its invariant_to"
-        )
+        raise unhandled(transform, kind, name)
     return handler

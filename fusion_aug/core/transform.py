@@ -50,6 +50,7 @@ class Transform:
     keeps_geometry_of: ClassVar[tuple[type, ...]] = ()  # kinds that it changes, but not their geometry
     accumulates: ClassVar[bool] = False  # whether a run of its family is accumulated and applied at once
     exemptions: ClassVar[dict[str, str]] = {}  # promise -> reason
+    rounded: ClassVar[tuple[str, ...]] = ()  # drawn numbers that are rounded, so that no gradient passes through them
     changes_calibration: ClassVar[str] = ""  # what it changes of the calibration, where its family does not say so
     example: ClassVar[dict[str, Any]] = {}  # keyword arguments of one that does something, for tests and documents
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from calib.ties import count_up
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.warp import gather
 
@@ -70,7 +71,7 @@ def along_flow(picture: Tensor, flow: Tensor, most: int = 48) -> Tensor:
         picture: (H, W, 3). flow: (H, W, 2) pixels over the exposure. most: upper limit of the number of steps.
     """
     longest = float(flow.norm(dim=-1).max())
-    steps = min(most, int(np.ceil(longest)) + 1)
+    steps = min(most, count_up(longest) + 1)
     if longest < 0.05:
         return picture
     grid = pixel_grid((picture.shape[0], picture.shape[1])).to(flow)

@@ -1,4 +1,4 @@
-"""Pixel kernels. Values are shares of full scale: a uint8 level v stands for v / 255."""
+"""Pixel kernels. Values are shares of full scale: a uint8 level v is v / 255."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def scale_light(picture: Tensor, factor: Tensor) -> Tensor:
 
 
 def shot_noise(picture: Tensor, stops: float, full_well: float, read_noise: float, rng: np.random.Generator) -> Tensor:
-    """Expose a picture anew: light times 2^stops, with the noise of counting and of reading electrons.
+    """Another exposure of a picture: light times 2^stops, with shot noise and read noise.
 
     A white pixel at 0 stops holds ``full_well`` electrons. Their number varies by its root (Poisson, here normal);
     reading adds ``read_noise`` electrons; what is above the full well is lost.
@@ -148,7 +148,7 @@ def levels_of(picture: Tensor, title: str = "the picture") -> Tensor:
     if picture.is_floating_point():
         picture = (picture * 255).round().clamp(0, 255).to(torch.uint8)
     if picture.dtype != torch.uint8:
-        raise DataError(f"{title}: levels of {picture.dtype} do not go into 8 bits; convert the pictures to uint8 first")
+        raise DataError(f"{title}: levels of {picture.dtype} do not go into 8 bits; convert them to uint8 first")
     return picture.detach().cpu().contiguous()
 
 

@@ -1,4 +1,4 @@
-"""An image map that is still to be carried out: a short list of steps and the canvas they lead to."""
+"""Image maps that are still to be applied: a short list of steps and the canvas that they lead to."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from torch import Tensor
 
 from calib.cameras import Pinhole, flip_u
 from calib.sensors import CameraSensor, apply_homography
-
-_EYE = torch.eye(3, dtype=torch.float64)
+from calib.ties import TIE
 
 
 class Step(Protocol):
@@ -29,16 +28,16 @@ class Homography:
     P: Tensor
 
     def backward(self, pixels: Tensor) -> Tensor:
-        """See ``Step``."""
+        """Old pixels (..., 2) of new ones, dehom(P^-1 [u, v, 1]); P is inverted in float64 on its own device."""
         return apply_homography(torch.linalg.inv(self.P).to(pixels.device), pixels)
 
 
 @dataclass(frozen=True, eq=False)
-class Turn:
-    """The view after a camera turned about its centre: a map of rays, since with distortion it is no homography.
+class RotatedView:
+    """The view of a camera that was rotated about its centre: a map of rays, since with distortion it is no homography.
 
     Attributes:
-        sensor: the camera with its pixel map and canvas at that moment.
+        sensor: the camera with its pixel map and canvas at this step.
         R: (3, 3) rotation of the new camera in the old one's frame: old ray = R new ray.
     """
 
@@ -46,22 +45,24 @@ class Turn:
     R: Tensor
 
     def backward(self, pixels: Tensor) -> Tensor:
-        """See ``Step``."""
+        """Old pixels (..., 2) of new ones: unproject, rotate by R, project with the same lens.
+
+        NaN where the lens images nothing. Computed on the CPU, returned on the pixels' device.
+        """
         rays = self.sensor.unproject(pixels.to("cpu")) @ self.R.T
         physical, seen = self.sensor.model.project(rays)
         old = apply_homography(self.sensor.A, physical)
         return torch.where(seen[..., None], old, torch.full_like(old, torch.nan)).to(pixels.device)
 
 
-def turned_view(sensor: CameraSensor, R: Tensor) -> Step:
-    """The step of a camera that turned: a homography where there is no distortion and all stays in front, else a
-    map of rays.
+def rotated_view(sensor: CameraSensor, R: Tensor) -> Step:
+    """The step of a rotated camera: a homography without distortion and with all in front, else a map of rays.
 
     Args:
         sensor: the camera with its pixel map and canvas.
         R: (3, 3) rotation of the new camera in the old one's frame.
     """
-    full = Turn(sensor, R)
+    full = RotatedView(sensor, R)
     if sensor.model.lens != Pinhole.lens:
         return full
     height, width = sensor.size
@@ -110,10 +111,32 @@ class ImageMap:
         only = self.steps[0]
         return only.P if len(self.steps) == 1 and isinstance(only, Homography) else None
 
+    def in_whole_pixels(self) -> tuple[int, int, int, int] | None:
+        """Signs and shifts of a map that only flips and shifts by whole pixels.
+
+        Returns:
+            (su, sv, tu, tv) with u' = su u + tu and v' = sv v + tv; None if the map does anything else, or if a
+            gradient is asked of it. It may be off by ``TIE`` pixels on its canvas, since products of maps that cancel,
+            such as a resize and back, do so only up to the last bits.
+        """
+        P = self.matrix()
+        if P is None or P.requires_grad or not bool(torch.isfinite(P).all()) or float(P[2, 2]) == 0:
+            return None
+        (a, b, tu), (c, d, tv), (e, f, _) = (P / P[2, 2]).tolist()
+        su, sv, du, dv = round(a), round(d), round(tu), round(tv)
+        if abs(su) != 1 or abs(sv) != 1:
+            return None
+        for u in (0, self.size[1] - 1):
+            for v in (0, self.size[0] - 1):
+                x, y = su * (u - du), sv * (v - dv)  # the pixel that should come to (u, v)
+                w = e * x + f * y + 1
+                if abs(a * x + b * y + tu - u * w) > TIE * w or abs(c * x + d * y + tv - v * w) > TIE * w:
+                    return None
+        return su, sv, du, dv
+
     def is_identity(self) -> bool:
         """Whether it moves no pixel; the canvas may still be another."""
-        P = self.matrix()
-        return P is not None and not P.requires_grad and torch.equal(P, _EYE.to(P.device))
+        return self.in_whole_pixels() == (1, 1, 0, 0)
 
     def has_gradient(self) -> bool:
         """Whether a gradient is asked of a number in it."""

@@ -20,7 +20,7 @@ AUTOCAST_DEVICES = ("cpu", "cuda", "xpu")
 def standard_modes() -> Iterator[None]:
     """Autocast off, default dtype float32, default device the CPU, NumPy's own error state; put back afterwards.
 
-    Also a decorator: it stands at every place where work enters the package. What is already so costs nothing.
+    Also a decorator, of every function through which work enters the package. What is set so already costs nothing.
     """
     with ExitStack() as stack:
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib.ties import TIE, cell_of
+
 
 def transform_packed(xyz: Tensor, offsets: Tensor, matrices: Tensor) -> Tensor:
     """Map every item's points by its own matrix.
@@ -39,7 +41,7 @@ def transform_packed(xyz: Tensor, offsets: Tensor, matrices: Tensor) -> Tensor:
 
 
 def points_in_boxes(xyz: Tensor, poses: Tensor, sizes: Tensor) -> list[Tensor]:
-    """Which points lie in which box, edges included, decided in float64.
+    """Which points lie in which box, faces included within a micrometre, decided in float64.
 
     Args:
         xyz: (N, 3) points in some frame; NaN points lie in no box.
@@ -73,19 +75,19 @@ def points_in_boxes(xyz: Tensor, poses: Tensor, sizes: Tensor) -> list[Tensor]:
         near = (y[a:b] >= low[i, 1]) & (y[a:b] <= high[i, 1]) & (z[a:b] >= low[i, 2]) & (z[a:b] <= high[i, 2])
         rows = order[a:b][near]
         local = (points[rows].astype(np.float64) - T[i, :3, 3]) @ T[i, :3, :3]
-        out.append(torch.from_numpy(np.sort(rows[(np.abs(local) <= half[i]).all(1)])))
+        out.append(torch.from_numpy(np.sort(rows[(np.abs(local) <= half[i] + TIE).all(1)])))
     return out
 
 
 def hidden_by_move(old: Tensor, new: Tensor, cell: float = 0.015) -> Tensor:
-    """Which points a moved scanner does not see any more, since something nearer stands before them.
+    """Which points a moved scanner does not see any more, since something nearer occludes them.
 
-    A z-buffer over azimuth and elevation of the new place. Points of one cell need not hide one another, as slanted
+    A z-buffer over azimuth and elevation at the new position. Points of one cell need not hide one another, as slanted
     ground and leaves show; so a point is hidden only by one that it was not beside before: the angle between the two
     was larger than a cell and has shrunk to less than a third. Where the scanner did not move, nothing is hidden.
 
     Args:
-        old, new: (N, 3) the same points from the old and from the new place, metres.
+        old, new: (N, 3) the same points in the frames of the scanner before and after, metres.
         cell: side of a cell, radians.
 
     Returns:
@@ -101,7 +103,7 @@ def hidden_by_move(old: Tensor, new: Tensor, cell: float = 0.015) -> Tensor:
     rays = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b)]
     angles = np.stack([np.arctan2(b[:, 1], b[:, 0]), np.arcsin(np.clip(rays[1][:, 2], -1, 1))], 1) / cell
     for shift in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)):  # so that neighbours share some cell
-        _, where = np.unique(np.floor(angles + shift).astype(np.int64), axis=0, return_inverse=True)
+        _, where = np.unique(cell_of(angles + shift).astype(np.int64), axis=0, return_inverse=True)
         where = where.ravel()
         order = np.lexsort((far, where))
         first = np.concatenate([[True], where[order][1:] != where[order][:-1]])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 Columns = dict[str, Any]
 VELOCITIES = ("velocity", "velocity_comp")
-NEW_FLAGS = {2: 1, 3: 3}  # is_quality_valid, ambig_state: what an added detection says of itself
+NEW_FLAGS = {2: 1, 3: 3}  # is_quality_valid, ambig_state of an added detection
 
 
 def rays_of(detections: Columns) -> tuple[Tensor, Tensor]:
@@ -36,14 +36,14 @@ def normal(rng: np.random.Generator, sigma: float, detections: Columns) -> Tenso
 
 
 def rotated_about_z(rays: Tensor, angle: Tensor) -> Tensor:
-    """Rays turned about the sensor's z axis."""
+    """Rays (n, 3) rotated by angles (n,), rad, about the sensor's z axis."""
     c, s = torch.cos(angle), torch.sin(angle)
     x, y, z = rays.unbind(1)
     return torch.stack([c * x - s * y, s * x + c * y, z], 1)
 
 
 def appended(detections: Columns, more: Columns) -> Columns:
-    """Rows with further ones behind them; columns that ``more`` lacks are zero."""
+    """Detections with further ones appended; columns that ``more`` lacks are zero."""
     n = len(more["xyz"])
     return {
         k: torch.cat([v, (more[k] if k in more else v.new_zeros((n, *v.shape[1:]))).to(v)])

@@ -1,4 +1,4 @@
-"""Values between stamps. Nothing is extrapolated."""
+"""Values between known times. Nothing is extrapolated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from torch import Tensor
 
 
 def bracket(times: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Items (n,) before and after each moment, and the weight (n,) of the one after. Moments are cut at the ends."""
+    """Items around each time, for linear interpolation.
+
+    Args:
+        times: (k,) int64 ns, sorted. at: (n,) int64 ns; times outside are clamped to the ends.
+
+    Returns:
+        indices (n,) of the items before and after, and the weight (n,) float64 of the one after.
+    """
     at = at.clamp(times[0], times[-1])
     after = torch.searchsorted(times.contiguous(), at).clamp(max=len(times) - 1)
     before = torch.where(times[after] == at, after, after - 1).clamp(min=0)
@@ -16,16 +23,19 @@ def bracket(times: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def nearest(times: Tensor, at: Tensor) -> Tensor:
-    """Item (n,) nearest to each moment (n,), the earlier of two."""
+    """Index (n,) of the item of ``times`` (k,) nearest to each time ``at`` (n,), the earlier of two; int64 ns."""
     before, after, weight = bracket(times, at)
     return torch.where(weight > 0.5, after, before)
 
 
 def strongest(values: Tensor, times: Tensor, at: Tensor) -> Tensor:
-    """Marks (k, ...) at moments (n,) in increasing order: each mark falls into the moment nearest to it, none is lost.
+    """Events resampled: each falls into the nearest of the new times, and none is lost.
 
-    Where several fall together the largest counts; a moment of none takes the smaller of those beside it, so that one
-    mark does not become two, and a stretch of marks has no holes.
+    Where several fall together the largest counts; a new time without one takes the smaller of those before and after,
+    so that one event does not become two, and a stretch of events has no holes.
+
+    Args:
+        values: (k, ...) of the events. times: (k,) int64 ns, sorted. at: (n,) int64 ns, increasing.
     """
     if len(at) == 0:
         return values[:0]

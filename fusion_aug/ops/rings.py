@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib.ties import cell_of
+
 SAME_SURFACE = 0.15  # neighbouring beams hit one surface where their distances differ by less than this share ...
 STEEPEST = 6.0  # ... or where the line between their points is seen less slanted than this (tangent)
 
@@ -27,10 +29,10 @@ def to_elevations(
 
     Args:
         xyz: (N, 3) sensor frame. ring: (N,) row of ``old``. old, new: elevations, radians.
-        columns: keep one point per beam and column of a turn; all by default.
+        columns: keep one point per beam and column of a revolution; all by default.
 
     Returns:
-        for every new point the old row that its other columns come from (M,), its place (M, 3) float64, its ring (M,).
+        for every new point the old row of its other columns (M,), its position (M, 3) float64, its ring (M,).
     """
     p, r = xyz.detach().cpu().to(torch.float64).numpy(), ring.cpu().numpy().astype(int)
     azimuth = np.arctan2(p[:, 1], p[:, 0])
@@ -54,7 +56,7 @@ def to_elevations(
             share = (elevation - old[lower]) / (old[upper] - old[lower])
             rows, place = _between(p, azimuth, beams[lower], beams[upper], float(elevation), float(share))
         if columns is not None and len(rows):
-            cell = np.floor((np.arctan2(place[:, 1], place[:, 0]) / (2 * np.pi) + 0.5) * columns).astype(int)
+            cell = cell_of((np.arctan2(place[:, 1], place[:, 0]) / (2 * np.pi) + 0.5) * columns).astype(int)
             _, first = np.unique(cell, return_index=True)
             rows, place = rows[first], place[first]
         sources.append(rows)

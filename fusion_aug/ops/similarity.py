@@ -19,7 +19,7 @@ class Motion:
         matrix: (n, 4, 4) float64; n is 1 where one motion holds for all rows.
         scale: (n,) s.
         sign: (n,) determinant of Q, +1 or -1.
-        rigid: known to have scale 1, so that lengths need no multiplication.
+        is_rigid: known to have scale 1, so that lengths need no multiplication.
     """
 
     matrix: Tensor
@@ -29,7 +29,7 @@ class Motion:
 
     @staticmethod
     def of(matrix: Tensor) -> Motion:
-        """The motions of matrices (n, 4, 4), scale and sign worked out."""
+        """The motions of matrices (n, 4, 4), with scale and sign computed."""
         determinant = torch.linalg.det(matrix[:, :3, :3])
         return Motion(matrix, determinant.abs() ** (1 / 3), torch.sign(determinant).detach())
 
@@ -71,7 +71,7 @@ class Motion:
         return _product(m[:, :3, :3], points) + m[:, :3, 3]
 
     def rotate(self, vectors: Tensor) -> Tensor:
-        """Vectors (rows, 3) turned and mirrored, not scaled."""
+        """Vectors (rows, 3) rotated and mirrored, not scaled."""
         return _product(self.Q.to(vectors), vectors)
 
     def take_rows(self, index: Tensor) -> Motion:

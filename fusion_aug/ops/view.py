@@ -1,4 +1,4 @@
-"""What a camera sees from another place: where each new pixel comes from, with occlusion."""
+"""The view of a camera from another position: where each new pixel comes from, with occlusion."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from torch.nn import functional as F
 
 from calib import CameraSensor
 from calib.se3 import invert
+from calib.ties import cell_of, nearest_whole
 from fusion_aug.ops.grid import pixel_grid
 
 
 class MovedView(NamedTuple):
-    """The view from the new place.
+    """The view from the new position.
 
     Attributes:
         source: (H, W, 2) float64, the old pixel behind each new pixel; NaN where the old picture does not show it.
@@ -65,7 +66,7 @@ def _splat(pixels: Tensor, values: Tensor, size: tuple[int, int], corners: bool)
     """Smallest value that falls on each pixel: the nearest pixel, or all four around; infinity where none."""
     height, width = size
     out = torch.full((height * width,), torch.inf, dtype=torch.float64)
-    base = torch.floor(pixels) if corners else torch.floor(pixels + 0.5)
+    base = cell_of(pixels) if corners else nearest_whole(pixels)
     for du, dv in ((0, 0), (1, 0), (0, 1), (1, 1)) if corners else ((0, 0),):
         u, v = base[:, 0] + du, base[:, 1] + dv
         inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
@@ -96,6 +97,5 @@ def _around(distance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _sampled(picture: Tensor, at: Tensor) -> Tensor:
     height, width = picture.shape
-    u = torch.floor(at[..., 0] + 0.5).clamp(0, width - 1).nan_to_num(0).to(torch.int64)
-    v = torch.floor(at[..., 1] + 0.5).clamp(0, height - 1).nan_to_num(0).to(torch.int64)
-    return picture[v, u]
+    u, v = nearest_whole(at).nan_to_num(0).unbind(-1)
+    return picture[v.clamp(0, height - 1).to(torch.int64), u.clamp(0, width - 1).to(torch.int64)]

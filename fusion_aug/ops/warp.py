@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from calib.ties import TIE, cell_of, nearest_whole
 from fusion_aug.ops.grid import pixel_grid, smooth_grid
 from fusion_aug.ops.image_map import ImageMap
 
@@ -47,11 +48,9 @@ def warp(
     Returns:
         (h, w) or (h, w, C) in the picture's dtype, contiguous.
     """
-    P, channels = image_map.matrix(), picture.shape[2:]
-    if P is not None and not P.requires_grad:
-        moved = _whole_pixels(picture, P, image_map.size, fill)
-        if moved is not None:
-            return moved
+    whole, channels = image_map.in_whole_pixels(), picture.shape[2:]
+    if whole is not None:
+        return _whole_pixels(picture, whole, image_map.size, fill)
     if interpolation == "nearest":
         return _nearest(picture, image_map, fill)
     rest = image_map
@@ -91,19 +90,15 @@ def _as_signed(picture: Tensor) -> Tensor:
     return picture.view(SIGNED[picture.dtype]) if picture.dtype in SIGNED else picture
 
 
-def _whole_pixels(picture: Tensor, P: Tensor, size: tuple[int, int], fill: float) -> Tensor | None:
-    """Flips, crops and pads by whole pixels, exact and without interpolation; None if the map is something else."""
-    p = P.tolist()
-    su, sv, tu, tv = p[0][0], p[1][1], p[0][2], p[1][2]
-    plain = p[0][1] == 0 and p[1][0] == 0 and p[2] == [0.0, 0.0, 1.0]
-    if not plain or abs(su) != 1 or abs(sv) != 1 or abs(tu - round(tu)) > 1e-9 or abs(tv - round(tv)) > 1e-9:
-        return None
+def _whole_pixels(picture: Tensor, whole: tuple[int, int, int, int], size: tuple[int, int], fill: float) -> Tensor:
+    """Flips, crops and pads by whole pixels, exact and without interpolation; see ``ImageMap.in_whole_pixels``."""
+    su, sv, tu, tv = whole
     height, width = picture.shape[:2]
     axes = [axis for axis, sign in ((0, sv), (1, su)) if sign < 0]
     turned = _as_signed(picture).flip(axes) if axes else picture
     turned = turned.view(picture.dtype) if picture.dtype in SIGNED else turned
-    left = round(tu) if su > 0 else round(tu) - (width - 1)
-    top = round(tv) if sv > 0 else round(tv) - (height - 1)
+    left = tu if su > 0 else tu - (width - 1)
+    top = tv if sv > 0 else tv - (height - 1)
     a, b = max(0, -top), min(height, size[0] - top)
     c, d = max(0, -left), min(width, size[1] - left)
     if (top, left) == (0, 0) and size == (height, width):
@@ -119,10 +114,8 @@ def _nearest(picture: Tensor, image_map: ImageMap, fill: float) -> Tensor:
 
 
 def _pick_nearest(picture: Tensor, grid: Tensor, fill: float) -> Tensor:
-    # half a pixel rounds up on both axes, whatever the sign
-    cells = torch.floor(grid.detach() + 0.5)
     height, width = picture.shape[:2]
-    u, v = cells.unbind(-1)
+    u, v = nearest_whole(grid.detach()).unbind(-1)
     inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
     index = torch.where(inside, v * width + u, torch.zeros_like(u)).to(torch.int64)
     out = picture.reshape(height * width, *picture.shape[2:])[index]
@@ -146,12 +139,12 @@ def _shrink(image_map: ImageMap) -> tuple[float, float]:
 def _low_pass(picture: Tensor, image_map: ImageMap, full_scale: float | None) -> tuple[Tensor, ImageMap]:
     """Filter and halve each axis until the map shrinks little; also what is left of the map from there."""
     scale = list(_shrink(image_map))
-    if min(scale) >= SHARP_ABOVE or min(picture.shape[:2]) < 4:
+    shrinks = [s < SHARP_ABOVE - TIE for s in scale]  # a scale that was asked for may be the limit itself
+    if not any(shrinks) or min(picture.shape[:2]) < 4:
         return picture, image_map
     picture, image_map = _crop_to_need(picture, image_map)
-    shrinks = [s < SHARP_ABOVE for s in scale]
     while True:
-        halve = [s < HALVE_BELOW and picture.shape[1 - axis] >= 4 for axis, s in enumerate(scale)]
+        halve = [s < HALVE_BELOW - TIE and picture.shape[1 - axis] >= 4 for axis, s in enumerate(scale)]
         if not any(halve):
             break
         picture = _halve(_filter(picture, *(BINOMIAL if h else NOTHING for h in halve)), *halve)
@@ -181,8 +174,9 @@ def _crop_to_need(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, ImageMa
     margin = 16
     if not bool(torch.isfinite(need).all()) or image_map.matrix() is None:
         return picture, image_map
-    a, b = max(0, int(need[:, 1].min()) - margin), min(height, int(need[:, 1].max()) + margin)
-    c, d = max(0, int(need[:, 0].min()) - margin), min(width, int(need[:, 0].max()) + margin)
+    (left, top), (right, bottom) = (cell_of(x).tolist() for x in (need.amin(0), need.amax(0)))
+    a, b = max(0, int(top) - margin), min(height, int(bottom) + margin)
+    c, d = max(0, int(left) - margin), min(width, int(right) + margin)
     if b - a < 4 or d - c < 4:
         return picture, image_map
     back = torch.tensor([[1.0, 0, c], [0, 1, a], [0, 0, 1]], dtype=torch.float64)
@@ -234,14 +228,16 @@ def _rim(size: tuple[int, int], margin: float) -> Tensor:
 def _stays_inside(image_map: ImageMap, shape: torch.Size) -> bool:
     """Whether the canvas lies inside the picture: its edge is then repeated, so that no rim is darkened."""
     at = image_map.backward(_rim(image_map.size, 0)).detach()
-    slack = 0.5 + 1e-6
+    slack = 0.5 + TIE
     far = torch.tensor([shape[1] - 1, shape[0] - 1], dtype=torch.float64) + slack
     return bool(((at >= -slack) & (at <= far)).all())
 
 
 def _warp_cv(picture: Tensor, P: np.ndarray, size: tuple[int, int], fill: float, repeat: bool) -> Tensor:
     inverse, image = np.linalg.inv(P), picture.contiguous().numpy()
-    affine = P[2, 0] == 0 and P[2, 1] == 0
+    height, width = image.shape[:2]
+    bend = (abs(P[2, 0]) * width + abs(P[2, 1]) * height) * max(height, width)  # pixels that the last row is good for
+    affine = bend <= TIE * abs(P[2, 2])
     function = cv2.warpAffine if affine else cv2.warpPerspective
     matrix = inverse[:2] / inverse[2, 2] if affine else inverse
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

@@ -1,4 +1,4 @@
-"""The state of the air, and what it does to light of any wavelength."""
+"""The state of the air, and the extinction and backscatter of light of any wavelength."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def extinction_of_visual_range(visual_range: float) -> float:
 
 @dataclass(frozen=True)
 class Atmosphere:
-    """One state of the air, from which every sensor takes what it sees.
+    """One state of the air, the same for all sensors.
 
     Attributes:
         fog: extinction of fog droplets at 550 nm, 1/m.
@@ -50,27 +50,27 @@ class Atmosphere:
 
     @property
     def is_clear(self) -> bool:
-        """Whether there is nothing in it."""
+        """Whether it holds no fog, dust, rain or snow."""
         return self.fog == self.dust == self.rain_rate == self.snow_rate == 0
 
     def particles(self) -> list[Particles]:
-        """What falls."""
+        """Size distributions of the rain and snow that fall."""
         rain = [Rain.of(self.rain_rate)] if self.rain_rate > 0 else []
         return [*rain, Snow.of(self.snow_rate, self.wet_snow)] if self.snow_rate > 0 else [*rain]
 
     def suspended_optics(self, wavelength: float) -> tuple[float, float]:
-        """Extinction (1/m) and backscatter (1/m/sr) of what floats: fog and dust."""
+        """Extinction (1/m) and backscatter (1/m/sr) of fog and dust at a wavelength in metres."""
         place = nearest("wavelength", wavelength)
         fog = self.fog * fog_ratio(self.fog, wavelength)
         dust = self.dust * float(tables()["dust_ratio"][place])
         return fog + dust, fog / self.lidar_ratio + dust / DUST_LIDAR_RATIO
 
     def falling_extinction(self, wavelength: float) -> float:
-        """Extinction (1/m) of what falls: rain and snow."""
+        """Extinction (1/m) of rain and snow at a wavelength in metres."""
         return sum(p.extinction(wavelength) for p in self.particles())
 
     def extinction(self, wavelength: float) -> float:
-        """Extinction of all of it, 1/m."""
+        """Extinction of all of it, 1/m, at a wavelength in metres."""
         return self.suspended_optics(wavelength)[0] + self.falling_extinction(wavelength)
 
 

@@ -12,13 +12,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from calib.ties import cell_of
+
 Array = np.ndarray
 Guides = list[tuple[Array, float]]
 
 SKY_DISTANCE = 1e4  # metres: what has no distance is this far away
 COLUMNS = 400  # of the grid, at most
 REACH = 2.2  # cells over which a value's weight falls to 1/e
-COLOUR_STEP, DEPTH_STEP = 150.0, 50.0  # cells that a step across all levels, and one by e in distance, stand for
+COLOUR_STEP, DEPTH_STEP = 150.0, 50.0  # cells that a step across all levels, and one by e in distance, count for
 ON_GROUND = 0.15  # share by which a point may be farther or nearer than the ground and still lie on it
 STEP = 0.2  # of the logarithm of distance between neighbouring cells that is an edge and no slope
 GROUND_PRIOR_WEIGHT = 1e-3  # weight of a cell on the assumed ground, against one that was measured
@@ -102,7 +104,7 @@ def _on_grid(
     """Logarithm of distance, weight and end-of-view mark of every cell; the nearest point wins a cell."""
     value, weight, top = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, bool)
     order = np.argsort(-distance, kind="stable")  # nearer points are written later
-    u, v = ((pixels[order] + 0.5) / cell).astype(int).clip(0).T
+    u, v = cell_of((pixels[order] + 0.5) / cell).astype(int).clip(0).T
     where = (v.clip(max=shape[0] - 1), u.clip(max=shape[1] - 1))
     value[where], weight[where], top[where] = np.log(np.maximum(distance[order], 1e-3)), 1.0, at_top[order]
     return value, weight, top

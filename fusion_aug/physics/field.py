@@ -1,4 +1,4 @@
-"""How fog, dust and spray vary from place to place, so that light's path through them has a closed form."""
+"""Spatial variation of fog, dust and spray, with optical depths in closed form."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ class FogField:
 
     @staticmethod
     def of(key: str, patchiness: float, wind: tuple[float, float]) -> FogField:
-        """The clouds of a key from ``random.digest``, 20 to 150 m long and flat."""
+        """The field of a key from ``random.digest``: patches 20 to 150 m long and flat.
+
+        Args:
+            key: seeds the waves. patchiness: share of the density that varies, 0 to 1. wind: (x, y) m/s.
+        """
         rng = generator(key)
         length, heading = np.exp(rng.uniform(math.log(20), math.log(150), WAVES)), rng.uniform(0, 2 * np.pi, WAVES)
         k = np.stack([np.cos(heading), np.sin(heading), rng.uniform(-0.4, 0.4, WAVES)], 1)
@@ -40,7 +44,7 @@ class FogField:
         )
 
     def _phase(self, place: Array, seconds: float) -> Array:
-        """Phase (m,) of every wave at a place (3,) of the world."""
+        """Phase (m,) of every wave at a position (3,) in the world."""
         return self.phase + self.k @ (place - self.drift * seconds)
 
     def density(self, start: Array, rays: Array, distance: Array, seconds: float) -> Array:

@@ -22,7 +22,7 @@ from calib import GelModel
 from fusion_aug.errors import DataError
 
 NOISE_ROWS = 24  # at a time: large arrays cost more to get from the system than to fill
-ANCHORS = 20  # points along each side of the picture at which a flat gel is told to look as the background does
+ANCHORS = 20  # points along each side of the picture at which the fit makes a flat gel look as the background does
 _NEIGHBOURS = np.array([[0.05, 0.2, 0.05], [0.2, 0.0, 0.2], [0.05, 0.2, 0.05]], np.float32)
 LEVELS, SWEEPS = (8, 4, 2, 1), (40, 16, 10, 8)  # coarse to fine, and relaxations on each
 
@@ -89,7 +89,7 @@ def pixel_coordinates(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def features(n: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The ten features (..., 10) of normals (..., 3) at places (...)."""
+    """The ten features (..., 10) of normals (..., 3) at pixel coordinates (...)."""
     x, y = x[..., None], y[..., None]
     return np.concatenate([n, x * n, y * n, np.ones_like(x)], -1)
 
@@ -220,7 +220,8 @@ def r_squared(model: GelModel, presses: list[Press], background: Tensor, *, as_r
     """R^2 (3,) per channel of a model over the pixels within the contacts of presses.
 
     Args:
-        model, presses, background: see ``fit_gel``.
+        model: the gel. presses: pictures with the place and size of the contact.
+        background: (H, W, 3) uint8, the picture without contact.
         as_rendered: of what ``render_tactile`` draws, where the lights' share of a flat gel is taken off.
     """
     rows = [p.features_and_differences(background) for p in presses]

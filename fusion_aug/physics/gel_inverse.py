@@ -1,4 +1,4 @@
-"""How deep a gel is pressed, from its picture, and its picture when the press has moved.
+"""The indentation of a gel from its picture, and the picture of a contact that has moved.
 
 The slopes of every pixel follow from its three channels (photometric stereo with the ten-parameter lights of
 ``GelModel``), and the height map is the surface whose slopes come nearest.

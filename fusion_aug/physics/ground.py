@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from calib.ties import cell_of
+
 REACH = 30.0  # metres around the vehicle that the plane is fitted to
 NEAR = 0.2  # metres above it that still count as ground: pavements, and errors of distances far away
 MOST = 6000  # points that it is fitted to
@@ -11,7 +13,7 @@ AIR, WATER, ASPHALT = 1.0003, 1.33, 1.6  # refractive indices
 
 
 def fit_ground(xyz: np.ndarray) -> np.ndarray | None:
-    """The plane of the ground, (4,): n . x + d = 0 with n pointing up; None where it cannot be told.
+    """The plane of the ground, (4,): n . x + d = 0 with n pointing up; None where too few points lie on one.
 
     Args:
         xyz: (n, 3) points in a frame whose z points up, metres.
@@ -22,7 +24,7 @@ def fit_ground(xyz: np.ndarray) -> np.ndarray | None:
     if len(near) < 50:
         return None
     near = near[:: max(1, len(near) // MOST)]
-    cells = np.floor(near[:, :2] / 2.0).astype(np.int64)
+    cells = cell_of(near[:, :2] / 2.0).astype(np.int64)
     order = np.lexsort((near[:, 2], cells[:, 1], cells[:, 0]))  # the lowest of each cell first
     sorted_cells = cells[order]
     first = np.concatenate([[True], (sorted_cells[1:] != sorted_cells[:-1]).any(1)])
@@ -65,7 +67,7 @@ def fresnel(cosine: np.ndarray, n1: float, n2: float) -> np.ndarray:
 
 
 def water_share(film: float) -> float:
-    """Share of the road that a film of water (mm) covers: its texture, 0.3 mm deep, stands out of a thinner one."""
+    """Share of the road that a film of water (mm) covers: its texture, 0.3 mm deep, protrudes from a thinner one."""
     return 1.0 - float(np.exp(-film / 0.3))
 
 

@@ -1,7 +1,7 @@
-"""Where every drop and flake is: particles that fill the world in repeating cubes, and move on.
+"""Positions of drops and flakes: particles that fill the world in repeating cubes, and move.
 
 Cubes of several sides hold equally many particles; the largest particles fill the largest cubes. So those that can be
-seen from afar are known as far, and the many small ones only near the sensor. All sensors and moments read the same
+seen from afar are stored as far, and small particles only near the sensor. All sensors, at all times, read the same
 world: a flake that two cameras see, or one camera twice, is the same one.
 """
 
@@ -23,12 +23,12 @@ SMALLEST = 1e-3  # mm
 
 
 class ParticleBlock(NamedTuple):
-    """Particles around a place.
+    """Particles around a position.
 
     Attributes:
-        offset: (n, 3) from the place, metres, in the world's axes, float32.
+        offset: (n, 3) from the position, metres, in the world's axes, float32.
         diameter: (n,) mm, largest first. velocity: (n, 3) m/s.
-        reach: every particle nearer than this is there. level: of the cube.
+        reach: metres within which the block holds every particle of its sizes. level: index of its cube in ``SIDES``.
     """
 
     offset: Array
@@ -40,7 +40,7 @@ class ParticleBlock(NamedTuple):
 
 @lru_cache(maxsize=16)
 def _cube(key: str, level: int) -> tuple[Array, Array]:
-    """Places (n, 3) in a cube of side 1, and numbers (n,) in [0, 1) that decide the sizes, largest first."""
+    """Positions (n, 3) in a cube of side 1, and numbers (n,) in [0, 1) that decide the sizes, largest first."""
     rng = generator(digest(key, level))
     places = rng.random((PER_CUBE, 3))
     size = (np.arange(PER_CUBE) + rng.random(PER_CUBE)) / PER_CUBE
@@ -48,18 +48,18 @@ def _cube(key: str, level: int) -> tuple[Array, Array]:
 
 
 def kept_density(level: int) -> float:
-    """How many particles per m^3, largest first, the cubes down to a level hold together."""
+    """Particles per m^3, largest first, that the cubes down to a level hold together."""
     return float(sum(PER_CUBE / side**3 for side in SIDES[: level + 1]))
 
 
 def particles_around(
     particles: Particles, key: str, place: Array, seconds: float, wind: tuple[float, float]
 ) -> Iterator[ParticleBlock]:
-    """Particles around a place, cube by cube.
+    """Particles around a position, cube by cube.
 
     Args:
-        particles: what falls. key: which world of them. place: (3,) in the world, metres.
-        seconds: since a fixed moment. wind: (x, y) m/s.
+        particles: size distribution. key: seeds their positions. place: (3,) in the world, metres.
+        seconds: since a fixed time. wind: (x, y) m/s.
     """
     for level, side in enumerate(SIDES):
         places, size = _cube(key, level)

@@ -1,4 +1,4 @@
-"""Rain drops and snow flakes: how many of which size, how fast they fall, what light they take and send back.
+"""Rain drops and snow flakes: size distribution, fall speed, extinction and backscatter.
 
 Sizes ``D`` are diameters in mm, of the drop, or of the drop that a flake melts to.
 """
@@ -33,11 +33,11 @@ class Particles:
     brightness: ClassVar[float] = 1.0
 
     def count_above(self, diameter: np.ndarray) -> np.ndarray:
-        """Particles per m^3 larger than a diameter."""
+        """Particles per m^3 (n,) that are larger than diameters (n,) in mm."""
         return self.number / self.slope * np.exp(-self.slope * np.asarray(diameter, float))
 
     def diameter_exceeded_by(self, count: np.ndarray) -> np.ndarray:
-        """The diameter that ``above`` particles per m^3 exceed; 0 where there are not so many, at most 6 mm."""
+        """The diameter (n,), mm, that ``count`` particles per m^3 exceed; 0 where there are fewer, at most 6 mm."""
         found = -np.log(np.maximum(np.asarray(count, float), 1e-12) * self.slope / self.number) / self.slope
         return np.clip(found, 0.0, MAX_DROP)
 
@@ -69,7 +69,7 @@ class Rain(Particles):
         return Rain(rate, 8000.0, 4.1 * rate**-0.21)
 
     def width(self, diameter: np.ndarray) -> np.ndarray:
-        """See ``Particles``."""
+        """Width (n,) of drops as light meets them, metres: the diameter (mm) times 1e-3."""
         return np.asarray(diameter) * 1e-3
 
     def fall_speed(self, diameter: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What becomes of a LiDAR's pulse: one power budget for the target and for everything that floats or falls before it.
+"""LiDAR pulses in the air: one power budget for the target and for the suspended and falling particles before it.
 
 Powers are shares of the return from a white Lambertian target that fills the beam at 1 m in clear air, by the law of
 1 / R^2. Nearer than ``near_range`` a receiver sees only part of the beam and holds its gain back: there returns fall
@@ -21,11 +21,11 @@ PULSES = 512
 LEAST = 0.05  # reflectivity of the darkest targets, black paint and wet asphalt: lower intensities are noise
 MARGIN = 2.0  # power over the noise floor of a target that was measured though its intensity says it could not be
 APERTURE = 0.01  # metres, width of the beam at the sensor
-GAP = 0.3  # metres before a target within which nothing is told apart from it
+GAP = 0.3  # metres before a target within which a return is not resolved from it
 
 
 class Echo(NamedTuple):
-    """Possible returns: of which beam, at what distance (m), how strong; ``single`` where no beam has two."""
+    """Possible returns: index of the beam (n,), distance (n,) m, power (n,); ``at_most_one_per_beam`` where known."""
 
     beam: Array
     distance: Array
@@ -105,13 +105,13 @@ def beam_area(distance: Array, sensor: LidarSensor) -> Array:
 def small_particle_echoes(
     particles: Particles, extinction: float, known: Array, sensor: LidarSensor, rng: np.random.Generator, beams: int
 ) -> Echo:
-    """Returns of particles whose places nobody keeps, by their statistics.
+    """Returns of particles without stored positions, by their statistics.
 
     Along a beam those that can be detected form a Poisson process, whose rate at each distance is the beam's section
     times the number of particles large enough there.
 
     Args:
-        known: (m, 2) distance up to which, and the number per m^3 (largest first) that are kept elsewhere.
+        known: (m, 2) distance up to which particles are stored, and how many per m^3 (largest first).
     """
     step, sizes = 0.25, np.geomspace(0.05, 6.0, 60)
     gates = max(sensor.min_range, 0.3) + step * (np.arange(240) + 0.5)

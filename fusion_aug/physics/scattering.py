@@ -18,7 +18,7 @@ def tables() -> dict[str, np.ndarray]:
 
 
 def nearest(axis: str, value: float) -> int:
-    """Place of the entry nearest to a wavelength or frequency, by ratio."""
+    """Index of the entry nearest to a wavelength or frequency, by ratio."""
     return int(np.abs(np.log(tables()[axis] / value)).argmin())
 
 

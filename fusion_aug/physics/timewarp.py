@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib.ties import TIE
+
 
 @dataclass(frozen=True)
 class Warp:
@@ -18,7 +20,7 @@ class Warp:
     ``phi'(u) = mean + sum_k a_k sin(2 pi f_k (u - start) + p_k)``, so phi and phi'' are known exactly.
 
     Attributes:
-        start: ns, the moment that stays where it is.
+        start: ns, the time that the map keeps.
         mean: speed on average.
         waves: (amplitude, frequency in Hz, phase in rad) of every wave; the amplitudes add up to less than ``mean``.
     """
@@ -46,7 +48,7 @@ class Warp:
         steepest = sum(abs(a) * math.tau * f for a, f, _ in self.waves)
         slowest = self.mean - sum(abs(a) for a, _, _ in self.waves)
         gaps = old.diff().to(torch.float64) * 1e-9 / slowest
-        return torch.ceil(gaps * math.sqrt(steepest / (8 * bend))).clamp(min=1).to(torch.int64)
+        return torch.ceil(gaps * math.sqrt(steepest / (8 * bend)) - TIE).clamp(min=1).to(torch.int64)
 
     def old(self, new: Tensor) -> Tensor:
         """phi: old times (n,) int64 ns of new ones."""

@@ -65,14 +65,19 @@ def check_command(positionals: Sequence[str], overrides: Sequence[str], extra_di
     )
     report.OUT.print(report.check_table(rows))
     failed = [r for r in rows if r.status == "FAIL"]
-    verdict = (
-        f"{len(failed)} of {len(rows)} figures are over their limit" if failed else f"all {len(rows)} figures hold"
-    )
     for row in failed:
         if row.measurement == "unreadable":
             report.OUT.print(row.reason, style="yellow")
-    report.OUT.print(verdict, style="bold red" if failed else "green")
+    report.OUT.print(verdict(rows), style="bold red" if failed else "green")
     return EXIT_OVER_LIMIT if failed else EXIT_OK
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """The last line of a check: how many figures hold, and how many things were not compared."""
+    figures = sum(row.compared for row in rows)
+    failed, rest = sum(row.status == "FAIL" for row in rows), len(rows) - figures
+    held = f"{failed} of {figures} figures are over their limit" if failed else f"all {figures} figures hold"
+    return f"{held}, {rest} not compared" if rest else held
 
 
 def check_pipeline(overrides: Sequence[str], extra_dir: str | None) -> list[Row]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import itertools
-import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs import FORMATS, Log, open_log
 from fusion_aug.names import full_name
+from fusion_aug.run.keys import check_keys, did_you_mean, set_figures
 
 
 def config_dir() -> Path:
@@ -33,20 +32,26 @@ def config_dir() -> Path:
 
 
 def compose_config(
-    name: str, overrides: Sequence[str], extra_dir: str | None = None, *, complete: bool = True
+    name: str,
+    overrides: Sequence[str],
+    extra_dir: str | None = None,
+    *,
+    complete: bool = True,
+    figures: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Compose a primary configuration with overrides and resolve it.
 
     Args:
-        name: run, check, show or replay.
+        name: run, check, show, replay, synth, synth_arm or preset.
         overrides: Hydra overrides.
         extra_dir: folder with configurations of the user's own.
         complete: whether every option must have a value.
+        figures: values of the pipeline's main figures, as Python has them.
 
     Raises:
         ConfigError: a group, key or value is wrong; the message is one sentence.
     """
-    from hydra import compose, initialize_config_dir
+    from hydra import compose
     from hydra.core.config_store import ConfigStore
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
@@ -60,9 +65,10 @@ def compose_config(
         ConfigStore.instance().store(group="log", name=format.name, node=node)
     more = [f"hydra.searchpath=[file://{Path(extra_dir).resolve()}]"] if extra_dir else []
     try:
-        with initialize_config_dir(str(config_dir()), version_base="1.3", job_name="fusion-aug"):
+        with _own_hydra():
             config = compose(name, [*overrides, *more])
-        _check_keys(config, name, extra_dir)
+        set_figures(config, figures or {})
+        check_keys(config, config_dir() / f"{name}.yaml", group_folders("pipeline", extra_dir))
         missing = sorted(OmegaConf.missing_keys(config))
         if missing and complete:
             raise ConfigError(f"{missing[0]}: is missing; give it as {missing[0]}=...")
@@ -73,6 +79,21 @@ def compose_config(
         raise ConfigError(f"{extra_dir}: a configuration is not valid YAML ({' '.join(str(error).split())})") from None
     assert isinstance(plain, dict)
     return _empty_to_null(plain)
+
+
+@contextmanager
+def _own_hydra() -> Iterator[None]:
+    """Hydra over our configurations. A program that runs under Hydra itself has its own back afterwards."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    theirs = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3", job_name="fusion-aug"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = theirs
 
 
 def _named_plugins(overrides: Sequence[str]) -> list[str]:
@@ -89,40 +110,6 @@ def _at(levels: Any, place: Any) -> Any:
     if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(levels):
         raise ConfigError(f"pipeline.severity: expected a whole number from 0 to {len(levels) - 1}, got {place!r}")
     return levels[place]
-
-
-def _check_keys(config: Any, name: str, extra_dir: str | None) -> None:
-    """Refuse keys that nothing reads: with ``+`` Hydra adds any.
-
-    Raises:
-        ConfigError: naming the key, and the one that may have been meant.
-    """
-    import yaml
-    from omegaconf import OmegaConf
-
-    plain = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(plain, dict)
-    known = {*yaml.safe_load((config_dir() / f"{name}.yaml").read_text()), "log", "pipeline"} - {"defaults"}
-    for key in plain:
-        if key not in known:
-            raise ConfigError(f"{key!s}: there is no such option{_did_you_mean(str(key), known)}")
-    pipeline_keys = plain.get("pipeline") or {}
-    if not isinstance(pipeline_keys, dict) or pipeline_keys.get("_target_") != "fusion_aug.pipeline":
-        return
-    used = set(re.findall(r"\$\{\.*([A-Za-z_]\w*)", json.dumps(pipeline_keys)))
-    own = {"_target_", "transforms", *(f.name for f in fields(Compose))}
-    figures = {str(k) for k in pipeline_keys} - own
-    # a preset's own value may be unused after one of its transforms was removed
-    folders = [config_dir() / "pipeline", *([Path(extra_dir) / "pipeline"] if extra_dir else [])]
-    presets = {str(k) for f in folders for p in f.rglob("*.yaml") for k in yaml.safe_load(p.read_text()) or ()}
-    for key in sorted(figures - used - presets):
-        raise ConfigError(f"pipeline.{key}: nothing in the pipeline uses it{_did_you_mean(key, figures & used)}")
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a hint: the nearest known word, or all of them."""
-    near = difflib.get_close_matches(word, sorted(known), 1, 0.5)
-    return f"; did you mean {near[0]}?" if near else f" (there are {', '.join(sorted(known))})"
 
 
 def sweep(overrides: Sequence[str], extra_dir: str | None = None) -> Iterator[tuple[str, list[str]]]:
@@ -167,8 +154,13 @@ def sweep(overrides: Sequence[str], extra_dir: str | None = None) -> Iterator[tu
 
 def option_names(group: str, extra_dir: str | None) -> list[str]:
     """Options of a configuration group, ours and the user's, such as ``suite/fog`` of ``pipeline``."""
-    folders = [config_dir() / group, *([Path(extra_dir) / group] if extra_dir else [])]
+    folders = group_folders(group, extra_dir)
     return sorted({p.relative_to(f).with_suffix("").as_posix() for f in folders for p in f.rglob("*.yaml")})
+
+
+def group_folders(group: str, extra_dir: str | None) -> list[Path]:
+    """Folders of a configuration group, ours and the user's."""
+    return [config_dir() / group, *([Path(extra_dir) / group] if extra_dir else [])]
 
 
 def import_plugins(modules: str | Sequence[str] | None) -> None:
@@ -209,12 +201,14 @@ def _build(config: Any, where: str) -> Any:
     options = {k: v for k, v in config.items() if k not in ("_target_", "_convert_", "_recursive_")}
     if target == "fusion_aug.pipeline":
         inside = options.pop("transforms", None) or {}
-        return pipeline({n: _build(c, f"{where}.transforms.{n}") for n, c in _named_transforms(inside, where)}, **options)
+        return pipeline(
+            {n: _build(c, f"{where}.transforms.{n}") for n, c in _named_transforms(inside, where)}, **options
+        )
     cls = find_transform(target) or _reexported(target)
     if cls is None:
         raise ConfigError(
             f"{where}._target_: {target!r} is not a registered transform; list its module in plugins"
-            f"{_did_you_mean(target, TRANSFORMS)}"
+            f"{did_you_mean(target, TRANSFORMS)}"
         )
     if "transforms" in options:
         inside = options.pop("transforms") or {}

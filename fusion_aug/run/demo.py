@@ -35,7 +35,7 @@ class Steps:
         self.number, self.worst = 0, EXIT_OK
 
     def announce(self, command: str, words: Sequence[str]) -> None:
-        """Say what comes."""
+        """Print the next command."""
         self.number += 1
         report.OUT.print(f"[bold]{self.number}.[/] fusion-aug {command} {escape(' '.join(words))}", soft_wrap=True)
 
@@ -88,7 +88,7 @@ def street(steps: Steps, folder: Path) -> None:
 
 
 def arm(steps: Steps, folder: Path) -> None:
-    """The arm: mirrored, with errors of its kinematics, in another time."""
+    """The arm: mirrored, with kinematic errors, on a warped time axis."""
     missing = sorted({extra for package, extra in ARM_NEEDS.items() if find_spec(package) is None})
     made = sample_log("arm")
     if made is None and find_spec("mujoco") is None:

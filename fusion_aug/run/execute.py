@@ -105,7 +105,7 @@ def first_sample(job: Job) -> Sample | None:
 
 
 def execute(job: Job, progress: Progress | None = None) -> RunResult:
-    """Run a job, or the rest of it.
+    """Run a job, or continue an unfinished one.
 
     Raises:
         FusionAugError: bad input, a foreign output folder, no space; nothing is left half-written but the ``.work``
@@ -147,7 +147,7 @@ def execute(job: Job, progress: Progress | None = None) -> RunResult:
 
 
 def prepare_output(job: Job) -> bool:
-    """Make the output folder or take up an unfinished one; True if the same job is finished already.
+    """Make the output folder or continue an unfinished one; True if the same job is finished already.
 
     Raises:
         ConfigError: it lies inside the input (or the input in it), or holds something else.

@@ -1,4 +1,4 @@
-"""The input of a finished run, found again."""
+"""Input and output logs of a finished run."""
 
 from __future__ import annotations
 

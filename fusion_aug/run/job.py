@@ -88,7 +88,7 @@ class Job:
         return tasks
 
     def header(self) -> dict[str, Any]:
-        """First line of the manifest: what makes the samples again, without any path."""
+        """First line of the manifest: what reproduces the samples, without any path."""
         paths = ("root", *self.log.format.file_options)
         options = {k: v for k, v in self.config["log"].items() if k not in paths}
         return {

@@ -14,7 +14,9 @@ from fusion_aug.streams.families import ImagePlane, Kinematic, Mount, Scene, Tem
 
 def changes_geometry(transform: Transform) -> bool:
     """Whether a transform changes scene, image plane, mounting, time or calibration."""
-    return isinstance(transform, Scene | ImagePlane | Mount | Temporal | Kinematic) or bool(transform.changes_calibration)
+    return isinstance(transform, Scene | ImagePlane | Mount | Temporal | Kinematic) or bool(
+        transform.changes_calibration
+    )
 
 
 def draw_geometry_per_scene(pipeline: Compose, log: Log) -> tuple[Compose, list[str]]:
@@ -55,7 +57,9 @@ def check_names(pipeline: Transform, sample: Sample) -> None:
             for name in getattr(leaf, field, None) or ():
                 if name not in known and not set(name) & set("*?["):
                     known_names = ", ".join(sorted(known))
-                    raise ConfigError(f"{type(leaf).__name__}.{field}: the log has no sensor {name!r} (it has {known_names})")
+                    raise ConfigError(
+                        f"{type(leaf).__name__}.{field}: the log has no sensor {name!r} (it has {known_names})"
+                    )
 
 
 def geometry_only(pipeline: Compose) -> Compose:

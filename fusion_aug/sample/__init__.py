@@ -1,7 +1,8 @@
 """Samples: streams with their metadata and history, and questions about them."""
 
 from fusion_aug.sample.history import History, Record, history_from_json, history_to_json
-from fusion_aug.sample.sample import REF, Ref, Sample, SampleMeta, merge, world_frame_of
+from fusion_aug.sample.meta import REF, Ref, SampleMeta, world_frame_of
+from fusion_aug.sample.sample import Sample, merge
 
 __all__ = [
     "REF", "History", "Record", "Ref", "Sample", "SampleMeta", "history_from_json", "history_to_json", "merge",

@@ -80,8 +80,8 @@ def camera_twist(sample: Sample, name: str, item: int) -> tuple[Tensor, Tensor]:
     )
     if twist is None:
         raise DataError(
-            f"stream {name!r}: the motion of the camera is unknown; the sample needs an ego pose with a twist, or a rig "
-            f"with poses at more than one time"
+            f"stream {name!r}: the motion of the camera is unknown; the sample needs an ego pose with a twist, or a "
+            f"rig with poses at more than one time"
         )
     return twist
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,60 +15,8 @@ from calib.se3 import transform_points
 from fusion_aug.errors import DataError
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample.history import History
+from fusion_aug.sample.meta import REF, Ref, SampleMeta
 from fusion_aug.streams import Boxes3D, Points, Ragged, Stream
-
-REF = "ref"
-
-
-class Ref(NamedTuple):
-    """The reference frame of a sample: a frame of the rig at one time (ns)."""
-
-    frame: str
-    time: int
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class SampleMeta:
-    """What a sample is besides its streams. A sample has one, a batch several.
-
-    Attributes:
-        id: unique in its log.
-        scene: id of the scene or episode, which shares draws of scope ``scene``.
-        ref: the reference frame.
-        rig: the reported calibration, which consumers get and writers write.
-        true_rig: the calibration that the data obey; the same object unless a transform made them differ.
-        anchor: ``T_world_ref`` (4, 4) at the first reference pose of the scene, which places mirror planes.
-        start: ns, first reference time of the scene, which maps of time leave where it is; None for ``ref.time``.
-        clock: name of the stream whose capture times delimit timesteps.
-        history: records of the transforms that were applied.
-    """
-
-    id: str
-    scene: str
-    ref: Ref
-    rig: Rig
-    true_rig: Rig
-    anchor: Tensor = field(default_factory=lambda: torch.eye(4, dtype=torch.float64))
-    start: int | None = None
-    clock: str = ""
-    history: History = ()
-
-    def __repr__(self) -> str:
-        return f"SampleMeta({self.id!r}, scene {self.scene!r}, {self.rig!r}, {len(self.history)} records)"
-
-    def T_ref(self, frame: str, time: int, *, true_rig: bool = False) -> Tensor:
-        """``T_ref_frame`` (4, 4) float64 at a time.
-
-        Args:
-            frame: of the rig, or "ref". time: ns. true_rig: by the calibration that the data obey.
-
-        Raises:
-            CalibrationError: the frame is unknown, or its pose is unknown at that time.
-        """
-        if frame == REF:
-            return torch.eye(4, dtype=torch.float64)
-        rig = self.true_rig if true_rig else self.rig
-        return rig.T(self.ref.frame, frame, time, self.ref.time)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -272,8 +220,9 @@ class Sample:
                 streams[name] = replace(stream.take_items(index), sample_index=new)
         return Sample(metas=tuple(self.metas[u] for u in indices), streams=streams)
 
+    @standard_modes()
     def realized(self) -> Sample:
-        """The sample with every file decoded, clouds too, and every pending map carried out."""
+        """The sample with every file decoded, clouds too, and every pending map applied."""
         done = {n: s.realized() for n, s in self.streams.items()}
         return self.with_streams({n: s.loaded() if isinstance(s, Ragged) else s for n, s in done.items()})
 
@@ -282,6 +231,7 @@ class Sample:
         return self.with_streams({n: s.to(device) for n, s in self.streams.items()})
 
 
+@standard_modes()
 def merge(samples: Sequence[Sample], order: Sequence[int] | None = None) -> Sample:
     """Join samples (or batches) to one batch.
 
@@ -307,12 +257,3 @@ def merge(samples: Sequence[Sample], order: Sequence[int] | None = None) -> Samp
         streams[name] = joined if ordered else joined.take_items(sort)
     placed = sorted(zip(place, metas, strict=True), key=lambda p: p[0])
     return Sample(metas=tuple(u for _, u in placed), streams=streams)
-
-
-def world_frame_of(rig: Rig, frame: str) -> str | None:
-    """The world frame that is the root of a frame; None where the root is no world frame."""
-    root = rig.root_of(frame)
-    return root if rig.frames[root].axis_convention == "world" else None
-
-
-__all__ = ["REF", "Ref", "Sample", "SampleMeta", "merge", "world_frame_of"]

@@ -7,7 +7,8 @@ import torch
 
 from calib import LidarSensor
 from calib.se3 import invert
-from fusion_aug.sample.sample import Sample, world_frame_of
+from fusion_aug.sample.meta import world_frame_of
+from fusion_aug.sample.sample import Sample
 
 
 def T_up_ref(sample: Sample, index: int) -> np.ndarray:

@@ -125,7 +125,7 @@ def _draw_radar(image: np.ndarray, sample: Sample, name: str, radar: Radar, pixe
 
 
 def lidars(sample: Sample) -> list[str]:
-    """Streams of points that are no radar."""
+    """Names of the LiDAR streams."""
     return list(sample.of_type(Lidar))
 
 
@@ -209,7 +209,7 @@ def _row(tiles: list[np.ndarray], columns: int, width: int) -> np.ndarray:
 
 
 def fitted(image: np.ndarray, height: int) -> np.ndarray:
-    """A picture with a dark strip below, as high as wanted."""
+    """Return a picture with a dark strip below, at a given height."""
     return np.pad(image, ((0, height - image.shape[0]), (0, 0), (0, 0)), constant_values=24)
 
 

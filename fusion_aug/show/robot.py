@@ -141,7 +141,9 @@ def _sums(stream: Stream) -> np.ndarray:
     return stream["force"].sum(1, keepdim=True).numpy()
 
 
-def plot(before: Sample, after: Sample, names: list[str], curve_of: CurveFunction, title: str, keys: Sequence[str]) -> np.ndarray:
+def plot(
+    before: Sample, after: Sample, names: list[str], curve_of: CurveFunction, title: str, keys: Sequence[str]
+) -> np.ndarray:
     """Curves (n, k) of streams before, grey, and after, coloured and called by ``keys``, over seconds."""
     image = np.full((*PLOT, 3), PAPER, np.uint8)
     begin = min(int(before[n].capture_times[0]) for n in names)

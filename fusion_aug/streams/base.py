@@ -32,7 +32,7 @@ class Stream:
 
     Attributes:
         frame: the frame the values are given in: a frame of the rig, or "ref" for the sample's reference frame.
-        capture_times: (n,) int64 ns, when each item was measured, by the sensor's own clock. Poses are looked up at them.
+        capture_times: (n,) int64 ns, when each item was measured, by the sensor's clock. Poses are looked up at them.
         values: column name -> (n, ...) tensor, or a NumPy string array for labels.
         sample_index: (n,) int64, which sample of a batch each item belongs to.
         present: (n,) bool, False where the item was dropped: it is there, but empty.
@@ -56,8 +56,8 @@ class Stream:
 
     columns: ClassVar[tuple[Column, ...]] = ()
     invariant_to: ClassVar[tuple[type, ...]] = ()
-    # whether it samples a continuous signal, which a change of speed resamples at the old rate; items of others are kept
-    # and get new times
+    # whether it samples a continuous signal, which a change of speed resamples at the old rate; others keep their
+    # items, at new times
     is_continuous: ClassVar[bool] = False
     # what to do where nothing is known of the values, for messages
     remedy: ClassVar[str] = "give the class typed columns, or register a handler"

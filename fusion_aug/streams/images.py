@@ -135,6 +135,7 @@ class ImageStream(Stream):
             )
         return torch.stack(self.pictures)
 
+    @standard_modes()
     def realized(self) -> Self:
         """The stream with every picture decoded and mapped."""
         return replace(self, items=self.pictures, pending=(None,) * len(self))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fusion_aug.errors import DataError
 from fusion_aug.names import Registry
@@ -16,6 +16,19 @@ from fusion_aug.ops.modes import standard_modes
 # name -> function(path, bytes, options) -> value. Formats register theirs, so that a Source stays picklable.
 DECODERS: Registry[Callable[[Path, bytes, dict[str, Any]], Any]] = Registry("decoder")
 MAX_BYTES = 2 * 2**30
+JPEG_START = b"\xff\xd8"
+
+
+class Coding(NamedTuple):
+    """What the coding of a picture keeps of its numbers.
+
+    Attributes:
+        lossy: whether it changes the levels of pixels, as JPEG and videos do.
+        step: between two values that it can tell apart, in the values' own unit; 0 where it holds them exactly.
+    """
+
+    lossy: bool = False
+    step: float = 0.0
 
 
 def decoder(name: str) -> Callable[[Callable[[Path, bytes, dict[str, Any]], Any]], Any]:
@@ -63,6 +76,11 @@ class Source:
         if len(raw) < wanted:
             raise DataError(f"{self.path}: is truncated: {len(raw)} of {wanted} bytes are there")
         return raw
+
+    @property
+    def coding(self) -> Coding:
+        """What its coding keeps of a picture's numbers."""
+        return Coding(lossy=self.bytes()[:2] == JPEG_START)
 
     def hash(self) -> str:
         """blake2b digest of the bytes, 32 hex digits."""

@@ -1,4 +1,4 @@
-"""What stands and moves in the street: cars, people, trees, houses, posts. Each in its own frame, on z = 0."""
+"""Bodies in the street: cars, people, trees, houses, posts. Each in its own frame, its base on z = 0."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Body:
         pose: ``T_world_body`` (4, 4) at a time in seconds.
         moving: whether the pose changes.
         category: nuScenes category, empty for what is not labelled.
-        size: (length, width, height) of its label, which stands on z = 0.
+        size: (length, width, height) of its label, whose base is on z = 0.
         rcs: radar cross-section seen from behind or ahead, dBsm.
         kind: class in the segmentation masks.
     """

@@ -1,4 +1,4 @@
-"""The sample log: a drive through a made street in nuScenes format, with everything that is known about it.
+"""The sample log: a drive through a simulated street in nuScenes format, with its ground truth.
 
 What nuScenes has no place for (a fisheye camera, depth, classes, IMU, the time of every LiDAR point) lies in the
 sidecar ``fusion_aug/``.
@@ -24,13 +24,13 @@ from fusion_aug.streams import Camera, Depth, Imu, SegmentationMask, Stream
 from fusion_aug.streams.source import Source
 from fusion_aug.synth.mesh import Array
 from fusion_aug.synth.sensors import detect, inertial, scan, take_picture
-from fusion_aug.synth.tables import CATEGORIES, Visibility, Tables
+from fusion_aug.synth.tables import CATEGORIES, Tables, Visibility
 from fusion_aug.synth.town import Town, make_town
 from fusion_aug.synth.vehicle import IMU_POSITION, vehicle
 from fusion_aug.synth.world import Scenery, World
 
 T0 = 1_600_000_000_000_000  # microseconds
-KEYFRAME, SWEEP, TURN = 0.5, 0.25, 0.05  # seconds: between keyframes, from sweep to keyframe, per LiDAR turn
+KEYFRAME, SWEEP, TURN = 0.5, 0.25, 0.05  # seconds: between keyframes, from sweep to keyframe, per LiDAR revolution
 IMU_RATE = 100  # Hz
 REACH = 75.0  # metres up to which objects are labelled
 DEPTH_STEP = 2.0**-6  # metres; depth is stored in steps of 16 mm
@@ -42,7 +42,7 @@ class Size:
 
     Attributes:
         pictures: (height, width) of the surround cameras.
-        columns: LiDAR columns per turn.
+        columns: LiDAR columns per revolution.
         quality: of the JPEG files, percent.
         oversample: rays per pixel along each axis.
     """
@@ -70,7 +70,7 @@ def make_log(
         out: folder, made if missing.
         frames: keyframes, at 2 Hz. Depth and classes are kept for two of them.
         seed: of the street and of the noise.
-        size: see ``Size``.
+        size: of pictures and scans, one of ``SIZES``.
         progress: called with the number of finished keyframes and of all.
 
     Returns:
@@ -186,7 +186,7 @@ class Drive:
         seen = take_picture(self.scenery.at(seconds(stamp)), sensor, self.ego(seconds(stamp)) @ T, self.size.oversample)
         at = torch.tensor([stamp * 1000])
         if name == "FISHEYE_FRONT":
-            path = self.tables.out / f"fisheye-{stamp}.jpg"  # taken over into the sidecar
+            path = self.tables.out / f"fisheye-{stamp}.jpg"  # copied into the sidecar
             extra.streams[name] = Camera(frame=name, capture_times=at, items=(Source(path, "image"),))
         else:
             path = self.tables.data(name, sample, stamp, True, ".jpg", sensor.size, self.ego(seconds(stamp)))
@@ -225,7 +225,7 @@ class Drive:
 
 
 def visible_share(world: World, number: int, eye: Array) -> float:
-    """Share of the lines from ``eye`` towards a body that nothing else stands in."""
+    """Share (0 to 1) of the lines from ``eye`` to points of a body that nothing else blocks."""
     body = world.town.bodies[number]
     T, rng = body.label_pose(world.time), np.random.default_rng(number)
     goal = (rng.uniform(-0.4, 0.4, (200, 3)) * body.size) @ T[:3, :3].T + T[:3, 3]

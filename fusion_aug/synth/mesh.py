@@ -17,7 +17,7 @@ class Mesh(NamedTuple):
     triangles: Array
 
     def at(self, x: float = 0.0, y: float = 0.0, z: float = 0.0, yaw: float = 0.0, pitch: float = 0.0) -> Mesh:
-        """The mesh turned about y (``pitch``), then z (``yaw``), then shifted."""
+        """The mesh rotated about y (``pitch``), then z (``yaw``), then shifted."""
         cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
         R = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]]) @ np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
         return Mesh(self.vertices @ R.T + np.array([x, y, z]), self.triangles)
@@ -35,7 +35,7 @@ def joined(meshes: Sequence[Mesh]) -> Mesh:
 
 
 def box(length: float, width: float, height: float) -> Mesh:
-    """A box that stands on z = 0, centred in x and y."""
+    """A box with its bottom face on z = 0, centred in x and y."""
     corners = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (0.0, 1.0)])
     quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
     return Mesh(corners * [length, width, height], _fans(quads))
@@ -65,7 +65,7 @@ def prism(profile: Sequence[tuple[float, float]], width: float, taper: float = 1
 
 
 def cylinder(radius: float, height: float, sides: int = 14, top: float | None = None) -> Mesh:
-    """A cylinder, or a cone with another radius at the top, that stands on z = 0."""
+    """A cylinder, or a cone with another radius at the top, with its base on z = 0."""
     angle = np.arange(sides) * 2 * np.pi / sides
     ring = np.stack([np.cos(angle), np.sin(angle), np.zeros(sides)], 1)
     upper = ring * (radius if top is None else top) + [0, 0, height]
@@ -95,9 +95,9 @@ def ball(radius: float, rough: float = 0.0, seed: int = 0) -> Mesh:
 
     n = 162
     height = 1 - (2 * np.arange(n) + 1) / n
-    turn = np.arange(n) * np.pi * (3 - 5**0.5)  # a golden-angle spiral spreads points evenly
+    angle = np.arange(n) * np.pi * (3 - 5**0.5)  # a golden-angle spiral spreads points evenly
     ring = np.sqrt(1 - height**2)
-    points = np.stack([ring * np.cos(turn), ring * np.sin(turn), height], 1)
+    points = np.stack([ring * np.cos(angle), ring * np.sin(angle), height], 1)
     bumps = 1 + rough * np.random.default_rng(seed).uniform(-1, 1, (n, 1))
     return Mesh(points * radius * bumps, ConvexHull(points).simplices)
 

@@ -89,9 +89,7 @@ def _window_wall(local: Array, normal: Array, colour: Array) -> Paint:
     return Paint(out, np.where(glass, 0.6, 0.0))
 
 
-def _vehicle(
-    length: float, belt: float, top: float, pillars: tuple[float, ...], front: float
-) -> Callable[..., Paint]:
+def _vehicle(length: float, belt: float, top: float, pillars: tuple[float, ...], front: float) -> Callable[..., Paint]:
     """Paint of a car: windows between belt line and roof, lamps, number plates, a dark sill."""
 
     def paint(local: Array, normal: Array, colour: Array) -> Paint:
@@ -127,7 +125,7 @@ def _vehicle(
 def _tyre(local: Array, normal: Array, colour: Array) -> Paint:
     out = colour.copy()
     hub = np.abs(normal[:, 1]) > 0.9
-    centre = np.round(local[:, 0] * 50) / 50  # wheels differ only in where they stand
+    centre = np.round(local[:, 0] * 50) / 50  # wheels differ only by their position
     out[hub] = np.array([120, 124, 128]) * (0.7 + 0.3 * value_noise(centre[hub] * 30, local[hub, 2] * 30))[:, None]
     edge = hub & ((local[:, 2] < 0.14) | (local[:, 2] > 0.52))
     out[edge] = (24, 24, 26)

@@ -1,4 +1,4 @@
-"""The road: a straight, a bend to the left, a straight. And how something drives along it."""
+"""The road: a straight, a bend to the left, a straight; and motion along it."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ class Road:
     def at(self, s: Array | float, d: Array | float = 0.0) -> tuple[Array, Array]:
         """World (x, y) (..., 2) and heading (...,) of road coordinates."""
         s, d = np.asarray(s, float), np.asarray(d, float)
-        turn = np.clip((s - self.straight) / self.radius, 0.0, self.angle)
+        heading = np.clip((s - self.straight) / self.radius, 0.0, self.angle)
         rest = np.where(s < self.straight, s - self.straight, np.maximum(s - self.bend_end, 0.0))
-        along = np.stack([np.cos(turn), np.sin(turn)], -1)
-        left = np.stack([-np.sin(turn), np.cos(turn)], -1)
-        return self._centre + (d - self.radius)[..., None] * left + rest[..., None] * along, turn
+        along = np.stack([np.cos(heading), np.sin(heading)], -1)
+        left = np.stack([-np.sin(heading), np.cos(heading)], -1)
+        return self._centre + (d - self.radius)[..., None] * left + rest[..., None] * along, heading
 
     def locate(self, xy: Array) -> tuple[Array, Array]:
         """Road coordinates s and d of world points (n, 2)."""
         x, y = (xy - self._centre).T
-        turn = np.arctan2(x, -y)
+        bearing = np.arctan2(x, -y)
         end = np.array([np.cos(self.angle), np.sin(self.angle)])
         beyond = x * end[0] + y * end[1]
         # which piece a point belongs to: before the bend, after it, or in its fan
         before = (x < 0) & ~((beyond > 0) & (y > 0))
-        after = ~before & (beyond > 0) & (turn > self.angle / 2)
+        after = ~before & (beyond > 0) & (bearing > self.angle / 2)
         s = np.where(
-            before, self.straight + x, np.where(after, self.bend_end + beyond, self.straight + self.radius * turn)
+            before, self.straight + x, np.where(after, self.bend_end + beyond, self.straight + self.radius * bearing)
         )
         straight_d = self.radius + y
         after_d = self.radius - (x * end[1] - y * end[0])
@@ -96,8 +96,8 @@ class Track:
     """Something that moves along the road at a fixed distance from its middle.
 
     Attributes:
-        road, speed: see there; against the road's direction the distance is counted from s = 0 backwards, so it
-            starts below zero for what comes towards it. d: metres to the left of the middle.
+        road: the road. speed: distance over time; against the road's direction the distance counts from s = 0
+            backwards, so oncoming traffic starts below zero. d: metres to the left of the middle.
         forward: False against the road's direction.
         dive: pitch per acceleration, rad per m/s^2; a car dips its nose when it brakes.
     """

@@ -76,13 +76,13 @@ def scan(
     period: float,
     rng: np.random.Generator,
 ) -> dict[str, Array]:
-    """One turn of a LiDAR that ends at ``stamp``, while sensor and world move.
+    """One revolution of a LiDAR that ends at ``stamp``, while sensor and world move.
 
     Args:
         scenery: the town.
         lidar: elevations, ranges, spin.
         pose: ``T_world_lidar`` over time.
-        stamp: seconds. columns: per turn. period: seconds per turn.
+        stamp: seconds. columns: per revolution. period: seconds per revolution.
         rng: for range noise (1 cm) and intensity noise.
 
     Returns:
@@ -90,10 +90,10 @@ def scan(
         ring, time_offset (seconds, negative), body.
     """
     elevation = np.array(lidar.elevations)
-    turn = np.arange(columns) / columns
-    offset = (turn - 1) * period
-    az = np.pi + lidar.spin * turn * 2 * np.pi
-    slices = np.array_split(np.arange(columns), 12)  # moving bodies stand still for a twelfth of a turn
+    share = np.arange(columns) / columns
+    offset = (share - 1) * period
+    az = np.pi + lidar.spin * share * 2 * np.pi
+    slices = np.array_split(np.arange(columns), 12)  # moving bodies are static for a twelfth of a revolution
     back = np.linalg.inv(pose(stamp))
     out: dict[str, list[Array]] = {k: [] for k in ("xyz", "intensity", "ring", "time_offset", "body")}
     for part in slices:
@@ -124,7 +124,7 @@ def detect(world: World, radar: RadarSensor, T_world_radar: Array, velocity: Arr
     """Radar detections: one for every body (or stretch of house front) in a cell of range and azimuth.
 
     Args:
-        world: at the moment of the measurement.
+        world: at the time of the measurement.
         radar: resolutions and range.
         T_world_radar: (4, 4).
         velocity: (3,) of the radar in the world, m/s.

@@ -64,9 +64,9 @@ def make_town(seed: int = 0) -> Town:
     return Town(road, tuple(bodies))
 
 
-def _standing(road: Road, s: float, d: float, parts: tuple[Part, ...], turn: float = 0.0, **more: object) -> Body:
+def _static_body(road: Road, s: float, d: float, parts: tuple[Part, ...], yaw: float = 0.0, **more: object) -> Body:
     xy, heading = road.at(s, d)
-    T = pose_at(xy, float(heading) + turn)
+    T = pose_at(xy, float(heading) + yaw)
     return Body(parts, lambda time: T, **more)  # type: ignore[arg-type]
 
 
@@ -94,7 +94,7 @@ def _parked(road: Road, rng: np.random.Generator) -> list[Body]:
                     "van" if rng.random() < 0.22 else "car", PAINTWORK[rng.integers(len(PAINTWORK))]
                 )
                 d = side * (HALF_ROAD - 1.15 + rng.uniform(-0.1, 0.1))
-                out.append(_standing(road, s, d, parts, 0.0 if side < 0 else np.pi, **label))
+                out.append(_static_body(road, s, d, parts, 0.0 if side < 0 else np.pi, **label))
             s += rng.uniform(6.0, 7.2)
     return out
 
@@ -164,7 +164,7 @@ def _houses(road: Road, rng: np.random.Generator) -> list[Body]:
                 )
                 d = side * (PAVEMENT + rng.uniform(0.6, 2.4) + depth / 2)
                 # the street front is the side y = -depth / 2
-                out.append(_standing(road, middle, d, parts, 0.0 if side > 0 else np.pi, kind="building"))
+                out.append(_static_body(road, middle, d, parts, 0.0 if side > 0 else np.pi, kind="building"))
             widening = 1.3 if side < 0 and road.straight < middle < road.bend_end else 1.0
             s += (length + rng.uniform(0.4, 3.5)) / widening
     return out
@@ -178,18 +178,20 @@ def _green(road: Road, rng: np.random.Generator) -> list[Body]:
                 continue
             if (i + (side > 0)) % 2 == 0:
                 parts = tree_parts(rng.uniform(5.5, 8.0), int(rng.integers(1 << 30)))
-                out.append(_standing(road, s + rng.uniform(-1, 1), side * (HALF_ROAD + 1.3), parts, kind="plant"))
+                out.append(_static_body(road, s + rng.uniform(-1, 1), side * (HALF_ROAD + 1.3), parts, kind="plant"))
             else:
                 # the arm reaches over the road: +y on the right side of it
                 out.append(
-                    _standing(road, s, side * (HALF_ROAD + 0.7), lamp_parts(), 0.0 if side < 0 else np.pi, kind="pole")
+                    _static_body(
+                        road, s, side * (HALF_ROAD + 0.7), lamp_parts(), 0.0 if side < 0 else np.pi, kind="pole"
+                    )
                 )
     for _ in range(16):  # the park inside the bend
         s, d = rng.uniform(road.straight - 2, road.bend_end + 2), rng.uniform(PAVEMENT + 3.0, 26.0)
-        out.append(_standing(road, s, d, tree_parts(rng.uniform(6, 10), int(rng.integers(1 << 30))), kind="plant"))
+        out.append(_static_body(road, s, d, tree_parts(rng.uniform(6, 10), int(rng.integers(1 << 30))), kind="plant"))
     for s in np.arange(road.straight, road.bend_end, 4.5):
-        out.append(_standing(road, s, PAVEMENT + 1.0, hedge_parts(4.0), kind="plant"))
+        out.append(_static_body(road, s, PAVEMENT + 1.0, hedge_parts(4.0), kind="plant"))
     for s, d, turn in ((ZEBRA[0] - 1.5, -HALF_ROAD - 0.6, 0.0), (ZEBRA[1] + 1.5, HALF_ROAD + 0.6, np.pi)):
-        out.append(_standing(road, s, d, sign_parts(), turn, kind="sign"))
-    out += [_standing(road, s, d, bin_parts()) for s, d in ((9.0, -6.7), (24.0, 6.8), (48.0, -6.8), (75.0, 6.8))]
+        out.append(_static_body(road, s, d, sign_parts(), turn, kind="sign"))
+    out += [_static_body(road, s, d, bin_parts()) for s, d in ((9.0, -6.7), (24.0, 6.8), (48.0, -6.8), (75.0, 6.8))]
     return out

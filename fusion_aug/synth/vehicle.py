@@ -76,6 +76,6 @@ def vehicle(size: tuple[int, int]) -> dict[str, tuple[Sensor, Array, float]]:
 
 def placed(mount: Mount, camera: bool = False) -> Array:
     """``T_ego_sensor`` (4, 4)."""
-    turn = rotation_about("z", np.radians(mount.yaw_deg))
-    pose: torch.Tensor = se3(turn @ FORWARD if camera else turn, mount.position)
+    rotation = rotation_about("z", np.radians(mount.yaw_deg))
+    pose: torch.Tensor = se3(rotation @ FORWARD if camera else rotation, mount.position)
     return pose.numpy()

@@ -1,4 +1,4 @@
-"""A town frozen at one moment, ray cast with Open3D (no window, no OpenGL)."""
+"""A town at one time, ray cast with Open3D (no window, no OpenGL)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Hits:
 
 
 class RayScene:
-    """Bodies at one moment as one ray casting scene.
+    """Bodies at one time as one ray casting scene.
 
     Args:
         bodies: number in the town -> body.
@@ -85,7 +85,7 @@ class RayScene:
 
 
 class Scenery:
-    """A town with its standing bodies ready for ray casting; moving ones are added for every moment."""
+    """A town with its static bodies ready for ray casting; moving ones are added for every time."""
 
     def __init__(self, town: Town):
         self.town = town
@@ -98,7 +98,7 @@ class Scenery:
         self.kind = np.array([KINDS.index(b.kind) for b in town.bodies])
 
     @cached_property
-    def standing(self) -> RayScene:
+    def static(self) -> RayScene:
         """Everything that does not move."""
         return RayScene({i: b for i, b in enumerate(self.town.bodies) if not b.moving}, 0.0, self.first_part, True)
 
@@ -108,12 +108,12 @@ class Scenery:
 
 
 class World:
-    """A town at one moment. Made by ``Scenery.at``."""
+    """A town at one time. Made by ``Scenery.at``."""
 
     def __init__(self, scenery: Scenery, time: float):
         self.scenery, self.time, self.town = scenery, time, scenery.town
         moving = {i: b for i, b in enumerate(self.town.bodies) if b.moving}
-        self._casts = (scenery.standing, RayScene(moving, time, scenery.first_part, False))
+        self._casts = (scenery.static, RayScene(moving, time, scenery.first_part, False))
 
     def cast(self, origins: Array, directions: Array) -> Hits:
         """Cast rays from origins (n, 3) or (1, 3), world frame, along unit vectors (n, 3)."""

@@ -1,4 +1,4 @@
-"""In front of a training loop."""
+"""Data sets, batches and dictionaries for training."""
 
 from fusion_aug.train.collate import collate
 from fusion_aug.train.dataset import AugmentedDataset

@@ -1,4 +1,4 @@
-"""Samples to a batch: rows, not padding."""
+"""Batches of samples: packed, not padded."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from fusion_aug.sample import Sample, merge
 def collate(samples: Sequence[Sample]) -> Sample:
     """Join samples to one batch, for ``DataLoader(collate_fn=collate)``.
 
-    A batch is a Sample with several units. Every stream holds the items of all of them one after another;
-    ``sample_index`` says whose each is, and points and boxes are packed with ``offsets``. A pipeline takes a batch
-    as it takes a sample, and draws for each unit what it would have drawn for it alone.
+    A batch is a Sample with several ``metas``. Every stream holds the items of all samples one after another;
+    ``sample_index`` gives the sample of each, and points and boxes are packed with row offsets. A pipeline takes a
+    batch as it takes a sample, and draws for each sample what it would draw for it alone.
 
     Args:
-        samples: samples whose streams of one name are of one kind. Pictures may differ in size; ``images`` stacks
-            them where they do not.
+        samples: samples whose streams of one name are of one class. Pictures may differ in size.
 
     Returns:
         The batch.

@@ -99,7 +99,7 @@ def _names(boxes: Boxes3D) -> np.ndarray:
 
 
 def class_numbers(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """(m,) place of each name among the classes, -1 for others. Warns where no name is a class at all."""
+    """Return the index (m,) of each name among the classes, -1 for others. Warns if no name is a class."""
     number = {c: i for i, c in enumerate(classes)}
     labels = np.array([number.get(str(n), -1) for n in names], np.int64)
     if len(labels) and (labels < 0).all():
@@ -122,7 +122,7 @@ def to_mmdet3d(
         sample: one sample, of any format.
         cameras: which, in this order; all with a pinhole lens by default.
         lidar: stream of points; the first LiDAR by default.
-        classes: names whose place is a box's label, -1 for others; without them there are no labels.
+        classes: names whose index is a box's label, -1 for others; without them there are no labels.
 
     Returns:
         ``img`` (list of (H, W, 3) uint8 or float32 RGB arrays), ``cam_names``, ``lidar2img``, ``lidar2cam``,

@@ -5,17 +5,24 @@ No GPU is needed; numbers are compared on the CPU elsewhere.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from cases import CASES
+from generic import Case, build
 from samples import make_sample
 
 import fusion_aug as fa
 from fusion_aug.core.registry import own_transforms
+from fusion_aug.errors import DataError
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
 from fusion_aug.streams.families import ImagePlane, Photometric, Scene
 from fusion_aug.transforms.image.image_plane import resize_map
+from fusion_aug.transforms.robot.contact import ContactTransform
+from fusion_aug.transforms.robot.noise import SensorBias, TorqueNoise
+from fusion_aug.transforms.touch.taxels import TaxelTransform
 
 
 @pytest.mark.parametrize("scale", [0.2, 0.8, 1.3])
@@ -44,7 +51,12 @@ MOVING = [
 ]
 
 
-@pytest.mark.parametrize("name", MOVING)
+READINGS = [
+    n for n in CASES if issubclass(own_transforms()[n], ContactTransform | TaxelTransform | SensorBias | TorqueNoise)
+]
+
+
+@pytest.mark.parametrize("name", MOVING + READINGS)
 def test_transforms(name: str) -> None:
     sample = make_sample(gels=False)
     there = sample.to("meta")
@@ -59,6 +71,19 @@ def test_transforms(name: str) -> None:
                     assert other.values[column].shape == value.shape, (stream_name, column)
             for a, b in zip(getattr(stream, "items", ()), getattr(other, "items", ()), strict=True):
                 assert b.device.type == "meta" and a.shape == b.shape, stream_name
+
+
+def test_every_transform_runs_there_or_refuses(case: Case) -> None:
+    """One sentence that names the transform and the device; what runs leaves nothing behind on the CPU."""
+    there = make_sample(gels=False).to("meta")
+    try:
+        out = build(case)(there, seed=1).realized()
+    except DataError as refused:
+        assert re.search(rf"{case[0]}.*: cannot work on values that lie on meta; bring the sample", str(refused))
+        return
+    for name, stream in out.streams.items():
+        values = [v for v in stream.values.values() if isinstance(v, torch.Tensor)]
+        assert {v.device.type for v in (*values, *getattr(stream, "items", ()))} <= {"meta"}, name
 
 
 def test_there_and_back() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import fusion_aug as fa
 from fusion_aug.cli import main
 from fusion_aug.run.config import build_pipeline, compose_config, config_dir, option_names
 
@@ -66,3 +67,51 @@ def test_a_sweep_over_the_suite_names_its_presets(tmp_path: Path, capsys: pytest
     assert len(made) == 6 and any("suite_fog" in m and "severity-5" in m for m in made)
     assert main(["run", "-m", "log=nuscenes", "log.root=x", "pipeline=glob(suite/zz*)", "out=y"]) == 2
     assert "matches no option" in capsys.readouterr().err
+
+
+def test_presets_from_python() -> None:
+    """The same pipeline as on the command line, with main figures as Python has them."""
+    words = ["log=kitti", "log.root=x", "out=y", "pipeline=driving", "pipeline.mirror=0", "pipeline.yaw_deg=[-10,10]"]
+    built = fa.preset("driving", mirror=0, yaw_deg=[-10, 10])
+    assert built.to_config() == build_pipeline(compose_config("run", words)["pipeline"]).to_config()
+    assert dict(built.children())["mirror"].p == 0
+    several = fa.preset("geometry", "photometric", brightness={"distribution": "normal", "mean": 1, "std": 0.1})
+    assert list(several.names[:2]) == ["yaw", "mirror"] and "brightness" in several.names
+    assert fa.preset("suite/fog", severity=5) != fa.preset("suite/fog", severity=1)
+
+
+def test_presets_of_ones_own_from_python(tmp_path: Path) -> None:
+    (tmp_path / "pipeline").mkdir()
+    text = (
+        "_target_: fusion_aug.pipeline\nhow: 0.5\ntransforms:\n  it: {_target_: fusion_aug.Gamma, gamma: '${...how}'}\n"
+    )
+    (tmp_path / "pipeline/mine.yaml").write_text(text)
+    (gamma,) = fa.preset("mine", config_dir=tmp_path, how=[0.8, 1.2]).transforms
+    assert gamma == fa.Gamma(gamma=[0.8, 1.2])
+
+
+@pytest.mark.parametrize(
+    "names, figures, part",
+    [
+        (["drivin"], {}, "preset: there is no preset 'drivin'; did you mean driving?"),
+        ([], {}, "preset: name at least one"),
+        (["driving"], {"miror": 0}, "pipeline.miror: there is no such figure; did you mean mirror?"),
+        (["driving"], {"transforms": {}}, "pipeline.transforms: there is no such figure"),
+        (["driving"], {"mirror": 3}, "MirrorScene.p: expected a probability"),
+        (["driving"], {"yaw_deg": object()}, "pipeline.yaw_deg: Value 'object'"),
+        (["suite/fog"], {"severity": 9}, "expected a whole number from 0 to 5, got 9"),
+    ],
+)
+def test_a_wrong_preset_from_python_is_a_sentence(names: list[str], figures: dict, part: str) -> None:
+    with pytest.raises(fa.ConfigError) as error:
+        fa.preset(*names, **figures)
+    assert part in str(error.value) and "\n" not in str(error.value)
+
+
+def test_presets_inside_a_program_that_uses_hydra_itself(tmp_path: Path) -> None:
+    from hydra import compose, initialize_config_dir
+
+    (tmp_path / "train.yaml").write_text("rate: 3\n")
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        assert len(fa.preset("geometry").transforms) == 5
+        assert compose("train").rate == 3

@@ -45,6 +45,7 @@ SETTINGS: dict[str, list[Any]] = {
     "ModalityDropout": [
         {"share": 0.6, "keep": ["CAM_FRONT"]},
         {"share": 0.5, "span": 0.03, "scope": "scene"},
+        {"share": 0.5, "by": "modality", "scope": "scene"},
     ],
     "Pad": [{"left": 3, "top": 5, "right": 2}],
     "PerspectiveImage": [{"strength": 0.06, "scope": "sensor"}],

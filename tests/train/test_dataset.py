@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from cases import CASES
@@ -12,6 +14,8 @@ from torch.utils.data import DataLoader
 
 import fusion_aug as fa
 from fusion_aug.core.registry import own_transforms
+
+DRIVE = Path(__file__).resolve().parents[2] / "datasets" / "drive"
 
 
 class MadeLog:
@@ -77,6 +81,23 @@ def test_two_epochs_differ(reference: list[list[tuple]]) -> None:
 def test_workers_do_not_matter(reference: list[list[tuple]], workers: int, epochs: int) -> None:
     """Workers that live on see the new epoch."""
     assert load(workers, epochs=epochs, shuffle=True) == reference[:epochs]
+
+
+def test_an_item_is_in_memory_when_it_is_handed_over(tmp_path: Path) -> None:
+    """Pictures, clouds and what belongs to them: the files may go. A sample of the log itself stays lazy."""
+    root = tmp_path / "log"
+    shutil.copytree(DRIVE, root)
+    log = fa.open_log("nuscenes", root)
+    item = fa.AugmentedDataset(log, fa.Brightness(factor=0.5))[0]
+    lazy = log[0]
+    assert lazy["LIDAR_TOP"].sources is not None  # type: ignore[attr-defined]
+    shutil.rmtree(root)
+    for name, stream in item.streams.items():
+        assert all(isinstance(v, torch.Tensor | np.ndarray) for v in stream.values.values()), name
+        assert all(isinstance(p, torch.Tensor) for p in getattr(stream, "items", ())), name
+    assert item["LIDAR_TOP"].rows > 1000 and item["RADAR_FRONT"].rows > 10  # type: ignore[attr-defined]
+    with pytest.raises(fa.DataError, match="cannot be read"):
+        lazy["LIDAR_TOP"]["xyz"]
 
 
 @pytest.mark.parametrize("batch", [1, 3])

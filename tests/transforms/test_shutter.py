@@ -48,9 +48,7 @@ def test_rows_of_a_rolling_shutter_show_their_own_time() -> None:
         depth_errors.append(float(out[f"{name}/depth"].pictures[0][v0, u0]) - z)  # type: ignore[attr-defined]
         stale.append(float(depth[int(pixel[1].round()), int(pixel[0].round())]) - z)
     assert np.mean(worst) < 0.08 and np.max(worst) < 0.25, (np.mean(worst), np.max(worst))
-    assert np.median(np.abs(depth_errors)) < 0.02 < 0.03 < np.median(np.abs(stale)), (
-        "depth at the time of the row"
-    )
+    assert np.median(np.abs(depth_errors)) < 0.02 < 0.03 < np.median(np.abs(stale)), "depth at the time of the row"
     assert out.rig.camera(name).readout == readout
     again = fa.RollingShutter(readout=readout, cameras=[name])(out)
     assert again.rig.camera(name).readout == pytest.approx(2 * readout)

@@ -171,7 +171,7 @@ def test_a_mounting_error_is_the_sensors_own() -> None:
     assert abs(float(noisy["pad"].poses[0, 0, :3, 3].norm()) - 0.01 * 3**0.5) < 1e-9  # type: ignore[attr-defined]
     assert torch.equal(noisy["pad"].poses[0], noisy.rig.sensors["pad"].poses)  # type: ignore[attr-defined, union-attr]
     for kwargs, words in (
-        ({"sensors": ("odd",)}, "stands on the link 'left_fore' itself"), ({"sensors": ("nope",)}, "names none"),
+        ({"sensors": ("odd",)}, "at the frame of the link 'left_fore' itself"), ({"sensors": ("nope",)}, "names none"),
         ({"joints": ("nope",)}, "names none"),
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=words):

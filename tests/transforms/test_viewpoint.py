@@ -13,7 +13,7 @@ from samples import make_sample
 import fusion_aug as fa
 from calib import BrownConrady, CameraSensor, KannalaBrandt, Pinhole
 from calib.se3 import rotation_about
-from fusion_aug.ops.image_map import ImageMap, Turn
+from fusion_aug.ops.image_map import ImageMap, RotatedView
 from fusion_aug.ops.warp import warp
 from fusion_aug.synth.drive import T0
 from fusion_aug.synth.sensors import take_picture
@@ -73,7 +73,7 @@ def test_a_turned_camera_shows_what_the_world_shows(scenery: Scenery, lens: str)
     T = T @ np.block([[FORWARD.numpy(), np.array([[1.7], [0], [1.5]])], [np.zeros((1, 3)), np.ones((1, 1))]])
     E = mounting_matrix({**STILL, "x_deg": 2.0, "y_deg": 6.0, "z_deg": -5.0})
     before, after = (take_picture(world, camera, pose, 3).picture for pose in (T, T @ E.numpy()))
-    step = ImageMap((Turn(camera, E[:3, :3]),), size)
+    step = ImageMap((RotatedView(camera, E[:3, :3]),), size)
     turned = warp(torch.from_numpy(before), step).numpy()
     inside = warp(torch.ones(size, dtype=torch.uint8), step, "nearest").numpy() > 0
     inside[[0, -1]] = inside[:, [0, -1]] = False
@@ -86,9 +86,9 @@ def test_two_turns_are_one_and_a_turn_back_is_none() -> None:
     camera = make_sample(size=(120, 160)).rig.camera("CAM_LEFT")
     a, b = rotation_about("y", 0.1), rotation_about("z", 0.2)
     pixels = torch.tensor([[40.0, 30], [80, 60], [120, 90]], dtype=torch.float64)
-    chain = ImageMap((Turn(camera, a),), (120, 160)).then(ImageMap((Turn(camera, b),), (120, 160)))
-    assert torch.allclose(chain.backward(pixels), Turn(camera, a @ b).backward(pixels), atol=1e-9)
-    back = ImageMap((Turn(camera, a),), (120, 160)).then(ImageMap((Turn(camera, a.T),), (120, 160)))
+    chain = ImageMap((RotatedView(camera, a),), (120, 160)).then(ImageMap((RotatedView(camera, b),), (120, 160)))
+    assert torch.allclose(chain.backward(pixels), RotatedView(camera, a @ b).backward(pixels), atol=1e-9)
+    back = ImageMap((RotatedView(camera, a),), (120, 160)).then(ImageMap((RotatedView(camera, a.T),), (120, 160)))
     assert torch.allclose(back.backward(pixels), pixels, atol=1e-9)
 
 

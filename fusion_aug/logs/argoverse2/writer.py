@@ -47,6 +47,12 @@ class ArgoverseWriter(CaptureTimeWriter):
         ),
     }
 
+    steps: ClassVar[Mapping[str, float]] = {"intensity": 1.0, "time_offset": 1e-9}
+    derived: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "boxes": ("velocity",),
+        "ego": ("velocity", "angular_velocity"),
+    }
+
     def cameras(self, sample: Sample) -> list[str]:
         """The cameras whose pictures the log holds."""
         mounts = self.log.mounted_rig(self.log.scene_of(sample.id)).sensors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from calib.se3 import same_pose
 from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Points
@@ -22,7 +23,7 @@ def bake_map(sample: Sample, source: Sample, name: str, item: int) -> Tensor | N
     now = meta.rig.T(meta.ref.frame, stream.frame, time, time)
     lidar = before.rig.sensors.get(name)
     nominal = before.rig.T(before.ref.frame, lidar.frame if lidar else stream.frame, time, time)
-    return None if torch.equal(now, nominal) else torch.linalg.inv(nominal) @ now
+    return None if same_pose(now, nominal) else torch.linalg.inv(nominal) @ now
 
 
 def bake(sample: Sample, source: Sample, name: str) -> Points:

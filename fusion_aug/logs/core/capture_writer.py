@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from fusion_aug.logs.core.writer import NEEDS_EVERY_SENSOR, Writer
+from fusion_aug.logs.core.writer import NEEDS_EVERY_SENSOR, Writer, all_present
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Stream
 
@@ -36,13 +36,15 @@ class CaptureTimeWriter(Writer):
     def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
         """Return the sample as these formats store it: one stamp per item, that of capture.
 
-        Receive times and clock offsets are left out, and so are items that only repeat an earlier capture.
+        Receive times, clock offsets and what was not received are left out, and so are items that only repeat an
+        earlier capture.
         """
         return sample.with_streams({n: with_capture_times_only(s) for n, s in sample.streams.items()})
 
 
 def with_capture_times_only(stream: Stream) -> Stream:
-    """Return a stream without receive times, clock offset and items that repeat the capture before them."""
+    """Return a stream without receive times, clock offset and items that repeat the capture before them, all present."""
+    stream = all_present(stream)
     if stream.receive_times is None and stream.clock_offset is None:
         return stream
     if stream.receive_times is not None:

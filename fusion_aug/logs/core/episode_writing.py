@@ -18,7 +18,7 @@ from fusion_aug.logs.core.episodes import CAPTURE_TIMES_FILE
 from fusion_aug.logs.core.files import write_json
 from fusion_aug.logs.core.robots import SCALE_REASON
 from fusion_aug.logs.core.sidecar import FOLDER, write_sidecar
-from fusion_aug.logs.core.writer import NEEDS_EVERY_SENSOR, Writer
+from fusion_aug.logs.core.writer import NEEDS_EVERY_SENSOR, Writer, all_present
 from fusion_aug.ops.resample import nearest
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Stream
@@ -69,7 +69,7 @@ class EpisodeWriter(Writer):
             if window is not None:
                 steps = torch.arange(len(source[name]) // len(self.frame_times(source, source)))
                 times = (frame_times[:, None] + window[0] + window[1] * steps).reshape(-1)
-            streams[name] = at_frame_times(streams[name], name, times)
+            streams[name] = all_present(at_frame_times(streams[name], name, times))
         return sample.with_streams(streams)
 
     def sidecar(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
+
+import torch
 
 from calib import Pinhole
 from fusion_aug.core.transform import Transform
 from fusion_aug.sample import Sample
+from fusion_aug.streams import Stream
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,11 @@ class Problem:
         return f"{self.field}: {self.reason}; {self.remedy}, or set lossy=true"
 
 
+def all_present(stream: Stream) -> Stream:
+    """The stream as formats hold it that cannot say which items were not received."""
+    return stream if bool(stream.present.all()) else replace(stream, present=torch.ones_like(stream.present))
+
+
 PARTS_FOLDER = "parts"  # folder of staged files that a writer joins at the end
 
 # what formats of a fixed set of sensors cannot hold
@@ -53,6 +61,10 @@ class Writer(ABC):
 
     # effect -> (reason, remedy)
     unsupported_effects: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    # column -> step between two values that the files can tell apart, in the column's unit
+    steps: ClassVar[Mapping[str, float]] = {}
+    # stream -> columns that no file holds, since the reader works them out from the samples before and after
+    derived: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init__(self, log: Any, out: Path, *, lossy: bool = False, link: str = "copy"):
         self.log, self.out, self.lossy, self.link = log, Path(out), lossy, link
@@ -105,9 +117,8 @@ class Writer(ABC):
             DataError: the sample holds something that cannot be encoded.
         """
 
-    @abstractmethod
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
-        """Write the tables.
+        """Write the tables; by default there are none.
 
         Args:
             rows: what ``stage`` returned for each sample, in log order; may be iterated more than once.

@@ -10,6 +10,7 @@ Rules of the labels after an augmentation:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,7 +28,8 @@ from fusion_aug.logs.core.residual import residual
 from fusion_aug.logs.core.sidecar import StoredColumns, write_sidecar
 from fusion_aug.logs.kitti.reader import labels_from_boxes
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes2D
+from fusion_aug.streams import Boxes2D, rectangle_corners, strings
+from fusion_aug.streams.columns import take_rows
 from fusion_aug.streams.source import Source
 
 MIN_SHARE = 0.05
@@ -54,6 +56,12 @@ class KittiWriter(CaptureTimeWriter):
         """The four cameras of a calibration file."""
         return list(CAMERAS)
 
+    def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
+        """Return the sample with the boxes that its label file holds; as it is where the source's file is copied."""
+        sample = super().as_read_back(sample, source, standalone=standalone)
+        labelled = {"boxes", "boxes_2d"} <= set(sample.streams)
+        return with_written_labels(sample) if labelled and not same_labels(sample, source) else sample
+
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """Write calib, velodyne, images and labels of one frame, and its sidecar.
 
@@ -79,8 +87,7 @@ class KittiWriter(CaptureTimeWriter):
 
     def _texts(self, sample: Sample, source: Sample, calib: Path, labels: Path) -> None:
         """Calibration and labels; the source's own files where nothing in them changed."""
-        same = sample.rig is source.rig
-        if same and self.log.options.rig is None:
+        if sample.rig is source.rig and self.log.options.rig is None:
             copy_file(Source(self.log.path(source.id, "calib", ".txt"), "text"), calib, self.link)
         else:
             calib.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +95,7 @@ class KittiWriter(CaptureTimeWriter):
         if "boxes" not in sample.streams or "boxes_2d" not in sample.streams:
             return
         labels.parent.mkdir(parents=True, exist_ok=True)
-        if same and all(sample[n] is source[n] for n in ("boxes", "boxes_2d")):
+        if same_labels(sample, source):
             copy_file(Source(self.log.path(source.id, "label_2", ".txt"), "text"), labels, self.link)
         else:
             labels.write_text("".join(f"{line}\n" for line in label_lines(sample)), encoding="utf-8")
@@ -127,32 +134,57 @@ def calib_matrices(rig: Rig) -> dict[str, Tensor]:
     return out
 
 
+def same_labels(sample: Sample, source: Sample) -> bool:
+    """Whether neither the calibration nor a box of a sample is another than in its source."""
+    return sample.rig is source.rig and all(sample[n] is source.streams.get(n) for n in ("boxes", "boxes_2d"))
+
+
+def with_written_labels(sample: Sample) -> Sample:
+    """The sample with the boxes that a label file holds, in its order: cut at the canvas, without those that left it.
+
+    ``instance`` is the number of the line, as the reader gives it.
+    """
+    boxes, flat = sample.boxes(), sample["boxes_2d"]
+    assert isinstance(flat, Boxes2D)
+    rectangles, share = cut_rectangles(flat, sample.rig.camera(flat.instance("boxes_2d")).size)
+    solid_row = {str(k): i for i, k in enumerate(boxes["instance"])}
+    solids = [solid_row.get(str(k)) for k in flat["instance"]]
+    vague = torch.from_numpy(flat["category"] == "DontCare")
+    large = (rectangles[:, 2:] - rectangles[:, :2] >= MIN_SIDE).all(1)
+    keep = torch.where(vague, share > 0, (share >= MIN_SHARE) & large & torch.tensor([i is not None for i in solids]))
+    rows = keep.nonzero()[:, 0]
+    lines = strings(map(str, range(len(rows))))
+    numbered = [(solids[row], lines[k]) for k, row in enumerate(rows.tolist()) if not vague[row]]
+    unset = torch.full_like(share, -1.0)  # of DontCare regions, which hold a rectangle only
+    truncated = torch.where(vague, unset, 1 - (1 - flat["truncated"]) * share)
+    occluded = torch.where(vague, unset.to(torch.int64), flat["occluded"])
+    changed = {"corners": rectangle_corners(rectangles), "truncated": truncated, "occluded": occluded}
+    flat = flat.with_values(**changed).select(keep).with_values(instance=lines)
+    solid = take_rows(boxes.values, torch.tensor([i for i, _ in numbered], dtype=torch.int64))
+    solid["instance"] = strings(line for _, line in numbered)
+    boxes = replace(boxes, values=solid, offsets=torch.tensor([0, len(numbered)]))
+    return sample.with_streams({**sample.streams, "boxes": boxes, "boxes_2d": flat})
+
+
 def label_lines(sample: Sample) -> list[str]:
-    """Lines of the label file."""
+    """Lines of the label file of a sample with the boxes that it holds."""
     boxes, flat = sample.boxes(), sample["boxes_2d"]
     assert isinstance(flat, Boxes2D)
     numbers = labels_from_boxes(invert(sample.rig.T("velodyne", "rectified")) @ boxes["pose"], boxes["size"])
     alpha = numbers[:, 6] - torch.atan2(numbers[:, 3], numbers[:, 5])
     alpha = torch.atan2(torch.sin(alpha), torch.cos(alpha))
-    by_instance = {str(k): i for i, k in enumerate(boxes["instance"])}
-    rectangles, share = cut_rectangles(flat, sample.rig.camera(flat.instance("boxes_2d")).size)
+    solid_row = {str(k): i for i, k in enumerate(boxes["instance"])}
     lines = []
     for row, (category, instance) in enumerate(zip(flat["category"], flat["instance"], strict=True)):
-        left, top, right, bottom = rectangles[row].tolist()
-        solid = by_instance.get(str(instance))
         if category == "DontCare":
-            if share[row] <= 0:
-                continue
             head, tail = "-1 -1 -10", "-1 -1 -1 -1000 -1000 -1000 -10"
         else:
-            visible = float(share[row])
-            if visible < MIN_SHARE or right - left < MIN_SIDE or bottom - top < MIN_SIDE or solid is None:
-                continue
-            truncated = 1 - (1 - float(flat["truncated"][row])) * visible
-            head = f"{_text(truncated)} {int(flat['occluded'][row])} {_text(float(alpha[solid]))}"
+            solid = solid_row[str(instance)]
+            truncated, occluded = float(flat["truncated"][row]), int(flat["occluded"][row])
+            head = f"{_text(truncated)} {occluded} {_text(float(alpha[solid]))}"
             tail = " ".join(_text(v) for v in numbers[solid].tolist())
         score = str(flat["score"][row])
-        rectangle = " ".join(_text(v) for v in (left, top, right, bottom))
+        rectangle = " ".join(_text(v) for v in flat.rectangles()[row].tolist())
         lines.append(f"{category} {head} {rectangle} {tail}" + (f" {score}" if score else ""))
     return lines
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import image_size, millimetres
 from fusion_aug.ops.color import levels_of
-from fusion_aug.streams.source import Source
+from fusion_aug.streams.source import Coding, Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,14 @@ class TableSource(Source):
         """What the table holds."""
         table = episode_rows(self.path, self.options["episode"])
         return table[self.options["feature"]][self.options["row"]].as_py()
+
+    @property
+    def coding(self) -> Coding:
+        """Pictures as they are encoded; depth in a picture is in whole millimetres, in an array as it is."""
+        cell = self.cell()
+        if not isinstance(cell, dict):
+            return Coding()
+        return Coding(step=1e-3) if self.options["shape"][2:] == [1] else super().coding
 
     @cached_property
     def value(self) -> Tensor:

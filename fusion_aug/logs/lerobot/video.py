@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import MAX_PIXELS
-from fusion_aug.streams.source import Source
+from fusion_aug.streams.source import Coding, Source
 
 NEED = "videos need the package av: pip install 'fusion_aug[lerobot]'"
 ENCODERS = {"av1": "libsvtav1", "h264": "libx264", "hevc": "libx265"}
@@ -44,6 +44,11 @@ def av_module() -> Any:
 @dataclass(frozen=True, eq=False)
 class FrameSource(Source):
     """A frame of a video; ``options`` hold its time in the file, ``seconds``."""
+
+    @property
+    def coding(self) -> Coding:
+        """Videos change levels."""
+        return Coding(lossy=True)
 
     @property
     def value(self) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_aug.errors import DataError
-from fusion_aug.streams.source import Source
+from fusion_aug.streams.source import JPEG_START, Coding, Source
 
 NEED = "MCAP logs need the packages mcap and rosbags: pip install 'fusion_aug[ros]'"
 
@@ -197,6 +197,16 @@ def _summary(path: Path, changed: int) -> tuple[list[Channel], int, int]:
 @dataclass(frozen=True, eq=False)
 class MessageSource(Source):
     """A message of an MCAP file as the source of an item; ``options`` hold its topic, log time and number there."""
+
+    @property
+    def coding(self) -> Coding:
+        """Pictures as their message encodes them; 16-bit depth is in whole millimetres."""
+        kind, where = self.options["type"], f"{self.path}: topic {self.options['topic']}"
+        message = decode(self.bytes(), kind, self.options["definition"], where)
+        if kind.endswith("CompressedImage"):
+            depth = self.value.ndim == 2
+            return Coding(lossy=bytes(message.data[:2]) == JPEG_START, step=1e-3 if depth else 0.0)
+        return Coding(step=1e-3 if getattr(message, "encoding", "") == "16UC1" else 0.0)
 
     def bytes(self) -> bytes:
         """CDR bytes of the message, found through the file's index."""

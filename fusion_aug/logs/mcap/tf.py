@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from calib import Frame, Rig, Trajectory
+from calib.se3 import same_pose
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.robots import WORLD_FRAMES
 from fusion_aug.logs.mcap.file import message_times, stamp, stamp_of
@@ -85,5 +86,5 @@ def transform_from_rig(transform: Any, rig: Rig, before: Rig, static: bool, new_
 
 def _same_pose(a: Frame, b: Frame) -> bool:
     if isinstance(a.pose, Tensor) and isinstance(b.pose, Tensor):
-        return torch.equal(a.pose, b.pose)
+        return same_pose(a.pose, b.pose)
     return a.pose is b.pose

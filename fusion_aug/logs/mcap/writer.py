@@ -65,7 +65,8 @@ class McapWriter(Writer):
         """Return the sample without dropped items, which have no message.
 
         The links follow the joint readings that are left, without those of neighbouring windows if ``standalone``;
-        receive times take the place of capture times in messages without a header.
+        receive times take the place of capture times in messages without a header. Messages hold what a clock says, and
+        not how far it is off.
         """
         streams: dict[str, Stream] = {}
         rig, file = sample.rig, self.log.windows[source.id].file
@@ -78,6 +79,8 @@ class McapWriter(Writer):
             left = stream if all_present else stream.take_items(stream.present.nonzero()[:, 0])
             if left.receive_times is not None and name in bare:  # without a header there is no other stamp
                 left = replace(left, capture_times=left.receive_times, receive_times=None)
+            if left.clock_offset is not None and name in names.values() and name in source.streams:
+                left = replace(left, clock_offset=None)
             if len(left) or all_present:
                 streams[name] = left
         out = sample.with_streams(streams)

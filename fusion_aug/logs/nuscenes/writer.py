@@ -46,6 +46,11 @@ class NuscenesWriter(CaptureTimeWriter):
         ),
     }
 
+    derived: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "boxes": ("velocity",),
+        "ego": ("velocity", "angular_velocity"),
+    }
+
     def cameras(self, sample: Sample) -> list[str]:
         """The cameras that the tables hold."""
         return [n for n, s in sample.of_type(Camera).items() if _is_record_stream(s)]

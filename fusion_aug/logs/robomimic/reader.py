@@ -25,7 +25,7 @@ from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.touch import with_touch_sensors_of_rig
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Depth, ImageStream, JointState, Signal, Stream
-from fusion_aug.streams.source import Source
+from fusion_aug.streams.source import Coding, Source
 
 EVENT_FEATURES = ("rewards", "dones")
 MAX_ITEM_BYTES = 2**31
@@ -47,6 +47,11 @@ def h5() -> Any:
 @dataclass(frozen=True, eq=False)
 class DatasetSource(Source):
     """A picture of a dataset; ``options`` hold the dataset's name and the row."""
+
+    @property
+    def coding(self) -> Coding:
+        """Datasets hold the numbers as they are."""
+        return Coding()
 
     @property
     def value(self) -> Tensor:

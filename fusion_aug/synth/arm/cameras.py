@@ -1,4 +1,4 @@
-"""What the arm's cameras see: colour, depth, and where the hand is. Rendered by MuJoCo without a screen."""
+"""Pictures of the arm's cameras: colour, depth and masks of the hand, rendered by MuJoCo without a screen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NEED = "pictures of the arm need EGL: apt-get install libegl1 libgl1 (or MUJOCO_
 
 @dataclass(frozen=True, eq=False)
 class RenderedView:
-    """What one camera saw.
+    """One rendered picture.
 
     Attributes:
         picture: (H, W, 3) uint8. depth: (H, W) float32 metres along the optical axis. hand: (H, W) bool.
@@ -64,7 +64,7 @@ class ArmRenderer:
         self.hand = np.isin(np.array(model.geom_bodyid), ids)
 
     def render(self, name: str, qpos: np.ndarray) -> RenderedView:
-        """What a camera sees of a state."""
+        """Render a camera's view of a state."""
         module = mujoco()
         self.data.qpos[:] = qpos
         module.mj_forward(self.model, self.data)
@@ -85,5 +85,5 @@ class ArmRenderer:
         return RenderedView(picture, depth, hand, T)
 
     def close(self) -> None:
-        """Give the context back."""
+        """Release the OpenGL context."""
         self.renderer.close()

@@ -1,4 +1,4 @@
-"""The gels on the arm's pads: where they sit, how they are lit, and how deep things press into them."""
+"""The gels on the arm's pads: poses, lights, and the heights that are pressed into them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fusion_aug.synth.arm.scene import PAD, mujoco
 GELS = {"tactile_left": "finger_left", "tactile_right": "finger_right"}
 SIZE = (64, 64)  # pixels
 MM = 0.3125  # per pixel: 20 mm x 20 mm
-GEL_PROTRUSION = 0.001  # metres that the resting gel stands out of the taxels
+GEL_PROTRUSION = 0.001  # metres from the taxels to the surface of the resting gel
 RAY_START_DEPTH = 0.02  # metres behind the gel's surface at which rays begin
 STEP = 1e-6  # metres; heights are stored in steps of this
 OBJECTS = 1  # group of MuJoCo's bodies that can be touched
@@ -53,7 +53,7 @@ def gel_background(side: int) -> Tensor:
 
 
 def gel_sensor(name: str) -> TactileSensor:
-    """The sensor as the rig tells of it."""
+    """Return the sensor for the rig."""
     side = 1 if name.endswith("left") else -1
     partner = next(n for n in GELS if n != name)
     return TactileSensor(
@@ -62,7 +62,7 @@ def gel_sensor(name: str) -> TactileSensor:
 
 
 def surface(model: Any, data: Any, name: str) -> np.ndarray:
-    """(H, W) float32 metres: the gel's surface, pressed by whatever can be touched, by parallel rays."""
+    """(H, W) float32 metres: heights of the gel's surface under the objects that touch it, by parallel rays."""
     module, finger = mujoco(), data.body(GELS[name])
     side = 1 if name.endswith("left") else -1
     T = gel_pose(side).numpy()
@@ -71,7 +71,9 @@ def surface(model: Any, data: Any, name: str) -> np.ndarray:
     groups, hit = np.array([i == OBJECTS for i in range(6)], np.uint8), np.array([-1], np.int32)
     height, width = SIZE
     y, x = np.mgrid[:height, :width]
-    flat = np.stack([(x - (width - 1) / 2) * MM / 1000, (y - (height - 1) / 2) * MM / 1000, 0 * x - RAY_START_DEPTH], -1)
+    flat = np.stack(
+        [(x - (width - 1) / 2) * MM / 1000, (y - (height - 1) / 2) * MM / 1000, 0 * x - RAY_START_DEPTH], -1
+    )
     starts, along = flat.reshape(-1, 3) @ R.T + origin, np.ascontiguousarray(R[:, 2])
     far = np.array([module.mj_ray(model, data, s, along, groups, 1, -1, hit) for s in np.ascontiguousarray(starts)])
     press = np.where(far >= 0, RAY_START_DEPTH - far, -RAY_START_DEPTH).reshape(SIZE) * 1000 / MM

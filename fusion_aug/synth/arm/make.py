@@ -1,11 +1,11 @@
-"""The arm's sample log: one recording as MCAP and as LeRobotDataset v3.0, the robot's description, and the truth.
+"""The arm's sample log: one recording as MCAP and as LeRobotDataset v3.0, the robot's description and ground truth.
 
 OUT/arm.urdf                 links, joints, inertias
 OUT/mcap/arm.mcap            the recording, with metadata.yaml
 OUT/mcap_rig.yaml            what MCAP has no place for: gels and taxels (log.rig)
 OUT/lerobot/                 the same as a dataset
 OUT/lerobot_rig.yaml         what that has no place for: all frames and sensors, and what the vectors mean
-OUT/truth.npz                poses of all bodies and cameras, masks of the hand, out of the simulator
+OUT/truth.npz                poses of all bodies and cameras, masks of the hand, from the simulator
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _pose_numbers(T: Any) -> list[float]:
 
 
 def ground_truth(log: ArmLog) -> dict[str, np.ndarray]:
-    """What the simulator knows, at the stamps of the cameras."""
+    """Return the ground truth of the simulator at the stamps of the cameras."""
     steps = log.sample_steps("cameras")
     names = sorted(log.arm.bodies)
     out = {

@@ -1,4 +1,4 @@
-"""What the arm does: reach, grip, lift, turn, carry over, press down. Minimum-jerk steps between postures."""
+"""The arm's task: reach, grip, lift, move across, press down. Minimum-jerk steps between postures."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ OPEN, CLOSED = 0.040, 0.019  # metres of each finger from the middle
 
 
 def posture(x: float, y: float, z: float, pitch: float = math.pi / 2, roll: float = 0.0) -> np.ndarray:
-    """Six joint angles that bring the pads to a place with the hand pitched down by ``pitch``."""
-    turn, reach = math.atan2(y, x), math.hypot(x, y)
+    """Return six joint angles (rad) that bring the pads to (x, y, z), metres, with the hand pitched down."""
+    yaw, reach = math.atan2(y, x), math.hypot(x, y)
     out, up = reach - TOOL * math.cos(pitch), z - SHOULDER + TOOL * math.sin(pitch)
     distance, rise = math.hypot(out, up), math.atan2(up, out)
     upper = rise + math.acos((UPPER**2 + distance**2 - FORE**2) / (2 * UPPER * distance))
     fore = rise - math.acos((FORE**2 + distance**2 - UPPER**2) / (2 * FORE * distance))
     lift = math.pi / 2 - upper
     bend = -fore - lift
-    return np.array([turn, lift, bend, 0.0, pitch - lift - bend, roll])
+    return np.array([yaw, lift, bend, 0.0, pitch - lift - bend, roll])
 
 
 def knots() -> list[tuple[float, np.ndarray, float]]:
@@ -33,12 +33,12 @@ def knots() -> list[tuple[float, np.ndarray, float]]:
         return posture(x, y, z + height, roll=math.atan2(y, x))
 
     home = posture(0.33, 0.0, 0.24, pitch=1.0)
-    turned = posture(0.37, 0.0, 0.174, pitch=1.15, roll=0.9)
-    turned[3] = 0.35
+    rolled = posture(0.37, 0.0, 0.174, pitch=1.15, roll=0.9)
+    rolled[3] = 0.35
     return [
         (0.0, home, 0.025), (0.25, home, 0.025), (1.10, over(here, 0.09), OPEN), (1.60, over(here, 0.0), OPEN),
         (1.95, over(here, 0.0), CLOSED), (2.10, over(here, 0.0), CLOSED), (2.60, over(here, 0.10), CLOSED),
-        (3.25, turned, CLOSED), (3.90, over(there, 0.05), CLOSED), (4.25, over(there, -0.006), CLOSED),
+        (3.25, rolled, CLOSED), (3.90, over(there, 0.05), CLOSED), (4.25, over(there, -0.006), CLOSED),
         (4.55, over(there, -0.006), CLOSED),
     ]  # fmt: skip
 

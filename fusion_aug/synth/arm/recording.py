@@ -1,4 +1,4 @@
-"""Everything that the arm's sensors say, each at its own rate, and what is known to be true."""
+"""The recording of the arm's sensors, each at its own rate, with its ground truth."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ArmLog:
 
     Attributes:
         arm: the simulation. robot: its links. rig: its sensors, without the links.
-        views: camera -> what it saw. surfaces: gel -> (n, H, W) float32 metres.
+        views: camera -> its pictures. surfaces: gel -> (n, H, W) float32 metres.
     """
 
     arm: ArmRecording
@@ -38,7 +38,7 @@ class ArmLog:
     surfaces: dict[str, np.ndarray]
 
     def sample_steps(self, what: str) -> np.ndarray:
-        """Steps of the simulation at which a kind of sensor speaks."""
+        """Return the steps of the simulation at which a kind of sensor is sampled."""
         return every(self.arm, RATES[what])
 
     def stamps(self, steps: np.ndarray) -> np.ndarray:
@@ -53,7 +53,7 @@ def every(arm: ArmRecording, rate: float) -> np.ndarray:
 
 
 def record(progress: Callable[[int, int], None] = lambda done, of: None) -> ArmLog:
-    """Run the task and look at it. The same bytes every time on one machine."""
+    """Simulate the task and render it. The same bytes every time on one machine."""
     arm = simulate()
     renderer = ArmRenderer(arm.model)
     looks, presses = every(arm, RATES["cameras"]), set(every(arm, RATES["gels"]).tolist())

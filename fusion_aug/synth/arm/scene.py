@@ -1,4 +1,4 @@
-"""The arm and its table as a MuJoCo model: six turning joints, two fingers with taxels, two cameras, a wrench, an IMU.
+"""The arm and its table as a MuJoCo model: six rotary joints, two fingers with taxels, two cameras, a wrench, an IMU.
 
 The arm is its own mirror image about the xz plane of its base. Explicit integration without implicit damping makes the
 accelerations that MuJoCo reports the very ones that it integrates, so that an accelerometer agrees with its motion.
@@ -48,7 +48,7 @@ def arm_xml() -> str:
 
 
 def finger(side: str, sign: int) -> str:
-    """A finger with its pad of taxels, MJCF. ``sign`` is the side of the hand that it stands on."""
+    """A finger with its pad of taxels, MJCF. ``sign`` is its side of the hand."""
     taxels = "".join(
         f'<geom name="taxel_{side}_{i}{j}" class="taxel" '
         f'pos="{PAD + (i - 1.5) * PITCH:.4f} {sign * DOME:.4f} {(j - 1.5) * PITCH:.4f}"/>'

@@ -25,7 +25,7 @@ WRENCH = ["fx", "fy", "fz", "tx", "ty", "tz"]
 PARTS = {
     "observation.state": {"position": [0, 8], "velocity": [8, 16], "effort": [16, 24]},
     "action": {"joint_position": [0, 8]},
-}  # what the rig file says of the vectors
+}  # meaning of the vectors, for the rig file
 
 
 def vectors(log: ArmLog, steps: np.ndarray) -> dict[str, tuple[np.ndarray, list[str]]]:
@@ -33,7 +33,7 @@ def vectors(log: ArmLog, steps: np.ndarray) -> dict[str, tuple[np.ndarray, list[
     v, rigs = log.arm.values, list(JOINTS)
     state = np.concatenate([v["position"], v["velocity"], v["effort"]], 1)[steps]
     names = rigs + [f"{j}.velocity" for j in rigs] + [f"{j}.effort" for j in rigs]
-    # fingers are told to go where they are going: half the opening each
+    # target of each finger: half the opening
     goal = np.concatenate([v["target"], v["opening"][:, None], v["opening"][:, None]], 1)[steps]
     out = {
         "observation.state": (state, names),
@@ -58,7 +58,7 @@ def write_lerobot(log: ArmLog, root: Path) -> Path:
         target = root / VIDEO.format(video_key=feature, chunk_index=0, file_index=0)
         write_video(iter(pictures), target, Fraction(FPS), "h264", gop=2)
         stats[feature] = picture_stats([pictures[i] for i in picture_samples(count)])
-        features[feature] = about_video(pictures[0].shape)
+        features[feature] = video_info(pictures[0].shape)
         depth = [millimetres(views[k].depth) for k in looked]
         _picture(f"{feature}.depth", depth, features, columns, stats)
     for name, surfaces in log.surfaces.items():
@@ -96,8 +96,8 @@ def _picture(name: str, pictures: list[Any], features: Any, columns: Any, stats:
     stats[name] = picture_stats(pictures) if colour else depth_stats(np.stack(pictures) / 1000)
 
 
-def about_video(shape: tuple[int, ...]) -> dict[str, Any]:
-    """A camera as ``info.json`` tells of it."""
+def video_info(shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return the entry of a camera in ``info.json``."""
     info = {"video.height": shape[0], "video.width": shape[1], "video.codec": "h264", "video.pix_fmt": "yuv420p",
             "video.is_depth_map": False, "video.fps": FPS, "video.channels": 3, "has_audio": False}  # fmt: skip
     return {"dtype": "video", "shape": list(shape), "names": ["height", "width", "channels"], "info": info}
@@ -120,7 +120,11 @@ def _write_table(columns: dict[str, Any], features: dict[str, Any], path: Path) 
             form, feature_types[name] = scalar, {"dtype": kind, "_type": "Value"}
         else:
             form = pa.list_(scalar, shape[0])
-            feature_types[name] = {"feature": {"dtype": kind, "_type": "Value"}, "length": shape[0], "_type": "Sequence"}
+            feature_types[name] = {
+                "feature": {"dtype": kind, "_type": "Value"},
+                "length": shape[0],
+                "_type": "Sequence",
+            }
         fields.append(pa.field(name, form))
     schema = pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": feature_types}})})
     path.parent.mkdir(parents=True, exist_ok=True)

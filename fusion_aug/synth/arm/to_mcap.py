@@ -43,7 +43,7 @@ class Messages:
         self.out.append((int(stamp) + latency, topic, kind, encode(self.types[kind](**values), kind)))
 
     def joints(self) -> None:
-        """Readings of all joints, and where they are told to go."""
+        """Add the readings of all joints."""
         v, steps = self.log.arm.values, self.log.sample_steps("joints")
         for stamp, k in zip(self.log.stamps(steps).tolist(), steps.tolist(), strict=True):
             self.add(
@@ -52,7 +52,7 @@ class Messages:
             )  # fmt: skip
 
     def forces(self) -> None:
-        """Wrench, inertial unit, taxels."""
+        """Add wrench, inertial unit and taxels."""
         v, none = self.log.arm.values, np.zeros(9)
         quaternion = self.types["geometry_msgs/msg/Quaternion"](x=0.0, y=0.0, z=0.0, w=1.0)
         steps = self.log.sample_steps("wrench")
@@ -79,7 +79,7 @@ class Messages:
                          data=v[f"taxel_{side}"][k])  # fmt: skip
 
     def hand(self) -> None:
-        """Pose of the hand in the base."""
+        """Add the pose of the hand in the base."""
         steps = self.log.sample_steps("hand")
         for stamp, k in zip(self.log.stamps(steps).tolist(), steps.tolist(), strict=True):
             x, y, z, qw, qx, qy, qz = self.log.arm.bodies["hand"][k].tolist()
@@ -91,7 +91,7 @@ class Messages:
                      header=self.header(stamp, "base"), pose=pose)  # fmt: skip
 
     def pictures(self) -> None:
-        """Colour and depth of the cameras, with their infos, and both pictures of the gels."""
+        """Add colour and depth of the cameras with their infos, and pictures and heights of the gels."""
         stamps = self.log.stamps(self.log.sample_steps("cameras")).tolist()
         for name, views in self.log.views.items():
             info = self.info(name)
@@ -132,7 +132,7 @@ class Messages:
         }  # fmt: skip
 
     def mounts(self) -> None:
-        """Where sensors stand on the links, once, as tf_static."""
+        """Add the mountings of the sensors on the links, once, as tf_static."""
         first = int(self.log.stamps(np.array([0]))[0])
         transforms = []
         for name, frame in self.log.rig.frames.items():

@@ -1,4 +1,4 @@
-"""The arm moved through its task, and what all its sensors say, every figure at its own stamp."""
+"""Simulation of the arm's task and of all its sensors, every value at its own stamp."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class ArmRecording:
     Attributes:
         model: of MuJoCo.
         values: name -> (n, ...): t seconds; position, velocity, effort of the joints in the order of ``JOINTS``;
-            target of the six turning ones, opening that the fingers are told; force, torque (what the arm does to the
-            hand, at the wrist, its axes); gyro,
-            accel of the unit on the hand; taxel_left, taxel_right (n, 16) N; qpos of everything, to render from.
-        bodies: name -> (n, 7) place and quaternion w x y z in the world: the truth.
+            target of the six rotary ones, commanded opening of the fingers; force, torque (of the arm on the hand, at
+            the wrist, in its axes); gyro, accel of the inertial unit on the hand; taxel_left, taxel_right (n, 16) N;
+            qpos of everything, to render from.
+        bodies: name -> (n, 7) position and quaternion w x y z in the world: the ground truth.
     """
 
     model: Any

@@ -31,7 +31,7 @@ class GaussianBlur(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """Gaussian blur of ``sigma`` pixels, edges repeated."""
         return blur.gaussian(picture, params["sigma"])
 
 
@@ -46,7 +46,7 @@ class DefocusBlur(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """Convolution with a disc of ``radius`` pixels; 0 returns the picture itself."""
         return blur.convolve(picture, blur.disc(params["radius"])) if params["radius"] > 0 else picture
 
 
@@ -62,7 +62,7 @@ class MotionBlur(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """Convolution with a line of ``length`` pixels, ``angle_deg`` from u towards v; 0 returns the picture."""
         if params["length"] <= 0:
             return picture
         return blur.convolve(picture, blur.line(params["length"], math.radians(params["angle_deg"])))
@@ -74,7 +74,7 @@ class EgoMotionBlur(PhotometricTransform):
 
     Every pixel smears along its own optical flow, from the twist of an EgoPose stream (or the motion of the rig, for a
     camera on an arm) and the distance of what the pixel shows (a Depth stream of the camera, else the LiDAR). Other
-    traffic is taken to stand still.
+    traffic is taken as static.
     """
 
     exposure: Range
@@ -87,7 +87,11 @@ class EgoMotionBlur(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """Mean along every pixel's own flow over ``exposure`` seconds about the true capture time.
+
+        Raises:
+            DataError: the distances or the motion of the camera are unknown.
+        """
         return blur.along_flow(
             picture, picture_flow(context.call.sample, context.call.name, context.item, params["exposure"])
         )
@@ -105,7 +109,7 @@ class Sharpness(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """x + ``amount`` (x - Gaussian blur of x by ``sigma`` pixels), clipped, uint8 levels rounded."""
         soft, amount = blur.gaussian(picture, params["sigma"]), params["amount"]
         if picture.is_cpu and picture.dtype == torch.uint8:
             return torch.from_numpy(cv2.addWeighted(picture.contiguous().numpy(), 1 + amount, soft.numpy(), -amount, 0))
@@ -129,7 +133,10 @@ class ChromaticAberration(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """Red and blue magnified about the principal point on the canvas by 1 + ``red`` and 1 + ``blue``; green stays.
+
+        Linear interpolation, edges repeated.
+        """
         centre = apply_homography(context.camera.A, context.camera.model.K[:2, 2].detach())
         channels = list(picture.unbind(-1))
         for index, name in ((0, "red"), (2, "blue")):
@@ -154,5 +161,5 @@ class JpegCompression(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """The picture encoded and decoded as JPEG (OpenCV) at the rounded ``quality``, 1 to 100."""
         return color.jpeg_coded(picture, round(params["quality"]))

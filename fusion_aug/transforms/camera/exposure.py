@@ -31,7 +31,7 @@ class WhiteBalance(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """Linear light of red and blue times ``red`` and ``blue`` (sRGB curve of IEC 61966-2-1), clipped."""
         return color.light_gains(picture, (params["red"], 1.0, params["blue"]))
 
 
@@ -46,7 +46,7 @@ class ColorTemperature(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """Linear light times the RGB gains of daylight of ``kelvin`` against 6504 K (CIE 15:2004)."""
         return color.light_gains(picture, color.daylight_gains(params["kelvin"]))
 
 
@@ -73,7 +73,7 @@ class Exposure(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """Linear light times 2^``stops``, with the shot noise of ``full_well`` electrons for white, and read noise."""
         return color.shot_noise(picture, params["stops"], params["full_well"], params["read_noise"], context.noise())
 
 
@@ -91,7 +91,7 @@ class Vignetting(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """Linear light times 1 - ``loss`` r^2, r from the principal point, 1 at the sensor's far corner."""
         camera, (height, width) = context.camera, picture.shape[:2]
         centre = camera.model.K[:2, 2].detach()
         corner = torch.stack([centre, torch.tensor(camera.model.size[::-1]) - 1 - centre]).abs().amax(0).norm()
@@ -128,7 +128,11 @@ class Shadow(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """Linear light times 1 - ``darkness`` where a pixel's ray meets the ground inside the band.
+
+        The edge is soft over a tenth of the width. The ground is at the height of low LiDAR points, else at z = 0 of
+        the reference frame.
+        """
         height, width = picture.shape[:2]
         step = max(1, min(4, height // 32, width // 32))
         rows, columns = -(-height // step), -(-width // step)

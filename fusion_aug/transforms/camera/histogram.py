@@ -34,7 +34,7 @@ class Equalize(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """Histogram equalization of each channel (OpenCV), mixed with the picture by ``strength``."""
         image = color.levels_of(picture).numpy()
         even = np.stack([cv2.equalizeHist(np.ascontiguousarray(image[..., c])) for c in range(3)], -1)
         mixed = cv2.addWeighted(even, params["strength"], image, 1 - params["strength"], 0)
@@ -52,7 +52,7 @@ class AutoContrast(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """Each channel stretched, with the share ``cut`` of the pixels clipped at either end; a flat channel stays."""
         image = color.levels_of(picture).numpy()
         functions = []
         for c in range(3):
@@ -87,7 +87,7 @@ class Clahe(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """CLAHE of L in CIELAB over ``tiles`` x ``tiles`` tiles, clip limit ``limit`` (Zuiderveld 1994; OpenCV)."""
         lab = cv2.cvtColor(color.levels_of(picture).numpy(), cv2.COLOR_RGB2LAB)
         tool = cv2.createCLAHE(params["limit"], (params["tiles"], params["tiles"]))
         lab[..., 0] = tool.apply(np.ascontiguousarray(lab[..., 0]))
@@ -105,7 +105,7 @@ class Solarize(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """1 - x where x >= ``threshold``, a share of full scale."""
         return color.curve(picture, lambda x: torch.where(x >= params["threshold"], 1 - x, x))
 
 
@@ -120,6 +120,6 @@ class Posterize(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """Levels rounded down to multiples of 2^(8 - round(``bits``)) of 255."""
         step = 2.0 ** (8 - round(params["bits"]))
         return color.curve(picture, lambda x: torch.floor(x * 255 / step) * step / 255)

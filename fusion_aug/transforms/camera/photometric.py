@@ -30,10 +30,10 @@ from fusion_aug.streams.families import Photometric
 
 
 class PictureContext(NamedTuple):
-    """What a change of pixels may ask of the picture's circumstances.
+    """The circumstances of one picture, for a change of its pixels.
 
     Attributes:
-        call: the stream's turn. stream, item: which picture.
+        call: the application of the transform to the stream. stream: of the picture. item: its index in the stream.
     """
 
     call: Call
@@ -46,7 +46,7 @@ class PictureContext(NamedTuple):
 
     @property
     def meta(self) -> SampleMeta:
-        """The sample's unit that the picture belongs to."""
+        """The metadata of the sample that the picture belongs to."""
         return self.call.sample.metas[int(self.stream.sample_index[self.item])]
 
     @property
@@ -57,10 +57,10 @@ class PictureContext(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PhotometricTransform(Transform, Photometric, abstract=True):
-    """A change of pixel values. One draw is shared by the log, the rig's cameras, or by none (``sensor``).
+    """A change of pixel values. One draw is shared by a scene, by the cameras of a sample, or by none (``sensor``).
 
     Attributes:
-        cameras: names or shell patterns of the cameras; None for all that look into the world, which gels do not.
+        cameras: names or shell patterns of the cameras; None for all but tactile ones, whose levels are slopes.
     """
 
     cameras: tuple[str, ...] | None = ("*",)
@@ -74,20 +74,29 @@ class PhotometricTransform(Transform, Photometric, abstract=True):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """The changed picture (H, W, 3), uint8 or float32."""
+        """Return the changed picture.
+
+        Args:
+            picture: (H, W, 3), uint8 levels 0..255 or float32 in [0, 1], on any device, with all pending maps applied.
+            params: the drawn parameters of this item.
+            context: the item, its camera and its noise stream.
+
+        Returns:
+            a picture of the same shape, dtype and device; ``picture`` is not written to, and may be returned itself.
+        """
         raise NotImplementedError
 
 
 @handles(Photometric, Camera)
 def change_pictures(stream: Camera, call: Call) -> Camera:
-    """Carry out pending maps, then change every picture."""
-    change, meant = call.transform.change, [applies_to(stream, call, p) for p in call.params]
-    if not any(meant):
+    """Apply pending maps, then change every picture that is present."""
+    change, selected = call.transform.change, [applies_to(stream, call, p) for p in call.params]
+    if not any(selected):
         return stream
-    sent = stream.present.tolist()  # a silent camera stays silent
+    present = stream.present.tolist()  # a dropped picture stays black
     pictures = list(stream.pictures)
     for i, params in enumerate(call.params):
-        if sent[i] and meant[i]:
+        if present[i] and selected[i]:
 
             def work(picture: Tensor, params: Mapping[str, Any] = params, item: int = i) -> Tensor:
                 return change(picture, params, PictureContext(call, stream, item))
@@ -97,39 +106,39 @@ def change_pictures(stream: Camera, call: Call) -> Camera:
 
 
 def applies_to(stream: Stream, call: Call, params: Mapping[str, Any]) -> bool:
-    """Whether a draw is for a stream's camera."""
+    """Whether a draw applies to a stream's camera."""
     return matches_camera(stream, call.name, params.get("cameras", ("*",)))
 
 
 def matches_camera(stream: Stream, name: str, cameras: Sequence[str] | None) -> bool:
-    """Whether a stream's camera is among some patterns; None stands for all but gels."""
+    """Whether a stream's camera matches one of the patterns; None matches all but tactile pictures."""
     if cameras is None:
         return not isinstance(stream, TactileImage)
     return is_meant(stream, name, cameras)
 
 
 def gels_to_refuse(transform: Transform, sample: Sample) -> list[str]:
-    """Gels of a sample that a transform of levels is meant for, and will refuse."""
+    """Names of the tactile streams of a sample that a transform of levels applies to, and will refuse."""
     if not isinstance(transform, PhotometricTransform) or resolve(type(transform), TactileImage) is not refuse_gel:
         return []
     return [n for n, s in sample.of_type(TactileImage).items() if matches_camera(s, n, transform.cameras)]
 
 
 def gel_refusal_message(transform: str, name: str) -> str:
-    """Why a transform of levels refuses a gel, and what to do."""
+    """Why a transform of levels refuses a tactile stream, and the remedy."""
     return (
-        f"{transform}: {name!r} is a tactile picture, whose colours tell the slopes of the gel, so a change of levels "
-        f"would tell of another press; name the cameras that are meant (cameras, null for all but gels), and use "
-        f"GelLights, GelBackground or TactileNoise for the gel"
+        f"{transform}.cameras: {name!r} is a tactile picture, whose colours are the slopes of its gel, so a change of "
+        f"levels would show another contact; list the cameras in cameras (null for all but gels), and use GelLights, "
+        f"GelBackground or TactileNoise for the gel"
     )
 
 
 @handles(Photometric, TactileImage)
 def refuse_gel(stream: TactileImage, call: Call) -> TactileImage:
-    """Stop: colours of a gel are slopes.
+    """Refuse a change of levels of tactile pictures, whose colours are slopes of the gel.
 
     Raises:
-        UnhandledStream: the transform is meant for it.
+        UnhandledStream: the transform applies to the stream.
     """
     if any(applies_to(stream, call, p) for p in call.params):
         raise UnhandledStream(gel_refusal_message(call.transform.__name__, call.name))
@@ -147,7 +156,7 @@ class Brightness(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """Levels times ``factor``, clipped to full scale."""
         return color.curve(picture, lambda x: x * params["factor"])
 
 
@@ -162,7 +171,7 @@ class Contrast(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """(x - mean) * ``factor`` + mean, with the mean of all pixels and channels, clipped."""
         middle = reduce.mean(picture) / (255 if picture.dtype == torch.uint8 else 1)
         return color.curve(picture, lambda x: (x - middle) * params["factor"] + middle)
 
@@ -178,7 +187,7 @@ class Gamma(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """x ** ``gamma`` of levels as shares of full scale."""
         return color.curve(picture, lambda x: x ** params["gamma"])
 
 
@@ -193,13 +202,13 @@ class Saturation(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """RGB times the matrix that interpolates between luma (ITU-R BT.601) and identity by ``factor``, clipped."""
         return color.mix_channels(picture, color.saturation_matrix(params["factor"]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hue(PhotometricTransform):
-    """Turn colours about the grey axis of the RGB cube by ``angle_deg``."""
+    """Rotate colours about the grey axis of the RGB cube by ``angle_deg``."""
 
     angle_deg: Range
 
@@ -208,7 +217,7 @@ class Hue(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """RGB rotated about the grey diagonal by ``angle_deg`` degrees, clipped."""
         return color.mix_channels(picture, color.hue_matrix(math.radians(params["angle_deg"])))
 
 
@@ -227,5 +236,5 @@ class GaussianNoise(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """White Gaussian noise of standard deviation ``sigma`` (share of full scale) added to every value, clipped."""
         return color.add_noise(picture, params["sigma"], context.noise())

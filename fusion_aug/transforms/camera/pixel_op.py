@@ -48,7 +48,13 @@ class PixelOp(PhotometricTransform):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """The picture after the registered operation.
+
+        Its global random states are seeded from this picture's noise stream, and restored.
+
+        Raises:
+            DataError: the operation is not registered in this process, or it changed shape or dtype.
+        """
         if params["op"] not in OPS:
             raise DataError(f"PixelOp: {params['op']!r} is not registered here; import the plugin that names it")
         op, seed = OPS[params["op"]], int(context.noise().integers(2**31))

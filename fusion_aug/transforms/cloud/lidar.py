@@ -120,7 +120,7 @@ class RingResample(LidarTransform):
         beams: number of beams, spread evenly from ``lowest_deg`` to ``highest_deg``.
         lowest_deg, highest_deg: elevations of the outermost beams; the old sensor's by default.
         elevations_deg: all elevations, lowest first, instead.
-        columns: columns per turn; those of the old sensor by default.
+        columns: columns per revolution; those of the old sensor by default.
     """
 
     beams: int | None = None
@@ -154,7 +154,7 @@ class RingResample(LidarTransform):
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
-        """Change the clouds, and the elevations of the sensors in rig and truth."""
+        """Change the clouds, and the elevations of the sensors in the reported and the true rig."""
         out = cls.visit(sample, parameters, context)
         for u, meta in enumerate(sample.metas):
             rig, true_rig = meta.rig, meta.true_rig

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib.ties import cell_of
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.core.transform import Transform
@@ -128,7 +129,7 @@ def subsample_points(stream: Points, call: Call) -> Points:
         xyz = stream["xyz"][stream.item_slice(item)].detach().cpu().to(torch.float64).numpy()
         order = noise(params["noise"], call.name, int(stream.capture_times[item])).permutation(len(xyz))
         order = order[np.isfinite(xyz[order]).all(1)]
-        _, first = np.unique(np.floor(xyz[order] / params["size"]).astype(np.int64), axis=0, return_index=True)
+        _, first = np.unique(cell_of(xyz[order] / params["size"]).astype(np.int64), axis=0, return_index=True)
         keep = torch.zeros(len(xyz), dtype=torch.bool)
         keep[torch.from_numpy(order[first])] = True
         return keep

@@ -1,14 +1,13 @@
-"""What breaks, by sensor. Severities are physical."""
+"""Faults, by sensor. Severities are physical."""
 
 from fusion_aug.transforms.faults.cameras import (
     Banding,
     BlackCamera,
     DeadPixels,
     FrozenCamera,
-    LensDirt,
-    LensScratches,
     Overexposure,
 )
+from fusion_aug.transforms.faults.lens import LensDirt, LensScratches
 from fusion_aug.transforms.faults.motion import GpsJump, ImuSaturation
 from fusion_aug.transforms.faults.radars import RadarInterference
 from fusion_aug.transforms.faults.scanners import (

@@ -1,4 +1,4 @@
-"""What breaks in cameras: pixels, shutters, dirt and scratches on the lens, exposure, the whole camera."""
+"""Faults of cameras: pixels, shutters, exposure, the whole camera."""
 
 from __future__ import annotations
 
@@ -26,8 +26,6 @@ from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import Camera, TactileImage
 from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
 
-SCRATCH_GLOW = 1.8  # light of a scratch against what is about it
-
 
 @dataclass(frozen=True, kw_only=True)
 class CameraFault(PhotometricTransform, abstract=True):
@@ -45,7 +43,7 @@ class CameraFault(PhotometricTransform, abstract=True):
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"each": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
-        "content_identity": "a broken picture does not show what stands there"
+        "content_identity": "a faulty picture does not show the scene"
     }
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
@@ -62,27 +60,36 @@ class CameraFault(PhotometricTransform, abstract=True):
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``PhotometricTransform``."""
+        """The faulty picture where the draw says ``fails``, else the picture itself."""
         return cls.faulty_picture(picture, params, context) if params["fails"] else picture
 
     @classmethod
     def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """The picture (H, W, 3) of a camera that fails."""
+        """Return the picture of a camera that fails. Called only where the draw says ``fails``.
+
+        Args:
+            picture: (H, W, 3), uint8 levels 0..255 or float32 in [0, 1], with all pending maps applied.
+            params: the drawn parameters of this item.
+            context: the item, its camera and its noise stream.
+
+        Returns:
+            a picture of the same shape, dtype and device.
+        """
         raise NotImplementedError
 
 
 @handles(CameraFault, TactileImage)
 def leave_gel(stream: TactileImage, call: Call) -> TactileImage:
-    """The faults are those of cameras that look into the world."""
+    """Leave tactile pictures as they are."""
     return stream
 
 
-def _scene_noise(params: Mapping[str, Any], context: PictureContext) -> np.random.Generator:
-    """Random stream of what is the same in every picture of a camera."""
+def scene_noise(params: Mapping[str, Any], context: PictureContext) -> np.random.Generator:
+    """Random stream that is the same for every picture of a camera in a scene."""
     return noise(params["key"], context.stream.instance(context.call.name), 0)
 
 
-def _full_scale(picture: Tensor) -> int:
+def full_scale(picture: Tensor) -> int:
     return 255 if picture.dtype == torch.uint8 else 1
 
 
@@ -98,11 +105,14 @@ class DeadPixels(CameraFault):
 
     @classmethod
     def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``CameraFault``."""
-        flat, rng = picture.reshape(-1, 3).clone(), _scene_noise(params, context)
-        for share, value in ((params["dead"], 0), (params["stuck"], _full_scale(picture))):
+        """``dead`` and ``stuck`` pixels per million set to 0 and to white, half of them in one channel only.
+
+        The same pixels in every picture of the scene.
+        """
+        flat, rng = picture.reshape(-1, 3).clone(), scene_noise(params, context)
+        for share, value in ((params["dead"], 0), (params["stuck"], full_scale(picture))):
             hit = rng.choice(len(flat), min(len(flat), round(share * 1e-6 * len(flat))), replace=False)
-            # a filter of one colour stands before a pixel: half of the faults show in that colour only
+            # a pixel has a filter of one colour: half of the faults show in that colour only
             channel = rng.integers(0, 6, len(hit))
             for c in range(3):
                 flat[torch.from_numpy(hit[(channel == c) | (channel > 2)]).to(flat.device), c] = value
@@ -128,79 +138,17 @@ class Banding(CameraFault):
 
     @classmethod
     def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``CameraFault``."""
+        """Linear light of every row times a raised cosine of ``frequency`` Hz and depth ``depth``.
+
+        Its phase is the capture time plus the row's share of ``readout`` seconds.
+        """
         rows = picture.shape[0]
         whole, rest = divmod(int(context.stream.capture_times[context.item]), 1_000_000_000)
         seconds = whole % 1_000_000 + rest * 1e-9  # so that no digit of the phase is lost
-        turn = 2 * np.pi * params["frequency"] * (seconds + params["readout"] * np.arange(rows) / rows)
-        light = 1 - params["depth"] * (0.5 - 0.5 * np.cos(turn))
+        phase = 2 * np.pi * params["frequency"] * (seconds + params["readout"] * np.arange(rows) / rows)
+        light = 1 - params["depth"] * (0.5 - 0.5 * np.cos(phase))
         factor = torch.from_numpy(light).float()[:, None].expand(rows, picture.shape[1])
         return color.scale_light(picture, factor)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LensDirt(CameraFault):
-    """``spots`` blots of dirt of ``size_deg`` degrees on the lens, out of focus, that let the share ``light`` by."""
-
-    spots: Range = (3.0, 20.0)
-    size_deg: Range = (0.5, 4.0)
-    light: Range = (0.0, 0.5)
-
-    limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {
-        "spots": (0.0, 1000.0), "size_deg": (0.01, 90.0), "light": (0.0, 1.0),
-    }  # fmt: skip
-    example: ClassVar[dict[str, Any]] = {"spots": [3, 8]}
-
-    @classmethod
-    def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``CameraFault``."""
-        rng, (height, width) = _scene_noise(params, context), picture.shape[:2]
-        radius = np.radians(params["size_deg"]) * context.camera.pixels_per_radian / 2
-        mask = np.zeros((height, width), np.float32)
-        for _ in range(round(params["spots"])):
-            centre = rng.uniform(0, 1, 2) * (width, height)
-            size = radius * rng.lognormal(0, 0.4, 2)
-            box = (tuple(centre), tuple(2 * np.maximum(size, 0.5)), float(rng.uniform(0, 180)))
-            cv2.ellipse(mask, box, 1.0, -1)
-        soft = cv2.GaussianBlur(mask, (0, 0), max(0.5, radius / 3))
-        return color.scale_light(picture, torch.from_numpy(1 - soft * (1 - np.float32(params["light"]))))
-
-
-@dataclass(frozen=True, kw_only=True)
-class LensScratches(CameraFault):
-    """``scratches`` lines on the lens, ``length_deg`` long, ``width_deg`` wide, that glow in the light about them."""
-
-    scratches: Range = (1.0, 8.0)
-    length_deg: Range = (5.0, 30.0)
-    width_deg: Range = 0.15
-    strength: Range = (0.1, 0.4)
-
-    limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {
-        "scratches": (0.0, 1000.0), "length_deg": (0.1, 180.0), "width_deg": (0.01, 10.0), "strength": (0.0, 1.0),
-    }  # fmt: skip
-    example: ClassVar[dict[str, Any]] = {"scratches": [1, 8]}
-
-    @classmethod
-    def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``CameraFault``."""
-        rng, (height, width) = _scene_noise(params, context), picture.shape[:2]
-        degree = np.radians(1.0) * context.camera.pixels_per_radian
-        mask = np.zeros((height, width), np.uint8)
-        for _ in range(round(params["scratches"])):
-            at, angle = rng.uniform(0, 1, 2) * (width, height), rng.uniform(0, np.pi)
-            steps = np.linspace(-0.5, 0.5, 12)[:, None] * params["length_deg"] * degree
-            bent = angle + rng.normal(0, 0.1, 12).cumsum()[:, None] * 0.2
-            line = at + steps * np.concatenate([np.cos(bent), np.sin(bent)], 1)
-            thick = max(1, round(params["width_deg"] * degree))
-            cv2.polylines(mask, [np.round(line * 16).astype(np.int32)], False, 255, thick, cv2.LINE_AA, 4)
-        share = torch.from_numpy(mask.astype(np.float32) / 255 * np.float32(params["strength"]))[..., None]
-        bright = picture.to(torch.float32)
-        # a scratch scatters the light that falls on the lens about it
-        around = bright.cpu().numpy()
-        light = cv2.GaussianBlur(around, (0, 0), max(1.0, 5 * degree)).max(2, keepdims=True)
-        glow = torch.from_numpy(np.minimum(SCRATCH_GLOW * light, _full_scale(picture))).to(bright)
-        out = torch.maximum(bright, bright + (glow - bright) * share.to(picture.device))
-        return out.round().to(torch.uint8) if picture.dtype == torch.uint8 else out.to(picture.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +162,7 @@ class Overexposure(CameraFault):
 
     @classmethod
     def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``CameraFault``."""
+        """Linear light of all channels times 2^``stops``, clipped."""
         return color.light_gains(picture, (2.0 ** params["stops"],) * 3)
 
 
@@ -226,16 +174,16 @@ class BlackCamera(CameraFault):
 
     @classmethod
     def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``CameraFault``."""
+        """Zeros in the picture's shape and dtype."""
         return torch.zeros_like(picture)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrozenCamera(CameraFault):
-    """A camera that still sends the picture of ``age`` seconds ago under a new stamp.
+    """A camera that still sends the picture of ``age`` seconds ago at a new capture time.
 
     Where the sample holds several pictures, the latest one of that time is shown again, or the first. Else the picture
-    is rendered from where the camera was then, by its own motion and the distances; traffic stands still. What
+    is rendered from where the camera was then, by its own motion and the distances; traffic is taken as static. What
     was in view then and is not now is smeared in: at speed, more than half a second of age shows.
     """
 
@@ -246,7 +194,10 @@ class FrozenCamera(CameraFault):
 
     @classmethod
     def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """See ``CameraFault``.
+        """The latest picture at least ``age`` seconds older, or the first, where the sample holds several.
+
+        Else the picture rendered from the pose ``age`` seconds ago, by a constant twist and the distances; pixels
+        without a source take the nearest known colour.
 
         Raises:
             DataError: there is neither an older picture nor an ego pose with a twist.
@@ -270,7 +221,7 @@ class FrozenCamera(CameraFault):
             return picture
         distance = camera_range(context.call.sample, context.call.name, item)
         source = moved_view(context.camera, distance, motion).source
-        # what was in view then and is not any more is not known: the nearest that is stands in for it
+        # what was in view then and is not any more is unknown, and takes the nearest known colour
         return _filled(gather(picture, source), torch.isfinite(source).all(-1))
 
 

@@ -1,4 +1,4 @@
-"""What breaks in inertial units and satellite navigation."""
+"""Faults of IMUs and satellite navigation."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class ImuSaturation(Transform, Fault):
 def saturate(stream: Imu, call: Call) -> Imu:
     """Clip every axis."""
     out = {}
-    for column, figure, unit in (("accel", "accel", 1.0), ("gyro", "gyro_deg", math.pi / 180)):
+    for column, field, to_si in (("accel", "accel", 1.0), ("gyro", "gyro_deg", math.pi / 180)):
         if column in stream.values:
             value = stream.values[column]
-            end = torch.tensor([p[figure] * unit for p in call.params]).to(value)[:, None]
+            end = torch.tensor([p[field] * to_si for p in call.params]).to(value)[:, None]
             out[column] = torch.minimum(torch.maximum(value, -end), end)
     return stream.with_values(**out)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GpsJump(Transform, Fault):
-    """A told position of the vehicle that lies ``distance`` metres off, towards ``heading_deg`` in the world.
+    """A reported position of the vehicle that lies ``distance`` metres off, towards ``heading_deg`` in the world.
 
-    What is told of the ego pose moves, with the map; what the sensors measured does not.
+    The reported ego pose moves, in rig and streams; what the sensors measured does not.
     """
 
     distance: Range = (1.0, 20.0)
@@ -63,14 +63,14 @@ class GpsJump(Transform, Fault):
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"distance": (0.0, 1e5), "heading_deg": (-360.0, 360.0)}
     exemptions: ClassVar[dict[str, str]] = {
-        "invertible": "a jump of the satellites is not undone by looking at it",
+        "invertible": "a jump of the satellite navigation cannot be separated from a motion afterwards",
         "differentiable": "it has no geometric parameter",
     }
     example: ClassVar[dict[str, Any]] = {"distance": [1.0, 10.0]}
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
-        """Move the told poses of the frames that stand in the world, and the ego pose streams."""
+        """Move the reported poses of the frames whose parent is the world, and the ego pose streams."""
         out = cls.visit(sample, parameters, context)
         for u, meta in enumerate(sample.metas):
             world, rig = world_frame_of(meta.rig, meta.ref.frame), meta.rig
@@ -89,6 +89,6 @@ def jump_matrix(params: Mapping[str, Any]) -> torch.Tensor:
 
 @handles(GpsJump, EgoPose)
 def shift_reported_pose(stream: EgoPose, call: Call) -> EgoPose:
-    """Move the told poses."""
+    """Move the reported poses."""
     shifts = torch.stack([jump_matrix(p) for p in call.params]) if call.params else EYE[None][:0]
     return stream.with_values(pose=shifts @ stream.values["pose"])

@@ -1,4 +1,4 @@
-"""What disturbs radars."""
+"""Faults of radars."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from fusion_aug.core.ranges import Range
 from fusion_aug.ops.radar import Columns, appended, fresh_flags, rays_of, rcs_threshold
 from fusion_aug.streams.columns import take_rows
-from fusion_aug.transforms.radar.radar import RadarTransform, ScanContext
+from fusion_aug.transforms.radar.family import RadarTransform, ScanContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,11 @@ class RadarInterference(RadarTransform):
 
     @classmethod
     def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
-        """See ``RadarTransform``."""
+        """Drop detections whose margin over the sensor's threshold is less than ``noise_rise`` dB, add false ones.
+
+        Poisson(``rate``) false detections lie on one random azimuth within 60 degrees, spread by ``spread_deg``, with
+        random range and raw Doppler.
+        """
         sensor, rng = scan.sensor, scan.rng
         if "rcs" in detections:
             _, distance = rays_of(detections)

@@ -1,4 +1,4 @@
-"""What breaks in LiDARs. Lost beams are ``BeamDropout``."""
+"""Faults of LiDARs. Lost beams are ``BeamDropout``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fusion_aug.transforms.cloud.points import PointTransform, keep_points, scan
 from fusion_aug.transforms.weather.place import T_ref_vehicle
 
 STATUS_FOREIGN = 2  # status of a return that is another LiDAR's
-TURN = 0.1  # seconds of a scan, where a cloud does not tell the times of its points
+REVOLUTION = 0.1  # seconds, where a cloud does not hold the times of its points
 DROPS_POINTS_EXEMPTIONS = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
 MOVES_POINTS_EXEMPTIONS = PointTransform.exemptions | {"content_identity": "points are moved on purpose"}
 
@@ -171,7 +171,7 @@ def reduce_view(stream: Points, call: Call) -> Points:
 class ScanMotionBlur(LidarTransform):
     """Shake the scanner while it turns: it swings by ``shift`` metres and ``tilt_deg`` degrees at ``frequency`` Hz.
 
-    Every point is measured from where the scanner was at its time; a cloud that does not tell times takes the azimuth.
+    Every point is measured from where the scanner was at its time; without times in the cloud, by its azimuth.
     """
 
     shift: Range = (0.0, 0.05)
@@ -196,7 +196,7 @@ def shake(stream: Points, call: Call) -> Points:
         if "time_offset" in stream.values:
             seconds = stream.values["time_offset"][rows].cpu().double()
         else:
-            seconds = azimuths(stream, i, call).cpu() / (2 * np.pi) * TURN
+            seconds = azimuths(stream, i, call).cpu() / (2 * np.pi) * REVOLUTION
         phase = torch.from_numpy(rng.uniform(0, 2 * np.pi, 6))
         axis = torch.from_numpy(rng.normal(size=(2, 3)))
         axis = axis / axis.norm(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The family of image-plane maps: ``A' = P A`` in the rig, pictures take P in as pending, labels follow."""
+"""The family of image-plane maps: ``A' = P A`` in the rig, P is pending on pictures, labels follow."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class PixelMap(NamedTuple):
     before: Size
 
 
-Maps = list[dict[str, PixelMap]]  # per unit: camera -> map
+Maps = list[dict[str, PixelMap]]  # per sample of a batch: camera -> map
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
-    """A map of the pixels. One draw is shared by the log, by the rig's cameras, or by none (``sensor``)."""
+    """A map of the pixels. One draw is shared by a scene, by the cameras of a sample, or by none (``sensor``)."""
 
     scopes = ("scene", "sample", "sensor")
     inverse: ClassVar[str] = "lossy"
@@ -50,7 +50,16 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
 
     @classmethod
     def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
-        """P (3, 3) from a canvas of ``size`` (height, width) to the new canvas, and the new size."""
+        """Return the pixel map of drawn parameters.
+
+        Args:
+            params: drawn parameters; numbers may be tensors with a gradient.
+            size: (height, width) of the canvas before, pixels.
+
+        Returns:
+            P (3, 3) float64 with new pixel = dehom(P [u, v, 1]), and (height, width) of the new canvas. Pixel (0, 0) is
+            the centre of the top-left pixel.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -62,7 +71,15 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
     def accumulate(
         cls, sample: Sample, drawn: DrawnParameters, pending: Maps | None
     ) -> tuple[Maps, list[dict[str, Any]]]:
-        """Add the map to those that are pending. See ``Transform.declare``."""
+        """Multiply the drawn pixel maps into what is pending, without touching the sample.
+
+        Args:
+            sample: a sample or a batch. drawn: parameters of every sample. pending: maps so far, None at first.
+
+        Returns:
+            the pending maps, camera -> map for every sample, and for every sample the ``canvas`` sizes (height, width)
+            before, by camera, for ``Record.before``.
+        """
         maps, before, parameters = [], [], ParameterRows(drawn)
         for u, meta in enumerate(sample.metas):
             earlier = pending[u] if pending else {}
@@ -82,7 +99,7 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
 
     @classmethod
     def apply(cls, sample: Sample, pending: Maps, context: Context) -> Sample:
-        """Change pixel maps and canvases in the rigs, and hand all pending maps to the streams at once."""
+        """Change pixel maps and canvases in the rigs, and add all pending maps to the streams at once."""
         metas = []
         for meta, maps in zip(sample.metas, pending, strict=True):
             rig = _mapped(meta.rig, maps)

@@ -58,7 +58,7 @@ class Resize(ImagePlaneTransform):
 
     @classmethod
     def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
-        """See ``ImagePlaneTransform``."""
+        """u -> s (u + 1/2) - 1/2 with s = new size / old size on each axis; the canvas is ``size``."""
         height, width = params["size"]
         return resize_map(width / size[1], height / size[0]), (height, width)
 
@@ -79,6 +79,7 @@ class ResizeCrop(ImagePlaneTransform):
     y: Range = 0.5
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"scale": (1e-3, 1e3), "x": (0.0, 1.0), "y": (0.0, 1.0)}
+    rounded: ClassVar[tuple[str, ...]] = ("x", "y")
     example: ClassVar[dict[str, Any]] = {"size": [256, 704], "scale": [0.4, 0.6], "x": [0.0, 1.0], "y": [0.0, 1.0]}
 
     def __post_init__(self) -> None:
@@ -88,7 +89,7 @@ class ResizeCrop(ImagePlaneTransform):
 
     @classmethod
     def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
-        """See ``ImagePlaneTransform``."""
+        """Resize by ``scale``, then shift by whole pixels to the window at shares ``x``, ``y`` of what is left over."""
         height, width = params["size"] or size
         scale = params["scale"]
         left = round((float(scale) * size[1] - width) * float(params["x"]))
@@ -105,6 +106,10 @@ class Crop(ImagePlaneTransform):
     y: Range = 0.5
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
+    rounded: ClassVar[tuple[str, ...]] = ("x", "y")
+    exemptions: ClassVar[dict[str, str]] = ImagePlaneTransform.exemptions | {
+        "differentiable": "its window lies on whole pixels"
+    }
     example: ClassVar[dict[str, Any]] = {"size": [256, 512], "x": [0.0, 1.0], "y": [0.0, 1.0]}
 
     def __post_init__(self) -> None:
@@ -113,7 +118,7 @@ class Crop(ImagePlaneTransform):
 
     @classmethod
     def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
-        """See ``ImagePlaneTransform``."""
+        """``ResizeCrop`` with scale 1."""
         return ResizeCrop.pixel_map({**params, "scale": 1.0}, size)
 
 
@@ -137,7 +142,7 @@ class Pad(ImagePlaneTransform):
 
     @classmethod
     def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
-        """See ``ImagePlaneTransform``."""
+        """Shift by (``left``, ``top``) pixels; the canvas grows by all four sides."""
         height = size[0] + params["top"] + params["bottom"]
         return shift_map(params["left"], params["top"]), (height, size[1] + params["left"] + params["right"])
 
@@ -160,7 +165,7 @@ class FlipImage(ImagePlaneTransform):
 
     @classmethod
     def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
-        """See ``ImagePlaneTransform``."""
+        """u -> width - 1 - u, or v -> height - 1 - v; the canvas stays."""
         if params["axis"] == "x":
             return flip_u(size[1]), size
         return torch.tensor([[1.0, 0, 0], [0, -1, size[0] - 1], [0, 0, 1]], dtype=torch.float64), size
@@ -168,20 +173,20 @@ class FlipImage(ImagePlaneTransform):
 
 @dataclass(frozen=True, kw_only=True)
 class RotateImage(ImagePlaneTransform):
-    """Turn the pixels about the canvas centre by ``angle_deg``, clockwise as seen; the canvas keeps its size."""
+    """Rotate the pixels about the canvas centre by ``angle_deg``, clockwise as seen; the canvas keeps its size."""
 
     angle_deg: Range
 
     example: ClassVar[dict[str, Any]] = {"angle_deg": [-15, 15]}
 
     def effects(self) -> dict[str, str]:
-        """A turned pixel grid has skew."""
+        """A rotated pixel grid has skew."""
         skew = {"skew": "RotateImage.angle_deg"} if can_differ_from(self.angle_deg, 0.0) else {}
         return super().effects() | skew
 
     @classmethod
     def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
-        """See ``ImagePlaneTransform``."""
+        """Rotation by ``angle_deg`` degrees, clockwise as seen, about the canvas centre ((w - 1) / 2, (h - 1) / 2)."""
         R = rotation_about("z", params["angle_deg"] * (math.pi / 180))
         cu, cv = (size[1] - 1) / 2, (size[0] - 1) / 2
         return shift_map(cu, cv) @ R @ shift_map(-cu, -cv), size
@@ -211,7 +216,10 @@ class PerspectiveImage(ImagePlaneTransform):
 
     @classmethod
     def pixel_map(cls, params: Mapping[str, Any], size: Size) -> tuple[Tensor, Size]:
-        """See ``ImagePlaneTransform``. The eight unknowns of P from four pairs of corners."""
+        """The homography through the four corners and their shifted positions (eight linear equations).
+
+        It is the identity on a canvas that is one pixel high or wide.
+        """
         w, h = size[1] - 1, size[0] - 1
         old = torch.tensor([[0.0, 0], [w, 0], [w, h], [0, h]], dtype=torch.float64)
         new = old + as_f64(params["shifts"]) * torch.tensor([float(max(w, 1)), float(max(h, 1))], dtype=torch.float64)

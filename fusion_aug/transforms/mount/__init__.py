@@ -1,4 +1,4 @@
-"""Where sensors are mounted: in truth (``Viewpoint``) or only as reported (``Miscalibrate``)."""
+"""Mountings of sensors: the true ones (``Viewpoint``) or only the reported ones (``Miscalibrate``)."""
 
 from fusion_aug.transforms.mount.miscalibrate import Miscalibrate
 from fusion_aug.transforms.mount.viewpoint_sensors import Viewpoint

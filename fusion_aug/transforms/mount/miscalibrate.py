@@ -1,4 +1,4 @@
-"""Where sensors are mounted."""
+"""Mountings of sensors, and errors of the reported ones."""
 
 from __future__ import annotations
 
@@ -88,9 +88,10 @@ def with_frame_errors(rig: Rig, errors: Mapping[str, Tensor]) -> Rig:
 
 @dataclass(frozen=True, kw_only=True)
 class Miscalibrate(MountTransform):
-    """Tell a wrong mounting of some sensors: the rig changes, the truth and the data do not.
+    """Report a wrong mounting of some sensors: the reported rig changes, the true rig and the data do not.
 
-    See ``MountTransform`` for the fields. ``check`` reports the difference as intended.
+    The fields are those of ``MountTransform``: degrees about and metres along the sensor's own axes. ``check`` reports
+    the difference as intended.
     """
 
     strict = False  # it touches no data, so a stream without a rule cannot go wrong
@@ -99,7 +100,7 @@ class Miscalibrate(MountTransform):
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
-        """Move the told pose of the chosen sensors' frames."""
+        """Move the reported pose of the chosen sensors' frames."""
         for u, meta in enumerate(sample.metas):
             sample = sample.with_meta(
                 u, rig=with_frame_errors(meta.rig, drawn_frame_errors(meta.rig, parameters, u, cls.__name__))

@@ -9,17 +9,17 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from calib import CameraSensor, JointPose, LidarSensor, Rig
+from calib import CameraSensor, LidarSensor, Rig
 from calib.replacing import replace_unchecked
 from calib.se3 import invert, transform_points
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.errors import ConfigError, DataError, UnhandledStream
 from fusion_aug.ops.grid import pixel_grid
-from fusion_aug.ops.image_map import ImageMap, turned_view
-from fusion_aug.ops.view import MovedView, moved_view
+from fusion_aug.ops.image_map import ImageMap, rotated_view
+from fusion_aug.ops.view import moved_view
 from fusion_aug.ops.warp import gather
-from fusion_aug.sample import REF, Sample
+from fusion_aug.sample import Sample
 from fusion_aug.sample.depth import camera_range
 from fusion_aug.streams import (
     Boxes2D,
@@ -33,17 +33,19 @@ from fusion_aug.streams import (
     ValidityMask,
 )
 from fusion_aug.streams.source import Source
+from fusion_aug.transforms.mount.frame_motions import FrameMotions, is_pure_rotation, item_motions
 from fusion_aug.transforms.mount.miscalibrate import MountTransform, drawn_frame_errors, with_frame_errors
 
 
 @dataclass(frozen=True, kw_only=True)
 class Viewpoint(MountTransform):
-    """Move some sensors in truth: what they measure is made anew, and the calibration follows.
+    """Move some sensors: what they measure is rendered or resampled, and reported and true rig follow.
 
     Pictures after a rotation are exact for every camera model (a map of rays). A shift needs depth: a Depth stream of
     the camera at its stamp, else the LiDAR's points, filled in between. Pixels that the old picture does not show are
     black, and 0 in a further stream ``CAMERA/valid``. Clouds lose what the moved sensor cannot see; the Doppler of a
-    radar is that of its new place and motion. See ``MountTransform`` for the fields.
+    radar is that of its new position and motion. The fields are those of ``MountTransform``: degrees about and metres
+    along the sensor's own axes.
     """
 
     exemptions: ClassVar[dict[str, str]] = {
@@ -55,7 +57,7 @@ class Viewpoint(MountTransform):
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
-        """Move rig and truth alike and hand every stream to its handler with the motions of all frames."""
+        """Move reported and true rig alike, and apply every stream's handler with the motions of all frames."""
         moves, metas = [], []
         for u, meta in enumerate(sample.metas):
             errors = drawn_frame_errors(meta.rig, parameters, u, cls.__name__)
@@ -84,59 +86,9 @@ def _without_elevations(rig: Rig, moved: Mapping[str, Tensor]) -> Rig:
     return Rig(rig.frames, sensors)
 
 
-class FrameMotions:
-    """How far the frames of one unit are moved.
-
-    Args:
-        before, after: rigs. errors: frame -> E, of the frames that were moved themselves.
-    """
-
-    def __init__(self, before: Rig, after: Rig, errors: Mapping[str, Tensor]):
-        self.before, self.after, self.errors = before, after, errors
-        self.views: dict[tuple[str, int], MovedView] = {}  # by camera and stamp: its mask and depth need the same
-
-    def __call__(self, frame: str, time: int) -> Tensor | None:
-        """``T_old_new`` (4, 4) of a frame at a time; None where neither it nor anything above it moved."""
-        found = self.T_at_times(frame, torch.tensor([time]))
-        return None if found is None else found[0]
-
-    def joints_changed(self, frame: str) -> bool:
-        """Whether joints or links above a frame changed."""
-        chain = self.before.ancestors(frame) if frame in self.before.frames else []
-        poses = [(self.before.frames[n].pose, self.after.frames[n].pose) for n in chain]
-        return any(isinstance(a, JointPose) and a is not b for a, b in poses)
-
-    def T_at_times(self, frame: str, times: Tensor) -> Tensor | None:
-        """``T_old_new`` (n, 4, 4) of a frame at times (n,); None where neither it nor anything above it moved."""
-        moved = [n for n in self.before.ancestors(frame) if n in self.errors] if frame in self.before.frames else []
-        if not moved:
-            return None
-        # only as far up as something moved: above, poses may be known at other times only
-        top = self.before.frames[moved[-1]].parent
-        assert top is not None, "a frame that moved in its parent has one"
-        return self.before.T_at_times(frame, top, times) @ self.after.T_at_times(top, frame, times)
-
-
-def item_motions(stream: Stream, moves: list[FrameMotions]) -> list[Tensor | None]:
-    """``T_old_new`` of a stream's frame for every item."""
-    out: list[Tensor | None] = [None] * len(stream)
-    for u, move in enumerate(moves) if stream.frame != REF else ():
-        mine = (stream.sample_index == u).nonzero()[:, 0]
-        found = move.T_at_times(stream.frame, stream.true_capture_times[mine])
-        if found is not None:
-            for i, row in zip(mine.tolist(), found, strict=True):
-                out[i] = row
-    return out
-
-
-def is_pure_rotation(move: Tensor) -> bool:
-    """Whether a sensor stays where it is and only turns."""
-    return bool((move[:3, 3].detach() == 0).all()) and not move.requires_grad
-
-
 @handles(Viewpoint, ImageStream)
 def move_images(stream: ImageStream, call: Call) -> ImageStream:
-    """A turn is pending as a map of rays; a shift is carried out at once, with occlusion."""
+    """A rotation is pending as a map of rays; a shift is applied at once, with occlusion."""
     found = item_motions(stream, call.family_state)
     for i, move in enumerate(found):
         if move is not None:
@@ -152,13 +104,13 @@ def refuse_gel(stream: ImageStream, call: Call) -> ImageStream:
 
     Raises:
         UnhandledStream: its frame moves in its parent. A whole hand that moves with its gels, and with what they
-            touch, feels the same.
+            touch, measures the same.
     """
     moves: list[FrameMotions] = call.family_state
     if any(m.before.frames[stream.frame].pose is not m.after.frames[stream.frame].pose for m in moves):
         raise UnhandledStream(
-            f"{call.transform.__name__}: a gel that is moved feels something else; leave {call.name!r} out of the "
-            f"sensors, or use TactileShift, which moves it in its own plane"
+            f"{call.transform.__name__}.sensors: a gel that is moved has another contact; leave {call.name!r} out of "
+            f"the sensors, or use TactileShift, which moves it in its own plane"
         )
     return stream
 
@@ -179,7 +131,7 @@ def _check_size(stream: ImageStream, call: Call, item: int) -> None:
 
 def _turned(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageStream:
     sensor = _camera(stream, call, item)
-    step = ImageMap((turned_view(sensor, move[:3, :3]),), sensor.size)
+    step = ImageMap((rotated_view(sensor, move[:3, :3]),), sensor.size)
     if isinstance(stream, Depth) and stream.measure == "z":
         rays = sensor.unproject(pixel_grid(sensor.size))
         # along one ray z is the same share of the distance, so z' / z = r'_z / r_z

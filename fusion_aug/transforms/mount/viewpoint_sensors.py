@@ -7,7 +7,8 @@ from torch import Tensor
 
 from calib.rates import expected_imu_reading
 from calib.se3 import invert, transform_points
-from fusion_aug.core.registry import Call, handles
+from calib.ties import nearest_whole
+from fusion_aug.core.registry import Call, handles, unhandled
 from fusion_aug.errors import ConfigError, UnhandledStream
 from fusion_aug.ops.points import hidden_by_move, points_in_boxes
 from fusion_aug.ops.similarity import Motion
@@ -16,7 +17,8 @@ from fusion_aug.sample.depth import camera_range
 from fusion_aug.sample.ego import radar_velocity
 from fusion_aug.streams import Boxes3D, Imu, Keypoints2D, Lidar, Points, Radar, Stream, Taxels, Wrench
 from fusion_aug.streams.columns import NON_GEOMETRIC, RULES
-from fusion_aug.transforms.mount.viewpoint import Viewpoint, is_pure_rotation, item_motions
+from fusion_aug.transforms.mount.frame_motions import is_pure_rotation, item_motions
+from fusion_aug.transforms.mount.viewpoint import Viewpoint
 
 EYE = torch.eye(4, dtype=torch.float64)
 
@@ -27,8 +29,12 @@ def move_columns(stream: Stream, call: Call) -> Stream:
     found = item_motions(stream, call.family_state)
     if all(m is None for m in found):
         return stream
-    if not stream.columns or any(c.kind == "specific_force" for c in stream.columns):
-        raise UnhandledStream(f"Viewpoint has no rule for stream {call.name!r} ({type(stream).__name__})")
+    if not stream.columns:
+        raise UnhandledStream(
+            f"{type(stream).__name__} ({call.name!r}) declares no columns, so Viewpoint cannot move it: {stream.remedy}"
+        )
+    if any(c.kind == "specific_force" for c in stream.columns):
+        raise unhandled(Viewpoint, type(stream), call.name)
     back = torch.stack([EYE if m is None else invert(m) for m in found])
     motion = Motion.of(back).take_rows(stream.row_item)
     named = {c.name: c for c in stream.columns if c.name in stream.values and c.kind not in NON_GEOMETRIC}
@@ -121,7 +127,7 @@ def _move_shared_cloud(stream: Points, call: Call) -> Points:
     """A cloud of several scanners in a frame of its own: what stays in view of each scanner that moved.
 
     Raises:
-        ConfigError: the cloud's own frame was moved, which is where no scanner stands.
+        ConfigError: the cloud's own frame was moved, at which no scanner is mounted.
     """
     old = stream.realized()
     hidden = torch.zeros(old.rows, dtype=torch.bool)
@@ -211,7 +217,7 @@ def _index_and_time(stream: Stream, item: int) -> tuple[int, int]:
 
 @handles(Viewpoint, Taxels)
 def move_taxels(stream: Taxels, call: Call) -> Taxels:
-    """They feel the link that they are fixed on, which has moved with them."""
+    """The stream itself: the link that the elements are fixed on has moved with them."""
     return stream
 
 
@@ -237,7 +243,7 @@ def move_keypoints(stream: Keypoints2D, call: Call) -> Keypoints2D:
             same = (camera.sample_index == index).nonzero()[:, 0]
             item = int(same[(camera.true_capture_times[same] - time).abs().argmin()])
             distances = camera_range(call.sample, stream.instance(call.name), item)
-            u, v = pixel[rows].round().to(torch.int64).unbind(1)
+            u, v = nearest_whole(pixel[rows]).to(torch.int64).unbind(1)
             distance = distances[v.clamp(0, distances.shape[0] - 1), u.clamp(0, distances.shape[1] - 1)].to(
                 torch.float64
             )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from calib import RadarSensor
+from calib.ties import nearest_whole
 from fusion_aug.core.ranges import Range
-from fusion_aug.core.registry import Call, handles
-from fusion_aug.core.transform import Transform
 from fusion_aug.ops.radar import (
-    VELOCITIES,
     Columns,
     appended,
     fresh_flags,
@@ -24,81 +20,9 @@ from fusion_aug.ops.radar import (
     rays_of,
     rcs_threshold,
     rotated_about_z,
-    sensor_velocity,
 )
-from fusion_aug.ops.random import noise
-from fusion_aug.sample.ego import radar_velocity
-from fusion_aug.streams import Radar
 from fusion_aug.streams.columns import take_rows
-from fusion_aug.streams.families import PointOp
-
-
-@dataclass(frozen=True, kw_only=True)
-class RadarTransform(Transform, PointOp, abstract=True):
-    """A change of radar detections. Resolutions come from the rig's ``RadarSensor``."""
-
-    scope: str = "sensor"
-
-    dense_noise = True
-    scopes = ("scene", "sample", "sensor", "timestep")
-    exemptions: ClassVar[dict[str, str]] = {
-        "invertible": "what was measured is overwritten",
-        "keeps_counts": "detections are moved, lost or added",
-        "differentiable": "it has no geometric parameter",
-        "commutes": "resolutions are those of the sensor, in which detections are measured after pending motions",
-    }
-
-    @classmethod
-    def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
-        """The columns of one item's detections, changed. Rows may be fewer or more."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class ScanContext:
-    """The circumstances of one scan.
-
-    Attributes:
-        sensor: the radar. rng: random stream of the scan.
-        own: velocity (3,) of the radar over ground in its own frame, m/s; None where nothing tells it.
-        unit, time: of the sample, and its stamp, ns.
-    """
-
-    sensor: RadarSensor
-    rng: np.random.Generator
-    own_velocity: Tensor | None
-    index: int
-    time: int
-
-    def compensated(self, raw: Tensor, rays: Tensor, old_raw: Tensor, old_comp: Tensor) -> Tensor:
-        """Compensated Doppler (n,) of raw ones measured on rays (n, 3): v + own . ray.
-
-        Where the radar's own motion is unknown, the old difference of the two is kept.
-        """
-        return raw + (old_comp - old_raw if self.own_velocity is None else rays @ self.own_velocity.to(rays))
-
-
-@handles(RadarTransform, Radar)
-def change_radar(stream: Radar, call: Call) -> Radar:
-    """Change item by item."""
-    return change_each_scan(stream, call, lambda columns, params, scan: call.transform.change(columns, params, scan))
-
-
-def change_each_scan(
-    stream: Radar, call: Call, change: Callable[[Columns, Mapping[str, Any], ScanContext], Columns]
-) -> Radar:
-    """Change the detections of every item and pack them again; a silent radar stays silent."""
-    stream = stream.realized()
-    parts = []
-    for i, (params, columns) in enumerate(zip(call.params, stream.realized_items(), strict=True)):
-        index, time = int(stream.sample_index[i]), int(stream.true_capture_times[i])
-        sensor = call.sample.metas[index].true_rig.sensors.get(call.name)
-        known = sensor if isinstance(sensor, RadarSensor) else RadarSensor(frame=stream.frame)
-        own = radar_velocity(call.sample, stream, i)
-        own = sensor_velocity(columns) if own is None else own
-        scan = ScanContext(known, noise(params.get("noise", ""), call.name, time), own, index, time)
-        parts.append(change(columns, params, scan) if bool(stream.present[i]) else columns)
-    return stream.repacked(parts)
+from fusion_aug.transforms.radar.family import RadarTransform, ScanContext, velocities_on_rays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +38,7 @@ class RcsNoise(RadarTransform):
 
     @classmethod
     def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
-        """See ``RadarTransform``."""
+        """rcs + ``bias`` + Gaussian noise of ``sigma``, dB; detections without rcs stay."""
         if "rcs" not in detections:
             return detections
         shift = params["bias"] + normal(scan.rng, params["sigma"], detections)
@@ -141,7 +65,10 @@ class RadarNoise(RadarTransform):
 
     @classmethod
     def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
-        """See ``RadarTransform``."""
+        """Range, azimuth and Doppler with Gaussian errors of the given multiples of the sensor's resolution.
+
+        Ranges stay above 0.1 m. The compensated velocity is recomputed for the measured ray.
+        """
         rays, distance = rays_of(detections)
         far = (distance + normal(scan.rng, params["range"] * scan.sensor.range_resolution, detections)).clamp(min=0.1)
         ray = rotated_about_z(rays, normal(scan.rng, params["azimuth"] * scan.sensor.azimuth_resolution, detections))
@@ -151,25 +78,6 @@ class RadarNoise(RadarTransform):
             "xyz": (ray * far[:, None]).to(detections["xyz"]),
             **velocities_on_rays(detections, scan, rays, ray, speed),
         }
-
-
-def velocities_on_rays(
-    detections: Columns, scan: ScanContext, old: Tensor, new: Tensor, speed: Tensor | float = 0.0
-) -> Columns:
-    """Velocities of detections that are taken to lie on other rays: raw Doppler stays but for an error ``speed``.
-
-    The compensation is made for the ray that was measured, so a wrong angle enters the compensated velocity.
-    """
-    if "velocity" not in detections or "velocity_comp" not in detections:
-        return {
-            n: (new * (radial(detections, n, old) + speed)[:, None]).to(detections[n])
-            for n in VELOCITIES
-            if n in detections
-        }
-    was_raw, was_comp = (radial(detections, n, old) for n in VELOCITIES)
-    raw = was_raw + speed
-    comp = scan.compensated(raw, new, was_raw, was_comp)
-    return {n: (new * v[:, None]).to(detections[n]) for n, v in zip(VELOCITIES, (raw, comp), strict=True)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +102,10 @@ class RadarMissed(RadarTransform):
 
     @classmethod
     def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
-        """See ``RadarTransform``."""
+        """Keep each detection with probability 1 - ``share``, and drop those below the threshold.
+
+        The threshold is ``min_rcs`` + 40 log10(distance / ``at``) dBsm; an unknown (NaN) rcs is kept.
+        """
         keep = torch.from_numpy(scan.rng.random(len(detections["xyz"])) >= params["share"]).to(detections["xyz"].device)
         if "rcs" in detections:
             _, distance = rays_of(detections)
@@ -207,7 +118,7 @@ class RadarMissed(RadarTransform):
 class RadarGhosts(RadarTransform):
     """Add ghosts of detections that came back over a second reflection.
 
-    Each detection gets one with probability ``share``: further away by ``path`` metres, turned by up to ``spread_deg``
+    Each detection gets one with probability ``share``: further away by ``path`` metres, rotated by up to ``spread_deg``
     to either side, ``loss`` dB weaker, with the raw Doppler of its original.
     """
 
@@ -224,7 +135,11 @@ class RadarGhosts(RadarTransform):
 
     @classmethod
     def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
-        """See ``RadarTransform``."""
+        """Append for each detection, with probability ``share``, a ghost with the same raw Doppler.
+
+        It lies ``path`` metres further, rotated by up to ``spread_deg`` degrees, ``loss`` dB weaker; none lies beyond
+        the sensor's range.
+        """
         n = len(detections["xyz"])
         chosen = torch.from_numpy(scan.rng.random(n) < params["share"])
         angle = torch.from_numpy(scan.rng.uniform(-1, 1, n) * np.radians(params["spread_deg"]))
@@ -265,7 +180,11 @@ class RadarClutter(RadarTransform):
 
     @classmethod
     def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
-        """See ``RadarTransform``."""
+        """Append Poisson(``rate``) false detections, uniform over the area of the field of view.
+
+        Their compensated speed is up to ``doppler`` m/s; the raw one follows from the sensor's own velocity, 0 where
+        that is unknown.
+        """
         n = int(scan.rng.poisson(params["rate"]))
         azimuth = torch.from_numpy(scan.rng.uniform(-1, 1, n) * np.radians(params["view_deg"]))
         distance = torch.from_numpy(scan.sensor.max_range * np.sqrt(scan.rng.random(n)))  # even over the area
@@ -302,12 +221,15 @@ class DopplerFolding(RadarTransform):
 
     @classmethod
     def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
-        """See ``RadarTransform``."""
+        """Raw radial velocity v -> v - 2V round(v / 2V), V = ``max_doppler`` or the sensor's.
+
+        The compensated velocity changes by the same amount.
+        """
         if "velocity" not in detections:
             return detections
         limit = scan.sensor.max_doppler if params["max_doppler"] is None else params["max_doppler"]
         rays, _ = rays_of(detections)
-        step = -2 * limit * torch.round(radial(detections, "velocity", rays) / (2 * limit))
+        step = -2 * limit * nearest_whole(radial(detections, "velocity", rays) / (2 * limit))
         out = dict(detections)
         for name in ("velocity", "velocity_comp"):
             if name in detections:

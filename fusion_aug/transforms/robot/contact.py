@@ -1,4 +1,4 @@
-"""Forces on the hand that were not there: wrench, joint efforts and touch change together."""
+"""Simulated external forces on the end effector: wrench, joint efforts and touch change together."""
 
 from __future__ import annotations
 
@@ -29,22 +29,30 @@ PAD_RANK_TOLERANCE = 0.2  # of the largest singular value: pads within 23 degree
 
 @dataclass(frozen=True, kw_only=True)
 class ContactTransform(Transform, Fault, abstract=True):
-    """A force on the hand that was not there. Wrench, joint efforts and touch change together.
+    """An external force on the end effector that was not there. Wrench, joint efforts and touch change together.
 
     Efforts become ``tau + J^T w``. What of the force lies along the normals of the pads that are pressed beyond the
-    wrench sensor enters their elements, each by its share of the pad's load; the rest is shear, which no element tells.
+    wrench sensor enters their elements, each by its share of the pad's load; no element measures the rest, the shear.
     """
 
     exemptions: ClassVar[dict[str, str]] = SIGNAL_EXEMPTIONS
 
     @classmethod
     def wrench_change(cls, params: Mapping[str, Any], name: str, times: Tensor, span: tuple[int, int]) -> Tensor:
-        """Change (n, 6) of force and torque in the sensor's frame at stamps (n,) ns."""
+        """Return the change of a wrench.
+
+        Args:
+            params: drawn parameters. name: stream, for the noise key. times: (n,) int64 ns, true capture times.
+            span: first and last of them, ns.
+
+        Returns:
+            (n, 6) float64, force N then torque Nm at the origin of the sensor's frame, in its axes.
+        """
         raise NotImplementedError
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
-        """Work out the change of every wrench, then change wrenches and efforts."""
+        """Compute the change of every wrench, then apply it to wrenches, efforts and taxels."""
         changes: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
         for name, stream in sample.of_type(Wrench).items():
             for u in range(len(sample.metas)):
@@ -57,7 +65,7 @@ class ContactTransform(Transform, Fault, abstract=True):
 
 @handles(ContactTransform, Wrench)
 def push_wrench(stream: Wrench, call: Call) -> Stream:
-    """Add the change, and those that sensors farther out on the same arm feel."""
+    """Add the change, and those at sensors farther out on the same arm."""
     force, torque = stream.values["force"].clone(), stream.values["torque"].clone()
     for (name, u), (times, change) in call.family_state.items():
         mine, rig = (stream.sample_index == u).nonzero()[:, 0], call.sample.metas[u].true_rig
@@ -76,7 +84,7 @@ def push_wrench(stream: Wrench, call: Call) -> Stream:
 
 @handles(ContactTransform, JointState)
 def push_joints(stream: JointState, call: Call) -> Stream:
-    """What the joints have to hold besides: J^T w of every wrench sensor that they carry."""
+    """Add the torques that balance the change: J^T w of every wrench sensor that the joints carry."""
     if not {"effort", "position"} <= set(stream.values):
         return stream
     effort = stream.values["effort"].clone()
@@ -93,17 +101,17 @@ def push_joints(stream: JointState, call: Call) -> Stream:
 
 
 def interpolate_change(times: Tensor, change: Tensor, wanted: Tensor) -> Tensor:
-    """Rows of a change (k, 6) at stamps (k,), read at other stamps (n,)."""
+    """A change (k, 6) at times (k,), interpolated linearly at other times (n,), int64 ns."""
     before, after, weight = bracket(times, wanted)
     return change[before] + weight[:, None] * (change[after] - change[before])
 
 
 @handles(ContactTransform, Taxels)
 def push_taxels(stream: Taxels, call: Call) -> Stream:
-    """What presses on the pads besides.
+    """Add to the pads' forces what the change presses on them.
 
-    The pads that are loaded push with ``sum_pad S_pad n_pad``, n the mean normal of a pad by its load. The change of
-    the S is the least one that comes nearest to the force; an element never pulls.
+    The loaded pads push with ``sum_pad S_pad n_pad``, n the mean normal of a pad by its load. The change of the S is
+    the least one that comes nearest to the force; an element never pulls.
     """
     force = stream.values["force"].clone()
     for (name, u), (times, change) in call.family_state.items():
@@ -118,7 +126,7 @@ def push_taxels(stream: Taxels, call: Call) -> Stream:
         normals = torch.stack(
             [pad_normal(s, n, meta, u, sensor_frame, stamps) for n, s in pads.items()], 2
         )  # (n, 3, pads)
-        strength = (torch.linalg.pinv(normals, rtol=PAD_RANK_TOLERANCE) @ force_change[..., None])[
+        strength = (torch.linalg.pinv(normals, rtol=PAD_RANK_TOLERANCE) @ force_change.to(normals)[..., None])[
             :, list(pads).index(call.name)
         ]
         load = force[mine].to(torch.float64).clamp(min=0)
@@ -128,15 +136,20 @@ def push_taxels(stream: Taxels, call: Call) -> Stream:
 
 
 def carrying_link(rig: Rig, frame: str) -> str | None:
-    """The link that carries a frame; None where no joint does."""
+    """The joint-driven link that carries a frame; None where no joint moves it."""
     chain = rig.ancestors(frame) if frame in rig.frames else []
     return next((n for n in chain if isinstance(rig.frames[n].pose, JointPose)), None)
 
 
 def pad_normal(stream: Taxels, name: str, meta: SampleMeta, number: int, frame: str, times: Tensor) -> Tensor:
-    """Mean normal (n, 3) of a pad by its load, in a frame, at stamps (n,); zero where nothing presses.
+    """Mean normal of a pad by its load, with the true poses of its elements.
 
-    By where its elements truly are, whatever is told.
+    Args:
+        stream: of the pad. name: of the stream. meta, number: metadata and index of the sample.
+        frame: that the normal is given in. times: (n,) int64 ns.
+
+    Returns:
+        (n, 3) float64; zero where nothing presses.
     """
     mine = (stream.sample_index == number).nonzero()[:, 0]
     nearest = mine[torch.searchsorted(stream.true_capture_times[mine], times).clamp(max=len(mine) - 1)]
@@ -144,10 +157,10 @@ def pad_normal(stream: Taxels, name: str, meta: SampleMeta, number: int, frame: 
     sensor = meta.true_rig.sensors.get(name)
     known = sensor.poses if isinstance(sensor, TaxelSensor) else None
     poses = stream.poses[nearest] if known is None else known
-    own = (poses[..., :3, 2].to(torch.float64) * load[..., None]).sum(1)
+    own = (poses[..., :3, 2].to(load) * load[..., None]).sum(1)
     own = own / load.sum(1, keepdim=True).clamp(min=1e-12)
     turned = meta.true_rig.T_at_times(frame, stream.frame, times)[:, :3, :3]
-    return (turned @ own[..., None])[..., 0]
+    return (turned.to(own) @ own[..., None])[..., 0]
 
 
 def _jacobian_of(meta: SampleMeta, frame: str, stream: JointState, mine: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -180,7 +193,7 @@ class ForceNoise(ContactTransform):
 
     @classmethod
     def wrench_change(cls, params: Mapping[str, Any], name: str, times: Tensor, span: tuple[int, int]) -> Tensor:
-        """See ``ContactTransform``."""
+        """White Gaussian noise of ``force`` N and ``torque`` Nm per axis and item."""
         drawn = noise(params["noise"], name, span[0]).standard_normal((len(times), 6))
         drawn[:, :3] *= params["force"]
         drawn[:, 3:] *= params["torque"]
@@ -208,7 +221,10 @@ class PushDisturbance(ContactTransform):
 
     @classmethod
     def wrench_change(cls, params: Mapping[str, Any], name: str, times: Tensor, span: tuple[int, int]) -> Tensor:
-        """See ``ContactTransform``."""
+        """Half a sine of ``peak`` N along ``direction`` during ``duration`` seconds; no torque.
+
+        It begins at the share ``begin`` of the time that is left.
+        """
         length = params["duration"] * 1e9
         begin = span[0] + params["begin"] * max(0.0, span[1] - span[0] - length)
         phase = (times.to(torch.float64) - begin) / length

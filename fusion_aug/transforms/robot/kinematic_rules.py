@@ -1,4 +1,4 @@
-"""What errors of a robot's geometry change in each kind of stream."""
+"""Errors of a robot's geometry in each kind of stream."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def _shifted(stream: JointState | Action, call: Call, column: str) -> Tensor:
 
 @handles(KinematicNoise, JointState)
 def offset_joint_readings(stream: JointState, call: Call) -> Stream:
-    """Readings with the offsets, and in truth the efforts that hold the weight of the robot as it stands then."""
+    """Readings with the offsets.
+
+    With ``mode=truth`` efforts change too, to those that hold the robot's weight in its new posture.
+    """
     if "position" not in stream.values:
         return stream
     out = stream.with_values(position=_shifted(stream, call, "position"))
@@ -65,7 +68,7 @@ def offset_action_targets(stream: Action, call: Call) -> Stream:
 
 @handles(KinematicNoise, Taxels)
 def move_taxel_poses(stream: Taxels, call: Call) -> Stream:
-    """Where the elements of a pad are said to be on its link."""
+    """Reported poses of the elements of a pad on its link."""
     errors = [
         taxel_pose_errors(meta.rig, call.parameters.of(u)).get(call.name)
         for u, (meta, _) in enumerate(call.family_state)
@@ -82,12 +85,12 @@ def move_taxel_poses(stream: Taxels, call: Call) -> Stream:
 
 @handles(KinematicNoise, BodyPose)
 def move_body_pose(stream: BodyPose, call: Call) -> Stream:
-    """The pose of a part of the robot by its forward kinematics."""
+    """The reported pose of a part of the robot, by its forward kinematics with the errors."""
     return stream.with_values(pose=end_effector_error(stream, call).to(stream.values["pose"]) @ stream.values["pose"])
 
 
 def end_effector_error(stream: Stream, call: Call) -> Tensor:
-    """``T_frame_tip' T_tip_frame`` (n, 4, 4): how the told errors move the end of the arm in the stream's frame."""
+    """``T_frame_tip' T_tip_frame`` (n, 4, 4): motion of the end effector in the stream's frame by the errors."""
     out = torch.eye(4, dtype=torch.float64).repeat(len(stream), 1, 1)
     for u, (meta, rig) in enumerate(call.family_state):
         mine = (stream.sample_index == u).nonzero()[:, 0]
@@ -98,6 +101,6 @@ def end_effector_error(stream: Stream, call: Call) -> Tensor:
         first, last = known_span(rig, frame, tip)
         times = stream.capture_times[mine].clamp(
             first, last
-        )  # a clock that is off may tell of moments beyond the readings
+        )  # the reported times of a clock that is off may lie beyond the readings
         out[mine] = rig.T_at_times(frame, tip, times) @ invert(meta.rig.T_at_times(frame, tip, times))
     return out

@@ -1,4 +1,4 @@
-"""A robot that is not quite as its model says, and its mirror image."""
+"""Errors of a robot's kinematic model, and its mirror image."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
 from calib import JointPose, TactileSensor, TaxelSensor
 from calib.replacing import replace_unchecked
@@ -20,7 +19,8 @@ from fusion_aug.sample import Sample
 from fusion_aug.sample.sensors import matches, unmatched
 from fusion_aug.streams import Imu, JointState, Wrench
 from fusion_aug.streams.families import Kinematic
-from fusion_aug.transforms.mount.viewpoint import FrameMotions, with_validity_masks
+from fusion_aug.transforms.mount.frame_motions import FrameMotions
+from fusion_aug.transforms.mount.viewpoint import with_validity_masks
 from fusion_aug.transforms.mount.viewpoint_sensors import Viewpoint
 from fusion_aug.transforms.robot.rig_errors import (
     DEGREE,
@@ -32,7 +32,6 @@ from fusion_aug.transforms.robot.rig_errors import (
 from fusion_aug.transforms.scene.scene import MirrorScene
 from fusion_aug.transforms.temporal.dynamics import robot_with_masses
 
-EYE = torch.eye(4, dtype=torch.float64)
 MODES = ("belief", "truth")
 
 
@@ -41,20 +40,20 @@ class KinematicNoise(Transform, Kinematic):
     """Errors of a robot's geometry: encoder offsets, link lengths, mountings. One draw enters everything they touch.
 
     Joint readings, absolute joint targets, the end effector's pose, the extrinsics of what the links carry (cameras,
-    touch, wrench) follow. With ``mode=belief`` that is what is told, while the data obey the old geometry (``truth``);
-    with ``mode=truth`` the robot has moved: pictures of carried cameras are made anew (see ``Viewpoint``; a shift
-    needs their depth), and efforts hold its weight as it stands then (where all masses are known). A camera
+    touch, wrench) follow. With ``mode=belief`` only what is reported changes, while the data obey the old geometry;
+    with ``mode=truth`` the robot has moved: pictures of carried cameras are rendered again, as by ``Viewpoint`` (a
+    shift needs their depth), and efforts hold its weight in the new posture (where all masses are known). A camera
     beside the robot keeps its picture, which shows the robot where it was.
 
     Attributes:
-        joint_deg: offset of every turning joint, degrees. joint: of every sliding one, metres.
-        link: error of every link's place in its parent, metres per axis. link_deg: of its direction, degrees per axis.
-        hand_eye: error of the mounting of every sensor that the links carry (cameras, touch, wrench, inertial units),
-            metres per axis. A sensor that stands on a link's own frame has no mounting, but taxels on it have places.
+        joint_deg: offset of every rotary joint, degrees. joint: of every prismatic one, metres.
+        link: error of every link's position in its parent, metres per axis. link_deg: of its rotation, degrees.
+        hand_eye: error of the mounting of every sensor that the links carry (cameras, touch, wrench, IMUs), metres per
+            axis. A sensor at a link's own frame has no mounting, but taxels at one have poses of their own.
         hand_eye_deg: degrees per axis.
         joints: names or shell patterns of the joints that have an offset.
         sensors: names or shell patterns of sensors with an error of mounting; those that the links carry by default.
-            With ``mode=truth`` without those of gels, which would feel something else elsewhere.
+            With ``mode=truth`` without those of gels, whose contact would be another one elsewhere.
         mode: "belief" or "truth".
     """
 
@@ -71,9 +70,9 @@ class KinematicNoise(Transform, Kinematic):
     exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "a moved scanner does not see what now lies behind something; validity masks are added",
         "keeps_counts": "a moved scanner does not see what now lies behind something",
-        "content_identity": "a belief that is wrong no longer tells where things stand",
+        "content_identity": "a wrong reported rig no longer says where things are",
         "invertible": "what a moved camera does not see is lost",
-        "differentiable": "pictures are made anew without a gradient",
+        "differentiable": "pictures are rendered without a gradient",
     }
     example: ClassVar[dict[str, Any]] = {"joint_deg": [-0.3, 0.3], "hand_eye": [-0.002, 0.002]}
 
@@ -138,15 +137,15 @@ class KinematicNoise(Transform, Kinematic):
             if not isinstance(sensor, TaxelSensor) and not has_own_mounting(rig, frame):
                 if name in self.sensors:
                     raise ConfigError(
-                        f"{type(self).__name__}.sensors: {name!r} stands on the link {frame!r} itself; "
-                        f"give it a frame of its own in log.rig"
+                        f"{type(self).__name__}.sensors: {name!r} is mounted at the frame of the link {frame!r} "
+                        f"itself; give it a frame of its own in log.rig"
                     )
                 continue
             mounts[name] = frame
         return mounts
 
     def _check_names(self, field: str, known: set[str]) -> None:
-        """Raise where a name or pattern means nothing, which is a slip of the pen."""
+        """Raise where a name or pattern matches nothing, which is a typing error."""
         wrong = [p for p in unmatched(getattr(self, field), known) if p != "*"]
         if wrong:
             names = ", ".join(sorted(known)) or "none"
@@ -154,7 +153,7 @@ class KinematicNoise(Transform, Kinematic):
 
     @classmethod
     def before(cls, sample: Sample, index: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """What stays as it was, since the masses that would change it are not known."""
+        """Columns that stay approximate, since the masses that would change them are unknown."""
         moved = any(p["mode"] == "truth" for p in params.values())
         with_effort = {n: s for n, s in sample.of_type(JointState).items() if "effort" in s.values}
         left = [n for n, s in with_effort.items() if robot_with_masses(sample.metas[index], s.names) is None]
@@ -162,7 +161,7 @@ class KinematicNoise(Transform, Kinematic):
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
-        """Change what is told, and with ``mode=truth`` what is, and hand the streams to their rules."""
+        """Change the reported rig, and with ``mode=truth`` the true one, and apply the streams' handlers."""
         moves, metas, pairs = [], [], []
         for u, meta in enumerate(sample.metas):
             params = parameters.of(u)
@@ -173,10 +172,9 @@ class KinematicNoise(Transform, Kinematic):
                 true_rig = rig if meta.true_rig is meta.rig else with_geometry_errors(meta.true_rig, params, errors)
             metas.append(replace_unchecked(meta, rig=rig, true_rig=true_rig))
             pairs.append((meta, rig))
-            touched = {n: EYE for n, f in meta.true_rig.frames.items() if isinstance(f.pose, JointPose)} | errors
-            moves.append(FrameMotions(meta.true_rig, true_rig, touched if true_rig is not meta.true_rig else {}))
+            moves.append(FrameMotions(meta.true_rig, true_rig, errors))
         out = cls.visit(sample, parameters, context, pairs)
-        if any(m.errors for m in moves):
+        if any(m.after is not m.before for m in moves):
             out = Viewpoint.visit(out, ParameterRows([]), context, moves)
             out = with_validity_masks(out, sample, moves)
         return replace_unchecked(out, metas=tuple(metas))
@@ -184,9 +182,10 @@ class KinematicNoise(Transform, Kinematic):
 
 @dataclass(frozen=True, kw_only=True)
 class ViewpointNoise(KinematicNoise):
-    """A small error of cameras and of the kinematic model together, in truth: a view that nobody calibrated exactly.
+    """Small true errors of the cameras' mountings and of the joints together: a view that was not calibrated exactly.
 
-    See ``KinematicNoise`` for the fields. Every sensor of the rig turns, and the joints of the robot stand elsewhere.
+    The fields are those of ``KinematicNoise``: joint offsets in degrees and metres, and errors of links and mountings
+    in metres and degrees per axis. Every sensor of the rig is rotated.
     """
 
     joint_deg: Range = (-0.2, 0.2)

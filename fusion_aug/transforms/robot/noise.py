@@ -1,4 +1,4 @@
-"""Noise and drift of inertial units, forces and joints."""
+"""Noise and drift of IMUs, wrenches and joint efforts."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from fusion_aug.streams.families import Fault
 
 @dataclass(frozen=True, kw_only=True)
 class SensorBias(Transform, Fault):
-    """White noise and a wandering bias, by the densities that data sheets give; every axis on its own.
+    """White noise and a random walk of the bias, by the densities that data sheets give; every axis on its own.
 
     A sample of rate r gets white noise of ``density sqrt(r)`` and a bias whose steps are ``walk / sqrt(r)``.
 
     Attributes:
-        gyro_noise: rad/s/sqrt(Hz). gyro_walk: rad/s^2/sqrt(Hz). None: what the rig says of the unit.
-        accel_noise: m/s^2/sqrt(Hz). accel_walk: m/s^3/sqrt(Hz). None: what the rig says of the unit.
+        gyro_noise: rad/s/sqrt(Hz). gyro_walk: rad/s^2/sqrt(Hz). None: the rig's ``ImuSensor``.
+        accel_noise: m/s^2/sqrt(Hz). accel_walk: m/s^3/sqrt(Hz). None: the rig's ``ImuSensor``.
         force_noise: N/sqrt(Hz). force_walk: N/s/sqrt(Hz), of wrenches.
         torque_noise: Nm/sqrt(Hz). torque_walk: Nm/s/sqrt(Hz), of wrenches.
     """
@@ -55,10 +55,11 @@ class SensorBias(Transform, Fault):
 
 
 def noise_and_bias_walk(rng: np.random.Generator, times: Tensor, density: float, walk: float, width: int) -> Tensor:
-    """White noise and bias random walk (n, width) at stamps (n,) ns.
+    """White noise and bias random walk (n, width) float64 at times (n,) ns.
 
     Args:
-        density: unit/sqrt(Hz). walk: unit/s/sqrt(Hz).
+        rng: random stream. times: (n,) int64 ns. width: number of axes.
+        density: of the white noise, per sqrt(Hz). walk: of the bias, per second and sqrt(Hz).
     """
     n = len(times)
     white, steps = rng.standard_normal((n, width)), rng.standard_normal((n, width))
@@ -95,19 +96,19 @@ def _noise_density(params: Mapping[str, Any], meta: SampleMeta, name: str, quant
 
 @handles(SensorBias, Imu)
 def add_imu_noise(stream: Imu, call: Call) -> Stream:
-    """Gyro and accelerometer."""
+    """Noise and bias of gyro (rad/s) and accelerometer (m/s^2)."""
     return _with_noise(stream, call, {"gyro": "gyro", "accel": "accel"})
 
 
 @handles(SensorBias, Wrench)
 def add_wrench_noise(stream: Wrench, call: Call) -> Stream:
-    """Force and torque."""
+    """Noise and bias of force (N) and torque (Nm)."""
     return _with_noise(stream, call, {"force": "force", "torque": "torque"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TorqueNoise(Transform, Fault):
-    """White noise of ``sigma`` Nm (or N) on what joints tell of their effort."""
+    """White noise of ``sigma`` Nm (or N) on the reported efforts of joints."""
 
     scope: str = "sensor"
     sigma: Range = (0.0, 0.5)

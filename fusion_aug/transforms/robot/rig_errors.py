@@ -1,4 +1,4 @@
-"""Errors of a rig's geometry: joints, links and mountings; and which link carries the hand."""
+"""Errors of a rig's geometry: joints, links and mountings; and the link of the end effector."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def recorded_frame_errors(rig: Rig, params: Mapping[str, Any]) -> dict[str, Tens
 
 
 def taxel_pose_errors(rig: Rig, params: Mapping[str, Any]) -> dict[str, Tensor]:
-    """E (4, 4) by pad of taxels that stands on a link's own frame: its elements are elsewhere on the link."""
+    """E (4, 4) by stream of taxels that are fixed on a link's own frame: errors of their poses on the link."""
     return {
         name: error_matrix(six) for name, six in params["sensors"].items()
         if any(six) and isinstance(rig.sensors.get(name), TaxelSensor)
@@ -79,9 +79,9 @@ def with_geometry_errors(rig: Rig, params: Mapping[str, Any], mounts: Mapping[st
 
 
 def end_effector_link(rig: Rig, name: str) -> str | None:
-    """The link that carries the hand: the last of the most turning joints in a row; None where nothing turns.
+    """The link of the end effector: the last of the longest chain of rotary joints; None where there is none.
 
-    Where a robot has two arms, the side in the stream's ``name`` chooses. A reading that several links follow is a
+    Where a robot has two arms, the side in the stream's ``name`` decides. A reading that several links follow is a
     gripper's.
     """
     poses = {n: f.pose for n, f in rig.frames.items()}

@@ -35,7 +35,7 @@ BODY = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0], dtype=torch.float64))  # a
 
 @dataclass(frozen=True, eq=False)
 class SceneState:
-    """What the maps of a unit depend on besides the motion.
+    """What the maps of a sample depend on besides the motion.
 
     Attributes:
         anchor: ``T_world_ref`` (4, 4) at the first reference pose of the scene.
@@ -43,9 +43,9 @@ class SceneState:
         canvas: camera -> (height, width).
         partners: sensors and frames that a left-right mirror swaps.
         robot: what a left-right mirror does to the robot; why it cannot be mirrored; None where there is none.
-        slides: readings of the robot's sliding joints, which a scale makes longer.
-        turned: links, the sensors on them, and streams of the robot's sides, that swap names whenever the robot itself
-            is mirrored.
+        prismatic_joints: names of the readings in metres, which a scale makes longer.
+        robot_swaps: links, the sensors on them, and streams of the robot's sides, that swap names whenever the robot
+            itself is mirrored.
     """
 
     anchor: Tensor
@@ -58,7 +58,7 @@ class SceneState:
 
     @staticmethod
     def of(meta: SampleMeta, streams: Collection[str] = ()) -> SceneState:
-        """The state of a unit, whose sample has ``streams``."""
+        """The state of a sample with this metadata and streams of these names."""
         canvas = {n: s.size for n, s in meta.rig.sensors.items() if isinstance(s, CameraSensor | TactileSensor)}
         roles, partners = roles_of(meta.rig, meta.ref.frame), meta.rig.mirror_names()
         robot, robot_swaps = mirror_of_robot(meta.rig), dict[str, str]()
@@ -96,16 +96,16 @@ class SceneState:
 
 
 class SceneMaps:
-    """The map H_f of every frame of one unit.
+    """The map H_f of every frame of one sample.
 
     Args:
         H: (4, 4) similarity of the reference frame.
         scale: s.
         axis: coordinate that a mirror reverses, or None.
-        state: of the unit before the motion.
+        state: of the sample before the motion.
 
     Attributes:
-        flips: whether pictures are flipped. swaps: whether left and right partners swap names.
+        flips_images: whether pictures are flipped. swaps_names: whether left and right partners swap names.
     """
 
     def __init__(self, H: Tensor, scale: Tensor, axis: str | None, state: SceneState):
@@ -113,14 +113,14 @@ class SceneMaps:
         self.flips_images, self.swaps_names = axis is not None, axis == "y"
         self._last = self
         self._pairs: dict[str, tuple[Tensor, Tensor] | None] = {}
-        unit = not scale.requires_grad and float(scale) == 1.0
+        is_rigid = not scale.requires_grad and float(scale) == 1.0
         sign = torch.full((1,), -1.0 if self.flips_images else 1.0, dtype=torch.float64)
 
         def similarity(matrix: Tensor) -> Motion:
-            return Motion(matrix[None], scale.reshape(1), sign, unit)
+            return Motion(matrix[None], scale.reshape(1), sign, is_rigid)
 
         self.by_role: dict[str, Motion | None] = {"ref": similarity(H), "world": None, "body": None, "camera": None}
-        if self.flips_images or not unit:
+        if self.flips_images or not is_rigid:
             T_v = upright(state.anchor)
             self.by_role["world"] = similarity(T_v @ scale_and_mirror(scale, axis) @ invert(T_v))
             for role, own in (("body", "y"), ("camera", "x")):
@@ -264,7 +264,7 @@ def roles_of(rig: Rig, reference: str) -> dict[str, str]:
 
 
 def _on_links(rig: Rig, name: str, links: Mapping[str, str]) -> bool:
-    """Whether a sensor or frame stands on one of some links."""
+    """Whether a sensor or frame is mounted on one of some links."""
     frame = rig.sensors[name].frame if name in rig.sensors else name
     return any(above in links for above in rig.ancestors(frame))
 

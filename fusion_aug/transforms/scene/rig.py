@@ -26,7 +26,7 @@ def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
 def with_moved_touch_sensors(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
     """A moved rig whose touch sensors are as large as their world, and have their elements where the mirror puts them.
 
-    A gel keeps its lights and its background: pictures are made anew under those of the sensor whose name they get.
+    A gel keeps its lights and its background: pictures are rendered under those of the sensor whose name they get.
     """
     sensors = dict(moved.sensors)
     for name, sensor in before.sensors.items():

@@ -16,7 +16,7 @@ from fusion_aug.transforms.scene.rules import canvas_of, move_columns
 
 
 def mirrored_joints(stream: JointState | Action, call: Call, columns: dict[str, bool]) -> dict[str, Tensor]:
-    """Columns of joints under the mirrors of every unit.
+    """Columns of joints under the mirrors of every sample.
 
     Args:
         columns: name -> whether it is a rate or force, which no offset touches.
@@ -91,7 +91,7 @@ def move_action(stream: Action, call: Call) -> Stream:
     if arms and alone and commands is not None and commands.shape[1] > 1:
         raise DataError(
             f"stream {call.name!r}: command: a mirror swaps the arms, and nothing says which of the "
-            f"{commands.shape[1]} commands is for which; tell them as joint_position, or in one stream per arm"
+            f"{commands.shape[1]} commands is for which; give them as joint_position, or in one stream per arm"
         )
     kinds = {"joint_position": False, "joint_velocity": True, "joint_delta": True}
     moved = moved.with_values(**mirrored_joints(stream, call, kinds))

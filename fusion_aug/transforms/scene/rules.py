@@ -86,7 +86,7 @@ def _accelerometer(stream: Stream, value: Tensor, motion: Motion, call: Call) ->
 
 @handles(Scene, EgoPose)
 def move_ego(stream: EgoPose, call: Call) -> EgoPose:
-    """A motion that shifts the reference frame on the vehicle changes the point whose velocity is told.
+    """A motion that shifts the reference frame on the vehicle changes the point whose velocity is reported.
 
     The new origin lies at p = -Q^T t / s in the old frame and moves with v + omega x p, so v' = s Q v - omega' x t.
     """

@@ -1,4 +1,4 @@
-"""Motions of the whole scene. They are declared, not executed: frames, boxes and pending points take them in."""
+"""Motions of the whole scene. They are accumulated, and applied once to frames, boxes and pending points."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fusion_aug.transforms.scene.rig import moved_rig
 
 @dataclass(frozen=True, kw_only=True)
 class SceneTransform(Transform, Scene, abstract=True):
-    """A motion of the scene; subclasses say which. Draws are per sample (``rig``) or per scene (``log``)."""
+    """A motion of the scene, defined by the subclass. Draws are per sample or per scene."""
 
     scopes = ("scene", "sample")
     inverse: ClassVar[str] = "exact"
@@ -35,19 +35,31 @@ class SceneTransform(Transform, Scene, abstract=True):
 
     @classmethod
     def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
-        """H (4, 4), scale and mirror axis of drawn parameters."""
+        """Return the motion of drawn parameters.
+
+        Returns:
+            H (4, 4) float64, x' = H x in the reference frame; the uniform scale s, a float64 scalar tensor, 1 for rigid
+            motions; and the mirrored axis, "x" or "y", or None.
+        """
         raise NotImplementedError
 
     @classmethod
     def maps(cls, params: Mapping[str, Any], state: SceneState) -> SceneMaps:
-        """The maps of all frames of a unit."""
+        """The maps of all frames of one sample."""
         return SceneMaps(*cls.motion(params), state)
 
     @classmethod
     def accumulate(
         cls, sample: Sample, drawn: DrawnParameters, pending: list[SceneMaps] | None
     ) -> tuple[list[SceneMaps], list[dict[str, Any]]]:
-        """Add the motion to those that are pending. See ``Transform.declare``."""
+        """Multiply the drawn motions into what is pending, without touching the sample.
+
+        Args:
+            sample: a sample or a batch. drawn: parameters of every sample. pending: maps so far, None at first.
+
+        Returns:
+            the pending maps, one per sample, and for every sample its state before, for ``Record.before``.
+        """
         maps, before = [], []
         for u, meta in enumerate(sample.metas):
             state = SceneState.of(meta, tuple(sample.streams)) if pending is None else pending[u].state_after
@@ -58,7 +70,7 @@ class SceneTransform(Transform, Scene, abstract=True):
 
     @classmethod
     def apply(cls, sample: Sample, pending: list[SceneMaps], context: Context) -> Sample:
-        """Move rigs, truths and streams by all pending motions at once."""
+        """Move reported and true rigs and the streams by all pending motions at once."""
         names = pending[0].names
         alike = [u for u, m in enumerate(pending) if m.names == names]
         if len(alike) < len(pending):  # rigs that name other mirror partners take their own turn
@@ -82,10 +94,10 @@ class SceneTransform(Transform, Scene, abstract=True):
         if camera:
             stream = replace(stream, camera=maps.names.get(camera, camera))  # type: ignore[call-arg]
         stream = replace(stream, frame=maps.names.get(stream.frame, stream.frame))
-        unit_maps = [maps] * (int(stream.sample_index.max()) + 1 if len(stream) else 1)
+        maps_per_sample = [maps] * (int(stream.sample_index.max()) + 1 if len(stream) else 1)
         name = maps.names.get(name, name)
         handler = handler_for(cls, stream, name)
-        call = Call(cls, Sample(metas=(), streams={}), name, None, Context({}), unit_maps)
+        call = Call(cls, Sample(metas=(), streams={}), name, None, Context({}), maps_per_sample)
         return stream if handler is None else handler(stream, call)
 
 
@@ -95,7 +107,7 @@ DEGREE = math.pi / 180
 
 @dataclass(frozen=True, kw_only=True)
 class RotateScene(SceneTransform):
-    """Turn the scene about the reference frame's origin: yaw about z, then pitch about y, then roll about x.
+    """Rotate the scene about the reference frame's origin: yaw about z, then pitch about y, then roll about x.
 
     ``R = Rz(yaw) Ry(pitch) Rx(roll)``, degrees. Yaw alone keeps boxes upright, which some formats need.
     """
@@ -108,7 +120,7 @@ class RotateScene(SceneTransform):
 
     @classmethod
     def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
-        """See ``SceneTransform``."""
+        """H = Rz(yaw) Ry(pitch) Rx(roll) about the reference frame's origin, degrees; scale 1, no mirror."""
         R = rotation_about("z", params["yaw_deg"] * DEGREE)
         for axis, name in (("y", "pitch_deg"), ("x", "roll_deg")):
             if isinstance(params[name], Tensor) or params[name] != 0:
@@ -133,7 +145,7 @@ class TranslateScene(SceneTransform):
 
     @classmethod
     def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
-        """See ``SceneTransform``."""
+        """H shifts by (x, y, z) metres; scale 1, no mirror."""
         return se3(translation=torch.stack([as_f64(params[k]) for k in "xyz"])), ONE, None
 
 
@@ -156,7 +168,7 @@ class ScaleScene(SceneTransform):
 
     @classmethod
     def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
-        """See ``SceneTransform``."""
+        """H = diag(s, s, s, 1); scale s, no mirror."""
         scale = as_f64(params["scale"])
         return scale_and_mirror(scale, None), scale, None
 
@@ -181,7 +193,7 @@ class MirrorScene(SceneTransform):
 
     @classmethod
     def motion(cls, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, str | None]:
-        """See ``SceneTransform``."""
+        """H reverses the coordinate ``axis``; scale 1, mirror ``axis``."""
         axis = str(params["axis"])
         return scale_and_mirror(ONE, axis), ONE, axis
 

@@ -18,7 +18,7 @@ from fusion_aug.transforms.touch.gels import Gel, gel_of, render_moved_press
 
 @handles(Scene, Taxels)
 def move_taxels(stream: Taxels, call: Call) -> Taxels:
-    """A mirror moves the taxels on their link; what each feels is its own."""
+    """A mirror moves the taxels on their link; each keeps its force."""
     motion = motion_per_item(call.family_state, stream.frame, stream)
     if motion is None:
         return stream

@@ -1,4 +1,4 @@
-"""When data arrive, and clocks that are wrong."""
+"""Delays of data, and errors of clocks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LABELS = (Boxes3D, Boxes2D, EgoPose, Text)  # they belong to the scene, not to a
 
 @dataclass(frozen=True, kw_only=True)
 class ClockTransform(Transform, Temporal, abstract=True):
-    """Something about the stamps of some sensors; what they measured stays.
+    """A change of the times of some sensors; their values stay.
 
     Attributes:
         sensors: names or shell patterns of the streams; each alone (scope ``sensor``) or all alike.
@@ -46,23 +46,23 @@ class ClockTransform(Transform, Temporal, abstract=True):
 
     @classmethod
     def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
-        """What a stream shows is where it was; it keeps the stamps that it was given."""
+        """The stream itself: what it shows is unchanged, and it keeps its times."""
         return stream
 
 
 def selected_items(stream: Stream, call: Call) -> Tensor:
-    """(n,) bool, the items that the transform is for."""
+    """(n,) bool, the items that the transform applies to."""
     return torch.tensor([is_meant(stream, call.name, p["sensors"]) for p in call.params], dtype=torch.bool)
 
 
 def item_shifts_ns(stream: Stream, call: Call, seconds: list[float]) -> Tensor:
-    """(n,) int64 ns of every item's seconds, 0 where it is not meant."""
+    """(n,) int64 ns of every item's seconds, 0 for items that the transform does not apply to."""
     ns = torch.tensor([round(s * 1e9) for s in seconds], dtype=torch.int64)
     return torch.where(selected_items(stream, call), ns, torch.zeros_like(ns))
 
 
 def with_receive_times(stream: Stream, stamps: Tensor) -> Stream:
-    """The stream handed over at other times; itself where they are the same."""
+    """The stream with other arrival times (n,) int64 ns; itself where they are the same."""
     if torch.equal(stamps, stream.arrival_times):
         return stream
     return replace(stream, receive_times=None if torch.equal(stamps, stream.capture_times) else stamps)
@@ -70,10 +70,10 @@ def with_receive_times(stream: Stream, stamps: Tensor) -> Stream:
 
 @dataclass(frozen=True, kw_only=True)
 class Latency(ClockTransform):
-    """Data of some sensors arrive ``delay`` seconds later: ``Stream.stamps``. When they were captured stays known.
+    """Data of some sensors arrive ``delay`` seconds later (``Stream.receive_times``); capture times stay.
 
-    A recording keeps both (log time and header stamp). A format of one fixed rate gives, in every frame, what had then
-    been handed over.
+    A recording keeps both (log time and header stamp). A format of one fixed rate gives, in every frame, what had
+    arrived by then.
     """
 
     delay: Range = (0.0, 0.1)
@@ -82,13 +82,13 @@ class Latency(ClockTransform):
     example: ClassVar[dict[str, Any]] = {"delay": [0.0, 0.1], "sensors": ["CAM*"]}
 
     def effects(self) -> dict[str, str]:
-        """See ``Transform``."""
+        """ "delays" from ``delay``: items arrive later than they were captured."""
         return {"delays": "Latency.delay"}
 
 
 @handles(Latency, Stream)
 def delay_items(stream: Stream, call: Call) -> Stream:
-    """Shift the stamps."""
+    """Shift the arrival times."""
     return with_receive_times(
         stream, stream.arrival_times + item_shifts_ns(stream, call, [p["delay"] for p in call.params])
     )
@@ -105,7 +105,7 @@ class Jitter(ClockTransform):
     example: ClassVar[dict[str, Any]] = {"sigma": 0.01}
 
     def effects(self) -> dict[str, str]:
-        """See ``Transform``."""
+        """ "delays" from ``sigma``: items arrive later than they were captured."""
         return {"delays": "Jitter.sigma"}
 
 
@@ -126,7 +126,7 @@ def jitter_items(stream: Stream, call: Call) -> Stream:
 
 @dataclass(frozen=True, kw_only=True)
 class ClockOffset(ClockTransform):
-    """A clock that is ``offset`` seconds fast: the told stamps are wrong, and only the truth knows by how much."""
+    """A clock that is ``offset`` seconds fast: reported capture times are wrong by that (``Stream.clock_offset``)."""
 
     offset: Range = (-0.05, 0.05)
 
@@ -134,12 +134,12 @@ class ClockOffset(ClockTransform):
     example: ClassVar[dict[str, Any]] = {"offset": [-0.02, 0.02], "sensors": ["CAM*"]}
 
     def effects(self) -> dict[str, str]:
-        """See ``Transform``."""
+        """ "clock" from ``offset``: reported capture times are wrong."""
         return {"clock": "ClockOffset.offset"}
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
-        """Tell wrong stamps, and links that follow the readings of joints at those."""
+        """Report wrong capture times, and links that follow the readings of joints at those."""
         out = cls.visit(sample, parameters, context)
         metas = [
             replace_unchecked(u, rig=_with_offset_links(u.rig, sample, out, k)) for k, u in enumerate(sample.metas)
@@ -148,7 +148,7 @@ class ClockOffset(ClockTransform):
 
 
 def _with_offset_links(rig: Rig, before: Sample, after: Sample, index: int) -> Rig:
-    """The rig with links that follow the readings of a unit's joints at the stamps that are told now."""
+    """The rig with links that follow the readings of a sample's joints at the times that are reported now."""
     shift: dict[str, int] = {}
     for name, joints in before.of_type(JointState).items():
         mine = joints.sample_index == index
@@ -163,7 +163,7 @@ def _with_offset_links(rig: Rig, before: Sample, after: Sample, index: int) -> R
 
 @handles(ClockOffset, Stream)
 def offset_clock(stream: Stream, call: Call) -> Stream:
-    """Tell wrong stamps."""
+    """Report wrong capture and receive times."""
     off = item_shifts_ns(stream, call, [p["offset"] for p in call.params])
     if not bool(off.any()):
         return stream

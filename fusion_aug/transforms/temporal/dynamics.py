@@ -1,4 +1,4 @@
-"""Torques and wrenches at another speed: what masses ask for changes, weight and contact stay."""
+"""Torques and wrenches at another speed: inertial parts change, weight and contact stay."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fusion_aug.streams import JointState, Wrench
 
 
 def approximated_columns(sample: Sample, number: int) -> list[str]:
-    """What a change of speed leaves as it is in a unit, since the masses that would change it are not known."""
+    """Columns that a change of speed leaves as they are, since the masses that would change them are unknown."""
     meta, out = sample.metas[number], []
     for name, stream in sample.streams.items():
         if (
@@ -34,7 +34,7 @@ def approximated_columns(sample: Sample, number: int) -> list[str]:
 
 
 def robot_with_masses(meta: SampleMeta, joints: tuple[str, ...]) -> Robot | None:
-    """The robot of a unit that joints belong to, where the masses of all its links are known."""
+    """The robot that joints belong to, where the masses of all its links are known; else None."""
     rig = meta.true_rig
     bases = [f.parent for f in rig.frames.values() if isinstance(f.pose, JointPose) and f.pose.joint.name in joints]
     if not bases or bases[0] is None:
@@ -46,10 +46,14 @@ def robot_with_masses(meta: SampleMeta, joints: tuple[str, ...]) -> Robot | None
 def effort_at_speed(
     values: Mapping[str, Any], stream: JointState, meta: SampleMeta, at: Tensor, speed: Tensor, change: Tensor
 ) -> Tensor:
-    """tau' = tau + (phi'^2 - 1) (M a + c) + phi'' M v, link by link; tau itself where masses are not known.
+    """tau' = tau + (phi'^2 - 1) (M a + c) + phi'' M v, link by link; tau itself where masses are unknown.
 
-    So what the joints hold (weight, a grip, a push on the table) stays, and only what the masses ask for changes.
-    Without contact and friction this is phi'^2 (tau - g) + g + phi'' M v.
+    So what the joints hold (weight, a grip, a push on the table) stays, and only the inertial part changes. Without
+    contact and friction this is phi'^2 (tau - g) + g + phi'' M v.
+
+    Args:
+        values: columns at the new times. stream: before. meta: of its sample.
+        at: (n,) int64 ns, old times. speed: phi' (n,). change: phi'' (n,) 1/s.
     """
     robot = robot_with_masses(meta, stream.names)
     effort = values["effort"]
@@ -76,10 +80,10 @@ def effort_at_speed(
 def inertial_demand(
     rig: Rig, root: str, link: str, at: Tensor, speed: Tensor, change: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What the mass of a link asks for besides, at another speed.
+    """The further force and torque that the mass of a link demands at another speed.
 
     Returns:
-        force (n, 3) at its centre of mass, axes of the root; torque (n, 3) about it, axes of the link; and
+        force (n, 3) N at its centre of mass, axes of the root; torque (n, 3) Nm about it, axes of the link; and
         ``T_root_link`` (n, 4, 4).
     """
     inertia = rig.frames[link].inertia
@@ -95,7 +99,7 @@ def inertial_demand(
 def wrench_at_speed(
     values: Mapping[str, Any], stream: Wrench, meta: SampleMeta, at: Tensor, speed: Tensor, change: Tensor
 ) -> dict[str, Tensor]:
-    """The inertial part of what hangs on the sensor follows the speed; weight and contact stay."""
+    """Force and torque (n, 3) with the inertial part of the payload at the new speed; weight and contact stay."""
     rig, frame = meta.true_rig, stream.frame
     force, torque = (values[c].to(torch.float64) for c in ("force", "torque"))
     for link in payload(rig, frame) if frame in rig.frames else ():
@@ -113,7 +117,7 @@ def wrench_at_speed(
 
 
 def payload(rig: Rig, frame: str) -> list[str]:
-    """Frames with a mass on the side of the hand: the body that a sensor's frame is fixed to, and what hangs on it."""
+    """Frames with a mass on the far side of a wrench sensor: the body that it is fixed to, and its descendants."""
     top = frame
     while rig.frames[top].inertia is None and rig.frames[top].parent is not None:
         if not isinstance(rig.frames[top].pose, Tensor):

@@ -1,7 +1,7 @@
-"""What a change of speed does to each kind of data: PHYSICS of ``u -> t = phi(u)``.
+"""Physics of a change of speed ``u -> t = phi(u)`` for each kind of data.
 
-Values are read at phi(u); velocities times phi', accelerations phi'^2 a + phi'' v. Gravity does not hurry: it stays in
-what an accelerometer reads and in the torque that holds an arm.
+Values are read at phi(u); velocities times phi', accelerations phi'^2 a + phi'' v. Gravity does not scale with the
+speed: it stays in what an accelerometer reads and in the torque that holds an arm.
 """
 
 from __future__ import annotations
@@ -26,12 +26,17 @@ MAX_UNEVENNESS = 1.2  # as many items at the median step, against those that the
 
 
 def warp_stream(stream: Stream, name: str, sample: Sample, warps: list[Warp]) -> Stream:
-    """A stream in new time: a sampled signal read anew at its rate, anything else with new stamps.
+    """The stream in new time.
 
-    It is when things happen that changes. Delays and errors of clocks belong to the sensors and stay as they are.
+    A continuous signal is interpolated at its own rate, its rates times phi' and accelerations phi'^2 a + phi'' v; any
+    other stream keeps its items and gets new capture times. Delays and clock offsets belong to the sensors and stay as
+    they are, in seconds.
+
+    Args:
+        stream: any. name: its name, for messages. sample: that it belongs to. warps: one per sample of the batch.
 
     Raises:
-        UnhandledStream: it is a kind of data without columns.
+        UnhandledStream: it has neither typed columns nor pictures.
     """
     if not stream.columns and not hasattr(stream, "items"):
         raise UnhandledStream(
@@ -54,7 +59,7 @@ def warp_stream(stream: Stream, name: str, sample: Sample, warps: list[Warp]) ->
 
 
 def shift_by_clock_offset(stream: Stream, sign: int) -> Stream:
-    """The stream with its stamps moved by what its clock is off: -1 to the truth, 1 to what is told."""
+    """The stream with its times shifted by its clock offset: -1 to true capture times, 1 back to reported ones."""
     if stream.clock_offset is None:
         return stream
     off = sign * stream.clock_offset
@@ -66,13 +71,13 @@ def shift_by_clock_offset(stream: Stream, sign: int) -> Stream:
 
 
 def with_warped_times(stream: Stream, warp: Warp) -> Stream:
-    """The items as they are at new times, rates by the law."""
+    """The same items at new times; rates are multiplied by the local speed."""
     new = warp.new(stream.capture_times)
     return _with_times_and_rates(stream, new, warp.speed(new), warp.new)
 
 
 def with_unwarped_times(stream: Stream, warp: Warp) -> Stream:
-    """Back from new time: what ``restamped`` was given."""
+    """The inverse of ``with_warped_times``."""
     stream = shift_by_clock_offset(stream, -1)
     return shift_by_clock_offset(
         _with_times_and_rates(stream, warp.old(stream.capture_times), 1 / warp.speed(stream.capture_times), warp.old), 1
@@ -80,7 +85,7 @@ def with_unwarped_times(stream: Stream, warp: Warp) -> Stream:
 
 
 def _with_times_and_rates(stream: Stream, times: Tensor, speed: Tensor, mapped: Callable[[Tensor], Tensor]) -> Stream:
-    """The stream with other stamps, its rates times ``speed`` (n,), its time offsets mapped with the stamps."""
+    """The stream at other times, its rates times ``speed`` (n,), its time offsets mapped with the times."""
     stamps = None if stream.receive_times is None else times + (stream.receive_times - stream.capture_times)
     changes: dict[str, Any] = {"capture_times": times, "receive_times": stamps}
     table = stream.column_table()
@@ -115,7 +120,7 @@ def resample_signal(stream: Stream, name: str, meta: SampleMeta, warp: Warp) -> 
 
 
 def interpolate_signal_at(stream: Stream, name: str, meta: SampleMeta, warp: Warp, new: Tensor, ends: Tensor) -> Stream:
-    """A signal at new times (n,), by the laws; its steps end at old times (n,)."""
+    """A signal at new times (n,) int64 ns, by the laws; its steps end at old times ``ends`` (n,)."""
     old = stream.capture_times
     at = warp.old(new).clamp(old[0], old[-1])
     speed, change = warp.speed(new), warp.change(new)
@@ -157,7 +162,7 @@ def _accelerometer(
     if frame not in rig.frames or rig.frames[root].axis_convention != "world":
         raise DataError(
             f"stream {name!r}: a change of speed needs the attitude of {frame!r} in a world frame, since gravity "
-            f"stays; say how it stands with log.urdf and log.rig"
+            f"does not scale; give its pose with log.urdf and log.rig"
         )
     T, velocity, _ = point_motion(rig, root, frame, at)
     to_body = T[:, :3, :3].transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Sampled signals between their readings."""
+"""Continuous signals between their samples."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ TOTAL = Column("total", "plain")  # linear
 
 
 def interpolate_signal(stream: Stream, name: str, at: Tensor, ends: Tensor) -> Stream:
-    """A sampled stream of one sample read at other moments, every column by its way of resampling.
+    """A signal of one sample at other times, every column by its method of resampling.
 
-    Items that were not sent are not interpolated: what lies beside one is not ``present`` either. An item keeps the
-    delay of its nearest reading. What a command changes per step is summed over each new step.
+    Dropped items are not interpolated: what lies beside one is not ``present`` either. An item keeps the delay of its
+    nearest reading. What a command changes per step is summed over each new step.
 
     Args:
         stream: the signal. name: of it, for messages.
@@ -29,7 +29,7 @@ def interpolate_signal(stream: Stream, name: str, at: Tensor, ends: Tensor) -> S
         ends: (n,) int64 ns, ends of the steps that begin ``at``.
 
     Raises:
-        DataError: its stamps are not sorted.
+        DataError: its capture times are not sorted.
     """
     old = stream.capture_times
     if bool((old.diff() < 0).any()):
@@ -53,19 +53,19 @@ def interpolate_signal(stream: Stream, name: str, at: Tensor, ends: Tensor) -> S
 
 
 def step_ends(times: Tensor) -> Tensor:
-    """Ends (n,) ns of the steps that begin at stamps (n,): the next stamp; the last step is as long as the median."""
+    """Ends (n,) ns of the steps that begin at times (n,): the next time; the last step has the median length."""
     last = int(times.diff().median()) if len(times) > 1 else 0
     return torch.cat([times[1:], times[-1:] + last])
 
 
 def sum_over_steps(value: Tensor, old: Tensor, at: Tensor, ends: Tensor) -> Tensor:
-    """Changes per step (k, w) at stamps (k,), as what they add up to from ``at`` to ``ends`` (n,)."""
+    """Changes per step (k, w) at times (k,), summed from ``at`` to ``ends`` (n,), all int64 ns."""
     if len(old) < 2:
         return value[:1].expand(len(at), *value.shape[1:])
     exact = value.to(torch.float64)
     total = torch.cat([torch.zeros_like(exact[:1]), exact.cumsum(0)])
     knots = torch.cat([old, step_ends(old)[-1:]])
-    first, last = (read_at(total, TOTAL, knots, moment) for moment in (at, ends))
+    first, last = (read_at(total, TOTAL, knots, times) for times in (at, ends))
     if not value.is_floating_point():  # whole numbers stay whole, and their sum stays
         first, last = first.round(), last.round()
     return (last - first).to(value)

@@ -1,4 +1,4 @@
-"""Which items there are: lost frames, other rates, gaps."""
+"""Removed and dropped items, and other rates."""
 
 from __future__ import annotations
 
@@ -49,24 +49,24 @@ class SamplingTransform(Transform, Temporal, abstract=True):
 
     @classmethod
     def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
-        """What the items that are left show is where it was.
+        """The stream itself: the items that are left are unchanged.
 
         Raises:
-            DataError: it is a signal, which was read between its samples.
+            DataError: it is a continuous signal, which was interpolated between its samples.
         """
         if stream.is_continuous:
-            raise DataError(f"invert: {cls.__name__} cannot be undone on {type(stream).__name__}: it was read anew")
+            raise DataError(f"invert: {cls.__name__} cannot be undone on {type(stream).__name__}: it was resampled")
         return stream
 
 
 def applies_to(stream: Stream, call: Call, params: Mapping[str, Any]) -> bool:
-    """Whether a draw is for a stream."""
+    """Whether a draw applies to a stream."""
     return is_meant(stream, call.name, params["sensors"])
 
 
 @dataclass(frozen=True, kw_only=True)
 class DropFrames(SamplingTransform):
-    """Lose a ``share`` of the pictures and sweeps; that at a sample's reference time (a keyframe) stays."""
+    """Remove a ``share`` of the pictures and sweeps; that at a sample's reference time (a keyframe) stays."""
 
     share: Range = (0.0, 0.2)
 
@@ -75,14 +75,14 @@ class DropFrames(SamplingTransform):
     example: ClassVar[dict[str, Any]] = {"share": 0.5}
 
     def effects(self) -> dict[str, str]:
-        """See ``Transform``."""
+        """ "sampling" from ``share``: items are missing."""
         return {"sampling": "DropFrames.share"}
 
 
 @handles(DropFrames, ImageStream)
 @handles(DropFrames, Points)
 def drop_frames(stream: Stream, call: Call) -> Stream:
-    """Keep the items whose lot lies above the share. Pictures of one camera and moment share a lot."""
+    """Keep the items whose random value lies above the share. Pictures of one camera and time share a value."""
     name, keep = stream.instance(call.name), []
     for index in range(len(call.sample.metas)):
         mine = (stream.sample_index == index).nonzero()[:, 0].tolist()
@@ -97,7 +97,7 @@ def drop_frames(stream: Stream, call: Call) -> Stream:
 
 @dataclass(frozen=True, kw_only=True)
 class TemporalMask(SamplingTransform):
-    """Silence of ``seconds`` that begins anywhere in a sensor's items: what is in it is empty and not ``present``."""
+    """A gap of ``seconds`` that begins anywhere in a sensor's items: what is in it is empty and not ``present``."""
 
     seconds: Range = (0.1, 0.5)
 
@@ -105,17 +105,17 @@ class TemporalMask(SamplingTransform):
     example: ClassVar[dict[str, Any]] = {"seconds": [0.02, 0.2]}
 
     def effects(self) -> dict[str, str]:
-        """A silent sensor."""
+        """ "dropped_sensor" from ``seconds``: a sensor has no data for a while."""
         return {"dropped_sensor": "TemporalMask.seconds"}
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
-        """Length, and where the silence begins as a share of what is left of the sensor's time."""
+        """Length of the gap, and its begin as a share of what is left of the sensor's time."""
         return {"seconds": draw(self.seconds, rng), "begin": float(rng.random()), "sensors": list(self.sensors)}
 
 
 @handles(TemporalMask, Stream)
 def mask_gap(stream: Stream, call: Call) -> Stream:
-    """Silence the items of the gap."""
+    """Drop the items in the gap."""
     dropped = torch.zeros(len(stream), dtype=torch.bool)
     for index in range(len(call.sample.metas)):
         mine = (stream.sample_index == index).nonzero()[:, 0]
@@ -131,11 +131,11 @@ def mask_gap(stream: Stream, call: Call) -> Stream:
 
 @dataclass(frozen=True, kw_only=True)
 class RateChange(SamplingTransform):
-    """Sensors at another rate, in Hz. Signals are read anew; of pictures and sweeps the latest is taken.
+    """Sensors at another rate, in Hz. Signals are interpolated; of pictures and sweeps the latest is taken.
 
-    Slots are counted from the item at a sample's reference time, so that keyframes stay. A picture keeps the time at
-    which it was captured in ``times``; ``stamps`` hold the slot that it fills, and with it the delay that it had. A
-    format without such stamps holds each picture once.
+    Slots are counted from the item at a sample's reference time, so that keyframes stay. A picture keeps its capture
+    time; ``receive_times`` hold the slot that it fills, and with it the delay that it had. A format without receive
+    times holds each picture once.
     """
 
     rate: Range = 10.0
@@ -144,7 +144,7 @@ class RateChange(SamplingTransform):
     example: ClassVar[dict[str, Any]] = {"rate": 100}
 
     def effects(self) -> dict[str, str]:
-        """See ``Transform``."""
+        """ "sampling" from ``rate``: items are at other times."""
         return {"sampling": "RateChange.rate"}
 
 
@@ -178,13 +178,13 @@ def change_rate(stream: Stream, call: Call) -> Stream:
 
 
 def slot_times(times: Tensor, key: Tensor, step: int) -> Tensor:
-    """Slots (n,) ns that lie whole steps before and after a key time, within stamps (k,)."""
+    """Times (n,) int64 ns of slots that lie whole steps before and after a key time, within times (k,)."""
     before, after = int(key - times[0]) // step, int(times[-1] - key) // step
     return key + step * torch.arange(-before, after + 1)
 
 
 def latest_per_slot(stream: Stream, slots: Tensor) -> Stream:
-    """The latest item of every slot, handed over in the slot and as late as it was; never before it was captured."""
+    """The latest item captured by every slot (n,) ns, received in the slot with its own delay."""
     latest = (torch.searchsorted(stream.capture_times.contiguous(), slots, right=True) - 1).clamp(min=0)
     picked = stream.take_items(latest)
     stamps = slots + (picked.arrival_times - picked.capture_times)

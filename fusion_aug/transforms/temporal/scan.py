@@ -1,4 +1,4 @@
-"""A sweep takes time: points and rows of pixels have moments of their own."""
+"""LiDAR points within a sweep, which are measured one after another."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from fusion_aug.transforms.temporal.clocks import LABELS
 DESKEW_EXEMPTIONS = {
     "invertible": "the other mode brings the points back, not the history",
     "differentiable": "it has no geometric parameter",
-    "keeps_counts": "boxes stand at the stamp, and raw points at their own moments",
-    "content_identity": "raw points belong to other moments than the stamp",
+    "keeps_counts": "boxes belong to the capture time, and raw points to times of their own",
+    "content_identity": "raw points were measured at other times than the capture time",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deskew(Transform, Temporal):
-    """LiDAR points brought to their sweep's stamp (``mode=compensate``), or back to where they were measured (``raw``).
+    """LiDAR points moved to their sweep's capture time (``mode=compensate``), or back to their own times (``raw``).
 
     It needs the column ``time_offset`` and the ego twist; a cloud without either, or in that state already, stays.
     """
@@ -47,7 +47,7 @@ class Deskew(Transform, Temporal):
 
 @handles(Deskew, Lidar)
 def deskew(stream: Points, call: Call) -> Points:
-    """Carry every point by the sensor's own motion between its moment and the stamp."""
+    """Move every point by the sensor's own motion between its measurement and the capture time."""
     wanted = {"compensate": "compensated", "raw": "raw"}
     goals = {wanted[p["mode"]] for p in call.params}
     if len(goals) != 1 or stream.motion in goals or "time_offset" not in _columns(stream):
@@ -66,10 +66,14 @@ def deskew(stream: Points, call: Call) -> Points:
 
 
 def move_with_twist(xyz: Tensor, seconds: Tensor, velocity: Tensor, spin: Tensor, raw: bool) -> Tensor:
-    """Points (n, 3) of a sensor that moves with a constant twist, carried from their moments to the stamp.
+    """Points (n, 3) of a sensor with a constant twist, moved from the times of their measurement to the capture time.
 
-    ``p(0) = R p(s) + t`` with the pose of the sensor at s seconds after the stamp, ``R = exp(s w)``,
+    ``p(0) = R p(s) + t`` with the pose of the sensor at s seconds after the capture time, ``R = exp(s w)``,
     ``t = integral of exp(s' w) v``; ``raw`` goes back.
+
+    Args:
+        xyz: (n, 3) m float64. seconds: (n,) after the capture time.
+        velocity, spin: (3,) m/s and rad/s in the sensor's axes. raw: from the capture time to the measurement instead.
     """
     turn = seconds[:, None] * spin
     R = rotation_from_rotvec(turn)

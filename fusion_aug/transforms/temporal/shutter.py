@@ -1,4 +1,4 @@
-"""Rolling shutters: every row of a picture has a moment of its own."""
+"""Rolling shutters: every row of a picture is read at a time of its own."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import Boxes2D, Camera, Depth, ImageStream, Keypoints2D, Stream
 from fusion_aug.streams.families import Temporal
 
+# m/s and rad/s that a static camera may seem to have, since velocities are differences of computed poses: what is 1 m
+# away moves by less than 1e-3 px in a readout
+AT_REST = 1e-6
 ITERATIONS = 4  # of the search for where a moved pixel came from
 
 
@@ -34,11 +37,10 @@ ITERATIONS = 4  # of the search for where a moved pixel came from
 class RollingShutter(Transform, Temporal):
     """Pictures whose rows are read one after another, from top to bottom, in ``readout`` seconds.
 
-    Rows are those of the sensor, whatever was cut or turned since. The middle row keeps the picture's stamp. Every
-    pixel is taken from where the camera's own motion has its content at the row's moment; depth, masks and labels go
-    along, and the rig tells the ``readout`` of the camera. What moves by itself is taken to stand still. It needs
-    distances (a Depth stream of the camera, or a LiDAR) and the camera's motion (an ego pose with a twist, or a rig
-    that moves it).
+    Rows are those of the sensor, whatever was cut or rotated since. The middle row keeps the picture's capture time.
+    Every pixel is taken from where the camera's own motion has its content at the time of its row; depth, masks and
+    labels follow, and the rig holds the ``readout`` of the camera. The scene is taken as static. It needs distances (a
+    Depth stream of the camera, or a LiDAR) and the camera's motion (an ego pose with a twist, or a rig that moves it).
 
     Attributes:
         readout: seconds from the sensor's first row to its last; it adds to what the camera has.
@@ -54,16 +56,16 @@ class RollingShutter(Transform, Temporal):
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"readout": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = {
-        "content_identity": "a row shows its own moment, and the camera has one pose for all of them",
+        "content_identity": "every row has a capture time of its own, and the camera one pose for all of them",
         "invertible": "pixels are resampled on the way",
         "differentiable": "its flow is a table",
-        "commutes": "what was pending is carried out before",
+        "commutes": "what was pending is applied before",
     }
     example: ClassVar[dict[str, Any]] = {"readout": [0.005, 0.03]}
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
-        """Work out the flow of every picture, move what shows it, and tell the readout."""
+        """Compute the flow of every picture, apply it to pictures and labels, and set the readout of the cameras."""
         motions: dict[tuple[str, int, int], ReadoutMotion] = {}
         read: set[tuple[str, int]] = set()
         for name, stream in sample.of_type(Camera).items():
@@ -74,9 +76,7 @@ class RollingShutter(Transform, Temporal):
                 if isinstance(device, CameraSensor) and params["readout"] > 0 and bool(stream.present[i]) and meant:
                     read.add((camera, u))
                     velocity, angular_velocity = camera_twist(sample, name, i)
-                    if bool(
-                        (velocity != 0).any() | (angular_velocity != 0).any()
-                    ):  # one that stands shows no difference
+                    if bool((torch.cat([velocity, angular_velocity]).abs() > AT_REST).any()):
                         flow = picture_flow(sample, name, i, params["readout"])
                         motion = ReadoutMotion(device, float(params["readout"]), velocity, angular_velocity, flow)
                         motions[camera, u, int(stream.capture_times[i])] = motion
@@ -91,10 +91,10 @@ class RollingShutter(Transform, Temporal):
 
 @dataclass(frozen=True, eq=False)
 class ReadoutMotion:
-    """How a camera moves while it reads a picture.
+    """Motion of a camera while it reads out one picture.
 
     Attributes:
-        camera: with its canvas. readout: seconds. velocity, turning: (3,), in the camera's axes.
+        camera: with its canvas. readout: seconds. velocity, angular_velocity: (3,) m/s and rad/s in the camera's axes.
         flow: (H, W, 2) pixels of the canvas that the content moves in the readout.
     """
 
@@ -121,7 +121,7 @@ class ReadoutMotion:
         return source
 
     def depth_at_rows(self, depth: Tensor, measure: str) -> Tensor:
-        """Depth (H, W) of the old picture, at ``source``, as it is at the moments of its rows."""
+        """Depth (H, W) of the old picture at ``source``, changed to the times of its rows."""
         ray = self.camera.unproject(self.source)
         size = depth.to(torch.float64) / (ray[..., 2] if measure == "z" else 1.0)
         points = ray * size[..., None]
@@ -157,7 +157,7 @@ def _readout_motion(stream: Stream, call: Call, item: int) -> ReadoutMotion | No
 
 @handles(RollingShutter, ImageStream)
 def shift_pictures(stream: ImageStream, call: Call) -> ImageStream:
-    """Pictures by the flow of their camera at their stamp; depth also changes with the rows' moments."""
+    """Resample pictures by the flow of their camera; depth also changes with the times of the rows."""
     found = [_readout_motion(stream, call, i) for i in range(len(stream))]
     if all(r is None for r in found):
         return stream
@@ -182,7 +182,7 @@ def sample_flow(flow: Tensor, at: Tensor) -> Tensor:
 @handles(RollingShutter, Boxes2D)
 @handles(RollingShutter, Keypoints2D)
 def shift_labels(stream: Boxes2D | Keypoints2D, call: Call) -> Stream:
-    """Corners and points go where their content goes."""
+    """Move corners and points with their content."""
     column = "corners" if isinstance(stream, Boxes2D) else "pixel"
     value = stream.values[column].clone()
     for i in range(len(stream)):

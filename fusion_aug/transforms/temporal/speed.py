@@ -1,4 +1,4 @@
-"""Faster, slower, and a speed that changes: every sensor in one new time."""
+"""Changes of speed: one map of time for all sensors."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from fusion_aug.streams.families import Temporal
 from fusion_aug.transforms.temporal.dynamics import approximated_columns
 from fusion_aug.transforms.temporal.laws import warp_stream, with_unwarped_times
 
-LINK_STEP_NS = 1_000_000  # ns: readings between which a warped link is interpolated anew
+LINK_STEP_NS = 1_000_000  # step of the readings of a link in new time
 MAX_TIMING_ERROR = 1e-4  # s by which a pose between two known ones may come early or late: 3 mm at 30 m/s
 
 
 @dataclass(frozen=True, kw_only=True)
 class WarpTransform(Transform, Temporal, abstract=True):
-    """A map of time that all sensors share. Pictures, sweeps, labels get new stamps; sampled signals are read anew."""
+    """A map of time that all sensors share. Pictures, sweeps and labels get new times; signals are interpolated."""
 
     scope: str = "scene"
 
@@ -45,28 +45,35 @@ class WarpTransform(Transform, Temporal, abstract=True):
     }
 
     def effects(self) -> dict[str, str]:
-        """See ``Transform``."""
+        """ "time": all times change; formats without times cannot hold it."""
         return {"time": f"{type(self).__name__}.p"}
 
     @classmethod
     def warp(cls, params: Mapping[str, Any], start: int) -> Warp:
-        """The map of drawn parameters."""
+        """Return the time map of drawn parameters.
+
+        Args:
+            params: drawn parameters. start: ns, the time that the map keeps.
+
+        Returns:
+            a ``Warp`` from new time to old.
+        """
         raise NotImplementedError
 
     @classmethod
     def before(cls, sample: Sample, index: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """The moment that stays where it is, and what is only approximate."""
+        """The time that the map keeps, and the columns that stay approximate."""
         return {"start": warp_origin(sample.metas[index]), "approximate": approximated_columns(sample, index)}
 
     @classmethod
     def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
-        """What has stamps of its own, back in old time.
+        """A stream that keeps its items, back in old time.
 
         Raises:
-            DataError: it is a signal of a fixed rate, which was read between its samples.
+            DataError: it is a continuous signal, which was interpolated between its samples.
         """
         if stream.is_continuous:
-            raise DataError(f"invert: {cls.__name__} cannot be undone on {type(stream).__name__}: it was read anew")
+            raise DataError(f"invert: {cls.__name__} cannot be undone on {type(stream).__name__}: it was resampled")
         return with_unwarped_times(stream, cls.warp(params, int(before["start"])))
 
     @classmethod
@@ -86,7 +93,7 @@ class WarpTransform(Transform, Temporal, abstract=True):
 
 
 def warp_origin(meta: SampleMeta) -> int:
-    """The moment (ns) that a scene's warps leave where it is: its first reference time."""
+    """The time (ns) that a scene's warps keep: its first reference time."""
     return meta.ref.time if meta.start is None else meta.start
 
 
@@ -95,7 +102,7 @@ def _time_tensor(time: int) -> Tensor:
 
 
 def warp_rig(rig: Rig, warp: Warp) -> Rig:
-    """The rig with its moving poses in new time, and with what its cameras take for a picture, on average."""
+    """The rig with its moving poses in new time, and with readout and exposure of its cameras over the mean speed."""
     known: dict[int, Any] = {}
 
     def new(pose: MovingPose) -> MovingPose:
@@ -121,13 +128,13 @@ def warp_rig(rig: Rig, warp: Warp) -> Rig:
 
 
 def _with_scaled_exposure(sensor: Any, speed: float) -> Any:
-    """A camera whose pictures show the same rows and blur, now of a world that moves ``speed`` times as fast."""
+    """A camera whose pictures show the same rows and blur, in a world that moves ``speed`` times as fast."""
     scaled = {k: getattr(sensor, k) / speed for k in ("readout", "exposure") if getattr(sensor, k, None)}
     return replace_unchecked(sensor, **scaled) if scaled and speed != 1 else sensor
 
 
 def time_map(history: History) -> Callable[[int], int]:
-    """What the warps of a history make of a time (ns)."""
+    """The map from old to new time (int, ns) by all warps of a history."""
     warps = []
     for record in history:
         cls = find_transform(record.name)
@@ -144,7 +151,7 @@ def time_map(history: History) -> Callable[[int], int]:
 
 @handles(WarpTransform, Stream)
 def handle_warp(stream: Stream, call: Call) -> Stream:
-    """See ``laws``."""
+    """The stream in new time, by the laws of physics of its columns (``laws.warp_stream``)."""
     return warp_stream(stream, call.name, call.sample, call.family_state)
 
 
@@ -159,16 +166,16 @@ class SpeedWarp(WarpTransform):
 
     @classmethod
     def warp(cls, params: Mapping[str, Any], start: int) -> Warp:
-        """See ``WarpTransform``."""
+        """A constant speed: t = start + ``speed`` (u - start)."""
         return Warp(start, float(params["speed"]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class TimeWarp(WarpTransform):
-    """A speed that swells and ebbs smoothly between ``slowest`` and ``fastest``.
+    """A speed that varies smoothly between ``slowest`` and ``fastest``.
 
     Attributes:
-        slowest, fastest: local speeds that are never left.
+        slowest, fastest: limits of the local speed.
         period: seconds of the longest wave of the speed.
         waves: how many waves, each half as long as the one before.
     """
@@ -205,5 +212,5 @@ class TimeWarp(WarpTransform):
 
     @classmethod
     def warp(cls, params: Mapping[str, Any], start: int) -> Warp:
-        """See ``WarpTransform``."""
+        """Speed ``mean`` plus the drawn sine waves (amplitude, Hz, phase in rad)."""
         return Warp(start, float(params["mean"]), [(float(a), float(f), float(p)) for a, f, p in params["waves"]])

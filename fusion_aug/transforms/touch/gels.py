@@ -1,4 +1,4 @@
-"""What transforms of touch share: the gel behind a picture, and the surface that it shows."""
+"""The gel behind a tactile picture, and the surface that it shows."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def gel_of(stream: TactileImage, item: int, name: str) -> Gel:
         if not getattr(stream, field):
             key = {"gels": "gel", "backgrounds": "background"}[field]
             raise DataError(
-                f"stream {name!r}: what its picture tells depends on the gel's own lights and its picture without "
+                f"stream {name!r}: what its picture shows depends on the gel's own lights and its picture without "
                 f"contact; give sensors.{name}.{key} in the rig file (fit_gel finds the lights)"
             )
     return stream.gels[item], stream.backgrounds[item], float(stream.mm_per_pixel[item])
 
 
 def surface_of(stream: TactileImage, item: int, name: str, sample: Sample) -> Tensor:
-    """The gel's surface (H, W), mm: as recorded, else as its picture shows it."""
+    """The gel's surface (H, W) float32, mm: as recorded, else reconstructed from its picture."""
     index, time = int(stream.sample_index[item]), int(stream.capture_times[item])
     for heights in sample.of_type(HeightMap).values():
         if heights.camera != name:
@@ -43,6 +43,11 @@ def surface_of(stream: TactileImage, item: int, name: str, sample: Sample) -> Te
 
 
 def render_moved_press(stream: TactileImage, item: int, name: str, sample: Sample, move: ArrayMap, new: Gel) -> Tensor:
-    """A picture (H, W, 3) with its press moved over the gel, in another gel or the same."""
+    """A picture (H, W, 3) uint8 with its contact moved over the gel, in another gel or the same.
+
+    Args:
+        stream, item, name: which picture. sample: that it belongs to. move: of arrays (H, W, ...) over the gel.
+        new: the gel that is rendered.
+    """
     old = gel_of(stream, item, name)
     return rerendered(stream.image(item), surface_of(stream, item, name, sample), move, old, new)

@@ -1,4 +1,4 @@
-"""Where a gel is touched: presses move over it, and the sensor the other way."""
+"""A shift of the contact on a gel, and of the sensor the other way."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from fusion_aug.transforms.touch.tactile import TactileTransform
 class TactileShift(TactileTransform):
     """The gel is touched elsewhere: as if the sensor were mounted with a shift and a turn in the plane of its gel.
 
-    The press moves in the height map, its picture is rendered anew under the gel's own lights, and the sensor's frame
+    The press moves in the height map, its picture is rendered again under the gel's own lights, and the sensor's frame
     moves in its parent, so that what is touched stays where it is in the world.
 
     Attributes:
@@ -77,12 +77,16 @@ def own_frame(rig: Rig, sensor: TactileSensor, name: str) -> str:
 
 
 def shift_of(params: Mapping[str, Any]) -> Tensor:
-    """M (4, 4): where a point of the gel's plane goes, metres."""
+    """M (4, 4) float64: the motion of points in the gel's plane, metres."""
     return se3(rotation_about("z", math.radians(params["angle_deg"])), [params["x"], params["y"], 0.0])
 
 
 def shift_over_gel(params: Mapping[str, Any], size: tuple[int, int], mm_per_pixel: float) -> ArrayMap:
-    """The shift as a map of arrays (H, W, ...) over the gel."""
+    """The shift as a map of arrays (H, W, ...) over the gel.
+
+    Args:
+        params: drawn parameters. size: (height, width) pixels. mm_per_pixel: of the arrays.
+    """
     (height, width), M = size, shift_of(params).numpy()
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     turn = M[:2, :2]
@@ -99,7 +103,7 @@ def shift_over_gel(params: Mapping[str, Any], size: tuple[int, int], mm_per_pixe
 
 @handles(TactileShift, TactileImage)
 def shift_press(stream: TactileImage, call: Call) -> TactileImage:
-    """Render the moved press anew."""
+    """Render the moved contact."""
     pictures = list(stream.items)
     for i, params in enumerate(call.params):
         if bool(stream.present[i]):
@@ -111,7 +115,7 @@ def shift_press(stream: TactileImage, call: Call) -> TactileImage:
 
 @handles(TactileShift, HeightMap)
 def shift_heights(stream: HeightMap, call: Call) -> HeightMap:
-    """The same for what was recorded of the surface."""
+    """Shift recorded height maps in the same way."""
     pictures = list(stream.pictures)
     for i, params in enumerate(call.params):
         mm = _mm_per_pixel(stream, call, i)

@@ -1,4 +1,4 @@
-"""Tactile pictures: their lights, their background, their noise. Where the gel is touched: ``tactile_shift``."""
+"""Tactile pictures: lights, background and noise. A shift of the contact is in ``shift``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BACKGROUNDS = "gel_backgrounds"  # resource: name -> (H, W, 3) uint8
 
 @dataclass(frozen=True, kw_only=True)
 class TactileTransform(Transform, Touch, abstract=True):
-    """A change of tactile pictures that leaves the slopes of the gel as they are told."""
+    """A change of tactile pictures that keeps the slopes that they show."""
 
     scope: str = "sensor"
 
@@ -42,7 +42,7 @@ class TactileTransform(Transform, Touch, abstract=True):
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
-        """Change the pictures, and tell of the gels as they are now."""
+        """Change the pictures, and set the gels of the rigs to theirs."""
         out = cls.visit(sample, parameters, context)
         for name, stream in out.of_type(TactileImage).items():
             if stream is sample[name]:
@@ -71,7 +71,7 @@ def with_gel(rig: Rig, name: str, stream: TactileImage, item: int) -> Rig:
 class GelLights(TactileTransform):
     """Lights of another strength: the difference to the background times a ``gain`` for each of R, G and B.
 
-    Beyond 10 % the slopes are told wrongly.
+    Gains beyond 10 % distort the slopes that follow from a picture.
     """
 
     gain: Range = (0.9, 1.1)
@@ -171,7 +171,7 @@ def _background(params: Mapping[str, Any], own: Tensor, minutes: float, context:
 
 
 def picture_hash(picture: Any) -> str:
-    """Hash of a picture, 32 hex digits."""
+    """blake2b digest of a picture, 32 hex digits."""
     return hashlib.blake2b(np.ascontiguousarray(torch.as_tensor(picture).numpy()).tobytes(), digest_size=16).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with touch sensors of single elements."""
+"""Faults of taxels, the elements of touch sensors."""
 
 from __future__ import annotations
 
@@ -34,13 +34,21 @@ class TaxelTransform(Transform, Fault, abstract=True):
     def reported_force(
         cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator
     ) -> Tensor:
-        """What is told (n, T) N of what presses (n, T)."""
+        """Return the forces that a faulty pad reports.
+
+        Args:
+            force: (n, T) N, what presses on each element. params: drawn parameters.
+            stream: the same items, with the poses of the elements. rng: random stream of this pad in this sample.
+
+        Returns:
+            (n, T) N in the dtype of ``force``.
+        """
         raise NotImplementedError
 
 
 @handles(TaxelTransform, Taxels)
 def change_taxels(stream: Taxels, call: Call) -> Taxels:
-    """Unit by unit, so that what is drawn for an element holds for all its readings."""
+    """Change forces sample by sample, so that what is drawn for an element holds for all its readings."""
     force = stream.values["force"].clone()
     for u in stream.sample_index.unique().tolist():
         mine = (stream.sample_index == u).nonzero()[:, 0]
@@ -52,7 +60,7 @@ def change_taxels(stream: Taxels, call: Call) -> Taxels:
 
 @dataclass(frozen=True, kw_only=True)
 class TaxelDropout(TaxelTransform):
-    """A ``share`` of the elements is dead and tells nothing but zero."""
+    """A ``share`` of the elements is dead and reports zero."""
 
     share: Range = (0.0, 0.2)
 
@@ -63,14 +71,14 @@ class TaxelDropout(TaxelTransform):
     def reported_force(
         cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator
     ) -> Tensor:
-        """See ``TaxelTransform``."""
-        alive = torch.from_numpy(rng.random(force.shape[1]) >= params["share"])
+        """Forces with a random share ``share`` of the elements at 0, the same elements in all items."""
+        alive = torch.from_numpy(rng.random(force.shape[1]) >= params["share"]).to(force.device)
         return torch.where(alive, force, torch.zeros_like(force))
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaxelGain(TaxelTransform):
-    """Every element tells its force times a gain of its own, normal about 1 with ``sigma``, never below 0."""
+    """Every element reports its force times a gain of its own, normal about 1 with ``sigma``, never below 0."""
 
     sigma: Range = (0.0, 0.1)
 
@@ -81,7 +89,7 @@ class TaxelGain(TaxelTransform):
     def reported_force(
         cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator
     ) -> Tensor:
-        """See ``TaxelTransform``."""
+        """Forces times max(1 + ``sigma`` z, 0), one Gaussian z per element."""
         gain = np.maximum(1 + params["sigma"] * rng.standard_normal(force.shape[1]), 0)
         return force * torch.from_numpy(gain).to(force)
 
@@ -109,10 +117,13 @@ class TaxelCrosstalk(TaxelTransform):
     def reported_force(
         cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator
     ) -> Tensor:
-        """See ``TaxelTransform``."""
+        """Forces after each element passed the share ``share`` to its neighbours by exp(-(d / ``reach``)^2 / 2).
+
+        d in metres; NaN passes nothing on.
+        """
         place = stream.poses[0, :, :3, 3].to(torch.float64)
         near = torch.exp(-0.5 * (torch.cdist(place, place) / params["reach"]) ** 2).fill_diagonal_(0)
         total = near.sum(0, keepdim=True)  # of what each element passes on
-        share = params["share"] * near / total.clamp(min=1)
+        share = (params["share"] * near / total.clamp(min=1)).to(force.device)
         passed = force.to(torch.float64).nan_to_num(0.0) @ share.T  # an element without a reading passes nothing on
         return ((1 - share.sum(0)) * force + passed).to(force)

@@ -1,4 +1,4 @@
-"""What weather does to pictures, in the order in which light meets it: ground, light, air, drops, lens."""
+"""Weather on pictures, in the order in which light meets it: ground, light, air, drops, lens."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Looking into the sun: its disc, and the veil that the lens scatters over the picture."""
+"""Sun glare: the veil that the lens scatters over the picture about the sun."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from calib.ties import nearest_whole
 from fusion_aug.ops.color import level_of, light_of
 from fusion_aug.physics.completion import SKY_DISTANCE
 from fusion_aug.transforms.weather.state import DAYLIGHT, WeatherState
@@ -32,11 +33,11 @@ def add_sun_glare(picture: Array, view: WeatherView, state: WeatherState) -> Arr
 
 
 def _open_share(view: WeatherView, to_sun: Array) -> float:
-    """Share of the sun's surroundings (one degree) in the picture that is sky; 1 where it stands outside."""
+    """Share of the sun's surroundings (one degree) in the picture that is sky; 1 where the sun is out of view."""
     pixel, seen = view.project(to_sun[None] * 1e6)
     if not seen[0]:
         return 1.0
     reach = max(1, int(view.focal * np.radians(0.5)))
-    u, v = np.round(pixel[0]).astype(int)
+    u, v = nearest_whole(pixel[0]).astype(int)
     patch = view.distance[max(0, v - reach) : v + reach + 1, max(0, u - reach) : u + reach + 1]
     return float((patch > 0.3 * SKY_DISTANCE).mean())

@@ -1,4 +1,4 @@
-"""What weather does to labels and to wheels: boxes fade from view, wheels slip."""
+"""Weather on labels and wheels: boxes fade from view, wheels slip."""
 
 from __future__ import annotations
 

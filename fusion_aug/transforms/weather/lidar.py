@@ -1,4 +1,4 @@
-"""What weather does to LiDARs: returns are weakened, lost, or come from the air instead."""
+"""Weather on LiDARs: returns are weakened, lost, or come from the air instead."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def ground_factor(scan: Scan, state: WeatherState) -> Array:
 def particle_echoes(
     scan: Scan, state: WeatherState, particles: Particles, key: str, extinction: float, rng: np.random.Generator
 ) -> list[pulse.Echo]:
-    """Returns of drops or flakes: of those whose places the world keeps, and of the many small ones between."""
+    """Returns of drops or flakes: of particles with stored positions, and of those without, by statistics."""
     found, kept = [], np.zeros((0, 2))
     for rows, place in scan.scanners:
         own, kept = _kept_particles(scan, rows, place, state, particles, key, extinction)
@@ -160,7 +160,7 @@ def particle_echoes(
 def _kept_particles(
     scan: Scan, rows: Array, place: Array, state: WeatherState, particles: Particles, key: str, extinction: float
 ) -> tuple[list[pulse.Echo], Array]:
-    """Returns of the particles that the world keeps to one scanner, and (m, 2) how far how many per m^3 are kept."""
+    """Returns to one scanner of particles with stored positions; (m, 2) up to what distance how many per m^3 are."""
     from scipy.spatial import cKDTree
 
     sensor, turn = scan.sensor, scan.to_world[:3, :3].astype(np.float32)

@@ -1,10 +1,11 @@
-"""Pictures of the day taken at night: the light of lamps, the lamps, and the noise of a sensor that sees little."""
+"""Pictures of the day relit at night: the light of lamps, the lamps, and the noise of a dark picture."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
+from calib.ties import cell_of, nearest_whole
 from fusion_aug.ops.color import level_of, light_of
 from fusion_aug.ops.random import digest, generator
 from fusion_aug.physics.completion import SKY_DISTANCE
@@ -76,7 +77,7 @@ def _street_lamps(xyz: Array, above: Array, view: WeatherView, state: WeatherSta
     """Lamps on a shaken grid of the world, which shine downwards in a cone, in lux."""
     T = T_world_ref(view.call.sample, view.index)
     world = xyz @ T[:3, :3].T + T[:3, 3]
-    cells = np.floor(world[..., :2] / LAMP_GRID).astype(np.int64)
+    cells = cell_of(world[..., :2] / LAMP_GRID).astype(np.int64)
     total = np.zeros(xyz.shape[:2])
     drop = np.maximum(LAMP_HEIGHT - above, 0.5)
     for cell in np.unique(cells.reshape(-1, 2), axis=0):
@@ -89,7 +90,7 @@ def _street_lamps(xyz: Array, above: Array, view: WeatherView, state: WeatherSta
 
 
 def _lamp_place(key: str, cell: Array) -> Array:
-    """Where the street lamp of a cell of the grid stands, (x, y) in the world."""
+    """Position (x, y) in the world of the street lamp of a cell of the grid."""
     rng = generator(digest(key, "lamp", int(cell[0]), int(cell[1])))
     return (cell + rng.uniform(0.2, 0.8, 2)) * LAMP_GRID
 
@@ -97,7 +98,7 @@ def _lamp_place(key: str, cell: Array) -> Array:
 def lamps_seen(picture: Array, view: WeatherView, state: WeatherState) -> Array:
     """The lamps of traffic: white in front, red behind, with a glow that thick air widens."""
     spots, power = _lamp_spots(view), EXPOSED_DOWN_TO / state.exposure_illuminance
-    if not spots or power < 0.01:  # by day nobody sees them
+    if not spots or power < 0.01:  # invisible by day
         return picture
     light = light_of(picture)
     extinction = state.air.extinction(550e-9)
@@ -137,7 +138,7 @@ def _lamp_spots(view: WeatherView) -> list[tuple[Array, Array, Array, float]]:
 def _add_spot(light: Array, pixel: Array, sigma: float, colour: Array) -> None:
     """Add a Gaussian spot to a picture of light, in place."""
     reach = int(np.ceil(3 * sigma))
-    u, v = round(float(pixel[0])), round(float(pixel[1]))
+    u, v = nearest_whole(pixel).astype(int).tolist()
     a, b = max(0, v - reach), min(light.shape[0], v + reach + 1)
     c, d = max(0, u - reach), min(light.shape[1], u + reach + 1)
     if a >= b or c >= d:

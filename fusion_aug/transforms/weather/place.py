@@ -1,4 +1,4 @@
-"""Where a sensor stands in the world, and what moves about it."""
+"""Poses of sensors in the world, and moving vehicles around them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPRAY_FROM = 50 / 3.6  # m/s
 
 
 def T_world(sample: Sample, index: int, frame: str, time: int) -> np.ndarray:
-    """``T_world_frame`` (4, 4) at a time; where the log knows of no world, the reference frame stands for it."""
+    """``T_world_frame`` (4, 4) float64 at a time (ns); in a log without a world frame, the reference frame is taken."""
     chosen = sample.metas[index]
     rig = chosen.true_rig
     world = world_frame_of(rig, chosen.ref.frame)

@@ -1,4 +1,4 @@
-"""What weather does to radars: attenuation, rain clutter, ghosts over wet roads."""
+"""Weather on radars: attenuation, rain clutter, ghosts over wet roads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fusion_aug.physics import microwave
 from fusion_aug.physics.ground import AIR, WATER, fresnel, water_share
 from fusion_aug.streams import Radar
 from fusion_aug.streams.columns import take_rows
-from fusion_aug.transforms.radar.radar import ScanContext, change_each_scan, velocities_on_rays
+from fusion_aug.transforms.radar.family import ScanContext, change_each_scan, velocities_on_rays
 from fusion_aug.transforms.weather.place import T_world
 from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.weather import Weather

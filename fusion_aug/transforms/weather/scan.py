@@ -1,4 +1,4 @@
-"""One item of a cloud, as the scanners that measured it see it."""
+"""One item of a cloud in the geometry of the scanners that measured it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Scan:
     Attributes:
         xyz: (n, 3) points, float32. start: (n, 3) where rays start, the sensor's frame; None for its origin.
         distance: (n,) metres along the ray, float32. intensity: (n,) in the sensor's scale, float32, or None.
-        scanners: the points of each scanner that shares the cloud, and where it stands (3,).
+        scanners: rows of the points of each scanner that shares the cloud, and its position (3,).
     """
 
     def __init__(self, call: Call, item: int):

@@ -1,4 +1,4 @@
-"""The state that drawn parameters of a weather stand for."""
+"""The state of air, light and ground that drawn parameters of a weather describe."""
 
 from __future__ import annotations
 
@@ -83,16 +83,16 @@ class WeatherState:
         azimuth, up = math.radians(params["sun_azimuth_deg"]), math.radians(params["sun_elevation_deg"])
         to_sun = np.array([math.cos(up) * math.cos(azimuth), math.cos(up) * math.sin(azimuth), math.sin(up)])
         light = Light(params["illuminance"], params["lamps"], params["sun"], to_sun)
-        # water that stands on a road in the rain: 0.12 mm at 1 mm/h, 1.2 mm at 100 mm/h
+        # film of water on a road in the rain: 0.12 mm at 1 mm/h, 1.2 mm at 100 mm/h
         film = min(1.2, 0.12 * math.sqrt(rain)) if params["water_film"] is None else params["water_film"]
         share = dust / (fog + dust) if fog + dust > 0 else 0.0
         airlight = np.clip(params["airlight"] * ((1 - share) * FOG_TINT + share * DUST_TINT), 0, 1)
-        return WeatherState(air, light, RoadSurface(film, params["snow_cover"]), airlight, params["key"], params["spray"],
-                     params["lens_drops"])  # fmt: skip
+        surface = RoadSurface(film, params["snow_cover"])
+        return WeatherState(air, light, surface, airlight, params["key"], params["spray"], params["lens_drops"])
 
     @property
     def is_as_recorded(self) -> bool:
-        """Whether everything is as recorded."""
+        """Whether air, light, ground and lenses are as recorded."""
         dark, bright = self.light.illuminance is not None, self.light.sun > 0
         return (
             self.air.is_clear
@@ -109,7 +109,7 @@ class WeatherState:
 
     @property
     def exposure_factor(self) -> float:
-        """How much longer than by day cameras expose."""
+        """Exposure time of the cameras against that by day."""
         return (
             1.0
             if self.light.illuminance is None

@@ -1,4 +1,4 @@
-"""A picture with everything that weather asks of its circumstances, each worked out when it is first needed."""
+"""A picture with the circumstances that weather needs, each computed when it is first used."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from calib import CameraSensor
+from calib.ties import nearest_whole
 from fusion_aug.core.registry import Call
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.haze import enlarged
@@ -22,7 +23,7 @@ from fusion_aug.transforms.weather.place import T_world
 
 Array = np.ndarray
 STEP = 8  # pixels between the nodes of smooth maps
-EXPOSURE = 0.002  # seconds, of a camera that does not tell its own, by day
+EXPOSURE = 0.002  # seconds by day, of a camera whose exposure the rig does not hold
 GROUND_REACH = 80.0  # metres
 
 
@@ -30,7 +31,8 @@ class WeatherView:
     """One picture of a camera stream.
 
     Attributes:
-        sensor: the camera with its canvas. size: of the canvas. unit, time: of the picture.
+        sensor: the camera with its canvas. size: (height, width) of the canvas.
+        index: of the sample in the batch. time: true capture time, ns.
     """
 
     def __init__(self, call: Call, item: int):
@@ -47,7 +49,7 @@ class WeatherView:
 
     @property
     def seconds(self) -> float:
-        """Time of the picture since a fixed moment."""
+        """True capture time in seconds."""
         return self.time * 1e-9
 
     @cached_property
@@ -115,7 +117,7 @@ class WeatherView:
 
     @cached_property
     def twist(self) -> tuple[Array, Array]:
-        """Velocity and angular velocity (3,) of the camera over ground in its own axes; 0 where nothing tells them."""
+        """Velocity and angular velocity (3,) of the camera over ground in its own axes; 0 where they are unknown."""
         twist = frame_twist(self.call.sample, self.index, self.stream.frame, self.time)
         return (np.zeros(3), np.zeros(3)) if twist is None else (twist[0].numpy(), twist[1].numpy())
 
@@ -125,7 +127,7 @@ class WeatherView:
         return pixels.detach().numpy(), visible.numpy()
 
     def is_unoccluded(self, pixels: Array, distance: Array) -> Array:
-        """Whether nothing stands before a distance (n,) at pixels (n, 2) of the canvas."""
-        u = np.clip(np.round(pixels[:, 0]), 0, self.size[1] - 1).astype(int)
-        v = np.clip(np.round(pixels[:, 1]), 0, self.size[0] - 1).astype(int)
+        """Whether points at distances (n,), m, and pixels (n, 2) of the canvas are not occluded; (n,) bool."""
+        u, v = nearest_whole(pixels).T
+        u, v = np.clip(u, 0, self.size[1] - 1).astype(int), np.clip(v, 0, self.size[0] - 1).astype(int)
         return self.distance[v, u] > distance

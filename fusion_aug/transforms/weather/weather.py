@@ -36,7 +36,7 @@ class Weather(Transform, families.Weather):
         illuminance: of the surroundings, lux: 20000 is a day, 10 dusk, 1 a lit night; None leaves the light as it is.
         lamps: whether lamps burn in the dark: head lamps, street lamps, those of traffic.
         sun: illuminance of the sun, lux: 100000 is a clear noon, 0 leaves it out.
-        sun_azimuth_deg, sun_elevation_deg: where it stands in the world, azimuth from x towards y.
+        sun_azimuth_deg, sun_elevation_deg: its direction in the world, azimuth from x towards y.
         water_film: on the road, mm; None for what the rain leaves (1.2 mm at 100 mm/h).
         snow_cover: share of the ground that snow covers.
         spray: factor on the spray behind vehicles faster than 50 km/h on a wet road; 0 for none.
@@ -87,7 +87,7 @@ class Weather(Transform, families.Weather):
         "content_identity": "pictures fade, and returns come from the air",
         "invertible": "what the air hides is lost",
         "differentiable": "it has no geometric parameter",
-        "commutes": "the air is seen from where the sensors stand after pending motions",
+        "commutes": "light paths begin at the sensors after pending motions",
     }
     example: ClassVar[dict[str, Any]] = {"mor": [200, 2000], "rain_rate": [1, 20], "wind": 5.0}
 
@@ -97,13 +97,17 @@ class Weather(Transform, families.Weather):
             raise ConfigError(f"{type(self).__name__}: give either mor or visual_range; they name the same fog")
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
-        """The numbers, and the key that places clouds, drops and flakes in the world."""
+        """The drawn numbers, and the key that decides the positions of clouds, drops and flakes in the world."""
         return {**super().sample_params(rng, sample, context), "key": f"{int(rng.integers(2**62)):x}"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fog(Weather):
-    """Fog of a meteorological optical range ``mor`` in metres, or a ``visual_range``. See ``Weather``."""
+    """Fog of a meteorological optical range ``mor`` in metres, or of a ``visual_range``.
+
+    Extinction is ln 20 / mor (5 % transmission, WMO), or ln 50 / visual_range (2 % contrast, Koschmieder). All other
+    fields are those of ``Weather``, at its defaults.
+    """
 
     mor: Range | None = (50.0, 500.0)
 
@@ -117,7 +121,10 @@ class Fog(Weather):
 
 @dataclass(frozen=True, kw_only=True)
 class Dust(Weather):
-    """Dust or sand in the air of a meteorological optical range ``dust_mor`` in metres. See ``Weather``."""
+    """Dust or sand in the air of a meteorological optical range ``dust_mor`` in metres.
+
+    All other fields are those of ``Weather``, at its defaults.
+    """
 
     dust_mor: Range | None = (100.0, 1000.0)
 
@@ -126,7 +133,10 @@ class Dust(Weather):
 
 @dataclass(frozen=True, kw_only=True)
 class Rain(Weather):
-    """Rain of ``rain_rate`` mm/h, on a road that it wets. See ``Weather``."""
+    """Rain of ``rain_rate`` mm/h, with drops of Marshall and Palmer 1948, on a road that it wets.
+
+    All other fields are those of ``Weather``, at its defaults.
+    """
 
     rain_rate: Range = (2.0, 25.0)
 
@@ -135,7 +145,10 @@ class Rain(Weather):
 
 @dataclass(frozen=True, kw_only=True)
 class Snow(Weather):
-    """Snowfall of ``snow_rate`` mm/h water equivalent. See ``Weather``."""
+    """Snowfall of ``snow_rate`` mm/h water equivalent, with the extinction of ITU-R P.1814.
+
+    All other fields are those of ``Weather``, at its defaults.
+    """
 
     snow_rate: Range = (0.5, 2.5)
 
@@ -144,7 +157,10 @@ class Snow(Weather):
 
 @dataclass(frozen=True, kw_only=True)
 class Night(Weather):
-    """A scene of the day lit by ``illuminance`` lux and lamps instead. See ``Weather``."""
+    """A scene of the day lit by ``illuminance`` lux and lamps instead.
+
+    All other fields are those of ``Weather``, at its defaults.
+    """
 
     illuminance: Range | None = (0.5, 10.0)
 
@@ -153,7 +169,10 @@ class Night(Weather):
 
 @dataclass(frozen=True, kw_only=True)
 class SunGlare(Weather):
-    """A low sun of ``sun`` lux that cameras and LiDARs look into. See ``Weather``."""
+    """A low sun of ``sun`` lux in the view of cameras and LiDARs.
+
+    All other fields are those of ``Weather``, at its defaults.
+    """
 
     sun: Range = (30000.0, 100000.0)
     sun_elevation_deg: Range = (3.0, 20.0)
@@ -163,7 +182,11 @@ class SunGlare(Weather):
 
 @dataclass(frozen=True, kw_only=True)
 class WetRoad(Weather):
-    """A road under a film of water of ``water_film`` mm, without rain. See ``Weather``."""
+    """A road under a film of water of ``water_film`` mm, without rain.
+
+    It reflects by Fresnel and darkens by Lekner and Dorf 1988. All other fields are those of ``Weather``, at its
+    defaults.
+    """
 
     water_film: Range | None = (0.1, 1.0)
     spray: Range = 0.0
@@ -173,7 +196,10 @@ class WetRoad(Weather):
 
 @dataclass(frozen=True, kw_only=True)
 class Spray(Weather):
-    """Spray behind vehicles on a road under ``water_film`` mm of water. See ``Weather``."""
+    """Spray behind vehicles on a road under ``water_film`` mm of water.
+
+    All other fields are those of ``Weather``, at its defaults.
+    """
 
     water_film: Range | None = (0.5, 1.2)
 

@@ -1,0 +1,51 @@
+"""The same points of the reference frame through the expected and the written calibration of a camera."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from fusion_aug.check.geometry import UNCALIBRATED, calibrated, key_cloud, lidars
+from fusion_aug.check.measurement import Row
+from fusion_aug.check.placement import where_placed
+from fusion_aug.sample import Sample
+
+PIXEL_LIMIT = 0.05
+MAX_POINTS = 4000
+DEPTHS = (5.0, 20.0)  # metres, of the points of a log without LiDAR
+
+
+def compare_calibration(expected: Sample, found: Sample, name: str) -> Row:
+    """Distance on the canvas (px) of the projections of LiDAR points, or of a grid where there is no LiDAR.
+
+    Args:
+        expected, found: samples. name: a stream of pictures of both.
+    """
+    if not calibrated(expected, name):
+        return Row("calibration", name, "px", PIXEL_LIMIT, reason=UNCALIBRATED)
+    for sample in (expected, found):
+        reason = where_placed(sample, name)[1]
+        if reason and sample is expected:
+            return Row.not_compared("calibration", name, reason)
+        if reason or not calibrated(sample, name):
+            return Row("calibration (missing)", name, "px", PIXEL_LIMIT, np.array([np.inf]))
+    xyz = points_to_project(expected, name)
+    uv, visible = expected.project_ref(xyz, name)
+    off = (uv - found.project_ref(xyz, name)[0]).norm(dim=1)[visible].numpy()
+    if expected.rig.camera(expected[name].instance(name)).size != found.rig.camera(found[name].instance(name)).size:
+        off = np.append(off, np.inf)
+    return Row("calibration", name, "px", PIXEL_LIMIT, off, "no LiDAR point in view")
+
+
+def points_to_project(sample: Sample, name: str) -> torch.Tensor:
+    """(n, 3) points of the reference frame, float64, metres: of the first LiDAR, else a grid before the camera."""
+    clouds = lidars(sample)
+    if clouds:
+        xyz = key_cloud(sample, clouds[0])
+        return xyz[:: max(1, len(xyz) // MAX_POINTS)]
+    camera = sample.rig.camera(sample[name].instance(name))
+    height, width = camera.size
+    grid = torch.cartesian_prod(torch.linspace(0, width - 1, 9), torch.linspace(0, height - 1, 9))
+    rays = torch.cat([camera.unproject(grid) * depth for depth in DEPTHS])
+    T = sample.T_ref(name)
+    return rays @ T[:3, :3].T + T[:3, 3]

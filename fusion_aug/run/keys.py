@@ -1,0 +1,73 @@
+"""Keys of a composed configuration: what nothing reads is refused, and the main figures of presets are set."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fusion_aug.core.compose import Compose
+from fusion_aug.errors import ConfigError
+
+
+def check_keys(config: Any, primary: Path, preset_folders: Sequence[Path]) -> None:
+    """Refuse keys that nothing reads: with ``+`` Hydra adds any.
+
+    Args:
+        config: the composed configuration.
+        primary: file of the primary configuration.
+        preset_folders: where presets of pipelines lie.
+
+    Raises:
+        ConfigError: naming the key, and the one that may have been meant.
+    """
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(plain, dict)
+    known = {*yaml.safe_load(primary.read_text()), "log", "pipeline"} - {"defaults"}
+    for key in plain:
+        if key not in known:
+            raise ConfigError(f"{key!s}: there is no such option{did_you_mean(str(key), known)}")
+    pipeline_keys = plain.get("pipeline") or {}
+    if not isinstance(pipeline_keys, dict) or pipeline_keys.get("_target_") != "fusion_aug.pipeline":
+        return
+    used = set(re.findall(r"\$\{\.*([A-Za-z_]\w*)", json.dumps(pipeline_keys)))
+    figures = figure_names(pipeline_keys)
+    # a preset's own value may be unused after one of its transforms was removed
+    presets = {str(k) for f in preset_folders for p in f.rglob("*.yaml") for k in yaml.safe_load(p.read_text()) or ()}
+    for key in sorted(figures - used - presets):
+        raise ConfigError(f"pipeline.{key}: nothing in the pipeline uses it{did_you_mean(key, figures & used)}")
+
+
+def figure_names(pipeline_keys: Iterable[Any]) -> set[str]:
+    """Names of the main figures among the keys of a pipeline's configuration."""
+    return {str(k) for k in pipeline_keys} - {"_target_", "transforms", *(f.name for f in fields(Compose))}
+
+
+def set_figures(config: Any, values: Mapping[str, Any]) -> None:
+    """Give main figures of a composed pipeline other values.
+
+    Raises:
+        ConfigError: there is no such figure, or a value is of a type that no configuration holds.
+    """
+    for key, value in values.items():
+        known = figure_names(config.pipeline)
+        if key not in known:
+            raise ConfigError(f"pipeline.{key}: there is no such figure{did_you_mean(key, known)}")
+        try:
+            config.pipeline[key] = value
+        except ValueError as error:
+            raise ConfigError(f"pipeline.{key}: {str(error).splitlines()[0]}") from None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a hint: the nearest known word, or all of them."""
+    near = difflib.get_close_matches(word, sorted(known), 1, 0.5)
+    return f"; did you mean {near[0]}?" if near else f" (there are {', '.join(sorted(known))})"

@@ -1,0 +1,71 @@
+"""Metadata of a sample: what it is besides its streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from calib import Rig
+from fusion_aug.sample.history import History
+
+REF = "ref"
+
+
+class Ref(NamedTuple):
+    """The reference frame of a sample: a frame of the rig at one time (ns)."""
+
+    frame: str
+    time: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SampleMeta:
+    """What a sample is besides its streams. A sample has one, a batch several.
+
+    Attributes:
+        id: unique in its log.
+        scene: id of the scene or episode, which shares draws of scope ``scene``.
+        ref: the reference frame.
+        rig: the reported calibration, which consumers get and writers write.
+        true_rig: the calibration that the data obey; the same object unless a transform made them differ.
+        anchor: ``T_world_ref`` (4, 4) at the first reference pose of the scene, which places mirror planes.
+        start: ns, first reference time of the scene, which maps of time leave where it is; None for ``ref.time``.
+        clock: name of the stream whose capture times delimit timesteps.
+        history: records of the transforms that were applied.
+    """
+
+    id: str
+    scene: str
+    ref: Ref
+    rig: Rig
+    true_rig: Rig
+    anchor: Tensor = field(default_factory=lambda: torch.eye(4, dtype=torch.float64))
+    start: int | None = None
+    clock: str = ""
+    history: History = ()
+
+    def __repr__(self) -> str:
+        return f"SampleMeta({self.id!r}, scene {self.scene!r}, {self.rig!r}, {len(self.history)} records)"
+
+    def T_ref(self, frame: str, time: int, *, true_rig: bool = False) -> Tensor:
+        """``T_ref_frame`` (4, 4) float64 at a time.
+
+        Args:
+            frame: of the rig, or "ref". time: ns. true_rig: by the calibration that the data obey.
+
+        Raises:
+            CalibrationError: the frame is unknown, or its pose is unknown at that time.
+        """
+        if frame == REF:
+            return torch.eye(4, dtype=torch.float64)
+        rig = self.true_rig if true_rig else self.rig
+        return rig.T(self.ref.frame, frame, time, self.ref.time)
+
+
+def world_frame_of(rig: Rig, frame: str) -> str | None:
+    """The world frame that is the root of a frame; None where the root is no world frame."""
+    root = rig.root_of(frame)
+    return root if rig.frames[root].axis_convention == "world" else None

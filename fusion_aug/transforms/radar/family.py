@@ -1,0 +1,121 @@
+"""The family of radar transforms: detections are changed scan by scan, by the rig's model of the sensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from calib import RadarSensor
+from fusion_aug.core.registry import Call, handles
+from fusion_aug.core.transform import Transform
+from fusion_aug.ops.radar import (
+    VELOCITIES,
+    Columns,
+    radial,
+    sensor_velocity,
+)
+from fusion_aug.ops.random import noise
+from fusion_aug.sample.ego import radar_velocity
+from fusion_aug.streams import Radar
+from fusion_aug.streams.families import PointOp
+
+
+@dataclass(frozen=True, kw_only=True)
+class RadarTransform(Transform, PointOp, abstract=True):
+    """A change of radar detections. Resolutions come from the rig's ``RadarSensor``."""
+
+    scope: str = "sensor"
+
+    dense_noise = True
+    scopes = ("scene", "sample", "sensor", "timestep")
+    exemptions: ClassVar[dict[str, str]] = {
+        "invertible": "what was measured is overwritten",
+        "keeps_counts": "detections are moved, lost or added",
+        "differentiable": "it has no geometric parameter",
+        "commutes": "resolutions are those of the sensor, in which detections are measured after pending motions",
+    }
+
+    @classmethod
+    def change(cls, detections: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
+        """Return the changed columns of one item.
+
+        Args:
+            detections: column name -> (n, ...) tensor, in the sensor frame (``xyz`` m, ``velocity`` and
+                ``velocity_comp`` m/s, ``rcs`` dBsm, ``flags``).
+            params: drawn parameters of this item.
+            scan: sensor model, random stream, own velocity.
+
+        Returns:
+            columns of m detections; m may differ from n; dtypes and device are kept.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ScanContext:
+    """The circumstances of one radar scan.
+
+    Attributes:
+        sensor: the radar. rng: random stream of the scan.
+        own_velocity: (3,) m/s of the radar over ground in its own frame; None where unknown.
+        index: of the sample in the batch. time: true capture time, ns.
+    """
+
+    sensor: RadarSensor
+    rng: np.random.Generator
+    own_velocity: Tensor | None
+    index: int
+    time: int
+
+    def compensated(self, raw: Tensor, rays: Tensor, old_raw: Tensor, old_comp: Tensor) -> Tensor:
+        """Compensated Doppler (n,), m/s, of raw ones measured on rays (n, 3): v + own_velocity . ray.
+
+        Where the radar's own velocity is unknown, the old difference of the two is kept.
+        """
+        return raw + (old_comp - old_raw if self.own_velocity is None else rays @ self.own_velocity.to(rays))
+
+
+@handles(RadarTransform, Radar)
+def change_radar(stream: Radar, call: Call) -> Radar:
+    """Change item by item."""
+    return change_each_scan(stream, call, lambda columns, params, scan: call.transform.change(columns, params, scan))
+
+
+def change_each_scan(
+    stream: Radar, call: Call, change: Callable[[Columns, Mapping[str, Any], ScanContext], Columns]
+) -> Radar:
+    """Change the detections of every item that is present, and pack them again."""
+    stream = stream.realized()
+    parts = []
+    for i, (params, columns) in enumerate(zip(call.params, stream.realized_items(), strict=True)):
+        index, time = int(stream.sample_index[i]), int(stream.true_capture_times[i])
+        sensor = call.sample.metas[index].true_rig.sensors.get(call.name)
+        known = sensor if isinstance(sensor, RadarSensor) else RadarSensor(frame=stream.frame)
+        own = radar_velocity(call.sample, stream, i)
+        own = sensor_velocity(columns) if own is None else own
+        scan = ScanContext(known, noise(params.get("noise", ""), call.name, time), own, index, time)
+        parts.append(change(columns, params, scan) if bool(stream.present[i]) else columns)
+    return stream.repacked(parts)
+
+
+def velocities_on_rays(
+    detections: Columns, scan: ScanContext, old: Tensor, new: Tensor, speed: Tensor | float = 0.0
+) -> Columns:
+    """Velocities of detections that are taken to lie on other rays: raw Doppler stays but for an error ``speed``.
+
+    The compensation is made for the ray that was measured, so a wrong angle enters the compensated velocity.
+    """
+    if "velocity" not in detections or "velocity_comp" not in detections:
+        return {
+            n: (new * (radial(detections, n, old) + speed)[:, None]).to(detections[n])
+            for n in VELOCITIES
+            if n in detections
+        }
+    was_raw, was_comp = (radial(detections, n, old) for n in VELOCITIES)
+    raw = was_raw + speed
+    comp = scan.compensated(raw, new, was_raw, was_comp)
+    return {n: (new * v[:, None]).to(detections[n]) for n, v in zip(VELOCITIES, (raw, comp), strict=True)}
