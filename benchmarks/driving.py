@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 import fusion_aug as fa
-from benchmarks.timing import Figure, median_ms
+from benchmarks import primitives
+from benchmarks.timing import Figure, measured
 from calib import BrownConrady, CameraModel, CameraSensor, Frame, KannalaBrandt, Pinhole, RadarSensor, Rig
 from calib.se3 import rotation_about, se3
 from fusion_aug.ops.image_map import ImageMap, RotatedView
@@ -43,7 +44,8 @@ def radar_figures(detections: int = 125) -> list[Figure]:
         fa.RadarGhosts(share=0.05), fa.RadarClutter(rate=5.0), fa.DopplerFolding(max_doppler=20.0),
     ]  # fmt: skip
     name = f"radar, {detections} detections: "
-    return [Figure(name + type(t).__name__, median_ms(lambda t=t: t(sample, seed=1)), limit=1.0) for t in transforms]
+    bare = ("its columns drawn for and chosen", primitives.columns(columns))
+    return [measured(name + type(t).__name__, lambda t=t: t(sample, seed=1), bare, 18.0) for t in transforms]
 
 
 def ring_figure() -> Figure:
@@ -56,7 +58,15 @@ def ring_figure() -> Figure:
     ring = np.repeat(np.arange(64), 1800)
     points, rings = torch.from_numpy(xyz.reshape(-1, 3)).float(), torch.from_numpy(ring)
     new = np.radians(np.linspace(-25, 5, 32))
-    return Figure("RingResample 64 to 32, 115k points", median_ms(lambda: to_elevations(points, rings, old, new), 10))
+    flat = np.ascontiguousarray(a.ravel())
+
+    def sorted_rows() -> np.ndarray:
+        return xyz.reshape(-1, 3)[np.lexsort((flat, ring))]
+
+    bare = ("sort of as many by ring and azimuth", sorted_rows)
+    return measured(
+        "RingResample 64 to 32, 115k points", lambda: to_elevations(points, rings, old, new), bare, 35.0, 10
+    )
 
 
 def view_figures() -> list[Figure]:
@@ -70,11 +80,11 @@ def view_figures() -> list[Figure]:
         "Kannala-Brandt": KannalaBrandt.from_focal(500.0, 500.0, 810.0, 490.0, SIZE, [0.02, -0.004, 0.001, 0.0]),
     }
     figures, R = [], rotation_about("y", 0.05)
+    remap = ("cv2.remap, maps at hand", primitives.remapped(picture.numpy()))
     for name, model in lenses.items():
         step = ImageMap((RotatedView(CameraSensor(frame="c", model=model), R),), SIZE)
-        figures.append(
-            Figure(f"Viewpoint rotation, {name}, 1600x900", median_ms(lambda s=step: warp(picture, s), 5, 1))
-        )
+        label = f"Viewpoint rotation, {name}, 1600x900"
+        figures.append(measured(label, lambda s=step: warp(picture, s), remap, 20.0, 9))
     sensor = CameraSensor(frame="c", model=lenses["pinhole"])
     v = torch.arange(SIZE[0])[:, None].expand(SIZE)
     distance = torch.where(v > 500, 1260.0 * 1.5 / (v - 490).clamp(min=1), torch.full(SIZE, 60.0)).float()
@@ -83,4 +93,5 @@ def view_figures() -> list[Figure]:
     def shift() -> None:
         gather(picture, moved_view(sensor, distance, move).source)
 
-    return [*figures, Figure("Viewpoint shift, pinhole, 1600x900", median_ms(shift, 5, 1))]
+    bare = ("a bare z-buffer and cv2.remap", primitives.z_buffer(distance.numpy(), 1260.0, 0.3))
+    return [*figures, measured("Viewpoint shift, pinhole, 1600x900", shift, bare, 30.0, 5)]

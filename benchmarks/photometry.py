@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 import fusion_aug as fa
-from benchmarks.timing import Figure, interleaved_ms
+from benchmarks.timing import Figure, measured
 from fusion_aug.ops import blur, color
 
 SIZE = (900, 1600)
@@ -63,8 +63,7 @@ def chain_figure(image: torch.Tensor) -> Figure:
         for cls, params in CHAIN:
             x = cls.change(x, params, None)
 
-    base, full = interleaved_ms([bare, ours], 15)
-    return Figure("7 photometric transforms, 1600x900", full, "their OpenCV calls", base, 2.0)
+    return measured("7 photometric transforms, 1600x900", ours, ("their OpenCV calls", bare), 2.0, 15)
 
 
 def beside(image: torch.Tensor) -> list[Figure]:
@@ -105,11 +104,8 @@ def beside(image: torch.Tensor) -> list[Figure]:
     ]  # fmt: skip
     figures = []
     for name, ours, theirs, tensor in pairs:
-        works = [ours, lambda t=theirs: t(image=array)]
-        if tensor is not None:
-            works.append(lambda t=tensor: t(batch))
+        peers = [] if tensor is None else [("kornia on the CPU:", lambda t=tensor: t(batch))]
         with torch.no_grad():
-            times = interleaved_ms(works, 9)
-        note = f"kornia on the CPU: {times[2]:.1f} ms" if len(times) > 2 else ""
-        figures.append(Figure(name, times[0], "albumentations", times[1], None, note))
+            other = ("albumentations", lambda t=theirs: t(image=array))
+            figures.append(measured(name, ours, other, runs=9, peers=peers))
     return figures

@@ -1,12 +1,19 @@
-"""Medians of many runs on one thread."""
+"""Medians of many runs on one thread, always against something else in the same run.
+
+Milliseconds say nothing on another machine, so no limit is given in them. A figure is a ratio: to a bare primitive that
+does the same kind of work (a blend of the same picture, a gather of as many points) or to what others offer. The two
+run in turn, and what counts is the time that the processor gave them, so that a busy machine changes little.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+Work = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -14,50 +21,65 @@ class Figure:
     """One measured figure.
 
     Attributes:
-        name: what was measured. milliseconds: median.
-        against: the primitive beside it and its median in the same run.
-        limit: largest allowed value of ``ratio`` (or of the milliseconds where there is no primitive).
+        name: what was measured.
+        milliseconds: its median.
+        against: the primitive beside it.
+        primitive: median of that in the same run, milliseconds.
+        limit: largest allowed value of ``ratio``; None where none was set.
+        note: more about it.
     """
 
     name: str
     milliseconds: float
-    against: str = ""
-    primitive: float | None = None
+    against: str
+    primitive: float
     limit: float | None = None
     note: str = ""
 
     @property
-    def ratio(self) -> float | None:
+    def ratio(self) -> float:
         """Times the primitive."""
-        return None if self.primitive is None else self.milliseconds / self.primitive
+        return self.milliseconds / self.primitive
 
     @property
     def holds(self) -> bool | None:
         """Whether the limit holds; None where there is none."""
-        value = self.milliseconds if self.ratio is None else self.ratio
-        return None if self.limit is None else value <= self.limit
+        return None if self.limit is None else self.ratio <= self.limit
 
 
-def median_ms(work: Callable[[], object], runs: int = 30, warm: int = 3) -> float:
-    """Median wall time of a function, milliseconds."""
-    for _ in range(warm):
-        work()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return 1e3 * float(np.median(times))
+def measured(
+    name: str,
+    work: Work,
+    against: tuple[str, Work],
+    limit: float | None = None,
+    runs: int = 30,
+    peers: Sequence[tuple[str, Work]] = (),
+    note: str = "",
+) -> Figure:
+    """Measure a function against another one, and others for the note, in turn.
+
+    Args:
+        name: what ``work`` does.
+        work: ours.
+        against: name of the primitive, and what does it.
+        limit: of the ratio.
+        runs: of each.
+        peers: name and function of what others offer for the same; their milliseconds go into the note.
+        note: more about it.
+    """
+    ours, primitive, *others = interleaved_ms([work, against[1], *(w for _, w in peers)], runs)
+    beside = [f"{n} {ms:.3g} ms" for (n, _), ms in zip(peers, others, strict=True)]
+    return Figure(name, ours, against[0], primitive, limit, "; ".join([note] * bool(note) + beside))
 
 
-def interleaved_ms(works: list[Callable[[], object]], runs: int = 30) -> list[float]:
-    """Medians of several functions, run in turn so that a busy machine slows all of them alike."""
+def interleaved_ms(works: Sequence[Work], runs: int = 30) -> list[float]:
+    """Median time on the processor of several functions, milliseconds, run in turn."""
     times: list[list[float]] = [[] for _ in works]
     for work in works:
         work()
     for _ in range(runs):
         for i, work in enumerate(works):
-            start = time.perf_counter()
+            start = time.process_time()
             work()
-            times[i].append(time.perf_counter() - start)
+            times[i].append(time.process_time() - start)
     return [1e3 * float(np.median(t)) for t in times]

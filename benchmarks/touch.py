@@ -14,9 +14,10 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from scipy.interpolate import CubicSpline
 
 import fusion_aug as fa
-from benchmarks.timing import Figure, median_ms
+from benchmarks.timing import Figure, measured
 from fusion_aug.physics.gel import GelModel, Press, fit_gel, normals, r_squared, relaxed, render_tactile
 from fusion_aug.physics.gel_inverse import height_seen, rerendered, slopes_seen
 
@@ -27,7 +28,7 @@ Move = Callable[[np.ndarray], np.ndarray]
 
 
 def measure() -> list[Figure]:
-    """Milliseconds on one thread."""
+    """All of them."""
     return [*gel_figures(), *arm_figures()]
 
 
@@ -48,17 +49,17 @@ def gel_figures() -> list[Figure]:
     seen = render_tactile(press, model, ground, 0.03)
     surface = torch.from_numpy(relaxed(press.numpy() / 0.03, model.relaxation / 0.03) * np.float32(0.03))
     rng = np.random.default_rng(0)
-    bare = median_ms(lambda: cv2.GaussianBlur(seen.numpy(), (0, 0), 3.0))
+    blur = ("cv2 blur of the picture", lambda: cv2.GaussianBlur(seen.numpy(), (0, 0), 3.0))
     gel = (model, ground, 0.03)
 
     def flip(array: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(array[:, ::-1])
 
     return [
-        Figure("gel: render 240x320", median_ms(lambda: render_tactile(press, model, ground, 0.03, noise=rng)),
-               limit=10.0, note="relaxation, lights, noise"),
-        Figure("gel: height of a picture", median_ms(lambda: height_seen(seen, model, ground, 0.03)), "cv2 blur", bare),
-        Figure("gel: mirror a press", median_ms(lambda: rerendered(seen, surface, flip, gel, gel)), "cv2 blur", bare),
+        measured("gel: render 240x320", lambda: render_tactile(press, model, ground, 0.03, noise=rng), blur, 11.0,
+                 note="relaxation, lights, noise"),
+        measured("gel: height of a picture", lambda: height_seen(seen, model, ground, 0.03), blur, 22.0),
+        measured("gel: mirror a press", lambda: rerendered(seen, surface, flip, gel, gel), blur, 8.0),
     ]  # fmt: skip
 
 
@@ -68,17 +69,30 @@ def arm_figures() -> list[Figure]:
 
     robot = load_urdf(ARM / "arm.urdf")
     q = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (1000, len(robot.joints))))
-    forward = median_ms(lambda: robot.forward(q))
-    bare = median_ms(lambda: torch.matmul(torch.eye(4).double().expand(1000, 4, 4), torch.eye(4).double()))
+    poses = torch.eye(4).double().expand(1000, 4, 4)
+    products = (f"{len(robot.edges)} products of 1000", lambda: [poses @ poses[0] for _ in robot.edges])
     sample = fa.open_log("mcap", ARM / "mcap", rig=str(ARM / "mcap_rig.yaml"))[0].realized()
+    pictures = [item for s in sample.streams.values() for item in getattr(s, "items", ())]
+    flips = (f"{len(pictures)} pictures flipped", lambda: [p.flip(1) for p in pictures])
     signals = sample.with_streams({n: s for n, s in sample.streams.items() if not hasattr(s, "items")})
-    warp = fa.TimeWarp(period=1.5)
+    warp, through = fa.TimeWarp(period=1.5), ("splines through them", splines(signals))
     return [
-        Figure("kinematics: 1000 poses, 9 links", forward, "matmul of 1000", bare),
-        Figure("arm: mirror 4.5 s", median_ms(lambda: fa.MirrorRobot()(sample).realized(), runs=3, warm=1)),
-        Figure("arm: warp its signals, 4.5 s", median_ms(lambda: warp(signals, seed=1), runs=3, warm=1),
-               note="2276 readings of 8 joints with efforts, wrench, IMU, taxels"),
+        measured("kinematics: 1000 poses, 9 links", lambda: robot.forward(q), products, 5.0),
+        measured("arm: mirror 4.5 s", lambda: fa.MirrorRobot()(sample).realized(), flips, 15.0, 5),
+        measured("arm: warp its signals, 4.5 s", lambda: warp(signals, seed=1), through, 250.0, 3,
+                 note="2276 readings of 8 joints with efforts, wrench, IMU, taxels"),
     ]  # fmt: skip
+
+
+def splines(sample: fa.Sample) -> Callable[[], object]:
+    """A cubic spline of scipy through every column of numbers, read where it was read before."""
+    tables = [
+        (stream.capture_times.numpy() * 1e-9, value.double().numpy())
+        for stream in sample.streams.values()
+        for value in stream.values.values()
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and len(value) == len(stream) > 3
+    ]
+    return lambda: [CubicSpline(t - t[0], v)(t - t[0]) for t, v in tables]
 
 
 # --- real presses ----------------------------------------------------------------------------------------------------

@@ -8,17 +8,19 @@ import numpy as np
 import torch
 
 import fusion_aug as fa
-from benchmarks.timing import Figure, interleaved_ms, median_ms
+from benchmarks import primitives
+from benchmarks.timing import Figure, measured
 from calib import CameraSensor, Frame, LidarSensor, Pinhole, RadarSensor, Rig
 from calib.se3 import rotation_about, se3
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.registry import Call, Context
 from fusion_aug.ops import haze
 from fusion_aug.physics.completion import complete_distances
+from fusion_aug.physics.lattice import PER_CUBE, SIDES
 from fusion_aug.sample import SampleMeta
 from fusion_aug.sample.depth import projected
 from fusion_aug.transforms.weather import Weather
-from fusion_aug.transforms.weather.camera import particle_mask, weather_on_camera
+from fusion_aug.transforms.weather.camera import particle_mask, streaks_seen, weather_on_camera
 from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
 
@@ -60,7 +62,7 @@ def street(points: int, size: tuple[int, int] = SIZE, depth: bool = False) -> fa
     ego = {"pose": torch.eye(4, dtype=torch.float64)[None], "velocity": torch.tensor([[SPEED, 0, 0]]).double(),
            "angular_velocity": torch.zeros((1, 3), dtype=torch.float64)}  # fmt: skip
     streams: dict[str, fa.Stream] = {
-        "lidar": fa.Points(frame="lidar", capture_times=at, values=lidar),
+        "lidar": fa.Lidar(frame="lidar", capture_times=at, values=lidar),
         "camera": fa.Camera(frame="camera", capture_times=at, items=(picture,)),
         "radar": fa.Radar(
             frame="radar", capture_times=at, values={k: torch.from_numpy(v).float() for k, v in radar.items()}
@@ -121,14 +123,26 @@ def alone(sample: fa.Sample, *names: str) -> fa.Sample:
 def lidar_figures() -> list[Figure]:
     """Whole transforms on a cloud alone, bookkeeping included; writers count the points of boxes apart."""
     out = []
+    stored = particles()
     for weather, points, limit in (
-        (fa.Fog(mor=100.0), 120_000, 10.0), (fa.Rain(rain_rate=25.0), 35_000, 60.0),
-        (fa.Snow(snow_rate=2.5), 35_000, 60.0),
+        (fa.Fog(mor=100.0), 120_000, 8.0), (fa.Rain(rain_rate=25.0), 35_000, 28.0),
+        (fa.Snow(snow_rate=2.5), 35_000, 28.0),
     ):  # fmt: skip
         sample = alone(street(points, (90, 160)), "lidar", "ego")
+        cloud, uniform = sample["lidar"], isinstance(weather, fa.Fog)
+        bare = (
+            ("uniform haze over the cloud", primitives.attenuated(cloud["xyz"].numpy(), cloud["intensity"].numpy()))
+            if uniform
+            else (f"{len(stored) // 1000}k particles seen from the scanner", primitives.seen_from(stored))
+        )
         name = f"{type(weather).__name__}, LiDAR, {points // 1000}k points"
-        out.append(Figure(name, median_ms(lambda w=weather, s=sample: w(s, seed=1), 15), limit=limit))
+        out.append(measured(name, lambda w=weather, s=sample: w(s, seed=1), bare, limit, 15))
     return out
+
+
+def particles() -> np.ndarray:
+    """As many places (n, 3) as the world stores drops or flakes."""
+    return np.random.default_rng(0).random((PER_CUBE * len(SIDES), 3), np.float32) * 60 - 30
 
 
 def camera_figures() -> list[Figure]:
@@ -137,20 +151,9 @@ def camera_figures() -> list[Figure]:
     for size in (SIZE, SMALL):
         sample = seen(2000, size, depth=True)
         picture = sample["camera"].image(0).numpy()  # type: ignore[attr-defined]
-        t = np.random.default_rng(0).random(size, np.float32)[..., None]
-        air = np.float32(200.0)
-
-        def bare(picture: np.ndarray = picture, t: np.ndarray = t, air: np.float32 = air) -> np.ndarray:
-            return (picture.astype(np.float32) * t + air * (1 - t)).astype(np.uint8)
-
-        call = call_of(sample, "camera", mor=100.0)
-        mine, theirs, *others = interleaved_ms(
-            [lambda c=call: weather_on_camera(c.sample["camera"], c), bare, *(f for _, f in peers_of_fog(picture))],
-            10,
-        )
-        label = f"{size[1]}x{size[0]}"
-        peers = [f"{n} {ms:.0f} ms" for (n, _), ms in zip(peers_of_fog(picture), others, strict=True)]
-        out.append(Figure(f"Fog, camera, {label}, depth given", mine, "float32 blend", theirs, 2.5, "; ".join(peers)))
+        call, blend = call_of(sample, "camera", mor=100.0), ("float32 blend", primitives.blended(picture))
+        name, peers = f"Fog, camera, {size[1]}x{size[0]}, depth given", peers_of_fog(picture)
+        out.append(measured(name, lambda c=call: weather_on_camera(c.sample["camera"], c), blend, 2.5, 10, peers))
     return out
 
 
@@ -181,14 +184,15 @@ def _peers(picture: np.ndarray, corruption: str, transform: str) -> list[tuple[s
 
 
 def completion_figures() -> list[Figure]:
-    """Projected points of a scan spread over a picture."""
+    """Projected points of a scan spread over a picture. Of a small one the points take most of the time."""
     out = []
-    for size in (SIZE, SMALL):
+    for size, limit in ((SIZE, 3.0), (SMALL, 10.0)):
         sample = seen(35_000, size)
         pixels, far, top = projected(sample, "lidar", "camera", 0)
         picture = sample["camera"].image(0).numpy()  # type: ignore[attr-defined]
-        ms = median_ms(lambda a=(pixels, far, top, size, picture): complete_distances(*a), 15)
-        out.append(Figure(f"depth completion, {len(far)} points, {size[1]}x{size[0]}", ms, limit=60.0))
+        bare = ("dilations and blurs by OpenCV", primitives.dilated(np.asarray(pixels), np.asarray(far), size))
+        name = f"depth completion, {len(far)} points, {size[1]}x{size[0]}"
+        out.append(measured(name, lambda a=(pixels, far, top, size, picture): complete_distances(*a), bare, limit, 15))
     return out
 
 
@@ -210,10 +214,12 @@ def streak_figures() -> list[Figure]:
                 mask = particle_mask(view, state, state.air.particles()[0], "0" * 32)
                 return haze.cover(picture, mask, state.airlight)
 
+            start, stop = streaks_seen(view, state, state.air.particles()[0], "0" * 32)[:2]
+            lines = primitives.drawn_lines(picture, particles(), start, stop)
+            bare = (f"particles seen, {len(start)} lines, blend", lines)
             peers = [p for p in _peers(picture, corruption, transform) if corruption or "image" not in p[0]]
-            peer_times = [f"{n} {median_ms(f, 5):.0f} ms" for n, f in peers]
             label = f"{name}, streaks in a camera, {size[1]}x{size[0]}"
-            out.append(Figure(label, median_ms(work, 15), limit=80.0, note="; ".join(peer_times)))
+            out.append(measured(label, work, bare, 4.0, 15, peers))
     return out
 
 
@@ -221,7 +227,8 @@ def radar_figure() -> Figure:
     """One radar in rain and on a wet road."""
     sample = alone(street(2000, (90, 160)), "radar", "ego")
     work = fa.Rain(rain_rate=25.0)
-    return Figure("Rain, radar, 125 detections", median_ms(lambda: work(sample, seed=1)), limit=2.0)
+    bare = ("its columns drawn for and chosen", primitives.columns(dict(sample["radar"].values)))
+    return measured("Rain, radar, 125 detections", lambda: work(sample, seed=1), bare, 20.0)
 
 
 __all__ = ["measure", "street"]

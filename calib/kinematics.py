@@ -98,7 +98,7 @@ class Robot:
         return poses
 
     def screws(self, poses: Mapping[str, Tensor]) -> list[tuple[str, Joint, Tensor, Tensor]]:
-        """Every moving link with its joint, and the joint's axis and place (..., 3) in the root frame.
+        """Every moving link with its joint, and the joint's axis and position (..., 3) in the root frame.
 
         Args:
             poses: from ``forward``.
@@ -176,10 +176,10 @@ class Robot:
             twist = self.jacobian(readings, link, names)
             R = poses[link][..., :3, :3]
             arm = (R @ inertia.center)[..., None, :]
-            turning = twist[..., 3:, :]
-            moving = twist[..., :3, :] + torch.linalg.cross(turning.transpose(-1, -2), arm).transpose(-1, -2)
+            angular = twist[..., 3:, :]
+            moving = twist[..., :3, :] + torch.linalg.cross(angular.transpose(-1, -2), arm).transpose(-1, -2)
             about = R @ inertia.about_center @ R.transpose(-1, -2)
-            out = out + inertia.mass * moving.transpose(-1, -2) @ moving + turning.transpose(-1, -2) @ about @ turning
+            out = out + inertia.mass * moving.transpose(-1, -2) @ moving + angular.transpose(-1, -2) @ about @ angular
         return out
 
     def readings_in(self, rig: Rig, times: Tensor) -> Tensor:

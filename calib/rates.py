@@ -18,11 +18,15 @@ def point_motion(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """``T_root_frame`` (n, 4, 4), and velocity and acceleration (n, 3) in the root of a point fixed on the frame.
 
-    By differences, which lie inside at the ends of what is known. A sensor that begins up to a tenth of a second before
-    the joints' first reading, or goes on after the last, keeps that pose.
+    By differences, which are taken inside the known span at its ends. Up to a tenth of a second before the first
+    known pose, or after the last, that pose is taken.
 
     Args:
-        rig, root, frame: which. at: (n,) ns. point: (3,) in the frame; its origin by default.
+        rig, root, frame: the rig, and two of its frames. at: (n,) int64 ns.
+        point: (3,) in the frame, metres; its origin by default.
+
+    Raises:
+        CalibrationError: the pose is unknown at a time.
     """
     at, neighbours = known_times(rig, root, frame, at)
     place = torch.zeros(3, dtype=torch.float64) if point is None else point
@@ -60,7 +64,7 @@ def rotation_rates(rig: Rig, root: str, frame: str, at: Tensor) -> tuple[Tensor,
     """``T_root_frame``, angular velocity and angular acceleration (n, 3) in the frame's own axes."""
     at, neighbours = known_times(rig, root, frame, at)
     R = [rig.T_at_times(root, frame, times)[:, :3, :3] for times in neighbours]
-    ahead, behind = _small_turn(R[1].transpose(1, 2) @ R[2]), _small_turn(R[0].transpose(1, 2) @ R[1])
+    ahead, behind = _rotation_vector(R[1].transpose(1, 2) @ R[2]), _rotation_vector(R[0].transpose(1, 2) @ R[1])
     seconds = DIFFERENCE_STEP_NS * 1e-9
     return rig.T_at_times(root, frame, at), (ahead + behind) / (2 * seconds), (ahead - behind) / seconds**2
 
@@ -80,7 +84,7 @@ def expected_imu_reading(rig: Rig, frame: str, at: Tensor) -> tuple[Tensor, Tens
     return spin, (T[:, :3, :3].transpose(1, 2) @ (acceleration - GRAVITY)[..., None])[..., 0]
 
 
-def _small_turn(R: Tensor) -> Tensor:
+def _rotation_vector(R: Tensor) -> Tensor:
     from scipy.spatial.transform import Rotation
 
     return torch.from_numpy(np.asarray(Rotation.from_matrix(R.numpy()).as_rotvec()))

@@ -160,8 +160,8 @@ def _solve(
     sense = math.copysign(1.0, along) * (-1.0 if edge.is_rotary else 1.0)
     sign = sense * edge.multiplier / twin.multiplier
     problem = ""
-    for turn in OFFSETS if edge.is_rotary else (0.0,):
-        offset = (sense * edge.bias - twin.bias + turn) / twin.multiplier
+    for zero in OFFSETS if edge.is_rotary else (0.0,):
+        offset = (sense * edge.bias - twin.bias + zero) / twin.multiplier
         earlier = joints.get(edge.name)
         if earlier is not None and not _agree(earlier, (twin.name, sign, offset)):
             problem = problem or f"joint {edge.name!r} moves links that a mirror would move differently"
@@ -169,7 +169,7 @@ def _solve(
         if abs(abs(sign) - 1) > TOLERANCE:
             return f"joint {edge.name!r} and its partner {twin.name!r} count in different units"
         # at the reading where the link's own motion is zero
-        moved = twin.pose((torch.tensor(turn, dtype=torch.float64) - twin.bias) / twin.multiplier)
+        moved = twin.pose((torch.tensor(zero, dtype=torch.float64) - twin.bias) / twin.multiplier)
         still = edge.pose(torch.tensor(-edge.bias / edge.multiplier, dtype=torch.float64))
         own = torch.linalg.inv(moved) @ M @ still
         new = {**joints, edge.name: (twin.name, float(round(sign)), offset)}

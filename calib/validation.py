@@ -19,8 +19,8 @@ def validate(rig: Rig, where: str = "rig") -> Rig:
         where: the file, for messages.
 
     Raises:
-        CalibrationError: a rotation is not orthonormal, a parent or a sensor's frame is missing, frames go in a
-            circle, a focal length is not positive, or mirror partners do not name each other.
+        CalibrationError: a rotation is not orthonormal, a parent or a sensor's frame is missing, frames form a
+            cycle, a focal length is not positive, or mirror partners do not name each other.
     """
     for name, frame in rig.frames.items():
         if frame.axis_convention not in AXIS_CONVENTIONS:

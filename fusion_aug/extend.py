@@ -28,7 +28,7 @@ from fusion_aug.logs.core.sidecar import merge_sidecar, write_sidecar
 from fusion_aug.logs.core.store import read_npz, write_npz
 from fusion_aug.ops.random import noise
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
-from fusion_aug.sample.sensors import is_meant, matches
+from fusion_aug.sample.sensors import is_selected, matches
 from fusion_aug.streams import (
     Action,
     BodyPose,

@@ -9,12 +9,19 @@ from pathlib import Path
 
 import pytest
 import torch
-
-REPOSITORY = Path(__file__).resolve().parents[1]
+from places import REPOSITORY
 
 
 def pytest_configure() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The current folder of all tests is an empty one, so that none can depend on where pytest was started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("elsewhere"))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +42,8 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The current folder, for modules of one's own; what they register and import is forgotten afterwards."""
+def own_names() -> Iterator[None]:
+    """Registries that hold what the package registers and no more, for the time of a test that registers its own."""
     from fusion_aug.check.measurement import MEASUREMENTS
     from fusion_aug.core.registry import _HANDLERS, TRANSFORMS
     from fusion_aug.logs import FORMATS
@@ -44,22 +51,40 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     from fusion_aug.streams.source import DECODERS
 
     registries = (TRANSFORMS, _HANDLERS, STREAMS, DECODERS, FORMATS, MEASUREMENTS)
-    before = [dict(registry) for registry in registries]
+    before = [(dict(r), dict(r._owners)) for r in registries]
+    for registry in registries:
+        for name in [n for n, owner in registry._owners.items() if not owner.module.startswith("fusion_aug")]:
+            registry.pop(name, None)
+    yield
+    for registry, (things, owners) in zip(registries, before, strict=True):
+        for known, was in ((registry, things), (registry._owners, owners)):
+            known.clear()
+            known.update(was)
+
+
+@pytest.fixture
+def plugins(own_names: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder, for modules of one's own; what they register and import is forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
-    for registry, known in zip(registries, before, strict=True):
-        registry.clear()
-        registry.update(known)
     for name, module in list(sys.modules.items()):
         if tmp_path in Path(getattr(module, "__file__", None) or "/").parents:
             del sys.modules[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What asks for real data is marked so."""
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.real)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """``case`` walks the registry: every setting of every transform that the test's ``only(...)`` lets through.
 
     The id is ``Name-k`` with k the number of the setting of that transform, so a new transform changes no other id.
+    ``-m quick`` takes the first setting of each.
     """
     if "case" not in metafunc.fixturenames:
         return
@@ -67,7 +92,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     from fusion_aug.core.registry import own_transforms
 
-    named = {f"{name}-{k}": (name, s) for name in own_transforms() for k, s in enumerate(CASES.get(name, []))}
+    most = 1 if metafunc.config.getoption("-m") == "quick" else None
+    named = {f"{name}-{k}": (name, s) for name in own_transforms() for k, s in enumerate(CASES.get(name, [])[:most])}
     for mark in metafunc.definition.iter_markers("cases"):
         named = {i: case for i, case in named.items() if mark.kwargs["where"](case)}
     if not named:

@@ -74,6 +74,21 @@ def test_types() -> None:
     assert sample.rig.camera("FISHEYE").model.K.dtype == sample.rig.camera("FISHEYE").A.dtype == torch.float64
 
 
+def test_levels_have_a_declared_white() -> None:
+    white = {torch.uint8: 255, torch.uint16: 65535, torch.float32: 1}
+    assert white.items() <= fa.Camera.full_scale.items() and fa.Camera.pixel_shape == (3,)  # type: ignore[union-attr]
+    assert fa.Depth.full_scale is fa.SegmentationMask.full_scale is fa.ImageStream.full_scale is None
+    with pytest.raises(fa.DataError, match=r"expected \(H, W, 3\)"):
+        fa.Camera(frame="cam", capture_times=torch.tensor([0]), items=(torch.zeros(3, 48, 64),))
+
+
+def test_modes_of_torch_and_numpy_change_no_result() -> None:
+    sample = make_sample()
+    outside = fa.ScaleScene(scale=1.07)(sample)["radar"]["velocity"]
+    with torch.autocast("cpu", dtype=torch.bfloat16), np.errstate(all="raise"):
+        assert torch.equal(fa.ScaleScene(scale=1.07)(sample)["radar"]["velocity"], outside)
+
+
 def test_a_box_has_length_width_height_along_x_y_z() -> None:
     box = fa.Boxes3D(
         frame="ref", capture_times=torch.tensor([0]),
@@ -114,15 +129,14 @@ def test_mirror_keeps_every_transform_rigid() -> None:
             assert torch.allclose(torch.linalg.det(poses[:, :3, :3]), torch.ones(len(poses), dtype=torch.float64))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Magnetometer(fa.Stream):
-    """Magnetic field in the sensor frame, (n, 3), tesla: a sensor that the package does not know."""
+def test_a_new_sensor_follows_from_its_typed_columns(own_names: None) -> None:
+    @dataclass(frozen=True, kw_only=True, eq=False)
+    class Magnetometer(fa.Stream):
+        """Magnetic field in the sensor frame, (n, 3), tesla: a sensor that the package does not know."""
 
-    columns = (fa.axial("field"),)
-    invariant_to = (fa.Weather, fa.ImagePlane, fa.Photometric)
+        columns = (fa.axial("field"),)
+        invariant_to = (fa.Weather, fa.ImagePlane, fa.Photometric)
 
-
-def test_a_new_sensor_follows_from_its_typed_columns() -> None:
     sample = make_sample()
     field = torch.tensor([[2e-5, 1e-5, -4e-5]], dtype=torch.float64)
     compass = Magnetometer(frame="imu", capture_times=torch.tensor([T0]), values={"field": field})

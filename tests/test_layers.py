@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from imports import circles, graph
+from places import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 # lower layers never import higher ones; calib lies below all of them and the public names above
 LAYERS = [
     ["version", "errors"],

@@ -5,13 +5,14 @@ from __future__ import annotations
 import filecmp
 import tempfile
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from fusion_aug.check.air import FogProbe, drawn_weather
 from fusion_aug.check.measurement import Row
-from fusion_aug.check.stream_comparison import STAMP_LIMIT, StreamPair, compare_stream
+from fusion_aug.check.stream_comparison import OWN_WAY, STAMP_LIMIT, StreamPair, compare_stream
 from fusion_aug.core.engine import replay
 from fusion_aug.errors import USER_ERRORS
 from fusion_aug.logs.core.log import Log
@@ -29,6 +30,7 @@ OPTIONAL_FIELDS = {
     "clock_offset": ("clock offset", "clock", "files hold what the clock says; the manifest says how far it is off"),
 }
 NO_PLACE = "the format has no place for it"
+ONE_FOR_ALL = "the format holds one for all items, which is compared; the others are left out"
 NOT_RECEIVED = "no item of it was received, and the format stores nothing for that"
 
 
@@ -113,10 +115,21 @@ def rows_left_out(made: Sample, expected: Sample, writer: Writer) -> list[Row]:
             if holds(stream, field) and not holds(kept, field) and (field != "present" or len(stream) == len(kept)):
                 rows.append(Row.not_compared(title, name, writer.unsupported_effects.get(effect, (why, ""))[0]))
         rows += [Row.not_compared(c, name, NO_PLACE) for c in stream.values if c not in kept.values]
+        rows += [Row.not_compared(f, name, ONE_FOR_ALL) for f in shared_fields(stream, kept)]
         if isinstance(stream, Ragged) and isinstance(kept, Ragged) and len(stream) == len(kept) and stream is not kept:
             count = stream.rows - kept.rows
             rows += [Row("rows left out by the format", name, "rows", None, np.array([float(count)]))] if count else []
     return rows
+
+
+def shared_fields(stream: Stream, kept: Stream) -> list[str]:
+    """Fields with an entry per item of which one is kept for all."""
+
+    def different(value: object) -> int:
+        return len({id(entry) for entry in value}) if isinstance(value, tuple) else 0
+
+    names = [f.name for f in fields(stream) if f.name not in OWN_WAY and hasattr(kept, f.name)]
+    return [n for n in names if different(getattr(kept, n)) == 1 < different(getattr(stream, n))]
 
 
 def holds(stream: Stream, field: str) -> bool:

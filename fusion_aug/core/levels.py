@@ -36,8 +36,8 @@ def changed_levels(
     if white != (1 if picture.is_floating_point() else 255):
         scale = "without a full scale" if white is None else f"with white at {white:g}"
         raise DataError(
-            f"{who}: {stream.title(item)} holds {picture.dtype} {scale}, but levels are changed of uint8 pictures or of "
-            f"float ones from 0 to 1; convert it, or choose other cameras"
+            f"{who}: {stream.title(item)} holds {picture.dtype} {scale}, but levels are changed of uint8 pictures or "
+            f"of float ones from 0 to 1; convert it, or choose other cameras"
         )
     out = change(picture)
     asks_gradient = torch.is_grad_enabled() and (asks_gradient or picture.requires_grad)

@@ -125,7 +125,11 @@ class Transform:
 
     @classmethod
     def before(cls, sample: Sample, index: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """What an inversion has to know of the sample as it was, JSON-able."""
+        """State of the sample before, as an inversion needs it; JSON-able.
+
+        Args:
+            sample: a sample or a batch. index: of the sample in it. params: instance -> drawn parameters.
+        """
         return {}
 
     @classmethod
@@ -158,7 +162,7 @@ class Transform:
                 streams[name] = stream
             else:
                 moved = handler(stream, Call(cls, sample, name, parameters, context, family_state))
-                # what was not sent stays 0, whatever a transform adds to it
+                # dropped items stay 0, whatever a transform adds to them
                 touched = moved is not stream and moved.is_continuous and not bool(moved.present.all())
                 streams[name] = with_dropped(moved, ~moved.present) if touched else moved
         return sample.with_streams(streams)

@@ -66,7 +66,7 @@ def cover(picture: Array, opacity: Array, colour: Array) -> Array:
 
 
 def enlarged(coarse: Array, step: int, size: tuple[int, int]) -> Array:
-    """A smooth map that is known at every ``step``-th pixel, from ``step`` before the canvas, at all; float32."""
+    """A smooth map on a canvas of ``size``, float32, from its values every ``step`` pixels, the first one before it."""
     shift = np.array([[1.0 / step, 0, 1.0], [0, 1.0 / step, 1.0]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(coarse.astype(np.float32), shift, size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)

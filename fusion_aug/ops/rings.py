@@ -70,7 +70,7 @@ def to_elevations(
 def _between(
     p: np.ndarray, azimuth: np.ndarray, lower: np.ndarray, upper: np.ndarray, elevation: float, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points at an elevation between two beams: the old rows they come from, and their places."""
+    """Points at an elevation between two beams: the old rows they come from, and their positions."""
     first, second = (lower, upper) if share < 0.5 else (upper, lower)
     if len(first) == 0 or len(second) == 0:
         return (first, p[first]) if min(share, 1 - share) < 0.25 else (first[:0], p[first[:0]])

@@ -95,17 +95,17 @@ def _whole_pixels(picture: Tensor, whole: tuple[int, int, int, int], size: tuple
     su, sv, tu, tv = whole
     height, width = picture.shape[:2]
     axes = [axis for axis, sign in ((0, sv), (1, su)) if sign < 0]
-    turned = _as_signed(picture).flip(axes) if axes else picture
-    turned = turned.view(picture.dtype) if picture.dtype in SIGNED else turned
+    flipped = _as_signed(picture).flip(axes) if axes else picture
+    flipped = flipped.view(picture.dtype) if picture.dtype in SIGNED else flipped
     left = tu if su > 0 else tu - (width - 1)
     top = tv if sv > 0 else tv - (height - 1)
     a, b = max(0, -top), min(height, size[0] - top)
     c, d = max(0, -left), min(width, size[1] - left)
     if (top, left) == (0, 0) and size == (height, width):
-        return turned.contiguous()
+        return flipped.contiguous()
     out = torch.full((*size, *picture.shape[2:]), fill, dtype=picture.dtype, device=picture.device)
     if b > a and d > c:
-        out[top + a : top + b, left + c : left + d] = turned[a:b, c:d]
+        out[top + a : top + b, left + c : left + d] = flipped[a:b, c:d]
     return out
 
 

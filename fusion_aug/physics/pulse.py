@@ -71,7 +71,7 @@ def suspended_echoes(
     """The strongest return of fog or dust in every beam whose target (its power, (n,)) does not outshine all of them.
 
     Each range gate, as long as the pulse, sends back a mean that the lidar equation gives, times a gamma-distributed
-    number. Beams draw from 512 pulses, and a place within the gate. ``densest``: of clouds, against the mean.
+    number. Beams draw one of 512 pulses, and a distance within the gate. ``densest``: of patchy fog, against the mean.
     """
     step = LIGHT * sensor.pulse / 2
     start = max(sensor.min_range, 0.3)

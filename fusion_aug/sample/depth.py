@@ -18,7 +18,7 @@ from fusion_aug.physics.completion import SKY_DISTANCE, Completion, cell_size, c
 from fusion_aug.physics.ground import distance_along, fit_ground
 from fusion_aug.sample.sample import Sample
 from fusion_aug.sample.vehicle import T_up_ref
-from fusion_aug.streams import Depth, Lidar, Stream
+from fusion_aug.streams import Depth, ImageStream, Lidar, Stream
 
 TOP_RINGS = 0.03  # radians below its highest point that count as the upper end of a scanner's view
 
@@ -50,7 +50,7 @@ def camera_range(sample: Sample, name: str, item: int) -> Tensor:
         name: camera stream. item: which of its pictures.
 
     Returns:
-        (H, W) float32 on the CPU, metres, on the canvas; ``SKY`` where nothing is near.
+        (H, W) float32 on the CPU, metres, on the canvas; ``SKY_DISTANCE`` where nothing is near.
 
     Raises:
         DataError: the sample has neither a depth stream of that camera nor a LiDAR.
@@ -95,9 +95,18 @@ def _completed(sample: Sample, lidars: list[str], name: str, item: int, sensor: 
     index = int(stream.sample_index[item])
     found = [projected(sample, lidar, name, item) for lidar in lidars]
     pixels, distance, at_top = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    picture = stream.pictures[item].detach().cpu().contiguous().numpy()  # type: ignore[attr-defined]
     floor = _floor(sample, sensor, stream.frame, index, int(stream.true_capture_times[item]))
-    return complete_distances(pixels, distance, at_top, sensor.size, picture, floor)
+    guide = None if not isinstance(stream, ImageStream) else _guide_of(stream, item)
+    return complete_distances(pixels, distance, at_top, sensor.size, guide, floor)
+
+
+def _guide_of(stream: ImageStream, item: int) -> np.ndarray | None:
+    """A picture as uint8 levels or float32 from 0 to 1; None where its values have no range."""
+    picture = stream.pictures[item].detach().cpu().contiguous()
+    white = stream.white(picture)
+    if white is not None and picture.dtype != torch.uint8:
+        picture = picture.to(torch.float32) / white
+    return None if white is None else picture.numpy()
 
 
 def ground_plane(sample: Sample, index: int) -> np.ndarray | None:

@@ -98,7 +98,7 @@ def picture_flow(sample: Sample, name: str, item: int, seconds: float, step: int
     Raises:
         DataError: the motion of the camera or the distances are unknown.
     """
-    stream, (velocity, turning) = sample[name], camera_twist(sample, name, item)
+    stream, (velocity, angular_velocity) = sample[name], camera_twist(sample, name, item)
     camera = sample.metas[int(stream.sample_index[item])].true_rig.camera(stream.instance(name))
     distance = camera_range(sample, name, item).to(torch.float64).clamp(max=SKY_DISTANCE)
     height, width = camera.size
@@ -107,7 +107,7 @@ def picture_flow(sample: Sample, name: str, item: int, seconds: float, step: int
     grid = pixel_grid((rows, columns)) * step + (step - 1) / 2
     near = distance[grid[..., 1].long().clamp(max=height - 1), grid[..., 0].long().clamp(max=width - 1)]
     points = camera.unproject(grid) * near[..., None]
-    drift = -(velocity + torch.linalg.cross(turning.expand_as(points), points)) * (seconds / 2)
+    drift = -(velocity + torch.linalg.cross(angular_velocity.expand_as(points), points)) * (seconds / 2)
     (start, seen), (stop, still) = (_pixels(camera, points + s * drift) for s in (-1, 1))
     flow = torch.where((seen & still)[..., None], stop - start, torch.zeros_like(start)).nan_to_num(0.0)
     wide = F.interpolate(flow.permute(2, 0, 1)[None], size=(rows * step, columns * step), mode="bilinear")[0]

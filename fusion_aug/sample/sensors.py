@@ -1,4 +1,4 @@
-"""Which sensors (or joints, categories, ids) are meant: by names and shell patterns, in one way everywhere."""
+"""Selection of sensors (or joints, categories, ids) by names and shell patterns, in one way everywhere."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from fusion_aug.streams import Stream
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a name is one of the patterns; capitals count, on every system."""
+    """Whether a name matches one of the patterns; case matters, on every system."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def is_meant(stream: Stream, name: str, patterns: Iterable[str]) -> bool:
-    """Whether the sensor behind a stream is meant.
+def is_selected(stream: Stream, name: str, patterns: Iterable[str]) -> bool:
+    """Whether the sensor of a stream matches one of the patterns.
 
     Args:
         stream: any; a depth image or a mask belongs to its camera.
@@ -25,6 +25,6 @@ def is_meant(stream: Stream, name: str, patterns: Iterable[str]) -> bool:
 
 
 def unmatched(patterns: Iterable[str], known: Iterable[str]) -> list[str]:
-    """The patterns that none of the known names fits."""
+    """The patterns that match none of the known names."""
     names = list(known)
     return [p for p in patterns if not any(fnmatchcase(n, p) for n in names)]

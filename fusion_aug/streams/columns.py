@@ -172,7 +172,7 @@ NON_GEOMETRIC = ("plain", "time", "pixels", "joint")
 
 
 def take_column_rows(values: Values, index: Tensor) -> Values:
-    """Rows of a column by integer or boolean index: the one place that selects rows."""
+    """Rows of a column by integer or boolean index. All selection of rows goes through this function."""
     if isinstance(values, np.ndarray):
         return values[index.cpu().numpy()]
     index = index.to(values.device)

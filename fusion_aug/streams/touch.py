@@ -51,7 +51,7 @@ class TactileImage(ImageStream):
     """Pictures (H, W, 3) uint8 of a gel that is pressed from outside, taken by the camera behind it.
 
     Coloured lights beside the gel make its slopes visible, so what is right for a camera is wrong here: a mirrored or
-    turned press looks different, and so does a change of hue. Such changes go through the height map instead.
+    rotated press looks different, and so does a change of hue. Such changes go through the height map instead.
 
     Attributes:
         mm_per_pixel: (n,) millimetres of gel per pixel; one number for all.

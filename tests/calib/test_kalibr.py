@@ -76,11 +76,11 @@ def test_a_time_shift_is_reported(tmp_path: Path) -> None:
 
 def test_it_is_a_rig_file_of_a_log(tmp_path: Path) -> None:
     """A recording whose cameras have no CameraInfo gets its lenses from the chain."""
-    from arm_log import ROOT
+    from places import ARM
 
     import fusion_aug as fa
 
     pytest.importorskip("mcap")
     data = {"cam0": {**chain()["cam0"], "rostopic": "/front/image/compressed", "resolution": [160, 120]}}
-    sample = fa.open_log("mcap", ROOT / "mcap", rig=str(written(tmp_path, data)))[0]
+    sample = fa.open_log("mcap", ARM / "mcap", rig=str(written(tmp_path, data)))[0]
     assert sample.rig.camera("front").model.lens == "brown_conrady" and sample["front"].frame == "front"

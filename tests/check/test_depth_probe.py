@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from places import DRIVE
 
 import fusion_aug as fa
 from fusion_aug.check.air import FogProbe, fit_extinction, fog_rows, probe_lidar_points, split_points
@@ -39,7 +40,7 @@ def test_fog_on_real_frames_is_the_fog_asked_for(real_data: Path, log: str) -> N
 @pytest.mark.parametrize("frame", [0, 7, 14])
 def test_fog_on_the_sample_log(frame: int) -> None:
     """Two of its keyframes know the true distance of every pixel."""
-    sample = fa.open_log("nuscenes", "datasets/drive")[frame]
+    sample = fa.open_log("nuscenes", DRIVE)[frame]
     for mor in MORS:
         rows = fog_rows(sample, params_of(mor, sample))
         assert_all_hold(rows, 4)
@@ -47,7 +48,7 @@ def test_fog_on_the_sample_log(frame: int) -> None:
 
 
 def test_keyframes_of_one_draw_are_fitted_together() -> None:
-    log, probe = fa.open_log("nuscenes", "datasets/drive"), FogProbe()
+    log, probe = fa.open_log("nuscenes", DRIVE), FogProbe()
     for mor in (60.0, 300.0):
         for k in range(2, 21, 3):
             probe.add(log[k], {**params_of(mor, log[k]), "noise": f"{k:032x}"})
@@ -58,7 +59,7 @@ def test_keyframes_of_one_draw_are_fitted_together() -> None:
 
 def test_the_probe_catches_a_fog_that_ignores_depth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Faults of published fogs: distance along the axis instead of the ray, one depth for all, another extinction."""
-    sample = fa.open_log("nuscenes", "datasets/drive")[7]
+    sample = fa.open_log("nuscenes", DRIVE)[7]
     params = params_of(100.0, sample)
     true_veil = camera.apply_airlight
     for fault in ("thinner", "flat", "shifted", "none"):
@@ -79,7 +80,7 @@ def test_the_probe_catches_a_fog_that_ignores_depth(monkeypatch: pytest.MonkeyPa
 
 
 def test_held_out_points_are_not_known_to_the_completion() -> None:
-    sample = fa.open_log("nuscenes", "datasets/drive")[3]
+    sample = fa.open_log("nuscenes", DRIVE)[3]
     known, rest = split_points(sample)
     whole = sample["LIDAR_TOP"].realized()
     parts = torch.cat([known["LIDAR_TOP"]["xyz"], rest["LIDAR_TOP"]["xyz"]])
@@ -88,7 +89,7 @@ def test_held_out_points_are_not_known_to_the_completion() -> None:
 
 
 def test_air_too_thin_or_points_too_few_are_not_called_good() -> None:
-    sample = fa.open_log("nuscenes", "datasets/drive")[3]
+    sample = fa.open_log("nuscenes", DRIVE)[3]
     thin = [r for r in fog_rows(sample, params_of(20000.0, sample)) if "slope" in r.measurement]
     assert [r.status for r in thin] == ["n/a: the air is too thin to measure"]
     few = sample.with_streams({n: sample[n] for n in ("CAM_FRONT", "LIDAR_TOP")})

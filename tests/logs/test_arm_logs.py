@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from arm_log import ROOT, open_arm
+from arm_log import open_arm
+from places import ARM
 
 import fusion_aug as fa
 from fusion_aug.cli import main
@@ -27,8 +28,8 @@ pq = pytest.importorskip("pyarrow.parquet")
 
 
 def words(kind: str, out: Path, *more: str) -> list[str]:
-    rig = ROOT / f"{kind}_rig.yaml"
-    return ["run", f"log={kind}", f"log.root={ROOT / kind}", f"log.rig={rig}", f"out={out}", *more]
+    rig = ARM / f"{kind}_rig.yaml"
+    return ["run", f"log={kind}", f"log.root={ARM / kind}", f"log.rig={rig}", f"out={out}", *more]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_robot_and_touch_are_written_and_check(kind: str, runs: dict[str, Path]) -> None:
     assert main(["check", str(runs[kind])]) == 0
     before = open_arm(kind)
-    after = fa.open_log(kind, runs[kind], rig=str(ROOT / f"{kind}_rig.yaml"))[0]
+    after = fa.open_log(kind, runs[kind], rig=str(ARM / f"{kind}_rig.yaml"))[0]
     left = {n for n in before.streams if kind == "mcap" and n.startswith(("front", "wrist"))}
     assert set(after.streams) >= set(before.streams) - left
     for name, stream in before.streams.items():
@@ -63,7 +64,7 @@ def test_an_untouched_recording_stays(kind: str, tmp_path: Path) -> None:
     assert main(words(kind, tmp_path / "o", "pipeline=identity")) == 0
     if kind == "lerobot":
         name = "data/chunk-000/file-000.parquet"
-        a, b = (pq.read_table(root / name) for root in (ROOT / "lerobot", tmp_path / "o"))
+        a, b = (pq.read_table(root / name) for root in (ARM / "lerobot", tmp_path / "o"))
         assert a.column_names == b.column_names and a.equals(b)
         return
     from mcap.reader import make_reader
@@ -72,14 +73,14 @@ def test_an_untouched_recording_stays(kind: str, tmp_path: Path) -> None:
         with path.open("rb") as file:
             return [(c.topic, m.log_time, m.data) for _, c, m in make_reader(file).iter_messages()]
 
-    assert messages(ROOT / "mcap" / "arm.mcap") == messages(tmp_path / "o" / "arm.mcap")
+    assert messages(ARM / "mcap" / "arm.mcap") == messages(tmp_path / "o" / "arm.mcap")
 
 
 def test_pictures_in_the_table_are_what_other_tools_read(runs: dict[str, Path]) -> None:
     """A mirrored episode: gels, 16-bit depth and heights read with pyarrow and OpenCV alone."""
     table = pq.read_table(runs["lerobot"] / "data" / "chunk-000" / "file-000.parquet")
-    after = fa.open_log("lerobot", runs["lerobot"], rig=str(ROOT / "lerobot_rig.yaml"))[0]
-    source = pq.read_table(ROOT / "lerobot" / "data" / "chunk-000" / "file-000.parquet")
+    after = fa.open_log("lerobot", runs["lerobot"], rig=str(ARM / "lerobot_rig.yaml"))[0]
+    source = pq.read_table(ARM / "lerobot" / "data" / "chunk-000" / "file-000.parquet")
     row = 30
     gel = cv2.imdecode(np.frombuffer(table["observation.tactile_left"][row].as_py()["bytes"], np.uint8), -1)
     assert np.array_equal(gel[..., ::-1], after["tactile_left"].image(row).numpy())  # type: ignore[attr-defined]
@@ -132,11 +133,11 @@ def rig_with(tmp_path: Path, **changes: object) -> Path:
     """The arm's rig file with fields of its left gel or pad changed."""
     import yaml
 
-    rig = yaml.safe_load((ROOT / "mcap_rig.yaml").read_text())
-    rig["urdf"] = str(ROOT / "arm.urdf")
+    rig = yaml.safe_load((ARM / "mcap_rig.yaml").read_text())
+    rig["urdf"] = str(ARM / "arm.urdf")
     for sensor in ("tactile_left", "tactile_right"):
         rig["sensors"][sensor]["background"] = f"{sensor}.png"
-        (tmp_path / f"{sensor}.png").write_bytes((ROOT / f"{sensor}.png").read_bytes())
+        (tmp_path / f"{sensor}.png").write_bytes((ARM / f"{sensor}.png").read_bytes())
     for key, value in changes.items():
         name, _, field = key.partition("__")
         rig["sensors"][name][field] = value
@@ -163,13 +164,13 @@ def rig_with(tmp_path: Path, **changes: object) -> Path:
 )
 def test_a_wrong_description_of_touch_is_named(tmp_path: Path, changes: dict, message: str) -> None:
     with pytest.raises((ConfigError, DataError, ValueError), match=message):
-        fa.open_log("mcap", ROOT / "mcap", rig=str(rig_with(tmp_path, **changes)))[0]
+        fa.open_log("mcap", ARM / "mcap", rig=str(rig_with(tmp_path, **changes)))[0]
 
 
 def test_a_damaged_picture_in_the_table_is_named(tmp_path: Path) -> None:
     import shutil
 
-    shutil.copytree(ROOT / "lerobot", tmp_path / "log")
+    shutil.copytree(ARM / "lerobot", tmp_path / "log")
     path = tmp_path / "log" / "data" / "chunk-000" / "file-000.parquet"
     table = pq.read_table(path)
     name = "observation.tactile_left"
@@ -180,7 +181,7 @@ def test_a_damaged_picture_in_the_table_is_named(tmp_path: Path) -> None:
     at = table.column_names.index(name)
     pq.write_table(table.set_column(at, table.schema.field(at), pa.array(cells, table.schema.field(at).type)), path)
     with pytest.raises(DataError, match=r"file-000.parquet: observation.tactile_left: row 0 is not a picture"):
-        fa.open_log("lerobot", tmp_path / "log", rig=str(ROOT / "lerobot_rig.yaml"))[0]
+        fa.open_log("lerobot", tmp_path / "log", rig=str(ARM / "lerobot_rig.yaml"))[0]
 
 
 def test_touch_survives_our_own_format(tmp_path: Path) -> None:
@@ -226,9 +227,9 @@ def test_copies_come_back_with_their_own_rig(kind: str, more: list[str], tmp_pat
     config = ["--config-dir", str(tmp_path)]
     assert main(words(kind, tmp_path / "o", "pipeline=moved", "copies=2", *few, *more, *config)) == 0
     assert main(["check", str(tmp_path / "o")]) == 0
-    rig = str(ROOT / f"{kind}_rig.yaml")
+    rig = str(ARM / f"{kind}_rig.yaml")
     window = {"window": 1.0, "select": "arm/00003"} if more else {}
-    source = fa.open_log(kind, ROOT / kind, rig=rig, **window)
+    source = fa.open_log(kind, ARM / kind, rig=rig, **window)
     written, manifest = fa.open_log(kind, tmp_path / "o", rig=rig), read_manifest(tmp_path / "o")
     ids = {v: k for k, v in ids_in_manifest(tmp_path / "o").items()}
     assert len(manifest.entries) == 2 * len(source.ids) == len(written.ids) and ids

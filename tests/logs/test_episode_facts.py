@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from arm_log import ROOT
+from places import ARM
 
 import fusion_aug as fa
 from fusion_aug.cli import main
@@ -110,8 +110,8 @@ def empty(file: Any) -> None:
     ("damage", "message"),
     [
         (linked, "/data/demo_0/dones: is a link to another file"),
-        (outside, "robot0_joint_vel: its numbers lie in another file"),
-        (virtual, "dones: its numbers lie in another file"),
+        (outside, "robot0_joint_vel: its data lie in another file"),
+        (virtual, "dones: its data lie in another file"),
         (worded, "demo_0/dones: a row of |S1"),
         (flat, "data/demo_0: expected a group"),
         (empty, "data: holds no demonstration"),
@@ -131,7 +131,7 @@ def test_a_file_reads_nothing_but_itself(
 
 # --- LeRobot ---------------------------------------------------------------------------------------------------------
 def lerobot(target: Path) -> Path:
-    return Path(shutil.copytree(ROOT / "lerobot", target, copy_function=shutil.copy))
+    return Path(shutil.copytree(ARM / "lerobot", target, copy_function=shutil.copy))
 
 
 def table(root: Path) -> tuple[Path, Any]:
@@ -166,7 +166,7 @@ def test_tasks_of_frames_and_ends_are_kept(tmp_path: Path) -> None:
     pq.write_table(pa.table({"task_index": [0, 1], name: ["push", "turn left"]}), root / "meta" / "tasks.parquet")
     features = json.loads((root / "meta" / "info.json").read_text())["features"]
     info(root, features=features | {"next.done": {"dtype": "bool", "shape": [1], "names": None}}, total_tasks=2)
-    rig = (f"log.rig={ROOT / 'lerobot_rig.yaml'}", "log.exclude=['*images*','*tactile*']")
+    rig = (f"log.rig={ARM / 'lerobot_rig.yaml'}", "log.exclude=['*images*','*tactile*']")
     mirror = ["pipeline=identity", "+pipeline.transforms.m._target_=fusion_aug.MirrorRobot",
               "+pipeline.transforms.x._target_=fusion_aug.SpeedWarp", "+pipeline.transforms.x.speed=0.8"]  # fmt: skip
     assert main(words("lerobot", root, tmp_path / "out", *rig, *mirror)) == 0

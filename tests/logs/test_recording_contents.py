@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from arm_log import ROOT
 from bags import T0, Messages, header, messages, open_recording, recording, ros, run
+from places import ARM
 
 import fusion_aug as fa
 from calib import UnknownLens
@@ -68,18 +68,18 @@ def test_stamps_come_back(tmp_path: Path, names: list[str]) -> None:
     conf.mkdir(parents=True)
     steps = ", ".join(f"{n}: {{_target_: fusion_aug.{n}}}" for n in names)
     (conf / "one.yaml").write_text(f"_target_: fusion_aug.pipeline\ntransforms: {{{steps}}}\n")
-    words = ["run", "log=mcap", f"log.root={ROOT / 'mcap'}", f"log.rig={ROOT / 'mcap_rig.yaml'}", "seed=2"]
+    words = ["run", "log=mcap", f"log.root={ARM / 'mcap'}", f"log.rig={ARM / 'mcap_rig.yaml'}", "seed=2"]
     assert main([*words, "--config-dir", str(conf.parent), "pipeline=one", f"out={tmp_path / 'out'}"]) == 0
     assert main(["check", str(tmp_path / "out")]) == 0
 
 
 def test_what_has_no_topic_is_read_from_the_sidecar(tmp_path: Path) -> None:
-    source = fa.open_log("mcap", ROOT / "mcap", rig=str(ROOT / "mcap_rig.yaml"))
+    source = fa.open_log("mcap", ARM / "mcap", rig=str(ARM / "mcap_rig.yaml"))
     sample = fa.KinematicNoise(hand_eye_deg=0.3, sensors=["wrist"], mode="truth")(source[0], seed=1)
     writer = source.writer(tmp_path)
     row = writer.stage(sample, source[0], source.ids[0], tmp_path)
     writer.finish([row], [(source.ids[0], source.ids[0])])
-    again = fa.open_log("mcap", tmp_path, rig=str(ROOT / "mcap_rig.yaml"))[0]
+    again = fa.open_log("mcap", tmp_path, rig=str(ARM / "mcap_rig.yaml"))[0]
     assert torch.equal(again["wrist/valid"].image(3), sample["wrist/valid"].image(3))  # type: ignore[attr-defined]
     assert torch.equal(again["wrist/valid"].capture_times, again["wrist"].capture_times)
 

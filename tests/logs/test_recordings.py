@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from arm_log import ROOT
 from bags import HALF, T0, Messages, header, messages, open_recording, recording, ros, run, tf
 from panda import ROOTS, rig_file
+from places import ARM
 
 import fusion_aug as fa
 from fusion_aug.cli import main
@@ -68,10 +68,10 @@ def test_a_dropped_item_has_no_message(tmp_path: Path, capsys: pytest.CaptureFix
     (folder.parent / "conf/pipeline/quiet.yaml").write_text(
         f"_target_: fusion_aug.pipeline\ntransforms: {{one: {quiet}}}\n"
     )
-    words = ["run", "log=lerobot", f"log.root={ROOT / 'lerobot'}", f"log.rig={ROOT / 'lerobot_rig.yaml'}"]
+    words = ["run", "log=lerobot", f"log.root={ARM / 'lerobot'}", f"log.rig={ARM / 'lerobot_rig.yaml'}"]
     conf = ["--config-dir", str(folder.parent / "conf"), "pipeline=quiet", f"out={tmp_path / 'l'}"]
     capsys.readouterr()
-    assert main([*words, *conf]) == 2 and "sent nothing" in capsys.readouterr().err
+    assert main([*words, *conf]) == 2 and "a sensor without data" in capsys.readouterr().err
 
 
 def test_clouds_keep_all_their_fields(tmp_path: Path) -> None:

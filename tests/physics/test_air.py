@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from places import REPOSITORY
 
 from fusion_aug.physics import microwave
 from fusion_aug.physics.air import Atmosphere, extinction_of_mor, extinction_of_visual_range, fog_ratio
@@ -128,10 +128,10 @@ def test_attenuation_against_itur() -> None:
 
 def test_a_slice_of_the_tables_is_made_again() -> None:
     pytest.importorskip("miepython", reason="miepython (extra dev) is not installed")
-    script = Path(__file__).parents[2] / "tools" / "make_scattering.py"
+    script = REPOSITORY / "tools" / "make_scattering.py"
     done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (Path(__file__).parents[2] / "fusion_aug" / "physics" / "scattering.npz").stat().st_size < 50_000
+    assert (REPOSITORY / "fusion_aug" / "physics" / "scattering.npz").stat().st_size < 50_000
     assert set(tables()) >= {"rain_extinction", "rain_backscatter", "rain_reflectivity", "fog_ratio"}
 
 
@@ -163,4 +163,4 @@ def test_air_adds_up() -> None:
     alone = (Atmosphere(fog=0.01), Atmosphere(rain_rate=10.0), Atmosphere(snow_rate=1.0))
     for wavelength in (550e-9, 905e-9, 1550e-9):
         assert both.extinction(wavelength) == pytest.approx(sum(a.extinction(wavelength) for a in alone), rel=1e-12)
-    assert Atmosphere().extinction(905e-9) == 0 and Atmosphere().clear
+    assert Atmosphere().extinction(905e-9) == 0 and Atmosphere().is_clear

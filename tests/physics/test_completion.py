@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from places import DRIVE
 
 import fusion_aug as fa
 from fusion_aug.errors import DataError
@@ -61,7 +62,7 @@ def test_sky_is_far_and_the_ground_goes_on() -> None:
 
 
 def test_what_was_worked_out_is_kept_while_it_is_asked_of_the_same_things() -> None:
-    sample = fa.open_log("nuscenes", "datasets/drive")[3]
+    sample = fa.open_log("nuscenes", DRIVE)[3]
     first = camera_depth(sample, "CAM_FRONT", 0)
     assert camera_depth(sample, "CAM_FRONT", 0) is first and ground_plane(sample, 0) is ground_plane(sample, 0)
     fewer = sample["LIDAR_TOP"].realized()
@@ -71,7 +72,7 @@ def test_what_was_worked_out_is_kept_while_it_is_asked_of_the_same_things() -> N
 
 def test_a_dropped_lidar_gives_no_distance() -> None:
     """An empty cloud of a dropped LiDAR is not an empty world."""
-    sample = fa.open_log("nuscenes", "datasets/drive")[3]
+    sample = fa.open_log("nuscenes", DRIVE)[3]
     dropped = fa.ModalityDropout(share=1.0, sensors=["LIDAR_TOP"], at_least=0)(sample, seed=1)
     with pytest.raises(DataError, match=r"needs depth.*put ModalityDropout behind it"):
         camera_depth(dropped, "CAM_FRONT", 0)

@@ -43,10 +43,10 @@ def test_keyframes_of_nuscenes_stay(street: Path, tmp_path: Path, transform: str
     [
         ("nuscenes", "Latency delay=0.05", "Latency.delay: its files hold capture times and no receive times"),
         ("nuscenes", "Jitter", "Jitter.sigma: its files hold capture times"),
-        ("nuscenes", "ClockOffset", "ClockOffset.offset: its files tie sensors and labels together by their stamps"),
+        ("nuscenes", "ClockOffset", "ClockOffset.offset: its files match sensors and labels by their stamps"),
         ("mmdet3d", "SpeedWarp", "SpeedWarp.p: an info names its sweeps and pictures by the stamps of the log"),
         ("mmdet3d", "DropFrames", "DropFrames.share: an info names the sweeps and pictures of the log"),
-        ("kitti", "TimeWarp", "TimeWarp.p: its files hold no stamps and no velocities"),
+        ("kitti", "TimeWarp", "TimeWarp.p: its files hold neither stamps nor velocities"),
         ("kitti", "Latency", "Latency.delay: its files hold capture times"),
     ],
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from arm_log import ROOT, open_arm
+from arm_log import open_arm
+from places import ARM
 
 import fusion_aug as fa
 from fusion_aug.cli import main
@@ -55,6 +56,6 @@ def test_the_figure_holds_cameras_gels_and_traces(arm: fa.Sample) -> None:
 
 
 def test_the_command(tmp_path: Path) -> None:
-    words = ["log=mcap", f"log.root={ROOT}/mcap", f"log.rig={ROOT}/mcap_rig.yaml", "pipeline=timewarp"]
+    words = ["log=mcap", f"log.root={ARM}/mcap", f"log.rig={ARM}/mcap_rig.yaml", "pipeline=timewarp"]
     assert main(["show", *words, f"out={tmp_path}/arm.png"]) == 0
     assert cv2.imread(str(tmp_path / "arm.png")).shape[1] == 2 * PLOT[1]

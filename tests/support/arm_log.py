@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
+from places import ARM
 
 import fusion_aug as fa
 from calib.se3 import rotation_from_quaternion, se3
 
-ROOT = Path(__file__).resolve().parents[2] / "datasets" / "arm"
 # a point in the middle of each body, metres in its frame: what a camera sees of the hand lies about them
 MIDDLES = {"hand": [0.023, 0.0, 0.0], "finger_left": [0.032, 0.009, 0.0], "finger_right": [0.032, -0.009, 0.0]}
 SEEN_BY_CAMERA = {"front": ("hand",), "wrist": ("finger_left", "finger_right")}  # by which camera, all through the task
@@ -18,11 +16,11 @@ SEEN_BY_CAMERA = {"front": ("hand",), "wrist": ("finger_left", "finger_right")} 
 
 def open_arm(kind: str) -> fa.Sample:
     """The recording in a format."""
-    return fa.open_log(kind, ROOT / kind, rig=str(ROOT / f"{kind}_rig.yaml"))[0]
+    return fa.open_log(kind, ARM / kind, rig=str(ARM / f"{kind}_rig.yaml"))[0]
 
 
 def ground_truth() -> dict[str, np.ndarray]:
-    with np.load(ROOT / "truth.npz") as data:
+    with np.load(ARM / "truth.npz") as data:
         return dict(data)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from arm_log import ROOT
+from places import ARM
 
 import fusion_aug as fa
 from fusion_aug.cli import main
@@ -44,7 +44,7 @@ def recording(
 
     path.parent.mkdir(parents=True, exist_ok=True)
     found: list[tuple[str, str, bytes, int]] = []
-    for raw in McapFile(ROOT / "mcap" / "arm.mcap").messages(topics=["/joint_states", "/imu", "/tf_static"]):
+    for raw in McapFile(ARM / "mcap" / "arm.mcap").messages(topics=["/joint_states", "/imu", "/tf_static"]):
         if raw.log_time < T0 + seconds * 1e9:
             message = decode(raw.data, raw.kind, raw.definition, "arm")
             changed = message if edit is None else edit(raw.topic, message, raw.number)
@@ -59,7 +59,7 @@ def recording(
                 channels[topic] = writer.register_channel(topic, "cdr", writer.register_schema(kind, "ros2msg", b""))
             writer.add_message(channels[topic], time, data, time)
         writer.finish()
-    (path.parent.parent / "arm.urdf").write_text((ROOT / "arm.urdf").read_text())
+    (path.parent.parent / "arm.urdf").write_text((ARM / "arm.urdf").read_text())
     (path.parent.parent / "rig.yaml").write_text(RIG)
     return path.parent
 

@@ -12,7 +12,8 @@ from torch import Tensor
 import fusion_aug as fa
 from fusion_aug.streams import Camera, ImageStream, TactileImage
 
-COMPUTED = 1e-9  # of float64 numbers in records, calibration and columns: SI units
+COMPUTED = 1e-9  # of float64 numbers in records and calibration, and of poses: SI units
+READINGS = 1e-7  # of float64 readings: a force that follows from second differences of poses over 2 ms keeps no more
 POINTS = 1e-5  # metres, of float32 points; float32 columns of other units are held by the same number
 LEVELS = 1.0  # of 255, of pictures
 
@@ -63,7 +64,7 @@ def limit_of(path: str, value: np.ndarray) -> float:
     if path.startswith("levels"):
         return LEVELS if value.dtype == np.uint8 else LEVELS / 255
     if value.dtype == np.float64:
-        return COMPUTED
+        return READINGS if path.startswith("stream") and not path.endswith("[pose]") else COMPUTED
     return POINTS if value.dtype == np.float32 else 0.0
 
 

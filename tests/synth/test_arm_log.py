@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from arm_log import ROOT, SEEN_BY_CAMERA, body_poses, ground_truth, mask_hits, open_arm, truth_rows, with_masks
+from arm_log import SEEN_BY_CAMERA, body_poses, ground_truth, mask_hits, open_arm, truth_rows, with_masks
+from places import ARM
 
 import fusion_aug as fa
 from calib import load_urdf
@@ -94,7 +95,7 @@ def test_the_description_is_the_simulated_robot() -> None:
     from fusion_aug.synth.arm.scene import load_arm, robot_of
 
     pytest.importorskip("mujoco")
-    described, made = load_urdf(ROOT / "arm.urdf"), robot_of(load_arm()[0])
+    described, made = load_urdf(ARM / "arm.urdf"), robot_of(load_arm()[0])
     q = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (5, 8)))
     for link, T in made.forward(q, made.joints).items():
         assert float((described.forward(q, made.joints)[link] - T).abs().max()) < 1e-12
@@ -112,7 +113,7 @@ def test_taxels_and_wrench_measure_the_same_force(samples: dict[str, fa.Sample])
 
 
 def test_it_is_small() -> None:
-    assert sum(p.stat().st_size for p in ROOT.rglob("*") if p.is_file()) < 6e6
+    assert sum(p.stat().st_size for p in ARM.rglob("*") if p.is_file()) < 6e6
 
 
 def test_efforts_at_another_speed_are_what_the_masses_ask_for(samples: dict[str, fa.Sample]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from places import DRIVE
 
 import fusion_aug as fa
 from fusion_aug.check import Pair
@@ -145,7 +146,7 @@ def test_nothing_drives_through_anything() -> None:
 
 def test_the_sample_log_of_the_repository_is_what_the_world_makes() -> None:
     """Boxes of the committed log are where the bodies of the town are."""
-    folder = Path(__file__).resolve().parents[2] / "datasets" / "drive"
+    folder = DRIVE
     log, town = fa.open_log("nuscenes", folder), make_town(0)
     assert len(log) == 21
     sample = log[12]

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import torch
 from cases import CASES
+from places import DRIVE
 from samples import make_sample
 from torch.utils.data import DataLoader
 
 import fusion_aug as fa
 from fusion_aug.core.registry import own_transforms
-
-DRIVE = Path(__file__).resolve().parents[2] / "datasets" / "drive"
 
 
 class MadeLog:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from places import DRIVE
 from samples import make_sample
 
 import fusion_aug as fa
@@ -16,8 +16,6 @@ from calib import Frame, Rig
 from fusion_aug.ops import blur, color
 from fusion_aug.sample.depth import camera_range
 from fusion_aug.sample.ego import picture_flow
-
-DRIVE = Path(__file__).resolve().parents[2] / "datasets" / "drive"
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import fusion_aug as fa
 from calib import Frame, Rig, Trajectory
 from calib.replacing import replace_unchecked
 from fusion_aug.physics.timewarp import Warp
-from fusion_aug.transforms.temporal.speed import retimed
+from fusion_aug.transforms.temporal.speed import warp_rig
 
 
 @pytest.mark.parametrize("name", ["CAM_LEFT", "lidar", "joints", "imu"])
@@ -107,7 +107,7 @@ def test_poses_far_apart_follow_a_speed_that_swells(rate: int) -> None:
     poses = torch.eye(4).double().repeat(len(times), 1, 1)
     poses[:, 0, 3] = 15.0 * (times - T0) * 1e-9
     warp = Warp(T0, 1.0, [(0.45, 1 / 1.5, 0.3)])
-    rig = retimed(Rig({"world": Frame(), "ego": Frame(parent="world", pose=Trajectory(times, poses))}, {}), warp)
+    rig = warp_rig(Rig({"world": Frame(), "ego": Frame(parent="world", pose=Trajectory(times, poses))}, {}), warp)
     end = int(warp.new(times[-1:])[0])
     at = torch.arange(T0, end, 33_000_000)
     x = rig.T_at_times("world", "ego", at)[:, 0, 3]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from places import DRIVE
 from samples import make_sample
 
 import fusion_aug as fa
@@ -22,7 +23,7 @@ CAMERAS = ("CAM_FRONT", "CAM_LEFT", "CAM_RIGHT", "FISHEYE")
 @pytest.fixture(scope="module")
 def street() -> fa.Sample:
     """A keyframe of the sample log without its sweeps."""
-    sample = fa.open_log("nuscenes", "datasets/drive")[4]
+    sample = fa.open_log("nuscenes", DRIVE)[4]
     return sample.with_streams({**sample.streams, "LIDAR_TOP": sample.take_key("LIDAR_TOP")})
 
 
@@ -38,7 +39,7 @@ def test_dead_and_stuck_pixels_have_the_given_number_and_stay(street: fa.Sample)
     assert int(changed.sum()) == pytest.approx(4000e-6 * count, rel=0.02)
     assert int((picture(out) == 255).all(-1).sum()) >= int(400e-6 * count)
     assert torch.equal(picture(out, "CAM_BACK"), picture(street, "CAM_BACK"))
-    later = fa.open_log("nuscenes", "datasets/drive")[5]
+    later = fa.open_log("nuscenes", DRIVE)[5]
     again = (picture(fault(later, seed=1)) != picture(later)).any(-1)
     assert float((again & changed).sum() / changed.sum()) > 0.95  # the same pixels in the next frame
 
@@ -90,7 +91,7 @@ def test_dirt_and_scratches_have_the_given_size(street: fa.Sample) -> None:
 
 def test_a_frozen_camera_shows_what_it_saw(street: fa.Sample) -> None:
     """Rendered back by half a second of driving, it is nearer to the picture of then than the new one is."""
-    log = fa.open_log("nuscenes", "datasets/drive")
+    log = fa.open_log("nuscenes", DRIVE)
     now, then = log[4], log[3]
     gap = (int(now["CAM_FRONT"].capture_times[0]) - int(then["CAM_FRONT"].capture_times[0])) * 1e-9
     out = fa.FrozenCamera(age=gap, cameras=["CAM_FRONT"])(now, seed=1)
@@ -284,7 +285,7 @@ def test_wrong_modes_are_refused() -> None:
 
 
 def test_what_is_broken_stays_broken_over_a_scene() -> None:
-    log, fault = fa.open_log("nuscenes", "datasets/drive"), fa.DeadPixels(dead=3000.0, stuck=0.0)
+    log, fault = fa.open_log("nuscenes", DRIVE), fa.DeadPixels(dead=3000.0, stuck=0.0)
     a, b = ((picture(fault(log[k], seed=1)) != picture(log[k])).any(-1) for k in (0, 1))
     assert float((a & b).sum() / a.sum()) > 0.95
 
@@ -312,7 +313,7 @@ def test_formats_of_every_sensor_refuse_a_dropped_one(tmp_path: Path, capsys: py
     words = ["run", "log=nuscenes", "log.root=datasets/drive", "limit=1", "pipeline=identity",
              "+pipeline.transforms.quiet={_target_:fusion_aug.ModalityDropout,share:0.5}"]  # fmt: skip
     assert main([*words, f"out={tmp_path / 'a'}"]) == 2
-    assert "a sensor that sent nothing has no place in the format" in capsys.readouterr().err
+    assert "a sensor without data has no place in the format" in capsys.readouterr().err
     assert main([*words, f"out={tmp_path / 'b'}", "output=folder"]) == 0
 
 

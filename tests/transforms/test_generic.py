@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 import torch
 import yaml
-from cases import CASES
 from generic import Case, assert_same_streams, build, fingerprint, only, promises, same_values
 from samples import make_batch, make_sample
 
@@ -21,10 +20,6 @@ from fusion_aug.sample.history import history_from_json, history_to_json
 from fusion_aug.streams import Ragged
 from fusion_aug.streams.families import ImagePlane, Scene, Weather
 from fusion_aug.transforms.temporal.speed import WarpTransform
-
-
-def test_every_transform_has_a_case() -> None:
-    assert set(CASES) == set(own_transforms()), "tests/support/cases.py and the registry differ"
 
 
 def test_exemptions_are_known_and_explained() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from places import DRIVE
 from samples import make_sample
 from scipy.spatial import cKDTree
 
@@ -55,7 +56,7 @@ def test_a_subset_of_the_beams_is_taken_as_it_is() -> None:
 
 
 def test_the_rig_learns_the_new_elevations() -> None:
-    sample = fa.open_log("nuscenes", Path(__file__).resolve().parents[2] / "datasets" / "drive")[3]
+    sample = fa.open_log("nuscenes", DRIVE)[3]
     out = fa.RingResample(elevations_deg=[-20.0, -10.0, 0.0, 5.0])(sample)
     elevations = out.rig.sensors["LIDAR_TOP"].elevations  # type: ignore[union-attr]
     assert np.allclose(np.degrees(elevations), [-20, -10, 0, 5]) and out.true_rig is out.rig

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from samples import make_sample
 
 import fusion_aug as fa
+from fusion_aug.run.config import build_pipeline
 
 
 def pictures(sample: fa.Sample) -> dict[str, torch.Tensor]:
@@ -72,3 +75,27 @@ def test_other_types_and_moved_pixels_are_refused() -> None:
     albumentations = pytest.importorskip("albumentations")
     with pytest.raises(fa.ConfigError, match="moves pixels"):
         fa.pixel_op(albumentations.HorizontalFlip(p=1.0))
+
+
+def test_the_cameras_stay_in_a_configuration() -> None:
+    """Through YAML, and back to the same transform with the same cameras; so it is in a record, and so in a replay."""
+    op = fa.pixel_op(lambda image: 255 - image, "turned", cameras=["CAM_*", "WRIST"], p=0.5, scope="sensor")
+    text = yaml.safe_dump({"_target_": "fusion_aug.pipeline", "transforms": {"it": op.to_config()}})
+    assert yaml.safe_load(text)["transforms"]["it"] == {
+        "_target_": "fusion_aug.PixelOp", "op": "turned", "cameras": ["CAM_*", "WRIST"], "p": 0.5, "scope": "sensor",
+    }  # fmt: skip
+    (back,) = build_pipeline(yaml.safe_load(text)).transforms
+    assert back == op and back.cameras == ("CAM_*", "WRIST")
+    sample = make_sample()
+    out = fa.PixelOp(op="turned", cameras="CAM_LEFT")(sample, seed=1)
+    assert out.history[0].params[""]["cameras"] == ["CAM_LEFT"]
+    again = fa.replay(sample, fa.history_from_json(json.loads(json.dumps(fa.history_to_json(out.history)))))
+    for changed in (out, again):
+        turned = [n for n, p in pictures(changed).items() if not torch.equal(p, pictures(sample)[n])]
+        assert turned == ["CAM_LEFT"]
+
+
+def test_an_operation_that_needs_no_plugin() -> None:
+    sample = make_sample()
+    out = fa.PixelOp(op="negative", cameras=["CAM_FRONT"])(sample, seed=1)
+    assert torch.equal(pictures(out)["CAM_FRONT"], 255 - pictures(sample)["CAM_FRONT"])

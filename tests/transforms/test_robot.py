@@ -12,7 +12,7 @@ import fusion_aug as fa
 from calib import Robot
 from calib.se3 import invert
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.transforms.robot.noise import wandering
+from fusion_aug.transforms.robot.noise import noise_and_bias_walk
 
 
 def hand_of(sample: fa.Sample, readings: torch.Tensor) -> torch.Tensor:
@@ -138,12 +138,12 @@ def test_an_allan_fit_returns_the_densities() -> None:
     allantools = pytest.importorskip("allantools")
     rate, n = 100.0, 400_000
     times = torch.arange(n) * 10_000_000
-    white = wandering(np.random.default_rng(0), times, 0.02, 0.0, 1)[:, 0].numpy()
+    white = noise_and_bias_walk(np.random.default_rng(0), times, 0.02, 0.0, 1)[:, 0].numpy()
     taus, deviation, *_ = allantools.oadev(white, rate=rate, data_type="freq", taus=[0.1, 0.3, 1.0, 3.0])
     assert np.allclose(deviation * np.sqrt(taus), 0.02, rtol=0.05)
     found = []
     for seed in range(8):  # long averages of one walk scatter
-        walk = wandering(np.random.default_rng(seed), times, 0.0, 0.003, 3).numpy()
+        walk = noise_and_bias_walk(np.random.default_rng(seed), times, 0.0, 0.003, 3).numpy()
         for axis in range(3):
             taus, deviation, *_ = allantools.oadev(walk[:, axis], rate=rate, data_type="freq", taus=[1.0, 3.0, 10.0])
             found.append(deviation / np.sqrt(taus / 3))
@@ -164,13 +164,13 @@ def test_densities_come_from_the_rig_where_none_are_given() -> None:
 def test_a_moved_robot_holds_its_weight_in_its_new_pose() -> None:
     """Efforts against pinocchio, whose gravity torque is of the readings before and after."""
     pin = pytest.importorskip("pinocchio")
-    from arm_log import ROOT
+    from places import ARM
 
-    sample = fa.open_log("mcap", ROOT / "mcap", rig=str(ROOT / "mcap_rig.yaml"))[0]
+    sample = fa.open_log("mcap", ARM / "mcap", rig=str(ARM / "mcap_rig.yaml"))[0]
     sample = sample.with_streams({"joint_states": sample["joint_states"]})
     out = fa.KinematicNoise(joint_deg=[-2, 2], hand_eye=0.0, mode="truth")(sample, seed=2)
     assert out.history[0].before["approximate"] == []
-    model = pin.buildModelFromUrdf(str(ROOT / "arm.urdf"))
+    model = pin.buildModelFromUrdf(str(ARM / "arm.urdf"))
     data, names = model.createData(), sample["joint_states"].names  # type: ignore[attr-defined]
 
     def weight(joints: fa.Stream, row: int) -> np.ndarray:
@@ -189,7 +189,10 @@ def test_a_moved_robot_holds_its_weight_in_its_new_pose() -> None:
 
 def test_efforts_without_masses_are_declared() -> None:
     sample = make_sample()
-    frames = {n: type(f)(parent=f.parent, pose=f.pose, hand=f.axis_convention) for n, f in sample.rig.frames.items()}
+    frames = {
+        n: type(f)(parent=f.parent, pose=f.pose, axis_convention=f.axis_convention)
+        for n, f in sample.rig.frames.items()
+    }
     rig = type(sample.rig)(frames, sample.rig.sensors)
     out = fa.KinematicNoise(joint_deg=1.0, mode="truth")(sample.with_meta(0, rig=rig, true_rig=rig))
     assert out.history[0].before["approximate"] == ["joints: effort"]

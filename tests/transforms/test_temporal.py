@@ -15,7 +15,7 @@ from scipy.interpolate import CubicSpline
 import fusion_aug as fa
 from calib import JointPose, Rig, Trajectory
 from fusion_aug.physics.timewarp import Warp
-from fusion_aug.transforms.temporal.scan import carried
+from fusion_aug.transforms.temporal.scan import move_with_twist
 
 WARP = {"mean": 1.0, "waves": [[0.45, 1 / 1.5, 0.0]]}  # local speed from 0.55 to 1.45, as the reference figures
 ARM = slice(0, 7)
@@ -223,7 +223,7 @@ def test_deskew_and_back() -> None:
     place = solve_ivp(moving, (0, float(s)), [0, 0, 0], rtol=1e-10, atol=1e-12).y[:, -1]
     point = np.array([20.0, 5, 1])
     seen = Rotation.from_rotvec(w.numpy() * float(s)).inv().apply(point - place)
-    moved = carried(torch.from_numpy(seen)[None], s, v, w, raw=False)[0]
+    moved = move_with_twist(torch.from_numpy(seen)[None], s, v, w, raw=False)[0]
     assert np.abs(moved.numpy() - point).max() < 1e-4
 
 

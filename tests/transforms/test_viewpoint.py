@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from dots import dot_errors, with_dots
+from places import DRIVE
 from samples import make_sample
 
 import fusion_aug as fa
@@ -23,7 +22,6 @@ from fusion_aug.synth.world import Scenery
 from fusion_aug.transforms.mount.miscalibrate import mounting_matrix
 
 STILL = {"x_deg": 0.0, "y_deg": 0.0, "z_deg": 0.0, "x": 0.0, "y": 0.0, "z": 0.0}
-DRIVE = Path(__file__).resolve().parents[2] / "datasets" / "drive"
 
 
 def move(sample: fa.Sample, *sensors: str, **numbers: float) -> fa.Sample:

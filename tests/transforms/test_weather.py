@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from places import DRIVE
 from samples import make_sample
 from weathers import radar_only
 
@@ -17,7 +18,7 @@ from fusion_aug.transforms.weather.place import T_world
 @pytest.fixture(scope="module")
 def street() -> fa.Sample:
     """A keyframe of the sample log with depth streams."""
-    return fa.open_log("nuscenes", "datasets/drive")[7]
+    return fa.open_log("nuscenes", DRIVE)[7]
 
 
 def test_no_weather_is_the_identity_bit_by_bit(street: fa.Sample) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from places import DRIVE
 from weathers import params_of, picture_of
 
 import fusion_aug as fa
@@ -21,7 +22,7 @@ from fusion_aug.transforms.weather.view import WeatherView
 @pytest.fixture(scope="module")
 def street() -> fa.Sample:
     """A keyframe of the sample log with depth streams."""
-    return fa.open_log("nuscenes", "datasets/drive")[7]
+    return fa.open_log("nuscenes", DRIVE)[7]
 
 
 def test_fog_is_koschmieder_by_true_range(street: fa.Sample) -> None:
@@ -109,7 +110,7 @@ def test_drops_on_the_lens_stay_and_turn_the_scene_upside_down(street: fa.Sample
     changed = (a - half.float()).abs().amax(-1) > 30
     assert 0.001 < float(changed.double().mean()) < 0.2
     assert float(a[250:][changed[250:]].max()) > 120  # below, the bottoms of drops show the sky
-    later = fa.open_log("nuscenes", "datasets/drive")[8]
+    later = fa.open_log("nuscenes", DRIVE)[8]
     after = replace(later["CAM_FRONT"], items=(half,))
     b = picture_of(
         drops(later.with_streams({"CAM_FRONT": after, "LIDAR_TOP": later["LIDAR_TOP"], "ego": later["ego"]}), seed=1)
@@ -123,4 +124,4 @@ def test_depth_is_not_kept_for_every_motion(street: fa.Sample) -> None:
     sample = street.with_streams({n: street[n].realized() for n in ("CAM_FRONT", "LIDAR_TOP", "ego")})
     for seed in range(4):
         fa.Compose([fa.RotateScene(yaw_deg=[-40, 40]), fa.Fog(mor=100.0)])(sample, seed=seed)
-    assert len(depth._KNOWN[sample["CAM_FRONT"]]) <= 1
+    assert len(depth._CACHE[sample["CAM_FRONT"]]) <= 1

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from places import DRIVE
 from samples import make_sample
 from weathers import cloud_in_weather, lidar_only, params_of
 
@@ -20,7 +21,7 @@ from fusion_aug.transforms.weather.state import WeatherState
 @pytest.fixture(scope="module")
 def street() -> fa.Sample:
     """A keyframe of the sample log with depth streams."""
-    return fa.open_log("nuscenes", "datasets/drive")[7]
+    return fa.open_log("nuscenes", DRIVE)[7]
 
 
 @pytest.mark.parametrize("figure", [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from places import DRIVE
 from samples import make_sample
 from weathers import KEY, params_of, picture_of
 
@@ -22,7 +23,7 @@ from fusion_aug.transforms.weather.view import WeatherView
 @pytest.fixture(scope="module")
 def street() -> fa.Sample:
     """A keyframe of the sample log with depth streams."""
-    return fa.open_log("nuscenes", "datasets/drive")[7]
+    return fa.open_log("nuscenes", DRIVE)[7]
 
 
 def test_particles_move_on_by_their_own_velocity() -> None:
@@ -43,7 +44,7 @@ def test_particles_move_on_by_their_own_velocity() -> None:
 @pytest.mark.parametrize("frame, camera", [(7, "CAM_FRONT_LEFT"), (7, "FISHEYE_FRONT"), (8, "CAM_FRONT")])
 def test_two_cameras_and_two_times_see_the_same_flakes(frame: int, camera: str) -> None:
     """Flakes near one camera, moved on by their velocity, are drawn where another one sees them later."""
-    log = fa.open_log("nuscenes", "datasets/drive")
+    log = fa.open_log("nuscenes", DRIVE)
     params = params_of(fa.Snow(snow_rate=2.0, wind=1.0, wind_deg=30.0), log[7])
     state = WeatherState.of(params)
     snow, key = state.air.particles()[0], digest(state.key, "particles", 0)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from calib import Frame, LidarSensor, Rig, Sensor, Trajectory, validate
 from calib.sensors import pinhole_sensor
+from calib.sides import other_side
 from fusion_aug.errors import DataError
 from fusion_aug.logs.argoverse2.feather import read_table
 from fusion_aug.logs.argoverse2.tables import POSE, SIZE, poses_of, track_velocities
@@ -34,7 +35,6 @@ INTRINSICS = ("sensor_name", "fx_px", "fy_px", "cx_px", "cy_px", "height_px", "w
 SCANNERS = ("up_lidar", "down_lidar")  # lasers 0 to 31 and 32 to 63
 COLUMNS = ("xyz", "intensity", "ring", "origin", "time_offset")
 MARGIN = 60_000_000  # ns: poses of the log around a sample, for what is looked up between records
-MIRRORED = {"left": "right", "right": "left"}
 
 
 class Files(NamedTuple):
@@ -147,7 +147,8 @@ class ArgoverseLog(Log):
             size = (int(inner["height_px"][i]), int(inner["width_px"][i]))
             if fx == 0 or fy == 0 or min(size) < 1:
                 raise DataError(f"{path}: {name}: a focal length or a size is zero")
-            sensors[name] = pinhole_sensor(name, K, size, _partner(name, cameras))
+            partner = other_side(name, cameras)
+            sensors[name] = pinhole_sensor(name, K, size, partner if partner != name else None)
         for name, pose in poses.items():
             frames[name] = Frame(parent=EGO, pose=pose, axis_convention="camera" if name in cameras else "body")
         for name in SCANNERS:
@@ -256,12 +257,6 @@ def _pictures(folder: Path, name: str, stamps: np.ndarray, size: tuple[int, int]
     paths = [folder / "sensors" / "cameras" / name / f"{t}.jpg" for t in stamps.tolist()]
     items = tuple(Source(p, "image", options={"size": size}) for p in paths)
     return Camera(frame=name, capture_times=torch.from_numpy(stamps), items=items)
-
-
-def _partner(name: str, cameras: set[str]) -> str | None:
-    """The camera on the other side: left and right swapped in its name."""
-    other = "_".join(MIRRORED.get(part, part) for part in name.split("_"))
-    return other if other != name and other in cameras else None
 
 
 __all__ = ["ArgoverseLog"]

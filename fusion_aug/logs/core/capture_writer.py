@@ -43,7 +43,7 @@ class CaptureTimeWriter(Writer):
 
 
 def with_capture_times_only(stream: Stream) -> Stream:
-    """Return a stream without receive times, clock offset and items that repeat the capture before them, all present."""
+    """Return a stream without receive times, clock offset and repeated captures, all items present."""
     stream = all_present(stream)
     if stream.receive_times is None and stream.clock_offset is None:
         return stream

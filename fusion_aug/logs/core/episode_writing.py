@@ -18,6 +18,7 @@ from fusion_aug.logs.core.episodes import CAPTURE_TIMES_FILE
 from fusion_aug.logs.core.files import write_json
 from fusion_aug.logs.core.robots import SCALE_REASON
 from fusion_aug.logs.core.sidecar import FOLDER, write_sidecar
+from fusion_aug.logs.core.touch import with_first_gel
 from fusion_aug.logs.core.writer import NEEDS_EVERY_SENSOR, Writer, all_present
 from fusion_aug.ops.resample import nearest
 from fusion_aug.sample import Sample
@@ -69,7 +70,7 @@ class EpisodeWriter(Writer):
             if window is not None:
                 steps = torch.arange(len(source[name]) // len(self.frame_times(source, source)))
                 times = (frame_times[:, None] + window[0] + window[1] * steps).reshape(-1)
-            streams[name] = all_present(at_frame_times(streams[name], name, times))
+            streams[name] = with_first_gel(all_present(at_frame_times(streams[name], name, times)))
         return sample.with_streams(streams)
 
     def sidecar(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> None:

@@ -151,7 +151,9 @@ class RobotLog(Log):
             if parent in WORLD_FRAMES and parent not in rig.frames:
                 rig = Rig({**rig.frames, parent: Frame(axis_convention="world")}, rig.sensors)
         # the log gives a frame's pose, but not that it follows the camera convention
-        known = {n: replace_unchecked(f, axis_convention="camera") if n in camera_like else f for n, f in rig.frames.items()}
+        known = {
+            n: replace_unchecked(f, axis_convention="camera") if n in camera_like else f for n, f in rig.frames.items()
+        }
         rig = Rig(known, rig.sensors)
         rig = rig_from_dict(self._rig_file, str(self.options.rig), rig)
         # a rig file gives the pose of a link, not its mass

@@ -63,6 +63,18 @@ def with_touch_sensors_of_rig(sample: Sample) -> Sample:
     return sample.with_streams(streams)
 
 
+def with_first_gel(stream: Stream) -> Stream:
+    """The stream as logs of robots hold it, whose rig has one gel and one background of each sensor.
+
+    Where they change from picture to picture, those of the first one are kept.
+    """
+    if not isinstance(stream, TactileImage):
+        return stream
+    held = {f: getattr(stream, f) for f in ("gels", "backgrounds")}
+    first = {f: (v[0],) * len(v) for f, v in held.items() if any(entry is not v[0] for entry in v)}
+    return replace(stream, **first) if first else stream
+
+
 def _stream_fields(stream: Stream, kind: type[Stream]) -> dict[str, Any]:
     return {f.name: getattr(stream, f.name) for f in fields(kind)}
 

@@ -117,7 +117,7 @@ class Writer(ABC):
             DataError: the sample holds something that cannot be encoded.
         """
 
-    def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
+    def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:  # noqa: B027
         """Write the tables; by default there are none.
 
         Args:

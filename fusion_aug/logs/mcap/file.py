@@ -11,6 +11,8 @@ from typing import Any
 from fusion_aug.errors import DataError
 from fusion_aug.streams.source import JPEG_START, Coding, Source
 
+PNG_DEPTH_AT = 24  # place of the bits per channel in a PNG file
+MILLIMETRE = 1e-3
 NEED = "MCAP logs need the packages mcap and rosbags: pip install 'fusion_aug[ros]'"
 
 
@@ -194,19 +196,27 @@ def _summary(path: Path, changed: int) -> tuple[list[Channel], int, int]:
     return McapFile(path).read_summary()
 
 
+@lru_cache(maxsize=256)
+def _topic_coding(path: Path, changed: int, topic: str, kind: str, definition: str) -> Coding:
+    """What a topic's encoding keeps of pictures; depth of 16 bits is in whole millimetres."""
+    first = next(McapFile(path).messages(topics=[topic]))
+    message = decode(first.data, kind, definition, f"{path}: topic {topic}")
+    if not kind.endswith("CompressedImage"):
+        return Coding(step=MILLIMETRE if getattr(message, "encoding", "") == "16UC1" else 0.0)
+    start = bytes(message.data[: PNG_DEPTH_AT + 1])
+    deep = start[1:4] == b"PNG" and start[PNG_DEPTH_AT:] == b"\x10"
+    return Coding(lossy=start[:2] == JPEG_START, step=MILLIMETRE if deep else 0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class MessageSource(Source):
     """A message of an MCAP file as the source of an item; ``options`` hold its topic, log time and number there."""
 
     @property
     def coding(self) -> Coding:
-        """Pictures as their message encodes them; 16-bit depth is in whole millimetres."""
-        kind, where = self.options["type"], f"{self.path}: topic {self.options['topic']}"
-        message = decode(self.bytes(), kind, self.options["definition"], where)
-        if kind.endswith("CompressedImage"):
-            depth = self.value.ndim == 2
-            return Coding(lossy=bytes(message.data[:2]) == JPEG_START, step=1e-3 if depth else 0.0)
-        return Coding(step=1e-3 if getattr(message, "encoding", "") == "16UC1" else 0.0)
+        """As the first message of the topic is encoded, which all others share."""
+        options = (self.options[name] for name in ("topic", "type", "definition"))
+        return _topic_coding(self.path, self.path.stat().st_mtime_ns, *options)
 
     def bytes(self) -> bytes:
         """CDR bytes of the message, found through the file's index."""

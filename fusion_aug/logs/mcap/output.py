@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fusion_aug.logs.core.touch import with_first_gel
 from fusion_aug.logs.mcap.file import McapFile
+from fusion_aug.streams import Stream
 
 
 class OutputMessage(NamedTuple):
@@ -17,6 +20,22 @@ class OutputMessage(NamedTuple):
     topic: str
     publish_time: int
     data: bytes
+
+
+def as_messages(stream: Stream, has_header: bool) -> Stream:
+    """A stream as its messages hold it: what was received, with what the clock says and not how far it is off.
+
+    Args:
+        stream: whose items are messages of one topic.
+        has_header: whether they hold a stamp of capture; without one, only the log time is left, that of arrival.
+    """
+    if not bool(stream.present.all()):
+        stream = stream.take_items(stream.present.nonzero()[:, 0])
+    if stream.receive_times is not None and not has_header:
+        stream = replace(stream, capture_times=stream.receive_times, receive_times=None)
+    if stream.clock_offset is not None:
+        stream = replace(stream, clock_offset=None)
+    return with_first_gel(stream)
 
 
 def log_time(message: OutputMessage) -> int:

@@ -27,7 +27,7 @@ from fusion_aug.logs.core.writer import Problem, Writer
 from fusion_aug.logs.mcap.bag import BagFile, type_hashes, write_bag
 from fusion_aug.logs.mcap.file import MessageSource, StoredMessage, decode, encode, stamp, stamp_of
 from fusion_aug.logs.mcap.messages import RawMessages
-from fusion_aug.logs.mcap.output import OutputMessage, log_time, sorted_by_log_time, write_file
+from fusion_aug.logs.mcap.output import OutputMessage, as_messages, log_time, sorted_by_log_time, write_file
 from fusion_aug.logs.mcap.reader import INFO, TF, Window
 from fusion_aug.logs.mcap.tf import transform_from_rig
 from fusion_aug.logs.mcap.writing import camera_info, to_message
@@ -62,26 +62,20 @@ class McapWriter(Writer):
         return found
 
     def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
-        """Return the sample without dropped items, which have no message.
+        """Return the sample with every stream as its messages hold it, without those that have none left.
 
-        The links follow the joint readings that are left, without those of neighbouring windows if ``standalone``;
-        receive times take the place of capture times in messages without a header. Messages hold what a clock says, and
-        not how far it is off.
+        The links follow the joint readings that are left, without those of neighbouring windows if ``standalone``.
         """
         streams: dict[str, Stream] = {}
         rig, file = sample.rig, self.log.windows[source.id].file
         names = self.log.names(file)
         bare = {names[c.topic] for c in file.summary()[0] if c.kind.startswith("std_msgs/")}
         for name, stream in sample.streams.items():
-            all_present = bool(stream.present.all())
             if isinstance(stream, JointState) and (standalone or stream is not source.streams.get(name)):
                 rig = rig_from_readings(rig, stream, standalone)
-            left = stream if all_present else stream.take_items(stream.present.nonzero()[:, 0])
-            if left.receive_times is not None and name in bare:  # without a header there is no other stamp
-                left = replace(left, capture_times=left.receive_times, receive_times=None)
-            if left.clock_offset is not None and name in names.values() and name in source.streams:
-                left = replace(left, clock_offset=None)
-            if len(left) or all_present:
+            in_messages = name in names.values() and name in source.streams
+            left = as_messages(stream, has_header=name not in bare) if in_messages else stream
+            if len(left) or not len(stream):
                 streams[name] = left
         out = sample.with_streams(streams)
         first_times = [int(s.capture_times.min()) for n, s in streams.items() if n in names.values() and len(s)]

@@ -8,7 +8,6 @@ stamp and ego pose, so the way from LiDAR to camera leads through the world.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 

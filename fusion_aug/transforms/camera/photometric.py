@@ -24,7 +24,7 @@ from fusion_aug.errors import UnhandledStream
 from fusion_aug.ops import color, reduce
 from fusion_aug.ops.random import noise
 from fusion_aug.sample import Sample, SampleMeta
-from fusion_aug.sample.sensors import is_meant
+from fusion_aug.sample.sensors import is_selected
 from fusion_aug.streams import Camera, Stream, TactileImage
 from fusion_aug.streams.families import Photometric
 
@@ -58,6 +58,9 @@ class PictureContext(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class PhotometricTransform(Transform, Photometric, abstract=True):
     """A change of pixel values. One draw is shared by a scene, by the cameras of a sample, or by none (``sensor``).
+
+    Pictures whose stream declares another full scale than 255 for uint8 or 1 for floats are refused, uint16 too
+    (``core/levels.py``).
 
     Attributes:
         cameras: names or shell patterns of the cameras; None for all but tactile ones, whose levels are slopes.
@@ -114,7 +117,7 @@ def matches_camera(stream: Stream, name: str, cameras: Sequence[str] | None) -> 
     """Whether a stream's camera matches one of the patterns; None matches all but tactile pictures."""
     if cameras is None:
         return not isinstance(stream, TactileImage)
-    return is_meant(stream, name, cameras)
+    return is_selected(stream, name, cameras)
 
 
 def gels_to_refuse(transform: Transform, sample: Sample) -> list[str]:

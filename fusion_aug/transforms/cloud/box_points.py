@@ -1,4 +1,4 @@
-"""Points inside boxes: lost, or shaken."""
+"""Points inside boxes: removed, or jittered."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def rows_in_boxes(stream: Points, call: Call, item: int, params: Mapping[str, An
 
 @handles(BoxPointDropout, Points)
 def drop_in_boxes(stream: Points, call: Call) -> Points:
-    """Keep what no unlucky box lost."""
+    """Remove the drawn share of points from the drawn boxes."""
     stream = stream.realized()
     keep = torch.ones(stream.rows, dtype=torch.bool)
     for i, params in enumerate(call.params):
@@ -89,7 +89,7 @@ def drop_in_boxes(stream: Points, call: Call) -> Points:
 
 @handles(BoxPointJitter, Points)
 def jitter_in_boxes(stream: Points, call: Call) -> Points:
-    """Shake every point inside a box once."""
+    """Jitter every point inside a box once."""
     stream = stream.realized()
     xyz = stream["xyz"].clone()
     for i, params in enumerate(call.params):

@@ -44,7 +44,7 @@ def keep_points(stream: Points, call: Call, rule: Callable[[int, Mapping[str, An
 
 
 def scanner_rays(stream: Points, item: int, call: Call) -> tuple[Tensor, Tensor]:
-    """Where the rays of an item's points start, and the ways from there to the points, both (rows, 3) float64."""
+    """Origins of the rays of an item's points, and the vectors from there to the points, both (rows, 3) float64, m."""
     rows = stream.item_slice(item)
     xyz = stream["xyz"][rows].to(torch.float64)
     start = torch.zeros_like(xyz)
@@ -122,7 +122,7 @@ class VoxelSubsample(PointTransform):
 
 @handles(VoxelSubsample, Points)
 def subsample_points(stream: Points, call: Call) -> Points:
-    """Keep the first point of each cube in a random order. Points that are not finite go."""
+    """Keep the first point of each cube in a random order. Points that are not finite are removed."""
     stream = stream.realized()
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
@@ -168,7 +168,7 @@ def jitter_points(stream: Points, call: Call) -> Points:
 
 @dataclass(frozen=True, kw_only=True)
 class RangeCrop(PointTransform):
-    """Keep points from ``low`` to ``high`` metres from the sensor. NaN points go."""
+    """Keep points from ``low`` to ``high`` metres from the sensor. NaN points are removed."""
 
     low: float = 0.0
     high: float = float("inf")

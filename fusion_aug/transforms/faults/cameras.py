@@ -213,9 +213,9 @@ class FrozenCamera(CameraFault):
             raise DataError(
                 f"stream {context.call.name!r}: FrozenCamera needs an older picture or an ego pose with a twist"
             )
-        velocity, turning = twist
+        velocity, angular_velocity = twist
         rate = torch.zeros((4, 4), dtype=torch.float64)
-        rate[:3, :3], rate[:3, 3] = skew(turning), velocity
+        rate[:3, :3], rate[:3, 3] = skew(angular_velocity), velocity
         motion = torch.linalg.matrix_exp(-rate * params["age"])  # a steady motion, backwards
         if float(motion[:3, 3].norm()) < 1e-6 and torch.allclose(motion[:3, :3], torch.eye(3, dtype=torch.float64)):
             return picture

@@ -54,8 +54,8 @@ def drop_packets(stream: Points, call: Call) -> Points:
         rng = noise(params["noise"], call.name, int(stream.capture_times[item]))
         count = int(np.ceil(360.0 / params["packet_deg"]))
         arrives = torch.from_numpy(rng.random(count) >= params["share"])
-        turn = (azimuths(stream, item, call).nan_to_num(0.0) + np.pi) / (2 * np.pi)
-        return arrives[(turn * count).long().clamp(0, count - 1).cpu()]
+        share = (azimuths(stream, item, call).nan_to_num(0.0) + np.pi) / (2 * np.pi)
+        return arrives[(share * count).long().clamp(0, count - 1).cpu()]
 
     return keep_points(stream, call, rule)
 
@@ -120,7 +120,7 @@ class IncompleteEcho(LidarTransform):
 
 @handles(IncompleteEcho, Lidar)
 def lose_dark_returns(stream: Points, call: Call) -> Points:
-    """Keep what is bright enough, what is on no such box, and what is lucky."""
+    """Keep returns that are bright enough, on no such box, or spared by the draw."""
     if "intensity" not in stream.values:
         return stream
     stream = stream.realized()
@@ -140,7 +140,7 @@ def lose_dark_returns(stream: Points, call: Call) -> Points:
 
 @dataclass(frozen=True, kw_only=True)
 class ReducedView(LidarTransform):
-    """See only ``view_deg`` degrees about the vehicle's forward direction, turned by ``centre_deg`` to the left."""
+    """See only ``view_deg`` degrees about a direction ``centre_deg`` degrees to the left of the vehicle's forward."""
 
     view_deg: Range
     centre_deg: Range = 0.0
@@ -202,8 +202,8 @@ def shake(stream: Points, call: Call) -> Points:
         axis = axis / axis.norm(dim=1, keepdim=True)
         swing = torch.sin(2 * np.pi * params["frequency"] * seconds[:, None] + phase)
         points = xyz[rows].cpu().double()
-        turn = np.radians(params["tilt_deg"]) * swing[:, :3] * axis[0]
-        moved = points + torch.linalg.cross(turn, points) + params["shift"] * swing[:, 3:] * axis[1]
+        tilt = np.radians(params["tilt_deg"]) * swing[:, :3] * axis[0]
+        moved = points + torch.linalg.cross(tilt, points) + params["shift"] * swing[:, 3:] * axis[1]
         xyz[rows] = moved.to(xyz)
     return stream.with_values(xyz=xyz)
 

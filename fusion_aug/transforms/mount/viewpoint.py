@@ -93,7 +93,7 @@ def move_images(stream: ImageStream, call: Call) -> ImageStream:
     for i, move in enumerate(found):
         if move is not None:
             _check_size(stream, call, i)
-            stream = _turned(stream, call, i, move) if is_pure_rotation(move) else _shifted(stream, call, i, move)
+            stream = _rotated(stream, call, i, move) if is_pure_rotation(move) else _shifted(stream, call, i, move)
     return stream
 
 
@@ -129,17 +129,17 @@ def _check_size(stream: ImageStream, call: Call, item: int) -> None:
         )
 
 
-def _turned(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageStream:
+def _rotated(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageStream:
     sensor = _camera(stream, call, item)
     step = ImageMap((rotated_view(sensor, move[:3, :3]),), sensor.size)
     if isinstance(stream, Depth) and stream.measure == "z":
         rays = sensor.unproject(pixel_grid(sensor.size))
         # along one ray z is the same share of the distance, so z' / z = r'_z / r_z
         share = rays[..., 2] / (rays @ move[2, :3])
-        turned = _with_pending(stream, item, step).image(item)
-        known = torch.isfinite(share) & (share > 0) & (turned > 0).cpu()
-        scaled = turned * torch.where(known, share, torch.ones_like(share)).to(turned)
-        return _with_item(stream, item, torch.where(known.to(turned.device), scaled, torch.zeros_like(turned)))
+        rotated = _with_pending(stream, item, step).image(item)
+        known = torch.isfinite(share) & (share > 0) & (rotated > 0).cpu()
+        scaled = rotated * torch.where(known, share, torch.ones_like(share)).to(rotated)
+        return _with_item(stream, item, torch.where(known.to(rotated.device), scaled, torch.zeros_like(rotated)))
     return _with_pending(stream, item, step)
 
 
@@ -210,7 +210,7 @@ def _stored_size(item: Tensor | Source) -> tuple[int, int]:
 
 @handles(Viewpoint, Boxes2D)
 def move_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
-    """Corners seen from the new place, at the distance of the 3-D box of the same instance; far away without one.
+    """Corners seen from the new position, at the distance of the 3-D box of the same instance; far away without one.
 
     A box with a corner that the lens does not see any more is left out.
     """

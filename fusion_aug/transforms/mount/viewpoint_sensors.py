@@ -25,7 +25,7 @@ EYE = torch.eye(4, dtype=torch.float64)
 
 @handles(Viewpoint, Stream)
 def move_columns(stream: Stream, call: Call) -> Stream:
-    """A sensor that measures a field at its own place: its typed columns are given in its turned axes."""
+    """A sensor that measures at its own position: its typed columns are given in its rotated axes."""
     found = item_motions(stream, call.family_state)
     if all(m is None for m in found):
         return stream
@@ -57,22 +57,22 @@ def move_imu(stream: Imu, call: Call) -> Imu:
     moves = torch.stack([EYE if m is None else m for m in found])
     gyro, accel = stream.values["gyro"].to(torch.float64), stream.values["accel"].to(torch.float64)
     lever, back = moves[:, :3, 3], moves[:, :3, :3].transpose(1, 2)
-    turning = torch.zeros_like(gyro)
+    angular_acceleration = torch.zeros_like(gyro)
     for u in stream.sample_index.unique().tolist():
         mine = (stream.sample_index == u).nonzero()[:, 0]
         if len(mine) > 1:
             seconds = (stream.capture_times[mine] - stream.capture_times[mine[0]]).to(torch.float64) * 1e-9
-            turning[mine] = torch.gradient(gyro[mine], spacing=(seconds,), dim=0)[0]
-    swing = torch.linalg.cross(turning, lever) + torch.linalg.cross(gyro, torch.linalg.cross(gyro, lever))
+            angular_acceleration[mine] = torch.gradient(gyro[mine], spacing=(seconds,), dim=0)[0]
+    swing = torch.linalg.cross(angular_acceleration, lever) + torch.linalg.cross(gyro, torch.linalg.cross(gyro, lever))
     return stream.with_values(
         gyro=(back @ gyro[..., None])[..., 0].to(stream.values["gyro"]),
         accel=(back @ (accel + swing)[..., None])[..., 0].to(stream.values["accel"]),
     )
 
 
-def _moved_by_joints(stream: Imu, call: Call, meant: list[bool]) -> Imu:
+def _moved_by_joints(stream: Imu, call: Call, joints_changed: list[bool]) -> Imu:
     gyro, accel = stream.values["gyro"].to(torch.float64).clone(), stream.values["accel"].to(torch.float64).clone()
-    for u, (moves, by_joints) in enumerate(zip(call.family_state, meant, strict=True)):
+    for u, (moves, by_joints) in enumerate(zip(call.family_state, joints_changed, strict=True)):
         mine = (stream.sample_index == u).nonzero()[:, 0]
         if len(mine) and by_joints:
             before, after = (
@@ -86,7 +86,7 @@ def _moved_by_joints(stream: Imu, call: Call, meant: list[bool]) -> Imu:
 
 @handles(Viewpoint, Wrench)
 def move_wrench(stream: Wrench, call: Call) -> Wrench:
-    """In the turned axes: f' = R^T f; about the new place where the sensor was moved on its link: R^T (tau - r x f)."""
+    """In the rotated axes f' = R^T f; about the new origin of a sensor moved on its link R^T (tau - r x f)."""
     found = item_motions(stream, call.family_state)
     if all(m is None for m in found):
         return stream
@@ -94,8 +94,8 @@ def move_wrench(stream: Wrench, call: Call) -> Wrench:
     force, torque = (stream.values[c].to(torch.float64) for c in ("force", "torque"))
     own = [m.errors.get(stream.frame, EYE)[:3, 3] for m in call.family_state]
     torque = torque - torch.linalg.cross(torch.stack([own[u] for u in stream.sample_index.tolist()]), force)
-    turned = {"force": back @ force[..., None], "torque": back @ torque[..., None]}
-    return stream.with_values(**{c: v[..., 0].to(stream.values[c]) for c, v in turned.items()})
+    rotated = {"force": back @ force[..., None], "torque": back @ torque[..., None]}
+    return stream.with_values(**{c: v[..., 0].to(stream.values[c]) for c, v in rotated.items()})
 
 
 @handles(Viewpoint, Points)
@@ -155,7 +155,7 @@ def move_radar(stream: Radar, call: Call) -> Radar:
     """Detections in the moved radar's frame, with the velocity along the new ray.
 
     A detection inside a box moves as the box does. Any other is taken to move along its old ray, as fast as was
-    measured. The raw velocity then loses what the new place moves with: v + omega x p.
+    measured. The raw velocity then loses the velocity of the new position: v + omega x p.
     """
     found = item_motions(stream, call.family_state)
     if all(m is None for m in found):
@@ -223,9 +223,9 @@ def move_taxels(stream: Taxels, call: Call) -> Taxels:
 
 @handles(Viewpoint, Keypoints2D)
 def move_keypoints(stream: Keypoints2D, call: Call) -> Keypoints2D:
-    """Key points seen from the new place, at the distance of the picture behind them; those out of view are left out.
+    """Key points seen from the new position, at the distance of their pixels; those out of view are left out.
 
-    After a pure turn the distance does not matter.
+    After a pure rotation the distance does not matter.
     """
     found = item_motions(stream, call.family_state)
     pixel = stream.values["pixel"].to(torch.float64).clone()

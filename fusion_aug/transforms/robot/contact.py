@@ -159,8 +159,8 @@ def pad_normal(stream: Taxels, name: str, meta: SampleMeta, number: int, frame: 
     poses = stream.poses[nearest] if known is None else known
     own = (poses[..., :3, 2].to(load) * load[..., None]).sum(1)
     own = own / load.sum(1, keepdim=True).clamp(min=1e-12)
-    turned = meta.true_rig.T_at_times(frame, stream.frame, times)[:, :3, :3]
-    return (turned.to(own) @ own[..., None])[..., 0]
+    R = meta.true_rig.T_at_times(frame, stream.frame, times)[:, :3, :3]
+    return (R.to(own) @ own[..., None])[..., 0]
 
 
 def _jacobian_of(meta: SampleMeta, frame: str, stream: JointState, mine: Tensor) -> tuple[Tensor, Tensor] | None:

@@ -104,9 +104,9 @@ class KinematicNoise(Transform, Kinematic):
         offsets: dict[str, float] = {}
         for joint in links.values():
             if joint.name not in offsets and matches(joint.name, self.joints):
-                turned = draw(self.joint_deg, rng) * DEGREE
-                slid = draw(self.joint, rng)
-                offsets[joint.name] = turned if joint.is_rotary else slid
+                angle = draw(self.joint_deg, rng) * DEGREE
+                shift = draw(self.joint, rng)
+                offsets[joint.name] = angle if joint.is_rotary else shift
         for joint in links.values():  # a log may hold the reading of a joint that mimics another, too
             if joint.own and joint.name in offsets:
                 offsets[joint.own] = joint.multiplier * offsets[joint.name]

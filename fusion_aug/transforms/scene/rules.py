@@ -94,9 +94,9 @@ def move_ego(stream: EgoPose, call: Call) -> EgoPose:
     child = motion_per_item(call.family_state, stream.child, stream)
     if child is None or not {"velocity", "angular_velocity"} <= set(moved.values):
         return moved  # type: ignore[return-value]
-    turning = moved.values["angular_velocity"]
-    shift = child.matrix[:, :3, 3].to(turning).expand_as(turning)
-    return moved.with_values(velocity=moved.values["velocity"] - torch.linalg.cross(turning, shift))  # type: ignore[return-value]
+    angular_velocity = moved.values["angular_velocity"]
+    shift = child.matrix[:, :3, 3].to(angular_velocity).expand_as(angular_velocity)
+    return moved.with_values(velocity=moved.values["velocity"] - torch.linalg.cross(angular_velocity, shift))  # type: ignore[return-value]
 
 
 @handles(Scene, Points)

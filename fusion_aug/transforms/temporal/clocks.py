@@ -17,7 +17,7 @@ from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.ops.random import noise
 from fusion_aug.sample import Sample
-from fusion_aug.sample.sensors import is_meant
+from fusion_aug.sample.sensors import is_selected
 from fusion_aug.streams import Boxes2D, Boxes3D, EgoPose, JointState, Stream, Text
 from fusion_aug.streams.families import Temporal
 
@@ -52,7 +52,7 @@ class ClockTransform(Transform, Temporal, abstract=True):
 
 def selected_items(stream: Stream, call: Call) -> Tensor:
     """(n,) bool, the items that the transform applies to."""
-    return torch.tensor([is_meant(stream, call.name, p["sensors"]) for p in call.params], dtype=torch.bool)
+    return torch.tensor([is_selected(stream, call.name, p["sensors"]) for p in call.params], dtype=torch.bool)
 
 
 def item_shifts_ns(stream: Stream, call: Call, seconds: list[float]) -> Tensor:
@@ -117,9 +117,9 @@ def jitter_items(stream: Stream, call: Call) -> Stream:
         abs(float(noise(p["noise"], sensor, t).standard_normal())) * p["sigma"]
         for p, t in zip(call.params, stream.capture_times.tolist(), strict=True)
     ]
-    meant, stamps = selected_items(stream, call), stream.arrival_times + item_shifts_ns(stream, call, late)
-    for index in stream.sample_index[meant].unique().tolist():  # no message overtakes the one before
-        mine = (stream.sample_index == index) & meant
+    selected, stamps = selected_items(stream, call), stream.arrival_times + item_shifts_ns(stream, call, late)
+    for index in stream.sample_index[selected].unique().tolist():  # no message overtakes the one before
+        mine = (stream.sample_index == index) & selected
         stamps[mine] = stamps[mine].cummax(0).values
     return with_receive_times(stream, stamps)
 

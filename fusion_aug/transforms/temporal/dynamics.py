@@ -89,10 +89,10 @@ def inertial_demand(
     inertia = rig.frames[link].inertia
     assert inertia is not None
     T, velocity, acceleration = point_motion(rig, root, link, at, inertia.center)
-    _, spin, turn = rotation_rates(rig, root, link, at)
+    _, spin, angular_acceleration = rotation_rates(rig, root, link, at)
     gain, change = (speed**2 - 1)[:, None], change[:, None]
     I = inertia.about_center  # noqa: E741
-    twist = gain * (turn @ I.T + torch.linalg.cross(spin, spin @ I.T)) + change * (spin @ I.T)
+    twist = gain * (angular_acceleration @ I.T + torch.linalg.cross(spin, spin @ I.T)) + change * (spin @ I.T)
     return inertia.mass * (gain * acceleration + change * velocity), twist, T
 
 

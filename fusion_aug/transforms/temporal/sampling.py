@@ -16,7 +16,7 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError, UnhandledStream
 from fusion_aug.ops.random import noise
 from fusion_aug.sample import Sample
-from fusion_aug.sample.sensors import is_meant
+from fusion_aug.sample.sensors import is_selected
 from fusion_aug.streams import ImageStream, Points, Stream
 from fusion_aug.streams.dropped import with_dropped
 from fusion_aug.streams.families import Temporal
@@ -61,7 +61,7 @@ class SamplingTransform(Transform, Temporal, abstract=True):
 
 def applies_to(stream: Stream, call: Call, params: Mapping[str, Any]) -> bool:
     """Whether a draw applies to a stream."""
-    return is_meant(stream, call.name, params["sensors"])
+    return is_selected(stream, call.name, params["sensors"])
 
 
 @dataclass(frozen=True, kw_only=True)

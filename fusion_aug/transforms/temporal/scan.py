@@ -75,9 +75,9 @@ def move_with_twist(xyz: Tensor, seconds: Tensor, velocity: Tensor, spin: Tensor
         xyz: (n, 3) m float64. seconds: (n,) after the capture time.
         velocity, spin: (3,) m/s and rad/s in the sensor's axes. raw: from the capture time to the measurement instead.
     """
-    turn = seconds[:, None] * spin
-    R = rotation_from_rotvec(turn)
-    half = rotation_from_rotvec(turn / 2)  # the mean of the heading on the way, to second order in the angle
+    angle = seconds[:, None] * spin
+    R = rotation_from_rotvec(angle)
+    half = rotation_from_rotvec(angle / 2)  # the mean of the heading on the way, to second order in the angle
     t = seconds[:, None] * (half @ velocity)
     if raw:
         return (R.transpose(1, 2) @ (xyz - t)[..., None])[..., 0]

@@ -72,8 +72,8 @@ class RollingShutter(Transform, Temporal):
             for i, params in enumerate(parameters.per_item(name, stream)):
                 u, camera = int(stream.sample_index[i]), stream.instance(name)
                 device = sample.metas[u].true_rig.sensors.get(camera)
-                meant = matches(camera, params["cameras"])
-                if isinstance(device, CameraSensor) and params["readout"] > 0 and bool(stream.present[i]) and meant:
+                selected = matches(camera, params["cameras"])
+                if isinstance(device, CameraSensor) and params["readout"] > 0 and bool(stream.present[i]) and selected:
                     read.add((camera, u))
                     velocity, angular_velocity = camera_twist(sample, name, i)
                     if bool((torch.cat([velocity, angular_velocity]).abs() > AT_REST).any()):

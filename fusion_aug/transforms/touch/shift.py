@@ -89,8 +89,8 @@ def shift_over_gel(params: Mapping[str, Any], size: tuple[int, int], mm_per_pixe
     """
     (height, width), M = size, shift_of(params).numpy()
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
-    turn = M[:2, :2]
-    affine = np.column_stack([turn, centre - turn @ centre + M[:2, 3] * 1000 / mm_per_pixel])
+    R = M[:2, :2]
+    affine = np.column_stack([R, centre - R @ centre + M[:2, 3] * 1000 / mm_per_pixel])
 
     def move(array: np.ndarray) -> np.ndarray:
         # a press that reaches the rim goes on beyond it; noise does not become streaks

@@ -96,8 +96,8 @@ def apply_airlight(picture: Array, view: WeatherView, state: WeatherState, airli
         rays = cv2.resize(view.rays, (columns, rows), interpolation=cv2.INTER_AREA).reshape(-1, 3)
         more = np.zeros(len(far))
         if clouds is not None:
-            turn = view.T_world[:3, :3] @ view.T_ref[:3, :3].T
-            path = clouds.path(view.T_world[:3, 3], rays @ turn.T.astype(np.float32), far, view.seconds)
+            R = view.T_world[:3, :3] @ view.T_ref[:3, :3].T
+            path = clouds.path(view.T_world[:3, 3], rays @ R.T.astype(np.float32), far, view.seconds)
             more += floating * (path - far)
         if len(puffs):
             more += puffs.depth(view.T_ref[:3, 3], rays, far)
@@ -119,11 +119,11 @@ def streaks_seen(
     view: WeatherView, state: WeatherState, particles: Particles, key: str
 ) -> tuple[Array, Array, Array, Array]:
     """Ends (n, 2) pixels, width (n,) pixels and opacity (n,) of every streak that shows."""
-    turn = view.T_world[:3, :3].astype(np.float32)
+    R = view.T_world[:3, :3].astype(np.float32)
     own, spin = view.twist
     parts = []
     for cloud in lattice.particles_around(particles, key, view.T_world[:3, 3], view.seconds, state.air.wind):
-        local = cloud.offset @ turn
+        local = cloud.offset @ R
         far = np.sqrt(np.einsum("ij,ij->i", local, local))
         wide = local[:, 2] > _least_z(view) * far
         near = np.flatnonzero(wide & (far < cloud.reach) & (far > NEAREST))

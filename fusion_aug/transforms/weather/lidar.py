@@ -163,7 +163,7 @@ def _kept_particles(
     """Returns to one scanner of particles with stored positions; (m, 2) up to what distance how many per m^3 are."""
     from scipy.spatial import cKDTree
 
-    sensor, turn = scan.sensor, scan.to_world[:3, :3].astype(np.float32)
+    sensor, R = scan.sensor, scan.to_world[:3, :3].astype(np.float32)
     beams = rows[scan.known[rows]]
     found, kept, tree = [], [], None
     for cloud in lattice.particles_around(particles, key, scan.in_world(place), scan.time * 1e-9, state.air.wind):
@@ -177,7 +177,7 @@ def _kept_particles(
         if tree is None:
             tree = cKDTree(scan.ray[beams], balanced_tree=False, compact_nodes=False)
             low, high = scan.ray[beams, 2].min() - 0.01, scan.ray[beams, 2].max() + 0.01
-        ray = (cloud.offset[seen] @ turn) / far[seen, None]
+        ray = (cloud.offset[seen] @ R) / far[seen, None]
         scanned = (ray[:, 2] > low) & (ray[:, 2] < high)
         seen, ray = seen[scanned], ray[scanned]
         if len(seen) == 0:
@@ -201,7 +201,7 @@ def _spray(scan: Scan, state: WeatherState) -> Puffs:
 def spray_echoes(
     scan: Scan, puffs: Puffs, state: WeatherState, extinction: float, rng: np.random.Generator
 ) -> list[pulse.Echo]:
-    """Returns from spray, spread about the place where each beam meets a cloud of it most densely."""
+    """Returns from spray, spread about the densest point of each cloud of it along a beam."""
     out = []
     step = pulse.LIGHT * scan.sensor.pulse / 2
     for rows, place in scan.scanners:

@@ -56,7 +56,7 @@ class Scan:
         return self.from_scanner / np.maximum(self.distance, 1e-6)[:, None]
 
     def at(self, beams: Array, distance: Array) -> Array:
-        """(k, 3) places at a distance along some rays."""
+        """Positions (k, 3) at distances (k,), m, along the rays of ``beams`` (k,)."""
         place = self.from_scanner[beams] * (distance / self.distance[beams])[:, None]
         return place if self.start is None else place + self.start[beams]
 
@@ -66,7 +66,7 @@ class Scan:
         return T_world(self.call.sample, self.index, self.frame, self.time)
 
     def in_world(self, place: Array) -> Array:
-        """A place (3,) of the sensor's frame in the world."""
+        """A position (3,) of the sensor's frame in the world."""
         return self.to_world[:3, :3] @ place + self.to_world[:3, 3]
 
     @cached_property

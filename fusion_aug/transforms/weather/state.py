@@ -117,7 +117,7 @@ class WeatherState:
         )
 
     def snow_on(self, world: np.ndarray) -> np.ndarray:
-        """How far snow covers the ground (n,), 0 to 1, at places (n, 3) of the world: patches of one to ten metres."""
+        """Share of snow on the ground (n,), 0 to 1, at positions (n, 3) in the world: patches of one to ten metres."""
         from scipy.special import ndtri
 
         cover = self.surface.snow_cover

@@ -81,8 +81,8 @@ class WeatherView:
     @cached_property
     def rays(self) -> Array:
         """(H, W, 3) float32 unit rays, nearly, in the reference frame's axes."""
-        turned = self.nodes @ self.T_ref[:3, :3].T
-        return cv2.merge([self.smooth(turned[..., i]) for i in range(3)])
+        rotated = self.nodes @ self.T_ref[:3, :3].T
+        return cv2.merge([self.smooth(rotated[..., i]) for i in range(3)])
 
     @cached_property
     def plane(self) -> Array | None:
