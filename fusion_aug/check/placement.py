@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from calib import CalibrationError
+from calib import CalibrationError, Rig
 from calib.se3 import invert
 from fusion_aug.sample import REF, Sample
 from fusion_aug.streams.columns import Column
@@ -40,35 +40,68 @@ def moves(column: Column) -> bool:
     return column.kind in MOVES and not column.in_child_frame
 
 
-def placement(sample: Sample, name: str) -> Tensor:
-    """``T_ref_frame`` (n, 4, 4) of a stream's frame at each of its items, by the reported calibration.
+def common_frame(expected: Sample, found: Sample, name: str) -> tuple[str, Tensor, Tensor]:
+    """A frame that a stream of two samples can be compared in, and ``T_common_frame`` (n, 4, 4) of its items in both.
 
-    A stream that is given in a root frame, such as the vehicle's poses in the world, stays where it is: the reference
-    frame is found through what it says.
+    It is the reference frame where both rigs know where the sensor was at every stamp. Between the moments that a rig
+    knows, formats hold fewer poses than a pipeline made: there, and in root frames (which poses of the vehicle in the
+    world are given in), it is the frame that carries the sensor, at the item's own time.
+
+    Args:
+        expected, found: samples that have the stream, with the same number of items. name: of the stream.
 
     Raises:
-        CalibrationError: the rig does not say where the frame was, as at the ends of a log with a clock that is off.
+        CalibrationError: one of the rigs does not have the stream's frame, or another frame carries it.
     """
+    both = (expected, found)
+    if not any(s[name].frame in s.rig.frames for s in both):  # the reference frame, or one that no rig knows
+        eye = torch.eye(4, dtype=torch.float64).expand(len(expected[name]), 4, 4)
+        return expected[name].frame, eye, eye
+    if all(knows_every_pose(s, name) for s in both):
+        return REF, *(in_reference(s, name) for s in both)
+    (frame, T), (other, again) = (carrier(s.rig, s[name].frame) for s in both)
+    if frame != other:
+        raise CalibrationError(f"frame {expected[name].frame!r} stands on {frame!r}, and in the output on {other!r}")
+    return frame, *(t.expand(len(expected[name]), 4, 4) for t in (T, again))
+
+
+def knows_every_pose(sample: Sample, name: str) -> bool:
+    """Whether the rig tells, without interpolation, where a stream's frame was in the reference frame."""
+    stream, rig = sample[name], sample.rig
+    if stream.frame == REF:
+        return True
+    above, reference = rig.ancestors(stream.frame), rig.ancestors(sample.ref.frame)
+    if len(above) == 1 or above[-1] != reference[-1]:
+        return False
+    moments = {f: stream.capture_times for f in above} | {f: torch.tensor([sample.ref.time]) for f in reference}
+    for frame in reference:
+        moments[frame] = torch.cat([stream.capture_times, moments[frame]]) if frame in above else moments[frame]
+    poses = {f: rig.frames[f].pose for f in moments}
+    return all(isinstance(p, Tensor) or bool(torch.isin(moments[f], p.times).all()) for f, p in poses.items())
+
+
+def in_reference(sample: Sample, name: str) -> Tensor:
+    """``T_ref_frame`` (n, 4, 4) of a stream's frame at each of its items, by the reported calibration."""
     stream, rig, ref = sample[name], sample.rig, sample.ref
-    if stream.frame == REF or len(stream) == 0 or rig.root_of(stream.frame) == stream.frame:
+    if stream.frame == REF:
         return torch.eye(4, dtype=torch.float64).expand(len(stream), 4, 4)
     root = rig.root_of(ref.frame)
     T_root_ref = rig.T(root, ref.frame, ref.time, ref.time)
     return invert(T_root_ref) @ rig.T_at_times(root, stream.frame, stream.capture_times)
 
 
-def where_placed(sample: Sample, name: str) -> tuple[Tensor | None, str]:
-    """What ``placement`` returns, or None and why there is none."""
-    try:
-        return placement(sample, name), ""
-    except CalibrationError as error:
-        return None, str(error)
+def carrier(rig: Rig, frame: str) -> tuple[str, Tensor]:
+    """The nearest frame that moves, or the root, on which a frame stands fast, and ``T_carrier_frame`` (4, 4)."""
+    for above in rig.ancestors(frame):
+        if rig.frames[above].parent is None or not isinstance(rig.frames[above].pose, Tensor):
+            return above, rig.T(above, frame)
+    raise CalibrationError(f"frame {frame!r}: has no root")
 
 
-def in_reference_frame(values: Tensor, column: Column, T: Tensor) -> Tensor:
-    """A column (rows, ...) in the reference frame, float64.
+def moved(values: Tensor, column: Column, T: Tensor) -> Tensor:
+    """A column (rows, ...) in another frame, float64.
 
     Args:
-        values: of the column, in the stream's frame. T: (rows, 4, 4) ``T_ref_frame``.
+        values: of the column, in the stream's frame. T: (rows, 4, 4), the stream's frame in the other one.
     """
     return MOVES[column.kind](values.detach().cpu().to(torch.float64), T)

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib import CameraSensor
+from calib import CalibrationError, CameraSensor
 from fusion_aug.check.calibration import compare_calibration
 from fusion_aug.check.comparisons import LOSSY, Comparison, column_comparisons, column_of, comparisons_of
 from fusion_aug.check.measurement import Row
-from fusion_aug.check.placement import in_reference_frame, moves, where_placed
+from fusion_aug.check.placement import common_frame, moved, moves
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, Ragged, Stream
 
@@ -67,9 +67,12 @@ class StreamPair:
         return tuple(counts)  # type: ignore[return-value]
 
     @cached_property
-    def places(self) -> tuple[tuple[Tensor | None, str], tuple[Tensor | None, str]]:
-        """``T_ref_frame`` of the items of both, or None and why there is none."""
-        return where_placed(self.expected, self.name), where_placed(self.found, self.name)
+    def places(self) -> tuple[tuple[Tensor, Tensor] | None, str]:
+        """Where the frames of both are in a common frame, (n, 4, 4) each; or None and why there is none."""
+        try:
+            return common_frame(self.expected, self.found, self.name)[1:], ""
+        except CalibrationError as error:
+            return None, str(error)
 
     def row(self, title: str, comparison: Comparison, values: np.ndarray, step: float = 0.0) -> Row:
         """A row of errors of this stream; half a step of the files is allowed."""
@@ -148,17 +151,13 @@ def compare_place(pair: StreamPair) -> Iterator[Row]:
         if own and isinstance(pair.expected.rig.sensors.get(camera), CameraSensor):
             yield compare_calibration(pair.expected, pair.found, pair.name)
         return
-    if any(moves(column_of(type(stream), name)) for name in pair.tables[0]) and pair.places[1][0] is not None:
-        return
-    (T, reason), (again, lost) = pair.places
-    if T is None:
-        yield Row.not_compared("place of the frame", pair.name, reason)
-    elif again is None:
-        yield pair.failed(f"place of the frame ({_short(lost)})")
-    else:
-        step = max(1, len(T) // MAX_PLACES)
+    places, reason = pair.places
+    if places is None:
+        yield pair.failed(f"place of the frame ({_short(reason)})")
+    elif not any(moves(column_of(type(stream), name)) for name in pair.tables[0]):
+        step = max(1, len(stream) // MAX_PLACES)
         for comparison in comparisons_of("pose").values():
-            yield pair.row("place of the frame", comparison, comparison.errors(T[::step], again[::step]))
+            yield pair.row("place of the frame", comparison, comparison.errors(*(T[::step] for T in places)))
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------
@@ -194,7 +193,7 @@ def compare_columns(pair: StreamPair) -> Iterator[Row]:
 
 
 def compare_column(pair: StreamPair, name: str) -> Iterator[Row]:
-    """One column, in the reference frame where it is given in the stream's frame and both streams have a place."""
+    """One column, in one frame where its numbers are given in the stream's own."""
     kind, values = type(pair.streams[0]), [table[name] for table in pair.tables]
     comparisons = column_comparisons(kind, name, values[0])
     if not comparisons:
@@ -205,10 +204,9 @@ def compare_column(pair: StreamPair, name: str) -> Iterator[Row]:
         yield pair.failed(f"{name} ({shapes[0]} expected, {shapes[1]} found)")
         return
     column = column_of(kind, name)
-    places = [T for T, _ in pair.places]
-    if moves(column) and all(T is not None for T in places):
+    if moves(column) and pair.places[0] is not None:
         items = pair.streams[0].row_item
-        values = [in_reference_frame(v, column, T[items]) for v, T in zip(values, places, strict=True)]  # type: ignore[index]
+        values = [moved(v, column, T[items]) for v, T in zip(values, pair.places[0], strict=True)]
     if isinstance(values[0], np.ndarray):
         values[1] = without_suffix(values[0], values[1], pair.suffix)
     for comparison in comparisons.values():

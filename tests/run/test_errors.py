@@ -285,7 +285,7 @@ def test_foreign_code_that_fails_is_named(street: Path, tmp_path: Path, capsys, 
         "@dataclass(frozen=True, kw_only=True)\n"
         "class Weak(PhotometricTransform):\n"
         "    @classmethod\n"
-        "    def change(cls, picture, params, shot):\n"
+        "    def change(cls, picture, params, context):\n"
         "        raise ValueError('too weak')\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))

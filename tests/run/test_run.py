@@ -179,7 +179,7 @@ def test_a_pipeline_of_ones_own_and_a_plugin(street: Path, tmp_path: Path, monke
         "class Negative(PhotometricTransform):\n"
         '    """Invert the picture."""\n\n'
         "    @classmethod\n"
-        "    def change(cls, picture, params, shot):\n"
+        "    def change(cls, picture, params, context):\n"
         "        return 255 - picture\n"
     )
     (tmp_path / "conf/pipeline").mkdir(parents=True)

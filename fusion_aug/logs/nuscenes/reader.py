@@ -30,6 +30,7 @@ from fusion_aug.streams.source import Source
 
 # Middle of the share of an object that is visible, by visibility token.
 VISIBILITY = {"1": 0.2, "2": 0.5, "3": 0.7, "4": 0.9}
+VISIBLE = 0.9  # where an annotation says nothing of it
 
 
 class NuscenesLog(Log):
@@ -165,7 +166,7 @@ class NuscenesLog(Log):
                 "category": strings(categories),
                 "instance": strings(r["instance_token"] for r in rows),
                 "record": strings(r["token"] for r in rows),
-                "visible": as_f64([VISIBILITY.get(str(r.get("visibility_token")), 0.9) for r in rows]).reshape(-1),
+                "visible": as_f64([VISIBILITY.get(str(r.get("visibility_token")), VISIBLE) for r in rows]).reshape(-1),
             },
         )
 

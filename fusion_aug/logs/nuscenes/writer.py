@@ -25,6 +25,7 @@ from fusion_aug.logs.core.residual import residual
 from fusion_aug.logs.core.sidecar import write_sidecar
 from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, encode_lidar, encode_radar
 from fusion_aug.logs.nuscenes.merge import merge_tables
+from fusion_aug.logs.nuscenes.reader import VISIBILITY, VISIBLE
 from fusion_aug.logs.nuscenes.tables import Row
 from fusion_aug.ops.points import points_in_boxes
 from fusion_aug.sample import Sample
@@ -56,7 +57,7 @@ class NuscenesWriter(CaptureTimeWriter):
         return [n for n, s in sample.of_type(Camera).items() if _is_record_stream(s)]
 
     def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
-        """Return the sample as the tables store it: one stamp per item, and an ego pose for every record only.
+        """Return the sample as the tables store it: one stamp per item, an ego pose for every record, levels of visibility.
 
         Ego poses whose picture or sweep was removed are left out, since the tables tie each pose to a record.
         """
@@ -65,7 +66,23 @@ class NuscenesWriter(CaptureTimeWriter):
         known = {str(self.log.tables.get("sample_data", r)["ego_pose_token"]) for r in records}
         keep = torch.tensor([r in known for r in sample["ego"].records])
         ego = sample["ego"] if bool(keep.all()) else sample["ego"].take_items(keep.nonzero()[:, 0])
-        return sample.with_streams({**sample.streams, "ego": ego})
+        boxes = sample.boxes()
+        levels = [VISIBILITY.get(token, VISIBLE) for token in self._visibility_tokens(sample, source)]
+        visible = torch.tensor(levels, dtype=torch.float64)
+        boxes = boxes if torch.equal(visible, boxes["visible"]) else boxes.with_values(visible=visible)
+        return sample.with_streams({**sample.streams, "boxes": boxes, "ego": ego})
+
+    def _visibility_tokens(self, sample: Sample, source: Sample) -> list[str]:
+        """Token of every box's level of visibility; the source's where its table does not have the level."""
+        boxes = sample.boxes()
+        visible = boxes["visible"] * visible_share(sample, boxes, source, source.boxes())
+        known = {str(r["token"]) for r in self.log.tables.rows("visibility")}
+        tokens = []
+        for share, record in zip(visible.tolist(), boxes["record"], strict=True):
+            before = self.log.tables.get("sample_annotation", str(record)).get("visibility_token", "")
+            level = visibility_token(share)
+            tokens.append(level if level in known else str(before))
+        return tokens
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """Write clouds, sweeps and pictures of one keyframe, and its sidecar.
@@ -158,7 +175,6 @@ class NuscenesWriter(CaptureTimeWriter):
         T_world_ref = sample.rig.T("world", "ego", sample.ref.time)
         poses, sizes = T_world_ref @ boxes["pose"], boxes["size"]
         counts = {kind: changed_counts(sample, source, kind) for kind in ("lidar", "radar")}
-        visible = boxes["visible"] * visible_share(sample, boxes, source, source.boxes())
         known = {str(r["token"]) for r in self.log.tables.rows("visibility")}
         rows = []
         for i, token in enumerate(boxes["record"]):
@@ -170,7 +186,7 @@ class NuscenesWriter(CaptureTimeWriter):
             length, width, height = sizes[i].tolist()
             row |= record_from_pose(poses[i]) | {"size": [width, length, height]}
             row |= {f"num_{kind}_pts": c[str(token)] for kind, c in counts.items() if str(token) in c}
-            level = visibility_token(float(visible[i]))
+            level = visibility_token(float(boxes["visible"][i]))
             row["visibility_token"] = level if level in known else row.get("visibility_token", "")
             rows.append(row)
         return rows
