@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint bench docs check-devkit clean
+.PHONY: help setup demo quick test lint bench docs check-devkit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -23,6 +23,9 @@ demo: $(STAMP)  ## make a small log, augment it, check it, draw it: see out/demo
 	rm -rf out/demo
 	$(BIN)/fusion-aug demo out/demo
 
+quick: $(STAMP)  ## tests that meet every package once, in less than a minute on two cores
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -m quick -n 2 --dist worksteal
+
 test: $(STAMP)  ## run all tests
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist worksteal  # waiting threads must not spin on the other worker's core
 
@@ -31,7 +34,7 @@ lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## measure speed: benchmarks/results.json and a table
+bench: $(STAMP)  ## measure speed against primitives: benchmarks/results.json and a table
 	$(BIN)/python -m benchmarks
 
 docs: $(STAMP)  ## write the generated tables of README.md and docs/

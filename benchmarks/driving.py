@@ -94,4 +94,4 @@ def view_figures() -> list[Figure]:
         gather(picture, moved_view(sensor, distance, move).source)
 
     bare = ("a bare z-buffer and cv2.remap", primitives.z_buffer(distance.numpy(), 1260.0, 0.3))
-    return [*figures, measured("Viewpoint shift, pinhole, 1600x900", shift, bare, 30.0, 5)]
+    return [*figures, measured("Viewpoint shift, pinhole, 1600x900", shift, bare, 40.0, 5)]

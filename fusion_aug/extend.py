@@ -4,6 +4,7 @@ docs/extending.md shows each of them in a recipe. An extension is a module of it
 or that is imported before use; importing it registers what it defines. Frames, lenses and sensors come from ``calib``.
 """
 
+from fusion_aug.check.comparisons import register_comparison
 from fusion_aug.check.measurement import Measure, Pair, Row, measurement
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, draw
@@ -107,7 +108,7 @@ __all__ = [  # noqa: RUF022  (grouped by what is extended)
     "Touch", "Weather",
     # a transform: its base, what it draws, and a handler for each kind of stream
     "Call", "ConfigError", "Context", "ParameterRows", "PhotometricTransform", "PictureContext", "PointTransform",
-    "Range", "Transform", "UnhandledStream", "draw", "handles", "is_meant", "keep_points", "matches", "noise",
+    "Range", "Transform", "UnhandledStream", "draw", "handles", "is_selected", "keep_points", "matches", "noise",
     "Action", "BodyPose", "Boxes2D", "Boxes3D", "Camera", "Depth", "EgoPose", "HeightMap", "Imu", "JointState",
     "Keypoints2D", "Keypoints3D", "Lidar", "Odometry", "Points", "Radar", "SegmentationMask", "TactileImage", "Taxels",
     "Text", "ValidityMask", "Wrench",
@@ -116,6 +117,6 @@ __all__ = [  # noqa: RUF022  (grouped by what is extended)
     "SampleMeta", "Source", "Writer", "bake", "copy_file", "decoder", "find_format", "image_size", "inside",
     "merge_sidecar", "read_json", "read_npz", "read_text", "rectangle_corners", "register_format", "select_ids",
     "write_image", "write_json", "write_npz", "write_picture", "write_sidecar",
-    # a measurement
-    "Measure", "Pair", "Row", "measurement",
+    # a measurement, and how check OUT compares what has no declared kind
+    "Measure", "Pair", "Row", "measurement", "register_comparison",
 ]  # fmt: skip

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from imports import circles, graph
 from places import REPOSITORY
+
+pytestmark = pytest.mark.quick
 
 # lower layers never import higher ones; calib lies below all of them and the public names above
 LAYERS = [

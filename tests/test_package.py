@@ -55,6 +55,7 @@ def test_a_module_of_ours_that_is_no_public_name_is_a_module() -> None:
     assert done.returncode == 1 and b"cannot import name 'nothing'" in done.stderr
 
 
+@pytest.mark.quick
 def test_public_names_exist_and_are_documented() -> None:
     for name in fa.__all__:
         value = getattr(fa, name)
@@ -79,6 +80,7 @@ def test_readme_python_runs(street: Path, own_names: None) -> None:
         exec(compile(block, "README.md", "exec"), scope)
 
 
+@pytest.mark.quick
 def test_help_is_fast_and_lists_everything() -> None:
     start = time.monotonic()
     done = subprocess.run(

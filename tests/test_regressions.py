@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from samples import T0, make_batch, make_sample
+from samples import T0, make_sample
 
 import fusion_aug as fa
 from calib import BrownConrady
@@ -169,16 +169,6 @@ def test_one_mirror_plane_for_a_scene_whatever_each_sample_draws() -> None:
         out = chain(sample.with_streams({"boxes": boxes}).with_meta(0, clock="boxes"), seed=3)
         places.append(transform_points(out.rig.T("world", "ego", time), out.boxes()["pose"][:, :3, 3]))
     assert torch.allclose(*places, atol=1e-9)
-
-
-def test_projection_of_an_item_in_a_batch_uses_its_own_sample() -> None:
-    out = fa.ResizeCrop(scale=[0.5, 1.5])(make_batch(3))
-    item = out["lidar"].sample_index.tolist().index(2) + 1
-    p, _ = out.project("lidar", "CAM_FRONT", item=item)
-    q, seen = out.take([2]).project("lidar", "CAM_FRONT", item=1)
-    assert torch.equal(p[seen], q[seen])
-    with pytest.raises(fa.DataError, match="another sample"):
-        out.project("lidar", "CAM_FRONT", item=item, camera_item=0)
 
 
 def test_an_axis_that_does_not_shrink_keeps_its_detail() -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from calib import GelModel
@@ -72,15 +71,14 @@ class Comparison:
 COMPARISONS: Registry[Comparison] = Registry("comparison")
 
 
-def register_comparison(
-    kind: Any, errors: Errors, unit: Unit, limit: float, *, part: str = "", **texts: str
-) -> None:
+def register_comparison(kind: Any, errors: Errors, unit: Unit, limit: float, *, part: str = "", **texts: str) -> None:
     """Say how values of a kind are compared by ``fusion-aug check OUT``.
 
     Args:
         kind: kind of a column, (class, name of a column or field), or the type of what a field holds.
-        errors, unit, limit, title: see ``Comparison``.
+        errors: function (expected, found) -> (n,) errors. unit: of them. limit: the largest that is allowed.
         part: which figure of the kind it is, where one kind has several, such as metres and radians of a pose.
+        texts: ``title`` of the row, and ``nothing``: why there is nothing to compare where there are no errors.
 
     Raises:
         ConfigError: there is another comparison of that kind.
@@ -129,7 +127,7 @@ def by_value(expected: Any, found: Any) -> np.ndarray:
 
 
 def beyond_rounding(expected: Any, found: Any) -> np.ndarray:
-    """Absolute differences in the values' shape, less what float32 rounds; 0 where both are NaN or the same infinity."""
+    """Absolute differences in the values' shape, less what float32 rounds; 0 where both are NaN or one infinity."""
     a, b = (np.asarray(_on_cpu(v), dtype=np.float64) for v in (expected, found))
     with np.errstate(invalid="ignore"):
         off = np.maximum(np.abs(a - b) - FLOAT32_SPACING * np.abs(a), 0.0)
@@ -240,15 +238,15 @@ register_comparison((Wrench, "torque"), vectors, "Nm", 1e-6)
 register_comparison((Taxels, "force"), by_value, "N", 1e-6)
 register_comparison((Action, "delta_position"), vectors, "m", 1e-6)
 register_comparison((Action, "delta_rotation"), vectors, "rad", 1e-6)
-for owner in (Action, BodyPose):
-    register_comparison((owner, "pose"), origins, "m", 1e-5)
-    register_comparison((owner, "pose"), turns, "rad", 1e-5, part="rotation", title="{} (rotation)")
-register_comparison((Boxes3D, "record"), no_errors, "-", 0, nothing="a name within the files, which an output chooses anew")
+for robot in (Action, BodyPose):
+    register_comparison((robot, "pose"), origins, "m", 1e-5)
+    register_comparison((robot, "pose"), turns, "rad", 1e-5, part="rotation", title="{} (rotation)")
+register_comparison((Boxes3D, "record"), no_errors, "-", 0, nothing="a name within the files, chosen anew by an output")
 # pictures, one by one
 register_comparison((ImageStream, "items"), largest, "1", 1e-6, title="pixels")
-for owner in (Camera, TactileImage):
-    register_comparison((owner, "items"), levels, "levels", 0, title="picture")
-    register_comparison((owner, "items"), coded_levels, "levels", 4.0, part=LOSSY, title="picture (lossy)")
+for coloured in (Camera, TactileImage):
+    register_comparison((coloured, "items"), levels, "levels", 0, title="picture")
+    register_comparison((coloured, "items"), coded_levels, "levels", 4.0, part=LOSSY, title="picture (lossy)")
 register_comparison((Depth, "items"), largest, "m", 0, title="depth")
 register_comparison((HeightMap, "items"), largest, "m", 0, title="heights")
 register_comparison((SegmentationMask, "items"), differing_pixels, "share", 0, title="pixels that differ")

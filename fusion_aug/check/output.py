@@ -5,14 +5,13 @@ from __future__ import annotations
 import filecmp
 import tempfile
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from fusion_aug.check.air import FogProbe, drawn_weather
 from fusion_aug.check.measurement import Row
-from fusion_aug.check.stream_comparison import OWN_WAY, STAMP_LIMIT, StreamPair, compare_stream
+from fusion_aug.check.stream_comparison import STAMP_LIMIT, StreamPair, compare_stream, own_fields
 from fusion_aug.core.engine import replay
 from fusion_aug.errors import USER_ERRORS
 from fusion_aug.logs.core.log import Log
@@ -26,7 +25,7 @@ from fusion_aug.streams import Ragged, Stream
 # nothing against the effect)
 OPTIONAL_FIELDS = {
     "present": ("items present", "dropped_sensor", "the format does not say which items were received"),
-    "receive_times": ("receive times", "delays", "the format has no place for them"),
+    "receive_times": ("receive times", "delays", "the format holds one time of each item"),
     "clock_offset": ("clock offset", "clock", "files hold what the clock says; the manifest says how far it is off"),
 }
 NO_PLACE = "the format has no place for it"
@@ -128,7 +127,7 @@ def shared_fields(stream: Stream, kept: Stream) -> list[str]:
     def different(value: object) -> int:
         return len({id(entry) for entry in value}) if isinstance(value, tuple) else 0
 
-    names = [f.name for f in fields(stream) if f.name not in OWN_WAY and hasattr(kept, f.name)]
+    names = [n for n in own_fields(stream) if hasattr(kept, n)]
     return [n for n in names if different(getattr(kept, n)) == 1 < different(getattr(stream, n))]
 
 

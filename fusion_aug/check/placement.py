@@ -14,24 +14,25 @@ from fusion_aug.streams.columns import Column
 
 
 def _moved_points(values: Tensor, T: Tensor) -> Tensor:
-    return _moved_vectors(values, T) + T[:, :3, 3]
+    return _moved_vectors(values, T) + T[..., :3, 3]
 
 
 def _moved_vectors(values: Tensor, T: Tensor) -> Tensor:
-    return (T[:, :3, :3] @ values[..., None])[..., 0]
+    return (T[..., :3, :3] @ values[..., None])[..., 0]
 
 
 def _moved_poses(values: Tensor, T: Tensor) -> Tensor:
     return T @ values
 
 
-# kind of a column -> rule(values (rows, ...), T (rows, 4, 4)) of a change of frame, which keeps hands and lengths
-MOVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "position": _moved_points,
-    "polar": _moved_vectors,
-    "axial": _moved_vectors,
-    "specific_force": _moved_vectors,
-    "pose": _moved_poses,
+# kind of a column -> axes of one value of it, and the rule(values, T (..., 4, 4)) of a change of frame, which keeps
+# hands and lengths
+MOVES: dict[str, tuple[int, Callable[[Tensor, Tensor], Tensor]]] = {
+    "position": (1, _moved_points),
+    "polar": (1, _moved_vectors),
+    "axial": (1, _moved_vectors),
+    "specific_force": (1, _moved_vectors),
+    "pose": (2, _moved_poses),
 }
 
 
@@ -58,11 +59,11 @@ def common_frame(expected: Sample, found: Sample, name: str) -> tuple[str, Tenso
         eye = torch.eye(4, dtype=torch.float64).expand(len(expected[name]), 4, 4)
         return expected[name].frame, eye, eye
     if all(knows_every_pose(s, name) for s in both):
-        return REF, *(in_reference(s, name) for s in both)
+        return REF, in_reference(expected, name), in_reference(found, name)
     (frame, T), (other, again) = (carrier(s.rig, s[name].frame) for s in both)
     if frame != other:
         raise CalibrationError(f"frame {expected[name].frame!r} stands on {frame!r}, and in the output on {other!r}")
-    return frame, *(t.expand(len(expected[name]), 4, 4) for t in (T, again))
+    return frame, T.expand(len(expected[name]), 4, 4), again.expand(len(expected[name]), 4, 4)
 
 
 def knows_every_pose(sample: Sample, name: str) -> bool:
@@ -73,11 +74,9 @@ def knows_every_pose(sample: Sample, name: str) -> bool:
     above, reference = rig.ancestors(stream.frame), rig.ancestors(sample.ref.frame)
     if len(above) == 1 or above[-1] != reference[-1]:
         return False
-    moments = {f: stream.capture_times for f in above} | {f: torch.tensor([sample.ref.time]) for f in reference}
-    for frame in reference:
-        moments[frame] = torch.cat([stream.capture_times, moments[frame]]) if frame in above else moments[frame]
-    poses = {f: rig.frames[f].pose for f in moments}
-    return all(isinstance(p, Tensor) or bool(torch.isin(moments[f], p.times).all()) for f, p in poses.items())
+    asked = [(f, stream.capture_times) for f in above] + [(f, torch.tensor([sample.ref.time])) for f in reference]
+    poses = [(rig.frames[frame].pose, times) for frame, times in asked]
+    return all(isinstance(pose, Tensor) or bool(torch.isin(times, pose.times).all()) for pose, times in poses)
 
 
 def in_reference(sample: Sample, name: str) -> Tensor:
@@ -104,4 +103,6 @@ def moved(values: Tensor, column: Column, T: Tensor) -> Tensor:
     Args:
         values: of the column, in the stream's frame. T: (rows, 4, 4), the stream's frame in the other one.
     """
-    return MOVES[column.kind](values.detach().cpu().to(torch.float64), T)
+    axes, rule = MOVES[column.kind]
+    several = values.ndim - 1 - axes  # axes of several values per row
+    return rule(values.detach().cpu().to(torch.float64), T.reshape(len(T), *[1] * several, 4, 4))

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from calib import CalibrationError, CameraSensor
@@ -18,13 +17,14 @@ from fusion_aug.check.measurement import Row
 from fusion_aug.check.placement import common_frame, moved, moves
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, Ragged, Stream
+from fusion_aug.streams.source import Coding, Source
 
 STAMP_LIMIT = 1e-3  # ms
 MAX_PLACES = 64  # items whose place in the reference frame is compared
 PLAIN = (str, int, float, bool)
 # fields that are compared by a way of their own, and ``records``, which says where items lie in the files
 OWN_WAY = {*Stream.item_fields, "values", "items", "pending", "offsets"}
-NO_RULE = "nothing says how it is compared: {} (fusion_aug.check.register_comparison)"
+NO_RULE = "nothing says how {} is compared (fusion_aug.extend.register_comparison)"
 OTHER_ROWS = "its rows are not those that are expected"
 DERIVED = "no file holds it: the reader works it out from neighbouring samples"
 
@@ -51,20 +51,19 @@ class StreamPair:
     @cached_property
     def streams(self) -> tuple[Any, Any]:
         """The expected and the found stream, pictures undecoded."""
-        return tuple(s[self.name] for s in (self.expected, self.found))  # type: ignore[return-value]
+        return self.expected[self.name], self.found[self.name]
 
     @cached_property
     def tables(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """Columns of both, with pending motions applied."""
-        return tuple(  # type: ignore[return-value]
-            s.values if isinstance(s, ImageStream) else s.realized().values for s in self.streams
-        )
+        a, b = (s.values if isinstance(s, ImageStream) else s.realized().values for s in self.streams)
+        return a, b
 
     @cached_property
     def rows(self) -> tuple[list[int], list[int]]:
         """Rows of every item of both."""
-        counts = (s.counts.tolist() if isinstance(s, Ragged) else [1] * len(s) for s in self.streams)
-        return tuple(counts)  # type: ignore[return-value]
+        a, b = (s.counts.tolist() if isinstance(s, Ragged) else [1] * len(s) for s in self.streams)
+        return a, b
 
     @cached_property
     def places(self) -> tuple[tuple[Tensor, Tensor] | None, str]:
@@ -102,20 +101,26 @@ def compare_stream(pair: StreamPair) -> Iterator[Row]:
 def compare_facts(pair: StreamPair) -> Iterator[Row]:
     """Class, plain fields, and numbers of items and rows: one row where all of them are as expected."""
     expected, found = pair.streams
-    facts = {"class": tuple(type(s).__name__ for s in pair.streams)}
-    for name in (f.name for f in fields(expected) if f.name not in OWN_WAY):
-        values = tuple(getattr(s, name, None) for s in pair.streams)
-        facts |= {name: values} if is_plain(values[0]) else {}  # type: ignore[dict-item]
-    facts["items"] = (len(expected), len(found))  # type: ignore[assignment]
+    facts: dict[str, tuple[Any, Any]] = {"class": (type(expected).__name__, type(found).__name__)}
+    for name in own_fields(expected):
+        if is_plain(getattr(expected, name)):
+            facts[name] = (getattr(expected, name), getattr(found, name, None))
+    facts["items"] = (len(expected), len(found))
     if len(expected) == len(found):
-        facts["items present"] = tuple(s.present.tolist() for s in pair.streams)  # type: ignore[assignment]
-        facts["rows"] = pair.rows  # type: ignore[assignment]
-    differ = [what for what, (a, b) in facts.items() if a != b]
-    for what in differ:
-        a, b = (sum(v) if isinstance(v, list) else v for v in facts[what])
+        facts["items present"] = (expected.present.tolist(), found.present.tolist())
+        facts["rows"] = pair.rows
+    differ = {what: values for what, values in facts.items() if values[0] != values[1]}
+    for what, values in differ.items():
+        a, b = (sum(v) if isinstance(v, list) else v for v in values)
+        a, b = values if a == b else (a, b)  # as many in all, but not of the same items
         yield pair.failed(f"{what} ({_short(a)} expected, {_short(b)} found)")
     if not differ:
         yield Row("class, frame, counts", pair.name, "differ", 0, np.zeros(len(facts)))
+
+
+def own_fields(stream: Stream) -> list[str]:
+    """Fields of a stream that are compared by what they hold."""
+    return [f.name for f in fields(stream) if f.name not in OWN_WAY]
 
 
 def is_plain(value: Any) -> bool:
@@ -143,13 +148,16 @@ def compare_times(pair: StreamPair) -> Iterator[Row]:
 
 
 def compare_place(pair: StreamPair) -> Iterator[Row]:
-    """Calibration of a camera, or where a sensor's frame is, for streams whose columns do not show it."""
+    """Calibration of a camera, or where a sensor's frame is, for streams whose columns do not show it.
+
+    A stream that belongs to another one, as depth to its camera, has the place of that one.
+    """
     stream = pair.streams[0]
-    if isinstance(stream, ImageStream):
-        camera = stream.instance(pair.name)
-        own = camera == pair.name or camera not in pair.expected.streams  # else it is compared with its camera
-        if own and isinstance(pair.expected.rig.sensors.get(camera), CameraSensor):
-            yield compare_calibration(pair.expected, pair.found, pair.name)
+    sensor = stream.instance(pair.name)
+    if sensor != pair.name and sensor in pair.expected.streams:
+        return
+    if isinstance(stream, ImageStream) and isinstance(pair.expected.rig.sensors.get(sensor), CameraSensor):
+        yield compare_calibration(pair.expected, pair.found, pair.name)
         return
     places, reason = pair.places
     if places is None:
@@ -166,15 +174,15 @@ def compare_pictures(pair: StreamPair) -> Iterator[Row]:
     expected, found = pair.streams
     known = comparisons_of((type(expected), "items"))
     errors: dict[str, list[np.ndarray]] = {}
-    sources = [getattr(item, "coding", None) for item in found.items]
-    for i, coding in enumerate(sources):
-        part = LOSSY if coding is not None and coding.lossy and LOSSY in known else ""
+    codings = [item.coding if isinstance(item, Source) else Coding() for item in found.items]
+    for i, coding in enumerate(codings):
+        part = LOSSY if coding.lossy and LOSSY in known else ""
         a, b = expected.image(i), found.image(i)
         off = known[part].errors(a, b) if a.shape == b.shape else np.array([np.inf])
         errors.setdefault(part, []).append(off)
-    step = max((coding.step for coding in sources if coding is not None), default=0.0)
-    for part, off in errors.items():
-        yield pair.row("items", known[part], np.concatenate(off), step)
+    step = max((coding.step for coding in codings), default=0.0)
+    for part in errors:
+        yield pair.row("items", known[part], np.concatenate(errors[part]), step)
 
 
 # --- columns ---------------------------------------------------------------------------------------------------------
@@ -223,7 +231,7 @@ def without_suffix(expected: np.ndarray, found: np.ndarray, suffix: str) -> np.n
 # --- fields ----------------------------------------------------------------------------------------------------------
 def compare_fields(pair: StreamPair) -> Iterator[Row]:
     """Fields that are neither plain nor of every stream, each entry by its type."""
-    for name in (f.name for f in fields(pair.streams[0]) if f.name not in OWN_WAY):
+    for name in own_fields(pair.streams[0]):
         a, b = (getattr(s, name, None) for s in pair.streams)
         if is_plain(a) or (a is None and b is None):
             continue  # a fact

@@ -47,7 +47,7 @@ def check_table(rows: Sequence[Row]) -> Table:
         if len(row.values):
             figures = [f"{np.median(row.values):.3g}", f"{np.max(row.values):.3g}"]
         limit = "-" if row.limit is None else f"{row.limit:g}"
-        colour = colours.get(row.status, "dim")
+        colour = colours.get(row.status, "dim" if row.compared else "yellow")
         table.add_row(
             row.measurement, row.sensor, str(len(row.values)), *figures, row.unit, limit, f"[{colour}]{row.status}[/]"
         )

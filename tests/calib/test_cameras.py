@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from calib import BrownConrady, CalibrationError, CameraModel, CameraSensor, KannalaBrandt, Pinhole
 from calib.cameras import camera_from_dict
 
+pytestmark = pytest.mark.quick
+
 SIZE = (480, 640)
 MODELS: list[CameraModel] = [
     Pinhole.from_focal(500, 510, 321, 238, SIZE),

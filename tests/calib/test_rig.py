@@ -14,6 +14,8 @@ from calib import CalibrationError, load_rig, rig_from_dict, rig_to_dict, save_r
 from calib.kitti import kitti_rig, read_kitti_calib, write_kitti_calib
 from calib.se3 import invert, se3
 
+pytestmark = pytest.mark.quick
+
 TIMES = [T0, T0 + 50_000_000, T0 + 100_000_000]
 
 

@@ -22,6 +22,8 @@ from calib.se3 import (
     upright,
 )
 
+pytestmark = pytest.mark.quick
+
 RANDOM = Rotation.random(200, random_state=np.random.default_rng(1))
 
 

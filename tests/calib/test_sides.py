@@ -6,6 +6,8 @@ import pytest
 
 from calib.sides import other_side, side_of, swapped_sides
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(
     ("name", "other"),

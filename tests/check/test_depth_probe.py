@@ -99,7 +99,7 @@ def test_air_too_thin_or_points_too_few_are_not_called_good() -> None:
 
 
 def test_check_measures_the_weather_of_a_pipeline(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["check", "log=nuscenes", "log.root=datasets/drive", "pipeline=[fog,rain]", "n=2"]
+    words = ["check", "log=nuscenes", f"log.root={DRIVE}", "pipeline=[fog,rain]", "n=2"]
     assert main(words) == 0
     text = capsys.readouterr().out
     assert text.count("fog, ") >= 4 and "slope off" in text

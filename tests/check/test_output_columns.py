@@ -1,4 +1,4 @@
-"""``check OUT`` compares every stream by class and column, also those of one's own, and says what it does not compare."""
+"""``check OUT`` compares every stream by class and column, also one's own, and says what it does not compare."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ import torch
 import fusion_aug as fa
 from calib import Frame, Rig
 from calib.se3 import rotation_about, se3
+from calib.trajectory import Trajectory
 from fusion_aug.check import Row, combine
 from fusion_aug.check.comparisons import COMPARISONS, by_value, register_comparison, turns
 from fusion_aug.check.output import rows_left_out
@@ -202,6 +204,10 @@ def not_received(a: Arrays) -> None:
     a["fields/present"][0] = False
 
 
+def change_row(a: Arrays, column: str) -> None:
+    a[f"values/{column}"].reshape(5, -1)[3, 0] = 7
+
+
 def own_field(a: Arrays) -> None:
     a["fields/offset"][1] = 0.5
 
@@ -221,9 +227,9 @@ PLANTS: dict[str, tuple[str, Callable[[Arrays], None], str]] = {
     "a rotation": ("beacons", body_turned, "body (rotation)"),
     "a field of the class": ("beacons", own_field, "offset"),
 } | {
-    f"{column} of one row": ("beacons", lambda a, c=column: a[f"values/{c}"].reshape(5, -1).__setitem__((3, 0), 7), column)
+    f"{column} of one row": ("beacons", partial(change_row, column=column), column)
     for column in ("place", "body", "drift", "push", "felt", "range", "angle", "late", "outline", "code")
-}  # fmt: skip
+}
 
 
 def planted(written: Path, out: Path) -> Path:
@@ -322,6 +328,35 @@ def test_values_told_in_another_frame_are_the_same_and_a_moved_frame_is_not() ->
     assert {n for n, r in rows.items() if r.status == "FAIL"} == {"place of the frame", "place of the frame (rotation)"}
 
 
+def driving_sample(known: list[int], shift: float = 0.0) -> Sample:
+    """The vehicle on a curve, its poses known at some moments (ms); an IMU lies between them, a cloud on one."""
+    moments = torch.tensor(known) * 1_000_000 + T0
+    turn = (moments - T0) * 1e-9 * 8.0
+    places = torch.stack([torch.sin(turn) + shift * (turn > 0), 1 - torch.cos(turn), 0 * turn], 1)
+    track = Trajectory.from_unsorted(moments, se3(rotation_about("z", turn), places))
+    mount = Frame(parent="ego", pose=se3(rotation_about("x", 0.2), [0.5, 0.1, 0.3]))
+    rig = Rig({"world": Frame(axis_convention="world"), "ego": Frame(parent="world", pose=track), "imu": mount})
+    imu = fa.Imu(
+        frame="imu", capture_times=T0 + torch.tensor([3, 7, 12]) * 1_000_000,
+        values={"gyro": torch.ones(3, 3), "accel": torch.eye(3)},
+    )  # fmt: skip
+    cloud = fa.Lidar(frame="imu", capture_times=moments[-1:], values={"xyz": torch.tensor([[30.0, 1.0, 0.0]])})
+    meta = SampleMeta(id="s", scene="s", ref=Ref("ego", T0), rig=rig, true_rig=rig)
+    return Sample(metas=(meta,), streams={"imu": imu, "cloud": cloud})
+
+
+def test_fewer_known_poses_between_which_nothing_is_told_are_no_difference() -> None:
+    """Formats hold poses of the vehicle at their records only, and readings lie between them."""
+    expected, found = driving_sample([0, 5, 10, 20]), driving_sample([0, 20])
+    far = expected.rig.T_at_times("world", "imu", expected["imu"].capture_times)
+    assert not torch.allclose(far, found.rig.T_at_times("world", "imu", expected["imu"].capture_times), atol=1e-6)
+    for name in ("imu", "cloud"):
+        assert {r.status for r in compared(expected, found, name).values()} == {"PASS"}
+    # a cloud lies at a known moment, so it shows a pose that is another
+    rows = compared(expected, driving_sample([0, 20], shift=0.01), "cloud")
+    assert rows["points (xyz)"].status == "FAIL"
+
+
 def test_a_frame_that_is_nowhere_leaves_the_values_as_they_are() -> None:
     sample = own_sample()
     lost = Rig({**sample.rig.frames, "mag": Frame(parent=None), "far": Frame()})
@@ -409,9 +444,9 @@ def test_a_field_nobody_can_compare_is_not_compared_until_somebody_says_how() ->
 
 
 def test_a_second_comparison_of_a_kind_is_refused() -> None:
-    with pytest.raises(fa.ConfigError, match="comparison 'polar' .* is refused"):
+    with pytest.raises(fa.ConfigError, match=r"comparison 'polar' .* is refused"):
         register_comparison("polar", by_value, "m", 1.0)
-    with pytest.raises(fa.ConfigError, match="comparison 'Radar.rcs' .* is refused"):
+    with pytest.raises(fa.ConfigError, match=r"comparison 'Radar\.rcs' .* is refused"):
         register_comparison((fa.Radar, "rcs"), by_value, "m", 1.0)
 
 
@@ -421,8 +456,9 @@ def test_what_a_format_has_no_place_for_is_a_row() -> None:
     mag = sample["mag"]
     quiet = replace(mag, present=torch.zeros(4, dtype=torch.bool), clock_offset=torch.ones(4, dtype=torch.int64))
     made = sample.with_streams({**sample.streams, "mag": quiet, "gone": quiet, "lost": mag})
-    kept = {n: s for n, s in sample.streams.items()} | {"beacons": sample["beacons"].select(torch.arange(5) < 3)}
-    rows = {(r.sensor, r.measurement): r for r in rows_left_out(made, sample.with_streams(kept), FolderWriter(None, Path()))}
+    kept = sample.with_streams({**sample.streams, "beacons": sample["beacons"].select(torch.arange(5) < 3)})
+    left_out = rows_left_out(made, kept, FolderWriter(None, Path()))
+    rows = {(r.sensor, r.measurement): r for r in left_out}
     assert rows["lost", "stream"].status == "not compared: the format has no place for it"
     assert rows["gone", "stream"].status.startswith("not compared: no item of it was received")
     assert rows["mag", "items present"].status.startswith("not compared: ")

@@ -213,6 +213,7 @@ class TestInMemory:
     def test_sound(self, street: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.failing(street, capsys) == set()
 
+    @pytest.mark.quick
     def test_images_not_flipped(self, street, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
         from fusion_aug.ops.image_map import ImageMap
 

@@ -59,6 +59,7 @@ def test_robot_and_touch_are_written_and_check(kind: str, runs: dict[str, Path])
     )
 
 
+@pytest.mark.quick
 def test_an_untouched_table_stays(tmp_path: Path) -> None:
     assert main(words("lerobot", tmp_path / "o", "pipeline=identity")) == 0
     name = "data/chunk-000/file-000.parquet"
@@ -66,6 +67,7 @@ def test_an_untouched_table_stays(tmp_path: Path) -> None:
     assert a.column_names == b.column_names and a.equals(b)
 
 
+@pytest.mark.quick
 def test_untouched_messages_stay(tmp_path: Path) -> None:
     from mcap.reader import make_reader
 

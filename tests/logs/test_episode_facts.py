@@ -42,6 +42,7 @@ def words(kind: str, root: Path, out: Path, *more: str) -> list[str]:
     return ["run", f"log={kind}", f"log.root={root}", f"out={out}", *more]
 
 
+@pytest.mark.quick
 def test_copies_are_in_the_lists_of_their_source(tmp_path: Path) -> None:
     root = robomimic(tmp_path / "log")
     assert main(words("robomimic", root, tmp_path / "out", "pipeline=photometric", "copies=2")) == 0

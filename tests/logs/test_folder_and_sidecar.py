@@ -51,6 +51,7 @@ def assert_equal(a: fa.Sample, b: fa.Sample) -> None:
             assert torch.equal(pose.known(), other.known()) and torch.equal(pose.times, other.times)  # type: ignore[union-attr]
 
 
+@pytest.mark.quick
 def test_every_stream_and_calibration_comes_back_exactly(tmp_path: Path) -> None:
     chain = fa.Compose(
         [fa.RotateScene(yaw_deg=20), fa.MirrorScene(), fa.PerspectiveImage(strength=0.05), fa.Miscalibrate(x_deg=1)]

@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,6 +59,7 @@ def test_no_detection_is_one_point_of_nan() -> None:
     assert len(decode_radar(PATH, raw, {})["xyz"]) == 0
 
 
+@pytest.mark.quick
 def test_lidar_round_trip() -> None:
     rng = np.random.default_rng(0)
     raw = rng.normal(size=(50, 5)).astype("<f4")

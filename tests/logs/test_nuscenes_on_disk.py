@@ -39,8 +39,8 @@ SWAP = {"CAM_FRONT_LEFT": "CAM_FRONT_RIGHT", "CAM_BACK_LEFT": "CAM_BACK_RIGHT"}
 SWAP |= {b: a for a, b in SWAP.items()}
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("which", ["real", "made"])
+@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.quick), 1, 2, 3, 4])
+@pytest.mark.parametrize("which", [pytest.param("real", marks=pytest.mark.real), "made"])
 def test_nuscenes_in_the_lidar_frame(request, street: Path, tmp_path: Path, which: str, seed: int) -> None:
     root = request.getfixturevalue("real_data") / "nuscenes" if which == "real" else street
     out = run(tmp_path / "out", "log=nuscenes", f"log.root={root}", "pipeline=geometry", f"seed={seed}", "limit=2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from calib.se3 import rotation_from_rotvec, se3
 from fusion_aug.ops import reduce
 from fusion_aug.ops.points import points_in_boxes, transform_packed
+
+pytestmark = pytest.mark.quick
 
 
 @settings(max_examples=40, deadline=None)

@@ -12,6 +12,8 @@ from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
 from fusion_aug.transforms.image.image_plane import resize_map, shift_map
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(("scale", "limit"), [(0.3, 0.1), (0.35, 0.1), (0.44, 0.1), (0.5, 0.15), (0.6, 0.2)])
 def test_a_zone_plate_does_not_alias(scale: float, limit: float) -> None:

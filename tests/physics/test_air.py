@@ -19,6 +19,7 @@ from fusion_aug.physics.scattering import rain_table, tables
 RATES = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0)
 
 
+@pytest.mark.quick
 def test_extinction_of_mor_and_visual_range() -> None:
     published = {50: 0.05991, 100: 0.02996, 150: 0.01997, 200: 0.01498, 600: 0.00499}
     for mor, extinction in published.items():
@@ -48,6 +49,7 @@ def test_lidar_ratio_of_fog() -> None:
         assert low <= tables()["fog_lidar_ratio"][place] <= high
 
 
+@pytest.mark.quick
 def test_rain_extinction_and_backscatter() -> None:
     near = {1: 3.670e-4, 2.5: 6.533e-4, 5: 1.010e-3, 10: 1.563e-3, 25: 2.782e-3, 50: 4.304e-3, 100: 6.659e-3}
     for rate, extinction in near.items():
@@ -80,6 +82,7 @@ def test_snow_extinction() -> None:
         assert snow_extinction(rate, 905e-9) == pytest.approx(extinction, rel=2e-3)
 
 
+@pytest.mark.quick
 def test_p838_table() -> None:
     published = {24: (0.14250, 1.01011, 0.14044, 0.95609), 60: (0.86061, 0.76563, 0.85152, 0.74856),
             77: (1.13197, 0.71768, 1.12762, 0.70729), 79: (1.15791, 0.71350, 1.15406, 0.70376)}  # fmt: skip
@@ -135,6 +138,7 @@ def test_a_slice_of_the_tables_is_made_again() -> None:
     assert set(tables()) >= {"rain_extinction", "rain_backscatter", "rain_reflectivity", "fog_ratio"}
 
 
+@pytest.mark.quick
 def test_fresnel_and_wet_ground() -> None:
     assert float(fresnel(np.ones(1), AIR, WATER)[0]) == pytest.approx(((WATER - AIR) / (WATER + AIR)) ** 2, rel=1e-9)
     assert float(fresnel(np.zeros(1), AIR, WATER)[0]) == pytest.approx(1.0)
@@ -158,6 +162,7 @@ def test_ground_plane_is_found_among_objects() -> None:
     assert fit_ground(ground[:20]) is None
 
 
+@pytest.mark.quick
 def test_air_adds_up() -> None:
     both = Atmosphere(fog=0.01, rain_rate=10.0, snow_rate=1.0)
     alone = (Atmosphere(fog=0.01), Atmosphere(rain_rate=10.0), Atmosphere(snow_rate=1.0))

@@ -20,6 +20,7 @@ from fusion_aug.physics.gel import (
     slopes,
 )  # fmt: skip
 
+pytestmark = pytest.mark.quick
 BALL, MM = 67.8, 0.0295
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from places import DRIVE
 
 import fusion_aug as fa
 from fusion_aug.cli import main
@@ -55,13 +56,13 @@ def _uses(node: object, key: str, field: str = "") -> list[str]:
 
 
 def test_a_severity_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    words = ["log=nuscenes", "log.root=datasets/drive", "pipeline=suite/fog", f"out={tmp_path / 'o'}"]
+    words = ["log=nuscenes", f"log.root={DRIVE}", "pipeline=suite/fog", f"out={tmp_path / 'o'}"]
     assert main(["run", *words, "pipeline.severity=9"]) == 2
     assert "expected a whole number from 0 to 5, got 9" in capsys.readouterr().err
 
 
 def test_a_sweep_over_the_suite_names_its_presets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["log=nuscenes", "log.root=datasets/drive", "limit=1", "pipeline=glob(suite/f*)", "pipeline.severity=1,5"]
+    words = ["log=nuscenes", f"log.root={DRIVE}", "limit=1", "pipeline=glob(suite/f*)", "pipeline.severity=1,5"]
     assert main(["run", "-m", *words, f"out={tmp_path / 'o'}"]) == 0
     made = sorted(p.name for p in (tmp_path / "o").iterdir())
     assert len(made) == 6 and any("suite_fog" in m and "severity-5" in m for m in made)
@@ -69,6 +70,7 @@ def test_a_sweep_over_the_suite_names_its_presets(tmp_path: Path, capsys: pytest
     assert "matches no option" in capsys.readouterr().err
 
 
+@pytest.mark.quick
 def test_presets_from_python() -> None:
     """The same pipeline as on the command line, with main figures as Python has them."""
     words = ["log=kitti", "log.root=x", "out=y", "pipeline=driving", "pipeline.mirror=0", "pipeline.yaw_deg=[-10,10]"]

@@ -22,6 +22,7 @@ def arm() -> fa.Sample:
     return open_arm("mcap")
 
 
+@pytest.mark.quick
 def test_links_are_drawn_where_they_project(arm: fa.Sample) -> None:
     """In front the wrist joint's pixel shows the arm and not the wall, before and after a mirror."""
     for sample in (arm, fa.MirrorRobot()(arm)):

@@ -55,6 +55,7 @@ def levels(dtype: torch.dtype, size: tuple[int, ...] = (*SIZE, 3)) -> torch.Tens
     return torch.from_numpy(np.random.default_rng(0).integers(0, most, size)).to(dtype)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("kind", "picture", "words"),
     [
@@ -147,6 +148,7 @@ MOVES: list[tuple[fa.Transform, Callable[[torch.Tensor], torch.Tensor]]] = [
 ]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(("step", "move"), MOVES)
 @pytest.mark.parametrize("kind", [fa.Camera, TwelveBits])
 def test_levels_of_16_bits_are_moved(step: fa.Transform, move: Callable, kind: type) -> None:

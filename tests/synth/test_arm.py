@@ -14,6 +14,8 @@ pytest.importorskip("mujoco")
 from fusion_aug.synth.arm.scene import JOINTS, robot_of
 from fusion_aug.synth.arm.world import ArmRecording, simulate
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(scope="module")
 def arm() -> ArmRecording:

@@ -22,6 +22,7 @@ from fusion_aug.synth.world import KINDS, Scenery
 TINY = Size((36, 64), 60, 80, 1)
 
 
+@pytest.mark.quick
 def test_road_coordinates_round_trip() -> None:
     road, rng = Road(), np.random.default_rng(0)
     s, d = rng.uniform(-60, 140, 500), rng.uniform(-12, 12, 500)
@@ -29,6 +30,7 @@ def test_road_coordinates_round_trip() -> None:
     assert np.abs(s - s2).max() < 1e-9 and np.abs(d - d2).max() < 1e-9
 
 
+@pytest.mark.quick
 def test_speed_is_the_derivative_of_the_distance() -> None:
     speed, h = Speed(3.0, 7.0, ((1.0, 2.5, 0.0), (4.0, 6.0, 5.0))), 1e-5
     for t in np.linspace(0.1, 8.0, 40):

@@ -112,6 +112,7 @@ def test_threads_do_not_matter(reference: list[list[tuple]]) -> None:
         torch.set_num_threads(1)
 
 
+@pytest.mark.quick
 def test_a_batch_is_rows() -> None:
     batch = fa.collate([MadeLog()[i] for i in range(3)])
     assert [u.id for u in batch.metas] == ["s0", "s1", "s2"]

@@ -109,6 +109,7 @@ def _hold(seen: Mapping[str, np.ndarray], way: Route, K: np.ndarray, T_cam_ref: 
     assert np.allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("chain", CHAIN)
 @pytest.mark.parametrize("camera", ["CAM_FRONT", "WRIST"])
 def test_matrices_of_a_lens_with_skew_and_of_a_camera_on_an_arm(chain: str, camera: str) -> None:

@@ -310,7 +310,7 @@ def test_dropped_sensors_stay_dropped() -> None:
 
 
 def test_formats_of_every_sensor_refuse_a_dropped_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["run", "log=nuscenes", "log.root=datasets/drive", "limit=1", "pipeline=identity",
+    words = ["run", "log=nuscenes", f"log.root={DRIVE}", "limit=1", "pipeline=identity",
              "+pipeline.transforms.quiet={_target_:fusion_aug.ModalityDropout,share:0.5}"]  # fmt: skip
     assert main([*words, f"out={tmp_path / 'a'}"]) == 2
     assert "a sensor without data has no place in the format" in capsys.readouterr().err

@@ -29,6 +29,7 @@ def test_exemptions_are_known_and_explained() -> None:
             assert len(reason.split()) >= 4, (name, promise)
 
 
+@pytest.mark.quick
 def test_input_is_untouched(case: Case) -> None:
     sample = make_sample()
     before = fingerprint(sample)
@@ -37,6 +38,7 @@ def test_input_is_untouched(case: Case) -> None:
     assert all(same_values(a, b) for a, b in zip(before, after, strict=True))
 
 
+@pytest.mark.quick
 def test_p_zero_is_the_identity_and_shares_memory(case: Case) -> None:
     sample = make_sample()
     out = build(case, p=0.0)(sample, seed=1)
@@ -64,6 +66,7 @@ def test_types_layout_and_device_are_kept(case: Case) -> None:
             assert picture.dtype == source.items[0].dtype and picture.is_contiguous(), name  # type: ignore[attr-defined]
 
 
+@pytest.mark.quick
 def test_rows(case: Case) -> None:
     """Rows stay, or are a subset of what was there."""
     sample = make_sample()
@@ -81,6 +84,7 @@ def test_rows(case: Case) -> None:
                 assert set(stream[column].tolist()) <= set(source[column].tolist()), name
 
 
+@pytest.mark.quick
 def test_replay_is_bit_exact_through_json(case: Case) -> None:
     sample = make_sample()
     out = build(case)(sample, seed=9)
@@ -94,6 +98,7 @@ def test_replay_is_bit_exact_through_json(case: Case) -> None:
     assert again.history == out.history
 
 
+@pytest.mark.quick
 def test_config_round_trip(case: Case) -> None:
     transform = build(case, p=0.5, name="it")
     for text in (json.dumps(transform.to_config()), yaml.safe_dump(transform.to_config())):
@@ -101,6 +106,7 @@ def test_config_round_trip(case: Case) -> None:
         assert build_pipeline(config).transforms[0] == transform
 
 
+@pytest.mark.quick
 @only(lambda case: own_transforms()[case[0]].inverse != "none")
 def test_inverse_from_the_history_alone(case: Case) -> None:
     sample = make_sample()
@@ -124,6 +130,7 @@ def test_inverse_from_the_history_alone(case: Case) -> None:
                     assert same_values(back.values[column], value), (name, column)
 
 
+@pytest.mark.quick
 @only(lambda case: own_transforms()[case[0]].inverse == "none")
 def test_what_cannot_be_inverted_is_refused(case: Case) -> None:
     sample = make_sample()
@@ -179,6 +186,7 @@ def test_edges(case: Case, edge: str) -> None:
         assert int(torch.isnan(out["lidar"]["xyz"]).any(1).sum()) == 1
 
 
+@pytest.mark.quick
 def test_unknown_stream_is_refused_by_strict_families_only(case: Case) -> None:
     class Smell(fa.Stream):
         """A stream that declares nothing about itself."""

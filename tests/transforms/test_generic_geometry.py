@@ -23,6 +23,7 @@ from fusion_aug.ops.points import points_in_boxes
 from fusion_aug.streams.families import Mount, Photometric, Scene
 
 
+@pytest.mark.quick
 @only(lambda case: case[0] == "Viewpoint" or promises(case, "keeps_rows", "content_identity"))
 @pytest.mark.parametrize(("dtype", "limit"), [(torch.float64, 1e-6), (torch.float32, 1e-3)], ids=["f64", "f32"])
 def test_projection_identity(case: Case, dtype: torch.dtype, limit: float) -> None:
@@ -50,6 +51,7 @@ def projection_errors(sample: fa.Sample, out: fa.Sample, points: np.ndarray, aft
     return np.concatenate(errors)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("transform", "what", "wrong"),
     [
@@ -71,6 +73,7 @@ def test_a_fault_that_rig_and_data_share_is_found(
     assert np.nan_to_num(off, nan=9.0).max() > 0.5
 
 
+@pytest.mark.quick
 @making("content_identity")
 def test_content_identity(case: Case) -> None:
     """Dots drawn at projected points are found where the augmented rig's numbers put the points."""
@@ -89,6 +92,7 @@ def stays_calibrated(case: Case) -> bool:
     return case[0] != "Miscalibrate"
 
 
+@pytest.mark.quick
 @only(stays_calibrated)
 @only(lambda case: promises(case, "keeps_counts") or not promises(case, "keeps_rows"))
 def test_point_in_box_counts(case: Case) -> None:
@@ -108,6 +112,7 @@ def test_point_in_box_counts(case: Case) -> None:
         assert all(b >= a for b, a in zip(before, after, strict=True))
 
 
+@pytest.mark.quick
 @of_family(Scene)
 def test_velocity_is_the_derivative_of_position(case: Case) -> None:
     """Two keyframes half a second apart, one draw for the scene: boxes move by their velocity in the world."""
@@ -129,6 +134,7 @@ def test_velocity_is_the_derivative_of_position(case: Case) -> None:
         assert np.allclose(v0, v1, atol=1e-9)
 
 
+@pytest.mark.quick
 @only(stays_calibrated)
 @making("keeps_rows", "content_identity")
 def test_doppler_is_the_projection_of_the_velocity(case: Case) -> None:
@@ -142,6 +148,7 @@ def test_doppler_is_the_projection_of_the_velocity(case: Case) -> None:
     assert torch.allclose(measured, (velocity * ray).sum(1), atol=1e-5)
 
 
+@pytest.mark.quick
 @only(lambda case: not issubclass(own_transforms()[case[0]], Photometric))
 @making("keeps_rows")
 def test_fused_equals_eager(case: Case) -> None:
@@ -179,6 +186,7 @@ def draws_numbers(case: Case) -> bool:
     return cls is fa.PerspectiveImage or bool(ranges - set(cls.rounded))
 
 
+@pytest.mark.quick
 @only(draws_numbers)
 @making("differentiable")
 def test_gradcheck(case: Case) -> None:

@@ -71,7 +71,7 @@ def with_first_gel(stream: Stream) -> Stream:
     if not isinstance(stream, TactileImage):
         return stream
     held = {f: getattr(stream, f) for f in ("gels", "backgrounds")}
-    first = {f: (v[0],) * len(v) for f, v in held.items() if any(entry is not v[0] for entry in v)}
+    first: dict[str, Any] = {f: (v[0],) * len(v) for f, v in held.items() if any(entry is not v[0] for entry in v)}
     return replace(stream, **first) if first else stream
 
 

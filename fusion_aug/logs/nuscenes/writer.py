@@ -57,7 +57,7 @@ class NuscenesWriter(CaptureTimeWriter):
         return [n for n, s in sample.of_type(Camera).items() if _is_record_stream(s)]
 
     def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
-        """Return the sample as the tables store it: one stamp per item, an ego pose for every record, levels of visibility.
+        """Return the sample as the tables store it: one stamp per item, an ego pose per record, visibility in levels.
 
         Ego poses whose picture or sweep was removed are left out, since the tables tie each pose to a record.
         """

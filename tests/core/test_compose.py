@@ -19,6 +19,8 @@ from fusion_aug.core.registry import TRANSFORMS
 from fusion_aug.names import full_name
 from fusion_aug.streams.families import Mix
 
+pytestmark = pytest.mark.quick
+
 
 def applied(sample: fa.Sample, index: int = 0) -> list[str]:
     return [r.path for r in sample.metas[index].history if r.applied]
@@ -274,7 +276,8 @@ def test_a_donor_in_a_batch_equals_the_loop(donors: list[fa.Sample]) -> None:
 
 
 def test_what_cannot_run_has_no_effect() -> None:
-    bent, flip = fa.PerspectiveImage(strength=0.1), fa.FlipImage()
-    assert fa.OneOf([bent, flip], weights=[1, 1]).effects() == {"homography": "PerspectiveImage.strength"}
-    assert fa.OneOf([bent, flip], weights=[0, 1]).effects() == {}
+    bent, grown = fa.PerspectiveImage(strength=0.1), fa.ScaleScene(scale=2)
+    both = {"pixel_map": "PerspectiveImage", "homography": "PerspectiveImage.strength", "scale": "ScaleScene.scale"}
+    assert fa.OneOf([bent, grown], weights=[1, 1]).effects() == both
+    assert fa.OneOf([bent, grown], weights=[0, 1]).effects() == {"scale": "ScaleScene.scale"}
     assert fa.SomeOf([bent], n=0).effects() == {} and fa.RandomApply([bent], p=0).effects() == {}

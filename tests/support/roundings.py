@@ -87,14 +87,15 @@ def own_matmul(like: Any) -> Callable[[Any, Any], Any]:
     return torch.matmul if isinstance(like, Tensor) else np.matmul
 
 
+def transposed(matrix: Any) -> Any:
+    """A matrix (..., n, n) transposed, in an order of memory that torch does not undo by itself."""
+    swapped = matrix.swapaxes(-1, -2)
+    return swapped.contiguous() if isinstance(swapped, Tensor) else np.ascontiguousarray(swapped)
+
+
 def of_the_transpose(own: Callable[[Any], Any], matrix: Any) -> Any:
     """The inverse or exponential of a matrix (..., n, n) by way of its transpose."""
-    return own(matrix.swapaxes(-1, -2)).swapaxes(-1, -2)
-
-
-def same_of_the_transpose(own: Callable[[Any], Any], matrix: Any) -> Any:
-    """The determinant of a matrix (..., n, n) by way of its transpose."""
-    return own(matrix.swapaxes(-1, -2))
+    return own(transposed(matrix)).swapaxes(-1, -2)
 
 
 def solved(own: Callable[[Any, Any], Any], matrix: Any, values: Any) -> Any:
@@ -111,31 +112,43 @@ def is_float64(*values: Any) -> bool:
     return all(isinstance(v, Tensor | Array) and v.dtype in wanted and getattr(v, "is_cpu", True) for v in values)
 
 
-PRODUCTS = {
-    torch.matmul, torch.mm, torch.bmm, torch.mv, torch.dot, torch.Tensor.matmul, torch.Tensor.mm, torch.Tensor.bmm,
-    torch.Tensor.mv, torch.Tensor.dot, torch.Tensor.__matmul__, np.matmul, np.dot,
-}  # fmt: skip
-TRANSPOSED = {
-    torch.linalg.inv: of_the_transpose, torch.inverse: of_the_transpose, torch.Tensor.inverse: of_the_transpose,
-    torch.linalg.pinv: of_the_transpose, torch.linalg.matrix_exp: of_the_transpose, torch.matrix_exp: of_the_transpose,
-    torch.linalg.det: same_of_the_transpose, torch.det: same_of_the_transpose, np.linalg.inv: of_the_transpose,
-    np.linalg.pinv: of_the_transpose, np.linalg.det: same_of_the_transpose,
-}  # fmt: skip
-SOLUTIONS = {torch.linalg.solve, np.linalg.solve}
-SUMS = {torch.einsum, np.einsum}
+def _product(own: Callable[..., Any], order: str, *args: Any, **kwargs: Any) -> Any:
+    plain = len(args) == 2 and not kwargs and is_float64(*args) and min(a.ndim for a in args) > 0
+    return multiplied(*args, order, own_matmul(args[0])) if plain else own(*args, **kwargs)
+
+
+def _einsum(own: Callable[..., Any], order: str, *args: Any, **kwargs: Any) -> Any:
+    plain = not kwargs and is_float64(*args[1:])
+    return contracted(*args, order=order, own=own) if plain else own(*args, **kwargs)
+
+
+def _transposed(own: Callable[..., Any], order: str, matrix: Any, **kwargs: Any) -> Any:
+    return of_the_transpose(partial(own, **kwargs), matrix) if is_float64(matrix) else own(matrix, **kwargs)
+
+
+def _determinant(own: Callable[..., Any], order: str, matrix: Any) -> Any:
+    return own(transposed(matrix) if is_float64(matrix) else matrix)
+
+
+def _solution(own: Callable[..., Any], order: str, matrix: Any, values: Any) -> Any:
+    return solved(own, matrix, values) if is_float64(matrix, values) else own(matrix, values)
+
+
+RULES: dict[Any, Callable[..., Any]] = {
+    **dict.fromkeys((torch.matmul, torch.mm, torch.bmm, torch.mv, torch.dot, np.matmul, np.dot), _product),
+    **{getattr(Tensor, name): _product for name in ("matmul", "mm", "bmm", "mv", "dot", "__matmul__")},
+    **dict.fromkeys((torch.einsum, np.einsum), _einsum),
+    **dict.fromkeys((torch.linalg.inv, torch.inverse, Tensor.inverse, np.linalg.inv), _transposed),
+    **dict.fromkeys((torch.linalg.pinv, np.linalg.pinv, torch.linalg.matrix_exp, torch.matrix_exp), _transposed),
+    **dict.fromkeys((torch.linalg.det, torch.det, Tensor.det, np.linalg.det), _determinant),
+    **dict.fromkeys((torch.linalg.solve, np.linalg.solve), _solution),
+}
 
 
 def answer(own: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], order: str) -> Any:
     """What ``own`` gives on another processor."""
-    if own in PRODUCTS and len(args) == 2 and is_float64(*args) and min(a.ndim for a in args) > 0:
-        return multiplied(*args, order, own_matmul(args[0]))
-    if own in SUMS and not kwargs and is_float64(*args[1:]):
-        return contracted(*args, order=order, own=own)
-    if own in TRANSPOSED and is_float64(args[0]):
-        return TRANSPOSED[own](partial(own, **kwargs), args[0])
-    if own in SOLUTIONS and len(args) == 2 and is_float64(*args):
-        return solved(own, *args)
-    return own(*args, **kwargs)
+    rule = RULES.get(own)
+    return own(*args, **kwargs) if rule is None else rule(own, order, *args, **kwargs)
 
 
 class OtherArray(np.ndarray):

@@ -12,6 +12,8 @@ from samples import make_sample
 import fusion_aug as fa
 from fusion_aug.sample.history import Record, history_from_json, history_to_json
 
+pytestmark = pytest.mark.quick
+
 CHAIN = fa.Compose(
     [
         fa.RotateScene(yaw_deg=[-90, 90], roll_deg=4),
@@ -81,13 +83,6 @@ def test_unknown_and_outdated_records_are_refused() -> None:
         fa.invert(boxes, (Record("a", "RotateScene", 9, {"": {}}),))
     with pytest.raises(fa.DataError, match="version 9"):
         fa.replay(make_sample(), (Record("a", "RotateScene", 9, {"": {}}),))
-
-
-@pytest.mark.parametrize("change", [{"version": "1"}, {"extra": 1}, {"params": []}, {"applied": 1.5}])
-def test_damaged_records_are_refused(change: dict) -> None:
-    record = fa.FlipImage()(make_sample()).history[0].to_json()
-    with pytest.raises(fa.DataError, match=r"file\.jsonl\[0\]"):
-        history_from_json([{**record, **change}], "file.jsonl")
 
 
 def test_replay_of_a_long_chain_is_bit_exact() -> None:
