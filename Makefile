@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo quick test lint bench docs check-devkit clean
+.PHONY: help setup demo quick test processors lint bench docs check-devkit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,10 @@ quick: $(STAMP)  ## tests that meet every package once, in less than a minute on
 
 test: $(STAMP)  ## run all tests
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist worksteal  # waiting threads must not spin on the other worker's core
+
+processors: $(STAMP)  ## the same results on the code paths of other processors
+	$(BIN)/python tools/processors.py
+	MKL_CBWR=COMPATIBLE $(MAKE) quick
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .

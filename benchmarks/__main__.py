@@ -47,7 +47,7 @@ def machine() -> dict[str, object]:
     block = np.zeros(2**26, np.uint8)
     (copy,) = interleaved_ms([block.copy], 20)
     return {
-        "processor": processor(), "machine": platform.machine(), "threads": 1,
+        "processor": processor(), "machine": platform.machine(), "threads": 1, "milliseconds": "processor time",
         "copies 64 MiB at": f"{2**26 / copy / 1e6:.1f} GB/s", "python": platform.python_version(),
         "torch": torch.__version__, "numpy": np.__version__, "opencv": cv2.__version__,
     }  # fmt: skip

@@ -125,7 +125,7 @@ def lidar_figures() -> list[Figure]:
     out = []
     stored = particles()
     for weather, points, limit in (
-        (fa.Fog(mor=100.0), 120_000, 8.0), (fa.Rain(rain_rate=25.0), 35_000, 28.0),
+        (fa.Fog(mor=100.0), 120_000, 7.0), (fa.Rain(rain_rate=25.0), 35_000, 28.0),
         (fa.Snow(snow_rate=2.5), 35_000, 28.0),
     ):  # fmt: skip
         sample = alone(street(points, (90, 160)), "lidar", "ego")
@@ -199,7 +199,7 @@ def completion_figures() -> list[Figure]:
 def streak_figures() -> list[Figure]:
     """Drops and flakes before a camera that moves at 10 m/s, depth known."""
     out = []
-    for size in (SIZE, SMALL):
+    for size, limit in ((SIZE, 2.5), (SMALL, 4.0)):
         sample = seen(2000, size, depth=True)
         picture = sample["camera"].image(0).numpy()  # type: ignore[attr-defined]
         for name, figures, corruption, transform in (
@@ -219,7 +219,7 @@ def streak_figures() -> list[Figure]:
             bare = (f"particles seen, {len(start)} lines, blend", lines)
             peers = [p for p in _peers(picture, corruption, transform) if corruption or "image" not in p[0]]
             label = f"{name}, streaks in a camera, {size[1]}x{size[0]}"
-            out.append(measured(label, work, bare, 4.0, 15, peers))
+            out.append(measured(label, work, bare, limit, 15, peers))
     return out
 
 

@@ -177,7 +177,7 @@ def check_se3(transform: Tensor, what: str, tolerance: float = 1e-5) -> Tensor:
         raise CalibrationError(f"{what}: the rotation is not orthonormal (R R^T differs from I by {off:.2g})")
     if float(torch.linalg.det(r).min()) < 0:
         raise CalibrationError(f"{what}: the rotation has determinant -1: a mirror is not a rigid transform")
-    if float((transform[..., 3, :] - torch.tensor([0.0, 0, 0, 1], dtype=r.dtype)).abs().max()) > 0:
+    if float((transform[..., 3, :] - torch.tensor([0.0, 0, 0, 1], dtype=r.dtype)).abs().max()) > SAME:
         raise CalibrationError(f"{what}: the last row is not 0 0 0 1")
     return transform
 

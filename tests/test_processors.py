@@ -20,7 +20,7 @@ from calib import Frame, Rig
 from calib.se3 import invert, rotation_about, se3
 from fusion_aug.transforms.mount import frame_motions, viewpoint, viewpoint_sensors
 
-PAIRS = (("left", "right"), ("right", "once"), ("once", "left"))  # one for each seed
+PAIRS = (("left", "right"), ("right", "once"), ("once", "by shape"))  # one for each seed
 TURN: Case = ("Viewpoint", {"x_deg": [-2, 2], "y_deg": [-4, 4], "z_deg": [-3, 3]})
 Samples = dict[str, fa.Sample]
 

@@ -33,8 +33,9 @@ def early_returns(text: str) -> list[str]:
 
 def test_no_test_returns_early() -> None:
     """Where a test does not apply, it is not collected (``only``) or it is skipped with a reason."""
-    assert early_returns("def test_a():\n    def f():\n        return 1\n    for x in y:\n        return\n") == ["test_a"]
-    assert early_returns("def test_a():\n    def f():\n        return 1\n    assert f()\n") == []
+    inner = "def test_a():\n    def f():\n        return 1\n"
+    assert early_returns(f"{inner}    for x in y:\n        return\n") == ["test_a"]
+    assert early_returns(f"{inner}    assert f()\n") == []
     assert {p.name: early_returns(p.read_text()) for p in modules() if early_returns(p.read_text())} == {}
 
 

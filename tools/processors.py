@@ -145,8 +145,8 @@ def run_child(name: str, environment: dict[str, str], folder: Path) -> dict[str,
     return found
 
 
-def compared(found: dict[str, dict[str, Any]]) -> list[str]:
-    """Where two settings differ by more than a limit, one line each."""
+def compared(found: dict[str, dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """Where two settings differ by more than a limit: the two, and a line that says where."""
     from results import differences
 
     out = []
@@ -154,7 +154,7 @@ def compared(found: dict[str, dict[str, Any]]) -> list[str]:
         a, b = found[one]["results"], found[other]["results"]
         for case in sorted(a.keys() | b.keys()):
             apart = differences(a[case], b[case]) if case in a and case in b else ["only one of them has this case"]
-            out += [f"{case}: {one} and {other}: {line}" for line in apart]
+            out += [(one, other, f"{case}: {line}") for line in apart]
     return out
 
 
@@ -162,7 +162,8 @@ def effect(found: dict[str, Any], default: dict[str, Any]) -> tuple[list[str], i
     """Primitives of which a setting changes a bit, and of how many results of the cases it does."""
     probes = [n for n, d in default["probe"].items() if found["probe"][n] != d]
     mine, theirs = (
-        {(c, p): digest(x) for c, r in f["results"].items() for p, x in r.items()} for f in (found, default)
+        {(case, path): digest(x) for case, result in f["results"].items() for path, x in result.items()}
+        for f in (found, default)
     )
     return probes, sum(mine.get(key) != theirs.get(key) for key in mine.keys() | theirs.keys())
 
@@ -182,17 +183,17 @@ def main() -> int:
         jobs = {name: pool.submit(run_child, name, env, Path(folder)) for name, env in settings().items()}
         found = {name: job.result() for name, job in jobs.items()}
     wrong = compared(found)
-    cases, width = len(found[DEFAULT]["results"]), max(map(len, found))
-    print(f"{cases} runs ({len(SEEDS)} seeds of every case), each setting against all others\n")
-    print(f"{'setting':{width}}  results that change a bit  verdict")
+    runs, width = len(found[DEFAULT]["results"]), max(map(len, found))
+    print(f"{runs} runs ({len(SEEDS)} seeds of every case) under each setting, compared with one another\n")
+    print(f"{'setting':{width}}  {'verdict':18}  results and primitives of which a bit changes")
     for name, result in found.items():
         probes, changed = effect(result, found[DEFAULT])
-        failed = sum(f" {name} and " in line or f" and {name}: " in line for line in wrong)
-        verdict = f"{failed} OVER A LIMIT" if failed else "within limits" if probes or changed else "no effect"
-        verdict = "the machine's own" if name == DEFAULT and not failed else verdict
-        print(f"{name:{width}}  {changed:25}  {verdict}{'; probe: ' + ', '.join(probes) if probes else ''}")
-    for line in wrong[:40]:
-        print(line)
+        failed = sum(name in pair for *pair, _ in wrong)
+        verdict = "within the limits" if probes or changed else "compared with" if name == DEFAULT else "no effect"
+        verdict = f"{failed} over a limit" if failed else verdict
+        print(f"{name:{width}}  {verdict:18}  {changed} results{''.join(f', {p}' for p in probes)}")
+    for one, other, line in wrong[:40]:
+        print(f"{one} and {other}: {line}")
     if len(wrong) > 40:
         print(f"... and {len(wrong) - 40} more")
     return 1 if wrong else 0

@@ -203,6 +203,9 @@ def compare_columns(pair: StreamPair) -> Iterator[Row]:
 def compare_column(pair: StreamPair, name: str) -> Iterator[Row]:
     """One column, in one frame where its numbers are given in the stream's own."""
     kind, values = type(pair.streams[0]), [table[name] for table in pair.tables]
+    if not all(isinstance(v, Tensor | np.ndarray) for v in values):
+        yield Row.not_compared(name, pair.name, NO_RULE.format(f"a column of type {type(values[0]).__name__}"))
+        return
     comparisons = column_comparisons(kind, name, values[0])
     if not comparisons:
         yield Row.not_compared(name, pair.name, NO_RULE.format(f"a column of kind {column_of(kind, name).kind!r}"))

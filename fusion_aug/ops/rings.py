@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib.ties import cell_of
+from calib.ties import TIE, cell_of
 
 SAME_SURFACE = 0.15  # neighbouring beams hit one surface where their distances differ by less than this share ...
 STEEPEST = 6.0  # ... or where the line between their points is seen less slanted than this (tangent)
@@ -71,15 +71,17 @@ def _between(
     p: np.ndarray, azimuth: np.ndarray, lower: np.ndarray, upper: np.ndarray, elevation: float, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Points at an elevation between two beams: the old rows they come from, and their positions."""
-    first, second = (lower, upper) if share < 0.5 else (upper, lower)
+    # a new beam is often half-way between two old ones
+    first, second = (lower, upper) if share < 0.5 - TIE else (upper, lower)
+    apart = min(share, 1 - share)
     if len(first) == 0 or len(second) == 0:
-        return (first, p[first]) if min(share, 1 - share) < 0.25 else (first[:0], p[first[:0]])
+        return (first, p[first]) if apart < 0.25 - TIE else (first[:0], p[first[:0]])
     a = azimuth[first]
     b = azimuth[second]
     right = np.searchsorted(b, a) % len(b)
     left = right - 1
     gap = np.abs((np.stack([b[left], b[right]]) - a + np.pi) % (2 * np.pi) - np.pi)
-    other = second[np.where(gap[0] < gap[1], left, right)]
+    other = second[np.where(gap[0] < gap[1] - TIE, left, right)]
     spacing = 2.5 * np.median(np.abs(np.diff(a))) if len(a) > 2 else 0.02
     beside = gap.min(0) <= max(spacing, 1e-3)
     near, far = np.linalg.norm(p[first], axis=1), np.linalg.norm(p[other], axis=1)
@@ -89,7 +91,7 @@ def _between(
     t = _share_at(p[first], p[other], elevation)
     place = p[first].copy()
     place[one] += t[one, None] * (p[other] - p[first])[one]
-    keep = one | (min(share, 1 - share) < 0.5)
+    keep = one | (apart < 0.5 - TIE)
     return first[keep], place[keep]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib.ties import cell_of
+from calib.ties import TIE, cell_of
 
 REACH = 30.0  # metres around the vehicle that the plane is fitted to
 NEAR = 0.2  # metres above it that still count as ground: pavements, and errors of distances far away
@@ -50,11 +50,14 @@ def height(plane: np.ndarray, xyz: np.ndarray) -> np.ndarray:
 
 
 def distance_along(plane: np.ndarray, start: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    """Distance (...) along unit rays (..., 3) from ``start`` (3,) to a plane; infinity where a ray never meets it."""
+    """Distance (...) along unit rays (..., 3) from ``start`` (3,) to a plane; infinity where a ray never meets it.
+
+    A level ray does not: the sign of its slope would say so only up to the last bits.
+    """
     slope = rays @ plane[:3]
     with np.errstate(divide="ignore"):
         found = -(start @ plane[:3] + plane[3]) / slope
-    return np.where((slope < 0) & (found > 0), found, np.inf)
+    return np.where((slope < -TIE) & (found > 0), found, np.inf)
 
 
 def fresnel(cosine: np.ndarray, n1: float, n2: float) -> np.ndarray:

@@ -27,6 +27,19 @@ pytestmark = pytest.mark.quick
 RANDOM = Rotation.random(200, random_state=np.random.default_rng(1))
 
 
+@pytest.mark.parametrize(
+    "axis", [[1.0, 0, 0], [0, 1, 0], [0, 0, -1], [-0.6, 0.8, 0], [0, -0.6, 0.8], [0.48, -0.6, 0.64]]
+)
+def test_half_a_turn_has_one_quaternion(axis: list[float]) -> None:
+    """Where w is 0, it is so up to the last bits, and their sign decides nothing."""
+    quaternions = []
+    for w in (0.0, 1e-16, -1e-16):
+        q = quaternion_from_rotation(rotation_from_quaternion([w, *axis]))
+        quaternions.append(quaternion_from_rotation(rotation_from_quaternion(-q)))
+    assert all(torch.allclose(q, quaternions[0], atol=1e-12) for q in quaternions)
+    assert float(quaternions[0][1:][torch.tensor(axis) != 0][0]) > 0
+
+
 def test_quaternions_agree_with_scipy() -> None:
     wxyz = torch.from_numpy(RANDOM.as_quat()[:, [3, 0, 1, 2]])
     assert np.allclose(rotation_from_quaternion(wxyz).numpy(), RANDOM.as_matrix(), atol=1e-12)

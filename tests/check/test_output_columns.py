@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import fusion_aug as fa
-from calib import Frame, Rig
+from calib import Frame, GelModel, Rig
 from calib.se3 import rotation_about, se3
 from calib.trajectory import Trajectory
 from fusion_aug.check import Row, combine
@@ -23,7 +23,9 @@ from fusion_aug.check.comparisons import COMPARISONS, by_value, register_compari
 from fusion_aug.check.output import rows_left_out
 from fusion_aug.check.stream_comparison import StreamPair, compare_stream
 from fusion_aug.cli import main
+from fusion_aug.logs.core.files import write_image
 from fusion_aug.logs.core.store import read_npz, write_npz
+from fusion_aug.logs.core.touch import with_first_gel
 from fusion_aug.logs.folder.writer import FolderWriter
 from fusion_aug.sample import Ref, Sample, SampleMeta
 from fusion_aug.streams import Ragged, Signal, Stream, rectangle_corners, strings
@@ -43,6 +45,7 @@ from fusion_aug.streams.columns import (
     time_offset,
 )  # fmt: skip
 from fusion_aug.streams.families import ImagePlane, Mount, Weather
+from fusion_aug.streams.source import Coding, Source
 
 T0 = 1_700_000_000_000_000_000
 
@@ -443,11 +446,96 @@ def test_a_field_nobody_can_compare_is_not_compared_until_somebody_says_how() ->
     assert "FAIL" in {r.status for r in compared(scales(1.0), gone, "scale").values()}
 
 
+def test_a_column_that_is_no_array_is_not_compared() -> None:
+    sample = own_sample()
+    stream = replace(sample["mag"], values={**sample["mag"].values, "notes": [1, 2, 3, 4]})
+    rows = compared(*(sample.with_streams({"mag": stream}),) * 2, "mag")
+    assert rows["notes"].status.startswith("not compared: ") and rows["field"].status == "PASS"
+
+
 def test_a_second_comparison_of_a_kind_is_refused() -> None:
     with pytest.raises(fa.ConfigError, match=r"comparison 'polar' .* is refused"):
         register_comparison("polar", by_value, "m", 1.0)
     with pytest.raises(fa.ConfigError, match=r"comparison 'Radar\.rcs' .* is refused"):
         register_comparison((fa.Radar, "rcs"), by_value, "m", 1.0)
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+def with_picture(stream: Stream) -> Sample:
+    sample = own_sample()
+    rig = Rig({**sample.rig.frames, "eye": Frame(parent="ego", axis_convention="camera")})
+    return sample.with_streams({"eye": stream}).with_meta(0, rig=rig, true_rig=rig)
+
+
+def pictures(kind: type[fa.Stream], item: Any, **more: Any) -> Sample:
+    return with_picture(kind(frame="eye", capture_times=torch.tensor([T0]), items=(item,), **more))
+
+
+def noise_picture() -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(("ending", "limit"), [(".png", 0.0), (".jpg", 4.0)])
+def test_pictures_are_compared_as_their_files_are_coded(tmp_path: Path, ending: str, limit: float) -> None:
+    picture, path = noise_picture(), tmp_path / f"picture{ending}"
+    write_image(picture, path)
+    expected, found = pictures(fa.Camera, picture), pictures(fa.Camera, Source(path, "image"))
+    row = next(r for n, r in compared(expected, found, "eye").items() if n.startswith("picture"))
+    assert row.status == "PASS" and row.limit == limit and row.unit == "levels"
+    other = picture.clone()
+    other[3, 4, 0] += 1  # wraps at 255, so that it is another level in any case
+    changed = pictures(fa.Camera, other if limit == 0 else picture.flip(1))
+    row = next(r for n, r in compared(changed, found, "eye").items() if n.startswith("picture"))
+    assert row.status == "FAIL"
+
+
+class Millimetres(Source):
+    """Depth in whole millimetres."""
+
+    coding = Coding(step=1e-3)
+    value = torch.full((4, 5), 2.0)
+
+
+def test_depth_ids_and_own_pictures_are_compared_by_what_they_are(tmp_path: Path) -> None:
+    file = Millimetres(tmp_path / "depth", "depth")
+
+    def depth_row(metres: float, item: Any) -> Row:
+        return compared(pictures(fa.Depth, torch.full((4, 5), metres)), pictures(fa.Depth, item), "eye")["depth"]
+
+    assert depth_row(2.0004, file).status == "PASS" and depth_row(2.0006, file).status == "FAIL"
+    assert depth_row(2.0004, torch.full((4, 5), 2.0)).status == "FAIL"
+    assert depth_row(float("inf"), torch.full((4, 5), float("inf"))).status == "PASS"
+    ids = torch.arange(20, dtype=torch.uint8).reshape(4, 5)
+    off = ids.clone()
+    off[0, 0] = 9
+    for kind, title in ((fa.SegmentationMask, "pixels that differ"), (fa.HeightMap, "heights")):
+        a, b = (pictures(kind, v.float() if kind is fa.HeightMap else v) for v in (ids, off))
+        assert compared(a, a, "eye")[title].status == "PASS" and compared(a, b, "eye")[title].status == "FAIL"
+    small = pictures(fa.Depth, torch.full((4, 4), 2.0))
+    assert compared(pictures(fa.Depth, torch.full((4, 5), 2.0)), small, "eye")["depth"].status == "FAIL"
+
+
+def test_gels_and_backgrounds_of_every_picture() -> None:
+    grounds = tuple(torch.full((8, 8, 3), level, dtype=torch.uint8) for level in (10, 11, 12))
+    gel = GelModel(lights=torch.ones(10, 3))
+
+    def touch(grounds: tuple[torch.Tensor, ...], gel: GelModel) -> fa.TactileImage:
+        items = (noise_picture()[:8, :8],) * 3
+        times = T0 + torch.arange(3)
+        return fa.TactileImage(
+            frame="eye", capture_times=times, items=items, mm_per_pixel=0.1, backgrounds=grounds, gels=(gel,) * 3
+        )
+
+    sample = with_picture(touch(grounds, gel))
+    assert {r.status for r in compared(sample, sample, "eye").values()} == {"PASS"}
+    last = with_picture(touch((*grounds[:2], grounds[0]), replace(gel, noise=2.0)))
+    failed = {n for n, r in compared(sample, last, "eye").items() if r.status == "FAIL"}
+    assert failed == {"backgrounds", "gels"}
+    # logs of robots hold those of the first picture
+    kept = with_picture(with_first_gel(sample["eye"]))
+    rows = rows_left_out(sample, kept, FolderWriter(None, Path()))
+    assert [r.measurement for r in rows] == ["backgrounds"] and rows[0].status.startswith("not compared: ")
+    assert with_first_gel(kept["eye"]) is kept["eye"]
 
 
 # --- what formats cannot hold ----------------------------------------------------------------------------------------
@@ -476,3 +564,91 @@ def test_a_sensor_that_a_lossy_output_cannot_mark_as_dropped(
     code, lines = checked(tmp_path / "out", capsys)
     line = next(x for x in lines if x.startswith("items present"))
     assert code == 0 and " CAM_BACK " in line and "not compared: a sensor without data has no place" in line
+
+
+# --- in a format of others -------------------------------------------------------------------------------------------
+def table(out: Path, name: str, change: Callable[[list[dict[str, Any]]], None]) -> None:
+    path = out / "v1.0-mini" / f"{name}.json"
+    rows = json.loads(path.read_text())
+    change(rows)
+    path.write_text(json.dumps(rows))
+
+
+def dim_a_return(out: Path) -> None:
+    path = next((out / "samples" / "LIDAR_TOP").iterdir())
+    cloud = np.fromfile(path, "<f4").reshape(-1, 5)
+    cloud[7, 3] += 1
+    cloud.tofile(path)
+
+
+def another_beam(out: Path) -> None:
+    path = next((out / "samples" / "LIDAR_TOP").iterdir())
+    cloud = np.fromfile(path, "<f4").reshape(-1, 5)
+    cloud[7, 4] += 1
+    cloud.tofile(path)
+
+
+def lose_a_box(out: Path) -> None:
+    table(out, "sample_annotation", lambda rows: rows.pop())
+
+
+def another_category(out: Path) -> None:
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows[0]["category_token"] = next(
+            r["category_token"] for r in rows if r["category_token"] != rows[0]["category_token"]
+        )
+
+    table(out, "instance", change)
+
+
+def another_visibility(out: Path) -> None:
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows[0]["visibility_token"] = "1" if rows[0]["visibility_token"] != "1" else "4"
+
+    table(out, "sample_annotation", change)
+
+
+@pytest.fixture(scope="module")
+def street_out(street: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("street_out") / "out"
+    assert main(["run", "log=nuscenes", f"log.root={street}", "pipeline=geometry", "limit=1", f"out={out}"]) == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("plant", "stream", "what"),
+    [(dim_a_return, "LIDAR_TOP", "intensity"), (another_beam, "LIDAR_TOP", "ring"), (lose_a_box, "boxes", "rows ("),
+     (another_category, "boxes", "category"), (another_visibility, "boxes", "visible")],
+)  # fmt: skip
+def test_planted_differences_in_nuscenes(
+    street_out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], plant: Any, stream: str, what: str
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(street_out, out)
+    code, lines = checked(out, capsys)
+    assert code == 0 and any(line.startswith("velocity") and " boxes " in line for line in lines)
+    plant(out)
+    code, lines = checked(out, capsys)
+    failed = [line for line in lines if "FAIL" in line]
+    assert code == 1 and any(line.startswith(what) and f" {stream} " in line for line in failed), failed
+
+
+def test_kitti_labels_are_those_of_the_file(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Boxes that leave the picture are left out by the format, and the others are compared one by one."""
+    crop = "+pipeline.transforms.crop={_target_:fusion_aug.Crop,size:[375,600],x:0.0,y:0.0}"
+    words = ["log=kitti", f"log.root={real_data / 'kitti'}", "pipeline=identity", crop]
+    assert main(["run", *words, f"out={tmp_path / 'out'}"]) == 0
+    code, lines = checked(tmp_path / "out", capsys)
+    left_out = [line for line in lines if line.startswith("rows left out by the format")]
+    assert code == 0 and {line.split()[6] for line in left_out} == {"boxes", "boxes_2d"}
+    assert any(line.startswith("occluded ") and "PASS" in line for line in lines)
+    path = tmp_path / "out" / "training" / "label_2" / "000008.txt"
+    text = path.read_text()
+    path.write_text(text.replace("Car", "Van", 1))
+    code, lines = checked(tmp_path / "out", capsys)
+    assert code == 1 and any(line.startswith("category") and " boxes " in line and "FAIL" in line for line in lines)
+    path.write_text("".join(text.splitlines(keepends=True)[1:]))
+    code, lines = checked(tmp_path / "out", capsys)
+    assert code == 1 and any(line.startswith("rows (") and " boxes " in line and "FAIL" in line for line in lines)

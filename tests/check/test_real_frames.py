@@ -9,6 +9,7 @@ import pytest
 from fusion_aug.cli import main
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["geometry", "photometric", "driving"])
 @pytest.mark.parametrize("log", ["kitti", "nuscenes"])
 def test_presets_on_real_frames(

@@ -42,6 +42,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_robot_and_touch_are_written_and_check(kind: str, runs: dict[str, Path]) -> None:
     assert main(["check", str(runs[kind])]) == 0
@@ -113,6 +114,7 @@ def test_taxels_are_numbers_of_the_message(tmp_path: Path) -> None:
     assert np.allclose(forces, open_arm("mcap")["taxel_right"]["force"].numpy())
 
 
+@pytest.mark.slow
 def test_the_same_bytes_in_any_process(tmp_path: Path) -> None:
     """Another hash seed, workers or none."""
     what = [

@@ -7,8 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from roundings import ORDERS, rounding
 
-from calib.se3 import rotation_from_rotvec, se3
+from calib.se3 import rotation_about, rotation_from_rotvec, se3, transform_points
+from calib.ties import TIE
 from fusion_aug.ops import reduce
 from fusion_aug.ops.points import points_in_boxes, transform_packed
 
@@ -27,7 +29,7 @@ def test_points_in_boxes_is_exact(seed: int, n: int, m: int) -> None:
     found = points_in_boxes(xyz, poses, sizes)
     for i in range(m):
         local = (xyz.double() - poses[i, :3, 3]) @ poses[i, :3, :3]
-        expected = (local.abs() <= sizes[i] / 2).all(1).nonzero()[:, 0]
+        expected = (local.abs() <= sizes[i] / 2 + TIE).all(1).nonzero()[:, 0]
         assert torch.equal(found[i], expected)
 
 
@@ -37,6 +39,18 @@ def test_points_on_a_face_and_nan_points() -> None:
         xyz, torch.eye(4, dtype=torch.float64)[None], torch.tensor([[2.0, 2, 2]], dtype=torch.float64)
     )
     assert found[0].tolist() == [0]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_point_on_the_face_of_a_turned_box_is_inside(order: str) -> None:
+    """A label drawn tightly around its points has points on its faces, by any rounding."""
+    angles = torch.linspace(0, 3, 60, dtype=torch.float64)
+    poses = se3(rotation_about("z", angles), torch.tensor([12.0, -7.0, 0.4]).double().expand(60, 3))
+    sizes = torch.tensor([4.2, 1.8, 1.5], dtype=torch.float64)
+    with rounding(order):
+        corners = transform_points(poses, torch.stack([sizes / 2, -sizes / 2]).expand(60, 2, 3))
+        for pose, points in zip(poses, corners, strict=True):
+            assert points_in_boxes(points, pose[None], sizes[None])[0].tolist() == [0, 1]
 
 
 def test_packed_points_move_with_their_own_item() -> None:

@@ -64,6 +64,56 @@ def test_whole_pixel_maps_are_exact() -> None:
     assert twice.is_identity()
 
 
+ROUNDINGS = [torch.tensor(x).double() for x in (0.0, 1e-13, -1e-13)]  # by which computed maps may be off, as shares
+
+
+def noise(size: tuple[int, int]) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(3).integers(0, 256, (*size, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "nearest"])
+@pytest.mark.parametrize(
+    "P",
+    [
+        resize_map(0.5, 0.5),  # of four pixels each is as near
+        resize_map(1.3, 1.3),
+        resize_map(0.95, 0.95),  # the limits of the low-pass
+        resize_map(0.56, 0.56),
+        shift_map(-30.25, -20.25) @ resize_map(0.5, 0.5),  # the part that is needed begins at a whole pixel
+        shift_map(0.5, -0.5),
+        shift_map(7.0, -5.0),
+        resize_map(1 / 0.7, 1 / 0.7) @ resize_map(0.7, 0.7),
+    ],
+)
+def test_the_last_bits_of_a_map_decide_nothing(P: torch.Tensor, interpolation: str) -> None:
+    picture = noise((130, 170))
+    maps = [P @ torch.diag(torch.stack([1 + off, 1 - off, 1 + off])) for off in ROUNDINGS]
+    one, *others = (warp(picture, ImageMap.homography(Q, (60, 80)), interpolation).int() for Q in maps)
+    assert all(int((one - other).abs().max()) <= (interpolation == "linear") for other in others)
+
+
+def test_maps_that_cancel_move_nothing() -> None:
+    size, there = (48, 64), shift_map(3.2, -1.1) @ resize_map(0.7, 1.3)
+    assert ImageMap.homography(torch.linalg.inv(there) @ there, size).is_identity()
+    assert ImageMap.homography(3 * torch.eye(3, dtype=torch.float64), size).is_identity(), "homogeneous"
+    for off in (shift_map(1e-5, 0.0), resize_map(1 + 1e-5, 1.0), resize_map(1.0, -1.0), shift_map(0.0, 1.0)):
+        assert not ImageMap.homography(off, size).is_identity()
+    bent = torch.eye(3, dtype=torch.float64)
+    bent[2, 0] = 1e-7
+    assert ImageMap.homography(bent, size).in_whole_pixels() is None
+    assert ImageMap.flip(size).in_whole_pixels() == (-1, 1, 63, 0)
+    assert ImageMap.homography(there * float("nan"), size).in_whole_pixels() is None
+
+
+def test_an_affine_map_may_come_out_of_homographies() -> None:
+    """A last row that is 0 0 1 up to the last bits is taken for what it is."""
+    picture, affine = noise((60, 80)), shift_map(3.3, 1.7) @ resize_map(1.1, 1.2)
+    almost = affine.clone()
+    almost[2, :2] = torch.tensor([3e-17, -2e-17])
+    one, other = (warp(picture, ImageMap.homography(P, (60, 80))).int() for P in (affine, almost))
+    assert torch.equal(one, other)
+
+
 def test_an_enlarged_picture_has_no_dark_rim() -> None:
     white = torch.full((20, 20, 3), 200, dtype=torch.uint8)
     out = warp(white, ImageMap.homography(resize_map(2.0, 2.0), (40, 40)))

@@ -43,6 +43,7 @@ def truncate(path: Path, keep: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_damaged_files(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["run", "log=nuscenes", f"log.root={log}", "pipeline=driving"]
     cases = [
@@ -113,6 +114,7 @@ def test_wrong_tables(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     fails(capsys, words, "sensor.json", "cannot be read")
 
 
+@pytest.mark.slow
 def test_skipping_what_cannot_be_read(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = truncate(first(log / "samples/LIDAR_TOP"), 1003)
     words = ["run", "log=nuscenes", f"log.root={log}", "pipeline=driving", f"out={tmp_path / 'out'}", "on_error=skip"]

@@ -25,6 +25,7 @@ def test_every_suite_preset_builds_at_every_severity(name: str) -> None:
     assert len(built) == 3  # severities differ
 
 
+@pytest.mark.slow
 def test_every_pair_of_presets_composes() -> None:
     own = [n for n in PRESETS if not n.startswith("suite/")]
     assert {"identity", "geometry", "photometric", "driving", "robot", "touch", "timewarp"} <= set(own)

@@ -35,6 +35,7 @@ def reference(street: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return tree(out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 4])
 def test_same_bytes_for_any_number_of_workers(street: Path, tmp_path: Path, reference, workers: int) -> None:
     out = tmp_path / "out"
@@ -43,6 +44,7 @@ def test_same_bytes_for_any_number_of_workers(street: Path, tmp_path: Path, refe
     assert len(read_manifest(out).entries) == 20
 
 
+@pytest.mark.slow
 def test_same_bytes_after_a_kill(street: Path, tmp_path: Path, reference) -> None:
     """SIGKILL of the whole process group at a random time, three times in a row, then to the end."""
     out = tmp_path / "out"
@@ -170,6 +172,7 @@ def test_presets_combine(street: Path, tmp_path: Path) -> None:
     assert next(r.params[""]["yaw_deg"] for r in entry.history if r.path == "yaw") == 5.0
 
 
+@pytest.mark.slow
 def test_a_pipeline_of_ones_own_and_a_plugin(street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A transform outside the package, configured by a file outside it, in two worker processes."""
     (tmp_path / "my_plugin.py").write_text(

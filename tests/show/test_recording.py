@@ -63,6 +63,7 @@ def test_the_command(street: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "is an .rrd file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_person_sees_both_sides(recording: Path) -> None:
     """The bundled web viewer in headless Chromium: orange boxes in the scenes left and right, blue sky below."""

@@ -1,10 +1,11 @@
 """Other values that a processor may give for the products, inverses, determinants and solutions of float64.
 
-Under ``rounding(order)`` the terms of every product are summed from the left, from the right, or as 80-bit numbers that
-are rounded once; an inverse is the transposed inverse of the transpose, and so on. All of these are right to the last
-bits, and which of them a machine gives hangs on its vector units and its libraries. What may not hang on it is a
-decision. (One ulp on a result would not do: sums of whole numbers are exact on every processor, and what cancels to
-zero by one order of summation does not by another.)
+Under ``rounding(order)`` the terms of every product are summed from the left, from the right, as 80-bit numbers that
+are rounded once, or in one of these ways by its shape, as libraries with a kernel for each shape do; an inverse is the
+transposed inverse of the transpose, and so on. All of these are right to the last bits, and which of them a machine
+gives hangs on its vector units and its libraries. What may not hang on it is a decision. (One ulp on a result would not
+do: sums of whole numbers are exact on every processor, and what cancels to zero by one order of summation does not by
+another.)
 
 torch is reached by a function mode. NumPy's ``@`` cannot be replaced, but arrays that come from tensors are handed out
 as a subclass which passes itself on and does its products here.
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-ORDERS = ("left", "right", "once")
+ORDERS = ("left", "right", "once", "by shape")
 Array = np.ndarray
 
 
@@ -46,6 +47,8 @@ def multiplied(a: Any, b: Any, order: str, own: Callable[[Any, Any], Any]) -> An
     """A product of any shapes that ``@`` takes, in an order; ``own`` is what torch or NumPy does."""
     row, column = a.ndim == 1, b.ndim == 1
     x, y = a[None] if row else a, b[:, None] if column else b
+    if order == "by shape":
+        order = ORDERS[(x.ndim + x.shape[-2] + y.shape[-1]) % 3]
     if order != "once":
         out = product(x, y, order)
     elif isinstance(a, Tensor):

@@ -76,6 +76,7 @@ def test_two_epochs_differ(reference: list[list[tuple]]) -> None:
     assert all(a[1:] != b[1:] for a, b in zip(*reference, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "epochs"), [(1, 1), (2, 2), (4, 1)])
 def test_workers_do_not_matter(reference: list[list[tuple]], workers: int, epochs: int) -> None:
     """Workers that live on see the new epoch."""
@@ -143,6 +144,7 @@ def test_different_kinds_under_one_name_are_refused() -> None:
         fa.collate([a, b])
 
 
+@pytest.mark.slow
 def test_real_log_through_a_loader(street: Path) -> None:
     dataset = fa.AugmentedDataset(fa.open_log("nuscenes", street), fa.Compose([fa.MirrorScene(p=0.5)]), seed=1)
     batches = list(

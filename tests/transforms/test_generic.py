@@ -115,13 +115,13 @@ def test_inverse_from_the_history_alone(case: Case) -> None:
     for kind in (fa.Boxes3D, fa.Points, fa.EgoPose, fa.Boxes2D, fa.SegmentationMask):
         for name, stream in out.of_type(kind).items():
             if kind is fa.SegmentationMask:
-                continue  # resampled: tests/transforms/test_inversion.py
+                continue  # resampled: tests/core/test_inversion.py
             back = fa.invert(stream.realized(), history, name=name).realized()
             head, _, tail = name.partition("/")
             swapped = history[0].before.get("names", {}).get(head, head)
             source = sample[f"{swapped}/{tail}" if tail else name].realized()
             if len(back) != len(source):
-                continue  # items that are lost or repeated stay so: tests/transforms/test_clocks.py
+                continue  # items that are lost or repeated stay so: tests/transforms/temporal/test_clocks.py
             for column, value in source.values.items():
                 if isinstance(value, torch.Tensor) and value.is_floating_point():
                     limit = 1e-4 if value.dtype == torch.float32 else 1e-8

@@ -61,6 +61,7 @@ def test_an_orientation_that_was_worked_out_elsewhere_is_not_kept(tmp_path: Path
     assert mirrored.orientation_covariance[0] == -1 and mirrored.orientation.w == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [["ClockOffset"], ["Latency", "DropFrames", "Jitter"]], ids=str)
 def test_stamps_come_back(tmp_path: Path, names: list[str]) -> None:
     """Of cameras, touch without headers, joints, on the arm's own recording."""
@@ -73,6 +74,7 @@ def test_stamps_come_back(tmp_path: Path, names: list[str]) -> None:
     assert main(["check", str(tmp_path / "out")]) == 0
 
 
+@pytest.mark.slow
 def test_what_has_no_topic_is_read_from_the_sidecar(tmp_path: Path) -> None:
     source = fa.open_log("mcap", ARM / "mcap", rig=str(ARM / "mcap_rig.yaml"))
     sample = fa.KinematicNoise(hand_eye_deg=0.3, sensors=["wrist"], mode="truth")(source[0], seed=1)

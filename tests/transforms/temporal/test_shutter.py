@@ -12,6 +12,17 @@ from samples import ego_pose, make_sample
 
 import fusion_aug as fa
 from fusion_aug.ops.grid import pixel_grid
+from fusion_aug.transforms.temporal import shutter
+
+
+@pytest.mark.parametrize(("speed", "moves"), [(1e-9, False), (0.05, True)])
+def test_a_static_camera_shows_no_difference(monkeypatch: pytest.MonkeyPatch, speed: float, moves: bool) -> None:
+    """Its velocity is a difference of computed poses, which is rarely exactly 0."""
+    sample, still = make_sample(gels=False), torch.zeros(3, dtype=torch.float64)
+    monkeypatch.setattr(shutter, "camera_twist", lambda *_: (still + speed, still - speed))
+    out = fa.RollingShutter(readout=0.02, cameras=["CAM_FRONT"])(sample)
+    assert (out["CAM_FRONT"] is not sample["CAM_FRONT"]) == moves
+    assert out.rig.camera("CAM_FRONT").readout == 0.02
 
 
 def test_rows_of_a_rolling_shutter_show_their_own_time() -> None:

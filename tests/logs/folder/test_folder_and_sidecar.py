@@ -64,6 +64,7 @@ def test_every_stream_and_calibration_comes_back_exactly(tmp_path: Path) -> None
         assert back.history == (), "a written sample is a source of its own"
 
 
+@pytest.mark.slow
 def test_the_main_job_on_our_own_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     samples = [make_sample(f"s{i}", scene=f"scene{i // 2}", seed=i, size=(96, 128), gels=False) for i in range(4)]
     write_log(tmp_path / "log", samples)

@@ -52,6 +52,16 @@ def test_a_robot_that_moved_is_seen_from_its_new_camera() -> None:
     )
 
 
+def test_a_camera_that_turned_on_a_link_needs_no_depth() -> None:
+    """No joint and no link moved, so the drawn turn is all there is, whatever the poses above it come to."""
+    sample = make_sample()
+    alone = sample.with_streams({n: sample[n] for n in ("WRIST", "joints")})
+    out = fa.KinematicNoise(hand_eye_deg=[-1, 1], mode="truth")(alone, seed=1)
+    assert out["WRIST"].pending[0] is not None  # type: ignore[attr-defined]
+    with pytest.raises(fa.DataError, match="needs depth"):
+        fa.KinematicNoise(hand_eye=[-0.01, 0.01], mode="truth")(alone, seed=1)
+
+
 def test_a_mirrored_robot_obeys_its_own_description() -> None:
     sample = make_sample()
     out = fa.MirrorRobot()(sample)
