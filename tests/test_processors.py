@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from generic import Case, build
+from processors import compared, effect
 from results import Results, differences, results
 from roundings import ORDERS, rounding
 from routes import routed
@@ -112,6 +113,19 @@ def test_differences_over_a_limit_are_found(path: str, by: float | None) -> None
     assert differences(one, other) == []
     other[path] = other[path][:-1] if by is None else (other[path] + by).astype(other[path].dtype)
     assert [line.partition(": ")[0] for line in differences(one, other)] == [path]
+
+
+def test_make_processors_finds_settings_that_differ() -> None:
+    """And tells one without effect from one whose results are within the limits."""
+    own = results(make_sample())
+    near, far = ({**own, "stream lidar.values[xyz]": own["stream lidar.values[xyz]"] + by} for by in (1e-6, 1e-3))
+    found = {
+        name: {"probe": {"sum": probe}, "results": {"case": result}}
+        for name, probe, result in (("default", "a", own), ("same", "a", own), ("near", "b", near), ("far", "b", far))
+    }
+    assert {(one, other) for one, other, _ in compared(found)} == {("default", "far"), ("same", "far"), ("near", "far")}
+    assert effect(found["same"], found["default"]) == ([], 0)
+    assert effect(found["near"], found["default"]) == (["sum"], 1)
 
 
 # --- the fault that it was made for ----------------------------------------------------------------------------------
