@@ -21,6 +21,10 @@ class Container(Transform, abstract=True):
     names: tuple[str, ...] = ()
     scopes = ("scene", "sample")
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Without the check of ``Transform``: what a container takes is said by ``options``, not by fields."""
+        return object.__new__(cls)
+
     def __init__(self, transforms: Sequence[Transform] | Mapping[str, Transform], **options: Any):
         named = transforms.items() if isinstance(transforms, Mapping) else [(None, t) for t in transforms]
         given: list[tuple[str | None, Transform]] = [(n, t) for n, t in named if t is not None]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -58,6 +59,17 @@ class Transform:
         super().__init_subclass__(**kwargs)
         if not abstract:
             TRANSFORMS.add(full_name(cls), cls)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Raise where the fields of a class are not fields yet: a decorator was forgotten."""
+        if "__dataclass_fields__" not in cls.__dict__:
+            own = [n for n, kind in inspect.get_annotations(cls).items() if "ClassVar" not in str(kind)]
+            if own:
+                raise ConfigError(
+                    f"{full_name(cls)}: its field {own[0]!r} is not taken, since the class is no dataclass; write "
+                    f"@dataclass(frozen=True, kw_only=True) above it"
+                )
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         who = type(self).__name__

@@ -6,6 +6,7 @@ A training step under ``torch.autocast``, a script with ``torch.set_default_dtyp
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -49,9 +50,17 @@ class _DefaultFloat32:
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
-            self._inside -= 1
+            self._inside = max(self._inside - 1, 0)  # 0 already in a child that was forked meanwhile
             if self._inside == 0 and self._before != torch.float32:
                 torch.set_default_dtype(self._before)
 
+    def reset(self) -> None:
+        """What a forked child begins with: nobody inside, and the lock free."""
+        self._lock, inside, self._inside = threading.Lock(), self._inside, 0
+        if inside and self._before != torch.float32:
+            torch.set_default_dtype(self._before)
+
 
 _FLOAT32 = _DefaultFloat32()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_FLOAT32.reset)

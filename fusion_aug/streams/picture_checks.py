@@ -27,6 +27,10 @@ def check_shape(title: str, picture: Tensor, pixel_shape: tuple[int, ...] | None
         remedy = "permute(1, 2, 0) puts channels last" if len(shape) == 3 and shape[:1] == pixel else "reshape it"
         expected = ", ".join(("H", "W", *map(str, pixel)))
         raise DataError(f"{title}: has shape {shape}, expected ({expected}); {remedy}")
+    if 0 in shape:
+        raise DataError(
+            f"{title}: has shape {shape}, which holds no pixel; leave the item out, or mark it as not present"
+        )
 
 
 def check_dtype(

@@ -54,6 +54,13 @@ def python(folder: Path, text: str, *words: object, script: bool = True) -> subp
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
 
 
+# --- forgotten -------------------------------------------------------------------------------------------------------
+def test_a_forgotten_dataclass_is_named(tmp_path: Path) -> None:
+    text = BRIGHTNESS.replace("@dataclass(frozen=True, kw_only=True)\n", "")
+    done = python(tmp_path, f"{text}\nBrightness(factor=0.7)")
+    assert "__main__.Brightness: its field 'factor' is not taken" in done.stderr and "@dataclass" in done.stderr
+
+
 # --- beside ours ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
 def test_a_class_of_a_taken_name_stands_beside_ours(plugins: Path, future: str) -> None:

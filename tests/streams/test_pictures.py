@@ -246,3 +246,19 @@ def test_cameras_of_16_bits_in_folders(tmp_path: Path) -> None:
     assert back.image(0).dtype == torch.uint16 and torch.equal(back.image(0), picture)
     with pytest.raises(DataError, match=r"a\.jpg: levels of torch\.uint16 do not go into 8 bits"):
         write_image(picture, tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+def test_cameras_of_floats_in_folders(dtype: torch.dtype, tmp_path: Path) -> None:
+    """Our own format holds fractions of a level, which no PNG does."""
+    picture = torch.rand(*SIZE, 3, dtype=dtype, generator=torch.Generator().manual_seed(1))
+    sample = with_picture(picture)
+    write_sample(sample, sample.id, tmp_path / "out")
+    back = read_sample(tmp_path / "out", sample.id)["CAM_FRONT"].image(0)
+    assert back.dtype == dtype and torch.equal(back, picture)
+
+
+@pytest.mark.parametrize("shape", [(0, 64, 3), (48, 0, 3)], ids=["no rows", "no columns"])
+def test_a_picture_without_a_pixel_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match=r"CAM_FRONT.*holds no pixel"):
+        with_picture(torch.zeros(shape, dtype=torch.uint8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,6 +93,33 @@ def test_threads_share_the_default_dtype() -> None:
         thread.join(10)
         assert seen == [torch.float32] and torch.get_default_dtype() == torch.float64
     finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_child_forked_while_another_thread_works_has_its_own_default_dtype() -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with standard_modes():
+            inside.set()
+            leave.wait(10)
+
+    torch.set_default_dtype(torch.float64)
+    thread = threading.Thread(target=work)
+    try:
+        thread.start()
+        assert inside.wait(10)
+        child = os.fork()
+        if child == 0:  # no test runner in here: the exit code tells
+            right = torch.get_default_dtype() == torch.float64
+            with standard_modes():
+                right = right and torch.get_default_dtype() == torch.float32
+            os._exit(0 if right and torch.get_default_dtype() == torch.float64 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        leave.set()
+        thread.join(10)
         torch.set_default_dtype(torch.float32)
 
 

@@ -39,7 +39,8 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     header: dict[str, Any] = {"class": type(stream).__name__, "fields": {}, "pictures": []}
     arrays: dict[str, Any] = {}
-    if isinstance(stream, PICTURE_STREAMS):
+    in_files = not _has_fractions(stream)
+    if isinstance(stream, PICTURE_STREAMS) and in_files:
         for i, source in enumerate(stream.sources):
             own = "" if source is None else source.path.suffix
             name = f"{i:06d}{own if own in PICTURE_SUFFIXES else '.png'}"  # a frame of a video or a message is no file
@@ -54,7 +55,7 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
         if f.name == "values":
             arrays |= {f"values/{k}": _array(v) for k, v in stream.values.items()}
         elif f.name == "items":
-            if not isinstance(stream, PICTURE_STREAMS):
+            if not (isinstance(stream, PICTURE_STREAMS) and in_files):
                 arrays |= {f"items/{i:06d}": _array(v) for i, v in enumerate(value)}
         elif isinstance(value, Tensor):
             arrays[f"fields/{f.name}"] = _array(value)
@@ -225,6 +226,11 @@ def write_npz(arrays: dict[str, Any], path: Path) -> None:
             info.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(info, "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _has_fractions(stream: Any) -> bool:
+    """Whether a picture is one of floats, which no file of whole levels holds exactly."""
+    return any(isinstance(p, Tensor) and p.is_floating_point() for p in getattr(stream, "items", ()))
 
 
 def _array(value: Any) -> np.ndarray:
