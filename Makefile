@@ -32,6 +32,7 @@ test: $(STAMP)  ## run all tests
 processors: $(STAMP)  ## the same results on the code paths of other processors
 	$(BIN)/python tools/processors.py
 	MKL_CBWR=COMPATIBLE $(MAKE) quick
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -m quick -n 2 --dist worksteal --rounding "by shape"
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .

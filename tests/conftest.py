@@ -4,16 +4,43 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 from places import REPOSITORY
+from roundings import ORDERS, rounding
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rounding", choices=ORDERS, help="run tests and fixtures with products in another legal rounding"
+    )
 
 
 def pytest_configure() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A test that compares computed floats with ``==`` fails under one rounding or another, on any machine."""
+    with other_rounding(item.config):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, object, object]:
+    """What fixtures make is made under the same rounding."""
+    with other_rounding(request.config):
+        return (yield)
+
+
+def other_rounding(config: pytest.Config) -> AbstractContextManager[None]:
+    order = config.getoption("--rounding")
+    return rounding(order) if order else nullcontext()
 
 
 @pytest.fixture(scope="session", autouse=True)

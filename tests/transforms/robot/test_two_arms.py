@@ -89,6 +89,7 @@ def test_one_stream_or_one_for_each_side_mirror_alike(names: tuple[str, str]) ->
         assert torch.allclose(description.gravity_torque(q, robot.joints), whole["both/joints"]["effort"], atol=1e-9)
 
 
+@pytest.mark.quick
 def test_hands_forces_and_commands_change_sides() -> None:
     robot = two_arms()
     _, q = sample_of(robot, False)
