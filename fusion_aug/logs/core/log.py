@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from calib import Rig, rig_from_dict
 from calib.rig_file import read_rig_file
 from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs.core.contents import Part
 from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.writer import Writer
 from fusion_aug.names import Registry
@@ -57,6 +58,7 @@ class Format:
         writer: class of its writers.
         options: name -> option, besides ``select`` and ``rig``, or in place of them where they mean more.
         about: one line of help.
+        contents: every kind of file and of field that it knows, and what a run makes of each; the first that matches.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Format:
     writer: type[Writer]
     options: Mapping[str, Option] = field(default_factory=dict)
     about: str = ""
+    contents: tuple[Part, ...] = ()
 
     @property
     def all_options(self) -> dict[str, Option]:
@@ -184,6 +187,10 @@ class Log(Sequence[Sample], ABC):
             (str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in (*self.inputs(), *option_files) if p.is_file()
         ]
         return digest(str(self.root.resolve()), list(self.ids), facts)
+
+    def fields(self) -> Mapping[str, Collection[str]]:
+        """Path of every table, from the root -> names of all fields that occur in it; by default there are none."""
+        return {}
 
     def __len__(self) -> int:
         return len(self.ids)
