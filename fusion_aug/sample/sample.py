@@ -16,6 +16,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample.history import History
 from fusion_aug.sample.meta import REF, Ref, SampleMeta
+from fusion_aug.sample.packing import pack, unpack, with_tensors
 from fusion_aug.streams import Boxes3D, Points, Ragged, Stream
 
 
@@ -229,6 +230,23 @@ class Sample:
     def to(self, device: str | torch.device) -> Sample:
         """The sample with its streams on a device. Rigs stay on the CPU."""
         return self.with_streams({n: s.to(device) for n, s in self.streams.items()})
+
+    def clone(self) -> Sample:
+        """A copy that shares no tensor with the sample; files that were not read yet are read by each of them."""
+        metas, streams = with_tensors((self.metas, dict(self.streams)), Tensor.clone)
+        return Sample(metas=metas, streams=streams)
+
+    def pin_memory(self) -> Sample:
+        """The sample with the values of its streams in page-locked memory, for ``DataLoader(pin_memory=True)``."""
+        return self.with_streams(with_tensors(dict(self.realized().streams), Tensor.pin_memory))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpacked, pack((self.metas, dict(self.streams)))
+
+
+def _unpacked(*packed: Any) -> Sample:
+    metas, streams = unpack(*packed)
+    return Sample(metas=metas, streams=streams)
 
 
 @standard_modes()
