@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing  # noqa: F401  (registers how tensors travel)
+import torch.multiprocessing  # registers how tensors travel
 from places import DRIVE
 from torch import Tensor
 
