@@ -110,7 +110,7 @@ def decode_rgb(raw: bytes) -> Tensor:
     size = png_size(raw)
     if size is None or size[0] * size[1] > MAX_PIXELS:
         raise CalibrationError("is not a PNG, or of a size out of bounds")
-    bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
+    bgr = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None:
         raise CalibrationError("is not a readable picture")
     return torch.from_numpy(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from calib.errors import CalibrationError
+from calib.figures import Figure, check_figures
 from calib.replacing import replace_unchecked
 from calib.se3 import se3, skew
 from calib.trajectory import MovingPose, check_times
 
 KINDS = ("revolute", "continuous", "prismatic")
 EYE = torch.eye(4, dtype=torch.float64)
+Limit = Annotated[float, Figure(unit="rad or m", may_be_infinite=True)]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -41,13 +43,19 @@ class Joint:
     axis: Tensor
     origin: Tensor = field(default_factory=lambda: EYE)
     tail: Tensor = field(default_factory=lambda: EYE)
-    multiplier: float = 1.0
-    bias: float = 0.0
-    lower: float = -math.inf
-    upper: float = math.inf
+    multiplier: Annotated[float, Figure(unit="")] = 1.0
+    bias: Annotated[float, Figure(unit="rad or m")] = 0.0
+    lower: Limit = -math.inf
+    upper: Limit = math.inf
     own: str = ""
 
     def __post_init__(self) -> None:
+        try:
+            check_figures(self)
+        except CalibrationError as error:
+            raise CalibrationError(f"joint {self.name!r}: {error}") from None
+        if self.lower > self.upper:
+            raise CalibrationError(f"joint {self.name!r}: lower: {self.lower:g} is more than upper, {self.upper:g}")
         if self.kind not in KINDS:
             raise CalibrationError(f"joint {self.name!r}: kind: {self.kind!r} is not one of {', '.join(KINDS)}")
         if self.axis.shape != (3,) or abs(float(torch.linalg.norm(self.axis)) - 1) > 1e-6:

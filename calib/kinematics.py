@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +21,21 @@ from calib.trajectory import Trajectory
 GRAVITY = torch.tensor([0.0, 0.0, -9.81], dtype=torch.float64)
 
 
+class Mimic(NamedTuple):
+    """What a description says of two joints: ``follower = multiplier * leader + offset``, by the names of readings.
+
+    Attributes:
+        is_rotary: whether the follower turns. named: whether the log gives it a reading of its own, which it follows.
+    """
+
+    follower: str
+    leader: str
+    multiplier: float
+    offset: float
+    is_rotary: bool
+    named: bool
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Robot:
     """The links of a robot and the joints between them.
@@ -29,12 +45,14 @@ class Robot:
         edges: link -> (parent link, the joint that moves it, or ``T_parent_link`` (4, 4)), parents first.
         inertias: link -> Inertia, of the links whose mass is known.
         name: of the robot.
+        mimics: of the description, also those of joints that follow readings of their own.
     """
 
     root: str
     edges: Mapping[str, tuple[str, Joint | Tensor]]
     inertias: Mapping[str, Inertia] = field(default_factory=dict)
     name: str = "robot"
+    mimics: tuple[Mimic, ...] = ()
 
     @staticmethod
     def of(rig: Rig, base: str) -> Robot:

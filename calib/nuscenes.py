@@ -63,7 +63,7 @@ def sensor_from_record(
     partner = PARTNER.get(channel)
     mirror_of = partner if partner in partners else None
     if modality == "lidar":
-        return LidarSensor(frame=channel, mirror_of=mirror_of, intensity_scale=255.0, max_range=100.0, spin=-1)
+        return LidarSensor(frame=channel, mirror_of=mirror_of, max_range=100.0, spin=-1)
     if modality == "radar":
         return RadarSensor(frame=channel, mirror_of=mirror_of)
     try:

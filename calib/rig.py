@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from calib.errors import CalibrationError
+from calib.figures import Figure, check_figures
 from calib.replacing import replace_unchecked
 from calib.se3 import invert
 from calib.sensors import CameraSensor, Sensor
@@ -26,9 +28,15 @@ class Inertia:
         mass: kg. center: (3,) of mass, metres. about_center: (3, 3) inertia about it, kg m^2.
     """
 
-    mass: float
+    mass: Annotated[float, Figure(unit="kilograms", at_least=0)]
     center: Tensor
     about_center: Tensor
+
+    def __post_init__(self) -> None:
+        check_figures(self)
+        for name in ("center", "about_center"):
+            if not bool(torch.isfinite(getattr(self, name)).all()):
+                raise CalibrationError(f"{name}: holds NaN or infinity")
 
     def mapped(self, H: Tensor) -> Inertia:
         """Of the body carried by a similarity H (4, 4); it keeps its mass."""

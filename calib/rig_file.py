@@ -21,6 +21,7 @@ from calib.se3 import as_f64, quaternion_from_rotation, rotation_from_quaternion
 from calib.sensors import SENSORS, CameraSensor, Sensor
 from calib.trajectory import Trajectory
 from calib.validation import validate
+from calib.yaml_text import load_yaml
 
 MAX_BYTES = 64 * 2**20
 
@@ -48,7 +49,7 @@ def read_rig_file(path: str | Path) -> Any:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise CalibrationError(f"{path}: larger than the {MAX_BYTES >> 20} MiB a rig file may have")
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -87,9 +88,11 @@ def rig_from_dict(data: Any, where: str = "rig", base: Rig | None = None) -> Rig
         CalibrationError: a field is missing, unknown or has a wrong type or shape, or the rig is inconsistent; the
             message names ``where`` and the field.
     """
+    for key in data if isinstance(data, Mapping) else ():
+        if key not in ("frames", "sensors"):
+            raise CalibrationError(f"{where}: {key}: unknown word, expected frames or sensors")
     if not isinstance(data, Mapping) or not isinstance(data.get("frames"), Mapping):
         raise CalibrationError(f"{where}: frames: a rig file needs a mapping of frames")
-    _refuse_unknown_keys(data, {"frames", "sensors"}, where)
     frames = {str(n): _frame_from_dict(d, f"{where}: frames.{n}") for n, d in data["frames"].items()}
     listed = data.get("sensors") or {}
     if not isinstance(listed, Mapping):
@@ -112,6 +115,19 @@ def _rotation_in(value: Any) -> Tensor:
     if bool(((length - 1).abs() > 1e-2).any()):
         raise CalibrationError(f"rotation: the quaternion (w x y z) has length {float(length.max()):.3g}, not 1")
     return rotation_from_quaternion(rotation)
+
+
+def _times_in(value: Any) -> Tensor:
+    if not isinstance(value, list | tuple) or not all(type(t) is int for t in value):
+        raise CalibrationError("times: expected whole numbers, nanoseconds")
+    return torch.tensor(value, dtype=torch.int64)
+
+
+def _finite(value: Any, name: str) -> Tensor:
+    numbers = as_f64(value)
+    if not bool(torch.isfinite(numbers).all()):
+        raise CalibrationError(f"{name}: holds NaN or infinity")
+    return numbers
 
 
 def _frame_to_dict(frame: Frame, exact: bool) -> dict[str, Any]:
@@ -148,7 +164,7 @@ def _frame_from_dict(data: Any, where: str) -> Frame:
         field = "inertia"
         given = data.get("inertia")
         inertia = None if given is None else Inertia(
-            mass=float(given["mass"]), center=as_f64(given["center"]).reshape(3),
+            mass=given["mass"], center=as_f64(given["center"]).reshape(3),
             about_center=as_f64(given["about_center"]).reshape(3, 3),
         )  # fmt: skip
         if parent is None:
@@ -163,10 +179,10 @@ def _frame_from_dict(data: Any, where: str) -> Frame:
         pose = se3(rotation, as_f64(data.get("translation", [0.0, 0, 0])))
         field = "times"
         if "times" in data:
-            times = torch.tensor(data["times"], dtype=torch.int64)
+            times = _times_in(data["times"])
             return Frame(parent=parent, pose=Trajectory(times, pose), axis_convention=axis_convention, inertia=inertia)
     except CalibrationError as error:
-        raise CalibrationError(f"{where}: {error}") from None
+        raise CalibrationError(f"{where}{'.inertia.' if field == 'inertia' else ': '}{error}") from None
     except (ValueError, TypeError, RuntimeError, IndexError, KeyError):
         raise CalibrationError(f"{where}.{field}: is not a list of numbers of the right length") from None
     return Frame(parent=parent, pose=pose, axis_convention=axis_convention, inertia=inertia)
@@ -176,12 +192,11 @@ def _joint_pose(data: Mapping[str, Any]) -> JointPose:
     fields = dict(data["joint"])
     shapes = {"axis": (3,), "origin": (4, 4), "tail": (4, 4)}
     tensors: dict[str, Any] = {k: as_f64(fields.pop(k)).reshape(s) for k, s in shapes.items()}
-    plain: dict[str, Any] = {k: v if isinstance(v, str) else float(v) for k, v in fields.items()}
-    joint = Joint(**tensors, **plain)
+    joint = Joint(**tensors, **fields)
     return JointPose(
         joint=joint,
-        times=torch.tensor(data["times"], dtype=torch.int64),
-        readings=as_f64(data["readings"]),
+        times=_times_in(data["times"]),
+        readings=_finite(data["readings"], "readings"),
         reach=None if data.get("reach") is None else int(data["reach"]),
     )
 

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from calib.cameras import CameraModel, Pinhole, flip_u, is_intrinsics, split_pixel_map
 from calib.errors import CalibrationError
+from calib.figures import Figure, Pixels, check_figures
 from calib.gel import GelModel
 from calib.replacing import replace_unchecked
 from calib.se3 import as_f64, check_se3, rotation_from_quaternion, se3
 from calib.ties import TIE
 
 IDENTITY = torch.eye(3, dtype=torch.float64)  # shared: do not write into it
-
-
-def is_number(value: object, *, greater_than: float = -math.inf, at_least: float = -math.inf) -> bool:
-    """Whether a value is a finite number greater than one limit and at least another."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    return math.isfinite(value) and value > greater_than and value >= at_least
+Metres = Annotated[float, Figure(unit="metres", above=0)]
+Seconds = Annotated[float, Figure(unit="seconds", at_least=0, at_most=60)]
+Angle = Annotated[float, Figure(unit="radians", above=0, at_most=math.pi)]
+Noise = Annotated[float, Figure(unit="SI units", at_least=0)]
+Speed = Annotated[float, Figure(unit="m/s", above=0)]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sensor:
-    """A sensor mounted at a frame.
+    """A sensor mounted at a frame. The annotations of its fields say what they may hold (``calib.figures``).
 
     Attributes:
         frame: the frame its data are given in.
@@ -39,6 +38,9 @@ class Sensor:
     mirror_of: str | None = None
 
     kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        check_figures(self)
 
     def mirrored(self) -> Sensor:
         """The device seen in a mirror."""
@@ -59,9 +61,9 @@ class CameraSensor(Sensor):
 
     model: CameraModel
     A: Tensor = field(default_factory=lambda: IDENTITY)
-    size: tuple[int, int] = (0, 0)
-    exposure: float | None = None
-    readout: float | None = None
+    size: tuple[Pixels, Pixels] = (0, 0)
+    exposure: Seconds | None = None
+    readout: Seconds | None = None
 
     kind = "camera"
 
@@ -69,8 +71,7 @@ class CameraSensor(Sensor):
         object.__setattr__(self, "A", as_f64(self.A))
         if self.size == (0, 0):
             object.__setattr__(self, "size", self.model.size)
-        if self.readout is not None and not is_number(self.readout, at_least=0):
-            raise CalibrationError(f"readout: expected seconds, got {self.readout!r}")
+        super().__post_init__()
         if tuple(self.A.shape) != (3, 3):
             raise CalibrationError(f"A: the pixel map must be 3x3, got shape {tuple(self.A.shape)}")
 
@@ -140,7 +141,8 @@ class LidarSensor(Sensor):
         wavelength: metres (905e-9, 1550e-9).
         divergence: full beam divergence, radians.
         elevations: elevation of every ring, radians, by ring number.
-        intensity_scale: the largest intensity a return can have in this sensor's files (1 or 255).
+        intensity_scale: the largest intensity a return can have in this sensor's files (1, 255, 65535); None where it
+            is not known: what needs it asks for it.
         white: share of that scale which a white Lambertian target has; retroreflectors have more.
         noise_floor: smallest return that is still detected, as a share of a white Lambertian target at 1 m. The default
             sees 10 % of reflectivity at 58 m.
@@ -151,20 +153,36 @@ class LidarSensor(Sensor):
         spin: +1 counter-clockwise seen from above, -1 clockwise.
     """
 
-    wavelength: float = 905e-9
-    divergence: float = 3e-3
-    elevations: tuple[float, ...] = ()
-    intensity_scale: float = 1.0
-    white: float = 100 / 255
-    noise_floor: float = 3e-5
-    pulse: float = 5e-9
-    near_range: float = 8.0
-    echo: str = "strongest"
-    min_range: float = 0.0
-    max_range: float = 250.0
-    spin: int = -1
+    wavelength: Annotated[float, Figure(unit="metres", at_least=1e-7, at_most=1e-4)] = 905e-9
+    divergence: Angle = 3e-3
+    elevations: tuple[Annotated[float, Figure(unit="radians", at_least=-math.pi / 2, at_most=math.pi / 2)], ...] = ()
+    intensity_scale: Annotated[float, Figure(unit="", above=0)] | None = None
+    white: Annotated[float, Figure(unit="", above=0, at_most=1)] = 100 / 255
+    noise_floor: Annotated[float, Figure(unit="", above=0, at_most=1)] = 3e-5
+    pulse: Annotated[float, Figure(unit="seconds", above=0, at_most=1e-3)] = 5e-9
+    near_range: Metres = 8.0
+    echo: Literal["strongest", "last"] = "strongest"
+    min_range: Annotated[float, Figure(unit="metres", at_least=0)] = 0.0
+    max_range: Metres = 250.0
+    spin: Literal[-1, 1] = -1
 
     kind = "lidar"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min_range > self.max_range:
+            raise CalibrationError(f"min_range: {self.min_range:g} m is more than max_range, {self.max_range:g} m")
+
+    @property
+    def scale(self) -> float:
+        """The scale of its intensities.
+
+        Raises:
+            CalibrationError: it is not known.
+        """
+        if self.intensity_scale is None:
+            raise CalibrationError(f"intensity_scale: is not known of the LiDAR at {self.frame!r}")
+        return float(self.intensity_scale)
 
     def mirrored(self) -> LidarSensor:
         """Azimuths, and with them the sense of rotation, are reversed."""
@@ -185,14 +203,14 @@ class RadarSensor(Sensor):
         max_range: metres.
     """
 
-    carrier: float = 77e9
-    range_resolution: float = 0.4
-    azimuth_resolution: float = 0.028
-    doppler_resolution: float = 0.1
-    max_doppler: float = 70.0
-    elevation_width: float = 0.14
-    min_rcs: float = -15.0
-    max_range: float = 250.0
+    carrier: Annotated[float, Figure(unit="Hz", at_least=1e8, at_most=1e12)] = 77e9
+    range_resolution: Metres = 0.4
+    azimuth_resolution: Angle = 0.028
+    doppler_resolution: Speed = 0.1
+    max_doppler: Speed = 70.0
+    elevation_width: Angle = 0.14
+    min_rcs: Annotated[float, Figure(unit="dBsm", at_least=-200, at_most=200)] = -15.0
+    max_range: Metres = 250.0
 
     kind = "radar"
 
@@ -206,10 +224,10 @@ class ImuSensor(Sensor):
         gyro_bias_walk: rad/s^2/sqrt(Hz). accel_bias_walk: m/s^3/sqrt(Hz).
     """
 
-    gyro_noise: float = 0.0
-    accel_noise: float = 0.0
-    gyro_bias_walk: float = 0.0
-    accel_bias_walk: float = 0.0
+    gyro_noise: Noise = 0.0
+    accel_noise: Noise = 0.0
+    gyro_bias_walk: Noise = 0.0
+    accel_bias_walk: Noise = 0.0
 
     kind = "imu"
 
@@ -225,18 +243,15 @@ class TactileSensor(Sensor):
         background: (H, W, 3) uint8, the picture without contact.
     """
 
-    mm_per_pixel: float
-    size: tuple[int, int]
+    mm_per_pixel: Annotated[float, Figure(unit="millimetres", above=0)]
+    size: tuple[Pixels, Pixels]
     gel: GelModel | None = None
     background: Tensor | None = None
 
     kind = "tactile"
 
     def __post_init__(self) -> None:
-        if not is_number(self.mm_per_pixel, greater_than=0):
-            raise CalibrationError(f"mm_per_pixel: expected a length above 0, got {self.mm_per_pixel!r}")
-        if not isinstance(self.size, tuple | list) or len(self.size) != 2:
-            raise CalibrationError(f"size: expected [height, width], got {self.size!r}")
+        super().__post_init__()
         if self.background is not None and tuple(self.background.shape) != (*self.size, 3):
             shape = tuple(self.background.shape)
             raise CalibrationError(f"background: shape {shape} is not that of a picture of size {tuple(self.size)}")
@@ -260,6 +275,7 @@ class TaxelSensor(Sensor):
     kind = "taxels"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.poses is None:
             return
         poses = as_f64(self.poses)

@@ -142,6 +142,12 @@ class Trajectory(MovingPose):
         """The stored poses (k, 4, 4), not a copy."""
         return self.poses
 
+    def around(self, first: int, last: int) -> Trajectory:
+        """The known poses from the one before ``first`` to the one after ``last`` (ns), where there are such."""
+        begin = max(0, int(torch.searchsorted(self.times, first)) - 1)
+        end = int(torch.searchsorted(self.times, last, right=True)) + 1
+        return replace_unchecked(self, times=self.times[begin:end], poses=self.poses[begin:end])
+
     def refined(self, parts: Tensor) -> Trajectory:
         """The same motion with every gap between poses cut into equal ``parts`` (k - 1,) int64, 1 or more."""
         if bool((parts <= 1).all()):

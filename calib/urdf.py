@@ -15,7 +15,7 @@ from torch import Tensor
 
 from calib.errors import CalibrationError
 from calib.joints import EYE, Joint
-from calib.kinematics import Robot
+from calib.kinematics import Mimic, Robot
 from calib.rig import Inertia
 from calib.se3 import rotation_about, se3
 
@@ -88,7 +88,8 @@ def robot_from_urdf(text: str, where: str = "URDF", joint_map: Mapping[str, str]
         raise CalibrationError(f"{where}: expected one root link, found {', '.join(roots) or 'none'}")
     inertias = {_name(e, where): i for e in tree.findall("link") if (i := _inertia(e, where)) is not None}
     ordered = _parents_first(_resolve_mimic_chains(edges, where), roots[0])
-    robot = Robot(root=roots[0], edges=ordered, inertias=inertias, name=tree.get("name", "robot"))
+    mimics = tuple(_mimic(e, where, named_joints) for e in tree.findall("joint") if e.find("mimic") is not None)
+    robot = Robot(root=roots[0], edges=ordered, inertias=inertias, name=tree.get("name", "robot"), mimics=mimics)
     return with_joint_names(robot, joint_map, where) if joint_map else robot
 
 
@@ -145,7 +146,14 @@ def with_joint_names(robot: Robot, joint_map: Mapping[str, str], where: str = "j
             name, sign = mapping[edge.name]
             edge = replace(edge, name=name, multiplier=edge.multiplier * sign)
         edges[link] = (parent, edge)
-    return replace(robot, edges=edges)
+    return replace(robot, edges=edges, mimics=tuple(_renamed(m, mapping) for m in robot.mimics))
+
+
+def _renamed(mimic: Mimic, mapping: Mapping[str, tuple[str, float]]) -> Mimic:
+    follower, sign = mapping.get(mimic.follower, (mimic.follower, 1.0))
+    leader, leader_sign = mapping.get(mimic.leader, (mimic.leader, 1.0))
+    multiplier = sign * mimic.multiplier * leader_sign
+    return mimic._replace(follower=follower, leader=leader, multiplier=multiplier, offset=sign * mimic.offset)
 
 
 def _parents_first(edges: Edges, root: str) -> Edges:
@@ -175,17 +183,25 @@ def _joint(element: Element, where: str, driven: set[str]) -> tuple[str, str, Jo
         raise CalibrationError(f"{here}: axis: has no length")
     limit, mimic = element.find("limit"), element.find("mimic")
     lower, upper = -math.inf, math.inf
-    if limit is not None and kind != "continuous":
+    if limit is not None and kind != "continuous" and {"lower", "upper"} & set(limit.keys()):
         lower, upper = (_numbers(limit, end, 1, here, "0")[0] for end in ("lower", "upper"))
     source, own, multiplier, bias = name, "", 1.0, 0.0
     if mimic is not None and name not in driven:
-        source, own = mimic.get("joint", ""), name
-        multiplier, bias = (_numbers(mimic, k, 1, here, d)[0] for k, d in (("multiplier", "1"), ("offset", "0")))
+        told = _mimic(element, where, driven)
+        source, own, multiplier, bias = told.leader, name, told.multiplier, told.offset
     joint = Joint(
         name=source, kind=MOVING[kind], axis=axis / length, origin=origin, multiplier=multiplier, bias=bias,
         lower=lower, upper=upper, own=own,
     )  # fmt: skip
     return parent, child, joint
+
+
+def _mimic(element: Element, where: str, driven: set[str]) -> Mimic:
+    name = _name(element, where)
+    mimic, here = element.find("mimic"), f"{where}: joint {name!r}"
+    multiplier, offset = (_numbers(mimic, k, 1, here, d)[0] for k, d in (("multiplier", "1"), ("offset", "0")))
+    leader = "" if mimic is None else mimic.get("joint", "")
+    return Mimic(name, leader, multiplier, offset, element.get("type") != "prismatic", name in driven)
 
 
 def _inertia(link: Element, where: str) -> Inertia | None:

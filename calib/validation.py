@@ -65,5 +65,5 @@ def _validate_camera(camera: CameraSensor, where: str) -> None:
         raise CalibrationError(f"{where}.K: the intrinsics must be upper triangular with a last row 0 0 1")
     if height <= 0 or width <= 0 or min(camera.size) <= 0:
         raise CalibrationError(f"{where}.size: image sizes must be positive, got {camera.model.size}, {camera.size}")
-    if abs(float(torch.linalg.det(camera.A))) < 1e-12:
+    if not abs(float(torch.linalg.det(camera.A))) >= 1e-12:  # also where it is NaN
         raise CalibrationError(f"{where}.A: the pixel map is singular")

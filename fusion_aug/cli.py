@@ -11,6 +11,7 @@ HELP = """\
 fusion-aug: augment every sensor of a driving or robot log at once and keep the calibration true.
 
   fusion-aug run     log=FORMAT log.root=DIR pipeline=NAME out=DIR [key=value ...]
+  fusion-aug inspect log=FORMAT log.root=DIR                           what a log holds and what a run makes of it
   fusion-aug check   log=FORMAT log.root=DIR pipeline=NAME [n=20]      measure a pipeline on your data
   fusion-aug check   OUT                                               measure what a run wrote
   fusion-aug show    log=FORMAT log.root=DIR pipeline=NAME out=FILE    a picture, before and after
@@ -30,7 +31,15 @@ Options are Hydra overrides: pipeline=[geometry,photometric]  pipeline.yaw_deg=[
 Exit codes: 0 done, 1 a figure is over its limit, 2 bad input or configuration.
 """
 # command -> how many positionals it takes
-COMMANDS = {"run": (0, 0), "check": (0, 1), "show": (0, 1), "replay": (2, 2), "synth": (1, 1), "demo": (1, 1)}
+COMMANDS = {
+    "run": (0, 0),
+    "inspect": (0, 0),
+    "check": (0, 1),
+    "show": (0, 1),
+    "replay": (2, 2),
+    "synth": (1, 1),
+    "demo": (1, 1),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,8 +78,8 @@ def dispatch(command: str, words: list[str]) -> int:
         return 0
     fewest, most = COMMANDS[command]
     positionals: list[str] = []
-    while words and len(positionals) < most and "=" not in words[0] and not words[0].startswith(("-", "+", "~")):
-        positionals.append(words.pop(0))
+    while words and len(positionals) < most and _is_positional(words[0]):
+        positionals.append(os.path.expanduser(words.pop(0)))  # noqa: PTH111
     if len(positionals) < fewest:
         raise ConfigError(f"{command}: expected {fewest} word(s) after the command; see fusion-aug {command} --help")
     flags = {w for w in words if w in ("--rerun", "--serve")} if command == "show" else set()
@@ -81,6 +90,10 @@ def dispatch(command: str, words: list[str]) -> int:
         return _print_config(command, overrides, extra_dir)
     if command == "run":
         return commands.run_command(overrides, multirun, extra_dir)
+    if command == "inspect":
+        from fusion_aug.run.inspecting import inspect_command
+
+        return inspect_command(overrides, extra_dir)
     if command == "check":
         return commands.check_command(positionals, overrides, extra_dir)
     if command == "show":
@@ -88,12 +101,23 @@ def dispatch(command: str, words: list[str]) -> int:
 
         return show_command(positionals, overrides, extra_dir, flags)
     if command == "replay":
-        return commands.replay_command(positionals, overrides, extra_dir)
+        from fusion_aug.run.replaying import replay_command
+
+        return replay_command(positionals, overrides, extra_dir)
     if command == "synth":
         return commands.synth_command(positionals, overrides)
     from fusion_aug.run.demo import demo_command
 
     return demo_command(positionals)
+
+
+def _is_positional(word: str) -> bool:
+    """Whether a word is a name or a path, and no flag and no override: ``KEY=VALUE`` is one unless it exists."""
+    path = os.path.expanduser(word)  # noqa: PTH111
+    if word.startswith(("-", "+")) or (word.startswith("~") and path == word):
+        return False
+    key, equals, _ = word.partition("=")
+    return not equals or not key.replace(".", "_").isidentifier() or os.path.exists(path)  # noqa: PTH110
 
 
 def _flags(command: str, words: list[str]) -> tuple[bool, bool, str | None, list[str]]:
@@ -115,7 +139,7 @@ def _flags(command: str, words: list[str]) -> tuple[bool, bool, str | None, list
                 show_config = True
                 if value != "job":
                     raise ConfigError(f"--cfg: only 'job' is known, got {value!r}")
-            elif not os.path.isdir(value):  # noqa: PTH112
+            elif not os.path.isdir(os.path.expanduser(value)):  # noqa: PTH111, PTH112
                 raise ConfigError(f"--config-dir: {value} is not a folder")
             else:
                 extra_dir = value
@@ -139,7 +163,7 @@ def _print_config(command: str, overrides: list[str], extra_dir: str | None) -> 
 def command_help(command: str) -> str:
     """What a command does, its options with their meaning, and the choices of every group."""
     from fusion_aug.logs import FORMATS
-    from fusion_aug.logs.core.log import EVERY_LOG
+    from fusion_aug.logs.core.options import EVERY_LOG
     from fusion_aug.run.config import config_dir
 
     if command == "demo":

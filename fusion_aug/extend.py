@@ -14,6 +14,7 @@ from fusion_aug.errors import ConfigError, DataError, UnhandledStream
 from fusion_aug.logs import Format, Log, Option, Problem, Writer, find_format, register_format
 from fusion_aug.logs.core.bake import bake
 from fusion_aug.logs.core.capture_writer import CaptureTimeWriter
+from fusion_aug.logs.core.contents import CHANGED, KEPT, LEFT_OUT, REFUSED, Part
 from fusion_aug.logs.core.files import (
     copy_file,
     image_size,
@@ -95,7 +96,7 @@ from fusion_aug.streams.families import (
     Touch,
     Weather,
 )
-from fusion_aug.streams.source import Source, decoder
+from fusion_aug.streams.source import Source, decoder, row_counter
 from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
 from fusion_aug.transforms.cloud.points import PointTransform, keep_points
 
@@ -117,6 +118,7 @@ __all__ = [  # noqa: RUF022  (grouped by what is extended)
     "SampleMeta", "Source", "Writer", "bake", "copy_file", "decoder", "find_format", "image_size", "inside",
     "merge_sidecar", "read_json", "read_npz", "read_text", "rectangle_corners", "register_format", "select_ids",
     "write_image", "write_json", "write_npz", "write_picture", "write_sidecar",
+    "CHANGED", "KEPT", "LEFT_OUT", "REFUSED", "Part", "row_counter",
     # a measurement, and how check OUT compares what has no declared kind
     "Measure", "Pair", "Row", "measurement", "register_comparison",
 ]  # fmt: skip

@@ -8,9 +8,9 @@ from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError, FusionAugError, UnhandledStream
-from fusion_aug.logs import open_log
+from fusion_aug.logs import open_log, write_log
 from fusion_aug.run.presets import preset
-from fusion_aug.sample import Ref, Sample, SampleMeta, merge
+from fusion_aug.sample import Ref, Sample, SampleMeta, make_sample, merge
 from fusion_aug.sample.history import Record, history_from_json, history_to_json
 from fusion_aug.streams import (
     Action,
@@ -40,6 +40,8 @@ from fusion_aug.streams import (
     ValidityMask,
     Wrench,
     add_mirror_words,
+    rectangle_corners,
+    strings,
 )  # fmt: skip
 from fusion_aug.streams.columns import (
     Column,
@@ -61,20 +63,21 @@ from fusion_aug.streams.columns import (
     time_offset,
 )  # fmt: skip
 from fusion_aug.streams.families import ImagePlane, Mix, Mount, Photometric, PointOp, Scene, Temporal
-from fusion_aug.train import AugmentedDataset, collate, to_mmdet3d, to_openpcdet
+from fusion_aug.streams.source import Source
+from fusion_aug.train import AugmentedDataset, boxes_from, collate, to_dense, to_mmdet3d, to_openpcdet
 from fusion_aug.transforms import *  # noqa: F403
 from fusion_aug.transforms import __all__ as _transforms
 
 __all__ = [
-    "Action", "add_mirror_words", "AugmentedDataset", "axial", "BodyPose", "Boxes2D", "Boxes3D", "Call", "Camera",
-    "categorical", "collate", "Column", "Compose", "ConfigError", "Context", "corners", "DataError", "Depth",
-    "EgoPose", "extent", "FusionAugError", "handles", "HeightMap", "history_from_json", "history_to_json",
-    "ImagePlane", "ImageStream", "Imu", "InexactInverse", "intensity", "invert", "joint", "joint_force",
-    "JointState", "Keypoints2D", "Keypoints3D", "label", "length", "Lidar", "merge", "Mix", "Mount", "Odometry",
+    "Action", "add_mirror_words", "AugmentedDataset", "axial", "BodyPose", "Boxes2D", "Boxes3D", "boxes_from", "Call",
+    "Camera", "categorical", "collate", "Column", "Compose", "ConfigError", "Context", "corners", "DataError",
+    "Depth", "EgoPose", "extent", "FusionAugError", "handles", "HeightMap", "history_from_json", "history_to_json",
+    "ImagePlane", "ImageStream", "Imu", "InexactInverse", "intensity", "invert", "joint", "joint_force", "JointState",
+    "Keypoints2D", "Keypoints3D", "label", "length", "Lidar", "make_sample", "merge", "Mix", "Mount", "Odometry",
     "OneOf", "open_log", "ParameterRows", "Photometric", "pipeline", "PointOp", "Points", "polar", "pose", "position",
-    "preset", "Radar", "radial_velocity", "Ragged", "RandomApply", "Range", "Record", "Ref", "replay", "Sample",
-    "SampleMeta", "scalar", "Scene", "SegmentationMask", "Signal", "SomeOf", "specific_force", "Stream",
-    "TactileImage", "Taxels", "Temporal", "Text", "time_offset", "to_mmdet3d", "to_openpcdet", "Transform",
-    "UnhandledStream", "ValidityMask", "Wrench",
+    "preset", "Radar", "radial_velocity", "Ragged", "RandomApply", "Range", "Record", "rectangle_corners", "Ref",
+    "replay", "Sample", "SampleMeta", "scalar", "Scene", "SegmentationMask", "Signal", "SomeOf", "Source",
+    "specific_force", "Stream", "strings", "TactileImage", "Taxels", "Temporal", "Text", "time_offset", "to_dense",
+    "to_mmdet3d", "to_openpcdet", "Transform", "UnhandledStream", "ValidityMask", "Wrench", "write_log",
     *_transforms,
 ]  # fmt: skip

@@ -76,9 +76,9 @@ def own_names() -> Iterator[None]:
     from fusion_aug.core.registry import _HANDLERS, TRANSFORMS
     from fusion_aug.logs import FORMATS
     from fusion_aug.streams.base import STREAMS
-    from fusion_aug.streams.source import DECODERS
+    from fusion_aug.streams.source import DECODERS, ROW_COUNTERS
 
-    registries = (TRANSFORMS, _HANDLERS, STREAMS, DECODERS, FORMATS, MEASUREMENTS, COMPARISONS)
+    registries = (TRANSFORMS, _HANDLERS, STREAMS, DECODERS, ROW_COUNTERS, FORMATS, MEASUREMENTS, COMPARISONS)
     before = [(dict(r), dict(r._owners)) for r in registries]
     for registry in registries:
         for name in [n for n, owner in registry._owners.items() if not owner.module.startswith("fusion_aug")]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from fusion_aug.core.promises import PROMISES
 from fusion_aug.core.registry import TRANSFORMS, family_of, is_invariant, own_transforms, resolve
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import UnhandledStream
+from fusion_aug.logs import FORMATS
+from fusion_aug.logs.core.contents import COMMON_PARTS, FIELD, Part
 from fusion_aug.streams import (
     Action,
     BodyPose,
@@ -94,6 +96,25 @@ def example_tables() -> str:
     return "\n\n".join(parts)
 
 
+def format_tables() -> str:
+    """What every format holds and what a run makes of it, files before fields, in Markdown."""
+    own = [f for _, f in sorted(FORMATS.items()) if f.reader.__module__.startswith("fusion_aug.")]
+    parts = [f"## {f.name}\n\n{f.about}.\n\n{parts_table(f.contents)}" for f in own]
+    return "\n\n".join([*parts, f"## Every log\n\n{parts_table(COMMON_PARTS)}"])
+
+
+def parts_table(parts: Sequence[Part]) -> str:
+    """Files, and below them the fields of their tables; those of one table, fate and meaning in one row."""
+    rows = [[f"`{p.pattern}`", p.fate, p.about] for p in parts if FIELD not in p.pattern]
+    sets: dict[tuple[str, str, str], list[str]] = {}
+    for p in parts:
+        path, is_field, name = p.pattern.partition(FIELD)
+        if is_field:
+            sets.setdefault((path, p.fate, p.about), []).append(f"`{name}`")
+    rows += [[f"`{path}`: {', '.join(names)}", fate, about] for (path, fate, about), names in sets.items()]
+    return markdown(["files and fields", "a run has them", "what they are"], rows)
+
+
 def call(kind: type[Transform], arguments: Mapping[str, Any]) -> str:
     """A call as it is written in Python, also of the transforms that a container holds."""
 
@@ -127,6 +148,7 @@ def generated_documents(root: Path) -> dict[Path, str]:
         "README.md": ("transforms", effects_table),
         "docs/promises.md": ("promises", promise_table),
         "docs/transforms.md": ("examples", example_tables),
+        "docs/formats.md": ("formats", format_tables),
     }
     return {
         root / path: insert_table((root / path).read_text(encoding="utf-8"), name, table())

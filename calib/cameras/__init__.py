@@ -27,7 +27,7 @@ def camera_from_dict(data: Mapping[str, Any]) -> CameraModel:
     name = data.get("model")
     if name not in MODELS:
         raise CalibrationError(f"model: unknown camera model {name!r}, expected one of {', '.join(MODELS)}")
-    height, width = (int(x) for x in data["size"])
+    height, width = data["size"]
     return MODELS[name](K=as_f64(data["K"]), size=(height, width), distortion=as_f64(data.get("distortion", [])))
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from calib.errors import CalibrationError
+from calib.figures import Pixels, check_figures
 from calib.replacing import replace_unchecked
 from calib.se3 import as_f64
 
@@ -37,7 +38,7 @@ class CameraModel(ABC):
     """
 
     K: Tensor
-    size: tuple[int, int]
+    size: tuple[Pixels, Pixels]
     distortion: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
 
     lens: ClassVar[str]
@@ -46,6 +47,7 @@ class CameraModel(ABC):
     def __post_init__(self) -> None:
         object.__setattr__(self, "K", as_f64(self.K))
         object.__setattr__(self, "distortion", as_f64(self.distortion).reshape(-1))
+        check_figures(self)
         if tuple(self.K.shape) != (3, 3):
             raise CalibrationError(f"intrinsics: K must be 3x3, got shape {tuple(self.K.shape)}")
         if len(self.distortion) not in self.coefficients:

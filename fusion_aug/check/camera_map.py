@@ -14,9 +14,8 @@ from calib.sensors import apply_homography
 from fusion_aug.core.registry import find_transform
 from fusion_aug.sample import Sample
 from fusion_aug.sample.history import History, Record
-from fusion_aug.sample.sensors import matches
 from fusion_aug.streams.families import ImagePlane, Scene
-from fusion_aug.transforms.mount.miscalibrate import mounting_matrix
+from fusion_aug.transforms.mount.miscalibrate import mounting_matrix, moves_sensor
 from fusion_aug.transforms.mount.viewpoint import Viewpoint
 
 MIRROR = torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)
@@ -58,7 +57,7 @@ class RecordedCameraMap:
                 steps.append(("scale", torch.linalg.det(cls.motion(record.params[""])[0][:3, :3]).abs() ** (1 / 3)))
             elif issubclass(cls, Viewpoint):
                 params = _params(record, camera)
-                if matches(camera, params["sensors"]):
+                if moves_sensor(params, camera, is_camera=True):
                     steps.append(("mount", mounting_matrix(params)))
         return RecordedCameraMap(P, camera, tuple(steps))
 

@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from fusion_aug.check.air import FogProbe, drawn_weather
+from fusion_aug.check.box_facts import BoxFacts
+from fusion_aug.check.kept_files import compare_kept_files
+from fusion_aug.check.losses import Losses
 from fusion_aug.check.measurement import Row
 from fusion_aug.check.stream_comparison import STAMP_LIMIT, StreamPair, compare_stream, own_fields
 from fusion_aug.core.engine import replay
@@ -34,20 +37,26 @@ NOT_RECEIVED = "no item of it was received, and the format stores nothing for th
 
 
 def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[Row]]:
-    """Rows of every sample of a manifest, and of its weathers at the end."""
+    """Rows of every sample of a manifest, and at the end those of the whole log and of its weathers."""
     probe = FogProbe()
     writer = source.writer(written.root, manifest.header["output"], lossy=bool(manifest.header["lossy"]))
+    losses, facts = Losses(source, written, writer), BoxFacts(source, written)
     for entry in manifest.entries:
         before = source.read(entry.source)
         made = replay(before, entry.history)
-        expected = writer.as_read_back(made, before, standalone=entry.id != entry.source)
+        alone = entry.id != entry.source or "replayed" in manifest.header
+        expected = writer.as_read_back(made, before, standalone=alone)
         yield [
             compare_files(made, before, writer, entry),
             *rows_left_out(made, expected, writer),
             *compare_sample(expected, written, writer, entry),
+            *losses.rows(entry, before, made),
+            *facts.rows(entry),
         ]
         for params in drawn_weather(entry.history):
             probe.add(before, params)
+    suffixes = (e.id.removeprefix(e.source) for e in manifest.entries)
+    yield [*losses.rest(), *compare_kept_files(source.root, written.root, manifest.header, suffixes)]
     yield probe.table()
 
 

@@ -12,7 +12,15 @@ from torch import Tensor
 
 from calib import CalibrationError, CameraSensor
 from fusion_aug.check.calibration import compare_calibration
-from fusion_aug.check.comparisons import LOSSY, Comparison, column_comparisons, column_of, comparisons_of
+from fusion_aug.check.comparisons import (
+    LOSSY,
+    VIDEO,
+    VIDEO_BLOCK,
+    Comparison,
+    column_comparisons,
+    column_of,
+    comparisons_of,
+)
 from fusion_aug.check.measurement import Row
 from fusion_aug.check.placement import common_frame, moved, moves
 from fusion_aug.sample import Sample
@@ -176,13 +184,19 @@ def compare_pictures(pair: StreamPair) -> Iterator[Row]:
     errors: dict[str, list[np.ndarray]] = {}
     codings = [item.coding if isinstance(item, Source) else Coding() for item in found.items]
     for i, coding in enumerate(codings):
-        part = LOSSY if coding.lossy and LOSSY in known else ""
         a, b = expected.image(i), found.image(i)
-        off = known[part].errors(a, b) if a.shape == b.shape else np.array([np.inf])
-        errors.setdefault(part, []).append(off)
+        for part in parts_of_coding(coding, known):
+            off = known[part].errors(a, b) if a.shape == b.shape else np.array([np.inf])
+            errors.setdefault(part, []).append(off)
     step = max((coding.step for coding in codings), default=0.0)
     for part in errors:
         yield pair.row("items", known[part], np.concatenate(errors[part]), step)
+
+
+def parts_of_coding(coding: Coding, known: Mapping[str, Comparison]) -> Sequence[str]:
+    """The comparisons of a kind of picture that hold for a coding."""
+    parts = (VIDEO, VIDEO_BLOCK) if coding.video else (LOSSY,) if coding.lossy else ()
+    return [p for p in parts if p in known] or [""]
 
 
 # --- columns ---------------------------------------------------------------------------------------------------------

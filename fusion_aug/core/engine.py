@@ -13,11 +13,13 @@ from fusion_aug.core.gradients import check_parameters, check_streams
 from fusion_aug.core.parameters import DrawnParameters, ParameterRows, timestep_starts
 from fusion_aug.core.random import Keys
 from fusion_aug.core.registry import Context, find_transform
+from fusion_aug.core.tally import with_changes
 from fusion_aug.errors import USER_ERRORS, DataError, FusionAugError
 from fusion_aug.names import full_name
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import Sample, merge
 from fusion_aug.sample.history import History, Record
+from fusion_aug.sample.picture_sizes import check_picture_sizes
 from fusion_aug.streams import LazyColumns
 
 TransformClass = Any  # a subclass of core.transform.Transform, which lies above this file
@@ -31,20 +33,25 @@ class Run:
         keys: seed and epoch.
         context: resources.
         eager: apply everything pending after every transform; for tests of fused against eager.
+        count: whether gains and losses of items and rows are counted, into ``SampleMeta.changes``.
         pending: what was accumulated and is not applied yet, after the class of transform that will apply it.
+        pending_paths: of the transforms that are pending; what they change together counts as of the last.
     """
 
     keys: Keys
     context: Context
     eager: bool = False
+    count: bool = False
     pending: tuple[TransformClass, Any] | None = None
+    pending_paths: tuple[str, ...] = ()
 
     def flush(self, sample: Sample) -> Sample:
         """Apply what is pending."""
         if self.pending is None:
             return sample
         (cls, accumulated), self.pending = self.pending, None
-        return self._applied(cls, sample, accumulated, _who(cls, sample))
+        paths, self.pending_paths = self.pending_paths, ()
+        return self._applied(cls, sample, accumulated, _who(cls, sample), paths[-1])
 
     def apply_drawn(self, cls: TransformClass, sample: Sample, drawn: DrawnParameters, path: str) -> Sample:
         """Apply drawn parameters to all samples of a batch, or accumulate them, and record it."""
@@ -54,17 +61,17 @@ class Run:
         if cls.accumulates:
             accumulated = None if self.pending is None else self.pending[1]
             accumulated, before = cls.accumulate(sample, drawn, accumulated)
-            self.pending = (cls, accumulated)
+            self.pending, self.pending_paths = (cls, accumulated), (*self.pending_paths, path)
             check_parameters(who, drawn, accumulated)
         else:
             before = [cls.before(sample, u, drawn[u]) for u in range(len(sample.metas))]
-            sample = self._applied(cls, sample, ParameterRows(drawn), who)
+            sample = self._applied(cls, sample, ParameterRows(drawn), who, path)
             check_parameters(who, drawn, sample)
         for u in range(len(sample.metas)):
             sample = _with_record(sample, u, Record(path, full_name(cls), cls.version, drawn[u], True, before[u]))
         return self.flush(sample).realized() if self.eager else sample
 
-    def _applied(self, cls: TransformClass, sample: Sample, parameters: Any, who: str) -> Sample:
+    def _applied(self, cls: TransformClass, sample: Sample, parameters: Any, who: str, path: str) -> Sample:
         try:
             out: Sample = cls.apply(sample, parameters, self.context)
         except USER_ERRORS:
@@ -77,7 +84,7 @@ class Run:
                 ) from error
             raise FusionAugError(f"{who}: {type(error).__name__}: {error}") from error
         check_streams(who, sample, out)
-        return out
+        return with_changes(sample, out, path) if self.count else out
 
     def draw_owner(self, sample: Sample, index: int, transform: Any) -> str:
         """Id that a transform's draws belong to."""
@@ -180,10 +187,12 @@ def run(
     epoch: int = 0,
     resources: Mapping[str, Any] | None = None,
     eager: bool = False,
+    count: bool = False,
 ) -> Sample:
-    """Draw and apply a transform or a container of them."""
+    """Draw and apply a transform or a container of them; with ``count`` its gains and losses are counted."""
 
-    pass_ = Run(Keys(seed, epoch), Context(resources or {}), eager)
+    check_picture_sizes(sample)
+    pass_ = Run(Keys(seed, epoch), Context(resources or {}), eager, count)
     return pass_.flush(transform.walk(sample, pass_, ""))
 
 

@@ -52,6 +52,7 @@ class Transform:
     accumulates: ClassVar[bool] = False  # whether a run of its family is accumulated and applied at once
     exemptions: ClassVar[dict[str, str]] = {}  # promise -> reason
     rounded: ClassVar[tuple[str, ...]] = ()  # drawn numbers that are rounded, so that no gradient passes through them
+    loss_reason: ClassVar[str] = ""  # why points, boxes or items are lost by it, where its name does not say so
     changes_calibration: ClassVar[str] = ""  # what it changes of the calibration, where its family does not say so
     example: ClassVar[dict[str, Any]] = {}  # keyword arguments of one that does something, for tests and documents
 

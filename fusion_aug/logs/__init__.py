@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from fusion_aug.logs import argoverse2, folder, kitti, lerobot, mcap, mmdet3d, nuscenes, robomimic  # noqa: F401  (register)
-from fusion_aug.logs.core.log import FORMATS, Format, Log, Option, find_format, register_format
+from fusion_aug.logs.core.log import FORMATS, Format, Log, find_format, register_format
+from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.core.writer import Problem, Writer
+from fusion_aug.logs.write import write_log
 
 
 def open_log(format: str, root: str | Path, **options: Any) -> Log:
@@ -25,4 +27,7 @@ def open_log(format: str, root: str | Path, **options: Any) -> Log:
     return find_format(format).open(root, **options)
 
 
-__all__ = ["FORMATS", "Format", "Log", "Option", "Problem", "Writer", "find_format", "open_log", "register_format"]
+__all__ = [
+    "FORMATS", "Format", "Log", "Option", "Problem", "Writer", "find_format", "open_log", "register_format",
+    "write_log",
+]  # fmt: skip

@@ -41,13 +41,13 @@ def gain(distance: Array, sensor: LidarSensor) -> Array:
 
 def reflectivity(intensity: Array, sensor: LidarSensor) -> Array:
     """Reflectivity of targets, 1 for a white Lambertian one, from intensities in the sensor's own scale."""
-    return np.maximum(intensity / (sensor.intensity_scale * sensor.white), LEAST)
+    return np.maximum(intensity / (sensor.scale * sensor.white), LEAST)
 
 
 def intensity_of(power: Array, distance: Array, sensor: LidarSensor) -> Array:
     """Intensity in the sensor's own scale of a return."""
     share = power / np.maximum(gain(distance, sensor), 1e-12) * sensor.white
-    return np.clip(share, 0.0, 1.0) * sensor.intensity_scale
+    return np.clip(share, 0.0, 1.0) * sensor.scale
 
 
 def target_power(rho: Array, distance: Array, depth: Array, factor: Array | float, sensor: LidarSensor) -> Array:

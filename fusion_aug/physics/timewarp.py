@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,11 +23,14 @@ class Warp:
         start: ns, the time that the map keeps.
         mean: speed on average.
         waves: (amplitude, frequency in Hz, phase in rad) of every wave; the amplitudes add up to less than ``mean``.
+        apart: (k,) old times, sorted, and (k,) new ones, int64 ns, of those that are not the nearest to phi^-1, see
+            ``keeping_apart``.
     """
 
     start: int
     mean: float = 1.0
     waves: Sequence[tuple[float, float, float]] = ()
+    apart: tuple[Tensor, Tensor] | None = None
 
     def speed(self, new: Tensor) -> Tensor:
         """phi' (n,) at new times (n,) ns."""
@@ -54,8 +57,38 @@ class Warp:
         """phi: old times (n,) int64 ns of new ones."""
         return self.start + torch.from_numpy(np.round(self._phi(self._seconds(new)) * 1e9).astype(np.int64))
 
+    def keeping_apart(self, old: Tensor) -> Warp:
+        """The map that keeps times distinct and in order, which rounding to whole ns would let fall together.
+
+        Stamps of real logs lie 1 ns apart, and where time runs faster there are fewer ns than stamps. Then a stamp
+        moves on to the next free one.
+
+        Args:
+            old: (n,) int64 ns, all that need be told apart; in any order, some of them equal.
+        """
+        old = old.unique()
+        if bool((old.diff() > 2 * self._fastest + 1).all()):  # far enough for any rounding
+            return self
+        nearest, steps = self.new(old), torch.arange(len(old))
+        free = (nearest - steps).cummax(0).values + steps
+        differ = free != nearest
+        return replace(self, apart=(old[differ], free[differ])) if bool(differ.any()) else self
+
     def new(self, old: Tensor) -> Tensor:
-        """phi^-1: new times (n,) int64 ns of old ones, by Newton's method kept between bounds."""
+        """phi^-1: new times (n,) int64 ns of old ones."""
+        new = self._nearest_new(old)
+        if self.apart is None:
+            return new
+        known, free = self.apart
+        at = torch.searchsorted(known, old).clamp(max=len(known) - 1)
+        return torch.where(known[at] == old, free[at], new)
+
+    @property
+    def _fastest(self) -> float:
+        return self.mean + sum(abs(a) for a, _, _ in self.waves)
+
+    def _nearest_new(self, old: Tensor) -> Tensor:
+        """phi^-1, rounded to ns, by Newton's method kept between bounds."""
         t = self._seconds(old)
         spread = sum(a for a, _, _ in self.waves)
         slow, fast = self.mean - spread, self.mean + spread

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,20 @@ from typing import Any
 from fusion_aug.check import MEASUREMENTS, Pair, Row, combine
 from fusion_aug.check.output import compare_run
 from fusion_aug.core.compose import named_leaves
-from fusion_aug.core.engine import Run, replay, run
+from fusion_aug.core.engine import Run, run
 from fusion_aug.core.random import Keys
 from fusion_aug.core.registry import Context
 from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs.core.select import select_ids
 from fusion_aug.run import report
-from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins, sweep
+from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
 from fusion_aug.run.execute import check_options, execute
 from fusion_aug.run.inputs import source_log, written_log
 from fusion_aug.run.job import Job
 from fusion_aug.run.scope import draw_geometry_per_scene, geometry_only
-from fusion_aug.sample.manifest import Manifest, read_manifest, tree_digest
-from fusion_aug.sample.sensors import matches
+from fusion_aug.run.sweeping import sweep
+from fusion_aug.run.words import value_of
+from fusion_aug.sample.manifest import Manifest, read_manifest
 from fusion_aug.transforms.weather import Weather
 
 EXIT_OK, EXIT_OVER_LIMIT = 0, 1  # 2, bad input, is given by ``cli``
@@ -33,13 +34,13 @@ def run_command(overrides: Sequence[str], multirun: bool, extra_dir: str | None)
     configs = []
     for name, words in sweep(overrides, extra_dir) if multirun else [("", list(overrides))]:
         config = compose_config("run", words, extra_dir)
+        import_plugins(config["plugins"])  # one of them may have registered the format of the output
         check_options(config)
-        import_plugins(config["plugins"])
         build_pipeline(config["pipeline"])  # every job is looked at before the first one runs
         configs.append((name, config | ({"out": str(Path(config["out"]) / name)} if multirun else {})))
     for name, config in configs:
         if multirun:
-            report.OUT.print(f"[bold]{name}[/]")
+            report.OUT.print(name, style="bold", markup=False)
         one_run(config)
     return EXIT_OK
 
@@ -47,7 +48,7 @@ def run_command(overrides: Sequence[str], multirun: bool, extra_dir: str | None)
 def one_run(config: dict[str, Any]) -> None:
     """Run one job, or print what it would do."""
     job = Job(config)
-    _, changed = draw_geometry_per_scene(build_pipeline(config["pipeline"]), job.log)
+    _, changed = draw_geometry_per_scene(build_pipeline(config["pipeline"]), job.log, config["output"])
     if config["dry_run"]:
         report.dry_run(job, changed)
         return
@@ -67,7 +68,7 @@ def check_command(positionals: Sequence[str], overrides: Sequence[str], extra_di
     failed = [r for r in rows if r.status == "FAIL"]
     for row in failed:
         if row.measurement == "unreadable":
-            report.OUT.print(row.reason, style="yellow")
+            report.OUT.print(row.reason, style="yellow", markup=False)
     report.OUT.print(verdict(rows), style="bold red" if failed else "green")
     return EXIT_OVER_LIMIT if failed else EXIT_OK
 
@@ -106,38 +107,12 @@ def check_written(out: Path, overrides: Sequence[str], extra_dir: str | None) ->
     manifest = read_manifest(out)
     source = source_log(manifest, out, overrides, extra_dir)
     written = written_log(manifest, out, source)
-    select = [w.partition("=")[2] for w in overrides if w.startswith("log.select=")]
+    select = [value_of(w) for w in overrides if w.startswith("log.select=")]
     if select:
-        names = [n for n in select[0].strip("[]").split(",") if n]
-        kept = [e for e in manifest.entries if any(matches(i, names) for i in (e.id, e.source))]
-        if not kept:
-            raise ConfigError(f"log.select: {select[0]!r} matches no sample of {out}")
-        manifest = Manifest(manifest.header, kept)
+        sources = {e.id: e.source for e in manifest.entries}
+        kept = select_ids(list(sources), select[-1], lambda i: [i, *source.names_of(sources[i])], str(out))
+        manifest = Manifest(manifest.header, [e for e in manifest.entries if e.id in set(kept)])
     return combine([row for rows in compare_run(source, written, manifest) for row in rows])
-
-
-def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None) -> int:
-    """Make one sample of a run again."""
-    path, sample_id = Path(positionals[0]), positionals[1]
-    manifest = read_manifest(path)
-    entry = manifest.entry(sample_id)
-    out_folder = path if path.is_dir() else path.parent
-    log = source_log(manifest, out_folder, overrides, extra_dir)
-    given = [w.partition("=")[2] for w in overrides if w.startswith("out=")]
-    source = log.read(entry.source)
-    sample = replay(source, entry.history)
-    with tempfile.TemporaryDirectory() as folder:
-        stage = Path(given[0]) if given else Path(folder)
-        if given and stage.exists() and any(stage.iterdir()):
-            raise ConfigError(f"out: {stage} is not empty")
-        writer = log.writer(stage, manifest.header["output"], lossy=bool(manifest.header["lossy"]))
-        writer.stage(sample, source, entry.id, stage)
-        same = tree_digest(stage) == entry.digest
-    where = f", written to {given[0]}" if given else ""
-    report.OUT.print(
-        f"{sample_id}: replayed {len(entry.history)} records{where}; digest {'agrees' if same else 'DIFFERS'}"
-    )
-    return EXIT_OK if same else EXIT_OVER_LIMIT
 
 
 def synth_command(positionals: Sequence[str], overrides: Sequence[str]) -> int:
@@ -158,7 +133,7 @@ def synth_command(positionals: Sequence[str], overrides: Sequence[str]) -> int:
     must_be_empty(out)
     with report.progress_bar("rendering") as update:
         make_log(out, frames=frames, seed=seed, size=SIZES[size], progress=update)
-    report.OUT.print(f"wrote {out}: {frames} keyframes; open it with log=nuscenes log.root={out}")
+    report.OUT.print(f"wrote {out}: {frames} keyframes; open it with log=nuscenes log.root={out}", markup=False)
     return EXIT_OK
 
 
@@ -174,6 +149,7 @@ def synth_arm(overrides: Sequence[str]) -> int:
         f"wrote {out}; open it with log=mcap log.root={out}/mcap log.rig={out}/mcap_rig.yaml, "
         f"or log=lerobot log.root={out}/lerobot log.rig={out}/lerobot_rig.yaml",
         soft_wrap=True,
+        markup=False,
     )
     return EXIT_OK
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +17,11 @@ from fusion_aug.core.registry import TRANSFORMS, find_transform
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs import FORMATS, Log, open_log
+from fusion_aug.logs.core.files import user_path
 from fusion_aug.names import full_name
+from fusion_aug.run.combining import chosen_presets, refuse_lost_transforms
 from fusion_aug.run.keys import check_keys, did_you_mean, set_figures
+from fusion_aug.run.words import quote_names, quoted
 
 
 def config_dir() -> Path:
@@ -43,7 +45,7 @@ def compose_config(
 
     Args:
         name: run, check, show, replay, synth, synth_arm or preset.
-        overrides: Hydra overrides.
+        overrides: Hydra overrides; names of files need no quotes, see ``quote_names``.
         extra_dir: folder with configurations of the user's own.
         complete: whether every option must have a value.
         figures: values of the pipeline's main figures, as Python has them.
@@ -58,15 +60,18 @@ def compose_config(
     from omegaconf.errors import OmegaConfBaseException
 
     OmegaConf.register_new_resolver("at", _at, replace=True)
-    import_plugins(_named_plugins(overrides))  # a format of the user's own must be known before ``log=`` is looked up
+    import_plugins(named_plugins(overrides))  # a format of the user's own must be known before ``log=`` is looked up
     for format in FORMATS.values():
         options = {n: o.default for n, o in format.all_options.items()}
         node = {"format": format.name, "root": "???", **options}
         ConfigStore.instance().store(group="log", name=format.name, node=node)
-    more = [f"hydra.searchpath=[file://{Path(extra_dir).resolve()}]"] if extra_dir else []
+    folder = f"file://{user_path(extra_dir).resolve()}" if extra_dir else ""
+    more = [f"hydra.searchpath=[{quoted(folder)}]"] if folder else []
     try:
         with _own_hydra():
-            config = compose(name, [*overrides, *more])
+            words = [*quote_names(overrides), *more]
+            config = compose(name, words)
+            refuse_lost_transforms(chosen_presets(name, words), group_folders("pipeline", extra_dir))
         set_figures(config, figures or {})
         check_keys(config, config_dir() / f"{name}.yaml", group_folders("pipeline", extra_dir))
         missing = sorted(OmegaConf.missing_keys(config))
@@ -74,10 +79,19 @@ def compose_config(
             raise ConfigError(f"{missing[0]}: is missing; give it as {missing[0]}=...")
         plain = OmegaConf.to_container(config, resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_first_sentence(error)) from None
+        key = re.match(r"Could not override '([^']+)'", str(error))
+        if key:
+            raise ConfigError(_no_such_key(key[1], name, overrides, extra_dir)) from None
+        preset = re.search(r"Could not find 'pipeline/([^']+)'", str(error))
+        if preset:
+            hint = did_you_mean(preset[1], option_names("pipeline", extra_dir))
+            raise ConfigError(f"pipeline: there is no preset {preset[1]!r}{hint}") from None
+        raise ConfigError(first_sentence(error)) from None
     except YAMLError as error:
         raise ConfigError(f"{extra_dir}: a configuration is not valid YAML ({' '.join(str(error).split())})") from None
     assert isinstance(plain, dict)
+    if plain.get("out"):
+        plain["out"] = str(user_path(str(plain["out"])))
     return _empty_to_null(plain)
 
 
@@ -96,7 +110,7 @@ def _own_hydra() -> Iterator[None]:
         GlobalHydra.instance().hydra = theirs
 
 
-def _named_plugins(overrides: Sequence[str]) -> list[str]:
+def named_plugins(overrides: Sequence[str]) -> list[str]:
     """Modules that the overrides name as plugins."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -112,46 +126,6 @@ def _at(levels: Any, place: Any) -> Any:
     return levels[place]
 
 
-def sweep(overrides: Sequence[str], extra_dir: str | None = None) -> Iterator[tuple[str, list[str]]]:
-    """Every job of a multirun: its name and its overrides.
-
-    The name is made of the overrides except ``out`` and ``log.*``, in letters, digits and ``. _ + -`` only.
-    """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.core.override_parser.types import Glob
-    from hydra.errors import HydraException
-
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-        choices = []
-        for o in parsed:
-            key = str(o.get_key_element()).lstrip("+~")
-            line = str(o.input_line)
-            if o.is_sweep_override():
-                plus = line[: len(line) - len(line.lstrip("+"))]
-                whole = o.value()
-                values = (
-                    whole.filter(option_names(key, extra_dir))
-                    if isinstance(whole, Glob)
-                    else [str(v) for v in o.sweep_string_iterator()]
-                )
-                if not values:
-                    raise ConfigError(f"{line}: matches no option")
-                choices.append([(key, v, f"{plus}{key}={v}") for v in values])
-            else:
-                choices.append([(key, "" if o.is_delete() else str(o.get_value_element_as_str()), line)])
-    except HydraException as error:
-        raise ConfigError(_first_sentence(error)) from None
-    names: set[str] = set()
-    for job in itertools.product(*choices):
-        own = [(k, v) for k, v, _ in job if k not in ("out", "log") and not k.startswith("log.")]
-        name = "+".join(re.sub(r"[^A-Za-z0-9._-]+", "_", f"{k}-{v}").strip("_") for k, v in own) or "job"
-        if name in names:
-            name = f"{name}+{len(names)}"
-        names.add(name)
-        yield name, [line for _, _, line in job]
-
-
 def option_names(group: str, extra_dir: str | None) -> list[str]:
     """Options of a configuration group, ours and the user's, such as ``suite/fog`` of ``pipeline``."""
     folders = group_folders(group, extra_dir)
@@ -160,7 +134,7 @@ def option_names(group: str, extra_dir: str | None) -> list[str]:
 
 def group_folders(group: str, extra_dir: str | None) -> list[Path]:
     """Folders of a configuration group, ours and the user's."""
-    return [config_dir() / group, *([Path(extra_dir) / group] if extra_dir else [])]
+    return [config_dir() / group, *([user_path(extra_dir) / group] if extra_dir else [])]
 
 
 def import_plugins(modules: str | Sequence[str] | None) -> None:
@@ -253,7 +227,20 @@ def _empty_to_null(value: Any) -> Any:
     return None if value == "" else value
 
 
-def _first_sentence(error: BaseException) -> str:
+def _no_such_key(key: str, name: str, overrides: Sequence[str], extra_dir: str | None) -> str:
+    """The sentence about a key that no file names, with the one that may have been meant."""
+    rest = [w for w in overrides if w.lstrip("+~").partition("=")[0] != key]
+    config: Any = compose_config(name, rest, extra_dir, complete=False)
+    for part in key.split("."):
+        if not isinstance(config, dict) or part not in config:
+            break
+        config = config[part]
+    hint = did_you_mean(part, set(config) - {"_target_"}) if isinstance(config, dict) else ""
+    more = f"; a parameter that no preset gives is added as +{key}=..." if ".transforms." in key else ""
+    return f"{key}: there is no such key{hint}{more}"
+
+
+def first_sentence(error: BaseException) -> str:
     """Return the first informative line of a Hydra error."""
     cause = error.__cause__
     text = str(error)
@@ -265,7 +252,5 @@ def _first_sentence(error: BaseException) -> str:
     if any("Available options" in line for line in lines):
         listed = [line for line in lines if ":" not in line and "'" not in line and "log=" not in line]
         return f"{lines[0]} (there are {', '.join(listed)})"
-    if lines and lines[0].startswith("Could not override"):
-        return f"{lines[0]} There is no such key; --cfg job shows all of them"
     # messages of our own resolvers need no prefix
     return lines[0].removeprefix("ConfigError raised while resolving interpolation: ") if lines else "wrong override"

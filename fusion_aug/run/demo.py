@@ -10,8 +10,8 @@ from rich.markup import escape
 
 from fusion_aug.run import report
 from fusion_aug.run.commands import EXIT_OK, check_command, must_be_empty, run_command, synth_command
-from fusion_aug.run.inputs import quoted
 from fusion_aug.run.showing import show_command
+from fusion_aug.run.words import quoted
 
 WEATHER = {
     "fog": ["pipeline=fog", "pipeline.mor=80"],

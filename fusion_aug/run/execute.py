@@ -7,16 +7,19 @@ import multiprocessing
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fusion_aug.core.compose import leaves
 from fusion_aug.errors import USER_ERRORS, ConfigError, FusionAugError
 from fusion_aug.logs.core.files import read_json
+from fusion_aug.logs.core.log import find_exporter
+from fusion_aug.logs.core.options import absolute
+from fusion_aug.logs.core.sample_account import StreamAccount, total_account
 from fusion_aug.run.job import WORK, Job, start_worker, work
 from fusion_aug.run.scope import check_names
 from fusion_aug.sample import Sample
@@ -35,6 +38,7 @@ class RunResult:
         resumed: samples that an earlier, interrupted run had finished.
         seconds: wall time.
         already_done: the output was complete before.
+        streams: account of every stream over all samples, as the manifest's first line holds it.
     """
 
     written: int
@@ -42,6 +46,7 @@ class RunResult:
     resumed: int
     seconds: float
     already_done: bool = False
+    streams: Mapping[str, StreamAccount] = field(default_factory=dict)
 
 
 def check_options(config: dict[str, Any]) -> None:
@@ -64,10 +69,11 @@ def check_options(config: dict[str, Any]) -> None:
     whole("workers", 0)
     whole("copies", 0 if config["keep_original"] else 1)
     whole("limit", 1, nullable=True)
-    for key, choices in (("on_error", ("fail", "skip")), ("link", ("copy", "hard")), ("output", (None, "folder"))):
+    for key, choices in (("on_error", ("fail", "skip")), ("link", ("copy", "hard"))):
         if config[key] not in choices:
-            words = " or ".join("null" if c is None else c for c in choices)
-            raise ConfigError(f"{key}: expected {words}, got {config[key]!r}")
+            raise ConfigError(f"{key}: expected {' or '.join(choices)}, got {config[key]!r}")
+    if config["output"] not in (None, config["log"]["format"]):
+        find_exporter(str(config["output"]))
     for key in ("keep_original", "dry_run", "lossy"):
         if not isinstance(config[key], bool):
             raise ConfigError(f"{key}: expected true or false, got {config[key]!r}")
@@ -88,9 +94,7 @@ def check_expressible(job: Job) -> None:
             raise ConfigError(gel_refusal_message(type(leaf).__name__, gels[0]))
     problems = job.writer.can_express(job.pipeline, sample)
     if problems and not job.config["lossy"]:
-        raise ConfigError(
-            f"{job.log.format.name} cannot hold what the pipeline makes: " + "; ".join(map(str, problems))
-        )
+        raise ConfigError(f"{job.output} cannot hold what the pipeline makes: " + "; ".join(map(str, problems)))
 
 
 def first_sample(job: Job) -> Sample | None:
@@ -129,11 +133,11 @@ def execute(job: Job, progress: Progress | None = None) -> RunResult:
         if not (job.out / WORK / "done").exists() and [p.name for p in job.out.iterdir()] == [WORK]:
             shutil.rmtree(job.out)  # nothing that a next run could go on from
         raise
-    skipped = merge(job)
+    skipped, streams = merge(job)
     seconds = time.monotonic() - start
     facts = {
         "source_root": str(job.log.root.resolve()),
-        **{name: job.config["log"].get(name) for name in job.log.format.file_options},
+        **{name: absolute(job.config["log"].get(name)) for name in job.log.format.file_options},
         "workers": job.config["workers"],
         "seconds": round(seconds, 3),
         "host": platform.node(),
@@ -143,7 +147,7 @@ def execute(job: Job, progress: Progress | None = None) -> RunResult:
     }
     (job.out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(job.out / WORK)
-    return RunResult(total - len(skipped), skipped, resumed, seconds)
+    return RunResult(total - len(skipped), skipped, resumed, seconds, streams=streams)
 
 
 def prepare_output(job: Job) -> bool:
@@ -190,7 +194,8 @@ def process_all(job: Job, todo: list[int]) -> Iterator[int]:
             yield number
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=(job.config,)) as pool:
+    facts = (job.config, job.log.intensity_scales)
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, initargs=facts) as pool:
         waiting = iter(todo)
         running: dict[Future[None], int] = {}
         try:
@@ -237,8 +242,8 @@ class StagedRows:
             yield json.loads(self.job.done_file(number).read_text())["rows"]
 
 
-def merge(job: Job) -> list[tuple[str, str]]:
-    """Write tables and manifest from the markers, in output order; returns what was skipped."""
+def merge(job: Job) -> tuple[list[tuple[str, str]], dict[str, StreamAccount]]:
+    """Write tables and manifest from the markers, in output order; returns what was skipped, and the account."""
     written, skipped, lines = [], [], []
     for number in range(len(job.tasks)):
         data = json.loads(job.done_file(number).read_text())
@@ -252,12 +257,15 @@ def merge(job: Job) -> list[tuple[str, str]]:
             f"no sample could be written; the first one: {skipped[0][1] if skipped else 'none was selected'}"
         )
     job.writer.finish(StagedRows(job, written), [(line["id"], line["source"]) for line in lines])
+    streams = total_account(line.get("account", {}) for line in lines)
+    samples = {"asked": len(job.tasks), "written": len(written), "skipped": len(skipped)}
+    account = {"samples": samples, "streams": streams, "reasons": job.loss_reasons, **job.account.to_json()}
     part = job.out / WORK / NAME
     with part.open("w", encoding="utf-8") as file:
-        for row in (job.header(), *lines):
+        for row in ({**job.header(), "account": account}, *lines):
             file.write(json.dumps(row, sort_keys=True) + "\n")
     part.replace(job.out / NAME)
-    return skipped
+    return skipped, streams
 
 
 def output_size(folder: Path) -> int:

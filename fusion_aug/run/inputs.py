@@ -9,9 +9,11 @@ from typing import Any
 
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.files import read_json
+from fusion_aug.logs.core.intensity import KEY, SOURCE_KEY, scales_from_json
 from fusion_aug.logs.core.log import Log, find_format
 from fusion_aug.run.config import build_log, compose_config, import_plugins
-from fusion_aug.sample.manifest import Manifest
+from fusion_aug.run.words import quoted
+from fusion_aug.sample.manifest import NAME, Manifest
 
 
 def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_dir: str | None) -> Log:
@@ -38,19 +40,18 @@ def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_di
         of_run = (known if option.is_file else manifest.header.get("log", {})).get(name)
         if of_run is not None and name not in given:
             config["log"][name] = of_run
-    return build_log(config["log"])
+    log = build_log(config["log"])
+    key = SOURCE_KEY if SOURCE_KEY in manifest.header else KEY
+    if key in manifest.header:
+        log.intensity_scales = scales_from_json(manifest.header[key], str(out / NAME))
+    return log
 
 
 def written_log(manifest: Manifest, out: Path, source: Log) -> Log:
     """Open the output of a run with the options of its input that define the meaning of its numbers."""
     format = manifest.header["output"]
     config: dict[str, Any] = {"format": format, "root": str(out)}
-    if format != "folder":
+    if format == source.format.name:
         own = {name for name, option in source.format.options.items() if not option.input_only}
         config |= {name: getattr(source.options, name) for name in own}
     return build_log(config)
-
-
-def quoted(text: str) -> str:
-    """A value that Hydra's grammar takes as it is."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

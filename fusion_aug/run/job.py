@@ -12,11 +12,14 @@ from typing import Any
 import cv2
 import torch
 
-from fusion_aug.core.compose import Compose
+from fusion_aug.core.compose import Compose, named_leaves
 from fusion_aug.core.engine import run
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs import Log, Writer
+from fusion_aug.logs.core.account import Account, account_of
 from fusion_aug.logs.core.files import inside
+from fusion_aug.logs.core.intensity import SOURCE_KEY
+from fusion_aug.logs.core.sample_account import sample_account
 from fusion_aug.ops.random import digest
 from fusion_aug.run.config import build_log, build_pipeline, import_plugins
 from fusion_aug.run.scope import draw_geometry_per_scene
@@ -45,6 +48,11 @@ class Job:
         """Folder of the output."""
         return Path(self.config["out"])
 
+    @property
+    def output(self) -> str:
+        """Name of the format of the output."""
+        return str(self.config["output"] or self.log.format.name)
+
     @cached_property
     def log(self) -> Log:
         """The input."""
@@ -53,13 +61,23 @@ class Job:
     @cached_property
     def pipeline(self) -> Compose:
         """The pipeline, geometry drawn per scene where the format needs it."""
-        return draw_geometry_per_scene(build_pipeline(self.config["pipeline"]), self.log)[0]
+        return draw_geometry_per_scene(build_pipeline(self.config["pipeline"]), self.log, self.config["output"])[0]
 
     @cached_property
     def writer(self) -> Writer:
         """Writer of the input's format."""
         lossy, link = bool(self.config["lossy"]), str(self.config["link"])
         return self.log.writer(self.out, self.config["output"], lossy=lossy, link=link)
+
+    @cached_property
+    def account(self) -> Account:
+        """What lies below the root of the input: one scan of names, which workers never need."""
+        return account_of(self.log, type(self.writer))
+
+    @property
+    def loss_reasons(self) -> dict[str, str]:
+        """Path of every transform -> why things are lost by it, where its class says so."""
+        return {path: type(leaf).loss_reason for path, leaf in named_leaves(self.pipeline) if type(leaf).loss_reason}
 
     @cached_property
     def tasks(self) -> list[tuple[str, int, int | None]]:
@@ -91,12 +109,16 @@ class Job:
         """First line of the manifest: what reproduces the samples, without any path."""
         paths = ("root", *self.log.format.file_options)
         options = {k: v for k, v in self.config["log"].items() if k not in paths}
+        scales = self.log.intensity_scales
+        written = self.writer.intensity_scales(scales)
         return {
             "manifest": VERSION,
             "fusion_aug": __version__,
             "format": self.log.format.name,
             "output": self.config["output"] or self.log.format.name,
             "log": options,
+            "intensity_scale": written,
+            **({} if written == scales else {SOURCE_KEY: scales}),
             "seed": int(self.config["seed"]),
             "pipeline": self.config["pipeline"],
             "lossy": bool(self.config["lossy"]),
@@ -121,8 +143,10 @@ class Job:
         stage.mkdir(parents=True)
         out_id = output_id(source_id, copy)
         source = self.log.read(source_id)
-        sample = source if epoch is None else run(self.pipeline, source, seed=int(self.config["seed"]), epoch=epoch)
+        seed = int(self.config["seed"])
+        sample = source if epoch is None else run(self.pipeline, source, seed=seed, epoch=epoch, count=True)
         rows = self.writer.stage(sample, source, out_id, stage)
+        written = self.writer.as_read_back(sample, source, standalone=out_id != source_id)
         line = {
             "id": out_id,
             "source": source_id,
@@ -130,6 +154,7 @@ class Job:
             "epoch": copy,
             "digest": tree_digest(stage),
             "history": history_to_json(sample.history),
+            "account": sample_account(source, sample, written, self.writer),
         }
         if "residual" in rows:
             line["residual"] = rows.pop("residual")
@@ -157,12 +182,13 @@ class Job:
 _JOB: Job | None = None
 
 
-def start_worker(config: dict[str, Any]) -> None:
-    """Set up a worker process: one thread, the job of the parent."""
+def start_worker(config: dict[str, Any], intensity_scales: dict[str, float | None]) -> None:
+    """Set up a worker process: one thread, the job of the parent, and what that has found in the log."""
     global _JOB
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     _JOB = Job(config)
+    _JOB.log.intensity_scales = intensity_scales
 
 
 def work(number: int) -> None:

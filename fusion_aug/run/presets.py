@@ -28,6 +28,8 @@ def preset(*names: str, config_dir: str | Path | None = None, **figures: Any) ->
     extra_dir = None if config_dir is None else str(config_dir)
     known = option_names("pipeline", extra_dir)
     for name in names:
+        if not isinstance(name, str):
+            raise ConfigError(f"preset: expected names one by one, as in preset('geometry', 'fog'), got {name!r}")
         if name not in known:
             raise ConfigError(f"preset: there is no preset {name!r}{did_you_mean(str(name), known)}")
     if not names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from fusion_aug.core.compose import leaves, named_leaves
 from fusion_aug.core.engine import run
 from fusion_aug.core.registry import is_invariant, resolve
 from fusion_aug.errors import USER_ERRORS
+from fusion_aug.run.account_report import left_out_lines, printable, stream_table
 from fusion_aug.run.execute import RunResult, output_size
 from fusion_aug.run.job import Job
 from fusion_aug.run.scope import check_names
@@ -48,9 +49,9 @@ def check_table(rows: Sequence[Row]) -> Table:
             figures = [f"{np.median(row.values):.3g}", f"{np.max(row.values):.3g}"]
         limit = "-" if row.limit is None else f"{row.limit:g}"
         colour = colours.get(row.status, "dim" if row.compared else "yellow")
-        table.add_row(
-            row.measurement, row.sensor, str(len(row.values)), *figures, row.unit, limit, f"[{colour}]{row.status}[/]"
-        )
+        names = [printable(row.measurement), printable(row.sensor)]
+        verdict = f"[{colour}]{printable(row.status)}[/]"
+        table.add_row(*names, str(len(row.values)), *figures, row.unit, limit, verdict)
     return table
 
 
@@ -77,13 +78,17 @@ def progress_bar(what: str) -> Any:
 def run_summary(job: Job, result: RunResult, changed: Sequence[str]) -> None:
     """Print what a run did."""
     if changed:
-        note = f"{job.log.format.name} keeps calibration and tracks per scene, so these are drawn once per scene: "
-        OUT.print(note + ", ".join(changed), style="dim")
+        note = f"{per_scene_format(job)} keeps calibration and tracks per scene, so these are drawn once per scene: "
+        OUT.print(note + ", ".join(changed), style="dim", markup=False)
+    for line in intensity_lines(job.log.intensity_scales):
+        OUT.print(line, style="dim", soft_wrap=True)
+    for line in notes(job):
+        OUT.print(line, style="dim", soft_wrap=True)
     idle = idle_transforms(job)
     if idle:
-        OUT.print(f"the first sample holds nothing for these to act on: {', '.join(idle)}", style="yellow")
+        OUT.print(f"the first sample holds nothing for these to act on: {printable(', '.join(idle))}", style="yellow")
     if result.already_done:
-        OUT.print(f"{job.out} already holds this run, complete: nothing to do")
+        OUT.print(f"{printable(str(job.out))} already holds this run, complete: nothing to do")
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_row("samples written", str(result.written))
@@ -92,10 +97,35 @@ def run_summary(job: Job, result: RunResult, changed: Sequence[str]) -> None:
     table.add_row("skipped", str(len(result.skipped)))
     table.add_row("time", f"{result.seconds:.1f} s")
     table.add_row("size", f"{output_size(job.out) / 2**20:.1f} MiB")
-    table.add_row("output", str(job.out))
+    table.add_row("output", printable(str(job.out)))
     OUT.print(table)
     for name, why in result.skipped:
-        OUT.print(f"skipped {name}: {why}", style="yellow")
+        OUT.print(printable(f"skipped {name}: {why}"), style="yellow")
+    OUT.print(stream_table(result.streams, job.loss_reasons))
+    for line in left_out_lines(job.account):
+        OUT.print(line, soft_wrap=True)
+
+
+def intensity_lines(scales: Mapping[str, float | None]) -> list[str]:
+    """What is taken for the scale of the intensities of every stream of clouds."""
+    known = [f"{name} up to {scale:g}" for name, scale in scales.items() if scale is not None]
+    unknown = [name for name, scale in scales.items() if scale is None]
+    lines = [f"intensities: {', '.join(known)} (log.intensity_scale)"] if known else []
+    ask = "their scale is not known; declare it with log.intensity_scale"
+    return [*lines, *(f"intensities of {name}: {ask}" for name in unknown)]
+
+
+def per_scene_format(job: Job) -> str:
+    """The format because of which geometry is drawn once per scene: that of the input, else of the output."""
+    return job.log.format.name if job.log.calibration_per_scene else job.output
+
+
+def notes(job: Job) -> list[str]:
+    """What the writer says of how the first sample is written."""
+    try:
+        return job.writer.notes(job.log.read(job.tasks[0][0]), job.pipeline)
+    except USER_ERRORS:  # a sample that is skipped
+        return []
 
 
 def idle_transforms(job: Job) -> list[str]:
@@ -121,15 +151,19 @@ def dry_run(job: Job, changed: Sequence[str]) -> None:
     source = job.log.read(job.tasks[0][0])
     check_names(job.pipeline, source)
     OUT.print(sensor_table(job, source))
+    for line in intensity_lines(job.log.intensity_scales):
+        OUT.print(line, soft_wrap=True)
     if changed:
         OUT.print(
-            f"drawn once per scene, since {job.log.format.name} keeps calibration per scene: {', '.join(changed)}"
+            f"drawn once per scene, since {per_scene_format(job)} keeps calibration per scene: {', '.join(changed)}"
         )
     problems = job.writer.can_express(job.pipeline, source)
     for problem in problems:
-        OUT.print(f"[bold red]the format cannot hold it:[/] {problem}")
+        OUT.print(f"[bold red]the format cannot hold it:[/] {printable(str(problem))}")
     if not problems:
-        OUT.print(f"{job.log.format.name} can hold everything that the pipeline makes")
+        OUT.print(f"{job.output} can hold everything that the pipeline makes")
+    for line in job.writer.notes(source, job.pipeline):
+        OUT.print(line, style="dim", soft_wrap=True)
     folder = Path(tempfile.mkdtemp())
     try:
         start = time.monotonic()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fusion_aug.core.compose import Compose, Container, leaves
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
-from fusion_aug.logs.core.log import Log
+from fusion_aug.logs.core.log import Log, find_format
 from fusion_aug.sample import Sample
 from fusion_aug.streams.families import ImagePlane, Kinematic, Mount, Scene, Temporal
 
@@ -19,12 +19,15 @@ def changes_geometry(transform: Transform) -> bool:
     )
 
 
-def draw_geometry_per_scene(pipeline: Compose, log: Log) -> tuple[Compose, list[str]]:
+def draw_geometry_per_scene(pipeline: Compose, log: Log, output: str | None = None) -> tuple[Compose, list[str]]:
     """Return the pipeline with its geometry drawn per scene if the log needs that, and the paths that changed.
 
     A keyframe rotated on its own would give parked cars a velocity.
+
+    Args:
+        pipeline: of a run. log: its input. output: format of its output, None for that of the log.
     """
-    if not log.calibration_per_scene:
+    if not (log.calibration_per_scene or (output is not None and find_format(output).reader.calibration_per_scene)):
         return pipeline, []
     changed: list[str] = []
 

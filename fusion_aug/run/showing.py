@@ -10,11 +10,13 @@ from typing import Any
 
 from fusion_aug.core.engine import run
 from fusion_aug.errors import ConfigError
+from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.sidecar import ids_in_manifest
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
 from fusion_aug.run.inputs import source_log, written_log
 from fusion_aug.run.scope import draw_geometry_per_scene
+from fusion_aug.run.words import value_of
 from fusion_aug.sample import Sample
 from fusion_aug.sample.manifest import read_manifest
 from fusion_aug.show.draw import draw_before_after, save_picture
@@ -27,7 +29,7 @@ SHOW_OPTIONS = ("index", "out", "n", "port")
 def show_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None, flags: set[str]) -> int:
     """Draw a sample before and after, or record several."""
     if positionals:
-        own = dict(w.split("=", 1) for w in overrides if "=" in w and w.split("=")[0] in SHOW_OPTIONS)
+        own = {w.split("=")[0]: value_of(w) for w in overrides if "=" in w and w.split("=")[0] in SHOW_OPTIONS}
         rest = [w for w in overrides if w.split("=")[0] not in SHOW_OPTIONS]
         settings: dict[str, Any] = {"index": "0", "out": "show.png", "n": "10", "port": "9090"} | own
         count, pairs = _of_run(Path(positionals[0]), rest, extra_dir)
@@ -35,21 +37,21 @@ def show_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir
         settings = compose_config("show", overrides, extra_dir)
         count, pairs = _of_pipeline(settings)
     first = _whole("index", settings["index"], 0, count - 1)
-    target = Path(str(settings["out"]))
+    target = user_path(str(settings["out"]))
     if not flags:
         if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
             raise ConfigError(f"out: expected a .png or .jpg file, got {target}")
         before, after = next(itertools.islice(pairs, first, None))
         draw = draw_robot if is_robot(before) else draw_before_after
         save_picture(draw(before, after, before.id), target)
-        report.OUT.print(f"wrote {target}")
+        report.OUT.print(f"wrote {target}", markup=False)
         return 0
     target = target.with_suffix(".rrd") if str(settings["out"]) == "show.png" else target
     if target.suffix != ".rrd":
         raise ConfigError(f"out: a recording is an .rrd file, got {target}")
     most = _whole("n", settings["n"], 1, 10**6)
     recorded = record(itertools.islice(pairs, first, first + most), target)
-    report.OUT.print(f"wrote {target}: {recorded} samples; open it with: rerun {target}")
+    report.OUT.print(f"wrote {target}: {recorded} samples; open it with: rerun {target}", markup=False)
     if "--serve" in flags:
         port = _whole("port", settings["port"], 1, 65534)
         with serve(target, port) as (server, address):

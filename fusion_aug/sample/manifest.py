@@ -17,6 +17,7 @@ from fusion_aug.sample.history import History, history_from_json
 VERSION = 1
 NAME = "manifest.jsonl"
 MAX_BYTES = 4 * 2**30
+MAX_HEADER_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,20 @@ def read_manifest(path: Path) -> Manifest:
             raise DataError(f"{where}: id: {entry.id!r} is not the id of copy {copy} of {source!r}")
         entries.append(entry)
     return Manifest(rows[0], entries)
+
+
+def manifest_header(root: Path) -> dict[str, Any]:
+    """First line of the manifest of the run that wrote a log; empty where no run of ours did."""
+    path = root / NAME
+    if not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        line = file.readline(MAX_HEADER_BYTES)
+    try:
+        header = json.loads(line)
+    except ValueError:
+        return {}
+    return header if isinstance(header, dict) and header.get("manifest") == VERSION else {}
 
 
 def output_id(sample_id: str, copy: int) -> str:

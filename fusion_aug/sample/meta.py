@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,6 +22,22 @@ class Ref(NamedTuple):
     time: int
 
 
+class Change(NamedTuple):
+    """What a stream gained and lost by one transform.
+
+    Attributes:
+        path: of the transform. stream: its name.
+        items_lost, items_added: pictures, sweeps, readings. rows_lost, rows_added: points, boxes.
+    """
+
+    path: str
+    stream: str
+    items_lost: int
+    items_added: int
+    rows_lost: int
+    rows_added: int
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SampleMeta:
     """What a sample is besides its streams. A sample has one, a batch several.
@@ -35,6 +52,8 @@ class SampleMeta:
         start: ns, first reference time of the scene, which maps of time leave where it is; None for ``ref.time``.
         clock: name of the stream whose capture times delimit timesteps.
         history: records of the transforms that were applied.
+        changes: gains and losses that were counted on the way (``run(..., count=True)``); empty where nothing counts.
+        left_out: stream -> reason -> rows of the log that the reader was asked to leave out, for the account.
     """
 
     id: str
@@ -46,6 +65,8 @@ class SampleMeta:
     start: int | None = None
     clock: str = ""
     history: History = ()
+    changes: tuple[Change, ...] = ()
+    left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"SampleMeta({self.id!r}, scene {self.scene!r}, {self.rig!r}, {len(self.history)} records)"

@@ -17,7 +17,7 @@ from fusion_aug.ops.modes import standard_modes
 from fusion_aug.ops.warp import warp
 from fusion_aug.streams.base import Stream
 from fusion_aug.streams.families import Weather
-from fusion_aug.streams.picture_checks import check_dtype, check_range, check_shape
+from fusion_aug.streams.picture_checks import check_dtype, check_range, check_shape, check_size
 from fusion_aug.streams.source import Source
 
 
@@ -97,8 +97,9 @@ class ImageStream(Stream):
         """
         picture = self.items[item]
         if isinstance(picture, Source):
-            picture = picture.value
+            source, picture = picture, picture.value
             self.check_kind(picture, self.title(item))
+            check_size(source, picture)
         check_range(self.title(item), picture, self.white(picture))
         return picture
 

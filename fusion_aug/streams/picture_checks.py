@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fusion_aug.errors import DataError
+from fusion_aug.streams.source import Source
 
 INTERPOLATED = (torch.uint8, torch.uint16, torch.float32, torch.float64)
 SLACK = 0.5 / 255  # of full scale: what another library's resampling may have left beyond black and white
@@ -30,6 +31,21 @@ def check_shape(title: str, picture: Tensor, pixel_shape: tuple[int, ...] | None
     if 0 in shape:
         raise DataError(
             f"{title}: has shape {shape}, which holds no pixel; leave the item out, or mark it as not present"
+        )
+
+
+def check_size(source: Source, picture: Tensor) -> None:
+    """Raise where a decoded picture is of another size than its calibration, which ``source.options["size"]`` gives.
+
+    Raises:
+        DataError: naming the file and both sizes.
+    """
+    expected, (height, width) = source.options.get("size"), picture.shape[:2]
+    if expected is not None and tuple(expected) != (height, width):
+        topic = f": topic {source.options['topic']}" if "topic" in source.options else ""
+        raise DataError(
+            f"{source.path}{topic}: a picture is {width}x{height}, but its camera is calibrated for "
+            f"{expected[1]}x{expected[0]}; scale one to the other"
         )
 
 

@@ -61,6 +61,24 @@ class LazyColumns(Mapping[str, Any]):
         """(n + 1,) row offsets."""
         return offsets_of(torch.tensor([len(s.value[self.names[0]]) for s in self.sources]))
 
+    def row_counts(self, *, read: bool = False) -> Tensor | None:
+        """(n,) rows of every item, from what is in memory or from the sizes of the files.
+
+        Args:
+            read: whether files of which neither tells are decoded, one by one, and forgotten again.
+
+        Returns:
+            None where neither tells and nothing is to be read.
+        """
+        if "offsets" in self.__dict__ or "columns" in self.__dict__:
+            return self.offsets.diff()
+        counts = [s.rows() for s in self.sources]
+        if read:
+            first = self.names[0]
+            pairs = zip(self.sources, counts, strict=True)
+            counts = [len(s.decoded()[first]) if n is None else n for s, n in pairs]
+        return None if None in counts else torch.tensor(counts, dtype=torch.int64)
+
     def take(self, index: Sequence[int]) -> LazyColumns:
         """The columns of some items."""
         return LazyColumns(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from fusion_aug.errors import DataError
 from fusion_aug.names import Registry
@@ -15,6 +15,9 @@ from fusion_aug.ops.modes import standard_modes
 
 # name -> function(path, bytes, options) -> value. Formats register theirs, so that a Source stays picklable.
 DECODERS: Registry[Callable[[Path, bytes, dict[str, Any]], Any]] = Registry("decoder")
+# name of a decoder -> function(path, bytes in the file, options) -> rows of the item, where the size or the head of a
+# file tells; formats register theirs
+ROW_COUNTERS: Registry[Callable[[Path, int, dict[str, Any]], int]] = Registry("row counter")
 MAX_BYTES = 2 * 2**30
 JPEG_START = b"\xff\xd8"
 
@@ -25,10 +28,12 @@ class Coding(NamedTuple):
     Attributes:
         lossy: whether it changes the levels of pixels, as JPEG and videos do.
         step: between two values that it can tell apart, in the values' own unit; 0 where it holds them exactly.
+        video: whether it is one of videos, which lose more.
     """
 
     lossy: bool = False
     step: float = 0.0
+    video: bool = False
 
 
 def decoder(name: str) -> Callable[[Callable[[Path, bytes, dict[str, Any]], Any]], Any]:
@@ -36,6 +41,15 @@ def decoder(name: str) -> Callable[[Callable[[Path, bytes, dict[str, Any]], Any]
 
     def register(function: Callable[[Path, bytes, dict[str, Any]], Any]) -> Any:
         return DECODERS.add(name, function)
+
+    return register
+
+
+def row_counter(name: str) -> Callable[[Callable[[Path, int, dict[str, Any]], int]], Any]:
+    """Register a function that tells the rows of a file without decoding it, under the name of its decoder."""
+
+    def register(function: Callable[[Path, int, dict[str, Any]], int]) -> Any:
+        return ROW_COUNTERS.add(name, function)
 
     return register
 
@@ -82,6 +96,18 @@ class Source:
         """What its coding keeps of a picture's numbers."""
         return Coding(lossy=self.bytes()[:2] == JPEG_START)
 
+    def expecting(self, size: tuple[int, int]) -> Self:
+        """The source of a picture of which (height, width) is known; what was decoded stays decoded."""
+        other = replace(self, options={**self.options, "size": size})
+        if self.is_decoded:
+            other.__dict__["value"] = self.value
+        return other
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether the item is in memory."""
+        return "value" in self.__dict__
+
     def hash(self) -> str:
         """blake2b digest of the bytes, 32 hex digits."""
         return hashlib.blake2b(self.bytes(), digest_size=16).hexdigest()
@@ -90,7 +116,28 @@ class Source:
     @standard_modes()
     def value(self) -> Any:
         """The decoded item, kept as long as this Source lives."""
+        return self.decoded()
+
+    def decoded(self) -> Any:
+        """The decoded item, forgotten again."""
         return DECODERS[self.decoder](self.path, self.bytes(), self.options)
+
+    def rows(self) -> int | None:
+        """Rows of the item where it is in memory or the file tells without being decoded; else None.
+
+        Raises:
+            DataError: the file is gone.
+        """
+        if "value" in self.__dict__ and isinstance(self.value, Mapping):
+            return len(next(iter(self.value.values()), ()))
+        counter = ROW_COUNTERS.get(self.decoder)
+        if counter is None:
+            return None
+        try:
+            size = self.path.stat().st_size - self.offset if self.size is None else self.size
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read ({error.strerror})") from None
+        return counter(self.path, size, self.options)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "value"}

@@ -84,14 +84,26 @@ def point_table(sample: Sample, lidar: str | None = None) -> np.ndarray:
 
 
 def box_table(boxes: Boxes3D, bottom: bool) -> np.ndarray:
-    """(m, 9) float32: centre (of the bottom face, or of the box), length, width, height, yaw, vx, vy."""
+    """(m, 9) float32: centre (of the bottom face, or of the box), length, width, height, yaw, vx, vy (0 if unknown)."""
     pose, size = boxes["pose"], boxes["size"]
     centre = pose[:, :3, 3] - (pose[:, :3, 2] * size[:, 2:] / 2 if bottom else 0)
     yaw = torch.atan2(pose[:, 1, 0], pose[:, 0, 0])
-    unknown = torch.full((len(pose), 3), float("nan"), dtype=torch.float64)
-    velocity = boxes.values.get("velocity", unknown)[:, :2]
-    table: np.ndarray = torch.cat([centre, size, yaw[:, None], velocity], 1).to(torch.float32).cpu().numpy()
+    velocity, _ = known_velocity(boxes)
+    table: np.ndarray = torch.cat([centre, size, yaw[:, None], velocity[:, :2]], 1).to(torch.float32).cpu().numpy()
     return table
+
+
+def known_velocity(boxes: Boxes3D) -> tuple[Tensor, Tensor]:
+    """Velocity (m, 3) m/s of boxes, 0 where it is unknown, and whether it is known (m,) bool.
+
+    A detector's loss over NaN is NaN, and its own loaders put 0 where a data set does not know: so a loss must leave
+    out what is not known.
+    """
+    velocity = boxes.values.get("velocity")
+    if velocity is None:
+        return torch.zeros(boxes.rows, 3, dtype=torch.float64), torch.zeros(boxes.rows, dtype=torch.bool)
+    known = torch.isfinite(velocity[:, :2]).all(1)
+    return torch.where(known[:, None], velocity, torch.zeros_like(velocity)).nan_to_num(0.0), known
 
 
 def _names(boxes: Boxes3D) -> np.ndarray:
@@ -127,8 +139,9 @@ def to_mmdet3d(
     Returns:
         ``img`` (list of (H, W, 3) uint8 or float32 RGB arrays), ``cam_names``, ``lidar2img``, ``lidar2cam``,
         ``cam2img``, ``img_aug_matrix`` (each (n, 4, 4) float64), ``lidar_aug_matrix`` (4, 4), ``points`` (N, 5: x y z
-        intensity age), ``gt_bboxes_3d`` (m, 9: centre of the bottom face, l w h, yaw, vx vy), ``gt_names``,
-        ``gt_labels_3d`` (where ``classes`` are given), ``sample_idx``.
+        intensity age), ``gt_bboxes_3d`` (m, 9: centre of the bottom face, l w h, yaw, vx vy, 0 where the
+        velocity is unknown), ``gt_velocity_known`` (m,) bool, ``gt_names``, ``gt_labels_3d`` (where ``classes`` are
+        given), ``sample_idx``.
     """
     names = _cameras(sample, cameras)
     each = [camera_matrices(sample, n) for n in names]
@@ -140,6 +153,7 @@ def to_mmdet3d(
     out["points"] = point_table(sample, lidar)
     if "boxes" in sample.streams:
         out["gt_bboxes_3d"] = box_table(sample.boxes(), bottom=True)
+        out["gt_velocity_known"] = known_velocity(sample.boxes())[1].cpu().numpy()
         out["gt_names"] = _names(sample.boxes())
         if classes is not None:
             out["gt_labels_3d"] = class_numbers(out["gt_names"], classes)
@@ -157,9 +171,9 @@ def to_openpcdet(
     """A sample as OpenPCDet's ``data_dict``; arguments as ``to_mmdet3d``.
 
     Returns:
-        ``points`` (N, 5), ``gt_boxes`` (m, 9: centre of the box, l w h, yaw, vx vy), ``gt_names``, ``frame_id``,
-        ``camera_imgs``, ``lidar2image``, ``lidar2camera``, ``camera_intrinsics``, ``camera2lidar``,
-        ``img_aug_matrix``, ``lidar_aug_matrix``.
+        ``points`` (N, 5), ``gt_boxes`` (m, 9: centre of the box, l w h, yaw, vx vy, 0 where the velocity is unknown),
+        ``gt_velocity_known`` (m,) bool, ``gt_names``, ``gt_labels``, ``frame_id``, ``camera_imgs``, ``lidar2image``,
+        ``lidar2camera``, ``camera_intrinsics``, ``camera2lidar``, ``img_aug_matrix``, ``lidar_aug_matrix``.
     """
     mmdet3d = to_mmdet3d(sample, cameras=cameras, lidar=lidar, classes=classes)
     out = {
@@ -174,6 +188,7 @@ def to_openpcdet(
         "lidar_aug_matrix": mmdet3d["lidar_aug_matrix"],
     }
     if "boxes" in sample.streams:
-        out |= {"gt_boxes": box_table(sample.boxes(), bottom=False), "gt_names": mmdet3d["gt_names"]}
+        out["gt_boxes"] = box_table(sample.boxes(), bottom=False)
+        out |= {name: mmdet3d[name] for name in ("gt_velocity_known", "gt_names")}
         out |= {"gt_labels": mmdet3d["gt_labels_3d"]} if classes is not None else {}
     return out

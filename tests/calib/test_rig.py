@@ -127,7 +127,7 @@ def test_kitti_calibration(real_data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "field"),
     [
-        ("P2:", "Q2:", "row P2 is missing"),
+        ("Tr_velo_to_cam:", "Tr_velo_to_eye:", "row Tr_velo_to_cam is missing"),
         ("R0_rect: 9.999239000000e-01", "R0_rect: nan", "R0_rect: holds NaN"),
         ("R0_rect: 9.999239", "R0_rect: 4.999239", "R0_rect: is not a rotation"),
         ("P2: 7.215377000000e+02", "P2: word", "P2: not a row of numbers"),

@@ -264,7 +264,7 @@ def test_a_description_that_the_log_does_not_fit_is_refused(real_data: Path, tmp
     with pytest.raises(ConfigError, match=r"no reading of joint 'panda_joint1' of the description"):
         fa.open_log("mcap", root(real_data, "mcap"), urdf=urdf)[0]
     (tmp_path / "rig.yaml").write_text("foo: 1\nframes: {}\n")
-    with pytest.raises(Exception, match=r"rig\.yaml\.foo: unknown field"):
+    with pytest.raises(Exception, match=r"rig\.yaml: foo: unknown word, expected frames or sensors"):
         fa.open_log("mcap", root(real_data, "mcap"), rig=str(tmp_path / "rig.yaml"))[0]
 
 

@@ -51,7 +51,7 @@ def make_rig(size: tuple[int, int], times: list[int]) -> Rig:
         "imu": Frame(parent="ego", pose=se3(rotation_about("z", 0.3) @ rotation_about("x", 0.2), [0.1, 0.0, 0.4])),
     }
     sensors = {
-        "lidar": LidarSensor(frame="lidar"),
+        "lidar": LidarSensor(frame="lidar", intensity_scale=1.0),
         "radar": RadarSensor(frame="radar"),
         "imu": ImuSensor(frame="imu"),
     }

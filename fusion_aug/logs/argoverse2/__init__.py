@@ -1,5 +1,6 @@
 """Argoverse 2 sensor dataset."""
 
+from fusion_aug.logs.argoverse2.contents import CONTENTS
 from fusion_aug.logs.argoverse2.reader import ArgoverseLog
 from fusion_aug.logs.argoverse2.writer import ArgoverseWriter
 from fusion_aug.logs.core.log import Format, register_format
@@ -11,5 +12,6 @@ FORMAT = register_format(
         ArgoverseWriter,
         {},
         "Argoverse 2 sensor dataset; a sample is a LiDAR sweep",
+        CONTENTS,
     )
 )

@@ -11,29 +11,30 @@ import numpy as np
 from fusion_aug.errors import DataError, FusionAugError
 
 MAX_ROWS = 2**28
+TEXTS = ("sensor_name", "track_uuid", "category")  # columns of the format that hold text
 
 
-def read_table(
-    raw: bytes | None,
-    path: Path,
-    names: Sequence[str],
-    texts: Sequence[str] = ("sensor_name", "track_uuid", "category"),
-) -> dict[str, np.ndarray]:
-    """Columns of a Feather table by name, others left out.
+def read_arrow(raw: bytes | None, path: Path, names: Sequence[str] = (), only: Sequence[str] | None = None) -> Any:
+    """A Feather table as pyarrow has it.
 
     Args:
         raw: the file's bytes; None reads the file.
         path: for messages.
-        names: columns that must be there, of finite numbers.
-        texts: those of them that hold text.
+        names: columns that must be there.
+        only: columns to decode; None for all.
 
     Raises:
-        DataError: the file is missing or damaged, lacks a column, or a column holds something else.
+        DataError: the file is missing or damaged, or lacks a column.
     """
     arrow = _pyarrow()
     try:
         data = path.read_bytes() if raw is None else raw
-        table = arrow.ipc.open_file(arrow.BufferReader(data)).read_all()
+        file = arrow.ipc.open_file(arrow.BufferReader(data))
+        if only is not None:
+            fields = [i for i, n in enumerate(file.schema.names) if n in only]
+            options = arrow.ipc.IpcReadOptions(included_fields=fields)
+            file = arrow.ipc.open_file(arrow.BufferReader(data), options=options)
+        table = file.read_all()
         table.validate(full=True)  # offsets out of bounds would end the process later
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
@@ -44,33 +45,106 @@ def read_table(
         raise DataError(f"{path}: the column {missing[0]!r} is missing")
     if table.num_rows > MAX_ROWS:
         raise DataError(f"{path}: {table.num_rows} rows are more than allowed")
-    out = {}
+    return table
+
+
+def read_table(raw: bytes | None, path: Path, names: Sequence[str], *, complete: bool = False) -> dict[str, np.ndarray]:
+    """Columns of a Feather table by name; those that the format does not know are read too.
+
+    Args:
+        raw: the file's bytes; None reads the file.
+        path: for messages.
+        names: columns that must be there, of finite numbers, or of text (``TEXTS``).
+        complete: whether no other column may have empty cells either.
+
+    Raises:
+        DataError: the file is missing or damaged, lacks a column, or a column holds something else.
+    """
+    table, out = read_arrow(raw, path, names), {}
     for name in table.column_names:
         column = table.column(name)
-        if column.null_count and name in names:
+        if column.null_count and (complete or name in names):
             raise DataError(f"{path}: {name}: holds {column.null_count} empty cells")
         array = column.to_numpy()
         if array.dtype == object:
             array = np.array([str(v) for v in array], dtype=np.str_)
-        if name in names and (array.dtype.kind not in "biuf") != (name in texts):
-            raise DataError(f"{path}: {name}: expected {'text' if name in texts else 'numbers'}, got {column.type}")
+        if name in names and (array.dtype.kind not in "biuf") != (name in TEXTS):
+            raise DataError(f"{path}: {name}: expected {'text' if name in TEXTS else 'numbers'}, got {column.type}")
         if name in names and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise DataError(f"{path}: {name}: holds a number that is not finite")
         out[name] = array
     return out
 
 
+def schema_of(path: Path) -> Any:
+    """Names and types of the columns of a Feather table, from its head alone.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    arrow = _pyarrow()
+    try:
+        with arrow.memory_map(str(path)) as file:
+            return arrow.ipc.open_file(file).schema
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except arrow.ArrowException as error:
+        raise DataError(f"{path}: is not a Feather table ({str(error).splitlines()[0]})") from None
+
+
 def write_table(columns: Mapping[str, Any], path: Path) -> None:
-    """Write a Feather table; a crash leaves no half-written file behind under its name."""
+    """Write a Feather table; a crash leaves no half-written file behind under its name.
+
+    Args:
+        columns: name -> NumPy array, or a column of a table of ``read_arrow``.
+    """
     arrow = _pyarrow()
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = arrow.table(
-        {k: arrow.array(v.tolist(), arrow.string()) if v.dtype.kind == "U" else v for k, v in columns.items()}
-    )
+    is_text = {k: isinstance(v, np.ndarray) and v.dtype.kind == "U" for k, v in columns.items()}
+    table = arrow.table({k: arrow.array(v.tolist(), arrow.string()) if is_text[k] else v for k, v in columns.items()})
     part = path.with_name(path.name + ".part")
     with arrow.OSFile(str(part), "wb") as sink, arrow.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     part.replace(path)
+
+
+def with_own_columns(columns: Mapping[str, np.ndarray], before: Any, rows: Sequence[int | None]) -> dict[str, Any]:
+    """Columns of a table that is written again, with what the source has besides them.
+
+    Args:
+        columns: those of the format, (n,) each. They get the type that the source's column has, but for coordinates of
+            half precision, which a motion needs more digits for.
+        before: the source's table. rows: (n,) row of the source behind each row; None leaves its other cells empty.
+
+    Returns:
+        name -> column, in the order of the source.
+    """
+    arrow = _pyarrow()
+    index = arrow.array(rows, arrow.int64())
+    out: dict[str, Any] = {}
+    for name in before.column_names:
+        own = columns.get(name)
+        if own is None:
+            out[name] = before.column(name).take(index)
+            continue
+        out[name] = of_type(own, before.schema.field(name).type)
+    return {**out, **{n: c for n, c in columns.items() if n not in out}}
+
+
+def is_plain(kind: Any) -> bool:
+    """Whether a type of Arrow is one of numbers or of text."""
+    types = _pyarrow().types
+    text = types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind)
+    return bool(text or types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+
+
+def of_type(column: np.ndarray, kind: Any) -> Any:
+    """A column in the type that the source stores it in; half precision becomes what the column has."""
+    arrow = _pyarrow()
+    if column.dtype.kind == "U":
+        text = arrow.array(column.tolist(), arrow.string())
+        return text.dictionary_encode() if arrow.types.is_dictionary(kind) else text.cast(kind)
+    return column if arrow.types.is_float16(kind) else column.astype(kind.to_pandas_dtype())
 
 
 def _pyarrow() -> Any:

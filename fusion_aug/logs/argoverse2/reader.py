@@ -8,22 +8,21 @@ lens that they were freed of (Argoverse 2 user guide; its own API does not use t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from calib import Frame, LidarSensor, Rig, Sensor, Trajectory, validate
+from calib import CameraSensor, Frame, LidarSensor, Rig, Sensor, Trajectory, validate
 from calib.sensors import pinhole_sensor
 from calib.sides import other_side
 from fusion_aug.errors import DataError
+from fusion_aug.logs.argoverse2.clouds import COLUMNS, own_columns
 from fusion_aug.logs.argoverse2.feather import read_table
-from fusion_aug.logs.argoverse2.tables import POSE, SIZE, poses_of, track_velocities
-from fusion_aug.logs.core.log import Format, Log, LogOptions
+from fusion_aug.logs.argoverse2.folders import ArgoverseFolders
+from fusion_aug.logs.argoverse2.tables import BOXES, INTRINSICS, POSE, SIZE, poses_of, track_velocities
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.twist import twist_at
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
@@ -31,25 +30,11 @@ from fusion_aug.streams import Boxes3D, Camera, EgoPose, LazyColumns, Lidar, Str
 from fusion_aug.streams.source import Source
 
 EGO, WORLD, CLOUD = "egovehicle", "city", "lidar"
-INTRINSICS = ("sensor_name", "fx_px", "fy_px", "cx_px", "cy_px", "height_px", "width_px")
 SCANNERS = ("up_lidar", "down_lidar")  # lasers 0 to 31 and 32 to 63
-COLUMNS = ("xyz", "intensity", "ring", "origin", "time_offset")
 MARGIN = 60_000_000  # ns: poses of the log around a sample, for what is looked up between records
 
 
-class Files(NamedTuple):
-    """What lies in one log's folder.
-
-    Attributes:
-        folder: of the log. sweeps: stamps of the LiDAR sweeps, ns, sorted. pictures: camera -> stamps, sorted.
-    """
-
-    folder: Path
-    sweeps: np.ndarray
-    pictures: dict[str, np.ndarray]
-
-
-class ArgoverseLog(Log):
+class ArgoverseLog(ArgoverseFolders):
     """A folder of Argoverse 2 logs, or of splits of them, or one log.
 
     ``log.select`` takes sample ids (``val/LOG/STAMP``), log ids, splits, or shell patterns.
@@ -57,63 +42,11 @@ class ArgoverseLog(Log):
 
     calibration_per_scene = True
 
-    def __init__(self, root: str | Path, options: LogOptions, format: Format):
-        super().__init__(root, options, format)
-        found = sorted(p.parents[1] for p in self.root.glob("**/sensors/lidar") if len(p.relative_to(root).parts) <= 4)
-        # a root that is one log itself has its own name, so that its copies get folders beside it
-        names = [(self.root.resolve().name if p == self.root else str(p.relative_to(self.root)), p) for p in found]
-        self.folders = {name: p for name, p in names if (p / "calibration").is_dir()}
-        if not self.folders:
-            raise DataError(f"{self.root}: there is no Argoverse 2 log: expected LOG/sensors/lidar and LOG/calibration")
-
-    @lru_cache(maxsize=8)  # noqa: B019  (one log object lives as long as its log)
-    def files(self, scene: str) -> Files:
-        """Sweeps and pictures of a log."""
-        folder = self.folders[scene]
-        pictures = {}
-        for camera in sorted(p for p in (folder / "sensors" / "cameras").glob("*") if p.is_dir()):
-            pictures[camera.name] = _stamps(camera, ".jpg")
-        return Files(folder, _stamps(folder / "sensors" / "lidar", ".feather"), pictures)
-
-    @cached_property
-    def _all(self) -> dict[str, tuple[str, int]]:
-        """Id -> log and stamp, in order."""
-        return {sweep_id(scene, t): (scene, t) for scene in self.folders for t in self.files(scene).sweeps.tolist()}
-
-    @property
-    def all_ids(self) -> Sequence[str]:
-        """Ids of all sweeps, log by log."""
-        return list(self._all)
-
-    def names_of(self, sample_id: str) -> list[str]:
-        """A sample is called by its id, its log (with and without the split), and the split."""
-        scene = self.scene_of(sample_id)
-        return [sample_id, scene, *scene.split("/")]
-
-    def inputs(self) -> list[Path]:
-        """The tables and sweeps of the selected logs."""
-        out = []
-        for scene in dict.fromkeys(self.scene_of(i) for i in self.ids):
-            folder = self.folders[scene]
-            out += [*sorted(folder.glob("*.feather")), *sorted(folder.glob("calibration/*.feather"))]
-        return out
-
-    def scene_of(self, sample_id: str) -> str:
-        """Folder of a sample's log, relative to the root."""
-        return self.locate(sample_id)[0]
-
-    def locate(self, sample_id: str) -> tuple[str, int]:
-        """Log and stamp (ns) of a sample."""
-        try:
-            return self._all[sample_id]
-        except KeyError:
-            raise DataError(f"{self.root}: there is no sweep {sample_id!r}") from None
-
     # --- tables of a log ----------------------------------------------------------------------------------------------
     @lru_cache(maxsize=4)  # noqa: B019
     def ego_poses(self, scene: str) -> tuple[Tensor, Tensor]:
         """Stamps (ns, sorted) and ``T_city_egovehicle`` (n, 4, 4) of a log."""
-        path = self.folders[scene] / "city_SE3_egovehicle.feather"
+        path = self.tree.path("city_SE3_egovehicle.feather", scene, self.folders[scene])
         table = read_table(None, path, ("timestamp_ns", *POSE))
         order = np.argsort(table["timestamp_ns"], kind="stable")
         return torch.from_numpy(table["timestamp_ns"][order].astype(np.int64)), poses_of(table, path)[order]
@@ -121,22 +54,26 @@ class ArgoverseLog(Log):
     @lru_cache(maxsize=4)  # noqa: B019
     def annotations(self, scene: str) -> dict[str, np.ndarray] | None:
         """All cuboids of a log; None where it has none (the test split)."""
-        path = self.folders[scene] / "annotations.feather"
-        names = ("timestamp_ns", "track_uuid", "category", *SIZE, *POSE, "num_interior_pts")
-        return read_table(None, path, names) if path.is_file() else None
+        path = self.tree.path("annotations.feather", scene, self.folders[scene])
+        return read_table(None, path, BOXES) if path.is_file() else None
 
     @lru_cache(maxsize=4)  # noqa: B019
     def mounted_rig(self, scene: str) -> Rig:
         """Frames and sensors of a log; the vehicle's own pose is not in it."""
         folder = self.folders[scene] / "calibration"
-        path = folder / "egovehicle_SE3_sensor.feather"
+        if not folder.is_dir():
+            raise DataError(
+                f"{folder}: is missing, so nothing is known of the log's sensors; add it, or leave the log out with "
+                f"log.select (on_error=skip goes on without it)"
+            )
+        path = self.tree.path("egovehicle_SE3_sensor.feather", scene, folder)
         table = read_table(None, path, ("sensor_name", *POSE))
         poses = dict(zip(table["sensor_name"].tolist(), poses_of(table, path), strict=True))
         frames = {WORLD: Frame(axis_convention="world"), EGO: Frame(parent=WORLD), CLOUD: Frame(parent=EGO)}
-        sensors: dict[str, Sensor] = {CLOUD: LidarSensor(frame=CLOUD, intensity_scale=255.0, max_range=225.0)}
+        sensors: dict[str, Sensor] = {CLOUD: LidarSensor(frame=CLOUD, max_range=225.0)}
         if CLOUD in poses:
             raise DataError(f"{path}: sensor_name: {CLOUD!r} is what the joint cloud is called here")
-        path = folder / "intrinsics.feather"
+        path = self.tree.path("intrinsics.feather", scene, folder)
         inner = read_table(None, path, INTRINSICS)
         cameras = set(inner["sensor_name"].tolist())
         for i, name in enumerate(inner["sensor_name"].tolist()):
@@ -153,7 +90,7 @@ class ArgoverseLog(Log):
             frames[name] = Frame(parent=EGO, pose=pose, axis_convention="camera" if name in cameras else "body")
         for name in SCANNERS:
             if name in frames:
-                sensors[name] = LidarSensor(frame=name, intensity_scale=255.0, max_range=225.0)
+                sensors[name] = LidarSensor(frame=name, max_range=225.0)
         return Rig(frames, sensors)
 
     # --- samples ------------------------------------------------------------------------------------------------------
@@ -161,8 +98,8 @@ class ArgoverseLog(Log):
         """Read one sample."""
         scene, stamp = self.locate(sample_id)
         files, (times, track) = self.files(scene), self.ego_poses(scene)
-        first, last = self._span(files.sweeps, stamp)
-        pictures = {n: s[(s >= first) & (s < last)] for n, s in files.pictures.items()}
+        number = int(np.searchsorted(files.sweeps, stamp))
+        pictures = {n: s[files.sweeps_of(s) == number] for n, s in files.pictures.items()}
         pictures = {n: s for n, s in pictures.items() if len(s)}
         own = torch.tensor(sorted({stamp, *(int(t) for s in pictures.values() for t in s)}))
         near = (times >= int(own[0]) - MARGIN) & (times <= int(own[-1]) + MARGIN)
@@ -175,8 +112,12 @@ class ArgoverseLog(Log):
         rig = validate(self.with_rig_file(Rig({**mounts.frames, EGO: moving}, mounts.sensors)), str(files.folder))
         streams: dict[str, Stream] = {CLOUD: self._cloud(files.folder, stamp)}
         for name, stamps in pictures.items():
-            if name in rig.sensors:
-                streams[name] = _pictures(files.folder, name, stamps, rig.camera(name).model.size)
+            if not isinstance(rig.sensors.get(name), CameraSensor):
+                raise DataError(
+                    f"{files.folder}/calibration/intrinsics.feather: has no row of the camera {name!r}, which has "
+                    f"pictures; add one, give the camera in log.rig, or move its pictures elsewhere"
+                )
+            streams[name] = _pictures(files.folder, name, stamps, rig.camera(name).model.size)
         T_world_ref = rig.T(WORLD, EGO, stamp)
         boxes = self._boxes(scene, stamp, T_world_ref)
         if boxes is not None:
@@ -189,20 +130,13 @@ class ArgoverseLog(Log):
             id=sample_id, scene=scene, ref=Ref(EGO, stamp), rig=rig, true_rig=rig, anchor=anchor, clock=CLOUD,
             start=int(files.sweeps[0]),
         )  # fmt: skip
-        return merge_sidecar(Sample(metas=(meta,), streams=streams), self.root)
-
-    @staticmethod
-    def _span(sweeps: np.ndarray, stamp: int) -> tuple[int, int]:
-        """Stamps that lie nearer to a sweep than to any other."""
-        i = int(np.searchsorted(sweeps, stamp))
-        before = (int(sweeps[i - 1]) + stamp) // 2 if i else stamp - 50_000_000
-        after = (stamp + int(sweeps[i + 1])) // 2 if i + 1 < len(sweeps) else stamp + 50_000_000
-        return before, after
+        return merge_sidecar(Sample(metas=(meta,), streams=streams), self.tree)
 
     def _cloud(self, folder: Path, stamp: int) -> Lidar:
         source = Source(folder / "sensors" / "lidar" / f"{stamp}.feather", "argoverse_cloud")
+        columns = LazyColumns([source], (*COLUMNS, *own_columns(source.path)))
         return Lidar(
-            frame=CLOUD, capture_times=torch.tensor([stamp]), values=LazyColumns([source], COLUMNS),
+            frame=CLOUD, capture_times=torch.tensor([stamp]), values=columns,
             motion="compensated", origins=SCANNERS,
         )  # fmt: skip
 
@@ -237,20 +171,6 @@ class ArgoverseLog(Log):
         path = self.folders[scene] / "annotations.feather"
         place = (track[at] @ poses_of(table, path))[:, :3, 3]
         return track_velocities(table["track_uuid"], stamps, place)
-
-
-def sweep_id(scene: str, stamp: int) -> str:
-    """Id of a sweep. A copy k of a log lies in LOG__k; its samples are called LOG/STAMP__k."""
-    name, mark, copy = scene.partition("__")
-    return f"{name}/{stamp}{mark}{copy}"
-
-
-def _stamps(folder: Path, suffix: str) -> np.ndarray:
-    names = [p.stem for p in folder.glob(f"*{suffix}")]
-    odd = [n for n in names if not n.isdigit() or int(n) >= 2**63]
-    if odd:
-        raise DataError(f"{folder / odd[0]}{suffix}: the name is not a stamp in nanoseconds")
-    return np.array(sorted(map(int, names)), np.int64)
 
 
 def _pictures(folder: Path, name: str, stamps: np.ndarray, size: tuple[int, int]) -> Camera:

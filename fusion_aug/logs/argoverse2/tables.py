@@ -1,9 +1,8 @@
-"""Tables of Argoverse 2: clouds, poses, and the velocities that its annotations lack."""
+"""Tables of Argoverse 2: their columns, poses, and the velocities that its annotations lack."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,26 +10,13 @@ from torch import Tensor
 
 from calib.se3 import rotation_from_quaternion, se3
 from fusion_aug.errors import DataError
-from fusion_aug.logs.argoverse2.feather import read_table
-from fusion_aug.streams.source import decoder
 
 QUATERNION, SHIFT = ("qw", "qx", "qy", "qz"), ("tx_m", "ty_m", "tz_m")
 POSE = (*QUATERNION, *SHIFT)
 SIZE = ("length_m", "width_m", "height_m")
-
-
-@decoder("argoverse_cloud")
-def decode_cloud(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, Tensor]:
-    """x y z (float32), intensity (0 to 255), ring (laser number), origin (scanner), time_offset (s, float64)."""
-    table = read_table(raw, path, ("x", "y", "z", "intensity", "laser_number", "offset_ns"))
-    laser = torch.from_numpy(table["laser_number"].astype(np.int64))
-    return {
-        "xyz": torch.from_numpy(np.stack([table[c].astype(np.float32) for c in "xyz"], 1)),
-        "intensity": torch.from_numpy(table["intensity"].astype(np.float32)),
-        "ring": laser,
-        "origin": (laser >= 32).to(torch.int64),
-        "time_offset": torch.from_numpy(table["offset_ns"].astype(np.float64) * 1e-9),
-    }
+BOXES = ("timestamp_ns", "track_uuid", "category", *SIZE, *POSE, "num_interior_pts")
+INTRINSICS = ("sensor_name", "fx_px", "fy_px", "cx_px", "cy_px", "height_px", "width_px")
+LENS = ("k1", "k2", "k3")
 
 
 def poses_of(table: dict[str, np.ndarray], where: Path) -> Tensor:

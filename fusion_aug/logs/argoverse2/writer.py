@@ -1,12 +1,12 @@
 """Argoverse 2 sensor dataset: writer.
 
-Clouds are written in the vehicle's frame, in float32; the scanners keep their places relative to the points. Points in
-cuboids are counted again. A mirror swaps the names of left and right cameras, and their files with them.
+Clouds are written in the vehicle's frame, in float32; the scanners keep their places relative to the points. Official
+counts of points in cuboids change by what our count changes. A mirror swaps the names of left and right cameras, and
+their files with them. Rows of tables keep the columns that the format does not know.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,19 +17,29 @@ from torch import Tensor
 
 from calib import CameraSensor
 from calib.se3 import quaternion_from_rotation
-from fusion_aug.logs.argoverse2.feather import read_table, write_table
-from fusion_aug.logs.argoverse2.reader import CLOUD, COLUMNS, EGO, WORLD, sweep_id
-from fusion_aug.logs.argoverse2.tables import POSE, SIZE
+from fusion_aug.core.compose import leaves
+from fusion_aug.core.transform import Transform
+from fusion_aug.errors import DataError
+from fusion_aug.logs.argoverse2.clouds import COLUMNS, write_cloud
+from fusion_aug.logs.argoverse2.contents import SIDE_FILES
+from fusion_aug.logs.argoverse2.feather import read_arrow, with_own_columns, write_table
+from fusion_aug.logs.argoverse2.folders import sweep_id
+from fusion_aug.logs.argoverse2.maps import copy_files, write_moved_maps
+from fusion_aug.logs.argoverse2.reader import CLOUD, EGO, WORLD
+from fusion_aug.logs.argoverse2.tables import BOXES, INTRINSICS, POSE
 from fusion_aug.logs.core.bake import bake
+from fusion_aug.logs.core.box_counts import counts_after
 from fusion_aug.logs.core.capture_writer import ONE_STAMP_EFFECTS, CaptureTimeWriter
 from fusion_aug.logs.core.files import copy_file, inside, write_picture
 from fusion_aug.logs.core.residual import residual
 from fusion_aug.logs.core.sidecar import StoredColumns, write_ids, write_sidecar
-from fusion_aug.ops.points import points_in_boxes
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Points
+from fusion_aug.transforms.scene import MirrorScene, source_name, world_motion
 
-Row = dict[str, Any]
+TRACK, LABELS = "city_SE3_egovehicle.feather", "annotations.feather"
+MOUNTS, CAMERAS = "calibration/egovehicle_SE3_sensor.feather", "calibration/intrinsics.feather"
+TABLES = (TRACK, LABELS, MOUNTS, CAMERAS)
 
 
 class ArgoverseWriter(CaptureTimeWriter):
@@ -47,6 +57,7 @@ class ArgoverseWriter(CaptureTimeWriter):
         ),
     }
 
+    copied_whole: ClassVar[tuple[str, ...]] = ("**/*.feather", "**/map/log_map_archive_*.json")
     steps: ClassVar[Mapping[str, float]] = {"intensity": 1.0, "time_offset": 1e-9}
     derived: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "boxes": ("velocity",),
@@ -58,42 +69,55 @@ class ArgoverseWriter(CaptureTimeWriter):
         mounts = self.log.mounted_rig(self.log.scene_of(sample.id)).sensors
         return [n for n in sample.of_type(Camera) if isinstance(mounts.get(n), CameraSensor)]
 
+    def notes(self, sample: Sample, pipeline: Transform) -> list[str]:
+        """That maps follow where the pipeline mirrors or scales."""
+        moves = [t for t in leaves(pipeline) if t.p > 0 and (isinstance(t, MirrorScene) or "scale" in t.effects())]
+        if not moves or not self.log.map_files(self.log.scene_of(sample.id)):
+            return []
+        names = ", ".join(dict.fromkeys(type(t).__name__ for t in moves))
+        return [f"maps follow {names}: their vectors are moved, lanes change sides in a mirror, and the ground raster "
+                f"is flipped and has another img_Sim2_city.json, by which its cells must be looked up"]  # fmt: skip
+
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """Write one sweep, its pictures (JPEG) and its sidecar below the folder of its log.
 
         Returns:
-            ``scene`` and ``source_scene``, ``same`` (the calibration did not change), ``id``, rows of the tables
-            (``mounted``, ``intrinsics``, ``poses``, ``boxes``), and with ``lossy`` the ``residual``.
+            ``scene`` and ``source_scene``, ``same`` (the calibration did not change), ``untouched`` (nor did a cloud),
+            ``id``, ``world`` (the map of the city, or None), rows of the tables (``mounted``, ``intrinsics``,
+            ``poses``, ``boxes``), ``names`` (sensor -> its name in the source), and with ``lossy`` the ``residual``.
         """
         sample = self.as_read_back(sample, source)
         scene = self.log.scene_of(source.id)
         out_scene = scene + out_id[len(source.id) :]
         target = inside(folder, out_scene, "log id")
-        self._cloud(sample, source, target / "sensors" / "lidar" / f"{sample.ref.time}.feather")
+        W = world_motion(sample.history)
+        if W is not None:
+            self.log.check_maps(scene)
+        own = [c for c in source[CLOUD].values if c not in COLUMNS and c in sample[CLOUD].values]
+        copied = self._cloud(sample, source, own, target / "sensors" / "lidar" / f"{sample.ref.time}.feather")
         for name in self.cameras(sample):
             for i, time in enumerate(sample[name].capture_times.tolist()):
                 write_picture(sample[name], i, target / "sensors" / "cameras" / name / f"{time}.jpg", self.link)
-        stored: StoredColumns = {CLOUD: COLUMNS, **dict.fromkeys((*self.cameras(sample), "boxes", "ego"))}
+        stored: StoredColumns = {CLOUD: (*COLUMNS, *own), **dict.fromkeys((*self.cameras(sample), "boxes", "ego"))}
         write_sidecar(sample, stored, out_id, folder, self.link)
-        rows: dict[str, Any] = {"scene": out_scene, "source_scene": scene, "same": sample.rig is source.rig}
-        rows["id"] = sweep_id(out_scene, sample.ref.time)
+        same = sample.rig is source.rig
+        rows: dict[str, Any] = {"scene": out_scene, "source_scene": scene, "same": same, "untouched": same and copied}
+        rows |= {"id": sweep_id(out_scene, sample.ref.time), "world": None if W is None else W.tolist()}
         rows |= self._calibration(sample, scene) | {"poses": self._poses(sample), "boxes": self._boxes(sample, source)}
         if self.lossy:
             rows["residual"] = residual(sample, self.cameras(sample), without_skew)
         return rows
 
-    def _cloud(self, sample: Sample, source: Sample, path: Path) -> None:
+    def _cloud(self, sample: Sample, source: Sample, own: list[str], path: Path) -> bool:
+        """Write the sweep; whether it is a copy of its file."""
         cloud = bake(sample, source, CLOUD)
         if cloud.sources is not None:
             copy_file(cloud.sources[0], path, self.link)
-            return
-        values = cloud.realized().values
-        xyz = values["xyz"].detach().cpu().to(torch.float32).numpy()
-        offset = np.round(values["time_offset"].cpu().to(torch.float64).numpy() * 1e9).astype(np.int32)
-        intensity = values["intensity"].cpu().round().clamp(0, 255).to(torch.uint8).numpy()
-        laser = values["ring"].cpu().to(torch.uint8).numpy()
-        columns = {c: np.ascontiguousarray(xyz[:, i]) for i, c in enumerate("xyz")}
-        write_table(columns | {"intensity": intensity, "laser_number": laser, "offset_ns": offset}, path)
+            return True
+        before = source[CLOUD]
+        files = before.sources if isinstance(before, Points) else None
+        write_cloud(cloud, own, None if files is None else files[0].path, path)
+        return False
 
     def _calibration(self, sample: Sample, scene: str) -> dict[str, Any]:
         """Rows of the two calibration tables, of the sensors that the log knows."""
@@ -106,7 +130,8 @@ class ArgoverseWriter(CaptureTimeWriter):
                 camera = sample.rig.camera(name)
                 K = without_skew(camera.A @ camera.model.K)
                 inner.append([name, *(float(K[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2))), *camera.size])
-        return {"mounted": mounted, "intrinsics": inner}
+        names = {n: source_name(n, sample.history) for n in frames}
+        return {"mounted": mounted, "intrinsics": inner, "names": names}
 
     @staticmethod
     def _poses(sample: Sample) -> list[list[Any]]:
@@ -115,24 +140,24 @@ class ArgoverseWriter(CaptureTimeWriter):
         poses = zip(track.times.tolist(), track.poses, strict=True)  # type: ignore[union-attr]
         return [[time, *pose_numbers(pose)] for time, pose in poses]
 
-    def _boxes(self, sample: Sample, source: Sample) -> list[list[Any]] | None:
+    def _boxes(self, sample: Sample, source: Sample) -> dict[str, list[Any]] | None:
+        """Rows of the cuboids, and the row of the source behind each."""
         if "boxes" not in sample.streams:
             return None
-        boxes = sample.boxes()
-        counts: list[int] = [0] * boxes.rows
-        if CLOUD in sample.streams:
-            cloud = bake(sample, source, CLOUD).realized()
-            assert isinstance(cloud, Points)
-            inside = points_in_boxes(cloud["xyz"].cpu(), boxes["pose"], boxes["size"])
-            counts = [len(rows) for rows in inside]
-        columns = zip(boxes["instance"], boxes["category"], boxes["size"].tolist(), boxes["pose"], counts, strict=True)
-        return [
-            [sample.ref.time, str(track), str(category), *size, *pose_numbers(pose), count]
-            for track, category, size, pose, count in columns
+        boxes, table = sample.boxes(), self.log.annotations(self.log.scene_of(source.id))
+        official = {r: int(table["num_interior_pts"][int(r)]) for r in source.boxes()["record"].tolist()}
+        same = sample["boxes"] is source["boxes"] and sample[CLOUD] is source[CLOUD]
+        counts = official if same else counts_after(sample, source, (CLOUD,), official)
+        records = boxes["record"].tolist()
+        columns = zip(boxes["instance"], boxes["category"], boxes["size"].tolist(), boxes["pose"], records, strict=True)
+        rows = [
+            [sample.ref.time, str(track), str(category), *size, *pose_numbers(pose), counts[record]]
+            for track, category, size, pose, record in columns
         ]
+        return {"rows": rows, "records": [int(r) if r in official else None for r in records]}
 
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
-        """Write the tables of every log, and copy its map."""
+        """Write the tables and maps of every log."""
         logs: dict[str, list[dict[str, Any]]] = {}
         written: dict[str, str] = {}
         for part, (out_id, _) in zip(rows, ids, strict=True):
@@ -140,46 +165,56 @@ class ArgoverseWriter(CaptureTimeWriter):
             written[part["id"]] = out_id
         write_ids(self.out, written)
         for scene, parts in logs.items():
-            target, origin = self.out / scene, self.log.folders[parts[0]["source_scene"]]
-            if all(p["same"] for p in parts):
-                for path in sorted((origin / "calibration").glob("*.feather")):
-                    (target / "calibration").mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(path, target / "calibration" / path.name)
-            else:
-                self._write_calibration(parts[0], origin / "calibration", target / "calibration")
-            self._write_poses(parts, target / "city_SE3_egovehicle.feather")
-            self._write_boxes(parts, target / "annotations.feather")
-            if (origin / "map").is_dir():
-                shutil.copytree(origin / "map", target / "map", dirs_exist_ok=True)
+            self._finish_log(parts, self.out / scene)
 
-    @staticmethod
-    def _write_calibration(part: dict[str, Any], origin: Path, target: Path) -> None:
-        table = columns_of(part["mounted"], ("sensor_name", *POSE))
-        write_table(table, target / "egovehicle_SE3_sensor.feather")
-        before = read_table(None, origin / "intrinsics.feather", ("sensor_name",))
-        names = ("sensor_name", "fx_px", "fy_px", "cx_px", "cy_px", "height_px", "width_px")
-        table = columns_of(part["intrinsics"], names)
-        # the lens that the pictures were freed of stays what it was
-        row = {n: i for i, n in enumerate(before["sensor_name"].tolist())}
-        lens: dict[str, Any] = {
-            k: before[k][[row[n] for n in table["sensor_name"].tolist()]] for k in ("k1", "k2", "k3") if k in before
-        }
-        sizes = {k: table.pop(k).astype(np.uint16) for k in ("height_px", "width_px")}
-        write_table({**table, **lens, **sizes}, target / "intrinsics.feather")
-
-    @staticmethod
-    def _write_poses(parts: list[dict[str, Any]], path: Path) -> None:
-        poses = {row[0]: row for part in parts for row in part["poses"]}
-        write_table(columns_of([poses[t] for t in sorted(poses)], ("timestamp_ns", *POSE)), path)
-
-    @staticmethod
-    def _write_boxes(parts: list[dict[str, Any]], path: Path) -> None:
-        names = ("timestamp_ns", "track_uuid", "category", *SIZE, *POSE, "num_interior_pts")
+    def _finish_log(self, parts: list[dict[str, Any]], target: Path) -> None:
+        """Write the tables and maps of one log."""
+        scene = parts[0]["source_scene"]
+        paths = {n: self.log.tree.path(n, scene, self.log.folders[scene]) for n in (*TABLES, *SIDE_FILES)}
+        before = {n: read_arrow(None, paths[n]) for n in TABLES if paths[n].is_file()}
+        stamps = dict(zip(before[TRACK]["timestamp_ns"].to_pylist(), range(before[TRACK].num_rows), strict=True))
+        poses = [row for _, row in sorted({row[0]: row for part in parts for row in part["poses"]}.items())]
+        self._table(target / TRACK, poses, ("timestamp_ns", *POSE), before[TRACK], [stamps.get(r[0]) for r in poses])
         if all(part["boxes"] is not None for part in parts):
-            write_table(columns_of([row for part in parts for row in part["boxes"]], names), path)
+            cuboids = [row for part in parts for row in part["boxes"]["rows"]]
+            records = [record for part in parts for record in part["boxes"]["records"]]
+            self._table(target / LABELS, cuboids, BOXES, before[LABELS], records)
+        for name, key, columns in ((MOUNTS, "mounted", ("sensor_name", *POSE)), (CAMERAS, "intrinsics", INTRINSICS)):
+            sensors = {n: i for i, n in enumerate(before[name]["sensor_name"].to_pylist())}
+            if all(p["same"] for p in parts):
+                copy_files([paths[name]], target / "calibration")
+            else:  # what is known of a camera besides, such as the lens that its pictures were freed of, follows them
+                inner = parts[0][key]
+                own = [sensors[parts[0]["names"].get(row[0], row[0])] for row in inner]
+                self._table(target / name, inner, columns, before[name], own)
+        if all(p["untouched"] for p in parts):
+            copy_files([paths[n] for n in SIDE_FILES if paths[n].is_file()], target)
+        self._maps(parts, target / "map")
+
+    @staticmethod
+    def _table(
+        path: Path, rows: list[list[Any]], names: Sequence[str], before: Any, records: Sequence[int | None]
+    ) -> None:
+        """Write rows of known columns, with what the source's table has besides them."""
+        write_table(with_own_columns(columns_of(rows, names), before, records), path)
+
+    def _maps(self, parts: list[dict[str, Any]], target: Path) -> None:
+        """Write the maps of a log, which follow a mirror or a scale of the city."""
+        scene, worlds = parts[0]["source_scene"], [p["world"] for p in parts]
+        files = self.log.map_files(scene)
+        if files and any(w != worlds[0] for w in worlds):
+            raise DataError(
+                f"{scene}: its sweeps were mirrored or scaled apart, and one map cannot follow them; draw the motion "
+                f"once per log (scope: scene)"
+            )
+        if worlds[0] is None:
+            copy_files(files, target)
+        else:
+            write_moved_maps(files, target, np.array(worlds[0]))
 
 
-WHOLE, TEXT = ("timestamp_ns", "num_interior_pts"), ("sensor_name", "track_uuid", "category")
+WHOLE = ("timestamp_ns", "num_interior_pts", "height_px", "width_px")
+TEXT = ("sensor_name", "track_uuid", "category")
 
 
 def columns_of(rows: list[list[Any]], names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -32,6 +32,7 @@ class CaptureTimeWriter(Writer):
     """Writes each item once, under its reported capture time."""
 
     unsupported_effects: ClassVar[Reasons] = ONE_STAMP_EFFECTS
+    loss_reasons: ClassVar[Mapping[str, str]] = {"": "each capture is stored once, whether it was received or not"}
 
     def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
         """Return the sample as these formats store it: one stamp per item, that of capture.
@@ -39,6 +40,7 @@ class CaptureTimeWriter(Writer):
         Receive times, clock offsets and what was not received are left out, and so are items that only repeat an
         earlier capture.
         """
+        sample = super().as_read_back(sample, source, standalone=standalone)
         return sample.with_streams({n: with_capture_times_only(s) for n, s in sample.streams.items()})
 
 

@@ -33,6 +33,7 @@ class EpisodeWriter(Writer):
     The capture times of these go to the sidecar, as does the rig: these formats hold no calibration.
     """
 
+    loss_reasons: ClassVar[Mapping[str, str]] = {"": "the format holds one item per frame"}
     unsupported_effects: ClassVar[Mapping[str, tuple[str, str]]] = {**NEEDS_EVERY_SENSOR, "scale": SCALE_REASON}
 
     @property
@@ -62,6 +63,7 @@ class EpisodeWriter(Writer):
         Raises:
             DataError: a stream that the format stores is missing.
         """
+        sample = super().as_read_back(sample, source, standalone=standalone)
         frame_times, streams = self.frame_times(sample, source), dict(sample.streams)
         for feature, name in self.streams_by_feature.items():
             if name not in streams:

@@ -14,7 +14,8 @@ from calib import CameraSensor, Frame, Rig, UnknownLens
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.errors import ConfigError, DataError, UnhandledStream
 from fusion_aug.logs.core.files import read_json
-from fusion_aug.logs.core.log import Option
+from fusion_aug.logs.core.intensity import Clouds
+from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.core.robots import BASE, ROBOT_OPTIONS, RobotLog
 from fusion_aug.logs.core.sidecar import sidecar_of
 from fusion_aug.logs.core.touch import with_touch_streams
@@ -78,6 +79,10 @@ EPISODE_OPTIONS = {
 
 class EpisodeLog(RobotLog):
     """A log of episodes with one vector per feature and frame, and pictures without calibration."""
+
+    def clouds(self, count: int) -> Clouds:
+        """None: these formats hold no clouds, and a sidecar with clouds holds their scale."""
+        return ()
 
     def parts_of(self, feature: str, names: list[str]) -> dict[str, Part]:
         """Return column -> (start, stop, factor) of a feature, from ``log.parts`` or from the names of its numbers."""
@@ -182,7 +187,7 @@ class EpisodeLog(RobotLog):
 
     def with_capture_times(self, streams: dict[str, Stream], sample_id: str) -> dict[str, Stream]:
         """Return streams with the capture times that the sidecar holds, where these differ from the frames' times."""
-        path = sidecar_of(self.root, sample_id) / CAPTURE_TIMES_FILE
+        path = sidecar_of(self.tree, sample_id) / CAPTURE_TIMES_FILE
         out = dict(streams)
         for name, times in (read_json(path) if path.is_file() else {}).items():
             if name not in streams or len(times) != len(streams[name]):

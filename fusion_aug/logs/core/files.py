@@ -16,6 +16,7 @@ from torch import Tensor
 
 from calib.gel import png_size
 from fusion_aug.errors import DataError
+from fusion_aug.logs.core.tree import Tree
 from fusion_aug.ops.color import levels_of
 from fusion_aug.streams.source import Source, decoder
 
@@ -66,7 +67,9 @@ def decode_image(path: Path, raw: bytes, options: dict[str, Any]) -> Tensor:
     """
     check_size(Source(path, "image", options=options))
     end = b"IEND" if raw[:4] == b"\x89PNG" else b"\xff\xd9"
-    whole, how = end in raw.rstrip(b"\0")[-4096:], cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
+    whole = end in raw.rstrip(b"\0")[-4096:]
+    # calibration belongs to the stored pixels: they are not turned by an EXIF tag
+    how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     picture = cv2.imdecode(np.frombuffer(raw, np.uint8), how) if whole else None
     if picture is None:
         raise DataError(f"{path}: the image is damaged or truncated")
@@ -114,7 +117,11 @@ def check_size(source: Source) -> None:
     """
     size, expected = image_size(source.path), source.options.get("size")
     if expected is not None and tuple(expected) != size:
-        raise DataError(f"{source.path}: image size is {size[1]}x{size[0]}, expected {expected[1]}x{expected[0]}")
+        turned = ", which looks turned by 90 degrees; EXIF tags are not applied" if expected[::-1] == size else ""
+        raise DataError(
+            f"{source.path}: image size is {size[1]}x{size[0]}, but its camera is calibrated for "
+            f"{expected[1]}x{expected[0]}{turned}"
+        )
 
 
 def copy_file(source: Source, path: Path, link: str = "copy") -> None:
@@ -122,7 +129,7 @@ def copy_file(source: Source, path: Path, link: str = "copy") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if link == "hard":
         try:
-            os.link(source.path, path)
+            os.link(os.path.realpath(source.path), path)  # of a link its file, not the link
             return
         except OSError:
             pass  # another file system: copy
@@ -133,28 +140,27 @@ def copy_file(source: Source, path: Path, link: str = "copy") -> None:
 
 
 def inside(root: Path, relative: str, where: str) -> Path:
-    """Return the path below a root of a name that a file contains.
+    """Return the path below a folder of a name that a file contains; no link leads out of it (see ``Log.path_in``).
 
     Raises:
         DataError: the name is absolute or leads out of the root.
     """
-    path = Path(relative)
-    if path.is_absolute() or ".." in path.parts or "\0" in relative or "\\" in relative:
-        raise DataError(f"{where}: the file name {relative!r} leaves the log's folder")
-    full = root / path
-    if not full.resolve().is_relative_to(root.resolve()):
-        raise DataError(f"{where}: the file name {relative!r} leads out of the log's folder through a link")
-    return full
+    return Tree(root).path(relative, where)
+
+
+def user_path(name: str | Path) -> Path:
+    """A path as a user gives it: ``~`` in front is the home folder, where there is one."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111  (Path's own stops at a file that is called ~name)
 
 
 def read_text(path: Path) -> str:
-    """A text file.
+    """A text file, without the byte order mark that it may begin with.
 
     Raises:
         DataError: it is missing, or not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:

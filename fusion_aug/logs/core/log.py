@@ -4,48 +4,34 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial, wraps
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 from calib import Rig, rig_from_dict
 from calib.rig_file import read_rig_file
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.core.contents import Part
+from fusion_aug.logs.core.classes import Classes
+from fusion_aug.logs.core.contents import Part, contents_of
+from fusion_aug.logs.core.intensity import (
+    Clouds,
+    DeclaredScales,
+    clouds_of_samples,
+    clouds_with_intensity,
+    scales_of_log,
+    with_intensity_scales,
+)
+from fusion_aug.logs.core.options import EVERY_LOG, LogOptions, Option, at_home
+from fusion_aug.logs.core.plausible import check_rig_file, policy_for_boxes, with_expected_sizes, with_possible_boxes
 from fusion_aug.logs.core.select import select_ids
+from fusion_aug.logs.core.tree import Tree
 from fusion_aug.logs.core.writer import Writer
 from fusion_aug.names import Registry
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.ops.random import digest
 from fusion_aug.sample import Sample
-
-LogOptions = SimpleNamespace  # an attribute for every option of the format
-
-
-class Option(NamedTuple):
-    """An option of a log, given as ``log.NAME=VALUE``.
-
-    Attributes:
-        help: what it means, one line.
-        default: its value where none is given.
-        is_file: whether it names a file of the user's: a change of the file is a change of the log, and its path goes
-            to ``run.json`` instead of the manifest.
-        input_only: whether it says how a log is cut into samples, and so nothing of what a run writes.
-    """
-
-    help: str
-    default: Any = None
-    is_file: bool = False
-    input_only: bool = False
-
-
-EVERY_LOG = {
-    "select": Option("ids, shell patterns of ids, or a split or scene of the format", input_only=True),
-    "rig": Option("rig file (YAML) that adds or replaces sensors and frames", is_file=True),
-}
 
 
 @dataclass(frozen=True)
@@ -59,6 +45,8 @@ class Format:
         options: name -> option, besides ``select`` and ``rig``, or in place of them where they mean more.
         about: one line of help.
         contents: every kind of file and of field that it knows, and what a run makes of each; the first that matches.
+        exporter: class of its writers for samples of other logs, which asks nothing of the log that they are from;
+            None where it is written from logs of its own only.
     """
 
     name: str
@@ -67,6 +55,7 @@ class Format:
     options: Mapping[str, Option] = field(default_factory=dict)
     about: str = ""
     contents: tuple[Part, ...] = ()
+    exporter: type[Writer] | None = None
 
     @property
     def all_options(self) -> dict[str, Option]:
@@ -75,7 +64,7 @@ class Format:
 
     @property
     def file_options(self) -> list[str]:
-        """Names of the options that name a file."""
+        """Names of the options that name files or folders."""
         return [name for name, option in self.all_options.items() if option.is_file]
 
     @standard_modes()
@@ -93,7 +82,10 @@ class Format:
                     f"log.{name}: the format {self.name!r} has no such option (it has {', '.join(known)})"
                 )
         values = {n: given.get(n) if given.get(n) is not None else o.default for n, o in known.items()}
-        return self.reader(root, LogOptions(**values), self)
+        values |= {n: at_home(values[n]) for n in self.file_options}
+        if "://" in str(root):
+            raise DataError(f"{root}: log.root is no folder of this computer; copy or mount it first")
+        return self.reader(at_home(root), LogOptions(**values), self)
 
 
 FORMATS: Registry[Format] = Registry("format")
@@ -120,6 +112,20 @@ def find_format(name: str) -> Format:
     return FORMATS[name]
 
 
+def find_exporter(name: str) -> type[Writer]:
+    """Return the class that writes samples of any log in the format of a name.
+
+    Raises:
+        ConfigError: there is none; the message lists the formats that have one.
+    """
+    kind = FORMATS[name].exporter if name in FORMATS else None
+    if kind is None:
+        known = " or ".join(f.name for f in FORMATS.values() if f.exporter is not None)
+        why = "is written from logs of its own only" if name in FORMATS else "is no format"
+        raise ConfigError(f"output: {name!r} {why}; samples of any log are written as {known}")
+    return kind
+
+
 class Log(Sequence[Sample], ABC):
     """A log on disk. Samples are read when asked for, images and clouds when used.
 
@@ -135,11 +141,26 @@ class Log(Sequence[Sample], ABC):
     # Whether calibration or tracks are kept per scene, so that geometry must be drawn per scene too.
     calibration_per_scene: bool = False
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """What every log does with a sample that a format has read is done here, so that no format can forget it."""
+        super().__init_subclass__(**kwargs)
+        if "read" in cls.__dict__:
+            cls.read = _and_finished(cls.read)  # type: ignore[method-assign]
+
     def __init__(self, root: str | Path, options: LogOptions, format: Format):
         self.root, self.options, self.format = Path(root), options, format
+        if self.root.is_file():
+            raise DataError(f"{self.root}: log.root is a file; give its folder, log.root={self.root.parent}")
         if not self.root.is_dir():
             raise DataError(f"{self.root}: log.root is not a folder")
+        self.tree = Tree(self.root, getattr(options, "follow_links", None))
         self._rig_file = read_rig_file(self.options.rig) if self.options.rig else None
+        self._bad_boxes = policy_for_boxes(getattr(options, "bad_boxes", None))
+        self._declared_scales = DeclaredScales(
+            getattr(options, "intensity_scale", None), self._rig_file, str(getattr(options, "rig", ""))
+        )
+        asked = getattr(options, "classes", None)
+        self.classes = None if asked is None else Classes(asked)
 
     @property
     @abstractmethod
@@ -168,21 +189,21 @@ class Log(Sequence[Sample], ABC):
 
         Args:
             out: folder of the output.
-            output: format of the output; None is this log's own, whose tree is mirrored.
+            output: format of the output; None is this log's own, whose tree is mirrored. Others need an ``exporter``.
             lossy: write also what the format's own tool would read wrongly, and record the residual.
             link: "copy", or "hard" for hard links of files that did not change.
         """
-        format = self.format if output is None else find_format(output)
-        return format.writer(self, out, lossy=lossy, link=link)
+        kind = self.format.writer if output in (None, self.format.name) else find_exporter(str(output))
+        return kind(self, out, lossy=lossy, link=link)
 
     def inputs(self) -> Iterable[Path]:
         """Files that the fingerprint covers: tables, or the files of every selected sample; by default all files."""
-        return sorted(self.root.rglob("*"))
+        return [entry.path for entry in self.tree.files()]
 
     def fingerprint(self) -> str:
         """Digest of the selected ids and of names, sizes and dates of the inputs."""
         named = (getattr(self.options, name) for name in self.format.file_options)
-        option_files = [Path(p) for p in named if p]
+        option_files = [Path(p) for value in named for p in ([value] if isinstance(value, str | Path) else value or ())]
         facts = [
             (str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in (*self.inputs(), *option_files) if p.is_file()
         ]
@@ -191,6 +212,57 @@ class Log(Sequence[Sample], ABC):
     def fields(self) -> Mapping[str, Collection[str]]:
         """Path of every table, from the root -> names of all fields that occur in it; by default there are none."""
         return {}
+
+    def part_of(self, path: str) -> Part | None:
+        """The part of the format that a file of this log is; None if it is not understood.
+
+        Args:
+            path: from the root, with slashes.
+        """
+        return contents_of(self.format.contents).file(path)
+
+    def field_part(self, table: str, name: str) -> Part | None:
+        """The part of the format that a field of a table is; None if it is not understood.
+
+        Args:
+            table: path from the root, with slashes. name: of the field.
+        """
+        return contents_of(self.format.contents).field(table, name)
+
+    def is_selected_file(self, path: str) -> bool:
+        """Whether a file, by its path from the root, belongs to the selected samples, or to all; by default each does."""
+        return True
+
+    def path_in(self, relative: str, where: str) -> Path:
+        """Return the path of a name that a file of the log gives, see ``Tree.path``; it need not exist.
+
+        Raises:
+            DataError: it leads out of the log, or through a link that is not followed.
+        """
+        return self.tree.path(relative, where)
+
+    def finished(self, sample: Sample) -> Sample:
+        """The sample as the options of every log want it, of what ``read`` of a format returned."""
+        sample = with_possible_boxes(with_expected_sizes(sample), self._bad_boxes, partial(self.box_file, sample.id))
+        if clouds_with_intensity(sample):
+            sample = with_intensity_scales(sample, self._declared_scales, self.intensity_scales)
+        return sample if self.classes is None else self.classes(sample)
+
+    def box_file(self, sample_id: str, stream: str) -> str:
+        """File and table that hold the boxes of a sample, for messages."""
+        return f"{self.root}: sample {sample_id!r}: {stream}"
+
+    @cached_property
+    def intensity_scales(self) -> dict[str, float | None]:
+        """Stream of clouds -> the largest intensity of a return, one for the whole log; None where it is not known."""
+        return scales_of_log(self.root, self._declared_scales, self.clouds)
+
+    def clouds(self, count: int) -> Clouds:
+        """Up to ``count`` clouds of every stream that has intensities, evenly spread over the whole log.
+
+        They are read for the scale of the intensities. What cannot be read is left out.
+        """
+        return clouds_of_samples(self.all_ids, lambda i: type(self).read.__wrapped__(self, i), count)  # type: ignore[attr-defined]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -210,4 +282,18 @@ class Log(Sequence[Sample], ABC):
 
     def with_rig_file(self, rig: Rig) -> Rig:
         """Return the rig with the frames and sensors that the user's rig file adds or replaces."""
-        return rig if self._rig_file is None else rig_from_dict(self._rig_file, str(self.options.rig), rig)
+        if self._rig_file is None:
+            return rig
+        path = str(self.options.rig)
+        return check_rig_file(rig, rig_from_dict(self._rig_file, path, rig), path)
+
+
+def _and_finished(read: Callable[[Any, str], Sample]) -> Callable[[Any, str], Sample]:
+    """``read`` of a format, finished by ``Log.finished`` once, also where it calls ``read`` of its base class."""
+
+    @wraps(read)
+    def whole(self: Log, sample_id: str) -> Sample:
+        sample = read(self, sample_id)
+        return self.finished(sample) if type(self).read is whole else sample
+
+    return whole

@@ -27,9 +27,7 @@ def residual(
     """
     out = {"box_tilt_deg": 0.0, "distortion_px": 0.0, "depth_share": 0.0}
     if "boxes" in sample.streams and sample.boxes().rows:
-        up = sample.boxes()["pose"][:, :3, 2]
-        tilt = torch.atan2(torch.linalg.norm(up[:, :2], dim=1), up[:, 2])
-        out["box_tilt_deg"] = round(float(torch.rad2deg(tilt).max()), 6)
+        out["box_tilt_deg"] = box_tilt_deg(sample, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
     for name in cameras:
         camera = sample.rig.camera(name)
         height, width = camera.size
@@ -42,3 +40,10 @@ def residual(
             out["distortion_px"] = max(out["distortion_px"], round(float(off), 6))
             out["depth_share"] = max(out["depth_share"], round(float((flat[:, 2] - 1).abs().max()), 6))
     return out
+
+
+def box_tilt_deg(sample: Sample, up: Tensor) -> float:
+    """Largest angle between the boxes' z axes and a direction (3,) of the reference frame, degrees; 0 without boxes."""
+    own = sample.boxes()["pose"][:, :3, 2]
+    tilt = torch.atan2(torch.linalg.norm(torch.linalg.cross(own, up.expand_as(own)), dim=1), own @ up)
+    return round(float(torch.rad2deg(tilt).max()), 6) if len(own) else 0.0

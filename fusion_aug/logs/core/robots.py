@@ -14,7 +14,10 @@ from calib import Frame, Joint, Rig, Robot, load_urdf, validate
 from calib.replacing import replace_unchecked
 from calib.rig_file import read_rig_file, rig_from_dict
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.core.log import Log, Option
+from fusion_aug.logs.core.joint_checks import check_joints
+from fusion_aug.logs.core.log import Log
+from fusion_aug.logs.core.options import Option
+from fusion_aug.logs.core.plausible import check_rig_file
 from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import JointState, Stream
 
@@ -100,11 +103,12 @@ class RobotLog(Log):
 
         Raises:
             ConfigError: the log has no reading of a rotary joint, or two streams have readings of one joint.
-            DataError: a reading is NaN or infinite.
+            DataError: a reading is NaN or infinite, outside the joint's limits, or not what the joint should follow.
         """
         if self.robot is not None:
+            joints = [e for _, e in self.robot.edges.values() if isinstance(e, Joint)]
             readings = joint_readings(streams, self.robot.joints, str(self.root))
-            rotary = {e.name for _, e in self.robot.edges.values() if isinstance(e, Joint) and e.is_rotary}
+            rotary = {j.name for j in joints if j.is_rotary}
             missing = sorted(rotary - set(readings))
             if missing:
                 joint_names = ", ".join(readings) or "no joints"
@@ -112,6 +116,8 @@ class RobotLog(Log):
                     f"log.joint_map: the log has no reading of joint {missing[0]!r} of the description "
                     f"(it has {joint_names})"
                 )
+            followers = joint_readings(streams, {m.follower for m in self.robot.mimics}, str(self.root))
+            check_joints(self.robot, {**followers, **readings}, str(self.root))
             # sliding joints without readings rest at 0 but stay joints: a mirror needs the axes of the fingers
             for span in [times[[0, -1]] for times, _ in readings.values() if len(times) > 1][:1]:
                 unread = set(self.robot.joints) - rotary - set(readings)
@@ -154,15 +160,15 @@ class RobotLog(Log):
         known = {
             n: replace_unchecked(f, axis_convention="camera") if n in camera_like else f for n, f in rig.frames.items()
         }
-        rig = Rig(known, rig.sensors)
-        rig = rig_from_dict(self._rig_file, str(self.options.rig), rig)
+        rig, path = Rig(known, rig.sensors), str(self.options.rig)
+        rig = check_rig_file(rig, rig_from_dict(self._rig_file, path, rig), path)
         # a rig file gives the pose of a link, not its mass
         frames = {
             n: Frame(parent=f.parent, pose=f.pose, axis_convention=f.axis_convention, inertia=known[n].inertia)
             if n in known and f.inertia is None and known[n].inertia is not None else f
             for n, f in rig.frames.items()
         }  # fmt: skip
-        return validate(Rig(frames, rig.sensors), str(self.options.rig))
+        return validate(Rig(frames, rig.sensors), path)
 
     def base_of(self, rig: Rig) -> str:
         """Reference frame of the samples: the robot's root, else a frame called base, else any root."""

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from calib import Rig, rig_from_dict, rig_to_dict
 from fusion_aug.errors import DataError
-from fusion_aug.logs.core.files import inside, read_json, write_json
+from fusion_aug.logs.core.files import read_json, write_json
 from fusion_aug.logs.core.store import column_sources, read_streams, write_columns, write_streams
+from fusion_aug.logs.core.tree import Tree, tree_of
 from fusion_aug.sample import Sample
 from fusion_aug.streams import LazyColumns, Points, Stream
 
@@ -49,14 +50,15 @@ def write_sidecar(sample: Sample, stored: StoredColumns, out_id: str, folder: Pa
             write_columns(stream, left, target / "columns" / f"{quote(name, safe=' ')}.npz")
 
 
-def sidecar_of(root: Path, sample_id: str) -> Path:
+def sidecar_of(root: Path | Tree, sample_id: str) -> Path:
     """Folder of a sample's sidecar, which may not exist."""
-    return inside(root, f"{FOLDER}/samples/{ids_in_manifest(root).get(sample_id, sample_id)}", "sidecar")
+    name = ids_in_manifest(root).get(sample_id, sample_id)
+    return tree_of(root).path(f"{FOLDER}/samples/{name}", "sidecar")
 
 
-def ids_in_manifest(root: Path) -> dict[str, str]:
+def ids_in_manifest(root: Path | Tree) -> dict[str, str]:
     """Return id in the log -> id in the manifest, of the samples that a run renamed."""
-    path = root / FOLDER / IDS
+    path = tree_of(root).path(f"{FOLDER}/{IDS}", "sidecar")
     return {str(k): str(v) for k, v in read_json(path).items()} if path.is_file() else {}
 
 
@@ -102,31 +104,35 @@ def _format_holds(sensor: Mapping[str, object], before: Mapping[str, object] | N
     return camera and before is not None and sensor.get("readout") == before.get("readout")
 
 
-def with_changes(rig: Rig, root: Path, sample_id: str) -> Rig:
+def with_changes(rig: Rig, root: Path | Tree, sample_id: str) -> Rig:
     """Return a rig with the changes that ``write_changes`` wrote for a sample."""
-    path = sidecar_of(root, sample_id) / CHANGES
+    folder = sidecar_of(root, sample_id)
+    path = tree_of(root).path(CHANGES, str(folder), folder)
     return rig_from_dict(read_json(path), str(path), rig) if path.is_file() else rig
 
 
-def merge_sidecar(sample: Sample, root: Path, *, rig_first: bool = False) -> Sample:
+def merge_sidecar(sample: Sample, root: Path | Tree, *, rig_first: bool = False) -> Sample:
     """Return a sample with the streams, sensors and columns of its sidecar, if there is one.
 
     Args:
-        sample: as read from the format's own files. root: of the log.
+        sample: as read from the format's own files.
+        root: of the log, or ``Log.tree``, which knows the links that are followed.
         rig_first: whether the sidecar's rig takes precedence, for formats that hold no calibration.
 
     Raises:
         DataError: a file of the sidecar is damaged, or its columns do not fit the cloud.
     """
-    folder = sidecar_of(root, sample.id)
+    tree, folder = tree_of(root), sidecar_of(root, sample.id)
     if not folder.is_dir():
         return sample
-    extra = read_streams(folder / "streams")
-    columns = {unquote(p.stem): p for p in sorted((folder / "columns").glob("*.npz"))}
+    extra = read_streams(folder / "streams", tree)
+    found = [tree.path(e.path.name, str(folder), folder / "columns") for e in tree.entries(folder / "columns")]
+    columns = {unquote(p.stem): p for p in found if p.suffix == ".npz"}
     merged = sample.with_streams({**_with_columns(sample, columns), **extra})
-    if not (folder / "rig.json").is_file():
+    rig_file = tree.path("rig.json", str(folder), folder)
+    if not rig_file.is_file():
         return merged
-    stored_rig = rig_from_dict(read_json(folder / "rig.json"), str(folder / "rig.json"))
+    stored_rig = rig_from_dict(read_json(rig_file), str(rig_file))
     # the calibration in the format's own files takes precedence
     rig = (
         stored_rig

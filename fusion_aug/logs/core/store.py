@@ -20,7 +20,8 @@ from torch import Tensor
 
 from calib import CalibrationError, GelModel
 from fusion_aug.errors import DataError
-from fusion_aug.logs.core.files import inside, read_json, write_picture
+from fusion_aug.logs.core.files import read_json, write_picture
+from fusion_aug.logs.core.tree import Tree
 from fusion_aug.streams import STREAMS, Camera, ImageStream, Points, Ragged, Stream, TactileImage
 from fusion_aug.streams.source import Source, decoder
 
@@ -78,13 +79,17 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
 OLD_FIELDS = {"times": "capture_times", "stamps": "receive_times", "clock_error": "clock_offset"}
 
 
-def read_stream(folder: Path) -> Stream:
+def read_stream(folder: Path, tree: Tree | None = None) -> Stream:
     """Read what ``write_stream`` wrote.
+
+    Args:
+        folder: of the stream. tree: of the log that it lies in; by default the folder is a tree of its own.
 
     Raises:
         DataError: a file is missing or damaged, or the class is unknown.
     """
-    where = folder / "stream.json"
+    tree = tree or Tree(folder)
+    where = tree.path("stream.json", str(folder), folder)
     header = read_json(where)
     if not isinstance(header, dict) or not isinstance(header.get("fields"), dict):
         raise DataError(f"{where}: fields: expected a mapping")
@@ -97,7 +102,7 @@ def read_stream(folder: Path) -> Stream:
     items: list[Any] = []
     shared: dict[str, dict[int, Any]] = {"gels": {k: _gel(v, where) for k, v in enumerate(header.get("gels", []))}}
     index: dict[str, list[int]] = {}
-    for key, array in read_npz(folder / "arrays.npz").items():
+    for key, array in read_npz(tree.path("arrays.npz", str(folder), folder)).items():
         group, _, name = key.partition("/")
         value: Any = array if array.dtype.kind == "U" else torch.from_numpy(array)
         if group == "values":
@@ -124,7 +129,8 @@ def read_stream(folder: Path) -> Stream:
         kwargs["values"] = values
     if issubclass(cls, ImageStream):
         names = header.get("pictures", [])
-        kwargs["items"] = tuple(Source(inside(folder, str(n), str(where)), "image") for n in names) or tuple(items)
+        paths = [tree.path(str(n), str(where), folder) for n in names]
+        kwargs["items"] = tuple(Source(p, "image") for p in paths) or tuple(items)
     try:
         return cls(**kwargs)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -146,10 +152,18 @@ def write_streams(streams: dict[str, Stream], folder: Path, link: str = "copy") 
         write_stream(stream, folder / quote(name, safe=" "), link)
 
 
-def read_streams(folder: Path) -> dict[str, Stream]:
-    """Read what ``write_streams`` wrote, in alphabetical order."""
-    found = sorted(p for p in folder.iterdir() if (p / "stream.json").is_file()) if folder.is_dir() else []
-    return {unquote(p.name): read_stream(inside(folder, p.name, str(folder))) for p in found}
+def read_streams(folder: Path, tree: Tree | None = None, kind: type[Stream] = Stream) -> dict[str, Stream]:
+    """Read what ``write_streams`` wrote, those of a class, in alphabetical order."""
+    tree = tree or Tree(folder)
+    paths = [tree.path(entry.path.name, str(folder), folder) for entry in tree.entries(folder)]
+    found = [p for p in paths if (p / "stream.json").is_file() and (kind is Stream or _is_of(p, tree, kind))]
+    return {unquote(p.name): read_stream(p, tree) for p in found}
+
+
+def _is_of(folder: Path, tree: Tree, kind: type[Stream]) -> bool:
+    header = read_json(tree.path("stream.json", str(folder), folder))
+    name = header.get("class") if isinstance(header, dict) else None
+    return issubclass(STREAMS.get(str(name), Stream), kind)
 
 
 def write_columns(stream: Points, names: Sequence[str], path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from calib import Pinhole
 from fusion_aug.core.transform import Transform
+from fusion_aug.logs.core.whole_numbers import with_whole_intensities
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Stream
 
@@ -65,6 +66,10 @@ class Writer(ABC):
     steps: ClassVar[Mapping[str, float]] = {}
     # stream -> columns that no file holds, since the reader works them out from the samples before and after
     derived: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    # stream -> why ``as_read_back`` leaves rows or items of it out, for the account; "" for all other streams
+    loss_reasons: ClassVar[Mapping[str, str]] = {"": "the format has no place for it"}
+    # patterns of tables whose rows it copies whole, with fields that no part of the format knows
+    copied_whole: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, log: Any, out: Path, *, lossy: bool = False, link: str = "copy"):
         self.log, self.out, self.lossy, self.link = log, Path(out), lossy, link
@@ -94,12 +99,26 @@ class Writer(ABC):
     def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
         """Return the sample as it is read back from the files: the same, except what the format cannot hold.
 
+        Intensities are whole numbers where those of the source are.
+
         Args:
             sample: what is written. source: the sample that it was made from.
             standalone: whether it is a recording of its own, without the windows before and after it, as a copy of a
                 window is.
         """
-        return sample
+        return with_whole_intensities(sample, source)
+
+    def notes(self, sample: Sample, pipeline: Transform) -> list[str]:
+        """What a user should know of how samples like this one are written after a pipeline; a run prints it."""
+        return []
+
+    def intensity_scales(self, of_log: Mapping[str, float | None]) -> dict[str, float | None]:
+        """Scales of intensities by stream in what is written; those of the log."""
+        return dict(of_log)
+
+    def loss_reason(self, stream: str) -> str:
+        """Why ``as_read_back`` leaves rows or items of a stream out."""
+        return self.loss_reasons.get(stream, self.loss_reasons.get("", Writer.loss_reasons[""]))
 
     @abstractmethod
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:

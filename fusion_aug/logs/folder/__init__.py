@@ -1,6 +1,7 @@
 """Our own folder format."""
 
 from fusion_aug.logs.core.log import Format, register_format
+from fusion_aug.logs.folder.contents import CONTENTS
 from fusion_aug.logs.folder.reader import FolderLog
 from fusion_aug.logs.folder.writer import FolderWriter
 
@@ -11,5 +12,7 @@ FORMAT = register_format(
         FolderWriter,
         {},
         "our own folders, which hold every stream",
+        CONTENTS,
+        exporter=FolderWriter,
     )
 )

@@ -6,16 +6,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from calib import rig_from_dict
 from calib.se3 import as_f64
 from fusion_aug.errors import DataError
-from fusion_aug.logs.core.files import inside, read_json
+from fusion_aug.logs.core.files import read_json
+from fusion_aug.logs.core.intensity import Clouds, clouds_of_samples
 from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.core.store import read_streams
+from fusion_aug.logs.core.tree import Tree
+from fusion_aug.logs.folder.contents import fields_of
 from fusion_aug.sample import Ref, Sample, SampleMeta
+from fusion_aug.streams import Points, Stream
 
 VERSION = 2
 
@@ -26,8 +31,8 @@ class FolderLog(Log):
     @cached_property
     def all_ids(self) -> list[str]:
         """Ids of all samples, in the order in which they were written."""
-        index = read_json(self.root / "log.json")
-        where = self.root / "log.json"
+        where = self.path_in("log.json", "log.root")
+        index = read_json(where)
         if not isinstance(index, dict) or not isinstance(index.get("samples"), list):
             raise DataError(f"{where}: samples: expected a list of ids")
         if index.get("version") != VERSION:
@@ -39,23 +44,47 @@ class FolderLog(Log):
         """The descriptions of the selected samples."""
         return [self.root / "samples" / i / "sample.json" for i in self.ids]
 
+    def fields(self) -> Mapping[str, Collection[str]]:
+        """Fields of the descriptions, and names of arrays."""
+        return fields_of(self.tree, map(self._folder, self.ids))
+
+    def is_selected_file(self, path: str) -> bool:
+        """Whether a file belongs to a selected sample, or to none."""
+        parts = path.split("/")[1:]
+        return not any("/".join(parts[:n]) in self._not_selected for n in range(1, len(parts)))
+
+    @cached_property
+    def _not_selected(self) -> set[str]:
+        return set(self.all_ids) - set(self.ids)
+
     def read(self, sample_id: str) -> Sample:
         """Read one sample."""
-        folder = inside(self.root / "samples", sample_id, str(self.root / "log.json"))
-        return read_sample(folder, sample_id)
+        return read_sample(self._folder(sample_id), sample_id, self.tree)
+
+    def clouds(self, count: int) -> Clouds:
+        """Clouds without the streams beside them."""
+        return clouds_of_samples(self.all_ids, lambda i: read_sample(self._folder(i), i, self.tree, Points), count)
 
     def scene_of(self, sample_id: str) -> str:
         """Scene of a sample."""
-        return str(read_json(inside(self.root / "samples", sample_id, "log.json") / "sample.json").get("scene"))
+        return str(read_json(self._folder(sample_id) / "sample.json").get("scene"))
+
+    def _folder(self, sample_id: str) -> Path:
+        return self.tree.path(sample_id, str(self.root / "log.json"), self.root / "samples")
 
 
-def read_sample(folder: Path, sample_id: str) -> Sample:
+def read_sample(folder: Path, sample_id: str, tree: Tree | None = None, kind: type[Stream] = Stream) -> Sample:
     """Read one sample. It starts with an empty history: it is a source of its own.
+
+    Args:
+        folder: of the sample. tree: of the log that it lies in; by default the folder is a tree of its own.
+        kind: class of the streams that are read.
 
     Raises:
         DataError: a file is missing or damaged.
     """
-    where = folder / "sample.json"
+    tree = tree or Tree(folder)
+    where = tree.path("sample.json", str(folder), folder)
     data = read_json(where)
     if isinstance(data, dict) and "truth" in data:
         raise DataError(f"{where}: truth: is called true_rig now; write the log again")
@@ -73,5 +102,5 @@ def read_sample(folder: Path, sample_id: str) -> Sample:
         if isinstance(error, DataError) or type(error).__name__ == "CalibrationError":
             raise
         raise DataError(f"{where}: is missing a field or holds a wrong type ({error})") from None
-    streams = read_streams(folder / "streams")
+    streams = read_streams(folder / "streams", tree, kind)
     return Sample(metas=(meta,), streams={n: streams[n] for n in order if n in streams} | streams)

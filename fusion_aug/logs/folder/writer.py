@@ -18,10 +18,12 @@ from fusion_aug.sample import Sample, history_to_json
 class FolderWriter(Writer):
     """Writer of the folder format, for samples of any log. It holds everything, so ``lossy`` has no effect."""
 
+    copied_whole: ClassVar[tuple[str, ...]] = ("samples/**/arrays.npz",)
     unsupported_effects: ClassVar[dict[str, tuple[str, str]]] = {}
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """Write the sample to ``folder/samples/<out_id>``; there are no table rows."""
+        sample = self.as_read_back(sample, source)
         write_sample(sample, out_id, inside(folder / "samples", out_id, "sample id"), self.link)
         return {}
 

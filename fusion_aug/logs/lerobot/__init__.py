@@ -2,6 +2,7 @@
 
 from fusion_aug.logs.core.episodes import EPISODE_OPTIONS
 from fusion_aug.logs.core.log import Format, register_format
+from fusion_aug.logs.lerobot.contents import CONTENTS
 from fusion_aug.logs.lerobot.reader import LeRobotLog
 from fusion_aug.logs.lerobot.writer import LeRobotWriter
 
@@ -12,5 +13,6 @@ FORMAT = register_format(
         LeRobotWriter,
         EPISODE_OPTIONS,
         "LeRobotDataset v3.0: parquet tables and videos; a sample is an episode",
+        CONTENTS,
     )
 )

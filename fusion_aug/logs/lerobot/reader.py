@@ -7,7 +7,7 @@ The format holds no calibration, so that comes from ``log.rig``, ``log.urdf`` an
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,19 @@ import torch
 from torch import Tensor
 
 from fusion_aug.errors import DataError
+from fusion_aug.logs.core.contents import Part
 from fusion_aug.logs.core.episodes import EpisodeLog
-from fusion_aug.logs.core.files import inside, read_json
+from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.robots import BASE
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.touch import camera_of, with_touch_sensors_of_rig
+from fusion_aug.logs.lerobot.contents import DATA, INDEX, INFO, TASKS, VIDEOS, columns_of, named, sentence_column
 from fusion_aug.logs.lerobot.tables import TableSource, column, episode_rows, read_table
 from fusion_aug.logs.lerobot.video import FrameSource
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Depth, ImageStream, Stream, Text, strings
 
 VERSION = "v3.0"
-INDEX = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 COMPANION_FEATURES = (
     "depth",
     "height",
@@ -41,7 +42,7 @@ class LeRobotLog(EpisodeLog):
     @cached_property
     def info(self) -> dict[str, Any]:
         """``meta/info.json``."""
-        path = self.root / "meta" / "info.json"
+        path = self.path_in("meta/info.json", "log.root")
         info = read_json(path)
         if not isinstance(info, dict) or info.get("codebase_version") != VERSION:
             version = info.get("codebase_version") if isinstance(info, dict) else None
@@ -82,7 +83,7 @@ class LeRobotLog(EpisodeLog):
     def episodes(self) -> dict[str, dict[str, Any]]:
         """Id -> its row of ``meta/episodes``, without the statistics."""
         rows: list[dict[str, Any]] = []
-        for path in sorted((self.root / "meta" / "episodes").rglob("*.parquet")):
+        for path in self.tree.glob("meta/episodes/**/*.parquet"):
             table = read_table(path)
             names = [n for n in table.column_names if not n.startswith("stats/")]
             rows += table.select(names).to_pylist()
@@ -104,16 +105,46 @@ class LeRobotLog(EpisodeLog):
     @cached_property
     def tasks(self) -> dict[int, str]:
         """Task index -> sentence."""
-        path = self.root / "meta" / "tasks.parquet"
+        path = self.path_in("meta/tasks.parquet", "log.root")
         if not path.is_file():
             return {}
-        rows = read_table(path).to_pylist()
-        return {int(r["task_index"]): str(next(v for k, v in r.items() if k != "task_index")) for r in rows}
+        table = read_table(path)
+        text = sentence_column(table.column_names, path)
+        return {int(r["task_index"]): str(r[text]) for r in table.to_pylist()}
 
     @property
     def all_ids(self) -> Sequence[str]:
         """Ids of all episodes."""
         return list(self.episodes)
+
+    @cached_property
+    def files(self) -> dict[str, tuple[Part, set[str]]]:
+        """Data file or video, from the root -> its part of the format, and the episodes that it holds."""
+        out: dict[str, tuple[Part, set[str]]] = {}
+        videos = [f for f, v in self.info["features"].items() if v.get("dtype") == "video" and not self.is_excluded(f)]
+        for sample_id, row in self.episodes.items():
+            paths = [(self.data_path(row), DATA), *((self.video_path(row, f), VIDEOS) for f in videos)]
+            for path, part in paths:
+                out.setdefault(path.relative_to(self.root).as_posix(), (part, set()))[1].add(sample_id)
+        return out
+
+    def part_of(self, path: str) -> Part | None:
+        """The part of the format that a file is; data and videos are those that an episode names."""
+        part = self.files[path][0] if path in self.files else super().part_of(path)
+        return None if part in (DATA, VIDEOS) and path not in self.files else part
+
+    def is_selected_file(self, path: str) -> bool:
+        """Whether a file holds a selected episode, or belongs to all."""
+        return path not in self.files or not self.files[path][1].isdisjoint(self.ids)
+
+    def fields(self) -> Mapping[str, Collection[str]]:
+        """Facts of ``info.json``, and columns of the tables."""
+        out: dict[str, Collection[str]] = {INFO: list(self.info)}
+        for path in (*self.tree.glob("meta/episodes/**/*.parquet"), *self.tree.glob(TASKS)):
+            out[path.relative_to(self.root).as_posix()] = columns_of(path)
+        for name in (n for n, (part, _) in self.files.items() if part == DATA):
+            out[name] = named(columns_of(self.root / name), self.info["features"], self.features)
+        return out
 
     def inputs(self) -> list[Path]:
         """Tables and data files."""
@@ -122,13 +153,13 @@ class LeRobotLog(EpisodeLog):
     def data_path(self, episode: dict[str, Any]) -> Path:
         """Parquet file of an episode."""
         name = self.fill_path("data_path", episode["data/chunk_index"], episode["data/file_index"])
-        return inside(self.root, name, str(self.root / "meta" / "info.json"))
+        return self.path_in(name, str(self.root / "meta" / "info.json"))
 
     def video_path(self, episode: dict[str, Any], key: str) -> Path:
         """Video file of an episode's camera."""
         chunk, file = episode[f"videos/{key}/chunk_index"], episode[f"videos/{key}/file_index"]
         name = self.fill_path("video_path", chunk, file, video_key=key)
-        return inside(self.root, name, str(self.root / "meta" / "info.json"))
+        return self.path_in(name, str(self.root / "meta" / "info.json"))
 
     def fill_path(self, key: str, chunk: int, file: int, **more: str) -> str:
         """Return a path template of ``info.json`` with its indices filled in."""
@@ -211,7 +242,7 @@ class LeRobotLog(EpisodeLog):
             texts = strings([self.tasks.get(int(k), "") for k in index[new]])
             streams["task"] = Text(frame=BASE, capture_times=times[torch.from_numpy(new)], values={"text": texts})
         sample = self.make_sample(sample_id, self.with_capture_times(streams, sample_id), int(times[0]))
-        return with_touch_sensors_of_rig(merge_sidecar(sample, self.root, rig_first=True))
+        return with_touch_sensors_of_rig(merge_sidecar(sample, self.tree, rig_first=True))
 
     def is_picture(self, feature: str) -> bool:
         """Whether a feature's rows are pictures in the table: encoded ones, or arrays (H, W) of heights or depth."""

@@ -48,7 +48,7 @@ class FrameSource(Source):
     @property
     def coding(self) -> Coding:
         """Videos change levels."""
-        return Coding(lossy=True)
+        return Coding(lossy=True, video=True)
 
     @property
     def value(self) -> Tensor:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from fusion_aug.logs.core.episode_writing import EpisodeWriter
 from fusion_aug.logs.core.files import inside
 from fusion_aug.logs.core.sidecar import write_ids
 from fusion_aug.logs.core.writer import PARTS_FOLDER
-from fusion_aug.logs.lerobot.reader import INDEX
+from fusion_aug.logs.lerobot.contents import INDEX, INFO, sentence_column
 from fusion_aug.logs.lerobot.stats import combine_stats, depth_stats, picture_samples, picture_stats, vector_stats
 from fusion_aug.logs.lerobot.tables import TableSource, cell_of, column, read_table
 from fusion_aug.logs.lerobot.video import cut_video, write_video
@@ -33,6 +33,8 @@ from fusion_aug.streams import Camera, ImageStream, Stream
 
 class LeRobotWriter(EpisodeWriter):
     """Writes data, videos, episodes, tasks and statistics, at the rate of the dataset."""
+
+    copied_whole: ClassVar[tuple[str, ...]] = (INFO,)
 
     @property
     def rate(self) -> float:
@@ -184,7 +186,7 @@ class LeRobotWriter(EpisodeWriter):
         meta = self.out / "meta"
         (meta / "episodes" / "chunk-000").mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(episodes), meta / "episodes" / "chunk-000" / "file-000.parquet")
-        write_tasks(tasks, meta / "tasks.parquet", self.log.root / "meta" / "tasks.parquet")
+        write_tasks(tasks, meta / "tasks.parquet", self.log.path_in("meta/tasks.parquet", "log.root"))
         whole = {f: combine_stats([s[f] for s in stats]) for f in stats[0]}
         plain = {f: {n: np.asarray(v).tolist() for n, v in s.items()} for f, s in whole.items()}
         (meta / "stats.json").write_text(json.dumps(plain, indent=4) + "\n", encoding="utf-8")
@@ -285,7 +287,7 @@ def write_tasks(tasks: dict[str, int], path: Path, source: Path) -> None:
         if source.is_file()
         else pa.schema([("task_index", pa.int64()), ("task", pa.string())])
     )
-    text = next(n for n in schema.names if n != "task_index")
-    columns = {"task_index": list(tasks.values()), text: list(tasks)}
-    arrays = [pa.array(columns[n], type=schema.field(n).type) for n in schema.names]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)
+    columns = {"task_index": list(tasks.values()), sentence_column(schema.names, source): list(tasks)}
+    fields = [schema.field(n) for n in schema.names if n in columns]
+    arrays = [pa.array(columns[f.name], type=f.type) for f in fields]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=schema.metadata)), path)

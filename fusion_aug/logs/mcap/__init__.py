@@ -1,6 +1,7 @@
 """ROS 2 recordings in MCAP."""
 
 from fusion_aug.logs.core.log import Format, register_format
+from fusion_aug.logs.mcap.contents import CONTENTS
 from fusion_aug.logs.mcap.reader import MCAP_OPTIONS, McapLog
 from fusion_aug.logs.mcap.writer import McapWriter
 
@@ -11,5 +12,6 @@ FORMAT = register_format(
         McapWriter,
         MCAP_OPTIONS,
         "recordings of ROS 2 in MCAP files: Image, CameraInfo, PointCloud2, Imu, JointState, Wrench, tf",
+        CONTENTS,
     )
 )

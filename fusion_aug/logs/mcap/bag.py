@@ -59,20 +59,20 @@ def _span(start: int, end: int) -> dict[str, Any]:
 
 def split_files(folder: Path) -> list[str]:
     """Names of the files of a recording, in order, from its metadata; empty where there is none."""
-    names = _metadata(folder).get("relative_file_paths", [])
+    names = metadata_of(folder).get("relative_file_paths", [])
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def type_hashes(folder: Path) -> dict[str, str]:
     """Type hashes by topic, from the metadata of a recording; empty where there is none."""
     try:
-        topics = [t["topic_metadata"] for t in _metadata(folder).get("topics_with_message_count", [])]
+        topics = [t["topic_metadata"] for t in metadata_of(folder).get("topics_with_message_count", [])]
         return {t["name"]: t.get("type_description_hash", "") for t in topics}
     except (KeyError, TypeError, AttributeError):
         raise DataError(f"{folder / NAME}: {ROOT}: is not what rosbag2 writes") from None
 
 
-def _metadata(folder: Path) -> dict[str, Any]:
+def metadata_of(folder: Path) -> dict[str, Any]:
     """Return the content of ``metadata.yaml``; empty if there is none.
 
     Raises:

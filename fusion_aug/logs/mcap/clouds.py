@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import torch
 from torch import Tensor
 
 from fusion_aug.errors import DataError
-from fusion_aug.logs.mcap.file import decode, stamp_of, typestore
+from fusion_aug.logs.core.intensity import spread
+from fusion_aug.logs.mcap.file import McapFile, decode, stamp_of, typestore
 from fusion_aug.logs.mcap.messages import ReceivedMessage, register_reader
 from fusion_aug.logs.mcap.writing import register_writer
 from fusion_aug.streams import LazyColumns, Lidar, Points, Stream
@@ -22,14 +25,36 @@ CODES = {np.dtype(v).kind + str(np.dtype(v).itemsize): k for k, v in FIELDS.item
 TIMES = ("t", "time", "time_stamp", "timestamp", "offset_time", "time_offset")  # Ouster, Velodyne, Hesai, Livox
 OWN_FIELD_TYPES = {"intensity": np.float32, "ring": np.int64}
 ABSOLUTE_TIME_FROM = 1e6  # seconds: a larger time of a point is absolute, not an offset
+CLOUD = "sensor_msgs/msg/PointCloud2"
 
 
-@register_reader("sensor_msgs/msg/PointCloud2")
+@register_reader(CLOUD)
 def cloud(messages: list[ReceivedMessage], stream_fields: dict[str, Any], where: str) -> Stream:
     """Read clouds: intensity, ring, time offset, and all other fields by their names. They are decoded when used."""
     names = tuple(messages[0].source.value)  # of the first, which all others must have
     sources = [replace(h.source, options={**h.source.options, "columns": names}) for h in messages]
     return Lidar(**stream_fields, values=LazyColumns(sources, names))
+
+
+def spread_clouds(files: Mapping[McapFile, Mapping[str, str]], count: int) -> Iterator[Any]:
+    """Clouds of every topic that has intensities, spread evenly over recordings laid end to end; see ``Log.clouds``.
+
+    Args:
+        files: file -> topic of clouds -> name of its stream. count: of clouds of a topic at most.
+    """
+    recordings = list(files)
+    for number, place in spread(count, len(recordings)):
+        file, (_, first, last) = recordings[number], recordings[number].summary()
+        for topic, name in files[file].items():
+            yield name, partial(_cloud_from, file, topic, first + (last - first) * place // 64), None
+
+
+def _cloud_from(file: McapFile, topic: str, start: int) -> dict[str, Tensor]:
+    """Columns of the first cloud of a topic from a log time (ns) on; none where there is no further one."""
+    raw = next(file.messages(start, topics=[topic]), None)
+    if raw is None:
+        return {}
+    return decode_cloud(file.path, raw.data, {"topic": topic, "type": raw.kind, "definition": raw.definition})
 
 
 @decoder("ros_cloud")

@@ -6,7 +6,7 @@ a whole recording, or a window of it (``log.window``, seconds). Pictures and clo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +16,14 @@ import numpy as np
 
 from calib import CameraSensor, Frame, Rig, Trajectory, UnknownLens
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.core.log import Option
+from fusion_aug.logs.core.intensity import Clouds
+from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.core.robots import BASE, ROBOT_OPTIONS, WORLD_FRAMES, RobotLog
 from fusion_aug.logs.core.sidecar import merge_sidecar, with_changes
 from fusion_aug.logs.core.touch import camera_of, with_touch_streams
-from fusion_aug.logs.mcap import clouds  # noqa: F401  (registers how clouds are read and written)
-from fusion_aug.logs.mcap.bag import split_files
+from fusion_aug.logs.mcap import clouds
+from fusion_aug.logs.mcap.bag import NAME, split_files
+from fusion_aug.logs.mcap.contents import fields_of
 from fusion_aug.logs.mcap.file import McapFile, MessageSource, StoredMessage, decode, message_times, stamp_of
 from fusion_aug.logs.mcap.messages import READERS, RawMessages, ReceivedMessage, camera_sensor, common_fields
 from fusion_aug.logs.mcap.tf import tf_frames
@@ -75,7 +77,7 @@ class McapLog(RobotLog):
         if length is not None and not (number and length >= 1e-3):
             raise ConfigError(f"log.window: expected seconds, at least 0.001, got {length!r}")
         found: dict[str, Window] = {}
-        for path in sorted(self.root.rglob("*.mcap")):
+        for path in self.tree.glob("**/*.mcap"):
             file = McapFile(path)
             name = path.relative_to(self.root).with_suffix("").as_posix()
             _, first, last = file.summary()
@@ -101,6 +103,24 @@ class McapLog(RobotLog):
     def inputs(self) -> list[Path]:
         """The files."""
         return sorted({w.file.path for w in self.windows.values()})
+
+    def fields(self) -> Mapping[str, Collection[str]]:
+        """Topics, attachments and metadata records of the selected recordings."""
+        files = {self.windows[i].file.path: self.windows[i].file for i in self.ids}
+        return fields_of(self.root, files.values(), {*READERS, INFO, TF}, self.is_excluded)
+
+    def is_selected_file(self, path: str) -> bool:
+        """Whether a file is a selected recording, or none at all."""
+        return not path.endswith(".mcap") or any(self.windows[i].file.path == self.root / path for i in self.ids)
+
+    def clouds(self, count: int) -> Clouds:
+        """Messages from all over the recordings, without reading the rest of these."""
+        topics = {
+            file: {c.topic: self.names(file)[c.topic] for c in file.summary()[0]
+                   if c.kind == clouds.CLOUD and not self.is_excluded(c.topic)}
+            for file in map(McapFile, self.inputs())
+        }  # fmt: skip
+        return clouds.spread_clouds(topics, count)
 
     def names(self, file: McapFile) -> dict[str, str]:
         """Topic -> name of its stream: the topic without outer slashes; pictures have the name of their camera."""
@@ -154,7 +174,7 @@ class McapLog(RobotLog):
             meta = replace(meta, start=window.file.summary()[1])
         if root != base and rig.frames[root].axis_convention == "world":
             meta = replace(meta, anchor=rig.T(root, base, time))
-        return merge_sidecar(Sample(metas=(meta,), streams=streams), self.root)
+        return merge_sidecar(Sample(metas=(meta,), streams=streams), self.tree)
 
     def _read_messages(
         self, window: Window
@@ -192,8 +212,9 @@ class McapLog(RobotLog):
 
     def _other_parts(self, path: Path, span: tuple[int, int]) -> list[McapFile]:
         """Return the other files of a split recording, as ``metadata.yaml`` lists them, that overlap a span (ns)."""
-        parts = split_files(path.parent)
-        files = [McapFile(path.parent / p) for p in parts if p != path.name] if path.name in parts else []
+        parts = split_files(self.tree.path(NAME, str(path.parent), path.parent).parent)
+        others = [p for p in parts if p != path.name] if path.name in parts else []
+        files = [McapFile(self.tree.path(p, f"{path.parent / NAME}", path.parent)) for p in others]
         files = [f for f in files if f.path.is_file()]
         return [f for f in files if f.summary()[1] < span[1] and f.summary()[2] >= span[0]]
 
@@ -251,7 +272,7 @@ class McapLog(RobotLog):
             streams = {n: replace(s, frame=self.robot.root) if s.frame == BASE else s for n, s in streams.items()}
             frames = {n: f for n, f in frames.items() if n != BASE or f.parent is not None}
         rig = self.with_robot(Rig(frames, dict(sensors)), joints)
-        rig = with_changes(rig, self.root, sample_id)
+        rig = with_changes(rig, self.tree, sample_id)
         streams, rig = with_touch_streams(streams, rig, str(window.file.path))
         return rig, streams
 

@@ -8,7 +8,7 @@ Header stamps are capture times, log times are receive times.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -39,6 +39,8 @@ from fusion_aug.transforms.temporal.speed import time_map
 class McapWriter(Writer):
     """Writes one ``.mcap`` file per sample, and a ``metadata.yaml`` beside the files of every folder."""
 
+    loss_reasons: ClassVar[Mapping[str, str]] = {"": "an item that was not received has no message"}
+    copied_whole: ClassVar[tuple[str, ...]] = ("**/*.mcap",)
     unsupported_effects: ClassVar[dict[str, tuple[str, str]]] = {
         "homography": ("CameraInfo holds no perspective of the pixels", "leave the perspective out"),
         "skew": ("CameraInfo's readers expect no skew", "rotate pictures by multiples of 90 degrees only"),
@@ -66,6 +68,7 @@ class McapWriter(Writer):
 
         The links follow the joint readings that are left, without those of neighbouring windows if ``standalone``.
         """
+        sample = super().as_read_back(sample, source, standalone=standalone)
         streams: dict[str, Stream] = {}
         rig, file = sample.rig, self.log.windows[source.id].file
         names = self.log.names(file)
@@ -95,7 +98,7 @@ class McapWriter(Writer):
             DataError: a stream of an unknown message type was changed.
         """
         window: Window = self.log.windows[source.id]
-        names = self.log.names(window.file)
+        names, sample = self.log.names(window.file), super().as_read_back(sample, source)
         topics = {name: topic for topic, name in names.items()}
         stream_names = [name for name in sample.streams if name in topics and name in source.streams]
         parts = [self._copied_messages(window, sample, source, names)]

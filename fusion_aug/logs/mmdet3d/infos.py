@@ -1,4 +1,4 @@
-"""Samples of info files: the two layouts of mmdetection3d, old and v2, as one.
+"""Samples of info files: the two layouts of mmdetection3d, old and v2, as one. ``rows`` writes them.
 
 v2 (mmdetection3d 1.1 and newer): a dictionary of ``metainfo`` and ``data_list``. Old (up to 1.0, and forks of it,
 BEVDet and BEVFusion among them): a dictionary of ``infos`` and ``metadata``, or a bare list.
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib.se3 import as_f64, invert, quaternion_from_rotation, rotation_from_quaternion, se3
+from calib.se3 import as_f64, invert, rotation_from_quaternion, se3
 
 InfoRow = dict[str, Any]
 INTRINSICS = "camera_intrinsics"  # what BEVFusion calls cam_intrinsic
@@ -22,13 +22,17 @@ EYE = torch.eye(4, dtype=torch.float64)
 
 @dataclass(frozen=True)
 class CameraInfo:
-    """One picture: path in the file, K (3, 3), ``T_ego_cam``, ``T_world_ego`` at its own time, time (ns)."""
+    """One picture: path in the file, K (3, 3), ``T_ego_cam``, ``T_world_ego`` at its own time, time (ns).
+
+    ``size`` is its (height, width) in pixels, of what is written.
+    """
 
     path: str
     K: Tensor
     T_ego_cam: Tensor
     T_world_ego: Tensor
     time: int
+    size: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Info:
         T_ego_lidar, T_world_ego: (4, 4). cameras: by name. sweeps: earlier clouds.
         boxes: (n, 7) in the LiDAR's frame: centre, length, width, height, yaw. names: (n,) categories.
         velocity: (n, 2) m/s in the LiDAR's frame, NaN where unknown.
+        flat: number of a box -> its camera, and left, top, right, bottom in its picture, pixels; of those that are set.
     """
 
     token: str
@@ -62,6 +67,7 @@ class Info:
     velocity: Tensor
     cameras: dict[str, CameraInfo] = field(default_factory=dict)
     sweeps: list[SweepInfo] = field(default_factory=list)
+    flat: dict[int, tuple[str, Tensor]] = field(default_factory=dict)
 
 
 def convert_legacy_boxes(boxes: Tensor) -> Tensor:
@@ -114,6 +120,11 @@ def _nanoseconds(seconds: Any) -> int:
     return round(value * 1e6) * 1000 if abs(value) < 1e12 else round(value) * 1000
 
 
+def seconds_or_micros(old: Any, time: int) -> float | int:
+    """A time (ns) in the unit of a file's own stamp: seconds, or microseconds where that is as large."""
+    return time // 1000 if old is not None and abs(float(old)) >= 1e12 else time * 1e-9
+
+
 def read_v2(row: InfoRow, token: str, categories: dict[int, str]) -> Info:
     """One row of ``data_list``; ``categories`` names its labels. Raises KeyError or ValueError on a damaged row."""
     lidar = row["lidar_points"]
@@ -122,11 +133,16 @@ def read_v2(row: InfoRow, token: str, categories: dict[int, str]) -> Info:
     time = _nanoseconds(row.get("timestamp", 0.0))
     cameras = {}
     for name, cam in (row.get("images") or {}).items():
-        if "lidar2cam" not in cam:
+        if not has_picture(cam):
             continue
+        if "lidar2cam" not in cam and "cam2ego" not in cam:
+            raise ValueError(f"images.{name}: has neither lidar2cam nor cam2ego, so its mounting is unknown; add one")
         T_ego_cam = rigid(cam["cam2ego"]) if "cam2ego" in cam else T_ego_lidar @ invert(rigid(cam["lidar2cam"]))
-        # lidar2cam leads through the world, so it implies the vehicle's pose at the time of the picture
-        there = T_world_ego @ T_ego_lidar @ invert(rigid(cam["lidar2cam"])) @ invert(T_ego_cam)
+        there = T_world_ego
+        if (
+            "lidar2cam" in cam
+        ):  # it leads through the world, so it implies the vehicle's pose when the picture was taken
+            there = T_world_ego @ T_ego_lidar @ invert(rigid(cam["lidar2cam"])) @ invert(T_ego_cam)
         K = as_f64(np.asarray(cam["cam2img"], float)[:3, :3])
         cameras[str(name)] = CameraInfo(
             str(cam["img_path"]), K, T_ego_cam, there, _nanoseconds(cam.get("timestamp", time * 1e-9))
@@ -137,16 +153,53 @@ def read_v2(row: InfoRow, token: str, categories: dict[int, str]) -> Info:
         back = invert(rigid(points["lidar2sensor"]))
         sweeps.append(SweepInfo(str(points["lidar_path"]), _nanoseconds(sweep_row["timestamp"]), back))
     instances = row.get("instances") or []
-    boxes = as_f64([list(i["bbox_3d"])[:7] for i in instances]).reshape(-1, 7)
-    velocity = as_f64([list(i.get("velocity", (np.nan, np.nan)))[:2] for i in instances]).reshape(-1, 2)
+    boxes = as_f64([_seven(i["bbox_3d"], "bbox_3d") for i in instances]).reshape(-1, 7)
+    velocity = as_f64([list(i.get("velocity", _last_two(i["bbox_3d"])))[:2] for i in instances]).reshape(-1, 2)
     labels = [int(i.get("bbox_label_3d", i.get("bbox_label", -1))) for i in instances]
     names = [categories.get(k, str(k)) for k in labels]
     width = int(lidar.get("num_pts_feats", 0))
+    flat = {k: found for k, i in enumerate(instances) if (found := rectangle_of(i, list(cameras))) is not None}
     return Info(token, time, str(lidar["lidar_path"]), width, T_ego_lidar, T_world_ego, boxes, names, velocity, cameras,
-                sweeps)  # fmt: skip
+                sweeps, flat)  # fmt: skip
 
 
-def _pose(row: InfoRow, name: str) -> Tensor:
+def has_picture(entry: Any) -> bool:
+    """Whether an entry of ``images`` is a camera with a picture; KITTI's also hold matrices alone."""
+    return isinstance(entry, dict) and "img_path" in entry
+
+
+def is_rectangle(bbox: Any) -> bool:
+    """Whether a ``bbox`` is one, and not a placeholder: finite, wider and higher than 0."""
+    numbers = np.asarray(bbox, float)
+    return numbers.shape == (4,) and bool(np.isfinite(numbers).all() and (numbers[2:] > numbers[:2]).all())
+
+
+def rectangle_of(instance: InfoRow, cameras: list[str]) -> tuple[str, Tensor] | None:
+    """Camera and rectangle (4,) of a box; None without a rectangle, or where nothing says which camera's it is.
+
+    Args:
+        instance: entry of ``instances``. cameras: of the sample, in their order, in which ``camera_id`` counts.
+    """
+    bbox, number = instance.get("bbox"), instance.get("camera_id", 0 if len(cameras) == 1 else None)
+    if bbox is None or not is_rectangle(bbox) or number is None or not 0 <= int(number) < len(cameras):
+        return None
+    return cameras[int(number)], as_f64(np.asarray(bbox, float))
+
+
+def _seven(box: Any, field: str) -> list[float]:
+    """Centre, size and yaw of a box; with nine numbers the last two repeat its velocity."""
+    numbers = [float(v) for v in box]
+    if len(numbers) not in (7, 9):
+        raise ValueError(f"{field}: expected 7 numbers of a box (or 9, with its velocity), got {len(numbers)}")
+    return numbers[:7]
+
+
+def _last_two(box: Any) -> list[float]:
+    """Velocity of a box of nine numbers; unknown of others."""
+    return [float(v) for v in box[7:9]] if len(box) == 9 else [np.nan, np.nan]
+
+
+def pose_in(row: InfoRow, name: str) -> Tensor:
     """(4, 4) of ``<name>_rotation`` (quaternion w x y z, or 3x3) and ``<name>_translation``."""
     rotation = as_f64(np.asarray(row[f"{name}_rotation"], float))
     if rotation.shape == (4,):
@@ -161,107 +214,19 @@ def read_old(row: InfoRow, token: str) -> Info:
     for name, cam in (row.get("cams") or {}).items():
         K = as_f64(np.asarray(cam["cam_intrinsic" if "cam_intrinsic" in cam else INTRINSICS], float)[:3, :3])
         cameras[str(name)] = CameraInfo(
-            str(cam["data_path"]), K, _pose(cam, "sensor2ego"), _pose(cam, "ego2global"), _nanoseconds(cam["timestamp"])
+            str(cam["data_path"]),
+            K,
+            pose_in(cam, "sensor2ego"),
+            pose_in(cam, "ego2global"),
+            _nanoseconds(cam["timestamp"]),
         )
     sweeps = [
-        SweepInfo(str(s["data_path"]), _nanoseconds(s["timestamp"]), _pose(s, "sensor2lidar"))
+        SweepInfo(str(s["data_path"]), _nanoseconds(s["timestamp"]), pose_in(s, "sensor2lidar"))
         for s in row.get("sweeps") or []
     ]
-    boxes = as_f64(np.asarray(row.get("gt_boxes", np.zeros((0, 7))), float)[:, :7]).reshape(-1, 7)
+    rows = np.asarray(row.get("gt_boxes", ()), float)
+    boxes = as_f64([_seven(box, "gt_boxes") for box in rows]).reshape(-1, 7)
     names = [str(n) for n in row.get("gt_names", ["object"] * len(boxes))]
-    velocity = as_f64(np.asarray(row.get("gt_velocity", np.full((len(boxes), 2), np.nan)), float)).reshape(-1, 2)
-    return Info(token, _nanoseconds(row["timestamp"]), str(row["lidar_path"]), 0, _pose(row, "lidar2ego"),
-                _pose(row, "ego2global"), boxes, names, velocity, cameras, sweeps)  # fmt: skip
-
-
-def lidar_to_camera(info: Info, camera: CameraInfo) -> Tensor:
-    """``T_cam_lidar`` (4, 4), each at its own time, over the world."""
-    return invert(camera.T_world_ego @ camera.T_ego_cam) @ info.T_world_ego @ info.T_ego_lidar
-
-
-def write_v2(row: InfoRow, info: Info, counts: list[int]) -> InfoRow:
-    """Put a sample into a row of ``data_list``, in the fields that it has; counts: LiDAR points in each box."""
-    row |= {"token": info.token} if "token" in row else {}
-    row["ego2global"] = info.T_world_ego.tolist()
-    row["lidar_points"] |= {"lidar_path": info.lidar, "lidar2ego": info.T_ego_lidar.tolist()}
-    images = {}
-    for name, camera in info.cameras.items():
-        like = row["images"].get(name) or next(iter(row["images"].values()))
-        K = camera.K.tolist()
-        full = len(like["cam2img"]) == 4
-        images[name] = {
-            **like,
-            "img_path": camera.path,
-            "cam2img": [[*r, 0.0] for r in K] + [[0.0, 0.0, 0.0, 1.0]] if full else K,
-            "cam2ego": camera.T_ego_cam.tolist(),
-            "lidar2cam": lidar_to_camera(info, camera).tolist(),
-            "timestamp": camera.time * 1e-9,
-        }
-        images[name].pop("lidar2img", None)
-        if "lidar2img" in like:
-            images[name]["lidar2img"] = (_padded(camera.K) @ lidar_to_camera(info, camera)).tolist()
-    row["images"] = images
-    sweeps = row.get("lidar_sweeps") or []
-    for sweep_row, sweep in zip(sweeps, info.sweeps, strict=True):
-        inverse = invert(sweep.T_lidar_sweep)
-        sweep_row["lidar_points"] |= {"lidar_path": sweep.path, "lidar2sensor": inverse.tolist()}
-        # the vehicle's pose at the sweep, by the same motion
-        sweep_row["ego2global"] = (
-            info.T_world_ego @ info.T_ego_lidar @ sweep.T_lidar_sweep @ invert(info.T_ego_lidar)
-        ).tolist()
-    for i, instance in enumerate(row.get("instances") or []):
-        instance["bbox_3d"] = [float(v) for v in info.boxes[i]]
-        if "velocity" in instance:
-            instance["velocity"] = [float(v) for v in info.velocity[i]]
-        instance["num_lidar_pts"] = counts[i]
-        if "bbox_3d_isvalid" in instance:
-            instance["bbox_3d_isvalid"] = bool(counts[i] + int(instance.get("num_radar_pts", 0)) > 0)
-    return row
-
-
-def _padded(K: Tensor) -> Tensor:
-    out = torch.eye(4, dtype=torch.float64)
-    out[:3, :3] = K
-    return out
-
-
-def _put_pose(row: InfoRow, name: str, T: Tensor) -> None:
-    """Write a pose as the row spells it: a quaternion, or a 3x3; nothing where the row has none."""
-    if f"{name}_rotation" not in row:
-        return
-    old = np.asarray(row[f"{name}_rotation"])
-    kind = type(row[f"{name}_rotation"])
-    rotation: Any = quaternion_from_rotation(T[:3, :3]).numpy() if old.size == 4 else T[:3, :3].numpy()
-    shift: Any = T[:3, 3].numpy()
-    row[f"{name}_rotation"] = rotation.tolist() if kind is list else rotation
-    row[f"{name}_translation"] = shift.tolist() if isinstance(row[f"{name}_translation"], list) else shift
-
-
-def write_old(row: InfoRow, info: Info, counts: list[int]) -> InfoRow:
-    """Put a sample into a row of ``infos``, in the fields that it has; counts: LiDAR points in each box."""
-    row |= {"token": info.token, "lidar_path": info.lidar}
-    _put_pose(row, "ego2global", info.T_world_ego)
-    cams = {}
-    for name, camera in info.cameras.items():
-        cam = {**(row["cams"].get(name) or next(iter(row["cams"].values())))}
-        key = INTRINSICS if INTRINSICS in cam else "cam_intrinsic"
-        cam |= {"data_path": camera.path, "type": name, key: camera.K.numpy(), "timestamp": camera.time // 1000}
-        _put_pose(cam, "sensor2ego", camera.T_ego_cam)
-        _put_pose(cam, "ego2global", camera.T_world_ego)
-        _put_pose(cam, "sensor2lidar", invert(lidar_to_camera(info, camera)))
-        cams[name] = cam
-    row["cams"] = cams
-    for sweep_row, sweep in zip(row.get("sweeps") or [], info.sweeps, strict=True):
-        sweep_row["data_path"] = sweep.path
-        _put_pose(sweep_row, "sensor2lidar", sweep.T_lidar_sweep)
-        there = info.T_world_ego @ info.T_ego_lidar @ sweep.T_lidar_sweep
-        if "sensor2ego_rotation" in sweep_row:
-            _put_pose(sweep_row, "ego2global", there @ invert(_pose(sweep_row, "sensor2ego")))
-    if "gt_boxes" in row:
-        row["gt_boxes"] = info.boxes.numpy().astype(np.asarray(row["gt_boxes"]).dtype)
-        row["num_lidar_pts"] = np.array(counts, np.int64)
-        if "valid_flag" in row:
-            row["valid_flag"] = row["num_lidar_pts"] + np.asarray(row.get("num_radar_pts", 0)) > 0
-    if "gt_velocity" in row:
-        row["gt_velocity"] = info.velocity.numpy()
-    return row
+    velocity = as_f64(np.asarray(row.get("gt_velocity", [_last_two(b) for b in rows]), float)).reshape(-1, 2)
+    return Info(token, _nanoseconds(row["timestamp"]), str(row["lidar_path"]), 0, pose_in(row, "lidar2ego"),
+                pose_in(row, "ego2global"), boxes, names, velocity, cameras, sweeps)  # fmt: skip

@@ -10,43 +10,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from calib import Frame, LidarSensor, Rig, Sensor, Trajectory, validate
-from calib.nuscenes import PARTNER
 from calib.se3 import invert, rotation_about, se3
 from calib.sensors import pinhole_sensor
-from fusion_aug.errors import DataError
-from fusion_aug.logs.core.files import image_size, inside
+from calib.sides import other_side
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs.core.contents import FIELD, KEPT, LEFT_OUT, Part
+from fusion_aug.logs.core.files import image_size
+from fusion_aug.logs.core.flat_clouds import FlatLayout, flat_layout
 from fusion_aug.logs.core.log import Format, Log, LogOptions
 from fusion_aug.logs.core.sidecar import merge_sidecar
+from fusion_aug.logs.mmdet3d.contents import INFO_FILE, OTHER_PICKLE, UNNAMED, is_data
+from fusion_aug.logs.mmdet3d.fields import listed_fields
 from fusion_aug.logs.mmdet3d.files import InfoFile
 from fusion_aug.logs.mmdet3d.infos import Info
+from fusion_aug.logs.mmdet3d.places import LIDAR_CHANNEL, candidates, info_paths, layout_of
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
-from fusion_aug.streams import Boxes3D, Camera, LazyColumns, Lidar, Stream, strings
-from fusion_aug.streams.source import Source, decoder
+from fusion_aug.streams import Boxes2D, Boxes3D, Camera, LazyColumns, Lidar, Stream, rectangle_corners, strings
+from fusion_aug.streams.source import Source
 
 VEHICLE, WORLD, LIDAR = "vehicle", "world", "lidar"
-
-
-@decoder("float_points")
-def decode_points(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, Tensor]:
-    """x y z, intensity and further features, float32, ``options["width"]`` numbers per point."""
-    width = int(options["width"])
-    if not raw or len(raw) % (4 * width):
-        raise DataError(f"{path}: the cloud is empty or truncated: {len(raw)} bytes, {width} numbers per point")
-    values = torch.from_numpy(np.frombuffer(raw, "<f4").reshape(-1, width).copy())
-    columns = {"xyz": values[:, :3].contiguous()}
-    return columns | {n: values[:, 3 + i].contiguous() for i, n in enumerate(feature_names(width))}
-
-
-def feature_names(width: int) -> list[str]:
-    """Names of the numbers after x y z."""
-    return ["intensity", *(f"feature_{i}" for i in range(4, width))][: width - 3]
+FLAT = "boxes_2d"  # CAMERA/boxes_2d: rectangles of boxes in a picture
 
 
 class Mmdet3dLog(Log):
@@ -54,9 +42,16 @@ class Mmdet3dLog(Log):
 
     def __init__(self, root: str | Path, options: LogOptions, format: Format):
         super().__init__(root, options, format)
-        self.paths = {p.stem: p for p in sorted(self.root.glob("*infos*.pkl")) if "dbinfos" not in p.stem}
-        if not self.paths:
-            raise DataError(f"{self.root}: there is no info file (*infos*.pkl)")
+        given = options.infos
+        found = info_paths(self.tree, [given] if isinstance(given, str) else given)
+        if given is not None or not any("infos" in path for path in found):
+            self.options.infos = found  # as the root of an output has them, too
+        self.paths = {Path(p).stem: self.root / p for p in found}
+        if len(self.paths) < len(found):
+            raise DataError(f"{self.root}: log.infos: two info files have one name: {', '.join(found)}")
+        self.declared = None if options.columns is None else flat_layout(options.columns)
+        if self.declared is not None and self.declared.stream is not Lidar:
+            raise ConfigError("log.columns: clouds of info files are of LiDARs; call other numbers feature_NAME")
 
     @cached_property
     def files(self) -> dict[str, InfoFile]:
@@ -96,9 +91,65 @@ class Mmdet3dLog(Log):
                 )
         return chosen
 
+    @cached_property
+    def selected_files(self) -> list[InfoFile]:
+        """The info files of the selected samples."""
+        return [self.files[n] for n in dict.fromkeys(self._all[i][0] for i in self.ids)]
+
     def inputs(self) -> list[Path]:
         """The info files."""
         return list(self.paths.values())
+
+    @cached_property
+    def left_out(self) -> list[str]:
+        """Fields that ``log.leave_out`` takes out of the output."""
+        return listed_fields("log.leave_out", self.options.leave_out, self._field_names)
+
+    @cached_property
+    def kept(self) -> list[str]:
+        """Fields that ``log.keep`` declares to hold after any change."""
+        return listed_fields("log.keep", self.options.keep, self._field_names)
+
+    @cached_property
+    def _field_names(self) -> set[str]:
+        return {name for file in self.files.values() for name in file.fields}
+
+    def fields(self) -> dict[str, list[str]]:
+        """Path of every info file -> all fields of its samples, see ``contents``."""
+        return {str(f.path.relative_to(self.root)): list(f.fields) for f in self.files.values()}
+
+    def part_of(self, path: str) -> Part | None:
+        """The part that a file is: of data what the info files name; only what was opened is an info file."""
+        part = super().part_of(path)
+        if path.endswith(".pkl"):
+            return INFO_FILE if self.root / path in self.paths.values() else part if part != INFO_FILE else OTHER_PICKLE
+        return UNNAMED if part is not None and is_data(part) and Path(path).name not in self._data[0] else part
+
+    def field_part(self, table: str, name: str) -> Part | None:
+        """The part that a field is; the user's word of it counts first."""
+        if name in self.left_out:
+            return Part(f"**.pkl{FIELD}{name}", LEFT_OUT, "taken out by log.leave_out")
+        if name in self.kept:
+            return Part(f"**.pkl{FIELD}{name}", KEPT, "kept by log.keep")
+        return super().field_part(table, name)
+
+    def is_selected_file(self, path: str) -> bool:
+        """Whether an info file has a selected sample, or a selected sample names a file."""
+        chosen, name = self._data[1], Path(path).name
+        if path.endswith(".pkl"):
+            return Path(path).stem in {self._all[i][0] for i in self.ids}
+        return name in chosen or name not in self._data[0]
+
+    @cached_property
+    def _data(self) -> tuple[set[str], set[str]]:
+        """Names of the files that all samples name, and that the selected ones do."""
+        named: dict[str, list[str]] = {i: self.files[n].data_names(k) for i, (n, k) in self._all.items()}
+        return {x for own in named.values() for x in own}, {x for i in self.ids for x in named[i]}
+
+    def box_file(self, sample_id: str, stream: str) -> str:
+        """The info file and the sample in it."""
+        file, number = self.locate(sample_id)
+        return f"{file.path}: sample {file.tokens[number]}"
 
     def locate(self, sample_id: str) -> tuple[InfoFile, int]:
         """Info file of a sample, and its number in it."""
@@ -108,18 +159,18 @@ class Mmdet3dLog(Log):
             raise DataError(f"{self.root}: there is no sample {sample_id!r}") from None
         return self.files[name], number
 
-    def find(self, named: str, channel: str, where: str) -> str:
+    def find(self, named: str, channel: str, where: str, cameras: Sequence[str] = ()) -> str:
         """Return the path below the root of a file that an info names, with or without its folders.
+
+        Args:
+            named: path as the info gives it. channel: a camera, or ``LIDAR_CHANNEL``. where: the sample, for messages.
+            cameras: all of the sample, in the info's order.
 
         Raises:
             DataError: there is none.
         """
-        parts = Path(named.replace("\\", "/")).parts
-        kept = [p for p in parts if p not in ("/", ".", "..")]
-        tails = ["/".join(kept[i:]) for i in range(len(kept))]
-        folders = (f"samples/{channel}", f"sweeps/{channel}", "points", f"images/{channel}")
-        for candidate in (*tails, *(f"{folder}/{kept[-1]}" for folder in folders if kept)):
-            if inside(self.root, candidate, where).is_file():
+        for candidate in candidates(named, channel, cameras):
+            if self.path_in(candidate, where).is_file():
                 return candidate
         raise DataError(f"{where}: the file {named!r} is not below {self.root}")
 
@@ -131,17 +182,18 @@ class Mmdet3dLog(Log):
         rig = self.with_rig_file(rig)
         streams: dict[str, Stream] = {LIDAR: self._cloud(info, where)}
         for name, camera in info.cameras.items():
-            path = self.find(camera.path, name, where)
+            path = self.find(camera.path, name, where, list(info.cameras))
             source = Source(self.root / path, "image", options={"size": rig.camera(name).model.size})
             streams[name] = Camera(
                 frame=name, capture_times=torch.tensor([times[name]]), items=(source,), records=(path,)
             )  # fmt: skip
         streams["boxes"] = _boxes(info, rig)
+        streams |= _flat_boxes(info, times)
         meta = SampleMeta(
             id=sample_id, scene=sample_id, ref=Ref(VEHICLE, info.time), rig=rig, true_rig=rig, clock=LIDAR,
             anchor=rig.T(WORLD, VEHICLE, info.time),
         )  # fmt: skip
-        return merge_sidecar(Sample(metas=(meta,), streams=streams), self.root)
+        return merge_sidecar(Sample(metas=(meta,), streams=streams), self.tree)
 
     def rig_of(self, info: Info, where: str) -> tuple[Rig, dict[str, int]]:
         """The rig of a sample, and the stamp of every camera (moved by nanoseconds where two share one)."""
@@ -151,16 +203,17 @@ class Mmdet3dLog(Log):
             place = info.T_world_ego @ info.T_ego_lidar @ sweep.T_lidar_sweep @ invert(info.T_ego_lidar)
             poses[time] = place @ T_ego_vehicle
         frames: dict[str, Frame] = {}
-        sensors: dict[str, Sensor] = {LIDAR: LidarSensor(frame=LIDAR, intensity_scale=255.0)}
+        sensors: dict[str, Sensor] = {LIDAR: LidarSensor(frame=LIDAR)}
         times = {}
         for name, camera in info.cameras.items():
             time = camera.time
             while time in poses:  # every camera keeps a vehicle pose of its own
                 time += 1
             times[name], poses[time] = time, camera.T_world_ego @ T_ego_vehicle
-            size = image_size(inside(self.root, self.find(camera.path, name, where), where))
-            partner = PARTNER.get(name)
-            sensors[name] = pinhole_sensor(name, camera.K, size, partner if partner in info.cameras else None)
+            path = self.find(camera.path, name, where, list(info.cameras))
+            partner = other_side(name, info.cameras)
+            size = image_size(self.path_in(path, where))
+            sensors[name] = pinhole_sensor(name, camera.K, size, None if partner == name else partner)
             frames[name] = Frame(
                 parent=VEHICLE, pose=invert(T_ego_vehicle) @ camera.T_ego_cam, axis_convention="camera"
             )
@@ -175,13 +228,17 @@ class Mmdet3dLog(Log):
     def _cloud(self, info: Info, where: str) -> Lidar:
         clouds = [(info.time, info.lidar), *zip(sweep_times(info), (s.path for s in info.sweeps), strict=True)]
         order = sorted(range(len(clouds)), key=lambda i: clouds[i][0])
-        paths = [self.find(clouds[i][1], "LIDAR_TOP", where) for i in order]
-        width = info.width or _width(self.root / paths[0])
-        sources = [Source(self.root / p, "float_points", options={"width": width}) for p in paths]
+        paths = [self.find(clouds[i][1], LIDAR_CHANNEL, where) for i in order]
+        layout = self.layout(info, paths[0])
+        sources = [layout.source(self.root / p) for p in paths]
         return Lidar(
             frame=LIDAR, capture_times=torch.tensor([clouds[i][0] for i in order]), records=tuple(paths),
-            motion="compensated", values=LazyColumns(sources, ["xyz", *feature_names(width)]),
+            motion="compensated", values=LazyColumns(sources, list(layout.columns)),
         )  # fmt: skip
+
+    def layout(self, info: Info, cloud: str) -> FlatLayout:
+        """The numbers of every point of a sample's clouds, of which one is named by its path from the root."""
+        return layout_of(self.root / cloud, info.width, self.declared)
 
 
 def lidar_yaw_pose(info: Info) -> Tensor:
@@ -202,12 +259,6 @@ def sweep_times(info: Info) -> list[int]:
     return out
 
 
-def _width(path: Path) -> int:
-    """Numbers per point, where the info does not give it: nuScenes has 5, KITTI 4."""
-    size = path.stat().st_size
-    return 5 if size % 20 == 0 else 4
-
-
 def _boxes(info: Info, rig: Rig) -> Boxes3D:
     T = rig.T(VEHICLE, LIDAR, info.time)
     own = se3(rotation_about("z", info.boxes[:, 6]), info.boxes[:, :3])
@@ -220,3 +271,18 @@ def _boxes(info: Info, rig: Rig) -> Boxes3D:
             "category": strings(info.names), "instance": names, "record": names,
         },
     )  # fmt: skip
+
+
+def _flat_boxes(info: Info, times: dict[str, int]) -> dict[str, Boxes2D]:
+    """Rectangles of boxes in pictures, a stream for every camera that has some."""
+    out = {}
+    for name in dict.fromkeys(camera for camera, _ in info.flat.values()):
+        numbers = [k for k, (camera, _) in info.flat.items() if camera == name]
+        out[f"{name}/{FLAT}"] = Boxes2D(
+            frame=name, camera=name, capture_times=torch.tensor([times[name]]),
+            values={
+                "corners": rectangle_corners(torch.stack([info.flat[k][1] for k in numbers])),
+                "category": strings(info.names[k] for k in numbers), "instance": strings(map(str, numbers)),
+            },
+        )  # fmt: skip
+    return out

@@ -11,19 +11,29 @@ import torch
 from torch import Tensor
 
 from calib.se3 import as_f64, invert
+from fusion_aug.core.transform import Transform
 from fusion_aug.logs.core.bake import bake
+from fusion_aug.logs.core.box_counts import counts_after
 from fusion_aug.logs.core.capture_writer import ONE_STAMP_EFFECTS, CaptureTimeWriter
 from fusion_aug.logs.core.files import copy_file, inside, write_picture
 from fusion_aug.logs.core.residual import residual
 from fusion_aug.logs.core.sidecar import StoredColumns, write_sidecar
+from fusion_aug.logs.core.writer import Problem
+from fusion_aug.logs.mmdet3d.contents import STEPS
+from fusion_aug.logs.mmdet3d.fields import changes_of, wrong_fields
+from fusion_aug.logs.mmdet3d.files import InfoFile
 from fusion_aug.logs.mmdet3d.infos import CameraInfo, Info, SweepInfo
-from fusion_aug.logs.mmdet3d.reader import LIDAR, VEHICLE, WORLD, feature_names, lidar_yaw_pose, sweep_times
-from fusion_aug.ops.points import points_in_boxes
+from fusion_aug.logs.mmdet3d.moved import (
+    cloud_and_boxes_are_the_same,
+    flat_streams,
+    renumbered,
+    steps_map,
+    with_written_rectangles,
+)
+from fusion_aug.logs.mmdet3d.reader import FLAT, LIDAR, VEHICLE, WORLD, lidar_yaw_pose, sweep_times
+from fusion_aug.logs.mmdet3d.rows import Changes
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera
-
-MAX_WIDTH = 64  # numbers per point
-
 
 REMEDY = "augment that log and create the info from it, or use it in training"
 
@@ -43,6 +53,35 @@ class Mmdet3dWriter(CaptureTimeWriter):
         "box_tilt": ("bbox_3d holds a yaw only", "use yaw_deg alone"),
     }
 
+    copied_whole: ClassVar[tuple[str, ...]] = ("**.pkl",)
+
+    def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
+        """What readers would read wrongly, fields of the info files among it that nobody knows how to change along."""
+        found = super().can_express(transform, sample)
+        changes = changes_of(transform)
+        harmless = {*self.log.left_out, *self.log.kept}
+        for file in self.log.selected_files if changes else ():
+            wrong = [n for n in wrong_fields(file.fields, changes, file.has_unplaced_rectangles) if n not in harmless]
+            if wrong:
+                names = f"[{','.join(wrong)}]"
+                found.append(
+                    Problem(
+                        "info_fields", f"{file.path.name}: {', '.join(wrong)}",
+                        f"no rule is known by which {' and '.join(dict.fromkeys(changes.values()))} changes them along",
+                        f"take them out with log.leave_out={names}, or, if they hold all the same, log.keep={names}",
+                    )
+                )  # fmt: skip
+        return found
+
+    def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
+        """The sample with the rectangles that are left in pictures, and with boxes numbered from 0."""
+        sample = super().as_read_back(sample, source, standalone=standalone)
+        return renumbered(with_written_rectangles(sample, source))
+
+    def loss_reason(self, stream: str) -> str:
+        """Rectangles leave the picture."""
+        return "left the picture" if stream.endswith(f"/{FLAT}") else super().loss_reason(stream)
+
     def cameras(self, sample: Sample) -> list[str]:
         """The cameras that the info names."""
         return [n for n, s in sample.of_type(Camera).items() if s.records]
@@ -54,28 +93,34 @@ class Mmdet3dWriter(CaptureTimeWriter):
             the row of the info file: paths, calibration, poses, boxes (n, 7), velocities (n, 2) m/s and LiDAR points
             per box; with ``lossy`` the ``residual``.
         """
-        sample = self.as_read_back(sample, source)
+        made, sample = sample, self.as_read_back(sample, source)
         file, number = self.log.locate(source.id)
         suffix = out_id[len(source.id) :]
         info = file.info(number)
         paths = self._files(sample, source, info, suffix, folder)
         cameras = self.cameras(sample)
-        stored: StoredColumns = {LIDAR: ["xyz", *feature_names(MAX_WIDTH)], **dict.fromkeys((*cameras, "boxes"))}
+        columns = self.log.layout(info, source[LIDAR].records[0]).columns
+        flat = [name for name, _ in flat_streams(sample)]
+        stored: StoredColumns = {LIDAR: columns, **dict.fromkeys((*cameras, *flat, "boxes"))}
         write_sidecar(sample, stored, out_id, folder, self.link)
         T_ego_vehicle = info.T_ego_lidar @ invert(lidar_yaw_pose(info))
         camera_rows = {n: self._camera(sample, n, paths[n], T_ego_vehicle) for n in cameras}
         place = sample.rig.T(WORLD, VEHICLE, sample.ref.time) @ invert(T_ego_vehicle)
         row = {
-            "file": file.path.name, "number": number, "same": sample.rig is source.rig, "token": info.token + suffix,
+            "file": file.path.stem, "number": number, "token": info.token + suffix,
             "lidar": paths[LIDAR], "T_world_ego": place.tolist(), "cameras": camera_rows,
-            "sweeps": self._sweeps(sample, info, paths),
+            "sweeps": self._sweeps(sample, info, paths), "flat": _flat(made, source),
         }  # fmt: skip
-        row |= self._boxes(sample, source, info)
+        if any(name in file.fields for name in STEPS):
+            steps = steps_map(made.history, info)
+            row["steps"] = None if steps is None else steps.tolist()
+        row |= _boxes(made, source, info, file.official(number))
         return row | ({"residual": residual(sample, cameras)} if self.lossy else {})
 
     def _files(self, sample: Sample, source: Sample, info: Info, suffix: str, folder: Path) -> dict[str, str]:
         """Write clouds and pictures; returns their paths in the info by camera, LIDAR, or stamp of the sweep."""
         cloud, out = bake(sample, source, LIDAR), {}
+        layout = self.log.layout(info, source[LIDAR].records[0])
         named_paths = dict(zip(map(str, sweep_times(info)), (s.path for s in info.sweeps), strict=True)) | {
             LIDAR: info.lidar
         }
@@ -88,15 +133,16 @@ class Mmdet3dWriter(CaptureTimeWriter):
                 copy_file(cloud.sources[i], target, self.link)
             else:
                 columns = cloud.realized_items()[i]
-                names = [n for n in feature_names(MAX_WIDTH) if n in columns]
-                table = torch.cat([columns["xyz"], *(columns[n][:, None] for n in names)], 1).to(torch.float32)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(table.detach().cpu().numpy().astype("<f4").tobytes())
+                target.write_bytes(layout.encode(columns))
             out[key] = path_in_style_of(named_paths[key], record, path)
         for name in self.cameras(sample):
             old = next(n for n in source.of_type(Camera) if source[n].records == sample[name].records)
             record = sample[name].records[0]
-            path = _suffixed(_renamed(record, old, name), suffix)
+            place = _renamed(record, old, name)
+            if place == record and old != name:  # its folder is the camera's, under another name
+                place = str(Path(source[name].records[0]).with_name(Path(record).name))
+            path = _suffixed(place, suffix)
             write_picture(sample[name], 0, inside(folder, path, "img_path"), self.link)
             out[name] = path_in_style_of(info.cameras[old].path, record, path)
         return out
@@ -112,6 +158,7 @@ class Mmdet3dWriter(CaptureTimeWriter):
             (T_ego_vehicle @ sample.rig.T(VEHICLE, name)).tolist(),
             there.tolist(),
             time,
+            list(sensor.size),
         ]
 
     @staticmethod
@@ -124,42 +171,79 @@ class Mmdet3dWriter(CaptureTimeWriter):
             out.append([paths[str(time)], time, (invert(T_vehicle_lidar) @ T @ T_vehicle_lidar).tolist()])
         return out
 
-    def _boxes(self, sample: Sample, source: Sample, info: Info) -> dict[str, Any]:
-        boxes = sample.boxes()
-        T = invert(lidar_yaw_pose(info))
-        pose = T @ boxes["pose"]
-        yaw = torch.atan2(pose[:, 1, 0], pose[:, 0, 0])
-        velocity = (boxes["velocity"] @ T[:3, :3].T)[:, :2]
-        key = bake(sample, source, LIDAR).take_items(torch.tensor([sample.key_item(LIDAR)])).realized()
-        counts = [len(r) for r in points_in_boxes(key["xyz"].cpu(), pose, boxes["size"])]
-        table = torch.cat([pose[:, :3, 3], boxes["size"], yaw[:, None]], 1)
-        return {"boxes": table.tolist(), "velocity": velocity.tolist(), "counts": counts}
-
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Write the info files."""
         written: dict[str, list[Any]] = {}
         for row in rows:
-            file = self.log.files[Path(row["file"]).stem]
-            before = file.info(row["number"])
-            cameras = {
-                n: CameraInfo(p, as_f64(K), as_f64(T), as_f64(W), time)
-                for n, (p, K, T, W, time) in row["cameras"].items()
-            }
-            sweeps = [SweepInfo(p, time, as_f64(T)) for p, time, T in row["sweeps"]]
-            info = Info(
-                row["token"], before.time, row["lidar"], before.width, before.T_ego_lidar, as_f64(row["T_world_ego"]),
-                as_f64(row["boxes"]).reshape(-1, 7), before.names, as_f64(row["velocity"]).reshape(-1, 2), cameras,
-                sweeps,
-            )  # fmt: skip
-            written.setdefault(row["file"], []).append(file.changed(row["number"], info, row["counts"]))
+            file = self.log.files[row["file"]]
+            number = row["number"]
+            info, changes = _info(row, file), _changes(row, file)
+            written.setdefault(row["file"], []).append(file.changed(number, info, changes, self.log.left_out))
         for name, samples in written.items():
-            file = self.log.files[Path(name).stem]
+            file = self.log.files[name]
             for number, sample in enumerate(samples):
                 if "sample_idx" in sample:
                     sample["sample_idx"] = number
-            part = self.out / f"{name}.part"
-            part.write_bytes(pickle.dumps(file.with_rows(samples), protocol=4))
-            part.replace(self.out / name)
+            target = self.out / file.path.relative_to(self.log.root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(f"{target.name}.part")
+            part.write_bytes(pickle.dumps(file.with_rows(samples, self.log.left_out), protocol=4))
+            part.replace(target)
+
+
+def _flat(sample: Sample, source: Sample) -> dict[str, Any]:
+    """Number of a box -> camera and rectangle in its picture; None of boxes that left it."""
+    before = {str(k): None for _, flat in flat_streams(source) for k in flat["instance"]}
+    left = {
+        str(k): [flat.camera, rectangle.tolist()]
+        for _, flat in flat_streams(with_written_rectangles(sample, source))
+        for k, rectangle in zip(flat["instance"], flat.rectangles(), strict=True)
+    }
+    return before | left
+
+
+def _boxes(sample: Sample, source: Sample, info: Info, official: dict[str, int]) -> dict[str, Any]:
+    """Boxes in the LiDAR's nominal frame: table (n, 7), velocities (n, 2) m/s, classes, places, counts of points."""
+    boxes = sample.boxes()
+    T = invert(lidar_yaw_pose(info))
+    pose = T @ boxes["pose"]
+    yaw = torch.atan2(pose[:, 1, 0], pose[:, 0, 0])
+    velocity = (boxes["velocity"] @ T[:3, :3].T)[:, :2]
+    counts = official
+    if official and not cloud_and_boxes_are_the_same(sample, source):
+        counts = counts_after(sample, source, [LIDAR], official)
+    table = torch.cat([pose[:, :3, 3], boxes["size"], yaw[:, None]], 1)
+    records = [str(r) for r in boxes["record"]]
+    return {
+        "boxes": table.tolist(), "velocity": velocity.tolist(), "names": [str(c) for c in boxes["category"]],
+        "records": [int(r) for r in records], "counts": [counts.get(r) for r in records],
+    }  # fmt: skip
+
+
+def _info(row: dict[str, Any], file: InfoFile) -> Info:
+    """What ``stage`` returned, as a sample of an info file."""
+    before = file.info(row["number"])
+    cameras = {
+        n: CameraInfo(p, as_f64(K), as_f64(T), as_f64(W), time, (size[0], size[1]))
+        for n, (p, K, T, W, time, size) in row["cameras"].items()
+    }
+    sweeps = [SweepInfo(p, time, as_f64(T)) for p, time, T in row["sweeps"]]
+    flat = {int(k): (found[0], as_f64(found[1])) for k, found in row["flat"].items() if found is not None}
+    return Info(
+        row["token"], before.time, row["lidar"], before.width, before.T_ego_lidar, as_f64(row["T_world_ego"]),
+        as_f64(row["boxes"]).reshape(-1, 7), row["names"], as_f64(row["velocity"]).reshape(-1, 2), cameras, sweeps,
+        flat,
+    )  # fmt: skip
+
+
+def _changes(row: dict[str, Any], file: InfoFile) -> Changes:
+    """What ``stage`` returned of boxes and steps."""
+    before = file.info(row["number"]).names
+    same = [name == before[k] for k, name in zip(row["records"], row["names"], strict=True)]
+    labels = [None if s else file.label_of(n) for s, n in zip(same, row["names"], strict=True)]
+    left = {int(k) for k, found in row["flat"].items() if found is None}
+    steps = row.get("steps")
+    return Changes(row["records"], row["counts"], labels, left, None if steps is None else as_f64(steps))
 
 
 def path_in_style_of(named: str, found: str, new: str) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion_aug.errors import DataError
-from fusion_aug.streams.source import decoder
+from fusion_aug.streams.source import decoder, row_counter
 
 LIDAR_WIDTH = 5
 LIDAR_COLUMNS = ("xyz", "intensity", "ring")
@@ -31,12 +31,16 @@ PCD_KIND = {"F": "<f", "I": "<i", "U": "<u"}
 @decoder("nuscenes_lidar")
 def decode_lidar(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, Tensor]:
     """x y z, intensity (0 to 255) and ring."""
-    if not raw:
-        raise DataError(f"{path}: the cloud is empty")
     if len(raw) % (4 * LIDAR_WIDTH):
         raise DataError(f"{path}: the cloud is truncated: {len(raw)} bytes are not a multiple of {4 * LIDAR_WIDTH}")
     v = torch.from_numpy(np.frombuffer(raw, "<f4").reshape(-1, LIDAR_WIDTH).copy())
     return {"xyz": v[:, :3].contiguous(), "intensity": v[:, 3].contiguous(), "ring": v[:, 4].to(torch.int64)}
+
+
+@row_counter("nuscenes_lidar")
+def count_points(path: Path, size: int, options: dict[str, Any]) -> int:
+    """Points of a LiDAR file, by its size."""
+    return size // (4 * LIDAR_WIDTH)
 
 
 def encode_lidar(columns: dict[str, Any]) -> bytes:
@@ -77,6 +81,12 @@ def decode_radar(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, T
         "rcs": torch.from_numpy(table["rcs"].astype(np.float32)),
         "flags": torch.from_numpy(np.stack([table[n].astype(np.int64) for n in FLAGS], 1).reshape(count, len(FLAGS))),
     }
+
+
+@row_counter("nuscenes_radar")
+def count_detections(path: Path, size: int, options: dict[str, Any]) -> int:
+    """Detections of a radar file, which is small: it is decoded."""
+    return len(decode_radar(path, path.read_bytes(), options)["xyz"])
 
 
 def encode_radar(columns: dict[str, Any]) -> bytes:

@@ -8,9 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from fusion_aug.logs.core.classes import Classes
+from fusion_aug.logs.core.files import write_json
+from fusion_aug.logs.nuscenes.maps import MovedLogs
+from fusion_aug.logs.nuscenes.splits import SPLITS, with_copies
 from fusion_aug.logs.nuscenes.tables import Row, Tables
 from fusion_aug.ops.random import digest
 
+SceneKey = tuple[str, str]  # scene of the source, suffix of a copy
 CHAINED = ("sample", "sample_data", "sample_annotation")
 
 
@@ -39,34 +44,67 @@ class TableFile:
             self.part.replace(self.path)
 
 
-def merge_tables(tables: Tables, rows: Iterable[dict[str, Any]], folder: Path) -> None:
+def merge_tables(tables: Tables, rows: Iterable[dict[str, Any]], folder: Path, classes: Classes | None = None) -> None:
     """Write all tables.
 
     Args:
         tables: of the source log.
         rows: what ``NuscenesWriter.stage`` returned, in log order; it is gone through twice.
         folder: the version folder of the output.
+        classes: those that the log was read with.
     """
     tokens: dict[str, set[str]] = {t: set() for t in CHAINED}
-    scenes: dict[tuple[str, str], list[str]] = {}  # (scene, suffix) -> samples
+    scenes: dict[SceneKey, list[str]] = {}  # -> samples
+    changes: dict[SceneKey, str] = {}  # of the location
     instances: dict[str, list[str]] = {}  # instance -> annotations
     origin: dict[str, str] = {}  # instance of a copy -> instance of the source
     for part in rows:
         for table in CHAINED:
             tokens[table] |= {r["token"] for r in part[table]}
-        scenes.setdefault((part["scene_of"], part["suffix"]), []).append(part["sample"][0]["token"])
+        key = part["scene_of"], part["suffix"]
+        changes[key] = changes.get(key) or part["location"]
+        scenes.setdefault(key, []).append(part["sample"][0]["token"])
         for row in part["sample_annotation"]:
             instances.setdefault(row["instance_token"], []).append(row["token"])
             origin[row["instance_token"]] = row["instance_token"].removesuffix(part["suffix"])
-    for table in ("category", "attribute", "visibility", "sensor", "log", "map"):
+    categories, class_of = _categories(tables, classes)
+    _write(folder / "category.json", categories)
+    for table in ("attribute", "visibility", "sensor"):
         _write(folder / f"{table}.json", tables.rows(table))
-    _write(folder / "scene.json", (_scene(tables, k, v) for k, v in scenes.items()))
+    moved = MovedLogs(tables)
+    _write(folder / "scene.json", (moved.scene(_scene(tables, k, v), changes[k]) for k, v in scenes.items()))
+    _write(folder / "log.json", moved.log_rows())
+    _write(folder / "map.json", moved.map_rows())
+    moved.write_masks(folder.parent)
+    if tables.splits:
+        names: dict[str, list[str]] = {}
+        for scene, suffix in scenes:
+            name = str(tables.get("scene", scene)["name"])
+            names.setdefault(name, []).append(name + suffix)
+        write_json(with_copies(tables.splits, names), folder / f"{SPLITS}.json")
     by_instance = ({**tables.get("instance", origin[t]), "token": t} | _span(a) for t, a in instances.items())
-    _write(folder / "instance.json", by_instance)
+    named = (row | {"category_token": class_of[row["category_token"]]} for row in by_instance)
+    _write(folder / "instance.json", named)
     _write_chained(tables, rows, tokens, folder)
 
 
-def _scene(tables: Tables, key: tuple[str, str], samples: list[str]) -> Row:
+def _categories(tables: Tables, classes: Classes | None) -> tuple[list[Row], dict[str, str]]:
+    """Rows of the table of categories as the log was read, and category token of the source -> token in them.
+
+    A class takes the record of the first category that it stands for.
+    """
+    rows = tables.rows("category")
+    if classes is None:
+        return rows, {r["token"]: r["token"] for r in rows}
+    names = classes.names_of([r["name"] for r in rows])
+    kept: dict[str, Row] = {}
+    for row in rows:
+        if row["name"] in names:
+            kept.setdefault(names[row["name"]], {**row, "name": names[row["name"]]})
+    return list(kept.values()), {r["token"]: kept[names[r["name"]]]["token"] for r in rows if r["name"] in names}
+
+
+def _scene(tables: Tables, key: SceneKey, samples: list[str]) -> Row:
     scene, suffix = key
     row = dict(tables.get("scene", scene))
     row |= {"token": scene + suffix, "name": row["name"] + suffix, "nbr_samples": len(samples)}

@@ -8,6 +8,7 @@ stamp and ego pose, so the way from LiDAR to camera leads through the world.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,17 @@ from torch import Tensor
 from calib import Frame, Rig, Sensor, Trajectory, validate
 from calib.nuscenes import pose_from_record, sensor_from_record
 from calib.se3 import as_f64, invert
-from fusion_aug.errors import DataError
-from fusion_aug.logs.core.files import inside
-from fusion_aug.logs.core.log import Format, Log, LogOptions
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs.core.contents import Part
+from fusion_aug.logs.core.log import Format, Log, LogOptions, Option
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.twist import twist_at
 from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, RADAR_COLUMNS
-from fusion_aug.logs.nuscenes.tables import MICRO, TABLES, Row, Tables
+from fusion_aug.logs.nuscenes.contents import NO_RECORD, OTHER_VERSION, OWN_FOLDER
+from fusion_aug.logs.nuscenes.files import Files
+from fusion_aug.logs.nuscenes.splits import official_splits
+from fusion_aug.logs.nuscenes.tables import TABLES, Row, Tables, nanoseconds
+from fusion_aug.logs.nuscenes.versions import version_folders
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
 from fusion_aug.streams import Boxes3D, Camera, EgoPose, LazyColumns, Lidar, Radar, Stream, strings
 from fusion_aug.streams.source import Source
@@ -33,14 +38,29 @@ VISIBILITY = {"1": 0.2, "2": 0.5, "3": 0.7, "4": 0.9}
 VISIBLE = 0.9  # where an annotation says nothing of it
 
 
+NUSCENES_OPTIONS = {
+    "version": Option("folder of the tables (v1.0-mini), where the root holds several"),
+    "exclude": Option("channels or files, or shell patterns of them, that are neither read nor written", many=True),
+}
+
+
 class NuscenesLog(Log):
-    """A nuScenes folder. ``log.select`` takes sample tokens, scene names or scene tokens, or shell patterns."""
+    """A nuScenes folder, or one of Lyft.
+
+    ``log.select`` takes sample tokens, scene names or tokens, splits (train, val, mini_train, mini_val, test, and those
+    of a ``splits.json`` beside the tables), or shell patterns.
+    """
 
     calibration_per_scene = True
 
     def __init__(self, root: str | Path, options: LogOptions, format: Format):
         super().__init__(root, options, format)
-        self.tables = Tables(self.root)
+        exclude = options.exclude
+        names = [exclude] if isinstance(exclude, str) else exclude or []
+        if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+            raise ConfigError(f"log.exclude: expected names or shell patterns, got {exclude!r}")
+        self.tables = Tables(self.tree, options.version, names)
+        self.files = Files(self.tables)
 
     @property
     def all_ids(self) -> Sequence[str]:
@@ -51,13 +71,51 @@ class NuscenesLog(Log):
         return everything
 
     def names_of(self, sample_id: str) -> list[str]:
-        """A sample is called by its token, and by its scene's name and token."""
-        scene = self.tables.get("scene", self.scene_of(sample_id))
-        return [sample_id, scene["name"], scene["token"]]
+        """A sample is called by its token, by its scene's name and token, and by the splits that the scene is in."""
+        return [sample_id, *self._names_of_scene[self.scene_of(sample_id)]]
+
+    @cached_property
+    def _names_of_scene(self) -> dict[str, list[str]]:
+        out = {}
+        for token, row in self.tables.by_token("scene").items():
+            name = str(row["name"])
+            own = [split for split, scenes in self.tables.splits.items() if name in scenes]
+            out[token] = [name, token, *dict.fromkeys((*official_splits(name), *own))]
+        return out
+
+    def box_file(self, sample_id: str, stream: str) -> str:
+        """The table of annotations."""
+        return self.tables.where("sample_annotation")
 
     def inputs(self) -> list[Path]:
         """The tables."""
-        return [self.tables.folder / f"{table}.json" for table in TABLES]
+        return [self.tables.path(table) for table in TABLES]
+
+    def part_of(self, path: str) -> Part | None:
+        """The part of the format that a file is: one that a record names, of another version, or any other."""
+        part, folder = super().part_of(path), path.partition("/")[0]
+        if folder in self._other_versions and path.endswith(".json"):
+            return OTHER_VERSION
+        if self.files.may_hold(path):
+            return part or OWN_FOLDER if path in self.files.names else NO_RECORD
+        return part
+
+    @cached_property
+    def _other_versions(self) -> set[str]:
+        return {p.name for p in version_folders(self.tree) if p != self.tables.folder}
+
+    def fields(self) -> dict[str, set[str]]:
+        """Fields of the 13 tables."""
+        folder = self.tables.folder.name
+        return {f"{folder}/{t}.json": {k for row in self.tables.rows(t) for k in row} for t in TABLES}
+
+    def is_selected_file(self, path: str) -> bool:
+        """Whether a file is one of the selected samples, or of all, as tables and maps are."""
+        return path not in self.files.names or path in self._selected_files
+
+    @cached_property
+    def _selected_files(self) -> set[str]:
+        return {self.files.name_of(row) for i in self.ids for row in self.tables.data_of_sample[i]}
 
     def scene_of(self, sample_id: str) -> str:
         """Scene token of a sample."""
@@ -74,7 +132,7 @@ class NuscenesLog(Log):
         order = [str(r["channel"]) for r in tables.rows("sensor") if r["channel"] in channels]
         key = self._key_row(channels, sample_id)
         rig = self.with_rig_file(self._rig(channels, order, scene))
-        ref = Ref("ego", key["timestamp"] * MICRO)
+        ref = Ref("ego", nanoseconds(key))
         T_world_ref = rig.T("world", "ego", ref.time)
         streams: dict[str, Stream] = {n: self._stream(n, channels[n]) for n in order}
         streams["boxes"] = self._boxes(sample_id, T_world_ref, ref.time)
@@ -82,9 +140,9 @@ class NuscenesLog(Log):
         first = self._first_row(tables.samples_of_scene[scene][0])
         meta = SampleMeta(
             id=sample_id, scene=scene, ref=ref, rig=rig, true_rig=rig, anchor=tables.ego_pose(first),
-            start=first["timestamp"] * MICRO, clock=tables.channel(key)[0],
+            start=nanoseconds(first), clock=tables.channel(key)[0],
         )  # fmt: skip
-        return merge_sidecar(Sample(metas=(meta,), streams=streams), self.root)
+        return merge_sidecar(Sample(metas=(meta,), streams=streams), self.tree)
 
     def _key_row(self, channels: dict[str, list[Row]], sample_id: str) -> Row:
         """The LiDAR keyframe of a sample, else its first keyframe."""
@@ -102,7 +160,7 @@ class NuscenesLog(Log):
 
     def _track(self, rows: list[Row], scene: str) -> Trajectory:
         """Ego poses of a sample's records, and the next one of the scene on either side, for what lies between."""
-        times = torch.tensor([r["timestamp"] * MICRO for r in rows])
+        times = torch.tensor([nanoseconds(r) for r in rows])
         poses = torch.stack([self.tables.ego_pose(r) for r in rows])
         known, track = self.tables.scene_poses(scene)
         first, last = int(torch.searchsorted(known, times.min())), int(torch.searchsorted(known, times.max()))
@@ -124,20 +182,33 @@ class NuscenesLog(Log):
             modality = tables.channel(row)[1]
             axis_convention = "camera" if modality == "camera" else "body"
             frames[name] = Frame(parent="ego", pose=pose_from_record(mounted, where), axis_convention=axis_convention)
-            size = (int(row["height"]), int(row["width"]))
+            size = self._size(row) if modality == "camera" else (0, 0)
             sensors[name] = sensor_from_record(mounted, name, modality, size, set(order), where)
         return validate(Rig(frames, sensors), str(tables.folder))
+
+    def _size(self, row: Row) -> tuple[int, int]:
+        """(height, width) of a picture; records of other sensors may lack them."""
+        size, where = (row.get("height"), row.get("width")), self.tables.where("sample_data", row["token"])
+        if not all(isinstance(n, int | float) and not isinstance(n, bool) and 0 < n < 2**31 for n in size):
+            raise DataError(f"{where}: height, width: expected the size of the picture, got {size[0]!r}, {size[1]!r}")
+        others = self.tables.picture_sizes[row["calibrated_sensor_token"]]
+        if others != size:
+            raise DataError(
+                f"{where}: height, width: the picture is {size[1]}x{size[0]}, others of the same calibrated_sensor are "
+                f"{others[1]}x{others[0]}; each size needs a calibration of its own"
+            )
+        return int(size[0]), int(size[1])  # type: ignore[arg-type]
 
     def _stream(self, name: str, rows: list[Row]) -> Stream:
         modality = self.tables.channel(rows[0])[1]
         common: dict[str, Any] = {
             "frame": name,
-            "capture_times": torch.tensor([r["timestamp"] * MICRO for r in rows]),
+            "capture_times": torch.tensor([nanoseconds(r) for r in rows]),
             "records": tuple(r["token"] for r in rows),
         }
-        paths = [inside(self.root, str(r["filename"]), self.tables.where("sample_data", r["token"])) for r in rows]
+        paths = [self.files.path(r) for r in rows]
         if modality == "camera":
-            sizes = [(int(r["height"]), int(r["width"])) for r in rows]
+            sizes = [self._size(r) for r in rows]
             pairs = zip(paths, sizes, strict=True)
             return Camera(items=tuple(Source(p, "image", options={"size": s}) for p, s in pairs), **common)
         if modality == "lidar":
@@ -176,7 +247,7 @@ class NuscenesLog(Log):
 
     def _ego(self, channels: dict[str, list[Row]], scene: str) -> EgoPose:
         rows = sorted((r for rows in channels.values() for r in rows), key=lambda r: r["timestamp"])
-        times = torch.tensor([r["timestamp"] * MICRO for r in rows])
+        times = torch.tensor([nanoseconds(r) for r in rows])
         poses = torch.stack([self.tables.ego_pose(r) for r in rows])
         velocity, angular = twist_at(times, *self.tables.scene_poses(scene))
         return EgoPose(

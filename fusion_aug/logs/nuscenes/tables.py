@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from torch import Tensor
 from calib.nuscenes import pose_from_record
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import read_json
+from fusion_aug.logs.core.tree import Tree
+from fusion_aug.logs.nuscenes.splits import SPLITS, own_splits
+from fusion_aug.logs.nuscenes.versions import find_version
+from fusion_aug.sample.sensors import matches
 
 TABLES = (
     "category", "attribute", "visibility", "instance", "sensor", "calibrated_sensor", "ego_pose", "log", "scene",
@@ -28,10 +33,10 @@ FIELDS: dict[str, dict[str, Any]] = {
     "calibrated_sensor": {"sensor_token": str, "translation": list, "rotation": list, "camera_intrinsic": list},
     "ego_pose": {"translation": list, "rotation": list},
     "scene": {"name": str, "first_sample_token": str, "last_sample_token": str},
-    "sample": {"timestamp": int, "prev": str, "next": str, "scene_token": str},
+    "sample": {"timestamp": NUMBER, "prev": str, "next": str, "scene_token": str},
     "sample_data": {
-        "sample_token": str, "ego_pose_token": str, "calibrated_sensor_token": str, "timestamp": int,
-        "is_key_frame": bool, "height": int, "width": int, "filename": str, "prev": str, "next": str,
+        "sample_token": str, "ego_pose_token": str, "calibrated_sensor_token": str, "timestamp": NUMBER,
+        "is_key_frame": bool, "filename": str, "prev": str, "next": str,
     },
     "sample_annotation": {
         "sample_token": str, "instance_token": str, "translation": list, "rotation": list, "size": list, "prev": str,
@@ -39,32 +44,59 @@ FIELDS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 MICRO = 1000  # ns per microsecond, nuScenes' unit of time
+MAX_STAMP = 2**63 / MICRO
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, bool) and abs(value) < MAX_STAMP
 
 
 def _three_numbers(value: list[Any]) -> bool:
     return len(value) == 3 and all(isinstance(v, NUMBER) and not isinstance(v, bool) for v in value)
 
 
+def nanoseconds(row: Row) -> int:
+    """Stamp of a row in ns; files give microseconds, whole ones or (Lyft) with a fraction."""
+    stamp = row["timestamp"]
+    whole = int(stamp)  # apart, since ns as one float64 would be steps of 256
+    return whole * MICRO + round((stamp - whole) * MICRO)
+
+
+def with_stamp(row: Row, time: int) -> Row:
+    """The row with a stamp (ns); unchanged where it has that already."""
+    return row if nanoseconds(row) == time else row | {"timestamp": time // MICRO}
+
+
 class Tables:
     """Tables of one version folder, read when first asked for.
 
     Args:
-        root: folder of the log, with one ``v1.0-*`` folder in it.
+        tree: of the log.
+        version: name of the folder with the tables; None for the only one.
+        exclude: shell patterns of channels, or of files, whose records are left out.
+
+    Raises:
+        ConfigError: the version is not there, or is not named where there are several.
+        DataError: there are no tables.
     """
 
-    def __init__(self, root: Path):
-        self.root = root
-        found = sorted(p for p in root.glob("v1.0-*") if (p / "sample.json").is_file())
-        if len(found) != 1:
-            names = ", ".join(p.name for p in found) or "none"
-            above = " (give the folder above)" if (root / "sample.json").is_file() else ""
-            raise DataError(f"{root}: expected one v1.0-* folder with the tables, found {names}{above}")
-        self.folder = found[0]
+    def __init__(self, tree: Tree, version: str | None = None, exclude: Sequence[str] = ()):
+        self.tree, self.exclude = tree, tuple(exclude)
+        self.folder = find_version(tree, version)
+
+    @cached_property
+    def splits(self) -> dict[str, list[str]]:
+        """Splits of the user's own: name -> names of their scenes."""
+        return own_splits(self.path(SPLITS))
+
+    def path(self, table: str) -> Path:
+        """File of a table."""
+        return self.tree.path(f"{table}.json", str(self.folder), self.folder)
 
     @cache  # noqa: B019  (one Tables object lives as long as its log)
     def rows(self, table: str) -> list[Row]:
         """All rows of a table."""
-        data = read_json(self.folder / f"{table}.json")
+        data = read_json(self.path(table))
         if not isinstance(data, list) or not all(isinstance(r, dict) and "token" in r for r in data):
             raise DataError(f"{self.folder / f'{table}.json'}: expected a list of records with a token each")
         for row in data:
@@ -75,8 +107,8 @@ class Tables:
 
     def _check(self, table: str, row: Row) -> None:
         for key, kind in FIELDS.get(table, {}).items():
-            if not isinstance(row.get(key), kind) or (kind is int and isinstance(row[key], bool)):
-                what = "is missing" if key not in row else f"is not {kind.__name__}"
+            if not isinstance(row.get(key), kind) or (kind is NUMBER and not _is_finite(row[key])):
+                what = "is missing" if key not in row else f"is not {'a number' if kind is NUMBER else kind.__name__}"
                 raise DataError(f"{self.where(table, str(row['token']))}: {key} {what}")
         if table == "sample_annotation" and not _three_numbers(row["size"]):
             raise DataError(f"{self.where(table, str(row['token']))}: size: expected 3 numbers")
@@ -103,11 +135,16 @@ class Tables:
 
     @cached_property
     def data_of_sample(self) -> dict[str, list[Row]]:
-        """Records of every sample, keyframes and sweeps, in time order."""
+        """Records of every sample, keyframes and sweeps, in time order, without those that are excluded."""
         out: dict[str, list[Row]] = defaultdict(list)
         for row in sorted(self.rows("sample_data"), key=lambda r: r["timestamp"]):
-            out[row["sample_token"]].append(row)
+            if not self.exclude or not self.is_excluded(row):
+                out[row["sample_token"]].append(row)
         return out
+
+    def is_excluded(self, data: Row) -> bool:
+        """Whether a sample_data record is of a channel, or has a file, that is left out."""
+        return matches(self.channel(data)[0], self.exclude) or matches(data["filename"], self.exclude)
 
     @cached_property
     def annotations_of_sample(self) -> dict[str, list[Row]]:
@@ -136,6 +173,14 @@ class Tables:
                 )
         return out
 
+    @cached_property
+    def picture_sizes(self) -> dict[str, tuple[Any, Any]]:
+        """(height, width) of the first picture of every record of calibrated_sensor."""
+        sizes: dict[str, tuple[Any, Any]] = {}
+        for row in self.rows("sample_data"):
+            sizes.setdefault(row["calibrated_sensor_token"], (row.get("height"), row.get("width")))
+        return sizes
+
     def channel(self, data: Row) -> tuple[str, str]:
         """Channel and modality of a sample_data record."""
         mounted = self.get("calibrated_sensor", data["calibrated_sensor_token"])
@@ -153,7 +198,7 @@ class Tables:
         found: dict[int, Row] = {}
         for token in self.samples_of_scene[scene]:
             for row in self.data_of_sample[token]:
-                found.setdefault(row["timestamp"] * MICRO, row)
+                found.setdefault(nanoseconds(row), row)
         times = sorted(found)
         return torch.tensor(times), torch.stack([self.ego_pose(found[t]) for t in times])
 

@@ -1,35 +1,38 @@
 """nuScenes: writer.
 
 A record follows its data: where a mirror swaps the names of two cameras, the picture of the left one is written as a
-picture of the right one and keeps its own record, stamp and ego pose. Points in boxes are counted again, and the new
-count is written where it differs from that of the source (whose own figures follow a slightly wider rule). Visibility
-is the old share times the share of the box's surface points that are still on a canvas.
+picture of the right one and keeps its own record, stamp and ego pose. Point counts are the source's, less what left the
+boxes. Visibility is the old share times the share of the box's surface points that are still on a canvas.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import torch
 from torch import Tensor
 
 from calib import CameraSensor
 from calib.nuscenes import record_from_pose
+from fusion_aug.errors import DataError
 from fusion_aug.logs.core.bake import bake
+from fusion_aug.logs.core.box_counts import counts_after
 from fusion_aug.logs.core.capture_writer import ONE_STAMP_EFFECTS, CaptureTimeWriter
 from fusion_aug.logs.core.files import copy_file, inside, write_picture
 from fusion_aug.logs.core.residual import residual
 from fusion_aug.logs.core.sidecar import write_sidecar
 from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, encode_lidar, encode_radar
+from fusion_aug.logs.nuscenes.maps import location_change, map_files
 from fusion_aug.logs.nuscenes.merge import merge_tables
 from fusion_aug.logs.nuscenes.reader import VISIBILITY, VISIBLE
-from fusion_aug.logs.nuscenes.tables import Row
-from fusion_aug.ops.points import points_in_boxes
+from fusion_aug.logs.nuscenes.tables import Row, nanoseconds, with_stamp
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D, Camera, EgoPose, Lidar, Points, Radar
+from fusion_aug.streams.source import Source
+
+KINDS = {"lidar": Lidar, "radar": Radar}  # num_lidar_pts, num_radar_pts
 
 
 class NuscenesWriter(CaptureTimeWriter):
@@ -47,10 +50,20 @@ class NuscenesWriter(CaptureTimeWriter):
         ),
     }
 
+    loss_reasons: ClassVar[Mapping[str, str]] = {
+        **CaptureTimeWriter.loss_reasons,
+        "ego": "a pose goes with its picture or sweep",
+    }
+    copied_whole: ClassVar[tuple[str, ...]] = ("*/*.json",)
+
     derived: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "boxes": ("velocity",),
         "ego": ("velocity", "angular_velocity"),
     }
+
+    def __init__(self, log: Any, out: Path, *, lossy: bool = False, link: str = "copy"):
+        super().__init__(log, out, lossy=lossy, link=link)
+        self._maps = map_files(log.files)  # before the first byte is written
 
     def cameras(self, sample: Sample) -> list[str]:
         """The cameras that the tables hold."""
@@ -88,14 +101,20 @@ class NuscenesWriter(CaptureTimeWriter):
         """Write clouds, sweeps and pictures of one keyframe, and its sidecar.
 
         Returns:
-            rows by table: sample, calibrated_sensor, sample_data, ego_pose, sample_annotation; ``scene_of`` and
-            ``suffix``, which ends the tokens of a copy; with ``lossy`` the ``residual``.
+            rows by table: sample, calibrated_sensor, sample_data, ego_pose, sample_annotation; ``scene_of``,
+            ``suffix``, which ends the tokens of a copy, and ``location``, what is added to the scene's; with ``lossy``
+            the ``residual``.
+
+        Raises:
+            DataError: a file that the tables name is missing.
         """
         sample = self.as_read_back(sample, source)
+        self._check_files(sample)
         suffix = out_id[len(source.id) :]
         stored = {n for n, s in sample.streams.items() if _is_record_stream(s)} | {"boxes", "ego"}
         rows: dict[str, Any] = {"sample": [self._sample(source.id, suffix, sample.ref.time - source.ref.time)]}
-        rows["scene_of"], rows["suffix"] = self.log.scene_of(source.id), suffix
+        rows |= {"scene_of": self.log.scene_of(source.id), "suffix": suffix}
+        rows["location"] = location_change(sample.history)
         rows["calibrated_sensor"], rows["sample_data"] = [], []
         for name in sorted(stored - {"boxes", "ego"}):
             mounted, data = self._channel(sample, source, name, suffix, folder)
@@ -104,8 +123,8 @@ class NuscenesWriter(CaptureTimeWriter):
         ego = sample["ego"]
         assert isinstance(ego, EgoPose)
         rows["ego_pose"] = [
-            {**self.log.tables.get("ego_pose", token), "token": token + suffix}
-            | {"timestamp": int(time) // 1000, **record_from_pose(pose)}
+            with_stamp({**self.log.tables.get("ego_pose", token), "token": token + suffix}, int(time))
+            | record_from_pose(pose)
             for token, time, pose in zip(ego.records, ego.capture_times, ego["pose"], strict=True)
         ]
         rows["sample_annotation"] = self._annotations(sample, source, suffix)
@@ -115,7 +134,7 @@ class NuscenesWriter(CaptureTimeWriter):
 
     def _sample(self, token: str, suffix: str, moved: int) -> Row:
         row = dict(self.log.tables.get("sample", token))
-        row["timestamp"] += moved // 1000
+        row = with_stamp(row, nanoseconds(row) + moved)
         return row | {k: row[k] + suffix if row[k] else "" for k in ("token", "prev", "next", "scene_token")}
 
     def _channel(self, sample: Sample, source: Sample, name: str, suffix: str, folder: Path) -> tuple[Row, list[Row]]:
@@ -141,7 +160,9 @@ class NuscenesWriter(CaptureTimeWriter):
                 for k in ("token", "prev", "next", "sample_token", "ego_pose_token")
             }
             row |= {"calibrated_sensor_token": mounted["token"], "filename": filename}
-            row["timestamp"] = int(stream.capture_times[item]) // 1000
+            row = with_stamp(row, int(stream.capture_times[item]))
+            if "channel" in row:
+                row["channel"] = name
             if isinstance(sensor, CameraSensor):
                 row |= {"height": sensor.size[0], "width": sensor.size[1]}
             data.append(row)
@@ -174,7 +195,7 @@ class NuscenesWriter(CaptureTimeWriter):
         boxes = sample.boxes()
         T_world_ref = sample.rig.T("world", "ego", sample.ref.time)
         poses, sizes = T_world_ref @ boxes["pose"], boxes["size"]
-        counts = {kind: changed_counts(sample, source, kind) for kind in ("lidar", "radar")}
+        counts = {f"num_{k}_pts": self._counts(sample, source, kind, f"num_{k}_pts") for k, kind in KINDS.items()}
         known = {str(r["token"]) for r in self.log.tables.rows("visibility")}
         rows = []
         for i, token in enumerate(boxes["record"]):
@@ -185,46 +206,41 @@ class NuscenesWriter(CaptureTimeWriter):
             }
             length, width, height = sizes[i].tolist()
             row |= record_from_pose(poses[i]) | {"size": [width, length, height]}
-            row |= {f"num_{kind}_pts": c[str(token)] for kind, c in counts.items() if str(token) in c}
+            row |= {field: new[str(token)] for field, new in counts.items() if str(token) in new}
             level = visibility_token(float(boxes["visible"][i]))
-            row["visibility_token"] = level if level in known else row.get("visibility_token", "")
+            row |= {"visibility_token": level} if level in known else {}
             rows.append(row)
         return rows
 
+    def _counts(self, sample: Sample, source: Sample, kind: type[Points], field: str) -> dict[str, int]:
+        """Record of a box -> points in it, where the source has a figure; below 0 it is not known."""
+        names = [n for n, s in source.of_type(kind).items() if s.records]
+        rows = (self.log.tables.get("sample_annotation", str(r)) for r in source.boxes()["record"])
+        official = {str(r["token"]): r[field] for r in rows if isinstance(r.get(field), int) and r[field] >= 0}
+        return counts_after(sample, source, names, official) if names and official else {}
+
+    def _check_files(self, sample: Sample) -> None:
+        """Refuse untouched items whose files are missing, before one of the others is copied."""
+        streams = {n: s for n, s in sample.streams.items() if _is_record_stream(s) and s.sources is not None}
+        items = [(n, *pair) for n, s in streams.items() for pair in zip(s.sources or (), s.records, strict=True)]
+        for name, source, record in items:
+            if source is not None and not source.path.is_file():
+                row = self.log.tables.get("sample_data", record)
+                pattern = name if row["is_key_frame"] else f"{Path(row['filename']).parent}/*"
+                raise DataError(
+                    f"{source.path}: is missing, though {self.log.tables.where('sample_data', record)} names it; "
+                    f"leave out what was not downloaded with log.exclude=[{pattern}]"
+                )
+
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Write the 13 tables, and the maps."""
-        merge_tables(self.log.tables, rows, self.out / self.log.tables.folder.name)
-        maps = self.log.root / "maps"
-        if maps.is_dir():
-            shutil.copytree(maps, self.out / "maps", dirs_exist_ok=True)
+        merge_tables(self.log.tables, rows, self.out / self.log.tables.folder.name, self.log.classes)
+        for name, path in self._maps.items():
+            copy_file(Source(path, "file"), self.out / name, self.link)
 
 
-def _is_record_stream(stream: Any) -> bool:
+def _is_record_stream(stream: Any) -> TypeGuard[Camera | Points]:
     return bool(stream.records) and isinstance(stream, Camera | Points)
-
-
-def count_points(sample: Sample, boxes: Boxes3D, kind: str) -> Tensor | None:
-    """(rows,) points of the key clouds of all LiDARs (or radars) in every box; None where there are none."""
-    names = [n for n, s in sample.of_type(Radar if kind == "radar" else Lidar).items() if s.records]
-    if not names:
-        return None
-    total = torch.zeros(len(boxes["pose"]), dtype=torch.int64)
-    for name in names:
-        key = sample.take_key(name)
-        cloud = sample.with_streams({name: key}).points(name)
-        inside_box = points_in_boxes(cloud["xyz"], boxes["pose"], boxes["size"])
-        total += torch.tensor([len(i) for i in inside_box], dtype=torch.int64)
-    return total
-
-
-def changed_counts(sample: Sample, source: Sample, kind: str) -> dict[str, int]:
-    """Record of a box -> points in it now, for the boxes that held another number in the source."""
-    now, then = (count_points(s, s.boxes(), kind) for s in (sample, source))
-    if now is None or then is None:
-        return {}
-    before = dict(zip(map(str, source.boxes()["record"]), then.tolist(), strict=True))
-    after = dict(zip(map(str, sample.boxes()["record"]), now.tolist(), strict=True))
-    return {token: n for token, n in after.items() if before.get(token) != n}
 
 
 def visible_share(sample: Sample, boxes: Boxes3D, source: Sample, before: Boxes3D) -> Tensor:

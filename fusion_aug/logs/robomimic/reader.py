@@ -7,7 +7,7 @@ A sample is a demonstration. The format holds neither its rate (``log.rate``) no
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,10 +19,11 @@ from torch import Tensor
 
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.episodes import EPISODE_OPTIONS, EpisodeLog
-from fusion_aug.logs.core.log import Option
+from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.core.robots import BASE
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.touch import with_touch_sensors_of_rig
+from fusion_aug.logs.robomimic.contents import fields_of
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Depth, ImageStream, JointState, Signal, Stream
 from fusion_aug.streams.source import Coding, Source
@@ -116,7 +117,7 @@ class RobomimicLog(EpisodeLog):
     @cached_property
     def path(self) -> Path:
         """The file."""
-        found = sorted(p for p in self.root.iterdir() if p.suffix in (".hdf5", ".h5"))
+        found = [*self.tree.glob("*.hdf5"), *self.tree.glob("*.h5")]
         if len(found) != 1:
             raise DataError(f"{self.root}: log.root: expected one .hdf5 file, found {len(found)}")
         return found[0]
@@ -173,6 +174,11 @@ class RobomimicLog(EpisodeLog):
             groups = [n for n in demo if hasattr(get_member(demo, n, self.path), "keys")]
             return [n for n in groups if n != "obs" and not self.is_excluded(n)]
 
+    def fields(self) -> Mapping[str, Collection[str]]:
+        """Datasets, groups and attributes of the file."""
+        with open_hdf5(self.path) as file:
+            return {self.path.name: fields_of(file, self.datasets, self.unread_groups, self.is_excluded)}
+
     def read(self, sample_id: str) -> Sample:
         """Read one demonstration."""
         streams: dict[str, Stream] = {}
@@ -205,7 +211,7 @@ class RobomimicLog(EpisodeLog):
                 else:
                     streams[stream] = self._vector(name, read_rows(data, slice(None), self.path), stream_fields, joints)
         streams = self.with_capture_times(with_joined_joints(streams), sample_id)
-        return with_touch_sensors_of_rig(merge_sidecar(self.make_sample(sample_id, streams), self.root, rig_first=True))
+        return with_touch_sensors_of_rig(merge_sidecar(self.make_sample(sample_id, streams), self.tree, rig_first=True))
 
     def _pictures(self, dataset: str, name: str, shape: tuple[int, ...], stream_fields: dict[str, Any]) -> ImageStream:
         depth = name.endswith("/depth")

@@ -37,12 +37,28 @@ def rings_of(stream: Points, name: str) -> Tensor:
 
 
 def lidar_of(call: Call, stream: Points, item: int) -> LidarSensor:
-    """The rig's model of the scanner; where the rig has none, a standard one of the scale that the cloud shows."""
+    """The rig's model of the scanner; a standard one where the rig has none."""
     sensor = call.sample.metas[int(stream.sample_index[item])].true_rig.sensors.get(call.name)
-    if isinstance(sensor, LidarSensor):
-        return sensor
-    large = "intensity" in stream.values and bool((stream.values["intensity"][stream.item_slice(item)] > 1).any())
-    return LidarSensor(frame=stream.frame, intensity_scale=255.0 if large else 1.0)
+    return sensor if isinstance(sensor, LidarSensor) else LidarSensor(frame=stream.frame)
+
+
+def lidar_with_scale(call: Call, stream: Points, item: int) -> LidarSensor:
+    """The model of the scanner of a cloud whose intensities are used; of one that has none the scale is 1.
+
+    Raises:
+        DataError: nobody knows the scale of the intensities.
+    """
+    sensor, rows = lidar_of(call, stream, item), stream.item_slice(item)
+    if "intensity" not in stream.values or rows.start == rows.stop:
+        return replace_unchecked(sensor, intensity_scale=1.0)
+    if sensor.intensity_scale is None:
+        low, high = (float(v) for v in stream.values["intensity"][rows].detach().aminmax())
+        raise DataError(
+            f"{call.transform.__name__}: the scale of the intensities of {call.name!r}, from {low:g} to {high:g}, is "
+            f"not known; give the largest that a return can have, such as log.intensity_scale=255, or the sensor's "
+            f"intensity_scale in log.rig"
+        )
+    return sensor
 
 
 class LidarTransform(PointTransform, abstract=True):
@@ -101,7 +117,7 @@ def change_intensity(stream: Points, call: Call) -> Points:
     intensity = stream.values["intensity"].clone()
     for i, params in enumerate(call.params):
         rows = stream.item_slice(i)
-        scale = lidar_of(call, stream, i).intensity_scale
+        scale = lidar_with_scale(call, stream, i).scale
         share = (intensity[rows].to(torch.float64) / scale).clamp(0, 1)
         intensity[rows] = (scale * (params["gain"] * share ** params["gamma"]).clamp(0, 1)).to(intensity)
     return stream.with_values(intensity=intensity)

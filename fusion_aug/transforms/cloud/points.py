@@ -34,6 +34,7 @@ class PointTransform(Transform, PointOp, abstract=True):
         "differentiable": "it has no geometric parameter",
         "commutes": "distances are measured after pending motions",
     }
+    loss_reason: ClassVar[str] = "dropped"
 
 
 def keep_points(stream: Points, call: Call, rule: Callable[[int, Mapping[str, Any]], Tensor]) -> Points:
@@ -175,6 +176,7 @@ class RangeCrop(PointTransform):
 
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
     example: ClassVar[dict[str, Any]] = {"low": 3.0, "high": 30.0}
+    loss_reason: ClassVar[str] = "out of range"
 
     def __post_init__(self) -> None:
         super().__post_init__()

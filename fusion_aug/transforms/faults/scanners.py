@@ -16,7 +16,7 @@ from fusion_aug.ops.random import noise
 from fusion_aug.physics.pulse import intensity_of
 from fusion_aug.streams import Lidar, Points
 from fusion_aug.transforms.cloud.box_points import rows_in_boxes
-from fusion_aug.transforms.cloud.lidar import LidarTransform, lidar_of
+from fusion_aug.transforms.cloud.lidar import LidarTransform, lidar_with_scale
 from fusion_aug.transforms.cloud.points import PointTransform, keep_points, scanner_rays
 from fusion_aug.transforms.weather.place import T_ref_vehicle
 
@@ -80,7 +80,7 @@ def take_foreign_pulses(stream: Points, call: Call) -> Points:
     intensity = stream.values["intensity"].clone() if "intensity" in stream.values else None
     status = stream.values["status"].clone() if "status" in stream.values else None
     for i, params in enumerate(call.params):
-        rows, sensor = stream.item_slice(i), lidar_of(call, stream, i)
+        rows, sensor = stream.item_slice(i), lidar_with_scale(call, stream, i)
         rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
         start, way = scanner_rays(stream, i, call)
         old = torch.linalg.norm(way, dim=1)
@@ -126,12 +126,12 @@ def lose_dark_returns(stream: Points, call: Call) -> Points:
     stream = stream.realized()
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
-        rows, sensor = stream.item_slice(item), lidar_of(call, stream, item)
+        rows, sensor = stream.item_slice(item), lidar_with_scale(call, stream, item)
         rng = noise(params["noise"], call.name, int(stream.capture_times[item]))
         on_box = torch.zeros(rows.stop - rows.start, dtype=torch.bool)
         for inside in rows_in_boxes(stream, call, item, params):
             on_box[inside] = True
-        share = stream["intensity"][rows].cpu().double() / (sensor.intensity_scale * sensor.white)
+        share = stream["intensity"][rows].cpu().double() / (sensor.scale * sensor.white)
         unlucky = torch.from_numpy(rng.random(len(on_box)) < params["share"])
         return ~(on_box & (share < params["reflectivity"]) & unlucky)
 

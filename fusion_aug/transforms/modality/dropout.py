@@ -88,6 +88,7 @@ class ModalityDropout(Transform, Fault):
         "differentiable": "it has no geometric parameter",
     }
     example: ClassVar[dict[str, Any]] = {"share": 0.3}
+    loss_reason: ClassVar[str] = "dropped"
 
     def __post_init__(self) -> None:
         super().__post_init__()

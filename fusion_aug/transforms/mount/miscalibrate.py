@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from calib import Rig
+from calib import CameraSensor, Rig
 from calib.se3 import as_f64, rotation_about, se3
 from calib.trajectory import MovingPose
 from fusion_aug.core.parameters import ParameterRows
@@ -32,13 +32,14 @@ class MountTransform(Transform, Mount, abstract=True):
     y down, z forward: ``y_deg`` pans, ``x_deg`` tilts, ``z_deg`` rolls.
 
     Attributes:
-        sensors: names or shell patterns of the sensors that move; each alone (scope ``sensor``) or all alike.
+        sensors: names or shell patterns of the sensors that move, each alone (scope ``sensor``) or all alike; None for
+            all cameras.
         x_deg, y_deg, z_deg: rotation about the sensor's axes, degrees.
         x, y, z: shift along the sensor's axes, metres.
     """
 
     scope: str = "sensor"
-    sensors: tuple[str, ...] = ("CAM*", "image_*", "ring_*", "stereo_*")
+    sensors: tuple[str, ...] | None = None
     x_deg: Range = 0.0
     y_deg: Range = 0.0
     z_deg: Range = 0.0
@@ -63,12 +64,21 @@ def drawn_frame_errors(rig: Rig, parameters: ParameterRows, index: int, who: str
     out: dict[str, Tensor] = {}
     for name, sensor in rig.sensors.items():
         params = parameters.of(index, name)
-        if matches(name, params["sensors"]) and sensor.frame not in out and rig.frames[sensor.frame].parent is not None:
+        chosen = moves_sensor(params, name, isinstance(sensor, CameraSensor))
+        if chosen and sensor.frame not in out and rig.frames[sensor.frame].parent is not None:
             out[sensor.frame] = mounting_matrix(params)
     if not out and rig.sensors:
-        patterns = ", ".join(next(iter(parameters.per_sample[index].values()))["sensors"])
-        raise DataError(f"{who}.sensors: {patterns} names no sensor of the rig (it has {', '.join(rig.sensors)})")
+        patterns = next(iter(parameters.per_sample[index].values()))["sensors"]
+        what = (
+            f"{', '.join(patterns)} names no sensor of the rig" if patterns else "the rig has no camera that can move"
+        )
+        raise DataError(f"{who}.sensors: {what} (it has {', '.join(rig.sensors)})")
     return out
+
+
+def moves_sensor(params: Mapping[str, Any], name: str, is_camera: bool) -> bool:
+    """Whether drawn parameters are for a sensor."""
+    return is_camera if params["sensors"] is None else matches(name, params["sensors"])
 
 
 def mounting_matrix(params: Mapping[str, Any]) -> Tensor:
@@ -108,4 +118,11 @@ class Miscalibrate(MountTransform):
         return sample
 
 
-__all__ = ["Miscalibrate", "MountTransform", "drawn_frame_errors", "mounting_matrix", "with_frame_errors"]
+__all__ = [
+    "Miscalibrate",
+    "MountTransform",
+    "drawn_frame_errors",
+    "mounting_matrix",
+    "moves_sensor",
+    "with_frame_errors",
+]

@@ -54,6 +54,7 @@ class Viewpoint(MountTransform):
         "invertible": "what the moved sensor does not see is lost",
     }
     example: ClassVar[dict[str, Any]] = {"y_deg": [-3.0, 3.0], "x": [-0.2, 0.2]}
+    loss_reason: ClassVar[str] = "hidden behind an object, or out of view, from the new place"
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:

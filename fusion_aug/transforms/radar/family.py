@@ -32,6 +32,7 @@ class RadarTransform(Transform, PointOp, abstract=True):
 
     dense_noise = True
     scopes = ("scene", "sample", "sensor", "timestep")
+    loss_reason: ClassVar[str] = "not detected"
     exemptions: ClassVar[dict[str, str]] = {
         "invertible": "what was measured is overwritten",
         "keeps_counts": "detections are moved, lost or added",

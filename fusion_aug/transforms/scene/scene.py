@@ -208,4 +208,31 @@ def scene_motion(history: History) -> Tensor:
     return H
 
 
-__all__ = ["MirrorScene", "RotateScene", "ScaleScene", "SceneTransform", "TranslateScene", "scene_motion"]
+def world_motion(history: History) -> Tensor | None:
+    """The map W (4, 4) of the world that the applied records of a history imply; None where it stays as it is.
+
+    It is upright, and the same for all samples of a scene where these were drawn per scene. Rigid motions change no
+    world coordinate, so only mirrors and scales count.
+    """
+    W = torch.eye(4, dtype=torch.float64)
+    for record in history:
+        cls = find_transform(record.name)
+        if record.applied and cls is not None and issubclass(cls, SceneTransform):
+            motion = cls.maps(record.params[""], SceneState.from_json(record.before)).by_role["world"]
+            W = W if motion is None else motion.matrix[0] @ W
+    return None if torch.allclose(W, torch.eye(4, dtype=torch.float64), rtol=0, atol=1e-9) else W
+
+
+def source_name(name: str, history: History) -> str:
+    """What a sensor or frame was called before the applied records of a history, where mirrors swap names."""
+    for record in reversed(history):
+        cls = find_transform(record.name)
+        if record.applied and cls is not None and issubclass(cls, SceneTransform):
+            name = record.before["names"].get(name, name)
+    return name
+
+
+__all__ = [
+    "MirrorScene", "RotateScene", "ScaleScene", "SceneTransform", "TranslateScene", "scene_motion", "source_name",
+    "world_motion",
+]  # fmt: skip

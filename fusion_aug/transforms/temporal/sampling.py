@@ -38,6 +38,7 @@ class SamplingTransform(Transform, Temporal, abstract=True):
     ignores = LABELS
     strict = False  # it changes no value, only which there are
     inverse: ClassVar[str] = "exact"
+    loss_reason: ClassVar[str] = "removed in time"
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "items are lost or added on purpose",

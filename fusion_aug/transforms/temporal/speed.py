@@ -79,7 +79,10 @@ class WarpTransform(Transform, Temporal, abstract=True):
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Map rigs, references and streams."""
-        warps = [cls.warp(parameters.of(u), warp_origin(meta)) for u, meta in enumerate(sample.metas)]
+        warps = [
+            cls.warp(parameters.of(u), warp_origin(meta)).keeping_apart(stamps_of(sample, u))
+            for u, meta in enumerate(sample.metas)
+        ]
         out = cls.visit(sample, parameters, context, warps)
         metas = []
         for meta, warp in zip(sample.metas, warps, strict=True):
@@ -95,6 +98,14 @@ class WarpTransform(Transform, Temporal, abstract=True):
 def warp_origin(meta: SampleMeta) -> int:
     """The time (ns) that a scene's warps keep: its first reference time."""
     return meta.ref.time if meta.start is None else meta.start
+
+
+def stamps_of(sample: Sample, index: int) -> Tensor:
+    """All times (n,) int64 ns, as they truly were, at which one sample knows a pose or was captured."""
+    meta = sample.metas[index]
+    poses = [f.pose for rig in {id(r): r for r in (meta.rig, meta.true_rig)}.values() for f in rig.frames.values()]
+    items = [s.true_capture_times[s.sample_index == index] for s in sample.streams.values()]
+    return torch.cat([torch.tensor([meta.ref.time]), *(p.times for p in poses if isinstance(p, MovingPose)), *items])
 
 
 def _time_tensor(time: int) -> Tensor:

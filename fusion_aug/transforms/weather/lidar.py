@@ -73,7 +73,7 @@ def simulate_returns(
 ) -> tuple[Array, Array, Array]:
     """What comes back of every pulse: distance and intensity (n,), and status: 0 as before, 1 scattered, -1 lost."""
     sensor, wavelength = scan.sensor, scan.sensor.wavelength
-    intensity = np.full(len(scan.distance), 0.1 * sensor.white * sensor.intensity_scale, np.float32)
+    intensity = np.full(len(scan.distance), 0.1 * sensor.white * sensor.scale, np.float32)
     if scan.intensity is not None:
         intensity = np.nan_to_num(scan.intensity)
     floating, back = state.air.suspended_optics(wavelength)
@@ -109,7 +109,7 @@ def simulate_returns(
     level = np.where(status == STATUS_SCATTERED, pulse.intensity_of(strength, best, sensor), intensity * faded)
     if auto_gain and (status == 0).any():
         level *= intensity[status == 0].mean() / max(level[status == 0].mean(), 1e-9)
-    return best, np.clip(level, 0, max(sensor.intensity_scale, float(intensity.max(initial=0.0)))), status
+    return best, np.clip(level, 0, max(sensor.scale, float(intensity.max(initial=0.0)))), status
 
 
 def _in_patchy_fog(scan: Scan, echo: pulse.Echo, clouds: FogField, floating: float) -> pulse.Echo:

@@ -9,7 +9,7 @@ import torch
 
 from fusion_aug.core.registry import Call
 from fusion_aug.streams import Points
-from fusion_aug.transforms.cloud.lidar import lidar_of
+from fusion_aug.transforms.cloud.lidar import lidar_with_scale
 from fusion_aug.transforms.cloud.points import scanner_rays
 from fusion_aug.transforms.weather.place import T_world
 
@@ -29,7 +29,7 @@ class Scan:
         stream = call.sample[call.name].realized()
         assert isinstance(stream, Points)
         self.call, self.frame = call, stream.frame
-        self.sensor = lidar_of(call, stream, item)
+        self.sensor = lidar_with_scale(call, stream, item)
         self.index, self.time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
         rows = stream.item_slice(item)
         self.xyz = _numbers(stream.values["xyz"][rows])

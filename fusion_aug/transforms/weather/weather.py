@@ -73,6 +73,7 @@ class Weather(Transform, families.Weather):
 
     dense_noise = True
     keeps_geometry_of: ClassVar[tuple[type, ...]] = (Boxes3D,)
+    loss_reason: ClassVar[str] = "no longer measured through the air, or on wet ground"
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "mor": (5.0, 1e6), "visual_range": (5.0, 1e6), "dust_mor": (5.0, 1e6), "patchiness": (0.0, 1.0),
         "lidar_ratio": (1.0, 1000.0),

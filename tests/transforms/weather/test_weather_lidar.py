@@ -89,20 +89,6 @@ def test_the_scale_of_intensities_does_not_matter(street: fa.Sample) -> None:
     assert torch.allclose(a["intensity"], b["intensity"] * 255, atol=1e-2)
 
 
-def test_an_unknown_intensity_scale_comes_from_the_cloud() -> None:
-    """A rig without the LiDAR: 0-1 and 0-255 are distinguished by the values, for weather and faults alike."""
-    sample = make_sample(points=2000)
-    rig = replace(sample.rig, sensors={n: s for n, s in sample.rig.sensors.items() if n != "lidar"})
-    sample = sample.with_meta(0, rig=rig, true_rig=rig)
-    cloud = sample["lidar"]
-    large = sample.with_streams({**sample.streams, "lidar": cloud.with_values(intensity=cloud["intensity"] * 255)})
-    for change in (fa.Fog(mor=50.0), fa.LidarCrosstalk(share=0.2), fa.IncompleteEcho(share=1.0, reflectivity=0.8)):
-        a, b = change(sample, seed=1)["lidar"], change(large, seed=1)["lidar"]
-        assert len(a["xyz"]) == len(b["xyz"])
-        assert torch.allclose(a["intensity"] * 255, b["intensity"], atol=0.1), type(change).__name__
-        assert not torch.equal(a["xyz"], cloud["xyz"])
-
-
 def test_rain_hardly_scatters_at_1550_nm(street: fa.Sample) -> None:
     scattered = []
     for wavelength in (905e-9, 1550e-9):

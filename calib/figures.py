@@ -1,0 +1,105 @@
+"""What the fields of a dataclass may hold: declared by their annotations, checked when an object is made.
+
+``max_range: Annotated[float, Figure("metres", above=0)] = 250.0`` is a field and its rule. Checked are numbers with a
+``Figure``, text, ``Literal``, tuples of these and ``None``; tensors, lenses and the like check themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from functools import cache
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from calib.errors import CalibrationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A number with a unit and the values that it can have.
+
+    Attributes:
+        unit: in words, "metres"; "" for a share.
+        above, at_least, at_most: limits, in that unit.
+        may_be_infinite: whether infinity stands for "no limit".
+    """
+
+    unit: str
+    above: float = -math.inf
+    at_least: float = -math.inf
+    at_most: float = math.inf
+    may_be_infinite: bool = False
+
+    def fits(self, value: object) -> bool:
+        """Whether a value is such a number; text and flags are none."""
+        if not isinstance(value, Real) or isinstance(value, bool):
+            return False
+        number = float(value)
+        if not math.isfinite(number):
+            return self.may_be_infinite and math.isinf(number)
+        return number > self.above and self.at_least <= number <= self.at_most
+
+    def __str__(self) -> str:
+        low = ("from" if math.isfinite(self.at_most) else "of at least", self.at_least)
+        high = ("to" if math.isfinite(self.at_least) else "of at most", self.at_most)
+        told = " ".join(f"{w} {limit:g}" for w, limit in (("above", self.above), low, high) if math.isfinite(limit))
+        return " ".join(filter(None, ("a number", self.unit and f"in {self.unit}", told)))
+
+
+Pixels = Annotated[int, Figure(unit="pixels", at_least=1)]
+
+
+def check_figures(made: Any) -> None:
+    """Check the fields of a dataclass by their annotations.
+
+    Raises:
+        CalibrationError: naming the field, what it may hold, and what it holds.
+    """
+    for name, rule in _rules(type(made)):
+        value = getattr(made, name)
+        if not _fits(value, rule):
+            raise CalibrationError(f"{name}: expected {_words(rule)}, got {value!r}")
+
+
+@cache
+def _rules(kind: Any) -> tuple[tuple[str, Any], ...]:
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple((f.name, hints[f.name]) for f in fields(kind) if _is_checked(hints[f.name]))
+
+
+def _is_checked(rule: Any) -> bool:
+    """Whether a rule is one that is checked here, and not the class of something that checks itself."""
+    if get_origin(rule) in (Union, UnionType):
+        return all(_is_checked(r) for r in get_args(rule))
+    return get_origin(rule) in (Annotated, Literal, tuple) or rule in (str, NoneType)
+
+
+def _fits(value: Any, rule: Any) -> bool:
+    origin, parts = get_origin(rule), get_args(rule)
+    if origin in (Union, UnionType):
+        return any(_fits(value, r) for r in parts)
+    if origin is Annotated:
+        return bool(parts[1].fits(value)) and (parts[0] is not int or isinstance(value, Integral))
+    if origin is Literal:
+        return any(value == choice and type(value) is type(choice) for choice in parts)
+    if origin is tuple:
+        if not isinstance(value, tuple | list):
+            return False
+        rules = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
+        return len(value) == len(rules) and all(map(_fits, value, rules))
+    return isinstance(value, rule)
+
+
+def _words(rule: Any) -> str:
+    origin, parts = get_origin(rule), get_args(rule)
+    if origin in (Union, UnionType):
+        return " or ".join(_words(r) for r in parts if r is not NoneType)
+    if origin is Annotated:
+        return str(parts[1]).replace("a number", "a whole number") if parts[0] is int else str(parts[1])
+    if origin is Literal:
+        return " or ".join(map(str, parts))
+    if origin is tuple:
+        return f"a list{'' if parts[-1] is Ellipsis else f' of {len(parts)}'}, each {_words(parts[0])}"
+    return "text"

@@ -1,0 +1,122 @@
+"""Argoverse 2: a sample is a LiDAR sweep with the pictures that lie nearer to it than to any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusion_aug.check.counts.core import Counted, Counts, counter, is_whole_picture, once_per_file
+from fusion_aug.check.counts.labels import Label, Labelled, labeller, points_inside, rotation_of
+from fusion_aug.errors import DataError
+
+END_NS = 50_000_000  # ns before the first sweep and after the last one, half the time between two
+CLOUD = "lidar"
+
+
+@counter("argoverse2")
+def count(root: Path, options: Mapping[str, Any]) -> Counted:
+    """Pictures, points, cuboids and poses of the vehicle, sweep by sweep."""
+    found: dict[str, Any] = {}
+    pictures: dict[Path, dict[str, list[int]]] = {}
+    for sample, (folder, stamp, first, last) in sweeps(root).items():
+        if folder not in pictures:
+            pictures[folder] = pictures_of(folder)
+        mine = {c: [t for t in stamps if first <= t < last] for c, stamps in pictures[folder].items()}
+        found[sample] = partial(count_sweep, folder, stamp, {c: stamps for c, stamps in mine.items() if stamps})
+    return found
+
+
+def sweeps(root: Path) -> dict[str, tuple[Path, int, int, int]]:
+    """Id -> folder of the log, stamp, and the first and last moment of the pictures of each sweep, ns."""
+    found: dict[str, tuple[Path, int, int, int]] = {}
+    for folder in sorted(p.parents[1] for deep in range(3) for p in root.glob("*/" * deep + "sensors/lidar")):
+        scene = root.resolve().name if folder == root else folder.relative_to(root).as_posix()
+        name, mark, copy = scene.partition("__")
+        stamps = sorted(int(p.stem) for p in (folder / "sensors" / "lidar").glob("*.feather") if p.stem.isdigit())
+        limits = [(a + b) // 2 for a, b in pairwise(stamps)]
+        for k, stamp in enumerate(stamps):
+            first = limits[k - 1] if k else stamp - END_NS
+            last = limits[k] if k < len(limits) else stamp + END_NS
+            found[f"{name}/{stamp}{mark}{copy}"] = (folder, stamp, first, last)
+    return found
+
+
+def count_sweep(folder: Path, stamp: int, pictures: Mapping[str, list[int]]) -> Counts:
+    """One sweep, with the stamps of its pictures by camera."""
+    points = table(folder / "sensors" / "lidar" / f"{stamp}.feather", ("x",))
+    out: dict[str, dict[str, int]] = {CLOUD: {"sweeps": 1, "points": points.num_rows}}
+    moments = {stamp}
+    for camera, stamps in pictures.items():
+        moments.update(stamps)
+        paths = (folder / "sensors" / "cameras" / camera / f"{t}.jpg" for t in stamps)
+        out[camera] = {"pictures": sum(map(is_whole_picture, paths))}
+    boxes = mine_of(folder, stamp)
+    if boxes is not None:
+        out["boxes"] = {"boxes": len(boxes["timestamp_ns"])}
+    out["ego"] = {"poses": len(moments)}
+    return out
+
+
+def pictures_of(folder: Path) -> dict[str, list[int]]:
+    """Camera -> stamps of its pictures, ns."""
+    cameras = sorted(p for p in (folder / "sensors" / "cameras").glob("*") if p.is_dir())
+    return {c.name: sorted(int(p.stem) for p in c.glob("*.jpg") if p.stem.isdigit()) for c in cameras}
+
+
+@once_per_file
+def cuboids(path: Path) -> dict[str, np.ndarray]:
+    """Columns of all cuboids of a log."""
+    found = table(path)
+    return {name: found[name].to_numpy() for name in found.column_names}
+
+
+def mine_of(folder: Path, stamp: int) -> dict[str, np.ndarray] | None:
+    """Columns of the cuboids of one sweep; None where a log has none at all."""
+    path = folder / "annotations.feather"
+    if not path.is_file():
+        return None
+    return {name: column[cuboids(path)["timestamp_ns"] == stamp] for name, column in cuboids(path).items()}
+
+
+def table(path: Path, columns: tuple[str, ...] | None = None) -> Any:
+    """A feather file as a table of pyarrow, or some of its columns.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    from pyarrow import ArrowException, feather
+
+    try:
+        return feather.read_table(path, columns=None if columns is None else list(columns))
+    except (OSError, ArrowException) as error:
+        raise DataError(f"{path}: is not a readable feather file ({str(error).splitlines()[0]})") from None
+
+
+@labeller("argoverse2")
+def labels(root: Path, options: Mapping[str, Any]) -> Labelled:
+    """Cuboids by track, and the points of the sweep in them."""
+    return {i: partial(labels_of_sweep, folder, stamp) for i, (folder, stamp, _, _) in sweeps(root).items()}
+
+
+def labels_of_sweep(folder: Path, stamp: int) -> dict[str, Label]:
+    """Labels of one sweep; cloud and cuboids are in the vehicle's frame at its stamp."""
+    mine = mine_of(folder, stamp)
+    if mine is None or "num_interior_pts" not in mine:
+        return {}
+    cloud = table(folder / "sensors" / "lidar" / f"{stamp}.feather", ("x", "y", "z"))
+    points = np.stack([cloud[axis].to_numpy() for axis in "xyz"], axis=1)
+    quaternions = np.stack([mine[f"q{axis}"] for axis in "wxyz"], axis=1)
+    rotations = np.array([rotation_of(q) for q in quaternions]).reshape(-1, 3, 3)
+    centres = np.stack([mine[f"t{axis}_m"] for axis in "xyz"], axis=1)
+    sizes = np.stack([mine[f"{side}_m"] for side in ("length", "width", "height")], axis=1)
+    inside = points_inside(points, centres, rotations, sizes)
+    said = mine["num_interior_pts"]
+    return {
+        str(track): Label({}, {"num_interior_pts": int(said[i])}, {"num_interior_pts": inside[i]})
+        for i, track in enumerate(mine["track_uuid"])
+    }

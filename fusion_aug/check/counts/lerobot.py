@@ -1,0 +1,140 @@
+"""LeRobotDataset v3.0: rows of the tables, and frames of the videos, of every episode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusion_aug.check.counts.core import (
+    Counted,
+    Counts,
+    counter,
+    is_excluded,
+    is_whole,
+    once_per_file,
+    read_json,
+    samples_per_frame,
+)
+from fusion_aug.errors import DataError
+
+INDEX = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+PREFIXES = ("observation.images.", "observation.")  # that names of streams do without
+COMPANIONS = ("depth", "height")  # last words of features that belong to a picture, as wrist.depth to wrist
+Episode = dict[str, Any]
+
+
+@counter("lerobot")
+def count(root: Path, options: Mapping[str, Any]) -> Counted:
+    """Frames of every vector, pictures of every camera, and sentences of the task."""
+    info = read_json(root / "meta" / "info.json")
+    features = {f: v for f, v in info["features"].items() if f not in INDEX and not is_excluded(f, options)}
+    return {
+        f"episode_{int(e['episode_index']):06d}": partial(count_episode, root, info, features, e, options)
+        for e in episodes(root)
+    }
+
+
+def episodes(root: Path) -> Iterator[Episode]:
+    """Rows of ``meta/episodes`` without the statistics."""
+    for path in sorted((root / "meta" / "episodes").rglob("*.parquet")):
+        found = table(path)
+        yield from found.select([n for n in found.column_names if not n.startswith("stats/")]).to_pylist()
+
+
+def count_episode(
+    root: Path, info: dict[str, Any], features: Mapping[str, Any], episode: Episode, options: Mapping[str, Any]
+) -> Counts:
+    """One episode."""
+    import pyarrow.compute as pc
+
+    whole = table(root / filled(info["data_path"], episode["data/chunk_index"], episode["data/file_index"]))
+    mine = whole.filter(pc.equal(whole["episode_index"], episode["episode_index"]))
+    out: dict[str, dict[str, int]] = {}
+    for feature, facts in features.items():
+        name = name_of(feature, info["features"])
+        if facts["dtype"] == "video":
+            out[name] = {"pictures": min(mine.num_rows, count_frames(root, info, feature, episode))}
+        elif facts["dtype"] == "image":
+            out[name] = {"pictures": sum(is_encoded(cell) for cell in mine[feature].to_pylist())}
+        else:
+            there = mine.num_rows - mine[feature].null_count
+            out[name] = {"frames": there * samples_per_frame(feature, facts["shape"], options)}
+    if (root / "meta" / "tasks.parquet").is_file():
+        tasks = np.asarray(mine["task_index"].to_numpy(), dtype=np.int64).reshape(-1)
+        out["task"] = {"sentences": int(len(tasks) > 0) + int((np.diff(tasks) != 0).sum())}
+    return out
+
+
+def is_encoded(cell: Any) -> bool:
+    """Whether a cell holds a whole picture."""
+    raw = (cell or {}).get("bytes") or b""
+    return is_whole(raw[:8], raw[-64:])
+
+
+def name_of(feature: str, features: Mapping[str, Any]) -> str:
+    """What the stream of a feature is called: without the common prefix, where no other has the same name then."""
+    short = feature
+    for prefix in PREFIXES:
+        name = feature.removeprefix(prefix)
+        others = [f for f in features if f != feature]
+        if name != feature and name not in features and not any(f.endswith(f".{name}") for f in others):
+            short = name
+            break
+    head, _, tail = short.rpartition(".")
+    return f"{head}/{tail}" if head and tail in COMPANIONS else short
+
+
+def filled(template: str, chunk: int, file: int, **words: str) -> str:
+    """A path of ``info.json`` with its indices."""
+    numbers = {"{chunk_index:03d}": f"{int(chunk):03d}", "{file_index:03d}": f"{int(file):03d}"}
+    for word, value in {**numbers, **{f"{{{k}}}": v for k, v in words.items()}}.items():
+        template = template.replace(word, value)
+    return template
+
+
+def count_frames(root: Path, info: dict[str, Any], feature: str, episode: Episode) -> int:
+    """Frames of an episode in its video, without decoding them: those from its start to its end, in seconds."""
+    place = {k: episode[f"videos/{feature}/{k}"] for k in ("chunk_index", "file_index", "from_timestamp")}
+    path = root / filled(info["video_path"], place["chunk_index"], place["file_index"], video_key=feature)
+    start = float(place["from_timestamp"])
+    half = 0.5 / float(info["fps"])
+    end = start + episode["length"] / float(info["fps"])
+    times = frame_times(path)
+    return int(((times >= start - half) & (times < end - half)).sum())
+
+
+@once_per_file
+def frame_times(path: Path) -> np.ndarray:
+    """Seconds at which the frames of a video are shown, (n,) float64.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            video = container.streams.video[0]
+            times = [float(p.pts * video.time_base) for p in container.demux(video) if p.pts is not None and p.size]
+    except (av.FFmpegError, OSError, IndexError) as error:
+        raise DataError(f"{path}: is not a readable video ({error})") from None
+    return np.array(times)
+
+
+@once_per_file
+def table(path: Path) -> Any:
+    """A parquet file as a table of pyarrow.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    from pyarrow import ArrowException, parquet
+
+    try:
+        return parquet.read_table(path)
+    except (OSError, ArrowException) as error:
+        raise DataError(f"{path}: is not a readable parquet file ({str(error).splitlines()[0]})") from None

@@ -1,0 +1,181 @@
+"""nuScenes: records and annotations of every sample, by the links of the tables.
+
+The tables are read once for a log, and clouds when a sample is counted.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusion_aug.check.counts.core import Counted, Counts, counter, is_whole_picture, read_json, size_of
+from fusion_aug.check.counts.labels import Label, Labelled, labeller, points_inside, rotation_of
+from fusion_aug.errors import DataError
+
+LIDAR_BYTES = 5 * 4  # x, y, z, intensity, ring: float32
+HEADER_BYTES = 65536  # of a PCD file, at most
+KINDS = {"F": "f", "I": "i", "U": "u"}
+Row = dict[str, Any]
+# fields of an annotation that an augmentation changes, or that name it and its neighbours; all others are kept
+CHANGED = (
+    "token", "sample_token", "instance_token", "prev", "next", "translation", "rotation", "size", "visibility_token",
+    "num_lidar_pts", "num_radar_pts",
+)  # fmt: skip
+
+
+@counter("nuscenes")
+def count(root: Path, options: Mapping[str, Any]) -> Counted:
+    """Pictures, sweeps and points of every channel, boxes, and poses of the vehicle."""
+    folder = version_folder(root, options)
+    modality = {r["token"]: (r["channel"], r["modality"]) for r in rows(folder, "sensor")}
+    channel = {r["token"]: modality[r["sensor_token"]] for r in rows(folder, "calibrated_sensor")}
+    data: dict[str, list[Row]] = defaultdict(list)
+    boxes: dict[str, int] = defaultdict(int)
+    for row in records(root, folder, options):
+        data[row["sample_token"]].append(row)
+    for row in rows(folder, "sample_annotation"):
+        boxes[row["sample_token"]] += 1
+    tokens = [r["token"] for r in rows(folder, "sample")]
+    return {t: partial(count_sample, root, data[t], channel, boxes[t]) for t in tokens}
+
+
+def version_folder(root: Path, options: Mapping[str, Any]) -> Path:
+    """The folder of the tables: that of ``log.version``, or the one that there is.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = sorted(p.parent for p in root.glob("*/sample.json"))
+    version = options.get("version")
+    chosen = [p for p in found if version in (None, p.name)]
+    if not chosen:
+        raise DataError(f"{root}: holds no tables {version or 'such as v1.0-mini'}")
+    return chosen[0]
+
+
+def records(root: Path, folder: Path, options: Mapping[str, Any]) -> list[Row]:
+    """Rows of sample_data without those of ``log.exclude``, with their files where they lie.
+
+    Lyft's tables in ``train_data`` say ``images`` for ``train_images``.
+    """
+    sensors = {r["token"]: r["channel"] for r in rows(folder, "sensor")}
+    channel = {r["token"]: sensors[r["sensor_token"]] for r in rows(folder, "calibrated_sensor")}
+    given = options.get("exclude") or ()
+    patterns = [given] if isinstance(given, str) else list(given)
+    prefix = folder.name.removesuffix("data") if folder.name.endswith("_data") else ""
+    out = []
+    for row in rows(folder, "sample_data"):
+        names = (channel[row["calibrated_sensor_token"]], row["filename"])
+        if any(fnmatchcase(name, pattern) for name in names for pattern in patterns):
+            continue
+        there = prefix and not (root / row["filename"]).exists() and (root / (prefix + row["filename"])).exists()
+        out.append(row | {"filename": prefix + row["filename"]} if there else row)
+    return out
+
+
+def rows(folder: Path, table: str) -> list[Row]:
+    """Rows of a table."""
+    found = read_json(folder / f"{table}.json")
+    if not isinstance(found, list):
+        raise DataError(f"{folder / f'{table}.json'}: expected a list of records")
+    return found
+
+
+def count_sample(root: Path, data: list[Row], channel: Mapping[str, tuple[str, str]], boxes: int) -> Counts:
+    """One sample."""
+    out: dict[str, dict[str, int]] = {"boxes": {"boxes": boxes}, "ego": {"poses": len(data)}}
+    for row in data:
+        name, modality = channel[row["calibrated_sensor_token"]]
+        path = root / row["filename"]
+        if modality == "camera":
+            mine = out.setdefault(name, {"pictures": 0})
+            mine["pictures"] += is_whole_picture(path)
+            continue
+        mine = out.setdefault(name, {"sweeps": 0, "points": 0})
+        if path.is_file():
+            mine["sweeps"] += 1
+            mine["points"] += size_of(path) // LIDAR_BYTES if modality == "lidar" else len(radar_points(path))
+    return out
+
+
+def radar_points(path: Path) -> np.ndarray:
+    """Detections of a radar file, a field of NumPy for every field; a single one at NaN means that there is none.
+
+    Raises:
+        DataError: it is no binary PCD file.
+    """
+    raw = path.read_bytes()
+    end = raw.find(b"DATA binary\n", 0, HEADER_BYTES)
+    words = [line.split() for line in raw[: max(end, 0)].decode("ascii", "replace").splitlines()]
+    header = {w[0]: w[1:] for w in words if w}
+    try:
+        kinds = [f"<{KINDS[t]}{size}" for t, size in zip(header["TYPE"], header["SIZE"], strict=True)]
+        kind = np.dtype(list(zip(header["FIELDS"], kinds, strict=True)))
+        body = raw[end + len(b"DATA binary\n") :]
+        points = np.frombuffer(body, kind, min(int(header["POINTS"][0]), len(body) // kind.itemsize))
+    except (KeyError, ValueError, TypeError, IndexError):
+        raise DataError(f"{path}: is not a binary PCD file") from None
+    return points[:0] if len(points) and np.isnan(points["x"][0]) else points
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
+@labeller("nuscenes")
+def labels(root: Path, options: Mapping[str, Any]) -> Labelled:
+    """Annotations by token: their fields, and the points of the keyframes in them."""
+    folder = version_folder(root, options)
+    tables = {t: {r["token"]: r for r in rows(folder, t)} for t in ("sensor", "calibrated_sensor")}
+    keys: dict[str, list[Row]] = defaultdict(list)
+    boxes: dict[str, list[Row]] = defaultdict(list)
+    for row in records(root, folder, options):
+        if row["is_key_frame"]:
+            keys[row["sample_token"]].append(row)
+    for row in rows(folder, "sample_annotation"):
+        boxes[row["sample_token"]].append(row)
+    needed = {r["ego_pose_token"] for data in keys.values() for r in data}
+    tables["ego_pose"] = {r["token"]: r for r in rows(folder, "ego_pose") if r["token"] in needed}
+    tokens = [r["token"] for r in rows(folder, "sample")]
+    return {t: partial(labels_of_sample, root, tables, keys[t], boxes[t]) for t in tokens}
+
+
+def labels_of_sample(
+    root: Path, tables: Mapping[str, Mapping[str, Row]], data: list[Row], boxes: list[Row]
+) -> dict[str, Label]:
+    """Labels of one sample."""
+    centres = np.array([b["translation"] for b in boxes], dtype=np.float64).reshape(-1, 3)
+    sizes = np.array([b["size"] for b in boxes], dtype=np.float64).reshape(-1, 3)[:, [1, 0, 2]]  # width comes first
+    rotations = np.array([rotation_of(b["rotation"]) for b in boxes]).reshape(-1, 3, 3)
+    inside = {}
+    for kind in ("lidar", "radar"):
+        clouds = [c for row in data if (c := world_points(root, tables, row, kind)) is not None]
+        if clouds:
+            inside[f"num_{kind}_pts"] = points_inside(np.concatenate(clouds), centres, rotations, sizes)
+    out = {}
+    for i, box in enumerate(boxes):
+        known = [f for f in inside if isinstance(box.get(f), int) and box[f] >= 0]  # -1 is what nobody counted
+        counted = {field: inside[field][i] for field in known}
+        facts = {k: v for k, v in box.items() if k not in CHANGED}
+        out[str(box["token"])] = Label(facts, {field: int(box[field]) for field in counted}, counted)
+    return out
+
+
+def world_points(root: Path, tables: Mapping[str, Mapping[str, Row]], row: Row, kind: str) -> np.ndarray | None:
+    """Points (n, 3) of a record in the world, float64 metres; None where it is of another kind of sensor."""
+    mounted = tables["calibrated_sensor"][row["calibrated_sensor_token"]]
+    if tables["sensor"][mounted["sensor_token"]]["modality"] != kind:
+        return None
+    path = root / row["filename"]
+    if kind == "lidar":
+        points = np.frombuffer(path.read_bytes(), "<f4").reshape(-1, LIDAR_BYTES // 4)[:, :3]
+    else:
+        found = radar_points(path)
+        points = np.stack([found[axis] for axis in "xyz"], axis=1)
+    points = points.astype(np.float64)
+    for record in (mounted, tables["ego_pose"][row["ego_pose_token"]]):
+        points = points @ rotation_of(record["rotation"]).T + np.asarray(record["translation"])
+    return points

@@ -1,0 +1,211 @@
+"""Argoverse 2 sensor dataset: which logs and samples a folder holds, and what its files are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fusion_aug.errors import DataError
+from fusion_aug.logs.argoverse2 import maps
+from fusion_aug.logs.argoverse2.contents import NO_SAMPLE, NO_SWEEP
+from fusion_aug.logs.argoverse2.feather import schema_of
+from fusion_aug.logs.core.contents import LEFT_OUT, Part, contents_of
+from fusion_aug.logs.core.log import Format, Log, LogOptions
+from fusion_aug.logs.core.sidecar import ids_in_manifest
+
+END = 50_000_000  # ns: pictures so far before the first sweep or after the last one belong to it
+MOST_SCHEMAS = 8  # clouds of a log whose columns are looked at, evenly spread
+
+
+class Files(NamedTuple):
+    """What lies in one log's folder.
+
+    Attributes:
+        folder: of the log. sweeps: stamps of the LiDAR sweeps, ns, sorted. pictures: camera -> stamps, sorted.
+    """
+
+    folder: Path
+    sweeps: np.ndarray
+    pictures: dict[str, np.ndarray]
+
+    def sweeps_of(self, stamps: np.ndarray) -> np.ndarray:
+        """Numbers of the sweeps that pictures with stamps (n,) belong to, the nearest ones; -1 where there is none."""
+        if not len(self.sweeps):
+            return np.full(len(stamps), -1)
+        middles = (self.sweeps[:-1] + self.sweeps[1:]) // 2
+        near = (stamps >= self.sweeps[0] - END) & (stamps < self.sweeps[-1] + END)
+        return np.where(near, np.searchsorted(middles, stamps, side="right"), -1)
+
+
+class ArgoverseFolders(Log):
+    """The logs below a root, their samples, and the parts that their files are."""
+
+    def __init__(self, root: str | Path, options: LogOptions, format: Format):
+        super().__init__(root, options, format)
+        found = sorted(p.parents[1] for n in range(3) for p in self.tree.glob("*/" * n + "sensors/lidar"))
+        # a root that is one log itself has its own name, so that its copies get folders beside it
+        names = [(self.root.resolve().name if p == self.root else str(p.relative_to(self.root)), p) for p in found]
+        self.folders = dict(names)
+        if not self.folders:
+            raise DataError(f"{self.root}: there is no Argoverse 2 log: expected LOG/sensors/lidar and LOG/calibration")
+
+    @cache  # noqa: B019  (one log object lives as long as its log, and names are scanned once)
+    def files(self, scene: str) -> Files:
+        """Sweeps and pictures of a log."""
+        folder = self.folders[scene]
+        pictures = {}
+        for camera in (p for p in self.tree.glob("sensors/cameras/*", folder) if p.is_dir()):
+            pictures[camera.name] = self._stamps(camera, ".jpg")
+        return Files(folder, self._stamps(folder / "sensors" / "lidar", ".feather"), pictures)
+
+    def _stamps(self, folder: Path, suffix: str) -> np.ndarray:
+        """Stamps (ns, sorted) that the files of a folder are called by."""
+        names = [p.stem for p in self.tree.glob(f"*{suffix}", folder)]
+        odd = [n for n in names if not n.isdigit() or int(n) >= 2**63]
+        if odd:
+            raise DataError(f"{folder / odd[0]}{suffix}: the name is not a stamp in nanoseconds")
+        return np.array(sorted(map(int, names)), np.int64)
+
+    @cached_property
+    def _all(self) -> dict[str, tuple[str, int]]:
+        """Id -> log and stamp, in order."""
+        return {sweep_id(scene, t): (scene, t) for scene in self.folders for t in self.files(scene).sweeps.tolist()}
+
+    @property
+    def all_ids(self) -> Sequence[str]:
+        """Ids of all sweeps, log by log."""
+        return list(self._all)
+
+    def names_of(self, sample_id: str) -> list[str]:
+        """A sample is called by its id, its log (with and without the split), and the split."""
+        scene = self.scene_of(sample_id)
+        return [sample_id, scene, *scene.split("/")]
+
+    def inputs(self) -> list[Path]:
+        """The tables and sweeps of the selected logs."""
+        out = []
+        for scene in dict.fromkeys(self.scene_of(i) for i in self.ids):
+            folder = self.folders[scene]
+            tables = ("*.feather", "*.npz", "calibration/*.feather", "map/*")
+            out += [p for pattern in tables for p in self.tree.glob(pattern, folder)]
+        return out
+
+    def box_file(self, sample_id: str, stream: str) -> str:
+        """The log's table of annotations; a record is a row of it."""
+        return str(self.folders[self.scene_of(sample_id)] / "annotations.feather")
+
+    def scene_of(self, sample_id: str) -> str:
+        """Folder of a sample's log, relative to the root."""
+        return self.locate(sample_id)[0]
+
+    def locate(self, sample_id: str) -> tuple[str, int]:
+        """Log and stamp (ns) of a sample."""
+        try:
+            return self._all[sample_id]
+        except KeyError:
+            raise DataError(f"{self.root}: there is no sweep {sample_id!r}") from None
+
+    def map_files(self, scene: str) -> list[Path]:
+        """Maps of a log."""
+        return [p for pattern in maps.PATTERNS for p in self.tree.glob(f"map/{pattern}", self.folders[scene])]
+
+    @lru_cache(maxsize=8)  # noqa: B019
+    def check_maps(self, scene: str) -> None:
+        """Raise unless the maps of a log can be moved.
+
+        Raises:
+            DataError: a file is damaged.
+        """
+        maps.check_maps(self.map_files(scene))
+
+    # --- account ------------------------------------------------------------------------------------------------------
+    def place_of(self, path: str) -> tuple[str, str] | None:
+        """Log of a file and its path from the log's folder; None for what lies in no log.
+
+        Args:
+            path: from the root, with slashes.
+        """
+        parts = path.split("/")
+        found = ("/".join(parts[:n]) for n in range(min(3, len(parts))))
+        folder = next((f for f in found if f in self._scenes), None)
+        return None if folder is None else (self._scenes[folder], path[len(folder) :].lstrip("/"))
+
+    @cached_property
+    def _scenes(self) -> dict[str, str]:
+        """Folder of a log from the root, with slashes -> the log's name."""
+        return {"" if p == self.root else p.relative_to(self.root).as_posix(): n for n, p in self.folders.items()}
+
+    @cached_property
+    def _selected(self) -> dict[str, set[int]]:
+        """Log -> numbers of its selected sweeps."""
+        found: dict[str, set[int]] = {}
+        for scene, stamp in map(self.locate, self.ids):
+            found.setdefault(scene, set()).add(int(np.searchsorted(self.files(scene).sweeps, stamp)))
+        return found
+
+    def part_of(self, path: str) -> Part | None:
+        """The part of the format that a file is: pictures without a sweep, and logs without one, are parts too."""
+        place = self.place_of(path)
+        if place is None:
+            return contents_of(()).file(path)
+        scene, inner = place
+        part = contents_of(self.format.contents).file(inner)
+        if part is None or inner.startswith("fusion_aug/"):
+            return part
+        if not len(self.files(scene).sweeps):
+            return NO_SAMPLE
+        return NO_SWEEP if self._sweep_of(scene, inner) == -1 else part
+
+    def is_selected_file(self, path: str) -> bool:
+        """Whether a file belongs to the selected sweeps, or to a log of theirs as a whole."""
+        if path.startswith("fusion_aug/samples/"):
+            names = path.split("/")[2:]
+            return any("/".join(names[:n]) in self._selected_sidecars for n in range(len(names)))
+        place = self.place_of(path)
+        if place is None or place[0] not in self._selected:
+            return place is None
+        number = self._sweep_of(*place)
+        return number is None or number in self._selected[place[0]]
+
+    @cached_property
+    def _selected_sidecars(self) -> set[str]:
+        named = ids_in_manifest(self.tree)
+        return {named.get(i, i) for i in self.ids}
+
+    def _sweep_of(self, scene: str, inner: str) -> int | None:
+        """Number of the sweep that a cloud or a picture belongs to, -1 for none; None for other files of a log."""
+        folder, _, name = inner.rpartition("/")
+        stamp, _, suffix = name.partition(".")
+        kinds = {"sensors/lidar": "feather", **{f"sensors/cameras/{c}": "jpg" for c in self.files(scene).pictures}}
+        if kinds.get(folder) != suffix or not stamp.isdigit():
+            return None
+        return int(self.files(scene).sweeps_of(np.array([int(stamp)]))[0])
+
+    def fields(self) -> Mapping[str, Collection[str]]:
+        """Columns of the tables of the selected logs and of some of their clouds, and fields of their vector maps."""
+        out: dict[str, Collection[str]] = {}
+        for scene in self._selected:
+            folder, sweeps = self.folders[scene], self.files(scene).sweeps
+            some = sweeps[np.unique(np.linspace(0, len(sweeps) - 1, MOST_SCHEMAS).round().astype(int))]
+            tables = [f"sensors/lidar/{t}.feather" for t in some.tolist()]
+            tables += [p.relative_to(folder).as_posix() for p in self.tree.glob("calibration/*.feather", folder)]
+            tables += [p.relative_to(folder).as_posix() for p in self.tree.glob("*.feather", folder)]
+            prefix = "" if folder == self.root else folder.relative_to(self.root).as_posix() + "/"
+            known = contents_of(self.format.contents)
+            for table in tables:
+                part = known.file(table)
+                if part is not None and part.fate != LEFT_OUT:
+                    out[prefix + table] = schema_of(folder / table).names
+            for path in self.tree.glob(f"map/{maps.VECTOR}", folder):
+                out[prefix + path.relative_to(folder).as_posix()] = maps.fields_of(path)
+        return out
+
+
+def sweep_id(scene: str, stamp: int) -> str:
+    """Id of a sweep. A copy k of a log lies in LOG__k; its samples are called LOG/STAMP__k."""
+    name, mark, copy = scene.partition("__")
+    return f"{name}/{stamp}{mark}{copy}"

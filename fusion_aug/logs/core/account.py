@@ -1,0 +1,221 @@
+"""The account of a log: every file below its root and every field of its tables, grouped, and what becomes of each.
+
+One scan of names, without reading a file. What no part of the format knows is ``not understood``; a run leaves it out,
+but for fields of tables whose rows the writer copies whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fusion_aug.logs.core.contents import FIELD, KEPT, LEFT_OUT, REFUSED, Part, contents_of
+from fusion_aug.logs.core.log import Log
+from fusion_aug.logs.core.sidecar import FOLDER as SIDECAR_FOLDER
+from fusion_aug.logs.core.sidecar import ids_in_manifest
+from fusion_aug.logs.core.writer import Writer
+
+MOST_NAMES = 24  # of fields in one group
+MOST_GROUPS = 20  # of what is not understood, before folders of one depth are joined
+UNKNOWN_FILES = (
+    "not understood: nothing reads these files, so a run leaves them out; copy what holds after the pipeline"
+)
+UNDECLARED = "not understood: the format does not say which files it holds (Format.contents)"
+UNKNOWN_FIELDS = {
+    LEFT_OUT: "not understood: nothing reads these fields, and a run leaves them out",
+    KEPT: "not understood: rows are copied whole, so a run keeps these fields; see that they hold after the pipeline",
+}
+NO_PLACE = "; the format of the output has no place for it"
+UNFOLLOWED = "not understood: links that lead out of the log; name their folder in log.follow_links, or remove them"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files, or fields of tables, of which the same becomes.
+
+    Attributes:
+        name: pattern of the part, or of what no part knows; of a field ``TABLES:FIELD``.
+        fate: one of ``FATES``.
+        about: what it is, and what to do about what is left out.
+        count: how many files, or tables with the field, that belong to the selected samples or to all.
+        others: how many that belong to other samples.
+        example: path of the first from the root.
+        understood: whether a part of the format knows it.
+        names: of fields that a part with a wildcard takes, up to ``MOST_NAMES``.
+    """
+
+    name: str
+    fate: str
+    about: str
+    count: int
+    others: int
+    example: str
+    understood: bool
+    names: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The group as the manifest holds it."""
+        more: dict[str, Any] = {"others": self.others} if self.others else {}
+        if not self.understood:
+            more |= {"example": self.example, "understood": False}
+        if self.names:
+            more |= {"fields": list(self.names)}
+        return {"name": self.name, "fate": self.fate, "about": self.about, "count": self.count, **more}
+
+
+@dataclass(frozen=True)
+class Account:
+    """What lies below the root of a log.
+
+    Attributes:
+        files: groups of files. fields: groups of fields of tables.
+    """
+
+    files: tuple[Group, ...]
+    fields: tuple[Group, ...]
+
+    @property
+    def not_understood(self) -> list[Group]:
+        """Files and fields that no part of the format knows."""
+        return [g for g in (*self.files, *self.fields) if not g.understood]
+
+    @property
+    def left_out(self) -> list[Group]:
+        """Files and fields that are understood, and that a run leaves out."""
+        return [g for g in (*self.files, *self.fields) if g.understood and g.fate == LEFT_OUT]
+
+    def to_json(self) -> dict[str, Any]:
+        """The account as the manifest holds it; it names no folder outside the log."""
+        return {"files": [g.to_json() for g in self.files], "fields": [g.to_json() for g in self.fields]}
+
+
+class _Tally:
+    """Counts of one group while names are read."""
+
+    def __init__(self, fate: str, about: str, understood: bool):
+        self.fate, self.about, self.understood = fate, about, understood
+        self.count, self.others, self.example, self.names = 0, 0, "", set[str]()
+
+    def add(self, example: str, selected: bool, name: str = "") -> None:
+        if selected:
+            self.count += 1
+        else:
+            self.others += 1
+        if not self.example or example < self.example:
+            self.example = example
+        if name:
+            self.names.add(name)
+
+    def group(self, name: str) -> Group:
+        more = [f"and {len(self.names) - MOST_NAMES} more"] if len(self.names) > MOST_NAMES else []
+        names = (*sorted(self.names)[:MOST_NAMES], *more)
+        return Group(name, self.fate, self.about, self.count, self.others, self.example, self.understood, names)
+
+
+def account_of(log: Log, writer: type[Writer] | None = None) -> Account:
+    """Scan the names below the root of a log, and its fields, and say what becomes of each.
+
+    Args:
+        log: of any format. writer: that will write it; that of its own format by default.
+
+    Raises:
+        DataError: a table that holds fields is damaged.
+    """
+    own = writer is None or writer is log.format.writer
+    return Account(tuple(_files(log, own)), tuple(_fields(log, writer or log.format.writer)))
+
+
+def _files(log: Log, own: bool) -> Iterable[Group]:
+    start, is_selected = len(str(log.root)) + 1, _selection(log)
+    known: dict[str, _Tally] = {}
+    unknown: dict[tuple[str, str], _Tally] = {}
+    for entry in log.tree.files():
+        path = str(entry.path)[start:].replace(os.sep, "/")
+        part = None if entry.refusal is not None else log.part_of(path)
+        if part is not None:
+            elsewhere = not own and part.fate in (KEPT, REFUSED)  # another format holds samples, and no more
+            fate, about = (LEFT_OUT, f"{part.about}{NO_PLACE}") if elsewhere else (part.fate, part.about)
+            tally = known.setdefault(part.pattern, _Tally(fate, about, True))
+        else:
+            about = UNFOLLOWED if entry.refusal is not None else UNKNOWN_FILES if log.format.contents else UNDECLARED
+            folder, _, name = path.rpartition("/")
+            tally = unknown.setdefault((folder, _suffix(name)), _Tally(LEFT_OUT, about, False))
+        tally.add(path, is_selected(path))
+    yield from _in_order(known, contents_of(log.format.contents).files)
+    yield from _joined(unknown)
+
+
+def _fields(log: Log, writer: type[Writer]) -> Iterable[Group]:
+    contents, is_selected = contents_of(log.format.contents), _selection(log)
+    whole = contents_of(tuple(Part(pattern, KEPT, "") for pattern in writer.copied_whole))
+    known: dict[str, _Tally] = {}
+    unknown: dict[tuple[str, str], _Tally] = {}
+    for table, names in sorted(log.fields().items()):
+        selected, kept = is_selected(table), KEPT if whole.file(table) else LEFT_OUT
+        for name in sorted(names):
+            part = log.field_part(table, name)
+            if part is not None:
+                tally = known.setdefault(part.pattern, _Tally(part.fate, part.about, True))
+            else:
+                folder, _, file = table.rpartition("/")
+                key = (folder, f"{_suffix(file)}{FIELD}{name}")
+                tally = unknown.setdefault(key, _Tally(kept, UNKNOWN_FIELDS[kept], False))
+            wild = part is not None and "*" in part.pattern.partition(FIELD)[2]
+            tally.add(f"{table}{FIELD}{name}", selected, name if wild else "")
+    yield from _in_order(known, contents.fields)
+    yield from _joined(unknown)
+
+
+def _in_order(known: dict[str, _Tally], parts: Sequence[Part]) -> Iterable[Group]:
+    """Groups in the order of the format's parts; a log may know more of itself, which comes last."""
+    order = {p.pattern: i for i, p in enumerate(parts)}
+    yield from (known[name].group(name) for name in sorted(known, key=lambda n: order.get(n, len(order))))
+
+
+def _selection(log: Log) -> Callable[[str], bool]:
+    """Return a function that tells whether a file belongs to the selected samples, or to all."""
+    if log.options.select is None:
+        return lambda path: True
+    named = ids_in_manifest(log.tree)
+    chosen = {named.get(i, i) for i in log.ids}
+    others = {named.get(i, i) for i in log.all_ids} - chosen
+    start = f"{SIDECAR_FOLDER}/samples/"
+
+    def is_selected(path: str) -> bool:
+        if not path.startswith(start):
+            return log.is_selected_file(path)
+        parts = path[len(start) :].split("/")
+        return not any("/".join(parts[:n]) in others for n in range(1, len(parts)))
+
+    return is_selected
+
+
+def _suffix(name: str) -> str:
+    """``*.png`` of a name with an ending, else the name."""
+    stem, dot, ending = name.rpartition(".")
+    return f"*.{ending}" if dot and stem else name
+
+
+def _joined(unknown: dict[tuple[str, str], _Tally]) -> Iterable[Group]:
+    """Groups of one folder and ending; where these are too many, folders of one depth and last name are joined."""
+    sets: dict[Any, list[tuple[str, str]]] = {}
+    for folder, ending in sorted(unknown):
+        parts = folder.split("/")
+        key = (len(parts), parts[-1], ending) if len(unknown) > MOST_GROUPS else (folder, ending)
+        sets.setdefault(key, []).append((folder, ending))
+    for members in sets.values():
+        first, ending = unknown[members[0]], members[0][1]
+        total = _Tally(first.fate, first.about, False)
+        total.count = sum(unknown[m].count for m in members)
+        total.others = sum(unknown[m].others for m in members)
+        total.example = min(unknown[m].example for m in members)
+        folder = _common([m[0].split("/") for m in members])
+        alone = total.count + total.others == 1
+        yield total.group(total.example if alone else f"{folder}/{ending}" if folder else ending)
+
+
+def _common(folders: Sequence[Sequence[str]]) -> str:
+    """One pattern for folders of one depth: ``*`` where their names differ."""
+    return "/".join(level[0] if len(set(level)) == 1 else "*" for level in zip(*folders, strict=True))

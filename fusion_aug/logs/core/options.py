@@ -1,0 +1,58 @@
+"""Options of logs: what is given as ``log.NAME=VALUE``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from fusion_aug.logs.core.files import user_path
+
+LogOptions = SimpleNamespace  # an attribute for every option of the format
+
+
+class Option(NamedTuple):
+    """An option of a log, given as ``log.NAME=VALUE``.
+
+    Attributes:
+        help: what it means, one line.
+        default: its value where none is given.
+        is_file: whether it names files or folders of the user's: a change of a file is a change of the log, and the
+            paths go to ``run.json`` instead of the manifest.
+        input_only: whether it says how a log is cut into samples, and so nothing of what a run writes.
+        many: whether it takes a list of them, too.
+    """
+
+    help: str
+    default: Any = None
+    is_file: bool = False
+    input_only: bool = False
+    many: bool = False
+
+
+EVERY_LOG = {
+    "select": Option("ids, shell patterns of ids, or a split or scene of the format", input_only=True),
+    "rig": Option("rig file (YAML) that adds or replaces sensors and frames", is_file=True),
+    "classes": Option("[car, ...]: boxes to keep, or {car: [Car, Van], ...}: their new names; others are left out"),
+    "intensity_scale": Option(
+        "largest intensity that a return can have in the clouds (1, 255, 65535), or {STREAM: number}; found by default"
+    ),
+    "bad_boxes": Option("boxes with NaN or a size not above 0: refuse, or leave_out", "refuse"),
+    "follow_links": Option(
+        "[DIR, ...]: folders outside the root to which links in it may lead", is_file=True, many=True
+    ),
+}
+
+
+def at_home(names: Any) -> Any:
+    """Names of files with ``~`` as the user's home."""
+    if isinstance(names, list | tuple):
+        return [at_home(n) for n in names]
+    return str(user_path(names)) if isinstance(names, str | Path) else names
+
+
+def absolute(names: Any) -> Any:
+    """Names of files as another current folder finds them."""
+    if isinstance(names, list | tuple):
+        return [absolute(n) for n in names]
+    return str(user_path(names).absolute()) if isinstance(names, str | Path) else names

@@ -1,0 +1,127 @@
+"""Whether what a log holds can be: sizes of its pictures against the calibration, and its boxes.
+
+Everything here is cheap: no file is decoded. A picture that lies in a file is compared when it is decoded or copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from calib import CameraSensor, Rig
+from calib.replacing import replace_unchecked
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.sample import Sample
+from fusion_aug.sample.picture_sizes import camera_of_item, size_words
+from fusion_aug.streams import Boxes3D, ImageStream
+from fusion_aug.streams.picture_checks import check_size
+from fusion_aug.streams.source import Source
+
+REFUSE, LEAVE_OUT = "refuse", "leave_out"
+REASON = "boxes that cannot be (log.bad_boxes)"
+
+
+def with_expected_sizes(sample: Sample) -> Sample:
+    """The sample whose pictures in files know the size that they must have: that of their camera.
+
+    Raises:
+        DataError: a table gives another size; the file is named.
+    """
+    streams = {n: _expecting(sample, n, s) for n, s in sample.of_type(ImageStream).items()}
+    changed = {n: s for n, s in streams.items() if s is not sample.streams[n]}
+    return sample.with_streams({**sample.streams, **changed}) if changed else sample
+
+
+def _expecting(sample: Sample, name: str, stream: ImageStream) -> ImageStream:
+    cameras = (camera_of_item(sample, name, i) for i in range(len(stream.items)))
+    items = tuple(map(_expected, cameras, stream.items))
+    same = all(a is b for a, b in zip(items, stream.items, strict=True))
+    return stream if same else replace_unchecked(stream, items=items)
+
+
+def _expected(camera: CameraSensor | None, item: Any) -> Any:
+    if camera is None or not isinstance(item, Source):
+        return item
+    told = item.options.get("size")
+    if told is None:
+        item = item.expecting(camera.size)
+        if item.is_decoded:
+            check_size(item, item.value)
+    elif tuple(told) != tuple(camera.size):
+        raise DataError(
+            f"{item.path}: the log says that the picture is {size_words(told)}, but camera {camera.frame!r} is "
+            f"calibrated for {size_words(camera.size)}; correct one of them, or scale the pictures"
+        )
+    return item
+
+
+def check_rig_file(before: Rig, after: Rig, path: str) -> Rig:
+    """Return a rig to which a rig file has added, if its cameras have the size that the log gives their pictures.
+
+    Raises:
+        DataError: a camera of the file is for pictures of another size; file and field are named.
+    """
+    for name, camera in after.sensors.items():
+        known = before.sensors.get(name)
+        if isinstance(camera, CameraSensor) and isinstance(known, CameraSensor) and known.size != camera.size:
+            raise DataError(
+                f"{path}: sensors.{name}: the camera is calibrated for {size_words(camera.size)}, the pictures of the "
+                f"log are {size_words(known.size)}; give the calibration of that size"
+            )
+    return after
+
+
+def policy_for_boxes(given: str | None) -> str:
+    """Return what ``log.bad_boxes`` says is done with boxes that cannot be.
+
+    Raises:
+        ConfigError: it is no policy.
+    """
+    if given not in (None, REFUSE, LEAVE_OUT):
+        raise ConfigError(f"log.bad_boxes: expected {REFUSE} or {LEAVE_OUT}, got {given!r}")
+    return given or REFUSE
+
+
+def impossible_rows(boxes: Boxes3D) -> Tensor:
+    """Whether each box (rows,) has a number in its pose or size that is not finite, or a size that is not above 0."""
+    size, pose = boxes.values["size"], boxes.values["pose"]
+    possible = (torch.isfinite(size) & (size > 0)).all(-1) & torch.isfinite(pose).flatten(1).all(-1)
+    return ~possible
+
+
+def with_possible_boxes(sample: Sample, policy: str, where: Callable[[str], str]) -> Sample:
+    """The sample without boxes that cannot be; they are refused unless ``policy`` is ``leave_out``.
+
+    Args:
+        sample: as it was read. policy: ``log.bad_boxes``.
+        where: file (and table) of a stream of boxes, for messages.
+
+    Raises:
+        DataError: a box cannot be; the message names file, record and figures.
+    """
+    kept, left_out = dict(sample.streams), {n: dict(r) for n, r in sample.meta.left_out.items()}
+    for name, boxes in sample.of_type(Boxes3D).items():
+        bad = impossible_rows(boxes)
+        if not bool(bad.any()):
+            continue
+        if policy == REFUSE:
+            raise DataError(f"{where(name)}: {_told(boxes, int(bad.nonzero()[0, 0]))}")
+        kept[name] = boxes.select(~bad)
+        left_out.setdefault(name, {})[REASON] = int(bad.sum())
+    if all(kept[n] is s for n, s in sample.streams.items()):
+        return sample
+    return sample.with_streams(kept).with_meta(0, left_out=left_out)
+
+
+def _told(boxes: Boxes3D, row: int) -> str:
+    names = [str(boxes.values[c][row]) for c in ("record", "instance") if c in boxes.values]
+    category = str(boxes.values["category"][row]) if "category" in boxes.values else "box"
+    size = " x ".join(f"{v:g}" for v in boxes.values["size"][row].tolist())
+    place = ", ".join(f"{v:g}" for v in boxes.values["pose"][row, :3, 3].tolist())
+    return (
+        f"box {next(iter(names), row)!s} ({category}) at {place} has the size {size} m (length, width, height), which "
+        f"no object has; correct it, or give log.bad_boxes=leave_out to leave such boxes out"
+    )

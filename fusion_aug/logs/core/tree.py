@@ -1,0 +1,172 @@
+"""The tree of a log: paths below its root, and which links in it are followed.
+
+A link is followed where it leads below the root, or below a folder that ``log.follow_links`` names; all others are
+refused by name, and so are links that lead nowhere or in a circle. What a run writes has no links to follow.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+from fusion_aug.errors import ConfigError, DataError
+
+
+class Entry(NamedTuple):
+    """What lies in a folder of the tree.
+
+    Attributes:
+        path: where it was found, links and all. real: the same without links.
+        is_folder: whether it is a folder, or a link to one.
+        refusal: why it is a link that is not followed, one sentence; None for all else.
+    """
+
+    path: Path
+    real: str
+    is_folder: bool
+    refusal: str | None
+
+
+class Tree:
+    """The folder of a log.
+
+    Args:
+        root: the folder, which may be a link itself.
+        follow_links: folders outside the root to which links may lead.
+
+    Raises:
+        ConfigError: ``follow_links`` is no list of folders.
+    """
+
+    def __init__(self, root: str | Path, follow_links: str | Sequence[str] | None = None):
+        self.root = Path(root)
+        folders = [follow_links] if isinstance(follow_links, str | Path) else follow_links or []
+        if not isinstance(folders, Sequence) or not all(isinstance(f, str | Path) for f in folders):
+            raise ConfigError(f"log.follow_links: expected a list of folders, got {follow_links!r}")
+        for folder in folders:
+            if not Path(folder).is_dir():
+                raise ConfigError(f"log.follow_links: {folder} is not a folder")
+        self.real = os.path.realpath(self.root)
+        self.allowed = (self.real, *map(os.path.realpath, folders))
+
+    def path(self, relative: str, where: str, folder: Path | None = None) -> Path:
+        """Return the path of a name that a file or a rule of the format gives; it need not exist.
+
+        Args:
+            relative: from the root, with slashes. where: file and field that name it, for messages.
+            folder: below the root, that the name starts at; the root itself by default.
+
+        Raises:
+            DataError: the name is absolute or leads out of the root, or one of its links is not followed.
+        """
+        path = Path(relative)
+        if path.is_absolute() or ".." in path.parts or "\0" in relative or "\\" in relative:
+            raise DataError(f"{where}: the file name {relative!r} leaves the log's folder")
+        full = (folder or self.root) / path
+        refusal = self.refusal(full)
+        if refusal is not None:
+            raise DataError(f"{where}: {refusal}")
+        return full
+
+    def refusal(self, path: Path) -> str | None:
+        """Why a path is not followed, one sentence; None where it is, or where nothing is there."""
+        try:
+            real = os.path.realpath(path, strict=True)
+        except (FileNotFoundError, NotADirectoryError):
+            real = os.path.realpath(path)
+            broken = next((p for p in (*reversed(path.parents), path) if p.is_symlink() and not p.exists()), None)
+            if broken is not None:
+                return f"{broken} is a link to {broken.readlink()}, which does not exist"
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return f"{path} is a link that goes round in a circle"
+            return f"{path} cannot be read ({error.strerror})"
+        if self._allows(real):
+            return None
+        parts = path.relative_to(self.root).parts
+        steps = [self.root.joinpath(*parts[: i + 1]) for i in range(len(parts))]
+        link = next((p for p in steps if not self._allows(os.path.realpath(p))), path)
+        target = Path(os.path.realpath(link))
+        folder = target if target.is_dir() else target.parent
+        option = f"log.follow_links=[{_quoted(str(folder))}]"
+        return f"{link} is a link to {target}, outside the log; to follow it give {option}"
+
+    def _allows(self, real: str) -> bool:
+        return any(_is_below(real, folder) for folder in self.allowed)
+
+    def glob(self, pattern: str, folder: Path | None = None) -> list[Path]:
+        """Return what matches a shell pattern, sorted; links are followed by the rule of the tree.
+
+        Args:
+            pattern: with slashes; ``*`` ends at a slash, ``**`` stands for any folders, also none.
+            folder: below the root, that the pattern starts at; the root itself by default.
+
+        Raises:
+            DataError: a link that matches, or that leads to a folder where it could be, is not followed.
+        """
+        start = folder or self.root
+        return sorted(self._matches(start, pattern.split("/"), (os.path.realpath(start),)))
+
+    def _matches(self, folder: Path, parts: Sequence[str], above: tuple[str, ...]) -> Iterator[Path]:
+        head, *rest = parts
+        if head == "**":
+            yield from self._matches(folder, rest, above)
+        for entry in self.entries(folder, above):
+            if not (entry.is_folder if head == "**" else fnmatchcase(entry.path.name, head)):
+                continue
+            if entry.refusal is not None:
+                raise DataError(entry.refusal)
+            if head == "**" or (rest and entry.is_folder):
+                yield from self._matches(entry.path, parts if head == "**" else rest, (*above, entry.real))
+            elif not rest:
+                yield entry.path
+
+    def entries(self, folder: Path, above: Sequence[str] = ()) -> list[Entry]:
+        """What lies in a folder, by name; nothing where there is no such folder.
+
+        Args:
+            above: real paths of the folders that were entered on the way, itself among them; a link to one of them
+                would never end.
+        """
+        if not folder.is_dir():
+            return []
+        found, real = [], os.path.realpath(folder)
+        with os.scandir(folder) as listing:
+            for item in sorted(listing, key=lambda e: e.name):
+                path = folder / item.name
+                if not item.is_symlink():
+                    found.append(Entry(path, f"{real}/{item.name}", item.is_dir(), None))
+                    continue
+                target, refusal = os.path.realpath(path), self.refusal(path)
+                if refusal is None and target in above:
+                    refusal = f"{path} is a link to {target}, a folder that it lies in"
+                found.append(Entry(path, target, path.is_dir(), refusal))
+        return found
+
+    def files(self, folder: Path | None = None, above: tuple[str, ...] = ()) -> Iterator[Entry]:
+        """Every file below a folder, the root by default, by name; of links that are not followed the link itself."""
+        folder, above = folder or self.root, above or (self.real,)
+        for entry in self.entries(folder, above):
+            if entry.is_folder and entry.refusal is None:
+                yield from self.files(entry.path, (*above, entry.real))
+            else:
+                yield entry
+
+
+def tree_of(root: str | Path | Tree) -> Tree:
+    """Return a tree as it is, and of a path the tree that follows no link out of it."""
+    return root if isinstance(root, Tree) else Tree(root)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _quoted(folder: str) -> str:
+    """A path as the command line takes it."""
+    return folder if re.fullmatch(r"[\w./+@-]+", folder) else "'" + folder.replace("'", r"\'") + "'"

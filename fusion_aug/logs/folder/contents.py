@@ -1,0 +1,55 @@
+"""What a log of the folder format holds, and what a run makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from fusion_aug.logs.core.contents import CHANGED, KEPT, LEFT_OUT, Part
+from fusion_aug.logs.core.files import read_json
+from fusion_aug.logs.core.store import npz_names
+from fusion_aug.logs.core.tree import Tree
+from fusion_aug.streams import STREAMS
+
+SAMPLE, STREAM, ARRAYS = "samples/**/sample.json", "samples/**/streams/*/stream.json", "samples/**/streams/*/arrays.npz"
+CONTENTS = (
+    Part("log.json", CHANGED, "ids of the samples"),
+    Part(SAMPLE, CHANGED, "reference, scene, both rigs"),
+    Part(STREAM, CHANGED, "class of a stream, and what lies where"),
+    Part(ARRAYS, CHANGED, "values, stamps, and pictures that are no files"),
+    Part("samples/**/streams/*/[0-9]*.png", CHANGED, "pictures"),
+    Part("samples/**/streams/*/[0-9]*.jp*g", CHANGED, "pictures"),
+    *(Part(f"log.json:{n}", CHANGED, "of the log") for n in ("version", "samples")),
+    *(Part(f"{SAMPLE}:{n}", CHANGED, "of the sample") for n in (
+        "id", "scene", "ref", "anchor", "clock", "start", "order", "rig", "true_rig", "history",
+    )),
+    *(Part(f"{STREAM}:{n}", CHANGED, "of the stream") for n in ("class", "fields", "pictures", "gels")),
+    Part(f"{ARRAYS}:column **", CHANGED, "columns that the class of the stream declares"),
+    Part(f"{ARRAYS}:values/**", KEPT, "columns that no class declares: they stay with their rows"),
+    *(Part(f"{ARRAYS}:{n}/**", CHANGED, "of the stream") for n in ("fields", "items", "index", "shared")),
+    Part("**/*.part", LEFT_OUT, "of a writer that was interrupted"),
+)  # fmt: skip
+MOST_ARRAYS = 64  # samples whose arrays are listed; of all others reading refuses what it does not know
+
+
+def fields_of(tree: Tree, folders: Iterable[Path]) -> dict[str, list[str]]:
+    """Fields of the descriptions of samples and streams, and names of arrays.
+
+    Args:
+        tree: of the log. folders: of the samples, the first ``MOST_ARRAYS`` of which are looked at closely.
+    """
+    out = {"log.json": list(read_json(tree.root / "log.json"))}
+    for number, folder in enumerate(folders):
+        inner = folder.relative_to(tree.root).as_posix()
+        out[f"{inner}/sample.json"] = list(read_json(folder / "sample.json"))
+        for entry in tree.entries(folder / "streams"):
+            where = f"{inner}/streams/{entry.path.name}"
+            if not (entry.path / "stream.json").is_file():
+                continue
+            header = read_json(entry.path / "stream.json")
+            out[f"{where}/stream.json"] = list(header)
+            if number < MOST_ARRAYS and (entry.path / "arrays.npz").is_file():
+                kind = STREAMS.get(str(header.get("class")))
+                typed = {f"values/{name}": f"column {name}" for name in (kind.column_table() if kind else ())}
+                out[f"{where}/arrays.npz"] = [typed.get(n, n) for n in npz_names(entry.path / "arrays.npz")]
+    return out

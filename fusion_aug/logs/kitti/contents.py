@@ -1,0 +1,65 @@
+"""What a KITTI tree holds, and what a run makes of it."""
+
+from __future__ import annotations
+
+from fusion_aug.logs.core.contents import CHANGED, KEPT, LEFT_OUT, Part
+from fusion_aug.logs.kitti.labels import NAMES
+
+AGAIN = "derived from clouds and labels by training code; make it anew from the output, as this one holds the old boxes"
+NO_TIME = "the frames of this benchmark have no time, so nothing is known of where these belong"
+
+FILES = (
+    *(
+        Part(f"{part}/{folder}", CHANGED, about)
+        for part in ("training", "testing")
+        for folder, about in (
+            ("velodyne/*.bin", "cloud: float32 numbers, x y z intensity or those of log.columns"),
+            *((f"image_[0-9]/*.{end}", "picture") for end in ("png", "jpg", "jpeg", "PNG", "JPG", "JPEG")),
+            ("calib/*.txt", "calibration, see log.turn"),
+            ("label_2/*.txt", "boxes in space and on image_2"),
+            ("label_all/*.txt", "boxes of a conversion of Waymo, read where there is no label_2"),
+            ("label_0/*.txt", "boxes of a conversion of Waymo, read where there is neither label_2 nor label_all"),
+            ("planes/*.txt", "ground plane; it follows the scene"),
+        )
+    ),
+    Part("ImageSets/*.txt", CHANGED, "lists of frames; a copy is in the lists of its source"),
+    *(
+        Part(f"{part}/{folder}", LEFT_OUT, about)
+        for part in ("training", "testing")
+        for folder, about in (
+            ("velodyne_reduced*/**", AGAIN),
+            ("label_[1-9]/**", "boxes of one camera of a conversion of Waymo; those of label_all are written"),
+            ("prev_[0-9]/**", f"pictures before the frame: {NO_TIME}"),
+            ("oxts/**", f"positions of the vehicle: {NO_TIME}"),
+            ("pose/**", f"poses of the vehicle: {NO_TIME}"),
+            ("depth_[0-9]/**", "depth derived from the clouds; make it anew from the output"),
+        )
+    ),
+    Part("**gt_database*/**", LEFT_OUT, AGAIN),
+    Part("**kitti_infos_*", LEFT_OUT, AGAIN),
+    Part("**kitti_dbinfos_*", LEFT_OUT, AGAIN),
+    Part("**.pkl", LEFT_OUT, AGAIN),
+    Part("**.pickle", LEFT_OUT, AGAIN),
+)
+ROWS = {
+    "P[0-9]": (CHANGED, "projection of a camera, see log.turn; the flip and the pixel map of its picture"),
+    "R0_rect": (CHANGED, "rectification, kept with log.turn=projection"),
+    "R_rect": (CHANGED, "rectification, as the tracking benchmark calls it"),
+    "Tr_velo_to_cam": (CHANGED, "LiDAR to camera, kept with log.turn=projection"),
+    "Tr_velo_to_cam_[0-9]": (CHANGED, "LiDAR to one camera of a conversion of Waymo, kept with log.turn=projection"),
+    "Tr_velo_cam": (CHANGED, "LiDAR to camera, as the tracking benchmark calls it"),
+    "Tr_imu_to_velo": (CHANGED, "inertial unit to LiDAR"),
+    "Tr_imu_velo": (CHANGED, "inertial unit to LiDAR, as the tracking benchmark calls it"),
+}
+LABELS = {
+    "type": (CHANGED, "class; log.classes renames it and leaves others out"),
+    "truncated": (CHANGED, "share outside of the picture, where it is cut"),
+    "occluded": (KEPT, "how much of it is hidden"),
+    "alpha": (CHANGED, "observation angle: as it is in the axes of the real camera"),
+    **dict.fromkeys(("score", "track"), (KEPT, "of a detector or tracker")),
+}
+FIELDS = (
+    *(Part(f"*/calib/*.txt:{name}", *told) for name, told in ROWS.items()),
+    *(Part(f"*/label_*/*.txt:{n}", *LABELS.get(n, (CHANGED, "box; what is not set stays as it is"))) for n in NAMES),
+)
+CONTENTS = (*FILES, *FIELDS)

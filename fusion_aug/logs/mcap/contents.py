@@ -1,0 +1,51 @@
+"""What a folder of MCAP recordings holds, and what a run makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+
+from fusion_aug.logs.core.contents import CHANGED, KEPT, LEFT_OUT, Part
+from fusion_aug.logs.mcap.bag import NAME, metadata_of
+from fusion_aug.logs.mcap.file import McapFile
+
+BAG_FIELDS = (
+    "version", "storage_identifier", "duration", "starting_time", "message_count", "topics_with_message_count",
+    "compression_format", "compression_mode", "relative_file_paths", "files", "ros_distro",
+)  # fmt: skip
+CONTENTS = (
+    Part("**/*.mcap", CHANGED, "recordings; messages that the pipeline does not change are copied byte by byte"),
+    Part(f"**/{NAME}", CHANGED, "list of files and topics, written again"),
+    Part("**/*.mcap:topic **", CHANGED, "topics of known types: streams, calibration, frames"),
+    Part("**/*.mcap:attachment **", KEPT, "attachments"),
+    Part("**/*.mcap:metadata **", KEPT, "metadata records"),
+    Part("**/*.mcap:excluded **", LEFT_OUT, "topics that log.exclude names"),
+    *(Part(f"**/{NAME}:{n}", CHANGED, "of the recording") for n in BAG_FIELDS),
+    Part(f"**/{NAME}:custom_data", LEFT_OUT, "facts that the recorder was given; copy those that still hold"),
+)
+
+
+def fields_of(
+    root: Path, files: Iterable[McapFile], known: Collection[str], is_excluded: Callable[[str], bool]
+) -> dict[str, list[str]]:
+    """Topics, attachments and metadata records of recordings, and fields of their ``metadata.yaml``.
+
+    Topics of types that nothing reads are listed as they are; they are copied, and refused where they had to change.
+
+    Args:
+        root: of the log. files: of the recordings. known: message types that are read.
+        is_excluded: whether a topic is to be left out.
+    """
+    out: dict[str, list[str]] = {}
+    for file in files:
+        attachments, records = file.extras()
+        names = [f"attachment {a.name}" for a in attachments] + [f"metadata {m.name}" for m in records]
+        for channel in file.summary()[0]:
+            word = "excluded " if is_excluded(channel.topic) else "topic " if channel.kind in known else ""
+            names.append(f"{word}{channel.topic} ({channel.kind})")
+        out[file.path.relative_to(root).as_posix()] = names
+        bag = file.path.parent / NAME
+        if bag.is_file():
+            facts = metadata_of(file.path.parent)
+            out[bag.relative_to(root).as_posix()] = [n for n, v in facts.items() if n != "custom_data" or v]
+    return out

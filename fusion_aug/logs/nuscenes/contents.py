@@ -1,0 +1,93 @@
+"""What a nuScenes root holds, and what a run makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fusion_aug.logs.core.contents import CHANGED, KEPT, LEFT_OUT, Part
+from fusion_aug.logs.nuscenes.splits import SPLITS
+
+AGAIN = "derived from the tables by training code; make it anew from the output, as this one holds the old boxes"
+OF_POINTS = "labels of single points, left out even where no point changes; copy it where clouds stay as they are"
+MORE_POINTS = "table of labels of single points, whose files are left out"
+DRIVING = "driving data in the old vehicle frame, by names of the source's scenes; copy it where no geometry changes"
+MAP = "map of the source's world; mirrored or scaled scenes get a location of their own, which it does not cover"
+RECORDS = "data of the records in sample_data.json; those of other samples are left out"
+TABLE = "rows of what is written"
+
+FILES = (
+    *(Part(f"*/{t}.json", CHANGED, "whole table, its rows as they are") for t in ("attribute", "visibility", "sensor")),
+    Part("*/category.json", CHANGED, "whole table; log.classes renames its rows and leaves others out"),
+    *(Part(f"*/{t}.json", CHANGED, "whole table, and rows of mirrored or scaled scenes") for t in ("log", "map")),
+    *(Part(f"*/{t}.json", CHANGED, TABLE) for t in (
+        "instance", "calibrated_sensor", "ego_pose", "scene", "sample", "sample_data", "sample_annotation",
+    )),
+    Part(f"*/{SPLITS}.json", CHANGED, "scenes of splits, of what is written"),
+    Part("*/lidarseg.json", LEFT_OUT, MORE_POINTS),
+    Part("*/panoptic.json", LEFT_OUT, MORE_POINTS),
+    Part("*/image_annotations.json", LEFT_OUT, AGAIN),
+    Part("lidarseg/**", LEFT_OUT, OF_POINTS),
+    Part("panoptic/**", LEFT_OUT, OF_POINTS),
+    Part("can_bus/**", LEFT_OUT, DRIVING),
+    *(Part(f"{folder}/*/*.{end}", CHANGED, RECORDS) for folder in ("samples", "sweeps") for end in (
+        "jpg", "jpeg", "png", "pcd.bin", "pcd", "bin",
+    )),
+    Part("maps/**", KEPT, MAP),
+    Part("*_maps/**", CHANGED, f"{MAP}; written to maps, as the tables call it"),
+    Part("**infos*.coco.json", LEFT_OUT, AGAIN),
+    Part("**gt_database*/**", LEFT_OUT, AGAIN),
+    Part("**.pkl", LEFT_OUT, AGAIN),
+    Part(".v1.0-*.txt", LEFT_OUT, "note in the archives of nuScenes"),
+    *(Part(f"*.{end}", LEFT_OUT, "archive") for end in ("tgz", "tar", "tar.gz", "zip")),
+)  # fmt: skip
+
+# table -> fate -> its fields
+TABLES: Mapping[str, Mapping[str, str]] = {
+    "category": {CHANGED: "token name", KEPT: "description index"},
+    "attribute": {KEPT: "token name description"},
+    "visibility": {KEPT: "token level description"},
+    "instance": {
+        KEPT: "token", CHANGED: "category_token nbr_annotations first_annotation_token last_annotation_token",
+    },
+    "sensor": {KEPT: "token channel modality"},
+    "calibrated_sensor": {KEPT: "sensor_token", CHANGED: "token translation rotation camera_intrinsic"},
+    "ego_pose": {KEPT: "token", CHANGED: "timestamp translation rotation"},
+    "log": {KEPT: "logfile vehicle date_captured map_token", CHANGED: "token location"},
+    "scene": {
+        KEPT: "token name description", CHANGED: "log_token nbr_samples first_sample_token last_sample_token",
+    },
+    "sample": {KEPT: "token scene_token", CHANGED: "timestamp prev next"},
+    "sample_data": {
+        KEPT: "token sample_token ego_pose_token is_key_frame fileformat sensor_modality",
+        CHANGED: "calibrated_sensor_token timestamp height width filename prev next channel",
+    },
+    "sample_annotation": {
+        KEPT: "token sample_token instance_token attribute_tokens",
+        CHANGED: "visibility_token translation size rotation num_lidar_pts num_radar_pts prev next",
+    },
+    "map": {KEPT: "token category filename", CHANGED: "log_tokens"},
+}  # fmt: skip
+ABOUT = {
+    "token": "name of the row; a copy k of a sample has __k at its end",
+    "translation": "metres; a scene's motion turns boxes and mountings, a mirror or a scale the vehicle's poses too",
+    "rotation": "quaternion w x y z, like translation",
+    "camera_intrinsic": "with crops, resizes and flips of the pictures",
+    "timestamp": "microseconds; only time warps change it",
+    "location": "that of a mirrored or scaled scene has -mirrored or -scaled at its end",
+    "num_lidar_pts": "as many less as fewer points lie in the box; unchanged by motions of the scene",
+    "num_radar_pts": "as many less as fewer detections lie in the box; unchanged by motions of the scene",
+    "visibility_token": "share that cameras see, where it changes",
+    "filename": "of a copy, or of another channel after a mirror",
+}
+FIELDS = tuple(
+    Part(f"*/{table}.json:{name}", fate, ABOUT.get(name, "field of the format"))
+    for table, fates in TABLES.items()
+    for fate, names in fates.items()
+    for name in names.split()
+)
+CONTENTS = (*FILES, *FIELDS)
+
+# what only the tables of a log can tell
+OTHER_VERSION = Part("tables of another version", LEFT_OUT, "read them with log.version")
+OWN_FOLDER = Part("files of records in other folders", CHANGED, RECORDS)
+NO_RECORD = Part("files without a record", LEFT_OUT, "no record names them, or log.exclude leaves it out")

@@ -1,0 +1,84 @@
+"""Writing samples of any origin as a log."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from fusion_aug.core.compose import Compose
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs.core.files import user_path
+from fusion_aug.logs.core.log import Log, find_exporter, find_format
+from fusion_aug.logs.core.whole import move_files, whole_folder
+from fusion_aug.logs.core.writer import Writer
+from fusion_aug.ops.modes import standard_modes
+from fusion_aug.sample import Sample
+
+
+@standard_modes()
+def write_log(samples: Iterable[Sample], root: str | Path, format: str = "folder", *, link: str = "copy") -> Log:
+    """Write samples as a log that ``open_log``, ``run``, ``check`` and ``show`` take.
+
+    One sample is in memory at a time. The folder appears under its name when all of it is written, else not at all.
+
+    Args:
+        samples: made by hand (``make_sample``), of any log, or augmented ones; a batch counts as its samples. Each
+            is a source of its own: its history is not carried on.
+        root: folder to write, which is not there yet or empty.
+        format: "folder", which holds everything exactly, or another that logs of any kind can be written in.
+        link: "copy", or "hard" for hard links of files that did not change.
+
+    Returns:
+        The log, opened.
+
+    Raises:
+        ConfigError: the format is written from logs of its own only, or cannot hold a sample; the message says why.
+        DataError: the folder is not empty, there is no sample, or two have one id.
+    """
+    target, kind = user_path(str(root)), find_exporter(format)
+    with whole_folder(target) as (part, aside):
+        _write(samples, kind(None, part, link=link), part, aside / "rows.jsonl", format)
+    return find_format(format).open(target)
+
+
+def _write(samples: Iterable[Sample], writer: Writer, part: Path, spilled: Path, format: str) -> None:
+    ids: list[tuple[str, str]] = []
+    known: set[str] = set()
+    with spilled.open("w", encoding="utf-8") as file:
+        for sample in (batch.take([i]) for batch in samples for i in range(len(batch.metas))):
+            if sample.id in known:
+                raise DataError(f"two samples are called {sample.id!r}; a log needs ids of their own")
+            problems = writer.can_express(Compose([]), sample)
+            if problems:
+                said = "; ".join(f"{p.field}: {p.reason}; {p.remedy}" for p in problems)
+                raise ConfigError(f"{format} cannot hold sample {sample.id!r}: {said}")
+            with tempfile.TemporaryDirectory(dir=spilled.parent) as stage:
+                rows = writer.stage(sample, sample, sample.id, Path(stage))
+                move_files(Path(stage), part, f"sample {sample.id!r}")
+            file.write(json.dumps(rows) + "\n")
+            known.add(sample.id)
+            ids.append((sample.id, sample.id))
+    if not ids:
+        raise DataError(f"{part.name}: there are no samples to write")
+    writer.finish(SpilledRows(spilled), ids)
+
+
+class SpilledRows:
+    """Rows of all staged samples in order, read from a file at every iteration.
+
+    Args:
+        path: of the file, one sample a line.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        with self.path.open(encoding="utf-8") as file:
+            yield from map(json.loads, file)
+
+
+__all__ = ["SpilledRows", "write_log"]

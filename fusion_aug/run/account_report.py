@@ -1,0 +1,93 @@
+"""The account as tables: streams of a run before and after, and what became of files and fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from fusion_aug.logs.core.account import Account, Group
+from fusion_aug.logs.core.contents import FIELD, LEFT_OUT, REFUSED
+from fusion_aug.logs.core.sample_account import StreamAccount
+
+
+def stream_table(streams: Mapping[str, StreamAccount], words: Mapping[str, str] | None = None) -> Table:
+    """Items and rows of every stream before and after, and the reason of every loss and gain.
+
+    Args:
+        streams: the account of a run. words: path of a transform -> why things are lost by it.
+    """
+    table = Table(box=None, pad_edge=False)
+    for name in ("stream", "items", "points or boxes", "lost", "gained"):
+        table.add_column(name, justify="left" if name in ("stream", "lost", "gained") else "right")
+    for name, own in streams.items():
+        rows = _change(own["rows"]) if "rows" in own else "copied, not counted" if "uncounted" in own else ""
+        lost = [*_reasons(own.get("lost"), words), *_reasons(own.get("items_lost"), words, " items")]
+        added = [*_reasons(own.get("added")), *_reasons(own.get("items_added"), None, " items")]
+        table.add_row(printable(name), _change(own["items"]), rows, "\n".join(lost), "\n".join(added))
+    return table
+
+
+def _change(pair: Sequence[int]) -> str:
+    before, after = pair
+    return f"{before:,}" if before == after else f"{before:,} -> {after:,}"
+
+
+def _reasons(counts: Mapping[str, int] | None, words: Mapping[str, str] | None = None, unit: str = "") -> list[str]:
+    pairs = [(reason, n, (words or {}).get(reason, "")) for reason, n in (counts or {}).items()]
+    return [f"{n:,}{unit} {printable(reason)}{f': {word}' if word else ''}" for reason, n, word in pairs]
+
+
+def group_table(groups: Sequence[Group], what: str, unit: str) -> Table:
+    """Files or fields that are understood, by what becomes of them.
+
+    Args:
+        groups: of files or of fields. what: they are. unit: what is counted: files, or tables.
+    """
+    table = Table(box=None, pad_edge=False)
+    table.add_column(what, overflow="fold", ratio=4)
+    table.add_column(unit, justify="right", no_wrap=True)
+    table.add_column("a run has them", no_wrap=True)
+    table.add_column("what they are", overflow="fold", ratio=5)
+    for group in groups:
+        table.add_row(printable(group.name), _count(group), group.fate, printable(group.about))
+    return table
+
+
+def field_table(groups: Sequence[Group]) -> Table:
+    """Fields that are understood, those of one table and of one fate together."""
+    table = Table(box=None, pad_edge=False)
+    for name, ratio in (("table", 3), ("fields", 5), ("a run has them", 3)):
+        table.add_column(name, overflow="fold", ratio=ratio)
+    sets: dict[tuple[str, str, str], list[str]] = {}
+    for group in groups:
+        path, _, name = group.name.partition(FIELD)
+        why = group.about if group.fate in (REFUSED, LEFT_OUT) else ""
+        sets.setdefault((path, group.fate, why), []).extend(group.names or [name])
+    for (path, fate, why), names in sets.items():
+        fates = f"{fate}: {printable(why)}" if why else fate
+        table.add_row(printable(path), printable(", ".join(names)), fates)
+    return table
+
+
+def left_out_lines(account: Account) -> list[str]:
+    """What a run leaves out or does not understand, as marked-up lines, one reason after another."""
+    lines = []
+    for style, groups in (("yellow", account.not_understood), ("dim", account.left_out)):
+        for about in dict.fromkeys(g.about for g in groups):
+            fate = "" if style == "yellow" else f"{LEFT_OUT}: "
+            lines.append(f"[{style}]{fate}{printable(about)}[/]")
+            for group in (g for g in groups if g.about == about):
+                example = "" if group.example in ("", group.name) else f", such as {group.example.rpartition('/')[2]}"
+                lines.append(f"[{style}]  {_count(group)} {printable(group.name + example)}[/]")
+    return lines
+
+
+def _count(group: Group) -> str:
+    return f"{group.count:,}" + (f" (and {group.others:,} not selected)" if group.others else "")
+
+
+def printable(text: str) -> str:
+    """Text from a file as a terminal may show it: without control characters and markup."""
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))

@@ -1,0 +1,74 @@
+"""What is lost where presets are combined: Hydra merges them key by key, and the later value wins.
+
+That is meant for figures: of two transforms of one name and kind, the later preset's figures hold. Of two kinds under
+one name, or of two lists, the earlier would vanish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fusion_aug.errors import ConfigError
+
+
+def chosen_presets(primary: str, overrides: Sequence[str]) -> list[str]:
+    """Presets that a configuration is made of, in the order of their merging. Hydra must be set up.
+
+    Args:
+        primary: name of the primary configuration.
+        overrides: as Hydra takes them.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
+
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    found = hydra.config_loader.compute_defaults_list(primary, list(overrides), RunMode.RUN).defaults
+    paths = [d.config_path for d in found if d.config_path and d.config_path.startswith("pipeline/")]
+    return [p.removeprefix("pipeline/") for p in paths]
+
+
+def refuse_lost_transforms(presets: Sequence[str], folders: Sequence[Path]) -> None:
+    """Refuse presets of which one hides another, or a transform of another.
+
+    Args:
+        presets: in the order of their merging.
+        folders: where presets lie.
+
+    Raises:
+        ConfigError: naming both presets, the transform and the remedy.
+    """
+    seen: dict[str, tuple[str, str]] = {}
+    for preset in dict.fromkeys(presets):
+        files = [f / f"{preset}.yaml" for f in folders if (f / f"{preset}.yaml").is_file()]
+        if len(files) > 1:
+            raise ConfigError(f"pipeline={preset}: {files[1]} has the name of a preset that is there; rename the file")
+        content = yaml.safe_load(files[0].read_text(encoding="utf-8")) if files else None
+        for name, kind in _kinds(content.get("transforms") if isinstance(content, dict) else None):
+            other, before = seen.setdefault(name, (preset, kind))
+            if other != preset and (kind != before or kind == "a list"):
+                what = f"a transform {name!r}" if name else "their transforms"
+                raise ConfigError(
+                    f"pipeline: the presets {other!r} and {preset!r} both give {what} ({before} and {kind}), of which "
+                    f"one would be lost; {'give it another name in one of them' if name else 'give each a name'}"
+                )
+
+
+def _kinds(transforms: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Path and kind of every transform, and of what holds several; nothing of one that is only changed or removed."""
+    if not isinstance(transforms, dict):
+        if transforms:
+            yield path, "a list"
+        return
+    yield path, "names"
+    for name, config in transforms.items():
+        own = f"{path}.{name}" if path else str(name)
+        if isinstance(config, dict):
+            if "_target_" in config:
+                yield own, str(config["_target_"])
+            if "transforms" in config:
+                yield from _kinds(config["transforms"], f"{own}.transforms")

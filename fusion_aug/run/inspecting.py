@@ -1,0 +1,164 @@
+"""``fusion-aug inspect``: what a log holds, and what a run makes of each part of it, before anything runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields
+
+import torch
+from rich.table import Table
+
+from calib import CalibrationError, CameraSensor, Sensor, UnknownLens
+from fusion_aug.errors import ConfigError
+from fusion_aug.logs.core.account import Account, account_of
+from fusion_aug.logs.core.log import Log
+from fusion_aug.run import report
+from fusion_aug.run.account_report import field_table, group_table, left_out_lines, printable
+from fusion_aug.run.config import build_log, compose_config, import_plugins
+from fusion_aug.run.survey import GAP, StreamFacts, Survey, survey
+from fusion_aug.sample import Sample
+
+MOST_CATEGORIES = 12
+ALWAYS = ("intensity_scale", "max_range")  # figures of a sensor that are always shown
+
+
+def inspect_command(overrides: Sequence[str], extra_dir: str | None) -> int:
+    """Print what a log holds.
+
+    Raises:
+        ConfigError: an option is wrong.
+        DataError: the log is missing or damaged.
+    """
+    config = compose_config("inspect", overrides, extra_dir)
+    most = config["n"]
+    if most is not None and (type(most) is not int or most < 1):
+        raise ConfigError(f"n: expected a whole number of at least 1, or null for all, got {most!r}")
+    import_plugins(config["plugins"])
+    log = build_log(config["log"])
+    found = survey(log, most)
+    print_survey(log, found)
+    print_account(account_of(log))
+    return 0
+
+
+def print_survey(log: Log, found: Survey) -> None:
+    """Print what is in the samples."""
+    total = len(log.ids)
+    part = "" if found.read == total else f"; {found.read} of them were read, n=null reads all"
+    span = f", {found.seconds:.1f} s of data" if found.seconds else ""
+    report.OUT.print(f"[bold]{log.format.name}[/] {printable(str(log.root))}")
+    report.OUT.print(f"{total:,} samples{part}: {len(found.scenes):,} scene(s){span}")
+    report.OUT.print(stream_table(found))
+    if found.first is not None and found.first.rig.sensors:
+        report.OUT.print(sensor_table(found.first))
+    for line in report.intensity_lines(log.intensity_scales):
+        report.OUT.print(printable(line))
+    for name, facts in found.streams.items():
+        if facts.gaps:
+            longest, where = max(facts.gaps)
+            report.OUT.print(
+                f"{printable(name)}: {len(facts.gaps)} gap(s) of more than {GAP * (facts.step or 0):.3g} s, "
+                f"the longest of {longest:.3g} s before an item of sample {printable(where)}",
+                style="yellow",
+            )
+    if found.boxes:
+        common = [f"{printable(c) or '(no class)'} {n:,}" for c, n in found.boxes.most_common(MOST_CATEGORIES)]
+        more = len(found.boxes) - len(common)
+        rest = f" and {more} more classes" if more else ""
+        report.OUT.print(f"{found.boxes.total():,} boxes: {', '.join(common)}{rest}", soft_wrap=True)
+
+
+def stream_table(found: Survey) -> Table:
+    """Every stream with rate, size and columns."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("stream", "kind"):
+        table.add_column(name, no_wrap=True)
+    for name in ("samples", "items", "rows", "rate"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("columns, by type of one row", overflow="fold")
+    for name, facts in found.streams.items():
+        rate = f"{1 / facts.step:.3g} Hz" if facts.step else "-"
+        rows = "" if facts.rows is None else f"{facts.rows:,}"
+        table.add_row(
+            printable(name), facts.kind, f"{facts.samples:,}", f"{facts.items:,}", rows, rate, columns_of(facts)
+        )
+    return table
+
+
+def columns_of(facts: StreamFacts) -> str:
+    """``1242x375 uint8 3`` of pictures, else the columns, those of one type together."""
+    if facts.sizes:
+        sizes = " and ".join(f"{w}x{h}" for h, w in sorted(facts.sizes))
+        return f"{sizes} {facts.columns.get('pixel', '')}".strip()
+    kinds: dict[str, list[str]] = {}
+    for name, kind in facts.columns.items():
+        kinds.setdefault(kind, []).append(name)
+    return printable("; ".join(f"{', '.join(names)}: {kind}" for kind, names in kinds.items()))
+
+
+def sensor_table(sample: Sample) -> Table:
+    """Every sensor of the first sample: the device, and where it is mounted."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("sensor", "kind"):
+        table.add_column(name, no_wrap=True)
+    table.add_column(f"x, y, z in {printable(sample.ref.frame)}, m", justify="right", no_wrap=True)
+    table.add_column("optical or x axis", justify="right", no_wrap=True)
+    table.add_column("device", overflow="fold")
+    for name, sensor in sample.rig.sensors.items():
+        table.add_row(printable(name), sensor.kind, *mounting(sample, sensor), device(sensor))
+    return table
+
+
+def mounting(sample: Sample, sensor: Sensor) -> tuple[str, str]:
+    """Place of a sensor in the reference frame, and where its optical axis or its x axis points to."""
+    try:
+        T = sample.rig.T(sample.ref.frame, sensor.frame, sample.ref.time)
+    except CalibrationError:
+        return "unknown", "unknown"
+    axis = T[:3, 2] if isinstance(sensor, CameraSensor) else T[:3, 0]
+    yaw, pitch = math.degrees(math.atan2(axis[1], axis[0])), math.degrees(math.asin(max(-1, min(1, float(axis[2])))))
+    up = f", {pitch:+.0f} up" if abs(pitch) >= 0.5 else ""
+    return ", ".join(f"{float(v):.2f}" for v in T[:3, 3]), f"{round(yaw)} degrees{up}"
+
+
+def device(sensor: Sensor) -> str:
+    """What a sensor is, in figures: lens, or what it differs in from others of its kind."""
+    if isinstance(sensor, CameraSensor):
+        height, width = sensor.size
+        if isinstance(sensor.model, UnknownLens):
+            return f"{width}x{height}, calibration unknown"
+        view = field_of_view(sensor)
+        wide = "" if math.isnan(view) else f", {view:.0f} degrees wide"
+        return f"{width}x{height} {sensor.model.lens}, f {sensor.pixels_per_radian:.1f} px{wide}"
+    figures = []
+    for f in fields(sensor):
+        value = getattr(sensor, f.name)
+        differs = isinstance(value, int | float | str) and value != f.default and f.name not in ("frame", "mirror_of")
+        if differs or f.name in ALWAYS:
+            figures.append(f"{f.name.replace('_', ' ')} {'not known' if value is None else value}")
+    return ", ".join(figures)
+
+
+def field_of_view(sensor: CameraSensor) -> float:
+    """Angle (degrees) between the rays of the left and the right edge, through the middle; NaN where there is none."""
+    height, width = sensor.size
+    middle = (height - 1) / 2
+    edges = torch.tensor([[-0.5, middle], [(width - 1) / 2, middle], [width - 0.5, middle]], dtype=torch.float64)
+    left, centre, right = sensor.unproject(edges)
+    angles = [torch.acos((side @ centre).clamp(-1, 1)) for side in (left, right)]
+    return math.degrees(float(angles[0] + angles[1]))
+
+
+def print_account(account: Account) -> None:
+    """Print what becomes of every file and field."""
+    known = [g for g in account.files if g.understood]
+    if known:
+        report.OUT.print(group_table(known, "files", "number"))
+    if any(g.understood for g in account.fields):
+        report.OUT.print(field_table([g for g in account.fields if g.understood]))
+    unknown = Account(*(tuple(g for g in groups if not g.understood) for groups in (account.files, account.fields)))
+    for line in left_out_lines(unknown):
+        report.OUT.print(line, soft_wrap=True)
+    if not account.not_understood:
+        report.OUT.print("everything is understood", style="green")

@@ -1,0 +1,84 @@
+"""``fusion-aug replay``: one sample of a run again, checked against its digest or written as a log of its own."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fusion_aug.core.engine import replay
+from fusion_aug.errors import ConfigError
+from fusion_aug.logs.core.files import user_path
+from fusion_aug.logs.core.log import Log
+from fusion_aug.logs.core.sample_account import total_account
+from fusion_aug.logs.core.whole import move_files, whole_folder
+from fusion_aug.run import report
+from fusion_aug.run.inputs import source_log
+from fusion_aug.run.words import value_of
+from fusion_aug.sample.manifest import NAME, Entry, Manifest, read_manifest, tree_digest
+
+
+def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None) -> int:
+    """Make one sample of a run again; exit code 1 where it is another than the run wrote."""
+    path, sample_id = Path(positionals[0]), positionals[1]
+    manifest = read_manifest(path)
+    entry = manifest.entry(sample_id)
+    folder = path if path.is_dir() else path.parent
+    log = source_log(manifest, folder, overrides, extra_dir)
+    given = [user_path(str(value_of(w))) for w in overrides if w.startswith("out=")]
+    if given and given[0].exists() and (not given[0].is_dir() or any(given[0].iterdir())):
+        raise ConfigError(f"out: {given[0]} is not empty")
+    if given:
+        with whole_folder(given[0]) as (out, aside):
+            same = _write(log, manifest, entry, out, aside)
+            _write_facts(log, manifest, _line(folder / NAME if path.is_dir() else path, entry), out)
+    else:
+        with tempfile.TemporaryDirectory() as stage:
+            same = _stage(log, manifest, entry, Path(stage), Path(stage))[0]
+    where = f", written to {given[0]}" if given else ""
+    report.OUT.print(
+        f"{sample_id}: replayed {len(entry.history)} records{where}; digest {'agrees' if same else 'DIFFERS'}",
+        markup=False,
+    )
+    return 0 if same else 1
+
+
+def _stage(log: Log, manifest: Manifest, entry: Entry, stage: Path, out: Path) -> tuple[bool, dict[str, Any], Any]:
+    """Write the files of the sample; returns whether they are the run's, their rows, and the writer."""
+    source = log.read(entry.source)
+    writer = log.writer(out, manifest.header["output"], lossy=bool(manifest.header["lossy"]))
+    rows = writer.stage(replay(source, entry.history), source, entry.id, stage)
+    return tree_digest(stage) == entry.digest, rows, writer
+
+
+def _write(log: Log, manifest: Manifest, entry: Entry, out: Path, aside: Path) -> bool:
+    """Write files and tables of a log of this one sample; returns whether the files are the run's."""
+    same, rows, writer = _stage(log, manifest, entry, aside, out)
+    move_files(aside, out, entry.id)
+    rows = {k: v for k, v in json.loads(json.dumps(rows)).items() if k != "residual"}  # as a run hands them over
+    writer.finish([rows], [(entry.id, entry.source)])
+    return same
+
+
+def _line(path: Path, entry: Entry) -> dict[str, Any]:
+    """The line of a sample in the manifest."""
+    with path.open(encoding="utf-8") as file:
+        next(file)
+        rows = (json.loads(line) for line in file)
+        return next(row for row in rows if row["id"] == entry.id)
+
+
+def _write_facts(log: Log, manifest: Manifest, line: dict[str, Any], out: Path) -> None:
+    """Write the manifest of the one sample, and where its source lies, for ``check OUT`` and ``show OUT``."""
+    header = {**manifest.header, "replayed": line["id"]}
+    if "account" in header:
+        streams = total_account([line.get("account", {})])
+        samples = {"asked": 1, "written": 1, "skipped": 0}
+        header["account"] = {**header["account"], "samples": samples, "streams": streams}
+    with (out / NAME).open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, sort_keys=True) + "\n" for row in (header, line))
+    facts = {"source_root": str(log.root.resolve())}
+    facts |= {name: getattr(log.options, name) for name in log.format.file_options}
+    (out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,154 @@
+"""What is in a log: streams with their rates, sizes and columns, gaps in time, boxes.
+
+Samples are read in blocks of neighbours, spread evenly over the log; of every stream one item is decoded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
+
+import numpy as np
+import torch
+
+from fusion_aug.logs.core.files import image_size
+from fusion_aug.logs.core.log import Log
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Boxes3D, ImageStream, Ragged, Stream
+from fusion_aug.streams.counts import counts_of
+
+BLOCK = 10  # neighbouring samples, whose stamps tell rates and gaps
+GAP = 2.5  # times the usual step from item to item
+MOST_GAPS = 0.1  # share of the steps; more are no gaps but the manner of the stream
+
+
+@dataclass
+class StreamFacts:
+    """What the samples that were read hold of one stream.
+
+    Attributes:
+        kind: name of its class.
+        samples: how many have it. items: in all. rows: in all that are counted without reading clouds; None of streams
+            without rows.
+        sizes: (height, width) of pictures, of those that lie in files of their own all.
+        columns: name -> type and shape of one row, of the first item.
+        steps: (seconds from one item to the next of the scene, id of the sample where it ends).
+    """
+
+    kind: str
+    samples: int = 0
+    items: int = 0
+    rows: int | None = None
+    sizes: set[tuple[int, int]] = field(default_factory=set)
+    columns: dict[str, str] = field(default_factory=dict)
+    steps: list[tuple[float, str]] = field(default_factory=list)
+
+    @property
+    def step(self) -> float | None:
+        """The usual time from item to item, seconds; None where there is none."""
+        return float(np.median([s for s, _ in self.steps])) if self.steps else None
+
+    @property
+    def gaps(self) -> list[tuple[float, str]]:
+        """Times that are much longer than the usual one, in order; none where items come irregularly as a rule."""
+        usual = self.step
+        found = [] if usual is None else [(s, i) for s, i in self.steps if s > GAP * usual]
+        return found if len(found) <= MOST_GAPS * len(self.steps) else []
+
+    def add(self, stream: Stream) -> None:
+        """Add what one sample has of the stream."""
+        self.samples, self.items = self.samples + 1, self.items + int(stream.present.sum())
+        counts = counts_of(stream) if isinstance(stream, Ragged) else None
+        if counts is not None:
+            self.rows = (self.rows or 0) + int(counts.rows.sum())
+        first_time = not self.columns and len(stream) > 0
+        if isinstance(stream, ImageStream):
+            self.sizes |= sizes_in_files(stream)
+            if first_time:
+                picture = stream.stored(0)
+                self.sizes.add((int(picture.shape[0]), int(picture.shape[1])))
+                self.columns["pixel"] = described(picture[0])
+        elif first_time:
+            item = stream.take_items(torch.tensor([0])) if isinstance(stream, Ragged) else stream
+            self.columns = {name: described(value) for name, value in item.realized().values.items()}
+
+
+@dataclass
+class Survey:
+    """What is in a log.
+
+    Attributes:
+        read: samples that were read. scenes: that they belong to.
+        seconds: from first to last item of every stretch that was read, added up.
+        first: the first sample.
+        streams: name -> facts. boxes: category -> how many.
+    """
+
+    read: int = 0
+    scenes: set[str] = field(default_factory=set)
+    seconds: float = 0.0
+    first: Sample | None = None
+    streams: dict[str, StreamFacts] = field(default_factory=dict)
+    boxes: Counter[str] = field(default_factory=Counter)
+
+    def add_stretch(self, log: Log, ids: Sequence[str]) -> None:
+        """Read neighbouring samples of one scene."""
+        times: dict[str, dict[int, str]] = {}
+        for sample_id in ids:
+            sample = log.read(sample_id)
+            self.read, self.first = self.read + 1, self.first or sample
+            self.scenes.add(sample.meta.scene)
+            for name, stream in sample.streams.items():
+                self.streams.setdefault(name, StreamFacts(type(stream).__name__)).add(stream)
+                times.setdefault(name, {}).update(dict.fromkeys(stream.capture_times.tolist(), sample_id))
+                if isinstance(stream, Boxes3D):
+                    self.boxes.update(map(str, stream.values["category"]))
+        for name, owners in times.items():
+            ordered = sorted(owners)
+            self.streams[name].steps += [((b - a) * 1e-9, owners[b]) for a, b in pairwise(ordered)]
+        everything = [t for owners in times.values() for t in owners]
+        self.seconds += (max(everything) - min(everything)) * 1e-9 if everything else 0.0
+
+
+def survey(log: Log, most: int | None) -> Survey:
+    """Read samples of a log and say what is in them.
+
+    Args:
+        log: to look at. most: how many samples are read; None for all.
+
+    Raises:
+        DataError: a sample cannot be read.
+    """
+    found = Survey()
+    for ids in stretches(log, most):
+        found.add_stretch(log, ids)
+    return found
+
+
+def stretches(log: Log, most: int | None) -> Iterator[list[str]]:
+    """Blocks of neighbouring ids, spread evenly over the log, cut where scenes meet."""
+    ids = list(log.ids)
+    number = len(ids) if most is None else min(most, len(ids))
+    blocks = max(1, -(-number // BLOCK))
+    length = -(-number // blocks)
+    starts = np.linspace(0, len(ids) - length, blocks).astype(int).tolist() if number < len(ids) else [0]
+    for start in starts:
+        block = ids[start : start + length] if number < len(ids) else ids
+        yield from (list(members) for _, members in groupby(block, log.scene_of))
+
+
+def sizes_in_files(stream: ImageStream) -> set[tuple[int, int]]:
+    """Sizes of pictures that are files of their own, from their heads."""
+    own = [s for s in stream.sources if s is not None and s.decoder == "image" and s.offset == 0 and s.size is None]
+    return {image_size(s.path) for s in own}
+
+
+def described(value: object) -> str:
+    """Type and shape of one row: ``float32``, ``float64 4x4``, ``text``."""
+    if isinstance(value, np.ndarray):
+        return "text"
+    shape = getattr(value, "shape", ())[1:]
+    kind = str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
+    return f"{kind} {'x'.join(map(str, shape))}".rstrip()

@@ -1,0 +1,240 @@
+"""Batches of any log as dense tensors, in a fixed order of sensors, for models in plain PyTorch.
+
+Everything is in the reference frame, as in ``interop``. One keyframe is one row of the batch: its pictures, its boxes,
+and one table of the points of all sweeps with the age of each. (In a collated batch sweeps are items like keyframes:
+``bounds`` of a cloud counts the points of every sweep, and ``sample_index`` says which sample each belongs to.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from calib import CameraSensor, Pinhole
+from fusion_aug.errors import DataError
+from fusion_aug.logs.core.classes import Classes
+from fusion_aug.ops.modes import standard_modes
+from fusion_aug.sample import REF, Sample
+from fusion_aug.streams import Boxes3D, Camera, Lidar, Radar
+from fusion_aug.train.interop import camera_matrices, class_numbers, known_velocity
+from fusion_aug.transforms.scene.scene import scene_motion
+
+MATRICES = ("lidar2img", "lidar2cam", "cam2img", "img_aug_matrix")
+_PLACE = {True: "offsets", False: "mask"}
+ClassMap = Sequence[str] | Mapping[str, str | Sequence[str]]
+
+
+@standard_modes()
+def to_dense(
+    batch: Sample,
+    *,
+    cameras: Sequence[str] | None = None,
+    lidars: Sequence[str] | None = None,
+    radars: Sequence[str] | None = None,
+    classes: ClassMap | None = None,
+    sweeps: bool = True,
+    channels_first: bool = False,
+    packed: bool = False,
+    dtype: torch.dtype = torch.float32,
+) -> dict[str, Any]:
+    """A batch (or a sample) of any log as dense tensors.
+
+    Args:
+        batch: what ``collate`` returns, or one sample; B samples.
+        cameras, lidars, radars: which, in this order. By default all of the samples and their rigs, sorted by name (of
+            cameras those with a pinhole lens): name them where some may be absent from a whole batch.
+        classes: names whose index is a box's label, or a mapping of new names to names (or patterns) of the log, whose
+            place is the label; -1 for others.
+        sweeps: whether points of earlier sweeps are taken, or those of the keyframe alone.
+        channels_first: pictures as (3, H, W).
+        packed: clouds one after another with offsets, instead of padded.
+        dtype: of boxes, points and matrices.
+
+    Returns:
+        * ``ids`` (list of B), ``cameras``, ``lidars``, ``radars`` (the orders);
+        * ``images`` (B, C, H, W, 3) in the pictures' own type, ``image_mask`` (B, C) bool: False where a picture is
+          absent, which is zeros; ``lidar2img``, ``lidar2cam``, ``cam2img``, ``img_aug_matrix`` (B, C, 4, 4) as in
+          ``to_mmdet3d``, identities where it is absent; ``lidar_aug_matrix`` (B, 4, 4);
+        * ``points`` (B, N, 5): x y z intensity age (s), ``point_mask`` (B, N); ``radar_points`` (B, N, 7): x y z, vx vy
+          (m/s, the ego motion taken out), rcs, age, ``radar_mask``, ``radar_velocity_known`` (B, N). Packed: (N, ...)
+          with ``point_offsets``, ``radar_offsets`` (B + 1,) in place of the masks;
+        * ``boxes`` (B, M, 9): centre, length, width, height, yaw, vx, vy (0 where unknown), ``box_mask``,
+          ``velocity_known`` (B, M); ``labels`` (B, M) int64 where ``classes`` are given; ``names`` (B lists).
+
+    Raises:
+        DataError: pictures differ in size or type; the message names two of them and the remedy.
+    """
+    samples = [batch.take([u]) for u in range(len(batch.metas))]
+    known = {n for s in samples for n in (*s.streams, *s.rig.sensors)}
+    for name in (*(cameras or ()), *(lidars or ()), *(radars or ())):
+        if name not in known:
+            raise DataError(f"no sample of the batch has a sensor {name!r} (there are {', '.join(sorted(known))})")
+    pictured = _pinholes(samples) if cameras is None else list(cameras)
+    scanned, echoed = (_streams(samples, kind, asked) for kind, asked in ((Lidar, lidars), (Radar, radars)))
+    out: dict[str, Any] = {"ids": [s.id for s in samples]}
+    out |= {"cameras": tuple(pictured), "lidars": tuple(scanned), "radars": tuple(echoed)}
+    out |= _pictures(samples, pictured, channels_first) | _matrices(samples, pictured, dtype)
+    points, place = _joined([_rows(s, scanned, sweeps, _lidar_rows) for s in samples], packed, dtype)
+    out |= {"points": points, f"point_{_PLACE[packed]}": place}
+    points, place = _joined([_rows(s, echoed, sweeps, _radar_rows) for s in samples], packed, dtype)
+    out |= {"radar_points": points[..., :-1], "radar_velocity_known": points[..., -1] > 0}
+    out[f"radar_{_PLACE[packed]}"] = place
+    return out | _boxes([_box_rows(s) for s in samples], classes, dtype)
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+def _pinholes(samples: Sequence[Sample]) -> list[str]:
+    """Cameras of all samples and rigs that a matrix can hold, sorted by name."""
+    found: dict[str, set[str]] = {}
+    for sample in samples:
+        streams = sample.of_type(Camera)
+        behind = {n: sample.rig.sensors.get(s.instance(n)) for n, s in streams.items()}
+        shown = {s.instance(n) for n, s in streams.items()}
+        behind |= {n: s for n, s in sample.rig.sensors.items() if n not in shown}
+        for name, sensor in behind.items():
+            if isinstance(sensor, CameraSensor):
+                found.setdefault(name, set()).add(sensor.model.lens)
+    return sorted(n for n, lenses in found.items() if lenses == {Pinhole.lens})
+
+
+def _key_picture(sample: Sample, name: str) -> Tensor | None:
+    """The picture of a camera next to the reference time; None where there is none, or it was not received."""
+    stream = sample.streams.get(name)
+    if not isinstance(stream, Camera) or not len(stream):
+        return None
+    item = sample.key_item(name)
+    return stream.image(item) if bool(stream.present[item]) else None
+
+
+def _pictures(samples: Sequence[Sample], names: Sequence[str], channels_first: bool) -> dict[str, Tensor]:
+    grid = {(u, c): _key_picture(s, n) for u, s in enumerate(samples) for c, n in enumerate(names)}
+    there = {place: picture for place, picture in grid.items() if picture is not None}
+    shape = (len(samples), len(names))
+    mask = torch.zeros(shape, dtype=torch.bool)
+    if not there:
+        return {"images": torch.zeros(*shape, 0, 0, 3, dtype=torch.uint8), "image_mask": mask}
+    (first, model), *_ = there.items()
+    for place, picture in there.items():
+        mask[place] = True
+        for what, a, b, remedy in (
+            ("size", _size(picture), _size(model), "bring them to one size (ResizeCrop), or choose cameras=[...]"),
+            ("type", picture.dtype, model.dtype, "convert them, or choose cameras=[...]"),
+        ):
+            if a != b:
+                one, other = (f"{names[c]!r} of sample {samples[u].id!r}" for u, c in (first, place))
+                raise DataError(f"pictures of one {what} can be stacked: {one} is {b}, {other} is {a}; {remedy}")
+    empty = torch.zeros_like(model)
+    images = torch.stack([empty if p is None else p for p in grid.values()]).reshape(*shape, *model.shape)
+    return {"images": images.movedim(-1, -3) if channels_first else images, "image_mask": mask}
+
+
+def _size(picture: Tensor) -> str:
+    return f"{picture.shape[1]}x{picture.shape[0]}"
+
+
+def _matrices(samples: Sequence[Sample], names: Sequence[str], dtype: torch.dtype) -> dict[str, Tensor]:
+    eye = np.eye(4)
+    each = [
+        [camera_matrices(s, n) if len(s.streams.get(n, ())) else dict.fromkeys(MATRICES, eye) for n in names]
+        for s in samples
+    ]
+    out = {
+        key: torch.from_numpy(np.array([[m[key] for m in row] for row in each]).reshape(-1, len(names), 4, 4)).to(dtype)
+        for key in MATRICES
+    }
+    motions = torch.stack([scene_motion(s.history).detach() for s in samples])
+    return {**out, "lidar_aug_matrix": motions.to(dtype)}
+
+
+# --- points ----------------------------------------------------------------------------------------------------------
+def _streams(samples: Sequence[Sample], kind: type, asked: Sequence[str] | None) -> list[str]:
+    return list(asked) if asked is not None else sorted({n for s in samples for n in s.of_type(kind)})
+
+
+def _rows(sample: Sample, names: Sequence[str], sweeps: bool, table: Callable[[Sample, str, bool], Tensor]) -> Tensor:
+    """One table of all clouds of a sample."""
+    found = [table(sample, n, sweeps) for n in names if len(sample.streams.get(n, ()))]
+    return torch.cat(found) if found else torch.zeros(0, dtype=torch.float64)
+
+
+def _joined(tables: Sequence[Tensor], packed: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Tables of all samples, padded with their mask (B, N), or one after another with their offsets (B + 1,)."""
+    width = next((t.shape[1] for t in tables if t.ndim == 2), 1)
+    whole = [t.reshape(-1, width).to(dtype) for t in tables]
+    counts = torch.tensor([len(t) for t in whole])
+    if packed:
+        return torch.cat(whole), torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
+    padded = pad_sequence(whole, batch_first=True)
+    return padded, (torch.arange(padded.shape[1]) < counts[:, None]).to(padded.device)
+
+
+def _cloud(sample: Sample, name: str, sweeps: bool) -> tuple[Any, Tensor]:
+    """A cloud in the reference frame, and the age (rows,) s of every point."""
+    one = sample if sweeps else sample.with_streams({name: sample.take_key(name)})
+    cloud = one.points(name, frame=REF)
+    age = (sample.ref.time - cloud.capture_times)[cloud.row_item].to(torch.float64) * 1e-9
+    return cloud, age.to(cloud["xyz"].device)
+
+
+def _lidar_rows(sample: Sample, name: str, sweeps: bool) -> Tensor:
+    """(n, 5) float64: x y z intensity age."""
+    cloud, age = _cloud(sample, name, sweeps)
+    xyz = cloud["xyz"].to(torch.float64)
+    intensity = cloud.values.get("intensity", torch.zeros(len(xyz))).to(xyz)
+    return torch.cat([xyz, intensity[:, None], age[:, None]], 1)
+
+
+def _radar_rows(sample: Sample, name: str, sweeps: bool) -> Tensor:
+    """(n, 8) float64: x y z vx vy rcs age, and 1 where the velocity is known."""
+    cloud, age = _cloud(sample, name, sweeps)
+    xyz = cloud["xyz"].to(torch.float64)
+    unknown = torch.full((len(xyz), 3), float("nan"))
+    velocity = cloud.values.get("velocity_comp", cloud.values.get("velocity", unknown)).to(xyz)[:, :2]
+    known = torch.isfinite(velocity).all(1)
+    rcs = cloud.values.get("rcs", torch.zeros(len(xyz))).to(xyz)
+    columns = (xyz, velocity.nan_to_num(0.0), rcs[:, None], age[:, None], known[:, None].to(xyz))
+    return torch.cat(columns, 1)
+
+
+# --- boxes -----------------------------------------------------------------------------------------------------------
+def _box_rows(sample: Sample) -> tuple[Tensor, Tensor, list[str]]:
+    """(m, 9) float64 of the boxes, whether each velocity is known, and their names."""
+    boxes = sample.streams.get("boxes")
+    if not isinstance(boxes, Boxes3D) or not len(boxes):
+        return torch.zeros(0, 9, dtype=torch.float64), torch.zeros(0, dtype=torch.bool), []
+    boxes = sample.take_key("boxes")
+    assert isinstance(boxes, Boxes3D)
+    T = sample.T_ref("boxes").to(boxes["pose"])
+    velocity, known = known_velocity(boxes)
+    pose = T @ boxes["pose"]
+    yaw = torch.atan2(pose[:, 1, 0], pose[:, 0, 0])
+    rows = torch.cat([pose[:, :3, 3], boxes["size"], yaw[:, None], (velocity @ T[:3, :3].T)[:, :2]], 1)
+    return rows, known, [str(c) for c in boxes.values.get("category", [""] * boxes.rows)]
+
+
+def _boxes(
+    found: Sequence[tuple[Tensor, Tensor, list[str]]], classes: ClassMap | None, dtype: torch.dtype
+) -> dict[str, Any]:
+    tables, known, names = zip(*found, strict=True)
+    boxes, mask = _joined(tables, False, dtype)
+    out: dict[str, Any] = {"boxes": boxes, "box_mask": mask, "names": list(names)}
+    out["velocity_known"] = pad_sequence(list(known), batch_first=True)
+    if classes is not None:
+        labels = [torch.from_numpy(_labels(n, classes)) for n in names]
+        out["labels"] = pad_sequence(labels, batch_first=True, padding_value=-1)
+    return out
+
+
+def _labels(names: Sequence[str], classes: ClassMap) -> np.ndarray:
+    if not isinstance(classes, Mapping):
+        return class_numbers(names, classes)
+    named = Classes(classes)
+    return class_numbers([named.name_of(n) or "" for n in names], list(classes))
+
+
+__all__ = ["ClassMap", "to_dense"]

@@ -1,0 +1,107 @@
+"""``fusion-aug inspect``: what is in a log is printed before anything runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import small_logs
+from places import ARM, DRIVE
+
+import fusion_aug as fa
+from fusion_aug.cli import main
+from fusion_aug.run.survey import BLOCK, StreamFacts, stretches, survey
+
+WORDS = [f"log.root={DRIVE}", "log=nuscenes"]
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.quick
+def test_sensors_calibration_and_boxes_of_the_drive(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", *WORDS]) == 0
+    told = lines(capsys)
+    names = ("sample", "sample_annotation", "sample_data")
+    tables = {n: json.loads((DRIVE / f"v1.0-mini/{n}.json").read_text()) for n in names}
+    assert f"{len(tables['sample'])} samples" in told[1]
+    sweeps = sum("LIDAR_TOP" in r["filename"] for r in tables["sample_data"])
+    clouds = [r["filename"] for r in tables["sample_data"] if "LIDAR_TOP" in r["filename"]]
+    points = sum((DRIVE / name).stat().st_size // 20 for name in clouds)
+    assert any(line.startswith(f"LIDAR_TOP Lidar 21 {sweeps} {points:,} 4 Hz") for line in told)
+    picture = next(r for r in tables["sample_data"] if "CAM_FRONT/" in r["filename"])
+    size = f"{picture['width']}x{picture['height']}"
+    assert any(line.startswith("CAM_FRONT Camera") and f"{size} uint8 3" in line for line in told)
+    mounted = next(line for line in told if line.startswith("CAM_FRONT camera"))
+    assert "1.70, 0.00, 1.51 0 degrees" in mounted and f"{size} pinhole, f 502.7 px, 70 degrees wide" in mounted
+    assert any(line.startswith("LIDAR_TOP lidar") and "intensity scale 255" in line for line in told)
+    assert any(line.startswith(f"{len(tables['sample_annotation'])} boxes: vehicle.car") for line in told)
+    assert told[-1] == "everything is understood" and any("sample_annotation.json" in line for line in told)
+
+
+@pytest.mark.parametrize("kind", ["mcap", "lerobot"])
+def test_robot_logs(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", f"log={kind}", f"log.root={ARM / kind}", f"log.rig={ARM / f'{kind}_rig.yaml'}"]) == 0
+    told = lines(capsys)
+    rate = {"mcap": "20 Hz", "lerobot": "10 Hz"}[kind]
+    assert any(line.startswith("front Camera 1") and f"{rate} 160x120 uint8 3" in line for line in told)
+    assert any(line.startswith("tactile_left tactile") and "mm per pixel" in line for line in told)
+
+
+def test_two_sizes_in_one_stream_and_gaps_in_time_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = StreamFacts("Imu")
+    facts.steps = [(0.01, str(k)) for k in range(40)] + [(0.5, "late"), (0.3, "later")]
+    assert facts.step == pytest.approx(0.01) and facts.gaps == [(0.5, "late"), (0.3, "later")]
+    facts.steps += [(0.2, "x")] * 10
+    assert facts.gaps == []  # no gaps, but the manner of the stream
+    root = small_logs.argoverse2(tmp_path / "log", sweeps=14)
+    for stamp in (700_000_000, 800_000_000):
+        (root / f"val/log-a/sensors/lidar/{1_000_000_000 + stamp}.feather").unlink()
+    assert main(["inspect", "log=argoverse2", f"log.root={root}"]) == 0
+    told = [line for line in lines(capsys) if line.startswith("lidar: 1 gap(s)")]
+    assert len(told) == 1 and "the longest of 0.3 s" in told[0] and "val/log-a/1900000000" in told[0]
+
+
+@pytest.mark.quick
+def test_long_logs_are_read_in_blocks() -> None:
+    ids = [f"{k:04d}" for k in range(1000)]
+    log: Any = SimpleNamespace(ids=ids, scene_of=lambda i: int(i) // 15)
+    found = list(stretches(log, 40))
+    assert sum(map(len, found)) == 40 and found[0][0] == "0000" and found[-1][-1] == "0999"
+    assert all(len({log.scene_of(i) for i in part}) == 1 and len(part) <= BLOCK for part in found)
+    assert sum(map(len, stretches(log, None))) == 1000 and sum(map(len, stretches(log, 3))) == 3
+
+
+def test_the_select_option_and_the_number_of_samples(capsys: pytest.CaptureFixture[str]) -> None:
+    first = fa.open_log("nuscenes", DRIVE).ids[0]
+    assert main(["inspect", *WORDS, f"log.select=[{first}]"]) == 0
+    told = lines(capsys)
+    assert told[1].startswith("1 samples") and any("not selected" in line for line in told)
+    assert main(["inspect", *WORDS, "n=2"]) == 0
+    assert "2 of them were read, n=null reads all" in lines(capsys)[1]
+    assert survey(fa.open_log("nuscenes", DRIVE), 2).read == 2
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["log=nuscenes"], "log.root"),
+        (["log=nuscenes", "log.root=/nowhere"], "not a folder"),
+        ([*WORDS, "n=0"], "n: expected a whole number"),
+        ([*WORDS, "pipeline=fog"], "pipeline"),
+        (["log=kitti", f"log.root={DRIVE}"], "no frames"),
+    ],
+)
+def test_errors_are_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", *words]) == 2
+    told = capsys.readouterr().err.strip()
+    assert len(told.splitlines()) == 1 and sentence in told
+
+
+def test_help_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "--help"]) == 0
+    assert "what a log holds" in capsys.readouterr().out
