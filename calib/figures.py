@@ -57,7 +57,8 @@ def check_figures(made: Any) -> None:
     Raises:
         CalibrationError: naming the field, what it may hold, and what it holds.
     """
-    for name, rule in _rules(type(made)):
+    kind: Any = type(made)
+    for name, rule in _rules(kind):
         value = getattr(made, name)
         if not _fits(value, rule):
             raise CalibrationError(f"{name}: expected {_words(rule)}, got {value!r}")

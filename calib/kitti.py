@@ -158,8 +158,8 @@ def kitti_rig(
     Raises:
         CalibrationError: a rotation or an intrinsic matrix is not one.
     """
-    rectify = se3(nearest_rotation(matrices[R0], f"{where}: {R0}"))
-    T_velo_camera = torch.linalg.inv(_rigid(matrices, TR, where))
+    rectify = true_pose(matrices, R0, where)
+    T_velo_camera = torch.linalg.inv(true_pose(matrices, TR, where))
     frames = {
         "velodyne": Frame(),
         "camera": Frame(parent="velodyne", pose=T_velo_camera, axis_convention="camera"),
@@ -169,22 +169,33 @@ def kitti_rig(
         "velodyne": LidarSensor(frame="velodyne", elevations=HDL64_ELEVATIONS, max_range=120.0, spin=-1)
     }
     if IMU in matrices:
-        frames["imu"] = Frame(parent="velodyne", pose=_rigid(matrices, IMU, where))
+        frames["imu"] = Frame(parent="velodyne", pose=true_pose(matrices, IMU, where))
     for name, row in PROJECTIONS.items():
         if row not in matrices:
             continue
         own_size = sizes.get(name, size)
         K, A, pose = split_projection(matrices[row], own_size, f"{where}: {row}")
         if OWN_TR[name] in matrices:  # the camera's own rectified axes, seen from those of the labels
-            to_own = rectify @ _rigid(matrices, OWN_TR[name], where)
+            to_own = true_chain(matrices, OWN_TR[name], where)
             pose = rectify @ torch.linalg.inv(T_velo_camera) @ torch.linalg.inv(to_own) @ pose
         frames[name] = Frame(parent="rectified", pose=pose, axis_convention="camera")
         sensors[name] = CameraSensor(frame=name, model=Pinhole(K=K, size=own_size), A=A, size=own_size)
     return validate(Rig(frames, sensors), where)
 
 
-def _rigid(matrices: Mapping[str, Tensor], name: str, where: str) -> Tensor:
-    return se3(nearest_rotation(matrices[name][:, :3], f"{where}: {name}"), matrices[name][:, 3])
+def true_pose(matrices: Mapping[str, Tensor], name: str, where: str) -> Tensor:
+    """(4, 4) of a row: the rotation nearest to its numbers, and its translation.
+
+    Raises:
+        CalibrationError: it is no rotation.
+    """
+    rotation = nearest_rotation(matrices[name][:, :3], f"{where}: {name}")
+    return se3(rotation, None if name == R0 else matrices[name][:, 3])
+
+
+def true_chain(matrices: Mapping[str, Tensor], name: str, where: str) -> Tensor:
+    """(4, 4) from the LiDAR to rectified axes, R0 Tr with true rotations; ``name`` is the row of Tr."""
+    return true_pose(matrices, R0, where) @ true_pose(matrices, name, where)
 
 
 def split_projection(P: Tensor, size: tuple[int, int], where: str) -> tuple[Tensor, Tensor, Tensor]:

@@ -27,6 +27,7 @@ fusion-aug: augment every sensor of a driving or robot log at once and keep the 
   fusion-aug run -m ... seed=1,2,3        one job per combination, each in out/<name>
   --config-dir DIR              a folder with pipeline/*.yaml of your own
 
+Names of files are taken as they are, with ~; a sweep over them is log.root=choice(DIR,DIR).
 Options are Hydra overrides: pipeline=[geometry,photometric]  pipeline.yaw_deg=[-10,10]  ~pipeline.transforms.mirror
 Exit codes: 0 done, 1 a figure is over its limit, 2 bad input or configuration.
 """

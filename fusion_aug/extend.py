@@ -5,6 +5,7 @@ or that is imported before use; importing it registers what it defines. Frames, 
 """
 
 from fusion_aug.check.comparisons import register_comparison
+from fusion_aug.check.counts import counter
 from fusion_aug.check.measurement import Measure, Pair, Row, measurement
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, draw
@@ -120,5 +121,5 @@ __all__ = [  # noqa: RUF022  (grouped by what is extended)
     "write_image", "write_json", "write_npz", "write_picture", "write_sidecar",
     "CHANGED", "KEPT", "LEFT_OUT", "REFUSED", "Part", "row_counter",
     # a measurement, and how check OUT compares what has no declared kind
-    "Measure", "Pair", "Row", "measurement", "register_comparison",
+    "Measure", "Pair", "Row", "counter", "measurement", "register_comparison",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError, FusionAugError, UnhandledStream
 from fusion_aug.logs import open_log, write_log
 from fusion_aug.run.presets import preset
-from fusion_aug.sample import Ref, Sample, SampleMeta, make_sample, merge
+from fusion_aug.sample import Ref, Sample, SampleMeta, make_sample, merge, rename_sensors
 from fusion_aug.sample.history import Record, history_from_json, history_to_json
 from fusion_aug.streams import (
     Action,
@@ -76,8 +76,8 @@ __all__ = [
     "Keypoints2D", "Keypoints3D", "label", "length", "Lidar", "make_sample", "merge", "Mix", "Mount", "Odometry",
     "OneOf", "open_log", "ParameterRows", "Photometric", "pipeline", "PointOp", "Points", "polar", "pose", "position",
     "preset", "Radar", "radial_velocity", "Ragged", "RandomApply", "Range", "Record", "rectangle_corners", "Ref",
-    "replay", "Sample", "SampleMeta", "scalar", "Scene", "SegmentationMask", "Signal", "SomeOf", "Source",
-    "specific_force", "Stream", "strings", "TactileImage", "Taxels", "Temporal", "Text", "time_offset", "to_dense",
-    "to_mmdet3d", "to_openpcdet", "Transform", "UnhandledStream", "ValidityMask", "Wrench", "write_log",
+    "rename_sensors", "replay", "Sample", "SampleMeta", "scalar", "Scene", "SegmentationMask", "Signal", "SomeOf",
+    "Source", "specific_force", "Stream", "strings", "TactileImage", "Taxels", "Temporal", "Text", "time_offset",
+    "to_dense", "to_mmdet3d", "to_openpcdet", "Transform", "UnhandledStream", "ValidityMask", "Wrench", "write_log",
     *_transforms,
 ]  # fmt: skip

@@ -72,13 +72,14 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_names() -> Iterator[None]:
     """Registries that hold what the package registers and no more, for the time of a test that registers its own."""
     from fusion_aug.check.comparisons import COMPARISONS
+    from fusion_aug.check.counts import COUNTERS
     from fusion_aug.check.measurement import MEASUREMENTS
     from fusion_aug.core.registry import _HANDLERS, TRANSFORMS
     from fusion_aug.logs import FORMATS
     from fusion_aug.streams.base import STREAMS
     from fusion_aug.streams.source import DECODERS, ROW_COUNTERS
 
-    registries = (TRANSFORMS, _HANDLERS, STREAMS, DECODERS, ROW_COUNTERS, FORMATS, MEASUREMENTS, COMPARISONS)
+    registries = (TRANSFORMS, _HANDLERS, STREAMS, DECODERS, ROW_COUNTERS, FORMATS, MEASUREMENTS, COMPARISONS, COUNTERS)
     before = [(dict(r), dict(r._owners)) for r in registries]
     for registry in registries:
         for name in [n for n, owner in registry._owners.items() if not owner.module.startswith("fusion_aug")]:

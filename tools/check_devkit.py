@@ -22,7 +22,7 @@ def drawn_rate(out: Path) -> float:
     if not (out / "manifest.jsonl").is_file():
         return 1.0
     record = json.loads((out / "manifest.jsonl").read_text().splitlines()[1])
-    drawn = [(r["name"], r["params"].get("", {})) for r in record["history"] if r["applied"]]
+    drawn = [(r["name"].rpartition(".")[2], r["params"].get("", {})) for r in record["history"] if r["applied"]]
     scales = [p["scale"] for name, p in drawn if name == "ScaleScene"]
     speeds = [p["speed"] for name, p in drawn if name == "SpeedWarp"]
     return float(np.prod(scales + speeds))

@@ -1,4 +1,4 @@
-"""Files that the account of a run calls kept: they are in the output, byte for byte, or as the same JSON."""
+"""Files that the account of a run calls kept: they are in the output, byte for byte."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fusion_aug.check.counts.core import read_json
 from fusion_aug.check.measurement import Row
-from fusion_aug.errors import DataError
 
 KEPT = "kept"
 WORDS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
@@ -51,17 +49,7 @@ def compare_kept_files(source: Path, out: Path, header: Mapping[str, Any], suffi
 def state_of(source: Path, out: Path, path: str, suffixes: Iterable[str]) -> bool | None:
     """Whether all copies of a file in the output are as in the source; None where there is none."""
     there = [c for c in candidates(path, suffixes) if (out / c).is_file()]
-    return all(is_same(source / path, out / c) for c in there) if there else None
-
-
-def is_same(before: Path, after: Path) -> bool:
-    """Whether two files hold the same bytes, or the same JSON: tables that nothing changed are written again."""
-    if filecmp.cmp(before, after, shallow=False):
-        return True
-    try:
-        return before.suffix == ".json" and bool(read_json(before) == read_json(after))
-    except DataError:
-        return False
+    return all(filecmp.cmp(source / path, out / c, shallow=False) for c in there) if there else None
 
 
 def candidates(path: str, suffixes: Iterable[str]) -> Iterator[str]:

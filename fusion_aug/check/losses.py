@@ -7,6 +7,7 @@ was asked to leave out, and what the writer says that it leaves out. ``before - 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,7 @@ from fusion_aug.sample.manifest import NAME, Entry
 NO_COUNTER = "nothing counts logs of the format {!r} (fusion_aug.extend.counter)"
 NO_ACCOUNT = "the manifest is of a version that wrote no account; run again to have one"
 ONE_RATE = ("lerobot", "robomimic")  # formats whose items are frames at one rate, resampled where the pipeline has more
+OPTION = re.compile(r"\blog\.(\w+)")
 JOINED = " + "  # between the paths of transforms that were applied together
 Account = Mapping[str, Mapping[str, Any]]
 
@@ -132,8 +134,13 @@ class Losses:
             general -= set(Writer.loss_reasons.values())
         if not gone and "rows" in account and not ("items_lost" in account or "items_added" in account):
             general = set()
-        own = {declared[name]} if name in declared else set()
-        return {r.path for r in entry.history} | set(before.meta.left_out.get(name, ())) | own | general
+        own = {self.writer.loss_reason(name)} - {declared.get("", Writer.loss_reasons[""])}
+        told = {r for r in (*before.meta.left_out.get(name, ()), *own, *general) if self.is_asked_for(r)}
+        return {r.path for r in entry.history} | told
+
+    def is_asked_for(self, reason: str) -> bool:
+        """Whether the options that a reason names (``log.classes``) were given."""
+        return all(getattr(self.source.options, name, None) for name in OPTION.findall(reason))
 
     def rest(self) -> Iterator[Row]:
         """Rows of the whole log: samples that the manifest names and that are not there, and others."""

@@ -19,7 +19,9 @@ from fusion_aug.sample import Sample
 
 
 @standard_modes()
-def write_log(samples: Iterable[Sample], root: str | Path, format: str = "folder", *, link: str = "copy") -> Log:
+def write_log(
+    samples: Iterable[Sample], root: str | Path, format: str = "folder", *, lossy: bool = False, link: str = "copy"
+) -> Log:
     """Write samples as a log that ``open_log``, ``run``, ``check`` and ``show`` take.
 
     One sample is in memory at a time. The folder appears under its name when all of it is written, else not at all.
@@ -29,6 +31,7 @@ def write_log(samples: Iterable[Sample], root: str | Path, format: str = "folder
             is a source of its own: its history is not carried on.
         root: folder to write, which is not there yet or empty.
         format: "folder", which holds everything exactly, or another that logs of any kind can be written in.
+        lossy: write also what the format's own tool would read wrongly.
         link: "copy", or "hard" for hard links of files that did not change.
 
     Returns:
@@ -40,7 +43,7 @@ def write_log(samples: Iterable[Sample], root: str | Path, format: str = "folder
     """
     target, kind = user_path(str(root)), find_exporter(format)
     with whole_folder(target) as (part, aside):
-        _write(samples, kind(None, part, link=link), part, aside / "rows.jsonl", format)
+        _write(samples, kind(None, part, lossy=lossy, link=link), part, aside / "rows.jsonl", format)
     return find_format(format).open(target)
 
 
@@ -51,7 +54,7 @@ def _write(samples: Iterable[Sample], writer: Writer, part: Path, spilled: Path,
         for sample in (batch.take([i]) for batch in samples for i in range(len(batch.metas))):
             if sample.id in known:
                 raise DataError(f"two samples are called {sample.id!r}; a log needs ids of their own")
-            problems = writer.can_express(Compose([]), sample)
+            problems = [] if writer.lossy else writer.can_express(Compose([]), sample)
             if problems:
                 said = "; ".join(f"{p.field}: {p.reason}; {p.remedy}" for p in problems)
                 raise ConfigError(f"{format} cannot hold sample {sample.id!r}: {said}")

@@ -44,7 +44,7 @@ def compose_config(
     """Compose a primary configuration with overrides and resolve it.
 
     Args:
-        name: run, check, show, replay, synth, synth_arm or preset.
+        name: run, inspect, check, show, replay, synth, synth_arm or preset.
         overrides: Hydra overrides; names of files need no quotes, see ``quote_names``.
         extra_dir: folder with configurations of the user's own.
         complete: whether every option must have a value.

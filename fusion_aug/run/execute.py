@@ -137,7 +137,7 @@ def execute(job: Job, progress: Progress | None = None) -> RunResult:
     seconds = time.monotonic() - start
     facts = {
         "source_root": str(job.log.root.resolve()),
-        **{name: absolute(job.config["log"].get(name)) for name in job.log.format.file_options},
+        **{name: absolute(getattr(job.log.options, name), job.log.root) for name in job.log.format.file_options},
         "workers": job.config["workers"],
         "seconds": round(seconds, 3),
         "host": platform.node(),

@@ -10,7 +10,7 @@ import torch
 from rich.table import Table
 
 from calib import CalibrationError, CameraSensor, Sensor, UnknownLens
-from fusion_aug.errors import ConfigError
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.account import Account, account_of
 from fusion_aug.logs.core.log import Log
 from fusion_aug.run import report
@@ -28,7 +28,7 @@ def inspect_command(overrides: Sequence[str], extra_dir: str | None) -> int:
 
     Raises:
         ConfigError: an option is wrong.
-        DataError: the log is missing or damaged.
+        DataError: the log is missing or damaged; of samples that cannot be read after all else was printed.
     """
     config = compose_config("inspect", overrides, extra_dir)
     most = config["n"]
@@ -39,6 +39,9 @@ def inspect_command(overrides: Sequence[str], extra_dir: str | None) -> int:
     found = survey(log, most)
     print_survey(log, found)
     print_account(account_of(log))
+    if found.problems:
+        first = next(iter(found.problems.values()))
+        raise DataError(f"{len(found.problems)} of {counted(found.read, 'sample')} cannot be read; the first: {first}")
     return 0
 
 
@@ -48,7 +51,7 @@ def print_survey(log: Log, found: Survey) -> None:
     part = "" if found.read == total else f"; {found.read} of them were read, n=null reads all"
     span = f", {found.seconds:.1f} s of data" if found.seconds else ""
     report.OUT.print(f"[bold]{log.format.name}[/] {printable(str(log.root))}")
-    report.OUT.print(f"{total:,} samples{part}: {len(found.scenes):,} scene(s){span}")
+    report.OUT.print(f"{counted(total, 'sample')}{part}: {counted(len(found.scenes), 'scene')}{span}")
     report.OUT.print(stream_table(found))
     if found.first is not None and found.first.rig.sensors:
         report.OUT.print(sensor_table(found.first))
@@ -58,7 +61,7 @@ def print_survey(log: Log, found: Survey) -> None:
         if facts.gaps:
             longest, where = max(facts.gaps)
             report.OUT.print(
-                f"{printable(name)}: {len(facts.gaps)} gap(s) of more than {GAP * (facts.step or 0):.3g} s, "
+                f"{printable(name)}: {counted(len(facts.gaps), 'gap')} of more than {GAP * (facts.step or 0):.3g} s, "
                 f"the longest of {longest:.3g} s before an item of sample {printable(where)}",
                 style="yellow",
             )
@@ -66,7 +69,12 @@ def print_survey(log: Log, found: Survey) -> None:
         common = [f"{printable(c) or '(no class)'} {n:,}" for c, n in found.boxes.most_common(MOST_CATEGORIES)]
         more = len(found.boxes) - len(common)
         rest = f" and {more} more classes" if more else ""
-        report.OUT.print(f"{found.boxes.total():,} boxes: {', '.join(common)}{rest}", soft_wrap=True)
+        report.OUT.print(f"{counted(found.boxes.total(), 'box', 'es')}: {', '.join(common)}{rest}", soft_wrap=True)
+
+
+def counted(number: int, what: str, plural: str = "s") -> str:
+    """``1 sample``, ``2,000 samples``."""
+    return f"{number:,} {what}{'' if number == 1 else plural}"
 
 
 def stream_table(found: Survey) -> Table:

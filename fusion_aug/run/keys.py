@@ -69,5 +69,5 @@ def set_figures(config: Any, values: Mapping[str, Any]) -> None:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint: the nearest known word, or all of them."""
-    near = difflib.get_close_matches(word, sorted(known), 1, 0.5)
+    near = difflib.get_close_matches(word, sorted(known), 1)
     return f"; did you mean {near[0]}?" if near else f" (there are {', '.join(sorted(known))})"

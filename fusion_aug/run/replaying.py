@@ -12,6 +12,7 @@ from fusion_aug.core.engine import replay
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.log import Log
+from fusion_aug.logs.core.options import absolute
 from fusion_aug.logs.core.sample_account import total_account
 from fusion_aug.logs.core.whole import move_files, whole_folder
 from fusion_aug.run import report
@@ -80,5 +81,5 @@ def _write_facts(log: Log, manifest: Manifest, line: dict[str, Any], out: Path) 
     with (out / NAME).open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, sort_keys=True) + "\n" for row in (header, line))
     facts = {"source_root": str(log.root.resolve())}
-    facts |= {name: getattr(log.options, name) for name in log.format.file_options}
+    facts |= {name: absolute(getattr(log.options, name), log.root) for name in log.format.file_options}
     (out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

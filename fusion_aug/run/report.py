@@ -176,6 +176,8 @@ def dry_run(job: Job, changed: Sequence[str]) -> None:
     OUT.print(
         f"{n} samples, about {n * seconds / workers:.0f} s with {workers} process(es) and {n * size / 2**20:.1f} MiB"
     )
+    for line in left_out_lines(job.account):
+        OUT.print(line, soft_wrap=True)
     OUT.print("nothing was written (dry_run=true)")
 
 

@@ -13,6 +13,7 @@ from itertools import groupby, pairwise
 import numpy as np
 import torch
 
+from fusion_aug.errors import USER_ERRORS
 from fusion_aug.logs.core.files import image_size
 from fusion_aug.logs.core.log import Log
 from fusion_aug.sample import Sample
@@ -84,6 +85,7 @@ class Survey:
         seconds: from first to last item of every stretch that was read, added up.
         first: the first sample.
         streams: name -> facts. boxes: category -> how many.
+        problems: id of a sample that cannot be read -> why.
     """
 
     read: int = 0
@@ -92,34 +94,42 @@ class Survey:
     first: Sample | None = None
     streams: dict[str, StreamFacts] = field(default_factory=dict)
     boxes: Counter[str] = field(default_factory=Counter)
+    problems: dict[str, str] = field(default_factory=dict)
 
     def add_stretch(self, log: Log, ids: Sequence[str]) -> None:
         """Read neighbouring samples of one scene."""
         times: dict[str, dict[int, str]] = {}
         for sample_id in ids:
-            sample = log.read(sample_id)
-            self.read, self.first = self.read + 1, self.first or sample
-            self.scenes.add(sample.meta.scene)
+            self.read += 1
+            try:
+                sample = log.read(sample_id)
+                self.add(sample)
+            except USER_ERRORS as error:
+                self.problems[sample_id] = str(error)
+                continue
             for name, stream in sample.streams.items():
-                self.streams.setdefault(name, StreamFacts(type(stream).__name__)).add(stream)
                 times.setdefault(name, {}).update(dict.fromkeys(stream.capture_times.tolist(), sample_id))
-                if isinstance(stream, Boxes3D):
-                    self.boxes.update(map(str, stream.values["category"]))
         for name, owners in times.items():
             ordered = sorted(owners)
             self.streams[name].steps += [((b - a) * 1e-9, owners[b]) for a, b in pairwise(ordered)]
         everything = [t for owners in times.values() for t in owners]
         self.seconds += (max(everything) - min(everything)) * 1e-9 if everything else 0.0
 
+    def add(self, sample: Sample) -> None:
+        """Add what one sample holds."""
+        self.first = self.first or sample
+        self.scenes.add(sample.meta.scene)
+        for name, stream in sample.streams.items():
+            self.streams.setdefault(name, StreamFacts(type(stream).__name__)).add(stream)
+            if isinstance(stream, Boxes3D):
+                self.boxes.update(map(str, stream.values["category"]))
+
 
 def survey(log: Log, most: int | None) -> Survey:
-    """Read samples of a log and say what is in them.
+    """Read samples of a log and say what is in them, and which cannot be read.
 
     Args:
         log: to look at. most: how many samples are read; None for all.
-
-    Raises:
-        DataError: a sample cannot be read.
     """
     found = Survey()
     for ids in stretches(log, most):

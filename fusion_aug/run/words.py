@@ -46,13 +46,14 @@ def value_of(word: str) -> Any:
 
 def quote_names(words: Sequence[str]) -> list[str]:
     """Return overrides with every name of a file or folder quoted, for Hydra; all others as they are."""
-    options = {f"log.{n}": o for f in FORMATS.values() for n, o in f.all_options.items() if o.is_file}
-    single = {"out", "log.root", *(key for key, option in options.items() if not option.many)}
+    options = {f"log.{n}": o for f in FORMATS.values() for n, o in f.all_options.items() if o.is_file or o.or_file}
     several = {key for key, option in options.items() if option.many}
+    mappings = {key for key, option in options.items() if option.or_file}
     out = []
     for word in words:
         match = _WORD.fullmatch(word)
-        if match is None or match[2] not in single | several:
+        named = match is not None and match[2] in {"out", "log.root", *options}
+        if match is None or not named or (match[2] in mappings and match[3].startswith("{")):
             out.append(word)
         elif match[2] in several and match[3].startswith("[") and match[3].endswith("]"):
             names = [n.strip() for n in _NAMES.findall(match[3][1:-1])]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from calib import CalibrationError, Rig, Trajectory, validate
+from calib import CalibrationError, CameraSensor, Rig, Trajectory, validate
 from fusion_aug.errors import DataError
 from fusion_aug.sample.meta import REF, Ref, SampleMeta, world_frame_of
 from fusion_aug.sample.sample import Sample
@@ -93,9 +93,12 @@ def _check_pictures(stream: ImageStream, where: str, name: str, rig: Rig) -> Non
     """Pictures of a camera have the size that its calibration is for."""
     if isinstance(stream, Camera) and stream.instance(name) not in rig.sensors:
         raise DataError(f"{where}: the rig has no sensor of that name (it has {', '.join(rig.sensors) or 'none'})")
-    size = getattr(rig.sensors.get(stream.instance(name)), "size", None)
-    for item in stream.items if size is not None else ():
-        if isinstance(item, Tensor) and tuple(item.shape[:2]) != tuple(size):
+    sensor = rig.sensors.get(stream.instance(name))
+    if not isinstance(sensor, CameraSensor):
+        return
+    size = tuple(sensor.size)
+    for item in stream.items:
+        if isinstance(item, Tensor) and tuple(item.shape[:2]) != size:
             height, width = item.shape[:2]
             raise DataError(f"{where}: a picture is {width}x{height}, its calibration is for {size[1]}x{size[0]}")
 

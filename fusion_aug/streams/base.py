@@ -222,7 +222,7 @@ class Ragged(Stream):
 
     @property
     def bounds(self) -> Tensor:
-        """(n + 1,) row offsets; reads a lazy stream."""
+        """(n + 1,) row offsets of the items, of which sweeps are ones too; reads a lazy stream."""
         return self.offsets if self.offsets is not None else self.values.offsets  # type: ignore[attr-defined]
 
     @property

@@ -138,13 +138,13 @@ def _size(picture: Tensor) -> str:
 
 
 def _matrices(samples: Sequence[Sample], names: Sequence[str], dtype: torch.dtype) -> dict[str, Tensor]:
-    eye = np.eye(4)
+    eye, shape = np.eye(4), (len(samples), len(names))
     each = [
         [camera_matrices(s, n) if len(s.streams.get(n, ())) else dict.fromkeys(MATRICES, eye) for n in names]
         for s in samples
     ]
     out = {
-        key: torch.from_numpy(np.array([[m[key] for m in row] for row in each]).reshape(-1, len(names), 4, 4)).to(dtype)
+        key: torch.from_numpy(np.array([[m[key] for m in row] for row in each]).reshape(*shape, 4, 4)).to(dtype)
         for key in MATRICES
     }
     motions = torch.stack([scene_motion(s.history).detach() for s in samples])

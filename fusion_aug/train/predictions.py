@@ -50,7 +50,7 @@ def boxes_from(
     Raises:
         ConfigError: the table has another shape, or a label no class.
     """
-    rows = torch.as_tensor(table).to(torch.float64)
+    rows = _float64(table)
     rows = rows.reshape(0, 7) if rows.numel() == 0 and rows.ndim < 2 else rows
     if rows.ndim != 2 or rows.shape[1] not in (7, 9):
         raise ConfigError(f"boxes_from: expected a table (m, 7) or (m, 9) of one sample, got {tuple(rows.shape)}")
@@ -67,11 +67,15 @@ def boxes_from(
     if instances is not None:
         values["instance"] = strings(instances)
     if scores is not None:
-        values["score"] = torch.as_tensor(scores).to(torch.float64).reshape(m)
+        values["score"] = _float64(scores)
     wrong = {name: len(v) for name, v in values.items() if len(v) != m}
     if wrong:
         raise ConfigError(f"boxes_from: {', '.join(f'{n} entries of {k}' for k, n in wrong.items())} for {m} boxes")
     return Boxes3D(frame=REF, capture_times=torch.tensor([time]), values=values)
+
+
+def _float64(values: Any) -> Tensor:
+    return values.to(torch.float64) if isinstance(values, Tensor) else torch.from_numpy(np.asarray(values, np.float64))
 
 
 def _names(labels: Any, classes: Sequence[str] | Mapping[str, Any] | None, m: int) -> Any:

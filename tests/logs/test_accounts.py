@@ -94,6 +94,14 @@ def test_what_nothing_knows_shows_before_a_run_and_in_its_account(
         assert not (out / path.relative_to(root)).exists()
 
 
+@pytest.mark.parametrize("kind", MAKERS)
+def test_what_a_run_writes_is_understood_again(kind: str, street: Path, tmp_path: Path) -> None:
+    """Copies, sidecars, the manifest and all."""
+    root, out = MAKERS[kind](tmp_path / "log", street), tmp_path / "out"
+    assert main(["run", *words(kind, root), "pipeline=identity", "limit=1", "copies=2", f"out={out}"]) == 0
+    assert not_understood(kind, out, **({"rig": str(RIGS[kind])} if kind in RIGS else {})) == []
+
+
 REAL = {
     "kitti": "kitti", "nuscenes": "nuscenes", "argoverse2": "argoverse2", "mcap": "panda_lift/panda_lift_mcap",
     "lerobot": "panda_lift/lerobot_v3",

@@ -148,3 +148,21 @@ def test_references_and_ids_that_mean_nothing_are_refused() -> None:
     for name in ("", "a//b", "../a"):
         with pytest.raises(fa.DataError, match="an id is one name"):
             fa.make_sample(name, ("car", T0), drive(), parts(T0))
+
+
+def test_sensors_under_other_names(tmp_path: Path) -> None:
+    """Streams, partners and what belongs to a camera go along; geometry stays."""
+    sample = make_sample("s", size=(24, 32), gels=False)
+    other = fa.rename_sensors(sample, {"lidar": "LIDAR_TOP", "CAM_LEFT": "L", "CAM_RIGHT": "R", "CAM_FRONT": "F"})
+    assert {"LIDAR_TOP", "L/mask", "R/flat", "F/depth"} <= set(other.streams) and other.meta.clock == "LIDAR_TOP"
+    assert other.rig.sensors["L"].mirror_of == "R" and other["F/depth"].camera == "F"  # type: ignore[attr-defined]
+    before, after = sample.project("lidar", "CAM_LEFT"), other.project("LIDAR_TOP", "L")
+    assert torch.equal(before[1], after[1]) and torch.equal(before[0][before[1]], after[0][after[1]])
+    mirrored = fa.MirrorScene()(other)
+    assert torch.equal(mirrored["R"].images, fa.MirrorScene()(sample)["CAM_RIGHT"].images)  # type: ignore[attr-defined]
+    assert list(fa.write_log([other], tmp_path / "log")[0].streams) == list(other.streams)
+    for wrong, message in (({"velodyne": "X"}, "no sensor 'velodyne'"), ({"lidar": "radar"}, "one name")):
+        with pytest.raises(fa.DataError, match=message):
+            fa.rename_sensors(sample, wrong)
+    with pytest.raises(fa.DataError, match="has a history"):
+        fa.rename_sensors(mirrored, {"L": "CAM"})

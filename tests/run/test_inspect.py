@@ -62,7 +62,7 @@ def test_two_sizes_in_one_stream_and_gaps_in_time_are_told(tmp_path: Path, capsy
     for stamp in (700_000_000, 800_000_000):
         (root / f"val/log-a/sensors/lidar/{1_000_000_000 + stamp}.feather").unlink()
     assert main(["inspect", "log=argoverse2", f"log.root={root}"]) == 0
-    told = [line for line in lines(capsys) if line.startswith("lidar: 1 gap(s)")]
+    told = [line for line in lines(capsys) if line.startswith("lidar: 1 gap of")]
     assert len(told) == 1 and "the longest of 0.3 s" in told[0] and "val/log-a/1900000000" in told[0]
 
 
@@ -80,7 +80,7 @@ def test_the_select_option_and_the_number_of_samples(capsys: pytest.CaptureFixtu
     first = fa.open_log("nuscenes", DRIVE).ids[0]
     assert main(["inspect", *WORDS, f"log.select=[{first}]"]) == 0
     told = lines(capsys)
-    assert told[1].startswith("1 samples") and any("not selected" in line for line in told)
+    assert told[1].startswith("1 sample:") and any("not selected" in line for line in told)
     assert main(["inspect", *WORDS, "n=2"]) == 0
     assert "2 of them were read, n=null reads all" in lines(capsys)[1]
     assert survey(fa.open_log("nuscenes", DRIVE), 2).read == 2
@@ -100,6 +100,17 @@ def test_errors_are_one_sentence(words: list[str], sentence: str, capsys: pytest
     assert main(["inspect", *words]) == 2
     told = capsys.readouterr().err.strip()
     assert len(told.splitlines()) == 1 and sentence in told
+
+
+def test_what_cannot_be_read_is_told_after_all_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = small_logs.kitti(tmp_path / "log", frames=3)
+    (root / "training/label_2/000001.txt").write_text("Car 0 0\n")
+    assert main(["inspect", "log=kitti", f"log.root={root}"]) == 2
+    told = capsys.readouterr()
+    assert "velodyne" in told.out and "training/velodyne/*.bin" in told.out
+    assert (
+        told.err.count("\n") == 1 and "1 of 3 samples cannot be read" in told.err and "000001.txt: line 1" in told.err
+    )
 
 
 def test_help_names_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,6 +50,8 @@ def test_a_quoted_text_is_itself_for_hydra() -> None:
         ("+log.rig=a,b", "+log.rig='a,b'"),
         ("log.follow_links=[a b, c=d,'e,f',g's]", "log.follow_links=['a b','c=d','e,f','g\\'s']"),
         ("log.follow_links=a,b", "log.follow_links='a,b'"),
+        ("log.joint_map={a: b}", "log.joint_map={a: b}"),
+        ("log.joint_map=my map.yaml", "log.joint_map='my map.yaml'"),
         ("pipeline=[fog,rain]", "pipeline=[fog,rain]"),
         ("log.select=[1,x]", "log.select=[1,x]"),
         ("seed=1,2", "seed=1,2"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +164,22 @@ def test_in_a_data_loader() -> None:
     assert [d["sample_idx"] for d in loaded] == ["s0", "s1", "s2"]
     assert torch.equal(torch.from_numpy(loaded[1]["lidar2img"]), torch.from_numpy(data[1]["lidar2img"]))
     assert camera_matrices(log[0], "CAM_FRONT")["img_aug_matrix"].shape == (4, 4)
+
+
+@pytest.mark.quick
+def test_a_velocity_that_nobody_knows_is_zero_with_a_flag() -> None:
+    """As the loaders of both libraries have it; NaN would make every loss NaN."""
+    sample = make_sample(boxes=4)
+    velocity = sample.boxes()["velocity"].clone()
+    velocity[1] = float("nan")
+    velocity[2, 2] = float("nan")  # the vertical part is in no table
+    some = sample.with_streams({**sample.streams, "boxes": sample.boxes().with_values(velocity=velocity)})
+    none = {k: v for k, v in sample.boxes().values.items() if k != "velocity"}
+    bare = sample.with_streams({**sample.streams, "boxes": replace(sample.boxes(), values=none)})
+    for case, known in ((some, [True, False, True, True]), (bare, [False] * 4)):
+        for convert, key in ((fa.to_mmdet3d, "gt_bboxes_3d"), (fa.to_openpcdet, "gt_boxes")):
+            out = convert(case, cameras=["CAM_FRONT"])
+            assert np.isfinite(out[key]).all() and out["gt_velocity_known"].tolist() == known
+            assert not out[key][~out["gt_velocity_known"], 7:].any()
+            expected = sample.boxes()["velocity"][out["gt_velocity_known"]][:, :2]
+            assert np.allclose(out[key][out["gt_velocity_known"], 7:], expected, atol=1e-6)

@@ -38,7 +38,8 @@ def info_files(root: Path, options: Mapping[str, Any]) -> list[Path]:
     named = [given] if isinstance(given, str) else list(given or ())
     if named:
         return sorted(p for n in named if (p := root / (n if n.endswith(".pkl") else f"{n}.pkl")).is_file())
-    return sorted(p for p in root.glob("*infos*.pkl") if "dbinfos" not in p.stem)
+    usual = sorted(p for p in root.glob("*infos*.pkl") if "dbinfos" not in p.stem)
+    return usual or sorted(root.glob("*.pkl"))
 
 
 def infos_of(data: Any) -> list[Info]:
@@ -63,7 +64,19 @@ def count_sample(root: Path, info: Info, options: Mapping[str, Any]) -> Counts:
     width = width_of(root, info, options)
     out[LIDAR] = {"sweeps": len(found_clouds), "points": sum(size_of(p) // (4 * width) for p in found_clouds)}
     out["boxes"] = {"boxes": len(info.get("instances") or ()) if is_new(info) else len(info.get("gt_boxes", ()))}
+    for camera in rectangles(info, list(cameras)):
+        out.setdefault(f"{camera}/boxes_2d", {"boxes": 0})["boxes"] += 1
     return out
+
+
+def rectangles(info: Info, cameras: Sequence[str]) -> Iterator[str]:
+    """Camera of every box that has a rectangle with an area in a picture."""
+    for instance in (info.get("instances") or ()) if is_new(info) else ():
+        box, number = instance.get("bbox"), instance.get("camera_id", 0 if len(cameras) == 1 else None)
+        if box is not None and number is not None and 0 <= int(number) < len(cameras):
+            left, top, right, bottom = (float(v) for v in box)
+            if right > left and bottom > top and bool(np.isfinite([left, top, right, bottom]).all()):
+                yield cameras[int(number)]
 
 
 def is_new(info: Info) -> bool:
@@ -165,6 +178,11 @@ def labels_of_sample(
     }
 
 
+def official_count(value: Any) -> dict[str, int]:
+    """The number of points of a box; nothing where it is not known, which -1 says too."""
+    return {} if value is None or int(value) < 0 else {"num_lidar_pts": int(value)}
+
+
 def label_rows(info: Info, classes: Mapping[int, str]) -> list[dict[str, Any]]:
     """Box, class, facts and point count of every label of a sample, of either layout."""
     if is_new(info):
@@ -173,7 +191,7 @@ def label_rows(info: Info, classes: Mapping[int, str]) -> list[dict[str, Any]]:
                 "box": list(i["bbox_3d"])[:7],
                 "class": classes.get(label := i.get("bbox_label_3d", i.get("bbox_label", -1)), str(label)),
                 "facts": {k: i[k] for k in ("attr_label", "num_radar_pts") if k in i},
-                "official": {"num_lidar_pts": int(i["num_lidar_pts"])} if "num_lidar_pts" in i else {},
+                "official": official_count(i.get("num_lidar_pts")),
             }
             for i in info.get("instances") or ()
         ]
@@ -183,7 +201,7 @@ def label_rows(info: Info, classes: Mapping[int, str]) -> list[dict[str, Any]]:
             "box": list(box)[:7],
             "class": str(info["gt_names"][k]) if "gt_names" in info else "object",
             "facts": {} if radar is None else {"num_radar_pts": int(radar[k])},
-            "official": {} if counts is None else {"num_lidar_pts": int(counts[k])},
+            "official": official_count(None if counts is None else counts[k]),
         }
         for k, box in enumerate(info.get("gt_boxes", ()))
     ]

@@ -23,9 +23,10 @@ HEADER_BYTES = 65536  # of a PCD file, at most
 KINDS = {"F": "f", "I": "i", "U": "u"}
 Row = dict[str, Any]
 # fields of an annotation that an augmentation changes, or that name it and its neighbours; all others are kept
+COUNTS = ("num_lidar_pts", "num_radar_pts")
 CHANGED = (
     "token", "sample_token", "instance_token", "prev", "next", "translation", "rotation", "size", "visibility_token",
-    "num_lidar_pts", "num_radar_pts",
+    *COUNTS,
 )  # fmt: skip
 
 
@@ -157,11 +158,15 @@ def labels_of_sample(
             inside[f"num_{kind}_pts"] = points_inside(np.concatenate(clouds), centres, rotations, sizes)
     out = {}
     for i, box in enumerate(boxes):
-        known = [f for f in inside if isinstance(box.get(f), int) and box[f] >= 0]  # -1 is what nobody counted
-        counted = {field: inside[field][i] for field in known}
-        facts = {k: v for k, v in box.items() if k not in CHANGED}
+        counted = {field: ranges[i] for field, ranges in inside.items() if is_count(box.get(field))}
+        facts = {k: v for k, v in box.items() if k not in CHANGED or (k in COUNTS and not is_count(v))}
         out[str(box["token"])] = Label(facts, {field: int(box[field]) for field in counted}, counted)
     return out
+
+
+def is_count(value: Any) -> bool:
+    """Whether a number of points is known; -1 or nothing stands for an unknown one."""
+    return isinstance(value, int) and value >= 0
 
 
 def world_points(root: Path, tables: Mapping[str, Mapping[str, Row]], row: Row, kind: str) -> np.ndarray | None:

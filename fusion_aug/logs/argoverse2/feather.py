@@ -141,9 +141,10 @@ def is_plain(kind: Any) -> bool:
 def of_type(column: np.ndarray, kind: Any) -> Any:
     """A column in the type that the source stores it in; half precision becomes what the column has."""
     arrow = _pyarrow()
+    if arrow.types.is_dictionary(kind):
+        return arrow.array(column.tolist(), kind.value_type).dictionary_encode()
     if column.dtype.kind == "U":
-        text = arrow.array(column.tolist(), arrow.string())
-        return text.dictionary_encode() if arrow.types.is_dictionary(kind) else text.cast(kind)
+        return arrow.array(column.tolist(), arrow.string()).cast(kind)
     return column if arrow.types.is_float16(kind) else column.astype(kind.to_pandas_dtype())
 
 

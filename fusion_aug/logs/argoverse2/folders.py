@@ -94,9 +94,9 @@ class ArgoverseFolders(Log):
             out += [p for pattern in tables for p in self.tree.glob(pattern, folder)]
         return out
 
-    def box_file(self, sample_id: str, stream: str) -> str:
-        """The log's table of annotations; a record is a row of it."""
-        return str(self.folders[self.scene_of(sample_id)] / "annotations.feather")
+    def box_place(self, sample_id: str, stream: str, box: str) -> str:
+        """The row of the log's table of annotations."""
+        return f"{self.folders[self.scene_of(sample_id)] / 'annotations.feather'}: row {box}"
 
     def scene_of(self, sample_id: str) -> str:
         """Folder of a sample's log, relative to the root."""

@@ -7,9 +7,9 @@ but for fields of tables whose rows the writer copies whole.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fusion_aug.logs.core.contents import FIELD, KEPT, LEFT_OUT, REFUSED, Part, contents_of
 from fusion_aug.logs.core.log import Log
@@ -18,7 +18,7 @@ from fusion_aug.logs.core.sidecar import ids_in_manifest
 from fusion_aug.logs.core.writer import Writer
 
 MOST_NAMES = 24  # of fields in one group
-MOST_GROUPS = 20  # of what is not understood, before folders of one depth are joined
+MOST_FILES, MOST_FIELDS = 20, 200  # groups of what is not understood
 UNKNOWN_FILES = (
     "not understood: nothing reads these files, so a run leaves them out; copy what holds after the pipeline"
 )
@@ -91,6 +91,14 @@ class Account:
         return {"files": [g.to_json() for g in self.files], "fields": [g.to_json() for g in self.fields]}
 
 
+class _Place(NamedTuple):
+    """Where something lies that is not understood: its folder, the ending of its name, and what is said of it."""
+
+    folder: str
+    ending: str
+    about: str
+
+
 class _Tally:
     """Counts of one group while names are read."""
 
@@ -130,7 +138,7 @@ def account_of(log: Log, writer: type[Writer] | None = None) -> Account:
 def _files(log: Log, own: bool) -> Iterable[Group]:
     start, is_selected = len(str(log.root)) + 1, _selection(log)
     known: dict[str, _Tally] = {}
-    unknown: dict[tuple[str, str], _Tally] = {}
+    unknown: dict[_Place, _Tally] = {}
     for entry in log.tree.files():
         path = str(entry.path)[start:].replace(os.sep, "/")
         part = None if entry.refusal is not None else log.part_of(path)
@@ -141,17 +149,17 @@ def _files(log: Log, own: bool) -> Iterable[Group]:
         else:
             about = UNFOLLOWED if entry.refusal is not None else UNKNOWN_FILES if log.format.contents else UNDECLARED
             folder, _, name = path.rpartition("/")
-            tally = unknown.setdefault((folder, _suffix(name)), _Tally(LEFT_OUT, about, False))
+            tally = unknown.setdefault(_Place(folder, _ending(name), about), _Tally(LEFT_OUT, about, False))
         tally.add(path, is_selected(path))
     yield from _in_order(known, contents_of(log.format.contents).files)
-    yield from _joined(unknown)
+    yield from _joined(unknown, MOST_FILES)
 
 
 def _fields(log: Log, writer: type[Writer]) -> Iterable[Group]:
     contents, is_selected = contents_of(log.format.contents), _selection(log)
     whole = contents_of(tuple(Part(pattern, KEPT, "") for pattern in writer.copied_whole))
     known: dict[str, _Tally] = {}
-    unknown: dict[tuple[str, str], _Tally] = {}
+    unknown: dict[_Place, _Tally] = {}
     for table, names in sorted(log.fields().items()):
         selected, kept = is_selected(table), KEPT if whole.file(table) else LEFT_OUT
         for name in sorted(names):
@@ -160,12 +168,12 @@ def _fields(log: Log, writer: type[Writer]) -> Iterable[Group]:
                 tally = known.setdefault(part.pattern, _Tally(part.fate, part.about, True))
             else:
                 folder, _, file = table.rpartition("/")
-                key = (folder, f"{_suffix(file)}{FIELD}{name}")
-                tally = unknown.setdefault(key, _Tally(kept, UNKNOWN_FIELDS[kept], False))
+                place = _Place(folder, f"{_ending(file)}{FIELD}{name}", UNKNOWN_FIELDS[kept])
+                tally = unknown.setdefault(place, _Tally(kept, UNKNOWN_FIELDS[kept], False))
             wild = part is not None and "*" in part.pattern.partition(FIELD)[2]
             tally.add(f"{table}{FIELD}{name}", selected, name if wild else "")
     yield from _in_order(known, contents.fields)
-    yield from _joined(unknown)
+    yield from _joined(unknown, MOST_FIELDS)
 
 
 def _in_order(known: dict[str, _Tally], parts: Sequence[Part]) -> Iterable[Group]:
@@ -192,30 +200,44 @@ def _selection(log: Log) -> Callable[[str], bool]:
     return is_selected
 
 
-def _suffix(name: str) -> str:
-    """``*.png`` of a name with an ending, else the name."""
+def _ending(name: str) -> str:
+    """``*.png`` of a name with an ending, else ``*``."""
     stem, dot, ending = name.rpartition(".")
-    return f"*.{ending}" if dot and stem else name
+    return f"*.{ending}" if dot and stem and not ending.isdigit() else "*"
 
 
-def _joined(unknown: dict[tuple[str, str], _Tally]) -> Iterable[Group]:
-    """Groups of one folder and ending; where these are too many, folders of one depth and last name are joined."""
-    sets: dict[Any, list[tuple[str, str]]] = {}
-    for folder, ending in sorted(unknown):
-        parts = folder.split("/")
-        key = (len(parts), parts[-1], ending) if len(unknown) > MOST_GROUPS else (folder, ending)
-        sets.setdefault(key, []).append((folder, ending))
+def _joined(unknown: Mapping[_Place, _Tally], most: int) -> Iterable[Group]:
+    """What is not understood by folder and ending, as coarsely as is needed for no more than ``most`` groups.
+
+    Folders of one depth and last name are joined first, then endings, then all below a folder of the root.
+    """
+    views: tuple[Callable[[_Place], tuple[Any, ...]], ...] = (
+        lambda p: p,
+        lambda p: (p.folder.count("/"), p.folder.rpartition("/")[2], p.ending, p.about),
+        lambda p: (p.folder.count("/"), p.folder.rpartition("/")[2], p.about),
+        lambda p: (p.folder.partition("/")[0], p.about),
+        lambda p: (p.about,),
+    )
+    for view in views:
+        sets: dict[tuple[Any, ...], list[_Place]] = {}
+        for place in sorted(unknown):
+            sets.setdefault(view(place), []).append(place)
+        if len(sets) <= most:
+            break
     for members in sets.values():
-        first, ending = unknown[members[0]], members[0][1]
-        total = _Tally(first.fate, first.about, False)
+        total = _Tally(unknown[members[0]].fate, members[0].about, False)
         total.count = sum(unknown[m].count for m in members)
         total.others = sum(unknown[m].others for m in members)
         total.example = min(unknown[m].example for m in members)
-        folder = _common([m[0].split("/") for m in members])
-        alone = total.count + total.others == 1
-        yield total.group(total.example if alone else f"{folder}/{ending}" if folder else ending)
+        yield total.group(total.example if total.count + total.others == 1 else _common(members))
 
 
-def _common(folders: Sequence[Sequence[str]]) -> str:
-    """One pattern for folders of one depth: ``*`` where their names differ."""
-    return "/".join(level[0] if len(set(level)) == 1 else "*" for level in zip(*folders, strict=True))
+def _common(places: Sequence[_Place]) -> str:
+    """One pattern for files: ``*`` where the names of folders differ, ``**`` where their depths do."""
+    folders = [p.folder.split("/") if p.folder else [] for p in places]
+    endings = {p.ending for p in places}
+    if len({len(f) for f in folders}) > 1:
+        tops = {f[0] if f else "" for f in folders}
+        return f"{tops.pop()}/**" if len(tops) == 1 else "**"
+    levels = ["*" if len(set(level)) > 1 else level[0] for level in zip(*folders, strict=True)]
+    return "/".join([*levels, endings.pop() if len(endings) == 1 else "*"])

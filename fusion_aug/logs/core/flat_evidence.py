@@ -18,7 +18,8 @@ ABSURD_SHARE = 0.02  # of the numbers; a file may hold a few marks of its own
 SAMPLE = 2**14  # numbers that are looked at
 BLOCK = 2**9
 BINS = 16
-FEW = 320  # with fewer numbers, chance is as large as what they tell
+FEW = 128  # with fewer numbers, chance is as large as what they tell
+CHANCE = 20.0  # nats times numbers, that another width has to tell more besides
 WIDTHS = range(2, 17)
 MORE = 0.12  # nats that another width has to tell more
 MUCH_MORE = 0.45  # nats, for a multiple of the width: alternating beams also differ from row to row
@@ -38,7 +39,8 @@ def other_layout(raw: bytes, width: int, axes: Sequence[int]) -> str:
     values = numbers[index]
     share = absurd(values[np.isin(index % width, axes)])
     words = numbers.view("<u4")
-    halves = bool(words[1::2].any() and not words[::2].any())  # of float64 with few digits
+    # of float64 with few digits
+    halves = len(values) >= FEW and bool(words[1::2].any() and not words[::2].any())
     if share > ABSURD_SHARE or halves:
         for dtype, name in ((">f4", "big-endian float32"), ("<f8", "float64"), (">f8", "big-endian float64")):
             if len(raw) % np.dtype(dtype).itemsize == 0 and absurd(np.frombuffer(raw, dtype)) <= ABSURD_SHARE:
@@ -46,9 +48,12 @@ def other_layout(raw: bytes, width: int, axes: Sequence[int]) -> str:
         return f"{share:.0%} of its coordinates are not of a size that a sensor measures"
     if len(values) < FEW:
         return ""
-    told = {m: column_information(values, index, m) for m in WIDTHS if len(numbers) % m == 0}
+    finite = np.isfinite(values)
+    bins, places = binned(values[finite]), index[finite]
+    told = {m: column_information(bins, places, m) for m in WIDTHS if len(numbers) % m == 0}
     own = told.get(width, 0.0)
-    better = [m for m, nats in told.items() if nats > own + (MUCH_MORE if m % width == 0 else MORE)]
+    chance = CHANCE / len(bins) if len(bins) else 0.0
+    better = [m for m, nats in told.items() if nats > own + (MUCH_MORE if m % width == 0 else MORE) + chance]
     if not better:
         return ""
     best = max(better, key=lambda m: told[m])
@@ -62,25 +67,29 @@ def absurd(values: Array) -> float:
     return float(np.mean((size > LARGEST) | ((size < SMALLEST) & (size > 0)))) if len(size) else 0.0
 
 
-def column_information(values: Array, index: Array, width: int) -> float:
-    """Return what the column of a number tells about its value, nats, without the part that chance tells.
+def binned(values: Array) -> Array:
+    """Bin (n,) of every number (n,), from 0, such that about as many are in each."""
+    if not len(values):
+        return np.zeros(0, np.int64)
+    edges = np.unique(np.sort(values)[len(values) * np.arange(1, BINS) // BINS])
+    return np.searchsorted(edges, values, side="right")
+
+
+def column_information(bins: Array, places: Array, width: int) -> float:
+    """Return what the column of a number tells about its bin, nats, without the part that chance tells.
 
     Args:
-        values: (n,) numbers. index: (n,) their places in the file. width: numbers per row.
+        bins: (n,) of numbers. places: (n,) where they lie in the file. width: numbers per row.
     """
-    finite = np.isfinite(values)
-    values, index = values[finite], index[finite]
-    if len(values) == 0:
+    if not len(bins):
         return 0.0
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
-    bins = np.searchsorted(edges, values, side="right")
-    counts = np.bincount((index % width) * (len(edges) + 1) + bins, minlength=width * (len(edges) + 1))
-    shares = counts.reshape(width, -1) / len(values)
+    counts = np.bincount((places % width) * BINS + bins, minlength=width * BINS).reshape(width, BINS)
+    shares = counts / len(bins)
     expected = shares.sum(1, keepdims=True) * shares.sum(0)
     some = shares > 0
     nats = float((shares[some] * np.log(shares[some] / expected[some])).sum())
     used = int((shares.sum(0) > 0).sum())
-    return nats - (width - 1) * (used - 1) / (2 * len(values))  # Miller and Madow 1955
+    return nats - (width - 1) * (used - 1) / (2 * len(bins))  # Miller and Madow 1955
 
 
 def _sample(count: int) -> Array:

@@ -82,7 +82,7 @@ class Format:
                     f"log.{name}: the format {self.name!r} has no such option (it has {', '.join(known)})"
                 )
         values = {n: given.get(n) if given.get(n) is not None else o.default for n, o in known.items()}
-        values |= {n: at_home(values[n]) for n in self.file_options}
+        values |= {n: at_home(values[n]) for n, o in known.items() if o.is_file or o.or_file}
         if "://" in str(root):
             raise DataError(f"{root}: log.root is no folder of this computer; copy or mount it first")
         return self.reader(at_home(root), LogOptions(**values), self)
@@ -145,7 +145,7 @@ class Log(Sequence[Sample], ABC):
         """What every log does with a sample that a format has read is done here, so that no format can forget it."""
         super().__init_subclass__(**kwargs)
         if "read" in cls.__dict__:
-            cls.read = _and_finished(cls.read)  # type: ignore[method-assign]
+            cls.read = _and_finished(cls.read)  # type: ignore[assignment, method-assign]
 
     def __init__(self, root: str | Path, options: LogOptions, format: Format):
         self.root, self.options, self.format = Path(root), options, format
@@ -230,7 +230,7 @@ class Log(Sequence[Sample], ABC):
         return contents_of(self.format.contents).field(table, name)
 
     def is_selected_file(self, path: str) -> bool:
-        """Whether a file, by its path from the root, belongs to the selected samples, or to all; by default each does."""
+        """Whether a file (its path from the root) belongs to the selected samples, or to all; by default each does."""
         return True
 
     def path_in(self, relative: str, where: str) -> Path:
@@ -243,14 +243,14 @@ class Log(Sequence[Sample], ABC):
 
     def finished(self, sample: Sample) -> Sample:
         """The sample as the options of every log want it, of what ``read`` of a format returned."""
-        sample = with_possible_boxes(with_expected_sizes(sample), self._bad_boxes, partial(self.box_file, sample.id))
+        sample = with_possible_boxes(with_expected_sizes(sample), self._bad_boxes, partial(self.box_place, sample.id))
         if clouds_with_intensity(sample):
             sample = with_intensity_scales(sample, self._declared_scales, self.intensity_scales)
         return sample if self.classes is None else self.classes(sample)
 
-    def box_file(self, sample_id: str, stream: str) -> str:
-        """File and table that hold the boxes of a sample, for messages."""
-        return f"{self.root}: sample {sample_id!r}: {stream}"
+    def box_place(self, sample_id: str, stream: str, box: str) -> str:
+        """File and record of a box, for messages; ``box`` is its ``record``, else its ``instance`` or its row."""
+        return f"{self.root}: sample {sample_id!r}: {stream}: box {box}"
 
     @cached_property
     def intensity_scales(self) -> dict[str, float | None]:

@@ -21,6 +21,7 @@ class Option(NamedTuple):
             paths go to ``run.json`` instead of the manifest.
         input_only: whether it says how a log is cut into samples, and so nothing of what a run writes.
         many: whether it takes a list of them, too.
+        or_file: whether a file may be named that holds its value.
     """
 
     help: str
@@ -28,6 +29,7 @@ class Option(NamedTuple):
     is_file: bool = False
     input_only: bool = False
     many: bool = False
+    or_file: bool = False
 
 
 EVERY_LOG = {
@@ -51,8 +53,10 @@ def at_home(names: Any) -> Any:
     return str(user_path(names)) if isinstance(names, str | Path) else names
 
 
-def absolute(names: Any) -> Any:
-    """Names of files as another current folder finds them."""
+def absolute(names: Any, root: Path) -> Any:
+    """Names of files as another current folder finds them; those of files below the root of a log hold anywhere."""
     if isinstance(names, list | tuple):
-        return [absolute(n) for n in names]
-    return str(user_path(names).absolute()) if isinstance(names, str | Path) else names
+        return [absolute(n, root) for n in names]
+    if not isinstance(names, str | Path) or (not Path(names).is_absolute() and (root / names).exists()):
+        return names
+    return str(user_path(names).absolute())

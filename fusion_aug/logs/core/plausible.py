@@ -5,9 +5,11 @@ Everything here is cheap: no file is decoded. A picture that lies in a file is c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +18,7 @@ from calib.replacing import replace_unchecked
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.sample import Sample
 from fusion_aug.sample.picture_sizes import camera_of_item, size_words
-from fusion_aug.streams import Boxes3D, ImageStream
+from fusion_aug.streams import Boxes2D, Boxes3D, ImageStream, Ragged
 from fusion_aug.streams.picture_checks import check_size
 from fusion_aug.streams.source import Source
 
@@ -92,36 +94,45 @@ def impossible_rows(boxes: Boxes3D) -> Tensor:
     return ~possible
 
 
-def with_possible_boxes(sample: Sample, policy: str, where: Callable[[str], str]) -> Sample:
-    """The sample without boxes that cannot be; they are refused unless ``policy`` is ``leave_out``.
+def with_possible_boxes(sample: Sample, policy: str, place: Callable[[str, str], str]) -> Sample:
+    """The sample without boxes that cannot be, nor theirs on pictures; refused unless ``policy`` is ``leave_out``.
 
     Args:
         sample: as it was read. policy: ``log.bad_boxes``.
-        where: file (and table) of a stream of boxes, for messages.
+        place: function (stream, box) -> file and record of a box, for messages.
 
     Raises:
         DataError: a box cannot be; the message names file, record and figures.
     """
-    kept, left_out = dict(sample.streams), {n: dict(r) for n, r in sample.meta.left_out.items()}
-    for name, boxes in sample.of_type(Boxes3D).items():
-        bad = impossible_rows(boxes)
-        if not bool(bad.any()):
-            continue
-        if policy == REFUSE:
-            raise DataError(f"{where(name)}: {_told(boxes, int(bad.nonzero()[0, 0]))}")
-        kept[name] = boxes.select(~bad)
-        left_out.setdefault(name, {})[REASON] = int(bad.sum())
-    if all(kept[n] is s for n, s in sample.streams.items()):
+    found = {n: impossible_rows(s) for n, s in sample.of_type(Boxes3D).items()}
+    bad = {n: rows for n, rows in found.items() if bool(rows.any())}
+    if not bad:
         return sample
-    return sample.with_streams(kept).with_meta(0, left_out=left_out)
+    if policy == REFUSE:
+        name, rows = next(iter(bad.items()))
+        raise DataError(_told(sample.of_type(Boxes3D)[name], int(rows.nonzero()[0, 0]), partial(place, name)))
+    bad |= _of_the_same_objects(sample, bad)
+    left_out = {n: dict(r) for n, r in sample.meta.left_out.items()}
+    for name, rows in bad.items():
+        left_out.setdefault(name, {})[REASON] = int(rows.sum())
+    kept = {n: s.select(~bad[n]) for n, s in sample.of_type(Ragged).items() if n in bad}
+    return sample.with_streams({**sample.streams, **kept}).with_meta(0, left_out=left_out)
 
 
-def _told(boxes: Boxes3D, row: int) -> str:
-    names = [str(boxes.values[c][row]) for c in ("record", "instance") if c in boxes.values]
+def _of_the_same_objects(sample: Sample, bad: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Which boxes on pictures (rows,) are those of boxes in space that cannot be, by stream."""
+    ids = [sample[n].values["instance"][rows.numpy()] for n, rows in bad.items() if "instance" in sample[n].values]
+    flat = {n: s for n, s in sample.of_type(Boxes2D).items() if "instance" in s.values and ids}
+    found = {n: torch.from_numpy(np.isin(s.values["instance"], np.concatenate(ids))) for n, s in flat.items()}
+    return {n: rows for n, rows in found.items() if bool(rows.any())}
+
+
+def _told(boxes: Boxes3D, row: int, place: Callable[[str], str]) -> str:
+    box = next((str(boxes.values[c][row]) for c in ("record", "instance") if c in boxes.values), str(row))
     category = str(boxes.values["category"][row]) if "category" in boxes.values else "box"
     size = " x ".join(f"{v:g}" for v in boxes.values["size"][row].tolist())
-    place = ", ".join(f"{v:g}" for v in boxes.values["pose"][row, :3, 3].tolist())
+    centre = ", ".join(f"{v:g}" for v in boxes.values["pose"][row, :3, 3].tolist())
     return (
-        f"box {next(iter(names), row)!s} ({category}) at {place} has the size {size} m (length, width, height), which "
-        f"no object has; correct it, or give log.bad_boxes=leave_out to leave such boxes out"
+        f"{place(box)}: size: {size} m (length, width, height) of a {category} at {centre} is that of no object; "
+        f"correct it, or give log.bad_boxes=leave_out to leave such boxes out"
     )

@@ -38,7 +38,8 @@ ROBOT_OPTIONS = {
     ),
     "urdf": Option("description of the robot, whose links then follow the joints", is_file=True),
     "joint_map": Option(
-        '{joint in the log: joint in the description}, or a file with it; "-joint" where the sign is opposite'
+        '{joint in the log: joint in the description}, or a file with it; "-joint" where the sign is opposite',
+        or_file=True,
     ),
     "exclude": Option("topics, features or datasets, or shell patterns of them, that are neither read nor written"),
 }

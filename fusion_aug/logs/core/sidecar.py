@@ -10,9 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+import torch
 from torch import Tensor
 
-from calib import Rig, rig_from_dict, rig_to_dict
+from calib import Frame, Rig, Trajectory, rig_from_dict, rig_to_dict
+from calib.replacing import replace_unchecked
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import read_json, write_json
 from fusion_aug.logs.core.store import column_sources, read_streams, write_columns, write_streams
@@ -137,9 +139,20 @@ def merge_sidecar(sample: Sample, root: Path | Tree, *, rig_first: bool = False)
     rig = (
         stored_rig
         if rig_first
-        else Rig({**stored_rig.frames, **sample.rig.frames}, {**stored_rig.sensors, **sample.rig.sensors})
+        else Rig(_joined_frames(stored_rig, sample.rig), {**stored_rig.sensors, **sample.rig.sensors})
     )
     return merged.with_meta(0, rig=rig, true_rig=rig)
+
+
+def _joined_frames(stored: Rig, official: Rig) -> dict[str, Frame]:
+    """Frames of the format's own files and those of the sidecar, which also knows poses at times of its own streams."""
+    frames = {**stored.frames, **official.frames}
+    for name in stored.frames.keys() & official.frames.keys():
+        own, more = official.frames[name], stored.frames[name]
+        if isinstance(own.pose, Trajectory) and isinstance(more.pose, Trajectory) and own.parent == more.parent:
+            times, poses = (own.pose.times, more.pose.times), (own.pose.poses, more.pose.poses)
+            frames[name] = replace_unchecked(own, pose=Trajectory.from_unsorted(torch.cat(times), torch.cat(poses)))
+    return frames
 
 
 def _with_columns(sample: Sample, files: Mapping[str, Path]) -> dict[str, Stream]:

@@ -8,39 +8,33 @@ from fusion_aug.logs.kitti.labels import NAMES
 AGAIN = "derived from clouds and labels by training code; make it anew from the output, as this one holds the old boxes"
 NO_TIME = "the frames of this benchmark have no time, so nothing is known of where these belong"
 
-FILES = (
-    *(
-        Part(f"{part}/{folder}", CHANGED, about)
-        for part in ("training", "testing")
-        for folder, about in (
-            ("velodyne/*.bin", "cloud: float32 numbers, x y z intensity or those of log.columns"),
-            *((f"image_[0-9]/*.{end}", "picture") for end in ("png", "jpg", "jpeg", "PNG", "JPG", "JPEG")),
-            ("calib/*.txt", "calibration, see log.turn"),
-            ("label_2/*.txt", "boxes in space and on image_2"),
-            ("label_all/*.txt", "boxes of a conversion of Waymo, read where there is no label_2"),
-            ("label_0/*.txt", "boxes of a conversion of Waymo, read where there is neither label_2 nor label_all"),
-            ("planes/*.txt", "ground plane; it follows the scene"),
-        )
-    ),
-    Part("ImageSets/*.txt", CHANGED, "lists of frames; a copy is in the lists of its source"),
-    *(
-        Part(f"{part}/{folder}", LEFT_OUT, about)
-        for part in ("training", "testing")
-        for folder, about in (
-            ("velodyne_reduced*/**", AGAIN),
-            ("label_[1-9]/**", "boxes of one camera of a conversion of Waymo; those of label_all are written"),
-            ("prev_[0-9]/**", f"pictures before the frame: {NO_TIME}"),
-            ("oxts/**", f"positions of the vehicle: {NO_TIME}"),
-            ("pose/**", f"poses of the vehicle: {NO_TIME}"),
-            ("depth_[0-9]/**", "depth derived from the clouds; make it anew from the output"),
-        )
-    ),
-    Part("**gt_database*/**", LEFT_OUT, AGAIN),
-    Part("**kitti_infos_*", LEFT_OUT, AGAIN),
-    Part("**kitti_dbinfos_*", LEFT_OUT, AGAIN),
-    Part("**.pkl", LEFT_OUT, AGAIN),
-    Part("**.pickle", LEFT_OUT, AGAIN),
+ORPHANS = "of a frame that has neither a cloud nor a picture, so nothing reads it"
+OTHER_LABELS = "labels beside those that are read, of label_2, else label_all, else label_0"
+
+IN_SUBSETS = (
+    ("velodyne/*.bin", CHANGED, "cloud: float32 numbers, x y z intensity or those of log.columns"),
+    ("image_[0-9]/*.[pP][nN][gG]", CHANGED, "picture"),
+    ("image_[0-9]/*.[jJ][pP]*[gG]", CHANGED, "picture"),
+    ("calib/*.txt", CHANGED, "calibration, see log.turn"),
+    ("label_2/*.txt", CHANGED, "boxes in space and on image_2"),
+    ("label_all/*.txt", CHANGED, "boxes of a conversion of Waymo, read where there is no label_2"),
+    ("label_0/*.txt", CHANGED, "the same, read where there is neither label_2 nor label_all"),
+    ("planes/*.txt", CHANGED, "ground plane; it follows the scene"),
+    ("velodyne_reduced*/**", LEFT_OUT, AGAIN),
+    ("label_[1-9]/**", LEFT_OUT, "boxes of one camera of a conversion of Waymo; label_all is written"),
+    ("prev_[0-9]/**", LEFT_OUT, f"pictures before the frame: {NO_TIME}"),
+    ("oxts/**", LEFT_OUT, f"positions of the vehicle: {NO_TIME}"),
+    ("pose/**", LEFT_OUT, f"poses of the vehicle: {NO_TIME}"),
+    ("depth_[0-9]/**", LEFT_OUT, "depth derived from the clouds; make it anew from the output"),
 )
+FILES = (
+    Part("**/._*", LEFT_OUT, "made by a file browser; nothing reads it"),
+    *(Part(f"{subset}/{path}", *told) for subset in ("training", "testing") for path, *told in IN_SUBSETS),
+    Part("ImageSets/*.txt", CHANGED, "lists of frames; a copy is in the lists of its source"),
+    *(Part(f"**{name}", LEFT_OUT, AGAIN) for name in (
+        "gt_database*/**", "kitti_infos_*", "kitti_dbinfos_*", ".pkl", ".pickle",
+    )),
+)  # fmt: skip
 ROWS = {
     "P[0-9]": (CHANGED, "projection of a camera, see log.turn; the flip and the pixel map of its picture"),
     "R0_rect": (CHANGED, "rectification, kept with log.turn=projection"),

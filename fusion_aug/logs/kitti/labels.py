@@ -8,7 +8,6 @@ there, and one whose rectangle has no area gives none on the picture; both keep 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -89,39 +88,38 @@ def read_lines(text: str, where: str) -> list[Label]:
         for name, value in zip(NAMES[1:], values, strict=False):
             if not abs(value) < float("inf"):
                 raise DataError(f"{at}: {name}: is NaN or infinite")
-        label = Label(number, words, values)
-        if label.has_box and min(values[7:10]) <= 0:
-            raise DataError(
-                f"{at}: height, width and length {' '.join(words[8:11])}: a box needs sizes above 0; write -1 -1 -1 "
-                f"for an object of the picture alone"
-            )
-        out.append(label)
+        out.append(Label(number, words, values))
     return out
 
 
-def boxes_of_lines(labels: Sequence[Label], T_velo_rectified: Tensor, camera: str) -> tuple[Boxes3D, Boxes2D]:
-    """Boxes in space (reference frame) and on a picture; ``instance`` is the number of the line and links the two.
-
-    Args:
-        labels: lines of a file. T_velo_rectified: (4, 4). camera: whose picture the rectangles are on.
-    """
-    solid, flat = [x for x in labels if x.has_box], [x for x in labels if x.has_rectangle]
-    pose, size = boxes_from_labels(_numbers(solid))
-    on_picture = _numbers(flat)
-    rectangles = Boxes2D(
+def rectangles_of_lines(labels: Sequence[Label], camera: str) -> Boxes2D:
+    """Boxes on the picture of a camera; ``instance`` is the number of the line."""
+    flat = [x for x in labels if x.has_rectangle]
+    numbers = _numbers(flat)
+    return Boxes2D(
         frame=camera,
         camera=camera,
         capture_times=STAMP,
         values={
-            "corners": rectangle_corners(on_picture[:, 3:7]),
+            "corners": rectangle_corners(numbers[:, 3:7]),
             "category": strings(x.category for x in flat),
             "instance": strings(str(x.number) for x in flat),
-            "truncated": on_picture[:, 0],
-            "occluded": on_picture[:, 1].to(torch.int64),
+            "truncated": numbers[:, 0],
+            "occluded": numbers[:, 1].to(torch.int64),
             "score": strings(" ".join(x.words[REQUIRED : REQUIRED + 1]) for x in flat),
         },
     )
-    boxes = Boxes3D(
+
+
+def boxes_of_lines(labels: Sequence[Label], T_velo_rectified: Tensor) -> Boxes3D:
+    """Boxes in space (reference frame); ``instance`` is the number of the line.
+
+    Args:
+        labels: lines of a file. T_velo_rectified: (4, 4).
+    """
+    solid = [x for x in labels if x.has_box]
+    pose, size = boxes_from_labels(_numbers(solid))
+    return Boxes3D(
         frame=REF,
         capture_times=STAMP,
         values={
@@ -132,12 +130,6 @@ def boxes_of_lines(labels: Sequence[Label], T_velo_rectified: Tensor, camera: st
             "instance": strings(str(x.number) for x in solid),
         },
     )
-    return boxes, rectangles
-
-
-def read_labels(path: Path, text: str, T_velo_rectified: Tensor, camera: str) -> tuple[Boxes3D, Boxes2D]:
-    """Boxes of a label file, see ``boxes_of_lines``."""
-    return boxes_of_lines(read_lines(text, str(path)), T_velo_rectified, camera)
 
 
 def _numbers(labels: Sequence[Label]) -> Tensor:

@@ -1,7 +1,8 @@
 """KITTI object detection: reader.
 
 Streams: ``velodyne`` (frame ``lidar``), one of pictures for every folder ``image_0`` .. ``image_9``, ``boxes`` (in the
-reference frame) and ``boxes_2d`` (of image_2, DontCare among them). The reference frame is the velodyne's.
+reference frame) and, where image_2 has a calibration, ``boxes_2d`` (on it, DontCare among them). The reference frame is
+the velodyne's.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from pathlib import Path, PurePosixPath
 from calib import Frame, RadarSensor, Rig
 from calib.kitti import CAMERAS, PROJECTIONS, kitti_matrices, kitti_rig, read_kitti_rows
 from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs.core.contents import CHANGED, LEFT_OUT, Part
 from fusion_aug.logs.core.files import image_size, read_text
 from fusion_aug.logs.core.flat_clouds import FlatLayout, flat_layout
 from fusion_aug.logs.core.log import Format, Log, LogOptions
 from fusion_aug.logs.core.sidecar import FOLDER as SIDECAR
 from fusion_aug.logs.core.sidecar import merge_sidecar
-from fusion_aug.logs.kitti.labels import NAMES, STAMP, read_labels
+from fusion_aug.logs.kitti.contents import ORPHANS, OTHER_LABELS
+from fusion_aug.logs.kitti.labels import NAMES, STAMP, boxes_of_lines, read_lines, rectangles_of_lines
 from fusion_aug.sample import Ref, Sample, SampleMeta
 from fusion_aug.streams import Camera, LazyColumns, Radar, Stream
 from fusion_aug.streams.source import Source
@@ -62,7 +65,7 @@ class KittiLog(Log):
             for folder, suffixes in SUFFIXES.items():
                 found = out.setdefault(f"{part}/{folder}", {})
                 for path in self.tree.glob(f"{part}/{folder}/*"):
-                    if path.suffix.lower() not in suffixes:
+                    if path.suffix.lower() not in suffixes or path.name.startswith("."):
                         continue
                     if path.stem in found:
                         raise DataError(f"{path}: {found[path.stem].name} belongs to the same frame; keep one of them")
@@ -121,6 +124,19 @@ class KittiLog(Log):
         owner = of_frame[parts[:2] != (SIDECAR, "samples")]
         return owner not in self._known or owner in self._selected
 
+    def part_of(self, path: str) -> Part | None:
+        """The part that a file is: only what belongs to a frame is written."""
+        part = super().part_of(path)
+        subset, _, rest = path.partition("/")
+        folder, _, name = rest.partition("/")
+        if part is None or part.fate != CHANGED or folder not in SUFFIXES:
+            return part
+        if f"{subset}/{PurePosixPath(name).stem}" not in self._known:
+            return Part(f"{part.pattern} (no frame)", LEFT_OUT, ORPHANS)
+        if folder in LABELS and folder != self.label_folder(f"{subset}/"):
+            return Part(f"{part.pattern} (beside others)", LEFT_OUT, OTHER_LABELS)
+        return part
+
     def fields(self) -> Mapping[str, Collection[str]]:
         """Rows of the calibration files and fields of the labels of all frames."""
         out: dict[str, Collection[str]] = {}
@@ -143,6 +159,10 @@ class KittiLog(Log):
         """The folder with the labels of a frame."""
         return next((f for f in LABELS if self.files[f"{sample_id.partition('/')[0]}/{f}"]), LABELS[0])
 
+    def box_place(self, sample_id: str, stream: str, box: str) -> str:
+        """The line of the label file."""
+        return f"{self.file(sample_id, self.label_folder(sample_id))}: line {int(box) + 1}"
+
     def read(self, sample_id: str) -> Sample:
         """Read one frame."""
         if sample_id not in self._known:
@@ -161,11 +181,11 @@ class KittiLog(Log):
         folder = self.label_folder(sample_id)
         labels = self.file(sample_id, folder)
         if labels is not None:
-            camera = "image_2" if folder == "label_2" else "image_0"
-            if camera not in rig.sensors:
-                raise DataError(f"{labels}: the calibration has no row {PROJECTIONS[camera]} of its pictures")
-            rectified = rig.T("velodyne", "rectified")
-            streams["boxes"], streams["boxes_2d"] = read_labels(labels, read_text(labels), rectified, camera)
+            camera = "image_2" if folder == LABELS[0] else "image_0"
+            lines = read_lines(read_text(labels), str(labels))
+            streams["boxes"] = boxes_of_lines(lines, rig.T("velodyne", "rectified"))
+            if camera in rig.sensors:
+                streams["boxes_2d"] = rectangles_of_lines(lines, camera)
         meta = SampleMeta(
             id=sample_id, scene=sample_id, ref=Ref("velodyne", 0), rig=rig, true_rig=rig, clock="velodyne"
         )

@@ -21,9 +21,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from calib.kitti import CAMERAS, IMU, OWN_TR, PROJECTIONS, R0, TR, KittiRow, kitti_matrices, kitti_rig
+from calib.kitti import CAMERAS, IMU, OWN_TR, PROJECTIONS, R0, TR, KittiRow, kitti_matrices, true_chain, true_pose
 from calib.se3 import invert, same_pose
-from fusion_aug.logs.kitti.reader import DEFAULT_SIZE, EXTRINSICS
+from fusion_aug.logs.kitti.reader import EXTRINSICS
 from fusion_aug.sample import Sample
 from fusion_aug.transforms.scene import scene_motion
 
@@ -53,10 +53,9 @@ class TurnedCalibration:
     def given(self) -> dict[str, Tensor]:
         """Matrices of the source: the numbers of its file, or of the rig file where that says otherwise."""
         given = kitti_matrices(self.rows, self.where)
-        of_file, rig = kitti_rig(given, DEFAULT_SIZE, self.where), self.source.rig
         for name, parent, child in ((TR, "velodyne", "camera"), (R0, "camera", "rectified")):
-            if not same_pose(of_file.T(parent, child), rig.T(parent, child)):
-                pose = invert(rig.T(parent, child))
+            pose = invert(self.source.rig.T(parent, child))
+            if not same_pose(true_pose(given, name, self.where), pose):
                 given[name] = pose[:3, :3] if name == R0 else pose[:3]
         return given
 
@@ -121,8 +120,7 @@ class TurnedCalibration:
         """
         name = OWN_TR[camera] if OWN_TR[camera] in self.given else TR
         L = self._chain(name)
-        of_rig = kitti_rig({**self.given, TR: self.given[name]}, DEFAULT_SIZE, self.where).T("rectified", "velodyne")
-        C = self.motion @ invert(of_rig) @ L @ torch.linalg.inv(self.motion)
+        C = self.motion @ invert(true_chain(self.given, name, self.where)) @ L @ torch.linalg.inv(self.motion)
         sensor = self.sample.rig.camera(camera)
         M = sensor.A @ sensor.model.K @ invert(self.sample.rig.T("velodyne", camera))[:3]
         return _tidy(M @ C @ torch.linalg.inv(self.moved(L)))

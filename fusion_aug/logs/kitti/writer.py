@@ -132,11 +132,11 @@ class KittiWriter(CaptureTimeWriter):
 
     def _labels(self, sample: Sample, source: Sample) -> LabelFile | None:
         """The labels to write; None where there are none, or where the source's file still holds."""
-        streams = ("boxes", "boxes_2d")
-        if not set(streams) <= set(sample.streams):
+        if not has_labels(sample, source):
             return None
-        same = sample.rig is source.rig and all(sample[n] is source.streams.get(n) for n in streams)
-        if same and self.log.classes is None:
+        named = [(sample.streams.get(n), source.streams.get(n)) for n in ("boxes", "boxes_2d")]
+        same = sample.rig is source.rig and all(now is before for now, before in named)
+        if same and self.log.classes is None and not source.meta.left_out:
             return None
         calibration = self._calibration(sample, source)
         axes = source.rig.T("velodyne", "rectified") if calibration is None else calibration.T_velo_rectified
@@ -148,7 +148,7 @@ class KittiWriter(CaptureTimeWriter):
         if labels is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(labels.text, encoding="utf-8")
-        elif "boxes" in sample.streams:
+        elif has_labels(sample, source):
             self._copy(source, self.log.label_folder(source.id), path)
 
     def _with_written_cloud(self, sample: Sample, source: Sample) -> Sample:
@@ -210,3 +210,9 @@ class KittiWriter(CaptureTimeWriter):
             target = self.out / "ImageSets" / f"{name}.txt"
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text("".join(f"{n}\n" for n in numbers), encoding="utf-8")
+
+
+def has_labels(sample: Sample, source: Sample) -> bool:
+    """Whether a sample has what a label file needs: boxes in space, and on the picture where its source has some."""
+    needed = {"boxes"} | ({"boxes_2d"} & set(source.streams))
+    return needed <= set(sample.streams) and "boxes" in source.streams

@@ -13,7 +13,7 @@ from fusion_aug.logs.core.contents import CHANGED, FIELD, KEPT, LEFT_OUT, REFUSE
 from fusion_aug.logs.core.flat_clouds import AXES
 
 # what a transform may change, as ``fields.touched_by`` finds it
-SCENE, MIRROR, PICTURES, MOUNT, TIME = EVERYTHING = ("scene", "mirror", "pictures", "mount", "time")
+SCENE, SCALE, MIRROR, PICTURES, MOUNT, TIME = EVERYTHING = ("scene", "scale", "mirror", "pictures", "mount", "time")
 TOKENS = ("token", "prev", "next", "scene_token")  # of samples and scenes: those of a copy are its own
 STEPS = ("gt_ego_fut_trajs", "gt_ego_his_trajs", "gt_agent_fut_trajs")  # (..., 2) m along x and y of the LiDAR
 
@@ -103,8 +103,10 @@ KNOWN_FIELDS = (
     *_fields("instances", "bbox", CHANGED, "rectangle in the picture of its camera, pixels", optional=True),
     *_fields("instances", "num_radar_pts attr_label score index group_id track_id instance_token camera_id occluded "
              "timestamp visibility", KEPT, "facts of the box"),
-    *_fields("instances", "truncated difficulty center_2d depth alpha", REFUSED, "what one camera sees of the box",
-             EVERYTHING),
+    *_fields("instances", "truncated difficulty center_2d", REFUSED, "what one camera sees of the box",
+             (MIRROR, PICTURES, MOUNT, TIME)),
+    *_fields("instances", "alpha", REFUSED, "direction from which its camera sees the box", (MIRROR, MOUNT, TIME)),
+    *_fields("instances", "depth", REFUSED, "distance from its camera", (SCALE, MOUNT, TIME)),
     *_fields("instances", "unaligned_bbox_3d", REFUSED, MOVED, EVERYTHING),
     *_fields("metainfo|metadata", "dataset version info_version palette classes split", KEPT, "facts of the data set"),
     *_fields("metainfo|metadata", "categories", CHANGED, "classes; log.classes adds new names"),

@@ -12,11 +12,11 @@ from fusion_aug.core.ranges import can_differ_from
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.contents import CHANGED, REFUSED
-from fusion_aug.logs.mmdet3d.contents import EVERYTHING, FIELDS, MIRROR, MOUNT, PICTURES, SCENE, TIME
-from fusion_aug.logs.mmdet3d.infos import InfoRow, has_picture, is_rectangle, rectangle_of
+from fusion_aug.logs.mmdet3d.contents import EVERYTHING, FIELDS, MIRROR, MOUNT, PICTURES, SCALE, SCENE, STEPS, TIME
+from fusion_aug.logs.mmdet3d.infos import InfoRow, are_steps, has_picture, is_rectangle, rectangle_of
 from fusion_aug.streams.families import ImagePlane, Kinematic, Mount, Scene, Temporal
 from fusion_aug.transforms.mount import Miscalibrate
-from fusion_aug.transforms.scene import RotateScene, ScaleScene, TranslateScene
+from fusion_aug.transforms.scene import MirrorScene, RotateScene, ScaleScene, TranslateScene
 
 LISTS, CAMERAS, SINGLE = ("instances", "lidar_sweeps", "sweeps"), ("images", "cams"), ("lidar_points",)
 INNER = {"": (*LISTS, *CAMERAS, *SINGLE), "lidar_sweeps": SINGLE, "sweeps": SINGLE}
@@ -84,15 +84,20 @@ def names_in(rows: Sequence[InfoRow]) -> dict[str, bool]:
     return out
 
 
-def has_unplaced_rectangles(rows: Iterable[InfoRow]) -> bool:
-    """Whether a box has a rectangle in a picture, and nothing says in which."""
+def without_rule(rows: Iterable[InfoRow]) -> dict[str, tuple[str, ...]]:
+    """Fields that a rule would move, but not as they are here -> the changes that make them wrong.
+
+    That are rectangles of which nothing says in which picture they are, and paths that are not made of steps (x, y).
+    """
+    out: dict[str, tuple[str, ...]] = {}
     for row in rows:
         cameras = [n for n, c in _cameras(row, "images").items() if has_picture(c)]
-        for instance in _entries(row, "instances"):
+        for instance in _entries(row, "instances") if RECTANGLE not in out else ():
             bbox = instance.get("bbox")
             if bbox is not None and is_rectangle(bbox) and rectangle_of(instance, cameras) is None:
-                return True
-    return False
+                out[RECTANGLE] = (MIRROR, PICTURES, MOUNT)
+        out |= {n: (SCENE, SCALE, MIRROR, TIME) for n in STEPS if _is_full(row.get(n)) and not are_steps(n, row[n])}
+    return out
 
 
 def changes_of(pipeline: Transform) -> dict[str, str]:
@@ -108,8 +113,10 @@ def _changes(leaf: Transform) -> tuple[str, ...]:
     if isinstance(leaf, Scene):
         at_rest = AT_REST.get(type(leaf))
         if at_rest is None:
-            return (SCENE, MIRROR, PICTURES)
-        return (SCENE,) if any(can_differ_from(getattr(leaf, n), v) for n, v in at_rest.items()) else ()
+            return (SCENE, MIRROR, PICTURES) if isinstance(leaf, MirrorScene) else EVERYTHING
+        if all(not can_differ_from(getattr(leaf, n), v) for n, v in at_rest.items()):
+            return ()
+        return (SCENE, SCALE) if isinstance(leaf, ScaleScene) else (SCENE,)
     if isinstance(leaf, Miscalibrate):
         return (MOUNT,)
     if isinstance(leaf, Mount | Kinematic):
@@ -121,22 +128,26 @@ def _changes(leaf: Transform) -> tuple[str, ...]:
     return (MOUNT,) if leaf.changes_calibration else ()
 
 
-def wrong_fields(names: Mapping[str, bool], changes: Collection[str], unplaced: bool) -> list[str]:
+def wrong_fields(
+    names: Mapping[str, bool], changes: Collection[str], unruled: Mapping[str, tuple[str, ...]]
+) -> list[str]:
     """Fields that would be wrong after changes, and that nobody knows how to change along.
 
     Args:
-        names: fields -> whether they hold anything. changes: of ``changes_of``. unplaced: whether rectangles of boxes
-            belong to an unknown picture.
+        names: fields -> whether they hold anything. changes: of ``changes_of``. unruled: of ``without_rule``.
     """
     out = []
     for name in (n for n, full in names.items() if full):
         field = FIELDS.get(name)
         touched = EVERYTHING if field is None else field.touched if field.fate == REFUSED else ()
-        if name == RECTANGLE and unplaced:
-            touched = (PICTURES, MOUNT)
-        if set(touched) & set(changes):
+        if set(unruled.get(name, touched)) & set(changes):
             out.append(name)
     return sorted(out)
+
+
+def as_list(given: Any) -> list[Any]:
+    """The words of an option that takes one or several."""
+    return [given] if isinstance(given, str) else list(given or ())
 
 
 def listed_fields(option: str, given: Any, names: Collection[str]) -> list[str]:
@@ -145,7 +156,7 @@ def listed_fields(option: str, given: Any, names: Collection[str]) -> list[str]:
     Raises:
         ConfigError: one does not occur, or is what a run writes anew and training needs.
     """
-    listed = [given] if isinstance(given, str) else list(given or ())
+    listed = as_list(given)
     for name in listed:
         if name not in names:
             near = [n for n in sorted(names) if n.rpartition(".")[2] == str(name).rpartition(".")[2]]

@@ -14,7 +14,7 @@ import numpy as np
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.contents import LEFT_OUT
 from fusion_aug.logs.mmdet3d.contents import KNOWN_FIELDS, TOKENS
-from fusion_aug.logs.mmdet3d.fields import dicts_of, has_unplaced_rectangles, names_in, take_out
+from fusion_aug.logs.mmdet3d.fields import dicts_of, names_in, take_out, without_rule
 from fusion_aug.logs.mmdet3d.infos import Info, InfoRow, convert_legacy_boxes, read_old, read_v2, validate_info
 from fusion_aug.logs.mmdet3d.rows import Changes, write_old, write_v2
 from fusion_aug.logs.mmdet3d.safe_pickle import load_plain
@@ -110,9 +110,9 @@ class InfoFile:
         return names_in(self.rows) | {f"{self.meta_key}.{k}": True for k in self.meta} | beside
 
     @cached_property
-    def has_unplaced_rectangles(self) -> bool:
-        """Whether a ``bbox`` of a box belongs to an unknown picture."""
-        return has_unplaced_rectangles(self.rows)
+    def without_rule(self) -> dict[str, tuple[str, ...]]:
+        """Fields that no rule moves as they are here -> the changes that make them wrong."""
+        return without_rule(self.rows)
 
     @property
     def meta_key(self) -> str:

@@ -17,6 +17,7 @@ from calib.se3 import as_f64, invert, rotation_from_quaternion, se3
 
 InfoRow = dict[str, Any]
 INTRINSICS = "camera_intrinsics"  # what BEVFusion calls cam_intrinsic
+AGENT_STEPS = "gt_agent_fut_trajs"
 EYE = torch.eye(4, dtype=torch.float64)
 
 
@@ -24,7 +25,7 @@ EYE = torch.eye(4, dtype=torch.float64)
 class CameraInfo:
     """One picture: path in the file, K (3, 3), ``T_ego_cam``, ``T_world_ego`` at its own time, time (ns).
 
-    ``size`` is its (height, width) in pixels, of what is written.
+    ``size`` is its (height, width) in pixels, 0 where the file does not say it.
     """
 
     path: str
@@ -144,8 +145,9 @@ def read_v2(row: InfoRow, token: str, categories: dict[int, str]) -> Info:
         ):  # it leads through the world, so it implies the vehicle's pose when the picture was taken
             there = T_world_ego @ T_ego_lidar @ invert(rigid(cam["lidar2cam"])) @ invert(T_ego_cam)
         K = as_f64(np.asarray(cam["cam2img"], float)[:3, :3])
+        size = (int(cam.get("height") or 0), int(cam.get("width") or 0))
         cameras[str(name)] = CameraInfo(
-            str(cam["img_path"]), K, T_ego_cam, there, _nanoseconds(cam.get("timestamp", time * 1e-9))
+            str(cam["img_path"]), K, T_ego_cam, there, _nanoseconds(cam.get("timestamp", time * 1e-9)), size
         )
     sweeps = []
     for sweep_row in row.get("lidar_sweeps") or []:
@@ -172,6 +174,16 @@ def is_rectangle(bbox: Any) -> bool:
     """Whether a ``bbox`` is one, and not a placeholder: finite, wider and higher than 0."""
     numbers = np.asarray(bbox, float)
     return numbers.shape == (4,) and bool(np.isfinite(numbers).all() and (numbers[2:] > numbers[:2]).all())
+
+
+def are_steps(name: str, value: Any) -> bool:
+    """Whether a path is one of steps along x and y: (..., 2) numbers, or of boxes also (boxes, 2 steps) in one row."""
+    try:
+        steps = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        return False
+    flat = name == AGENT_STEPS and steps.ndim == 2 and steps.shape[1] % 2 == 0
+    return steps.dtype.kind in "fiu" and steps.ndim > 1 and (steps.shape[-1] == 2 or flat)
 
 
 def rectangle_of(instance: InfoRow, cameras: list[str]) -> tuple[str, Tensor] | None:

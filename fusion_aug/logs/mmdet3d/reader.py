@@ -25,11 +25,12 @@ from fusion_aug.logs.core.flat_clouds import FlatLayout, flat_layout
 from fusion_aug.logs.core.log import Format, Log, LogOptions
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.mmdet3d.contents import INFO_FILE, OTHER_PICKLE, UNNAMED, is_data
-from fusion_aug.logs.mmdet3d.fields import listed_fields
+from fusion_aug.logs.mmdet3d.fields import RECTANGLE, as_list, listed_fields
 from fusion_aug.logs.mmdet3d.files import InfoFile
 from fusion_aug.logs.mmdet3d.infos import Info
 from fusion_aug.logs.mmdet3d.places import LIDAR_CHANNEL, candidates, info_paths, layout_of
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
+from fusion_aug.sample.picture_sizes import size_words
 from fusion_aug.streams import Boxes2D, Boxes3D, Camera, LazyColumns, Lidar, Stream, rectangle_corners, strings
 from fusion_aug.streams.source import Source
 
@@ -146,10 +147,10 @@ class Mmdet3dLog(Log):
         named: dict[str, list[str]] = {i: self.files[n].data_names(k) for i, (n, k) in self._all.items()}
         return {x for own in named.values() for x in own}, {x for i in self.ids for x in named[i]}
 
-    def box_file(self, sample_id: str, stream: str) -> str:
-        """The info file and the sample in it."""
+    def box_place(self, sample_id: str, stream: str, box: str) -> str:
+        """The info file, the sample in it, and the number of the box there."""
         file, number = self.locate(sample_id)
-        return f"{file.path}: sample {file.tokens[number]}"
+        return f"{file.path}: sample {file.tokens[number]}: box {box}"
 
     def locate(self, sample_id: str) -> tuple[InfoFile, int]:
         """Info file of a sample, and its number in it."""
@@ -188,7 +189,8 @@ class Mmdet3dLog(Log):
                 frame=name, capture_times=torch.tensor([times[name]]), items=(source,), records=(path,)
             )  # fmt: skip
         streams["boxes"] = _boxes(info, rig)
-        streams |= _flat_boxes(info, times)
+        if RECTANGLE not in {*as_list(self.options.leave_out), *as_list(self.options.keep)}:
+            streams |= _flat_boxes(info, times)
         meta = SampleMeta(
             id=sample_id, scene=sample_id, ref=Ref(VEHICLE, info.time), rig=rig, true_rig=rig, clock=LIDAR,
             anchor=rig.T(WORLD, VEHICLE, info.time),
@@ -213,6 +215,9 @@ class Mmdet3dLog(Log):
             path = self.find(camera.path, name, where, list(info.cameras))
             partner = other_side(name, info.cameras)
             size = image_size(self.path_in(path, where))
+            if all(camera.size) and camera.size != size:
+                told = f"{where}: images.{name}: height, width: {size_words(camera.size)} is not the size of {path}"
+                raise DataError(f"{told}, {size_words(size)}; cam2img holds for one of them")
             sensors[name] = pinhole_sensor(name, camera.K, size, None if partner == name else partner)
             frames[name] = Frame(
                 parent=VEHICLE, pose=invert(T_ego_vehicle) @ camera.T_ego_cam, axis_convention="camera"

@@ -10,9 +10,17 @@ import torch
 from torch import Tensor
 
 from calib.se3 import invert, quaternion_from_rotation
-from fusion_aug.errors import DataError
 from fusion_aug.logs.mmdet3d.contents import PER_BOX, STEPS
-from fusion_aug.logs.mmdet3d.infos import INTRINSICS, CameraInfo, Info, InfoRow, has_picture, pose_in, seconds_or_micros
+from fusion_aug.logs.mmdet3d.infos import (
+    INTRINSICS,
+    CameraInfo,
+    Info,
+    InfoRow,
+    are_steps,
+    has_picture,
+    pose_in,
+    seconds_or_micros,
+)
 
 NO_RECTANGLE = [0.0, 0.0, 0.0, 0.0]  # how infos spell a box without one
 
@@ -27,6 +35,7 @@ class Changes:
         labels: label of each of these by the new name of its class; None where the class is the same.
         left_picture: places of boxes whose rectangle is no longer in the picture.
         steps: (2, 2) map of steps along x and y of the LiDAR; None where nothing moved.
+        kept: fields that hold as they are, by the user's word.
     """
 
     records: list[int]
@@ -34,6 +43,7 @@ class Changes:
     labels: list[int | None]
     left_picture: set[int]
     steps: Tensor | None
+    kept: tuple[str, ...] = ()
 
 
 def lidar_to_camera(info: Info, camera: CameraInfo) -> Tensor:
@@ -121,16 +131,14 @@ def _instance(instance: InfoRow, j: int, k: int, info: Info, changes: Changes) -
 
 
 def _with_steps(row: InfoRow, changes: Changes) -> InfoRow:
-    """The row with the steps of future and past paths moved."""
-    for name in STEPS if changes.steps is not None else ():
-        if row.get(name) is None:
+    """The row with the steps of future and past paths moved, but for those that are kept or are none."""
+    for name in STEPS:
+        if changes.steps is None or name in changes.kept or not are_steps(name, row.get(name)):
             continue
         old = np.asarray(row[name])
-        if old.size % 2 or old.dtype.kind != "f":
-            raise DataError(f"{name}: expected steps along x and y, got {old.dtype} of shape {old.shape}")
-        assert changes.steps is not None
         moved = (old.reshape(-1, 2).astype(np.float64) @ changes.steps.numpy().T).reshape(old.shape)
-        row[name] = moved.astype(old.dtype) if isinstance(row[name], np.ndarray) else moved.tolist()
+        exact = moved.astype(old.dtype) if old.dtype.kind == "f" else moved
+        row[name] = exact if isinstance(row[name], np.ndarray) else exact.tolist()
     return row
 
 

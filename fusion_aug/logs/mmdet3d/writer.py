@@ -61,14 +61,14 @@ class Mmdet3dWriter(CaptureTimeWriter):
         changes = changes_of(transform)
         harmless = {*self.log.left_out, *self.log.kept}
         for file in self.log.selected_files if changes else ():
-            wrong = [n for n in wrong_fields(file.fields, changes, file.has_unplaced_rectangles) if n not in harmless]
+            wrong = [n for n in wrong_fields(file.fields, changes, file.without_rule) if n not in harmless]
             if wrong:
                 names = f"[{','.join(wrong)}]"
                 found.append(
                     Problem(
                         "info_fields", f"{file.path.name}: {', '.join(wrong)}",
-                        f"no rule is known by which {' and '.join(dict.fromkeys(changes.values()))} changes them along",
-                        f"take them out with log.leave_out={names}, or, if they hold all the same, log.keep={names}",
+                        f"no rule says how this changes along with {', '.join(dict.fromkeys(changes.values()))}",
+                        f"log.leave_out={names} takes it out, log.keep={names} keeps what holds all the same",
                     )
                 )  # fmt: skip
         return found
@@ -177,7 +177,7 @@ class Mmdet3dWriter(CaptureTimeWriter):
         for row in rows:
             file = self.log.files[row["file"]]
             number = row["number"]
-            info, changes = _info(row, file), _changes(row, file)
+            info, changes = _info(row, file), _changes(row, file, self.log.kept)
             written.setdefault(row["file"], []).append(file.changed(number, info, changes, self.log.left_out))
         for name, samples in written.items():
             file = self.log.files[name]
@@ -236,14 +236,14 @@ def _info(row: dict[str, Any], file: InfoFile) -> Info:
     )  # fmt: skip
 
 
-def _changes(row: dict[str, Any], file: InfoFile) -> Changes:
+def _changes(row: dict[str, Any], file: InfoFile, kept: Sequence[str]) -> Changes:
     """What ``stage`` returned of boxes and steps."""
     before = file.info(row["number"]).names
     same = [name == before[k] for k, name in zip(row["records"], row["names"], strict=True)]
     labels = [None if s else file.label_of(n) for s, n in zip(same, row["names"], strict=True)]
     left = {int(k) for k, found in row["flat"].items() if found is None}
     steps = row.get("steps")
-    return Changes(row["records"], row["counts"], labels, left, None if steps is None else as_f64(steps))
+    return Changes(row["records"], row["counts"], labels, left, None if steps is None else as_f64(steps), tuple(kept))
 
 
 def path_in_style_of(named: str, found: str, new: str) -> str:

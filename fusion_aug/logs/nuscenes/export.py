@@ -52,7 +52,9 @@ class NuscenesExporter(CaptureTimeWriter):
 
     unsupported_effects = NuscenesWriter.unsupported_effects
     derived = NuscenesWriter.derived
-    loss_reasons: ClassVar[Mapping[str, str]] = {"": NO_PLACE, EGO: "the tables hold a pose for every file"}
+    loss_reasons: ClassVar[Mapping[str, str]] = {
+        "": NO_PLACE, EGO: "the tables hold a pose for every file", BOXES: "the tables annotate every keyframe",
+    }  # fmt: skip
 
     def cameras(self, sample: Sample) -> list[str]:
         """The cameras that become channels."""
@@ -156,6 +158,7 @@ class NuscenesExporter(CaptureTimeWriter):
             if isinstance(stream, Camera):
                 write_picture(stream, item, path, self.link)
             else:
+                assert isinstance(stream, Points)
                 path.write_bytes(_encoded(stream, item, baked.get(name)))
             rows.append({
                 "token": record.token + suffix, "channel": name, "timestamp": time, "is_key_frame": key,
@@ -217,9 +220,10 @@ def _annotations(held: Sample, suffix: str) -> list[Row]:
 def _with_visibility(sample: Sample, source: Sample) -> Sample:
     """The sample with the visible share of its boxes less by what left the pictures."""
     boxes, before = sample.streams.get(BOXES), source.streams.get(BOXES)
-    both = isinstance(boxes, Boxes3D) and isinstance(before, Boxes3D) and sample.streams is not source.streams
-    key = next((k for k in ("record", "instance") if both and k in boxes.values and k in before.values), None)
-    if not both or key is None or "visible" not in boxes.values:
+    if sample is source or not isinstance(boxes, Boxes3D) or not isinstance(before, Boxes3D):
+        return sample
+    key = next((k for k in ("record", "instance") if k in boxes.values and k in before.values), None)
+    if key is None or "visible" not in boxes.values:
         return sample
     now, then = (on_canvas(with_channels(s), s.boxes()) for s in (sample, source))
     place = {str(name): i for i, name in enumerate(before[key])}

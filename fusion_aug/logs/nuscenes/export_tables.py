@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,19 +31,19 @@ class Chains:
         of: key -> [(time, token)], as they come.
     """
 
-    of: dict[Hashable, list[tuple[int, str]]] = field(default_factory=dict)
+    of: dict[tuple[str, ...], list[tuple[int, str]]] = field(default_factory=dict)
 
-    def add(self, key: Hashable, time: int, token: str) -> None:
+    def add(self, key: tuple[str, ...], time: int, token: str) -> None:
         """Append a record."""
         self.of.setdefault(key, []).append((time, token))
 
-    def ordered(self, key: Hashable) -> list[str]:
+    def ordered(self, key: tuple[str, ...]) -> list[str]:
         """Tokens of a chain in time order."""
         return [token for _, token in sorted(self.of[key], key=lambda entry: entry[0])]
 
     def neighbours(self) -> Neighbours:
         """Token -> the one before and the one after it in its chain, "" at the ends."""
-        out = {}
+        out: dict[str, tuple[str, str]] = {}
         for key in self.of:
             tokens = ["", *self.ordered(key), ""]
             out |= {t: (tokens[i], tokens[i + 2]) for i, t in enumerate(tokens[1:-1])}
@@ -65,9 +65,9 @@ def write_tables(rows: Iterable[dict[str, Any]], out: Path) -> None:
         scene = (part["scene"], part["suffix"])
         samples.add(scene, time, token)
         for row in part["data"]:
-            files.add((scene, row["channel"]), row["timestamp"], row["token"])
+            files.add((*scene, row["channel"]), row["timestamp"], row["token"])
         for row in part["boxes"]:
-            boxes.add(row["instance"], time, row["token"])
+            boxes.add((row["instance"],), time, row["token"])
             categories.setdefault(row["category"], token_of("category", row["category"]))
             instances[row["instance"]] = row["category"]
     with ExitStack() as stack:
@@ -78,7 +78,7 @@ def write_tables(rows: Iterable[dict[str, Any]], out: Path) -> None:
             tables["visibility"].write({"token": token, "level": level, "description": f"visibility {level[1:]} %"})
         _write_scenes(tables, samples, out)
         for token, category in instances.items():
-            tokens = boxes.ordered(token)
+            tokens = boxes.ordered((token,))
             tables["instance"].write({
                 "token": token, "category_token": categories[category], "nbr_annotations": len(tokens),
                 "first_annotation_token": tokens[0], "last_annotation_token": tokens[-1],
@@ -91,7 +91,7 @@ def _write_scenes(tables: Mapping[str, TableFile], samples: Chains, out: Path) -
     """Scenes, each with a log of its own, and one map without anything on it for all."""
     logs = []
     for key in samples.of:
-        scene, suffix = key  # type: ignore[misc]
+        scene, suffix = key
         tokens, name = samples.ordered(key), scene + suffix
         logs.append(token_of("log", scene) + suffix)
         time = min(samples.of[key])[0]

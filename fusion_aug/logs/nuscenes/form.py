@@ -185,8 +185,7 @@ def _rig(sample: Sample, channels: Sequence[str], records: Sequence[Record], nam
     sensors: dict[str, Sensor] = {
         n: replace_unchecked(s, frame=names.get(s.frame, s.frame)) for n, s in sample.rig.sensors.items()
     }
-    times = torch.tensor([micro(r.time) for r in records])
-    track = Trajectory.from_unsorted(times, torch.stack([r.pose for r in records]))
+    track = _track(sample, records)
     frames = {WORLD: Frame(axis_convention="world"), EGO: Frame(parent=WORLD, pose=track)}
     for name in channels:
         modality = modality_of(sample[name])
@@ -199,6 +198,18 @@ def _rig(sample: Sample, channels: Sequence[str], records: Sequence[Record], nam
         convention = "camera" if modality == "camera" else "body"
         frames[name] = Frame(parent=EGO, pose=mounting(sample, name), axis_convention=convention)
     return Rig({**others, **frames}, {n: _with_known_partner(s, n, sensors) for n, s in sensors.items()})
+
+
+def _track(sample: Sample, records: Sequence[Record]) -> Trajectory:
+    """Poses of the vehicle at all records, and where the rig knows more of them, for the streams of the sidecar."""
+    rig, ego = sample.rig, sample.ref.frame
+    chain = [rig.frames[n].pose for n in rig.ancestors(ego)[:-1]]
+    known = [p.times for p in chain if isinstance(p, Trajectory)]
+    more = torch.cat(known) if known else torch.zeros(0, dtype=torch.int64)
+    for times in known:
+        more = more[(more >= times[0]) & (more <= times[-1])]
+    poses = [torch.stack([r.pose for r in records]), rig.T_at_times(rig.root_of(ego), ego, more)]
+    return Trajectory.from_unsorted(torch.cat([torch.tensor([micro(r.time) for r in records]), more]), torch.cat(poses))
 
 
 def _with_known_partner(sensor: Sensor, name: str, sensors: Mapping[str, Sensor]) -> Sensor:

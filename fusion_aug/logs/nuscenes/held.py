@@ -87,7 +87,8 @@ def _radar_columns(values: Mapping[str, Any], number: Tensor) -> dict[str, Tenso
     flags = values.get("flags")
     if flags is None or tuple(flags.shape[1:]) != (len(FLAGS),):
         flags = torch.zeros((n, len(FLAGS)), dtype=torch.int64)
-        for word, code in {**UNKNOWN_MOTION, "id": number % 2**15}.items():
+        flags[:, FLAGS.index("id")] = number % 2**15
+        for word, code in UNKNOWN_MOTION.items():
             flags[:, FLAGS.index(word)] = code
     return {**out, "flags": flags}
 

@@ -83,9 +83,9 @@ class NuscenesLog(Log):
             out[token] = [name, token, *dict.fromkeys((*official_splits(name), *own))]
         return out
 
-    def box_file(self, sample_id: str, stream: str) -> str:
-        """The table of annotations."""
-        return self.tables.where("sample_annotation")
+    def box_place(self, sample_id: str, stream: str, box: str) -> str:
+        """The annotation."""
+        return self.tables.where("sample_annotation", box)
 
     def inputs(self) -> list[Path]:
         """The tables."""
@@ -197,7 +197,7 @@ class NuscenesLog(Log):
                 f"{where}: height, width: the picture is {size[1]}x{size[0]}, others of the same calibrated_sensor are "
                 f"{others[1]}x{others[0]}; each size needs a calibration of its own"
             )
-        return int(size[0]), int(size[1])  # type: ignore[arg-type]
+        return int(size[0]), int(size[1])
 
     def _stream(self, name: str, rows: list[Row]) -> Stream:
         modality = self.tables.channel(rows[0])[1]

@@ -13,7 +13,9 @@ import fusion_aug as fa
 from fusion_aug.logs.core.account import account_of
 
 pytest.importorskip("pyarrow.feather")
+import pyarrow as pa
 from argoverse_log import CAMERAS, T0, make_log, points, poses_of, read, stamps_of, write
+from pyarrow import feather
 
 YAW = "+pipeline.transforms.y={_target_:fusion_aug.RotateScene,yaw_deg:30}"
 MIRROR = "+pipeline.transforms.m={_target_:fusion_aug.MirrorScene,axis:y}"
@@ -62,6 +64,21 @@ def test_intensities_stay_in_their_type(tmp_path: Path) -> None:
         new["intensity"], table["intensity"].astype(int) * 257
     )
     assert new["laser_number"].dtype == np.int32
+
+
+def test_categories_of_dictionaries_stay_so(tmp_path: Path) -> None:
+    source = make_log(tmp_path / "in" / "LOG")
+    for name, column in (("annotations", "category"), (f"sensors/lidar/{T0}", "echo")):
+        table = feather.read_table(source / f"{name}.feather")
+        if column == "echo":
+            table = table.append_column(column, pa.array(["first", "last"] * (len(table) // 2)).dictionary_encode())
+        else:
+            table = table.set_column(2, column, table[column].dictionary_encode())
+        feather.write_feather(table, source / f"{name}.feather")
+    target = run(tmp_path / "out", *words(tmp_path / "in"), YAW) / "LOG"
+    for name, column in (("annotations", "category"), (f"sensors/lidar/{T0}", "echo")):
+        old, new = (feather.read_table(f / f"{name}.feather")[column] for f in (source, target))
+        assert pa.types.is_dictionary(new.type) and new.to_pylist() == old.to_pylist()
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,26 @@ def test_other_layouts_are_refused(name: str, made: Callable[[np.random.Generato
         assert told in found, (seed, n, found)
 
 
+def test_real_clouds_and_their_other_layouts(real_data: Path) -> None:
+    kitti = np.fromfile(real_data / "kitti/training/velodyne/000008.bin", "<f4").reshape(-1, 4)
+    (path,) = (real_data / "nuscenes/samples/LIDAR_TOP").glob("*.bin")
+    for cloud in (kitti, np.fromfile(path, "<f4").reshape(-1, 5)):
+        width = cloud.shape[1]
+        for rows in (len(cloud), 5000, 640, 64, 1):
+            part = cloud[: rows - rows % 20 or rows]
+            assert not other_layout(part.tobytes(), width, (0, 1, 2))
+            if rows >= 64:
+                for wrong, told in ((part.astype("<f8"), "float64"), (part.astype(">f4"), "big-endian float32")):
+                    assert told in other_layout(wrong.tobytes(), width, (0, 1, 2))
+                assert f"{width} numbers" in other_layout(part.tobytes(), 9 - width, (0, 1, 2))
+
+
+def test_a_radar_frame_of_few_returns_is_refused() -> None:
+    for seed in SEEDS:
+        frame = radar(np.random.default_rng(seed), 48).astype("<f4")
+        assert "7 numbers" in other_layout(frame.tobytes(), 4, (0, 1, 2)), seed
+
+
 def test_the_refusal_names_file_finding_and_option() -> None:
     raw = radar(np.random.default_rng(0), 400).astype("<f4").tobytes()
     with pytest.raises(fa.DataError) as error:

@@ -19,6 +19,7 @@ from fusion_aug import extend as ext
 from fusion_aug.cli import main
 from fusion_aug.logs.core.intensity import spread
 
+
 def scale_of(root: Path, **options: object) -> float | None:
     return fa.open_log("kitti", root, **options)[0].rig.sensors["velodyne"].intensity_scale  # type: ignore[no-any-return]
 
@@ -119,7 +120,9 @@ USERS: list[fa.Transform] = [
 def test_what_needs_an_unknown_scale_asks_for_it(tmp_path: Path, user: fa.Transform) -> None:
     root = tree(tmp_path / "log", BYTES + 0.5)
     sample = fa.open_log("kitti", root)[0]
-    with pytest.raises(fa.DataError, match=rf"{type(user).__name__}: .*'velodyne', from 0\.5 to .*log\.intensity_scale"):
+    with pytest.raises(
+        fa.DataError, match=rf"{type(user).__name__}: .*'velodyne', from 0\.5 to .*log\.intensity_scale"
+    ):
         user(sample, seed=1)
     user(fa.open_log("kitti", root, intensity_scale=255)[0], seed=1)
     assert fa.PointDropout(share=0.5)(sample, seed=1)["velodyne"].rows < 400  # type: ignore[attr-defined]
@@ -169,12 +172,26 @@ def test_an_output_has_the_scale_of_its_source(tmp_path: Path, capsys: pytest.Ca
     assert scale_of(tmp_path / "out0") == 1.0
 
 
+def test_the_folder_format_holds_it_with_the_rig(tmp_path: Path) -> None:
+    """Also without a manifest, and where the clouds alone would say something else."""
+    root, out = tree(tmp_path / "log", BYTES), tmp_path / "out"
+    words = ["run", "log=kitti", f"log.root={root}", "output=folder", "pipeline=identity", f"out={out}"]
+    assert main([*words, "log.intensity_scale=1000"]) == 0
+    (out / "manifest.jsonl").unlink()
+    log = fa.open_log("folder", out)
+    assert log.intensity_scales == {"velodyne": 1000.0}
+    assert log[0].rig.sensors["velodyne"].intensity_scale == 1000.0  # type: ignore[union-attr]
+
+
 # --- formats ---------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("values", "kind", "scale"), [(BYTES, "u1", 255.0), (WORDS, "<u2", 65535.0), (SHARES, "<f4", 1.0)])
+@pytest.mark.parametrize(
+    ("values", "kind", "scale"), [(BYTES, "u1", 255.0), (WORDS, "<u2", 65535.0), (SHARES, "<f4", 1.0)]
+)
 def test_clouds_of_recordings(tmp_path: Path, values: Array, kind: str, scale: float) -> None:
     """A dark cloud at one time does not hide what the others show, nor does the window that is read."""
     times = [T0 + k * 100_000_000 for k in range(12)]
-    extra = [("/lidar/points", "sensor_msgs/msg/PointCloud2", cloud_message(t, values * (t > T0), kind), t) for t in times]
+    clouds = [cloud_message(t, values * (t > T0), kind) for t in times]
+    extra = [("/lidar/points", "sensor_msgs/msg/PointCloud2", c, t) for c, t in zip(clouds, times, strict=True)]
     folder = recording(tmp_path / "bag" / "bag.mcap", extra)
     for options in ({}, {"window": 0.2}):
         log = open_recording(folder, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import struct
 import zlib
@@ -14,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import small_infos
 import small_logs
 import torch
 import yaml
@@ -74,6 +76,16 @@ def test_two_sizes_of_one_camera(street: Path, tmp_path: Path) -> None:
         _ = log[len(log) - 1]
 
 
+def test_an_info_file_for_pictures_of_another_size(tmp_path: Path) -> None:
+    def halved(content: dict) -> None:
+        camera = content["data_list"][0]["images"]["CAM_FRONT"]
+        camera.update(height=small_infos.HEIGHT // 2, width=small_infos.WIDTH // 2)
+
+    small_infos.write_small(tmp_path / "log", change=halved)
+    with pytest.raises(fa.DataError, match=r"images\.CAM_FRONT: height, width: 40x30 .* 80x60; cam2img"):
+        _ = fa.open_log("mmdet3d", tmp_path / "log")[0]
+
+
 def test_a_rig_file_for_pictures_of_another_size(tmp_path: Path) -> None:
     rig = yaml.safe_load((ARM / "lerobot_rig.yaml").read_text())
     camera = next(s for s in rig["sensors"].values() if s["kind"] == "camera")
@@ -84,7 +96,8 @@ def test_a_rig_file_for_pictures_of_another_size(tmp_path: Path) -> None:
         if isinstance(sensor.get("background"), str):
             shutil.copy(ARM / sensor["background"], tmp_path)
     (tmp_path / "rig.yaml").write_text(yaml.safe_dump(rig))
-    with pytest.raises(fa.DataError, match=rf"rig\.yaml: sensors\.\w+: .* {2 * width}x{2 * height}, .* {width}x{height}"):
+    sizes = rf"{2 * width}x{2 * height}, .* {width}x{height}"
+    with pytest.raises(fa.DataError, match=rf"rig\.yaml: sensors\.\w+: .* {sizes}"):
         _ = fa.open_log("lerobot", ARM / "lerobot", rig=str(tmp_path / "rig.yaml"))[0]
 
 
@@ -133,7 +146,7 @@ def test_a_box_that_cannot_be(street: Path, tmp_path: Path, kind: str, capsys: p
 
     root = nuscenes(street, tmp_path / "log", "sample_annotation", change)
     token, sample_id = bad[0]["token"], bad[0]["sample_token"]
-    with pytest.raises(fa.DataError, match=rf"sample_annotation\.json: box {token} .* size .*log\.bad_boxes=leave_out"):
+    with pytest.raises(fa.DataError, match=rf"sample_annotation\.json: {token}: size: .*log\.bad_boxes=leave_out"):
         fa.open_log("nuscenes", root).read(sample_id)
     words = ["run", "log=nuscenes", f"log.root={root}", "pipeline=identity"]
     assert main([*words, f"out={tmp_path / 'a'}"]) == 2 and token in capsys.readouterr().err
@@ -148,6 +161,19 @@ def test_a_box_that_cannot_be(street: Path, tmp_path: Path, kind: str, capsys: p
     assert line["account"]["boxes"]["lost"] == {"boxes that cannot be (log.bad_boxes)": 1}
 
 
+def test_a_box_of_an_info_file(tmp_path: Path) -> None:
+    def flat(content: dict) -> None:
+        content["data_list"][0]["instances"][1]["bbox_3d"][5] = 0.0
+
+    root = small_infos.write_small(tmp_path / "log", change=flat)
+    with pytest.raises(fa.DataError, match=r"small_infos\.pkl: sample \w+: box 1: size: 4 x 1.8 x 0 m"):
+        _ = fa.open_log("mmdet3d", root)[0]
+    words = ["run", "log=mmdet3d", f"log.root={root}", "log.bad_boxes=leave_out", "pipeline=geometry"]
+    assert main([*words, f"out={tmp_path / 'out'}"]) == 0
+    written = pickle.loads(next((tmp_path / "out").glob("*.pkl")).read_bytes())
+    assert len(written["data_list"][0]["instances"]) == 1
+
+
 def test_boxes_of_other_formats(tmp_path: Path) -> None:
     from pyarrow import feather
 
@@ -158,10 +184,31 @@ def test_boxes_of_other_formats(tmp_path: Path) -> None:
     widths[3] = 0.0
     feather.write_feather(table.set_column(table.column_names.index("width_m"), "width_m", [widths]), path)
     log = fa.open_log("argoverse2", root)
-    with pytest.raises(fa.DataError, match=r"annotations\.feather: box 3 \(REGULAR_VEHICLE\)"):
+    with pytest.raises(fa.DataError, match=r"annotations\.feather: row 3: size: 4 x 0 x 1.5 m .* REGULAR_VEHICLE"):
         _ = log[0]
     assert len(log[1].boxes()["size"]) == small_logs.BOXES
     left = fa.open_log("argoverse2", root, bad_boxes="leave_out")[0]
     assert left.boxes().rows == small_logs.BOXES - 1
+    words = ["run", "log=argoverse2", f"log.root={root}", "log.bad_boxes=leave_out", "pipeline=identity"]
+    assert main([*words, f"out={tmp_path / 'out'}"]) == 0
+    written = feather.read_table(next((tmp_path / "out").rglob("annotations.feather")))
+    assert len(written) == len(table) - 1 and written["width_m"].to_numpy().min() > 0
     with pytest.raises(fa.ConfigError, match=r"log\.bad_boxes: expected refuse or leave_out, got 'drop'"):
         fa.open_log("argoverse2", root, bad_boxes="drop")
+
+
+def test_a_line_of_kitti_that_is_left_out(tmp_path: Path) -> None:
+    """The line goes, and so does what it says of the picture; its neighbours stay as they are."""
+    root = small_logs.kitti(tmp_path / "log", 1)
+    path = root / "training/label_2/000000.txt"
+    lines = path.read_text().splitlines()
+    words = lines[2].split()
+    words[9] = "0"
+    path.write_text("\n".join([*lines[:2], " ".join(words), *lines[3:]]) + "\n")
+    with pytest.raises(fa.DataError, match=r"000000\.txt: line 3: size: 4 x 0 x 1.5 m"):
+        _ = fa.open_log("kitti", root)[0]
+    words = ["run", "log=kitti", f"log.root={root}", "log.bad_boxes=leave_out", "pipeline=identity"]
+    assert main([*words, f"out={tmp_path / 'out'}"]) == 0
+    written = (tmp_path / "out/training/label_2/000000.txt").read_text().splitlines()
+    assert written == [*lines[:2], *lines[3:]]
+    assert main(["check", str(tmp_path / "out")]) == 0

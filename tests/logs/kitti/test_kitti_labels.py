@@ -163,8 +163,8 @@ def test_planes_follow_the_scene(tmp_path: Path, turn: str, mirror: float) -> No
     [
         (f"Car 0 0 0 0 0 0 0 {BOX} 1 2 3", "line 1: expected 15 to 17 fields"),
         ("Car 0 0 0 0 0 0 0 1.5 nan 3.9 0 1 2 3", "line 1: width: is NaN"),
-        ("Car 0 0 0 0 0 0 0 1.5 0 3.9 0 1 2 3", "line 1: height, width and length 1.5 0 3.9: a box needs sizes"),
-        ("Car 0 0 0 0 0 0 0 1.5 -1.6 3.9 0 1 2 3", "line 1: height, width and length 1.5 -1.6 3.9: a box needs sizes"),
+        ("Car 0 0 0 0 0 0 0 1.5 0 3.9 0 1 2 3", "line 1: size: 3.9 x 0 x 1.5 m"),
+        ("Car 0 0 0 0 0 0 0 1.5 -1.6 3.9 0 1 2 3", "line 1: size: 3.9 x -1.6 x 1.5 m"),
         ("Car 0 0 0 0 0 0 0 1.5 wide 3.9 0 1 2 3", "line 1: a field is not a number"),
     ],
 )

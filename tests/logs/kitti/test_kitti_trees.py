@@ -55,6 +55,20 @@ def test_cameras_that_have_no_row(tmp_path: Path, left: tuple[str, ...]) -> None
     assert [n for n in found if n.startswith("P")] == list(left)
 
 
+@pytest.mark.parametrize("words", [(), ("pipeline.mirror=1.0",)])
+def test_a_lidar_tree_without_any_camera(tmp_path: Path, words: tuple[str, ...]) -> None:
+    rows = {n: np.zeros((3, 4)) if n.startswith("P") else m for n, m in trees.calibration().items()}
+    lines = ["Car 0 0 -10 0 0 50 50 1.5 1.6 3.9 -3 1.6 14 0.7", "Van 0 0 0.5 0 0 0 0 1.5 1.6 3.9 3 1.6 -14 0.7"]
+    root = trees.write_tree(tmp_path / "tree", rows=rows, labels=lines, pictures=())
+    out = turned(tmp_path, root, *words)
+    found = trees.read_labels(out)
+    assert [line[:3] + line[4:8] for line in found] == [w[:3] + w[4:8] for w in (line.split() for line in lines)]
+    assert found[0][3] == "-10"
+    alpha = (np.pi - 0.5) if words else 0.5
+    assert abs((float(found[1][3]) - alpha + np.pi) % (2 * np.pi) - np.pi) < 1e-5
+    assert len(trees.boxes_of_loaders(out)) == 2
+
+
 def test_a_picture_without_a_row_is_named(tmp_path: Path) -> None:
     rows = {n: m for n, m in trees.calibration().items() if n != "P3"}
     with pytest.raises(fa.DataError, match="row P3 is missing or not set"):
@@ -143,6 +157,22 @@ def test_the_account_names_caches_and_what_nobody_knows(tmp_path: Path) -> None:
     out = turned(tmp_path, root)
     assert not [p for p in out.rglob("*") if p.suffix == ".pkl" or "reduced" in str(p) or "gt_database" in str(p)]
     assert "Tr_mine: 1 2 3" in (out / CALIB).read_text()
+
+
+def test_files_that_belong_to_no_frame_are_told(tmp_path: Path) -> None:
+    root = trees.write_tree(tmp_path / "tree", pictures=("image_2",))
+    labels = (root / "training/label_2/000000.txt").read_text()
+    for name in ("label_2/000007.txt", "label_all/000000.txt", "planes/000009.txt"):
+        (root / "training" / name).parent.mkdir(exist_ok=True)
+        (root / "training" / name).write_text(labels)
+    (root / "training/image_2/._000000.png").write_bytes(b"x")
+    log = fa.open_log("kitti", root)
+    assert log.all_ids == ["training/000000"]
+    account = account_of(log)
+    assert {g.example.removeprefix("training/") for g in account.left_out} == {
+        "label_2/000007.txt", "label_all/000000.txt", "planes/000009.txt", "image_2/._000000.png",
+    }  # fmt: skip
+    assert not account.not_understood and main(["check", str(turned(tmp_path, root))]) == 0
 
 
 def test_every_file_of_a_tree_and_every_field_has_a_part(tmp_path: Path) -> None:

@@ -177,6 +177,34 @@ def test_tilt_that_labels_cannot_hold_is_recorded(tmp_path: Path) -> None:
         execute(Job(compose_config("run", words, str(tmp_path / "conf"))))
 
 
+PLANE = {
+    "flip": [fa.FlipImage()],
+    "rotate": [fa.RotateImage(angle_deg=10.0)],
+    "perspective": [fa.PerspectiveImage(strength=0.05)],
+    "all": [fa.FlipImage(), fa.RotateImage(angle_deg=10.0), fa.PerspectiveImage(strength=0.05)],
+    "viewpoint": [fa.Viewpoint(y_deg=5.0)],
+    "reported": [fa.Miscalibrate(x_deg=1.0)],
+    "front to back": [fa.MirrorScene(axis="x")],
+}
+MOVES = [fa.RotateScene(yaw_deg=33.0), fa.MirrorScene(), fa.TranslateScene(x=0.5, z=0.2), fa.ScaleScene(scale=1.1)]
+
+
+@pytest.mark.parametrize("moves", [[], MOVES], ids=["still", "moved"])
+@pytest.mark.parametrize("turn", ["projection", "extrinsics"])
+@pytest.mark.parametrize("name", PLANE)
+def test_what_is_written_is_read_back(tmp_path: Path, name: str, turn: str, moves: list[fa.Transform]) -> None:
+    log = fa.open_log("kitti", trees.write_tree(tmp_path / "tree"), turn=turn)
+    source = log[0]
+    sample = fa.Compose([*moves, *PLANE[name]])(source, seed=1)
+    writer = log.writer(tmp_path / "out")
+    writer.stage(sample, source, source.id, tmp_path / "out")
+    expected, found = writer.as_read_back(sample, source), fa.open_log("kitti", tmp_path / "out", turn=turn)[0]
+    for camera in ("image_2", "image_3"):
+        (a, seen), (b, again) = expected.project("velodyne", camera), found.project("velodyne", camera)
+        assert bool(seen.any()) and float((a - b)[seen].abs().max()) < 1e-3 and float((seen != again).sum()) < 3
+    assert float((expected.boxes()["pose"] - found.boxes()["pose"]).abs().max()) < 1e-5
+
+
 @pytest.mark.parametrize(("option", "value"), [("turn", "tr"), ("crop_to_view", "yes")])
 def test_wrong_options_are_named(tmp_path: Path, option: str, value: str) -> None:
     root = trees.write_tree(tmp_path / "tree")

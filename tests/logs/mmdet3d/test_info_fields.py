@@ -109,6 +109,28 @@ def test_paths_of_a_planner_move_with_the_scene(tmp_path: Path) -> None:
             assert np.allclose(row["gt_agent_fut_trajs"].reshape(-1, 2), agents.reshape(-1, 2) @ np.array(L, float).T)
 
 
+@pytest.mark.parametrize("steps", [np.ones((6, 3)), [1.0, 2.0], [[1.0], [2.0, 3.0]], np.array([["a", "b"]])])
+def test_paths_of_another_shape_are_refused(steps: object, tmp_path: Path) -> None:
+    root = write_small(tmp_path / "log", change=rows(lambda row: row.update(gt_ego_fut_trajs=steps)))
+    for made in (fa.RotateScene(yaw_deg=3), fa.MirrorScene(), fa.ScaleScene(scale=2)):
+        (problem,) = fa.open_log("mmdet3d", root).writer(tmp_path / "o").can_express(fa.Compose([made]))
+        assert problem.field == "small_infos.pkl: gt_ego_fut_trajs"
+    out = run(tmp_path / "out", *words(root, TURN, "log.keep=gt_ego_fut_trajs"))
+    assert str(read_row(out)["gt_ego_fut_trajs"]) == str(steps)
+
+
+def test_kept_is_kept_as_it_is(tmp_path: Path) -> None:
+    """``log.keep`` also of what a rule would move."""
+
+    def more(row: dict) -> None:
+        row["gt_ego_fut_trajs"] = [[1.0, 0.0]]
+        row["instances"][0]["bbox"] = [10.0, 5.0, 30.0, 25.0]
+
+    root = write_small(tmp_path / "log", change=rows(more))
+    row = read_row(run(tmp_path / "out", *words(root, MIRROR, "log.keep=[gt_ego_fut_trajs,instances.bbox]")))
+    assert row["gt_ego_fut_trajs"] == [[1.0, 0.0]] and row["instances"][0]["bbox"] == [10.0, 5.0, 30.0, 25.0]
+
+
 def test_paths_are_in_the_axes_of_a_lidar_that_looks_sideways(tmp_path: Path) -> None:
     """nuScenes' LiDAR has x to the right: a left-right mirror reverses its x."""
 
@@ -138,6 +160,22 @@ def test_geometry_without_a_rule_is_refused_by_name(
     assert main(["run", *words(root, what), f"out={tmp_path / 'o'}"]) == 2
     assert f"log.leave_out=[{name}]" in capsys.readouterr().err and not (tmp_path / "o").exists()
     assert read_row(run(tmp_path / "light", *words(root, GREY)))[name] == [1.0, 2.0]
+
+
+def test_what_a_camera_sees_of_a_box(tmp_path: Path) -> None:
+    """A rigid motion of the scene changes no picture, so what is told of boxes in pictures holds."""
+    seen = {"truncated": 0.5, "alpha": 1.0, "depth": 12.0, "center_2d": [5.0, 6.0]}
+    root = write_small(tmp_path / "log", change=rows(lambda row: row["instances"][0].update(seen)))
+    found = read_row(run(tmp_path / "turn", *words(root, TURN)))["instances"][0]
+    assert {k: found[k] for k in seen} == seen
+    writer = fa.open_log("mmdet3d", root).writer(tmp_path / "o")
+    for transform, names in (
+        (fa.ScaleScene(scale=1.1), ["depth"]),
+        (fa.ResizeCrop(scale=2.0), ["center_2d", "truncated"]),
+        (fa.MirrorScene(), ["alpha", "center_2d", "truncated"]),
+    ):
+        (problem,) = writer.can_express(fa.Compose([transform]))
+        assert problem.field == "small_infos.pkl: " + ", ".join(f"instances.{n}" for n in names)
 
 
 def test_what_does_not_touch_a_field_lets_it_be(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from places import DRIVE
-from samples import make_sample
 from weathers import cloud_in_weather, lidar_only, params_of
 
 import fusion_aug as fa
