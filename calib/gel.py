@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from calib.errors import CalibrationError
+from calib.figures import Figure, check_figures
 from calib.se3 import as_f64
 
 LIGHTS = (10, 3)
@@ -38,16 +38,15 @@ class GelModel:
     """
 
     lights: Tensor
-    relaxation: float = 0.83
-    noise: float = 1.5
+    relaxation: Annotated[float, Figure(unit="millimetres", above=0)] = 0.83
+    noise: Annotated[float, Figure(unit="levels", at_least=0)] = 1.5
 
     def __post_init__(self) -> None:
         lights = as_f64(self.lights)
         if tuple(lights.shape) != LIGHTS or not bool(torch.isfinite(lights).all()):
             raise CalibrationError(f"lights: expected {LIGHTS} numbers, got shape {tuple(lights.shape)}")
         object.__setattr__(self, "lights", lights)
-        if not (0 < self.relaxation < math.inf and 0 <= self.noise < math.inf):
-            raise CalibrationError("relaxation must be above 0 mm, and noise at least 0 levels")
+        check_figures(self)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain lists and numbers."""
@@ -61,7 +60,7 @@ class GelModel:
             raise CalibrationError(f"{unknown[0]}: unknown field, expected lights, relaxation, noise")
         if "lights" not in data:
             raise CalibrationError("lights: are missing")
-        rest = {k: float(data[k]) for k in ("relaxation", "noise") if k in data}
+        rest = {k: data[k] for k in ("relaxation", "noise") if k in data}
         return GelModel(as_f64(data["lights"]), **rest)
 
 

@@ -66,6 +66,11 @@ def test_no_figure_of_any_sensor_takes_what_is_no_number(kind: str, name: str, v
         ("{kind: imu, frame: s, gyro_noise: -1e-3}", "gyro_noise"),
         ("{kind: tactile, frame: s, size: [48, 64], mm_per_pixel: 0}", "mm_per_pixel"),
         ("{kind: tactile, frame: s, size: [48.5, 64], mm_per_pixel: 0.1}", "size"),
+        ("{kind: tactile, frame: s, size: [4, 6], mm_per_pixel: 0.1, gel: {lights: LIGHTS, noise: '1'}}", "gel.noise"),
+        (
+            "{kind: tactile, frame: s, size: [4, 6], mm_per_pixel: 0.1, gel: {lights: LIGHTS, relaxation: 0}}",
+            "gel.relaxation",
+        ),
         (f"{CAMERA}, readout: -0.01}}", "readout"),
         (f"{CAMERA}, exposure: 20ms}}", "exposure"),
         (f"{CAMERA}, A: [[1, 0, 0], [0, .nan, 0], [0, 0, 1]]}}", "A"),
@@ -74,7 +79,7 @@ def test_no_figure_of_any_sensor_takes_what_is_no_number(kind: str, name: str, v
 )
 def test_a_rig_file_with_a_figure_that_cannot_be(tmp_path: Path, sensor: str, field: str) -> None:
     path = tmp_path / "rig.yaml"
-    path.write_text(rig_text(sensor))
+    path.write_text(rig_text(sensor.replace("LIGHTS", str([[0.0] * 3] * 10))))
     with pytest.raises(CalibrationError) as caught:
         load_rig(path)
     assert str(caught.value).startswith(f"{path}: sensors.it.{field}"), str(caught.value)

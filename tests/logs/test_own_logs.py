@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from devkit_rules import DevkitLog
 from places import REPOSITORY
-from radar_set import CAR, FRAMES, box_rows, cloud, ego, make_radar_set, stamps
+from radar_set import CAR, FRAMES, MOUNTS, K, box_rows, cloud, ego, make_radar_set, stamps
+from written import run
 
 import fusion_aug as fa
 
@@ -83,3 +85,32 @@ def test_the_model_saw_the_batch_and_its_boxes_came_back(scope: dict) -> None:
     source = fa.open_log("folder", scope["out"])[0].boxes()
     assert torch.allclose(undone["pose"], source["pose"], atol=1e-4), "float32 boxes, back in the scene of the log"
     assert torch.allclose(undone["size"], source["size"], atol=1e-5)
+
+
+def test_the_set_as_nuscenes_by_the_rules_of_the_devkit(scope: dict) -> None:
+    words = ("log=folder", f"log.root={scope['out']}", "output=nuscenes", "pipeline=identity")
+    devkit = DevkitLog(run(scope["out"].with_name("run"), *words))
+    samples = devkit.samples()
+    assert len(samples) == FRAMES and [r["name"] for r in devkit.t["scene"].values()] == ["city-1"]
+    for i, sample in enumerate(samples):
+        keys = devkit.keyframes(sample)
+        frames = {"RADAR_TOP": "navtech", "CAM_FRONT": "zed", "LIDAR_TOP": "velo"}
+        assert set(keys) == set(frames)
+        for (name, frame), time in zip(frames.items(), stamps(i), strict=True):
+            world_ego, ego_sensor, matrix = devkit.poses(keys[name])
+            assert keys[name]["timestamp"] == time // 1000
+            assert np.abs(world_ego - ego(time)).max() < 1e-4 and np.allclose(ego_sensor, MOUNTS[frame][1], atol=1e-9)
+            assert name != "CAM_FRONT" or np.allclose(matrix, K)
+        assert np.array_equal(devkit.cloud(keys["LIDAR_TOP"])[:, :4], cloud(i))
+        mount = np.array(MOUNTS["velo"][1], float)
+        boxes = devkit.boxes(sample, keys["LIDAR_TOP"])
+        places = np.array([(mount @ T)[:3, 3] for T, _, _ in boxes])
+        assert np.allclose(places, [r[:3] for r in box_rows(i)], atol=1e-6)
+        assert np.allclose([size for _, size, _ in boxes], [r[3:6] for r in box_rows(i)])
+        counted = [
+            a["num_lidar_pts"] for a in devkit.t["sample_annotation"].values() if a["sample_token"] == sample["token"]
+        ]
+        assert counted[0] >= 40, "the points that were put into the car"
+    assert {
+        len(devkit.chain("sample_annotation", r["first_annotation_token"])) for r in devkit.t["instance"].values()
+    } == {FRAMES}

@@ -6,6 +6,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,11 @@ from fusion_aug.errors import DataError
 
 PICTURES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 CLOUD = "sensor_msgs/msg/PointCloud2"
-OF_RIG = ("sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage")  # the rig of a sample, no streams
+INFO = "sensor_msgs/msg/CameraInfo"  # of which a run writes one for every picture where it changes
 # last words of a topic of pictures, behind the name of its camera
 PICTURE_WORDS = (
     "image_raw", "image_rect", "image_rect_color", "image_color", "image", "compressed", "compressedDepth",
 )  # fmt: skip
-Message = tuple[str, str, int, bytes]  # topic, type, log time (ns), data
 
 
 @counter("mcap")
@@ -40,27 +40,56 @@ def count(root: Path, options: Mapping[str, Any]) -> Counted:
 
 
 def count_window(path: Path, options: Mapping[str, Any], start: int | None, end: int | None) -> Counts:
-    """Messages of log time [start, end) ns."""
-    kinds: dict[str, str] = {}
+    """Messages of log time [start, end) ns, and those from before that still hold then (static transforms)."""
+    kinds = kinds_of(path)
     messages: Counter[str] = Counter()
     points: Counter[str] = Counter()
-    for topic, kind, _, data in messages_of(path, start, end):
-        kinds[topic] = kind
+    held = messages_of(path, None, start, latched_topics(path)) if start is not None and latched_topics(path) else ()
+    for topic, data in chain(held, messages_of(path, start, end)):
         messages[topic] += 1
-        if kind == CLOUD:
+        if kinds[topic] == CLOUD:
             points[topic] += points_of(data, f"{path}: topic {topic}")
     out: dict[str, dict[str, int]] = {}
-    names = names_of(path)
-    for topic, kind in kinds.items():
-        if is_excluded(topic, options) or kind in OF_RIG:
+    for topic, name in names_of(path).items():
+        kind, number = kinds[topic], messages[topic]
+        if is_excluded(topic, options):
             continue
-        word = "pictures" if kind in PICTURES else "sweeps" if kind == CLOUD else "messages"
-        out[names[topic]] = {word: messages[topic]} | ({"points": points[topic]} if kind == CLOUD else {})
+        if kind == INFO and topic in used_topics(path):
+            out[name] = {"calibrations": 1}
+        elif number and kind != INFO:
+            word = "pictures" if kind in PICTURES else "sweeps" if kind == CLOUD else "messages"
+            out[name] = {word: number} | ({"points": points[topic]} if kind == CLOUD else {})
     return out
 
 
-def messages_of(path: Path, start: int | None = None, end: int | None = None) -> Iterator[Message]:
-    """Messages of log time [start, end) ns, in order.
+def kinds_of(path: Path) -> dict[str, str]:
+    """Topic -> type of its messages."""
+    summary = summary_of(path)
+    schemas, channels = summary.schemas, summary.channels.values()
+    return {c.topic: schemas[c.schema_id].name if c.schema_id in schemas else "" for c in channels}
+
+
+def used_topics(path: Path) -> set[str]:
+    """Topics that have messages."""
+    summary = summary_of(path)
+    counts = summary.statistics.channel_message_counts
+    return {c.topic for k, c in summary.channels.items() if counts.get(k, 0)}
+
+
+def latched_topics(path: Path) -> list[str]:
+    """Topics whose messages hold for those who listen later: static transforms, and ROS's transient local."""
+    found = []
+    for channel in summary_of(path).channels.values():
+        quality = channel.metadata.get("offered_qos_profiles", "")
+        if channel.topic.endswith("tf_static") or "durability: 1" in quality or "transient_local" in quality:
+            found.append(channel.topic)
+    return found
+
+
+def messages_of(
+    path: Path, start: int | None = None, end: int | None = None, topics: list[str] | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """Topic and data of the messages of log time [start, end) ns, in order.
 
     Raises:
         DataError: the file is damaged.
@@ -69,8 +98,8 @@ def messages_of(path: Path, start: int | None = None, end: int | None = None) ->
 
     try:
         with path.open("rb") as stream:
-            for schema, channel, message in make_reader(stream).iter_messages(starting_at=start, ending_before=end):
-                yield channel.topic, schema.name if schema else "", message.log_time, message.data
+            found = make_reader(stream).iter_messages(topics, starting_at=start, ending_before=end)
+            yield from ((channel.topic, message.data) for _, channel, message in found)
     except Exception as error:  # the reader's many
         raise DataError(f"{path}: is damaged ({type(error).__name__}: {error})") from None
 
@@ -102,18 +131,17 @@ def span_of(path: Path) -> tuple[int, int]:
 
 def names_of(path: Path) -> dict[str, str]:
     """Topic -> what its stream is called: the topic without outer slashes, pictures as their camera."""
-    summary = summary_of(path)
-    out: dict[str, str] = {}
-    for _, channel in sorted(summary.channels.items()):
-        schema = summary.schemas.get(channel.schema_id)
-        words = channel.topic.strip("/").split("/")
-        name = channel.topic.strip("/")
-        if schema is not None and schema.name in PICTURES:
+    kinds, out = kinds_of(path), dict[str, str]()
+    for _, channel in sorted(summary_of(path).channels.items()):
+        topic = channel.topic
+        name = topic.strip("/")
+        if kinds[topic] in PICTURES:
+            words = name.split("/")
             while len(words) > 1 and words[-1] in PICTURE_WORDS:
                 words.pop()
-            deep = "depth" in channel.topic and words[-1][-5:] != "depth"
+            deep = "depth" in topic and words[-1][-5:] != "depth"
             name = "/".join([*words, "depth"] if deep else words)
-        out[channel.topic] = channel.topic.strip("/") if name in out.values() else name
+        out[topic] = topic.strip("/") if name in out.values() else name
     return out
 
 

@@ -142,7 +142,10 @@ def class_names(data: Any) -> dict[int, str]:
 
 
 def is_asked_for(row: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
-    """Whether ``log.classes`` keeps a box."""
+    """Whether ``log.classes`` and ``log.bad_boxes`` keep a box."""
+    box = np.asarray(row["box"], dtype=np.float64)
+    if options.get("bad_boxes") == "leave_out" and not (np.isfinite(box).all() and (box[3:6] > 0).all()):
+        return False
     asked = options.get("classes")
     listed = asked.values() if isinstance(asked, Mapping) else [asked]
     patterns = [p for old in listed for p in ([old] if isinstance(old, str) else old or ())]

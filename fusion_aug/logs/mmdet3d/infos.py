@@ -86,8 +86,6 @@ def validate_info(info: Info) -> Info:
     """
     if not info.width == 0 and not 3 <= info.width <= 64:
         raise ValueError(f"num_pts_feats: {info.width} numbers per point")
-    if not bool(torch.isfinite(info.boxes).all()):
-        raise ValueError("a box holds a number that is not finite")
     if not len(info.boxes) == len(info.names) == len(info.velocity):
         raise ValueError(f"{len(info.boxes)} boxes, {len(info.names)} names, {len(info.velocity)} velocities")
     for name, camera in info.cameras.items():

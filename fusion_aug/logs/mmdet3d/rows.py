@@ -69,6 +69,7 @@ def write_v2(row: InfoRow, info: Info, changes: Changes) -> InfoRow:
         ).tolist()
     instances = row.get("instances") or []
     if instances:
+        _take_boxes(row, len(instances), changes.records)
         row["instances"] = [_instance(instances[k], j, k, info, changes) for j, k in enumerate(changes.records)]
     return _with_steps(row, changes)
 
@@ -179,13 +180,18 @@ def _put_pose(row: InfoRow, name: str, T: Tensor) -> None:
     row[f"{name}_translation"] = shift.tolist() if isinstance(row[f"{name}_translation"], list) else shift
 
 
+def _take_boxes(row: InfoRow, count: int, records: list[int]) -> None:
+    """Leave the boxes that are left in all lists that have an entry for every box."""
+    for name in PER_BOX if len(records) < count else ():
+        if row.get(name) is not None and len(row[name]) == count:
+            kept = [row[name][k] for k in records]
+            row[name] = kept if isinstance(row[name], list) else np.asarray(row[name])[records]
+
+
 def _put_boxes(row: InfoRow, info: Info, changes: Changes) -> None:
     """Write the boxes that are left into the row's lists."""
     old = np.asarray(row["gt_boxes"])
-    for name in PER_BOX:
-        if name in row and len(row[name]) == len(old) and len(changes.records) < len(old):
-            kept = [row[name][k] for k in changes.records]
-            row[name] = kept if isinstance(row[name], list) else np.asarray(row[name])[changes.records]
+    _take_boxes(row, len(old), changes.records)
     columns = old.shape[1] if old.ndim == 2 else 7
     row["gt_boxes"] = torch.cat([info.boxes, info.velocity], 1)[:, :columns].numpy().astype(old.dtype)
     if "gt_velocity" in row:

@@ -40,7 +40,7 @@ from fusion_aug.logs.nuscenes.form import (
 from fusion_aug.logs.nuscenes.held import BOXES, SCALE, token_of
 from fusion_aug.logs.nuscenes.tables import MICRO, Row
 from fusion_aug.logs.nuscenes.writer import NuscenesWriter, on_canvas, visibility_token
-from fusion_aug.sample import Sample, world_frame_of
+from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D, Camera, Lidar, Points, Radar
 
 PICTURES = (".jpg", ".jpeg", ".png")
@@ -61,10 +61,20 @@ class NuscenesExporter(CaptureTimeWriter):
         return [n for n in channels_of(in_frames(sample)) if isinstance(sample[n], Camera)]
 
     def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
-        """Return what the devkit would read wrongly: also lenses and perspectives that the sample has by itself."""
-        found = super().can_express(transform, sample)
+        """Return what the devkit would read wrongly: also lenses and perspectives that the sample has by itself.
+
+        Raises:
+            DataError: the sample lacks what the files have to hold.
+        """
         if sample is None:
-            return found
+            return super().can_express(transform)
+        found = self._problems(transform, sample)
+        if not found:
+            self.as_read_back(sample, sample)
+        return found
+
+    def _problems(self, transform: Transform, sample: Sample) -> list[Problem]:
+        found = super().can_express(transform, sample)
         cameras = {n: sample.rig.camera(sample[n].instance(n)) for n in self.cameras(sample)}
         straight = {f"camera {n}" for n, c in cameras.items() if not bool((c.model.distortion != 0).any())}
         found = [p for p in found if p.effect != "distortion" or p.field not in straight]
@@ -77,7 +87,7 @@ class NuscenesExporter(CaptureTimeWriter):
     def notes(self, sample: Sample, pipeline: Transform) -> list[str]:
         """What a user should know of how samples like this one are written."""
         channels, out = channels_of(in_frames(sample)), []
-        if world_frame_of(sample.rig, sample.ref.frame) in (None, sample.ref.frame):
+        if sample.rig.root_of(sample.ref.frame) == sample.ref.frame:
             out.append("the log knows no pose of the vehicle in the world, so it stands still at the world's origin")
         rest = [n for n in sample.streams if n not in (*channels, BOXES, EGO)]
         if rest:
@@ -110,7 +120,7 @@ class NuscenesExporter(CaptureTimeWriter):
         Raises:
             DataError: the sample holds what nuScenes cannot; the first sample of a log is looked at while planning.
         """
-        problems = [] if self.lossy else self.can_express(Compose([]), sample)
+        problems = [] if self.lossy else self._problems(Compose([]), sample)
         if problems:
             raise DataError(f"sample {source.id!r}: {problems[0]}")
         suffix = out_id[len(source.id) :]
@@ -152,7 +162,10 @@ class NuscenesExporter(CaptureTimeWriter):
             if isinstance(stream, Camera):
                 ending, size = picture_ending(sample, source, name, item), held.rig.camera(name).size
             place = f"{'samples' if key else 'sweeps'}/{quote(name, safe=' ')}"
-            filename = f"{place}/{start}__{quote(name, safe=' ')}__{time}{ending}"
+            stem = f"{place}/{start}__{quote(name, safe=' ')}__{time}"
+            filename = f"{stem}{ending}"
+            if any(row["filename"] == filename for row in rows):  # two within one microsecond
+                filename = f"{stem}-{item}{ending}"
             path = inside(folder, filename, "channel")
             path.parent.mkdir(parents=True, exist_ok=True)
             if isinstance(stream, Camera):

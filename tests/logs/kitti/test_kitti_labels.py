@@ -34,16 +34,19 @@ def lines_after(tmp_path: Path, labels: list[str], *words: str, **tree: object) 
     return trees.read_labels(out)
 
 
-@pytest.mark.parametrize("rectangle", ["0 0 0 0", "0.00 0.00 50.00 50.00", "-1 -1 -1 -1", "5 5 5 5", "0 0 4000 3000"])
+RECTANGLES = ("0 0 0 0", "0.00 0.00 50.00 50.00", "-1 -1 -1 -1", "5 5 5 5", "0 0 4000 3000")
+
+
 @pytest.mark.parametrize("place", ["-3.00 1.70 12.00", "-1.00 1.70 -15.00"])
-def test_a_rectangle_that_nobody_measured_loses_no_box(tmp_path: Path, rectangle: str, place: str) -> None:
-    """Behind the camera as before it, where the pipeline zooms as where it mirrors."""
-    line = f"Pedestrian 0 0 -10 {rectangle} 1.80 0.60 0.80 {place} 1.57"
-    for number, words in enumerate((YAW, MIRROR, ("pipeline=geometry", "pipeline.zoom=1.2"))):
-        found = lines_after(tmp_path / str(number), [line], *words, pictures=())
-        assert len(found) == 1 and found[0][3] == "-10"
-        if place.endswith("-15.00") or rectangle in ("0 0 0 0", "-1 -1 -1 -1", "5 5 5 5"):
-            assert found[0][:8] == line.split()[:8]
+@pytest.mark.parametrize("words", [YAW, MIRROR, ("pipeline=geometry", "pipeline.zoom=1.2")])
+def test_rectangles_that_nobody_measured_lose_no_box(tmp_path: Path, place: str, words: tuple[str, ...]) -> None:
+    """Before the camera as behind it, where the pipeline turns as where it mirrors or zooms."""
+    lines = [f"Pedestrian 0 0 -10 {rectangle} 1.80 0.60 0.80 {place} 1.57" for rectangle in RECTANGLES]
+    found = lines_after(tmp_path, lines, *words, pictures=())
+    assert [line[3] for line in found] == ["-10"] * len(lines)
+    for before, after in zip(lines, found, strict=True):
+        if place.endswith("-15.00") or before.split()[4:8] in (["0"] * 4, ["-1"] * 4, ["5"] * 4):
+            assert after[:8] == before.split()[:8]
 
 
 def test_placeholders_and_further_fields_stay(tmp_path: Path) -> None:

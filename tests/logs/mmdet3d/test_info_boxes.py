@@ -171,6 +171,33 @@ def test_classes_that_are_left_or_renamed(v2: bool, tmp_path: Path) -> None:
     assert list(fa.open_log("mmdet3d", made)[0].boxes()["category"]) == ["vehicle", "vehicle"]
 
 
+@pytest.mark.parametrize("v2", [True, False])
+def test_boxes_that_cannot_be(v2: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One of size NaN or 0 is refused by name, or left out with all that belongs to it, and the rest stays in place."""
+
+    def bad(row: dict) -> None:
+        if v2:
+            row["instances"][0]["bbox_3d"][4] = 0.0
+            row["gt_agent_fut_trajs"] = np.array([[[1.0, 0.0]], [[2.0, 0.0]]])
+            with_rectangles(row)
+        else:
+            row["gt_boxes"][0][4] = np.nan
+            row["gt_inds"] = [7, 8]
+
+    root = write_small(tmp_path / "log", v2=v2, change=rows(bad))
+    assert main(["run", *words(root, TURN), f"out={tmp_path / 'no'}"]) == 2
+    assert "small_infos.pkl: sample t0: box 0: size" in capsys.readouterr().err
+    out = run(tmp_path / "out", *words(root, TURN, "log.bad_boxes=leave_out"))
+    row = read_row(out)
+    if v2:
+        (left,) = row["instances"]
+        assert (left["num_lidar_pts"], left["bbox"]) == (71, RECTANGLES[1])
+        assert np.allclose(row["gt_agent_fut_trajs"], [[[0.0, 2.0]]])
+    else:
+        assert (row["gt_names"].tolist(), row["num_lidar_pts"].tolist(), row["gt_inds"]) == (["bus"], [71], [8])
+    assert main(["check", str(out)]) == 0
+
+
 def test_boxes_of_nine_numbers_keep_them(tmp_path: Path) -> None:
     def nine(row: dict) -> None:
         row["gt_boxes"] = np.c_[row["gt_boxes"], [[2.0, 0.0], [np.nan, np.nan]]]

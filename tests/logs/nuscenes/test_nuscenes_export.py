@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small_logs
 import torch
 from devkit_rules import DevkitLog
 from samples import make_sample
@@ -192,6 +193,15 @@ def test_a_lens_without_distortion_is_a_plain_one(tmp_path: Path) -> None:
     assert log[0].rig.camera("CAM_LEFT").model.lens == Pinhole.lens
 
 
+def test_sweeps_within_one_microsecond_keep_a_file_each(tmp_path: Path) -> None:
+    ours = plain(make_sample())
+    three = ours["lidar"].take_items(torch.tensor([0, 1, 1]))
+    close = replace(three, capture_times=ours.ref.time - torch.tensor([50_000_100, 50_000_095, 0]))
+    log = fa.write_log([ours.with_streams({**ours.streams, "lidar": close})], tmp_path / "out", format="nuscenes")
+    assert torch.equal(log[0]["lidar"]["xyz"], close["xyz"]) and len(close) == 3
+    assert len(list((tmp_path / "out/sweeps/lidar").iterdir())) == 2
+
+
 def test_other_formats_are_written_from_their_own_logs_only(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,3 +213,41 @@ def test_other_formats_are_written_from_their_own_logs_only(
     assert main([*words, "output=tape"]) == 2
     assert "'tape' is no format" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_log_lacks_stops_a_run_before_its_first_byte(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fa.write_log([with_rig(make_sample(), "lidar", LidarSensor(frame="lidar"))], tmp_path / "log")
+    words = ["run", "log=folder", f"log.root={tmp_path / 'log'}", "output=nuscenes", "pipeline=identity"]
+    capsys.readouterr()
+    assert main([*words, f"out={tmp_path / 'out'}"]) == 0, "the scale is found from the clouds of a log"
+    bare = without(make_sample(), "boxes", "category")
+    fa.write_log([bare], tmp_path / "bare")
+    words[2] = f"log.root={tmp_path / 'bare'}"
+    assert main([*words, f"out={tmp_path / 'none'}"]) == 2
+    assert "boxes: have no category" in " ".join(capsys.readouterr().err.split()) and not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["kitti", "argoverse2", "mmdet3d"])
+def test_logs_of_other_formats(kind: str, street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With and without poses in the world, two scanners in one cloud, sweeps; checked by figures and counted files."""
+    root = (
+        small_logs.mmdet3d(tmp_path / "log", street)
+        if kind == "mmdet3d"
+        else getattr(small_logs, kind)(tmp_path / "log")
+    )
+    words = ["run", f"log={kind}", f"log.root={root}", "output=nuscenes", "pipeline=geometry", "limit=2", "copies=2"]
+    assert main([*words, f"out={tmp_path / 'out'}"]) == 0
+    said = capsys.readouterr().out
+    assert ("it stands still at the world's origin" in said) == (kind == "kitti")
+    assert main(["check", str(tmp_path / "out")]) == 0, capsys.readouterr().out
+    devkit, source = DevkitLog(tmp_path / "out"), fa.open_log(kind, root)
+    found = {json.loads((tmp_path / "out/fusion_aug/ids.json").read_text())[s["token"]]: s for s in devkit.samples()}
+    for line in manifest(tmp_path / "out"):
+        sample, before = found[line["id"]], source.read(line["source"])
+        lidar = next(n for n, s in before.streams.items() if isinstance(s, fa.Lidar))
+        boxes = devkit.boxes(sample, devkit.keyframes(sample)[lidar])
+        H, mount = drawn_motion(line), before.T_ref(lidar).numpy()
+        centres = np.array([mount @ T[:, 3] for T, _, _ in boxes])[:, :3]
+        expected = before.boxes()["pose"][:, :3, 3].numpy() @ H[:3, :3].T + H[:3, 3]
+        assert np.abs(centres - expected).max() < 1e-4, "in the nominal frame of the LiDAR, turned with the scene"
