@@ -182,7 +182,7 @@ def mcap_message(topic: str) -> Callable[[Path], None]:
                     facts = (channel.topic, channel.message_encoding, known, channel.metadata)
                     channels[channel.topic] = writer.register_channel(*facts)
                 number += channel.topic == topic
-                if channel.topic != topic or number != 3:
+                if channel.topic != topic or number != 1:
                     writer.add_message(channels[channel.topic], message.log_time, message.data, message.publish_time)
             writer.finish()
         (out / "cut.mcap").replace(path)
@@ -220,6 +220,7 @@ PLANTED = {
     ("folder", "pictures", "image_2"): unlink("samples/**/streams/image_2/*.png"),
     ("mcap", "pictures", "front"): mcap_message("/front/image/compressed"),
     ("mcap", "messages", "joint_states"): mcap_message("/joint_states"),
+    ("mcap", "messages", "tf_static"): mcap_message("/tf_static"),
     ("lerobot", "pictures", "front"): lerobot_picture,
     ("robomimic", "pictures", "front"): robomimic_rows("obs/front_image"),
     ("robomimic", "frames", "gripper"): robomimic_rows("obs/gripper"),

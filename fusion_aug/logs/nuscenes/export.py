@@ -153,7 +153,8 @@ class NuscenesExporter(CaptureTimeWriter):
         self, sample: Sample, source: Sample, held: Sample, channels: list[str], suffix: str, folder: Path
     ) -> list[Row]:
         """Write the files of all channels; returns their records, with the channel and the pose of the vehicle."""
-        rows, start = [], f"{log_name(sample.meta.scene)}-{token_of('sample', source.id)[:8]}{suffix}"
+        rows: list[Row] = []
+        start = f"{log_name(sample.meta.scene)}-{token_of('sample', source.id)[:8]}{suffix}"
         baked = {n: bake(sample, source, n).realized() for n in channels if isinstance(sample[n], Lidar)}
         for record in records_of(sample, channels):
             name, item, time = record.channel, record.item, record.time // MICRO
