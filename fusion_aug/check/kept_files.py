@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fusion_aug.check.counts.core import files_below
 from fusion_aug.check.measurement import Row
 
 KEPT = "kept"
@@ -18,12 +18,15 @@ WORDS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 NO_ACCOUNT = "the manifest is of a version that wrote no account of files"
 
 
-def compare_kept_files(source: Path, out: Path, header: Mapping[str, Any], suffixes: Iterable[str]) -> Iterator[Row]:
+def compare_kept_files(
+    source: Path, out: Path, header: Mapping[str, Any], suffixes: Iterable[str], options: Mapping[str, Any]
+) -> Iterator[Row]:
     """A row for every kind of file that is kept.
 
     Args:
         source, out: roots of the logs. header: of the manifest.
         suffixes: of the copies of a run, "" for the log itself; a copy may lie in a folder of its own.
+        options: of the source.
     """
     account = header.get("account")
     if not isinstance(account, Mapping) or "files" not in account:
@@ -32,7 +35,7 @@ def compare_kept_files(source: Path, out: Path, header: Mapping[str, Any], suffi
     groups = [g for g in account["files"] if g["fate"] == KEPT and g.get("understood", True)]
     patterns = {g["name"]: re.compile(expression(g["name"])) for g in groups}
     found: dict[str, list[str]] = {name: [] for name in patterns}
-    for path in files_below(source) if patterns else ():
+    for path in files_below(source, options) if patterns else ():
         name = next((n for n, p in patterns.items() if p.fullmatch(path)), None)
         if name is not None:
             found[name].append(path)
@@ -61,20 +64,6 @@ def candidates(path: str, suffixes: Iterable[str]) -> Iterator[str]:
             continue
         for i in range(len(folders) - 1):
             yield "/".join([*folders[:i], folders[i] + suffix, *folders[i + 1 :]])
-
-
-def files_below(root: Path, folder: str = "", above: tuple[str, ...] = ()) -> Iterator[str]:
-    """Paths of all files from a root, also through links, but not through one to a folder that it lies in."""
-    here = os.path.realpath(root / folder)
-    if here in above:
-        return
-    with os.scandir(root / folder) as entries:
-        for entry in sorted(entries, key=lambda e: e.name):
-            path = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.is_dir():
-                yield from files_below(root, path, (*above, here))
-            else:
-                yield path
 
 
 def expression(pattern: str) -> str:

@@ -55,8 +55,8 @@ def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[
         ]
         for params in drawn_weather(entry.history):
             probe.add(before, params)
-    suffixes = (e.id.removeprefix(e.source) for e in manifest.entries)
-    yield [*losses.rest(), *compare_kept_files(source.root, written.root, manifest.header, suffixes)]
+    roots, suffixes = (source.root, written.root), (e.id.removeprefix(e.source) for e in manifest.entries)
+    yield [*losses.rest(), *compare_kept_files(*roots, manifest.header, suffixes, vars(source.options))]
     yield probe.table()
 
 

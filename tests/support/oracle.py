@@ -218,7 +218,7 @@ def route(history: History, camera: str, size: Size, partners: Mapping[str, str 
             camera = (partners[camera] if drawn["axis"] == "y" else None) or camera
         elif kind == "ScaleScene":
             T = np.diag([*[drawn["scale"]] * 3, 1.0]) @ T
-        elif kind == "Viewpoint" and any(fnmatchcase(camera, pattern) for pattern in drawn["sensors"]):
+        elif kind == "Viewpoint" and any(fnmatchcase(camera, pattern) for pattern in drawn["sensors"] or "*"):
             E = FLIP_X @ mounting(drawn) @ FLIP_X if mirrored else mounting(drawn)
             T = np.linalg.inv(E) @ T
     return Route(T, P, size, camera)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -121,6 +121,25 @@ def pictures_by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         return {}
     return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in PICTURE_ENDINGS}
+
+
+def files_below(root: Path, options: Mapping[str, Any], folder: str = "", above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Paths of all files from a root, by name, with slashes.
+
+    Links to folders are followed below the root and below ``log.follow_links``, but not into a folder that they lie in.
+    """
+    given = options.get("follow_links") or ()
+    allowed = [root, *(Path(p).expanduser() for p in ([given] if isinstance(given, str | Path) else given))]
+    here = Path(os.path.realpath(root / folder))
+    if str(here) in above or not any(here.is_relative_to(os.path.realpath(p)) for p in allowed):
+        return
+    with os.scandir(root / folder) as entries:
+        for entry in sorted(entries, key=lambda e: e.name):
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.is_dir():
+                yield from files_below(root, options, path, (*above, str(here)))
+            else:
+                yield path
 
 
 def is_excluded(name: str, options: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from fusion_aug.check.counts.core import (
     Counted,
     Counts,
     counter,
+    files_below,
     is_excluded,
     is_whole,
     once_per_file,
@@ -34,14 +35,14 @@ def count(root: Path, options: Mapping[str, Any]) -> Counted:
     features = {f: v for f, v in info["features"].items() if f not in INDEX and not is_excluded(f, options)}
     return {
         f"episode_{int(e['episode_index']):06d}": partial(count_episode, root, info, features, e, options)
-        for e in episodes(root)
+        for e in episodes(root, options)
     }
 
 
-def episodes(root: Path) -> Iterator[Episode]:
+def episodes(root: Path, options: Mapping[str, Any]) -> Iterator[Episode]:
     """Rows of ``meta/episodes`` without the statistics."""
-    for path in sorted((root / "meta" / "episodes").rglob("*.parquet")):
-        found = table(path)
+    for path in (p for p in files_below(root, options, "meta/episodes") if p.endswith(".parquet")):
+        found = table(root / path)
         yield from found.select([n for n in found.column_names if not n.startswith("stats/")]).to_pylist()
 
 
@@ -119,7 +120,8 @@ def frame_times(path: Path) -> np.ndarray:
     try:
         with av.open(str(path)) as container:
             video = container.streams.video[0]
-            times = [float(p.pts * video.time_base) for p in container.demux(video) if p.pts is not None and p.size]
+            base = float(video.time_base or 0)
+            times = [p.pts * base for p in container.demux(video) if p.pts is not None and p.size]
     except (av.FFmpegError, OSError, IndexError) as error:
         raise DataError(f"{path}: is not a readable video ({error})") from None
     return np.array(times)

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, once_per_file
+from fusion_aug.check.counts.core import Counted, Counts, counter, files_below, is_excluded, once_per_file
 from fusion_aug.errors import DataError
 
 PICTURES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -26,8 +26,8 @@ PICTURE_WORDS = (
 def count(root: Path, options: Mapping[str, Any]) -> Counted:
     """Messages, pictures, clouds and points of every topic, of a recording or of its windows of ``log.window``."""
     found: dict[str, Any] = {}
-    for path in sorted(root.rglob("*.mcap")):
-        name, window = path.relative_to(root).with_suffix("").as_posix(), options.get("window")
+    for name in (p.removesuffix(".mcap") for p in files_below(root, options) if p.endswith(".mcap")):
+        path, window = root / f"{name}.mcap", options.get("window")
         if window is None:
             found[name] = partial(count_window, path, options, None, None)
             continue

@@ -44,11 +44,11 @@ def count_demo(path: Path, demo: str, options: Mapping[str, Any]) -> Counts:
     return out
 
 
-def members(group: Any, kind: type) -> list[tuple[str, tuple[int, ...]]]:
+def members(group: Any, kind: Any) -> list[tuple[str, tuple[int, ...]]]:
     """(name, shape) of the data sets of a group and of the groups in it."""
-    found: list[tuple[str, tuple[int, ...]]] = []
-    group.visititems(lambda name, item: found.append((name, item.shape)) if isinstance(item, kind) else None)
-    return found
+    found: list[tuple[str, Any]] = []
+    group.visititems(lambda name, item: found.append((name, item)))
+    return [(name, item.shape) for name, item in found if isinstance(item, kind)]
 
 
 def name_of(dataset: str) -> str:

@@ -49,4 +49,8 @@ FIELDS = (
 SIDE_FILES = ("flow_labels.feather", "ego_motion.npz")
 CONTENTS = (*FILES, *FIELDS)
 NO_SWEEP = Part("**/sensors/cameras/*/*.jpg without a sweep", LEFT_OUT, "pictures 0.05 s or more from every sweep")
+STRAY_BOXES = Part(
+    "**/annotations.feather with cuboids of no sweep", LEFT_OUT,
+    "cuboids whose stamp is that of no sweep; those of the sweeps are written",
+)  # fmt: skip
 NO_SAMPLE = Part("a log without sweeps", LEFT_OUT, "no sensors/lidar/*.feather, and so no sample")

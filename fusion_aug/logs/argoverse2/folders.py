@@ -11,8 +11,9 @@ import numpy as np
 
 from fusion_aug.errors import DataError
 from fusion_aug.logs.argoverse2 import maps
-from fusion_aug.logs.argoverse2.contents import NO_SAMPLE, NO_SWEEP
-from fusion_aug.logs.argoverse2.feather import schema_of
+from fusion_aug.logs.argoverse2.contents import NO_SAMPLE, NO_SWEEP, STRAY_BOXES
+from fusion_aug.logs.argoverse2.feather import read_arrow, schema_of
+from fusion_aug.logs.argoverse2.tables import LABELS
 from fusion_aug.logs.core.contents import LEFT_OUT, Part, contents_of
 from fusion_aug.logs.core.log import Format, Log, LogOptions
 from fusion_aug.logs.core.sidecar import ids_in_manifest
@@ -148,7 +149,7 @@ class ArgoverseFolders(Log):
         return found
 
     def part_of(self, path: str) -> Part | None:
-        """The part of the format that a file is: pictures without a sweep, and logs without one, are parts too."""
+        """The part of the format that a file is: pictures, cuboids and logs without a sweep are parts too."""
         place = self.place_of(path)
         if place is None:
             return contents_of(()).file(path)
@@ -158,7 +159,15 @@ class ArgoverseFolders(Log):
             return part
         if not len(self.files(scene).sweeps):
             return NO_SAMPLE
+        if inner == LABELS and scene in self._selected and self._has_stray_boxes(scene):
+            return STRAY_BOXES
         return NO_SWEEP if self._sweep_of(scene, inner) == -1 else part
+
+    def _has_stray_boxes(self, scene: str) -> bool:
+        """Whether the annotations of a log have stamps at which there is no sweep."""
+        path = self.tree.path(LABELS, scene, self.folders[scene])
+        stamps = read_arrow(None, path, ("timestamp_ns",), only=("timestamp_ns",))["timestamp_ns"].to_numpy()
+        return not bool(np.isin(stamps, self.files(scene).sweeps).all())
 
     def is_selected_file(self, path: str) -> bool:
         """Whether a file belongs to the selected sweeps, or to a log of theirs as a whole."""

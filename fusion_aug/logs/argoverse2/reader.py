@@ -22,7 +22,18 @@ from fusion_aug.errors import DataError
 from fusion_aug.logs.argoverse2.clouds import COLUMNS, own_columns
 from fusion_aug.logs.argoverse2.feather import read_table
 from fusion_aug.logs.argoverse2.folders import ArgoverseFolders
-from fusion_aug.logs.argoverse2.tables import BOXES, INTRINSICS, POSE, SIZE, poses_of, track_velocities
+from fusion_aug.logs.argoverse2.tables import (
+    BOXES,
+    CAMERAS,
+    INTRINSICS,
+    LABELS,
+    MOUNTS,
+    POSE,
+    SIZE,
+    TRACK,
+    poses_of,
+    track_velocities,
+)
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.twist import twist_at
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
@@ -43,10 +54,24 @@ class ArgoverseLog(ArgoverseFolders):
     calibration_per_scene = True
 
     # --- tables of a log ----------------------------------------------------------------------------------------------
+    def _needed(self, scene: str, table: str, of: str) -> Path:
+        """File of a table that a log needs.
+
+        Raises:
+            DataError: it is missing.
+        """
+        path = self.tree.path(table, scene, self.folders[scene])
+        if not path.is_file():
+            raise DataError(
+                f"{path if path.parent.is_dir() else path.parent}: is missing, so nothing is known of {of}; add it, or "
+                f"leave the log out with log.select (on_error=skip goes on without it)"
+            )
+        return path
+
     @lru_cache(maxsize=4)  # noqa: B019
     def ego_poses(self, scene: str) -> tuple[Tensor, Tensor]:
         """Stamps (ns, sorted) and ``T_city_egovehicle`` (n, 4, 4) of a log."""
-        path = self.tree.path("city_SE3_egovehicle.feather", scene, self.folders[scene])
+        path = self._needed(scene, TRACK, "the vehicle's poses")
         table = read_table(None, path, ("timestamp_ns", *POSE))
         order = np.argsort(table["timestamp_ns"], kind="stable")
         return torch.from_numpy(table["timestamp_ns"][order].astype(np.int64)), poses_of(table, path)[order]
@@ -54,26 +79,20 @@ class ArgoverseLog(ArgoverseFolders):
     @lru_cache(maxsize=4)  # noqa: B019
     def annotations(self, scene: str) -> dict[str, np.ndarray] | None:
         """All cuboids of a log; None where it has none (the test split)."""
-        path = self.tree.path("annotations.feather", scene, self.folders[scene])
+        path = self.tree.path(LABELS, scene, self.folders[scene])
         return read_table(None, path, BOXES) if path.is_file() else None
 
     @lru_cache(maxsize=4)  # noqa: B019
     def mounted_rig(self, scene: str) -> Rig:
         """Frames and sensors of a log; the vehicle's own pose is not in it."""
-        folder = self.folders[scene] / "calibration"
-        if not folder.is_dir():
-            raise DataError(
-                f"{folder}: is missing, so nothing is known of the log's sensors; add it, or leave the log out with "
-                f"log.select (on_error=skip goes on without it)"
-            )
-        path = self.tree.path("egovehicle_SE3_sensor.feather", scene, folder)
+        path = self._needed(scene, MOUNTS, "the log's sensors")
         table = read_table(None, path, ("sensor_name", *POSE))
         poses = dict(zip(table["sensor_name"].tolist(), poses_of(table, path), strict=True))
         frames = {WORLD: Frame(axis_convention="world"), EGO: Frame(parent=WORLD), CLOUD: Frame(parent=EGO)}
         sensors: dict[str, Sensor] = {CLOUD: LidarSensor(frame=CLOUD, max_range=225.0)}
         if CLOUD in poses:
             raise DataError(f"{path}: sensor_name: {CLOUD!r} is what the joint cloud is called here")
-        path = self.tree.path("intrinsics.feather", scene, folder)
+        path = self._needed(scene, CAMERAS, "the log's cameras")
         inner = read_table(None, path, INTRINSICS)
         cameras = set(inner["sensor_name"].tolist())
         for i, name in enumerate(inner["sensor_name"].tolist()):

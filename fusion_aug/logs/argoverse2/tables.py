@@ -11,6 +11,8 @@ from torch import Tensor
 from calib.se3 import rotation_from_quaternion, se3
 from fusion_aug.errors import DataError
 
+TRACK, LABELS = "city_SE3_egovehicle.feather", "annotations.feather"
+MOUNTS, CAMERAS = "calibration/egovehicle_SE3_sensor.feather", "calibration/intrinsics.feather"
 QUATERNION, SHIFT = ("qw", "qx", "qy", "qz"), ("tx_m", "ty_m", "tz_m")
 POSE = (*QUATERNION, *SHIFT)
 SIZE = ("length_m", "width_m", "height_m")

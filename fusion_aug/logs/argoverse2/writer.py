@@ -26,7 +26,7 @@ from fusion_aug.logs.argoverse2.feather import read_arrow, with_own_columns, wri
 from fusion_aug.logs.argoverse2.folders import sweep_id
 from fusion_aug.logs.argoverse2.maps import copy_files, write_moved_maps
 from fusion_aug.logs.argoverse2.reader import CLOUD, EGO, WORLD
-from fusion_aug.logs.argoverse2.tables import BOXES, INTRINSICS, POSE
+from fusion_aug.logs.argoverse2.tables import BOXES, CAMERAS, INTRINSICS, LABELS, MOUNTS, POSE, TRACK
 from fusion_aug.logs.core.bake import bake
 from fusion_aug.logs.core.box_counts import counts_after
 from fusion_aug.logs.core.capture_writer import ONE_STAMP_EFFECTS, CaptureTimeWriter
@@ -37,8 +37,6 @@ from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Points
 from fusion_aug.transforms.scene import MirrorScene, source_name, world_motion
 
-TRACK, LABELS = "city_SE3_egovehicle.feather", "annotations.feather"
-MOUNTS, CAMERAS = "calibration/egovehicle_SE3_sensor.feather", "calibration/intrinsics.feather"
 TABLES = (TRACK, LABELS, MOUNTS, CAMERAS)
 
 

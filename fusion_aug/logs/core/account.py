@@ -28,7 +28,10 @@ UNKNOWN_FIELDS = {
     KEPT: "not understood: rows are copied whole, so a run keeps these fields; see that they hold after the pipeline",
 }
 NO_PLACE = "; the format of the output has no place for it"
-UNFOLLOWED = "not understood: links that lead out of the log; name their folder in log.follow_links, or remove them"
+UNFOLLOWED = (
+    "not understood: links that lead out of the log, to nothing or in a circle; name folders outside in "
+    "log.follow_links, and remove the others"
+)
 
 
 @dataclass(frozen=True)

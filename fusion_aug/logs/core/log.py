@@ -159,7 +159,7 @@ class Log(Sequence[Sample], ABC):
         self._declared_scales = DeclaredScales(
             getattr(options, "intensity_scale", None), self._rig_file, str(getattr(options, "rig", ""))
         )
-        asked = getattr(options, "classes", None)
+        asked = None if "classes" in format.options else getattr(options, "classes", None)  # a format may have its own
         self.classes = None if asked is None else Classes(asked)
 
     @property

@@ -93,8 +93,7 @@ class Tree:
         link = next((p for p in steps if not self._allows(os.path.realpath(p))), path)
         target = Path(os.path.realpath(link))
         folder = target if target.is_dir() else target.parent
-        option = f"log.follow_links=[{_quoted(str(folder))}]"
-        return f"{link} is a link to {target}, outside the log; to follow it give {option}"
+        return f"{link} is a link to {target}, outside the log; to follow it give {_option(str(folder))}"
 
     def _allows(self, real: str) -> bool:
         return any(_is_below(real, folder) for folder in self.allowed)
@@ -167,6 +166,10 @@ def _is_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def _quoted(folder: str) -> str:
-    """A path as the command line takes it."""
-    return folder if re.fullmatch(r"[\w./+@-]+", folder) else "'" + folder.replace("'", r"\'") + "'"
+def _option(folder: str) -> str:
+    """The option that names a folder, as a shell takes it."""
+    if re.fullmatch(r"[\w./+@-]+", folder):
+        return f"log.follow_links=[{folder}]"
+    # in a quoted name a backslash is one, but for those before a quote
+    name = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), folder)
+    return '"' + re.sub(r'([\\"$`])', r"\\\1", f"log.follow_links=['{name}']") + '"'

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from fusion_aug.errors import DataError
+from fusion_aug.logs.core.flat_evidence import other_layout
 from fusion_aug.streams.source import decoder, row_counter
 
 LIDAR_WIDTH = 5
+LAYOUT = f"{LIDAR_WIDTH} little-endian float32 numbers per point (x y z intensity ring)"
 LIDAR_COLUMNS = ("xyz", "intensity", "ring")
 RADAR_COLUMNS = ("xyz", "velocity", "velocity_comp", "rcs", "flags")
 # The 18 fields of the radar files, NumPy types.
@@ -30,9 +32,19 @@ PCD_KIND = {"F": "<f", "I": "<i", "U": "<u"}
 
 @decoder("nuscenes_lidar")
 def decode_lidar(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, Tensor]:
-    """x y z, intensity (0 to 255) and ring."""
+    """x y z, intensity (0 to 255) and ring.
+
+    Raises:
+        DataError: the size does not fit, or the file looks like another layout.
+    """
     if len(raw) % (4 * LIDAR_WIDTH):
-        raise DataError(f"{path}: the cloud is truncated: {len(raw)} bytes are not a multiple of {4 * LIDAR_WIDTH}")
+        raise DataError(
+            f"{path}: the cloud is truncated or of another layout: its {len(raw)} bytes are not a multiple of "
+            f"{4 * LIDAR_WIDTH}, {LAYOUT}"
+        )
+    found = other_layout(raw, LIDAR_WIDTH, range(3))
+    if found:
+        raise DataError(f"{path}: the cloud is not {LAYOUT}: {found}; write it as nuScenes does")
     v = torch.from_numpy(np.frombuffer(raw, "<f4").reshape(-1, LIDAR_WIDTH).copy())
     return {"xyz": v[:, :3].contiguous(), "intensity": v[:, 3].contiguous(), "ring": v[:, 4].to(torch.int64)}
 

@@ -52,7 +52,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "sensor": {KEPT: "token channel modality"},
     "calibrated_sensor": {KEPT: "sensor_token", CHANGED: "token translation rotation camera_intrinsic"},
     "ego_pose": {KEPT: "token", CHANGED: "timestamp translation rotation"},
-    "log": {KEPT: "logfile vehicle date_captured map_token", CHANGED: "token location"},
+    "log": {KEPT: "logfile vehicle date_captured", CHANGED: "token location map_token"},
     "scene": {
         KEPT: "token name description", CHANGED: "log_token nbr_samples first_sample_token last_sample_token",
     },
@@ -73,6 +73,7 @@ ABOUT = {
     "rotation": "quaternion w x y z, like translation",
     "camera_intrinsic": "with crops, resizes and flips of the pictures",
     "timestamp": "microseconds; only time warps change it",
+    "map_token": "of a mirrored or scaled scene: of the empty mask",
     "location": "that of a mirrored or scaled scene has -mirrored or -scaled at its end",
     "num_lidar_pts": "as many less as fewer points lie in the box; unchanged by motions of the scene",
     "num_radar_pts": "as many less as fewer detections lie in the box; unchanged by motions of the scene",
@@ -90,4 +91,6 @@ CONTENTS = (*FILES, *FIELDS)
 # what only the tables of a log can tell
 OTHER_VERSION = Part("tables of another version", LEFT_OUT, "read them with log.version")
 OWN_FOLDER = Part("files of records in other folders", CHANGED, RECORDS)
-NO_RECORD = Part("files without a record", LEFT_OUT, "no record names them, or log.exclude leaves it out")
+NO_RECORD = Part(
+    "files without a record", LEFT_OUT, "no record of a scene's samples names them, or log.exclude leaves it out"
+)

@@ -44,8 +44,9 @@ class Files:
 
     @cached_property
     def names(self) -> set[str]:
-        """Paths from the root of the files of all records that are read."""
-        return {self.name_of(row) for rows in self.tables.data_of_sample.values() for row in rows}
+        """Paths from the root of the files of all records that are read: those of the samples of all scenes."""
+        records = self.tables.data_of_sample
+        return {self.name_of(row) for token in self.tables.samples for row in records.get(token, ())}
 
     def may_hold(self, path: str) -> bool:
         """Whether a path from the root is of an outermost folder and an ending that records have."""

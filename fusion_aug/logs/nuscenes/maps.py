@@ -55,17 +55,23 @@ class MovedLogs:
         return {**row, "log_token": moved}
 
     def log_rows(self) -> list[Row]:
-        """Rows of the table ``log``."""
-        return [*self.tables.rows("log"), *self.logs.values()]
+        """Rows of the table ``log``; Lyft's name their map, too."""
+        moved = (row | {"map_token": self._mask} if "map_token" in row else row for row in self.logs.values())
+        return [*self.tables.rows("log"), *moved]
 
     def map_rows(self) -> list[Row]:
         """Rows of the table ``map``."""
         rows = self.tables.rows("map")
         if not self.logs:
             return rows
-        token = digest("no map", *self.logs)
-        file = f"{FOLDER}/{token}.png"
-        return [*rows, {"category": "semantic_prior", "token": token, "filename": file, "log_tokens": list(self.logs)}]
+        file = f"{FOLDER}/{self._mask}.png"
+        mask = {"category": "semantic_prior", "token": self._mask, "filename": file, "log_tokens": list(self.logs)}
+        return [*rows, mask]
+
+    @property
+    def _mask(self) -> str:
+        """Token of the map of the moved logs, an empty mask."""
+        return digest("no map", *self.logs)
 
     def write_masks(self, out: Path) -> None:
         """Write the empty mask of the moved logs, one pixel, if there are any."""

@@ -199,6 +199,8 @@ class Tables:
         for token in self.samples_of_scene[scene]:
             for row in self.data_of_sample[token]:
                 found.setdefault(nanoseconds(row), row)
+        if not found:
+            raise DataError(f"{self.where('scene')}: no row leads to the samples of the scene {scene!r}")
         times = sorted(found)
         return torch.tensor(times), torch.stack([self.ego_pose(found[t]) for t in times])
 

@@ -144,3 +144,15 @@ def test_options_of_a_run_reach_the_counters(tmp_path: Path) -> None:
     """``log.classes`` and other options are those of the opened log."""
     log = build_log({"format": "mcap", "root": str(ARM / "mcap"), "window": 1.0, "rig": str(ARM / "mcap_rig.yaml")})
     assert vars(log.options)["window"] == 1.0
+
+
+def test_links_are_followed_where_a_log_follows_them(tmp_path: Path) -> None:
+    """Below the root and below ``log.follow_links``, and never round in a circle."""
+    shelf, root = tmp_path / "shelf" / "day", tmp_path / "log"
+    shelf.mkdir(parents=True)
+    root.mkdir()
+    (shelf / "arm.mcap").symlink_to(ARM / "mcap" / "arm.mcap")
+    (root / "day").symlink_to(shelf)
+    (root / "again").symlink_to(root)
+    assert list(COUNTERS["mcap"](root, {})) == []
+    assert list(COUNTERS["mcap"](root, {"follow_links": [str(tmp_path / "shelf")]})) == ["day/arm"]

@@ -10,6 +10,7 @@ import pytest
 from written import manifest, run
 
 import fusion_aug as fa
+from fusion_aug.cli import main
 from fusion_aug.logs.core.account import account_of
 
 pytest.importorskip("pyarrow.feather")
@@ -143,6 +144,30 @@ def test_a_log_without_calibration_is_named(tmp_path: Path) -> None:
     out = run(tmp_path / "b", *words(tmp_path / "in"), on_error="skip")
     assert {line["source"].split("/")[1] for line in manifest(out)} == {"log_a"}
     run(tmp_path / "c", *words(tmp_path / "in"), "log.select=log_a")
+
+
+@pytest.mark.parametrize(
+    "table", ["city_SE3_egovehicle", "calibration/intrinsics", "calibration/egovehicle_SE3_sensor"]
+)
+def test_tables_that_are_missing_are_named(tmp_path: Path, table: str) -> None:
+    (make_log(tmp_path / "in" / "LOG") / f"{table}.feather").unlink()
+    with pytest.raises(fa.DataError, match=rf"{table}\.feather: is missing, .* add it, or leave the log out"):
+        run(tmp_path / "out", *words(tmp_path / "in"))
+
+
+def test_cuboids_of_no_sweep_are_left_out_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = make_log(tmp_path / "in" / "LOG", pictures=True) / "annotations.feather"
+    make_log(tmp_path / "in" / "OTHER")
+    table = read(path)
+    stamps = np.append(table["timestamp_ns"], T0 + 50_000_001)
+    write(path, {**{n: np.append(c, c[:1]) for n, c in table.items()}, "timestamp_ns": stamps})
+    groups = {g.name: g for g in account_of(fa.open_log("argoverse2", tmp_path / "in")).files}
+    stray = groups["**/annotations.feather with cuboids of no sweep"]
+    assert (stray.count, stray.fate, stray.example) == (1, "left out", "LOG/annotations.feather")
+    assert groups["**/annotations.feather"].count == 1
+    assert main(["run", *words(tmp_path / "in"), f"out={tmp_path / 'out'}"]) == 0
+    assert "left out: cuboids whose stamp is that of no sweep" in " ".join(capsys.readouterr().out.split())
+    assert len(read(tmp_path / "out/LOG/annotations.feather")["timestamp_ns"]) == 2
 
 
 def test_pictures_without_a_camera_or_a_sweep(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.files import copy_file, inside
 from fusion_aug.logs.core.tree import Tree
+from fusion_aug.run.words import value_of
 from fusion_aug.streams.source import Source
 
 pytestmark = pytest.mark.quick
@@ -54,6 +56,20 @@ def test_links_elsewhere_need_their_folder(root: Path, link: str, name: str) -> 
         assert tree.path(name, "x").read_text() == "b" and root / name in tree.glob("**/*.bin")
     with pytest.raises(DataError, match="is a link"):
         inside(root, name, "what a run writes has no links to follow")
+
+
+@pytest.mark.parametrize(
+    "name", ["big disk, 2", "it's", 'a "b"', "$HOME", "`x`", "back\\slash", "end\\", "[1]", "日本"]
+)
+def test_the_refusal_prints_an_option_that_a_shell_takes(root: Path, name: str) -> None:
+    disk = root.parent / name
+    disk.mkdir()
+    (root / "out").symlink_to(disk)
+    said = str(Tree(root).refusal(root / "out"))
+    typed = said.split("to follow it give ")[1]
+    words = subprocess.run(["bash", "-c", f"printf '%s\\0' {typed}"], capture_output=True, check=True, text=True).stdout
+    assert words.count("\0") == 1
+    assert value_of(words.removesuffix("\0")) == [str(disk)]
 
 
 def test_a_folder_beside_the_named_one_is_not_meant(root: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fusion_aug.errors import DataError
 from fusion_aug.logs.nuscenes.clouds import RADAR_FIELDS, decode_lidar, decode_radar, encode_lidar, encode_radar
 
 PATH = Path("cloud")
@@ -66,3 +67,29 @@ def test_lidar_round_trip() -> None:
     raw[:, 4] = rng.integers(0, 32, 50)
     columns = decode_lidar(PATH, raw.tobytes(), {})
     assert encode_lidar(columns) == raw.tobytes()
+
+
+def scan(seed: int = 0) -> np.ndarray:
+    """Points (2000, 5) of a scanner with 20 beams."""
+    rng = np.random.default_rng(seed)
+    r, a, beam = rng.uniform(3, 60, 2000), rng.uniform(-np.pi, np.pi, 2000), np.arange(2000) % 20
+    up = np.radians(beam * 2.0 - 25)
+    xyz = np.stack([r * np.cos(a) * np.cos(up), r * np.sin(a) * np.cos(up), r * np.sin(up)], 1)
+    return np.column_stack([xyz, rng.integers(0, 256, 2000), beam]).astype("<f4")
+
+
+LAYOUTS = {
+    "4 numbers": (scan()[:, :4].tobytes(), "looks like . numbers per point"),
+    "6 numbers": (np.column_stack([scan(), np.zeros(2000, "<f4")]).tobytes(), "looks like . numbers per point"),
+    "float64": (scan().astype("<f8").tobytes(), "looks like float64"),
+    "big-endian": (scan().astype(">f4").tobytes(), "looks like big-endian float32"),
+    "cut": (scan().tobytes()[:-4], "not a multiple of 20"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_clouds_of_another_layout_are_refused(layout: str) -> None:
+    raw, told = LAYOUTS[layout]
+    assert len(decode_lidar(PATH, scan().tobytes(), {})["xyz"]) == 2000
+    with pytest.raises(DataError, match=f"^cloud: the cloud is .*{told}"):
+        decode_lidar(PATH, raw, {})

@@ -102,3 +102,14 @@ def test_what_moves_the_world_moves_the_location(root: Path, tmp_path: Path, wor
         assert rows(out, "log") == rows(root, "log") and rows(out, "map") == rows(root, "map")
     again = run(tmp_path / "again", "log=nuscenes", f"log.root={out}", "pipeline=identity", SCALE)
     assert locations(again) == {"drive-0000": f"boston-seaport{change}-scaled-1.05"}, "an output is a source"
+
+
+def test_a_log_that_names_its_map_names_the_empty_one(root: Path, tmp_path: Path) -> None:
+    """Lyft's rows of ``log`` hold the token of their map."""
+    path, town = root / "v1.0-mini/log.json", rows(root, "map")[0]["token"]
+    path.write_text(json.dumps([row | {"map_token": town} for row in rows(root, "log")]))
+    out = run(tmp_path / "out", "log=nuscenes", f"log.root={root}", "pipeline=identity", MIRROR, "limit=1")
+    map_of = {log: row["token"] for row in rows(out, "map") for log in row["log_tokens"]}
+    found = {row["location"]: row["map_token"] for row in rows(out, "log")}
+    assert found == {row["location"]: map_of[row["token"]] for row in rows(out, "log")}
+    assert found["boston-seaport"] == town != found["boston-seaport-mirrored"]

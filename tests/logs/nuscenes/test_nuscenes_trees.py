@@ -61,6 +61,30 @@ def test_records_that_only_another_version_has_are_left_out_by_name(root: Path) 
     assert groups["files without a record"].count == 1 and groups["samples/*/*.jpg"].count == 30
 
 
+def test_samples_of_no_scene_are_left_out_by_name(root: Path, tmp_path: Path) -> None:
+    """A table of scenes that was cut."""
+    for table in ("scene", "sample", "sample_data"):
+        rows = json.loads((root / f"v1.0-mini/{table}.json").read_text())
+        more = [_of_another_scene(row) for row in rows if table != "sample_data" or "/CAM_FRONT/" in row["filename"]]
+        (root / f"v1.0-mini/{table}.json").write_text(json.dumps([*rows, *(more if table != "scene" else [])]))
+    for path in list((root / "samples/CAM_FRONT").iterdir()):
+        shutil.copy(path, root / "samples/CAM_FRONT" / f"other_{path.name}")
+    log = fa.open_log("nuscenes", root)
+    groups = {g.name: g for g in account_of(log).files}
+    assert len(log) == 5 and groups["files without a record"].count == 5 and groups["samples/*/*.jpg"].count == 30
+    with pytest.raises(fa.DataError, match=r"scene\.json: no row leads to the samples of the scene"):
+        log.read(next(t for t in log.tables.by_token("sample") if t.endswith("-other")))
+    run(tmp_path / "out", "log=nuscenes", f"log.root={root}", "pipeline=identity")
+    assert main(["check", str(tmp_path / "out")]) == 0
+
+
+def _of_another_scene(row: dict[str, Any]) -> dict[str, Any]:
+    chained = {k: f"{row[k]}-other" if row.get(k) else "" for k in ("token", "prev", "next")}
+    other = {k: f"{row[k]}-other" for k in ("scene_token", "sample_token") if k in row}
+    file = row.get("filename", "").replace("CAM_FRONT/", "CAM_FRONT/other_")
+    return {**row, **chained, **other, **({"filename": file} if file else {})}
+
+
 # --- splits ----------------------------------------------------------------------------------------------------------
 def test_official_splits() -> None:
     """Counts and some scenes as nuScenes publishes them; train, val and test share no scene."""
