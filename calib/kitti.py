@@ -118,13 +118,14 @@ def write_kitti_calib(matrices: Mapping[str, Tensor], path: str | Path, rows: Se
     Args:
         matrices: name as the object benchmark has it -> matrix.
         path: of the file.
-        rows: of the source. What is not among the matrices stays as it is written, other rows come last.
+        rows: of the source. What is not among the matrices stays as it is written, other rows and comments come last.
     """
-    labels = {row.name: row.label for row in rows}
-    texts = {row.name: row.text for row in rows}
-    texts |= {n: " ".join(f"{v:.16e}" for v in m.flatten().tolist()) for n, m in matrices.items()}
-    order = [n for n in ORDER if n in texts] + [n for n in texts if n not in ORDER]
-    lines = [f"{labels.get(n, f'{n}:')} {texts[n]}".rstrip() for n in order]
+    table = {row.name: row for row in rows if row.name in ORDER}
+    for name, matrix in matrices.items():
+        label = table[name].label if name in table else f"{name}:"
+        table[name] = KittiRow(name, label, " ".join(f"{v:.16e}" for v in matrix.flatten().tolist()))
+    others = [row for row in rows if row.name not in ORDER]
+    lines = [f"{row.label} {row.text}".rstrip() for row in (*(table[n] for n in ORDER if n in table), *others)]
     Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -154,9 +154,10 @@ def test_options_of_ones_own_are_those_of_the_run(recipes: Path, capsys: pytest.
     assert main([*words, "log.mask=mask.png", "out=out"]) == 0
     header = read_manifest(Path("out")).header
     assert header["log"]["unit"] == 2.0 and "mask" not in header["log"] and header["plugins"] == ["npz_log"]
-    assert json.loads(Path("out/run.json").read_text())["mask"] == "mask.png"
+    mask = str((recipes / "mask.png").resolve())  # found from any folder
+    assert json.loads(Path("out/run.json").read_text())["mask"] == mask
     source = source_log(read_manifest(Path("out")), Path("out"), [], None)
-    assert source.options.unit == 2.0 and source.options.mask == "mask.png"
+    assert source.options.unit == 2.0 and source.options.mask == mask
     assert np.allclose(source[0]["compass"]["field"], 2 * FIELD)
     assert written_log(read_manifest(Path("out")), Path("out"), source).options.unit == 2.0
     other = source_log(read_manifest(Path("out")), Path("out"), ["log.unit=3.0"], None)

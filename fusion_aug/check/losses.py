@@ -7,7 +7,6 @@ was asked to leave out, and what the writer says that it leaves out. ``before - 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ from fusion_aug.check.counts import COUNTERS, Counted, Counts
 from fusion_aug.check.counts.core import ROW_WORDS
 from fusion_aug.check.counts.stored import count_sidecar, renamed
 from fusion_aug.check.measurement import Row
+from fusion_aug.check.reasons import Reasons
 from fusion_aug.check.stays import frames_that_stay, items_that_stay, rows_that_stay
 from fusion_aug.errors import USER_ERRORS
 from fusion_aug.logs.core.log import Log
@@ -29,9 +29,6 @@ from fusion_aug.sample.manifest import NAME, Entry
 NO_COUNTER = "nothing counts logs of the format {!r} (fusion_aug.extend.counter)"
 NO_ACCOUNT = "the manifest is of a version that wrote no account; run again to have one"
 ONE_RATE = ("lerobot", "robomimic")  # formats whose items are frames at one rate, resampled where the pipeline has more
-OPTION = re.compile(r"\blog\.(\w+)")
-JOINED = " + "  # between the paths of transforms that were applied together
-Account = Mapping[str, Mapping[str, Any]]
 
 
 class Part(NamedTuple):
@@ -54,14 +51,9 @@ class Part(NamedTuple):
 
     def missing(self, known: Container[str]) -> int:
         """How many are gone without a known reason; below 0 where there are more than there should be."""
-        lost, added = (sum(n for reason, n in by.items() if is_known(reason, known)) for by in (self.lost, self.added))
+        lost, added = (sum(n for reason, n in by.items() if reason in known) for by in (self.lost, self.added))
         missing = self.before - lost + added - self.after
         return missing if missing < 0 else max(missing, self.least - self.after)
-
-
-def is_known(reason: str, known: Container[str]) -> bool:
-    """Whether something is a reason: one that is known, or transforms that were applied together."""
-    return reason in known or all(path in known for path in reason.split(JOINED))
 
 
 class Losses:
@@ -105,9 +97,10 @@ class Losses:
                 return
             one_rate = self.written.format.name in ONE_RATE
             stay = rows_that_stay(made), frames_that_stay(made, before) if one_rate else items_that_stay(made)
+            same = self.source.format.name == self.written.format.name
+            reasons = Reasons(self.source, self.writer, same, entry, before, account)
             for name in dict.fromkeys((*old, *new, *account)):
-                of_stream = account.get(name, {})
-                known = self.reasons(name, name not in new, of_stream, entry, before)
+                of_stream, known = account.get(name, {}), reasons.of_stream(name, name not in new)
                 least = [of_kind.get(name, 0) if name in old else 0 for of_kind in stay]
                 for part in parts_of(old.get(name, {}), new.get(name, {}), of_stream, least):
                     yield from compare_part(name, part, known)
@@ -120,27 +113,6 @@ class Losses:
         name = self.names.get(entry.id, entry.id)
         written = self.counted[1][name]() if name in self.counted[1] else {}
         return {**source, **beside}, {**written, **count_sidecar(self.written.root, entry.id)}
-
-    def reasons(self, name: str, gone: bool, account: Mapping[str, Any], entry: Entry, before: Sample) -> set[str]:
-        """What may be a reason: transforms of the history, what the reader was told, what the writer declares.
-
-        What a writer says of all streams explains a stream that is gone as a whole, and whole items with their rows,
-        but no rows where all items are left; that a format has no place for something is no reason where its own log
-        held it.
-        """
-        declared = self.writer.loss_reasons
-        general = {declared[""]} if "" in declared else set()
-        if self.source.format.name == self.written.format.name:
-            general -= set(Writer.loss_reasons.values())
-        if not gone and "rows" in account and not ("items_lost" in account or "items_added" in account):
-            general = set()
-        own = {self.writer.loss_reason(name)} - {declared.get("", Writer.loss_reasons[""])}
-        told = {r for r in (*before.meta.left_out.get(name, ()), *own, *general) if self.is_asked_for(r)}
-        return {r.path for r in entry.history} | told
-
-    def is_asked_for(self, reason: str) -> bool:
-        """Whether the options that a reason names (``log.classes``) were given."""
-        return all(getattr(self.source.options, name, None) for name in OPTION.findall(reason))
 
     def rest(self) -> Iterator[Row]:
         """Rows of the whole log: samples that the manifest names and that are not there, and others."""

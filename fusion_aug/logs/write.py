@@ -12,19 +12,27 @@ from fusion_aug.core.compose import Compose
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.log import Log, find_exporter, find_format
+from fusion_aug.logs.core.plausible import impossible_rows
 from fusion_aug.logs.core.whole import move_files, whole_folder
 from fusion_aug.logs.core.writer import Writer
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import Sample
+from fusion_aug.streams import Boxes3D
 
 
 @standard_modes()
 def write_log(
-    samples: Iterable[Sample], root: str | Path, format: str = "folder", *, lossy: bool = False, link: str = "copy"
+    samples: Iterable[Sample] | Sample,
+    root: str | Path,
+    format: str = "folder",
+    *,
+    lossy: bool = False,
+    link: str = "copy",
 ) -> Log:
     """Write samples as a log that ``open_log``, ``run``, ``check`` and ``show`` take.
 
-    One sample is in memory at a time. The folder appears under its name when all of it is written, else not at all.
+    One sample is in memory at a time. The folder appears under its name when all of it is written, else not at all: a
+    process that is killed leaves a hidden folder beside it, ``.NAME-...``, which can be removed.
 
     Args:
         samples: made by hand (``make_sample``), of any log, or augmented ones; a batch counts as its samples. Each
@@ -38,9 +46,13 @@ def write_log(
         The log, opened.
 
     Raises:
-        ConfigError: the format is written from logs of its own only, or cannot hold a sample; the message says why.
-        DataError: the folder is not empty, there is no sample, or two have one id.
+        ConfigError: ``link`` is neither; the format is written from logs of its own only, or cannot hold a sample; the
+            message says why.
+        DataError: the folder is not empty, there is no sample, two have one id, or a box has no size or place.
     """
+    if link not in ("copy", "hard"):
+        raise ConfigError(f"link: expected copy or hard, got {link!r}")
+    samples = [samples] if isinstance(samples, Sample) else samples
     target, kind = user_path(str(root)), find_exporter(format)
     with whole_folder(target) as (part, aside):
         _write(samples, kind(None, part, lossy=lossy, link=link), part, aside / "rows.jsonl", format)
@@ -51,9 +63,10 @@ def _write(samples: Iterable[Sample], writer: Writer, part: Path, spilled: Path,
     ids: list[tuple[str, str]] = []
     known: set[str] = set()
     with spilled.open("w", encoding="utf-8") as file:
-        for sample in (batch.take([i]) for batch in samples for i in range(len(batch.metas))):
+        for sample in (one for given in samples for one in _each(given)):
             if sample.id in known:
                 raise DataError(f"two samples are called {sample.id!r}; a log needs ids of their own")
+            _check_boxes(sample)
             problems = [] if writer.lossy else writer.can_express(Compose([]), sample)
             if problems:
                 said = "; ".join(f"{p.field}: {p.reason}; {p.remedy}" for p in problems)
@@ -67,6 +80,25 @@ def _write(samples: Iterable[Sample], writer: Writer, part: Path, spilled: Path,
     if not ids:
         raise DataError(f"{part.name}: there are no samples to write")
     writer.finish(SpilledRows(spilled), ids)
+
+
+def _each(given: Sample) -> Iterator[Sample]:
+    """The samples of a batch, or the sample."""
+    if not isinstance(given, Sample):
+        raise DataError(f"write_log: expected samples, as make_sample makes them, got a {type(given).__name__}")
+    yield from (given.take([i]) for i in range(len(given.metas)))
+
+
+def _check_boxes(sample: Sample) -> None:
+    """Raise for boxes that a reader of the log would refuse."""
+    for name, boxes in sample.of_type(Boxes3D).items():
+        bad = impossible_rows(boxes).nonzero()[:, 0].tolist()
+        if bad:
+            size, pose = (boxes.values[c][bad[0]].flatten().tolist() for c in ("size", "pose"))
+            raise DataError(
+                f"sample {sample.id!r}: {name}: box {bad[0]} has the size {size} and its centre at {pose[3:12:4]}: "
+                f"expected finite numbers, and a size above 0; leave such boxes out"
+            )
 
 
 class SpilledRows:

@@ -12,9 +12,10 @@ from calib.se3 import transform_points
 from calib.sensors import apply_homography
 from fusion_aug.errors import DataError
 from fusion_aug.ops.grid import pixel_grid
+from fusion_aug.ops.radar import VELOCITIES, rays_of
 from fusion_aug.sample.depth import SKY_DISTANCE, camera_range
 from fusion_aug.sample.sample import Sample
-from fusion_aug.streams import EgoPose, Stream
+from fusion_aug.streams import EgoPose, Radar, Stream
 
 
 def frame_twist(
@@ -125,3 +126,35 @@ def radar_velocity(sample: Sample, stream: Stream, item: int, place: Tensor | No
         sample, int(stream.sample_index[item]), stream.frame, int(stream.true_capture_times[item]), place
     )
     return None if twist is None else twist[0]
+
+
+def with_both_velocities(sample: Sample, name: str) -> Radar:
+    """A radar stream in memory with raw and compensated velocities, m/s.
+
+    Of a stream that has one of them the other follows from the radar's own motion: along a unit ray r in the radar's
+    frame the compensated velocity is the raw one plus (r . v) r, v being the radar's velocity over ground. It is NaN
+    where that motion is not known, and so are both where the stream has none.
+    """
+    stream = sample[name].realized()
+    assert isinstance(stream, Radar)
+    stream = stream.loaded()
+    given = [c for c in VELOCITIES if c in stream.values]
+    if len(given) == 2:
+        return stream
+    own = torch.full((stream.rows, 3), float("nan"), dtype=torch.float64)
+    if not given:
+        return stream.with_values(**dict.fromkeys(VELOCITIES, own))
+    device = stream[given[0]].device
+    for i in range(len(stream)):
+        rig, time = sample.metas[int(stream.sample_index[i])].true_rig, int(stream.true_capture_times[i])
+        twist = rig_twist(rig, stream.frame, time)
+        moving = radar_velocity(sample, stream, i) if twist is None else twist[0]
+        sensor = rig.sensors.get(stream.instance(name))
+        if moving is not None and (sensor is None or sensor.frame == stream.frame):  # rays start at the radar
+            own[stream.item_slice(i)] = moving
+    ray, _ = rays_of(dict(stream.values))
+    gap = (ray * own.to(device)).sum(1, keepdim=True) * ray
+    known = stream[given[0]].to(torch.float64)
+    missing = known + gap if given == ["velocity"] else known - gap
+    other = next(c for c in VELOCITIES if c not in given)
+    return stream.with_values(**{other: missing.to(stream[given[0]].dtype)})

@@ -12,6 +12,7 @@ from torch import Tensor
 from fusion_aug.logs.core.files import write_image
 from fusion_aug.ops.color import shown_levels
 from fusion_aug.sample import Sample
+from fusion_aug.sample.ego import with_both_velocities
 from fusion_aug.streams import Boxes3D, Camera, Lidar, Radar
 
 TILE = 560  # width of a camera picture, pixels; a single camera gets twice that
@@ -105,20 +106,21 @@ def birds_eye(sample: Sample) -> np.ndarray:
                 cv2.arrowedLine(
                     image, *_ints(pixel(np.stack([pose[:2, 3], pose[:2, 3] + velocity[:2]]))), INK, 1, cv2.LINE_AA
                 )
-    for name, radar in sample.of_type(Radar).items():
-        _draw_radar(image, sample, name, radar, pixel)
+    for name in sample.of_type(Radar):
+        _draw_radar(image, sample, name, pixel)
     cv2.arrowedLine(image, (BIRD // 2, BIRD // 2), (BIRD // 2, BIRD // 2 - round(4 * per_metre)), INK, 2, cv2.LINE_AA)
     label(image, f"from above, x up, {REACH:g} m, arrows: velocity of 1 s")
     return image
 
 
-def _draw_radar(image: np.ndarray, sample: Sample, name: str, radar: Radar, pixel: object) -> None:
+def _draw_radar(image: np.ndarray, sample: Sample, name: str, pixel: object) -> None:
     item = sample.key_item(name)
-    cloud = radar.realized()
+    cloud = with_both_velocities(sample, name)
     rows = cloud.item_slice(item)
     T = sample.T_ref(name, item).numpy()
     start = cloud["xyz"][rows].numpy().astype(np.float64) @ T[:3, :3].T + T[:3, 3]
-    stop = start + cloud["velocity_comp"][rows].numpy() @ T[:3, :3].T
+    # of a velocity that is not known no line is drawn
+    stop = start + cloud["velocity_comp"][rows].nan_to_num(0.0).numpy() @ T[:3, :3].T
     for a, b in zip(pixel(start), pixel(stop), strict=True):  # type: ignore[operator]
         cv2.circle(image, _int(a), 3, (255, 90, 160), 1, cv2.LINE_AA)
         cv2.line(image, _int(a), _int(b), (255, 90, 160), 1, cv2.LINE_AA)

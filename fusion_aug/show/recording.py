@@ -20,6 +20,7 @@ from calib.se3 import quaternion_from_rotation
 from fusion_aug.errors import FusionAugError
 from fusion_aug.ops.color import shown_levels
 from fusion_aug.sample import Sample, world_frame_of
+from fusion_aug.sample.ego import with_both_velocities
 from fusion_aug.show.draw import category_colour, key_points, lidars, range_colours
 from fusion_aug.streams import Boxes3D, Camera, Radar
 
@@ -101,20 +102,20 @@ def log_sample(rr: Any, stream: Any, side: str, sample: Sample, track: list[np.n
         xyz = xyz[np.isfinite(xyz).all(1)]
         colours = range_colours(np.linalg.norm(xyz, axis=1))
         stream.log(f"{root}/ref/{name}", rr.Points3D(xyz, colors=colours, radii=0.04))
-    for name, radar in sample.of_type(Radar).items():
-        _log_radar(rr, stream, f"{root}/ref/{name}", sample, name, radar)
+    for name in sample.of_type(Radar):
+        _log_radar(rr, stream, f"{root}/ref/{name}", sample, name)
     for name in sample.of_type(Camera):
         _log_camera(rr, stream, f"{root}/ref/{name}", sample, name)
     for name, boxes in sample.of_type(Boxes3D).items():
         _log_boxes(rr, stream, f"{root}/ref/{name}", boxes)
 
 
-def _log_radar(rr: Any, stream: Any, entity: str, sample: Sample, name: str, radar: Radar) -> None:
+def _log_radar(rr: Any, stream: Any, entity: str, sample: Sample, name: str) -> None:
     item = sample.key_item(name)
-    cloud, T = radar.realized(), sample.T_ref(name, item).numpy()
+    cloud, T = with_both_velocities(sample, name), sample.T_ref(name, item).numpy()
     rows = cloud.item_slice(item)
     start = cloud["xyz"][rows].numpy().astype(np.float64) @ T[:3, :3].T + T[:3, 3]
-    way = cloud["velocity_comp"][rows].numpy().astype(np.float64) @ T[:3, :3].T
+    way = cloud["velocity_comp"][rows].nan_to_num(0.0).numpy().astype(np.float64) @ T[:3, :3].T
     stream.log(entity, rr.Arrows3D(origins=start, vectors=way, colors=[RADAR_COLOUR], radii=0.06))
     stream.log(f"{entity}/detections", rr.Points3D(start, colors=[RADAR_COLOUR], radii=0.15))
 

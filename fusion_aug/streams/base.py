@@ -15,6 +15,7 @@ from calib.replacing import replace_unchecked
 from fusion_aug.errors import DataError
 from fusion_aug.names import Registry
 from fusion_aug.streams.columns import Column, concat, take_rows
+from fusion_aug.streams.loose import as_held
 
 STREAMS: Registry[type[Stream]] = Registry("stream class")
 
@@ -73,6 +74,7 @@ class Stream:
             cls.__repr__ = Stream.__repr__  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
+        self.__dict__.update(as_held(self))
         times = torch.as_tensor(self.capture_times)
         if times.dtype != torch.int64:
             raise DataError(f"{type(self).__name__}.capture_times: must be int64 nanoseconds, got {times.dtype}")

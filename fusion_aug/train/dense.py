@@ -16,12 +16,14 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from calib import CameraSensor, Pinhole
-from fusion_aug.errors import DataError
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.classes import Classes
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import REF, Sample
-from fusion_aug.streams import Boxes3D, Camera, Lidar, Radar
+from fusion_aug.sample.ego import with_both_velocities
+from fusion_aug.streams import Boxes3D, Camera, Lidar, Radar, Stream
 from fusion_aug.train.interop import camera_matrices, class_numbers, known_velocity
+from fusion_aug.train.predictions import class_names
 from fusion_aug.transforms.scene.scene import scene_motion
 
 MATRICES = ("lidar2img", "lidar2cam", "cam2img", "img_aug_matrix")
@@ -60,31 +62,50 @@ def to_dense(
         * ``images`` (B, C, H, W, 3) in the pictures' own type, ``image_mask`` (B, C) bool: False where a picture is
           absent, which is zeros; ``lidar2img``, ``lidar2cam``, ``cam2img``, ``img_aug_matrix`` (B, C, 4, 4) as in
           ``to_mmdet3d``, identities where it is absent; ``lidar_aug_matrix`` (B, 4, 4);
-        * ``points`` (B, N, 5): x y z intensity age (s), ``point_mask`` (B, N); ``radar_points`` (B, N, 7): x y z, vx vy
-          (m/s, the ego motion taken out), rcs, age, ``radar_mask``, ``radar_velocity_known`` (B, N). Packed: (N, ...)
-          with ``point_offsets``, ``radar_offsets`` (B + 1,) in place of the masks;
+        * ``points`` (B, N, 5): x y z intensity age (s), of all returns that have a place, ``point_mask`` (B, N);
+          ``radar_points`` (B, N, 7): x y z, vx vy (m/s, without the ego motion, which the poses tell where a radar has
+          raw velocities only), rcs, age, ``radar_mask``, ``radar_velocity_known`` (B, N). Packed: (N, ...) with
+          ``point_offsets``, ``radar_offsets`` (B + 1,) in place of the masks;
         * ``boxes`` (B, M, 9): centre, length, width, height, yaw, vx, vy (0 where unknown), ``box_mask``,
           ``velocity_known`` (B, M); ``labels`` (B, M) int64 where ``classes`` are given; ``names`` (B lists).
 
     Raises:
-        DataError: pictures differ in size or type; the message names two of them and the remedy.
+        DataError: pictures differ in size or type; the message names two of them and the remedy. A sensor is not there,
+            or of another kind.
+        ConfigError: ``dtype`` has no fractions, or names are one text.
     """
+    if not isinstance(batch, Sample):
+        raise ConfigError(f"to_dense: expected a batch, as collate makes it, or a sample, got a {type(batch).__name__}")
+    if not dtype.is_floating_point:
+        raise ConfigError(f"to_dense: dtype: expected a floating one, got {dtype}")
+    class_names(classes)
     samples = [batch.take([u]) for u in range(len(batch.metas))]
-    known = {n for s in samples for n in (*s.streams, *s.rig.sensors)}
-    for name in (*(cameras or ()), *(lidars or ()), *(radars or ())):
-        if name not in known:
-            raise DataError(f"no sample of the batch has a sensor {name!r} (there are {', '.join(sorted(known))})")
+    for what, names, kind in (("cameras", cameras, Camera), ("lidars", lidars, Lidar), ("radars", radars, Radar)):
+        _check_names(samples, what, names, kind)
     pictured = _pinholes(samples) if cameras is None else list(cameras)
     scanned, echoed = (_streams(samples, kind, asked) for kind, asked in ((Lidar, lidars), (Radar, radars)))
     out: dict[str, Any] = {"ids": [s.id for s in samples]}
     out |= {"cameras": tuple(pictured), "lidars": tuple(scanned), "radars": tuple(echoed)}
     out |= _pictures(samples, pictured, channels_first) | _matrices(samples, pictured, dtype)
-    points, place = _joined([_rows(s, scanned, sweeps, _lidar_rows) for s in samples], packed, dtype)
+    points, place = _joined([_rows(s, scanned, sweeps, _lidar_rows, 5) for s in samples], packed, dtype)
     out |= {"points": points, f"point_{_PLACE[packed]}": place}
-    points, place = _joined([_rows(s, echoed, sweeps, _radar_rows) for s in samples], packed, dtype)
+    points, place = _joined([_rows(s, echoed, sweeps, _radar_rows, 8) for s in samples], packed, dtype)
     out |= {"radar_points": points[..., :-1], "radar_velocity_known": points[..., -1] > 0}
     out[f"radar_{_PLACE[packed]}"] = place
     return out | _boxes([_box_rows(s) for s in samples], classes, dtype)
+
+
+def _check_names(samples: Sequence[Sample], what: str, names: Sequence[str] | None, kind: type[Stream]) -> None:
+    """Raise where sensors that are asked for are unknown to all samples, or of another kind."""
+    if isinstance(names, str):
+        raise ConfigError(f"to_dense: {what}: expected a list of names, got the text {names!r}; give [{names!r}]")
+    known = {n for s in samples for n in (*s.streams, *s.rig.sensors)}
+    for name in names or ():
+        if name not in known:
+            raise DataError(f"no sample of the batch has a sensor {name!r} (there are {', '.join(sorted(known))})")
+        other = next((s[name] for s in samples if name in s.streams and not isinstance(s[name], kind)), None)
+        if other is not None:
+            raise DataError(f"to_dense: {what}: {name!r} is a {type(other).__name__}, expected a {kind.__name__}")
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------
@@ -156,16 +177,18 @@ def _streams(samples: Sequence[Sample], kind: type, asked: Sequence[str] | None)
     return list(asked) if asked is not None else sorted({n for s in samples for n in s.of_type(kind)})
 
 
-def _rows(sample: Sample, names: Sequence[str], sweeps: bool, table: Callable[[Sample, str, bool], Tensor]) -> Tensor:
-    """One table of all clouds of a sample."""
+def _rows(
+    sample: Sample, names: Sequence[str], sweeps: bool, table: Callable[[Sample, str, bool], Tensor], width: int
+) -> Tensor:
+    """One table (n, width) of all clouds of a sample, without returns that have no place (NaN)."""
     found = [table(sample, n, sweeps) for n in names if len(sample.streams.get(n, ()))]
-    return torch.cat(found) if found else torch.zeros(0, dtype=torch.float64)
+    rows = torch.cat(found) if found else torch.zeros(0, width, dtype=torch.float64)
+    return rows[torch.isfinite(rows[:, :3]).all(1)]
 
 
 def _joined(tables: Sequence[Tensor], packed: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Tables of all samples, padded with their mask (B, N), or one after another with their offsets (B + 1,)."""
-    width = next((t.shape[1] for t in tables if t.ndim == 2), 1)
-    whole = [t.reshape(-1, width).to(dtype) for t in tables]
+    whole = [t.to(dtype) for t in tables]
     counts = torch.tensor([len(t) for t in whole])
     if packed:
         return torch.cat(whole), torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
@@ -191,10 +214,9 @@ def _lidar_rows(sample: Sample, name: str, sweeps: bool) -> Tensor:
 
 def _radar_rows(sample: Sample, name: str, sweeps: bool) -> Tensor:
     """(n, 8) float64: x y z vx vy rcs age, and 1 where the velocity is known."""
-    cloud, age = _cloud(sample, name, sweeps)
+    cloud, age = _cloud(sample.with_streams({name: with_both_velocities(sample, name)}), name, sweeps)
     xyz = cloud["xyz"].to(torch.float64)
-    unknown = torch.full((len(xyz), 3), float("nan"))
-    velocity = cloud.values.get("velocity_comp", cloud.values.get("velocity", unknown)).to(xyz)[:, :2]
+    velocity = cloud["velocity_comp"].to(xyz)[:, :2]
     known = torch.isfinite(velocity).all(1)
     rcs = cloud.values.get("rcs", torch.zeros(len(xyz))).to(xyz)
     columns = (xyz, velocity.nan_to_num(0.0), rcs[:, None], age[:, None], known[:, None].to(xyz))

@@ -78,11 +78,25 @@ def _float64(values: Any) -> Tensor:
     return values.to(torch.float64) if isinstance(values, Tensor) else torch.from_numpy(np.asarray(values, np.float64))
 
 
+def class_names(classes: Sequence[str] | Mapping[str, Any] | None) -> list[str]:
+    """The names of classes by label.
+
+    Raises:
+        ConfigError: they are one text, whose letters would count as names.
+    """
+    if isinstance(classes, str):
+        raise ConfigError(f"classes: expected a list of names, got the text {classes!r}; give [{classes!r}]")
+    return [str(c) for c in classes or ()]
+
+
 def _names(labels: Any, classes: Sequence[str] | Mapping[str, Any] | None, m: int) -> Any:
     if labels is None:
         return strings([""] * m)
     numbers = torch.as_tensor(labels).reshape(-1).tolist()
-    names = [str(c) for c in classes or ()]
+    names = class_names(classes)
+    fraction = next((n for n in numbers if n != int(n)), None)
+    if fraction is not None:
+        raise ConfigError(f"boxes_from: labels: expected whole numbers, got {fraction:g}")
     wrong = [n for n in numbers if n >= len(names)]
     if len(numbers) != m or wrong:
         what = f"label {int(wrong[0])} is no class of {len(names)}" if wrong else f"{len(numbers)} labels for {m} boxes"

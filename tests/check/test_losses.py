@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 import small_logs
-from lost import LOST, failed, names, nuscenes_boxes, run
+from lost import DRIVING, LOST, ROBOTS, failed, names, nuscenes_boxes, run
 
+import fusion_aug as fa
 from fusion_aug.cli import main
 from fusion_aug.sample.manifest import NAME
-
-DRIVING, ROBOTS = ("argoverse2", "folder", "kitti", "mmdet3d", "nuscenes"), ("lerobot", "mcap", "robomimic")
 
 
 # --- honest runs -----------------------------------------------------------------------------------------------------
@@ -83,6 +82,29 @@ def test_a_loss_needs_a_reason(small: Path, reason: str, tmp_path: Path, capsys:
         lambda a: a["boxes"].update(rows=[a["boxes"]["rows"][0], a["boxes"]["rows"][0] - LOST], lost={reason: LOST}),
     )
     assert names(failed(out, capsys), "boxes missing", "boxes")
+
+
+def test_a_transform_that_promises_to_keep_everything_is_no_reason(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(small, "kitti", tmp_path / "out", "pipeline=identity", LOSING[1]) == 0
+    assert failed(tmp_path / "out", capsys) == []
+    kept = {promise: why for promise, why in fa.PointDropout.exemptions.items() if promise != "keeps_rows"}
+    monkeypatch.setattr(fa.PointDropout, "exemptions", kept)
+    assert names(failed(tmp_path / "out", capsys), "points missing", "velodyne")
+
+
+def test_a_mirror_swaps_the_detections_of_left_and_right(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It promises to keep rows, and each stream has other ones, as many in all."""
+    words = ("pipeline=identity", step("other", "MirrorScene", "axis:y"), "limit=1")
+    assert run(small, "nuscenes", tmp_path / "out", *words) == 0
+    assert failed(tmp_path / "out", capsys) == []
+    account = json.loads((tmp_path / "out" / NAME).read_text().splitlines()[1])["account"]
+    assert any("other" in stream.get("lost", {}) for stream in account.values())
+    with_account(tmp_path / "out", lambda a: a["RADAR_FRONT_LEFT"].setdefault("lost", {}).update(other=3))
+    assert names(failed(tmp_path / "out", capsys), "points", "RADAR_FRONT_LEFT")
 
 
 def test_an_account_that_says_too_much_or_too_little(

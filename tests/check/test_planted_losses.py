@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from lost import LOST, PLANTED, failed, names, run
+from lost import DRIVING, LOST, PLANTED, failed, names, run
 
 from fusion_aug.logs import FORMATS, Writer
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes2D, Boxes3D
+from fusion_aug.streams import Boxes2D, Boxes3D, Points
 
 
 @pytest.mark.parametrize(("kind", "what", "stream"), PLANTED)
@@ -28,31 +28,34 @@ def test_what_an_output_has_lost_is_named(
 
 # --- lost by a writer that says nothing of it ------------------------------------------------------------------------
 class Forget:
-    """Leaves the first ten boxes, or the last picture of a camera, out of a sample, however often it is asked.
+    """Leaves the first ten boxes or points, or the last picture, out of a sample, however often it is asked.
 
     Args:
-        camera: whose picture; boxes where there is none.
+        sensor: whose picture or points; boxes where there is none.
     """
 
-    def __init__(self, camera: str = ""):
-        self.camera, self.known = camera, {}
+    def __init__(self, sensor: str = ""):
+        self.sensor, self.known = sensor, {}
 
     def __call__(self, sample: Sample) -> Sample:
         return sample.with_streams({n: self.less(sample.id, n, s) for n, s in sample.streams.items()})
 
     def less(self, sample_id: str, name: str, stream: Any) -> Any:
-        if name == self.camera:
+        if name == self.sensor and isinstance(stream, Points):
+            whole = self.known.setdefault((sample_id, name), stream.rows)
+            return stream.select(torch.arange(whole) >= LOST) if stream.rows == whole else stream
+        if name == self.sensor:
             whole = self.known.setdefault((sample_id, name), len(stream))
             return stream.take_items(torch.arange(whole - 1)) if len(stream) == whole else stream
-        if self.camera or not isinstance(stream, Boxes2D | Boxes3D):
+        if self.sensor or not isinstance(stream, Boxes2D | Boxes3D):
             return stream
         gone = self.known.setdefault((sample_id, name), list(stream["instance"][:LOST]))
         return stream.select(torch.tensor([i not in gone for i in stream["instance"]], dtype=torch.bool))
 
 
-def forgetful(writer: type[Writer], camera: str) -> dict[str, Any]:
+def forgetful(writer: type[Writer], sensor: str) -> dict[str, Any]:
     """Methods of a writer that loses things and says that this is what it wrote."""
-    stage, back, change = writer.stage, writer.as_read_back, Forget(camera)
+    stage, back, change = writer.stage, writer.as_read_back, Forget(sensor)
 
     def forget(self: Writer, sample: Sample, *args: Any) -> dict[str, Any]:
         return stage(self, change(sample), *args)
@@ -78,8 +81,10 @@ def careless(writer: type[Writer], pattern: str) -> dict[str, Any]:
     return {"stage": stage}
 
 
+CLOUDS = {"argoverse2": "lidar", "folder": "velodyne", "kitti": "velodyne", "mmdet3d": "lidar", "nuscenes": "LIDAR_TOP"}
 WRITERS = {
-    **{(kind, "boxes", "boxes"): (forgetful, "") for kind in ("argoverse2", "folder", "kitti", "nuscenes")},
+    **{(kind, "boxes", "boxes"): (forgetful, "") for kind in DRIVING},
+    **{(kind, "points", name): (forgetful, name) for kind, name in CLOUDS.items()},
     ("kitti", "pictures", "image_2"): (careless, "training/image_2/*.png"),
     ("kitti", "sweeps", "velodyne"): (careless, "training/velodyne/*.bin"),
     ("nuscenes", "pictures", "CAM_BACK"): (careless, "samples/CAM_BACK/*.jpg"),

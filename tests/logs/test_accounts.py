@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import small_logs
+from argoverse_log import make_maps
 from places import ARM, DRIVE
 from plants import PLANTS
 
@@ -100,6 +101,41 @@ def test_what_a_run_writes_is_understood_again(kind: str, street: Path, tmp_path
     root, out = MAKERS[kind](tmp_path / "log", street), tmp_path / "out"
     assert main(["run", *words(kind, root), "pipeline=identity", "limit=1", "copies=2", f"out={out}"]) == 0
     assert not_understood(kind, out, **({"rig": str(RIGS[kind])} if kind in RIGS else {})) == []
+
+
+BESIDE_SAMPLES = {
+    "kitti": {"training/planes/*.txt"},
+    "nuscenes": {"*/log.json", "*/map.json", "*/attribute.json", "maps/**", "*/scene.json:name",
+                 "*/sample_annotation.json:attribute_tokens", "*/sample_annotation.json:num_lidar_pts"},
+    "argoverse2": {"**/map/log_map_archive_*.json", "**/map/*___img_Sim2_city.json",
+                   "**/annotations.feather:num_interior_pts"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BESIDE_SAMPLES)
+def test_what_no_sample_holds_is_left_out_by_name_in_another_format(
+    kind: str, street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, out = MAKERS[kind](tmp_path / "log", street), tmp_path / "out"
+    if kind == "kitti":
+        (root / "training/planes").mkdir(exist_ok=True)
+        (root / "training/planes/000000.txt").write_text("# Plane\nWidth 4\nHeight 1\n0 -1 0 1.65\n")
+    if kind == "argoverse2":
+        maps = next(root.rglob("calibration")).with_name("map")
+        shutil.rmtree(maps)
+        make_maps(maps, "LOG")
+    own = {
+        g.name: g.fate for account in [account_of(fa.open_log(kind, root))] for g in (*account.files, *account.fields)
+    }
+    assert not any(own[name] == LEFT_OUT for name in BESIDE_SAMPLES[kind])
+    assert main(["run", *words(kind, root), "pipeline=identity", "limit=1", "output=folder", f"out={out}"]) == 0
+    told = "".join(capsys.readouterr().out.split())
+    assert all(name in told for name in BESIDE_SAMPLES[kind])
+    account = json.loads((out / "manifest.jsonl").read_text().splitlines()[0])["account"]
+    fates = {g["name"]: g["fate"] for g in (*account["files"], *account["fields"])}
+    assert all(fates[name] == LEFT_OUT for name in BESIDE_SAMPLES[kind])
+    tables = [name.partition(":")[0] for name in fates if ":" in name]
+    assert not any(fates.get(table) == LEFT_OUT for table in tables), "no fields of what is left out as a whole"
 
 
 REAL = {

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from places import DRIVE
@@ -131,6 +133,26 @@ BAD = {
     r"xyz: rows of shape \(4,\), expected \(3,\)": changed(
         top=replace(parts()["top"], values={"xyz": torch.zeros(3, 4)})
     ),
+    r"intensity: rows of shape \(1,\), expected \(\)": changed(
+        top=replace(parts()["top"], values={"xyz": torch.zeros(3, 3), "intensity": torch.zeros(3, 1)})
+    ),
+    "xyz: torch.int64 would be rounded": changed(
+        top=replace(parts()["top"], values={"xyz": torch.zeros(3, 3, dtype=torch.int64)})
+    ),
+    "extra: one number, expected 3 rows": changed(
+        top=replace(parts()["top"], values={"xyz": torch.zeros(3, 3), "extra": torch.tensor(1.0)})
+    ),
+    "has no column xyz": changed(top=replace(parts()["top"], values={"places": torch.zeros(3, 3)})),
+    "has no column size": changed(
+        boxes=replace(parts()["boxes"], values={"pose": torch.eye(4, dtype=torch.float64)[None]})
+    ),
+    r"offsets: expected 2 int64 for 1 items, got \(3,\)": changed(
+        top=replace(parts()["top"], offsets=torch.tensor([0, 1, 3]))
+    ),
+    r"offsets: must rise from 0, got \[1, 3\]": changed(top=replace(parts()["top"], offsets=torch.tensor([1, 3]))),
+    "a CameraSensor, expected a LidarSensor": changed(cam=replace(parts()["top"], frame="top")),
+    "frame: 'top', but its sensor is in 'cam'": changed(cam=replace(parts()["cam"], frame="top")),
+    "'roof': the rig has no sensor of that name": changed(roof=parts()["top"]),
 }  # fmt: skip
 
 
@@ -145,9 +167,78 @@ def test_references_and_ids_that_mean_nothing_are_refused() -> None:
         fa.make_sample("s", ("bus", T0), drive(), parts())
     with pytest.raises(CalibrationError, match=r"stream 'cam': .*outside the known poses"):
         fa.make_sample("s", ("car", T0), drive(), parts(T0 + 20_000_000_000))
-    for name in ("", "a//b", "../a"):
+    with pytest.raises(CalibrationError, match=r"stream 'boxes': .*time 0 ns lies outside the known poses"):
+        fa.make_sample("s", ("car", T0), drive(), changed(boxes=fa.boxes_from([[5, 0, 1, 4, 2, 1.5, 0]])))
+    for name in ("", "a//b", "../a", "a\0b", "a\\b", "a" * 201, 7):
         with pytest.raises(fa.DataError, match="an id is one name"):
             fa.make_sample(name, ("car", T0), drive(), parts(T0))
+
+
+def test_a_picture_in_a_file_has_the_size_of_its_calibration(tmp_path: Path) -> None:
+    path = tmp_path / "small.png"
+    path.write_bytes(cv2.imencode(".png", np.zeros((6, 8, 3), np.uint8))[1].tobytes())
+    time = T0 + 1_234_000_000
+    wrong = replace(parts()["cam"], items=(fa.Source(path, "image"),))
+    sample = fa.make_sample("s", ("car", time), drive(), changed(cam=wrong))
+    with pytest.raises(fa.DataError, match=r"small.png: image size is 8x6, but its camera is calibrated for 32x24"):
+        fa.write_log([sample], tmp_path / "log")
+    assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.parametrize(
+    "row", [[5, 0, 1, 0, 2, 1.5, 0.3], [5, 0, 1, 4, -2, 1.5, 0.3], [5, 0, float("nan"), 4, 2, 1, 0]]
+)
+@pytest.mark.parametrize("format", ["folder", "nuscenes"])
+def test_boxes_that_no_reader_takes_are_not_written(row: list[float], format: str, tmp_path: Path) -> None:
+    time = T0 + 1_234_000_000
+    boxes = fa.boxes_from([[5, 0, 1, 4, 2, 1.5, 0.3], row], names=["car", "car"], time=time)
+    sample = fa.make_sample("s", ("car", time), drive(), changed(boxes=boxes))
+    with pytest.raises(fa.DataError, match=r"sample 's': boxes: box 1 has the size .*leave such boxes out"):
+        fa.write_log([sample], tmp_path / "log", format=format)
+    assert not (tmp_path / "log").exists()
+
+
+def test_numpy_arrays_and_lists_are_written_as_they_are(tmp_path: Path) -> None:
+    """Also the offsets of sweeps, as ``np.cumsum`` gives them: they were left out of the file."""
+    time, rng = T0 + 1_234_000_000, np.random.default_rng(3)
+    xyz, power = rng.normal(size=(6, 3)).astype(">f4"), rng.integers(0, 255, 12)[::2]
+    swept = fa.Lidar(
+        frame="top", capture_times=np.array([time - 9, time]), offsets=np.cumsum([0, 2, 4]),
+        values={"xyz": xyz, "intensity": power, "ring": [1, 2, 3, 4, 5, 6]}, records=["a", "b"],
+    )  # fmt: skip
+    pixels = rng.integers(0, 255, (24, 32, 3)).astype(np.uint8)[:, ::-1]
+    camera = fa.Camera(frame="cam", capture_times=[time], items=[pixels])
+    streams = changed(top=swept, cam=camera)
+    log = fa.write_log([fa.make_sample("s", ("car", time), drive(), streams)], tmp_path / "log")
+    again = log[0]["top"]
+    assert again.offsets.tolist() == [0, 2, 6] and again.records == ("a", "b")  # type: ignore[attr-defined]
+    assert np.array_equal(again["xyz"].numpy(), xyz) and np.array_equal(again["intensity"].numpy(), power)
+    assert again["ring"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert np.array_equal(log[0]["cam"].images[0].numpy(), pixels)  # type: ignore[attr-defined]
+
+
+def test_places_and_arguments_that_will_not_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for samples, place, options, error, message in (
+        ([small("a")], "file/log", {}, fa.DataError, "log: cannot be made"),
+        ([small("a")], "log", {"link": "soft"}, fa.ConfigError, "expected copy or hard, got 'soft'"),
+        (["a"], "log", {}, fa.DataError, "expected samples, as make_sample makes them, got a str"),
+        ([small("a"), small("a/sample.json/b")], "log", {}, fa.DataError, "'a/sample.json/b'.* or below its file"),
+    ):
+        with pytest.raises(error, match=message):
+            fa.write_log(samples, tmp_path / place, **options)  # type: ignore[arg-type]
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert fa.write_log(small("a"), tmp_path / "one").ids == ["a"], "one sample is a log too"
+    (tmp_path / "disc").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disc" / "log")
+    assert fa.write_log([small("a")], tmp_path / "link").ids == ["a"] and (tmp_path / "disc/log/log.json").is_file()
+
+
+def test_a_field_that_cannot_be_written_stops_the_log(tmp_path: Path) -> None:
+    sample = small("a")
+    odd = replace(sample["lidar"], child={"of": "nothing"})
+    with pytest.raises(fa.DataError, match="child: a dict cannot be written"):
+        fa.write_log([sample.with_streams({**sample.streams, "lidar": odd})], tmp_path / "log")
 
 
 def test_sensors_under_other_names(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from places import ARM
 
 from fusion_aug.cli import main
 
+DRIVING, ROBOTS = ("argoverse2", "folder", "kitti", "mmdet3d", "nuscenes"), ("lerobot", "mcap", "robomimic")
 LOST = 10
 
 

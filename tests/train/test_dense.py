@@ -165,6 +165,42 @@ def test_tables_that_are_none_are_refused(table: torch.Tensor, more: dict, messa
         fa.boxes_from(table, **more)
 
 
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"classes": "car"}, r"expected a list of names, got the text 'car'; give \['car'\]"),
+        ({"cameras": "CAM_FRONT"}, r"cameras: expected a list of names, got the text 'CAM_FRONT'"),
+        ({"lidars": ["radar"]}, "lidars: 'radar' is a Radar, expected a Lidar"),
+        ({"cameras": ["lidar"]}, "cameras: 'lidar' is a Lidar, expected a Camera"),
+        ({"dtype": torch.int32}, "dtype: expected a floating one, got torch.int32"),
+    ],
+)
+def test_what_would_be_understood_otherwise_is_refused(batch: fa.Sample, asked: dict, message: str) -> None:
+    with pytest.raises((fa.ConfigError, fa.DataError), match=message):
+        fa.to_dense(batch, **asked)
+    with pytest.raises(fa.ConfigError, match="expected a batch, as collate makes it, or a sample, got a list"):
+        fa.to_dense([batch])  # type: ignore[arg-type]
+    for labels, classes in (([0.5], ["car"]), ([0], "car")):
+        with pytest.raises(fa.ConfigError, match=r"expected whole numbers, got 0.5|got the text 'car'"):
+            fa.boxes_from([[0.0] * 7], labels=labels, classes=classes)  # type: ignore[arg-type]
+
+
+@pytest.mark.quick
+def test_returns_without_a_place_and_samples_without_clouds() -> None:
+    sample = make_sample("s", size=SIZE, gels=False)
+    xyz = sample["lidar"]["xyz"].clone()
+    xyz[[0, 5]] = float("nan")
+    holed = sample.with_streams({**sample.streams, "lidar": sample["lidar"].with_values(xyz=xyz)})
+    dense = fa.to_dense(holed)
+    assert int(dense["point_mask"].sum()) == len(xyz) - 2 and bool(torch.isfinite(dense["points"]).all())
+    blind = sample.with_streams({n: s for n, s in sample.streams.items() if n not in ("lidar", "radar")})
+    for packed in (False, True):
+        dense = fa.to_dense(blind, packed=packed)
+        assert dense["points"].shape[-1] == 5 and dense["radar_points"].shape[-1] == 7
+        assert dense["points"].numel() == dense["radar_points"].numel() == dense["radar_velocity_known"].numel() == 0
+
+
 @pytest.mark.slow
 def test_one_step_on_a_written_nuscenes_log(tmp_path: Path) -> None:
     """A plain PyTorch model over a loader, on a folder log and on the nuScenes log that was written from it."""

@@ -19,7 +19,7 @@ from fusion_aug.check.counts.core import (
 from fusion_aug.errors import DataError
 
 SUBSETS = ("training", "testing")
-LABELS = ("label_2", "label_all", "label_0")  # the first that a tree has; conversions of Waymo have the others
+LABELS = ("label_all", "label_2", "label_0")  # the first that a tree has; conversions of Waymo have all of them
 FIELDS = 15
 UNSET_SIZE, UNSET_PLACE = -1.0, -1000.0  # of DontCare regions, and of objects that are labelled in the picture alone
 

@@ -146,9 +146,7 @@ def _files(log: Log, own: bool) -> Iterable[Group]:
         path = str(entry.path)[start:].replace(os.sep, "/")
         part = None if entry.refusal is not None else log.part_of(path)
         if part is not None:
-            elsewhere = not own and part.fate in (KEPT, REFUSED)  # another format holds samples, and no more
-            fate, about = (LEFT_OUT, f"{part.about}{NO_PLACE}") if elsewhere else (part.fate, part.about)
-            tally = known.setdefault(part.pattern, _Tally(fate, about, True))
+            tally = known.setdefault(part.pattern, _Tally(*_told(part, own or not _is_beside(part)), True))
         else:
             about = UNFOLLOWED if entry.refusal is not None else UNKNOWN_FILES if log.format.contents else UNDECLARED
             folder, _, name = path.rpartition("/")
@@ -158,20 +156,36 @@ def _files(log: Log, own: bool) -> Iterable[Group]:
     yield from _joined(unknown, MOST_FILES)
 
 
+def _is_beside(part: Part) -> bool:
+    """Whether a file is none of samples, which are all that a run writes in another format."""
+    return part.fate in (KEPT, REFUSED) or not part.in_samples
+
+
+def _told(part: Part, has_place: bool) -> tuple[str, str]:
+    """Fate of a part and what is said of it."""
+    if has_place or part.fate == LEFT_OUT:
+        return part.fate, part.about
+    return LEFT_OUT, f"{part.about}{NO_PLACE}"
+
+
 def _fields(log: Log, writer: type[Writer]) -> Iterable[Group]:
+    own = writer is log.format.writer
     contents, is_selected = contents_of(log.format.contents), _selection(log)
     whole = contents_of(tuple(Part(pattern, KEPT, "") for pattern in writer.copied_whole))
     known: dict[str, _Tally] = {}
     unknown: dict[_Place, _Tally] = {}
     for table, names in sorted(log.fields().items()):
+        file = log.part_of(table)
+        if not own and file is not None and _is_beside(file):
+            continue  # left out as a whole
         selected, kept = is_selected(table), KEPT if whole.file(table) else LEFT_OUT
         for name in sorted(names):
             part = log.field_part(table, name)
             if part is not None:
-                tally = known.setdefault(part.pattern, _Tally(part.fate, part.about, True))
+                tally = known.setdefault(part.pattern, _Tally(*_told(part, own or part.in_samples), True))
             else:
-                folder, _, file = table.rpartition("/")
-                place = _Place(folder, f"{_ending(file)}{FIELD}{name}", UNKNOWN_FIELDS[kept])
+                folder, _, base = table.rpartition("/")
+                place = _Place(folder, f"{_ending(base)}{FIELD}{name}", UNKNOWN_FIELDS[kept])
                 tally = unknown.setdefault(place, _Tally(kept, UNKNOWN_FIELDS[kept], False))
             wild = part is not None and "*" in part.pattern.partition(FIELD)[2]
             tally.add(f"{table}{FIELD}{name}", selected, name if wild else "")

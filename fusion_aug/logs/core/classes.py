@@ -25,7 +25,7 @@ class Classes:
         asked: names (or shell patterns) to keep, or a mapping of new names to names (or patterns) of the log.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: it is neither, or a name stands for two.
     """
 
     def __init__(self, asked: Any):
@@ -77,6 +77,10 @@ def _patterns(asked: Any) -> list[tuple[str, str | None]]:
             f"log.classes: expected names to keep ([car, truck]) or new names with those that they stand for "
             f"({{car: [Car, Van], person: 'human.*'}}), got {asked!r}"
         )
+    names = dict(entries)
+    twice = next((f"{p!r} stands for {new!r} and {names[p]!r}" for p, new in entries if names[p] != new), None)
+    if twice:
+        raise ConfigError(f"log.classes: {twice}; give each name once")
     return entries
 
 

@@ -21,11 +21,13 @@ class Part(NamedTuple):
         fate: what a run makes of it: ``kept`` as it is; ``changed`` where the pipeline changes what it says;
             ``refused``: a pipeline that would make it wrong is refused; ``left out``.
         about: what it is, and of what is left out why, and what to do about it.
+        in_samples: whether samples hold it, so that a run which writes another format has it, too.
     """
 
     pattern: str
     fate: str
     about: str
+    in_samples: bool = True
 
 
 SIDECAR = "sidecar: what the format has no place for"

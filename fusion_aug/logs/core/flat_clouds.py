@@ -111,11 +111,7 @@ def decode_flat(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, Te
     """
     layout = FlatLayout(tuple(options["columns"]))
     width, declared = layout.width, " ".join(layout.names)
-    if len(raw) % (4 * width):
-        raise DataError(
-            f"{path}: the cloud is truncated or of another layout: its {len(raw)} bytes are not a multiple of "
-            f"{4 * width}, {width} float32 numbers per point ({declared}); declare other columns with log.columns"
-        )
+    count_points(path, len(raw), options)
     found = other_layout(raw, width, [layout.names.index(axis) for axis in AXES])
     if found:
         raise DataError(
@@ -136,8 +132,20 @@ def decode_flat(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, Te
 
 @row_counter("flat_cloud")
 def count_points(path: Path, size: int, options: dict[str, Any]) -> int:
-    """Points of a flat file, by its size."""
-    return size // (4 * len(options["columns"]))
+    """Points of a flat file, by its size.
+
+    Raises:
+        DataError: the size does not fit.
+    """
+    names = options["columns"]
+    points, rest = divmod(size, 4 * len(names))
+    if rest:
+        raise DataError(
+            f"{path}: the cloud is truncated or of another layout: its {size} bytes are not a multiple of "
+            f"{4 * len(names)}, {len(names)} float32 numbers per point ({' '.join(names)}); declare other columns with "
+            f"log.columns"
+        )
+    return points
 
 
 def on_ray(speed: Tensor, xyz: Tensor) -> Tensor:

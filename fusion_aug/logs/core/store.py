@@ -23,6 +23,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import read_json, write_picture
 from fusion_aug.logs.core.tree import Tree
 from fusion_aug.streams import STREAMS, Camera, ImageStream, Points, Ragged, Stream, TactileImage
+from fusion_aug.streams.loose import check_offsets
 from fusion_aug.streams.source import Source, decoder
 
 MAX_ARRAY_BYTES = 8 * 2**30
@@ -71,6 +72,8 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
                 header["gels"] = [v.to_dict() for v in once]
             else:
                 arrays |= {f"shared/{f.name}/{k}": _array(v) for k, v in enumerate(once)}
+        elif value is not None and value != () and f.name != "pending":  # which the pictures above have in them
+            raise DataError(f"{folder}: {f.name}: a {type(value).__name__} cannot be written")
     write_npz(arrays, folder / "arrays.npz")
     (folder / "stream.json").write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
 
@@ -132,9 +135,12 @@ def read_stream(folder: Path, tree: Tree | None = None) -> Stream:
         paths = [tree.path(str(n), str(where), folder) for n in names]
         kwargs["items"] = tuple(Source(p, "image") for p in paths) or tuple(items)
     try:
-        return cls(**kwargs)
+        stream = cls(**kwargs)
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{where}: {error}") from None
+    if isinstance(stream, Ragged):
+        check_offsets(stream, str(where))
+    return stream
 
 
 def _gel(data: Any, where: Path) -> GelModel:

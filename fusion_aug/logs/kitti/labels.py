@@ -24,6 +24,7 @@ NAMES = (
     "z", "rotation_y", "score", "track",
 )  # fmt: skip
 REQUIRED = 15  # fields; a score and the number of a track may follow
+RECTANGLE_END = 7  # of the numbers after the type; those of the box in space follow
 VAGUE = "DontCare"  # a region of the picture whose objects nobody labelled
 UNSET_PLACE, UNSET_ALPHA = -1000.0, -10.0
 
@@ -71,7 +72,7 @@ def read_lines(text: str, where: str) -> list[Label]:
         text: of the file. where: its path, for messages.
 
     Raises:
-        DataError: a line has another number of fields, or a field is no number or no possible one.
+        DataError: a line has another number of fields, a field is no number, or one of the picture is not finite.
     """
     out = []
     for number, line in enumerate(text.splitlines()):
@@ -85,7 +86,7 @@ def read_lines(text: str, where: str) -> list[Label]:
             values = tuple(float(w) for w in words[1:REQUIRED])
         except ValueError as error:
             raise DataError(f"{at}: a field is not a number ({error})") from None
-        for name, value in zip(NAMES[1:], values, strict=False):
+        for name, value in zip(NAMES[1:], values[:RECTANGLE_END], strict=False):  # log.bad_boxes says what of boxes
             if not abs(value) < float("inf"):
                 raise DataError(f"{at}: {name}: is NaN or infinite")
         out.append(Label(number, words, values))

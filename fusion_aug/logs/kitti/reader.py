@@ -7,10 +7,12 @@ the velodyne's.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+
+from torch import Tensor
 
 from calib import Frame, RadarSensor, Rig
 from calib.kitti import CAMERAS, PROJECTIONS, kitti_matrices, kitti_rig, read_kitti_rows
@@ -21,7 +23,8 @@ from fusion_aug.logs.core.flat_clouds import FlatLayout, flat_layout
 from fusion_aug.logs.core.log import Format, Log, LogOptions
 from fusion_aug.logs.core.sidecar import FOLDER as SIDECAR
 from fusion_aug.logs.core.sidecar import merge_sidecar
-from fusion_aug.logs.kitti.contents import ORPHANS, OTHER_LABELS
+from fusion_aug.logs.kitti.canvas import DEFAULT_SIZE, assumed_size
+from fusion_aug.logs.kitti.contents import FRAME, NO_FRAME, ORPHANS, OTHER_LABELS
 from fusion_aug.logs.kitti.labels import NAMES, STAMP, boxes_of_lines, read_lines, rectangles_of_lines
 from fusion_aug.sample import Ref, Sample, SampleMeta
 from fusion_aug.streams import Camera, LazyColumns, Radar, Stream
@@ -29,13 +32,12 @@ from fusion_aug.streams.source import Source
 
 SUBSETS = ("training", "testing")
 CLOUDS, CALIBRATION, PLANES = "velodyne", "calib", "planes"
-LABELS = ("label_2", "label_all", "label_0")  # the first that a tree has; conversions of Waymo have the others
+LABELS = ("label_all", "label_2", "label_0")  # the first that a tree has; conversions of Waymo have all of them
 SUFFIXES = {
     CLOUDS: (".bin",), **dict.fromkeys((CALIBRATION, PLANES, *LABELS), (".txt",)),
     **dict.fromkeys(CAMERAS, (".png", ".jpg", ".jpeg")),
 }  # fmt: skip
 DEFAULT_COLUMNS = ("x", "y", "z", "intensity")
-DEFAULT_SIZE = (375, 1242)  # of the benchmark's images, for frames without any
 PROJECTION, EXTRINSICS = TURNS = ("projection", "extrinsics")
 
 
@@ -92,13 +94,27 @@ class KittiLog(Log):
         return frozenset(self.ids)
 
     @cached_property
-    def splits(self) -> dict[str, list[str]]:
-        """Lists of ``ImageSets`` by name, as ids."""
+    def lists(self) -> dict[str, list[tuple[str, str | None]]]:
+        """Lists of ``ImageSets`` by name: words, and the ids of the frames that they call; None where there is none.
+
+        A line is one word where it is the name of a frame. Names of lists say which folder comes first: ``test*`` are
+        of testing, but trees whose labelled frames all lie in training have a test.txt, too.
+        """
         out = {}
         for path in self.tree.glob("ImageSets/*.txt"):
-            part = "testing" if path.stem.startswith("test") else "training"
-            out[path.stem] = [f"{part}/{number}" for number in read_text(path).split()]
+            subsets = SUBSETS[::-1] if path.stem.startswith("test") else SUBSETS
+            lines = [line.strip() for line in read_text(path).splitlines()]
+            words = [w for line in lines for w in ([line] if self._frame(line, subsets) else line.split())]
+            out[path.stem] = [(word, self._frame(word, subsets)) for word in words]
         return out
+
+    def _frame(self, number: str, subsets: Sequence[str]) -> str | None:
+        return next((i for s in subsets if (i := f"{s}/{number}") in self._known), None)
+
+    @cached_property
+    def splits(self) -> dict[str, list[str]]:
+        """Lists of ``ImageSets`` by name, as ids."""
+        return {name: [i for _, i in words if i is not None] for name, words in self.lists.items()}
 
     @cached_property
     def _splits_of(self) -> dict[str, list[str]]:
@@ -138,13 +154,17 @@ class KittiLog(Log):
         return part
 
     def fields(self) -> Mapping[str, Collection[str]]:
-        """Rows of the calibration files and fields of the labels of all frames."""
-        out: dict[str, Collection[str]] = {}
+        """Rows of the calibration files and fields of the labels of all frames, and what lists name."""
+        out: dict[str, Collection[str]] = {
+            f"ImageSets/{name}.txt": {NO_FRAME if i is None else FRAME for _, i in words}
+            for name, words in self.lists.items()
+        }
         for folder, files in self.files.items():
             name = folder.partition("/")[2]
             for path in files.values() if name == CALIBRATION or name in LABELS else ():
                 if name == CALIBRATION:
-                    found: Collection[str] = [row.label.rstrip(":") for row in read_kitti_rows(path)]
+                    labels = [row.label.rstrip(":") for row in read_kitti_rows(path)]
+                    found: Collection[str] = [label for label in labels if not label.startswith("#")]  # comments
                 else:
                     found = NAMES[: max((len(line.split()) for line in read_text(path).splitlines()), default=0)]
                 out[path.relative_to(self.root).as_posix()] = found
@@ -157,7 +177,7 @@ class KittiLog(Log):
 
     def label_folder(self, sample_id: str) -> str:
         """The folder with the labels of a frame."""
-        return next((f for f in LABELS if self.files[f"{sample_id.partition('/')[0]}/{f}"]), LABELS[0])
+        return next((f for f in LABELS if self.files[f"{sample_id.partition('/')[0]}/{f}"]), "label_2")
 
     def box_place(self, sample_id: str, stream: str, box: str) -> str:
         """The line of the label file."""
@@ -181,7 +201,7 @@ class KittiLog(Log):
         folder = self.label_folder(sample_id)
         labels = self.file(sample_id, folder)
         if labels is not None:
-            camera = "image_2" if folder == LABELS[0] else "image_0"
+            camera = "image_2" if folder == "label_2" else "image_0"
             lines = read_lines(read_text(labels), str(labels))
             streams["boxes"] = boxes_of_lines(lines, rig.T("velodyne", "rectified"))
             if camera in rig.sensors:
@@ -191,6 +211,27 @@ class KittiLog(Log):
         )
         return merge_sidecar(Sample(metas=(meta,), streams=streams), self.tree)
 
+    @cached_property
+    def _first_sizes(self) -> dict[str, tuple[int, int]]:
+        """Camera -> (height, width) of the first picture that the tree has of it."""
+        pictures = {n: [p for part in SUBSETS for p in self.files[f"{part}/{n}"].values()] for n in CAMERAS}
+        return {name: image_size(min(paths)) for name, paths in pictures.items() if paths}
+
+    def _canvas(self, camera: str, P: Tensor, sizes: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+        """(height, width) of a camera: of its picture, of others in the frame, or of those of other frames.
+
+        Args:
+            camera: image_2. P: (3, 4) its row. sizes: of the pictures of the frame.
+        """
+        others = (*sizes.values(), *self._first_sizes.values())
+        if not others:
+            return assumed_size(P)
+        return sizes.get(camera) or (self._first_sizes.get(camera) if not sizes else None) or others[0]
+
+    def is_canvas_known(self, sample: Sample, camera: str) -> bool:
+        """Whether pictures, or else the benchmark, say how large the canvas of a camera is."""
+        return bool(self._first_sizes) or sample.rig.camera(camera).size == DEFAULT_SIZE
+
     def _rig(self, sample_id: str, sizes: Mapping[str, tuple[int, int]]) -> Rig:
         path = self.file(sample_id, CALIBRATION)
         if path is None:
@@ -198,8 +239,9 @@ class KittiLog(Log):
             raise DataError(
                 f"{self.root / part / CALIBRATION / number}.txt: is missing; every frame needs a calibration"
             )
-        size = next(iter(sizes.values()), DEFAULT_SIZE)
-        rig = kitti_rig(kitti_matrices(read_kitti_rows(path), str(path)), size, str(path), sizes)
+        matrices = kitti_matrices(read_kitti_rows(path), str(path))
+        canvases = {n: self._canvas(n, matrices[row], sizes) for n, row in PROJECTIONS.items() if row in matrices}
+        rig = kitti_rig(matrices, DEFAULT_SIZE, str(path), canvases)
         for name in sizes:
             if name not in rig.sensors:
                 raise DataError(

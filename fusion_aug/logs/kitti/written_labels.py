@@ -95,6 +95,15 @@ class LabelFile:
         """The file."""
         return "".join(f"{label.line}\n" for label in self.written)
 
+    @property
+    def left_behind(self) -> int:
+        """How many rectangles stay where they were while the picture moves, since nobody measured them."""
+        flat = self.rectangles
+        if flat is None:
+            return 0
+        rows = [(label, flat.rows.get(str(label.number))) for label in self.lines if label.has_rectangle]
+        return sum(flat.stays_behind(x, row, has_box=x.has_box) for x, row in rows if row is not None)
+
     @cached_property
     def rectangles(self) -> WrittenRectangles | None:
         """The rectangles; None where there is no camera that they could be on."""

@@ -70,14 +70,20 @@ class WrittenRectangles:
             label: line of the source. row: of its rectangle. has_box: whether it has a box in space, too.
         """
         truncated, rectangle = label.values[0], list(label.values[3:7])
-        if not self._moved(str(label.number), row) or (has_box and not self._was_measured(str(label.number))):
+        if not self._moved(str(label.number), row) or self.stays_behind(label, row, has_box=has_box):
             return truncated, rectangle
         cut, share = self._cut[0][row], float(self._cut[1][row])
-        large = share >= MIN_SHARE and bool((cut[2:] - cut[:2] >= MIN_SIDE).all())
+        whole = self.flat.rectangles()[row]
+        least = (whole[2:] - whole[:2]).clamp(max=MIN_SIDE)  # what is thin, but not cut, has not left
+        large = share >= MIN_SHARE and bool((cut[2:] - cut[:2] >= least).all())
         if not (share > 0 if label.category == VAGUE else large):
             return None
         hidden = share < 1 and truncated >= 0
         return 1 - (1 - truncated) * share if hidden else truncated, cut.tolist()
+
+    def stays_behind(self, label: Label, row: int, *, has_box: bool) -> bool:
+        """Whether a rectangle that nobody measured stays where it was while the picture moves, see ``written``."""
+        return has_box and self._moved(str(label.number), row) and not self._was_measured(str(label.number))
 
     def added(self, box: Boxes3D) -> list[float]:
         """The rectangle of one box that the source does not have; zeros where the camera does not see it."""

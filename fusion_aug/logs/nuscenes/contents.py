@@ -16,13 +16,15 @@ RECORDS = "data of the records in sample_data.json; those of other samples are l
 TABLE = "rows of what is written"
 
 FILES = (
-    *(Part(f"*/{t}.json", CHANGED, "whole table, its rows as they are") for t in ("attribute", "visibility", "sensor")),
+    *(Part(f"*/{t}.json", CHANGED, "whole table, its rows as they are") for t in ("visibility", "sensor")),
+    Part("*/attribute.json", CHANGED, "whole table of what boxes do, its rows as they are", False),
     Part("*/category.json", CHANGED, "whole table; log.classes renames its rows and leaves others out"),
-    *(Part(f"*/{t}.json", CHANGED, "whole table, and rows of mirrored or scaled scenes") for t in ("log", "map")),
+    *(Part(f"*/{t}.json", CHANGED, f"whole table of {what}, and rows of mirrored or scaled scenes", False)
+      for t, what in (("log", "recordings and their places"), ("map", "map files"))),
     *(Part(f"*/{t}.json", CHANGED, TABLE) for t in (
         "instance", "calibrated_sensor", "ego_pose", "scene", "sample", "sample_data", "sample_annotation",
     )),
-    Part(f"*/{SPLITS}.json", CHANGED, "scenes of splits, of what is written"),
+    Part(f"*/{SPLITS}.json", CHANGED, "scenes of splits, of what is written", False),
     Part("*/lidarseg.json", LEFT_OUT, MORE_POINTS),
     Part("*/panoptic.json", LEFT_OUT, MORE_POINTS),
     Part("*/image_annotations.json", LEFT_OUT, AGAIN),
@@ -33,7 +35,7 @@ FILES = (
         "jpg", "jpeg", "png", "pcd.bin", "pcd", "bin",
     )),
     Part("maps/**", KEPT, MAP),
-    Part("*_maps/**", CHANGED, f"{MAP}; written to maps, as the tables call it"),
+    Part("*_maps/**", CHANGED, f"{MAP}; written to maps, as the tables call it", False),
     Part("**infos*.coco.json", LEFT_OUT, AGAIN),
     Part("**gt_database*/**", LEFT_OUT, AGAIN),
     Part("**.pkl", LEFT_OUT, AGAIN),
@@ -56,14 +58,14 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "scene": {
         KEPT: "token name description", CHANGED: "log_token nbr_samples first_sample_token last_sample_token",
     },
-    "sample": {KEPT: "token scene_token", CHANGED: "timestamp prev next"},
+    "sample": {KEPT: "token scene_token", CHANGED: "timestamp prev next data anns"},
     "sample_data": {
         KEPT: "token sample_token ego_pose_token is_key_frame fileformat sensor_modality",
         CHANGED: "calibrated_sensor_token timestamp height width filename prev next channel",
     },
     "sample_annotation": {
         KEPT: "token sample_token instance_token attribute_tokens",
-        CHANGED: "visibility_token translation size rotation num_lidar_pts num_radar_pts prev next",
+        CHANGED: "visibility_token translation size rotation num_lidar_pts num_radar_pts prev next category_name",
     },
     "map": {KEPT: "token category filename", CHANGED: "log_tokens"},
 }  # fmt: skip
@@ -77,15 +79,23 @@ ABOUT = {
     "location": "that of a mirrored or scaled scene has -mirrored or -scaled at its end",
     "num_lidar_pts": "as many less as fewer points lie in the box; unchanged by motions of the scene",
     "num_radar_pts": "as many less as fewer detections lie in the box; unchanged by motions of the scene",
+    **dict.fromkeys(("data", "anns"), "Lyft's index of a sample's records, made anew"),
     "visibility_token": "share that cameras see, where it changes",
     "filename": "of a copy, or of another channel after a mirror",
 }
+ONLY_HERE = {  # fields that no sample holds
+    "category": "description index", "scene": "name description",
+    "sample_annotation": "attribute_tokens num_lidar_pts num_radar_pts",
+}  # fmt: skip
 FIELDS = tuple(
-    Part(f"*/{table}.json:{name}", fate, ABOUT.get(name, "field of the format"))
+    Part(
+        f"*/{table}.json:{name}", fate, ABOUT.get(name, "field of the format"),
+        name not in ONLY_HERE.get(table, "").split(),
+    )
     for table, fates in TABLES.items()
     for fate, names in fates.items()
     for name in names.split()
-)
+)  # fmt: skip
 CONTENTS = (*FILES, *FIELDS)
 
 # what only the tables of a log can tell

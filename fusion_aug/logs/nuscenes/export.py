@@ -40,10 +40,13 @@ from fusion_aug.logs.nuscenes.form import (
 from fusion_aug.logs.nuscenes.held import BOXES, SCALE, token_of
 from fusion_aug.logs.nuscenes.tables import MICRO, Row
 from fusion_aug.logs.nuscenes.writer import NuscenesWriter, on_canvas, visibility_token
+from fusion_aug.ops.radar import VELOCITIES
 from fusion_aug.sample import Sample
+from fusion_aug.sample.ego import with_both_velocities
 from fusion_aug.streams import Boxes3D, Camera, Lidar, Points, Radar
 
 PICTURES = (".jpg", ".jpeg", ".png")
+MOST_OF_A_SCENE = 60  # characters, of up to 4 bytes each, in a name of a file
 NO_PLACE = "nuScenes' tables have no place for it"
 
 
@@ -92,9 +95,7 @@ class NuscenesExporter(CaptureTimeWriter):
         rest = [n for n in sample.streams if n not in (*channels, BOXES, EGO)]
         if rest:
             out.append(f"nuScenes' tables have no place for {', '.join(rest)}: in the sidecar fusion_aug/")
-        silent = [n for n in channels if isinstance(sample[n], Radar) and "velocity" not in sample[n].values]
-        if silent:
-            out.append(f"{', '.join(silent)}: no velocity is known: 0, with dyn_prop 4 (unknown)")
+        out += velocity_notes(sample, [n for n in channels if isinstance(sample[n], Radar)])
         flat = [n for n in channels if isinstance(sample[n], Lidar) and "ring" not in sample[n].values]
         if flat:
             out.append(f"{', '.join(flat)}: no ring is known: -1")
@@ -188,9 +189,25 @@ class NuscenesExporter(CaptureTimeWriter):
         write_ids(self.out, dict(zip(tokens, (out for out, _ in ids), strict=True)))
 
 
+def velocity_notes(sample: Sample, radars: Sequence[str]) -> list[str]:
+    """What the velocities of radars are that do not have both a raw and a compensated one."""
+    words: dict[str, list[str]] = {}
+    for name in radars:
+        missing = [c for c in VELOCITIES if c not in sample[name].values]
+        told = len(missing) == 1 and bool(torch.isfinite(with_both_velocities(sample, name)[missing[0]]).all())
+        kind = {"velocity": "raw", "velocity_comp": "compensated"}.get(missing[0], "") if missing else ""
+        if len(missing) == 2:
+            words.setdefault("no velocity is known: 0, with dyn_prop 4 (unknown)", []).append(name)
+        elif missing and told:
+            words.setdefault(f"{kind} velocities are worked out from the vehicle's poses", []).append(name)
+        elif missing:
+            words.setdefault(f"{kind} velocities are not known, as the vehicle's motion is not: 0", []).append(name)
+    return [f"{', '.join(names)}: {word}" for word, names in words.items()]
+
+
 def log_name(scene: str) -> str:
     """What a scene is called in names of files."""
-    return "".join(c if c.isalnum() or c in "+-" else "-" for c in scene).strip("-") or "log"
+    return "".join(c if c.isalnum() or c in "+-" else "-" for c in scene)[:MOST_OF_A_SCENE].strip("-") or "log"
 
 
 def picture_ending(sample: Sample, source: Sample, name: str, item: int) -> str:

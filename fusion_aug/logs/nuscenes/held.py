@@ -16,6 +16,7 @@ from fusion_aug.logs.nuscenes.reader import VISIBILITY, VISIBLE
 from fusion_aug.logs.nuscenes.writer import visibility_token
 from fusion_aug.ops.random import digest
 from fusion_aug.sample import REF, Sample
+from fusion_aug.sample.ego import with_both_velocities
 from fusion_aug.streams import Boxes3D, Camera, Points, Radar, Stream, strings
 
 BOXES = "boxes"
@@ -48,7 +49,7 @@ def held_stream(sample: Sample, name: str) -> Stream:
     values["xyz"] = values["xyz"].to(torch.float32)
     if isinstance(stream, Radar):
         number = torch.arange(stream.rows) - stream.bounds[stream.row_item]
-        values |= _radar_columns(values, number)
+        values |= _radar_columns(values, with_both_velocities(sample, name), number)
         return replace(stream, values=_ordered(values, RADAR_COLUMNS), origins=(), motion="raw")
     values |= {"intensity": _intensity(sample, name, values), "ring": _ring(values)}
     return replace(stream, values=_ordered(values, LIDAR_COLUMNS), origins=(), motion="compensated")
@@ -78,12 +79,18 @@ def _ring(values: Mapping[str, Any]) -> Tensor:
     return ring
 
 
-def _radar_columns(values: Mapping[str, Any], number: Tensor) -> dict[str, Tensor]:
-    """Columns of the 18 fields; ``number`` (n,) of every detection in its scan is its id where it has none."""
+def _radar_columns(values: Mapping[str, Any], moving: Radar, number: Tensor) -> dict[str, Tensor]:
+    """Columns of the 18 fields.
+
+    Args:
+        values: columns of the stream. moving: the stream with raw and compensated velocities, NaN where unknown.
+        number: (n,) of every detection in its scan, its id where it has none.
+    """
     n = len(number)
     out = {"rcs": values.get("rcs", torch.zeros(n)).to(torch.float32)}
     for name in ("velocity", "velocity_comp"):  # the files hold no vertical part
-        out[name] = values.get(name, torch.zeros(n, 3)).to(torch.float32) * torch.tensor([1.0, 1.0, 0.0])
+        velocity = moving[name] if name in values else moving[name].nan_to_num(0.0)
+        out[name] = velocity.to(torch.float32) * torch.tensor([1.0, 1.0, 0.0])
     flags = values.get("flags")
     if flags is None or tuple(flags.shape[1:]) != (len(FLAGS),):
         flags = torch.zeros((n, len(FLAGS)), dtype=torch.int64)

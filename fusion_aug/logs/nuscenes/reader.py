@@ -30,6 +30,8 @@ from fusion_aug.logs.nuscenes.splits import official_splits
 from fusion_aug.logs.nuscenes.tables import TABLES, Row, Tables, nanoseconds
 from fusion_aug.logs.nuscenes.versions import version_folders
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
+from fusion_aug.sample.manifest import NAME as MANIFEST
+from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import Boxes3D, Camera, EgoPose, LazyColumns, Lidar, Radar, Stream, strings
 from fusion_aug.streams.source import Source
 
@@ -61,6 +63,20 @@ class NuscenesLog(Log):
             raise ConfigError(f"log.exclude: expected names or shell patterns, got {exclude!r}")
         self.tables = Tables(self.tree, options.version, names)
         self.files = Files(self.tables)
+        if not (self.root / MANIFEST).is_file():  # an output lacks what its run left out
+            self._check_excluded()
+
+    def _check_excluded(self) -> None:
+        """Refuse patterns of ``log.exclude`` that match nothing."""
+        channels = [str(row["channel"]) for row in self.tables.rows("sensor")] if self.tables.exclude else []
+        for pattern in self.tables.exclude:
+            if any(matches(name, [pattern]) for name in channels):
+                continue
+            if not any(matches(row["filename"], [pattern]) for row in self.tables.rows("sample_data")):
+                raise ConfigError(
+                    f"log.exclude: {pattern!r} matches no channel and no file of {self.root}; its channels are "
+                    f"{', '.join(channels)}"
+                )
 
     @property
     def all_ids(self) -> Sequence[str]:

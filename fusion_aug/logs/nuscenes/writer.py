@@ -116,10 +116,12 @@ class NuscenesWriter(CaptureTimeWriter):
         rows |= {"scene_of": self.log.scene_of(source.id), "suffix": suffix}
         rows["location"] = location_change(sample.history)
         rows["calibrated_sensor"], rows["sample_data"] = [], []
+        keys: dict[str, str] = {}  # channel -> record of its keyframe
         for name in sorted(stored - {"boxes", "ego"}):
             mounted, data = self._channel(sample, source, name, suffix, folder)
             rows["calibrated_sensor"].append(mounted)
             rows["sample_data"] += data
+            keys.update((name, row["token"]) for row in data if row["is_key_frame"])
         ego = sample["ego"]
         assert isinstance(ego, EgoPose)
         rows["ego_pose"] = [
@@ -128,6 +130,8 @@ class NuscenesWriter(CaptureTimeWriter):
             for token, time, pose in zip(ego.records, ego.capture_times, ego["pose"], strict=True)
         ]
         rows["sample_annotation"] = self._annotations(sample, source, suffix)
+        index = {"data": keys, "anns": [row["token"] for row in rows["sample_annotation"]]}
+        rows["sample"] = [row | {k: v for k, v in index.items() if k in row} for row in rows["sample"]]
         columns = {n: LIDAR_COLUMNS if isinstance(sample.streams.get(n), Lidar) else None for n in stored}
         write_sidecar(sample, columns, out_id, folder, self.link)
         return rows | ({"residual": residual(sample, self.cameras(sample))} if self.lossy else {})
@@ -209,6 +213,7 @@ class NuscenesWriter(CaptureTimeWriter):
             row |= {field: new[str(token)] for field, new in counts.items() if str(token) in new}
             level = visibility_token(float(boxes["visible"][i]))
             row |= {"visibility_token": level} if level in known else {}
+            row |= {"category_name": str(boxes["category"][i])} if "category_name" in row else {}
             rows.append(row)
         return rows
 

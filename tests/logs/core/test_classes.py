@@ -35,6 +35,12 @@ def test_what_names_no_class_is_refused(asked: object, tmp_path: Path) -> None:
 
 
 @pytest.mark.quick
+def test_a_name_that_stands_for_two_is_refused() -> None:
+    with pytest.raises(fa.ConfigError, match="'Car' stands for 'a' and 'b'; give each name once"):
+        Classes({"a": ["Car"], "b": ["Van", "Car"]})
+
+
+@pytest.mark.quick
 def test_boxes_in_space_and_on_pictures(tmp_path: Path) -> None:
     root = small_logs.kitti(tmp_path / "log")
     sample = fa.open_log("kitti", root, classes={"vehicle": ["Car", "Van"]})[0]

@@ -49,6 +49,36 @@ def test_rectangles_that_nobody_measured_lose_no_box(tmp_path: Path, place: str,
             assert after[:8] == before.split()[:8]
 
 
+def test_thin_rectangles_that_stay_in_the_picture_lose_no_box(tmp_path: Path) -> None:
+    """A person far away is narrower than what is left of an object that leaves."""
+    lines = [
+        f"Pedestrian 0 0 -10 150.00 40.00 151.20 44.00 {UNSET}",
+        f"Pedestrian 0 0 -10 318.20 40.00 319.00 44.00 {UNSET}",
+        trees.label((0.5, 1.5, 31.0), 2.4, trees.calibration()),
+    ]
+    for name, words, left in (("mirrored", MIRROR, 3), ("zoomed", (*YAW[1:], "pipeline.zoom=1.6"), 2)):
+        found = lines_after(tmp_path / name, lines, "pipeline=geometry", *words, "pipeline.yaw_deg=0.0")
+        assert len(found) == left and all(float(w[6]) > float(w[4]) for w in found)
+
+
+def test_boxes_that_cannot_be_are_left_out_where_that_is_asked_for(tmp_path: Path) -> None:
+    rows = trees.calibration()
+    bad = [trees.label((1.0, 1.6, 14.0), 0.7, rows).split() for _ in range(4)]
+    bad[0][12], bad[1][14], bad[2][8], bad[3][13] = "nan", "nan", "0", "inf"
+    lines = [*(" ".join(words) for words in bad), trees.label((0.5, 1.5, 31.0), 2.4, rows), trees.NO_LABEL]
+    found = lines_after(tmp_path, lines, *YAW, "log.bad_boxes=leave_out")
+    assert [line[0] for line in found] == ["Car", "DontCare"]
+    lost = manifest(tmp_path / "out")[0]["account"]
+    assert lost["boxes"]["items"] == [1, 1] and lost["boxes"]["rows"] == [5, 1]
+    assert sum(lost["boxes"]["lost"].values()) == 4 == sum(lost["boxes_2d"]["lost"].values())
+
+
+def test_rectangles_that_stay_behind_are_counted(tmp_path: Path) -> None:
+    lines = [f"Pedestrian 0 0 -10 {r} {BOX}" for r in ("0.00 0.00 50.00 50.00", "0 0 0 0", "300 5 310 9")]
+    lines_after(tmp_path, lines, *MIRROR)
+    assert manifest(tmp_path / "out")[0]["residual"]["rectangles_left_behind"] == 2
+
+
 def test_placeholders_and_further_fields_stay(tmp_path: Path) -> None:
     rows = trees.calibration()
     lines = [
@@ -165,7 +195,8 @@ def test_planes_follow_the_scene(tmp_path: Path, turn: str, mirror: float) -> No
     ("line", "told"),
     [
         (f"Car 0 0 0 0 0 0 0 {BOX} 1 2 3", "line 1: expected 15 to 17 fields"),
-        ("Car 0 0 0 0 0 0 0 1.5 nan 3.9 0 1 2 3", "line 1: width: is NaN"),
+        ("Car 0 0 0 0 nan 0 0 1.5 1.6 3.9 0 1 2 3", "line 1: top: is NaN"),
+        ("Car 0 0 0 0 0 0 0 1.5 nan 3.9 0 1 2 3", "line 1: size: 3.9 x nan x 1.5 m"),
         ("Car 0 0 0 0 0 0 0 1.5 0 3.9 0 1 2 3", "line 1: size: 3.9 x 0 x 1.5 m"),
         ("Car 0 0 0 0 0 0 0 1.5 -1.6 3.9 0 1 2 3", "line 1: size: 3.9 x -1.6 x 1.5 m"),
         ("Car 0 0 0 0 0 0 0 1.5 wide 3.9 0 1 2 3", "line 1: a field is not a number"),

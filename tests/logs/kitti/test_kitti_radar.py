@@ -42,6 +42,12 @@ def test_a_radar_is_read_as_one(tree: Path) -> None:
         fa.open_log("kitti", tree / "radar")[0]["velodyne"]["xyz"]
 
 
+def test_a_cloud_that_does_not_fit_is_not_copied_either(tmp_path: Path, tree: Path) -> None:
+    (tree / "radar/training/velodyne/000000.bin").write_bytes(detections(301).astype("<f4").tobytes())
+    with pytest.raises(fa.DataError, match=r"not a multiple of 16.*log\.columns"):
+        run(tmp_path / "out", "log=kitti", f"log.root={tree / 'radar'}", "pipeline=identity")
+
+
 @pytest.mark.parametrize("mirror", [0.0, 1.0])
 def test_motions_of_the_scene_move_lidar_and_radar_alike(tmp_path: Path, tree: Path, mirror: float) -> None:
     words = ["pipeline=geometry", f"pipeline.mirror={mirror}", "seed=2"]

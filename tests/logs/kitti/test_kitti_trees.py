@@ -111,6 +111,13 @@ def test_rows_are_written_in_the_order_that_loaders_count(tmp_path: Path) -> Non
     assert [line.split(":")[0] for line in (out / CALIB).read_text().splitlines()] == list(rows)
 
 
+def test_comments_of_calibration_files_stay(tmp_path: Path) -> None:
+    root = trees.write_tree(tmp_path / "tree")
+    (root / CALIB).write_text("# car 7\n\n" + (root / CALIB).read_text() + "# checked: 2024\n# by hand\n")
+    lines = (turned(tmp_path, root) / CALIB).read_text().splitlines()
+    assert lines[-3:] == ["# car 7", "# checked: 2024", "# by hand"] and lines[0].startswith("P0:")
+
+
 def test_a_tree_of_four_cameras_with_rows_of_their_own(tmp_path: Path) -> None:
     """As conversions of Waymo have it: image_0 to image_2, Tr_velo_to_cam_0 and so on, label_all."""
     rows = trees.calibration()
@@ -120,6 +127,9 @@ def test_a_tree_of_four_cameras_with_rows_of_their_own(tmp_path: Path) -> None:
     calibration = {**{n: rows[n] for n in ("P0", "P1", "P2")}, "R0_rect": rows["R0_rect"], **own}
     root = trees.write_tree(tmp_path / "tree", rows=calibration, pictures=("image_0", "image_1", "image_2"))
     (root / "training/label_2").rename(root / "training/label_all")
+    for i in range(5):  # the lines of one camera each
+        (root / f"training/label_{i}").mkdir()
+        (root / f"training/label_{i}/000000.txt").write_text(f"{trees.NO_LABEL}\n")
     out = run(tmp_path / "out", "log=kitti", f"log.root={root}", *YAW, "seed=3")
     assert main(["check", str(out)]) == 0
     assert len((out / "training/label_all/000000.txt").read_text().splitlines()) == 4
@@ -146,7 +156,7 @@ def test_the_account_names_caches_and_what_nobody_knows(tmp_path: Path) -> None:
     root = trees.write_tree(tmp_path / "tree")
     caches = ["kitti_infos_train.pkl", "kitti_dbinfos_train.pkl", "gt_database/0_Car.bin", "mine.pkl"]
     caches += ["training/velodyne_reduced/000000.bin", "training/prev_2/000000_01.png"]
-    unknown = ["training/semantics/000000.png", "notes.docx"]
+    unknown = ["training/semantics/000000.png", "notes.docx", "training/label_2/classes.names"]
     for name in (*caches, *unknown):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"x")
@@ -162,7 +172,7 @@ def test_the_account_names_caches_and_what_nobody_knows(tmp_path: Path) -> None:
 def test_files_that_belong_to_no_frame_are_told(tmp_path: Path) -> None:
     root = trees.write_tree(tmp_path / "tree", pictures=("image_2",))
     labels = (root / "training/label_2/000000.txt").read_text()
-    for name in ("label_2/000007.txt", "label_all/000000.txt", "planes/000009.txt"):
+    for name in ("label_2/000007.txt", "label_0/000000.txt", "planes/000009.txt"):
         (root / "training" / name).parent.mkdir(exist_ok=True)
         (root / "training" / name).write_text(labels)
     (root / "training/image_2/._000000.png").write_bytes(b"x")
@@ -170,7 +180,7 @@ def test_files_that_belong_to_no_frame_are_told(tmp_path: Path) -> None:
     assert log.all_ids == ["training/000000"]
     account = account_of(log)
     assert {g.example.removeprefix("training/") for g in account.left_out} == {
-        "label_2/000007.txt", "label_all/000000.txt", "planes/000009.txt", "image_2/._000000.png",
+        "label_2/000007.txt", "label_0/000000.txt", "planes/000009.txt", "image_2/._000000.png",
     }  # fmt: skip
     assert not account.not_understood and main(["check", str(turned(tmp_path, root))]) == 0
 

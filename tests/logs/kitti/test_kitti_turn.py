@@ -177,6 +177,16 @@ def test_tilt_that_labels_cannot_hold_is_recorded(tmp_path: Path) -> None:
         execute(Job(compose_config("run", words, str(tmp_path / "conf"))))
 
 
+def test_cameras_that_look_down_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = trees.calibration()
+    rows["Tr_velo_to_cam"] = trees.turn(0, 10.0) @ rows["Tr_velo_to_cam"]
+    root = trees.write_tree(tmp_path / "down", rows=rows, labels=[trees.NO_LABEL])
+    for turn, told in (("projection", True), ("extrinsics", False)):
+        words = ["pipeline=geometry", f"log.turn={turn}", f"out={tmp_path / turn}"]
+        assert main(["run", "log=kitti", f"log.root={root}", *words]) == 0
+        assert ("degrees off the LiDAR's z axis" in capsys.readouterr().out) == told
+
+
 PLANE = {
     "flip": [fa.FlipImage()],
     "rotate": [fa.RotateImage(angle_deg=10.0)],

@@ -15,7 +15,9 @@ from written import manifest, run
 
 import fusion_aug as fa
 from fusion_aug.cli import main
+from fusion_aug.logs.core.account import account_of
 
+MIRROR = "+pipeline.transforms.mirror={_target_: fusion_aug.MirrorScene, axis: y}"
 YAW = "+pipeline.transforms.turn={_target_: fusion_aug.RotateScene, yaw_deg: 30}"
 
 
@@ -101,3 +103,26 @@ def test_lyft(lyft: Path, tmp_path: Path) -> None:
     assert float((a @ turn.T - b).abs().max()) < 1e-4
     assert main(["check", str(out)]) == 0
     assert len(manifest(out)) == 5
+
+
+@pytest.mark.parametrize("words", [["copies=2"], ["log.classes={moving: [vehicle.*]}"]], ids=["copies", "classes"])
+def test_what_lyft_stores_of_its_index_is_made_anew(lyft: Path, tmp_path: Path, words: list[str]) -> None:
+    """Tables of Lyft hold what the devkit works out: records by channel, annotations, names of categories."""
+    version = next(lyft.glob("*/sample.json")).parent.name
+    edit(lyft, "sample", lambda rows: [r.update(data={"CAM_FRONT": "old"}, anns=["old"]) for r in rows])
+    edit(lyft, "sample_annotation", lambda rows: [r.update(category_name="old") for r in rows])
+    account = account_of(fa.open_log("nuscenes", lyft))
+    assert not account.not_understood
+    out = run(tmp_path / "out", "log=nuscenes", f"log.root={lyft}", "pipeline=identity", MIRROR, "limit=2", *words)
+    t = {p.stem: json.loads(p.read_text()) for p in (out / version).glob("*.json")}
+    by = {name: {r["token"]: r for r in rows} for name, rows in t.items()}
+    assert len(t["sample"]) == (4 if words == ["copies=2"] else 2)
+    for row in t["sample"]:
+        data = [r for r in t["sample_data"] if r["sample_token"] == row["token"]]
+        mounted = [by["calibrated_sensor"][r["calibrated_sensor_token"]] for r in data]
+        channels = [by["sensor"][m["sensor_token"]]["channel"] for m in mounted]
+        assert row["data"] == {c: r["token"] for c, r in zip(channels, data, strict=True)} and len(data) == 7
+        assert row["anns"] == [r["token"] for r in t["sample_annotation"] if r["sample_token"] == row["token"]]
+    for row in t["sample_annotation"]:
+        instance = by["instance"][row["instance_token"]]
+        assert row["category_name"] == by["category"][instance["category_token"]]["name"]

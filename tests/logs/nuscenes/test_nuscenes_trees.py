@@ -158,6 +158,17 @@ def test_channels_that_were_not_downloaded(root: Path, tmp_path: Path, capsys: p
     assert main(["check", str(tmp_path / "out")]) == 0
 
 
+def test_an_exclusion_that_excludes_nothing_is_refused(root: Path, tmp_path: Path) -> None:
+    for words in (["CAM_FORNT"], ["RADAR_*", "sweep/*"]):
+        with pytest.raises(
+            fa.ConfigError, match=r"log\.exclude: '(CAM_FORNT|sweep/\*)' matches no channel and no file"
+        ):
+            fa.open_log("nuscenes", root, exclude=words)
+    words = ("log=nuscenes", f"log.root={root}", "pipeline=identity", "limit=1", "log.exclude=[sweeps/*,CAM_BACK*]")
+    out = run(tmp_path / "out", *words)
+    assert main(["check", str(out)]) == 0, "an output has nothing left to exclude"
+
+
 def test_empty_clouds_come_back(root: Path, tmp_path: Path) -> None:
     """What a drop of all points writes is read, and so are empty files of the source."""
     lidar = sorted((root / "samples/LIDAR_TOP").iterdir())[0]
