@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from calib import GelModel
@@ -176,7 +177,17 @@ def largest(expected: Tensor, found: Tensor) -> np.ndarray:
 
 def levels(expected: Tensor, found: Tensor) -> np.ndarray:
     """(1,) largest difference of two pictures in levels of 255."""
-    return largest(levels_of(expected), levels_of(found))
+    return largest(_in_levels(expected), _in_levels(found))
+
+
+def _in_levels(picture: Tensor) -> Tensor:
+    """A picture in levels of 255, float32; 16 bits keep their fractions of one."""
+    return picture.cpu().float() / 257 if picture.dtype == torch.uint16 else levels_of(picture).float()
+
+
+def _codings(picture: Tensor) -> list[Tensor]:
+    """A picture, and as a JPEG gives it back where one can hold it."""
+    return [picture] if picture.dtype == torch.uint16 else [picture, jpeg_coded(picture, JPEG_QUALITY)]
 
 
 def jpeg_blocks(expected: Tensor, found: Tensor) -> np.ndarray:
@@ -185,9 +196,8 @@ def jpeg_blocks(expected: Tensor, found: Tensor) -> np.ndarray:
     Noise loses more than the limit in a coding that is allowed to change it. The mean of a whole picture would hide a
     block that was damaged.
     """
-    return np.minimum(blocks_off(expected, found), blocks_off(jpeg_coded(expected, JPEG_QUALITY), found)).max(
-        initial=0.0, keepdims=True
-    )
+    nearest: np.ndarray = np.minimum.reduce([blocks_off(p, found) for p in _codings(expected)])
+    return nearest.max(initial=0.0, keepdims=True)
 
 
 def video_blocks(expected: Tensor, found: Tensor) -> np.ndarray:
@@ -197,7 +207,7 @@ def video_blocks(expected: Tensor, found: Tensor) -> np.ndarray:
 
 def blocks_off(expected: Tensor, found: Tensor) -> np.ndarray:
     """(blocks,) mean difference in levels of every block of 16 x 16 pixels; those at a border count as whole ones."""
-    off = (levels_of(expected).float() - levels_of(found).float()).abs().mean(-1).cpu().numpy()
+    off = (_in_levels(expected) - _in_levels(found)).abs().mean(-1).numpy()
     rows, columns = (-(-side // BLOCK) for side in off.shape)
     whole = np.zeros((rows * BLOCK, columns * BLOCK), np.float32)
     whole[: off.shape[0], : off.shape[1]] = off
@@ -206,8 +216,7 @@ def blocks_off(expected: Tensor, found: Tensor) -> np.ndarray:
 
 def mean_levels(expected: Tensor, found: Tensor) -> np.ndarray:
     """(1,) mean difference in levels, of what is expected or of its JPEG, whichever is nearer."""
-    found = levels_of(found).float()
-    nearest = (levels_of(p).float() - found for p in (expected, jpeg_coded(expected, JPEG_QUALITY)))
+    nearest = (_in_levels(p) - _in_levels(found) for p in _codings(expected))
     return np.array([min(float(off.abs().mean()) for off in nearest)])
 
 

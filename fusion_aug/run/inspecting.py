@@ -18,9 +18,10 @@ from fusion_aug.run.account_report import field_table, group_table, left_out_lin
 from fusion_aug.run.config import build_log, compose_config, import_plugins
 from fusion_aug.run.survey import GAP, StreamFacts, Survey, survey
 from fusion_aug.sample import Sample
+from fusion_aug.streams import Points
 
 MOST_CATEGORIES = 12
-ALWAYS = ("intensity_scale", "max_range")  # figures of a sensor that are always shown
+ALWAYS = ("intensity_scale", "max_range")  # figures of a sensor that are shown also where they are the usual ones
 
 
 def inspect_command(overrides: Sequence[str], extra_dir: str | None) -> int:
@@ -54,7 +55,7 @@ def print_survey(log: Log, found: Survey) -> None:
     report.OUT.print(f"{counted(total, 'sample')}{part}: {counted(len(found.scenes), 'scene')}{span}")
     report.OUT.print(stream_table(found))
     if found.first is not None and found.first.rig.sensors:
-        report.OUT.print(sensor_table(found.first))
+        report.OUT.print(sensor_table(found.first, list(found.streams)))
     for line in report.intensity_lines(log.intensity_scales):
         report.OUT.print(printable(line))
     for name, facts in found.streams.items():
@@ -87,7 +88,7 @@ def stream_table(found: Survey) -> Table:
     table.add_column("columns, by type of one row", overflow="fold")
     for name, facts in found.streams.items():
         rate = f"{1 / facts.step:.3g} Hz" if facts.step else "-"
-        rows = "" if facts.rows is None else f"{facts.rows:,}"
+        rows = ("not counted" if facts.has_rows else "") if facts.rows is None else f"{facts.rows:,}"
         table.add_row(
             printable(name), facts.kind, f"{facts.samples:,}", f"{facts.items:,}", rows, rate, columns_of(facts)
         )
@@ -105,8 +106,12 @@ def columns_of(facts: StreamFacts) -> str:
     return printable("; ".join(f"{', '.join(names)}: {kind}" for kind, names in kinds.items()))
 
 
-def sensor_table(sample: Sample) -> Table:
-    """Every sensor of the first sample: the device, and where it is mounted."""
+def sensor_table(sample: Sample, streams: Sequence[str]) -> Table:
+    """Every sensor of the first sample: the device, where it is mounted, and whether the log has data of it.
+
+    Args:
+        sample: the first. streams: names of all samples.
+    """
     table = Table(box=None, pad_edge=False)
     for name in ("sensor", "kind"):
         table.add_column(name, no_wrap=True)
@@ -114,8 +119,18 @@ def sensor_table(sample: Sample) -> Table:
     table.add_column("optical or x axis", justify="right", no_wrap=True)
     table.add_column("device", overflow="fold")
     for name, sensor in sample.rig.sensors.items():
-        table.add_row(printable(name), sensor.kind, *mounting(sample, sensor), device(sensor))
+        told = ", ".join(t for t in (device(sensor), data_of(sample, name, sensor, streams)) if t)
+        table.add_row(printable(name), sensor.kind, *mounting(sample, sensor), printable(told))
     return table
+
+
+def data_of(sample: Sample, name: str, sensor: Sensor, streams: Sequence[str]) -> str:
+    """Where the data of a sensor are that has no stream of its own name; empty where it has one."""
+    if any(n.split("/")[0] == name or n == name for n in streams):
+        return ""
+    shared = [n for n, s in sample.of_type(Points).items() if sensor.frame in s.origins]
+    inside = shared or [n for n, s in sample.streams.items() if s.instance(n) == name or s.frame == sensor.frame]
+    return f"its data are in {', '.join(inside)}" if inside else "no data of it"
 
 
 def mounting(sample: Sample, sensor: Sensor) -> tuple[str, str]:
@@ -143,8 +158,8 @@ def device(sensor: Sensor) -> str:
     for f in fields(sensor):
         value = getattr(sensor, f.name)
         differs = isinstance(value, int | float | str) and value != f.default and f.name not in ("frame", "mirror_of")
-        if differs or f.name in ALWAYS:
-            figures.append(f"{f.name.replace('_', ' ')} {'not known' if value is None else value}")
+        if differs or (f.name in ALWAYS and value is not None):
+            figures.append(f"{f.name.replace('_', ' ')} {value}")
     return ", ".join(figures)
 
 

@@ -32,7 +32,7 @@ class StreamFacts:
     Attributes:
         kind: name of its class.
         samples: how many have it. items: in all. rows: in all that are counted without reading clouds; None of streams
-            without rows.
+            without rows. has_rows: whether it is of a kind that has them.
         sizes: (height, width) of pictures, of those that lie in files of their own all.
         columns: name -> type and shape of one row, of the first item.
         steps: (seconds from one item to the next of the scene, id of the sample where it ends).
@@ -42,6 +42,7 @@ class StreamFacts:
     samples: int = 0
     items: int = 0
     rows: int | None = None
+    has_rows: bool = False
     sizes: set[tuple[int, int]] = field(default_factory=set)
     columns: dict[str, str] = field(default_factory=dict)
     steps: list[tuple[float, str]] = field(default_factory=list)
@@ -61,6 +62,7 @@ class StreamFacts:
     def add(self, stream: Stream) -> None:
         """Add what one sample has of the stream."""
         self.samples, self.items = self.samples + 1, self.items + int(stream.present.sum())
+        self.has_rows = isinstance(stream, Ragged)
         counts = counts_of(stream) if isinstance(stream, Ragged) else None
         if counts is not None:
             self.rows = (self.rows or 0) + int(counts.rows.sum())

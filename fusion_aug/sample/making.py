@@ -135,7 +135,7 @@ def _expecting_sizes(stream: Stream, where: str, sensor: object) -> Stream:
     """
     if not isinstance(stream, ImageStream) or not isinstance(sensor, CameraSensor):
         return stream
-    size = tuple(sensor.size)
+    size = sensor.size
     items = tuple(item.expecting(size) if isinstance(item, Source) else item for item in stream.items)
     for item in stream.items:
         if isinstance(item, Tensor) and tuple(item.shape[:2]) != size:

@@ -52,6 +52,19 @@ def test_pictures_are_compared_as_their_files_are_coded(tmp_path: Path, ending: 
     assert row.status == "FAIL"
 
 
+def test_pictures_of_16_bits_are_compared_in_fractions_of_a_level(tmp_path: Path) -> None:
+    picture, path = noise_picture().to(torch.uint16), tmp_path / "picture.png"
+    write_image(picture, path)
+    found = pictures(fa.Camera, Source(path, "image"))
+    row = next(r for n, r in compared(pictures(fa.Camera, picture), found, "eye").items() if n.startswith("picture"))
+    assert row.status == "PASS" and row.values.max() == 0
+    other = picture.to(torch.int32)
+    other[3, 4, 0] += 1
+    changed = pictures(fa.Camera, other.to(torch.uint16))
+    row = next(r for n, r in compared(changed, found, "eye").items() if n.startswith("picture"))
+    assert row.status == "FAIL" and np.isclose(row.values.max(), 1 / 257)
+
+
 class Millimetres(Source):
     """Depth in whole millimetres."""
 

@@ -198,6 +198,14 @@ def test_boxes_that_no_reader_takes_are_not_written(row: list[float], format: st
     assert not (tmp_path / "log").exists()
 
 
+def test_boxes_without_a_size_are_refused_however_they_come(tmp_path: Path) -> None:
+    sample = small("s")
+    bare = sample.boxes().take_items(torch.tensor([0]))
+    bare = replace(bare, values={"pose": bare["pose"]})
+    with pytest.raises(fa.DataError, match=r"boxes in space .*: have no column size"):
+        fa.write_log([sample.with_streams({**sample.streams, "boxes": bare})], tmp_path / "log")
+
+
 def test_numpy_arrays_and_lists_are_written_as_they_are(tmp_path: Path) -> None:
     """Also the offsets of sweeps, as ``np.cumsum`` gives them: they were left out of the file."""
     time, rng = T0 + 1_234_000_000, np.random.default_rng(3)

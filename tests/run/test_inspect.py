@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +51,20 @@ def test_robot_logs(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     rate = {"mcap": "20 Hz", "lerobot": "10 Hz"}[kind]
     assert any(line.startswith("front Camera 1") and f"{rate} 160x120 uint8 3" in line for line in told)
     assert any(line.startswith("tactile_left tactile") and "mm per pixel" in line for line in told)
+
+
+def test_where_the_data_of_a_sensor_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scanners whose points are in one cloud, and cameras that are calibrated but have no pictures."""
+    root = small_logs.argoverse2(tmp_path / "log")
+    assert main(["inspect", "log=argoverse2", f"log.root={root}"]) == 0
+    told = lines(capsys)
+    (scanner,) = [line for line in told if line.startswith("up_lidar lidar")]
+    assert scanner.endswith("its data are in lidar") and "not known" not in scanner
+    for pictures in root.rglob("ring_front_center"):
+        shutil.rmtree(pictures)
+    assert main(["inspect", "log=argoverse2", f"log.root={root}"]) == 0
+    (camera,) = [line for line in lines(capsys) if line.startswith("ring_front_center camera")]
+    assert camera.endswith("no data of it")
 
 
 def test_two_sizes_in_one_stream_and_gaps_in_time_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

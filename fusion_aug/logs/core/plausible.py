@@ -88,7 +88,14 @@ def policy_for_boxes(given: str | None) -> str:
 
 
 def impossible_rows(boxes: Boxes3D) -> Tensor:
-    """Whether each box (rows,) has a number in its pose or size that is not finite, or a size that is not above 0."""
+    """Whether each box (rows,) has a number in its pose or size that is not finite, or a size that is not above 0.
+
+    Raises:
+        DataError: the boxes have no pose or no size.
+    """
+    missing = [c for c in ("pose", "size") if c not in boxes.values]
+    if missing:
+        raise DataError(f"boxes in space (of frame {boxes.frame!r}): have no column {missing[0]}")
     size, pose = boxes.values["size"], boxes.values["pose"]
     possible = (torch.isfinite(size) & (size > 0)).all(-1) & torch.isfinite(pose).flatten(1).all(-1)
     return ~possible

@@ -138,9 +138,19 @@ def read_stream(folder: Path, tree: Tree | None = None) -> Stream:
         stream = cls(**kwargs)
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{where}: {error}") from None
+    _check_rows(stream, where)
+    return stream
+
+
+def _check_rows(stream: Stream, where: Path) -> None:
+    """Raise where items and columns of a file do not have the rows that they say."""
     if isinstance(stream, Ragged):
         check_offsets(stream, str(where))
-    return stream
+    rows = stream.rows if isinstance(stream, Ragged) else len(stream)
+    counts = {name: len(v) if getattr(v, "shape", ()) else 0 for name, v in stream.values.items()}
+    wrong = next((name for name, count in counts.items() if count != rows), None)
+    if wrong is not None:
+        raise DataError(f"{where}: {wrong}: {counts[wrong]} rows, expected {rows}")
 
 
 def _gel(data: Any, where: Path) -> GelModel:

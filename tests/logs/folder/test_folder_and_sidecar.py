@@ -191,6 +191,30 @@ def test_pickles_and_bombs_in_arrays_are_refused(tmp_path: Path, monkeypatch: py
     assert not (tmp_path / "exploded").exists()
 
 
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("values/intensity", np.zeros(3, np.float32), "intensity: 3 rows, expected"),
+        ("values/intensity", np.float32(3), "intensity: 0 rows, expected"),
+        ("fields/offsets", np.array([0, 3, 2]), "offsets: expected 2 int64 for 1 items, got"),
+        ("fields/offsets", np.array([5, 2]), "offsets: must rise from 0, got"),
+        ("fields/offsets", np.array([0.0, 2.0]), "offsets: expected 2 int64 for 1 items, got"),
+    ],
+)
+def test_rows_that_are_not_those_of_the_items_are_refused(
+    name: str, array: np.ndarray, message: str, tmp_path: Path
+) -> None:
+    sample = make_sample("s", size=(24, 32), gels=False)
+    write_log(tmp_path / "log", [sample.with_streams({"lidar": sample["lidar"].take_items(torch.tensor([0]))})])
+    path = tmp_path / "log/samples/s/streams/lidar/arrays.npz"
+    with np.load(path) as held:
+        arrays = dict(held)
+    np.savez(path, **(arrays | {name: array}))
+    with pytest.raises(fa.DataError, match=rf"stream.json: {message}"):
+        fa.open_log("folder", tmp_path / "log")[0]
+
+
 def test_miscalibration_is_written_as_reported(street: Path, tmp_path: Path) -> None:
     source = fa.open_log("nuscenes", street)
     sample = source[0]
