@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fusion_aug.check.counts import COUNTERS, Counted, Counts
-from fusion_aug.check.counts.core import ROW_WORDS
+from fusion_aug.check.counts.core import CALIBRATIONS, ROW_WORDS
 from fusion_aug.check.counts.stored import count_sidecar, renamed
 from fusion_aug.check.measurement import Row
 from fusion_aug.check.reasons import Reasons
@@ -98,6 +98,7 @@ class Losses:
             one_rate = self.written.format.name in ONE_RATE
             stay = rows_that_stay(made), frames_that_stay(made, before) if one_rate else items_that_stay(made)
             same = self.source.format.name == self.written.format.name
+            old = old if same else {n: c for n, c in old.items() if set(c) != {CALIBRATIONS}}
             reasons = Reasons(self.source, self.writer, same, entry, before, account)
             for name in dict.fromkeys((*old, *new, *account)):
                 of_stream, known = account.get(name, {}), reasons.of_stream(name, name not in new)

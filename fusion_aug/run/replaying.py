@@ -42,6 +42,7 @@ def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_d
     report.OUT.print(
         f"{sample_id}: replayed {len(entry.history)} records{where}; digest {'agrees' if same else 'DIFFERS'}",
         markup=False,
+        soft_wrap=True,
     )
     return 0 if same else 1
 

@@ -38,7 +38,6 @@ def test_damaged_files(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     words = ["run", "log=nuscenes", f"log.root={log}", "pipeline=driving"]
     cases = [
         (lambda: truncate(first(log / "samples/LIDAR_TOP"), 1003), "truncated"),
-        (lambda: truncate(first(log / "samples/LIDAR_TOP"), 0), "empty"),
         (lambda: truncate(first(log / "samples/RADAR_FRONT"), 700), "truncated"),
         (lambda: truncate(first(log / "samples/RADAR_FRONT"), 40), "PCD"),
         (lambda: truncate(first(log / "samples/CAM_FRONT"), 3000), "damaged or truncated"),
@@ -83,7 +82,7 @@ def test_wrong_tables(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         ("sample_annotation", lambda r: r[0].update(size=[1, 2]), "size"),
         ("sample_annotation", lambda r: r[0].pop("size"), "size is missing"),
         ("sample_data", lambda r: r[0].pop("timestamp"), "timestamp is missing"),
-        ("sample_data", lambda r: r[0].update(timestamp="now"), "timestamp is not int"),
+        ("sample_data", lambda r: r[0].update(timestamp="now"), "timestamp is not a number"),
         ("sample", lambda r: r[0].pop("next"), "next is missing"),
         ("sample", lambda r: r[1].update(token=r[0]["token"]), "same token"),
         ("sample", lambda r: r[2].update(next=""), "does not reach the last"),

@@ -166,7 +166,7 @@ def test_a_first_sample_that_cannot_be_read_is_skipped_too(real_data: Path, tmp_
     "word, hint",
     [
         ("+ouput=folder", "did you mean output"), ("+pipeline.yaw=5", "did you mean yaw_deg"),
-        ("pipeline.yaw=5", "no such key"), ("output=kitti3", "expected null or folder"),
+        ("pipeline.yaw=5", "no such key"), ("output=kitti3", "is no format; samples of any log are written as folder or nuscenes"),
     ],
 )  # fmt: skip
 def test_mistyped_options_are_refused(

@@ -20,6 +20,7 @@ from fusion_aug.names import Registry
 # (pictures, sweeps, messages, frames, poses, ...) are items.
 Counts = Mapping[str, Mapping[str, int]]
 ROW_WORDS = ("points", "boxes", "rows")
+CALIBRATIONS = "calibrations"  # messages that say where sensors are, which other formats hold with the rig
 # id of a sample, as the log has it -> function that counts the sample when it is called
 Counted = Mapping[str, Callable[[], Counts]]
 # function of the root of a log and of the options with which it is read (``log.window`` is options["window"])

@@ -10,12 +10,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from fusion_aug.check.counts.core import Counted, Counts, counter, files_below, is_excluded, once_per_file
+from fusion_aug.check.counts.core import CALIBRATIONS, Counted, Counts, counter, files_below, is_excluded, once_per_file
 from fusion_aug.errors import DataError
 
 PICTURES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 CLOUD = "sensor_msgs/msg/PointCloud2"
 INFO = "sensor_msgs/msg/CameraInfo"  # of which a run writes one for every picture where it changes
+TF = "tf2_msgs/msg/TFMessage"
+MESSAGES = {TF: CALIBRATIONS}  # kinds of messages that are not data of a sensor
 # last words of a topic of pictures, behind the name of its camera
 PICTURE_WORDS = (
     "image_raw", "image_rect", "image_rect_color", "image_color", "image", "compressed", "compressedDepth",
@@ -55,9 +57,9 @@ def count_window(path: Path, options: Mapping[str, Any], start: int | None, end:
         if is_excluded(topic, options):
             continue
         if kind == INFO and topic in used_topics(path):
-            out[name] = {"calibrations": 1}
+            out[name] = {CALIBRATIONS: 1}
         elif number and kind != INFO:
-            word = "pictures" if kind in PICTURES else "sweeps" if kind == CLOUD else "messages"
+            word = "pictures" if kind in PICTURES else "sweeps" if kind == CLOUD else MESSAGES.get(kind, "messages")
             out[name] = {word: number} | ({"points": points[topic]} if kind == CLOUD else {})
     return out
 
