@@ -16,6 +16,7 @@ from torch import Tensor
 from calib.errors import CalibrationError
 from calib.joints import EYE, Joint
 from calib.kinematics import Mimic, Robot
+from calib.regular_files import read_regular_text
 from calib.rig import Inertia
 from calib.se3 import rotation_about, se3
 
@@ -40,7 +41,7 @@ def load_urdf(path: str | Path, joint_map: Mapping[str, str] | None = None) -> R
     try:
         if path.stat().st_size > MAX_BYTES:
             raise CalibrationError(f"{path}: larger than the {MAX_BYTES >> 20} MiB a URDF file may have")
-        text = path.read_text(encoding="utf-8")
+        text = read_regular_text(path, most=MAX_BYTES)
     except OSError as error:
         raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:

@@ -67,6 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{error.filename or 'file'}: {why}")
     except KeyboardInterrupt:
         return _fail("interrupted; the same command goes on from here")
+    except Exception as error:  # a fault of ours, or of a library
+        from fusion_aug.safe.guard import DEBUG, print_traceback, sentence
+
+        print_traceback()
+        return _fail(f"{words[0]}: {sentence(error)}; {DEBUG}=1 shows where")
 
 
 def dispatch(command: str, words: list[str]) -> int:

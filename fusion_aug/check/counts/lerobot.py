@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from calib.regular_files import check_regular
 from fusion_aug.check.counts.core import (
     Counted,
     Counts,
@@ -117,6 +118,7 @@ def frame_times(path: Path) -> np.ndarray:
     import av
 
     try:
+        check_regular(path)
         with av.open(str(path)) as container:
             video = container.streams.video[0]
             times = [float(p.pts * video.time_base) for p in container.demux(video) if p.pts is not None and p.size]
@@ -135,6 +137,7 @@ def table(path: Path) -> Any:
     from pyarrow import ArrowException, parquet
 
     try:
+        check_regular(path)
         return parquet.read_table(path)
     except (OSError, ArrowException) as error:
         raise DataError(f"{path}: is not a readable parquet file ({str(error).splitlines()[0]})") from None

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from calib.regular_files import open_regular
 from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, once_per_file
 from fusion_aug.errors import DataError
 
@@ -97,7 +98,7 @@ def messages_of(
     from mcap.reader import make_reader
 
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             found = make_reader(stream).iter_messages(topics, starting_at=start, ending_before=end)
             yield from ((channel.topic, message.data) for _, channel, message in found)
     except Exception as error:  # the reader's many
@@ -114,7 +115,7 @@ def summary_of(path: Path) -> Any:
     from mcap.reader import make_reader
 
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             found = make_reader(stream).get_summary()
     except Exception as error:  # the reader's many
         raise DataError(f"{path}: is not a readable MCAP file ({type(error).__name__}: {error})") from None

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from calib.regular_files import check_regular
 from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, samples_per_frame
 from fusion_aug.errors import DataError
 
@@ -20,6 +21,7 @@ def count(root: Path, options: Mapping[str, Any]) -> Counted:
 
     path = next((p for p in sorted(root.iterdir()) if p.suffix in (".hdf5", ".h5")), root / "*.hdf5")
     try:
+        check_regular(path)
         with h5py.File(path, "r") as file:
             return {str(name): partial(count_demo, path, str(name), options) for name in file["data"]}
     except (OSError, KeyError) as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from calib.regular_files import check_regular, read_regular
 from fusion_aug.errors import DataError, FusionAugError
 
 MAX_ROWS = 2**28
@@ -28,7 +29,7 @@ def read_arrow(raw: bytes | None, path: Path, names: Sequence[str] = (), only: S
     """
     arrow = _pyarrow()
     try:
-        data = path.read_bytes() if raw is None else raw
+        data = read_regular(path) if raw is None else raw
         file = arrow.ipc.open_file(arrow.BufferReader(data))
         if only is not None:
             fields = [i for i, n in enumerate(file.schema.names) if n in only]
@@ -84,6 +85,7 @@ def schema_of(path: Path) -> Any:
     """
     arrow = _pyarrow()
     try:
+        check_regular(path)
         with arrow.memory_map(str(path)) as file:
             return arrow.ipc.open_file(file).schema
     except OSError as error:

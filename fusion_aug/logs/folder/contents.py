@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from calib.regular_files import is_there
 from fusion_aug.logs.core.contents import CHANGED, KEPT, LEFT_OUT, Part
 from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.store import npz_names
@@ -44,11 +45,11 @@ def fields_of(tree: Tree, folders: Iterable[Path]) -> dict[str, list[str]]:
         out[f"{inner}/sample.json"] = list(read_json(folder / "sample.json"))
         for entry in tree.entries(folder / "streams"):
             where = f"{inner}/streams/{entry.path.name}"
-            if not (entry.path / "stream.json").is_file():
+            if not is_there(entry.path / "stream.json"):
                 continue
             header = read_json(entry.path / "stream.json")
             out[f"{where}/stream.json"] = list(header)
-            if number < MOST_ARRAYS and (entry.path / "arrays.npz").is_file():
+            if number < MOST_ARRAYS and is_there(entry.path / "arrays.npz"):
                 kind = STREAMS.get(str(header.get("class")))
                 typed = {f"values/{name}": f"column {name}" for name in (kind.column_table() if kind else ())}
                 out[f"{where}/arrays.npz"] = [typed.get(n, n) for n in npz_names(entry.path / "arrays.npz")]

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib.regular_files import check_regular
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import image_size, millimetres
 from fusion_aug.ops.color import levels_of
@@ -118,6 +119,7 @@ def _table(path: Path, changed: int) -> Any:
     import pyarrow.parquet as pq
 
     try:
+        check_regular(path)
         return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: is not a readable parquet file ({str(error).splitlines()[0]})") from None

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from calib.regular_files import is_there
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import read_text
 
@@ -79,7 +80,7 @@ def metadata_of(folder: Path) -> dict[str, Any]:
         DataError: it is not what rosbag2 writes.
     """
     path = folder / NAME
-    if not path.is_file():
+    if not is_there(path):
         return {}
     try:
         content = yaml.safe_load(read_text(path))[ROOT]

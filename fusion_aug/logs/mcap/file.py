@@ -8,6 +8,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from calib.regular_files import open_regular
 from fusion_aug.errors import DataError
 from fusion_aug.streams.source import JPEG_START, Coding, Source
 
@@ -145,7 +146,7 @@ class McapFile:
             DataError: the file is not MCAP, has no index, or holds other than ROS 2 messages.
         """
         try:
-            with self.path.open("rb") as stream:
+            with open_regular(self.path) as stream:
                 found = self._reader(stream).get_summary()
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read ({error.strerror})") from None
@@ -169,7 +170,7 @@ class McapFile:
 
     def extras(self) -> tuple[list[Any], list[Any]]:
         """Attachments and metadata records."""
-        with self.path.open("rb") as stream:
+        with open_regular(self.path) as stream:
             reader = self._reader(stream)
             return list(reader.iter_attachments()), list(reader.iter_metadata())
 
@@ -177,7 +178,7 @@ class McapFile:
         """Messages of log time in [start, end), in the order of their log time."""
         numbers: dict[str, int] = {}
         try:
-            with self.path.open("rb") as stream:
+            with open_regular(self.path) as stream:
                 found = self._reader(stream).iter_messages(topics, starting_at=start, ending_before=end)
                 for schema, channel, message in found:
                     k = numbers[channel.topic] = numbers.get(channel.topic, -1) + 1

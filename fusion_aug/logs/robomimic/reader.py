@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib.regular_files import check_regular
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.episodes import EPISODE_OPTIONS, EpisodeLog
 from fusion_aug.logs.core.options import Option
@@ -70,6 +71,7 @@ def open_hdf5(path: Path) -> Any:
         DataError: it cannot be read.
     """
     try:
+        check_regular(path)
         return h5().File(path, "r")
     except OSError as error:
         raise DataError(f"{path}: is not a readable HDF5 file ({str(error).splitlines()[0]})") from None
@@ -147,10 +149,6 @@ class RobomimicLog(EpisodeLog):
     def all_ids(self) -> Sequence[str]:
         """Ids of all demonstrations."""
         return self.demos
-
-    def inputs(self) -> list[Path]:
-        """The file."""
-        return [self.path]
 
     @cached_property
     def datasets(self) -> dict[str, str]:
