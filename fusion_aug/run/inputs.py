@@ -14,8 +14,22 @@ from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.intensity import KEY, SOURCE_KEY, scales_from_json
 from fusion_aug.logs.core.log import Log, find_format
 from fusion_aug.run.config import build_log, compose_config, import_plugins, named_plugins
+from fusion_aug.run.unfinished import refuse_unfinished
 from fusion_aug.run.words import quoted
-from fusion_aug.sample.manifest import NAME, Manifest
+from fusion_aug.sample.manifest import NAME, Manifest, read_manifest
+
+
+def run_manifest(path: Path) -> Manifest:
+    """The manifest of a finished run.
+
+    Args:
+        path: of the manifest or of its folder.
+
+    Raises:
+        DataError: it is missing or damaged, or the run was interrupted; then the message says how it goes on.
+    """
+    refuse_unfinished(path if path.is_dir() else path.parent)
+    return read_manifest(path)
 
 
 def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_dir: str | None) -> Log:

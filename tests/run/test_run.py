@@ -21,7 +21,7 @@ from fusion_aug.sample.manifest import read_manifest
 
 def tree(out: Path) -> dict[str, str]:
     """Digest of every file of the same-bytes promise."""
-    files = sorted(p for p in out.rglob("*") if p.is_file() and p.name != "run.json")
+    files = sorted(p for p in out.rglob("*") if p.is_file() and p.stem != "run")
     return {str(p.relative_to(out)): hashlib.blake2b(p.read_bytes()).hexdigest() for p in files}
 
 
@@ -90,9 +90,10 @@ def test_replay_from_the_manifest(street: Path, tmp_path: Path, capsys: pytest.C
         main(["replay", str(out / "manifest.jsonl"), entry.id, f"log.root={street}", f"out={tmp_path / 'again'}"]) == 0
     )
     assert "agrees" in capsys.readouterr().out
-    for path in (tmp_path / "again").rglob("*"):
-        if path.is_file():
-            assert path.read_bytes() == (out / path.relative_to(tmp_path / "again")).read_bytes()
+    again = [p for folder in ("samples", "sweeps") for p in (tmp_path / "again" / folder).rglob("*.*")]
+    assert len(again) > 5
+    for path in again:
+        assert path.read_bytes() == (out / path.relative_to(tmp_path / "again")).read_bytes()
     # a record that was tampered with gives another digest
     lines = (out / "manifest.jsonl").read_text().splitlines()
     row = json.loads(lines[4])
