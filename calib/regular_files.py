@@ -34,13 +34,10 @@ def open_regular(path: str | Path) -> BinaryIO:
     Raises:
         OSError: it cannot be opened, or is something else; ``strerror`` says what.
     """
-    # without O_NONBLOCK a pipe that nobody writes to would wait here; a socket cannot be opened at all
+    check_regular(path)
+    # what it was may have been exchanged since: without O_NONBLOCK a pipe that nobody writes to would wait here
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        descriptor = os.open(path, flags)
-    except OSError:
-        _check_kind(Path(path).stat().st_mode, path)
-        raise
+    descriptor = os.open(path, flags)
     try:
         _check_kind(os.fstat(descriptor).st_mode, path)
         return io.BufferedReader(io.FileIO(descriptor, "rb"))
@@ -70,7 +67,7 @@ def read_regular(path: str | Path, most: int | None = None) -> bytes:
     with open_regular(path) as file:
         if most is not None and os.fstat(file.fileno()).st_size > most:
             raise OSError(errno.EFBIG, f"it is larger than the {most:,} bytes that are read of it", str(path))
-        return file.read() if most is None else file.read(most)
+        return file.read()
 
 
 def read_regular_text(path: str | Path, encoding: str = "utf-8", most: int | None = MAX_TEXT_BYTES) -> str:

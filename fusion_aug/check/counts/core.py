@@ -11,9 +11,8 @@ from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from calib.regular_files import open_regular, read_regular, read_regular_text
+from calib.yaml_text import load_yaml
 from fusion_aug.errors import DataError
 from fusion_aug.names import Registry
 
@@ -145,7 +144,7 @@ def samples_per_frame(feature: str, shape: Sequence[int], options: Mapping[str, 
     """
     parts = options.get("parts")
     if parts is None and options.get("rig"):
-        rig = yaml.safe_load(read_regular_text(Path(options["rig"])))
+        rig = load_yaml(read_regular_text(Path(options["rig"])))
         parts = rig.get("parts") if isinstance(rig, dict) else None
     declared = parts.get(feature) if isinstance(parts, Mapping) else None
     is_window = isinstance(declared, Mapping) and "window" in declared and len(shape) == 2

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from calib.regular_files import is_there
+from calib.yaml_text import load_yaml
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import read_text
 
@@ -83,7 +84,7 @@ def metadata_of(folder: Path) -> dict[str, Any]:
     if not is_there(path):
         return {}
     try:
-        content = yaml.safe_load(read_text(path))[ROOT]
+        content = load_yaml(read_text(path))[ROOT]
     except (yaml.YAMLError, KeyError, TypeError):
         content = None
     if not isinstance(content, dict):

@@ -22,7 +22,7 @@ from fusion_aug.streams import Ragged
 
 OWN = "fusion_aug.check.counts"
 # what keeps files from doing harm is shared: it decides whether a file is read, not what it holds
-SAFE = ("fusion_aug.safe", "fusion_aug.safe.pickles", "fusion_aug.safe.hdf5", "calib", "calib.regular_files")
+SAFE = ("fusion_aug.safe", "fusion_aug.safe.pickles", "fusion_aug.safe.hdf5", "calib", "calib.regular_files", "calib.yaml_text")
 ALLOWED = ("fusion_aug", "fusion_aug.errors", "fusion_aug.names", "fusion_aug.check", *SAFE)
 
 
