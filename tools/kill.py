@@ -73,7 +73,7 @@ def cases() -> dict[str, Case]:
         "mcap": Case(lambda root: small_logs.arm(root, "mcap"), ("log=mcap", "log.window=1", "limit=2", LIGHT)),
         "lerobot": Case(
             lambda root: small_logs.arm(root, "lerobot"),
-            ("log=lerobot", f"log.rig={ARM}/lerobot_rig.yaml", "limit=2", LIGHT),
+            ("log=lerobot", f"log.rig={ARM}/lerobot_rig.yaml", "limit=2", LIGHT[:-1] + ", cameras: [front]}"),
         ),
         "robomimic": Case(small_logs.robomimic, ("log=robomimic", LIGHT)),
         "folder": Case(folder, ("log=folder", *both)),

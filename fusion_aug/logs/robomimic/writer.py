@@ -15,8 +15,9 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.logs.core.episode_writing import EpisodeWriter
 from fusion_aug.logs.core.sidecar import write_ids
 from fusion_aug.logs.core.writer import PARTS_FOLDER, Problem
+from fusion_aug.logs.robomimic.new_file import new_hdf5
 from fusion_aug.logs.robomimic.reader import read_rows
-from fusion_aug.safe.hdf5 import get_member, h5, open_hdf5
+from fusion_aug.safe.hdf5 import get_member, open_hdf5
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, JointState, Signal, Stream
 
@@ -57,9 +58,8 @@ class RobomimicWriter(EpisodeWriter):
             path of its ``part``, ``id``, and ``count`` of frames.
         """
         path = folder / PARTS_FOLDER / f"{out_id}.hdf5"
-        path.parent.mkdir(parents=True, exist_ok=True)
         count, sample = len(self.frame_times(sample, source)), self.as_read_back(sample, source)
-        with h5().File(path, "w") as file, open_hdf5(self.log.path) as original:
+        with new_hdf5(path) as file, open_hdf5(self.log.path) as original:
             before = get_member(original, f"data/{source.id}", self.log.path)
             demo = file.create_group(out_id)
             demo.attrs.update(dict(before.attrs))
@@ -95,7 +95,7 @@ class RobomimicWriter(EpisodeWriter):
         """Join the demonstrations in one file."""
         part = self.part("joined.hdf5")
         total = 0
-        with h5().File(part, "w") as file, open_hdf5(self.log.path) as original:
+        with new_hdf5(part) as file, open_hdf5(self.log.path) as original:
             file.attrs.update(dict(original.attrs))
             group = file.create_group("data")
             group.attrs.update(dict(original["data"].attrs))
