@@ -113,7 +113,8 @@ def _resolve_mimic_chains(edges: Edges, where: str) -> Edges:
             followed = [edge.own]
             while edge.own and edge.name not in followed and edge.name in by_name and by_name[edge.name].own:
                 if len(followed) > MAX_FOLLOWED:
-                    raise CalibrationError(f"{where}: joint {edge.own!r}: mimic: follows more than {MAX_FOLLOWED} others")
+                    here = f"{where}: joint {edge.own!r}: mimic"
+                    raise CalibrationError(f"{here}: follows more than {MAX_FOLLOWED} others")
                 leader = by_name[edge.name]
                 followed.append(edge.name)
                 bias = edge.multiplier * leader.bias + edge.bias

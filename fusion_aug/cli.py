@@ -75,10 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted; the same command goes on from here")
     except Exception as error:  # a fault of ours, or of a library
-        from fusion_aug.safe.guard import DEBUG, print_traceback, sentence
+        from fusion_aug.safe.guard import DEBUG, print_traceback
 
         print_traceback()
-        return _fail(f"{words[0]}: {sentence(error)}; {DEBUG}=1 shows where")
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return _fail(f"{words[0]} stopped at a fault of its own ({what}); {DEBUG}=1 shows where")
 
 
 @contextmanager

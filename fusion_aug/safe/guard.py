@@ -77,8 +77,9 @@ def guarded(function: Callable[..., Any], where: Callable[..., str]) -> Callable
                 raise
             print_traceback()
             about, place = where(*args), place_of(error)
-            inside = place is not None and place.startswith(about.partition(": ")[0] + os.sep)
-            at = place if inside else about if place in (None, about) else f"{about}: {place}"
+            root = about.partition(": ")[0]
+            inside = place is not None and place.startswith((root + os.sep, f"{root}: "))
+            at = place if inside else about if place in (None, root) else f"{about}: {place}"
             raise DataError(f"{at}: {sentence(error)}") from None
 
     return call

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 ODD_VALUES: list[Any] = [
-    None, -1, 0, 2**31, 2**63, -(2**70), 1e308, float("nan"), float("inf"), "", "x" * 5000, "\0", "../../outside/secret.json",
-    "/etc/passwd", "é\n", True, [], {}, [None], [[]], {"": None}, [1, 2, 3], ["0"] * 2000, 0.5, "nan", "1e999",
+    None, -1, 0, 2**31, 2**63, -(2**70), 1e308, float("nan"), float("inf"), "", "x" * 5000, "\0", "é\n", True, [], {},
+    "../../outside/secret.json", "/etc/passwd", [None], [[]], {"": None}, [1, 2, 3], ["0"] * 2000, 0.5, "nan", "1e999",
 ]  # fmt: skip
 ODD_NUMBERS = ["nan", "-1", "1e999", "99999999999999999999", "", "x", "0", "-0.0", "1e-320", "0x10", "1_0"]
 WORDS = re.compile(rb"[-+.\w]+")

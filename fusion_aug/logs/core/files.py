@@ -21,7 +21,7 @@ from fusion_aug.logs.core.tree import Tree
 from fusion_aug.ops.color import levels_of
 from fusion_aug.streams.source import Source, decoder
 
-MAX_PIXELS = 2**28
+MAX_PIXELS = 2**26  # 8192 x 8192
 HEADER_BYTES = 2**20  # large metadata may come before the size of a JPEG
 MAX_JSON_BYTES = 4 * 2**30
 JPEG_QUALITY = 95

@@ -20,7 +20,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import MAX_PIXELS
 from fusion_aug.streams.source import Coding, Source
 
-NEED = "videos need the package av: pip install 'fusion_aug[lerobot]'"
+NEED = "videos need the package av: pip install '.[lerobot]'"
 ENCODERS = {"av1": "libsvtav1", "h264": "libx264", "hevc": "libx265"}
 OPTIONS = {
     "av1": {"crf": "30", "preset": "8", "svtav1-params": "lp=1"},
