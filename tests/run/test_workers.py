@@ -107,7 +107,7 @@ def test_workers_end_with_their_parent(tmp_path: Path, how: signal.Signals) -> N
     words += ["pipeline=identity", "+pipeline.transforms.s={_target_: sleeper.Sleeper}", "plugins=[sleeper]"]
     run = subprocess.Popen(
         [sys.executable, "-m", "fusion_aug", "run", *words], cwd=tmp_path, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while len(list(tmp_path.glob("out/.work/stage-*"))) < 2 and run.poll() is None and time.monotonic() < deadline:
