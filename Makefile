@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo quick test fuzz processors kill lint bench docs check-devkit clean
+.PHONY: help setup demo quick test fuzz processors kill full-disk lint bench docs check-devkit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ lint: $(STAMP)  ## ruff and mypy
 
 kill: $(STAMP)  ## kill runs of every format at every event of the file system, and give their commands again
 	OMP_NUM_THREADS=1 $(BIN)/python tools/kill.py
+
+full-disk: $(STAMP)  ## run every format on disks of 20 sizes that are too small
+	OMP_NUM_THREADS=1 $(BIN)/python tools/full_disk.py
 
 bench: $(STAMP)  ## measure speed against primitives: benchmarks/results.json and a table
 	$(BIN)/python -m benchmarks

@@ -18,7 +18,7 @@ from fusion_aug.run.beginning import begun
 from fusion_aug.run.ending import RunResult, end
 from fusion_aug.run.job import Job, shard_of, start_job
 from fusion_aug.run.scope import check_names
-from fusion_aug.run.workers import ProcessDied, work_through
+from fusion_aug.run.workers import Outcomes, ProcessDied, work_through
 from fusion_aug.sample import Sample
 from fusion_aug.transforms.camera.photometric import gel_refusal_message, gels_to_refuse
 
@@ -132,6 +132,7 @@ def forget(job: Job) -> None:
 def process_all(job: Job, todo: list[int]) -> Iterator[int]:
     """Process samples here or in workers; yields the number of each that is finished."""
     workers = int(job.config["workers"])
+    outcomes: Outcomes
     if workers:
         outcomes = work_through(todo, workers, start_job, job.config, job.log.intensity_scales)
     else:

@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing
 import pickle
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import Any
@@ -16,6 +16,7 @@ from fusion_aug.run.child import READY, serve
 
 PATIENCE = 5  # seconds for a worker to end by itself
 Outcome = tuple[int, Exception | None]
+Outcomes = Generator[Outcome, None, None]
 
 
 class ProcessDied(Exception):
@@ -84,7 +85,7 @@ class Worker:
             self.ready, sent = True, None
         else:
             raise sent
-        return sent  # type: ignore[no-any-return]
+        return sent
 
     def end(self, patience: float = 0) -> None:
         """End the process; with patience it may end by itself."""
@@ -96,7 +97,7 @@ class Worker:
         self.process.close()
 
 
-def work_through(items: Sequence[int], count: int, function: Callable[..., Any], *arguments: Any) -> Iterator[Outcome]:
+def work_through(items: Sequence[int], count: int, function: Callable[..., Any], *arguments: Any) -> Outcomes:
     """Work on items in processes of their own; yields each with its exception, or None, as they are finished.
 
     An item whose process dies is tried again when all others are done, alone in a fresh process; if that dies too,
