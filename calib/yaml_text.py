@@ -39,7 +39,7 @@ def _check_size(text: str) -> None:
     total = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.AliasEvent):
-            total += anchors.get(event.anchor, 1)
+            total += anchors.get(event.anchor or "", 1)
         elif isinstance(event, yaml.NodeEvent):
             total += 1
             if isinstance(event, yaml.CollectionStartEvent):

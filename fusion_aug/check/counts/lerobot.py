@@ -21,6 +21,7 @@ from fusion_aug.check.counts.core import (
     samples_per_frame,
 )
 from fusion_aug.errors import DataError
+from fusion_aug.safe.arrow import check_parquet
 
 INDEX = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 PREFIXES = ("observation.images.", "observation.")  # that names of streams do without
@@ -138,6 +139,7 @@ def table(path: Path) -> Any:
 
     try:
         check_regular(path)
+        check_parquet(path)
         return parquet.read_table(path)
     except (OSError, ArrowException) as error:
         raise DataError(f"{path}: is not a readable parquet file ({str(error).splitlines()[0]})") from None

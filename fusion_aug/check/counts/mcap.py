@@ -13,6 +13,7 @@ from typing import Any
 from calib.regular_files import open_regular
 from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, once_per_file
 from fusion_aug.errors import DataError
+from fusion_aug.safe.chunks import check_chunks
 
 PICTURES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 CLOUD = "sensor_msgs/msg/PointCloud2"
@@ -97,6 +98,7 @@ def messages_of(
     """
     from mcap.reader import make_reader
 
+    summary_of(path)  # looks at the sizes of all chunks, once
     try:
         with open_regular(path) as stream:
             found = make_reader(stream).iter_messages(topics, starting_at=start, ending_before=end)
@@ -117,6 +119,7 @@ def summary_of(path: Path) -> Any:
     try:
         with open_regular(path) as stream:
             found = make_reader(stream).get_summary()
+            check_chunks(path, stream, found.chunk_indexes if found is not None else ())
     except Exception as error:  # the reader's many
         raise DataError(f"{path}: is not a readable MCAP file ({type(error).__name__}: {error})") from None
     if found is None or found.statistics is None:

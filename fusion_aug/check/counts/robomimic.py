@@ -43,10 +43,15 @@ def count_demo(path: Path, demo: str, options: Mapping[str, Any]) -> Counts:
     return out
 
 
-def members(group: Any, kind: type) -> list[tuple[str, tuple[int, ...]]]:
+def members(group: Any, kind: Any) -> list[tuple[str, tuple[int, ...]]]:
     """(name, shape) of the data sets of a group and of the groups in it."""
     found: list[tuple[str, tuple[int, ...]]] = []
-    group.visititems(lambda name, item: found.append((name, item.shape)) if isinstance(item, kind) else None)
+
+    def look(name: str, item: Any) -> None:
+        if isinstance(item, kind):
+            found.append((name, item.shape))
+
+    group.visititems(look)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from calib.regular_files import open_regular
 from fusion_aug.errors import DataError
-from fusion_aug.logs.mcap.chunks import check_chunks
+from fusion_aug.safe.chunks import check_chunks
 from fusion_aug.streams.source import JPEG_START, Coding, Source
 
 PNG_DEPTH_AT = 24  # place of the bits per channel in a PNG file
