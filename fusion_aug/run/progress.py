@@ -15,6 +15,9 @@ FEWEST = 20
 EVERY = 30.0  # seconds between two lines where there is no terminal
 
 
+Clock = Callable[[], float]
+
+
 class Rate:
     """Samples per second over the last minutes; those of an earlier run do not count.
 
@@ -22,7 +25,7 @@ class Rate:
         clock: gives the time in seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, clock: Clock = time.monotonic):
         self.clock = clock
         self.seen: deque[tuple[float, int]] = deque()
 
@@ -59,17 +62,17 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def progress_bar(what: str, console: Console) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(what: str, console: Console, clock: Clock = time.monotonic) -> Iterator[Callable[[int, int], None]]:
     """Show how far something is; yields a function (done, total), whose first call says how many were done before."""
-    rate = Rate()
+    rate = Rate(clock)
     if not console.is_terminal:
-        said = time.monotonic()
+        said = clock()
 
         def tell(done: int, total: int) -> None:
             nonlocal said
             rate.update(done)
-            if time.monotonic() - said >= EVERY and done < total:
-                said = time.monotonic()
+            if clock() - said >= EVERY and done < total:
+                said = clock()
                 console.print(f"{what} {done}/{total}: {rate.line(total)}", markup=False, highlight=False)
 
         yield tell
