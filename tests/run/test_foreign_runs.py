@@ -1,4 +1,4 @@
-"""Finished runs of other people: looking at them runs no code of theirs."""
+"""Finished runs of other people: looking at them runs no code of theirs. Words that would leave out an option."""
 
 from __future__ import annotations
 
@@ -34,3 +34,11 @@ def test_a_manifest_alone_runs_no_code(command: str, tmp_path: Path) -> None:
         assert (out / "it_ran").exists() == (code == 0)
         if code:
             assert "evil" in done.stderr and "plugins=[evil]" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.quick
+def test_an_option_cannot_be_taken_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = small_logs.kitti(tmp_path / "log", frames=1)
+    words = ["run", "log=kitti", f"log.root={log}", "pipeline=identity", f"out={tmp_path / 'out'}", "~dry_run"]
+    assert cli.main(words) == 2
+    assert capsys.readouterr().err.startswith("fusion-aug: dry_run: cannot be taken away")

@@ -122,7 +122,8 @@ def frame_times(path: Path) -> np.ndarray:
         check_regular(path)
         with av.open(str(path)) as container:
             video = container.streams.video[0]
-            times = [float(p.pts * video.time_base) for p in container.demux(video) if p.pts is not None and p.size]
+            base = video.time_base or 0
+            times = [float(p.pts * base) for p in container.demux(video) if p.pts is not None and p.size]
     except (av.FFmpegError, OSError, IndexError) as error:
         raise DataError(f"{path}: is not a readable video ({error})") from None
     return np.array(times)
