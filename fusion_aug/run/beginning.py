@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -91,8 +91,7 @@ def refuse_changed(job: Job) -> None:
     Raises:
         ConfigError: naming the file.
     """
-    with (job.out / WORK / INPUTS).open(encoding="utf-8") as lines:
-        change = first_change((line.rstrip("\n") for line in lines), job.input_lines())
+    change = first_change(noted_inputs(job), job.input_lines())
     if change is not None:
         raise ConfigError(
             f"out: {job.out} holds an unfinished run of another input: {job.log.root}: {change} since it began; "
@@ -100,12 +99,19 @@ def refuse_changed(job: Job) -> None:
         )
 
 
-def inputs_digest(job: Job) -> str:
-    """Digest of what ``refuse_changed`` compares, for a finished run."""
+def inputs_digest(lines: Iterable[str]) -> str:
+    """Digest of what ``refuse_changed`` compares, for a finished run: of the lines without their ends."""
     total = hashlib.blake2b(digest_size=16)
-    for line in job.input_lines():
+    for line in lines:
         total.update(f"{line}\n".encode())
     return total.hexdigest()
+
+
+def noted_inputs(job: Job) -> Iterator[str]:
+    """What was read when the run began."""
+    with (job.out / WORK / INPUTS).open(encoding="utf-8") as lines:
+        for line in lines:
+            yield line.rstrip("\n")
 
 
 def _refuse_another(job: Job, fingerprint: str) -> None:
@@ -118,7 +124,7 @@ def _finish_cleaning(job: Job, fingerprint: str) -> None:
     facts = read_json(job.out / FACTS)
     if not isinstance(facts, dict) or facts.get("fingerprint") != fingerprint:
         raise ConfigError(f"out: {job.out} holds the finished run of another job; {REMEDY}")
-    if facts.get("inputs") != inputs_digest(job):
+    if facts.get("inputs") != inputs_digest(job.input_lines()):
         raise ConfigError(
             f"out: {job.out} holds the finished run of another job, whose input was changed since; {REMEDY}"
         )

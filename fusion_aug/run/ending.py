@@ -14,7 +14,7 @@ from fusion_aug.logs.core.full_disk import naming_output
 from fusion_aug.logs.core.options import absolute
 from fusion_aug.logs.core.sample_account import StreamAccount, total_account
 from fusion_aug.logs.core.writer import WORK
-from fusion_aug.run.beginning import inputs_digest, refuse_changed
+from fusion_aug.run.beginning import inputs_digest, noted_inputs, refuse_changed
 from fusion_aug.run.job import Job
 from fusion_aug.run.unfinished import FACTS, clean
 from fusion_aug.run.usage import NAME as USAGE
@@ -84,7 +84,7 @@ def end(job: Job, start: float, resumed: int, notes: list[str]) -> RunResult:
             "host": platform.node(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "fingerprint": job.fingerprint(),
-            "inputs": inputs_digest(job),
+            "inputs": inputs_digest(noted_inputs(job)),
             "skipped": [list(s) for s in skipped],
             "notes": notes,
             **used,
