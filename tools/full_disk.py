@@ -52,7 +52,7 @@ def tried(trial: Trial, disk: Path, folder: Path, size: int, enough: int) -> str
     mount(disk, size)
     try:
         code, lines = told(trial, folder)
-        if code != 2 or len(lines) != 1 or str(trial.out) not in lines[0] or "space" not in lines[0]:
+        if code != 2 or len(lines) != 1 or str(trial.out) not in lines[0] or "No space left" not in lines[0]:
             return f"exit code {code}: {lines}"
         mount(disk, enough, "remount")
         code, lines = told(trial, folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -164,8 +163,7 @@ def skip_or_raise(job: Job, number: int, error: Exception) -> None:
 
 def as_told(error: OSError, out: Path) -> FusionAugError:
     """One sentence of an error of the system."""
-    why = "no space left on the disk" if error.errno == errno.ENOSPC else error.strerror or str(error)
-    return FusionAugError(f"{error.filename or out}: {why}")
+    return FusionAugError(f"{error.filename or out}: {error.strerror or error}")
 
 
 def output_size(folder: Path) -> int:

@@ -169,7 +169,7 @@ class Job:
             OSError: the disk is full; it names the file.
         """
         stage = self.out / WORK / f"stage-{number:08d}"
-        with naming_output(stage, self.out / WORK):
+        with naming_output(stage, self.out / WORK, self.out):
             self._process(number, stage)
 
     def _process(self, number: int, stage: Path) -> None:

@@ -128,7 +128,8 @@ class Writer(ABC):
         Args:
             name: from the root of the stage, with slashes.
         """
-        return inside(self.out / WORK, name, "part")
+        direct = inside(self.out, name, "part")  # where the output itself was the stage
+        return direct if direct.is_file() else inside(self.out / WORK, name, "part")
 
     @abstractmethod
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
