@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo quick test processors lint bench docs check-devkit clean
+.PHONY: help setup demo quick test fuzz processors kill full-disk lint bench docs check-devkit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,9 @@ quick: $(STAMP)  ## tests that meet every package once, in less than a minute on
 test: $(STAMP)  ## run all tests
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist worksteal  # waiting threads must not spin on the other worker's core
 
+fuzz: $(STAMP)  ## damaged files and odd command lines for every reader, 20,000 of them
+	$(BIN)/python tools/fuzz.py --cases 20000
+
 processors: $(STAMP)  ## the same results on the code paths of other processors
 	$(BIN)/python tools/processors.py
 	MKL_CBWR=COMPATIBLE $(MAKE) quick
@@ -38,6 +41,12 @@ lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+kill: $(STAMP)  ## kill runs of every format at every event of the file system, and give their commands again
+	OMP_NUM_THREADS=1 $(BIN)/python tools/kill.py
+
+full-disk: $(STAMP)  ## run every format on disks of 20 sizes that are too small
+	OMP_NUM_THREADS=1 $(BIN)/python tools/full_disk.py
 
 bench: $(STAMP)  ## measure speed against primitives: benchmarks/results.json and a table
 	$(BIN)/python -m benchmarks

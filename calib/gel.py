@@ -15,6 +15,7 @@ from torch import Tensor
 
 from calib.errors import CalibrationError
 from calib.figures import Figure, check_figures
+from calib.regular_files import read_regular
 from calib.se3 import as_f64
 
 LIGHTS = (10, 3)
@@ -97,11 +98,10 @@ def load_sibling_picture(folder: Path, name: str) -> dict[str, str]:
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise CalibrationError(f"{name!r} lies outside the folder of the rig file")
-    if not path.is_file():
-        raise CalibrationError(f"{path} is missing")
-    if path.stat().st_size > MAX_PICTURE:
-        raise CalibrationError(f"{path} is larger than {MAX_PICTURE >> 20} MiB")
-    return picture_to_dict(decode_rgb(path.read_bytes()))
+    try:
+        return picture_to_dict(decode_rgb(read_regular(path, MAX_PICTURE)))
+    except OSError as error:
+        raise CalibrationError(f"{path} is missing or cannot be read ({error.strerror})") from None
 
 
 def decode_rgb(raw: bytes) -> Tensor:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from calib.cameras import Pinhole, flip_u, is_intrinsics, split_pixel_map
 from calib.errors import CalibrationError
+from calib.regular_files import read_regular_text
 from calib.rig import Frame, Rig
 from calib.se3 import se3
 from calib.sensors import CameraSensor, LidarSensor, Sensor
@@ -61,7 +62,7 @@ def read_kitti_rows(path: str | Path) -> list[KittiRow]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_regular_text(path, "utf-8-sig").splitlines()
     except OSError as error:
         raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:

@@ -19,6 +19,8 @@ from calib.trajectory import MovingPose
 EYE = torch.eye(4, dtype=torch.float64)
 AXIS_CONVENTIONS = ("world", "body", "camera")
 
+MAX_ANCESTORS = 1000  # as many as a robot may have links
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Inertia:
@@ -109,18 +111,21 @@ class Rig:
         """The frame and its ancestors, up to the root.
 
         Raises:
-            CalibrationError: the rig has no such frame, or its ancestors form a cycle.
+            CalibrationError: the rig has no such frame, or its ancestors form a cycle or are too many.
         """
-        chain = [name]
+        chain, last = {name: None}, name
         while True:
-            frame = self.frames.get(chain[-1])
+            frame = self.frames.get(last)
             if frame is None:
-                raise CalibrationError(f"frame {chain[-1]!r} is not in the rig (it has {', '.join(self.frames)})")
+                raise CalibrationError(f"frame {last!r} is not in the rig (it has {', '.join(self.frames)})")
             if frame.parent is None:
-                return chain
+                return list(chain)
             if frame.parent in chain:
                 raise CalibrationError(f"frame {name!r}: its ancestors form a cycle")
-            chain.append(frame.parent)
+            if len(chain) > MAX_ANCESTORS:
+                raise CalibrationError(f"frame {name!r}: has more than {MAX_ANCESTORS} ancestors")
+            last = frame.parent
+            chain[last] = None
 
     def T(self, a: str, b: str, time: int | None = None, time_a: int | None = None) -> Tensor:
         """``T_a_b`` (4, 4): maps a point in frame b at ``time`` to frame a at ``time_a``.

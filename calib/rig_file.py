@@ -16,6 +16,7 @@ from calib.errors import CalibrationError
 from calib.gel import GelModel, load_sibling_picture, picture_from_dict, picture_to_dict
 from calib.joints import Joint, JointPose
 from calib.kalibr import is_camchain, rig_from_camchain
+from calib.regular_files import read_regular_text
 from calib.rig import Frame, Inertia, Rig
 from calib.se3 import as_f64, quaternion_from_rotation, rotation_from_quaternion, se3
 from calib.sensors import SENSORS, CameraSensor, Sensor
@@ -49,7 +50,7 @@ def read_rig_file(path: str | Path) -> Any:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise CalibrationError(f"{path}: larger than the {MAX_BYTES >> 20} MiB a rig file may have")
-        data = load_yaml(path.read_text(encoding="utf-8"))
+        data = load_yaml(read_regular_text(path, most=MAX_BYTES))
     except OSError as error:
         raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

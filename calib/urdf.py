@@ -16,10 +16,12 @@ from torch import Tensor
 from calib.errors import CalibrationError
 from calib.joints import EYE, Joint
 from calib.kinematics import Mimic, Robot
+from calib.regular_files import read_regular_text
 from calib.rig import Inertia
 from calib.se3 import rotation_about, se3
 
-MAX_BYTES = 16 * 2**20
+MAX_BYTES = 4 * 2**20
+MAX_LINKS, MAX_FOLLOWED = 1000, 32  # of a robot; joints that a joint follows, one by another
 MOVING = {"revolute": "revolute", "continuous": "continuous", "prismatic": "prismatic"}
 
 
@@ -40,7 +42,7 @@ def load_urdf(path: str | Path, joint_map: Mapping[str, str] | None = None) -> R
     try:
         if path.stat().st_size > MAX_BYTES:
             raise CalibrationError(f"{path}: larger than the {MAX_BYTES >> 20} MiB a URDF file may have")
-        text = path.read_text(encoding="utf-8")
+        text = read_regular_text(path, most=MAX_BYTES)
     except OSError as error:
         raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
@@ -67,7 +69,9 @@ def robot_from_urdf(text: str, where: str = "URDF", joint_map: Mapping[str, str]
         raise CalibrationError(f"{where}: is not valid XML ({error})") from None
     if tree.tag != "robot":
         raise CalibrationError(f"{where}: the top element is <{tree.tag}>, not <robot>")
-    links = [_name(e, where) for e in tree.findall("link")]
+    links = dict.fromkeys(_name(e, where) for e in tree.findall("link"))
+    if max(len(links), len(tree.findall("joint"))) > MAX_LINKS:
+        raise CalibrationError(f"{where}: a robot of more than {MAX_LINKS:,} links or joints is not read")
     named_joints = {str(j).removeprefix("-") for j in (joint_map or {}).values()}
     edges: dict[str, tuple[str, Joint | Tensor]] = {}
     seen: set[str] = set()
@@ -108,6 +112,9 @@ def _resolve_mimic_chains(edges: Edges, where: str) -> Edges:
         if isinstance(edge, Joint) and edge.own:
             followed = [edge.own]
             while edge.own and edge.name not in followed and edge.name in by_name and by_name[edge.name].own:
+                if len(followed) > MAX_FOLLOWED:
+                    here = f"{where}: joint {edge.own!r}: mimic"
+                    raise CalibrationError(f"{here}: follows more than {MAX_FOLLOWED} others")
                 leader = by_name[edge.name]
                 followed.append(edge.name)
                 bias = edge.multiplier * leader.bias + edge.bias
@@ -157,13 +164,17 @@ def _renamed(mimic: Mimic, mapping: Mapping[str, tuple[str, float]]) -> Mimic:
 
 
 def _parents_first(edges: Edges, root: str) -> Edges:
+    number = {child: i for i, child in enumerate(edges)}
+    children: dict[str, list[str]] = {}
+    for child, (parent, _) in edges.items():
+        children.setdefault(parent, []).append(child)
     out: Edges = {}
-    while len(out) < len(edges):
-        ready = {c: e for c, e in edges.items() if c not in out and (e[0] == root or e[0] in out)}
-        if not ready:
-            left = ", ".join(c for c in edges if c not in out)
-            raise CalibrationError(f"URDF: links {left} form a cycle")
-        out |= ready
+    level = [root]
+    while level:
+        level = sorted((c for parent in level for c in children.get(parent, ())), key=number.__getitem__)
+        out |= {child: edges[child] for child in level}
+    if len(out) < len(edges):
+        raise CalibrationError(f"URDF: links {', '.join(c for c in edges if c not in out)} form a cycle")
     return out
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 HELP = """\
 fusion-aug: augment every sensor of a driving or robot log at once and keep the calibration true.
 
   fusion-aug run     log=FORMAT log.root=DIR pipeline=NAME out=DIR [key=value ...]
+  fusion-aug run     ... shard=3/64                                    one part of a run, on any machine of a cluster
+  fusion-aug merge   OUT                                               its last step, when all shards have ended
   fusion-aug inspect log=FORMAT log.root=DIR                           what a log holds and what a run makes of it
   fusion-aug check   log=FORMAT log.root=DIR pipeline=NAME [n=20]      measure a pipeline on your data
   fusion-aug check   OUT                                               measure what a run wrote
@@ -34,6 +39,7 @@ Exit codes: 0 done, 1 a figure is over its limit, 2 bad input or configuration.
 # command -> how many positionals it takes
 COMMANDS = {
     "run": (0, 0),
+    "merge": (1, 1),
     "inspect": (0, 0),
     "check": (0, 1),
     "show": (0, 1),
@@ -59,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from fusion_aug.errors import USER_ERRORS
 
     try:
-        return dispatch(words[0], words[1:])
+        with _ended_as_interrupted():
+            return dispatch(words[0], words[1:])
     except USER_ERRORS as error:
         return _fail(str(error))
     except OSError as error:
@@ -67,6 +74,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{error.filename or 'file'}: {why}")
     except KeyboardInterrupt:
         return _fail("interrupted; the same command goes on from here")
+    except Exception as error:  # a fault of ours, or of a library
+        from fusion_aug.safe.guard import DEBUG, print_traceback
+
+        print_traceback()
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return _fail(f"{words[0]} stopped at a fault of its own ({what}); {DEBUG}=1 shows where")
+
+
+@contextmanager
+def _ended_as_interrupted() -> Iterator[None]:
+    """SIGTERM, by which schedulers end a program, is Ctrl-C. Only the main thread can say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def dispatch(command: str, words: list[str]) -> int:
@@ -91,6 +117,12 @@ def dispatch(command: str, words: list[str]) -> int:
         return _print_config(command, overrides, extra_dir)
     if command == "run":
         return commands.run_command(overrides, multirun, extra_dir)
+    if command == "merge":
+        from pathlib import Path
+
+        from fusion_aug.run.merging import merge_command
+
+        return merge_command(Path(positionals[0]), overrides)
     if command == "inspect":
         from fusion_aug.run.inspecting import inspect_command
 
@@ -169,6 +201,11 @@ def command_help(command: str) -> str:
 
     if command == "demo":
         return "fusion-aug demo DIR: augment the sample logs, check and draw them, all below DIR."
+    if command == "merge":
+        return (
+            "fusion-aug merge OUT: the last step of a run whose samples were made by shards (run ... shard=3/64).\n\n"
+            "plugins: []             # modules of your own that the run used, which are imported only if named here"
+        )
     folder = config_dir()
     parts = [(folder / f"{command}.yaml").read_text().rstrip(), ""]
     if command == "synth":

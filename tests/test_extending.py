@@ -176,9 +176,13 @@ def test_the_command_finds_plugins_in_the_current_folder(recipes: Path) -> None:
     assert done.returncode == 0, done.stderr
     elsewhere = recipes / "elsewhere"
     elsewhere.mkdir()
-    command = [sys.executable, "-P", "-m", "fusion_aug", "check", "../out", f"log.root={recipes / 'frames'}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=elsewhere)
-    assert done.returncode == 2 and "plugins: 'npz_log' cannot be imported" in done.stderr
+    command = [sys.executable, "-P", "-m", "fusion_aug", "check", str(recipes / "out")]
+    for more, where, message in (
+        ([], recipes, "plugins=[npz_log,heat]"),  # a manifest alone runs no code
+        (["plugins=[npz_log,heat]"], elsewhere, "plugins: 'npz_log' cannot be imported"),
+    ):
+        done = subprocess.run([*command, *more], capture_output=True, text=True, check=False, cwd=where)
+        assert done.returncode == 2 and message in done.stderr
 
 
 def test_all_names_are_there_and_effects_are_named() -> None:

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.quick
 LAYERS = [
     ["version", "errors"],
     ["names"],
+    ["safe"],
     ["ops", "physics"],
     ["streams"],
     ["sample"],

@@ -16,6 +16,7 @@ from fusion_aug.check.counts.stored import renamed
 from fusion_aug.check.measurement import Row
 from fusion_aug.errors import USER_ERRORS
 from fusion_aug.logs.core.log import Log
+from fusion_aug.safe.guard import reads_file
 from fusion_aug.sample.manifest import Entry
 
 BOXES = "boxes"
@@ -38,17 +39,20 @@ class BoxFacts:
         name = self.source.format.name
         if name != self.written.format.name or name not in LABELLERS:
             return None
-        before, after = (LABELLERS[name](log.root, vars(log.options)) for log in (self.source, self.written))
+        before, after = (
+            reads_file(LABELLERS[name])(log.root, vars(log.options)) for log in (self.source, self.written)
+        )
         return before, after
 
     def rows(self, entry: Entry) -> Iterator[Row]:
         """Rows of one sample."""
         try:
-            if self.labelled is None or self.names.get(entry.id, entry.id) not in self.labelled[1]:
+            found, name = self.labelled, self.names.get(entry.id, entry.id)
+            if found is None or name not in found[1]:
                 return
-            before = self.labelled[0][entry.source]()
-            after = self.labelled[1][self.names.get(entry.id, entry.id)]()
-        except (*USER_ERRORS, KeyError, ValueError) as error:
+            before = reads_file(lambda root: found[0][entry.source]())(self.source.root)
+            after = reads_file(lambda root: found[1][name]())(self.written.root)
+        except USER_ERRORS as error:
             yield Row("unreadable", f"{entry.id} (labels)", "samples", 0, np.ones(1), f"{entry.id}: {error}")
             return
         yield from compare_labels(before, after, entry.id.removeprefix(entry.source))

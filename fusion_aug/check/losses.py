@@ -23,6 +23,7 @@ from fusion_aug.check.stays import frames_that_stay, items_that_stay, rows_that_
 from fusion_aug.errors import USER_ERRORS
 from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.core.writer import Writer
+from fusion_aug.safe.guard import reads_file
 from fusion_aug.sample import Sample
 from fusion_aug.sample.manifest import NAME, Entry
 
@@ -74,7 +75,7 @@ class Losses:
         logs = (self.source, self.written)
         if any(log.format.name not in COUNTERS for log in logs):
             return None
-        found = [COUNTERS[log.format.name](log.root, vars(log.options)) for log in logs]
+        found = [reads_file(COUNTERS[log.format.name])(log.root, vars(log.options)) for log in logs]
         return found[0], found[1]
 
     def rows(self, entry: Entry, before: Sample, made: Sample) -> Iterator[Row]:
@@ -91,8 +92,8 @@ class Losses:
             yield Row.not_compared("counts", "all", NO_ACCOUNT)
         else:
             try:
-                old, new = self.counts_of(entry)
-            except (*USER_ERRORS, KeyError) as error:
+                old, new = reads_file(lambda root: self.counts_of(entry))(self.written.root)
+            except USER_ERRORS as error:
                 yield Row("unreadable", f"{entry.id} (counts)", "samples", 0, np.ones(1), f"{entry.id}: {error}")
                 return
             one_rate = self.written.format.name in ONE_RATE

@@ -14,7 +14,7 @@ from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.log import Log, find_exporter, find_format
 from fusion_aug.logs.core.plausible import impossible_rows
 from fusion_aug.logs.core.whole import move_files, whole_folder
-from fusion_aug.logs.core.writer import Writer
+from fusion_aug.logs.core.writer import WORK, Writer
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D
@@ -54,8 +54,8 @@ def write_log(
         raise ConfigError(f"link: expected copy or hard, got {link!r}")
     samples = [samples] if isinstance(samples, Sample) else samples
     target, kind = user_path(str(root)), find_exporter(format)
-    with whole_folder(target) as (part, aside):
-        _write(samples, kind(None, part, lossy=lossy, link=link), part, aside / "rows.jsonl", format)
+    with whole_folder(target) as part:
+        _write(samples, kind(None, part, lossy=lossy, link=link), part, part / WORK / "rows.jsonl", format)
     return find_format(format).open(target)
 
 
@@ -78,7 +78,7 @@ def _write(samples: Iterable[Sample], writer: Writer, part: Path, spilled: Path,
             known.add(sample.id)
             ids.append((sample.id, sample.id))
     if not ids:
-        raise DataError(f"{part.name}: there are no samples to write")
+        raise DataError("there are no samples to write")
     writer.finish(SpilledRows(spilled), ids)
 
 

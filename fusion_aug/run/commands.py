@@ -18,12 +18,13 @@ from fusion_aug.logs.core.select import select_ids
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
 from fusion_aug.run.execute import check_options, execute
-from fusion_aug.run.inputs import source_log, written_log
+from fusion_aug.run.inputs import run_manifest, source_log, written_log
 from fusion_aug.run.job import Job
+from fusion_aug.run.progress import progress_bar
 from fusion_aug.run.scope import draw_geometry_per_scene, geometry_only
 from fusion_aug.run.sweeping import sweep
 from fusion_aug.run.words import value_of
-from fusion_aug.sample.manifest import Manifest, read_manifest
+from fusion_aug.sample.manifest import Manifest
 from fusion_aug.transforms.weather import Weather
 
 EXIT_OK, EXIT_OVER_LIMIT = 0, 1  # 2, bad input, is given by ``cli``
@@ -52,7 +53,7 @@ def one_run(config: dict[str, Any]) -> None:
     if config["dry_run"]:
         report.dry_run(job, changed)
         return
-    with report.progress_bar("augmenting") as update:
+    with progress_bar("augmenting", report.ERR) as update:
         result = execute(job, update)
     report.run_summary(job, result, changed)
 
@@ -104,7 +105,7 @@ def check_pipeline(overrides: Sequence[str], extra_dir: str | None) -> list[Row]
 
 def check_written(out: Path, overrides: Sequence[str], extra_dir: str | None) -> list[Row]:
     """Compare what a run wrote with what it should have written."""
-    manifest = read_manifest(out)
+    manifest = run_manifest(out)
     source = source_log(manifest, out, overrides, extra_dir)
     written = written_log(manifest, out, source)
     select = [value_of(w) for w in overrides if w.startswith("log.select=")]
@@ -131,7 +132,7 @@ def synth_command(positionals: Sequence[str], overrides: Sequence[str]) -> int:
         if type(number) is not int or number < least:
             raise ConfigError(f"{name}: expected a whole number of at least {least}, got {number!r}")
     must_be_empty(out)
-    with report.progress_bar("rendering") as update:
+    with progress_bar("rendering", report.ERR) as update:
         make_log(out, frames=frames, seed=seed, size=SIZES[size], progress=update)
     report.OUT.print(f"wrote {out}: {frames} keyframes; open it with log=nuscenes log.root={out}", markup=False)
     return EXIT_OK
@@ -143,7 +144,7 @@ def synth_arm(overrides: Sequence[str]) -> int:
 
     out = Path(str(compose_config("synth_arm", overrides)["out"]))
     must_be_empty(out)
-    with report.progress_bar("rendering") as update:
+    with progress_bar("rendering", report.ERR) as update:
         make_arm(out, update)
     report.OUT.print(
         f"wrote {out}; open it with log=mcap log.root={out}/mcap log.rig={out}/mcap_rig.yaml, "

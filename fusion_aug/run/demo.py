@@ -94,7 +94,7 @@ def arm(steps: Steps, folder: Path) -> None:
     if made is None and find_spec("mujoco") is None:
         missing.append("arm")
     if missing:
-        report.OUT.print(f"the arm is left out; it needs pip install 'fusion_aug[{','.join(missing)}]'", markup=False)
+        report.OUT.print(f"the arm is left out; it needs pip install '.[{','.join(missing)}]'", markup=False)
         return
     if made is None:
         made = folder / "arm"

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fusion_aug.errors import ConfigError
+from calib.regular_files import is_there
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.intensity import KEY, SOURCE_KEY, scales_from_json
 from fusion_aug.logs.core.log import Log, find_format
-from fusion_aug.run.config import build_log, compose_config, import_plugins
+from fusion_aug.run.config import build_log, compose_config, import_plugins, named_plugins
+from fusion_aug.run.unfinished import refuse_unfinished
 from fusion_aug.run.words import quoted
-from fusion_aug.sample.manifest import NAME, Manifest
+from fusion_aug.sample.manifest import NAME, Manifest, read_manifest
+
+
+def run_manifest(path: Path) -> Manifest:
+    """The manifest of a finished run.
+
+    Args:
+        path: of the manifest or of its folder.
+
+    Raises:
+        DataError: it is missing or damaged, or the run was interrupted; then the message says how it goes on.
+    """
+    refuse_unfinished(path if path.is_dir() else path.parent)
+    return read_manifest(path)
 
 
 def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_dir: str | None) -> Log:
@@ -21,12 +37,15 @@ def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_di
 
     Its options are those of the run where the overrides name none: files from ``run.json``, all else from the manifest.
     """
-    import_plugins(manifest.header.get("plugins", []))  # one of them may have registered the format
+    import_named(manifest.header.get("plugins", []), out / NAME, overrides)  # one may have registered the format
+    find_format(str(manifest.header["format"]))
     words = list(overrides)
     facts = out / "run.json"
-    known = read_json(facts) if facts.is_file() else {}
+    known = read_json(facts) if is_there(facts) else {}
+    if not isinstance(known, dict) or not isinstance(manifest.header.get("log", {}), dict):
+        raise DataError(f"{facts}, and log in line 1 of {out / NAME}: expected mappings, as a run writes them")
     if not any(w.startswith("log.root=") for w in words):
-        if "source_root" not in known:
+        if not isinstance(known.get("source_root"), str):
             raise ConfigError(f"{out}: there is no run.json that names the input; give it as log.root=DIR")
         if not Path(known["source_root"]).is_dir():
             raise ConfigError(
@@ -47,9 +66,33 @@ def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_di
     return log
 
 
+def import_named(modules: Any, manifest: Path, overrides: Sequence[str]) -> None:
+    """Import the modules of extensions that a run used, of which the user has given the names too.
+
+    A manifest alone imports nothing: it may be somebody else's, and so may a module of that name in the current folder.
+
+    Args:
+        modules: names, as the manifest holds them. manifest: its path. overrides: words of the command line.
+
+    Raises:
+        ConfigError: the overrides do not name them, and the program has not imported them itself. DataError: they are
+            no list of names.
+    """
+    if not isinstance(modules, list) or not all(isinstance(m, str) for m in modules):
+        raise DataError(f"{manifest}: line 1: plugins: expected a list of modules, got {modules!r}")
+    named = named_plugins(overrides)
+    missing = [m for m in modules if m not in named and m not in sys.modules]
+    if missing:
+        raise ConfigError(
+            f"{manifest}: the run used the modules {', '.join(missing)}, whose code would run now; "
+            f"if you trust it, name them too: plugins=[{','.join(dict.fromkeys([*named, *missing]))}]"
+        )
+    import_plugins(named)
+
+
 def written_log(manifest: Manifest, out: Path, source: Log) -> Log:
     """Open the output of a run with the options of its input that define the meaning of its numbers."""
-    format = manifest.header["output"]
+    format = str(manifest.header["output"])
     config: dict[str, Any] = {"format": format, "root": str(out)}
     if format == source.format.name:
         own = {name for name, option in source.format.options.items() if not option.input_only}

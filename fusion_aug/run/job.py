@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,17 +19,20 @@ from fusion_aug.core.engine import run
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs import Log, Writer
 from fusion_aug.logs.core.account import Account, account_of
-from fusion_aug.logs.core.files import inside
+from fusion_aug.logs.core.full_disk import naming_output
+from fusion_aug.logs.core.inputs import input_lines
 from fusion_aug.logs.core.intensity import SOURCE_KEY
 from fusion_aug.logs.core.sample_account import sample_account
+from fusion_aug.logs.core.whole import move_files
+from fusion_aug.logs.core.writer import WORK
 from fusion_aug.ops.random import digest
 from fusion_aug.run.config import build_log, build_pipeline, import_plugins
+from fusion_aug.run.plugin_sources import plugin_files, plugin_lines
 from fusion_aug.run.scope import draw_geometry_per_scene
+from fusion_aug.run.usage import Usage
 from fusion_aug.sample.history import history_to_json
 from fusion_aug.sample.manifest import VERSION, output_id, tree_digest
 from fusion_aug.version import __version__
-
-WORK = ".work"  # folder of an unfinished run inside its output
 
 
 @dataclass(frozen=True)
@@ -126,19 +131,50 @@ class Job:
         }
 
     def fingerprint(self) -> str:
-        """Two jobs with the same fingerprint write the same bytes."""
+        """Two jobs with the same fingerprint write the same bytes, as long as no file that they read is changed."""
         facts = [self.header(), {k: self.config[k] for k in ("copies", "keep_original", "limit")}]
-        return digest(json.dumps(facts, sort_keys=True), self.log.fingerprint())
+        return digest(json.dumps(facts, sort_keys=True), str(self.log.root.resolve()), list(self.log.ids))
+
+    def input_lines(self) -> Iterator[str]:
+        """One line for every file that is read, with what shows a change of it: those of the log, and the plugins."""
+        yield from plugin_lines(self._plugin_files)
+        yield from input_lines(self.log)
+
+    @cached_property
+    def _plugin_files(self) -> dict[str, Path]:
+        plugins = self.config["plugins"] or []
+        return plugin_files([plugins] if isinstance(plugins, str) else plugins)
+
+    @property
+    def numbers(self) -> range:
+        """Numbers of the tasks that are this job's: all, or those of its shard, which lie together."""
+        i, n = shard_of(self.config["shard"]) or (1, 1)
+        total = len(self.tasks)
+        return range(total * (i - 1) // n, total * i // n)
 
     # --- one sample -------------------------------------------------------------------------------------------------
     def done_file(self, number: int) -> Path:
         """Marker of a finished sample; it holds its rows and its line of the manifest."""
         return self.out / WORK / "done" / f"{number:08d}.json"
 
+    def marker(self, number: int) -> dict[str, Any]:
+        """What the marker of a finished sample holds: ``skipped`` (why), or its ``rows``, ``line`` and ``used``."""
+        marker: dict[str, Any] = json.loads(self.done_file(number).read_text(encoding="utf-8"))
+        return marker
+
     def process(self, number: int) -> None:
-        """Augment and write one sample. Its files appear whole, the marker last."""
-        source_id, copy, epoch = self.tasks[number]
+        """Augment and write one sample. Its files appear whole, the marker last.
+
+        Raises:
+            OSError: the disk is full; it names the file.
+        """
         stage = self.out / WORK / f"stage-{number:08d}"
+        with naming_output(stage, self.out / WORK, self.out):
+            self._process(number, stage)
+
+    def _process(self, number: int, stage: Path) -> None:
+        usage = Usage()
+        source_id, copy, epoch = self.tasks[number]
         shutil.rmtree(stage, ignore_errors=True)
         stage.mkdir(parents=True)
         out_id = output_id(source_id, copy)
@@ -158,12 +194,10 @@ class Job:
         }
         if "residual" in rows:
             line["residual"] = rows.pop("residual")
-        for path in sorted(p for p in stage.rglob("*") if p.is_file()):
-            target = inside(self.out, path.relative_to(stage).as_posix(), out_id)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
+        used = usage.of(stage)
+        move_files(stage, self.out, out_id, again=True)
         shutil.rmtree(stage)
-        self.write_marker(number, {"rows": rows, "line": line})
+        self.write_marker(number, {"rows": rows, "line": line, "used": used})
 
     def skip(self, number: int, why: str) -> None:
         """Note that a sample could not be read."""
@@ -179,19 +213,28 @@ class Job:
         part.replace(path)
 
 
-_JOB: Job | None = None
+def start_job(config: dict[str, Any], intensity_scales: dict[str, float | None]) -> Callable[[int], None]:
+    """Set up a worker process: one thread, the job of the parent, and what that has found in the log.
 
-
-def start_worker(config: dict[str, Any], intensity_scales: dict[str, float | None]) -> None:
-    """Set up a worker process: one thread, the job of the parent, and what that has found in the log."""
-    global _JOB
+    Returns:
+        what processes the sample of a number.
+    """
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    _JOB = Job(config)
-    _JOB.log.intensity_scales = intensity_scales
+    job = Job(config)
+    job.log.intensity_scales = intensity_scales
+    return job.process
 
 
-def work(number: int) -> None:
-    """Process one sample in a worker."""
-    assert _JOB is not None
-    _JOB.process(number)
+def shard_of(shard: str | None) -> tuple[int, int] | None:
+    """``(3, 64)`` of ``3/64``; None of None.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if shard is None:
+        return None
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", str(shard))
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise ConfigError(f"shard: expected NUMBER/COUNT such as 3/64, the first is 1, got {shard!r}")
+    return int(found[1]), int(found[2])

@@ -31,7 +31,10 @@ def check_keys(config: Any, primary: Path, preset_folders: Sequence[Path]) -> No
 
     plain = OmegaConf.to_container(config, resolve=False)
     assert isinstance(plain, dict)
-    known = {*yaml.safe_load(primary.read_text()), "log", "pipeline"} - {"defaults"}
+    own = set(yaml.safe_load(primary.read_text())) - {"defaults"}
+    known = own | {"log", "pipeline"}
+    for key in sorted(own - set(plain)):
+        raise ConfigError(f"{key}: cannot be taken away; leave out ~{key} and give it a value, {key}=...")
     for key in plain:
         if key not in known:
             raise ConfigError(f"{key!s}: there is no such option{did_you_mean(str(key), known)}")

@@ -15,16 +15,17 @@ from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.core.options import absolute
 from fusion_aug.logs.core.sample_account import total_account
 from fusion_aug.logs.core.whole import move_files, whole_folder
+from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run import report
-from fusion_aug.run.inputs import source_log
+from fusion_aug.run.inputs import run_manifest, source_log
 from fusion_aug.run.words import value_of
-from fusion_aug.sample.manifest import NAME, Entry, Manifest, read_manifest, tree_digest
+from fusion_aug.sample.manifest import NAME, Entry, Manifest, tree_digest
 
 
 def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None) -> int:
     """Make one sample of a run again; exit code 1 where it is another than the run wrote."""
     path, sample_id = Path(positionals[0]), positionals[1]
-    manifest = read_manifest(path)
+    manifest = run_manifest(path)
     entry = manifest.entry(sample_id)
     folder = path if path.is_dir() else path.parent
     log = source_log(manifest, folder, overrides, extra_dir)
@@ -32,8 +33,8 @@ def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_d
     if given and given[0].exists() and (not given[0].is_dir() or any(given[0].iterdir())):
         raise ConfigError(f"out: {given[0]} is not empty")
     if given:
-        with whole_folder(given[0]) as (out, aside):
-            same = _write(log, manifest, entry, out, aside)
+        with whole_folder(given[0]) as out:
+            same = _write(log, manifest, entry, out)
             _write_facts(log, manifest, _line(folder / NAME if path.is_dir() else path, entry), out)
     else:
         with tempfile.TemporaryDirectory() as stage:
@@ -55,10 +56,12 @@ def _stage(log: Log, manifest: Manifest, entry: Entry, stage: Path, out: Path) -
     return tree_digest(stage) == entry.digest, rows, writer
 
 
-def _write(log: Log, manifest: Manifest, entry: Entry, out: Path, aside: Path) -> bool:
+def _write(log: Log, manifest: Manifest, entry: Entry, out: Path) -> bool:
     """Write files and tables of a log of this one sample; returns whether the files are the run's."""
-    same, rows, writer = _stage(log, manifest, entry, aside, out)
-    move_files(aside, out, entry.id)
+    stage = out / WORK / "stage"
+    stage.mkdir()
+    same, rows, writer = _stage(log, manifest, entry, stage, out)
+    move_files(stage, out, entry.id)
     rows = {k: v for k, v in json.loads(json.dumps(rows)).items() if k != "residual"}  # as a run hands them over
     writer.finish([rows], [(entry.id, entry.source)])
     return same

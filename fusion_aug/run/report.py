@@ -6,13 +6,10 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from fusion_aug.check.measurement import Row
@@ -21,7 +18,8 @@ from fusion_aug.core.engine import run
 from fusion_aug.core.registry import is_invariant, resolve
 from fusion_aug.errors import USER_ERRORS
 from fusion_aug.run.account_report import left_out_lines, printable, stream_table
-from fusion_aug.run.execute import RunResult, output_size
+from fusion_aug.run.ending import RunResult
+from fusion_aug.run.execute import output_size
 from fusion_aug.run.job import Job
 from fusion_aug.run.scope import check_names
 from fusion_aug.sample import Sample
@@ -55,26 +53,6 @@ def check_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-@contextmanager
-def progress_bar(what: str) -> Any:
-    """A bar with rate and time left on standard error; yields a function (done, total)."""
-    columns = (
-        TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]} samples/s"),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=ERR, transient=True) as bar:
-        task = bar.add_task(what, total=None, rate="-")
-        start = time.monotonic()
-        first: list[int] = []
-
-        def update(done: int, total: int) -> None:
-            first.append(done - 1) if not first else None
-            rate = (done - first[0]) / max(time.monotonic() - start, 1e-9)
-            bar.update(task, completed=done, total=total, rate=f"{rate:.2f}")
-
-        yield update
-
-
 def run_summary(job: Job, result: RunResult, changed: Sequence[str]) -> None:
     """Print what a run did."""
     if changed:
@@ -84,6 +62,8 @@ def run_summary(job: Job, result: RunResult, changed: Sequence[str]) -> None:
         OUT.print(line, style="dim", soft_wrap=True)
     for line in notes(job):
         OUT.print(line, style="dim", soft_wrap=True)
+    for line in result.notes:
+        OUT.print(line, style="yellow", soft_wrap=True, markup=False)
     idle = idle_transforms(job)
     if idle:
         OUT.print(f"the first sample holds nothing for these to act on: {printable(', '.join(idle))}", style="yellow")
@@ -91,16 +71,22 @@ def run_summary(job: Job, result: RunResult, changed: Sequence[str]) -> None:
         OUT.print(f"{printable(str(job.out))} already holds this run, complete: nothing to do")
         return
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_row("samples written", str(result.written))
+    table.add_row("samples staged" if result.is_shard else "samples written", str(result.written))
     if result.resumed:
         table.add_row("of these taken over", f"{result.resumed} from an interrupted run")
     table.add_row("skipped", str(len(result.skipped)))
     table.add_row("time", f"{result.seconds:.1f} s")
-    table.add_row("size", f"{output_size(job.out) / 2**20:.1f} MiB")
+    if result.used:
+        table.add_row("memory of a process", f"up to {result.used['memory'] / 2**20:.0f} MiB")
+    if not result.is_shard:
+        table.add_row("size", f"{output_size(job.out) / 2**20:.1f} MiB")
     table.add_row("output", printable(str(job.out)))
     OUT.print(table)
     for name, why in result.skipped:
         OUT.print(printable(f"skipped {name}: {why}"), style="yellow")
+    if result.is_shard:
+        OUT.print(f"this is shard {job.config['shard']}; when all have ended: fusion-aug merge {job.out}", markup=False)
+        return
     OUT.print(stream_table(result.streams, job.loss_reasons))
     for line in left_out_lines(job.account):
         OUT.print(line, soft_wrap=True)

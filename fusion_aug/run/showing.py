@@ -14,11 +14,10 @@ from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.sidecar import ids_in_manifest
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
-from fusion_aug.run.inputs import source_log, written_log
+from fusion_aug.run.inputs import run_manifest, source_log, written_log
 from fusion_aug.run.scope import draw_geometry_per_scene
 from fusion_aug.run.words import value_of
 from fusion_aug.sample import Sample
-from fusion_aug.sample.manifest import read_manifest
 from fusion_aug.show.draw import draw_before_after, save_picture
 from fusion_aug.show.recording import record, serve
 from fusion_aug.show.robot import draw_robot, is_robot
@@ -81,7 +80,7 @@ def _of_pipeline(config: dict[str, Any]) -> tuple[int, Iterator[tuple[Sample, Sa
 
 def _of_run(out: Path, rest: list[str], extra_dir: str | None) -> tuple[int, Iterator[tuple[Sample, Sample]]]:
     """Samples that a run wrote, beside their sources."""
-    manifest = read_manifest(out)
+    manifest = run_manifest(out)
     before_log = source_log(manifest, out, rest, extra_dir)
     after_log = written_log(manifest, out, before_log)
     ids = {written: read for read, written in ids_in_manifest(out).items()}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from calib.regular_files import is_there, open_regular, read_regular, read_regular_text
 from fusion_aug.errors import DataError
 from fusion_aug.sample.history import History, history_from_json
 
@@ -70,7 +71,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DataError(f"{path}: is larger than a manifest may be")
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_regular_text(path, most=MAX_BYTES).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     rows = []
@@ -102,9 +103,9 @@ def read_manifest(path: Path) -> Manifest:
 def manifest_header(root: Path) -> dict[str, Any]:
     """First line of the manifest of the run that wrote a log; empty where no run of ours did."""
     path = root / NAME
-    if not path.is_file():
+    if not is_there(path):
         return {}
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         line = file.readline(MAX_HEADER_BYTES)
     try:
         header = json.loads(line)
@@ -123,5 +124,5 @@ def tree_digest(folder: Path) -> str:
     total = hashlib.blake2b(digest_size=16)
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         total.update(path.relative_to(folder).as_posix().encode())
-        total.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
+        total.update(hashlib.blake2b(read_regular(path), digest_size=16).digest())
     return total.hexdigest()

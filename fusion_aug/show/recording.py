@@ -31,7 +31,7 @@ def _rerun() -> Any:
     try:
         import rerun
     except ImportError:
-        raise FusionAugError("a recording needs the Rerun SDK, the extra 'rerun': pip install rerun-sdk") from None
+        raise FusionAugError("a recording needs the package rerun-sdk: pip install '.[rerun]'") from None
     return rerun
 
 

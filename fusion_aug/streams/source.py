@@ -9,9 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from calib.regular_files import open_regular
 from fusion_aug.errors import DataError
 from fusion_aug.names import Registry
 from fusion_aug.ops.modes import standard_modes
+from fusion_aug.safe.guard import guard_members
 
 # name -> function(path, bytes, options) -> value. Formats register theirs, so that a Source stays picklable.
 DECODERS: Registry[Callable[[Path, bytes, dict[str, Any]], Any]] = Registry("decoder")
@@ -71,6 +73,11 @@ class Source:
     size: int | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Whatever goes wrong where an item is read is told in one sentence, also of sources of other formats."""
+        super().__init_subclass__(**kwargs)
+        guard_members(cls, READS, _place)
+
     def bytes(self) -> bytes:
         """The raw bytes.
 
@@ -82,7 +89,7 @@ class Source:
             wanted = length - self.offset if self.size is None else self.size
             if wanted > MAX_BYTES:
                 raise DataError(f"{self.path}: {wanted} bytes are more than the {MAX_BYTES} that one item may have")
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 file.seek(self.offset)
                 raw = file.read(wanted)
         except OSError as error:
@@ -141,3 +148,14 @@ class Source:
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "value"}
+
+
+READS = ("bytes", "coding", "hash", "value", "decoded", "rows")
+
+
+def _place(source: Source) -> str:
+    """What a source is, for messages."""
+    return str(source.path)
+
+
+guard_members(Source, READS, _place)

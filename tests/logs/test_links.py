@@ -53,7 +53,7 @@ def link_folders(root: Path, store: Path) -> None:
 
 
 def written_files(out: Path) -> dict[str, bytes]:
-    files = (p for p in out.rglob("*") if p.is_file() and p.name != "run.json")
+    files = (p for p in out.rglob("*") if p.is_file() and p.stem != "run")
     return {p.relative_to(out).as_posix(): p.read_bytes() for p in files}
 
 

@@ -21,7 +21,7 @@ from fusion_aug.sample.manifest import read_manifest
 
 def tree(out: Path) -> dict[str, str]:
     """Digest of every file of the same-bytes promise."""
-    files = sorted(p for p in out.rglob("*") if p.is_file() and p.name != "run.json")
+    files = sorted(p for p in out.rglob("*") if p.is_file() and p.stem != "run")
     return {str(p.relative_to(out)): hashlib.blake2b(p.read_bytes()).hexdigest() for p in files}
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from calib.regular_files import read_regular
 from fusion_aug.check.counts.core import Counted, Counts, counter, is_whole_picture, once_per_file
 from fusion_aug.check.counts.labels import Label, Labelled, labeller, points_inside, rotation_of
 from fusion_aug.errors import DataError
+from fusion_aug.safe.arrow import check_ipc
 
 END_NS = 50_000_000  # ns before the first sweep and after the last one, half the time between two
 CLOUD = "lidar"
@@ -92,6 +94,7 @@ def table(path: Path, columns: tuple[str, ...] | None = None) -> Any:
     from pyarrow import ArrowException, feather
 
     try:
+        check_ipc(path, read_regular(path))
         return feather.read_table(path, columns=None if columns is None else list(columns))
     except (OSError, ArrowException) as error:
         raise DataError(f"{path}: is not a readable feather file ({str(error).splitlines()[0]})") from None

@@ -11,8 +11,8 @@ from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
+from calib.regular_files import open_regular, read_regular, read_regular_text
+from calib.yaml_text import load_yaml
 from fusion_aug.errors import DataError
 from fusion_aug.names import Registry
 
@@ -80,7 +80,7 @@ def read_json(path: Path) -> Any:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise DataError(f"{path}: is larger than {MAX_JSON_BYTES >> 30} GiB")
-        return json.loads(path.read_bytes())
+        return json.loads(read_regular(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError:
@@ -98,7 +98,7 @@ def size_of(path: Path) -> int:
 def is_whole_picture(path: Path) -> bool:
     """Whether a file begins and ends as a JPEG or PNG file does."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(8)
             file.seek(-min(TAIL, size_of(path)), os.SEEK_END)
             end = file.read()
@@ -164,7 +164,7 @@ def samples_per_frame(feature: str, shape: Sequence[int], options: Mapping[str, 
     """
     parts = options.get("parts")
     if parts is None and options.get("rig"):
-        rig = yaml.safe_load(Path(options["rig"]).read_text(encoding="utf-8"))
+        rig = load_yaml(read_regular_text(Path(options["rig"])))
         parts = rig.get("parts") if isinstance(rig, dict) else None
     declared = parts.get(feature) if isinstance(parts, Mapping) else None
     is_window = isinstance(declared, Mapping) and "window" in declared and len(shape) == 2

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from calib.regular_files import read_regular_text
 from fusion_aug.check.counts.core import (
     Counted,
     Counts,
@@ -59,7 +60,7 @@ def text_of(path: Path) -> str:
         DataError: it is no text.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_regular_text(path, "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
 

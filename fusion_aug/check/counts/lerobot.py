@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from calib.regular_files import check_regular
 from fusion_aug.check.counts.core import (
     Counted,
     Counts,
@@ -21,6 +22,7 @@ from fusion_aug.check.counts.core import (
     samples_per_frame,
 )
 from fusion_aug.errors import DataError
+from fusion_aug.safe.arrow import check_parquet
 
 INDEX = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 PREFIXES = ("observation.images.", "observation.")  # that names of streams do without
@@ -118,6 +120,7 @@ def frame_times(path: Path) -> np.ndarray:
     import av
 
     try:
+        check_regular(path)
         with av.open(str(path)) as container:
             video = container.streams.video[0]
             base = float(video.time_base or 0)
@@ -137,6 +140,8 @@ def table(path: Path) -> Any:
     from pyarrow import ArrowException, parquet
 
     try:
+        check_regular(path)
+        check_parquet(path)
         return parquet.read_table(path)
     except (OSError, ArrowException) as error:
         raise DataError(f"{path}: is not a readable parquet file ({str(error).splitlines()[0]})") from None

@@ -10,8 +10,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from fusion_aug.check.counts.core import CALIBRATIONS, Counted, Counts, counter, files_below, is_excluded, once_per_file
+from calib.regular_files import open_regular
+from fusion_aug.check.counts.core import (
+    CALIBRATIONS,
+    Counted,
+    Counts,
+    counter,
+    files_below,
+    is_excluded,
+    once_per_file,
+)
 from fusion_aug.errors import DataError
+from fusion_aug.safe.chunks import check_chunks
 
 PICTURES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 CLOUD = "sensor_msgs/msg/PointCloud2"
@@ -98,8 +108,9 @@ def messages_of(
     """
     from mcap.reader import make_reader
 
+    summary_of(path)  # looks at the sizes of all chunks, once
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             found = make_reader(stream).iter_messages(topics, starting_at=start, ending_before=end)
             yield from ((channel.topic, message.data) for _, channel, message in found)
     except Exception as error:  # the reader's many
@@ -116,8 +127,9 @@ def summary_of(path: Path) -> Any:
     from mcap.reader import make_reader
 
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             found = make_reader(stream).get_summary()
+            check_chunks(path, stream, found.chunk_indexes if found is not None else ())
     except Exception as error:  # the reader's many
         raise DataError(f"{path}: is not a readable MCAP file ({type(error).__name__}: {error})") from None
     if found is None or found.statistics is None:

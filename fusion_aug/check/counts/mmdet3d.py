@@ -10,13 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from fusion_aug.check.counts.core import Counted, Counts, chosen_width, counter, is_whole_picture, size_of
+from calib.regular_files import read_regular
+from fusion_aug.check.counts.core import (
+    Counted,
+    Counts,
+    chosen_width,
+    counter,
+    is_whole_picture,
+    once_per_file,
+    size_of,
+)
 from fusion_aug.check.counts.labels import Label, Labelled, labeller, points_inside, rotations_about_z
-from fusion_aug.check.counts.plain_pickle import read_pickle
+from fusion_aug.safe.pickles import load_plain
 
 LIDAR = "lidar"
 WAYMO_CAMERAS = ("CAM_FRONT", "CAM_FRONT_LEFT", "CAM_FRONT_RIGHT", "CAM_SIDE_LEFT", "CAM_SIDE_RIGHT")  # image_0, ...
 Info = dict[str, Any]
+read_pickle = once_per_file(load_plain)
 
 
 @counter("mmdet3d")
@@ -118,7 +128,7 @@ def guessed_width(path: Path) -> int:
     size = size_of(path)
     if size % 20 or size % 16 or not size:
         return 5 if size % 20 == 0 else 4
-    numbers = np.fromfile(path, "<f4").astype(np.float64)
+    numbers = np.frombuffer(read_regular(path), "<f4").astype(np.float64)
     return min((5, 4), key=lambda width: float(np.nanmean(np.nanvar(numbers.reshape(-1, width), axis=0))))
 
 
@@ -173,7 +183,7 @@ def labels_of_sample(
         return {}
     boxes = np.array([row["box"] for row in rows], dtype=np.float64)
     sizes, yaw = (boxes[:, 3:6], boxes[:, 6]) if by_length else (boxes[:, [4, 3, 5]], -boxes[:, 6] - np.pi / 2)
-    points = np.frombuffer(path.read_bytes(), "<f4").reshape(-1, width_of(root, info, options))[:, :3]
+    points = np.frombuffer(read_regular(path), "<f4").reshape(-1, width_of(root, info, options))[:, :3]
     inside = points_inside(points, boxes[:, :3], rotations_about_z(yaw), sizes)
     return {
         str(i): Label(row["facts"], row["official"], dict.fromkeys(row["official"], inside[i]))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from calib.regular_files import read_regular
 from fusion_aug.check.counts.core import Counted, Counts, counter, is_whole_picture, read_json, size_of
 from fusion_aug.check.counts.labels import Label, Labelled, labeller, points_inside, rotation_of
 from fusion_aug.errors import DataError
@@ -111,7 +112,7 @@ def radar_points(path: Path) -> np.ndarray:
     Raises:
         DataError: it is no binary PCD file.
     """
-    raw = path.read_bytes()
+    raw = read_regular(path)
     end = raw.find(b"DATA binary\n", 0, HEADER_BYTES)
     words = [line.split() for line in raw[: max(end, 0)].decode("ascii", "replace").splitlines()]
     header = {w[0]: w[1:] for w in words if w}
@@ -176,7 +177,7 @@ def world_points(root: Path, tables: Mapping[str, Mapping[str, Row]], row: Row, 
         return None
     path = root / row["filename"]
     if kind == "lidar":
-        points = np.frombuffer(path.read_bytes(), "<f4").reshape(-1, LIDAR_BYTES // 4)[:, :3]
+        points = np.frombuffer(read_regular(path), "<f4").reshape(-1, LIDAR_BYTES // 4)[:, :3]
     else:
         found = radar_points(path)
         points = np.stack([found[axis] for axis in "xyz"], axis=1)

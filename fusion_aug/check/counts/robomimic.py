@@ -9,6 +9,7 @@ from typing import Any
 
 from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, samples_per_frame
 from fusion_aug.errors import DataError
+from fusion_aug.safe.hdf5 import open_hdf5
 
 PICTURE_AXES = 4  # row, height, width, channel
 
@@ -16,11 +17,9 @@ PICTURE_AXES = 4  # row, height, width, channel
 @counter("robomimic")
 def count(root: Path, options: Mapping[str, Any]) -> Counted:
     """Frames of every vector and pictures of every camera."""
-    import h5py
-
     path = next((p for p in sorted(root.iterdir()) if p.suffix in (".hdf5", ".h5")), root / "*.hdf5")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return {str(name): partial(count_demo, path, str(name), options) for name in file["data"]}
     except (OSError, KeyError) as error:
         raise DataError(f"{path}: is not a readable HDF5 file of demonstrations ({error})") from None
@@ -31,7 +30,7 @@ def count_demo(path: Path, demo: str, options: Mapping[str, Any]) -> Counts:
     import h5py
 
     out: dict[str, dict[str, int]] = {}
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         found = dict(members(file["data"][demo], h5py.Dataset))
     for name, shape in found.items():
         if not (is_excluded(name, options) or is_excluded(name.partition("/")[0], options)) and shape:
@@ -46,9 +45,14 @@ def count_demo(path: Path, demo: str, options: Mapping[str, Any]) -> Counts:
 
 def members(group: Any, kind: Any) -> list[tuple[str, tuple[int, ...]]]:
     """(name, shape) of the data sets of a group and of the groups in it."""
-    found: list[tuple[str, Any]] = []
-    group.visititems(lambda name, item: found.append((name, item)))
-    return [(name, item.shape) for name, item in found if isinstance(item, kind)]
+    found: list[tuple[str, tuple[int, ...]]] = []
+
+    def look(name: str, item: Any) -> None:
+        if isinstance(item, kind):
+            found.append((name, item.shape))
+
+    group.visititems(look)
+    return found
 
 
 def name_of(dataset: str) -> str:

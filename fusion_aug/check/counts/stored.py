@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from calib.regular_files import check_regular
 from fusion_aug.check.counts.core import Counts, is_whole_picture, read_json
 from fusion_aug.errors import DataError
 
@@ -46,6 +47,7 @@ def items_present(path: Path) -> list[bool]:
         DataError: the arrays are damaged.
     """
     try:
+        check_regular(path)
         with np.load(path, allow_pickle=False) as arrays:
             count = len(arrays["fields/capture_times"])
             return list(arrays["fields/present"]) if "fields/present" in arrays else [True] * count
@@ -61,6 +63,7 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """
     out = {}
     try:
+        check_regular(path)
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 with archive.open(name) as file:

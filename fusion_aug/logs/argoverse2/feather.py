@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from calib.regular_files import check_regular, read_regular
 from fusion_aug.errors import DataError, FusionAugError
+from fusion_aug.safe.arrow import check_ipc
 
 MAX_ROWS = 2**28
 TEXTS = ("sensor_name", "track_uuid", "category")  # columns of the format that hold text
@@ -28,7 +30,8 @@ def read_arrow(raw: bytes | None, path: Path, names: Sequence[str] = (), only: S
     """
     arrow = _pyarrow()
     try:
-        data = path.read_bytes() if raw is None else raw
+        data = read_regular(path) if raw is None else raw
+        check_ipc(path, data)
         file = arrow.ipc.open_file(arrow.BufferReader(data))
         if only is not None:
             fields = [i for i, n in enumerate(file.schema.names) if n in only]
@@ -84,6 +87,7 @@ def schema_of(path: Path) -> Any:
     """
     arrow = _pyarrow()
     try:
+        check_regular(path)
         with arrow.memory_map(str(path)) as file:
             return arrow.ipc.open_file(file).schema
     except OSError as error:
@@ -153,5 +157,5 @@ def _pyarrow() -> Any:
         import pyarrow
         import pyarrow.ipc
     except ImportError:
-        raise FusionAugError("Feather files need pyarrow, the extra 'argoverse': pip install pyarrow") from None
+        raise FusionAugError("Feather files need the package pyarrow: pip install '.[argoverse]'") from None
     return pyarrow

@@ -86,15 +86,6 @@ class ArgoverseFolders(Log):
         scene = self.scene_of(sample_id)
         return [sample_id, scene, *scene.split("/")]
 
-    def inputs(self) -> list[Path]:
-        """The tables and sweeps of the selected logs."""
-        out = []
-        for scene in dict.fromkeys(self.scene_of(i) for i in self.ids):
-            folder = self.folders[scene]
-            tables = ("*.feather", "*.npz", "calibration/*.feather", "map/*")
-            out += [p for pattern in tables for p in self.tree.glob(pattern, folder)]
-        return out
-
     def box_place(self, sample_id: str, stream: str, box: str) -> str:
         """The row of the log's table of annotations."""
         return f"{self.folders[self.scene_of(sample_id)] / 'annotations.feather'}: row {box}"

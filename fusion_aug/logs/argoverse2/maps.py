@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from calib.regular_files import check_regular
 from calib.ties import TIE
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import read_json, write_json
@@ -83,6 +84,7 @@ def is_mirror(W: np.ndarray) -> bool:
 def copy_files(files: Sequence[Path], target: Path) -> None:
     """Copy files into a folder."""
     for path in files:
+        check_regular(path)
         target.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target / path.name)
 
@@ -147,6 +149,7 @@ def read_heights(path: Path) -> np.ndarray:
         DataError: it is damaged, or no table of numbers.
     """
     try:
+        check_regular(path)
         heights: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: cannot be read as an array ({error})") from None

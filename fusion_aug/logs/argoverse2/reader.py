@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from calib import CameraSensor, Frame, LidarSensor, Rig, Sensor, Trajectory, validate
+from calib.regular_files import is_there
 from calib.sensors import pinhole_sensor
 from calib.sides import other_side
 from fusion_aug.errors import DataError
@@ -80,7 +81,7 @@ class ArgoverseLog(ArgoverseFolders):
     def annotations(self, scene: str) -> dict[str, np.ndarray] | None:
         """All cuboids of a log; None where it has none (the test split)."""
         path = self.tree.path(LABELS, scene, self.folders[scene])
-        return read_table(None, path, BOXES) if path.is_file() else None
+        return read_table(None, path, BOXES) if is_there(path) else None
 
     @lru_cache(maxsize=4)  # noqa: B019
     def mounted_rig(self, scene: str) -> Rig:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from calib import CameraSensor
+from calib.regular_files import is_there
 from calib.se3 import quaternion_from_rotation
 from fusion_aug.core.compose import leaves
 from fusion_aug.core.transform import Transform
@@ -169,7 +170,7 @@ class ArgoverseWriter(CaptureTimeWriter):
         """Write the tables and maps of one log."""
         scene = parts[0]["source_scene"]
         paths = {n: self.log.tree.path(n, scene, self.log.folders[scene]) for n in (*TABLES, *SIDE_FILES)}
-        before = {n: read_arrow(None, paths[n]) for n in TABLES if paths[n].is_file()}
+        before = {n: read_arrow(None, paths[n]) for n in TABLES if is_there(paths[n])}
         stamps = dict(zip(before[TRACK]["timestamp_ns"].to_pylist(), range(before[TRACK].num_rows), strict=True))
         poses = [row for _, row in sorted({row[0]: row for part in parts for row in part["poses"]}.items())]
         self._table(target / TRACK, poses, ("timestamp_ns", *POSE), before[TRACK], [stamps.get(r[0]) for r in poses])
@@ -186,7 +187,7 @@ class ArgoverseWriter(CaptureTimeWriter):
                 own = [sensors[parts[0]["names"].get(row[0], row[0])] for row in inner]
                 self._table(target / name, inner, columns, before[name], own)
         if all(p["untouched"] for p in parts):
-            copy_files([paths[n] for n in SIDE_FILES if paths[n].is_file()], target)
+            copy_files([paths[n] for n in SIDE_FILES if is_there(paths[n])], target)
         self._maps(parts, target / "map")
 
     @staticmethod

@@ -139,7 +139,7 @@ def account_of(log: Log, writer: type[Writer] | None = None) -> Account:
 
 
 def _files(log: Log, own: bool) -> Iterable[Group]:
-    start, is_selected = len(str(log.root)) + 1, _selection(log)
+    start, is_selected = len(str(log.root)) + 1, selection(log)
     known: dict[str, _Tally] = {}
     unknown: dict[_Place, _Tally] = {}
     for entry in log.tree.files():
@@ -170,7 +170,7 @@ def _told(part: Part, has_place: bool) -> tuple[str, str]:
 
 def _fields(log: Log, writer: type[Writer]) -> Iterable[Group]:
     own = writer is log.format.writer
-    contents, is_selected = contents_of(log.format.contents), _selection(log)
+    contents, is_selected = contents_of(log.format.contents), selection(log)
     whole = contents_of(tuple(Part(pattern, KEPT, "") for pattern in writer.copied_whole))
     known: dict[str, _Tally] = {}
     unknown: dict[_Place, _Tally] = {}
@@ -199,7 +199,7 @@ def _in_order(known: dict[str, _Tally], parts: Sequence[Part]) -> Iterable[Group
     yield from (known[name].group(name) for name in sorted(known, key=lambda n: order.get(n, len(order))))
 
 
-def _selection(log: Log) -> Callable[[str], bool]:
+def selection(log: Log) -> Callable[[str], bool]:
     """Return a function that tells whether a file belongs to the selected samples, or to all."""
     if log.options.select is None:
         return lambda path: True

@@ -47,6 +47,7 @@ COMMON_PARTS = (
     Part("fusion_aug/samples/**/streams/*/[0-9]*.jp*g", CHANGED, SIDECAR),
     Part("manifest.jsonl", LEFT_OUT, OF_ANOTHER_RUN),
     Part("run.json", LEFT_OUT, OF_ANOTHER_RUN),
+    Part("run.csv", LEFT_OUT, OF_ANOTHER_RUN),
     Part(".work/**", LEFT_OUT, "of a run that was not finished"),
     Part("**/README*", LEFT_OUT, FOR_PEOPLE),
     Part("**/LICENSE*", LEFT_OUT, FOR_PEOPLE),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from calib import CameraSensor, Frame, Rig, UnknownLens
+from calib.regular_files import is_there
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.errors import ConfigError, DataError, UnhandledStream
 from fusion_aug.logs.core.files import read_json
@@ -189,7 +190,7 @@ class EpisodeLog(RobotLog):
         """Return streams with the capture times that the sidecar holds, where these differ from the frames' times."""
         path = sidecar_of(self.tree, sample_id) / CAPTURE_TIMES_FILE
         out = dict(streams)
-        for name, times in (read_json(path) if path.is_file() else {}).items():
+        for name, times in (read_json(path) if is_there(path) else {}).items():
             if name not in streams or len(times) != len(streams[name]):
                 raise DataError(f"{path}: {name}: {len(times)} stamps do not fit the stream")
             out[name] = replace(

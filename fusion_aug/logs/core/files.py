@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from calib.gel import png_size
+from calib.regular_files import check_regular, open_regular, read_regular, read_regular_text
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.tree import Tree
 from fusion_aug.ops.color import levels_of
 from fusion_aug.streams.source import Source, decoder
 
-MAX_PIXELS = 2**28
+MAX_PIXELS = 2**26  # 8192 x 8192
 HEADER_BYTES = 2**20  # large metadata may come before the size of a JPEG
 MAX_JSON_BYTES = 4 * 2**30
 JPEG_QUALITY = 95
@@ -34,7 +35,7 @@ def image_size(path: Path, raw: bytes | None = None) -> tuple[int, int]:
     """
     if raw is None:
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 raw = file.read(HEADER_BYTES)
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from None
@@ -125,18 +126,24 @@ def check_size(source: Source) -> None:
 
 
 def copy_file(source: Source, path: Path, link: str = "copy") -> None:
-    """Copy a source file byte by byte, or link it with ``link="hard"`` where the file system allows it."""
+    """Copy a source file byte by byte, or link it with ``link="hard"`` where the file system allows it.
+
+    Raises:
+        DataError: it is missing, or no regular file.
+    """
+    try:
+        check_regular(source.path)
+    except OSError as error:
+        raise DataError(f"{source.path}: cannot be read ({error.strerror})") from None
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # a run that was killed may have left a hard link of the source here
     if link == "hard":
         try:
             os.link(os.path.realpath(source.path), path)  # of a link its file, not the link
             return
         except OSError:
             pass  # another file system: copy
-    try:
-        shutil.copyfile(source.path, path)
-    except FileNotFoundError:
-        raise DataError(f"{source.path}: cannot be read (No such file or directory)") from None
+    shutil.copyfile(source.path, path)
 
 
 def inside(root: Path, relative: str, where: str) -> Path:
@@ -160,7 +167,7 @@ def read_text(path: Path) -> str:
         DataError: it is missing, or not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_regular_text(path, "utf-8-sig")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
@@ -176,7 +183,7 @@ def read_json(path: Path) -> Any:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise DataError(f"{path}: is larger than {MAX_JSON_BYTES >> 30} GiB")
-        return json.loads(path.read_bytes())
+        return json.loads(read_regular(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial, wraps
 from pathlib import Path
@@ -15,6 +15,7 @@ from calib.rig_file import read_rig_file
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.classes import Classes
 from fusion_aug.logs.core.contents import Part, contents_of
+from fusion_aug.logs.core.guarding import guard_log
 from fusion_aug.logs.core.intensity import (
     Clouds,
     DeclaredScales,
@@ -30,7 +31,6 @@ from fusion_aug.logs.core.tree import Tree
 from fusion_aug.logs.core.writer import Writer
 from fusion_aug.names import Registry
 from fusion_aug.ops.modes import standard_modes
-from fusion_aug.ops.random import digest
 from fusion_aug.sample import Sample
 
 
@@ -140,10 +140,13 @@ class Log(Sequence[Sample], ABC):
 
     # Whether calibration or tracks are kept per scene, so that geometry must be drawn per scene too.
     calibration_per_scene: bool = False
+    # Whether reading a sample also reads files of the samples beside it.
+    reads_neighbours: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """What every log does with a sample that a format has read is done here, so that no format can forget it."""
         super().__init_subclass__(**kwargs)
+        guard_log(cls)
         if "read" in cls.__dict__:
             cls.read = _and_finished(cls.read)  # type: ignore[assignment, method-assign]
 
@@ -196,18 +199,12 @@ class Log(Sequence[Sample], ABC):
         kind = self.format.writer if output in (None, self.format.name) else find_exporter(str(output))
         return kind(self, out, lossy=lossy, link=link)
 
-    def inputs(self) -> Iterable[Path]:
-        """Files that the fingerprint covers: tables, or the files of every selected sample; by default all files."""
-        return [entry.path for entry in self.tree.files()]
-
-    def fingerprint(self) -> str:
-        """Digest of the selected ids and of names, sizes and dates of the inputs."""
-        named = (getattr(self.options, name) for name in self.format.file_options)
-        option_files = [Path(p) for value in named for p in ([value] if isinstance(value, str | Path) else value or ())]
-        facts = [
-            (str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in (*self.inputs(), *option_files) if p.is_file()
-        ]
-        return digest(str(self.root.resolve()), list(self.ids), facts)
+    def option_files(self) -> list[Path]:
+        """Files that the options name, besides those below the root; where one names further files, these too."""
+        named = [getattr(self.options, name) for name, o in self.format.all_options.items() if o.is_file or o.or_file]
+        paths = [Path(p) for value in named for p in (value if isinstance(value, list | tuple) else [value])
+                 if isinstance(p, str | Path)]  # fmt: skip
+        return [p for p in paths if p.is_file()]
 
     def fields(self) -> Mapping[str, Collection[str]]:
         """Path of every table, from the root -> names of all fields that occur in it; by default there are none."""
@@ -286,6 +283,9 @@ class Log(Sequence[Sample], ABC):
             return rig
         path = str(self.options.rig)
         return check_rig_file(rig, rig_from_dict(self._rig_file, path, rig), path)
+
+
+guard_log(Log)
 
 
 def _and_finished(read: Callable[[Any, str], Sample]) -> Callable[[Any, str], Sample]:

@@ -91,6 +91,11 @@ class RobotLog(Log):
             raise ConfigError("log.joint_map: expected a mapping of joints in the log to joints in the description")
         return {str(k): str(v) for k, v in (joint_map or {}).items()}
 
+    def option_files(self) -> list[Path]:
+        """Files that the options name, and the description that the rig file names."""
+        urdf = None if self.options.urdf else self._rig_file_options["urdf"]
+        return [*super().option_files(), *([Path(urdf)] if urdf else [])]
+
     def is_excluded(self, name: str) -> bool:
         """Whether ``log.exclude`` names a topic or feature."""
         return matches(name, self._exclude_patterns)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from calib import Frame, Rig, Trajectory, rig_from_dict, rig_to_dict
+from calib.regular_files import is_there
 from calib.replacing import replace_unchecked
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import read_json, write_json
@@ -61,7 +62,7 @@ def sidecar_of(root: Path | Tree, sample_id: str) -> Path:
 def ids_in_manifest(root: Path | Tree) -> dict[str, str]:
     """Return id in the log -> id in the manifest, of the samples that a run renamed."""
     path = tree_of(root).path(f"{FOLDER}/{IDS}", "sidecar")
-    return {str(k): str(v) for k, v in read_json(path).items()} if path.is_file() else {}
+    return {str(k): str(v) for k, v in read_json(path).items()} if is_there(path) else {}
 
 
 def write_ids(out: Path, ids: Mapping[str, str]) -> None:
@@ -110,7 +111,7 @@ def with_changes(rig: Rig, root: Path | Tree, sample_id: str) -> Rig:
     """Return a rig with the changes that ``write_changes`` wrote for a sample."""
     folder = sidecar_of(root, sample_id)
     path = tree_of(root).path(CHANGES, str(folder), folder)
-    return rig_from_dict(read_json(path), str(path), rig) if path.is_file() else rig
+    return rig_from_dict(read_json(path), str(path), rig) if is_there(path) else rig
 
 
 def merge_sidecar(sample: Sample, root: Path | Tree, *, rig_first: bool = False) -> Sample:
@@ -132,7 +133,7 @@ def merge_sidecar(sample: Sample, root: Path | Tree, *, rig_first: bool = False)
     columns = {unquote(p.stem): p for p in found if p.suffix == ".npz"}
     merged = sample.with_streams({**_with_columns(sample, columns), **extra})
     rig_file = tree.path("rig.json", str(folder), folder)
-    if not rig_file.is_file():
+    if not is_there(rig_file):
         return merged
     stored_rig = rig_from_dict(read_json(rig_file), str(rig_file))
     # the calibration in the format's own files takes precedence

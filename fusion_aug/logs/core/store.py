@@ -7,6 +7,8 @@ no pickles) and one PNG or JPEG per colour picture.
 from __future__ import annotations
 
 import json
+import math
+import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import fields
@@ -19,14 +21,17 @@ import torch
 from torch import Tensor
 
 from calib import CalibrationError, GelModel
+from calib.regular_files import is_there, open_regular
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import read_json, write_picture
 from fusion_aug.logs.core.tree import Tree
+from fusion_aug.safe.guard import reads_file
 from fusion_aug.streams import STREAMS, Camera, ImageStream, Points, Ragged, Stream, TactileImage
 from fusion_aug.streams.loose import check_offsets
 from fusion_aug.streams.source import Source, decoder
 
 MAX_ARRAY_BYTES = 8 * 2**30
+SMALL_BYTES, MOST_PACKED = 2**29, 200  # of arrays whatever the size of their file, and per byte of it
 PLAIN_TYPES = (str, int, float, bool)
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 PICTURE_STREAMS = (Camera, TactileImage)  # files of their own
@@ -172,7 +177,7 @@ def read_streams(folder: Path, tree: Tree | None = None, kind: type[Stream] = St
     """Read what ``write_streams`` wrote, those of a class, in alphabetical order."""
     tree = tree or Tree(folder)
     paths = [tree.path(entry.path.name, str(folder), folder) for entry in tree.entries(folder)]
-    found = [p for p in paths if (p / "stream.json").is_file() and (kind is Stream or _is_of(p, tree, kind))]
+    found = [p for p in paths if is_there(p / "stream.json") and (kind is Stream or _is_of(p, tree, kind))]
     return {unquote(p.name): read_stream(p, tree) for p in found}
 
 
@@ -212,40 +217,46 @@ def decode_columns(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str,
     return {k[len(own) :]: torch.from_numpy(v) for k, v in read_npz(path).items() if k.startswith(own)}
 
 
+@reads_file
 def npz_names(path: Path) -> list[str]:
     """Names of the arrays in an npz file.
 
     Raises:
         DataError: it is missing or damaged.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [n.removesuffix(".npy") for n in archive.namelist()]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: the arrays are damaged ({error})") from None
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        return [n.removesuffix(".npy") for n in archive.namelist()]
 
 
+@reads_file
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of an npz file, refusing pickles and sizes beyond 8 GiB.
+    """Arrays of an npz file, refusing pickles and more bytes than a file of its size may stand for.
 
     Raises:
         DataError: the file is missing, damaged, too large or holds objects.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            total = sum(i.file_size for i in archive.infolist())
-        if total > MAX_ARRAY_BYTES:
-            raise DataError(f"{path}: {total} bytes of arrays are more than allowed")
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {k: data[k] for k in data.files}
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, zipfile.BadZipFile, KeyError, EOFError, MemoryError) as error:
-        raise DataError(f"{path}: the arrays are damaged ({error})") from None
-    for key, array in arrays.items():
-        if array.dtype.kind not in "biufU":
-            raise DataError(f"{path}: {key}: arrays of type {array.dtype} are not read")
-    return arrays
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        total = sum(i.file_size for i in archive.infolist())
+        most = min(MAX_ARRAY_BYTES, SMALL_BYTES + MOST_PACKED * os.fstat(file.fileno()).st_size)
+        if total > most:
+            raise DataError(f"{path}: {total} bytes of arrays are more than the {most} of a file of its size")
+        return {i.filename.removesuffix(".npy"): _member(archive, i, path) for i in archive.infolist()}
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> np.ndarray:
+    """One array of an npz file; the size that it declares is compared with that of its member before it is made."""
+    with archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(file)
+    where = f"{path}: {info.filename.removesuffix('.npy')}"
+    if dtype.kind not in "biufU":
+        raise DataError(f"{where}: arrays of type {dtype} are not read")
+    if math.prod(shape) * dtype.itemsize > info.file_size:
+        raise DataError(f"{where}: declares {shape} numbers, more than it holds")
+    with archive.open(info) as file:
+        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    return array
 
 
 def write_npz(arrays: dict[str, Any], path: Path) -> None:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import inside
+from fusion_aug.logs.core.locks import NAME, FolderLock, Locked
+from fusion_aug.logs.core.writer import PARTS_FOLDER, WORK
 
 
 @contextmanager
-def whole_folder(target: Path) -> Iterator[tuple[Path, Path]]:
+def whole_folder(target: Path) -> Iterator[Path]:
     """A folder to write, which appears under its name when the block ends without an error.
+
+    What a killed process left of it is removed by the next one that writes the same target.
 
     Args:
         target: it is not there yet, or empty.
 
     Yields:
-        the folder under another name beside it, and a folder for what is not to stay.
+        the folder under another name beside it; what lies in its ``WORK`` does not stay.
 
     Raises:
-        DataError: there is something at the target, or it cannot be made.
+        DataError: there is something at the target, it cannot be made, or another process is writing it.
     """
     target = target.resolve()  # of a link the folder that it leads to
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -31,36 +35,58 @@ def whole_folder(target: Path) -> Iterator[tuple[Path, Path]]:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{target}: cannot be made ({error.strerror})") from None
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as work:
-        part, aside = Path(work) / target.name, Path(work) / "aside"
-        part.mkdir()
-        aside.mkdir()
-        yield part, aside
-        if target.is_dir():
-            target.rmdir()
-        part.rename(target)
+    part = target.with_name(f".{target.name}.fusion_aug")
+    lock = FolderLock(part / WORK)
+    try:
+        lock.hold()
+        empty(part, keep=(part / WORK / NAME,))
+        yield part
+        shutil.rmtree(part / WORK)
+        part.replace(target)  # which also replaces an empty folder
+    except Locked:
+        raise DataError(f"{target}: another process is writing it") from None
+    except BaseException:
+        shutil.rmtree(part)
+        raise
+    finally:
+        lock.close()
 
 
-def move_files(stage: Path, root: Path, what: str) -> None:
-    """Move all files below a stage to the same places below a root.
+def empty(folder: Path, keep: tuple[Path, ...] = ()) -> None:
+    """Remove everything in a folder but some files and the folders that they lie in."""
+    for path in folder.iterdir():
+        if path in keep:
+            continue
+        if any(path in k.parents for k in keep):
+            empty(path, keep)
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def move_files(stage: Path, out: Path, what: str, *, again: bool = False) -> None:
+    """Move the files of a staged sample into an output, and its parts to where ``Writer.part`` finds them.
 
     Args:
-        stage, root: on one file system. what: whose files they are, for messages.
+        stage, out: on one file system. what: whose files they are, for messages.
+        again: whether files may be there already, of a run that was killed while it moved them.
 
     Raises:
         DataError: a file is there already, or a folder of its name.
     """
     for path in sorted(p for p in stage.rglob("*") if p.is_file()):
-        target = inside(root, path.relative_to(stage).as_posix(), what)
-        if target.exists():
-            raise DataError(f"{what}: its file {target.relative_to(root)} is one of another sample too")
+        name = path.relative_to(stage)
+        target = inside(out / WORK if name.parts[0] == PARTS_FOLDER else out, name.as_posix(), what)
+        if not again and target.exists():
+            raise DataError(f"{what}: its file {target.relative_to(out)} is one of another sample too")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             raise DataError(
-                f"{what}: its file {path.relative_to(stage)} lies where another sample has a folder, or below its file"
+                f"{what}: its file {name} lies where another sample has a folder, or below its file"
             ) from None
 
 
-__all__ = ["move_files", "whole_folder"]
+__all__ = ["empty", "move_files", "whole_folder"]

@@ -12,6 +12,7 @@ import torch
 
 from calib import Pinhole
 from fusion_aug.core.transform import Transform
+from fusion_aug.logs.core.files import inside
 from fusion_aug.logs.core.whole_numbers import with_whole_intensities
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Stream
@@ -42,7 +43,8 @@ def all_present(stream: Stream) -> Stream:
     return stream if bool(stream.present.all()) else replace(stream, present=torch.ones_like(stream.present))
 
 
-PARTS_FOLDER = "parts"  # folder of staged files that a writer joins at the end
+WORK = ".work"  # folder of an unfinished output, which is removed when all else is in place
+PARTS_FOLDER = "parts"  # of a staged sample: files that the writer joins at the end, which lie in WORK until then
 
 # what formats of a fixed set of sensors cannot hold
 NEEDS_EVERY_SENSOR = {
@@ -120,6 +122,15 @@ class Writer(ABC):
         """Why ``as_read_back`` leaves rows or items of a stream out."""
         return self.loss_reasons.get(stream, self.loss_reasons.get("", Writer.loss_reasons[""]))
 
+    def part(self, name: str) -> Path:
+        """Where a file lies that ``stage`` wrote below ``PARTS_FOLDER``, for ``finish``, which must leave it there.
+
+        Args:
+            name: from the root of the stage, with slashes.
+        """
+        direct = inside(self.out, name, "part")  # where the output itself was the stage
+        return direct if direct.is_file() else inside(self.out / WORK, name, "part")
+
     @abstractmethod
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """Write a sample's files and return its table rows.
@@ -138,6 +149,8 @@ class Writer(ABC):
 
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:  # noqa: B027
         """Write the tables; by default there are none.
+
+        It may be killed at any moment and run again, so it writes the same files every time and removes nothing.
 
         Args:
             rows: what ``stage`` returned for each sample, in log order; may be iterated more than once.

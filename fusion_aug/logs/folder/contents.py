@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from calib.regular_files import is_there
 from fusion_aug.logs.core.contents import CHANGED, KEPT, LEFT_OUT, Part
 from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.store import npz_names
@@ -38,18 +39,19 @@ def fields_of(tree: Tree, folders: Iterable[Path]) -> dict[str, list[str]]:
     Args:
         tree: of the log. folders: of the samples, the first ``MOST_ARRAYS`` of which are looked at closely.
     """
-    out = {"log.json": list(read_json(tree.root / "log.json"))}
+    out = {"log.json": list(read_json(tree.path("log.json", str(tree.root))))}
     for number, folder in enumerate(folders):
         inner = folder.relative_to(tree.root).as_posix()
-        out[f"{inner}/sample.json"] = list(read_json(folder / "sample.json"))
+        out[f"{inner}/sample.json"] = list(read_json(tree.path("sample.json", inner, folder)))
         for entry in tree.entries(folder / "streams"):
             where = f"{inner}/streams/{entry.path.name}"
-            if not (entry.path / "stream.json").is_file():
+            description, arrays = (tree.path(n, where, entry.path) for n in ("stream.json", "arrays.npz"))
+            if not is_there(description):
                 continue
-            header = read_json(entry.path / "stream.json")
+            header = read_json(description)
             out[f"{where}/stream.json"] = list(header)
-            if number < MOST_ARRAYS and (entry.path / "arrays.npz").is_file():
+            if number < MOST_ARRAYS and is_there(arrays):
                 kind = STREAMS.get(str(header.get("class")))
                 typed = {f"values/{name}": f"column {name}" for name in (kind.column_table() if kind else ())}
-                out[f"{where}/arrays.npz"] = [typed.get(n, n) for n in npz_names(entry.path / "arrays.npz")]
+                out[f"{where}/arrays.npz"] = [typed.get(n, n) for n in npz_names(arrays)]
     return out

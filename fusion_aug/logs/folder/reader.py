@@ -40,10 +40,6 @@ class FolderLog(Log):
             raise DataError(f"{where}: version: this reads version {VERSION}, got {got!r}; write the log again")
         return [str(i) for i in index["samples"]]
 
-    def inputs(self) -> list[Path]:
-        """The descriptions of the selected samples."""
-        return [self.root / "samples" / i / "sample.json" for i in self.ids]
-
     def fields(self) -> Mapping[str, Collection[str]]:
         """Fields of the descriptions, and names of arrays."""
         return fields_of(self.tree, map(self._folder, self.ids))

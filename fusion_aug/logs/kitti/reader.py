@@ -7,7 +7,7 @@ the velodyne's.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -127,11 +127,6 @@ class KittiLog(Log):
     def names_of(self, sample_id: str) -> list[str]:
         """A frame is called by its id, its number, and the splits it is in."""
         return [sample_id, sample_id.partition("/")[2], *self._splits_of.get(sample_id, [])]
-
-    def inputs(self) -> Iterator[Path]:
-        """Every file of every selected frame, and the lists."""
-        yield from (path for i in self.ids for folder in SUFFIXES if (path := self.file(i, folder)) is not None)
-        yield from (self.root / "ImageSets" / f"{name}.txt" for name in self.splits)
 
     def is_selected_file(self, path: str) -> bool:
         """Whether a file belongs to a selected frame, by its name, or to no frame."""

@@ -78,6 +78,10 @@ class KittiWriter(CaptureTimeWriter):
         **dict.fromkeys(("boxes", "boxes_2d"), "left the picture"),
     }
 
+    def __init__(self, log: Any, out: Path, *, lossy: bool = False, link: str = "copy"):
+        super().__init__(log, out, lossy=lossy, link=link)
+        self._splits = log.splits  # before the first byte is written
+
     def cameras(self, sample: Sample) -> list[str]:
         """The cameras that a calibration file has a row for."""
         return [name for name in CAMERAS if name in sample.rig.sensors]
@@ -225,7 +229,7 @@ class KittiWriter(CaptureTimeWriter):
 
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Write the lists of ``ImageSets``: a copy is in the lists of its source."""
-        for name, members in self.log.splits.items():
+        for name, members in self._splits.items():
             known = set(members)
             numbers = [out.partition("/")[2] for out, source in ids if source in known]
             target = self.out / "ImageSets" / f"{name}.txt"

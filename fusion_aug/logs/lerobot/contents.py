@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from calib.regular_files import check_regular
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.contents import CHANGED, KEPT, LEFT_OUT, Part
 
@@ -51,6 +52,7 @@ def columns_of(path: Path) -> list[str]:
     import pyarrow.parquet as pq
 
     try:
+        check_regular(path)
         names = list(pq.read_schema(path).names)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: is not a readable parquet file ({str(error).splitlines()[0]})") from None

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib.regular_files import is_there
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.contents import Part
 from fusion_aug.logs.core.episodes import EpisodeLog
@@ -106,7 +107,7 @@ class LeRobotLog(EpisodeLog):
     def tasks(self) -> dict[int, str]:
         """Task index -> sentence."""
         path = self.path_in("meta/tasks.parquet", "log.root")
-        if not path.is_file():
+        if not is_there(path):
             return {}
         table = read_table(path)
         text = sentence_column(table.column_names, path)
@@ -145,10 +146,6 @@ class LeRobotLog(EpisodeLog):
         for name in (n for n, (part, _) in self.files.items() if part == DATA):
             out[name] = named(columns_of(self.root / name), self.info["features"], self.features)
         return out
-
-    def inputs(self) -> list[Path]:
-        """Tables and data files."""
-        return sorted({self.root / "meta" / "info.json", *(self.data_path(self.episodes[i]) for i in self.ids)})
 
     def data_path(self, episode: dict[str, Any]) -> Path:
         """Parquet file of an episode."""

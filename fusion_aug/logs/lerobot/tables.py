@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib.regular_files import check_regular
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import image_size, millimetres
 from fusion_aug.ops.color import levels_of
+from fusion_aug.safe.arrow import check_parquet
 from fusion_aug.streams.source import Coding, Source
 
 
@@ -118,6 +120,8 @@ def _table(path: Path, changed: int) -> Any:
     import pyarrow.parquet as pq
 
     try:
+        check_regular(path)
+        check_parquet(path)
         return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: is not a readable parquet file ({str(error).splitlines()[0]})") from None
@@ -132,7 +136,7 @@ def read_table(path: Path) -> Any:
     try:
         import pyarrow  # noqa: F401
     except ImportError:
-        raise DataError("LeRobot logs need the package pyarrow: pip install 'fusion_aug[lerobot]'") from None
+        raise DataError("LeRobot logs need the package pyarrow: pip install '.[lerobot]'") from None
     try:
         return _table(path, path.stat().st_mtime_ns)
     except OSError as error:

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib.regular_files import check_regular
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import MAX_PIXELS
 from fusion_aug.streams.source import Coding, Source
 
-NEED = "videos need the package av: pip install 'fusion_aug[lerobot]'"
+NEED = "videos need the package av: pip install '.[lerobot]'"
 ENCODERS = {"av1": "libsvtav1", "h264": "libx264", "hevc": "libx265"}
 OPTIONS = {
     "av1": {"crf": "30", "preset": "8", "svtav1-params": "lp=1"},
@@ -61,6 +62,7 @@ class Reader:
 
     def __init__(self, path: Path):
         self.path = path
+        check_regular(path)
         self.container = av_module().open(str(path))
         self.stream = self.container.streams.video[0]
         if self.stream.width * self.stream.height > MAX_PIXELS:

@@ -170,7 +170,7 @@ class LeRobotWriter(EpisodeWriter):
             length = int(row["episode"]["length"])
             indices = self._numbers(row, k, frames, task_starts)
             numbers = {n: indices[n] for n in ("episode_index", "task_index", "index")}
-            number_rows(inside(self.out, row["part"], "part"), path, numbers)
+            number_rows(self.part(row["part"]), path, numbers)
             numbered = {f: vector_stats(v.astype(float)) for f, v in indices.items()}
             facts = {f: {n: np.asarray(v) for n, v in s.items()} for f, s in row["stats"].items()} | numbered
             stats.append(facts)
@@ -181,8 +181,6 @@ class LeRobotWriter(EpisodeWriter):
                     "dataset_from_index": frames, "dataset_to_index": frames + length}  # fmt: skip
             episodes.append(head | flat | {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0})
             frames += length
-        if (self.out / PARTS_FOLDER).is_dir():
-            (self.out / PARTS_FOLDER).rmdir()
         meta = self.out / "meta"
         (meta / "episodes" / "chunk-000").mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(episodes), meta / "episodes" / "chunk-000" / "file-000.parquet")
@@ -274,7 +272,6 @@ def number_rows(staged: Path, path: Path, numbers: dict[str, np.ndarray]) -> Non
             )
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path)
-    staged.unlink()
 
 
 def write_tasks(tasks: dict[str, int], path: Path, source: Path) -> None:

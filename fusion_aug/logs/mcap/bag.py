@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from calib.regular_files import is_there
+from calib.yaml_text import load_yaml
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import read_text
 
@@ -79,10 +81,10 @@ def metadata_of(folder: Path) -> dict[str, Any]:
         DataError: it is not what rosbag2 writes.
     """
     path = folder / NAME
-    if not path.is_file():
+    if not is_there(path):
         return {}
     try:
-        content = yaml.safe_load(read_text(path))[ROOT]
+        content = load_yaml(read_text(path))[ROOT]
     except (yaml.YAMLError, KeyError, TypeError):
         content = None
     if not isinstance(content, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
+from calib.regular_files import is_there
 from fusion_aug.logs.core.contents import CHANGED, KEPT, LEFT_OUT, Part
 from fusion_aug.logs.mcap.bag import NAME, metadata_of
 from fusion_aug.logs.mcap.file import McapFile
@@ -45,7 +46,7 @@ def fields_of(
             names.append(f"{word}{channel.topic} ({channel.kind})")
         out[file.path.relative_to(root).as_posix()] = names
         bag = file.path.parent / NAME
-        if bag.is_file():
+        if is_there(bag):
             facts = metadata_of(file.path.parent)
             out[bag.relative_to(root).as_posix()] = [n for n, v in facts.items() if n != "custom_data" or v]
     return out

@@ -8,12 +8,14 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from calib.regular_files import open_regular
 from fusion_aug.errors import DataError
+from fusion_aug.safe.chunks import check_chunks
 from fusion_aug.streams.source import JPEG_START, Coding, Source
 
 PNG_DEPTH_AT = 24  # place of the bits per channel in a PNG file
 MILLIMETRE = 1e-3
-NEED = "MCAP logs need the packages mcap and rosbags: pip install 'fusion_aug[ros]'"
+NEED = "MCAP logs need the packages mcap and rosbags: pip install '.[ros]'"
 
 
 @cache
@@ -145,8 +147,10 @@ class McapFile:
             DataError: the file is not MCAP, has no index, or holds other than ROS 2 messages.
         """
         try:
-            with self.path.open("rb") as stream:
+            with open_regular(self.path) as stream:
                 found = self._reader(stream).get_summary()
+                if found is not None:
+                    check_chunks(self.path, stream, found.chunk_indexes)
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read ({error.strerror})") from None
         except DataError:
@@ -169,15 +173,16 @@ class McapFile:
 
     def extras(self) -> tuple[list[Any], list[Any]]:
         """Attachments and metadata records."""
-        with self.path.open("rb") as stream:
+        with open_regular(self.path) as stream:
             reader = self._reader(stream)
             return list(reader.iter_attachments()), list(reader.iter_metadata())
 
     def messages(self, start: int | None = None, end: int | None = None, topics: Any = None) -> Iterator[StoredMessage]:
         """Messages of log time in [start, end), in the order of their log time."""
         numbers: dict[str, int] = {}
+        self.summary()  # looks at the sizes of all chunks, once
         try:
-            with self.path.open("rb") as stream:
+            with open_regular(self.path) as stream:
                 found = self._reader(stream).iter_messages(topics, starting_at=start, ending_before=end)
                 for schema, channel, message in found:
                     k = numbers[channel.topic] = numbers.get(channel.topic, -1) + 1

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from calib import CameraSensor, Frame, Rig, Trajectory, UnknownLens
+from calib.regular_files import is_there
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.intensity import Clouds
 from fusion_aug.logs.core.options import Option
@@ -64,6 +65,8 @@ MCAP_OPTIONS = {
 class McapLog(RobotLog):
     """Reader of MCAP recordings. ``log.select`` takes ids or shell patterns of them."""
 
+    reads_neighbours = True  # joints beyond a file come from the other files of its recording
+
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         # windows are parts of one recording, whose robot has one geometry
@@ -100,10 +103,6 @@ class McapLog(RobotLog):
         """The recording."""
         return sample_id.rsplit("/", 1)[0] if self.options.window is not None else sample_id
 
-    def inputs(self) -> list[Path]:
-        """The files."""
-        return sorted({w.file.path for w in self.windows.values()})
-
     def fields(self) -> Mapping[str, Collection[str]]:
         """Topics, attachments and metadata records of the selected recordings."""
         files = {self.windows[i].file.path: self.windows[i].file for i in self.ids}
@@ -118,7 +117,7 @@ class McapLog(RobotLog):
         topics = {
             file: {c.topic: self.names(file)[c.topic] for c in file.summary()[0]
                    if c.kind == clouds.CLOUD and not self.is_excluded(c.topic)}
-            for file in map(McapFile, self.inputs())
+            for file in map(McapFile, sorted({w.file.path for w in self.windows.values()}))
         }  # fmt: skip
         return clouds.spread_clouds(topics, count)
 
@@ -215,7 +214,7 @@ class McapLog(RobotLog):
         parts = split_files(self.tree.path(NAME, str(path.parent), path.parent).parent)
         others = [p for p in parts if p != path.name] if path.name in parts else []
         files = [McapFile(self.tree.path(p, f"{path.parent / NAME}", path.parent)) for p in others]
-        files = [f for f in files if f.path.is_file()]
+        files = [f for f in files if is_there(f.path)]
         return [f for f in files if f.summary()[1] < span[1] and f.summary()[2] >= span[0]]
 
     def _received(self, path: Path, raw: StoredMessage, nth: int) -> ReceivedMessage:

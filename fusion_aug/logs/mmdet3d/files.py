@@ -17,7 +17,7 @@ from fusion_aug.logs.mmdet3d.contents import KNOWN_FIELDS, TOKENS
 from fusion_aug.logs.mmdet3d.fields import dicts_of, names_in, take_out, without_rule
 from fusion_aug.logs.mmdet3d.infos import Info, InfoRow, convert_legacy_boxes, read_old, read_v2, validate_info
 from fusion_aug.logs.mmdet3d.rows import Changes, write_old, write_v2
-from fusion_aug.logs.mmdet3d.safe_pickle import load_plain
+from fusion_aug.safe.pickles import load_plain
 
 DERIVED = tuple(f.name for f in KNOWN_FIELDS if f.fate == LEFT_OUT)
 CAMERA_AXES = "boxes of KITTI infos are in camera axes; use log=kitti instead"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from calib.regular_files import is_there, open_regular
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.flat_clouds import FlatLayout
 from fusion_aug.logs.core.flat_evidence import other_layout
@@ -49,7 +50,7 @@ def _below(tree: Tree, name: Path) -> str | None:
     """The path from the root of a file that is named from there, from here, or in full."""
     root = tree.root.resolve()
     for path in (tree.root / name, (tree.root / name).with_name(f"{name.name}.pkl"), name):
-        if path.is_file():
+        if is_there(path):
             full = path.parent.resolve() / path.name
             if full.is_relative_to(root):
                 return full.relative_to(root).as_posix()
@@ -101,6 +102,6 @@ def _width(path: Path) -> int:
     size = path.stat().st_size
     if size % 20 or size % 16:
         return 5 if size % 20 == 0 else 4
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         raw = file.read(LOOKED_AT - LOOKED_AT % 80)
     return 4 if other_layout(raw, 5, (0, 1, 2)) and not other_layout(raw, 4, (0, 1, 2)) else 5

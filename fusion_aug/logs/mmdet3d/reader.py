@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from calib import Frame, LidarSensor, Rig, Sensor, Trajectory, validate
+from calib.regular_files import is_there
 from calib.se3 import invert, rotation_about, se3
 from calib.sensors import pinhole_sensor
 from calib.sides import other_side
@@ -97,10 +98,6 @@ class Mmdet3dLog(Log):
         """The info files of the selected samples."""
         return [self.files[n] for n in dict.fromkeys(self._all[i][0] for i in self.ids)]
 
-    def inputs(self) -> list[Path]:
-        """The info files."""
-        return list(self.paths.values())
-
     @cached_property
     def left_out(self) -> list[str]:
         """Fields that ``log.leave_out`` takes out of the output."""
@@ -171,7 +168,7 @@ class Mmdet3dLog(Log):
             DataError: there is none.
         """
         for candidate in candidates(named, channel, cameras):
-            if self.path_in(candidate, where).is_file():
+            if is_there(self.path_in(candidate, where)):
                 return candidate
         raise DataError(f"{where}: the file {named!r} is not below {self.root}")
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib.regular_files import read_regular
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.flat_evidence import other_layout
 from fusion_aug.streams.source import decoder, row_counter
@@ -98,7 +99,7 @@ def decode_radar(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, T
 @row_counter("nuscenes_radar")
 def count_detections(path: Path, size: int, options: dict[str, Any]) -> int:
     """Detections of a radar file, which is small: it is decoded."""
-    return len(decode_radar(path, path.read_bytes(), options)["xyz"])
+    return len(decode_radar(path, read_regular(path), options)["xyz"])
 
 
 def encode_radar(columns: dict[str, Any]) -> bytes:

@@ -103,10 +103,6 @@ class NuscenesLog(Log):
         """The annotation."""
         return self.tables.where("sample_annotation", box)
 
-    def inputs(self) -> list[Path]:
-        """The tables."""
-        return [self.tables.path(table) for table in TABLES]
-
     def part_of(self, path: str) -> Part | None:
         """The part of the format that a file is: one that a record names, of another version, or any other."""
         part, folder = super().part_of(path), path.partition("/")[0]

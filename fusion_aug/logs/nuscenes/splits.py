@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from calib.regular_files import is_there
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import read_json
 
@@ -43,7 +44,7 @@ def own_splits(path: Path) -> dict[str, list[str]]:
     Raises:
         DataError: it is not of that form.
     """
-    if not path.is_file():
+    if not is_there(path):
         return {}
     found = read_json(path)
     if not isinstance(found, dict) or not all(_names(v) for v in found.values()):

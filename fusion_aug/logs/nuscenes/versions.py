@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from calib.regular_files import is_there
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.tree import Tree
 
@@ -42,11 +43,7 @@ def find_version(tree: Tree, version: str | None) -> Path:
 
 
 def _has_tables(folder: Path) -> bool:
-    return _is_there(folder / "sample.json") and any(_is_there(folder / name) for name in OTHERS)
-
-
-def _is_there(path: Path) -> bool:
-    return path.is_file() or path.is_symlink()  # a link that leads nowhere is refused when it is read
+    return is_there(folder / "sample.json") and any(is_there(folder / name) for name in OTHERS)
 
 
 def _hint(tree: Tree) -> str:

@@ -24,25 +24,13 @@ from fusion_aug.logs.core.robots import BASE
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.touch import with_touch_sensors_of_rig
 from fusion_aug.logs.robomimic.contents import fields_of
+from fusion_aug.safe.hdf5 import get_member, open_hdf5
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Depth, ImageStream, JointState, Signal, Stream
 from fusion_aug.streams.source import Coding, Source
 
 EVENT_FEATURES = ("rewards", "dones")
 MAX_ITEM_BYTES = 2**31
-
-
-def h5() -> Any:
-    """h5py.
-
-    Raises:
-        DataError: it is not installed.
-    """
-    try:
-        import h5py
-    except ImportError:
-        raise DataError("robomimic logs need the package h5py: pip install 'fusion_aug[robomimic]'") from None
-    return h5py
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,39 +49,6 @@ class DatasetSource(Source):
             row = read_rows(get_member(file, self.options["dataset"], self.path), self.options["row"], self.path)
         picture = torch.from_numpy(np.ascontiguousarray(row))
         return picture[..., 0].to(torch.float32) if self.decoder == "depth" and picture.ndim == 3 else picture
-
-
-def open_hdf5(path: Path) -> Any:
-    """Open an HDF5 file for reading.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        return h5().File(path, "r")
-    except OSError as error:
-        raise DataError(f"{path}: is not a readable HDF5 file ({str(error).splitlines()[0]})") from None
-
-
-def get_member(group: Any, name: str, path: Path) -> Any:
-    """Return a group or dataset by its path below a group.
-
-    Raises:
-        DataError: it is missing, or a link leads to another file, which is not followed.
-    """
-    found = group
-    for part in name.split("/"):
-        where = f"{path}: {found.name}/{part}".replace("//", "/")
-        link = found.get(part, getlink=True) if hasattr(found, "keys") else None
-        if isinstance(link, h5().ExternalLink):
-            raise DataError(f"{where}: is a link to another file, which is not followed")
-        try:
-            found = found[part]
-        except (KeyError, TypeError, ValueError):
-            raise DataError(f"{where}: is missing or damaged") from None
-    if hasattr(found, "shape") and (found.external or found.is_virtual):
-        raise DataError(f"{path}: {found.name}: its data lie in another file, which is not read")
-    return found
 
 
 def read_rows(dataset: Any, rows: int | slice, path: Path) -> np.ndarray:
@@ -147,10 +102,6 @@ class RobomimicLog(EpisodeLog):
     def all_ids(self) -> Sequence[str]:
         """Ids of all demonstrations."""
         return self.demos
-
-    def inputs(self) -> list[Path]:
-        """The file."""
-        return [self.path]
 
     @cached_property
     def datasets(self) -> dict[str, str]:

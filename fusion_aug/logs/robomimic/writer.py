@@ -13,10 +13,11 @@ from torch import Tensor
 from fusion_aug.core.compose import leaves
 from fusion_aug.core.transform import Transform
 from fusion_aug.logs.core.episode_writing import EpisodeWriter
-from fusion_aug.logs.core.files import inside
 from fusion_aug.logs.core.sidecar import write_ids
 from fusion_aug.logs.core.writer import PARTS_FOLDER, Problem
-from fusion_aug.logs.robomimic.reader import get_member, h5, open_hdf5, read_rows
+from fusion_aug.logs.robomimic.new_file import new_hdf5
+from fusion_aug.logs.robomimic.reader import read_rows
+from fusion_aug.safe.hdf5 import get_member, open_hdf5
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, JointState, Signal, Stream
 
@@ -57,9 +58,8 @@ class RobomimicWriter(EpisodeWriter):
             path of its ``part``, ``id``, and ``count`` of frames.
         """
         path = folder / PARTS_FOLDER / f"{out_id}.hdf5"
-        path.parent.mkdir(parents=True, exist_ok=True)
         count, sample = len(self.frame_times(sample, source)), self.as_read_back(sample, source)
-        with h5().File(path, "w") as file, open_hdf5(self.log.path) as original:
+        with new_hdf5(path) as file, open_hdf5(self.log.path) as original:
             before = get_member(original, f"data/{source.id}", self.log.path)
             demo = file.create_group(out_id)
             demo.attrs.update(dict(before.attrs))
@@ -93,19 +93,17 @@ class RobomimicWriter(EpisodeWriter):
 
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Join the demonstrations in one file."""
-        part = self.out / "joined.part"
-        total, members = 0, []
-        with h5().File(part, "w") as file, open_hdf5(self.log.path) as original:
+        part = self.part("joined.hdf5")
+        total = 0
+        with new_hdf5(part) as file, open_hdf5(self.log.path) as original:
             file.attrs.update(dict(original.attrs))
             group = file.create_group("data")
             group.attrs.update(dict(original["data"].attrs))
             names = demo_names([out for out, _ in ids])
             for row in rows:
-                source = inside(self.out, row["part"], "part")
-                with open_hdf5(source) as staged:
+                with open_hdf5(self.part(row["part"])) as staged:
                     staged.copy(row["id"], group, names[row["id"]])
                 total += int(row["count"])
-                members.append(source)
             group.attrs["total"] = total
             if "mask" in original:
                 self._masks(
@@ -115,9 +113,6 @@ class RobomimicWriter(EpisodeWriter):
                 )
         write_ids(self.out, {new: old for old, new in names.items()})
         part.replace(self.out / self.log.path.name)
-        for source in members:
-            source.unlink()
-        (self.out / PARTS_FOLDER).rmdir()
 
     def _masks(self, before: Any, after: Any, ids: Sequence[tuple[str, str]]) -> None:
         """Write the lists of demonstrations; a copy is in the lists of its source."""

@@ -37,7 +37,7 @@ def mujoco() -> Any:
     try:
         import mujoco as module
     except ImportError:
-        raise DataError("the arm world needs the package mujoco: pip install 'fusion_aug[arm]'") from None
+        raise DataError("the arm world needs the package mujoco: pip install '.[arm]'") from None
     return module
 
 

@@ -13,7 +13,7 @@ from written import drawn_motion, is_mirrored, manifest, run
 
 import fusion_aug as fa
 from fusion_aug.cli import main
-from fusion_aug.logs.mmdet3d.safe_pickle import load_plain
+from fusion_aug.safe.pickles import load_plain
 
 NAMES = {True: "nuscenes_infos_train", False: "old_infos_val"}
 

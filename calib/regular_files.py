@@ -1,0 +1,86 @@
+"""Opening files that others made: regular files only, and none that is larger than it may be.
+
+A pipe waits for ever, a device may have no end. They, sockets, folders and links that lead nowhere raise an OSError
+whose ``strerror`` says what they are, so that they read as any other file that cannot be opened.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
+MAX_TEXT_BYTES = 2**28
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything of a name: also what cannot be read, which is not the same as nothing."""
+    return os.path.lexists(path)
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a regular file for reading.
+
+    Raises:
+        OSError: it cannot be opened, or is something else; ``strerror`` says what.
+    """
+    check_regular(path)
+    # what it was may have been exchanged since: without O_NONBLOCK a pipe that nobody writes to would wait here
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    try:
+        _check_kind(os.fstat(descriptor).st_mode, path)
+        return io.BufferedReader(io.FileIO(descriptor, "rb"))
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def check_regular(path: str | Path) -> None:
+    """Raise unless a path is that of a regular file, for libraries that open it by its name.
+
+    Raises:
+        OSError: see ``open_regular``.
+    """
+    _check_kind(Path(path).stat().st_mode, path)
+
+
+def read_regular(path: str | Path, most: int | None = None) -> bytes:
+    """The bytes of a regular file.
+
+    Args:
+        path: of it. most: bytes that it may have.
+
+    Raises:
+        OSError: see ``open_regular``; also where it has more bytes.
+    """
+    with open_regular(path) as file:
+        if most is not None and os.fstat(file.fileno()).st_size > most:
+            raise OSError(errno.EFBIG, f"it is larger than the {most:,} bytes that are read of it", str(path))
+        return file.read()
+
+
+def read_regular_text(path: str | Path, encoding: str = "utf-8", most: int | None = MAX_TEXT_BYTES) -> str:
+    """The text of a regular file, its line ends as ``\\n``.
+
+    Raises:
+        OSError: see ``read_regular``. UnicodeDecodeError: it is no text.
+    """
+    text = read_regular(path, most).decode(encoding)
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _check_kind(mode: int, path: str | Path) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", str(path))

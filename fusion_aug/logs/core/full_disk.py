@@ -1,0 +1,53 @@
+"""Errors of a full disk: which file of the output could not be written."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+@contextmanager
+def naming_output(*folders: Path) -> Iterator[None]:
+    """Turn an error of a full disk, whichever library met it, into one that names the file that was being written.
+
+    Libraries tell the number of the error, or its text alone, and few of them the file: it is the newest one.
+
+    Args:
+        folders: where files are written; the first that holds any is looked at.
+
+    Raises:
+        OSError: with the path of the file.
+    """
+    try:
+        yield
+    except Exception as error:
+        code = disk_error(error)
+        if code is None:
+            raise
+        told = [name for name in (getattr(error, "filename2", None), getattr(error, "filename", None)) if name]
+        own = [n for n in map(str, told) if any(Path(n).is_relative_to(f) for f in folders)]
+        path = own[0] if own else next((p for f in folders if (p := _newest(f)) is not None), folders[-1])
+        raise OSError(code, os.strerror(code), str(path)) from error
+
+
+def disk_error(error: BaseException | None) -> int | None:
+    """Number of the error of a full disk that an exception comes from; None where it comes from anything else."""
+    while error is not None:
+        code = getattr(error, "errno", None)
+        if code in DISK_ERRORS:
+            return int(code)
+        for known in DISK_ERRORS:
+            if os.strerror(known) in str(error):
+                return known
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _newest(folder: Path) -> Path | None:
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    return max(files, key=lambda p: p.stat().st_mtime_ns, default=None)

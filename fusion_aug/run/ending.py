@@ -1,0 +1,123 @@
+"""The last step of a run: tables, manifest and what it took, from the markers of its samples."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fusion_aug.errors import FusionAugError
+from fusion_aug.logs.core.full_disk import naming_output
+from fusion_aug.logs.core.options import absolute
+from fusion_aug.logs.core.sample_account import StreamAccount, total_account
+from fusion_aug.logs.core.writer import WORK
+from fusion_aug.run.beginning import inputs_digest, noted_inputs, refuse_changed
+from fusion_aug.run.job import Job
+from fusion_aug.run.unfinished import FACTS, clean
+from fusion_aug.run.usage import NAME as USAGE
+from fusion_aug.run.usage import Used, write_usage
+from fusion_aug.sample.manifest import NAME
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Result of a run.
+
+    Attributes:
+        written: samples written. skipped: (source id, reason) of those that could not be read.
+        resumed: samples that an earlier, interrupted run had finished.
+        seconds: wall time.
+        already_done: the output was complete before.
+        is_shard: only the samples of a shard are there; the last step, ``merge``, is to come.
+        streams: account of every stream over all samples, as the manifest's first line holds it.
+        used: what the samples took together, see ``write_usage``.
+        notes: sentences to print.
+    """
+
+    written: int
+    skipped: list[tuple[str, str]]
+    resumed: int
+    seconds: float
+    already_done: bool = False
+    is_shard: bool = False
+    streams: Mapping[str, StreamAccount] = field(default_factory=dict)
+    used: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class StagedRows:
+    """Rows of all staged samples in output order, read from disk at every iteration."""
+
+    def __init__(self, job: Job, numbers: list[int]):
+        self.job, self.numbers = job, numbers
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for number in self.numbers:
+            yield self.job.marker(number)["rows"]
+
+
+def end(job: Job, start: float, resumed: int, notes: list[str]) -> RunResult:
+    """Write what is still missing, and remove what was there for the unfinished run only.
+
+    Args:
+        job: whose samples are all there. start: when it began, on the monotonic clock.
+        resumed: samples of an earlier run. notes: sentences to print.
+
+    Raises:
+        FusionAugError: no sample could be written, or an input was changed meanwhile. OSError: the disk is full.
+    """
+    refuse_changed(job)
+    with naming_output(job.out):
+        skipped, streams = merge(job)
+        markers = (job.marker(number) for number in range(len(job.tasks)))
+        took = ((m["line"]["id"], Used(*m["used"])) for m in markers if "skipped" not in m)
+        used = write_usage(took, job.out / USAGE)
+        seconds = time.monotonic() - start
+        facts = {
+            "source_root": str(job.log.root.resolve()),
+            **{name: absolute(getattr(job.log.options, name), job.log.root) for name in job.log.format.file_options},
+            "workers": job.config["workers"],
+            "seconds": round(seconds, 3),
+            "host": platform.node(),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "fingerprint": job.fingerprint(),
+            "inputs": inputs_digest(noted_inputs(job)),
+            "skipped": [list(s) for s in skipped],
+            "notes": notes,
+            **used,
+        }
+        part = job.out / WORK / FACTS
+        part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        part.replace(job.out / FACTS)
+    clean(job.out)
+    written = len(job.tasks) - len(skipped)
+    return RunResult(written, skipped, resumed, seconds, streams=streams, used=used["used"], notes=tuple(notes))
+
+
+def merge(job: Job) -> tuple[list[tuple[str, str]], dict[str, StreamAccount]]:
+    """Write tables and manifest from the markers, in output order; returns what was skipped, and the account."""
+    written, skipped, lines = [], [], []
+    for number in range(len(job.tasks)):
+        data = job.marker(number)
+        if "skipped" in data:
+            skipped.append((job.tasks[number][0], str(data["skipped"])))
+        else:
+            written.append(number)
+            lines.append(data["line"])
+    if not written:
+        raise FusionAugError(
+            f"no sample could be written; the first one: {skipped[0][1] if skipped else 'none was selected'}"
+        )
+    job.writer.finish(StagedRows(job, written), [(line["id"], line["source"]) for line in lines])
+    streams = total_account(line.get("account", {}) for line in lines)
+    samples = {"asked": len(job.tasks), "written": len(written), "skipped": len(skipped)}
+    account = {"samples": samples, "streams": streams, "reasons": job.loss_reasons, **job.account.to_json()}
+    part = job.out / WORK / NAME
+    with part.open("w", encoding="utf-8") as file:
+        for row in ({**job.header(), "account": account}, *lines):
+            file.write(json.dumps(row, sort_keys=True) + "\n")
+    part.replace(job.out / NAME)
+    return skipped, streams

@@ -1,0 +1,93 @@
+"""What lies in an output: nothing yet, a run that was not finished, or one that is.
+
+``OUT/.work`` is there while a run is not finished::
+
+    lock         held by those at work, sample by sample
+    inputs.txt   what was read, see ``input_lines``
+    plan.json    the job: its configuration and fingerprint, and the kernels it began with; without it nothing was done
+    stage-N/     files of a sample that is being made
+    done/N.json  markers of finished samples
+    parts/       files that the writer joins at the end
+
+Nothing of it is removed before ``run.json`` is in place, and all of it then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs.core.files import read_json, write_json
+from fusion_aug.logs.core.locks import NAME as LOCK
+from fusion_aug.logs.core.whole import empty
+from fusion_aug.logs.core.writer import WORK
+from fusion_aug.sample.manifest import NAME as MANIFEST
+
+NEW, UNFINISHED, FINISHED = "new", "unfinished", "finished"
+PLAN, INPUTS, FACTS = "plan.json", "inputs.txt", "run.json"
+BEFORE_THE_PLAN = {LOCK, INPUTS, f"{INPUTS}.part", f"{PLAN}.part"}
+
+
+def state(out: Path) -> str:
+    """``NEW``, ``UNFINISHED`` or ``FINISHED``.
+
+    Raises:
+        ConfigError: there is something at the output that no run of ours left.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"out: {out} is a file")
+    names = {p.name for p in out.iterdir()} if out.is_dir() else set()
+    if {FACTS, MANIFEST} <= names:
+        return FINISHED
+    work = out / WORK
+    if (work / PLAN).is_file():
+        return UNFINISHED
+    if not names or (names == {WORK} and work.is_dir() and {p.name for p in work.iterdir()} <= BEFORE_THE_PLAN):
+        return NEW
+    raise ConfigError(f"out: {out} is not empty and is not a run of ours; choose a new folder")
+
+
+def plan_of(out: Path) -> dict[str, Any]:
+    """The plan of an unfinished run.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    plan = read_json(out / WORK / PLAN)
+    if not isinstance(plan, dict) or not isinstance(plan.get("fingerprint"), str):
+        raise DataError(f"{out / WORK / PLAN}: is not the plan of a run; remove {out} and begin again")
+    return plan
+
+
+def write_plan(out: Path, plan: dict[str, Any]) -> None:
+    """Write the plan, from which on the run counts as begun."""
+    write_json(plan, out / WORK / PLAN)
+
+
+def clean(out: Path) -> None:
+    """Remove what was there for an unfinished run only; the lock last, so that nobody begins meanwhile."""
+    work = out / WORK
+    if work.is_dir():
+        empty(work, keep=(work / LOCK,))
+        (work / LOCK).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody else locks a new one, and will find that all is done
+            work.rmdir()
+
+
+def refuse_unfinished(out: Path) -> None:
+    """Raise if a run into a folder was begun and not finished.
+
+    Raises:
+        DataError: saying how far it is, and how it goes on.
+    """
+    work = out / WORK
+    if not work.is_dir() or (out / FACTS).is_file():
+        return
+    total = plan_of(out).get("samples") if (work / PLAN).is_file() else "all"
+    done = sum(p.suffix == ".json" for p in (work / "done").iterdir()) if (work / "done").is_dir() else 0
+    raise DataError(
+        f"{out}: holds an interrupted run ({done} of {total} samples are done); the command that began it goes on, "
+        f"fusion-aug merge {out} ends one whose samples are all there"
+    )

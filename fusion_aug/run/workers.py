@@ -1,0 +1,163 @@
+"""Worker processes, each with one item at a time, so that it is known what was at work when one of them died."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import pickle
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from typing import Any
+
+from fusion_aug.errors import FusionAugError
+from fusion_aug.run.child import READY, serve
+
+PATIENCE = 5  # seconds for a worker to end by itself
+Outcome = tuple[int, Exception | None]
+Outcomes = Generator[Outcome, None, None]
+
+
+class ProcessDied(Exception):
+    """A process ended in the middle of its work."""
+
+    def __init__(self, code: int | None):
+        self.code = code
+        super().__init__(f"its process was ended by {cause(code)}, and again when it was tried alone")
+
+    def __reduce__(self) -> Any:
+        return ProcessDied, (self.code,)
+
+
+def cause(code: int | None) -> str:
+    """What an exit code says: ``signal 9 (SIGKILL; out of memory?)``."""
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else "unknown"
+    return f"signal {-code} ({name}{'; out of memory?' if -code == signal.SIGKILL else ''})"
+
+
+@dataclass(eq=False)
+class Worker:
+    """One process.
+
+    Attributes:
+        setup: see ``serve``. item: what it works on. ready: whether it has begun to take items.
+    """
+
+    setup: bytes
+    item: int | None = None
+    ready: bool = False
+    process: Any = field(init=False)
+    connection: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, self.setup))
+        self.process.start()
+        theirs.close()
+
+    def give(self, item: int) -> None:
+        """Hand over an item; a process that has just died is found by ``take``."""
+        self.item = item
+        with contextlib.suppress(OSError):
+            self.connection.send(item)
+
+    def take(self) -> Exception | None:
+        """What the process sent: the outcome of its item, which it is then rid of, or None where it is ready.
+
+        Raises:
+            EOFError: it died. FusionAugError: before it was ready.
+        """
+        try:
+            sent = self.connection.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            if not self.ready:
+                how = cause(self.process.exitcode)
+                raise FusionAugError(f"a worker process was ended by {how} before it had a sample") from None
+            raise EOFError from None
+        if self.ready:
+            self.item = None
+        elif sent == READY:
+            self.ready, sent = True, None
+        else:
+            raise sent
+        return sent
+
+    def end(self, patience: float = 0) -> None:
+        """End the process; with patience it may end by itself."""
+        self.connection.close()
+        if patience:
+            self.process.join(patience)
+        self.process.kill()
+        self.process.join()
+        self.process.close()
+
+
+def work_through(items: Sequence[int], count: int, function: Callable[..., Any], *arguments: Any) -> Outcomes:
+    """Work on items in processes of their own; yields each with its exception, or None, as they are finished.
+
+    An item whose process dies is tried again when all others are done, alone in a fresh process; if that dies too,
+    its exception is ``ProcessDied``.
+
+    Args:
+        items: numbers. count: of processes.
+        function, arguments: what makes the function that works on an item, called once in every process.
+
+    Raises:
+        FusionAugError: a process died before its first item.
+        Exception: of the function; what it works on then is left as if it had been killed.
+    """
+    setup = pickle.dumps((function, arguments))
+    crew: list[Worker] = []
+    suspects: list[int] = []
+    try:
+        yield from _together(items, count, setup, crew, suspects)
+        while crew:
+            crew.pop().end(PATIENCE)
+        for item in suspects:
+            crew.append(Worker(setup))
+            yield _alone(item, crew[0])
+            crew.pop().end()
+    finally:
+        for worker in crew:
+            worker.end()
+
+
+def _together(
+    items: Sequence[int], count: int, setup: bytes, crew: list[Worker], suspects: list[int]
+) -> Iterator[Outcome]:
+    """All items, but those whose process died, which become suspects."""
+    left = list(reversed(items))
+    while left or any(w.item is not None for w in crew):
+        missing = min(count, len(left)) - len(crew)
+        crew += [Worker(setup) for _ in range(missing)]
+        for worker in crew:
+            if left and worker.ready and worker.item is None:
+                worker.give(left.pop())
+        waiting = {w.connection: w for w in crew if w.item is not None or not w.ready}
+        for connection in wait(list(waiting)):
+            worker = waiting[connection]
+            item, was_ready = worker.item, worker.ready
+            try:
+                error = worker.take()
+            except EOFError:
+                crew.remove(worker)
+                worker.end()
+                suspects += [] if item is None else [item]
+                continue
+            if was_ready and item is not None:
+                yield item, error
+
+
+def _alone(item: int, worker: Worker) -> Outcome:
+    """One item in a fresh process."""
+    worker.take()
+    worker.give(item)
+    try:
+        return item, worker.take()
+    except EOFError:
+        return item, ProcessDied(worker.process.exitcode)

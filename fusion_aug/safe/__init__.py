@@ -1,0 +1,1 @@
+"""What keeps foreign files from doing harm, for readers, counters and commands alike."""

@@ -1,0 +1,86 @@
+"""HDF5 files whose data all lie in them.
+
+A link to another file may stand anywhere, and a link within the file may lead through one; so all links of a file are
+looked at once, before the first of them is followed; and so are the places where its data sets keep their numbers.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from calib.regular_files import check_regular
+from fusion_aug.errors import DataError
+from fusion_aug.safe.guard import reads_file
+
+MAX_DEPTH = 32  # groups within groups
+
+
+def h5() -> Any:
+    """h5py.
+
+    Raises:
+        DataError: it is not installed.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise DataError("robomimic logs need the package h5py: pip install '.[robomimic]'") from None
+    return h5py
+
+
+@reads_file
+def open_hdf5(path: Path) -> Any:
+    """Open an HDF5 file for reading.
+
+    Raises:
+        DataError: it cannot be read, or names another file.
+    """
+    check_regular(path)
+    try:
+        file = h5().File(path, "r")
+    except OSError as error:
+        raise DataError(f"{path}: is not a readable HDF5 file ({str(error).splitlines()[0]})") from None
+    found = path.stat()
+    try:
+        _check_inside(path, found.st_mtime_ns, found.st_size)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+@lru_cache(maxsize=16)
+def _check_inside(path: Path, changed: int, size: int) -> None:
+    """Raise unless all that a file names lies in it; once for a file that does not change."""
+    h5py = h5()
+
+    def look_at_link(name: bytes, link: Any) -> str | None:
+        where = f"{path}: /{name.decode(errors='replace')}"
+        if link.type not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT):
+            return f"{where}: is a link to another file, which is not followed"
+        return f"{where}: lies in more than {MAX_DEPTH} groups" if name.count(b"/") > MAX_DEPTH else None
+
+    def look_at_data(name: str, found: Any) -> str | None:
+        if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+            return f"{path}: /{name}: its data lie in another file, which is not read"
+        return None
+
+    with h5py.File(path, "r") as file:
+        refusal = file.id.links.visit(look_at_link, info=True) or file.visititems(look_at_data)
+    if refusal is not None:
+        raise DataError(refusal)
+
+
+def get_member(group: Any, name: str, path: Path) -> Any:
+    """Return a group or dataset of a file of ``open_hdf5`` by its path below a group.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    where = f"{path}: {group.name}/{name}".replace("//", "/")
+    try:
+        return group[name]
+    except Exception:  # the library's many
+        raise DataError(f"{where}: is missing or damaged") from None

@@ -1,0 +1,62 @@
+"""A part of what ``make kill`` and ``make full-disk`` try: runs that are killed, and disks that are full."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import small_logs
+from places import REPOSITORY
+
+from fusion_aug.cli import main
+
+# format, every so many events, and the least number of points; of every file that code in C writes there is one more
+KILLED = (("kitti", 12, 8), ("robomimic", 6, 12), ("lerobot", 12, 10), ("argoverse2", 25, 12))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "thin", "least"), KILLED)
+def test_a_killed_run_ends_with_the_same_bytes(name: str, thin: int, least: int) -> None:
+    """In a process without the threads of others, since it forks."""
+    words = [sys.executable, str(REPOSITORY / "tools/kill.py"), name, "--thin", str(thin)]
+    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    held = re.search(r"^(\d+) of (\d+) points hold$", done.stdout, re.MULTILINE)
+    assert done.returncode == 0 and held is not None, done.stdout + done.stderr
+    assert int(held[1]) == int(held[2]) >= least
+
+
+LIMITED = """
+import resource, sys
+from fusion_aug.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def tree(out: Path) -> dict[str, str]:
+    files = sorted(p for p in out.rglob("*") if p.is_file() and p.stem != "run")
+    return {str(p.relative_to(out)): hashlib.blake2b(p.read_bytes()).hexdigest() for p in files}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "workers"), [("kitti", 1), ("robomimic", 0)])
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, name: str, workers: int) -> None:
+    """Files may not grow beyond a size, as on a full disk: one sentence, no crash, and the same bytes afterwards."""
+    root = getattr(small_logs, name)(tmp_path / "log")
+    words = ["run", f"log={name}", f"log.root={root}", "pipeline=identity", f"workers={workers}"]
+    words += ["+pipeline.transforms.light={_target_: fusion_aug.Brightness, factor: 1.2}"]
+    assert main([*words, f"out={tmp_path / 'whole'}"]) == 0
+    out, largest = tmp_path / "out", max(p.stat().st_size for p in (tmp_path / "whole").rglob("*") if p.is_file())
+    for size in (2000, largest - 1000):
+        limited = [sys.executable, "-c", LIMITED, str(size), *words, f"out={out}"]
+        done = subprocess.run(limited, capture_output=True, text=True, cwd=tmp_path)
+        said = done.stderr.splitlines()
+        assert done.returncode == 2 and len(said) == 1, (size, done.stderr)
+        assert said[0].startswith(f"fusion-aug: {out}/") and said[0].endswith("File too large"), said
+    assert main([*words, f"out={out}"]) == 0
+    assert tree(out) == tree(tmp_path / "whole")

@@ -1,0 +1,127 @@
+"""Worker processes: what they do when they, one of their samples or their parent comes to an end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import small_logs
+
+from fusion_aug.errors import DataError, FusionAugError
+from fusion_aug.run.workers import ProcessDied, cause, work_through
+
+BAD, KILLED, ABORTED, LONE = 2, 4, 5, 6
+
+
+def started(folder: str) -> object:
+    """What works on the numbers of these tests; every number that was begun leaves a file."""
+
+    def work(number: int) -> None:
+        began = Path(folder, f"{number}-{len(list(Path(folder).glob(f'{number}-*')))}")
+        began.touch()
+        if number == BAD:
+            raise DataError("this one is damaged")
+        if number == KILLED:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number == ABORTED:
+            os.abort()
+        if number == LONE and began.name == f"{LONE}-0":
+            os.kill(os.getpid(), signal.SIGKILL)  # once, as where memory was short for a moment
+
+    return work
+
+
+def not_started() -> None:
+    raise DataError("there is no log")
+
+
+def dies_at_once() -> None:
+    os._exit(3)
+
+
+@pytest.mark.quick
+def test_only_what_kills_its_process_twice_is_guilty(tmp_path: Path) -> None:
+    found = dict(work_through(range(8), 2, started, str(tmp_path)))
+    assert set(found) == set(range(8))
+    assert [n for n, e in found.items() if e is None and n not in (BAD, KILLED, ABORTED)] == [0, 1, 3, 7, LONE]
+    assert isinstance(found[BAD], DataError) and "damaged" in str(found[BAD])
+    for number, name in ((KILLED, "SIGKILL"), (ABORTED, "SIGABRT")):
+        assert isinstance(found[number], ProcessDied) and name in str(found[number])
+    tries = {n: len(list(tmp_path.glob(f"{n}-*"))) for n in range(8)}
+    assert tries == {n: 2 if n in (KILLED, ABORTED, LONE) else 1 for n in range(8)}
+
+
+def test_a_worker_that_cannot_begin() -> None:
+    with pytest.raises(DataError, match="there is no log"):
+        list(work_through(range(3), 2, not_started))
+    with pytest.raises(FusionAugError, match="exit code 3 before it had a sample"):
+        list(work_through(range(3), 2, dies_at_once))
+
+
+def test_causes() -> None:
+    assert cause(-9) == "signal 9 (SIGKILL; out of memory?)" and cause(-6) == "signal 6 (SIGABRT)"
+    assert cause(1) == "exit code 1"
+
+
+SLEEPER = """
+import time
+from dataclasses import dataclass
+import fusion_aug as fa
+
+@dataclass(frozen=True, kw_only=True)
+class Sleeper(fa.Transform, fa.PointOp):
+    share: float = 0.5
+
+@fa.handles(Sleeper, fa.Points)
+def sleep(stream, call):
+    time.sleep(60)
+    return stream
+"""
+
+
+def descendants(pid: int) -> set[int]:
+    """All processes below one."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            continue
+    found = {pid}
+    while more := {p for p, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_workers_end_with_their_parent(tmp_path: Path, how: signal.Signals) -> None:
+    """Killed or told to end, in the middle of a sample: nothing is left two seconds later, and the run goes on."""
+    (tmp_path / "sleeper.py").write_text(SLEEPER)
+    words = ["log=kitti", f"log.root={small_logs.kitti(tmp_path / 'log')}", f"out={tmp_path / 'out'}", "workers=2"]
+    words += ["pipeline=identity", "+pipeline.transforms.s={_target_: sleeper.Sleeper}", "plugins=[sleeper]"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "fusion_aug", "run", *words], cwd=tmp_path, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("out/.work/stage-*"))) < 2 and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    below = descendants(run.pid)
+    assert run.poll() is None and len(below) >= 2
+    run.send_signal(how)
+    time.sleep(2)
+    assert not [p for p in below if Path(f"/proc/{p}").exists() and _state(p) != "Z"]
+    error = run.communicate(timeout=10)[1]
+    assert run.returncode == (-9 if how == signal.SIGKILL else 2)
+    assert how == signal.SIGKILL or error.splitlines()[-1].startswith("fusion-aug: interrupted")
+    assert (tmp_path / "out/.work/plan.json").is_file()
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
