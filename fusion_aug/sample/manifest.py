@@ -100,9 +100,8 @@ def read_manifest(path: Path) -> Manifest:
     return Manifest(rows[0], entries)
 
 
-def manifest_header(root: Path) -> dict[str, Any]:
-    """First line of the manifest of the run that wrote a log; empty where no run of ours did."""
-    path = root / NAME
+def manifest_header(path: Path) -> dict[str, Any]:
+    """First line of a manifest; empty where there is none, or it is none of ours."""
     if not is_there(path):
         return {}
     with open_regular(path) as file:

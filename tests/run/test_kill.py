@@ -16,7 +16,7 @@ from places import REPOSITORY
 from fusion_aug.cli import main
 
 # format, every so many events, and the least number of points; of every file that code in C writes there is one more
-KILLED = (("kitti", 12, 8), ("robomimic", 6, 12), ("lerobot", 12, 10), ("argoverse2", 25, 12))
+KILLED = (("kitti", 12, 8), ("robomimic", 6, 10), ("lerobot", 12, 10), ("argoverse2", 25, 10))
 
 
 @pytest.mark.slow

@@ -108,6 +108,7 @@ def test_workers_end_with_their_parent(tmp_path: Path, how: signal.Signals) -> N
     run = subprocess.Popen(
         [sys.executable, "-m", "fusion_aug", "run", *words], cwd=tmp_path, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell in the background ignores it
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while len(list(tmp_path.glob("out/.work/stage-*"))) < 2 and run.poll() is None and time.monotonic() < deadline:

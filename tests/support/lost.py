@@ -127,7 +127,7 @@ PLANTED = {
     ("folder", "pictures", "image_2"): unlink("samples/**/streams/image_2/*.png"),
     ("mcap", "pictures", "front"): mcap_message("/front/image/compressed"),
     ("mcap", "messages", "joint_states"): mcap_message("/joint_states"),
-    ("mcap", "messages", "tf_static"): mcap_message("/tf_static"),
+    ("mcap", "calibrations", "tf_static"): mcap_message("/tf_static"),
     ("lerobot", "pictures", "front"): lerobot_picture,
     ("robomimic", "pictures", "front"): robomimic_rows("obs/front_image"),
     ("robomimic", "frames", "gripper"): robomimic_rows("obs/gripper"),

@@ -179,7 +179,7 @@ def _fields(log: Log, writer: type[Writer]) -> Iterable[Group]:
         if not own and file is not None and _is_beside(file):
             continue  # left out as a whole
         selected, kept = is_selected(table), KEPT if whole.file(table) else LEFT_OUT
-        for name in sorted(names):
+        for name in sorted(map(str, names)):
             part = log.field_part(table, name)
             if part is not None:
                 tally = known.setdefault(part.pattern, _Tally(*_told(part, own or part.in_samples), True))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from calib import LidarSensor, Rig
 from calib.figures import Figure
 from calib.replacing import replace_unchecked
 from fusion_aug.errors import USER_ERRORS, ConfigError, DataError
+from fusion_aug.logs.core.tree import Tree
 from fusion_aug.sample import Sample
 from fusion_aug.sample.manifest import NAME, manifest_header
 from fusion_aug.sample.sensors import matches
@@ -205,24 +205,25 @@ class DeclaredScales:
                 raise ConfigError(f"{told}: {words}")
 
 
-def scales_of_log(root: Path, declared: DeclaredScales, clouds: Callable[[int], Clouds]) -> dict[str, float | None]:
+def scales_of_log(tree: Tree, declared: DeclaredScales, clouds: Callable[[int], Clouds]) -> dict[str, float | None]:
     """The scale of every stream of clouds of a log.
 
     Args:
-        root: of the log. declared: by the user.
+        tree: of the log. declared: by the user.
         clouds: gives up to so many clouds of every stream; not called where a manifest holds the scales.
 
     Raises:
         ConfigError: clouds cannot have the declared scale.
         DataError: the manifest holds something else than scales.
     """
-    written = manifest_header(root).get(KEY)
+    path = tree.path(NAME, KEY)
+    written = manifest_header(path).get(KEY)
     if written is None:
         found = gather_evidence(clouds(CLOUDS))
-        declared.check(found, str(root))
+        declared.check(found, str(tree.root))
         scales = {name: evidence.scale for name, evidence in found.items()}
     else:
-        scales = scales_from_json(written, str(root / NAME))
+        scales = scales_from_json(written, str(path))
     own = {name: declared.of(name) for name in scales}
     return {name: own[name].scale if own[name] else scale for name, scale in scales.items()}  # type: ignore[union-attr]
 

@@ -252,7 +252,7 @@ class Log(Sequence[Sample], ABC):
     @cached_property
     def intensity_scales(self) -> dict[str, float | None]:
         """Stream of clouds -> the largest intensity of a return, one for the whole log; None where it is not known."""
-        return scales_of_log(self.root, self._declared_scales, self.clouds)
+        return scales_of_log(self.tree, self._declared_scales, self.clouds)
 
     def clouds(self, count: int) -> Clouds:
         """Up to ``count`` clouds of every stream that has intensities, evenly spread over the whole log.
