@@ -48,7 +48,7 @@ def dies_at_once() -> None:
 def test_only_what_kills_its_process_twice_is_guilty(tmp_path: Path) -> None:
     found = dict(work_through(range(8), 2, started, str(tmp_path)))
     assert set(found) == set(range(8))
-    assert [n for n, e in found.items() if e is None and n not in (BAD, KILLED, ABORTED)] == [0, 1, 3, 7, LONE]
+    assert {n for n, e in found.items() if e is None} == {0, 1, 3, 7, LONE}  # in the order in which they end
     assert isinstance(found[BAD], DataError) and "damaged" in str(found[BAD])
     for number, name in ((KILLED, "SIGKILL"), (ABORTED, "SIGABRT")):
         assert isinstance(found[number], ProcessDied) and name in str(found[number])
@@ -116,13 +116,18 @@ def test_workers_end_with_their_parent(tmp_path: Path, how: signal.Signals) -> N
     below = descendants(run.pid)
     assert run.poll() is None and len(below) >= 2
     run.send_signal(how)
-    time.sleep(2)
-    assert not [p for p in below if Path(f"/proc/{p}").exists() and _state(p) != "Z"]
+    deadline = time.monotonic() + 10  # two seconds on a quiet machine
+    while (left := [p for p in below if alive(p)]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left
     error = run.communicate(timeout=10)[1]
     assert run.returncode == (-9 if how == signal.SIGKILL else 2)
     assert how == signal.SIGKILL or error.splitlines()[-1].startswith("fusion-aug: interrupted")
     assert (tmp_path / "out/.work/plan.json").is_file()
 
 
-def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
