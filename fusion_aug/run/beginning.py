@@ -15,9 +15,10 @@ from fusion_aug.logs.core.options import absolute
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run.job import Job
 from fusion_aug.run.kernels import kernel_note, kernels
-from fusion_aug.run.unfinished import FACTS, FINISHED, INPUTS, NEW, UNFINISHED, clean, plan_of, state, write_plan
+from fusion_aug.run.unfinished import (
+    FACTS, FINISHED, INPUTS, NEW, PLANNING, UNFINISHED, clean, plan_of, state, write_plan,
+)  # fmt: skip
 
-PLANNING = 2**40  # place of the lock for writing the plan; those before are the samples
 REMEDY = "remove it or choose another folder"
 
 

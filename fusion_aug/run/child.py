@@ -33,7 +33,7 @@ def serve(connection: Connection, setup: bytes) -> None:
         function, arguments = pickle.loads(setup)
         work = function(*arguments)
     except Exception as error:
-        connection.send(_sendable(error))
+        connection.send(sendable(error))
         return
     connection.send(READY)
     while True:
@@ -45,7 +45,7 @@ def serve(connection: Connection, setup: bytes) -> None:
             work(item)
             outcome = None
         except Exception as error:
-            outcome = _sendable(error)
+            outcome = sendable(error)
         connection.send(outcome)
 
 
@@ -63,7 +63,7 @@ def _watch(sentinel: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _sendable(error: Exception) -> Exception:
+def sendable(error: Exception) -> Exception:
     """An exception that the parent can read, with the traceback as a note."""
     text = traceback.format_exc()
     try:

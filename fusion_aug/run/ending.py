@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from fusion_aug.errors import FusionAugError
@@ -19,7 +20,7 @@ from fusion_aug.run.job import Job
 from fusion_aug.run.unfinished import FACTS, clean
 from fusion_aug.run.usage import NAME as USAGE
 from fusion_aug.run.usage import Used, write_usage
-from fusion_aug.sample.manifest import NAME
+from fusion_aug.sample.manifest import NAME, output_id
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,15 @@ class StagedRows:
             yield self.job.marker(number)["rows"]
 
 
-def end(job: Job, start: float, resumed: int, notes: list[str]) -> RunResult:
+def end(
+    job: Job, start: float, resumed: int, notes: list[str], retried: Mapping[int, int] = MappingProxyType({})
+) -> RunResult:
     """Write what is still missing, and remove what was there for the unfinished run only.
 
     Args:
         job: whose samples are all there. start: when it began, on the monotonic clock.
         resumed: samples of an earlier run. notes: sentences to print.
+        retried: number of a sample whose process died -> how often it was tried again.
 
     Raises:
         FusionAugError: no sample could be written, or an input was changed meanwhile. OSError: the disk is full.
@@ -87,6 +91,7 @@ def end(job: Job, start: float, resumed: int, notes: list[str]) -> RunResult:
             "inputs": inputs_digest(noted_inputs(job)),
             "skipped": [list(s) for s in skipped],
             "notes": notes,
+            "retried": {output_id(*job.tasks[number][:2]): times for number, times in sorted(retried.items())},
             **used,
         }
         part = job.out / WORK / FACTS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run.beginning import begun
 from fusion_aug.run.ending import RunResult, end
 from fusion_aug.run.job import Job, shard_of, start_job
+from fusion_aug.run.ray_engine import RayOptions, work_on_ray
 from fusion_aug.run.scope import check_names
 from fusion_aug.run.workers import Outcomes, ProcessDied, work_through
 from fusion_aug.sample import Sample
@@ -45,6 +47,8 @@ def check_options(config: dict[str, Any]) -> None:
     whole("workers", 0)
     whole("copies", 0 if config["keep_original"] else 1)
     whole("limit", 1, nullable=True)
+    if config["engine"]["name"] == "ray":
+        RayOptions.of(config["engine"])
     for key, choices in (("on_error", ("fail", "skip")), ("link", ("copy", "hard"))):
         if config[key] not in choices:
             raise ConfigError(f"{key}: expected {' or '.join(choices)}, got {config[key]!r}")
@@ -99,15 +103,16 @@ def execute(job: Job, progress: Progress | None = None) -> RunResult:
             return RunResult(total, [], total, 0.0, already_done=True)
         todo = [i for i in job.numbers if not job.done_file(i).is_file()]
         resumed = done = total - len(todo)
+        retried: Counter[int] = Counter()
         try:
             if progress:
                 progress(done, total)
-            for _ in process_all(job, todo):
+            for _ in process_all(job, todo, retried):
                 done += 1
                 if progress:
                     progress(done, total)
             if not job.config["shard"]:
-                return end(job, start, resumed, notes)
+                return end(job, start, resumed, notes, retried)
         except USER_ERRORS:
             forget(job)
             raise
@@ -128,12 +133,18 @@ def forget(job: Job) -> None:
         shutil.rmtree(job.out)
 
 
-def process_all(job: Job, todo: list[int]) -> Iterator[int]:
-    """Process samples here or in workers; yields the number of each that is finished."""
-    workers = int(job.config["workers"])
+def process_all(job: Job, todo: list[int], retried: Counter[int]) -> Iterator[int]:
+    """Process samples here, in workers or on a cluster; yields the number of each that is finished.
+
+    ``retried`` is told of every one that is tried again.
+    """
+    workers, engine = int(job.config["workers"]), job.config["engine"]
     outcomes: Outcomes
-    if workers:
-        outcomes = work_through(todo, workers, start_job, job.config, job.log.intensity_scales)
+    if engine["name"] == "ray":
+        setup = (start_job, job.config, job.log.intensity_scales)
+        outcomes = work_on_ray(todo, workers, RayOptions.of(engine), retried, *setup)
+    elif workers:
+        outcomes = work_through(todo, workers, retried, start_job, job.config, job.log.intensity_scales)
     else:
         outcomes = ((number, _outcome(job, number)) for number in todo)
     with contextlib.closing(outcomes):

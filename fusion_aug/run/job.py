@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ import torch
 
 from fusion_aug.core.compose import Compose, named_leaves
 from fusion_aug.core.engine import run
-from fusion_aug.errors import ConfigError
+from fusion_aug.errors import ConfigError, FusionAugError
 from fusion_aug.logs import Log, Writer
 from fusion_aug.logs.core.account import Account, account_of
 from fusion_aug.logs.core.full_disk import naming_output
 from fusion_aug.logs.core.inputs import input_lines
 from fusion_aug.logs.core.intensity import SOURCE_KEY
+from fusion_aug.logs.core.locks import FolderLock
 from fusion_aug.logs.core.sample_account import sample_account
 from fusion_aug.logs.core.whole import move_files
 from fusion_aug.logs.core.writer import WORK
@@ -29,6 +31,7 @@ from fusion_aug.ops.random import digest
 from fusion_aug.run.config import build_log, build_pipeline, import_plugins
 from fusion_aug.run.plugin_sources import plugin_files, plugin_lines
 from fusion_aug.run.scope import draw_geometry_per_scene
+from fusion_aug.run.unfinished import PLANNING, UNFINISHED, state
 from fusion_aug.run.usage import Usage
 from fusion_aug.sample.history import history_to_json
 from fusion_aug.sample.manifest import VERSION, output_id, tree_digest
@@ -223,7 +226,30 @@ def start_job(config: dict[str, Any], intensity_scales: dict[str, float | None])
     cv2.setNumThreads(1)
     job = Job(config)
     job.log.intensity_scales = intensity_scales
-    return job.process
+    return partial(process_once, job)
+
+
+def process_once(job: Job, number: int) -> None:
+    """Work on a sample in a process of its own, of which there may be two where the one that began them was killed.
+
+    Raises:
+        FusionAugError: the run is not there, or has ended meanwhile.
+    """
+    _refuse_lost(job.out)
+    lock = FolderLock(job.out / WORK)
+    try:
+        lock.hold(PLANNING + 1 + number, 1, wait=True)
+        _refuse_lost(job.out)
+        if not job.done_file(number).is_file():
+            job.process(number)
+    finally:
+        lock.close()
+
+
+def _refuse_lost(out: Path) -> None:
+    if state(out) != UNFINISHED:
+        where = platform.node()
+        raise FusionAugError(f"{out}: node {where} sees no run there; the output must lie where all nodes see it")
 
 
 def shard_of(shard: str | None) -> tuple[int, int] | None:

@@ -10,13 +10,12 @@ from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.locks import FolderLock, Locked
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run import report
-from fusion_aug.run.beginning import PLANNING
 from fusion_aug.run.ending import end
 from fusion_aug.run.execute import as_told
 from fusion_aug.run.inputs import import_named
 from fusion_aug.run.job import Job
 from fusion_aug.run.kernels import kernel_note
-from fusion_aug.run.unfinished import FINISHED, NEW, PLAN, clean, plan_of, state
+from fusion_aug.run.unfinished import FINISHED, NEW, PLAN, PLANNING, clean, plan_of, state
 
 
 def merge_command(out: Path, overrides: Sequence[str]) -> int:

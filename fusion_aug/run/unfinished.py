@@ -27,6 +27,8 @@ from fusion_aug.sample.manifest import NAME as MANIFEST
 
 NEW, UNFINISHED, FINISHED = "new", "unfinished", "finished"
 PLAN, INPUTS, FACTS = "plan.json", "inputs.txt", "run.json"
+# places of the lock: before it whole samples, which runs hold; it is for writing the plan; after it samples at work
+PLANNING = 2**40
 BEFORE_THE_PLAN = {LOCK, INPUTS, f"{INPUTS}.part", f"{PLAN}.part"}
 
 

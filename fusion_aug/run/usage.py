@@ -5,9 +5,14 @@ from __future__ import annotations
 import contextlib
 import csv
 import heapq
+import os
+import platform
 import resource
+import statistics
 import time
-from collections.abc import Iterable
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,12 +25,17 @@ class Used(NamedTuple):
 
     Attributes:
         seconds: from its first file to the last. bytes: of its files. memory: the most that its process held then,
-            in bytes.
+            in bytes. process: it, as ``node:number``.
     """
 
     seconds: float
     bytes: int
     memory: int
+    process: str
+
+
+FIGURES = ("seconds", "bytes", "memory")
+STRAGGLER = 3.0  # a sample that took so many times the median
 
 
 class Usage:
@@ -39,7 +49,8 @@ class Usage:
     def of(self, folder: Path) -> Used:
         """What was taken until now, and the size of a folder."""
         seconds = round(time.perf_counter() - self.start, 3)
-        return Used(seconds, sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()), peak_memory())
+        size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+        return Used(seconds, size, peak_memory(), f"{platform.node()}:{os.getpid()}")
 
 
 def peak_memory() -> int:
@@ -58,7 +69,9 @@ def write_usage(samples: Iterable[tuple[str, Used]], path: Path) -> dict[str, An
         samples: id of the output and what it took. path: of the table.
     """
     totals = {"samples": 0, "seconds": 0.0, "bytes": 0, "memory": 0}
-    worst: dict[str, list[tuple[float, str]]] = {name: [] for name in Used._fields}
+    worst: dict[str, list[tuple[float, str]]] = {name: [] for name in FIGURES}
+    processes: dict[str, list[float]] = defaultdict(lambda: [0, 0.0])
+    all_seconds = array("f")
     part = path.with_name(f"{path.name}.part")
     with part.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
@@ -69,10 +82,43 @@ def write_usage(samples: Iterable[tuple[str, Used]], path: Path) -> dict[str, An
             totals["seconds"] += used.seconds
             totals["bytes"] += used.bytes
             totals["memory"] = max(totals["memory"], used.memory)
+            all_seconds.append(used.seconds)
+            process = processes[used.process]
+            process[:] = process[0] + 1, process[1] + used.seconds
             for name, most in worst.items():
                 heapq.heappush(most, (getattr(used, name), sample))
                 if len(most) > WORST:
                     heapq.heappop(most)
     part.replace(path)
     totals["seconds"] = round(totals["seconds"], 3)
-    return {"used": totals, "worst": {n: [[s, v] for v, s in sorted(w, reverse=True)] for n, w in worst.items()}}
+    return {
+        "used": totals,
+        "worst": {n: [[s, v] for v, s in sorted(w, reverse=True)] for n, w in worst.items()},
+        "stragglers": _stragglers(all_seconds),
+        "nodes": _nodes(processes),
+    }
+
+
+def _stragglers(seconds: Sequence[float]) -> dict[str, float]:
+    """How many samples took ``STRAGGLER`` times the median or more, and the median (s)."""
+    median = statistics.median(seconds) if seconds else 0.0
+    late = sum(s >= STRAGGLER * median for s in seconds) if median else 0
+    return {"samples": late, "median_seconds": round(median, 3), "of_median": STRAGGLER}
+
+
+def _nodes(processes: Mapping[str, Sequence[float]]) -> dict[str, dict[str, Any]]:
+    """Samples per second of every node while its processes were at work, and of its slowest and fastest process."""
+    nodes: dict[str, list[Sequence[float]]] = defaultdict(list)
+    for name, figures in processes.items():
+        nodes[name.rpartition(":")[0]].append(figures)
+    found = {}
+    for node, figures in sorted(nodes.items()):
+        rates = sorted(samples / max(seconds, 1e-9) for samples, seconds in figures)
+        found[node] = {
+            "processes": len(rates),
+            "samples": int(sum(samples for samples, _ in figures)),
+            "samples_per_second": round(sum(rates), 4),
+            "slowest_process": round(rates[0], 4),
+            "fastest_process": round(rates[-1], 4),
+        }
+    return found

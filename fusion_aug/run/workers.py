@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import pickle
 import signal
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
@@ -20,14 +21,7 @@ Outcomes = Generator[Outcome, None, None]
 
 
 class ProcessDied(Exception):
-    """A process ended in the middle of its work."""
-
-    def __init__(self, code: int | None):
-        self.code = code
-        super().__init__(f"its process was ended by {cause(code)}, and again when it was tried alone")
-
-    def __reduce__(self) -> Any:
-        return ProcessDied, (self.code,)
+    """A process ended in the middle of its work, however often that was tried."""
 
 
 def cause(code: int | None) -> str:
@@ -97,14 +91,16 @@ class Worker:
         self.process.close()
 
 
-def work_through(items: Sequence[int], count: int, function: Callable[..., Any], *arguments: Any) -> Outcomes:
+def work_through(
+    items: Sequence[int], count: int, retried: Counter[int], function: Callable[..., Any], *arguments: Any
+) -> Outcomes:
     """Work on items in processes of their own; yields each with its exception, or None, as they are finished.
 
     An item whose process dies is tried again when all others are done, alone in a fresh process; if that dies too,
     its exception is ``ProcessDied``.
 
     Args:
-        items: numbers. count: of processes.
+        items: numbers. count: of processes. retried: is told of every item that is tried again.
         function, arguments: what makes the function that works on an item, called once in every process.
 
     Raises:
@@ -119,6 +115,7 @@ def work_through(items: Sequence[int], count: int, function: Callable[..., Any],
         while crew:
             crew.pop().end(PATIENCE)
         for item in suspects:
+            retried[item] += 1
             crew.append(Worker(setup))
             yield _alone(item, crew[0])
             crew.pop().end()
@@ -160,4 +157,5 @@ def _alone(item: int, worker: Worker) -> Outcome:
     try:
         return item, worker.take()
     except EOFError:
-        return item, ProcessDied(worker.process.exitcode)
+        how = cause(worker.process.exitcode)
+        return item, ProcessDied(f"its process was ended by {how}, and again when it was tried alone")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,9 @@ def dies_at_once() -> None:
 
 @pytest.mark.quick
 def test_only_what_kills_its_process_twice_is_guilty(tmp_path: Path) -> None:
-    found = dict(work_through(range(8), 2, started, str(tmp_path)))
+    retried: Counter[int] = Counter()
+    found = dict(work_through(range(8), 2, retried, started, str(tmp_path)))
+    assert retried == {KILLED: 1, ABORTED: 1, LONE: 1}
     assert set(found) == set(range(8))
     assert {n for n, e in found.items() if e is None} == {0, 1, 3, 7, LONE}  # in the order in which they end
     assert isinstance(found[BAD], DataError) and "damaged" in str(found[BAD])
@@ -58,9 +61,9 @@ def test_only_what_kills_its_process_twice_is_guilty(tmp_path: Path) -> None:
 
 def test_a_worker_that_cannot_begin() -> None:
     with pytest.raises(DataError, match="there is no log"):
-        list(work_through(range(3), 2, not_started))
+        list(work_through(range(3), 2, Counter(), not_started))
     with pytest.raises(FusionAugError, match="exit code 3 before it had a sample"):
-        list(work_through(range(3), 2, dies_at_once))
+        list(work_through(range(3), 2, Counter(), dies_at_once))
 
 
 def test_causes() -> None:
