@@ -7,11 +7,14 @@ whose ``strerror`` says what they are, so that they read as any other file that 
 from __future__ import annotations
 
 import errno
+import filecmp
 import io
 import os
 import stat
 from pathlib import Path
 from typing import BinaryIO
+
+from calib.mirrored import fill_placeholder, is_placeholder
 
 _KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -47,12 +50,15 @@ def open_regular(path: str | Path) -> BinaryIO:
 
 
 def check_regular(path: str | Path) -> None:
-    """Raise unless a path is that of a regular file, for libraries that open it by its name.
+    """Raise unless a path is that of a regular file, for libraries that open it by its name; a placeholder is filled.
 
     Raises:
         OSError: see ``open_regular``.
     """
-    _check_kind(Path(path).stat().st_mode, path)
+    found = Path(path).stat()
+    _check_kind(found.st_mode, path)
+    if is_placeholder(found):
+        fill_placeholder(path)
 
 
 def read_regular(path: str | Path, most: int | None = None) -> bytes:
@@ -78,6 +84,17 @@ def read_regular_text(path: str | Path, encoding: str = "utf-8", most: int | Non
     """
     text = read_regular(path, most).decode(encoding)
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def same_content(one: str | Path, other: str | Path) -> bool:
+    """Whether two regular files hold the same bytes.
+
+    Raises:
+        OSError: see ``open_regular``.
+    """
+    check_regular(one)
+    check_regular(other)
+    return filecmp.cmp(one, other, shallow=False)
 
 
 def _check_kind(mode: int, path: str | Path) -> None:

@@ -26,9 +26,9 @@ from fusion_aug.logs.core.files import (
     write_json,
     write_picture,
 )
+from fusion_aug.logs.core.npz import read_npz, write_npz
 from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.sidecar import merge_sidecar, write_sidecar
-from fusion_aug.logs.core.store import read_npz, write_npz
 from fusion_aug.ops.random import noise
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
 from fusion_aug.sample.sensors import is_selected, matches

@@ -12,6 +12,7 @@ import pytest
 import torch
 from places import REPOSITORY
 from roundings import ORDERS, rounding
+from stores import Bucket, bucket_of, store_process
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -128,3 +129,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not named:
         raise pytest.UsageError(f"{metafunc.definition.nodeid}: no case of the registry is left to test")
     metafunc.parametrize("case", named.values(), ids=named)
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[int]:
+    """Port of an S3 on this machine."""
+    with store_process() as port:
+        yield port
+
+
+@pytest.fixture
+def bucket(store: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """A new bucket, with a proxy before it that counts requests and makes faults."""
+    with bucket_of(store, monkeypatch) as found:
+        yield found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from calib.regular_files import same_content
 from fusion_aug.check.counts.core import files_below
 from fusion_aug.check.measurement import Row
 
@@ -52,7 +52,7 @@ def compare_kept_files(
 def state_of(source: Path, out: Path, path: str, suffixes: Iterable[str]) -> bool | None:
     """Whether all copies of a file in the output are as in the source; None where there is none."""
     there = [c for c in candidates(path, suffixes) if (out / c).is_file()]
-    return all(filecmp.cmp(source / path, out / c, shallow=False) for c in there) if there else None
+    return all(same_content(source / path, out / c) for c in there) if there else None
 
 
 def candidates(path: str, suffixes: Iterable[str]) -> Iterator[str]:

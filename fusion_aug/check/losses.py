@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from calib.regular_files import open_regular
 from fusion_aug.check.counts import COUNTERS, Counted, Counts
 from fusion_aug.check.counts.core import CALIBRATIONS, ROW_WORDS
 from fusion_aug.check.counts.stored import count_sidecar, renamed
@@ -140,7 +141,7 @@ def compare_part(name: str, part: Part, known: Container[str]) -> Iterator[Row]:
 
 def manifest_lines(root: Path) -> Iterator[dict[str, Any]]:
     """Lines of a manifest, without its first one and without the histories."""
-    with (root / NAME).open(encoding="utf-8") as file:
+    with open_regular(root / NAME) as file:
         next(file, None)
         for text in file:
             line = json.loads(text)

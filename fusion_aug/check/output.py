@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import filecmp
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from calib.regular_files import same_content
 from fusion_aug.check.air import FogProbe, drawn_weather
 from fusion_aug.check.box_facts import BoxFacts
 from fusion_aug.check.kept_files import compare_kept_files
@@ -39,7 +39,12 @@ NOT_RECEIVED = "no item of it was received, and the format stores nothing for th
 def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[Row]]:
     """Rows of every sample of a manifest, and at the end those of the whole log and of its weathers."""
     probe = FogProbe()
-    writer = source.writer(written.root, manifest.header["output"], lossy=bool(manifest.header["lossy"]))
+    writer = source.writer(
+        written.root,
+        manifest.header["output"],
+        lossy=bool(manifest.header["lossy"]),
+        options=manifest.header.get("output_options"),
+    )
     losses, facts = Losses(source, written, writer), BoxFacts(source, written)
     for entry in manifest.entries:
         before = source.read(entry.source)
@@ -68,9 +73,7 @@ def compare_files(expected: Sample, before: Sample, writer: Writer, entry: Entry
         staged = [p.relative_to(stage) for p in sorted(stage.rglob("*")) if p.is_file()]
         # what a writer joins at the end is compared by content, stream by stream
         pairs = [(stage / p, writer.out / p) for p in staged if p.parts[0] != PARTS_FOLDER]
-        same = tree_digest(stage) == entry.digest and all(
-            q.is_file() and filecmp.cmp(p, q, shallow=False) for p, q in pairs
-        )
+        same = tree_digest(stage) == entry.digest and all(q.is_file() and same_content(p, q) for p, q in pairs)
     return Row("files changed since", "all", "samples", 0, np.array([0.0 if same else 1.0]))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fusion_aug.logs import argoverse2, folder, kitti, lerobot, mcap, mmdet3d, nuscenes, robomimic  # noqa: F401  (register)
+from fusion_aug.logs import argoverse2, folder, kitti, lerobot, litdata, mcap, mmdet3d, nuscenes, robomimic, webdataset  # noqa: F401  (register)
 from fusion_aug.logs.core.log import FORMATS, Format, Log, find_format, register_format
 from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.core.writer import Problem, Writer

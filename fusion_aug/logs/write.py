@@ -11,7 +11,7 @@ from typing import Any
 from fusion_aug.core.compose import Compose
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.files import user_path
-from fusion_aug.logs.core.log import Log, find_exporter, find_format
+from fusion_aug.logs.core.log import Log, find_exporter, find_format, output_options
 from fusion_aug.logs.core.plausible import impossible_rows
 from fusion_aug.logs.core.whole import move_files, whole_folder
 from fusion_aug.logs.core.writer import WORK, Writer
@@ -28,6 +28,7 @@ def write_log(
     *,
     lossy: bool = False,
     link: str = "copy",
+    **options: Any,
 ) -> Log:
     """Write samples as a log that ``open_log``, ``run``, ``check`` and ``show`` take.
 
@@ -41,6 +42,7 @@ def write_log(
         format: "folder", which holds everything exactly, or another that logs of any kind can be written in.
         lossy: write also what the format's own tool would read wrongly.
         link: "copy", or "hard" for hard links of files that did not change.
+        options: of the format of the output, such as ``shard_mb`` of webdataset.
 
     Returns:
         The log, opened.
@@ -54,8 +56,11 @@ def write_log(
         raise ConfigError(f"link: expected copy or hard, got {link!r}")
     samples = [samples] if isinstance(samples, Sample) else samples
     target, kind = user_path(str(root)), find_exporter(format)
+    options = output_options(format, options)
     with whole_folder(target) as part:
-        _write(samples, kind(None, part, lossy=lossy, link=link), part, part / WORK / "rows.jsonl", format)
+        _write(
+            samples, kind(None, part, lossy=lossy, link=link, options=options), part, part / WORK / "rows.jsonl", format
+        )
     return find_format(format).open(target)
 
 

@@ -16,7 +16,16 @@ from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run.job import Job
 from fusion_aug.run.kernels import kernel_note, kernels
 from fusion_aug.run.unfinished import (
-    FACTS, FINISHED, INPUTS, NEW, PLANNING, UNFINISHED, clean, plan_of, state, write_plan,
+    FACTS,
+    FINISHED,
+    INPUTS,
+    NEW,
+    PLANNING,
+    UNFINISHED,
+    clean,
+    plan_of,
+    state,
+    write_plan,
 )  # fmt: skip
 
 REMEDY = "remove it or choose another folder"
@@ -81,7 +90,7 @@ def _plan(job: Job, fingerprint: str) -> None:
     part.replace(part.with_name(INPUTS))
     config = {**job.config, "out": None, "shard": None}
     options = {n: absolute(getattr(job.log.options, n), job.log.root) for n in job.log.format.file_options}
-    config["log"] = {**config["log"], "root": str(job.log.root.absolute()), **options}
+    config["log"] = {**config["log"], "root": job.log.origin, **options}
     plan: dict[str, Any] = {"fingerprint": fingerprint, "samples": len(job.tasks), "kernels": kernels()}
     write_plan(job.out, plan | {"config": config})
 
@@ -92,6 +101,8 @@ def refuse_changed(job: Job) -> None:
     Raises:
         ConfigError: naming the file.
     """
+    if job.log.mirror:
+        job.log.mirror.look_again()
     change = first_change(noted_inputs(job), job.input_lines())
     if change is not None:
         raise ConfigError(

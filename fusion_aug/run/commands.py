@@ -18,7 +18,7 @@ from fusion_aug.logs.core.select import select_ids
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
 from fusion_aug.run.execute import check_options, execute
-from fusion_aug.run.inputs import run_manifest, source_log, written_log
+from fusion_aug.run.inputs import output_at, run_manifest, source_log, written_log
 from fusion_aug.run.job import Job
 from fusion_aug.run.progress import progress_bar
 from fusion_aug.run.scope import draw_geometry_per_scene, geometry_only
@@ -61,7 +61,7 @@ def one_run(config: dict[str, Any]) -> None:
 def check_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None) -> int:
     """Measure a pipeline on a log, or what a run wrote."""
     rows = (
-        check_written(Path(positionals[0]), overrides, extra_dir)
+        check_written(output_at(positionals[0], overrides), overrides, extra_dir)
         if positionals
         else check_pipeline(overrides, extra_dir)
     )
@@ -88,7 +88,7 @@ def check_pipeline(overrides: Sequence[str], extra_dir: str | None) -> list[Row]
     if type(config["n"]) is not int or config["n"] < 1:
         raise ConfigError(f"n: expected a whole number of at least 1, got {config['n']!r}")
     import_plugins(config["plugins"])
-    log = build_log(config["log"])
+    log = build_log(config["log"], config["storage"])
     whole, seed = draw_geometry_per_scene(build_pipeline(config["pipeline"]), log)[0], int(config["seed"])
     pipeline = geometry_only(whole)
     weathers = [(p, t) for p, t in named_leaves(whole) if isinstance(t, Weather)]

@@ -18,6 +18,7 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs import FORMATS, Log, open_log
 from fusion_aug.logs.core.files import user_path
+from fusion_aug.logs.core.log import find_exporter
 from fusion_aug.names import full_name
 from fusion_aug.run.combining import chosen_presets, refuse_lost_transforms
 from fusion_aug.run.keys import check_keys, did_you_mean, set_figures
@@ -65,6 +66,8 @@ def compose_config(
         options = {n: o.default for n, o in format.all_options.items()}
         node = {"format": format.name, "root": "???", **options}
         ConfigStore.instance().store(group="log", name=format.name, node=node)
+        written = {"format": format.name, **{n: o.default for n, o in format.output_options.items()}}
+        ConfigStore.instance().store(group="output", name=format.name, node=written)
     folder = f"file://{user_path(extra_dir).resolve()}" if extra_dir else ""
     more = [f"hydra.searchpath=[{quoted(folder)}]"] if folder else []
     try:
@@ -86,12 +89,20 @@ def compose_config(
         if preset:
             hint = did_you_mean(preset[1], option_names("pipeline", extra_dir))
             raise ConfigError(f"pipeline: there is no preset {preset[1]!r}{hint}") from None
+        output = re.search(r"Could not find 'output/([^']+)'", str(error))
+        if output:
+            find_exporter(output[1])
         raise ConfigError(first_sentence(error)) from None
     except YAMLError as error:
         raise ConfigError(f"{extra_dir}: a configuration is not valid YAML ({' '.join(str(error).split())})") from None
     assert isinstance(plain, dict)
+    if name == "run":
+        written = plain.get("output") or {"format": None}
+        plain |= {"output": written.pop("format"), "output_options": written}
     if plain.get("out"):
         plain["out"] = str(user_path(str(plain["out"])))
+    if plain.get("storage") and plain["storage"].get("cache"):  # workers may have other current folders
+        plain["storage"]["cache"] = str(user_path(str(plain["storage"]["cache"])).absolute())
     return _empty_to_null(plain)
 
 
@@ -211,12 +222,13 @@ def _named_transforms(inside: Any, where: str) -> list[tuple[str, Any]]:
     raise ConfigError(f"{where}.transforms: expected a mapping of names to transforms, got {inside!r}")
 
 
-def build_log(config: dict[str, Any]) -> Log:
-    """The log of a ``log`` group."""
+def build_log(config: dict[str, Any], storage: Mapping[str, Any] | None = None) -> Log:
+    """The log of a ``log`` group, with the ``storage`` group for one in a store."""
     if config["root"] is None:
         raise ConfigError("log.root: is empty; give the folder of the log")
     options = {k: v for k, v in config.items() if k not in ("format", "root")}
-    return open_log(str(config["format"]), str(config["root"]), **options)
+    through = {name: storage[name] for name in ("cache", "listing") if storage and storage.get(name)}
+    return open_log(str(config["format"]), str(config["root"]), **through, **options)
 
 
 def _empty_to_null(value: Any) -> Any:

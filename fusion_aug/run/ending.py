@@ -81,7 +81,7 @@ def end(
         used = write_usage(took, job.out / USAGE)
         seconds = time.monotonic() - start
         facts = {
-            "source_root": str(job.log.root.resolve()),
+            "source_root": job.log.origin,
             **{name: absolute(getattr(job.log.options, name), job.log.root) for name in job.log.format.file_options},
             "workers": job.config["workers"],
             "seconds": round(seconds, 3),

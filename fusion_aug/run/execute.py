@@ -141,10 +141,10 @@ def process_all(job: Job, todo: list[int], retried: Counter[int]) -> Iterator[in
     workers, engine = int(job.config["workers"]), job.config["engine"]
     outcomes: Outcomes
     if engine["name"] == "ray":
-        setup = (start_job, job.config, job.log.intensity_scales)
+        setup = (start_job, job.config_of_workers, job.log.intensity_scales)
         outcomes = work_on_ray(todo, workers, RayOptions.of(engine), retried, *setup)
     elif workers:
-        outcomes = work_through(todo, workers, retried, start_job, job.config, job.log.intensity_scales)
+        outcomes = work_through(todo, workers, retried, start_job, job.config_of_workers, job.log.intensity_scales)
     else:
         outcomes = ((number, _outcome(job, number)) for number in todo)
     with contextlib.closing(outcomes):

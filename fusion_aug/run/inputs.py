@@ -13,10 +13,29 @@ from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.intensity import KEY, SOURCE_KEY, scales_from_json
 from fusion_aug.logs.core.log import Log, find_format
+from fusion_aug.logs.remote.address import OBJECT_STORES, is_url
+from fusion_aug.logs.remote.mirror import open_mirror
 from fusion_aug.run.config import build_log, compose_config, import_plugins, named_plugins
 from fusion_aug.run.unfinished import refuse_unfinished
-from fusion_aug.run.words import quoted
+from fusion_aug.run.words import quoted, value_of
 from fusion_aug.sample.manifest import NAME, Manifest, read_manifest
+
+
+def output_at(word: str, overrides: Sequence[str]) -> Path:
+    """Folder or manifest of a run: of a URL in the folder that it is read through, ``storage.cache``.
+
+    Args:
+        word: a path, or a URL. overrides: words of the command line.
+
+    Raises:
+        ConfigError: there is no cache, or the URL is none that can be read. DataError: nothing is there.
+    """
+    if not is_url(word):
+        return Path(word)
+    cache = [str(value_of(w)) for w in overrides if w.startswith("storage.cache=")]
+    folder = word.removesuffix(f"/{NAME}")
+    files = open_mirror(folder, cache[-1] if cache else None, "OUT").files
+    return files if folder == word else files / NAME
 
 
 def run_manifest(path: Path) -> Manifest:
@@ -47,7 +66,9 @@ def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_di
     if not any(w.startswith("log.root=") for w in words):
         if not isinstance(known.get("source_root"), str):
             raise ConfigError(f"{out}: there is no run.json that names the input; give it as log.root=DIR")
-        if not Path(known["source_root"]).is_dir():
+        if is_url(known["source_root"]):
+            _refuse_odd_store(known["source_root"], facts)
+        elif not Path(known["source_root"]).is_dir():
             raise ConfigError(
                 f"{known['source_root']}: the input of the run is gone; if it moved, give it as log.root=DIR"
             )
@@ -59,11 +80,21 @@ def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_di
         of_run = (known if option.is_file else manifest.header.get("log", {})).get(name)
         if of_run is not None and name not in given:
             config["log"][name] = of_run
-    log = build_log(config["log"])
+    log = build_log(config["log"], config["storage"])
     key = SOURCE_KEY if SOURCE_KEY in manifest.header else KEY
     if key in manifest.header:
         log.intensity_scales = scales_from_json(manifest.header[key], str(out / NAME))
     return log
+
+
+def _refuse_odd_store(url: str, facts: Path) -> None:
+    """Raise unless a URL is one of an object store: a run of somebody else's may name any place.
+
+    Raises:
+        ConfigError: it is another.
+    """
+    if url.partition("://")[0].lower() not in OBJECT_STORES:
+        raise ConfigError(f"{facts}: the input is {url}, which is no object store; if you trust it, give log.root=URL")
 
 
 def import_named(modules: Any, manifest: Path, overrides: Sequence[str]) -> None:

@@ -36,7 +36,7 @@ def inspect_command(overrides: Sequence[str], extra_dir: str | None) -> int:
     if most is not None and (type(most) is not int or most < 1):
         raise ConfigError(f"n: expected a whole number of at least 1, or null for all, got {most!r}")
     import_plugins(config["plugins"])
-    log = build_log(config["log"])
+    log = build_log(config["log"], config["storage"])
     found = survey(log, most)
     print_survey(log, found)
     print_account(account_of(log))

@@ -61,10 +61,17 @@ class Job:
         """Name of the format of the output."""
         return str(self.config["output"] or self.log.format.name)
 
+    @property
+    def config_of_workers(self) -> dict[str, Any]:
+        """The configuration for other processes, which read a store as it was when this one listed it."""
+        if self.log.mirror is None:
+            return self.config
+        return {**self.config, "storage": {**self.config["storage"], "listing": self.log.mirror.catalogue.digest()}}
+
     @cached_property
     def log(self) -> Log:
         """The input."""
-        return build_log(self.config["log"])
+        return build_log(self.config["log"], self.config.get("storage"))
 
     @cached_property
     def pipeline(self) -> Compose:
@@ -75,7 +82,8 @@ class Job:
     def writer(self) -> Writer:
         """Writer of the input's format."""
         lossy, link = bool(self.config["lossy"]), str(self.config["link"])
-        return self.log.writer(self.out, self.config["output"], lossy=lossy, link=link)
+        options = self.config.get("output_options")
+        return self.log.writer(self.out, self.config["output"], lossy=lossy, link=link, options=options)
 
     @cached_property
     def account(self) -> Account:
@@ -125,6 +133,7 @@ class Job:
             "format": self.log.format.name,
             "output": self.config["output"] or self.log.format.name,
             "log": options,
+            **({"output_options": written_with} if (written_with := self.config.get("output_options")) else {}),
             "intensity_scale": written,
             **({} if written == scales else {SOURCE_KEY: scales}),
             "seed": int(self.config["seed"]),
@@ -136,7 +145,7 @@ class Job:
     def fingerprint(self) -> str:
         """Two jobs with the same fingerprint write the same bytes, as long as no file that they read is changed."""
         facts = [self.header(), {k: self.config[k] for k in ("copies", "keep_original", "limit")}]
-        return digest(json.dumps(facts, sort_keys=True), str(self.log.root.resolve()), list(self.log.ids))
+        return digest(json.dumps(facts, sort_keys=True), self.log.origin, list(self.log.ids))
 
     def input_lines(self) -> Iterator[str]:
         """One line for every file that is read, with what shows a change of it: those of the log, and the plugins."""
@@ -172,7 +181,8 @@ class Job:
             OSError: the disk is full; it names the file.
         """
         stage = self.out / WORK / f"stage-{number:08d}"
-        with naming_output(stage, self.out / WORK, self.out):
+        cache = [self.log.mirror.home] if self.log.mirror else []  # it may be the disk that is full
+        with naming_output(stage, self.out / WORK, self.out, *cache):
             self._process(number, stage)
 
     def _process(self, number: int, stage: Path) -> None:

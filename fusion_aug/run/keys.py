@@ -32,7 +32,7 @@ def check_keys(config: Any, primary: Path, preset_folders: Sequence[Path]) -> No
     plain = OmegaConf.to_container(config, resolve=False)
     assert isinstance(plain, dict)
     own = set(yaml.safe_load(primary.read_text())) - {"defaults"}
-    known = own | {"log", "pipeline", "engine"}
+    known = own | {"log", "pipeline", "engine", "output"}
     for key in sorted(own - set(plain)):
         raise ConfigError(f"{key}: cannot be taken away; leave out ~{key} and give it a value, {key}=...")
     for key in plain:

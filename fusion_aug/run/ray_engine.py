@@ -105,7 +105,8 @@ def work_on_ray(
     if not items:
         return
     with _cluster(options, count) as ray:
-        job = _Tasks(ray, options, count, retried, pickle.dumps((_Here.now(), function, arguments)))
+        setup = pickle.dumps((_Here.now(), pickle.dumps((function, arguments))))
+        job = _Tasks(ray, options, count, retried, setup)
         job.submit_all(items)
         while job.flying:
             yield from job.ended()
@@ -122,6 +123,7 @@ class _Tasks:
         self.task = ray.remote(**needs, **memory)(work_on_group)
         self.waiting: deque[list[int]] = deque()
         self.flying: dict[Any, list[int]] = {}
+        self.lost: Counter[int] = Counter()  # how often a task died that had no other item
         self.room, self.looked = 0, float("-inf")
 
     def submit_all(self, items: Sequence[int]) -> None:
@@ -133,7 +135,8 @@ class _Tasks:
     def _submit(self) -> None:
         if time.monotonic() - self.looked > LOOK_EVERY:
             room = self.options.tasks_at_once(self.ray.cluster_resources())
-            self.room, self.looked = self.count or max(AHEAD * room, 1), time.monotonic()
+            self.lost: Counter[int] = Counter()  # how often a task died that had no other item
+        self.room, self.looked = self.count or max(AHEAD * room, 1), time.monotonic()
         while self.waiting and len(self.flying) < self.room:
             group = self.waiting.popleft()
             self.flying[self.task.remote(self.setup, group)] = group
@@ -157,14 +160,16 @@ class _Tasks:
 
     def _died(self, group: list[int], error: Exception) -> Iterator[Outcome]:
         """Submit the items of a task that died again, each alone, but one that was tried often enough."""
-        for item in reversed(group):
-            if len(group) == 1 and self.retried[item] >= self.options.retries:
-                why = str(error).partition("\n")[0].rstrip(".")
-                tries = self.retried[item] + 1
+        if len(group) == 1:
+            (item,) = group
+            self.lost[item] += 1
+            if self.lost[item] > self.options.retries:
+                why, tries = str(error).partition("\n")[0].rstrip("."), self.lost[item]
                 yield item, ProcessDied(f"its process or node was lost in each of {tries} tries ({why})")
-            else:
-                self.retried[item] += 1
-                self.waiting.appendleft([item])
+                return
+        for item in reversed(group):
+            self.retried[item] += 1
+            self.waiting.appendleft([item])
 
 
 @dataclass(frozen=True)
@@ -201,8 +206,9 @@ def work_on_group(setup: bytes, group: list[int]) -> list[Outcome] | Exception:
     """The task: how every item ended; what went wrong before the first one in place of that."""
     if setup not in _PREPARED:
         try:
-            here, function, arguments = pickle.loads(setup)
+            here, rest = pickle.loads(setup)
             here.enter()
+            function, arguments = pickle.loads(rest)  # whose modules may lie where the run was begun
             _PREPARED.clear()
             _PREPARED[setup] = function(*arguments)
         except Exception as error:

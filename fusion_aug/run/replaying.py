@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from calib.regular_files import open_regular
 from fusion_aug.core.engine import replay
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.files import user_path
@@ -17,14 +18,14 @@ from fusion_aug.logs.core.sample_account import total_account
 from fusion_aug.logs.core.whole import move_files, whole_folder
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run import report
-from fusion_aug.run.inputs import run_manifest, source_log
+from fusion_aug.run.inputs import output_at, run_manifest, source_log
 from fusion_aug.run.words import value_of
 from fusion_aug.sample.manifest import NAME, Entry, Manifest, tree_digest
 
 
 def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None) -> int:
     """Make one sample of a run again; exit code 1 where it is another than the run wrote."""
-    path, sample_id = Path(positionals[0]), positionals[1]
+    path, sample_id = output_at(positionals[0], overrides), positionals[1]
     manifest = run_manifest(path)
     entry = manifest.entry(sample_id)
     folder = path if path.is_dir() else path.parent
@@ -51,7 +52,12 @@ def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_d
 def _stage(log: Log, manifest: Manifest, entry: Entry, stage: Path, out: Path) -> tuple[bool, dict[str, Any], Any]:
     """Write the files of the sample; returns whether they are the run's, their rows, and the writer."""
     source = log.read(entry.source)
-    writer = log.writer(out, manifest.header["output"], lossy=bool(manifest.header["lossy"]))
+    writer = log.writer(
+        out,
+        manifest.header["output"],
+        lossy=bool(manifest.header["lossy"]),
+        options=manifest.header.get("output_options"),
+    )
     rows = writer.stage(replay(source, entry.history), source, entry.id, stage)
     return tree_digest(stage) == entry.digest, rows, writer
 
@@ -69,7 +75,7 @@ def _write(log: Log, manifest: Manifest, entry: Entry, out: Path) -> bool:
 
 def _line(path: Path, entry: Entry) -> dict[str, Any]:
     """The line of a sample in the manifest."""
-    with path.open(encoding="utf-8") as file:
+    with open_regular(path) as file:
         next(file)
         rows = (json.loads(line) for line in file)
         return next(row for row in rows if row["id"] == entry.id)
@@ -84,6 +90,6 @@ def _write_facts(log: Log, manifest: Manifest, line: dict[str, Any], out: Path) 
         header["account"] = {**header["account"], "samples": samples, "streams": streams}
     with (out / NAME).open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, sort_keys=True) + "\n" for row in (header, line))
-    facts = {"source_root": str(log.root.resolve())}
+    facts = {"source_root": log.origin}
     facts |= {name: absolute(getattr(log.options, name), log.root) for name in log.format.file_options}
     (out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

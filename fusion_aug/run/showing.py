@@ -14,7 +14,7 @@ from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.sidecar import ids_in_manifest
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
-from fusion_aug.run.inputs import run_manifest, source_log, written_log
+from fusion_aug.run.inputs import output_at, run_manifest, source_log, written_log
 from fusion_aug.run.scope import draw_geometry_per_scene
 from fusion_aug.run.words import value_of
 from fusion_aug.sample import Sample
@@ -31,7 +31,7 @@ def show_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir
         own = {w.split("=")[0]: value_of(w) for w in overrides if "=" in w and w.split("=")[0] in SHOW_OPTIONS}
         rest = [w for w in overrides if w.split("=")[0] not in SHOW_OPTIONS]
         settings: dict[str, Any] = {"index": "0", "out": "show.png", "n": "10", "port": "9090"} | own
-        count, pairs = _of_run(Path(positionals[0]), rest, extra_dir)
+        count, pairs = _of_run(output_at(positionals[0], rest), rest, extra_dir)
     else:
         settings = compose_config("show", overrides, extra_dir)
         count, pairs = _of_pipeline(settings)
@@ -66,7 +66,7 @@ def show_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir
 def _of_pipeline(config: dict[str, Any]) -> tuple[int, Iterator[tuple[Sample, Sample]]]:
     """Samples of a log, and what a pipeline makes of them."""
     import_plugins(config["plugins"])
-    log = build_log(config["log"])
+    log = build_log(config["log"], config["storage"])
     pipeline = draw_geometry_per_scene(build_pipeline(config["pipeline"]), log)[0]
     ids = log.ids
 

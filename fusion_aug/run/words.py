@@ -1,9 +1,9 @@
 """Words of the command line that name files: taken as they are, whatever characters the names hold.
 
-Hydra's grammar gives a meaning to ``=``, ``,``, brackets, quotes and spaces. Of ``out`` and of the options of logs that
-name files or folders the value is quoted before that grammar sees it, except for what is written in the grammar on
-purpose: a quoted value, an interpolation (``${...}``), ``null``, ``choice(...)`` of a sweep, and a list in brackets
-where an option takes several names.
+Hydra's grammar gives a meaning to ``=``, ``,``, brackets, quotes and spaces. Of ``out``, ``storage.cache`` and of the
+options of logs that name files or folders the value is quoted before that grammar sees it, except for what is written
+in the grammar on purpose: a quoted value, an interpolation (``${...}``), ``null``, ``choice(...)`` of a sweep, and a
+list in brackets where an option takes several names.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def quote_names(words: Sequence[str]) -> list[str]:
     out = []
     for word in words:
         match = _WORD.fullmatch(word)
-        named = match is not None and match[2] in {"out", "log.root", *options}
+        named = match is not None and match[2] in {"out", "log.root", "storage.cache", *options}
         if match is None or not named or (match[2] in mappings and match[3].startswith("{")):
             out.append(word)
         elif match[2] in several and match[3].startswith("[") and match[3].endswith("]"):

@@ -111,6 +111,16 @@ class Source:
         return other
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole file."""
+        return self.offset == 0 and self.size is None
+
+    @property
+    def suffix(self) -> str:
+        """Ending of the file's name, ``.jpg``; of one that lies inside another its own, ``options["suffix"]``."""
+        return str(self.options.get("suffix", self.path.suffix))
+
+    @property
     def is_decoded(self) -> bool:
         """Whether the item is in memory."""
         return "value" in self.__dict__

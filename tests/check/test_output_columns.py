@@ -14,7 +14,7 @@ from own_streams import checked, own_sample
 
 from calib.se3 import rotation_about, se3
 from fusion_aug.cli import main
-from fusion_aug.logs.core.store import read_npz, write_npz
+from fusion_aug.logs.core.npz import read_npz, write_npz
 from fusion_aug.logs.folder.writer import FolderWriter
 
 UNITS = {

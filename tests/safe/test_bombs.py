@@ -25,7 +25,7 @@ from calib.yaml_text import load_yaml
 from fusion_aug.errors import DataError
 from fusion_aug.logs.argoverse2.feather import read_arrow
 from fusion_aug.logs.core.files import image_size
-from fusion_aug.logs.core.store import read_npz, write_npz
+from fusion_aug.logs.core.npz import read_npz, write_npz
 from fusion_aug.logs.lerobot.tables import read_table
 from fusion_aug.safe.chunks import check_chunks
 

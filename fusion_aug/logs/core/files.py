@@ -66,7 +66,7 @@ def decode_image(path: Path, raw: bytes, options: dict[str, Any]) -> Tensor:
 
     ``options["size"]`` is the size that the calibration expects.
     """
-    check_size(Source(path, "image", options=options))
+    _check_size(image_size(path, raw), options, path)
     end = b"IEND" if raw[:4] == b"\x89PNG" else b"\xff\xd9"
     whole = end in raw.rstrip(b"\0")[-4096:]
     # calibration belongs to the stored pixels: they are not turned by an EXIF tag
@@ -103,7 +103,7 @@ def millimetres(depth: np.ndarray) -> np.ndarray:
 def write_picture(stream: Any, item: int, path: Path, link: str) -> None:
     """Write one picture of a stream: a copy of its source file where it is untouched, else encoded again."""
     source = stream.sources[item]
-    if source is not None and source.path.suffix == path.suffix and source.offset == 0 and source.size is None:
+    if source is not None and source.suffix == path.suffix and (source.is_whole or "suffix" in source.options):
         check_size(source)
         copy_file(source, path, link)
     else:
@@ -116,11 +116,16 @@ def check_size(source: Source) -> None:
     Raises:
         DataError: the sizes differ.
     """
-    size, expected = image_size(source.path), source.options.get("size")
+    raw = None if source.is_whole else source.bytes()
+    _check_size(image_size(source.path, raw), source.options, source.path)
+
+
+def _check_size(size: tuple[int, int], options: dict[str, Any], path: Path) -> None:
+    expected = options.get("size")
     if expected is not None and tuple(expected) != size:
         turned = ", which looks turned by 90 degrees; EXIF tags are not applied" if expected[::-1] == size else ""
         raise DataError(
-            f"{source.path}: image size is {size[1]}x{size[0]}, but its camera is calibrated for "
+            f"{path}: image size is {size[1]}x{size[0]}, but its camera is calibrated for "
             f"{expected[1]}x{expected[0]}{turned}"
         )
 
@@ -137,6 +142,9 @@ def copy_file(source: Source, path: Path, link: str = "copy") -> None:
         raise DataError(f"{source.path}: cannot be read ({error.strerror})") from None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)  # a run that was killed may have left a hard link of the source here
+    if not source.is_whole:
+        path.write_bytes(source.bytes())
+        return
     if link == "hard":
         try:
             os.link(os.path.realpath(source.path), path)  # of a link its file, not the link

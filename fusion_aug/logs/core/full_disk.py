@@ -29,7 +29,7 @@ def naming_output(*folders: Path) -> Iterator[None]:
         code = disk_error(error)
         if code is None:
             raise
-        told = [name for name in (getattr(error, "filename2", None), getattr(error, "filename", None)) if name]
+        told = [n for e in _chain(error) for n in (getattr(e, "filename2", None), getattr(e, "filename", None)) if n]
         own = [n for n in map(str, told) if any(Path(n).is_relative_to(f) for f in folders)]
         path = own[0] if own else next((p for f in folders if (p := _newest(f)) is not None), folders[-1])
         raise OSError(code, os.strerror(code), str(path)) from error
@@ -37,15 +37,21 @@ def naming_output(*folders: Path) -> Iterator[None]:
 
 def disk_error(error: BaseException | None) -> int | None:
     """Number of the error of a full disk that an exception comes from; None where it comes from anything else."""
-    while error is not None:
-        code = getattr(error, "errno", None)
+    for step in _chain(error):
+        code = getattr(step, "errno", None)
         if code in DISK_ERRORS:
             return int(code)
         for known in DISK_ERRORS:
-            if os.strerror(known) in str(error):
+            if os.strerror(known) in str(step):
                 return known
-        error = error.__cause__ or error.__context__
     return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, and those that it comes from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _newest(folder: Path) -> Path | None:

@@ -4,28 +4,52 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.account import selection
 from fusion_aug.logs.core.log import Log
+from fusion_aug.logs.remote.mirror import Mirror
+from fusion_aug.logs.remote.store import Object
 
 
 def input_lines(log: Log) -> Iterator[str]:
     """One line for every file of the selected samples and of the options: size (bytes), date (ns) and name.
 
-    What no part of the format knows is not read, so it may come and go. Below the root names are relative.
+    What no part of the format knows is not read, so it may come and go. Below the root names are relative. Of a log in
+    a store each file has its tag there in place of the date.
     """
     for path in log.option_files():
-        yield _line(path, str(path.absolute()))
-    start, knows_parts = len(str(log.root)) + 1, bool(log.format.contents)
+        own = log.mirror is not None and path.is_relative_to(log.mirror.files)
+        found = log.mirror.latest.find(path.relative_to(log.mirror.files).as_posix()) if own else None
+        yield _object_line(found) if found else _line(path, str(path.absolute()))
+    knows_parts = bool(log.format.contents)
     is_selected = (lambda _: True) if log.reads_neighbours else selection(log)
+    for name, facts in _objects(log.mirror) if log.mirror else _files(log):
+        if (not knows_parts or log.part_of(name) is not None) and is_selected(name):
+            yield facts()
+
+
+def _files(log: Log) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Name of every file below the root, and what makes its line."""
+    start = len(str(log.root)) + 1
     for entry in log.tree.files():
         name = str(entry.path)[start:].replace(os.sep, "/")
-        if entry.refusal is None and (not knows_parts or log.part_of(name) is not None) and is_selected(name):
-            yield _line(entry.path, name)
+        if entry.refusal is None:
+            yield name, partial(_line, entry.path, name)
+
+
+def _objects(mirror: Mirror) -> Iterator[tuple[str, Callable[[], str]]]:
+    """The same of a store, as it was last listed, with its tags for dates; dates here are those of the cache."""
+    for found in mirror.latest:
+        yield found.name, partial(_object_line, found)
+
+
+def _object_line(found: Object) -> str:
+    return f"{found.size} {found.tag} {json.dumps(found.name)[1:-1]}"
 
 
 def _line(path: Path, name: str) -> str:

@@ -29,6 +29,8 @@ from fusion_aug.logs.core.plausible import check_rig_file, policy_for_boxes, wit
 from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.tree import Tree
 from fusion_aug.logs.core.writer import Writer
+from fusion_aug.logs.remote.address import is_url
+from fusion_aug.logs.remote.mirror import Mirror, open_mirror
 from fusion_aug.names import Registry
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import Sample
@@ -47,6 +49,7 @@ class Format:
         contents: every kind of file and of field that it knows, and what a run makes of each; the first that matches.
         exporter: class of its writers for samples of other logs, which asks nothing of the log that they are from;
             None where it is written from logs of its own only.
+        output_options: name -> option of that exporter, given as ``output.NAME=VALUE``.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Format:
     about: str = ""
     contents: tuple[Part, ...] = ()
     exporter: type[Writer] | None = None
+    output_options: Mapping[str, Option] = field(default_factory=dict)
 
     @property
     def all_options(self) -> dict[str, Option]:
@@ -68,8 +72,16 @@ class Format:
         return [name for name, option in self.all_options.items() if option.is_file]
 
     @standard_modes()
-    def open(self, root: str | Path, **given: Any) -> Log:
+    def open(
+        self, root: str | Path, *, cache: str | Path | None = None, listing: str | None = None, **given: Any
+    ) -> Log:
         """Open a log.
+
+        Args:
+            root: its folder, or its URL in a store.
+            cache: folder of this computer that a store is read through.
+            listing: digest of the listing of the store that other processes work by.
+            given: options.
 
         Raises:
             ConfigError: an option is not one of the format's.
@@ -83,9 +95,10 @@ class Format:
                 )
         values = {n: given.get(n) if given.get(n) is not None else o.default for n, o in known.items()}
         values |= {n: at_home(values[n]) for n, o in known.items() if o.is_file or o.or_file}
-        if "://" in str(root):
-            raise DataError(f"{root}: log.root is no folder of this computer; copy or mount it first")
-        return self.reader(at_home(root), LogOptions(**values), self)
+        mirror = open_mirror(str(root), cache, "log.root", listing) if is_url(root) else None
+        log = self.reader(mirror.files if mirror else at_home(root), LogOptions(**values), self)
+        log.mirror = mirror
+        return log
 
 
 FORMATS: Registry[Format] = Registry("format")
@@ -126,6 +139,20 @@ def find_exporter(name: str) -> type[Writer]:
     return kind
 
 
+def output_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of the options of an output of a name, those that are not given by default.
+
+    Raises:
+        ConfigError: the format has no such option.
+    """
+    known = FORMATS[name].output_options
+    for option in given:
+        if option not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise ConfigError(f"output.{option}: the format {name!r} has no such option ({has})")
+    return {n: given.get(n, o.default) for n, o in known.items()}
+
+
 class Log(Sequence[Sample], ABC):
     """A log on disk. Samples are read when asked for, images and clouds when used.
 
@@ -142,6 +169,8 @@ class Log(Sequence[Sample], ABC):
     calibration_per_scene: bool = False
     # Whether reading a sample also reads files of the samples beside it.
     reads_neighbours: bool = False
+    # Of a log in a store the folder of this computer that it is read through.
+    mirror: Mirror | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """What every log does with a sample that a format has read is done here, so that no format can forget it."""
@@ -166,6 +195,11 @@ class Log(Sequence[Sample], ABC):
         self.classes = None if asked is None else Classes(asked)
 
     @property
+    def origin(self) -> str:
+        """Where the log is: its URL, or its folder as an absolute path without links."""
+        return self.mirror.address.url if self.mirror else str(self.root.resolve())
+
+    @property
     @abstractmethod
     def all_ids(self) -> Sequence[str]:
         """Ids of all samples, in log order."""
@@ -187,7 +221,15 @@ class Log(Sequence[Sample], ABC):
             DataError: there is no such id, or a file is missing or damaged; the message names file and field.
         """
 
-    def writer(self, out: Path, output: str | None = None, *, lossy: bool = False, link: str = "copy") -> Writer:
+    def writer(
+        self,
+        out: Path,
+        output: str | None = None,
+        *,
+        lossy: bool = False,
+        link: str = "copy",
+        options: Mapping[str, Any] | None = None,
+    ) -> Writer:
         """Return a writer for samples of this log.
 
         Args:
@@ -195,9 +237,10 @@ class Log(Sequence[Sample], ABC):
             output: format of the output; None is this log's own, whose tree is mirrored. Others need an ``exporter``.
             lossy: write also what the format's own tool would read wrongly, and record the residual.
             link: "copy", or "hard" for hard links of files that did not change.
+            options: of the format of the output, see ``Format.output_options``.
         """
         kind = self.format.writer if output in (None, self.format.name) else find_exporter(str(output))
-        return kind(self, out, lossy=lossy, link=link)
+        return kind(self, out, lossy=lossy, link=link, options=options)
 
     def option_files(self) -> list[Path]:
         """Files that the options name, besides those below the root; where one names further files, these too."""

@@ -19,6 +19,7 @@ from calib.replacing import replace_unchecked
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import read_json, write_json
 from fusion_aug.logs.core.store import column_sources, read_streams, write_columns, write_streams
+from fusion_aug.logs.core.stored import StoredFolder
 from fusion_aug.logs.core.tree import Tree, tree_of
 from fusion_aug.sample import Sample
 from fusion_aug.streams import LazyColumns, Points, Stream
@@ -128,7 +129,7 @@ def merge_sidecar(sample: Sample, root: Path | Tree, *, rig_first: bool = False)
     tree, folder = tree_of(root), sidecar_of(root, sample.id)
     if not folder.is_dir():
         return sample
-    extra = read_streams(folder / "streams", tree)
+    extra = read_streams(StoredFolder(folder / "streams", tree))
     found = [tree.path(e.path.name, str(folder), folder / "columns") for e in tree.entries(folder / "columns")]
     columns = {unquote(p.stem): p for p in found if p.suffix == ".npz"}
     merged = sample.with_streams({**_with_columns(sample, columns), **extra})

@@ -7,9 +7,6 @@ no pickles) and one PNG or JPEG per colour picture.
 from __future__ import annotations
 
 import json
-import math
-import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -21,17 +18,14 @@ import torch
 from torch import Tensor
 
 from calib import CalibrationError, GelModel
-from calib.regular_files import is_there, open_regular
 from fusion_aug.errors import DataError
-from fusion_aug.logs.core.files import read_json, write_picture
-from fusion_aug.logs.core.tree import Tree
-from fusion_aug.safe.guard import reads_file
+from fusion_aug.logs.core.files import write_picture
+from fusion_aug.logs.core.npz import npz_names, read_npz, write_npz
+from fusion_aug.logs.core.stored import Stored
 from fusion_aug.streams import STREAMS, Camera, ImageStream, Points, Ragged, Stream, TactileImage
 from fusion_aug.streams.loose import check_offsets
 from fusion_aug.streams.source import Source, decoder
 
-MAX_ARRAY_BYTES = 8 * 2**30
-SMALL_BYTES, MOST_PACKED = 2**29, 200  # of arrays whatever the size of their file, and per byte of it
 PLAIN_TYPES = (str, int, float, bool)
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 PICTURE_STREAMS = (Camera, TactileImage)  # files of their own
@@ -49,7 +43,7 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
     in_files = not _has_fractions(stream)
     if isinstance(stream, PICTURE_STREAMS) and in_files:
         for i, source in enumerate(stream.sources):
-            own = "" if source is None else source.path.suffix
+            own = "" if source is None else source.suffix
             name = f"{i:06d}{own if own in PICTURE_SUFFIXES else '.png'}"  # a frame of a video or a message is no file
             write_picture(stream, i, folder / name, link)
             header["pictures"].append(name)
@@ -87,18 +81,13 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
 OLD_FIELDS = {"times": "capture_times", "stamps": "receive_times", "clock_error": "clock_offset"}
 
 
-def read_stream(folder: Path, tree: Tree | None = None) -> Stream:
+def read_stream(stored: Stored) -> Stream:
     """Read what ``write_stream`` wrote.
-
-    Args:
-        folder: of the stream. tree: of the log that it lies in; by default the folder is a tree of its own.
 
     Raises:
         DataError: a file is missing or damaged, or the class is unknown.
     """
-    tree = tree or Tree(folder)
-    where = tree.path("stream.json", str(folder), folder)
-    header = read_json(where)
+    where, header = stored.where("stream.json"), stored.json("stream.json")
     if not isinstance(header, dict) or not isinstance(header.get("fields"), dict):
         raise DataError(f"{where}: fields: expected a mapping")
     cls = STREAMS.get(str(header.get("class")))
@@ -110,7 +99,7 @@ def read_stream(folder: Path, tree: Tree | None = None) -> Stream:
     items: list[Any] = []
     shared: dict[str, dict[int, Any]] = {"gels": {k: _gel(v, where) for k, v in enumerate(header.get("gels", []))}}
     index: dict[str, list[int]] = {}
-    for key, array in read_npz(tree.path("arrays.npz", str(folder), folder)).items():
+    for key, array in stored.arrays("arrays.npz").items():
         group, _, name = key.partition("/")
         value: Any = array if array.dtype.kind == "U" else torch.from_numpy(array)
         if group == "values":
@@ -137,8 +126,7 @@ def read_stream(folder: Path, tree: Tree | None = None) -> Stream:
         kwargs["values"] = values
     if issubclass(cls, ImageStream):
         names = header.get("pictures", [])
-        paths = [tree.path(str(n), str(where), folder) for n in names]
-        kwargs["items"] = tuple(Source(p, "image") for p in paths) or tuple(items)
+        kwargs["items"] = tuple(stored.picture(str(n)) for n in names) or tuple(items)
     try:
         stream = cls(**kwargs)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -147,10 +135,10 @@ def read_stream(folder: Path, tree: Tree | None = None) -> Stream:
     return stream
 
 
-def _check_rows(stream: Stream, where: Path) -> None:
+def _check_rows(stream: Stream, where: str) -> None:
     """Raise where items and columns of a file do not have the rows that they say."""
     if isinstance(stream, Ragged):
-        check_offsets(stream, str(where))
+        check_offsets(stream, where)
     rows = stream.rows if isinstance(stream, Ragged) else len(stream)
     counts = {name: len(v) if getattr(v, "shape", ()) else 0 for name, v in stream.values.items()}
     wrong = next((name for name, count in counts.items() if count != rows), None)
@@ -158,7 +146,7 @@ def _check_rows(stream: Stream, where: Path) -> None:
         raise DataError(f"{where}: {wrong}: {counts[wrong]} rows, expected {rows}")
 
 
-def _gel(data: Any, where: Path) -> GelModel:
+def _gel(data: Any, where: str) -> GelModel:
     try:
         return GelModel.from_dict(data)
     except (CalibrationError, KeyError, TypeError, ValueError) as error:
@@ -173,16 +161,15 @@ def write_streams(streams: dict[str, Stream], folder: Path, link: str = "copy") 
         write_stream(stream, folder / quote(name, safe=" "), link)
 
 
-def read_streams(folder: Path, tree: Tree | None = None, kind: type[Stream] = Stream) -> dict[str, Stream]:
+def read_streams(stored: Stored, kind: type[Stream] = Stream) -> dict[str, Stream]:
     """Read what ``write_streams`` wrote, those of a class, in alphabetical order."""
-    tree = tree or Tree(folder)
-    paths = [tree.path(entry.path.name, str(folder), folder) for entry in tree.entries(folder)]
-    found = [p for p in paths if is_there(p / "stream.json") and (kind is Stream or _is_of(p, tree, kind))]
-    return {unquote(p.name): read_stream(p, tree) for p in found}
+    places = {name: stored.below(name) for name in stored.names()}
+    found = {n: p for n, p in places.items() if p.has("stream.json") and (kind is Stream or _is_of(p, kind))}
+    return {unquote(name): read_stream(place) for name, place in found.items()}
 
 
-def _is_of(folder: Path, tree: Tree, kind: type[Stream]) -> bool:
-    header = read_json(tree.path("stream.json", str(folder), folder))
+def _is_of(stored: Stored, kind: type[Stream]) -> bool:
+    header = stored.json("stream.json")
     name = header.get("class") if isinstance(header, dict) else None
     return issubclass(STREAMS.get(str(name), Stream), kind)
 
@@ -215,58 +202,6 @@ def decode_columns(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str,
     """Decode the columns of one item."""
     own = options["item"] + "/"
     return {k[len(own) :]: torch.from_numpy(v) for k, v in read_npz(path).items() if k.startswith(own)}
-
-
-@reads_file
-def npz_names(path: Path) -> list[str]:
-    """Names of the arrays in an npz file.
-
-    Raises:
-        DataError: it is missing or damaged.
-    """
-    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
-        return [n.removesuffix(".npy") for n in archive.namelist()]
-
-
-@reads_file
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of an npz file, refusing pickles and more bytes than a file of its size may stand for.
-
-    Raises:
-        DataError: the file is missing, damaged, too large or holds objects.
-    """
-    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
-        total = sum(i.file_size for i in archive.infolist())
-        most = min(MAX_ARRAY_BYTES, SMALL_BYTES + MOST_PACKED * os.fstat(file.fileno()).st_size)
-        if total > most:
-            raise DataError(f"{path}: {total} bytes of arrays are more than the {most} of a file of its size")
-        return {i.filename.removesuffix(".npy"): _member(archive, i, path) for i in archive.infolist()}
-
-
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> np.ndarray:
-    """One array of an npz file; the size that it declares is compared with that of its member before it is made."""
-    with archive.open(info) as file:
-        version = np.lib.format.read_magic(file)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = header(file)
-    where = f"{path}: {info.filename.removesuffix('.npy')}"
-    if dtype.kind not in "biufU":
-        raise DataError(f"{where}: arrays of type {dtype} are not read")
-    if math.prod(shape) * dtype.itemsize > info.file_size:
-        raise DataError(f"{where}: declares {shape} numbers, more than it holds")
-    with archive.open(info) as file:
-        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
-    return array
-
-
-def write_npz(arrays: dict[str, Any], path: Path) -> None:
-    """Write an npz whose bytes depend on the arrays alone (NumPy's own writer stores the time of writing)."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, array in arrays.items():
-            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            info.compress_type = zipfile.ZIP_DEFLATED
-            with archive.open(info, "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def _has_fractions(stream: Any) -> bool:

@@ -73,8 +73,17 @@ class Writer(ABC):
     # patterns of tables whose rows it copies whole, with fields that no part of the format knows
     copied_whole: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, log: Any, out: Path, *, lossy: bool = False, link: str = "copy"):
+    def __init__(
+        self,
+        log: Any,
+        out: Path,
+        *,
+        lossy: bool = False,
+        link: str = "copy",
+        options: Mapping[str, Any] | None = None,
+    ):
         self.log, self.out, self.lossy, self.link = log, Path(out), lossy, link
+        self.options = dict(options or {})
 
     def cameras(self, sample: Sample) -> list[str]:
         """Cameras of a sample whose calibration the format's own files hold."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from calib.regular_files import is_there
 from fusion_aug.logs.core.contents import CHANGED, KEPT, LEFT_OUT, Part
 from fusion_aug.logs.core.files import read_json
-from fusion_aug.logs.core.store import npz_names
+from fusion_aug.logs.core.npz import npz_names
 from fusion_aug.logs.core.tree import Tree
 from fusion_aug.streams import STREAMS
 

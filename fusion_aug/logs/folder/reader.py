@@ -17,7 +17,7 @@ from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.intensity import Clouds, clouds_of_samples
 from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.core.store import read_streams
-from fusion_aug.logs.core.tree import Tree
+from fusion_aug.logs.core.stored import Stored, StoredFolder
 from fusion_aug.logs.folder.contents import fields_of
 from fusion_aug.sample import Ref, Sample, SampleMeta
 from fusion_aug.streams import Points, Stream
@@ -55,33 +55,35 @@ class FolderLog(Log):
 
     def read(self, sample_id: str) -> Sample:
         """Read one sample."""
-        return read_sample(self._folder(sample_id), sample_id, self.tree)
+        return read_sample(self._stored(sample_id), sample_id)
 
     def clouds(self, count: int) -> Clouds:
         """Clouds without the streams beside them."""
-        return clouds_of_samples(self.all_ids, lambda i: read_sample(self._folder(i), i, self.tree, Points), count)
+        return clouds_of_samples(self.all_ids, lambda i: read_sample(self._stored(i), i, Points), count)
 
     def scene_of(self, sample_id: str) -> str:
         """Scene of a sample."""
         return str(read_json(self._folder(sample_id) / "sample.json").get("scene"))
 
+    def _stored(self, sample_id: str) -> Stored:
+        return StoredFolder(self._folder(sample_id), self.tree)
+
     def _folder(self, sample_id: str) -> Path:
         return self.tree.path(sample_id, str(self.root / "log.json"), self.root / "samples")
 
 
-def read_sample(folder: Path, sample_id: str, tree: Tree | None = None, kind: type[Stream] = Stream) -> Sample:
+def read_sample(stored: Stored | Path, sample_id: str, kind: type[Stream] = Stream) -> Sample:
     """Read one sample. It starts with an empty history: it is a source of its own.
 
     Args:
-        folder: of the sample. tree: of the log that it lies in; by default the folder is a tree of its own.
-        kind: class of the streams that are read.
+        stored: its files, or their folder. kind: class of the streams that are read.
 
     Raises:
         DataError: a file is missing or damaged.
     """
-    tree = tree or Tree(folder)
-    where = tree.path("sample.json", str(folder), folder)
-    data = read_json(where)
+    if isinstance(stored, Path):
+        stored = StoredFolder(stored)
+    where, data = stored.where("sample.json"), stored.json("sample.json")
     if isinstance(data, dict) and "truth" in data:
         raise DataError(f"{where}: truth: is called true_rig now; write the log again")
     try:
@@ -98,5 +100,5 @@ def read_sample(folder: Path, sample_id: str, tree: Tree | None = None, kind: ty
         if isinstance(error, DataError) or type(error).__name__ == "CalibrationError":
             raise
         raise DataError(f"{where}: is missing a field or holds a wrong type ({error})") from None
-    streams = read_streams(folder / "streams", tree, kind)
+    streams = read_streams(stored.below("streams"), kind)
     return Sample(metas=(meta,), streams={n: streams[n] for n in order if n in streams} | streams)

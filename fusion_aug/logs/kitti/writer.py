@@ -78,8 +78,8 @@ class KittiWriter(CaptureTimeWriter):
         **dict.fromkeys(("boxes", "boxes_2d"), "left the picture"),
     }
 
-    def __init__(self, log: Any, out: Path, *, lossy: bool = False, link: str = "copy"):
-        super().__init__(log, out, lossy=lossy, link=link)
+    def __init__(self, log: Any, out: Path, **options: Any):
+        super().__init__(log, out, **options)
         self._splits = log.splits  # before the first byte is written
 
     def cameras(self, sample: Sample) -> list[str]:

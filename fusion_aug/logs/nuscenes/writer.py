@@ -61,8 +61,8 @@ class NuscenesWriter(CaptureTimeWriter):
         "ego": ("velocity", "angular_velocity"),
     }
 
-    def __init__(self, log: Any, out: Path, *, lossy: bool = False, link: str = "copy"):
-        super().__init__(log, out, lossy=lossy, link=link)
+    def __init__(self, log: Any, out: Path, **options: Any):
+        super().__init__(log, out, **options)
         self._maps = map_files(log.files)  # before the first byte is written
 
     def cameras(self, sample: Sample) -> list[str]:

@@ -20,7 +20,7 @@ import yaml
 
 from calib import Rig, rig_to_dict
 from calib.urdf_writing import robot_to_urdf
-from fusion_aug.logs.core.store import write_npz
+from fusion_aug.logs.core.npz import write_npz
 from fusion_aug.synth.arm.gels import GELS, gel_background
 from fusion_aug.synth.arm.recording import ArmLog, record
 from fusion_aug.synth.arm.to_lerobot import PARTS, write_lerobot

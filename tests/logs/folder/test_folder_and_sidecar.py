@@ -16,7 +16,7 @@ from samples import make_sample
 import fusion_aug as fa
 from calib import CalibrationError
 from fusion_aug.cli import main
-from fusion_aug.logs.core.store import read_npz
+from fusion_aug.logs.core.npz import read_npz
 from fusion_aug.logs.folder.reader import FolderLog, read_sample
 from fusion_aug.logs.folder.writer import FolderWriter, write_sample
 

@@ -1,0 +1,1 @@
+"""Formats that pack the files of samples into few large ones, for training clusters."""

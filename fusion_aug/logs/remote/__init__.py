@@ -1,0 +1,1 @@
+"""Logs in object stores: read through a folder of this computer, which mirrors their names."""

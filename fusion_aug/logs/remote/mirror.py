@@ -1,0 +1,209 @@
+"""A folder of this computer with the names of a store, whose files are fetched when they are first opened.
+
+Below ``storage.cache`` there is for each address::
+
+    files/            the tree: placeholders (see ``calib.mirrored``), and what was fetched
+    catalogue-*.db    listings, by their digest; current.txt is the digest of that which the tree follows
+    coming/           what is being fetched
+    lock              held while the tree changes
+
+Any number of processes may use it, also of several runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from calib.mirrored import is_placeholder, register_mirror
+from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs.core.files import user_path
+from fusion_aug.logs.core.locks import FolderLock
+from fusion_aug.logs.remote.address import Address, address_of, is_url
+from fusion_aug.logs.remote.catalogue import Catalogue, checked
+from fusion_aug.logs.remote.store import Object, Store, StoreError
+
+CURRENT = "current.txt"
+_AT_WORK = threading.Lock()  # locks of files hold between processes only
+
+
+class Mirror:
+    """The mirror of one address; ``open_mirror`` makes one.
+
+    Args:
+        address: of the prefix. home: folder of this mirror, in the cache.
+
+    Attributes:
+        files: root of the tree.
+        catalogue: what the store held when the mirror was opened.
+        latest: what it held when it was last looked at.
+    """
+
+    def __init__(self, address: Address, home: Path):
+        self.address, self.home, self.files = address, home, home / "files"
+        self.store = Store(address)
+        self.catalogue = self.latest = self._current() or Catalogue(home / "none")
+
+    def _current(self) -> Catalogue | None:
+        """The listing that the tree follows; None where there is none."""
+        try:
+            digest = (self.home / CURRENT).read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            return None
+        found = Catalogue(self.home / f"catalogue-{digest}.db")
+        return found if found.path.is_file() and found.digest() == digest else None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Alone with the tree, among all threads and processes."""
+        with _AT_WORK:
+            lock = FolderLock(self.home)
+            try:
+                lock.hold(0, 1, wait=True)
+                yield
+            finally:
+                lock.close()
+
+    def follow(self, digest: str | None) -> None:
+        """Bring the tree to what the store holds now, or to a listing that others made, where the tree follows it.
+
+        Args:
+            digest: of the listing that others work by; None lists.
+
+        Raises:
+            DataError: the store cannot be listed, or holds something else than others work by.
+        """
+        with self.locked():
+            current = self._current()
+            if digest is None or current is None or current.digest() != digest:
+                current = self._bring_to(self._listed(), current)
+        self.catalogue = self.latest = current
+        if digest not in (None, current.digest()):
+            raise DataError(f"{self.address.url}: was changed since the run began")
+
+    def look_again(self) -> None:
+        """List the store into ``latest``; the tree and ``catalogue`` stay as they are.
+
+        Raises:
+            DataError: the store cannot be listed.
+        """
+        self.latest = self._listed()
+
+    def _listed(self) -> Catalogue:
+        self.home.mkdir(parents=True, exist_ok=True)
+        part = self.home / f"listing-{uuid.uuid4().hex}"
+        try:
+            digest = Catalogue.write(part, checked(self.store.listing(), self.address.url)).digest()
+            whole = Catalogue(self.home / f"catalogue-{digest}.db")
+            part.replace(whole.path)
+        finally:
+            part.unlink(missing_ok=True)
+        return whole
+
+    def _bring_to(self, new: Catalogue, old: Catalogue | None) -> Catalogue:
+        """Make placeholders of what is new or changed, and remove what is gone. A process may be killed in it."""
+        if old is None:  # files of which nothing is known
+            shutil.rmtree(self.files, ignore_errors=True)
+            old = Catalogue.write(self.home / f"empty-{uuid.uuid4().hex}", ())
+            old.path.unlink()
+            pairs = [(None, o) for o in new]
+        else:
+            pairs = list(new.changes(old))
+        self.files.mkdir(parents=True, exist_ok=True)
+        for gone, _ in pairs:
+            if gone is not None:
+                self._remove(self.files / gone.name)
+        for _, found in pairs:
+            if found is not None:
+                self._make(found)
+        part = self.home / f"{CURRENT}.part"
+        part.write_text(new.digest(), encoding="ascii")
+        part.replace(self.home / CURRENT)
+        return new
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it holds other files
+            while path.parent != self.files:
+                path = path.parent
+                path.rmdir()
+
+    def _make(self, found: Object) -> None:
+        path = self.files / found.name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            mode = 0 if found.size else 0o644  # of nothing there is nothing to fetch
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError):
+            raise DataError(
+                f"{self.address.url}/{found.name}: lies where another object needs a folder; take one of them away"
+            ) from None
+        try:
+            os.ftruncate(descriptor, found.size)
+        finally:
+            os.close(descriptor)
+
+    def fill(self, path: Path) -> None:
+        """Fetch the object of a placeholder.
+
+        Args:
+            path: below ``files``.
+
+        Raises:
+            StoreError: it is gone, was changed, or cannot be fetched. OSError: of the disk.
+        """
+        wanted = self.catalogue.find(path.relative_to(self.files).as_posix())
+        if wanted is None:
+            raise StoreError(errno.ENOENT, "the object was not there when the log was opened")
+        before = path.stat()
+        coming = self.home / "coming"
+        coming.mkdir(exist_ok=True)
+        part = coming / uuid.uuid4().hex
+        try:
+            self.store.fetch(wanted, part)
+            os.utime(part, ns=(before.st_atime_ns, before.st_mtime_ns))  # what keeps facts by this date may keep them
+            with self.locked():
+                now = path.stat()
+                if os.path.samestat(before, now):
+                    part.replace(path)
+                elif is_placeholder(now):  # of a later listing; else another process has filled it
+                    raise StoreError(errno.ESTALE, "the object was changed since the log was opened")
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def open_mirror(url: str, cache: str | Path | None, option: str, digest: str | None = None) -> Mirror:
+    """Open the mirror of a URL, made on first use.
+
+    Args:
+        url: PROTOCOL://BUCKET/PREFIX. cache: ``storage.cache``. option: which the URL was given for.
+        digest: see ``Mirror.follow``.
+
+    Raises:
+        ConfigError: there is no cache, or the URL is none that can be read.
+        DataError: the store cannot be listed, holds nothing there, or names that no files can have.
+    """
+    address = address_of(url, option)
+    if not cache:
+        raise ConfigError(
+            f"{option}: {address.url} is read through a folder of this computer; give storage.cache=DIR "
+            f"(in Python cache=DIR)"
+        )
+    if is_url(cache):
+        raise ConfigError(f"storage.cache: {cache} is no folder of this computer")
+    mirror = Mirror(address, Path(os.path.realpath(user_path(cache))) / address.folder_name)
+    try:
+        mirror.follow(digest)
+    except OSError as error:
+        raise DataError(f"storage.cache: {error.filename or cache}: {error.strerror or error}") from None
+    if next(iter(mirror.catalogue), None) is None:
+        raise DataError(f"{address.url}: {option} holds no files")
+    register_mirror(mirror.files, address.url, mirror.fill)
+    return mirror

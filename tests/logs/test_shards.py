@@ -1,0 +1,143 @@
+"""WebDataset and LitData outputs: the same bytes however they are made, read by their own loaders and by ours."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import small_logs
+import torch
+
+from fusion_aug import DataError, open_log
+from fusion_aug.cli import main
+from fusion_aug.logs import write_log
+from fusion_aug.sample.manifest import NAME
+from fusion_aug.streams import Camera, Points
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.stem != "run"}
+
+
+@pytest.fixture(scope="module")
+def kitti(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_logs.kitti(tmp_path_factory.mktemp("log"))
+
+
+def run(root: Path, out: Path, *words: str) -> Path:
+    assert main(["run", "log=kitti", f"log.root={root}", "pipeline=geometry", f"out={out}", *words]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def shards(kitti: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(kitti, tmp_path_factory.mktemp("shards") / "out", "output=webdataset", "copies=2")
+
+
+def test_a_run_reads_back_as_from_folders(kitti: Path, shards: Path, tmp_path: Path) -> None:
+    folder = open_log("folder", run(kitti, tmp_path / "folder", "output=folder", "copies=2"))
+    log = open_log("webdataset", shards)
+    assert list(log.ids) == list(folder.ids) and len(log) == 4
+    assert [log.scene_of(i) for i in log.ids] == [folder.scene_of(i) for i in folder.ids]
+    for one, other in zip(log, folder, strict=True):
+        assert one.meta.ref == other.meta.ref and list(one.streams) == list(other.streams)
+        for name, stream in one.streams.items():
+            if isinstance(stream, Camera):
+                assert torch.equal(stream.image(0), other[name].image(0))
+            if isinstance(stream, Points):
+                assert torch.equal(stream.loaded().values["xyz"], other[name].loaded().values["xyz"])
+
+
+def test_no_dates_no_owners_and_nothing_pickled(shards: Path) -> None:
+    for path in shards.glob("*.tar"):
+        with tarfile.open(path) as shard:
+            members = list(shard)
+            assert members and all((m.mtime, m.uid, m.gid, m.uname, m.gname) == (0, 0, 0, "", "") for m in members)
+            assert {Path(m.name).suffix for m in members} <= {".json", ".npz", ".png", ".jpg"}
+            for member in members:
+                if member.name.endswith(".npz"):
+                    with np.load(io.BytesIO(shard.extractfile(member).read()), allow_pickle=False) as arrays:
+                        assert all(arrays[n].dtype.kind in "biufU" for n in arrays)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["workers=2"], ["shard=1/2"]])
+def test_the_same_bytes_however_it_is_made(kitti: Path, shards: Path, tmp_path: Path, words: list[str]) -> None:
+    out = tmp_path / "out"
+    run(kitti, out, "output=webdataset", "copies=2", *words)
+    if words[0].startswith("shard"):
+        run(kitti, out, "output=webdataset", "copies=2", "shard=2/2")
+        assert main(["merge", str(out)]) == 0
+    assert bytes_of(out) == bytes_of(shards)
+
+
+def test_shards_are_cut_between_samples(street: Path, tmp_path: Path) -> None:
+    log = open_log("nuscenes", street)[:2]
+    whole = write_log(log, tmp_path / "a", "webdataset", shard_mb=1)
+    assert [p.name for p in sorted((tmp_path / "a").glob("*.tar"))] == ["shard-000000.tar", "shard-000001.tar"]
+    assert [s.id for s in whole] == [s.id for s in log]
+    with pytest.raises(Exception, match="output.shard_mb: expected a whole number of at least 1, got 0"):
+        write_log(log, tmp_path / "b", "webdataset", shard_mb=0)
+    with pytest.raises(Exception, match="output.shards: the format 'webdataset' has no such option"):
+        write_log(log, tmp_path / "b", "webdataset", shards=0)
+
+
+def test_jpegs_of_shards_are_copied_not_encoded_again(street: Path, tmp_path: Path) -> None:
+    words = ["run", f"log.root={street}", "pipeline=identity", "limit=1"]
+    assert main([*words, "log=nuscenes", "output=webdataset", f"out={tmp_path}/a"]) == 0
+    words[1] = f"log.root={tmp_path}/a"
+    assert main([*words, "log=webdataset", "output=folder", f"out={tmp_path}/b"]) == 0
+    log = open_log("nuscenes", street)
+    for name, camera in log[0].of_type(Camera).items():
+        (written,) = tmp_path.glob(f"b/samples/*/streams/{name}/000000.*")
+        assert written.read_bytes() == camera.sources[0].bytes()
+
+
+def test_check_takes_shards(shards: Path, capsys: Any) -> None:
+    assert main(["check", str(shards)]) == 0
+    assert "not compared" not in capsys.readouterr().out.replace("\n", " ").split("counts")[-1]
+
+
+def test_damaged_shards(shards: Path, tmp_path: Path) -> None:
+    for name, data, what in (
+        ("index.jsonl", b"{", "is not valid JSON"),
+        ("index.jsonl", b'{"version": 9}\n', "line 1: this reads webdataset of version 1"),
+        ("shard-000000.tar", b"no tar", "is no tar file, or is damaged"),
+    ):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        for file, raw in bytes_of(shards).items():
+            (folder / file).write_bytes(data if file == name else raw)
+        with pytest.raises(DataError, match=what):
+            open_log("webdataset", folder)[0]
+
+
+def test_webdataset_reads_them(shards: Path) -> None:
+    wds = pytest.importorskip("webdataset")
+    urls = [str(p) for p in sorted(shards.glob("*.tar"))]
+    samples = list(wds.WebDataset(urls, shardshuffle=False).decode("rgb8"))
+    assert [s["sample.json"]["id"] for s in samples] == list(open_log("webdataset", shards).ids)
+    first = samples[0]
+    ours = open_log("webdataset", shards)[0]
+    assert np.array_equal(first["image_2.000000.png"], ours["image_2"].image(0).numpy())
+    assert np.array_equal(first["velodyne.arrays.npz"]["values/xyz"], ours["velodyne"].loaded().values["xyz"].numpy())
+
+
+def test_litdata_reads_them(kitti: Path, tmp_path: Path) -> None:
+    litdata = pytest.importorskip("litdata")
+    outs = [run(kitti, tmp_path / str(n), "output=litdata", *more) for n, more in enumerate([[], ["workers=1"]])]
+    assert bytes_of(outs[0]) == bytes_of(outs[1])
+    data = litdata.StreamingDataset(str(outs[0]))
+    first = data[0]
+    assert first["id"] == open_log("kitti", kitti).ids[0] and json.loads(first["sample.json"])["id"] == first["id"]
+    assert all(isinstance(v, bytes) for k, v in first.items() if k != "id")
+    with np.load(io.BytesIO(first["velodyne.arrays.npz"]), allow_pickle=False) as arrays:
+        assert arrays["values/xyz"].shape[1] == 3
+    assert (outs[0] / NAME).is_file()
+    with pytest.raises(DataError, match="StreamingDataset reads them"):
+        open_log("litdata", outs[0])
