@@ -16,6 +16,7 @@ $(STAMP): pyproject.toml constraints.txt tools/system_libraries.sh
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps litdata  # it asks for a torchvision that torch's CPU build lacks
 	bash tools/system_libraries.sh $(BIN)/python
 	touch $(STAMP)
 

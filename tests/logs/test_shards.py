@@ -81,9 +81,9 @@ def test_shards_are_cut_between_samples(street: Path, tmp_path: Path) -> None:
     whole = write_log(log, tmp_path / "a", "webdataset", shard_mb=1)
     assert [p.name for p in sorted((tmp_path / "a").glob("*.tar"))] == ["shard-000000.tar", "shard-000001.tar"]
     assert [s.id for s in whole] == [s.id for s in log]
-    with pytest.raises(Exception, match="output.shard_mb: expected a whole number of at least 1, got 0"):
+    with pytest.raises(Exception, match=r"output\.shard_mb: expected a whole number of at least 1, got 0"):
         write_log(log, tmp_path / "b", "webdataset", shard_mb=0)
-    with pytest.raises(Exception, match="output.shards: the format 'webdataset' has no such option"):
+    with pytest.raises(Exception, match=r"output\.shards: the format 'webdataset' has no such option"):
         write_log(log, tmp_path / "b", "webdataset", shards=0)
 
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +26,73 @@ from fusion_aug.run.workers import ProcessDied
 from fusion_aug.sample.manifest import NAME
 
 pytest.importorskip("ray", reason="needs the extra ray")
+
+PATIENCE = 240  # seconds on a busy machine
+
+
+def begin(root: Path, out: Path, address: str) -> subprocess.Popen[str]:
+    """A run on a cluster, as a process of its own."""
+    words = ["log=nuscenes", f"log.root={root}", "pipeline=driving", f"out={out}", "engine=ray", "limit=4"]
+    command = [sys.executable, "-m", "fusion_aug", "run", *words, f"engine.address={address}"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(what: Callable[[], Any], run: subprocess.Popen[str]) -> Any:
+    """Wait until something is true while a run goes on."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := what()):
+        assert run.poll() is None, run.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+def at_work() -> list[int]:
+    """Processes that work on samples."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if path.read_bytes().startswith(b"ray::work_on_group"):
+                found.append(int(path.parent.name))
+    return found
+
+
+@pytest.fixture(scope="module")
+def expected(street: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    out = tmp_path_factory.mktemp("here") / "out"
+    words = ["log=nuscenes", f"log.root={street}", "pipeline=driving", f"out={out}", "limit=4"]
+    assert main(["run", *words]) == 0
+    return (out / NAME).read_text()
+
+
+@pytest.fixture
+def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head without processors, and two nodes of one each."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    small = {"object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
+    yield cluster, [cluster.add_node(num_cpus=1, **small) for _ in range(2)]
+    cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_a_worker_a_node_and_the_driver_are_killed(street: Path, expected: str, two_nodes: Any, tmp_path: Path) -> None:
+    out, (cluster, nodes) = tmp_path / "out", two_nodes
+    first = begin(street, out, cluster.address)
+    wait_for(lambda: list(out.glob(".work/stage-*")), first)
+    os.kill(wait_for(at_work, first)[0], signal.SIGKILL)
+    wait_for(lambda: list(out.glob(".work/done/*.json")), first)
+    first.kill()
+    first.wait()
+    again = begin(street, out, cluster.address)
+    wait_for(at_work, again)
+    cluster.remove_node(nodes[1], allow_graceful=False)
+    error = again.communicate(timeout=PATIENCE)[1]
+    assert again.returncode == 0, error
+    assert (out / NAME).read_text() == expected and not (out / ".work").exists()
 
 
 @pytest.mark.slow
