@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from fusion_aug.run.progress import progress_bar
 from fusion_aug.run.scope import draw_geometry_per_scene, geometry_only
 from fusion_aug.run.sweeping import sweep
 from fusion_aug.run.words import value_of
-from fusion_aug.sample.manifest import Manifest
 from fusion_aug.transforms.weather import Weather
 
 EXIT_OK, EXIT_OVER_LIMIT = 0, 1  # 2, bad input, is given by ``cli``
@@ -112,7 +112,7 @@ def check_written(out: Path, overrides: Sequence[str], extra_dir: str | None) ->
     if select:
         sources = {e.id: e.source for e in manifest.entries}
         kept = select_ids(list(sources), select[-1], lambda i: [i, *source.names_of(sources[i])], str(out))
-        manifest = Manifest(manifest.header, [e for e in manifest.entries if e.id in set(kept)])
+        manifest = replace(manifest, entries=[e for e in manifest.entries if e.id in set(kept)])
     return combine([row for rows in compare_run(source, written, manifest) for row in rows])
 
 

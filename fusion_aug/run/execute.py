@@ -45,6 +45,11 @@ def check_options(config: dict[str, Any]) -> None:
     whole("workers", 0)
     whole("copies", 0 if config["keep_original"] else 1)
     whole("limit", 1, nullable=True)
+    seconds = config["sample_seconds"]
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0):
+        raise ConfigError(f"sample_seconds: expected seconds above 0, or null for no limit, got {seconds!r}")
+    if seconds is not None and not config["workers"]:
+        raise ConfigError("sample_seconds: only a process of its own can be ended; give workers=1 or more as well")
     for key, choices in (("on_error", ("fail", "skip")), ("link", ("copy", "hard"))):
         if config[key] not in choices:
             raise ConfigError(f"{key}: expected {' or '.join(choices)}, got {config[key]!r}")
@@ -133,7 +138,8 @@ def process_all(job: Job, todo: list[int]) -> Iterator[int]:
     workers = int(job.config["workers"])
     outcomes: Outcomes
     if workers:
-        outcomes = work_through(todo, workers, start_job, job.config, job.log.intensity_scales)
+        seconds = job.config["sample_seconds"]
+        outcomes = work_through(todo, workers, start_job, job.config, job.log.intensity_scales, seconds=seconds)
     else:
         outcomes = ((number, _outcome(job, number)) for number in todo)
     with contextlib.closing(outcomes):

@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import pickle
 import signal
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
@@ -20,14 +21,19 @@ Outcomes = Generator[Outcome, None, None]
 
 
 class ProcessDied(Exception):
-    """A process ended in the middle of its work."""
+    """A process ended in the middle of its work, or was ended since that took too long.
 
-    def __init__(self, code: int | None):
-        self.code = code
-        super().__init__(f"its process was ended by {cause(code)}, and again when it was tried alone")
+    Args:
+        code: exit code. seconds: what it was ended after, where it was.
+    """
+
+    def __init__(self, code: int | None, seconds: float | None = None):
+        self.code, self.seconds = code, seconds
+        what = f"its process was ended by {cause(code)}" if seconds is None else f"it took more than {seconds:g} s"
+        super().__init__(f"{what}, and again when it was tried alone")
 
     def __reduce__(self) -> Any:
-        return ProcessDied, (self.code,)
+        return ProcessDied, (self.code, self.seconds)
 
 
 def cause(code: int | None) -> str:
@@ -43,11 +49,12 @@ class Worker:
     """One process.
 
     Attributes:
-        setup: see ``serve``. item: what it works on. ready: whether it has begun to take items.
+        setup: see ``serve``. item: what it works on, and since when. ready: whether it has begun to take items.
     """
 
     setup: bytes
     item: int | None = None
+    since: float = 0.0
     ready: bool = False
     process: Any = field(init=False)
     connection: Any = field(init=False)
@@ -61,7 +68,7 @@ class Worker:
 
     def give(self, item: int) -> None:
         """Hand over an item; a process that has just died is found by ``take``."""
-        self.item = item
+        self.item, self.since = item, time.monotonic()
         with contextlib.suppress(OSError):
             self.connection.send(item)
 
@@ -97,15 +104,18 @@ class Worker:
         self.process.close()
 
 
-def work_through(items: Sequence[int], count: int, function: Callable[..., Any], *arguments: Any) -> Outcomes:
+def work_through(
+    items: Sequence[int], count: int, function: Callable[..., Any], *arguments: Any, seconds: float | None = None
+) -> Outcomes:
     """Work on items in processes of their own; yields each with its exception, or None, as they are finished.
 
-    An item whose process dies is tried again when all others are done, alone in a fresh process; if that dies too,
-    its exception is ``ProcessDied``.
+    An item whose process dies, or is ended since it took too long, is tried again when all others are done, alone in a
+    fresh process; if that dies too, its exception is ``ProcessDied``.
 
     Args:
         items: numbers. count: of processes.
         function, arguments: what makes the function that works on an item, called once in every process.
+        seconds: that an item may take; None is as long as it likes.
 
     Raises:
         FusionAugError: a process died before its first item.
@@ -115,12 +125,12 @@ def work_through(items: Sequence[int], count: int, function: Callable[..., Any],
     crew: list[Worker] = []
     suspects: list[int] = []
     try:
-        yield from _together(items, count, setup, crew, suspects)
+        yield from _together(items, count, setup, crew, suspects, seconds)
         while crew:
             crew.pop().end(PATIENCE)
         for item in suspects:
             crew.append(Worker(setup))
-            yield _alone(item, crew[0])
+            yield _alone(item, crew[0], seconds)
             crew.pop().end()
     finally:
         for worker in crew:
@@ -128,7 +138,7 @@ def work_through(items: Sequence[int], count: int, function: Callable[..., Any],
 
 
 def _together(
-    items: Sequence[int], count: int, setup: bytes, crew: list[Worker], suspects: list[int]
+    items: Sequence[int], count: int, setup: bytes, crew: list[Worker], suspects: list[int], seconds: float | None
 ) -> Iterator[Outcome]:
     """All items, but those whose process died, which become suspects."""
     left = list(reversed(items))
@@ -139,7 +149,7 @@ def _together(
             if left and worker.ready and worker.item is None:
                 worker.give(left.pop())
         waiting = {w.connection: w for w in crew if w.item is not None or not w.ready}
-        for connection in wait(list(waiting)):
+        for connection in wait(list(waiting), _until_late(crew, seconds)):
             worker = waiting[connection]
             item, was_ready = worker.item, worker.ready
             try:
@@ -153,10 +163,23 @@ def _together(
                 yield item, error
 
 
-def _alone(item: int, worker: Worker) -> Outcome:
+def _until_late(crew: Sequence[Worker], seconds: float | None) -> float | None:
+    """Seconds until the first item will have taken too long; workers whose item has are ended, which shows next."""
+    if seconds is None:
+        return None
+    left = [(w.since + seconds - time.monotonic(), w) for w in crew if w.item is not None]
+    for rest, worker in left:
+        if rest <= 0:
+            worker.process.kill()
+    return min((rest for rest, _ in left if rest > 0), default=None)
+
+
+def _alone(item: int, worker: Worker, seconds: float | None) -> Outcome:
     """One item in a fresh process."""
     worker.take()
     worker.give(item)
+    if not worker.connection.poll(seconds):
+        return item, ProcessDied(None, seconds)
     try:
         return item, worker.take()
     except EOFError:

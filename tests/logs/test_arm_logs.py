@@ -68,7 +68,6 @@ def test_an_untouched_table_stays(tmp_path: Path) -> None:
     assert a.column_names == b.column_names and a.equals(b)
 
 
-@pytest.mark.quick
 def test_untouched_messages_stay(tmp_path: Path) -> None:
     from mcap.reader import make_reader
 

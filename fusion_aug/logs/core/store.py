@@ -176,7 +176,7 @@ def write_streams(streams: dict[str, Stream], folder: Path, link: str = "copy") 
 def read_streams(folder: Path, tree: Tree | None = None, kind: type[Stream] = Stream) -> dict[str, Stream]:
     """Read what ``write_streams`` wrote, those of a class, in alphabetical order."""
     tree = tree or Tree(folder)
-    paths = [tree.path(entry.path.name, str(folder), folder) for entry in tree.entries(folder)]
+    paths = [tree.path(entry.name, str(folder), folder) for entry in tree.entries(folder)]
     found = [p for p in paths if is_there(p / "stream.json") and (kind is Stream or _is_of(p, tree, kind))]
     return {unquote(p.name): read_stream(p, tree) for p in found}
 
