@@ -127,6 +127,7 @@ def descriptors(log: str, form: str, kept: str) -> dict[str, float]:
         peak["peak_with_kept"] = most[0]
     if not held:
         return {"batches": DROPPED, "peak": peak["peak"]}
+    gc.collect()  # the pipes of workers that have ended
     with_all = open_descriptors()
     del held[:]
     gc.collect()

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from kill_cases import ARM, cases
+from kill_cases import ARM, LIGHT, cases
 from kill_watch import command
 
 FORMATS = ("kitti", "nuscenes", "argoverse2", "mmdet3d", "mcap", "lerobot", "robomimic", "folder")
@@ -65,7 +65,8 @@ def _rig(folder: Path, name: str) -> str:
 
 
 def _mcap(folder: Path) -> list[str]:
-    return [*_plain("mcap")(folder), _rig(folder, "mcap")]
+    words = [w for w in _plain("mcap")(folder) if w != LIGHT]
+    return [*words, _rig(folder, "mcap"), LIGHT[:-1] + ", cameras: null}"]  # all but gels
 
 
 def _lerobot(folder: Path) -> list[str]:

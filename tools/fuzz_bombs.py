@@ -79,7 +79,7 @@ for _base in ("mcap", "lerobot"):
 JSONS = {
     "100,000 lists in one another": "[" * 100_000,
     "100,000 objects in one another": '{"a":' * 100_000,
-    "a list of 10^7 lists": f"[{'[],' * 10**7}[]]",
+    "a list of 3 million lists": f"[{'[],' * 3_000_000}[]]",
     "a number of 10^6 digits": f"[{'9' * 10**6}]",
     "a text of 32 MiB": f'["{"x" * 2**25}"]',
     "the same key 10^6 times": '{"a": [1]' + ', "a": [1]' * 10**6 + "}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -73,7 +74,7 @@ MANIFESTS: dict[str, Callable[[list[Any], Path], None]] = {
     "a source outside": partial(_entry, source="/etc/passwd", id="/etc/passwd"),
     "parameters of 10^308": partial(_big_params, value=1e308),
     "parameters of 2^62": partial(_big_params, value=2**62),
-    "parameters of 10^6 entries": partial(_big_params, value=[0.5] * 10**6),
+    "parameters of 10^4 entries": partial(_big_params, value=[0.5] * 10**4),
     "numbers of 10^308": partial(_big_numbers, value=1e308),
     "numbers of 2^31": partial(_big_numbers, value=2**31),
     "numbers of -1": partial(_big_numbers, value=-1),
@@ -109,6 +110,27 @@ PLANS: dict[str, Callable[[Any, Path], None]] = {
 for _name, _facts_change in PLANS.items():
     _plan = partial(_facts, change=_facts_change, name=".work/plan.json")
     CASES[f"plan of {_name}: merge"] = Hand("half", _plan, ("merge", "{out}"), may_be_read=_name == "10^9 samples")
+
+
+def _linked(root: Path, outside: Path, name: str) -> None:
+    """A link to the folder outside, or to the file in it, in place of a part of an output."""
+    path, target = root / name, outside
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.exists():
+        path.unlink()
+        target = outside / "secret.json"
+    path.symlink_to(target)
+
+
+LINKED = (".work", ".work/lock", ".work/done", ".work/plan.json", "training", "run.json")
+for _name in LINKED:
+    CASES[f"a link as {_name}: merge"] = Hand("half", partial(_linked, name=_name), ("merge", "{out}"))
+for _name in (".work", "manifest.jsonl", "run.json", "training/image_2"):
+    for _words in COMMANDS[:3]:
+        _hand = Hand("run", partial(_linked, name=_name), _words, may_be_read=_words[0] == "replay")
+        CASES[f"a link as {_name}: {_words[0]}"] = _hand
+CASES["a link as .work of a finished run: merge"] = Hand("run", partial(_linked, name=".work"), ("merge", "{out}"))
 
 
 def _markers(root: Path, outside: Path, change: Callable[[Any, Path], None]) -> None:

@@ -81,7 +81,7 @@ def of_output(name: str, out: Path, good: Path, rng: random.Random) -> list[str]
         choices.append(["show", str(out), "index=0", "out=picture.png"])
     if name == "half":
         again = [*run_words(source, format), f"out={out}"]
-        choices += [["merge", str(out)], ["merge", str(out)], ["merge", str(out)], again, again, [*again, "shard=1/1"]]
+        choices += [["merge", str(out)], ["merge", str(out)], ["merge", str(out)], again, [*again, "shard=1/1"]]
     return rng.choice(choices)
 
 

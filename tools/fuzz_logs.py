@@ -26,7 +26,7 @@ OPTIONS = {
     "rig": {"rig": "{root}/rig.yaml"},
 }
 INPUTS = {"run": "kitti", "half": "kitti", "arm_run": "robomimic", "street_run": "nuscenes"}  # of the outputs
-MCAP_SECONDS = 0.4
+MCAP_SECONDS = 0.25
 
 
 def make(good: Path, only: str) -> None:

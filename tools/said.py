@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 
 from kill_watch import in_child
 
+PROGRESS = "augmenting "  # begins a line of every half minute, where a machine is that slow
+
 
 def said(words: Sequence[str], before: Callable[[], None] = lambda: None) -> tuple[int, list[str]]:
-    """Exit code of a command, and its lines on standard error.
+    """Exit code of a command, and its lines on standard error but for those of its progress.
 
     Args:
         words: of the command line. before: done in the child first.
@@ -29,4 +31,4 @@ def said(words: Sequence[str], before: Callable[[], None] = lambda: None) -> tup
 
         code = os.waitstatus_to_exitcode(in_child(run))
         text.seek(0)
-        return code, text.read().splitlines()
+        return code, [line for line in text.read().splitlines() if not line.startswith(PROGRESS)]

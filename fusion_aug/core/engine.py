@@ -17,6 +17,7 @@ from fusion_aug.core.tally import with_changes
 from fusion_aug.errors import USER_ERRORS, DataError, FusionAugError
 from fusion_aug.names import full_name
 from fusion_aug.ops.modes import standard_modes
+from fusion_aug.safe.guard import print_traceback
 from fusion_aug.sample import Sample, merge
 from fusion_aug.sample.history import History, Record
 from fusion_aug.sample.picture_sizes import check_picture_sizes
@@ -226,12 +227,19 @@ def replay(sample: Sample, history: History, *, resources: Mapping[str, Any] | N
         resources: the same as when it was recorded.
 
     Raises:
-        DataError: a transform is unknown or of another version.
+        DataError: a transform is unknown or of another version, or a record holds what no transform draws.
     """
-    again = Run(Keys(), Context(resources or {}))
-    for record in history:
-        if record.applied:
-            sample = again.apply_drawn(transform_class(record), sample, [record.params], record.path)
-        else:
-            sample = _with_record(sample, 0, record)
-    return again.flush(sample)
+    again, name = Run(Keys(), Context(resources or {})), sample.id
+    try:
+        for record in history:
+            if record.applied:
+                sample = again.apply_drawn(transform_class(record), sample, [record.params], record.path)
+            else:
+                sample = _with_record(sample, 0, record)
+        return again.flush(sample)
+    except USER_ERRORS:
+        raise
+    except Exception as error:  # parameters of a damaged record may make anything fail
+        print_traceback()
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DataError(f"sample {name!r}: its history cannot be applied ({what})") from None

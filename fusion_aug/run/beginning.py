@@ -19,6 +19,7 @@ from fusion_aug.logs.core.options import absolute
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run.job import Job
 from fusion_aug.run.kernels import kernel_note, kernels
+from fusion_aug.run.links import refuse_links
 from fusion_aug.run.unfinished import FACTS, FINISHED, INPUTS, NEW, UNFINISHED, clean, plan_of, state, write_plan
 from fusion_aug.safe.guard import guarded
 
@@ -39,6 +40,7 @@ def begun(job: Job) -> Iterator[list[str] | None]:
     """
     # the fingerprint reads the input, so that what is wrong with it shows before anything is made
     fingerprint, found = job.fingerprint(), _state(job)
+    refuse_links(job.out)
     if found == FINISHED:
         _finish_cleaning(job, fingerprint)
         yield None

@@ -17,6 +17,7 @@ from fusion_aug.run.execute import as_told
 from fusion_aug.run.inputs import import_named
 from fusion_aug.run.job import Job
 from fusion_aug.run.kernels import kernel_note
+from fusion_aug.run.links import refuse_links
 from fusion_aug.run.unfinished import FINISHED, NEW, PLAN, clean, plan_of, state
 from fusion_aug.safe.guard import reads_file
 
@@ -34,6 +35,7 @@ def merge_command(out: Path, overrides: Sequence[str]) -> int:
     found = state(out)
     if found == NEW:
         raise ConfigError(f"{out}: holds no run; its shards come first: fusion-aug run ... out={out} shard=1/2")
+    refuse_links(out)
     lock = FolderLock(out / WORK) if (out / WORK).is_dir() else None
     try:
         if lock is not None:

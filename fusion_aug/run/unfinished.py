@@ -77,7 +77,7 @@ def read_marker(path: Path, out_id: str) -> dict[str, Any]:
         return marker
     line, used = (marker.get(key) if isinstance(marker, dict) else None for key in ("line", "used"))
     whole = isinstance(line, dict) and line.get("id") == out_id and isinstance(marker.get("rows"), dict)
-    if not whole or not isinstance(used, list) or [type(v) for v in used[1:]] != [int, int]:
+    if not whole or not isinstance(used, list) or len(used) != 3 or not {type(v) for v in used} <= {int, float}:
         raise DataError(f"{path}: is not the marker of sample {out_id!r}; remove it, and the sample is made again")
     return dict(marker)
 

@@ -210,7 +210,8 @@ class TestInMemory:
     """Faults in the core itself, caught by ``check log=... pipeline=...``."""
 
     def failing(self, street: Path, capsys: pytest.CaptureFixture[str]) -> set[str]:
-        words = ["log=nuscenes", f"log.root={street}", "pipeline=geometry", "pipeline.mirror=1.0", "n=2"]
+        """Measurements that fail on three keyframes, as few as have velocities."""
+        words = ["log=nuscenes", f"log.root={street}", "pipeline=geometry", "pipeline.mirror=1.0", "n=3"]
         code = main(["check", *words, "pipeline.scene_scale=1.1"])
         lines = capsys.readouterr().out.splitlines()
         failed = {line.split("  ")[0] for line in lines if "FAIL" in line}

@@ -116,7 +116,6 @@ def test_epochs_and_samples_differ_but_scenes_share_geometry(street: Path, tmp_p
     assert len({drawn(e, "Brightness")["factor"] for e in entries}) == 10
 
 
-@pytest.mark.quick
 def test_keep_original_and_limit(street: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert main(words(street, out, "copies=1", "keep_original=true", "limit=2")) == 0
