@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo quick test fuzz processors kill full-disk lint bench docs check-devkit clean
+.PHONY: help setup demo quick test fuzz processors kill changed-inputs full-disk lint bench docs check-devkit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -30,7 +30,7 @@ quick: $(STAMP)  ## tests that meet every package once, in less than a minute on
 test: $(STAMP)  ## run all tests
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist worksteal  # waiting threads must not spin on the other worker's core
 
-fuzz: $(STAMP)  ## damaged files and odd command lines for every reader, 20,000 of them
+fuzz: $(STAMP)  ## damaged files, outputs and command lines, 20,000 of them, and bombs made by hand
 	$(BIN)/python tools/fuzz.py --cases 20000
 
 processors: $(STAMP)  ## the same results on the code paths of other processors
@@ -43,8 +43,11 @@ lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-kill: $(STAMP)  ## kill runs of every format at every event of the file system, and give their commands again
+kill: $(STAMP)  ## kill runs, replays and checks at every event of the file system, and give their commands again
 	OMP_NUM_THREADS=1 $(BIN)/python tools/kill.py
+
+changed-inputs: $(STAMP)  ## change a file of every kind under runs of every format
+	OMP_NUM_THREADS=1 $(BIN)/python tools/changed_inputs.py
 
 full-disk: $(STAMP)  ## run every format on disks of 20 sizes that are too small
 	OMP_NUM_THREADS=1 $(BIN)/python tools/full_disk.py

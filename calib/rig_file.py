@@ -46,16 +46,28 @@ def read_rig_file(path: str | Path) -> Any:
     Raises:
         CalibrationError: the file is missing, not YAML, or too large.
     """
-    path = Path(path)
+    data = _read_yaml(Path(path))
+    return rig_from_camchain(data, str(path)) if is_camchain(data) else _load_pictures(data, Path(path))
+
+
+def pictures_of_rig_file(path: str | Path) -> list[Path]:
+    """The pictures that a rig file names, which lie beside it.
+
+    Raises:
+        CalibrationError: see ``read_rig_file``.
+    """
+    return [Path(path).parent / sensor["background"] for _, sensor in _with_picture(_read_yaml(Path(path)))]
+
+
+def _read_yaml(path: Path) -> Any:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise CalibrationError(f"{path}: larger than the {MAX_BYTES >> 20} MiB a rig file may have")
-        data = load_yaml(read_regular_text(path, most=MAX_BYTES))
+        return load_yaml(read_regular_text(path, most=MAX_BYTES))
     except OSError as error:
         raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path}: is not valid YAML ({str(error).splitlines()[0]})") from None
-    return rig_from_camchain(data, str(path)) if is_camchain(data) else _load_pictures(data, path)
 
 
 def save_rig(rig: Rig, path: str | Path) -> None:
@@ -258,14 +270,19 @@ def _sensor_from_dict(data: Any, where: str) -> Sensor:
 
 def _load_pictures(data: Any, path: Path) -> Any:
     """The contents of a rig file with the pictures that it names beside it."""
-    sensors = data.get("sensors") if isinstance(data, Mapping) else None
-    for name, sensor in sensors.items() if isinstance(sensors, Mapping) else ():
-        if isinstance(sensor, dict) and isinstance(sensor.get("background"), str):
-            try:
-                sensor["background"] = load_sibling_picture(path.parent, sensor["background"])
-            except CalibrationError as error:
-                raise CalibrationError(f"{path}: sensors.{name}.background: {error}") from None
+    for name, sensor in _with_picture(data):
+        try:
+            sensor["background"] = load_sibling_picture(path.parent, sensor["background"])
+        except CalibrationError as error:
+            raise CalibrationError(f"{path}: sensors.{name}.background: {error}") from None
     return data
+
+
+def _with_picture(data: Any) -> list[tuple[Any, dict[str, Any]]]:
+    """Sensors of a rig file that name a picture, with their names."""
+    sensors = data.get("sensors") if isinstance(data, Mapping) else None
+    listed = sensors.items() if isinstance(sensors, Mapping) else ()
+    return [(n, s) for n, s in listed if isinstance(s, dict) and isinstance(s.get("background"), str)]
 
 
 def _refuse_unknown_keys(data: Mapping[str, Any], allowed: set[str], where: str) -> None:

@@ -141,6 +141,8 @@ def dispatch(command: str, words: list[str]) -> int:
         return commands.synth_command(positionals, overrides)
     from fusion_aug.run.demo import demo_command
 
+    if overrides:
+        raise ConfigError(f"{overrides[0].partition('=')[0]}: demo takes no options")
     return demo_command(positionals)
 
 
@@ -207,9 +209,9 @@ def command_help(command: str) -> str:
             "plugins: []             # modules of your own that the run used, which are imported only if named here"
         )
     folder = config_dir()
-    parts = [(folder / f"{command}.yaml").read_text().rstrip(), ""]
+    parts = [(folder / f"{command}.yaml").read_text(encoding="utf-8").rstrip(), ""]
     if command == "synth":
-        return f"{parts[0]}\n\n{(folder / 'synth_arm.yaml').read_text().rstrip()}"
+        return f"{parts[0]}\n\n{(folder / 'synth_arm.yaml').read_text(encoding='utf-8').rstrip()}"
     parts.append("# choices for log=, and their options, given as log.KEY=VALUE")
     for name, format in FORMATS.items():
         parts.append(f"#   {name:28} {format.about}".rstrip())
@@ -217,7 +219,7 @@ def command_help(command: str) -> str:
     parts += [f"#   {key:28} of every log: {option.help}" for key, option in EVERY_LOG.items()]
     parts += ["", "# choices for pipeline="]
     for path in sorted((folder / "pipeline").rglob("*.yaml")):
-        comments = [line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("#")]
+        comments = [line.lstrip("# ") for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
         about = next((c for c in comments if not c.startswith("@")), "")  # Hydra's own begin so
         parts.append(f"#   {path.relative_to(folder / 'pipeline').with_suffix('')!s:28} {about}".rstrip())
     if "pipeline:" in parts[0]:

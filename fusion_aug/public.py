@@ -64,7 +64,17 @@ from fusion_aug.streams.columns import (
 )  # fmt: skip
 from fusion_aug.streams.families import ImagePlane, Mix, Mount, Photometric, PointOp, Scene, Temporal
 from fusion_aug.streams.source import Source
-from fusion_aug.train import AugmentedDataset, boxes_from, collate, to_dense, to_mmdet3d, to_openpcdet
+from fusion_aug.train import (
+    AugmentedDataset,
+    Occurrences,
+    boxes_from,
+    collate,
+    in_one_buffer,
+    set_epoch,
+    to_dense,
+    to_mmdet3d,
+    to_openpcdet,
+)
 from fusion_aug.transforms import *  # noqa: F403
 from fusion_aug.transforms import __all__ as _transforms
 
@@ -72,12 +82,13 @@ __all__ = [
     "Action", "add_mirror_words", "AugmentedDataset", "axial", "BodyPose", "Boxes2D", "Boxes3D", "boxes_from", "Call",
     "Camera", "categorical", "collate", "Column", "Compose", "ConfigError", "Context", "corners", "DataError",
     "Depth", "EgoPose", "extent", "FusionAugError", "handles", "HeightMap", "history_from_json", "history_to_json",
-    "ImagePlane", "ImageStream", "Imu", "InexactInverse", "intensity", "invert", "joint", "joint_force", "JointState",
-    "Keypoints2D", "Keypoints3D", "label", "length", "Lidar", "make_sample", "merge", "Mix", "Mount", "Odometry",
-    "OneOf", "open_log", "ParameterRows", "Photometric", "pipeline", "PointOp", "Points", "polar", "pose", "position",
-    "preset", "Radar", "radial_velocity", "Ragged", "RandomApply", "Range", "Record", "rectangle_corners", "Ref",
-    "rename_sensors", "replay", "Sample", "SampleMeta", "scalar", "Scene", "SegmentationMask", "Signal", "SomeOf",
-    "Source", "specific_force", "Stream", "strings", "TactileImage", "Taxels", "Temporal", "Text", "time_offset",
-    "to_dense", "to_mmdet3d", "to_openpcdet", "Transform", "UnhandledStream", "ValidityMask", "Wrench", "write_log",
+    "ImagePlane", "ImageStream", "Imu", "in_one_buffer", "InexactInverse", "intensity", "invert", "joint",
+    "joint_force", "JointState", "Keypoints2D", "Keypoints3D", "label", "length", "Lidar", "make_sample", "merge",
+    "Mix", "Mount", "Occurrences", "Odometry", "OneOf", "open_log", "ParameterRows", "Photometric", "pipeline",
+    "PointOp", "Points", "polar", "pose", "position", "preset", "Radar", "radial_velocity", "Ragged", "RandomApply",
+    "Range", "Record", "rectangle_corners", "Ref", "rename_sensors", "replay", "Sample", "SampleMeta", "scalar",
+    "Scene", "SegmentationMask", "Signal", "SomeOf", "Source", "set_epoch", "specific_force", "Stream", "strings",
+    "TactileImage", "Taxels", "Temporal", "Text", "time_offset", "to_dense", "to_mmdet3d", "to_openpcdet", "Transform",
+    "UnhandledStream", "ValidityMask", "Wrench", "write_log",
     *_transforms,
 ]  # fmt: skip

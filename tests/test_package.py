@@ -86,7 +86,7 @@ def test_help_is_fast_and_lists_everything() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "fusion_aug.cli", "--help"], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0 and time.monotonic() - start < 20
+    assert done.returncode == 0 and time.monotonic() - start < 100  # 2 s on a quiet machine
     for command in ("run", "check", "show", "replay", "demo"):
         assert f"fusion-aug {command}" in done.stdout
     for command in ("run", "check", "show", "replay"):

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from fusion_aug.core.gradients import check_parameters, check_streams
 from fusion_aug.core.parameters import DrawnParameters, ParameterRows, timestep_starts
-from fusion_aug.core.random import Keys
+from fusion_aug.core.random import Keys, Owner, owner_of
 from fusion_aug.core.registry import Context, find_transform
 from fusion_aug.core.tally import with_changes
 from fusion_aug.errors import USER_ERRORS, DataError, FusionAugError
 from fusion_aug.names import full_name
 from fusion_aug.ops.modes import standard_modes
+from fusion_aug.safe.guard import print_traceback
 from fusion_aug.sample import Sample, merge
 from fusion_aug.sample.history import History, Record
 from fusion_aug.sample.picture_sizes import check_picture_sizes
@@ -86,10 +87,11 @@ class Run:
         check_streams(who, sample, out)
         return with_changes(sample, out, path) if self.count else out
 
-    def draw_owner(self, sample: Sample, index: int, transform: Any) -> str:
-        """Id that a transform's draws belong to."""
+    def draw_owner(self, sample: Sample, index: int, transform: Any) -> Owner:
+        """What a transform's draws belong to: the sample or its scene, by the sample's occurrence in the epoch."""
+        meta = sample.metas[index]
         shared = transform.per_scene or transform.scope == "scene"
-        return sample.metas[index].scene if shared else sample.metas[index].id
+        return owner_of(meta.scene if shared else meta.id, meta.occurrence)
 
     def gated_in(self, transform: Any, sample: Sample, path: str) -> list[int]:
         """Indices of the samples that a transform's probability ``p`` lets it run on."""
@@ -110,15 +112,16 @@ class Run:
             instances = timestep_starts(sample, index)
         else:
             instances = [""]
-        owner = self.draw_owner(sample, index, transform)
+        shared_by, meta = self.draw_owner(sample, index, transform), sample.metas[index]
         alone = sample if len(sample.metas) == 1 else sample.take([index])
         out = {}
         for instance in instances:
-            rng = self.keys.generator(owner, path, "params", instance)
+            rng = self.keys.generator(shared_by, path, "params", instance)
             out[instance] = transform.sample_params(rng, alone, self.context)
             if transform.dense_noise:
                 # dense noise belongs to the sample even where the scene shares the parameters
-                out[instance]["noise"] = self.keys.key(sample.metas[index].id, path, "noise", instance)
+                own = owner_of(meta.id, meta.occurrence)
+                out[instance]["noise"] = self.keys.key(own, path, "noise", instance)
         return out
 
     def on_subset(self, sample: Sample, indices: Sequence[int], work: Callable[[Sample], Sample]) -> Sample:
@@ -224,12 +227,19 @@ def replay(sample: Sample, history: History, *, resources: Mapping[str, Any] | N
         resources: the same as when it was recorded.
 
     Raises:
-        DataError: a transform is unknown or of another version.
+        DataError: a transform is unknown or of another version, or a record holds what no transform draws.
     """
-    again = Run(Keys(), Context(resources or {}))
-    for record in history:
-        if record.applied:
-            sample = again.apply_drawn(transform_class(record), sample, [record.params], record.path)
-        else:
-            sample = _with_record(sample, 0, record)
-    return again.flush(sample)
+    again, name = Run(Keys(), Context(resources or {})), sample.id
+    try:
+        for record in history:
+            if record.applied:
+                sample = again.apply_drawn(transform_class(record), sample, [record.params], record.path)
+            else:
+                sample = _with_record(sample, 0, record)
+        return again.flush(sample)
+    except USER_ERRORS:
+        raise
+    except Exception as error:  # parameters of a damaged record may make anything fail
+        print_traceback()
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DataError(f"sample {name!r}: its history cannot be applied ({what})") from None

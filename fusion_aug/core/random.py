@@ -1,7 +1,7 @@
 """Keyed randomness.
 
 A draw depends on what it is for, never on when or where it is made: its key is the digest of the canonical JSON
-``[seed, epoch, id, path, purpose, instance]``. So any number of workers, any order and any batch gives the same
+``[seed, epoch, owner, path, purpose, instance]``. So any number of workers, any order and any batch gives the same
 numbers, and a new transform leaves the draws of named others alone.
 """
 
@@ -15,6 +15,18 @@ from fusion_aug.ops.random import digest, generator
 
 PURPOSES = ("gate", "choice", "params", "noise")
 
+Owner = str | tuple[str, int]
+
+
+def owner_of(name: str, occurrence: int = 0) -> Owner:
+    """What a draw belongs to, as it enters keys.
+
+    Args:
+        name: id of the sample or scene.
+        occurrence: how often the sample came before in its epoch; the first time keys are those of the id alone.
+    """
+    return (name, occurrence) if occurrence else name
+
 
 @dataclass(frozen=True)
 class Keys:
@@ -23,15 +35,15 @@ class Keys:
     seed: int = 0
     epoch: int = 0
 
-    def key(self, owner: str, path: str, purpose: str, instance: str = "") -> str:
+    def key(self, owner: Owner, path: str, purpose: str, instance: str = "") -> str:
         """Key of one purpose of one transform.
 
         Args:
-            owner: id of the sample or scene that the draw belongs to. path: of the transform, names joined by "/".
+            owner: what the draw belongs to, see ``owner_of``. path: of the transform, names joined by "/".
             purpose: one of ``PURPOSES``. instance: "", a sensor's name or the start of a timestep.
         """
         return digest(self.seed, self.epoch, owner, path, purpose, instance)
 
-    def generator(self, owner: str, path: str, purpose: str, instance: str = "") -> np.random.Generator:
+    def generator(self, owner: Owner, path: str, purpose: str, instance: str = "") -> np.random.Generator:
         """Random stream of one purpose of one transform; arguments as of ``key``."""
         return generator(self.key(owner, path, purpose, instance))

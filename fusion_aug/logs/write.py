@@ -11,6 +11,7 @@ from typing import Any
 from fusion_aug.core.compose import Compose
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.files import user_path
+from fusion_aug.logs.core.json_lines import JsonLines
 from fusion_aug.logs.core.log import Log, find_exporter, find_format, output_options
 from fusion_aug.logs.core.plausible import impossible_rows
 from fusion_aug.logs.core.whole import move_files, whole_folder
@@ -84,7 +85,7 @@ def _write(samples: Iterable[Sample], writer: Writer, part: Path, spilled: Path,
             ids.append((sample.id, sample.id))
     if not ids:
         raise DataError("there are no samples to write")
-    writer.finish(SpilledRows(spilled), ids)
+    writer.finish(JsonLines(spilled), ids)
 
 
 def _each(given: Sample) -> Iterator[Sample]:
@@ -106,19 +107,4 @@ def _check_boxes(sample: Sample) -> None:
             )
 
 
-class SpilledRows:
-    """Rows of all staged samples in order, read from a file at every iteration.
-
-    Args:
-        path: of the file, one sample a line.
-    """
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        with self.path.open(encoding="utf-8") as file:
-            yield from map(json.loads, file)
-
-
-__all__ = ["SpilledRows", "write_log"]
+__all__ = ["write_log"]

@@ -79,9 +79,16 @@ def left_out_lines(account: Account) -> list[str]:
             fate = "" if style == "yellow" else f"{LEFT_OUT}: "
             lines.append(f"[{style}]{fate}{printable(about)}[/]")
             for group in (g for g in groups if g.about == about):
-                example = "" if group.example in ("", group.name) else f", such as {group.example.rpartition('/')[2]}"
-                lines.append(f"[{style}]  {_count(group)} {printable(group.name + example)}[/]")
+                lines.append(f"[{style}]  {_count(group)} {printable(group.name + _example(group))}[/]")
     return lines
+
+
+def _example(group: Group) -> str:
+    """The first of a group: the field, whose name may hold slashes, or the file without its folders."""
+    if group.example in ("", group.name):
+        return ""
+    _, is_field, field = group.example.partition(FIELD)
+    return f", such as {field if is_field else group.example.rpartition('/')[2]}"
 
 
 def _count(group: Group) -> str:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+from calib.regular_files import open_regular
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.files import read_json
-from fusion_aug.logs.core.inputs import first_change
+from fusion_aug.logs.core.inputs import difference, without_ctime
 from fusion_aug.logs.core.locks import FolderLock, Locked
 from fusion_aug.logs.core.options import absolute
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run.job import Job
 from fusion_aug.run.kernels import kernel_note, kernels
+from fusion_aug.run.links import refuse_links
 from fusion_aug.run.unfinished import (
     FACTS,
     FINISHED,
@@ -27,6 +32,7 @@ from fusion_aug.run.unfinished import (
     state,
     write_plan,
 )  # fmt: skip
+from fusion_aug.safe.guard import guarded
 
 REMEDY = "remove it or choose another folder"
 
@@ -44,6 +50,7 @@ def begun(job: Job) -> Iterator[list[str] | None]:
     """
     # the fingerprint reads the input, so that what is wrong with it shows before anything is made
     fingerprint, found = job.fingerprint(), _state(job)
+    refuse_links(job.out)
     if found == FINISHED:
         _finish_cleaning(job, fingerprint)
         yield None
@@ -62,14 +69,15 @@ def begun(job: Job) -> Iterator[list[str] | None]:
         if found == NEW:
             _plan(job, fingerprint)
         lock.release(PLANNING, 1)
+        notes: list[str] = []
         if found == FINISHED:  # meanwhile
             clean(job.out)
             yield None
             return
         if found == UNFINISHED:
             _refuse_another(job, fingerprint)
-            refuse_changed(job)
-        yield kernel_note(plan_of(job.out).get("kernels", {}), str(job.out))
+            notes = refuse_changed(job)
+        yield [*notes, *kernel_note(plan_of(job.out).get("kernels", {}), str(job.out))]
     finally:
         lock.close()
 
@@ -88,47 +96,67 @@ def _plan(job: Job, fingerprint: str) -> None:
     with part.open("w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in job.input_lines())
     part.replace(part.with_name(INPUTS))
-    config = {**job.config, "out": None, "shard": None}
-    options = {n: absolute(getattr(job.log.options, n), job.log.root) for n in job.log.format.file_options}
-    config["log"] = {**config["log"], "root": job.log.origin, **options}
+    config = {**job.config, "out": None, "shard": None, "log": _log_settings(job)}
     plan: dict[str, Any] = {"fingerprint": fingerprint, "samples": len(job.tasks), "kernels": kernels()}
     write_plan(job.out, plan | {"config": config})
 
 
-def refuse_changed(job: Job) -> None:
+def _log_settings(job: Job) -> dict[str, Any]:
+    """Settings of the input, which mean the same in another current folder."""
+    options = {n: absolute(getattr(job.log.options, n), job.log.root) for n in job.log.format.file_options}
+    return {**job.config["log"], "root": job.log.origin, **options}
+
+
+@partial(guarded, where=lambda job: str(job.out / WORK / INPUTS))
+def refuse_changed(job: Job) -> list[str]:
     """Raise if a file that the job reads is not as it was when the run began.
+
+    Returns:
+        what is told of files that seem to be the same; nothing where the run links to them, which shows as well.
 
     Raises:
         ConfigError: naming the file.
     """
     if job.log.mirror:
         job.log.mirror.look_again()
-    change = first_change(noted_inputs(job), job.input_lines())
-    if change is not None:
+    found = difference(noted_inputs(job), job.input_lines())
+    if found.change is not None:
         raise ConfigError(
-            f"out: {job.out} holds an unfinished run of another input: {job.log.root}: {change} since it began; "
+            f"out: {job.out} holds an unfinished run of another input: {job.log.root}: {found.change} since it began; "
             f"{REMEDY}"
         )
+    if not found.touched or job.config["link"] == "hard":
+        return []
+    return [
+        f"{job.log.root}: {found.touched} files, first {found.example}, were copied, linked, given other rights, or "
+        f"written with their old date since the run began; size and date of each are the same, so it went on"
+    ]
 
 
 def inputs_digest(lines: Iterable[str]) -> str:
     """Digest of what ``refuse_changed`` compares, for a finished run: of the lines without their ends."""
     total = hashlib.blake2b(digest_size=16)
     for line in lines:
-        total.update(f"{line}\n".encode())
+        total.update(f"{without_ctime(line)}\n".encode())
     return total.hexdigest()
 
 
 def noted_inputs(job: Job) -> Iterator[str]:
     """What was read when the run began."""
-    with (job.out / WORK / INPUTS).open(encoding="utf-8") as lines:
+    with io.TextIOWrapper(open_regular(job.out / WORK / INPUTS), encoding="utf-8") as lines:
         for line in lines:
             yield line.rstrip("\n")
 
 
 def _refuse_another(job: Job, fingerprint: str) -> None:
-    if plan_of(job.out)["fingerprint"] != fingerprint:
-        raise ConfigError(f"out: {job.out} holds an unfinished run of another job; {REMEDY}")
+    """Raise if the unfinished run is not that of the job; a file that makes it so is named."""
+    plan = plan_of(job.out)
+    if plan["fingerprint"] == fingerprint:
+        return
+    of_run = plan.get("config")
+    if isinstance(of_run, dict) and of_run.get("log") == json.loads(json.dumps(_log_settings(job))):
+        refuse_changed(job)  # with a file come and go samples and the scale of intensities
+    raise ConfigError(f"out: {job.out} holds an unfinished run of another job; {REMEDY}")
 
 
 def _finish_cleaning(job: Job, fingerprint: str) -> None:

@@ -1,7 +1,8 @@
 """What is lost where presets are combined: Hydra merges them key by key, and the later value wins.
 
-That is meant for figures: of two transforms of one name and kind, the later preset's figures hold. Of two kinds under
-one name, or of two lists, the earlier would vanish.
+That is meant for figures: of two transforms of one name and kind, the later preset's figures hold. A later kind that is
+a special case of the earlier one (``MirrorRobot`` of ``MirrorScene``) takes its place and its figures. Of any other two
+kinds under one name, or of two lists, one would vanish.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from fusion_aug.core.registry import find_transform
 from fusion_aug.errors import ConfigError
 
 
@@ -49,13 +51,23 @@ def refuse_lost_transforms(presets: Sequence[str], folders: Sequence[Path]) -> N
             raise ConfigError(f"pipeline={preset}: {files[1]} has the name of a preset that is there; rename the file")
         content = yaml.safe_load(files[0].read_text(encoding="utf-8")) if files else None
         for name, kind in _kinds(content.get("transforms") if isinstance(content, dict) else None):
-            other, before = seen.setdefault(name, (preset, kind))
-            if other != preset and (kind != before or kind == "a list"):
+            other, before = seen.get(name, (preset, kind))
+            if other != preset and (kind == "a list" or not _holds_both(kind, before)):
                 what = f"a transform {name!r}" if name else "their transforms"
+                remedy = "give it another name in one of them" if name else "give each a name"
+                if kind != before and _holds_both(before, kind):
+                    remedy = f"name {preset!r} before {other!r}"
                 raise ConfigError(
                     f"pipeline: the presets {other!r} and {preset!r} both give {what} ({before} and {kind}), of which "
-                    f"one would be lost; {'give it another name in one of them' if name else 'give each a name'}"
+                    f"one would be lost; {remedy}"
                 )
+            seen[name] = preset, kind
+
+
+def _holds_both(kind: str, other: str) -> bool:
+    """Whether a kind of transform is another one or a special case of it, which does its work with its figures."""
+    special, general = find_transform(kind), find_transform(other)
+    return kind == other or (special is not None and general is not None and issubclass(special, general))
 
 
 def _kinds(transforms: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fusion_aug.check import MEASUREMENTS, Pair, Row, combine
 from fusion_aug.check.output import compare_run
 from fusion_aug.core.compose import named_leaves
-from fusion_aug.core.engine import Run, run
+from fusion_aug.core.engine import Run, run, transform_class
 from fusion_aug.core.random import Keys
 from fusion_aug.core.registry import Context
 from fusion_aug.errors import ConfigError, DataError
@@ -20,11 +21,11 @@ from fusion_aug.run.config import build_log, build_pipeline, compose_config, imp
 from fusion_aug.run.execute import check_options, execute
 from fusion_aug.run.inputs import output_at, run_manifest, source_log, written_log
 from fusion_aug.run.job import Job
+from fusion_aug.run.links import refuse_links
 from fusion_aug.run.progress import progress_bar
 from fusion_aug.run.scope import draw_geometry_per_scene, geometry_only
 from fusion_aug.run.sweeping import sweep
 from fusion_aug.run.words import value_of
-from fusion_aug.sample.manifest import Manifest
 from fusion_aug.transforms.weather import Weather
 
 EXIT_OK, EXIT_OVER_LIMIT = 0, 1  # 2, bad input, is given by ``cli``
@@ -107,12 +108,15 @@ def check_written(out: Path, overrides: Sequence[str], extra_dir: str | None) ->
     """Compare what a run wrote with what it should have written."""
     manifest = run_manifest(out)
     source = source_log(manifest, out, overrides, extra_dir)
+    refuse_links(out, follow_links=getattr(source.options, "follow_links", None))
+    for record in {(r.name, r.version): r for e in manifest.entries for r in e.history}.values():
+        transform_class(record)
     written = written_log(manifest, out, source)
     select = [value_of(w) for w in overrides if w.startswith("log.select=")]
     if select:
         sources = {e.id: e.source for e in manifest.entries}
         kept = select_ids(list(sources), select[-1], lambda i: [i, *source.names_of(sources[i])], str(out))
-        manifest = Manifest(manifest.header, [e for e in manifest.entries if e.id in set(kept)])
+        manifest = replace(manifest, entries=[e for e in manifest.entries if e.id in set(kept)])
     return combine([row for rows in compare_run(source, written, manifest) for row in rows])
 
 

@@ -23,6 +23,7 @@ from fusion_aug.names import full_name
 from fusion_aug.run.combining import chosen_presets, refuse_lost_transforms
 from fusion_aug.run.keys import check_keys, did_you_mean, set_figures
 from fusion_aug.run.words import quote_names, quoted
+from fusion_aug.safe.guard import print_traceback
 
 
 def config_dir() -> Path:
@@ -54,7 +55,6 @@ def compose_config(
     Raises:
         ConfigError: a group, key or value is wrong; the message is one sentence.
     """
-    from hydra import compose
     from hydra.core.config_store import ConfigStore
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
@@ -73,7 +73,7 @@ def compose_config(
     try:
         with _own_hydra():
             words = [*quote_names(overrides), *more]
-            config = compose(name, words)
+            config = _composed(name, words)
             refuse_lost_transforms(chosen_presets(name, words), group_folders("pipeline", extra_dir))
         set_figures(config, figures or {})
         check_keys(config, config_dir() / f"{name}.yaml", group_folders("pipeline", extra_dir))
@@ -104,6 +104,25 @@ def compose_config(
     if plain.get("storage") and plain["storage"].get("cache"):  # workers may have other current folders
         plain["storage"]["cache"] = str(user_path(str(plain["storage"]["cache"])).absolute())
     return _empty_to_null(plain)
+
+
+def _composed(name: str, words: list[str]) -> Any:
+    """What Hydra makes of a configuration and overrides.
+
+    Raises:
+        HydraException, OmegaConfBaseException: an override is wrong. ConfigError: so says another of its errors.
+    """
+    from hydra import compose
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return compose(name, words)
+    except (HydraException, OmegaConfBaseException, ConfigError, YAMLError):
+        raise
+    except Exception as error:  # a library's many
+        print_traceback()
+        raise ConfigError(f"{' '.join(words)[:300]}: a word is not understood ({first_sentence(error)})") from None
 
 
 @contextmanager

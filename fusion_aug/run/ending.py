@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
 from fusion_aug.errors import FusionAugError
 from fusion_aug.logs.core.full_disk import naming_output
+from fusion_aug.logs.core.json_lines import JsonLines
 from fusion_aug.logs.core.options import absolute
 from fusion_aug.logs.core.sample_account import StreamAccount, total_account
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run.beginning import inputs_digest, noted_inputs, refuse_changed
 from fusion_aug.run.job import Job
-from fusion_aug.run.unfinished import FACTS, clean
+from fusion_aug.run.unfinished import FACTS, SAMPLES, clean
 from fusion_aug.run.usage import NAME as USAGE
 from fusion_aug.run.usage import Used, write_usage
+from fusion_aug.safe.guard import guarded
 from fusion_aug.sample.manifest import NAME, output_id
 
 
@@ -49,17 +54,6 @@ class RunResult:
     notes: tuple[str, ...] = ()
 
 
-class StagedRows:
-    """Rows of all staged samples in output order, read from disk at every iteration."""
-
-    def __init__(self, job: Job, numbers: list[int]):
-        self.job, self.numbers = job, numbers
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for number in self.numbers:
-            yield self.job.marker(number)["rows"]
-
-
 def end(
     job: Job, start: float, resumed: int, notes: list[str], retried: Mapping[int, int] = MappingProxyType({})
 ) -> RunResult:
@@ -73,11 +67,10 @@ def end(
     Raises:
         FusionAugError: no sample could be written, or an input was changed meanwhile. OSError: the disk is full.
     """
-    refuse_changed(job)
+    notes = list(dict.fromkeys([*notes, *refuse_changed(job)]))
     with naming_output(job.out):
         skipped, streams = merge(job)
-        markers = (job.marker(number) for number in range(len(job.tasks)))
-        took = ((m["line"]["id"], Used(*m["used"])) for m in markers if "skipped" not in m)
+        took = ((m["line"]["id"], Used(*m["used"])) for m in JsonLines(job.out / WORK / SAMPLES))
         used = write_usage(took, job.out / USAGE)
         seconds = time.monotonic() - start
         facts = {
@@ -102,27 +95,41 @@ def end(
     return RunResult(written, skipped, resumed, seconds, streams=streams, used=used["used"], notes=tuple(notes))
 
 
+@partial(guarded, where=lambda job: str(job.out / WORK), writes=True)
 def merge(job: Job) -> tuple[list[tuple[str, str]], dict[str, StreamAccount]]:
     """Write tables and manifest from the markers, in output order; returns what was skipped, and the account."""
-    written, skipped, lines = [], [], []
-    for number in range(len(job.tasks)):
-        data = job.marker(number)
-        if "skipped" in data:
-            skipped.append((job.tasks[number][0], str(data["skipped"])))
-        else:
-            written.append(number)
-            lines.append(data["line"])
-    if not written:
+    ids, skipped = gather(job)
+    if not ids:
         raise FusionAugError(
             f"no sample could be written; the first one: {skipped[0][1] if skipped else 'none was selected'}"
         )
-    job.writer.finish(StagedRows(job, written), [(line["id"], line["source"]) for line in lines])
+    found = job.out / WORK / SAMPLES
+    job.writer.finish(JsonLines(found, itemgetter("rows")), ids)
+    lines = JsonLines(found, itemgetter("line"))
     streams = total_account(line.get("account", {}) for line in lines)
-    samples = {"asked": len(job.tasks), "written": len(written), "skipped": len(skipped)}
+    samples = {"asked": len(job.tasks), "written": len(ids), "skipped": len(skipped)}
     account = {"samples": samples, "streams": streams, "reasons": job.loss_reasons, **job.account.to_json()}
     part = job.out / WORK / NAME
     with part.open("w", encoding="utf-8") as file:
-        for row in ({**job.header(), "account": account}, *lines):
+        for row in chain([{**job.header(), "account": account}], lines):
             file.write(json.dumps(row, sort_keys=True) + "\n")
     part.replace(job.out / NAME)
     return skipped, streams
+
+
+def gather(job: Job) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Put the markers of all written samples into one file, in output order, from where they are read one by one.
+
+    Returns:
+        (id of the output, id of the source) of every written sample, and (id of the source, reason) of the others.
+    """
+    ids, skipped = [], []
+    with (job.out / WORK / SAMPLES).open("w", encoding="utf-8") as file:
+        for number, (source, copy, _) in enumerate(job.tasks):
+            marker = job.marker(number)
+            if "skipped" in marker:
+                skipped.append((source, str(marker["skipped"])))
+                continue
+            file.write(json.dumps(marker) + "\n")
+            ids.append((output_id(source, copy), source))
+    return ids, skipped

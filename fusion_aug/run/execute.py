@@ -49,6 +49,15 @@ def check_options(config: dict[str, Any]) -> None:
     whole("limit", 1, nullable=True)
     if config["engine"]["name"] == "ray":
         RayOptions.of(config["engine"])
+    seconds = config["sample_seconds"]
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0):
+        raise ConfigError(f"sample_seconds: expected seconds above 0, or null for no limit, got {seconds!r}")
+    if seconds is not None and config["engine"]["name"] == "ray":
+        raise ConfigError(
+            "sample_seconds: tasks of Ray have no limit; leave it out, or use workers= without engine=ray"
+        )
+    if seconds is not None and not config["workers"]:
+        raise ConfigError("sample_seconds: only a process of its own can be ended; give workers=1 or more as well")
     for key, choices in (("on_error", ("fail", "skip")), ("link", ("copy", "hard"))):
         if config[key] not in choices:
             raise ConfigError(f"{key}: expected {' or '.join(choices)}, got {config[key]!r}")
@@ -144,7 +153,8 @@ def process_all(job: Job, todo: list[int], retried: Counter[int]) -> Iterator[in
         setup = (start_job, job.config_of_workers, job.log.intensity_scales)
         outcomes = work_on_ray(todo, workers, RayOptions.of(engine), retried, *setup)
     elif workers:
-        outcomes = work_through(todo, workers, retried, start_job, job.config_of_workers, job.log.intensity_scales)
+        setup = (start_job, job.config_of_workers, job.log.intensity_scales)
+        outcomes = work_through(todo, workers, retried, *setup, seconds=job.config["sample_seconds"])
     else:
         outcomes = ((number, _outcome(job, number)) for number in todo)
     with contextlib.closing(outcomes):

@@ -12,11 +12,13 @@ from calib.regular_files import is_there
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.intensity import KEY, SOURCE_KEY, scales_from_json
-from fusion_aug.logs.core.log import Log, find_format
+from fusion_aug.logs.core.log import Log, find_exporter, find_format
+from fusion_aug.logs.core.writer import WORK
 from fusion_aug.logs.remote.address import OBJECT_STORES, is_url
 from fusion_aug.logs.remote.mirror import open_mirror
 from fusion_aug.run.config import build_log, compose_config, import_plugins, named_plugins
-from fusion_aug.run.unfinished import refuse_unfinished
+from fusion_aug.run.links import refuse_links
+from fusion_aug.run.unfinished import FACTS, refuse_unfinished
 from fusion_aug.run.words import quoted, value_of
 from fusion_aug.sample.manifest import NAME, Manifest, read_manifest
 
@@ -47,7 +49,9 @@ def run_manifest(path: Path) -> Manifest:
     Raises:
         DataError: it is missing or damaged, or the run was interrupted; then the message says how it goes on.
     """
-    refuse_unfinished(path if path.is_dir() else path.parent)
+    folder, name = (path, NAME) if path.is_dir() else (path.parent, path.name)
+    refuse_links(folder, (name, FACTS, WORK))
+    refuse_unfinished(folder)
     return read_manifest(path)
 
 
@@ -57,7 +61,7 @@ def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_di
     Its options are those of the run where the overrides name none: files from ``run.json``, all else from the manifest.
     """
     import_named(manifest.header.get("plugins", []), out / NAME, overrides)  # one may have registered the format
-    find_format(str(manifest.header["format"]))
+    _check_formats(manifest)
     words = list(overrides)
     facts = out / "run.json"
     known = read_json(facts) if is_there(facts) else {}
@@ -95,6 +99,17 @@ def _refuse_odd_store(url: str, facts: Path) -> None:
     """
     if url.partition("://")[0].lower() not in OBJECT_STORES:
         raise ConfigError(f"{facts}: the input is {url}, which is no object store; if you trust it, give log.root=URL")
+
+
+def _check_formats(manifest: Manifest) -> None:
+    """Raise unless the formats of a run are known, and that of its output is written from that of its input."""
+    format, output = str(manifest.header["format"]), str(manifest.header["output"])
+    try:
+        find_format(format)
+        if output != format:
+            find_exporter(output)
+    except ConfigError as error:
+        raise DataError(f"{manifest.where}: line 1: {error}") from None
 
 
 def import_named(modules: Any, manifest: Path, overrides: Sequence[str]) -> None:

@@ -96,10 +96,10 @@ def stream_table(found: Survey) -> Table:
 
 
 def columns_of(facts: StreamFacts) -> str:
-    """``1242x375 uint8 3`` of pictures, else the columns, those of one type together."""
+    """``1242x375 uint8 3`` of pictures, of all sizes and types, else the columns, those of one type together."""
     if facts.sizes:
         sizes = " and ".join(f"{w}x{h}" for h, w in sorted(facts.sizes))
-        return f"{sizes} {facts.columns.get('pixel', '')}".strip()
+        return f"{sizes} {' and '.join(sorted(facts.pixels))}".strip()
     kinds: dict[str, list[str]] = {}
     for name, kind in facts.columns.items():
         kinds.setdefault(kind, []).append(name)
@@ -181,7 +181,6 @@ def print_account(account: Account) -> None:
     if any(g.understood for g in account.fields):
         report.OUT.print(field_table([g for g in account.fields if g.understood]))
     unknown = Account(*(tuple(g for g in groups if not g.understood) for groups in (account.files, account.fields)))
-    for line in left_out_lines(unknown):
-        report.OUT.print(line, soft_wrap=True)
+    report.print_lines(left_out_lines(unknown))
     if not account.not_understood:
         report.OUT.print("everything is understood", style="green")

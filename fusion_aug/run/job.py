@@ -31,7 +31,7 @@ from fusion_aug.ops.random import digest
 from fusion_aug.run.config import build_log, build_pipeline, import_plugins
 from fusion_aug.run.plugin_sources import plugin_files, plugin_lines
 from fusion_aug.run.scope import draw_geometry_per_scene
-from fusion_aug.run.unfinished import PLANNING, UNFINISHED, state
+from fusion_aug.run.unfinished import PLANNING, UNFINISHED, read_marker, state
 from fusion_aug.run.usage import Usage
 from fusion_aug.sample.history import history_to_json
 from fusion_aug.sample.manifest import VERSION, output_id, tree_digest
@@ -171,8 +171,8 @@ class Job:
 
     def marker(self, number: int) -> dict[str, Any]:
         """What the marker of a finished sample holds: ``skipped`` (why), or its ``rows``, ``line`` and ``used``."""
-        marker: dict[str, Any] = json.loads(self.done_file(number).read_text(encoding="utf-8"))
-        return marker
+        source, copy, _ = self.tasks[number]
+        return read_marker(self.done_file(number), output_id(source, copy))
 
     def process(self, number: int) -> None:
         """Augment and write one sample. Its files appear whole, the marker last.

@@ -31,7 +31,7 @@ def check_keys(config: Any, primary: Path, preset_folders: Sequence[Path]) -> No
 
     plain = OmegaConf.to_container(config, resolve=False)
     assert isinstance(plain, dict)
-    own = set(yaml.safe_load(primary.read_text())) - {"defaults"}
+    own = set(yaml.safe_load(primary.read_text(encoding="utf-8"))) - {"defaults"}
     known = own | {"log", "pipeline", "engine", "output"}
     for key in sorted(own - set(plain)):
         raise ConfigError(f"{key}: cannot be taken away; leave out ~{key} and give it a value, {key}=...")
@@ -43,9 +43,11 @@ def check_keys(config: Any, primary: Path, preset_folders: Sequence[Path]) -> No
         return
     used = set(re.findall(r"\$\{\.*([A-Za-z_]\w*)", json.dumps(pipeline_keys)))
     figures = figure_names(pipeline_keys)
-    # a preset's own value may be unused after one of its transforms was removed
-    presets = {str(k) for f in preset_folders for p in f.rglob("*.yaml") for k in yaml.safe_load(p.read_text()) or ()}
-    for key in sorted(figures - used - presets):
+    unused = figures - used
+    if unused:  # a preset's own value may be, after one of its transforms was removed
+        files = [path for folder in preset_folders for path in folder.rglob("*.yaml")]
+        unused -= {str(k) for path in files for k in yaml.safe_load(path.read_text(encoding="utf-8")) or ()}
+    for key in sorted(unused):
         raise ConfigError(f"pipeline.{key}: nothing in the pipeline uses it{did_you_mean(key, figures & used)}")
 
 

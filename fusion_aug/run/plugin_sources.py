@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+
+from fusion_aug.logs.core.inputs import content_line
 
 OURS = ("fusion_aug", "calib")  # the manifest holds their version
 INSTALLED = ("site-packages", "dist-packages")
 
 
 def plugin_lines(files: Mapping[str, Path]) -> Iterator[str]:
-    """One line for every file of ``plugin_files``: size, digest and name, as ``input_lines`` has them."""
+    """One line for every file of ``plugin_files``, as ``input_lines`` has them."""
     for name, path in sorted(files.items()):
-        source = path.read_bytes()
-        yield f"{len(source)} {hashlib.blake2b(source, digest_size=16).hexdigest()} plugin {name} ({path.name})"
+        yield content_line(path, f"plugin {name} ({path.name})")
 
 
 def plugin_files(plugins: Sequence[str]) -> dict[str, Path]:

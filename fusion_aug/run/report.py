@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from fusion_aug.check.measurement import Row
 from fusion_aug.core.compose import leaves, named_leaves
@@ -88,8 +90,18 @@ def run_summary(job: Job, result: RunResult, changed: Sequence[str]) -> None:
         OUT.print(f"this is shard {job.config['shard']}; when all have ended: fusion-aug merge {job.out}", markup=False)
         return
     OUT.print(stream_table(result.streams, job.loss_reasons))
-    for line in left_out_lines(job.account):
-        OUT.print(line, soft_wrap=True)
+    print_lines(left_out_lines(job.account))
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Print marked-up lines; on a terminal they end between words, and go on below their first word."""
+    for line in lines:
+        if not OUT.is_terminal:
+            OUT.print(line, soft_wrap=True)
+            continue
+        text = Text.from_markup(line)
+        indent = len(text.plain) - len(text.plain.lstrip())
+        OUT.print(Padding(text[indent:], (0, 0, 0, indent)))
 
 
 def intensity_lines(scales: Mapping[str, float | None]) -> list[str]:
@@ -162,8 +174,7 @@ def dry_run(job: Job, changed: Sequence[str]) -> None:
     OUT.print(
         f"{n} samples, about {n * seconds / workers:.0f} s with {workers} process(es) and {n * size / 2**20:.1f} MiB"
     )
-    for line in left_out_lines(job.account):
-        OUT.print(line, soft_wrap=True)
+    print_lines(left_out_lines(job.account))
     OUT.print("nothing was written (dry_run=true)")
 
 

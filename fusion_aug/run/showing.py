@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_aug.core.engine import run
-from fusion_aug.errors import ConfigError
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.sidecar import ids_in_manifest
 from fusion_aug.run import report
@@ -83,6 +83,8 @@ def _of_run(out: Path, rest: list[str], extra_dir: str | None) -> tuple[int, Ite
     manifest = run_manifest(out)
     before_log = source_log(manifest, out, rest, extra_dir)
     after_log = written_log(manifest, out, before_log)
+    if not manifest.entries:
+        raise DataError(f"{manifest.where}: holds no sample")
     ids = {written: read for read, written in ids_in_manifest(out).items()}
 
     def pairs() -> Iterator[tuple[Sample, Sample]]:

@@ -9,17 +9,21 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from calib.regular_files import open_regular
 from fusion_aug.errors import USER_ERRORS
 from fusion_aug.logs.core.files import image_size
 from fusion_aug.logs.core.log import Log
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D, ImageStream, Ragged, Stream
 from fusion_aug.streams.counts import counts_of
+from fusion_aug.streams.source import Source
 
+PNG_START, PNG_BITS = b"\x89PNG", 24  # where the head of a PNG says how many bits a sample has
 BLOCK = 10  # neighbouring samples, whose stamps tell rates and gaps
 GAP = 2.5  # times the usual step from item to item
 MOST_GAPS = 0.1  # share of the steps; more are no gaps but the manner of the stream
@@ -34,7 +38,8 @@ class StreamFacts:
         samples: how many have it. items: in all. rows: in all that are counted without reading clouds; None of streams
             without rows. has_rows: whether it is of a kind that has them.
         sizes: (height, width) of pictures, of those that lie in files of their own all.
-        columns: name -> type and shape of one row, of the first item.
+        pixels: types of one pixel, such as ``uint8 3``, of the same pictures.
+        columns: of all other streams, name -> type and shape of one row, of the first item.
         steps: (seconds from one item to the next of the scene, id of the sample where it ends).
     """
 
@@ -44,6 +49,7 @@ class StreamFacts:
     rows: int | None = None
     has_rows: bool = False
     sizes: set[tuple[int, int]] = field(default_factory=set)
+    pixels: set[str] = field(default_factory=set)
     columns: dict[str, str] = field(default_factory=dict)
     steps: list[tuple[float, str]] = field(default_factory=list)
 
@@ -66,16 +72,20 @@ class StreamFacts:
         counts = counts_of(stream) if isinstance(stream, Ragged) else None
         if counts is not None:
             self.rows = (self.rows or 0) + int(counts.rows.sum())
-        first_time = not self.columns and len(stream) > 0
         if isinstance(stream, ImageStream):
-            self.sizes |= sizes_in_files(stream)
-            if first_time:
-                picture = stream.stored(0)
-                self.sizes.add((int(picture.shape[0]), int(picture.shape[1])))
-                self.columns["pixel"] = described(picture[0])
-        elif first_time:
+            self._add_pictures(stream)
+        elif not self.columns and len(stream) > 0:
             item = stream.take_items(torch.tensor([0])) if isinstance(stream, Ragged) else stream
             self.columns = {name: described(value) for name, value in item.realized().values.items()}
+
+    def _add_pictures(self, stream: ImageStream) -> None:
+        own = [s.path for s in stream.sources if s is not None and is_file_of_its_own(s)]
+        self.sizes |= {image_size(path) for path in own}
+        self.pixels |= {pixel_type(path) for path in own}
+        if not self.pixels and len(stream) > 0:
+            picture = stream.stored(0)
+            self.sizes.add((int(picture.shape[0]), int(picture.shape[1])))
+            self.pixels.add(described(picture[0]))
 
 
 @dataclass
@@ -151,10 +161,16 @@ def stretches(log: Log, most: int | None) -> Iterator[list[str]]:
         yield from (list(members) for _, members in groupby(block, log.scene_of))
 
 
-def sizes_in_files(stream: ImageStream) -> set[tuple[int, int]]:
-    """Sizes of pictures that are files of their own, from their heads."""
-    own = [s for s in stream.sources if s is not None and s.decoder == "image" and s.offset == 0 and s.size is None]
-    return {image_size(s.path) for s in own}
+def is_file_of_its_own(source: Source) -> bool:
+    """Whether a source is a whole PNG or JPEG, of which size and type are known from its head."""
+    return source.decoder == "image" and source.offset == 0 and source.size is None
+
+
+def pixel_type(path: Path) -> str:
+    """Type of a pixel as it is decoded: ``uint16 3`` of a PNG with 16 bits, else ``uint8 3``."""
+    with open_regular(path) as file:
+        head = file.read(PNG_BITS + 1)
+    return "uint16 3" if head.startswith(PNG_START) and head[PNG_BITS:] == bytes([16]) else "uint8 3"
 
 
 def described(value: object) -> str:

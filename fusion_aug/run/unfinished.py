@@ -2,12 +2,13 @@
 
 ``OUT/.work`` is there while a run is not finished::
 
-    lock         held by those at work, sample by sample
-    inputs.txt   what was read, see ``input_lines``
-    plan.json    the job: its configuration and fingerprint, and the kernels it began with; without it nothing was done
-    stage-N/     files of a sample that is being made
-    done/N.json  markers of finished samples
-    parts/       files that the writer joins at the end
+    lock           held by those at work, sample by sample
+    inputs.txt     what was read, see ``input_lines``
+    plan.json      the job: its configuration and fingerprint, and the kernels it began with; without it all is to do
+    stage-N/       files of a sample that is being made
+    done/N.json    markers of finished samples
+    samples.jsonl  those of all that were written, in their order, for the last step
+    parts/         files that the writer joins at the end
 
 Nothing of it is removed before ``run.json`` is in place, and all of it then.
 """
@@ -26,7 +27,7 @@ from fusion_aug.logs.core.writer import WORK
 from fusion_aug.sample.manifest import NAME as MANIFEST
 
 NEW, UNFINISHED, FINISHED = "new", "unfinished", "finished"
-PLAN, INPUTS, FACTS = "plan.json", "inputs.txt", "run.json"
+PLAN, INPUTS, SAMPLES, FACTS = "plan.json", "inputs.txt", "samples.jsonl", "run.json"
 # places of the lock: before it whole samples, which runs hold; it is for writing the plan; after it samples at work
 PLANNING = 2**40
 BEFORE_THE_PLAN = {LOCK, INPUTS, f"{INPUTS}.part", f"{PLAN}.part"}
@@ -58,9 +59,29 @@ def plan_of(out: Path) -> dict[str, Any]:
         DataError: it is damaged.
     """
     plan = read_json(out / WORK / PLAN)
-    if not isinstance(plan, dict) or not isinstance(plan.get("fingerprint"), str):
+    whole = isinstance(plan, dict) and isinstance(plan.get("kernels", {}), dict)
+    if not whole or not isinstance(plan.get("fingerprint"), str):
         raise DataError(f"{out / WORK / PLAN}: is not the plan of a run; remove {out} and begin again")
     return plan
+
+
+def read_marker(path: Path, out_id: str) -> dict[str, Any]:
+    """Marker of a finished sample: ``skipped`` (why), or its ``rows``, ``line`` and ``used``.
+
+    Args:
+        path: of the marker. out_id: id of the sample in the output.
+
+    Raises:
+        DataError: it is damaged, or that of another sample.
+    """
+    marker = read_json(path)
+    if isinstance(marker, dict) and "skipped" in marker:
+        return marker
+    line, used = (marker.get(key) if isinstance(marker, dict) else None for key in ("line", "used"))
+    whole = isinstance(line, dict) and line.get("id") == out_id and isinstance(marker.get("rows"), dict)
+    if not whole or not isinstance(used, list) or len(used) != 3 or not {type(v) for v in used} <= {int, float}:
+        raise DataError(f"{path}: is not the marker of sample {out_id!r}; remove it, and the sample is made again")
+    return dict(marker)
 
 
 def write_plan(out: Path, plan: dict[str, Any]) -> None:

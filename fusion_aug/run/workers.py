@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import pickle
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ Outcomes = Generator[Outcome, None, None]
 
 
 class ProcessDied(Exception):
-    """A process ended in the middle of its work, however often that was tried."""
+    """A process ended in the middle of its work, or was ended since that took too long, however often it was tried."""
 
 
 def cause(code: int | None) -> str:
@@ -37,11 +38,12 @@ class Worker:
     """One process.
 
     Attributes:
-        setup: see ``serve``. item: what it works on. ready: whether it has begun to take items.
+        setup: see ``serve``. item: what it works on, and since when. ready: whether it has begun to take items.
     """
 
     setup: bytes
     item: int | None = None
+    since: float = 0.0
     ready: bool = False
     process: Any = field(init=False)
     connection: Any = field(init=False)
@@ -55,7 +57,7 @@ class Worker:
 
     def give(self, item: int) -> None:
         """Hand over an item; a process that has just died is found by ``take``."""
-        self.item = item
+        self.item, self.since = item, time.monotonic()
         with contextlib.suppress(OSError):
             self.connection.send(item)
 
@@ -92,16 +94,22 @@ class Worker:
 
 
 def work_through(
-    items: Sequence[int], count: int, retried: Counter[int], function: Callable[..., Any], *arguments: Any
+    items: Sequence[int],
+    count: int,
+    retried: Counter[int],
+    function: Callable[..., Any],
+    *arguments: Any,
+    seconds: float | None = None,
 ) -> Outcomes:
     """Work on items in processes of their own; yields each with its exception, or None, as they are finished.
 
-    An item whose process dies is tried again when all others are done, alone in a fresh process; if that dies too,
-    its exception is ``ProcessDied``.
+    An item whose process dies, or is ended since it took too long, is tried again when all others are done, alone in a
+    fresh process; if that dies too, its exception is ``ProcessDied``.
 
     Args:
         items: numbers. count: of processes. retried: is told of every item that is tried again.
         function, arguments: what makes the function that works on an item, called once in every process.
+        seconds: that an item may take; None is as long as it likes.
 
     Raises:
         FusionAugError: a process died before its first item.
@@ -111,13 +119,13 @@ def work_through(
     crew: list[Worker] = []
     suspects: list[int] = []
     try:
-        yield from _together(items, count, setup, crew, suspects)
+        yield from _together(items, count, setup, crew, suspects, seconds)
         while crew:
             crew.pop().end(PATIENCE)
         for item in suspects:
             retried[item] += 1
             crew.append(Worker(setup))
-            yield _alone(item, crew[0])
+            yield _alone(item, crew[0], seconds)
             crew.pop().end()
     finally:
         for worker in crew:
@@ -125,7 +133,7 @@ def work_through(
 
 
 def _together(
-    items: Sequence[int], count: int, setup: bytes, crew: list[Worker], suspects: list[int]
+    items: Sequence[int], count: int, setup: bytes, crew: list[Worker], suspects: list[int], seconds: float | None
 ) -> Iterator[Outcome]:
     """All items, but those whose process died, which become suspects."""
     left = list(reversed(items))
@@ -136,7 +144,7 @@ def _together(
             if left and worker.ready and worker.item is None:
                 worker.give(left.pop())
         waiting = {w.connection: w for w in crew if w.item is not None or not w.ready}
-        for connection in wait(list(waiting)):
+        for connection in wait(list(waiting), _until_late(crew, seconds)):
             worker = waiting[connection]
             item, was_ready = worker.item, worker.ready
             try:
@@ -150,10 +158,23 @@ def _together(
                 yield item, error
 
 
-def _alone(item: int, worker: Worker) -> Outcome:
+def _until_late(crew: Sequence[Worker], seconds: float | None) -> float | None:
+    """Seconds until the first item will have taken too long; workers whose item has are ended, which shows next."""
+    if seconds is None:
+        return None
+    left = [(w.since + seconds - time.monotonic(), w) for w in crew if w.item is not None]
+    for rest, worker in left:
+        if rest <= 0:
+            worker.process.kill()
+    return min((rest for rest, _ in left if rest > 0), default=None)
+
+
+def _alone(item: int, worker: Worker, seconds: float | None) -> Outcome:
     """One item in a fresh process."""
     worker.take()
     worker.give(item)
+    if not worker.connection.poll(seconds):
+        return item, ProcessDied(f"it took more than {seconds:g} s, and again when it was tried alone")
     try:
         return item, worker.take()
     except EOFError:

@@ -6,6 +6,7 @@ A buffer that says it holds 8 GiB when it is unpacked, or a column of 10^9 empty
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,14 @@ def check_declared(declared: int, size: int, where: Any) -> None:
     Raises:
         DataError: it is.
     """
-    most = min(MOST_BYTES, SMALL_BYTES + MOST_PACKED * size)
+    most = most_of(size)
     if declared > most:
         raise DataError(f"{where}: declares {declared:,} bytes of data, more than the {most:,} of a file of its size")
+
+
+def most_of(size: int) -> int:
+    """The most bytes that a file of a size may stand for."""
+    return min(MOST_BYTES, SMALL_BYTES + MOST_PACKED * size)
 
 
 @reads_file
@@ -41,9 +47,51 @@ def check_parquet(path: Path) -> None:
     """
     from pyarrow import parquet
 
-    found = parquet.read_metadata(path)
-    packed = sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups))
-    check_declared(max(packed, found.num_rows * found.num_columns * CELL_BYTES), path.stat().st_size, path)
+    found, size = parquet.read_metadata(path), path.stat().st_size
+    packed, cells, texts = 0, 0, Counter[str]()
+    for group in (found.row_group(i) for i in range(found.num_row_groups)):
+        packed += group.total_byte_size
+        for i in range(found.num_columns):
+            column = group.column(i)
+            cells += column.num_values * max(CELL_BYTES, found.schema.column(i).length)  # of fixed length, or 0
+            if column.physical_type == "BYTE_ARRAY":
+                texts[column.path_in_schema] += column.num_values * column.total_uncompressed_size
+    check_declared(max(packed, cells), size, path)
+    # a text that is written once may stand in every row: where that could be too much, it is counted
+    long = [name for name, most in texts.items() if most > most_of(size)]
+    if long:
+        check_decoded(parquet.ParquetFile(path, read_dictionary=long).read(columns=long), size, path)
+
+
+def check_decoded(table: Any, size: int, where: Any) -> None:
+    """Raise if the cells of a table, with what dictionaries hold in every row, are more than its file can hold.
+
+    Args:
+        table: of pyarrow. size: of its file, bytes. where: file, for messages.
+
+    Raises:
+        DataError: they are.
+    """
+    check_declared(sum(_decoded_bytes(chunk) for column in table.columns for chunk in column.chunks), size, where)
+
+
+def _decoded_bytes(array: Any) -> int:
+    """Bytes of an array of pyarrow without dictionaries."""
+    import pyarrow as pa
+    from pyarrow import compute, types
+
+    kind = array.type
+    if types.is_dictionary(kind):
+        texts, width = array.dictionary, kind.value_type
+        if not any(test(width) for test in (types.is_string, types.is_binary, types.is_large_string)):
+            return len(array) * max(CELL_BYTES, texts.nbytes)
+        lengths = compute.binary_length(texts).cast(pa.int64())
+        return int(compute.sum(compute.take(lengths, array.indices)).as_py() or 0)
+    if types.is_struct(kind):
+        return sum(_decoded_bytes(array.field(i)) for i in range(kind.num_fields))
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return _decoded_bytes(array.flatten())
+    return int(array.nbytes)
 
 
 @reads_file
@@ -69,7 +117,7 @@ def check_ipc(path: Path, data: bytes) -> None:
                 packed = batch.has(3) and size >= 8
                 unpacked = _number("<q", data, body + offset) if packed else size
                 declared += max(unpacked, size)
-            cells += batch.number(0) * max(1, sum(1 for _ in batch.vector(1, 16)))
+            cells += max(batch.number(0), sum(max(0, _number("<q", data, at)) for at in batch.vector(1, 16)))
     check_declared(max(declared, cells * CELL_BYTES), len(data), path)
 
 

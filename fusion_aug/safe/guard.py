@@ -30,9 +30,15 @@ def print_traceback() -> None:
         traceback.print_exc()
 
 
-def sentence(error: BaseException) -> str:
-    """What an exception says, in one line."""
+def sentence(error: BaseException, writes: bool = False) -> str:
+    """What an exception says, in one line.
+
+    Args:
+        error: of a library. writes: whether it was met in writing, else in reading.
+    """
     text = " ".join(str(error).split())[:300]
+    if writes:
+        return f"cannot be written ({type(error).__name__}{': ' if text else ''}{text})"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read ({error.strerror})"
     if isinstance(error, KeyError):
@@ -56,11 +62,12 @@ def place_of(error: BaseException) -> str | None:
     return found
 
 
-def guarded(function: Callable[..., Any], where: Callable[..., str]) -> Callable[..., Any]:
+def guarded(function: Callable[..., Any], where: Callable[..., str], *, writes: bool = False) -> Callable[..., Any]:
     """A function that raises errors of ours only.
 
     Args:
-        function: reads something. where: makes of its arguments what was read, for messages.
+        function: reads or writes something. where: makes of its arguments what that was, for messages.
+        writes: whether it writes; then errors of the system are left to who knows the output.
 
     Raises:
         DataError: in place of any other Exception. OSError: the disk is full, or the process has too many open files.
@@ -73,28 +80,28 @@ def guarded(function: Callable[..., Any], where: Callable[..., str]) -> Callable
         except USER_ERRORS:
             raise
         except Exception as error:  # a library may raise anything
-            if isinstance(error, OSError) and error.errno in OF_THE_DISK:
+            if isinstance(error, OSError) and (writes or error.errno in OF_THE_DISK):
                 raise
             print_traceback()
             about, place = where(*args), place_of(error)
             root = about.partition(": ")[0]
             inside = place is not None and place.startswith((root + os.sep, f"{root}: "))
             at = place if inside else about if place in (None, root) else f"{about}: {place}"
-            raise DataError(f"{at}: {sentence(error)}") from None
+            raise DataError(f"{at}: {sentence(error, writes)}") from None
 
     return call
 
 
-def guard_members(cls: type, names: Collection[str], where: Callable[..., str]) -> None:
+def guard_members(cls: type, names: Collection[str], where: Callable[..., str], *, writes: bool = False) -> None:
     """Guard what a class itself defines of some methods and properties.
 
     Args:
-        cls: the class. names: of its members. where: see ``guarded``; the first argument is the object.
+        cls: the class. names: of its members. where, writes: see ``guarded``; the first argument is the object.
     """
     for name in names:
         member: Any = cls.__dict__.get(name)
         if isinstance(member, FunctionType):
-            setattr(cls, name, guarded(member, where))
+            setattr(cls, name, guarded(member, where, writes=writes))
         elif isinstance(member, property):
             setattr(cls, name, property(guarded(member.fget, where), doc=member.__doc__))  # type: ignore[arg-type]
         elif isinstance(member, cached_property):

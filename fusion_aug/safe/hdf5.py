@@ -7,14 +7,19 @@ looked at once, before the first of them is followed; and so are the places wher
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from calib.regular_files import check_regular
 from fusion_aug.errors import DataError
+from fusion_aug.safe.arrow import check_declared
 from fusion_aug.safe.guard import reads_file
 
 MAX_DEPTH = 32  # groups within groups
+ROW_BYTES = 8  # of memory, at the least, also of a row that holds nothing
 
 
 def h5() -> Any:
@@ -63,14 +68,44 @@ def _check_inside(path: Path, changed: int, size: int) -> None:
         return f"{where}: lies in more than {MAX_DEPTH} groups" if name.count(b"/") > MAX_DEPTH else None
 
     def look_at_data(name: str, found: Any) -> str | None:
-        if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+        if not isinstance(found, h5py.Dataset):
+            return None
+        if found.external or found.is_virtual:
             return f"{path}: /{name}: its data lie in another file, which is not read"
+        chunk = prod(found.chunks or (0,)) * found.dtype.itemsize  # which is unpacked as a whole
+        check_declared(chunk, found.id.get_storage_size(), f"{path}: /{name}: chunks")
         return None
 
     with h5py.File(path, "r") as file:
         refusal = file.id.links.visit(look_at_link, info=True) or file.visititems(look_at_data)
     if refusal is not None:
         raise DataError(refusal)
+
+
+def count_rows(dataset: Any, path: Path) -> int:
+    """Rows of a dataset, unless they are far more than it stores: what was never written reads as zeros.
+
+    Raises:
+        DataError: they are.
+    """
+    rows = len(dataset)
+    check_declared(max(dataset.nbytes, ROW_BYTES * rows), dataset.id.get_storage_size(), f"{path}: {dataset.name}")
+    return rows
+
+
+def read_rows(dataset: Any, rows: int | slice, path: Path) -> np.ndarray:
+    """One row of a dataset, or all of them.
+
+    Raises:
+        DataError: they are damaged, or far more than it stores.
+    """
+    where = f"{path}: {dataset.name}"
+    wanted = dataset.nbytes // (max(len(dataset), 1) if isinstance(rows, int) else 1)
+    check_declared(wanted, dataset.id.get_storage_size(), where)
+    try:
+        return np.asarray(dataset[rows])
+    except OSError as error:
+        raise DataError(f"{where}: is damaged ({str(error).splitlines()[0]})") from None
 
 
 def get_member(group: Any, name: str, path: Path) -> Any:

@@ -41,10 +41,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A run and its samples."""
+    """A run and its samples.
+
+    Attributes:
+        header: its first line. entries: the others. where: its file, for messages.
+    """
 
     header: dict[str, Any]
     entries: list[Entry]
+    where: str = "the manifest"
 
     def entry(self, sample_id: str) -> Entry:
         """The sample with an id.
@@ -57,7 +62,7 @@ class Manifest:
                 return entry
         known = ", ".join(e.id for e in self.entries[:3])
         raise DataError(
-            f"the manifest has no sample {sample_id!r} (it has {known}{', ...' if len(self.entries) > 3 else ''})"
+            f"{self.where}: there is no sample {sample_id!r} (it has {known}{', ...' if len(self.entries) > 3 else ''})"
         )
 
 
@@ -97,7 +102,7 @@ def read_manifest(path: Path) -> Manifest:
         if entry.id != output_id(source, copy):
             raise DataError(f"{where}: id: {entry.id!r} is not the id of copy {copy} of {source!r}")
         entries.append(entry)
-    return Manifest(rows[0], entries)
+    return Manifest(rows[0], entries, str(path))
 
 
 def manifest_header(path: Path) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class SampleMeta:
         anchor: ``T_world_ref`` (4, 4) at the first reference pose of the scene, which places mirror planes.
         start: ns, first reference time of the scene, which maps of time leave where it is; None for ``ref.time``.
         clock: name of the stream whose capture times delimit timesteps.
+        occurrence: how often the sample came before in its epoch, where each time is drawn anew; draws are keyed by it.
         history: records of the transforms that were applied.
         changes: gains and losses that were counted on the way (``run(..., count=True)``); empty where nothing counts.
         left_out: stream -> reason -> rows of the log that the reader was asked to leave out, for the account.
@@ -64,6 +65,7 @@ class SampleMeta:
     anchor: Tensor = field(default_factory=lambda: torch.eye(4, dtype=torch.float64))
     start: int | None = None
     clock: str = ""
+    occurrence: int = 0
     history: History = ()
     changes: tuple[Change, ...] = ()
     left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

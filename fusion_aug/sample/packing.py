@@ -42,6 +42,16 @@ class Packed(NamedTuple):
     tensors: tuple[Place | Tensor, ...]
 
 
+class Parcel:
+    """Something that arrives in another process as ``value``, with all of its tensors in one buffer."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return unpack, pack(self.value)
+
+
 class _Skeleton(pickle.Pickler):
     """Pickles everything but the tensors, which it numbers."""
 

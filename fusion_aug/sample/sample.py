@@ -237,7 +237,11 @@ class Sample:
         return Sample(metas=metas, streams=streams)
 
     def pin_memory(self) -> Sample:
-        """The sample with the values of its streams in page-locked memory, for ``DataLoader(pin_memory=True)``."""
+        """The sample with the values of its streams in page-locked memory, for ``DataLoader(pin_memory=True)``.
+
+        Without an accelerator a loader warns and does not call it, and torch raises RuntimeError. It is tested with the
+        CPU's torch only: that every tensor of every stream is pinned, not the pinning itself or the copy to a GPU.
+        """
         return self.with_streams(with_tensors(dict(self.realized().streams), Tensor.pin_memory))
 
     def __reduce__(self) -> tuple[Any, ...]:

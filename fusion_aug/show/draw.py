@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion_aug.logs.core.files import write_image
+from fusion_aug.logs.core.full_disk import naming_output
 from fusion_aug.ops.color import shown_levels
 from fusion_aug.sample import Sample
 from fusion_aug.sample.ego import with_both_velocities
@@ -56,8 +57,15 @@ def draw_before_after(before: Sample, after: Sample, title: str = "") -> np.ndar
 
 
 def save_picture(picture: np.ndarray, path: Path) -> None:
-    """Write a drawn picture as PNG or JPEG."""
-    write_image(torch.from_numpy(picture), path)
+    """Write a drawn picture as PNG or JPEG; it appears under its name when it is whole."""
+    part = path.with_name(f".{path.stem}.part{path.suffix}")  # of the same suffix, which says how it is encoded
+    try:
+        with naming_output(part):
+            write_image(torch.from_numpy(picture), part)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    part.replace(path)
 
 
 def camera_tile(sample: Sample, name: str, points: bool = True, width: int = TILE) -> np.ndarray:

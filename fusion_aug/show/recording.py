@@ -18,6 +18,7 @@ import numpy as np
 from calib import CameraSensor, Pinhole
 from calib.se3 import quaternion_from_rotation
 from fusion_aug.errors import FusionAugError
+from fusion_aug.logs.core.full_disk import through_pipe
 from fusion_aug.ops.color import shown_levels
 from fusion_aug.sample import Sample, world_frame_of
 from fusion_aug.sample.ego import with_both_velocities
@@ -44,12 +45,30 @@ def record(pairs: Iterable[tuple[Sample, Sample]], path: Path) -> int:
 
     Returns:
         how many samples it holds.
+
+    Raises:
+        OSError: the disk is full; it names the file.
     """
-    rr = _rerun()
-    stream = rr.RecordingStream("fusion_aug", send_properties=False)
+    stream = _rerun().RecordingStream("fusion_aug", send_properties=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    stream.save(str(part))
+    try:
+        with through_pipe(part) as name:
+            stream.save(name)
+            try:
+                count = _log_pairs(stream, pairs, path.stem)
+            finally:
+                stream.disconnect()
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    part.replace(path)
+    return count
+
+
+def _log_pairs(stream: Any, pairs: Iterable[tuple[Sample, Sample]], title: str) -> int:
+    """Log all samples; returns how many they are."""
+    rr = _rerun()
     tracks: dict[str, list[np.ndarray]] = {"before": [], "after": []}
     count, start, cameras = 0, None, []
     for before, after in pairs:
@@ -62,11 +81,9 @@ def record(pairs: Iterable[tuple[Sample, Sample]], path: Path) -> int:
         stream.log("done", rr.TextDocument(f"`{before.id}`: {done}", media_type="text/markdown"))
         cameras = list(before.of_type(Camera))
         count += 1
-    stream.send_recording_name(path.stem)
+    stream.send_recording_name(title)
     stream.send_blueprint(blueprint(cameras))
     stream.flush()
-    del stream
-    part.replace(path)
     return count
 
 

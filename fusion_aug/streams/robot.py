@@ -147,7 +147,7 @@ class Signal(Stream):
 class Keypoints3D(Ragged):
     """Named points of a skeleton in space.
 
-    Columns: xyz (rows, 3) in the stream's frame; name; visible. A left-right mirror swaps the names.
+    Columns: xyz (rows, 3) in the stream's frame; name; visible. A mirror swaps left and right in names.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (position("xyz"), label("name"), scalar("visible"))
@@ -158,7 +158,7 @@ class Keypoints3D(Ragged):
 class Keypoints2D(Ragged):
     """Named points on a picture.
 
-    Columns: pixel (rows, 2); name; visible. A left-right mirror swaps the names.
+    Columns: pixel (rows, 2); name; visible. A mirror swaps left and right in names.
 
     Attributes:
         camera: name of the rig's camera.

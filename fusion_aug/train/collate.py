@@ -1,24 +1,83 @@
-"""Batches of samples: packed, not padded."""
+"""Batches: samples packed, not padded, and whatever ``convert=`` made of them, in one buffer between processes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from torch.utils.data import get_worker_info
+
+from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample, merge
+from fusion_aug.sample.packing import Parcel
 
 
-def collate(samples: Sequence[Sample]) -> Sample:
-    """Join samples to one batch, for ``DataLoader(collate_fn=collate)``.
+def collate(items: Sequence[Any]) -> Any:
+    """Join items of an ``AugmentedDataset`` to one batch, for ``DataLoader(collate_fn=collate)``.
 
-    A batch is a Sample with several ``metas``. Every stream holds the items of all samples one after another;
-    ``sample_index`` gives the sample of each, and points and boxes are packed with row offsets. Sweeps are items like
-    keyframes, so ``bounds`` of a cloud has an entry for every sweep; ``to_dense`` makes one table of each sample. A
-    pipeline takes a batch as it takes a sample, and draws for each sample what it would draw for it alone.
+    A batch of samples is a Sample with several ``metas``. Every stream holds the items of all samples one after
+    another; ``sample_index`` gives the sample of each, and points and boxes are packed with row offsets. Sweeps are
+    items like keyframes, so ``bounds`` of a cloud has an entry for every sweep; ``to_dense`` makes one table of each
+    sample. A pipeline takes a batch as it takes a sample, and draws for each sample what it would draw for it alone.
+
+    What ``convert=`` made is joined field by field where it is dictionaries or tuples: samples to one batch, all else
+    to a list. Everything else, also lists, is listed as it is.
+
+    A batch comes from a worker in one buffer, which takes one file descriptor while any of its tensors is kept.
 
     Args:
-        samples: samples whose streams of one name are of one class. Pictures may differ in size.
+        items: samples, whose streams of one name are of one class (pictures may differ in size), or what was made of
+            them.
 
     Returns:
         The batch.
+
+    Raises:
+        DataError: dictionaries or tuples with different fields, or streams of one name that are of different classes.
     """
-    return merge(list(samples))
+    return _sent_in_one_buffer(_joined(items))
+
+
+def in_one_buffer(collate_fn: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any]:
+    """A collate function whose batches come from a worker in one buffer, whatever holds their tensors.
+
+    torch hands every tensor of a batch to the parent process at the price of a file descriptor, so a loader of many
+    small ones reaches the usual limit of 1,024. ``collate`` does this by itself.
+
+    Args:
+        collate_fn: items -> batch, such as ``torch.utils.data.default_collate``. For workers that are spawned it must
+            be a function of a module.
+
+    Returns:
+        the collate function for the ``DataLoader``; batches are what ``collate_fn`` gives.
+    """
+    return functools.partial(_collate_and_pack, collate_fn)
+
+
+def _collate_and_pack(collate_fn: Callable[[list[Any]], Any], items: list[Any]) -> Any:
+    return _sent_in_one_buffer(collate_fn(items))
+
+
+def _sent_in_one_buffer(batch: Any) -> Any:
+    """The batch, or in a worker what becomes it on the way to the parent. A Sample packs itself."""
+    return batch if isinstance(batch, Sample) or get_worker_info() is None else Parcel(batch)
+
+
+def _joined(items: Sequence[Any]) -> Any:
+    first = items[0]
+    if all(isinstance(i, Sample) for i in items):
+        return merge(list(items))
+    if isinstance(first, Mapping):
+        if any(not isinstance(i, Mapping) or i.keys() != first.keys() for i in items):
+            raise DataError(f"collate: the items of a batch have different fields (the first has {', '.join(first)})")
+        return {name: _field([i[name] for i in items]) for name in first}
+    if isinstance(first, tuple):
+        if any(not isinstance(i, tuple) or len(i) != len(first) for i in items):
+            raise DataError(f"collate: the items of a batch are not all tuples of {len(first)}, as the first is")
+        return tuple(_field([i[n] for i in items]) for n in range(len(first)))
+    return list(items)
+
+
+def _field(values: list[Any]) -> Any:
+    return merge(values) if all(isinstance(v, Sample) for v in values) else values

@@ -20,8 +20,8 @@ def small(tmp_path_factory: pytest.TempPathFactory, street: Path) -> Path:
     small_logs.mmdet3d(root / "mmdet3d", street)
     small_logs.robomimic(root / "robomimic")
     (root / "nuscenes").symlink_to(street)
-    for kind in ("mcap", "lerobot"):
-        (root / kind).symlink_to(ARM / kind)
+    small_logs.short_mcap(root / "mcap")
+    (root / "lerobot").symlink_to(ARM / "lerobot")
     words = ["log=kitti", f"log.root={root / 'kitti'}", "pipeline=identity", "output=folder", f"out={root / 'folder'}"]
     assert main(["run", *words]) == 0
     return root

@@ -28,7 +28,7 @@ def applied(sample: fa.Sample, index: int = 0) -> list[str]:
 
 def test_one_of_follows_its_weights() -> None:
     choice = fa.OneOf([fa.FlipImage(), fa.RotateScene(yaw_deg=5)], weights=[3, 1])
-    sample = make_sample()
+    sample = make_sample(gels=False, size=(24, 32))
     counts = Counter(applied(choice(sample, seed=s))[0] for s in range(400))
     assert 260 < counts["FlipImage"] < 340 and sum(counts.values()) == 400
 
@@ -36,9 +36,9 @@ def test_one_of_follows_its_weights() -> None:
 def test_some_of_runs_a_subset_in_order() -> None:
     parts = [fa.Brightness(factor=1.1), fa.Contrast(factor=1.1), fa.Gamma(gamma=1.1)]
     some = fa.SomeOf(parts, n=[0, 3])
-    sizes = set()
+    sample, sizes = make_sample(gels=False, size=(24, 32)), set()
     for seed in range(60):
-        paths = applied(some(make_sample(gels=False), seed=seed))
+        paths = applied(some(sample, seed=seed))
         sizes.add(len(paths))
         assert paths == [p for p in ("Brightness", "Contrast", "Gamma") if p in paths]
     assert sizes == {0, 1, 2, 3}
@@ -46,7 +46,8 @@ def test_some_of_runs_a_subset_in_order() -> None:
 
 def test_random_apply_is_all_or_nothing() -> None:
     both = fa.RandomApply([fa.FlipImage(), fa.Gamma(gamma=1.2)], p=0.5)
-    sizes = Counter(len(applied(both(make_sample(gels=False), seed=s))) for s in range(100))
+    sample = make_sample(gels=False, size=(24, 32))
+    sizes = Counter(len(applied(both(sample, seed=s))) for s in range(100))
     assert set(sizes) == {0, 2} and 30 < sizes[2] < 70
     assert fa.RandomApply([fa.FlipImage()]).p == 0.5
 

@@ -57,6 +57,15 @@ def test_two_kinds_inside_a_container(tmp_path: Path) -> None:
         built(folder, "first", "second")
 
 
+def test_a_special_case_takes_the_place_of_the_general_one() -> None:
+    """A robot has one mirror, with the figures of both presets."""
+    both = built("", "geometry", "robot")
+    assert [type(t) for t in both.transforms if isinstance(t, fa.MirrorScene)] == [fa.MirrorRobot]
+    assert fa.preset("geometry", "robot", mirror=1) == fa.preset("geometry", "photometric", "robot", mirror=1)
+    with pytest.raises(fa.ConfigError, match=r"'mirror' .*would be lost; name 'geometry' before 'robot'"):
+        built("", "robot", "geometry")
+
+
 def test_two_lists_are_refused(tmp_path: Path) -> None:
     text = "transforms: [{{_target_: fusion_aug.{}, {}: 1.5}}]\n"
     folder = presets(tmp_path, first=text.format("Gamma", "gamma"), second=text.format("Contrast", "factor"))

@@ -8,7 +8,9 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import small_logs
 
 from fusion_aug.cli import main
 from fusion_aug.errors import DataError
@@ -60,6 +62,44 @@ def test_another_input_is_another_job(street: Path, tmp_path: Path, capsys: pyte
     table = other / "v1.0-mini/sample_annotation.json"
     table.write_text(table.read_text() + "\n")
     assert main(words(other, mine, "limit=1")) == 2
+
+
+def begun(root: Path, out: Path) -> list[str]:
+    """Words of a run over a KITTI tree of which the first half is there."""
+    command = ["run", "log=kitti", f"log.root={root}", "pipeline=identity", f"out={out}"]
+    assert main([*command, "shard=1/2"]) == 0
+    return command
+
+
+@pytest.mark.parametrize("added", [True, False])
+def test_a_file_that_makes_it_another_job_is_named(
+    tmp_path: Path, added: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One more frame, or a cloud from which follows another scale of the intensities."""
+    root, out = small_logs.kitti(tmp_path / "log"), tmp_path / "out"
+    command, cloud = begun(root, out), root / "training/velodyne/000001.bin"
+    if added:
+        shutil.copyfile(cloud, cloud.with_stem("000002"))
+    else:
+        (np.fromfile(cloud, "<f4") * 200).astype("<f4").tofile(cloud)
+    said = "000002.bin is new" if added else "000001.bin was changed"
+    for words in (command, ["merge", str(out)]):
+        assert main(words) == 2
+        told = capsys.readouterr().err
+        assert f"training/velodyne/{said} since it began" in told and len(told.splitlines()) == 1
+    assert not (out / "run.json").exists()
+    assert main([*command, "seed=9"]) == 2
+    assert "of another input" in capsys.readouterr().err, "and where both differ the file is named first"
+
+
+def test_files_with_their_old_date_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, out = small_logs.kitti(tmp_path / "log"), tmp_path / "out"
+    command = begun(root, out)
+    (root / "training/calib/000001.txt").chmod(0o600)
+    assert main(command) == 0
+    notes = json.loads((out / "run.json").read_text())["notes"]
+    assert len(notes) == 1 and "1 files, first training/calib/000001.txt" in notes[0]
+    assert " ".join(notes[0].split()) in " ".join(capsys.readouterr().out.split())
 
 
 def test_chains_lead_past_what_was_not_written(street: Path, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import small_logs
 from places import ARM, DRIVE
@@ -65,6 +67,15 @@ def test_where_the_data_of_a_sensor_are(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["inspect", "log=argoverse2", f"log.root={root}"]) == 0
     (camera,) = [line for line in lines(capsys) if line.startswith("ring_front_center camera")]
     assert camera.endswith("no data of it")
+
+
+def test_all_sizes_and_types_of_pictures_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = small_logs.kitti(tmp_path / "log")
+    cv2.imwrite(str(root / "training/image_2/000001.png"), np.full((96, 320, 3), 700, np.uint16))
+    assert main(["inspect", "log=kitti", f"log.root={root}"]) == 0
+    told = lines(capsys)
+    assert any(line.startswith("image_2 Camera") and "320x96 uint16 3 and uint8 3" in line for line in told)
+    assert any(line.startswith("image_3 Camera") and line.endswith("320x96 uint8 3") for line in told)
 
 
 def test_two_sizes_in_one_stream_and_gaps_in_time_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,19 +15,33 @@ from places import REPOSITORY
 
 from fusion_aug.cli import main
 
-# format, every so many events, and the least number of points; of every file that code in C writes there is one more
-KILLED = (("kitti", 12, 8), ("robomimic", 6, 10), ("lerobot", 12, 10), ("argoverse2", 25, 10))
+# cases, every so many points of each, and the least number of them in all
+KILLED = (
+    ("formats", ("kitti", "argoverse2", "robomimic", "lerobot"), 16, 26),
+    ("after the run", ("kitti in shards", "replay robomimic", "show kitti", "record kitti", "check kitti"), 16, 14),
+)
+
+
+def killed(*words: str) -> tuple[int, str]:
+    """Kill by the tool, in a process without the threads of others, since it forks; returns how many points held."""
+    command = [sys.executable, str(REPOSITORY / "tools/kill.py"), "--jobs", "1", *words]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    held = re.search(r"^(\d+) of (\d+) points hold$", done.stdout, re.MULTILINE)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and held is not None and held[1] == held[2], said
+    return int(held[1]), said
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "thin", "least"), KILLED)
-def test_a_killed_run_ends_with_the_same_bytes(name: str, thin: int, least: int) -> None:
-    """In a process without the threads of others, since it forks."""
-    words = [sys.executable, str(REPOSITORY / "tools/kill.py"), name, "--thin", str(thin)]
-    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    held = re.search(r"^(\d+) of (\d+) points hold$", done.stdout, re.MULTILINE)
-    assert done.returncode == 0 and held is not None, done.stdout + done.stderr
-    assert int(held[1]) == int(held[2]) >= least
+@pytest.mark.parametrize(("names", "thin", "least"), [k[1:] for k in KILLED], ids=[k[0] for k in KILLED])
+def test_what_is_killed_ends_with_the_same_bytes(names: tuple[str, ...], thin: int, least: int) -> None:
+    held, said = killed(*names, "--thin", str(thin), "--moments", "0")
+    assert held >= least, said
+
+
+@pytest.mark.slow
+def test_a_run_with_workers_that_is_killed_at_some_moment_ends_with_the_same_bytes() -> None:
+    assert killed("kitti", "--thin", "0", "--moments", "1")[0] == 1
 
 
 LIMITED = """

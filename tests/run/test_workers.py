@@ -16,7 +16,7 @@ import small_logs
 from fusion_aug.errors import DataError, FusionAugError
 from fusion_aug.run.workers import ProcessDied, cause, work_through
 
-BAD, KILLED, ABORTED, LONE = 2, 4, 5, 6
+BAD, KILLED, ABORTED, LONE, SLEEPS = 2, 4, 5, 6, 9
 
 
 def started(folder: str) -> object:
@@ -29,6 +29,8 @@ def started(folder: str) -> object:
             raise DataError("this one is damaged")
         if number == KILLED:
             os.kill(os.getpid(), signal.SIGKILL)
+        if number == SLEEPS:
+            time.sleep(600)
         if number == ABORTED:
             os.abort()
         if number == LONE and began.name == f"{LONE}-0":
@@ -45,7 +47,6 @@ def dies_at_once() -> None:
     os._exit(3)
 
 
-@pytest.mark.quick
 def test_only_what_kills_its_process_twice_is_guilty(tmp_path: Path) -> None:
     retried: Counter[int] = Counter()
     found = dict(work_through(range(8), 2, retried, started, str(tmp_path)))
@@ -59,6 +60,14 @@ def test_only_what_kills_its_process_twice_is_guilty(tmp_path: Path) -> None:
     assert tries == {n: 2 if n in (KILLED, ABORTED, LONE) else 1 for n in range(8)}
 
 
+@pytest.mark.slow
+def test_what_takes_too_long_twice_is_guilty(tmp_path: Path) -> None:
+    found = dict(work_through([0, 1, SLEEPS], 2, Counter(), started, str(tmp_path), seconds=4))
+    assert found[0] is None and found[1] is None
+    assert str(found[SLEEPS]) == "it took more than 4 s, and again when it was tried alone"
+    assert len(list(tmp_path.glob(f"{SLEEPS}-*"))) == 2
+
+
 def test_a_worker_that_cannot_begin() -> None:
     with pytest.raises(DataError, match="there is no log"):
         list(work_through(range(3), 2, Counter(), not_started))
@@ -66,6 +75,7 @@ def test_a_worker_that_cannot_begin() -> None:
         list(work_through(range(3), 2, Counter(), dies_at_once))
 
 
+@pytest.mark.quick
 def test_causes() -> None:
     assert cause(-9) == "signal 9 (SIGKILL; out of memory?)" and cause(-6) == "signal 6 (SIGABRT)"
     assert cause(1) == "exit code 1"
@@ -82,7 +92,7 @@ class Sleeper(fa.Transform, fa.PointOp):
 
 @fa.handles(Sleeper, fa.Points)
 def sleep(stream, call):
-    time.sleep(60)
+    time.sleep(600)
     return stream
 """
 
@@ -113,17 +123,17 @@ def test_workers_end_with_their_parent(tmp_path: Path, how: signal.Signals) -> N
         stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell in the background ignores it
     )  # fmt: skip
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(list(tmp_path.glob("out/.work/stage-*"))) < 2 and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     below = descendants(run.pid)
     assert run.poll() is None and len(below) >= 2
     run.send_signal(how)
-    deadline = time.monotonic() + 10  # two seconds on a quiet machine
+    deadline = time.monotonic() + 60  # two seconds on a quiet machine; they would sleep for ten minutes
     while (left := [p for p in below if alive(p)]) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left
-    error = run.communicate(timeout=10)[1]
+    error = run.communicate(timeout=60)[1]
     assert run.returncode == (-9 if how == signal.SIGKILL else 2)
     assert how == signal.SIGKILL or error.splitlines()[-1].startswith("fusion-aug: interrupted")
     assert (tmp_path / "out/.work/plan.json").is_file()

@@ -29,8 +29,6 @@ from fusion_aug.logs.core.npz import read_npz, write_npz
 from fusion_aug.logs.lerobot.tables import read_table
 from fusion_aug.safe.chunks import check_chunks
 
-pytestmark = pytest.mark.quick
-
 
 @pytest.fixture(autouse=True)
 def _soon() -> Iterator[None]:
@@ -68,6 +66,7 @@ def test_tables(what: str, tmp_path: Path) -> None:
         read_table(tmp_path / "x.parquet")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("compression", ["uncompressed", "lz4", "zstd"])
 def test_honest_tables(compression: str, tmp_path: Path) -> None:
     text = pa.array(["x", "yy"] * 500)
@@ -76,6 +75,7 @@ def test_honest_tables(compression: str, tmp_path: Path) -> None:
     assert read_arrow(None, tmp_path / "x.feather").equals(table)
 
 
+@pytest.mark.quick
 def test_chunks_of_messages(tmp_path: Path) -> None:
     path = tmp_path / "x.mcap"
     for unpacked, packed in ((2**40, 100), (100, 2**40)):
@@ -85,6 +85,7 @@ def test_chunks_of_messages(tmp_path: Path) -> None:
             check_chunks(path, stream, [SimpleNamespace(chunk_start_offset=5)])
 
 
+@pytest.mark.quick
 def test_pictures(tmp_path: Path) -> None:
     head = b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
     raw = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
@@ -99,6 +100,7 @@ ALIASES = "a: &a [1, 2]\n" + "".join(
 )
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("text", [ALIASES, "[" * 600, "{a: " * 600, "- " * 100_000 + "1", "[" * 1_000_000])
 def test_yaml(text: str, tmp_path: Path) -> None:
     with pytest.raises(yaml.YAMLError, match=r"stands for more than|is nested more than"):
@@ -108,6 +110,7 @@ def test_yaml(text: str, tmp_path: Path) -> None:
         read_rig_file(tmp_path / "x.yaml")
 
 
+@pytest.mark.quick
 def test_aliases_and_nesting_that_are_honest() -> None:
     assert load_yaml("a: &a {x: 1e-3}\nb: [*a, {<<: *a, y: 2}]\n")["b"][1] == {"x": 1e-3, "y": 2}
     assert load_yaml("[" * 30 + "]" * 30) is not None
@@ -135,6 +138,7 @@ def robot(joints: int, mimic: bool = False) -> str:
     return f'<robot name="r">{links}</robot>'
 
 
+@pytest.mark.quick
 def test_robots() -> None:
     assert len(robot_from_urdf(robot(900)).edges) == 900
     with pytest.raises(CalibrationError, match="more than 1,000 links"):

@@ -6,12 +6,14 @@ import errno
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fusion_aug import cli
 from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs import Writer
 from fusion_aug.safe.guard import guard_members, reads_file
 from fusion_aug.streams.source import Source
 
@@ -67,6 +69,21 @@ def test_properties_and_sources_of_subclasses(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=r"x\.png: is damaged \(Odd: no picture\)"):
         _ = Own(tmp_path / "x.png", "image").value
+
+
+def test_writers_of_others(tmp_path: Path) -> None:
+    class Own(Writer):
+        def stage(self, sample: Any, source: Any, out_id: str, folder: Path) -> dict[str, Any]:
+            raise Odd("no\nroom")
+
+        def finish(self, rows: Any, ids: Any) -> None:
+            raise OSError(errno.EACCES, "Permission denied", str(tmp_path / "x"))
+
+    sample = SimpleNamespace(id="a")
+    with pytest.raises(DataError, match=rf"^{tmp_path}: sample 'a': cannot be written \(Odd: no room\)$"):
+        Own(None, tmp_path).stage(sample, sample, "a", tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(PermissionError):  # told by who knows which file of the output that is
+        Own(None, tmp_path).finish([], [])
 
 
 def test_the_traceback_is_there_for_who_asks(

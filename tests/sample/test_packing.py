@@ -14,6 +14,7 @@ import torch
 import torch.multiprocessing  # registers how tensors travel
 from places import DRIVE
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 import fusion_aug as fa
 from fusion_aug.sample.packing import pack, unpack, with_tensors
@@ -80,3 +81,28 @@ def test_clone_shares_nothing_and_leaves_the_sample_alone(sample: fa.Sample) -> 
         mine = {t.untyped_storage().data_ptr() for t in tensors_of((sample.metas, sample.streams)) if t.numel()}
         theirs = {t.untyped_storage().data_ptr() for t in tensors_of((other.metas, other.streams)) if t.numel()}
         assert not mine & theirs
+
+
+def test_pinning_reaches_every_tensor_of_every_stream(sample: fa.Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an accelerator nothing can be pinned, so a copy stands in for it: which tensors, not what it does."""
+    pinned: list[int] = []
+
+    def copied(tensor: Tensor) -> Tensor:
+        pinned.append(tensor.data_ptr())
+        return tensor.clone()
+
+    monkeypatch.setattr(Tensor, "pin_memory", copied)
+    out = sample.pin_memory()
+    before, after = tensors_of(dict(sample.streams)), tensors_of(dict(out.streams))
+    assert len(before) > 30 and sorted(pinned) == sorted(t.data_ptr() for t in before)
+    for a, b in zip(before, after, strict=True):
+        assert torch.equal(torch.nan_to_num(a), torch.nan_to_num(b)) and (a.data_ptr() != b.data_ptr() or not a.numel())
+    assert out.metas == sample.metas
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is something to pin memory for")
+def test_a_loader_that_cannot_pin_hands_the_batch_on(sample: fa.Sample) -> None:
+    loader: DataLoader = DataLoader([sample, sample], batch_size=2, collate_fn=fa.collate, pin_memory=True)  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match="no accelerator is found"):
+        (batch,) = list(loader)
+    assert [m.id for m in batch.metas] == [sample.id] * 2

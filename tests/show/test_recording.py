@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -75,8 +76,12 @@ def test_a_person_sees_both_sides(recording: Path) -> None:
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
     seen: dict[str, list[int]] = {}
     # now and then the viewer's server and page spin and wait for one another, so both are started again
-    for port, patience in ((9490, 30), (9492, 60), (9494, 120)):
-        with serve(recording, port) as (_, address), playwright.sync_playwright() as run, suppress(playwright.Error):
+    for patience in (30, 60, 120):
+        with (
+            serve(recording, free_port()) as (_, address),
+            playwright.sync_playwright() as run,
+            suppress(playwright.Error),
+        ):
             chromium = run.chromium.launch(executable_path=browser, args=[*flags, *quiet])
             page = chromium.new_page(viewport={"width": 1000, "height": 640})
             page.goto(address)
@@ -89,6 +94,13 @@ def test_a_person_sees_both_sides(recording: Path) -> None:
         if both_sides(seen):
             break
     assert both_sides(seen), seen
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody holds, and as a rule the next one too."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
 
 
 def both_sides(seen: dict[str, list[int]]) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 from places import ARM
+from small_logs import copy_mcap
 
 from fusion_aug.cli import main
 
@@ -75,23 +77,11 @@ def lerobot_picture(out: Path) -> None:
 
 
 def mcap_message(topic: str) -> Callable[[Path], None]:
-    def change(out: Path) -> None:
-        from mcap.reader import make_reader
-        from mcap.writer import Writer as Stream
+    """The first message of a topic."""
 
-        path, number = first(out, "**/*.mcap"), 0
-        with path.open("rb") as old, (out / "cut.mcap").open("wb") as new:
-            writer, channels = Stream(new), {}
-            writer.start(profile="ros2")
-            for schema, channel, message in make_reader(old).iter_messages():
-                if channel.topic not in channels:
-                    known = writer.register_schema(schema.name, schema.encoding, schema.data)
-                    facts = (channel.topic, channel.message_encoding, known, channel.metadata)
-                    channels[channel.topic] = writer.register_channel(*facts)
-                number += channel.topic == topic
-                if channel.topic != topic or number != 1:
-                    writer.add_message(channels[channel.topic], message.log_time, message.data, message.publish_time)
-            writer.finish()
+    def change(out: Path) -> None:
+        path, numbers = first(out, "**/*.mcap"), count()
+        copy_mcap(path, out / "cut.mcap", lambda name, time: name != topic or next(numbers) > 0)
         (out / "cut.mcap").replace(path)
 
     return change
@@ -135,9 +125,9 @@ PLANTED = {
 
 
 def run(logs: Path, kind: str, out: Path, *words: str) -> int:
-    """A run over the small log of a format; an identity where no words are given."""
+    """A run over the small log of a format; an identity of two samples where no words are given."""
     rig = [f"log.rig={ARM / f'{kind}_rig.yaml'}"] if kind in ("mcap", "lerobot") else []
-    words = words or ("pipeline=identity",)
+    words = words or ("pipeline=identity", "limit=2")
     return main(["run", f"log={kind}", f"log.root={logs / kind}", *rig, f"out={out}", *words])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -151,6 +152,37 @@ def robomimic(root: Path, demos: int = 2, frames: int = 12) -> Path:
             group["obs/gripper"] = rng.normal(size=(frames, 2))
             group["obs/front_image"] = np.stack([picture(i)[::2, ::2] for i in range(frames)])
     return root
+
+
+def short_mcap(root: Path, seconds: float = 1.0) -> Path:
+    """The beginning of the recorded arm."""
+    root.mkdir(parents=True)
+    begin: list[int] = []
+
+    def is_early(topic: str, time: int) -> bool:
+        begin.append(begin[0] if begin else time)
+        return time < begin[0] + seconds * 1e9
+
+    copy_mcap(ARM / "mcap" / "arm.mcap", root / "arm.mcap", is_early)
+    return root
+
+
+def copy_mcap(old: Path, new: Path, keep: Callable[[str, int], bool]) -> None:
+    """Copy the messages of which ``keep`` says yes to topic and log time (ns)."""
+    from mcap.reader import make_reader
+    from mcap.writer import Writer
+
+    with old.open("rb") as source, new.open("wb") as target:
+        writer, channels = Writer(target), {}
+        writer.start(profile="ros2")
+        for schema, channel, message in make_reader(source).iter_messages():
+            if channel.topic not in channels:
+                known = writer.register_schema(schema.name, schema.encoding, schema.data)
+                facts = (channel.topic, channel.message_encoding, known, channel.metadata)
+                channels[channel.topic] = writer.register_channel(*facts)
+            if keep(channel.topic, message.log_time):
+                writer.add_message(channels[channel.topic], message.log_time, message.data, message.publish_time)
+        writer.finish()
 
 
 def arm(root: Path, kind: str) -> Path:

@@ -50,7 +50,7 @@ def test_points_lie_on_what_was_hit(street: Path) -> None:
     assert 0.2 < float(ground.double().mean()) < 0.9
     assert float(xyz[:, 2].min()) > -0.06, "nothing lies under the road"
     inside = points_in_boxes(xyz, sample.boxes()["pose"], sample.boxes()["size"])
-    counts = [a["num_lidar_pts"] for a in log.tables.annotations_of_sample[sample.id]]  # type: ignore[attr-defined]
+    counts = [a["num_lidar_pts"] for a in log.tables.annotations_of_sample(sample.id)]  # type: ignore[attr-defined]
     close = [(len(i), n) for i, n in zip(inside, counts, strict=True) if n >= 8]
     assert len(close) >= 4 and all(abs(a - b) <= 0.25 * b + 1 for a, b in close)
 

@@ -9,22 +9,13 @@ import numpy as np
 import pytest
 import torch
 from cases import CASES
+from loading import MadeLog, numbers
 from places import DRIVE
 from samples import make_sample
 from torch.utils.data import DataLoader
 
 import fusion_aug as fa
 from fusion_aug.core.registry import own_transforms
-
-
-class MadeLog:
-    """Four samples made on the fly, in any process."""
-
-    def __len__(self) -> int:
-        return 4
-
-    def __getitem__(self, index: int) -> fa.Sample:
-        return make_sample(f"s{index}", scene=f"scene{index // 2}", seed=index, points=100 + 20 * index, size=(32, 40))
 
 
 def everything() -> fa.Compose:
@@ -36,20 +27,6 @@ def everything() -> fa.Compose:
             small.pop("report", None)  # columns that only some samples of a batch have are filled in the others
             parts[f"{name}{i}"] = own_transforms()[name](**small, p=0.6)
     return fa.Compose(parts)
-
-
-def numbers(samples: list[fa.Sample]) -> list[tuple]:
-    out = []
-    for sample in sorted((s.take([u]) for s in samples for u in range(len(s.metas))), key=lambda s: s.id):
-        flat: list = [sample.id, str(sample.history)]
-        for name, stream in sorted(sample.streams.items()):
-            flat += [
-                name,
-                *[v.numpy().tobytes() for v in stream.realized().values.values() if isinstance(v, torch.Tensor)],
-            ]
-            flat += [p.numpy().tobytes() for p in getattr(stream, "pictures", ())]
-        out.append(tuple(flat))
-    return out
 
 
 def load(workers: int, batch: int = 2, epochs: int = 1, shuffle: bool = False) -> list[list[tuple]]:

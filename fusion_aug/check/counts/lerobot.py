@@ -121,7 +121,7 @@ def frame_times(path: Path) -> np.ndarray:
 
     try:
         check_regular(path)
-        with av.open(str(path)) as container:
+        with av.open(f"file:{path}", format="mp4") as container:  # whatever it looks like: no list of other files
             video = container.streams.video[0]
             base = float(video.time_base or 0)
             times = [p.pts * base for p in container.demux(video) if p.pts is not None and p.size]

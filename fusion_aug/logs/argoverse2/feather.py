@@ -10,7 +10,7 @@ import numpy as np
 
 from calib.regular_files import check_regular, read_regular
 from fusion_aug.errors import DataError, FusionAugError
-from fusion_aug.safe.arrow import check_ipc
+from fusion_aug.safe.arrow import check_declared, check_decoded, check_ipc
 
 MAX_ROWS = 2**28
 TEXTS = ("sensor_name", "track_uuid", "category")  # columns of the format that hold text
@@ -39,6 +39,7 @@ def read_arrow(raw: bytes | None, path: Path, names: Sequence[str] = (), only: S
             file = arrow.ipc.open_file(arrow.BufferReader(data), options=options)
         table = file.read_all()
         table.validate(full=True)  # offsets out of bounds would end the process later
+        check_decoded(table, len(data), path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
     except arrow.ArrowException as error:
@@ -70,7 +71,9 @@ def read_table(raw: bytes | None, path: Path, names: Sequence[str], *, complete:
             raise DataError(f"{path}: {name}: holds {column.null_count} empty cells")
         array = column.to_numpy()
         if array.dtype == object:
-            array = np.array([str(v) for v in array], dtype=np.str_)
+            texts = [str(v) for v in array]
+            check_declared(4 * len(texts) * max(map(len, texts), default=0), table.nbytes, f"{path}: {name}")
+            array = np.array(texts, dtype=np.str_)  # each as long as the longest
         if name in names and (array.dtype.kind not in "biuf") != (name in TEXTS):
             raise DataError(f"{path}: {name}: expected {'text' if name in TEXTS else 'numbers'}, got {column.type}")
         if name in names and array.dtype.kind == "f" and not np.isfinite(array).all():

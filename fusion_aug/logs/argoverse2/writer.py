@@ -7,7 +7,7 @@ their files with them. Rows of tables keep the columns that the format does not 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -155,16 +155,16 @@ class ArgoverseWriter(CaptureTimeWriter):
         ]
         return {"rows": rows, "records": [int(r) if r in official else None for r in records]}
 
-    def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
-        """Write the tables and maps of every log."""
-        logs: dict[str, list[dict[str, Any]]] = {}
+    def finish(self, rows: Sequence[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
+        """Write the tables and maps of every log, of which one is in memory at a time."""
+        logs: dict[str, list[int]] = {}
         written: dict[str, str] = {}
-        for part, (out_id, _) in zip(rows, ids, strict=True):
-            logs.setdefault(part["scene"], []).append(part)
+        for place, (part, (out_id, _)) in enumerate(zip(rows, ids, strict=True)):
+            logs.setdefault(part["scene"], []).append(place)
             written[part["id"]] = out_id
         write_ids(self.out, written)
-        for scene, parts in logs.items():
-            self._finish_log(parts, self.out / scene)
+        for scene, places in logs.items():
+            self._finish_log([rows[place] for place in places], self.out / scene)
 
     def _finish_log(self, parts: list[dict[str, Any]], target: Path) -> None:
         """Write the tables and maps of one log."""

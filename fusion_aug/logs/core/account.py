@@ -6,7 +6,6 @@ but for fields of tables whose rows the writer copies whole.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -139,14 +138,16 @@ def account_of(log: Log, writer: type[Writer] | None = None) -> Account:
 
 
 def _files(log: Log, own: bool) -> Iterable[Group]:
-    start, is_selected = len(str(log.root)) + 1, selection(log)
+    is_selected = selection(log)
     known: dict[str, _Tally] = {}
     unknown: dict[_Place, _Tally] = {}
     for entry in log.tree.files():
-        path = str(entry.path)[start:].replace(os.sep, "/")
+        path = log.tree.name_of(entry)
         part = None if entry.refusal is not None else log.part_of(path)
         if part is not None:
-            tally = known.setdefault(part.pattern, _Tally(*_told(part, own or not _is_beside(part)), True))
+            tally = known.get(part.pattern) or known.setdefault(
+                part.pattern, _Tally(*_told(part, own or not _is_beside(part)), True)
+            )
         else:
             about = UNFOLLOWED if entry.refusal is not None else UNKNOWN_FILES if log.format.contents else UNDECLARED
             folder, _, name = path.rpartition("/")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.sample import Sample
-from fusion_aug.sample.sensors import matches
+from fusion_aug.sample.sensors import matches, unmatched
 from fusion_aug.streams import Boxes2D, Boxes3D, strings
 
 REASON = "not one of log.classes"
@@ -43,6 +43,20 @@ class Classes:
         """Category -> new name, of those that are kept."""
         named = {str(c): self.name_of(str(c)) for c in dict.fromkeys(categories)}
         return {category: new for category, new in named.items() if new is not None}
+
+    def refuse_unknown(self, categories: Collection[str], where: str) -> None:
+        """Refuse names and patterns that fit none of the categories of a log that lists all of them.
+
+        Args:
+            categories: of the log. where: they are listed, for messages.
+
+        Raises:
+            ConfigError: naming the first that fits none.
+        """
+        wrong = unmatched((p for p, _ in self.patterns if p not in categories), categories)
+        if wrong:
+            known = ", ".join(sorted(categories))
+            raise ConfigError(f"log.classes: {wrong[0]!r} matches no category of {where}, which has {known}")
 
     def __call__(self, sample: Sample) -> Sample:
         """The sample with the boxes of these classes, in space and on pictures; the others are noted in its metadata.

@@ -29,6 +29,11 @@ class Part(NamedTuple):
     about: str
     in_samples: bool = True
 
+    @property
+    def is_read(self) -> bool:
+        """Whether anything may read such files; others may come and go during a run."""
+        return self.about not in (FOR_PEOPLE, OF_THE_SYSTEM)
+
 
 SIDECAR = "sidecar: what the format has no place for"
 OF_ANOTHER_RUN = "of the run that wrote this log; a run writes its own"

@@ -22,13 +22,18 @@ from fusion_aug.ops.color import levels_of
 from fusion_aug.streams.source import Source, decoder
 
 MAX_PIXELS = 2**26  # 8192 x 8192
+JPEG_START, SCAN = b"\xff\xd8", b"\xff\xda"
+MAX_SCANS = 100  # of a JPEG, each of which goes over all of the picture; an encoder makes about ten
 HEADER_BYTES = 2**20  # large metadata may come before the size of a JPEG
 MAX_JSON_BYTES = 4 * 2**30
 JPEG_QUALITY = 95
 
 
-def image_size(path: Path, raw: bytes | None = None) -> tuple[int, int]:
+def image_size(path: Path | str, raw: bytes | None = None) -> tuple[int, int]:
     """(height, width) from the header of a PNG or JPEG file, without decoding it.
+
+    Args:
+        path: the file, or where the bytes are from, for messages. raw: its bytes; None reads the file.
 
     Raises:
         DataError: the file is neither, is damaged, or claims more pixels than allowed.
@@ -48,7 +53,7 @@ def image_size(path: Path, raw: bytes | None = None) -> tuple[int, int]:
 
 
 def _jpeg_size(raw: bytes) -> tuple[int, int] | None:
-    if raw[:2] != b"\xff\xd8":
+    if raw[:2] != JPEG_START:
         return None
     at = 2
     while at + 9 < len(raw) and raw[at] == 0xFF:
@@ -71,10 +76,27 @@ def decode_image(path: Path, raw: bytes, options: dict[str, Any]) -> Tensor:
     whole = end in raw.rstrip(b"\0")[-4096:]
     # calibration belongs to the stored pixels: they are not turned by an EXIF tag
     how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    picture = cv2.imdecode(np.frombuffer(raw, np.uint8), how) if whole else None
+    picture = decoded_picture(raw, how, path) if whole else None
     if picture is None:
         raise DataError(f"{path}: the image is damaged or truncated")
     return torch.from_numpy(picture)
+
+
+def decoded_picture(raw: bytes, how: int, where: Path | str) -> np.ndarray | None:
+    """Decode a PNG or a JPEG with OpenCV, after its head was looked at; None where it is damaged.
+
+    Args:
+        raw: the bytes. how: flags of ``cv2.imdecode``. where: they are from, for messages.
+
+    Raises:
+        DataError: it is of another kind, claims more pixels than allowed, or would be drawn over and over again.
+    """
+    image_size(where, raw)
+    scans = raw.count(SCAN) if raw[:2] == JPEG_START else 0
+    if scans > MAX_SCANS:
+        raise DataError(f"{where}: is a JPEG of {scans} scans; more than {MAX_SCANS} are not read")
+    picture: np.ndarray | None = cv2.imdecode(np.frombuffer(raw, np.uint8), how)
+    return picture
 
 
 def write_image(picture: Tensor, path: Path, quality: int = JPEG_QUALITY) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ def naming_output(*folders: Path) -> Iterator[None]:
     Libraries tell the number of the error, or its text alone, and few of them the file: it is the newest one.
 
     Args:
-        folders: where files are written; the first that holds any is looked at.
+        folders: where files are written; the first that holds any is looked at. A file is named itself.
 
     Raises:
         OSError: with the path of the file.
@@ -52,6 +53,40 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+@contextmanager
+def through_pipe(path: Path) -> Iterator[str]:
+    """A name to write to for a library that never returns from a full disk: what it writes there goes into a file.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        OSError: with the path; at the end of the block, by which the library has to have closed the name.
+    """
+    failed: list[OSError] = []
+    with path.open("wb", buffering=0) as file:
+        reading, writing = os.pipe()
+
+        def drain() -> None:
+            with os.fdopen(reading, "rb", buffering=0) as pipe:
+                while some := pipe.read(2**20):
+                    try:
+                        while some and not failed:
+                            some = some[file.write(some) :]
+                    except OSError as error:
+                        failed.append(error)  # what comes yet is read, so that the library can end
+
+        thread = threading.Thread(target=drain)
+        thread.start()
+        try:
+            yield f"/dev/fd/{writing}"
+        finally:
+            os.close(writing)
+            thread.join()
+    if failed:
+        raise OSError(failed[0].errno, failed[0].strerror, str(path))
 
 
 def _newest(folder: Path) -> Path | None:

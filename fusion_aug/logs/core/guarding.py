@@ -1,4 +1,4 @@
-"""What of a log reads files, and so is guarded: whatever goes wrong there is told in one sentence."""
+"""What of logs and writers meets files, and so is guarded: whatever goes wrong there is told in one sentence."""
 
 from __future__ import annotations
 
@@ -15,6 +15,20 @@ READS = (
 def guard_log(cls: type) -> None:
     """Guard what a class of logs itself defines of ``READS``, see ``guard_members``."""
     guard_members(cls, READS, _place)
+
+
+WRITES = ("stage", "finish", "as_read_back")
+
+
+def guard_writer(cls: type) -> None:
+    """Guard what a class of writers itself defines of ``WRITES``, see ``guard_members``."""
+    guard_members(cls, WRITES, _written, writes=True)
+
+
+def _written(writer: Any, sample: Any, *args: Any) -> str:
+    """What a method of a writer writes, for messages: the output, and the sample if it is told one."""
+    out = str(getattr(writer, "out", type(writer).__name__))
+    return f"{out}: sample {sample.id!r}" if hasattr(sample, "id") else out
 
 
 def _place(log: Any, *args: Any) -> str:

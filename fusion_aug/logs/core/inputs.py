@@ -1,13 +1,23 @@
-"""The files that a run over a log reads: their names, sizes and dates, written once and compared at the end."""
+"""The files that a run over a log reads: what shows a change of them, written once and compared at the end.
+
+A line for each file::
+
+    SIZE DATE CTIME NAME    of the log: bytes, and when it was written and when anything of it was changed (ns)
+    SIZE DIGEST - NAME      of options and plugins, which are few and small
+
+The ctime of a file is another where it was copied, linked or given other rights, and so it is told and not refused.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.account import selection
@@ -15,31 +25,45 @@ from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.remote.mirror import Mirror
 from fusion_aug.logs.remote.store import Object
 
+_in_quotes = json.JSONEncoder().encode  # a name may hold line ends
+
+
+class Difference(NamedTuple):
+    """How two lists of lines differ.
+
+    Attributes:
+        change: what is said of the first file that is not the same; None where there is none.
+        touched: how many files have their size and date and another ctime. example: name of the first.
+    """
+
+    change: str | None
+    touched: int
+    example: str
+
 
 def input_lines(log: Log) -> Iterator[str]:
-    """One line for every file of the selected samples and of the options: size (bytes), date (ns) and name.
+    """One line for every file of the selected samples and of the options.
 
-    What no part of the format knows is not read, so it may come and go. Below the root names are relative. Of a log in
-    a store each file has its tag there in place of the date.
+    What no part of the format knows, or is said to be for people, is not read, so it may come and go. Below the root
+    names are relative. Of a log in a store each file has its tag there in place of its dates.
     """
     for path in log.option_files():
         own = log.mirror is not None and path.is_relative_to(log.mirror.files)
         found = log.mirror.latest.find(path.relative_to(log.mirror.files).as_posix()) if own else None
-        yield _object_line(found) if found else _line(path, str(path.absolute()))
-    knows_parts = bool(log.format.contents)
-    is_selected = (lambda _: True) if log.reads_neighbours else selection(log)
-    for name, facts in _objects(log.mirror) if log.mirror else _files(log):
-        if (not knows_parts or log.part_of(name) is not None) and is_selected(name):
-            yield facts()
+        yield _object_line(found) if found else content_line(path, str(path.absolute()))
+    knows_parts, is_selected = bool(log.format.contents), (lambda _: True) if log.reads_neighbours else selection(log)
+    for name, line in _objects(log.mirror) if log.mirror else _files(log):
+        part = log.part_of(name) if knows_parts else None
+        if (not knows_parts or (part is not None and part.is_read)) and is_selected(name):
+            yield line()
 
 
 def _files(log: Log) -> Iterator[tuple[str, Callable[[], str]]]:
     """Name of every file below the root, and what makes its line."""
-    start = len(str(log.root)) + 1
     for entry in log.tree.files():
-        name = str(entry.path)[start:].replace(os.sep, "/")
         if entry.refusal is None:
-            yield name, partial(_line, entry.path, name)
+            name = log.tree.name_of(entry)
+            yield name, partial(_line, entry.found, name)
 
 
 def _objects(mirror: Mirror) -> Iterator[tuple[str, Callable[[], str]]]:
@@ -49,30 +73,58 @@ def _objects(mirror: Mirror) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def _object_line(found: Object) -> str:
-    return f"{found.size} {found.tag} {json.dumps(found.name)[1:-1]}"
+    return f"{found.size} {found.tag} - {_in_quotes(found.name)[1:-1]}"
 
 
-def _line(path: Path, name: str) -> str:
+def _line(path: str, name: str) -> str:
     try:
-        facts = path.stat()
+        facts = os.stat(path)  # noqa: PTH116  (a log may have millions of files: no object for each)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    return f"{facts.st_size} {facts.st_mtime_ns} {json.dumps(name)[1:-1]}"
+        raise _unreadable(path, error) from None
+    return f"{facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns} {_in_quotes(name)[1:-1]}"
 
 
-def first_change(before: Iterable[str], now: Iterable[str]) -> str | None:
-    """What is said of the first file of which two lists of lines differ; None where they are the same."""
-    ours, theirs = iter(before), iter(now)
+def content_line(path: Path, name: str) -> str:
+    """Line of a file that is known by its bytes.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+            return f"{os.fstat(file.fileno()).st_size} {digest} - {_in_quotes(name)[1:-1]}"
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: str | Path, error: OSError) -> DataError:
+    return DataError(f"{path}: cannot be read ({error.strerror})")
+
+
+def difference(before: Iterable[str], now: Iterable[str]) -> Difference:
+    """Compare two lists of lines, up to the first change."""
+    ours, theirs, touched, example = iter(before), iter(now), 0, ""
     for old, new in zip_longest(ours, theirs):
         if old == new:
             continue
-        was, name = (None if line is None else _name(line) for line in (old, new))
-        if was == name:
-            return f"{name} was changed"
-        # both lists have one order: what is missed here either comes later or is gone
-        return f"{was} is gone" if was is not None and was not in set(map(_name, theirs)) else f"{name} is new"
-    return None
+        if old is None or new is None or _name(old) != _name(new):
+            # both lists have one order: what is missed here either comes later or is gone
+            if old is not None and _name(old) not in set(map(_name, theirs)):
+                return Difference(f"{_name(old)} is gone", touched, example)
+            assert new is not None
+            return Difference(f"{_name(new)} is new", touched, example)
+        if without_ctime(old) != without_ctime(new):
+            return Difference(f"{_name(old)} was changed", touched, example)
+        touched, example = touched + 1, example or _name(old)
+    return Difference(None, touched, example)
+
+
+def without_ctime(line: str) -> str:
+    """What of a line has to stay the same."""
+    size, date, _, name = line.split(" ", 3)
+    return f"{size} {date} {name}"
 
 
 def _name(line: str) -> str:
-    return line.split(" ", 2)[2]
+    return line.split(" ", 3)[3]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from calib import Rig, rig_from_dict
-from calib.rig_file import read_rig_file
+from calib.rig_file import pictures_of_rig_file, read_rig_file
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.classes import Classes
 from fusion_aug.logs.core.contents import Part, contents_of
@@ -24,7 +24,7 @@ from fusion_aug.logs.core.intensity import (
     scales_of_log,
     with_intensity_scales,
 )
-from fusion_aug.logs.core.options import EVERY_LOG, LogOptions, Option, at_home
+from fusion_aug.logs.core.options import EVERY_LOG, LogOptions, Option, at_home, named_files
 from fusion_aug.logs.core.plausible import check_rig_file, policy_for_boxes, with_expected_sizes, with_possible_boxes
 from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.tree import Tree
@@ -186,6 +186,7 @@ class Log(Sequence[Sample], ABC):
         if not self.root.is_dir():
             raise DataError(f"{self.root}: log.root is not a folder")
         self.tree = Tree(self.root, getattr(options, "follow_links", None))
+        self._parts = contents_of(format.contents)
         self._rig_file = read_rig_file(self.options.rig) if self.options.rig else None
         self._bad_boxes = policy_for_boxes(getattr(options, "bad_boxes", None))
         self._declared_scales = DeclaredScales(
@@ -243,11 +244,9 @@ class Log(Sequence[Sample], ABC):
         return kind(self, out, lossy=lossy, link=link, options=options)
 
     def option_files(self) -> list[Path]:
-        """Files that the options name, besides those below the root; where one names further files, these too."""
-        named = [getattr(self.options, name) for name, o in self.format.all_options.items() if o.is_file or o.or_file]
-        paths = [Path(p) for value in named for p in (value if isinstance(value, list | tuple) else [value])
-                 if isinstance(p, str | Path)]  # fmt: skip
-        return [p for p in paths if p.is_file()]
+        """Files that the options name, besides those below the root, and the pictures that a rig file names."""
+        pictures = pictures_of_rig_file(self.options.rig) if self.options.rig else []
+        return [*named_files(self.options, self.format.all_options), *pictures]
 
     def fields(self) -> Mapping[str, Collection[str]]:
         """Path of every table, from the root -> names of all fields that occur in it; by default there are none."""
@@ -259,7 +258,7 @@ class Log(Sequence[Sample], ABC):
         Args:
             path: from the root, with slashes.
         """
-        return contents_of(self.format.contents).file(path)
+        return self._parts.file(path)
 
     def field_part(self, table: str, name: str) -> Part | None:
         """The part of the format that a field of a table is; None if it is not understood.
@@ -267,7 +266,7 @@ class Log(Sequence[Sample], ABC):
         Args:
             table: path from the root, with slashes. name: of the field.
         """
-        return contents_of(self.format.contents).field(table, name)
+        return self._parts.field(table, name)
 
     def is_selected_file(self, path: str) -> bool:
         """Whether a file (its path from the root) belongs to the selected samples, or to all; by default each does."""

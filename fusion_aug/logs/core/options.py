@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -60,3 +61,14 @@ def absolute(names: Any, root: Path) -> Any:
     if not isinstance(names, str | Path) or (not Path(names).is_absolute() and (root / names).exists()):
         return names
     return str(user_path(names).absolute())
+
+
+def named_files(options: LogOptions, known: Mapping[str, Option]) -> list[Path]:
+    """Files that the values of options name.
+
+    Args:
+        options: values. known: name -> option.
+    """
+    values = [getattr(options, name) for name, o in known.items() if o.is_file or o.or_file]
+    names = [n for value in values for n in (value if isinstance(value, list | tuple) else [value])]
+    return [Path(n) for n in names if isinstance(n, str | Path) and Path(n).is_file()]

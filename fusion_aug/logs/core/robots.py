@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from fusion_aug.logs.core.joint_checks import check_joints
 from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.core.plausible import check_rig_file
-from fusion_aug.sample.sensors import matches
+from fusion_aug.sample.manifest import NAME as MANIFEST
+from fusion_aug.sample.sensors import matches, unmatched
 from fusion_aug.streams import JointState, Stream
 
 REFERENCE_FRAME = "reference"  # reference frame of samples of a described robot
@@ -67,6 +68,16 @@ class RobotLog(Log):
         if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
             raise ConfigError(f"log.exclude: expected names or shell patterns, got {exclude!r}")
         self._exclude_patterns = tuple(names)
+        if names and not (self.root / MANIFEST).is_file():  # an output lacks what its run left out
+            wrong = unmatched(names, self.excludable)
+            if wrong:
+                known = ", ".join(sorted(self.excludable))
+                raise ConfigError(f"log.exclude: {wrong[0]!r} matches nothing of {self.root}; it has {known}")
+
+    @property
+    def excludable(self) -> Collection[str]:
+        """Names of the topics, features or datasets of all samples, which ``log.exclude`` may leave out."""
+        return ()
 
     @cached_property
     def robot(self) -> Robot | None:

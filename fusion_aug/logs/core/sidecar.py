@@ -130,7 +130,7 @@ def merge_sidecar(sample: Sample, root: Path | Tree, *, rig_first: bool = False)
     if not folder.is_dir():
         return sample
     extra = read_streams(StoredFolder(folder / "streams", tree))
-    found = [tree.path(e.path.name, str(folder), folder / "columns") for e in tree.entries(folder / "columns")]
+    found = [tree.path(e.name, str(folder), folder / "columns") for e in tree.entries(folder / "columns")]
     columns = {unquote(p.stem): p for p in found if p.suffix == ".npz"}
     merged = sample.with_streams({**_with_columns(sample, columns), **extra})
     rig_file = tree.path("rig.json", str(folder), folder)

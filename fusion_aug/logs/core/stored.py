@@ -71,7 +71,7 @@ class StoredFolder(Stored):
         return StoredFolder(self._path(name), self.tree)
 
     def names(self) -> list[str]:
-        return [entry.path.name for entry in self.tree.entries(self.folder)]
+        return [entry.name for entry in self.tree.entries(self.folder)]
 
     def has(self, name: str) -> bool:
         return is_there(self._path(name))

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,16 +21,28 @@ from fusion_aug.errors import ConfigError, DataError
 class Entry(NamedTuple):
     """What lies in a folder of the tree.
 
+    Paths are text, of which a log may have millions; ``path`` makes an object of one.
+
     Attributes:
-        path: where it was found, links and all. real: the same without links.
+        found: where it was found, links and all. real: the same without links.
         is_folder: whether it is a folder, or a link to one.
         refusal: why it is a link that is not followed, one sentence; None for all else.
     """
 
-    path: Path
+    found: str
     real: str
     is_folder: bool
     refusal: str | None
+
+    @property
+    def path(self) -> Path:
+        """Where it was found."""
+        return Path(self.found)
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self.found.rpartition("/")[2]
 
 
 class Tree:
@@ -52,6 +65,7 @@ class Tree:
             if not Path(folder).is_dir():
                 raise ConfigError(f"log.follow_links: {folder} is not a folder")
         self.real = os.path.realpath(self.root)
+        self._start = len(_with_slash(self.root))
         self.allowed = (self.real, *map(os.path.realpath, folders))
 
     def path(self, relative: str, where: str, folder: Path | None = None) -> Path:
@@ -111,50 +125,58 @@ class Tree:
         start = folder or self.root
         return sorted(self._matches(start, pattern.split("/"), (os.path.realpath(start),)))
 
-    def _matches(self, folder: Path, parts: Sequence[str], above: tuple[str, ...]) -> Iterator[Path]:
+    def _matches(self, folder: str | Path, parts: Sequence[str], above: tuple[str, ...]) -> Iterator[Path]:
         head, *rest = parts
         if head == "**":
             yield from self._matches(folder, rest, above)
         for entry in self.entries(folder, above):
-            if not (entry.is_folder if head == "**" else fnmatchcase(entry.path.name, head)):
+            if not (entry.is_folder if head == "**" else fnmatchcase(entry.name, head)):
                 continue
             if entry.refusal is not None:
                 raise DataError(entry.refusal)
             if head == "**" or (rest and entry.is_folder):
-                yield from self._matches(entry.path, parts if head == "**" else rest, (*above, entry.real))
+                yield from self._matches(entry.found, parts if head == "**" else rest, (*above, entry.real))
             elif not rest:
                 yield entry.path
 
-    def entries(self, folder: Path, above: Sequence[str] = ()) -> list[Entry]:
+    def entries(self, folder: str | Path, above: Sequence[str] = ()) -> list[Entry]:
         """What lies in a folder, by name; nothing where there is no such folder.
 
         Args:
-            above: real paths of the folders that were entered on the way, itself among them; a link to one of them
-                would never end.
+            above: real paths of the folders that were entered on the way, itself the last; a link to one of them would
+                never end.
         """
-        if not folder.is_dir():
+        if not Path(folder).is_dir():
             return []
-        found, real = [], os.path.realpath(folder)
+        at, real = _with_slash(folder), _with_slash(above[-1] if above else os.path.realpath(folder))
         with os.scandir(folder) as listing:
-            for item in sorted(listing, key=lambda e: e.name):
-                path = folder / item.name
-                if not item.is_symlink():
-                    found.append(Entry(path, f"{real}/{item.name}", item.is_dir(), None))
-                    continue
-                target, refusal = os.path.realpath(path), self.refusal(path)
-                if refusal is None and target in above:
-                    refusal = f"{path} is a link to {target}, a folder that it lies in"
-                found.append(Entry(path, target, path.is_dir(), refusal))
-        return found
+            items = sorted(listing, key=attrgetter("name"))
+        # the kinds are those of the listing, so that what is no link is not looked up
+        return [
+            self._link(at + item.name, above) if item.is_symlink()
+            else Entry(at + item.name, real + item.name, item.is_dir(), None)
+            for item in items
+        ]  # fmt: skip
 
-    def files(self, folder: Path | None = None, above: tuple[str, ...] = ()) -> Iterator[Entry]:
+    def _link(self, found: str, above: Sequence[str]) -> Entry:
+        """Entry of a link."""
+        path, target = Path(found), os.path.realpath(found)
+        refusal = self.refusal(path)
+        if refusal is None and target in above:
+            refusal = f"{path} is a link to {target}, a folder that it lies in"
+        return Entry(found, target, path.is_dir(), refusal)
+
+    def files(self, folder: str | Path | None = None, above: tuple[str, ...] = ()) -> Iterator[Entry]:
         """Every file below a folder, the root by default, by name; of links that are not followed the link itself."""
-        folder, above = folder or self.root, above or (self.real,)
-        for entry in self.entries(folder, above):
+        for entry in self.entries(folder or self.root, above or (os.path.realpath(folder or self.root),)):
             if entry.is_folder and entry.refusal is None:
-                yield from self.files(entry.path, (*above, entry.real))
+                yield from self.files(entry.found, (*above, entry.real))
             else:
                 yield entry
+
+    def name_of(self, entry: Entry) -> str:
+        """Path of an entry from the root, with slashes."""
+        return entry.found[self._start :]
 
 
 def tree_of(root: str | Path | Tree) -> Tree:
@@ -163,7 +185,12 @@ def tree_of(root: str | Path | Tree) -> Tree:
 
 
 def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
+    return path == folder or path.startswith(_with_slash(folder))
+
+
+def _with_slash(folder: str | Path) -> str:
+    """What paths below a folder begin with."""
+    return "" if str(folder) == "." else f"{str(folder).rstrip('/')}/"
 
 
 def _option(folder: str) -> str:

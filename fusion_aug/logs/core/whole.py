@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import inside
+from fusion_aug.logs.core.full_disk import naming_output
 from fusion_aug.logs.core.locks import NAME, FolderLock, Locked
 from fusion_aug.logs.core.writer import PARTS_FOLDER, WORK
 
@@ -27,6 +28,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
     Raises:
         DataError: there is something at the target, it cannot be made, or another process is writing it.
+        OSError: the disk is full; it names the file.
     """
     target = target.resolve()  # of a link the folder that it leads to
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -40,7 +42,8 @@ def whole_folder(target: Path) -> Iterator[Path]:
     try:
         lock.hold()
         empty(part, keep=(part / WORK / NAME,))
-        yield part
+        with naming_output(part):
+            yield part
         shutil.rmtree(part / WORK)
         part.replace(target)  # which also replaces an empty folder
     except Locked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +13,7 @@ import torch
 from calib import Pinhole
 from fusion_aug.core.transform import Transform
 from fusion_aug.logs.core.files import inside
+from fusion_aug.logs.core.guarding import guard_writer
 from fusion_aug.logs.core.whole_numbers import with_whole_intensities
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Stream
@@ -72,6 +73,11 @@ class Writer(ABC):
     loss_reasons: ClassVar[Mapping[str, str]] = {"": "the format has no place for it"}
     # patterns of tables whose rows it copies whole, with fields that no part of the format knows
     copied_whole: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Whatever goes wrong where a sample is written is told in one sentence, also by writers of other formats."""
+        super().__init_subclass__(**kwargs)
+        guard_writer(cls)
 
     def __init__(
         self,
@@ -156,12 +162,16 @@ class Writer(ABC):
             DataError: the sample holds something that cannot be encoded.
         """
 
-    def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:  # noqa: B027
+    def finish(self, rows: Sequence[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:  # noqa: B027
         """Write the tables; by default there are none.
 
         It may be killed at any moment and run again, so it writes the same files every time and removes nothing.
 
         Args:
-            rows: what ``stage`` returned for each sample, in log order; may be iterated more than once.
+            rows: what ``stage`` returned for each sample, in log order; each is read from disk when it is asked for, so
+                a format that keeps none needs no memory for them.
             ids: (id of the output, id of its source) of every sample.
         """
+
+
+guard_writer(Writer)

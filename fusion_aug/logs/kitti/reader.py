@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from torch import Tensor
 
@@ -130,9 +130,9 @@ class KittiLog(Log):
 
     def is_selected_file(self, path: str) -> bool:
         """Whether a file belongs to a selected frame, by its name, or to no frame."""
-        parts = PurePosixPath(path).parts
-        of_frame = "/".join(parts[2:4]), f"{parts[0]}/{PurePosixPath(path).stem}"
-        owner = of_frame[parts[:2] != (SIDECAR, "samples")]
+        parts = path.split("/")
+        of_frame = "/".join(parts[2:4]), f"{parts[0]}/{_stem(parts[-1])}"
+        owner = of_frame[parts[:2] != [SIDECAR, "samples"]]
         return owner not in self._known or owner in self._selected
 
     def part_of(self, path: str) -> Part | None:
@@ -142,7 +142,7 @@ class KittiLog(Log):
         folder, _, name = rest.partition("/")
         if part is None or part.fate != CHANGED or folder not in SUFFIXES:
             return part
-        if f"{subset}/{PurePosixPath(name).stem}" not in self._known:
+        if f"{subset}/{_stem(name)}" not in self._known:
             return Part(f"{part.pattern} (no frame)", LEFT_OUT, ORPHANS)
         if folder in LABELS and folder != self.label_folder(f"{subset}/"):
             return Part(f"{part.pattern} (beside others)", LEFT_OUT, OTHER_LABELS)
@@ -247,3 +247,8 @@ class KittiLog(Log):
         scanner = RadarSensor(frame="lidar") if is_radar else replace(sensor, frame="lidar")
         rig = replace(rig, frames={**rig.frames, "lidar": Frame(parent="velodyne")}).with_sensor("velodyne", scanner)
         return self.with_rig_file(rig)
+
+
+def _stem(name: str) -> str:
+    """Name of a file without its ending, as ``Path.stem`` has it; a tree may have millions."""
+    return name.rpartition(".")[0] or name

@@ -114,6 +114,11 @@ class LeRobotLog(EpisodeLog):
         return {int(r["task_index"]): str(r[text]) for r in table.to_pylist()}
 
     @property
+    def excludable(self) -> Collection[str]:
+        """All features."""
+        return self.info["features"].keys()
+
+    @property
     def all_ids(self) -> Sequence[str]:
         """Ids of all episodes."""
         return list(self.episodes)
@@ -136,7 +141,11 @@ class LeRobotLog(EpisodeLog):
 
     def is_selected_file(self, path: str) -> bool:
         """Whether a file holds a selected episode, or belongs to all."""
-        return path not in self.files or not self.files[path][1].isdisjoint(self.ids)
+        return path not in self.files or not self.files[path][1].isdisjoint(self._selected)
+
+    @cached_property
+    def _selected(self) -> frozenset[str]:
+        return frozenset(self.ids)
 
     def fields(self) -> Mapping[str, Collection[str]]:
         """Facts of ``info.json``, and columns of the tables."""

@@ -6,7 +6,7 @@ their frames: LeRobot computes them so, and readers of the files expect it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,8 @@ def vector_stats(rows: np.ndarray) -> dict[str, Any]:
         "min": values.min(0), "max": values.max(0), "mean": values.mean(0), "std": values.std(0),
         "count": np.array([len(rows)]),
     }  # fmt: skip
-    return out | {
-        n: np.array([_quantile(values[:, c], q) for c in range(values.shape[1])]) for n, q in QUANTILES.items()
-    }
+    columns = [_quantiles(values[:, c], list(QUANTILES.values())) for c in range(values.shape[1])]
+    return out | {name: np.array(own) for name, own in zip(QUANTILES, zip(*columns, strict=True), strict=True)}
 
 
 def picture_stats(pictures: Sequence[np.ndarray]) -> dict[str, Any]:
@@ -51,31 +50,53 @@ def picture_samples(count: int) -> list[int]:
     return np.round(np.linspace(0, count - 1, wanted)).astype(int).tolist()
 
 
-def combine_stats(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Combine the statistics of several episodes."""
-    counts = np.array([float(np.asarray(p["count"]).reshape(-1)[0]) for p in parts])
-    weights = counts / counts.sum()
+class TotalStats:
+    """Statistics of one feature over several episodes, which are added one by one.
 
-    def mean_of(name: str) -> np.ndarray:
-        return sum(w * np.asarray(p[name], dtype=np.float64) for w, p in zip(weights, parts, strict=True))
+    Means are moved by the share of each episode, as in a weighted running mean: nothing of an episode is kept.
+    """
 
-    mean = mean_of("mean")
-    spread = sum(
-        w * (np.asarray(p["std"], dtype=np.float64) ** 2 + (np.asarray(p["mean"]) - mean) ** 2)
-        for w, p in zip(weights, parts, strict=True)
-    )
-    return {
-        "min": np.minimum.reduce([np.asarray(p["min"]) for p in parts]),
-        "max": np.maximum.reduce([np.asarray(p["max"]) for p in parts]),
-        "mean": mean, "std": np.sqrt(spread), "count": np.array([int(counts.sum())]),
-        **{q: mean_of(q) for q in QUANTILES},
-    }  # fmt: skip
+    def __init__(self) -> None:
+        self._count = 0
+        self._variance: Any = 0.0
+        self._ends: dict[str, np.ndarray] = {}
+        self._means: dict[str, np.ndarray] = {}
+
+    def add(self, stats: Mapping[str, Any]) -> None:
+        """Add the statistics of an episode; those of all have the same shapes."""
+        count = int(np.asarray(stats["count"]).reshape(-1)[0])
+        own = {name: np.asarray(v, dtype=np.float64) for name, v in stats.items() if name != "count"}
+        if not self._count:
+            self._count, self._variance = count, own["std"] ** 2
+            self._ends = {name: own[name] for name in ("min", "max")}
+            self._means = {name: own[name] for name in ("mean", *QUANTILES)}
+            return
+        self._count += count
+        share = count / self._count
+        away = own["mean"] - self._means["mean"]
+        self._variance = self._variance + share * (own["std"] ** 2 - self._variance) + share * (1 - share) * away**2
+        self._means = {name: mean + share * (own[name] - mean) for name, mean in self._means.items()}
+        self._ends = {
+            name: end(self._ends[name], own[name]) for name, end in (("min", np.minimum), ("max", np.maximum))
+        }
+
+    @property
+    def value(self) -> dict[str, np.ndarray]:
+        """Statistics of all episodes that were added, of which there is at least one."""
+        mean, quantiles = self._means["mean"], {name: self._means[name] for name in QUANTILES}
+        spread = {"mean": mean, "std": np.sqrt(self._variance), "count": np.array([self._count])}
+        return self._ends | spread | quantiles
 
 
-def _quantile(values: np.ndarray, share: float) -> float:
+def _quantiles(values: np.ndarray, shares: Sequence[float]) -> list[float]:
+    """Quantiles of (n,) numbers from their histogram."""
     edges = np.linspace(values.min() - 1e-10, values.max() + 1e-10, BINS + 1)
     counts = np.histogram(values, edges)[0]
     total = np.cumsum(counts)
+    return [_quantile(edges, counts, total, share) for share in shares]
+
+
+def _quantile(edges: np.ndarray, counts: np.ndarray, total: np.ndarray, share: float) -> float:
     target = share * total[-1]
     i = int(np.searchsorted(total, target))
     if i == 0:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from calib.regular_files import check_regular
 from fusion_aug.errors import DataError
-from fusion_aug.logs.core.files import image_size, millimetres
+from fusion_aug.logs.core.files import decoded_picture, millimetres
 from fusion_aug.ops.color import levels_of
 from fusion_aug.safe.arrow import check_parquet
 from fusion_aug.streams.source import Coding, Source
@@ -75,10 +75,9 @@ class TableSource(Source):
 def _decoded(raw: bytes) -> np.ndarray | None:
     """Decode a picture at its own bit depth; None if it is not a picture or too large."""
     try:
-        image_size(Path(), raw)
+        return decoded_picture(raw, cv2.IMREAD_UNCHANGED, "")
     except DataError:
         return None
-    return cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
 def _numbers(cell: Any) -> np.ndarray | None:

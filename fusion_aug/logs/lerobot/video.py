@@ -20,6 +20,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import MAX_PIXELS
 from fusion_aug.streams.source import Coding, Source
 
+CONTAINER = "mp4"  # of all videos of the format
 NEED = "videos need the package av: pip install '.[lerobot]'"
 ENCODERS = {"av1": "libsvtav1", "h264": "libx264", "hevc": "libx265"}
 OPTIONS = {
@@ -40,6 +41,11 @@ def av_module() -> Any:
     except ImportError:
         raise DataError(NEED) from None
     return av
+
+
+def open_video(path: Path) -> Any:
+    """Open a video for reading. It is read as MP4 whatever it looks like: a list of files would open these as well."""
+    return av_module().open(f"file:{path}", format=CONTAINER)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +69,7 @@ class Reader:
     def __init__(self, path: Path):
         self.path = path
         check_regular(path)
-        self.container = av_module().open(str(path))
+        self.container = open_video(path)
         self.stream = self.container.streams.video[0]
         if self.stream.width * self.stream.height > MAX_PIXELS:
             raise DataError(f"{path}: picture size {self.stream.width}x{self.stream.height} is out of bounds")
@@ -146,7 +152,7 @@ def cut_video(source: Path, target: Path, start: float, count: int) -> bool:
     """Copy ``count`` frames from a time on without decoding them; False where that frame is no key frame."""
     av = av_module()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(source)) as old:
+    with open_video(source) as old:
         stream = old.streams.video[0]
         base = stream.time_base
         half = Fraction(1, 4) / stream.average_rate

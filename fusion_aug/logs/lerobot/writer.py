@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,11 +21,11 @@ from torch import Tensor
 
 from fusion_aug.logs.core.episode_writing import EpisodeWriter
 from fusion_aug.logs.core.files import inside
-from fusion_aug.logs.core.sidecar import write_ids
 from fusion_aug.logs.core.writer import PARTS_FOLDER
-from fusion_aug.logs.lerobot.contents import INDEX, INFO, sentence_column
-from fusion_aug.logs.lerobot.stats import combine_stats, depth_stats, picture_samples, picture_stats, vector_stats
-from fusion_aug.logs.lerobot.tables import TableSource, cell_of, column, read_table
+from fusion_aug.logs.lerobot.contents import INFO
+from fusion_aug.logs.lerobot.merge import merge_episodes
+from fusion_aug.logs.lerobot.stats import depth_stats, picture_samples, picture_stats, vector_stats
+from fusion_aug.logs.lerobot.tables import TableSource, cell_of, column
 from fusion_aug.logs.lerobot.video import cut_video, write_video
 from fusion_aug.ops.color import levels_of
 from fusion_aug.sample import Sample
@@ -49,9 +50,13 @@ class LeRobotWriter(EpisodeWriter):
 
     def number(self, out_id: str, source_id: str) -> int:
         """Return the index of an episode in the output: all episodes of copy 0, then those of copy 1, ..."""
-        ids = list(self.log.episodes)
         copy = int(out_id.rpartition("__")[2]) if out_id != source_id else 0
-        return copy * len(ids) + ids.index(source_id)
+        return copy * len(self._places) + self._places[source_id]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Id of an episode of the source -> its place there."""
+        return {sample_id: k for k, sample_id in enumerate(self.log.episodes)}
 
     def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
         """Return the sample at the frames of the episode; a change of task is moved to the next frame."""
@@ -151,69 +156,9 @@ class LeRobotWriter(EpisodeWriter):
         columns["episode_index"] = columns["index"] = columns["task_index"]
         return Table({n: columns[n] for n in schema.names if n in columns}, schema)
 
-    def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
+    def finish(self, rows: Sequence[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Number episodes and frames, copies after their source, and write the tables of ``meta``."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        order = {i: k for k, i in enumerate(self.log.episodes)}
-        pairs = sorted(zip(rows, ids, strict=True), key=lambda pair: order[pair[1][1]])
-        ids = [pair[1] for pair in pairs]
-        episodes: list[dict[str, Any]] = []
-        stats: list[dict[str, Any]] = []
-        tasks: dict[str, int] = {}
-        frames = 0
-        for k, (row, _) in enumerate(pairs):
-            task_starts = [(int(first), tasks.setdefault(str(text), len(tasks))) for first, text in row["tasks"]]
-            chunk, file = self.log.chunk_and_file(k)
-            path = inside(self.out, self.log.fill_path("data_path", chunk, file), "episode")
-            length = int(row["episode"]["length"])
-            indices = self._numbers(row, k, frames, task_starts)
-            numbers = {n: indices[n] for n in ("episode_index", "task_index", "index")}
-            number_rows(self.part(row["part"]), path, numbers)
-            numbered = {f: vector_stats(v.astype(float)) for f, v in indices.items()}
-            facts = {f: {n: np.asarray(v) for n, v in s.items()} for f, s in row["stats"].items()} | numbered
-            stats.append(facts)
-            flat = {f"stats/{f}/{n}": np.asarray(v).tolist() for f, s in facts.items() for n, v in s.items()}
-            sentences = list(dict.fromkeys(str(text) for _, text in row["tasks"]))
-            head = {"episode_index": k, "tasks": sentences, "data/chunk_index": chunk, "data/file_index": file,
-                    **row["episode"],
-                    "dataset_from_index": frames, "dataset_to_index": frames + length}  # fmt: skip
-            episodes.append(head | flat | {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0})
-            frames += length
-        meta = self.out / "meta"
-        (meta / "episodes" / "chunk-000").mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_pylist(episodes), meta / "episodes" / "chunk-000" / "file-000.parquet")
-        write_tasks(tasks, meta / "tasks.parquet", self.log.path_in("meta/tasks.parquet", "log.root"))
-        whole = {f: combine_stats([s[f] for s in stats]) for f in stats[0]}
-        plain = {f: {n: np.asarray(v).tolist() for n, v in s.items()} for f, s in whole.items()}
-        (meta / "stats.json").write_text(json.dumps(plain, indent=4) + "\n", encoding="utf-8")
-        features = {f: v for f, v in self.log.info["features"].items() if f in INDEX or f in self.log.features}
-        totals = {"total_episodes": len(episodes), "total_frames": frames, "total_tasks": len(tasks)}
-        splits = self._splits([order[source] for _, source in ids])
-        info = self.log.info | totals | {"splits": splits, "features": features}
-        (meta / "info.json").write_text(json.dumps(info, indent=4) + "\n", encoding="utf-8")
-        write_ids(self.out, {f"episode_{k:06d}": out_id for k, (out_id, _) in enumerate(ids)})
-
-    def _splits(self, sources: Sequence[int]) -> dict[str, str]:
-        """Return the splits of the written episodes; a copy is in the split of its source."""
-        out: dict[str, str] = {}
-        for name, (start, stop) in self.log.splits.items():
-            mine = [k for k, number in enumerate(sources) if start <= number < stop]
-            out |= {name: f"{mine[0]}:{mine[-1] + 1}"} if mine else {}
-        return out or {"train": f"0:{len(sources)}"}
-
-    def _numbers(
-        self, row: dict[str, Any], k: int, first: int, task_starts: list[tuple[int, int]]
-    ) -> dict[str, np.ndarray]:
-        length, fps = int(row["episode"]["length"]), float(self.log.info["fps"])
-        starts = [start for start, _ in task_starts]
-        tasks = np.array([t for _, t in task_starts])[np.searchsorted(starts, np.arange(length), side="right") - 1]
-        return {
-            "timestamp": np.arange(length) / fps, "frame_index": np.arange(length),
-            "episode_index": np.full(length, k), "index": first + np.arange(length),
-            "task_index": tasks,
-        }  # fmt: skip
+        merge_episodes(self.log, rows, ids, self.out, self.part)
 
 
 def tasks_of(sample: Sample, frame_times: Tensor) -> list[tuple[int, str]]:
@@ -256,35 +201,3 @@ def _schema_metadata(schema: Any) -> dict[bytes, bytes] | None:
         facts.pop("fingerprint", None)
         metadata[b"huggingface"] = json.dumps(facts).encode()
     return metadata or None
-
-
-def number_rows(staged: Path, path: Path, numbers: dict[str, np.ndarray]) -> None:
-    """Write a staged data file with its index columns to its final path."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = read_table(staged)
-    for name, value in numbers.items():
-        if name in table.column_names:
-            i = table.column_names.index(name)
-            table = table.set_column(
-                i, table.schema.field(i), pa.array(value.tolist(), type=table.schema.field(i).type)
-            )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path)
-
-
-def write_tasks(tasks: dict[str, int], path: Path, source: Path) -> None:
-    """Write the table of tasks in the layout of the source's."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = (
-        read_table(source).schema
-        if source.is_file()
-        else pa.schema([("task_index", pa.int64()), ("task", pa.string())])
-    )
-    columns = {"task_index": list(tasks.values()), sentence_column(schema.names, source): list(tasks)}
-    fields = [schema.field(n) for n in schema.names if n in columns]
-    arrays = [pa.array(columns[f.name], type=f.type) for f in fields]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=schema.metadata)), path)

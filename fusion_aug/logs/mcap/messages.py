@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib import BrownConrady, CameraModel, CameraSensor, KannalaBrandt, Pinhole, UnknownLens
+from calib import BrownConrady, CameraModel, CameraSensor, KannalaBrandt, UnknownLens
 from calib.se3 import rotation_from_quaternion, se3
+from calib.sensors import pinhole_sensor
 from fusion_aug.errors import DataError
-from fusion_aug.logs.core.files import MAX_PIXELS
+from fusion_aug.logs.core.files import MAX_PIXELS, decoded_picture
 from fusion_aug.logs.mcap.file import decode
 from fusion_aug.streams import (
     BodyPose,
@@ -185,7 +186,7 @@ def T_of(position: Any, rotation: Any, where: str) -> Tensor:
 
 
 def camera_sensor(info: Any, frame: str, where: str) -> CameraSensor:
-    """A camera from a CameraInfo message.
+    """A camera from a CameraInfo message. A negative focal length of an undistorted camera is a flipped picture.
 
     Raises:
         DataError: binning, a region of interest, or a lens model that is not supported.
@@ -201,18 +202,17 @@ def camera_sensor(info: Any, frame: str, where: str) -> CameraSensor:
     K = torch.from_numpy(np.asarray(info.k, dtype=np.float64).reshape(3, 3).copy())
     if not bool(K.any()):  # by this ROS drivers mark a camera that is not calibrated
         return CameraSensor(frame=frame, model=UnknownLens.of(size))
-    if not bool(torch.isfinite(K).all()) or float(K[0, 0]) <= 0 or float(K[1, 1]) <= 0:
-        raise DataError(f"{where}: k: expected positive focal lengths, got {K.reshape(-1).tolist()}")
     distortion = np.asarray(info.d, dtype=np.float64)
-    lens: type[CameraModel] = Pinhole
-    if len(distortion) and bool(distortion.any()):
-        if info.distortion_model not in LENSES:
-            raise DataError(f"{where}: distortion_model: {info.distortion_model!r} is not one of {', '.join(LENSES)}")
-        lens = LENSES[info.distortion_model]
-    else:
-        distortion = np.zeros(0)
-    model = lens(K=K, size=size, distortion=torch.from_numpy(distortion.copy()))
-    return CameraSensor(frame=frame, model=model)
+    is_distorted, is_flipped = bool(distortion.any()), bool((K.diagonal()[:2] < 0).any())
+    invertible = bool(torch.isfinite(K).all()) and float(torch.linalg.det(K)) != 0
+    if not invertible or (is_distorted and is_flipped):
+        raise DataError(f"{where}: k: expected positive focal lengths, got {K.reshape(-1).tolist()}")
+    if not is_distorted:
+        return pinhole_sensor(frame, K, size)
+    if info.distortion_model not in LENSES:
+        raise DataError(f"{where}: distortion_model: {info.distortion_model!r} is not one of {', '.join(LENSES)}")
+    lens: type[CameraModel] = LENSES[info.distortion_model]
+    return CameraSensor(frame=frame, model=lens(K=K, size=size, distortion=torch.from_numpy(distortion.copy())))
 
 
 # --- what is decoded when used ---------------------------------------------------------------------------------------
@@ -222,9 +222,9 @@ def decode_picture(path: Path, raw: bytes, options: dict[str, Any]) -> Tensor:
     where = f"{path}: topic {options['topic']}"
     message = decode(raw, options["type"], options["definition"], where)
     if options["type"].endswith("CompressedImage"):
-        picture = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_UNCHANGED)
+        picture = decoded_picture(bytes(message.data), cv2.IMREAD_UNCHANGED, f"{where}: data")
         if picture is None:
-            raise DataError(f"{where}: data: the picture is damaged or of an unknown format ({message.format})")
+            raise DataError(f"{where}: data: the picture is damaged ({message.format})")
         if picture.ndim == 2 and picture.dtype == np.uint16:
             return torch.from_numpy(picture.astype(np.float32) / 1000)
         return torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB if picture.ndim == 2 else cv2.COLOR_BGR2RGB))

@@ -95,6 +95,11 @@ class McapLog(RobotLog):
         return found
 
     @property
+    def excludable(self) -> Collection[str]:
+        """All topics."""
+        return {channel.topic for window in self.windows.values() for channel in window.file.summary()[0]}
+
+    @property
     def all_ids(self) -> Sequence[str]:
         """Ids of all recordings, or of their windows."""
         return list(self.windows)
@@ -110,7 +115,11 @@ class McapLog(RobotLog):
 
     def is_selected_file(self, path: str) -> bool:
         """Whether a file is a selected recording, or none at all."""
-        return not path.endswith(".mcap") or any(self.windows[i].file.path == self.root / path for i in self.ids)
+        return not path.endswith(".mcap") or self.root / path in self._selected
+
+    @cached_property
+    def _selected(self) -> frozenset[Path]:
+        return frozenset(self.windows[i].file.path for i in self.ids)
 
     def clouds(self, count: int) -> Clouds:
         """Messages from all over the recordings, without reading the rest of these."""

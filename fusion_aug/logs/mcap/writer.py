@@ -25,6 +25,7 @@ from fusion_aug.logs.core.robots import SCALE_REASON
 from fusion_aug.logs.core.sidecar import write_changes, write_ids, write_sidecar
 from fusion_aug.logs.core.writer import Problem, Writer
 from fusion_aug.logs.mcap.bag import BagFile, type_hashes, write_bag
+from fusion_aug.logs.mcap.dropped_joints import dropped_joints
 from fusion_aug.logs.mcap.file import MessageSource, StoredMessage, decode, encode, stamp, stamp_of
 from fusion_aug.logs.mcap.messages import RawMessages
 from fusion_aug.logs.mcap.output import OutputMessage, as_messages, log_time, sorted_by_log_time, write_file
@@ -52,8 +53,8 @@ class McapWriter(Writer):
     }
 
     def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
-        """Return what CameraInfo and tf cannot hold: besides the effects, distorted cameras whose pixels are mapped."""
-        found = super().can_express(transform, sample)
+        """Return what messages cannot hold: effects, cameras with distortion whose pixels are mapped, lost joints."""
+        found = super().can_express(transform, sample) + dropped_joints(transform, sample)
         mapped = transform.p > 0 and "pixel_map" in transform.effects()
         for name, sensor in sample.rig.sensors.items() if sample is not None and mapped else ():
             model = getattr(sensor, "model", None)

@@ -177,7 +177,8 @@ class Mmdet3dWriter(CaptureTimeWriter):
         for row in rows:
             file = self.log.files[row["file"]]
             number = row["number"]
-            info, changes = _info(row, file), _changes(row, file, self.log.kept)
+            before = file.info(number)
+            info, changes = _info(row, before), _changes(row, file, before.names, self.log.kept)
             written.setdefault(row["file"], []).append(file.changed(number, info, changes, self.log.left_out))
         for name, samples in written.items():
             file = self.log.files[name]
@@ -187,7 +188,8 @@ class Mmdet3dWriter(CaptureTimeWriter):
             target = self.out / file.path.relative_to(self.log.root)
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_name(f"{target.name}.part")
-            part.write_bytes(pickle.dumps(file.with_rows(samples, self.log.left_out), protocol=4))
+            with part.open("wb") as target_file:
+                pickle.dump(file.with_rows(samples, self.log.left_out), target_file, protocol=4)
             part.replace(target)
 
 
@@ -220,9 +222,8 @@ def _boxes(sample: Sample, source: Sample, info: Info, official: dict[str, int])
     }  # fmt: skip
 
 
-def _info(row: dict[str, Any], file: InfoFile) -> Info:
-    """What ``stage`` returned, as a sample of an info file."""
-    before = file.info(row["number"])
+def _info(row: dict[str, Any], before: Info) -> Info:
+    """What ``stage`` returned, as a sample of an info file in place of another one."""
     cameras = {
         n: CameraInfo(p, as_f64(K), as_f64(T), as_f64(W), time, (size[0], size[1]))
         for n, (p, K, T, W, time, size) in row["cameras"].items()
@@ -236,9 +237,8 @@ def _info(row: dict[str, Any], file: InfoFile) -> Info:
     )  # fmt: skip
 
 
-def _changes(row: dict[str, Any], file: InfoFile, kept: Sequence[str]) -> Changes:
-    """What ``stage`` returned of boxes and steps."""
-    before = file.info(row["number"]).names
+def _changes(row: dict[str, Any], file: InfoFile, before: Sequence[str], kept: Sequence[str]) -> Changes:
+    """What ``stage`` returned of boxes and steps; ``before`` are the classes of the boxes of the source."""
     same = [name == before[k] for k, name in zip(row["records"], row["names"], strict=True)]
     labels = [None if s else file.label_of(n) for s, n in zip(same, row["names"], strict=True)]
     left = {int(k) for k, found in row["flat"].items() if found is None}

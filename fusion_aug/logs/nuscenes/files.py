@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from array import array
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from fusion_aug.logs.nuscenes.index import Index, value_digest
+from fusion_aug.logs.nuscenes.kept import Kept
 from fusion_aug.logs.nuscenes.tables import Row, Tables
 
 ENDINGS = (".pcd.bin",)  # of two words
+MOST_FOLDERS = 1000
+NOT_READ = -1  # in place of the number of a sample: no scene has it, or log.exclude leaves the record out
 
 
 class Files:
@@ -22,15 +27,18 @@ class Files:
         self.tables = tables
         head, mark, tail = tables.folder.name.rpartition("_")
         self.prefix = head + mark if tail == "data" else ""
+        self._folders: Kept[str, str] = Kept(MOST_FOLDERS)
 
     def name_of(self, data: Row) -> str:
         """Path of a sample_data record's file from the root, where it lies."""
         first, mark, rest = str(data["filename"]).partition("/")
         return self.folder(first) + mark + rest
 
-    @cache  # noqa: B019  (one Files object lives as long as its log)
     def folder(self, named: str) -> str:
         """Name of a folder of the root that the tables name."""
+        return self._folders.get(named, self._where_it_lies)
+
+    def _where_it_lies(self, named: str) -> str:
         root, other = self.tables.tree.root, self.prefix + named
         return other if self.prefix and not (root / named).exists() and (root / other).exists() else named
 
@@ -42,19 +50,27 @@ class Files:
         """
         return self.tables.tree.path(self.name_of(data), self.tables.where("sample_data", data["token"]))
 
-    @cached_property
-    def names(self) -> set[str]:
-        """Paths from the root of the files of all records that are read: those of the samples of all scenes."""
-        records = self.tables.data_of_sample
-        return {self.name_of(row) for token in self.tables.samples for row in records.get(token, ())}
+    def samples_of(self, path: str) -> list[str]:
+        """Samples, of those of all scenes, that have a record with a file; it is called by its path from the root."""
+        index, samples, _ = self._records
+        numbers = (samples[row] for row in index.rows(path))
+        return [self.tables.samples[n] for n in numbers if n != NOT_READ]
 
     def may_hold(self, path: str) -> bool:
         """Whether a path from the root is of an outermost folder and an ending that records have."""
-        return _kind(path) in self._kinds
+        return _kind(path) in self._records[2]
 
     @cached_property
-    def _kinds(self) -> set[tuple[str, str]]:
-        return {_kind(self.name_of(row)) for row in self.tables.rows("sample_data")}
+    def _records(self) -> tuple[Index, array[int], set[tuple[str, str]]]:
+        """Of all records: the paths of their files, the numbers of their samples, and the kinds of their files."""
+        number = {token: i for i, token in enumerate(self.tables.samples)}
+        digests, samples, kinds = bytearray(), array("i"), set[tuple[str, str]]()
+        for row in self.tables.rows("sample_data"):
+            name = self.name_of(row)
+            digests += value_digest(name)
+            samples.append(NOT_READ if self.tables.is_excluded(row) else number.get(row["sample_token"], NOT_READ))
+            kinds.add(_kind(name))
+        return Index(digests), samples, kinds
 
 
 def ending(name: str) -> str:

@@ -61,7 +61,7 @@ class MovedLogs:
 
     def map_rows(self) -> list[Row]:
         """Rows of the table ``map``."""
-        rows = self.tables.rows("map")
+        rows = list(self.tables.rows("map"))
         if not self.logs:
             return rows
         file = f"{FOLDER}/{self._mask}.png"

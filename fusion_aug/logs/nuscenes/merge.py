@@ -10,6 +10,7 @@ from typing import IO, Any, Self
 
 from fusion_aug.logs.core.classes import Classes
 from fusion_aug.logs.core.files import write_json
+from fusion_aug.logs.nuscenes.index import Index, value_digest
 from fusion_aug.logs.nuscenes.maps import MovedLogs
 from fusion_aug.logs.nuscenes.splits import SPLITS, with_copies
 from fusion_aug.logs.nuscenes.tables import Row, Tables
@@ -49,24 +50,27 @@ def merge_tables(tables: Tables, rows: Iterable[dict[str, Any]], folder: Path, c
 
     Args:
         tables: of the source log.
-        rows: what ``NuscenesWriter.stage`` returned, in log order; it is gone through twice.
+        rows: what ``NuscenesWriter.stage`` returned, in log order; it is gone through twice. Of every row memory
+            holds digests alone.
         folder: the version folder of the output.
         classes: those that the log was read with.
     """
-    tokens: dict[str, set[str]] = {t: set() for t in CHAINED}
+    digests = {t: bytearray() for t in (*CHAINED, "ego_pose")}
     scenes: dict[SceneKey, list[str]] = {}  # -> samples
     changes: dict[SceneKey, str] = {}  # of the location
-    instances: dict[str, list[str]] = {}  # instance -> annotations
+    instances: dict[str, Row] = {}  # instance -> its annotations
     origin: dict[str, str] = {}  # instance of a copy -> instance of the source
     for part in rows:
-        for table in CHAINED:
-            tokens[table] |= {r["token"] for r in part[table]}
+        for table, column in digests.items():
+            for row in part[table]:
+                column += value_digest(row["token"])
         key = part["scene_of"], part["suffix"]
         changes[key] = changes.get(key) or part["location"]
         scenes.setdefault(key, []).append(part["sample"][0]["token"])
         for row in part["sample_annotation"]:
-            instances.setdefault(row["instance_token"], []).append(row["token"])
+            instances[row["instance_token"]] = _span(instances.get(row["instance_token"]), row["token"])
             origin[row["instance_token"]] = row["instance_token"].removesuffix(part["suffix"])
+    written = {t: Index(digests.pop(t)) for t in list(digests)}
     categories, class_of = _categories(tables, classes)
     _write(folder / "category.json", categories)
     for table in ("attribute", "visibility", "sensor"):
@@ -82,10 +86,10 @@ def merge_tables(tables: Tables, rows: Iterable[dict[str, Any]], folder: Path, c
             name = str(tables.get("scene", scene)["name"])
             names.setdefault(name, []).append(name + suffix)
         write_json(with_copies(tables.splits, names), folder / f"{SPLITS}.json")
-    by_instance = ({**tables.get("instance", origin[t]), "token": t} | _span(a) for t, a in instances.items())
+    by_instance = ({**tables.get("instance", origin[t]), "token": t} | span for t, span in instances.items())
     named = (row | {"category_token": class_of[row["category_token"]]} for row in by_instance)
     _write(folder / "instance.json", named)
-    _write_chained(tables, rows, tokens, folder)
+    _write_chained(tables, rows, written, folder)
 
 
 def _categories(tables: Tables, classes: Classes | None) -> tuple[list[Row], dict[str, str]]:
@@ -93,7 +97,7 @@ def _categories(tables: Tables, classes: Classes | None) -> tuple[list[Row], dic
 
     A class takes the record of the first category that it stands for.
     """
-    rows = tables.rows("category")
+    rows = list(tables.rows("category"))
     if classes is None:
         return rows, {r["token"]: r["token"] for r in rows}
     names = classes.names_of([r["name"] for r in rows])
@@ -111,15 +115,14 @@ def _scene(tables: Tables, key: SceneKey, samples: list[str]) -> Row:
     return row | {"first_sample_token": samples[0], "last_sample_token": samples[-1]}
 
 
-def _span(annotations: list[str]) -> Row:
-    return {
-        "nbr_annotations": len(annotations),
-        "first_annotation_token": annotations[0],
-        "last_annotation_token": annotations[-1],
-    }
+def _span(before: Row | None, annotation: str) -> Row:
+    """What an instance says of its annotations, with one more of them."""
+    if before is None:
+        return {"nbr_annotations": 1, "first_annotation_token": annotation, "last_annotation_token": annotation}
+    return before | {"nbr_annotations": before["nbr_annotations"] + 1, "last_annotation_token": annotation}
 
 
-def _linked(tables: Tables, table: str, row: Row, key: str, suffix: str, written: set[str]) -> str:
+def _linked(tables: Tables, table: str, row: Row, key: str, suffix: str, written: Index) -> str:
     """The nearest written row of the same chain, where the neighbour itself was not written; "" at the end."""
     token = row[key]
     while token and token not in written:
@@ -128,10 +131,10 @@ def _linked(tables: Tables, table: str, row: Row, key: str, suffix: str, written
     return str(token)
 
 
-def _write_chained(tables: Tables, rows: Iterable[dict[str, Any]], tokens: dict[str, set[str]], folder: Path) -> None:
+def _write_chained(tables: Tables, rows: Iterable[dict[str, Any]], written: dict[str, Index], folder: Path) -> None:
     """The big tables. A chain leads past the rows that were not written."""
     mounted: dict[str, str] = {}  # token -> content
-    poses: set[str] = set()
+    is_new_pose = iter(written["ego_pose"].is_first().tolist())
     names = ("sample", "sample_data", "sample_annotation", "ego_pose", "calibrated_sensor")
     with (
         TableFile(folder / "sample.json") as sample,
@@ -154,12 +157,13 @@ def _write_chained(tables: Tables, rows: Iterable[dict[str, Any]], tokens: dict[
                     mounted[token] = content
                     files["calibrated_sensor"].write({**row, "token": token})
             for row in part["ego_pose"]:
-                if row["token"] not in poses:
-                    poses.add(row["token"])
+                if next(is_new_pose):
                     files["ego_pose"].write(row)
             for table in CHAINED:
                 for row in part[table]:
-                    links = {k: _linked(tables, table, row, k, part["suffix"], tokens[table]) for k in ("prev", "next")}
+                    links = {
+                        k: _linked(tables, table, row, k, part["suffix"], written[table]) for k in ("prev", "next")
+                    }
                     row = row | links
                     if table == "sample_data":
                         row["calibrated_sensor_token"] = renamed[row["calibrated_sensor_token"]]

@@ -65,6 +65,9 @@ class NuscenesLog(Log):
         self.files = Files(self.tables)
         if not (self.root / MANIFEST).is_file():  # an output lacks what its run left out
             self._check_excluded()
+            if self.classes is not None:
+                categories = {str(row["name"]) for row in self.tables.rows("category")}
+                self.classes.refuse_unknown(categories, self.tables.where("category"))
 
     def _check_excluded(self) -> None:
         """Refuse patterns of ``log.exclude`` that match nothing."""
@@ -93,8 +96,8 @@ class NuscenesLog(Log):
     @cached_property
     def _names_of_scene(self) -> dict[str, list[str]]:
         out = {}
-        for token, row in self.tables.by_token("scene").items():
-            name = str(row["name"])
+        for row in self.tables.rows("scene"):
+            token, name = row["token"], str(row["name"])
             own = [split for split, scenes in self.tables.splits.items() if name in scenes]
             out[token] = [name, token, *dict.fromkeys((*official_splits(name), *own))]
         return out
@@ -109,7 +112,7 @@ class NuscenesLog(Log):
         if folder in self._other_versions and path.endswith(".json"):
             return OTHER_VERSION
         if self.files.may_hold(path):
-            return part or OWN_FOLDER if path in self.files.names else NO_RECORD
+            return part or OWN_FOLDER if self.files.samples_of(path) else NO_RECORD
         return part
 
     @cached_property
@@ -119,15 +122,16 @@ class NuscenesLog(Log):
     def fields(self) -> dict[str, set[str]]:
         """Fields of the 13 tables."""
         folder = self.tables.folder.name
-        return {f"{folder}/{t}.json": {k for row in self.tables.rows(t) for k in row} for t in TABLES}
+        return {f"{folder}/{t}.json": self.tables.rows(t).fields for t in TABLES}
 
     def is_selected_file(self, path: str) -> bool:
         """Whether a file is one of the selected samples, or of all, as tables and maps are."""
-        return path not in self.files.names or path in self._selected_files
+        samples = self.files.samples_of(path)
+        return not samples or any(sample in self._selected for sample in samples)
 
     @cached_property
-    def _selected_files(self) -> set[str]:
-        return {self.files.name_of(row) for i in self.ids for row in self.tables.data_of_sample[i]}
+    def _selected(self) -> frozenset[str]:
+        return frozenset(self.ids)
 
     def scene_of(self, sample_id: str) -> str:
         """Scene token of a sample."""
@@ -137,7 +141,7 @@ class NuscenesLog(Log):
         """Read one sample."""
         tables, scene = self.tables, self.scene_of(sample_id)
         channels: dict[str, list[Row]] = {}
-        for row in tables.data_of_sample[sample_id]:
+        for row in tables.data_of_sample(sample_id):
             channels.setdefault(tables.channel(row)[0], []).append(row)
         if not channels:
             raise DataError(f"{tables.where('sample_data')}: sample {sample_id!r} has no data")
@@ -166,7 +170,7 @@ class NuscenesLog(Log):
 
     def _first_row(self, sample_id: str) -> Row:
         channels: dict[str, list[Row]] = {}
-        for row in self.tables.data_of_sample[sample_id]:
+        for row in self.tables.data_of_sample(sample_id):
             channels.setdefault(self.tables.channel(row)[0], []).append(row)
         return self._key_row(channels, sample_id)
 
@@ -203,7 +207,7 @@ class NuscenesLog(Log):
         size, where = (row.get("height"), row.get("width")), self.tables.where("sample_data", row["token"])
         if not all(isinstance(n, int | float) and not isinstance(n, bool) and 0 < n < 2**31 for n in size):
             raise DataError(f"{where}: height, width: expected the size of the picture, got {size[0]!r}, {size[1]!r}")
-        others = self.tables.picture_sizes[row["calibrated_sensor_token"]]
+        others = self.tables.picture_size(row["calibrated_sensor_token"])
         if others != size:
             raise DataError(
                 f"{where}: height, width: the picture is {size[1]}x{size[0]}, others of the same calibrated_sensor are "
@@ -231,7 +235,7 @@ class NuscenesLog(Log):
 
     def _boxes(self, sample_id: str, T_world_ref: Tensor, time: int) -> Boxes3D:
         tables = self.tables
-        rows = tables.annotations_of_sample[sample_id]
+        rows = tables.annotations_of_sample(sample_id)
         where = tables.where("sample_annotation")
         poses = [pose_from_record(r, f"{where}: {r['token']}") for r in rows]
         sizes = as_f64([r["size"] for r in rows]).reshape(-1, 3)

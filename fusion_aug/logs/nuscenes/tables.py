@@ -1,10 +1,10 @@
-"""The 13 JSON tables of a nuScenes log, indexed."""
+"""The 13 JSON tables of a nuScenes log, and what is asked of them. No table is in memory as a whole, see ``table``."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from torch import Tensor
 
 from calib.nuscenes import pose_from_record
 from fusion_aug.errors import DataError
-from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.tree import Tree
+from fusion_aug.logs.nuscenes.fields import check_row
+from fusion_aug.logs.nuscenes.kept import Kept
 from fusion_aug.logs.nuscenes.splits import SPLITS, own_splits
+from fusion_aug.logs.nuscenes.table import Row, Table
 from fusion_aug.logs.nuscenes.versions import find_version
 from fusion_aug.sample.sensors import matches
 
@@ -23,36 +25,10 @@ TABLES = (
     "category", "attribute", "visibility", "instance", "sensor", "calibrated_sensor", "ego_pose", "log", "scene",
     "sample", "sample_data", "sample_annotation", "map",
 )  # fmt: skip
-Row = dict[str, Any]
-# Fields that are read, and their types; every table has a token.
-NUMBER = (int, float)
-FIELDS: dict[str, dict[str, Any]] = {
-    "category": {"name": str},
-    "instance": {"category_token": str},
-    "sensor": {"channel": str, "modality": str},
-    "calibrated_sensor": {"sensor_token": str, "translation": list, "rotation": list, "camera_intrinsic": list},
-    "ego_pose": {"translation": list, "rotation": list},
-    "scene": {"name": str, "first_sample_token": str, "last_sample_token": str},
-    "sample": {"timestamp": NUMBER, "prev": str, "next": str, "scene_token": str},
-    "sample_data": {
-        "sample_token": str, "ego_pose_token": str, "calibrated_sensor_token": str, "timestamp": NUMBER,
-        "is_key_frame": bool, "filename": str, "prev": str, "next": str,
-    },
-    "sample_annotation": {
-        "sample_token": str, "instance_token": str, "translation": list, "rotation": list, "size": list, "prev": str,
-        "next": str,
-    },
-}  # fmt: skip
+# Fields by which rows are found, besides their token.
+FOUND_BY = {"sample_data": ("sample_token", "calibrated_sensor_token"), "sample_annotation": ("sample_token",)}
+KEPT_SCENES = 4
 MICRO = 1000  # ns per microsecond, nuScenes' unit of time
-MAX_STAMP = 2**63 / MICRO
-
-
-def _is_finite(value: Any) -> bool:
-    return not isinstance(value, bool) and abs(value) < MAX_STAMP
-
-
-def _three_numbers(value: list[Any]) -> bool:
-    return len(value) == 3 and all(isinstance(v, NUMBER) and not isinstance(v, bool) for v in value)
 
 
 def nanoseconds(row: Row) -> int:
@@ -83,6 +59,8 @@ class Tables:
     def __init__(self, tree: Tree, version: str | None = None, exclude: Sequence[str] = ()):
         self.tree, self.exclude = tree, tuple(exclude)
         self.folder = find_version(tree, version)
+        self._tables: dict[str, Table] = {}
+        self._scene_poses: Kept[str, tuple[Tensor, Tensor]] = Kept(KEPT_SCENES)
 
     @cached_property
     def splits(self) -> dict[str, list[str]]:
@@ -93,30 +71,16 @@ class Tables:
         """File of a table."""
         return self.tree.path(f"{table}.json", str(self.folder), self.folder)
 
-    @cache  # noqa: B019  (one Tables object lives as long as its log)
-    def rows(self, table: str) -> list[Row]:
-        """All rows of a table."""
-        data = read_json(self.path(table))
-        if not isinstance(data, list) or not all(isinstance(r, dict) and "token" in r for r in data):
-            raise DataError(f"{self.folder / f'{table}.json'}: expected a list of records with a token each")
-        for row in data:
-            self._check(table, row)
-        if len({r["token"] for r in data}) < len(data):
-            raise DataError(f"{self.where(table)}: two records have the same token")
-        return data
+    def rows(self, table: str) -> Table:
+        """A table.
 
-    def _check(self, table: str, row: Row) -> None:
-        for key, kind in FIELDS.get(table, {}).items():
-            if not isinstance(row.get(key), kind) or (kind is NUMBER and not _is_finite(row[key])):
-                what = "is missing" if key not in row else f"is not {'a number' if kind is NUMBER else kind.__name__}"
-                raise DataError(f"{self.where(table, str(row['token']))}: {key} {what}")
-        if table == "sample_annotation" and not _three_numbers(row["size"]):
-            raise DataError(f"{self.where(table, str(row['token']))}: size: expected 3 numbers")
-
-    @cache  # noqa: B019
-    def by_token(self, table: str) -> dict[str, Row]:
-        """Rows of a table by token."""
-        return {r["token"]: r for r in self.rows(table)}
+        Raises:
+            DataError: it is damaged; the message names file, record and field.
+        """
+        if table not in self._tables:
+            check = partial(check_row, table, where=self.where(table))
+            self._tables[table] = Table(self.path(table), check, FOUND_BY.get(table, ()))
+        return self._tables[table]
 
     def get(self, table: str, token: str) -> Row:
         """One row.
@@ -124,35 +88,29 @@ class Tables:
         Raises:
             DataError: there is none.
         """
-        try:
-            return self.by_token(table)[token]
-        except KeyError:
-            raise DataError(f"{self.where(table)}: token {token!r} is missing") from None
+        row = self.rows(table).first_of("token", token)
+        if row is None:
+            raise DataError(f"{self.where(table)}: token {token!r} is missing")
+        return row
 
     def where(self, table: str, token: str = "") -> str:
         """File and record, for messages."""
         return f"{self.folder / f'{table}.json'}" + (f": {token}" if token else "")
 
-    @cached_property
-    def data_of_sample(self) -> dict[str, list[Row]]:
-        """Records of every sample, keyframes and sweeps, in time order, without those that are excluded."""
-        out: dict[str, list[Row]] = defaultdict(list)
-        for row in sorted(self.rows("sample_data"), key=lambda r: r["timestamp"]):
-            if not self.exclude or not self.is_excluded(row):
-                out[row["sample_token"]].append(row)
-        return out
+    def data_of_sample(self, sample: str) -> list[Row]:
+        """Records of a sample, keyframes and sweeps, in time order, without those that are excluded."""
+        rows = sorted(self.rows("sample_data").of("sample_token", sample), key=lambda r: r["timestamp"])
+        return [r for r in rows if not self.is_excluded(r)]
 
     def is_excluded(self, data: Row) -> bool:
         """Whether a sample_data record is of a channel, or has a file, that is left out."""
-        return matches(self.channel(data)[0], self.exclude) or matches(data["filename"], self.exclude)
+        return bool(self.exclude) and (
+            matches(self.channel(data)[0], self.exclude) or matches(data["filename"], self.exclude)
+        )
 
-    @cached_property
-    def annotations_of_sample(self) -> dict[str, list[Row]]:
-        """Annotations of every sample."""
-        out: dict[str, list[Row]] = defaultdict(list)
-        for row in self.rows("sample_annotation"):
-            out[row["sample_token"]].append(row)
-        return out
+    def annotations_of_sample(self, sample: str) -> list[Row]:
+        """Annotations of a sample."""
+        return self.rows("sample_annotation").of("sample_token", sample)
 
     @cached_property
     def samples(self) -> list[str]:
@@ -173,13 +131,10 @@ class Tables:
                 )
         return out
 
-    @cached_property
-    def picture_sizes(self) -> dict[str, tuple[Any, Any]]:
-        """(height, width) of the first picture of every record of calibrated_sensor."""
-        sizes: dict[str, tuple[Any, Any]] = {}
-        for row in self.rows("sample_data"):
-            sizes.setdefault(row["calibrated_sensor_token"], (row.get("height"), row.get("width")))
-        return sizes
+    def picture_size(self, calibrated_sensor: str) -> tuple[Any, Any]:
+        """(height, width) of the first picture of a record of calibrated_sensor."""
+        row = self.rows("sample_data").first_of("calibrated_sensor_token", calibrated_sensor) or {}
+        return row.get("height"), row.get("width")
 
     def channel(self, data: Row) -> tuple[str, str]:
         """Channel and modality of a sample_data record."""
@@ -192,12 +147,14 @@ class Tables:
         token = data["ego_pose_token"]
         return pose_from_record(self.get("ego_pose", token), self.where("ego_pose", token))
 
-    @lru_cache(maxsize=4)  # noqa: B019
     def scene_poses(self, scene: str) -> tuple[Tensor, Tensor]:
         """Times (ns) and ego poses of a whole scene, one per stamp."""
+        return self._scene_poses.get(scene, self._poses_of)
+
+    def _poses_of(self, scene: str) -> tuple[Tensor, Tensor]:
         found: dict[int, Row] = {}
         for token in self.samples_of_scene[scene]:
-            for row in self.data_of_sample[token]:
+            for row in self.data_of_sample(token):
                 found.setdefault(nanoseconds(row), row)
         if not found:
             raise DataError(f"{self.where('scene')}: no row leads to the samples of the scene {scene!r}")

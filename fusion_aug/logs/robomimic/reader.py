@@ -24,7 +24,7 @@ from fusion_aug.logs.core.robots import BASE
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.touch import with_touch_sensors_of_rig
 from fusion_aug.logs.robomimic.contents import fields_of
-from fusion_aug.safe.hdf5 import get_member, open_hdf5
+from fusion_aug.safe.hdf5 import count_rows, get_member, open_hdf5, read_rows
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Depth, ImageStream, JointState, Signal, Stream
 from fusion_aug.streams.source import Coding, Source
@@ -49,18 +49,6 @@ class DatasetSource(Source):
             row = read_rows(get_member(file, self.options["dataset"], self.path), self.options["row"], self.path)
         picture = torch.from_numpy(np.ascontiguousarray(row))
         return picture[..., 0].to(torch.float32) if self.decoder == "depth" and picture.ndim == 3 else picture
-
-
-def read_rows(dataset: Any, rows: int | slice, path: Path) -> np.ndarray:
-    """Read rows of a dataset.
-
-    Raises:
-        DataError: they are damaged.
-    """
-    try:
-        return np.asarray(dataset[rows])
-    except OSError as error:
-        raise DataError(f"{path}: {dataset.name}: is damaged ({str(error).splitlines()[0]})") from None
 
 
 ROBOMIMIC_OPTIONS = {**EPISODE_OPTIONS, "rate": Option("frames per second, which the file does not hold", 20)}
@@ -117,6 +105,16 @@ class RobomimicLog(EpisodeLog):
                 out[name] = name.removeprefix("obs/").removesuffix("_image").replace("_depth", "/depth")
         return out
 
+    @property
+    def excludable(self) -> Collection[str]:
+        """Datasets and groups of all demonstrations."""
+        found: set[str] = set()
+        with open_hdf5(self.path) as file:
+            for name in self.demos:
+                demo = get_member(file, f"data/{name}", self.path)
+                found |= {*demo, *(f"obs/{n}" for n in (get_member(demo, "obs", self.path) if "obs" in demo else ()))}
+        return found
+
     @cached_property
     def unread_groups(self) -> list[str]:
         """Groups of a demonstration that are not read, such as next_obs."""
@@ -138,7 +136,7 @@ class RobomimicLog(EpisodeLog):
             if sample_id not in file["data"]:
                 raise DataError(f"{self.path}: there is no demonstration {sample_id!r}")
             demo = get_member(file, f"data/{sample_id}", self.path)
-            count = len(get_member(demo, "actions", self.path)) if "actions" in demo else 0
+            count = count_rows(get_member(demo, "actions", self.path), self.path) if "actions" in demo else 0
             times = torch.from_numpy(np.round(np.arange(count) / self.rate * 1e9).astype(np.int64))
             stream_fields: dict[str, Any] = {
                 "frame": BASE,

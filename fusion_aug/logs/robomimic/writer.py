@@ -16,8 +16,7 @@ from fusion_aug.logs.core.episode_writing import EpisodeWriter
 from fusion_aug.logs.core.sidecar import write_ids
 from fusion_aug.logs.core.writer import PARTS_FOLDER, Problem
 from fusion_aug.logs.robomimic.new_file import new_hdf5
-from fusion_aug.logs.robomimic.reader import read_rows
-from fusion_aug.safe.hdf5 import get_member, open_hdf5
+from fusion_aug.safe.hdf5 import get_member, open_hdf5, read_rows
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, JointState, Signal, Stream
 
@@ -126,10 +125,10 @@ class RobomimicWriter(EpisodeWriter):
 
 def demo_names(ids: Sequence[str]) -> dict[str, str]:
     """Return id of an output -> name of its demonstration: demo_3 stays, a copy becomes demo_N, N the next free."""
-    known = [i for i in ids if re.fullmatch(r"demo_\d+", i)]
+    known = {i: i for i in ids if re.fullmatch(r"demo_\d+", i)}
     free = max((int(i[5:]) for i in known), default=-1) + 1
-    others = [i for i in ids if i not in set(known)]
-    return {i: i for i in known} | {i: f"demo_{free + k}" for k, i in enumerate(others)}
+    others = [i for i in ids if i not in known]
+    return known | {i: f"demo_{free + k}" for k, i in enumerate(others)}
 
 
 def _stored(picture: Tensor, dtype: np.dtype, ndim: int) -> np.ndarray:

@@ -99,13 +99,13 @@ def move_action(stream: Action, call: Call) -> Stream:
 
 
 def swap_keypoint_names(stream: Stream, call: Call) -> Stream:
-    """Names of points with left and right swapped, where a mirror swaps them."""
+    """Names of points with left and right swapped: whatever its axis, a mirror makes a left hand of a right one."""
     maps: list[SceneMaps] = call.family_state
     item = stream.sample_index[stream.row_item].tolist()
-    if "name" not in stream.values or not any(m.swaps_names for m in maps):
+    if "name" not in stream.values or not any(m.flips_images for m in maps):
         return stream
     names = [str(n) for n in stream.values["name"]]
-    swapped = [_opposite_name(n, set(names)) if maps[u].swaps_names else n for n, u in zip(names, item, strict=True)]
+    swapped = [_opposite_name(n, set(names)) if maps[u].flips_images else n for n, u in zip(names, item, strict=True)]
     return stream.with_values(name=strings(swapped))
 
 

@@ -144,7 +144,6 @@ def small_log(log_folder: Path, tmp_path: Path) -> Path:
     return root.parent
 
 
-@pytest.mark.quick
 def test_pictures_and_intrinsics(small_log: Path, tmp_path: Path) -> None:
     """Crop, zoom and flip go into fx, fy, cx, cy; left and right swap their files; projections stay."""
     out = run(

@@ -41,6 +41,12 @@ def test_a_name_that_stands_for_two_is_refused() -> None:
 
 
 @pytest.mark.quick
+def test_a_name_that_no_category_of_the_table_has_is_refused() -> None:
+    with pytest.raises(fa.ConfigError, match=r"log\.classes: 'vehicle\.cra' matches no category of .*vehicle\.car"):
+        fa.open_log("nuscenes", DRIVE, classes={"auto": ["vehicle.*", "vehicle.cra"]})
+
+
+@pytest.mark.quick
 def test_boxes_in_space_and_on_pictures(tmp_path: Path) -> None:
     root = small_logs.kitti(tmp_path / "log")
     sample = fa.open_log("kitti", root, classes={"vehicle": ["Car", "Van"]})[0]

@@ -10,19 +10,23 @@ import small_logs
 from places import ARM
 
 import fusion_aug as fa
-from fusion_aug.logs.core.inputs import first_change, input_lines
+from fusion_aug.logs.core.inputs import difference, input_lines
 
 
 def lines(root: Path, format: str = "kitti", **options: object) -> list[str]:
     return list(input_lines(fa.open_log(format, root, **options)))
 
 
+def change(before: list[str], now: list[str]) -> str | None:
+    return difference(before, now).change
+
+
 @pytest.mark.quick
 def test_every_file_that_is_read_is_noted(tmp_path: Path) -> None:
     root = small_logs.kitti(tmp_path / "log")
-    noted = {line.split(" ", 2)[2] for line in lines(root)}
+    noted = {line.split(" ", 3)[3] for line in lines(root)}
     assert noted == {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()}
-    one = {line.split(" ", 2)[2] for line in lines(root, select="training/000001")}
+    one = {line.split(" ", 3)[3] for line in lines(root, select="training/000001")}
     assert one == {n for n in noted if "000001" in n}
 
 
@@ -31,38 +35,62 @@ def test_every_file_that_is_read_is_noted(tmp_path: Path) -> None:
 def test_what_became_of_a_file_is_named(tmp_path: Path, folder: str) -> None:
     root = small_logs.kitti(tmp_path / "log")
     before = lines(root)
-    assert first_change(before, lines(root)) is None
+    assert change(before, lines(root)) is None
     path = next((root / "training" / folder).glob("000001.*"))
     name, raw = path.relative_to(root).as_posix(), path.read_bytes()
     os.utime(path, ns=(1, 1))
-    assert first_change(before, lines(root)) == f"{name} was changed"
+    assert change(before, lines(root)) == f"{name} was changed"
     path.unlink()
     after = lines(root)
-    assert first_change(before, after) == f"{name} is gone"
-    assert first_change(after, before) == f"{name} is new"
+    assert change(before, after) == f"{name} is gone"
+    assert change(after, before) == f"{name} is new"
     path.write_bytes(raw + b" ")
-    assert first_change(before, lines(root)) == f"{name} was changed"
+    assert change(before, lines(root)) == f"{name} was changed"
 
 
+@pytest.mark.quick
 def test_what_nothing_reads_may_come_and_go(tmp_path: Path) -> None:
     root = small_logs.kitti(tmp_path / "log")
     before = lines(root)
-    (root / "training" / "notes of a colleague.ods").write_text("x")
-    assert first_change(before, lines(root)) is None
+    for name in ("training/notes of a colleague.ods", "training/.DS_Store", "README.md"):
+        (root / name).write_text("x")
+    assert difference(before, lines(root)) == (None, 0, "")
 
 
-def test_files_of_options_are_noted_and_those_that_they_name(tmp_path: Path) -> None:
-    """A rig file, the robot's description that it names, and a file of joints."""
+@pytest.mark.quick
+def test_files_with_their_old_date_are_told(tmp_path: Path) -> None:
+    """Copies, links and other rights change the ctime alone, and so does who writes and restores the date."""
+    root = small_logs.kitti(tmp_path / "log")
+    before = lines(root)
+    first, second = (root / "training/calib" / f"00000{i}.txt" for i in range(2))
+    facts = first.stat()
+    first.write_bytes(first.read_bytes()[::-1])
+    os.utime(first, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    second.chmod(0o600)
+    assert difference(before, lines(root)) == (None, 2, "training/calib/000000.txt")
+
+
+def test_files_of_options_are_known_by_their_bytes(tmp_path: Path) -> None:
+    """A rig file, and the robot's description and the pictures of gels that it names."""
     rig, urdf = tmp_path / "rig.yaml", tmp_path / "arm.urdf"
     rig.write_text((ARM / "mcap_rig.yaml").read_text())
     urdf.write_text((ARM / "arm.urdf").read_text())
-    for path in ARM.glob("tactile_*.png"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+    gels = [tmp_path / path.name for path in ARM.glob("tactile_*.png")]
+    for path in gels:
+        path.write_bytes((ARM / path.name).read_bytes())
     root = small_logs.arm(tmp_path / "log", "mcap")
     before = lines(root, "mcap", rig=str(rig))
-    for path in (rig, urdf):
-        facts = path.stat()
+    assert len(gels) == 2
+    for path, old, new in (
+        (rig, b"0.83", b"0.82"),
+        (urdf, b"<robot", b" robot"),
+        *((g, b"IEND", b"ieND") for g in gels),
+    ):
+        whole, facts = path.read_bytes(), path.stat()
         os.utime(path, ns=(1, 1))
-        assert first_change(before, lines(root, "mcap", rig=str(rig))) == f"{path} was changed"
+        assert difference(before, lines(root, "mcap", rig=str(rig))) == (None, 0, "")
+        log = fa.open_log("mcap", root, rig=str(rig))
+        path.write_bytes(whole.replace(old, new, 1))
         os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert first_change(before, lines(root, "mcap", rig=str(rig))) is None
+        assert change(before, list(input_lines(log))) == f"{path} was changed"
+        path.write_bytes(whole)

@@ -40,6 +40,16 @@ def test_links_below_the_root_are_followed(root: Path) -> None:
     assert Tree(linked).path("same/a.bin", "x").read_text() == "a", "the root may be a link itself"
 
 
+@pytest.mark.parametrize("given", [".", "./", "../log", "{root}", "{root}/"])
+def test_names_begin_at_the_root(root: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.chdir(root)
+    (root / "same").symlink_to("data")
+    tree = Tree(given.format(root=root))
+    assert [tree.name_of(e) for e in tree.files()] == ["data/a.bin", "same/a.bin"]
+    assert all(e.path.read_text() == "a" and e.real == f"{root}/data/a.bin" for e in tree.files())
+    assert [tree.name_of(e) for e in tree.files(tree.root / "same")] == ["same/a.bin"]
+
+
 @pytest.mark.parametrize("link, name", [("out", "out/deep/b.bin"), ("b.bin", "b.bin")])
 def test_links_elsewhere_need_their_folder(root: Path, link: str, name: str) -> None:
     disk = root.parent / "disk"

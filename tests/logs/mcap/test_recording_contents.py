@@ -114,6 +114,19 @@ def test_a_driver_that_marks_itself_as_not_calibrated(tmp_path: Path) -> None:
         open_recording(broken)[0]
 
 
+def test_a_flipped_picture_comes_back(tmp_path: Path) -> None:
+    """Its CameraInfo has a negative focal length, which is no pinhole's own."""
+    folder = recording(tmp_path / "log" / "a.mcap", camera([20.0, 0, 4, 0, 25, 3, 0, 0, 1]))
+    assert run(folder, tmp_path / "out", "{_target_: fusion_aug.FlipImage, axis: x}") == 0
+    eye = open_recording(tmp_path / "out")[0].rig.camera("eye")
+    K = eye.A @ eye.model.K
+    assert torch.allclose(K / K[2, 2], torch.tensor([[-20.0, 0, 5], [0, 25, 3], [0, 0, 1]], dtype=torch.float64))
+    assert main(["check", str(tmp_path / "out")]) == 0
+    broken = recording(tmp_path / "bad" / "log" / "a.mcap", camera([20.0, 0, 4, 0, 0, 3, 0, 0, 1]))
+    with pytest.raises(DataError, match="k: expected positive focal lengths"):
+        open_recording(broken)[0]
+
+
 def test_messages_that_are_not_understood_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text: Messages = [("/robot_description", "std_msgs/msg/String", ros("std_msgs/String")(data="<robot/>"), T0)]
     folder = recording(tmp_path / "log" / "a.mcap", text)

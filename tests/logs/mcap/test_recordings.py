@@ -74,6 +74,18 @@ def test_a_dropped_item_has_no_message(tmp_path: Path, capsys: pytest.CaptureFix
     assert main([*words, *conf]) == 2 and "a sensor without data" in capsys.readouterr().err
 
 
+def test_joints_that_move_links_are_not_dropped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing could be read of a recording without them."""
+    folder = recording(tmp_path / "log" / "a.mcap")
+    drop = "{_target_: fusion_aug.ModalityDropout, share: 1.0, at_least: 0, %s}"
+    assert run(folder, tmp_path / "no", drop % "sensors: ['*']") == 2 and not (tmp_path / "no").exists()
+    said = capsys.readouterr().err
+    assert "'joint_states'" in said and "ModalityDropout.keep" in said and "output=folder" in said
+    for number, kept in enumerate(("keep: ['joint*']", "sensors: [imu]", "span: 0.1")):
+        assert run(folder, tmp_path / f"{number}", drop % kept) == 0
+        assert "joint_states" in open_recording(tmp_path / f"{number}")[0].streams
+
+
 def test_clouds_keep_all_their_fields(tmp_path: Path) -> None:
     plain = [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("t", "<u4"), ("ring", "u1"), ("rgb", "<u4")]
     kind = np.dtype([*plain, ("n", "<f4", 3)])

@@ -67,7 +67,7 @@ def project(P: np.ndarray, xyz: np.ndarray) -> np.ndarray:
     return np.where(uvw[:, 2:3] > 0.5, uvw[:, :2] / np.maximum(uvw[:, 2:3], 1e-9), np.nan)
 
 
-@pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.quick), 2])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_points_boxes_and_projections(infos: Path, tmp_path: Path, seed: int) -> None:
     """Points and boxes move by the drawn motion; where a point is seen does not change but by the mirror."""
     words = ["log=mmdet3d", f"log.root={infos}", "pipeline=geometry", "pipeline.zoom=1.0", f"seed={seed}"]

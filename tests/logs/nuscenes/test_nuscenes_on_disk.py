@@ -41,10 +41,18 @@ SWAP = {"CAM_FRONT_LEFT": "CAM_FRONT_RIGHT", "CAM_BACK_LEFT": "CAM_BACK_RIGHT"}
 SWAP |= {b: a for a, b in SWAP.items()}
 
 
-@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.quick), 1, 2, 3, 4])
-@pytest.mark.parametrize("which", [pytest.param("real", marks=pytest.mark.real), "made"])
-def test_nuscenes_in_the_lidar_frame(request, street: Path, tmp_path: Path, which: str, seed: int) -> None:
-    root = request.getfixturevalue("real_data") / "nuscenes" if which == "real" else street
+@pytest.mark.parametrize(
+    ("which", "seed"),
+    [
+        pytest.param("real", 0, marks=[pytest.mark.real, pytest.mark.quick]),
+        *(pytest.param("real", seed, marks=pytest.mark.real) for seed in range(1, 5)),
+        *(("made", seed) for seed in range(5)),
+    ],
+)
+def test_nuscenes_in_the_lidar_frame(request: pytest.FixtureRequest, tmp_path: Path, which: str, seed: int) -> None:
+    """Of the real frame and of the made log, which takes seconds to make and is no part of the quick tests."""
+    real = which == "real"
+    root = request.getfixturevalue("real_data") / "nuscenes" if real else request.getfixturevalue("street")
     out = run(tmp_path / "out", "log=nuscenes", f"log.root={root}", "pipeline=geometry", f"seed={seed}", "limit=2")
     before, after = tables(root), tables(out)
     for line in manifest(out):

@@ -73,7 +73,7 @@ def test_samples_of_no_scene_are_left_out_by_name(root: Path, tmp_path: Path) ->
     groups = {g.name: g for g in account_of(log).files}
     assert len(log) == 5 and groups["files without a record"].count == 5 and groups["samples/*/*.jpg"].count == 30
     with pytest.raises(fa.DataError, match=r"scene\.json: no row leads to the samples of the scene"):
-        log.read(next(t for t in log.tables.by_token("sample") if t.endswith("-other")))
+        log.read(next(r["token"] for r in log.tables.rows("sample") if r["token"].endswith("-other")))
     run(tmp_path / "out", "log=nuscenes", f"log.root={root}", "pipeline=identity")
     assert main(["check", str(tmp_path / "out")]) == 0
 

@@ -13,7 +13,7 @@ import small_logs
 from stores import KEY, SECRET, Bucket, Fault
 
 from fusion_aug import ConfigError, DataError, open_log
-from fusion_aug.logs.core.inputs import first_change, input_lines
+from fusion_aug.logs.core.inputs import difference, input_lines
 from fusion_aug.logs.remote.mirror import open_mirror
 
 CLOUD = "training/velodyne/000001.bin"
@@ -70,9 +70,9 @@ def test_a_change_after_the_opening_is_told_by_name(bucket: Bucket, url: str, tm
     with pytest.raises(DataError) as caught:
         sample["velodyne"].sources[0].bytes()
     assert str(caught.value).startswith(f"{url}/training/velodyne/000000.bin: ") and "was changed" in str(caught.value)
-    assert first_change(before, input_lines(log)) is None
+    assert difference(before, input_lines(log)).change is None
     log.mirror.look_again()
-    assert first_change(before, input_lines(log)) == "training/velodyne/000000.bin was changed"
+    assert difference(before, input_lines(log)).change == "training/velodyne/000000.bin was changed"
 
 
 def test_lines_of_inputs_are_the_same_in_every_cache(url: str, tmp_path: Path) -> None:

@@ -1,0 +1,23 @@
+"""docs/training.md: its code runs, on a made log and without workers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from places import REPOSITORY
+
+import fusion_aug as fa
+
+
+def test_code_of_the_document_runs(street: Path) -> None:
+    text = (REPOSITORY / "docs" / "training.md").read_text(encoding="utf-8")
+    blocks = [b.split("```")[0] for b in text.split("```python\n")[1:]]
+    assert len(blocks) == 4
+    names: dict = {"fa": fa, "root": str(street), "workers": 0}
+    for block in blocks:
+        exec(compile(block, "docs/training.md", "exec"), names)
+    assert names["images"].shape[1:] == (64, 176, 3)
+    assert isinstance(names["batch"]["sample"], fa.Sample) and len(names["batch"]["id"]) == 2
+    again = fa.AugmentedDataset(names["log"], names["pipeline"], seed=7)[0]
+    assert torch.equal(names["same"].realized()["CAM_FRONT"].images, again["CAM_FRONT"].images)
