@@ -53,9 +53,7 @@ def check_options(config: dict[str, Any]) -> None:
     if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0):
         raise ConfigError(f"sample_seconds: expected seconds above 0, or null for no limit, got {seconds!r}")
     if seconds is not None and config["engine"]["name"] == "ray":
-        raise ConfigError(
-            "sample_seconds: tasks of Ray have no such limit; leave it out"
-        )
+        raise ConfigError("sample_seconds: tasks of Ray have no such limit; leave it out")
     if seconds is not None and not config["workers"]:
         raise ConfigError("sample_seconds: only a process of its own can be ended; give workers=1 or more as well")
     for key, choices in (("on_error", ("fail", "skip")), ("link", ("copy", "hard"))):

@@ -7,6 +7,7 @@ Ray itself is told to try nothing again: then every try is counted, and one rule
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pickle
 import signal
@@ -135,8 +136,7 @@ class _Tasks:
     def _submit(self) -> None:
         if time.monotonic() - self.looked > LOOK_EVERY:
             room = self.options.tasks_at_once(self.ray.cluster_resources())
-            self.lost: Counter[int] = Counter()  # how often a task died that had no other item
-        self.room, self.looked = self.count or max(AHEAD * room, 1), time.monotonic()
+            self.room, self.looked = self.count or max(AHEAD * room, 1), time.monotonic()
         while self.waiting and len(self.flying) < self.room:
             group = self.waiting.popleft()
             self.flying[self.task.remote(self.setup, group)] = group
@@ -241,7 +241,7 @@ def _cluster(options: RayOptions, count: int) -> Iterator[Any]:
     handler = signal.getsignal(signal.SIGTERM)  # which Ray replaces
     try:
         where = {"address": options.address} if options.address else {"address": "local", **own}
-        ray.init(**where, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+        ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except Exception as error:
         raise ConfigError(
             f"engine.address: {options.address or 'local'}: no cluster is reached ({str(error).partition(chr(10))[0]})"

@@ -112,11 +112,11 @@ def _nodes(processes: Mapping[str, Sequence[float]]) -> dict[str, dict[str, Any]
     for name, figures in processes.items():
         nodes[name.rpartition(":")[0]].append(figures)
     found = {}
-    for node, figures in sorted(nodes.items()):
-        rates = sorted(samples / max(seconds, 1e-9) for samples, seconds in figures)
+    for node, its in sorted(nodes.items()):
+        rates = sorted(samples / max(seconds, 1e-9) for samples, seconds in its)
         found[node] = {
             "processes": len(rates),
-            "samples": int(sum(samples for samples, _ in figures)),
+            "samples": int(sum(samples for samples, _ in its)),
             "samples_per_second": round(sum(rates), 4),
             "slowest_process": round(rates[0], 4),
             "fastest_process": round(rates[-1], 4),

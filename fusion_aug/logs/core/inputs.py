@@ -48,8 +48,7 @@ def input_lines(log: Log) -> Iterator[str]:
     names are relative. Of a log in a store each file has its tag there in place of its dates.
     """
     for path in log.option_files():
-        own = log.mirror is not None and path.is_relative_to(log.mirror.files)
-        found = log.mirror.latest.find(path.relative_to(log.mirror.files).as_posix()) if own else None
+        found = log.mirror.find(path) if log.mirror else None
         yield _object_line(found) if found else content_line(path, str(path.absolute()))
     knows_parts, is_selected = bool(log.format.contents), (lambda _: True) if log.reads_neighbours else selection(log)
     for name, line in _objects(log.mirror) if log.mirror else _files(log):

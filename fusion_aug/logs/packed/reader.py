@@ -53,7 +53,8 @@ class PackedLog(Log):
     @cached_property
     def places(self) -> dict[str, Place]:
         """Id of every sample -> where it is, in the order in which they were written."""
-        where, found = self.path_in(INDEX, "log.root"), {}
+        where = self.path_in(INDEX, "log.root")
+        found: dict[str, Place] = {}
         try:
             with open_regular(where) as file:
                 lines = [json.loads(line) for line in file]

@@ -87,6 +87,11 @@ class Mirror:
         if digest not in (None, current.digest()):
             raise DataError(f"{self.address.url}: was changed since the run began")
 
+    def find(self, path: Path) -> Object | None:
+        """The object of a file of the mirror, as it was last looked at; None of any other file."""
+        inside = path.is_relative_to(self.files)
+        return self.latest.find(path.relative_to(self.files).as_posix()) if inside else None
+
     def look_again(self) -> None:
         """List the store into ``latest``; the tree and ``catalogue`` stay as they are.
 
@@ -112,7 +117,7 @@ class Mirror:
             shutil.rmtree(self.files, ignore_errors=True)
             old = Catalogue.write(self.home / f"empty-{uuid.uuid4().hex}", ())
             old.path.unlink()
-            pairs = [(None, o) for o in new]
+            pairs: list[tuple[Object | None, Object | None]] = [(None, o) for o in new]
         else:
             pairs = list(new.changes(old))
         self.files.mkdir(parents=True, exist_ok=True)
