@@ -24,6 +24,7 @@ from fusion_aug.logs.core.files import read_json, write_json
 from fusion_aug.logs.core.locks import NAME as LOCK
 from fusion_aug.logs.core.whole import empty
 from fusion_aug.logs.core.writer import WORK
+from fusion_aug.run.usage import is_used
 from fusion_aug.sample.manifest import NAME as MANIFEST
 
 NEW, UNFINISHED, FINISHED = "new", "unfinished", "finished"
@@ -79,7 +80,7 @@ def read_marker(path: Path, out_id: str) -> dict[str, Any]:
         return marker
     line, used = (marker.get(key) if isinstance(marker, dict) else None for key in ("line", "used"))
     whole = isinstance(line, dict) and line.get("id") == out_id and isinstance(marker.get("rows"), dict)
-    if not whole or not isinstance(used, list) or len(used) != 3 or not {type(v) for v in used} <= {int, float}:
+    if not whole or not is_used(used):
         raise DataError(f"{path}: is not the marker of sample {out_id!r}; remove it, and the sample is made again")
     return dict(marker)
 

@@ -34,6 +34,12 @@ class Used(NamedTuple):
     process: str
 
 
+def is_used(value: Any) -> bool:
+    """Whether a value from a file is what ``Used`` holds."""
+    kinds = (int | float, int, int, str)
+    return isinstance(value, list) and len(value) == len(kinds) and all(map(isinstance, value, kinds))
+
+
 FIGURES = ("seconds", "bytes", "memory")
 STRAGGLER = 3.0  # a sample that took so many times the median
 
