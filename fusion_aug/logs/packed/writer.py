@@ -12,6 +12,8 @@ from fusion_aug.logs.folder.writer import write_sample
 from fusion_aug.logs.packed.members import packed_files
 from fusion_aug.sample import Sample
 
+MIB = 2**20
+
 
 class PackedWriter(Writer):
     """Writer of a packed format, for samples of any log. It holds everything, so ``lossy`` has no effect.
@@ -27,7 +29,7 @@ class PackedWriter(Writer):
         size = self.options["shard_mb"]
         if type(size) is not int or size < 1:
             raise ConfigError(f"output.shard_mb: expected a whole number of at least 1, got {size!r}")
-        self.shard_bytes = size * 2**20
+        self.shard_bytes = size * MIB
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """Write the sample to the parts; there are no table rows."""
