@@ -69,7 +69,7 @@ def begun(job: Job) -> Iterator[list[str] | None]:
         if found == UNFINISHED:
             _refuse_another(job, fingerprint)
             refuse_changed(job)
-        yield kernel_note(plan_of(job.out).get("kernels", {}), str(job.out))
+        yield kernel_note(plan_of(job.out).get("kernels", {}), job.place)
     finally:
         lock.close()
 

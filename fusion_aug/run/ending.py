@@ -7,7 +7,6 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from fusion_aug.errors import FusionAugError
@@ -17,6 +16,7 @@ from fusion_aug.logs.core.sample_account import StreamAccount, total_account
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run.beginning import inputs_digest, noted_inputs, refuse_changed
 from fusion_aug.run.job import Job
+from fusion_aug.run.publishing import Publisher
 from fusion_aug.run.unfinished import FACTS, clean
 from fusion_aug.run.usage import NAME as USAGE
 from fusion_aug.run.usage import Used, write_usage
@@ -61,7 +61,12 @@ class StagedRows:
 
 
 def end(
-    job: Job, start: float, resumed: int, notes: list[str], retried: Mapping[int, int] = MappingProxyType({})
+    job: Job,
+    start: float,
+    resumed: int,
+    notes: list[str],
+    retried: Mapping[int, int],
+    place: Publisher,
 ) -> RunResult:
     """Write what is still missing, and remove what was there for the unfinished run only.
 
@@ -69,11 +74,13 @@ def end(
         job: whose samples are all there. start: when it began, on the monotonic clock.
         resumed: samples of an earlier run. notes: sentences to print.
         retried: number of a sample whose process died -> how often it was tried again.
+        place: what publishes the output.
 
     Raises:
         FusionAugError: no sample could be written, or an input was changed meanwhile. OSError: the disk is full.
     """
     refuse_changed(job)
+    place.ready()
     with naming_output(job.out):
         skipped, streams = merge(job)
         markers = (job.marker(number) for number in range(len(job.tasks)))
@@ -96,6 +103,7 @@ def end(
         }
         part = job.out / WORK / FACTS
         part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        place.finish(part)
         part.replace(job.out / FACTS)
     clean(job.out)
     written = len(job.tasks) - len(skipped)

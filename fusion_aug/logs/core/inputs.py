@@ -23,8 +23,7 @@ def input_lines(log: Log) -> Iterator[str]:
     a store each file has its tag there in place of the date.
     """
     for path in log.option_files():
-        own = log.mirror is not None and path.is_relative_to(log.mirror.files)
-        found = log.mirror.latest.find(path.relative_to(log.mirror.files).as_posix()) if own else None
+        found = log.mirror.found(path) if log.mirror else None
         yield _object_line(found) if found else _line(path, str(path.absolute()))
     knows_parts = bool(log.format.contents)
     is_selected = (lambda _: True) if log.reads_neighbours else selection(log)
