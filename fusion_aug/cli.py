@@ -118,11 +118,9 @@ def dispatch(command: str, words: list[str]) -> int:
     if command == "run":
         return commands.run_command(overrides, multirun, extra_dir)
     if command == "merge":
-        from pathlib import Path
-
         from fusion_aug.run.merging import merge_command
 
-        return merge_command(Path(positionals[0]), overrides)
+        return merge_command(positionals[0], overrides)
     if command == "inspect":
         from fusion_aug.run.inspecting import inspect_command
 

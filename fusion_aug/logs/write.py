@@ -16,6 +16,7 @@ from fusion_aug.logs.core.log import Log, find_exporter, find_format, output_opt
 from fusion_aug.logs.core.plausible import impossible_rows
 from fusion_aug.logs.core.whole import move_files, whole_folder
 from fusion_aug.logs.core.writer import WORK, Writer
+from fusion_aug.logs.remote.address import refuse_url
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D
@@ -55,6 +56,7 @@ def write_log(
     """
     if link not in ("copy", "hard"):
         raise ConfigError(f"link: expected copy or hard, got {link!r}")
+    refuse_url("root", root)
     samples = [samples] if isinstance(samples, Sample) else samples
     target, kind = user_path(str(root)), find_exporter(format)
     options = output_options(format, options)

@@ -77,7 +77,7 @@ def begun(job: Job) -> Iterator[list[str] | None]:
         if found == UNFINISHED:
             _refuse_another(job, fingerprint)
             notes = refuse_changed(job)
-        yield [*notes, *kernel_note(plan_of(job.out).get("kernels", {}), str(job.out))]
+        yield [*notes, *kernel_note(plan_of(job.out).get("kernels", {}), job.place)]
     finally:
         lock.close()
 

@@ -16,6 +16,7 @@ from fusion_aug.core.random import Keys
 from fusion_aug.core.registry import Context
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.select import select_ids
+from fusion_aug.logs.remote.address import is_url
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
 from fusion_aug.run.execute import check_options, execute
@@ -23,6 +24,7 @@ from fusion_aug.run.inputs import output_at, run_manifest, source_log, written_l
 from fusion_aug.run.job import Job
 from fusion_aug.run.links import refuse_links
 from fusion_aug.run.progress import progress_bar
+from fusion_aug.run.publishing import with_stage
 from fusion_aug.run.scope import draw_geometry_per_scene, geometry_only
 from fusion_aug.run.sweeping import sweep
 from fusion_aug.run.words import value_of
@@ -39,7 +41,7 @@ def run_command(overrides: Sequence[str], multirun: bool, extra_dir: str | None)
         import_plugins(config["plugins"])  # one of them may have registered the format of the output
         check_options(config)
         build_pipeline(config["pipeline"])  # every job is looked at before the first one runs
-        configs.append((name, config | ({"out": str(Path(config["out"]) / name)} if multirun else {})))
+        configs.append((name, config | ({"out": f"{str(config['out']).rstrip('/')}/{name}"} if multirun else {})))
     for name, config in configs:
         if multirun:
             report.OUT.print(name, style="bold", markup=False)
@@ -49,7 +51,7 @@ def run_command(overrides: Sequence[str], multirun: bool, extra_dir: str | None)
 
 def one_run(config: dict[str, Any]) -> None:
     """Run one job, or print what it would do."""
-    job = Job(config)
+    job = Job(with_stage(config) if is_url(config["out"]) else config)
     _, changed = draw_geometry_per_scene(build_pipeline(config["pipeline"]), job.log, config["output"])
     if config["dry_run"]:
         report.dry_run(job, changed)

@@ -19,6 +19,7 @@ from fusion_aug.errors import ConfigError
 from fusion_aug.logs import FORMATS, Log, open_log
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.log import find_exporter
+from fusion_aug.logs.remote.address import is_url, refuse_url
 from fusion_aug.names import full_name
 from fusion_aug.run.combining import chosen_presets, refuse_lost_transforms
 from fusion_aug.run.keys import check_keys, did_you_mean, set_figures
@@ -99,7 +100,9 @@ def compose_config(
     if name == "run":
         written = plain.get("output") or {"format": None}
         plain |= {"output": written.pop("format"), "output_options": written}
-    if plain.get("out"):
+    if name != "run":
+        refuse_url("out", plain.get("out"))
+    if plain.get("out") and not is_url(str(plain["out"])):
         plain["out"] = str(user_path(str(plain["out"])))
     if plain.get("storage") and plain["storage"].get("cache"):  # workers may have other current folders
         plain["storage"]["cache"] = str(user_path(str(plain["storage"]["cache"])).absolute())

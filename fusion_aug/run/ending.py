@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from operator import itemgetter
-from types import MappingProxyType
 from typing import Any
 
 from fusion_aug.errors import FusionAugError
@@ -21,6 +20,7 @@ from fusion_aug.logs.core.sample_account import StreamAccount, total_account
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run.beginning import inputs_digest, noted_inputs, refuse_changed
 from fusion_aug.run.job import Job
+from fusion_aug.run.publishing import Publisher
 from fusion_aug.run.unfinished import FACTS, SAMPLES, clean
 from fusion_aug.run.usage import NAME as USAGE
 from fusion_aug.run.usage import Used, write_usage
@@ -55,7 +55,12 @@ class RunResult:
 
 
 def end(
-    job: Job, start: float, resumed: int, notes: list[str], retried: Mapping[int, int] = MappingProxyType({})
+    job: Job,
+    start: float,
+    resumed: int,
+    notes: list[str],
+    retried: Mapping[int, int],
+    place: Publisher,
 ) -> RunResult:
     """Write what is still missing, and remove what was there for the unfinished run only.
 
@@ -63,11 +68,13 @@ def end(
         job: whose samples are all there. start: when it began, on the monotonic clock.
         resumed: samples of an earlier run. notes: sentences to print.
         retried: number of a sample whose process died -> how often it was tried again.
+        place: what publishes the output.
 
     Raises:
         FusionAugError: no sample could be written, or an input was changed meanwhile. OSError: the disk is full.
     """
     notes = list(dict.fromkeys([*notes, *refuse_changed(job)]))
+    place.ready()
     with naming_output(job.out):
         skipped, streams = merge(job)
         took = ((m["line"]["id"], Used(*m["used"])) for m in JsonLines(job.out / WORK / SAMPLES))
@@ -89,6 +96,7 @@ def end(
         }
         part = job.out / WORK / FACTS
         part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        place.finish(part)
         part.replace(job.out / FACTS)
     clean(job.out)
     written = len(job.tasks) - len(skipped)

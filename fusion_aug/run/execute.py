@@ -14,9 +14,11 @@ from fusion_aug.core.compose import leaves
 from fusion_aug.errors import USER_ERRORS, ConfigError, FusionAugError
 from fusion_aug.logs.core.log import find_exporter
 from fusion_aug.logs.core.writer import WORK
+from fusion_aug.logs.remote.address import is_url
 from fusion_aug.run.beginning import begun
 from fusion_aug.run.ending import RunResult, end
 from fusion_aug.run.job import Job, shard_of, start_job
+from fusion_aug.run.publishing import Publisher, published
 from fusion_aug.run.ray_engine import RayOptions, work_on_ray
 from fusion_aug.run.scope import check_names
 from fusion_aug.run.workers import Outcomes, ProcessDied, work_through
@@ -24,6 +26,7 @@ from fusion_aug.sample import Sample
 from fusion_aug.transforms.camera.photometric import gel_refusal_message, gels_to_refuse
 
 Progress = Callable[[int, int], None]
+ROUNDS = 2  # in which samples are made again that a store has lost
 
 
 def check_options(config: dict[str, Any]) -> None:
@@ -44,6 +47,10 @@ def check_options(config: dict[str, Any]) -> None:
         raise ConfigError("out: is empty; give a folder")
     shard_of(config["shard"])
     whole("seed", 0)
+    if is_url(config["out"]):
+        lapse = config["storage"]["claim_seconds"]
+        if isinstance(lapse, bool) or not isinstance(lapse, int | float) or not lapse >= 1:
+            raise ConfigError(f"storage.claim_seconds: expected a number of at least 1, got {lapse!r}")
     whole("workers", 0)
     whole("copies", 0 if config["keep_original"] else 1)
     whole("limit", 1, nullable=True)
@@ -105,21 +112,25 @@ def execute(job: Job, progress: Progress | None = None) -> RunResult:
     check_options(job.config)
     check_expressible(job)
     start, total = time.monotonic(), len(job.numbers)
-    with begun(job) as notes:
+    with published(job) as place, begun(job) as notes:
         if notes is None:
             return RunResult(total, [], total, 0.0, already_done=True)
+        place.begun()
         todo = [i for i in job.numbers if not job.done_file(i).is_file()]
         resumed = done = total - len(todo)
         retried: Counter[int] = Counter()
         try:
             if progress:
                 progress(done, total)
-            for _ in process_all(job, todo, retried):
+            for number in process_all(job, todo, retried):
+                place.done(number)
                 done += 1
                 if progress:
                     progress(done, total)
+            place.all_done()
             if not job.config["shard"]:
-                return end(job, start, resumed, notes, retried)
+                make_again(job, place, retried)
+                return end(job, start, resumed, notes, retried, place)
         except USER_ERRORS:
             forget(job)
             raise
@@ -128,6 +139,28 @@ def execute(job: Job, progress: Progress | None = None) -> RunResult:
         skipped = [(job.tasks[i][0], str(m["skipped"])) for i in job.numbers if "skipped" in (m := job.marker(i))]
         seconds = time.monotonic() - start
         return RunResult(total - len(skipped), skipped, resumed, seconds, is_shard=True, notes=tuple(notes))
+
+
+def make_again(job: Job, place: Publisher, retried: Counter[int]) -> None:
+    """Make samples again whose files the place of the output does not hold, though it said so.
+
+    Raises:
+        FusionAugError: it does so again and again.
+    """
+    for _ in range(ROUNDS):
+        lost = place.lost()
+        if not lost:
+            return
+        for number in process_all(job, lost, retried):
+            retried[number] += 1
+            place.done(number)
+        place.all_done()
+    if lost := place.lost():
+        name = job.tasks[lost[0]][0]
+        raise FusionAugError(
+            f"{job.out}: files of {len(lost)} samples, first {name!r}, are not there though the store said that they "
+            f"were written; give the command again"
+        )
 
 
 def forget(job: Job) -> None:

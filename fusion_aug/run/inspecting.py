@@ -10,6 +10,7 @@ import torch
 from rich.table import Table
 
 from calib import CalibrationError, CameraSensor, Sensor, UnknownLens
+from calib.mirrored import as_given
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.account import Account, account_of
 from fusion_aug.logs.core.log import Log
@@ -51,7 +52,7 @@ def print_survey(log: Log, found: Survey) -> None:
     total = len(log.ids)
     part = "" if found.read == total else f"; {found.read} of them were read, n=null reads all"
     span = f", {found.seconds:.1f} s of data" if found.seconds else ""
-    report.OUT.print(f"[bold]{log.format.name}[/] {printable(str(log.root))}")
+    report.OUT.print(f"[bold]{log.format.name}[/] {printable(as_given(str(log.root)))}")
     report.OUT.print(f"{counted(total, 'sample')}{part}: {counted(len(found.scenes), 'scene')}{span}")
     report.OUT.print(stream_table(found))
     if found.first is not None and found.first.rig.sensors:

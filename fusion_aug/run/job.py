@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import torch
 
+from calib.mirrored import as_given
 from fusion_aug.core.compose import Compose, named_leaves
 from fusion_aug.core.engine import run
 from fusion_aug.errors import ConfigError, FusionAugError
@@ -31,6 +32,7 @@ from fusion_aug.ops.random import digest
 from fusion_aug.run.config import build_log, build_pipeline, import_plugins
 from fusion_aug.run.plugin_sources import plugin_files, plugin_lines
 from fusion_aug.run.scope import draw_geometry_per_scene
+from fusion_aug.run.store_files import SampleFiles
 from fusion_aug.run.unfinished import PLANNING, UNFINISHED, read_marker, state
 from fusion_aug.run.usage import Usage
 from fusion_aug.sample.history import history_to_json
@@ -57,6 +59,11 @@ class Job:
         return Path(self.config["out"])
 
     @property
+    def place(self) -> str:
+        """The output as it was given, for messages: its folder, or its URL."""
+        return as_given(str(self.out))
+
+    @property
     def output(self) -> str:
         """Name of the format of the output."""
         return str(self.config["output"] or self.log.format.name)
@@ -72,6 +79,12 @@ class Job:
     def log(self) -> Log:
         """The input."""
         return build_log(self.config["log"], self.config.get("storage"))
+
+    @cached_property
+    def sample_files(self) -> SampleFiles | None:
+        """What becomes of the files of a sample of an output in a store; None of one in a folder."""
+        url = (self.config.get("storage") or {}).get("out")
+        return SampleFiles(url, alone=self.config["engine"]["name"] == "ray") if url else None
 
     @cached_property
     def pipeline(self) -> Compose:
@@ -208,17 +221,20 @@ class Job:
         if "residual" in rows:
             line["residual"] = rows.pop("residual")
         used = usage.of(stage)
-        move_files(stage, self.out, out_id, again=True)
+        moved = move_files(stage, self.out, out_id, again=True)
         shutil.rmtree(stage)
-        self.write_marker(number, {"rows": rows, "line": line, "used": used})
+        put = {"files": self.sample_files.put(self.out, moved)} if self.sample_files else {}
+        self.write_marker(number, {"rows": rows, "line": line, "used": used, **put})
 
     def skip(self, number: int, why: str) -> None:
         """Note that a sample could not be read."""
         shutil.rmtree(self.out / WORK / f"stage-{number:08d}", ignore_errors=True)
         self.write_marker(number, {"skipped": why})
 
-    def write_marker(self, number: int, data: dict[str, Any]) -> None:
-        """Write the marker of a finished sample."""
+    def write_marker(self, number: int, data: dict[str, Any], put: bool = True) -> None:
+        """Write the marker of a finished sample; where ``put`` says so, also for the one that takes it up elsewhere."""
+        if self.sample_files and put:
+            self.sample_files.put_marker(number, data)
         path = self.done_file(number)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
@@ -245,6 +261,8 @@ def process_once(job: Job, number: int) -> None:
     Raises:
         FusionAugError: the run is not there, or has ended meanwhile.
     """
+    if job.sample_files:
+        job.sample_files.join(job.out)
     _refuse_lost(job.out)
     lock = FolderLock(job.out / WORK)
     try:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.errors import ConfigError, DataError, FusionAugError
+from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.locks import FolderLock, Locked
 from fusion_aug.logs.core.writer import WORK
+from fusion_aug.logs.remote.address import address_of, is_url
+from fusion_aug.logs.remote.store import StoreError
+from fusion_aug.logs.remote.writing import WritableStore
 from fusion_aug.run import report
 from fusion_aug.run.beginning import refuse_changed
 from fusion_aug.run.ending import end
@@ -18,20 +23,56 @@ from fusion_aug.run.inputs import import_named
 from fusion_aug.run.job import Job
 from fusion_aug.run.kernels import kernel_note
 from fusion_aug.run.links import refuse_links
-from fusion_aug.run.unfinished import FINISHED, NEW, PLAN, PLANNING, clean, plan_of, state
+from fusion_aug.run.publishing import Publisher, published, with_stage
+from fusion_aug.run.unfinished import FACTS, FINISHED, NEW, PLAN, PLANNING, clean, plan_of, state
+from fusion_aug.run.words import value_of
 from fusion_aug.safe.guard import reads_file
 
 
-def merge_command(out: Path, overrides: Sequence[str]) -> int:
+def merge_command(word: str, overrides: Sequence[str]) -> int:
     """Finish a run whose samples are all staged; what is finished already is left as it is.
+
+    Args:
+        word: folder of the output, or its URL. overrides: words of the command line.
 
     Raises:
         ConfigError: it is no unfinished run, a run is still at work on it, or samples are missing.
         DataError: its plan is damaged.
     """
-    others = [w for w in overrides if not w.startswith("plugins=")]
+    others = [w for w in overrides if not w.startswith(("plugins=", "storage.cache="))]
     if others:
-        raise ConfigError(f"{others[0].partition('=')[0]}: merge takes the settings of the run, and plugins= only")
+        raise ConfigError(
+            f"{others[0].partition('=')[0]}: merge takes the settings of the run, and plugins= and storage.cache= only"
+        )
+    return _merge_store(word, overrides) if is_url(word) else _merge_folder(Path(word), overrides)
+
+
+def _merge_store(url: str, overrides: Sequence[str]) -> int:
+    """The same in a store."""
+    store = WritableStore(address_of(url, "OUT"))
+    try:
+        names = store.names()
+        if PLAN not in store.names(WORK):
+            if FACTS not in names:
+                raise ConfigError(f"{url}: holds no run; its shards come first: fusion-aug run ... out={url} shard=1/2")
+            report.OUT.print(f"{url} holds a finished run: nothing to merge", markup=False)
+            return 0
+        config = _settings(json.loads(store.content(f"{WORK}/{PLAN}")), f"{url}/{WORK}/{PLAN}", overrides)
+    except StoreError as error:
+        raise DataError(f"{url}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise error if isinstance(error, FusionAugError) else DataError(f"{url}/{WORK}/{PLAN}: is no plan") from None
+    given = [str(value_of(w)) for w in overrides if w.startswith("storage.cache=")]
+    storage = {**config["storage"], **({"cache": str(user_path(given[-1]).absolute())} if given else {})}
+    job, fingerprint = _planned(Path(f"{url}/{WORK}/{PLAN}"), with_stage({**config, "out": url, "storage": storage}))
+    with published(job) as place:
+        try:
+            return _merge(job, fingerprint, plan_of(job.out), place)
+        except OSError as error:
+            raise as_told(error, job.out) from None
+
+
+def _merge_folder(out: Path, overrides: Sequence[str]) -> int:
     found = state(out)
     if found == NEW:
         raise ConfigError(f"{out}: holds no run; its shards come first: fusion-aug run ... out={out} shard=1/2")
@@ -44,7 +85,10 @@ def merge_command(out: Path, overrides: Sequence[str]) -> int:
             clean(out)
             report.OUT.print(f"{out} holds a finished run: nothing to merge", markup=False)
             return 0
-        return _merge(out, overrides)
+        plan = plan_of(out)
+        config = _settings(plan, str(out / WORK / PLAN), overrides)
+        job, fingerprint = _planned(out / WORK / PLAN, {**config, "out": str(out)})
+        return _merge(job, fingerprint, plan, Publisher())
     except Locked:
         raise ConfigError(f"{out}: a run is still writing it; merge when all shards have ended") from None
     except OSError as error:
@@ -61,22 +105,27 @@ def _planned(path: Path, config: dict[str, Any]) -> tuple[Job, str]:
     return job, job.fingerprint()
 
 
-def _merge(out: Path, overrides: Sequence[str]) -> int:
-    start, plan = time.monotonic(), plan_of(out)
-    config = plan.get("config")
+def _settings(plan: Any, where: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """The configuration that a plan holds, with its plugins imported."""
+    config = plan.get("config") if isinstance(plan, dict) else None
     if not isinstance(config, dict):
-        raise DataError(f"{out / WORK / PLAN}: config: expected the settings of a run")
-    import_named(config.get("plugins") or [], out / WORK / PLAN, overrides)
-    job, fingerprint = _planned(out / WORK / PLAN, {**config, "out": str(out)})
+        raise DataError(f"{where}: config: expected the settings of a run")
+    import_named(config.get("plugins") or [], Path(where), overrides)
+    return config
+
+
+def _merge(job: Job, fingerprint: str, plan: dict[str, Any], place: Publisher) -> int:
+    start, out = time.monotonic(), job.out
     if fingerprint != plan["fingerprint"]:
         refuse_changed(job)
         raise ConfigError(f"{out}: its shards were made of another input or by another version; run them again")
+    place.lost()  # they are missing as those that were never made
     missing = [i for i in range(len(job.tasks)) if not job.done_file(i).is_file()]
     if missing:
         raise ConfigError(
             f"{out}: {len(missing)} of {len(job.tasks)} samples are missing, first {job.tasks[missing[0]][0]!r}; "
             f"run the shards that were interrupted again, or the whole without shard="
         )
-    notes = kernel_note(plan.get("kernels", {}), str(out))
-    report.run_summary(job, end(job, start, len(job.tasks), notes), ())
+    notes = kernel_note(plan.get("kernels", {}), job.place)
+    report.run_summary(job, end(job, start, len(job.tasks), notes, {}, place), ())
     return 0

@@ -17,6 +17,7 @@ from fusion_aug.logs.core.options import absolute
 from fusion_aug.logs.core.sample_account import total_account
 from fusion_aug.logs.core.whole import move_files, whole_folder
 from fusion_aug.logs.core.writer import WORK
+from fusion_aug.logs.remote.address import refuse_url
 from fusion_aug.run import report
 from fusion_aug.run.inputs import output_at, run_manifest, source_log
 from fusion_aug.run.words import value_of
@@ -30,7 +31,9 @@ def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_d
     entry = manifest.entry(sample_id)
     folder = path if path.is_dir() else path.parent
     log = source_log(manifest, folder, overrides, extra_dir)
-    given = [user_path(str(value_of(w))) for w in overrides if w.startswith("out=")]
+    words = [str(value_of(w)) for w in overrides if w.startswith("out=")]
+    refuse_url("out", words[-1] if words else "")
+    given = [user_path(w) for w in words]
     if given and given[0].exists() and (not given[0].is_dir() or any(given[0].iterdir())):
         raise ConfigError(f"out: {given[0]} is not empty")
     if given:

@@ -70,7 +70,7 @@ def run_summary(job: Job, result: RunResult, changed: Sequence[str]) -> None:
     if idle:
         OUT.print(f"the first sample holds nothing for these to act on: {printable(', '.join(idle))}", style="yellow")
     if result.already_done:
-        OUT.print(f"{printable(str(job.out))} already holds this run, complete: nothing to do")
+        OUT.print(f"{printable(job.place)} already holds this run, complete: nothing to do")
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_row("samples staged" if result.is_shard else "samples written", str(result.written))
@@ -81,13 +81,15 @@ def run_summary(job: Job, result: RunResult, changed: Sequence[str]) -> None:
     if result.used:
         table.add_row("memory of a process", f"up to {result.used['memory'] / 2**20:.0f} MiB")
     if not result.is_shard:
-        table.add_row("size", f"{output_size(job.out) / 2**20:.1f} MiB")
-    table.add_row("output", printable(str(job.out)))
+        size = output_size(job.out) if job.out.is_dir() else result.used["bytes"]  # in a store without the tables
+        table.add_row("size", f"{size / 2**20:.1f} MiB")
+    table.add_row("output", printable(job.place))
     OUT.print(table)
     for name, why in result.skipped:
         OUT.print(printable(f"skipped {name}: {why}"), style="yellow")
     if result.is_shard:
-        OUT.print(f"this is shard {job.config['shard']}; when all have ended: fusion-aug merge {job.out}", markup=False)
+        shard = job.config["shard"]
+        OUT.print(f"this is shard {shard}; when all have ended: fusion-aug merge {job.place}", markup=False)
         return
     OUT.print(stream_table(result.streams, job.loss_reasons))
     print_lines(left_out_lines(job.account))

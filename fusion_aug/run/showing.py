@@ -12,6 +12,7 @@ from fusion_aug.core.engine import run
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.sidecar import ids_in_manifest
+from fusion_aug.logs.remote.address import refuse_url
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
 from fusion_aug.run.inputs import output_at, run_manifest, source_log, written_log
@@ -36,6 +37,7 @@ def show_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir
         settings = compose_config("show", overrides, extra_dir)
         count, pairs = _of_pipeline(settings)
     first = _whole("index", settings["index"], 0, count - 1)
+    refuse_url("out", settings["out"])
     target = user_path(str(settings["out"]))
     if not flags:
         if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):

@@ -48,7 +48,7 @@ def input_lines(log: Log) -> Iterator[str]:
     names are relative. Of a log in a store each file has its tag there in place of its dates.
     """
     for path in log.option_files():
-        found = log.mirror.find(path) if log.mirror else None
+        found = log.mirror.found(path) if log.mirror else None
         yield _object_line(found) if found else content_line(path, str(path.absolute()))
     knows_parts, is_selected = bool(log.format.contents), (lambda _: True) if log.reads_neighbours else selection(log)
     for name, line in _objects(log.mirror) if log.mirror else _files(log):

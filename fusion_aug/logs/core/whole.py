@@ -68,16 +68,20 @@ def empty(folder: Path, keep: tuple[Path, ...] = ()) -> None:
             path.unlink()
 
 
-def move_files(stage: Path, out: Path, what: str, *, again: bool = False) -> None:
+def move_files(stage: Path, out: Path, what: str, *, again: bool = False) -> list[Path]:
     """Move the files of a staged sample into an output, and its parts to where ``Writer.part`` finds them.
 
     Args:
         stage, out: on one file system. what: whose files they are, for messages.
         again: whether files may be there already, of a run that was killed while it moved them.
 
+    Returns:
+        where they are now.
+
     Raises:
         DataError: a file is there already, or a folder of its name.
     """
+    moved = []
     for path in sorted(p for p in stage.rglob("*") if p.is_file()):
         name = path.relative_to(stage)
         target = inside(out / WORK if name.parts[0] == PARTS_FOLDER else out, name.as_posix(), what)
@@ -86,10 +90,12 @@ def move_files(stage: Path, out: Path, what: str, *, again: bool = False) -> Non
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
+            moved.append(target)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             raise DataError(
                 f"{what}: its file {name} lies where another sample has a folder, or below its file"
             ) from None
+    return moved
 
 
 __all__ = ["empty", "move_files", "whole_folder"]

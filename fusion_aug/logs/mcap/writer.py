@@ -257,6 +257,7 @@ class McapWriter(Writer):
             sources = [self.log.windows[row["source"]].file for row in members]
             kinds = {c.topic: c.kind for file in sources for c in file.summary()[0]}
             files = [BagFile(Path(r["file"]).name, r["span"][0], r["span"][1], r["counts"]) for r in members]
+            folder.mkdir(parents=True, exist_ok=True)
             write_bag(folder, files, kinds, type_hashes(sources[0].path.parent))
 
 

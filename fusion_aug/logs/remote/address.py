@@ -47,6 +47,16 @@ def is_url(place: str | Path) -> bool:
     return "://" in str(place)
 
 
+def refuse_url(option: str, place: object) -> None:
+    """Raise where a URL is given for what is written into a folder of this computer.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if is_url(str(place)):
+        raise ConfigError(f"{option}: expected a path of this computer; only a run writes into a store")
+
+
 def address_of(url: str, option: str) -> Address:
     """Return the address of a URL.
 

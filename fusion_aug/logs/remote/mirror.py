@@ -20,6 +20,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from calib.mirrored import is_placeholder, register_mirror
 from fusion_aug.errors import ConfigError, DataError
@@ -59,6 +60,14 @@ class Mirror:
         found = Catalogue(self.home / f"catalogue-{digest}.db")
         return found if found.path.is_file() and found.digest() == digest else None
 
+    def register(self) -> None:
+        """Let what opens a file of the tree fetch it first, and messages name the URL."""
+        register_mirror(self.files, self.address.url, self.fill)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.register()  # it came from another process
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Alone with the tree, among all threads and processes."""
@@ -87,11 +96,6 @@ class Mirror:
         if digest not in (None, current.digest()):
             raise DataError(f"{self.address.url}: was changed since the run began")
 
-    def find(self, path: Path) -> Object | None:
-        """The object of a file of the mirror, as it was last looked at; None of any other file."""
-        inside = path.is_relative_to(self.files)
-        return self.latest.find(path.relative_to(self.files).as_posix()) if inside else None
-
     def look_again(self) -> None:
         """List the store into ``latest``; the tree and ``catalogue`` stay as they are.
 
@@ -113,11 +117,10 @@ class Mirror:
 
     def _bring_to(self, new: Catalogue, old: Catalogue | None) -> Catalogue:
         """Make placeholders of what is new or changed, and remove what is gone. A process may be killed in it."""
+        pairs: list[tuple[Object | None, Object | None]]
         if old is None:  # files of which nothing is known
             shutil.rmtree(self.files, ignore_errors=True)
-            old = Catalogue.write(self.home / f"empty-{uuid.uuid4().hex}", ())
-            old.path.unlink()
-            pairs: list[tuple[Object | None, Object | None]] = [(None, o) for o in new]
+            pairs = [(None, o) for o in new]
         else:
             pairs = list(new.changes(old))
         self.files.mkdir(parents=True, exist_ok=True)
@@ -154,6 +157,10 @@ class Mirror:
             os.ftruncate(descriptor, found.size)
         finally:
             os.close(descriptor)
+
+    def found(self, path: Path) -> Object | None:
+        """What was last listed for a path; None where that lies outside of the tree, or nothing was there."""
+        return self.latest.find(path.relative_to(self.files).as_posix()) if path.is_relative_to(self.files) else None
 
     def fill(self, path: Path) -> None:
         """Fetch the object of a placeholder.
@@ -210,5 +217,5 @@ def open_mirror(url: str, cache: str | Path | None, option: str, digest: str | N
         raise DataError(f"storage.cache: {error.filename or cache}: {error.strerror or error}") from None
     if next(iter(mirror.catalogue), None) is None:
         raise DataError(f"{address.url}: {option} holds no files")
-    register_mirror(mirror.files, address.url, mirror.fill)
+    mirror.register()
     return mirror

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.remote.address import Address
 
-TRIES = 5  # of a request that fails for a reason that may pass
+TRIES = 3  # of a request that fails for a reason that may pass; packages of stores also try some again
 FIRST_WAIT = 0.25  # seconds before the second try; the others wait twice as long each
 BLOCK = 16 * 2**20  # bytes of one request
 # what a store says of the state of a file, the most exact first
@@ -58,9 +59,19 @@ class Store:
 
     def __init__(self, address: Address):
         self.address = address
+        self._opened: tuple[int, Any] | None = None
 
-    @cached_property
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": None}
+
+    @property
     def _files(self) -> Any:
+        """The file system of fsspec; each process needs one of its own, also after a fork."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = os.getpid(), self._open()
+        return self._opened[1]
+
+    def _open(self) -> Any:
         protocol, url = self.address.protocol, self.address.url
         extra = EXTRAS.get(protocol)
         remedy = f"pip install '.[{extra}]'" if extra else "install the package of fsspec for it"
@@ -75,7 +86,7 @@ class Store:
         except ValueError:
             raise ConfigError(f"{url}: there is no store {protocol}://") from None
         except Exception as error:  # a package of others
-            raise ConfigError(f"{url}: {protocol}:// cannot be used ({_told(error)})") from None
+            raise ConfigError(f"{url}: {protocol}:// cannot be used ({told(error)})") from None
 
     def path(self, name: str) -> str:
         """A name as the file system takes it."""
@@ -145,12 +156,12 @@ class Store:
             except Exception as error:  # packages of others raise what they like
                 lasting = isinstance(error, _LASTING) or getattr(error, "errno", None) == errno.EINVAL
                 if lasting or attempt == TRIES - 1:
-                    raise StoreError(getattr(error, "errno", None) or errno.EIO, _told(error)) from error
+                    raise StoreError(getattr(error, "errno", None) or errno.EIO, told(error)) from error
             time.sleep(FIRST_WAIT * 2**attempt)
         raise AssertionError("unreachable")
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
     """What an error says, in one sentence and without anything that may be secret."""
     if isinstance(error, PermissionError):
         return "access is denied; credentials are taken from where the tools of the store look for them"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -12,7 +14,8 @@ import pytest
 import small_logs
 from stores import KEY, SECRET, Bucket, Fault
 
-from fusion_aug import ConfigError, DataError, open_log
+from calib import mirrored
+from fusion_aug import ConfigError, DataError, open_log, write_log
 from fusion_aug.logs.core.inputs import difference, input_lines
 from fusion_aug.logs.remote.mirror import open_mirror
 
@@ -91,7 +94,7 @@ def test_faults_that_pass_are_not_seen(bucket: Bucket, url: str, tmp_path: Path,
 def test_faults_that_stay_are_one_sentence_without_secrets(
     bucket: Bucket, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fusion_aug.logs.remote.store.FIRST_WAIT", 0.0)
+    monkeypatch.setattr("fusion_aug.logs.remote.store.TRIES", 1)
     mirror = open_mirror(url, tmp_path / "cache", "log.root")
     bucket.proxy.faults.append(Fault("wrong tag", "HEAD", CLOUD, 100))
     with pytest.raises(OSError, match="was changed since the log was opened"):
@@ -135,7 +138,29 @@ for path in sorted(p for p in mirror.files.rglob("*") if p.is_file()):
 @pytest.mark.slow
 def test_processes_may_make_and_fill_one_mirror_at_once(bucket: Bucket, url: str, tmp_path: Path) -> None:
     words = [sys.executable, "-c", PROCESS, url, tmp_path / "cache", tmp_path / "log"]
-    several = [subprocess.Popen(words, stderr=subprocess.PIPE, env=dict(os.environ)) for _ in range(3)]
+    several = [subprocess.Popen(words, stderr=subprocess.PIPE, env=dict(os.environ)) for _ in range(2)]
     for process in several:
         told = process.communicate(timeout=300)[1]
         assert process.returncode == 0, told.decode()
+
+
+def test_other_processes_of_a_program_fetch_too(
+    bucket: Bucket, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a data loader, which are forked, or get the log as a pickle."""
+    log = open_log("kitti", url, cache=tmp_path / "cache")
+    child = multiprocessing.get_context("fork").Process(target=log.mirror.fill, args=(log.mirror.files / CLOUD,))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0 and holds(log.mirror.files / CLOUD)
+    monkeypatch.setattr(mirrored, "_MIRRORS", {})
+    other = pickle.loads(pickle.dumps(log.mirror))
+    assert other.files / CLOUD and list(mirrored._MIRRORS) == [str(log.root)]
+    other.fill(other.files / "training/velodyne/000000.bin")
+    assert holds(other.files / "training/velodyne/000000.bin")
+
+
+def test_what_writes_into_folders_refuses_urls(tmp_path: Path, url: str) -> None:
+    sample = open_log("kitti", url, cache=tmp_path / "cache")[0]
+    with pytest.raises(ConfigError, match="expected a path of this computer"):
+        write_log(sample, "s3://bucket/out")
