@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo quick test fuzz processors kill changed-inputs full-disk lint bench docs check-devkit clean
+.PHONY: help setup demo quick test cluster fuzz processors kill changed-inputs full-disk lint bench docs check-devkit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,9 @@ quick: $(STAMP)  ## tests that meet every package once, in less than a minute on
 
 test: $(STAMP)  ## run all tests
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist worksteal  # waiting threads must not spin on the other worker's core
+
+cluster: $(STAMP)  ## tests that start Ray clusters and kill their workers, nodes and drivers
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m cluster
 
 fuzz: $(STAMP)  ## damaged files, outputs and command lines, 20,000 of them, and bombs made by hand
 	$(BIN)/python tools/fuzz.py --cases 20000

@@ -78,7 +78,7 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     cluster.shutdown()
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_worker_a_node_and_the_driver_are_killed(street: Path, expected: str, two_nodes: Any, tmp_path: Path) -> None:
     out, (cluster, nodes) = tmp_path / "out", two_nodes
     first = begin(street, out, cluster.address)
@@ -95,7 +95,7 @@ def test_a_worker_a_node_and_the_driver_are_killed(street: Path, expected: str, 
     assert (out / NAME).read_text() == expected and not (out / ".work").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_what_kills_its_process_is_tried_so_often_and_named(tmp_path: Path) -> None:
     retried: Counter[int] = Counter()
     options = RayOptions(retries=2, samples_per_task=3)
@@ -104,13 +104,13 @@ def test_what_kills_its_process_is_tried_so_often_and_named(tmp_path: Path) -> N
     assert isinstance(found[BAD], DataError)
     for number in (KILLED, ABORTED):
         assert isinstance(found[number], ProcessDied) and "in each of 3 tries" in str(found[number])
-        assert len(list(tmp_path.glob(f"{number}-*"))) >= 3
+        assert len(list(tmp_path.glob(f"{number}-*"))) >= 3  # each alone, and 4 also in a group
     assert retried[KILLED] >= 2 and retried[ABORTED] >= 2 and retried[7] == 0
     with pytest.raises(DataError, match="there is no log"):
         list(work_on_ray(range(3), 1, RayOptions(), Counter(), not_started))
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_the_same_bytes_as_without(tmp_path: Path, capsys: Any) -> None:
     root = small_logs.kitti(tmp_path / "log")
     lines = []

@@ -147,7 +147,7 @@ def test_an_interrupted_run_goes_on_and_what_is_done_stays(
     assert {path.rpartition("/")[2][:6] for path in again} == {"000002"}
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_killed_run_blocks_nobody_longer_than_its_claim(
     bucket: Bucket, root: Path, disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -280,7 +280,7 @@ def test_computers_that_share_nothing_join_a_run(bucket: Bucket, tmp_path: Path)
     assert list(files.lost([(3, marker), (4, {"skipped": "why"})], tmp_path / "listing")) == [3]
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_on_a_cluster(bucket: Bucket, root: Path, disk: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     assert main(into(root, bucket, tmp_path, "engine=ray", "workers=1")) == 0
