@@ -30,7 +30,7 @@ quick: $(STAMP)  ## tests that meet every package once, in less than a minute on
 test: $(STAMP)  ## run all tests
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist worksteal  # waiting threads must not spin on the other worker's core
 
-cluster: $(STAMP)  ## tests that start Ray clusters and kill their workers, nodes and drivers
+cluster: $(STAMP)  ## tests of Ray clusters and object stores, whose workers, nodes, drivers and answers are lost
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m cluster
 
 fuzz: $(STAMP)  ## damaged files, outputs and command lines, 20,000 of them, and bombs made by hand

@@ -55,7 +55,7 @@ def same(bucket: Bucket, disk: Path) -> bool:
     return all(there[name] == here[name] for name in set(here) - RUN_FILES)
 
 
-@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.cluster)])
 def test_the_same_bytes_as_into_a_folder_and_few_requests(
     bucket: Bucket, root: Path, disk: Path, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,7 +229,7 @@ def test_whoever_was_taken_for_dead_stops(
     }
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_shards_and_their_merge_with_caches_of_their_own(
     bucket: Bucket, root: Path, disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from test_unfinished import tree
 
 from fusion_aug.cli import main
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 
 def mcap(root: Path) -> list[str]:

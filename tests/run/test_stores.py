@@ -45,7 +45,7 @@ def test_requests_of_a_run_are_few(bucket: Bucket, root: Path, tmp_path: Path) -
     assert bucket.proxy.counts() == {"LIST": 2, "GET": 10, "HEAD": 10}
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_workers_list_nothing_and_results_can_be_asked_about(
     bucket: Bucket, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ from stores import Bucket
 
 from fusion_aug import open_log, write_log
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 
 def nuscenes(root: Path) -> Path:

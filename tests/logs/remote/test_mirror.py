@@ -135,7 +135,7 @@ for path in sorted(p for p in mirror.files.rglob("*") if p.is_file()):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_processes_may_make_and_fill_one_mirror_at_once(bucket: Bucket, url: str, tmp_path: Path) -> None:
     words = [sys.executable, "-c", PROCESS, url, tmp_path / "cache", tmp_path / "log"]
     several = [subprocess.Popen(words, stderr=subprocess.PIPE, env=dict(os.environ)) for _ in range(2)]
