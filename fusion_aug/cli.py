@@ -246,7 +246,8 @@ def transform_examples() -> list[str]:
 def _fail(message: str) -> int:
     if len(message) > LONGEST:  # it holds a value of a file, which may be of any length
         message = f"{message[: LONGEST // 2]} ... {message[-LONGEST // 4 :]}"
-    print(f"fusion-aug: {message}", file=sys.stderr)
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message)  # names may hold line ends
+    print(f"fusion-aug: {line}", file=sys.stderr)
     return 2
 
 

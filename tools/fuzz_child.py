@@ -24,7 +24,7 @@ sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "support")]
 from fuzz_by_hand import OPTION_FILES, by_hand, odd_files  # noqa: E402
 from fuzz_commands import command_line, damaged_words, of_output  # noqa: E402
 from fuzz_logs import FORMATS, INPUTS, OPTIONS, make  # noqa: E402
-from fuzz_watch import MEMORY, Watch  # noqa: E402
+from fuzz_watch import MEMORY, NEVER, Watch  # noqa: E402
 from mutations import damage  # noqa: E402
 
 import fusion_aug as fa  # noqa: E402
@@ -64,6 +64,8 @@ class Cases:
         elif number % ROUND == 0 and len(self.files) > 1:
             words = damaged_words(rng, {n: self.work / n for n in self.files})
             what, (kind, said) = " ".join(words)[:300], told(lambda: command_line(words), "")
+            if any(name in word for name in NEVER for word in words):  # then it is the user who names the file
+                self.watch.forget_links()
             self._restore("half")
         else:
             what, kind, said = self._file(rng)
