@@ -36,6 +36,7 @@ Names of files are taken as they are, with ~; a sweep over them is log.root=choi
 Options are Hydra overrides: pipeline=[geometry,photometric]  pipeline.yaw_deg=[-10,10]  ~pipeline.transforms.mirror
 Exit codes: 0 done, 1 a figure is over its limit, 2 bad input or configuration.
 """
+LONGEST = 4000  # characters of a message
 # command -> how many positionals it takes
 COMMANDS = {
     "run": (0, 0),
@@ -241,7 +242,10 @@ def transform_examples() -> list[str]:
 
 
 def _fail(message: str) -> int:
-    print(f"fusion-aug: {message}", file=sys.stderr)
+    if len(message) > LONGEST:  # it holds a value of a file, which may be of any length
+        message = f"{message[: LONGEST // 2]} ... {message[-LONGEST // 4 :]}"
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message)  # names may hold line ends
+    print(f"fusion-aug: {line}", file=sys.stderr)
     return 2
 
 

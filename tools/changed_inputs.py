@@ -149,8 +149,8 @@ class Trial:
         return [Change(path, way, during) for path in found.values() for way in WAYS for during in (True, False)]
 
     def is_named(self, path: Path, lines: list[str]) -> bool:
-        """Whether one sentence names a file, or its folder where the log cannot be opened without it."""
-        return len(lines) == 1 and (path.stem in lines[0] or f"{path.parent}: " in lines[0])
+        """Whether one sentence names a file, or a folder that it lies in, where the log cannot be opened without it."""
+        return len(lines) == 1 and (path.stem in lines[0] or any(f"{p}: " in lines[0] for p in path.parents))
 
     def samples(self, out: Path) -> dict[str, str]:
         """What a run wrote, but for the account of the names of all files."""

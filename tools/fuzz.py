@@ -116,14 +116,14 @@ def main() -> int:
     given = parser.parse_args()
     hands = given.hand is not None or not (given.first or given.only)
     cases: list[Case] = list(range(given.first, given.first + given.cases))
-    groups: dict[str, list[Case]] = {"drawn": cases}
+    groups: dict[str, list[Case]] = {"drawn": cases} if cases else {}
     if hands:
         groups["by hand"] = list(names_by_hand(given.hand or ""))
     bad, report = False, []
     for title, group in groups.items():
         counts: Counter[str] = Counter()
         start = time.monotonic()
-        with closing(outcomes(group, given.seed, given.only)) as found:
+        with closing(outcomes(group, given.seed, given.only if title == "drawn" else "")) as found:
             for case, answer in found:
                 counts[answer["kind"]] += 1
                 if answer["kind"] not in ALLOWED or len(group) == 1:

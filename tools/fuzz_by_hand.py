@@ -42,6 +42,7 @@ FILES = {
     "folder": ("stream.json", "arrays.npz", "*.png", "sample.json", "log.json"),
     "rig": ("rig.yaml",),
 }  # kinds of files of every log
+OPTION_FILES = (".yaml", ".urdf")  # which options name
 SPARSE_BYTES = 2**40
 
 
@@ -62,7 +63,8 @@ def odd_files() -> dict[str, Hand]:
         for pattern in patterns:
             for odd, put in {**ODD_FILES, "much of nothing": _sparse}.items():
                 change = partial(_replaced, pattern=pattern, put=put)
-                found[f"{odd} as {base}/{pattern}"] = Hand(base, change, may_be_read=True)
+                named = odd == "link outside" and pattern.endswith(OPTION_FILES)
+                found[f"{odd} as {base}/{pattern}"] = Hand(base, change, may_be_read=True, may_follow=named)
     return found
 
 

@@ -21,10 +21,10 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "support")]
-from fuzz_by_hand import by_hand, odd_files  # noqa: E402
+from fuzz_by_hand import OPTION_FILES, by_hand, odd_files  # noqa: E402
 from fuzz_commands import command_line, damaged_words, of_output  # noqa: E402
 from fuzz_logs import FORMATS, INPUTS, OPTIONS, make  # noqa: E402
-from fuzz_watch import MEMORY, Watch  # noqa: E402
+from fuzz_watch import MEMORY, NEVER, Watch  # noqa: E402
 from mutations import damage  # noqa: E402
 
 import fusion_aug as fa  # noqa: E402
@@ -33,7 +33,6 @@ from fusion_aug.logs.core.account import account_of  # noqa: E402
 from fusion_aug.streams import ImageStream, Ragged  # noqa: E402
 
 ROUND = 12  # of so many cases one is a command line with damaged words
-OPTION_FILES = (".yaml", ".urdf")
 OURS = ("manifest.jsonl", "run.json", "run.csv", ".work", "fusion_aug")  # files of ours in an output
 SHARE_OF_OURS = 0.8
 WEIGHTS = {"street_run": 1, "arm_run": 2, "run": 4, "half": 6, "nuscenes": 4}  # 8 of those that take a few ms
@@ -65,6 +64,8 @@ class Cases:
         elif number % ROUND == 0 and len(self.files) > 1:
             words = damaged_words(rng, {n: self.work / n for n in self.files})
             what, (kind, said) = " ".join(words)[:300], told(lambda: command_line(words), "")
+            if any(name in word for name in NEVER for word in words):  # then it is the user who names the file
+                self.watch.forget_links()
             self._restore("half")
         else:
             what, kind, said = self._file(rng)
@@ -107,6 +108,8 @@ class Cases:
             kind, said = told(lambda: command_line(words), os.sep)  # it may be the input that a file names
         else:
             kind, said = told(lambda: read(hand.base, root), str(root))
+        if hand.may_follow:
+            self.watch.forget_links()
         shutil.rmtree(root)
         if kind == "read" and not hand.may_be_read:
             kind, said = "not refused", ""

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 
 from kill_watch import in_child
 
-PROGRESS = "augmenting "  # begins a line of every half minute, where a machine is that slow
+# begins a line of every half minute on a slow machine, and of what libpng prints itself of a damaged picture
+OF_OTHERS = ("augmenting ", "libpng ")
 
 
 def said(words: Sequence[str], before: Callable[[], None] = lambda: None) -> tuple[int, list[str]]:
-    """Exit code of a command, and its lines on standard error but for those of its progress.
+    """Exit code of a command, and its lines on standard error but for progress and libraries' own.
 
     Args:
         words: of the command line. before: done in the child first.
@@ -31,4 +32,4 @@ def said(words: Sequence[str], before: Callable[[], None] = lambda: None) -> tup
 
         code = os.waitstatus_to_exitcode(in_child(run))
         text.seek(0)
-        return code, [line for line in text.read().splitlines() if not line.startswith(PROGRESS)]
+        return code, [line for line in text.read().splitlines() if not line.startswith(OF_OTHERS)]

@@ -28,6 +28,7 @@ from fusion_aug.run.publishing import with_stage
 from fusion_aug.run.scope import draw_geometry_per_scene, geometry_only
 from fusion_aug.run.sweeping import sweep
 from fusion_aug.run.words import value_of
+from fusion_aug.safe.guard import reads_file
 from fusion_aug.transforms.weather import Weather
 
 EXIT_OK, EXIT_OVER_LIMIT = 0, 1  # 2, bad input, is given by ``cli``
@@ -119,7 +120,13 @@ def check_written(out: Path, overrides: Sequence[str], extra_dir: str | None) ->
         sources = {e.id: e.source for e in manifest.entries}
         kept = select_ids(list(sources), select[-1], lambda i: [i, *source.names_of(sources[i])], str(out))
         manifest = replace(manifest, entries=[e for e in manifest.entries if e.id in set(kept)])
-    return combine([row for rows in compare_run(source, written, manifest) for row in rows])
+
+    @reads_file
+    def compared(path: str) -> list[Row]:
+        """All comparisons; the histories in the manifest say what is compared, and may hold anything."""
+        return [row for rows in compare_run(source, written, manifest) for row in rows]
+
+    return combine(compared(manifest.where))
 
 
 def synth_command(positionals: Sequence[str], overrides: Sequence[str]) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from calib.regular_files import is_there, open_regular, read_regular, read_regular_text
 from fusion_aug.errors import DataError
+from fusion_aug.safe.guard import reads_file
 from fusion_aug.sample.history import History, history_from_json
 
 VERSION = 1
@@ -66,6 +67,7 @@ class Manifest:
         )
 
 
+@reads_file
 def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest.
 

@@ -105,6 +105,7 @@ def huge(record: dict[str, Any]) -> None:
         (0, lambda h: h.update(output="../../outside"), "line 1: output: '../../outside' is no format"),
         (0, lambda h: h.update(format="nothing"), "line 1: log: unknown format 'nothing'"),
         (1, lambda e: e["history"][0].update(name="evil.Transform"), "'evil.Transform' is not registered"),
+        (1, lambda e: e.update(epoch="x"), "line 2: is damaged (ValueError: invalid literal"),
         (1, lambda e: [huge(r) for r in e["history"]], "history"),
     ],
 )  # fmt: skip

@@ -89,6 +89,14 @@ def test_hdf5_that_stores_nothing(name: str, shape: tuple[int, ...], chunks: tup
 
 
 @pytest.mark.quick
+def test_a_chunk_that_is_larger_than_its_picture() -> None:
+    raw = cv2.imencode(".png", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
+    assert decoded_picture(raw, cv2.IMREAD_COLOR, "x.png") is not None
+    at = raw.index(b"IDAT") - 4
+    assert decoded_picture(raw[:at] + b"\xf0" + raw[at + 1 :], cv2.IMREAD_COLOR, "x.png") is None
+
+
+@pytest.mark.quick
 def test_pictures_that_are_drawn_again_and_again() -> None:
     raw = cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
     picture = decoded_picture(raw, cv2.IMREAD_COLOR, "x.jpg")

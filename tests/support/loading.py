@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cases  # noqa: F401  (what the pipelines of tests use is registered in workers too)
 import torch
 from samples import make_sample
 

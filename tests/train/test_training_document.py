@@ -17,7 +17,9 @@ def test_code_of_the_document_runs(street: Path) -> None:
     names: dict = {"fa": fa, "root": str(street), "workers": 0}
     for block in blocks:
         exec(compile(block, "docs/training.md", "exec"), names)
+        if "history" in block:
+            drawn = names["batch"].take([0])
     assert names["images"].shape[1:] == (64, 176, 3)
     assert isinstance(names["batch"]["sample"], fa.Sample) and len(names["batch"]["id"]) == 2
-    again = fa.AugmentedDataset(names["log"], names["pipeline"], seed=7)[0]
-    assert torch.equal(names["same"].realized()["CAM_FRONT"].images, again["CAM_FRONT"].images)
+    again = fa.replay(names["log"].read(drawn.meta.id), names["history"])
+    assert torch.equal(drawn["CAM_FRONT"].images, again.realized()["CAM_FRONT"].images)

@@ -22,7 +22,7 @@ from fusion_aug.ops.color import levels_of
 from fusion_aug.streams.source import Source, decoder
 
 MAX_PIXELS = 2**26  # 8192 x 8192
-JPEG_START, SCAN = b"\xff\xd8", b"\xff\xda"
+PNG_START, JPEG_START, SCAN = b"\x89PNG", b"\xff\xd8", b"\xff\xda"
 MAX_SCANS = 100  # of a JPEG, each of which goes over all of the picture; an encoder makes about ten
 HEADER_BYTES = 2**20  # large metadata may come before the size of a JPEG
 MAX_JSON_BYTES = 4 * 2**30
@@ -95,8 +95,21 @@ def decoded_picture(raw: bytes, how: int, where: Path | str) -> np.ndarray | Non
     scans = raw.count(SCAN) if raw[:2] == JPEG_START else 0
     if scans > MAX_SCANS:
         raise DataError(f"{where}: is a JPEG of {scans} scans; more than {MAX_SCANS} are not read")
+    if raw[:4] == PNG_START and not _chunks_fit(raw):
+        return None
     picture: np.ndarray | None = cv2.imdecode(np.frombuffer(raw, np.uint8), how)
     return picture
+
+
+def _chunks_fit(raw: bytes) -> bool:
+    """Whether the chunks of a PNG lie in it, up to its end: OpenCV takes the memory that one declares, up to 4 GiB."""
+    at = 8
+    while at + 12 <= len(raw):
+        (length,), name = struct.unpack_from(">I", raw, at), raw[at + 4 : at + 8]
+        at += 12 + length
+        if name == b"IEND":
+            return at <= len(raw)
+    return False
 
 
 def write_image(picture: Tensor, path: Path, quality: int = JPEG_QUALITY) -> None:
