@@ -54,6 +54,8 @@ class Log(Sequence[Sample], ABC):
 
     # Whether calibration or tracks are kept per scene, so that geometry must be drawn per scene too.
     calibration_per_scene: bool = False
+    # Whether the format has a writer alone, and opening a log of it says what reads it.
+    written_only: bool = False
     # Whether reading a sample also reads files of the samples beside it.
     reads_neighbours: bool = False
     # Of a log in a store the folder of this computer that it is read through.

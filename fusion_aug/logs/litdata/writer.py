@@ -21,6 +21,8 @@ WRITTEN = "0"  # when the chunks were written: LitData compares it only, and the
 class LitDataLog(Log):
     """There is no reader: says what reads the chunks."""
 
+    written_only = True
+
     def __init__(self, root: str | Path, *_: Any):
         raise DataError(
             f"{root}: LitData chunks are written here, not read; litdata.StreamingDataset reads them, and a run of the "
