@@ -59,7 +59,7 @@ def write_log(
     refuse_url("root", root)
     samples = [samples] if isinstance(samples, Sample) else samples
     target, kind = user_path(str(root)), find_exporter(format)
-    options = output_options(format, options)
+    options = output_options(find_format(format), options)
     with whole_folder(target) as part:
         _write(
             samples, kind(None, part, lossy=lossy, link=link, options=options), part, part / WORK / "rows.jsonl", format

@@ -121,15 +121,15 @@ def find_exporter(name: str) -> type[Writer]:
     return kind
 
 
-def output_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def output_options(format: Format, given: Mapping[str, Any]) -> dict[str, Any]:
     """Values of the options of an output of a name, those that are not given by default.
 
     Raises:
         ConfigError: the format has no such option.
     """
-    known = FORMATS[name].output_options
+    known = format.output_options
     for option in given:
         if option not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
-            raise ConfigError(f"output.{option}: the format {name!r} has no such option ({has})")
+            raise ConfigError(f"output.{option}: the format {format.name!r} has no such option ({has})")
     return {n: given.get(n, o.default) for n, o in known.items()}

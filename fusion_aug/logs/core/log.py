@@ -129,8 +129,9 @@ class Log(Sequence[Sample], ABC):
             link: "copy", or "hard" for hard links of files that did not change.
             options: of the format of the output, see ``Format.output_options``.
         """
-        kind = self.format.writer if output in (None, self.format.name) else find_exporter(str(output))
-        return kind(self, out, lossy=lossy, link=link, options=options)
+        format = self.format if output in (None, self.format.name) else find_format(str(output))
+        kind = format.writer if format is self.format else find_exporter(str(output))
+        return kind(self, out, lossy=lossy, link=link, options=output_options(format, options or {}))
 
     def option_files(self) -> list[Path]:
         """Files that the options name, besides those below the root, and the pictures that a rig file names."""

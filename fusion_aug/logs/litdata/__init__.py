@@ -12,7 +12,11 @@ FORMAT = register_format(
         LitDataWriter,
         {},
         "chunks of samples for the package litdata, which hold every stream; written only",
-        (Part("index.json", CHANGED, "the chunks"), Part("chunk-*.bin", CHANGED, "files of the samples")),
+        (
+            Part("index.json", CHANGED, "the chunks"),
+            Part("chunk-*.bin", CHANGED, "files of the samples"),
+            *(Part(f"index.json:{n}", CHANGED, "of LitData") for n in ("chunks", "config", "updated_at")),
+        ),
         exporter=LitDataWriter,
         output_options={"shard_mb": Option("size that a chunk may have (MiB), but for a sample that is larger", 64)},
     )

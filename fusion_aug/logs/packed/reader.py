@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from calib.regular_files import open_regular
 from fusion_aug.errors import DataError
@@ -50,11 +50,13 @@ class PackedLog(Log):
             DataError: the pack is damaged.
         """
 
+    def fields(self) -> Mapping[str, Collection[str]]:
+        """Fields of the index."""
+        return {INDEX: {key for line in self._lines for key in line}}
+
     @cached_property
-    def places(self) -> dict[str, Place]:
-        """Id of every sample -> where it is, in the order in which they were written."""
+    def _lines(self) -> list[dict[str, Any]]:
         where = self.path_in(INDEX, "log.root")
-        found: dict[str, Place] = {}
         try:
             with open_regular(where) as file:
                 lines = [json.loads(line) for line in file]
@@ -62,6 +64,17 @@ class PackedLog(Log):
             raise DataError(f"{where}: cannot be read ({error.strerror})") from None
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: is not valid JSON ({error})") from None
+        number = next((n for n, line in enumerate(lines, 1) if not isinstance(line, dict)), None)
+        if number is not None:
+            raise DataError(f"{where}: line {number}: expected a mapping")
+        return lines
+
+    @cached_property
+    def places(self) -> dict[str, Place]:
+        """Id of every sample -> where it is, in the order in which they were written."""
+        where = self.path_in(INDEX, "log.root")
+        found: dict[str, Place] = {}
+        lines = self._lines
         if not lines or lines[0] != {"format": self.format.name, "version": VERSION}:
             got = lines[0] if lines else "nothing"
             raise DataError(f"{where}: line 1: this reads {self.format.name} of version {VERSION}, got {got!r}")

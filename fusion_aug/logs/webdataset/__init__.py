@@ -14,7 +14,11 @@ FORMAT = register_format(
         WebDatasetWriter,
         {},
         "tar files of samples for the package webdataset, which hold every stream",
-        (Part(INDEX, CHANGED, "names and samples of the shards"), Part("shard-*.tar", CHANGED, "files of the samples")),
+        (
+            Part(INDEX, CHANGED, "names and samples of the shards"),
+            Part("shard-*.tar", CHANGED, "files of the samples"),
+            *(Part(f"{INDEX}:{n}", CHANGED, "of the index") for n in ("format", "version", "pack", "samples")),
+        ),
         exporter=WebDatasetWriter,
         output_options={"shard_mb": Option("size that a shard may have (MiB), but for a sample that is larger", 256)},
     )
