@@ -61,7 +61,7 @@ def test_a_line_now_and_then_where_there_is_no_terminal() -> None:
     assert len(lines) == 3 and lines[0].startswith("augmenting 30/100: 1.0") and lines[0].endswith("left")
 
 
-@pytest.mark.parametrize("error", [DataError("it is damaged"), ProcessDied(-9)])
+@pytest.mark.parametrize("error", [DataError("it is damaged"), ProcessDied("its process was ended by SIGKILL")])
 def test_who_fails_is_named_or_skipped(tmp_path: Path, error: Exception) -> None:
     """Of a process that died the sample, and how it goes on."""
     log = {"format": "kitti", "root": str(small_logs.kitti(tmp_path / "log"))}
