@@ -115,7 +115,8 @@ def find_exporter(name: str) -> type[Writer]:
     """
     kind = FORMATS[name].exporter if name in FORMATS else None
     if kind is None:
-        known = " or ".join(f.name for f in FORMATS.values() if f.exporter is not None)
+        *others, last = (f.name for f in FORMATS.values() if f.exporter is not None)
+        known = f"{', '.join(others)} or {last}"
         why = "is written from logs of its own only" if name in FORMATS else "is no format"
         raise ConfigError(f"output: {name!r} {why}; samples of any log are written as {known}")
     return kind
