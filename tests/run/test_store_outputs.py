@@ -110,8 +110,8 @@ def test_a_store_that_cannot_create_exclusively_is_refused(
 
     whole = s3fs.S3FileSystem._pipe_file
 
-    def overwriting(self: object, path: str, data: bytes, mode: str = "overwrite", **more: object) -> object:
-        return whole(self, path, data, **more)
+    async def overwriting(self: object, path: str, data: bytes, mode: str = "overwrite", **more: object) -> None:
+        await whole(self, path, data, **more)
 
     monkeypatch.setattr(s3fs.S3FileSystem, "_pipe_file", overwriting)
     refused(capsys, into(root, bucket, tmp_path), "s3://", "cannot create a file only where there is none")
