@@ -55,7 +55,7 @@ def test_slurm(expected: tuple[Path, str], tmp_path: Path) -> None:
     assert (tmp_path / "out" / NAME).read_text() == expected[1]
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_kubernetes(expected: tuple[Path, str], tmp_path: Path) -> None:
     (tmp_path / "log").symlink_to(expected[0])
     job = yaml.safe_load(block("Kubernetes, an indexed Job", "yaml"))
@@ -70,7 +70,7 @@ def test_kubernetes(expected: tuple[Path, str], tmp_path: Path) -> None:
     assert (tmp_path / "out" / NAME).read_text() == expected[1]
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_xargs(expected: tuple[Path, str], tmp_path: Path) -> None:
     (tmp_path / "log").symlink_to(expected[0])
     script = block("One machine, four at a time").replace("seq 1 64", "seq 1 2").replace("{}/64", "{}/2")
