@@ -8,13 +8,13 @@ sample was made, after a tenth of them and at the end, and in the last step beyo
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.alone import alone
 from benchmarks.many_tasks import measured
 from fusion_aug.run.config import compose_config
 from fusion_aug.run.ending import end
@@ -52,20 +52,13 @@ def figures(kind: str, count: int) -> dict[str, float]:
         }  # fmt: skip
 
 
-def alone(kind: str, count: int) -> dict[str, float]:
-    """The figures of a process of its own."""
-    words = [sys.executable, "-m", "benchmarks.many_episodes", kind, str(count)]
-    found: dict[str, float] = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-    return found
-
-
 def main(sizes: Sequence[int]) -> int:
     """Measure and print."""
     print("                      ms per episode       MiB of a process        MiB more")
     print("format      episodes  sample    last step  at a tenth  at the end  last step", flush=True)
     for kind in FORMATS:
         for size in sizes:
-            f = alone(kind, size)
+            f = alone("many_episodes", kind, size)
             print(
                 f"{kind:<11} {size:<9} {1e3 * f['staging']:<9.2f} {1e3 * f['merging']:<10.2f} "
                 f"{f['tenth'] / MIB:<11.1f} {f['last'] / MIB:<11.1f} {f['more'] / MIB:.1f}",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.alone import alone
 from benchmarks.big_tables import TABLES, write_big_tables
 
 SIZES = (10**4, 10**5, 10**6)  # rows of sample_data
@@ -67,13 +67,6 @@ def bare(root: Path) -> dict[str, float]:
     return {"seconds": seconds, "private": private_bytes() - first, "tables": len(held)}
 
 
-def alone(what: str, root: Path) -> dict[str, float]:
-    """The figures of a process of its own."""
-    words = [sys.executable, "-m", "benchmarks.nuscenes_tables", what, str(root)]
-    found: dict[str, float] = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-    return found
-
-
 def main(sizes: list[int]) -> int:
     """Measure and print; returns 1 where a row of the largest table takes more memory than it may."""
     print("            KiB per row of sample_data          seconds                                         tables /")
@@ -83,7 +76,7 @@ def main(sizes: list[int]) -> int:
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             rows = write_big_tables(Path(folder), size)
-            a, b = alone("ours", Path(folder)), alone("bare", Path(folder))
+            a, b = (alone("nuscenes_tables", what, folder) for what in ("ours", "bare"))
         found = (a["private"], a["private_with_names"], a["peak"], b["private"])
         worker, parent, peak, held = (n / rows / 1024 for n in found)
         print(

@@ -24,6 +24,18 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.stem != "run"}
 
 
+TWICE = b'{"format": "webdataset", "version": 1}\n' + b'{"pack": "shard-000000.tar", "samples": [["a", "s"]]}\n' * 2
+
+
+def linked() -> bytes:
+    """A shard with a link in it."""
+    raw, info = io.BytesIO(), tarfile.TarInfo("training/000000.sample.json")
+    info.type, info.linkname = tarfile.SYMTYPE, "/etc/hostname"
+    with tarfile.open(fileobj=raw, mode="w") as shard:
+        shard.addfile(info)
+    return raw.getvalue()
+
+
 @pytest.fixture(scope="module")
 def kitti(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_logs.kitti(tmp_path_factory.mktemp("log"))
@@ -108,7 +120,9 @@ def test_damaged_shards(shards: Path, tmp_path: Path) -> None:
     for name, data, what in (
         ("index.jsonl", b"{", "is not valid JSON"),
         ("index.jsonl", b'{"version": 9}\n', "line 1: this reads webdataset of version 1"),
+        ("index.jsonl", TWICE, "line 3: sample 'a' is there twice"),
         ("shard-000000.tar", b"no tar", "is no tar file, or is damaged"),
+        ("shard-000000.tar", linked(), "is no plain file"),
     ):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()

@@ -29,10 +29,9 @@ def date_of(path: Path) -> int:
 
 
 class Place(NamedTuple):
-    """Where a sample is: its pack, its number in that, and its scene."""
+    """Where a sample is: its pack; and its scene."""
 
     pack: str
-    number: int
     scene: str
 
 
@@ -80,11 +79,12 @@ class PackedLog(Log):
             raise DataError(f"{where}: line 1: this reads {self.format.name} of version {VERSION}, got {got!r}")
         for number, line in enumerate(lines[1:], 2):
             try:
-                for k, (sample, scene) in enumerate(line["samples"]):
-                    if found.setdefault(str(sample), place := Place(str(line["pack"]), k, str(scene))) is not place:
-                        raise DataError(f"{where}: line {number}: sample {sample!r} is there twice")
+                places = [(str(sample), Place(str(line["pack"]), str(scene))) for sample, scene in line["samples"]]
             except (KeyError, TypeError, ValueError) as error:
                 raise DataError(f"{where}: line {number}: expected a pack and its samples ({error!r})") from None
+            for sample, place in places:
+                if found.setdefault(sample, place) is not place:
+                    raise DataError(f"{where}: line {number}: sample {sample!r} is there twice")
         return found
 
     @property

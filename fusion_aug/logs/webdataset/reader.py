@@ -38,8 +38,8 @@ def _members(path: Path, date: int) -> dict[str, dict[str, Member]]:
     try:
         with open_regular(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for info in tar:
-                if not info.isreg():
-                    raise DataError(f"{path}: {info.name}: is no file")
+                if not info.isreg() or info.issparse():  # of which some bytes are not there
+                    raise DataError(f"{path}: {info.name}: is no plain file; write the shard again")
                 key, _, name = _split(info.name)
                 found.setdefault(key, {})[name] = Member(path, info.offset_data, info.size)
     except OSError as error:
