@@ -20,6 +20,7 @@ from fusion_aug.run.config import compose_config
 from fusion_aug.run.ending import end
 from fusion_aug.run.execute import execute
 from fusion_aug.run.job import Job
+from fusion_aug.run.publishing import Publisher
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 SIZES = (100, 300)
@@ -45,7 +46,7 @@ def figures(kind: str, count: int) -> dict[str, float]:
         memory = [job.marker(number)["used"][2] for number in (count // 10, count - 1)]
         job.log.read(job.tasks[0][0])
         _, before = measured(lambda: None)
-        merging, peak = measured(lambda: end(job, time.monotonic(), count, []))
+        merging, peak = measured(lambda: end(job, time.monotonic(), count, [], {}, Publisher()))
         return {
             "staging": staging / count, "tenth": memory[0], "last": memory[1],
             "merging": merging / count, "more": peak - before,

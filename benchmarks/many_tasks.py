@@ -7,7 +7,6 @@ run itself does and keeps for every sample. Every size is a process of its own. 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,12 +16,14 @@ from typing import Any
 
 import torch
 
+from benchmarks.alone import alone
 from calib import Frame, Rig
 from fusion_aug import extend as ext
 from fusion_aug.run.beginning import begun
 from fusion_aug.run.config import compose_config
 from fusion_aug.run.ending import end
 from fusion_aug.run.job import Job
+from fusion_aug.run.publishing import Publisher
 from fusion_aug.run.usage import Usage, peak_memory
 from fusion_aug.sample import Ref, Sample, SampleMeta
 from fusion_aug.streams import Signal
@@ -93,24 +94,17 @@ def figures(count: int) -> dict[str, float]:
             line = first["line"] | {"id": name, "source": name}
             job.write_marker(number, first | {"line": line, "rows": {"id": name}})
         job = Job(job.config)  # as ``fusion-aug merge`` has it
-        more, peak = measured(lambda: end(job, time.monotonic(), 0, []))
+        more, peak = measured(lambda: end(job, time.monotonic(), 0, [], {}, Publisher()))
         return {"plan": seconds / count, "merge": more / count, "plan_peak": memory, "merge_peak": peak}
-
-
-def alone(count: int) -> dict[str, float]:
-    """The figures of a process of its own."""
-    words = [sys.executable, "-m", "benchmarks.many_tasks", "alone", str(count)]
-    found: dict[str, float] = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-    return found
 
 
 def main(sizes: Sequence[int]) -> int:
     """Measure and print; returns 1 where a limit does not hold."""
     print("              ms per task        KiB of every task beyond the first size")
     print("tasks         plan     merge     plan     merge", flush=True)
-    least, holds = alone(sizes[0]), True
+    least, holds = alone("many_tasks", "alone", sizes[0]), True
     for size in sizes:
-        own, more = least if size == sizes[0] else alone(size), max(size - sizes[0], 1)
+        own, more = least if size == sizes[0] else alone("many_tasks", "alone", size), max(size - sizes[0], 1)
         memory = [(own[f"{step}_peak"] - least[f"{step}_peak"]) / 1024 / more for step in ("plan", "merge")]
         times = [1e3 * own[step] for step in ("plan", "merge")]
         print(f"{size:<13} {times[0]:<8.3f} {times[1]:<9.3f} {memory[0]:<8.2f} {memory[1]:.2f}", flush=True)

@@ -1,0 +1,17 @@
+"""Benchmarks that call what runs are made of still do: the smallest of each gives its figures."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import many_episodes, many_tasks
+
+
+def test_many_tasks() -> None:
+    found = many_tasks.figures(3)
+    assert set(found) == {"plan", "merge", "plan_peak", "merge_peak"} and min(found.values()) > 0
+
+
+@pytest.mark.parametrize("kind", many_episodes.FORMATS)
+def test_many_episodes(kind: str) -> None:
+    assert many_episodes.figures(kind, 10)["merging"] > 0
