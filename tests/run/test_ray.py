@@ -105,7 +105,7 @@ def test_what_kills_its_process_is_tried_so_often_and_named(tmp_path: Path) -> N
     for number in (KILLED, ABORTED):
         assert isinstance(found[number], ProcessDied) and "in each of 3 tries" in str(found[number])
         assert len(list(tmp_path.glob(f"{number}-*"))) >= 3  # each alone, and 4 also in a group
-    assert retried[KILLED] >= 2 and retried[ABORTED] >= 2 and retried[7] == 0
+    assert retried[KILLED] >= 2 and retried[ABORTED] >= 2 and retried[0] == 0
     with pytest.raises(DataError, match="there is no log"):
         list(work_on_ray(range(3), 1, RayOptions(), Counter(), not_started))
 
