@@ -7,6 +7,7 @@ import pytest
 from benchmarks import many_episodes, many_tasks
 
 
+@pytest.mark.usefixtures("own_names")  # it registers a format
 def test_many_tasks() -> None:
     found = many_tasks.figures(3)
     assert set(found) == {"plan", "merge", "plan_peak", "merge_peak"} and min(found.values()) > 0
