@@ -30,7 +30,7 @@ sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "support")]
 from kill_cases import Case, cases  # noqa: E402
 from kill_moments import FORMATS, killed_at_moments  # noqa: E402
 from kill_trial import Trial  # noqa: E402
-from kill_watch import prepare  # noqa: E402
+from kill_watch import prepare, remember_configs  # noqa: E402
 
 MEMORY = Path("/dev/shm")  # a file system that is no slower for small files than the code under test
 
@@ -46,9 +46,11 @@ def main(words: Sequence[str] | None = None) -> int:
     chosen = {name: case for name, case in cases().items() if not given.cases or name in given.cases}
     prepare()
     held = total = 0
-    for name, case in chosen.items():
-        for tried, wrong in (points_of(name, case, given), moments_of(name, case, given)):
-            held, total = held + tried - len(wrong), total + tried
+    with tempfile.TemporaryDirectory(prefix="configs-") as folder:
+        remember_configs(Path(folder))
+        for name, case in chosen.items():
+            for tried, wrong in (points_of(name, case, given), moments_of(name, case, given)):
+                held, total = held + tried - len(wrong), total + tried
     print(f"{held} of {total} points hold")
     return 1 if held < total or not total else 0
 

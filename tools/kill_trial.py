@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kill_cases import RUN, Case, Words
-from kill_watch import Events, Point, Written, command, contents, difference, in_child, remember_configs, started
+from kill_watch import Events, Point, Written, command, contents, difference, in_child, started
 
 
 def options_of(name: str, case: Case, folder: Path) -> Words:
@@ -39,7 +39,6 @@ class Trial:
 
     def __init__(self, name: str, case: Case, folder: Path):
         self.name, self.case, self.folder = name, case, folder
-        remember_configs(folder / "configs")
         self.options = options_of(name, case, folder)
         if case.of_run and in_child(lambda: command(["run", *self.options, f"out={folder / 'ahead' / RUN}"])):
             sys.exit(f"{name}: the run before it failed")

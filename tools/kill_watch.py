@@ -196,8 +196,6 @@ def remember_configs(folder: Path) -> None:
     from fusion_aug.run import commands, inputs, showing
     from fusion_aug.run.config import compose_config
 
-    folder.mkdir()
-
     def remembered(name: str, overrides: list[str], extra_dir: str | None = None) -> Any:
         words = hashlib.blake2b(json.dumps([name, *overrides]).encode(), digest_size=16).hexdigest()
         path = folder / words

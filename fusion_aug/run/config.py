@@ -22,7 +22,7 @@ from fusion_aug.logs.core.log import find_exporter
 from fusion_aug.logs.remote.address import is_url, refuse_url
 from fusion_aug.names import full_name
 from fusion_aug.run.combining import chosen_presets, refuse_lost_transforms
-from fusion_aug.run.keys import check_keys, did_you_mean, set_figures
+from fusion_aug.run.keys import check_keys, did_you_mean, refuse_taken_away, set_figures
 from fusion_aug.run.words import quote_names, quoted
 from fusion_aug.safe.guard import print_traceback
 
@@ -62,6 +62,7 @@ def compose_config(
     from omegaconf.errors import OmegaConfBaseException
 
     OmegaConf.register_new_resolver("at", _at, replace=True)
+    refuse_taken_away(overrides)
     import_plugins(named_plugins(overrides))  # a format of the user's own must be known before ``log=`` is looked up
     for format in FORMATS.values():
         options = {n: o.default for n, o in format.all_options.items()}

@@ -54,8 +54,10 @@ def check_options(config: dict[str, Any]) -> None:
     whole("workers", 0)
     whole("copies", 0 if config["keep_original"] else 1)
     whole("limit", 1, nullable=True)
-    if config["engine"]["name"] == "ray":
+    if config["engine"].get("name") == "ray":
         RayOptions.of(config["engine"])
+    elif config["engine"] != {"name": "local"}:
+        raise ConfigError(f"engine: expected local, which has no options, or ray, got {config['engine']!r}")
     seconds = config["sample_seconds"]
     if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0):
         raise ConfigError(f"sample_seconds: expected seconds above 0, or null for no limit, got {seconds!r}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from calib.regular_files import is_there
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.core.files import read_json
+from fusion_aug.logs.core.files import read_json, user_path
 from fusion_aug.logs.core.intensity import KEY, SOURCE_KEY, scales_from_json
 from fusion_aug.logs.core.log import Log, find_exporter, find_format
 from fusion_aug.logs.core.writer import WORK
@@ -83,6 +83,8 @@ def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_di
     for name, option in find_format(manifest.header["format"]).all_options.items():
         of_run = (known if option.is_file else manifest.header.get("log", {})).get(name)
         if of_run is not None and name not in given:
+            if option.is_file:
+                _refuse_lost_files(name, of_run, str(config["log"]["root"]), facts)
             config["log"][name] = of_run
     log = build_log(config["log"], config["storage"])
     key = SOURCE_KEY if SOURCE_KEY in manifest.header else KEY
@@ -99,6 +101,20 @@ def _refuse_odd_store(url: str, facts: Path) -> None:
     """
     if url.partition("://")[0].lower() not in OBJECT_STORES:
         raise ConfigError(f"{facts}: the input is {url}, which is no object store; if you trust it, give log.root=URL")
+
+
+def _refuse_lost_files(name: str, value: Any, root: str, facts: Path) -> None:
+    """Raise unless files that a run was given are there: by full paths, or below the root.
+
+    Args:
+        name, value: of the option. root: of the input, a folder or URL. facts: ``run.json``.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    for path in value if isinstance(value, list) else [value]:
+        if not isinstance(path, str) or not path or not (is_url(root) or is_there(user_path(root) / path)):
+            raise ConfigError(f"{facts}: {name}: there is no file {path!r}; if it moved, give it as log.{name}=FILE")
 
 
 def _check_formats(manifest: Manifest) -> None:

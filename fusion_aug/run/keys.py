@@ -16,6 +16,22 @@ from fusion_aug.core.compose import Compose
 from fusion_aug.errors import ConfigError
 
 
+def refuse_taken_away(words: Iterable[str]) -> None:
+    """Refuse words by which a configuration would lack a part; those of a pipeline may be taken away.
+
+    Args:
+        words: of a command line.
+
+    Raises:
+        ConfigError: naming the key and the remedy.
+    """
+    for word in words:
+        key, _, value = word.lstrip("~").partition("=")
+        deleted = word.startswith("~") and not key.startswith("pipeline.")
+        if deleted or (key in ("log", "pipeline", "engine") and value.strip() == "[]"):
+            raise ConfigError(f"{key}: cannot be taken away; leave out {word} and give it a value, {key}=...")
+
+
 def check_keys(config: Any, primary: Path, preset_folders: Sequence[Path]) -> None:
     """Refuse keys that nothing reads: with ``+`` Hydra adds any.
 
@@ -33,8 +49,6 @@ def check_keys(config: Any, primary: Path, preset_folders: Sequence[Path]) -> No
     assert isinstance(plain, dict)
     own = set(yaml.safe_load(primary.read_text(encoding="utf-8"))) - {"defaults"}
     known = own | {"log", "pipeline", "engine", "output"}
-    for key in sorted(own - set(plain)):
-        raise ConfigError(f"{key}: cannot be taken away; leave out ~{key} and give it a value, {key}=...")
     for key in plain:
         if key not in known:
             raise ConfigError(f"{key!s}: there is no such option{did_you_mean(str(key), known)}")

@@ -119,3 +119,12 @@ def test_manifests(line: int, change: Change, part: str, out: Path, capsys: pyte
 def test_words_that_only_a_library_refuses(capsys: pytest.CaptureFixture[str]) -> None:
     fails(capsys, ["show", "log=kitti", "pipeline=9223372036854775808"], "pipeline=9223372036854775808")
     fails(capsys, ["demo", "somewhere", "frames=1"], "frames: demo takes no options")
+
+
+@pytest.mark.parametrize("value", ["", "nan", "/gone/rig.yaml", 3, [None]])
+def test_a_lost_file_of_the_input_is_told_by_what_names_it(
+    value: object, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(out / "run/run.json", lambda facts: facts.update(rig=value))
+    remedy = "if it moved, give it as log.rig=FILE"
+    fails(capsys, ["replay", str(out / "run"), "training/000000"], str(out / "run/run.json"), "rig", remedy)

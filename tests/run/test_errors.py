@@ -40,6 +40,8 @@ def test_wrong_words(street: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         ([*base, "plugins=[no_such_module]"], ["no_such_module"]),
         ([*base, "seed=x"], ["seed"]),
         ([*base, "workers=-1"], ["workers"]),
+        ([*base, "engine.name=slurm"], ["engine: expected local", "or ray"]),
+        ([*base, "+engine.retries=2"], ["engine: expected local", "or ray"]),
         ([*base, "copies=0"], ["copies"]),
         ([*base, "limit=0"], ["limit"]),
         ([*base, "on_error=retry"], ["on_error"]),

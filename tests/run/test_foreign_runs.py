@@ -37,8 +37,9 @@ def test_a_manifest_alone_runs_no_code(command: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.quick
-def test_an_option_cannot_be_taken_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("word", ["~dry_run", "~log", "~log.root", "~pipeline", "engine=[]", "pipeline=[]", "log=[]"])
+def test_an_option_cannot_be_taken_away(word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = small_logs.kitti(tmp_path / "log", frames=1)
-    words = ["run", "log=kitti", f"log.root={log}", "pipeline=identity", f"out={tmp_path / 'out'}", "~dry_run"]
+    words = ["run", "log=kitti", f"log.root={log}", "pipeline=identity", f"out={tmp_path / 'out'}", word]
     assert cli.main(words) == 2
-    assert capsys.readouterr().err.startswith("fusion-aug: dry_run: cannot be taken away")
+    assert capsys.readouterr().err.startswith(f"fusion-aug: {word.strip('~=[]')}: cannot be taken away")
