@@ -96,7 +96,13 @@ class Log(Sequence[Sample], ABC):
 
     @cached_property
     def ids(self) -> Sequence[str]:
-        """Ids of the samples that ``log.select`` asks for, in log order."""
+        """Ids of the samples that ``log.select`` asks for, in log order.
+
+        Raises:
+            DataError: the log has no samples at all. ConfigError: none is asked for.
+        """
+        if not self.all_ids:
+            raise DataError(f"{self.root}: the tables of this log hold no samples; is it whole?")
         return select_ids(self.all_ids, self.options.select, self.names_of, str(self.root))
 
     def names_of(self, sample_id: str) -> Sequence[str]:
