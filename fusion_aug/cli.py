@@ -242,10 +242,11 @@ def transform_examples() -> list[str]:
 
 
 def _fail(message: str) -> int:
+    from calib.errors import in_one_line
+
     if len(message) > LONGEST:  # it holds a value of a file, which may be of any length
         message = f"{message[: LONGEST // 2]} ... {message[-LONGEST // 4 :]}"
-    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message)  # names may hold line ends
-    print(f"fusion-aug: {line}", file=sys.stderr)
+    print(f"fusion-aug: {in_one_line(message)}", file=sys.stderr)
     return 2
 
 

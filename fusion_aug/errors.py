@@ -1,6 +1,7 @@
 """Errors that users meet. Each message is one clear sentence that names file and field."""
 
 from calib import CalibrationError
+from calib.errors import in_one_line
 from calib.mirrored import as_given
 
 
@@ -8,7 +9,7 @@ class FusionAugError(ValueError):
     """Base of every error that means bad input or a bad configuration (exit code 2 on the command line)."""
 
     def __str__(self) -> str:
-        return as_given(super().__str__())
+        return in_one_line(as_given(super().__str__()))
 
 
 class ConfigError(FusionAugError):

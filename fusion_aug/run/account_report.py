@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from calib.errors import in_one_line
 from fusion_aug.logs.core.account import Account, Group
 from fusion_aug.logs.core.contents import FIELD, LEFT_OUT, REFUSED
 from fusion_aug.logs.core.sample_account import StreamAccount
@@ -97,4 +98,4 @@ def _count(group: Group) -> str:
 
 def printable(text: str) -> str:
     """Text from a file as a terminal may show it: without control characters and markup."""
-    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+    return escape(in_one_line(text))

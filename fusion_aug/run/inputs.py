@@ -18,7 +18,7 @@ from fusion_aug.logs.remote.address import OBJECT_STORES, is_url
 from fusion_aug.logs.remote.mirror import open_mirror
 from fusion_aug.run.config import build_log, compose_config, import_plugins, named_plugins
 from fusion_aug.run.links import refuse_links
-from fusion_aug.run.unfinished import FACTS, refuse_unfinished
+from fusion_aug.run.unfinished import FACTS, PLAN, refuse_unfinished
 from fusion_aug.run.words import quoted, value_of
 from fusion_aug.sample.manifest import NAME, Manifest, read_manifest
 
@@ -50,7 +50,7 @@ def run_manifest(path: Path) -> Manifest:
         DataError: it is missing or damaged, or the run was interrupted; then the message says how it goes on.
     """
     folder, name = (path, NAME) if path.is_dir() else (path.parent, path.name)
-    refuse_links(folder, (name, FACTS, WORK))
+    refuse_links(folder, (name, FACTS, WORK, f"{WORK}/{PLAN}", f"{WORK}/done"))
     refuse_unfinished(folder)
     return read_manifest(path)
 

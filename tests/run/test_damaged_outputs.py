@@ -94,6 +94,15 @@ def test_links_out_of_an_output(
     assert [p.name for p in (out / "outside").iterdir()] == ["kept.json"]
 
 
+@pytest.mark.parametrize("name", ["plan.json", "done"])
+def test_links_out_of_an_unfinished_run(name: str, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = out / "half/.work" / name
+    path.rename(out / name)
+    path.symlink_to(out / name)
+    for command in ("check", "show", "merge"):
+        fails(capsys, [command, str(out / "half")], str(path), "outside")
+
+
 def huge(record: dict[str, Any]) -> None:
     """Every parameter of a record becomes a number that none of them can be."""
     record["params"] = {instance: dict.fromkeys(drawn, 1e308) for instance, drawn in record["params"].items()}
