@@ -11,19 +11,34 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-
-# folder -> the place as the user gave it, and what fills one of its files
-_MIRRORS: dict[str, tuple[str, Callable[[Path], None]]] = {}
+from typing import BinaryIO, NamedTuple
 
 
-def register_mirror(folder: Path, place: str, fill: Callable[[Path], None]) -> None:
+class _Mirror(NamedTuple):
+    """A place as the user gave it, what fills one of its files, and what opens one of which only parts are read."""
+
+    place: str
+    fill: Callable[[Path], None]
+    open_parts: Callable[[Path], BinaryIO | None]
+
+
+_MIRRORS: dict[str, _Mirror] = {}  # by their folders
+
+
+def register_mirror(
+    folder: Path,
+    place: str,
+    fill: Callable[[Path], None],
+    open_parts: Callable[[Path], BinaryIO | None] = lambda path: None,
+) -> None:
     """Let files below a folder be filled, and be told by the place that it mirrors.
 
     Args:
         folder: absolute, without links. place: for messages, in place of the folder.
         fill: puts data at the path of a placeholder, or raises OSError with ``strerror``.
+        open_parts: opens a placeholder whose parts come when they are read; None where it is filled first.
     """
-    _MIRRORS[str(folder)] = (place, fill)
+    _MIRRORS[str(folder)] = _Mirror(place, fill, open_parts)
 
 
 def is_placeholder(found: os.stat_result) -> bool:
@@ -37,17 +52,31 @@ def fill_placeholder(path: str | Path) -> None:
     Raises:
         OSError: it cannot be fetched, or lies in no folder that is known as a mirror; ``strerror`` says why.
     """
+    mirror, full = _mirror_of(path)
+    mirror.fill(full)
+
+
+def open_parts_of(path: str | Path) -> BinaryIO | None:
+    """Open a placeholder whose parts come when they are read; None where it is better filled.
+
+    Raises:
+        OSError: see ``fill_placeholder``.
+    """
+    mirror, full = _mirror_of(path)
+    return mirror.open_parts(full)
+
+
+def _mirror_of(path: str | Path) -> tuple[_Mirror, Path]:
     full = os.path.realpath(path)
-    for folder, (_, fill) in _MIRRORS.items():
+    for folder, mirror in _MIRRORS.items():
         if full.startswith(folder + os.sep):
-            fill(Path(full))
-            return
+            return mirror, Path(full)
     # also the superuser, who could, must not read zeros
     raise OSError(errno.EACCES, "nobody may read it; if it lies in a cache, open the log by its URL", str(path))
 
 
 def as_given(text: str) -> str:
     """A message with the places that users gave instead of the folders that mirror them."""
-    for folder, (place, _) in _MIRRORS.items():
-        text = text.replace(folder, place)
+    for folder, mirror in _MIRRORS.items():
+        text = text.replace(folder, mirror.place)
     return text

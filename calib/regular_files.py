@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from calib.mirrored import fill_placeholder, is_placeholder
+from calib.mirrored import fill_placeholder, is_placeholder, open_parts_of
 
 _KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -49,12 +49,27 @@ def open_regular(path: str | Path) -> BinaryIO:
         raise
 
 
+def open_for_parts(path: str | Path) -> BinaryIO:
+    """Open a regular file of which a reader wants parts only: of a large placeholder no others are fetched.
+
+    The file has no descriptor then.
+
+    Raises:
+        OSError: see ``open_regular``.
+    """
+    found = Path(path).stat()
+    parts = open_parts_of(path) if is_placeholder(found) else None
+    return parts or open_regular(path)
+
+
 def check_regular(path: str | Path) -> None:
     """Raise unless a path is that of a regular file, for libraries that open it by its name; a placeholder is filled.
 
     Raises:
         OSError: see ``open_regular``.
     """
+    if "\0" in str(path):  # of which the system calls make a ValueError
+        raise OSError(errno.EINVAL, "its name holds a null byte", str(path))
     found = Path(path).stat()
     _check_kind(found.st_mode, path)
     if is_placeholder(found):

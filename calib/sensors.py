@@ -17,7 +17,6 @@ from calib.replacing import replace_unchecked
 from calib.se3 import as_f64, check_se3, rotation_from_quaternion, se3
 from calib.ties import TIE
 
-IDENTITY = torch.eye(3, dtype=torch.float64)  # shared: do not write into it
 Metres = Annotated[float, Figure(unit="metres", above=0)]
 Seconds = Annotated[float, Figure(unit="seconds", at_least=0, at_most=60)]
 Angle = Annotated[float, Figure(unit="radians", above=0, at_most=math.pi)]
@@ -60,7 +59,7 @@ class CameraSensor(Sensor):
     """
 
     model: CameraModel
-    A: Tensor = field(default_factory=lambda: IDENTITY)
+    A: Tensor = field(default_factory=lambda: torch.eye(3, dtype=torch.float64, device="cpu"))
     size: tuple[Pixels, Pixels] = (0, 0)
     exposure: Seconds | None = None
     readout: Seconds | None = None
@@ -90,6 +89,11 @@ class CameraSensor(Sensor):
         return self.model.unproject(apply_homography(torch.linalg.inv(self.A), pixels.to(torch.float64)))
 
     @property
+    def has_pixel_map(self) -> bool:
+        """Whether canvas pixels are others than physical ones, or ``A`` carries a gradient."""
+        return self.A.requires_grad or not torch.equal(self.A, torch.eye(3, dtype=self.A.dtype, device=self.A.device))
+
+    @property
     def pixels_per_radian(self) -> float:
         """Canvas pixels per radian about the middle of the picture."""
         A = self.A.detach()
@@ -102,9 +106,8 @@ class CameraSensor(Sensor):
 
     def mirrored(self) -> CameraSensor:
         """Mirrored camera: ``A' = F_canvas A F_physical``, where F_w maps u to w - 1 - u."""
-        if self.A is IDENTITY and self.size == self.model.size:
-            return replace_unchecked(self, model=self.model.mirrored())
-        A = flip_u(self.size[1]) @ self.A @ flip_u(self.model.size[1])
+        same = self.size == self.model.size and not self.has_pixel_map
+        A = self.A if same else flip_u(self.size[1]) @ self.A @ flip_u(self.model.size[1])
         return replace_unchecked(self, model=self.model.mirrored(), A=A)
 
 
@@ -114,9 +117,7 @@ def pinhole_sensor(frame: str, K: Tensor, size: tuple[int, int], mirror_of: str 
     Args:
         frame: name of its frame. K: (3, 3) float64. size: (height, width) pixels. mirror_of: its mirror partner.
     """
-    A = IDENTITY
-    if not is_intrinsics(K):
-        K, A = split_pixel_map(K, size)
+    K, A = (K, torch.eye(3, dtype=torch.float64)) if is_intrinsics(K) else split_pixel_map(K, size)
     return CameraSensor(frame=frame, mirror_of=mirror_of, model=Pinhole(K=K, size=size), A=A, size=size)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +18,23 @@ HEAD = struct.Struct("<QQQII")  # first and last time, unpacked size, checksum, 
 RECORD_HEAD, NAME_BYTES, FRAME_HEAD = 9, 64, 18
 
 
+def chunks_to_read(summary: Any, topics: Collection[str] | None, start: int | None, end: int | None) -> list[Any]:
+    """Indexes of the chunks that the reader of mcap reads for messages of some topics in [start, end).
+
+    Args:
+        summary: of the file. topics: None for all. start, end: log times (ns), None for the file's.
+    """
+    found = []
+    for index in summary.chunk_indexes if summary is not None else ():
+        apart = (start is not None and index.message_end_time < start) or (
+            end is not None and index.message_start_time >= end
+        )
+        held = {summary.channels[c].topic for c in index.message_index_offsets}
+        if not apart and (topics is None or not held or not held.isdisjoint(topics)):
+            found.append(index)
+    return found
+
+
 def check_chunks(path: Path, stream: BinaryIO, indexes: Iterable[Any]) -> None:
     """Raise unless every chunk declares a size that it can have.
 
@@ -27,7 +44,7 @@ def check_chunks(path: Path, stream: BinaryIO, indexes: Iterable[Any]) -> None:
     Raises:
         DataError: one does not.
     """
-    size = os.fstat(stream.fileno()).st_size
+    size = stream.seek(0, os.SEEK_END)
     for index in indexes:
         stream.seek(index.chunk_start_offset + RECORD_HEAD)
         head = stream.read(HEAD.size + NAME_BYTES + 8 + FRAME_HEAD)

@@ -8,9 +8,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from calib.regular_files import open_regular
-from fusion_aug.errors import DataError
-from fusion_aug.safe.chunks import check_chunks
+from calib.regular_files import open_for_parts
+from fusion_aug.errors import USER_ERRORS, DataError, MissingPackage
+from fusion_aug.safe.chunks import check_chunks, chunks_to_read
 from fusion_aug.streams.source import JPEG_START, Coding, Source
 
 PNG_DEPTH_AT = 24  # place of the bits per channel in a PNG file
@@ -23,12 +23,12 @@ def typestore() -> Any:
     """Types of ROS 2 Humble; a file's own definitions are added as they are met.
 
     Raises:
-        DataError: the package is not installed.
+        MissingPackage: the package is not installed.
     """
     try:
         from rosbags.typesys import Stores, get_typestore
     except ImportError:
-        raise DataError(NEED) from None
+        raise MissingPackage(NEED) from None
     return get_typestore(Stores.ROS2_HUMBLE)
 
 
@@ -133,7 +133,7 @@ class McapFile:
         try:
             from mcap.reader import make_reader
         except ImportError:
-            raise DataError(NEED) from None
+            raise MissingPackage(NEED) from None
         return make_reader(stream)
 
     def summary(self) -> tuple[list[Channel], int, int]:
@@ -147,13 +147,11 @@ class McapFile:
             DataError: the file is not MCAP, has no index, or holds other than ROS 2 messages.
         """
         try:
-            with open_regular(self.path) as stream:
+            with open_for_parts(self.path) as stream:
                 found = self._reader(stream).get_summary()
-                if found is not None:
-                    check_chunks(self.path, stream, found.chunk_indexes)
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read ({error.strerror})") from None
-        except DataError:
+        except (ImportError, *USER_ERRORS):
             raise
         except Exception as error:  # the reader's many
             raise DataError(f"{self.path}: is not a readable MCAP file ({type(error).__name__}: {error})") from None
@@ -173,24 +171,25 @@ class McapFile:
 
     def extras(self) -> tuple[list[Any], list[Any]]:
         """Attachments and metadata records."""
-        with open_regular(self.path) as stream:
+        with open_for_parts(self.path) as stream:
             reader = self._reader(stream)
             return list(reader.iter_attachments()), list(reader.iter_metadata())
 
     def messages(self, start: int | None = None, end: int | None = None, topics: Any = None) -> Iterator[StoredMessage]:
         """Messages of log time in [start, end), in the order of their log time."""
         numbers: dict[str, int] = {}
-        self.summary()  # looks at the sizes of all chunks, once
         try:
-            with open_regular(self.path) as stream:
-                found = self._reader(stream).iter_messages(topics, starting_at=start, ending_before=end)
+            with open_for_parts(self.path) as stream:
+                reader = self._reader(stream)
+                check_chunks(self.path, stream, chunks_to_read(reader.get_summary(), topics, start, end))
+                found = reader.iter_messages(topics, starting_at=start, ending_before=end)
                 for schema, channel, message in found:
                     k = numbers[channel.topic] = numbers.get(channel.topic, -1) + 1
                     yield StoredMessage(
                         channel.topic, schema.name, schema.data.decode(errors="replace"), message.log_time,
                         message.publish_time, k, message.data,
                     )  # fmt: skip
-        except (OSError, DataError):
+        except (OSError, ImportError, *USER_ERRORS):
             raise
         except Exception as error:  # the reader's many
             raise DataError(f"{self.path}: is damaged ({type(error).__name__}: {error})") from None

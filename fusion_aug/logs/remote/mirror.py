@@ -5,6 +5,7 @@ Below ``storage.cache`` there is for each address::
     files/            the tree: placeholders (see ``calib.mirrored``), and what was fetched
     catalogue-*.db    listings, by their digest; current.txt is the digest of that which the tree follows
     coming/           what is being fetched
+    parts/            blocks of large files of which only parts are read
     lock              held while the tree changes
 
 Any number of processes may use it, also of several runs.
@@ -20,7 +21,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from calib.mirrored import is_placeholder, register_mirror
 from fusion_aug.errors import ConfigError, DataError
@@ -28,7 +29,8 @@ from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.locks import FolderLock
 from fusion_aug.logs.remote.address import Address, address_of, is_url
 from fusion_aug.logs.remote.catalogue import Catalogue, checked
-from fusion_aug.logs.remote.store import Object, Store, StoreError
+from fusion_aug.logs.remote.parts import folder_of, opened
+from fusion_aug.logs.remote.store import CHANGED, Object, Store, StoreError
 
 CURRENT = "current.txt"
 _AT_WORK = threading.Lock()  # locks of files hold between processes only
@@ -62,7 +64,7 @@ class Mirror:
 
     def register(self) -> None:
         """Let what opens a file of the tree fetch it first, and messages name the URL."""
-        register_mirror(self.files, self.address.url, self.fill)
+        register_mirror(self.files, self.address.url, self.fill, self.open_parts)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -127,6 +129,7 @@ class Mirror:
         for gone, _ in pairs:
             if gone is not None:
                 self._remove(self.files / gone.name)
+                shutil.rmtree(folder_of(self.home, gone.name), ignore_errors=True)
         for _, found in pairs:
             if found is not None:
                 self._make(found)
@@ -171,9 +174,7 @@ class Mirror:
         Raises:
             StoreError: it is gone, was changed, or cannot be fetched. OSError: of the disk.
         """
-        wanted = self.catalogue.find(path.relative_to(self.files).as_posix())
-        if wanted is None:
-            raise StoreError(errno.ENOENT, "the object was not there when the log was opened")
+        wanted = self._wanted(path)
         before = path.stat()
         coming = self.home / "coming"
         coming.mkdir(exist_ok=True)
@@ -186,9 +187,26 @@ class Mirror:
                 if os.path.samestat(before, now):
                     part.replace(path)
                 elif is_placeholder(now):  # of a later listing; else another process has filled it
-                    raise StoreError(errno.ESTALE, "the object was changed since the log was opened")
+                    raise StoreError(errno.ESTALE, CHANGED)
         finally:
             part.unlink(missing_ok=True)
+
+    def open_parts(self, path: Path) -> BinaryIO | None:
+        """Open the object of a placeholder that is large enough to be fetched in parts; None where it is not.
+
+        Args:
+            path: below ``files``.
+
+        Raises:
+            StoreError: it was not there when the log was opened.
+        """
+        return opened(self.store, self._wanted(path), self.home)
+
+    def _wanted(self, path: Path) -> Object:
+        found = self.catalogue.find(path.relative_to(self.files).as_posix())
+        if found is None:
+            raise StoreError(errno.ENOENT, "the object was not there when the log was opened")
+        return found
 
 
 def open_mirror(url: str, cache: str | Path | None, option: str, digest: str | None = None) -> Mirror:

@@ -7,16 +7,17 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.errors import ConfigError, DataError, MissingPackage
 from fusion_aug.logs.remote.address import Address
 
 TRIES = 3  # of a request that fails for a reason that may pass; packages of stores also try some again
 FIRST_WAIT = 0.25  # seconds before the second try; the others wait twice as long each
-BLOCK = 16 * 2**20  # bytes of one request
+BLOCK = 8 * 2**20  # bytes of one request
+CHANGED = "the object was changed since the log was opened"
 # what a store says of the state of a file, the most exact first
 TAGS = ("ETag", "etag", "e_tag", "md5Hash", "md5", "checksum", "generation", "mtime", "LastModified", "last_modified",
         "modified", "updated", "created")  # fmt: skip
@@ -54,7 +55,7 @@ class Store:
         address: of the prefix.
 
     Raises:
-        ConfigError: no package for its protocol is installed, or there is no such protocol.
+        MissingPackage: no package for its protocol is installed. ConfigError: there is no such protocol.
     """
 
     def __init__(self, address: Address):
@@ -78,11 +79,11 @@ class Store:
         try:
             import fsspec
         except ImportError:
-            raise ConfigError(f"{url}: needs the package fsspec: {remedy}") from None
+            raise MissingPackage(f"{url}: needs the package fsspec: {remedy}") from None
         try:
             return fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)
         except ImportError:
-            raise ConfigError(f"{url}: no package for {protocol}:// is installed: {remedy}") from None
+            raise MissingPackage(f"{url}: no package for {protocol}:// is installed: {remedy}") from None
         except ValueError:
             raise ConfigError(f"{url}: there is no store {protocol}://") from None
         except Exception as error:  # a package of others
@@ -123,30 +124,57 @@ class Store:
         tag = next((str(facts[key]) for key in TAGS if facts.get(key) not in (None, "")), None)
         if tag is None or not isinstance(facts.get("size"), int):
             raise DataError(f"{self.address.url}/{name}: the store tells neither a tag nor a date; copy the log first")
-        return Object(name, facts["size"], "".join(tag.strip('"').split()))
+        return Object(name, facts["size"], _tag(tag))
 
-    def read(self, name: str, start: int, stop: int) -> bytes:
-        """Bytes of a file.
+    def part(self, object: Object, start: int, stop: int) -> bytes:
+        """Bytes of a file that is still the object; S3 is asked so, of other stores its facts are looked at again.
 
         Raises:
-            StoreError: see ``look``.
+            StoreError: see ``look``; or it is another one than the object was. Then ``errno`` is ESTALE.
         """
-        data: bytes = self._tried(lambda: self._files.cat_file(self.path(name), start=start, end=stop))
+        exact = self.address.protocol in ("s3", "s3a")
+        data: bytes = self._tried(partial(self._s3_part if exact else self._any_part, object, start, stop))
+        if len(data) != stop - start or (not exact and self.look(object.name) != object):
+            raise StoreError(errno.ESTALE, CHANGED)
         return data
+
+    def _any_part(self, object: Object, start: int, stop: int) -> bytes:
+        data: bytes = self._files.cat_file(self.path(object.name), start=start, end=stop)
+        return data
+
+    def _s3_part(self, object: Object, start: int, stop: int) -> bytes:
+        """By one request, which the store answers only if the tag is still the same."""
+        from fsspec.asyn import sync
+
+        files = self._files
+        bucket, key, _ = files.split_path(self.path(object.name))
+
+        async def got() -> tuple[str, bytes]:
+            answer = await files._call_s3(
+                "get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}", IfMatch=f'"{object.tag}"'
+            )
+            async with answer["Body"] as body:
+                return _tag(answer["ETag"]), await body.read()
+
+        try:
+            tag, data = sync(files.loop, got)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # as s3fs says that the condition does not hold
+                raise StoreError(errno.ESTALE, CHANGED) from None
+            raise
+        if tag != object.tag:
+            raise StoreError(errno.ESTALE, CHANGED)
+        return bytes(data)
 
     def fetch(self, object: Object, target: Path) -> None:
         """Write a file to a path of this computer, block by block.
 
         Raises:
-            StoreError: see ``look``; or it is another one than the object was. OSError: of the disk.
+            StoreError: see ``part``. OSError: of the disk.
         """
         with target.open("wb") as file:
             for start in range(0, object.size, BLOCK):
-                data = self.read(object.name, start, min(start + BLOCK, object.size))
-                file.write(data)
-            length = file.tell()
-        if length != object.size or self.look(object.name) != object:
-            raise StoreError(errno.ESTALE, "the object was changed since the log was opened")
+                file.write(self.part(object, start, min(start + BLOCK, object.size)))
 
     def _tried(self, request: Callable[[], T]) -> T:
         """Make a request, again where it fails for a reason that may pass."""
@@ -154,11 +182,17 @@ class Store:
             try:
                 return request()
             except Exception as error:  # packages of others raise what they like
-                lasting = isinstance(error, _LASTING) or getattr(error, "errno", None) == errno.EINVAL
+                lasting = isinstance(error, _LASTING) or getattr(error, "errno", None) in (errno.EINVAL, errno.ESTALE)
+                if isinstance(error, StoreError):
+                    raise
                 if lasting or attempt == TRIES - 1:
                     raise StoreError(getattr(error, "errno", None) or errno.EIO, told(error)) from error
             time.sleep(FIRST_WAIT * 2**attempt)
         raise AssertionError("unreachable")
+
+
+def _tag(text: str) -> str:
+    return "".join(text.strip('"').split())
 
 
 def told(error: Exception) -> str:

@@ -39,7 +39,7 @@ def test_names_come_by_one_request_and_files_when_they_are_opened(bucket: Bucket
     assert path.stat().st_size == local.stat().st_size and not holds(path)
     mirror.fill(path)
     assert path.read_bytes() == local.read_bytes() and holds(path)
-    assert bucket.proxy.counts() == {"LIST": 1, "GET": 1, "HEAD": 1}
+    assert bucket.proxy.counts() == {"LIST": 1, "GET": 1}
     again = open_mirror(url, tmp_path / "cache", "log.root")
     assert holds(again.files / CLOUD) and bucket.proxy.counts()["LIST"] == 2
     open_mirror(url, tmp_path / "cache", "log.root", again.catalogue.digest())  # as a worker does
@@ -96,7 +96,7 @@ def test_faults_that_stay_are_one_sentence_without_secrets(
 ) -> None:
     monkeypatch.setattr("fusion_aug.logs.remote.store.TRIES", 1)
     mirror = open_mirror(url, tmp_path / "cache", "log.root")
-    bucket.proxy.faults.append(Fault("wrong tag", "HEAD", CLOUD, 100))
+    bucket.proxy.faults.append(Fault("wrong tag", "GET", CLOUD, 100))
     with pytest.raises(OSError, match="was changed since the log was opened"):
         mirror.fill(mirror.files / CLOUD)
     assert not holds(mirror.files / CLOUD) and not list((mirror.home / "coming").iterdir())
