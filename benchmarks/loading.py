@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import resource
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -142,13 +143,15 @@ def descriptors(log: str, form: str, kept: str) -> dict[str, float]:
 # --- throughput -----------------------------------------------------------------------------------------------------
 @contextmanager
 def not_packed() -> Iterator[None]:
-    """Samples are pickled as any dataclass is, for the workers that are forked meanwhile."""
-    packing = fa.Sample.__reduce__
+    """Samples are pickled as any dataclass is, and batches laid into no block, by workers that are forked meanwhile."""
+    packing, batching = fa.Sample.__reduce__, sys.modules[fa.collate.__module__]
+    worker_info = batching.get_worker_info
     del fa.Sample.__reduce__
+    batching.get_worker_info = lambda: None  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        fa.Sample.__reduce__ = packing  # type: ignore[method-assign]
+        fa.Sample.__reduce__, batching.get_worker_info = packing, worker_info  # type: ignore
 
 
 def epoch(loader: DataLoader[Any]) -> tuple[float, float]:

@@ -46,7 +46,7 @@ def figures(kind: str, count: int) -> dict[str, float]:
         memory = [job.marker(number)["used"][2] for number in (count // 10, count - 1)]
         job.log.read(job.tasks[0][0])
         _, before = measured(lambda: None)
-        merging, peak = measured(lambda: end(job, time.monotonic(), count, [], {}, Publisher()))
+        merging, peak = measured(lambda: end(job, time.monotonic(), count, [], Publisher()))
         return {
             "staging": staging / count, "tenth": memory[0], "last": memory[1],
             "merging": merging / count, "more": peak - before,

@@ -94,7 +94,7 @@ def figures(count: int) -> dict[str, float]:
             line = first["line"] | {"id": name, "source": name}
             job.write_marker(number, first | {"line": line, "rows": {"id": name}})
         job = Job(job.config)  # as ``fusion-aug merge`` has it
-        more, peak = measured(lambda: end(job, time.monotonic(), 0, [], {}, Publisher()))
+        more, peak = measured(lambda: end(job, time.monotonic(), 0, [], Publisher()))
         return {"plan": seconds / count, "merge": more / count, "plan_peak": memory, "merge_peak": peak}
 
 

@@ -41,8 +41,8 @@ class Joint:
     name: str
     kind: str
     axis: Tensor
-    origin: Tensor = field(default_factory=lambda: EYE)
-    tail: Tensor = field(default_factory=lambda: EYE)
+    origin: Tensor = field(default_factory=EYE.clone)
+    tail: Tensor = field(default_factory=EYE.clone)
     multiplier: Annotated[float, Figure(unit="")] = 1.0
     bias: Annotated[float, Figure(unit="rad or m")] = 0.0
     lower: Limit = -math.inf

@@ -226,7 +226,8 @@ class Robot:
         """
         root = Frame(inertia=self.inertias.get(self.root))
         if parent is not None:
-            root = Frame(parent=parent, pose=EYE if T_parent_root is None else T_parent_root, inertia=root.inertia)
+            own = EYE.clone() if T_parent_root is None else T_parent_root
+            root = Frame(parent=parent, pose=own, inertia=root.inertia)
         out = {self.root: root}
         for link, (above, edge) in self.edges.items():
             pose: Tensor | JointPose

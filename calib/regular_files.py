@@ -31,6 +31,17 @@ def is_there(path: Path) -> bool:
     return os.path.lexists(path)
 
 
+def status(path: str | Path) -> os.stat_result:
+    """What the file system knows of a path, links followed.
+
+    Raises:
+        OSError: there is nothing, also of names that nothing can have.
+    """
+    if "\0" in str(path):  # which ``os.stat`` answers by a ValueError
+        raise OSError(errno.EINVAL, "its name holds a null byte", str(path))
+    return Path(path).stat()
+
+
 def open_regular(path: str | Path) -> BinaryIO:
     """Open a regular file for reading.
 
@@ -57,7 +68,7 @@ def open_for_parts(path: str | Path) -> BinaryIO:
     Raises:
         OSError: see ``open_regular``.
     """
-    found = Path(path).stat()
+    found = status(path)
     parts = open_parts_of(path) if is_placeholder(found) else None
     return parts or open_regular(path)
 
@@ -68,9 +79,7 @@ def check_regular(path: str | Path) -> None:
     Raises:
         OSError: see ``open_regular``.
     """
-    if "\0" in str(path):  # of which the system calls make a ValueError
-        raise OSError(errno.EINVAL, "its name holds a null byte", str(path))
-    found = Path(path).stat()
+    found = status(path)
     _check_kind(found.st_mode, path)
     if is_placeholder(found):
         fill_placeholder(path)

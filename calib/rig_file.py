@@ -16,7 +16,7 @@ from calib.errors import CalibrationError
 from calib.gel import GelModel, load_sibling_picture, picture_from_dict, picture_to_dict
 from calib.joints import Joint, JointPose
 from calib.kalibr import is_camchain, rig_from_camchain
-from calib.regular_files import read_regular_text
+from calib.regular_files import read_regular_text, status
 from calib.rig import Frame, Inertia, Rig
 from calib.se3 import as_f64, quaternion_from_rotation, rotation_from_quaternion, se3
 from calib.sensors import SENSORS, CameraSensor, Sensor
@@ -61,7 +61,7 @@ def pictures_of_rig_file(path: str | Path) -> list[Path]:
 
 def _read_yaml(path: Path) -> Any:
     try:
-        if path.stat().st_size > MAX_BYTES:
+        if status(path).st_size > MAX_BYTES:
             raise CalibrationError(f"{path}: larger than the {MAX_BYTES >> 20} MiB a rig file may have")
         return load_yaml(read_regular_text(path, most=MAX_BYTES))
     except OSError as error:

@@ -16,7 +16,7 @@ from torch import Tensor
 from calib.errors import CalibrationError
 from calib.joints import EYE, Joint
 from calib.kinematics import Mimic, Robot
-from calib.regular_files import read_regular_text
+from calib.regular_files import read_regular_text, status
 from calib.rig import Inertia
 from calib.se3 import rotation_about, se3
 
@@ -40,7 +40,7 @@ def load_urdf(path: str | Path, joint_map: Mapping[str, str] | None = None) -> R
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
+        if status(path).st_size > MAX_BYTES:
             raise CalibrationError(f"{path}: larger than the {MAX_BYTES >> 20} MiB a URDF file may have")
         text = read_regular_text(path, most=MAX_BYTES)
     except OSError as error:
@@ -235,7 +235,7 @@ def _inertia(link: Element, where: str) -> Inertia | None:
 def _origin(element: Element, where: str) -> Tensor:
     origin = element.find("origin")
     if origin is None:
-        return EYE
+        return EYE.clone()
     roll, pitch, yaw = _numbers(origin, "rpy", 3, where, "0 0 0")
     R = rotation_about("z", yaw) @ rotation_about("y", pitch) @ rotation_about("x", roll)
     return se3(R, _numbers(origin, "xyz", 3, where, "0 0 0"))

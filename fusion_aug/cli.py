@@ -6,9 +6,9 @@ import errno
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+
+from fusion_aug.safe.terminal import EXIT_SIGNAL, STANDARD_OUTPUT, Stoppable, named_streams, stoppable
 
 HELP = """\
 fusion-aug: augment every sensor of a driving or robot log at once and keep the calibration true.
@@ -34,7 +34,7 @@ fusion-aug: augment every sensor of a driving or robot log at once and keep the 
 
 Names of files are taken as they are, with ~; a sweep over them is log.root=choice(DIR,DIR).
 Options are Hydra overrides: pipeline=[geometry,photometric]  pipeline.yaw_deg=[-10,10]  ~pipeline.transforms.mirror
-Exit codes: 0 done, 1 a figure is over its limit, 2 bad input or configuration.
+Exit codes: 0 done, 1 a figure is over its limit, 2 bad input or configuration, 130 ended by Ctrl-C, 143 by SIGTERM.
 """
 LONGEST = 4000  # characters of a message
 # command -> how many positionals it takes
@@ -53,6 +53,28 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    with named_streams(), stoppable() as signals:
+        try:
+            code = _answered(words, signals)
+            sys.stdout.flush()
+            return code
+        except KeyboardInterrupt:
+            _fail("interrupted; the same command goes on from here")
+            return signals.exit_code
+        except BrokenPipeError as error:
+            if error.filename != STANDARD_OUTPUT:
+                return _fail(_told(error))
+            return EXIT_SIGNAL + signal.SIGPIPE  # who reads has enough, as of any program in a pipe
+        except OSError as error:
+            return _fail(_told(error))
+
+
+def _answered(words: list[str], signals: Stoppable) -> int:
+    """The exit code of a command, of which errors are told.
+
+    Raises:
+        KeyboardInterrupt: it was told to end. OSError: a file or standard output was not written.
+    """
     if not words or words[0] in ("-h", "--help", "help"):
         print(HELP)
         return 0
@@ -66,16 +88,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     from fusion_aug.errors import USER_ERRORS
 
     try:
-        with _ended_as_interrupted():
-            return dispatch(words[0], words[1:])
+        import fusion_aug.run.commands  # noqa: F401  (nearly all of us)
+
+        signals.ready()
+        return dispatch(words[0], words[1:])
     except USER_ERRORS as error:
         return _fail(str(error))
-    except OSError as error:
-        why = "no space left on the disk" if error.errno == errno.ENOSPC else error.strerror or str(error)
-        return _fail(f"{error.filename or 'file'}: {why}")
-    except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on from here")
-    except Exception as error:  # a fault of ours, or of a library
+    except OSError:
+        raise
+    except Exception as error:  # a fault of ours, or of a library, also of one that an interruption met
+        if signals.came:
+            raise KeyboardInterrupt from None
         from fusion_aug.safe.guard import DEBUG, print_traceback
 
         print_traceback()
@@ -83,17 +106,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{words[0]} stopped at a fault of its own ({what}); {DEBUG}=1 shows where")
 
 
-@contextmanager
-def _ended_as_interrupted() -> Iterator[None]:
-    """SIGTERM, by which schedulers end a program, is Ctrl-C. Only the main thread can say so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _told(error: OSError) -> str:
+    why = "no space left on the disk" if error.errno == errno.ENOSPC else error.strerror or str(error)
+    return f"{error.filename or 'file'}: {why}"
 
 
 def dispatch(command: str, words: list[str]) -> int:
@@ -205,7 +220,9 @@ def command_help(command: str) -> str:
     if command == "merge":
         return (
             "fusion-aug merge OUT: the last step of a run whose samples were made by shards (run ... shard=3/64).\n\n"
-            "plugins: []             # modules of your own that the run used, which are imported only if named here"
+            "plugins: []             # modules of your own that the run used, which are imported only if named here\n"
+            "storage.cache: null     # folder that an input or an output in an object store passes through\n"
+            "log.root: null          # of the run, where it is in a store of another kind: that it may be opened"
         )
     folder = config_dir()
     parts = [(folder / f"{command}.yaml").read_text(encoding="utf-8").rstrip(), ""]
@@ -242,11 +259,11 @@ def transform_examples() -> list[str]:
 
 
 def _fail(message: str) -> int:
-    from calib.errors import in_one_line
-
     if len(message) > LONGEST:  # it holds a value of a file, which may be of any length
         message = f"{message[: LONGEST // 2]} ... {message[-LONGEST // 4 :]}"
-    print(f"fusion-aug: {in_one_line(message)}", file=sys.stderr)
+    # as calib.errors.in_one_line, which is not imported, since what comes before a command starts at once
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message)
+    print(f"fusion-aug: {line}", file=sys.stderr)
     return 2
 
 

@@ -1,8 +1,22 @@
 """Errors that users meet. Each message is one clear sentence that names file and field."""
 
+import re
+import shlex
+from pathlib import Path
+
 from calib import CalibrationError
 from calib.errors import in_one_line
 from calib.mirrored import as_given
+
+_IN_CHECKOUT = re.compile(r"pip install '\.\[([\w,]+)\]'")
+
+
+def installing(extra: str) -> str:
+    """The command that installs an extra of this package, wherever it is given; several extras have commas between."""
+    checkout = Path(__file__).resolve().parents[1]
+    if (checkout / "pyproject.toml").is_file():  # it is used from there
+        return f"pip install -e {shlex.quote(f'{checkout}[{extra}]')}"
+    return f"pip install '.[{extra}]' in the folder of the checkout"
 
 
 class FusionAugError(ValueError):
@@ -14,6 +28,16 @@ class FusionAugError(ValueError):
 
 class ConfigError(FusionAugError):
     """A transform, a pipeline or an option is set up wrongly."""
+
+
+class MissingPackage(ConfigError):
+    """A package that is not installed is needed. It is missing for every sample, so that none is skipped for it.
+
+    Messages name an extra as ``pip install '.[NAME]'``, as it is called in the checkout; read, it is ``installing``.
+    """
+
+    def __str__(self) -> str:
+        return _IN_CHECKOUT.sub(lambda found: installing(found[1]), super().__str__())
 
 
 class DataError(FusionAugError):

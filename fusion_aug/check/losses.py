@@ -112,7 +112,8 @@ class Losses:
         """Counts of a sample in source and output, with those of their sidecars."""
         assert self.counted is not None
         source = self.counted[0][entry.source]()
-        beside = count_sidecar(self.source.root, renamed(self.source.root).get(entry.source, entry.source))
+        read = renamed(self.source.root).get(entry.source, entry.source)
+        beside = count_sidecar(self.source.root, read, vars(self.source.options))
         name = self.names.get(entry.id, entry.id)
         written = self.counted[1][name]() if name in self.counted[1] else {}
         return {**source, **beside}, {**written, **count_sidecar(self.written.root, entry.id)}

@@ -15,6 +15,7 @@ from fusion_aug.check.kept_files import compare_kept_files
 from fusion_aug.check.losses import Losses
 from fusion_aug.check.measurement import Row
 from fusion_aug.check.stream_comparison import STAMP_LIMIT, StreamPair, compare_stream, own_fields
+from fusion_aug.check.unreached import compare_unreached
 from fusion_aug.core.engine import replay
 from fusion_aug.errors import USER_ERRORS
 from fusion_aug.logs.core.log import Log
@@ -61,7 +62,8 @@ def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[
         for params in drawn_weather(entry.history):
             probe.add(before, params)
     roots, suffixes = (source.root, written.root), (e.id.removeprefix(e.source) for e in manifest.entries)
-    yield [*losses.rest(), *compare_kept_files(*roots, manifest.header, suffixes, vars(source.options))]
+    kept = compare_kept_files(*roots, manifest.header, suffixes, vars(source.options))
+    yield [*losses.rest(), *kept, *compare_unreached(source, written.root, manifest.header)]
     yield probe.table()
 
 

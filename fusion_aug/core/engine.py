@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,11 +62,13 @@ class Run:
         who = _who(cls, sample, path)
         if cls.accumulates:
             accumulated = None if self.pending is None else self.pending[1]
-            accumulated, before = cls.accumulate(sample, drawn, accumulated)
+            with _named(who, sample):
+                accumulated, before = cls.accumulate(sample, drawn, accumulated)
             self.pending, self.pending_paths = (cls, accumulated), (*self.pending_paths, path)
             check_parameters(who, drawn, accumulated)
         else:
-            before = [cls.before(sample, u, drawn[u]) for u in range(len(sample.metas))]
+            with _named(who, sample):
+                before = [cls.before(sample, u, drawn[u]) for u in range(len(sample.metas))]
             sample = self._applied(cls, sample, ParameterRows(drawn), who, path)
             check_parameters(who, drawn, sample)
         for u in range(len(sample.metas)):
@@ -73,17 +76,8 @@ class Run:
         return self.flush(sample).realized() if self.eager else sample
 
     def _applied(self, cls: TransformClass, sample: Sample, parameters: Any, who: str, path: str) -> Sample:
-        try:
+        with _named(who, sample):
             out: Sample = cls.apply(sample, parameters, self.context)
-        except USER_ERRORS:
-            raise
-        except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError, cv2.error) as error:
-            if devices := _other_devices(sample):
-                raise DataError(
-                    f"{who}: cannot work on values that lie on {', '.join(devices)}; bring the sample to the CPU first "
-                    f"with sample.to('cpu')"
-                ) from error
-            raise FusionAugError(f"{who}: {type(error).__name__}: {error}") from error
         check_streams(who, sample, out)
         return with_changes(sample, out, path) if self.count else out
 
@@ -145,10 +139,37 @@ class Run:
         def work(chosen: Sample) -> Sample:
             if self.pending is not None and not _same_family(self.pending[0], type(transform)):
                 chosen = self.flush(chosen)
-            drawn = [self.draw(transform, chosen, u, path) for u in range(len(chosen.metas))]
+            with _named(_who(type(transform), chosen, path), chosen):
+                drawn = [self.draw(transform, chosen, u, path) for u in range(len(chosen.metas))]
             return self.apply_drawn(type(transform), chosen, drawn, path)
 
         return self.on_subset(sample, on, work)
+
+
+@contextmanager
+def _named(who: str, sample: Sample) -> Iterator[None]:
+    """What a transform's own code raises, as an error of the sample that names both.
+
+    Also where there is no memory for it, and where it ends the program, which without workers would end the run.
+
+    Raises:
+        FusionAugError: in place of what was raised.
+    """
+    try:
+        yield
+    except USER_ERRORS:
+        raise
+    except MemoryError as error:
+        raise FusionAugError(f"{who}: needs more memory than there is") from error
+    except SystemExit as error:
+        raise FusionAugError(f"{who}: ends the program (sys.exit({error.code!r})); raise an error instead") from error
+    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError, cv2.error) as error:
+        if devices := _other_devices(sample):
+            raise DataError(
+                f"{who}: cannot work on values that lie on {', '.join(devices)}; bring the sample to the CPU first "
+                f"with sample.to('cpu')"
+            ) from error
+        raise FusionAugError(f"{who}: {type(error).__name__}: {error}") from error
 
 
 def _other_devices(sample: Sample) -> list[str]:
@@ -237,8 +258,10 @@ def replay(sample: Sample, history: History, *, resources: Mapping[str, Any] | N
             else:
                 sample = _with_record(sample, 0, record)
         return again.flush(sample)
-    except USER_ERRORS:
-        raise
+    except USER_ERRORS as error:
+        if error.__cause__ is None:
+            raise
+        raise DataError(f"sample {name!r}: its history cannot be applied ({error})") from None  # see ``_named``
     except Exception as error:  # parameters of a damaged record may make anything fail
         print_traceback()
         what = " ".join(f"{type(error).__name__}: {error}".split())

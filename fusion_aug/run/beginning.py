@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from calib.regular_files import open_regular
-from fusion_aug.errors import ConfigError
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.files import read_json
+from fusion_aug.logs.core.full_disk import naming_output
 from fusion_aug.logs.core.inputs import difference, without_ctime
 from fusion_aug.logs.core.locks import FolderLock, Locked
+from fusion_aug.logs.core.new_files import new_file
 from fusion_aug.logs.core.options import absolute
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run.job import Job
 from fusion_aug.run.kernels import kernel_note, kernels
+from fusion_aug.run.keys import HOW_ONLY, differences
 from fusion_aug.run.links import refuse_links
 from fusion_aug.run.unfinished import (
     FACTS,
@@ -28,11 +31,13 @@ from fusion_aug.run.unfinished import (
     PLANNING,
     UNFINISHED,
     clean,
+    is_of_run,
     plan_of,
     state,
     write_plan,
 )  # fmt: skip
 from fusion_aug.safe.guard import guarded
+from fusion_aug.sample.manifest import read_manifest
 
 REMEDY = "remove it or choose another folder"
 
@@ -48,16 +53,13 @@ def begun(job: Job) -> Iterator[list[str] | None]:
         ConfigError: the output lies inside the input (or the input in it), holds something else, or another process
             is at work on it.
     """
-    # the fingerprint reads the input, so that what is wrong with it shows before anything is made
-    fingerprint, found = job.fingerprint(), _state(job)
-    refuse_links(job.out)
+    fingerprint, found = refuse_occupied(job)
     if found == FINISHED:
-        _finish_cleaning(job, fingerprint)
+        clean(job.out)  # a process that was killed in its last step left it
         yield None
         return
-    if found == UNFINISHED:
-        _refuse_another(job, fingerprint)
-    lock = FolderLock(job.out / WORK)
+    with naming_output(job.out / WORK, job.out):
+        lock = FolderLock(job.out / WORK)
     try:
         try:
             if len(job.numbers):
@@ -67,7 +69,9 @@ def begun(job: Job) -> Iterator[list[str] | None]:
         lock.hold(PLANNING, 1, wait=True)
         found = _state(job)
         if found == NEW:
-            _plan(job, fingerprint)
+            cache = [job.log.mirror.home] if job.log.mirror else []  # it may be the disk that is full
+            with naming_output(job.out / WORK, job.out, *cache):
+                _plan(job, fingerprint)
         lock.release(PLANNING, 1)
         notes: list[str] = []
         if found == FINISHED:  # meanwhile
@@ -82,23 +86,49 @@ def begun(job: Job) -> Iterator[list[str] | None]:
         lock.close()
 
 
+def refuse_occupied(job: Job) -> tuple[str, str]:
+    """Look at what lies at the output of a job, and change nothing.
+
+    Returns:
+        fingerprint of the job, and the state of its output: nothing, or a run of the same job.
+
+    Raises:
+        ConfigError: see ``begun``.
+    """
+    # the fingerprint reads the input, so that what is wrong with it shows before anything is made
+    fingerprint, found = job.fingerprint(), _state(job)
+    refuse_links(job.out)
+    if found == FINISHED:
+        _refuse_another_finished(job, fingerprint)
+    if found == UNFINISHED:
+        _refuse_another(job, fingerprint)
+    return fingerprint, found
+
+
 def _state(job: Job) -> str:
-    """See ``state``; an output that lies inside the input, or around it, is refused."""
+    """See ``state``; an output that lies inside the input, around it, or inside the output of a run, is refused."""
     out, root = job.out.resolve(), job.log.root.resolve()
     if out == root or out.is_relative_to(root) or root.is_relative_to(out):
         raise ConfigError(f"out: {job.out} and the input {job.log.root} lie in one another; choose a folder apart")
+    around = next((folder for folder in out.parents if is_of_run(folder)), None)
+    if around is not None:
+        raise ConfigError(f"out: {job.out} lies in {around}, the output of another run; choose a folder apart")
     return state(job.out)
 
 
 def _plan(job: Job, fingerprint: str) -> None:
     """Write what is read, and then the plan."""
     part = job.out / WORK / f"{INPUTS}.part"
-    with part.open("w", encoding="utf-8") as file:
+    with new_file(part) as file:
         file.writelines(f"{line}\n" for line in job.input_lines())
     part.replace(part.with_name(INPUTS))
-    config = {**job.config, "out": None, "shard": None, "log": _log_settings(job)}
     plan: dict[str, Any] = {"fingerprint": fingerprint, "samples": len(job.tasks), "kernels": kernels()}
-    write_plan(job.out, plan | {"config": config})
+    write_plan(job.out, plan | {"config": _settings(job)})
+
+
+def _settings(job: Job) -> dict[str, Any]:
+    """The configuration that the plan holds."""
+    return {**job.config, "out": None, "shard": None, "log": _log_settings(job)}
 
 
 def _log_settings(job: Job) -> dict[str, Any]:
@@ -149,23 +179,30 @@ def noted_inputs(job: Job) -> Iterator[str]:
 
 
 def _refuse_another(job: Job, fingerprint: str) -> None:
-    """Raise if the unfinished run is not that of the job; a file that makes it so is named."""
+    """Raise if the unfinished run is not that of the job; the settings or the file that make it so are named."""
     plan = plan_of(job.out)
     if plan["fingerprint"] == fingerprint:
         return
-    of_run = plan.get("config")
-    if isinstance(of_run, dict) and of_run.get("log") == json.loads(json.dumps(_log_settings(job))):
+    there, now = plan.get("config"), _settings(job)
+    if isinstance(there, dict) and not differences({"log": there.get("log")}, {"log": now["log"]}):
         refuse_changed(job)  # with a file come and go samples and the scale of intensities
-    raise ConfigError(f"out: {job.out} holds an unfinished run of another job; {REMEDY}")
+    apart = differences(there, now, HOW_ONLY)
+    why = apart or "begun by another version of fusion_aug"
+    raise ConfigError(f"out: {job.out} holds an unfinished run of another job ({why}); {REMEDY}")
 
 
-def _finish_cleaning(job: Job, fingerprint: str) -> None:
-    """Remove what a process that was killed in its last step left of its work."""
+def _refuse_another_finished(job: Job, fingerprint: str) -> None:
+    """Raise if the finished run is not that of the job."""
     facts = read_json(job.out / FACTS)
-    if not isinstance(facts, dict) or facts.get("fingerprint") != fingerprint:
-        raise ConfigError(f"out: {job.out} holds the finished run of another job; {REMEDY}")
+    facts = facts if isinstance(facts, dict) else {}
+    if facts.get("fingerprint") != fingerprint:
+        there: dict[str, Any] = {}
+        with contextlib.suppress(DataError):  # what it says is for the message only
+            there = {**read_manifest(job.out).header, "source_root": facts.get("source_root")}
+        apart = differences(there, {**job.header(), "source_root": job.log.origin}, ("account",))
+        told = f" ({apart})" if there and apart else ""
+        raise ConfigError(f"out: {job.out} holds the finished run of another job{told}; {REMEDY}")
     if facts.get("inputs") != inputs_digest(job.input_lines()):
         raise ConfigError(
             f"out: {job.out} holds the finished run of another job, whose input was changed since; {REMEDY}"
         )
-    clean(job.out)

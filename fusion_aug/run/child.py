@@ -29,6 +29,7 @@ def serve(connection: Connection, setup: bytes) -> None:
     """
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as which this process was started
     try:
         function, arguments = pickle.loads(setup)
         work = function(*arguments)

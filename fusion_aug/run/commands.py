@@ -18,6 +18,7 @@ from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.remote.address import is_url
 from fusion_aug.run import report
+from fusion_aug.run.account_report import printable
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
 from fusion_aug.run.execute import check_options, execute
 from fusion_aug.run.inputs import output_at, run_manifest, source_log, written_log
@@ -73,7 +74,7 @@ def check_command(positionals: Sequence[str], overrides: Sequence[str], extra_di
     failed = [r for r in rows if r.status == "FAIL"]
     for row in failed:
         if row.measurement == "unreadable":
-            report.OUT.print(row.reason, style="yellow", markup=False)
+            report.OUT.print(printable(row.reason), style="yellow")
     report.OUT.print(verdict(rows), style="bold red" if failed else "green")
     return EXIT_OVER_LIMIT if failed else EXIT_OK
 

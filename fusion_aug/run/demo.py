@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from fusion_aug.errors import installing
 from fusion_aug.run import report
 from fusion_aug.run.commands import EXIT_OK, check_command, must_be_empty, run_command, synth_command
 from fusion_aug.run.showing import show_command
@@ -94,7 +95,7 @@ def arm(steps: Steps, folder: Path) -> None:
     if made is None and find_spec("mujoco") is None:
         missing.append("arm")
     if missing:
-        report.OUT.print(f"the arm is left out; it needs pip install '.[{','.join(missing)}]'", markup=False)
+        report.OUT.print(f"the arm is left out; it needs {installing(','.join(missing))}", markup=False, soft_wrap=True)
         return
     if made is None:
         made = folder / "arm"

@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 from fusion_aug.errors import FusionAugError
 from fusion_aug.logs.core.full_disk import naming_output
 from fusion_aug.logs.core.json_lines import JsonLines
+from fusion_aug.logs.core.new_files import new_file, write_new_text
 from fusion_aug.logs.core.options import absolute
 from fusion_aug.logs.core.sample_account import StreamAccount, total_account
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run.beginning import inputs_digest, noted_inputs, refuse_changed
 from fusion_aug.run.job import Job
 from fusion_aug.run.publishing import Publisher
+from fusion_aug.run.told import all_told
 from fusion_aug.run.unfinished import FACTS, SAMPLES, clean
 from fusion_aug.run.usage import NAME as USAGE
 from fusion_aug.run.usage import Used, write_usage
@@ -59,21 +63,20 @@ def end(
     start: float,
     resumed: int,
     notes: list[str],
-    retried: Mapping[int, int],
     place: Publisher,
 ) -> RunResult:
     """Write what is still missing, and remove what was there for the unfinished run only.
 
     Args:
         job: whose samples are all there. start: when it began, on the monotonic clock.
-        resumed: samples of an earlier run. notes: sentences to print.
-        retried: number of a sample whose process died -> how often it was tried again.
+        resumed: samples of an earlier run. notes: sentences to print, with those that runs and shards have told.
         place: what publishes the output.
 
     Raises:
         FusionAugError: no sample could be written, or an input was changed meanwhile. OSError: the disk is full.
     """
-    notes = list(dict.fromkeys([*notes, *refuse_changed(job)]))
+    told, retried = all_told(job.out)
+    notes = list(dict.fromkeys([*told, *notes, *refuse_changed(job)]))
     place.ready()
     with naming_output(job.out):
         skipped, streams = merge(job)
@@ -91,11 +94,11 @@ def end(
             "inputs": inputs_digest(noted_inputs(job)),
             "skipped": [list(s) for s in skipped],
             "notes": notes,
-            "retried": {output_id(*job.tasks[number][:2]): times for number, times in sorted(retried.items())},
+            "retried": {output_id(*job.tasks[n][:2]): t for n, t in sorted(retried.items()) if n < len(job.tasks)},
             **used,
         }
         part = job.out / WORK / FACTS
-        part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        write_new_text(part, json.dumps(facts, indent=1) + "\n")
         place.finish(part)
         part.replace(job.out / FACTS)
     clean(job.out)
@@ -106,33 +109,60 @@ def end(
 @partial(guarded, where=lambda job: str(job.out / WORK), writes=True)
 def merge(job: Job) -> tuple[list[tuple[str, str]], dict[str, StreamAccount]]:
     """Write tables and manifest from the markers, in output order; returns what was skipped, and the account."""
-    ids, skipped = gather(job)
+    ids, skipped, numbers = gather(job)
     if not ids:
         raise FusionAugError(
             f"no sample could be written; the first one: {skipped[0][1] if skipped else 'none was selected'}"
         )
     found = job.out / WORK / SAMPLES
-    job.writer.finish(JsonLines(found, itemgetter("rows")), ids)
+    job.writer.finish(MarkerRows(found, job, numbers), ids)
     lines = JsonLines(found, itemgetter("line"))
     streams = total_account(line.get("account", {}) for line in lines)
     samples = {"asked": len(job.tasks), "written": len(ids), "skipped": len(skipped)}
     account = {"samples": samples, "streams": streams, "reasons": job.loss_reasons, **job.account.to_json()}
     part = job.out / WORK / NAME
-    with part.open("w", encoding="utf-8") as file:
+    with new_file(part) as file:
         for row in chain([{**job.header(), "account": account}], lines):
             file.write(json.dumps(row, sort_keys=True) + "\n")
     part.replace(job.out / NAME)
     return skipped, streams
 
 
-def gather(job: Job) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+class MarkerRows(JsonLines):
+    """Rows of all written samples, which know the marker that was read last.
+
+    Args:
+        path: of the file that holds the markers. job: the run. numbers: of the samples, in the order of the file.
+    """
+
+    def __init__(self, path: Path, job: Job, numbers: Sequence[int]):
+        super().__init__(path, itemgetter("rows"))
+        self.job, self.numbers, self.last = job, numbers, 0
+
+    @property
+    def where(self) -> str:
+        """The marker that was read last, for messages."""
+        return f"{self.job.done_file(self.numbers[self.last])}: rows"
+
+    def __getitem__(self, place: Any) -> Any:
+        self.last = range(len(self))[place]
+        return super().__getitem__(place)
+
+    def __iter__(self) -> Iterator[Any]:
+        for place, rows in enumerate(super().__iter__()):
+            self.last = place
+            yield rows
+
+
+def gather(job: Job) -> tuple[list[tuple[str, str]], list[tuple[str, str]], array[int]]:
     """Put the markers of all written samples into one file, in output order, from where they are read one by one.
 
     Returns:
-        (id of the output, id of the source) of every written sample, and (id of the source, reason) of the others.
+        (id of the output, id of the source) of every written sample, (id of the source, reason) of the others, and the
+        numbers of those that were written.
     """
-    ids, skipped = [], []
-    with (job.out / WORK / SAMPLES).open("w", encoding="utf-8") as file:
+    ids, skipped, numbers = [], [], array("q")
+    with new_file(job.out / WORK / SAMPLES) as file:
         for number, (source, copy, _) in enumerate(job.tasks):
             marker = job.marker(number)
             if "skipped" in marker:
@@ -140,4 +170,5 @@ def gather(job: Job) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
                 continue
             file.write(json.dumps(marker) + "\n")
             ids.append((output_id(source, copy), source))
-    return ids, skipped
+            numbers.append(number)
+    return ids, skipped, numbers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_aug.core.compose import leaves
-from fusion_aug.errors import USER_ERRORS, ConfigError, FusionAugError
+from fusion_aug.errors import USER_ERRORS, ConfigError, FusionAugError, MissingPackage
 from fusion_aug.logs.core.log import find_exporter
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.logs.remote.address import is_url
@@ -21,6 +21,8 @@ from fusion_aug.run.job import Job, shard_of, start_job
 from fusion_aug.run.publishing import Publisher, published
 from fusion_aug.run.ray_engine import RayOptions, work_on_ray
 from fusion_aug.run.scope import check_names
+from fusion_aug.run.told import Told
+from fusion_aug.run.unfinished import clean
 from fusion_aug.run.workers import Outcomes, ProcessDied, work_through
 from fusion_aug.sample import Sample
 from fusion_aug.transforms.camera.photometric import gel_refusal_message, gels_to_refuse
@@ -78,30 +80,42 @@ def check_options(config: dict[str, Any]) -> None:
 def check_expressible(job: Job) -> None:
     """Refuse, before the first byte, what the format's own tool would read wrongly.
 
+    The first sample that can be read is asked. A writer may look into its files for that, where reading did not.
+
     Raises:
         ConfigError: naming transform, field, reason and remedy.
+        FusionAugError: a sample cannot be read, and such are not skipped.
     """
-    sample = first_sample(job)
+    skips = job.config["on_error"] == "skip"
+    for source, _, _ in job.tasks:
+        is_read = False
+        try:
+            sample = job.log.read(source)
+            is_read = True
+            return check_sample(job, sample)
+        except USER_ERRORS as error:
+            of_the_run = MissingPackage if not is_read else ConfigError  # the same for every sample
+            if not skips or isinstance(error, of_the_run):
+                raise
+    check_sample(job, None)
+
+
+def check_sample(job: Job, sample: Sample | None) -> None:
+    """Refuse what the output cannot hold of the pipeline, for a sample of the log or, without one, for any."""
     if sample is not None:
-        check_names(job.pipeline, sample)
-    for leaf in leaves(job.pipeline):
-        gels = gels_to_refuse(leaf, sample) if sample is not None and leaf.p > 0 else []
-        if gels:
-            raise ConfigError(gel_refusal_message(type(leaf).__name__, gels[0]))
+        refuse_unfit(job, sample)
     problems = job.writer.can_express(job.pipeline, sample)
     if problems and not job.config["lossy"]:
         raise ConfigError(f"{job.output} cannot hold what the pipeline makes: " + "; ".join(map(str, problems)))
 
 
-def first_sample(job: Job) -> Sample | None:
-    """The first sample that can be read; None if all are to be skipped."""
-    for source, _, _ in job.tasks:
-        try:
-            return job.log.read(source)
-        except USER_ERRORS:
-            if job.config["on_error"] == "fail":
-                raise
-    return None
+def refuse_unfit(job: Job, sample: Sample) -> None:
+    """Raise if a pipeline names sensors that a sample lacks, or would change gels as pictures of light."""
+    check_names(job.pipeline, sample)
+    for leaf in leaves(job.pipeline):
+        gels = gels_to_refuse(leaf, sample) if leaf.p > 0 else []
+        if gels:
+            raise ConfigError(gel_refusal_message(type(leaf).__name__, gels[0]))
 
 
 def execute(job: Job, progress: Progress | None = None) -> RunResult:
@@ -113,37 +127,45 @@ def execute(job: Job, progress: Progress | None = None) -> RunResult:
     """
     check_options(job.config)
     check_expressible(job)
-    start, total = time.monotonic(), len(job.numbers)
+    start, total, was_there = time.monotonic(), len(job.numbers), os.path.lexists(job.out)
     with published(job) as place, begun(job) as notes:
         if notes is None:
             return RunResult(total, [], total, 0.0, already_done=True)
         place.begun()
         todo = [i for i in job.numbers if not job.done_file(i).is_file()]
         resumed = done = total - len(todo)
-        retried: Counter[int] = Counter()
         try:
+            told = Told(job.out, job.config["shard"], notes)
+            tell(told, place)
             if progress:
                 progress(done, total)
-            for number in process_all(job, todo, retried):
+            for number in process_all(job, todo, told.retried):
+                tell(told, place)
                 place.done(number)
                 done += 1
                 if progress:
                     progress(done, total)
             place.all_done()
             if not job.config["shard"]:
-                make_again(job, place, retried)
-                return end(job, start, resumed, notes, retried, place)
+                make_again(job, place, told)
+                return end(job, start, resumed, notes, place)
         except USER_ERRORS:
-            forget(job)
+            forget(job, was_there)
             raise
         except OSError as error:
             raise as_told(error, job.out) from None
         skipped = [(job.tasks[i][0], str(m["skipped"])) for i in job.numbers if "skipped" in (m := job.marker(i))]
         seconds = time.monotonic() - start
-        return RunResult(total - len(skipped), skipped, resumed, seconds, is_shard=True, notes=tuple(notes))
+        return RunResult(total - len(skipped), skipped, resumed, seconds, is_shard=True, notes=tuple(told.notes))
 
 
-def make_again(job: Job, place: Publisher, retried: Counter[int]) -> None:
+def tell(told: Told, place: Publisher) -> None:
+    """Keep what a run tells where the last step finds it."""
+    if told.save():
+        place.told(told.path)
+
+
+def make_again(job: Job, place: Publisher, told: Told) -> None:
     """Make samples again whose files the place of the output does not hold, though it said so.
 
     Raises:
@@ -153,8 +175,9 @@ def make_again(job: Job, place: Publisher, retried: Counter[int]) -> None:
         lost = place.lost()
         if not lost:
             return
-        for number in process_all(job, lost, retried):
-            retried[number] += 1
+        for number in process_all(job, lost, told.retried):
+            told.retried[number] += 1
+            tell(told, place)
             place.done(number)
         place.all_done()
     if lost := place.lost():
@@ -165,14 +188,21 @@ def make_again(job: Job, place: Publisher, retried: Counter[int]) -> None:
         )
 
 
-def forget(job: Job) -> None:
-    """Remove the folder of a run that failed where there is nothing in it that a next run could go on from."""
-    if (
-        not job.config["shard"]
-        and not (job.out / WORK / "done").exists()
-        and [p.name for p in job.out.iterdir()] == [WORK]
-    ):
-        shutil.rmtree(job.out)
+def forget(job: Job, was_there: bool) -> None:
+    """Remove what a run that failed has made, where there is nothing in it that a next run could go on from.
+
+    Args:
+        job: of the run. was_there: whether its folder was, which is another's then and stays.
+    """
+    with contextlib.suppress(OSError):  # then it stays; what is to be told is why the run failed
+        if (
+            not job.config["shard"]
+            and not (job.out / WORK / "done").exists()
+            and [p.name for p in job.out.iterdir()] == [WORK]
+        ):
+            clean(job.out)
+            if not was_there:
+                job.out.rmdir()
 
 
 def process_all(job: Job, todo: list[int], retried: Counter[int]) -> Iterator[int]:
@@ -200,6 +230,8 @@ def process_all(job: Job, todo: list[int], retried: Counter[int]) -> Iterator[in
 def _outcome(job: Job, number: int) -> Exception | None:
     try:
         job.process(number)
+    except SystemExit as error:  # in a worker it would end that alone
+        return ProcessDied(f"its code ended the program (sys.exit({error.code!r}))")
     except Exception as error:
         return error
     return None
@@ -207,9 +239,10 @@ def _outcome(job: Job, number: int) -> Exception | None:
 
 def skip_or_raise(job: Job, number: int, error: Exception) -> None:
     """Note that a sample failed where such are skipped, else raise what says so."""
-    if isinstance(error, ProcessDied):
-        error = FusionAugError(f"sample {job.tasks[number][0]!r}: {error}; on_error=skip goes on without it")
-    if isinstance(error, USER_ERRORS) and job.config["on_error"] == "skip":
+    if isinstance(error, ProcessDied | MemoryError):
+        why = error if isinstance(error, ProcessDied) else "needs more memory than there is"
+        error = FusionAugError(f"sample {job.tasks[number][0]!r}: {why}; on_error=skip goes on without it")
+    if isinstance(error, USER_ERRORS) and not isinstance(error, MissingPackage) and job.config["on_error"] == "skip":
         job.skip(number, str(error))
         return
     raise error

@@ -19,7 +19,7 @@ from fusion_aug.logs.remote.mirror import open_mirror
 from fusion_aug.run.config import build_log, compose_config, import_plugins, named_plugins
 from fusion_aug.run.links import refuse_links
 from fusion_aug.run.unfinished import FACTS, PLAN, refuse_unfinished
-from fusion_aug.run.words import quoted, value_of
+from fusion_aug.run.words import value_of
 from fusion_aug.sample.manifest import NAME, Manifest, read_manifest
 
 
@@ -71,14 +71,17 @@ def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_di
         if not isinstance(known.get("source_root"), str):
             raise ConfigError(f"{out}: there is no run.json that names the input; give it as log.root=DIR")
         if is_url(known["source_root"]):
-            _refuse_odd_store(known["source_root"], facts)
+            refuse_odd_store(known["source_root"], facts)
         elif not Path(known["source_root"]).is_dir():
             raise ConfigError(
-                f"{known['source_root']}: the input of the run is gone; if it moved, give it as log.root=DIR"
+                f"{facts}: source_root: there is no folder {known['source_root']!r}; if it moved, give it as "
+                f"log.root=DIR"
             )
-        words.append(f"log.root={quoted(known['source_root'])}")
+        words.append("log.root=null")  # set below: text of a file has no meaning in the grammar of words
     words = [w for w in words if not w.startswith("log.select=")]
     config = compose_config("replay", [f"log={manifest.header['format']}", *words], extra_dir)
+    if config["log"]["root"] is None:
+        config["log"]["root"] = known.get("source_root")
     given = {re.split("[.=]", w.lstrip("+"))[1] for w in words if w.lstrip("+").startswith("log.")}
     for name, option in find_format(manifest.header["format"]).all_options.items():
         of_run = (known if option.is_file else manifest.header.get("log", {})).get(name)
@@ -93,7 +96,7 @@ def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_di
     return log
 
 
-def _refuse_odd_store(url: str, facts: Path) -> None:
+def refuse_odd_store(url: str, facts: Path) -> None:
     """Raise unless a URL is one of an object store: a run of somebody else's may name any place.
 
     Raises:

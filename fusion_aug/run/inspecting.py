@@ -181,7 +181,11 @@ def print_account(account: Account) -> None:
         report.OUT.print(group_table(known, "files", "number"))
     if any(g.understood for g in account.fields):
         report.OUT.print(field_table([g for g in account.fields if g.understood]))
-    unknown = Account(*(tuple(g for g in groups if not g.understood) for groups in (account.files, account.fields)))
+    if any(g.understood for g in account.rows):
+        report.OUT.print(group_table([g for g in account.rows if g.understood], "rows of tables", "number"))
+    unknown = Account(
+        *(tuple(g for g in groups if not g.understood) for groups in (account.files, account.fields, account.rows))
+    )
     report.print_lines(left_out_lines(unknown))
     if not account.not_understood:
         report.OUT.print("everything is understood", style="green")

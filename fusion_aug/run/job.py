@@ -25,6 +25,7 @@ from fusion_aug.logs.core.full_disk import naming_output
 from fusion_aug.logs.core.inputs import input_lines
 from fusion_aug.logs.core.intensity import SOURCE_KEY
 from fusion_aug.logs.core.locks import FolderLock
+from fusion_aug.logs.core.new_files import write_new_text
 from fusion_aug.logs.core.sample_account import sample_account
 from fusion_aug.logs.core.whole import move_files
 from fusion_aug.logs.core.writer import WORK
@@ -33,6 +34,7 @@ from fusion_aug.run.config import build_log, build_pipeline, import_plugins
 from fusion_aug.run.plugin_sources import plugin_files, plugin_lines
 from fusion_aug.run.scope import draw_geometry_per_scene
 from fusion_aug.run.store_files import SampleFiles
+from fusion_aug.run.tasks import Tasks
 from fusion_aug.run.unfinished import PLANNING, UNFINISHED, read_marker, state
 from fusion_aug.run.usage import Usage
 from fusion_aug.sample.history import history_to_json
@@ -109,30 +111,11 @@ class Job:
         return {path: type(leaf).loss_reason for path, leaf in named_leaves(self.pipeline) if type(leaf).loss_reason}
 
     @cached_property
-    def tasks(self) -> list[tuple[str, int, int | None]]:
-        """All samples to write, in output order: source id, copy, epoch (None for the untouched original).
-
-        Copies of one sample follow all samples of the copy before, so that each copy is a log of its own.
-        """
-        ids = list(self.log.ids)
-        if self.config["limit"] is not None:
-            ids = ids[: int(self.config["limit"])]
-        tasks: list[tuple[str, int, int | None]] = []
-        first = 0
-        if self.config["keep_original"]:
-            tasks += [(i, 0, None) for i in ids]
-            first = 1
-        for k in range(int(self.config["copies"])):
-            tasks += [(i, first + k, first + k) for i in ids]
-        seen: dict[str, str] = {}
-        for source, copy, _ in tasks:
-            out = output_id(source, copy)
-            if out in seen:
-                raise ConfigError(
-                    f"copies: {out!r} would be both a copy of {seen[out]!r} and of {source!r}; use log.select"
-                )
-            seen[out] = source
-        return tasks
+    def tasks(self) -> Tasks:
+        """All samples to write, in output order."""
+        limit = self.config["limit"]
+        ids = list(self.log.ids)[: None if limit is None else int(limit)]
+        return Tasks(ids, int(self.config["copies"]), bool(self.config["keep_original"]))
 
     def header(self) -> dict[str, Any]:
         """First line of the manifest: what reproduces the samples, without any path."""
@@ -181,6 +164,13 @@ class Job:
     def done_file(self, number: int) -> Path:
         """Marker of a finished sample; it holds its rows and its line of the manifest."""
         return self.out / WORK / "done" / f"{number:08d}.json"
+
+    def done_numbers(self) -> set[int]:
+        """Numbers of the samples that have a marker."""
+        folder, total = self.done_file(0).parent, len(self.tasks)
+        names = (p.stem for p in folder.iterdir() if p.suffix == ".json") if folder.is_dir() else ()
+        numbers = {int(name) for name in names if re.fullmatch(r"[0-9]{8,13}", name)}
+        return {n for n in numbers if n < total and self.done_file(n).is_file()}
 
     def marker(self, number: int) -> dict[str, Any]:
         """What the marker of a finished sample holds: ``skipped`` (why), or its ``rows``, ``line`` and ``used``."""
@@ -236,9 +226,8 @@ class Job:
         if self.sample_files and put:
             self.sample_files.put_marker(number, data)
         path = self.done_file(number)
-        path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        part.write_text(json.dumps(data), encoding="utf-8")
+        write_new_text(part, json.dumps(data))
         part.replace(path)
 
 

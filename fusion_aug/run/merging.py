@@ -18,8 +18,8 @@ from fusion_aug.logs.remote.writing import WritableStore
 from fusion_aug.run import report
 from fusion_aug.run.beginning import refuse_changed
 from fusion_aug.run.ending import end
-from fusion_aug.run.execute import as_told
-from fusion_aug.run.inputs import import_named
+from fusion_aug.run.execute import as_told, check_options
+from fusion_aug.run.inputs import import_named, refuse_odd_store
 from fusion_aug.run.job import Job
 from fusion_aug.run.kernels import kernel_note
 from fusion_aug.run.links import refuse_links
@@ -27,6 +27,9 @@ from fusion_aug.run.publishing import Publisher, published, with_stage
 from fusion_aug.run.unfinished import FACTS, FINISHED, NEW, PLAN, PLANNING, clean, plan_of, state
 from fusion_aug.run.words import value_of
 from fusion_aug.safe.guard import reads_file
+
+TAKEN = ("plugins=", "storage.cache=", "log.root=")
+CLAIM_SECONDS = 600.0  # where a plan does not say
 
 
 def merge_command(word: str, overrides: Sequence[str]) -> int:
@@ -39,10 +42,11 @@ def merge_command(word: str, overrides: Sequence[str]) -> int:
         ConfigError: it is no unfinished run, a run is still at work on it, or samples are missing.
         DataError: its plan is damaged.
     """
-    others = [w for w in overrides if not w.startswith(("plugins=", "storage.cache="))]
+    others = [w for w in overrides if not w.startswith(TAKEN)]
     if others:
         raise ConfigError(
-            f"{others[0].partition('=')[0]}: merge takes the settings of the run, and plugins= and storage.cache= only"
+            f"{others[0].partition('=')[0]}: merge takes the settings of the run, and plugins=, storage.cache= and the "
+            f"log.root= of the run only"
         )
     return _merge_store(word, overrides) if is_url(word) else _merge_folder(Path(word), overrides)
 
@@ -57,14 +61,12 @@ def _merge_store(url: str, overrides: Sequence[str]) -> int:
                 raise ConfigError(f"{url}: holds no run; its shards come first: fusion-aug run ... out={url} shard=1/2")
             report.OUT.print(f"{url} holds a finished run: nothing to merge", markup=False)
             return 0
-        config = _settings(json.loads(store.content(f"{WORK}/{PLAN}")), f"{url}/{WORK}/{PLAN}", overrides)
+        config = _settings(f"{url}/{WORK}/{PLAN}", json.loads(store.content(f"{WORK}/{PLAN}")), overrides)
     except StoreError as error:
         raise DataError(f"{url}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise error if isinstance(error, FusionAugError) else DataError(f"{url}/{WORK}/{PLAN}: is no plan") from None
-    given = [str(value_of(w)) for w in overrides if w.startswith("storage.cache=")]
-    storage = {**config["storage"], **({"cache": str(user_path(given[-1]).absolute())} if given else {})}
-    job, fingerprint = _planned(Path(f"{url}/{WORK}/{PLAN}"), with_stage({**config, "out": url, "storage": storage}))
+    job, fingerprint = _planned(Path(f"{url}/{WORK}/{PLAN}"), {**config, "out": url})
     with published(job) as place:
         try:
             return _merge(job, fingerprint, plan_of(job.out), place)
@@ -86,7 +88,7 @@ def _merge_folder(out: Path, overrides: Sequence[str]) -> int:
             report.OUT.print(f"{out} holds a finished run: nothing to merge", markup=False)
             return 0
         plan = plan_of(out)
-        config = _settings(plan, str(out / WORK / PLAN), overrides)
+        config = _settings(str(out / WORK / PLAN), plan, overrides)
         job, fingerprint = _planned(out / WORK / PLAN, {**config, "out": str(out)})
         return _merge(job, fingerprint, plan, Publisher())
     except Locked:
@@ -100,18 +102,42 @@ def _merge_folder(out: Path, overrides: Sequence[str]) -> int:
 
 @reads_file
 def _planned(path: Path, config: dict[str, Any]) -> tuple[Job, str]:
-    """The job of a plan, which may be damaged, and its fingerprint."""
-    job = Job(config)
-    return job, job.fingerprint()
+    """The job of a plan, which may be damaged, and its fingerprint; see ``with_stage`` for an output in a store."""
+    check_options(config)
+    job = Job(with_stage(config) if is_url(config["out"]) else config)
+    fingerprint = job.fingerprint()
+    job.tasks  # noqa: B018  (what is wrong with their number is told here)
+    return job, fingerprint
 
 
-def _settings(plan: Any, where: str, overrides: Sequence[str]) -> dict[str, Any]:
-    """The configuration that a plan holds, with its plugins imported."""
+@reads_file
+def _settings(where: str, plan: Any, overrides: Sequence[str]) -> dict[str, Any]:
+    """The configuration that a plan holds, with its plugins imported.
+
+    The plan may be somebody else's: where the files of a store go says the user alone, and no store is opened without.
+
+    Raises:
+        DataError: the plan is damaged. ConfigError: it names a store that the user does not trust, or modules.
+    """
     config = plan.get("config") if isinstance(plan, dict) else None
-    if not isinstance(config, dict):
+    log = config.get("log") if isinstance(config, dict) else None
+    if not isinstance(config, dict) or not isinstance(log, dict) or not isinstance(log.get("root"), str):
         raise DataError(f"{where}: config: expected the settings of a run")
     import_named(config.get("plugins") or [], Path(where), overrides)
-    return config
+    trusted = [str(value_of(w)) for w in overrides if w.startswith("log.root=")]
+    if trusted and trusted[-1] != log["root"]:
+        raise ConfigError(f"log.root: the shards of {where} were made of {log['root']}; run them again")
+    if is_url(log["root"]) and not trusted:
+        refuse_odd_store(log["root"], Path(where))
+    given = [str(value_of(w)) for w in overrides if w.startswith("storage.cache=")]
+    cache = str(user_path(given[-1]).absolute()) if given else None
+    if is_url(log["root"]) and cache is None:
+        raise ConfigError(
+            f"{where}: the input is {log['root']}; give storage.cache=DIR, a folder that it is read through"
+        )
+    storage = config.get("storage")
+    lapse = storage["claim_seconds"] if isinstance(storage, dict) and "claim_seconds" in storage else CLAIM_SECONDS
+    return {**config, "shard": None, "storage": {"cache": cache, "claim_seconds": lapse}}
 
 
 def _merge(job: Job, fingerprint: str, plan: dict[str, Any], place: Publisher) -> int:
@@ -120,12 +146,13 @@ def _merge(job: Job, fingerprint: str, plan: dict[str, Any], place: Publisher) -
         refuse_changed(job)
         raise ConfigError(f"{out}: its shards were made of another input or by another version; run them again")
     place.lost()  # they are missing as those that were never made
-    missing = [i for i in range(len(job.tasks)) if not job.done_file(i).is_file()]
-    if missing:
+    done, total = job.done_numbers(), len(job.tasks)
+    if len(done) < total:
+        first = next(i for i in range(total) if i not in done)
         raise ConfigError(
-            f"{out}: {len(missing)} of {len(job.tasks)} samples are missing, first {job.tasks[missing[0]][0]!r}; "
+            f"{out}: {total - len(done)} of {total} samples are missing, first {job.tasks[first][0]!r}; "
             f"run the shards that were interrupted again, or the whole without shard="
         )
     notes = kernel_note(plan.get("kernels", {}), job.place)
-    report.run_summary(job, end(job, start, len(job.tasks), notes, {}, place), ())
+    report.run_summary(job, end(job, start, len(job.tasks), notes, place), ())
     return 0

@@ -6,6 +6,7 @@ The store holds of a run that is not finished, in ``.work``::
     inputs.txt, plan.json   as in a folder; the plan is made by one writer only
     done/            markers of finished samples, up to a hundred in an object
     parts/           files that the writer joins at the end
+    told/            what each run and shard tells of its work
 
 ``run.json`` is made last and by one writer only; then ``.work`` is removed. Nothing is renamed.
 """
@@ -32,6 +33,8 @@ from fusion_aug.logs.remote.store import StoreError
 from fusion_aug.run.claims import Claim
 from fusion_aug.run.job import Job
 from fusion_aug.run.store_files import DONE, SampleFiles
+from fusion_aug.run.told import FOLDER as TOLD
+from fusion_aug.run.told import is_told
 from fusion_aug.run.unfinished import FACTS, FINISHED, INPUTS, PLAN, UNFINISHED, plan_of, state
 
 GROUP = 100  # markers of one object at most
@@ -46,6 +49,13 @@ class Publisher:
 
     def done(self, number: int) -> None:
         """A sample is finished."""
+
+    def told(self, path: Path) -> None:
+        """What this run tells of itself was written.
+
+        Args:
+            path: of the file, in ``.work/told``.
+        """
 
     def all_done(self) -> None:
         """All samples of this run are finished."""
@@ -95,6 +105,8 @@ class StorePublisher(Publisher):
                 self._take(FACTS)
             return
         self._take(f"{WORK}/{INPUTS}")
+        for name in filter(is_told, self.store.names(TOLD)):
+            self._take(f"{TOLD}/{name}")
         groups = [f"{DONE}/{n}" for n in self.store.names(DONE) if n.endswith(".json")]
         for name, data in self.store.contents(groups):
             try:
@@ -138,6 +150,10 @@ class StorePublisher(Publisher):
             self.waiting.append((number, self.job.marker(number)))
         if len(self.waiting) >= GROUP or (self.waiting and time.monotonic() - self.since > GROUP_SECONDS):
             self.put_markers()
+
+    def told(self, path: Path) -> None:
+        self.claim.refuse_lost()
+        self.store.put(f"{TOLD}/{path.name}", path.read_bytes())
 
     def put_markers(self) -> None:
         """Put the markers that wait, in one object."""
@@ -203,10 +219,10 @@ def published(job: Job) -> Iterator[Publisher]:
         yield Publisher()
         return
     url = files.store.address.url
-    _refuse_nested(url, job.log.origin)
+    refuse_nested(url, job.log.origin)
     held = FolderLock(job.out.parent)
     claim = Claim(files.store, job.config["shard"], float(job.config["storage"]["claim_seconds"]))
-    register_mirror(Path(os.path.realpath(job.out)), url, _no_placeholders)
+    register_mirror(Path(os.path.realpath(job.out)), url, no_placeholders)
     try:
         held.hold()
         claim.take()
@@ -249,10 +265,12 @@ def _remove_left(home: Path) -> None:
         lock.close()
 
 
-def _refuse_nested(out: str, root: str) -> None:
+def refuse_nested(out: str, root: str) -> None:
+    """Raise if the URLs of output and input lie in one another."""
     if f"{out}/".startswith(f"{root}/") or f"{root}/".startswith(f"{out}/"):
         raise ConfigError(f"out: {out} and the input {root} lie in one another; choose a prefix apart")
 
 
-def _no_placeholders(path: Path) -> None:
+def no_placeholders(path: Path) -> None:
+    """Say of every file that is not there that it is nowhere else."""
     raise StoreError(2, "there is no such file")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from fusion_aug.errors import ConfigError, FusionAugError
+from fusion_aug.errors import ConfigError, FusionAugError, MissingPackage
 from fusion_aug.run.child import sendable
 from fusion_aug.run.workers import Outcome, Outcomes, ProcessDied
 from fusion_aug.version import __version__
@@ -182,7 +182,7 @@ class _Here:
 
     @classmethod
     def now(cls) -> _Here:
-        return cls(__version__, str(Path.cwd()), tuple(p or str(Path.cwd()) for p in sys.path))
+        return cls(__version__, str(Path.cwd()), tuple(map(os.path.abspath, sys.path)))
 
     def enter(self) -> None:
         """Let modules and relative names be found as in the process that began the run.
@@ -232,7 +232,7 @@ def _cluster(options: RayOptions, count: int) -> Iterator[Any]:
     try:
         import ray
     except ImportError:
-        raise ConfigError("engine: ray needs the package ray: pip install '.[ray]'") from None
+        raise MissingPackage("engine: ray needs the package ray: pip install '.[ray]'") from None
     if ray.is_initialized():
         raise ConfigError("engine: this process uses Ray already; call ray.shutdown() first")
     own = {"include_dashboard": False, "object_store_memory": options.object_store_mb * 2**20}
@@ -241,7 +241,8 @@ def _cluster(options: RayOptions, count: int) -> Iterator[Any]:
     handler = signal.getsignal(signal.SIGTERM)  # which Ray replaces
     try:
         where = {"address": options.address} if options.address else {"address": "local", **own}
-        ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+        with contextlib.chdir(Path(__file__).parents[2]):  # Ray lets workers take modules from the current folder first
+            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except Exception as error:
         raise ConfigError(
             f"engine.address: {options.address or 'local'}: no cluster is reached ({str(error).partition(chr(10))[0]})"

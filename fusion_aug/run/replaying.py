@@ -13,6 +13,7 @@ from fusion_aug.core.engine import replay
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.log import Log
+from fusion_aug.logs.core.new_files import new_file, write_new_text
 from fusion_aug.logs.core.options import absolute
 from fusion_aug.logs.core.sample_account import total_account
 from fusion_aug.logs.core.whole import move_files, whole_folder
@@ -91,8 +92,8 @@ def _write_facts(log: Log, manifest: Manifest, line: dict[str, Any], out: Path) 
         streams = total_account([line.get("account", {})])
         samples = {"asked": 1, "written": 1, "skipped": 0}
         header["account"] = {**header["account"], "samples": samples, "streams": streams}
-    with (out / NAME).open("w", encoding="utf-8") as file:
+    with new_file(out / NAME) as file:
         file.writelines(json.dumps(row, sort_keys=True) + "\n" for row in (header, line))
     facts = {"source_root": log.origin}
     facts |= {name: absolute(getattr(log.options, name), log.root) for name in log.format.file_options}
-    (out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    write_new_text(out / "run.json", json.dumps(facts, indent=1) + "\n")

@@ -18,12 +18,14 @@ from fusion_aug.check.measurement import Row
 from fusion_aug.core.compose import leaves, named_leaves
 from fusion_aug.core.engine import run
 from fusion_aug.core.registry import is_invariant, resolve
-from fusion_aug.errors import USER_ERRORS
+from fusion_aug.errors import USER_ERRORS, FusionAugError, MissingPackage
+from fusion_aug.logs.core.full_disk import naming_output
 from fusion_aug.run.account_report import left_out_lines, printable, stream_table
 from fusion_aug.run.ending import RunResult
-from fusion_aug.run.execute import output_size
+from fusion_aug.run.execute import output_size, refuse_unfit
 from fusion_aug.run.job import Job
-from fusion_aug.run.scope import check_names
+from fusion_aug.run.looking import look
+from fusion_aug.run.unfinished import NEW
 from fusion_aug.sample import Sample
 from fusion_aug.streams.families import Fault, Photometric, PointOp
 from fusion_aug.transforms.camera.photometric import refuse_gel
@@ -60,12 +62,10 @@ def run_summary(job: Job, result: RunResult, changed: Sequence[str]) -> None:
     if changed:
         note = f"{per_scene_format(job)} keeps calibration and tracks per scene, so these are drawn once per scene: "
         OUT.print(note + ", ".join(changed), style="dim", markup=False)
-    for line in intensity_lines(job.log.intensity_scales):
-        OUT.print(line, style="dim", soft_wrap=True)
-    for line in notes(job):
-        OUT.print(line, style="dim", soft_wrap=True)
+    for line in (*intensity_lines(job.log.intensity_scales), *notes(job)):
+        OUT.print(printable(line), style="dim", soft_wrap=True)
     for line in result.notes:
-        OUT.print(line, style="yellow", soft_wrap=True, markup=False)
+        OUT.print(printable(line), style="yellow", soft_wrap=True)
     idle = idle_transforms(job)
     if idle:
         OUT.print(f"the first sample holds nothing for these to act on: {printable(', '.join(idle))}", style="yellow")
@@ -147,12 +147,15 @@ def dry_run(job: Job, changed: Sequence[str]) -> None:
     """Print what would be done, without writing into the output.
 
     The first sample is made in a temporary folder, to measure time and size.
+
+    Raises:
+        FusionAugError: what a run would raise before its first sample, or of it.
     """
-    source = job.log.read(job.tasks[0][0])
-    check_names(job.pipeline, source)
+    found = look(job)
+    source, seconds, size = _trial(job)
     OUT.print(sensor_table(job, source))
     for line in intensity_lines(job.log.intensity_scales):
-        OUT.print(line, soft_wrap=True)
+        OUT.print(printable(line), soft_wrap=True)
     if changed:
         OUT.print(
             f"drawn once per scene, since {per_scene_format(job)} keeps calibration per scene: {', '.join(changed)}"
@@ -163,21 +166,45 @@ def dry_run(job: Job, changed: Sequence[str]) -> None:
     if not problems:
         OUT.print(f"{job.output} can hold everything that the pipeline makes")
     for line in job.writer.notes(source, job.pipeline):
-        OUT.print(line, style="dim", soft_wrap=True)
-    folder = Path(tempfile.mkdtemp())
-    try:
-        start = time.monotonic()
-        sample = run(job.pipeline, job.log.read(source.id), seed=int(job.config["seed"]))
-        job.writer.stage(sample, source, source.id, folder)
-        seconds, size = time.monotonic() - start, output_size(folder)
-    finally:
-        shutil.rmtree(folder)
-    n, workers = len(job.tasks), max(1, int(job.config["workers"]))
+        OUT.print(printable(line), style="dim", soft_wrap=True)
+    n, workers = len(job.numbers), max(1, int(job.config["workers"]))
+    part = f" (of {len(job.tasks)}, shard {job.config['shard']})" if job.config["shard"] else ""
     OUT.print(
-        f"{n} samples, about {n * seconds / workers:.0f} s with {workers} process(es) and {n * size / 2**20:.1f} MiB"
+        f"{n} samples{part}, about {n * seconds / workers:.0f} s with {workers} process(es) and "
+        f"{n * size / 2**20:.1f} MiB"
     )
     print_lines(left_out_lines(job.account))
+    if found != NEW:
+        OUT.print(f"{job.place} holds this run already, {found}", markup=False, soft_wrap=True)
     OUT.print("nothing was written (dry_run=true)")
+
+
+def _trial(job: Job) -> tuple[Sample, float, int]:
+    """The first sample that can be made, and the seconds and bytes that it takes in a temporary folder.
+
+    Raises:
+        FusionAugError: of the first sample, or where such are skipped of all samples and not of one.
+    """
+    first: Exception = FusionAugError("no sample was selected")
+    for number, name in enumerate(dict.fromkeys(source for source, _, _ in job.tasks)):
+        folder = Path(tempfile.mkdtemp())
+        fits = True
+        try:
+            source, fits = job.log.read(name), False
+            refuse_unfit(job, source)
+            fits = True
+            with naming_output(folder):
+                start = time.monotonic()
+                sample = run(job.pipeline, job.log.read(name), seed=int(job.config["seed"]))
+                job.writer.stage(sample, source, name, folder)
+                return source, time.monotonic() - start, output_size(folder)
+        except USER_ERRORS as error:
+            if job.config["on_error"] != "skip" or isinstance(error, MissingPackage) or not fits:
+                raise
+            first = first if number else error
+        finally:
+            shutil.rmtree(folder)
+    raise first
 
 
 def sensor_table(job: Job, sample: Sample) -> Table:
@@ -192,5 +219,5 @@ def sensor_table(job: Job, sample: Sample) -> Table:
             for t in leaves(job.pipeline)
             if t.p > 0 and resolve(type(t), kind) not in (None, refuse_gel) and not is_invariant(type(t), kind)
         ]
-        table.add_row(name, kind.__name__, str(len(stream)), ", ".join(dict.fromkeys(touching)) or "nothing")
+        table.add_row(printable(name), kind.__name__, str(len(stream)), ", ".join(dict.fromkeys(touching)) or "nothing")
     return table

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from calib.regular_files import open_regular
-from fusion_aug.errors import USER_ERRORS
+from fusion_aug.errors import USER_ERRORS, MissingPackage
 from fusion_aug.logs.core.files import image_size
 from fusion_aug.logs.core.log import Log
 from fusion_aug.sample import Sample
@@ -116,6 +116,8 @@ class Survey:
             try:
                 sample = log.read(sample_id)
                 self.add(sample)
+            except MissingPackage:  # which is missing for every sample
+                raise
             except USER_ERRORS as error:
                 self.problems[sample_id] = str(error)
                 continue
@@ -142,6 +144,9 @@ def survey(log: Log, most: int | None) -> Survey:
 
     Args:
         log: to look at. most: how many samples are read; None for all.
+
+    Raises:
+        MissingPackage: a package that samples are read with is not installed.
     """
     found = Survey()
     for ids in stretches(log, most):

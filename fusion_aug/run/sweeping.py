@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 
 from fusion_aug.errors import ConfigError
 from fusion_aug.run.config import first_sentence, import_plugins, named_plugins, option_names
+from fusion_aug.run.keys import HOW_ONLY
 from fusion_aug.run.words import quote_names
 
 
 def sweep(overrides: Sequence[str], extra_dir: str | None = None) -> Iterator[tuple[str, list[str]]]:
     """Every job of a multirun: its name and its overrides.
 
-    The name is made of the overrides except ``out`` and ``log.*``, in letters, digits and ``. _ + -`` only.
+    The name is made of the overrides in letters, digits and ``. _ + -`` only, without ``log``, ``log.*`` and those that
+    change nothing of the result (``HOW_ONLY``): shards of one job have one name.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import Glob
@@ -42,11 +44,11 @@ def sweep(overrides: Sequence[str], extra_dir: str | None = None) -> Iterator[tu
                 choices.append([(key, "" if o.is_delete() else str(o.get_value_element_as_str()), line)])
     except HydraException as error:
         raise ConfigError(first_sentence(error)) from None
-    names: set[str] = set()
+    names: dict[tuple[tuple[str, str], ...], str] = {}
     for job in itertools.product(*choices):
-        own = [(k, v) for k, v, _ in job if k not in ("out", "log") and not k.startswith("log.")]
-        name = "+".join(re.sub(r"[^A-Za-z0-9._-]+", "_", f"{k}-{v}").strip("_") for k, v in own) or "job"
-        if name in names:
-            name = f"{name}+{len(names)}"
-        names.add(name)
-        yield name, [line for _, _, line in job]
+        deciding = tuple((k, v) for k, v, _ in job if k.partition(".")[0] not in HOW_ONLY)
+        if deciding not in names:
+            own = [(k, v) for k, v in deciding if k.partition(".")[0] != "log"]
+            name = "+".join(re.sub(r"[^A-Za-z0-9._-]+", "_", f"{k}-{v}").strip("_") for k, v in own) or "job"
+            names[deciding] = f"{name}+{len(names)}" if name in names.values() else name
+        yield names[deciding], [line for _, _, line in job]

@@ -7,6 +7,7 @@
     plan.json      the job: its configuration and fingerprint, and the kernels it began with; without it all is to do
     stage-N/       files of a sample that is being made
     done/N.json    markers of finished samples
+    told/          what each run and shard tells of its work, for ``run.json``
     samples.jsonl  those of all that were written, in their order, for the last step
     parts/         files that the writer joins at the end
 
@@ -22,6 +23,7 @@ from typing import Any
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.files import read_json, write_json
 from fusion_aug.logs.core.locks import NAME as LOCK
+from fusion_aug.logs.core.sample_account import is_account
 from fusion_aug.logs.core.whole import empty
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run.usage import is_used
@@ -53,6 +55,12 @@ def state(out: Path) -> str:
     raise ConfigError(f"out: {out} is not empty and is not a run of ours; choose a new folder")
 
 
+def is_of_run(folder: Path) -> bool:
+    """Whether a folder is the output of a run, finished or not."""
+    work = folder / WORK
+    return (work / PLAN).exists() or (work / LOCK).exists() or all((folder / n).exists() for n in (FACTS, MANIFEST))
+
+
 def plan_of(out: Path) -> dict[str, Any]:
     """The plan of an unfinished run.
 
@@ -76,12 +84,18 @@ def read_marker(path: Path, out_id: str) -> dict[str, Any]:
         DataError: it is damaged, or that of another sample.
     """
     marker = read_json(path)
-    if isinstance(marker, dict) and "skipped" in marker:
+    if isinstance(marker, dict) and isinstance(marker.get("skipped"), str):
         return marker
     line, used = (marker.get(key) if isinstance(marker, dict) else None for key in ("line", "used"))
     whole = isinstance(line, dict) and line.get("id") == out_id and isinstance(marker.get("rows"), dict)
+    remedy = "remove it, and the sample is made again"
     if not whole or not is_used(used):
-        raise DataError(f"{path}: is not the marker of sample {out_id!r}; remove it, and the sample is made again")
+        raise DataError(f"{path}: is not the marker of sample {out_id!r}; {remedy}")
+    if not is_account(marker["line"].get("account", {})):
+        raise DataError(f"{path}: line.account: is not the account of a sample; {remedy}")
+    files = marker.get("files", {})
+    if not isinstance(files, dict) or not all(isinstance(size, int) for size in files.values()):
+        raise DataError(f"{path}: files: are not the names and sizes of files; {remedy}")
     return dict(marker)
 
 

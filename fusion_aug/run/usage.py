@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fusion_aug.logs.core.new_files import new_file
+
 NAME = "run.csv"
 WORST = 10  # samples that run.json names for each figure
 
@@ -37,7 +39,9 @@ class Used(NamedTuple):
 def is_used(value: Any) -> bool:
     """Whether a value from a file is what ``Used`` holds."""
     kinds = (int | float, int, int, str)
-    return isinstance(value, list) and len(value) == len(kinds) and all(map(isinstance, value, kinds))
+    if not isinstance(value, list) or len(value) != len(kinds) or not all(map(isinstance, value, kinds)):
+        return False
+    return all(not isinstance(v, bool) and 0 <= v < 2**63 for v in value[:3])  # which a NaN is not
 
 
 FIGURES = ("seconds", "bytes", "memory")
@@ -79,7 +83,7 @@ def write_usage(samples: Iterable[tuple[str, Used]], path: Path) -> dict[str, An
     processes: dict[str, list[float]] = defaultdict(lambda: [0, 0.0])
     all_seconds = array("f")
     part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as file:
+    with new_file(part, newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("id", *Used._fields))
         for sample, used in samples:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import pickle
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Any
 
 from fusion_aug.errors import FusionAugError
 from fusion_aug.run.child import READY, serve
 
+HIDES = "PYTHONSAFEPATH"
 PATIENCE = 5  # seconds for a worker to end by itself
 Outcome = tuple[int, Exception | None]
 Outcomes = Generator[Outcome, None, None]
@@ -31,6 +34,39 @@ def cause(code: int | None) -> str:
         return f"exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else "unknown"
     return f"signal {-code} ({name}{'; out of memory?' if -code == signal.SIGKILL else ''})"
+
+
+@contextlib.contextmanager
+def current_folder_hidden() -> Iterator[None]:
+    """Let the Python processes that are started meanwhile take no module from the current folder by themselves.
+
+    ``multiprocessing`` starts them, and its tracker of resources, as ``python -c``, which looks there first: a
+    ``multiprocessing.py`` beside a log of others would run. Plugins are found all the same: after its start a process
+    has the ``sys.path`` of its parent.
+    """
+    before = os.environ.get(HIDES)
+    os.environ[HIDES] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[HIDES]
+        else:
+            os.environ[HIDES] = before
+
+
+@contextlib.contextmanager
+def interruptions_blocked() -> Iterator[None]:
+    """Let the processes that are started meanwhile begin without Ctrl-C, which reaches the whole group.
+
+    ``serve`` ignores it from then on. This process is told of one afterwards.
+    """
+    resource_tracker.ensure_running()  # at its start it lets them through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass(eq=False)
@@ -52,7 +88,8 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, self.setup))
-        self.process.start()
+        with current_folder_hidden(), interruptions_blocked():
+            self.process.start()
         theirs.close()
 
     def give(self, item: int) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,21 @@ def check_declared(declared: int, size: int, where: Any) -> None:
     most = most_of(size)
     if declared > most:
         raise DataError(f"{where}: declares {declared:,} bytes of data, more than the {most:,} of a file of its size")
+
+
+def check_columns(names: Sequence[str], where: Any) -> None:
+    """Raise if two columns of a table have one name, so that nobody can say which of them is meant.
+
+    Args:
+        names: of all columns. where: file, for messages.
+
+    Raises:
+        DataError: two do.
+    """
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        count = list(names).count(twice)
+        raise DataError(f"{where}: the column {twice!r} is there {count} times; give each a name of its own")
 
 
 def most_of(size: int) -> int:

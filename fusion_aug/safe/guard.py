@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FunctionType, TracebackType
 from typing import Any
 
-from fusion_aug.errors import USER_ERRORS, DataError
+from fusion_aug.errors import USER_ERRORS, DataError, MissingPackage
 
 DEBUG = "FUSION_AUG_DEBUG"
 PLACES = ("where", "path")
@@ -37,14 +37,18 @@ def sentence(error: BaseException, writes: bool = False) -> str:
         error: of a library. writes: whether it was met in writing, else in reading.
     """
     text = " ".join(str(error).split())[:300]
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is"
+    if isinstance(error, ImportError):
+        package = (error.name or "").partition(".")[0]
+        remedy = f": pip install {package}" if isinstance(error, ModuleNotFoundError) and package else ""
+        return f"needs a module that cannot be imported ({text}){remedy}"
     if writes:
         return f"cannot be written ({type(error).__name__}{': ' if text else ''}{text})"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read ({error.strerror})"
     if isinstance(error, KeyError):
         return f"{text} is missing"
-    if isinstance(error, MemoryError):
-        return "needs more memory than there is"
     return f"is damaged ({type(error).__name__}{': ' if text else ''}{text})"
 
 
@@ -70,7 +74,8 @@ def guarded(function: Callable[..., Any], where: Callable[..., str], *, writes: 
         writes: whether it writes; then errors of the system are left to who knows the output.
 
     Raises:
-        DataError: in place of any other Exception. OSError: the disk is full, or the process has too many open files.
+        MissingPackage: in place of an ImportError. DataError: in place of any other Exception.
+        OSError: the disk is full, or the process has too many open files.
     """
 
     @wraps(function)
@@ -87,7 +92,8 @@ def guarded(function: Callable[..., Any], where: Callable[..., str], *, writes: 
             root = about.partition(": ")[0]
             inside = place is not None and place.startswith((root + os.sep, f"{root}: "))
             at = place if inside else about if place in (None, root) else f"{about}: {place}"
-            raise DataError(f"{at}: {sentence(error, writes)}") from None
+            kind = MissingPackage if isinstance(error, ImportError) else DataError
+            raise kind(f"{at}: {sentence(error, writes)}") from None
 
     return call
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from calib.regular_files import check_regular
-from fusion_aug.errors import DataError
+from fusion_aug.errors import DataError, MissingPackage
 from fusion_aug.safe.arrow import check_declared
 from fusion_aug.safe.guard import reads_file
 
@@ -26,12 +26,12 @@ def h5() -> Any:
     """h5py.
 
     Raises:
-        DataError: it is not installed.
+        MissingPackage: it is not installed.
     """
     try:
         import h5py
     except ImportError:
-        raise DataError("robomimic logs need the package h5py: pip install '.[robomimic]'") from None
+        raise MissingPackage("robomimic logs need the package h5py: pip install '.[robomimic]'") from None
     return h5py
 
 
@@ -106,6 +106,37 @@ def read_rows(dataset: Any, rows: int | slice, path: Path) -> np.ndarray:
         return np.asarray(dataset[rows])
     except OSError as error:
         raise DataError(f"{where}: is damaged ({str(error).splitlines()[0]})") from None
+
+
+def check_filters(dataset: Any, path: Path) -> None:
+    """Raise unless all filters that a dataset is packed with are there, also such as a chunk may do without.
+
+    Raises:
+        DataError: one is not.
+    """
+    h5py = h5()
+    for code, name in ((f[0], f[3]) for f in _filters(dataset)):
+        if not h5py.h5z.filter_avail(code):
+            about = f"{code} ({name.decode(errors='replace')})" if name else str(code)
+            raise DataError(
+                f"{path}: {dataset.name}: is packed with the HDF5 filter {about}, which is not installed; install its "
+                f"plugin, or pack the data anew (h5repack -f GZIP=4)"
+            )
+
+
+def packing_of(dataset: Any) -> dict[str, Any]:
+    """Arguments of ``create_dataset`` for a dataset packed as another one, also by the filter of a plugin."""
+    if dataset.compression != "unknown":
+        return {"compression": dataset.compression, "compression_opts": dataset.compression_opts}
+    h5py = h5()
+    own = next(f for f in _filters(dataset) if f[0] > h5py.h5z.FILTER_SCALEOFFSET)  # those of HDF5 are the first ones
+    return {"compression": int(own[0]), "compression_opts": tuple(own[2])}
+
+
+def _filters(dataset: Any) -> list[tuple[int, int, tuple[int, ...], bytes]]:
+    """Code, flags, numbers and name of every filter of a dataset."""
+    made = dataset.id.get_create_plist()
+    return [made.get_filter(i) for i in range(made.get_nfilters())]
 
 
 def get_member(group: Any, name: str, path: Path) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from calib.regular_files import read_regular
+from calib.regular_files import read_regular, status
 from fusion_aug.errors import DataError
 from fusion_aug.safe.unpickling import Array, Kind, Ordered, refusal, unpickled, without_collector
 
@@ -28,7 +28,7 @@ def load_plain(path: Path) -> Any:
         DataError: the file is missing, too large, damaged, or asks for anything else; nothing of it has run.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
+        if status(path).st_size > MAX_BYTES:
             raise DataError(f"{path}: is larger than {MAX_BYTES >> 30} GiB")
         raw = read_regular(path)
     except OSError as error:

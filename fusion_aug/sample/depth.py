@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 import torch
@@ -22,8 +22,9 @@ from fusion_aug.streams import Depth, ImageStream, Lidar, Stream
 
 TOP_RINGS = 0.03  # radians below its highest point that count as the upper end of a scanner's view
 
-# by stream and question: the inputs of the answer and the answer; only the last
-_CACHE: WeakKeyDictionary[Stream, dict[Hashable, tuple[list[object], Any]]] = WeakKeyDictionary()
+# by stream and question: the inputs of the answer and the answer; only the last. An input may be the stream itself, so
+# that a reference to it that counts would keep the entry for ever.
+_CACHE: WeakKeyDictionary[Stream, dict[Hashable, tuple[list[ref[Any]], Any]]] = WeakKeyDictionary()
 T = TypeVar("T")
 
 
@@ -32,12 +33,13 @@ def cached_with_stream(owner: Stream, question: Hashable, inputs: list[object], 
 
     Args:
         owner: the stream; the cache lives as long as it. question: key of the result.
-        inputs: objects that the result depends on. compute: called where they are not those of the last call.
+        inputs: objects that the result depends on. compute: called where they are not those of the last call; the
+            result must not refer to the stream.
     """
     known = _CACHE.setdefault(owner, {})
     last = known.get(question)
-    if last is None or len(last[0]) != len(inputs) or any(a is not b for a, b in zip(last[0], inputs, strict=True)):
-        known[question] = last = inputs, compute()
+    if last is None or len(last[0]) != len(inputs) or any(a() is not b for a, b in zip(last[0], inputs, strict=True)):
+        known[question] = last = [ref(i) for i in inputs], compute()
     answer: T = last[1]
     return answer
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from calib.regular_files import is_there, open_regular, read_regular, read_regular_text
+from calib.regular_files import is_there, open_regular, read_regular, read_regular_text, status
 from fusion_aug.errors import DataError
 from fusion_aug.safe.guard import reads_file
 from fusion_aug.sample.history import History, history_from_json
@@ -76,7 +76,7 @@ def read_manifest(path: Path) -> Manifest:
     """
     path = path / NAME if path.is_dir() else path
     try:
-        if path.stat().st_size > MAX_BYTES:
+        if status(path).st_size > MAX_BYTES:
             raise DataError(f"{path}: is larger than a manifest may be")
         lines = read_regular_text(path, most=MAX_BYTES).splitlines()
     except (OSError, UnicodeDecodeError) as error:

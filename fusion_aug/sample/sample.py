@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample.history import History
 from fusion_aug.sample.meta import REF, Ref, SampleMeta
-from fusion_aug.sample.packing import pack, unpack, with_tensors
+from fusion_aug.sample.packing import Packed, pack, unpack, with_tensors
 from fusion_aug.streams import Boxes3D, Points, Ragged, Stream
 
 
@@ -29,6 +29,8 @@ class Sample:
 
     metas: tuple[SampleMeta, ...]
     streams: Mapping[str, Stream]
+
+    copied_whole: ClassVar[bool] = True  # see ``packing``: a copy within the process is not packed
 
     def __repr__(self) -> str:
         streams = "".join(f"\n  {name}: {stream!r}" for name, stream in self.streams.items())
@@ -98,10 +100,12 @@ class Sample:
             raise DataError(f"stream {name!r} has no item in sample {self.metas[index].id!r}")
         return int(mine[(stream.true_capture_times[mine] - self.metas[index].ref.time).abs().argmin()])
 
+    @standard_modes()
     def take_key(self, name: str) -> Stream:
         """The stream's key item alone."""
         return self[name].take_items(torch.tensor([self.key_item(name)]))
 
+    @standard_modes()
     def T_ref(self, name: str, item: int | None = None, *, true_rig: bool = False) -> Tensor:
         """``T_ref_frame`` (4, 4) of a stream's frame at one of its items.
 
@@ -208,6 +212,7 @@ class Sample:
         metas[index] = replace_unchecked(metas[index], **changes)
         return replace_unchecked(self, metas=tuple(metas))
 
+    @standard_modes()
     def take(self, indices: Sequence[int]) -> Sample:
         """Some samples of a batch with their items, in the given order."""
         if list(indices) == list(range(len(self.metas))):
@@ -227,14 +232,18 @@ class Sample:
         done = {n: s.realized() for n, s in self.streams.items()}
         return self.with_streams({n: s.loaded() if isinstance(s, Ragged) else s for n, s in done.items()})
 
+    @standard_modes()
     def to(self, device: str | torch.device) -> Sample:
         """The sample with its streams on a device. Rigs stay on the CPU."""
         return self.with_streams({n: s.to(device) for n, s in self.streams.items()})
 
     def clone(self) -> Sample:
-        """A copy that shares no tensor with the sample; files that were not read yet are read by each of them."""
-        metas, streams = with_tensors((self.metas, dict(self.streams)), Tensor.clone)
-        return Sample(metas=metas, streams=streams)
+        """A copy that shares no tensor with the sample. What was read is copied; other files each of them reads."""
+        copy: Sample = with_tensors(self, Tensor.clone)
+        return copy
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Sample:
+        return self.clone()
 
     def pin_memory(self) -> Sample:
         """The sample with the values of its streams in page-locked memory, for ``DataLoader(pin_memory=True)``.
@@ -245,12 +254,12 @@ class Sample:
         return self.with_streams(with_tensors(dict(self.realized().streams), Tensor.pin_memory))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpacked, pack((self.metas, dict(self.streams)))
+        # rigs inside the pickle: whoever keeps the metadata of a batch does not keep its pictures
+        return _unpacked, (pack(self.metas, inline=True), pack(dict(self.streams)))
 
 
-def _unpacked(*packed: Any) -> Sample:
-    metas, streams = unpack(*packed)
-    return Sample(metas=metas, streams=streams)
+def _unpacked(metas: Packed, streams: Packed) -> Sample:
+    return Sample(metas=unpack(*metas), streams=unpack(*streams))
 
 
 @standard_modes()

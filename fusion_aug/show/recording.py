@@ -17,7 +17,7 @@ import numpy as np
 
 from calib import CameraSensor, Pinhole
 from calib.se3 import quaternion_from_rotation
-from fusion_aug.errors import FusionAugError
+from fusion_aug.errors import FusionAugError, MissingPackage
 from fusion_aug.logs.core.full_disk import through_pipe
 from fusion_aug.ops.color import shown_levels
 from fusion_aug.sample import Sample, world_frame_of
@@ -32,7 +32,7 @@ def _rerun() -> Any:
     try:
         import rerun
     except ImportError:
-        raise FusionAugError("a recording needs the package rerun-sdk: pip install '.[rerun]'") from None
+        raise MissingPackage("a recording needs the package rerun-sdk: pip install '.[rerun]'") from None
     return rerun
 
 
@@ -191,7 +191,8 @@ def serve(path: Path, port: int = 9090) -> Iterator[tuple[subprocess.Popen[bytes
         the server's process, and the address to open in a browser.
     """
     _rerun()
-    command = [sys.executable, "-m", "rerun", str(path), "--serve-web", "--bind", "127.0.0.1"]
+    # -P: not the rerun.py of the current folder, which may be that of somebody else's log
+    command = [sys.executable, "-P", "-m", "rerun", str(path), "--serve-web", "--bind", "127.0.0.1"]
     # the command starts a program of its own, which only the whole group ends
     server = subprocess.Popen(
         [*command, "--web-viewer-port", str(port), "--port", str(port + 1)], start_new_session=True

@@ -41,6 +41,8 @@ class LazyColumns(Mapping[str, Any]):
         extra_sources: further files, one per item, with columns that the first do not hold.
     """
 
+    copied_whole: ClassVar[bool] = True  # as of Source
+
     def __init__(self, sources: Sequence[Source], names: Sequence[str], extra_sources: Sequence[Source] = ()):
         self.sources, self.names, self.extra_sources = tuple(sources), tuple(names), tuple(extra_sources)
 

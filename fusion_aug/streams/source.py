@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from calib.regular_files import open_regular
 from fusion_aug.errors import DataError
@@ -72,6 +72,8 @@ class Source:
     offset: int = 0
     size: int | None = None
     options: dict[str, Any] = field(default_factory=dict)
+
+    copied_whole: ClassVar[bool] = True  # a copy of a sample keeps what was decoded; other processes decode anew
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Whatever goes wrong where an item is read is told in one sentence, also of sources of other formats."""

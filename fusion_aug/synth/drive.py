@@ -19,6 +19,7 @@ from calib.se3 import se3
 from fusion_aug.logs import open_log
 from fusion_aug.logs.core.files import write_image
 from fusion_aug.logs.core.sidecar import write_sidecar
+from fusion_aug.logs.core.whole import whole_folder
 from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, encode_lidar, encode_radar
 from fusion_aug.streams import Camera, Depth, Imu, SegmentationMask, Stream
 from fusion_aug.streams.source import Source
@@ -64,7 +65,7 @@ def make_log(
     size: Size = SIZES["small"],
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Path:
-    """Write the log.
+    """Write the log; it is there whole or not at all.
 
     Args:
         out: folder, made if missing.
@@ -75,8 +76,16 @@ def make_log(
 
     Returns:
         ``out``.
+
+    Raises:
+        DataError: there is something in the folder.
     """
-    drive = Drive(Tables(Path(out), f"drive-{seed:04d}", seed), make_town(seed), size)
+    with whole_folder(Path(out)) as folder:
+        _write(Drive(Tables(folder, f"drive-{seed:04d}", seed), make_town(seed), size), frames, progress)
+    return Path(out)
+
+
+def _write(drive: Drive, frames: int, progress: Callable[[int, int], None]) -> None:
     drive.tables.sensors({n: m for n, m in drive.mounted.items() if n != "FISHEYE_FRONT"})
     drive.tables.fixed(drive.town)
     stamps = [T0 + round(i * KEYFRAME * 1e6) for i in range(frames)]
@@ -98,7 +107,6 @@ def make_log(
         write_sidecar(sample.with_meta(0, rig=drive.with_extras(sample.rig)), stored, token, drive.tables.out)
     for path in drive.tables.out.glob("fisheye-*.jpg"):
         path.unlink()
-    return drive.tables.out
 
 
 @dataclass

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch.utils.data import get_worker_info
 
-from fusion_aug.errors import DataError
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.sample import Sample, merge
-from fusion_aug.sample.packing import Parcel
+from fusion_aug.sample.packing import in_one_block
 
 
 def collate(items: Sequence[Any]) -> Any:
@@ -21,10 +21,11 @@ def collate(items: Sequence[Any]) -> Any:
     items like keyframes, so ``bounds`` of a cloud has an entry for every sweep; ``to_dense`` makes one table of each
     sample. A pipeline takes a batch as it takes a sample, and draws for each sample what it would draw for it alone.
 
-    What ``convert=`` made is joined field by field where it is dictionaries or tuples: samples to one batch, all else
-    to a list. Everything else, also lists, is listed as it is.
+    What ``convert=`` made is joined field by field where it is dictionaries or tuples (named ones too): samples to one
+    batch, all else to a list. Everything else, also lists, is listed as it is.
 
-    A batch comes from a worker in one buffer, which takes one file descriptor while any of its tensors is kept.
+    In a worker the batch is laid into one block of shared memory, which takes one file descriptor while any of its
+    tensors is kept. It is the same batch there: a collate function of your own can call this one and add to it.
 
     Args:
         items: samples, whose streams of one name are of one class (pictures may differ in size), or what was made of
@@ -34,8 +35,16 @@ def collate(items: Sequence[Any]) -> Any:
         The batch.
 
     Raises:
-        DataError: dictionaries or tuples with different fields, or streams of one name that are of different classes.
+        DataError: dictionaries or tuples with different fields, or streams of one name that are of different classes;
+            in a worker also what cannot be sent from it, such as a lambda or a tensor inside a graph of gradients.
+        ConfigError: it is no list of items, or an empty one.
     """
+    if not isinstance(items, list | tuple) or not items:
+        what = "no items" if isinstance(items, list | tuple) else f"one {type(items).__name__}"
+        raise ConfigError(
+            f"collate: expected a list of items, got {what}; DataLoader(batch_size=None) makes no batches: leave out "
+            f"collate_fn there, or give a batch_size"
+        )
     return _sent_in_one_buffer(_joined(items))
 
 
@@ -60,8 +69,8 @@ def _collate_and_pack(collate_fn: Callable[[list[Any]], Any], items: list[Any]) 
 
 
 def _sent_in_one_buffer(batch: Any) -> Any:
-    """The batch, or in a worker what becomes it on the way to the parent. A Sample packs itself."""
-    return batch if isinstance(batch, Sample) or get_worker_info() is None else Parcel(batch)
+    """The batch; in a worker a copy that is ready to be sent, made here so that what goes wrong comes up."""
+    return batch if get_worker_info() is None else in_one_block(batch, "batch")
 
 
 def _joined(items: Sequence[Any]) -> Any:
@@ -70,12 +79,14 @@ def _joined(items: Sequence[Any]) -> Any:
         return merge(list(items))
     if isinstance(first, Mapping):
         if any(not isinstance(i, Mapping) or i.keys() != first.keys() for i in items):
-            raise DataError(f"collate: the items of a batch have different fields (the first has {', '.join(first)})")
+            names = ", ".join(map(str, first))
+            raise DataError(f"collate: the items of a batch have different fields (the first has {names})")
         return {name: _field([i[name] for i in items]) for name in first}
     if isinstance(first, tuple):
         if any(not isinstance(i, tuple) or len(i) != len(first) for i in items):
             raise DataError(f"collate: the items of a batch are not all tuples of {len(first)}, as the first is")
-        return tuple(_field([i[n] for i in items]) for n in range(len(first)))
+        fields = [_field([i[n] for i in items]) for n in range(len(first))]
+        return type(first)(*fields) if hasattr(first, "_fields") else tuple(fields)
     return list(items)
 
 

@@ -7,7 +7,7 @@ and one table of the points of all sweeps with the age of each. (In a collated b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,18 +17,16 @@ from torch.nn.utils.rnn import pad_sequence
 
 from calib import CameraSensor, Pinhole
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.core.classes import Classes
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import REF, Sample
 from fusion_aug.sample.ego import with_both_velocities
 from fusion_aug.streams import Boxes3D, Camera, Lidar, Radar, Stream
-from fusion_aug.train.interop import camera_matrices, class_numbers, known_velocity
+from fusion_aug.train.interop import ClassMap, camera_matrices, class_numbers, known_velocity
 from fusion_aug.train.predictions import class_names
 from fusion_aug.transforms.scene.scene import scene_motion
 
 MATRICES = ("lidar2img", "lidar2cam", "cam2img", "img_aug_matrix")
 _PLACE = {True: "offsets", False: "mask"}
-ClassMap = Sequence[str] | Mapping[str, str | Sequence[str]]
 
 
 @standard_modes()
@@ -247,16 +245,9 @@ def _boxes(
     out: dict[str, Any] = {"boxes": boxes, "box_mask": mask, "names": list(names)}
     out["velocity_known"] = pad_sequence(list(known), batch_first=True)
     if classes is not None:
-        labels = [torch.from_numpy(_labels(n, classes)) for n in names]
+        labels = [torch.from_numpy(class_numbers(n, classes)) for n in names]
         out["labels"] = pad_sequence(labels, batch_first=True, padding_value=-1)
     return out
-
-
-def _labels(names: Sequence[str], classes: ClassMap) -> np.ndarray:
-    if not isinstance(classes, Mapping):
-        return class_numbers(names, classes)
-    named = Classes(classes)
-    return class_numbers([named.name_of(n) or "" for n in names], list(classes))
 
 
 __all__ = ["ClassMap", "to_dense"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fusion_aug.core.random import whole_number
 from fusion_aug.errors import ConfigError
 
 DATA = ("dataset", "datasets")  # under which torch's and other wrappers keep what they wrap
@@ -23,8 +24,9 @@ def set_epoch(target: Any, epoch: int) -> None:
         epoch: 0, 1, 2, ...; with the seed and the sample's id it decides every draw.
 
     Raises:
-        ConfigError: no data set in it takes an epoch, so all epochs would be the same.
+        ConfigError: no data set in it takes an epoch, so all epochs would be the same; the epoch is no whole number.
     """
+    epoch = whole_number(epoch, "epoch")
     data = [p for p in _parts([target], DATA) if hasattr(p, "set_epoch")]
     if not data:
         raise ConfigError(
@@ -47,4 +49,5 @@ def _parts(roots: Sequence[Any], names: tuple[str, ...]) -> Iterator[Any]:
         yield part
         for name in names:
             inner = getattr(part, name, None)
+            inner = list(inner.values()) if isinstance(inner, Mapping) else inner  # torch's StackDataset(name=...)
             waiting += [] if inner is None else inner if isinstance(inner, list | tuple) else [inner]

@@ -11,7 +11,7 @@ history; ``cam2img`` and ``lidar2cam`` are the camera without it, and ``img_aug_
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,14 @@ from torch import Tensor
 from calib import Pinhole
 from calib.cameras import flip_u
 from fusion_aug.errors import DataError
+from fusion_aug.logs.core.classes import Classes
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import REF, Sample
 from fusion_aug.streams import Boxes3D, Camera, Lidar
+from fusion_aug.train.predictions import class_names
 from fusion_aug.transforms.scene.scene import scene_motion
 
+ClassMap = Sequence[str] | Mapping[str, str | Sequence[str]]
 MIRROR = torch.diag(torch.tensor([-1.0, 1, 1, 1], dtype=torch.float64))
 
 
@@ -110,13 +113,22 @@ def _names(boxes: Boxes3D) -> np.ndarray:
     return np.asarray(boxes.values.get("category", np.full(boxes.rows, "")))
 
 
-def class_numbers(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """Return the index (m,) of each name among the classes, -1 for others. Warns if no name is a class."""
-    number = {c: i for i, c in enumerate(classes)}
-    labels = np.array([number.get(str(n), -1) for n in names], np.int64)
+def class_numbers(names: Sequence[str], classes: ClassMap) -> np.ndarray:
+    """Return the index (m,) of each name among the classes, -1 for others. Warns if no name is a class.
+
+    Args:
+        names: of the log. classes: names, or new names with those of the log that they stand for, as in ``to_dense``.
+
+    Raises:
+        ConfigError: the classes are one text, or a name stands for two of them.
+    """
+    wanted = class_names(classes)
+    number = {c: i for i, c in enumerate(wanted)}
+    named = Classes(classes).name_of if isinstance(classes, Mapping) else str
+    labels = np.array([number.get(named(str(n)) or "", -1) for n in names], np.int64)
     if len(labels) and (labels < 0).all():
         found_names = ", ".join(sorted({str(n) for n in names})[:8])
-        warnings.warn(f"classes: none of {', '.join(classes)} is a name of this sample ({found_names})", stacklevel=3)
+        warnings.warn(f"classes: none of {', '.join(wanted)} is a name of this sample ({found_names})", stacklevel=3)
     return labels
 
 
@@ -126,7 +138,7 @@ def to_mmdet3d(
     *,
     cameras: Sequence[str] | None = None,
     lidar: str | None = None,
-    classes: Sequence[str] | None = None,
+    classes: ClassMap | None = None,
 ) -> dict[str, Any]:
     """A sample as mmdetection3d and BEVFusion take it.
 
@@ -134,7 +146,8 @@ def to_mmdet3d(
         sample: one sample, of any format.
         cameras: which, in this order; all with a pinhole lens by default.
         lidar: stream of points; the first LiDAR by default.
-        classes: names whose index is a box's label, -1 for others; without them there are no labels.
+        classes: names whose index is a box's label, or a mapping of new names to those of the log, as in ``to_dense``;
+            -1 for others; without them there are no labels.
 
     Returns:
         ``img`` (list of (H, W, 3) uint8 or float32 RGB arrays), ``cam_names``, ``lidar2img``, ``lidar2cam``,
@@ -142,7 +155,11 @@ def to_mmdet3d(
         intensity age), ``gt_bboxes_3d`` (m, 9: centre of the bottom face, l w h, yaw, vx vy, 0 where the
         velocity is unknown), ``gt_velocity_known`` (m,) bool, ``gt_names``, ``gt_labels_3d`` (where ``classes`` are
         given), ``sample_idx``.
+
+    Raises:
+        ConfigError: ``classes`` are one text.
     """
+    class_names(classes)
     names = _cameras(sample, cameras)
     each = [camera_matrices(sample, n) for n in names]
     out: dict[str, Any] = {"sample_idx": sample.id, "cam_names": names}
@@ -166,7 +183,7 @@ def to_openpcdet(
     *,
     cameras: Sequence[str] | None = None,
     lidar: str | None = None,
-    classes: Sequence[str] | None = None,
+    classes: ClassMap | None = None,
 ) -> dict[str, Any]:
     """A sample as OpenPCDet's ``data_dict``; arguments as ``to_mmdet3d``.
 

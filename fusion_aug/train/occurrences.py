@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from operator import index as whole
 from typing import Any
 
 from torch.utils.data import Sampler
 
+from fusion_aug.core.random import whole_number
 from fusion_aug.errors import ConfigError
 
 
@@ -61,10 +61,11 @@ class Occurrences(Sampler[Any]):
         rank: of this process.
 
     Raises:
-        ConfigError: there is no such rank.
+        ConfigError: there is no such rank, or one of the numbers is no whole one.
     """
 
     def __init__(self, sampler: Iterable[Any], *, num_replicas: int = 1, rank: int = 0):
+        num_replicas, rank = whole_number(num_replicas, "num_replicas"), whole_number(rank, "rank")
         if not 0 <= rank < num_replicas:
             raise ConfigError(
                 f"Occurrences.rank: expected a number from 0 to num_replicas - 1, got {rank} of {num_replicas}"
@@ -72,8 +73,9 @@ class Occurrences(Sampler[Any]):
         self.sampler, self.num_replicas, self.rank = sampler, num_replicas, rank
 
     def __iter__(self) -> Iterator[Any]:
-        end = len(self) * self.num_replicas if hasattr(self.sampler, "__len__") else None
-        return islice(self._numbered(), self.rank, end, self.num_replicas)
+        numbered = self._numbered()
+        while len(draws := list(islice(numbered, self.num_replicas))) == self.num_replicas:  # the last is not for all
+            yield draws[self.rank]
 
     def __len__(self) -> int:
         return len(self.sampler) // self.num_replicas  # type: ignore[arg-type]  # without a length, none
@@ -88,8 +90,8 @@ class Occurrences(Sampler[Any]):
 
         def number(drawn: Any) -> OccurrenceIndex:
             try:
-                index = whole(drawn)
-            except TypeError:
+                index = whole_number(drawn, "index")
+            except ConfigError:
                 raise ConfigError(f"Occurrences.sampler: expected indices or lists of indices, got {drawn!r}") from None
             seen[index] += 1
             return OccurrenceIndex(index, seen[index] - 1)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +19,10 @@ import torch
 from fusion_aug.check.box_facts import compare_labels, points_off
 from fusion_aug.check.comparisons import JPEG_BLOCK, VIDEO_BLOCK_LIMIT, blocks_off, jpeg_blocks, video_blocks
 from fusion_aug.check.counts.labels import Label
-from fusion_aug.check.kept_files import candidates, compare_kept_files, expression
+from fusion_aug.check.kept_files import candidates, compare_kept_files
+from fusion_aug.check.path_patterns import PathPattern
 from fusion_aug.cli import main
+from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import JPEG_QUALITY
 from fusion_aug.ops.color import jpeg_coded
 
@@ -191,13 +193,58 @@ def test_kept_files_of_logs_and_copies(tmp_path: Path) -> None:
 
 
 @pytest.mark.quick
+def test_what_is_no_file_and_tables_that_are_kept(tmp_path: Path) -> None:
+    """Pipes, folders in the place of files, also of a copy, and a JSON table that says something else."""
+    source, out = tmp_path / "source", tmp_path / "out"
+    for name in ("v1/attribute.json", "val/a/map/x.json"):
+        for root in (source, out):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text('[{"token": "t", "name": "moving"}]')
+    (out / "val/a__1/map").mkdir(parents=True)
+    (out / "v1/attribute.json").write_text('[\n{"name": "moving", "token": "t"}\n]')  # written anew
+    fields = [{"name": f"*/attribute.json:{n}", "fate": "kept", "count": 1} for n in ("token", "name")]
+    fields.append({"name": "**/map/*.json:x", "fate": "changed", "count": 1})
+    header = {"format": "a", "output": "a", "account": {"files": [], "fields": fields}}
+
+    def failed(**more: str) -> set[tuple[str, str]]:
+        rows = compare_kept_files(source, out, {**header, **more}, ["", "__1"], {})
+        return {(r.measurement, r.sensor) for r in rows if r.status == "FAIL"}
+
+    assert failed() == set()
+    (out / "v1/attribute.json").write_text('[{"token": "t", "name": "parked"}]')
+    assert failed() == {("files changed since", "*/attribute.json")} and failed(output="b") == set()
+    (out / "v1/attribute.json").write_text("[")
+    assert failed() == {("files changed since", "*/attribute.json")}
+    for replace in (os.mkfifo, os.mkdir):
+        (out / "v1/attribute.json").unlink()
+        replace(out / "v1/attribute.json")
+        (out / "val/a__1/map/x.json").mkdir(exist_ok=True)
+        missing = ("files missing", "*/attribute.json")
+        assert failed() == {missing, *(("no regular file", p) for p in ("v1/attribute.json", "val/a__1/map/x.json"))}
+
+
+@pytest.mark.quick
+def test_accounts_that_are_damaged_or_hostile(tmp_path: Path) -> None:
+    for group in ({"name": "x"}, {"name": "*", "fate": "kept", "count": "many"}, 3):
+        with pytest.raises(DataError, match=r"manifest\.jsonl: account: files: is damaged"):
+            list(compare_kept_files(tmp_path, tmp_path, {"account": {"files": [group]}}, [""], {}))
+    with pytest.raises(DataError, match="is longer than the 4096 of a path"):
+        PathPattern("**a" * 2000)
+
+
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("pattern", "path", "same"),
     [("maps/**", "maps/a/b.png", True), ("maps/*", "maps/a/b.png", False), ("image_[23]/*.png", "image_2/1.png", True),
-     ("image_[23]/*.png", "image_4/1.png", False), ("a.b", "axb", False), ("?.txt", "a.txt", True)],
+     ("image_[23]/*.png", "image_4/1.png", False), ("a.b", "axb", False), ("?.txt", "a.txt", True),
+     ("**/map/*", "map/x", True), ("**/map/*", "a/b/map/x", True), ("**/map/*", "a/bmap/x", False),
+     ("a/**/b", "a/b", True), ("**/**/x", "x", True), ("[!a]x", "bx", True), ("[!a]x", "ax", False),
+     ("[!a]x", "/x", False), ("a?b", "a/b", False),
+     # what backtracking would need longer for than there is time
+     ("**" * 14 + "x", "a" * 4000, False), ("**a" * 1000, "a" * 4000, True), ("(a+)+b", "a" * 100, False)],
 )  # fmt: skip
 def test_patterns_of_paths(pattern: str, path: str, same: bool) -> None:
-    assert bool(re.fullmatch(expression(pattern), path)) == same
+    assert PathPattern(pattern).matches(path) == same
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------

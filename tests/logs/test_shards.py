@@ -16,6 +16,7 @@ import torch
 from fusion_aug import DataError, open_log
 from fusion_aug.cli import main
 from fusion_aug.logs import write_log
+from fusion_aug.logs.core.account import account_of
 from fusion_aug.sample.manifest import NAME
 from fusion_aug.streams import Camera, Points
 
@@ -130,6 +131,59 @@ def test_damaged_shards(shards: Path, tmp_path: Path) -> None:
             (folder / file).write_bytes(data if file == name else raw)
         with pytest.raises(DataError, match=what):
             open_log("webdataset", folder)[0]
+
+
+def with_members(shards: Path, folder: Path, *names: str) -> Path:
+    """The shards with further files in the first of them."""
+    folder.mkdir()
+    for file, raw in bytes_of(shards).items():
+        (folder / file).write_bytes(raw)
+    with tarfile.open(folder / "shard-000000.tar", "a") as shard:
+        for name in names:
+            info = tarfile.TarInfo(name)
+            info.size = 2
+            shard.addfile(info, io.BytesIO(b"{}"))
+    return folder
+
+
+FOREIGN = {
+    "training/000000.notes.txt": "*.notes.txt",
+    "training/000000.radar.extra.json": "*.radar.extra.json",  # a stream without a description
+    "training/000000.image_2.notes.json": "*.image_2.notes.json",
+    "other/000009.cls": "other/*.cls",
+    "../../x.y.json": "../../*.y.json",
+}
+
+
+def test_what_nothing_reads_of_a_shard_is_named(shards: Path, tmp_path: Path, capsys: Any) -> None:
+    log = open_log("webdataset", shards)
+    assert log.fields()["shard-000000.tar"]() == {"sample.json", "stream.json", "arrays.npz", "pictures"}
+    assert account_of(log).not_understood == []
+    root = with_members(shards, tmp_path / "log", *FOREIGN)
+    (root / "shard-000007.tar").write_bytes(b"")  # which the index does not name
+    log = open_log("webdataset", root)
+    unknown = {g.example for g in account_of(log).not_understood}
+    assert unknown == {"shard-000007.tar", *(f"shard-000000.tar:{pattern}" for pattern in FOREIGN.values())}
+    assert main(["run", "log=webdataset", f"log.root={root}", "pipeline=identity", f"out={tmp_path}/out"]) == 0
+    text = capsys.readouterr().out
+    assert "notes.txt" in text and "other/*.cls" in text
+    header = json.loads((tmp_path / "out" / NAME).read_text().splitlines()[0])
+    left = {g["example"] for g in header["account"]["fields"] if g.get("understood") is False}
+    assert left == {f"shard-000000.tar:{pattern}" for pattern in FOREIGN.values()}
+
+
+def test_files_of_a_shard_in_a_store_are_not_fetched_to_be_listed(shards: Path) -> None:
+    log = open_log("webdataset", shards)
+    log.mirror = object()  # type: ignore[assignment]
+    assert log.fields()["shard-000000.tar"]() == {"not listed"}
+    part = log.field_part("shard-000000.tar", "not listed")
+    assert part is not None and part.fate == "left out"
+
+
+def test_a_file_that_is_there_twice(shards: Path, tmp_path: Path) -> None:
+    root = with_members(shards, tmp_path / "log", "training/000000.sample.json")
+    with pytest.raises(DataError, match=r"shard-000000\.tar: training/000000\.sample\.json: is there twice"):
+        open_log("webdataset", root)[0]
 
 
 def test_webdataset_reads_them(shards: Path) -> None:

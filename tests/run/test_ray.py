@@ -110,6 +110,26 @@ def test_what_kills_its_process_is_tried_so_often_and_named(tmp_path: Path) -> N
         list(work_on_ray(range(3), 1, RayOptions(), Counter(), not_started))
 
 
+def imports(folder: str) -> Callable[[int], None]:
+    """What works on a number by importing a module that nothing has imported yet."""
+
+    def work(number: int) -> None:
+        import colorsys
+
+        assert not Path(str(colorsys.__file__)).is_relative_to(folder)
+
+    return work
+
+
+@pytest.mark.cluster
+def test_tasks_take_no_module_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is that of somebody else's log; Ray would put it first on their path."""
+    for name in ("colorsys", "fusion_aug", "torch"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    assert list(work_on_ray([0], 1, RayOptions(), Counter(), imports, str(tmp_path))) == [(0, None)]
+
+
 @pytest.mark.cluster
 def test_the_same_bytes_as_without(tmp_path: Path, capsys: Any) -> None:
     root = small_logs.kitti(tmp_path / "log")

@@ -18,13 +18,11 @@ import small_logs
 from stores import KEY, SECRET, Bucket, Fault
 from test_unfinished import refused, tree, words
 
-from fusion_aug import FusionAugError
 from fusion_aug.cli import main
 from fusion_aug.logs.remote.address import address_of
 from fusion_aug.logs.remote.writing import WritableStore
 from fusion_aug.run.claims import Claim
 from fusion_aug.run.job import Job
-from fusion_aug.run.store_files import SampleFiles
 
 RUN_FILES = {"run.json", "run.csv"}  # of which two runs differ
 
@@ -138,13 +136,33 @@ def test_an_interrupted_run_goes_on_and_what_is_done_stays(
 ) -> None:
     for _ in range(2):
         with interrupted(1):
-            assert main(into(root, bucket, tmp_path)) == 2
+            assert main(into(root, bucket, tmp_path)) == 130
         assert not list((tmp_path / "cache").glob("*/stage-*"))
     refused(capsys, ["check", f"{bucket.url}/out", f"storage.cache={tmp_path / 'cache'}"], "interrupted run")
     start = len(bucket.proxy.requests)
     assert main(into(root, bucket, tmp_path)) == 0 and same(bucket, disk)
     again = [path for method, path in bucket.proxy.requests[start:] if method == "PUT" and "/training/" in path]
     assert {path.rpartition("/")[2][:6] for path in again} == {"000002"}
+
+
+def test_notes_of_a_shard_reach_the_merge_and_a_dry_run_puts_nothing(
+    bucket: Bucket, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shards and the merge have nothing in common but the store."""
+    monkeypatch.delenv("MKL_CBWR", raising=False)
+    assert main(into(root, bucket, tmp_path / "a", "shard=1/2")) == 0
+    with monkeypatch.context() as there:
+        there.setenv("MKL_CBWR", "COMPATIBLE")
+        assert main(into(root, bucket, tmp_path / "b", "shard=2/2")) == 0
+    before = bucket.tree("out")
+    assert ".work/told/2-of-2.json" in before
+    capsys.readouterr()
+    assert main(into(root, bucket, tmp_path / "c", "dry_run=true")) == 0
+    assert "this run already, unfinished" in " ".join(capsys.readouterr().out.split())
+    refused(capsys, into(root, bucket, tmp_path / "c", "dry_run=true", "seed=4"), "seed: 0 there, 4 now", bucket.url)
+    assert bucket.tree("out") == before and not list((tmp_path / "c").rglob("stage-*"))
+    assert main(["merge", f"{bucket.url}/out", f"storage.cache={tmp_path / 'c'}"]) == 0
+    assert "COMPATIBLE now" in json.loads(bucket.tree("out")["run.json"])["notes"][0]
 
 
 @pytest.mark.cluster
@@ -254,30 +272,6 @@ def test_the_facts_name_no_place_of_this_computer(bucket: Bucket, root: Path, tm
     nested = [w if not w.startswith("out=") else f"out={url}/out" for w in command]
     assert main(nested) == 2
     assert tree(tmp_path / "log") and not any(n.startswith("out") for n in bucket.tree("in"))
-
-
-def test_computers_that_share_nothing_join_a_run(bucket: Bucket, tmp_path: Path) -> None:
-    """As nodes of a cluster do: each puts files and marker, and another one fetches the parts."""
-    files = SampleFiles(f"{bucket.url}/out", alone=True)
-    with pytest.raises(FusionAugError, match="holds no run that is at work"):
-        files.join(tmp_path / "node")
-    bucket.files.pipe_file(f"{bucket.name}/out/.work/plan.json", b"{}")
-    files.join(tmp_path / "node")
-    assert (tmp_path / "node/.work/plan.json").read_bytes() == b"{}"
-    paths = [tmp_path / "node" / name for name in ("a/b.bin", ".work/parts/[1]/c.bin")]
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(path.name.encode())
-    marker = {"files": files.put(tmp_path / "node", paths), "rows": {}}
-    files.put_marker(3, marker)
-    assert marker["files"] == {"a/b.bin": 5, ".work/parts/[1]/c.bin": 5} and not any(p.exists() for p in paths)
-    assert json.loads(bucket.tree("out")[".work/done/00000003.json"]) == marker
-    assert list(files.lost([(3, marker)], tmp_path / "listing")) == []
-    files.fetch_parts(tmp_path / "other", [marker])
-    assert (tmp_path / "other/.work/parts/[1]/c.bin").read_bytes() == b"c.bin"
-    assert not (tmp_path / "other/a").exists()
-    bucket.files.pipe_file(f"{bucket.name}/out/a/b.bin", b"cut")
-    assert list(files.lost([(3, marker), (4, {"skipped": "why"})], tmp_path / "listing")) == [3]
 
 
 @pytest.mark.cluster

@@ -45,6 +45,20 @@ def test_requests_of_a_run_are_few(bucket: Bucket, root: Path, tmp_path: Path) -
     assert bucket.proxy.counts() == {"LIST": 2, "GET": 10}
 
 
+def test_a_merge_opens_a_store_only_where_the_user_says_through_which_folder(
+    bucket: Bucket, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not through the one that the plan names, which may be somebody else's."""
+    url, out, cache = bucket.put(root, "kitti"), tmp_path / "out", tmp_path / "cache"
+    assert main(there(url, tmp_path / "whole", tmp_path / "other")) == 0
+    assert main(there(url, out, cache, "shard=1/1")) == 0
+    before = bucket.proxy.counts()
+    refused(capsys, ["merge", str(out)], url, "storage.cache=DIR")
+    assert bucket.proxy.counts() == before
+    assert main(["merge", str(out), f"storage.cache={cache}", f"log.root={url}"]) == 0
+    assert tree(out) == tree(tmp_path / "whole")
+
+
 @pytest.mark.cluster
 def test_workers_list_nothing_and_results_can_be_asked_about(
     bucket: Bucket, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

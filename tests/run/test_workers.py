@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import small_logs
 
 from fusion_aug.errors import DataError, FusionAugError
-from fusion_aug.run.workers import ProcessDied, cause, work_through
+from fusion_aug.run.workers import ProcessDied, Worker, cause, work_through
 
 BAD, KILLED, ABORTED, LONE, SLEEPS = 2, 4, 5, 6, 9
 
@@ -73,6 +74,45 @@ def test_a_worker_that_cannot_begin() -> None:
         list(work_through(range(3), 2, Counter(), not_started))
     with pytest.raises(FusionAugError, match="exit code 3 before it had a sample"):
         list(work_through(range(3), 2, Counter(), dies_at_once))
+
+
+HIJACK = "from pathlib import Path\nPath(__file__).with_suffix('.ran').touch()\n"
+FIRST_IMPORTS = ("multiprocessing", "pickle", "signal", "struct", "tempfile", "torch", "fusion_aug", "calib")
+
+
+def test_no_module_of_the_current_folder_runs(tmp_path: Path) -> None:
+    """It is that of somebody else's log. The command is started as a script is, whose own folder comes first."""
+    here = tmp_path / "here"
+    root = small_logs.kitti(here)
+    for name in FIRST_IMPORTS:
+        (here / f"{name}.py").write_text(HIJACK)
+    script = tmp_path / "script.py"
+    script.write_text("from fusion_aug.cli import main\nif __name__ == '__main__':\n    raise SystemExit(main())\n")
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
+    words = ["run", "log=kitti", "log.root=.", "pipeline=identity", "limit=1", "workers=1", f"out={tmp_path / 'out'}"]
+    done = subprocess.run(
+        [sys.executable, str(script), *words], cwd=here, capture_output=True, text=True, check=False,
+        env={**environment, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not list(root.glob("*.ran")) and not list(root.glob("__pycache__"))
+
+
+def is_deaf(pid: int) -> bool:
+    """Whether a process blocks or ignores Ctrl-C, by the masks that the kernel tells."""
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool((int(status["SigBlk"], 16) | int(status["SigIgn"], 16)) >> (signal.SIGINT - 1) & 1)
+
+
+def test_a_worker_is_deaf_to_ctrl_c_from_its_first_moment(tmp_path: Path) -> None:
+    """Which would print a traceback while it imports; the parent is told, and ends it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    worker = Worker(pickle.dumps((started, (str(tmp_path),))))
+    assert is_deaf(worker.process.pid)
+    worker.take()
+    assert worker.ready and is_deaf(worker.process.pid)
+    worker.end(5)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, set()) == before
 
 
 @pytest.mark.quick
@@ -134,7 +174,7 @@ def test_workers_end_with_their_parent(tmp_path: Path, how: signal.Signals) -> N
         time.sleep(0.1)
     assert not left
     error = run.communicate(timeout=60)[1]
-    assert run.returncode == (-9 if how == signal.SIGKILL else 2)
+    assert run.returncode == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[how]
     assert how == signal.SIGKILL or error.splitlines()[-1].startswith("fusion-aug: interrupted")
     assert (tmp_path / "out/.work/plan.json").is_file()
 

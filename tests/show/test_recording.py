@@ -64,6 +64,17 @@ def test_the_command(street: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "is an .rrd file" in capsys.readouterr().err
 
 
+def test_the_viewer_is_not_a_module_of_the_current_folder(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is that of somebody else's log."""
+    for name in ("rerun", "rerun_cli", "subprocess"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(1)")
+    monkeypatch.chdir(tmp_path)
+    with serve(recording, free_port()) as (server, _):
+        assert server.poll() is None
+
+
 @pytest.mark.slow
 @pytest.mark.browser
 def test_a_person_sees_both_sides(recording: Path) -> None:

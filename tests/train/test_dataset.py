@@ -133,3 +133,16 @@ def test_real_log_through_a_loader(street: Path) -> None:
 def test_convert_runs_last(street: Path) -> None:
     dataset = fa.AugmentedDataset(fa.open_log("nuscenes", street), fa.Compose([]), convert=lambda s: s.id)
     assert dataset[0] == dataset.log[0].id
+
+
+@pytest.mark.quick
+def test_what_is_no_log_or_pipeline_is_refused(tmp_path: Path) -> None:
+    pipeline, log = fa.Compose([]), [make_sample()]
+    for path in (tmp_path, str(tmp_path), (s for s in log)):
+        with pytest.raises(fa.ConfigError, match=r"AugmentedDataset\.log: expected samples, as open_log"):
+            fa.AugmentedDataset(path, pipeline)  # type: ignore[arg-type]
+    with pytest.raises(fa.ConfigError, match=r"pipeline: expected a transform or Compose\(\[...\]\), got a list"):
+        fa.AugmentedDataset(log, [fa.MirrorScene()])  # type: ignore[arg-type]
+    with pytest.raises(fa.ConfigError, match=r"AugmentedDataset\.log: expected a sample at 0, got a str"):
+        fa.AugmentedDataset(["s0"], pipeline)[0]  # type: ignore[list-item]
+    assert fa.AugmentedDataset(log, fa.MirrorScene())[0].id == "s0"

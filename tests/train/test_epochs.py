@@ -13,6 +13,7 @@ from torch.utils.data import (
     Dataset,
     DistributedSampler,
     RandomSampler,
+    StackDataset,
     Subset,
 )
 
@@ -104,3 +105,13 @@ def test_workers_that_live_on_draw_the_epoch() -> None:
         samples = [log("ab"[i // 4])[i % 4] for i in shares[-1]]
         assert found == numbers([PIPELINE(s, seed=3, epoch=epoch).realized() for s in samples]), epoch
     assert shares[0] != shares[1] != shares[2], "the sampler does not know the epoch"
+
+
+def test_stacked_data_sets_take_it() -> None:
+    """Also by name, behind others."""
+    sets = [data(n) for n in "abc"]
+    target: ConcatDataset = ConcatDataset([StackDataset(first=sets[0], second=Subset(sets[1], [0, 1, 2, 3])), sets[2]])
+    fa.set_epoch(DataLoader(target), 6)
+    assert [d.epoch for d in sets] == [6, 6, 6]
+    fa.set_epoch(StackDataset(*sets), 7)
+    assert [d.epoch for d in sets] == [7, 7, 7]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,3 +184,16 @@ def test_a_velocity_that_nobody_knows_is_zero_with_a_flag() -> None:
             assert not out[key][~out["gt_velocity_known"], 7:].any()
             expected = sample.boxes()["velocity"][out["gt_velocity_known"]][:, :2]
             assert np.allclose(out[key][out["gt_velocity_known"], 7:], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("convert", [fa.to_mmdet3d, fa.to_openpcdet])
+def test_classes_mean_the_same_as_in_dense_tensors(convert: Any) -> None:
+    names, label = ["car", "bus", "walker", "truck", "car"], "gt_labels_3d" if convert is fa.to_mmdet3d else "gt_labels"
+    sample = make_sample()
+    sample = sample.with_streams({**sample.streams, "boxes": sample.boxes().with_values(category=np.array(names))})
+    asked = {"big": ["truck", "b*"], "small": "car"}
+    expected = [1, 0, -1, 0, 1]
+    assert convert(sample, cameras=["CAM_FRONT"], classes=asked)[label].tolist() == expected
+    assert fa.to_dense(fa.collate([sample]), cameras=["CAM_FRONT"], classes=asked)["labels"][0].tolist() == expected
+    with pytest.raises(fa.ConfigError, match=r"classes: expected a list of names, got the text 'car'; give \['car'\]"):
+        convert(sample, cameras=["CAM_FRONT"], classes="car")

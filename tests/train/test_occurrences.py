@@ -169,3 +169,20 @@ def test_workers_do_not_matter() -> None:
     assert [len(set(e)) for e in alone] == [8, 8]
     assert any(s[0] == "b3" for s in alone[0]) and len({s[0] for s in alone[0]}) < 8, "nothing came twice"
     assert epochs(2, 2) == alone
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("count", [0, 1, 6, 7, 8])
+@pytest.mark.parametrize("known", [True, False])
+def test_shares_are_equal_with_and_without_a_length(count: int, known: bool) -> None:
+    class Drawn:
+        """A sampler that does not tell its length."""
+
+        def __iter__(self) -> Any:
+            return iter([i % 3 for i in range(count)])
+
+    sampler: Any = list(Drawn()) if known else Drawn()
+    shares = [told(fa.Occurrences(sampler, num_replicas=3, rank=r)) for r in range(3)]
+    everything = [(i % 3, i // 3) for i in range(count // 3 * 3)]
+    assert shares == [everything[r::3] for r in range(3)]
+    assert len({len(s) for s in shares}) == 1

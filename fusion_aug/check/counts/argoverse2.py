@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from calib.regular_files import read_regular
-from fusion_aug.check.counts.core import Counted, Counts, counter, is_whole_picture, once_per_file
+from fusion_aug.check.counts.core import Counted, Counts, counter
+from fusion_aug.check.counts.files import LogFiles, once_per_file
 from fusion_aug.check.counts.labels import Label, Labelled, labeller, points_inside, rotation_of
 from fusion_aug.errors import DataError
-from fusion_aug.safe.arrow import check_ipc
+from fusion_aug.safe.arrow import check_columns, check_decoded, check_ipc
 
 END_NS = 50_000_000  # ns before the first sweep and after the last one, half the time between two
 CLOUD = "lidar"
@@ -25,21 +26,23 @@ def count(root: Path, options: Mapping[str, Any]) -> Counted:
     """Pictures, points, cuboids and poses of the vehicle, sweep by sweep."""
     found: dict[str, Any] = {}
     pictures: dict[Path, dict[str, list[int]]] = {}
-    for sample, (folder, stamp, first, last) in sweeps(root).items():
+    files = LogFiles(root, options)
+    for sample, (folder, stamp, first, last) in sweeps(files).items():
         if folder not in pictures:
-            pictures[folder] = pictures_of(folder)
+            pictures[folder] = pictures_of(files, folder)
         mine = {c: [t for t in stamps if first <= t < last] for c, stamps in pictures[folder].items()}
-        found[sample] = partial(count_sweep, folder, stamp, {c: stamps for c, stamps in mine.items() if stamps})
+        found[sample] = partial(count_sweep, files, folder, stamp, {c: stamps for c, stamps in mine.items() if stamps})
     return found
 
 
-def sweeps(root: Path) -> dict[str, tuple[Path, int, int, int]]:
+def sweeps(files: LogFiles) -> dict[str, tuple[Path, int, int, int]]:
     """Id -> folder of the log, stamp, and the first and last moment of the pictures of each sweep, ns."""
     found: dict[str, tuple[Path, int, int, int]] = {}
-    for folder in sorted(p.parents[1] for deep in range(3) for p in root.glob("*/" * deep + "sensors/lidar")):
+    root = files.root
+    for folder in sorted(p.parents[1] for deep in range(3) for p in files.matching("*/" * deep + "sensors/lidar")):
         scene = root.resolve().name if folder == root else folder.relative_to(root).as_posix()
         name, mark, copy = scene.partition("__")
-        stamps = sorted(int(p.stem) for p in (folder / "sensors" / "lidar").glob("*.feather") if p.stem.isdigit())
+        stamps = sorted(int(p.stem) for p in files.matching("sensors/lidar/*.feather", folder) if p.stem.isdigit())
         limits = [(a + b) // 2 for a, b in pairwise(stamps)]
         for k, stamp in enumerate(stamps):
             first = limits[k - 1] if k else stamp - END_NS
@@ -48,26 +51,33 @@ def sweeps(root: Path) -> dict[str, tuple[Path, int, int, int]]:
     return found
 
 
-def count_sweep(folder: Path, stamp: int, pictures: Mapping[str, list[int]]) -> Counts:
+def count_sweep(files: LogFiles, folder: Path, stamp: int, pictures: Mapping[str, list[int]]) -> Counts:
     """One sweep, with the stamps of its pictures by camera."""
-    points = table(folder / "sensors" / "lidar" / f"{stamp}.feather", ("x",))
+    points = table(files.checked(cloud_of(folder, stamp)), ("x",))
     out: dict[str, dict[str, int]] = {CLOUD: {"sweeps": 1, "points": points.num_rows}}
     moments = {stamp}
     for camera, stamps in pictures.items():
         moments.update(stamps)
         paths = (folder / "sensors" / "cameras" / camera / f"{t}.jpg" for t in stamps)
-        out[camera] = {"pictures": sum(map(is_whole_picture, paths))}
-    boxes = mine_of(folder, stamp)
+        out[camera] = {"pictures": sum(map(files.is_whole_picture, paths))}
+    boxes = mine_of(files, folder, stamp)
     if boxes is not None:
         out["boxes"] = {"boxes": len(boxes["timestamp_ns"])}
     out["ego"] = {"poses": len(moments)}
     return out
 
 
-def pictures_of(folder: Path) -> dict[str, list[int]]:
+def cloud_of(folder: Path, stamp: int) -> Path:
+    """File of a sweep."""
+    return folder / "sensors" / "lidar" / f"{stamp}.feather"
+
+
+def pictures_of(files: LogFiles, folder: Path) -> dict[str, list[int]]:
     """Camera -> stamps of its pictures, ns."""
-    cameras = sorted(p for p in (folder / "sensors" / "cameras").glob("*") if p.is_dir())
-    return {c.name: sorted(int(p.stem) for p in c.glob("*.jpg") if p.stem.isdigit()) for c in cameras}
+    found: dict[str, list[int]] = {p.name: [] for p in files.matching("sensors/cameras/*", folder) if p.is_dir()}
+    for path in files.matching("sensors/cameras/*/*.jpg", folder):
+        found[path.parent.name] += [int(path.stem)] if path.stem.isdigit() else []
+    return {camera: sorted(stamps) for camera, stamps in found.items()}
 
 
 @once_per_file
@@ -77,10 +87,10 @@ def cuboids(path: Path) -> dict[str, np.ndarray]:
     return {name: found[name].to_numpy() for name in found.column_names}
 
 
-def mine_of(folder: Path, stamp: int) -> dict[str, np.ndarray] | None:
+def mine_of(files: LogFiles, folder: Path, stamp: int) -> dict[str, np.ndarray] | None:
     """Columns of the cuboids of one sweep; None where a log has none at all."""
     path = folder / "annotations.feather"
-    if not path.is_file():
+    if not files.is_file(path):
         return None
     return {name: column[cuboids(path)["timestamp_ns"] == stamp] for name, column in cuboids(path).items()}
 
@@ -89,13 +99,17 @@ def table(path: Path, columns: tuple[str, ...] | None = None) -> Any:
     """A feather file as a table of pyarrow, or some of its columns.
 
     Raises:
-        DataError: it is missing or damaged.
+        DataError: it is missing or damaged, or holds far more than its file.
     """
-    from pyarrow import ArrowException, feather
+    from pyarrow import ArrowException, BufferReader, feather, ipc
 
     try:
-        check_ipc(path, read_regular(path))
-        return feather.read_table(path, columns=None if columns is None else list(columns))
+        data = read_regular(path)
+        check_ipc(path, data)
+        check_columns(ipc.open_file(BufferReader(data)).schema.names, path)
+        found = feather.read_table(BufferReader(data), columns=None if columns is None else list(columns))
+        check_decoded(found, len(data), path)
+        return found
     except (OSError, ArrowException) as error:
         raise DataError(f"{path}: is not a readable feather file ({str(error).splitlines()[0]})") from None
 
@@ -103,15 +117,16 @@ def table(path: Path, columns: tuple[str, ...] | None = None) -> Any:
 @labeller("argoverse2")
 def labels(root: Path, options: Mapping[str, Any]) -> Labelled:
     """Cuboids by track, and the points of the sweep in them."""
-    return {i: partial(labels_of_sweep, folder, stamp) for i, (folder, stamp, _, _) in sweeps(root).items()}
+    files = LogFiles(root, options)
+    return {i: partial(labels_of_sweep, files, folder, stamp) for i, (folder, stamp, _, _) in sweeps(files).items()}
 
 
-def labels_of_sweep(folder: Path, stamp: int) -> dict[str, Label]:
+def labels_of_sweep(files: LogFiles, folder: Path, stamp: int) -> dict[str, Label]:
     """Labels of one sweep; cloud and cuboids are in the vehicle's frame at its stamp."""
-    mine = mine_of(folder, stamp)
+    mine = mine_of(files, folder, stamp)
     if mine is None or "num_interior_pts" not in mine:
         return {}
-    cloud = table(folder / "sensors" / "lidar" / f"{stamp}.feather", ("x", "y", "z"))
+    cloud = table(files.checked(cloud_of(folder, stamp)), ("x", "y", "z"))
     points = np.stack([cloud[axis].to_numpy() for axis in "xyz"], axis=1)
     quaternions = np.stack([mine[f"q{axis}"] for axis in "wxyz"], axis=1)
     rotations = np.array([rotation_of(q) for q in quaternions]).reshape(-1, 3, 3)

@@ -8,15 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from calib.regular_files import read_regular_text
-from fusion_aug.check.counts.core import (
-    Counted,
-    Counts,
-    chosen_width,
-    counter,
-    is_whole_picture,
-    pictures_by_stem,
-    size_of,
-)
+from fusion_aug.check.counts.core import Counted, Counts, chosen_width, counter
+from fusion_aug.check.counts.files import LogFiles, pictures_by_stem
 from fusion_aug.errors import DataError
 
 SUBSETS = ("training", "testing")
@@ -29,23 +22,28 @@ UNSET_SIZE, UNSET_PLACE = -1.0, -1000.0  # of DontCare regions, and of objects t
 def count(root: Path, options: Mapping[str, Any]) -> Counted:
     """Pictures, points (four float32 each, or those of ``log.columns``), boxes in space and on the picture."""
     found: dict[str, Any] = {}
+    files = LogFiles(root, options)
     for part in SUBSETS:
-        pictures = {f.name: pictures_by_stem(f) for f in sorted((root / part).glob("image_*"))}
-        clouds = {p.stem for p in (root / part / "velodyne").glob("*.bin")}
-        labels = next((f for f in LABELS if any((root / part / f).glob("*.txt"))), LABELS[0])
+        folders = files.matching(f"{part}/image_*")
+        pictures = {f.name: pictures_by_stem(files.matching("*", f)) for f in folders}
+        clouds = {p.stem for p in files.matching(f"{part}/velodyne/*.bin")}
+        labels = next((f for f in LABELS if files.matching(f"{part}/{f}/*.txt")), LABELS[0])
         for stem in sorted(clouds.union(*pictures.values())):
             mine = {name: stems[stem] for name, stems in pictures.items() if stem in stems}
-            found[f"{part}/{stem}"] = partial(count_frame, root / part, stem, mine, labels, chosen_width(options, 4))
+            width = chosen_width(options, 4)
+            found[f"{part}/{stem}"] = partial(count_frame, files, root / part, stem, mine, labels, width)
     return found
 
 
-def count_frame(folder: Path, stem: str, pictures: Mapping[str, Path], label_folder: str, width: int) -> Counts:
+def count_frame(
+    files: LogFiles, folder: Path, stem: str, pictures: Mapping[str, Path], label_folder: str, width: int
+) -> Counts:
     """One frame."""
-    out: dict[str, dict[str, int]] = {n: {"pictures": int(is_whole_picture(p))} for n, p in pictures.items()}
+    out: dict[str, dict[str, int]] = {n: {"pictures": int(files.is_whole_picture(p))} for n, p in pictures.items()}
     cloud, labels = folder / "velodyne" / f"{stem}.bin", folder / label_folder / f"{stem}.txt"
-    if cloud.is_file():
-        out["velodyne"] = {"sweeps": 1, "points": size_of(cloud) // (4 * width)}
-    if labels.is_file():
+    if files.is_file(cloud):
+        out["velodyne"] = {"sweeps": 1, "points": files.size(cloud) // (4 * width)}
+    if files.is_file(labels):
         lines = [line.split() for line in text_of(labels).splitlines()]
         lines = [words for words in lines if len(words) >= FIELDS]
         out["boxes_2d"] = {"boxes": sum(has_rectangle(words) for words in lines)}

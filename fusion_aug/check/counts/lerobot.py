@@ -10,20 +10,12 @@ from typing import Any
 import numpy as np
 
 from calib.regular_files import check_regular
-from fusion_aug.check.counts.core import (
-    Counted,
-    Counts,
-    counter,
-    files_below,
-    is_excluded,
-    is_whole,
-    once_per_file,
-    read_json,
-    samples_per_frame,
-)
+from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, samples_per_frame
+from fusion_aug.check.counts.files import LogFiles, is_whole, once_per_file
 from fusion_aug.errors import DataError
 from fusion_aug.safe.arrow import check_parquet
 
+INFO = "meta/info.json"
 INDEX = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 PREFIXES = ("observation.images.", "observation.")  # that names of streams do without
 COMPANIONS = ("depth", "height")  # last words of features that belong to a picture, as wrist.depth to wrist
@@ -33,40 +25,42 @@ Episode = dict[str, Any]
 @counter("lerobot")
 def count(root: Path, options: Mapping[str, Any]) -> Counted:
     """Frames of every vector, pictures of every camera, and sentences of the task."""
-    info = read_json(root / "meta" / "info.json")
+    files = LogFiles(root, options)
+    info = files.json(root / INFO)
     features = {f: v for f, v in info["features"].items() if f not in INDEX and not is_excluded(f, options)}
     return {
-        f"episode_{int(e['episode_index']):06d}": partial(count_episode, root, info, features, e, options)
-        for e in episodes(root, options)
+        f"episode_{int(e['episode_index']):06d}": partial(count_episode, files, info, features, e, options)
+        for e in episodes(files)
     }
 
 
-def episodes(root: Path, options: Mapping[str, Any]) -> Iterator[Episode]:
+def episodes(files: LogFiles) -> Iterator[Episode]:
     """Rows of ``meta/episodes`` without the statistics."""
-    for path in (p for p in files_below(root, options, "meta/episodes") if p.endswith(".parquet")):
-        found = table(root / path)
+    for path in (p for p in files.below("meta/episodes") if p.endswith(".parquet")):
+        found = table(files.checked(files.root / path))
         yield from found.select([n for n in found.column_names if not n.startswith("stats/")]).to_pylist()
 
 
 def count_episode(
-    root: Path, info: dict[str, Any], features: Mapping[str, Any], episode: Episode, options: Mapping[str, Any]
+    files: LogFiles, info: dict[str, Any], features: Mapping[str, Any], episode: Episode, options: Mapping[str, Any]
 ) -> Counts:
     """One episode."""
     import pyarrow.compute as pc
 
-    whole = table(root / filled(info["data_path"], episode["data/chunk_index"], episode["data/file_index"]))
+    named = filled(info["data_path"], episode["data/chunk_index"], episode["data/file_index"])
+    whole = table(files.checked(files.named(named, f"{files.root / INFO}: data_path")))
     mine = whole.filter(pc.equal(whole["episode_index"], episode["episode_index"]))
     out: dict[str, dict[str, int]] = {}
     for feature, facts in features.items():
         name = name_of(feature, info["features"])
         if facts["dtype"] == "video":
-            out[name] = {"pictures": min(mine.num_rows, count_frames(root, info, feature, episode))}
+            out[name] = {"pictures": min(mine.num_rows, count_frames(files, info, feature, episode))}
         elif facts["dtype"] == "image":
             out[name] = {"pictures": sum(is_encoded(cell) for cell in mine[feature].to_pylist())}
         else:
             there = mine.num_rows - mine[feature].null_count
             out[name] = {"frames": there * samples_per_frame(feature, facts["shape"], options)}
-    if (root / "meta" / "tasks.parquet").is_file():
+    if files.is_file(files.root / "meta" / "tasks.parquet"):
         tasks = np.asarray(mine["task_index"].to_numpy(), dtype=np.int64).reshape(-1)
         out["task"] = {"sentences": int(len(tasks) > 0) + int((np.diff(tasks) != 0).sum())}
     return out
@@ -99,10 +93,11 @@ def filled(template: str, chunk: int, file: int, **words: str) -> str:
     return template
 
 
-def count_frames(root: Path, info: dict[str, Any], feature: str, episode: Episode) -> int:
+def count_frames(files: LogFiles, info: dict[str, Any], feature: str, episode: Episode) -> int:
     """Frames of an episode in its video, without decoding them: those from its start to its end, in seconds."""
     place = {k: episode[f"videos/{feature}/{k}"] for k in ("chunk_index", "file_index", "from_timestamp")}
-    path = root / filled(info["video_path"], place["chunk_index"], place["file_index"], video_key=feature)
+    named = filled(info["video_path"], place["chunk_index"], place["file_index"], video_key=feature)
+    path = files.checked(files.named(named, f"{files.root / INFO}: video_path"))
     start = float(place["from_timestamp"])
     half = 0.5 / float(info["fps"])
     end = start + episode["length"] / float(info["fps"])

@@ -11,15 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from calib.regular_files import open_regular
-from fusion_aug.check.counts.core import (
-    CALIBRATIONS,
-    Counted,
-    Counts,
-    counter,
-    files_below,
-    is_excluded,
-    once_per_file,
-)
+from fusion_aug.check.counts.core import CALIBRATIONS, Counted, Counts, counter, is_excluded
+from fusion_aug.check.counts.files import LogFiles, once_per_file
 from fusion_aug.errors import DataError
 from fusion_aug.safe.chunks import check_chunks
 
@@ -38,8 +31,9 @@ PICTURE_WORDS = (
 def count(root: Path, options: Mapping[str, Any]) -> Counted:
     """Messages, pictures, clouds and points of every topic, of a recording or of its windows of ``log.window``."""
     found: dict[str, Any] = {}
-    for name in (p.removesuffix(".mcap") for p in files_below(root, options) if p.endswith(".mcap")):
-        path, window = root / f"{name}.mcap", options.get("window")
+    files = LogFiles(root, options)
+    for name in (p.removesuffix(".mcap") for p in files.below() if p.endswith(".mcap")):
+        path, window = files.checked(root / f"{name}.mcap"), options.get("window")
         if window is None:
             found[name] = partial(count_window, path, options, None, None)
             continue

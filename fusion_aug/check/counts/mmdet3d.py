@@ -10,16 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from calib.regular_files import read_regular
-from fusion_aug.check.counts.core import (
-    Counted,
-    Counts,
-    chosen_width,
-    counter,
-    is_whole_picture,
-    once_per_file,
-    size_of,
-)
+from fusion_aug.check.counts.core import Counted, Counts, chosen_width, counter
+from fusion_aug.check.counts.files import LogFiles, once_per_file
 from fusion_aug.check.counts.labels import Label, Labelled, labeller, points_inside, rotations_about_z
 from fusion_aug.safe.pickles import load_plain
 
@@ -32,8 +24,9 @@ read_pickle = once_per_file(load_plain)
 @counter("mmdet3d")
 def count(root: Path, options: Mapping[str, Any]) -> Counted:
     """Pictures, sweeps, points and boxes of every sample of the info files."""
-    named = {i: info for path in info_files(root, options) for i, info in samples_of(path)}
-    return {i: partial(count_sample, root, info, options) for i, info in named.items()}
+    files = LogFiles(root, options)
+    named = {i: info for path in info_files(files, options) for i, info in samples_of(path)}
+    return {i: partial(count_sample, files, info, options) for i, info in named.items()}
 
 
 def samples_of(path: Path) -> Iterator[tuple[str, Info]]:
@@ -42,14 +35,15 @@ def samples_of(path: Path) -> Iterator[tuple[str, Info]]:
         yield f"{path.stem}/{token_of(info, number)}", info
 
 
-def info_files(root: Path, options: Mapping[str, Any]) -> list[Path]:
+def info_files(files: LogFiles, options: Mapping[str, Any]) -> list[Path]:
     """The info files that ``log.infos`` names, or those that are called so."""
     given = options.get("infos")
     named = [given] if isinstance(given, str) else list(given or ())
     if named:
-        return sorted(p for n in named if (p := root / (n if n.endswith(".pkl") else f"{n}.pkl")).is_file())
-    usual = sorted(p for p in root.glob("*infos*.pkl") if "dbinfos" not in p.stem)
-    return usual or sorted(root.glob("*.pkl"))
+        paths = [files.named(n if n.endswith(".pkl") else f"{n}.pkl", "log.infos") for n in named]
+        return sorted(p for p in paths if files.is_file(p))
+    usual = [p for p in files.matching("*infos*.pkl") if "dbinfos" not in p.stem]
+    return usual or files.matching("*.pkl")
 
 
 def infos_of(data: Any) -> list[Info]:
@@ -63,16 +57,16 @@ def token_of(info: Info, number: int) -> str:
     return str(info.get("token", info.get("sample_idx", number)))
 
 
-def count_sample(root: Path, info: Info, options: Mapping[str, Any]) -> Counts:
+def count_sample(files: LogFiles, info: Info, options: Mapping[str, Any]) -> Counts:
     """One sample."""
     cameras, clouds = named_files(info)
     out: dict[str, dict[str, int]] = {}
     for name, path in cameras.items():
-        found = find(root, path, name, list(cameras))
-        out[name] = {"pictures": int(found is not None and is_whole_picture(found))}
-    found_clouds = [p for p in (find(root, c, "LIDAR_TOP") for c in clouds) if p is not None]
-    width = width_of(root, info, options)
-    out[LIDAR] = {"sweeps": len(found_clouds), "points": sum(size_of(p) // (4 * width) for p in found_clouds)}
+        found = find(files, path, name, list(cameras))
+        out[name] = {"pictures": int(found is not None and files.is_whole_picture(found))}
+    found_clouds = [p for p in (find(files, c, "LIDAR_TOP") for c in clouds) if p is not None]
+    width = width_of(files, info, options)
+    out[LIDAR] = {"sweeps": len(found_clouds), "points": sum(files.size(p) // (4 * width) for p in found_clouds)}
     out["boxes"] = {"boxes": len(info.get("instances") or ()) if is_new(info) else len(info.get("gt_boxes", ()))}
     for camera in rectangles(info, list(cameras)):
         out.setdefault(f"{camera}/boxes_2d", {"boxes": 0})["boxes"] += 1
@@ -104,7 +98,7 @@ def named_files(info: Info) -> tuple[dict[str, str], list[str]]:
     return cameras, [info["lidar_path"], *(s["data_path"] for s in info.get("sweeps") or ())]
 
 
-def find(root: Path, named: str, channel: str, cameras: Sequence[str] = ()) -> Path | None:
+def find(files: LogFiles, named: str, channel: str, cameras: Sequence[str] = ()) -> Path | None:
     """The file below the root that a sample names, with its folders or without, as data sets of either layout lie."""
     parts = [p for p in Path(named.replace("\\", "/")).parts if p not in ("/", ".", "..")]
     tails = ["/".join(parts[i:]) for i in range(len(parts))]
@@ -113,22 +107,23 @@ def find(root: Path, named: str, channel: str, cameras: Sequence[str] = ()) -> P
     last = f"image_{order.index(channel)}" if channel in order else "velodyne"
     folders += [f"training/{last}", f"testing/{last}"]
     places = [*tails, *(f"{folder}/{parts[-1]}" for folder in folders)]
-    return next((root / p for p in places if (root / p).is_file()), None)
+    paths = (files.named(p, named) for p in places)
+    return next((p for p in paths if files.is_file(p)), None)
 
 
-def width_of(root: Path, info: Info, options: Mapping[str, Any]) -> int:
+def width_of(files: LogFiles, info: Info, options: Mapping[str, Any]) -> int:
     """Numbers per point: as the sample says, else 5 or 4, what the size of its cloud is a multiple of."""
     said = int(info["lidar_points"].get("num_pts_feats", 0)) if is_new(info) else 0
-    path = find(root, named_files(info)[1][0], "LIDAR_TOP")
-    return chosen_width(options, said or (5 if path is None else guessed_width(path)))
+    path = find(files, named_files(info)[1][0], "LIDAR_TOP")
+    return chosen_width(options, said or (5 if path is None else guessed_width(files, path)))
 
 
-def guessed_width(path: Path) -> int:
+def guessed_width(files: LogFiles, path: Path) -> int:
     """5 or 4; where the size fits both, that of which the columns vary less in themselves than numbers of all."""
-    size = size_of(path)
+    size = files.size(path)
     if size % 20 or size % 16 or not size:
         return 5 if size % 20 == 0 else 4
-    numbers = np.frombuffer(read_regular(path), "<f4").astype(np.float64)
+    numbers = np.frombuffer(files.read(path), "<f4").astype(np.float64)
     return min((5, 4), key=lambda width: float(np.nanmean(np.nanvar(numbers.reshape(-1, width), axis=0))))
 
 
@@ -137,10 +132,11 @@ def guessed_width(path: Path) -> int:
 def labels(root: Path, options: Mapping[str, Any]) -> Labelled:
     """Boxes by their place in the list, and the points of the keyframe in them."""
     found: dict[str, Any] = {}
-    for path in info_files(root, options):
+    files = LogFiles(root, options)
+    for path in info_files(files, options):
         samples, classes = dict(samples_of(path)), class_names(read_pickle(path))
         by_length = not is_width_first(samples.values())
-        found |= {i: partial(labels_of_sample, root, info, options, by_length, classes) for i, info in samples.items()}
+        found |= {i: partial(labels_of_sample, files, v, options, by_length, classes) for i, v in samples.items()}
     return found
 
 
@@ -174,16 +170,16 @@ def is_width_first(infos: Iterable[Info]) -> bool:
 
 
 def labels_of_sample(
-    root: Path, info: Info, options: Mapping[str, Any], by_length: bool, classes: Mapping[int, str]
+    files: LogFiles, info: Info, options: Mapping[str, Any], by_length: bool, classes: Mapping[int, str]
 ) -> dict[str, Label]:
     """Labels of one sample; boxes are in the frame of its LiDAR."""
     rows = [row for row in label_rows(info, classes) if is_asked_for(row, options)]
-    path = find(root, named_files(info)[1][0], "LIDAR_TOP")
+    path = find(files, named_files(info)[1][0], "LIDAR_TOP")
     if not rows or path is None:
         return {}
     boxes = np.array([row["box"] for row in rows], dtype=np.float64)
     sizes, yaw = (boxes[:, 3:6], boxes[:, 6]) if by_length else (boxes[:, [4, 3, 5]], -boxes[:, 6] - np.pi / 2)
-    points = np.frombuffer(read_regular(path), "<f4").reshape(-1, width_of(root, info, options))[:, :3]
+    points = np.frombuffer(files.read(path), "<f4").reshape(-1, width_of(files, info, options))[:, :3]
     inside = points_inside(points, boxes[:, :3], rotations_about_z(yaw), sizes)
     return {
         str(i): Label(row["facts"], row["official"], dict.fromkeys(row["official"], inside[i]))

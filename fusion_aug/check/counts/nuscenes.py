@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from calib.regular_files import read_regular
-from fusion_aug.check.counts.core import Counted, Counts, counter, is_whole_picture, read_json, size_of
+from fusion_aug.check.counts.core import Counted, Counts, counter
+from fusion_aug.check.counts.files import LogFiles
 from fusion_aug.check.counts.labels import Label, Labelled, labeller, points_inside, rotation_of
 from fusion_aug.errors import DataError
 
@@ -34,85 +34,96 @@ CHANGED = (
 @counter("nuscenes")
 def count(root: Path, options: Mapping[str, Any]) -> Counted:
     """Pictures, sweeps and points of every channel, boxes, and poses of the vehicle."""
-    folder = version_folder(root, options)
-    modality = {r["token"]: (r["channel"], r["modality"]) for r in rows(folder, "sensor")}
-    channel = {r["token"]: modality[r["sensor_token"]] for r in rows(folder, "calibrated_sensor")}
+    files = LogFiles(root, options)
+    folder = version_folder(files, options)
+    modality = {r["token"]: (r["channel"], r["modality"]) for r in rows(files, folder, "sensor")}
+    channel = {r["token"]: modality[r["sensor_token"]] for r in rows(files, folder, "calibrated_sensor")}
     data: dict[str, list[Row]] = defaultdict(list)
     boxes: dict[str, int] = defaultdict(int)
-    for row in records(root, folder, options):
+    for row in records(files, folder, options):
         data[row["sample_token"]].append(row)
-    for row in rows(folder, "sample_annotation"):
+    for row in rows(files, folder, "sample_annotation"):
         boxes[row["sample_token"]] += 1
-    tokens = [r["token"] for r in rows(folder, "sample")]
-    return {t: partial(count_sample, root, data[t], channel, boxes[t]) for t in tokens}
+    tokens = [r["token"] for r in rows(files, folder, "sample")]
+    return {t: partial(count_sample, files, data[t], channel, boxes[t]) for t in tokens}
 
 
-def version_folder(root: Path, options: Mapping[str, Any]) -> Path:
+def version_folder(files: LogFiles, options: Mapping[str, Any]) -> Path:
     """The folder of the tables: that of ``log.version``, or the one that there is.
 
     Raises:
         DataError: there is none.
     """
-    found = sorted(p.parent for p in root.glob("*/sample.json"))
+    found = sorted(p.parent for p in files.matching("*/sample.json"))
     version = options.get("version")
     chosen = [p for p in found if version in (None, p.name)]
     if not chosen:
-        raise DataError(f"{root}: holds no tables {version or 'such as v1.0-mini'}")
+        raise DataError(f"{files.root}: holds no tables {version or 'such as v1.0-mini'}")
     return chosen[0]
 
 
-def records(root: Path, folder: Path, options: Mapping[str, Any]) -> list[Row]:
+def records(files: LogFiles, folder: Path, options: Mapping[str, Any]) -> list[Row]:
     """Rows of sample_data without those of ``log.exclude``, with their files where they lie.
 
     Lyft's tables in ``train_data`` say ``images`` for ``train_images``.
     """
-    sensors = {r["token"]: r["channel"] for r in rows(folder, "sensor")}
-    channel = {r["token"]: sensors[r["sensor_token"]] for r in rows(folder, "calibrated_sensor")}
+    sensors = {r["token"]: r["channel"] for r in rows(files, folder, "sensor")}
+    channel = {r["token"]: sensors[r["sensor_token"]] for r in rows(files, folder, "calibrated_sensor")}
     given = options.get("exclude") or ()
     patterns = [given] if isinstance(given, str) else list(given)
     prefix = folder.name.removesuffix("data") if folder.name.endswith("_data") else ""
     out = []
-    for row in rows(folder, "sample_data"):
+    for row in rows(files, folder, "sample_data"):
         names = (channel[row["calibrated_sensor_token"]], row["filename"])
         if any(fnmatchcase(name, pattern) for name in names for pattern in patterns):
             continue
-        there = prefix and not (root / row["filename"]).exists() and (root / (prefix + row["filename"])).exists()
-        out.append(row | {"filename": prefix + row["filename"]} if there else row)
+        other = row | {"filename": prefix + row["filename"]}
+        there = prefix and not path_of(files, row).exists() and path_of(files, other).exists()
+        out.append(other if there else row)
     return out
 
 
-def rows(folder: Path, table: str) -> list[Row]:
+def path_of(files: LogFiles, row: Row) -> Path:
+    """The file of a record.
+
+    Raises:
+        DataError: its name leads out of the log.
+    """
+    return files.named(row["filename"], f"{files.root}: sample_data {row['token']}: filename")
+
+
+def rows(files: LogFiles, folder: Path, table: str) -> list[Row]:
     """Rows of a table."""
-    found = read_json(folder / f"{table}.json")
+    found = files.json(folder / f"{table}.json")
     if not isinstance(found, list):
         raise DataError(f"{folder / f'{table}.json'}: expected a list of records")
     return found
 
 
-def count_sample(root: Path, data: list[Row], channel: Mapping[str, tuple[str, str]], boxes: int) -> Counts:
+def count_sample(files: LogFiles, data: list[Row], channel: Mapping[str, tuple[str, str]], boxes: int) -> Counts:
     """One sample."""
     out: dict[str, dict[str, int]] = {"boxes": {"boxes": boxes}, "ego": {"poses": len(data)}}
     for row in data:
         name, modality = channel[row["calibrated_sensor_token"]]
-        path = root / row["filename"]
+        path = path_of(files, row)
         if modality == "camera":
             mine = out.setdefault(name, {"pictures": 0})
-            mine["pictures"] += is_whole_picture(path)
+            mine["pictures"] += files.is_whole_picture(path)
             continue
         mine = out.setdefault(name, {"sweeps": 0, "points": 0})
-        if path.is_file():
+        if files.is_file(path):
             mine["sweeps"] += 1
-            mine["points"] += size_of(path) // LIDAR_BYTES if modality == "lidar" else len(radar_points(path))
+            mine["points"] += files.size(path) // LIDAR_BYTES if modality == "lidar" else len(radar_points(files, path))
     return out
 
 
-def radar_points(path: Path) -> np.ndarray:
+def radar_points(files: LogFiles, path: Path) -> np.ndarray:
     """Detections of a radar file, a field of NumPy for every field; a single one at NaN means that there is none.
 
     Raises:
         DataError: it is no binary PCD file.
     """
-    raw = read_regular(path)
+    raw = files.read(path)
     end = raw.find(b"DATA binary\n", 0, HEADER_BYTES)
     words = [line.split() for line in raw[: max(end, 0)].decode("ascii", "replace").splitlines()]
     header = {w[0]: w[1:] for w in words if w}
@@ -130,23 +141,24 @@ def radar_points(path: Path) -> np.ndarray:
 @labeller("nuscenes")
 def labels(root: Path, options: Mapping[str, Any]) -> Labelled:
     """Annotations by token: their fields, and the points of the keyframes in them."""
-    folder = version_folder(root, options)
-    tables = {t: {r["token"]: r for r in rows(folder, t)} for t in ("sensor", "calibrated_sensor")}
+    files = LogFiles(root, options)
+    folder = version_folder(files, options)
+    tables = {t: {r["token"]: r for r in rows(files, folder, t)} for t in ("sensor", "calibrated_sensor")}
     keys: dict[str, list[Row]] = defaultdict(list)
     boxes: dict[str, list[Row]] = defaultdict(list)
-    for row in records(root, folder, options):
+    for row in records(files, folder, options):
         if row["is_key_frame"]:
             keys[row["sample_token"]].append(row)
-    for row in rows(folder, "sample_annotation"):
+    for row in rows(files, folder, "sample_annotation"):
         boxes[row["sample_token"]].append(row)
     needed = {r["ego_pose_token"] for data in keys.values() for r in data}
-    tables["ego_pose"] = {r["token"]: r for r in rows(folder, "ego_pose") if r["token"] in needed}
-    tokens = [r["token"] for r in rows(folder, "sample")]
-    return {t: partial(labels_of_sample, root, tables, keys[t], boxes[t]) for t in tokens}
+    tables["ego_pose"] = {r["token"]: r for r in rows(files, folder, "ego_pose") if r["token"] in needed}
+    tokens = [r["token"] for r in rows(files, folder, "sample")]
+    return {t: partial(labels_of_sample, files, tables, keys[t], boxes[t]) for t in tokens}
 
 
 def labels_of_sample(
-    root: Path, tables: Mapping[str, Mapping[str, Row]], data: list[Row], boxes: list[Row]
+    files: LogFiles, tables: Mapping[str, Mapping[str, Row]], data: list[Row], boxes: list[Row]
 ) -> dict[str, Label]:
     """Labels of one sample."""
     centres = np.array([b["translation"] for b in boxes], dtype=np.float64).reshape(-1, 3)
@@ -154,7 +166,7 @@ def labels_of_sample(
     rotations = np.array([rotation_of(b["rotation"]) for b in boxes]).reshape(-1, 3, 3)
     inside = {}
     for kind in ("lidar", "radar"):
-        clouds = [c for row in data if (c := world_points(root, tables, row, kind)) is not None]
+        clouds = [c for row in data if (c := world_points(files, tables, row, kind)) is not None]
         if clouds:
             inside[f"num_{kind}_pts"] = points_inside(np.concatenate(clouds), centres, rotations, sizes)
     out = {}
@@ -170,16 +182,16 @@ def is_count(value: Any) -> bool:
     return isinstance(value, int) and value >= 0
 
 
-def world_points(root: Path, tables: Mapping[str, Mapping[str, Row]], row: Row, kind: str) -> np.ndarray | None:
+def world_points(files: LogFiles, tables: Mapping[str, Mapping[str, Row]], row: Row, kind: str) -> np.ndarray | None:
     """Points (n, 3) of a record in the world, float64 metres; None where it is of another kind of sensor."""
     mounted = tables["calibrated_sensor"][row["calibrated_sensor_token"]]
     if tables["sensor"][mounted["sensor_token"]]["modality"] != kind:
         return None
-    path = root / row["filename"]
+    path = path_of(files, row)
     if kind == "lidar":
-        points = np.frombuffer(read_regular(path), "<f4").reshape(-1, LIDAR_BYTES // 4)[:, :3]
+        points = np.frombuffer(files.read(path), "<f4").reshape(-1, LIDAR_BYTES // 4)[:, :3]
     else:
-        found = radar_points(path)
+        found = radar_points(files, path)
         points = np.stack([found[axis] for axis in "xyz"], axis=1)
     points = points.astype(np.float64)
     for record in (mounted, tables["ego_pose"][row["ego_pose_token"]]):

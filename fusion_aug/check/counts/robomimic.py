@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, samples_per_frame
+from fusion_aug.check.counts.files import LogFiles
 from fusion_aug.errors import DataError
 from fusion_aug.safe.hdf5 import open_hdf5
 
@@ -17,7 +18,9 @@ PICTURE_AXES = 4  # row, height, width, channel
 @counter("robomimic")
 def count(root: Path, options: Mapping[str, Any]) -> Counted:
     """Frames of every vector and pictures of every camera."""
-    path = next((p for p in sorted(root.iterdir()) if p.suffix in (".hdf5", ".h5")), root / "*.hdf5")
+    files = LogFiles(root, options)
+    path = next((p for p in files.matching("*") if p.suffix in (".hdf5", ".h5")), root / "*.hdf5")
+    files.checked(path)
     try:
         with open_hdf5(path) as file:
             return {str(name): partial(count_demo, path, str(name), options) for name in file["data"]}

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from calib.regular_files import check_regular, read_regular
-from fusion_aug.errors import DataError, FusionAugError
-from fusion_aug.safe.arrow import check_declared, check_decoded, check_ipc
+from fusion_aug.errors import DataError, MissingPackage
+from fusion_aug.logs.core.new_files import new_path
+from fusion_aug.safe.arrow import check_columns, check_declared, check_decoded, check_ipc
 
 MAX_ROWS = 2**28
 TEXTS = ("sensor_name", "track_uuid", "category")  # columns of the format that hold text
@@ -26,13 +27,14 @@ def read_arrow(raw: bytes | None, path: Path, names: Sequence[str] = (), only: S
         only: columns to decode; None for all.
 
     Raises:
-        DataError: the file is missing or damaged, or lacks a column.
+        DataError: the file is missing or damaged, lacks a column, or has one twice.
     """
     arrow = _pyarrow()
     try:
         data = read_regular(path) if raw is None else raw
         check_ipc(path, data)
         file = arrow.ipc.open_file(arrow.BufferReader(data))
+        check_columns(file.schema.names, path)
         if only is not None:
             fields = [i for i, n in enumerate(file.schema.names) if n in only]
             options = arrow.ipc.IpcReadOptions(included_fields=fields)
@@ -106,11 +108,10 @@ def write_table(columns: Mapping[str, Any], path: Path) -> None:
         columns: name -> NumPy array, or a column of a table of ``read_arrow``.
     """
     arrow = _pyarrow()
-    path.parent.mkdir(parents=True, exist_ok=True)
     is_text = {k: isinstance(v, np.ndarray) and v.dtype.kind == "U" for k, v in columns.items()}
     table = arrow.table({k: arrow.array(v.tolist(), arrow.string()) if is_text[k] else v for k, v in columns.items()})
     part = path.with_name(path.name + ".part")
-    with arrow.OSFile(str(part), "wb") as sink, arrow.ipc.new_file(sink, table.schema) as writer:
+    with arrow.OSFile(str(new_path(part)), "wb") as sink, arrow.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     part.replace(path)
 
@@ -160,5 +161,5 @@ def _pyarrow() -> Any:
         import pyarrow
         import pyarrow.ipc
     except ImportError:
-        raise FusionAugError("Feather files need the package pyarrow: pip install '.[argoverse]'") from None
+        raise MissingPackage("Feather files need the package pyarrow: pip install '.[argoverse]'") from None
     return pyarrow

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from functools import cache, cached_property, lru_cache
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from fusion_aug.logs.argoverse2 import maps
 from fusion_aug.logs.argoverse2.contents import NO_SAMPLE, NO_SWEEP, STRAY_BOXES
 from fusion_aug.logs.argoverse2.feather import read_arrow, schema_of
 from fusion_aug.logs.argoverse2.tables import LABELS
-from fusion_aug.logs.core.contents import LEFT_OUT, Part, contents_of
+from fusion_aug.logs.core.contents import LEFT_OUT, Fields, Part, contents_of
 from fusion_aug.logs.core.log import Format, Log, LogOptions
 from fusion_aug.logs.core.sidecar import ids_in_manifest
 
@@ -51,13 +51,17 @@ class ArgoverseFolders(Log):
         # a root that is one log itself has its own name, so that its copies get folders beside it
         names = [(self.root.resolve().name if p == self.root else str(p.relative_to(self.root)), p) for p in found]
         self.folders = dict(names)
+        self._files: dict[str, Files] = {}
         if not self.folders:
             raise DataError(f"{self.root}: there is no Argoverse 2 log: expected LOG/sensors/lidar and LOG/calibration")
 
-    @cache  # noqa: B019  (one log object lives as long as its log, and names are scanned once)
     def files(self, scene: str) -> Files:
-        """Sweeps and pictures of a log."""
-        folder = self.folders[scene]
+        """Sweeps and pictures of a log, whose names are scanned once."""
+        if scene not in self._files:
+            self._files[scene] = self._scanned(self.folders[scene])
+        return self._files[scene]
+
+    def _scanned(self, folder: Path) -> Files:
         pictures = {}
         for camera in (p for p in self.tree.glob("sensors/cameras/*", folder) if p.is_dir()):
             pictures[camera.name] = self._stamps(camera, ".jpg")
@@ -100,6 +104,11 @@ class ArgoverseFolders(Log):
             return self._all[sample_id]
         except KeyError:
             raise DataError(f"{self.root}: there is no sweep {sample_id!r}") from None
+
+    def cloud_file(self, sample_id: str, stream: str) -> Path:
+        """The sweep."""
+        scene, stamp = self.locate(sample_id)
+        return self.folders[scene] / "sensors" / "lidar" / f"{stamp}.feather"
 
     def map_files(self, scene: str) -> list[Path]:
         """Maps of a log."""
@@ -157,7 +166,10 @@ class ArgoverseFolders(Log):
     def _has_stray_boxes(self, scene: str) -> bool:
         """Whether the annotations of a log have stamps at which there is no sweep."""
         path = self.tree.path(LABELS, scene, self.folders[scene])
-        stamps = read_arrow(None, path, ("timestamp_ns",), only=("timestamp_ns",))["timestamp_ns"].to_numpy()
+        try:
+            stamps = read_arrow(None, path, ("timestamp_ns",), only=("timestamp_ns",))["timestamp_ns"].to_numpy()
+        except DataError:  # damaged annotations have no stamps to tell; their samples say so
+            return False
         return not bool(np.isin(stamps, self.files(scene).sweeps).all())
 
     def is_selected_file(self, path: str) -> bool:
@@ -185,9 +197,9 @@ class ArgoverseFolders(Log):
             return None
         return int(self.files(scene).sweeps_of(np.array([int(stamp)]))[0])
 
-    def fields(self) -> Mapping[str, Collection[str]]:
+    def fields(self) -> Mapping[str, Fields]:
         """Columns of the tables of the selected logs and of some of their clouds, and fields of their vector maps."""
-        out: dict[str, Collection[str]] = {}
+        out: dict[str, Fields] = {}
         for scene in self._selected:
             folder, sweeps = self.folders[scene], self.files(scene).sweeps
             some = sweeps[np.unique(np.linspace(0, len(sweeps) - 1, MOST_SCHEMAS).round().astype(int))]
@@ -199,10 +211,15 @@ class ArgoverseFolders(Log):
             for table in tables:
                 part = known.file(table)
                 if part is not None and part.fate != LEFT_OUT:
-                    out[prefix + table] = schema_of(folder / table).names
+                    out[prefix + table] = partial(_columns_of, folder / table)
             for path in self.tree.glob(f"map/{maps.VECTOR}", folder):
-                out[prefix + path.relative_to(folder).as_posix()] = maps.fields_of(path)
+                out[prefix + path.relative_to(folder).as_posix()] = partial(maps.fields_of, path)
         return out
+
+
+def _columns_of(path: Path) -> list[str]:
+    names: list[str] = schema_of(path).names
+    return names
 
 
 def sweep_id(scene: str, stamp: int) -> str:

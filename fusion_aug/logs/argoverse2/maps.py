@@ -20,6 +20,7 @@ from calib.regular_files import check_regular
 from calib.ties import TIE
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import read_json, write_json
+from fusion_aug.logs.core.new_files import new_path
 
 VECTOR, RASTER, SIM2 = "log_map_archive_*.json", "*_ground_height_surface____*.npy", "*___img_Sim2_city.json"
 PATTERNS = (VECTOR, RASTER, SIM2)
@@ -85,8 +86,7 @@ def copy_files(files: Sequence[Path], target: Path) -> None:
     """Copy files into a folder."""
     for path in files:
         check_regular(path)
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target / path.name)
+        shutil.copyfile(path, new_path(target / path.name))
 
 
 def write_moved_maps(files: Sequence[Path], target: Path, W: np.ndarray) -> None:
@@ -102,7 +102,7 @@ def write_moved_maps(files: Sequence[Path], target: Path, W: np.ndarray) -> None
         assert similarity is not None
         heights = read_heights(path)
         Sim2.read(similarity).after(W, len(heights)).write(target / similarity.name)
-        np.save(target / path.name, moved_heights(heights, W))
+        np.save(new_path(target / path.name), moved_heights(heights, W))
 
 
 def check_maps(files: Sequence[Path]) -> None:

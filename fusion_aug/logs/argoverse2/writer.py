@@ -158,13 +158,16 @@ class ArgoverseWriter(CaptureTimeWriter):
     def finish(self, rows: Sequence[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Write the tables and maps of every log, of which one is in memory at a time."""
         logs: dict[str, list[int]] = {}
+        targets: dict[str, Path] = {}
         written: dict[str, str] = {}
         for place, (part, (out_id, _)) in enumerate(zip(rows, ids, strict=True)):
-            logs.setdefault(part["scene"], []).append(place)
+            scene = part["scene"]
+            targets[scene] = targets.get(scene) or self.target(scene, rows, "scene")
+            logs.setdefault(scene, []).append(place)
             written[part["id"]] = out_id
         write_ids(self.out, written)
         for scene, places in logs.items():
-            self._finish_log([rows[place] for place in places], self.out / scene)
+            self._finish_log([rows[place] for place in places], targets[scene])
 
     def _finish_log(self, parts: list[dict[str, Any]], target: Path) -> None:
         """Write the tables and maps of one log."""

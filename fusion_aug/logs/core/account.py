@@ -6,15 +6,17 @@ but for fields of tables whose rows the writer copies whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from fusion_aug.logs.core.contents import FIELD, KEPT, LEFT_OUT, REFUSED, Part, contents_of
+from fusion_aug.errors import USER_ERRORS, MissingPackage
+from fusion_aug.logs.core.contents import FIELD, KEPT, LEFT_OUT, REFUSED, Fields, Part, contents_of
 from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.core.sidecar import FOLDER as SIDECAR_FOLDER
 from fusion_aug.logs.core.sidecar import ids_in_manifest
 from fusion_aug.logs.core.writer import Writer
+from fusion_aug.safe.guard import guarded
 
 MOST_NAMES = 24  # of fields in one group
 MOST_FILES, MOST_FIELDS = 20, 200  # groups of what is not understood
@@ -26,6 +28,7 @@ UNKNOWN_FIELDS = {
     LEFT_OUT: "not understood: nothing reads these fields, and a run leaves them out",
     KEPT: "not understood: rows are copied whole, so a run keeps these fields; see that they hold after the pipeline",
 }
+UNREADABLE = "not understood: tables that cannot be read, so that nothing is known of their fields"
 NO_PLACE = "; the format of the output has no place for it"
 UNFOLLOWED = (
     "not understood: links that lead out of the log, to nothing or in a circle; name folders outside in "
@@ -73,24 +76,31 @@ class Account:
 
     Attributes:
         files: groups of files. fields: groups of fields of tables.
+        rows: of tables, that no sample leads to; a group for each table that has such, ``example`` is the first.
     """
 
     files: tuple[Group, ...]
     fields: tuple[Group, ...]
+    rows: tuple[Group, ...] = ()
+
+    @property
+    def _groups(self) -> tuple[Group, ...]:
+        return (*self.files, *self.fields, *self.rows)
 
     @property
     def not_understood(self) -> list[Group]:
-        """Files and fields that no part of the format knows."""
-        return [g for g in (*self.files, *self.fields) if not g.understood]
+        """Files and fields that no part of the format knows, and rows that no sample leads to."""
+        return [g for g in self._groups if not g.understood]
 
     @property
     def left_out(self) -> list[Group]:
         """Files and fields that are understood, and that a run leaves out."""
-        return [g for g in (*self.files, *self.fields) if g.understood and g.fate == LEFT_OUT]
+        return [g for g in self._groups if g.understood and g.fate == LEFT_OUT]
 
     def to_json(self) -> dict[str, Any]:
         """The account as the manifest holds it; it names no folder outside the log."""
-        return {"files": [g.to_json() for g in self.files], "fields": [g.to_json() for g in self.fields]}
+        rows = {"rows": [g.to_json() for g in self.rows]} if self.rows else {}
+        return {"files": [g.to_json() for g in self.files], "fields": [g.to_json() for g in self.fields], **rows}
 
 
 class _Place(NamedTuple):
@@ -125,16 +135,20 @@ class _Tally:
 
 
 def account_of(log: Log, writer: type[Writer] | None = None) -> Account:
-    """Scan the names below the root of a log, and its fields, and say what becomes of each.
+    """Scan the names below the root of a log, its fields and its rows without a sample, and say what becomes of each.
 
     Args:
         log: of any format. writer: that will write it; that of its own format by default.
 
     Raises:
-        DataError: a table that holds fields is damaged.
+        MissingPackage: a table needs a package that is not installed.
     """
     own = writer is None or writer is log.format.writer
-    return Account(tuple(_files(log, own)), tuple(_fields(log, writer or log.format.writer)))
+    unreached = (
+        Group(table, LEFT_OUT, rows.about, rows.number, 0, f"{table}{FIELD}{rows.first}", not rows.has_data)
+        for table, rows in log.unreached().items()
+    )
+    return Account(tuple(_files(log, own)), tuple(_fields(log, writer or log.format.writer)), tuple(unreached))
 
 
 def _files(log: Log, own: bool) -> Iterable[Group]:
@@ -180,7 +194,12 @@ def _fields(log: Log, writer: type[Writer]) -> Iterable[Group]:
         if not own and file is not None and _is_beside(file):
             continue  # left out as a whole
         selected, kept = is_selected(table), KEPT if whole.file(table) else LEFT_OUT
-        for name in sorted(map(str, names)):
+        found = _read(names, table)
+        if found is None:
+            folder, _, base = table.rpartition("/")
+            place = _Place(folder, _ending(base), UNREADABLE)
+            unknown.setdefault(place, _Tally(LEFT_OUT, UNREADABLE, False)).add(table, selected)
+        for name in sorted(map(str, found or ())):
             part = log.field_part(table, name)
             if part is not None:
                 tally = known.setdefault(part.pattern, _Tally(*_told(part, own or part.in_samples), True))
@@ -192,6 +211,19 @@ def _fields(log: Log, writer: type[Writer]) -> Iterable[Group]:
             tally.add(f"{table}{FIELD}{name}", selected, name if wild else "")
     yield from _in_order(known, contents.fields)
     yield from _joined(unknown, MOST_FIELDS)
+
+
+def _read(names: Fields, table: str) -> Collection[str] | None:
+    """Names of the fields of a table; None where it cannot be read: its samples say why, unless they can do without."""
+    if not callable(names):
+        return names
+    try:
+        found: Collection[str] = guarded(names, lambda: table)()
+        return found
+    except MissingPackage:
+        raise
+    except USER_ERRORS:
+        return None
 
 
 def _in_order(known: dict[str, _Tally], parts: Sequence[Part]) -> Iterable[Group]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
 
 KEPT, CHANGED, REFUSED, LEFT_OUT = FATES = ("kept", "changed", "refused", "left out")
+Fields = Collection[str] | Callable[[], Collection[str]]  # names of the fields of a table, or what reads them
 FIELD = ":"  # between the pattern of a file and that of a field of its table
 
 
@@ -35,6 +36,29 @@ class Part(NamedTuple):
         return self.about not in (FOR_PEOPLE, OF_THE_SYSTEM)
 
 
+class Unreached(NamedTuple):
+    """Rows of a table that no sample leads to, so that a run leaves them out.
+
+    Attributes:
+        number: how many they are. first: name of the first.
+        has_data: whether they should be of samples, as records and boxes; others are named by such rows, as poses.
+    """
+
+    number: int
+    first: str
+    has_data: bool
+
+    @property
+    def about(self) -> str:
+        """What is said of them."""
+        return UNREACHED if self.has_data else UNNAMED
+
+
+UNREACHED = (
+    "not understood: no sample leads to these rows of tables, so a run leaves them out; see whether a field that "
+    "should name them names something else"
+)
+UNNAMED = "rows of tables that nothing of a sample names"
 SIDECAR = "sidecar: what the format has no place for"
 OF_ANOTHER_RUN = "of the run that wrote this log; a run writes its own"
 FOR_PEOPLE = "text for people; copy it where it still holds"

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from calib.gel import png_size
-from calib.regular_files import check_regular, open_regular, read_regular, read_regular_text
+from calib.regular_files import check_regular, open_regular, read_regular, read_regular_text, status
 from fusion_aug.errors import DataError
+from fusion_aug.logs.core.new_files import new_path, write_new_bytes, write_new_text
 from fusion_aug.logs.core.tree import Tree
 from fusion_aug.ops.color import levels_of
 from fusion_aug.streams.source import Source, decoder
@@ -118,7 +119,6 @@ def write_image(picture: Tensor, path: Path, quality: int = JPEG_QUALITY) -> Non
     Raises:
         DataError: 16 bits would have to go into a JPEG.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     deep = picture.dtype == torch.uint16 and path.suffix.lower() == ".png"
     levels = picture.cpu().contiguous() if deep else levels_of(picture, str(path))
     bgr = cv2.cvtColor(levels.numpy(), cv2.COLOR_RGB2BGR)
@@ -126,7 +126,7 @@ def write_image(picture: Tensor, path: Path, quality: int = JPEG_QUALITY) -> Non
     done, data = cv2.imencode(path.suffix, bgr, options)
     if not done:
         raise DataError(f"{path}: the picture could not be encoded")
-    path.write_bytes(data.tobytes())
+    write_new_bytes(path, data.tobytes())
 
 
 def millimetres(depth: np.ndarray) -> np.ndarray:
@@ -175,10 +175,9 @@ def copy_file(source: Source, path: Path, link: str = "copy") -> None:
         check_regular(source.path)
     except OSError as error:
         raise DataError(f"{source.path}: cannot be read ({error.strerror})") from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # a run that was killed may have left a hard link of the source here
+    new_path(path)  # a run that was killed may have left a hard link of the source here
     if not source.is_whole:
-        path.write_bytes(source.bytes())
+        write_new_bytes(path, source.bytes())
         return
     if link == "hard":
         try:
@@ -224,7 +223,7 @@ def read_json(path: Path) -> Any:
         DataError: it is missing, too large, or not JSON.
     """
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
+        if status(path).st_size > MAX_JSON_BYTES:
             raise DataError(f"{path}: is larger than {MAX_JSON_BYTES >> 30} GiB")
         return json.loads(read_regular(path))
     except OSError as error:
@@ -235,7 +234,6 @@ def read_json(path: Path) -> Any:
 
 def write_json(data: Any, path: Path) -> None:
     """Write JSON so that a crash leaves either the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(data, indent=0, ensure_ascii=False, allow_nan=True) + "\n", encoding="utf-8")
+    write_new_text(part, json.dumps(data, indent=0, ensure_ascii=False, allow_nan=True) + "\n")
     part.replace(path)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fusion_aug.logs.core.new_files import new_file
+
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -66,7 +68,7 @@ def through_pipe(path: Path) -> Iterator[str]:
         OSError: with the path; at the end of the block, by which the library has to have closed the name.
     """
     failed: list[OSError] = []
-    with path.open("wb", buffering=0) as file:
+    with new_file(path, "wb", buffering=0) as file:
         reading, writing = os.pipe()
 
         def drain() -> None:

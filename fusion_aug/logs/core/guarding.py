@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from types import FunctionType
 from typing import Any
 
-from fusion_aug.safe.guard import guard_members
+from fusion_aug.errors import USER_ERRORS, DataError
+from fusion_aug.safe.guard import guard_members, print_traceback
 
 READS = (
     "__init__", "all_ids", "ids", "names_of", "scene_of", "read", "finished", "inputs", "fingerprint", "fields",
-    "part_of", "field_part", "is_selected_file", "clouds", "intensity_scales", "writer",
+    "unreached", "part_of", "field_part", "is_selected_file", "clouds", "intensity_scales", "files_beside", "writer",
 )  # fmt: skip
 
 
@@ -18,11 +22,46 @@ def guard_log(cls: type) -> None:
 
 
 WRITES = ("stage", "finish", "as_read_back")
+# what is raised where a value is not of the kind that it should be
+WRONG_VALUES = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 def guard_writer(cls: type) -> None:
     """Guard what a class of writers itself defines of ``WRITES``, see ``guard_members``."""
+    finish = cls.__dict__.get("finish")
+    if isinstance(finish, FunctionType):
+        cls.finish = _naming_rows(finish)  # type: ignore[attr-defined]
     guard_members(cls, WRITES, _written, writes=True)
+
+
+def place_of_rows(rows: Any) -> str:
+    """Where the row is from that ``Writer.finish`` read last, for messages."""
+    return str(getattr(rows, "where", "rows"))
+
+
+def _naming_rows(finish: Callable[..., None]) -> Callable[..., None]:
+    """``Writer.finish``, where rows that are damaged are told by the marker that holds them.
+
+    Rows of which nobody knows where they are from were made by this process.
+    """
+
+    @wraps(finish)
+    def call(writer: Any, rows: Any, ids: Any) -> None:
+        try:
+            finish(writer, rows, ids)
+        except USER_ERRORS:
+            raise
+        except WRONG_VALUES as error:
+            if not hasattr(rows, "where"):
+                raise
+            print_traceback()
+            what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise DataError(
+                f"{rows.where}: do not fit the input or the other samples ({what}); remove it, and the sample is made "
+                f"again"
+            ) from None
+
+    return call
 
 
 def _written(writer: Any, sample: Any, *args: Any) -> str:

@@ -42,7 +42,7 @@ class Difference(NamedTuple):
 
 
 def input_lines(log: Log) -> Iterator[str]:
-    """One line for every file of the selected samples and of the options.
+    """One line for every file of the selected samples and of the options, and of others that are read for them.
 
     What no part of the format knows, or is said to be for people, is not read, so it may come and go. Below the root
     names are relative. Of a log in a store each file has its tag there in place of its dates.
@@ -51,10 +51,16 @@ def input_lines(log: Log) -> Iterator[str]:
         found = log.mirror.found(path) if log.mirror else None
         yield _object_line(found) if found else content_line(path, str(path.absolute()))
     knows_parts, is_selected = bool(log.format.contents), (lambda _: True) if log.reads_neighbours else selection(log)
+    beside = set() if log.options.select is None else _names(log.files_beside(), log.root)
     for name, line in _objects(log.mirror) if log.mirror else _files(log):
         part = log.part_of(name) if knows_parts else None
-        if (not knows_parts or (part is not None and part.is_read)) and is_selected(name):
+        if (not knows_parts or (part is not None and part.is_read)) and (is_selected(name) or name in beside):
             yield line()
+
+
+def _names(paths: Iterable[Path], root: Path) -> set[str]:
+    """Names from the root, with slashes, of what lies below it."""
+    return {path.relative_to(root).as_posix() for path in paths if path.is_relative_to(root)}
 
 
 def _files(log: Log) -> Iterator[tuple[str, Callable[[], str]]]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +20,7 @@ from torch import Tensor
 from calib import LidarSensor, Rig
 from calib.figures import Figure
 from calib.replacing import replace_unchecked
-from fusion_aug.errors import USER_ERRORS, ConfigError, DataError
+from fusion_aug.errors import USER_ERRORS, ConfigError, DataError, MissingPackage
 from fusion_aug.logs.core.tree import Tree
 from fusion_aug.sample import Sample
 from fusion_aug.sample.manifest import NAME, manifest_header
@@ -101,6 +103,8 @@ def gather_evidence(clouds: Clouds) -> dict[str, Evidence]:
     for name, columns, known in clouds:
         try:
             table = columns()
+        except MissingPackage:
+            raise
         except USER_ERRORS:
             continue
         if "intensity" in table:
@@ -114,11 +118,27 @@ def spread(count: int, parts: int) -> Iterator[tuple[int, int]]:
     return ((part, rest * 32 // count) for part, rest in places)
 
 
-def clouds_of_samples(ids: Sequence[str], read: Callable[[str], Sample], count: int) -> Iterator[Any]:
+@dataclass(frozen=True)
+class CloudFile:
+    """Columns of a cloud when asked for, and the file that they are from, where that is known."""
+
+    read: Callable[[], Columns]
+    path: Path | None
+
+    def __call__(self) -> Columns:
+        """The columns."""
+        return self.read()
+
+
+def clouds_of_samples(
+    ids: Sequence[str], read: Callable[[str], Sample], count: int, file_of: Callable[[str, str], Path | None]
+) -> Iterator[Any]:
     """Items of all streams of clouds, spread evenly over the samples of a log; samples that cannot be read left out.
 
     Args:
         ids: of all samples, in order. read: reads one. count: how many of every stream there are at most.
+        file_of: file of a sample's stream where no source of its items names one; of a sample that cannot be read the
+            stream is empty.
     """
     places: dict[int, list[int]] = {}
     for number, place in spread(count, len(ids)):
@@ -126,18 +146,26 @@ def clouds_of_samples(ids: Sequence[str], read: Callable[[str], Sample], count: 
     for number, own in places.items():
         try:
             sample = read(ids[number])
-        except USER_ERRORS:
+        except MissingPackage:
+            raise
+        except USER_ERRORS as error:  # what this cloud shows hangs on its file, too
+            yield "", CloudFile(partial(_fail, error), file_of(ids[number], "")), None
             continue
         for name, stream in clouds_with_intensity(sample).items():
             known = getattr(sample.rig.sensors.get(name), "intensity_scale", None)
             for item in dict.fromkeys(place * len(stream) // 64 for place in own) if len(stream) else ():
-                yield name, _columns_of(stream, item), known
+                yield name, _columns_of(stream, item, file_of(ids[number], name)), known
 
 
-def _columns_of(stream: Points, item: int) -> Callable[[], Columns]:
+def _fail(error: Exception) -> Columns:
+    raise error
+
+
+def _columns_of(stream: Points, item: int, path: Path | None) -> CloudFile:
     if isinstance(stream.values, LazyColumns):
-        return stream.values.sources[item].decoded
-    return lambda: {n: stream.values[n][stream.item_slice(item)] for n in ("xyz", "intensity")}
+        source = stream.values.sources[item]
+        return CloudFile(source.decoded, source.path)
+    return CloudFile(lambda: {n: stream.values[n][stream.item_slice(item)] for n in ("xyz", "intensity")}, path)
 
 
 def clouds_with_intensity(sample: Sample) -> dict[str, Points]:

@@ -34,7 +34,7 @@ class FolderLock:
         while True:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):  # whoever held it has just removed the folder
-                return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
 
     def hold(self, start: int = 0, count: int = 0, *, wait: bool = False) -> None:
         """Hold places until ``release``, ``close`` or the end of the process.

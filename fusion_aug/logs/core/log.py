@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from calib import Rig, rig_from_dict
 from calib.rig_file import pictures_of_rig_file, read_rig_file
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.classes import Classes
-from fusion_aug.logs.core.contents import Part, contents_of
+from fusion_aug.logs.core.contents import Fields, Part, Unreached, contents_of
 from fusion_aug.logs.core.formats import (
     FORMATS,
     Format,
@@ -23,6 +23,7 @@ from fusion_aug.logs.core.formats import (
 )  # fmt: skip
 from fusion_aug.logs.core.guarding import guard_log
 from fusion_aug.logs.core.intensity import (
+    CloudFile,
     Clouds,
     DeclaredScales,
     clouds_of_samples,
@@ -76,6 +77,7 @@ class Log(Sequence[Sample], ABC):
             raise DataError(f"{self.root}: log.root is not a folder")
         self.tree = Tree(self.root, getattr(options, "follow_links", None))
         self._parts = contents_of(format.contents)
+        self._files_for_scale: set[Path] = set()
         self._rig_file = read_rig_file(self.options.rig) if self.options.rig else None
         self._bad_boxes = policy_for_boxes(getattr(options, "bad_boxes", None))
         self._declared_scales = DeclaredScales(
@@ -144,8 +146,16 @@ class Log(Sequence[Sample], ABC):
         pictures = pictures_of_rig_file(self.options.rig) if self.options.rig else []
         return [*named_files(self.options, self.format.all_options), *pictures]
 
-    def fields(self) -> Mapping[str, Collection[str]]:
-        """Path of every table, from the root -> names of all fields that occur in it; by default there are none."""
+    def fields(self) -> Mapping[str, Fields]:
+        """Path of every table, from the root -> names of all fields that occur in it; by default there are none.
+
+        Where a table has to be read for that, a function that reads it and returns them: a run that skips damaged
+        samples names the tables among their files that cannot be read, and goes on.
+        """
+        return {}
+
+    def unreached(self) -> Mapping[str, Unreached]:
+        """Path of a table, from the root -> those of its rows that no sample leads to; by default there are none."""
         return {}
 
     def part_of(self, path: str) -> Part | None:
@@ -190,14 +200,33 @@ class Log(Sequence[Sample], ABC):
     @cached_property
     def intensity_scales(self) -> dict[str, float | None]:
         """Stream of clouds -> the largest intensity of a return, one for the whole log; None where it is not known."""
-        return scales_of_log(self.tree, self._declared_scales, self.clouds)
+        return scales_of_log(self.tree, self._declared_scales, self._noted_clouds)
+
+    def _noted_clouds(self, count: int) -> Clouds:
+        for name, columns, known in self.clouds(count):
+            if isinstance(columns, CloudFile) and columns.path is not None:
+                self._files_for_scale.add(columns.path)
+            yield name, columns, known
+
+    def files_beside(self) -> set[Path]:
+        """Files that are read for the selected samples though they are of others: clouds for the scale, by default."""
+        _ = self.intensity_scales  # which reads them
+        return self._files_for_scale
+
+    def cloud_file(self, sample_id: str, stream: str) -> Path | None:
+        """File of a stream of clouds whose items are no sources; by default it is not known.
+
+        Of a sample that cannot be read ``stream`` is empty.
+        """
+        return None
 
     def clouds(self, count: int) -> Clouds:
         """Up to ``count`` clouds of every stream that has intensities, evenly spread over the whole log.
 
         They are read for the scale of the intensities. What cannot be read is left out.
         """
-        return clouds_of_samples(self.all_ids, lambda i: type(self).read.__wrapped__(self, i), count)  # type: ignore[attr-defined]
+        read = partial(type(self).read.__wrapped__, self)  # type: ignore[attr-defined]
+        return clouds_of_samples(self.all_ids, read, count, self.cloud_file)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import os
 import zipfile
 from pathlib import Path
@@ -12,11 +11,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from calib.regular_files import open_regular
-from fusion_aug.errors import DataError
 from fusion_aug.safe.guard import reads_file
-
-MAX_ARRAY_BYTES = 8 * 2**30
-SMALL_BYTES, MOST_PACKED = 2**29, 200  # of arrays whatever the size of their file, and per byte of it
+from fusion_aug.safe.npz import checked_array, checked_members
 
 
 @reads_file
@@ -49,27 +45,7 @@ def parse_npz(path: Path, raw: bytes) -> dict[str, np.ndarray]:
 
 def _arrays(file: BinaryIO | io.BytesIO, size: int, path: Path) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(file) as archive:
-        total = sum(i.file_size for i in archive.infolist())
-        most = min(MAX_ARRAY_BYTES, SMALL_BYTES + MOST_PACKED * size)
-        if total > most:
-            raise DataError(f"{path}: {total} bytes of arrays are more than the {most} of a file of its size")
-        return {i.filename.removesuffix(".npy"): _member(archive, i, path) for i in archive.infolist()}
-
-
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> np.ndarray:
-    """One array of an npz file; the size that it declares is compared with that of its member before it is made."""
-    with archive.open(info) as file:
-        version = np.lib.format.read_magic(file)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = header(file)
-    where = f"{path}: {info.filename.removesuffix('.npy')}"
-    if dtype.kind not in "biufU":
-        raise DataError(f"{where}: arrays of type {dtype} are not read")
-    if math.prod(shape) * dtype.itemsize > info.file_size:
-        raise DataError(f"{where}: declares {shape} numbers, more than it holds")
-    with archive.open(info) as file:
-        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
-    return array
+        return {name: checked_array(archive, i, path) for name, i in checked_members(archive, size, path).items()}
 
 
 def write_npz(arrays: dict[str, Any], path: Path) -> None:

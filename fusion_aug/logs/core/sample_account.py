@@ -79,6 +79,20 @@ def _rows(stream: Stream | None) -> int | None:
     return 0 if stream is None else None if counts is None else int(counts.rows.sum())
 
 
+def is_account(value: Any) -> bool:
+    """Whether a value from a file is what ``sample_account`` returns."""
+    return isinstance(value, dict) and all(isinstance(own, dict) and _is_stream_account(own) for own in value.values())
+
+
+def _is_stream_account(own: Mapping[str, Any]) -> bool:
+    pairs = [own.get("items"), *([own["rows"]] if "rows" in own else [])]
+    counts = [own.get(kind, {}) for kind in KINDS]
+    if not all(isinstance(p, list) and len(p) == 2 for p in pairs) or not all(isinstance(c, dict) for c in counts):
+        return False
+    numbers = [*(n for p in pairs for n in p), *(n for c in counts for n in c.values()), own.get("uncounted", 0)]
+    return all(type(n) is int for n in numbers)
+
+
 def total_account(accounts: Iterable[Mapping[str, StreamAccount]]) -> dict[str, StreamAccount]:
     """Sums over samples, stream by stream; ``uncounted`` items have rows that nobody has counted."""
     totals: dict[str, StreamAccount] = {}

@@ -27,12 +27,14 @@ class Entry(NamedTuple):
         found: where it was found, links and all. real: the same without links.
         is_folder: whether it is a folder, or a link to one.
         refusal: why it is a link that is not followed, one sentence; None for all else.
+        is_odd: whether it is neither a folder nor a regular file, nor a link to one: a pipe, a socket, a device.
     """
 
     found: str
     real: str
     is_folder: bool
     refusal: str | None
+    is_odd: bool = False
 
     @property
     def path(self) -> Path:
@@ -154,7 +156,7 @@ class Tree:
         # the kinds are those of the listing, so that what is no link is not looked up
         return [
             self._link(at + item.name, above) if item.is_symlink()
-            else Entry(at + item.name, real + item.name, item.is_dir(), None)
+            else Entry(at + item.name, real + item.name, item.is_dir(), None, not (item.is_dir() or item.is_file()))
             for item in items
         ]  # fmt: skip
 
@@ -164,7 +166,8 @@ class Tree:
         refusal = self.refusal(path)
         if refusal is None and target in above:
             refusal = f"{path} is a link to {target}, a folder that it lies in"
-        return Entry(found, target, path.is_dir(), refusal)
+        is_odd = refusal is None and not (path.is_dir() or path.is_file())
+        return Entry(found, target, path.is_dir(), refusal, is_odd)
 
     def files(self, folder: str | Path | None = None, above: tuple[str, ...] = ()) -> Iterator[Entry]:
         """Every file below a folder, the root by default, by name; of links that are not followed the link itself."""

@@ -27,7 +27,8 @@ def whole_folder(target: Path) -> Iterator[Path]:
         the folder under another name beside it; what lies in its ``WORK`` does not stay.
 
     Raises:
-        DataError: there is something at the target, it cannot be made, or another process is writing it.
+        DataError: there is something at the target, it cannot be made, another process is writing it, or the folder
+            beside it is a link: nothing behind a link is removed.
         OSError: the disk is full; it names the file.
     """
     target = target.resolve()  # of a link the folder that it leads to
@@ -38,6 +39,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise DataError(f"{target}: cannot be made ({error.strerror})") from None
     part = target.with_name(f".{target.name}.fusion_aug")
+    _refuse_others(part, part / WORK, part / WORK / NAME)
     lock = FolderLock(part / WORK)
     try:
         lock.hold()
@@ -55,12 +57,19 @@ def whole_folder(target: Path) -> Iterator[Path]:
         lock.close()
 
 
+def _refuse_others(*paths: Path) -> None:
+    """Raise if the folder of a whole one, or what ours has in it, is a link or a pipe, which we make none of."""
+    for path in paths:
+        if path.is_symlink() or (path.exists() and not (path.is_dir() or path.is_file())):
+            raise DataError(f"{path}: is a link, a pipe or a device, which no command of ours makes there; remove it")
+
+
 def empty(folder: Path, keep: tuple[Path, ...] = ()) -> None:
-    """Remove everything in a folder but some files and the folders that they lie in."""
+    """Remove everything in a folder but some files and the folders that they lie in; no link is followed."""
     for path in folder.iterdir():
         if path in keep:
             continue
-        if any(path in k.parents for k in keep):
+        if any(path in k.parents for k in keep) and not path.is_symlink():
             empty(path, keep)
         elif path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -13,7 +13,7 @@ import torch
 from calib import Pinhole
 from fusion_aug.core.transform import Transform
 from fusion_aug.logs.core.files import inside
-from fusion_aug.logs.core.guarding import guard_writer
+from fusion_aug.logs.core.guarding import guard_writer, place_of_rows
 from fusion_aug.logs.core.whole_numbers import with_whole_intensities
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Stream
@@ -145,6 +145,20 @@ class Writer(ABC):
         """
         direct = inside(self.out, name, "part")  # where the output itself was the stage
         return direct if direct.is_file() else inside(self.out / WORK, name, "part")
+
+    def target(self, name: str, rows: Any, field: str) -> Path:
+        """Where a file or folder lies that a row names, for ``finish``: every path that is made of rows is made here.
+
+        Rows were read from markers in the output, which may be somebody else's.
+
+        Args:
+            name: from the root of the output, with slashes. rows: as ``finish`` got them, of which the one that was
+                read last names it. field: of the row, for messages.
+
+        Raises:
+            DataError: the name leads out of the output.
+        """
+        return inside(self.out, name, f"{place_of_rows(rows)}: {field}")
 
     @abstractmethod
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from calib.regular_files import is_there
-from fusion_aug.logs.core.contents import CHANGED, KEPT, LEFT_OUT, Part
+from fusion_aug.logs.core.contents import CHANGED, KEPT, LEFT_OUT, Fields, Part
 from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.npz import npz_names
 from fusion_aug.logs.core.tree import Tree
@@ -33,25 +34,33 @@ CONTENTS = (
 MOST_ARRAYS = 64  # samples whose arrays are listed; of all others reading refuses what it does not know
 
 
-def fields_of(tree: Tree, folders: Iterable[Path]) -> dict[str, list[str]]:
+def fields_of(tree: Tree, folders: Iterable[Path]) -> dict[str, Fields]:
     """Fields of the descriptions of samples and streams, and names of arrays.
 
     Args:
         tree: of the log. folders: of the samples, the first ``MOST_ARRAYS`` of which are looked at closely.
     """
-    out = {"log.json": list(read_json(tree.path("log.json", str(tree.root))))}
+    out: dict[str, Fields] = {"log.json": partial(_keys, tree.path("log.json", str(tree.root)))}
     for number, folder in enumerate(folders):
         inner = folder.relative_to(tree.root).as_posix()
-        out[f"{inner}/sample.json"] = list(read_json(tree.path("sample.json", inner, folder)))
+        out[f"{inner}/sample.json"] = partial(_keys, tree.path("sample.json", inner, folder))
         for entry in tree.entries(folder / "streams"):
             where = f"{inner}/streams/{entry.path.name}"
             description, arrays = (tree.path(n, where, entry.path) for n in ("stream.json", "arrays.npz"))
             if not is_there(description):
                 continue
-            header = read_json(description)
-            out[f"{where}/stream.json"] = list(header)
+            out[f"{where}/stream.json"] = partial(_keys, description)
             if number < MOST_ARRAYS and is_there(arrays):
-                kind = STREAMS.get(str(header.get("class")))
-                typed = {f"values/{name}": f"column {name}" for name in (kind.column_table() if kind else ())}
-                out[f"{where}/arrays.npz"] = [typed.get(n, n) for n in npz_names(arrays)]
+                out[f"{where}/arrays.npz"] = partial(_names_of_arrays, description, arrays)
     return out
+
+
+def _keys(path: Path) -> list[str]:
+    return list(read_json(path))
+
+
+def _names_of_arrays(description: Path, arrays: Path) -> list[str]:
+    """Names of the arrays of a stream, its columns as ``column NAME``."""
+    kind = STREAMS.get(str(read_json(description).get("class")))
+    typed = {f"values/{name}": f"column {name}" for name in (kind.column_table() if kind else ())}
+    return [typed.get(n, n) for n in npz_names(arrays)]

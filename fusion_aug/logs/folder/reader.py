@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
+from urllib.parse import quote
 
 from calib import rig_from_dict
 from calib.se3 import as_f64
-from fusion_aug.errors import DataError
+from fusion_aug.errors import USER_ERRORS, DataError
+from fusion_aug.logs.core.contents import Fields
 from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.intensity import Clouds, clouds_of_samples
 from fusion_aug.logs.core.log import Log
@@ -40,7 +42,14 @@ class FolderLog(Log):
             raise DataError(f"{where}: version: this reads version {VERSION}, got {got!r}; write the log again")
         return [str(i) for i in index["samples"]]
 
-    def fields(self) -> Mapping[str, Collection[str]]:
+    def names_of(self, sample_id: str) -> Sequence[str]:
+        """A sample is called by its id and its scene; by its id alone where it cannot be read."""
+        try:
+            return super().names_of(sample_id)
+        except USER_ERRORS:
+            return [sample_id]
+
+    def fields(self) -> Mapping[str, Fields]:
         """Fields of the descriptions, and names of arrays."""
         return fields_of(self.tree, map(self._folder, self.ids))
 
@@ -59,7 +68,12 @@ class FolderLog(Log):
 
     def clouds(self, count: int) -> Clouds:
         """Clouds without the streams beside them."""
-        return clouds_of_samples(self.all_ids, lambda i: read_sample(self._stored(i), i, Points), count)
+        read = partial(read_sample, kind=Points)
+        return clouds_of_samples(self.all_ids, lambda i: read(self._stored(i), i), count, self.cloud_file)
+
+    def cloud_file(self, sample_id: str, stream: str) -> Path:
+        """The arrays of the stream."""
+        return self._folder(sample_id) / "streams" / quote(stream, safe=" ") / "arrays.npz"
 
     def scene_of(self, sample_id: str) -> str:
         """Scene of a sample."""

@@ -7,9 +7,9 @@ the velodyne's.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from torch import Tensor
@@ -17,13 +17,13 @@ from torch import Tensor
 from calib import Frame, RadarSensor, Rig
 from calib.kitti import CAMERAS, PROJECTIONS, kitti_matrices, kitti_rig, read_kitti_rows
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.core.contents import CHANGED, LEFT_OUT, Part
+from fusion_aug.logs.core.contents import CHANGED, LEFT_OUT, Fields, Part
 from fusion_aug.logs.core.files import image_size, read_text
 from fusion_aug.logs.core.flat_clouds import FlatLayout, flat_layout
 from fusion_aug.logs.core.log import Format, Log, LogOptions
 from fusion_aug.logs.core.sidecar import FOLDER as SIDECAR
 from fusion_aug.logs.core.sidecar import merge_sidecar
-from fusion_aug.logs.kitti.canvas import DEFAULT_SIZE, assumed_size
+from fusion_aug.logs.kitti.canvas import DEFAULT_SIZE, assumed_size, first_size
 from fusion_aug.logs.kitti.contents import FRAME, NO_FRAME, ORPHANS, OTHER_LABELS
 from fusion_aug.logs.kitti.labels import NAMES, STAMP, boxes_of_lines, read_lines, rectangles_of_lines
 from fusion_aug.sample import Ref, Sample, SampleMeta
@@ -148,27 +148,27 @@ class KittiLog(Log):
             return Part(f"{part.pattern} (beside others)", LEFT_OUT, OTHER_LABELS)
         return part
 
-    def fields(self) -> Mapping[str, Collection[str]]:
+    def fields(self) -> Mapping[str, Fields]:
         """Rows of the calibration files and fields of the labels of all frames, and what lists name."""
-        out: dict[str, Collection[str]] = {
+        out: dict[str, Fields] = {
             f"ImageSets/{name}.txt": {NO_FRAME if i is None else FRAME for _, i in words}
             for name, words in self.lists.items()
         }
         for folder, files in self.files.items():
             name = folder.partition("/")[2]
             for path in files.values() if name == CALIBRATION or name in LABELS else ():
-                if name == CALIBRATION:
-                    labels = [row.label.rstrip(":") for row in read_kitti_rows(path)]
-                    found: Collection[str] = [label for label in labels if not label.startswith("#")]  # comments
-                else:
-                    found = NAMES[: max((len(line.split()) for line in read_text(path).splitlines()), default=0)]
-                out[path.relative_to(self.root).as_posix()] = found
+                read = rows_of_calibration if name == CALIBRATION else fields_of_labels
+                out[path.relative_to(self.root).as_posix()] = partial(read, path)
         return out
 
     def file(self, sample_id: str, folder: str) -> Path | None:
         """File of one frame in a folder; None if there is none."""
         part, _, number = sample_id.partition("/")
         return self.files[f"{part}/{folder}"].get(number)
+
+    def cloud_file(self, sample_id: str, stream: str) -> Path | None:
+        """The cloud of a frame."""
+        return self.file(sample_id, CLOUDS)
 
     def label_folder(self, sample_id: str) -> str:
         """The folder with the labels of a frame."""
@@ -207,25 +207,34 @@ class KittiLog(Log):
         return merge_sidecar(Sample(metas=(meta,), streams=streams), self.tree)
 
     @cached_property
+    def _first_pictures(self) -> dict[str, tuple[tuple[int, int] | None, list[Path]]]:
+        """Camera -> (height, width) of the first whole picture that the tree has of it, and what was looked at."""
+        pictures = {n: sorted(p for s in SUBSETS for p in self.files[f"{s}/{n}"].values()) for n in CAMERAS}
+        return {name: first_size(paths) for name, paths in pictures.items()}
+
+    @cached_property
     def _first_sizes(self) -> dict[str, tuple[int, int]]:
-        """Camera -> (height, width) of the first picture that the tree has of it."""
-        pictures = {n: [p for part in SUBSETS for p in self.files[f"{part}/{n}"].values()] for n in CAMERAS}
-        return {name: image_size(min(paths)) for name, paths in pictures.items() if paths}
+        return {name: size for name, (size, _) in self._first_pictures.items() if size}
+
+    def files_beside(self) -> set[Path]:
+        """Also the pictures that say how large the canvas is of selected frames without any."""
+        if all(any(self.file(i, n) for n in CAMERAS) for i in self.ids):
+            return super().files_beside()
+        return super().files_beside() | {p for _, looked_at in self._first_pictures.values() for p in looked_at}
 
     def _canvas(self, camera: str, P: Tensor, sizes: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
-        """(height, width) of a camera: of its picture, of others in the frame, or of those of other frames.
+        """(height, width) of a camera: of its picture, of others in the frame, or else of those of other frames.
 
         Args:
             camera: image_2. P: (3, 4) its row. sizes: of the pictures of the frame.
         """
-        others = (*sizes.values(), *self._first_sizes.values())
-        if not others:
-            return assumed_size(P)
-        return sizes.get(camera) or (self._first_sizes.get(camera) if not sizes else None) or others[0]
+        known = sizes or self._first_sizes  # which reads files of other frames
+        return known.get(camera) or next(iter(known.values()), None) or assumed_size(P)
 
     def is_canvas_known(self, sample: Sample, camera: str) -> bool:
         """Whether pictures, or else the benchmark, say how large the canvas of a camera is."""
-        return bool(self._first_sizes) or sample.rig.camera(camera).size == DEFAULT_SIZE
+        has_own = any(self.file(sample.id, n) for n in CAMERAS)
+        return has_own or bool(self._first_sizes) or sample.rig.camera(camera).size == DEFAULT_SIZE
 
     def _rig(self, sample_id: str, sizes: Mapping[str, tuple[int, int]]) -> Rig:
         path = self.file(sample_id, CALIBRATION)
@@ -247,6 +256,17 @@ class KittiLog(Log):
         scanner = RadarSensor(frame="lidar") if is_radar else replace(sensor, frame="lidar")
         rig = replace(rig, frames={**rig.frames, "lidar": Frame(parent="velodyne")}).with_sensor("velodyne", scanner)
         return self.with_rig_file(rig)
+
+
+def rows_of_calibration(path: Path) -> list[str]:
+    """Names of the rows of a calibration file, without comments."""
+    labels = [row.label.rstrip(":") for row in read_kitti_rows(path)]
+    return [label for label in labels if not label.startswith("#")]
+
+
+def fields_of_labels(path: Path) -> Sequence[str]:
+    """Names of the fields that the lines of a label file have."""
+    return NAMES[: max((len(line.split()) for line in read_text(path).splitlines()), default=0)]
 
 
 def _stem(name: str) -> str:

@@ -17,6 +17,7 @@ from fusion_aug.logs.core.bake import bake, bake_map
 from fusion_aug.logs.core.capture_writer import NO_STAMP_EFFECTS, CaptureTimeWriter
 from fusion_aug.logs.core.files import copy_file, read_text, write_picture
 from fusion_aug.logs.core.flat_clouds import on_new_rays
+from fusion_aug.logs.core.new_files import write_new_text
 from fusion_aug.logs.core.residual import box_tilt_deg, residual
 from fusion_aug.logs.core.sidecar import StoredColumns, write_sidecar
 from fusion_aug.logs.kitti.labels import read_lines
@@ -233,8 +234,7 @@ class KittiWriter(CaptureTimeWriter):
             known = set(members)
             numbers = [out.partition("/")[2] for out, source in ids if source in known]
             target = self.out / "ImageSets" / f"{name}.txt"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text("".join(f"{n}\n" for n in numbers), encoding="utf-8")
+            write_new_text(target, "".join(f"{n}\n" for n in numbers))
 
 
 def has_labels(sample: Sample, source: Sample) -> bool:

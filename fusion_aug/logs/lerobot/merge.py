@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fusion_aug.logs.core.files import inside
+from fusion_aug.logs.core.new_files import new_path, write_new_text
 from fusion_aug.logs.core.sidecar import write_ids
 from fusion_aug.logs.lerobot.contents import INDEX, sentence_column
 from fusion_aug.logs.lerobot.stats import TotalStats, vector_stats
@@ -42,23 +43,26 @@ def merge_episodes(log: Any, rows: Rows, ids: Sequence[tuple[str, str]], out: Pa
             starts = [(int(first), tasks.setdefault(str(text), len(tasks))) for first, text in row["tasks"]]
             chunk, file = log.chunk_and_file(k)
             path = inside(out, log.fill_path("data_path", chunk, file), "episode")
-            indices = index_columns(int(row["episode"]["length"]), k, frames, starts, float(log.info["fps"]))
-            number_rows(part(row["part"]), path, {c: indices[c] for c in ("episode_index", "task_index", "index")})
+            staged, length = read_table(part(row["part"])), row["episode"]["length"]
+            if length != staged.num_rows:  # before memory is taken for what the row says
+                raise ValueError(f"an episode of length {length!r} has {staged.num_rows} frames in {row['part']}")
+            indices = index_columns(staged.num_rows, k, frames, starts, float(log.info["fps"]))
+            number_rows(staged, path, {c: indices[c] for c in ("episode_index", "task_index", "index")})
             stats = {f: {name: np.asarray(v) for name, v in s.items()} for f, s in row["stats"].items()}
             stats |= {f: vector_stats(v.astype(float)) for f, v in indices.items()}
             for feature, own in stats.items():
                 totals.setdefault(feature, TotalStats()).add(own)
             place_of_data = {"data/chunk_index": chunk, "data/file_index": file}
             table.write(episode_row(row, k, frames, place_of_data, stats))
-            frames += int(row["episode"]["length"])
+            frames += length
     write_tasks(tasks, meta / "tasks.parquet", log.path_in("meta/tasks.parquet", "log.root"))
     plain = {f: {name: v.tolist() for name, v in total.value.items()} for f, total in totals.items()}
-    (meta / "stats.json").write_text(json.dumps(plain, indent=4) + "\n", encoding="utf-8")
+    write_new_text(meta / "stats.json", json.dumps(plain, indent=4) + "\n")
     counts = {"total_episodes": len(order), "total_frames": frames, "total_tasks": len(tasks)}
     splits = splits_of(log.splits, [place[ids[n][1]] for n in order])
     features = {f: v for f, v in log.info["features"].items() if f in INDEX or f in log.features}
     info = log.info | counts | {"splits": splits, "features": features}
-    (meta / "info.json").write_text(json.dumps(info, indent=4) + "\n", encoding="utf-8")
+    write_new_text(meta / "info.json", json.dumps(info, indent=4) + "\n")
     write_ids(out, {f"episode_{k:06d}": ids[n][0] for k, n in enumerate(order)})
 
 
@@ -108,7 +112,7 @@ class EpisodeTable:
         self._file: Any = None
 
     def __enter__(self) -> EpisodeTable:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new_path(self.path)
         return self
 
     def write(self, row: dict[str, Any]) -> None:
@@ -136,20 +140,18 @@ class EpisodeTable:
                 self._file.close()
 
 
-def number_rows(staged: Path, path: Path, numbers: Mapping[str, np.ndarray]) -> None:
-    """Write a staged data file with its index columns to its final path."""
+def number_rows(table: Any, path: Path, numbers: Mapping[str, np.ndarray]) -> None:
+    """Write the table of a staged data file with its index columns to its final path."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = read_table(staged)
     for name, value in numbers.items():
         if name in table.column_names:
             i = table.column_names.index(name)
             table = table.set_column(
                 i, table.schema.field(i), pa.array(value.tolist(), type=table.schema.field(i).type)
             )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path)
+    pq.write_table(table, new_path(path))
 
 
 def write_tasks(tasks: Mapping[str, int], path: Path, source: Path) -> None:
@@ -165,7 +167,7 @@ def write_tasks(tasks: Mapping[str, int], path: Path, source: Path) -> None:
     columns = {"task_index": list(tasks.values()), sentence_column(schema.names, source): list(tasks)}
     fields = [schema.field(n) for n in schema.names if n in columns]
     arrays = [pa.array(columns[f.name], type=f.type) for f in fields]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=schema.metadata)), path)
+    pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=schema.metadata)), new_path(path))
 
 
 def splits_of(spans: Mapping[str, tuple[int, int]], sources: Sequence[int]) -> dict[str, str]:

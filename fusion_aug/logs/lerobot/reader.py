@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from calib.regular_files import is_there
 from fusion_aug.errors import DataError
-from fusion_aug.logs.core.contents import Part
+from fusion_aug.logs.core.contents import Fields, Part
 from fusion_aug.logs.core.episodes import EpisodeLog
 from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.robots import BASE
@@ -147,14 +147,17 @@ class LeRobotLog(EpisodeLog):
     def _selected(self) -> frozenset[str]:
         return frozenset(self.ids)
 
-    def fields(self) -> Mapping[str, Collection[str]]:
+    def fields(self) -> Mapping[str, Fields]:
         """Facts of ``info.json``, and columns of the tables."""
-        out: dict[str, Collection[str]] = {INFO: list(self.info)}
+        out: dict[str, Fields] = {INFO: list(self.info)}
         for path in (*self.tree.glob("meta/episodes/**/*.parquet"), *self.tree.glob(TASKS)):
-            out[path.relative_to(self.root).as_posix()] = columns_of(path)
+            out[path.relative_to(self.root).as_posix()] = partial(columns_of, path)
         for name in (n for n, (part, _) in self.files.items() if part == DATA):
-            out[name] = named(columns_of(self.root / name), self.info["features"], self.features)
+            out[name] = partial(self._named_columns, name)
         return out
+
+    def _named_columns(self, name: str) -> Collection[str]:
+        return named(columns_of(self.root / name), self.info["features"], self.features)
 
     def data_path(self, episode: dict[str, Any]) -> Path:
         """Parquet file of an episode."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from calib.regular_files import check_regular
-from fusion_aug.errors import DataError
+from fusion_aug.errors import DataError, MissingPackage
 from fusion_aug.logs.core.files import decoded_picture, millimetres
 from fusion_aug.ops.color import levels_of
 from fusion_aug.safe.arrow import check_parquet
@@ -130,12 +130,12 @@ def read_table(path: Path) -> Any:
     """A parquet file as a table.
 
     Raises:
-        DataError: pyarrow is not installed, or the file is missing or damaged.
+        MissingPackage: pyarrow is not installed. DataError: the file is missing or damaged.
     """
     try:
         import pyarrow  # noqa: F401
     except ImportError:
-        raise DataError("LeRobot logs need the package pyarrow: pip install '.[lerobot]'") from None
+        raise MissingPackage("LeRobot logs need the package pyarrow: pip install '.[lerobot]'") from None
     try:
         return _table(path, path.stat().st_mtime_ns)
     except OSError as error:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from calib.regular_files import check_regular
-from fusion_aug.errors import DataError
+from fusion_aug.errors import DataError, MissingPackage
 from fusion_aug.logs.core.files import MAX_PIXELS
 from fusion_aug.streams.source import Coding, Source
 
@@ -34,12 +34,12 @@ def av_module() -> Any:
     """PyAV.
 
     Raises:
-        DataError: it is not installed.
+        MissingPackage: it is not installed.
     """
     try:
         import av
     except ImportError:
-        raise DataError(NEED) from None
+        raise MissingPackage(NEED) from None
     return av
 
 

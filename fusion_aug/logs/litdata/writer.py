@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.errors import DataError, MissingPackage
 from fusion_aug.logs.core.files import read_json, write_json
 from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.core.writer import WORK
@@ -45,7 +45,7 @@ class LitDataWriter(PackedWriter):
     All items of a dataset have the same keys: a file that a sample does not have is empty.
 
     Raises:
-        ConfigError: ``shard_mb`` is no whole number above 0, or the package litdata is missing.
+        ConfigError: ``shard_mb`` is no whole number above 0. MissingPackage: litdata is not installed.
     """
 
     name: ClassVar[str] = "litdata"
@@ -55,7 +55,7 @@ class LitDataWriter(PackedWriter):
         try:
             from litdata.streaming.writer import BinaryWriter
         except ImportError:
-            raise ConfigError("output: litdata needs the package litdata: pip install '.[litdata]'") from None
+            raise MissingPackage("output: litdata needs the package litdata: pip install '.[litdata]'") from None
         self._chunks = BinaryWriter
 
     def finish(self, rows: Sequence[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:

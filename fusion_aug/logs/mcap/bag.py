@@ -13,6 +13,7 @@ from calib.regular_files import is_there
 from calib.yaml_text import load_yaml
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import read_text
+from fusion_aug.logs.core.new_files import write_new_text
 
 NAME, ROOT = "metadata.yaml", "rosbag2_bagfile_information"
 
@@ -52,7 +53,7 @@ def write_bag(folder: Path, files: Sequence[BagFile], kinds: Mapping[str, str], 
         "relative_file_paths": [f.name for f in files], "files": file_entries, "custom_data": None,
         "ros_distro": "humble",
     }  # fmt: skip
-    (folder / NAME).write_text(yaml.safe_dump({ROOT: bag}, sort_keys=False, width=200), encoding="utf-8")
+    write_new_text(folder / NAME, yaml.safe_dump({ROOT: bag}, sort_keys=False, width=200))
 
 
 def _span(start: int, end: int) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from pathlib import Path
 
 from calib.regular_files import is_there
-from fusion_aug.logs.core.contents import CHANGED, KEPT, LEFT_OUT, Part
+from fusion_aug.logs.core.contents import CHANGED, KEPT, LEFT_OUT, Fields, Part
 from fusion_aug.logs.mcap.bag import NAME, metadata_of
 from fusion_aug.logs.mcap.file import McapFile
 
@@ -28,7 +29,7 @@ CONTENTS = (
 
 def fields_of(
     root: Path, files: Iterable[McapFile], known: Collection[str], is_excluded: Callable[[str], bool]
-) -> dict[str, list[str]]:
+) -> dict[str, Fields]:
     """Topics, attachments and metadata records of recordings, and fields of their ``metadata.yaml``.
 
     Topics of types that nothing reads are listed as they are; they are copied, and refused where they had to change.
@@ -37,16 +38,23 @@ def fields_of(
         root: of the log. files: of the recordings. known: message types that are read.
         is_excluded: whether a topic is to be left out.
     """
-    out: dict[str, list[str]] = {}
+    out: dict[str, Fields] = {}
     for file in files:
-        attachments, records = file.extras()
-        names = [f"attachment {a.name}" for a in attachments] + [f"metadata {m.name}" for m in records]
-        for channel in file.summary()[0]:
-            word = "excluded " if is_excluded(channel.topic) else "topic " if channel.kind in known else ""
-            names.append(f"{word}{channel.topic} ({channel.kind})")
-        out[file.path.relative_to(root).as_posix()] = names
+        out[file.path.relative_to(root).as_posix()] = partial(_contents_of, file, known, is_excluded)
         bag = file.path.parent / NAME
         if is_there(bag):
-            facts = metadata_of(file.path.parent)
-            out[bag.relative_to(root).as_posix()] = [n for n, v in facts.items() if n != "custom_data" or v]
+            out[bag.relative_to(root).as_posix()] = partial(_facts_of, file.path.parent)
     return out
+
+
+def _contents_of(file: McapFile, known: Collection[str], is_excluded: Callable[[str], bool]) -> list[str]:
+    attachments, records = file.extras()
+    names = [f"attachment {a.name}" for a in attachments] + [f"metadata {m.name}" for m in records]
+    for channel in file.summary()[0]:
+        word = "excluded " if is_excluded(channel.topic) else "topic " if channel.kind in known else ""
+        names.append(f"{word}{channel.topic} ({channel.kind})")
+    return names
+
+
+def _facts_of(folder: Path) -> list[str]:
+    return [n for n, v in metadata_of(folder).items() if n != "custom_data" or v]

@@ -7,7 +7,7 @@ a whole recording, or a window of it (``log.window``, seconds). Pictures and clo
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ import numpy as np
 
 from calib import CameraSensor, Frame, Rig, Trajectory, UnknownLens
 from calib.regular_files import is_there
-from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.errors import DataError
+from fusion_aug.logs.core.contents import Fields
 from fusion_aug.logs.core.intensity import Clouds
 from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.core.robots import BASE, ROBOT_OPTIONS, WORLD_FRAMES, RobotLog
@@ -28,6 +29,7 @@ from fusion_aug.logs.mcap.contents import fields_of
 from fusion_aug.logs.mcap.file import McapFile, MessageSource, StoredMessage, decode, message_times, stamp_of
 from fusion_aug.logs.mcap.messages import READERS, RawMessages, ReceivedMessage, camera_sensor, common_fields
 from fusion_aug.logs.mcap.tf import tf_frames
+from fusion_aug.logs.mcap.windows import Window, is_readable, windows_of
 from fusion_aug.sample import Ref, Sample, SampleMeta
 from fusion_aug.streams import Camera, ImageStream, Stream
 
@@ -45,15 +47,6 @@ PICTURE_ENDINGS = (
     "compressedDepth",
 )
 MARGIN = 500_000_000  # ns of readings beyond a window, so that poses are known up to its ends
-
-
-@dataclass(frozen=True)
-class Window:
-    """A part of a recording: file, and log times [start, end) in ns."""
-
-    file: McapFile
-    start: int
-    end: int
 
 
 MCAP_OPTIONS = {
@@ -75,29 +68,18 @@ class McapLog(RobotLog):
     @cached_property
     def windows(self) -> dict[str, Window]:
         """Id of every sample -> its window."""
-        length = self.options.window
-        number = isinstance(length, int | float) and not isinstance(length, bool)
-        if length is not None and not (number and length >= 1e-3):
-            raise ConfigError(f"log.window: expected seconds, at least 0.001, got {length!r}")
-        found: dict[str, Window] = {}
-        for path in self.tree.glob("**/*.mcap"):
-            file = McapFile(path)
-            name = path.relative_to(self.root).with_suffix("").as_posix()
-            _, first, last = file.summary()
-            if length is None:
-                found[name] = Window(file, first, last + 1)
-                continue
-            step = round(length * 1e9)
-            for k in range((last - first) // step + 1):
-                found[f"{name}/{k:05d}"] = Window(file, first + k * step, min(first + (k + 1) * step, last + 1))
-        if not found:
-            raise DataError(f"{self.root}: log.root: holds no .mcap file")
-        return found
+        return windows_of(self.root, self.tree.glob("**/*.mcap"), self.options.window)
+
+    @cached_property
+    def recordings(self) -> list[McapFile]:
+        """The recordings that can be read, by path."""
+        files = map(McapFile, sorted({w.file.path for w in self.windows.values()}))
+        return [f for f in files if is_readable(f)]
 
     @property
     def excludable(self) -> Collection[str]:
         """All topics."""
-        return {channel.topic for window in self.windows.values() for channel in window.file.summary()[0]}
+        return {channel.topic for file in self.recordings for channel in file.summary()[0]}
 
     @property
     def all_ids(self) -> Sequence[str]:
@@ -108,7 +90,7 @@ class McapLog(RobotLog):
         """The recording."""
         return sample_id.rsplit("/", 1)[0] if self.options.window is not None else sample_id
 
-    def fields(self) -> Mapping[str, Collection[str]]:
+    def fields(self) -> Mapping[str, Fields]:
         """Topics, attachments and metadata records of the selected recordings."""
         files = {self.windows[i].file.path: self.windows[i].file for i in self.ids}
         return fields_of(self.root, files.values(), {*READERS, INFO, TF}, self.is_excluded)
@@ -126,7 +108,7 @@ class McapLog(RobotLog):
         topics = {
             file: {c.topic: self.names(file)[c.topic] for c in file.summary()[0]
                    if c.kind == clouds.CLOUD and not self.is_excluded(c.topic)}
-            for file in map(McapFile, sorted({w.file.path for w in self.windows.values()}))
+            for file in self.recordings
         }  # fmt: skip
         return clouds.spread_clouds(topics, count)
 

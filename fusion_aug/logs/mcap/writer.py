@@ -29,8 +29,9 @@ from fusion_aug.logs.mcap.dropped_joints import dropped_joints
 from fusion_aug.logs.mcap.file import MessageSource, StoredMessage, decode, encode, stamp, stamp_of
 from fusion_aug.logs.mcap.messages import RawMessages
 from fusion_aug.logs.mcap.output import OutputMessage, as_messages, log_time, sorted_by_log_time, write_file
-from fusion_aug.logs.mcap.reader import INFO, TF, Window
+from fusion_aug.logs.mcap.reader import INFO, TF
 from fusion_aug.logs.mcap.tf import transform_from_rig
+from fusion_aug.logs.mcap.windows import Window
 from fusion_aug.logs.mcap.writing import camera_info, to_message
 from fusion_aug.sample import Ref, Sample
 from fusion_aug.streams import ImageStream, JointState, Stream
@@ -252,7 +253,7 @@ class McapWriter(Writer):
         read = [str(row["file"]).removesuffix(".mcap") for row in rows]
         write_ids(self.out, dict(zip(read, (out_id for out_id, _ in ids), strict=True)))
         for row in rows:
-            folders.setdefault((self.out / row["file"]).parent, []).append(row)
+            folders.setdefault(self.target(row["file"], rows, "file").parent, []).append(row)
         for folder, members in folders.items():
             sources = [self.log.windows[row["source"]].file for row in members]
             kinds = {c.topic: c.kind for file in sources for c in file.summary()[0]}

@@ -16,6 +16,7 @@ from fusion_aug.logs.core.bake import bake
 from fusion_aug.logs.core.box_counts import counts_after
 from fusion_aug.logs.core.capture_writer import ONE_STAMP_EFFECTS, CaptureTimeWriter
 from fusion_aug.logs.core.files import copy_file, inside, write_picture
+from fusion_aug.logs.core.new_files import new_file, write_new_bytes
 from fusion_aug.logs.core.residual import residual
 from fusion_aug.logs.core.sidecar import StoredColumns, write_sidecar
 from fusion_aug.logs.core.writer import Problem
@@ -133,8 +134,7 @@ class Mmdet3dWriter(CaptureTimeWriter):
                 copy_file(cloud.sources[i], target, self.link)
             else:
                 columns = cloud.realized_items()[i]
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(layout.encode(columns))
+                write_new_bytes(target, layout.encode(columns))
             out[key] = path_in_style_of(named_paths[key], record, path)
         for name in self.cameras(sample):
             old = next(n for n in source.of_type(Camera) if source[n].records == sample[name].records)
@@ -186,9 +186,8 @@ class Mmdet3dWriter(CaptureTimeWriter):
                 if "sample_idx" in sample:
                     sample["sample_idx"] = number
             target = self.out / file.path.relative_to(self.log.root)
-            target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_name(f"{target.name}.part")
-            with part.open("wb") as target_file:
+            with new_file(part, "wb") as target_file:
                 pickle.dump(file.with_rows(samples, self.log.left_out), target_file, protocol=4)
             part.replace(target)
 

@@ -60,6 +60,14 @@ class Files:
         """Whether a path from the root is of an outermost folder and an ending that records have."""
         return _kind(path) in self._records[2]
 
+    def pose_tokens(self) -> Index:
+        """Tokens of the ego poses that the records of all samples name, also those that log.exclude leaves out."""
+        samples, digests = set(self.tables.samples), bytearray()
+        for row in self.tables.rows("sample_data"):
+            if row["sample_token"] in samples:
+                digests += value_digest(row["ego_pose_token"])
+        return Index(digests)
+
     @cached_property
     def _records(self) -> tuple[Index, array[int], set[tuple[str, str]]]:
         """Of all records: the paths of their files, the numbers of their samples, and the kinds of their files."""

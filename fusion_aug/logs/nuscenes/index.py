@@ -61,6 +61,11 @@ class Index:
             i += 1
         return None
 
+    def count_beyond(self, other: Index) -> int:
+        """How many different values do not occur in another index."""
+        both = [np.concatenate([getattr(i, name) for i in (self, other)]) for name in ("_high", "_low")]
+        return len(Index(np.stack(both, axis=1).tobytes())) - len(other)
+
     def is_first(self) -> np.ndarray:
         """Of every row, whether none before it has the same value; (rows,) bool."""
         first = np.zeros(len(self._order), bool)

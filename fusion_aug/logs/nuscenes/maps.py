@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from fusion_aug.errors import DataError
+from fusion_aug.logs.core.new_files import write_new_bytes
 from fusion_aug.logs.nuscenes.files import Files
 from fusion_aug.logs.nuscenes.tables import Row, Tables
 from fusion_aug.ops.random import digest
@@ -77,8 +78,7 @@ class MovedLogs:
         """Write the empty mask of the moved logs, one pixel, if there are any."""
         for row in self.map_rows()[len(self.tables.rows("map")) :]:
             path = out / row["filename"]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(cv2.imencode(".png", np.zeros((1, 1), np.uint8))[1].tobytes())
+            write_new_bytes(path, cv2.imencode(".png", np.zeros((1, 1), np.uint8))[1].tobytes())
 
 
 def map_files(files: Files) -> dict[str, Path]:

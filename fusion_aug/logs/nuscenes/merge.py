@@ -8,8 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from fusion_aug.errors import DataError
 from fusion_aug.logs.core.classes import Classes
 from fusion_aug.logs.core.files import write_json
+from fusion_aug.logs.core.new_files import new_file
 from fusion_aug.logs.nuscenes.index import Index, value_digest
 from fusion_aug.logs.nuscenes.maps import MovedLogs
 from fusion_aug.logs.nuscenes.splits import SPLITS, with_copies
@@ -28,8 +30,7 @@ class TableFile:
         self.file: IO[str]
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = self.part.open("w", encoding="utf-8")
+        self.file = new_file(self.part)
         self.file.write("[")
         return self
 
@@ -123,12 +124,22 @@ def _span(before: Row | None, annotation: str) -> Row:
 
 
 def _linked(tables: Tables, table: str, row: Row, key: str, suffix: str, written: Index) -> str:
-    """The nearest written row of the same chain, where the neighbour itself was not written; "" at the end."""
-    token = row[key]
-    while token and token not in written:
-        token = tables.get(table, token.removesuffix(suffix))[key]
-        token = token + suffix if token else ""
-    return str(token)
+    """The nearest written row of the same chain, where the neighbour itself was not written; "" at the end.
+
+    Raises:
+        DataError: the chain leads to no row, or round in a circle.
+    """
+    if not row[key] or row[key] in written:
+        return str(row[key])
+    here, seen = tables.get(table, row["token"].removesuffix(suffix)), set[str]()
+    while here[key]:
+        if here["token"] in seen:
+            raise DataError(f"{tables.where(table, here['token'])}: {key}: the chain goes round in a circle")
+        seen.add(here["token"])
+        here = tables.follow(table, here, key)
+        if here["token"] + suffix in written:
+            return str(here["token"]) + suffix
+    return ""
 
 
 def _write_chained(tables: Tables, rows: Iterable[dict[str, Any]], written: dict[str, Index], folder: Path) -> None:

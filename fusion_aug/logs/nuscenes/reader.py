@@ -19,7 +19,7 @@ from calib import Frame, Rig, Sensor, Trajectory, validate
 from calib.nuscenes import pose_from_record, sensor_from_record
 from calib.se3 import as_f64, invert
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.core.contents import Part
+from fusion_aug.logs.core.contents import Part, Unreached
 from fusion_aug.logs.core.log import Format, Log, LogOptions, Option
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.twist import twist_at
@@ -28,6 +28,7 @@ from fusion_aug.logs.nuscenes.contents import NO_RECORD, OTHER_VERSION, OWN_FOLD
 from fusion_aug.logs.nuscenes.files import Files
 from fusion_aug.logs.nuscenes.splits import official_splits
 from fusion_aug.logs.nuscenes.tables import TABLES, Row, Tables, nanoseconds
+from fusion_aug.logs.nuscenes.unreached import unreached_rows
 from fusion_aug.logs.nuscenes.versions import version_folders
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
 from fusion_aug.sample.manifest import NAME as MANIFEST
@@ -123,6 +124,11 @@ class NuscenesLog(Log):
         """Fields of the 13 tables."""
         folder = self.tables.folder.name
         return {f"{folder}/{t}.json": self.tables.rows(t).fields for t in TABLES}
+
+    def unreached(self) -> dict[str, Unreached]:
+        """Rows of the tables that no chain of samples leads to."""
+        folder = self.tables.folder.name
+        return {f"{folder}/{table}.json": rows for table, rows in unreached_rows(self.files).items()}
 
     def is_selected_file(self, path: str) -> bool:
         """Whether a file is one of the selected samples, or of all, as tables and maps are."""
@@ -258,8 +264,8 @@ class NuscenesLog(Log):
         )
 
     def _category(self, annotation: Row) -> str:
-        instance = self.tables.get("instance", annotation["instance_token"])
-        return str(self.tables.get("category", instance["category_token"])["name"])
+        instance = self.tables.follow("sample_annotation", annotation, "instance_token")
+        return str(self.tables.follow("instance", instance, "category_token")["name"])
 
     def _ego(self, channels: dict[str, list[Row]], scene: str) -> EgoPose:
         rows = sorted((r for rows in channels.values() for r in rows), key=lambda r: r["timestamp"])

@@ -16,6 +16,7 @@ SPACE = r"[ \t\n\r]*"
 BEFORE = {"[": re.compile(rf"{SPACE}\[{SPACE}"), ",": re.compile(rf"{SPACE},{SPACE}")}
 # what is left where no record comes any more
 END = {"[": re.compile(rf"{SPACE}\[{SPACE}\]{SPACE}"), ",": re.compile(rf"{SPACE}\]{SPACE}")}
+HALF = re.compile("[\ud800-\udfff]")  # of a character: a surrogate without the other one
 _decode = json.JSONDecoder().raw_decode
 
 
@@ -30,7 +31,8 @@ def records(read: Callable[[int, int], bytes], where: str) -> Iterator[tuple[int
         place (bytes) of every entry in the file, and the entry, which need not be a record.
 
     Raises:
-        DataError: it is no list, no JSON, or an entry is larger than ``MOST_BYTES``.
+        DataError: it is no list, no JSON, an entry is larger than ``MOST_BYTES``, or the text of a record has half of a
+            character, which no file could hold that it is written to.
     """
     raw, count, opening = b"", 0, "["
     base = len(BOM) if read(0, len(BOM)) == BOM else 0  # place of ``raw``
@@ -39,6 +41,7 @@ def records(read: Callable[[int, int], bytes], where: str) -> Iterator[tuple[int
         raw += block
         # records end in a brace, which is part of no longer character
         text = _text(raw[: raw.rfind(b"}") + 1] if block else raw, where, base)
+        is_plain = text.isascii() and "\\u" not in text
         at = used = 0  # characters of the text that are parsed, and their bytes
         while True:
             gap = BEFORE[opening].match(text, at)
@@ -52,6 +55,8 @@ def records(read: Callable[[int, int], bytes], where: str) -> Iterator[tuple[int
                 break
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{where}: is not valid JSON ({error}, in record {count + 1})") from None
+            if not is_plain and isinstance(row, dict):
+                _check_text(row, where)
             yield base + used + _width(text, at, gap.end()), row
             used += _width(text, at, stop)
             at, opening, count = stop, ",", count + 1
@@ -66,6 +71,20 @@ def records(read: Callable[[int, int], bytes], where: str) -> Iterator[tuple[int
 def record_at_start(raw: bytes) -> Any:
     """The entry that bytes of a list begin with, from a place that ``records`` gave."""
     return _decode(raw.decode("utf-8", "surrogatepass"))[0]
+
+
+def _check_text(row: dict[str, Any], where: str) -> None:
+    """Raise where there is half of a character in a field."""
+    for field, value in row.items():
+        inner = [field, value]
+        for one in inner:  # which grows by what is in it
+            if isinstance(one, str) and not one.isascii() and HALF.search(one):
+                raise DataError(
+                    f"{where}: {row.get('token')!a}: {field!a}: holds half of a character (a lone surrogate), so it "
+                    "is no Unicode text"
+                )
+            if isinstance(one, dict | list):
+                inner += [*one, *one.values()] if isinstance(one, dict) else one
 
 
 def _text(raw: bytes, where: str, base: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,25 @@ class Table:
         assert isinstance(row, dict)
         return row
 
+    @property
+    def tokens(self) -> Index:
+        """The tokens of all rows."""
+        return self._found_by["token"]
+
+    def numbers(self, field: str, value: Any) -> list[int]:
+        """Numbers of the rows whose field, one of those that rows are found by, has a value, in order."""
+        return self._found_by[field].rows(value)
+
+    def having(self, field: str, values: Iterable[Any]) -> np.ndarray:
+        """(rows,) bool, whether the field of a row has one of some values."""
+        found = np.zeros(len(self), bool)
+        for value in values:
+            found[self.numbers(field, value)] = True
+        return found
+
     def of(self, field: str, value: Any) -> list[Row]:
         """The rows whose field, one of those that rows are found by, has a value, in the order of the file."""
-        return [self[number] for number in self._found_by[field].rows(value)]
+        return [self[number] for number in self.numbers(field, value)]
 
     def first_of(self, field: str, value: Any) -> Row | None:
         """The first of them; None where there is none."""

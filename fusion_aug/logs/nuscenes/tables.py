@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,16 @@ TABLES = (
     "sample", "sample_data", "sample_annotation", "map",
 )  # fmt: skip
 # Fields by which rows are found, besides their token.
-FOUND_BY = {"sample_data": ("sample_token", "calibrated_sensor_token"), "sample_annotation": ("sample_token",)}
+FOUND_BY = {
+    "sample_data": ("sample_token", "calibrated_sensor_token"),
+    "sample_annotation": ("sample_token", "instance_token"),
+}
+# Tables whose rows fields name; ``prev`` and ``next`` name rows of their own table.
+NAMED_BY = {
+    "first_sample_token": "sample", "sample_token": "sample", "scene_token": "scene", "ego_pose_token": "ego_pose",
+    "calibrated_sensor_token": "calibrated_sensor", "sensor_token": "sensor", "instance_token": "instance",
+    "category_token": "category", "log_token": "log",
+}  # fmt: skip
 KEPT_SCENES = 4
 MICRO = 1000  # ns per microsecond, nuScenes' unit of time
 
@@ -93,6 +102,21 @@ class Tables:
             raise DataError(f"{self.where(table)}: token {token!r} is missing")
         return row
 
+    def follow(self, table: str, row: Row, field: str) -> Row:
+        """The row that a field of another row names.
+
+        Args:
+            table: of the row. row: of it. field: its own, one of ``NAMED_BY``, ``prev`` or ``next``.
+
+        Raises:
+            DataError: there is none; the message names table, row and field.
+        """
+        target = NAMED_BY.get(field, table)
+        found = self.rows(target).first_of("token", row[field])
+        if found is None:
+            raise DataError(f"{self.where(table, row['token'])}: {field}: {row[field]!r} is no row of {target}.json")
+        return found
+
     def where(self, table: str, token: str = "") -> str:
         """File and record, for messages."""
         return f"{self.folder / f'{table}.json'}" + (f": {token}" if token else "")
@@ -114,22 +138,39 @@ class Tables:
 
     @cached_property
     def samples(self) -> list[str]:
-        """Tokens of all samples: scene by scene, in time order."""
-        out = []
+        """Tokens of all samples: scene by scene, in time order.
+
+        Raises:
+            DataError: a chain leads to no row, to a sample of another scene or round in a circle, or ends before the
+                last sample of its scene; the message names table, row and field.
+        """
+        out: list[str] = []
         for scene in self.rows("scene"):
-            token = scene["first_sample_token"]
-            seen = set()
-            while token:
-                if token in seen:
-                    raise DataError(f"{self.where('sample', token)}: next: the chain of samples goes round in a circle")
-                seen.add(token)
-                out.append(token)
-                token = self.get("sample", token)["next"]
-            if seen and scene["last_sample_token"] not in seen:
+            chain = dict.fromkeys(self._chain(scene))
+            if chain and scene["last_sample_token"] not in chain:
                 raise DataError(
                     f"{self.where('scene', scene['token'])}: the chain of samples does not reach the last one"
                 )
+            out += chain
         return out
+
+    def _chain(self, scene: Row) -> Iterator[str]:
+        """Tokens of the samples of one scene."""
+        table, row, field = "scene", scene, "first_sample_token"
+        seen = set()
+        while row[field]:
+            sample = self.follow(table, row, field)
+            token, own = sample["token"], sample["scene_token"]
+            if token in seen:
+                raise DataError(f"{self.where('sample', token)}: next: the chain of samples goes round in a circle")
+            if own != scene["token"]:
+                raise DataError(
+                    f"{self.where(table, row['token'])}: {field}: leads from scene {scene['token']!r} to sample "
+                    f"{token!r}, whose scene_token is {own!r}"
+                )
+            seen.add(token)
+            yield token
+            table, row, field = "sample", sample, "next"
 
     def picture_size(self, calibrated_sensor: str) -> tuple[Any, Any]:
         """(height, width) of the first picture of a record of calibrated_sensor."""
@@ -138,14 +179,14 @@ class Tables:
 
     def channel(self, data: Row) -> tuple[str, str]:
         """Channel and modality of a sample_data record."""
-        mounted = self.get("calibrated_sensor", data["calibrated_sensor_token"])
-        sensor = self.get("sensor", mounted["sensor_token"])
+        mounted = self.follow("sample_data", data, "calibrated_sensor_token")
+        sensor = self.follow("calibrated_sensor", mounted, "sensor_token")
         return sensor["channel"], sensor["modality"]
 
     def ego_pose(self, data: Row) -> Tensor:
         """``T_world_ego`` (4, 4) of a sample_data record."""
-        token = data["ego_pose_token"]
-        return pose_from_record(self.get("ego_pose", token), self.where("ego_pose", token))
+        pose = self.follow("sample_data", data, "ego_pose_token")
+        return pose_from_record(pose, self.where("ego_pose", pose["token"]))
 
     def scene_poses(self, scene: str) -> tuple[Tensor, Tensor]:
         """Times (ns) and ego poses of a whole scene, one per stamp."""
@@ -173,16 +214,30 @@ class Tables:
         """World velocity of an annotation by central difference of its neighbours, NaN where there are none.
 
         The rule of the official devkit: with both neighbours twice the time gap is allowed.
+
+        Raises:
+            DataError: a neighbour is missing, or of another instance.
         """
         unknown = [float("nan")] * 3
         has_prev, has_next = annotation["prev"] != "", annotation["next"] != ""
         if not has_prev and not has_next:
             return unknown
-        first = self.get("sample_annotation", annotation["prev"]) if has_prev else annotation
-        last = self.get("sample_annotation", annotation["next"]) if has_next else annotation
-        t0, t1 = (self.get("sample", a["sample_token"])["timestamp"] for a in (first, last))
+        first = self._neighbour(annotation, "prev") if has_prev else annotation
+        last = self._neighbour(annotation, "next") if has_next else annotation
+        t0, t1 = (self.follow("sample_annotation", a, "sample_token")["timestamp"] for a in (first, last))
         seconds = (t1 - t0) * 1e-6
         if seconds <= 0 or seconds > max_gap * (2 if has_prev and has_next else 1):
             return unknown
         pairs = zip(first["translation"], last["translation"], strict=True)
         return [(b - a) / seconds for a, b in pairs]
+
+    def _neighbour(self, annotation: Row, field: str) -> Row:
+        """The annotation of the same instance before (``prev``) or after (``next``)."""
+        found = self.follow("sample_annotation", annotation, field)
+        if found["instance_token"] != annotation["instance_token"]:
+            raise DataError(
+                f"{self.where('sample_annotation', annotation['token'])}: {field}: leads from instance "
+                f"{annotation['instance_token']!r} to annotation {found['token']!r} of instance "
+                f"{found['instance_token']!r}"
+            )
+        return found

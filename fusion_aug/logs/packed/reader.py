@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from calib.regular_files import open_regular
 from fusion_aug.errors import DataError
+from fusion_aug.logs.core.contents import Fields
 from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.folder.reader import read_sample
 from fusion_aug.logs.packed.members import Member, StoredMembers
@@ -49,7 +50,7 @@ class PackedLog(Log):
             DataError: the pack is damaged.
         """
 
-    def fields(self) -> Mapping[str, Collection[str]]:
+    def fields(self) -> Mapping[str, Fields]:
         """Fields of the index."""
         return {INDEX: {key for line in self._lines for key in line}}
 
@@ -113,6 +114,10 @@ class PackedLog(Log):
         place = self._place(sample_id)
         where = f"{self.root / place.pack}: {sample_id}"
         return read_sample(StoredMembers(self.members(sample_id, place), where), sample_id)
+
+    def cloud_file(self, sample_id: str, stream: str) -> Path:
+        """The pack of the sample."""
+        return self.pack(self._place(sample_id).pack)
 
     def _place(self, sample_id: str) -> Place:
         try:

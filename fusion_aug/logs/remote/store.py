@@ -75,15 +75,16 @@ class Store:
     def _open(self) -> Any:
         protocol, url = self.address.protocol, self.address.url
         extra = EXTRAS.get(protocol)
-        remedy = f"pip install '.[{extra}]'" if extra else "install the package of fsspec for it"
+        remedy = f"pip install '.[{extra}]'" if extra else "pip install fsspec"
         try:
             import fsspec
         except ImportError:
             raise MissingPackage(f"{url}: needs the package fsspec: {remedy}") from None
         try:
             return fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)
-        except ImportError:
-            raise MissingPackage(f"{url}: no package for {protocol}:// is installed: {remedy}") from None
+        except ImportError as error:  # whose text is fsspec's own, which names the package
+            text = remedy if extra else " ".join(str(error).split())
+            raise MissingPackage(f"{url}: no package for {protocol}:// is installed: {text}") from None
         except ValueError:
             raise ConfigError(f"{url}: there is no store {protocol}://") from None
         except Exception as error:  # a package of others

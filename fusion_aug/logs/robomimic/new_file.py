@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from fusion_aug.logs.core.new_files import new_file
 from fusion_aug.safe.hdf5 import h5
 
 
@@ -94,8 +95,7 @@ def new_hdf5(path: Path) -> Iterator[Any]:
     Raises:
         OSError: the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w+b", buffering=0) as raw:
+    with new_file(path, "w+b", buffering=0) as raw:
         kept = Forgiving(raw)
         with h5().File(kept, "w") as file:
             yield file

@@ -18,13 +18,14 @@ import torch
 from torch import Tensor
 
 from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs.core.contents import Fields
 from fusion_aug.logs.core.episodes import EPISODE_OPTIONS, EpisodeLog
 from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.core.robots import BASE
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.touch import with_touch_sensors_of_rig
 from fusion_aug.logs.robomimic.contents import fields_of
-from fusion_aug.safe.hdf5 import count_rows, get_member, open_hdf5, read_rows
+from fusion_aug.safe.hdf5 import check_filters, count_rows, get_member, open_hdf5, read_rows
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Depth, ImageStream, JointState, Signal, Stream
 from fusion_aug.streams.source import Coding, Source
@@ -80,6 +81,8 @@ class RobomimicLog(EpisodeLog):
             data = get_member(file, "data", self.path)
             names = [str(n) for n in data]
             for name in names:
+                if name in (".", "..") or "\\" in name:  # what belongs to it lies in a folder of its name
+                    raise DataError(f"{self.path}: data/{name}: a demonstration cannot be called so; rename it")
                 if not hasattr(get_member(data, name, self.path), "keys"):
                     raise DataError(f"{self.path}: data/{name}: expected a group, the demonstration")
         if not names:
@@ -123,10 +126,13 @@ class RobomimicLog(EpisodeLog):
             groups = [n for n in demo if hasattr(get_member(demo, n, self.path), "keys")]
             return [n for n in groups if n != "obs" and not self.is_excluded(n)]
 
-    def fields(self) -> Mapping[str, Collection[str]]:
+    def fields(self) -> Mapping[str, Fields]:
         """Datasets, groups and attributes of the file."""
+        return {self.path.name: self._names}
+
+    def _names(self) -> list[str]:
         with open_hdf5(self.path) as file:
-            return {self.path.name: fields_of(file, self.datasets, self.unread_groups, self.is_excluded)}
+            return fields_of(file, self.datasets, self.unread_groups, self.is_excluded)
 
     def read(self, sample_id: str) -> Sample:
         """Read one demonstration."""
@@ -148,6 +154,7 @@ class RobomimicLog(EpisodeLog):
                     raise DataError(f"{self.path}: {sample_id}/{name}: is missing, though {self.demos[0]} has it")
                 data, where = get_member(demo, name, self.path), f"{self.path}: {sample_id}/{name}"
                 shape = getattr(data, "shape", ())
+                check_filters(data, self.path)
                 if not shape or len(data) != count:
                     raise DataError(f"{where}: has {len(data) if shape else 'no'} rows, expected {count}")
                 if data.dtype.kind not in "biuf" or data.nbytes // max(count, 1) > MAX_ITEM_BYTES:

@@ -16,7 +16,7 @@ from fusion_aug.logs.core.episode_writing import EpisodeWriter
 from fusion_aug.logs.core.sidecar import write_ids
 from fusion_aug.logs.core.writer import PARTS_FOLDER, Problem
 from fusion_aug.logs.robomimic.new_file import new_hdf5
-from fusion_aug.safe.hdf5 import get_member, open_hdf5, read_rows
+from fusion_aug.safe.hdf5 import get_member, open_hdf5, packing_of, read_rows
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, JointState, Signal, Stream
 
@@ -73,9 +73,7 @@ class RobomimicWriter(EpisodeWriter):
                     else self._rows(name, sample[stream], kept)
                 )
                 chunks = (1, *rows.shape[1:]) if rows.ndim == 4 else None
-                demo.create_dataset(
-                    name, data=rows, compression=kept.compression, compression_opts=kept.compression_opts, chunks=chunks
-                )
+                demo.create_dataset(name, data=rows, chunks=chunks, **packing_of(kept))
         self.sidecar(sample, source, out_id, folder)
         return {"part": f"{PARTS_FOLDER}/{out_id}.hdf5", "id": out_id, "count": count}
 

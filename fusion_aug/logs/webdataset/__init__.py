@@ -4,7 +4,7 @@ from fusion_aug.logs.core.contents import CHANGED, Part
 from fusion_aug.logs.core.log import Format, register_format
 from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.packed.reader import INDEX
-from fusion_aug.logs.webdataset.reader import WebDatasetLog
+from fusion_aug.logs.webdataset.reader import MEMBERS, SHARD, WebDatasetLog
 from fusion_aug.logs.webdataset.writer import WebDatasetWriter
 
 FORMAT = register_format(
@@ -16,7 +16,8 @@ FORMAT = register_format(
         "tar files of samples for the package webdataset, which hold every stream",
         (
             Part(INDEX, CHANGED, "names and samples of the shards"),
-            Part("shard-*.tar", CHANGED, "files of the samples"),
+            SHARD,
+            *MEMBERS,
             *(Part(f"{INDEX}:{n}", CHANGED, "of the index") for n in ("format", "version", "pack", "samples")),
         ),
         exporter=WebDatasetWriter,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+from fusion_aug.logs.core.new_files import new_file, new_path
 from fusion_aug.logs.packed.reader import INDEX, VERSION
 from fusion_aug.logs.packed.writer import PackedWriter
 
@@ -22,7 +23,7 @@ class WebDatasetWriter(PackedWriter):
     def finish(self, rows: Sequence[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Write the shards in the order of the samples, and the index."""
         part = self.out / f"{INDEX}.part"
-        with part.open("w", encoding="utf-8") as file:
+        with new_file(part) as file:
             file.write(json.dumps({"format": self.name, "version": VERSION}) + "\n")
             for shard, samples in self._shards(out for out, _ in ids):
                 file.write(json.dumps({"pack": shard, "samples": [[i, self.scene(i)] for i in samples]}) + "\n")
@@ -44,7 +45,7 @@ class WebDatasetWriter(PackedWriter):
     def _shard(self, number: int, ids: list[str]) -> str:
         name = f"shard-{number:06d}.tar"
         part = self.out / f"{name}.part"
-        with tarfile.open(part, "w", format=tarfile.GNU_FORMAT) as tar:
+        with tarfile.open(new_path(part), "x", format=tarfile.GNU_FORMAT) as tar:
             for out_id in ids:
                 for file, path in self.files_of(out_id):
                     info = tarfile.TarInfo(f"{key_of(out_id)}.{file}")  # nobody's, of the beginning of time

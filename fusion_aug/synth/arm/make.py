@@ -11,6 +11,7 @@ OUT/truth.npz                poses of all bodies and cameras, masks of the hand,
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +21,50 @@ import yaml
 
 from calib import Rig, rig_to_dict
 from calib.urdf_writing import robot_to_urdf
+from fusion_aug.errors import MissingPackage
 from fusion_aug.logs.core.npz import write_npz
+from fusion_aug.logs.core.whole import whole_folder
 from fusion_aug.synth.arm.gels import GELS, gel_background
 from fusion_aug.synth.arm.recording import ArmLog, record
+from fusion_aug.synth.arm.scene import mujoco
 from fusion_aug.synth.arm.to_lerobot import PARTS, write_lerobot
 from fusion_aug.synth.arm.to_mcap import write_mcap
 
+PACKAGES = {"ros": ("mcap", "rosbags", "zstandard"), "lerobot": ("av", "pyarrow")}  # extra -> what of it is imported
+
 
 def make_arm(out: Path | str, progress: Callable[[int, int], None] = lambda done, of: None) -> Path:
-    """Write the log.
+    """Write the log; it is there whole or not at all.
 
     Args:
         out: folder, made if missing.
         progress: called with the number of finished pictures and of all.
+
+    Raises:
+        MissingPackage: one of the packages that simulate and write it is not installed; nothing is written.
+        DataError: there is something in the folder.
     """
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    log = record(progress)
+    check_packages()
+    with whole_folder(out) as folder:
+        _write(record(progress), folder)
+    return out
+
+
+def check_packages() -> None:
+    """Raise unless everything can be imported that the arm world and the formats of its log need.
+
+    Raises:
+        MissingPackage: one is not installed.
+    """
+    mujoco()
+    for need, names in PACKAGES.items():
+        missing = [name for name in names if find_spec(name) is None]
+        if missing:
+            raise MissingPackage(f"the log of the arm world needs {', '.join(missing)}: pip install '.[{need}]'")
+
+
+def _write(log: ArmLog, out: Path) -> None:
     (out / "arm.urdf").write_text(robot_to_urdf(log.robot), encoding="utf-8")
     for name in GELS:
         picture = cv2.cvtColor(gel_background(1 if name.endswith("left") else -1).numpy(), cv2.COLOR_RGB2BGR)
@@ -47,7 +75,6 @@ def make_arm(out: Path | str, progress: Callable[[int, int], None] = lambda done
     write_rig(Rig({}, touch), out / "mcap_rig.yaml", {})
     write_rig(log.rig, out / "lerobot_rig.yaml", {"parts": PARTS})
     write_npz(ground_truth(log), out / "truth.npz")
-    return out
 
 
 def write_rig(rig: Rig, path: Path, more: dict[str, Any]) -> None:

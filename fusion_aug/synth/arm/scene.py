@@ -17,7 +17,7 @@ import torch
 
 from calib import Inertia, Joint, Robot
 from calib.se3 import rotation_from_quaternion, se3
-from fusion_aug.errors import DataError
+from fusion_aug.errors import MissingPackage
 
 JOINTS = ("j1", "j2", "j3", "j4", "j5", "j6", "slide_left", "slide_right")
 TAXELS = 4  # along each side of a pad
@@ -30,14 +30,14 @@ def mujoco() -> Any:
     """MuJoCo.
 
     Raises:
-        DataError: it is not installed.
+        MissingPackage: it is not installed.
     """
     if "mujoco" not in sys.modules and "MUJOCO_GL" not in os.environ and find_library("EGL"):
         os.environ["MUJOCO_GL"] = "egl"  # it is asked once, at the import; without a screen nothing else works
     try:
         import mujoco as module
     except ImportError:
-        raise DataError("the arm world needs the package mujoco: pip install '.[arm]'") from None
+        raise MissingPackage("the arm world needs the package mujoco: pip install '.[arm]'") from None
     return module
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from calib import CameraSensor, Rig
 from calib.replacing import replace_unchecked
-from calib.sensors import IDENTITY, apply_homography
+from calib.sensors import apply_homography
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
@@ -107,7 +107,7 @@ class ReadoutMotion:
     def row_time(self, pixels: Tensor) -> Tensor:
         """When pixels (..., 2) of the canvas are read, in readouts from the sensor's middle row: -1/2 to 1/2."""
         height = self.camera.model.size[0]
-        if self.camera.A is not IDENTITY:
+        if self.camera.has_pixel_map:
             pixels = apply_homography(torch.linalg.inv(self.camera.A), pixels.to(torch.float64))
         return (pixels[..., 1] - (height - 1) / 2) / max(1, height - 1)
 

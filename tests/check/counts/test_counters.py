@@ -22,7 +22,7 @@ from fusion_aug.streams import Ragged
 
 OWN = "fusion_aug.check.counts"
 # what keeps files from doing harm is shared: it decides whether a file is read, not what it holds
-SAFE = ("fusion_aug.safe", *(f"fusion_aug.safe.{n}" for n in ("pickles", "hdf5", "arrow", "chunks")))
+SAFE = ("fusion_aug.safe", *(f"fusion_aug.safe.{n}" for n in ("pickles", "hdf5", "arrow", "chunks", "npz")))
 FILES = ("calib", "calib.regular_files", "calib.yaml_text")
 ALLOWED = ("fusion_aug", "fusion_aug.errors", "fusion_aug.names", "fusion_aug.check", *SAFE, *FILES)
 
@@ -148,4 +148,6 @@ def test_links_are_followed_where_a_log_follows_them(tmp_path: Path) -> None:
     (root / "day").symlink_to(shelf)
     (root / "again").symlink_to(root)
     assert list(COUNTERS["mcap"](root, {})) == []
-    assert list(COUNTERS["mcap"](root, {"follow_links": [str(tmp_path / "shelf")]})) == ["day/arm"]
+    folders = [str(tmp_path / "shelf"), str(ARM / "mcap")]
+    assert list(COUNTERS["mcap"](root, {"follow_links": folders[:1]})) == []
+    assert list(COUNTERS["mcap"](root, {"follow_links": folders})) == ["day/arm"]

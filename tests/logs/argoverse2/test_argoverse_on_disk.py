@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small_logs
 import torch
 from scipy.spatial.transform import Rotation
 from written import drawn_motion, manifest, run
 
 import fusion_aug as fa
+from fusion_aug.check.counts import COUNTERS
 from fusion_aug.cli import main
 from fusion_aug.logs.argoverse2.feather import read_table, write_table
 from fusion_aug.logs.core.files import write_image
@@ -167,6 +169,19 @@ def test_what_the_tables_cannot_hold_is_refused(
     turn = "+pipeline.transforms.r={_target_:fusion_aug.RotateImage,angle_deg:3.0}"
     assert main([*words, turn]) == 2
     assert "skew" in capsys.readouterr().err and not (tmp_path / "o").exists()
+
+
+def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
+    """Also where a counter reads it."""
+    root = small_logs.argoverse2(tmp_path / "log", sweeps=1)
+    (path,) = root.glob("**/sensors/lidar/*.feather")
+    before = feather.read_table(path)
+    feather.write_feather(before.append_column("x", before.column("x")), path)
+    told = rf"{path.name}: the column 'x' is there 2 times"
+    with pytest.raises(fa.DataError, match=told):
+        fa.open_log("argoverse2", root)[0]["lidar"].loaded()
+    with pytest.raises(fa.DataError, match=told):
+        [count() for count in COUNTERS["argoverse2"](root, {}).values()]
 
 
 def test_damaged_tables_name_file_and_column(small_log: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fusion_aug.errors import MissingPackage
 from fusion_aug.logs import FORMATS, Format, Log, Writer
 from fusion_aug.logs.core.account import Account, account_of
 from fusion_aug.logs.core.contents import CHANGED, COMMON_PARTS, FATES, FIELD, KEPT, LEFT_OUT, Part, part_of
@@ -113,6 +115,37 @@ def test_any_number_of_unknown_names_is_a_few_groups(tmp_path: Path) -> None:
     assert len(account.not_understood) <= 20 and sum(g.count for g in account.not_understood) == 200
     few = account_of(opened(fill(tmp_path / "few", "data/0.bin", "a/x1", "a/x2", "b/p.001", "b/p.002", "c/x.e1")))
     assert [g.name for g in few.not_understood] == ["a/*", "b/*", "c/x.e1"]
+
+
+def test_a_table_that_cannot_be_read_is_named_and_the_others_are_listed(tmp_path: Path) -> None:
+    root = fill(tmp_path, "data/0.bin", "table.json", "deep/a.json", "deep/b.json")
+
+    class Tables(Lines):
+        def fields(self) -> Mapping[str, Any]:
+            damaged = {"deep/a.json": lambda: [1 / 0], "deep/b.json": lambda: json.loads("x")}
+            return {"table.json": lambda: ["id"], **damaged}
+
+    account = account_of(Format("tables", Tables, Copying, contents=PARTS).open(root))
+    assert [(g.name, g.count) for g in account.fields] == [("table.json:id", 1), ("deep/*.json", 2)]
+    (unread,) = [g for g in account.not_understood if "cannot be read" in g.about]
+    assert unread.example == "deep/a.json" and unread.fate == LEFT_OUT
+
+
+def test_a_package_that_is_missing_is_told(tmp_path: Path) -> None:
+    """No table can be read without it, so that an account of the others would be wrong."""
+
+    class Tables(Lines):
+        def fields(self) -> Mapping[str, Any]:
+            return {"table.json": self.read_table}
+
+        def read_table(self) -> list[str]:
+            import a_package_that_nobody_has  # type: ignore[import-not-found]
+
+            return list(a_package_that_nobody_has.names)
+
+    log = Format("tables", Tables, Copying, contents=PARTS).open(fill(tmp_path, "data/0.bin", "table.json"))
+    with pytest.raises(MissingPackage, match=r"table\.json: needs a module .*a_package_that_nobody_has"):
+        account_of(log)
 
 
 def test_what_is_selected_is_listed_and_the_rest_is_counted(tmp_path: Path) -> None:

@@ -26,8 +26,43 @@ def test_every_file_that_is_read_is_noted(tmp_path: Path) -> None:
     root = small_logs.kitti(tmp_path / "log")
     noted = {line.split(" ", 3)[3] for line in lines(root)}
     assert noted == {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()}
-    one = {line.split(" ", 3)[3] for line in lines(root, select="training/000001")}
-    assert one == {n for n in noted if "000001" in n}
+    one = {line.split(" ", 3)[3] for line in lines(root, select="training/000001", intensity_scale=1)}
+    clouds = {f"training/velodyne/{i:06d}.bin" for i in range(2)}  # of all frames, which show the scale
+    assert one == {n for n in noted if "000001" in n} | clouds
+
+
+@pytest.mark.parametrize("name", ["training/velodyne/000000.bin", "training/image_2/000000.png"])
+def test_files_of_others_that_are_read_are_noted(tmp_path: Path, name: str) -> None:
+    """Clouds that show the scale of the intensities, and the first picture: frames without one have its size."""
+    root = small_logs.kitti(tmp_path / "log", 4)
+    for folder in ("image_2", "image_3"):
+        (root / f"training/{folder}/000002.png").unlink()
+    before = lines(root, select="training/000002")
+    os.utime(root / name, ns=(1, 1))
+    assert change(before, lines(root, select="training/000002")) == f"{name} was changed"
+    os.utime(root / "training/image_2/000003.png", ns=(1, 1))  # which is not the first
+    os.utime(root / "training/label_2/000000.txt", ns=(1, 1))
+    assert change(before, lines(root, select="training/000002")) == f"{name} was changed"
+
+
+def test_pictures_of_others_that_are_not_read_may_change(tmp_path: Path) -> None:
+    """All selected frames have their own."""
+    root = small_logs.kitti(tmp_path / "log", 3)
+    before = lines(root, select="training/000002")
+    for path in root.glob("training/image_*/00000[01].png"):
+        path.write_bytes(b"x")
+    assert change(before, lines(root, select="training/000002")) is None
+
+
+def test_clouds_of_others_are_noted_in_our_own_formats(tmp_path: Path) -> None:
+    """Whose clouds are no files of their own."""
+    source = fa.open_log("kitti", small_logs.kitti(tmp_path / "source", 3))
+    own = fa.write_log(list(source), tmp_path / "own", "folder").root
+    (own / "manifest.jsonl").unlink(missing_ok=True)  # which has the scales
+    noted = {line.split(" ", 3)[3] for line in lines(own, "folder", select="training/000001")}
+    arrays = {f"samples/training/{i:06d}/streams/velodyne/arrays.npz" for i in range(3)}
+    assert arrays <= noted and "samples/training/000000/sample.json" not in noted
+    assert "samples/training/000001/sample.json" in noted
 
 
 @pytest.mark.quick

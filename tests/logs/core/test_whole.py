@@ -69,3 +69,17 @@ def test_parts_are_put_aside(tmp_path: Path) -> None:
         move_files(stage, out, "mine")
     move_files(stage, out, "mine", again=True)
     assert (out / "a/b.txt").read_text() == "again"
+
+
+@pytest.mark.parametrize("name", [".out.fusion_aug", ".out.fusion_aug/.work", ".out.fusion_aug/.work/lock"])
+def test_nothing_behind_a_link_is_removed(tmp_path: Path, name: str) -> None:
+    """Somebody else's link lies where the folder, or what ours has in it, is made."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine")
+    link = tmp_path / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(tmp_path / "mine" / ("notes.txt" if link.name == "lock" else ""))
+    with pytest.raises(DataError, match=f"{link.name}: is a link"), whole_folder(tmp_path / "out"):
+        pass
+    assert (tmp_path / "mine/notes.txt").read_text() == "mine" and len(list((tmp_path / "mine").iterdir())) == 1
+    assert link.is_symlink() and not (tmp_path / "out").exists()

@@ -64,3 +64,18 @@ def test_memory_does_not_grow_with_the_recording(recording: Path, tmp_path: Path
     again = fa.open_log("mcap", tmp_path)[0]
     assert torch.equal(again["left"].image(7), source["left"].image(7))
     assert torch.equal(again["left"].capture_times, source["left"].capture_times)
+
+
+def test_a_recording_of_centuries_is_not_cut_into_windows_without_end(tmp_path: Path) -> None:
+    from mcap.writer import Writer
+
+    with (tmp_path / "a.mcap").open("wb") as file:
+        writer = Writer(file)
+        writer.start(profile="ros2")
+        channel = writer.register_channel("/a", "cdr", writer.register_schema("std_msgs/msg/String", "ros2msg", b""))
+        for time in (0, 2**62):
+            writer.add_message(channel, time, b"", time)
+        writer.finish()
+    with pytest.raises(fa.DataError, match=r"a\.mcap: lasts 4611686018 s .* give a longer log\.window"):
+        fa.open_log("mcap", tmp_path, window=1.0).ids  # noqa: B018
+    assert len(fa.open_log("mcap", tmp_path, window=1e5).ids) == 46117

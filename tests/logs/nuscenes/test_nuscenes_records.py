@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ from hypothesis import strategies as st
 
 import fusion_aug as fa
 from fusion_aug.logs.nuscenes import records as module
+from fusion_aug.logs.nuscenes import steady
 from fusion_aug.logs.nuscenes.records import record_at_start, records
-from fusion_aug.logs.nuscenes.steady import SteadyFile
+from fusion_aug.logs.nuscenes.steady import MOST_OPEN, SteadyFile
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6),
@@ -68,6 +71,19 @@ def test_what_json_loads_refuses_is_refused(raw: bytes, small_pieces: None) -> N
         json.loads(raw.decode("utf-8", "strict"))
     with pytest.raises(fa.DataError, match=r"file\.json: is not valid JSON"):
         parsed(raw)
+
+
+@pytest.mark.parametrize(
+    "half", [b'"\\ud800car"', b'"\\uDFFF"', b'"\xed\xa0\x80"', b'[1, ["a", {"b": "\\udc80"}]]', b'{"\\ud800": 1}']
+)
+def test_half_of_a_character_is_refused_by_record_and_field(half: bytes, small_pieces: None) -> None:
+    raw = b'[{"token": "one", "name": "\\ud83d\\ude97 and \xf0\x9f\x9a\x97"}, {"token": "two", "name": ' + half + b"}]"
+    with pytest.raises(
+        fa.DataError, match=r"file\.json: 'two': 'name': holds half of a character \(a lone surrogate\)"
+    ):
+        parsed(raw)
+    whole = raw.replace(half, b'"c"')
+    assert [row["name"] for _, row in parsed(whole)] == ["\N{AUTOMOBILE} and \N{AUTOMOBILE}", "c"]
 
 
 def test_where_it_is_wrong() -> None:
@@ -127,3 +143,34 @@ def test_an_exchanged_file_is_read_on(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_bytes(b"abcdefghij")
     (tmp_path / "b.json").replace(path)
     assert file.read(2, 3) == b"234"
+
+
+def test_a_file_that_was_exchanged_while_others_were_read_is_refused(tmp_path: Path) -> None:
+    """It was closed meanwhile, so that what is opened again is another file."""
+    path = tmp_path / "a.json"
+    for i in range(MOST_OPEN):
+        (tmp_path / f"{i}.json").write_bytes(b"0123456789")
+    path.write_bytes(b"0123456789")
+    files = {p: SteadyFile(p) for p in (path, *tmp_path.glob("[0-9]*.json"))}
+    assert all(files[p].read(0, 2) == b"01" for p in files), "also of what was closed"
+    (tmp_path / "b.json").write_bytes(b"abcdefghijk")
+    (tmp_path / "b.json").replace(path)
+    for p in files.keys() - {path}:
+        files[p].read(0, 1)
+    with pytest.raises(fa.DataError, match=r"a\.json: was changed while it was being read"):
+        files[path].read(2, 3)
+    path.unlink()
+    with pytest.raises(fa.DataError, match=r"a\.json: cannot be read \(No such file"):
+        pickle.loads(pickle.dumps(files[path])).read(2, 3)
+
+
+def test_threads_that_read_more_files_than_are_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread reads from a file that another one has closed."""
+    monkeypatch.setattr(steady, "MOST_OPEN", 2)
+    files = []
+    for i in range(6):
+        (tmp_path / f"{i}.json").write_bytes(bytes([65 + i]) * 1000)
+        files.append(SteadyFile(tmp_path / f"{i}.json"))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda k: files[k % 6].read(k % 900, 5), range(3000)))
+    assert found == [bytes([65 + k % 6]) * 5 for k in range(3000)]

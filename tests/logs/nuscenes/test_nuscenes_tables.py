@@ -8,6 +8,7 @@ import pickle
 import shutil
 import tracemalloc
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import fusion_aug as fa
 from benchmarks.big_tables import write_big_tables
 from fusion_aug.logs.core.tree import Tree
 from fusion_aug.logs.nuscenes import index as index_module
+from fusion_aug.logs.nuscenes import steady
 from fusion_aug.logs.nuscenes.fields import FIELDS
 from fusion_aug.logs.nuscenes.index import Index, value_digest
 from fusion_aug.logs.nuscenes.kept import Kept
@@ -153,11 +155,32 @@ def test_a_log_that_was_sent_before_a_table_changed_is_refused(street: Path, tmp
 def test_files_of_tables_are_closed_with_their_log(street: Path) -> None:
     log: Any = fa.open_log("nuscenes", street)
     log.read(log.ids[0])
-    file = log.tables.rows("sample_data")._file._file
-    number = file.fileno()
-    os.fstat(number)
+    path = os.path.realpath(street / "v1.0-mini/sample_data.json")
+    assert path in open_files()
     del log
-    assert file.closed
+    assert path not in open_files()
+
+
+def open_files() -> list[str]:
+    """Files that this process has open."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the one of the listing itself
+            found.append(str(entry.readlink()))
+    return found
+
+
+def test_many_logs_keep_few_files_open(big: Path) -> None:
+    """As ``ConcatDataset`` has them, one for each scene or part; each log is read by 6 to 9 tables."""
+    logs = [Tables(Tree(big)) for _ in range(20)]
+    expected = [[r["token"] for r in logs[0].data_of_sample(t)] for t in logs[0].samples[:2]]
+    for tables in (*logs, *logs[::-1]):
+        tables.splits  # noqa: B018
+        found = [[r["token"] for r in tables.data_of_sample(t)] for t in tables.samples[:2]]
+        assert found == expected
+        assert all(tables.rows(t)[0] for t in ("ego_pose", "sensor", "calibrated_sensor", "instance"))
+    tables_open = [path for path in open_files() if path.startswith(os.path.realpath(big))]
+    assert 1 < len(tables_open) <= steady.MOST_OPEN < 7 * len(logs)
 
 
 # --- index -----------------------------------------------------------------------------------------------------------
