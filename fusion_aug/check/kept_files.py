@@ -46,11 +46,12 @@ def compare_kept_files(
         return
     where = f"{out / NAME}: account"
     kept = {name: count for name, (count, fates) in groups_of(header, "files", where).items() if fates == {KEPT}}
-    tables = kept_tables(header, where)
+    tables, others = kept_tables(header, where)
     found = files_of(files, [*kept, *tables], where)
+    mixed = {path for paths in files_of(files, others, where).values() for path in paths}
     for name, count in {**tables, **kept}.items():
         same = same_content if name in kept else same_json
-        states = [state_of(source, out, path, endings, same) for path in found[name]]
+        states = [state_of(source, out, p, endings, anything if p in mixed else same) for p in found[name]]
         missing = max(0, count - sum(s is not None for s in states))
         if missing or name in kept:
             yield Row("files missing", name, "files", 0, np.array([float(missing)]))
@@ -84,12 +85,17 @@ def groups_of(header: Mapping[str, Any], what: str, where: str) -> dict[str, tup
     return out
 
 
-def kept_tables(header: Mapping[str, Any], where: str) -> dict[str, int]:
-    """Pattern of JSON tables whose fields are all kept, in an output of the source's format -> how many there are."""
+def kept_tables(header: Mapping[str, Any], where: str) -> tuple[dict[str, int], list[str]]:
+    """Pattern of JSON tables whose fields are all kept -> how many there are, and patterns of those with other fields.
+
+    A table may match several patterns: fields that are not understood have one of their own. Both are empty where the
+    output is of another format than the source.
+    """
     if header.get("format") != header.get("output", header.get("format")):
-        return {}
-    groups = groups_of(header, "fields", where)
-    return {name: count for name, (count, fates) in groups.items() if fates == {KEPT} and name.endswith(".json")}
+        return {}, []
+    groups = {n: found for n, found in groups_of(header, "fields", where).items() if n.endswith(".json")}
+    kept = {name: count for name, (count, fates) in groups.items() if fates == {KEPT}}
+    return kept, [name for name in groups if name not in kept]
 
 
 def files_of(files: LogFiles, patterns: Sequence[str], where: str) -> dict[str, list[str]]:
@@ -110,6 +116,11 @@ def state_of(
     """Whether all copies of a file in the output are as in the source; None where there is none."""
     there = [c for c in candidates(path, suffixes) if (out / c).is_file()]
     return all(same(source / path, out / c) for c in there) if there else None
+
+
+def anything(one: Path, other: Path) -> bool:
+    """Two files of which some fields are not kept need only be there."""
+    return True
 
 
 def same_json(one: Path, other: Path) -> bool:

@@ -211,6 +211,11 @@ def test_what_is_no_file_and_tables_that_are_kept(tmp_path: Path) -> None:
         return {(r.measurement, r.sensor) for r in rows if r.status == "FAIL"}
 
     assert failed() == set()
+    for name, root in (("s", source), ("t", out)):  # of a table that is changed only a field of unknown meaning is kept
+        (root / "v1/sample.json").write_text(f'[{{"token": "{name}", "odd": 1}}]')
+    fields.append({"name": "*/sample.json:token", "fate": "changed", "count": 1})
+    fields.append({"name": "v1/sample.json:odd", "fate": "kept", "count": 1})
+    assert failed() == set()
     (out / "v1/attribute.json").write_text('[{"token": "t", "name": "parked"}]')
     assert failed() == {("files changed since", "*/attribute.json")} and failed(output="b") == set()
     (out / "v1/attribute.json").write_text("[")

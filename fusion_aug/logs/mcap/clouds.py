@@ -43,7 +43,7 @@ def spread_clouds(files: Mapping[McapFile, Mapping[str, str]], count: int) -> It
         files: file -> topic of clouds -> name of its stream. count: of clouds of a topic at most.
     """
     recordings = list(files)
-    for number, place in spread(count, len(recordings)):
+    for number, place in spread(count, len(recordings)) if recordings else ():  # none can be read
         file, (_, first, last) = recordings[number], recordings[number].summary()
         for topic, name in files[file].items():
             yield name, partial(_cloud_from, file, topic, first + (last - first) * place // 64), None

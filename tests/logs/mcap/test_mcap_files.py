@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import fusion_aug as fa
+from fusion_aug.cli import main
 from fusion_aug.logs.mcap.file import McapFile, encode, typestore
 
 pytest.importorskip("mcap")
@@ -79,3 +80,16 @@ def test_a_recording_of_centuries_is_not_cut_into_windows_without_end(tmp_path: 
     with pytest.raises(fa.DataError, match=r"a\.mcap: lasts 4611686018 s .* give a longer log\.window"):
         fa.open_log("mcap", tmp_path, window=1.0).ids  # noqa: B018
     assert len(fa.open_log("mcap", tmp_path, window=1e5).ids) == 46117
+
+
+def test_damaged_recordings_name_the_file(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / "bag.mcap").write_bytes((recording / "long.mcap").read_bytes()[: 10**6])
+    with pytest.raises(fa.DataError, match=r"bag\.mcap: (is not a readable MCAP file|has no summary)"):
+        fa.open_log("mcap", tmp_path / "cut")[0]
+    assert main(["inspect", "log=mcap", f"log.root={tmp_path / 'cut'}"]) == 2
+    said = capsys.readouterr().err
+    assert f"1 of 1 sample cannot be read; the first: {tmp_path / 'cut/bag.mcap'}: " in said and said.count("\n") == 1
+    (tmp_path / "none").mkdir()
+    with pytest.raises(fa.DataError, match=r"holds no \.mcap file"):
+        fa.open_log("mcap", tmp_path / "none").ids  # noqa: B018
