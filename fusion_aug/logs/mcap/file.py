@@ -10,6 +10,7 @@ from typing import Any
 
 from calib.regular_files import open_for_parts
 from fusion_aug.errors import USER_ERRORS, DataError, MissingPackage
+from fusion_aug.logs.mcap.chunks import read_message
 from fusion_aug.safe.chunks import check_chunks, chunks_to_read
 from fusion_aug.streams.source import JPEG_START, Coding, Source
 
@@ -225,7 +226,10 @@ class MessageSource(Source):
     def bytes(self) -> bytes:
         """CDR bytes of the message, found through the file's index."""
         topic, time, nth = self.options["topic"], self.options["log_time"], self.options["nth"]
-        for k, raw in enumerate(McapFile(self.path).messages(time, time + 1, [topic])):
+        found = read_message(self.path, topic, time, nth)
+        if found is not None:
+            return found
+        for k, raw in enumerate(McapFile(self.path).messages(time, time + 1, [topic])):  # a file without chunks
             if k == nth:
                 return raw.data
         raise DataError(f"{self.path}: topic {topic}: the message at {time} ns is gone")
