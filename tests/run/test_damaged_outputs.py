@@ -137,3 +137,9 @@ def test_a_lost_file_of_the_input_is_told_by_what_names_it(
     edit(out / "run/run.json", lambda facts: facts.update(rig=value))
     remedy = "if it moved, give it as log.rig=FILE"
     fails(capsys, ["replay", str(out / "run"), "training/000000"], str(out / "run/run.json"), "rig", remedy)
+
+
+@pytest.mark.parametrize("value", ["nan", "x" * 10_000, "a\0b"])
+def test_a_lost_input_is_told_by_what_names_it(value: str, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit(out / "run/run.json", lambda facts: facts.update(source_root=value))
+    fails(capsys, ["check", str(out / "run")], str(out / "run/run.json"), "source_root", "give it as log.root=DIR")
