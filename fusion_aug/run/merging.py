@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fusion_aug.errors import ConfigError, DataError, FusionAugError
+from fusion_aug.errors import ConfigError, DataError, FusionAugError, MissingPackage
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.locks import FolderLock, Locked
 from fusion_aug.logs.core.writer import WORK
@@ -102,11 +103,20 @@ def _merge_folder(out: Path, overrides: Sequence[str]) -> int:
 
 @reads_file
 def _planned(path: Path, config: dict[str, Any]) -> tuple[Job, str]:
-    """The job of a plan, which may be damaged, and its fingerprint; see ``with_stage`` for an output in a store."""
-    check_options(config)
-    job = Job(with_stage(config) if is_url(config["out"]) else config)
-    fingerprint = job.fingerprint()
-    job.tasks  # noqa: B018  (what is wrong with their number is told here)
+    """The job of a plan, which may be damaged, and its fingerprint; see ``with_stage`` for an output in a store.
+
+    Raises:
+        DataError: a setting is wrong; the message names the plan.
+    """
+    try:
+        check_options(config)
+        job = Job(with_stage(config) if is_url(config["out"]) else config)
+        fingerprint = job.fingerprint()
+        job.tasks  # noqa: B018  (what is wrong with their number is told here)
+    except MissingPackage:
+        raise
+    except ConfigError as error:
+        raise DataError(f"{path}: config: {error}") from None
     return job, fingerprint
 
 
@@ -127,6 +137,8 @@ def _settings(where: str, plan: Any, overrides: Sequence[str]) -> dict[str, Any]
     trusted = [str(value_of(w)) for w in overrides if w.startswith("log.root=")]
     if trusted and trusted[-1] != log["root"]:
         raise ConfigError(f"log.root: the shards of {where} were made of {log['root']}; run them again")
+    if not is_url(log["root"]) and not os.path.isdir(log["root"]):  # noqa: PTH112  (whatever the name)
+        raise DataError(f"{where}: config: log.root: there is no folder {log['root']!r}; it lay there for the shards")
     if is_url(log["root"]) and not trusted:
         refuse_odd_store(log["root"], Path(where))
     given = [str(value_of(w)) for w in overrides if w.startswith("storage.cache=")]

@@ -67,6 +67,8 @@ def test_accounts_plans_and_inputs(out: Path, capsys: pytest.CaptureFixture[str]
         ("plan.json", lambda p: p["config"].pop("pipeline")),
         ("plan.json", lambda p: p.update(kernels=[1])),
         ("plan.json", lambda p: p["config"].update(log="x")),
+        ("plan.json", lambda p: p["config"].update(copies=[[]])),
+        ("plan.json", lambda p: p["config"]["log"].update(root="/gone")),
     ]
     for name, change in changes:
         good = (work / name).read_text()
