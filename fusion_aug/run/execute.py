@@ -87,7 +87,7 @@ def check_expressible(job: Job) -> None:
         FusionAugError: a sample cannot be read, and such are not skipped.
     """
     skips = job.config["on_error"] == "skip"
-    for source, _, _ in job.tasks:
+    for source in job.tasks.ids:
         is_read = False
         try:
             sample = job.log.read(source)

@@ -97,7 +97,7 @@ def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_di
     return log
 
 
-def refuse_odd_store(url: str, facts: Path) -> None:
+def refuse_odd_store(url: str, facts: str | Path) -> None:
     """Raise unless a URL is one of an object store: a run of somebody else's may name any place.
 
     Raises:
@@ -132,7 +132,7 @@ def _check_formats(manifest: Manifest) -> None:
         raise DataError(f"{manifest.where}: line 1: {error}") from None
 
 
-def import_named(modules: Any, manifest: Path, overrides: Sequence[str]) -> None:
+def import_named(modules: Any, manifest: str | Path, overrides: Sequence[str]) -> None:
     """Import the modules of extensions that a run used, of which the user has given the names too.
 
     A manifest alone imports nothing: it may be somebody else's, and so may a module of that name in the current folder.

@@ -67,7 +67,7 @@ def _merge_store(url: str, overrides: Sequence[str]) -> int:
         raise DataError(f"{url}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise error if isinstance(error, FusionAugError) else DataError(f"{url}/{WORK}/{PLAN}: is no plan") from None
-    job, fingerprint = _planned(Path(f"{url}/{WORK}/{PLAN}"), {**config, "out": url})
+    job, fingerprint = _planned(f"{url}/{WORK}/{PLAN}", {**config, "out": url})
     with published(job) as place:
         try:
             return _merge(job, fingerprint, plan_of(job.out), place)
@@ -90,7 +90,7 @@ def _merge_folder(out: Path, overrides: Sequence[str]) -> int:
             return 0
         plan = plan_of(out)
         config = _settings(str(out / WORK / PLAN), plan, overrides)
-        job, fingerprint = _planned(out / WORK / PLAN, {**config, "out": str(out)})
+        job, fingerprint = _planned(str(out / WORK / PLAN), {**config, "out": str(out)})
         return _merge(job, fingerprint, plan, Publisher())
     except Locked:
         raise ConfigError(f"{out}: a run is still writing it; merge when all shards have ended") from None
@@ -102,7 +102,7 @@ def _merge_folder(out: Path, overrides: Sequence[str]) -> int:
 
 
 @reads_file
-def _planned(path: Path, config: dict[str, Any]) -> tuple[Job, str]:
+def _planned(where: str, config: dict[str, Any]) -> tuple[Job, str]:
     """The job of a plan, which may be damaged, and its fingerprint; see ``with_stage`` for an output in a store.
 
     Raises:
@@ -116,7 +116,7 @@ def _planned(path: Path, config: dict[str, Any]) -> tuple[Job, str]:
     except MissingPackage:
         raise
     except ConfigError as error:
-        raise DataError(f"{path}: config: {error}") from None
+        raise DataError(f"{where}: config: {error}") from None
     return job, fingerprint
 
 
@@ -133,14 +133,14 @@ def _settings(where: str, plan: Any, overrides: Sequence[str]) -> dict[str, Any]
     log = config.get("log") if isinstance(config, dict) else None
     if not isinstance(config, dict) or not isinstance(log, dict) or not isinstance(log.get("root"), str):
         raise DataError(f"{where}: config: expected the settings of a run")
-    import_named(config.get("plugins") or [], Path(where), overrides)
+    import_named(config.get("plugins") or [], where, overrides)
     trusted = [str(value_of(w)) for w in overrides if w.startswith("log.root=")]
     if trusted and trusted[-1] != log["root"]:
         raise ConfigError(f"log.root: the shards of {where} were made of {log['root']}; run them again")
     if not is_url(log["root"]) and not os.path.isdir(log["root"]):  # noqa: PTH112  (whatever the name)
         raise DataError(f"{where}: config: log.root: there is no folder {log['root']!r}; it lay there for the shards")
     if is_url(log["root"]) and not trusted:
-        refuse_odd_store(log["root"], Path(where))
+        refuse_odd_store(log["root"], where)
     given = [str(value_of(w)) for w in overrides if w.startswith("storage.cache=")]
     cache = str(user_path(given[-1]).absolute()) if given else None
     if is_url(log["root"]) and cache is None:

@@ -186,7 +186,7 @@ def _trial(job: Job) -> tuple[Sample, float, int]:
         FusionAugError: of the first sample, or where such are skipped of all samples and not of one.
     """
     first: Exception = FusionAugError("no sample was selected")
-    for number, name in enumerate(dict.fromkeys(source for source, _, _ in job.tasks)):
+    for number, name in enumerate(job.tasks.ids):
         folder = Path(tempfile.mkdtemp())
         fits = True
         try:
