@@ -74,7 +74,7 @@ def of_output(name: str, out: Path, good: Path, rng: random.Random) -> list[str]
         ["check", str(out)],
         ["replay", str(out), sample],
         ["replay", f"{out}/manifest.jsonl", sample, "out=again"],
-        ["inspect", f"log={format}", f"log.root={out}"],
+        ["inspect", f"log={FORMATS[name]}", f"log.root={out}"],
         ["merge", str(out)],
     ]
     if name != "street_run":  # whose pictures take a second

@@ -19,13 +19,17 @@ from fusion_aug import cli
 # folder -> the format that it is read as; those of other names than their format
 FORMATS = {
     "rig": "kitti", "old": "mmdet3d", "run": "kitti", "arm_run": "robomimic", "street_run": "nuscenes", "half": "kitti",
+    "shards_run": "webdataset", "litdata_run": "litdata",
 }  # fmt: skip
 OPTIONS = {
     "mcap": {"rig": "{root}/mcap_rig.yaml"},
     "lerobot": {"rig": "{root}/lerobot_rig.yaml"},
     "rig": {"rig": "{root}/rig.yaml"},
 }
-INPUTS = {"run": "kitti", "half": "kitti", "arm_run": "robomimic", "street_run": "nuscenes"}  # of the outputs
+INPUTS = {  # of the outputs
+    "run": "kitti", "half": "kitti", "arm_run": "robomimic", "street_run": "nuscenes", "shards_run": "kitti",
+    "litdata_run": "kitti",
+}  # fmt: skip
 MCAP_SECONDS = 0.25
 
 
@@ -45,13 +49,16 @@ def make(good: Path, only: str) -> None:
         "mcap": _recording,
         "lerobot": _episodes,
         "folder": lambda root: _run(root, good / "kitti", "kitti", "output=folder"),
+        "webdataset": lambda root: _run(root, good / "kitti", "kitti", "output=webdataset"),
         "rig": lambda root: save_rig(fa.open_log("kitti", small_logs.kitti(root))[0].rig, root / "rig.yaml"),
         "run": lambda root: _run(root, good / "kitti", "kitti"),
         "half": lambda root: _run(root, good / "kitti", "kitti", "shard=1/1"),
         "arm_run": lambda root: _run(root, good / "robomimic", "robomimic", "pipeline=photometric"),
         "street_run": lambda root: _run(root, good / "nuscenes", "nuscenes", "limit=1"),
+        "shards_run": lambda root: _run(root, good / "kitti", "kitti", "output=webdataset"),
+        "litdata_run": lambda root: _run(root, good / "kitti", "kitti", "output=litdata"),
     }
-    needed = {only, {**INPUTS, "folder": "kitti"}.get(only, only)}
+    needed = {only, {**INPUTS, "folder": "kitti", "webdataset": "kitti"}.get(only, only)}
     for name, maker in makers.items():
         if not only or name in needed:
             maker(good / name)

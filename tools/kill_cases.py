@@ -61,6 +61,8 @@ def cases() -> dict[str, Case]:
         "robomimic": Case(small_logs.robomimic, ("log=robomimic", LIGHT)),
         "folder": Case(folder, ("log=folder", *both)),
         "to nuscenes": Case(small_logs.kitti, ("log=kitti", "output=nuscenes", *both)),
+        "to webdataset": Case(small_logs.kitti, ("log=kitti", "output=webdataset", *both)),
+        "to litdata": Case(small_logs.kitti, ("log=kitti", "output=litdata", *both)),
     }
     more = {
         f"{name} in shards": runs[name]._replace(commands=in_shards((3, 1, 2)), as_run=True)
