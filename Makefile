@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo quick test cluster fuzz processors kill changed-inputs full-disk lint bench docs check-devkit clean
+.PHONY: help setup demo quick test cluster stores fuzz processors kill changed-inputs full-disk lint bench docs check-devkit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ test: $(STAMP)  ## run all tests
 
 cluster: $(STAMP)  ## tests of Ray clusters and object stores, whose workers, nodes, drivers and answers are lost
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m cluster
+
+stores: $(STAMP)  ## runs into an object store here: 21 keyframes, killed five times, lost puts, 100 races
+	OMP_NUM_THREADS=1 $(BIN)/python tools/stores.py
 
 fuzz: $(STAMP)  ## damaged files, outputs and command lines, 20,000 of them, and bombs made by hand
 	$(BIN)/python tools/fuzz.py --cases 20000

@@ -6,6 +6,7 @@ or that is imported before use; importing it registers what it defines. Frames, 
 
 from fusion_aug.check.comparisons import register_comparison
 from fusion_aug.check.counts import counter
+from fusion_aug.check.counts.classes import class_counter
 from fusion_aug.check.measurement import Measure, Pair, Row, measurement
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, draw
@@ -27,6 +28,7 @@ from fusion_aug.logs.core.files import (
     write_picture,
 )
 from fusion_aug.logs.core.npz import read_npz, write_npz
+from fusion_aug.logs.core.point_labels import LabelLayout, label_file, label_layout
 from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.sidecar import merge_sidecar, write_sidecar
 from fusion_aug.ops.random import noise
@@ -48,6 +50,9 @@ from fusion_aug.streams import (
     Keypoints3D,
     LazyColumns,
     Lidar,
+    MapElement,
+    MapElements,
+    Occupancy,
     Odometry,
     Points,
     Radar,
@@ -59,6 +64,7 @@ from fusion_aug.streams import (
     Taxels,
     Text,
     ValidityMask,
+    Waypoints,
     Wrench,
     rectangle_corners,
     strings,
@@ -98,6 +104,7 @@ from fusion_aug.streams.families import (
     Weather,
 )
 from fusion_aug.streams.source import Source, decoder, row_counter
+from fusion_aug.streams.targets import on_nothing
 from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
 from fusion_aug.transforms.cloud.points import PointTransform, keep_points
 
@@ -111,15 +118,16 @@ __all__ = [  # noqa: RUF022  (grouped by what is extended)
     # a transform: its base, what it draws, and a handler for each kind of stream
     "Call", "ConfigError", "Context", "ParameterRows", "PhotometricTransform", "PictureContext", "PointTransform",
     "Range", "Transform", "UnhandledStream", "draw", "handles", "is_selected", "keep_points", "matches", "noise",
+    "on_nothing",
     "Action", "BodyPose", "Boxes2D", "Boxes3D", "Camera", "Depth", "EgoPose", "HeightMap", "Imu", "JointState",
-    "Keypoints2D", "Keypoints3D", "Lidar", "Odometry", "Points", "Radar", "SegmentationMask", "TactileImage", "Taxels",
-    "Text", "ValidityMask", "Wrench",
+    "Keypoints2D", "Keypoints3D", "Lidar", "MapElement", "MapElements", "Occupancy", "Odometry", "Points", "Radar",
+    "SegmentationMask", "TactileImage", "Taxels", "Text", "ValidityMask", "Waypoints", "Wrench",
     # a log format: a reader, a writer, and files
     "CaptureTimeWriter", "DataError", "Format", "LazyColumns", "Log", "Option", "Problem", "REF", "Ref", "Sample",
     "SampleMeta", "Source", "Writer", "bake", "copy_file", "decoder", "find_format", "image_size", "inside",
     "merge_sidecar", "read_json", "read_npz", "read_text", "rectangle_corners", "register_format", "select_ids",
     "write_image", "write_json", "write_npz", "write_picture", "write_sidecar",
-    "CHANGED", "KEPT", "LEFT_OUT", "REFUSED", "Part", "row_counter",
+    "CHANGED", "KEPT", "LEFT_OUT", "REFUSED", "LabelLayout", "Part", "label_file", "label_layout", "row_counter",
     # a measurement, and how check OUT compares what has no declared kind
-    "Measure", "Pair", "Row", "counter", "measurement", "register_comparison",
+    "Measure", "Pair", "Row", "class_counter", "counter", "measurement", "register_comparison",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError, FusionAugError, UnhandledStream
-from fusion_aug.logs import open_log, write_log
+from fusion_aug.logs import decode_rle, encode_rle, objects_mask, open_log, with_waypoints, write_log
 from fusion_aug.run.presets import preset
 from fusion_aug.sample import Ref, Sample, SampleMeta, make_sample, merge, rename_sensors
 from fusion_aug.sample.history import Record, history_from_json, history_to_json
@@ -27,6 +27,9 @@ from fusion_aug.streams import (
     Keypoints2D,
     Keypoints3D,
     Lidar,
+    MapElement,
+    MapElements,
+    Occupancy,
     Odometry,
     Points,
     Radar,
@@ -38,6 +41,7 @@ from fusion_aug.streams import (
     Taxels,
     Text,
     ValidityMask,
+    Waypoints,
     Wrench,
     add_mirror_words,
     rectangle_corners,
@@ -70,6 +74,8 @@ from fusion_aug.train import (
     boxes_from,
     collate,
     in_one_buffer,
+    map_vectors,
+    rasterize_map,
     set_epoch,
     to_dense,
     to_mmdet3d,
@@ -81,14 +87,15 @@ from fusion_aug.transforms import __all__ as _transforms
 __all__ = [
     "Action", "add_mirror_words", "AugmentedDataset", "axial", "BodyPose", "Boxes2D", "Boxes3D", "boxes_from", "Call",
     "Camera", "categorical", "collate", "Column", "Compose", "ConfigError", "Context", "corners", "DataError",
-    "Depth", "EgoPose", "extent", "FusionAugError", "handles", "HeightMap", "history_from_json", "history_to_json",
-    "ImagePlane", "ImageStream", "Imu", "in_one_buffer", "InexactInverse", "intensity", "invert", "joint",
-    "joint_force", "JointState", "Keypoints2D", "Keypoints3D", "label", "length", "Lidar", "make_sample", "merge",
-    "Mix", "Mount", "Occurrences", "Odometry", "OneOf", "open_log", "ParameterRows", "Photometric", "pipeline",
-    "PointOp", "Points", "polar", "pose", "position", "preset", "Radar", "radial_velocity", "Ragged", "RandomApply",
-    "Range", "Record", "rectangle_corners", "Ref", "rename_sensors", "replay", "Sample", "SampleMeta", "scalar",
-    "Scene", "SegmentationMask", "Signal", "SomeOf", "Source", "set_epoch", "specific_force", "Stream", "strings",
+    "decode_rle", "Depth", "EgoPose", "encode_rle", "extent", "FusionAugError", "handles", "HeightMap",
+    "history_from_json", "history_to_json", "ImagePlane", "ImageStream", "Imu", "in_one_buffer", "InexactInverse",
+    "intensity", "invert", "joint", "joint_force", "JointState", "Keypoints2D", "Keypoints3D", "label", "length",
+    "Lidar", "make_sample", "map_vectors", "MapElement", "MapElements", "merge", "Mix", "Mount", "objects_mask",
+    "Occupancy", "Occurrences", "Odometry", "OneOf", "open_log", "ParameterRows", "Photometric", "pipeline", "PointOp",
+    "Points", "polar", "pose", "position", "preset", "Radar", "radial_velocity", "Ragged", "RandomApply", "Range",
+    "rasterize_map", "Record", "rectangle_corners", "Ref", "rename_sensors", "replay", "Sample", "SampleMeta", "scalar",
+    "Scene", "SegmentationMask", "set_epoch", "Signal", "SomeOf", "Source", "specific_force", "Stream", "strings",
     "TactileImage", "Taxels", "Temporal", "Text", "time_offset", "to_dense", "to_mmdet3d", "to_openpcdet", "Transform",
-    "UnhandledStream", "ValidityMask", "Wrench", "write_log",
+    "UnhandledStream", "ValidityMask", "Waypoints", "with_waypoints", "Wrench", "write_log",
     *_transforms,
 ]  # fmt: skip

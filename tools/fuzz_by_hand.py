@@ -17,6 +17,7 @@ from mutations import ODD_FILES
 PICKLES = {**HOSTILE, "doubled_key": DOUBLED_KEY, "colliding_keys": COLLIDING_KEYS}
 FILES = {
     "kitti": ("calib/*.txt", "velodyne/*.bin", "image_2/*.png", "label_2/*.txt"),
+    "semantickitti": ("calib.txt", "poses.txt", "times.txt", "velodyne/*.bin", "labels/*.label", "image_2/*.png"),
     "argoverse2": (
         "lidar/*.feather",
         "*.jpg",

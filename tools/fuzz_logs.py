@@ -41,6 +41,7 @@ def make(good: Path, only: str) -> None:
     """
     makers: dict[str, Callable[[Path], Any]] = {
         "kitti": small_logs.kitti,
+        "semantickitti": partial(small_logs.semantickitti, scans=2),
         "argoverse2": partial(small_logs.argoverse2, sweeps=2),
         "robomimic": partial(small_logs.robomimic, frames=6),
         "mmdet3d": partial(small_infos.write_small, samples=2),

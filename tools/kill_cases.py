@@ -53,6 +53,7 @@ def cases() -> dict[str, Case]:
     both = (TURN, LIGHT)
     runs = {
         "kitti": Case(small_logs.kitti, ("log=kitti", *both)),
+        "semantickitti": Case(lambda root: small_logs.semantickitti(root, 2), ("log=semantickitti", *both)),
         "nuscenes": Case(street, ("log=nuscenes", "link=hard", *both)),
         "argoverse2": Case(lambda root: small_logs.argoverse2(root, 2), ("log=argoverse2", *both)),
         "mmdet3d": Case(infos, ("log=mmdet3d", *both)),

@@ -14,7 +14,8 @@ from fusion_aug.check.camera_map import RecordedCameraMap
 from fusion_aug.check.measurement import Pair, Row, measurement
 from fusion_aug.ops.points import points_in_boxes
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes3D, Camera, Lidar, Points
+from fusion_aug.sample.sensors import scans
+from fusion_aug.streams import Boxes3D, Camera, Points
 
 MAX_POINTS = 4000
 
@@ -29,7 +30,7 @@ def key_cloud(sample: Sample, name: str) -> Tensor:
 
 def lidars(sample: Sample) -> list[str]:
     """Streams of LiDAR points."""
-    return list(sample.of_type(Lidar))
+    return list(scans(sample.streams))
 
 
 UNCALIBRATED = "the log holds no calibration of this camera (log.rig)"

@@ -18,6 +18,8 @@ from calib.regular_files import open_regular
 from fusion_aug.check.counts import COUNTERS, Counted, Counts
 from fusion_aug.check.counts.core import CALIBRATIONS, ROW_WORDS
 from fusion_aug.check.counts.stored import count_sidecar, renamed
+from fusion_aug.check.counts.tracks import STREAM as WAYPOINTS
+from fusion_aug.check.counts.tracks import asks_for_tracks
 from fusion_aug.check.measurement import Row
 from fusion_aug.check.reasons import Reasons
 from fusion_aug.check.stays import frames_that_stay, items_that_stay, rows_that_stay
@@ -29,6 +31,7 @@ from fusion_aug.sample import Sample
 from fusion_aug.sample.manifest import NAME, Entry
 
 NO_COUNTER = "nothing counts logs of the format {!r} (fusion_aug.extend.counter)"
+MADE = "nothing counts what log.past and log.future make of the samples before and after in this log"
 NO_ACCOUNT = "the manifest is of a version that wrote no account; run again to have one"
 ONE_RATE = ("lerobot", "robomimic")  # formats whose items are frames at one rate, resampled where the pipeline has more
 
@@ -103,6 +106,9 @@ class Losses:
             old = old if same else {n: c for n, c in old.items() if set(c) != {CALIBRATIONS}}
             reasons = Reasons(self.source, self.writer, same, entry, before, account)
             for name in dict.fromkeys((*old, *new, *account)):
+                if name == WAYPOINTS and name not in old and asks_for_tracks(vars(self.source.options)):
+                    yield Row.not_compared("counts", name, MADE)
+                    continue
                 of_stream, known = account.get(name, {}), reasons.of_stream(name, name not in new)
                 least = [of_kind.get(name, 0) if name in old else 0 for of_kind in stay]
                 for part in parts_of(old.get(name, {}), new.get(name, {}), of_stream, least):

@@ -11,6 +11,7 @@ import numpy as np
 from calib.regular_files import same_content
 from fusion_aug.check.air import FogProbe, drawn_weather
 from fusion_aug.check.box_facts import BoxFacts
+from fusion_aug.check.class_counts import ClassCounts
 from fusion_aug.check.kept_files import compare_kept_files
 from fusion_aug.check.losses import Losses
 from fusion_aug.check.measurement import Row
@@ -19,6 +20,7 @@ from fusion_aug.check.unreached import compare_unreached
 from fusion_aug.core.engine import replay
 from fusion_aug.errors import USER_ERRORS
 from fusion_aug.logs.core.log import Log
+from fusion_aug.logs.core.run_writer import writer_of_run
 from fusion_aug.logs.core.sidecar import ids_in_manifest
 from fusion_aug.logs.core.writer import PARTS_FOLDER, Writer
 from fusion_aug.sample import Sample
@@ -40,13 +42,9 @@ NOT_RECEIVED = "no item of it was received, and the format stores nothing for th
 def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[Row]]:
     """Rows of every sample of a manifest, and at the end those of the whole log and of its weathers."""
     probe = FogProbe()
-    writer = source.writer(
-        written.root,
-        manifest.header["output"],
-        lossy=bool(manifest.header["lossy"]),
-        options=manifest.header.get("output_options"),
-    )
+    writer = writer_of_run(source, manifest, written.root)
     losses, facts = Losses(source, written, writer), BoxFacts(source, written)
+    classes = ClassCounts(losses)
     for entry in manifest.entries:
         before = source.read(entry.source)
         made = replay(before, entry.history)
@@ -58,6 +56,7 @@ def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[
             *compare_sample(expected, written, writer, entry),
             *losses.rows(entry, before, made),
             *facts.rows(entry),
+            *classes.rows(entry, before),
         ]
         for params in drawn_weather(entry.history):
             probe.add(before, params)

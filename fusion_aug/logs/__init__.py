@@ -5,9 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fusion_aug.logs import argoverse2, folder, kitti, lerobot, litdata, mcap, mmdet3d, nuscenes, robomimic, webdataset  # noqa: F401  (register)
+from fusion_aug.logs import (  # noqa: F401  (register)
+    argoverse2,
+    folder,
+    kitti,
+    lerobot,
+    litdata,
+    mcap,
+    mmdet3d,
+    nuscenes,
+    robomimic,
+    semantickitti,
+    webdataset,
+)
 from fusion_aug.logs.core.log import FORMATS, Format, Log, find_format, register_format
 from fusion_aug.logs.core.options import Option
+from fusion_aug.logs.core.rle import decode_rle, encode_rle, objects_mask
+from fusion_aug.logs.core.tracks import with_waypoints
 from fusion_aug.logs.core.writer import Problem, Writer
 from fusion_aug.logs.write import write_log
 
@@ -16,7 +30,8 @@ def open_log(format: str, root: str | Path, **options: Any) -> Log:
     """Open a log as a lazy sequence of samples.
 
     Args:
-        format: kitti, nuscenes, argoverse2, mmdet3d, mcap, lerobot, robomimic, folder, or one that was registered.
+        format: kitti, semantickitti, nuscenes, argoverse2, mmdet3d, mcap, lerobot, robomimic, folder, or one that was
+            registered.
         root: its folder.
         options: select, rig, and those of the format.
 
@@ -28,6 +43,6 @@ def open_log(format: str, root: str | Path, **options: Any) -> Log:
 
 
 __all__ = [
-    "FORMATS", "Format", "Log", "Option", "Problem", "Writer", "find_format", "open_log", "register_format",
-    "write_log",
+    "FORMATS", "Format", "Log", "Option", "Problem", "Writer", "decode_rle", "encode_rle", "find_format",
+    "objects_mask", "open_log", "register_format", "with_waypoints", "write_log",
 ]  # fmt: skip

@@ -76,11 +76,11 @@ def gather(picture: Tensor, source: Tensor, interpolation: str = "linear", fill:
     # every source lies on the picture, whose edge pixels reach half a pixel further than their centres
     out = (_sample_cv if plain else _sample_torch)(picture, source.to(picture.device), fill, True)
     out = out.reshape(height, width, *picture.shape[2:])
-    _paint(out, torch.isnan(source).any(-1).to(picture.device), fill)
+    paint(out, torch.isnan(source).any(-1).to(picture.device), fill)
     return out
 
 
-def _paint(picture: Tensor, where: Tensor, value: float) -> None:
+def paint(picture: Tensor, where: Tensor, value: float) -> None:
     """Write a value into the pixels (H, W) of a mask, in place."""
     _as_signed(picture)[where] = _as_signed(torch.tensor(value, dtype=picture.dtype))
 
@@ -119,7 +119,7 @@ def _pick_nearest(picture: Tensor, grid: Tensor, fill: float) -> Tensor:
     inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
     index = torch.where(inside, v * width + u, torch.zeros_like(u)).to(torch.int64)
     out = picture.reshape(height * width, *picture.shape[2:])[index]
-    _paint(out, ~inside, fill)
+    paint(out, ~inside, fill)
     return out
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from calib.errors import in_one_line
 from fusion_aug.logs.core.account import Account, Group
 from fusion_aug.logs.core.contents import FIELD, LEFT_OUT, REFUSED
+from fusion_aug.logs.core.label_counts import LABELS
 from fusion_aug.logs.core.sample_account import StreamAccount
 
 
@@ -28,6 +29,17 @@ def stream_table(streams: Mapping[str, StreamAccount], words: Mapping[str, str] 
         added = [*_reasons(own.get("added")), *_reasons(own.get("items_added"), None, " items")]
         table.add_row(printable(name), _change(own["items"]), rows, "\n".join(lost), "\n".join(added))
     return table
+
+
+def label_table(streams: Mapping[str, StreamAccount]) -> Table | None:
+    """Points by class of the clouds whose classes were counted, before and after; None where there are none."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("stream", "class", "points"):
+        table.add_column(name, justify="right" if name == "points" else "left")
+    for name, own in streams.items():
+        for key, pair in own.get(LABELS, {}).items():
+            table.add_row(printable(name), printable("unlabelled" if key == "-1" else key), _change(pair))
+    return table if table.row_count else None
 
 
 def _change(pair: Sequence[int]) -> str:

@@ -7,6 +7,7 @@ kinds under one name, or of two lists, one would vanish.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,17 @@ from fusion_aug.core.registry import find_transform
 from fusion_aug.errors import ConfigError
 
 
-def chosen_presets(primary: str, overrides: Sequence[str]) -> list[str]:
+def chosen_presets(primary: str, overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
     """Presets that a configuration is made of, in the order of their merging. Hydra must be set up.
 
     Args:
         primary: name of the primary configuration.
         overrides: as Hydra takes them.
+        folders: where presets lie.
     """
+    choices = [w.removeprefix("pipeline=") for w in overrides if re.match(r"[+~]*pipeline(@|=|$)", w)]
+    if len(choices) == 1 and _stands_alone(choices[0], folders):
+        return choices  # Hydra's list takes as long as half of all the rest
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
@@ -32,6 +37,13 @@ def chosen_presets(primary: str, overrides: Sequence[str]) -> list[str]:
     found = hydra.config_loader.compute_defaults_list(primary, list(overrides), RunMode.RUN).defaults
     paths = [d.config_path for d in found if d.config_path and d.config_path.startswith("pipeline/")]
     return [p.removeprefix("pipeline/") for p in paths]
+
+
+def _stands_alone(word: str, folders: Sequence[Path]) -> bool:
+    """Whether a word is the name of a preset that is made of no other."""
+    files = [f / f"{word}.yaml" for f in folders]
+    found = [f for f in files if "/" not in word and f.is_file()]
+    return bool(found) and not any(re.search(r"^defaults\s*:", f.read_text(encoding="utf-8"), re.M) for f in found)
 
 
 def refuse_lost_transforms(presets: Sequence[str], folders: Sequence[Path]) -> None:

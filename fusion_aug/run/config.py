@@ -76,7 +76,8 @@ def compose_config(
         with _own_hydra():
             words = [*quote_names(overrides), *more]
             config = _composed(name, words)
-            refuse_lost_transforms(chosen_presets(name, words), group_folders("pipeline", extra_dir))
+            folders = group_folders("pipeline", extra_dir)
+            refuse_lost_transforms(chosen_presets(name, words, folders), folders)
         set_figures(config, figures or {})
         check_keys(config, config_dir() / f"{name}.yaml", group_folders("pipeline", extra_dir))
         missing = sorted(OmegaConf.missing_keys(config))

@@ -26,6 +26,7 @@ from fusion_aug.run.unfinished import clean
 from fusion_aug.run.workers import Outcomes, ProcessDied, work_through
 from fusion_aug.sample import Sample
 from fusion_aug.transforms.camera.photometric import gel_refusal_message, gels_to_refuse
+from fusion_aug.transforms.scene.grids import grids_to_refuse
 
 Progress = Callable[[int, int], None]
 ROUNDS = 2  # in which samples are made again that a store has lost
@@ -110,8 +111,10 @@ def check_sample(job: Job, sample: Sample | None) -> None:
 
 
 def refuse_unfit(job: Job, sample: Sample) -> None:
-    """Raise if a pipeline names sensors that a sample lacks, or would change gels as pictures of light."""
+    """Raise if a pipeline names sensors that a sample lacks, would change gels as pictures of light, or tilt grids."""
     check_names(job.pipeline, sample)
+    if grids := grids_to_refuse(job.pipeline, sample):
+        raise ConfigError(grids)
     for leaf in leaves(job.pipeline):
         gels = gels_to_refuse(leaf, sample) if leaf.p > 0 else []
         if gels:

@@ -160,6 +160,7 @@ def written_log(manifest: Manifest, out: Path, source: Log) -> Log:
     """Open the output of a run with the options of its input that define the meaning of its numbers."""
     format = str(manifest.header["output"])
     config: dict[str, Any] = {"format": format, "root": str(out)}
+    config["air_label"] = getattr(source.options, "air_label", None)
     if format == source.format.name:
         own = {name for name, option in source.format.options.items() if not option.input_only}
         config |= {name: getattr(source.options, name) for name in own}

@@ -15,6 +15,7 @@ from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.core.new_files import new_file, write_new_text
 from fusion_aug.logs.core.options import absolute
+from fusion_aug.logs.core.run_writer import writer_of_run
 from fusion_aug.logs.core.sample_account import total_account
 from fusion_aug.logs.core.whole import move_files, whole_folder
 from fusion_aug.logs.core.writer import WORK
@@ -56,12 +57,7 @@ def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_d
 def _stage(log: Log, manifest: Manifest, entry: Entry, stage: Path, out: Path) -> tuple[bool, dict[str, Any], Any]:
     """Write the files of the sample; returns whether they are the run's, their rows, and the writer."""
     source = log.read(entry.source)
-    writer = log.writer(
-        out,
-        manifest.header["output"],
-        lossy=bool(manifest.header["lossy"]),
-        options=manifest.header.get("output_options"),
-    )
+    writer = writer_of_run(log, manifest, out)
     rows = writer.stage(replay(source, entry.history), source, entry.id, stage)
     return tree_digest(stage) == entry.digest, rows, writer
 

@@ -20,7 +20,7 @@ from fusion_aug.core.engine import run
 from fusion_aug.core.registry import is_invariant, resolve
 from fusion_aug.errors import USER_ERRORS, FusionAugError, MissingPackage
 from fusion_aug.logs.core.full_disk import naming_output
-from fusion_aug.run.account_report import left_out_lines, printable, stream_table
+from fusion_aug.run.account_report import label_table, left_out_lines, printable, stream_table
 from fusion_aug.run.ending import RunResult
 from fusion_aug.run.execute import output_size, refuse_unfit
 from fusion_aug.run.job import Job
@@ -92,6 +92,9 @@ def run_summary(job: Job, result: RunResult, changed: Sequence[str]) -> None:
         OUT.print(f"this is shard {shard}; when all have ended: fusion-aug merge {job.place}", markup=False)
         return
     OUT.print(stream_table(result.streams, job.loss_reasons))
+    classes = label_table(result.streams)
+    if classes is not None:
+        OUT.print(classes)
     print_lines(left_out_lines(job.account))
 
 

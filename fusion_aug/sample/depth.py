@@ -17,8 +17,9 @@ from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.physics.completion import SKY_DISTANCE, Completion, cell_size, complete_distances, fill_gaps, grid_shape
 from fusion_aug.physics.ground import distance_along, fit_ground
 from fusion_aug.sample.sample import Sample
+from fusion_aug.sample.sensors import scans
 from fusion_aug.sample.vehicle import T_up_ref
-from fusion_aug.streams import Depth, ImageStream, Lidar, Stream
+from fusion_aug.streams import Depth, ImageStream, Stream
 
 TOP_RINGS = 0.03  # radians below its highest point that count as the upper end of a scanner's view
 
@@ -87,8 +88,7 @@ def camera_depth(sample: Sample, name: str, item: int) -> Completion:
 
 def lidars_of(sample: Sample, index: int) -> list[str]:
     """LiDAR streams of a sample that have an item which was not dropped."""
-    found = sample.of_type(Lidar)
-    return [n for n, s in found.items() if bool(((s.sample_index == index) & s.present).any())]
+    return [n for n, s in scans(sample.streams).items() if bool(((s.sample_index == index) & s.present).any())]
 
 
 def _completed(sample: Sample, lidars: list[str], name: str, item: int, sensor: CameraSensor) -> Completion:

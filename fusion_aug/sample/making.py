@@ -12,7 +12,21 @@ from calib import CalibrationError, CameraSensor, LidarSensor, RadarSensor, Rig,
 from fusion_aug.errors import DataError
 from fusion_aug.sample.meta import REF, Ref, SampleMeta, world_frame_of
 from fusion_aug.sample.sample import Sample
-from fusion_aug.streams import Boxes2D, Boxes3D, Camera, EgoPose, ImageStream, Lidar, Points, Radar, Ragged, Stream
+from fusion_aug.streams import (
+    Boxes2D,
+    Boxes3D,
+    Camera,
+    EgoPose,
+    ImageStream,
+    Lidar,
+    MapElements,
+    Occupancy,
+    Points,
+    Radar,
+    Ragged,
+    Stream,
+    Waypoints,
+)
 from fusion_aug.streams.columns import Column
 from fusion_aug.streams.loose import check_offsets
 from fusion_aug.streams.source import Source
@@ -22,6 +36,8 @@ MOST_BYTES = 200  # of a part of an id: file systems end at 255, and names are m
 SENSORS: dict[type[Stream], type[Sensor]] = {Camera: CameraSensor, Lidar: LidarSensor, Radar: RadarSensor}
 NEEDED: dict[type[Stream], tuple[str, ...]] = {
     Points: ("xyz",), Boxes3D: ("pose", "size"), Boxes2D: ("corners",), EgoPose: ("pose",),
+    MapElements: ("xyz", "element", "category"),
+    Waypoints: ("pose", "time_offset", "instance"),
 }  # fmt: skip
 
 
@@ -155,7 +171,8 @@ def _check_columns(stream: Stream, where: str) -> None:
             found = f"{len(values)} rows" if values.shape else "one number"
             raise DataError(f"{where}: {name}: {found}, expected {rows} rows")
         column = table.get(name)
-        shape = None if column is None else shape_of_row(column)
+        # grids of cells have looked at theirs
+        shape = None if column is None or isinstance(stream, Occupancy) else shape_of_row(column)
         if shape is not None and tuple(values.shape[1:]) != shape:
             raise DataError(f"{where}: {name}: rows of shape {tuple(values.shape[1:])}, expected {shape}")
         if (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from fusion_aug.streams import Stream
+from fusion_aug.streams import Points, Radar, Stream
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
@@ -28,3 +28,8 @@ def unmatched(patterns: Iterable[str], known: Iterable[str]) -> list[str]:
     """The patterns that match none of the known names."""
     names = list(known)
     return [p for p in patterns if not any(fnmatchcase(n, p) for n in names)]
+
+
+def scans(streams: Mapping[str, Stream]) -> dict[str, Points]:
+    """Clouds of scanners: every stream of points but those of radars."""
+    return {n: s for n, s in streams.items() if isinstance(s, Points) and not isinstance(s, Radar)}

@@ -14,7 +14,11 @@ from fusion_aug.logs.core.full_disk import naming_output
 from fusion_aug.ops.color import shown_levels
 from fusion_aug.sample import Sample
 from fusion_aug.sample.ego import with_both_velocities
-from fusion_aug.streams import Boxes3D, Camera, Lidar, Radar
+from fusion_aug.sample.sensors import scans
+from fusion_aug.show.labels import draw_legend, label_colours, occupancy_from_above, point_labels, tint_with_mask
+from fusion_aug.show.map_lines import draw_map, draw_map_from_above
+from fusion_aug.show.paths import draw_paths, draw_paths_from_above
+from fusion_aug.streams import Boxes3D, Camera, Radar
 
 TILE = 560  # width of a camera picture, pixels; a single camera gets twice that
 BIRD = 560  # side of the bird's-eye view
@@ -69,16 +73,19 @@ def save_picture(picture: np.ndarray, path: Path) -> None:
 
 
 def camera_tile(sample: Sample, name: str, points: bool = True, width: int = TILE) -> np.ndarray:
-    """One camera's key picture with points and boxes."""
+    """One camera's key picture under its mask, with map, points, trajectories and boxes."""
     item = sample.key_item(name)
     picture = sample[name].image(item)  # type: ignore[attr-defined]
     image = shown_levels(picture).numpy()
     scale = width / image.shape[1]
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     image = np.ascontiguousarray(image)
+    tint_with_mask(image, sample, name, item)
+    draw_map(image, sample, name, scale)
     if points:
         for cloud in lidars(sample):
             _draw_points(image, sample, cloud, name, scale)
+    draw_paths(image, sample, name, scale)
     for boxes in sample.of_type(Boxes3D).values():
         _draw_boxes(image, sample, boxes, name, scale)
     label(image, name)
@@ -86,7 +93,7 @@ def camera_tile(sample: Sample, name: str, points: bool = True, width: int = TIL
 
 
 def birds_eye(sample: Sample) -> np.ndarray:
-    """Points and boxes from above, in the reference frame: x up, y left."""
+    """Occupancy, map, points, trajectories and boxes from above, in the reference frame: x up, y left."""
     image = np.full((BIRD, BIRD, 3), PAPER, np.uint8)
     per_metre = BIRD / 2 / REACH
     for ring in (10, 20, 30, 40):
@@ -95,12 +102,19 @@ def birds_eye(sample: Sample) -> np.ndarray:
     def pixel(xy: np.ndarray) -> np.ndarray:
         return np.stack([BIRD / 2 - xy[:, 1] * per_metre, BIRD / 2 - xy[:, 0] * per_metre], 1)
 
+    def place(pixels: np.ndarray) -> np.ndarray:
+        return (BIRD / 2 - pixels[:, ::-1]) / per_metre
+
+    occupancy_from_above(image, sample, place)
+    draw_map_from_above(image, sample, pixel)
     for cloud in lidars(sample):
         xyz = key_points(sample, cloud).numpy()
-        uv = np.round(pixel(xyz[np.isfinite(xyz).all(1)])).astype(int)
-        colour = range_colours(np.linalg.norm(xyz[np.isfinite(xyz).all(1)], axis=1))
+        finite = np.isfinite(xyz).all(1)
+        uv = np.round(pixel(xyz[finite])).astype(int)
+        colour = point_colours(sample, cloud, xyz)[finite]
         inside = ((uv >= 0) & (uv < BIRD)).all(1)
         image[uv[inside, 1], uv[inside, 0]] = colour[inside]
+    draw_paths_from_above(image, sample, pixel)
     for boxes in sample.of_type(Boxes3D).values():
         for pose, size, velocity, category in _rows(boxes):
             corners = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]]) * size[:2] / 2
@@ -117,6 +131,7 @@ def birds_eye(sample: Sample) -> np.ndarray:
     for name in sample.of_type(Radar):
         _draw_radar(image, sample, name, pixel)
     cv2.arrowedLine(image, (BIRD // 2, BIRD // 2), (BIRD // 2, BIRD // 2 - round(4 * per_metre)), INK, 2, cv2.LINE_AA)
+    draw_legend(image, sample)
     label(image, f"from above, x up, {REACH:g} m, arrows: velocity of 1 s")
     return image
 
@@ -136,7 +151,7 @@ def _draw_radar(image: np.ndarray, sample: Sample, name: str, pixel: object) -> 
 
 def lidars(sample: Sample) -> list[str]:
     """Names of the LiDAR streams."""
-    return list(sample.of_type(Lidar))
+    return list(scans(sample.streams))
 
 
 def key_points(sample: Sample, name: str) -> Tensor:
@@ -149,7 +164,7 @@ def _draw_points(image: np.ndarray, sample: Sample, cloud: str, camera: str, sca
     xyz = key_points(sample, cloud)
     uv, visible = sample.project_ref(xyz, camera)
     pixels = (uv[visible].numpy() + 0.5) * scale - 0.5
-    colour = range_colours(np.linalg.norm(xyz[visible].numpy(), axis=1))
+    colour = point_colours(sample, cloud, xyz.numpy())[visible.numpy()]
     for (u, v), c in zip(np.round(pixels).astype(int).tolist(), colour.tolist(), strict=True):
         cv2.circle(image, (u, v), 1, c, -1)
 
@@ -181,6 +196,12 @@ def _rows(boxes: Boxes3D) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, str]
 def category_colour(category: str) -> tuple[int, int, int]:
     """Colour of a box, RGB levels."""
     return COLOURS.get(category.split(".")[0].lower(), OTHER)
+
+
+def point_colours(sample: Sample, cloud: str, xyz: np.ndarray) -> np.ndarray:
+    """RGB levels (n, 3) of the points of a cloud's key item: by their classes where they have some, else by range."""
+    labels = point_labels(sample.take_key(cloud))  # type: ignore[arg-type]
+    return range_colours(np.linalg.norm(xyz, axis=1)) if labels is None else label_colours(labels)
 
 
 def range_colours(distance: np.ndarray) -> np.ndarray:

@@ -23,6 +23,8 @@ from fusion_aug.ops.color import shown_levels
 from fusion_aug.sample import Sample, world_frame_of
 from fusion_aug.sample.ego import with_both_velocities
 from fusion_aug.show.draw import category_colour, key_points, lidars, range_colours
+from fusion_aug.show.map_lines import colour, lines_of_maps
+from fusion_aug.show.paths import path_colour, paths_of
 from fusion_aug.streams import Boxes3D, Camera, Radar
 
 RADAR_COLOUR, PATH_COLOUR, BACKGROUND = (255, 90, 160), (240, 240, 240), (24, 26, 30)
@@ -125,6 +127,20 @@ def log_sample(rr: Any, stream: Any, side: str, sample: Sample, track: list[np.n
         _log_camera(rr, stream, f"{root}/ref/{name}", sample, name)
     for name, boxes in sample.of_type(Boxes3D).items():
         _log_boxes(rr, stream, f"{root}/ref/{name}", boxes)
+    _log_paths(rr, stream, f"{root}/ref/waypoints", sample)
+    lines = list(lines_of_maps(sample))
+    if lines:
+        of_lines = [colour(element) for element, _ in lines]
+        stream.log(f"{root}/ref/map", rr.LineStrips3D([line for _, line in lines], colors=of_lines, radii=0.05))
+
+
+def _log_paths(rr: Any, stream: Any, entity: str, sample: Sample) -> None:
+    pieces = [
+        (places[k : k + 2], seconds[k + 1]) for _, seconds, places in paths_of(sample) for k in range(len(seconds) - 1)
+    ]
+    if pieces:
+        colours = [path_colour(time) for _, time in pieces]
+        stream.log(entity, rr.LineStrips3D([piece for piece, _ in pieces], colors=colours, radii=0.06))
 
 
 def _log_radar(rr: Any, stream: Any, entity: str, sample: Sample, name: str) -> None:

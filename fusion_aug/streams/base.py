@@ -157,7 +157,7 @@ class Stream:
                 entries = [p.capture_times - p.true_capture_times for p in parts]
             if f.name in cls.item_fields:
                 joined[f.name] = join_entries(entries)
-            elif isinstance(entries[0], str | float | bool | tuple) and any(e != entries[0] for e in entries):
+            elif isinstance(entries[0], str | float | int | tuple) and any(e != entries[0] for e in entries):
                 raise DataError(
                     f"{cls.__name__}.{f.name}: differs between the samples of a batch ({entries[0]!r} and others); "
                     f"name a stream of a camera CAMERA/name, so that it follows where left and right swap"

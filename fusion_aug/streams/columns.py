@@ -33,6 +33,8 @@ class Column:
         fill: its value for the samples of a batch that do not have it; None where all must have it.
         rate: whether it is a velocity: per second. A change of speed multiplies it.
         rate_of: the velocity column that it is the time derivative of, for an acceleration.
+        of_target: whether it says what a point lies on, so that a return from the air does not have it
+            (see ``streams.targets``).
     """
 
     name: str
@@ -44,6 +46,7 @@ class Column:
     fill: float | None = None
     rate: bool = False
     rate_of: str = ""
+    of_target: bool = False
 
 
 def position(name: str) -> Column:
@@ -51,9 +54,11 @@ def position(name: str) -> Column:
     return Column(name, "position", width=3)
 
 
-def polar(name: str, *, scaled: bool = True, in_child_frame: bool = False, rate: bool = False) -> Column:
+def polar(
+    name: str, *, scaled: bool = True, in_child_frame: bool = False, rate: bool = False, of_target: bool = False
+) -> Column:
     """A vector (n, 3) that a mirror reflects: velocity (``rate=True``), acceleration; ``scaled=False`` for force."""
-    return Column(name, "polar", scaled=scaled, in_child_frame=in_child_frame, width=3, rate=rate)
+    return Column(name, "polar", scaled=scaled, in_child_frame=in_child_frame, width=3, rate=rate, of_target=of_target)
 
 
 def axial(name: str, *, in_child_frame: bool = False, rate: bool = False) -> Column:
@@ -111,9 +116,14 @@ def time_offset(name: str) -> Column:
     return Column(name, "time")
 
 
-def categorical(name: str, width: int = 0, fill: int | None = None) -> Column:
-    """An id, a class, a ring number: never interpolated."""
-    return Column(name, "plain", width=width, resample="nearest", fill=fill)
+def categorical(name: str, width: int = 0, fill: int | None = None, *, of_target: bool = True) -> Column:
+    """An id, a class, a ring number: never interpolated.
+
+    Args:
+        name, width, fill: as of ``Column``.
+        of_target: False where it says which part of the sensor measured, as the number of a ring does.
+    """
+    return Column(name, "plain", width=width, resample="nearest", fill=fill, of_target=of_target)
 
 
 def event(name: str) -> Column:
@@ -126,7 +136,7 @@ def event(name: str) -> Column:
 
 def label(name: str) -> Column:
     """Text per row, a NumPy string array."""
-    return Column(name, "plain", resample="nearest")
+    return Column(name, "plain", resample="nearest", of_target=True)
 
 
 def corners(name: str) -> Column:

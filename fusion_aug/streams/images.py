@@ -1,4 +1,4 @@
-"""Images: camera, depth, segmentation."""
+"""Images: camera and depth. Masks are in ``masks``."""
 
 from __future__ import annotations
 
@@ -59,7 +59,20 @@ class ImageStream(Stream):
             object.__setattr__(self, "pending", (None,) * len(self))
         for i, item in enumerate(self.items):
             if isinstance(item, Tensor):
-                self.check_kind(item, self.title(i))
+                self.check_item(item, self.title(i))
+
+    @property
+    def blank(self) -> float:
+        """The value where there is no source pixel: ``fill``, where a stream has no other."""
+        return self.fill
+
+    def check_item(self, picture: Tensor, title: str) -> None:
+        """Raise where a picture is not what this stream says; see ``check_kind``.
+
+        Raises:
+            DataError: naming the picture by its ``title``.
+        """
+        self.check_kind(picture, title)
 
     @classmethod
     def check_kind(cls, picture: Tensor, title: str) -> None:
@@ -98,7 +111,7 @@ class ImageStream(Stream):
         picture = self.items[item]
         if isinstance(picture, Source):
             source, picture = picture, picture.value
-            self.check_kind(picture, self.title(item))
+            self.check_item(picture, self.title(item))
             check_size(source, picture)
         check_range(self.title(item), picture, self.white(picture))
         return picture
@@ -119,7 +132,7 @@ class ImageStream(Stream):
                 f"{self.title(item)}: a gradient is asked of {picture.dtype} levels, which carry none; give float32 "
                 f"pictures, or detach the parameter"
             )
-        return warp(picture, pending, self.interpolation, self.fill, self.antialias, full_scale=self.white(picture))
+        return warp(picture, pending, self.interpolation, self.blank, self.antialias, full_scale=self.white(picture))
 
     @cached_property
     def pictures(self) -> tuple[Tensor, ...]:
@@ -186,27 +199,3 @@ class Depth(ImageStream):
     interpolation: ClassVar[str] = "nearest"
     pixel_shape: ClassVar[tuple[int, ...] | None] = ()
     invariant_to: ClassVar[tuple[type, ...]] = (Weather,)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SegmentationMask(ImageStream):
-    """Class or instance ids (H, W), integers that can hold 255, the value where there is no source pixel."""
-
-    interpolation: ClassVar[str] = "nearest"
-    fill: ClassVar[float] = 255
-    pixel_shape: ClassVar[tuple[int, ...] | None] = ()
-    invariant_to: ClassVar[tuple[type, ...]] = (Weather,)
-
-    @classmethod
-    def check_kind(cls, picture: Tensor, title: str) -> None:
-        """Raise where a picture does not hold one integer per pixel, which can be 255."""
-        if picture.is_floating_point() or picture.dtype in (torch.int8, torch.bool):
-            raise DataError(f"{title}: {picture.dtype} cannot hold ids up to 255; use uint8 or int64")
-        super().check_kind(picture, title)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ValidityMask(SegmentationMask):
-    """Where a picture shows something that was measured: 1, else 0."""
-
-    fill: ClassVar[float] = 0

@@ -31,6 +31,13 @@ from fusion_aug.streams.columns import (
 from fusion_aug.streams.families import ImagePlane
 from fusion_aug.streams.source import Source
 
+UNLABELLED = -1  # class of a point that nobody labelled
+# labels of points that nobody labelled; ``panoptic_label``: the class by a second file, which ignores points (as
+# nuScenes-panoptic does those of objects without a box, or in several) that the first one has a class for
+OF_NOBODY = {"label": UNLABELLED, "instance": 0, "panoptic_label": UNLABELLED}
+CLASSES = ("label", "panoptic_label")  # columns that hold numbers of classes
+ExtraSources = Sequence[Source | Sequence[Source] | None]
+
 
 class LazyColumns(Mapping[str, Any]):
     """Columns that are read from one file per item when the first of them is asked for.
@@ -38,13 +45,18 @@ class LazyColumns(Mapping[str, Any]):
     Args:
         sources: one file per item, each a mapping of columns.
         names: of all columns.
-        extra_sources: further files, one per item, with columns that the first do not hold.
+        extra_sources: further files, one or several per item, with columns that the first do not hold, of which a later
+            one replaces that of an earlier; None for an item without, where such columns are those of nobody's points:
+            ``UNLABELLED`` labels, instances of 0.
     """
 
     copied_whole: ClassVar[bool] = True  # as of Source
 
-    def __init__(self, sources: Sequence[Source], names: Sequence[str], extra_sources: Sequence[Source] = ()):
-        self.sources, self.names, self.extra_sources = tuple(sources), tuple(names), tuple(extra_sources)
+    def __init__(self, sources: Sequence[Source], names: Sequence[str], extra_sources: ExtraSources = ()):
+        self.sources, self.names = tuple(sources), tuple(names)
+        self.extra_sources: tuple[tuple[Source, ...], ...] = tuple(
+            () if e is None else (e,) if isinstance(e, Source) else tuple(e) for e in extra_sources
+        )
 
     @cached_property
     def columns(self) -> dict[str, Any]:
@@ -52,10 +64,13 @@ class LazyColumns(Mapping[str, Any]):
         parts = [dict(s.value) for s in self.sources]
         for part, extra in zip(parts, self.extra_sources, strict=False):
             rows = len(next(iter(part.values())))
-            for name, column in extra.value.items():
-                if len(column) != rows:
-                    raise DataError(f"{extra.path}: {name}: {len(column)} rows for a cloud of {rows} points")
-                part[name] = column
+            for source in extra:
+                for name, column in source.value.items():
+                    if len(column) != rows:
+                        raise DataError(f"{source.path}: {name}: {len(column)} rows for a cloud of {rows} points")
+                    part[name] = column
+            for name in (n for n in OF_NOBODY if n in self.names and n not in part):
+                part[name] = torch.full((rows,), OF_NOBODY[name])
         return {n: parts[0][n] if len(parts) == 1 else concat([p[n] for p in parts]) for n in self.names}
 
     @cached_property
@@ -87,8 +102,19 @@ class LazyColumns(Mapping[str, Any]):
             [self.sources[i] for i in index], self.names, [self.extra_sources[i] for i in index if self.extra_sources]
         )
 
+    def with_extra(self, sources: ExtraSources, names: Sequence[str]) -> LazyColumns:
+        """These columns and those of further files, one per item."""
+        more = LazyColumns(self.sources, (), sources).extra_sources
+        own = self.extra_sources or ((),) * len(self.sources)
+        return LazyColumns(
+            self.sources, list(dict.fromkeys((*self.names, *names))), [a + b for a, b in zip(own, more, strict=True)]
+        )
+
     def __getitem__(self, name: str) -> Any:
         return self.columns[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names  # without reading the column, as Mapping does
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -105,7 +131,10 @@ class Points(Ragged):
     """A point cloud per item, in the sensor's frame at the item's time.
 
     Columns: xyz (metres, float32); where the sensor has them intensity, ring, time_offset (seconds after the stamp),
-    and origin (number in ``origins``) where several scanners share a cloud.
+    and origin (number in ``origins``) where several scanners share a cloud. Ground truth of single points: label
+    (class, -1 unlabelled), instance (0 none), and panoptic_label where a second file has classes of its own; int64.
+    flow (m, float32): where a point is in the sensor's frame when the next sweep of its log is taken, less its place;
+    the speed of time does not change it. flow_valid, flow_dynamic: whether it is known, and not that of a static scene.
 
     Attributes:
         pending: (n, 4, 4) similarity that is still to be applied to the values, or None. Motions add up here and
@@ -113,20 +142,27 @@ class Points(Ragged):
         motion: "raw", or "compensated" where the points were already brought to the item's time.
         origins: frames of the scanners that share the cloud, which the column ``origin`` numbers; rays and ranges start
             at them. Empty where the stream's own frame is the scanner's.
+        air_label: class of returns that come from no object, such as fog, spray or a ghost.
+        label_names: name of every class, by its number; empty text where there is none, and where names are not known.
     """
 
     pending: Tensor | None = None
     motion: str = "raw"
     origins: tuple[str, ...] = ()
+    air_label: int = UNLABELLED
+    label_names: tuple[str, ...] = ()
 
     columns: ClassVar[tuple[Column, ...]] = (
         position("xyz"),
         intensity("intensity"),
-        categorical("ring"),
-        categorical("origin"),
+        categorical("ring", of_target=False),
+        categorical("origin", of_target=False),
         time_offset("time_offset"),
-        categorical("status", fill=0),
+        categorical("status", fill=0, of_target=False),
         length("true_range", fill=float("nan")),
+        *(categorical(name, fill=value) for name, value in OF_NOBODY.items()),
+        replace(polar("flow", of_target=True), fill=float("nan")),
+        *(categorical(name, fill=0) for name in ("flow_valid", "flow_dynamic")),
     )
     item_fields: ClassVar[tuple[str, ...]] = (*Ragged.item_fields, "pending")
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane,)
@@ -216,5 +252,5 @@ class Radar(Points):
         polar("velocity", rate=True),
         polar("velocity_comp", rate=True),
         scalar("rcs"),
-        categorical("flags", width=13),
+        categorical("flags", width=13, of_target=False),
     )

@@ -28,7 +28,7 @@ from fusion_aug.synth.sensors import detect, inertial, scan, take_picture
 from fusion_aug.synth.tables import CATEGORIES, Tables, Visibility
 from fusion_aug.synth.town import Town, make_town
 from fusion_aug.synth.vehicle import IMU_POSITION, vehicle
-from fusion_aug.synth.world import Scenery, World
+from fusion_aug.synth.world import KINDS, Scenery, World
 
 T0 = 1_600_000_000_000_000  # microseconds
 KEYFRAME, SWEEP, TURN = 0.5, 0.25, 0.05  # seconds: between keyframes, from sweep to keyframe, per LiDAR revolution
@@ -88,6 +88,7 @@ def make_log(
 def _write(drive: Drive, frames: int, progress: Callable[[int, int], None]) -> None:
     drive.tables.sensors({n: m for n, m in drive.mounted.items() if n != "FISHEYE_FRONT"})
     drive.tables.fixed(drive.town)
+    drive.tables.road_map(drive.town)
     stamps = [T0 + round(i * KEYFRAME * 1e6) for i in range(frames)]
     samples = [drive.tables.token("sample", i) for i in range(frames)]
     drive.tables.scene(samples, stamps)
@@ -207,7 +208,7 @@ class Drive:
                 frame=name, camera=name, capture_times=at, items=(depth,), measure=measure
             )
             extra.streams[f"{name}/classes"] = SegmentationMask(
-                frame=name, camera=name, capture_times=at, items=(classes,)
+                frame=name, camera=name, capture_times=at, items=(classes,), label_names=KINDS
             )
 
     def imu(self, stamp: int) -> Imu:

@@ -40,6 +40,21 @@ def take_picture(world: World, camera: CameraSensor, T_world_cam: Array, oversam
     return Picture(_develop(mean), depth, classes)
 
 
+def take_masks(world: World, camera: CameraSensor, T_world_cam: Array) -> tuple[Array, Array]:
+    """What lies behind every pixel's centre.
+
+    Returns:
+        (H, W) uint8, numbers of ``world.KINDS``; (H, W) int32, one more than the number of the body, 0 for the ground
+        and the sky. Where the lens shows nothing they are 255 and -1.
+    """
+    own = camera.unproject(pixel_grid(camera.size).reshape(-1, 2)).numpy()
+    seen = np.isfinite(own).all(1)
+    hits = world.cast(T_world_cam[:3, 3][None], own[seen] @ T_world_cam[:3, :3].T)
+    classes, bodies = np.full(len(own), 255, np.uint8), np.full(len(own), -1, np.int32)
+    classes[seen], bodies[seen] = world.surfaces(hits)[2], np.maximum(hits.body, -1) + 1
+    return classes.reshape(camera.size), bodies.reshape(camera.size)
+
+
 def _develop(radiance: Array) -> Array:
     """A camera's tone curve: highlights roll off, then sRGB's gamma."""
     x = radiance * EXPOSURE

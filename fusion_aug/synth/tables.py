@@ -18,10 +18,12 @@ from fusion_aug.ops.random import digest
 from fusion_aug.synth.bodies import Body
 from fusion_aug.synth.mesh import Array
 from fusion_aug.synth.paint import PAVEMENT
+from fusion_aug.synth.road_map import expansion
 from fusion_aug.synth.town import Town
 
 CATEGORIES = ("vehicle.car", "vehicle.truck", "human.pedestrian.adult")
 VISIBILITY = (("1", "v0-40", 0.4), ("2", "v40-60", 0.6), ("3", "v60-80", 0.8), ("4", "v80-100", 1.01))
+LOCATION = "synth-town"
 MAP_SIZE, MAP_CELL = (260.0, 220.0), 0.1  # metres, metres per pixel (the devkit's own)
 
 
@@ -79,7 +81,7 @@ class Tables:
             logfile=self.name,
             vehicle="synth",
             date_captured="2026-01-01",
-            location="synth-town",
+            location=LOCATION,
         )
         filename = f"maps/{self.token('map')}.png"
         self.add("map", self.token("map"), log_tokens=[log], category="semantic_prior", filename=filename)
@@ -90,6 +92,12 @@ class Tables:
         cv2.imwrite(
             str(self.out / filename), np.where(np.abs(d).reshape(height, width) < PAVEMENT, 255, 0).astype(np.uint8)
         )
+
+    def road_map(self, town: Town) -> None:
+        """The vector map of the street."""
+        path = self.out / "maps" / "expansion" / f"{LOCATION}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(expansion(town.road, self.token), path)
 
     def scene(self, samples: list[str], stamps: list[int]) -> None:
         """The scene and its samples in time order."""

@@ -21,7 +21,9 @@ from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import REF, Sample
 from fusion_aug.sample.ego import with_both_velocities
 from fusion_aug.streams import Boxes3D, Camera, Lidar, Radar, Stream
+from fusion_aug.streams.points import OF_NOBODY, UNLABELLED
 from fusion_aug.train.interop import ClassMap, camera_matrices, class_numbers, known_velocity
+from fusion_aug.train.masks import dense_masks
 from fusion_aug.train.predictions import class_names
 from fusion_aug.transforms.scene.scene import scene_motion
 
@@ -64,6 +66,11 @@ def to_dense(
           ``radar_points`` (B, N, 7): x y z, vx vy (m/s, without the ego motion, which the poses tell where a radar has
           raw velocities only), rcs, age, ``radar_mask``, ``radar_velocity_known`` (B, N). Packed: (N, ...) with
           ``point_offsets``, ``radar_offsets`` (B + 1,) in place of the masks;
+        * where a LiDAR has labels of points: ``point_labels``, the class, -1 of points without one, and
+          ``point_instances``, 0 of points without one, (B, N) int64, both -1 where there is no point; packed (N,);
+        * where cameras have masks: ``mask_labels``, -1 where nothing is known, and ``mask_instances``, 0 where there is
+          no object, (B, C, H, W) int64; where there is occupancy: ``voxel_semantics``, 255 where nothing is known,
+          ``mask_camera`` and ``mask_lidar`` (B, X, Y, Z) in the types of the grids;
         * ``boxes`` (B, M, 9): centre, length, width, height, yaw, vx, vy (0 where unknown), ``box_mask``,
           ``velocity_known`` (B, M); ``labels`` (B, M) int64 where ``classes`` are given; ``names`` (B lists).
 
@@ -84,9 +91,15 @@ def to_dense(
     scanned, echoed = (_streams(samples, kind, asked) for kind, asked in ((Lidar, lidars), (Radar, radars)))
     out: dict[str, Any] = {"ids": [s.id for s in samples]}
     out |= {"cameras": tuple(pictured), "lidars": tuple(scanned), "radars": tuple(echoed)}
-    out |= _pictures(samples, pictured, channels_first) | _matrices(samples, pictured, dtype)
-    points, place = _joined([_rows(s, scanned, sweeps, _lidar_rows, 5) for s in samples], packed, dtype)
+    out |= _pictures(samples, pictured) | _matrices(samples, pictured, dtype)
+    out |= dense_masks(samples, pictured, out["images"])
+    out["images"] = out["images"].movedim(-1, -3) if channels_first else out["images"]
+    tables = [_rows(s, scanned, sweeps, _lidar_rows, 7) for s in samples]
+    points, place = _joined([t[:, :5] for t in tables], packed, dtype)
     out |= {"points": points, f"point_{_PLACE[packed]}": place}
+    if any("label" in s[n].values for s in samples for n in scanned if n in s.streams):
+        for i, column in enumerate(("point_labels", "point_instances"), 5):
+            out[column] = _joined([t[:, i] for t in tables], packed, torch.int64, fill=UNLABELLED)[0]
     points, place = _joined([_rows(s, echoed, sweeps, _radar_rows, 8) for s in samples], packed, dtype)
     out |= {"radar_points": points[..., :-1], "radar_velocity_known": points[..., -1] > 0}
     out[f"radar_{_PLACE[packed]}"] = place
@@ -130,7 +143,7 @@ def _key_picture(sample: Sample, name: str) -> Tensor | None:
     return stream.image(item) if bool(stream.present[item]) else None
 
 
-def _pictures(samples: Sequence[Sample], names: Sequence[str], channels_first: bool) -> dict[str, Tensor]:
+def _pictures(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, Tensor]:
     grid = {(u, c): _key_picture(s, n) for u, s in enumerate(samples) for c, n in enumerate(names)}
     there = {place: picture for place, picture in grid.items() if picture is not None}
     shape = (len(samples), len(names))
@@ -149,7 +162,7 @@ def _pictures(samples: Sequence[Sample], names: Sequence[str], channels_first: b
                 raise DataError(f"pictures of one {what} can be stacked: {one} is {b}, {other} is {a}; {remedy}")
     empty = torch.zeros_like(model)
     images = torch.stack([empty if p is None else p for p in grid.values()]).reshape(*shape, *model.shape)
-    return {"images": images.movedim(-1, -3) if channels_first else images, "image_mask": mask}
+    return {"images": images, "image_mask": mask}
 
 
 def _size(picture: Tensor) -> str:
@@ -184,13 +197,13 @@ def _rows(
     return rows[torch.isfinite(rows[:, :3]).all(1)]
 
 
-def _joined(tables: Sequence[Tensor], packed: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _joined(tables: Sequence[Tensor], packed: bool, dtype: torch.dtype, fill: int = 0) -> tuple[Tensor, Tensor]:
     """Tables of all samples, padded with their mask (B, N), or one after another with their offsets (B + 1,)."""
     whole = [t.to(dtype) for t in tables]
     counts = torch.tensor([len(t) for t in whole])
     if packed:
         return torch.cat(whole), torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
-    padded = pad_sequence(whole, batch_first=True)
+    padded = pad_sequence(whole, batch_first=True, padding_value=fill)
     return padded, (torch.arange(padded.shape[1]) < counts[:, None]).to(padded.device)
 
 
@@ -203,11 +216,17 @@ def _cloud(sample: Sample, name: str, sweeps: bool) -> tuple[Any, Tensor]:
 
 
 def _lidar_rows(sample: Sample, name: str, sweeps: bool) -> Tensor:
-    """(n, 5) float64: x y z intensity age."""
+    """(n, 7) float64: x y z intensity age, class and instance of the point."""
     cloud, age = _cloud(sample, name, sweeps)
     xyz = cloud["xyz"].to(torch.float64)
     intensity = cloud.values.get("intensity", torch.zeros(len(xyz))).to(xyz)
-    return torch.cat([xyz, intensity[:, None], age[:, None]], 1)
+    labels = [_numbers(cloud.values.get(n), len(xyz), OF_NOBODY[n]).to(xyz)[:, None] for n in ("label", "instance")]
+    return torch.cat([xyz, intensity[:, None], age[:, None], *labels], 1)
+
+
+def _numbers(column: Any, rows: int, fill: int) -> Tensor:
+    """A column (rows,) of labels; ``fill`` where a cloud has none, or one of text."""
+    return column if isinstance(column, Tensor) and column.ndim == 1 else torch.full((rows,), fill)
 
 
 def _radar_rows(sample: Sample, name: str, sweeps: bool) -> Tensor:

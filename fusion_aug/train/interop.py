@@ -24,8 +24,11 @@ from fusion_aug.errors import DataError
 from fusion_aug.logs.core.classes import Classes
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import REF, Sample
-from fusion_aug.streams import Boxes3D, Camera, Lidar
+from fusion_aug.sample.sensors import scans
+from fusion_aug.streams import Boxes3D, Camera
+from fusion_aug.train.masks import grid_tables, picture_masks
 from fusion_aug.train.predictions import class_names
+from fusion_aug.train.trajectories import trajectory_tables
 from fusion_aug.transforms.scene.scene import scene_motion
 
 ClassMap = Sequence[str] | Mapping[str, str | Sequence[str]]
@@ -76,14 +79,25 @@ def _cameras(sample: Sample, cameras: Sequence[str] | None) -> list[str]:
 
 def point_table(sample: Sample, lidar: str | None = None) -> np.ndarray:
     """(N, 5) float32 of all sweeps of a LiDAR: x y z in the reference frame, intensity, seconds before its time."""
-    lidars = list(sample.of_type(Lidar))
-    if lidar is None and not lidars:
-        raise DataError("the sample has no LiDAR")
-    cloud = sample.points(lidar or lidars[0], frame=REF)
+    cloud = sample.points(_lidar(sample, lidar), frame=REF)
     age = (sample.ref.time - cloud.capture_times)[cloud.row_item].to(torch.float64) * 1e-9
     xyz = cloud["xyz"].to(torch.float32).cpu()
     intensity = cloud["intensity"].to(torch.float32).cpu() if "intensity" in cloud.values else torch.zeros(len(xyz))
     return torch.cat([xyz, intensity[:, None], age.to(torch.float32)[:, None]], 1).numpy()
+
+
+def _lidar(sample: Sample, name: str | None) -> str:
+    lidars = list(scans(sample.streams))
+    if name is None and not lidars:
+        raise DataError("the sample has no LiDAR")
+    return name or lidars[0]
+
+
+def point_masks(sample: Sample, lidar: str | None = None) -> dict[str, np.ndarray]:
+    """Class and instance (N,) int64 of the points of ``point_table``; empty where the cloud has no labels."""
+    cloud = sample[_lidar(sample, lidar)]
+    names = {"pts_semantic_mask": "label", "pts_instance_mask": "instance"}
+    return {key: cloud[n].cpu().numpy() for key, n in names.items() if n in cloud.values}
 
 
 def box_table(boxes: Boxes3D, bottom: bool) -> np.ndarray:
@@ -139,6 +153,9 @@ def to_mmdet3d(
     cameras: Sequence[str] | None = None,
     lidar: str | None = None,
     classes: ClassMap | None = None,
+    future_steps: int | None = None,
+    past_steps: int | None = None,
+    step: float | None = None,
 ) -> dict[str, Any]:
     """A sample as mmdetection3d and BEVFusion take it.
 
@@ -148,16 +165,22 @@ def to_mmdet3d(
         lidar: stream of points; the first LiDAR by default.
         classes: names whose index is a box's label, or a mapping of new names to those of the log, as in ``to_dense``;
             -1 for others; without them there are no labels.
+        future_steps, past_steps, step: of trajectories, see ``trajectory_tables``; those of the waypoints by default.
 
     Returns:
         ``img`` (list of (H, W, 3) uint8 or float32 RGB arrays), ``cam_names``, ``lidar2img``, ``lidar2cam``,
         ``cam2img``, ``img_aug_matrix`` (each (n, 4, 4) float64), ``lidar_aug_matrix`` (4, 4), ``points`` (N, 5: x y z
-        intensity age), ``gt_bboxes_3d`` (m, 9: centre of the bottom face, l w h, yaw, vx vy, 0 where the
-        velocity is unknown), ``gt_velocity_known`` (m,) bool, ``gt_names``, ``gt_labels_3d`` (where ``classes`` are
-        given), ``sample_idx``.
+        intensity age), ``pts_semantic_mask`` and ``pts_instance_mask`` (N,) int64 where the cloud has labels of points
+        (-1: no class, 0: no instance), ``gt_bboxes_3d`` (m, 9: centre of the bottom face, l w h, yaw, vx vy, 0 where
+        the velocity is unknown), ``gt_velocity_known`` (m,) bool, ``gt_names``, ``gt_labels_3d`` (where ``classes`` are
+        given), ``sample_idx``; where cameras have masks, for each camera ``gt_semantic_seg`` (H, W) int64, 255 where
+        nothing is known, and ``gt_instance_seg`` (H, W) int64, 0 where there is no object; of a sample with occupancy
+        ``voxel_semantics``, ``mask_camera`` and ``mask_lidar`` (X, Y, Z) in the types of the grid; of a sample with
+        waypoints also what ``trajectory_tables`` returns, such as ``gt_agent_fut_trajs``.
 
     Raises:
-        ConfigError: ``classes`` are one text.
+        ConfigError: ``classes`` are one text, or steps are no numbers.
+        DataError: steps are asked for, and the sample has no waypoints.
     """
     class_names(classes)
     names = _cameras(sample, cameras)
@@ -168,13 +191,14 @@ def to_mmdet3d(
         out[key] = np.stack([m[key] for m in each]) if each else np.zeros((0, 4, 4))
     out["lidar_aug_matrix"] = scene_motion(sample.history).detach().numpy()
     out["points"] = point_table(sample, lidar)
+    out |= point_masks(sample, lidar) | picture_masks(sample, names) | grid_tables(sample)
     if "boxes" in sample.streams:
         out["gt_bboxes_3d"] = box_table(sample.boxes(), bottom=True)
         out["gt_velocity_known"] = known_velocity(sample.boxes())[1].cpu().numpy()
         out["gt_names"] = _names(sample.boxes())
         if classes is not None:
             out["gt_labels_3d"] = class_numbers(out["gt_names"], classes)
-    return out
+    return out | trajectory_tables(sample, future_steps, past_steps, step)
 
 
 @standard_modes()

@@ -16,6 +16,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, street: Path) -> Path:
     """Folder with a small log of every format."""
     root = tmp_path_factory.mktemp("logs")
     small_logs.kitti(root / "kitti")
+    small_logs.semantickitti(root / "semantickitti")
     small_logs.argoverse2(root / "argoverse2")
     small_logs.mmdet3d(root / "mmdet3d", street)
     small_logs.robomimic(root / "robomimic")

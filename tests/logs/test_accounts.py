@@ -46,6 +46,7 @@ def folder(root: Path, street: Path) -> Path:
 
 MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "kitti": kitti,
+    "semantickitti": lambda root, street: small_logs.semantickitti(root, scans=1),
     "nuscenes": nuscenes,
     "argoverse2": lambda root, street: small_logs.argoverse2(root, sweeps=1),
     "mmdet3d": mmdet3d,

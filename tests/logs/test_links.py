@@ -16,7 +16,10 @@ from fusion_aug.cli import main
 from fusion_aug.logs import FORMATS
 from fusion_aug.logs.core.account import account_of
 
-FORMAT_NAMES = ("kitti", "nuscenes", "argoverse2", "mmdet3d", "mcap", "lerobot", "robomimic", "folder", "webdataset")
+FORMAT_NAMES = (
+    "kitti", "semantickitti", "nuscenes", "argoverse2", "mmdet3d", "mcap", "lerobot", "robomimic", "folder",
+    "webdataset",
+)  # fmt: skip
 RIGS = {name: [f"log.rig={ARM / f'{name}_rig.yaml'}"] for name in ("mcap", "lerobot")}
 
 
@@ -32,6 +35,7 @@ def make(name: str, root: Path, street: Path) -> Path:
         return run(root, "log=nuscenes", f"log.root={street}", "pipeline=identity", f"output={name}", "limit=1")
     makers: dict[str, Callable[[Path], Path]] = {
         "kitti": small_logs.kitti, "argoverse2": small_logs.argoverse2, "robomimic": small_logs.robomimic,
+        "semantickitti": small_logs.semantickitti,
     }  # fmt: skip
     return makers[name](root)
 

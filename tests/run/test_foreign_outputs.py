@@ -20,7 +20,7 @@ from refusals import fails
 from fusion_aug.cli import main
 from fusion_aug.run.job import Job
 
-FORMATS = ("kitti", "nuscenes", "argoverse2", "mmdet3d", "mcap", "lerobot", "robomimic")
+FORMATS = ("kitti", "semantickitti", "nuscenes", "argoverse2", "mmdet3d", "mcap", "lerobot", "robomimic")
 OUTPUTS = (*FORMATS, "folder", "webdataset", "export")
 
 

@@ -13,7 +13,7 @@ from written import manifest
 import fusion_aug as fa
 from fusion_aug.cli import main
 
-DRIVING, ROBOTS = ("kitti", "nuscenes", "argoverse2", "mmdet3d"), ("mcap", "lerobot", "robomimic")
+DRIVING, ROBOTS = ("kitti", "semantickitti", "nuscenes", "argoverse2", "mmdet3d"), ("mcap", "lerobot", "robomimic")
 
 
 def words_of(kind: str, root: Path, street: Path) -> list[str]:

@@ -16,6 +16,12 @@ def in_kitti(root: Path) -> list[str]:
     return ["Tr_thermal_to_cam"]
 
 
+def in_semantickitti(root: Path) -> list[str]:
+    with (root / "sequences/00/calib.txt").open("a") as file:
+        file.write("Tr_thermal: 1 0 0 0 0 1 0 0 0 0 1 0\n")
+    return ["Tr_thermal"]
+
+
 def in_nuscenes(root: Path) -> list[str]:
     for table, field in (("sample_annotation", "my_mood"), ("sample", "my_road")):
         path = root / f"v1.0-mini/{table}.json"
@@ -110,4 +116,5 @@ def in_folder(root: Path) -> list[str]:
 PLANTS = {
     "kitti": in_kitti, "nuscenes": in_nuscenes, "argoverse2": in_argoverse2, "mmdet3d": in_mmdet3d,
     "mcap": in_mcap, "lerobot": in_lerobot, "robomimic": in_robomimic, "folder": in_folder,
+    "semantickitti": in_semantickitti,
 }  # fmt: skip

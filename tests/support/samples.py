@@ -144,6 +144,8 @@ def make_sample(
     streams["caption"] = fa.Text(
         frame="ref", capture_times=torch.tensor([time]), values={"text": strings(["Turn left at the car on the right"])}
     )
+    streams["waypoints"] = make_waypoints(time, ["ego", *names], at=poses)
+    streams["map"] = _road(rng, time)
     rig, robot = with_arm(rig, time, size, gels)
     streams |= robot
     meta = SampleMeta(
@@ -153,6 +155,23 @@ def make_sample(
     return fa.Sample(metas=(meta,), streams=streams)
 
 
+def make_waypoints(
+    time: int, names: list[str], step: float = 0.5, steps: tuple[int, int] = (-2, 4), at: torch.Tensor | None = None
+) -> fa.Waypoints:
+    """The ego and boxes (at poses ``at``) of several speeds and accelerations, turning, at multiples of ``step`` s."""
+    t = torch.arange(steps[0], steps[1] + 1, dtype=torch.float64) * step
+    poses, velocities = [], []
+    for k in range(len(names)):
+        start = at[k - 1] if at is not None and k else torch.eye(4, dtype=torch.float64)
+        speed, change = torch.tensor([[4.0 - k, 0.5 * k, 0.1], [0.3, -0.2 * k, 0.02]], dtype=torch.float64)
+        place = start[:3, 3] + t[:, None] * speed + t[:, None] ** 2 * change / 2
+        poses.append(se3(start[:3, :3] @ rotation_about("z", 0.1 * t), place))
+        velocities.append(speed + t[:, None] * change)
+    values = {"pose": torch.cat(poses), "velocity": torch.cat(velocities), "time_offset": t.repeat(len(names)),
+              "instance": strings(np.repeat(names, len(t)))}  # fmt: skip
+    return fa.Waypoints(frame="ref", capture_times=torch.tensor([time]), values=values)
+
+
 def _boxes(rng: np.random.Generator, n: int) -> tuple[torch.Tensor, ...]:
     yaw = torch.from_numpy(rng.uniform(-3, 3, n))
     tilt = rotation_about("y", torch.from_numpy(rng.uniform(-0.1, 0.1, n)))
@@ -160,6 +179,20 @@ def _boxes(rng: np.random.Generator, n: int) -> tuple[torch.Tensor, ...]:
     poses = se3(rotation_about("z", yaw) @ tilt, torch.from_numpy(spread))
     sizes = torch.from_numpy(rng.uniform([3, 1.5, 1.4], [5, 2, 2], (n, 3)))
     return poses, sizes, torch.from_numpy(rng.normal(size=(n, 3)) * 4), torch.from_numpy(rng.normal(size=(n, 3)))
+
+
+def _road(rng: np.random.Generator, time: int) -> fa.MapElements:
+    """Both boundaries and the centre line of a lane, and an area with a hole."""
+    x = np.linspace(-20, 30, 6)
+    lines = [np.stack([x, np.full(6, y), rng.normal(0, 0.1, 6)], axis=1) for y in (1.8, -1.8, 0.0)]
+    sides = {"left": "lane_divider", "right": "lane_boundary", "": "centerline"}
+    square = np.array([[1.0, 1, 0], [-1, 1, 0], [-1, -1, 0], [1, -1, 0]])
+    elements = [
+        fa.MapElement(category, [line], side=side, mark="DASHED_WHITE" if side == "left" else "", record="lane")
+        for (side, category), line in zip(sides.items(), lines, strict=True)
+    ]
+    area = fa.MapElement("drivable_area", [square * [25, 8, 0], square * [5, 2, 0]], closed=True, record="area")
+    return fa.MapElements.of([*elements, area], frame="ref", time=time)
 
 
 def _lidar(rng, rig, stamps, time, n, poses, sizes, dtype):  # type: ignore[no-untyped-def]

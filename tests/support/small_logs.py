@@ -68,6 +68,14 @@ def kitti_line(centre: np.ndarray, size: tuple[float, float, float] = (4.0, 1.6,
     return f"Car 0 0 {-np.pi / 2 - np.arctan2(x, z):.4f} " + " ".join(f"{v:.4f}" for v in numbers)
 
 
+def semantickitti(root: Path, scans: int = 3) -> Path:
+    """A sequence with labels, poses, times and two cameras."""
+    from semantickitti_tree import write_sequence
+
+    write_sequence(root / "sequences/00", scans=range(scans))
+    return root
+
+
 def argoverse2(root: Path, sweeps: int = 3) -> Path:
     """A split with one log of two cameras."""
     from pyarrow import Table, feather

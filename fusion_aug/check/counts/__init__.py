@@ -1,9 +1,21 @@
 """Counters of logs on disk, one file for each format, in an open registry."""
 
-from fusion_aug.check.counts import argoverse2, folder, kitti, lerobot, mcap, mmdet3d, nuscenes, robomimic, webdataset
+from fusion_aug.check.counts import (
+    argoverse2,
+    folder,
+    kitti,
+    lerobot,
+    mcap,
+    mmdet3d,
+    nuscenes,
+    nuscenes_labels,
+    robomimic,
+    semantickitti,
+    webdataset,
+)
 from fusion_aug.check.counts.core import COUNTERS, Counted, Counter, Counts, counter
 
 __all__ = [
     "COUNTERS", "Counted", "Counter", "Counts", "argoverse2", "counter", "folder", "kitti", "lerobot", "mcap",
-    "mmdet3d", "nuscenes", "robomimic", "webdataset",
+    "mmdet3d", "nuscenes", "nuscenes_labels", "robomimic", "semantickitti", "webdataset",
 ]  # fmt: skip

@@ -14,6 +14,8 @@ from calib.regular_files import read_regular
 from fusion_aug.check.counts.core import Counted, Counts, counter
 from fusion_aug.check.counts.files import LogFiles, once_per_file
 from fusion_aug.check.counts.labels import Label, Labelled, labeller, points_inside, rotation_of
+from fusion_aug.check.counts.roads import with_roads
+from fusion_aug.check.counts.tracks import Moment, with_tracks
 from fusion_aug.errors import DataError
 from fusion_aug.safe.arrow import check_columns, check_decoded, check_ipc
 
@@ -25,14 +27,32 @@ CLOUD = "lidar"
 def count(root: Path, options: Mapping[str, Any]) -> Counted:
     """Pictures, points, cuboids and poses of the vehicle, sweep by sweep."""
     found: dict[str, Any] = {}
+    places: dict[str, tuple[Path, int]] = {}
     pictures: dict[Path, dict[str, list[int]]] = {}
     files = LogFiles(root, options)
     for sample, (folder, stamp, first, last) in sweeps(files).items():
         if folder not in pictures:
             pictures[folder] = pictures_of(files, folder)
         mine = {c: [t for t in stamps if first <= t < last] for c, stamps in pictures[folder].items()}
+        places[sample] = folder, stamp
         found[sample] = partial(count_sweep, files, folder, stamp, {c: stamps for c, stamps in mine.items() if stamps})
-    return found
+
+    def place(sample: str) -> complex:
+        folder, stamp = places[sample]
+        poses = cuboids(files.checked(folder / "city_SE3_egovehicle.feather"))
+        row = int(np.flatnonzero(poses["timestamp_ns"] == stamp)[0])
+        return complex(poses["tx_m"][row], poses["ty_m"][row])
+
+    def road(sample: str) -> Path | None:
+        named = files.matching("map/log_map_archive_*.json", places[sample][0])
+        return files.checked(named[0]) if named else None
+
+    def moment(sample: str) -> Moment:
+        folder, stamp = places[sample]
+        mine = mine_of(files, folder, stamp)
+        return Moment(str(folder), stamp, [] if mine is None else mine["track_uuid"].tolist())
+
+    return with_tracks(with_roads(found, options, place, road), options, moment)
 
 
 def sweeps(files: LogFiles) -> dict[str, tuple[Path, int, int, int]]:
@@ -82,7 +102,7 @@ def pictures_of(files: LogFiles, folder: Path) -> dict[str, list[int]]:
 
 @once_per_file
 def cuboids(path: Path) -> dict[str, np.ndarray]:
-    """Columns of all cuboids of a log."""
+    """Columns of a table, of all cuboids or poses of a log."""
     found = table(path)
     return {name: found[name].to_numpy() for name in found.column_names}
 

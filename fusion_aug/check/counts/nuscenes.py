@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fusion_aug.check.counts.core import Counted, Counts, counter
+from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded
 from fusion_aug.check.counts.files import LogFiles
 from fusion_aug.check.counts.labels import Label, Labelled, labeller, points_inside, rotation_of
+from fusion_aug.check.counts.roads import map_of_place, with_roads
+from fusion_aug.check.counts.tracks import Moment, with_tracks
 from fusion_aug.errors import DataError
 
 LIDAR_BYTES = 5 * 4  # x, y, z, intensity, ring: float32
@@ -39,13 +41,42 @@ def count(root: Path, options: Mapping[str, Any]) -> Counted:
     modality = {r["token"]: (r["channel"], r["modality"]) for r in rows(files, folder, "sensor")}
     channel = {r["token"]: modality[r["sensor_token"]] for r in rows(files, folder, "calibrated_sensor")}
     data: dict[str, list[Row]] = defaultdict(list)
-    boxes: dict[str, int] = defaultdict(int)
+    tracks: dict[str, list[str]] = defaultdict(list)
     for row in records(files, folder, options):
         data[row["sample_token"]].append(row)
     for row in rows(files, folder, "sample_annotation"):
-        boxes[row["sample_token"]] += 1
-    tokens = [r["token"] for r in rows(files, folder, "sample")]
-    return {t: partial(count_sample, files, data[t], channel, boxes[t]) for t in tokens}
+        tracks[row["sample_token"]].append(row["instance_token"])
+    scene_of = {r["token"]: r["scene_token"] for r in rows(files, folder, "sample")}
+    names = {r["token"]: r["name"] for r in rows(files, folder, "scene")}
+    grids = {
+        r["token"]: f"gts/{names.get(r['scene_token'], '')}/{r['token']}/labels.npz"
+        for r in rows(files, folder, "sample")
+    }
+    if is_excluded("occupancy", options):
+        grids = dict.fromkeys(grids, "")
+    found = {t: partial(count_sample, files, data[t], channel, len(tracks[t]), grid) for t, grid in grids.items()}
+
+    def key(sample: str) -> Row:
+        keys = [r for r in data[sample] if r["is_key_frame"]]
+        lidars = [r for r in keys if channel[r["calibrated_sensor_token"]][1] == "lidar"]
+        return (lidars or keys)[0]
+
+    def moment(sample: str) -> Moment:
+        return Moment(scene_of[sample], round(key(sample)["timestamp"] * 1000), tracks[sample])
+
+    @cache
+    def by_token(table: str) -> dict[str, Row]:
+        return {r["token"]: r for r in rows(files, folder, table)}
+
+    def place(sample: str) -> complex:
+        x, y, _ = by_token("ego_pose")[key(sample)["ego_pose_token"]]["translation"]
+        return complex(x, y)
+
+    def road(sample: str) -> Path | None:
+        token = by_token("scene")[scene_of[sample]].get("log_token", "")
+        return map_of_place(files, str(by_token("log").get(token, {}).get("location", "")))
+
+    return with_tracks(with_roads(found, options, place, road), options, moment)
 
 
 def version_folder(files: LogFiles, options: Mapping[str, Any]) -> Path:
@@ -100,9 +131,13 @@ def rows(files: LogFiles, folder: Path, table: str) -> list[Row]:
     return found
 
 
-def count_sample(files: LogFiles, data: list[Row], channel: Mapping[str, tuple[str, str]], boxes: int) -> Counts:
+def count_sample(
+    files: LogFiles, data: list[Row], channel: Mapping[str, tuple[str, str]], boxes: int, grid: str
+) -> Counts:
     """One sample."""
     out: dict[str, dict[str, int]] = {"boxes": {"boxes": boxes}, "ego": {"poses": len(data)}}
+    if grid and files.is_file(files.named(grid, f"{files.root}: scene: name")):
+        out["occupancy"] = {"items": 1}
     for row in data:
         name, modality = channel[row["calibrated_sensor_token"]]
         path = path_of(files, row)

@@ -146,6 +146,11 @@ def is_plain(kind: Any) -> bool:
     return bool(text or types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
 
 
+def is_whole(kind: Any) -> bool:
+    """Whether a type of Arrow is one of whole numbers."""
+    return bool(_pyarrow().types.is_integer(kind))
+
+
 def of_type(column: np.ndarray, kind: Any) -> Any:
     """A column in the type that the source stores it in; half precision becomes what the column has."""
     arrow = _pyarrow()

@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from fusion_aug.errors import DataError
 from fusion_aug.logs.argoverse2 import maps
 from fusion_aug.logs.argoverse2.contents import NO_SAMPLE, NO_SWEEP, STRAY_BOXES
 from fusion_aug.logs.argoverse2.feather import read_arrow, schema_of
 from fusion_aug.logs.argoverse2.tables import LABELS
+from fusion_aug.logs.argoverse2.vector_map import read_vector_map
 from fusion_aug.logs.core.contents import LEFT_OUT, Fields, Part, contents_of
 from fusion_aug.logs.core.log import Format, Log, LogOptions
 from fusion_aug.logs.core.sidecar import ids_in_manifest
+from fusion_aug.logs.core.vector_maps import VectorMap, map_range_of
+from fusion_aug.streams import MapElements
 
 END = 50_000_000  # ns: pictures so far before the first sweep or after the last one belong to it
 MOST_SCHEMAS = 8  # clouds of a log whose columns are looked at, evenly spread
@@ -52,6 +56,7 @@ class ArgoverseFolders(Log):
         names = [(self.root.resolve().name if p == self.root else str(p.relative_to(self.root)), p) for p in found]
         self.folders = dict(names)
         self._files: dict[str, Files] = {}
+        self.map_range = map_range_of(options)
         if not self.folders:
             raise DataError(f"{self.root}: there is no Argoverse 2 log: expected LOG/sensors/lidar and LOG/calibration")
 
@@ -122,6 +127,30 @@ class ArgoverseFolders(Log):
             DataError: a file is damaged.
         """
         maps.check_maps(self.map_files(scene))
+
+    @lru_cache(maxsize=4)  # noqa: B019
+    def vector_map(self, scene: str) -> VectorMap | None:
+        """The vector map of a log in the city's coordinates; None where it has none.
+
+        Raises:
+            DataError: it is damaged, or there are several.
+        """
+        found = self.tree.glob(f"map/{maps.VECTOR}", self.folders[scene])
+        if len(found) > 1:
+            raise DataError(f"{found[0].parent}: holds {len(found)} {maps.VECTOR}; keep the one of the log")
+        return read_vector_map(found[0]) if found else None
+
+    def map_stream(self, scene: str, T_city_ref: Tensor, time: int, W: np.ndarray | None = None) -> MapElements | None:
+        """The map within ``log.map_range`` of the vehicle; None where there is no map, or none is asked for.
+
+        Args:
+            scene: the log. T_city_ref: (4, 4) pose of the reference frame. time: ns, of the sample.
+            W: (4, 4) map of the city after which the map is written; None where it stays.
+        """
+        city = None if self.map_range is None else self.vector_map(scene)
+        if city is None or self.map_range is None:
+            return None
+        return (city if W is None else city.moved(W)).stream(T_city_ref, time, self.map_range)
 
     # --- account ------------------------------------------------------------------------------------------------------
     def place_of(self, path: str) -> tuple[str, str] | None:

@@ -23,6 +23,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.logs.argoverse2.clouds import COLUMNS, own_columns
 from fusion_aug.logs.argoverse2.feather import read_table
 from fusion_aug.logs.argoverse2.folders import ArgoverseFolders
+from fusion_aug.logs.argoverse2.maps import VECTOR
 from fusion_aug.logs.argoverse2.tables import (
     BOXES,
     CAMERAS,
@@ -36,7 +37,9 @@ from fusion_aug.logs.argoverse2.tables import (
     track_velocities,
 )
 from fusion_aug.logs.core.sidecar import merge_sidecar
+from fusion_aug.logs.core.tracks import bare_sample
 from fusion_aug.logs.core.twist import twist_at
+from fusion_aug.logs.core.vector_maps import MAP, needs_map
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
 from fusion_aug.streams import Boxes3D, Camera, EgoPose, LazyColumns, Lidar, Stream, strings
 from fusion_aug.streams.source import Source
@@ -53,6 +56,7 @@ class ArgoverseLog(ArgoverseFolders):
     """
 
     calibration_per_scene = True
+    joins_samples = False  # from tables
 
     # --- tables of a log ----------------------------------------------------------------------------------------------
     def _needed(self, scene: str, table: str, of: str) -> Path:
@@ -150,7 +154,24 @@ class ArgoverseLog(ArgoverseFolders):
             id=sample_id, scene=scene, ref=Ref(EGO, stamp), rig=rig, true_rig=rig, anchor=anchor, clock=CLOUD,
             start=int(files.sweeps[0]),
         )  # fmt: skip
-        return merge_sidecar(Sample(metas=(meta,), streams=streams), self.tree)
+        road = self.map_stream(scene, T_world_ref, stamp)
+        sample = Sample(metas=(meta,), streams=streams if road is None else {**streams, MAP: road})
+        return needs_map(merge_sidecar(sample, self.tree), self.map_range, f"{files.folder / 'map' / VECTOR}")
+
+    def boxes_and_ego(self, sample_id: str) -> Sample:
+        """The cuboids of a sweep and the vehicle's pose at its stamp, from the tables of the log alone."""
+        scene, stamp = self.locate(sample_id)
+        times, track = self.ego_poses(scene)
+        at = torch.tensor([stamp])
+        k = torch.searchsorted(times, at).clamp(max=len(times) - 1)
+        if int(times[k]) != stamp:
+            raise DataError(f"{self.folders[scene] / TRACK}: there is no pose at {stamp} ns, of sample {sample_id!r}")
+        velocity, angular = twist_at(at, times, track)
+        values = {"pose": track[k], "velocity": velocity, "angular_velocity": angular}
+        streams: dict[str, Stream] = {"ego": EgoPose(frame=WORLD, child=EGO, capture_times=at, values=values)}
+        boxes = self._boxes(scene, stamp, track[k[0]])
+        streams |= {} if boxes is None else {"boxes": boxes}
+        return bare_sample(sample_id, scene, Ref(EGO, stamp), WORLD, track[k[0]], streams)
 
     def _cloud(self, folder: Path, stamp: int) -> Lidar:
         source = Source(folder / "sensors" / "lidar" / f"{stamp}.feather", "argoverse_cloud")

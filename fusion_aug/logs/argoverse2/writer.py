@@ -34,6 +34,7 @@ from fusion_aug.logs.core.capture_writer import ONE_STAMP_EFFECTS, CaptureTimeWr
 from fusion_aug.logs.core.files import copy_file, inside, write_picture
 from fusion_aug.logs.core.residual import residual
 from fusion_aug.logs.core.sidecar import StoredColumns, write_ids, write_sidecar
+from fusion_aug.logs.core.vector_maps import MAP, holds
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Points
 from fusion_aug.transforms.scene import MirrorScene, source_name, world_motion
@@ -98,6 +99,8 @@ class ArgoverseWriter(CaptureTimeWriter):
             for i, time in enumerate(sample[name].capture_times.tolist()):
                 write_picture(sample[name], i, target / "sensors" / "cameras" / name / f"{time}.jpg", self.link)
         stored: StoredColumns = {CLOUD: (*COLUMNS, *own), **dict.fromkeys((*self.cameras(sample), "boxes", "ego"))}
+        if MAP in sample.streams and self._files_hold_map(sample, scene, W):
+            stored = {**stored, MAP: None}
         write_sidecar(sample, stored, out_id, folder, self.link)
         same = sample.rig is source.rig
         rows: dict[str, Any] = {"scene": out_scene, "source_scene": scene, "same": same, "untouched": same and copied}
@@ -107,6 +110,11 @@ class ArgoverseWriter(CaptureTimeWriter):
             rows["residual"] = residual(sample, self.cameras(sample), without_skew)
         return rows
 
+    def _files_hold_map(self, sample: Sample, scene: str, W: Tensor | None) -> bool:
+        """Whether the map of a sample is what its files give; of another place or scale they give another cut."""
+        T = sample.rig.T(WORLD, EGO, sample.ref.time)
+        return holds(self.log.map_stream(scene, T, sample.ref.time, None if W is None else W.numpy()), sample[MAP])
+
     def _cloud(self, sample: Sample, source: Sample, own: list[str], path: Path) -> bool:
         """Write the sweep; whether it is a copy of its file."""
         cloud = bake(sample, source, CLOUD)
@@ -115,7 +123,7 @@ class ArgoverseWriter(CaptureTimeWriter):
             return True
         before = source[CLOUD]
         files = before.sources if isinstance(before, Points) else None
-        write_cloud(cloud, own, None if files is None else files[0].path, path)
+        write_cloud(cloud, own, None if files is None else files[0].path, path, self.log.options.unlabelled)
         return False
 
     def _calibration(self, sample: Sample, scene: str) -> dict[str, Any]:

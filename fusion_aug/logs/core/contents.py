@@ -70,6 +70,7 @@ COMMON_PARTS = (
     Part("fusion_aug/samples/**/rig_changes.json", CHANGED, SIDECAR),
     Part("fusion_aug/samples/**/capture_times.json", CHANGED, SIDECAR),
     Part("fusion_aug/samples/**/columns/*.npz", CHANGED, SIDECAR),
+    Part("fusion_aug/samples/**/columns/*.json", CHANGED, SIDECAR),
     Part("fusion_aug/samples/**/streams/*/stream.json", CHANGED, SIDECAR),
     Part("fusion_aug/samples/**/streams/*/arrays.npz", CHANGED, SIDECAR),
     Part("fusion_aug/samples/**/streams/*/[0-9]*.png", CHANGED, SIDECAR),

@@ -13,6 +13,7 @@ from fusion_aug.safe.guard import guard_members, print_traceback
 READS = (
     "__init__", "all_ids", "ids", "names_of", "scene_of", "read", "finished", "inputs", "fingerprint", "fields",
     "unreached", "part_of", "field_part", "is_selected_file", "clouds", "intensity_scales", "files_beside", "writer",
+    "boxes_and_ego",
 )  # fmt: skip
 
 

@@ -33,7 +33,9 @@ from fusion_aug.logs.core.intensity import (
 )
 from fusion_aug.logs.core.options import LogOptions, Option, named_files
 from fusion_aug.logs.core.plausible import check_rig_file, policy_for_boxes, with_expected_sizes, with_possible_boxes
+from fusion_aug.logs.core.point_labels import air_label_asked, with_air_label
 from fusion_aug.logs.core.select import select_ids
+from fusion_aug.logs.core.tracks import WAYPOINTS, KnownTracks, horizon_asked, joined_waypoints
 from fusion_aug.logs.core.tree import Tree
 from fusion_aug.logs.core.writer import Writer
 from fusion_aug.logs.remote.mirror import Mirror
@@ -59,6 +61,8 @@ class Log(Sequence[Sample], ABC):
     written_only: bool = False
     # Whether reading a sample also reads files of the samples beside it.
     reads_neighbours: bool = False
+    # Whether ``boxes_and_ego`` of a sample reads files that are that sample's alone.
+    joins_samples: bool = True
     # Of a log in a store the folder of this computer that it is read through.
     mirror: Mirror | None = None
 
@@ -79,12 +83,14 @@ class Log(Sequence[Sample], ABC):
         self._parts = contents_of(format.contents)
         self._files_for_scale: set[Path] = set()
         self._rig_file = read_rig_file(self.options.rig) if self.options.rig else None
-        self._bad_boxes = policy_for_boxes(getattr(options, "bad_boxes", None))
+        self.bad_boxes = policy_for_boxes(getattr(options, "bad_boxes", None))
         self._declared_scales = DeclaredScales(
             getattr(options, "intensity_scale", None), self._rig_file, str(getattr(options, "rig", ""))
         )
         asked = None if "classes" in format.options else getattr(options, "classes", None)  # a format may have its own
-        self.classes = None if asked is None else Classes(asked)
+        self.classes, self._air_label = None if asked is None else Classes(asked), air_label_asked(options)
+        self.known_tracks, self._horizon = KnownTracks(), horizon_asked(options)
+        self.reads_neighbours = self.reads_neighbours or (self._horizon is not None and self.joins_samples)
 
     @property
     def origin(self) -> str:
@@ -188,10 +194,21 @@ class Log(Sequence[Sample], ABC):
 
     def finished(self, sample: Sample) -> Sample:
         """The sample as the options of every log want it, of what ``read`` of a format returned."""
-        sample = with_possible_boxes(with_expected_sizes(sample), self._bad_boxes, partial(self.box_place, sample.id))
+        sample = with_possible_boxes(with_expected_sizes(sample), self.bad_boxes, partial(self.box_place, sample.id))
         if clouds_with_intensity(sample):
             sample = with_intensity_scales(sample, self._declared_scales, self.intensity_scales)
-        return sample if self.classes is None else self.classes(sample)
+        sample = with_air_label(sample if self.classes is None else self.classes(sample), self._air_label)
+        if self._horizon is None or WAYPOINTS in sample.streams:  # those of an output moved with it
+            return sample
+        return joined_waypoints(self, sample, *self._horizon)
+
+    def boxes_and_ego(self, sample_id: str) -> Sample:
+        """One sample with its boxes, its ego pose and what of the rig these need, for the samples before and after it.
+
+        By default it is read as a whole.
+        """
+        sample: Sample = type(self).read.__wrapped__(self, sample_id)  # type: ignore[attr-defined]
+        return sample
 
     def box_place(self, sample_id: str, stream: str, box: str) -> str:
         """File and record of a box, for messages; ``box`` is its ``record``, else its ``instance`` or its row."""

@@ -36,10 +36,22 @@ class Option(NamedTuple):
 EVERY_LOG = {
     "select": Option("ids, shell patterns of ids, or a split or scene of the format", input_only=True),
     "rig": Option("rig file (YAML) that adds or replaces sensors and frames", is_file=True),
-    "classes": Option("[car, ...]: boxes to keep, or {car: [Car, Van], ...}: their new names; others are left out"),
+    "classes": Option(
+        "[car, ...]: boxes to keep, or {car: [Car, Van], ...}: their new names; other boxes are left out, other points "
+        "stay as unlabelled"
+    ),
+    "air_label": Option(
+        "class number of returns from the air (fog, spray, ghosts) in clouds with classes of points; by default the "
+        "format's own class for them, else -1, unlabelled"
+    ),
+    "unlabelled": Option(
+        "class number that points without a class (-1) are written as, where the files have no number for them"
+    ),
     "intensity_scale": Option(
         "largest intensity that a return can have in the clouds (1, 255, 65535), or {STREAM: number}; found by default"
     ),
+    "past": Option("seconds before a sample of which its boxes and the vehicle get a trajectory (stream waypoints)"),
+    "future": Option("seconds after a sample of which its boxes and the vehicle get a trajectory (stream waypoints)"),
     "bad_boxes": Option("boxes with NaN or a size not above 0: refuse, or leave_out", "refuse"),
     "follow_links": Option(
         "[DIR, ...]: folders outside the root to which links in it may lead", is_file=True, many=True

@@ -6,7 +6,8 @@ with rows also gains or loses whole items (sweeps), ``items_lost`` and ``items_a
     before - sum(lost) + sum(added) = after
 
 holds exactly. Items that were dropped, there but empty, do not count. Of a cloud that is copied from file to file
-and that nobody has counted, ``rows`` is missing, and ``uncounted`` says how many items that are.
+and that nobody has counted, ``rows`` is missing, and ``uncounted`` says how many items that are. ``labels`` are points
+by class, before and after, of clouds with labels that were read.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fusion_aug.core.tally import count_difference
+from fusion_aug.logs.core.label_counts import LABELS, added, is_label_account, labels_before_and_after
 from fusion_aug.logs.core.writer import Writer
 from fusion_aug.sample import Sample
 from fusion_aug.sample.meta import Change
@@ -71,6 +73,8 @@ def stream_account(
         if after is None and before is not None:
             after = before + change
         out |= {"uncounted": items[1]} if before is None else {"rows": [before + left_out, after]}
+        labels = labels_before_and_after(source, written)
+        out |= {LABELS: labels} if labels else {}
     return out | {kind: counts for kind, counts in sums.items() if counts}
 
 
@@ -87,6 +91,8 @@ def is_account(value: Any) -> bool:
 def _is_stream_account(own: Mapping[str, Any]) -> bool:
     pairs = [own.get("items"), *([own["rows"]] if "rows" in own else [])]
     counts = [own.get(kind, {}) for kind in KINDS]
+    if not is_label_account(own.get(LABELS, {})):
+        return False
     if not all(isinstance(p, list) and len(p) == 2 for p in pairs) or not all(isinstance(c, dict) for c in counts):
         return False
     numbers = [*(n for p in pairs for n in p), *(n for c in counts for n in c.values()), own.get("uncounted", 0)]
@@ -104,6 +110,8 @@ def total_account(accounts: Iterable[Mapping[str, StreamAccount]]) -> dict[str, 
                 total["rows"] = [a + b for a, b in zip(total.get("rows", (0, 0)), own["rows"], strict=True)]
             if "uncounted" in own:
                 total["uncounted"] = total.get("uncounted", 0) + own["uncounted"]
+            if LABELS in own:
+                total[LABELS] = added(total.get(LABELS, {}), own[LABELS])
             for kind in KINDS:
                 for reason, number in own.get(kind, {}).items():
                     sums = total.setdefault(kind, {})

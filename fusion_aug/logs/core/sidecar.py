@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 import torch
@@ -23,6 +24,7 @@ from fusion_aug.logs.core.stored import StoredFolder
 from fusion_aug.logs.core.tree import Tree, tree_of
 from fusion_aug.sample import Sample
 from fusion_aug.streams import LazyColumns, Points, Stream
+from fusion_aug.streams.points import CLASSES, UNLABELLED
 
 FOLDER = "fusion_aug"
 IDS = "ids.json"  # id in the log -> id in the manifest, where a format renames samples
@@ -51,7 +53,26 @@ def write_sidecar(sample: Sample, stored: StoredColumns, out_id: str, folder: Pa
             continue
         left = [c for c in stream.values if c not in columns]
         if left:
-            write_columns(stream, left, target / "columns" / f"{quote(name, safe=' ')}.npz")
+            path = target / "columns" / f"{quote(name, safe=' ')}.npz"
+            write_columns(stream, left, path)
+            _write_classes(stream, left, path.with_suffix(".json"))
+
+
+def _write_classes(cloud: Points, columns: Collection[str], path: Path) -> None:
+    """Write what the cloud knows of classes of points, where they are among the columns of the sidecar."""
+    if any(c in CLASSES for c in columns) and (cloud.label_names or cloud.air_label != UNLABELLED):
+        write_json({"air_label": cloud.air_label, "label_names": list(cloud.label_names)}, path)
+
+
+def _classes(path: Path) -> dict[str, Any]:
+    """Fields of a cloud that ``_write_classes`` wrote; none where it wrote nothing."""
+    if not is_there(path):
+        return {}
+    data = read_json(path)
+    names, air = (data.get("label_names"), data.get("air_label")) if isinstance(data, dict) else (None, None)
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names) or type(air) is not int:
+        raise DataError(f"{path}: expected air_label, a whole number, and label_names, a list of names")
+    return {"air_label": air, "label_names": tuple(names)}
 
 
 def sidecar_of(root: Path | Tree, sample_id: str) -> Path:
@@ -132,7 +153,7 @@ def merge_sidecar(sample: Sample, root: Path | Tree, *, rig_first: bool = False)
     extra = read_streams(StoredFolder(folder / "streams", tree))
     found = [tree.path(e.name, str(folder), folder / "columns") for e in tree.entries(folder / "columns")]
     columns = {unquote(p.stem): p for p in found if p.suffix == ".npz"}
-    merged = sample.with_streams({**_with_columns(sample, columns), **extra})
+    merged = sample.with_streams({**_with_columns(sample, columns, tree), **extra})
     rig_file = tree.path("rig.json", str(folder), folder)
     if not is_there(rig_file):
         return merged
@@ -157,15 +178,15 @@ def _joined_frames(stored: Rig, official: Rig) -> dict[str, Frame]:
     return frames
 
 
-def _with_columns(sample: Sample, files: Mapping[str, Path]) -> dict[str, Stream]:
+def _with_columns(sample: Sample, files: Mapping[str, Path], tree: Tree) -> dict[str, Stream]:
     streams: dict[str, Stream] = dict(sample.streams)
     for name, path in files.items():
         stream = sample.streams.get(name)
         if not isinstance(stream, Points) or not isinstance(stream.values, LazyColumns):
             raise DataError(f"{path}: the log has no cloud {name!r} that the columns could belong to")
         sources, names = column_sources(path, len(stream))
-        values = LazyColumns(stream.values.sources, (*stream.values.names, *names), sources)
-        streams[name] = replace(stream, values=values, offsets=None)
+        about = _classes(tree.path(path.with_suffix(".json").name, str(path.parent), path.parent))
+        streams[name] = replace(stream, values=stream.values.with_extra(sources, names), offsets=None, **about)
     return streams
 
 

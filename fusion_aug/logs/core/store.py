@@ -1,14 +1,14 @@
 """Streams of any kind as files, as the folder format and the sidecars hold them.
 
 A stream is a folder with ``stream.json`` (class, plain fields, what lies where), ``arrays.npz`` (tensors and strings,
-no pickles) and one PNG or JPEG per colour picture.
+no pickles) and one PNG or JPEG per colour picture, one PNG per mask that fits.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -20,9 +20,19 @@ from torch import Tensor
 from calib import CalibrationError, GelModel
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import write_picture
+from fusion_aug.logs.core.masks import mask_files, write_mask
 from fusion_aug.logs.core.npz import npz_names, read_npz, write_npz
 from fusion_aug.logs.core.stored import Stored
-from fusion_aug.streams import STREAMS, Camera, ImageStream, Points, Ragged, Stream, TactileImage
+from fusion_aug.streams import (
+    STREAMS,
+    Camera,
+    ImageStream,
+    Points,
+    Ragged,
+    SegmentationMask,
+    Stream,
+    TactileImage,
+)
 from fusion_aug.streams.loose import check_offsets
 from fusion_aug.streams.source import Source, decoder
 
@@ -40,8 +50,13 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     header: dict[str, Any] = {"class": type(stream).__name__, "fields": {}, "pictures": []}
     arrays: dict[str, Any] = {}
-    in_files = not _has_fractions(stream)
-    if isinstance(stream, PICTURE_STREAMS) and in_files:
+    masks = mask_files(stream) if isinstance(stream, SegmentationMask) else None
+    in_files = masks is not None or _are_files(stream)
+    if masks is not None:
+        for i, mask in enumerate(masks):
+            header["pictures"].append(f"{i:06d}.png")
+            write_mask(mask, folder / f"{i:06d}.png", link)
+    elif isinstance(stream, PICTURE_STREAMS) and in_files:
         for i, source in enumerate(stream.sources):
             own = "" if source is None else source.suffix
             name = f"{i:06d}{own if own in PICTURE_SUFFIXES else '.png'}"  # a frame of a video or a message is no file
@@ -56,7 +71,7 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
         if f.name == "values":
             arrays |= {f"values/{k}": _array(v) for k, v in stream.values.items()}
         elif f.name == "items":
-            if not (isinstance(stream, PICTURE_STREAMS) and in_files):
+            if not in_files:
                 arrays |= {f"items/{i:06d}": _array(v) for i, v in enumerate(value)}
         elif isinstance(value, Tensor):
             arrays[f"fields/{f.name}"] = _array(value)
@@ -126,7 +141,9 @@ def read_stream(stored: Stored) -> Stream:
         kwargs["values"] = values
     if issubclass(cls, ImageStream):
         names = header.get("pictures", [])
-        kwargs["items"] = tuple(stored.picture(str(n)) for n in names) or tuple(items)
+        files = [stored.picture(str(n)) for n in names]
+        files = [replace(f, decoder="mask") for f in files] if issubclass(cls, SegmentationMask) else files
+        kwargs["items"] = tuple(files) or tuple(items)
     try:
         stream = cls(**kwargs)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -204,9 +221,10 @@ def decode_columns(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str,
     return {k[len(own) :]: torch.from_numpy(v) for k, v in read_npz(path).items() if k.startswith(own)}
 
 
-def _has_fractions(stream: Any) -> bool:
-    """Whether a picture is one of floats, which no file of whole levels holds exactly."""
-    return any(isinstance(p, Tensor) and p.is_floating_point() for p in getattr(stream, "items", ()))
+def _are_files(stream: Any) -> bool:
+    """Whether colour pictures go into files of their own: not floats, which no file of levels holds exactly."""
+    has_fractions = any(isinstance(p, Tensor) and p.is_floating_point() for p in getattr(stream, "items", ()))
+    return isinstance(stream, PICTURE_STREAMS) and not has_fractions
 
 
 def _array(value: Any) -> np.ndarray:

@@ -22,7 +22,7 @@ from fusion_aug.logs.core.store import read_streams
 from fusion_aug.logs.core.stored import Stored, StoredFolder
 from fusion_aug.logs.folder.contents import fields_of
 from fusion_aug.sample import Ref, Sample, SampleMeta
-from fusion_aug.streams import Points, Stream
+from fusion_aug.streams import Boxes3D, EgoPose, Points, Stream
 
 VERSION = 2
 
@@ -70,6 +70,11 @@ class FolderLog(Log):
         """Clouds without the streams beside them."""
         read = partial(read_sample, kind=Points)
         return clouds_of_samples(self.all_ids, lambda i: read(self._stored(i), i), count, self.cloud_file)
+
+    def boxes_and_ego(self, sample_id: str) -> Sample:
+        """A sample with its boxes and ego poses alone."""
+        boxes, ego = (read_sample(self._stored(sample_id), sample_id, kind) for kind in (Boxes3D, EgoPose))
+        return boxes.with_streams({**boxes.streams, **ego.streams})
 
     def cloud_file(self, sample_id: str, stream: str) -> Path:
         """The arrays of the stream."""

@@ -46,6 +46,7 @@ def _fields(level: str, names: str, fate: str, about: str, touched: tuple[str, .
 PATHS, POSES, TIMES = "path of a file", "mounting or pose", "stamp of the source"
 AGAIN = "derived from the rest; make it anew with mmdetection3d's tools"
 MASKS = "labels of single points; make them anew for the points that are left"
+MASK_FIELDS = ("pts_semantic_mask_path", "pts_panoptic_mask_path")
 MOVED = "no rule is known by which it moves with the scene"
 KNOWN_FIELDS = (
     *_fields("", "sample_idx token prev next scene_token", CHANGED, "names; those of a copy are its own"),
@@ -57,13 +58,16 @@ KNOWN_FIELDS = (
     *_fields("", "num_features", KEPT, "numbers per point"),
     *_fields("", "cam_instances ann_infos gt_masks", LEFT_OUT, AGAIN),
     *_fields("", "occ_path", LEFT_OUT, "occupancy of the scene as it was; make it anew"),
-    *_fields("", "pts_semantic_mask_path pts_panoptic_mask_path pts_instance_mask_path", LEFT_OUT, MASKS),
+    *_fields("", "pts_instance_mask_path", LEFT_OUT, MASKS),
+    *_fields("", " ".join(MASK_FIELDS), CHANGED, "labels of single points, where the file is there", optional=True),
     *_fields("", "gt_ego_fut_trajs gt_ego_his_trajs", CHANGED, "steps along x and y of the LiDAR, m", optional=True),
     *_fields("", "gt_agent_fut_trajs", CHANGED, "steps along x and y of the LiDAR, m", optional=True, per_box=True),
     *_fields("", "gt_ego_fut_masks fut_valid_flag", KEPT, "which steps are known"),
     *_fields("", "gt_agent_fut_masks", KEPT, "which steps are known", per_box=True),
-    *_fields("", "gt_ego_fut_cmd", REFUSED, "right, left or straight on, which a mirror swaps", (MIRROR, TIME)),
-    *_fields("", "gt_agent_lcf_feat gt_agent_fut_yaw gt_agent_fut_goal", REFUSED, MOVED, EVERYTHING, per_box=True),
+    *_fields("", "gt_ego_fut_cmd", CHANGED, "right, left or straight on, which a mirror swaps", optional=True),
+    *_fields("", "gt_agent_fut_yaw", CHANGED, "rad by which a box turns in every step", optional=True, per_box=True),
+    *_fields("", "gt_agent_fut_goal", CHANGED, "eighth of a turn to which the steps lead", optional=True, per_box=True),
+    *_fields("", "gt_agent_lcf_feat", CHANGED, "place, yaw, velocity, size of a box", optional=True, per_box=True),
     *_fields("", "gt_ego_lcf_feat ego_status", REFUSED, MOVED, (SCENE, MIRROR, TIME)),
     *_fields("", "can_bus", REFUSED, "pose and motion of the vehicle in the world", (SCENE, MIRROR, TIME)),
     *_fields("", "map_annos ann_map map_geoms", REFUSED, MOVED, (SCENE, MIRROR, TIME)),
@@ -105,6 +109,8 @@ KNOWN_FIELDS = (
              "timestamp visibility", KEPT, "facts of the box"),
     *_fields("instances", "truncated difficulty center_2d", REFUSED, "what one camera sees of the box",
              (MIRROR, PICTURES, MOUNT, TIME)),
+    *_fields("instances", "mask", REFUSED, "pixels of the object in a picture of its camera, run lengths of COCO",
+             (MIRROR, PICTURES, MOUNT, TIME)),
     *_fields("instances", "alpha", REFUSED, "direction from which its camera sees the box", (MIRROR, MOUNT, TIME)),
     *_fields("instances", "depth", REFUSED, "distance from its camera", (SCALE, MOUNT, TIME)),
     *_fields("instances", "unaligned_bbox_3d", REFUSED, MOVED, EVERYTHING),
@@ -123,7 +129,8 @@ def _parts(fields: Iterable[Field]) -> list[Part]:
 CACHE = "made by training code from the data as they were; make it anew"
 INFO_FILE = Part("**infos*.pkl", CHANGED, "info file; log.infos names those that are called otherwise")
 OTHER_PICKLE = Part("**.pkl", LEFT_OUT, f"no info file of this run: name it with log.infos; or {CACHE}")
-CLOUD = Part("**.bin", CHANGED, "cloud that a sample names")
+CLOUD = Part("**.bin", CHANGED, "cloud, or labels of its points, that a sample names")
+MASKS_NAMED = tuple(Part(f, CHANGED, "labels of points that a sample names") for f in ("**.label", "panoptic/**.npz"))
 PICTURES_NAMED = tuple(
     Part(f"**.{end}", CHANGED, "picture that a sample names") for end in ("jpg", "jpeg", "png", "JPG", "JPEG", "PNG")
 )
@@ -134,6 +141,7 @@ CONTENTS = (
     INFO_FILE,
     OTHER_PICKLE,
     CLOUD,
+    *MASKS_NAMED,
     *PICTURES_NAMED,
     *_parts(KNOWN_FIELDS),
 )
@@ -141,4 +149,4 @@ CONTENTS = (
 
 def is_data(part: Part) -> bool:
     """Whether a part is a file that samples name."""
-    return part is CLOUD or part in PICTURES_NAMED
+    return part is CLOUD or part in (*PICTURES_NAMED, *MASKS_NAMED)

@@ -13,9 +13,10 @@ import numpy as np
 
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.contents import LEFT_OUT
-from fusion_aug.logs.mmdet3d.contents import KNOWN_FIELDS, TOKENS
+from fusion_aug.logs.mmdet3d.contents import KNOWN_FIELDS, MASK_FIELDS, TOKENS
 from fusion_aug.logs.mmdet3d.fields import dicts_of, names_in, take_out, without_rule
 from fusion_aug.logs.mmdet3d.infos import Info, InfoRow, convert_legacy_boxes, read_old, read_v2, validate_info
+from fusion_aug.logs.mmdet3d.planning import planning_without_rule, with_planning
 from fusion_aug.logs.mmdet3d.rows import Changes, write_old, write_v2
 from fusion_aug.safe.pickles import load_plain
 
@@ -75,6 +76,7 @@ class InfoFile:
         """Names, without folders, of the clouds and pictures of a sample."""
         row = self.rows[number]
         paths = [c.get(key) for _, c in dicts_of(row) for key in ("lidar_path", "img_path", "data_path")]
+        paths += [row.get(key) for key in MASK_FIELDS]
         return [str(p).replace("\\", "/").rpartition("/")[2] for p in paths if p is not None]
 
     def official(self, number: int) -> dict[str, int]:
@@ -112,7 +114,7 @@ class InfoFile:
     @cached_property
     def without_rule(self) -> dict[str, tuple[str, ...]]:
         """Fields that no rule moves as they are here -> the changes that make them wrong."""
-        return without_rule(self.rows)
+        return without_rule(self.rows) | planning_without_rule(self.rows, self.legacy_boxes)
 
     @property
     def meta_key(self) -> str:
@@ -146,10 +148,11 @@ class InfoFile:
             number: of the sample. info: what is written of it; its token ends with what a copy adds to names.
             changes: the boxes that are left, and what moves with them. left_out: fields.
         """
-        row = take_out(copy.deepcopy(self.rows[number]), {*DERIVED, *left_out})
+        row = take_out(copy.deepcopy(self.rows[number]), {*DERIVED, *left_out, *MASK_FIELDS}) | dict(changes.masks)
         suffix = info.token.removeprefix(self.tokens[number])
         for name in TOKENS if suffix else ():
             if isinstance(row.get(name), str) and row[name]:
                 row[name] += suffix
         stored = replace(info, boxes=convert_legacy_boxes(info.boxes)) if self.legacy_boxes else info
-        return (write_v2 if self.v2 else write_old)(row, stored, changes)
+        written = (write_v2 if self.v2 else write_old)(row, stored, changes)
+        return with_planning(written, self.rows[number], info, changes)

@@ -29,6 +29,7 @@ from fusion_aug.logs.mmdet3d.contents import INFO_FILE, OTHER_PICKLE, UNNAMED, i
 from fusion_aug.logs.mmdet3d.fields import RECTANGLE, as_list, listed_fields
 from fusion_aug.logs.mmdet3d.files import InfoFile
 from fusion_aug.logs.mmdet3d.infos import Info
+from fusion_aug.logs.mmdet3d.masks import Mask, label_columns, mask_sources, masks_of
 from fusion_aug.logs.mmdet3d.places import LIDAR_CHANNEL, candidates, info_paths, layout_of
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
 from fusion_aug.sample.picture_sizes import size_words
@@ -178,7 +179,7 @@ class Mmdet3dLog(Log):
         info, where = file.info(number), f"{file.path}: sample {file.tokens[number]}"
         rig, times = self.rig_of(info, where)
         rig = self.with_rig_file(rig)
-        streams: dict[str, Stream] = {LIDAR: self._cloud(info, where)}
+        streams: dict[str, Stream] = {LIDAR: self._cloud(info, where, masks_of(self, sample_id))}
         for name, camera in info.cameras.items():
             path = self.find(camera.path, name, where, list(info.cameras))
             source = Source(self.root / path, "image", options={"size": rig.camera(name).model.size})
@@ -227,15 +228,16 @@ class Mmdet3dLog(Log):
         }
         return validate(Rig({**base, **frames}, sensors), where), times
 
-    def _cloud(self, info: Info, where: str) -> Lidar:
+    def _cloud(self, info: Info, where: str, masks: list[Mask]) -> Lidar:
         clouds = [(info.time, info.lidar), *zip(sweep_times(info), (s.path for s in info.sweeps), strict=True)]
         order = sorted(range(len(clouds)), key=lambda i: clouds[i][0])
         paths = [self.find(clouds[i][1], LIDAR_CHANNEL, where) for i in order]
         layout = self.layout(info, paths[0])
         sources = [layout.source(self.root / p) for p in paths]
+        extra = [mask_sources(masks, self.root) if i == 0 else [] for i in order] if masks else []
         return Lidar(
             frame=LIDAR, capture_times=torch.tensor([clouds[i][0] for i in order]), records=tuple(paths),
-            motion="compensated", values=LazyColumns(sources, list(layout.columns)),
+            motion="compensated", values=LazyColumns(sources, [*layout.columns, *label_columns(masks)], extra),
         )  # fmt: skip
 
     def layout(self, info: Info, cloud: str) -> FlatLayout:

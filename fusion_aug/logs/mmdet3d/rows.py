@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ class Changes:
         labels: label of each of these by the new name of its class; None where the class is the same.
         left_picture: places of boxes whose rectangle is no longer in the picture.
         steps: (2, 2) map of steps along x and y of the LiDAR; None where nothing moved.
-        kept: fields that hold as they are, by the user's word.
+        kept: fields that hold as they are, by the user's word. masks: field -> path of a file of labels of points.
     """
 
     records: list[int]
@@ -44,6 +45,7 @@ class Changes:
     left_picture: set[int]
     steps: Tensor | None
     kept: tuple[str, ...] = ()
+    masks: Mapping[str, str] = field(default_factory=dict)
 
 
 def lidar_to_camera(info: Info, camera: CameraInfo) -> Tensor:

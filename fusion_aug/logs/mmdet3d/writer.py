@@ -20,10 +20,11 @@ from fusion_aug.logs.core.new_files import new_file, write_new_bytes
 from fusion_aug.logs.core.residual import residual
 from fusion_aug.logs.core.sidecar import StoredColumns, write_sidecar
 from fusion_aug.logs.core.writer import Problem
-from fusion_aug.logs.mmdet3d.contents import STEPS
+from fusion_aug.logs.mmdet3d.contents import MASK_FIELDS, STEPS
 from fusion_aug.logs.mmdet3d.fields import changes_of, wrong_fields
 from fusion_aug.logs.mmdet3d.files import InfoFile
 from fusion_aug.logs.mmdet3d.infos import CameraInfo, Info, SweepInfo
+from fusion_aug.logs.mmdet3d.masks import as_masks_are_held, label_columns, masks_of, write_mask
 from fusion_aug.logs.mmdet3d.moved import (
     cloud_and_boxes_are_the_same,
     flat_streams,
@@ -31,6 +32,7 @@ from fusion_aug.logs.mmdet3d.moved import (
     steps_map,
     with_written_rectangles,
 )
+from fusion_aug.logs.mmdet3d.planning import PLANNING
 from fusion_aug.logs.mmdet3d.reader import FLAT, LIDAR, VEHICLE, WORLD, lidar_yaw_pose, sweep_times
 from fusion_aug.logs.mmdet3d.rows import Changes
 from fusion_aug.sample import Sample
@@ -77,6 +79,9 @@ class Mmdet3dWriter(CaptureTimeWriter):
     def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
         """The sample with the rectangles that are left in pictures, and with boxes numbered from 0."""
         sample = super().as_read_back(sample, source, standalone=standalone)
+        masks, unlabelled = masks_of(self.log, source.id), self.log.options.unlabelled
+        cloud = as_masks_are_held(sample[LIDAR], masks, source.ref.time, unlabelled)  # type: ignore[arg-type]
+        sample = sample.with_streams({**sample.streams, LIDAR: cloud})
         return renumbered(with_written_rectangles(sample, source))
 
     def loss_reason(self, stream: str) -> str:
@@ -100,7 +105,8 @@ class Mmdet3dWriter(CaptureTimeWriter):
         info = file.info(number)
         paths = self._files(sample, source, info, suffix, folder)
         cameras = self.cameras(sample)
-        columns = self.log.layout(info, source[LIDAR].records[0]).columns
+        masks = masks_of(self.log, source.id)
+        columns = (*self.log.layout(info, source[LIDAR].records[0]).columns, *label_columns(masks))
         flat = [name for name, _ in flat_streams(sample)]
         stored: StoredColumns = {LIDAR: columns, **dict.fromkeys((*cameras, *flat, "boxes"))}
         write_sidecar(sample, stored, out_id, folder, self.link)
@@ -112,10 +118,11 @@ class Mmdet3dWriter(CaptureTimeWriter):
             "lidar": paths[LIDAR], "T_world_ego": place.tolist(), "cameras": camera_rows,
             "sweeps": self._sweeps(sample, info, paths), "flat": _flat(made, source),
         }  # fmt: skip
-        if any(name in file.fields for name in STEPS):
+        if any(name in file.fields for name in (*STEPS, *PLANNING)):
             steps = steps_map(made.history, info)
             row["steps"] = None if steps is None else steps.tolist()
         row |= _boxes(made, source, info, file.official(number))
+        row["masks"] = {f: paths[f] for f in MASK_FIELDS if f in paths}
         return row | ({"residual": residual(sample, cameras)} if self.lossy else {})
 
     def _files(self, sample: Sample, source: Sample, info: Info, suffix: str, folder: Path) -> dict[str, str]:
@@ -136,6 +143,11 @@ class Mmdet3dWriter(CaptureTimeWriter):
                 columns = cloud.realized_items()[i]
                 write_new_bytes(target, layout.encode(columns))
             out[key] = path_in_style_of(named_paths[key], record, path)
+            for mask in (masks := masks_of(self.log, source.id) if key == LIDAR else []):
+                path = _suffixed(mask.record, suffix)
+                target = inside(folder, path, mask.field)
+                write_mask(mask, masks, cloud, i, target, self.link, self.log.options.unlabelled)
+                out[mask.field] = path_in_style_of(mask.named, mask.record, path)
         for name in self.cameras(sample):
             old = next(n for n in source.of_type(Camera) if source[n].records == sample[name].records)
             record = sample[name].records[0]
@@ -242,7 +254,8 @@ def _changes(row: dict[str, Any], file: InfoFile, before: Sequence[str], kept: S
     labels = [None if s else file.label_of(n) for s, n in zip(same, row["names"], strict=True)]
     left = {int(k) for k, found in row["flat"].items() if found is None}
     steps = row.get("steps")
-    return Changes(row["records"], row["counts"], labels, left, None if steps is None else as_f64(steps), tuple(kept))
+    matrix, masks = None if steps is None else as_f64(steps), row.get("masks", {})
+    return Changes(row["records"], row["counts"], labels, left, matrix, tuple(kept), masks)
 
 
 def path_in_style_of(named: str, found: str, new: str) -> str:

@@ -1,6 +1,7 @@
 """nuScenes."""
 
 from fusion_aug.logs.core.log import Format, register_format
+from fusion_aug.logs.core.vector_maps import MAP_OPTIONS
 from fusion_aug.logs.nuscenes.contents import CONTENTS
 from fusion_aug.logs.nuscenes.export import NuscenesExporter
 from fusion_aug.logs.nuscenes.reader import NUSCENES_OPTIONS, NuscenesLog
@@ -11,7 +12,7 @@ FORMAT = register_format(
         "nuscenes",
         NuscenesLog,
         NuscenesWriter,
-        NUSCENES_OPTIONS,
+        {**NUSCENES_OPTIONS, **MAP_OPTIONS},
         "nuScenes tables; a sample is a keyframe with its sweeps",
         CONTENTS,
         exporter=NuscenesExporter,

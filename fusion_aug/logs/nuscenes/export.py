@@ -39,6 +39,7 @@ from fusion_aug.logs.nuscenes.form import (
 )
 from fusion_aug.logs.nuscenes.held import BOXES, SCALE, token_of
 from fusion_aug.logs.nuscenes.tables import MICRO, Row
+from fusion_aug.logs.nuscenes.tracks import tracks_called
 from fusion_aug.logs.nuscenes.writer import NuscenesWriter, on_canvas, visibility_token
 from fusion_aug.ops.radar import VELOCITIES
 from fusion_aug.sample import Sample
@@ -135,7 +136,7 @@ class NuscenesExporter(CaptureTimeWriter):
         rows["boxes"] = _annotations(held, suffix)
         columns = {Lidar: LIDAR_COLUMNS, Radar: RADAR_COLUMNS}
         stored = {n: next((c for k, c in columns.items() if isinstance(held[n], k)), None) for n in channels}
-        write_sidecar(held, {**stored, BOXES: None, EGO: None}, out_id, folder, self.link)
+        write_sidecar(tracks_called(held, suffix), {**stored, BOXES: None, EGO: None}, out_id, folder, self.link)
         return rows | ({"residual": residual(sample, self.cameras(sample))} if self.lossy else {})
 
     @staticmethod

@@ -24,6 +24,8 @@ FIELDS: dict[str, dict[str, Any]] = {
         "sample_token": str, "instance_token": str, "translation": list, "rotation": list, "size": list, "prev": str,
         "next": str,
     },
+    "lidarseg": {"sample_data_token": str, "filename": str},
+    "panoptic": {"sample_data_token": str, "filename": str},
 }  # fmt: skip
 MAX_STAMP = 2**63 / 1000  # microseconds: nanoseconds are whole numbers of 64 bits
 

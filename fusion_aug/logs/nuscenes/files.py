@@ -6,8 +6,10 @@ from array import array
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from fusion_aug.logs.nuscenes.grids import sample_of_grid
 from fusion_aug.logs.nuscenes.index import Index, value_digest
 from fusion_aug.logs.nuscenes.kept import Kept
+from fusion_aug.logs.nuscenes.labels import PointLabels
 from fusion_aug.logs.nuscenes.tables import Row, Tables
 
 ENDINGS = (".pcd.bin",)  # of two words
@@ -24,7 +26,7 @@ class Files:
     """
 
     def __init__(self, tables: Tables):
-        self.tables = tables
+        self.tables, self.labels = tables, PointLabels(tables)
         head, mark, tail = tables.folder.name.rpartition("_")
         self.prefix = head + mark if tail == "data" else ""
         self._folders: Kept[str, str] = Kept(MOST_FOLDERS)
@@ -52,6 +54,8 @@ class Files:
 
     def samples_of(self, path: str) -> list[str]:
         """Samples, of those of all scenes, that have a record with a file; it is called by its path from the root."""
+        if (grid := sample_of_grid(self.tables, path)) is not None:
+            return grid
         index, samples, _ = self._records
         numbers = (samples[row] for row in index.rows(path))
         return [self.tables.samples[n] for n in numbers if n != NOT_READ]
@@ -73,7 +77,15 @@ class Files:
         """Of all records: the paths of their files, the numbers of their samples, and the kinds of their files."""
         number = {token: i for i, token in enumerate(self.tables.samples)}
         digests, samples, kinds = bytearray(), array("i"), set[tuple[str, str]]()
-        for row in self.tables.rows("sample_data"):
+        rows = self.tables.rows("sample_data")
+        for table in self.labels.there:
+            for row in self.tables.rows(table):
+                data = None if self.labels.is_excluded(row) else rows.first_of("token", row["sample_data_token"])
+                is_read = data is not None and not self.tables.is_excluded(data)
+                digests += value_digest(row["filename"])
+                samples.append(number.get(data["sample_token"], NOT_READ) if data is not None and is_read else NOT_READ)
+                kinds.add(_kind(row["filename"]))
+        for row in rows:
             name = self.name_of(row)
             digests += value_digest(name)
             samples.append(NOT_READ if self.tables.is_excluded(row) else number.get(row["sample_token"], NOT_READ))

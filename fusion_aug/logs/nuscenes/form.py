@@ -25,6 +25,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.logs.core.twist import twist_at
 from fusion_aug.logs.nuscenes.held import BOXES, held_boxes, held_stream, token_of
 from fusion_aug.logs.nuscenes.tables import MICRO
+from fusion_aug.logs.nuscenes.tracks import held_waypoints
 from fusion_aug.sample import REF, Ref, Sample
 from fusion_aug.streams import Camera, EgoPose, Lidar, Points, Radar, Stream
 
@@ -138,10 +139,12 @@ def table_form(sample: Sample) -> Sample:
             records=tuple(r.token for r in mine),
         )  # fmt: skip
     time, ego = reference_time(sample, channels), sample.ref.frame
-    streams[BOXES] = held_boxes(sample, micro(time), sample.rig.T(ego, ego, sample.ref.time, time))
+    T_new_ref = sample.rig.T(ego, ego, sample.ref.time, time)
+    boxes = streams[BOXES] = held_boxes(sample, micro(time), T_new_ref)
     streams[EGO] = _ego(records)
     names = _frame_names(sample, channels)
     extra = {n: _in_frames_of(s, names) for n, s in sample.streams.items() if n not in streams}
+    extra |= held_waypoints(sample, boxes, micro(time), T_new_ref)
     shaped = sample.with_streams({n: streams.get(n) or extra[n] for n in dict.fromkeys((*sample.streams, *streams))})
     rig = _rig(sample, channels, records, names)
     return shaped.with_meta(0, rig=rig, true_rig=rig, ref=Ref(EGO, micro(time)))

@@ -13,6 +13,7 @@ from fusion_aug.logs.core.classes import Classes
 from fusion_aug.logs.core.files import write_json
 from fusion_aug.logs.core.new_files import new_file
 from fusion_aug.logs.nuscenes.index import Index, value_digest
+from fusion_aug.logs.nuscenes.labels import PointLabels
 from fusion_aug.logs.nuscenes.maps import MovedLogs
 from fusion_aug.logs.nuscenes.splits import SPLITS, with_copies
 from fusion_aug.logs.nuscenes.tables import Row, Tables
@@ -46,15 +47,21 @@ class TableFile:
             self.part.replace(self.path)
 
 
-def merge_tables(tables: Tables, rows: Iterable[dict[str, Any]], folder: Path, classes: Classes | None = None) -> None:
+def merge_tables(
+    tables: Tables,
+    rows: Iterable[dict[str, Any]],
+    folder: Path,
+    classes: Classes | None = None,
+    labels: PointLabels | None = None,
+) -> None:
     """Write all tables.
 
     Args:
         tables: of the source log.
-        rows: what ``NuscenesWriter.stage`` returned, in log order; it is gone through twice. Of every row memory
-            holds digests alone.
+        rows: what ``NuscenesWriter.stage`` returned, in log order; it is gone through several times. Of every row
+            memory holds digests alone.
         folder: the version folder of the output.
-        classes: those that the log was read with.
+        classes: those that the log was read with. labels: of its points.
     """
     digests = {t: bytearray() for t in (*CHAINED, "ego_pose")}
     scenes: dict[SceneKey, list[str]] = {}  # -> samples
@@ -72,7 +79,7 @@ def merge_tables(tables: Tables, rows: Iterable[dict[str, Any]], folder: Path, c
             instances[row["instance_token"]] = _span(instances.get(row["instance_token"]), row["token"])
             origin[row["instance_token"]] = row["instance_token"].removesuffix(part["suffix"])
     written = {t: Index(digests.pop(t)) for t in list(digests)}
-    categories, class_of = _categories(tables, classes)
+    categories, class_of = _categories(tables, classes, labels)
     _write(folder / "category.json", categories)
     for table in ("attribute", "visibility", "sensor"):
         _write(folder / f"{table}.json", tables.rows(table))
@@ -91,21 +98,27 @@ def merge_tables(tables: Tables, rows: Iterable[dict[str, Any]], folder: Path, c
     named = (row | {"category_token": class_of[row["category_token"]]} for row in by_instance)
     _write(folder / "instance.json", named)
     _write_chained(tables, rows, written, folder)
+    for table in labels.there if labels is not None else ():
+        _write(folder / f"{table}.json", (row for part in rows for row in part[table]))
 
 
-def _categories(tables: Tables, classes: Classes | None) -> tuple[list[Row], dict[str, str]]:
+def _categories(
+    tables: Tables, classes: Classes | None, labels: PointLabels | None = None
+) -> tuple[list[Row], dict[str, str]]:
     """Rows of the table of categories as the log was read, and category token of the source -> token in them.
 
-    A class takes the record of the first category that it stands for.
+    A class takes the record of the first category that it stands for, and the number that it has in labels of points.
     """
     rows = list(tables.rows("category"))
     if classes is None:
         return rows, {r["token"]: r["token"] for r in rows}
     names = classes.names_of([r["name"] for r in rows])
     kept: dict[str, Row] = {}
+    numbers = classes.numbers_of(labels.names)[1] if labels is not None else ()
     for row in rows:
         if row["name"] in names:
             kept.setdefault(names[row["name"]], {**row, "name": names[row["name"]]})
+    kept = {new: row | {"index": numbers.index(new)} if new in numbers else row for new, row in kept.items()}
     return list(kept.values()), {r["token"]: kept[names[r["name"]]]["token"] for r in rows if r["name"] in names}
 
 

@@ -17,17 +17,21 @@ from torch import Tensor
 
 from calib import Frame, Rig, Sensor, Trajectory, validate
 from calib.nuscenes import pose_from_record, sensor_from_record
+from calib.regular_files import is_there
 from calib.se3 import as_f64, invert
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.contents import Part, Unreached
-from fusion_aug.logs.core.log import Format, Log, LogOptions, Option
+from fusion_aug.logs.core.log import Format, LogOptions, Option
 from fusion_aug.logs.core.sidecar import merge_sidecar
+from fusion_aug.logs.core.tracks import bare_sample
 from fusion_aug.logs.core.twist import twist_at
 from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, RADAR_COLUMNS
-from fusion_aug.logs.nuscenes.contents import NO_RECORD, OTHER_VERSION, OWN_FOLDER
+from fusion_aug.logs.nuscenes.contents import NO_FILES, NO_RECORD, NO_ROW, OTHER_VERSION, OWN_FOLDER
 from fusion_aug.logs.nuscenes.files import Files
+from fusion_aug.logs.nuscenes.grids import GRID, LogWithGrids
+from fusion_aug.logs.nuscenes.roads import LogWithRoads
 from fusion_aug.logs.nuscenes.splits import official_splits
-from fusion_aug.logs.nuscenes.tables import TABLES, Row, Tables, nanoseconds
+from fusion_aug.logs.nuscenes.tables import LABEL_TABLES, TABLES, Row, Tables, nanoseconds
 from fusion_aug.logs.nuscenes.unreached import unreached_rows
 from fusion_aug.logs.nuscenes.versions import version_folders
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
@@ -43,11 +47,11 @@ VISIBLE = 0.9  # where an annotation says nothing of it
 
 NUSCENES_OPTIONS = {
     "version": Option("folder of the tables (v1.0-mini), where the root holds several"),
-    "exclude": Option("channels or files, or shell patterns of them, that are neither read nor written", many=True),
+    "exclude": Option("channels, files or occupancy, or shell patterns of them, neither read nor written", many=True),
 }
 
 
-class NuscenesLog(Log):
+class NuscenesLog(LogWithRoads, LogWithGrids):
     """A nuScenes folder, or one of Lyft.
 
     ``log.select`` takes sample tokens, scene names or tokens, splits (train, val, mini_train, mini_val, test, and those
@@ -55,6 +59,7 @@ class NuscenesLog(Log):
     """
 
     calibration_per_scene = True
+    joins_samples = False  # from tables
 
     def __init__(self, root: str | Path, options: LogOptions, format: Format):
         super().__init__(root, options, format)
@@ -74,9 +79,10 @@ class NuscenesLog(Log):
         """Refuse patterns of ``log.exclude`` that match nothing."""
         channels = [str(row["channel"]) for row in self.tables.rows("sensor")] if self.tables.exclude else []
         for pattern in self.tables.exclude:
-            if any(matches(name, [pattern]) for name in channels):
+            if any(matches(name, [pattern]) for name in (*channels, GRID)):
                 continue
-            if not any(matches(row["filename"], [pattern]) for row in self.tables.rows("sample_data")):
+            tables = ("sample_data", *(t for t in LABEL_TABLES if is_there(self.tables.path(t))))
+            if not any(matches(row["filename"], [pattern]) for t in tables for row in self.tables.rows(t)):
                 raise ConfigError(
                     f"log.exclude: {pattern!r} matches no channel and no file of {self.root}; its channels are "
                     f"{', '.join(channels)}"
@@ -112,6 +118,10 @@ class NuscenesLog(Log):
         part, folder = super().part_of(path), path.partition("/")[0]
         if folder in self._other_versions and path.endswith(".json"):
             return OTHER_VERSION
+        if folder in LABEL_TABLES and not (self.files.may_hold(path) and self.files.samples_of(path)):
+            return NO_ROW
+        if path in (f"{self.tables.folder.name}/{t}.json" for t in LABEL_TABLES if t not in self.files.labels.there):
+            return NO_FILES
         if self.files.may_hold(path):
             return part or OWN_FOLDER if self.files.samples_of(path) else NO_RECORD
         return part
@@ -121,9 +131,9 @@ class NuscenesLog(Log):
         return {p.name for p in version_folders(self.tree) if p != self.tables.folder}
 
     def fields(self) -> dict[str, set[str]]:
-        """Fields of the 13 tables."""
+        """Fields of the 13 tables, and of those of labels of points."""
         folder = self.tables.folder.name
-        return {f"{folder}/{t}.json": self.tables.rows(t).fields for t in TABLES}
+        return {f"{folder}/{t}.json": self.tables.rows(t).fields for t in (*TABLES, *self.files.labels.there)}
 
     def unreached(self) -> dict[str, Unreached]:
         """Rows of the tables that no chain of samples leads to."""
@@ -165,6 +175,14 @@ class NuscenesLog(Log):
             start=nanoseconds(first), clock=tables.channel(key)[0],
         )  # fmt: skip
         return merge_sidecar(Sample(metas=(meta,), streams=streams), self.tree)
+
+    def boxes_and_ego(self, sample_id: str) -> Sample:
+        """The annotations of a sample and the vehicle's pose at its LiDAR keyframe, from the tables alone."""
+        scene, key = self.scene_of(sample_id), self._first_row(sample_id)
+        ref, T_world_ref = Ref("ego", nanoseconds(key)), self.tables.ego_pose(key)
+        boxes = self._boxes(sample_id, T_world_ref, ref.time)
+        ego = self._ego({self.tables.channel(key)[0]: [key]}, scene)
+        return bare_sample(sample_id, scene, ref, "world", T_world_ref, {"boxes": boxes, "ego": ego})
 
     def _key_row(self, channels: dict[str, list[Row]], sample_id: str) -> Row:
         """The LiDAR keyframe of a sample, else its first keyframe."""
@@ -223,11 +241,8 @@ class NuscenesLog(Log):
 
     def _stream(self, name: str, rows: list[Row]) -> Stream:
         modality = self.tables.channel(rows[0])[1]
-        common: dict[str, Any] = {
-            "frame": name,
-            "capture_times": torch.tensor([nanoseconds(r) for r in rows]),
-            "records": tuple(r["token"] for r in rows),
-        }
+        times, tokens = torch.tensor([nanoseconds(r) for r in rows]), tuple(r["token"] for r in rows)
+        common: dict[str, Any] = {"frame": name, "capture_times": times, "records": tokens}
         paths = [self.files.path(r) for r in rows]
         if modality == "camera":
             sizes = [self._size(r) for r in rows]
@@ -235,7 +250,10 @@ class NuscenesLog(Log):
             return Camera(items=tuple(Source(p, "image", options={"size": s}) for p, s in pairs), **common)
         if modality == "lidar":
             sources = [Source(p, "nuscenes_lidar") for p in paths]
-            return Lidar(values=LazyColumns(sources, LIDAR_COLUMNS), motion="compensated", **common)
+            labels = self.files.labels
+            extra = [labels.sources(r["token"]) for r in rows] if labels.there else []
+            values = LazyColumns(sources, (*LIDAR_COLUMNS, *labels.columns), extra)
+            return Lidar(values=values, motion="compensated", **labels.about, **common)
         sources = [Source(p, "nuscenes_radar") for p in paths]
         return Radar(values=LazyColumns(sources, RADAR_COLUMNS), **common)
 

@@ -25,10 +25,12 @@ TABLES = (
     "category", "attribute", "visibility", "instance", "sensor", "calibrated_sensor", "ego_pose", "log", "scene",
     "sample", "sample_data", "sample_annotation", "map",
 )  # fmt: skip
+LABEL_TABLES = ("lidarseg", "panoptic")  # of labels of single points, which a log may have besides
 # Fields by which rows are found, besides their token.
 FOUND_BY = {
     "sample_data": ("sample_token", "calibrated_sensor_token"),
     "sample_annotation": ("sample_token", "instance_token"),
+    **dict.fromkeys(LABEL_TABLES, ("sample_data_token",)),
 }
 # Tables whose rows fields name; ``prev`` and ``next`` name rows of their own table.
 NAMED_BY = {

@@ -8,8 +8,9 @@ from fusion_aug.logs.core.contents import Unreached
 from fusion_aug.logs.nuscenes.files import Files
 from fusion_aug.logs.nuscenes.index import Index
 from fusion_aug.logs.nuscenes.table import Table
+from fusion_aug.logs.nuscenes.tables import LABEL_TABLES, Tables
 
-HAVE_DATA = ("scene", "sample", "sample_data", "sample_annotation")  # others are only named by these
+HAVE_DATA = ("scene", "sample", "sample_data", "sample_annotation", *LABEL_TABLES)  # others are only named by these
 Found = tuple[int, str]
 
 
@@ -34,7 +35,18 @@ def unreached_rows(files: Files) -> dict[str, Unreached]:
         "ego_pose": _beyond(tables.rows("ego_pose"), files.pose_tokens()),
         "instance": _unnamed(tables.rows("instance"), boxes, "instance_token", of_boxes),
     }
+    for table in files.labels.there:
+        found[table] = _others(tables.rows(table), _of_sweeps(tables, table, set(tables.samples)))
     return {table: Unreached(*rows, table in HAVE_DATA) for table, rows in found.items() if rows[0]}
+
+
+def _of_sweeps(tables: Tables, table: str, samples: set[str]) -> np.ndarray:
+    """(rows,) bool, whether a row of a table of labels is of a record of a LiDAR, of one of the samples."""
+    records, found = tables.rows("sample_data"), []
+    for row in tables.rows(table):
+        data = records.first_of("token", row["sample_data_token"])
+        found.append(data is not None and data["sample_token"] in samples and tables.channel(data)[1] == "lidar")
+    return np.array(found, dtype=bool)
 
 
 def _others(table: Table, reached: np.ndarray) -> Found:

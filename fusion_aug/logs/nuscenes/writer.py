@@ -24,10 +24,14 @@ from fusion_aug.logs.core.files import copy_file, inside, write_picture
 from fusion_aug.logs.core.residual import residual
 from fusion_aug.logs.core.sidecar import write_sidecar
 from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, encode_lidar, encode_radar
+from fusion_aug.logs.nuscenes.grids import write_grid
+from fusion_aug.logs.nuscenes.labels import as_labels_are_held, check_classes, check_label_files, write_labels
 from fusion_aug.logs.nuscenes.maps import location_change, map_files
 from fusion_aug.logs.nuscenes.merge import merge_tables
 from fusion_aug.logs.nuscenes.reader import VISIBILITY, VISIBLE
+from fusion_aug.logs.nuscenes.roads import map_in_place
 from fusion_aug.logs.nuscenes.tables import Row, nanoseconds, with_stamp
+from fusion_aug.logs.nuscenes.tracks import tracks_called
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D, Camera, EgoPose, Lidar, Points, Radar
 from fusion_aug.streams.source import Source
@@ -64,6 +68,7 @@ class NuscenesWriter(CaptureTimeWriter):
     def __init__(self, log: Any, out: Path, **options: Any):
         super().__init__(log, out, **options)
         self._maps = map_files(log.files)  # before the first byte is written
+        check_classes(log.files.labels, log.classes, log.options.unlabelled)
 
     def cameras(self, sample: Sample) -> list[str]:
         """The cameras that the tables hold."""
@@ -74,6 +79,7 @@ class NuscenesWriter(CaptureTimeWriter):
 
         Ego poses whose picture or sweep was removed are left out, since the tables tie each pose to a record.
         """
+        check_label_files(source.of_type(Lidar))
         sample = super().as_read_back(sample, source, standalone=standalone)
         records = {r for s in sample.streams.values() if _is_record_stream(s) for r in s.records}
         known = {str(self.log.tables.get("sample_data", r)["ego_pose_token"]) for r in records}
@@ -81,9 +87,14 @@ class NuscenesWriter(CaptureTimeWriter):
         ego = sample["ego"] if bool(keep.all()) else sample["ego"].take_items(keep.nonzero()[:, 0])
         boxes = sample.boxes()
         levels = [VISIBILITY.get(token, VISIBLE) for token in self._visibility_tokens(sample, source)]
+        given = self.log.options
+        held = {
+            n: as_labels_are_held(s, self.log.files.labels, given.unlabelled, given.air_label)
+            for n, s in sample.of_type(Lidar).items() if s.records
+        }  # fmt: skip
         visible = torch.tensor(levels, dtype=torch.float64)
         boxes = boxes if torch.equal(visible, boxes["visible"]) else boxes.with_values(visible=visible)
-        return sample.with_streams({**sample.streams, "boxes": boxes, "ego": ego})
+        return sample.with_streams({**sample.streams, **held, "boxes": boxes, "ego": ego})
 
     def _visibility_tokens(self, sample: Sample, source: Sample) -> list[str]:
         """Token of every box's level of visibility; the source's where its table does not have the level."""
@@ -101,7 +112,8 @@ class NuscenesWriter(CaptureTimeWriter):
         """Write clouds, sweeps and pictures of one keyframe, and its sidecar.
 
         Returns:
-            rows by table: sample, calibrated_sensor, sample_data, ego_pose, sample_annotation; ``scene_of``,
+            rows by table: sample, calibrated_sensor, sample_data, ego_pose, sample_annotation, and those of labels of
+            points; ``scene_of``,
             ``suffix``, which ends the tokens of a copy, and ``location``, what is added to the scene's; with ``lossy``
             the ``residual``.
 
@@ -116,9 +128,10 @@ class NuscenesWriter(CaptureTimeWriter):
         rows |= {"scene_of": self.log.scene_of(source.id), "suffix": suffix}
         rows["location"] = location_change(sample.history)
         rows["calibrated_sensor"], rows["sample_data"] = [], []
+        rows |= {table: [] for table in self.log.files.labels.there}
         keys: dict[str, str] = {}  # channel -> record of its keyframe
         for name in sorted(stored - {"boxes", "ego"}):
-            mounted, data = self._channel(sample, source, name, suffix, folder)
+            mounted, data = self._channel(sample, source, name, suffix, folder, rows)
             rows["calibrated_sensor"].append(mounted)
             rows["sample_data"] += data
             keys.update((name, row["token"]) for row in data if row["is_key_frame"])
@@ -132,8 +145,11 @@ class NuscenesWriter(CaptureTimeWriter):
         rows["sample_annotation"] = self._annotations(sample, source, suffix)
         index = {"data": keys, "anns": [row["token"] for row in rows["sample_annotation"]]}
         rows["sample"] = [row | {k: v for k, v in index.items() if k in row} for row in rows["sample"]]
-        columns = {n: LIDAR_COLUMNS if isinstance(sample.streams.get(n), Lidar) else None for n in stored}
-        write_sidecar(sample, columns, out_id, folder, self.link)
+        held = (*LIDAR_COLUMNS, *self.log.files.labels.columns)
+        columns = {n: held if isinstance(sample.streams.get(n), Lidar) else None for n in stored}
+        columns |= map_in_place(self.log, sample, rows["scene_of"])
+        columns |= write_grid(self.log.tables, sample, source, suffix, folder, self.link)
+        write_sidecar(tracks_called(sample, suffix), columns, out_id, folder, self.link)
         return rows | ({"residual": residual(sample, self.cameras(sample))} if self.lossy else {})
 
     def _sample(self, token: str, suffix: str, moved: int) -> Row:
@@ -141,8 +157,10 @@ class NuscenesWriter(CaptureTimeWriter):
         row = with_stamp(row, nanoseconds(row) + moved)
         return row | {k: row[k] + suffix if row[k] else "" for k in ("token", "prev", "next", "scene_token")}
 
-    def _channel(self, sample: Sample, source: Sample, name: str, suffix: str, folder: Path) -> tuple[Row, list[Row]]:
-        """The calibration record and the data records of one channel, files written."""
+    def _channel(
+        self, sample: Sample, source: Sample, name: str, suffix: str, folder: Path, labels: dict[str, list[Row]]
+    ) -> tuple[Row, list[Row]]:
+        """The calibration record and the data records of one channel, files written; rows of labels are appended."""
         tables, stream = self.log.tables, sample[name]
         own = tables.get("sample_data", source[name].records[0])["calibrated_sensor_token"]
         mounted = dict(tables.get("calibrated_sensor", own)) | {"token": own + suffix}
@@ -159,6 +177,11 @@ class NuscenesWriter(CaptureTimeWriter):
             filename = self._filename(str(row["filename"]), old, name, suffix)
             path = inside(folder, filename, tables.where("sample_data", token))
             self._file(cloud, item, path)
+            if isinstance(cloud, Lidar) and "label" in cloud.values:
+                own_rows, unlabelled = self.log.files.labels.rows_of(token), self.log.options.unlabelled
+                written = write_labels(cloud, item, own_rows, token, suffix, folder, self.link, unlabelled)
+                for table, one in written.items():
+                    labels[table].append(one)
             row |= {
                 k: row[k] + suffix if row[k] else ""
                 for k in ("token", "prev", "next", "sample_token", "ego_pose_token")
@@ -239,7 +262,8 @@ class NuscenesWriter(CaptureTimeWriter):
 
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Write the 13 tables, and the maps."""
-        merge_tables(self.log.tables, rows, self.out / self.log.tables.folder.name, self.log.classes)
+        labels = self.log.files.labels
+        merge_tables(self.log.tables, rows, self.out / self.log.tables.folder.name, self.log.classes, labels)
         for name, path in self._maps.items():
             copy_file(Source(path, "file"), self.out / name, self.link)
 

@@ -15,7 +15,7 @@ from calib.sensors import apply_homography
 from fusion_aug.core.ranges import Range
 from fusion_aug.ops import color
 from fusion_aug.ops.grid import pixel_grid
-from fusion_aug.streams import Lidar
+from fusion_aug.sample.sensors import scans
 from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
 
 
@@ -154,7 +154,7 @@ class Shadow(PhotometricTransform):
 def ground_height(context: PictureContext) -> float:
     """Height of the ground in the reference frame, metres: where low LiDAR points near the vehicle lie, else 0."""
     sample, index = context.call.sample, int(context.stream.sample_index[context.item])
-    for name, cloud in sample.of_type(Lidar).items():
+    for name, cloud in scans(sample.streams).items():
         if not bool((cloud.sample_index == index).any()):
             continue
         key = sample.key_item(name, index)

@@ -25,7 +25,7 @@ from fusion_aug.ops import color, reduce
 from fusion_aug.ops.random import noise
 from fusion_aug.sample import Sample, SampleMeta
 from fusion_aug.sample.sensors import is_selected
-from fusion_aug.streams import Camera, Stream, TactileImage
+from fusion_aug.streams import Camera, ImageStream, Stream, TactileImage
 from fusion_aug.streams.families import Photometric
 
 
@@ -37,7 +37,7 @@ class PictureContext(NamedTuple):
     """
 
     call: Call
-    stream: Camera
+    stream: ImageStream
     item: int
 
     def noise(self) -> np.random.Generator:

@@ -12,20 +12,28 @@ import torch
 from torch import Tensor
 
 from fusion_aug.core.ranges import Range
+from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops import color
-from fusion_aug.transforms.camera.photometric import PictureContext
+from fusion_aug.streams import SegmentationMask
+from fusion_aug.transforms.camera.photometric import PictureContext, applies_to
 from fusion_aug.transforms.faults.cameras import CameraFault, full_scale, scene_noise
 
+HIDDEN = 0.5  # share of the light below which a pixel does not show what is behind the dirt
 SCRATCH_GLOW = 1.8  # light of a scratch against what is about it
 
 
 @dataclass(frozen=True, kw_only=True)
 class LensDirt(CameraFault):
-    """``spots`` blots of dirt of ``size_deg`` degrees on the lens, out of focus, that let the share ``light`` by."""
+    """``spots`` blots of dirt of ``size_deg`` degrees on the lens, out of focus, that let the share ``light`` by.
+
+    Attributes:
+        mark_hidden: whether masks of the camera ignore the pixels that less than half of the light comes to.
+    """
 
     spots: Range = (3.0, 20.0)
     size_deg: Range = (0.5, 4.0)
     light: Range = (0.0, 0.5)
+    mark_hidden: bool = False
 
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {
         "spots": (0.0, 1000.0), "size_deg": (0.01, 90.0), "light": (0.0, 1.0),
@@ -38,7 +46,12 @@ class LensDirt(CameraFault):
 
         They lie at the same pixels in every picture of the scene.
         """
-        rng, (height, width) = scene_noise(params, context), picture.shape[:2]
+        return color.scale_light(picture, torch.from_numpy(cls.light_left((*picture.shape[:2],), params, context)))
+
+    @classmethod
+    def light_left(cls, size: tuple[int, int], params: Mapping[str, Any], context: PictureContext) -> np.ndarray:
+        """(H, W) float32, share of the light that the dirt lets by to every pixel of a canvas (height, width)."""
+        rng, (height, width) = scene_noise(params, context), size
         radius = np.radians(params["size_deg"]) * context.camera.pixels_per_radian / 2
         mask = np.zeros((height, width), np.float32)
         for _ in range(round(params["spots"])):
@@ -47,7 +60,20 @@ class LensDirt(CameraFault):
             box = (tuple(centre), tuple(2 * np.maximum(size, 0.5)), float(rng.uniform(0, 180)))
             cv2.ellipse(mask, box, 1.0, -1)
         soft = cv2.GaussianBlur(mask, (0, 0), max(0.5, radius / 3))
-        return color.scale_light(picture, torch.from_numpy(1 - soft * (1 - np.float32(params["light"]))))
+        left: np.ndarray = 1 - soft * (1 - np.float32(params["light"]))
+        return left
+
+
+@handles(LensDirt, SegmentationMask)
+def mark_what_dirt_hides(stream: SegmentationMask, call: Call) -> SegmentationMask:
+    """Masks ignore what dirt hides, where a draw asks for it."""
+    for i, params in enumerate(call.params):
+        marks = params.get("mark_hidden", False) and params["fails"] and applies_to(stream, call, params)
+        if marks and bool(stream.present[i]):
+            context = PictureContext(call, stream, i)
+            left = LensDirt.light_left(context.camera.size, params, context)
+            stream = stream.with_ignored(i, torch.from_numpy(left < HIDDEN))
+    return stream
 
 
 @dataclass(frozen=True, kw_only=True)

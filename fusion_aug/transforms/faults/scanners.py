@@ -15,6 +15,7 @@ from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops.random import noise
 from fusion_aug.physics.pulse import intensity_of
 from fusion_aug.streams import Lidar, Points
+from fusion_aug.streams.targets import on_nothing
 from fusion_aug.transforms.cloud.box_points import rows_in_boxes
 from fusion_aug.transforms.cloud.lidar import LidarTransform, lidar_with_scale
 from fusion_aug.transforms.cloud.points import PointTransform, keep_points, scanner_rays
@@ -76,7 +77,7 @@ class LidarCrosstalk(LidarTransform):
 def take_foreign_pulses(stream: Points, call: Call) -> Points:
     """Put the points somewhere on their rays, with an intensity that fits no surface there."""
     stream = stream.realized()
-    xyz = stream["xyz"].clone()
+    xyz, foreign = stream["xyz"].clone(), torch.zeros(stream.rows, dtype=torch.bool)
     intensity = stream.values["intensity"].clone() if "intensity" in stream.values else None
     status = stream.values["status"].clone() if "status" in stream.values else None
     for i, params in enumerate(call.params):
@@ -85,6 +86,7 @@ def take_foreign_pulses(stream: Points, call: Call) -> Points:
         start, way = scanner_rays(stream, i, call)
         old = torch.linalg.norm(way, dim=1)
         hit = torch.from_numpy(rng.random(len(old)) < params["share"]) & torch.isfinite(old.cpu()) & (old.cpu() > 0)
+        foreign[rows] = hit
         far = rng.uniform(max(sensor.min_range, 0.5), sensor.max_range, len(old))
         place = start + way * (torch.from_numpy(far).to(old) / old.clamp(min=1e-9))[:, None]
         xyz[rows] = torch.where(hit[:, None].to(xyz.device), place.to(xyz.dtype), xyz[rows])
@@ -96,7 +98,7 @@ def take_foreign_pulses(stream: Points, call: Call) -> Points:
             status[rows] = torch.where(
                 hit.to(status.device), torch.full_like(status[rows], STATUS_FOREIGN), status[rows]
             )
-    changed = {"xyz": xyz, "intensity": intensity, "status": status}
+    changed = {"xyz": xyz, "intensity": intensity, "status": status, **on_nothing(stream, stream.values, foreign)}
     return stream.with_values(**{k: v for k, v in changed.items() if v is not None})
 
 

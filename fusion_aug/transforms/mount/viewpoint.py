@@ -174,7 +174,7 @@ def _shifted(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageS
         there = gather(old, view.source, "nearest", 0.0)
         depth = torch.where(torch.isinf(there), there, distance.to(old))
         return _with_item(stream, item, torch.where(there > 0, depth, torch.zeros_like(old)))
-    return _with_item(stream, item, gather(stream.image(item), view.source, stream.interpolation, stream.fill))
+    return _with_item(stream, item, gather(stream.image(item), view.source, stream.interpolation, stream.blank))
 
 
 def with_validity_masks(out: Sample, before: Sample, moves: list[FrameMotions]) -> Sample:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from calib import RadarSensor
@@ -22,6 +23,9 @@ from fusion_aug.ops.random import noise
 from fusion_aug.sample.ego import radar_velocity
 from fusion_aug.streams import Radar
 from fusion_aug.streams.families import PointOp
+from fusion_aug.streams.targets import on_nothing, target_columns
+
+NUMBER = "number of the detection"  # column of ours while a scan is changed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,15 +84,16 @@ class ScanContext:
         return raw + (old_comp - old_raw if self.own_velocity is None else rays @ self.own_velocity.to(rays))
 
 
+Change = Callable[[Columns, Mapping[str, Any], ScanContext], Columns]
+
+
 @handles(RadarTransform, Radar)
 def change_radar(stream: Radar, call: Call) -> Radar:
     """Change item by item."""
     return change_each_scan(stream, call, lambda columns, params, scan: call.transform.change(columns, params, scan))
 
 
-def change_each_scan(
-    stream: Radar, call: Call, change: Callable[[Columns, Mapping[str, Any], ScanContext], Columns]
-) -> Radar:
+def change_each_scan(stream: Radar, call: Call, change: Change) -> Radar:
     """Change the detections of every item that is present, and pack them again."""
     stream = stream.realized()
     parts = []
@@ -99,8 +104,23 @@ def change_each_scan(
         own = radar_velocity(call.sample, stream, i)
         own = sensor_velocity(columns) if own is None else own
         scan = ScanContext(known, noise(params.get("noise", ""), call.name, time), own, index, time)
-        parts.append(change(columns, params, scan) if bool(stream.present[i]) else columns)
+        parts.append(changed_rows(stream, columns, params, scan, change) if bool(stream.present[i]) else columns)
     return stream.repacked(parts)
+
+
+def changed_rows(
+    stream: Radar, columns: Columns, params: Mapping[str, Any], scan: ScanContext, change: Change
+) -> Columns:
+    """What ``change`` makes of detections; those that it adds are no object's, whatever they were made from."""
+    if not target_columns(stream):
+        return change(columns, params, scan)
+    number = torch.arange(1, len(columns["xyz"]) + 1, device=columns["xyz"].device)
+    changed = dict(change({**columns, NUMBER: number}, params, scan))
+    found = changed.pop(NUMBER).cpu()
+    added = torch.ones(len(found), dtype=torch.bool)  # all but the first of each number
+    added[torch.from_numpy(np.unique(found.numpy(), return_index=True)[1])] = False
+    added |= found == 0
+    return changed | on_nothing(stream, changed, added)
 
 
 def velocities_on_rays(

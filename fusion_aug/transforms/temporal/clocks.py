@@ -18,10 +18,10 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.ops.random import noise
 from fusion_aug.sample import Sample
 from fusion_aug.sample.sensors import is_selected
-from fusion_aug.streams import Boxes2D, Boxes3D, EgoPose, JointState, Stream, Text
+from fusion_aug.streams import Boxes2D, Boxes3D, EgoPose, JointState, MapElements, Stream, Text, Waypoints
 from fusion_aug.streams.families import Temporal
 
-LABELS = (Boxes3D, Boxes2D, EgoPose, Text)  # they belong to the scene, not to a sensor
+LABELS = (Boxes3D, Boxes2D, EgoPose, MapElements, Text, Waypoints)  # they belong to the scene, not to a sensor
 
 
 @dataclass(frozen=True, kw_only=True)

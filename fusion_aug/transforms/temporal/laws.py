@@ -18,7 +18,7 @@ from calib.rates import point_motion
 from fusion_aug.errors import DataError, UnhandledStream
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.sample import REF, Sample, SampleMeta
-from fusion_aug.streams import JointState, Points, Stream, Wrench
+from fusion_aug.streams import JointState, Points, Stream, Waypoints, Wrench
 from fusion_aug.transforms.temporal.dynamics import effort_at_speed, wrench_at_speed
 from fusion_aug.transforms.temporal.reading import interpolate_signal, step_ends
 
@@ -72,20 +72,26 @@ def shift_by_clock_offset(stream: Stream, sign: int) -> Stream:
 
 def with_warped_times(stream: Stream, warp: Warp) -> Stream:
     """The same items at new times; rates are multiplied by the local speed."""
-    new = warp.new(stream.capture_times)
-    return _with_times_and_rates(stream, new, warp.speed(new), warp.new)
+    return _with_times_and_rates(stream, warp.new, lambda old, new: warp.speed(new))
 
 
 def with_unwarped_times(stream: Stream, warp: Warp) -> Stream:
     """The inverse of ``with_warped_times``."""
     stream = shift_by_clock_offset(stream, -1)
-    return shift_by_clock_offset(
-        _with_times_and_rates(stream, warp.old(stream.capture_times), 1 / warp.speed(stream.capture_times), warp.old), 1
-    )
+    return shift_by_clock_offset(_with_times_and_rates(stream, warp.old, lambda new, _: 1 / warp.speed(new)), 1)
 
 
-def _with_times_and_rates(stream: Stream, times: Tensor, speed: Tensor, mapped: Callable[[Tensor], Tensor]) -> Stream:
-    """The stream at other times, its rates times ``speed`` (n,), its time offsets mapped with the times."""
+def _with_times_and_rates(
+    stream: Stream, mapped: Callable[[Tensor], Tensor], speed_of: Callable[[Tensor, Tensor], Tensor]
+) -> Stream:
+    """The stream at other times, its time offsets mapped with the times and its rates multiplied by the speed.
+
+    Args:
+        stream: any. mapped: times (n,) int64 ns -> new times.
+        speed_of: times (n,) and their new ones -> the speed there; of waypoints, which are of their own times, each.
+    """
+    times = mapped(stream.capture_times)
+    speed, own_times = speed_of(stream.capture_times, times), isinstance(stream, Waypoints)
     stamps = None if stream.receive_times is None else times + (stream.receive_times - stream.capture_times)
     changes: dict[str, Any] = {"capture_times": times, "receive_times": stamps}
     table = stream.column_table()
@@ -94,13 +100,16 @@ def _with_times_and_rates(stream: Stream, times: Tensor, speed: Tensor, mapped: 
         stream = stream.realized()
         stream = stream.loaded() if isinstance(stream, Points) else stream
         item, values = stream.row_item, dict(stream.values)
-        for n in names:
+        speed = speed[item]
+        for n in sorted(names, key=lambda n: table[n].kind != "time"):  # offsets first: rates may be of their times
             value = values[n]
             if table[n].kind == "time":
                 old = stream.capture_times[item] + (value.to("cpu", torch.float64) * 1e9).round().to(torch.int64)
-                values[n] = ((mapped(old) - times[item]).to(torch.float64) * 1e-9).to(value)
+                new = mapped(old)
+                values[n] = ((new - times[item]).to(torch.float64) * 1e-9).to(value)
+                speed = speed_of(old, new) if own_times else speed
             else:
-                values[n] = value * speed[item].reshape(-1, *[1] * (value.ndim - 1)).to(value)
+                values[n] = value * speed.reshape(-1, *[1] * (value.ndim - 1)).to(value)
         changes["values"] = values
     return replace(stream, **changes)
 

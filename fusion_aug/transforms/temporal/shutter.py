@@ -164,7 +164,7 @@ def shift_pictures(stream: ImageStream, call: Call) -> ImageStream:
     pictures = list(stream.pictures)
     for i, motion in enumerate(found):
         if motion is not None:
-            moved = gather(pictures[i], motion.source, stream.interpolation, stream.fill)
+            moved = gather(pictures[i], motion.source, stream.interpolation, stream.blank)
             pictures[i] = motion.depth_at_rows(moved, stream.measure) if isinstance(stream, Depth) else moved
     return replace(stream, items=tuple(pictures), pending=())
 

@@ -1,17 +1,24 @@
-"""Drops of rain on the lens, each a small picture of the scene upside down."""
+"""Drops of rain on the lens, each a small picture of the scene upside down, and the pixels that they hide."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
+import torch
 
+from fusion_aug.core.registry import Call
 from fusion_aug.ops.random import digest, generator
+from fusion_aug.sample import Sample
+from fusion_aug.streams import SegmentationMask, Stream
 from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
 
 Array = np.ndarray
 SIZE_DEG = (0.6, 2.5)  # diameters of drops as the lens sees them
 FIELD = 0.45  # share of the picture's height that a drop shows from its middle to its rim
+HIDDEN = 0.5  # share of a pixel from which on a drop hides what is behind it
 SOFT = 0.1  # blur of what a drop shows, in its radii: drops are far out of focus
 
 
@@ -21,6 +28,31 @@ def drops_on_the_lens(picture: Array, view: WeatherView, state: WeatherState) ->
     A drop is a lens of very short focal length before the camera: it turns the scene upside down, compressed to its own
     disc (Halimeh and Roser 2009), and its rim, which looks past the scene, is dark.
     """
+    drops = drops_seen(view, state)
+    if not drops.share.any():
+        return picture
+    seen = cv2.remap(picture, drops.u, drops.v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    blur = max(0.5, SOFT * view.focal * np.radians(SIZE_DEG[1]) / 2)
+    refracted = cv2.GaussianBlur(seen * drops.dark[..., None], (0, 0), blur)
+    mixed = picture * (1 - drops.share[..., None]) + refracted * drops.share[..., None]
+    return np.round(mixed).astype(np.uint8) if picture.dtype == np.uint8 else mixed.astype(np.float32)
+
+
+class Drops(NamedTuple):
+    """Drops on a lens, (H, W) float32 each.
+
+    Attributes:
+        u, v: the pixel that each pixel shows. share: of a pixel that a drop covers. dark: light of what it shows.
+    """
+
+    u: Array
+    v: Array
+    share: Array
+    dark: Array
+
+
+def drops_seen(view: WeatherView, state: WeatherState) -> Drops:
+    """The drops on the lens of a camera."""
     rng = generator(digest(state.key, "lens", view.stream.instance(view.call.name)))
     height, width = view.size
     u, v = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
@@ -44,10 +76,20 @@ def drops_on_the_lens(picture: Array, view: WeatherView, state: WeatherState) ->
             grid[rows] = np.where(stronger, seen, grid[rows])
         dark[rows] = np.where(stronger, 1 - 0.7 * np.clip(r, 0, 1) ** 6, dark[rows])
         share[rows] = np.maximum(share[rows], inside)
-    if not share.any():
-        return picture
-    seen = cv2.remap(picture, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-    blur = max(0.5, SOFT * view.focal * np.radians(SIZE_DEG[1]) / 2)
-    refracted = cv2.GaussianBlur(seen * dark[..., None], (0, 0), blur)
-    mixed = picture * (1 - share[..., None]) + refracted * share[..., None]
-    return np.round(mixed).astype(np.uint8) if picture.dtype == np.uint8 else mixed.astype(np.float32)
+    return Drops(u, v, share, dark)
+
+
+def mark_what_drops_hide(sample: Sample, call: Call) -> Stream:
+    """The masks of a camera with ``ignore`` in the pixels that drops cover by half or more, where a draw asks for it.
+
+    Args:
+        sample: whose stream ``call.name`` holds the masks. call: the application of the weather to it.
+    """
+    stream = sample[call.name]
+    assert isinstance(stream, SegmentationMask)
+    for i, params in enumerate(call.params):
+        state = WeatherState.of(params)
+        if params.get("mark_hidden", False) and state.lens_drops >= 0.5 and bool(stream.present[i]):
+            hidden = drops_seen(WeatherView(call, i), state).share >= HIDDEN
+            stream = stream.with_ignored(i, torch.from_numpy(hidden))
+    return stream

@@ -15,7 +15,8 @@ from fusion_aug.physics.ground import NEAR, height, wet_return
 from fusion_aug.physics.precipitation import Particles
 from fusion_aug.sample.depth import ground_of
 from fusion_aug.sample.vehicle import T_up_ref
-from fusion_aug.streams import Lidar, Points
+from fusion_aug.streams import Points
+from fusion_aug.streams.targets import on_nothing
 from fusion_aug.transforms.weather.place import spray_behind
 from fusion_aug.transforms.weather.scan import Scan
 from fusion_aug.transforms.weather.state import WeatherState
@@ -28,7 +29,7 @@ SNOW_REFLECTIVITY = {True: 0.8, False: 0.2}  # below and above 1.2 micrometres, 
 STATUS_SCATTERED = 1  # status
 
 
-@handles(Weather, Lidar)
+@handles(Weather, Points)
 def weather_on_lidar(stream: Points, call: Call) -> Points:
     """Decide for every pulse what comes back."""
     states = [WeatherState.of(p) for p in call.params]
@@ -37,6 +38,7 @@ def weather_on_lidar(stream: Points, call: Call) -> Points:
         return stream
     stream = stream.realized()
     keep = torch.ones(stream.rows, dtype=torch.bool)
+    from_air = torch.zeros(stream.rows, dtype=torch.bool)
     columns: dict[str, Any] = {"xyz": stream.values["xyz"].clone()}
     if "intensity" in stream.values:
         columns["intensity"] = stream.values["intensity"].clone()
@@ -57,6 +59,7 @@ def weather_on_lidar(stream: Points, call: Call) -> Points:
         keep[rows] = torch.from_numpy(status >= 0)
         moved = torch.from_numpy(np.flatnonzero(status == STATUS_SCATTERED))
         place = scan.at(moved.numpy(), distance[moved])
+        from_air[rows.start + moved] = True
         columns["xyz"][rows.start + moved] = torch.from_numpy(place).to(columns["xyz"])
         if "intensity" in columns:
             whole = not columns["intensity"].is_floating_point()
@@ -64,6 +67,8 @@ def weather_on_lidar(stream: Points, call: Call) -> Points:
             columns["intensity"][rows] = level.to(columns["intensity"])
         if report:
             columns["status"][rows] = torch.from_numpy(status).to(columns["status"])
+    if bool(from_air.any()):
+        columns |= on_nothing(stream, stream.values, from_air)
     out = stream.with_values(**columns)
     return out if bool(keep.all()) else out.select(keep)
 

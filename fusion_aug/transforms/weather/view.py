@@ -18,7 +18,7 @@ from fusion_aug.sample import SampleMeta
 from fusion_aug.sample.depth import camera_depth, ground_of, ground_plane, lidars_of
 from fusion_aug.sample.ego import frame_twist
 from fusion_aug.sample.vehicle import T_up_ref
-from fusion_aug.streams import Camera
+from fusion_aug.streams import Camera, SegmentationMask
 from fusion_aug.transforms.weather.place import T_world
 
 Array = np.ndarray
@@ -28,7 +28,7 @@ GROUND_REACH = 80.0  # metres
 
 
 class WeatherView:
-    """One picture of a camera stream.
+    """One picture of a camera stream, or the mask of one.
 
     Attributes:
         sensor: the camera with its canvas. size: (height, width) of the canvas.
@@ -37,7 +37,7 @@ class WeatherView:
 
     def __init__(self, call: Call, item: int):
         stream = call.sample[call.name]
-        assert isinstance(stream, Camera)
+        assert isinstance(stream, Camera | SegmentationMask)
         self.stream, self.call, self.item = stream, call, item
         self.index, self.time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
         self.sensor: CameraSensor = self._meta.true_rig.camera(stream.instance(call.name))

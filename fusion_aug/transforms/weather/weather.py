@@ -7,12 +7,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
-from fusion_aug.core.registry import Context
+from fusion_aug.core.registry import Call, Context
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes3D, families
+from fusion_aug.streams import Boxes3D, SegmentationMask, families
+from fusion_aug.transforms.weather.lens import mark_what_drops_hide
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,7 @@ class Weather(Transform, families.Weather):
         snow_cover: share of the ground that snow covers.
         spray: factor on the spray behind vehicles faster than 50 km/h on a wet road; 0 for none.
         lens_drops: how many drops hang on each camera's lens.
+        mark_hidden: whether masks of cameras ignore the pixels that these drops hide.
         auto_gain: LiDARs raise intensities so that their mean stays.
         report: add columns to LiDAR clouds: ``status`` (0 as measured, 1 from the air, 2 from another LiDAR) and
             ``true_range`` (m), where the target was.
@@ -68,6 +71,7 @@ class Weather(Transform, families.Weather):
     snow_cover: Range = 0.0
     spray: Range = 1.0
     lens_drops: Range = 0.0
+    mark_hidden: bool = False
     auto_gain: bool = False
     report: bool = False
 
@@ -100,6 +104,17 @@ class Weather(Transform, families.Weather):
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
         """The drawn numbers, and the key that decides the positions of clouds, drops and flakes in the world."""
         return {**super().sample_params(rng, sample, context), "key": f"{int(rng.integers(2**62)):x}"}
+
+    @classmethod
+    def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
+        """Apply the weather to every stream, and mark in masks what drops on the lens hide."""
+        out = cls.visit(sample, parameters, context)
+        masks = {
+            name: mark_what_drops_hide(sample, Call(cls, sample, name, parameters, context))
+            for name in sample.of_type(SegmentationMask)
+        }
+        changed = {name: mask for name, mask in masks.items() if mask is not sample[name]}
+        return out.with_streams({**out.streams, **changed}) if changed else out
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,7 @@ def root(street: Path, tmp_path: Path) -> Path:
     copy = Path(shutil.copytree(street, tmp_path / "log"))
     path = copy / "v1.0-mini/log.json"
     path.write_text(json.dumps([row | {"location": "boston-seaport"} for row in json.loads(path.read_text())]))
-    (copy / "maps/expansion").mkdir(parents=True)
+    (copy / "maps/expansion").mkdir(parents=True, exist_ok=True)
     (copy / "maps/expansion/boston-seaport.json").write_text(json.dumps({"version": "1.3", "node": []}))
     return copy
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import small_logs
+from labelled_nuscenes import add_labels
 from places import ARM, DRIVE
 from results import differences, results
 from stores import Bucket
@@ -31,6 +32,12 @@ def nuscenes(root: Path) -> Path:
     return root
 
 
+def with_labels(root: Path) -> Path:
+    """The same with labels of its points."""
+    add_labels(nuscenes(root))
+    return root
+
+
 def folder(root: Path) -> Path:
     """The format that holds everything."""
     write_log(open_log("nuscenes", DRIVE)[0], root)
@@ -39,7 +46,8 @@ def folder(root: Path) -> Path:
 
 MAKERS: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     "kitti": (small_logs.kitti, {}),
-    "nuscenes": (nuscenes, {}),
+    "semantickitti": (small_logs.semantickitti, {}),
+    "nuscenes": (with_labels, {}),
     "argoverse2": (small_logs.argoverse2, {}),
     "mmdet3d": (lambda root: small_logs.mmdet3d(root, nuscenes(root.with_name("street"))), {}),
     "mcap": (lambda root: small_logs.arm(root, "mcap"), {"rig": str(ARM / "mcap_rig.yaml"), "window": 1.0}),

@@ -1,0 +1,49 @@
+"""What points lie on, and what is known of those that lie on nothing: returns from the air, ghosts, clutter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.streams.columns import Column, Values
+from fusion_aug.streams.points import CLASSES, UNLABELLED, Points
+
+
+def target_columns(cloud: Points) -> dict[str, Column]:
+    """Columns of a cloud that say what a point lies on: classes, instances, motions of objects."""
+    table = cloud.column_table()
+    return {n: table[n] for n in cloud.values if n in table and table[n].of_target}
+
+
+def on_nothing(cloud: Points, values: Mapping[str, Values], rows: Tensor) -> dict[str, Values]:
+    """Columns of what points lie on, where some of them lie on nothing any more.
+
+    Classes are the cloud's ``air_label`` there, text is empty, vectors are NaN, and other numbers have the column's
+    ``fill``, else -1, of types without it the largest number.
+
+    Args:
+        cloud: what the columns are of. values: its columns (n, ...), or those of some rows. rows: (n,) bool or indices.
+    """
+    out: dict[str, Values] = {}
+    for name, column in target_columns(cloud).items():
+        out[name] = value = values[name].copy() if isinstance(values[name], np.ndarray) else values[name].clone()
+        if isinstance(value, np.ndarray):
+            value[rows.cpu().numpy()] = ""
+        else:
+            value[rows.to(value.device)] = _nothing(cloud, column, value.dtype)
+    return out
+
+
+def _nothing(cloud: Points, column: Column, dtype: torch.dtype) -> Any:
+    if dtype.is_floating_point:
+        return float("nan") if column.fill is None else column.fill
+    value = UNLABELLED if column.fill is None else int(column.fill)
+    value = cloud.air_label if column.name in CLASSES else value
+    if dtype == torch.bool:
+        return False
+    least, most = torch.iinfo(dtype).min, torch.iinfo(dtype).max
+    return value if least <= value <= most else most
