@@ -30,6 +30,8 @@ from fusion_aug.streams import (
     Keypoints2D,
     Keypoints3D,
     Lidar,
+    MapElements,
+    Occupancy,
     Odometry,
     Radar,
     SegmentationMask,
@@ -37,12 +39,14 @@ from fusion_aug.streams import (
     TactileImage,
     Taxels,
     Text,
+    Waypoints,
     Wrench,
 )  # fmt: skip
 
 BUILT_IN: tuple[type[Stream], ...] = (
-    Camera, Depth, SegmentationMask, Lidar, Radar, Boxes3D, Boxes2D, EgoPose, Odometry, Imu, Text, JointState, Wrench,
-    Taxels, TactileImage, HeightMap, BodyPose, Action, Keypoints3D, Keypoints2D,
+    Camera, Depth, SegmentationMask, Lidar, Radar, Boxes3D, Boxes2D, Waypoints, MapElements, Occupancy, EgoPose,
+    Odometry, Imu, Text, JointState, Wrench, Taxels, TactileImage, HeightMap, BodyPose, Action, Keypoints3D,
+    Keypoints2D,
 )  # fmt: skip
 CALIBRATION = {"Scene": "extrinsics, A", "ImagePlane": "A", "Mount": "extrinsics (reported)", "Kinematic": "extrinsics"}
 BEGIN, END = "<!-- generated: {} -->", "<!-- /generated -->"
@@ -68,7 +72,8 @@ def effects_table() -> str:
         rig = t.changes_calibration or CALIBRATION.get(family, "")
         rows.append([f"`{name}`", *[cell(t, s) for s in BUILT_IN], rig])
     legend = "● has a handler (a sensor that moves with the scene keeps its data)  · declared invariant"
-    return f"{markdown(head, rows)}\n\n{legend}  (empty: does not apply)"
+    refused = "A grid of `Occupancy` cannot hold a scale, roll or pitch, so these are refused."
+    return f"{markdown(head, rows)}\n\n{legend}  (empty: does not apply)\n\n{refused}"
 
 
 def promise_table() -> str:

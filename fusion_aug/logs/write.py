@@ -50,10 +50,12 @@ def write_log(
         The log, opened.
 
     Raises:
-        ConfigError: ``link`` is neither; the format is written from logs of its own only, or cannot hold a sample; the
-            message says why.
+        ConfigError: arguments are in another order; ``link`` is neither; the format is written from logs of its own
+            only, or cannot hold a sample; the message says why.
         DataError: the folder is not empty, there is no sample, two have one id, or a box has no size or place.
     """
+    if isinstance(samples, str | Path) or not isinstance(format, str):
+        raise ConfigError("write_log: expected samples, a folder and a format, as in write_log(log, 'out', 'folder')")
     if link not in ("copy", "hard"):
         raise ConfigError(f"link: expected copy or hard, got {link!r}")
     refuse_url("root", root)

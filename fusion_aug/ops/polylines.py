@@ -36,6 +36,11 @@ def pieces_within(line: np.ndarray, low: np.ndarray, high: np.ndarray) -> list[n
         one piece that ends where it begins.
     """
     line = np.asarray(line, dtype=np.float64)
+    xy = line[:, :2]
+    if len(line) < 2 or (xy.max(0) < low).any() or (xy.min(0) > high).any():
+        return []
+    if len(line) > 2 and (xy >= low).all() and (xy <= high).all():
+        return [line.copy()]
     pieces: list[list[np.ndarray]] = []
     goes_on = False
     for a, b in pairwise(line):

@@ -22,7 +22,7 @@ from fusion_aug.logs.core.full_disk import through_pipe
 from fusion_aug.ops.color import shown_levels
 from fusion_aug.sample import Sample, world_frame_of
 from fusion_aug.sample.ego import with_both_velocities
-from fusion_aug.show.draw import category_colour, key_points, lidars, range_colours
+from fusion_aug.show.draw import category_colour, key_points, lidars, point_colours
 from fusion_aug.show.map_lines import colour, lines_of_maps
 from fusion_aug.show.paths import path_colour, paths_of
 from fusion_aug.streams import Boxes3D, Camera, Radar
@@ -118,9 +118,9 @@ def log_sample(rr: Any, stream: Any, side: str, sample: Sample, track: list[np.n
         stream.log(f"{root}/path", rr.LineStrips3D([np.array(track)], colors=[PATH_COLOUR], radii=0.1))
     for name in lidars(sample):
         xyz = key_points(sample, name).numpy()
-        xyz = xyz[np.isfinite(xyz).all(1)]
-        colours = range_colours(np.linalg.norm(xyz, axis=1))
-        stream.log(f"{root}/ref/{name}", rr.Points3D(xyz, colors=colours, radii=0.04))
+        finite = np.isfinite(xyz).all(1)
+        colours = point_colours(sample, name, xyz)[finite]
+        stream.log(f"{root}/ref/{name}", rr.Points3D(xyz[finite], colors=colours, radii=0.04))
     for name in sample.of_type(Radar):
         _log_radar(rr, stream, f"{root}/ref/{name}", sample, name)
     for name in sample.of_type(Camera):

@@ -158,9 +158,10 @@ class Stream:
             if f.name in cls.item_fields:
                 joined[f.name] = join_entries(entries)
             elif isinstance(entries[0], str | float | int | tuple) and any(e != entries[0] for e in entries):
+                remedy = "; name a stream of a camera CAMERA/name, so that it follows where left and right swap"
                 raise DataError(
-                    f"{cls.__name__}.{f.name}: differs between the samples of a batch ({entries[0]!r} and others); "
-                    f"name a stream of a camera CAMERA/name, so that it follows where left and right swap"
+                    f"{cls.__name__}.{f.name}: differs between the samples of a batch ({str(entries[0])[:80]!r} and "
+                    f"others){remedy if f.name in ('frame', 'child', 'camera') else ''}"
                 )
         joined["sample_index"] = torch.cat(list(sample_index))
         return replace(first, **joined, values=cls._concat_values(parts))

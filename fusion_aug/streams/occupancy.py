@@ -156,5 +156,7 @@ def check_grids(values: Any, unknown: int, where: str) -> None:
             raise DataError(f"{where}: {name}: has shape {tuple(grid.shape)}, expected (n, X, Y, Z) as of every column")
         if grid.is_floating_point() or grid.is_complex():
             raise DataError(f"{where}: {name}: {grid.dtype} holds no classes; use uint8")
+        if grid.dtype in (torch.uint16, torch.uint32, torch.uint64):  # of which torch can set no cell
+            raise DataError(f"{where}: {name}: {grid.dtype} cannot be resampled; use uint8 or int32")
     if label.dtype == torch.bool or not torch.iinfo(label.dtype).min <= unknown <= torch.iinfo(label.dtype).max:
         raise DataError(f"{where}: {label.dtype} cannot hold unknown={unknown}; use uint8, or another number for it")

@@ -215,12 +215,20 @@ class Points(Ragged):
 
     @classmethod
     def concat(cls, parts: Sequence[Self], sample_index: Sequence[Tensor]) -> Self:
-        """Join clouds; where some have a motion pending, the others get the identity."""
+        """Join clouds.
+
+        Where some have a motion pending the others get the identity, and clouds without labels take the names and the
+        class of the air from those that have them.
+        """
         if any(p.pending is not None for p in parts):
             eye = torch.eye(4, dtype=torch.float64)
             parts = [p.moved(eye.expand(len(p), 4, 4)) if p.pending is None else p for p in parts]
         if len({p.motion for p in parts}) > 1:
             parts = [replace_unchecked(p, motion="mixed") for p in parts]
+        labelled = next((p for p in parts if "label" in p.values), None)
+        if labelled is not None:
+            known = {"label_names": labelled.label_names, "air_label": labelled.air_label}
+            parts = [p if "label" in p.values or p.label_names else replace_unchecked(p, **known) for p in parts]
         return super().concat(parts, sample_index)
 
     def take_items(self, index: Tensor) -> Self:

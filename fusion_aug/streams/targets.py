@@ -39,10 +39,10 @@ def on_nothing(cloud: Points, values: Mapping[str, Values], rows: Tensor) -> dic
 
 
 def _nothing(cloud: Points, column: Column, dtype: torch.dtype) -> Any:
+    fill = cloud.air_label if column.name in CLASSES else column.fill
     if dtype.is_floating_point:
-        return float("nan") if column.fill is None else column.fill
-    value = UNLABELLED if column.fill is None else int(column.fill)
-    value = cloud.air_label if column.name in CLASSES else value
+        return float("nan") if fill is None else float(fill)
+    value = UNLABELLED if fill is None else int(fill)
     if dtype == torch.bool:
         return False
     least, most = torch.iinfo(dtype).min, torch.iinfo(dtype).max

@@ -214,7 +214,8 @@ def to_openpcdet(
     Returns:
         ``points`` (N, 5), ``gt_boxes`` (m, 9: centre of the box, l w h, yaw, vx vy, 0 where the velocity is unknown),
         ``gt_velocity_known`` (m,) bool, ``gt_names``, ``gt_labels``, ``frame_id``, ``camera_imgs``, ``lidar2image``,
-        ``lidar2camera``, ``camera_intrinsics``, ``camera2lidar``, ``img_aug_matrix``, ``lidar_aug_matrix``.
+        ``lidar2camera``, ``camera_intrinsics``, ``camera2lidar``, ``img_aug_matrix``, ``lidar_aug_matrix``. It has no
+        fields for labels of points, masks, occupancy and trajectories: ``to_mmdet3d`` hands those over, in one order.
     """
     mmdet3d = to_mmdet3d(sample, cameras=cameras, lidar=lidar, classes=classes)
     out = {

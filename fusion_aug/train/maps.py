@@ -28,6 +28,7 @@ MASKS: Mapping[str, Sequence[str]] = {
 }  # fmt: skip
 TWIN = 0.01  # m: lines that lie so close at all their points are one, listed by the lanes on both sides of it
 SHORTEST = 1e-3  # m: what a range leaves of a line is at least so long
+MOST_POINTS = 1000  # of a line
 MAX_CELLS = 2**28
 
 
@@ -49,7 +50,7 @@ def map_vectors(
 
     Args:
         sample: one with a stream of map elements, or such a stream with one item.
-        points: of every line, evenly spaced by its length in space, with both ends; at least 2.
+        points: of every line, evenly spaced by its length in space, with both ends; 2 to 1000.
         x, y: the rectangle, metres, in the reference frame (of a stream, in its own).
         categories: classes by their number: categories of the map, or a mapping of names to those that each stands for;
             by default "divider" (lane_divider, road_divider), "ped_crossing" and "boundary" (of drivable_area).
@@ -59,10 +60,10 @@ def map_vectors(
         ``elements`` (n,) int64 number of the element in the stream; on the CPU.
 
     Raises:
-        ConfigError: a setting is none. DataError: there is no map, or it has several items.
+        ConfigError: a setting is none. DataError: there is no map, it has several items, or a vertex is not finite.
     """
-    if type(points) is not int or points < 2:
-        raise ConfigError(f"map_vectors: points: expected a whole number of 2 or more, got {points!r}")
+    if type(points) is not int or not 2 <= points <= MOST_POINTS:
+        raise ConfigError(f"map_vectors: points: expected a whole number from 2 to {MOST_POINTS}, got {points!r}")
     low, high = (np.array(corner) for corner in zip(_span("x", x), _span("y", y), strict=True))
     lines, labels, closed, numbers = [], [], [], []
     for number, label, element in _of_classes(sample, categories):
@@ -114,7 +115,7 @@ def rasterize_map(
         (classes, cells along x, cells along y) uint8 of 0 and 1, on the CPU.
 
     Raises:
-        ConfigError: a setting is none. DataError: there is no map, or it has several items.
+        ConfigError: a setting is none. DataError: there is no map, it has several items, or a vertex is not finite.
     """
     (x0, x1), (y0, y1) = _span("x", x), _span("y", y)
     for name, value in (("cell", cell), ("width", width)):
@@ -129,7 +130,7 @@ def rasterize_map(
         # in cells, so that the centre of cell (i, j) is at (i, j)
         parts = [(p[:, :2] - [x0, y0]) / cell - 0.5 for p in element.parts]
         if element.closed:
-            masks[label] |= even_odd_fill(parts, (height, length))
+            even_odd_fill(parts, masks[label])
         else:
             near_lines(parts, width / 2 / cell, masks[label])
     return torch.from_numpy(masks.astype(np.uint8))
@@ -165,6 +166,9 @@ def _elements(sample: Sample | MapElements) -> list[MapElement]:
         stream = sample
     if len(stream) != 1:
         raise DataError(f"expected a stream of map elements with one item, got {len(stream)}")
+    if not bool(torch.isfinite(stream["xyz"]).all()):  # a loss over NaN is NaN, and no cell is near one
+        row = int((~torch.isfinite(stream["xyz"]).all(dim=1)).nonzero()[0])
+        raise DataError(f"map elements: vertex {row} (of element {int(stream['element'][row])}) is not finite")
     return [replace(e, parts=[p for p in e.parts if len(p)]) for e in stream.elements()]
 
 
@@ -194,8 +198,14 @@ def _repeated(lines: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(n,) which lines lie where an earlier one of the same class lies, in either direction."""
     repeated = np.zeros(len(lines), dtype=bool)
     middles = lines.mean(axis=1)
-    for i in range(1, len(lines)):
-        near = np.flatnonzero((np.abs(middles[:i] - middles[i]).max(axis=1) < TWIN) & (labels[:i] == labels[i]))
+    order = np.argsort(middles[:, 0], kind="stable")  # so that only neighbours along x need be compared
+    sorted_x = middles[order, 0]
+    starts = np.searchsorted(sorted_x, middles[:, 0] - TWIN, "left")
+    stops = np.searchsorted(sorted_x, middles[:, 0] + TWIN, "right")
+    for i, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
+        near = order[start:stop]
+        near = near[(near < i) & (labels[near] == labels[i])]
+        near = near[np.abs(middles[near] - middles[i]).max(axis=1) < TWIN]
         for other in lines[near]:
             if any(np.abs(way - lines[i]).max() < TWIN for way in (other, other[::-1])):
                 repeated[i] = True

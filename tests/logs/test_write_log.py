@@ -265,3 +265,10 @@ def test_sensors_under_other_names(tmp_path: Path) -> None:
             fa.rename_sensors(sample, wrong)
     with pytest.raises(fa.DataError, match="has a history"):
         fa.rename_sensors(mirrored, {"L": "CAM"})
+
+
+def test_arguments_in_the_order_of_open_log_are_refused(tmp_path: Path) -> None:
+    for wrong in (("folder", tmp_path / "out", [make_sample()]), ("folder", tmp_path / "out")):
+        with pytest.raises(fa.ConfigError, match=r"expected samples, a folder and a format, as in write_log\(log"):
+            fa.write_log(*wrong)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()

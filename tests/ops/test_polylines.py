@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import cv2
@@ -75,7 +76,8 @@ def test_cells_of_an_area_are_those_of_which_the_centre_is_in_it(seed: int) -> N
     angle = np.sort(rng.uniform(0, 2 * np.pi, 17))
     outer = 20 + rng.uniform(6, 26, 17)[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
     hole = 20 + rng.uniform(1, 5, 17)[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
-    found = even_odd_fill([outer, hole], (40, 45))
+    found = np.zeros((40, 45), bool)
+    even_odd_fill([outer, hole], found)
     for i, j in np.ndindex(40, 45):
         off = [cv2.pointPolygonTest(o.astype(np.float32)[:, None], (float(i), float(j)), True) for o in (outer, hole)]
         if min(map(abs, off)) > 1e-3:
@@ -89,7 +91,9 @@ def test_a_square_on_centres_has_every_cell_once() -> None:
     marks = np.zeros((8, 8), int)
     for i, j in np.ndindex(4, 4):
         square = np.array([[0.0, 0], [2, 0], [2, 2], [0, 2]]) + 2 * np.array([i, j])
-        marks += even_odd_fill([square], (8, 8))
+        mask = np.zeros((8, 8), bool)
+        even_odd_fill([square], mask)
+        marks += mask
     assert (marks == 1).all()
 
 
@@ -103,3 +107,14 @@ def test_cells_of_a_line_are_those_within_reach() -> None:
     distance = np.min(np.hypot(i[..., None] - fine[::20, 0], j[..., None] - fine[::20, 1]), axis=-1)
     clear = np.abs(distance - 2.3) > 0.02
     assert np.array_equal(mask[clear], (distance <= 2.3)[clear]) and 50 < mask.sum() < 900
+
+
+def test_many_small_areas_and_lines_on_a_large_grid_are_quick() -> None:
+    """What is drawn costs by its own size, not by that of the grid: a second, not a minute."""
+    rng = np.random.default_rng(3)
+    mask, began = np.zeros((4000, 4000), bool), time.process_time()
+    for corner in rng.uniform(-100, 4100, (500, 2)):
+        even_odd_fill([corner + np.array([[0.0, 0], [3, 0], [3, 3], [0, 3]])], mask)
+        near_lines([corner + rng.uniform(0, 5, (20, 2)).cumsum(0)], 0.5, mask)
+        pieces_within(corner + rng.uniform(0, 5, (20, 2)).cumsum(0), np.array([1e4, 1e4]), np.array([2e4, 2e4]))
+    assert time.process_time() - began < 15 and mask.sum() > 4_000

@@ -82,3 +82,16 @@ def test_cells_lie_where_they_are_from_above() -> None:
     v, u = np.nonzero(np.any(birds_eye(turned)[22:-40] != empty[22:-40], axis=2))
     middle = (BIRD / 2 - np.array([v.mean() + 22, u.mean()])) / PER_METRE
     assert np.allclose(middle, [-9.0, 12.0], atol=0.15)
+
+
+def test_the_legend_names_the_classes_of_masks() -> None:
+    sample = make_sample(size=(48, 64), boxes=0)
+    mask = replace(sample["CAM_LEFT/mask"], items=(torch.full((48, 64), 2, dtype=torch.uint8),))
+    plain, without, named = (
+        birds_eye(only(sample, mask=replace(mask, label_names=names))) for names in ((), ("a", "b"), ("a", "b", "tram"))
+    )
+    assert np.array_equal(plain, without), "classes without a name have no entry"
+    rows, columns = np.nonzero(np.any(plain != named, axis=2))
+    assert len(rows) and rows.min() > BIRD - 30 and columns.max() < 50
+    colour = label_colours(np.array([2]))[0].astype(int)
+    assert np.abs(named[rows, columns].astype(int) - colour).sum(1).min() < 60

@@ -22,7 +22,8 @@ from viewer_page import both_sides
 import fusion_aug as fa
 from calib import CameraSensor, Pinhole
 from fusion_aug.cli import main
-from fusion_aug.show.recording import pinhole, record, serve
+from fusion_aug.show.labels import label_colours
+from fusion_aug.show.recording import log_sample, pinhole, record, serve
 
 rr = pytest.importorskip("rerun")
 
@@ -46,6 +47,22 @@ def test_it_holds_both_sides(recording: Path) -> None:
             assert f"/{side}/world/ref/{name}" in entities, (side, name)
         assert f"/{side}/world/path" in entities
     assert "/done" in entities
+
+
+def test_points_have_the_colours_of_their_classes(street: Path) -> None:
+    logged: dict[str, object] = {}
+
+    class Stream:
+        def log(self, entity: str, what: object, **_: object) -> None:
+            logged[entity] = what
+
+    sample = fa.open_log("nuscenes", street)[0]
+    cloud = sample["LIDAR_TOP"].realized().loaded()
+    labelled = cloud.with_values(label=torch.arange(cloud.rows) % 5)
+    log_sample(rr, Stream(), "after", sample.with_streams({"LIDAR_TOP": labelled}), [])
+    colours = logged["after/world/ref/LIDAR_TOP"].colors.as_arrow_array().to_numpy()  # type: ignore[attr-defined]
+    classes = label_colours(labelled["label"][labelled.item_slice(sample.key_item("LIDAR_TOP"))].numpy())
+    assert np.array_equal(colours, (classes.astype(np.uint32) << [24, 16, 8]).sum(1, dtype=np.uint32) + 255)
 
 
 def test_a_pinhole_projects_as_rerun_does() -> None:

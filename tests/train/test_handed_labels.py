@@ -56,3 +56,22 @@ def test_masks_of_points_for_mmdetection3d() -> None:
     assert np.array_equal(out["pts_instance_mask"], number + 2**24)
     only = replace(sample["lidar"], values={k: v for k, v in sample["lidar"].values.items() if k != "instance"})
     assert "pts_instance_mask" not in fa.to_mmdet3d(sample.with_streams({**sample.streams, "lidar": only}))
+
+
+def test_clouds_with_and_without_labels_make_a_batch() -> None:
+    cloud = make_sample()["lidar"]
+    labels = torch.arange(cloud.rows) % 3
+    marked = replace(cloud, values={**cloud.values, "label": labels}, offsets=cloud.bounds, air_label=2,
+                     label_names=("road", "car", "air"))  # fmt: skip
+    one, other = (make_sample(n).with_streams({"lidar": c}) for n, c in (("a", marked), ("b", cloud)))
+    for order in ([one, other], [other, one]):
+        batch = fa.collate(order)
+        assert batch["lidar"].label_names == ("road", "car", "air") and batch["lidar"].air_label == 2
+        found = fa.to_dense(batch, cameras=[])["point_labels"]
+        expected = {"a": labels.tolist(), "b": [-1] * cloud.rows}
+        assert found.tolist() == [expected[s.id] for s in order]
+    renamed = one.with_streams({"lidar": replace(marked, label_names=("road", "van", "air"))})
+    with pytest.raises(
+        fa.DataError, match=r"^Lidar.label_names: differs between the samples of a batch \(.* others\)$"
+    ):
+        fa.collate([one, renamed])

@@ -188,10 +188,51 @@ def test_wrong_settings_are_told(street: fa.Sample) -> None:
     ):
         with pytest.raises(ConfigError):
             fa.rasterize_map(street, **wrong)
-    for wrong in ({"points": 1}, {"y": 3}, {"categories": "lane_divider"}):
+    for wrong in ({"points": 1}, {"points": 10**9}, {"y": 3}, {"categories": "lane_divider"}):
         with pytest.raises(ConfigError):
             fa.map_vectors(street, **wrong)
     with pytest.raises(DataError, match=r"log\.map_range"):
         fa.map_vectors(fa.open_log("nuscenes", DRIVE)[0])
     with pytest.raises(DataError, match="one sample"):
         fa.rasterize_map(fa.collate([street, street]))
+
+
+@pytest.mark.quick
+def test_a_vertex_that_is_not_finite_is_told() -> None:
+    """It would make vectors of NaN, and a loss of them."""
+    line = fa.MapElement("lane_divider", [np.array([[0.0, 0, 0], [3, 0, 0]])])
+    torn = fa.MapElement("lane_divider", [np.array([[0.0, 0, 0], [np.nan, 1, 0]])])
+    stream = fa.MapElements.of([line, torn], frame="ref", time=0)
+    for hand_over in (fa.map_vectors, fa.rasterize_map):
+        with pytest.raises(DataError, match=r"vertex 3 \(of element 1\) is not finite"):
+            hand_over(stream)
+
+
+@pytest.mark.quick
+def test_lines_that_two_lanes_share_come_once() -> None:
+    """Against every pair: in either direction, a centimetre apart at most, and of one class."""
+    rng = np.random.default_rng(5)
+    lines = rng.uniform(-9, 9, (60, 4, 3))
+    lines[30:] = lines[:30] + rng.uniform(-0.015, 0.015, (30, 1, 3))
+    lines[45:] = lines[45:, ::-1]
+    order, kinds = rng.permutation(60), ["lane_divider", "road_divider"]
+    listed = [fa.MapElement(kinds[k % 2], [lines[i]]) for k, i in enumerate(order)]
+    found = fa.map_vectors(
+        fa.MapElements.of(listed, frame="ref", time=0), points=7, x=(-20, 20), y=(-20, 20), categories=kinds
+    )
+    alone = fa.map_vectors
+    even = [
+        alone(fa.MapElements.of([e], frame="ref", time=0), points=7, x=(-20, 20), y=(-20, 20), categories=kinds)[
+            "points"
+        ][0].numpy()
+        for e in listed
+    ]
+    expected = [
+        i
+        for i, line in enumerate(even)
+        if not any(
+            k % 2 == i % 2 and min(np.abs(line - other).max(), np.abs(line - other[::-1]).max()) < 0.01
+            for k, other in enumerate(even[:i])
+        )
+    ]
+    assert found["elements"].tolist() == expected and 45 < len(expected) < 60

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fusion_aug.errors import DataError
 from fusion_aug.logs.argoverse2.feather import (
+    is_number,
     is_plain,
     is_whole,
     of_type,
@@ -34,6 +35,7 @@ IN_FILES = ("x", "y", "z", "intensity", "laser_number", "offset_ns")
 USUAL = {"intensity": np.uint8, "laser_number": np.uint8, "offset_ns": np.int32}
 FLOW = ("flow_tx_m", "flow_ty_m", "flow_tz_m")  # in files; ``flow`` in memory
 IN_MEMORY = {"is_valid": "flow_valid", "is_dynamic": "flow_dynamic", "category_indices": "label"}  # beside a flow
+NUMBERS = ("status", "true_range", "flow_valid", "flow_dynamic")  # columns that mean something in a cloud
 LASERS = 32  # of the first scanner; those of the second have numbers from here on
 
 
@@ -62,16 +64,25 @@ def own_columns(path: Path) -> list[str]:
     """Columns of a cloud's file that the format does not know.
 
     Raises:
-        DataError: one holds neither numbers nor text, or is called as a column of the format is in memory.
+        DataError: one holds neither numbers nor text, is called as a column of the format is in memory, or is a part
+            of a flow.
     """
     own = [f for f in schema_of(path) if f.name not in IN_FILES]
     for field in own:
         if not is_plain(field.type):
             raise DataError(f"{path}: {field.name}: holds {field.type}, neither numbers nor text; take the column out")
-        if field.name in COLUMNS:
+        if field.name in (*COLUMNS, "flow"):
             raise DataError(f"{path}: {field.name}: is what a column of the format is called in memory; rename it")
         if field.name in OF_NOBODY and not is_whole(field.type):
             raise DataError(f"{path}: {field.name}: holds {field.type}, expected whole numbers of classes or objects")
+        if field.name in NUMBERS and not is_number(field.type):
+            raise DataError(f"{path}: {field.name}: holds {field.type}, expected numbers; rename the column")
+    parts = [c for c in FLOW if c in [f.name for f in own]]
+    if parts and len(parts) < len(FLOW):
+        raise DataError(
+            f"{path}: {parts[0]}: a part of a flow cannot be turned with the scene; give {', '.join(FLOW)}, or rename "
+            f"the column"
+        )
     names = in_memory([f.name for f in own])
     again = next((n for i, n in enumerate(names) if n in names[:i]), None)
     if again is not None:

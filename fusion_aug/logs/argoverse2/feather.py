@@ -146,6 +146,12 @@ def is_plain(kind: Any) -> bool:
     return bool(text or types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
 
 
+def is_number(kind: Any) -> bool:
+    """Whether a type of Arrow is one of numbers, or of True and False."""
+    types = _pyarrow().types
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+
+
 def is_whole(kind: Any) -> bool:
     """Whether a type of Arrow is one of whole numbers."""
     return bool(_pyarrow().types.is_integer(kind))

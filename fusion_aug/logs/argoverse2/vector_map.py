@@ -33,7 +33,7 @@ def read_vector_map(path: Path) -> VectorMap:
         DataError: it is damaged; the message names file and field.
     """
     data = read_json(path)
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) or not set(SECTIONS) & set(data):  # another file is no map without lines
         raise DataError(f"{path}: expected a mapping of {', '.join(SECTIONS)}")
     makers = dict(zip(SECTIONS, (lane, area, crossing), strict=True))
     records = []

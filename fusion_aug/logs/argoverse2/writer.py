@@ -21,7 +21,7 @@ from calib.se3 import quaternion_from_rotation
 from fusion_aug.core.compose import leaves
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError
-from fusion_aug.logs.argoverse2.clouds import COLUMNS, write_cloud
+from fusion_aug.logs.argoverse2.clouds import COLUMNS, own_columns, write_cloud
 from fusion_aug.logs.argoverse2.contents import SIDE_FILES
 from fusion_aug.logs.argoverse2.feather import read_arrow, with_own_columns, write_table
 from fusion_aug.logs.argoverse2.folders import sweep_id
@@ -36,7 +36,7 @@ from fusion_aug.logs.core.residual import residual
 from fusion_aug.logs.core.sidecar import StoredColumns, write_ids, write_sidecar
 from fusion_aug.logs.core.vector_maps import MAP, holds
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Camera, Points
+from fusion_aug.streams import Camera, LazyColumns, Points
 from fusion_aug.transforms.scene import MirrorScene, source_name, world_motion
 
 TABLES = (TRACK, LABELS, MOUNTS, CAMERAS)
@@ -93,7 +93,7 @@ class ArgoverseWriter(CaptureTimeWriter):
         W = world_motion(sample.history)
         if W is not None:
             self.log.check_maps(scene)
-        own = [c for c in source[CLOUD].values if c not in COLUMNS and c in sample[CLOUD].values]
+        own = [c for c in _in_file(source) if c in sample[CLOUD].values]
         copied = self._cloud(sample, source, own, target / "sensors" / "lidar" / f"{sample.ref.time}.feather")
         for name in self.cameras(sample):
             for i, time in enumerate(sample[name].capture_times.tolist()):
@@ -244,3 +244,11 @@ def without_skew(matrix: Tensor) -> Tensor:
 def pose_numbers(T: Tensor) -> list[float]:
     """qw qx qy qz tx ty tz."""
     return [*quaternion_from_rotation(T[:3, :3]).tolist(), *T[:3, 3].tolist()]
+
+
+def _in_file(source: Sample) -> list[str]:
+    """Columns besides those of the format that the cloud's own file holds; a sidecar may hold further ones."""
+    values = source[CLOUD].values if isinstance(source[CLOUD], Points) else {}
+    own = [c for c in values if c not in COLUMNS]
+    held = own_columns(values.sources[0].path) if own and isinstance(values, LazyColumns) else own
+    return [c for c in own if c in held]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -29,14 +30,15 @@ def labels_before_and_after(source: Stream | None, written: Stream | None) -> di
     clouds = [s for s in (source, written) if isinstance(s, Points) and "label" in s.values]
     if not clouds or not _in_memory(clouds[-1]) or not all(_has_numbers(c) for c in clouds):
         return {}
-    names = next((c.label_names for c in clouds if c.label_names), ())
     sums: dict[int, list[int]] = {}
     for side, stream in enumerate((source, written)):
         if not isinstance(stream, Points) or "label" not in stream.values:
             continue
         for number, count in points_by_class(stream.values["label"]).items():
             sums.setdefault(number, [0, 0])[side] = count
-    return {_key(number, names): sums[number] for number in sorted(sums)} if len(sums) <= MOST_CLASSES else {}
+    if len(sums) > MOST_CLASSES:
+        return {}
+    return {_key(number, [c.label_names for c in clouds]): sums[number] for number in sorted(sums)}
 
 
 def points_by_class(label: Tensor) -> dict[int, int]:
@@ -61,8 +63,9 @@ def _has_numbers(cloud: Points) -> bool:
     return isinstance(label, Tensor) and not label.is_floating_point() and label.ndim == 1
 
 
-def _key(number: int, names: tuple[str, ...]) -> str:
-    name = names[number] if 0 <= number < len(names) else ""
+def _key(number: int, tables: Sequence[tuple[str, ...]]) -> str:
+    """The number with the first name that it has: a file may hold classes that the source does not name."""
+    name = next((names[number] for names in tables if 0 <= number < len(names) and names[number]), "")
     return f"{number} {name}" if name else str(number)
 
 

@@ -164,7 +164,8 @@ def renumbered(
 
 def _looked_up(label: Tensor, table: Mapping[str, int], others: int = UNLABELLED) -> Tensor:
     old, place = torch.unique(label, return_inverse=True)
-    new = torch.tensor([table.get(str(c), others) for c in old.tolist()], dtype=torch.int64, device=label.device)
+    numbers = old.to(torch.int64).tolist()  # also of logs that hold them in floating point
+    new = torch.tensor([table.get(str(c), others) for c in numbers], dtype=torch.int64, device=label.device)
     return new[place] if len(old) else label
 
 
@@ -195,14 +196,18 @@ def _renumbered(source: Source, table: Mapping[str, int]) -> Source:
 
 
 def with_others(values: LazyColumns, others: int) -> LazyColumns:
-    """Columns in files where classes that no table of new numbers names become ``others``, not unlabelled."""
+    """Columns in files where classes that no table of new numbers names become ``others``, not unlabelled.
+
+    The same columns give the same answer, so that what was read of it for the files is known to the account.
+    """
     if not any("renumbered" in s.options for extra in values.extra_sources for s in extra):
         return values
     changed = [
         tuple(replace(s, options={**s.options, "others": others}) if "renumbered" in s.options else s for s in extra)
         for extra in values.extra_sources
     ]
-    return LazyColumns(values.sources, values.names, changed)
+    made: dict[int, LazyColumns] = values.__dict__.setdefault("with_others", {})
+    return made.setdefault(others, LazyColumns(values.sources, values.names, changed))
 
 
 def air_label_asked(options: LogOptions) -> int | None:

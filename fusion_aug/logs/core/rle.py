@@ -19,6 +19,7 @@ from fusion_aug.logs.core.files import MAX_PIXELS
 FIRST, BITS, MORE, SIGN = 48, 5, 0x20, 0x10  # character of 0, bits of each, flags
 LONGEST = 7  # characters of a number, which then is of 35 bits
 SINCE = 3  # numbers from here on are differences
+MOST = 2**31 - 1  # that int32 holds
 
 
 def decode_rle(rle: Mapping[str, Any], where: str = "rle") -> Tensor:
@@ -41,7 +42,7 @@ def decode_rle(rle: Mapping[str, Any], where: str = "rle") -> Tensor:
     if height * width > MAX_PIXELS:
         raise DataError(f"{where}: size: {width}x{height} pixels are out of bounds")
     if isinstance(counts, str | bytes):
-        runs = _numbers_of(counts.encode() if isinstance(counts, str) else counts, where)
+        runs = _numbers_of(counts.encode(errors="surrogatepass") if isinstance(counts, str) else counts, where)
     elif isinstance(counts, Sequence) and all(map(_is_whole, counts)):
         runs = [int(n) for n in counts]
     else:
@@ -79,10 +80,13 @@ def objects_mask(rles: Sequence[Mapping[str, Any]], numbers: Sequence[int], wher
         (H, W) int32.
 
     Raises:
-        DataError: there is none, one is damaged, or they are of different sizes.
+        DataError: there is none, one is damaged, or they are of different sizes; a number is not above 0 and whole, or
+            too large for int32.
     """
     if len(rles) != len(numbers) or not len(rles):
         raise DataError(f"{where}: {len(rles)} masks for {len(numbers)} objects")
+    if not all(_is_whole(n) and 0 < n <= MOST for n in numbers):
+        raise DataError(f"{where}: numbers: expected whole numbers from 1 to {MOST}, as 0 is of no object")
     out: Tensor | None = None
     for i, (rle, number) in enumerate(zip(rles, numbers, strict=True)):
         inside = decode_rle(rle, f"{where} {i}")

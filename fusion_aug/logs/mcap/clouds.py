@@ -18,6 +18,7 @@ from fusion_aug.logs.mcap.file import McapFile, decode, stamp_of, typestore
 from fusion_aug.logs.mcap.messages import ReceivedMessage, register_reader
 from fusion_aug.logs.mcap.writing import register_writer
 from fusion_aug.streams import LazyColumns, Lidar, Points, Stream
+from fusion_aug.streams.points import OF_NOBODY
 from fusion_aug.streams.source import decoder
 
 FIELDS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
@@ -144,6 +145,24 @@ def encode_point_times(seconds: np.ndarray, like: np.ndarray, before: int, now: 
     return (seconds * 1e9 + now if size > 1e3 * ABSOLUTE_TIME_FROM**2 else seconds + now * 1e-9).astype(like.dtype)
 
 
+def fitting(column: np.ndarray, kind: np.dtype, name: str) -> np.ndarray:
+    """Numbers of classes or objects of points, which a field must hold as they are.
+
+    Raises:
+        DataError: it cannot; the message says what to do.
+    """
+    if kind.base.kind not in "iu":
+        return column
+    limits = np.iinfo(kind.base)
+    wrong = column[(column < limits.min) | (column > limits.max)]
+    if len(wrong):
+        raise DataError(
+            f"PointCloud2: fields: {name}: {len(wrong)} points have the number {wrong[0]}, which {kind.base.name} "
+            f"cannot hold; say which class returns from the air get with log.air_label, or write output=folder"
+        )
+    return column
+
+
 @register_writer(Points)
 def write_cloud(stream: Points, template: Any, i: int) -> Any:
     """Write a cloud with the fields of its source, and with intensity and ring if they are new."""
@@ -163,7 +182,7 @@ def write_cloud(stream: Points, template: Any, i: int) -> Any:
             stamps = (stamp_of(template) or 0, int(stream.capture_times[i]))
             packed[name] = encode_point_times(values["time_offset"], before[name], *stamps)
         elif name in values:
-            packed[name] = values[name]
+            packed[name] = fitting(values[name], kinds[name], name) if name in OF_NOBODY else values[name]
     field = typestore().types["sensor_msgs/msg/PointField"]
     places: Any = packed.dtype.fields
     fields = [

@@ -136,6 +136,7 @@ PICTURES_NAMED = tuple(
 )
 UNNAMED = Part("clouds and pictures", LEFT_OUT, "named by no sample of the info files; copy what you need")
 CONTENTS = (
+    Part("maps/**", LEFT_OUT, "maps of nuScenes, of which info files say nothing; read them with log=nuscenes"),
     Part("**dbinfos*.pkl", LEFT_OUT, CACHE),
     Part("**gt_database*/**", LEFT_OUT, CACHE),
     INFO_FILE,

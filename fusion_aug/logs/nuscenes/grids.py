@@ -23,6 +23,7 @@ from fusion_aug.logs.nuscenes.tables import Tables
 from fusion_aug.sample import REF, Sample
 from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import LazyColumns, Occupancy
+from fusion_aug.streams.occupancy import check_grids
 from fusion_aug.streams.source import Source, decoder
 
 GRID, FOLDER, FILE = "occupancy", "gts", "labels.npz"
@@ -110,9 +111,9 @@ def decode_grid(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, Te
     for name, array in parse_npz(path, raw).items():
         if array.shape != SHAPE or array.dtype.kind not in "biu":
             raise DataError(f"{path}: {name}: expected {SHAPE} whole numbers, got {array.shape} of {array.dtype}")
-        grid = torch.from_numpy(array)[None]
-        out[COLUMNS.get(name, name)] = as_asked(grid, options) if name == "semantics" else grid
-    return out
+        out[COLUMNS.get(name, name)] = torch.from_numpy(array)[None]
+    check_grids(out, Occupancy.unknown, str(path))
+    return {name: as_asked(grid, options) if name == "label" else grid for name, grid in out.items()}
 
 
 def has_place(grid: Occupancy) -> bool:

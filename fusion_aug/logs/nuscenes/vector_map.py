@@ -25,8 +25,10 @@ LINES = ("road_divider", "lane_divider")
 AREAS = (
     "drivable_area", "road_segment", "road_block", "lane", "ped_crossing", "walkway", "stop_line", "carpark_area",
 )  # fmt: skip
+PATHS = "arcline_path_3"
 UNPAINTED = ("NIL", "")  # segment types of lane dividers that say nothing
 BEND = {"L": 1.0, "S": 0.0, "R": -1.0}  # of the pieces of a path, by their letters; to the left is positive
+FARTHEST = 1e9  # m from the origin of a place
 STEP, LONGEST = 1.0, 10_000.0  # m between vertices of a centre line, and of a lane
 MOST_VERTICES = 5_000_000  # of a map, whose rows may name a polygon again and again; a city has a million
 Row = Mapping[str, Any]
@@ -44,7 +46,7 @@ def read_expansion(path: Path) -> VectorMap:
         for row in layers.rows(layer):
             where = f"{path}: {layer} {row['token']!r}"
             records += [[e] for e in (_line if layer in LINES else _areas)(layers, layer, row, where)]
-    paths = layers.data.get("arcline_path_3", {})
+    paths = layers.data.get(PATHS, {})
     if not isinstance(paths, dict):
         raise DataError(f"{path}: arcline_path_3: expected a mapping of lanes")
     for token, pieces in paths.items():
@@ -65,10 +67,12 @@ class Layers:
         self.path, self.data, self.counted = path, read_json(path), 0
         if not isinstance(self.data, dict):
             raise DataError(f"{path}: expected a mapping of layers")
+        if not {*LINES, *AREAS, PATHS} & set(self.data):  # another file is no map without lines
+            raise DataError(f"{path}: holds none of the layers that are read ({', '.join((*LINES, *AREAS, PATHS))})")
         self.nodes = {}
         for row in self.rows("node"):
             x, y = row.get("x"), row.get("y")
-            if not all(isinstance(v, int | float) and abs(v) < 1e9 for v in (x, y)):  # a NaN is not below either
+            if not all(isinstance(v, int | float) and abs(v) < FARTHEST for v in (x, y)):  # a NaN is not below either
                 raise DataError(f"{path}: node {row['token']!r}: x, y: expected metres, got {x!r}, {y!r}")
             self.nodes[row["token"]] = (float(x), float(y), 0.0)  # type: ignore[arg-type]
         self.geometry = {name: {row["token"]: row for row in self.rows(name)} for name in ("line", "polygon")}
@@ -168,7 +172,7 @@ def centre_line(pieces: Any, where: str) -> np.ndarray:
         except (TypeError, KeyError, ValueError, OverflowError):
             raise DataError(f"{where}.{i}: expected start_pose, shape, radius and segment_length") from None
         left -= float(lengths.sum())
-        if len(bends) != 3 or not (np.isfinite(start).all() and (lengths >= 0).all() and left > 0):
+        if len(bends) != 3 or not ((np.abs(start) < FARTHEST).all() and (lengths >= 0).all() and left > 0):
             raise DataError(f"{where}.{i}: expected a finite start_pose, three letters, and below {LONGEST:g} m in all")
         if not (np.isfinite(radius) and (radius > 0 or not any(bends))):
             raise DataError(f"{where}.{i}: radius: expected metres above 0, got {radius:g}")

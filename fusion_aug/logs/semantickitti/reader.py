@@ -22,6 +22,7 @@ from calib.se3 import invert
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import image_size
 from fusion_aug.logs.core.flat_clouds import FlatLayout
+from fusion_aug.logs.core.log import Format, LogOptions
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.tracks import bare_sample
 from fusion_aug.logs.core.twist import twist_at
@@ -57,6 +58,11 @@ class SemanticKittiLog(Sequences):
 
     calibration_per_scene = True
     joins_samples = False  # from the tables of the sequence
+
+    def __init__(self, root: str | Path, options: LogOptions, format: Format):
+        super().__init__(root, options, format)
+        if self.classes is not None:
+            self.classes.refuse_unknown([name for name in NAMES if name], "the published semantic-kitti.yaml")
 
     # --- tables of a sequence -----------------------------------------------------------------------------------------
     @lru_cache(maxsize=2 * KEPT)  # noqa: B019

@@ -191,6 +191,7 @@ def test_a_lost_element_fails_the_check(source: Path, tmp_path: Path, capsys: py
 POINT = {"x": 1.0, "y": 2.0, "z": 0.0}
 DAMAGE: dict[str, tuple[Any, str]] = {
     "list": ([], "expected a mapping of lane_segments"),
+    "another file": ({"version": 1}, "expected a mapping of lane_segments"),
     "section": ({"lane_segments": [1]}, "lane_segments: expected a mapping of ids"),
     "row": ({"drivable_areas": {"1": 3}}, r"drivable_areas\.1: expected a mapping of fields"),
     "text": ({"lane_segments": {"1": {"left_lane_boundary": "abc"}}}, r"left_lane_boundary: expected a list of points"),

@@ -58,6 +58,7 @@ def test_pixels_come_back(seed: int) -> None:
         ({"size": [9, 11], "counts": None}, "expected whole numbers or a text, got NoneType"),
         ({"size": [9, 11], "counts": "o" * 40}, "is not a text of run lengths"),
         ({"size": [9, 11], "counts": "7\x001"}, "is not a text of run lengths"),
+        ({"size": [9, 11], "counts": "7\udc80"}, "is not a text of run lengths"),  # as JSON may hold it
         ({"size": [9, 11], "counts": "71e03@0000000`0Mo"}, "ends within a number"),
         ({"size": [9, 11], "counts": "71e03@0000000`0M"}, "the runs do not fill"),
     ],
@@ -79,3 +80,10 @@ def test_objects_become_a_mask_that_follows_pictures() -> None:
         fa.objects_mask([fa.encode_rle(other), fa.encode_rle(np.ones((3, 3)))], [1, 2])
     with pytest.raises(DataError, match="1 masks for 2 objects"):
         fa.objects_mask([fa.encode_rle(other)], [1, 2])
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**31, 2**70, 1.5, True, "7", None])
+def test_numbers_that_are_none_of_an_object_are_refused(number: object) -> None:
+    with pytest.raises(DataError, match=r"info.pkl: numbers: expected whole numbers from 1 to 2147483647"):
+        fa.objects_mask([fa.encode_rle(blocks())], [number], "info.pkl")  # type: ignore[list-item]
+    assert int(fa.objects_mask([fa.encode_rle(blocks())], [2**31 - 1]).max()) == 2**31 - 1

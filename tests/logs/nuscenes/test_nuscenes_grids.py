@@ -133,6 +133,8 @@ def test_the_account_knows_grids(root: Path) -> None:
         ({"semantics": np.zeros(SHAPE, np.float32)}, "semantics: expected .* got .* of float32"),
         ({"mask_lidar": np.zeros(SHAPE, np.uint8)}, "holds no 'semantics'"),
         ({"semantics": np.zeros(SHAPE, np.uint8), "flow": np.zeros(3)}, "holds 'flow', which is not understood"),
+        ({"semantics": np.full(SHAPE, -3, np.int8)}, "torch.int8 cannot hold unknown=255"),
+        ({"semantics": np.full(SHAPE, 300, np.uint16)}, "label: torch.uint16 cannot be resampled"),
     ],
 )
 def test_other_grids_are_refused(root: Path, arrays: dict[str, np.ndarray], words: str) -> None:

@@ -31,8 +31,7 @@ from fusion_aug.cli import main
 from fusion_aug.logs.core.account import account_of
 
 NAME = "semantickitti"
-SCANS = ("000000", "000001", "000002")
-AIR = 1
+SCANS, AIR = ("000000", "000001", "000002"), 1
 
 
 @pytest.fixture(scope="module")
