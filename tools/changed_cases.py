@@ -9,7 +9,7 @@ from pathlib import Path
 from kill_cases import ARM, LIGHT, cases
 from kill_watch import command
 
-FORMATS = ("kitti", "nuscenes", "argoverse2", "mmdet3d", "mcap", "lerobot", "robomimic", "folder")
+FORMATS = ("kitti", "semantickitti", "nuscenes", "argoverse2", "mmdet3d", "mcap", "lerobot", "robomimic", "folder")
 PLUGIN = """import fusion_aug as fa
 import own_numbers
 

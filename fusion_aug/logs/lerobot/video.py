@@ -18,6 +18,7 @@ from torch import Tensor
 from calib.regular_files import check_regular
 from fusion_aug.errors import DataError, MissingPackage
 from fusion_aug.logs.core.files import MAX_PIXELS
+from fusion_aug.logs.lerobot.scheduling import Scheduling
 from fusion_aug.streams.source import Coding, Source
 
 CONTAINER = "mp4"  # of all videos of the format
@@ -133,6 +134,7 @@ def write_video(frames: Iterable[np.ndarray], path: Path, rate: Fraction, codec:
         raise DataError(f"{path}: video codec {codec!r} is not one of {', '.join(ENCODERS)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("SVT_LOG", "1")  # errors only
+    before = Scheduling()
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = None
         for k, picture in enumerate(frames):
@@ -144,6 +146,8 @@ def write_video(frames: Iterable[np.ndarray], path: Path, rate: Fraction, codec:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame.pts, frame.time_base = k, 1 / rate
             container.mux(stream.encode(frame))
+            if k == 0:  # which opens the encoder
+                before.restore()
         if stream is not None:
             container.mux(stream.encode())
 
