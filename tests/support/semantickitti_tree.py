@@ -8,22 +8,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from kitti_trees import AXES, square
 
 Array = np.ndarray
 HEIGHT, WIDTH = 96, 320
-AXES = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])  # LiDAR (x forward) to camera (z forward)
 STEP = (1.1, 0.04, 0.0)  # metres from scan to scan, in the vehicle's frame
 TURN = 0.01  # rad from scan to scan
 PERIOD = 0.1037  # s between scans
 # class -> instances of it; what no instance is of has 0
 OBJECTS = {40: (0,), 48: (0,), 50: (0,), 70: (0,), 10: (1, 2, 3), 30: (7,), 252: (4, 65535), 0: (0,), 1: (0,)}
-
-
-def square(matrix: Array) -> Array:
-    """(4, 4) of a 3x3 or 3x4."""
-    out = np.eye(4)
-    out[: matrix.shape[0], : matrix.shape[1]] = matrix
-    return out
 
 
 def calibration() -> dict[str, Array]:

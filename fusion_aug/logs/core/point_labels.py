@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from fusion_aug.logs.core.npz import parse_npz, write_npz
 from fusion_aug.logs.core.options import LogOptions
 from fusion_aug.names import Registry
 from fusion_aug.sample import Sample
-from fusion_aug.streams.points import CLASSES, UNLABELLED, LazyColumns, Points
+from fusion_aug.streams.points import CLASSES, OF_NOBODY, UNLABELLED, LazyColumns, Points
 from fusion_aug.streams.source import Source, decoder
 
 DECODER = "point_labels"
@@ -245,3 +245,21 @@ def label_file(cloud: Points, item: int, layout: str | None = None) -> Source | 
         if as_it_is and layout in (None, source.options["layout"]):
             return source
     return None
+
+
+def as_files_hold_labels(cloud: Points, names: Sequence[str], has_file: Tensor, unlabelled: int | None) -> Points:
+    """A cloud as files of labels give it back, which only some of its items have.
+
+    Args:
+        cloud: with its columns in memory. names: of those that the files hold.
+        has_file: (n,) bool, of the items; points of the others are nobody's.
+        unlabelled: class that points without one are written as; None where the files hold -1.
+    """
+    labelled = has_file[cloud.row_item]
+    changed = {}
+    for name in names:
+        column = cloud[name]
+        if unlabelled is not None and OF_NOBODY[name] == UNLABELLED:
+            column = torch.where(column == UNLABELLED, unlabelled, column)
+        changed[name] = torch.where(labelled.to(column.device), column, OF_NOBODY[name])
+    return cloud.with_values(**changed)

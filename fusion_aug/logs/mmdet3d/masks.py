@@ -10,17 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from calib.regular_files import is_there
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import copy_file
-from fusion_aug.logs.core.point_labels import LabelLayout, label_file, label_layout
+from fusion_aug.logs.core.point_labels import LabelLayout, as_files_hold_labels, label_file, label_layout
 from fusion_aug.logs.mmdet3d.contents import MASK_FIELDS
 from fusion_aug.logs.mmdet3d.fields import as_list
 from fusion_aug.logs.mmdet3d.places import LIDAR_CHANNEL, candidates
 from fusion_aug.streams import LazyColumns, Points
-from fusion_aug.streams.points import OF_NOBODY, UNLABELLED
 from fusion_aug.streams.source import Source
 
 SEMANTIC, PANOPTIC = MASK_FIELDS
@@ -110,14 +107,7 @@ def as_masks_are_held(cloud: Points, masks: list[Mask], time: int, unlabelled: i
     held = [c for c in label_columns(masks) if c in cloud.values]
     if not held or isinstance(cloud.values, LazyColumns):
         return cloud
-    own = (cloud.capture_times == time)[cloud.row_item]
-    changed = {}
-    for name in held:
-        column = cloud[name]
-        if unlabelled is not None and OF_NOBODY[name] == UNLABELLED:
-            column = torch.where(column == UNLABELLED, unlabelled, column)
-        changed[name] = torch.where(own.to(column.device), column, OF_NOBODY[name])
-    return cloud.with_values(**changed)
+    return as_files_hold_labels(cloud, held, cloud.capture_times == time, unlabelled)
 
 
 def write_mask(

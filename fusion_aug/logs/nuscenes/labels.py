@@ -21,12 +21,19 @@ from calib.regular_files import is_there
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.classes import Classes
 from fusion_aug.logs.core.files import copy_file, inside
-from fusion_aug.logs.core.point_labels import DECODER, LabelLayout, label_file, label_layout, with_others
+from fusion_aug.logs.core.point_labels import (
+    DECODER,
+    LabelLayout,
+    as_files_hold_labels,
+    label_file,
+    label_layout,
+    with_others,
+)
 from fusion_aug.logs.nuscenes.kept import Kept
 from fusion_aug.logs.nuscenes.tables import LABEL_TABLES, Row, Tables
 from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import LazyColumns, Points
-from fusion_aug.streams.points import OF_NOBODY, UNLABELLED
+from fusion_aug.streams.points import UNLABELLED
 from fusion_aug.streams.source import Source
 
 LIDARSEG, PANOPTIC = LABEL_TABLES
@@ -164,14 +171,7 @@ def as_labels_are_held(cloud: Points, labels: PointLabels, unlabelled: int | Non
         values = cloud.values if unlabelled is None else with_others(cloud.values, unlabelled)
         return cloud if values is cloud.values else replace(cloud, values=values)
     has_file = torch.tensor([bool(labels.rows_of(r)) for r in cloud.records], dtype=torch.bool)
-    labelled = has_file[cloud.row_item]
-    changed = {}
-    for name in held:
-        column = cloud[name]
-        if unlabelled is not None and OF_NOBODY[name] == UNLABELLED:
-            column = torch.where(column == UNLABELLED, unlabelled, column)
-        changed[name] = torch.where(labelled.to(column.device), column, OF_NOBODY[name])
-    return cloud.with_values(**changed)
+    return as_files_hold_labels(cloud, held, has_file, unlabelled)
 
 
 def check_label_files(clouds: Mapping[str, Points]) -> None:
