@@ -24,6 +24,7 @@ from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, encode_lidar, encode_
 from fusion_aug.streams import Camera, Depth, Imu, SegmentationMask, Stream
 from fusion_aug.streams.source import Source
 from fusion_aug.synth.mesh import Array
+from fusion_aug.synth.point_labels import labels_of
 from fusion_aug.synth.sensors import detect, inertial, scan, take_picture
 from fusion_aug.synth.tables import CATEGORIES, Tables, Visibility
 from fusion_aug.synth.town import Town, make_town
@@ -101,7 +102,7 @@ def _write(drive: Drive, frames: int, progress: Callable[[int, int], None]) -> N
     log = open_log("nuscenes", drive.tables.out)
     for token, extra in zip(samples, extras, strict=True):
         sample = log.read(token)
-        stored = dict.fromkeys(sample.streams) | {"LIDAR_TOP": LIDAR_COLUMNS}
+        stored = dict.fromkeys(sample.streams) | {"LIDAR_TOP": tuple(sample["LIDAR_TOP"].values)}
         cloud = sample["LIDAR_TOP"]
         timed = cloud.with_values(time_offset=torch.cat(extra.offsets))
         sample = sample.with_streams({**sample.streams, **extra.streams, "LIDAR_TOP": timed})
@@ -146,19 +147,21 @@ class Drive:
             self.lidar(sample, stamp - round(SWEEP * 1e6), False, extra)
             for name in self._names(RadarSensor):
                 self.radar(name, sample, stamp - round(SWEEP * 1e6), False)
-        cloud = self.lidar(sample, stamp, True, extra)
+        scanned = self.lidar(sample, stamp, True, extra)
         bounced = [self.radar(name, sample, stamp, True) for name in self._names(RadarSensor)]
         for name in self._names(CameraSensor):
             self.camera(name, sample, stamp, measured, extra)
-        self.annotations(i, sample, stamp, cloud, np.concatenate(bounced))
+        boxed = self.annotations(i, sample, stamp, scanned["body"], np.concatenate(bounced))
+        labels = labels_of(scanned["kind"], scanned["body"], self.town.bodies, boxed)
+        self.tables.point_labels("LIDAR_TOP", stamp, labels)
         extra.streams["imu"] = self.imu(stamp)
         return extra
 
     def _names(self, kind: type) -> list[str]:
         return [n for n, (sensor, _, _) in self.mounted.items() if isinstance(sensor, kind)]
 
-    def lidar(self, sample: str, stamp: int, key: bool, extra: SidecarStreams) -> Array:
-        """One scan; returns the number of the body behind every point."""
+    def lidar(self, sample: str, stamp: int, key: bool, extra: SidecarStreams) -> dict[str, Array]:
+        """One scan, as ``scan`` returns it."""
         sensor, T, _ = self.mounted["LIDAR_TOP"]
         assert isinstance(sensor, LidarSensor)
         time = seconds(stamp)
@@ -167,7 +170,7 @@ class Drive:
         path = self.tables.data("LIDAR_TOP", sample, stamp, key, ".pcd.bin", (0, 0), self.ego(time))
         path.write_bytes(encode_lidar({k: torch.from_numpy(found[k].astype(np.float32)) for k in LIDAR_COLUMNS}))
         extra.offsets.append(torch.from_numpy(found["time_offset"].astype(np.float32)))
-        return found["body"]
+        return found
 
     def radar(self, name: str, sample: str, keyframe: int, key: bool) -> Array:
         """One radar scan; returns the number of the body behind every detection."""
@@ -221,16 +224,19 @@ class Drive:
         values = {"gyro": torch.from_numpy(gyro), "accel": torch.from_numpy(accel)}
         return Imu(frame="imu", capture_times=torch.from_numpy(stamps * 1000), values=values)
 
-    def annotations(self, i: int, sample: str, stamp: int, cloud: Array, bounced: Array) -> None:
-        """Boxes of the labelled bodies near the vehicle that some sensor saw."""
+    def annotations(self, i: int, sample: str, stamp: int, cloud: Array, bounced: Array) -> set[int]:
+        """Boxes of the labelled bodies near the vehicle that some sensor saw; returns the numbers of these."""
         time = seconds(stamp)
         world, eye = self.scenery.at(time), (self.ego(time) @ self.mounted["LIDAR_TOP"][1])[:3, 3]
+        boxed = set()
         for number, body in enumerate(self.town.bodies):
             hits, echoes = int((cloud == number).sum()), int((bounced == number).sum())
             near = np.linalg.norm(body.pose(time)[:3, 3] - eye) < REACH
             if body.category in CATEGORIES and near and hits + echoes > 0:
                 seen = Visibility(visible_share(world, number, eye), hits, echoes)
                 self.tables.annotation(number, body, sample, i, time, seen)
+                boxed.add(number)
+        return boxed
 
 
 def visible_share(world: World, number: int, eye: Array) -> float:

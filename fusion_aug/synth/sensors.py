@@ -102,7 +102,7 @@ def scan(
 
     Returns:
         xyz in the sensor's frame at ``stamp`` (motion compensated, as nuScenes' clouds are), intensity (0-255),
-        ring, time_offset (seconds, negative), body.
+        ring, time_offset (seconds, negative), body, kind (its class, a number of ``world.KINDS``).
     """
     elevation = np.array(lidar.elevations)
     share = np.arange(columns) / columns
@@ -110,7 +110,7 @@ def scan(
     az = np.pi + lidar.spin * share * 2 * np.pi
     slices = np.array_split(np.arange(columns), 12)  # moving bodies are static for a twelfth of a revolution
     back = np.linalg.inv(pose(stamp))
-    out: dict[str, list[Array]] = {k: [] for k in ("xyz", "intensity", "ring", "time_offset", "body")}
+    out: dict[str, list[Array]] = {k: [] for k in ("xyz", "intensity", "ring", "time_offset", "body", "kind")}
     for part in slices:
         world = scenery.at(stamp + float(offset[part].mean()))
         T = np.array([pose(stamp + float(t)) for t in offset[part]])
@@ -132,6 +132,7 @@ def scan(
         out["ring"].append(r[near])
         out["time_offset"].append(offset[part][c][near])
         out["body"].append(hits.body[near])
+        out["kind"].append(kind[near])
     return {k: np.concatenate(v) for k, v in out.items()}
 
 

@@ -18,6 +18,7 @@ from fusion_aug.ops.random import digest
 from fusion_aug.synth.bodies import Body
 from fusion_aug.synth.mesh import Array
 from fusion_aug.synth.paint import PAVEMENT
+from fusion_aug.synth.point_labels import NUMBERS, write_label_files
 from fusion_aug.synth.road_map import expansion
 from fusion_aug.synth.town import Town
 
@@ -69,8 +70,8 @@ class Tables:
 
     def fixed(self, town: Town) -> None:
         """Categories, attributes, visibilities, the log and its map."""
-        for name in CATEGORIES:
-            self.add("category", self.token("category", name), name=name, description=name)
+        for name, index in NUMBERS.items():
+            self.add("category", self.token("category", name), name=name, description=name, index=index)
         for level, text, _ in VISIBILITY:
             self.add("visibility", level, level=text, description=text)
         for name in ("vehicle.parked", "vehicle.moving", "pedestrian.moving", "pedestrian.standing"):
@@ -123,6 +124,12 @@ class Tables:
         path = self.out / filename
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+    def point_labels(self, channel: str, stamp: int, labels: dict[str, dict[str, Array]]) -> None:
+        """Files and records of the labels of one LiDAR record's points."""
+        record = self.token("data", channel, stamp)
+        for table, filename in write_label_files(labels, record, self.out).items():
+            self.add(table, self.token(table, channel, stamp), sample_data_token=record, filename=filename)
 
     def annotation(self, number: int, body: Body, sample: str, frame: int, time: float, seen: Visibility) -> None:
         """The box of a body at a time in seconds."""
