@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo quick test cluster stores fuzz processors kill changed-inputs full-disk lint bench docs check-devkit clean
+.PHONY: help setup demo quick test cluster stores fuzz processors kill changed-inputs full-disk formats lint bench docs check-devkit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,9 @@ changed-inputs: $(STAMP)  ## change a file of every kind under runs of every for
 
 full-disk: $(STAMP)  ## run every format on disks of 20 sizes that are too small
 	OMP_NUM_THREADS=1 $(BIN)/python tools/full_disk.py
+
+formats: $(STAMP)  ## make logs by lerobot, h5py, tensorflow-datasets and zarr 2, in environments of their own, and compare
+	$(BIN)/python tools/formats.py
 
 bench: $(STAMP)  ## measure speed against primitives: benchmarks/results.json and a table
 	$(BIN)/python -m benchmarks

@@ -13,7 +13,7 @@ from calib.errors import CalibrationError
 from calib.figures import Figure, check_figures
 from calib.replacing import replace_unchecked
 from calib.se3 import invert
-from calib.sensors import CameraSensor, Sensor
+from calib.sensors import CameraSensor, Sensor, WrenchSensor
 from calib.trajectory import MovingPose
 
 EYE = torch.eye(4, dtype=torch.float64)
@@ -59,12 +59,14 @@ class Frame:
         axis_convention: decides what a left-right mirror does to the body itself: "body" has y to its left
             (vehicle, LiDAR, radar, IMU), "camera" has x to its right, "world" is not a body.
         inertia: of the body at this frame, where it is known.
+        mirror_of: the link on the other side of the robot, where its name does not say which that is.
     """
 
     parent: str | None = None
     pose: Tensor | MovingPose = field(default_factory=lambda: torch.eye(4, dtype=torch.float64))
     axis_convention: str = "body"
     inertia: Inertia | None = None
+    mirror_of: str | None = None
 
     @property
     def pose_kind(self) -> str:
@@ -233,6 +235,11 @@ class Rig:
             raise CalibrationError(f"the rig has no camera {name!r} (it has {cameras or 'none'})")
         return sensor
 
+    def wrench_sign(self, name: str) -> float:
+        """1 where a wrench sensor tells what the tool does to the world, -1 where it is the opposite."""
+        sensor = self.sensors.get(name)
+        return sensor.sign if isinstance(sensor, WrenchSensor) else 1.0
+
     def mirror_names(self) -> dict[str, str]:
         """Names that swap under a left-right mirror: sensors and the frames that they are mounted at."""
         names = {n: s.mirror_of for n, s in self.sensors.items() if s.mirror_of is not None}
@@ -261,9 +268,12 @@ class Rig:
             return names.get(name, name)
 
         frames = {
-            new(n): replace_unchecked(f, parent=names[f.parent]) if f.parent is not None and f.parent in names else f
+            new(n): replace_unchecked(
+                f, parent=None if f.parent is None else new(f.parent),
+                mirror_of=None if f.mirror_of is None else new(f.mirror_of),
+            ) if f.parent in names or f.mirror_of in names else f
             for n, f in self.frames.items()
-        }
+        }  # fmt: skip
         sensors = {
             new(n): replace_unchecked(
                 s, frame=new(s.frame), mirror_of=None if s.mirror_of is None else new(s.mirror_of)

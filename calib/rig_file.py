@@ -16,6 +16,7 @@ from calib.errors import CalibrationError
 from calib.gel import GelModel, load_sibling_picture, picture_from_dict, picture_to_dict
 from calib.joints import Joint, JointPose
 from calib.kalibr import is_camchain, rig_from_camchain
+from calib.rectification import Rectification
 from calib.regular_files import read_regular_text, status
 from calib.rig import Frame, Inertia, Rig
 from calib.se3 import as_f64, quaternion_from_rotation, rotation_from_quaternion, se3
@@ -147,6 +148,8 @@ def _frame_to_dict(frame: Frame, exact: bool) -> dict[str, Any]:
     out: dict[str, Any] = {"parent": frame.parent, "axis_convention": frame.axis_convention}
     if frame.inertia is not None:
         out["inertia"] = {k: v.tolist() if isinstance(v, Tensor) else v for k, v in vars(frame.inertia).items()}
+    if frame.mirror_of is not None:
+        out["mirror_of"] = frame.mirror_of
     if frame.parent is None:
         return out
     if isinstance(frame.pose, JointPose):
@@ -169,10 +172,13 @@ def _frame_from_dict(data: Any, where: str) -> Frame:
         raise CalibrationError(f"{where}.hand: is called axis_convention now")
     _refuse_unknown_keys(
         data,
-        {"parent", "axis_convention", "times", "translation", "rotation", "joint", "readings", "reach", "inertia"},
+        {"parent", "axis_convention", "times", "translation", "rotation", "joint", "readings", "reach", "inertia",
+         "mirror_of"},
         where,
-    )
-    axis_convention, parent = str(data.get("axis_convention", "body")), data.get("parent")
+    )  # fmt: skip
+    parent, partner = data.get("parent"), data.get("mirror_of")
+    more: dict[str, Any] = {"axis_convention": str(data.get("axis_convention", "body"))}
+    more["mirror_of"] = None if partner is None else str(partner)
     try:
         field = "inertia"
         given = data.get("inertia")
@@ -181,11 +187,11 @@ def _frame_from_dict(data: Any, where: str) -> Frame:
             about_center=as_f64(given["about_center"]).reshape(3, 3),
         )  # fmt: skip
         if parent is None:
-            return Frame(axis_convention=axis_convention, inertia=inertia)
+            return Frame(inertia=inertia, **more)
         parent = str(parent)
         if "joint" in data:
             field = "joint"
-            return Frame(parent=parent, pose=_joint_pose(data), axis_convention=axis_convention, inertia=inertia)
+            return Frame(parent=parent, pose=_joint_pose(data), inertia=inertia, **more)
         field = "rotation"
         rotation = _rotation_in(data.get("rotation", [1.0, 0, 0, 0]))
         field = "translation"
@@ -193,12 +199,12 @@ def _frame_from_dict(data: Any, where: str) -> Frame:
         field = "times"
         if "times" in data:
             times = _times_in(data["times"])
-            return Frame(parent=parent, pose=Trajectory(times, pose), axis_convention=axis_convention, inertia=inertia)
+            return Frame(parent=parent, pose=Trajectory(times, pose), inertia=inertia, **more)
     except CalibrationError as error:
         raise CalibrationError(f"{where}{'.inertia.' if field == 'inertia' else ': '}{error}") from None
     except (ValueError, TypeError, RuntimeError, IndexError, KeyError):
         raise CalibrationError(f"{where}.{field}: is not a list of numbers of the right length") from None
-    return Frame(parent=parent, pose=pose, axis_convention=axis_convention, inertia=inertia)
+    return Frame(parent=parent, pose=pose, inertia=inertia, **more)
 
 
 def _joint_pose(data: Mapping[str, Any]) -> JointPose:
@@ -220,7 +226,7 @@ def _sensor_to_dict(sensor: Sensor) -> dict[str, Any]:
         value = getattr(sensor, f.name)
         if f.name == "model":
             out["camera"] = value.to_dict()
-        elif isinstance(value, GelModel):
+        elif isinstance(value, GelModel | Rectification):
             out[f.name] = value.to_dict()
         elif f.name == "background" and value is not None:
             out[f.name] = picture_to_dict(value)
@@ -250,6 +256,8 @@ def _sensor_from_dict(data: Any, where: str) -> Sensor:
                 values[key] = as_f64(value)
             elif key == "gel":
                 values[key] = GelModel.from_dict(value)
+            elif key == "rectification":
+                values[key] = Rectification.from_dict(value)
             elif key == "background":
                 values[key] = picture_from_dict(value)
             else:

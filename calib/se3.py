@@ -185,6 +185,11 @@ def check_se3(transform: Tensor, what: str, tolerance: float = 1e-5) -> Tensor:
 def slerp(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     """Spherical interpolation between rotations (..., 3, 3); ``weight`` 0 gives a, 1 gives b."""
     qa, qb = quaternion_from_rotation(a), quaternion_from_rotation(b)
+    return rotation_from_quaternion(slerp_quaternions(qa, qb, weight))
+
+
+def slerp_quaternions(qa: Tensor, qb: Tensor, weight: Tensor) -> Tensor:
+    """Spherical interpolation between unit quaternions (..., 4) the short way; the sign is that of ``qa``."""
     dot = (qa * qb).sum(-1, keepdim=True)
     qb, dot = torch.where(dot < 0, -qb, qb), dot.abs().clamp(max=1.0)
     theta = torch.arccos(dot)
@@ -194,4 +199,16 @@ def slerp(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     safe = torch.where(near, torch.ones_like(sin), sin)
     wa = torch.where(near, 1 - w, torch.sin((1 - w) * theta) / safe)
     wb = torch.where(near, w, torch.sin(w * theta) / safe)
-    return rotation_from_quaternion(wa * qa + wb * qb)
+    return wa * qa + wb * qb
+
+
+def quaternion_product(a: Tensor, b: Tensor) -> Tensor:
+    """The rotation b and then a, as quaternions (..., 4) in w x y z order."""
+    (aw, ax, ay, az), (bw, bx, by, bz) = a.unbind(-1), b.unbind(-1)
+    parts = (
+        aw * bw - ax * bx - ay * by - az * bz,
+        aw * bx + ax * bw + ay * bz - az * by,
+        aw * by - ax * bz + ay * bw + az * bx,
+        aw * bz + ax * by - ay * bx + az * bw,
+    )
+    return torch.stack(parts, -1)

@@ -3,47 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Annotated, ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from calib.cameras import CameraModel, Pinhole, flip_u, is_intrinsics, split_pixel_map
 from calib.errors import CalibrationError
-from calib.figures import Figure, Pixels, check_figures
-from calib.gel import GelModel
+from calib.figures import Figure, Pixels
+from calib.rectification import Rectification
 from calib.replacing import replace_unchecked
-from calib.se3 import as_f64, check_se3, rotation_from_quaternion, se3
+from calib.se3 import as_f64
+from calib.sensor import Sensor
 from calib.ties import TIE
+from calib.touch_sensors import TactileSensor, TaxelSensor, WrenchSensor
 
 Metres = Annotated[float, Figure(unit="metres", above=0)]
 Seconds = Annotated[float, Figure(unit="seconds", at_least=0, at_most=60)]
 Angle = Annotated[float, Figure(unit="radians", above=0, at_most=math.pi)]
 Noise = Annotated[float, Figure(unit="SI units", at_least=0)]
 Speed = Annotated[float, Figure(unit="m/s", above=0)]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Sensor:
-    """A sensor mounted at a frame. The annotations of its fields say what they may hold (``calib.figures``).
-
-    Attributes:
-        frame: the frame its data are given in.
-        mirror_of: the sensor on the other side of the vehicle, with which a left-right mirror swaps names.
-    """
-
-    frame: str
-    mirror_of: str | None = None
-
-    kind: ClassVar[str]
-
-    def __post_init__(self) -> None:
-        check_figures(self)
-
-    def mirrored(self) -> Sensor:
-        """The device seen in a mirror."""
-        return self
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -56,6 +36,7 @@ class CameraSensor(Sensor):
         size: (height, width) of the canvas, pixels. Defaults to the physical size.
         exposure: exposure time, seconds.
         readout: seconds from the sensor's first row to its last, of a rolling shutter; None where it is not known.
+        rectification: how its picture is rectified, or how it was; None where it is not known.
     """
 
     model: CameraModel
@@ -63,6 +44,7 @@ class CameraSensor(Sensor):
     size: tuple[Pixels, Pixels] = (0, 0)
     exposure: Seconds | None = None
     readout: Seconds | None = None
+    rectification: Rectification | None = None
 
     kind = "camera"
 
@@ -108,7 +90,8 @@ class CameraSensor(Sensor):
         """Mirrored camera: ``A' = F_canvas A F_physical``, where F_w maps u to w - 1 - u."""
         same = self.size == self.model.size and not self.has_pixel_map
         A = self.A if same else flip_u(self.size[1]) @ self.A @ flip_u(self.model.size[1])
-        return replace_unchecked(self, model=self.model.mirrored(), A=A)
+        rectified = self.rectification and self.rectification.mirrored(self.model.size[1])
+        return replace_unchecked(self, model=self.model.mirrored(), A=A, rectification=rectified)
 
 
 def pinhole_sensor(frame: str, K: Tensor, size: tuple[int, int], mirror_of: str | None = None) -> CameraSensor:
@@ -150,8 +133,7 @@ class LidarSensor(Sensor):
         pulse: length of a pulse, seconds.
         near_range: metres up to which the receiver holds its gain back, so that nothing returns more than from there.
         echo: which return a beam reports: "strongest" or "last".
-        min_range, max_range: metres.
-        spin: +1 counter-clockwise seen from above, -1 clockwise.
+        min_range, max_range: metres. spin: +1 counter-clockwise seen from above, -1 clockwise.
     """
 
     wavelength: Annotated[float, Figure(unit="metres", at_least=1e-7, at_most=1e-4)] = 905e-9
@@ -195,9 +177,7 @@ class RadarSensor(Sensor):
     """An automotive radar.
 
     Attributes:
-        carrier: Hz.
-        range_resolution: metres.
-        azimuth_resolution: radians.
+        carrier: Hz. range_resolution: metres. azimuth_resolution: radians.
         doppler_resolution, max_doppler: m/s.
         elevation_width: of the beam, radians.
         min_rcs: dBsm that are just detected at 50 m; the threshold grows with the fourth power of the distance.
@@ -233,67 +213,11 @@ class ImuSensor(Sensor):
     kind = "imu"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class TactileSensor(Sensor):
-    """A camera-based touch sensor. Its frame lies in the middle of the gel: x right, y down, z out of the device.
-
-    Attributes:
-        mm_per_pixel: millimetres of gel per pixel.
-        size: (height, width) in pixels.
-        gel: how it deforms and is lit; without it pictures cannot be rendered again.
-        background: (H, W, 3) uint8, the picture without contact.
-    """
-
-    mm_per_pixel: Annotated[float, Figure(unit="millimetres", above=0)]
-    size: tuple[Pixels, Pixels]
-    gel: GelModel | None = None
-    background: Tensor | None = None
-
-    kind = "tactile"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.background is not None and tuple(self.background.shape) != (*self.size, 3):
-            shape = tuple(self.background.shape)
-            raise CalibrationError(f"background: shape {shape} is not that of a picture of size {tuple(self.size)}")
-
-    def scaled(self, scale: float) -> TactileSensor:
-        """The device in a world that is larger."""
-        gel = None if self.gel is None else replace(self.gel, relaxation=self.gel.relaxation * scale)
-        return replace_unchecked(self, mm_per_pixel=self.mm_per_pixel * scale, gel=gel)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class TaxelSensor(Sensor):
-    """A touch sensor of single elements.
-
-    Attributes:
-        poses: (T, 4, 4) float64 ``T_frame_taxel``; z points out of the pad. None: only the readings hold them.
-    """
-
-    poses: Tensor | None = None
-
-    kind = "taxels"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.poses is None:
-            return
-        poses = as_f64(self.poses)
-        if poses.ndim == 2 and poses.shape[1] == 7:
-            poses = se3(rotation_from_quaternion(poses[:, 3:]), poses[:, :3])
-        if poses.ndim != 3 or tuple(poses.shape[1:]) != (4, 4):
-            raise CalibrationError("poses: expected x y z and quaternion w x y z of every taxel")
-        object.__setattr__(self, "poses", check_se3(poses, "poses"))
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class WrenchSensor(Sensor):
-    """A force-torque sensor."""
-
-    kind = "wrench"
-
-
 SENSORS: dict[str, type[Sensor]] = {
     s.kind: s for s in (CameraSensor, LidarSensor, RadarSensor, ImuSensor, TactileSensor, TaxelSensor, WrenchSensor)
 }
+
+__all__ = [
+    "SENSORS", "CameraSensor", "ImuSensor", "LidarSensor", "RadarSensor", "Sensor", "TactileSensor", "TaxelSensor",
+    "WrenchSensor", "apply_homography", "pinhole_sensor",
+]  # fmt: skip

@@ -6,9 +6,8 @@ A mirror S of the base's xz plane takes link c at the readings q to the pose of 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,11 +15,12 @@ from torch import Tensor
 from calib.errors import CalibrationError
 from calib.joints import Joint
 from calib.kinematics import Robot
+from calib.pairing import TOLERANCE, Edge, Failure, Pairing, Readings
 from calib.rig import Rig
+from calib.rounding import Rounding, unrounded_pose
 from calib.sides import other_side
 
-TOLERANCE = 1e-6  # metres, and 1 for directions
-OFFSETS = (0.0, math.pi / 2, -math.pi / 2, math.pi)  # zero positions that a mirrored wrist may have, rad
+REACH = 2.0  # metres: how far out a rounded angle is felt
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class RobotMirror:
                 )
             j, sign, offset = source[name]
             columns.append(sign * values[..., names.index(j)] + (0.0 if rate else offset))
-        return torch.stack(columns, -1)
+        return torch.stack(columns, -1) if columns else values[..., :0]
 
     def scaled(self, scale: float, prismatic_joints: tuple[str, ...]) -> RobotMirror:
         """The mirror of the robot made ``scale`` times as large; ``prismatic_joints`` are readings in metres."""
@@ -95,105 +95,82 @@ class RobotMirror:
         return RobotMirror(joints, links)
 
 
-def find_mirror(robot: Robot) -> RobotMirror:
+def find_mirror(robot: Robot, declared: Mapping[str, str] | None = None) -> RobotMirror:
     """The mirror of a robot at its root's xz plane.
 
-    Links whose names differ in their side (left and right, l and r) are partners. Only links that joints move, or that
-    carry such links, have to be symmetric.
+    Links whose names differ in their side (left and right, l and r, FL and FR) are partners where their geometry fits,
+    else any links of the same parents whose geometry does. Only links that joints move, or that carry such links, have
+    to be symmetric. Figures are compared as exactly as the description gives them (``calib.rounding``).
+
+    Args:
+        robot: the links. declared: link -> partner, where the names do not say it; both ways, or one.
 
     Raises:
         CalibrationError: the robot is not symmetric; the link and how far it is off are named.
     """
-    partner = {n: other_side(n, robot.edges) for n in robot.edges}
-    carrying = {a for n, (_, e) in robot.edges.items() if isinstance(e, Joint) for a in robot.chain(n)}
-    order = [n for n in robot.edges if n in carrying]
-    root = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0], dtype=torch.float64))
-    found = _solve(robot, order, partner, {robot.root: root}, {})
-    if isinstance(found, str):
-        raise CalibrationError(f"robot {robot.name!r} is not left-right symmetric about its base's xz plane: {found}")
-    maps, joints = found
-    for link, (parent, edge) in robot.edges.items():  # what is fixed on a link keeps its mounting
-        twin = robot.edges[partner[link]]
-        on_a_link = any(isinstance(robot.edges[a][1], Joint) for a in robot.chain(link))
-        if isinstance(edge, Tensor) and isinstance(twin[1], Tensor) and on_a_link and link not in maps:
-            maps[link] = torch.linalg.inv(twin[1]) @ maps[parent] @ edge
-    links = {n: (partner.get(n, n), M) for n, M in maps.items()}
-    mirror = RobotMirror({**joints, **_mimics(robot, partner, joints)}, links)
-    off = check_mirror(robot, mirror)
-    if off > TOLERANCE:
+    exact, edges = _with_exact_figures(robot)
+    pairs = {**{b: a for a, b in (declared or {}).items()}, **(declared or {})}
+    unknown = [n for n in pairs if n not in robot.edges]
+    if unknown:
+        known = ", ".join(robot.edges)
+        raise CalibrationError(f"robot {robot.name!r}: mirror: there is no link {unknown[0]!r} (it has {known})")
+    partners = {n: other_side(n, robot.edges) for n in robot.edges}
+    way = Pairing(exact, edges, partners, pairs).solve()
+    if isinstance(way, Failure):
+        raise CalibrationError(
+            f"robot {robot.name!r} is not left-right symmetric about its base's xz plane: {way.reason}"
+        )
+    maps = {n: (p, torch.from_numpy(M)) for n, (p, M) in way.links.items()}
+    by_name = {**partners, **pairs}
+    for link, (parent, edge) in exact.edges.items():  # what is fixed on a link keeps its mounting
+        if isinstance(edge, Joint) or link in maps or parent not in maps:
+            continue
+        other = by_name[link]
+        above, twin = exact.edges[other]
+        if above != maps[parent][0] or by_name[other] != link or isinstance(twin, Joint):
+            other, above, twin = link, parent, edge
+        on_a_link = any(isinstance(exact.edges[a][1], Joint) for a in exact.chain(link))
+        if on_a_link and above == maps[parent][0]:  # else it has no partner, and changes sides
+            maps[link] = (other, torch.linalg.inv(twin) @ maps[parent][1] @ edge)
+    mirror = RobotMirror({**way.joints, **_mimics(exact, maps, way.joints)}, maps)
+    off = check_mirror(exact, mirror)
+    allowed = max((e.rounding.angle * REACH + e.rounding.length for e in edges.values()), default=0.0)
+    if off > TOLERANCE + 2 * len(edges) * allowed:
         raise CalibrationError(f"robot {robot.name!r}: its mirror image is off by {off:.2g} m in forward kinematics")
     return mirror
 
 
-Maps = dict[str, Tensor]
-Joints = dict[str, tuple[str, float, float]]
-
-
-def _solve(
-    robot: Robot, order: list[str], partner: Mapping[str, str], maps: Maps, joints: Joints
-) -> tuple[Maps, Joints] | str:
-    """Solve the links of ``order``, trying the zero positions in ``OFFSETS``; a message where none fits."""
-    if not order:
-        return maps, joints
-    link, rest = order[0], order[1:]
-    parent, edge = robot.edges[link]
-    other = partner[link]
-    above, twin = robot.edges.get(other, ("", None))
-    if above != partner.get(parent, parent) or isinstance(edge, Joint) != isinstance(twin, Joint):
-        return f"the parent of link {link!r} is {parent!r}, that of its partner {other!r} is {above or 'nothing'!r}"
-    M = maps[parent]
-    if not isinstance(edge, Joint) or not isinstance(twin, Joint):
-        assert isinstance(edge, Tensor) and isinstance(twin, Tensor)
-        own = torch.linalg.inv(twin) @ M @ edge
-        return _solve(robot, rest, partner, {**maps, link: own}, joints)
-    N = torch.linalg.inv(twin.origin) @ M @ edge.origin
-    mirrored = N[:3, :3] @ edge.axis
-    along = float(mirrored @ twin.axis)
-    off = float((mirrored - math.copysign(1.0, along) * twin.axis).norm())
-    if edge.kind != twin.kind or off > TOLERANCE or float(N[:3, 3].norm()) > TOLERANCE:
-        with_whom = f"to that of {other!r}" if other != link else "and no other link is its partner by name"
-        return (
-            f"the axis of joint {edge.name!r} (link {link!r}) is off by {math.degrees(off):.3g} degrees "
-            f"and {float(N[:3, 3].norm()) * 1e3:.3g} mm {with_whom}"
-        )
-    # a mirror reverses the sign of an angle, not that of a shift
-    sense = math.copysign(1.0, along) * (-1.0 if edge.is_rotary else 1.0)
-    sign = sense * edge.multiplier / twin.multiplier
-    problem = ""
-    for zero in OFFSETS if edge.is_rotary else (0.0,):
-        offset = (sense * edge.bias - twin.bias + zero) / twin.multiplier
-        earlier = joints.get(edge.name)
-        if earlier is not None and not _agree(earlier, (twin.name, sign, offset)):
-            problem = problem or f"joint {edge.name!r} moves links that a mirror would move differently"
+def _with_exact_figures(robot: Robot) -> tuple[Robot, dict[str, Edge]]:
+    """The robot with the poses that its rounded figures stand for, and the edges that have to be symmetric."""
+    carrying = {a for n, (_, e) in robot.edges.items() if isinstance(e, Joint) for a in robot.chain(n)}
+    links: dict[str, tuple[str, Joint | Tensor]] = {}
+    edges: dict[str, Edge] = {}
+    for link, (parent, edge) in robot.edges.items():
+        joint = edge if isinstance(edge, Joint) else None
+        given = (edge.origin if isinstance(edge, Joint) else edge).detach()
+        T, rounding = unrounded_pose(given.numpy())
+        origin = given if T is given.numpy() else torch.from_numpy(T)
+        links[link] = (parent, origin if joint is None else replace(joint, origin=origin))
+        if link not in carrying:
             continue
-        if abs(abs(sign) - 1) > TOLERANCE:
-            return f"joint {edge.name!r} and its partner {twin.name!r} count in different units"
-        # at the reading where the link's own motion is zero
-        moved = twin.pose((torch.tensor(zero, dtype=torch.float64) - twin.bias) / twin.multiplier)
-        still = edge.pose(torch.tensor(-edge.bias / edge.multiplier, dtype=torch.float64))
-        own = torch.linalg.inv(moved) @ M @ still
-        new = {**joints, edge.name: (twin.name, float(round(sign)), offset)}
-        found = _solve(robot, rest, partner, {**maps, link: own}, new)
-        if not isinstance(found, str):
-            return found
-        problem = problem or found
-    return problem
+        above = edges.get(parent)
+        if above is not None:  # an angle above turns all that is below; a shift counts up to the next joint
+            length = 0.0 if above.joint is not None else above.rounding.length
+            rounding = Rounding(rounding.angle + above.rounding.angle, rounding.length + length)
+        edges[link] = Edge(parent, joint, origin.numpy(), rounding)
+    return replace(robot, edges=links), edges
 
 
-def _mimics(robot: Robot, partner: Mapping[str, str], joints: Joints) -> Joints:
+def _mimics(robot: Robot, maps: Mapping[str, tuple[str, Tensor]], joints: Readings) -> Readings:
     """The same for readings of joints that mimic another one, which a log may hold too."""
-    out: Joints = {}
+    out: Readings = {}
     for link, (_, edge) in robot.edges.items():
-        twin = robot.edges[partner[link]][1]
+        twin = robot.edges[maps[link][0]][1] if link in maps else None
         if isinstance(edge, Joint) and isinstance(twin, Joint) and edge.own and twin.own:
             _, sign, offset = joints[edge.name]  # own = multiplier * reading + bias, on both sides
             sign *= twin.multiplier / edge.multiplier
             out[edge.own] = (twin.own, sign, twin.multiplier * offset - sign * edge.bias + twin.bias)
     return out
-
-
-def _agree(a: tuple[str, float, float], b: tuple[str, float, float]) -> bool:
-    return a[0] == b[0] and abs(a[1] - b[1]) < TOLERANCE and abs(a[2] - b[2]) < TOLERANCE
 
 
 def check_mirror(robot: Robot, mirror: RobotMirror, seed: int = 0, count: int = 16) -> float:
@@ -211,6 +188,8 @@ def mirror_of_robot(rig: Rig) -> RobotMirror | str | None:
     if root is None:
         return None
     try:
-        return find_mirror(Robot.of(rig, root))
+        robot = Robot.of(rig, root)
+        declared = {n: m for n in robot.edges if (m := rig.frames[n].mirror_of) is not None}
+        return find_mirror(robot, declared)
     except CalibrationError as error:
         return str(error)

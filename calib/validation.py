@@ -30,6 +30,8 @@ def validate(rig: Rig, where: str = "rig") -> Rig:
             )
         poses = frame.pose if isinstance(frame.pose, Tensor) else frame.pose.known()
         check_se3(poses, f"{where}: frames.{name}")
+        if frame.mirror_of is not None and frame.mirror_of not in rig.frames:
+            raise CalibrationError(f"{where}: frames.{name}.mirror_of: there is no frame {frame.mirror_of!r}")
         if frame.parent is not None and frame.parent not in rig.frames:
             raise CalibrationError(f"{where}: frames.{name}.parent: there is no frame {frame.parent!r}")
     for name in rig.frames:

@@ -48,4 +48,21 @@ class UnhandledStream(FusionAugError):
     """A geometric, temporal or weather transform met a kind of data that it knows no rule for."""
 
 
+class Obstacle(UnhandledStream):
+    """A transform would have to change data that are not understood.
+
+    Args:
+        place: of the data, such as a topic. transform: name of its class. reason: why. remedy: what to do.
+    """
+
+    def __init__(self, place: str, transform: str, reason: str, remedy: str):
+        super().__init__(place, transform, reason, remedy)  # so that it travels between processes
+        self.place, self.transform, self.reason, self.remedy = place, transform, reason, remedy
+
+    def __str__(self) -> str:
+        return in_one_line(
+            as_given(f"{self.place}: {self.transform} would have to change it, but {self.reason}; {self.remedy}")
+        )
+
+
 USER_ERRORS = (FusionAugError, CalibrationError)

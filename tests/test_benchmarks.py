@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import many_episodes, many_tasks
+from benchmarks import many_episodes, many_tasks, windows
 
 
 @pytest.mark.usefixtures("own_names")  # it registers a format
@@ -16,3 +16,8 @@ def test_many_tasks() -> None:
 @pytest.mark.parametrize("kind", many_episodes.FORMATS)
 def test_many_episodes(kind: str) -> None:
     assert many_episodes.figures(kind, 10)["merging"] > 0
+
+
+def test_windows() -> None:
+    fast, slow = windows.windows(1, 1)[0], windows.naive(1, 1)[0]
+    assert all(a.equal(b) for n in ("front", "wrist") for a, b in zip(fast[n].pictures, slow[n].pictures, strict=True))  # type: ignore[attr-defined]

@@ -9,7 +9,10 @@ from pathlib import Path
 from kill_cases import ARM, LIGHT, cases
 from kill_watch import command
 
-FORMATS = ("kitti", "semantickitti", "nuscenes", "argoverse2", "mmdet3d", "mcap", "lerobot", "robomimic", "folder")
+FORMATS = (
+    "kitti", "semantickitti", "nuscenes", "argoverse2", "mmdet3d", "mcap", "lerobot", "lerobot v2.1", "robomimic",
+    "aloha", "folder",
+)  # fmt: skip
 PLUGIN = """import fusion_aug as fa
 import own_numbers
 
@@ -44,7 +47,8 @@ def _again(maker: Maker) -> Maker:
     def make(folder: Path) -> list[str]:
         words = maker(folder / "before")
         mount = "+pipeline.transforms.mount={_target_: fusion_aug.Miscalibrate, sensors: ['*'], z_deg: 1}"
-        named = [] if any(w.startswith(("log=mcap", "log=lerobot", "log=robomimic")) for w in words) else [mount]
+        robots = tuple(f"log={name}" for name in ("mcap", "lerobot", "robomimic", "aloha"))
+        named = [] if any(w.startswith(robots) for w in words) else [mount]
         command(["run", *words, *named, "pipeline=identity", "keep_original=true", "limit=1", "lossy=true",
                  f"out={folder / 'log'}"])  # fmt: skip
         if (folder / "before/beside").is_dir():

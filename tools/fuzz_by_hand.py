@@ -40,6 +40,11 @@ FILES = {
         "lerobot_rig.yaml",
         "arm.urdf",
     ),
+    "lerobot_v21": ("data/*/*.parquet", "episodes.jsonl", "episodes_stats.jsonl", "tasks.jsonl", "info.json", "*.mp4"),
+    "aloha": ("*.hdf5",),
+    "rlds": ("*.tfrecord-*", "features.json", "dataset_info.json"),
+    "zarr": (".zgroup", "img/.zarray", "img/0.0.0.0", "state/0.0", "episode_ends/.zarray", "episode_ends/0"),
+    "umi": ("*.zarr.zip",),
     "folder": ("stream.json", "arrays.npz", "*.png", "sample.json", "log.json"),
     "rig": ("rig.yaml",),
 }  # kinds of files of every log

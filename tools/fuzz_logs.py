@@ -19,7 +19,7 @@ from fusion_aug import cli
 # folder -> the format that it is read as; those of other names than their format
 FORMATS = {
     "rig": "kitti", "old": "mmdet3d", "run": "kitti", "arm_run": "robomimic", "street_run": "nuscenes", "half": "kitti",
-    "shards_run": "webdataset", "litdata_run": "litdata",
+    "lerobot_v21": "lerobot", "umi": "zarr", "shards_run": "webdataset", "litdata_run": "litdata",
 }  # fmt: skip
 OPTIONS = {
     "mcap": {"rig": "{root}/mcap_rig.yaml"},
@@ -49,6 +49,11 @@ def make(good: Path, only: str) -> None:
         "nuscenes": _street,
         "mcap": _recording,
         "lerobot": _episodes,
+        "lerobot_v21": small_logs.lerobot_v21,
+        "aloha": small_logs.aloha,
+        "rlds": small_logs.rlds,
+        "zarr": small_logs.zarr,
+        "umi": small_logs.umi,
         "folder": lambda root: _run(root, good / "kitti", "kitti", "output=folder"),
         "webdataset": lambda root: _run(root, good / "kitti", "kitti", "output=webdataset"),
         "rig": lambda root: save_rig(fa.open_log("kitti", small_logs.kitti(root))[0].rig, root / "rig.yaml"),

@@ -16,6 +16,9 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.errors import UnhandledStream
 from fusion_aug.logs import FORMATS
 from fusion_aug.logs.core.contents import COMMON_PARTS, FIELD, Part
+from fusion_aug.logs.mcap.cloud_fields import meaning_rows
+from fusion_aug.logs.mcap.rules import NO_MOTION
+from fusion_aug.logs.mcap.table import table_rows
 from fusion_aug.streams import (
     Action,
     BodyPose,
@@ -108,6 +111,17 @@ def format_tables() -> str:
     return "\n\n".join([*parts, f"## Every log\n\n{parts_table(COMMON_PARTS)}"])
 
 
+def message_tables() -> str:
+    """What becomes of every field of ROS messages, and the types that only get new stamps, in Markdown."""
+    table = markdown(["type", "field", "changed by", "refused by", "what it is"], table_rows())
+    return f"{table}\n\nThese hold no motion; a change of time moves their stamps: {', '.join(sorted(NO_MOTION))}."
+
+
+def meaning_table() -> str:
+    """Meanings of fields of clouds, and the names by which they are known, in Markdown."""
+    return markdown(["meaning", "what it is", "known by these names"], meaning_rows())
+
+
 def parts_table(parts: Sequence[Part]) -> str:
     """Files, and below them the fields of their tables; those of one table, fate and meaning in one row."""
     rows = [[f"`{p.pattern}`", p.fate, p.about] for p in parts if FIELD not in p.pattern]
@@ -154,6 +168,8 @@ def generated_documents(root: Path) -> dict[Path, str]:
         "docs/promises.md": ("promises", promise_table),
         "docs/transforms.md": ("examples", example_tables),
         "docs/formats.md": ("formats", format_tables),
+        "docs/messages.md": ("messages", message_tables),
+        "docs/clouds.md": ("meanings", meaning_table),
     }
     return {
         root / path: insert_table((root / path).read_text(encoding="utf-8"), name, table())

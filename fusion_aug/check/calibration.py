@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
@@ -34,6 +36,29 @@ def compare_calibration(expected: Sample, found: Sample, name: str) -> Row:
     if expected.rig.camera(expected[name].instance(name)).size != found.rig.camera(found[name].instance(name)).size:
         off = np.append(off, np.inf)
     return Row("calibration", name, "px", PIXEL_LIMIT, off, "no LiDAR point in view")
+
+
+def compare_rectification(expected: Sample, found: Sample, name: str) -> Iterator[Row]:
+    """How far (px) rectified pixels lie apart: of points before the pair's first camera, and by the turn of the lens.
+
+    Args:
+        expected, found: samples. name: a stream of pictures of both. Nothing is known of most cameras.
+    """
+    cameras = [s.rig.camera(s[name].instance(name)) for s in (expected, found)]
+    if cameras[0].rectification is None:
+        return
+    if cameras[1].rectification is None:
+        yield Row.not_compared("rectified pixels", name, "the output holds no R and P")
+        return
+    known = [(c.A @ c.rectification.P, c.rectification.R) for c in cameras if c.rectification is not None]
+    height, width = cameras[0].size
+    grid = torch.cartesian_prod(torch.linspace(0, width - 1, 5), torch.linspace(0, height - 1, 5)).to(torch.float64)
+    rays = torch.cat([grid, torch.ones(len(grid), 1)], 1) @ torch.linalg.inv(known[0][0][:, :3]).T
+    points = torch.cat([torch.cat([rays * depth, torch.ones(len(grid), 1)], 1) for depth in (1.0, *DEPTHS)])
+    seen = [points @ P.T for P, _ in known]
+    off = (seen[0][:, :2] / seen[0][:, 2:] - seen[1][:, :2] / seen[1][:, 2:]).norm(dim=1)
+    turned = (known[0][1] - known[1][1]).abs().max() * cameras[0].pixels_per_radian
+    yield Row("rectified pixels", name, "px", PIXEL_LIMIT, torch.cat([off, turned[None]]).numpy())
 
 
 def points_to_project(sample: Sample, name: str) -> torch.Tensor:

@@ -26,9 +26,8 @@ from fusion_aug.streams import (
     Depth,
     HeightMap,
     ImageStream,
-    Points,
-    Radar,
     SegmentationMask,
+    Stream,
     TactileImage,
     Taxels,
     Wrench,
@@ -108,24 +107,23 @@ def comparisons_of(kind: Any) -> dict[str, Comparison]:
     return {}
 
 
-def column_comparisons(kind: type, name: str, value: Any) -> dict[str, Comparison]:
-    """The comparisons of a column of a stream class by part; empty where nothing is known of its kind.
+def column_comparisons(stream: Stream, name: str, value: Any) -> dict[str, Comparison]:
+    """The comparisons of a column of a stream by part; empty where nothing is known of its kind.
 
-    A column that the class does not declare, and a declared plain one, is compared by what it holds.
+    A column that the stream does not declare, and a declared plain one, is compared by what it holds.
     """
-    own = comparisons_of((kind, name))
+    own = comparisons_of((type(stream), name))
     if own:
         return own
-    column = column_of(kind, name)
+    column = column_of(stream, name)
     if column.kind == "plain" and not (isinstance(value, Tensor) and value.is_floating_point()):
         return comparisons_of("entries")
     return comparisons_of(column.kind)
 
 
-def column_of(kind: type, name: str) -> Column:
-    """The declared column of a stream class; a plain one where it declares none of that name."""
-    column: Column = kind.column_table().get(name, Column(name, "plain"))  # type: ignore[attr-defined]
-    return column
+def column_of(stream: Stream, name: str) -> Column:
+    """The declared column of a stream; a plain one where it declares none of that name."""
+    return stream.column_types.get(name, Column(name, "plain"))
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------
@@ -267,11 +265,6 @@ register_comparison("time", by_value, "s", 1e-6)
 register_comparison("plain", by_value, "1", 1e-6)
 register_comparison("entries", entries, "entries", 0)
 # columns of a class
-register_comparison((Points, "xyz"), vectors, "m", 2e-3, title="points (xyz)")  # float32 on disk, in another frame
-register_comparison((Points, "intensity"), by_value, intensity_unit, 1e-6)
-register_comparison((Radar, "velocity"), vectors, "m/s", 1e-3, title="Doppler ({})")
-register_comparison((Radar, "velocity_comp"), vectors, "m/s", 1e-3, title="Doppler ({})")
-register_comparison((Radar, "rcs"), by_value, "dBsm", 1e-6)
 register_comparison((Wrench, "torque"), vectors, "Nm", 1e-6)
 register_comparison((Taxels, "force"), by_value, "N", 1e-6)
 register_comparison((Action, "delta_position"), vectors, "m", 1e-6)

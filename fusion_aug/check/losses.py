@@ -24,6 +24,7 @@ from fusion_aug.check.measurement import Row
 from fusion_aug.check.reasons import Reasons
 from fusion_aug.check.stays import frames_that_stay, items_that_stay, rows_that_stay
 from fusion_aug.errors import USER_ERRORS
+from fusion_aug.logs.core.joint_readings import SET_MARK
 from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.core.writer import Writer
 from fusion_aug.safe.guard import reads_file
@@ -33,7 +34,8 @@ from fusion_aug.sample.manifest import NAME, Entry
 NO_COUNTER = "nothing counts logs of the format {!r} (fusion_aug.extend.counter)"
 MADE = "nothing counts what log.past and log.future make of the samples before and after in this log"
 NO_ACCOUNT = "the manifest is of a version that wrote no account; run again to have one"
-ONE_RATE = ("lerobot", "robomimic")  # formats whose items are frames at one rate, resampled where the pipeline has more
+# formats whose items are frames at one rate, resampled where the pipeline has more
+ONE_RATE = ("lerobot", "robomimic", "aloha")
 
 
 class Part(NamedTuple):
@@ -104,6 +106,9 @@ class Losses:
             stay = rows_that_stay(made), frames_that_stay(made, before) if one_rate else items_that_stay(made)
             same = self.source.format.name == self.written.format.name
             old = old if same else {n: c for n, c in old.items() if set(c) != {CALIBRATIONS}}
+            topics = {n: topic_of(n, {**old, **new}) for n in (*account, *made.streams)}
+            account = merged(account, topics)
+            stay = summed(stay[0], topics), summed(stay[1], topics)
             reasons = Reasons(self.source, self.writer, same, entry, before, account)
             for name in dict.fromkeys((*old, *new, *account)):
                 if name == WAYPOINTS and name not in old and asks_for_tracks(vars(self.source.options)):
@@ -133,6 +138,37 @@ class Losses:
         yield Row("samples missing", "all", "samples", 0, np.array([float(len(named - there))]))
         if there - named:
             yield Row("samples unexpected", "all", "samples", 0, np.array([float(len(there - named))]))
+
+
+def topic_of(stream: str, counted: Container[str]) -> str:
+    """What the counts call a stream; a topic of several sets of joints is one there (``topic:first joint``)."""
+    head = stream.rpartition(SET_MARK)[0]
+    return head if stream not in counted and head in counted else stream
+
+
+def merged(account: Mapping[str, Any], topics: Mapping[str, str]) -> dict[str, Any]:
+    """An account by stream, with those of one topic as one."""
+    out: dict[str, Any] = {}
+    for name, entry in account.items():
+        known = out.get(topics[name])
+        if known is None:
+            out[topics[name]] = dict(entry)
+            continue
+        for word, value in entry.items():  # items [before, after], and numbers by reason
+            if isinstance(value, Mapping):
+                known[word] = summed([*known.get(word, {}).items(), *value.items()], {})
+            else:
+                known[word] = [a + b for a, b in zip(known.get(word, [0] * len(value)), value, strict=True)]
+    return out
+
+
+def summed(numbers: Any, names: Mapping[str, str]) -> dict[str, Any]:
+    """Numbers by name (or pairs of both), added up under other names."""
+    out: dict[str, Any] = {}
+    for name, number in numbers.items() if isinstance(numbers, Mapping) else numbers:
+        new = names.get(name, name)
+        out[new] = out.get(new, 0) + number
+    return out
 
 
 def compare_part(name: str, part: Part, known: Container[str]) -> Iterator[Row]:

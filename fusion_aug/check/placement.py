@@ -30,6 +30,7 @@ def _moved_poses(values: Tensor, T: Tensor) -> Tensor:
 MOVES: dict[str, tuple[int, Callable[[Tensor, Tensor], Tensor]]] = {
     "position": (1, _moved_points),
     "polar": (1, _moved_vectors),
+    "direction": (1, _moved_vectors),
     "axial": (1, _moved_vectors),
     "specific_force": (1, _moved_vectors),
     "pose": (2, _moved_poses),

@@ -11,7 +11,12 @@ import numpy as np
 from torch import Tensor
 
 from calib import CalibrationError, CameraSensor
-from fusion_aug.check.calibration import compare_calibration
+from fusion_aug.check import (  # noqa: F401  register their parts of the table
+    cloud_comparisons,
+    reading_comparisons,
+    rotation_comparisons,
+)
+from fusion_aug.check.calibration import compare_calibration, compare_rectification
 from fusion_aug.check.comparisons import (
     LOSSY,
     VIDEO,
@@ -83,8 +88,8 @@ class StreamPair:
 
     def row(self, title: str, comparison: Comparison, values: np.ndarray, step: float = 0.0) -> Row:
         """A row of errors of this stream; half a step of the files is allowed."""
-        kind, sensor = type(self.streams[0]), self.expected.rig.sensors.get(self.streams[0].instance(self.name))
-        unit = comparison.unit_for(column_of(kind, title), sensor)
+        sensor = self.expected.rig.sensors.get(self.streams[0].instance(self.name))
+        unit = comparison.unit_for(column_of(self.streams[0], title), sensor)
         limit = comparison.limit + step / 2
         return Row(comparison.title.format(title), self.name, unit, limit, values, comparison.nothing)
 
@@ -166,11 +171,12 @@ def compare_place(pair: StreamPair) -> Iterator[Row]:
         return
     if isinstance(stream, ImageStream) and isinstance(pair.expected.rig.sensors.get(sensor), CameraSensor):
         yield compare_calibration(pair.expected, pair.found, pair.name)
+        yield from compare_rectification(pair.expected, pair.found, pair.name)
         return
     places, reason = pair.places
     if places is None:
         yield pair.failed(f"place of the frame ({_short(reason)})")
-    elif not any(moves(column_of(type(stream), name)) for name in pair.tables[0]):
+    elif not any(moves(column_of(stream, name)) for name in pair.tables[0]):
         step = max(1, len(stream) // MAX_PLACES)
         for comparison in comparisons_of("pose").values():
             yield pair.row("place of the frame", comparison, comparison.errors(*(T[::step] for T in places)))
@@ -185,9 +191,12 @@ def compare_pictures(pair: StreamPair) -> Iterator[Row]:
     codings = [item.coding if isinstance(item, Source) else Coding() for item in found.items]
     for i, coding in enumerate(codings):
         a, b = expected.image(i), found.image(i)
+        alike = a.shape == b.shape
+        # a copy is as it was; what was written again is as its coding gives it back
+        wanted = [a, *([coding.stored(a)] if coding.stored is not None and alike else [])]
         for part in parts_of_coding(coding, known):
-            off = known[part].errors(a, b) if a.shape == b.shape else np.array([np.inf])
-            errors.setdefault(part, []).append(off)
+            off = [known[part].errors(w, b) if alike else np.array([np.inf]) for w in wanted]
+            errors.setdefault(part, []).append(min(off, key=lambda e: float(e.max(initial=0.0))))
     step = max((coding.step for coding in codings), default=0.0)
     for part in errors:
         yield pair.row("items", known[part], np.concatenate(errors[part]), step)
@@ -216,19 +225,19 @@ def compare_columns(pair: StreamPair) -> Iterator[Row]:
 
 def compare_column(pair: StreamPair, name: str) -> Iterator[Row]:
     """One column, in one frame where its numbers are given in the stream's own."""
-    kind, values = type(pair.streams[0]), [table[name] for table in pair.tables]
+    stream, values = pair.streams[0], [table[name] for table in pair.tables]
     if not all(isinstance(v, Tensor | np.ndarray) for v in values):
         yield Row.not_compared(name, pair.name, NO_RULE.format(f"a column of type {type(values[0]).__name__}"))
         return
-    comparisons = column_comparisons(kind, name, values[0])
+    comparisons = column_comparisons(stream, name, values[0])
     if not comparisons:
-        yield Row.not_compared(name, pair.name, NO_RULE.format(f"a column of kind {column_of(kind, name).kind!r}"))
+        yield Row.not_compared(name, pair.name, NO_RULE.format(f"a column of kind {column_of(stream, name).kind!r}"))
         return
     if values[0].shape != values[1].shape or isinstance(values[0], Tensor) != isinstance(values[1], Tensor):
         shapes = [tuple(v.shape) for v in values]
         yield pair.failed(f"{name} ({shapes[0]} expected, {shapes[1]} found)")
         return
-    column = column_of(kind, name)
+    column = column_of(stream, name)
     if moves(column) and pair.places[0] is not None:
         items = pair.streams[0].row_item
         values = [moved(v, column, T[items]) for v, T in zip(values, pair.places[0], strict=True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,12 +63,12 @@ class Run:
         who = _who(cls, sample, path)
         if cls.accumulates:
             accumulated = None if self.pending is None else self.pending[1]
-            with _named(who, sample):
+            with named(who, sample):
                 accumulated, before = cls.accumulate(sample, drawn, accumulated)
             self.pending, self.pending_paths = (cls, accumulated), (*self.pending_paths, path)
             check_parameters(who, drawn, accumulated)
         else:
-            with _named(who, sample):
+            with named(who, sample):
                 before = [cls.before(sample, u, drawn[u]) for u in range(len(sample.metas))]
             sample = self._applied(cls, sample, ParameterRows(drawn), who, path)
             check_parameters(who, drawn, sample)
@@ -76,7 +77,7 @@ class Run:
         return self.flush(sample).realized() if self.eager else sample
 
     def _applied(self, cls: TransformClass, sample: Sample, parameters: Any, who: str, path: str) -> Sample:
-        with _named(who, sample):
+        with named(who, sample):
             out: Sample = cls.apply(sample, parameters, self.context)
         check_streams(who, sample, out)
         return with_changes(sample, out, path) if self.count else out
@@ -139,15 +140,23 @@ class Run:
         def work(chosen: Sample) -> Sample:
             if self.pending is not None and not _same_family(self.pending[0], type(transform)):
                 chosen = self.flush(chosen)
-            with _named(_who(type(transform), chosen, path), chosen):
+            with named(_who(type(transform), chosen, path), chosen):
                 drawn = [self.draw(transform, chosen, u, path) for u in range(len(chosen.metas))]
             return self.apply_drawn(type(transform), chosen, drawn, path)
 
         return self.on_subset(sample, on, work)
 
 
+_AT_WORK: ContextVar[str] = ContextVar("at_work", default="")
+
+
+def at_work() -> str:
+    """How messages name the transform that is being applied, for what of it is worked out later."""
+    return _AT_WORK.get()
+
+
 @contextmanager
-def _named(who: str, sample: Sample) -> Iterator[None]:
+def named(who: str, sample: Sample) -> Iterator[None]:
     """What a transform's own code raises, as an error of the sample that names both.
 
     Also where there is no memory for it, and where it ends the program, which without workers would end the run.
@@ -155,6 +164,7 @@ def _named(who: str, sample: Sample) -> Iterator[None]:
     Raises:
         FusionAugError: in place of what was raised.
     """
+    before = _AT_WORK.set(who)
     try:
         yield
     except USER_ERRORS:
@@ -170,6 +180,8 @@ def _named(who: str, sample: Sample) -> Iterator[None]:
                 f"with sample.to('cpu')"
             ) from error
         raise FusionAugError(f"{who}: {type(error).__name__}: {error}") from error
+    finally:
+        _AT_WORK.reset(before)
 
 
 def _other_devices(sample: Sample) -> list[str]:

@@ -12,6 +12,7 @@ from fusion_aug.core.parameters import DrawnParameters
 from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample
 from fusion_aug.streams import LazyColumns, Stream
+from fusion_aug.streams.deferred import Deferred
 from fusion_aug.streams.source import Source
 
 
@@ -21,7 +22,7 @@ def tensors_with_gradient(value: Any, seen: set[int] | None = None) -> Iterator[
     What still lies in files is not read: nothing there has a gradient.
     """
     seen = set() if seen is None else seen
-    if id(value) in seen or value is None or isinstance(value, str | int | float | LazyColumns | Source):
+    if id(value) in seen or value is None or isinstance(value, str | int | float | LazyColumns | Source | Deferred):
         return
     seen.add(id(value))
     if isinstance(value, Tensor):

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from calib.se3 import as_f64
-from fusion_aug.errors import ConfigError, UnhandledStream
+from fusion_aug.errors import ConfigError, Obstacle, UnhandledStream
 from fusion_aug.names import Registry, full_name
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Stream
+from fusion_aug.sample.sensors import is_selected
+from fusion_aug.streams import Opaque, Stream
 from fusion_aug.streams.families import Family
 
 
@@ -166,6 +167,8 @@ def handler_for(transform: type, stream: Stream, name: str) -> Handler | None:
         UnhandledStream: the transform is strict and the stream has neither a rule nor an exemption.
     """
     kind = type(stream)
+    if isinstance(stream, Opaque):
+        return _handler_for_opaque(transform, stream)
     if (transform, kind) not in _HANDLER_CACHE:
         exempt = is_invariant(transform, kind)
         found = None if exempt else resolve(transform, kind)
@@ -175,3 +178,38 @@ def handler_for(transform: type, stream: Stream, name: str) -> Handler | None:
     if refused:
         raise unhandled(transform, kind, name)
     return handler
+
+
+def _handler_for_opaque(transform: type, stream: Opaque) -> Handler | None:
+    """What a transform does to a stream whose values are not understood.
+
+    A rule for opaque streams decides first; else the rules for what the stream would be tell whether the transform had
+    to change it, which is refused.
+    """
+    for t in transform.__mro__:
+        if (t, Opaque) in _HANDLERS:
+            return _HANDLERS[t, Opaque]
+    kind, strict = stream.kind_if_understood, issubclass(transform, Family) and transform.strict
+    if is_invariant(transform, kind):
+        return None
+    found = resolve(transform, kind)
+    if found is not None and getattr(transform, "keeps_values", False):
+        return found
+    return None if stream.is_untouched_by(transform) or not (found or strict) else refuse_opaque
+
+
+def refuse_opaque(stream: Stream, call: Call) -> Stream:
+    """Stop at an opaque stream, unless the transform is asked for other sensors.
+
+    Raises:
+        Obstacle: naming the stream, the transform, the reason and a remedy.
+    """
+    assert isinstance(stream, Opaque)
+    drawn = [p for rows in getattr(call.parameters, "per_sample", ()) for p in rows.values()]
+    patterns = [p[field] for p in drawn for field in ("sensors", "cameras") if p.get(field) is not None]
+    if patterns and not any(is_selected(stream, call.name, some) for some in patterns):
+        return stream
+    transform = call.transform
+    raise Obstacle(
+        stream.place or f"stream {call.name!r}", transform.__name__, stream.reason, stream.remedy_for(transform)
+    )

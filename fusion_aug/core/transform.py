@@ -17,7 +17,7 @@ from fusion_aug.core.registry import TRANSFORMS, Call, Context, handler_for, is_
 from fusion_aug.errors import ConfigError
 from fusion_aug.names import full_name
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Stream
+from fusion_aug.streams import Opaque, Stream
 from fusion_aug.streams.dropped import with_dropped
 
 COMMON_FIELDS = ("name", "p", "scope", "per_scene")
@@ -49,6 +49,8 @@ class Transform:
     dense_noise: ClassVar[bool] = False  # whether params carry a key for per-pixel or per-point noise
     inverse: ClassVar[str] = "none"  # exact, lossy or none
     keeps_geometry_of: ClassVar[tuple[type, ...]] = ()  # kinds that it changes, but not their geometry
+    keeps_values: ClassVar[bool] = False  # whether it changes only times, or which items there are
+    needs_neighbours: ClassVar[bool] = False  # whether what becomes of a picture depends on other pictures
     accumulates: ClassVar[bool] = False  # whether a run of its family is accumulated and applied at once
     exemptions: ClassVar[dict[str, str]] = {}  # promise -> reason
     rounded: ClassVar[tuple[str, ...]] = ()  # drawn numbers that are rounded, so that no gradient passes through them
@@ -151,7 +153,8 @@ class Transform:
         names: dict[str, None] = {}
         for name, stream in sample.streams.items():
             mine = bool((stream.sample_index == index).any())
-            if mine and resolve(cls, type(stream)) and not is_invariant(cls, type(stream)):
+            kind = stream.kind_if_understood if isinstance(stream, Opaque) else type(stream)
+            if mine and resolve(cls, kind) and not is_invariant(cls, kind):
                 names[stream.instance(name)] = None
         return list(names)
 

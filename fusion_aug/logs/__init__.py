@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_aug.logs import (  # noqa: F401  (register)
+    aloha,
     argoverse2,
     folder,
     kitti,
@@ -14,9 +15,11 @@ from fusion_aug.logs import (  # noqa: F401  (register)
     mcap,
     mmdet3d,
     nuscenes,
+    rlds,
     robomimic,
     semantickitti,
     webdataset,
+    zarr,
 )
 from fusion_aug.logs.core.log import FORMATS, Format, Log, find_format, register_format
 from fusion_aug.logs.core.options import Option
@@ -30,8 +33,8 @@ def open_log(format: str, root: str | Path, **options: Any) -> Log:
     """Open a log as a lazy sequence of samples.
 
     Args:
-        format: kitti, semantickitti, nuscenes, argoverse2, mmdet3d, mcap, lerobot, robomimic, folder, or one that was
-            registered.
+        format: kitti, semantickitti, nuscenes, argoverse2, mmdet3d, mcap, lerobot, robomimic, aloha, rlds, zarr,
+            webdataset, folder, or one that was registered.
         root: its folder.
         options: select, rig, and those of the format.
 

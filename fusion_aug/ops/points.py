@@ -21,10 +21,11 @@ def transform_packed(xyz: Tensor, offsets: Tensor, matrices: Tensor) -> Tensor:
     Returns:
         (N, 3) in the dtype of ``xyz``.
 
+    Points in float64, as in coordinates of a map, are multiplied in it: 1e7 m away they are right within 1e-8 m.
     On the CPU, without a gradient, OpenCV's ``transform`` does it item by item in one pass: over 20 times faster
     than a matrix product with three columns, and the same bytes for any batch and number of threads.
     """
-    if xyz.is_cpu and xyz.dtype == torch.float32 and not (xyz.requires_grad or matrices.requires_grad):
+    if xyz.is_cpu and xyz.dtype in (torch.float32, torch.float64) and not (xyz.requires_grad or matrices.requires_grad):
         out = torch.empty_like(xyz, memory_format=torch.contiguous_format)
         bounds = offsets.tolist()
         source, target = xyz.contiguous().numpy(), out.numpy()

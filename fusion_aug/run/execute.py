@@ -18,6 +18,7 @@ from fusion_aug.logs.remote.address import is_url
 from fusion_aug.run.beginning import begun
 from fusion_aug.run.ending import RunResult, end
 from fusion_aug.run.job import Job, shard_of, start_job
+from fusion_aug.run.obstacles import refuse_obstacles
 from fusion_aug.run.publishing import Publisher, published
 from fusion_aug.run.ray_engine import RayOptions, work_on_ray
 from fusion_aug.run.scope import check_names
@@ -129,6 +130,7 @@ def execute(job: Job, progress: Progress | None = None) -> RunResult:
             folder that the next run goes on from.
     """
     check_options(job.config)
+    refuse_obstacles(job.pipeline, job.log)
     check_expressible(job)
     start, total, was_there = time.monotonic(), len(job.numbers), os.path.lexists(job.out)
     with published(job) as place, begun(job) as notes:

@@ -59,6 +59,12 @@ def print_survey(log: Log, found: Survey) -> None:
         report.OUT.print(sensor_table(found.first, list(found.streams)))
     for line in report.intensity_lines(log.intensity_scales):
         report.OUT.print(printable(line))
+    for facts in found.streams.values():
+        if facts.kept_as_it_is:
+            report.OUT.print(
+                f"copied, and refused where it had to change: {printable(facts.kept_as_it_is)}", style="yellow",
+                soft_wrap=True,
+            )  # fmt: skip
     for name, facts in found.streams.items():
         if facts.gaps:
             longest, where = max(facts.gaps)

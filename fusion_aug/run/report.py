@@ -25,6 +25,7 @@ from fusion_aug.run.ending import RunResult
 from fusion_aug.run.execute import output_size, refuse_unfit
 from fusion_aug.run.job import Job
 from fusion_aug.run.looking import look
+from fusion_aug.run.obstacles import refuse_obstacles
 from fusion_aug.run.unfinished import NEW
 from fusion_aug.sample import Sample
 from fusion_aug.streams.families import Fault, Photometric, PointOp
@@ -155,6 +156,7 @@ def dry_run(job: Job, changed: Sequence[str]) -> None:
         FusionAugError: what a run would raise before its first sample, or of it.
     """
     found = look(job)
+    refuse_obstacles(job.pipeline, job.log)
     source, seconds, size = _trial(job)
     OUT.print(sensor_table(job, source))
     for line in intensity_lines(job.log.intensity_scales):

@@ -19,7 +19,7 @@ from fusion_aug.errors import USER_ERRORS, MissingPackage
 from fusion_aug.logs.core.files import image_size
 from fusion_aug.logs.core.log import Log
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes3D, ImageStream, Ragged, Stream
+from fusion_aug.streams import Boxes3D, ImageStream, Opaque, Ragged, Stream
 from fusion_aug.streams.counts import counts_of
 from fusion_aug.streams.source import Source
 
@@ -40,6 +40,7 @@ class StreamFacts:
         sizes: (height, width) of pictures, of those that lie in files of their own all.
         pixels: types of one pixel, such as ``uint8 3``, of the same pictures.
         columns: of all other streams, name -> type and shape of one row, of the first item.
+        kept_as_it_is: why its values are not understood, and what to do; empty where they are.
         steps: (seconds from one item to the next of the scene, id of the sample where it ends).
     """
 
@@ -51,6 +52,7 @@ class StreamFacts:
     sizes: set[tuple[int, int]] = field(default_factory=set)
     pixels: set[str] = field(default_factory=set)
     columns: dict[str, str] = field(default_factory=dict)
+    kept_as_it_is: str = ""
     steps: list[tuple[float, str]] = field(default_factory=list)
 
     @property
@@ -72,6 +74,8 @@ class StreamFacts:
         counts = counts_of(stream) if isinstance(stream, Ragged) else None
         if counts is not None:
             self.rows = (self.rows or 0) + int(counts.rows.sum())
+        if isinstance(stream, Opaque) and stream.reason:
+            self.kept_as_it_is = f"{stream.place}: {stream.reason}; {stream.remedy_here}"
         if isinstance(stream, ImageStream):
             self._add_pictures(stream)
         elif not self.columns and len(stream) > 0:
@@ -168,7 +172,7 @@ def stretches(log: Log, most: int | None) -> Iterator[list[str]]:
 
 def is_file_of_its_own(source: Source) -> bool:
     """Whether a source is a whole PNG or JPEG, of which size and type are known from its head."""
-    return source.decoder == "image" and source.offset == 0 and source.size is None
+    return source.decoder == "image" and source.is_whole
 
 
 def pixel_type(path: Path) -> str:

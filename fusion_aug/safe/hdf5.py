@@ -31,7 +31,7 @@ def h5() -> Any:
     try:
         import h5py
     except ImportError:
-        raise MissingPackage("robomimic logs need the package h5py: pip install '.[robomimic]'") from None
+        raise MissingPackage("HDF5 logs need the package h5py: pip install '.[robomimic]'") from None
     return h5py
 
 

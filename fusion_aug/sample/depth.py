@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib import CameraSensor
+from calib import CameraSensor, UnknownLens
 from calib.se3 import transform_points
+from calib.sensors import Sensor
 from fusion_aug.errors import DataError
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.physics.completion import SKY_DISTANCE, Completion, cell_size, complete_distances, fill_gaps, grid_shape
@@ -21,6 +22,7 @@ from fusion_aug.sample.sensors import scans
 from fusion_aug.sample.vehicle import T_up_ref
 from fusion_aug.streams import Depth, ImageStream, Stream
 
+DEPTH_GAP = 20_000_000  # ns by which depth may be older or newer than the picture that it serves
 TOP_RINGS = 0.03  # radians below its highest point that count as the upper end of a scanner's view
 
 # by stream and question: the inputs of the answer and the answer; only the last. An input may be the stream itself, so
@@ -104,7 +106,7 @@ def _completed(sample: Sample, lidars: list[str], name: str, item: int, sensor: 
 
 def _guide_of(stream: ImageStream, item: int) -> np.ndarray | None:
     """A picture as uint8 levels or float32 from 0 to 1; None where its values have no range."""
-    picture = stream.pictures[item].detach().cpu().contiguous()
+    picture = stream.image(item).detach().cpu().contiguous()
     white = stream.white(picture)
     if white is not None and picture.dtype != torch.uint8:
         picture = picture.to(torch.float32) / white
@@ -177,13 +179,31 @@ def _without_gaps(distance: np.ndarray) -> Completion:
 
 
 def _nearest_depth(sample: Sample, camera: str, index: int, time: int) -> tuple[Tensor, str] | None:
-    """The picture of a depth stream of a camera, at the camera's own stamp, and what it measures."""
+    """The picture of a depth stream of a camera that is nearest to a stamp, and what it measures.
+
+    Depth of another camera that is the same one by its frame, lens and pixels serves too.
+    """
+    rig = sample.metas[index].true_rig
+    best: tuple[int, bool, ImageStream, int] | None = None
     for name, stream in sample.of_type(Depth).items():
-        if stream.instance(name) == camera:
-            same = ((stream.sample_index == index) & (stream.true_capture_times == time)).nonzero()[:, 0]
-            if len(same):
-                return stream.image(int(same[0])), stream.measure
-    return None
+        own = stream.instance(name)
+        if own != camera and not _sees_the_same(rig.sensors.get(own), rig.camera(camera)):
+            continue
+        here = ((stream.sample_index == index) & stream.present).nonzero()[:, 0]
+        gaps = (stream.true_capture_times[here] - time).abs()
+        if len(here) and int(gaps.min()) <= DEPTH_GAP:
+            nearest = (int(gaps.min()), own != camera, stream, int(here[int(gaps.argmin())]))
+            best = nearest if best is None or nearest[:2] < best[:2] else best
+    return None if best is None else (best[2].image(best[3]), best[2].measure)  # type: ignore[attr-defined]
+
+
+def _sees_the_same(a: Sensor | None, b: CameraSensor) -> bool:
+    """Whether two cameras of a log are one and the same, such as the left camera of a pair and its colour picture."""
+    if not isinstance(a, CameraSensor) or isinstance(a.model, UnknownLens) or type(a.model) is not type(b.model):
+        return False
+    numbers = ((a.A, b.A), (a.model.K, b.model.K), (a.model.distortion, b.model.distortion))
+    same = a.frame == b.frame and a.size == b.size
+    return same and all(x.shape == y.shape and torch.allclose(x, y, rtol=1e-6, atol=1e-9) for x, y in numbers)
 
 
 def projected(sample: Sample, lidar: str, camera: str, item: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

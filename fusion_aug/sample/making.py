@@ -31,7 +31,7 @@ from fusion_aug.streams.columns import Column
 from fusion_aug.streams.loose import check_offsets
 from fusion_aug.streams.source import Source
 
-MOVED = ("position", "polar", "axial", "specific_force", "pose", "pixels", "length")  # kinds of columns
+MOVED = ("position", "polar", "axial", "specific_force", "pose", "rotation", "covariance", "pixels", "length")  # kinds
 MOST_BYTES = 200  # of a part of an id: file systems end at 255, and names are made of it
 SENSORS: dict[type[Stream], type[Sensor]] = {Camera: CameraSensor, Lidar: LidarSensor, Radar: RadarSensor}
 NEEDED: dict[type[Stream], tuple[str, ...]] = {
@@ -188,8 +188,8 @@ def _check_columns(stream: Stream, where: str) -> None:
 
 def shape_of_row(column: Column) -> tuple[int, ...] | None:
     """Shape of one row of a declared column; None where it may have several."""
-    if column.kind in ("pose", "pixels"):
-        return {"pose": (4, 4), "pixels": (4, 2)}[column.kind]
+    if column.kind in ("pose", "pixels", "covariance"):
+        return {"pose": (4, 4), "pixels": (4, 2), "covariance": (column.width, column.width)}[column.kind]
     if column.kind in MOVED:
         return (column.width,) if column.width else ()
     return () if column.kind in ("plain", "time") and not column.width else None

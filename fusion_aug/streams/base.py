@@ -20,10 +20,6 @@ from fusion_aug.streams.loose import as_held
 STREAMS: Registry[type[Stream]] = Registry("stream class")
 
 
-def _empty() -> Mapping[str, Any]:
-    return {}
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stream:
     """Values with a frame and times. Items are sorted by sample, then time.
@@ -47,7 +43,7 @@ class Stream:
 
     frame: str
     capture_times: Tensor
-    values: Mapping[str, Any] = field(default_factory=_empty)
+    values: Mapping[str, Any] = field(default_factory=dict)
     sample_index: Tensor = None  # type: ignore[assignment]
     present: Tensor = None  # type: ignore[assignment]
     records: tuple[str, ...] = ()
@@ -57,11 +53,10 @@ class Stream:
 
     columns: ClassVar[tuple[Column, ...]] = ()
     invariant_to: ClassVar[tuple[type, ...]] = ()
-    # whether it samples a continuous signal, which a change of speed resamples at the old rate; others keep their
-    # items, at new times
+    # whether it samples a signal, which a change of speed resamples at the old rate; others keep items, at new times
     is_continuous: ClassVar[bool] = False
-    # what to do where nothing is known of the values, for messages
-    remedy: ClassVar[str] = "give the class typed columns, or register a handler"
+    may_refuse: ClassVar[bool] = False  # whether some transforms stop at it: a run tries them before the first byte
+    remedy: ClassVar[str] = "give the class typed columns, or register a handler"  # where a rule is missing
     # fields that hold one entry per item, besides the values
     item_fields: ClassVar[tuple[str, ...]] = (
         "capture_times", "sample_index", "present", "records", "receive_times", "clock_offset",
@@ -121,6 +116,11 @@ class Stream:
         """The declared columns by name."""
         return {c.name: c for c in cls.columns}
 
+    @property
+    def column_types(self) -> Mapping[str, Column]:
+        """The typed columns of this stream by name: those of its class, and those that are its own."""
+        return self.column_table()
+
     @cached_property
     def row_item(self) -> Tensor:
         """(rows,) the item that each row of the values belongs to."""
@@ -168,7 +168,7 @@ class Stream:
 
     @classmethod
     def _concat_values(cls, parts: Sequence[Self]) -> Mapping[str, Any]:
-        table, names = cls.column_table(), dict.fromkeys(k for p in parts for k in p.values)
+        table, names = parts[0].column_types, dict.fromkeys(k for p in parts for k in p.values)
         out = {}
         for name in names:
             model = next(p.values[name] for p in parts if name in p.values)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib.se3 import quaternion_from_rotation, quaternion_product
 from fusion_aug.ops.similarity import Motion, drop_single_axis
 
 Values = Any  # Tensor, or a NumPy string array for labels
@@ -27,11 +28,15 @@ class Column:
         name: key in ``Stream.values``.
         kind: which rule it follows (see ``RULES``).
         in_child_frame: given in the child frame instead of the stream's frame (the twist of an ego pose).
+        in_world: given in the axes of the world instead of the stream's frame (the attitude of an inertial unit).
         scaled: whether its length grows with the scene.
         width: numbers per row; 0 for a plain number.
-        resample: how it is read between two times: linear, cubic, slerp, nearest, or strongest (see ``event``).
+        resample: how it is read between two times: linear, cubic, slerp, nearest, strongest (see ``event``), or
+            longitude: linear the short way around, in degrees.
         fill: its value for the samples of a batch that do not have it; None where all must have it.
         rate: whether it is a velocity: per second. A change of speed multiplies it.
+        per_second: of a covariance, the power of 1/s in what it is the covariance of: 1 of velocities, 2 of
+            accelerations. A change of speed multiplies it by that power twice.
         rate_of: the velocity column that it is the time derivative of, for an acceleration.
         of_target: whether it says what a point lies on, so that a return from the air does not have it
             (see ``streams.targets``).
@@ -40,13 +45,20 @@ class Column:
     name: str
     kind: str
     in_child_frame: bool = False
+    in_world: bool = False
     scaled: bool = True
     width: int = 0
     resample: str = "linear"
     fill: float | None = None
     rate: bool = False
+    per_second: int = 0
     rate_of: str = ""
     of_target: bool = False
+
+    @property
+    def follows_speed(self) -> bool:
+        """Whether a change of speed changes the values of items that keep their times."""
+        return self.rate or self.per_second > 0 or self.kind in ("time", "duration")
 
 
 def position(name: str) -> Column:
@@ -71,6 +83,33 @@ def pose(name: str) -> Column:
     return Column(name, "pose", width=4, resample="slerp")
 
 
+def rotation(name: str, *, in_world: bool = False) -> Column:
+    """Unit quaternions (n, 4), w x y z, of a body in the stream's frame; NaN where it is unknown.
+
+    Args:
+        in_world: it is the attitude of the stream's own frame in the world instead.
+    """
+    return Column(name, "rotation", width=4, resample="slerp", in_world=in_world, fill=float("nan"))
+
+
+def covariance(
+    name: str, width: int, *, scaled: bool = True, in_child_frame: bool = False, in_world: bool = False,
+    per_second: int = 0,
+) -> Column:  # fmt: skip
+    """Covariances (n, width, width) of a vector (width 3), or of a polar vector and an axial one after it (6).
+
+    Where all entries are 0 or the first is negative, the covariance is unknown (ROS's signs for it), and stays.
+
+    Args:
+        name: of the column. width: 3 or 6. scaled: whether the (first) vector's length grows with the scene.
+        in_child_frame, in_world, per_second: as of ``Column``.
+    """
+    return Column(
+        name, "covariance", width=width, scaled=scaled, in_child_frame=in_child_frame, in_world=in_world,
+        per_second=per_second, resample="nearest",
+    )  # fmt: skip
+
+
 def extent(name: str) -> Column:
     """Lengths (n, k) of a body along its own axes, metres: they scale and nothing else."""
     return Column(name, "length", width=3)
@@ -83,7 +122,7 @@ def length(name: str, fill: float | None = None) -> Column:
 
 def radial_velocity(name: str) -> Column:
     """Doppler (n,), m/s, positive when receding."""
-    return Column(name, "length", rate=True)
+    return Column(name, "radial", rate=True)
 
 
 def joint(name: str, *, rate: bool = False, rate_of: str = "") -> Column:
@@ -114,6 +153,11 @@ def scalar(name: str, width: int = 0) -> Column:
 def time_offset(name: str) -> Column:
     """Seconds after the item's stamp (n,)."""
     return Column(name, "time")
+
+
+def duration(name: str) -> Column:
+    """How long something took (n,), s: a scan, the step from ray to ray. A change of speed divides it."""
+    return Column(name, "duration")
 
 
 def categorical(name: str, width: int = 0, fill: int | None = None, *, of_target: bool = True) -> Column:
@@ -170,15 +214,72 @@ def _move_length(v: Tensor, frame: Motion | None, body: Motion | None, scaled: b
     return v * frame.scale.reshape(-1, *[1] * (v.ndim - 1)).to(v)
 
 
+def _move_curvature(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:
+    return v if frame is None or frame.is_rigid else v / frame.scale.to(v)
+
+
+def _move_rotation(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:
+    v = v if frame is None else quaternion_product(_proper(frame).to(v), v)
+    return v if body is None else quaternion_product(v, _proper(body).to(v) * v.new_tensor([1.0, -1.0, -1.0, -1.0]))
+
+
+def _proper(motion: Motion) -> Tensor:
+    """Quaternions (n, 4) of a motion; of a mirror, of its rotation after a reversal of all axes."""
+    return quaternion_from_rotation(motion.Q * motion.sign[:, None, None])
+
+
+def _move_covariance(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:
+    if frame is None:
+        return v
+    Q, size = frame.Q.to(v), v.shape[-1]
+    first = Q * frame.scale[:, None, None].to(v) if scaled and not frame.is_rigid else Q
+    A = first.new_zeros((len(Q), size, size))
+    A[:, :3, :3] = first
+    if size == 6:
+        A[:, 3:, 3:] = Q * frame.sign[:, None, None].to(v)
+    return torch.where(is_known_covariance(v)[:, None, None], _sandwich(A, v), v)
+
+
+def _sandwich(A: Tensor, C: Tensor) -> Tensor:
+    """A C A^T; where C holds infinities, an entry of A that is 0 takes nothing of them."""
+    if bool(torch.isfinite(C).all()):
+        return A @ C @ A.transpose(1, 2)
+    terms = A[:, :, None, :, None] * A[:, None, :, None, :]  # C'_ij = sum of A_ik A_jl C_kl
+    found = torch.where(terms == 0, torch.zeros_like(terms), terms * C[:, None, None])
+    return found.sum((-1, -2))
+
+
+def is_known_covariance(v: Tensor) -> Tensor:
+    """(n,) whether covariances (n, k, k) say something: not all 0, nor negative at their first entry."""
+    return (v.reshape(len(v), -1) != 0).any(1) & ~(v[:, 0, 0] < 0)
+
+
+def at_speed(v: Tensor, column: Column, speed: Tensor) -> Tensor:
+    """A column (n, ...) where time runs ``speed`` (n,) times as fast; accelerations also need the change of speed."""
+    wide = speed.reshape(-1, *[1] * (v.ndim - 1)).to(v)
+    if column.rate:
+        return v * wide
+    if column.kind == "duration":
+        return v / wide
+    if column.per_second:
+        return torch.where(is_known_covariance(v)[:, None, None], v * wide ** (2 * column.per_second), v)
+    return v
+
+
 # kind -> rule(values, motion of the frame per row, motion of the body per row, scaled); None is the identity
 RULES: dict[str, Callable[[Tensor, Motion | None, Motion | None, bool], Tensor]] = {
     "position": _move_position,
     "polar": _move_polar,
+    "direction": _move_polar,
     "axial": _move_axial,
     "pose": _move_pose,
+    "rotation": _move_rotation,
+    "covariance": _move_covariance,
     "length": _move_length,
+    "radial": _move_length,
+    "curvature": _move_curvature,
 }
-NON_GEOMETRIC = ("plain", "time", "pixels", "joint")
+NON_GEOMETRIC = ("plain", "time", "duration", "pixels", "joint")
 
 
 def take_column_rows(values: Values, index: Tensor) -> Values:

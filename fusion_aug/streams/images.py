@@ -1,8 +1,9 @@
-"""Images: camera and depth. Masks are in ``masks``."""
+"""Images: camera, its opacity, and depth. Masks are in ``masks``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -16,6 +17,7 @@ from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.ops.warp import warp
 from fusion_aug.streams.base import Stream
+from fusion_aug.streams.deferred import Deferred
 from fusion_aug.streams.families import Weather
 from fusion_aug.streams.picture_checks import check_dtype, check_range, check_shape, check_size
 from fusion_aug.streams.source import Source
@@ -31,7 +33,8 @@ class ImageStream(Stream):
     is looked at once, when they are first used.
 
     Attributes:
-        items: one picture per item, (H, W, *pixel_shape) tensor or a Source that is decoded on first use.
+        items: one picture per item, (H, W, *pixel_shape) tensor, a Source that is decoded on first use, or Deferred,
+            which is worked out then.
         pending: per item the image map that is still to be applied, or None.
         camera: name of the rig's camera; empty for the stream's own name.
         antialias: whether colour pictures are low-passed where they shrink.
@@ -113,6 +116,9 @@ class ImageStream(Stream):
             source, picture = picture, picture.value
             self.check_item(picture, self.title(item))
             check_size(source, picture)
+        elif isinstance(picture, Deferred):
+            picture = picture.value
+            self.check_item(picture, self.title(item))
         check_range(self.title(item), picture, self.white(picture))
         return picture
 
@@ -159,6 +165,22 @@ class ImageStream(Stream):
         stream = self.realized()
         return replace(stream, items=tuple(p.to(device) for p in stream.items))
 
+    def changed(self, changes: Mapping[int, Callable[[Tensor], Tensor]], *, now: bool = False) -> Self:
+        """The stream with some pictures changed, their pending maps applied before.
+
+        Pictures in memory are changed at once, those of files when they are used, each time anew: see ``Deferred``.
+
+        Args:
+            changes: item -> what makes of its picture (H, W, ...) another.
+            now: whether all are changed at once, as a gradient needs it.
+        """
+        items, pending = list(self.items), list(self.pending)
+        for i, change in changes.items():
+            later = not now and not isinstance(items[i], Tensor)
+            items[i] = Deferred(self, i, change) if later else change(self.image(i))
+            pending[i] = None
+        return replace(self, items=tuple(items), pending=tuple(pending))
+
     def mapped(self, maps: list[ImageMap], canvas: list[tuple[int, int]]) -> Self:
         """The stream with one further image map per item pending.
 
@@ -187,15 +209,42 @@ class Camera(ImageStream):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Opacity(ImageStream):
+    """The fourth channel of a camera's pictures, (H, W) uint8 or uint16, 0 where they are clear.
+
+    It is moved as they are (``camera`` names them), and light and weather leave it alone.
+    """
+
+    pixel_shape: ClassVar[tuple[int, ...] | None] = ()
+    full_scale: ClassVar[Mapping[torch.dtype, float] | None] = {torch.uint8: 255, torch.uint16: 65535}
+    invariant_to: ClassVar[tuple[type, ...]] = (Weather,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Depth(ImageStream):
-    """Depth pictures (H, W) float32, metres, 0 where unknown, infinity where there is nothing but sky.
+    """Depth pictures (H, W) float32, metres.
+
+    0, NaN and -infinity are no measurement (nothing was seen, or it was too near), +infinity is beyond the range, or
+    sky (REP 118). Every transform keeps them apart.
 
     Attributes:
         measure: "z" along the optical axis, or "range" along the ray.
+        unknown: what pixels without a source get: "zero", or "nan" where the log marks them so.
     """
 
     measure: str = "z"
+    unknown: str = "zero"
 
     interpolation: ClassVar[str] = "nearest"
     pixel_shape: ClassVar[tuple[int, ...] | None] = ()
     invariant_to: ClassVar[tuple[type, ...]] = (Weather,)
+
+    def __post_init__(self) -> None:
+        if self.unknown not in ("zero", "nan"):
+            raise DataError(f"Depth.unknown: {self.unknown!r} is not one of zero, nan")
+        super().__post_init__()
+
+    @property
+    def blank(self) -> float:
+        """The value of no measurement."""
+        return math.nan if self.unknown == "nan" else 0.0

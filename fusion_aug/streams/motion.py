@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fusion_aug.streams.base import Stream
-from fusion_aug.streams.columns import Column, axial, polar, pose, specific_force
+from fusion_aug.streams.columns import Column, axial, covariance, polar, pose, rotation, specific_force
 from fusion_aug.streams.families import ImagePlane, Mount, Weather
 
 
@@ -41,9 +41,18 @@ class Odometry(Stream):
 class Imu(Stream):
     """Inertial readings in the sensor frame.
 
-    Columns: gyro (n, 3) rad/s; accel (n, 3) m/s^2, the specific force R^T (a - g).
+    Columns: gyro (n, 3) rad/s; accel (n, 3) m/s^2, the specific force R^T (a - g); orientation (n, 4), w x y z, the
+    unit's attitude in the world, NaN where it has none; and covariances (n, 3, 3): of orientation about the world's
+    axes (rad^2), of gyro and accel about the unit's.
     """
 
-    columns: ClassVar[tuple[Column, ...]] = (axial("gyro", rate=True), specific_force("accel"))
+    columns: ClassVar[tuple[Column, ...]] = (
+        axial("gyro", rate=True),
+        specific_force("accel"),
+        rotation("orientation", in_world=True),
+        covariance("orientation_covariance", 3, scaled=False, in_world=True),
+        covariance("gyro_covariance", 3, scaled=False, per_second=1),
+        covariance("accel_covariance", 3, per_second=2),
+    )
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Weather)
     is_continuous: ClassVar[bool] = True

@@ -29,6 +29,8 @@ from fusion_aug.streams.columns import (
     time_offset,
 )
 from fusion_aug.streams.families import ImagePlane
+from fusion_aug.streams.following import follow, following_columns
+from fusion_aug.streams.meanings import check_meanings, column_types_of, joined_meanings
 from fusion_aug.streams.source import Source
 
 UNLABELLED = -1  # class of a point that nobody labelled
@@ -62,6 +64,7 @@ class LazyColumns(Mapping[str, Any]):
     def columns(self) -> dict[str, Any]:
         """All columns, packed."""
         parts = [dict(s.value) for s in self.sources]
+        self.__dict__.setdefault("offsets", offsets_of(torch.tensor([len(p[self.names[0]]) for p in parts])))
         for part, extra in zip(parts, self.extra_sources, strict=False):
             rows = len(next(iter(part.values())))
             for source in extra:
@@ -76,6 +79,10 @@ class LazyColumns(Mapping[str, Any]):
     @cached_property
     def offsets(self) -> Tensor:
         """(n + 1,) row offsets."""
+        if not all(s.keeps_value for s in self.sources):  # they would be decoded once more for the columns
+            self.columns  # noqa: B018  (which tells them)
+            offsets: Tensor = self.__dict__["offsets"]
+            return offsets
         return offsets_of(torch.tensor([len(s.value[self.names[0]]) for s in self.sources]))
 
     def row_counts(self, *, read: bool = False) -> Tensor | None:
@@ -130,7 +137,8 @@ class LazyColumns(Mapping[str, Any]):
 class Points(Ragged):
     """A point cloud per item, in the sensor's frame at the item's time.
 
-    Columns: xyz (metres, float32); where the sensor has them intensity, ring, time_offset (seconds after the stamp),
+    Columns: xyz (metres, float32; float64 where the source has it, as in coordinates of a map); where the sensor has
+    them intensity, ring, time_offset (seconds after the stamp),
     and origin (number in ``origins``) where several scanners share a cloud. Ground truth of single points: label
     (class, -1 unlabelled), instance (0 none), and panoptic_label where a second file has classes of its own; int64.
     flow (m, float32): where a point is in the sensor's frame when the next sweep of its log is taken, less its place;
@@ -144,6 +152,8 @@ class Points(Ragged):
             at them. Empty where the stream's own frame is the scanner's.
         air_label: class of returns that come from no object, such as fog, spray or a ghost.
         label_names: name of every class, by its number; empty text where there is none, and where names are not known.
+        meanings: of the columns that the class does not declare, one text each (``streams.meanings``); a column without
+            one is a plain number.
     """
 
     pending: Tensor | None = None
@@ -151,6 +161,7 @@ class Points(Ragged):
     origins: tuple[str, ...] = ()
     air_label: int = UNLABELLED
     label_names: tuple[str, ...] = ()
+    meanings: tuple[str, ...] = ()
 
     columns: ClassVar[tuple[Column, ...]] = (
         position("xyz"),
@@ -167,10 +178,20 @@ class Points(Ragged):
     item_fields: ClassVar[tuple[str, ...]] = (*Ragged.item_fields, "pending")
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane,)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_meanings(self.meanings, self.values)
+
     @property
     def sources(self) -> tuple[Source, ...] | None:
         """The files behind an untouched cloud, else None."""
         return self.values.sources if isinstance(self.values, LazyColumns) and self.pending is None else None
+
+    @property
+    def column_types(self) -> Mapping[str, Column]:
+        """The typed columns by name: those of the class, and those of ``meanings``."""
+        kind: Any = type(self)
+        return column_types_of(kind, self.meanings)
 
     def moved(self, motion: Tensor) -> Self:
         """The cloud with a further similarity (n, 4, 4) of its frame pending."""
@@ -188,7 +209,7 @@ class Points(Ragged):
     def transformed(self, transform: Tensor) -> Self:
         """The cloud mapped by (n, 4, 4), pending motion included, in one multiplication."""
         total = transform if self.pending is None else transform @ self.pending
-        table = self.column_table()
+        table = self.column_types
         rows: Motion | None = None
         values: dict[str, Any] = {}
         for name, value in self.values.items():
@@ -200,7 +221,19 @@ class Points(Ragged):
             else:
                 rows = rows or Motion.of(total).take_rows(self.row_item)
                 values[name] = RULES[column.kind](value, rows, rows, column.scaled)
+        following = following_columns(table, values)
+        if following:
+            values |= follow(following, self.values, values["xyz"], self.bounds, Motion.of(total.detach()))
         return replace(self, values=values, offsets=self.bounds, pending=None)
+
+    def with_values(self, **values: Any) -> Self:
+        """The cloud with some columns replaced; those that a driver worked out of ``xyz`` follow it."""
+        if "xyz" in values and len(values["xyz"]) == self.rows:
+            stored = {n: v for n, v in self.values.items() if n not in values}
+            following = following_columns(self.column_types, stored)
+            if following:
+                values = {**follow(following, self.values, values["xyz"], self.bounds), **values}
+        return super().with_values(**values)
 
     def loaded(self) -> Self:
         """The cloud with its columns in memory; a pending motion stays pending."""
@@ -229,6 +262,9 @@ class Points(Ragged):
         if labelled is not None:
             known = {"label_names": labelled.label_names, "air_label": labelled.air_label}
             parts = [p if "label" in p.values or p.label_names else replace_unchecked(p, **known) for p in parts]
+        if len({p.meanings for p in parts}) > 1:
+            meanings = joined_meanings([p.meanings for p in parts])
+            parts = [replace_unchecked(p, meanings=meanings) for p in parts]
         return super().concat(parts, sample_index)
 
     def take_items(self, index: Tensor) -> Self:

@@ -1,16 +1,15 @@
-"""Streams of a robot: joints, forces, commands, poses of its parts. Tactile streams are in ``touch``."""
+"""Streams of a robot: joints, forces, poses of its parts. Vectors of several things are in ``vectors``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from fusion_aug.errors import DataError
 from fusion_aug.streams.base import Ragged, Stream
 from fusion_aug.streams.columns import (
     Column,
     axial,
-    categorical,
+    covariance,
     event,
     joint,
     joint_force,
@@ -21,49 +20,62 @@ from fusion_aug.streams.columns import (
     scalar,
 )  # fmt: skip
 from fusion_aug.streams.families import ImagePlane, Mount, Weather
-
-
-def check_width(value: Any, width: int, what: str) -> None:
-    """Raise unless a column, where there is one, is (n, width).
-
-    Raises:
-        DataError: it is not; ``what`` says whose it is and what was expected.
-    """
-    if value is not None and (value.ndim != 2 or value.shape[1] != width):
-        raise DataError(f"{what}, got shape {tuple(value.shape)}")
+from fusion_aug.streams.vectors import Action, check_width
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JointState(Stream):
     """Readings of joints.
 
-    Columns: position (n, J) rad or m; velocity (n, J) per second; acceleration (n, J); effort (n, J) Nm or N.
+    Columns: position (n, J) rad or m; velocity (n, J) per second; acceleration (n, J); effort (n, J) Nm or N; gripper
+    (n, k), how far it is open in any unit.
 
     Attributes:
         names: of the J joints, as the rig's joints call them.
+        misplaced: as of ``RobotVector``.
     """
 
     names: tuple[str, ...] = ()
+    misplaced: tuple[str, ...] = ()
 
     columns: ClassVar[tuple[Column, ...]] = (
         joint("position"),
         joint("velocity", rate=True),
         joint("acceleration", rate_of="velocity"),
         joint_force("effort"),
+        scalar("gripper"),
     )
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
     is_continuous: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in self.column_table():
+        for name in ("position", "velocity", "acceleration", "effort"):
             what = f"JointState.{name}: expected one number for each of {len(self.names)} joints"
             check_width(self.values.get(name), len(self.names), what)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class JointTarget(Action):
+    """Commands to joints, as a driver receives them. They follow the readings and move no link.
+
+    Columns: those of ``Action``; joint_effort (n, J) Nm or N.
+    """
+
+    columns: ClassVar[tuple[Column, ...]] = (*Action.columns, joint_force("joint_effort"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        what = f"JointTarget.joint_effort: expected one number for each of {len(self.names)} joints"
+        check_width(self.values.get("joint_effort"), len(self.names), what)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Wrench(Stream):
     """Force and torque at the origin of the sensor's frame, what the side of the base does to the side of the hand.
+
+    Where the rig's sensor says ``of: environment`` it is the opposite, what the world does to the hand. An empty
+    ``frame`` stands for axes that are not known.
 
     Columns: force (n, 3) N; torque (n, 3) Nm.
     """
@@ -82,53 +94,19 @@ class Wrench(Stream):
 class BodyPose(Stream):
     """Pose of a part of the robot, such as the end effector, in the stream's frame.
 
-    Columns: pose ``T_frame_child`` (n, 4, 4); velocity (m/s) and angular_velocity (rad/s) in the child frame.
+    Columns: pose ``T_frame_child`` (n, 4, 4); velocity (m/s) and angular_velocity (rad/s) in the child frame; and
+    covariances (n, 6, 6) of position and rotation about the axes of the stream's frame, of the twist in the child's.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
         pose("pose"),
         polar("velocity", in_child_frame=True, rate=True),
         axial("angular_velocity", in_child_frame=True, rate=True),
+        covariance("pose_covariance", 6),
+        covariance("twist_covariance", 6, in_child_frame=True, per_second=1),
     )
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
     is_continuous: ClassVar[bool] = True
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Action(Stream):
-    """Commands, every part by its meaning.
-
-    Columns: joint_position (n, J), absolute targets; joint_velocity (n, J); joint_delta (n, J) per step;
-    position (n, 3) and pose (n, 4, 4), absolute targets of the end effector in the stream's frame; delta_position
-    (n, 3) and delta_rotation (n, 3) rotation vectors, per step; command (n, k), discrete: a gripper opens or closes.
-
-    Attributes:
-        names: of the J joints.
-    """
-
-    names: tuple[str, ...] = ()
-
-    columns: ClassVar[tuple[Column, ...]] = (
-        joint("joint_position"),
-        joint("joint_velocity", rate=True),
-        joint("joint_delta"),
-        position("position"),
-        pose("pose"),
-        polar("delta_position"),
-        axial("delta_rotation"),
-        categorical("command"),
-    )
-    per_step: ClassVar[tuple[str, ...]] = ("joint_delta", "delta_position", "delta_rotation")
-    invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)
-    is_continuous: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("joint_position", "joint_velocity", "joint_delta"):
-            what = f"Action.{name}: expected one number for each of {len(self.names)} joints"
-            check_width(self.values.get(name), len(self.names), what)
-        for name in ("position", "delta_position", "delta_rotation"):
-            check_width(self.values.get(name), 3, f"Action.{name}: expected x, y, z")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -14,6 +14,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.names import Registry
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.safe.guard import guard_members
+from fusion_aug.streams.recent import recent_value
 
 # name -> function(path, bytes, options) -> value. Formats register theirs, so that a Source stays picklable.
 DECODERS: Registry[Callable[[Path, bytes, dict[str, Any]], Any]] = Registry("decoder")
@@ -31,11 +32,14 @@ class Coding(NamedTuple):
         lossy: whether it changes the levels of pixels, as JPEG and videos do.
         step: between two values that it can tell apart, in the values' own unit; 0 where it holds them exactly.
         video: whether it is one of videos, which lose more.
+        stored: what becomes of a picture on its way through a file that holds less than its colours, such as grey
+            levels or a mosaic; None where that is all of it, but for ``lossy`` and ``step``.
     """
 
     lossy: bool = False
     step: float = 0.0
     video: bool = False
+    stored: Callable[[Any], Any] | None = None
 
 
 def decoder(name: str) -> Callable[[Callable[[Path, bytes, dict[str, Any]], Any]], Any]:
@@ -74,6 +78,7 @@ class Source:
     options: dict[str, Any] = field(default_factory=dict)
 
     copied_whole: ClassVar[bool] = True  # a copy of a sample keeps what was decoded; other processes decode anew
+    keeps_value: ClassVar[bool] = True  # whether what was decoded is held as long as the source
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Whatever goes wrong where an item is read is told in one sentence, also of sources of other formats."""
@@ -108,7 +113,7 @@ class Source:
     def expecting(self, size: tuple[int, int]) -> Self:
         """The source of a picture of which (height, width) is known; what was decoded stays decoded."""
         other = replace(self, options={**self.options, "size": size})
-        if self.is_decoded:
+        if self.is_decoded and self.keeps_value:
             other.__dict__["value"] = self.value
         return other
 
@@ -171,3 +176,15 @@ def _place(source: Source) -> str:
 
 
 guard_members(Source, READS, _place)
+
+
+class RecordedSource(Source):
+    """An item of a long recording: only what was decoded last is held (``recent``)."""
+
+    keeps_value: ClassVar[bool] = False
+
+    @property
+    @standard_modes()
+    def value(self) -> Any:  # type: ignore[override]
+        """The decoded item."""
+        return recent_value(self, self.decoded)

@@ -15,7 +15,7 @@ from fusion_aug.streams.points import CLASSES, UNLABELLED, Points
 
 def target_columns(cloud: Points) -> dict[str, Column]:
     """Columns of a cloud that say what a point lies on: classes, instances, motions of objects."""
-    table = cloud.column_table()
+    table = cloud.column_types
     return {n: table[n] for n in cloud.values if n in table and table[n].of_target}
 
 

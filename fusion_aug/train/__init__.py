@@ -7,9 +7,10 @@ from fusion_aug.train.epochs import set_epoch
 from fusion_aug.train.interop import to_mmdet3d, to_openpcdet
 from fusion_aug.train.maps import map_vectors, rasterize_map
 from fusion_aug.train.occurrences import Occurrences
+from fusion_aug.train.policy import to_policy
 from fusion_aug.train.predictions import boxes_from
 
 __all__ = [
     "AugmentedDataset", "Occurrences", "boxes_from", "collate", "in_one_buffer", "map_vectors", "rasterize_map",
-    "set_epoch", "to_dense", "to_mmdet3d", "to_openpcdet",
+    "set_epoch", "to_dense", "to_mmdet3d", "to_openpcdet", "to_policy",
 ]  # fmt: skip

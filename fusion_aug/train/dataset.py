@@ -15,6 +15,7 @@ from fusion_aug.errors import ConfigError
 from fusion_aug.sample import Sample
 from fusion_aug.train.occurrences import OccurrenceIndex
 from fusion_aug.train.shared_epoch import SharedEpoch
+from fusion_aug.train.windows import Windows
 
 
 class AugmentedDataset(Dataset[Any]):
@@ -27,6 +28,12 @@ class AugmentedDataset(Dataset[Any]):
     An item is a copy, with or without workers: it shares no tensor with the log, so it may be edited in place. A log
     that is a list of samples whose files were not read stays so: every item reads its own.
 
+    With ``observe`` or ``chunk`` an item is a window of an episode, for policies: for each time of ``observe`` the
+    items of every stream that hold then, and the commands of ``chunk`` seconds. There is one for every stamp of the
+    action stream at which all of it lies in the episode. Only what is observed is decoded, and it is what the whole
+    episode would have given: draws of scope ``scene`` are made once per episode, those of ``sample`` once per start.
+    Under a warp of time observations and commands are those of the warped episode, at its new times.
+
     Args:
         log: a sequence of samples, such as ``open_log`` gives.
         pipeline: a transform or a Compose.
@@ -36,9 +43,15 @@ class AugmentedDataset(Dataset[Any]):
         resources: for transforms that need other samples.
         by_occurrence: draw a sample that comes several times in an epoch (oversampling) anew each time. The loader's
             sampler has to be in ``Occurrences``, which number them; ``SampleMeta.occurrence`` tells which it was.
+        observe: seconds from a start, such as [-0.1, 0]; 0 by default.
+        chunk: seconds of commands from a start on; one command by default.
+        pad: whether starts count whose window leaves the episode. Its first or last item is repeated then, and not
+            ``present``. Under a warp of time windows may leave the episode without ``pad``, and are filled so too.
+        action: name of the stream of commands; by default the first of class ``Action``, or that is called so.
 
     Raises:
-        ConfigError: the log is a path or no sequence, the pipeline no transform, or the seed no whole number.
+        ConfigError: the log is a path or no sequence, the pipeline no transform, the seed no whole number, or one of
+            the others is no such setting.
     """
 
     def __init__(
@@ -50,6 +63,10 @@ class AugmentedDataset(Dataset[Any]):
         convert: Callable[[Sample], Any] | None = None,
         resources: Mapping[str, Any] | None = None,
         by_occurrence: bool = False,
+        observe: float | Sequence[float] | None = None,
+        chunk: float | None = None,
+        pad: bool = False,
+        action: str | None = None,
     ):
         if isinstance(log, str | bytes | Path) or not (hasattr(log, "__getitem__") and hasattr(log, "__len__")):
             raise ConfigError(f"AugmentedDataset.log: expected samples, as open_log(format, path) gives, got {log!r}")
@@ -62,6 +79,11 @@ class AugmentedDataset(Dataset[Any]):
         self.resources = resources
         self.by_occurrence = by_occurrence
         self._epoch = SharedEpoch()
+        self.windows: Windows | None = None
+        if observe is not None or chunk is not None:
+            self.windows = Windows(log, pipeline, 0.0 if observe is None else observe, chunk, pad, action)
+        elif pad or action is not None:
+            raise ConfigError("AugmentedDataset: pad and action belong to windows; give observe= or chunk= too")
 
     @property
     def epoch(self) -> int:
@@ -77,16 +99,21 @@ class AugmentedDataset(Dataset[Any]):
         self._epoch.value = whole_number(epoch, "epoch")
 
     def __len__(self) -> int:
-        return len(self.log)
+        return len(self.log) if self.windows is None else len(self.windows)
 
     def __getitem__(self, index: int) -> Any:
-        """One augmented sample.
+        """One augmented sample, or window.
 
         Raises:
             ConfigError: the index is no whole number, the log has something else than a sample there, or the index
                 tells an occurrence and ``by_occurrence`` is not set, or the other way round.
         """
         occurrence = self._occurrence(index)
+        if self.windows is not None:
+            number = whole_number(index, "AugmentedDataset: index")
+            return self.convert(self.windows.window(
+                number, seed=self.seed, epoch=self.epoch, occurrence=occurrence, resources=self.resources
+            ))  # fmt: skip
         sample = self.log[whole_number(index, "AugmentedDataset: index")]
         if not isinstance(sample, Sample):
             raise ConfigError(f"AugmentedDataset.log: expected a sample at {index}, got a {type(sample).__name__}")

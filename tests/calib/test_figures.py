@@ -21,7 +21,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "tactile": {"mm_per_pixel": 0.1, "size": (48, 64)},
 }
 # fields that hold something else than numbers, and check themselves
-NOT_FIGURES = {"frame", "mirror_of", "model", "A", "poses", "gel", "background"}
+NOT_FIGURES = {"frame", "mirror_of", "model", "A", "poses", "gel", "background", "rectification"}
 FIGURES = [(kind, f.name) for kind, cls in SENSORS.items() for f in fields(cls) if f.name not in NOT_FIGURES]
 
 

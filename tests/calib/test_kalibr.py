@@ -12,6 +12,7 @@ import yaml
 
 from calib import CalibrationError, load_rig
 from calib.se3 import rotation_about, se3
+from calib.yaml_text import load_yaml
 
 
 def chain(**more: object) -> dict:
@@ -84,3 +85,59 @@ def test_it_is_a_rig_file_of_a_log(tmp_path: Path) -> None:
     data = {"cam0": {**chain()["cam0"], "rostopic": "/front/image/compressed", "resolution": [160, 120]}}
     sample = fa.open_log("mcap", ARM / "mcap", rig=str(written(tmp_path, data)))[0]
     assert sample.rig.camera("front").model.lens == "brown_conrady" and sample["front"].frame == "front"
+
+
+def test_files_of_openvins(tmp_path: Path) -> None:
+    """Their first line is OpenCV's, and poses are those of the camera in the unit."""
+    data = chain(cam_overlaps=[1])
+    T = np.array(data["cam0"].pop("T_cam_imu"))
+    data["cam0"]["T_imu_cam"] = np.linalg.inv(T).tolist()
+    data["cam1"]["T_imu_cam"] = np.linalg.inv(np.array(data["cam1"].pop("T_cn_cnm1")) @ T).tolist()
+    path = tmp_path / "kalibr_imucam_chain.yaml"
+    path.write_text("%YAML:1.0 # need to specify the file type at the top!\n\n" + yaml.safe_dump(data))
+    with pytest.warns(UserWarning, match="cam0.cam_overlaps: which cameras see the same is not used"):
+        found = load_rig(path)
+    plain = load_rig(written(tmp_path, chain()))
+    for name in ("left", "right"):
+        assert float((found.T("imu", name) - plain.T("imu", name)).abs().max()) < 1e-12
+
+
+def test_both_directions_have_to_agree(tmp_path: Path) -> None:
+    data = chain()
+    data["cam0"]["T_imu_cam"] = np.linalg.inv(data["cam0"]["T_cam_imu"]).tolist()
+    assert "left" in load_rig(written(tmp_path, data)).sensors
+    data["cam0"]["T_imu_cam"] = data["cam0"]["T_cam_imu"]
+    with pytest.raises(CalibrationError, match=r"cam0.T_imu_cam: is not the inverse of T_cam_imu"):
+        load_rig(written(tmp_path, data))
+
+
+def test_an_inertial_unit_and_its_noise(tmp_path: Path) -> None:
+    unit = {
+        "gyroscope_noise_density": 1.6e-4,
+        "accelerometer_random_walk": 3e-3,
+        "rostopic": "/imu0",
+        "update_rate": 200.0,
+    }
+    with pytest.warns(UserWarning, match=r"imu0.update_rate: is not known and not used"):
+        rig = load_rig(written(tmp_path, {**chain(), "imu0": unit}))
+    sensor = rig.sensors["imu0"]
+    assert (sensor.frame, sensor.gyro_noise, sensor.accel_bias_walk) == ("imu", 1.6e-4, 3e-3)  # type: ignore[attr-defined]
+    del unit["update_rate"]
+    with pytest.raises(CalibrationError, match=r"imu0.*gyro_noise: expected a number"):
+        load_rig(written(tmp_path, {"imu0": {**unit, "gyroscope_noise_density": -1}}))
+
+
+@pytest.mark.parametrize("model", ["omni", "eucm", "ds"])
+def test_other_lenses_are_refused_by_name(tmp_path: Path, model: str) -> None:
+    with pytest.raises(CalibrationError, match=rf"cam0.camera_model: {model}-none is not supported.*pinhole-equi"):
+        load_rig(written(tmp_path, chain(camera_model=model, distortion_model="none")))
+
+
+def test_a_matrix_of_opencv(tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    file = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
+    file.write("K", np.arange(6, dtype=np.float64).reshape(2, 3))
+    file.release()
+    assert load_yaml(path.read_text())["K"] == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(yaml.YAMLError, match="2x3 has 1 numbers"):
+        load_yaml("%YAML:1.0\nK: !!opencv-matrix {rows: 2, cols: 3, dt: d, data: [1]}\n")

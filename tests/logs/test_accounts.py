@@ -53,6 +53,7 @@ MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "mcap": lambda root, street: small_logs.arm(root, "mcap"),
     "lerobot": lambda root, street: small_logs.arm(root, "lerobot"),
     "robomimic": lambda root, street: small_logs.robomimic(root, demos=1),
+    "aloha": lambda root, street: small_logs.aloha(root),
     "folder": folder,
 }
 

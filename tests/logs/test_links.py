@@ -18,8 +18,9 @@ from fusion_aug.logs.core.account import account_of
 
 FORMAT_NAMES = (
     "kitti", "semantickitti", "nuscenes", "argoverse2", "mmdet3d", "mcap", "lerobot", "robomimic", "folder",
-    "webdataset",
+    "webdataset", "aloha", "rlds", "zarr",
 )  # fmt: skip
+OUTPUT = {name: ["output=folder"] for name in ("rlds", "zarr")}  # which are not written
 RIGS = {name: [f"log.rig={ARM / f'{name}_rig.yaml'}"] for name in ("mcap", "lerobot")}
 
 
@@ -37,7 +38,7 @@ def make(name: str, root: Path, street: Path) -> Path:
         "kitti": small_logs.kitti, "argoverse2": small_logs.argoverse2, "robomimic": small_logs.robomimic,
         "semantickitti": small_logs.semantickitti,
     }  # fmt: skip
-    return makers[name](root)
+    return makers[name](root) if name in makers else Path(getattr(small_logs, name)(root))
 
 
 def link_files(root: Path, store: Path) -> None:
@@ -75,7 +76,14 @@ def test_every_format_is_tried() -> None:
 @pytest.mark.parametrize("name", FORMAT_NAMES)
 def test_a_log_on_another_disc(name: str, link: Callable[[Path, Path], None], street: Path, tmp_path: Path) -> None:
     root, store = make(name, tmp_path / "log", street), tmp_path / "disc"
-    words = [f"log={name}", f"log.root={root}", "pipeline=identity", "limit=1", *RIGS.get(name, [])]
+    words = [
+        f"log={name}",
+        f"log.root={root}",
+        "pipeline=identity",
+        "limit=1",
+        *RIGS.get(name, []),
+        *OUTPUT.get(name, []),
+    ]
     plain = written_files(run(tmp_path / "plain", *words))
     before = [(g.name, g.count, g.understood) for g in account_of(fa.open_log(name, root)).files]
     link(root, store)
@@ -96,7 +104,14 @@ def test_a_log_on_another_disc(name: str, link: Callable[[Path, Path], None], st
 def test_links_below_the_root_need_no_option(name: str, street: Path, tmp_path: Path) -> None:
     root = make(name, tmp_path / "log", street)
     link_files(root, root / "store")
-    words = [f"log={name}", f"log.root={root}", "pipeline=identity", "limit=1", *RIGS.get(name, [])]
+    words = [
+        f"log={name}",
+        f"log.root={root}",
+        "pipeline=identity",
+        "limit=1",
+        *RIGS.get(name, []),
+        *OUTPUT.get(name, []),
+    ]
     assert len(written_files(run(tmp_path / "out", *words))) > 1
 
 

@@ -14,6 +14,8 @@ from fusion_aug.cli import main
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.remote.address import address_of
 from fusion_aug.logs.remote.store import Store
+from fusion_aug.safe import tfrecord
+from fusion_aug.safe import zarr as safe_zarr
 
 Missing = Callable[[str], None]
 
@@ -51,6 +53,21 @@ def test_inspect_of_lerobot(missing: Missing, capsys: pytest.CaptureFixture[str]
     words = ["inspect", "log=lerobot", f"log.root={ARM / 'lerobot'}", f"log.rig={ARM / 'lerobot_rig.yaml'}"]
     told = refused(words, capsys)
     assert "the package av: pip install" in told and "[lerobot]'" in told
+
+
+@pytest.mark.parametrize(("kind", "package", "extra"), [
+    ("aloha", "h5py", "robomimic"), ("rlds", "google_crc32c", "rlds"), ("rlds", "google.protobuf", "rlds"),
+    ("zarr", "zarr", "zarr"),
+])  # fmt: skip
+def test_inspect_of_arrays(
+    kind: str, package: str, extra: str, missing: Missing, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip(package)
+    root = getattr(small_logs, kind)(tmp_path / "log")
+    tfrecord._example_class.cache_clear()
+    safe_zarr._opened.cache_clear()
+    missing(package)
+    assert f"[{extra}]'" in refused(["inspect", f"log={kind}", f"log.root={root}"], capsys)
 
 
 def test_what_unpacks_a_recording(missing: Missing, capsys: pytest.CaptureFixture[str]) -> None:

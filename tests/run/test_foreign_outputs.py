@@ -20,7 +20,10 @@ from refusals import fails
 from fusion_aug.cli import main
 from fusion_aug.run.job import Job
 
-FORMATS = ("kitti", "semantickitti", "nuscenes", "argoverse2", "mmdet3d", "mcap", "lerobot", "robomimic")
+FORMATS = (
+    "kitti", "semantickitti", "nuscenes", "argoverse2", "mmdet3d", "mcap", "lerobot", "lerobot_v21", "robomimic",
+    "aloha",
+)  # fmt: skip
 OUTPUTS = (*FORMATS, "folder", "webdataset", "export")
 
 
@@ -36,7 +39,7 @@ def words_of(kind: str, root: Path, street: Path) -> list[str]:
         return ["log=mcap", f"log.root={small_logs.short_mcap(root, 0.3)}", f"log.rig={ARM / 'mcap_rig.yaml'}"]
     if kind == "lerobot":
         return ["log=lerobot", f"log.root={small_logs.arm(root, 'lerobot')}", f"log.rig={ARM / 'lerobot_rig.yaml'}"]
-    return [f"log={kind}", f"log.root={getattr(small_logs, kind)(root)}"]
+    return [f"log={kind.removesuffix('_v21')}", f"log.root={getattr(small_logs, kind)(root)}"]
 
 
 def staged(kind: str, folder: Path, street: Path) -> Path:

@@ -98,6 +98,14 @@ def in_robomimic(root: Path) -> list[str]:
     return ["my_notes", "my_unit"]
 
 
+def in_aloha(root: Path) -> list[str]:
+    import h5py
+
+    with h5py.File(next(root.glob("*.hdf5")), "a") as file:
+        file["observations/qpos"].attrs["my_unit"] = "rad"
+    return ["my_unit"]
+
+
 def in_folder(root: Path) -> list[str]:
     path = next(root.glob("samples/*/sample.json"))
     path.write_text(json.dumps(json.loads(path.read_text()) | {"my_road": 1}))
@@ -116,5 +124,5 @@ def in_folder(root: Path) -> list[str]:
 PLANTS = {
     "kitti": in_kitti, "nuscenes": in_nuscenes, "argoverse2": in_argoverse2, "mmdet3d": in_mmdet3d,
     "mcap": in_mcap, "lerobot": in_lerobot, "robomimic": in_robomimic, "folder": in_folder,
-    "semantickitti": in_semantickitti,
+    "semantickitti": in_semantickitti, "aloha": in_aloha,
 }  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from infos import write_infos
-from places import ARM
+from places import ARM, DATA
 
 SIZE = (96, 320)  # height, width of pictures
 K = np.array([[160.0, 0, 159.5], [0, 160, 47.5], [0, 0, 1]])
@@ -160,6 +160,31 @@ def robomimic(root: Path, demos: int = 2, frames: int = 12) -> Path:
             group["obs/gripper"] = rng.normal(size=(frames, 2))
             group["obs/front_image"] = np.stack([picture(i)[::2, ::2] for i in range(frames)])
     return root
+
+
+def aloha(root: Path) -> Path:
+    """Episodes of a mobile robot with compressed pictures, made by h5py as ALOHA's recorder does."""
+    return Path(shutil.copytree(DATA / "aloha" / "mobile", root))
+
+
+def rlds(root: Path) -> Path:
+    """A set made by tensorflow-datasets."""
+    return Path(shutil.copytree(DATA / "rlds", root))
+
+
+def zarr(root: Path) -> Path:
+    """A replay buffer as PushT's, made by zarr 2."""
+    return Path(shutil.copytree(DATA / "zarr" / "pusht", root))
+
+
+def umi(root: Path) -> Path:
+    """A replay buffer as UMI's, in a zip and with JPEG XL."""
+    return Path(shutil.copytree(DATA / "zarr" / "umi", root))
+
+
+def lerobot_v21(root: Path) -> Path:
+    """A set of version 2.1, made by lerobot 0.3.3."""
+    return Path(shutil.copytree(DATA / "lerobot_v21", root))
 
 
 def short_mcap(root: Path, seconds: float = 1.0) -> Path:

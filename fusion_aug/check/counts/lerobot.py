@@ -1,7 +1,8 @@
-"""LeRobotDataset v3.0: rows of the tables, and frames of the videos, of every episode."""
+"""LeRobotDataset v3.0, v2.1 and v2.0: rows of the tables, and frames of the videos, of every episode."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from calib.regular_files import check_regular
+from calib.regular_files import check_regular, open_regular
 from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, samples_per_frame
 from fusion_aug.check.counts.files import LogFiles, is_whole, once_per_file
 from fusion_aug.errors import DataError
@@ -19,6 +20,7 @@ INFO = "meta/info.json"
 INDEX = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 PREFIXES = ("observation.images.", "observation.")  # that names of streams do without
 COMPANIONS = ("depth", "height")  # last words of features that belong to a picture, as wrist.depth to wrist
+SHARED = "v3.0"  # version of files that episodes share; before it each has its own
 Episode = dict[str, Any]
 
 
@@ -30,7 +32,7 @@ def count(root: Path, options: Mapping[str, Any]) -> Counted:
     features = {f: v for f, v in info["features"].items() if f not in INDEX and not is_excluded(f, options)}
     return {
         f"episode_{int(e['episode_index']):06d}": partial(count_episode, files, info, features, e, options)
-        for e in episodes(files)
+        for e in (episodes(files) if info["codebase_version"] == SHARED else lines(files))
     }
 
 
@@ -41,13 +43,19 @@ def episodes(files: LogFiles) -> Iterator[Episode]:
         yield from found.select([n for n in found.column_names if not n.startswith("stats/")]).to_pylist()
 
 
+def lines(files: LogFiles) -> Iterator[Episode]:
+    """Rows of ``meta/episodes.jsonl``."""
+    with open_regular(files.checked(files.root / "meta" / "episodes.jsonl")) as file:
+        yield from (json.loads(line) for line in file if line.strip())
+
+
 def count_episode(
     files: LogFiles, info: dict[str, Any], features: Mapping[str, Any], episode: Episode, options: Mapping[str, Any]
 ) -> Counts:
     """One episode."""
     import pyarrow.compute as pc
 
-    named = filled(info["data_path"], episode["data/chunk_index"], episode["data/file_index"])
+    named = filled(info["data_path"], place_of(info, episode, "data"))
     whole = table(files.checked(files.named(named, f"{files.root / INFO}: data_path")))
     mine = whole.filter(pc.equal(whole["episode_index"], episode["episode_index"]))
     out: dict[str, dict[str, int]] = {}
@@ -60,7 +68,7 @@ def count_episode(
         else:
             there = mine.num_rows - mine[feature].null_count
             out[name] = {"frames": there * samples_per_frame(feature, facts["shape"], options)}
-    if files.is_file(files.root / "meta" / "tasks.parquet"):
+    if any(files.is_file(files.root / "meta" / f"tasks.{ending}") for ending in ("parquet", "jsonl")):
         tasks = np.asarray(mine["task_index"].to_numpy(), dtype=np.int64).reshape(-1)
         out["task"] = {"sentences": int(len(tasks) > 0) + int((np.diff(tasks) != 0).sum())}
     return out
@@ -85,20 +93,27 @@ def name_of(feature: str, features: Mapping[str, Any]) -> str:
     return f"{head}/{tail}" if head and tail in COMPANIONS else short
 
 
-def filled(template: str, chunk: int, file: int, **words: str) -> str:
-    """A path of ``info.json`` with its indices."""
-    numbers = {"{chunk_index:03d}": f"{int(chunk):03d}", "{file_index:03d}": f"{int(file):03d}"}
-    for word, value in {**numbers, **{f"{{{k}}}": v for k, v in words.items()}}.items():
-        template = template.replace(word, value)
+def place_of(info: dict[str, Any], episode: Episode, prefix: str) -> dict[str, int]:
+    """Field of a path of ``info.json`` -> number; ``prefix`` is ``data``, or ``videos/`` and the feature."""
+    if info["codebase_version"] != SHARED:
+        number = int(episode["episode_index"])
+        return {"episode_chunk:03d": number // int(info.get("chunks_size", 1000)), "episode_index:06d": number}
+    return {f"{k}:03d": int(episode[f"{prefix}/{k}"]) for k in ("chunk_index", "file_index")}
+
+
+def filled(template: str, place: Mapping[str, int], **words: str) -> str:
+    """A path of ``info.json`` with its fields."""
+    numbers = {word: f"{value:0{word[-2]}d}" for word, value in place.items()}
+    for word, value in {**numbers, **words}.items():
+        template = template.replace(f"{{{word}}}", value)
     return template
 
 
 def count_frames(files: LogFiles, info: dict[str, Any], feature: str, episode: Episode) -> int:
     """Frames of an episode in its video, without decoding them: those from its start to its end, in seconds."""
-    place = {k: episode[f"videos/{feature}/{k}"] for k in ("chunk_index", "file_index", "from_timestamp")}
-    named = filled(info["video_path"], place["chunk_index"], place["file_index"], video_key=feature)
+    named = filled(info["video_path"], place_of(info, episode, f"videos/{feature}"), video_key=feature)
     path = files.checked(files.named(named, f"{files.root / INFO}: video_path"))
-    start = float(place["from_timestamp"])
+    start = float(episode[f"videos/{feature}/from_timestamp"]) if info["codebase_version"] == SHARED else 0.0
     half = 0.5 / float(info["fps"])
     end = start + episode["length"] / float(info["fps"])
     times = frame_times(path)

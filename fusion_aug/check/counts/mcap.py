@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -13,11 +13,13 @@ from typing import Any
 from calib.regular_files import open_regular
 from fusion_aug.check.counts.core import CALIBRATIONS, Counted, Counts, counter, is_excluded
 from fusion_aug.check.counts.files import LogFiles, once_per_file
+from fusion_aug.check.counts.mcap_pieces import Piece, messages_of_piece, pieces_of
 from fusion_aug.errors import DataError
 from fusion_aug.safe.chunks import check_chunks
 
 PICTURES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 CLOUD = "sensor_msgs/msg/PointCloud2"
+POSES = ("nav_msgs/msg/Path", "geometry_msgs/msg/PoseArray")  # lists of poses
 INFO = "sensor_msgs/msg/CameraInfo"  # of which a run writes one for every picture where it changes
 TF = "tf2_msgs/msg/TFMessage"
 MESSAGES = {TF: CALIBRATIONS}  # kinds of messages that are not data of a sensor
@@ -34,6 +36,10 @@ def count(root: Path, options: Mapping[str, Any]) -> Counted:
     files = LogFiles(root, options)
     for name in (p.removesuffix(".mcap") for p in files.below() if p.endswith(".mcap")):
         path, window = files.checked(root / f"{name}.mcap"), options.get("window")
+        pieces = pieces_of(path) if options.get("split_on_jump") else []
+        if len(pieces) > 1:
+            found |= {f"{name}/part{k}": partial(count_piece, path, options, p) for k, p in enumerate(pieces)}
+            continue
         if window is None:
             found[name] = partial(count_window, path, options, None, None)
             continue
@@ -47,14 +53,27 @@ def count(root: Path, options: Mapping[str, Any]) -> Counted:
 
 def count_window(path: Path, options: Mapping[str, Any], start: int | None, end: int | None) -> Counts:
     """Messages of log time [start, end) ns, and those from before that still hold then (static transforms)."""
+    held = messages_of(path, None, start, latched_topics(path)) if start is not None and latched_topics(path) else ()
+    return count_messages(path, options, chain(held, messages_of(path, start, end)))
+
+
+def count_piece(path: Path, options: Mapping[str, Any], piece: Piece) -> Counts:
+    """Messages of a piece of a recording whose clock jumps back, and those from before that still hold."""
+    return count_messages(path, options, messages_of_piece(path, piece, latched_topics(path)))
+
+
+def count_messages(path: Path, options: Mapping[str, Any], found: Iterable[tuple[str, bytes]]) -> Counts:
+    """Count messages of a file, given as topic and data."""
     kinds = kinds_of(path)
     messages: Counter[str] = Counter()
     points: Counter[str] = Counter()
-    held = messages_of(path, None, start, latched_topics(path)) if start is not None and latched_topics(path) else ()
-    for topic, data in chain(held, messages_of(path, start, end)):
+    poses: Counter[str] = Counter()
+    for topic, data in found:
         messages[topic] += 1
         if kinds[topic] == CLOUD:
             points[topic] += points_of(data, f"{path}: topic {topic}")
+        elif kinds[topic] in POSES:
+            poses[topic] += poses_of(data, f"{path}: topic {topic}")
     out: dict[str, dict[str, int]] = {}
     for topic, name in names_of(path).items():
         kind, number = kinds[topic], messages[topic]
@@ -64,7 +83,8 @@ def count_window(path: Path, options: Mapping[str, Any], start: int | None, end:
             out[name] = {CALIBRATIONS: 1}
         elif number and kind != INFO:
             word = "pictures" if kind in PICTURES else "sweeps" if kind == CLOUD else MESSAGES.get(kind, "messages")
-            out[name] = {word: number} | ({"points": points[topic]} if kind == CLOUD else {})
+            rows = {"points": points[topic]} if kind == CLOUD else {"rows": poses[topic]} if kind in POSES else {}
+            out[name] = {word: number} | rows
     return out
 
 
@@ -154,9 +174,28 @@ def names_of(path: Path) -> dict[str, str]:
 
 
 def points_of(data: bytes, where: str) -> int:
-    """Height times width of a PointCloud2 message, from the head of its CDR bytes.
+    """Height times width of a PointCloud2 message.
 
-    A header of stamp (two words of 4 bytes) and frame_id (length and text) comes before height and width.
+    Raises:
+        DataError: the message is too short.
+    """
+    height, width = after_header(data, 2, f"{where}: a cloud")
+    return height * width
+
+
+def poses_of(data: bytes, where: str) -> int:
+    """Length of the list that follows the header of a Path or PoseArray.
+
+    Raises:
+        DataError: the message is too short.
+    """
+    return after_header(data, 1, f"{where}: a list of poses")[0]
+
+
+def after_header(data: bytes, count: int, what: str) -> tuple[int, ...]:
+    """The numbers (uint32) that follow the header of a message, from its CDR bytes.
+
+    A header is a stamp (two words of 4 bytes) and frame_id (length and text).
 
     Raises:
         DataError: the message is too short.
@@ -164,8 +203,6 @@ def points_of(data: bytes, where: str) -> int:
     order = "<" if len(data) > 1 and data[1] & 1 else ">"
     try:
         (length,) = struct.unpack_from(f"{order}I", data, 12)
-        at = (16 + length + 3) // 4 * 4
-        height, width = struct.unpack_from(f"{order}II", data, at)
+        return struct.unpack_from(f"{order}{count}I", data, (16 + length + 3) // 4 * 4)
     except struct.error:
-        raise DataError(f"{where}: a cloud is too short") from None
-    return int(height) * int(width)
+        raise DataError(f"{what} is too short") from None

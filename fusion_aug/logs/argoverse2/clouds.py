@@ -27,6 +27,7 @@ from fusion_aug.logs.argoverse2.feather import (
     schema_of,
     write_table,
 )
+from fusion_aug.logs.core.number_types import fitting, in_range
 from fusion_aug.streams.points import OF_NOBODY, UNLABELLED, Points
 from fusion_aug.streams.source import decoder, row_counter
 
@@ -36,6 +37,7 @@ USUAL = {"intensity": np.uint8, "laser_number": np.uint8, "offset_ns": np.int32}
 FLOW = ("flow_tx_m", "flow_ty_m", "flow_tz_m")  # in files; ``flow`` in memory
 IN_MEMORY = {"is_valid": "flow_valid", "is_dynamic": "flow_dynamic", "category_indices": "label"}  # beside a flow
 NUMBERS = ("status", "true_range", "flow_valid", "flow_dynamic")  # columns that mean something in a cloud
+REMEDY = "say which class points without one get with log.unlabelled=0, and returns from the air with log.air_label"
 LASERS = 32  # of the first scanner; those of the second have numbers from here on
 
 
@@ -139,35 +141,16 @@ def write_cloud(
     whole = {"intensity": values["intensity"], "laser_number": values["ring"], "offset_ns": values["time_offset"] * 1e9}
     for name, column in whole.items():
         kind = np.dtype(stored[name].to_pandas_dtype() if name in stored else USUAL[name])
-        columns[name] = _in_range(column, kind).astype(kind)
+        columns[name] = in_range(column, kind).astype(kind)
     if "flow" in own:
         values |= {c: np.ascontiguousarray(values["flow"][:, i]) for i, c in enumerate(FLOW)}
         values |= {n: values[new] for n, new in IN_MEMORY.items() if n in stored and new in values}
         own = [n for n in stored if n in values and n not in columns]
     for name in own:
         if name in OF_NOBODY or IN_MEMORY.get(name) in OF_NOBODY:
-            values[name] = _fitting(values[name], stored[name], name, path, unlabelled)
+            column, what = values[name], f"{path.name}: {name}"
+            if unlabelled is not None and name != "instance":
+                column = np.where(column == UNLABELLED, unlabelled, column)
+            values[name] = fitting(column, stored[name].to_pandas_dtype(), what, REMEDY)
         columns[name] = of_type(values[name], stored[name])
     write_table({n: columns[n] for n in (*stored, *columns) if n in columns}, path)
-
-
-def _fitting(column: np.ndarray, kind: Any, name: str, path: Path, unlabelled: int | None) -> np.ndarray:
-    """Numbers of classes or objects that a type of Arrow can hold."""
-    if unlabelled is not None and name != "instance":
-        column = np.where(column == UNLABELLED, unlabelled, column)
-    limits = np.iinfo(kind.to_pandas_dtype())
-    wrong = column[(column < limits.min) | (column > limits.max)]
-    if len(wrong):
-        raise DataError(
-            f"{path.name}: {name}: {len(wrong)} points have the number {wrong[0]}, which {kind} cannot hold; say which "
-            f"class points without one get with log.unlabelled=0, and returns from the air with log.air_label"
-        )
-    return column
-
-
-def _in_range(values: np.ndarray, kind: np.dtype[Any]) -> np.ndarray:
-    """Numbers that a type can hold: rounded and clipped where it is one of whole numbers."""
-    if kind.kind not in "iu":
-        return values
-    limits = np.iinfo(kind)
-    return np.round(values).clip(limits.min, limits.max)

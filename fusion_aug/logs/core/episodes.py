@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from calib import CameraSensor, Frame, Rig, UnknownLens
 from calib.regular_files import is_there
@@ -16,32 +15,22 @@ from fusion_aug.core.registry import Call, handles
 from fusion_aug.errors import ConfigError, DataError, UnhandledStream
 from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.intensity import Clouds
-from fusion_aug.logs.core.options import Option
+from fusion_aug.logs.core.part_names import parts_from_names
+from fusion_aug.logs.core.parts import Parts, check_cover, read_parts
 from fusion_aug.logs.core.robots import BASE, ROBOT_OPTIONS, RobotLog
 from fusion_aug.logs.core.sidecar import sidecar_of
 from fusion_aug.logs.core.touch import with_touch_streams
+from fusion_aug.logs.core.vectors import PARTS_OPTION, vector_stream
 from fusion_aug.sample import Ref, Sample, SampleMeta
 from fusion_aug.streams import (
-    Action,
     ImageStream,
-    Imu,
-    JointState,
-    Odometry,
-    Signal,
     Stream,
     Taxels,
-    Wrench,
 )  # fmt: skip
-from fusion_aug.streams.columns import label
 from fusion_aug.streams.families import Fault, ImagePlane, Kinematic, Photometric, PointOp, Weather
 
-KINDS: tuple[type[Stream], ...] = (JointState, Wrench, Imu, Odometry, Signal)
 EVENT_FEATURES = ("next.done", "next.reward", "next.success", "next.truncated")  # features that need no declaration
-Part = tuple[int, int, float]
-OTHER_PART = "other"  # numbers of a vector that no transform has to change
-LABEL = label("")
 CAPTURE_TIMES_FILE = "capture_times.json"
-WINDOW = "window"  # key beside the columns of a feature: [first, step], seconds after the frame, of its samples
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,8 +42,9 @@ class Undeclared(Stream):
 
     invariant_to = (ImagePlane, Weather, Photometric, PointOp, Fault)
     remedy = (
-        "declare what they mean, as in log.parts='{observation.state: {position: [0, 7], other: [7, 9]}}', or leave "
-        "the feature out with log.exclude"
+        "declare what they mean, joints as in log.parts='{observation.state: {position: [0, 7], other: [7, 9]}}', the "
+        "pose of a hand as in {position: [0, 3], rpy: [3, 6], gripper: [6, 7]}, with delta: base or delta: tool where "
+        "it is a change per step, or leave the feature out with log.exclude"
     )
 
 
@@ -70,12 +60,7 @@ def refuse(stream: Undeclared, call: Call) -> Undeclared:
     )
 
 
-EPISODE_OPTIONS = {
-    **ROBOT_OPTIONS,
-    "parts": Option(
-        "what numbers mean: {observation.state: {position: [0, 7]}, action: {delta_position: [0, 3, 0.05]}}"
-    ),
-}
+EPISODE_OPTIONS = {**ROBOT_OPTIONS, "parts": PARTS_OPTION}
 
 
 class EpisodeLog(RobotLog):
@@ -85,12 +70,14 @@ class EpisodeLog(RobotLog):
         """None: these formats hold no clouds, and a sidecar with clouds holds their scale."""
         return ()
 
-    def parts_of(self, feature: str, names: list[str]) -> dict[str, Part]:
-        """Return column -> (start, stop, factor) of a feature, from ``log.parts`` or from the names of its numbers."""
+    def parts_of(self, feature: str, names: list[str], width: int = 0) -> Parts:
+        """Return the meaning of a feature's numbers, from ``log.parts`` or from the names of it and its numbers."""
         declared = self._declared(feature)
-        if declared is None:
-            return {"event": (0, 1, 1.0)} if feature in EVENT_FEATURES else parts_from_names(names)
-        return {str(c): _part(p, f"log.parts.{feature}.{c}") for c, p in declared.items() if c != WINDOW}
+        if declared is not None:
+            return read_parts(declared, f"log.parts.{feature}")
+        if feature in EVENT_FEATURES:
+            return Parts({"event": (0, 1, 1.0)})
+        return parts_from_names(feature, names, width or len(names))
 
     def _declared(self, feature: str) -> Mapping[str, Any] | None:
         parts = self.options.parts if self.options.parts is not None else self._rig_file_options["parts"]
@@ -100,13 +87,7 @@ class EpisodeLog(RobotLog):
 
     def window_of(self, feature: str) -> tuple[int, int] | None:
         """Return first offset from the frame's time and step (ns) of a feature with several samples per frame."""
-        window = (self._declared(feature) or {}).get(WINDOW)
-        if window is None:
-            return None
-        numbers = list(window) if isinstance(window, list | tuple) else []
-        if len(numbers) != 2 or not all(isinstance(n, int | float) for n in numbers) or not numbers[1] > 0:
-            raise ConfigError(f"log.parts.{feature}.{WINDOW}: expected [first, step] in seconds, got {window!r}")
-        return round(numbers[0] * 1e9), round(numbers[1] * 1e9)
+        return self.parts_of(feature, []).window
 
     def stream_of(
         self, feature: str, rows: np.ndarray, stream_fields: dict[str, Any], names: list[str], joints: tuple[str, ...]
@@ -123,14 +104,14 @@ class EpisodeLog(RobotLog):
         Raises:
             ConfigError: the parts do not fit the numbers, or no kind of stream has these columns.
         """
-        parts = self.parts_of(feature, names)
+        parts = self.parts_of(feature, names, rows.shape[-1] if rows.ndim > 1 else 1)
         if not parts:
             return Undeclared(**stream_fields, values={"value": torch.from_numpy(rows.copy())})
         value = torch.from_numpy(rows.astype(np.float64))
         value = value[:, None] if value.ndim == 1 else value  # a vector of one number may have no axis of its own
-        window = self.window_of(feature)
-        if value.ndim == 3 and window is not None:  # samples of a faster clock, window by window
-            times = stream_fields["capture_times"][:, None] + window[0] + window[1] * torch.arange(value.shape[1])
+        if value.ndim == 3 and parts.window is not None:  # samples of a faster clock, window by window
+            first, step = parts.window
+            times = stream_fields["capture_times"][:, None] + first + step * torch.arange(value.shape[1])
             stream_fields = {**stream_fields, "capture_times": times.reshape(-1), "records": ()}
             value = value.reshape(-1, value.shape[2])
         if value.ndim != 2:
@@ -138,35 +119,8 @@ class EpisodeLog(RobotLog):
                 f"log.parts.{feature}: has {value.ndim - 1} axes; give the times of its samples as "
                 f"window: [first, step]"
             )
-        check_cover(parts, value.shape[1], f"log.parts.{feature}")
-        values = {c: value[:, a:b] * f for c, (a, b, f) in parts.items()}
-        kinds = (Action,) if feature.startswith("action") else KINDS
-        for kind in kinds:
-            table = kind.column_table()
-            if not set(values) - {OTHER_PART} <= set(table):
-                continue
-            for c, v in values.items():
-                width = table[c].width if c in table else 0
-                if width and v.shape[1] != width:
-                    raise ConfigError(f"log.parts.{feature}.{c}: takes {width} numbers, got {v.shape[1]}")
-            return kind(**stream_fields, values=values, **self._joint_names(kind, values, names, joints, feature))
-        known = sorted({c.name for k in kinds for c in k.columns} | {OTHER_PART})
-        raise ConfigError(f"log.parts.{feature}: no kind of stream has the columns {sorted(values)}; known: {known}")
-
-    def _joint_names(
-        self, kind: type[Stream], values: dict[str, Tensor], names: list[str], joints: tuple[str, ...], feature: str
-    ) -> dict[str, Any]:
-        """Return the field ``names`` of streams with joint columns."""
-        width = next((v.shape[1] for c, v in values.items() if kind.column_table().get(c, LABEL).kind == "joint"), 0)
-        if kind not in (JointState, Action) or width == 0:
-            return {}
-        joint_names = tuple(names[:width]) if kind is JointState and names else joints[:width]
-        if len(joint_names) != width:
-            raise ConfigError(
-                f"log.parts.{feature}: {width} joints, but the log names {len(joint_names)}; "
-                f"describe the robot with log.urdf"
-            )
-        return {"names": joint_names}
+        check_cover(parts.columns, value.shape[1], f"log.parts.{feature}")
+        return vector_stream(feature, value, parts, names, joints, stream_fields)
 
     def feature_array(self, stream: Stream, feature: str, names: list[str], shape: tuple[int, ...]) -> np.ndarray:
         """Return the array (n, ...) of a feature in the units of the log; with a window, several items per row."""
@@ -175,9 +129,20 @@ class EpisodeLog(RobotLog):
         if isinstance(stream, Taxels):
             return stream["force"].numpy()
         out = np.zeros((len(stream), shape[-1]))
-        for column, (start, stop, factor) in self.parts_of(feature, names).items():
+        parts = self.parts_of(feature, names, shape[-1])
+        for column, (start, stop, factor) in parts.columns.items():
             out[:, start:stop] = stream[column].numpy() / factor
-        return out if self.window_of(feature) is None else out.reshape(-1, *shape)
+        return out if parts.window is None else out.reshape(-1, *shape)
+
+    def _check_frames(self, rig: Rig, streams: Mapping[str, Stream]) -> None:
+        """Raise where ``log.parts`` names a frame that the rig does not have."""
+        for name, stream in streams.items():
+            for word, frame in (("frame", stream.frame), ("tool", stream.child)):
+                if frame and frame not in rig.frames:
+                    raise ConfigError(
+                        f"log.parts: {name}: {word}: the rig has no frame {frame!r} (it has {', '.join(rig.frames)}); "
+                        f"give its pose with log.rig, or the robot's description with log.urdf"
+                    )
 
     def check_parts(self, features: Iterable[str]) -> None:
         """Raise where ``log.parts`` names a feature that the log does not have."""
@@ -204,18 +169,19 @@ class EpisodeLog(RobotLog):
         sensors: dict[str, Any] = {}
         for name, stream in streams.items():
             if isinstance(stream, ImageStream):
-                height, width = stream.image(0).shape[:2]
+                height, width = _size_of(stream)
                 camera = stream.instance(name)
                 sensors[camera] = CameraSensor(frame=stream.frame, model=UnknownLens.of((int(height), int(width))))
                 frames[stream.frame] = Frame(axis_convention="camera")
-            else:
-                frames.setdefault(stream.frame, Frame())
+            elif stream.frame == BASE:
+                frames.setdefault(BASE, Frame())
         if self.robot is not None:
             streams = {n: replace(s, frame=self.robot.root) if s.frame == BASE else s for n, s in streams.items()}
             frames.pop(BASE, None)
         elif BASE not in frames:
             frames[BASE] = Frame()
         rig = self.with_robot(Rig(frames, sensors), streams)
+        self._check_frames(rig, streams)
         streams, rig = with_touch_streams(streams, rig, f"{self.root}: {sample_id}")
         base = self.base_of(rig)
         clock = next((n for n, s in streams.items() if isinstance(s, ImageStream)), next(iter(streams)))
@@ -226,38 +192,8 @@ class EpisodeLog(RobotLog):
         return Sample(metas=(meta,), streams=streams)
 
 
-def check_cover(parts: Mapping[str, Part], width: int, where: str) -> None:
-    """Raise unless every number of a vector belongs to exactly one part."""
-    owner: dict[int, str] = {}
-    for column, (start, stop, _) in parts.items():
-        if not 0 <= start < stop <= width:
-            raise ConfigError(f"{where}.{column}: [{start}, {stop}] is not within the {width} numbers")
-        for i in range(start, stop):
-            if i in owner:
-                raise ConfigError(f"{where}.{column}: number {i} belongs to {owner[i]!r} already")
-            owner[i] = column
-    left = [i for i in range(width) if i not in owner]
-    if left:
-        raise ConfigError(
-            f"{where}: number {left[0]} of {width} is not declared; give its column, or declare "
-            f"{OTHER_PART}: [{left[0]}, {left[-1] + 1}] where no transform has to change it"
-        )
-
-
-def _part(value: Any, where: str) -> Part:
-    numbers = list(value) if isinstance(value, list | tuple) else []
-    if len(numbers) not in (2, 3) or not all(isinstance(n, int | float) for n in numbers):
-        raise ConfigError(f"{where}: expected [start, stop] or [start, stop, factor], got {value!r}")
-    factor = float(numbers[2]) if len(numbers) == 3 else 1.0
-    if factor == 0:
-        raise ConfigError(f"{where}: the factor is 0")
-    return int(numbers[0]), int(numbers[1]), factor
-
-
-def parts_from_names(names: list[str]) -> dict[str, Part]:
-    """Return the columns that the names of a vector's numbers imply without doubt."""
-    known: dict[tuple[str, ...], dict[str, Part]] = {
-        ("fx", "fy", "fz", "tx", "ty", "tz"): {"force": (0, 3, 1.0), "torque": (3, 6, 1.0)},
-        ("ax", "ay", "az", "gx", "gy", "gz"): {"accel": (0, 3, 1.0), "gyro": (3, 6, 1.0)},
-    }
-    return dict(known.get(tuple(names), {}))
+def _size_of(stream: ImageStream) -> tuple[int, int]:
+    """(height, width) of a stream's pictures; of a video without decoding one."""
+    first = stream.items[0]
+    height, width = first.frame_size if hasattr(first, "frame_size") else stream.image(0).shape[:2]
+    return int(height), int(width)

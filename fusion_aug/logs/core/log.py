@@ -125,6 +125,14 @@ class Log(Sequence[Sample], ABC):
             DataError: there is no such id, or a file is missing or damaged; the message names file and field.
         """
 
+    def probes(self) -> Iterator[tuple[str, Sample]]:
+        """What is not understood of each recording, as far as its tables and first messages tell; by default nothing.
+
+        Yields:
+            what messages call the recording, and a sample with its opaque streams.
+        """
+        return iter(())
+
     def writer(
         self,
         out: Path,

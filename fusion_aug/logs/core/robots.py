@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,17 @@ from torch import Tensor
 from calib import Frame, Joint, Rig, Robot, load_urdf, validate
 from calib.replacing import replace_unchecked
 from calib.rig_file import read_rig_file, rig_from_dict
-from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.joint_checks import check_joints
+from fusion_aug.logs.core.joint_readings import joint_readings
 from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.core.plausible import check_rig_file
 from fusion_aug.sample.manifest import NAME as MANIFEST
 from fusion_aug.sample.sensors import matches, unmatched
-from fusion_aug.streams import JointState, Stream
+from fusion_aug.streams import Stream
 
+UNKNOWN_FRAME = ""  # frame of wrenches whose axes nothing says
 REFERENCE_FRAME = "reference"  # reference frame of samples of a described robot
 BASE = "base"  # frame of a robot without a description
 CAMERA_LIKE_KINDS = ("camera", "tactile")  # kinds of sensors whose frames have x right, y down, z forward
@@ -32,15 +34,21 @@ SCALE_REASON = (
 )
 
 
+FILE_OPTIONS = ("urdf", "joint_map", "parts", "targets", "mirror")  # of a rig file, beside frames and sensors
 ROBOT_OPTIONS = {
     "rig": Option(
-        "rig file (YAML) that adds or replaces sensors and frames; it may also hold urdf, joint_map and parts",
+        "rig file (YAML) that adds or replaces sensors and frames; it may also hold urdf, joint_map, targets, parts "
+        "and mirror: {link or joint: its partner on the other side}",
         is_file=True,
     ),
     "urdf": Option("description of the robot, whose links then follow the joints", is_file=True),
     "joint_map": Option(
         '{joint in the log: joint in the description}, or a file with it; "-joint" where the sign is opposite',
         or_file=True,
+    ),
+    "targets": Option(
+        "topics of joint states, or shell patterns of them, that are commands: they follow the readings and move no "
+        "link; where none are named, those with a word such as command, cmd, target or desired in their name"
     ),
     "exclude": Option("topics, features or datasets, or shell patterns of them, that are neither read nor written"),
 }
@@ -49,7 +57,8 @@ ROBOT_OPTIONS = {
 class RobotLog(Log):
     """A log of a robot. What it lacks comes from ``log.rig``, ``log.urdf`` and ``log.joint_map``.
 
-    A rig file may also hold ``urdf`` (relative to it), ``joint_map`` and ``parts``; options take precedence.
+    A rig file may also hold ``urdf`` (relative to it), ``joint_map``, ``targets``, ``mirror`` and ``parts``; options
+    take precedence.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -58,21 +67,36 @@ class RobotLog(Log):
         if isinstance(self._rig_file, dict):
             rig_file.setdefault("frames", {})
         rig = self.options.rig
-        self._rig_file_options = {k: rig_file.pop(k, None) for k in ("urdf", "joint_map", "parts")}
+        self._rig_file_options = {k: rig_file.pop(k, None) for k in FILE_OPTIONS}
         if rig and self._rig_file_options["urdf"] is not None:
             if not isinstance(self._rig_file_options["urdf"], str):
                 raise ConfigError(f"{rig}: urdf: expected the name of a file, got {self._rig_file_options['urdf']!r}")
             self._rig_file_options["urdf"] = str(Path(rig).parent / self._rig_file_options["urdf"])
-        exclude = self.options.exclude
-        names = [exclude] if isinstance(exclude, str) else exclude or []
+        self._exclude_patterns = self._patterns("log.exclude", self.options.exclude)
+        targets, where = self.options.targets, "log.targets"
+        if targets is None:
+            targets, where = self._rig_file_options["targets"], f"{rig}: targets"
+        self.target_patterns = self._patterns(where, targets)
+
+    def _patterns(self, where: str, value: Any) -> tuple[str, ...]:
+        """Names of topics or features, or shell patterns of them, that an option holds.
+
+        Raises:
+            ConfigError: it holds something else, or one matches nothing of the log.
+        """
+        names = [value] if isinstance(value, str) else value or []
         if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
-            raise ConfigError(f"log.exclude: expected names or shell patterns, got {exclude!r}")
-        self._exclude_patterns = tuple(names)
+            raise ConfigError(f"{where}: expected names or shell patterns, got {value!r}")
         if names and not (self.root / MANIFEST).is_file():  # an output lacks what its run left out
             wrong = unmatched(names, self.excludable)
             if wrong:
                 known = ", ".join(sorted(self.excludable))
-                raise ConfigError(f"log.exclude: {wrong[0]!r} matches nothing of {self.root}; it has {known}")
+                raise ConfigError(f"{where}: {wrong[0]!r} matches nothing of {self.root}; it has {known}")
+        return tuple(names)
+
+    def is_target(self, name: str) -> bool:
+        """Whether ``log.targets`` names a topic."""
+        return matches(name, self.target_patterns)
 
     @property
     def excludable(self) -> Collection[str]:
@@ -139,7 +163,7 @@ class RobotLog(Log):
             for span in [times[[0, -1]] for times, _ in readings.values() if len(times) > 1][:1]:
                 unread = set(self.robot.joints) - rotary - set(readings)
                 readings |= {j: (span, torch.zeros(2, dtype=torch.float64)) for j in unread}
-            links = self.robot.to_frames(None, None, readings)
+            links = self._with_partners(self.robot.to_frames(None, None, readings))
             root, known = links[self.robot.root], rig.frames.get(self.robot.root)
             if known is not None and known.parent is not None:  # the log itself gives the pose of the robot
                 links[self.robot.root] = Frame(parent=known.parent, pose=known.pose, inertia=root.inertia)
@@ -154,17 +178,55 @@ class RobotLog(Log):
         if self.robot is None or not isinstance(rig.frames[self.robot.root].pose, Tensor):
             return rig
         root = rig.frames[self.robot.root]
+        if self.robot.root in WORLD_FRAMES and root.parent is None:  # of robots that stand in their world
+            frames = {
+                n: replace_unchecked(f, parent=REFERENCE_FRAME) if n in self.robot.edges and f.parent == self.robot.root
+                else f for n, f in rig.frames.items()
+            }  # fmt: skip
+            world = Frame(axis_convention="world")
+            body = Frame(parent=self.robot.root, inertia=root.inertia)
+            return Rig({**frames, self.robot.root: world, REFERENCE_FRAME: body}, rig.sensors)
         carrier = Frame(parent=root.parent, pose=root.pose) if root.parent is not None else Frame()
         body = Frame(parent=REFERENCE_FRAME, inertia=root.inertia)
         return Rig({**rig.frames, REFERENCE_FRAME: carrier, self.robot.root: body}, rig.sensors)
+
+    def _with_partners(self, links: dict[str, Frame]) -> dict[str, Frame]:
+        """Links with the partners that the rig file declares under ``mirror``: link or joint -> link or joint.
+
+        Raises:
+            ConfigError: it is no such mapping, or the robot has no such link or joint.
+        """
+        declared, where = self._rig_file_options["mirror"], f"{self.options.rig}: mirror"
+        if declared is None or self.robot is None:
+            return links
+        if not isinstance(declared, Mapping) or not all(isinstance(n, str) for pair in declared.items() for n in pair):
+            raise ConfigError(f"{where}: expected a mapping of links (or joints) to their partners, got {declared!r}")
+        of_joint = {n: link for link, (_, e) in self.robot.edges.items() if isinstance(e, Joint)
+                    for n in (e.own or e.name, self.joint_map.get(e.name, e.name).removeprefix("-"))}  # fmt: skip
+        out = dict(links)
+        for a, b in [pair for one in declared.items() for pair in (one, one[::-1])]:
+            link, partner = (n if n in self.robot.edges else of_joint.get(n) for n in (a, b))
+            for name, found in ((a, link), (b, partner)):
+                if found is None:
+                    raise ConfigError(f"{where}.{name}: the robot has no such link or joint")
+            known = out[str(link)]
+            if known.mirror_of not in (None, partner):
+                raise ConfigError(f"{where}.{a}: has two partners, {known.mirror_of!r} and {partner!r}")
+            out[str(link)] = replace_unchecked(known, mirror_of=partner)
+        return out
+
+    @property
+    def _sensors_of_file(self) -> Mapping[str, Any]:
+        """The sensors that the user's rig file lists, as it says them."""
+        sensors = self._rig_file.get("sensors") if isinstance(self._rig_file, Mapping) else None
+        return sensors if isinstance(sensors, Mapping) else {}
 
     def with_rig_file(self, rig: Rig) -> Rig:
         """Return the rig with the frames and sensors that the user's rig file adds or replaces."""
         if self._rig_file is None:
             return rig
         file = self._rig_file if isinstance(self._rig_file, Mapping) else {}
-        sensors = file.get("sensors")
-        listed = sensors.values() if isinstance(sensors, Mapping) else ()
+        listed = self._sensors_of_file.values()
         camera_like = {
             str(s.get("frame")) for s in listed if isinstance(s, Mapping) and s.get("kind") in CAMERA_LIKE_KINDS
         }
@@ -181,8 +243,9 @@ class RobotLog(Log):
         rig = check_rig_file(rig, rig_from_dict(self._rig_file, path, rig), path)
         # a rig file gives the pose of a link, not its mass
         frames = {
-            n: Frame(parent=f.parent, pose=f.pose, axis_convention=f.axis_convention, inertia=known[n].inertia)
-            if n in known and f.inertia is None and known[n].inertia is not None else f
+            n: replace_unchecked(
+                f, inertia=f.inertia or known[n].inertia, mirror_of=f.mirror_of or known[n].mirror_of
+            ) if n in known else f
             for n, f in rig.frames.items()
         }  # fmt: skip
         return validate(Rig(frames, rig.sensors), path)
@@ -193,45 +256,3 @@ class RobotLog(Log):
             if name in rig.frames:
                 return name
         return next(n for n, f in rig.frames.items() if f.parent is None)
-
-
-def joint_readings(
-    streams: Mapping[str, Stream], joints: Container[str], where: str
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """Collect the readings of joints from all ``JointState`` streams.
-
-    Args:
-        streams: of a sample.
-        joints: names of the joints that are wanted.
-        where: the log, for messages.
-
-    Returns:
-        joint -> times (k,), int64 ns, increasing, and positions (k,), float64, rad or m.
-
-    Raises:
-        ConfigError: two streams have readings of one joint.
-        DataError: a reading is NaN or infinite.
-    """
-    out: dict[str, tuple[Tensor, Tensor]] = {}
-    stream_of_joint: dict[str, str] = {}
-    for name, stream in streams.items():
-        if not isinstance(stream, JointState) or "position" not in stream.values or not len(stream):
-            continue
-        new = torch.cat([torch.ones(1, dtype=torch.bool), stream.capture_times.diff() > 0])  # a late one is repeated
-        for i, joint in enumerate(stream.names):
-            if joint not in joints:
-                continue
-            if joint in out:
-                raise ConfigError(
-                    f"log.exclude: joint {joint!r} is read from both {stream_of_joint[joint]!r} and {name!r}; "
-                    f"leave one of them out"
-                )
-            wrong = (~torch.isfinite(stream.values["position"][:, i])).nonzero()[:, 0]
-            if len(wrong):
-                raise DataError(
-                    f"{where}: stream {name!r}: the position of joint {joint!r} is NaN or infinity at "
-                    f"{int(stream.capture_times[wrong[0]])} ns; leave the stream out with log.exclude or correct it"
-                )
-            stream_of_joint[joint] = name
-            out[joint] = (stream.capture_times[new], stream.values["position"][new, i].to(torch.float64))
-    return out

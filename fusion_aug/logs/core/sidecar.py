@@ -24,6 +24,7 @@ from fusion_aug.logs.core.stored import StoredFolder
 from fusion_aug.logs.core.tree import Tree, tree_of
 from fusion_aug.sample import Sample
 from fusion_aug.streams import LazyColumns, Points, Stream
+from fusion_aug.streams.meanings import read_meaning
 from fusion_aug.streams.points import CLASSES, UNLABELLED
 
 FOLDER = "fusion_aug"
@@ -55,24 +56,35 @@ def write_sidecar(sample: Sample, stored: StoredColumns, out_id: str, folder: Pa
         if left:
             path = target / "columns" / f"{quote(name, safe=' ')}.npz"
             write_columns(stream, left, path)
-            _write_classes(stream, left, path.with_suffix(".json"))
+            _write_facts(stream, left, path.with_suffix(".json"))
 
 
-def _write_classes(cloud: Points, columns: Collection[str], path: Path) -> None:
-    """Write what the cloud knows of classes of points, where they are among the columns of the sidecar."""
+def _write_facts(cloud: Points, columns: Collection[str], path: Path) -> None:
+    """Write what the cloud knows of the columns of the sidecar: classes of points, and what its own columns mean."""
+    facts: dict[str, Any] = {}
     if any(c in CLASSES for c in columns) and (cloud.label_names or cloud.air_label != UNLABELLED):
-        write_json({"air_label": cloud.air_label, "label_names": list(cloud.label_names)}, path)
+        facts = {"air_label": cloud.air_label, "label_names": list(cloud.label_names)}
+    meanings = [m for m in cloud.meanings if read_meaning(m).name in columns]
+    if facts or meanings:
+        write_json(facts | ({"meanings": meanings} if meanings else {}), path)
 
 
-def _classes(path: Path) -> dict[str, Any]:
-    """Fields of a cloud that ``_write_classes`` wrote; none where it wrote nothing."""
+def _facts(path: Path) -> dict[str, Any]:
+    """Fields of a cloud that ``_write_facts`` wrote; none where it wrote nothing."""
     if not is_there(path):
         return {}
     data = read_json(path)
-    names, air = (data.get("label_names"), data.get("air_label")) if isinstance(data, dict) else (None, None)
-    if not isinstance(names, list) or not all(isinstance(n, str) for n in names) or type(air) is not int:
-        raise DataError(f"{path}: expected air_label, a whole number, and label_names, a list of names")
-    return {"air_label": air, "label_names": tuple(names)}
+    data = data if isinstance(data, dict) else {"label_names": None}
+    names, meanings, air = (
+        data.get(n, d) for n, d in (("label_names", []), ("meanings", []), ("air_label", UNLABELLED))
+    )
+    texts = [*names, *meanings] if isinstance(names, list) and isinstance(meanings, list) else [None]
+    if not all(isinstance(n, str) for n in texts) or type(air) is not int:
+        raise DataError(f"{path}: expected air_label, a whole number, label_names and meanings, lists of texts")
+    for meaning in meanings:
+        read_meaning(meaning)
+    found = {"air_label": air, "label_names": tuple(names), "meanings": tuple(meanings)}
+    return {n: v for n, v in found.items() if n in data}
 
 
 def sidecar_of(root: Path | Tree, sample_id: str) -> Path:
@@ -185,7 +197,7 @@ def _with_columns(sample: Sample, files: Mapping[str, Path], tree: Tree) -> dict
         if not isinstance(stream, Points) or not isinstance(stream.values, LazyColumns):
             raise DataError(f"{path}: the log has no cloud {name!r} that the columns could belong to")
         sources, names = column_sources(path, len(stream))
-        about = _classes(tree.path(path.with_suffix(".json").name, str(path.parent), path.parent))
+        about = _facts(tree.path(path.with_suffix(".json").name, str(path.parent), path.parent))
         streams[name] = replace(stream, values=stream.values.with_extra(sources, names), offsets=None, **about)
     return streams
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from calib import CameraSensor, Rig, TactileSensor, TaxelSensor
 from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Camera, Depth, HeightMap, ImageStream, Stream, TactileImage, Taxels
+from fusion_aug.streams import Camera, Depth, HeightMap, ImageStream, Points, Stream, TactileImage, Taxels
+from fusion_aug.streams.source import Source
 
 COMPANION_ENDINGS = ("/depth", "/height")  # endings of streams that belong to the picture of a camera or a gel
 
@@ -80,9 +81,13 @@ def _stream_fields(stream: Stream, kind: type[Stream]) -> dict[str, Any]:
 
 
 def _with_sensor_frame(stream: Stream, name: str, rig: Rig) -> Stream:
-    """Return the stream in the frame of its sensor, which a rig file may set apart from the log's own frame."""
-    sensor = rig.sensors.get(stream.instance(name))
-    return stream if sensor is None or sensor.frame == stream.frame else replace(stream, frame=sensor.frame)
+    """Return the stream in the frame of its sensor, which a rig file may set apart from the log's own frame.
+
+    A cloud that the log gives in the world stays there: the sensor's frame says where its scanner stands.
+    """
+    sensor, own = rig.sensors.get(stream.instance(name)), rig.frames.get(stream.frame)
+    in_world = isinstance(stream, Points) and own is not None and own.axis_convention == "world"
+    return stream if sensor is None or in_world or sensor.frame == stream.frame else replace(stream, frame=sensor.frame)
 
 
 def to_gel_stream(stream: ImageStream, gel: str, sensor: TactileSensor, where: str) -> ImageStream:
@@ -92,7 +97,9 @@ def to_gel_stream(stream: ImageStream, gel: str, sensor: TactileSensor, where: s
     if size != tuple(sensor.size):
         raise DataError(f"{where}: is {size[1]}x{size[0]}, but sensors.{gel}.size is {tuple(sensor.size)}")
     if isinstance(stream, Depth):
-        return HeightMap(**stream_fields | {"camera": gel})
+        items = tuple(replace(i, options={**i.options, "heights": True}) if isinstance(i, Source) else i
+                      for i in stream.items)  # fmt: skip
+        return HeightMap(**stream_fields | {"camera": gel, "items": items})
     if not isinstance(stream, Camera):
         return stream
     known: dict[str, Any] = {"gels": sensor.gel, "backgrounds": sensor.background}

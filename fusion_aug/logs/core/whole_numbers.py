@@ -1,4 +1,4 @@
-"""Intensities that a sensor stores as whole numbers are written as such; fractions would tell training what we made."""
+"""Numbers that a sensor stores as whole ones are written as such; fractions would tell training what we made."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from calib.ties import nearest_whole
 from fusion_aug.logs.core.intensity import SHARE, clouds_with_intensity
 from fusion_aug.sample import Sample
 from fusion_aug.streams import LazyColumns, Points
+from fusion_aug.streams.meanings import read_meaning
 
 
 def with_whole_intensities(sample: Sample, source: Sample) -> Sample:
@@ -28,6 +29,30 @@ def with_whole_intensities(sample: Sample, source: Sample) -> Sample:
         whole = nearest_whole(values.to(torch.float64)).to(values)
         if not torch.equal(whole, values):
             rounded[name] = stream.with_values(intensity=whole)
+    return sample.with_streams({**sample.streams, **rounded}) if rounded else sample
+
+
+def with_whole_columns(sample: Sample, source: Sample) -> Sample:
+    """The sample with columns of clouds whose source holds whole numbers as such: rounded, and 0 where they are NaN.
+
+    Args:
+        sample: what is written. source: the sample that it was made from.
+    """
+    rounded = {}
+    for name, stream in sample.streams.items():
+        before = source.streams.get(name)
+        if not isinstance(stream, Points) or stream.sources or not isinstance(before, Points):
+            continue
+        changed: dict[str, Tensor] = {}
+        whole_columns = [m.name for m in map(read_meaning, stream.meanings) if m.is_whole]
+        stream = stream.realized() if whole_columns else stream
+        for column in whole_columns:
+            values = stream.values.get(column)
+            if isinstance(values, Tensor) and values.is_floating_point() and values is not before.values.get(column):
+                whole = nearest_whole(values.nan_to_num(0.0).to(torch.float64)).to(values)
+                changed |= {} if torch.equal(whole, values) else {column: whole}
+        if changed:
+            rounded[name] = stream.with_values(**changed)
     return sample.with_streams({**sample.streams, **rounded}) if rounded else sample
 
 

@@ -14,7 +14,7 @@ from calib import Pinhole
 from fusion_aug.core.transform import Transform
 from fusion_aug.logs.core.files import inside
 from fusion_aug.logs.core.guarding import guard_writer, place_of_rows
-from fusion_aug.logs.core.whole_numbers import with_whole_intensities
+from fusion_aug.logs.core.whole_numbers import with_whole_columns, with_whole_intensities
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Stream
 
@@ -116,14 +116,14 @@ class Writer(ABC):
     def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
         """Return the sample as it is read back from the files: the same, except what the format cannot hold.
 
-        Intensities are whole numbers where those of the source are.
+        Intensities, and what fields of clouds mean, are whole numbers where those of the source are.
 
         Args:
             sample: what is written. source: the sample that it was made from.
             standalone: whether it is a recording of its own, without the windows before and after it, as a copy of a
                 window is.
         """
-        return with_whole_intensities(sample, source)
+        return with_whole_columns(with_whole_intensities(sample, source), source)
 
     def notes(self, sample: Sample, pipeline: Transform) -> list[str]:
         """What a user should know of how samples like this one are written after a pipeline; a run prints it."""

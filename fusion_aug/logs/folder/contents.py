@@ -12,6 +12,7 @@ from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.npz import npz_names
 from fusion_aug.logs.core.tree import Tree
 from fusion_aug.streams import STREAMS
+from fusion_aug.streams.meanings import read_meaning
 
 SAMPLE, STREAM, ARRAYS = "samples/**/sample.json", "samples/**/streams/*/stream.json", "samples/**/streams/*/arrays.npz"
 CONTENTS = (
@@ -26,7 +27,7 @@ CONTENTS = (
         "id", "scene", "ref", "anchor", "clock", "start", "order", "rig", "true_rig", "history",
     )),
     *(Part(f"{STREAM}:{n}", CHANGED, "of the stream") for n in ("class", "fields", "pictures", "gels")),
-    Part(f"{ARRAYS}:column **", CHANGED, "columns that the class of the stream declares"),
+    Part(f"{ARRAYS}:column **", CHANGED, "columns that the class of the stream or a meaning declares"),
     Part(f"{ARRAYS}:values/**", KEPT, "columns that no class declares: they stay with their rows"),
     *(Part(f"{ARRAYS}:{n}/**", CHANGED, "of the stream") for n in ("fields", "items", "index", "shared")),
     Part("**/*.part", LEFT_OUT, "of a writer that was interrupted"),
@@ -60,7 +61,9 @@ def _keys(path: Path) -> list[str]:
 
 
 def _names_of_arrays(description: Path, arrays: Path) -> list[str]:
-    """Names of the arrays of a stream, its columns as ``column NAME``."""
-    kind = STREAMS.get(str(read_json(description).get("class")))
-    typed = {f"values/{name}": f"column {name}" for name in (kind.column_table() if kind else ())}
+    """Names of the arrays of a stream, its columns as ``column NAME``: those of its class, and those with a meaning."""
+    data = read_json(description)
+    kind, meanings = STREAMS.get(str(data.get("class"))), data.get("fields", {}).get("meanings", ())
+    known = [*(kind.column_table() if kind else ()), *(read_meaning(str(m)).name for m in meanings)]
+    typed = {f"values/{name}": f"column {name}" for name in known}
     return [typed.get(n, n) for n in npz_names(arrays)]

@@ -1,4 +1,4 @@
-"""LeRobotDataset v3.0."""
+"""LeRobotDataset v3.0, v2.1 and v2.0."""
 
 from fusion_aug.logs.core.episodes import EPISODE_OPTIONS
 from fusion_aug.logs.core.log import Format, register_format
@@ -12,7 +12,7 @@ FORMAT = register_format(
         LeRobotLog,
         LeRobotWriter,
         EPISODE_OPTIONS,
-        "LeRobotDataset v3.0: parquet tables and videos; a sample is an episode",
+        "LeRobotDataset v3.0, v2.1 and v2.0: parquet tables and videos; a sample is an episode",
         CONTENTS,
     )
 )

@@ -11,26 +11,35 @@ from fusion_aug.errors import DataError
 from fusion_aug.logs.core.contents import CHANGED, KEPT, LEFT_OUT, Part
 
 INFO, TASKS, EPISODES = "meta/info.json", "meta/tasks.parquet", "meta/episodes/**.parquet"
+TOTALS = "meta/stats.json"
+LINES, LINES_OF_STATS, LINES_OF_TASKS = (f"meta/{n}.jsonl" for n in ("episodes", "episodes_stats", "tasks"))  # v2.x
 INDEX = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 SENTENCES = ("task", "__index_level_0__")  # names of the column; the second where pandas wrote it as its index
 HUB = "of the hub that the set was loaded from"
 CONTENTS = (
     Part(INFO, CHANGED, "facts of the set, with its counts and splits"),
-    Part("meta/stats.json", CHANGED, "statistics, worked out again"),
+    Part(TOTALS, CHANGED, "statistics, worked out again"),
     Part(TASKS, CHANGED, "sentences of the tasks, numbered again"),
     Part(EPISODES, CHANGED, "rows of the episodes, with their statistics worked out again"),
+    Part(LINES, CHANGED, "v2.x: rows of the episodes"),
+    Part(LINES_OF_STATS, CHANGED, "v2.1: statistics of the episodes; of features that change worked out again"),
+    Part(LINES_OF_TASKS, CHANGED, "v2.x: sentences of the tasks"),
     Part("images/**", LEFT_OUT, "pictures that a recording leaves behind when its videos are made"),
     Part(".cache/**", LEFT_OUT, HUB),
     Part(".gitattributes", LEFT_OUT, HUB),
     Part("data/**.parquet", CHANGED, "rows of the features; info.json says where they lie (data_path)"),
     Part("videos/**.mp4", CHANGED, "pictures of the cameras; info.json says where they lie (video_path)"),
     *(Part(f"{INFO}:{n}", KEPT, "of the set") for n in (
-        "codebase_version", "robot_type", "fps", "chunks_size", "data_files_size_in_mb", "video_files_size_in_mb",
-        "data_path", "video_path", "total_chunks", "total_videos",
+        "robot_type", "fps", "chunks_size", "data_files_size_in_mb", "video_files_size_in_mb", "data_path",
+        "video_path",
     )),
     *(Part(f"{INFO}:{n}", CHANGED, "counted again") for n in (
-        "total_episodes", "total_frames", "total_tasks", "splits", "features",
+        "total_episodes", "total_frames", "total_tasks", "total_chunks", "total_videos", "splits", "features",
     )),
+    Part(f"{INFO}:codebase_version", CHANGED, "version of the format: v3.0 and v2.1 stay, v2.0 becomes v2.1"),
+    *(Part(f"{LINES}:{n}", CHANGED, "of the episode") for n in ("episode_index", "length", "tasks")),
+    *(Part(f"{LINES_OF_STATS}:{n}", CHANGED, "of the episode") for n in ("episode_index", "stats")),
+    *(Part(f"{LINES_OF_TASKS}:{n}", KEPT, "of a task") for n in ("task_index", "task")),
     Part("**.parquet:feature **", CHANGED, "features that are read"),
     Part("**.parquet:excluded **", LEFT_OUT, "features that log.exclude names"),
     *(Part(f"**.parquet:{n}", CHANGED, "numbers of frames and episodes") for n in INDEX),

@@ -12,16 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from fusion_aug.logs.core.files import inside
+from fusion_aug.logs.core.files import copy_file, inside
 from fusion_aug.logs.core.new_files import new_path, write_new_text
 from fusion_aug.logs.core.sidecar import write_ids
-from fusion_aug.logs.lerobot.contents import INDEX, sentence_column
-from fusion_aug.logs.lerobot.stats import TotalStats, vector_stats
-from fusion_aug.logs.lerobot.tables import read_table
+from fusion_aug.logs.lerobot.contents import INDEX
+from fusion_aug.logs.lerobot.tables import count_rows, read_table
+from fusion_aug.streams.source import Source
 
 Rows = Sequence[dict[str, Any]]
 Parts = Callable[[str], Path]
-TOGETHER = 500  # episodes in one group of rows of their table
 
 
 def merge_episodes(log: Any, rows: Rows, ids: Sequence[tuple[str, str]], out: Path, part: Parts) -> None:
@@ -30,40 +29,47 @@ def merge_episodes(log: Any, rows: Rows, ids: Sequence[tuple[str, str]], out: Pa
     Args:
         log: the source. rows: what ``LeRobotWriter.stage`` returned, in log order, one at a time.
         ids: (id of the output, id of its source) of every episode.
-        out: root of the output. part: path of a staged data file by its name.
+        out: root of the output. part: path of a staged file by its name.
     """
     place = {sample_id: k for k, sample_id in enumerate(log.episodes)}
     order = sorted(range(len(ids)), key=lambda n: place[ids[n][1]])
-    totals: dict[str, TotalStats] = {}
-    tasks: dict[str, int] = {}
-    meta, frames = out / "meta", 0
-    with EpisodeTable(meta / "episodes" / "chunk-000" / "file-000.parquet") as table:
+    tasks = numbers_of_tasks(log.tasks, rows)
+    frames = 0
+    with log.layout.new_tables(out) as tables:
         for k, n in enumerate(order):
-            row = rows[n]
+            row = rows[n] | {"source": ids[n][1]}
             starts = [(int(first), tasks.setdefault(str(text), len(tasks))) for first, text in row["tasks"]]
-            chunk, file = log.chunk_and_file(k)
-            path = inside(out, log.fill_path("data_path", chunk, file), "episode")
+            name, place_of_data = log.layout.new_data(k)
             staged, length = read_table(part(row["part"])), row["episode"]["length"]
             if length != staged.num_rows:  # before memory is taken for what the row says
                 raise ValueError(f"an episode of length {length!r} has {staged.num_rows} frames in {row['part']}")
             indices = index_columns(staged.num_rows, k, frames, starts, float(log.info["fps"]))
-            number_rows(staged, path, {c: indices[c] for c in ("episode_index", "task_index", "index")})
+            numbered = with_numbers(staged, {c: indices[c] for c in ("episode_index", "task_index", "index")})
+            write_data(numbered, inside(out, name, "episode"), log.data_path(log.episodes[ids[n][1]]))
+            for key, waiting in row["videos"].items():
+                video = inside(out, log.layout.new_video(k, key, 0.0)[0], "episode")
+                copy_file(Source(part(waiting), "video"), video, link="hard")
             stats = {f: {name: np.asarray(v) for name, v in s.items()} for f, s in row["stats"].items()}
-            stats |= {f: vector_stats(v.astype(float)) for f, v in indices.items()}
-            for feature, own in stats.items():
-                totals.setdefault(feature, TotalStats()).add(own)
-            place_of_data = {"data/chunk_index": chunk, "data/file_index": file}
-            table.write(episode_row(row, k, frames, place_of_data, stats))
+            stats |= {f: log.layout.own_stats(v, "vector") for f, v in indices.items()}
+            tables.add(k, row, frames, place_of_data, stats)
             frames += length
-    write_tasks(tasks, meta / "tasks.parquet", log.path_in("meta/tasks.parquet", "log.root"))
-    plain = {f: {name: v.tolist() for name, v in total.value.items()} for f, total in totals.items()}
-    write_new_text(meta / "stats.json", json.dumps(plain, indent=4) + "\n")
-    counts = {"total_episodes": len(order), "total_frames": frames, "total_tasks": len(tasks)}
+        tables.end(tasks)
     splits = splits_of(log.splits, [place[ids[n][1]] for n in order])
     features = {f: v for f, v in log.info["features"].items() if f in INDEX or f in log.features}
-    info = log.info | counts | {"splits": splits, "features": features}
-    write_new_text(meta / "info.json", json.dumps(info, indent=4) + "\n")
+    videos = sum(v["dtype"] == "video" for v in features.values())
+    counts = {"total_episodes": len(order), "total_frames": frames, "total_tasks": len(tasks)}
+    others = {"total_videos": len(order) * videos, "total_chunks": -(-len(order) // log.layout.chunks_size)}
+    counts |= {name: number for name, number in others.items() if name in log.info}
+    facts = {"codebase_version": log.layout.written, "splits": splits, "features": features}
+    write_new_text(out / "meta" / "info.json", json.dumps(log.info | counts | facts, indent=4) + "\n")
     write_ids(out, {f"episode_{k:06d}": ids[n][0] for k, n in enumerate(order)})
+
+
+def numbers_of_tasks(before: Mapping[int, str], rows: Rows) -> dict[str, int]:
+    """Sentence -> number: those of the source where its sentences are those of the output, else none yet."""
+    used = {str(text) for row in rows for _, text in row["tasks"]}
+    known = {text: number for number, text in before.items()}
+    return known if used == set(known) and len(known) == len(before) else {}
 
 
 def index_columns(
@@ -84,66 +90,9 @@ def index_columns(
     }  # fmt: skip
 
 
-def episode_row(
-    row: Mapping[str, Any], episode: int, first: int, data: Mapping[str, int], stats: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return the row of ``meta/episodes`` of a staged episode.
-
-    Args:
-        row: what ``stage`` returned. episode: its number. first: number of its first frame.
-        data: place of its data file. stats: by feature.
-    """
-    sentences = list(dict.fromkeys(str(text) for _, text in row["tasks"]))
-    span = {"dataset_from_index": first, "dataset_to_index": first + int(row["episode"]["length"])}
-    flat = {f"stats/{f}/{n}": np.asarray(v).tolist() for f, s in stats.items() for n, v in s.items()}
-    where = {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0}
-    return {"episode_index": episode, "tasks": sentences, **data, **row["episode"], **span, **flat, **where}
-
-
-class EpisodeTable:
-    """The table of episodes, written in groups of rows.
-
-    Args:
-        path: of the parquet file.
-    """
-
-    def __init__(self, path: Path):
-        self.path, self.waiting = path, list[dict[str, Any]]()
-        self._file: Any = None
-
-    def __enter__(self) -> EpisodeTable:
-        new_path(self.path)
-        return self
-
-    def write(self, row: dict[str, Any]) -> None:
-        """Append a row; all have the columns of the first."""
-        self.waiting.append(row)
-        if len(self.waiting) == TOGETHER:
-            self._write_group()
-
-    def _write_group(self) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        group = pa.Table.from_pylist(self.waiting, None if self._file is None else self._file.schema)
-        if self._file is None:
-            self._file = pq.ParquetWriter(self.path, group.schema)
-        self._file.write_table(group)
-        self.waiting.clear()
-
-    def __exit__(self, kind: object, value: object, trace: object) -> None:
-        try:
-            if kind is None and self.waiting:
-                self._write_group()
-        finally:
-            if self._file is not None:
-                self._file.close()
-
-
-def number_rows(table: Any, path: Path, numbers: Mapping[str, np.ndarray]) -> None:
-    """Write the table of a staged data file with its index columns to its final path."""
+def with_numbers(table: Any, numbers: Mapping[str, np.ndarray]) -> Any:
+    """The table of a staged data file with its index columns."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     for name, value in numbers.items():
         if name in table.column_names:
@@ -151,23 +100,22 @@ def number_rows(table: Any, path: Path, numbers: Mapping[str, np.ndarray]) -> No
             table = table.set_column(
                 i, table.schema.field(i), pa.array(value.tolist(), type=table.schema.field(i).type)
             )
-    pq.write_table(table, new_path(path))
+    return table
 
 
-def write_tasks(tasks: Mapping[str, int], path: Path, source: Path) -> None:
-    """Write the table of tasks in the layout of the source's."""
-    import pyarrow as pa
+def write_data(table: Any, path: Path, source: Path) -> None:
+    """Write the data file of an episode; it is a copy of its source's where that holds the same rows and no others."""
     import pyarrow.parquet as pq
 
-    schema = (
-        read_table(source).schema
-        if source.is_file()
-        else pa.schema([("task_index", pa.int64()), ("task", pa.string())])
-    )
-    columns = {"task_index": list(tasks.values()), sentence_column(schema.names, source): list(tasks)}
-    fields = [schema.field(n) for n in schema.names if n in columns]
-    arrays = [pa.array(columns[f.name], type=f.type) for f in fields]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=schema.metadata)), new_path(path))
+    if count_rows(source) == table.num_rows and _is_same(read_table(source), table):
+        copy_file(Source(source, "parquet"), path)
+    else:
+        pq.write_table(table, new_path(path))
+
+
+def _is_same(old: Any, new: Any) -> bool:
+    """Whether two tables have the same cells, and the new one all metadata: what nobody could read was left out."""
+    return bool(old.equals(new)) and set(old.schema.metadata or ()) == set(new.schema.metadata or ())
 
 
 def splits_of(spans: Mapping[str, tuple[int, int]], sources: Sequence[int]) -> dict[str, str]:

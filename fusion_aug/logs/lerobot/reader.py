@@ -1,4 +1,4 @@
-"""LeRobotDataset v3.0: reader, with pyarrow and PyAV alone.
+"""LeRobotDataset: reader, with pyarrow and PyAV alone. What its versions differ in is in ``layout.py``.
 
 A sample is an episode. What the numbers of ``observation.state`` and ``action`` mean is declared with ``log.parts``.
 The format holds no calibration, so that comes from ``log.rig``, ``log.urdf`` and ``log.joint_map``.
@@ -6,7 +6,6 @@ The format holds no calibration, so that comes from ``log.rig``, ``log.urdf`` an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,21 +15,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib.regular_files import is_there
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.contents import Fields, Part
 from fusion_aug.logs.core.episodes import EpisodeLog
-from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.robots import BASE
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.touch import camera_of, with_touch_sensors_of_rig
-from fusion_aug.logs.lerobot.contents import DATA, INDEX, INFO, TASKS, VIDEOS, columns_of, named, sentence_column
-from fusion_aug.logs.lerobot.tables import TableSource, column, episode_rows, read_table
+from fusion_aug.logs.lerobot.contents import DATA, INDEX, INFO, VIDEOS, columns_of, named
+from fusion_aug.logs.lerobot.info import read_info
+from fusion_aug.logs.lerobot.layout import Layout
+from fusion_aug.logs.lerobot.layout_v2 import FilePerEpisode
+from fusion_aug.logs.lerobot.layout_v3 import SharedFiles
+from fusion_aug.logs.lerobot.tables import TableSource, column, episode_rows
 from fusion_aug.logs.lerobot.video import FrameSource
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Depth, ImageStream, Stream, Text, strings
 
-VERSION = "v3.0"
+LAYOUTS: dict[str, type[Layout]] = {"v3.0": SharedFiles, "v2.1": FilePerEpisode, "v2.0": FilePerEpisode}
 COMPANION_FEATURES = (
     "depth",
     "height",
@@ -38,37 +39,28 @@ COMPANION_FEATURES = (
 
 
 class LeRobotLog(EpisodeLog):
-    """Reader of LeRobotDataset v3.0. ``log.select`` takes ids such as episode_000003, or shell patterns."""
+    """Reader of LeRobotDataset. ``log.select`` takes ids such as episode_000003, or shell patterns."""
 
     @cached_property
     def info(self) -> dict[str, Any]:
         """``meta/info.json``."""
-        path = self.path_in("meta/info.json", "log.root")
-        info = read_json(path)
-        if not isinstance(info, dict) or info.get("codebase_version") != VERSION:
-            version = info.get("codebase_version") if isinstance(info, dict) else None
-            raise DataError(f"{path}: codebase_version: this reads {VERSION}, got {version!r}")
-        fps, features = info.get("fps"), info.get("features")
-        if isinstance(fps, bool) or not isinstance(fps, int | float) or not fps > 0:
-            raise DataError(f"{path}: fps: expected frames per second, got {fps!r}")
-        if not isinstance(features, dict):
-            raise DataError(f"{path}: features: expected a mapping, got {features!r}")
-        if type(info.get("chunks_size", 1000)) is not int or info.get("chunks_size", 1000) < 1:
-            raise DataError(f"{path}: chunks_size: expected a whole number above 0, got {info['chunks_size']!r}")
-        if not isinstance(info.get("splits") or {}, dict):
-            raise DataError(f"{path}: splits: expected a mapping, got {info['splits']!r}")
-        for name, span in (info.get("splits") or {}).items():
-            if re.fullmatch(r"\d{1,18}:\d{1,18}", str(span)) is None:
-                raise DataError(f"{path}: splits.{name}: expected START:STOP, got {span!r}")
-        for name, feature in features.items():
-            if (
-                not isinstance(feature, dict)
-                or not isinstance(feature.get("dtype"), str)
-                or not isinstance(feature.get("shape"), list)
-                or not all(type(n) is int and n > 0 for n in feature["shape"])
-            ):
-                raise DataError(f"{path}: features.{name}: expected a mapping with dtype and shape, whole numbers")
-        return info
+        return read_info(self.path_in(INFO, "log.root"))
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where the episodes of its version lie.
+
+        Raises:
+            DataError: the version is none of those that are known.
+        """
+        version = self.info.get("codebase_version")
+        if not isinstance(version, str) or version not in LAYOUTS:
+            known = ", ".join(LAYOUTS)
+            raise DataError(
+                f"{self.root / INFO}: codebase_version: this reads {known}, got {version!r}; LeRobot's own converters "
+                f"(lerobot.datasets) bring other versions to one of these"
+            )
+        return LAYOUTS[version](self)
 
     @cached_property
     def splits(self) -> dict[str, tuple[int, int]]:
@@ -76,42 +68,20 @@ class LeRobotLog(EpisodeLog):
         spans = {str(name): str(span).split(":") for name, span in (self.info.get("splits") or {}).items()}
         return {name: (int(start), int(stop)) for name, (start, stop) in spans.items()}
 
-    def chunk_and_file(self, number: int) -> tuple[int, int]:
-        """Chunk and file index of an episode's own files."""
-        return divmod(number, self.info.get("chunks_size", 1000))
+    @cached_property
+    def videos(self) -> list[str]:
+        """Features that are videos, but for excluded ones."""
+        return [f for f, v in self.info["features"].items() if v.get("dtype") == "video" and not self.is_excluded(f)]
 
     @cached_property
     def episodes(self) -> dict[str, dict[str, Any]]:
-        """Id -> its row of ``meta/episodes``, without the statistics."""
-        rows: list[dict[str, Any]] = []
-        for path in self.tree.glob("meta/episodes/**/*.parquet"):
-            table = read_table(path)
-            names = [n for n in table.column_names if not n.startswith("stats/")]
-            rows += table.select(names).to_pylist()
-        where = self.root / "meta" / "episodes"
-        if not rows:
-            raise DataError(f"{where}: holds no episode")
-        videos = [f for f, v in self.info["features"].items() if v.get("dtype") == "video" and not self.is_excluded(f)]
-        whole = ["episode_index", "length", "data/chunk_index", "data/file_index"]
-        whole += [f"videos/{f}/{k}" for f in videos for k in ("chunk_index", "file_index")]
-        for row in rows:
-            for name in whole:
-                if type(row.get(name)) is not int or row[name] < 0:
-                    raise DataError(f"{where}: {name}: expected whole numbers, got {row.get(name)!r}")
-            for name in (f"videos/{f}/from_timestamp" for f in videos):
-                if not isinstance(row.get(name), int | float):
-                    raise DataError(f"{where}: {name}: expected seconds, got {row.get(name)!r}")
-        return {f"episode_{int(r['episode_index']):06d}": r for r in rows}
+        """Id -> its row of the table of episodes, without the statistics."""
+        return self.layout.episodes()
 
     @cached_property
     def tasks(self) -> dict[int, str]:
         """Task index -> sentence."""
-        path = self.path_in("meta/tasks.parquet", "log.root")
-        if not is_there(path):
-            return {}
-        table = read_table(path)
-        text = sentence_column(table.column_names, path)
-        return {int(r["task_index"]): str(r[text]) for r in table.to_pylist()}
+        return self.layout.tasks()
 
     @property
     def excludable(self) -> Collection[str]:
@@ -127,9 +97,8 @@ class LeRobotLog(EpisodeLog):
     def files(self) -> dict[str, tuple[Part, set[str]]]:
         """Data file or video, from the root -> its part of the format, and the episodes that it holds."""
         out: dict[str, tuple[Part, set[str]]] = {}
-        videos = [f for f, v in self.info["features"].items() if v.get("dtype") == "video" and not self.is_excluded(f)]
         for sample_id, row in self.episodes.items():
-            paths = [(self.data_path(row), DATA), *((self.video_path(row, f), VIDEOS) for f in videos)]
+            paths = [(self.data_path(row), DATA), *((self.video_path(row, f), VIDEOS) for f in self.videos)]
             for path, part in paths:
                 out.setdefault(path.relative_to(self.root).as_posix(), (part, set()))[1].add(sample_id)
         return out
@@ -149,9 +118,7 @@ class LeRobotLog(EpisodeLog):
 
     def fields(self) -> Mapping[str, Fields]:
         """Facts of ``info.json``, and columns of the tables."""
-        out: dict[str, Fields] = {INFO: list(self.info)}
-        for path in (*self.tree.glob("meta/episodes/**/*.parquet"), *self.tree.glob(TASKS)):
-            out[path.relative_to(self.root).as_posix()] = partial(columns_of, path)
+        out: dict[str, Fields] = {INFO: list(self.info), **self.layout.fields()}
         for name in (n for n, (part, _) in self.files.items() if part == DATA):
             out[name] = partial(self._named_columns, name)
         return out
@@ -161,28 +128,11 @@ class LeRobotLog(EpisodeLog):
 
     def data_path(self, episode: dict[str, Any]) -> Path:
         """Parquet file of an episode."""
-        name = self.fill_path("data_path", episode["data/chunk_index"], episode["data/file_index"])
-        return self.path_in(name, str(self.root / "meta" / "info.json"))
+        return self.path_in(self.layout.data_name(episode), str(self.root / INFO))
 
     def video_path(self, episode: dict[str, Any], key: str) -> Path:
         """Video file of an episode's camera."""
-        chunk, file = episode[f"videos/{key}/chunk_index"], episode[f"videos/{key}/file_index"]
-        name = self.fill_path("video_path", chunk, file, video_key=key)
-        return self.path_in(name, str(self.root / "meta" / "info.json"))
-
-    def fill_path(self, key: str, chunk: int, file: int, **more: str) -> str:
-        """Return a path template of ``info.json`` with its indices filled in."""
-        where = f"{self.root / 'meta' / 'info.json'}: {key}"
-        template = self.info.get(key)
-        if not isinstance(template, str):
-            raise DataError(f"{where}: expected a path with its indices in braces, got {template!r}")
-        for word, value in (("chunk_index", int(chunk)), ("file_index", int(file))):
-            template = template.replace(f"{{{word}:03d}}", f"{value:03d}")
-        for word, text in more.items():
-            template = template.replace(f"{{{word}}}", text)
-        if "{" in template:
-            raise DataError(f"{where}: {template!r} holds an unknown field in braces")
-        return template
+        return self.path_in(self.layout.video_name(episode, key), str(self.root / INFO))
 
     def stream_name(self, feature: str) -> str:
         """Return the name of a feature's stream: without the prefix that all features share, if that is unambiguous."""
@@ -200,12 +150,20 @@ class LeRobotLog(EpisodeLog):
         self.check_parts(self.info["features"])
         return {f: self.stream_name(f) for f in chosen}
 
-    def names_of(self, feature: str) -> list[str]:
+    def numbers_of(self, feature: str) -> list[str]:
         """Names of a vector's numbers."""
         names = self.info["features"][feature].get("names")
         while isinstance(names, dict) and names:
-            names = next(iter(names.values()))
+            places = list(names.values())
+            if sorted(map(str, places)) == sorted(map(str, range(len(places)))):  # name -> place in the vector
+                return [str(n) for n in sorted(names, key=lambda n: int(names[n]))]
+            names = places[0]
         return [str(n) for n in names] if isinstance(names, list) else []
+
+    def frame_times(self, sample_id: str) -> Tensor:
+        """Times (n,) of an episode's frames, int64 ns, by the table of episodes alone."""
+        frames = np.arange(int(self.episodes[sample_id]["length"]))
+        return torch.from_numpy(np.round(frames / float(self.info["fps"]) * 1e9).astype(np.int64))
 
     def rows(self, sample_id: str) -> Any:
         """Return the episode's rows of its data file, as a table."""
@@ -214,7 +172,7 @@ class LeRobotLog(EpisodeLog):
         mine = episode_rows(path, int(episode["episode_index"]))
         if len(mine) != int(episode["length"]):
             raise DataError(
-                f"{path}: episode {sample_id}: {len(mine)} rows, but meta/episodes says {episode['length']}"
+                f"{path}: episode {sample_id}: {len(mine)} rows, but its table of episodes says {episode['length']}"
             )
         return mine
 
@@ -244,7 +202,7 @@ class LeRobotLog(EpisodeLog):
             values, shape = column(table, feature, path), self.info["features"][feature]["shape"]
             if list(values.shape[1:]) not in (shape, [] if shape == [1] else shape):
                 raise DataError(f"{path}: {feature}: rows of {list(values.shape[1:])}, but info.json says {shape}")
-            streams[name] = self.stream_of(feature, values, stream_fields, self.names_of(feature), joints)
+            streams[name] = self.stream_of(feature, values, stream_fields, self.numbers_of(feature), joints)
         if self.tasks:
             index = column(table, "task_index", path).reshape(-1)
             new = np.flatnonzero(np.diff(index, prepend=index[0] - 1))  # frames at which another task begins
@@ -281,7 +239,7 @@ class LeRobotLog(EpisodeLog):
     def _video(
         self, episode: dict[str, Any], feature: str, name: str, times: Tensor, records: tuple[str, ...]
     ) -> Camera:
-        path, start = self.video_path(episode, feature), float(episode[f"videos/{feature}/from_timestamp"])
+        path, start = self.video_path(episode, feature), self.layout.video_start(episode, feature)
         items = tuple(
             FrameSource(path, "video", options={"seconds": start + t * 1e-9, "feature": feature})
             for t in (times - times[0]).tolist()

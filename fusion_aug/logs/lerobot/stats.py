@@ -1,7 +1,7 @@
-"""Statistics of LeRobotDataset v3.0: minimum, maximum, mean, deviation and quantiles per episode and over all.
+"""Statistics of LeRobotDataset: minimum, maximum, mean, deviation and quantiles per episode and over all.
 
 Quantiles come from a histogram of 5000 bins, and those of the whole dataset are means of the episodes' weighted by
-their frames: LeRobot computes them so, and readers of the files expect it.
+their frames: LeRobot computes them so, and readers of the files expect it. Versions before 3.0 have no quantiles.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class TotalStats:
         if not self._count:
             self._count, self._variance = count, own["std"] ** 2
             self._ends = {name: own[name] for name in ("min", "max")}
-            self._means = {name: own[name] for name in ("mean", *QUANTILES)}
+            self._means = {name: own[name] for name in ("mean", *QUANTILES) if name in own}
             return
         self._count += count
         share = count / self._count
@@ -83,7 +83,7 @@ class TotalStats:
     @property
     def value(self) -> dict[str, np.ndarray]:
         """Statistics of all episodes that were added, of which there is at least one."""
-        mean, quantiles = self._means["mean"], {name: self._means[name] for name in QUANTILES}
+        mean, quantiles = self._means["mean"], {n: self._means[n] for n in QUANTILES if n in self._means}
         spread = {"mean": mean, "std": np.sqrt(self._variance), "count": np.array([self._count])}
         return self._ends | spread | quantiles
 

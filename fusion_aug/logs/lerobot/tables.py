@@ -142,6 +142,22 @@ def read_table(path: Path) -> Any:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
+def count_rows(path: Path) -> int:
+    """Rows of a parquet file, from its footer.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        check_regular(path)
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: is not a readable parquet file ({str(error).splitlines()[0]})") from None
+
+
 def column(table: Any, name: str, where: Path) -> np.ndarray:
     """A column as an array (n, ...) of its own dtype.
 

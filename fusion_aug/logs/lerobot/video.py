@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -63,6 +64,12 @@ class FrameSource(Source):
         """RGB picture (H, W, 3) uint8. It is decoded each time: a video in memory would be too large."""
         return frame_at(self.path, float(self.options["seconds"]))
 
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(height, width), as the file tells without decoding a frame."""
+        with opened(self.path) as reader:
+            return int(reader.stream.height), int(reader.stream.width)
+
 
 class Reader:
     """An open video that goes on from frame to frame and seeks only where it has to."""
@@ -102,19 +109,19 @@ MOST_OPEN = 8
 LOCK = Lock()
 
 
-def frame_at(path: Path, seconds: float) -> Tensor:
-    """The frame that is shown at a time of a video.
+@contextmanager
+def opened(path: Path) -> Iterator[Reader]:
+    """The reader of a video, which stays open for the next frame; one thread at a time.
 
     Raises:
-        DataError: the file is missing or damaged, or ends before.
+        DataError: the file is missing or damaged.
     """
     av = av_module()
     try:
         with LOCK:
             key = (path, path.stat().st_mtime_ns)
             reader = OPEN.pop(key, None) or Reader(path)
-            frame = reader.at(seconds)
-            picture = None if frame is None else torch.from_numpy(frame.to_ndarray(format="rgb24"))
+            yield reader
             OPEN[key] = reader
             while len(OPEN) > MOST_OPEN:
                 OPEN.popitem(last=False)[1].container.close()
@@ -122,6 +129,17 @@ def frame_at(path: Path, seconds: float) -> Tensor:
         raise DataError(f"{path}: is not a readable video ({error})") from None
     except (OSError, IndexError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
+
+
+def frame_at(path: Path, seconds: float) -> Tensor:
+    """The frame that is shown at a time of a video.
+
+    Raises:
+        DataError: the file is missing or damaged, or ends before.
+    """
+    with opened(path) as reader:
+        frame = reader.at(seconds)
+        picture = None if frame is None else torch.from_numpy(frame.to_ndarray(format="rgb24"))
     if picture is None:
         raise DataError(f"{path}: ends before {seconds:.3f} s")
     return picture

@@ -1,7 +1,7 @@
-"""LeRobotDataset v3.0: writer.
+"""LeRobotDataset: writer, in the version of the source (v2.0 as v2.1).
 
-Every episode has its own data file and one video per camera; untouched videos are cut without decoding them.
-Statistics are recomputed.
+Every episode has its own data file and one video per camera; untouched videos are copied, or cut without decoding them,
+and so are untouched data files that hold one episode. Statistics are recomputed where features change.
 """
 
 from __future__ import annotations
@@ -20,22 +20,24 @@ import torch
 from torch import Tensor
 
 from fusion_aug.logs.core.episode_writing import EpisodeWriter
-from fusion_aug.logs.core.files import inside
+from fusion_aug.logs.core.files import copy_file, inside
 from fusion_aug.logs.core.writer import PARTS_FOLDER
-from fusion_aug.logs.lerobot.contents import INFO
+from fusion_aug.logs.lerobot.contents import INFO, LINES
+from fusion_aug.logs.lerobot.layout_v2 import video_part
 from fusion_aug.logs.lerobot.merge import merge_episodes
-from fusion_aug.logs.lerobot.stats import depth_stats, picture_samples, picture_stats, vector_stats
+from fusion_aug.logs.lerobot.stats import picture_samples
 from fusion_aug.logs.lerobot.tables import TableSource, cell_of, column
-from fusion_aug.logs.lerobot.video import cut_video, write_video
+from fusion_aug.logs.lerobot.video import FrameSource, cut_video, write_video
 from fusion_aug.ops.color import levels_of
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, ImageStream, Stream
+from fusion_aug.streams.source import Source
 
 
 class LeRobotWriter(EpisodeWriter):
     """Writes data, videos, episodes, tasks and statistics, at the rate of the dataset."""
 
-    copied_whole: ClassVar[tuple[str, ...]] = (INFO,)
+    copied_whole: ClassVar[tuple[str, ...]] = (INFO, LINES)
 
     @property
     def rate(self) -> float:
@@ -72,46 +74,53 @@ class LeRobotWriter(EpisodeWriter):
         """Write one episode: a parquet part, a video per camera, and its sidecar.
 
         Returns:
-            ``episode`` (its row of ``meta/episodes``), ``stats`` by feature, ``tasks`` as (frame, sentence), and the
-            path of its ``part``.
+            ``episode`` (its row of the table of episodes), ``stats`` by feature, ``tasks`` as (frame, sentence), the
+            path of its ``part``, and those of ``videos`` that wait for the number of the episode.
 
         Raises:
             DataError: a stream of a feature is missing, or the video codec is unknown.
         """
-        chunk, file = self.log.chunk_and_file(self.number(out_id, source.id))
+        number, layout = self.number(out_id, source.id), self.log.layout
         frame_times, sample = self.frame_times(sample, source), self.as_read_back(sample, source)
         episode: dict[str, Any] = {"length": len(frame_times)}
         columns: dict[str, Any] = {}
-        stats: dict[str, Any] = {}
+        kept = layout.stats_of(int(self.log.episodes[source.id]["episode_index"]))
+        stats = {
+            f: own
+            for f, own in kept.items()
+            if sample.streams.get(n := self.log.features.get(f)) is source.streams.get(n)
+        }
+        videos: dict[str, str] = {}
         for feature, name in self.streams_by_feature.items():
             stream = sample[name]
             if self.log.info["features"][feature]["dtype"] == "video":
                 assert isinstance(stream, Camera)
-                target = folder / self.log.fill_path("video_path", chunk, file, video_key=feature)
-                stats[feature] = self._video(stream, source[name], feature, target)
-                place = {"chunk_index": chunk, "file_index": file, "from_timestamp": 0.0,
-                         "to_timestamp": len(frame_times) / self.rate}  # fmt: skip
-                episode |= {f"videos/{feature}/{k}": v for k, v in place.items()}
+                target, facts = layout.new_video(number, feature, len(frame_times) / self.rate)
+                if layout.file_per_episode:  # whose name is the number that the episode will have
+                    target = videos[feature] = video_part(out_id, feature)
+                self._video(stream, source[name], feature, inside(folder, target, "video_path"), stats)
+                episode |= facts
             elif self.log.is_picture(feature):
                 assert isinstance(stream, ImageStream)
-                columns[feature], stats[feature] = self._cells(stream, source, feature)
+                columns[feature] = self._cells(stream, source, feature, stats)
             else:
                 columns[feature] = self._rows(stream, source, feature)
-                stats[feature] = vector_stats(columns[feature])
-        columns["timestamp"] = (frame_times - frame_times[0]).numpy() * 1e-9
-        columns["frame_index"] = np.arange(len(frame_times))
+                if feature not in stats:
+                    stats[feature] = layout.own_stats(columns[feature], "vector")
+        columns |= self._frames(frame_times, source)
         self._table(columns, source).write(inside(folder, f"{PARTS_FOLDER}/{out_id}.parquet", "sample id"))
         self.sidecar(sample, source, out_id, folder)
-        plain = {f: {k: np.asarray(v).tolist() for k, v in s.items()} for f, s in stats.items()}
+        plain = {f: {k: np.asarray(v).tolist() for k, v in stats[f].items()} for f in self.streams_by_feature}
         return {
             "episode": episode,
             "stats": plain,
             "tasks": tasks_of(sample, frame_times),
             "part": f"{PARTS_FOLDER}/{out_id}.parquet",
+            "videos": videos,
         }
 
-    def _video(self, stream: Camera, source: Stream, feature: str, target: Path) -> dict[str, Any]:
-        """Write the video of a camera and return the statistics of its pictures."""
+    def _video(self, stream: Camera, source: Stream, feature: str, target: Path, stats: dict[str, Any]) -> None:
+        """Write the video of a camera, and add the statistics of its pictures where they are not there."""
         sampled, seen = set(picture_samples(len(stream))), list[np.ndarray]()
 
         def frames() -> Iterator[np.ndarray]:
@@ -122,24 +131,45 @@ class LeRobotWriter(EpisodeWriter):
                 yield picture
 
         first = source.items[0]  # type: ignore[attr-defined]
-        if stream is source and cut_video(first.path, target, float(first.options["seconds"]), len(stream)):
-            deque(frames(), maxlen=0)
+        if stream is source and self._copied(first, target, len(stream)):
+            deque(frames() if feature not in stats else (), maxlen=0)
         else:
-            codec = str((self.log.info["features"][feature].get("info") or {}).get("video.codec", "av1"))
+            facts = self.log.info["features"][feature]
+            codec = str((facts.get("info") or facts.get("video_info") or {}).get("video.codec", "av1"))
             write_video(frames(), target, Fraction(self.rate).limit_denominator(1001), codec, gop=2)
-        return picture_stats(seen)
+        if feature not in stats:
+            stats[feature] = self.log.layout.own_stats(seen, "picture")
 
-    def _cells(self, stream: ImageStream, source: Sample, feature: str) -> tuple[list[Any], dict[str, Any]]:
-        """Return the cells of pictures in the table, untouched ones as they are, and their statistics."""
+    def _copied(self, first: FrameSource, target: Path, count: int) -> bool:
+        """Copy a video without decoding it, whole where it is of one episode; False where that cannot be."""
+        if not self.log.layout.file_per_episode:
+            return cut_video(first.path, target, float(first.options["seconds"]), count)
+        copy_file(Source(first.path, "video"), target, self.link)
+        return True
+
+    def _cells(self, stream: ImageStream, source: Sample, feature: str, stats: dict[str, Any]) -> list[Any]:
+        """Return the cells of pictures in the table, untouched ones as they are, and add their statistics."""
         old = self.log.rows(source.id)[feature].to_pylist()
         cells = []
         for i, item in enumerate(stream.sources):
             like = old[min(i, len(old) - 1)]
             cells.append(item.cell() if isinstance(item, TableSource) else cell_of(stream.image(i), like))
-        pictures = [stream.image(i).numpy() for i in picture_samples(len(stream))]
-        if pictures[0].ndim == 3:
-            return cells, picture_stats(pictures)
-        return cells, depth_stats(np.stack(pictures))
+        if feature not in stats:
+            pictures = [stream.image(i).numpy() for i in picture_samples(len(stream))]
+            stats[feature] = self.log.layout.own_stats(pictures, "picture" if pictures[0].ndim == 3 else "depth")
+        return cells
+
+    def _frames(self, frame_times: Tensor, source: Sample) -> dict[str, np.ndarray]:
+        """Columns of the frames' times and numbers; those of the file where they begin at 0 and did not change."""
+        rows, path = self.log.rows(source.id), self.log.data_path(self.log.episodes[source.id])
+        if torch.equal(frame_times, self.frame_times(source, source)) and len(frame_times) == rows.num_rows:
+            kept = {n: column(rows, n, path) for n in ("timestamp", "frame_index") if n in rows.column_names}
+            if float(kept["timestamp"].reshape(-1)[0]) == 0:
+                return kept
+        return {
+            "timestamp": (frame_times - frame_times[0]).numpy() * 1e-9,
+            "frame_index": np.arange(len(frame_times)),
+        }
 
     def _rows(self, stream: Stream, source: Sample, feature: str) -> np.ndarray:
         """Return the rows (n, ...) of a feature; those of the file where nothing changed."""
@@ -147,7 +177,7 @@ class LeRobotWriter(EpisodeWriter):
         if stream is source[self.streams_by_feature[feature]]:
             return original
         shape = tuple(int(s) for s in self.log.info["features"][feature]["shape"])
-        rows = self.log.feature_array(stream, feature, self.log.names_of(feature), shape)
+        rows = self.log.feature_array(stream, feature, self.log.numbers_of(feature), shape)
         return rows.astype(original.dtype).reshape(len(rows), *original.shape[1:])
 
     def _table(self, columns: dict[str, Any], source: Sample) -> Table:

@@ -13,17 +13,19 @@ from fusion_aug.logs.mcap.file import McapFile
 
 BAG_FIELDS = (
     "version", "storage_identifier", "duration", "starting_time", "message_count", "topics_with_message_count",
-    "compression_format", "compression_mode", "relative_file_paths", "files", "ros_distro",
+    "compression_format", "compression_mode", "relative_file_paths", "files",
 )  # fmt: skip
 CONTENTS = (
     Part("**/*.mcap", CHANGED, "recordings; messages that the pipeline does not change are copied byte by byte"),
-    Part(f"**/{NAME}", CHANGED, "list of files and topics, written again"),
+    Part(f"**/{NAME}", CHANGED, "list of files and topics with their quality of service, in the version of the source"),
     Part("**/*.mcap:topic **", CHANGED, "topics of known types: streams, calibration, frames"),
     Part("**/*.mcap:attachment **", KEPT, "attachments"),
+    Part("**/*.mcap:metadata rosbag2", CHANGED, "the recording as rosbag2 describes it, with its new messages"),
     Part("**/*.mcap:metadata **", KEPT, "metadata records"),
     Part("**/*.mcap:excluded **", LEFT_OUT, "topics that log.exclude names"),
     *(Part(f"**/{NAME}:{n}", CHANGED, "of the recording") for n in BAG_FIELDS),
-    Part(f"**/{NAME}:custom_data", LEFT_OUT, "facts that the recorder was given; copy those that still hold"),
+    Part(f"**/{NAME}:ros_distro", KEPT, "distribution of ROS that recorded it"),
+    Part(f"**/{NAME}:custom_data", KEPT, "facts that the recorder was given"),
 )
 
 
@@ -48,8 +50,8 @@ def fields_of(
 
 
 def _contents_of(file: McapFile, known: Collection[str], is_excluded: Callable[[str], bool]) -> list[str]:
-    attachments, records = file.extras()
-    names = [f"attachment {a.name}" for a in attachments] + [f"metadata {m.name}" for m in records]
+    extras = file.extras()
+    names = [f"attachment {a.name}" for a in extras.attachments] + [f"metadata {m.name}" for m in extras.records]
     for channel in file.summary()[0]:
         word = "excluded " if is_excluded(channel.topic) else "topic " if channel.kind in known else ""
         names.append(f"{word}{channel.topic} ({channel.kind})")

@@ -1,65 +1,38 @@
-"""MCAP files and the ROS 2 messages in them, one by one and lazily."""
+"""Files of recordings and the ROS messages in them, one by one and lazily: what all have, and MCAP.
+
+Each kind of file (``.mcap``, ``.db3``, ``.bag``) is a ``Recording``; ``recording`` opens one by the ending of its name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 from calib.regular_files import open_for_parts
 from fusion_aug.errors import USER_ERRORS, DataError, MissingPackage
 from fusion_aug.logs.mcap.chunks import read_message
+from fusion_aug.logs.mcap.definitions import NEED, ROS1, decode, definition_of, encode, kind_of, typestore
 from fusion_aug.safe.chunks import check_chunks, chunks_to_read
-from fusion_aug.streams.source import JPEG_START, Coding, Source
+from fusion_aug.streams.source import Coding, RecordedSource
 
-PNG_DEPTH_AT = 24  # place of the bits per channel in a PNG file
-MILLIMETRE = 1e-3
-NEED = "MCAP logs need the packages mcap and rosbags: pip install '.[ros]'"
-
-
-@cache
-def typestore() -> Any:
-    """Types of ROS 2 Humble; a file's own definitions are added as they are met.
-
-    Raises:
-        MissingPackage: the package is not installed.
-    """
-    try:
-        from rosbags.typesys import Stores, get_typestore
-    except ImportError:
-        raise MissingPackage(NEED) from None
-    return get_typestore(Stores.ROS2_HUMBLE)
-
-
-def decode(data: bytes, kind: str, definition: str, where: str) -> Any:
-    """A message from its CDR bytes.
-
-    Args:
-        data: the bytes. kind: "sensor_msgs/msg/Image". definition: text of the type, from the file's schema.
-        where: file and topic, for messages.
-
-    Raises:
-        DataError: the bytes are not such a message.
-    """
-    types = typestore()
-    if kind not in types.fielddefs:
-        from rosbags.typesys import get_types_from_msg
-
-        try:
-            types.register(get_types_from_msg(definition, kind))
-        except Exception as error:  # a parser's many
-            raise DataError(f"{where}: the definition of {kind} cannot be read ({error})") from None
-    try:
-        return types.deserialize_cdr(data, kind)
-    except Exception as error:  # numpy, struct, assertion and index errors of a damaged message
-        raise DataError(f"{where}: is not a valid {kind} ({type(error).__name__}: {error})") from None
-
-
-def encode(message: Any, kind: str) -> bytes:
-    """CDR bytes of a message."""
-    return bytes(typestore().serialize_cdr(message, kind))
+__all__ = [
+    "Channel",
+    "McapFile",
+    "Extras",
+    "MessageSource",
+    "Recording",
+    "StoredMessage",
+    "decode",
+    "encode",
+    "recording",
+    "stamp",
+    "stamp_of",
+    "typestore",
+]
 
 
 def stamp_of(message: Any) -> int | None:
@@ -70,21 +43,10 @@ def stamp_of(message: Any) -> int | None:
     return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
 
 
-def message_times(stamps: Sequence[tuple[int | None, int]]) -> list[int]:
-    """Return the capture times (ns) of a topic's messages from (header stamp, log time).
-
-    These are the header stamps; the log times where no header has one.
-    """
-    any_stamp = any(stamp for stamp, _ in stamps)
-    return [stamp if any_stamp and stamp is not None else logged for stamp, logged in stamps]
-
-
 def stamp(header: Any, time: int) -> Any:
     """Return a header with another stamp (ns)."""
-    types = typestore().types
     seconds, rest = divmod(time, 1_000_000_000)
-    kind = types["builtin_interfaces/msg/Time"]
-    return types["std_msgs/msg/Header"](stamp=kind(sec=seconds, nanosec=rest), frame_id=header.frame_id)
+    return replace(header, stamp=replace(header.stamp, sec=seconds, nanosec=rest))
 
 
 @dataclass(frozen=True)
@@ -92,10 +54,12 @@ class StoredMessage:
     """One message as the file holds it.
 
     Attributes:
-        topic, kind: kind is the type's name. definition: its text.
-        log_time, publish_time: ns. number: index in the topic, from 0. data: CDR bytes.
+        topic, kind: kind is the type's name. definition: of it. channel: number of its channel in the file.
+        log_time, publish_time: ns. number: index in the topic, from 0, of those that were asked for. data: its bytes.
+        sequence: number that its publisher gave it.
     """
 
+    channel: int
     topic: str
     kind: str
     definition: str
@@ -103,12 +67,21 @@ class StoredMessage:
     publish_time: int
     number: int
     data: bytes
+    sequence: int = 0
 
 
 @dataclass(frozen=True)
 class Channel:
-    """A topic of a file: its type, how it is written, and how many messages it has."""
+    """A topic of a file: its type, how it is written, and how many messages it has.
 
+    Attributes:
+        number: of the channel in the file. kind: type of the messages, as ROS 2 writes it.
+        encoding: of the messages, "cdr" for ROS 2, "ros1" for ROS 1.
+        definition: text of the type, in ``schema_encoding``. metadata: of the recorder. count: of messages.
+        name: of the type, as the file writes it.
+    """
+
+    number: int
     topic: str
     kind: str
     encoding: str
@@ -116,19 +89,96 @@ class Channel:
     definition: bytes
     metadata: dict[str, str]
     count: int
+    name: str = ""
+
+    @property
+    def text(self) -> str:
+        """The definition that messages are read by."""
+        return definition_of(self.definition.decode(errors="replace"), self.encoding)
 
     @property
     def latched(self) -> bool:
-        """Whether a message stays valid for later subscribers: static transforms, and ROS's transient local."""
+        """Whether a message stays valid for later subscribers: static transforms, transient local and latching."""
         quality = self.metadata.get("offered_qos_profiles", "")
-        return self.topic.endswith("tf_static") or "durability: 1" in quality or "transient_local" in quality
+        told = "durability: 1" in quality or "transient_local" in quality or self.metadata.get("latching") == "1"
+        return self.topic.endswith("tf_static") or told
 
 
-class McapFile:
+class Extras(NamedTuple):
+    """What a file holds besides topics.
+
+    Attributes:
+        profile: of the recorder, or the distribution of ROS. attachments: with ``name``.
+        records: of metadata, with ``name`` and ``metadata``, a mapping of texts. unknown: names of what is not kept.
+    """
+
+    profile: str = ""
+    attachments: list[Any] = []  # noqa: RUF012  (nobody adds to it)
+    records: list[Any] = []  # noqa: RUF012
+    unknown: tuple[str, ...] = ()
+
+
+class Recording(ABC):
     """One file, read through its index. It can be pickled and opened in any process."""
+
+    ending: ClassVar[str]  # of the names of such files
 
     def __init__(self, path: Path):
         self.path = path
+
+    def __init_subclass__(cls) -> None:
+        RECORDINGS[cls.ending] = cls
+
+    def summary(self) -> tuple[list[Channel], int, int]:
+        """Topics, and first and last log time (ns); read once per file."""
+        return _summary(self.path, self.path.stat().st_mtime_ns)
+
+    @abstractmethod
+    def read_summary(self) -> tuple[list[Channel], int, int]:
+        """Read the file's summary: topics in channel order, first and last log time (ns). ``summary`` caches it.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+
+    def extras(self) -> Extras:
+        """What a file holds besides topics."""
+        return Extras()
+
+    @abstractmethod
+    def messages(
+        self, start: int | None = None, end: int | None = None, topics: Any = None, *, in_file_order: bool = False
+    ) -> Iterator[StoredMessage]:
+        """Messages of log time in [start, end), in the order of their log time, or as they lie in the file.
+
+        Raises:
+            DataError: the file is damaged. OSError: it cannot be read.
+        """
+
+    @abstractmethod
+    def message(self, topic: str, time: int, nth: int) -> bytes:
+        """Data of one message.
+
+        Args:
+            topic: of it. time: its log time, ns. nth: of those of one topic and time, as they lie in the file.
+
+        Raises:
+            DataError: there is none, or the file is damaged. OSError: it cannot be read.
+        """
+
+
+RECORDINGS: dict[str, type[Recording]] = {}  # by ending
+
+
+def recording(path: Path) -> Recording:
+    """The recording in a file, by the ending of its name."""
+    return RECORDINGS[path.suffix](path)
+
+
+class McapFile(Recording):
+    """A file in MCAP."""
+
+    ending = ".mcap"
 
     def _reader(self, stream: Any) -> Any:
         try:
@@ -137,15 +187,11 @@ class McapFile:
             raise MissingPackage(NEED) from None
         return make_reader(stream)
 
-    def summary(self) -> tuple[list[Channel], int, int]:
-        """Topics, and first and last log time (ns); read once per file."""
-        return _summary(self.path, self.path.stat().st_mtime_ns)
-
     def read_summary(self) -> tuple[list[Channel], int, int]:
         """Read the file's summary: topics in channel order, first and last log time (ns). ``summary`` caches it.
 
         Raises:
-            DataError: the file is not MCAP, has no index, or holds other than ROS 2 messages.
+            DataError: the file is not MCAP, or has no index.
         """
         try:
             with open_for_parts(self.path) as stream:
@@ -163,59 +209,98 @@ class McapFile:
             schema = found.schemas.get(channel.schema_id)
             channels.append(
                 Channel(
-                    channel.topic, schema.name if schema else "", channel.message_encoding,
+                    number, channel.topic, _kind(schema, channel), channel.message_encoding,
                     schema.encoding if schema else "", schema.data if schema else b"", dict(channel.metadata),
-                    found.statistics.channel_message_counts.get(number, 0),
+                    found.statistics.channel_message_counts.get(number, 0), schema.name if schema else "",
                 )
             )  # fmt: skip
         return channels, found.statistics.message_start_time, found.statistics.message_end_time
 
-    def extras(self) -> tuple[list[Any], list[Any]]:
-        """Attachments and metadata records."""
+    def extras(self) -> Extras:
+        """What a file holds besides topics."""
         with open_for_parts(self.path) as stream:
             reader = self._reader(stream)
-            return list(reader.iter_attachments()), list(reader.iter_metadata())
+            attachments, records = list(reader.iter_attachments()), list(reader.iter_metadata())
+            return Extras(str(reader.get_header().profile), attachments, records)
 
-    def messages(self, start: int | None = None, end: int | None = None, topics: Any = None) -> Iterator[StoredMessage]:
-        """Messages of log time in [start, end), in the order of their log time."""
+    def messages(
+        self, start: int | None = None, end: int | None = None, topics: Any = None, *, in_file_order: bool = False
+    ) -> Iterator[StoredMessage]:
+        """Messages of log time in [start, end), in the order of their log time, or as they lie in the file.
+
+        Raises:
+            DataError: the file is damaged. OSError: it cannot be read.
+        """
         numbers: dict[str, int] = {}
+        texts: dict[int, str] = {}  # of the channels, each one object, whose hash is worked out once
         try:
             with open_for_parts(self.path) as stream:
                 reader = self._reader(stream)
                 check_chunks(self.path, stream, chunks_to_read(reader.get_summary(), topics, start, end))
-                found = reader.iter_messages(topics, starting_at=start, ending_before=end)
+                found = reader.iter_messages(
+                    topics, starting_at=start, ending_before=end, log_time_order=not in_file_order
+                )
                 for schema, channel, message in found:
                     k = numbers[channel.topic] = numbers.get(channel.topic, -1) + 1
+                    text = texts.get(channel.id) or texts.setdefault(channel.id, _definition(schema, channel))
                     yield StoredMessage(
-                        channel.topic, schema.name, schema.data.decode(errors="replace"), message.log_time,
-                        message.publish_time, k, message.data,
+                        channel.id, channel.topic, _kind(schema, channel), text, message.log_time, message.publish_time, k, message.data,
+                        message.sequence,
                     )  # fmt: skip
         except (OSError, ImportError, *USER_ERRORS):
             raise
         except Exception as error:  # the reader's many
             raise DataError(f"{self.path}: is damaged ({type(error).__name__}: {error})") from None
 
+    def message(self, topic: str, time: int, nth: int) -> bytes:
+        """Data of one message.
+
+        Args:
+            topic: of it. time: its log time, ns. nth: of those of one topic and time, as they lie in the file.
+
+        Raises:
+            DataError: there is none, or the file is damaged. OSError: it cannot be read.
+        """
+        found = read_message(self.path, topic, time, nth)
+        if found is not None:
+            return found
+        for k, raw in enumerate(self.messages(time, time + 1, [topic])):  # a file without chunks
+            if k == nth:
+                return raw.data
+        raise DataError(f"{self.path}: topic {topic}: the message at {time} ns is gone")
+
 
 @lru_cache(maxsize=64)
 def _summary(path: Path, changed: int) -> tuple[list[Channel], int, int]:
-    return McapFile(path).read_summary()
+    return recording(path).read_summary()
+
+
+def _kind(schema: Any, channel: Any) -> str:
+    if schema is None:
+        return ""
+    return kind_of(schema.name) if channel.message_encoding == ROS1 else str(schema.name)
+
+
+def _definition(schema: Any, channel: Any) -> str:
+    return definition_of("" if schema is None else schema.data.decode(errors="replace"), channel.message_encoding)
+
+
+# type of messages of pictures -> what their coding keeps, by one of them and the name of its topic
+CODINGS: dict[str, Callable[[Any, str], Coding]] = {}
 
 
 @lru_cache(maxsize=256)
 def _topic_coding(path: Path, changed: int, topic: str, kind: str, definition: str) -> Coding:
-    """What a topic's encoding keeps of pictures; depth of 16 bits is in whole millimetres."""
-    first = next(McapFile(path).messages(topics=[topic]))
-    message = decode(first.data, kind, definition, f"{path}: topic {topic}")
-    if not kind.endswith("CompressedImage"):
-        return Coding(step=MILLIMETRE if getattr(message, "encoding", "") == "16UC1" else 0.0)
-    start = bytes(message.data[: PNG_DEPTH_AT + 1])
-    deep = start[1:4] == b"PNG" and start[PNG_DEPTH_AT:] == b"\x10"
-    return Coding(lossy=start[:2] == JPEG_START, step=MILLIMETRE if deep else 0.0)
+    """What a topic's encoding keeps of pictures, by its first message."""
+    if kind not in CODINGS:
+        return Coding()
+    first = next(recording(path).messages(topics=[topic]))
+    return CODINGS[kind](decode(first.data, kind, definition, f"{path}: topic {topic}"), topic)
 
 
 @dataclass(frozen=True, eq=False)
-class MessageSource(Source):
-    """A message of an MCAP file as the source of an item; ``options`` hold its topic, log time and number there."""
+class MessageSource(RecordedSource):
+    """A message of a recording as the source of an item; ``options`` hold its topic, log time and number there."""
 
     @property
     def coding(self) -> Coding:
@@ -224,12 +309,5 @@ class MessageSource(Source):
         return _topic_coding(self.path, self.path.stat().st_mtime_ns, *options)
 
     def bytes(self) -> bytes:
-        """CDR bytes of the message, found through the file's index."""
-        topic, time, nth = self.options["topic"], self.options["log_time"], self.options["nth"]
-        found = read_message(self.path, topic, time, nth)
-        if found is not None:
-            return found
-        for k, raw in enumerate(McapFile(self.path).messages(time, time + 1, [topic])):  # a file without chunks
-            if k == nth:
-                return raw.data
-        raise DataError(f"{self.path}: topic {topic}: the message at {time} ns is gone")
+        """Bytes of the message, found through the file's index."""
+        return recording(self.path).message(self.options["topic"], self.options["log_time"], self.options["nth"])

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fusion_aug.logs.core.touch import with_first_gel
-from fusion_aug.logs.mcap.file import McapFile
+from fusion_aug.logs.mcap.bag import BAG_RECORD, bag_record
+from fusion_aug.logs.mcap.file import Channel, McapFile
 from fusion_aug.streams import Stream
 
 
 class OutputMessage(NamedTuple):
-    """A message to be written."""
+    """A message to be written; ``channel`` is that of the source, where a topic has several."""
 
     log_time: int
     topic: str
     publish_time: int
     data: bytes
+    channel: int | None = None
+    sequence: int = 0
 
 
 def as_messages(stream: Stream, has_header: bool) -> Stream:
@@ -48,40 +51,47 @@ def sorted_by_log_time(messages: list[OutputMessage]) -> Iterator[OutputMessage]
     return iter(sorted(messages, key=log_time))
 
 
-def write_file(path: Path, source: McapFile, messages: Iterable[OutputMessage]) -> dict[str, Any]:
+def write_file(
+    path: Path, source: McapFile, channels: Iterable[Channel], messages: Iterable[OutputMessage], begin: int
+) -> dict[str, Any]:
     """Write an MCAP file with schemas, channels, attachments and metadata of its source; the same bytes every time.
 
     Args:
-        path: of the file. source: file that it is made from.
+        path: of the file. source: file that it is made from. channels: those of its channels that are kept.
         messages: by log time; taken one by one, so that they need not fit into memory together.
+        begin: log time (ns) of a file without a message.
 
     Returns:
-        ``span``: first and last log time (ns), and ``counts`` of messages by topic.
+        ``span``: first and last log time (ns), and ``counts`` of messages by topic, of topics without one too.
     """
     from mcap.writer import CompressionType
     from mcap.writer import Writer as Stream
 
+    extras, kept = source.extras(), sorted(channels, key=lambda c: (c.topic, c.number))
     with path.open("wb") as file:
         writer = Stream(file, chunk_size=2**20, compression=CompressionType.ZSTD)
-        writer.start(profile="ros2", library="fusion_aug")
-        schemas: dict[tuple[str, bytes], int] = {}
-        channels = {}
-        for c in sorted(source.summary()[0], key=lambda c: c.topic):
-            key = (c.kind, c.definition)
+        writer.start(profile=extras.profile, library="fusion_aug")
+        schemas: dict[tuple[str, str, bytes], int] = {("", "", b""): 0}
+        numbers: dict[int, int] = {}
+        first: dict[str, int] = {}
+        for c in kept:
+            key = (c.kind, c.schema_encoding, c.definition)
             if key not in schemas:
-                schemas[key] = writer.register_schema(c.kind, c.schema_encoding, c.definition)
-            channels[c.topic] = writer.register_channel(c.topic, c.encoding, schemas[key], c.metadata)
+                schemas[key] = writer.register_schema(*key)
+            numbers[c.number] = writer.register_channel(c.topic, c.encoding, schemas[key], c.metadata)
+            first.setdefault(c.topic, numbers[c.number])
         span: list[int] = []
-        counts: Counter[str] = Counter()
+        counts: Counter[str] = Counter(dict.fromkeys(first, 0))
         for m in messages:
-            writer.add_message(channels[m.topic], m.log_time, m.data, m.publish_time)
+            channel = first[m.topic] if m.channel is None else numbers[m.channel]
+            writer.add_message(channel, m.log_time, m.data, m.publish_time, m.sequence)
             span = [span[0] if span else m.log_time, m.log_time]
             counts[m.topic] += 1
-        attachments, records = source.extras()
-        for a in attachments:
+        span = span or [begin, begin]
+        for a in extras.attachments:
             writer.add_attachment(a.create_time, a.log_time, a.name, a.media_type, a.data)
-        for r in records:
-            if r.name != "rosbag2":  # it describes the old file
-                writer.add_metadata(r.name, dict(r.metadata))
+        for r in extras.records:
+            own = dict(r.metadata) if r.name != BAG_RECORD else bag_record(r.metadata, path.name, kept, span, counts)
+            writer.add_metadata(r.name, own)
         writer.finish()
     return {"span": span, "counts": dict(counts)}

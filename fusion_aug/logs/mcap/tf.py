@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,75 +13,165 @@ from calib import Frame, Rig, Trajectory
 from calib.se3 import same_pose
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.robots import WORLD_FRAMES
-from fusion_aug.logs.mcap.file import message_times, stamp, stamp_of
+from fusion_aug.logs.mcap.file import stamp, stamp_of
 from fusion_aug.logs.mcap.messages import T_of
+from fusion_aug.logs.mcap.times import Stamped, capture_times
 from fusion_aug.logs.mcap.writing import pose_parts
 
+LONG_REST = 500_000_000  # ns without a pose, from which a user is told
 
-def tf_frames(transforms: list[tuple[bool, int, Any]], where: str) -> dict[str, Frame]:
+
+@dataclass
+class _Edge:
+    """What tf says of a frame: its parent, and its poses with their stamps and log times (ns)."""
+
+    parent: str
+    is_static: bool
+    times: list[Stamped] = field(default_factory=list)
+    poses: list[Tensor] = field(default_factory=list)
+
+
+def tf_frames(
+    transforms: list[tuple[bool, int, Any]], follow_log: bool
+) -> tuple[dict[str, Frame], dict[tuple[bool, str], str]]:
     """Return the frames of tf messages: static poses, and trajectories for the others.
 
-    Args:
-        transforms: (static, log time in ns, TFMessage).
-        where: the file, for messages.
+    A frame that tf says no one thing of (it changes its parent, or a pose is none) has no pose.
 
-    Raises:
-        DataError: a frame changes its parent, a pose is not one, or parents form a circle.
+    Args:
+        transforms: (static, log time in ns, TFMessage). follow_log: whether stamps are of the clock of the log times.
+
+    Returns:
+        the frames, and (static or not, frame) -> why a frame has no pose.
     """
-    static: dict[str, tuple[str, Any]] = {}
-    moving: dict[str, tuple[str, list[tuple[int | None, int]], list[Any]]] = {}
-    parents: dict[str, str] = {}
+    edges: dict[str, _Edge] = {}
+    wrong: dict[tuple[bool, str], str] = {}
     for is_static, log_time, message in transforms:
         for t in message.transforms:
             parent, child = str(t.header.frame_id).strip("/"), str(t.child_frame_id).strip("/")
-            if parents.setdefault(child, parent) != parent:
-                raise DataError(
-                    f"{where}: tf: frame {child!r}: hangs on {parents[child]!r} and then on {parent!r}, "
-                    f"which is not supported"
-                )
-            pose = T_of(t.transform.translation, t.transform.rotation, f"{where}: tf: frame {child!r}")
-            if is_static:
-                static[child] = (parent, pose)
-                continue
-            _, times, poses = moving.setdefault(child, (parent, [], []))
-            times.append((stamp_of(t), log_time))
-            poses.append(pose)
+            edge = edges.setdefault(child, _Edge(parent, is_static))
+            why = ""
+            if edge.parent != parent:
+                why = f"hangs on {edge.parent!r} and then on {parent!r}, at log time {log_time} ns"
+            pose = _pose_of(t)
+            if pose is None:
+                why = f"its rotation at log time {log_time} ns is not a quaternion"
+            elif is_static and edge.is_static and edge.poses and not same_pose(edge.poses[-1], pose):
+                why = f"its static pose changes at log time {log_time} ns"
+            if why:
+                wrong.setdefault((is_static, child), f"frame {child!r}: {why}")
+            elif pose is not None:
+                if edge.is_static and not is_static:  # what moves is known better
+                    edge.times.clear()
+                    edge.poses.clear()
+                    edge.is_static = False
+                if is_static == edge.is_static:
+                    edge.times.append((stamp_of(t), log_time))
+                    edge.poses.append(pose)
+    for child in _in_circles({c: e.parent for c, e in edges.items()}):
+        wrong.setdefault((edges[child].is_static, child), f"frame {child!r}: its parents form a circle")
+    bad = {child for _, child in wrong}
     out: dict[str, Frame] = {}
-    for child, (above, pose) in static.items():
-        out[child] = Frame(parent=above, pose=pose)
-    for child, (above, times, poses) in moving.items():
-        when = torch.tensor(message_times(times))
-        out[child] = Frame(parent=above, pose=Trajectory.from_unsorted(when, torch.stack(poses)))
-    for parent in sorted({f.parent for f in out.values() if f.parent is not None} - set(out)):
-        out[parent] = Frame(axis_convention="world" if parent in WORLD_FRAMES else "body")
-    for name in out:
-        seen = {name}
-        at: str | None = out[name].parent
-        while at is not None:
-            if at in seen:
-                raise DataError(f"{where}: tf: frame {name!r}: its parents form a circle")
+    for child, edge in edges.items():
+        if child in bad or not edge.poses:
+            continue
+        if edge.is_static:
+            out[child] = Frame(parent=edge.parent, pose=edge.poses[-1])
+        else:
+            when = torch.tensor(capture_times(edge.times, follow_log)[0])
+            out[child] = Frame(parent=edge.parent, pose=Trajectory.from_unsorted(when, torch.stack(edge.poses)))
+    for name in sorted({e.parent for e in edges.values()} | bad):
+        out.setdefault(name, Frame(axis_convention="world" if name in WORLD_FRAMES else "body"))
+    return out, wrong
+
+
+def _pose_of(transform: Any) -> Tensor | None:
+    """Pose (4, 4) of a transform; None where it is none."""
+    try:
+        return T_of(transform.transform.translation, transform.transform.rotation, "tf")
+    except DataError:
+        return None
+
+
+def _in_circles(parents: dict[str, str]) -> list[str]:
+    """Frames that are their own ancestors."""
+    found = []
+    for name in parents:
+        at, seen = parents[name], {name}
+        while at in parents and at not in seen:
             seen.add(at)
-            at = out[at].parent
-    return out
+            at = parents[at]
+        if at == name:
+            found.append(name)
+    return found
 
 
-TimeMap = Callable[[int], int]
+def held_at_ends(frames: dict[str, Frame], span: tuple[int, int]) -> tuple[dict[str, Frame], list[str]]:
+    """The frames that move, known over all of a recording: before its first and after its last pose each rests there.
+
+    A localisation begins late, and the last readings come after the last pose.
+
+    Args:
+        frames: by name. span: first and last time (ns) at which a pose may be asked for.
+
+    Returns:
+        the frames, and a sentence for each that rests for longer than ``LONG_REST``.
+    """
+    out, words = dict(frames), []
+    for name, frame in frames.items():
+        if not isinstance(frame.pose, Trajectory):
+            continue
+        times, poses = frame.pose.times, frame.pose.poses
+        first, last = int(times[0]), int(times[-1])
+        if span[0] < first:
+            times, poses = torch.cat([torch.tensor([span[0]]), times]), torch.cat([poses[:1], poses])
+        if span[1] > last:
+            times, poses = torch.cat([times, torch.tensor([span[1]])]), torch.cat([poses, poses[-1:]])
+        if len(times) > len(frame.pose.times):
+            pose = Trajectory(times, poses)
+            out[name] = Frame(parent=frame.parent, pose=pose, axis_convention=frame.axis_convention)
+        for seconds, when in ((first - span[0], "before"), (span[1] - last, "after")):
+            if seconds > LONG_REST:
+                words.append(
+                    f"tf: nothing is known of {name!r} in {frame.parent!r} for {seconds * 1e-9:.1f} s {when} its "
+                    f"{'first' if when == 'before' else 'last'} pose, which is taken there"
+                )
+    return out, words
 
 
-def transform_from_rig(transform: Any, rig: Rig, before: Rig, static: bool, new_time: TimeMap) -> Any:
-    """Return a tf transform at its new time, with the pose in the rig where the rig has that edge."""
-    if not static and stamp_of(transform):
-        transform = replace(transform, header=stamp(transform.header, new_time(stamp_of(transform) or 0)))
-    child, parent = str(transform.child_frame_id).strip("/"), str(transform.header.frame_id).strip("/")
-    frame = rig.frames.get(child)
-    if frame is None or frame.parent != parent or _same_pose(frame, before.frames[child]):
-        return transform
-    time = transform.header.stamp.sec * 1_000_000_000 + transform.header.stamp.nanosec
-    pose: Tensor = frame.at(None if static else time)
-    point, quaternion = pose_parts(pose)
-    old = transform.transform
-    shift = replace(old.translation, x=point.x, y=point.y, z=point.z)
-    return replace(transform, transform=replace(old, translation=shift, rotation=quaternion))
+@dataclass(frozen=True)
+class NewTransforms:
+    """What tf messages become.
+
+    Attributes:
+        rig, before: of the output and of the source. new_time: old time -> new time, ns.
+        follow_log: whether stamps are of the clock of the log times.
+    """
+
+    rig: Rig
+    before: Rig
+    new_time: Callable[[int], int]
+    follow_log: bool
+
+    def __call__(self, transform: Any, static: bool, log_time: int) -> Any:
+        """Return a transform at its new time, with the pose in the rig where the rig has that edge.
+
+        Args:
+            transform: a TransformStamped. static: whether it holds at all times. log_time: of the message, ns.
+        """
+        time = capture_times([(stamp_of(transform), log_time)], self.follow_log)[0][0]
+        if not static and stamp_of(transform):
+            moved = self.new_time(time) - time + (stamp_of(transform) or 0)
+            transform = replace(transform, header=stamp(transform.header, moved))
+        child, parent = str(transform.child_frame_id).strip("/"), str(transform.header.frame_id).strip("/")
+        frame = self.rig.frames.get(child)
+        if frame is None or frame.parent != parent or _same_pose(frame, self.before.frames[child]):
+            return transform
+        pose: Tensor = frame.at(None if static else self.new_time(time))
+        point, quaternion = pose_parts(pose)
+        old = transform.transform
+        shift = replace(old.translation, x=point.x, y=point.y, z=point.z)
+        return replace(transform, transform=replace(old, translation=shift, rotation=quaternion))
 
 
 def _same_pose(a: Frame, b: Frame) -> bool:

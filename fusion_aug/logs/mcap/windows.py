@@ -2,32 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.logs.mcap.file import McapFile
+from fusion_aug.logs.mcap.definitions import ENCODINGS, DamagedDefinition, has_header
+from fusion_aug.logs.mcap.file import Channel, McapFile, StoredMessage
+from fusion_aug.logs.mcap.times import Stamped, head_of, jumps_of
 
 MOST_WINDOWS = 10**6  # of a recording: its summary may say that it lasts for centuries
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Window:
-    """A part of a recording: file, and log times [start, end) in ns."""
+    """A part of a recording.
+
+    Attributes:
+        file: of the recording. start, end: log times [start, end) in ns.
+        part: topic -> its first message and the one after its last, as they lie in the file, where a clock of the
+            recording jumps back; None of a recording in one piece.
+    """
 
     file: McapFile
     start: int
     end: int
+    part: Mapping[str, tuple[int, int]] | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.file.path
+
+    def messages(self, topics: Any = None) -> Iterator[StoredMessage]:
+        """The messages of some topics (all by default) in the window, by log time."""
+        if self.part is None:
+            return self.file.messages(self.start, self.end, topics)
+        mine = [m for m in self.in_file_order(topics) if self.start <= m.log_time < self.end]
+        return iter(sorted(mine, key=lambda m: m.log_time))
+
+    def in_file_order(self, topics: Any, margin: int | None = None) -> Iterator[StoredMessage]:
+        """The messages of some topics as they lie in the file: of the whole recording, or of the window and beside it.
+
+        Args:
+            topics: names. margin: ns before and after the window; None for the whole recording.
+        """
+        if self.part is not None:
+            held, none = self.part, (0, 0)
+            for raw in self.file.messages(topics=topics, in_file_order=True):
+                first, end = held.get(raw.topic, none)
+                if first <= raw.number < end:
+                    yield raw
+            return
+        since = None if margin is None else max(0, self.start - margin)
+        until = None if margin is None else self.end + margin
+        yield from self.file.messages(since, until, topics, in_file_order=True)
+
+    def before(self, topics: Any) -> list[StoredMessage]:
+        """The messages of some topics from before the window, as if they were logged at its start."""
+        if not topics:
+            return []
+        if self.part is None:
+            found = list(self.file.messages(None, self.start, topics))
+        else:
+            ends = {t: self.part.get(t, (0, 0))[0] for t in topics}
+            found = [m for m in self.file.messages(topics=topics, in_file_order=True) if m.number < ends[m.topic]]
+        return [replace(m, log_time=self.start, publish_time=self.start) for m in found]
 
 
-def windows_of(root: Path, paths: Iterable[Path], length: Any) -> dict[str, Window]:
+def windows_of(root: Path, paths: Iterable[Path], length: Any, split: bool = False) -> dict[str, Window]:
     """Id of every sample -> its window. A recording that cannot be read is one sample, whose reading says why.
 
     Args:
         root: of the log. paths: of its recordings.
         length: of a window, seconds (``log.window``); None makes one of a whole recording.
+        split: whether a recording whose clock jumps back is several (``log.split_on_jump``).
 
     Raises:
         ConfigError: the length is no such number. DataError: there is no recording, or one lasts for too many windows.
@@ -40,19 +91,65 @@ def windows_of(root: Path, paths: Iterable[Path], length: Any) -> dict[str, Wind
         file = McapFile(path)
         name = path.relative_to(root).with_suffix("").as_posix()
         _, first, last = file.summary() if is_readable(file) else ([], 0, 0)
-        if length is None:
-            found[name] = Window(file, first, last + 1)
-            continue
-        step = round(length * 1e9)
-        count = (last - first) // step + 1
-        if count > MOST_WINDOWS:
-            lasts = (last - first) / 1e9
-            raise DataError(f"{path}: lasts {lasts:.0f} s by its summary, {count:,} windows; give a longer log.window")
-        for k in range(count):
-            found[f"{name}/{k:05d}"] = Window(file, first + k * step, min(first + (k + 1) * step, last + 1))
+        whole = [Window(file, first, last + 1)]
+        pieces = pieces_of(file) if split and is_readable(file) else whole
+        for k, piece in enumerate(pieces):
+            own = name if len(pieces) == 1 else f"{name}/part{k}"
+            found |= {own: piece} if length is None else _cut(own, piece, length)
     if not found:
         raise DataError(f"{root}: log.root: holds no .mcap file")
     return found
+
+
+def _cut(name: str, piece: Window, length: float) -> dict[str, Window]:
+    step = round(length * 1e9)
+    count = (piece.end - 1 - piece.start) // step + 1
+    if count > MOST_WINDOWS:
+        lasts = (piece.end - piece.start) / 1e9
+        raise DataError(
+            f"{piece.path}: lasts {lasts:.0f} s by its summary, {count:,} windows; give a longer log.window"
+        )
+    starts = [piece.start + k * step for k in range(count)]
+    return {f"{name}/{k:05d}": replace(piece, start=s, end=min(s + step, piece.end)) for k, s in enumerate(starts)}
+
+
+def pieces_of(file: McapFile) -> list[Window]:
+    """A recording in pieces, cut where a clock jumps back; in one piece where none does."""
+    headed = {c.topic: c.encoding for c in file.summary()[0] if begins_with_header(c)}
+    order: list[str] = []
+    rows: dict[str, list[Stamped]] = {}
+    for raw in file.messages(in_file_order=True):
+        head = head_of(raw.data, headed[raw.topic]) if raw.topic in headed else None
+        rows.setdefault(raw.topic, []).append((head.stamp if head else None, raw.log_time))
+        order.append(raw.topic)
+    places: dict[str, list[int]] = {}
+    for at, topic in enumerate(order):
+        places.setdefault(topic, []).append(at)
+    pieces, begun = [], dict.fromkeys(rows, 0)
+    while True:
+        jumps = jumps_of({t: r[begun[t] :] for t, r in rows.items()})
+        cut = min((places[j.topic][begun[j.topic] + j.place] for j in jumps), default=len(order))
+        ends = {t: bisect_left(at, cut) for t, at in places.items()}
+        logged = [log for t, r in rows.items() for _, log in r[begun[t] : ends[t]]]
+        if logged:
+            part = {t: (begun[t], ends[t]) for t in rows}
+            pieces.append(Window(file, min(logged), max(logged) + 1, part))
+        if cut == len(order):
+            return pieces if len(pieces) > 1 else [Window(file, *_span(file))]
+        begun = ends
+
+
+def _span(file: McapFile) -> tuple[int, int]:
+    _, first, last = file.summary()
+    return first, last + 1
+
+
+def begins_with_header(channel: Channel) -> bool:
+    """Whether messages of a channel begin with a header that can be read."""
+    try:
+        return channel.encoding in ENCODINGS and has_header(channel.kind, channel.text)
+    except DamagedDefinition:
+        return False
 
 
 def is_readable(file: McapFile) -> bool:

@@ -20,6 +20,7 @@ CONTENTS = (
     Part(f"{FILE}:@*", KEPT, "attributes of the file"),
     Part(f"{FILE}:data@*", KEPT, "attributes of all demonstrations"),
     Part(f"{FILE}:data/demo@*", KEPT, "attributes of a demonstration"),
+    Part(f"{FILE}:attribute **", KEPT, "attributes of its data"),
 )
 
 
@@ -40,5 +41,5 @@ def fields_of(
             word = "excluded " if is_excluded(name) else "dataset " if name in datasets else "group " * (name in groups)
             found.add(f"{word}{name}" if word else f"data/demo/{name}")
             member = demo.get(name)
-            found |= {f"data/demo/{name}@{n}" for n in getattr(member, "attrs", ()) if name in datasets}
+            found |= {f"attribute {name}@{n}" for n in getattr(member, "attrs", ()) if name in datasets}
     return sorted(found)

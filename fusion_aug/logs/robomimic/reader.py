@@ -8,54 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.errors import DataError
+from fusion_aug.logs.core.arrays import PICTURE_AXES, ArrayLog, DatasetSource, array_options, check_numbers, events
 from fusion_aug.logs.core.contents import Fields
-from fusion_aug.logs.core.episodes import EPISODE_OPTIONS, EpisodeLog
-from fusion_aug.logs.core.options import Option
-from fusion_aug.logs.core.robots import BASE
-from fusion_aug.logs.core.sidecar import merge_sidecar
-from fusion_aug.logs.core.touch import with_touch_sensors_of_rig
 from fusion_aug.logs.robomimic.contents import fields_of
 from fusion_aug.safe.hdf5 import check_filters, count_rows, get_member, open_hdf5, read_rows
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Camera, Depth, ImageStream, JointState, Signal, Stream
-from fusion_aug.streams.source import Coding, Source
+from fusion_aug.streams import JointState, Stream
 
 EVENT_FEATURES = ("rewards", "dones")
-MAX_ITEM_BYTES = 2**31
+ROBOMIMIC_OPTIONS = array_options(20)
+JOINTS = re.compile(r"obs/(robot\d+_)joint_(pos|vel)")
+COLUMNS = {"pos": "position", "vel": "velocity"}  # of joints
 
 
-@dataclass(frozen=True, eq=False)
-class DatasetSource(Source):
-    """A picture of a dataset; ``options`` hold the dataset's name and the row."""
-
-    @property
-    def coding(self) -> Coding:
-        """Datasets hold the numbers as they are."""
-        return Coding()
-
-    @property
-    def value(self) -> Tensor:
-        """The picture (H, W, 3) uint8, or depth (H, W) float32; read at every access."""
-        with open_hdf5(self.path) as file:
-            row = read_rows(get_member(file, self.options["dataset"], self.path), self.options["row"], self.path)
-        picture = torch.from_numpy(np.ascontiguousarray(row))
-        return picture[..., 0].to(torch.float32) if self.decoder == "depth" and picture.ndim == 3 else picture
-
-
-ROBOMIMIC_OPTIONS = {**EPISODE_OPTIONS, "rate": Option("frames per second, which the file does not hold", 20)}
-
-
-class RobomimicLog(EpisodeLog):
+class RobomimicLog(ArrayLog):
     """Reader of robomimic HDF5 files in a folder. ``log.select`` takes demo_3, or shell patterns."""
 
     @cached_property
@@ -65,14 +39,6 @@ class RobomimicLog(EpisodeLog):
         if len(found) != 1:
             raise DataError(f"{self.root}: log.root: expected one .hdf5 file, found {len(found)}")
         return found[0]
-
-    @cached_property
-    def rate(self) -> float:
-        """Frames per second."""
-        rate = self.options.rate
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
-            raise ConfigError(f"log.rate: expected frames per second, got {rate!r}")
-        return float(rate)
 
     @cached_property
     def demos(self) -> list[str]:
@@ -118,8 +84,12 @@ class RobomimicLog(EpisodeLog):
                 found |= {*demo, *(f"obs/{n}" for n in (get_member(demo, "obs", self.path) if "obs" in demo else ()))}
         return found
 
+    def path_of(self, sample_id: str) -> Path:
+        """File of a demonstration."""
+        return self.path
+
     @cached_property
-    def unread_groups(self) -> list[str]:
+    def unread(self) -> list[str]:
         """Groups of a demonstration that are not read, such as next_obs."""
         with open_hdf5(self.path) as file:
             demo = get_member(file, f"data/{self.demos[0]}", self.path)
@@ -132,59 +102,51 @@ class RobomimicLog(EpisodeLog):
 
     def _names(self) -> list[str]:
         with open_hdf5(self.path) as file:
-            return fields_of(file, self.datasets, self.unread_groups, self.is_excluded)
+            return fields_of(file, self.datasets, self.unread, self.is_excluded)
+
+    def frame_times(self, sample_id: str) -> torch.Tensor:
+        """Times (n,) of a demonstration's frames, int64 ns, by the number of its actions."""
+        with open_hdf5(self.path) as file:
+            actions = get_member(file, f"data/{sample_id}/actions", self.path)
+            return self.frames(count_rows(actions, self.path))["capture_times"]
 
     def read(self, sample_id: str) -> Sample:
         """Read one demonstration."""
         streams: dict[str, Stream] = {}
-        joints = tuple(self.robot.joints) if self.robot is not None else ()
         with open_hdf5(self.path) as file:
             if sample_id not in file["data"]:
                 raise DataError(f"{self.path}: there is no demonstration {sample_id!r}")
             demo = get_member(file, f"data/{sample_id}", self.path)
             count = count_rows(get_member(demo, "actions", self.path), self.path) if "actions" in demo else 0
-            times = torch.from_numpy(np.round(np.arange(count) / self.rate * 1e9).astype(np.int64))
-            stream_fields: dict[str, Any] = {
-                "frame": BASE,
-                "capture_times": times,
-                "records": tuple(str(i) for i in range(count)),
-            }
+            stream_fields = self.frames(count)
             for name, stream in self.datasets.items():
                 if name not in demo:
                     raise DataError(f"{self.path}: {sample_id}/{name}: is missing, though {self.demos[0]} has it")
                 data, where = get_member(demo, name, self.path), f"{self.path}: {sample_id}/{name}"
-                shape = getattr(data, "shape", ())
                 check_filters(data, self.path)
-                if not shape or len(data) != count:
-                    raise DataError(f"{where}: has {len(data) if shape else 'no'} rows, expected {count}")
-                if data.dtype.kind not in "biuf" or data.nbytes // max(count, 1) > MAX_ITEM_BYTES:
-                    raise DataError(f"{where}: a row of {data.dtype} {data.shape[1:]} is not read")
-                if data.ndim == 4:
-                    streams[stream] = self._pictures(f"data/{sample_id}/{name}", stream, data.shape, stream_fields)
+                check_numbers(data.dtype, data.shape or (), count, where)
+                if data.ndim == PICTURE_AXES:
+                    kind = "depth" if stream.endswith("/depth") else "picture"
+                    options = {"dataset": f"data/{sample_id}/{name}"}
+                    items = [DatasetSource(self.path, kind, options={**options, "row": i}) for i in range(count)]
+                    streams[stream] = self.picture_stream(stream, items, stream_fields)
                 elif name in EVENT_FEATURES:
-                    events = torch.from_numpy(read_rows(data, slice(None), self.path))
-                    streams[stream] = Signal(**stream_fields, values={"event": events})
+                    streams[stream] = events(read_rows(data, slice(None), self.path), stream_fields)
                 else:
-                    streams[stream] = self._vector(name, read_rows(data, slice(None), self.path), stream_fields, joints)
-        streams = self.with_capture_times(with_joined_joints(streams), sample_id)
-        return with_touch_sensors_of_rig(merge_sidecar(self.make_sample(sample_id, streams), self.tree, rig_first=True))
+                    streams[stream] = self._vector(name, read_rows(data, slice(None), self.path), stream_fields)
+        return self.episode(sample_id, with_joined_joints(streams))
 
-    def _pictures(self, dataset: str, name: str, shape: tuple[int, ...], stream_fields: dict[str, Any]) -> ImageStream:
-        depth = name.endswith("/depth")
-        items = tuple(
-            DatasetSource(self.path, "depth" if depth else "picture", options={"dataset": dataset, "row": i})
-            for i in range(shape[0])
-        )
-        camera = name.removesuffix("/depth")
-        return (Depth if depth else Camera)(**{**stream_fields, "frame": camera}, camera=camera, items=items)
+    def joint_column(self, name: str) -> str | None:
+        """Column of joints that a dataset is by its name, where ``log.parts`` does not say otherwise."""
+        found = JOINTS.fullmatch(name)
+        return COLUMNS[found[2]] if found and not self._declared(name) else None
 
-    def _vector(self, name: str, rows: np.ndarray, stream_fields: dict[str, Any], joints: tuple[str, ...]) -> Stream:
-        prefix = re.match(r"obs/(robot\d+_)joint_(pos|vel)$", name)
-        if prefix and not (self.options.parts or self._rig_file_options["parts"] or {}).get(name):
-            names = tuple(f"{prefix[1]}joint{i + 1}" for i in range(rows.shape[1]))
-            column = {"pos": "position", "vel": "velocity"}[prefix[2]]
-            return JointState(**stream_fields, names=names, values={column: torch.from_numpy(rows.astype(np.float64))})
-        return self.stream_of(name, rows, stream_fields, [], joints)
+    def _vector(self, name: str, rows: np.ndarray, stream_fields: dict[str, Any]) -> Stream:
+        column, found = self.joint_column(name), JOINTS.fullmatch(name)
+        if column is None or found is None:
+            return self.stream_of(name, rows, stream_fields, [], self.joints)
+        names = tuple(f"{found[1]}joint{i + 1}" for i in range(rows.shape[1]))
+        return JointState(**stream_fields, names=names, values={column: torch.from_numpy(rows.astype(np.float64))})
 
 
 def with_joined_joints(streams: dict[str, Stream]) -> dict[str, Stream]:

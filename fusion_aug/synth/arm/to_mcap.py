@@ -13,7 +13,7 @@ import torch
 from calib.se3 import quaternion_from_rotation, se3
 from fusion_aug.logs.core.files import millimetres
 from fusion_aug.logs.mcap.bag import BagFile, write_bag
-from fusion_aug.logs.mcap.file import encode, typestore
+from fusion_aug.logs.mcap.file import McapFile, encode, typestore
 from fusion_aug.synth.arm.gels import picture
 from fusion_aug.synth.arm.recording import ArmLog
 from fusion_aug.synth.arm.scene import JOINTS
@@ -176,6 +176,7 @@ def write_mcap(log: ArmLog, folder: Path) -> Path:
         for time, topic, _, data in messages:
             writer.add_message(channels[topic], time, data, time)
         writer.finish()
-    counts, kinds = Counter(topic for _, topic, _, _ in messages), {topic: kind for _, topic, kind, _ in messages}
-    write_bag(folder, [BagFile(path.name, messages[0][0], messages[-1][0], counts)], kinds, {})
+    counts = Counter(topic for _, topic, _, _ in messages)
+    written = BagFile(path.name, messages[0][0], messages[-1][0], counts)
+    write_bag(folder, [written], McapFile(path).summary()[0], {})
     return path

@@ -6,8 +6,9 @@ Further photometric transforms: ``exposure`` (light and sensor), ``blur`` (lens 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from calib import CameraSensor
 from fusion_aug.core.gradients import asks_gradient
-from fusion_aug.core.levels import changed_levels
+from fusion_aug.core.levels import with_changed_levels
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles, resolve
 from fusion_aug.core.transform import Transform
@@ -94,18 +95,22 @@ class PhotometricTransform(Transform, Photometric, abstract=True):
 def change_pictures(stream: Camera, call: Call) -> Camera:
     """Apply pending maps, then change every picture that is present."""
     change, selected = call.transform.change, [applies_to(stream, call, p) for p in call.params]
+    present = stream.present.tolist()  # a dropped picture stays black
+    changes = {
+        i: partial(_changed, change, params, PictureContext(call, stream, i))
+        for i, params in enumerate(call.params)
+        if present[i] and selected[i]
+    }
     if not any(selected):
         return stream
-    present = stream.present.tolist()  # a dropped picture stays black
-    pictures = list(stream.pictures)
-    for i, params in enumerate(call.params):
-        if present[i] and selected[i]:
+    asked = {i for i in changes if asks_gradient(call.params[i])}
+    return with_changed_levels(stream, call, changes, asked)  # type: ignore[return-value]
 
-            def work(picture: Tensor, params: Mapping[str, Any] = params, item: int = i) -> Tensor:
-                return change(picture, params, PictureContext(call, stream, item))
 
-            pictures[i] = changed_levels(stream, i, call.transform.__name__, work, asks_gradient(params))
-    return replace(stream, items=tuple(pictures), pending=())
+def _changed(
+    change: Callable[..., Tensor], params: Mapping[str, Any], context: PictureContext, picture: Tensor
+) -> Tensor:
+    return change(picture, params, context)
 
 
 def applies_to(stream: Stream, call: Call, params: Mapping[str, Any]) -> bool:

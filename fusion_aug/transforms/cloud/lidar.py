@@ -220,12 +220,15 @@ def resample_rings(stream: Points, call: Call) -> Points:
     if stream.origins:
         scanners = ", ".join(stream.origins)
         raise DataError(f"stream {call.name!r}: joins the clouds of {scanners}, which are not the beams of one LiDAR")
-    parts = []
+    parts, moved = [], []
     for i, (params, columns) in enumerate(zip(call.params, stream.realized_items(), strict=True)):
         sensor = lidar_of(call, stream, i)
         old = old_elevations(stream, i, sensor, call.name)
         new = new_elevations(stream, i, params, sensor, call.name)
         rows, xyz, ring = to_elevations(columns["xyz"], columns["ring"], old, new, params["columns"])
         chosen = take_rows(columns, rows)
-        parts.append({**chosen, "xyz": xyz.to(columns["xyz"]), "ring": ring.to(columns["ring"])})
-    return stream.repacked(parts)
+        parts.append(chosen)
+        moved.append({"xyz": xyz.to(columns["xyz"]), "ring": ring.to(columns["ring"])})
+    if not parts:
+        return stream
+    return stream.repacked(parts).with_values(**{n: torch.cat([m[n] for m in moved]) for n in ("xyz", "ring")})

@@ -14,7 +14,7 @@ from calib.ties import cell_of
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.core.transform import Transform
-from fusion_aug.errors import ConfigError
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.ops.random import noise
 from fusion_aug.streams import Points
 from fusion_aug.streams.columns import take_rows
@@ -44,6 +44,29 @@ def keep_points(stream: Points, call: Call, rule: Callable[[int, Mapping[str, An
     return stream if bool(mask.all()) else stream.select(mask)
 
 
+def scanner_place(stream: Points, item: int, call: Call) -> Tensor | None:
+    """Where the scanner of an item stands, (3,) float64, m, in the cloud's frame; None where that is its origin.
+
+    A rig may say that the scanner's frame is another one than that which its cloud is given in.
+
+    Raises:
+        DataError: the cloud is given in the world, and nothing says where its scanner stands there.
+    """
+    if not call.sample.metas or stream.frame not in call.sample.metas[0].true_rig.frames:
+        return None
+    rig, time = call.sample.metas[int(stream.sample_index[item])].true_rig, int(stream.true_capture_times[item])
+    sensor = rig.sensors.get(call.name)
+    frame = stream.frame if sensor is None else sensor.frame
+    if frame != stream.frame:
+        return rig.T(stream.frame, frame, time)[:3, 3]
+    if rig.frames[frame].axis_convention == "world":
+        raise DataError(
+            f"stream {call.name!r}: is given in {frame!r}, where no scanner stands, so its rays are not known; name "
+            f"the scanner's frame in log.rig (sensors: {{{call.name}: {{kind: lidar, frame: FRAME}}}}), or leave it out"
+        )
+    return None
+
+
 def scanner_rays(stream: Points, item: int, call: Call) -> tuple[Tensor, Tensor]:
     """Origins of the rays of an item's points, and the vectors from there to the points, both (rows, 3) float64, m."""
     rows = stream.item_slice(item)
@@ -53,6 +76,8 @@ def scanner_rays(stream: Points, item: int, call: Call) -> tuple[Tensor, Tensor]
         meta, time = call.sample.metas[int(stream.sample_index[item])], int(stream.true_capture_times[item])
         places = torch.stack([meta.true_rig.T(stream.frame, frame, time)[:3, 3] for frame in stream.origins])
         start = places.to(xyz)[stream.values["origin"][rows].long()]
+    elif (place := scanner_place(stream, item, call)) is not None:
+        start = place.to(xyz).expand_as(xyz)
     return start, xyz - start
 
 

@@ -189,6 +189,7 @@ class FrozenCamera(CameraFault):
 
     age: Range = (0.5, 2.0)
 
+    needs_neighbours: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {"age": (0.0, 60.0)}
     example: ClassVar[dict[str, Any]] = {"age": [0.1, 0.5]}
 
@@ -207,7 +208,7 @@ class FrozenCamera(CameraFault):
         mine = (stream.sample_index == index).nonzero()[:, 0]
         if len(mine) > 1:
             older = mine[stream.capture_times[mine] <= then]
-            return stream.pictures[int(older[-1] if len(older) else mine[0])].clone()
+            return stream.image(int(older[-1] if len(older) else mine[0])).clone()
         twist = frame_twist(context.call.sample, index, stream.frame, int(stream.true_capture_times[item]))
         if twist is None:
             raise DataError(

@@ -16,10 +16,11 @@ from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.sample import Sample, world_frame_of
-from fusion_aug.streams import EgoPose, Imu
+from fusion_aug.streams import EgoPose, Imu, SatelliteFix
 from fusion_aug.streams.families import Fault
 
 EYE = torch.eye(4, dtype=torch.float64)
+EQUATOR, ECCENTRICITY_2 = 6_378_137.0, 6.69437999014e-3  # of the ellipsoid of WGS 84: radius (m), and e^2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,3 +93,19 @@ def shift_reported_pose(stream: EgoPose, call: Call) -> EgoPose:
     """Move the reported poses."""
     shifts = torch.stack([jump_matrix(p) for p in call.params]) if call.params else EYE[None][:0]
     return stream.with_values(pose=shifts @ stream.values["pose"])
+
+
+@handles(GpsJump, SatelliteFix)
+def shift_reported_fix(stream: SatelliteFix, call: Call) -> SatelliteFix:
+    """Move the reported places, along the ellipsoid; the world's x axis points east (REP-103)."""
+    if not call.params:
+        return stream
+    east, north = torch.stack([jump_matrix(p)[:2, 3] for p in call.params]).unbind(1)
+    latitude = stream.values["latitude"]
+    sine, cosine = torch.sin(torch.deg2rad(latitude)), torch.cos(torch.deg2rad(latitude))
+    bent = 1 - ECCENTRICITY_2 * sine**2
+    moved = stream.values["longitude"] + torch.rad2deg(east * bent**0.5 / (EQUATOR * cosine))
+    return stream.with_values(
+        latitude=latitude + torch.rad2deg(north * bent**1.5 / (EQUATOR * (1 - ECCENTRICITY_2))),
+        longitude=(moved + 180) % 360 - 180,
+    )

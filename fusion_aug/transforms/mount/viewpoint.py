@@ -32,6 +32,7 @@ from fusion_aug.streams import (
     TactileImage,
     ValidityMask,
 )
+from fusion_aug.streams.deferred import Deferred
 from fusion_aug.streams.source import Source
 from fusion_aug.transforms.mount.frame_motions import FrameMotions, is_pure_rotation, item_motions
 from fusion_aug.transforms.mount.miscalibrate import MountTransform, drawn_frame_errors, with_frame_errors
@@ -140,7 +141,8 @@ def _rotated(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageS
         rotated = _with_pending(stream, item, step).image(item)
         known = torch.isfinite(share) & (share > 0) & (rotated > 0).cpu()
         scaled = rotated * torch.where(known, share, torch.ones_like(share)).to(rotated)
-        return _with_item(stream, item, torch.where(known.to(rotated.device), scaled, torch.zeros_like(rotated)))
+        unmeasured = torch.where(rotated > 0, torch.full_like(rotated, stream.blank), rotated)
+        return _with_item(stream, item, torch.where(known.to(rotated.device), scaled, unmeasured))
     return _with_pending(stream, item, step)
 
 
@@ -171,9 +173,9 @@ def _shifted(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageS
         if stream.measure == "z":
             distance = distance * sensor.unproject(pixel_grid(sensor.size))[..., 2].to(distance)
         old = stream.image(item)
-        there = gather(old, view.source, "nearest", 0.0)
+        there = gather(old, view.source, "nearest", stream.blank)
         depth = torch.where(torch.isinf(there), there, distance.to(old))
-        return _with_item(stream, item, torch.where(there > 0, depth, torch.zeros_like(old)))
+        return _with_item(stream, item, torch.where(there > 0, depth, there))
     return _with_item(stream, item, gather(stream.image(item), view.source, stream.interpolation, stream.blank))
 
 
@@ -204,8 +206,8 @@ def with_validity_masks(out: Sample, before: Sample, moves: list[FrameMotions]) 
     return out.with_streams(streams)
 
 
-def _stored_size(item: Tensor | Source) -> tuple[int, int]:
-    picture = item.value if isinstance(item, Source) else item
+def _stored_size(item: Tensor | Source | Deferred) -> tuple[int, int]:
+    picture = item if isinstance(item, Tensor) else item.value
     return int(picture.shape[0]), int(picture.shape[1])
 
 

@@ -8,16 +8,17 @@ from torch import Tensor
 from calib.rates import expected_imu_reading
 from calib.se3 import invert, transform_points
 from calib.ties import nearest_whole
-from fusion_aug.core.registry import Call, handles, unhandled
-from fusion_aug.errors import ConfigError, UnhandledStream
+from fusion_aug.core.registry import Call, handles, refuse_opaque, unhandled
+from fusion_aug.errors import ConfigError, Obstacle, UnhandledStream
 from fusion_aug.ops.points import hidden_by_move, points_in_boxes
 from fusion_aug.ops.similarity import Motion
 from fusion_aug.sample import SampleMeta
 from fusion_aug.sample.depth import camera_range
 from fusion_aug.sample.ego import radar_velocity
-from fusion_aug.streams import Boxes3D, Imu, Keypoints2D, Lidar, Points, Radar, Stream, Taxels, Wrench
-from fusion_aug.streams.columns import NON_GEOMETRIC, RULES
+from fusion_aug.streams import Boxes3D, Imu, Keypoints2D, Lidar, Opaque, Points, Radar, Stream, Taxels, Wrench
+from fusion_aug.streams.columns import NON_GEOMETRIC, RULES, Column
 from fusion_aug.transforms.mount.frame_motions import is_pure_rotation, item_motions
+from fusion_aug.transforms.mount.moved_clouds import cloud_from
 from fusion_aug.transforms.mount.viewpoint import Viewpoint
 
 EYE = torch.eye(4, dtype=torch.float64)
@@ -35,10 +36,27 @@ def move_columns(stream: Stream, call: Call) -> Stream:
         )
     if any(c.kind == "specific_force" for c in stream.columns):
         raise unhandled(Viewpoint, type(stream), call.name)
-    back = torch.stack([EYE if m is None else invert(m) for m in found])
-    motion = Motion.of(back).take_rows(stream.row_item)
-    named = {c.name: c for c in stream.columns if c.name in stream.values and c.kind not in NON_GEOMETRIC}
-    return stream.with_values(**{n: RULES[c.kind](stream.values[n], motion, None, c.scaled) for n, c in named.items()})
+    named = [c for c in stream.columns if c.name in stream.values and c.kind not in NON_GEOMETRIC]
+    return stream.with_values(**_in_moved_axes(stream, found, named))
+
+
+def _in_moved_axes(stream: Stream, moves: list[Tensor | None], columns: list[Column]) -> dict[str, Tensor]:
+    """Columns of a stream in its moved frame; what is given in the world (an attitude) follows the frame as a body."""
+    back = torch.stack([EYE if m is None else invert(m) for m in moves])
+    one = torch.ones(len(back), dtype=back.dtype)
+    motion = Motion(back, one, one, True).take_rows(stream.row_item)
+    out = {}
+    for c in columns:
+        frame, body = (None, motion) if c.in_world else (motion, None)
+        out[c.name] = RULES[c.kind](stream.values[c.name], frame, body, c.scaled)
+    return out
+
+
+@handles(Viewpoint, Opaque)
+def keep_opaque(stream: Opaque, call: Call) -> Stream:
+    """What is not understood is kept while its sensor stays where it is."""
+    stays = all(m is None for m in item_motions(stream, call.family_state))
+    return stream if stays or stream.is_untouched_by(Viewpoint) else refuse_opaque(stream, call)
 
 
 @handles(Viewpoint, Imu)
@@ -51,9 +69,11 @@ def move_imu(stream: Imu, call: Call) -> Imu:
     found = item_motions(stream, call.family_state)
     if all(m is None for m in found):
         return stream
+    others = [c for c in stream.columns if c.name in stream.values and c.name not in ("gyro", "accel")]
+    turned = stream.with_values(**_in_moved_axes(stream, found, others)) if others else stream
     by_joints = [m.joints_changed(stream.frame) for m in call.family_state]
     if any(by_joints):
-        return _moved_by_joints(stream, call, by_joints)
+        return _moved_by_joints(turned, call, by_joints)
     moves = torch.stack([EYE if m is None else m for m in found])
     gyro, accel = stream.values["gyro"].to(torch.float64), stream.values["accel"].to(torch.float64)
     lever, back = moves[:, :3, 3], moves[:, :3, :3].transpose(1, 2)
@@ -64,7 +84,7 @@ def move_imu(stream: Imu, call: Call) -> Imu:
             seconds = (stream.capture_times[mine] - stream.capture_times[mine[0]]).to(torch.float64) * 1e-9
             angular_acceleration[mine] = torch.gradient(gyro[mine], spacing=(seconds,), dim=0)[0]
     swing = torch.linalg.cross(angular_acceleration, lever) + torch.linalg.cross(gyro, torch.linalg.cross(gyro, lever))
-    return stream.with_values(
+    return turned.with_values(
         gyro=(back @ gyro[..., None])[..., 0].to(stream.values["gyro"]),
         accel=(back @ (accel + swing)[..., None])[..., 0].to(stream.values["accel"]),
     )
@@ -86,7 +106,15 @@ def _moved_by_joints(stream: Imu, call: Call, joints_changed: list[bool]) -> Imu
 
 @handles(Viewpoint, Wrench)
 def move_wrench(stream: Wrench, call: Call) -> Wrench:
-    """In the rotated axes f' = R^T f; about the new origin of a sensor moved on its link R^T (tau - r x f)."""
+    """In the rotated axes f' = R^T f; about the new origin of a sensor moved on its link R^T (tau - r x f).
+
+    Raises:
+        Obstacle: its frame is not known, and links were moved, of which one may carry it.
+    """
+    if not stream.frame and any(m.joints_changed(f) for m in call.family_state for f in m.before.frames):
+        reason = "its axes are not known: no message, rig or part of the log names their frame"
+        remedy = f"name it in the rig file, as in sensors: {{{call.name}: {{kind: wrench, frame: LINK}}}}"
+        raise Obstacle(f"stream {call.name!r}", call.transform.__name__, reason, f"{remedy}, or use log.exclude")
     found = item_motions(stream, call.family_state)
     if all(m is None for m in found):
         return stream
@@ -102,9 +130,7 @@ def move_wrench(stream: Wrench, call: Call) -> Wrench:
 def move_points(stream: Points, call: Call) -> Points:
     """The cloud in the moved sensor's frame."""
     found = item_motions(stream, call.family_state)
-    if all(m is None for m in found):
-        return stream
-    return stream.realized().transformed(torch.stack([EYE if m is None else invert(m) for m in found]))
+    return stream if all(m is None for m in found) else cloud_from(stream, call, found)
 
 
 @handles(Viewpoint, Lidar)

@@ -11,18 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib import JointPose, Rig, Robot, TaxelSensor
-from calib.kinematics import align_to_joints
+from calib import JointPose, Rig, TaxelSensor
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.promises import SIGNAL_EXEMPTIONS
 from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.ops.random import noise
-from fusion_aug.ops.resample import bracket
 from fusion_aug.sample import Sample, SampleMeta
 from fusion_aug.streams import JointState, Stream, Taxels, Wrench
 from fusion_aug.streams.families import Fault
+from fusion_aug.transforms.robot.wrench_signs import interpolate_change, jacobian_of, refuse_unclear_wrenches
 
 PAD_RANK_TOLERANCE = 0.2  # of the largest singular value: pads within 23 degrees of opposite hold nothing across
 
@@ -31,8 +30,9 @@ PAD_RANK_TOLERANCE = 0.2  # of the largest singular value: pads within 23 degree
 class ContactTransform(Transform, Fault, abstract=True):
     """An external force on the end effector that was not there. Wrench, joint efforts and touch change together.
 
-    Efforts become ``tau + J^T w``. What of the force lies along the normals of the pads that are pressed beyond the
-    wrench sensor enters their elements, each by its share of the pad's load; no element measures the rest, the shear.
+    Efforts become ``tau + J^T w``, or ``tau - J^T w`` where the rig says of a wrench that it is the environment's. What
+    of the force lies along the normals of the pads that are pressed beyond the wrench sensor enters their elements,
+    each by its share of the pad's load; no element measures the rest, the shear.
     """
 
     exemptions: ClassVar[dict[str, str]] = SIGNAL_EXEMPTIONS
@@ -53,6 +53,7 @@ class ContactTransform(Transform, Fault, abstract=True):
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Compute the change of every wrench, then apply it to wrenches, efforts and taxels."""
+        refuse_unclear_wrenches(sample)
         changes: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
         for name, stream in sample.of_type(Wrench).items():
             for u in range(len(sample.metas)):
@@ -74,6 +75,7 @@ def push_wrench(stream: Wrench, call: Call) -> Stream:
             if len(mine) == 0 or beyond not in rig.frames or stream.frame not in rig.ancestors(beyond)[1:]:
                 continue
             change = interpolate_change(times, change, stream.true_capture_times[mine])
+            change = change * (rig.wrench_sign(name) * rig.wrench_sign(call.name))
             T = rig.T_at_times(stream.frame, beyond, stream.true_capture_times[mine])
             f, t = ((T[:, :3, :3] @ change[:, k : k + 3, None])[..., 0] for k in (0, 3))
             change = torch.cat([f, t + torch.linalg.cross(T[:, :3, 3], f)], 1)
@@ -90,20 +92,14 @@ def push_joints(stream: JointState, call: Call) -> Stream:
     effort = stream.values["effort"].clone()
     for (name, u), (times, change) in call.family_state.items():
         meta, mine = call.sample.metas[u], (stream.sample_index == u).nonzero()[:, 0]
-        held = _jacobian_of(meta, call.sample[name].frame, stream, mine)
+        held = jacobian_of(meta, call.sample[name].frame, stream, stream.true_capture_times[mine])
         if held is None or len(mine) == 0:
             continue
         jacobian, R = held
-        w = interpolate_change(times, change, stream.true_capture_times[mine])
+        w = interpolate_change(times, change, stream.true_capture_times[mine]) * meta.true_rig.wrench_sign(name)
         in_base = torch.cat([(R @ w[:, :3, None])[..., 0], (R @ w[:, 3:, None])[..., 0]], 1)
         effort[mine] += (jacobian.transpose(1, 2) @ in_base[..., None])[..., 0].to(effort)
     return stream.with_values(effort=effort)
-
-
-def interpolate_change(times: Tensor, change: Tensor, wanted: Tensor) -> Tensor:
-    """A change (k, 6) at times (k,), interpolated linearly at other times (n,), int64 ns."""
-    before, after, weight = bracket(times, wanted)
-    return change[before] + weight[:, None] * (change[after] - change[before])
 
 
 @handles(ContactTransform, Taxels)
@@ -121,7 +117,7 @@ def push_taxels(stream: Taxels, call: Call) -> Stream:
         if len(mine) == 0 or link is None or link not in meta.true_rig.ancestors(stream.frame):
             continue
         stamps = stream.true_capture_times[mine]
-        force_change = interpolate_change(times, change, stamps)[:, :3]
+        force_change = interpolate_change(times, change, stamps)[:, :3] * meta.true_rig.wrench_sign(name)
         pads = {n: s for n, s in call.sample.of_type(Taxels).items() if link in meta.true_rig.ancestors(s.frame)}
         normals = torch.stack(
             [pad_normal(s, n, meta, u, sensor_frame, stamps) for n, s in pads.items()], 2
@@ -161,21 +157,6 @@ def pad_normal(stream: Taxels, name: str, meta: SampleMeta, number: int, frame: 
     own = own / load.sum(1, keepdim=True).clamp(min=1e-12)
     R = meta.true_rig.T_at_times(frame, stream.frame, times)[:, :3, :3]
     return (R.to(own) @ own[..., None])[..., 0]
-
-
-def _jacobian_of(meta: SampleMeta, frame: str, stream: JointState, mine: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Jacobian (n, 6, J) of a sensor's frame, and its rotation (n, 3, 3), in the base; None where it is not carried."""
-    rig = meta.true_rig
-    if frame not in rig.frames or not any(
-        isinstance(f.pose, JointPose) and f.pose.joint.name in stream.names for f in rig.frames.values()
-    ):
-        return None
-    robot = Robot.of(rig, meta.ref.frame)
-    if frame not in robot.edges:
-        return None
-    q = robot.readings_in(rig, stream.true_capture_times[mine])
-    jacobian = align_to_joints(robot.jacobian(q, frame), robot.joints, stream.names)
-    return jacobian, robot.forward(q)[frame][:, :3, :3]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,16 +9,19 @@ from calib import Robot
 from calib.kinematics import GRAVITY, align_to_joints
 from calib.rates import known_span
 from calib.replacing import replace_unchecked
+from calib.rotation_forms import moved_form
 from calib.se3 import invert
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.sample import REF
-from fusion_aug.streams import Action, BodyPose, JointState, Stream, Taxels
+from fusion_aug.streams import BodyPose, JointState, RobotVector, Stream, Taxels
+from fusion_aug.streams.rotations import CHANGE, form_of
 from fusion_aug.transforms.robot.kinematics import KinematicNoise
 from fusion_aug.transforms.robot.rig_errors import end_effector_link, taxel_pose_errors
+from fusion_aug.transforms.scene.robot import refuse_misplaced
 from fusion_aug.transforms.temporal.dynamics import robot_with_masses
 
 
-def _shifted(stream: JointState | Action, call: Call, column: str) -> Tensor:
+def _shifted(stream: JointState | RobotVector, call: Call, column: str) -> Tensor:
     value = stream.values[column]
     rows = [[p["joints"].get(n, 0.0) for n in stream.names] for p in call.params]
     return value + torch.tensor(rows, dtype=torch.float64).reshape(len(stream), len(stream.names)).to(value)
@@ -30,6 +33,7 @@ def offset_joint_readings(stream: JointState, call: Call) -> Stream:
 
     With ``mode=truth`` efforts change too, to those that hold the robot's weight in its new posture.
     """
+    refuse_misplaced(stream, call)
     if "position" not in stream.values:
         return stream
     out = stream.with_values(position=_shifted(stream, call, "position"))
@@ -49,13 +53,19 @@ def offset_joint_readings(stream: JointState, call: Call) -> Stream:
     return out.with_values(effort=effort.to(stream.values["effort"]))
 
 
-@handles(KinematicNoise, Action)
-def offset_action_targets(stream: Action, call: Call) -> Stream:
-    """Absolute joint targets with the offsets, absolute poses of the end effector by its forward kinematics."""
+@handles(KinematicNoise, RobotVector)
+def offset_vector(stream: RobotVector, call: Call) -> Stream:
+    """Absolute joint targets and readings with the offsets, absolute poses of the hand by its forward kinematics.
+
+    Raises:
+        UnhandledStream: numbers of a pose are declared as others.
+    """
+    refuse_misplaced(stream, call)
     out = {}
     if "joint_position" in stream.values:
         out["joint_position"] = _shifted(stream, call, "joint_position")
-    if {"pose", "position"} & set(stream.values):
+    turns = [c for c in stream.columns if c.name in stream.values and form_of(c) and not c.kind.startswith(CHANGE)]
+    if turns or {"pose", "position"} & set(stream.values):
         motion = end_effector_error(stream, call)
         if "pose" in stream.values:
             out["pose"] = motion.to(stream.values["pose"]) @ stream.values["pose"]
@@ -63,6 +73,11 @@ def offset_action_targets(stream: Action, call: Call) -> Stream:
             p = stream.values["position"]
             moved = (motion[:, :3, :3] @ p.to(torch.float64)[..., None])[..., 0] + motion[:, :3, 3]
             out["position"] = moved.to(p)
+        none, eye = torch.zeros(len(stream), dtype=torch.bool), torch.eye(3, dtype=torch.float64)
+        for column in turns:
+            v = stream.values[column.name]
+            moved = moved_form(form_of(column), v, motion[:, :3, :3], eye.expand(len(stream), 3, 3), none)
+            out[column.name] = moved.to(v)
     return stream.with_values(**out) if out else stream
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from calib.joints import JointPose
 from calib.replacing import replace_unchecked
 from calib.rig import Rig
-from calib.sensors import TactileSensor, TaxelSensor
+from calib.sensors import CameraSensor, TactileSensor, TaxelSensor
 from calib.symmetry import RobotMirror
 from fusion_aug.errors import DataError
 from fusion_aug.transforms.scene.maps import EYE, SceneMaps, moved_taxels
@@ -19,7 +19,7 @@ def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
     moved = rig.mapped(maps.matrices)
     if maps.flips_images:
         moved = Rig(moved.frames, {n: s.mirrored() for n, s in rig.sensors.items()})
-    moved = with_moved_touch_sensors(moved.renamed(maps.names), rig, maps)
+    moved = with_stereo_pairs(with_moved_touch_sensors(moved.renamed(maps.names), rig, maps), rig, maps)
     return moved if maps.robot is None else with_mirrored_joints(moved, rig, maps, maps.robot)
 
 
@@ -45,6 +45,16 @@ def with_moved_touch_sensors(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
             motion = maps(sensor.frame)
             if motion is not None:
                 sensors[new] = replace_unchecked(moved_sensor, poses=moved_taxels(moved_sensor.poses, motion))
+    return Rig(moved.frames, sensors)
+
+
+def with_stereo_pairs(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
+    """A moved rig in which the first camera of a stereo pair that swapped names is still the first."""
+    sensors = dict(moved.sensors)
+    for name in maps.names:
+        new, old = sensors.get(name), before.sensors.get(name)
+        if isinstance(new, CameraSensor) and isinstance(old, CameraSensor) and new.rectification and old.rectification:
+            sensors[name] = replace_unchecked(new, rectification=new.rectification.beside_as(old.rectification))
     return Rig(moved.frames, sensors)
 
 

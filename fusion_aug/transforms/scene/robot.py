@@ -8,14 +8,29 @@ from torch import Tensor
 from calib.replacing import replace_unchecked
 from calib.sides import other_side, swapped_sides
 from fusion_aug.core.registry import Call, handles
-from fusion_aug.errors import DataError
-from fusion_aug.streams import Action, JointState, Keypoints2D, Keypoints3D, Stream, strings
+from fusion_aug.errors import DataError, Obstacle, UnhandledStream
+from fusion_aug.streams import JointState, Keypoints2D, Keypoints3D, RobotVector, Stream, Wrench, strings
 from fusion_aug.streams.families import Scene
 from fusion_aug.transforms.scene.maps import SceneMaps
 from fusion_aug.transforms.scene.rules import canvas_of, move_columns
 
 
-def mirrored_joints(stream: JointState | Action, call: Call, columns: dict[str, bool]) -> dict[str, Tensor]:
+def refuse_misplaced(stream: JointState | RobotVector, call: Call) -> None:
+    """Stop where numbers are called as those of a pose are, and the log was told that nothing has to change them.
+
+    Raises:
+        UnhandledStream: there are such numbers.
+    """
+    if stream.misplaced:
+        raise UnhandledStream(
+            f"{call.transform.__name__}: stream {call.name!r}: {', '.join(stream.misplaced)} are called as places or "
+            f"rotations in space are, and are declared as numbers that nothing changes; declare them in log.parts, "
+            f"such as position and rpy (delta: base or delta: tool beside them where they are changes per step), or "
+            f"leave the feature out with log.exclude"
+        )
+
+
+def mirrored_joints(stream: JointState | RobotVector, call: Call, columns: dict[str, bool]) -> dict[str, Tensor]:
     """Columns of joints under the mirrors of every sample.
 
     Args:
@@ -32,7 +47,7 @@ def mirrored_joints(stream: JointState | Action, call: Call, columns: dict[str, 
             continue
         slid = torch.tensor([n in m.state.prismatic_joints for n in stream.names])
         for c, value in out.items():
-            if c != "effort" and bool(slid.any()):
+            if c not in ("effort", "joint_effort") and bool(slid.any()):
                 value[mine] = torch.where(slid.to(value.device), value[mine] * m.scale.to(value), value[mine])
         if not m.flips_images:
             continue
@@ -45,7 +60,7 @@ def mirrored_joints(stream: JointState | Action, call: Call, columns: dict[str, 
     return out
 
 
-def mirrored_names(stream: JointState | Action, call: Call) -> tuple[str, ...]:
+def mirrored_names(stream: JointState | RobotVector, call: Call) -> tuple[str, ...]:
     """Names of the joints under a mirror: those of the partners where a stream holds one side of the robot alone.
 
     Raises:
@@ -66,19 +81,47 @@ def mirrored_names(stream: JointState | Action, call: Call) -> tuple[str, ...]:
 def move_joints(stream: JointState, call: Call) -> JointState:
     """A rigid motion leaves joints alone; a mirror swaps them."""
     kinds = {"position": False, "velocity": True, "acceleration": True, "effort": True}
+    if stream.misplaced and _is_moved(stream, call):
+        refuse_misplaced(stream, call)
     if not any(m.flips_images or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.family_state):
         return stream
     moved = stream.with_values(**mirrored_joints(stream, call, kinds))
     return replace_unchecked(moved, names=mirrored_names(stream, call))
 
 
-@handles(Scene, Action)
-def move_action(stream: Action, call: Call) -> Stream:
+@handles(Scene, Wrench)
+def move_wrench(stream: Wrench, call: Call) -> Stream:
+    """By the columns, in the frame of the sensor.
+
+    Raises:
+        Obstacle: that frame is not known, and the motion would turn the force in it, or in one that it may be.
+    """
+    if stream.frame:
+        return move_columns(stream, call)
+    maps: list[SceneMaps] = call.family_state
+    if any(m.flips_images or m.state.robot is None for m in maps):
+        reason = "its axes are not known: no message, rig or part of the log names their frame"
+        remedy = f"name it in the rig file, as in sensors: {{{call.name}: {{kind: wrench, frame: LINK}}}}"
+        raise Obstacle(f"stream {call.name!r}", call.transform.__name__, reason, f"{remedy}, or use log.exclude")
+    return stream
+
+
+def _is_moved(stream: Stream, call: Call) -> bool:
+    """Whether a stream's frame or the bodies in it move."""
+    maps: list[SceneMaps] = call.family_state
+    return any(motion is not None for m in maps for motion in (m(stream.frame), m.by_role["body"]))
+
+
+@handles(Scene, RobotVector)
+def move_vector(stream: RobotVector, call: Call) -> Stream:
     """Every part by its kind.
 
     Raises:
         DataError: a mirror swaps the arms, and several commands do not say which arm each is for.
+        UnhandledStream: numbers of a pose are declared as others.
     """
+    if stream.misplaced and _is_moved(stream, call):
+        refuse_misplaced(stream, call)
     moved = move_columns(stream, call)
     if not any(m.flips_images or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.family_state):
         return moved
@@ -93,7 +136,7 @@ def move_action(stream: Action, call: Call) -> Stream:
             f"stream {call.name!r}: command: a mirror swaps the arms, and nothing says which of the "
             f"{commands.shape[1]} commands is for which; give them as joint_position, or in one stream per arm"
         )
-    kinds = {"joint_position": False, "joint_velocity": True, "joint_delta": True}
+    kinds = {"joint_position": False, "joint_velocity": True, "joint_delta": True, "joint_effort": True}
     moved = moved.with_values(**mirrored_joints(stream, call, kinds))
     return replace_unchecked(moved, names=mirrored_names(stream, call))
 

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from calib.se3 import as_f64
-from fusion_aug.core.registry import Call, handles
+from fusion_aug.core.registry import Call, handles, refuse_opaque
 from fusion_aug.errors import DataError, UnhandledStream
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.similarity import Motion
-from fusion_aug.streams import Boxes2D, Depth, EgoPose, HeightMap, ImageStream, Points, Stream, Text, strings
+from fusion_aug.streams import Boxes2D, Depth, EgoPose, HeightMap, ImageStream, Opaque, Points, Stream, Text, strings
 from fusion_aug.streams.columns import NON_GEOMETRIC, RULES
 from fusion_aug.streams.families import Scene
 from fusion_aug.streams.text import mirror_text
+from fusion_aug.transforms.cloud.unknown_fields import refuse_unmoved_fields
 from fusion_aug.transforms.scene.maps import SceneMaps
 
 GRAVITY = (0.0, 0.0, -9.81)
@@ -47,17 +48,20 @@ def move_columns(stream: Stream, call: Call) -> Stream:
     maps: list[SceneMaps] = call.family_state
     own = motion_per_item(maps, stream.frame, stream)
     child = motion_per_item(maps, stream.child, stream) if stream.child else None
-    body = _stacked_motions([m.by_role["body"] for m in maps], stream)
+    body, world = (_stacked_motions([m.by_role[r] for m in maps], stream) for r in ("body", "world"))
     if own is None and child is None and body is None:
         return stream
-    own, child, body = (_motion_per_row(m, stream) for m in (own, child, body))
+    own, child, body, world = (_motion_per_row(m, stream) for m in (own, child, body, world))
     moved = {}
     for column in stream.columns:
         if column.name not in stream.values or column.kind in NON_GEOMETRIC:
             continue
-        frame, value = child if column.in_child_frame else own, stream.values[column.name]
-        if column.kind != "specific_force":
-            moved[column.name] = RULES[column.kind](value, frame, child if stream.child else body, column.scaled)
+        carried = child if stream.child else body  # by the body whose pose or twist it is
+        frame, value = carried if column.in_child_frame else own, stream.values[column.name]
+        if column.in_world:  # of the stream's own frame, which is the body there
+            moved[column.name] = RULES[column.kind](value, world, own, column.scaled)
+        elif column.kind != "specific_force":
+            moved[column.name] = RULES[column.kind](value, frame, carried, column.scaled)
         elif frame is not None:
             moved[column.name] = _accelerometer(stream, value, frame, call)
     return stream.with_values(**moved) if moved else stream
@@ -103,7 +107,10 @@ def move_ego(stream: EgoPose, call: Call) -> EgoPose:
 def move_points(stream: Points, call: Call) -> Points:
     """Points take the motion in as pending; it is multiplied out once."""
     motion = motion_per_item(call.family_state, stream.frame, stream)
-    return stream if motion is None else stream.moved(motion.matrix.expand(len(stream), 4, 4))
+    if motion is None:
+        return stream
+    refuse_unmoved_fields(stream, call.name, call.transform, motion)
+    return stream.moved(motion.matrix.expand(len(stream), 4, 4))
 
 
 @handles(Scene, ImageStream)
@@ -151,6 +158,23 @@ def move_text(stream: Text, call: Call) -> Text:
         mirror_text(t, stream.language) if maps[u].swaps_names else t for t, u in zip(texts, indices, strict=True)
     ]
     return stream.with_values(text=strings(swapped))
+
+
+@handles(Scene, Opaque)
+def keep_opaque(stream: Opaque, call: Call) -> Opaque:
+    """What is not understood stays where its kind of data stays as it is; anything else is refused."""
+    maps: list[SceneMaps] = call.family_state
+    kind = stream.kind_if_understood
+    if stream.is_untouched_by(Scene):
+        return stream
+    if issubclass(kind, ImageStream):
+        is_deep = issubclass(kind, Depth | HeightMap)
+        if not any(m.flips_images or (is_deep and float(m.scale) != 1.0) for m in maps):
+            return stream
+    elif issubclass(kind, Points) and motion_per_item(maps, stream.frame, stream) is None:
+        return stream
+    refuse_opaque(stream, call)
+    return stream
 
 
 def canvas_of(maps: SceneMaps, stream: Stream, name: str) -> tuple[int, int]:

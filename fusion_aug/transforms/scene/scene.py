@@ -20,7 +20,7 @@ from fusion_aug.sample import Sample, merge
 from fusion_aug.sample.history import History
 from fusion_aug.streams import Stream
 from fusion_aug.streams.families import Scene
-from fusion_aug.transforms.scene import grids, robot, rules, touch, vector_maps  # noqa: F401  (registers the rules)
+from fusion_aug.transforms.scene import grids, readings, robot, rules, touch, vector_maps  # noqa: F401  (registers)
 from fusion_aug.transforms.scene.maps import SceneMaps, SceneState, scale_and_mirror, with_renamed_streams
 from fusion_aug.transforms.scene.rig import moved_rig
 

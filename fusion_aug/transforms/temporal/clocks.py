@@ -36,6 +36,7 @@ class ClockTransform(Transform, Temporal, abstract=True):
     sensors: tuple[str, ...] = ("*",)
 
     strict = False  # it touches no data, so a stream without a rule cannot go wrong
+    keeps_values: ClassVar[bool] = True
     inverse: ClassVar[str] = "exact"
     ignores = LABELS
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")

@@ -26,6 +26,8 @@ def approximated_columns(sample: Sample, number: int) -> list[str]:
             and robot_with_masses(meta, stream.names) is None
         ):
             out.append(f"{name}: effort")
+        if "joint_effort" in stream.values:
+            out.append(f"{name}: joint_effort")
         if isinstance(stream, Wrench) and (
             stream.frame not in meta.true_rig.frames or not payload(meta.true_rig, stream.frame)
         ):
@@ -97,10 +99,11 @@ def inertial_demand(
 
 
 def wrench_at_speed(
-    values: Mapping[str, Any], stream: Wrench, meta: SampleMeta, at: Tensor, speed: Tensor, change: Tensor
+    values: Mapping[str, Any], stream: Wrench, name: str, meta: SampleMeta, at: Tensor, speed: Tensor, change: Tensor
 ) -> dict[str, Tensor]:
     """Force and torque (n, 3) with the inertial part of the payload at the new speed; weight and contact stay."""
     rig, frame = meta.true_rig, stream.frame
+    sign = rig.wrench_sign(name)
     force, torque = (values[c].to(torch.float64) for c in ("force", "torque"))
     for link in payload(rig, frame) if frame in rig.frames else ():
         root, inertia = rig.root_of(link), rig.frames[link].inertia
@@ -111,8 +114,8 @@ def wrench_at_speed(
         R = T_frame_link[:, :3, :3]
         push = (R @ T[:, :3, :3].transpose(1, 2) @ push[..., None])[..., 0]
         arm = (R @ inertia.center) + T_frame_link[:, :3, 3]
-        force = force + push
-        torque = torque + (R @ twist[..., None])[..., 0] + torch.linalg.cross(arm, push)
+        force = force + sign * push
+        torque = torque + sign * ((R @ twist[..., None])[..., 0] + torch.linalg.cross(arm, push))
     return {"force": force.to(values["force"]), "torque": torque.to(values["torque"])}
 
 

@@ -18,7 +18,8 @@ from calib.rates import point_motion
 from fusion_aug.errors import DataError, UnhandledStream
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.sample import REF, Sample, SampleMeta
-from fusion_aug.streams import JointState, Points, Stream, Waypoints, Wrench
+from fusion_aug.streams import JointState, Opaque, Points, Stream, Waypoints, Wrench
+from fusion_aug.streams.columns import at_speed
 from fusion_aug.transforms.temporal.dynamics import effort_at_speed, wrench_at_speed
 from fusion_aug.transforms.temporal.reading import interpolate_signal, step_ends
 
@@ -38,7 +39,7 @@ def warp_stream(stream: Stream, name: str, sample: Sample, warps: list[Warp]) ->
     Raises:
         UnhandledStream: it has neither typed columns nor pictures.
     """
-    if not stream.columns and not hasattr(stream, "items"):
+    if not stream.columns and not hasattr(stream, "items") and not isinstance(stream, Opaque):
         raise UnhandledStream(
             f"a change of speed: nothing is known of the values of {name!r} ({type(stream).__name__}); {stream.remedy}"
         )
@@ -94,8 +95,8 @@ def _with_times_and_rates(
     speed, own_times = speed_of(stream.capture_times, times), isinstance(stream, Waypoints)
     stamps = None if stream.receive_times is None else times + (stream.receive_times - stream.capture_times)
     changes: dict[str, Any] = {"capture_times": times, "receive_times": stamps}
-    table = stream.column_table()
-    names = [n for n, c in table.items() if n in stream.values and (c.rate or c.kind == "time")]
+    table = stream.column_types
+    names = [n for n, c in table.items() if n in stream.values and c.follows_speed]
     if names:
         stream = stream.realized()
         stream = stream.loaded() if isinstance(stream, Points) else stream
@@ -109,7 +110,7 @@ def _with_times_and_rates(
                 values[n] = ((new - times[item]).to(torch.float64) * 1e-9).to(value)
                 speed = speed_of(old, new) if own_times else speed
             else:
-                values[n] = value * speed.reshape(-1, *[1] * (value.ndim - 1)).to(value)
+                values[n] = at_speed(value, table[n], speed)
         changes["values"] = values
     return replace(stream, **changes)
 
@@ -134,7 +135,7 @@ def interpolate_signal_at(stream: Stream, name: str, meta: SampleMeta, warp: War
     at = warp.old(new).clamp(old[0], old[-1])
     speed, change = warp.speed(new), warp.change(new)
     read = interpolate_signal(stream, name, at, ends)
-    values, table = read.values, stream.column_table()
+    values, table = read.values, stream.column_types
     out = {}
     for n, value in values.items():
         column = table.get(n)
@@ -142,22 +143,25 @@ def interpolate_signal_at(stream: Stream, name: str, meta: SampleMeta, warp: War
         v, a = speed.reshape(wide), change.reshape(wide)
         if column is None:
             out[n] = value
-        elif column.rate:
-            out[n] = value * v.to(value)
         elif column.rate_of:
-            if column.rate_of not in values:
-                raise DataError(f"stream {name!r}: {n} needs {column.rate_of} beside it for a change of speed")
-            out[n] = value * (v * v).to(value) + values[column.rate_of] * a.to(value)
+            out[n] = value * (v * v).to(value)
+            if column.rate_of in values:
+                out[n] = out[n] + values[column.rate_of] * a.to(value)
+            elif bool((change != 0).any()):
+                raise DataError(
+                    f"stream {name!r}: {n} needs {column.rate_of} beside it for a speed that changes; SpeedWarp, whose "
+                    f"speed stays, does not"
+                )
         elif column.kind == "specific_force":
             out[n] = _accelerometer(value, stream, name, meta, at, v, a)
         else:
-            out[n] = value
+            out[n] = at_speed(value, column, speed)
     stamps = None if read.receive_times is None else new + (read.receive_times - read.capture_times)
     moved = replace(read, capture_times=new, receive_times=stamps, values=out)
     if isinstance(stream, JointState) and "effort" in out:
         return moved.with_values(effort=effort_at_speed(values, stream, meta, at, speed, change))
     if isinstance(stream, Wrench):
-        return moved.with_values(**wrench_at_speed(values, stream, meta, at, speed, change))
+        return moved.with_values(**wrench_at_speed(values, stream, name, meta, at, speed, change))
     return moved
 
 

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from fusion_aug.errors import DataError
 from fusion_aug.ops.resample import bracket, nearest
-from fusion_aug.streams import Action, Stream
+from fusion_aug.streams import RobotVector, Stream
 from fusion_aug.streams.columns import Column
 from fusion_aug.streams.dropped import with_dropped
 from fusion_aug.streams.resample import read_at
+from fusion_aug.streams.rotations import form_of, turns_over_steps
 
 TOTAL = Column("total", "plain")  # linear
 
@@ -43,11 +44,11 @@ def interpolate_signal(stream: Stream, name: str, at: Tensor, ends: Tensor) -> S
         whole = replace(whole, present=torch.ones(len(whole), dtype=torch.bool))
         return with_dropped(interpolate_signal(whole, name, at, ends), ~both_present)
     base = stream.take_items(nearest(old, at))
-    table = stream.column_table()
+    table = stream.column_types
     values = {n: read_at(v, table[n], old, at) if n in table else base.values[n] for n, v in stream.values.items()}
-    for n in stream.per_step if isinstance(stream, Action) else ():
+    for n in stream.per_step if isinstance(stream, RobotVector) else ():
         if n in values:
-            values[n] = sum_over_steps(stream.values[n], old, at, ends)
+            values[n] = joined_steps(stream.values[n], table[n], old, at, ends)
     stamps = None if stream.receive_times is None else at + (base.arrival_times - base.capture_times)
     return replace(base, capture_times=at, receive_times=stamps, values=values)
 
@@ -56,6 +57,23 @@ def step_ends(times: Tensor) -> Tensor:
     """Ends (n,) ns of the steps that begin at times (n,): the next time; the last step has the median length."""
     last = int(times.diff().median()) if len(times) > 1 else 0
     return torch.cat([times[1:], times[-1:] + last])
+
+
+def joined_steps(value: Tensor, column: Column, old: Tensor, at: Tensor, ends: Tensor) -> Tensor:
+    """Changes per step (k, w) at times (k,), joined from ``at`` to ``ends`` (n,): summed, rotations multiplied.
+
+    Steps whose limits are the old ones keep their bits.
+    """
+    if len(old) < 2:
+        return value[:1].expand(len(at), *value.shape[1:])
+    knots = torch.cat([old, step_ends(old)[-1:]])
+    if form_of(column):
+        joined = turns_over_steps(value, column, knots, at, ends)
+    else:
+        joined = sum_over_steps(value, old, at, ends)
+    first = torch.searchsorted(knots, at).clamp(max=len(old) - 1)
+    same = (knots[first] == at) & (knots[first + 1] == ends)
+    return torch.where(same[:, None], value[first], joined)
 
 
 def sum_over_steps(value: Tensor, old: Tensor, at: Tensor, ends: Tensor) -> Tensor:

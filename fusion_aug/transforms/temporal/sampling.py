@@ -37,6 +37,7 @@ class SamplingTransform(Transform, Temporal, abstract=True):
 
     ignores = LABELS
     strict = False  # it changes no value, only which there are
+    keeps_values: ClassVar[bool] = True
     inverse: ClassVar[str] = "exact"
     loss_reason: ClassVar[str] = "removed in time"
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")

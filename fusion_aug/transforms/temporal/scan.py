@@ -15,7 +15,10 @@ from fusion_aug.errors import ConfigError
 from fusion_aug.sample.ego import frame_twist
 from fusion_aug.streams import Lidar, Points
 from fusion_aug.streams.families import Temporal
+from fusion_aug.streams.meanings import read_meaning
 from fusion_aug.transforms.temporal.clocks import LABELS
+
+TURNED = ("polar", "direction", "axial")  # kinds of columns, in axes that turn with the sensor
 
 DESKEW_EXEMPTIONS = {
     "invertible": "the other mode brings the points back, not the history",
@@ -54,6 +57,8 @@ def deskew(stream: Points, call: Call) -> Points:
         return stream
     goal = goals.pop()
     cloud = stream.realized().loaded()
+    own = [m.column for m in map(read_meaning, cloud.meanings) if m.name in cloud.values]
+    vectors = {c.name: cloud.values[c.name].to(torch.float64).clone() for c in own if c.kind in TURNED}
     xyz = cloud.values["xyz"].to(torch.float64).clone()
     for i, (index, time) in enumerate(zip(cloud.sample_index.tolist(), cloud.true_capture_times.tolist(), strict=True)):
         twist = frame_twist(call.sample, index, cloud.frame, time)
@@ -62,7 +67,11 @@ def deskew(stream: Points, call: Call) -> Points:
         rows = cloud.item_slice(i)
         seconds = cloud.values["time_offset"][rows].to(torch.float64)
         xyz[rows] = move_with_twist(xyz[rows], seconds, *twist, raw=goal == "raw")
-    return replace(cloud.with_values(xyz=xyz.to(cloud.values["xyz"])), motion=goal)
+        for vector in vectors.values():  # turned with the axes in which it was measured
+            still = torch.zeros_like(twist[0])
+            vector[rows] = move_with_twist(vector[rows], seconds, still, twist[1], raw=goal == "raw")
+    changed = {n: v.to(cloud.values[n]) for n, v in (vectors | {"xyz": xyz}).items()}
+    return replace(cloud.with_values(**changed), motion=goal)
 
 
 def move_with_twist(xyz: Tensor, seconds: Tensor, velocity: Tensor, spin: Tensor, raw: bool) -> Tensor:

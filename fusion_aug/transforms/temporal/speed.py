@@ -15,14 +15,15 @@ from calib.replacing import replace_unchecked
 from calib.trajectory import MovingPose, Trajectory
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, draw
-from fusion_aug.core.registry import Call, Context, find_transform, handles
+from fusion_aug.core.registry import Call, Context, find_transform, handles, refuse_opaque
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.sample import Ref, Sample, SampleMeta
 from fusion_aug.sample.history import History
-from fusion_aug.streams import Stream
+from fusion_aug.streams import Opaque, Points, Stream
 from fusion_aug.streams.families import Temporal
+from fusion_aug.transforms.cloud.unknown_fields import refuse_unknown_rates
 from fusion_aug.transforms.temporal.dynamics import approximated_columns
 from fusion_aug.transforms.temporal.laws import warp_stream, with_unwarped_times
 
@@ -144,13 +145,19 @@ def _with_scaled_exposure(sensor: Any, speed: float) -> Any:
     return replace_unchecked(sensor, **scaled) if scaled and speed != 1 else sensor
 
 
-def time_map(history: History) -> Callable[[int], int]:
-    """The map from old to new time (int, ns) by all warps of a history."""
+def warps_of(history: History) -> list[Warp]:
+    """The warps of a history, in order."""
     warps = []
     for record in history:
         cls = find_transform(record.name)
         if record.applied and isinstance(cls, type) and issubclass(cls, WarpTransform):
             warps.append(cls.warp(record.params[""], int(record.before["start"])))
+    return warps
+
+
+def time_map(history: History) -> Callable[[int], int]:
+    """The map from old to new time (int, ns) by all warps of a history."""
+    warps = warps_of(history)
 
     def new(time: int) -> int:
         for warp in warps:
@@ -163,7 +170,15 @@ def time_map(history: History) -> Callable[[int], int]:
 @handles(WarpTransform, Stream)
 def handle_warp(stream: Stream, call: Call) -> Stream:
     """The stream in new time, by the laws of physics of its columns (``laws.warp_stream``)."""
+    if isinstance(stream, Points):
+        refuse_unknown_rates(stream, call.name, call.transform)
     return warp_stream(stream, call.name, call.sample, call.family_state)
+
+
+@handles(WarpTransform, Opaque)
+def handle_opaque(stream: Opaque, call: Call) -> Stream:
+    """New stamps for what holds no motion; anything else that is not understood is refused."""
+    return handle_warp(stream, call) if stream.is_untouched_by(call.transform) else refuse_opaque(stream, call)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from fusion_aug.core.levels import changed_levels
+from fusion_aug.core.levels import with_changed_levels
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops import haze
 from fusion_aug.ops.random import digest, noise
@@ -40,20 +40,18 @@ def weather_on_camera(stream: Camera, call: Call) -> Camera:
     states = [WeatherState.of(p) for p in call.params]
     if all(s.is_as_recorded for s in states):
         return stream
-    items = []
-    for i, state in enumerate(states):
-        if state.is_as_recorded or not bool(stream.present[i]):
-            items.append(stream.pictures[i])
-            continue
+    changed = [i for i, state in enumerate(states) if not state.is_as_recorded and bool(stream.present[i])]
+    changes = {i: partial(_in_weather, call, i, states[i]) for i in changed}
+    return with_changed_levels(stream, call, changes)  # type: ignore[return-value]
 
-        def work(picture: Tensor, state: WeatherState = state, item: int = i) -> Tensor:
-            rng = noise(call.params[item]["noise"], call.name, int(stream.capture_times[item]))
-            levels = picture.detach().cpu().contiguous().numpy()
-            changed = np.ascontiguousarray(apply_weather(levels, WeatherView(call, item), state, rng))
-            return torch.from_numpy(changed).to(picture)
 
-        items.append(changed_levels(stream, i, call.transform.__name__, work))
-    return replace(stream, items=tuple(items), pending=())
+def _in_weather(call: Call, item: int, state: WeatherState, picture: Tensor) -> Tensor:
+    """One picture of the stream of a call in the weather of a state."""
+    time = int(call.sample.streams[call.name].capture_times[item])
+    rng = noise(call.params[item]["noise"], call.name, time)
+    levels = picture.detach().cpu().contiguous().numpy()
+    changed = np.ascontiguousarray(apply_weather(levels, WeatherView(call, item), state, rng))
+    return torch.from_numpy(changed).to(picture)
 
 
 def apply_weather(picture: Array, view: WeatherView, state: WeatherState, rng: np.random.Generator) -> Array:

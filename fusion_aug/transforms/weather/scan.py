@@ -10,7 +10,7 @@ import torch
 from fusion_aug.core.registry import Call
 from fusion_aug.streams import Points
 from fusion_aug.transforms.cloud.lidar import lidar_with_scale
-from fusion_aug.transforms.cloud.points import scanner_rays
+from fusion_aug.transforms.cloud.points import scanner_place, scanner_rays
 from fusion_aug.transforms.weather.place import T_world
 
 Array = np.ndarray
@@ -20,7 +20,8 @@ class Scan:
     """One item of a cloud as its scanner measured it.
 
     Attributes:
-        xyz: (n, 3) points, float32. start: (n, 3) where rays start, the sensor's frame; None for its origin.
+        xyz: (n, 3) points, float32, or float64 where the cloud holds it.
+        start: (n, 3) where rays start, the sensor's frame; None for its origin.
         distance: (n,) metres along the ray, float32. intensity: (n,) in the sensor's scale, float32, or None.
         scanners: rows of the points of each scanner that shares the cloud, and its position (3,).
     """
@@ -32,10 +33,11 @@ class Scan:
         self.sensor = lidar_with_scale(call, stream, item)
         self.index, self.time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
         rows = stream.item_slice(item)
-        self.xyz = _numbers(stream.values["xyz"][rows])
+        xyz = stream.values["xyz"][rows]
+        self.xyz = xyz.detach().cpu().numpy() if xyz.dtype == torch.float64 else _numbers(xyz)
         self.start = None
-        if stream.origins and "origin" in stream.values:
-            self.start = _numbers(scanner_rays(stream, item, call)[0])
+        if (stream.origins and "origin" in stream.values) or scanner_place(stream, item, call) is not None:
+            self.start = scanner_rays(stream, item, call)[0].cpu().numpy().astype(self.xyz.dtype)
         self.intensity = _numbers(stream.values["intensity"][rows]) if "intensity" in stream.values else None
         way = self.from_scanner
         self.distance = np.sqrt(np.einsum("ij,ij->i", way, way))
@@ -48,7 +50,8 @@ class Scan:
     @property
     def from_scanner(self) -> Array:
         """(n, 3) from the scanner to the points."""
-        return self.xyz if self.start is None else self.xyz - self.start
+        way = self.xyz if self.start is None else self.xyz - self.start
+        return way.astype(np.float32, copy=False)
 
     @cached_property
     def ray(self) -> Array:

@@ -22,7 +22,8 @@ from fusion_aug.streams import Ragged
 
 OWN = "fusion_aug.check.counts"
 # what keeps files from doing harm is shared: it decides whether a file is read, not what it holds
-SAFE = ("fusion_aug.safe", *(f"fusion_aug.safe.{n}" for n in ("pickles", "hdf5", "arrow", "chunks", "npz")))
+GUARDS = ("pickles", "hdf5", "arrow", "chunks", "npz", "tfrecord", "zarr", "picture_sizes")
+SAFE = ("fusion_aug.safe", *(f"fusion_aug.safe.{n}" for n in GUARDS))
 FILES = ("calib", "calib.regular_files", "calib.yaml_text")
 ALLOWED = ("fusion_aug", "fusion_aug.errors", "fusion_aug.names", "fusion_aug.check", *SAFE, *FILES)
 

@@ -190,6 +190,9 @@ FILES = {
         "samples/LIDAR_TOP/*.bin", "samples/CAM_BACK/*.jpg", "samples/RADAR_FRONT/*.pcd", "v1.0-*/sensor.json",
     ],
     "robomimic": ["*.hdf5"],
+    "aloha": ["*.hdf5"],
+    "rlds": ["*.tfrecord-*", "features.json"],
+    "zarr": ["**/episode_ends/.zarray", "**/img/.zarray"],
     "webdataset": ["*.tar"],
 }  # fmt: skip
 

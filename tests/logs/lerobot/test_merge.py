@@ -12,7 +12,7 @@ import pytest
 
 import fusion_aug as fa
 from fusion_aug.cli import main
-from fusion_aug.logs.lerobot import merge
+from fusion_aug.logs.lerobot import layout_v3
 from fusion_aug.logs.lerobot.stats import QUANTILES, TotalStats, vector_stats
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -47,7 +47,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log = episodes.lerobot(folder / "log", COUNT, in_file=2)
     words = [episodes.LEROBOT, "pipeline=identity", f"copies={COPIES}"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(merge, "TOGETHER", 3)
+        patch.setattr(layout_v3, "TOGETHER", 3)
         assert main(["run", "log=lerobot", f"log.root={log}", f"out={folder / 'out'}", *words]) == 0
     return folder / "out"
 

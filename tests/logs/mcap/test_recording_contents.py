@@ -14,7 +14,7 @@ from places import ARM
 import fusion_aug as fa
 from calib import UnknownLens
 from fusion_aug.cli import main
-from fusion_aug.errors import DataError
+from fusion_aug.errors import Obstacle
 
 pytest.importorskip("mcap")
 MIRROR = "{_target_: fusion_aug.MirrorScene, axis: y}"
@@ -105,13 +105,15 @@ def camera(K: list[float]) -> Messages:
 
 
 def test_a_driver_that_marks_itself_as_not_calibrated(tmp_path: Path) -> None:
-    """K of zeros. A focal length that is no number is a fault of the log."""
+    """K of zeros. A focal length that is no number is a fault of the log, which stops what needs the lens."""
     folder = recording(tmp_path / "log" / "a.mcap", camera([0.0] * 9))
     assert isinstance(open_recording(folder)[0].rig.camera("eye").model, UnknownLens)
     assert run(folder, tmp_path / "out", "{_target_: fusion_aug.Brightness, factor: 1.2}") == 0
     broken = recording(tmp_path / "nan" / "log" / "a.mcap", camera([float("nan")] * 9))
-    with pytest.raises(DataError, match=r"a\.mcap: camera_info of eye: k: expected positive focal lengths, got \[nan"):
-        open_recording(broken)[0]
+    sample = open_recording(broken)[0]
+    assert isinstance(sample.rig.camera("eye").model, UnknownLens)
+    with pytest.raises(Obstacle, match=r"topic /eye/camera_info.*k: expected positive focal lengths, got \[nan"):
+        fa.FlipImage()(sample)
 
 
 def test_a_flipped_picture_comes_back(tmp_path: Path) -> None:
@@ -123,8 +125,8 @@ def test_a_flipped_picture_comes_back(tmp_path: Path) -> None:
     assert torch.allclose(K / K[2, 2], torch.tensor([[-20.0, 0, 5], [0, 25, 3], [0, 0, 1]], dtype=torch.float64))
     assert main(["check", str(tmp_path / "out")]) == 0
     broken = recording(tmp_path / "bad" / "log" / "a.mcap", camera([20.0, 0, 4, 0, 0, 3, 0, 0, 1]))
-    with pytest.raises(DataError, match="k: expected positive focal lengths"):
-        open_recording(broken)[0]
+    with pytest.raises(Obstacle, match="k: expected positive focal lengths"):
+        fa.FlipImage()(open_recording(broken)[0])
 
 
 def test_messages_that_are_not_understood_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

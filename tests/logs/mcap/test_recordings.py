@@ -15,7 +15,7 @@ from places import ARM
 
 import fusion_aug as fa
 from fusion_aug.cli import main
-from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.errors import ConfigError, DataError, Obstacle
 from fusion_aug.logs.mcap.file import McapFile, stamp_of
 
 pytest.importorskip("mcap")
@@ -165,8 +165,9 @@ def test_damaged_readings_are_named(tmp_path: Path) -> None:
     moved: Messages = [
         ("/tf", "tf2_msgs/msg/TFMessage", tf(T0 + k, p, "cart", 0.0), T0 + k) for k, p in ((1, "map"), (2, "dock"))
     ]
-    with pytest.raises(DataError, match="hangs on 'map' and then on 'dock'"):
-        open_recording(recording(tmp_path / "p" / "log" / "a.mcap", moved))[0]
+    sample = open_recording(recording(tmp_path / "p" / "log" / "a.mcap", moved))[0]
+    with pytest.raises(Obstacle, match="frame 'cart': hangs on 'map' and then on 'dock'"):
+        fa.MirrorScene(axis="y")(sample)
     folder = recording(tmp_path / "w" / "log" / "a.mcap")
     for option in ({"window": "abc"}, {"window": 1e-12}, {"window": True}, {"exclude": 5}):
         with pytest.raises(ConfigError, match=f"log.{next(iter(option))}: expected"):

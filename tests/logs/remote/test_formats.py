@@ -53,6 +53,9 @@ MAKERS: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     "mcap": (lambda root: small_logs.arm(root, "mcap"), {"rig": str(ARM / "mcap_rig.yaml"), "window": 1.0}),
     "lerobot": (lambda root: small_logs.arm(root, "lerobot"), {"rig": str(ARM / "lerobot_rig.yaml")}),
     "robomimic": (small_logs.robomimic, {}),
+    "aloha": (small_logs.aloha, {}),
+    "rlds": (small_logs.rlds, {}),
+    "zarr": (small_logs.zarr, {}),
     "folder": (folder, {}),
 }
 

@@ -1,0 +1,88 @@
+"""The sensors of a hand: gels, pads of taxels, force and torque."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+from torch import Tensor
+
+from calib.errors import CalibrationError
+from calib.figures import Figure, Pixels
+from calib.gel import GelModel
+from calib.replacing import replace_unchecked
+from calib.se3 import as_f64, check_se3, rotation_from_quaternion, se3
+from calib.sensor import Sensor
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TactileSensor(Sensor):
+    """A camera-based touch sensor. Its frame lies in the middle of the gel: x right, y down, z out of the device.
+
+    Attributes:
+        mm_per_pixel: millimetres of gel per pixel.
+        size: (height, width) in pixels.
+        gel: how it deforms and is lit; without it pictures cannot be rendered again.
+        background: (H, W, 3) uint8, the picture without contact.
+    """
+
+    mm_per_pixel: Annotated[float, Figure(unit="millimetres", above=0)]
+    size: tuple[Pixels, Pixels]
+    gel: GelModel | None = None
+    background: Tensor | None = None
+
+    kind = "tactile"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.background is not None and tuple(self.background.shape) != (*self.size, 3):
+            shape = tuple(self.background.shape)
+            raise CalibrationError(f"background: shape {shape} is not that of a picture of size {tuple(self.size)}")
+
+    def scaled(self, scale: float) -> TactileSensor:
+        """The device in a world that is larger."""
+        gel = None if self.gel is None else replace(self.gel, relaxation=self.gel.relaxation * scale)
+        return replace_unchecked(self, mm_per_pixel=self.mm_per_pixel * scale, gel=gel)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TaxelSensor(Sensor):
+    """A touch sensor of single elements.
+
+    Attributes:
+        poses: (T, 4, 4) float64 ``T_frame_taxel``; z points out of the pad. None: only the readings hold them.
+    """
+
+    poses: Tensor | None = None
+
+    kind = "taxels"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.poses is None:
+            return
+        poses = as_f64(self.poses)
+        if poses.ndim == 2 and poses.shape[1] == 7:
+            poses = se3(rotation_from_quaternion(poses[:, 3:]), poses[:, :3])
+        if poses.ndim != 3 or tuple(poses.shape[1:]) != (4, 4):
+            raise CalibrationError("poses: expected x y z and quaternion w x y z of every taxel")
+        object.__setattr__(self, "poses", check_se3(poses, "poses"))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WrenchSensor(Sensor):
+    """A force-torque sensor.
+
+    Attributes:
+        of: whose force it tells: what the "tool" does to the world, the sign in which joint efforts are ``J^T w``, or
+            what the "environment" does to the tool, the opposite. None: not known, and taken for the tool's.
+    """
+
+    of: Literal["tool", "environment"] | None = None
+
+    kind = "wrench"
+
+    @property
+    def sign(self) -> float:
+        """1 where it tells what the tool does to the world, else -1."""
+        return -1.0 if self.of == "environment" else 1.0

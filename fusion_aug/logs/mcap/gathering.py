@@ -1,0 +1,191 @@
+"""The messages of a window of a recording, by topic, with what is not understood of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from fusion_aug.errors import DataError
+from fusion_aug.logs.mcap.clouds import CLOUD
+from fusion_aug.logs.mcap.file import Channel, MessageSource, StoredMessage, decode
+from fusion_aug.logs.mcap.messages import READERS, ReceivedMessage
+from fusion_aug.logs.mcap.opaque import INFO, TF, Unread, unread_by, unread_type
+from fusion_aug.logs.mcap.problems import message_problem
+from fusion_aug.logs.mcap.times import capture_times, first_jump, head_of, headers_follow_log
+from fusion_aug.logs.mcap.video import VIDEOS
+from fusion_aug.logs.mcap.windows import Window, begins_with_header
+
+IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+LAZY = {IMAGE: "ros_image", COMPRESSED: "ros_image", CLOUD: "ros_cloud", **dict.fromkeys(VIDEOS, "ros_message")}
+JOINTS = "sensor_msgs/msg/JointState"
+KNOWN = frozenset({INFO, TF})  # read into the rig
+MARGIN = 500_000_000  # ns of readings beyond a window, so that poses are known up to its ends
+
+
+@dataclass
+class Topic:
+    """A topic of a recording in a window.
+
+    Attributes:
+        channels: of it in the file. name: of its stream. unread: why its messages are not understood; None where they
+            are. messages: of the window and ``MARGIN`` beside it, as they lie in the file, later by log time.
+        unstamped: how many headers hold no stamp, among such that do.
+    """
+
+    channels: list[Channel]
+    name: str
+    unread: Unread | None
+    messages: list[ReceivedMessage] = field(default_factory=list)
+    unstamped: int = 0
+
+    @property
+    def kind(self) -> str:
+        """Type of the messages."""
+        return self.channels[0].kind
+
+    @property
+    def has_header(self) -> bool:
+        """Whether the messages begin with a header."""
+        return begins_with_header(self.channels[0])
+
+
+@dataclass
+class Gathered:
+    """What is read of a window.
+
+    Attributes:
+        topics: by name, those that are read into the rig too.
+        infos: topic -> first CameraInfo of the whole recording. transforms: static or not, log time (ns), TFMessage.
+        follow_log: whether the stamps of the recording are of the clock of its log times.
+        words: what a user should know of how it was read.
+    """
+
+    topics: dict[str, Topic]
+    infos: dict[str, Any] = field(default_factory=dict)
+    transforms: list[tuple[bool, int, Any]] = field(default_factory=list)
+    follow_log: bool = True
+    words: list[str] = field(default_factory=list)
+
+
+def topics_of(window: Window, names: Mapping[str, str], is_excluded: Callable[[str], bool]) -> dict[str, Topic]:
+    """The topics of a recording, as far as its channels tell of them."""
+    channels: dict[str, list[Channel]] = {}
+    for channel in window.file.summary()[0]:
+        if not is_excluded(channel.topic):
+            channels.setdefault(channel.topic, []).append(channel)
+    known = {*READERS, *KNOWN}
+    return {t: Topic(found, names[t], unread_type(found, known)) for t, found in channels.items()}
+
+
+def gathered(
+    window: Window, topics: dict[str, Topic], same_camera: Callable[[Any, Any], bool], first_alone: bool = False
+) -> Gathered:
+    """Read a window.
+
+    Args:
+        window: of a recording. topics: of it. same_camera: whether two CameraInfo say the same.
+        first_alone: whether the first message of each topic is enough.
+
+    Raises:
+        DataError: the file is damaged, or a clock jumps back.
+    """
+    out = Gathered(topics)
+    for_rig = [t for t, topic in topics.items() if topic.kind in KNOWN and topic.unread is None]
+    # what is read into the rig was sent once, often before the window
+    for raw in _messages(window, for_rig, None, first_alone):
+        _read_for_rig(out, raw, window, same_camera)
+    others = [t for t in topics if t not in for_rig]
+    nth: dict[tuple[str, int], int] = {}
+    for raw in _messages(window, others, MARGIN, first_alone):
+        key = (raw.topic, raw.log_time)
+        nth[key] = nth.get(key, -1) + 1
+        topic = topics[raw.topic]
+        topic.messages.append(received(topic, raw, window.path, nth[key]))
+    refuse_jumps(out, window.path)
+    return out
+
+
+def _messages(window: Window, topics: list[str], margin: int | None, first_alone: bool) -> Iterator[StoredMessage]:
+    if first_alone:
+        firsts = (next(window.messages([t]), None) for t in topics)
+        yield from (raw for raw in firsts if raw is not None)
+    elif topics:
+        yield from window.in_file_order(topics, margin)
+
+
+def _read_for_rig(out: Gathered, raw: StoredMessage, window: Window, same_camera: Callable[[Any, Any], bool]) -> None:
+    topic, where = out.topics[raw.topic], f"{window.path}: topic {raw.topic}"
+    if window.start <= raw.log_time < window.end:
+        topic.messages.append(received(topic, raw, window.path, 0))
+    if topic.unread is not None:
+        return
+    try:
+        message = decode(raw.data, raw.kind, raw.definition, where)
+    except DataError as error:
+        topic.unread = unread_by(error, raw.kind, where)
+        return
+    if raw.kind == TF:
+        out.transforms.append((raw.topic.endswith("tf_static"), raw.log_time, message))
+    elif not same_camera(out.infos.setdefault(raw.topic, message), message):
+        topic.unread = unread_by(
+            f"the calibration changes within the recording, at log time {raw.log_time} ns", raw.kind, where
+        )
+
+
+def received(topic: Topic, raw: StoredMessage, path: Path, nth: int) -> ReceivedMessage:
+    """A message of a topic, decoded where its values are held in memory; what fails there makes the topic opaque.
+
+    Args:
+        topic: of it. raw: the message. path: of the file. nth: of the messages of its topic and log time.
+    """
+    where = f"{path}: topic {raw.topic}"
+    options = {"topic": raw.topic, "log_time": raw.log_time, "nth": nth, "type": raw.kind, "definition": raw.definition}
+    if raw.publish_time != raw.log_time:
+        options["publish_time"] = raw.publish_time
+    source = MessageSource(path, LAZY.get(raw.kind, "ros_message"), options=options)
+    head = head_of(raw.data, topic.channels[0].encoding) if topic.has_header else None
+    message = None
+    is_first = not topic.messages
+    if topic.unread is None and raw.kind not in KNOWN and (raw.kind not in LAZY or is_first):
+        try:
+            message = decode(raw.data, raw.kind, raw.definition, where)
+            problem = message_problem(message, raw.kind, raw.topic) if is_first else None
+            topic.unread = problem
+        except DataError as error:
+            topic.unread = unread_by(error, raw.kind, where)
+    if topic.has_header and head is None and topic.unread is None:
+        topic.unread = unread_by(f"a message at log time {raw.log_time} ns has no whole header", raw.kind, where)
+    frame, stamp = (head.frame, head.stamp) if head is not None else ("", None)
+    return ReceivedMessage(None if raw.kind in LAZY else message, source, frame, stamp, raw.log_time)
+
+
+def refuse_jumps(out: Gathered, path: Path) -> None:
+    """Stop where the clock of a topic jumps back.
+
+    Raises:
+        DataError: naming file, topic and time.
+    """
+    for name, topic in out.topics.items():
+        understood = topic.unread is None
+        jump = first_jump(name, [(m.time if understood else None, m.log_time) for m in topic.messages])
+        if jump is not None:
+            raise DataError(
+                f"{path}: {jump}; log.split_on_jump=true makes two samples of it, log.exclude leaves the topic out"
+            )
+
+
+def with_times(topics: Mapping[str, Topic], more: Iterable[Topic] = ()) -> bool:
+    """Sort the messages of all topics by log time, and give them their capture times.
+
+    Returns:
+        whether the headers of the recording follow the log times.
+    """
+    everything: Collection[Topic] = [*topics.values(), *more]
+    follow_log = headers_follow_log([[(m.time, m.log_time) for m in t.messages] for t in everything])
+    for topic in everything:
+        topic.messages.sort(key=lambda m: m.log_time)
+        times, topic.unstamped = capture_times([(m.time, m.log_time) for m in topic.messages], follow_log)
+        topic.messages = [replace(m, time=time) for m, time in zip(topic.messages, times, strict=True)]
+    return follow_log

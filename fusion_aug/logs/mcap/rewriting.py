@@ -1,0 +1,185 @@
+"""The messages of a written recording: copied, encoded anew, and of the calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import chain
+
+import torch
+
+from calib import CameraSensor
+from fusion_aug.logs.mcap.cameras import camera_info, check_one_camera, info_topic, is_same
+from fusion_aug.logs.mcap.encoding import ChangedStream
+from fusion_aug.logs.mcap.file import Channel, StoredMessage, decode, encode, stamp
+from fusion_aug.logs.mcap.joints import streams_of_topic
+from fusion_aug.logs.mcap.opaque import INFO, TF
+from fusion_aug.logs.mcap.output import OutputMessage, sorted_by_log_time
+from fusion_aug.logs.mcap.pictures import OPACITY
+from fusion_aug.logs.mcap.rules import restamped
+from fusion_aug.logs.mcap.tf import NewTransforms
+from fusion_aug.logs.mcap.windows import Window
+from fusion_aug.sample import Sample
+from fusion_aug.streams import ImageStream
+from fusion_aug.transforms.temporal.speed import time_map, warps_of
+
+
+class Rewriting:
+    """The messages that a window of a recording becomes.
+
+    Args:
+        window: of the recording. sample, source: what is written, and what it was made from.
+        names: topic -> name of its stream. channels: that are kept.
+        follow_log: whether stamps are of the clock of the log times.
+    """
+
+    def __init__(
+        self, window: Window, sample: Sample, source: Sample, names: Mapping[str, str], channels: Sequence[Channel],
+        follow_log: bool,
+    ):  # fmt: skip
+        self.window, self.sample, self.source, self.names, self.channels = window, sample, source, names, channels
+        self._by_topic = {c.topic: c for c in reversed(channels)}
+        self.new_time = time_map(sample.meta.history)
+        self.begin = self.new_time(window.start)
+        self._is_warped, self._follow_log = bool(warps_of(sample.meta.history)), follow_log
+
+    def parts(self) -> list[Iterator[OutputMessage]]:
+        """The messages in parts, each by log time."""
+        parts = [self._copied()]
+        for topic, channel in self._by_topic.items():
+            if self._is_changed(topic):
+                new_time = self.new_time if self._is_warped else None
+                for name in self._streams(topic):
+                    if name in self.sample.streams:
+                        stream, before = self.sample[name], self.source[name]
+                        opacity = self.sample.streams.get(f"{name}/{OPACITY}")
+                        changed = ChangedStream(stream, before, channel, self.window, new_time, opacity)
+                        parts.append(changed.messages())
+            elif self._is_info(topic) and not self._is_copied(topic):
+                parts.append(sorted_by_log_time(list(self._infos(topic))))
+            elif self._is_tf(topic) and not self._is_copied(topic):
+                parts.append(sorted_by_log_time(list(self._transforms(topic))))
+        return parts
+
+    # --- what becomes of a topic ------------------------------------------------------------------------------------
+    def _is_info(self, topic: str) -> bool:
+        """Whether a topic is the calibration of a camera that is understood."""
+        return self._by_topic[topic].kind == INFO and self.names[topic] not in self.source.streams
+
+    def _is_tf(self, topic: str) -> bool:
+        return self._by_topic[topic].kind == TF and self.names[topic] not in self.source.streams
+
+    def _streams(self, topic: str) -> list[str]:
+        """The streams that hold a topic's messages."""
+        return streams_of_topic(self.names[topic], self.source.streams)
+
+    def _is_changed(self, topic: str) -> bool:
+        """Whether a topic's streams were changed, and not left out as a whole."""
+        names = self._streams(topic)
+        is_same = all(self.sample.streams.get(n) is self.source[n] for n in names)
+        return not is_same and any(n in self.sample.streams for n in names)
+
+    def _is_copied(self, topic: str) -> bool:
+        """Whether a topic is copied as it is."""
+        names = self._streams(topic)
+        if names:
+            return all(self.sample.streams.get(n) is self.source[n] for n in names)
+        if self._is_info(topic):
+            return self._info_stays(topic)
+        return self.sample.rig is self.source.rig if self._is_tf(topic) else not self._is_warped
+
+    # --- copies -----------------------------------------------------------------------------------------------------
+    def _copied(self) -> Iterator[OutputMessage]:
+        """Yield the messages that are copied as they are."""
+        copied = {t for t in self._by_topic if self._is_copied(t)}
+        latched = (replace(raw, log_time=self.begin, publish_time=self.begin) for raw in self._latched(copied))
+        for raw in chain(latched, self.window.messages(sorted(copied)) if copied else ()):
+            yield OutputMessage(raw.log_time, raw.topic, raw.publish_time, raw.data, raw.channel, raw.sequence)
+
+    def _latched(self, topics: set[str]) -> list[StoredMessage]:
+        """Return latched messages from before the window, which are repeated at its start."""
+        return self.window.before([c.topic for c in self.channels if c.latched and c.topic in topics])
+
+    # --- calibration ------------------------------------------------------------------------------------------------
+    def _cameras(self, topic: str) -> list[str]:
+        """Return the streams of pictures that a CameraInfo topic belongs to."""
+        infos = {c.topic for c in self.channels if c.kind == INFO}
+        return [
+            n for t, n in self.names.items()
+            if isinstance(self.source.streams.get(n), ImageStream) and info_topic(t, infos) == topic
+        ]  # fmt: skip
+
+    def _sensors(self, topic: str) -> tuple[CameraSensor, CameraSensor] | None:
+        """The camera of a CameraInfo topic before and after; None where there is none.
+
+        Raises:
+            DataError: it is that of several topics of pictures, which became different cameras.
+        """
+        pairs = []
+        for name in self._cameras(topic):
+            old = self.source.rig.sensors.get(self.source[name].instance(name))
+            left = self.sample.streams.get(name, self.source[name])
+            new = self.sample.rig.sensors.get(left.instance(name))
+            if isinstance(old, CameraSensor) and isinstance(new, CameraSensor):
+                pairs.append((old, new))
+        check_one_camera(pairs, f"{self.window.path}: topic {topic}")
+        return pairs[0] if pairs else None
+
+    def _pictures_changed(self, topic: str) -> bool:
+        """Whether the pictures of a CameraInfo topic are others, or at other times."""
+        sample, source = self.sample, self.source
+        return any(
+            n not in sample.streams or not torch.equal(sample[n].capture_times, source[n].capture_times)
+            or not torch.equal(sample[n].present, source[n].present)
+            or not torch.equal(sample[n].arrival_times, source[n].arrival_times)
+            for n in self._cameras(topic)
+        )  # fmt: skip
+
+    @cached_property
+    def _infos_inside(self) -> dict[str, bool]:
+        """CameraInfo topic -> whether it has a message in the window."""
+        topics = [t for t in self._by_topic if self._is_info(t)]
+        return {t: next(self.window.messages([t]), None) is not None for t in topics}
+
+    def _info_stays(self, topic: str) -> bool:
+        if self._pictures_changed(topic) or self._is_warped:
+            return False
+        sensors = self._sensors(topic)
+        return sensors is None or (self._infos_inside[topic] and is_same(*sensors))
+
+    def _infos(self, topic: str) -> Iterator[OutputMessage]:
+        """Yield the CameraInfo messages of a topic: one per picture where these are others, else as they were."""
+        sensors, channel = self._sensors(topic), self._by_topic[topic]
+        lens = None if sensors is None or is_same(*sensors) else sensors[1]
+        where = f"{self.window.path}: topic {topic}"
+        per_picture = self._pictures_changed(topic) or not self._infos_inside[topic]
+        streams = [self.sample.streams.get(n) for n in self._cameras(topic)] if per_picture else []
+        shown = next((s for s in streams if s is not None and bool(s.present.any())), None)
+        first = next(self.window.in_file_order([topic]), None)
+        if shown is not None and first is not None:
+            template = decode(first.data, INFO, channel.text, where)
+            info, stream = template if lens is None else camera_info(lens, template, where), shown
+            times, arrival_times = stream.capture_times.tolist(), stream.arrival_times.tolist()
+            for i in stream.present.nonzero()[:, 0].tolist():
+                data = encode(replace(info, header=stamp(template.header, times[i])), INFO, channel.text)
+                yield OutputMessage(arrival_times[i], topic, arrival_times[i], data)
+            return
+        for raw in chain(self._latched({topic}), self.window.messages([topic])):
+            template = decode(raw.data, INFO, channel.text, where)
+            message = template if lens is None else camera_info(lens, template, where)
+            if self._is_warped:
+                message = restamped(message, self.new_time)
+            data = raw.data if message is template else encode(message, INFO, channel.text)
+            yield OutputMessage(self.new_time(raw.log_time), topic, self.new_time(raw.publish_time), data)
+
+    def _transforms(self, topic: str) -> Iterator[OutputMessage]:
+        """Yield the tf messages with the poses of the rig."""
+        channel, static = self._by_topic[topic], topic.endswith("tf_static")
+        new = NewTransforms(self.sample.rig, self.source.rig, self.new_time, self._follow_log)
+        for raw in chain(self._latched({topic}), self.window.messages([topic])):
+            message = decode(raw.data, TF, channel.text, topic)
+            moved = [new(t, static, raw.log_time) for t in message.transforms]
+            same = all(a is b for a, b in zip(moved, message.transforms, strict=True))
+            data = raw.data if same else encode(replace(message, transforms=moved), TF, channel.text)
+            yield OutputMessage(self.new_time(raw.log_time), topic, self.new_time(raw.publish_time), data)
