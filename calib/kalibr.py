@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -62,7 +63,10 @@ def rig_from_camchain(data: Mapping[str, Any], where: str) -> dict[str, Any]:
     if "imu0" in data:
         name, sensors_entry = _imu_entry(data["imu0"], f"{where}: imu0")
         frames[IMU], sensors[name] = {"parent": None, "axis_convention": "body"}, sensors_entry
-    for number in range(len(data) - ("imu0" in data)):
+    for other in sorted(str(k) for k in data if k != "imu0" and not re.fullmatch(r"cam\d+", str(k))):
+        warnings.warn(f"{where}: {other}: is neither a camera nor imu0, and not used", stacklevel=2)
+    poses: list[Tensor | None] = []
+    for number in range(sum(bool(re.fullmatch(r"cam\d+", str(k))) for k in data)):
         key = f"cam{number}"
         entry, here = data.get(key), f"{where}: {key}"
         if not isinstance(entry, Mapping):
@@ -72,6 +76,8 @@ def rig_from_camchain(data: Mapping[str, Any], where: str) -> dict[str, Any]:
             raise CalibrationError(f"{here}.rostopic: {name!r} is the name of another camera too")
         sensors[name] = {"kind": "camera", "frame": name, "camera": _camera_entry(entry, here)}
         T_imu_cam = _pose_in_imu(entry, here)
+        _check_chain(entry, T_imu_cam, poses[-1] if poses else None, here)
+        poses.append(T_imu_cam)
         if T_imu_cam is not None:
             frames.setdefault(IMU, {"parent": None, "axis_convention": "body"})
             frames[name] = _frame_entry(T_imu_cam, IMU)
@@ -152,6 +158,18 @@ def _pose_in_imu(entry: Mapping[str, Any], where: str) -> Tensor | None:
     if len(found) == 2 and float((found[0] - found[1]).abs().max()) > SAME:
         raise CalibrationError(f"{where}.T_imu_cam: is not the inverse of T_cam_imu; keep the right one")
     return found[0] if found else None
+
+
+def _check_chain(entry: Mapping[str, Any], T_imu_cam: Tensor | None, T_imu_before: Tensor | None, where: str) -> None:
+    """Raise where a camera's pose from the one before it is another than their poses from the inertial unit."""
+    if T_imu_cam is None or T_imu_before is None or "T_cn_cnm1" not in entry:
+        return
+    T = _pose(entry["T_cn_cnm1"], f"{where}.T_cn_cnm1")
+    if float((T - invert(T_imu_cam) @ T_imu_before).abs().max()) > SAME:
+        raise CalibrationError(
+            f"{where}.T_cn_cnm1: is not what the poses of this camera and the one before it from the inertial unit "
+            f"give; keep the right one"
+        )
 
 
 def _pose(matrix: Any, where: str) -> Tensor:

@@ -20,6 +20,7 @@ from calib.rounding import Rounding
 TOLERANCE = 1e-6  # metres, and 1 for directions
 OFFSETS = (0.0, math.pi / 2, -math.pi / 2, math.pi)  # zero positions that a mirrored wrist may have, rad
 MOST_WAYS = 64  # kept open for one subtree; those that come first are the simplest
+CLOSE = 1e-3  # metres, and 1 for directions: nearer to an axis, nothing shows how far about it a link is turned
 SLANTED = 1e-4  # of an axis along no coordinate, which descriptions write with four decimals
 
 Reflections = dict[str, tuple[str, np.ndarray]]  # link -> partner, M (4, 4)
@@ -126,12 +127,36 @@ class Pairing:
             yield Failure(depth, f"joint {_own(a)!r} and its partner {_own(b)!r} count in different units")
             return
         N = _aligned(N, axis, along * twin_axis)
-        for zero in OFFSETS if a.is_rotary else (0.0,):
+        tails = tuple(j.tail.detach().numpy() for j in (a, b))
+        zeros = [*OFFSETS, *self._other_zeros(link, other, N @ tails[0], tails[1], twin_axis)] if a.is_rotary else [0.0]
+        for zero in zeros:
             if link == other and sign > 0 and zero:
                 continue  # mirrored twice it would not come back
             offset = (sense * a.bias - b.bias + zero) / b.multiplier
-            own = np.linalg.inv(b.tail.detach().numpy()) @ _turned(twin_axis, -zero) @ N @ a.tail.detach().numpy()
+            own = np.linalg.inv(tails[1]) @ _turned(twin_axis, -zero) @ N @ tails[0]
             yield Way({link: (other, own)}, {a.name: (b.name, float(round(sign)), offset)})
+
+    def _other_zeros(self, link: str, other: str, M: np.ndarray, tail: np.ndarray, axis: np.ndarray) -> list[float]:
+        """Turns about an axis, other than ``OFFSETS``, that bring what is on a link to where it is on the partner.
+
+        Args:
+            link, other: the two. M: (4, 4) of the link's coordinates in the frame of the partner's joint, mirrored.
+            tail: (4, 4) of the partner in that frame. axis: (3,) of its joint.
+        """
+        out: list[float] = []
+        for child in self.children.get(link, []):
+            for twin in self.children.get(other, []):
+                edge, known = self.edges[child], self.edges[twin]
+                mine, theirs = M @ edge.origin, tail @ known.origin
+                ways = [(mine[:3, 3], theirs[:3, 3])]
+                if edge.joint is not None and known.joint is not None:
+                    a, b = (T[:3, :3] @ j.axis.detach().numpy() for T, j in ((mine, edge.joint), (theirs, known.joint)))
+                    ways += [(a, b), (-a, b)]
+                found = [angle for x, y in ways if (angle := _angle_about(axis, y, x)) is not None]
+                for angle in found:
+                    if all(abs(math.remainder(angle - z, math.tau)) > SLANTED for z in (*OFFSETS, *out)):
+                        out.append(angle)
+        return out
 
     def _difference(self, link: str, other: str, off: float, shift: float) -> str:
         a, b = self.edges[link].joint, self.edges[other].joint
@@ -256,6 +281,14 @@ def _aligned(N: np.ndarray, axis: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     U, _, V = np.linalg.svd(turn @ R)  # stays a reflection over many links
     out[:3, :3] = U @ V
     return out
+
+
+def _angle_about(axis: np.ndarray, start: np.ndarray, end: np.ndarray) -> float | None:
+    """The turn about an axis that takes one vector over another; None where no turn does, or one is along the axis."""
+    a, b = (v - (v @ axis) * axis for v in (start, end))
+    if min(np.linalg.norm(a), np.linalg.norm(b)) < CLOSE or abs(np.linalg.norm(a) - np.linalg.norm(b)) > CLOSE:
+        return None
+    return math.atan2(float(np.cross(a, b) @ axis), float(a @ b))
 
 
 def _turned(axis: np.ndarray, angle: float) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from calib.cameras import camera_from_dict
+from calib.cameras import UnknownLens, camera_from_dict
 from calib.errors import CalibrationError
 from calib.gel import GelModel, load_sibling_picture, picture_from_dict, picture_to_dict
 from calib.joints import Joint, JointPose
@@ -26,6 +26,7 @@ from calib.validation import validate
 from calib.yaml_text import load_yaml
 
 MAX_BYTES = 64 * 2**20
+EXAMPLE = "{model: pinhole, K: [[f, 0, cx], [0, f, cy], [0, 0, 1]], size: [height, width]}"
 
 
 def load_rig(path: str | Path, base: Rig | None = None) -> Rig:
@@ -96,7 +97,7 @@ def rig_from_dict(data: Any, where: str = "rig", base: Rig | None = None) -> Rig
     Args:
         data: the dictionary.
         where: the file, for messages.
-        base: a rig that it adds to.
+        base: a rig that it adds to; a camera without ``camera`` keeps what it has there.
 
     Raises:
         CalibrationError: a field is missing, unknown or has a wrong type or shape, or the rig is inconsistent; the
@@ -111,7 +112,8 @@ def rig_from_dict(data: Any, where: str = "rig", base: Rig | None = None) -> Rig
     listed = data.get("sensors") or {}
     if not isinstance(listed, Mapping):
         raise CalibrationError(f"{where}: sensors: must be a mapping of names to sensors")
-    sensors = {str(n): _sensor_from_dict(d, f"{where}: sensors.{n}") for n, d in listed.items()}
+    known = base.sensors if base is not None else {}
+    sensors = {str(n): _sensor_from_dict(d, f"{where}: sensors.{n}", known.get(str(n))) for n, d in listed.items()}
     if base is not None:
         frames, sensors = {**base.frames, **frames}, {**base.sensors, **sensors}
     return validate(Rig(frames, sensors), where)
@@ -239,16 +241,14 @@ def _sensor_to_dict(sensor: Sensor) -> dict[str, Any]:
     return out
 
 
-def _sensor_from_dict(data: Any, where: str) -> Sensor:
+def _sensor_from_dict(data: Any, where: str, known: Sensor | None = None) -> Sensor:
     if not isinstance(data, Mapping) or data.get("kind") not in SENSORS:
         raise CalibrationError(f"{where}.kind: must be one of {', '.join(SENSORS)}")
     cls = SENSORS[data["kind"]]
     names = {f.name for f in fields(cls)}
     _refuse_unknown_keys(data, (names - {"model"}) | {"kind", "camera"}, where)
     values: dict[str, Any] = {}
-    for key, value in data.items():
-        if key == "kind":
-            continue
+    for key, value in ((k, v) for k, v in data.items() if k != "kind"):
         try:
             if key == "camera":
                 values["model"] = camera_from_dict(value)
@@ -266,10 +266,11 @@ def _sensor_from_dict(data: Any, where: str) -> Sensor:
             raise CalibrationError(f"{where}.{key}{'.' if key in ('camera', 'gel') else ': '}{error}") from None
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise CalibrationError(f"{where}.{key}: is missing something or has a wrong type ({error})") from None
-    if cls is CameraSensor and "model" not in values:
-        raise CalibrationError(f"{where}.camera: a camera needs its model, K and size")
+    keeps = cls is CameraSensor and "model" not in values
+    if keeps and (not isinstance(known, CameraSensor) or isinstance(known.model, UnknownLens)):
+        raise CalibrationError(f"{where}.camera: not calibrated by the log either; camera: {EXAMPLE}")
     try:
-        return cls(**values)
+        return replace(known, **values) if keeps and known is not None else cls(**values)
     except CalibrationError as error:
         raise CalibrationError(f"{where}.{error}") from None
     except TypeError as error:

@@ -162,14 +162,23 @@ def _with_exact_figures(robot: Robot) -> tuple[Robot, dict[str, Edge]]:
 
 
 def _mimics(robot: Robot, maps: Mapping[str, tuple[str, Tensor]], joints: Readings) -> Readings:
-    """The same for readings of joints that mimic another one, which a log may hold too."""
+    """The same for readings of joints that mimic another one, which a log may hold too.
+
+    Its partner is the joint of the partner link. Where that is the leader itself, as of two fingers of one hand that a
+    mirror exchanges, any joint that follows the partner of the leader is; each is one's alone.
+    """
+    mimics = {link: e for link, (_, e) in robot.edges.items() if isinstance(e, Joint) and e.own and e.name in joints}
+    twins = {a: maps[a][0] for a in mimics if a in maps and maps[a][0] in mimics}
+    for a, edge in mimics.items():
+        free = [b for b in mimics if b not in twins and mimics[b].name == joints[edge.name][0]]
+        if a not in twins and free:
+            twins |= {a: free[0], free[0]: a}
     out: Readings = {}
-    for link, (_, edge) in robot.edges.items():
-        twin = robot.edges[maps[link][0]][1] if link in maps else None
-        if isinstance(edge, Joint) and isinstance(twin, Joint) and edge.own and twin.own:
-            _, sign, offset = joints[edge.name]  # own = multiplier * reading + bias, on both sides
-            sign *= twin.multiplier / edge.multiplier
-            out[edge.own] = (twin.own, sign, twin.multiplier * offset - sign * edge.bias + twin.bias)
+    for link, other in twins.items():
+        edge, twin = mimics[link], mimics[other]
+        _, sign, offset = joints[edge.name]  # own = multiplier * reading + bias, on both sides
+        sign *= twin.multiplier / edge.multiplier
+        out[edge.own] = (twin.own, sign, twin.multiplier * offset - sign * edge.bias + twin.bias)
     return out
 
 

@@ -233,6 +233,11 @@ def command_help(command: str) -> str:
         parts.append(f"#   {name:28} {format.about}".rstrip())
         parts += [f"#       {key:24} {option.help}" for key, option in format.options.items()]
     parts += [f"#   {key:28} of every log: {option.help}" for key, option in EVERY_LOG.items()]
+    if "output:" in parts[0]:
+        parts += ["", "# choices for output= of any log, and their options, given as output.KEY=VALUE"]
+        for name, format in FORMATS.items():
+            parts += [f"#   {name}"] if format.exporter is not None else []
+            parts += [f"#       {key:24} {option.help}" for key, option in format.output_options.items()]
     parts += ["", "# choices for pipeline="]
     for path in sorted((folder / "pipeline").rglob("*.yaml")):
         comments = [line.lstrip("# ") for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]

@@ -11,7 +11,7 @@ from kill_watch import command
 
 FORMATS = (
     "kitti", "semantickitti", "nuscenes", "argoverse2", "mmdet3d", "mcap", "lerobot", "lerobot v2.1", "robomimic",
-    "aloha", "folder",
+    "aloha", "rosbag", "folder",
 )  # fmt: skip
 PLUGIN = """import fusion_aug as fa
 import own_numbers
@@ -47,7 +47,7 @@ def _again(maker: Maker) -> Maker:
     def make(folder: Path) -> list[str]:
         words = maker(folder / "before")
         mount = "+pipeline.transforms.mount={_target_: fusion_aug.Miscalibrate, sensors: ['*'], z_deg: 1}"
-        robots = tuple(f"log={name}" for name in ("mcap", "lerobot", "robomimic", "aloha"))
+        robots = tuple(f"log={name}" for name in ("mcap", "lerobot", "robomimic", "aloha", "rosbag"))
         named = [] if any(w.startswith(robots) for w in words) else [mount]
         command(["run", *words, *named, "pipeline=identity", "keep_original=true", "limit=1", "lossy=true",
                  f"out={folder / 'log'}"])  # fmt: skip

@@ -42,6 +42,7 @@ FILES = {
     ),
     "lerobot_v21": ("data/*/*.parquet", "episodes.jsonl", "episodes_stats.jsonl", "tasks.jsonl", "info.json", "*.mp4"),
     "aloha": ("*.hdf5",),
+    "rosbag": ("*.db3", "*.bag", "metadata.yaml"),
     "rlds": ("*.tfrecord-*", "features.json", "dataset_info.json"),
     "zarr": (".zgroup", "img/.zarray", "img/0.0.0.0", "state/0.0", "episode_ends/.zarray", "episode_ends/0"),
     "umi": ("*.zarr.zip",),

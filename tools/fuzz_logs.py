@@ -51,6 +51,7 @@ def make(good: Path, only: str) -> None:
         "lerobot": _episodes,
         "lerobot_v21": small_logs.lerobot_v21,
         "aloha": small_logs.aloha,
+        "rosbag": small_logs.rosbag,
         "rlds": small_logs.rlds,
         "zarr": small_logs.zarr,
         "umi": small_logs.umi,

@@ -62,6 +62,7 @@ def cases() -> dict[str, Case]:
         "robomimic": Case(small_logs.robomimic, ("log=robomimic", LIGHT)),
         "lerobot v2.1": Case(small_logs.lerobot_v21, ("log=lerobot", FRONT_LIGHT)),
         "aloha": Case(small_logs.aloha, ("log=aloha", LIGHT)),
+        "rosbag": Case(small_logs.rosbag, ("log=rosbag", LIGHT)),
         "folder": Case(folder, ("log=folder", *both)),
         "to nuscenes": Case(small_logs.kitti, ("log=kitti", "output=nuscenes", *both)),
         "to webdataset": Case(small_logs.kitti, ("log=kitti", "output=webdataset", *both)),
@@ -69,10 +70,10 @@ def cases() -> dict[str, Case]:
     }
     more = {
         f"{name} in shards": runs[name]._replace(commands=in_shards((3, 1, 2)), as_run=True)
-        for name in ("kitti", "argoverse2", "robomimic", "lerobot", "lerobot v2.1", "aloha")
+        for name in ("kitti", "argoverse2", "robomimic", "lerobot", "lerobot v2.1", "aloha", "rosbag")
     }
     more["one shard"] = runs["kitti"]._replace(commands=in_shards((1,)), as_run=True)
-    for name in ("kitti", "nuscenes", "argoverse2", "mcap", "lerobot", "lerobot v2.1", "robomimic", "aloha"):
+    for name in ("kitti", "nuscenes", "argoverse2", "mcap", "lerobot", "lerobot v2.1", "robomimic", "aloha", "rosbag"):
         more[f"replay {name}"] = runs[name]._replace(commands=replayed, of_run=True)
     for name in ("kitti", "lerobot"):
         more[f"show {name}"] = runs[name]._replace(commands=shown, of_run=True)

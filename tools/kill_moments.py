@@ -15,7 +15,7 @@ from kill_cases import REPOSITORY, Case
 from kill_trial import options_of
 from kill_watch import command, contents, difference, in_child
 
-FORMATS = ("kitti", "nuscenes", "argoverse2", "mcap", "lerobot", "lerobot v2.1", "robomimic", "aloha")
+FORMATS = ("kitti", "nuscenes", "argoverse2", "mcap", "lerobot", "lerobot v2.1", "robomimic", "aloha", "rosbag")
 GONE = 60  # seconds within which workers have to end; two on a quiet machine
 LOOK = 0.005  # seconds between two looks at what a run has done
 

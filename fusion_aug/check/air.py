@@ -80,7 +80,7 @@ def before_and_after(sample: Sample, camera: str, params: Mapping[str, Any], ite
     assert rule is not None
     fogged = rule(stream, call_for(sample, camera, params))
     assert isinstance(stream, Camera) and isinstance(fogged, Camera)
-    before, after = (s.pictures[item].detach().cpu().contiguous().numpy() for s in (stream, fogged))
+    before, after = (s.image(item).detach().cpu().contiguous().numpy() for s in (stream, fogged))
     return before, after
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from calib import CalibrationError
+from calib import CalibrationError, UnknownLens
+from calib.sensors import apply_homography
 from fusion_aug.check.geometry import UNCALIBRATED, calibrated, key_cloud, lidars
 from fusion_aug.check.measurement import Row
 from fusion_aug.sample import Sample
@@ -26,16 +27,21 @@ def compare_calibration(expected: Sample, found: Sample, name: str) -> Row:
     if not calibrated(expected, name):
         return Row("calibration", name, "px", PIXEL_LIMIT, reason=UNCALIBRATED)
     try:
-        xyz = points_to_project(expected, name)
-        uv, visible = expected.project_ref(xyz, name)
+        item = placed_item(expected, name)
+        xyz = points_to_project(expected, name, item)
+        uv, visible = expected.project_ref(xyz, name, camera_item=item)
+        if not bool(visible.any()):  # no LiDAR looks where the camera does
+            xyz = grid_before(expected, name, item)
+            uv, visible = expected.project_ref(xyz, name, camera_item=item)
     except CalibrationError as error:  # as at the ends of a log with a clock that is off
         return Row.not_compared("calibration", name, str(error))
     if not calibrated(found, name):
         return Row("calibration (missing)", name, "px", PIXEL_LIMIT, np.array([np.inf]))
-    off = (uv - found.project_ref(xyz, name)[0]).norm(dim=1)[visible].numpy()
+    there = item if item < len(found[name]) else None
+    off = (uv - found.project_ref(xyz, name, camera_item=there)[0]).norm(dim=1)[visible].numpy()
     if expected.rig.camera(expected[name].instance(name)).size != found.rig.camera(found[name].instance(name)).size:
         off = np.append(off, np.inf)
-    return Row("calibration", name, "px", PIXEL_LIMIT, off, "no LiDAR point in view")
+    return Row("calibration", name, "px", PIXEL_LIMIT, off, "no point in view")
 
 
 def compare_rectification(expected: Sample, found: Sample, name: str) -> Iterator[Row]:
@@ -59,17 +65,42 @@ def compare_rectification(expected: Sample, found: Sample, name: str) -> Iterato
     off = (seen[0][:, :2] / seen[0][:, 2:] - seen[1][:, :2] / seen[1][:, 2:]).norm(dim=1)
     turned = (known[0][1] - known[1][1]).abs().max() * cameras[0].pixels_per_radian
     yield Row("rectified pixels", name, "px", PIXEL_LIMIT, torch.cat([off, turned[None]]).numpy())
+    lenses = [c.rectification.raw for c in cameras if c.rectification is not None]
+    if lenses[0] is not None and not isinstance(lenses[0], UnknownLens):
+        raw = [None if m is None or isinstance(m, UnknownLens) else apply_homography(c.A, m.project(rays)[0])
+               for c, m in zip(cameras, lenses, strict=True)]  # fmt: skip
+        apart = np.array([np.inf]) if raw[0] is None or raw[1] is None else (raw[0] - raw[1]).norm(dim=1).numpy()
+        yield Row("pixels behind rectified ones", name, "px", PIXEL_LIMIT, apart)
 
 
-def points_to_project(sample: Sample, name: str) -> torch.Tensor:
+def placed_item(sample: Sample, name: str) -> int:
+    """The picture nearest to that of the reference time whose camera's place is known: joints may be read later."""
+    key = sample.key_item(name)
+    for item in sorted(range(len(sample[name])), key=lambda k: abs(k - key)):
+        try:
+            sample.T_ref(name, item)
+        except CalibrationError:
+            continue
+        return item
+    return key
+
+
+def points_to_project(sample: Sample, name: str, item: int | None = None) -> torch.Tensor:
     """(n, 3) points of the reference frame, float64, metres: of the first LiDAR, else a grid before the camera."""
-    clouds = lidars(sample)
-    if clouds:
-        xyz = key_cloud(sample, clouds[0])
+    for cloud in lidars(sample)[:1]:
+        try:
+            xyz = key_cloud(sample, cloud)
+        except CalibrationError:  # it stands nowhere in the reference frame
+            break
         return xyz[:: max(1, len(xyz) // MAX_POINTS)]
+    return grid_before(sample, name, item)
+
+
+def grid_before(sample: Sample, name: str, item: int | None = None) -> torch.Tensor:
+    """(n, 3) points of the reference frame, float64, metres: on rays through a grid of a camera's pixels."""
     camera = sample.rig.camera(sample[name].instance(name))
     height, width = camera.size
     grid = torch.cartesian_prod(torch.linspace(0, width - 1, 9), torch.linspace(0, height - 1, 9))
     rays = torch.cat([camera.unproject(grid) * depth for depth in DEPTHS])
-    T = sample.T_ref(name)
+    T = sample.T_ref(name, item)
     return rays @ T[:3, :3].T + T[:3, 3]

@@ -134,7 +134,7 @@ def dot_errors(source: Sample, augmented: Sample, dots: dict[str, Dots]) -> dict
         smallest, largest = map_scales(P, source.rig.camera(source[camera].instance(camera)).size)
         moved = xyz @ H[:3, :3].T + H[:3, 3]
         uv, visible = augmented.project_ref(moved, new, true_rig=True)
-        picture = augmented[new].pictures[augmented.key_item(new)]  # type: ignore[attr-defined]
+        picture = augmented[new].image(augmented.key_item(new))  # type: ignore[attr-defined]
         radius = int(np.ceil(REACH * sigma * largest))
         least = 0.2 * 255 * 2 * np.pi * sigma**2 * smallest * largest
         height, width = picture.shape[:2]

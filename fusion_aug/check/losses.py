@@ -102,9 +102,8 @@ class Losses:
             except USER_ERRORS as error:
                 yield Row("unreadable", f"{entry.id} (counts)", "samples", 0, np.ones(1), f"{entry.id}: {error}")
                 return
-            one_rate = self.written.format.name in ONE_RATE
-            stay = rows_that_stay(made), frames_that_stay(made, before) if one_rate else items_that_stay(made)
             same = self.source.format.name == self.written.format.name
+            stay = rows_that_stay(made), self.items_that_stay(made, before)
             old = old if same else {n: c for n, c in old.items() if set(c) != {CALIBRATIONS}}
             topics = {n: topic_of(n, {**old, **new}) for n in (*account, *made.streams)}
             account = merged(account, topics)
@@ -114,10 +113,20 @@ class Losses:
                 if name == WAYPOINTS and name not in old and asks_for_tracks(vars(self.source.options)):
                     yield Row.not_compared("counts", name, MADE)
                     continue
-                of_stream, known = account.get(name, {}), reasons.of_stream(name, name not in new)
+                # calibrations count as one, however many messages repeat them, also those that are not understood
+                of_stream = {} if old.get(name) == {CALIBRATIONS: 1} else account.get(name, {})
+                known = reasons.of_stream(name, name not in new)
                 least = [of_kind.get(name, 0) if name in old else 0 for of_kind in stay]
                 for part in parts_of(old.get(name, {}), new.get(name, {}), of_stream, least):
                     yield from compare_part(name, part, known)
+
+    def items_that_stay(self, made: Sample, before: Sample) -> Mapping[str, int]:
+        """How many items of a stream no writer may leave out; see ``stays``."""
+        if self.written.format.name not in ONE_RATE:
+            return items_that_stay(made)
+        if self.source.format.name != self.written.format.name:
+            return {}  # the rate, and the stretch that all streams have in common, are those of the output
+        return frames_that_stay(made, before)
 
     def counts_of(self, entry: Entry) -> tuple[Counts, Counts]:
         """Counts of a sample in source and output, with those of their sidecars."""

@@ -12,6 +12,7 @@ from calib.regular_files import same_content
 from fusion_aug.check.air import FogProbe, drawn_weather
 from fusion_aug.check.box_facts import BoxFacts
 from fusion_aug.check.class_counts import ClassCounts
+from fusion_aug.check.episode_tables import compare_episode_tables
 from fusion_aug.check.kept_files import compare_kept_files
 from fusion_aug.check.losses import Losses
 from fusion_aug.check.measurement import Row
@@ -62,7 +63,8 @@ def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[
             probe.add(before, params)
     roots, suffixes = (source.root, written.root), (e.id.removeprefix(e.source) for e in manifest.entries)
     kept = compare_kept_files(*roots, manifest.header, suffixes, vars(source.options))
-    yield [*losses.rest(), *kept, *compare_unreached(source, written.root, manifest.header)]
+    unreached = compare_unreached(source, written.root, manifest.header)
+    yield [*losses.rest(), *kept, *unreached, *compare_episode_tables(source.root, written.root)]
     yield probe.table()
 
 
@@ -121,7 +123,9 @@ def rows_left_out(made: Sample, expected: Sample, writer: Writer) -> list[Row]:
     for name, stream in made.streams.items():
         kept = expected.streams.get(name)
         if kept is None:
-            rows.append(Row.not_compared("stream", name, NO_PLACE if bool(stream.present.any()) else NOT_RECEIVED))
+            new = writer.becomes(expected, name)
+            why = f"it is compared as {new}" if new else NO_PLACE if bool(stream.present.any()) else NOT_RECEIVED
+            rows.append(Row.not_compared("stream", name, why))
             continue
         for field, (title, effect, why) in OPTIONAL_FIELDS.items():
             if holds(stream, field) and not holds(kept, field) and (field != "present" or len(stream) == len(kept)):

@@ -17,6 +17,7 @@ from fusion_aug.logs import (  # noqa: F401  (register)
     nuscenes,
     rlds,
     robomimic,
+    rosbag,
     semantickitti,
     webdataset,
     zarr,
@@ -33,8 +34,8 @@ def open_log(format: str, root: str | Path, **options: Any) -> Log:
     """Open a log as a lazy sequence of samples.
 
     Args:
-        format: kitti, semantickitti, nuscenes, argoverse2, mmdet3d, mcap, lerobot, robomimic, aloha, rlds, zarr,
-            webdataset, folder, or one that was registered.
+        format: kitti, semantickitti, nuscenes, argoverse2, mmdet3d, mcap, rosbag, lerobot, robomimic, aloha, rlds,
+            zarr, webdataset, folder, or one that was registered.
         root: its folder.
         options: select, rig, and those of the format.
 

@@ -38,8 +38,6 @@ def refuse_obstacles(pipeline: Transform, log: Log) -> None:
     tried: dict[tuple[object, ...], list[Obstacle]] = {}
     for recording, sample in log.probes():
         for name, stream in sample.streams.items():
-            if not stream.may_refuse:
-                continue
             facts = (name, stream.frame, type(stream), *_told_of(stream))
             if facts not in tried:
                 tried[facts] = list(obstacles_of(pipeline, sample, name))

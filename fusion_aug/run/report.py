@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from fusion_aug.core.engine import run
 from fusion_aug.core.registry import is_invariant, resolve
 from fusion_aug.errors import USER_ERRORS, FusionAugError, MissingPackage
 from fusion_aug.logs.core.full_disk import naming_output
+from fusion_aug.logs.core.sample_account import sample_account
 from fusion_aug.run.account_report import label_table, left_out_lines, printable, stream_table
 from fusion_aug.run.ending import RunResult
 from fusion_aug.run.execute import output_size, refuse_unfit
@@ -27,6 +27,7 @@ from fusion_aug.run.job import Job
 from fusion_aug.run.looking import look
 from fusion_aug.run.obstacles import refuse_obstacles
 from fusion_aug.run.unfinished import NEW
+from fusion_aug.run.usage import Usage, Used
 from fusion_aug.sample import Sample
 from fusion_aug.streams.families import Fault, Photometric, PointOp
 from fusion_aug.transforms.camera.photometric import refuse_gel
@@ -150,14 +151,14 @@ def idle_transforms(job: Job) -> list[str]:
 def dry_run(job: Job, changed: Sequence[str]) -> None:
     """Print what would be done, without writing into the output.
 
-    The first sample is made in a temporary folder, to measure time and size.
+    The first sample is made in a temporary folder, to measure time, size and memory.
 
     Raises:
         FusionAugError: what a run would raise before its first sample, or of it.
     """
     found = look(job)
     refuse_obstacles(job.pipeline, job.log)
-    source, seconds, size = _trial(job)
+    source, used = _trial(job)
     OUT.print(sensor_table(job, source))
     for line in intensity_lines(job.log.intensity_scales):
         OUT.print(printable(line), soft_wrap=True)
@@ -175,8 +176,8 @@ def dry_run(job: Job, changed: Sequence[str]) -> None:
     n, workers = len(job.numbers), max(1, int(job.config["workers"]))
     part = f" (of {len(job.tasks)}, shard {job.config['shard']})" if job.config["shard"] else ""
     OUT.print(
-        f"{n} samples{part}, about {n * seconds / workers:.0f} s with {workers} process(es) and "
-        f"{n * size / 2**20:.1f} MiB"
+        f"{n} samples{part}, about {n * used.seconds / workers:.0f} s with {workers} process(es) and "
+        f"{n * used.bytes / 2**20:.1f} MiB; up to about {used.memory / 2**20:.0f} MiB of memory in each process"
     )
     print_lines(left_out_lines(job.account))
     if found != NEW:
@@ -184,8 +185,8 @@ def dry_run(job: Job, changed: Sequence[str]) -> None:
     OUT.print("nothing was written (dry_run=true)")
 
 
-def _trial(job: Job) -> tuple[Sample, float, int]:
-    """The first sample that can be made, and the seconds and bytes that it takes in a temporary folder.
+def _trial(job: Job) -> tuple[Sample, Used]:
+    """The first sample that can be made, and what it takes in a temporary folder.
 
     Raises:
         FusionAugError: of the first sample, or where such are skipped of all samples and not of one.
@@ -199,10 +200,12 @@ def _trial(job: Job) -> tuple[Sample, float, int]:
             refuse_unfit(job, source)
             fits = True
             with naming_output(folder):
-                start = time.monotonic()
-                sample = run(job.pipeline, job.log.read(name), seed=int(job.config["seed"]))
+                usage = Usage()
+                sample = run(job.pipeline, job.log.read(name), seed=int(job.config["seed"]), count=True)
                 job.writer.stage(sample, source, name, folder)
-                return source, time.monotonic() - start, output_size(folder)
+                written = job.writer.as_read_back(sample, source)
+                sample_account(source, sample, written, job.writer)
+                return source, usage.of(folder)
         except USER_ERRORS as error:
             if job.config["on_error"] != "skip" or isinstance(error, MissingPackage) or not fits:
                 raise

@@ -9,6 +9,7 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.log import Log, find_format
 from fusion_aug.sample import Sample
+from fusion_aug.streams import ImageStream
 from fusion_aug.streams.families import ImagePlane, Kinematic, Mount, Scene, Temporal
 
 
@@ -63,6 +64,18 @@ def check_names(pipeline: Transform, sample: Sample) -> None:
                     raise ConfigError(
                         f"{type(leaf).__name__}.{field}: the log has no sensor {name!r} (it has {known_names})"
                     )
+        if isinstance(leaf, Mount) and (lost := _without_mounting(leaf, sample)):
+            raise ConfigError(
+                f"{type(leaf).__name__}.sensors: the rig has no mounting of {lost}; give it in the rig file "
+                f"(log.rig), as in sensors: {{{lost}: {{kind: lidar, frame: FRAME}}}}"
+            )
+
+
+def _without_mounting(leaf: Transform, sample: Sample) -> str:
+    """The first sensor that a transform names and that stands nowhere in the rig; empty without one."""
+    named = [n for n in getattr(leaf, "sensors", None) or () if not set(n) & set("*?[")]
+    mounted = {s.instance(n) for n, s in sample.streams.items() if isinstance(s, ImageStream)} | {*sample.rig.sensors}
+    return next((n for n in named if n in sample.streams and n not in mounted), "")
 
 
 def geometry_only(pipeline: Compose) -> Compose:

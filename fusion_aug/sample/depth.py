@@ -28,6 +28,7 @@ TOP_RINGS = 0.03  # radians below its highest point that count as the upper end 
 # by stream and question: the inputs of the answer and the answer; only the last. An input may be the stream itself, so
 # that a reference to it that counts would keep the entry for ever.
 _CACHE: WeakKeyDictionary[Stream, dict[Hashable, tuple[list[ref[Any]], Any]]] = WeakKeyDictionary()
+MOST_BYTES = 2**26  # of answers of one stream
 T = TypeVar("T")
 
 
@@ -42,9 +43,17 @@ def cached_with_stream(owner: Stream, question: Hashable, inputs: list[object], 
     known = _CACHE.setdefault(owner, {})
     last = known.get(question)
     if last is None or len(last[0]) != len(inputs) or any(a() is not b for a, b in zip(last[0], inputs, strict=True)):
+        known.pop(question, None)
         known[question] = last = [ref(i) for i in inputs], compute()
+        while len(known) > 1 and sum(_size(answer) for _, answer in known.values()) > MOST_BYTES:
+            known.pop(next(iter(known)))  # of the pictures of a long recording those that were asked for last
     answer: T = last[1]
     return answer
+
+
+def _size(answer: Any) -> int:
+    parts = answer if isinstance(answer, tuple) else (answer,)
+    return sum(int(getattr(p, "nbytes", 0)) for p in parts)
 
 
 def camera_range(sample: Sample, name: str, item: int) -> Tensor:

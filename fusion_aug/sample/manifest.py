@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from calib.regular_files import is_there, open_regular, read_regular, read_regular_text, status
+from calib.regular_files import is_there, open_regular, read_regular_text, status
 from fusion_aug.errors import DataError
 from fusion_aug.safe.guard import reads_file
 from fusion_aug.sample.history import History, history_from_json
@@ -130,5 +130,9 @@ def tree_digest(folder: Path) -> str:
     total = hashlib.blake2b(digest_size=16)
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         total.update(path.relative_to(folder).as_posix().encode())
-        total.update(hashlib.blake2b(read_regular(path), digest_size=16).digest())
+        own = hashlib.blake2b(digest_size=16)
+        with open_regular(path) as file:
+            while block := file.read(2**20):  # it may be larger than the memory
+                own.update(block)
+        total.update(own.digest())
     return total.hexdigest()

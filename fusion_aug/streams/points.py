@@ -80,9 +80,8 @@ class LazyColumns(Mapping[str, Any]):
     def offsets(self) -> Tensor:
         """(n + 1,) row offsets."""
         if not all(s.keeps_value for s in self.sources):  # they would be decoded once more for the columns
-            self.columns  # noqa: B018  (which tells them)
-            offsets: Tensor = self.__dict__["offsets"]
-            return offsets
+            self.columns  # noqa: B018  (which finds them)
+            return vars(self)["offsets"]
         return offsets_of(torch.tensor([len(s.value[self.names[0]]) for s in self.sources]))
 
     def row_counts(self, *, read: bool = False) -> Tensor | None:

@@ -185,6 +185,6 @@ class RecordedSource(Source):
 
     @property
     @standard_modes()
-    def value(self) -> Any:  # type: ignore[override]
+    def value(self) -> Any:
         """The decoded item."""
         return recent_value(self, self.decoded)

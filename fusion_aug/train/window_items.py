@@ -16,8 +16,7 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.ops.resample import nearest
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.sample import Sample
-from fusion_aug.streams import ImageStream, LazyColumns, Stream, Text, strings
-from fusion_aug.streams.source import Source
+from fusion_aug.streams import Stream, Text, strings
 from fusion_aug.transforms.temporal.speed import WarpTransform, warp_origin
 
 ROUNDING = 1_000  # ns by which stamps of equal rates may be off each other
@@ -77,17 +76,6 @@ def without_stand_ins(sample: Sample, source: Sample) -> Sample:
     if CLOCK in sample.streams:
         sample = sample.with_meta(0, clock=source.meta.clock)
     return sample.with_streams({n: s for n, s in sample.streams.items() if n not in (STAMPS, CLOCK)})
-
-
-def unread(stream: Stream) -> Stream:
-    """A stream whose files are decoded anew: those of a kept episode would stay in memory one by one."""
-    if isinstance(stream, ImageStream):
-        return replace(stream, items=tuple(replace(i) if isinstance(i, Source) else i for i in stream.items))
-    if isinstance(stream.values, LazyColumns):
-        extra = [[replace(s) for s in sources] for sources in stream.values.extra_sources]
-        files = [replace(s) for s in stream.values.sources]
-        return replace(stream, values=LazyColumns(files, stream.values.names, extra))
-    return stream
 
 
 def stamps_alone(stream: Stream) -> Stream:

@@ -22,6 +22,7 @@ from fusion_aug.ops.resample import nearest
 from fusion_aug.sample import REF, Ref, Sample
 from fusion_aug.streams import Action, ImageStream, Points, Signal, Stream, Text
 from fusion_aug.streams.families import Temporal
+from fusion_aug.streams.undecoded import undecoded
 from fusion_aug.train.window_items import (
     CLOCK,
     ROUNDING,
@@ -31,7 +32,6 @@ from fusion_aug.train.window_items import (
     nearest_item,
     stamps_alone,
     taken,
-    unread,
     with_stand_ins,
     without_stand_ins,
 )  # fmt: skip
@@ -167,7 +167,7 @@ class Windows:
         settings: dict[str, Any] = {"seed": seed, "epoch": epoch, "resources": resources}
         time = int(source[name].capture_times[start])
         if self.whole:
-            part = source.with_streams({n: unread(s) for n, s in source.streams.items()})
+            part = source.with_streams({n: undecoded(s) for n, s in source.streams.items()})
         else:
             part = self._observed_part(source, name, time, settings)
         out = run(self.pipeline, part, **settings)
@@ -204,7 +204,7 @@ class Windows:
                     wanted.append(nearest(stream.capture_times, source[other].capture_times[items]))
             if isinstance(stream, Points):  # from which some transforms learn where the ground is
                 wanted.append(torch.tensor([source.key_item(n)]))
-            streams[n] = unread(stream.take_items(torch.cat(wanted).unique()))
+            streams[n] = undecoded(stream.take_items(torch.cat(wanted).unique()))
         return light.with_streams({n: streams[n] for n in (*source.streams, STAMPS, CLOCK) if n in streams})
 
     def _renamed(self, source: Sample, out: Sample) -> str:

@@ -141,3 +141,18 @@ def test_a_matrix_of_opencv(tmp_path: Path) -> None:
     assert load_yaml(path.read_text())["K"] == [[0, 1, 2], [3, 4, 5]]
     with pytest.raises(yaml.YAMLError, match="2x3 has 1 numbers"):
         load_yaml("%YAML:1.0\nK: !!opencv-matrix {rows: 2, cols: 3, dt: d, data: [1]}\n")
+
+
+def test_a_chain_has_to_agree_with_the_poses(tmp_path: Path) -> None:
+    data = chain()
+    first, second = np.array(data["cam0"]["T_cam_imu"]), np.array(data["cam1"]["T_cn_cnm1"])
+    data["cam1"]["T_cam_imu"] = (second @ first).tolist()
+    assert "right" in load_rig(written(tmp_path, data)).sensors
+    data["cam1"]["T_cam_imu"] = (np.linalg.inv(second) @ first).tolist()
+    with pytest.raises(CalibrationError, match=r"cam1.T_cn_cnm1: is not what the poses"):
+        load_rig(written(tmp_path, data))
+
+
+def test_what_is_no_camera_is_told(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"target: is neither a camera nor imu0"):
+        assert len(load_rig(written(tmp_path, {**chain(), "target": {"type": "aprilgrid"}})).sensors) == 2

@@ -54,6 +54,7 @@ MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "lerobot": lambda root, street: small_logs.arm(root, "lerobot"),
     "robomimic": lambda root, street: small_logs.robomimic(root, demos=1),
     "aloha": lambda root, street: small_logs.aloha(root),
+    "rosbag": lambda root, street: small_logs.rosbag(root),
     "folder": folder,
 }
 

@@ -18,7 +18,7 @@ from fusion_aug.logs.core.account import account_of
 
 FORMAT_NAMES = (
     "kitti", "semantickitti", "nuscenes", "argoverse2", "mmdet3d", "mcap", "lerobot", "robomimic", "folder",
-    "webdataset", "aloha", "rlds", "zarr",
+    "webdataset", "aloha", "rlds", "zarr", "rosbag",
 )  # fmt: skip
 OUTPUT = {name: ["output=folder"] for name in ("rlds", "zarr")}  # which are not written
 RIGS = {name: [f"log.rig={ARM / f'{name}_rig.yaml'}"] for name in ("mcap", "lerobot")}

@@ -22,7 +22,7 @@ from fusion_aug.run.job import Job
 
 FORMATS = (
     "kitti", "semantickitti", "nuscenes", "argoverse2", "mmdet3d", "mcap", "lerobot", "lerobot_v21", "robomimic",
-    "aloha",
+    "aloha", "rosbag",
 )  # fmt: skip
 OUTPUTS = (*FORMATS, "folder", "webdataset", "export")
 

@@ -106,6 +106,16 @@ def in_aloha(root: Path) -> list[str]:
     return ["my_unit"]
 
 
+def in_rosbag(root: Path) -> list[str]:
+    import sqlite3
+
+    with sqlite3.connect(next(root.rglob("*.db3"))) as base:
+        base.execute("ALTER TABLE messages ADD COLUMN my_road INTEGER")
+        base.execute("CREATE TABLE my_mood(x INTEGER)")
+    base.close()
+    return ["my_road", "my_mood"]
+
+
 def in_folder(root: Path) -> list[str]:
     path = next(root.glob("samples/*/sample.json"))
     path.write_text(json.dumps(json.loads(path.read_text()) | {"my_road": 1}))
@@ -124,5 +134,5 @@ def in_folder(root: Path) -> list[str]:
 PLANTS = {
     "kitti": in_kitti, "nuscenes": in_nuscenes, "argoverse2": in_argoverse2, "mmdet3d": in_mmdet3d,
     "mcap": in_mcap, "lerobot": in_lerobot, "robomimic": in_robomimic, "folder": in_folder,
-    "semantickitti": in_semantickitti, "aloha": in_aloha,
+    "semantickitti": in_semantickitti, "aloha": in_aloha, "rosbag": in_rosbag,
 }  # fmt: skip

@@ -200,6 +200,26 @@ def short_mcap(root: Path, seconds: float = 1.0) -> Path:
     return root
 
 
+def rosbag(root: Path, frames: int = 4) -> Path:
+    """A recording in SQLite and a bag of ROS 1 of a camera and an inertial unit, made by rosbags."""
+    import ros_bags
+    from other_bags import write_db3, write_ros1
+
+    sent = [("/tf_static", ros_bags.T0, ros_bags.tf(ros_bags.T0, "base_link", "cam", 0.1, 0, 0.5))]
+    lens = {"k": np.array([30.0, 0, 15.5, 0, 30, 11.5, 0, 0, 1]), "r": np.eye(3).ravel(), "d": np.zeros(5),
+            "p": np.array([30.0, 0, 15.5, 0, 0, 30, 11.5, 0, 0, 0, 1, 0])}  # fmt: skip
+    for k in range(frames):
+        t = ros_bags.T0 + 50 * k * ros_bags.MS
+        info = ros_bags.make("sensor_msgs/CameraInfo", header=ros_bags.header(t, "cam"), height=24, width=32,
+                             distortion_model="plumb_bob", **lens)  # fmt: skip
+        shown = np.random.default_rng(k).integers(0, 256, (24, 32, 3), np.uint8)
+        sent += [("/cam/image_raw", t, ros_bags.image(t, shown, "rgb8")), ("/cam/camera_info", t, info)]
+        sent.append(("/imu", t, ros_bags.imu(t)))
+    write_ros1(root / "walk.bag", sent, compression="lz4")
+    write_db3(root / "run", sent)
+    return root
+
+
 def copy_mcap(old: Path, new: Path, keep: Callable[[str, int], bool]) -> None:
     """Copy the messages of which ``keep`` says yes to topic and log time (ns)."""
     from mcap.reader import make_reader

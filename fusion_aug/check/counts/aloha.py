@@ -7,7 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, samples_per_frame
+from fusion_aug.check.counts.core import (
+    Counted,
+    Counts,
+    counter,
+    declared_parts,
+    is_excluded,
+    samples_per_frame,
+    streams_of,
+)
 from fusion_aug.check.counts.files import LogFiles
 from fusion_aug.errors import DataError
 from fusion_aug.safe.hdf5 import open_hdf5
@@ -38,14 +46,16 @@ def count_episode(files: LogFiles, path: Path, options: Mapping[str, Any]) -> Co
     except (OSError, KeyError) as error:
         raise DataError(f"{path}: is not a readable HDF5 file of an episode ({error})") from None
     out: dict[str, dict[str, int]] = {}
-    declared = options.get("parts") or {}
     for dataset, shape in found.items():
         if is_excluded(dataset, options) or dataset in NOT_DATA or shape[:1] != (frames,):
             continue
         if dataset.startswith(IMAGES):
             out[dataset.removeprefix(IMAGES)] = {"pictures": frames}
         elif len(shape) <= 2:
-            joined = dataset in JOINTS and dataset not in declared and shape == found.get("observations/qpos")
+            joined = (
+                dataset in JOINTS and not declared_parts(dataset, options) and shape == found.get("observations/qpos")
+            )
             stream = "qpos" if joined else dataset.removeprefix("observations/")
-            out[stream] = {"frames": frames * samples_per_frame(dataset, shape[1:], options)}
+            each = {"frames": frames * samples_per_frame(dataset, shape[1:], options)}
+            out |= dict.fromkeys(streams_of(stream, dataset, options), each)
     return out

@@ -63,10 +63,27 @@ def samples_per_frame(feature: str, shape: Sequence[int], options: Mapping[str, 
         feature: its name. shape: of a frame: (samples, numbers) where it is such a window.
         options: ``parts``, or a rig file that holds them.
     """
+    is_window = "window" in declared_parts(feature, options) and len(shape) == 2
+    return int(shape[0]) if is_window else 1
+
+
+def streams_of(name: str, feature: str, options: Mapping[str, Any]) -> list[str]:
+    """Names of the streams of a feature of episodes: one, or those of the hands that ``log.parts`` declares in it.
+
+    Args:
+        name: of the stream of the whole feature. feature: its name. options: as above.
+    """
+    declared = declared_parts(feature, options)
+    hands = [f"{name}:{hand}" for hand, parts in declared.items() if isinstance(parts, Mapping)]
+    others = [w for w, part in declared.items() if isinstance(part, list | tuple) and w not in ("window", "joints")]
+    return [name, *hands] if others or not hands else hands
+
+
+def declared_parts(feature: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What ``log.parts``, or the rig file, tells of a feature."""
     parts = options.get("parts")
     if parts is None and options.get("rig"):
         rig = load_yaml(read_regular_text(Path(options["rig"])))
         parts = rig.get("parts") if isinstance(rig, dict) else None
     declared = parts.get(feature) if isinstance(parts, Mapping) else None
-    is_window = isinstance(declared, Mapping) and "window" in declared and len(shape) == 2
-    return int(shape[0]) if is_window else 1
+    return declared if isinstance(declared, Mapping) else {}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from calib.regular_files import check_regular, open_regular
-from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, samples_per_frame
+from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, samples_per_frame, streams_of
 from fusion_aug.check.counts.files import LogFiles, is_whole, once_per_file
 from fusion_aug.errors import DataError
 from fusion_aug.safe.arrow import check_parquet
@@ -67,7 +67,8 @@ def count_episode(
             out[name] = {"pictures": sum(is_encoded(cell) for cell in mine[feature].to_pylist())}
         else:
             there = mine.num_rows - mine[feature].null_count
-            out[name] = {"frames": there * samples_per_frame(feature, facts["shape"], options)}
+            frames = {"frames": there * samples_per_frame(feature, facts["shape"], options)}
+            out |= dict.fromkeys(streams_of(name, feature, options), frames)
     if any(files.is_file(files.root / "meta" / f"tasks.{ending}") for ending in ("parquet", "jsonl")):
         tasks = np.asarray(mine["task_index"].to_numpy(), dtype=np.int64).reshape(-1)
         out["task"] = {"sentences": int(len(tasks) > 0) + int((np.diff(tasks) != 0).sum())}

@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import struct
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from fusion_aug.check.counts.ros_files import Message, messages_of, stamp_of, topics_of
+
 SECOND, HOUR = 10**9, 3600 * 10**9  # a clock that goes back by less than a second does not jump
 Piece = dict[str, tuple[int, int]]  # topic -> its first message, and the one after its last, as they lie in the file
 
 
-def has_header(schema: Any) -> bool:
-    """Whether a type begins with a header, by the first field of its text."""
-    text = schema.data.decode(errors="replace") if schema is not None and schema.encoding == "ros2msg" else ""
-    lines = (line.split("#")[0].split() for line in text.splitlines())
-    first = next((words for words in lines if words), [])
-    return first[:2] in (["std_msgs/Header", "header"], ["std_msgs/msg/Header", "header"])
-
-
-def stamp_of(data: bytes) -> int:
-    """Stamp (ns) that CDR bytes begin with."""
-    seconds, rest = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
-    return int(seconds) * SECOND + int(rest)
-
-
-def messages_in_file(stream: Any) -> Iterator[tuple[str, int, int | None, bytes]]:
-    """Topic, log time (ns), header stamp (ns or None) and data of all messages, as they lie in the file."""
-    from mcap.reader import make_reader
-
-    for schema, channel, message in make_reader(stream).iter_messages(log_time_order=False):
-        headed = channel.message_encoding == "cdr" and len(message.data) >= 12 and has_header(schema)
-        yield channel.topic, message.log_time, stamp_of(message.data) if headed else None, message.data
-
-
 def pieces_of(path: Path) -> list[Piece]:
     """The pieces of a recording; one where no clock jumps back."""
-    with path.open("rb") as stream:
-        rows = [(topic, logged, stamp) for topic, logged, stamp, _ in messages_in_file(stream)]
+    rows = [(m.topic, m.time, stamp) for m, stamp in _stamped(path)]
     out: list[Piece] = []
     start, ends = 0, dict.fromkeys({topic for topic, _, _ in rows}, 0)
     while start < len(rows):
@@ -50,6 +28,15 @@ def pieces_of(path: Path) -> list[Piece]:
         out.append({t: (begun[t], ends[t]) for t in ends})
         start = cut
     return out
+
+
+def _stamped(path: Path) -> list[tuple[Message, int | None]]:
+    """All messages without their data and their header stamps (ns or None), as they lie in the file."""
+    topics, out = topics_of(path), []
+    for m in messages_of(path):
+        headed = topics[m.topic].headed and len(m.data) >= 12
+        out.append((m._replace(data=b""), stamp_of(m.data, topics[m.topic].is_ros1) if headed else None))
+    return sorted(out, key=lambda found: found[0].place)
 
 
 def first_cut(rows: Sequence[tuple[str, int, int | None]], places: Sequence[int]) -> int | None:
@@ -68,16 +55,16 @@ def first_cut(rows: Sequence[tuple[str, int, int | None]], places: Sequence[int]
     return min(found, default=None)
 
 
-def messages_of_piece(path: Path, piece: Piece, held: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Topic and data of the messages of a piece, and of those before it that still hold.
+def messages_of_piece(path: Path, piece: Piece, held: Sequence[str]) -> Iterator[Message]:
+    """The messages of a piece, and of those before it that still hold.
 
     Args:
         path: of the file. piece: of it. held: topics whose messages hold for those who listen later.
     """
-    numbers = dict.fromkeys(piece, 0)
-    with path.open("rb") as stream:
-        for topic, _, _, data in messages_in_file(stream):
-            number, (first, end) = numbers[topic], piece[topic]
-            numbers[topic] += 1
-            if number < end and (number >= first or topic in held):
-                yield topic, data
+    places: dict[str, list[Any]] = {}
+    for m, _ in _stamped(path):
+        places.setdefault(m.topic, []).append(m.place)
+    for m in messages_of(path):
+        number, (first, end) = bisect_left(places[m.topic], m.place), piece[m.topic]
+        if number < end and (number >= first or m.topic in held):
+            yield m

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, samples_per_frame
+from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, samples_per_frame, streams_of
 from fusion_aug.check.counts.files import LogFiles, is_whole
 from fusion_aug.safe.tfrecord import parse_example, read_record, record_places
 
@@ -58,7 +58,8 @@ def count_episode(path: Path, place: int, leaves: Mapping[str, dict[str, Any]], 
         elif "image" in leaf:
             out[stream] = {word: sum(is_whole(raw[:8], raw[-64:]) for raw in held)}
         else:
-            out[stream] = {word: len(held) // each * samples_per_frame(name, sizes, options)}
+            number = {word: len(held) // each * samples_per_frame(name, sizes, options)}
+            out |= dict.fromkeys(streams_of(stream, name, options), number)
     return out
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, samples_per_frame
+from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, samples_per_frame, streams_of
 from fusion_aug.check.counts.files import LogFiles
 from fusion_aug.errors import DataError
 from fusion_aug.safe.hdf5 import open_hdf5
@@ -42,7 +42,7 @@ def count_demo(path: Path, demo: str, options: Mapping[str, Any]) -> Counts:
             stream = name_of(name)
             joints = stream.replace("joint_vel", "joint_pos")
             stream = joints if stream.endswith("joint_vel") and any(name_of(n) == joints for n in found) else stream
-            out[stream] = {word: number}
+            out |= {n: {word: number} for n in streams_of(stream, name, options)}
     return out
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, samples_per_frame
+from fusion_aug.check.counts.core import Counted, Counts, counter, is_excluded, samples_per_frame, streams_of
 from fusion_aug.check.counts.files import LogFiles
 from fusion_aug.safe.zarr import Store, read_array
 
@@ -37,7 +37,8 @@ def count_episode(rows: int, shapes: Mapping[str, tuple[int, ...]], options: Map
     out: dict[str, dict[str, int]] = {}
     for name, shape in shapes.items():
         if len(shape) < PICTURE_AXES:
-            out[name] = {"frames": rows * samples_per_frame(name, shape[1:], options)}
+            frames = {"frames": rows * samples_per_frame(name, shape[1:], options)}
+            out |= dict.fromkeys(streams_of(name, name, options), frames)
         elif len(shape) == PICTURE_AXES and shape[-1] == 3:
             out[name] = {"pictures": rows}
     return out

@@ -179,9 +179,9 @@ class AlohaLog(ArrayLog):
                 if name.startswith(IMAGES):
                     streams[stream] = self._pictures(path, name, stream, data, fields)
                 else:
-                    made = self._vector(name, read_rows(data, slice(None), path), fields)
-                    held = streams.get(stream)
-                    streams[stream] = made if held is None else held.with_values(**made.values)
+                    for n, made in self._vectors(name, stream, read_rows(data, slice(None), path), fields).items():
+                        held = streams.get(n)
+                        streams[n] = made if held is None else held.with_values(**made.values)
         return self.episode(sample_id, streams)
 
     def _pictures(self, path: Path, name: str, stream: str, data: Any, fields: dict[str, Any]) -> ImageStream:
@@ -196,13 +196,13 @@ class AlohaLog(ArrayLog):
             return None
         return "joint_position" if name == ACTION else COLUMNS.get(name)
 
-    def _vector(self, name: str, rows: np.ndarray, fields: dict[str, Any]) -> Stream:
+    def _vectors(self, name: str, stream: str, rows: np.ndarray, fields: dict[str, Any]) -> dict[str, Stream]:
         column = self.joint_column(name) if rows.ndim == 2 else None
         if column is None:
-            return self.stream_of(name, rows, fields, [], self.joints)
+            return self.streams_of(stream, name, rows, fields, [], self.joints)
         kind = Action if name == ACTION else JointState
         values = {column: torch.from_numpy(rows.astype(np.float64))}
-        return kind(**fields, names=joint_names(rows.shape[1]), values=values)
+        return {stream: kind(**fields, names=joint_names(rows.shape[1]), values=values)}
 
 
 def joint_names(count: int) -> tuple[str, ...]:

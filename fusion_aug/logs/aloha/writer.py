@@ -21,7 +21,7 @@ from fusion_aug.logs.core.writer import PARTS_FOLDER
 from fusion_aug.ops.color import levels_of
 from fusion_aug.safe.hdf5 import get_member, open_hdf5, read_rows
 from fusion_aug.sample import Sample
-from fusion_aug.streams import ImageStream, Stream
+from fusion_aug.streams import ImageStream
 from fusion_aug.streams.source import Source
 
 
@@ -60,10 +60,11 @@ class AlohaWriter(Hdf5Writer):
         self.sidecar(sample, source, out_id, folder)
         return {"part": name, "id": out_id}
 
-    def rows(self, name: str, stream: Stream, before: Any) -> np.ndarray:
+    def rows(self, name: str, sample: Sample, stream_name: str, before: Any) -> np.ndarray:
         """Rows of a dataset; of compressed pictures bytes, padded with zeros to the width that they had, or more."""
+        stream = sample.streams.get(stream_name)
         if not isinstance(stream, ImageStream) or before.ndim == PICTURE_AXES:
-            return super().rows(name, stream, before)
+            return super().rows(name, sample, stream_name, before)
         coded = [
             item.bytes() if isinstance(item, PaddedSource) else encoded(stream.image(k), self.log.swapped)
             for k, item in enumerate(stream.sources)

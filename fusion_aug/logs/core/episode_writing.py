@@ -14,8 +14,10 @@ from torch import Tensor
 
 from calib import rig_to_dict
 from fusion_aug.errors import DataError
+from fusion_aug.logs.core.episode_facts import write_start
 from fusion_aug.logs.core.episodes import CAPTURE_TIMES_FILE
 from fusion_aug.logs.core.files import write_json
+from fusion_aug.logs.core.joint_readings import streams_within
 from fusion_aug.logs.core.robots import SCALE_REASON
 from fusion_aug.logs.core.sidecar import FOLDER, write_sidecar
 from fusion_aug.logs.core.touch import with_first_gel
@@ -48,8 +50,9 @@ class EpisodeWriter(Writer):
 
     def frame_times(self, sample: Sample, source: Sample) -> Tensor:
         """Times (n,) of the frames, int64 ns: those of the source, more or fewer where the duration changed."""
-        slow = [n for f, n in self.streams_by_feature.items() if self.log.window_of(f) is None and n in sample.streams]
-        first = int(source[slow[0]].capture_times[0])
+        slow = [n for f, m in self.streams_by_feature.items() if self.log.window_of(f) is None
+                for n in streams_within(m, sample.streams)]  # fmt: skip
+        first = int(source[slow[0]].arrival_times[0])
         end = max(int(sample[n].true_capture_times[-1]) for n in slow)
         count = max(1, round((end - first) * 1e-9 * self.rate) + 1)
         return first + torch.from_numpy(np.round(np.arange(count) / self.rate * 1e9).astype(np.int64))
@@ -66,23 +69,32 @@ class EpisodeWriter(Writer):
         sample = super().as_read_back(sample, source, standalone=standalone)
         frame_times, streams = self.frame_times(sample, source), dict(sample.streams)
         for feature, name in self.streams_by_feature.items():
-            if name not in streams:
+            held = streams_within(name, source.streams)
+            if not held or any(n not in streams for n in held):
                 raise DataError(f"{sample.id}: stream {name!r} is gone, and the format has no place for an absent one")
             window, times = self.log.window_of(feature), frame_times
             if window is not None:
-                steps = torch.arange(len(source[name]) // len(self.frame_times(source, source)))
+                steps = torch.arange(len(source[held[0]]) // len(self.frame_times(source, source)))
                 times = (frame_times[:, None] + window[0] + window[1] * steps).reshape(-1)
-            streams[name] = with_first_gel(all_present(at_frame_times(streams[name], name, times)))
+            for n in held:
+                streams[n] = with_first_gel(all_present(at_frame_times(streams[n], n, times)))
         return sample.with_streams(streams)
+
+    def is_kept(self, sample: Sample, source: Sample, name: str) -> bool:
+        """Whether the stream of a feature, or all of its hands, are those of the source."""
+        return all(sample.streams.get(n) is source[n] for n in streams_within(name, source.streams))
 
     def sidecar(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> None:
         """Write what the format has no place for; ``sample`` is what ``as_read_back`` returned."""
-        names = list(dict.fromkeys(self.streams_by_feature.values()))
+        features = dict.fromkeys(self.streams_by_feature.values())
+        names = [n for feature in features for n in streams_within(feature, sample.streams)]
         write_sidecar(sample, dict.fromkeys([*names, "task"]), out_id, folder, self.link)
         target = folder / FOLDER / "samples" / out_id
-        if sample.rig is not source.rig:
+        if sample.rig is not source.rig or self.log.facts is not None:
             write_json(rig_to_dict(sample.rig, exact=True), target / "rig.json")
         late = {n: sample[n].capture_times.tolist() for n in names if sample[n].receive_times is not None}
+        if self.log.facts is not None:
+            write_start(int(self.frame_times(source, source)[0]), out_id, folder)
         if late:
             write_json(late, target / CAPTURE_TIMES_FILE)
 

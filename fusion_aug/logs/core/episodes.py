@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,13 @@ from calib import CameraSensor, Frame, Rig, UnknownLens
 from calib.regular_files import is_there
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.errors import ConfigError, DataError, UnhandledStream
+from fusion_aug.logs.core.episode_facts import EpisodeFacts, read_facts
 from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.intensity import Clouds
 from fusion_aug.logs.core.part_names import parts_from_names
 from fusion_aug.logs.core.parts import Parts, check_cover, read_parts
 from fusion_aug.logs.core.robots import BASE, ROBOT_OPTIONS, RobotLog
-from fusion_aug.logs.core.sidecar import sidecar_of
+from fusion_aug.logs.core.sidecar import rig_of_sidecar, sidecar_of
 from fusion_aug.logs.core.touch import with_touch_streams
 from fusion_aug.logs.core.vectors import PARTS_OPTION, vector_stream
 from fusion_aug.sample import Ref, Sample, SampleMeta
@@ -83,19 +85,30 @@ class EpisodeLog(RobotLog):
         parts = self.options.parts if self.options.parts is not None else self._rig_file_options["parts"]
         if parts is not None and not isinstance(parts, Mapping):
             raise ConfigError(f"log.parts: expected a mapping of features to their columns, got {parts!r}")
-        return parts.get(feature) if parts else None
+        return (parts or {}).get(feature, self.facts.parts.get(feature) if self.facts else None)
+
+    @cached_property
+    def facts(self) -> EpisodeFacts | None:
+        """What the sidecar says of all episodes, of an output that was made from another log; None of other sets."""
+        return read_facts(self.tree)
 
     def window_of(self, feature: str) -> tuple[int, int] | None:
         """Return first offset from the frame's time and step (ns) of a feature with several samples per frame."""
         return self.parts_of(feature, []).window
 
-    def stream_of(
-        self, feature: str, rows: np.ndarray, stream_fields: dict[str, Any], names: list[str], joints: tuple[str, ...]
-    ) -> Stream:
-        """Make the stream of a feature from its declared parts.
+    def streams_of(
+        self,
+        name: str,
+        feature: str,
+        rows: np.ndarray,
+        stream_fields: dict[str, Any],
+        names: list[str],
+        joints: tuple[str, ...],
+    ) -> dict[str, Stream]:
+        """Make the stream of a feature from its declared parts, or one for each of its hands.
 
         Args:
-            feature: its name in the log.
+            name: of the stream. feature: its name in the log.
             rows: (n, k), or (n, w, k) where every frame holds a window of w samples.
             stream_fields: fields that every stream has: frame, capture times, records.
             names: names of its k numbers, where the log gives them.
@@ -105,34 +118,25 @@ class EpisodeLog(RobotLog):
             ConfigError: the parts do not fit the numbers, or no kind of stream has these columns.
         """
         parts = self.parts_of(feature, names, rows.shape[-1] if rows.ndim > 1 else 1)
-        if not parts:
-            return Undeclared(**stream_fields, values={"value": torch.from_numpy(rows.copy())})
-        value = torch.from_numpy(rows.astype(np.float64))
-        value = value[:, None] if value.ndim == 1 else value  # a vector of one number may have no axis of its own
-        if value.ndim == 3 and parts.window is not None:  # samples of a faster clock, window by window
-            first, step = parts.window
-            times = stream_fields["capture_times"][:, None] + first + step * torch.arange(value.shape[1])
-            stream_fields = {**stream_fields, "capture_times": times.reshape(-1), "records": ()}
-            value = value.reshape(-1, value.shape[2])
-        if value.ndim != 2:
-            raise ConfigError(
-                f"log.parts.{feature}: has {value.ndim - 1} axes; give the times of its samples as "
-                f"window: [first, step]"
-            )
-        check_cover(parts.columns, value.shape[1], f"log.parts.{feature}")
-        return vector_stream(feature, value, parts, names, joints, stream_fields)
+        if parts.hands:
+            check_cover(parts.spans, rows.shape[-1], f"log.parts.{feature}")
+        return {
+            f"{name}{end}": stream_of_rows(feature, rows, p, names, joints, stream_fields, whole=not parts.hands)
+            for end, p in parts.by_stream.items()
+        }
 
-    def feature_array(self, stream: Stream, feature: str, names: list[str], shape: tuple[int, ...]) -> np.ndarray:
-        """Return the array (n, ...) of a feature in the units of the log; with a window, several items per row."""
-        if isinstance(stream, Undeclared):
-            return stream["value"].numpy()
-        if isinstance(stream, Taxels):
-            return stream["force"].numpy()
-        out = np.zeros((len(stream), shape[-1]))
-        parts = self.parts_of(feature, names, shape[-1])
-        for column, (start, stop, factor) in parts.columns.items():
-            out[:, start:stop] = stream[column].numpy() / factor
-        return out if parts.window is None else out.reshape(-1, *shape)
+    def feature_array(
+        self, sample: Sample, name: str, feature: str, names: list[str], shape: tuple[int, ...]
+    ) -> np.ndarray:
+        """Return the array (n, ...) of a feature in the units of the log; with a window, several items per row.
+
+        Args:
+            sample: that holds it. name: of its stream, before those of its hands.
+            feature: its name in the log. names: of its numbers. shape: of one row.
+        """
+        parts = self.parts_of(feature, names, shape[-1]).by_stream
+        rows = [rows_of_stream(sample[f"{name}{end}"], own, shape) for end, own in parts.items()]
+        return rows[0] if len(rows) == 1 else np.sum(rows, 0)  # no number belongs to two hands
 
     def _check_frames(self, rig: Rig, streams: Mapping[str, Stream]) -> None:
         """Raise where ``log.parts`` names a frame that the rig does not have."""
@@ -180,16 +184,70 @@ class EpisodeLog(RobotLog):
             frames.pop(BASE, None)
         elif BASE not in frames:
             frames[BASE] = Frame()
-        rig = self.with_robot(Rig(frames, sensors), streams)
-        self._check_frames(rig, streams)
+        rig = Rig(frames, sensors)
+        if self.facts is not None:  # the calibration of the log that it was made from
+            rig = rig_of_sidecar(self.tree, sample_id) or rig
+            base = self.facts.base if self.robot is None else self.robot.root
+            streams = {n: replace(s, frame=base) if s.frame == BASE else s for n, s in streams.items()}
+        rig = self.with_robot(rig, streams)
+        if self.facts is None:
+            self._check_frames(rig, streams)
         streams, rig = with_touch_streams(streams, rig, f"{self.root}: {sample_id}")
         base = self.base_of(rig)
+        if self.facts is not None and self.facts.reference in rig.frames:
+            base = self.facts.reference
         clock = next((n for n, s in streams.items() if isinstance(s, ImageStream)), next(iter(streams)))
         meta = SampleMeta(id=sample_id, scene=sample_id, ref=Ref(base, first), rig=rig, true_rig=rig, clock=clock)
         root = rig.root_of(base)
         if root != base and rig.frames[root].axis_convention == "world":
             meta = replace(meta, anchor=rig.T(root, base, first))
         return Sample(metas=(meta,), streams=streams)
+
+
+def stream_of_rows(
+    feature: str,
+    rows: np.ndarray,
+    parts: Parts,
+    names: list[str],
+    joints: tuple[str, ...],
+    stream_fields: dict[str, Any],
+    *,
+    whole: bool = True,
+) -> Stream:
+    """Make the stream of a feature of known parts; see ``EpisodeLog.streams_of``.
+
+    Args:
+        whole: whether every number belongs to one of the parts.
+    """
+    if not parts:
+        frame = parts.frame or stream_fields["frame"]
+        return Undeclared(**{**stream_fields, "frame": frame}, values={"value": torch.from_numpy(rows.copy())})
+    value = torch.from_numpy(rows.astype(np.float64))
+    value = value[:, None] if value.ndim == 1 else value  # a vector of one number may have no axis of its own
+    if value.ndim == 3 and parts.window is not None:  # samples of a faster clock, window by window
+        first, step = parts.window
+        times = stream_fields["capture_times"][:, None] + first + step * torch.arange(value.shape[1])
+        stream_fields = {**stream_fields, "capture_times": times.reshape(-1), "records": ()}
+        value = value.reshape(-1, value.shape[2])
+    if value.ndim != 2:
+        raise ConfigError(
+            f"log.parts.{feature}: has {value.ndim - 1} axes; give the times of its samples as window: [first, step]"
+        )
+    if whole:
+        check_cover(parts.columns, value.shape[1], f"log.parts.{feature}")
+    return vector_stream(feature, value, parts, names, joints, stream_fields)
+
+
+def rows_of_stream(stream: Stream, parts: Parts, shape: tuple[int, ...]) -> np.ndarray:
+    """The array (n, ...) of a stream of known parts; see ``EpisodeLog.feature_array``."""
+    if isinstance(stream, Undeclared):
+        return stream["value"].numpy()
+    if isinstance(stream, Taxels):
+        return stream["force"].numpy()
+    out = np.zeros((len(stream), shape[-1]))
+    for column, (start, stop, factor) in parts.columns.items():
+        out[:, start:stop] = stream[column].numpy() / factor
+    return out if parts.window is None else out.reshape(-1, *shape)
 
 
 def _size_of(stream: ImageStream) -> tuple[int, int]:

@@ -13,10 +13,11 @@ from torch import Tensor
 from fusion_aug.core.compose import leaves
 from fusion_aug.core.transform import Transform
 from fusion_aug.logs.core.episode_writing import EpisodeWriter
+from fusion_aug.logs.core.joint_readings import streams_within
 from fusion_aug.logs.core.writer import Problem
 from fusion_aug.safe.hdf5 import get_member, packing_of
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Action, ImageStream, JointState, Signal, Stream
+from fusion_aug.streams import Action, ImageStream, JointState, Signal
 
 
 class Hdf5Writer(EpisodeWriter):
@@ -48,13 +49,14 @@ class Hdf5Writer(EpisodeWriter):
             before: group of the source's file.
         """
         return {
-            name: self.rows(name, sample[stream], get_member(before, name, self.log.path_of(source.id)))
+            name: self.rows(name, sample, stream, get_member(before, name, self.log.path_of(source.id)))
             for name, stream in self.streams_by_feature.items()
-            if sample[stream] is not source[stream]
+            if not self.is_kept(sample, source, stream)
         }
 
-    def rows(self, name: str, stream: Stream, before: Any) -> np.ndarray:
+    def rows(self, name: str, sample: Sample, stream_name: str, before: Any) -> np.ndarray:
         """Rows of a dataset, in its own dtype; ``before`` is the source's."""
+        stream = sample[streams_within(stream_name, sample.streams)[0]]
         if isinstance(stream, ImageStream):
             return np.stack([stored(stream.image(i), before.dtype, before.ndim) for i in range(len(stream))])
         column = self.log.joint_column(name)
@@ -63,8 +65,8 @@ class Hdf5Writer(EpisodeWriter):
         elif isinstance(stream, Signal):
             values = stream["event" if "event" in stream.values else "value"]
         else:
-            rows: np.ndarray = self.log.feature_array(stream, name, [], before.shape[1:]).astype(before.dtype)
-            return rows
+            rows: np.ndarray = self.log.feature_array(sample, stream_name, name, [], before.shape[1:])
+            return rows.astype(before.dtype)
         return values.numpy().astype(before.dtype)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -10,7 +10,12 @@ from torch import Tensor
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.streams import JointState, RobotState, Stream
 
-SET_MARK = ":"  # between the names of a topic's stream and of the first joint of a set, where a topic has several
+SET_MARK = ":"  # between the name of a stream and of what it holds, where a topic or vector becomes several
+
+
+def streams_within(name: str, streams: Iterable[str]) -> list[str]:
+    """Those of the streams that hold what is of the topic or vector whose stream is called ``name``."""
+    return [n for n in streams if n == name or n.startswith(f"{name}{SET_MARK}")]
 
 
 def joint_readings(

@@ -32,22 +32,23 @@ COLUMNS = {
     ("axis_angle", "xyz"): "axis_angle", ("quaternion", "xyzw"): "quaternion_xyzw",
     ("quaternion", "wxyz"): "quaternion_wxyz", ("rotation_6d", "012345"): "rotation_6d",
 }  # fmt: skip
-# names of whole vectors of robosuite, robomimic, LIBERO, DROID and UMI -> their parts
+# names of whole vectors of robosuite, robomimic, DexMimicGen, LIBERO, DROID and UMI -> their parts
+OWNER = rf"(?:robot\d+_)?(?:(?:{SIDES})_)?"
 VECTORS: tuple[tuple[str, dict[str, tuple[int, int]]], ...] = (
-    (r"(?:robot\d+_)?(?:eef|ee)_pos", {"position": (0, 3)}),
-    (r"(?:robot\d+_)?eef_quat(?:_site)?", {"quaternion_xyzw": (0, 4)}),
+    (rf"{OWNER}(?:eef|ee)_pos", {"position": (0, 3)}),
+    (rf"{OWNER}eef_quat(?:_site)?", {"quaternion_xyzw": (0, 4)}),
     (r"ee_ori", {"axis_angle": (0, 3)}),
     (r"ee_states", {"position": (0, 3), "axis_angle": (3, 6)}),
     (r"robot_states", {"gripper": (0, 2), "position": (2, 5), "quaternion_xyzw": (5, 9)}),
     (r"cartesian_position", {"position": (0, 3), "rpy": (3, 6)}),
-    (r"(?:robot\d+_)?eef_rot_axis_angle", {"axis_angle": (0, 3)}),
-    (r"(?:robot\d+_)?demo_(?:start|end)_pose", {"position": (0, 3), "axis_angle": (3, 6)}),
-    (r"(?:robot\d+_)?eef_vel_lin", {"velocity": (0, 3)}),
-    (r"(?:robot\d+_)?eef_vel_ang", {"angular_velocity": (0, 3)}),
+    (rf"{OWNER}eef_rot_axis_angle", {"axis_angle": (0, 3)}),
+    (rf"{OWNER}demo_(?:start|end)_pose", {"position": (0, 3), "axis_angle": (3, 6)}),
+    (rf"{OWNER}eef_vel_lin", {"velocity": (0, 3)}),
+    (rf"{OWNER}eef_vel_ang", {"angular_velocity": (0, 3)}),
 )
 GRIPPERS = (
-    ("gripper", re.compile(r"(?:robot\d+_)?gripper_(?:qpos|states|position|width)")),
-    ("gripper_velocity", re.compile(r"(?:robot\d+_)?gripper_qvel")),
+    ("gripper", re.compile(rf"{OWNER}gripper_(?:qpos|states|position|width)")),
+    ("gripper_velocity", re.compile(rf"{OWNER}gripper_qvel")),
 )
 SENSORS: dict[tuple[str, ...], dict[str, Part]] = {
     ("fx", "fy", "fz", "tx", "ty", "tz"): {"force": (0, 3, 1.0), "torque": (3, 6, 1.0)},

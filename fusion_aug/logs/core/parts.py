@@ -7,25 +7,32 @@ A column takes [start, stop] or [start, stop, factor to SI units]. Words beside 
 
 * ``frame``: of the rig, in which poses are; the robot's base by default.
 * ``tool``: frame of the rig whose pose it is, such as the link of the hand.
+* ``joints``: names of the joints of its columns of joints, in order, where the names of the numbers do not say so.
 * ``delta: base`` or ``delta: tool``: position and rotation are changes per step, along and about axes of the frame, or
   of the tool.
 * ``window: [first, step]``, seconds after the frame, of features with several samples per frame.
+
+A vector that holds several hands has the parts of each under its name; each becomes a stream, as ``state:left``:
+
+    observation.state: {left: {position: [0, 3], rpy: [3, 6]}, right: {position: [6, 9], rpy: [9, 12]}}
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from calib.rotation_forms import WIDTHS
 from fusion_aug.errors import ConfigError
+from fusion_aug.logs.core.joint_readings import SET_MARK
 from fusion_aug.streams.vectors import CHANGES, OF_THE_TOOL
 
 Part = tuple[int, int, float]
 OTHER_PART = "other"  # numbers of a vector that no transform has to change
-WINDOW, FRAME, TOOL, DELTA = "window", "frame", "tool", "delta"
-WORDS = (WINDOW, FRAME, TOOL, DELTA)
+WINDOW, FRAME, TOOL, DELTA, JOINTS = "window", "frame", "tool", "delta", "joints"
+WORDS = (WINDOW, FRAME, TOOL, DELTA, JOINTS)
 DELTAS = {"base": "", "tool": OF_THE_TOOL}
 
 
@@ -37,15 +44,30 @@ class Parts:
         columns: column of the stream -> (start, stop, factor to SI units), by place in the vector.
         frame, tool: frames of the rig; empty where none is named.
         window: first offset from the frame's time and step, ns; None where a frame holds one sample.
+        joints: names of the joints; empty where they are not declared.
+        hands: name -> the parts of each hand, where the vector holds several; ``columns`` are then what is of none.
     """
 
     columns: Mapping[str, Part] = field(default_factory=dict)
     frame: str = ""
     tool: str = ""
     window: tuple[int, int] | None = None
+    joints: tuple[str, ...] = ()
+    hands: Mapping[str, Parts] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.columns)
+        return bool(self.columns or self.hands)
+
+    @property
+    def by_stream(self) -> dict[str, Parts]:
+        """End of the name of each stream that the vector becomes -> its parts."""
+        own = {"": replace(self, hands={})} if self.columns or not self.hands else {}
+        return {**own, **{f"{SET_MARK}{hand}": parts for hand, parts in self.hands.items()}}
+
+    @property
+    def spans(self) -> dict[str, Part]:
+        """All columns, those of hands with their names before them."""
+        return {**self.columns, **{f"{h}.{c}": part for h, p in self.hands.items() for c, part in p.columns.items()}}
 
 
 def read_parts(declared: Mapping[str, Any], where: str) -> Parts:
@@ -57,8 +79,12 @@ def read_parts(declared: Mapping[str, Any], where: str) -> Parts:
     if not isinstance(declared, Mapping):
         raise ConfigError(f"{where}: expected a mapping of columns to [start, stop], got {declared!r}")
     columns: dict[str, Part] = {}
+    hands: dict[str, Parts] = {}
     for word, value in declared.items():
         if word in WORDS:
+            continue
+        if isinstance(value, Mapping):
+            hands[str(word)] = _hand(word, value, declared, where)
             continue
         name = _column(str(word), declared.get(DELTA), where)
         if name in columns:
@@ -69,7 +95,20 @@ def read_parts(declared: Mapping[str, Any], where: str) -> Parts:
         raise ConfigError(f"{where}: {forms[0]} and {forms[1]} are the rotation of one hand; give one of them")
     names = {word: _frame(declared.get(word, ""), f"{where}.{word}") for word in (FRAME, TOOL)}
     ordered = dict(sorted(columns.items(), key=lambda item: item[1][0]))
-    return Parts(ordered, names[FRAME], names[TOOL], _window(declared.get(WINDOW), f"{where}.{WINDOW}"))
+    window = _window(declared.get(WINDOW), f"{where}.{WINDOW}")
+    joints = _joints(declared.get(JOINTS), f"{where}.{JOINTS}")
+    return Parts(ordered, names[FRAME], names[TOOL], window, joints, hands)
+
+
+def _hand(name: Any, value: Mapping[str, Any], declared: Mapping[str, Any], where: str) -> Parts:
+    """Parts of one hand of several; what is told beside all of them is of each."""
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        raise ConfigError(f"{where}: {name!r}: expected the name of a hand: letters, digits, _ . or -")
+    shared = {w: declared[w] for w in (FRAME, DELTA, WINDOW) if w in declared}
+    found = read_parts({**shared, **value}, f"{where}.{name}")
+    if found.hands or not found.columns:
+        raise ConfigError(f"{where}.{name}: expected columns of the hand, such as position: [0, 3]")
+    return found
 
 
 def _column(word: str, delta: Any, where: str) -> str:
@@ -97,6 +136,14 @@ def _frame(value: Any, where: str) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"{where}: expected the name of a frame, got {value!r}")
     return value
+
+
+def _joints(names: Any, where: str) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+        raise ConfigError(f"{where}: expected names of joints, got {names!r}")
+    return tuple(names)
 
 
 def _window(window: Any, where: str) -> tuple[int, int] | None:

@@ -19,6 +19,7 @@ from fusion_aug.logs.core.joint_readings import joint_readings
 from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.core.plausible import check_rig_file
+from fusion_aug.logs.core.unread_joints import without_unread
 from fusion_aug.sample.manifest import NAME as MANIFEST
 from fusion_aug.sample.sensors import matches, unmatched
 from fusion_aug.streams import Stream
@@ -29,8 +30,8 @@ BASE = "base"  # frame of a robot without a description
 CAMERA_LIKE_KINDS = ("camera", "tactile")  # kinds of sensors whose frames have x right, y down, z forward
 WORLD_FRAMES = ("world", "map", "odom")
 SCALE_REASON = (
-    "the links of the robot come from its description, which does not scale with the scene",
-    "leave the scale out (pipeline=robot has none), or write the folder format (output=folder)",
+    "a robot and its reach have a size, which does not scale with the scene",
+    "leave it out (~pipeline.transforms.scale; pipeline=robot has none), or write the folder format (output=folder)",
 )
 
 
@@ -143,31 +144,28 @@ class RobotLog(Log):
             streams: streams that hold the joint readings.
 
         Raises:
-            ConfigError: the log has no reading of a rotary joint, or two streams have readings of one joint.
+            ConfigError: joints of log and description are called differently, or two streams have readings of one.
             DataError: a reading is NaN or infinite, outside the joint's limits, or not what the joint should follow.
         """
-        if self.robot is not None:
-            joints = [e for _, e in self.robot.edges.values() if isinstance(e, Joint)]
-            readings = joint_readings(streams, self.robot.joints, str(self.root))
-            rotary = {j.name for j in joints if j.is_rotary}
-            missing = sorted(rotary - set(readings))
-            if missing:
-                joint_names = ", ".join(readings) or "no joints"
-                raise ConfigError(
-                    f"log.joint_map: the log has no reading of joint {missing[0]!r} of the description "
-                    f"(it has {joint_names})"
-                )
-            followers = joint_readings(streams, {m.follower for m in self.robot.mimics}, str(self.root))
-            check_joints(self.robot, {**followers, **readings}, str(self.root))
+        robot = self.robot
+        if robot is not None:
+            readings = joint_readings(streams, robot.joints, str(self.root))
+            joints = [e for _, e in robot.edges.values() if isinstance(e, Joint)]
+            unread = {j.name for j in joints if j.is_rotary} - set(readings)
+            if unread:
+                urdf = str(self.options.urdf or self._rig_file_options["urdf"])
+                robot = without_unread(robot, unread, list(readings), streams, urdf)
+            followers = joint_readings(streams, {m.follower for m in robot.mimics}, str(self.root))
+            check_joints(robot, {**followers, **readings}, str(self.root))
             # sliding joints without readings rest at 0 but stay joints: a mirror needs the axes of the fingers
             for span in [times[[0, -1]] for times, _ in readings.values() if len(times) > 1][:1]:
-                unread = set(self.robot.joints) - rotary - set(readings)
-                readings |= {j: (span, torch.zeros(2, dtype=torch.float64)) for j in unread}
-            links = self._with_partners(self.robot.to_frames(None, None, readings))
-            root, known = links[self.robot.root], rig.frames.get(self.robot.root)
+                resting = set(robot.joints) - set(readings)
+                readings |= {j: (span, torch.zeros(2, dtype=torch.float64)) for j in resting}
+            links = self._with_partners(robot.to_frames(None, None, readings))
+            root, known = links[robot.root], rig.frames.get(robot.root)
             if known is not None and known.parent is not None:  # the log itself gives the pose of the robot
-                links[self.robot.root] = Frame(parent=known.parent, pose=known.pose, inertia=root.inertia)
-            rig = Rig({**rig.frames, **links}, rig.sensors)
+                links[robot.root] = Frame(parent=known.parent, pose=known.pose, inertia=root.inertia)
+            rig = Rig({**rig.frames, **_as_mounted(links, rig.frames)}, rig.sensors)
         return self._with_reference(self.with_rig_file(rig))
 
     def _with_reference(self, rig: Rig) -> Rig:
@@ -209,6 +207,8 @@ class RobotLog(Log):
             for name, found in ((a, link), (b, partner)):
                 if found is None:
                     raise ConfigError(f"{where}.{name}: the robot has no such link or joint")
+            if link not in out:  # nothing reads the joint that it moves by
+                continue
             known = out[str(link)]
             if known.mirror_of not in (None, partner):
                 raise ConfigError(f"{where}.{a}: has two partners, {known.mirror_of!r} and {partner!r}")
@@ -256,3 +256,18 @@ class RobotLog(Log):
             if name in rig.frames:
                 return name
         return next(n for n, f in rig.frames.items() if f.parent is None)
+
+
+def _as_mounted(links: Mapping[str, Frame], of_log: Mapping[str, Frame]) -> dict[str, Frame]:
+    """Links, those that nothing moves where the log itself says: an arm on a vehicle, after a motion of the scene."""
+    out = dict(links)
+    for name, link in links.items():
+        own = of_log.get(name)
+        if own is None or own.parent != link.parent:
+            continue
+        here, told = own.pose, link.pose
+        if not isinstance(here, Tensor) or not isinstance(told, Tensor):
+            continue
+        if not torch.allclose(here, told, atol=1e-6):  # not only rounded otherwise
+            out[name] = replace_unchecked(link, pose=here)
+    return out

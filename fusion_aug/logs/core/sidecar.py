@@ -148,6 +148,17 @@ def with_changes(rig: Rig, root: Path | Tree, sample_id: str) -> Rig:
     return rig_from_dict(read_json(path), str(path), rig) if is_there(path) else rig
 
 
+def rig_of_sidecar(root: Path | Tree, sample_id: str) -> Rig | None:
+    """The calibration that a sample's sidecar holds; None where it holds none.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    folder = sidecar_of(root, sample_id)
+    path = tree_of(root).path("rig.json", str(folder), folder)
+    return rig_from_dict(read_json(path), str(path)) if is_there(path) else None
+
+
 def merge_sidecar(sample: Sample, root: Path | Tree, *, rig_first: bool = False) -> Sample:
     """Return a sample with the streams, sensors and columns of its sidecar, if there is one.
 
@@ -166,10 +177,9 @@ def merge_sidecar(sample: Sample, root: Path | Tree, *, rig_first: bool = False)
     found = [tree.path(e.name, str(folder), folder / "columns") for e in tree.entries(folder / "columns")]
     columns = {unquote(p.stem): p for p in found if p.suffix == ".npz"}
     merged = sample.with_streams({**_with_columns(sample, columns, tree), **extra})
-    rig_file = tree.path("rig.json", str(folder), folder)
-    if not is_there(rig_file):
+    stored_rig = rig_of_sidecar(tree, sample.id)
+    if stored_rig is None:
         return merged
-    stored_rig = rig_from_dict(read_json(rig_file), str(rig_file))
     # the calibration in the format's own files takes precedence
     rig = (
         stored_rig
@@ -203,6 +213,6 @@ def _with_columns(sample: Sample, files: Mapping[str, Path], tree: Tree) -> dict
 
 
 __all__ = [
-    "FOLDER", "ids_in_manifest", "merge_sidecar", "sidecar_of", "with_changes", "write_changes", "write_ids",
-    "write_sidecar",
+    "FOLDER", "ids_in_manifest", "merge_sidecar", "rig_of_sidecar", "sidecar_of", "with_changes", "write_changes",
+    "write_ids", "write_sidecar",
 ]  # fmt: skip

@@ -11,13 +11,26 @@ from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.core.part_names import numbers_of_poses
 from fusion_aug.logs.core.parts import OTHER_PART, Parts
 from fusion_aug.logs.core.robots import UNKNOWN_FRAME
-from fusion_aug.streams import Action, Imu, JointState, Odometry, RobotState, RobotVector, Signal, Stream, Wrench
+from fusion_aug.streams import (
+    Action,
+    Imu,
+    JointState,
+    JointTarget,
+    Odometry,
+    RobotState,
+    RobotVector,
+    Signal,
+    Stream,
+    Wrench,
+)  # fmt: skip
 
 PARTS_OPTION = Option(
     "what numbers mean: {observation.state: {position: [0, 7]}, action: {delta_position: [0, 3, 0.05]}}, in recordings "
     "{/topic: {position: [0, 3], rpy: [3, 6]}}; docs/poses.md lists the words"
 )
 KINDS: tuple[type[Stream], ...] = (JointState, Wrench, Imu, Odometry, Signal, RobotState)
+COMMANDS: tuple[type[Stream], ...] = (Action, JointTarget)
+OF_JOINTS = ("joint", "joint_force")  # kinds of columns with a number for each joint
 UNMOVED = (OTHER_PART, "value", "event")  # columns that no geometry touches
 
 
@@ -51,7 +64,7 @@ def vector_stream(
         poses[i] for c, (a, b, _) in parts.columns.items() if c in UNMOVED for i in range(a, b) if i in poses
     )
     start, stop, _ = parts.columns.get("position", (0, 0, 1.0))
-    in_space = any(i in poses and poses[i] not in joints for i in range(start, stop))
+    in_space = any(i in poses and poses[i] not in (*joints, *parts.joints) for i in range(start, stop))
     of_hand = bool(parts.tool) or in_space or bool(parts.frame and stop)  # a place, and no readings of joints
     is_command = feature.startswith("action") if is_command is None else is_command
     kind = _kind_of(is_command, set(values), of_hand, bool(misplaced), where)
@@ -59,7 +72,8 @@ def vector_stream(
     for c, v in values.items():
         width = table[c].width if c in table else 0
         if width and v.shape[1] != width:
-            raise ConfigError(f"{where}.{c}: takes {width} numbers, got {v.shape[1]}")
+            hint = "; of joints they are joint_position" if c == "position" and "joint_position" in table else ""
+            raise ConfigError(f"{where}.{c}: takes {width} numbers, got {v.shape[1]}{hint}")
     frame = UNKNOWN_FRAME if kind is Wrench else stream_fields["frame"]  # a force is seldom told in the base's axes
     fields = {**stream_fields, "frame": parts.frame or frame, "child": parts.tool}
     if issubclass(kind, JointState | RobotVector):
@@ -69,7 +83,7 @@ def vector_stream(
 
 def _kind_of(is_command: bool, columns: set[str], of_hand: bool, is_misplaced: bool, where: str) -> type[Stream]:
     """The class of stream that has all columns."""
-    kinds: tuple[type[Stream], ...] = (Action,) if is_command else KINDS
+    kinds: tuple[type[Stream], ...] = COMMANDS if is_command else KINDS
     if of_hand:
         kinds = tuple(k for k in kinds if issubclass(k, RobotVector))
     if is_misplaced:
@@ -91,12 +105,12 @@ def _joint_names(
 ) -> tuple[str, ...]:
     """Names of the joints of a stream's columns of joints: those of its numbers, or of the robot."""
     table = kind.column_table()
-    column = next((c for c in values if c in table and table[c].kind == "joint"), None)
+    column = next((c for c in values if c in table and table[c].kind in OF_JOINTS), None)
     if column is None:
         return ()
     start, stop, _ = parts.columns[column]
     told = tuple(names[start:stop]) if not issubclass(kind, Action) else ()
-    found = told or joints[: stop - start]
+    found = parts.joints or told or joints[: stop - start]
     if len(found) != stop - start:
         raise ConfigError(
             f"{where}: {stop - start} joints, but the log names {len(found)}; describe the robot with log.urdf"

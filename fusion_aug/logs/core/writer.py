@@ -137,6 +137,14 @@ class Writer(ABC):
         """Why ``as_read_back`` leaves rows or items of a stream out."""
         return self.loss_reasons.get(stream, self.loss_reasons.get("", Writer.loss_reasons[""]))
 
+    def becomes(self, sample: Sample, stream: str) -> str:
+        """What a stream is called where it is read back under another name, or as several; for messages.
+
+        Args:
+            sample: what ``as_read_back`` returned. stream: of the sample before.
+        """
+        return ""
+
     def part(self, name: str) -> Path:
         """Where a file lies that ``stage`` wrote below ``PARTS_FOLDER``, for ``finish``, which must leave it there.
 

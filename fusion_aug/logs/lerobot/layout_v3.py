@@ -20,6 +20,15 @@ from fusion_aug.logs.lerobot.stats import TotalStats, depth_stats, picture_stats
 from fusion_aug.logs.lerobot.tables import read_table
 
 TOGETHER = 500  # episodes in one group of rows of their table
+# of the table of tasks, for the package pandas, with which LeRobot reads it: sentences are the names of its rows
+PANDAS: dict[str, Any] = {
+    "index_columns": ["task"], "column_indexes": [], "creator": {"library": "fusion_aug", "version": "1"},
+    "pandas_version": "2.0.0",
+    "columns": [
+        {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": form, "metadata": None}
+        for name, kind, form in (("task_index", "int64", "int64"), ("task", "unicode", "object"))
+    ],
+}  # fmt: skip
 STATS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "vector": vector_stats,
     "picture": picture_stats,
@@ -192,7 +201,7 @@ def write_tasks(tasks: Mapping[str, int], path: Path, source: Path) -> None:
     schema = (
         read_table(source).schema
         if source.is_file()
-        else pa.schema([("task_index", pa.int64()), ("task", pa.string())])
+        else pa.schema([("task_index", pa.int64()), ("task", pa.string())], metadata={"pandas": json.dumps(PANDAS)})
     )
     columns = {"task_index": list(tasks.values()), sentence_column(schema.names, source): list(tasks)}
     fields = [schema.field(n) for n in schema.names if n in columns]

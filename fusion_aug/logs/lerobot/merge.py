@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fusion_aug.logs.core.episode_facts import write_facts
 from fusion_aug.logs.core.files import copy_file, inside
 from fusion_aug.logs.core.new_files import new_path, write_new_text
 from fusion_aug.logs.core.sidecar import write_ids
@@ -62,6 +63,8 @@ def merge_episodes(log: Any, rows: Rows, ids: Sequence[tuple[str, str]], out: Pa
     counts |= {name: number for name, number in others.items() if name in log.info}
     facts = {"codebase_version": log.layout.written, "splits": splits, "features": features}
     write_new_text(out / "meta" / "info.json", json.dumps(log.info | counts | facts, indent=4) + "\n")
+    if log.facts is not None:
+        write_facts(log.facts, out)
     write_ids(out, {f"episode_{k:06d}": ids[n][0] for k, n in enumerate(order)})
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.contents import Fields, Part
+from fusion_aug.logs.core.episode_facts import read_start
 from fusion_aug.logs.core.episodes import EpisodeLog
 from fusion_aug.logs.core.robots import BASE
 from fusion_aug.logs.core.sidecar import merge_sidecar
@@ -135,13 +136,8 @@ class LeRobotLog(EpisodeLog):
         return self.path_in(self.layout.video_name(episode, key), str(self.root / INFO))
 
     def stream_name(self, feature: str) -> str:
-        """Return the name of a feature's stream: without the prefix that all features share, if that is unambiguous."""
-        for prefix in ("observation.images.", "observation."):
-            name = feature.removeprefix(prefix)
-            clash = any(f != feature and f.endswith(f".{name}") for f in self.info["features"])
-            if name != feature and not clash and name not in self.info["features"]:
-                return companion_name(name)
-        return companion_name(feature)
+        """Return the name of a feature's stream."""
+        return stream_name(feature, self.info["features"])
 
     @cached_property
     def features(self) -> dict[str, str]:
@@ -163,7 +159,7 @@ class LeRobotLog(EpisodeLog):
     def frame_times(self, sample_id: str) -> Tensor:
         """Times (n,) of an episode's frames, int64 ns, by the table of episodes alone."""
         frames = np.arange(int(self.episodes[sample_id]["length"]))
-        return torch.from_numpy(np.round(frames / float(self.info["fps"]) * 1e9).astype(np.int64))
+        return frame_stamps(frames, float(self.info["fps"])) + read_start(self.tree, sample_id)
 
     def rows(self, sample_id: str) -> Any:
         """Return the episode's rows of its data file, as a table."""
@@ -187,7 +183,7 @@ class LeRobotLog(EpisodeLog):
         off = np.abs(frames / fps - seconds).max(initial=0.0)
         if not off <= 1e-3 or bool((np.diff(frames) != 1).any()):
             raise DataError(f"{path}: timestamp: is not one frame after the other at {fps:g} fps ({off:.3g} s beside)")
-        times = torch.from_numpy(np.round(frames / fps * 1e9).astype(np.int64))
+        times = frame_stamps(frames, fps) + read_start(self.tree, sample_id)
         joints = tuple(self.robot.joints) if self.robot is not None else ()
         streams: dict[str, Stream] = {}
         records = tuple(str(i) for i in range(len(times)))
@@ -202,7 +198,7 @@ class LeRobotLog(EpisodeLog):
             values, shape = column(table, feature, path), self.info["features"][feature]["shape"]
             if list(values.shape[1:]) not in (shape, [] if shape == [1] else shape):
                 raise DataError(f"{path}: {feature}: rows of {list(values.shape[1:])}, but info.json says {shape}")
-            streams[name] = self.stream_of(feature, values, stream_fields, self.numbers_of(feature), joints)
+            streams |= self.streams_of(name, feature, values, stream_fields, self.numbers_of(feature), joints)
         if self.tasks:
             index = column(table, "task_index", path).reshape(-1)
             new = np.flatnonzero(np.diff(index, prepend=index[0] - 1))  # frames at which another task begins
@@ -245,6 +241,21 @@ class LeRobotLog(EpisodeLog):
             for t in (times - times[0]).tolist()
         )
         return Camera(frame=name, camera=name, capture_times=times, items=items, records=records)
+
+
+def frame_stamps(frames: np.ndarray, fps: float) -> Tensor:
+    """Times (n,) int64 ns of frames (n,) by their numbers."""
+    return torch.from_numpy(np.round(frames / fps * 1e9).astype(np.int64))
+
+
+def stream_name(feature: str, features: Collection[str]) -> str:
+    """Name of a feature's stream: without the prefix that all features share, if that is unambiguous among them."""
+    for prefix in ("observation.images.", "observation."):
+        name = feature.removeprefix(prefix)
+        clash = any(f != feature and f.endswith(f".{name}") for f in features)
+        if name != feature and not clash and name not in features:
+            return companion_name(name)
+    return companion_name(feature)
 
 
 def companion_name(name: str) -> str:

@@ -19,10 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.episode_writing import EpisodeWriter
 from fusion_aug.logs.core.files import copy_file, inside
+from fusion_aug.logs.core.joint_readings import streams_within
 from fusion_aug.logs.core.writer import PARTS_FOLDER
 from fusion_aug.logs.lerobot.contents import INFO, LINES
+from fusion_aug.logs.lerobot.export_options import OUTPUT_OPTIONS
 from fusion_aug.logs.lerobot.layout_v2 import video_part
 from fusion_aug.logs.lerobot.merge import merge_episodes
 from fusion_aug.logs.lerobot.stats import picture_samples
@@ -38,6 +41,15 @@ class LeRobotWriter(EpisodeWriter):
     """Writes data, videos, episodes, tasks and statistics, at the rate of the dataset."""
 
     copied_whole: ClassVar[tuple[str, ...]] = (INFO, LINES)
+
+    def __init__(self, log: Any, out: Path, **kwargs: Any):
+        super().__init__(log, out, **kwargs)
+        for name, option in OUTPUT_OPTIONS.items():
+            if self.options.get(name, option.default) != option.default:
+                raise ConfigError(
+                    f"output.{name}: says how another log becomes a LeRobotDataset, and this one is written as it is; "
+                    f"leave it out"
+                )
 
     @property
     def rate(self) -> float:
@@ -88,11 +100,11 @@ class LeRobotWriter(EpisodeWriter):
         stats = {
             f: own
             for f, own in kept.items()
-            if sample.streams.get(n := self.log.features.get(f)) is source.streams.get(n)
+            if f not in self.log.features or self.is_kept(sample, source, self.log.features[f])
         }
         videos: dict[str, str] = {}
         for feature, name in self.streams_by_feature.items():
-            stream = sample[name]
+            stream = sample[streams_within(name, sample.streams)[0]]
             if self.log.info["features"][feature]["dtype"] == "video":
                 assert isinstance(stream, Camera)
                 target, facts = layout.new_video(number, feature, len(frame_times) / self.rate)
@@ -104,7 +116,7 @@ class LeRobotWriter(EpisodeWriter):
                 assert isinstance(stream, ImageStream)
                 columns[feature] = self._cells(stream, source, feature, stats)
             else:
-                columns[feature] = self._rows(stream, source, feature)
+                columns[feature] = self._rows(sample, source, feature)
                 if feature not in stats:
                     stats[feature] = layout.own_stats(columns[feature], "vector")
         columns |= self._frames(frame_times, source)
@@ -171,13 +183,14 @@ class LeRobotWriter(EpisodeWriter):
             "frame_index": np.arange(len(frame_times)),
         }
 
-    def _rows(self, stream: Stream, source: Sample, feature: str) -> np.ndarray:
+    def _rows(self, sample: Sample, source: Sample, feature: str) -> np.ndarray:
         """Return the rows (n, ...) of a feature; those of the file where nothing changed."""
         original = column(self.log.rows(source.id), feature, self.log.data_path(self.log.episodes[source.id]))
-        if stream is source[self.streams_by_feature[feature]]:
+        name = self.streams_by_feature[feature]
+        if self.is_kept(sample, source, name):
             return original
         shape = tuple(int(s) for s in self.log.info["features"][feature]["shape"])
-        rows = self.log.feature_array(stream, feature, self.log.numbers_of(feature), shape)
+        rows = self.log.feature_array(sample, name, feature, self.log.numbers_of(feature), shape)
         return rows.astype(original.dtype).reshape(len(rows), *original.shape[1:])
 
     def _table(self, columns: dict[str, Any], source: Sample) -> Table:

@@ -14,12 +14,13 @@ from calib.yaml_text import load_yaml
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import read_text
 from fusion_aug.logs.core.new_files import write_new_text
-from fusion_aug.logs.mcap.file import Channel
+from fusion_aug.logs.mcap.recording import BAG_VERSION, Channel
 
 NAME, ROOT = "metadata.yaml", "rosbag2_bagfile_information"
 BAG_RECORD, BAG_TEXT = "rosbag2", "serialized_metadata"  # metadata record of an MCAP file, and its entry
-VERSION, DISTRO = 9, "humble"  # of a recording that comes without metadata.yaml
-OFFERED = "offered_qos_profiles"
+DISTRO = "humble"  # of a recording that comes without metadata.yaml
+OFFERED, HASH = "offered_qos_profiles", "topic_type_hash"  # metadata of channels
+STORAGES = {".mcap": "mcap", ".db3": "sqlite3"}  # ending of a file -> what rosbag2 calls it
 TEXT_BEFORE = 9  # version from which profiles are a list and no longer the YAML text of one
 
 
@@ -32,20 +33,26 @@ class BagFile(NamedTuple):
     counts: Mapping[str, int]
 
 
-def write_bag(folder: Path, files: Sequence[BagFile], channels: Iterable[Channel], before: Mapping[str, Any]) -> None:
+def write_bag(
+    folder: Path, files: Sequence[BagFile], channels: Iterable[Channel], before: Mapping[str, Any],
+    version: int = BAG_VERSION,
+) -> None:  # fmt: skip
     """Write ``metadata.yaml``.
 
     Args:
         folder: of the files. files: in order. channels: of all topics. before: content of the source's, empty if none.
+        version: of the content where the source tells none.
     """
-    bag = bag_content(files, channels, before)
+    bag = bag_content(files, channels, before, version)
     write_new_text(folder / NAME, yaml.safe_dump({ROOT: bag}, sort_keys=False, width=200))
 
 
-def bag_content(files: Sequence[BagFile], channels: Iterable[Channel], before: Mapping[str, Any]) -> dict[str, Any]:
+def bag_content(
+    files: Sequence[BagFile], channels: Iterable[Channel], before: Mapping[str, Any], version: int = BAG_VERSION
+) -> dict[str, Any]:
     """Content of ``metadata.yaml``, in the version of the source; what does not describe its messages stays."""
-    version = before.get("version", VERSION)
-    version = version if type(version) is int else VERSION
+    told = before.get("version")
+    version = told if type(told) is int else version
     counts: Counter[str] = Counter()
     for file in files:
         counts.update(dict(file.counts))
@@ -56,16 +63,16 @@ def bag_content(files: Sequence[BagFile], channels: Iterable[Channel], before: M
         for t in sorted(counts)
     ]
     own = {
-        "version": version, "storage_identifier": "mcap",
+        "version": version, "storage_identifier": STORAGES[Path(files[0].name).suffix],
         **_span(min(f.start for f in files), max(f.end for f in files)),
         "message_count": sum(counts.values()), "topics_with_message_count": topics,
         "compression_format": "", "compression_mode": "", "relative_file_paths": [f.name for f in files],
         "files": [{"path": f.name, **_span(f.start, f.end), "message_count": sum(f.counts.values())} for f in files],
     }  # fmt: skip
-    if version >= 6 or not before:
-        own |= {"custom_data": None} | ({"ros_distro": DISTRO} if version >= 8 or not before else {})
+    if version >= 6:
+        own |= {"custom_data": None} | ({"ros_distro": DISTRO} if version >= 8 else {})
     kept = {n: v for n, v in before.items() if n not in own or n in ("custom_data", "ros_distro")}
-    if before and "files" not in before:  # of an older version
+    if "files" not in before and (before or version < 5):  # of an older version
         del own["files"]
     return own | kept
 
@@ -81,7 +88,7 @@ def _topic(channel: Channel, before: Mapping[str, Any] | None, version: int) -> 
         except yaml.YAMLError:
             offered = []
     entry = {"name": channel.topic, "type": channel.kind, "serialization_format": channel.encoding, OFFERED: offered}
-    return entry | ({"type_description_hash": ""} if version >= 7 else {})
+    return entry | ({"type_description_hash": channel.metadata.get(HASH, "")} if version >= 7 else {})
 
 
 def _topics(content: Mapping[str, Any]) -> list[dict[str, Any]]:

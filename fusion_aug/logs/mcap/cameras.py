@@ -25,7 +25,7 @@ from fusion_aug.errors import DataError
 
 LENSES: dict[str, type[CameraModel]] = {
     "plumb_bob": BrownConrady, "rational_polynomial": BrownConrady, "equidistant": KannalaBrandt,
-    "fisheye": KannalaBrandt,
+    "fisheye": KannalaBrandt, "kannala_brandt": KannalaBrandt,
 }  # fmt: skip
 TILT = 12  # coefficients before the two of a tilted sensor
 RECTIFIED = re.compile(r"(image_)?rect(ified)?(_.*)?")
@@ -90,6 +90,13 @@ def camera_sensor(
     behind = raw if obeys_P and K.any() else None
     known = Rectification(R=rotation, P=physical, raw=behind) if _is_usable(P[:, :3]) else None
     return replace_unchecked(sensor, A=A @ sensor.A, size=canvas, rectification=known)
+
+
+def lens_problem(sensor: CameraSensor) -> str:
+    """Why the lens of a CameraInfo is not understood; empty where it is."""
+    known = sensor.rectification
+    raw = known.raw if known is not None and known.raw is not None else sensor.model
+    return raw.why if isinstance(raw, UnknownLens) else ""
 
 
 def _matrix(numbers: Any) -> Tensor:

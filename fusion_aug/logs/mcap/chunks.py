@@ -1,13 +1,17 @@
-"""Single messages of MCAP files: the chunk that one lies in is unpacked once for all that are asked of it in turn."""
+"""Messages of MCAP files by their chunks: one is in memory for a pass, a few for messages that are asked one by one."""
 
 from __future__ import annotations
 
 import struct
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from heapq import heappop, heappush
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -15,10 +19,26 @@ from calib.regular_files import open_for_parts
 from fusion_aug.errors import DataError
 from fusion_aug.safe.chunks import check_chunks
 
-CHUNKS_KEPT = 2  # of a process, unpacked
+KEPT_BYTES, LEAST_KEPT = 2**23, 2  # of unpacked chunks in a process; so many whatever their size
 RECORD, MESSAGE = struct.Struct("<BQ"), struct.Struct("<HIQQ")  # specification of MCAP: records, and messages
 IS_MESSAGE = 0x05
 Place = tuple[int, int]  # number of the channel, and log time (ns)
+
+
+class ChunkMessage(NamedTuple):
+    """A message in a chunk, with the attributes of ``mcap.records.Message`` that are read of it.
+
+    Attributes:
+        channel_id: number of its channel. sequence: that its publisher gave it. log_time, publish_time: ns.
+        data: its bytes. place: of its first byte in the unpacked chunk.
+    """
+
+    channel_id: int
+    sequence: int
+    log_time: int
+    publish_time: int
+    data: bytes
+    place: int
 
 
 @dataclass(frozen=True)
@@ -43,8 +63,8 @@ class Index:
         return not numbers or any(self.summary.channels[n].topic == topic for n in numbers)
 
 
-def read_message(path: Path, topic: str, time: int, nth: int) -> bytes | None:
-    """Data of a message; None where the file has no such one in a chunk.
+def read_message(path: Path, topic: str, time: int, nth: int) -> tuple[int, bytes] | None:
+    """Publish time (ns) and data of a message; None where the file has no such one in a chunk.
 
     Args:
         path: of the file. topic, time: of the message, log time (ns). nth: of those of one topic and time.
@@ -57,9 +77,9 @@ def read_message(path: Path, topic: str, time: int, nth: int) -> bytes | None:
     for chunk in index.chunks(topic, time) if index.summary is not None else ():
         held = _messages(path, changed, chunk.chunk_start_offset)
         numbers = [n for n, channel in index.summary.channels.items() if channel.topic == topic]
-        found = sorted(message for n in numbers for message in held.get((n, time), ()))
+        found = sorted((m for n in numbers for m in held.get((n, time), ())), key=lambda m: m.place)
         if nth < len(found):
-            return found[nth][1]
+            return found[nth].publish_time, found[nth].data
         nth -= len(found)
     return None
 
@@ -80,32 +100,97 @@ def _index(path: Path, changed: int) -> Index:
     return Index(summary, times[:, 0], times[:, 1])
 
 
-@lru_cache(maxsize=CHUNKS_KEPT)
-def _messages(path: Path, changed: int, start: int) -> dict[Place, list[tuple[int, bytes]]]:
-    """All messages of the chunk at a byte of the file: where they lie in it, and their data."""
-    from mcap.data_stream import ReadDataStream
-    from mcap.records import Chunk
-    from mcap.stream_reader import get_chunk_data_stream
+class _Chunk(NamedTuple):
+    """An unpacked chunk: its messages as they lie, and its size in bytes."""
 
-    found: dict[Place, list[tuple[int, bytes]]] = {}
+    messages: dict[Place, list[ChunkMessage]]
+    size: int
+
+
+_kept: OrderedDict[tuple[Path, int, int], _Chunk] = OrderedDict()  # the last one that was used comes last
+
+
+def _messages(path: Path, changed: int, start: int) -> dict[Place, list[ChunkMessage]]:
+    """All messages of the chunk at a byte of the file."""
+    key = (path, changed, start)
+    chunk = _kept.pop(key, None) or _read_chunk(path, start)
+    _kept[key] = chunk
+    while len(_kept) > LEAST_KEPT and sum(c.size for c in tuple(_kept.values())) > KEPT_BYTES:
+        with suppress(KeyError):  # another thread was faster
+            _kept.popitem(last=False)
+    return chunk.messages
+
+
+def _read_chunk(path: Path, start: int) -> _Chunk:
+    found: dict[Place, list[ChunkMessage]] = {}
     try:
         with open_for_parts(path) as stream:
-            check_chunks(path, stream, [SimpleNamespace(chunk_start_offset=start)])
-            stream.seek(start + RECORD.size)
-            unpacked, size = get_chunk_data_stream(Chunk.read(ReadDataStream(stream)))
-            data = unpacked.read(size)
-        at = 0
-        while at < len(data):
-            kind, size = RECORD.unpack_from(data, at)
-            at += RECORD.size
-            if size > len(data) - at:
-                raise ValueError(f"a record of {size} bytes where {len(data) - at} are left")
-            if kind == IS_MESSAGE:
-                channel, _, time, _ = MESSAGE.unpack_from(data, at)
-                found.setdefault((channel, time), []).append((at, data[at + MESSAGE.size : at + size]))
-            at += size
+            data = _unpacked(path, stream, start)
+        for m in _messages_in(data):
+            found.setdefault((m.channel_id, m.log_time), []).append(m)
     except (OSError, DataError):
         raise
     except Exception as error:  # the reader's many
         raise DataError(f"{path}: chunk at byte {start}: is damaged ({type(error).__name__}: {error})") from None
-    return found
+    return _Chunk(found, len(data))
+
+
+def messages_of(
+    path: Path, stream: BinaryIO, indexes: Iterable[Any], wanted: Mapping[int, bool], in_file_order: bool
+) -> Iterator[ChunkMessage]:
+    """Messages of some chunks as they lie in the file, or by log time, those of one time as they lie.
+
+    The reader of mcap would hold all of them to give them as they lie, and copies them more often.
+
+    Args:
+        path: for messages. stream: the file. indexes: of the chunks. wanted: number of a channel -> whether its
+            messages are. in_file_order: whether they come as they lie.
+
+    Raises:
+        DataError: a chunk declares a size that it cannot have. Whatever else a damaged one makes a library raise.
+    """
+    if in_file_order:
+        for start in sorted(index.chunk_start_offset for index in indexes):
+            yield from _messages_in(_unpacked(path, stream, start), wanted)
+        return
+    waiting: list[tuple[int, int, int, ChunkMessage]] = []
+    for index in sorted(indexes, key=lambda i: (i.message_start_time, i.chunk_start_offset)):
+        while waiting and waiting[0][0] < index.message_start_time:
+            yield heappop(waiting)[3]
+        start = index.chunk_start_offset
+        for m in _messages_in(_unpacked(path, stream, start), wanted):
+            heappush(waiting, (m.log_time, start, m.place, m))
+    while waiting:
+        yield heappop(waiting)[3]
+
+
+def _unpacked(path: Path, stream: BinaryIO, start: int) -> bytes:
+    """What the chunk at a byte of the file holds."""
+    from mcap.data_stream import ReadDataStream
+    from mcap.records import Chunk
+    from mcap.stream_reader import get_chunk_data_stream
+
+    check_chunks(path, stream, [SimpleNamespace(chunk_start_offset=start)])
+    stream.seek(start + RECORD.size)
+    unpacked, size = get_chunk_data_stream(Chunk.read(ReadDataStream(stream)))
+    return bytes(unpacked.read(size))
+
+
+def _messages_in(data: bytes, wanted: Mapping[int, bool] | None = None) -> Iterator[ChunkMessage]:
+    """The messages of an unpacked chunk, of some channels or of all.
+
+    Raises:
+        KeyError: a message is of a channel that ``wanted`` does not know. ValueError: it has no end.
+    """
+    at = 0
+    while at < len(data):
+        kind, size = RECORD.unpack_from(data, at)
+        at += RECORD.size
+        if size > len(data) - at:
+            raise ValueError(f"a record of {size} bytes where {len(data) - at} are left")
+        if kind == IS_MESSAGE:
+            channel, sequence, log_time, publish_time = MESSAGE.unpack_from(data, at)
+            if wanted is None or wanted[channel]:
+                own = data[at + MESSAGE.size : at + size]
+                yield ChunkMessage(channel, sequence, log_time, publish_time, own, at)
+        at += size

@@ -38,11 +38,15 @@ MEANING_OF: dict[str, str] = {
     **dict.fromkeys(("velocity", "doppler", "radial_velocity", "radial_speed", "range_rate", "rangerate", "v_r",
                      "doppler_velocity", "v_r_compensated", "recoveredspeed"), "radial_speed"),
     "speed": "speed",
-    "radius": "length",
+    **dict.fromkeys(("range_rate_std", "doppler_std", "velocity_std"), "speed"),
+    **dict.fromkeys(("radius", "range_std", "range_sigma"), "length"),
     # strengths and colours
     **dict.fromkeys(("reflectivity", "reflectance", "ambient", "near_ir", "signal", "noise", "snr", "power", "rcs",
                      "strength", "amplitude", "background", "intensity_raw", "peak", "pulse_width", "gain",
                      "rgb", "rgba", "bgr", "hue", "temperature", "thermal",
+                     "signal_quality", "signal_strength", "elongation", "ambient_light", "ambient_light_level",
+                     "azimuth_std", "elevation_std", "azimuth_angle_std", "elevation_angle_std",
+                     "positive_predictive_value", "multi_target_probability",
                      "confidence", "probability", "prob", "score", "quality", "existence_probability",
                      "existence_probability_percent", "false_alarm_probability", "pdh0", "weight", "entropy",
                      "curvature", "histogram", "fpfh", "vfh", "shot", "descriptor"), "scalar"),
@@ -56,7 +60,8 @@ MEANING_OF: dict[str, str] = {
                      "num_returns", "sensor_id", "lidar_id", "device_id", "id", "index", "point_id", "line_index",
                      "point_index", "frame_index", "frame_id", "count", "flag", "flags", "valid", "is_valid",
                      "validity", "dotflags", "detector_site_id", "scan_checkpoint", "noise_flag", "blockage",
-                     "invalid_flags", "ambiguity", "ambiguity_id", "measurement_id"), "number"),
+                     "scan_id", "scan_idx", "is_2nd_return", "layer", "point_flags", "point_flags_lsb",
+                     "point_flags_msb", "invalid_flags", "ambiguity", "ambiguity_id", "measurement_id"), "number"),
 }  # fmt: skip
 COLOURS = ("rgba", "hsv")  # fields of one letter: alone, r may be a distance and v a speed
 Told = Mapping[str, str]  # field, or fields with spaces or + between, or the name of a vector -> word

@@ -18,7 +18,7 @@ from fusion_aug.logs.core.number_types import fitting, in_range
 from fusion_aug.logs.mcap.cloud_fields import AXES, Told, meanings_of, told_fields
 from fusion_aug.logs.mcap.cloud_layout import cloud_problem, layout_of, packed_rows, with_points
 from fusion_aug.logs.mcap.cloud_times import TimeCoding, coding_of
-from fusion_aug.logs.mcap.file import McapFile, decode, stamp_of
+from fusion_aug.logs.mcap.file import Recording, decode, stamp_of
 from fusion_aug.logs.mcap.messages import ReceivedMessage, register_reader
 from fusion_aug.logs.mcap.writing import register_writer
 from fusion_aug.streams import LazyColumns, Lidar, Points, Stream
@@ -102,7 +102,7 @@ def columns_of(fields: tuple[str, ...], meanings: tuple[str, ...]) -> dict[str, 
     return {m.name if m else f: m for f, m in found.items()}
 
 
-def spread_clouds(files: Mapping[McapFile, Mapping[str, str]], count: int) -> Iterator[Any]:
+def spread_clouds(files: Mapping[Recording, Mapping[str, str]], count: int) -> Iterator[Any]:
     """Clouds of every topic that has intensities, spread evenly over recordings laid end to end; see ``Log.clouds``.
 
     Args:
@@ -115,7 +115,7 @@ def spread_clouds(files: Mapping[McapFile, Mapping[str, str]], count: int) -> It
             yield name, partial(_cloud_from, file, topic, first + (last - first) * place // 64), None
 
 
-def _cloud_from(file: McapFile, topic: str, start: int) -> dict[str, Tensor]:
+def _cloud_from(file: Recording, topic: str, start: int) -> dict[str, Tensor]:
     """Columns of the first cloud of a topic from a log time (ns) on; none where none further can be read as points."""
     raw = next(file.messages(start, topics=[topic]), None)
     if raw is None:

@@ -6,14 +6,19 @@ with ``ROS1_MARK``, so that it tells all that reading needs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any
 
 from fusion_aug.errors import DataError, MissingPackage
 
-NEED = "MCAP logs need the packages mcap and rosbags: pip install '.[ros]'"
+NEED = "recordings of ROS need the packages mcap and rosbags: pip install '.[ros]'"
 MOST_TEXT = 2**20  # bytes of a definition
+MOST_TOLD = 120  # characters of why one cannot be read, which may repeat it
+IDL = re.compile(r"^\s*module\s+\w+\s*\{", re.MULTILINE)  # which a definition in ROS's own language never has
+INCLUDE = re.compile(r"^[ \t]*#.*$", re.MULTILINE)  # of IDL; what it names is beside it
+BETWEEN_FILES = "=" * 80 + "\n"
 HEADER = "std_msgs/msg/Header"
 CDR, ROS1 = "cdr", "ros1"
 ENCODINGS = (CDR, ROS1)  # of messages that can be read
@@ -84,7 +89,7 @@ def types_of(kind: str, definition: str) -> Any:
     Raises:
         DamagedDefinition: the text cannot be read, and neither Humble nor Noetic has such a type.
     """
-    from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
     is_ros1 = definition.startswith(ROS1_MARK)
     known = ros1_typestore() if is_ros1 else typestore()
@@ -96,8 +101,7 @@ def types_of(kind: str, definition: str) -> Any:
     try:
         if len(definition) > MOST_TEXT:
             raise ValueError(f"it has {len(definition)} characters")
-        is_idl = definition.lstrip("=\n ").startswith("IDL: ")
-        found = get_types_from_idl(definition) if is_idl else get_types_from_msg(definition, kind)
+        found = _types_of_idl(definition) if IDL.search(definition) else get_types_from_msg(definition, kind)
         found = _in_small_letters(found) if is_ros1 else found
         if kind in known.fielddefs and all(
             n in known.fielddefs and fields[1] == known.fielddefs[n][1] for n, fields in found.items()
@@ -108,10 +112,22 @@ def types_of(kind: str, definition: str) -> Any:
     except Exception as error:  # a parser's many
         if kind in known.fielddefs:
             return known
-        raise DamagedDefinition(f"the definition of {kind} cannot be read ({error})") from None
+        why = " ".join(str(error).split())
+        raise DamagedDefinition(f"the definition of {kind} cannot be read ({why[:MOST_TOLD]})") from None
     if kind not in own.fielddefs:
         raise DamagedDefinition(f"the definition of {kind} does not name it")
     return own
+
+
+def _types_of_idl(text: str) -> Any:
+    """The types of IDL: of one file, or of several, each behind a line ``IDL: NAME``, as rosbag2 writes them."""
+    from rosbags.typesys import get_types_from_idl
+
+    found: dict[str, Any] = {}
+    for part in INCLUDE.sub("", text).split(BETWEEN_FILES):
+        own = part.partition("\n")[2] if part.startswith("IDL: ") else part
+        found |= get_types_from_idl(own) if own.strip() else {}
+    return found
 
 
 def has_header(kind: str, definition: str) -> bool:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from fusion_aug.errors import DataError
+from fusion_aug.logs.mcap.clouds import CLOUD
 from fusion_aug.logs.mcap.file import Channel, MessageSource, decode, encode, stamp, stamp_of
 from fusion_aug.logs.mcap.output import OutputMessage
-from fusion_aug.logs.mcap.pictures import opacity_of, picture_message
+from fusion_aug.logs.mcap.pictures import PICTURES, opacity_of, picture_message
 from fusion_aug.logs.mcap.rules import restamped
 from fusion_aug.logs.mcap.times import head_of, with_stamp
-from fusion_aug.logs.mcap.windows import Window, begins_with_header
+from fusion_aug.logs.mcap.video import VIDEOS
+from fusion_aug.logs.mcap.windows import Place, Window, begins_with_header
 from fusion_aug.logs.mcap.writing import to_message
 from fusion_aug.streams import ImageStream, Opaque, Stream
 
+# types of large messages whose only stamp is that of their header
+ONE_STAMP = frozenset({*PICTURES, CLOUD, *VIDEOS})
 TimeMap = Callable[[int], int]
-
-
-class Original(NamedTuple):
-    """A message that an item was read from: log and publish time (ns), and its bytes."""
-
-    log_time: int
-    publish_time: int
-    data: bytes
 
 
 @dataclass(frozen=True)
@@ -33,6 +29,7 @@ class ChangedStream:
 
     Attributes:
         stream, before: as it is and as it was read. channel: of its topic. window: that it was read from.
+        places: of the topic's messages in the window, by log time.
         new_time: old time -> new time (ns) of stamps beside the stream's own; None where time was not changed.
         opacity: of pictures that have a fourth channel.
     """
@@ -41,13 +38,14 @@ class ChangedStream:
     before: Stream
     channel: Channel
     window: Window
+    places: Sequence[Place]
     new_time: TimeMap | None
     opacity: Stream | None = None
 
     def messages(self) -> Iterator[OutputMessage]:
-        """Yield the messages, encoded one by one, by log time."""
+        """Yield the messages, encoded one by one, by log time; pictures and clouds are read for that one by one too."""
         topic, before = self.channel.topic, self.before
-        originals = original_messages(before, topic, self.window)
+        originals = self.window.originals(topic, self.places)
         places = _places(before)
         captured = dict(zip(places, before.capture_times.tolist(), strict=True))
         stream = self.stream
@@ -77,6 +75,8 @@ class ChangedStream:
         """
         kind, definition = self.channel.kind, self.channel.text
         where = f"{self.window.path}: topic {self.channel.topic}"
+        if intact and kind in ONE_STAMP and self.channel.encoding == "cdr" and (head := head_of(data)) is not None:
+            return with_stamp(data, moved_stamp(head.stamp, int(stream.capture_times[i]), shift, arrival))
         try:
             template = decode(data, kind, definition, where)
         except DataError:
@@ -120,22 +120,3 @@ def moved_stamp(old: int, time: int, shift: int, arrival: int) -> int:
 def _places(stream: Stream) -> list[int]:
     """Place of the message of every item among those of its topic."""
     return [int(r) for r in stream.records] if stream.records else list(range(len(stream)))
-
-
-def original_messages(before: Stream, topic: str, window: Window) -> Callable[[int], Original]:
-    """Return a function from place to the message that an item of a stream was read from.
-
-    Pictures and clouds stay in the file until they are asked for: a recording can be larger than the memory.
-    """
-    sources = getattr(before, "sources", None)
-    if sources and all(isinstance(s, MessageSource) for s in sources):
-        ordered = [sources[i] for i in sorted(range(len(sources)), key=lambda i: int(before.records[i]))]
-
-        def of_source(place: int) -> Original:
-            options = ordered[place].options
-            log_time = options["log_time"]
-            return Original(log_time, options.get("publish_time", log_time), ordered[place].bytes())
-
-        return of_source
-    stored = list(window.messages([topic]))
-    return lambda place: Original(stored[place].log_time, stored[place].publish_time, stored[place].data)

@@ -1,28 +1,25 @@
-"""Files of recordings and the ROS messages in them, one by one and lazily: what all have, and MCAP.
-
-Each kind of file (``.mcap``, ``.db3``, ``.bag``) is a ``Recording``; ``recording`` opens one by the ending of its name.
-"""
+"""MCAP files and the ROS messages in them, one by one and lazily, and messages as the sources of items."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, BinaryIO
 
 from calib.regular_files import open_for_parts
 from fusion_aug.errors import USER_ERRORS, DataError, MissingPackage
-from fusion_aug.logs.mcap.chunks import read_message
+from fusion_aug.logs.mcap.chunks import messages_of, read_message
 from fusion_aug.logs.mcap.definitions import NEED, ROS1, decode, definition_of, encode, kind_of, typestore
-from fusion_aug.safe.chunks import check_chunks, chunks_to_read
+from fusion_aug.logs.mcap.recording import Channel, Extras, Recording, StoredMessage, recording
+from fusion_aug.safe.chunks import chunks_to_read
 from fusion_aug.streams.source import Coding, RecordedSource
 
 __all__ = [
     "Channel",
-    "McapFile",
     "Extras",
+    "McapFile",
     "MessageSource",
     "Recording",
     "StoredMessage",
@@ -49,136 +46,11 @@ def stamp(header: Any, time: int) -> Any:
     return replace(header, stamp=replace(header.stamp, sec=seconds, nanosec=rest))
 
 
-@dataclass(frozen=True)
-class StoredMessage:
-    """One message as the file holds it.
-
-    Attributes:
-        topic, kind: kind is the type's name. definition: of it. channel: number of its channel in the file.
-        log_time, publish_time: ns. number: index in the topic, from 0, of those that were asked for. data: its bytes.
-        sequence: number that its publisher gave it.
-    """
-
-    channel: int
-    topic: str
-    kind: str
-    definition: str
-    log_time: int
-    publish_time: int
-    number: int
-    data: bytes
-    sequence: int = 0
-
-
-@dataclass(frozen=True)
-class Channel:
-    """A topic of a file: its type, how it is written, and how many messages it has.
-
-    Attributes:
-        number: of the channel in the file. kind: type of the messages, as ROS 2 writes it.
-        encoding: of the messages, "cdr" for ROS 2, "ros1" for ROS 1.
-        definition: text of the type, in ``schema_encoding``. metadata: of the recorder. count: of messages.
-        name: of the type, as the file writes it.
-    """
-
-    number: int
-    topic: str
-    kind: str
-    encoding: str
-    schema_encoding: str
-    definition: bytes
-    metadata: dict[str, str]
-    count: int
-    name: str = ""
-
-    @property
-    def text(self) -> str:
-        """The definition that messages are read by."""
-        return definition_of(self.definition.decode(errors="replace"), self.encoding)
-
-    @property
-    def latched(self) -> bool:
-        """Whether a message stays valid for later subscribers: static transforms, transient local and latching."""
-        quality = self.metadata.get("offered_qos_profiles", "")
-        told = "durability: 1" in quality or "transient_local" in quality or self.metadata.get("latching") == "1"
-        return self.topic.endswith("tf_static") or told
-
-
-class Extras(NamedTuple):
-    """What a file holds besides topics.
-
-    Attributes:
-        profile: of the recorder, or the distribution of ROS. attachments: with ``name``.
-        records: of metadata, with ``name`` and ``metadata``, a mapping of texts. unknown: names of what is not kept.
-    """
-
-    profile: str = ""
-    attachments: list[Any] = []  # noqa: RUF012  (nobody adds to it)
-    records: list[Any] = []  # noqa: RUF012
-    unknown: tuple[str, ...] = ()
-
-
-class Recording(ABC):
-    """One file, read through its index. It can be pickled and opened in any process."""
-
-    ending: ClassVar[str]  # of the names of such files
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __init_subclass__(cls) -> None:
-        RECORDINGS[cls.ending] = cls
-
-    def summary(self) -> tuple[list[Channel], int, int]:
-        """Topics, and first and last log time (ns); read once per file."""
-        return _summary(self.path, self.path.stat().st_mtime_ns)
-
-    @abstractmethod
-    def read_summary(self) -> tuple[list[Channel], int, int]:
-        """Read the file's summary: topics in channel order, first and last log time (ns). ``summary`` caches it.
-
-        Raises:
-            DataError: the file cannot be read.
-        """
-
-    def extras(self) -> Extras:
-        """What a file holds besides topics."""
-        return Extras()
-
-    @abstractmethod
-    def messages(
-        self, start: int | None = None, end: int | None = None, topics: Any = None, *, in_file_order: bool = False
-    ) -> Iterator[StoredMessage]:
-        """Messages of log time in [start, end), in the order of their log time, or as they lie in the file.
-
-        Raises:
-            DataError: the file is damaged. OSError: it cannot be read.
-        """
-
-    @abstractmethod
-    def message(self, topic: str, time: int, nth: int) -> bytes:
-        """Data of one message.
-
-        Args:
-            topic: of it. time: its log time, ns. nth: of those of one topic and time, as they lie in the file.
-
-        Raises:
-            DataError: there is none, or the file is damaged. OSError: it cannot be read.
-        """
-
-
-RECORDINGS: dict[str, type[Recording]] = {}  # by ending
-
-
-def recording(path: Path) -> Recording:
-    """The recording in a file, by the ending of its name."""
-    return RECORDINGS[path.suffix](path)
-
-
 class McapFile(Recording):
     """A file in MCAP."""
 
     ending = ".mcap"
+    in_chunks = True
 
     def _reader(self, stream: Any) -> Any:
         try:
@@ -221,7 +93,9 @@ class McapFile(Recording):
         with open_for_parts(self.path) as stream:
             reader = self._reader(stream)
             attachments, records = list(reader.iter_attachments()), list(reader.iter_metadata())
-            return Extras(str(reader.get_header().profile), attachments, records)
+            chunks = reader.get_summary().chunk_indexes
+            packed = {"compression": chunks[0].compression} if chunks else {}
+            return Extras(str(reader.get_header().profile), attachments, records, **packed)
 
     def messages(
         self, start: int | None = None, end: int | None = None, topics: Any = None, *, in_file_order: bool = False
@@ -235,22 +109,34 @@ class McapFile(Recording):
         texts: dict[int, str] = {}  # of the channels, each one object, whose hash is worked out once
         try:
             with open_for_parts(self.path) as stream:
-                reader = self._reader(stream)
-                check_chunks(self.path, stream, chunks_to_read(reader.get_summary(), topics, start, end))
-                found = reader.iter_messages(
-                    topics, starting_at=start, ending_before=end, log_time_order=not in_file_order
-                )
+                found = self._found(self._reader(stream), stream, start, end, topics, in_file_order)
                 for schema, channel, message in found:
                     k = numbers[channel.topic] = numbers.get(channel.topic, -1) + 1
                     text = texts.get(channel.id) or texts.setdefault(channel.id, _definition(schema, channel))
                     yield StoredMessage(
-                        channel.id, channel.topic, _kind(schema, channel), text, message.log_time, message.publish_time, k, message.data,
-                        message.sequence,
+                        channel.id, channel.topic, _kind(schema, channel), text, message.log_time,
+                        message.publish_time, k, message.data, message.sequence,
                     )  # fmt: skip
         except (OSError, ImportError, *USER_ERRORS):
             raise
         except Exception as error:  # the reader's many
             raise DataError(f"{self.path}: is damaged ({type(error).__name__}: {error})") from None
+
+    def _found(
+        self, reader: Any, stream: BinaryIO, start: int | None, end: int | None, topics: Any, in_file_order: bool
+    ) -> Iterator[tuple[Any, Any, Any]]:
+        """Schema, channel and message of what is asked for."""
+        summary = reader.get_summary()
+        indexes = chunks_to_read(summary, topics, start, end)
+        if summary is None or not summary.chunk_indexes:
+            order = {"log_time_order": not in_file_order}
+            yield from reader.iter_messages(topics, starting_at=start, ending_before=end, **order)
+            return
+        wanted = {n: topics is None or c.topic in topics for n, c in summary.channels.items()}
+        for message in messages_of(self.path, stream, indexes, wanted, in_file_order):
+            if (start is None or message.log_time >= start) and (end is None or message.log_time < end):
+                channel = summary.channels[message.channel_id]
+                yield summary.schemas.get(channel.schema_id), channel, message
 
     def message(self, topic: str, time: int, nth: int) -> bytes:
         """Data of one message.
@@ -261,18 +147,17 @@ class McapFile(Recording):
         Raises:
             DataError: there is none, or the file is damaged. OSError: it cannot be read.
         """
+        return self.published(topic, time, nth)[1]
+
+    def published(self, topic: str, time: int, nth: int) -> tuple[int, bytes]:
+        """Publish time (ns) and data of one message; see ``message``."""
         found = read_message(self.path, topic, time, nth)
         if found is not None:
             return found
         for k, raw in enumerate(self.messages(time, time + 1, [topic])):  # a file without chunks
             if k == nth:
-                return raw.data
+                return raw.publish_time, raw.data
         raise DataError(f"{self.path}: topic {topic}: the message at {time} ns is gone")
-
-
-@lru_cache(maxsize=64)
-def _summary(path: Path, changed: int) -> tuple[list[Channel], int, int]:
-    return recording(path).read_summary()
 
 
 def _kind(schema: Any, channel: Any) -> str:

@@ -60,7 +60,7 @@ def joint_sets(messages: Sequence[ReceivedMessage], name: str) -> dict[str, list
         who: Any = frozenset(joints) if len(set(joints)) == len(joints) else joints
         sets.setdefault((who, *(len(getattr(m, c)) > 0 for c in COLUMNS)), []).append(message)
     if len(sets) > MOST_SETS:
-        raise DataError(f"name: its messages name more than {MOST_SETS} sets of joints")
+        raise DataError(f"{name}: its messages name more than {MOST_SETS} sets of joints")
     if len(sets) <= 1:
         return {name: list(messages)} if sets else {}
     out: dict[str, list[ReceivedMessage]] = {}
@@ -71,11 +71,6 @@ def joint_sets(messages: Sequence[ReceivedMessage], name: str) -> dict[str, list
             own, k = f"{own_name}#{k}", k + 1
         out[own] = found
     return out
-
-
-def streams_of_topic(name: str, streams: Iterable[str]) -> list[str]:
-    """Those of the streams that hold messages of the topic whose stream is called ``name``."""
-    return [n for n in streams if n == name or n.startswith(f"{name}{SET_MARK}")]
 
 
 def topics_of_streams(names: Mapping[str, str], streams: Iterable[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from calib.se3 import rotation_from_quaternion, se3
 from fusion_aug.errors import DataError
-from fusion_aug.logs.mcap.opaque import RawMessages
+from fusion_aug.logs.mcap.opaque import LEAVE_OUT, RawMessages
 from fusion_aug.streams import Stream
 
 
@@ -61,6 +61,9 @@ def common_fields(messages: list[ReceivedMessage], frame: str) -> dict[str, Any]
     }
 
 
+TELL_OR_LEAVE_OUT = f"tell it with log.parts, joints as {{joint_position: [0, 6]}} (docs/poses.md), or {LEAVE_OUT}"
+
+
 @register_reader("std_msgs/msg/Float32MultiArray")
 @register_reader("std_msgs/msg/Float64MultiArray")
 def numbers(messages: list[ReceivedMessage], stream_fields: dict[str, Any], where: str) -> Stream:
@@ -68,7 +71,9 @@ def numbers(messages: list[ReceivedMessage], stream_fields: dict[str, Any], wher
     rows = [np.asarray(h.message.data, dtype=np.float64) for h in messages]
     same = len({len(r) for r in rows}) == 1
     values = {"value": torch.from_numpy(np.stack(rows))} if same else {}
-    return RawMessages(**stream_fields, values=values, reason="nothing tells what its numbers mean")
+    return RawMessages(
+        **stream_fields, values=values, reason="nothing tells what its numbers mean", remedy_here=TELL_OR_LEAVE_OUT
+    )
 
 
 def T_of(position: Any, rotation: Any, where: str) -> Tensor:

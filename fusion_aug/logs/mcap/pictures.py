@@ -35,6 +35,7 @@ MILLIMETRE = 1e-3
 IN_MILLIMETRES = ("16UC1", "mono16")
 # words of topics whose float pictures are something else than metres
 NO_DEPTH = re.compile(r"confidence|disparit|thermal|temperature|heat|variance|uncertainty|flow|normal|intensity|mask")
+OF_STEREO = re.compile(r"(^|/)stereo/image_(raw|rect)(/compressed(depth)?)?$")  # as depthai_ros calls its depth
 OPACITY = "opacity"
 REMEDY = "leave the topic out with log.exclude"
 
@@ -45,7 +46,7 @@ def is_depth(message: Any, topic: str, told: bool = False) -> bool:
     Args:
         message: one of them. topic: its name. told: whether ``log.depth_of`` says so.
     """
-    is_deep = told or "depth" in topic.lower()
+    is_deep = told or "depth" in topic.lower() or bool(OF_STEREO.search(topic.lower()))
     if hasattr(message, "format"):
         return is_compressed_depth(message, topic) or (is_deep and _is_deep_grey(bytes(message.data[:64])))
     encoding = str(message.encoding)

@@ -107,7 +107,9 @@ def to_rgb(pixels: Array, encoding: Encoding) -> Array:
         return cv2.cvtColor(pixels, getattr(cv2, f"COLOR_YUV2RGB_{encoding.layout}"))
     if encoding.channels == 1:
         return np.repeat(pixels, 3, 2)
-    return np.ascontiguousarray(pixels[..., [encoding.layout.index(c) for c in "rgb"]])
+    if encoding.layout in ("bgr", "bgra"):
+        return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if encoding.has_alpha else cv2.COLOR_BGR2RGB)
+    return np.array(pixels[..., :3])
 
 
 def alpha_of(pixels: Array, encoding: Encoding) -> Array | None:
@@ -136,7 +138,9 @@ def from_rgb(rgb: Array, encoding: Encoding, alpha: Array | None, where: str) ->
     if encoding.has_alpha:
         full = np.full(rgb.shape[:2], np.iinfo(rgb.dtype).max, rgb.dtype) if alpha is None else alpha
         rgb = np.concatenate([rgb, full[..., None]], 2)
-    return rgb[..., ["rgba".index(c) for c in encoding.layout]]
+    if encoding.layout in ("bgr", "bgra"):
+        return cv2.cvtColor(rgb, cv2.COLOR_RGBA2BGRA if encoding.has_alpha else cv2.COLOR_RGB2BGR)
+    return rgb
 
 
 def _to_yuv(rgb: Array, layout: str) -> Array:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from calib import CameraSensor, Frame, Rig
 from fusion_aug.errors import USER_ERRORS, ConfigError, DataError
@@ -24,17 +24,19 @@ from fusion_aug.logs.core.vectors import PARTS_OPTION
 from fusion_aug.logs.mcap import clouds
 from fusion_aug.logs.mcap.cameras import same_camera
 from fusion_aug.logs.mcap.contents import fields_of
-from fusion_aug.logs.mcap.file import McapFile
 from fusion_aug.logs.mcap.gathering import (
     KNOWN,
     Gathered,
+    ReadFacts,
     Topic,
     gathered,
+    places_of,
     topics_of,
     with_times,
 )
 from fusion_aug.logs.mcap.messages import READERS
 from fusion_aug.logs.mcap.opaque import TF, unread_by
+from fusion_aug.logs.mcap.recording import Recording, recording
 from fusion_aug.logs.mcap.rig import first_known_pose, with_body_frame, with_cameras, with_message_frames
 from fusion_aug.logs.mcap.rules import NO_MOTION
 from fusion_aug.logs.mcap.tf import held_at_ends, tf_frames
@@ -43,7 +45,8 @@ from fusion_aug.logs.mcap.topic_log import TopicLog, words_of
 from fusion_aug.logs.mcap.vectors import in_their_frames
 from fusion_aug.logs.mcap.windows import Window, is_readable, windows_of
 from fusion_aug.sample import Ref, Sample, SampleMeta
-from fusion_aug.streams import Camera, Opaque, Stream
+from fusion_aug.streams import Camera, JointState, Opaque, RobotVector, Stream
+from fusion_aug.streams.undecoded import undecoded
 
 PICTURE_ENDINGS = (
     "image_raw",
@@ -80,20 +83,20 @@ MCAP_OPTIONS = {
 }
 
 
-class ReadFacts(NamedTuple):
-    """What was found while a sample was read.
+class _Held(NamedTuple):
+    """What was read last: the sample's id, the file's time of change, the sample, and what was found on the way."""
 
-    Attributes:
-        words: what a user should know. follow_log: whether header stamps are of the clock of the log times.
-    """
-
-    words: list[str]
-    follow_log: bool
+    id: str
+    changed: int
+    sample: Sample
+    facts: ReadFacts
 
 
 class McapLog(TopicLog):
     """Reader of MCAP recordings. ``log.select`` takes ids or shell patterns of them."""
 
+    endings: ClassVar[tuple[str, ...]] = (".mcap",)  # of the names of recordings
+    elsewhere: ClassVar[dict[str, str]] = {".db3": "log=rosbag reads these", ".bag": "log=rosbag reads these"}
     reads_neighbours = True  # joints beyond a file come from the other files of its recording
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -103,7 +106,7 @@ class McapLog(TopicLog):
             raise ConfigError(f"log.split_on_jump: expected true or false, got {self.options.split_on_jump!r}")
         if self.options.split_on_jump and self.options.window is not None:
             raise ConfigError("log.split_on_jump: log.window cuts recordings in another way; leave one of them out")
-        self._facts: dict[str, ReadFacts] = {}
+        self._held: _Held | None = None
         # windows are parts of one recording, whose robot has one geometry
         self.calibration_per_scene = self.options.window is not None
 
@@ -111,12 +114,22 @@ class McapLog(TopicLog):
     def windows(self) -> dict[str, Window]:
         """Id of every sample -> its window."""
         options = self.options
-        return windows_of(self.root, self.tree.glob("**/*.mcap"), options.window, options.split_on_jump)
+        paths = sorted(path for ending in self.endings for path in self.tree.glob(f"**/*{ending}"))
+        if not paths:
+            raise DataError(f"{self.root}: log.root: holds no {' or '.join(self.endings)} file{self._instead()}")
+        return windows_of(self.root, paths, options.window, options.split_on_jump)
+
+    def _instead(self) -> str:
+        """What may be meant where there is no recording, as the end of a sentence."""
+        for ending, remedy in self.elsewhere.items():
+            if any(self.tree.glob(f"**/*{ending}")):
+                return f", but {ending} files; {remedy}"
+        return ""
 
     @cached_property
-    def recordings(self) -> list[McapFile]:
+    def recordings(self) -> list[Recording]:
         """The recordings that can be read, by path."""
-        files = map(McapFile, sorted({w.file.path for w in self.windows.values()}))
+        files = map(recording, sorted({w.file.path for w in self.windows.values()}))
         return [f for f in files if is_readable(f)]
 
     @property
@@ -140,7 +153,7 @@ class McapLog(TopicLog):
 
     def is_selected_file(self, path: str) -> bool:
         """Whether a file is a selected recording, or none at all."""
-        return not path.endswith(".mcap") or self.root / path in self._selected
+        return not path.endswith(self.endings) or self.root / path in self._selected
 
     @cached_property
     def _selected(self) -> frozenset[Path]:
@@ -155,7 +168,7 @@ class McapLog(TopicLog):
         }  # fmt: skip
         return clouds.spread_clouds(topics, count)
 
-    def names(self, file: McapFile) -> dict[str, str]:
+    def names(self, file: Recording) -> dict[str, str]:
         """Topic -> name of its stream: the topic without outer slashes; pictures have the name of their camera."""
         out: dict[str, str] = {}
         for channel in file.summary()[0]:
@@ -171,23 +184,30 @@ class McapLog(TopicLog):
         return out
 
     def read(self, sample_id: str) -> Sample:
-        """Read one sample."""
+        """Read one sample; the last one is held, without what was decoded of it."""
+        held = self._read(sample_id)
+        return held.sample.with_streams({n: undecoded(s) for n, s in held.sample.streams.items()})
+
+    def _read(self, sample_id: str) -> _Held:
         if sample_id not in self.windows:
             raise DataError(f"{self.root}: there is no sample {sample_id!r}")
         window = self.windows[sample_id]
+        changed = window.path.stat().st_mtime_ns
+        if self._held is not None and self._held[:2] == (sample_id, changed):
+            return self._held
         topics = topics_of(window, self.names(window.file), self.is_excluded)
         found = gathered(window, topics, same_camera)
         joints = self._joints_of_other_parts(window, topics)
         found.follow_log = with_times(topics, joints)
         sample = self._sample(sample_id, window, found, joints)
-        self._facts[sample_id] = ReadFacts([*words_of(topics), *found.words], found.follow_log)
-        return sample
+        words = [*words_of(topics), *found.words]
+        facts = ReadFacts(words, found.follow_log, places_of(topics, window), found.edges)
+        self._held = _Held(sample_id, changed, sample, facts)
+        return self._held
 
     def facts(self, sample_id: str) -> ReadFacts:
-        """What was found while a sample was read; it is read for that where it was not."""
-        if sample_id not in self._facts:
-            self.read(sample_id)
-        return self._facts[sample_id]
+        """What was found while a sample was read; it is read for that where it is not the last one that was."""
+        return self._read(sample_id).facts
 
     def probes(self) -> Iterator[tuple[str, Sample]]:
         """The topics of each recording that may be refused, as far as channels and first messages tell."""
@@ -202,7 +222,10 @@ class McapLog(TopicLog):
             except USER_ERRORS:  # reading the sample says why
                 continue
             told = self._sensors_of_file  # numbers that the rig file tells the meaning of
-            limited = {n: s for n, s in streams.items() if s.may_refuse and n not in told}
+            unbuilt = (JointState, RobotVector) if self.robot is None else ()  # joints of a robot without description
+            limited = {
+                n: s for n, s in streams.items() if (s.may_refuse or isinstance(s, unbuilt)) and n not in told
+            }  # fmt: skip
             rig = Rig(frames or {BASE: Frame()}, dict(sensors))
             name = window.path.relative_to(self.root).as_posix()
             yield name, Sample(metas=(self._meta(name, window, rig, streams),), streams=limited)
@@ -247,7 +270,9 @@ class McapLog(TopicLog):
         return merge_sidecar(Sample(metas=(self._meta(sample_id, window, rig, streams),), streams=streams), self.tree)
 
     def _meta(self, sample_id: str, window: Window, rig: Rig, streams: Mapping[str, Stream]) -> SampleMeta:
-        base, time = self.base_of(rig), reference_time(streams.values(), window.start)
+        sent_once = {self.names(window.file)[c.topic] for c in window.file.summary()[0] if c.latched}
+        timed = [s for n, s in streams.items() if n not in sent_once] or list(streams.values())
+        base, time = self.base_of(rig), reference_time(timed, window.start)
         understood = [n for n, s in streams.items() if not isinstance(s, Opaque)] or list(streams)
         clock = next((n for n, s in streams.items() if isinstance(s, Camera)), next(iter(understood), ""))
         meta = SampleMeta(

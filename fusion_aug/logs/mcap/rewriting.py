@@ -9,17 +9,18 @@ from itertools import chain
 
 import torch
 
-from calib import CameraSensor
+from calib import CameraSensor, UnknownLens
+from fusion_aug.logs.core.joint_readings import streams_within
 from fusion_aug.logs.mcap.cameras import camera_info, check_one_camera, info_topic, is_same
 from fusion_aug.logs.mcap.encoding import ChangedStream
 from fusion_aug.logs.mcap.file import Channel, StoredMessage, decode, encode, stamp
-from fusion_aug.logs.mcap.joints import streams_of_topic
+from fusion_aug.logs.mcap.gathering import ReadFacts
 from fusion_aug.logs.mcap.opaque import INFO, TF
-from fusion_aug.logs.mcap.output import OutputMessage, sorted_by_log_time
+from fusion_aug.logs.mcap.output import OutputMessage
 from fusion_aug.logs.mcap.pictures import OPACITY
 from fusion_aug.logs.mcap.rules import restamped
 from fusion_aug.logs.mcap.tf import NewTransforms
-from fusion_aug.logs.mcap.windows import Window
+from fusion_aug.logs.mcap.windows import Original, Window
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream
 from fusion_aug.transforms.temporal.speed import time_map, warps_of
@@ -31,18 +32,18 @@ class Rewriting:
     Args:
         window: of the recording. sample, source: what is written, and what it was made from.
         names: topic -> name of its stream. channels: that are kept.
-        follow_log: whether stamps are of the clock of the log times.
+        facts: what was found while the window was read.
     """
 
     def __init__(
         self, window: Window, sample: Sample, source: Sample, names: Mapping[str, str], channels: Sequence[Channel],
-        follow_log: bool,
+        facts: ReadFacts,
     ):  # fmt: skip
         self.window, self.sample, self.source, self.names, self.channels = window, sample, source, names, channels
         self._by_topic = {c.topic: c for c in reversed(channels)}
         self.new_time = time_map(sample.meta.history)
         self.begin = self.new_time(window.start)
-        self._is_warped, self._follow_log = bool(warps_of(sample.meta.history)), follow_log
+        self._is_warped, self._facts = bool(warps_of(sample.meta.history)), facts
 
     def parts(self) -> list[Iterator[OutputMessage]]:
         """The messages in parts, each by log time."""
@@ -54,12 +55,13 @@ class Rewriting:
                     if name in self.sample.streams:
                         stream, before = self.sample[name], self.source[name]
                         opacity = self.sample.streams.get(f"{name}/{OPACITY}")
-                        changed = ChangedStream(stream, before, channel, self.window, new_time, opacity)
+                        places = self._facts.places[topic]
+                        changed = ChangedStream(stream, before, channel, self.window, places, new_time, opacity)
                         parts.append(changed.messages())
             elif self._is_info(topic) and not self._is_copied(topic):
-                parts.append(sorted_by_log_time(list(self._infos(topic))))
+                parts.append(self._infos(topic))
             elif self._is_tf(topic) and not self._is_copied(topic):
-                parts.append(sorted_by_log_time(list(self._transforms(topic))))
+                parts.append(self._transforms(topic))
         return parts
 
     # --- what becomes of a topic ------------------------------------------------------------------------------------
@@ -72,7 +74,7 @@ class Rewriting:
 
     def _streams(self, topic: str) -> list[str]:
         """The streams that hold a topic's messages."""
-        return streams_of_topic(self.names[topic], self.source.streams)
+        return streams_within(self.names[topic], self.source.streams)
 
     def _is_changed(self, topic: str) -> bool:
         """Whether a topic's streams were changed, and not left out as a whole."""
@@ -99,7 +101,8 @@ class Rewriting:
 
     def _latched(self, topics: set[str]) -> list[StoredMessage]:
         """Return latched messages from before the window, which are repeated at its start."""
-        return self.window.before([c.topic for c in self.channels if c.latched and c.topic in topics])
+        found = self.window.before([c.topic for c in self.channels if c.latched and c.topic in topics])
+        return [raw for raw, _ in found]
 
     # --- calibration ------------------------------------------------------------------------------------------------
     def _cameras(self, topic: str) -> list[str]:
@@ -123,6 +126,7 @@ class Rewriting:
             new = self.sample.rig.sensors.get(left.instance(name))
             if isinstance(old, CameraSensor) and isinstance(new, CameraSensor):
                 pairs.append((old, new))
+        pairs = [p for p in pairs if not isinstance(p[0].model, UnknownLens)] or pairs  # not those of another size
         check_one_camera(pairs, f"{self.window.path}: topic {topic}")
         return pairs[0] if pairs else None
 
@@ -139,8 +143,7 @@ class Rewriting:
     @cached_property
     def _infos_inside(self) -> dict[str, bool]:
         """CameraInfo topic -> whether it has a message in the window."""
-        topics = [t for t in self._by_topic if self._is_info(t)]
-        return {t: next(self.window.messages([t]), None) is not None for t in topics}
+        return {t: bool(self._facts.places[t]) for t in self._by_topic if self._is_info(t)}
 
     def _info_stays(self, topic: str) -> bool:
         if self._pictures_changed(topic) or self._is_warped:
@@ -161,25 +164,31 @@ class Rewriting:
             template = decode(first.data, INFO, channel.text, where)
             info, stream = template if lens is None else camera_info(lens, template, where), shown
             times, arrival_times = stream.capture_times.tolist(), stream.arrival_times.tolist()
-            for i in stream.present.nonzero()[:, 0].tolist():
+            for i in sorted(stream.present.nonzero()[:, 0].tolist(), key=arrival_times.__getitem__):
                 data = encode(replace(info, header=stamp(template.header, times[i])), INFO, channel.text)
                 yield OutputMessage(arrival_times[i], topic, arrival_times[i], data)
             return
-        for raw in chain(self._latched({topic}), self.window.messages([topic])):
-            template = decode(raw.data, INFO, channel.text, where)
+        for log_time, publish_time, original in self._originals(topic):
+            template = decode(original, INFO, channel.text, where)
             message = template if lens is None else camera_info(lens, template, where)
             if self._is_warped:
                 message = restamped(message, self.new_time)
-            data = raw.data if message is template else encode(message, INFO, channel.text)
-            yield OutputMessage(self.new_time(raw.log_time), topic, self.new_time(raw.publish_time), data)
+            data = original if message is template else encode(message, INFO, channel.text)
+            yield OutputMessage(self.new_time(log_time), topic, self.new_time(publish_time), data)
+
+    def _originals(self, topic: str) -> Iterator[Original]:
+        """The messages of a topic, latched ones from before the window first."""
+        latched = (Original(raw.log_time, raw.publish_time, raw.data) for raw in self._latched({topic}))
+        places = self._facts.places[topic]
+        return chain(latched, map(self.window.originals(topic, places), range(len(places))))
 
     def _transforms(self, topic: str) -> Iterator[OutputMessage]:
         """Yield the tf messages with the poses of the rig."""
         channel, static = self._by_topic[topic], topic.endswith("tf_static")
-        new = NewTransforms(self.sample.rig, self.source.rig, self.new_time, self._follow_log)
-        for raw in chain(self._latched({topic}), self.window.messages([topic])):
-            message = decode(raw.data, TF, channel.text, topic)
-            moved = [new(t, static, raw.log_time) for t in message.transforms]
+        new = NewTransforms(self.sample.rig, self.source.rig, self.new_time, self._facts.follow_log)
+        for log_time, publish_time, original in self._originals(topic):
+            message = decode(original, TF, channel.text, topic)
+            moved = [new(t, static, log_time) for t in message.transforms]
             same = all(a is b for a, b in zip(moved, message.transforms, strict=True))
-            data = raw.data if same else encode(replace(message, transforms=moved), TF, channel.text)
-            yield OutputMessage(self.new_time(raw.log_time), topic, self.new_time(raw.publish_time), data)
+            data = original if same else encode(replace(message, transforms=moved), TF, channel.text)
+            yield OutputMessage(self.new_time(log_time), topic, self.new_time(publish_time), data)

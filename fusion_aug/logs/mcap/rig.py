@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +13,10 @@ from calib import CameraSensor, Frame, Rig, Trajectory, UnknownLens
 from calib.trajectory import MovingPose
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.robots import BASE, WORLD_FRAMES
-from fusion_aug.logs.mcap.cameras import camera_sensor, info_topic, is_rectified
+from fusion_aug.logs.mcap.cameras import camera_sensor, info_topic, is_rectified, lens_problem
 from fusion_aug.logs.mcap.depth_pairs import as_depth, cameras_of, told_cameras
 from fusion_aug.logs.mcap.gathering import Gathered
-from fusion_aug.logs.mcap.opaque import INFO, RawMessages, unread_by
+from fusion_aug.logs.mcap.opaque import INFO, LEAVE_OUT, RawMessages, Unread, unread_by
 from fusion_aug.logs.mcap.pictures import PICTURES, picture_size_of, with_opacity
 from fusion_aug.streams import BodyAcceleration, BodyPose, BodyTwist, ImageStream, Stream
 
@@ -62,6 +62,7 @@ def with_cameras(
     topics = {topic.name: name for name, topic in found.topics.items()}
     infos = {t: info for t, info in found.infos.items() if found.topics[t].unread is None}
     own: dict[str, CameraSensor] = {}
+    shown: dict[str, list[tuple[CameraSensor, tuple[int, int] | None]]] = {}
     for name, stream in streams.items():
         if name not in topics or found.topics[topics[name]].kind == INFO:
             continue
@@ -76,10 +77,16 @@ def with_cameras(
                 own[name] = camera_sensor(infos[info], stream.frame, where, is_rectified(topics[name]), size)
             except DataError as error:
                 found.topics[info].unread = unread_by(error, INFO, where)
+            else:
+                shown.setdefault(info, []).append((own[name], size))
         if name not in own and size is not None:
             own[name] = CameraSensor(frame=stream.frame, model=UnknownLens.of(size))
         frame = frames[stream.frame]
         frames[stream.frame] = Frame(parent=frame.parent, pose=frame.pose, axis_convention="camera")
+    for info, seen in shown.items():
+        topic = found.topics[info]
+        topic.unread = topic.unread or _unread_camera(seen)
+    own = {name: _of_pictures(sensor, streams[name]) for name, sensor in own.items()}
     pictures = {topic: name for name, topic in topics.items() if found.topics[topic].kind in PICTURES}
     told = told_cameras(depth_of, pictures, streams)
     streams |= {name: as_depth(streams[name], name) for name in told}
@@ -89,6 +96,30 @@ def with_cameras(
     sensors = {n: sensor for n, sensor in own.items() if cameras.get(n, n) == n}
     streams = with_opacity(streams)
     return frames, sensors, streams
+
+
+def _of_pictures(sensor: CameraSensor, stream: Stream) -> CameraSensor:
+    """A camera, of an unknown lens where it is calibrated for another size than its pictures have."""
+    if not isinstance(stream, ImageStream) or sensor.size == (size := picture_size_of(stream)):
+        return sensor
+    (height, width), (rows, columns) = sensor.size, size
+    why = f"its camera_info is of pictures of {width}x{height}, and they are {columns}x{rows}"
+    return CameraSensor(frame=sensor.frame, model=UnknownLens.of(size, why))
+
+
+def _unread_camera(shown: Sequence[tuple[CameraSensor, tuple[int, int] | None]]) -> Unread | None:
+    """Why a CameraInfo cannot be changed: its lens is not understood, or none of its pictures has its size.
+
+    Args:
+        shown: cameras that it describes, with the (height, width) of their pictures, None where that is not known.
+    """
+    why = next(filter(None, (lens_problem(s) for s, _ in shown)), "")
+    sizes = [(s.size, size) for s, size in shown if size is not None]
+    if not why and sizes and all(own != size for own, size in sizes):
+        (height, width), (rows, columns) = sizes[0]
+        why = f"it is calibrated for pictures of {width}x{height}, and they are {columns}x{rows}"
+    remedy = f"{LEAVE_OUT} and give the camera in log.rig"
+    return unread_by(why, INFO, "")._replace(remedy=remedy) if why else None
 
 
 def first_known_pose(rig: Rig, root: str, frame: str, time: int) -> Tensor:

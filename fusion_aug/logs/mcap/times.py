@@ -47,7 +47,7 @@ def with_stamp(data: bytes, stamp: int, encoding: str = CDR) -> bytes:
     """The bytes of a message that begins with a header, in CDR or as ROS 1 does, with another stamp (ns)."""
     seconds, rest = divmod(stamp, 1_000_000_000)
     told = struct.pack("<iI" if _is_little(data, encoding) else ">iI", seconds, rest)
-    return data[:CDR_HEAD] + told + data[CDR_HEAD + len(told) :]
+    return b"".join((data[:CDR_HEAD], told, memoryview(data)[CDR_HEAD + len(told) :]))
 
 
 def is_far(stamp: int, log_time: int) -> bool:

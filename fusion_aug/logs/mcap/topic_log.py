@@ -14,7 +14,6 @@ from fusion_aug.logs.core.parts import Parts
 from fusion_aug.logs.core.robots import BASE, RobotLog
 from fusion_aug.logs.mcap import clouds
 from fusion_aug.logs.mcap.bag import NAME, split_files
-from fusion_aug.logs.mcap.file import McapFile
 from fusion_aug.logs.mcap.gathering import (
     JOINTS,
     MARGIN,
@@ -24,6 +23,7 @@ from fusion_aug.logs.mcap.gathering import (
 from fusion_aug.logs.mcap.joints import is_command_topic, joint_sets, targets
 from fusion_aug.logs.mcap.messages import READERS, ReceivedMessage, common_fields
 from fusion_aug.logs.mcap.opaque import RawMessages, Unread, unread_by
+from fusion_aug.logs.mcap.recording import Recording, recording
 from fusion_aug.logs.mcap.vectors import told_parts, told_stream
 from fusion_aug.logs.mcap.windows import Window
 from fusion_aug.sample.manifest import NAME as MANIFEST
@@ -155,11 +155,11 @@ class TopicLog(RobotLog):
                 out[raw.topic].messages.append(received(out[raw.topic], raw, file.path, 0))
         return [t for t in out.values() if t.messages and t.unread is None]
 
-    def _other_parts(self, path: Path, span: tuple[int, int]) -> list[McapFile]:
+    def _other_parts(self, path: Path, span: tuple[int, int]) -> list[Recording]:
         """Return the other files of a split recording, as ``metadata.yaml`` lists them, that overlap a span (ns)."""
         parts = split_files(self.tree.path(NAME, str(path.parent), path.parent).parent)
-        others = [p for p in parts if p != path.name] if path.name in parts else []
-        files = [McapFile(self.tree.path(p, f"{path.parent / NAME}", path.parent)) for p in others]
+        others = [p for p in parts if p != path.name and Path(p).suffix == path.suffix] if path.name in parts else []
+        files = [recording(self.tree.path(p, f"{path.parent / NAME}", path.parent)) for p in others]
         files = [f for f in files if is_there(f.path)]
         return [f for f in files if f.summary()[1] < span[1] and f.summary()[2] >= span[0]]
 

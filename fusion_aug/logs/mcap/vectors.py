@@ -37,6 +37,8 @@ def told_parts(parts: Any, topics: Collection[str]) -> dict[str, Parts]:
         if topic not in topics:
             raise ConfigError(f"log.parts: the log has no topic {topic!r} (it has {', '.join(sorted(topics))})")
         found = out[str(topic)] = read_parts(declared, where)
+        if found.hands:
+            raise ConfigError(f"{where}.{next(iter(found.hands))}: several hands in one message are not read")
         scaled = [c for c, (*_, factor) in found.columns.items() if factor != 1]
         if scaled or found.window is not None:
             what = f"{scaled[0]}: a factor" if scaled else "window"

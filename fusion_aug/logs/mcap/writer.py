@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from calib import Rig
@@ -18,10 +18,10 @@ from fusion_aug.logs.core.files import inside
 from fusion_aug.logs.core.robots import SCALE_REASON
 from fusion_aug.logs.core.sidecar import write_changes, write_ids, write_sidecar
 from fusion_aug.logs.core.writer import Problem, Writer
-from fusion_aug.logs.mcap.bag import BagFile, metadata_of, write_bag
+from fusion_aug.logs.mcap.bag import STORAGES, BagFile, metadata_of, write_bag
 from fusion_aug.logs.mcap.camera_limits import camera_limits
 from fusion_aug.logs.mcap.dropped_joints import dropped_joints
-from fusion_aug.logs.mcap.file import Channel, McapFile, decode
+from fusion_aug.logs.mcap.file import Channel, Recording
 from fusion_aug.logs.mcap.joints import topics_of_streams
 from fusion_aug.logs.mcap.link_readings import rig_from_readings
 from fusion_aug.logs.mcap.opaque import TF
@@ -35,7 +35,7 @@ from fusion_aug.streams import JointState, Stream
 
 
 class McapWriter(Writer):
-    """Writes one ``.mcap`` file per sample, and a ``metadata.yaml`` beside the files of every folder."""
+    """Writes one file per sample, of the kind of its source, and ``metadata.yaml`` beside those that rosbag2 reads."""
 
     loss_reasons: ClassVar[Mapping[str, str]] = {"": "an item that was not received has no message"}
     copied_whole: ClassVar[tuple[str, ...]] = ("**/*.mcap",)
@@ -52,6 +52,8 @@ class McapWriter(Writer):
     def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
         """Return what messages cannot hold: effects, lenses behind turned pixels, stereo pairs, lost joints."""
         found = super().can_express(transform, sample) + dropped_joints(transform, sample)
+        if self.log.robot is None:  # all that the log holds of lengths is scaled
+            found = [p for p in found if p.effect != "scale"]
         return [*found, *camera_limits(transform, sample)]
 
     def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
@@ -78,7 +80,10 @@ class McapWriter(Writer):
             if len(left) or not len(stream):
                 streams[name] = left
         out = sample.with_streams(streams)
-        time = reference_time([s for n, s in streams.items() if n in topics], sample.ref.time)
+        sent_once = {names[c.topic] for c in file.summary()[0] if c.latched}
+        own = {n: s for n, s in streams.items() if n in topics}
+        timed = [s for n, s in own.items() if n not in sent_once] or list(own.values())
+        time = reference_time(timed, sample.ref.time)
         ref = Ref(sample.ref.frame, time)
         return out.with_meta(0, rig=rig, ref=ref)
 
@@ -87,7 +92,7 @@ class McapWriter(Writer):
         return list(self.log.facts(sample.id).words)
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
-        """Write one ``.mcap`` file and its sidecar.
+        """Write one file, of the kind of its source, and its sidecar.
 
         The file holds copied messages, encoded messages of changed streams, and CameraInfo and tf of the new rig,
         merged by log time.
@@ -98,7 +103,7 @@ class McapWriter(Writer):
         window: Window = self.log.windows[source.id]
         names, sample = self.log.names(window.file), super().as_read_back(sample, source)
         channels = self._channels(window.file)
-        rewriting = Rewriting(window, sample, source, names, channels, self.log.facts(source.id).follow_log)
+        rewriting = Rewriting(window, sample, source, names, channels, self.log.facts(source.id))
         name = self._path(out_id, source.id)
         path = inside(folder, name, "sample id")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,37 +115,36 @@ class McapWriter(Writer):
         write_changes(sample.rig, source.rig, self._frames_in_tf(window, source, sample.rig), out_id, folder)
         return {"file": name, **written, "source": source.id}
 
-    def _channels(self, file: McapFile) -> list[Channel]:
+    def _channels(self, file: Recording) -> list[Channel]:
         """The channels of a file that are kept."""
         return [c for c in file.summary()[0] if not self.log.is_excluded(c.topic)]
 
     def _frames_in_tf(self, window: Window, source: Sample, rig: Rig) -> set[str]:
         """Return the frames of the rig whose poses tf holds."""
-        found, names = set(), self.log.names(window.file)
+        names, edges = self.log.names(window.file), self.log.facts(source.id).edges
         channels = self._channels(window.file)
         topics = [c.topic for c in channels if c.kind == TF and names[c.topic] not in source.streams]
-        for raw in window.in_file_order(topics) if topics else ():
-            for t in decode(raw.data, TF, raw.definition, raw.topic).transforms:
-                child = str(t.child_frame_id).strip("/")
-                if child in rig.frames and rig.frames[child].parent == str(t.header.frame_id).strip("/"):
-                    found.add(child)
-        return found
+        told = {edge for topic in topics for edge in edges.get(topic, ())}
+        return {child for child, parent in told if child in rig.frames and rig.frames[child].parent == parent}
 
     def _path(self, out_id: str, source_id: str) -> str:
         """Path of the output file; a copy, or a part of a recording whose clock jumps, is a recording of its own."""
         is_own = out_id != source_id or self.log.windows[source_id].part is not None
-        return f"{out_id}/{Path(out_id).name}.mcap" if is_own else f"{out_id}.mcap"
+        ending = self.log.windows[source_id].path.suffix
+        return f"{out_id}/{Path(out_id).name}{ending}" if is_own else f"{out_id}{ending}"
 
     def finish(self, rows: Iterable[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
-        """Write ``metadata.yaml`` beside the files of every folder."""
+        """Write ``metadata.yaml`` beside the files of every folder that rosbag2 reads."""
         folders: dict[Path, list[dict[str, Any]]] = {}
-        read = [str(row["file"]).removesuffix(".mcap") for row in rows]
+        read = [PurePosixPath(row["file"]).with_suffix("").as_posix() for row in rows]
         write_ids(self.out, dict(zip(read, (out_id for out_id, _ in ids), strict=True)))
         for row in rows:
-            folders.setdefault(self.target(row["file"], rows, "file").parent, []).append(row)
+            target = self.target(row["file"], rows, "file")
+            if target.suffix in STORAGES:
+                folders.setdefault(target.parent, []).append(row)
         for folder, members in folders.items():
             sources = [self.log.windows[row["source"]].file for row in members]
             channels = [c for file in sources for c in self._channels(file)]
             files = [BagFile(Path(r["file"]).name, r["span"][0], r["span"][1], r["counts"]) for r in members]
             folder.mkdir(parents=True, exist_ok=True)
-            write_bag(folder, files, channels, metadata_of(sources[0].path.parent))
+            write_bag(folder, files, channels, metadata_of(sources[0].path.parent), sources[0].bag_version)

@@ -187,12 +187,12 @@ class RldsLog(ArrayLog):
                 raise DataError(f"{where}: {STEPS}/{name}: has {other} steps, expected {count or 'one at least'}")
         fields, streams = self.frames(count), dict[str, Stream]()
         for name, feature in self.features.items():
-            streams[name] = self._stream(name, feature, values[feature.key], fields, (path, place))
+            streams |= self._streams(name, feature, values[feature.key], fields, (path, place))
         return self.episode(sample_id, streams)
 
-    def _stream(
+    def _streams(
         self, name: str, feature: Feature, values: Any, fields: dict[str, Any], record: tuple[Path, int]
-    ) -> Stream:
+    ) -> dict[str, Stream]:
         where = f"{record[0]}: record at byte {record[1]}: {feature.key}"
         if feature.kind in ("picture", "raw picture"):
             options = {"feature": feature.name, "raw": feature.kind != "picture", "shape": feature.shape}
@@ -201,16 +201,16 @@ class RldsLog(ArrayLog):
                 StepSource(record[0], "image", record[1], options={**options, "row": k})
                 for k in range(len(fields["records"]))
             ]
-            return self.picture_stream(name, items, fields)
+            return {name: self.picture_stream(name, items, fields)}
         if feature.kind == "text":
-            return _sentences(values, fields, where)
+            return {name: _sentences(values, fields, where)}
         try:
             rows = np.asarray(values, dtype=feature.dtype).reshape(-1, *feature.shape)
         except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{where}: is not of {feature.dtype} ({error})") from None
         if feature.kind == "event":
-            return events(rows, fields)
-        return self.stream_of(feature.name, rows, fields, [], self.joints)
+            return {name: events(rows, fields)}
+        return self.streams_of(name, feature.name, rows, fields, [], self.joints)
 
 
 @lru_cache(maxsize=4096)

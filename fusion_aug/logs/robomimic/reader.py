@@ -133,7 +133,7 @@ class RobomimicLog(ArrayLog):
                 elif name in EVENT_FEATURES:
                     streams[stream] = events(read_rows(data, slice(None), self.path), stream_fields)
                 else:
-                    streams[stream] = self._vector(name, read_rows(data, slice(None), self.path), stream_fields)
+                    streams |= self._vectors(name, stream, read_rows(data, slice(None), self.path), stream_fields)
         return self.episode(sample_id, with_joined_joints(streams))
 
     def joint_column(self, name: str) -> str | None:
@@ -141,12 +141,13 @@ class RobomimicLog(ArrayLog):
         found = JOINTS.fullmatch(name)
         return COLUMNS[found[2]] if found and not self._declared(name) else None
 
-    def _vector(self, name: str, rows: np.ndarray, stream_fields: dict[str, Any]) -> Stream:
+    def _vectors(self, name: str, stream: str, rows: np.ndarray, stream_fields: dict[str, Any]) -> dict[str, Stream]:
         column, found = self.joint_column(name), JOINTS.fullmatch(name)
         if column is None or found is None:
-            return self.stream_of(name, rows, stream_fields, [], self.joints)
+            return self.streams_of(stream, name, rows, stream_fields, [], self.joints)
         names = tuple(f"{found[1]}joint{i + 1}" for i in range(rows.shape[1]))
-        return JointState(**stream_fields, names=names, values={column: torch.from_numpy(rows.astype(np.float64))})
+        values = {column: torch.from_numpy(rows.astype(np.float64))}
+        return {stream: JointState(**stream_fields, names=names, values=values)}
 
 
 def with_joined_joints(streams: dict[str, Stream]) -> dict[str, Stream]:

@@ -187,7 +187,7 @@ class ZarrLog(ArrayLog):
                 streams[name] = self.picture_stream(name, items, fields)
             else:
                 rows = read_array(self.path, facts.name, slice(first, end), self.links)
-                streams[name] = self.stream_of(name, rows, fields, [], self.joints)
+                streams |= self.streams_of(name, name, rows, fields, [], self.joints)
         return self.episode(sample_id, streams)
 
     def _options(self, name: str, facts: ArrayFacts) -> dict[str, Any]:

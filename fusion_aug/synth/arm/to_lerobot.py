@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from fusion_aug.logs.core.files import millimetres
+from fusion_aug.logs.lerobot.schema import table_of
 from fusion_aug.logs.lerobot.stats import depth_stats, picture_samples, picture_stats, vector_stats
 from fusion_aug.logs.lerobot.video import write_video
 from fusion_aug.synth.arm.gels import picture
@@ -104,32 +105,11 @@ def video_info(shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _write_table(columns: dict[str, Any], features: dict[str, Any], path: Path) -> None:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    fields, feature_types = [], dict[str, Any]()
-    for name in columns:
-        kind, shape = features[name]["dtype"], features[name]["shape"]
-        scalar = pa.int64() if kind == "int64" else pa.float32()
-        if kind == "image":
-            form, feature_types[name] = pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"_type": "Image"}
-        elif len(shape) == 2:
-            form = pa.list_(pa.list_(scalar))
-            feature_types[name] = {"shape": shape, "dtype": kind, "_type": "Array2D"}
-        elif features[name]["names"] is None:
-            form, feature_types[name] = scalar, {"dtype": kind, "_type": "Value"}
-        else:
-            form = pa.list_(scalar, shape[0])
-            feature_types[name] = {
-                "feature": {"dtype": kind, "_type": "Value"},
-                "length": shape[0],
-                "_type": "Sequence",
-            }
-        fields.append(pa.field(name, form))
-    schema = pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": feature_types}})})
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = [pa.array(v, type=f.type) for v, f in zip(columns.values(), fields, strict=True)]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd", use_dictionary=False)
+    in_table = {f: features[f] for f in columns}
+    pq.write_table(table_of(columns, in_table), path, compression="zstd", use_dictionary=False)
 
 
 def _write_meta(meta: Path, features: dict[str, Any], stats: dict[str, Any], count: int) -> None:

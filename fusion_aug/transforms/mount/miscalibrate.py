@@ -69,9 +69,12 @@ def drawn_frame_errors(rig: Rig, parameters: ParameterRows, index: int, who: str
             out[sensor.frame] = mounting_matrix(params)
     if not out and rig.sensors:
         patterns = next(iter(parameters.per_sample[index].values()))["sensors"]
+        reached = [n for n in rig.sensors if matches(n, patterns or ("*",))]
         what = (
             f"{', '.join(patterns)} names no sensor of the rig" if patterns else "the rig has no camera that can move"
         )
+        if patterns and reached:
+            what = f"{reached[0]} hangs on no other frame of the rig, against which it could move"
         raise DataError(f"{who}.sensors: {what} (it has {', '.join(rig.sensors)})")
     return out
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from calib import Robot
+from calib import Rig, Robot
 from calib.kinematics import GRAVITY, align_to_joints
 from calib.rates import known_span
 from calib.replacing import replace_unchecked
@@ -104,8 +104,17 @@ def move_body_pose(stream: BodyPose, call: Call) -> Stream:
     return stream.with_values(pose=end_effector_error(stream, call).to(stream.values["pose"]) @ stream.values["pose"])
 
 
+def _moves_apart(rig: Rig, frame: str, link: str) -> bool:
+    """Whether something else than joints moves a robot's link against a frame: a drive, against a map."""
+    between = set(rig.ancestors(frame)) ^ set(rig.ancestors(link))
+    return any(rig.frames[n].pose_kind == "known" for n in between)
+
+
 def end_effector_error(stream: Stream, call: Call) -> Tensor:
-    """``T_frame_tip' T_tip_frame`` (n, 4, 4): motion of the end effector in the stream's frame by the errors."""
+    """``T_frame_tip' T_tip_frame`` (n, 4, 4): motion of the end effector in the stream's frame by the errors.
+
+    A pose that names no link is that of the end effector where its frame does not move against the robot's base.
+    """
     out = torch.eye(4, dtype=torch.float64).repeat(len(stream), 1, 1)
     for u, (meta, rig) in enumerate(call.family_state):
         mine = (stream.sample_index == u).nonzero()[:, 0]
@@ -113,6 +122,8 @@ def end_effector_error(stream: Stream, call: Call) -> Tensor:
         if len(mine) == 0 or tip is None:
             continue
         frame = meta.ref.frame if stream.frame == REF else stream.frame
+        if not stream.child and _moves_apart(meta.rig, frame, tip):
+            continue  # the place of a vehicle on its map, or a goal there
         first, last = known_span(rig, frame, tip)
         times = stream.capture_times[mine].clamp(
             first, last

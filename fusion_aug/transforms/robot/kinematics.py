@@ -98,7 +98,7 @@ class KinematicNoise(Transform, Kinematic):
         if not links and (self.joint_deg, self.joint, self.link, self.link_deg) != (0, 0, 0, 0):
             raise DataError(
                 f"{type(self).__name__}: the rig of sample {sample.metas[0].id!r} has no joints; "
-                f"give the robot's description as log.urdf"
+                "give the robot's description as log.urdf, or leave the transform out (~pipeline.transforms.kinematics)"
             )
         self._check_names("joints", {j.name for j in links.values()})
         offsets: dict[str, float] = {}

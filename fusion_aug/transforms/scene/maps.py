@@ -8,7 +8,7 @@ calibration, ego poses and boxes alike (docs/design.md derives it).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -26,7 +26,7 @@ from calib.symmetry import RobotMirror, mirror_of_robot
 from fusion_aug.errors import DataError
 from fusion_aug.ops.similarity import Motion
 from fusion_aug.sample import REF, Sample, SampleMeta
-from fusion_aug.streams import Stream
+from fusion_aug.streams import Opaque, Stream
 
 LINK = "link:"  # role of a frame that has a mirror of its own
 EYE = torch.eye(4, dtype=torch.float64)
@@ -44,8 +44,8 @@ class SceneState:
         partners: sensors and frames that a left-right mirror swaps.
         robot: what a left-right mirror does to the robot; why it cannot be mirrored; None where there is none.
         prismatic_joints: names of the readings in metres, which a scale makes longer.
-        robot_swaps: links, the sensors on them, and streams of the robot's sides, that swap names whenever the robot
-            itself is mirrored.
+        robot_swaps: streams of the robot's sides, as of two hands, and links of a described robot with the sensors on
+            them, that swap names whenever the robot itself is mirrored.
     """
 
     anchor: Tensor
@@ -57,18 +57,19 @@ class SceneState:
     robot_swaps: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
-    def of(meta: SampleMeta, streams: Collection[str] = ()) -> SceneState:
-        """The state of a sample with this metadata and streams of these names."""
+    def of(meta: SampleMeta, streams: Mapping[str, Stream] | None = None) -> SceneState:
+        """The state of a sample with this metadata and these streams."""
         canvas = {n: s.size for n, s in meta.rig.sensors.items() if isinstance(s, CameraSensor | TactileSensor)}
         roles, partners = roles_of(meta.rig, meta.ref.frame), meta.rig.mirror_names()
-        robot, robot_swaps = mirror_of_robot(meta.rig), dict[str, str]()
+        robot = mirror_of_robot(meta.rig)
+        links_that_swap = robot.swapped if isinstance(robot, RobotMirror) else {}
+        robot_swaps = _sides(streams or {}, meta.rig, {**partners, **links_that_swap})
         if isinstance(robot, RobotMirror):
             links = {n: p for n, (p, _) in robot.links.items() if roles[n] == "body"}
             roles = {n: f"{LINK}{n}" if n in links else r for n, r in roles.items()}
             carried = {n: p for n, p in partners.items() if _on_links(meta.rig, n, robot.swapped)}
-            sides = {n: other_side(n, streams) for n in streams if n not in meta.rig.sensors}
-            robot_swaps = {**{n: p for n, p in sides.items() if n != p}, **carried, **robot.swapped}
-            partners = {**partners, **robot_swaps}
+            robot_swaps = {**robot_swaps, **carried, **robot.swapped}
+        partners = {**partners, **robot_swaps}
         joints = [f.pose.joint for f in meta.rig.frames.values() if isinstance(f.pose, JointPose)]
         prismatic_joints = tuple(dict.fromkeys(n for j in joints if not j.is_rotary for n in (j.name, j.own) if n))
         return SceneState(meta.anchor, roles, canvas, partners, robot, prismatic_joints, robot_swaps)
@@ -80,7 +81,7 @@ class SceneState:
         robot = before.get("robot")
         robot = RobotMirror.from_dict(robot) if isinstance(robot, Mapping) else robot
         prismatic_joints = tuple(before.get("slides", ()))
-        robot_swaps = before["names"] if isinstance(robot, RobotMirror) else {}
+        robot_swaps = before["names"]
         return SceneState(
             as_f64(before["anchor"]), before["roles"], canvas, before["names"], robot, prismatic_joints, robot_swaps
         )
@@ -155,7 +156,7 @@ class SceneMaps:
         robot_swaps = self.state.robot_swaps
         beside = {a: b for a, b in self.state.partners.items() if a not in robot_swaps} if self.swaps_names else {}
         # a robot that is mirrored front to back is one mirrored left to right and turned around
-        return {**beside, **robot_swaps} if self.robot is not None else beside
+        return {**beside, **robot_swaps} if self.flips_images else beside
 
     def matrices(self, frame: str) -> tuple[Tensor, Tensor] | None:
         """H_f and its inverse, (4, 4) each; None for the identity."""
@@ -261,6 +262,17 @@ def roles_of(rig: Rig, reference: str) -> dict[str, str]:
             "ref" if n == reference else "world" if n in above or f.axis_convention == "world" else f.axis_convention
         )
     return out
+
+
+def _sides(streams: Mapping[str, Stream], rig: Rig, swaps: Mapping[str, str]) -> dict[str, str]:
+    """Streams that belong to no sensor of the rig, as those of two hands do, and their partners of the other side.
+
+    Their frames are partners too, or one and the same: what is read at a frame that keeps its name keeps its own.
+    """
+    beside = [n for n, s in streams.items() if n.partition("/")[0] not in rig.sensors and not isinstance(s, Opaque)]
+    found = {n: p for n in beside if (p := other_side(n, beside)) != n}
+    pairs = {n: (streams[n], streams[p]) for n, p in found.items()}
+    return {n: found[n] for n, (a, b) in pairs.items() if type(a) is type(b) and swaps.get(a.frame, a.frame) == b.frame}
 
 
 def _on_links(rig: Rig, name: str, links: Mapping[str, str]) -> bool:

@@ -52,9 +52,9 @@ def mirrored_joints(stream: JointState | RobotVector, call: Call, columns: dict[
         if not m.flips_images:
             continue
         if m.robot is None:
-            raise DataError(
-                f"stream {call.name!r}: a mirror needs to know how the robot is built; give its description as log.urdf"
-            )
+            reason = "a mirror needs to know how the robot is built"
+            remedy = "give its description as log.urdf, or leave the stream out with log.exclude"
+            raise Obstacle(f"stream {call.name!r}", call.transform.__name__, reason, remedy)
         for c, value in out.items():
             value[mine] = m.robot.readings(value[mine], stream.names, rate=columns[c])
     return out

@@ -62,7 +62,7 @@ class SceneTransform(Transform, Scene, abstract=True):
         """
         maps, before = [], []
         for u, meta in enumerate(sample.metas):
-            state = SceneState.of(meta, tuple(sample.streams)) if pending is None else pending[u].state_after
+            state = SceneState.of(meta, sample.streams) if pending is None else pending[u].state_after
             step = cls.maps(drawn[u][""], state)
             before.append(state.to_json(step.names))
             maps.append(step if pending is None else pending[u].then(step))

@@ -175,7 +175,8 @@ def _accelerometer(
     if frame not in rig.frames or rig.frames[root].axis_convention != "world":
         raise DataError(
             f"stream {name!r}: a change of speed needs the attitude of {frame!r} in a world frame, since gravity "
-            f"does not scale; give its pose with log.urdf and log.rig"
+            f"does not scale; give its pose with log.urdf and log.rig (frames: {{{frame}: {{parent: world}}}} where it "
+            f"stands upright and still), or leave the stream out with log.exclude"
         )
     T, velocity, _ = point_motion(rig, root, frame, at)
     to_body = T[:, :3, :3].transpose(1, 2)

@@ -22,7 +22,7 @@ from fusion_aug.streams import Ragged
 
 OWN = "fusion_aug.check.counts"
 # what keeps files from doing harm is shared: it decides whether a file is read, not what it holds
-GUARDS = ("pickles", "hdf5", "arrow", "chunks", "npz", "tfrecord", "zarr", "picture_sizes")
+GUARDS = ("pickles", "hdf5", "arrow", "chunks", "npz", "tfrecord", "zarr", "picture_sizes", "sqlite", "ros1_bags")
 SAFE = ("fusion_aug.safe", *(f"fusion_aug.safe.{n}" for n in GUARDS))
 FILES = ("calib", "calib.regular_files", "calib.yaml_text")
 ALLOWED = ("fusion_aug", "fusion_aug.errors", "fusion_aug.names", "fusion_aug.check", *SAFE, *FILES)
@@ -69,7 +69,7 @@ def test_what_is_counted_is_what_is_read(kind: str, tmp_path: Path, street: Path
         beside = count_sidecar(log.root, renamed(log.root).get(sample.id, sample.id))
         counts = {**counted[sample.id](), **(beside if kind not in ("folder", "webdataset") else {})}
         of_rig = {n for n in counts if n == "tf_static" or n.endswith("camera_info")}  # of recordings
-        assert set(counts) - of_rig == set(sample.streams) and bool(of_rig) == (kind == "mcap")
+        assert set(counts) - of_rig == set(sample.streams) and bool(of_rig) == (kind in ("mcap", "rosbag"))
         for name, stream in sample.streams.items():
             items = [n for word, n in counts[name].items() if word not in ROW_WORDS]
             rows = [n for word, n in counts[name].items() if word in ROW_WORDS]

@@ -191,6 +191,7 @@ FILES = {
     ],
     "robomimic": ["*.hdf5"],
     "aloha": ["*.hdf5"],
+    "rosbag": ["run/*.db3", "*.bag"],
     "rlds": ["*.tfrecord-*", "features.json"],
     "zarr": ["**/episode_ends/.zarray", "**/img/.zarray"],
     "webdataset": ["*.tar"],

@@ -117,7 +117,8 @@ def test_every_format_writes_the_new_names(
     elif kind != "nuscenes":
         getattr(small_logs, kind)(tmp_path / "log")
     root = street if kind == "nuscenes" else tmp_path / "log"
-    words = (f"log={kind}", f"log.root={root}", f"log.classes={{auto: '{OLD[kind]}'}}")
+    others = ("log.unlabelled=0",) if kind == "nuscenes" else ()  # its points have classes too
+    words = (f"log={kind}", f"log.root={root}", f"log.classes={{auto: '{OLD[kind]}'}}", *others)
     for name in ("identity", "geometry"):
         out = run(tmp_path / name, *words, f"pipeline={name}", "limit=2")
         assert written_names(kind, out) == {"auto"}

@@ -234,8 +234,9 @@ def test_binning_and_a_region_of_interest(tmp_path: Path) -> None:
 def test_pictures_of_another_size_are_refused_where_they_are_used(tmp_path: Path) -> None:
     log = fa.open_log("mcap", bag(tmp_path / "log", camera("cam", size=(48, 64))))
     assert len(changed(log, tmp_path / "same")["/cam/image_raw"]) == 3
-    with pytest.raises(FusionAugError, match=r"32x24.*64x48"):
-        log[0]["cam"].image(0)
+    assert log[0]["cam"].image(0).shape == (*SIZE, 3)
+    with pytest.raises(FusionAugError, match=r"camera_info.*64x48.*32x24"):
+        fa.FlipImage()(log[0])
 
 
 def test_raw_and_rectified_pictures_of_one_camera_info(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ ODD: list[Channel] = [
     ("/camera", "json", "foxglove.CompressedImage", "jsonschema", b'{"type": "object"}'),
     ("/numbers", "json", "mine.Numbers", "jsonschema", b"{}"),
     ("/lidar", "protobuf", "foxglove.PointCloud", "protobuf", b"\x00\x01"),
-    ("/old", "ros1", "sensor_msgs/Image", "ros1msg", b"uint8 x"),
+    ("/old", "flatbuffer", "sensor_msgs/Image", "flatbuffer", b"uint8 x"),
     ("/broken", "cdr", "mine/msg/Odd", "ros2msg", b"int32[ this is no definition"),
     ("/bare", "cdr", "mine/msg/Bare", "ros2msg", b""),
     ("/vendor", "cdr", "mine/msg/Own", "ros2msg", b"std_msgs/Header header\nfloat64 speed\n" + b"=" * 80

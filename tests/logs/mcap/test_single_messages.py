@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fusion_aug import DataError
 from fusion_aug.logs.mcap import chunks
 from fusion_aug.logs.mcap.file import McapFile
+from fusion_aug.logs.mcap.windows import in_log_order
 
 pytest.importorskip("mcap")
 
@@ -27,9 +29,41 @@ def recording(path: Path, compression: str) -> Path:
         channels.append(writer.register_channel("/a", "cdr", schema, {"other": "publisher"}))
         for _ in range(200):
             time = draws.randrange(20) * 10**9
-            writer.add_message(draws.choice(channels), time, draws.randbytes(draws.randrange(100)), time)
+            writer.add_message(
+                draws.choice(channels), time, draws.randbytes(draws.randrange(100)), time + draws.randrange(9)
+            )
         writer.finish()
     return path
+
+
+def of_the_reader(path: Path, **asked: Any) -> list[Any]:
+    """Messages as the reader of mcap gives them."""
+    from mcap.reader import make_reader
+
+    with path.open("rb") as file:
+        return [m for _, _, m in make_reader(file).iter_messages(**asked)]
+
+
+@pytest.mark.parametrize("in_file_order", [False, True])
+@pytest.mark.parametrize("span", [(None, None), (3 * 10**9, 11 * 10**9)])
+@pytest.mark.parametrize("topics", [None, ["/a"]])
+def test_a_pass_gives_what_the_reader_gives(
+    tmp_path: Path, topics: list[str] | None, span: tuple[int | None, int | None], in_file_order: bool
+) -> None:
+    path = recording(tmp_path / "a.mcap", "ZSTD")
+    found = list(McapFile(path).messages(*span, topics, in_file_order=in_file_order))
+    asked = {"topics": topics, "starting_at": span[0], "ending_before": span[1], "log_time_order": not in_file_order}
+    assert [(m.channel, m.log_time, m.publish_time, m.sequence, m.data) for m in found] == [
+        (m.channel_id, m.log_time, m.publish_time, m.sequence, m.data) for m in of_the_reader(path, **asked)
+    ]
+    assert len(found) > 50
+
+
+def test_sorting_holds_only_what_came_too_early(tmp_path: Path) -> None:
+    path = recording(tmp_path / "a.mcap", "NONE")
+    lies = list(McapFile(path).messages(in_file_order=True))
+    by_time = list(in_log_order(lambda: McapFile(path).messages(in_file_order=True)))
+    assert by_time == sorted(lies, key=lambda m: m.log_time) != lies
 
 
 @pytest.mark.parametrize("compression", ["NONE", "LZ4", "ZSTD"])
@@ -38,7 +72,8 @@ def test_they_are_those_of_the_reader(tmp_path: Path, compression: str) -> None:
     found = 0
     for topic in ("/a", "/b"):
         for time in (k * 10**9 for k in range(20)):
-            expected = [m.data for m in McapFile(path).messages(time, time + 1, [topic])]
+            asked = of_the_reader(path, topics=[topic], starting_at=time, ending_before=time + 1)
+            expected = [(m.publish_time, m.data) for m in asked]
             assert [chunks.read_message(path, topic, time, n) for n in range(len(expected))] == expected
             assert chunks.read_message(path, topic, time, len(expected)) is None
             found += len(expected)

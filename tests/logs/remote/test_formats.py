@@ -54,6 +54,7 @@ MAKERS: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     "lerobot": (lambda root: small_logs.arm(root, "lerobot"), {"rig": str(ARM / "lerobot_rig.yaml")}),
     "robomimic": (small_logs.robomimic, {}),
     "aloha": (small_logs.aloha, {}),
+    "rosbag": (small_logs.rosbag, {}),
     "rlds": (small_logs.rlds, {}),
     "zarr": (small_logs.zarr, {}),
     "folder": (folder, {}),
