@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.streams.recent import recent_value
 
-if TYPE_CHECKING:
-    from fusion_aug.streams.images import ImageStream
+
+class Pictures(Protocol):
+    """A stream of pictures."""
+
+    def image(self, item: int) -> Tensor:
+        """One picture, (H, W, ...), decoded and mapped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +32,7 @@ class Deferred:
             to it.
     """
 
-    stream: ImageStream
+    stream: Pictures
     item: int
     change: Callable[[Tensor], Tensor]
 

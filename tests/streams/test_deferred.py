@@ -16,12 +16,14 @@ from samples import make_sample
 import fusion_aug as fa
 from fusion_aug.core.engine import replay
 from fusion_aug.core.registry import own_transforms
+from fusion_aug.logs.core.store import write_stream
 from fusion_aug.streams import recent
 from fusion_aug.streams.deferred import Deferred
 from fusion_aug.streams.source import RecordedSource, Source, decoder
 from fusion_aug.transforms.camera.photometric import PhotometricTransform
 from fusion_aug.transforms.weather.weather import Weather
 
+NAME = "levels_of_a_test"
 OF_LEVELS = [n for n, t in own_transforms().items() if issubclass(t, PhotometricTransform)]
 OF_WEATHER = [n for n, t in own_transforms().items() if issubclass(t, Weather)]
 
@@ -32,7 +34,7 @@ def read_levels(path: Path, raw: bytes, options: dict[str, Any]) -> torch.Tensor
 
 @pytest.fixture(autouse=True)
 def decodes_levels(own_names: None) -> None:
-    decoder("levels_of_a_test")(read_levels)
+    decoder(NAME)(read_levels)
 
 
 def in_files(sample: fa.Sample, folder: Path, kind: type[Source] = Source) -> fa.Sample:
@@ -43,7 +45,7 @@ def in_files(sample: fa.Sample, folder: Path, kind: type[Source] = Source) -> fa
         for i, picture in enumerate(stream.pictures):
             path = folder / f"{name}_{i}.npy"
             np.save(path, picture.numpy())
-            items.append(kind(path, "levels_of_a_test"))
+            items.append(kind(path, NAME))
         streams[name] = replace(stream, items=tuple(items))
     return sample.with_streams(streams)
 
@@ -121,9 +123,18 @@ def test_an_error_names_sample_and_transform_whenever_it_is_met(tmp_path: Path) 
 def test_a_picture_of_another_kind_is_told_when_it_is_used(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.zeros((4, 4, 3), np.uint16))
-    stream = fa.Camera(frame="cam", capture_times=torch.tensor([0]), items=(Source(path, "levels_of_a_test"),))
+    stream = fa.Camera(frame="cam", capture_times=torch.tensor([0]), items=(Source(path, NAME),))
     made = make_sample(gels=False)
     sample = made.with_streams({**made.streams, "CAM_FRONT": replace(stream, frame=made["CAM_FRONT"].frame)})
     later = fa.Brightness(factor=0.5)(sample)
     with pytest.raises(fa.DataError, match="levels are changed of uint8 pictures"):
         later["CAM_FRONT"].image(0)
+
+
+def test_the_folder_format_holds_fractions_exactly(tmp_path: Path) -> None:
+    made, path = make_sample(gels=False), tmp_path / "a.npy"
+    np.save(path, np.random.default_rng(0).random((12, 16, 3), dtype=np.float32))
+    stream = fa.Camera(frame=made["CAM_FRONT"].frame, capture_times=torch.tensor([0]), items=(Source(path, NAME),))
+    later = fa.Brightness(factor=0.4)(made.with_streams({"CAM_FRONT": stream}))["CAM_FRONT"]
+    write_stream(later, tmp_path / "stream")
+    assert np.array_equal(np.load(tmp_path / "stream/arrays.npz")["items/000000"], np.load(path) * np.float32(0.4))

@@ -33,6 +33,7 @@ from fusion_aug.streams import (
     Stream,
     TactileImage,
 )
+from fusion_aug.streams.deferred import Deferred
 from fusion_aug.streams.loose import check_offsets
 from fusion_aug.streams.source import Source, decoder
 
@@ -223,7 +224,9 @@ def decode_columns(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str,
 
 def _are_files(stream: Any) -> bool:
     """Whether colour pictures go into files of their own: not floats, which no file of levels holds exactly."""
-    has_fractions = any(isinstance(p, Tensor) and p.is_floating_point() for p in getattr(stream, "items", ()))
+    items = getattr(stream, "items", ())
+    first = next((p.value for p in items if isinstance(p, Deferred)), None)  # of whose kind the others are
+    has_fractions = any(isinstance(p, Tensor) and p.is_floating_point() for p in (*items, first))
     return isinstance(stream, PICTURE_STREAMS) and not has_fractions
 
 

@@ -77,11 +77,11 @@ def test_all_obstacles_are_named_before_the_first_byte(tmp_path: Path, capsys: p
     said = capsys.readouterr().err
     assert not out.exists()
     for part in (
-        "change 2 topics", "/marker (visualization_msgs/msg/Marker) in one/one.mcap and 1 more recordings: SpeedWarp",
+        "change 4 topics", "/joint_states", "/joint_commands", "log.urdf", "/marker (visualization_msgs/msg/Marker) in one/one.mcap and 1 more recordings: SpeedWarp",
         "log.restamp_only", "log.no_geometry", "/text (std_msgs/msg/String)", "log.exclude",
     ):  # fmt: skip
         assert part in said, part
-    for topic in ("/rosout", "/clock", "/imu", "/joint_states", "Brightness"):
+    for topic in ("/rosout", "/clock", "/imu", "Brightness"):
         assert topic not in said, topic
     with pytest.raises(Obstacle, match=r"topic /marker .*: SpeedWarp would have to change it, but there is no rule"):
         fa.SpeedWarp(speed=0.8)(fa.open_log("mcap", root)[0])
