@@ -22,9 +22,9 @@ STRAY = {"sample_token": "nowhere", "prev": "", "next": ""}
 
 @pytest.fixture
 def root(street: Path, tmp_path: Path) -> Path:
-    """The tables of a made log and its LiDAR sweeps, which are all that samples of it are written from here."""
+    """A made log without its sidecar."""
     made = tmp_path / "log"
-    for name in ("v1.0-mini", "samples", "sweeps", "maps"):
+    for name in ("v1.0-mini", "samples", "sweeps", "lidarseg", "panoptic", "maps"):
         shutil.copytree(street / name, made / name)
     return made
 
@@ -103,7 +103,7 @@ def test_what_a_scene_begins_behind_is_named_and_counted(root: Path) -> None:
     gone = {r["instance_token"] for r in boxes[True]} - {r["instance_token"] for r in boxes[False]}
     poses = {r["ego_pose_token"] for r in data[True]} - {r["ego_pose_token"] for r in data[False]}
     counts = {"sample": 2, "sample_data": len(data[True]), "sample_annotation": len(boxes[True])}
-    counts |= {"instance": len(gone), "ego_pose": len(poses)}
+    counts |= {"instance": len(gone), "ego_pose": len(poses), "lidarseg": 2, "panoptic": 2}
     assert counts["sample_data"] > 10 and counts["sample_annotation"] > 10
     assert unreached(root) == {table: n for table, n in counts.items() if n}
 

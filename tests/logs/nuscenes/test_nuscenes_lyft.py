@@ -105,7 +105,9 @@ def test_lyft(lyft: Path, tmp_path: Path) -> None:
     assert len(manifest(out)) == 5
 
 
-@pytest.mark.parametrize("words", [["copies=2"], ["log.classes={moving: [vehicle.*]}"]], ids=["copies", "classes"])
+@pytest.mark.parametrize(
+    "words", [["copies=2"], ["log.classes={moving: [vehicle.*]}", "log.unlabelled=0"]], ids=["copies", "classes"]
+)
 def test_what_lyft_stores_of_its_index_is_made_anew(lyft: Path, tmp_path: Path, words: list[str]) -> None:
     """Tables of Lyft hold what the devkit works out: records by channel, annotations, names of categories."""
     version = next(lyft.glob("*/sample.json")).parent.name
