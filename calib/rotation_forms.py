@@ -71,19 +71,21 @@ def moved_form(form: str, numbers: Tensor, before: Tensor, after: Tensor, mirror
     Where ``before`` and ``after`` are the identity only signs change, and no bit besides.
 
     Args:
-        form: of ``WIDTHS``. numbers: (n, k). before, after: (n, 3, 3) rotations. mirrored: (n,) bool.
+        form: of ``WIDTHS``. numbers: (n, k), on any device. before, after: (n, 3, 3) rotations, and mirrored: (n,)
+            bool, on the host.
 
     Returns:
         (n, k) float64. A curve of ``numbers`` that is continuous stays so: quaternions and rotation vectors are
         multiplied as quaternions, roll pitch yaw are those nearest to the old ones.
     """
     v = as_f64(numbers)
-    seen = torch.where(mirrored[:, None], v * v.new_tensor(MIRRORED[form]), v)
-    eye = torch.eye(3, dtype=torch.float64, device=v.device)
+    seen = torch.where(mirrored.to(v.device)[:, None], v * v.new_tensor(MIRRORED[form]), v)
+    eye = torch.eye(3, dtype=torch.float64, device=before.device)
     stays = ((before == eye) & (after == eye)).flatten(1).all(1)
     if bool(stays.all()):
         return seen
-    return torch.where(stays[:, None], seen, _turned(form, seen, before, after))
+    turned = _turned(form, seen, before.to(v.device), after.to(v.device))
+    return torch.where(stays.to(v.device)[:, None], seen, turned)
 
 
 def _turned(form: str, v: Tensor, before: Tensor, after: Tensor) -> Tensor:

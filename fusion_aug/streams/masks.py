@@ -48,6 +48,8 @@ class SegmentationMask(ImageStream):
         kind = type(self).__name__
         if self.ignore is None:
             object.__setattr__(self, "ignore", int(self.fill))
+        if not isinstance(self.ignore, int):
+            raise DataError(f"{kind}.ignore: expected a whole number, got {self.ignore!r}")
         if self.holds not in HOLDS:
             raise DataError(f"{kind}.holds: {self.holds!r} is not one of {', '.join(HOLDS)}")
         if type(self.per_class) is not int or self.per_class < 1:

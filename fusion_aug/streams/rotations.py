@@ -52,7 +52,7 @@ def move_turns(
         return v
     before, mirrored = _proper(frame, len(v))
     after, _ = _proper(body, len(v))
-    return moved_form(form, v, before.to(v.device), after.to(v.device), mirrored.to(v.device)).to(v)
+    return moved_form(form, v, before, after, mirrored).to(v)
 
 
 def _proper(motion: Motion | None, rows: int) -> tuple[Tensor, Tensor]:

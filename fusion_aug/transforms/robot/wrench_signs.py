@@ -84,11 +84,11 @@ def _has_other_sign(wrench: Wrench, joints: JointState, meta: SampleMeta, number
     if held is None:
         return False
     jacobian, R = held
-    w = torch.cat([wrench["force"][felt], wrench["torque"][felt]], 1).to(torch.float64)
+    w = torch.cat([wrench["force"].cpu()[felt], wrench["torque"].cpu()[felt]], 1).to(torch.float64)
     w = interpolate_change(known, w, times[mine])
     in_base = torch.cat([(R @ w[:, k : k + 3, None])[..., 0] for k in (0, 3)], 1)
     carried = (jacobian.transpose(1, 2) @ in_base[..., None])[..., 0]
-    rest = joints["effort"][mine].to(torch.float64) - _weight(joints, meta, times[mine])
+    rest = joints["effort"].cpu()[mine].to(torch.float64) - _weight(joints, meta, times[mine])
     seen = (carried.abs() > CONTACT) & torch.isfinite(rest)
     as_declared, other = (float(((rest - s * carried)[seen] ** 2).sum()) for s in (1.0, -1.0))
     return bool(seen.any()) and other < BETTER * as_declared
