@@ -74,7 +74,7 @@ def drawn_frame_errors(rig: Rig, parameters: ParameterRows, index: int, who: str
             f"{', '.join(patterns)} names no sensor of the rig" if patterns else "the rig has no camera that can move"
         )
         if patterns and reached:
-            what = f"{reached[0]} hangs on no other frame of the rig, against which it could move; give its mounting in log.rig"
+            what = f"{reached[0]} hangs on no other frame, against which it could move; give its mounting in log.rig"
         raise DataError(f"{who}.sensors: {what} (it has {', '.join(rig.sensors)})")
     return out
 

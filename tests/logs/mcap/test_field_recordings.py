@@ -77,7 +77,8 @@ def test_all_obstacles_are_named_before_the_first_byte(tmp_path: Path, capsys: p
     said = capsys.readouterr().err
     assert not out.exists()
     for part in (
-        "change 4 topics", "'joint_states'", "'joint_commands'", "log.urdf", "/marker (visualization_msgs/msg/Marker) in one/one.mcap and 1 more recordings: SpeedWarp",
+        "change 4 topics", "'joint_states'", "'joint_commands'", "log.urdf",
+        "/marker (visualization_msgs/msg/Marker) in one/one.mcap and 1 more recordings: SpeedWarp",
         "log.restamp_only", "log.no_geometry", "/text (std_msgs/msg/String)", "log.exclude",
     ):  # fmt: skip
         assert part in said, part
