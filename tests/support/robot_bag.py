@@ -1,11 +1,22 @@
-"""What a small robot records: a camera with its lens, a LiDAR, an inertial unit, joints, poses, a log and a text."""
+"""What a small robot records (a camera, a LiDAR, an inertial unit, joints, poses, texts), and runs over it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from ros_bags import MS, T0, Sent, header, image, imu, make, tf, time
+
+from fusion_aug.cli import main
+
+SLOWER = {"_target_": "fusion_aug.SpeedWarp", "speed": 0.8}
+MIRROR = {"_target_": "fusion_aug.MirrorScene", "axis": "y"}
+YAW = {"_target_": "fusion_aug.RotateScene", "yaw_deg": 20}
+BRIGHTER = {"_target_": "fusion_aug.Brightness", "factor": 1.2}
+STILL = "log.no_geometry=[/text]"
+ARMLESS = "log.exclude=[/joint_states]"  # whose mirror image would ask for a description of the robot
 
 
 def robot(count: int = 6) -> list[Sent]:
@@ -35,3 +46,14 @@ def robot(count: int = 6) -> list[Sent]:
             ("/clock", t + 8 * MS, make("rosgraph_msgs/Clock", clock=time(t))),
         ]
     return sent
+
+
+def run(root: Path, out: Path, steps: list[Any], *words: str, log: str = "rosbag", check: bool = True) -> int:
+    """``fusion-aug run`` with a pipeline of these transforms, and its check."""
+    conf = out.parent / f"conf_{out.name}" / "pipeline"
+    conf.mkdir(parents=True, exist_ok=True)
+    content = {"_target_": "fusion_aug.pipeline", "transforms": {f"step{i}": s for i, s in enumerate(steps)}}
+    (conf / "made.yaml").write_text(yaml.safe_dump(content))
+    chosen = ["--config-dir", str(conf.parent), "pipeline=made"]
+    code = main(["run", f"log={log}", f"log.root={root}", f"out={out}", *chosen, *words])
+    return code or (main(["check", str(out)]) if check else 0)

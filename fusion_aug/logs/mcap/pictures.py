@@ -83,11 +83,6 @@ def picture_problem(message: Any, topic: str) -> tuple[str, str] | None:
     return None
 
 
-def picture_class(message: Any, topic: str, told: bool = False) -> type[ImageStream]:
-    """The class of the stream of a topic of pictures; see ``is_depth``."""
-    return Depth if is_depth(message, topic, told) else Camera
-
-
 def picture_size(message: Any, topic: str, where: str) -> tuple[int, int]:
     """(height, width) of a picture, from its head alone.
 

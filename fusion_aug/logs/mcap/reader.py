@@ -102,6 +102,9 @@ class McapLog(TopicLog):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         clouds.check_told_fields(self.options.fields)
+        if self.options.fields:  # topics are named with or without their slash
+            of_clouds = {c.topic.strip("/") for f in self.recordings for c in f.summary()[0] if c.kind == clouds.CLOUD}
+            self._refuse_unmatched("fields", (str(n).strip("/") for n in self.options.fields), of_clouds)
         if not isinstance(self.options.split_on_jump, bool):
             raise ConfigError(f"log.split_on_jump: expected true or false, got {self.options.split_on_jump!r}")
         if self.options.split_on_jump and self.options.window is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -50,11 +50,21 @@ class TopicLog(RobotLog):
         names = [value] if isinstance(value, str) else value or []
         if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
             raise ConfigError(f"log.{option}: expected names or shell patterns of topics, got {value!r}")
-        wrong = unmatched(names, self.excludable) if not (self.root / MANIFEST).is_file() else []
-        if wrong:
-            known = ", ".join(sorted(self.excludable))
-            raise ConfigError(f"log.{option}: {wrong[0]!r} matches nothing of {self.root}; it has {known}")
+        self._refuse_unmatched(option, names, self.excludable)
         return tuple(names)
+
+    def _refuse_unmatched(self, option: str, names: Iterable[str], topics: Iterable[str]) -> None:
+        """Stop at names that match none of the topics; an output lacks those that its run left out.
+
+        Raises:
+            ConfigError: naming what matches nothing, and the topics.
+        """
+        known = sorted(topics)
+        wrong = unmatched(names, known) if not (self.root / MANIFEST).is_file() else []
+        if wrong:
+            raise ConfigError(
+                f"log.{option}: {wrong[0]!r} matches nothing of {self.root}; it has {', '.join(known) or 'none'}"
+            )
 
     @cached_property
     def told_parts(self) -> dict[str, Parts]:

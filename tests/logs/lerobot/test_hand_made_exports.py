@@ -24,16 +24,6 @@ from fusion_aug.sample import Ref, Sample, SampleMeta
 from fusion_aug.sample.manifest import tree_digest
 from fusion_aug.streams import Action, BodyPose, Camera, JointState, Signal, Stream, Text, strings
 
-ARM = Path(__file__).resolve().parents[3] / "datasets" / "arm"
-START, FPS = 1_700_000_000_000_000_000, 10
-JOINTS = ["j1", "j2", "j3", "j4", "j5", "j6", "slide_left", "slide_right"]
-OF_ARM = (
-    "log=mcap",
-    f"log.root={ARM}/mcap",
-    f"log.rig={ARM}/mcap_rig.yaml",
-    "log.exclude=[*tactile*,*taxel*,/wrist/*]",
-)
-
 
 def stamps(count: int, step: float, first: float = 0.0) -> torch.Tensor:
     return torch.tensor([round((first + k * step) * 1e9) for k in range(count)])

@@ -230,6 +230,8 @@ def test_what_the_user_says_of_fields() -> None:
     mirrored = after(MOVES[0], rows, **told)
     assert [mirrored[n][0] for n in "abc"] == [1, -2, 3]
     assert [mirrored[f"w_{n}"][0] for n in "xyz"] == [-1, 2, -3]  # a pseudo-vector
+    bent = after(fa.ScaleScene(scale=2.0), rows, **{**told, "q": "curvature"})
+    assert bent["q"][0] == 1.25
     scaled = after(fa.Compose([fa.ScaleScene(scale=2.0), fa.SpeedWarp(speed=3.0)]), rows, **told)
     assert [scaled[n][0] for n in "abc"] == pytest.approx([6, 12, 18])
     assert scaled["q"][0] == 5 and scaled["doppler"][0] == 4 and scaled["w_x"][0] == 1

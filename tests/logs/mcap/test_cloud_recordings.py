@@ -70,6 +70,8 @@ def test_fields_that_the_user_tells(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (found["foo"] == 4).all() and (found["bar"] == 3).all()
     assert run(folder, tmp_path / "wrong", fast, "log.fields={*: {foo: fast}}") == 2
     assert "'fast' is no meaning" in capsys.readouterr().err
+    assert run(folder, tmp_path / "other", fast, "log.fields={/lidar/point: {foo: speed}}") == 2
+    assert "log.fields: 'lidar/point' matches nothing" in capsys.readouterr().err
 
 
 def test_clouds_that_are_no_points_are_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
