@@ -172,7 +172,7 @@ def compare_zarr(python: Path, work: Path) -> Differences:
             for stream, values in sample.streams.items():
                 theirs_of = found[f"{name}/{stream}"][start : int(end)]
                 is_camera, shape = isinstance(values, fa.Camera), theirs_of.shape[1:]
-                ours = pictures(values) if is_camera else log.feature_array(values, stream, [], shape)
+                ours = pictures(values) if is_camera else log.feature_array(sample, stream, stream, [], shape)
                 yield from differ(f"{sample.id}: {stream}", ours, theirs_of, 0 if is_camera else 1e-6)
             start = int(end)
 
