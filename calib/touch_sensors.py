@@ -14,6 +14,8 @@ from calib.replacing import replace_unchecked
 from calib.se3 import as_f64, check_se3, rotation_from_quaternion, se3
 from calib.sensor import Sensor
 
+Row = Annotated[int, Figure(unit="", at_least=0)]
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TactileSensor(Sensor):
@@ -49,16 +51,22 @@ class TactileSensor(Sensor):
 class TaxelSensor(Sensor):
     """A touch sensor of single elements.
 
+    A skin whose elements lie on several links is a sensor for each of them, with its rows of the one message.
+
     Attributes:
         poses: (T, 4, 4) float64 ``T_frame_taxel``; z points out of the pad. None: only the readings hold them.
+        rows: [start, stop] of the message's numbers that are this sensor's; None where all are.
     """
 
     poses: Tensor | None = None
+    rows: tuple[Row, Row] | None = None
 
     kind = "taxels"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.rows is not None and not self.rows[0] < self.rows[1]:
+            raise CalibrationError(f"rows: expected [start, stop] with start below stop, got {list(self.rows)}")
         if self.poses is None:
             return
         poses = as_f64(self.poses)
@@ -66,6 +74,9 @@ class TaxelSensor(Sensor):
             poses = se3(rotation_from_quaternion(poses[:, 3:]), poses[:, :3])
         if poses.ndim != 3 or tuple(poses.shape[1:]) != (4, 4):
             raise CalibrationError("poses: expected x y z and quaternion w x y z of every taxel")
+        if self.rows is not None and self.rows[1] - self.rows[0] != len(poses):
+            told = f"rows: {list(self.rows)} are {self.rows[1] - self.rows[0]} numbers"
+            raise CalibrationError(f"{told}, but poses gives {len(poses)} taxels; there is one number for each")
         object.__setattr__(self, "poses", check_se3(poses, "poses"))
 
 

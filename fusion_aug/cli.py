@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -88,8 +89,7 @@ def _answered(words: list[str], signals: Stoppable) -> int:
     from fusion_aug.errors import USER_ERRORS
 
     try:
-        import fusion_aug.run.commands  # noqa: F401  (nearly all of us)
-
+        _load_commands()
         signals.ready()
         return dispatch(words[0], words[1:])
     except USER_ERRORS as error:
@@ -104,6 +104,21 @@ def _answered(words: list[str], signals: Stoppable) -> int:
         print_traceback()
         what = " ".join(f"{type(error).__name__}: {error}".split())
         return _fail(f"{words[0]} stopped at a fault of its own ({what}); {DEBUG}=1 shows where")
+
+
+def _load_commands() -> None:
+    """Import nearly all of us. It stays, so that no search for garbage need look through it, now or later."""
+    if "fusion_aug.run.commands" in sys.modules:
+        return
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        import fusion_aug.run.commands  # noqa: F401
+
+        gc.freeze()
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _told(error: OSError) -> str:

@@ -24,12 +24,13 @@ from fusion_aug.check.measurement import Row
 from fusion_aug.check.reasons import Reasons
 from fusion_aug.check.stays import frames_that_stay, items_that_stay, rows_that_stay
 from fusion_aug.errors import USER_ERRORS
-from fusion_aug.logs.core.joint_readings import SET_MARK
 from fusion_aug.logs.core.log import Log
 from fusion_aug.logs.core.writer import Writer
 from fusion_aug.safe.guard import reads_file
 from fusion_aug.sample import Sample
 from fusion_aug.sample.manifest import NAME, Entry
+from fusion_aug.streams import Stream, Taxels
+from fusion_aug.streams.naming import message_of
 
 NO_COUNTER = "nothing counts logs of the format {!r} (fusion_aug.extend.counter)"
 MADE = "nothing counts what log.past and log.future make of the samples before and after in this log"
@@ -105,8 +106,9 @@ class Losses:
             same = self.source.format.name == self.written.format.name
             stay = rows_that_stay(made), self.items_that_stay(made, before)
             old = old if same else {n: c for n, c in old.items() if set(c) != {CALIBRATIONS}}
-            topics = {n: topic_of(n, {**old, **new}) for n in (*account, *made.streams)}
-            account = merged(account, topics)
+            topics = {n: topic_of(n, old) for n in (*account, *made.streams, *new)}
+            streams = {**made.streams, **before.streams}
+            account, new = (merged(counted_once(c, streams, topics), topics) for c in (account, new))
             stay = summed(stay[0], topics), summed(stay[1], topics)
             reasons = Reasons(self.source, self.writer, same, entry, before, account)
             for name in dict.fromkeys((*old, *new, *account)):
@@ -151,12 +153,21 @@ class Losses:
 
 def topic_of(stream: str, counted: Container[str]) -> str:
     """What the counts call a stream; a topic of several sets of joints is one there (``topic:first joint``)."""
-    head = stream.rpartition(SET_MARK)[0]
+    head = message_of(stream)
     return head if stream not in counted and head in counted else stream
 
 
+def counted_once(counts: Mapping[str, Any], streams: Mapping[str, Stream], topics: Mapping[str, str]) -> dict[str, Any]:
+    """Counts by stream, those of messages whose taxels are several streams by the first of these alone."""
+    first: dict[str, str] = {}
+    for name in counts:
+        if isinstance(streams.get(name), Taxels) and topics[name] != name:
+            first.setdefault(topics[name], name)
+    return {n: c for n, c in counts.items() if first.get(topics[n], n) == n}
+
+
 def merged(account: Mapping[str, Any], topics: Mapping[str, str]) -> dict[str, Any]:
-    """An account by stream, with those of one topic as one."""
+    """An account, or counts, by stream, with those of one topic as one."""
     out: dict[str, Any] = {}
     for name, entry in account.items():
         known = out.get(topics[name])
@@ -164,7 +175,9 @@ def merged(account: Mapping[str, Any], topics: Mapping[str, str]) -> dict[str, A
             out[topics[name]] = dict(entry)
             continue
         for word, value in entry.items():  # items [before, after], and numbers by reason
-            if isinstance(value, Mapping):
+            if isinstance(value, int):
+                known[word] = known.get(word, 0) + value
+            elif isinstance(value, Mapping):
                 known[word] = summed([*known.get(word, {}).items(), *value.items()], {})
             else:
                 known[word] = [a + b for a, b in zip(known.get(word, [0] * len(value)), value, strict=True)]

@@ -15,7 +15,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from scipy.fft import dctn, idctn
 from torch import Tensor
 
 from calib import GelModel
@@ -238,6 +237,8 @@ def height_from_slopes(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
     The median of its border is zero.
     """
+    from scipy.fft import dctn, idctn  # slow to import
+
     height, width = p.shape
     px, qy = (p[:, 1:] + p[:, :-1]) / 2, (q[1:] + q[:-1]) / 2
     divergence = np.zeros_like(p)

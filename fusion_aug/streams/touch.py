@@ -15,6 +15,7 @@ from fusion_aug.streams.base import Stream
 from fusion_aug.streams.columns import Column, scalar
 from fusion_aug.streams.families import ImagePlane, Weather
 from fusion_aug.streams.images import ImageStream
+from fusion_aug.streams.naming import message_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +45,10 @@ class Taxels(Stream):
         force = self.values.get("force")
         if force is not None and tuple(force.shape) != tuple(self.poses.shape[:2]):
             raise DataError(f"Taxels.force: {tuple(force.shape)} does not match {self.poses.shape[1]} taxels")
+
+    def instance(self, name: str) -> str:
+        """Draws are shared with the taxels on other links that come in the same message."""
+        return message_of(name)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -21,6 +21,7 @@ from fusion_aug.logs.core.part_names import parts_from_names
 from fusion_aug.logs.core.parts import Parts, check_cover, read_parts
 from fusion_aug.logs.core.robots import BASE, ROBOT_OPTIONS, RobotLog
 from fusion_aug.logs.core.sidecar import rig_of_sidecar, sidecar_of
+from fusion_aug.logs.core.taxel_rows import joined_rows, taxel_rows
 from fusion_aug.logs.core.touch import with_touch_streams
 from fusion_aug.logs.core.vectors import PARTS_OPTION, vector_stream
 from fusion_aug.sample import Ref, Sample, SampleMeta
@@ -134,6 +135,8 @@ class EpisodeLog(RobotLog):
             sample: that holds it. name: of its stream, before those of its hands.
             feature: its name in the log. names: of its numbers. shape: of one row.
         """
+        if taxel_rows(name, sample.rig.sensors):
+            return joined_rows(name, sample).numpy()
         parts = self.parts_of(feature, names, shape[-1]).by_stream
         rows = [rows_of_stream(sample[f"{name}{end}"], own, shape) for end, own in parts.items()]
         return rows[0] if len(rows) == 1 else np.sum(rows, 0)  # no number belongs to two hands
@@ -192,7 +195,7 @@ class EpisodeLog(RobotLog):
         rig = self.with_robot(rig, streams)
         if self.facts is None:
             self._check_frames(rig, streams)
-        streams, rig = with_touch_streams(streams, rig, f"{self.root}: {sample_id}")
+        streams, rig = with_touch_streams(streams, rig, f"{self.root}: {sample_id}", self.rig_name)
         base = self.base_of(rig)
         if self.facts is not None and self.facts.reference in rig.frames:
             base = self.facts.reference

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.streams import JointState, RobotState, Stream
-
-SET_MARK = ":"  # between the name of a stream and of what it holds, where a topic or vector becomes several
+from fusion_aug.streams.naming import SET_MARK, message_of
 
 
 def streams_within(name: str, streams: Iterable[str]) -> list[str]:
@@ -47,7 +46,7 @@ def joint_readings(
                 continue
             if joint in out:
                 first = stream_of_joint[joint]
-                if first.partition(SET_MARK)[0] != name.partition(SET_MARK)[0]:
+                if message_of(first) != message_of(name):
                     raise ConfigError(
                         f"log.targets: joint {joint!r} is read from both {first!r} and {name!r}; name the one that "
                         f"holds commands, or leave one of them out with log.exclude"

@@ -26,7 +26,7 @@ from typing import Any
 
 from calib.rotation_forms import WIDTHS
 from fusion_aug.errors import ConfigError
-from fusion_aug.logs.core.joint_readings import SET_MARK
+from fusion_aug.streams.naming import SET_MARK
 from fusion_aug.streams.vectors import CHANGES, OF_THE_TOOL
 
 Part = tuple[int, int, float]
@@ -155,17 +155,30 @@ def _window(window: Any, where: str) -> tuple[int, int] | None:
     return round(numbers[0] * 1e9), round(numbers[1] * 1e9)
 
 
-def check_cover(parts: Mapping[str, Part], width: int, where: str) -> None:
-    """Raise unless every number of a vector belongs to exactly one part."""
+def rows_left(parts: Mapping[str, Part], width: int, where: str) -> list[int]:
+    """The numbers of a vector that belong to no part.
+
+    Raises:
+        ConfigError: a part is not within the vector, or a number belongs to two; ``where`` is the place of the parts.
+    """
     owner: dict[int, str] = {}
     for column, (start, stop, _) in parts.items():
         if not 0 <= start < stop <= width:
-            raise ConfigError(f"{where}.{column}: [{start}, {stop}] is not within the {width} numbers")
+            raise ConfigError(
+                f"{where}.{column}: [{start}, {stop}] is not within the {width} numbers; give [start, stop] of them"
+            )
         for i in range(start, stop):
             if i in owner:
-                raise ConfigError(f"{where}.{column}: number {i} belongs to {owner[i]!r} already")
+                raise ConfigError(
+                    f"{where}.{column}: number {i} belongs to {owner[i]!r} already; give every number once"
+                )
             owner[i] = column
-    left = [i for i in range(width) if i not in owner]
+    return [i for i in range(width) if i not in owner]
+
+
+def check_cover(parts: Mapping[str, Part], width: int, where: str) -> None:
+    """Raise unless every number of a vector belongs to exactly one part."""
+    left = rows_left(parts, width, where)
     if left:
         raise ConfigError(
             f"{where}: number {left[0]} of {width} is not declared; give its column, or declare "

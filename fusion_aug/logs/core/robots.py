@@ -216,6 +216,11 @@ class RobotLog(Log):
         return out
 
     @property
+    def rig_name(self) -> str:
+        """What messages call the user's rig file."""
+        return str(self.options.rig or "log.rig")
+
+    @property
     def _sensors_of_file(self) -> Mapping[str, Any]:
         """The sensors that the user's rig file lists, as it says them."""
         sensors = self._rig_file.get("sensors") if isinstance(self._rig_file, Mapping) else None

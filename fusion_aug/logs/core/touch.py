@@ -11,6 +11,7 @@ from torch import Tensor
 
 from calib import CameraSensor, Rig, TactileSensor, TaxelSensor
 from fusion_aug.errors import DataError
+from fusion_aug.logs.core.taxel_rows import with_taxel_rows
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Depth, HeightMap, ImageStream, Points, Stream, TactileImage, Taxels
 from fusion_aug.streams.source import Source
@@ -24,20 +25,25 @@ def camera_of(name: str, streams: Collection[str]) -> str:
     return head if head in streams else name
 
 
-def with_touch_streams(streams: Mapping[str, Stream], rig: Rig, where: str) -> tuple[dict[str, Stream], Rig]:
+def with_touch_streams(
+    streams: Mapping[str, Stream], rig: Rig, where: str, file: str = "log.rig"
+) -> tuple[dict[str, Stream], Rig]:
     """Return the streams with those of touch in their own classes, and the rig without cameras that are gels.
 
     Pictures of a sensor of kind ``tactile`` are of its gel, one-channel pictures (``NAME/height``, or under its own
-    name) the depth of the press in metres. Numbers of a sensor of kind ``taxels`` are forces on its elements.
+    name) the depth of the press in metres. Numbers of a sensor of kind ``taxels`` are forces on its elements; those of
+    several sensors with ``rows`` are parted.
 
     Args:
-        streams, rig: of a sample. where: its file, for messages.
+        streams, rig: of a sample. where: its file, and file: that of the user's sensors, for messages.
 
     Raises:
         DataError: a picture has another size than its gel, or the rig gives no poses of the taxels or too few or many.
+        ConfigError: rows of taxels do not fit their message.
     """
     out: dict[str, Stream] = {}
     sensors = dict(rig.sensors)
+    streams = with_taxel_rows(streams, sensors, file)
     for name, stream in streams.items():
         sensor = rig.sensors.get(camera_of(name, streams))
         if isinstance(sensor, TactileSensor) and isinstance(stream, ImageStream):

@@ -155,10 +155,14 @@ def _rig(sample: Sample, plan: Plan, sampled: dict[str, Stream]) -> Rig:
     clash = next((new for new in names.values() if new in sample.rig.sensors and new not in names), None)
     if clash is not None:
         raise DataError(f"{sample.id}: the rig has another sensor {clash!r}; give output.cameras={{CAMERA: FEATURE}}")
+    names |= {plan.vectors[feature].pieces[0].stream: plan.name(feature) for feature in plan.taxels}
     sensors = {
         names.get(n, n): replace_unchecked(s, mirror_of=names.get(s.mirror_of, s.mirror_of) if s.mirror_of else None)
         for n, s in sample.rig.sensors.items()
     }
+    for name, sensor in sensors.items():
+        if isinstance(sensor, TaxelSensor) and sensor.rows is not None:  # a feature of its own is all its numbers
+            sensors[name] = replace_unchecked(sensor, rows=None)
     frames = dict(sample.rig.frames)
     for feature, pictures in plan.pictures.items():
         name, stream = plan.name(feature), sampled[pictures.stream]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heappop, heappush
+from itertools import zip_longest
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO, NamedTuple
@@ -30,15 +32,19 @@ class ChunkMessage(NamedTuple):
 
     Attributes:
         channel_id: number of its channel. sequence: that its publisher gave it. log_time, publish_time: ns.
-        data: its bytes. place: of its first byte in the unpacked chunk.
+        data: its bytes in the unpacked chunk, all of which they keep in memory. place: of the first of them there.
     """
 
     channel_id: int
     sequence: int
     log_time: int
     publish_time: int
-    data: bytes
+    data: bytes | memoryview
     place: int
+
+    def apart(self) -> ChunkMessage:
+        """The message with a copy of its bytes, which keeps no chunk in memory."""
+        return self._replace(data=bytes(self.data))
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,8 @@ class Index:
         return not numbers or any(self.summary.channels[n].topic == topic for n in numbers)
 
 
-def read_message(path: Path, topic: str, time: int, nth: int) -> tuple[int, bytes] | None:
-    """Publish time (ns) and data of a message; None where the file has no such one in a chunk.
+def read_message(path: Path, topic: str, time: int, nth: int) -> tuple[int, bytes | memoryview] | None:
+    """Publish time (ns) and data of a message, see ``ChunkMessage``; None where the file has no such one in a chunk.
 
     Args:
         path: of the file. topic, time: of the message, log time (ns). nth: of those of one topic and time.
@@ -154,14 +160,12 @@ def messages_of(
             yield from _messages_in(_unpacked(path, stream, start), wanted)
         return
     waiting: list[tuple[int, int, int, ChunkMessage]] = []
-    for index in sorted(indexes, key=lambda i: (i.message_start_time, i.chunk_start_offset)):
-        while waiting and waiting[0][0] < index.message_start_time:
+    starts = sorted((index.message_start_time, index.chunk_start_offset) for index in indexes)
+    for (_, start), following in zip_longest(starts, starts[1:], fillvalue=(math.inf, 0)):
+        for m in _messages_in(_unpacked(path, stream, start), wanted):  # few wait until another chunk is read
+            heappush(waiting, (m.log_time, start, m.place, m if (m.log_time, start) < following else m.apart()))
+        while waiting and waiting[0][:2] < following:
             yield heappop(waiting)[3]
-        start = index.chunk_start_offset
-        for m in _messages_in(_unpacked(path, stream, start), wanted):
-            heappush(waiting, (m.log_time, start, m.place, m))
-    while waiting:
-        yield heappop(waiting)[3]
 
 
 def _unpacked(path: Path, stream: BinaryIO, start: int) -> bytes:
@@ -182,7 +186,7 @@ def _messages_in(data: bytes, wanted: Mapping[int, bool] | None = None) -> Itera
     Raises:
         KeyError: a message is of a channel that ``wanted`` does not know. ValueError: it has no end.
     """
-    at = 0
+    at, view = 0, memoryview(data)
     while at < len(data):
         kind, size = RECORD.unpack_from(data, at)
         at += RECORD.size
@@ -191,6 +195,6 @@ def _messages_in(data: bytes, wanted: Mapping[int, bool] | None = None) -> Itera
         if kind == IS_MESSAGE:
             channel, sequence, log_time, publish_time = MESSAGE.unpack_from(data, at)
             if wanted is None or wanted[channel]:
-                own = data[at + MESSAGE.size : at + size]
+                own = view[at + MESSAGE.size : at + size]
                 yield ChunkMessage(channel, sequence, log_time, publish_time, own, at)
         at += size

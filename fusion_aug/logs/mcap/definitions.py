@@ -140,7 +140,7 @@ def has_header(kind: str, definition: str) -> bool:
     return bool(fields) and fields[0][0] == "header" and fields[0][1][1] == HEADER
 
 
-def decode(data: bytes, kind: str, definition: str, where: str) -> Any:
+def decode(data: bytes | memoryview, kind: str, definition: str, where: str) -> Any:
     """A message from its bytes, in CDR or as ROS 1 serializes it.
 
     Args:
@@ -155,7 +155,9 @@ def decode(data: bytes, kind: str, definition: str, where: str) -> Any:
     except DamagedDefinition as error:
         raise DataError(f"{where}: {error}") from None
     try:
-        return (types.deserialize_ros1 if definition.startswith(ROS1_MARK) else types.deserialize_cdr)(data, kind)
+        return (types.deserialize_ros1 if definition.startswith(ROS1_MARK) else types.deserialize_cdr)(
+            bytes(data), kind
+        )
     except Exception as error:  # numpy, struct, assertion and index errors of a damaged message
         raise DataError(f"{where}: is not a valid {kind} ({type(error).__name__}: {error})") from None
 

@@ -66,7 +66,9 @@ class ChangedStream:
             publish = found.publish_time + (arrival_times[i] - found.log_time)
             yield OutputMessage(arrival_times[i], topic, max(0, publish), data)
 
-    def _encoded(self, stream: Stream, i: int, data: bytes, intact: bool, shift: int, arrival: int) -> bytes:
+    def _encoded(
+        self, stream: Stream, i: int, data: bytes | memoryview, intact: bool, shift: int, arrival: int
+    ) -> bytes | memoryview:
         """Bytes of the message of item ``i``, at its new time.
 
         Args:

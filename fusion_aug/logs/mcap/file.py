@@ -147,9 +147,9 @@ class McapFile(Recording):
         Raises:
             DataError: there is none, or the file is damaged. OSError: it cannot be read.
         """
-        return self.published(topic, time, nth)[1]
+        return bytes(self.published(topic, time, nth)[1])
 
-    def published(self, topic: str, time: int, nth: int) -> tuple[int, bytes]:
+    def published(self, topic: str, time: int, nth: int) -> tuple[int, bytes | memoryview]:
         """Publish time (ns) and data of one message; see ``message``."""
         found = read_message(self.path, topic, time, nth)
         if found is not None:

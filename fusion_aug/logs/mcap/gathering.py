@@ -159,7 +159,7 @@ def _messages(
 def _rig_messages(path: Path, changed: int, topics: tuple[str, ...]) -> list[tuple[StoredMessage, Any]]:
     """What of a recording is read into the rig, for all windows of it."""
     found = recording(path).messages(topics=list(topics), in_file_order=True) if topics else ()
-    return [(raw, _decoded(raw, path)) for raw in found]
+    return [(raw.apart(), _decoded(raw, path)) for raw in found]
 
 
 def _decoded(raw: StoredMessage, path: Path) -> Any:

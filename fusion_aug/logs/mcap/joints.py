@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from fusion_aug.errors import DataError
-from fusion_aug.logs.core.joint_readings import SET_MARK
 from fusion_aug.logs.core.robots import UNKNOWN_FRAME
 from fusion_aug.logs.mcap.messages import ReceivedMessage, register_reader
 from fusion_aug.logs.mcap.writing import register_writer, vector
 from fusion_aug.streams import JointState, JointTarget, Stream, Wrench
+from fusion_aug.streams.naming import SET_MARK, message_of
 
 COLUMNS = ("position", "velocity", "effort")
 MOST_SETS = 100  # of joints on one topic; a stream each
@@ -80,7 +80,7 @@ def topics_of_streams(names: Mapping[str, str], streams: Iterable[str]) -> dict[
         names: topic -> name of its stream. streams: names of streams.
     """
     topics = {name: topic for topic, name in names.items()}
-    heads = {n: n if n in topics else n.rpartition(SET_MARK)[0] for n in streams}
+    heads = {n: n if n in topics else message_of(n) for n in streams}
     return {n: topics[head] for n, head in heads.items() if head in topics}
 
 

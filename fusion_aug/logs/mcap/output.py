@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from fusion_aug.logs.core.touch import with_first_gel
 from fusion_aug.logs.mcap.bag import BAG_RECORD, bag_record
@@ -20,7 +20,7 @@ class OutputMessage(NamedTuple):
     log_time: int
     topic: str
     publish_time: int
-    data: bytes
+    data: bytes | memoryview
     channel: int | None = None
     sequence: int = 0
 
@@ -135,7 +135,8 @@ def write_mcap(path: Path, content: Content) -> None:
             numbers[c.number] = writer.register_channel(c.topic, c.encoding, schemas[key], c.metadata)
         channel_of = content.numbers(numbers)
         for m in content.messages:
-            writer.add_message(channel_of(m), m.log_time, m.data, m.publish_time, m.sequence)
+            data = cast("bytes", m.data)  # a view is written without a copy
+            writer.add_message(channel_of(m), m.log_time, data, m.publish_time, m.sequence)
         for a in extras.attachments:
             writer.add_attachment(a.create_time, a.log_time, a.name, a.media_type, a.data)
         for r in extras.records:

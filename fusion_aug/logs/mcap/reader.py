@@ -19,6 +19,7 @@ from fusion_aug.logs.core.intensity import Clouds
 from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.core.robots import BASE, ROBOT_OPTIONS
 from fusion_aug.logs.core.sidecar import merge_sidecar, with_changes
+from fusion_aug.logs.core.taxel_rows import told_rows, with_taxel_rows
 from fusion_aug.logs.core.touch import with_touch_streams
 from fusion_aug.logs.core.vectors import PARTS_OPTION
 from fusion_aug.logs.mcap import clouds
@@ -38,6 +39,7 @@ from fusion_aug.logs.mcap.messages import READERS
 from fusion_aug.logs.mcap.opaque import TF, unread_by
 from fusion_aug.logs.mcap.recording import Recording, recording
 from fusion_aug.logs.mcap.rig import first_known_pose, with_body_frame, with_cameras, with_message_frames
+from fusion_aug.logs.mcap.rig_sensors import sensors_without_topic
 from fusion_aug.logs.mcap.rules import NO_MOTION
 from fusion_aug.logs.mcap.tf import held_at_ends, tf_frames
 from fusion_aug.logs.mcap.times import reference_time, span_of
@@ -45,6 +47,7 @@ from fusion_aug.logs.mcap.topic_log import TopicLog, words_of
 from fusion_aug.logs.mcap.vectors import in_their_frames
 from fusion_aug.logs.mcap.windows import Window, is_readable, windows_of
 from fusion_aug.sample import Ref, Sample, SampleMeta
+from fusion_aug.sample.manifest import NAME as MANIFEST
 from fusion_aug.streams import Camera, JointState, Opaque, RobotVector, Stream
 from fusion_aug.streams.undecoded import undecoded
 
@@ -203,10 +206,16 @@ class McapLog(TopicLog):
         joints = self._joints_of_other_parts(window, topics)
         found.follow_log = with_times(topics, joints)
         sample = self._sample(sample_id, window, found, joints)
-        words = [*words_of(topics), *found.words]
+        words = [*words_of(topics), *found.words, *self._sensors_without_topic(sample.streams)]
         facts = ReadFacts(words, found.follow_log, places_of(topics, window), found.edges)
         self._held = _Held(sample_id, changed, sample, facts)
         return self._held
+
+    def _sensors_without_topic(self, streams: Mapping[str, Stream]) -> list[str]:
+        if (self.root / MANIFEST).is_file():  # an output lacks what its run left out
+            return []
+        named = {name for file in self.recordings for name in self.names(file).values()}
+        return sensors_without_topic(self._sensors_of_file, named, streams, self.rig_name)
 
     def facts(self, sample_id: str) -> ReadFacts:
         """What was found while a sample was read; it is read for that where it is not the last one that was."""
@@ -222,9 +231,10 @@ class McapLog(TopicLog):
                 found = gathered(window, topics, same_camera, first_alone=True)
                 found.follow_log = with_times(topics)
                 frames, sensors, streams = self._made(window, found)
+                told = self._sensors_of_file  # numbers that the rig file tells the meaning of
+                streams = with_taxel_rows(streams, told_rows(told), self.rig_name)
             except USER_ERRORS:  # reading the sample says why
                 continue
-            told = self._sensors_of_file  # numbers that the rig file tells the meaning of
             unbuilt = (JointState, RobotVector) if self.robot is None else ()  # joints of a robot without description
             limited = {
                 n: s for n, s in streams.items() if (s.may_refuse or isinstance(s, unbuilt)) and n not in told
@@ -265,7 +275,7 @@ class McapLog(TopicLog):
             frames = {n: f for n, f in frames.items() if n != BASE or f.parent is not None}
         rig = self.with_robot(Rig(frames, dict(sensors)), {**self.told_joints(streams), **robot_joints})
         rig = with_changes(rig, self.tree, sample_id)
-        streams, rig = with_touch_streams(streams, rig, str(window.path))
+        streams, rig = with_touch_streams(streams, rig, str(window.path), self.rig_name)
         if not rig.frames:
             rig = Rig({BASE: Frame()}, rig.sensors)
         told = {self.names(window.file)[t]: parts for t, parts in self.told_parts.items()}

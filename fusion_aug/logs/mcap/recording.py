@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -23,7 +23,8 @@ class StoredMessage:
 
     Attributes:
         topic, kind: kind is the type's name. definition: of it. channel: number of its channel in the file.
-        log_time, publish_time: ns. number: index in the topic, from 0, of those that were asked for. data: its bytes.
+        log_time, publish_time: ns. number: index in the topic, from 0, of those that were asked for.
+        data: its bytes, which may keep all that was read beside them in memory; who keeps them copies them (``apart``).
         sequence: number that its publisher gave it.
     """
 
@@ -34,8 +35,12 @@ class StoredMessage:
     log_time: int
     publish_time: int
     number: int
-    data: bytes
+    data: bytes | memoryview
     sequence: int = 0
+
+    def apart(self) -> StoredMessage:
+        """The message with bytes of its own."""
+        return replace(self, data=bytes(self.data))
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ class Recording(ABC):
             DataError: there is none, or the file is damaged. OSError: it cannot be read.
         """
 
-    def published(self, topic: str, time: int, nth: int) -> tuple[int, bytes]:
+    def published(self, topic: str, time: int, nth: int) -> tuple[int, bytes | memoryview]:
         """Publish time (ns) and data of one message; see ``message``. Files without the former give the log time."""
         return time, self.message(topic, time, nth)
 

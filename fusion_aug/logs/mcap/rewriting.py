@@ -23,7 +23,7 @@ from fusion_aug.logs.mcap.tf import NewTransforms
 from fusion_aug.logs.mcap.windows import Original, Window
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream
-from fusion_aug.transforms.temporal.speed import time_map, warps_of
+from fusion_aug.transforms.temporal.speed import TimeMap, stamps_of
 
 
 class Rewriting:
@@ -41,9 +41,10 @@ class Rewriting:
     ):  # fmt: skip
         self.window, self.sample, self.source, self.names, self.channels = window, sample, source, names, channels
         self._by_topic = {c.topic: c for c in reversed(channels)}
-        self.new_time = time_map(sample.meta.history)
+        logged = torch.tensor([place.log_time for places in facts.places.values() for place in places])
+        self.new_time = TimeMap(sample.meta.history, torch.cat([stamps_of(source, 0), logged.to(torch.int64)]))
         self.begin = self.new_time(window.start)
-        self._is_warped, self._facts = bool(warps_of(sample.meta.history)), facts
+        self._is_warped, self._facts = bool(self.new_time.warps), facts
 
     def parts(self) -> list[Iterator[OutputMessage]]:
         """The messages in parts, each by log time."""
@@ -153,6 +154,7 @@ class Rewriting:
 
     def _infos(self, topic: str) -> Iterator[OutputMessage]:
         """Yield the CameraInfo messages of a topic: one per picture where these are others, else as they were."""
+        data: bytes | memoryview
         sensors, channel = self._sensors(topic), self._by_topic[topic]
         lens = None if sensors is None or is_same(*sensors) else sensors[1]
         where = f"{self.window.path}: topic {topic}"
@@ -186,6 +188,7 @@ class Rewriting:
         """Yield the tf messages with the poses of the rig."""
         channel, static = self._by_topic[topic], topic.endswith("tf_static")
         new = NewTransforms(self.sample.rig, self.source.rig, self.new_time, self._facts.follow_log)
+        data: bytes | memoryview
         for log_time, publish_time, original in self._originals(topic):
             message = decode(original, TF, channel.text, topic)
             moved = [new(t, static, log_time) for t in message.transforms]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from calib import Frame, Rig, Trajectory
-from calib.se3 import same_pose
+from calib.se3 import quaternion_from_rotation, same_pose
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.robots import WORLD_FRAMES
 from fusion_aug.logs.mcap.file import stamp, stamp_of
 from fusion_aug.logs.mcap.messages import T_of
 from fusion_aug.logs.mcap.times import Stamped, capture_times
-from fusion_aug.logs.mcap.writing import pose_parts
+from fusion_aug.transforms.temporal.speed import TimeMap
 
 LONG_REST = 500_000_000  # ns without a pose, from which a user is told
 
@@ -150,8 +150,9 @@ class NewTransforms:
 
     rig: Rig
     before: Rig
-    new_time: Callable[[int], int]
+    new_time: TimeMap
     follow_log: bool
+    _known: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def __call__(self, transform: Any, static: bool, log_time: int) -> Any:
         """Return a transform at its new time, with the pose in the rig where the rig has that edge.
@@ -167,11 +168,28 @@ class NewTransforms:
         frame = self.rig.frames.get(child)
         if frame is None or frame.parent != parent or _same_pose(frame, self.before.frames[child]):
             return transform
-        pose: Tensor = frame.at(None if static else self.new_time(time))
-        point, quaternion = pose_parts(pose)
+        x, y, z, *wxyz = self._pose(child, None if static else self.new_time(time))
         old = transform.transform
-        shift = replace(old.translation, x=point.x, y=point.y, z=point.z)
-        return replace(transform, transform=replace(old, translation=shift, rotation=quaternion))
+        shift = replace(old.translation, x=x, y=y, z=z)
+        turn = replace(old.rotation, **dict(zip("wxyz", wxyz, strict=True)))
+        return replace(transform, transform=replace(old, translation=shift, rotation=turn))
+
+    def _pose(self, child: str, time: int | None) -> list[float]:
+        """Position and quaternion (w x y z) of a frame at a new time (ns); known times are worked out at once."""
+        pose = self.rig.frames[child].pose
+        if isinstance(pose, Trajectory) and time is not None:
+            if child not in self._known:
+                self._known[child] = (pose.times.numpy(), _numbers(pose.poses))
+            times, rows = self._known[child]
+            at = int(np.searchsorted(times, time))
+            if at < len(times) and times[at] == time:
+                return rows[at].tolist()
+        return _numbers(self.rig.frames[child].at(time)).tolist()
+
+
+def _numbers(T: Tensor) -> np.ndarray:
+    """Positions and quaternions w x y z (..., 7) of poses (..., 4, 4)."""
+    return torch.cat([T[..., :3, 3], quaternion_from_rotation(T[..., :3, :3])], -1).numpy()
 
 
 def _same_pose(a: Frame, b: Frame) -> bool:

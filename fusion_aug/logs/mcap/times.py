@@ -27,11 +27,11 @@ class Head(NamedTuple):
     frame: str
 
 
-def _is_little(data: bytes, encoding: str) -> bool:
+def _is_little(data: bytes | memoryview, encoding: str) -> bool:
     return encoding != CDR or bool(data[1] & 1)
 
 
-def head_of(data: bytes, encoding: str = CDR) -> Head | None:
+def head_of(data: bytes | memoryview, encoding: str = CDR) -> Head | None:
     """The header that the bytes of a message begin with, in CDR or as ROS 1 does; None where they are too short."""
     start = CDR_HEAD + HEAD[True].size
     if len(data) < start:
@@ -43,7 +43,7 @@ def head_of(data: bytes, encoding: str = CDR) -> Head | None:
     return Head(seconds * 1_000_000_000 + rest, frame.strip("/"))
 
 
-def with_stamp(data: bytes, stamp: int, encoding: str = CDR) -> bytes:
+def with_stamp(data: bytes | memoryview, stamp: int, encoding: str = CDR) -> bytes:
     """The bytes of a message that begins with a header, in CDR or as ROS 1 does, with another stamp (ns)."""
     seconds, rest = divmod(stamp, 1_000_000_000)
     told = struct.pack("<iI" if _is_little(data, encoding) else ">iI", seconds, rest)

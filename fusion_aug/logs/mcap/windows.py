@@ -31,7 +31,7 @@ class Original(NamedTuple):
 
     log_time: int
     publish_time: int
-    data: bytes
+    data: bytes | memoryview
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,10 +123,11 @@ class Window:
         if not topics:
             return []
         if self.part is None:
-            found = list(self.file.messages(None, self.start, topics))
+            found = [m.apart() for m in self.file.messages(None, self.start, topics)]
         else:
             ends = {t: self.part.get(t, (0, 0))[0] for t in topics}
-            found = [m for m in self.file.messages(topics=topics, in_file_order=True) if m.number < ends[m.topic]]
+            passing = self.file.messages(topics=topics, in_file_order=True)
+            found = [m.apart() for m in passing if m.number < ends[m.topic]]
         out, nth = [], Counter[tuple[str, int]]()
         for m in found:
             place = Place(m.log_time, nth[m.topic, m.log_time])
@@ -147,7 +148,7 @@ def in_log_order(messages: Callable[[], Iterable[StoredMessage]]) -> Iterator[St
     early: dict[int, StoredMessage] = {}
     turn = 0
     for own, message in zip(rank.tolist(), messages(), strict=True):
-        early[own] = message
+        early[own] = message if own == turn else message.apart()
         while turn in early:
             yield early.pop(turn)
             turn += 1

@@ -17,6 +17,7 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.logs.core.files import inside
 from fusion_aug.logs.core.robots import SCALE_REASON
 from fusion_aug.logs.core.sidecar import write_changes, write_ids, write_sidecar
+from fusion_aug.logs.core.taxel_rows import as_messages_of_numbers, with_rest
 from fusion_aug.logs.core.writer import Problem, Writer
 from fusion_aug.logs.mcap.bag import STORAGES, BagFile, metadata_of, write_bag
 from fusion_aug.logs.mcap.camera_limits import camera_limits
@@ -61,7 +62,7 @@ class McapWriter(Writer):
 
         The links follow the joint readings that are left, without those of neighbouring windows if ``standalone``.
         """
-        sample = super().as_read_back(sample, source, standalone=standalone)
+        sample = with_rest(super().as_read_back(sample, source, standalone=standalone), source)
         streams: dict[str, Stream] = {}
         rig, file = sample.rig, self.log.windows[source.id].file
         names = self.log.names(file)
@@ -88,7 +89,7 @@ class McapWriter(Writer):
         return out.with_meta(0, rig=rig, ref=ref)
 
     def notes(self, sample: Sample, pipeline: Transform) -> list[str]:
-        """Headers that hold no stamp."""
+        """Headers that hold no stamp, and sensors of the rig file that no topic is of."""
         return list(self.log.facts(sample.id).words)
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
@@ -101,9 +102,10 @@ class McapWriter(Writer):
             ``file``, ``span`` (first and last log time, ns), ``counts`` of messages by topic, ``source`` (its id).
         """
         window: Window = self.log.windows[source.id]
-        names, sample = self.log.names(window.file), super().as_read_back(sample, source)
+        names, sample = self.log.names(window.file), with_rest(super().as_read_back(sample, source), source)
         channels = self._channels(window.file)
-        rewriting = Rewriting(window, sample, source, names, channels, self.log.facts(source.id))
+        whole = as_messages_of_numbers(sample, source)
+        rewriting = Rewriting(window, *whole, names, channels, self.log.facts(source.id))
         name = self._path(out_id, source.id)
         path = inside(folder, name, "sample id")
         path.parent.mkdir(parents=True, exist_ok=True)

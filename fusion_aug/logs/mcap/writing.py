@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from calib.se3 import quaternion_from_rotation
 from fusion_aug.errors import DataError
 from fusion_aug.logs.mcap.file import typestore
 from fusion_aug.logs.mcap.vectors import NUMBERS, write_numbers
@@ -46,14 +45,6 @@ def to_message(stream: Stream, item: int, template: Any) -> Any:
 def vector(v: Tensor) -> Any:
     """A geometry_msgs/Vector3."""
     return typestore().types["geometry_msgs/msg/Vector3"](*(float(x) for x in v))
-
-
-def pose_parts(T: Tensor) -> tuple[Any, Any]:
-    """Position and quaternion (x y z w) of a pose."""
-    types = typestore().types
-    w, x, y, z = (float(q) for q in quaternion_from_rotation(T[:3, :3]))
-    point = types["geometry_msgs/msg/Point"](*(float(v) for v in T[:3, 3]))
-    return point, types["geometry_msgs/msg/Quaternion"](x=x, y=y, z=z, w=w)
 
 
 @register_writer(Taxels)

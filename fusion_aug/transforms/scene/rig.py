@@ -8,7 +8,7 @@ from torch import Tensor
 from calib.joints import JointPose
 from calib.replacing import replace_unchecked
 from calib.rig import Rig
-from calib.sensors import CameraSensor, TactileSensor, TaxelSensor
+from calib.sensors import CameraSensor, Sensor, TactileSensor, TaxelSensor
 from calib.symmetry import RobotMirror
 from fusion_aug.errors import DataError
 from fusion_aug.transforms.scene.maps import EYE, SceneMaps, moved_taxels
@@ -44,8 +44,24 @@ def with_moved_touch_sensors(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
         elif isinstance(moved_sensor, TaxelSensor) and moved_sensor.poses is not None:
             motion = maps(sensor.frame)
             if motion is not None:
-                sensors[new] = replace_unchecked(moved_sensor, poses=moved_taxels(moved_sensor.poses, motion))
+                moved_sensor = replace_unchecked(moved_sensor, poses=moved_taxels(moved_sensor.poses, motion))
+            sensors[new] = _with_rows_of(moved_sensor, before.sensors[new], (name, new))
     return Rig(moved.frames, sensors)
+
+
+def _with_rows_of(moved: TaxelSensor, own: Sensor, names: tuple[str, str]) -> TaxelSensor:
+    """Taxels with the place in their message of those whose name they get.
+
+    Raises:
+        DataError: that is a place for another number of taxels.
+    """
+    assert isinstance(own, TaxelSensor) and moved.poses is not None
+    if own.rows is not None and own.rows[1] - own.rows[0] != len(moved.poses):
+        raise DataError(
+            f"sensors.{names[0]}.rows: a mirror brings its {len(moved.poses)} taxels to {names[1]!r}, whose rows "
+            f"{list(own.rows)} are another number; give both in the rig file (log.rig) as many, or no mirror"
+        )
+    return moved if own.rows == moved.rows else replace_unchecked(moved, rows=own.rows)
 
 
 def with_stereo_pairs(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -155,16 +155,33 @@ def warps_of(history: History) -> list[Warp]:
     return warps
 
 
-def time_map(history: History) -> Callable[[int], int]:
-    """The map from old to new time (int, ns) by all warps of a history."""
-    warps = warps_of(history)
+class TimeMap:
+    """The map from old to new time by all warps of a history.
 
-    def new(time: int) -> int:
-        for warp in warps:
-            time = int(warp.new(_time_tensor(time))[0])
-        return time
+    Args:
+        history: of a sample. expected: (n,) int64 ns, old times that will be asked for: all are mapped at once, which
+            costs little more than one.
+    """
 
-    return new
+    def __init__(self, history: History, expected: Tensor | None = None):
+        self.warps = warps_of(history)
+        old = torch.zeros(0, dtype=torch.int64) if expected is None or not self.warps else expected.unique()
+        self._old, self._new = old.numpy(), self.of_all(old).numpy()
+
+    def of_all(self, times: Tensor) -> Tensor:
+        """New times (n,) int64 ns of old ones."""
+        for warp in self.warps:
+            times = warp.new(times)
+        return times
+
+    def __call__(self, time: int) -> int:
+        """The new time (ns) of an old one."""
+        if not self.warps:
+            return time
+        at = int(np.searchsorted(self._old, time))
+        if at < len(self._old) and self._old[at] == time:
+            return int(self._new[at])
+        return int(self.of_all(_time_tensor(time))[0])
 
 
 @handles(WarpTransform, Stream)
