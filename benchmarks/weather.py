@@ -14,13 +14,14 @@ from calib import CameraSensor, Frame, LidarSensor, Pinhole, RadarSensor, Rig
 from calib.se3 import rotation_about, se3
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.registry import Call, Context
-from fusion_aug.ops import haze
+from fusion_aug.ops.streaks import cover
 from fusion_aug.physics.completion import complete_distances
 from fusion_aug.physics.lattice import PER_CUBE, SIDES
 from fusion_aug.sample import SampleMeta
 from fusion_aug.sample.depth import projected
 from fusion_aug.transforms.weather import Weather
-from fusion_aug.transforms.weather.camera import particle_mask, streaks_seen, weather_on_camera
+from fusion_aug.transforms.weather.camera import weather_on_camera
+from fusion_aug.transforms.weather.particles import particle_mask, streaks_seen
 from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
 
@@ -212,7 +213,7 @@ def streak_figures() -> list[Figure]:
 
             def work(view: WeatherView = view, state: WeatherState = state, picture: np.ndarray = picture) -> object:
                 mask = particle_mask(view, state, state.air.particles()[0], "0" * 32)
-                return haze.cover(picture, mask, state.airlight)
+                return cover(picture, mask, state.airlight)
 
             start, stop = streaks_seen(view, state, state.air.particles()[0], "0" * 32)[:2]
             lines = primitives.drawn_lines(picture, particles(), start, stop)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from calib.cameras import Pinhole, flip_u, is_intrinsics, split_pixel_map
 from calib.errors import CalibrationError
+from calib.lidar_models import lidar_of_model
 from calib.regular_files import read_regular_text
 from calib.rig import Frame, Rig
 from calib.se3 import se3
@@ -39,6 +40,12 @@ Size = tuple[int, int]  # (height, width), pixels
 AFFINE = 1e-9  # share of a last row up to which a matrix leaves depths alone
 # Velodyne HDL-64E S2: 64 rings, 2 degrees up to 24.8 degrees down.
 HDL64_ELEVATIONS = tuple(math.radians(2.0 - 26.8 * i / 63) for i in range(64))
+SCAN_LEVELS = 100  # steps of intensities in the files
+
+
+def velodyne(frame: str) -> LidarSensor:
+    """The LiDAR of KITTI and SemanticKITTI at a frame."""
+    return lidar_of_model("HDL-64E", frame, elevations=HDL64_ELEVATIONS, intensity_levels=SCAN_LEVELS)
 
 
 class KittiRow(NamedTuple):
@@ -167,9 +174,7 @@ def kitti_rig(
         "camera": Frame(parent="velodyne", pose=T_velo_camera, axis_convention="camera"),
         "rectified": Frame(parent="camera", pose=torch.linalg.inv(rectify), axis_convention="camera"),
     }
-    sensors: dict[str, Sensor] = {
-        "velodyne": LidarSensor(frame="velodyne", elevations=HDL64_ELEVATIONS, max_range=120.0, spin=-1)
-    }
+    sensors: dict[str, Sensor] = {"velodyne": velodyne("velodyne")}
     if IMU in matrices:
         frames["imu"] = Frame(parent="velodyne", pose=true_pose(matrices, IMU, where))
     for name, row in PROJECTIONS.items():

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from calib.errors import CalibrationError
+from calib.lidar_models import lidar_of_model
 from calib.se3 import as_f64, check_se3, quaternion_from_rotation, rotation_from_quaternion, se3
-from calib.sensors import LidarSensor, RadarSensor, Sensor, pinhole_sensor
+from calib.sensors import RadarSensor, Sensor, pinhole_sensor
 
 # Left-right partners of the six cameras and the corner radars of the nuScenes vehicles.
 MIRROR_PARTNERS = {
@@ -63,7 +64,7 @@ def sensor_from_record(
     partner = PARTNER.get(channel)
     mirror_of = partner if partner in partners else None
     if modality == "lidar":
-        return LidarSensor(frame=channel, mirror_of=mirror_of, max_range=100.0, spin=-1)
+        return lidar_of_model("HDL-32E", channel, mirror_of=mirror_of)
     if modality == "radar":
         return RadarSensor(frame=channel, mirror_of=mirror_of)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,21 @@ from calib.errors import CalibrationError
 from calib.gel import GelModel, load_sibling_picture, picture_from_dict, picture_to_dict
 from calib.joints import Joint, JointPose
 from calib.kalibr import is_camchain, rig_from_camchain
+from calib.lidar_models import lidar_figures
 from calib.rectification import Rectification
 from calib.regular_files import read_regular_text, status
 from calib.rig import Frame, Inertia, Rig
 from calib.se3 import as_f64, quaternion_from_rotation, rotation_from_quaternion, se3
-from calib.sensors import SENSORS, CameraSensor, Sensor
+from calib.sensors import SENSORS, CameraSensor, LidarSensor, Sensor
 from calib.trajectory import Trajectory
 from calib.validation import validate
 from calib.yaml_text import load_yaml
 
 MAX_BYTES = 64 * 2**20
+READERS: dict[str, Callable[[Any], Any]] = {
+    "A": as_f64, "poses": as_f64, "gel": GelModel.from_dict, "rectification": Rectification.from_dict,
+    "background": picture_from_dict,
+}  # fmt: skip
 EXAMPLE = "{model: pinhole, K: [[f, 0, cx], [0, f, cy], [0, 0, 1]], size: [height, width]}"
 
 
@@ -172,12 +177,9 @@ def _frame_from_dict(data: Any, where: str) -> Frame:
         raise CalibrationError(f"{where}: must be a mapping")
     if "hand" in data:
         raise CalibrationError(f"{where}.hand: is called axis_convention now")
-    _refuse_unknown_keys(
-        data,
-        {"parent", "axis_convention", "times", "translation", "rotation", "joint", "readings", "reach", "inertia",
-         "mirror_of"},
-        where,
-    )  # fmt: skip
+    own = {"parent", "axis_convention", "times", "translation", "rotation", "joint", "readings", "reach", "inertia",
+           "mirror_of"}  # fmt: skip
+    _refuse_unknown_keys(data, own, where)
     parent, partner = data.get("parent"), data.get("mirror_of")
     more: dict[str, Any] = {"axis_convention": str(data.get("axis_convention", "body"))}
     more["mirror_of"] = None if partner is None else str(partner)
@@ -246,20 +248,17 @@ def _sensor_from_dict(data: Any, where: str, known: Sensor | None = None) -> Sen
         raise CalibrationError(f"{where}.kind: must be one of {', '.join(SENSORS)}")
     cls = SENSORS[data["kind"]]
     names = {f.name for f in fields(cls)}
-    _refuse_unknown_keys(data, (names - {"model"}) | {"kind", "camera"}, where)
+    own = {"model"} if cls is LidarSensor else {"camera"}  # the lens of a camera is given as ``camera``
+    _refuse_unknown_keys(data, (names - {"model"}) | {"kind"} | own, where)
     values: dict[str, Any] = {}
     for key, value in ((k, v) for k, v in data.items() if k != "kind"):
         try:
             if key == "camera":
                 values["model"] = camera_from_dict(value)
-            elif key in ("A", "poses"):
-                values[key] = as_f64(value)
-            elif key == "gel":
-                values[key] = GelModel.from_dict(value)
-            elif key == "rectification":
-                values[key] = Rectification.from_dict(value)
-            elif key == "background":
-                values[key] = picture_from_dict(value)
+            elif key == "model":  # of a LiDAR: what the file does not give itself
+                values |= {name: figure for name, figure in lidar_figures(value).items() if name not in data}
+            elif key in READERS:
+                values[key] = READERS[key](value)
             else:
                 values[key] = tuple(value) if isinstance(value, list) else value
         except CalibrationError as error:

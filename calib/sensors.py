@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch import Tensor
 from calib.cameras import CameraModel, Pinhole, flip_u, is_intrinsics, split_pixel_map
 from calib.errors import CalibrationError
 from calib.figures import Figure, Pixels
+from calib.lidar import Angle, LidarSensor, Metres
 from calib.rectification import Rectification
 from calib.replacing import replace_unchecked
 from calib.se3 import as_f64
@@ -19,9 +19,7 @@ from calib.sensor import Sensor
 from calib.ties import TIE
 from calib.touch_sensors import TactileSensor, TaxelSensor, WrenchSensor
 
-Metres = Annotated[float, Figure(unit="metres", above=0)]
 Seconds = Annotated[float, Figure(unit="seconds", at_least=0, at_most=60)]
-Angle = Annotated[float, Figure(unit="radians", above=0, at_most=math.pi)]
 Noise = Annotated[float, Figure(unit="SI units", at_least=0)]
 Speed = Annotated[float, Figure(unit="m/s", above=0)]
 
@@ -115,61 +113,6 @@ def apply_homography(A: Tensor, pixels: Tensor) -> Tensor:
     corner = A[2, 2] if A.ndim == 2 else A[:, 2, 2, None, None]
     mapped = pixels @ A[..., :2, :2].transpose(-1, -2) + shift
     return mapped / (pixels @ A[..., 2, :2, None] + corner)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class LidarSensor(Sensor):
-    """A scanning LiDAR.
-
-    Attributes:
-        wavelength: metres (905e-9, 1550e-9).
-        divergence: full beam divergence, radians.
-        elevations: elevation of every ring, radians, by ring number.
-        intensity_scale: the largest intensity a return can have in this sensor's files (1, 255, 65535); None where it
-            is not known: what needs it asks for it.
-        white: share of that scale which a white Lambertian target has; retroreflectors have more.
-        noise_floor: smallest return that is still detected, as a share of a white Lambertian target at 1 m. The default
-            sees 10 % of reflectivity at 58 m.
-        pulse: length of a pulse, seconds.
-        near_range: metres up to which the receiver holds its gain back, so that nothing returns more than from there.
-        echo: which return a beam reports: "strongest" or "last".
-        min_range, max_range: metres. spin: +1 counter-clockwise seen from above, -1 clockwise.
-    """
-
-    wavelength: Annotated[float, Figure(unit="metres", at_least=1e-7, at_most=1e-4)] = 905e-9
-    divergence: Angle = 3e-3
-    elevations: tuple[Annotated[float, Figure(unit="radians", at_least=-math.pi / 2, at_most=math.pi / 2)], ...] = ()
-    intensity_scale: Annotated[float, Figure(unit="", above=0)] | None = None
-    white: Annotated[float, Figure(unit="", above=0, at_most=1)] = 100 / 255
-    noise_floor: Annotated[float, Figure(unit="", above=0, at_most=1)] = 3e-5
-    pulse: Annotated[float, Figure(unit="seconds", above=0, at_most=1e-3)] = 5e-9
-    near_range: Metres = 8.0
-    echo: Literal["strongest", "last"] = "strongest"
-    min_range: Annotated[float, Figure(unit="metres", at_least=0)] = 0.0
-    max_range: Metres = 250.0
-    spin: Literal[-1, 1] = -1
-
-    kind = "lidar"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.min_range > self.max_range:
-            raise CalibrationError(f"min_range: {self.min_range:g} m is more than max_range, {self.max_range:g} m")
-
-    @property
-    def scale(self) -> float:
-        """The scale of its intensities.
-
-        Raises:
-            CalibrationError: it is not known.
-        """
-        if self.intensity_scale is None:
-            raise CalibrationError(f"intensity_scale: is not known of the LiDAR at {self.frame!r}")
-        return float(self.intensity_scale)
-
-    def mirrored(self) -> LidarSensor:
-        """Azimuths, and with them the sense of rotation, are reversed."""
-        return replace_unchecked(self, spin=-self.spin)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

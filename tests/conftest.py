@@ -103,6 +103,14 @@ def plugins(own_names: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             del sys.modules[name]
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """``-m quick`` imports those files alone that have quick tests: the others take as long as many of its tests."""
+    named_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    if config.getoption("-m") == "quick" and named_test and "mark.quick" not in collection_path.read_text():
+        return True
+    return None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What asks for real data is marked so."""
     for item in items:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import fusion_aug.transforms  # noqa: F401  (registers them)
+from calib.lidar_models import LIDAR_MODELS, Origin
 from fusion_aug.core.compose import Container
 from fusion_aug.core.promises import PROMISES
 from fusion_aug.core.registry import TRANSFORMS, family_of, is_invariant, own_transforms, resolve
@@ -122,6 +123,31 @@ def meaning_table() -> str:
     return markdown(["meaning", "what it is", "known by these names"], meaning_rows())
 
 
+LIDAR_COLUMNS = {
+    "wavelength": ("wavelength, nm", 1e9), "divergence": ("divergence, mrad", 1e3), "pulse": ("pulse, ns", 1e9),
+    "noise_floor": ("noise floor", 1), "near_floor": ("near floor", 1), "near_range": ("near range, m", 1),
+    "min_range": ("from, m", 1), "max_range": ("to, m", 1), "echo": ("echo", None),
+    "intensity_levels": ("steps of intensity", None), "white": ("white, share of the scale", 1),
+    "least_reflectivity": ("least reflectivity", 1),
+}  # fmt: skip
+
+
+def lidar_table() -> str:
+    """LiDARs that are known by name: their figures, and below which of these are from where, in Markdown."""
+    rows, sources = [], []
+    for name, figures in LIDAR_MODELS.items():
+        cells, found = [f"`{name}`"], dict[tuple[Origin, str], list[str]]()
+        for field, (title, factor) in LIDAR_COLUMNS.items():
+            value, origin, source = figures[field]
+            cells.append(str(value) if factor is None else f"{value * factor:.3g}")
+            found.setdefault((origin, source), []).append(title.split(",")[0])
+        rows.append(cells)
+        order = sorted(found, key=lambda key: list(Origin).index(key[0]))
+        sources += [[f"`{name}`", ", ".join(found[key]), key[0].value, key[1]] for key in order]
+    head = ["model", *[title for title, _ in LIDAR_COLUMNS.values()]]
+    return f"{markdown(head, rows)}\n\n{markdown(['model', 'figures', 'origin', 'source'], sources)}"
+
+
 def parts_table(parts: Sequence[Part]) -> str:
     """Files, and below them the fields of their tables; those of one table, fate and meaning in one row."""
     rows = [[f"`{p.pattern}`", p.fate, p.about] for p in parts if FIELD not in p.pattern]
@@ -170,6 +196,7 @@ def generated_documents(root: Path) -> dict[Path, str]:
         "docs/formats.md": ("formats", format_tables),
         "docs/messages.md": ("messages", message_tables),
         "docs/clouds.md": ("meanings", meaning_table),
+        "docs/lidars.md": ("lidars", lidar_table),
     }
     return {
         root / path: insert_table((root / path).read_text(encoding="utf-8"), name, table())

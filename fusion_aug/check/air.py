@@ -17,11 +17,13 @@ from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.registry import Call, Context, find_transform, resolve
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.physics.completion import SKY_DISTANCE
+from fusion_aug.physics.ground import wet_surface
 from fusion_aug.sample import Sample
 from fusion_aug.sample.depth import projected
 from fusion_aug.sample.history import History
 from fusion_aug.streams import Camera, Depth, Points, Stream
 from fusion_aug.transforms.weather.camera import VISIBLE
+from fusion_aug.transforms.weather.light import air_at
 from fusion_aug.transforms.weather.scan import Scan
 from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
@@ -33,6 +35,7 @@ CONTRAST = 40.0  # levels between the scene and the air
 DEEPEST = 2.5  # optical depth
 EDGE, NEIGHBOURHOOD = 1.05, 8  # ratio of distances that is an edge, pixels around
 LEAST = 300  # points
+LEAST_STEPS = 4  # of a LiDAR's intensities
 FAR_OFF = 0.2  # error of a distance that counts as wrong
 THINNEST = 0.05  # optical depth of the farthest points below which rounding hides the fog
 
@@ -53,7 +56,7 @@ class OpticalDepths:
 
 
 def clear_of_drops(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of the same fog and dust: homogeneous, without rain and snow, in the recorded light."""
+    """Return the parameters of the same fog and dust: homogeneous, without rain, snow, night and low sun."""
     return {**params, "patchiness": 0.0, "auto_gain": False, "report": True, "water_film": 0.0, "snow_cover": 0.0,
             "rain_rate": 0.0, "snow_rate": 0.0, "illuminance": None, "sun": 0.0, "lens_drops": 0.0}  # fmt: skip
 
@@ -74,14 +77,21 @@ def call_for(sample: Sample, name: str, params: Mapping[str, Any]) -> Call:
 
 
 def before_and_after(sample: Sample, camera: str, params: Mapping[str, Any], item: int) -> tuple[Array, Array]:
-    """Return a picture (H, W, 3) of a camera before and after the weather's own handler for cameras."""
+    """Return a picture (H, W, 3) in the light under a fog, by the weather's own handler: without and with it."""
     stream = sample[camera]
     rule = resolve(Weather, type(stream))
     assert rule is not None
-    fogged = rule(stream, call_for(sample, camera, params))
-    assert isinstance(stream, Camera) and isinstance(fogged, Camera)
-    before, after = (s.image(item).detach().cpu().contiguous().numpy() for s in (stream, fogged))
+    clear = {**params, "mor": None, "visual_range": None, "dust_mor": None}
+    light = {"overcast": WeatherState.of(params).light.overcast}
+    shown = (rule(stream, call_for(sample, camera, {**p, **light})) for p in (clear, params))
+    before, after = (s.image(item).detach().cpu().contiguous().numpy() for s in shown)  # type: ignore[attr-defined]
     return before, after
+
+
+def air_behind(view: WeatherView, state: WeatherState, pixels: Array) -> Array:
+    """Level (n, 3) of the air in the direction of canvas pixels (n, 2), share of full scale."""
+    rays = view.sensor.unproject(torch.from_numpy(np.asarray(pixels, float))).nan_to_num(0.0).numpy()
+    return air_at(state, state.airlight, rays @ view.T_world[2, :3])
 
 
 def split_points(sample: Sample) -> tuple[Sample, Sample]:
@@ -113,7 +123,7 @@ def probe_lidar_points(
     points = [projected(rest, n, camera, item) for n in lidars(sample)]
     pixels, far = (np.concatenate([p[i] for p in points]) for i in (0, 1))
     around, at = (np.concatenate([p[i] for p in all_points]) for i in (0, 1))
-    depth, contrast = optical_depth_at(before, after, state.airlight, pixels)
+    depth, contrast = optical_depth_at(before, after, air_behind(view, state, pixels), pixels)
     near = cKDTree(around).query_ball_point(pixels, NEIGHBOURHOOD) if len(pixels) else []
     edge = np.array([at[i].max() / at[i].min() > EDGE for i in near], bool)
     u, v = (np.clip(np.round(pixels[:, i]), 0, before.shape[1 - i] - 1).astype(int) for i in (0, 1))
@@ -144,7 +154,7 @@ def probe_depth_stream(sample: Sample, camera: str, params: Mapping[str, Any]) -
     edge = cv2.dilate(solid, kernel) > 1.5 * cv2.erode(solid, kernel)
     pick = np.flatnonzero((solid < reach).ravel())
     pixels = np.stack(np.unravel_index(pick, solid.shape)[::-1], 1)
-    depth, contrast = optical_depth_at(before, after, state.airlight, pixels)
+    depth, contrast = optical_depth_at(before, after, air_behind(view, state, pixels), pixels)
     far = solid.ravel()[pick].astype(float)
     wrong = np.abs(view.distance.ravel()[pick] / far - 1) > FAR_OFF
     return OpticalDepths(far, depth, ~edge.ravel()[pick] & (contrast >= CONTRAST), wrong)
@@ -222,7 +232,11 @@ def fog_rows(sample: Sample, params: Mapping[str, Any]) -> list[Row]:
 
 
 def lidar_row(sample: Sample, name: str, params: Mapping[str, Any]) -> Row:
-    """Extinction from the points that a LiDAR kept, -ln(I'/I) / (2 R), against the state's, percent."""
+    """Extinction from the points that a LiDAR kept, slope of -ln(I'/I) / 2 over R, against the state's, percent.
+
+    The slope alone, for wet surfaces and gains dim near and far alike. Points weigh by their expected intensity, and
+    are left out where it is few of the device's steps: rounding hides what the air took.
+    """
     cloud = sample[name].realized()
     assert isinstance(cloud, Points)
     title = "fog, LiDAR extinction off"
@@ -237,12 +251,18 @@ def lidar_row(sample: Sample, name: str, params: Mapping[str, Any]) -> Row:
     rows = out["number"][kept].long()
     before, after = cloud["intensity"][rows].double(), out["intensity"][kept].double()
     far = out["true_range"][kept].double()
-    use = (before > 0) & (after > 0) & (far > 1.0)
-    if int(use.sum()) < 50:
-        return Row(title, name, "%", 5.0, reason="too few points were kept")
-    found = float((-torch.log(after[use] / before[use]) / (2 * far[use])).median())
     scanner = Scan(call_for(sample, name, params), sample.key_item(name)).sensor
-    expected = WeatherState.of(params).air.extinction(scanner.wavelength)
+    state = WeatherState.of(params)
+    expected = state.air.extinction(scanner.wavelength)
+    level = before * torch.exp(-2 * expected * far) * wet_surface(state.surface.wetness)
+    step = 0.0 if scanner.intensity_levels is None else scanner.scale / scanner.intensity_levels
+    use = (level > LEAST_STEPS * step) & (after > 0) & (far > 1.0)
+    if int(use.sum()) < 50:
+        return Row(title, name, "%", 5.0, reason="too few points were kept, or too faint ones")
+    if expected * np.percentile(far[use], 90) < THINNEST:
+        return Row(title, name, "%", 5.0, reason="the air is too thin to measure")
+    taken = -torch.log(after[use] / before[use]) / 2
+    found = np.polyfit(far[use].numpy(), taken.numpy(), 1, w=level[use].numpy())[0]
     return Row(title, name, "%", 5.0, np.array([abs(found / expected - 1) * 100]))
 
 

@@ -1,9 +1,6 @@
-"""What lies between a camera and the scene, and how strongly it shows: transmission, and streaks of what falls."""
+"""What lies between a camera and the scene, and how strongly it shows."""
 
 from __future__ import annotations
-
-from itertools import pairwise
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,53 +13,17 @@ def full_scale(picture: Array) -> float:
     return 255.0 if picture.dtype == np.uint8 else 1.0
 
 
-def blend(picture: Array, transmission: Array, colour: Array) -> Array:
+def blend(picture: Array, transmission: Array, air: Array) -> Array:
     """Koschmieder's law: I = J t + A (1 - t).
 
     Args:
-        picture: (H, W, 3) uint8, or float32 in [0, 1]. transmission: (H, W) float32.
-        colour: A, (3,) share of full scale.
+        picture: J, (H, W, 3) uint8, or float32 in [0, 1]. transmission: (H, W) float32.
+        air: A, (H, W, 3) of the same kind as the picture.
 
     Returns:
         the same kind of picture.
     """
-    air: Any = (*(float(c) for c in np.asarray(colour) * full_scale(picture)), 0.0)
-    gap = cv2.subtract(picture, air, dtype=cv2.CV_32F)
-    cv2.multiply(gap, cv2.merge([transmission] * 3), gap)
-    out = cv2.add(gap, air, dtype=cv2.CV_8U if picture.dtype == np.uint8 else cv2.CV_32F)
-    return out if picture.dtype == np.uint8 else np.clip(out, 0, 1, out=out)
-
-
-def streaks(start: Array, stop: Array, width: Array, opacity: Array, size: tuple[int, int]) -> Array:
-    """Opacity (H, W) uint8, 255 for 1, of short lines.
-
-    Args:
-        start, stop: (n, 2) pixels. width: (n,) pixels. opacity: (n,) share. size: of the canvas.
-
-    Where lines cross, the stronger one counts. Lines are drawn with a 1/16 pixel's precision and soft edges.
-    """
-    mask = np.zeros(size, np.uint8)
-    level = np.clip(np.round(opacity * 255), 1, 255).astype(int)
-    thick = np.clip(np.round(width), 1, 255).astype(int)
-    ends = np.round(np.stack([start, stop], 1) * 16).astype(np.int32)
-    order = np.lexsort((thick, level))
-    group = level[order] * 256 + thick[order]
-    edges = np.flatnonzero(np.diff(group, prepend=-1, append=-1))
-    for a, b in pairwise(edges):
-        lines = ends[order[a:b]]
-        cv2.polylines(mask, list(lines), False, int(group[a] // 256), int(group[a] % 256), cv2.LINE_AA, 4)
-    return mask
-
-
-def cover(picture: Array, opacity: Array, colour: Array) -> Array:
-    """A picture with a colour (3,), share of full scale, over it where ``opacity`` (H, W) uint8 says so."""
-    out = picture.copy()
-    where = np.flatnonzero(opacity)
-    flat = out.reshape(-1, 3)
-    share = opacity.reshape(-1)[where].astype(np.float32)[:, None] / 255
-    mixed = flat[where] * (1 - share) + (np.asarray(colour, np.float32) * full_scale(picture)) * share
-    flat[where] = np.round(mixed).astype(np.uint8) if picture.dtype == np.uint8 else mixed
-    return out
+    return cv2.blendLinear(picture, air, transmission, cv2.subtract(1.0, transmission))  # type: ignore[call-overload]
 
 
 def enlarged(coarse: Array, step: int, size: tuple[int, int]) -> Array:
@@ -72,4 +33,4 @@ def enlarged(coarse: Array, step: int, size: tuple[int, int]) -> Array:
     return cv2.warpAffine(coarse.astype(np.float32), shift, size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-__all__ = ["blend", "cover", "enlarged", "full_scale", "streaks"]
+__all__ = ["blend", "enlarged", "full_scale"]

@@ -13,18 +13,18 @@ import cv2
 import numpy as np
 
 from calib.ties import cell_of
+from fusion_aug.physics.edges import sharpened
+from fusion_aug.physics.sky import Scan, sky_cells, sky_on_canvas
+from fusion_aug.physics.spread import Guides, fill_gaps, normalized_convolution
 
 Array = np.ndarray
-Guides = list[tuple[Array, float]]
 
 SKY_DISTANCE = 1e4  # metres: what has no distance is this far away
 COLUMNS = 400  # of the grid, at most
-REACH = 2.2  # cells over which a value's weight falls to 1/e
 COLOUR_STEP, DEPTH_STEP = 150.0, 50.0  # cells that a step across all levels, and one by e in distance, count for
 ON_GROUND = 0.15  # share by which a point may be farther or nearer than the ground and still lie on it
 STEP = 0.2  # of the logarithm of distance between neighbouring cells that is an edge and no slope
 GROUND_PRIOR_WEIGHT = 1e-3  # weight of a cell on the assumed ground, against one that was measured
-BEAM_GAP = 8  # cells above the highest point from which there is sky: the next beam may have missed an edge
 
 
 class Completion(NamedTuple):
@@ -52,6 +52,9 @@ def complete_distances(
     size: tuple[int, int],
     picture: Array | None = None,
     floor: Array | None = None,
+    rise: Array | None = None,
+    scanned: Array | None = None,
+    refine: bool = True,
 ) -> Completion:
     """Fill a canvas from scattered distances.
 
@@ -61,6 +64,7 @@ def complete_distances(
         size: (height, width) of the canvas.
         picture: (H, W, 3) uint8 or float32 that guides; without it distances spread evenly.
         floor: distance to the ground of every cell of the grid, infinity above the horizon; used below the points.
+        refine: whether surfaces end where the picture shows it, to the pixel, or where the grid has room: less work.
     """
     height, width = size
     if len(pixels) == 0:
@@ -68,18 +72,22 @@ def complete_distances(
     cell, shape = cell_size(size), grid_shape(size)
     value, weight, top = _on_grid(pixels, distance, at_top, shape, cell)
     guide = None if picture is None else _guide(picture, shape, cell)
-    sky = _sky(weight, top, guide, floor)
+    scan = Scan.of(weight > 0, top, floor, rise, scanned)
+    cells = sky_cells(scan, guide)
     seeded = weight.copy()
     if floor is not None:
         _seed_ground(value, seeded, weight, floor)
     guides: Guides = [] if guide is None else [(guide, COLOUR_STEP)]
     filled, mass = _fill(value, seeded, floor, guides)
     filled, mass = _fill(value, seeded, floor, [*guides, (filled, DEPTH_STEP)])
-    filled[sky] = np.log(SKY_DISTANCE)
     sure = _enlarged(np.minimum(mass / 0.1, 1.0), cell, cv2.INTER_LINEAR)[:height, :width]
-    return Completion(
-        cv2.exp(np.ascontiguousarray(_on_canvas(filled, cell)[:height, :width])), np.ascontiguousarray(sure)
-    )
+    far = np.ascontiguousarray(_on_canvas(filled, cell)[:height, :width])
+    if refine and picture is not None:
+        ground = None if floor is None else _on_ground(filled, floor, cell)[:height, :width]
+        far = sharpened(far, picture, pixels, distance, cell, ground)
+    far = cv2.exp(far)
+    far[sky_on_canvas(cells, scan.edge, cell, picture, guide, pixels, size)] = SKY_DISTANCE
+    return Completion(far, np.ascontiguousarray(sure))
 
 
 def _on_canvas(filled: Array, cell: int) -> Array:
@@ -91,6 +99,12 @@ def _on_canvas(filled: Array, cell: int) -> Array:
     smooth, crisp = (_enlarged(filled, cell, how) for how in (cv2.INTER_LINEAR, cv2.INTER_NEAREST))
     cv2.copyTo(crisp, _enlarged(step, cell, cv2.INTER_NEAREST), smooth)
     return smooth
+
+
+def _on_ground(filled: Array, floor: Array, cell: int) -> Array:
+    """Where on the canvas the grid shows the ground, bool."""
+    off = np.abs(filled - np.log(np.clip(floor, 1e-3, SKY_DISTANCE)))
+    return _enlarged((off < ON_GROUND).astype(np.uint8), cell, cv2.INTER_NEAREST) > 0
 
 
 def _enlarged(grid: Array, cell: int, how: int) -> Array:
@@ -119,47 +133,6 @@ def _guide(picture: Array, shape: tuple[int, int], cell: int) -> Array:
     return small / 255 if picture.dtype == np.uint8 else small
 
 
-def _sky(weight: Array, top: Array, guide: Array | None, floor: Array | None) -> Array:
-    """Which cells show sky: nothing was measured there, and they look like sky.
-
-    Above a column's highest point there is sky also where it does not look so, unless that point lies at the upper end
-    of the scanner's view: there its surface may go on.
-    """
-    rows, columns = weight.shape
-    found, height = (weight > 0).astype(np.uint8), np.arange(rows)[:, None]
-    known = cv2.dilate(found, np.ones((1, 7), np.uint8)) > 0  # points of one beam are apart
-    first = np.where(known.any(0), known.argmax(0), rows)
-    ends = cv2.dilate((top & (weight > 0)).astype(np.uint8), np.ones((1, 7), np.uint8)) > 0
-    goes_on = ends[np.minimum(first, rows - 1), np.arange(columns)]
-    # a tree or a lamp among columns of sky does not reach up for ever
-    run = max(3, columns // 40) | 1
-    goes_on &= cv2.blur(goes_on.astype(np.float32)[None], (run, 1), borderType=cv2.BORDER_REPLICATE)[0] >= 0.7
-    sky = (height < first[None] - BEAM_GAP) & ~goes_on[None]
-    if guide is None:
-        return sky
-    bright, bluish = guide.mean(2), guide[..., 2] - guide[..., 0]
-    mean = cv2.blur(bright, (5, 5))
-    even = cv2.blur(bright * bright, (5, 5)) - mean * mean < 4e-4
-    looks, free = (bright > 0.5) & (bluish > -0.02), height < first[None] - 2
-    sure = height < first[None] - 2 * BEAM_GAP
-    if floor is not None:  # gaps in the scan above the horizon
-        hole = (cv2.dilate(found, np.ones((2 * BEAM_GAP + 1, 7), np.uint8)) == 0) & np.isinf(floor)
-        free, sure = free | hole, sure | hole
-    brighter = (bright > 1.25 * float(np.median(bright[weight > 0]))) & (bluish > -0.05)
-    seen = _patches_with(looks & even & free, sure) | (sky & even & brighter)
-    # up to the edge that made the surroundings uneven
-    grown = cv2.dilate(seen.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
-    return seen | (grown & looks & free)
-
-
-def _patches_with(mask: Array, core: Array) -> Array:
-    """The connected patches of a mask that hold enough cells of a core: a white wall does not join the sky."""
-    count, label = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    inside = np.bincount(label[mask & core], minlength=count) >= 20
-    inside[0] = False
-    return inside[label]
-
-
 def _seed_ground(value: Array, seeded: Array, weight: Array, floor: Array) -> None:
     """Lay the ground below each column's lowest point."""
     rows = weight.shape[0]
@@ -185,53 +158,3 @@ def _fill(value: Array, weight: Array, floor: Array | None, guides: Guides) -> t
         level = (share > 0.5) & np.isfinite(floor)
         filled = np.where(level, plane + apart / np.maximum(share, 1e-6), filled)
     return fill_gaps(filled, (mass > 1e-12).astype(np.float32)), mass
-
-
-def normalized_convolution(values: list[Array], weight: Array, guides: Guides) -> tuple[list[Array], Array]:
-    """Normalized convolution: weighted means (rows, columns) of some values, and the weight that reached each cell.
-
-    Args:
-        values, weight: of every cell.
-        guides: pictures (rows, columns) or (rows, columns, 3), and how many cells a step of 1 in them counts for.
-    """
-    stack = np.stack([*(v * weight for v in values), weight], -1).astype(np.float32)
-    for axis in (1, 0):
-        stack = _recursive(stack, _decay(guides, weight.shape, axis), axis)
-    mass = stack[..., -1]
-    return [stack[..., i] / np.maximum(mass, 1e-20) for i in range(len(values))], mass
-
-
-def _decay(guides: Guides, shape: tuple[int, ...], axis: int) -> Array:
-    """How much of a value crosses from each cell to the next along an axis."""
-    length = np.ones((shape[0] - (axis == 0), shape[1] - (axis == 1)), np.float32)
-    for picture, cells in guides:
-        step = np.abs(np.diff(picture, axis=axis))
-        length += cells * (step if step.ndim == 2 else np.maximum(np.maximum(step[..., 0], step[..., 1]), step[..., 2]))
-    return cv2.exp(length * (-1.0 / REACH)) if length.size else length
-
-
-def _recursive(stack: Array, decay: Array, axis: int) -> Array:
-    """Exponential sums from both sides along an axis: x_i + a x_(i-1) + a a' x_(i-2) ..."""
-    x = np.ascontiguousarray(np.moveaxis(stack, axis, 0))
-    a = np.ascontiguousarray(np.moveaxis(decay, axis, 0))[..., None]
-    forth, back = x.copy(), x.copy()
-    for i in range(1, len(x)):
-        forth[i] += a[i - 1] * forth[i - 1]
-    for i in range(len(x) - 2, -1, -1):
-        back[i] += a[i] * back[i + 1]
-    return np.moveaxis(forth + back - x, 0, axis)
-
-
-def fill_gaps(value: Array, weight: Array) -> Array:
-    """Fill entries of weight 0 from the nearest coarser level that knows something (Gortler et al. 1996)."""
-    if bool((weight > 0).all()):
-        return value.astype(np.float32)
-    if min(value.shape) <= 2:
-        mean = (value * weight).sum() / max(float(weight.sum()), 1e-9)
-        return np.where(weight > 0, value, mean).astype(np.float32)
-    size = (value.shape[1] // 2 + value.shape[1] % 2, value.shape[0] // 2 + value.shape[0] % 2)
-    mass = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
-    mean = cv2.resize(value * weight, size, interpolation=cv2.INTER_AREA) / np.maximum(mass, 1e-9)
-    coarse = fill_gaps(mean.astype(np.float32), (mass > 0).astype(np.float32))
-    back = cv2.resize(coarse, value.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.where(weight > 0, value, back).astype(np.float32)

@@ -10,6 +10,9 @@ REACH = 30.0  # metres around the vehicle that the plane is fitted to
 NEAR = 0.2  # metres above it that still count as ground: pavements, and errors of distances far away
 MOST = 6000  # points that it is fitted to
 AIR, WATER, ASPHALT = 1.0003, 1.33, 1.6  # refractive indices
+OUTSIDE = 0.066  # share of diffuse light that flat water reflects from above
+INSIDE = 1 - (1 - OUTSIDE) / WATER**2  # and from below, nearly all beyond the angle of total reflection
+WET_PORES = 0.6  # diffuse albedo of wetted pores against dry ones, Lekner and Dorf 1988
 
 
 def fit_ground(xyz: np.ndarray) -> np.ndarray | None:
@@ -69,6 +72,39 @@ def fresnel(cosine: np.ndarray, n1: float, n2: float) -> np.ndarray:
     return 0.5 * (s * s + p * p)
 
 
+def rough_fresnel(cosine: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Share of unpolarized light that rough water reflects (Bruneton et al. 2010, mean Fresnel term).
+
+    Args:
+        cosine: of the angle between ray and the mean normal. slope: standard deviation of the water's slopes; with 0
+            this is Schlick's approximation of Fresnel.
+    """
+    straight = ((WATER - AIR) / (WATER + AIR)) ** 2
+    rise = (1 - np.clip(cosine, 0.0, 1.0)) ** (5 * np.exp(-2.69 * slope))
+    return straight + (1 - straight) * rise / (1 + 22.7 * slope**1.5)
+
+
+def roughness(film: float) -> float:
+    """Standard deviation of the slopes of a film of water (mm) on asphalt, whose texture a thick one evens out.
+
+    0.12 when it is thin and 0.03 when it is thick are our choice.
+    """
+    return 0.03 + 0.09 * float(np.exp(-film / 0.4))
+
+
+def wet_albedo(albedo: np.ndarray) -> np.ndarray:
+    """Diffuse albedo of ground under a film of water (Lekner and Dorf 1988).
+
+    Light that the ground scatters meets the water's surface from below, which sends INSIDE of it back, so that it is
+    absorbed at many bounces: what is dark gets darker, and colours stronger.
+
+    Args:
+        albedo: dry, of one colour.
+    """
+    albedo = np.minimum(albedo, np.float32(0.95))
+    return albedo * np.float32((1 - OUTSIDE) * (1 - INSIDE)) / (1 - np.float32(INSIDE) * albedo)
+
+
 def water_share(film: float) -> float:
     """Share of the road that a film of water (mm) covers: its texture, 0.3 mm deep, protrudes from a thinner one."""
     return 1.0 - float(np.exp(-film / 0.3))
@@ -85,8 +121,21 @@ def wet_return(cosine: np.ndarray, film: float) -> np.ndarray:
     """
     covered = water_share(film)
     through = (1 - fresnel(cosine, AIR, WATER)) ** 2
-    darker = (1 - fresnel(np.ones(1), WATER, ASPHALT)[0]) * 0.6  # diffuse albedo of wetted pores, Lekner and Dorf 1988
+    darker = (1 - fresnel(np.ones(1), WATER, ASPHALT)[0]) * WET_PORES
     return 1 - covered + covered * through * darker
+
+
+def wet_surface(wetness: float) -> float:
+    """Share of a LiDAR's diffuse return that wet surfaces of unknown slope still give back.
+
+    Under a film the wetted pores scatter less (Lekner and Dorf 1988), the light crosses the water's surface twice, and
+    what leaves it is refracted into a solid angle that is wider by the square of its index.
+
+    Args:
+        wetness: share of the surfaces that a film covers.
+    """
+    through = (1 - float(fresnel(np.ones(1), AIR, WATER)[0])) ** 2
+    return 1 - wetness + wetness * through * WET_PORES / WATER**2
 
 
 def friction(film: float, snow_cover: float) -> float:

@@ -23,7 +23,8 @@ class Particles:
 
     Attributes:
         rate: mm/h of water. number: /m^3/mm. slope: /mm.
-        brightness: light of a particle against the air around it.
+        brightness: light of a particle against that of the air around it.
+        fuzz: share of its width over which a particle's rim thins out.
     """
 
     rate: float
@@ -31,6 +32,7 @@ class Particles:
     slope: float
 
     brightness: ClassVar[float] = 1.0
+    fuzz: ClassVar[float] = 0.0
 
     def count_above(self, diameter: np.ndarray) -> np.ndarray:
         """Particles per m^3 (n,) that are larger than diameters (n,) in mm."""
@@ -61,7 +63,7 @@ class Particles:
 class Rain(Particles):
     """Marshall-Palmer 1948 drops."""
 
-    brightness = 1.25  # a drop shows the sky upside down (Garg and Nayar 2007)
+    brightness = 1.1  # a drop shows the sky upside down, and half of the ground (Garg and Nayar 2007)
 
     @staticmethod
     def of(rate: float) -> Rain:
@@ -99,7 +101,8 @@ class Snow(Particles):
 
     wet: bool = False
 
-    brightness = 1.2
+    brightness = 1.1  # white, lit by an overcast sky that is brighter above than at the horizon, and by the ground
+    fuzz = 0.7  # aggregates of crystals with air between them; our choice
 
     @staticmethod
     def of(rate: float, wet: bool = False) -> Snow:

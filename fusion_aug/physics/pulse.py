@@ -2,7 +2,10 @@
 
 Powers are shares of the return from a white Lambertian target that fills the beam at 1 m in clear air, by the law of
 1 / R^2. Nearer than ``near_range`` a receiver sees only part of the beam and holds its gain back: there returns fall
-towards the sensor, in proportion to the distance.
+towards the sensor, in proportion to the distance. A return is detected above the threshold: far away the noise floor,
+and near the sensor, where stray light would pass that, the return of a target of the reflectivity ``near_floor``. A
+range gate of fog returns as much as a target of a few thousandths, so that this alone decides whether a device sees
+fog as a ring around itself or nothing at all.
 """
 
 from __future__ import annotations
@@ -12,14 +15,18 @@ from typing import NamedTuple
 import numpy as np
 
 from calib import LidarSensor
+from calib.ties import nearest_whole
 from fusion_aug.physics.precipitation import Particles
 
 Array = np.ndarray
 LIGHT = 299792458.0
-LOOKS = 8.0  # of the gamma distribution of a gate's return: patches of the air and the detector's noise
-PULSES = 512
-LEAST = 0.05  # reflectivity of the darkest targets, black paint and wet asphalt: lower intensities are noise
-MARGIN = 2.0  # power over the noise floor of a target that was measured though its intensity says it could not be
+LOOKS = 16.0  # of the gamma distribution of a gate's return: patches of the air; droplets are too many to show
+PULSES = 64  # of which the air gives neighbouring directions neighbouring ones
+PATCHES = 0.9  # about the cycles per radian of direction in which all of them appear twice
+LAYERS = 6.0  # the same along the cloud's z: beams of two rings differ more than two pulses of one
+BLOCK = 8192  # directions at a time, which stay in the processor's cache
+WOBBLE = 0.7  # share of a gate by which the detector's noise moves the distance of a return from the air
+MARGIN = 2.0  # power over the threshold of a target that was measured though its intensity says it could not be
 APERTURE = 0.01  # metres, width of the beam at the sensor
 GAP = 0.3  # metres before a target within which a return is not resolved from it
 
@@ -36,28 +43,45 @@ class Echo(NamedTuple):
 def gain(distance: Array, sensor: LidarSensor) -> Array:
     """Fall of a return with distance, the receiver's gain included."""
     near = sensor.near_range
-    return np.minimum(distance, near) / (near * np.square(np.maximum(distance, near)))
+    loss = np.maximum(distance, near)
+    loss *= loss
+    loss *= near
+    return np.minimum(distance, near) / loss
 
 
 def reflectivity(intensity: Array, sensor: LidarSensor) -> Array:
     """Reflectivity of targets, 1 for a white Lambertian one, from intensities in the sensor's own scale."""
-    return np.maximum(intensity / (sensor.scale * sensor.white), LEAST)
+    return np.maximum(intensity / (sensor.scale * sensor.white), sensor.least_reflectivity)
+
+
+def threshold(received: Array, sensor: LidarSensor) -> Array:
+    """Smallest return (n,) that is detected at distances with the gain ``received`` (n,)."""
+    return np.maximum(sensor.near_floor * received, sensor.noise_floor)
 
 
 def intensity_of(power: Array, distance: Array, sensor: LidarSensor) -> Array:
     """Intensity in the sensor's own scale of a return."""
-    share = power / np.maximum(gain(distance, sensor), 1e-12) * sensor.white
+    share = power / np.maximum(gain(distance, sensor), 1e-12)
+    share *= sensor.white
     return np.clip(share, 0.0, 1.0) * sensor.scale
 
 
-def target_power(rho: Array, distance: Array, depth: Array, factor: Array | float, sensor: LidarSensor) -> Array:
+def rounded(intensity: Array, sensor: LidarSensor) -> Array:
+    """Intensities in the steps that the sensor tells apart."""
+    if sensor.intensity_levels is None:
+        return intensity
+    levels = sensor.intensity_levels / sensor.scale
+    return nearest_whole(intensity * levels) / levels
+
+
+def target_power(rho: Array, received: Array, least: Array, left: Array) -> Array:
     """Return of targets that were measured in clear air.
 
     Args:
-        rho: reflectivity. distance: metres. depth: optical depth of the way there.
-        factor: share of the return that the target itself still gives (wet ground).
+        rho: reflectivity. received: gain at their distance. least: threshold there.
+        left: share of the return that air and wet surfaces leave.
     """
-    return np.maximum(rho * gain(distance, sensor), MARGIN * sensor.noise_floor) * np.exp(-2 * depth) * factor
+    return np.maximum(rho * received, MARGIN * least) * left
 
 
 def suspended_echoes(
@@ -66,25 +90,50 @@ def suspended_echoes(
     sensor: LidarSensor,
     rng: np.random.Generator,
     target: Array,
+    way: Array,
     densest: float = 1.0,
 ) -> Echo:
     """The strongest return of fog or dust in every beam whose target (its power, (n,)) does not outshine all of them.
 
     Each range gate, as long as the pulse, sends back a mean that the lidar equation gives, times a gamma-distributed
-    number. Beams draw one of 512 pulses, and a distance within the gate. ``densest``: of patchy fog, against the mean.
+    number. Beams share 64 such pulses, in the order of their distances: patches of the air are wider than the gap
+    between two beams, so that neighbours return alike. ``way`` (n, 3): from the scanner to the targets. ``densest``:
+    of patchy fog, against the mean.
     """
     step = LIGHT * sensor.pulse / 2
     start = max(sensor.min_range, 0.3)
     gates = start + step * (np.arange(int(np.clip(3.0 / max(extinction, 1e-3), 10, 80) / step) + 1) + 0.5)
     mean = backscatter * step * np.pi * np.exp(-2 * extinction * gates) * gain(gates, sensor)
-    pulses = (rng.standard_gamma(LOOKS, (PULSES, len(gates))) * (mean / LOOKS)).astype(np.float32)
+    pulses = rng.standard_gamma(LOOKS, (PULSES, len(gates))) * (mean / LOOKS)
     best = pulses.argmax(1)
-    strength = pulses[np.arange(PULSES), best]
+    strength, distance = pulses[np.arange(PULSES), best], gates[best] + step * (rng.random(PULSES) - 0.5)
+    order = np.argsort(distance, kind="stable")
+    strength, distance = strength[order].astype(np.float32), distance[order].astype(np.float32)
     beam = np.flatnonzero(target <= strength.max() * densest)
-    draw = rng.integers(0, PULSES, len(beam), np.uint16)
-    distance = gates.astype(np.float32)[best][draw]
-    distance += np.float32(step) * (rng.random(len(beam), np.float32) - np.float32(0.5))
-    return Echo(beam, distance, strength[draw], at_most_one_per_beam=True)
+    with np.errstate(invalid="ignore"):  # targets at infinity have no direction: any pulse will do
+        place = np.fmin(_patches(way[beam], rng), 1.0) * (PULSES - 1)
+    left = np.minimum(place.astype(np.intp), PULSES - 2)
+    share = (place - left).astype(np.float32)
+    far = distance[left] + share * np.diff(distance)[left]
+    far += np.float32(WOBBLE * step) * (rng.random(len(beam), np.float32) - np.float32(0.5))
+    return Echo(beam, far, strength[left] + share * np.diff(strength)[left], at_most_one_per_beam=True)
+
+
+def _patches(way: Array, rng: np.random.Generator) -> Array:
+    """A number (n,) from 0 to 1 for each way (n, 3): evenly spread, and nearly the same for neighbouring directions.
+
+    A random quadratic function of the direction, folded. In float64 and without a step, so that no choice hangs on the
+    last bits.
+    """
+    level, bend, phase = rng.normal(0.0, PATCHES, 3), rng.normal(0.0, PATCHES, (3, 3)), rng.random()
+    level[2] += LAYERS
+    out = np.empty(len(way))
+    for start in range(0, len(way), BLOCK):
+        some = way[start : start + BLOCK].astype(float)
+        far = np.maximum(np.sqrt(np.einsum("ij,ij->i", some, some)), 1e-6)
+        turns = (np.einsum("ij,ij->i", some, some @ bend) / far + some @ level) / far + phase
+        out[start : start + BLOCK] = np.abs(2.0 * (turns - np.floor(turns)) - 1.0)
+    return out
 
 
 def particle_power(cross_section: Array, distance: Array, extinction: float, sensor: LidarSensor) -> Array:
@@ -118,7 +167,7 @@ def small_particle_echoes(
     section = particles.backscatter(sizes, sensor.wavelength)
     # smallest detectable particle of every gate: powers grow with size
     power = particle_power(section[None], gates[:, None], extinction, sensor)
-    seen = power >= sensor.noise_floor
+    seen = power >= threshold(gain(gates, sensor), sensor)[:, None]
     least = np.where(seen.any(1), sizes[seen.argmax(1)], 6.0)
     elsewhere = np.array([known[g <= known[:, 0], 1].max(initial=0.0) for g in gates])
     number = np.where(seen.any(1), np.maximum(particles.count_above(least) - elsewhere, 0.0), 0.0)
@@ -135,17 +184,19 @@ def small_particle_echoes(
     )
 
 
-def strongest(echoes: list[Echo], target: Array, sensor: LidarSensor, floor: Array | float) -> tuple[Array, Array]:
+def strongest(
+    echoes: list[Echo], target: Array, sensor: LidarSensor, noise: Array | float = 1.0
+) -> tuple[Array, Array]:
     """The strongest return before the target in every beam: distance and power, 0 where there is none.
 
     Args:
-        target: (n,) distance of the targets. floor: noise floor, of all or of every beam.
+        target: (n,) distance of the targets. noise: factor on the threshold, of all or of every beam.
     """
     distance, power = np.zeros(len(target), np.float32), np.zeros(len(target), np.float32)
-    least = np.broadcast_to(floor, len(target))
+    noise = np.broadcast_to(noise, len(target))
     for echo in echoes:
         fits = (echo.distance < target[echo.beam] - GAP) & (echo.distance >= sensor.min_range)
-        fits &= echo.power > least[echo.beam]
+        fits &= echo.power > noise[echo.beam] * threshold(gain(echo.distance, sensor), sensor)
         fits &= echo.power > power[echo.beam]
         order = np.flatnonzero(fits)
         if not echo.at_most_one_per_beam:

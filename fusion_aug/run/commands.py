@@ -132,6 +132,7 @@ def check_written(out: Path, overrides: Sequence[str], extra_dir: str | None) ->
 
 def synth_command(positionals: Sequence[str], overrides: Sequence[str]) -> int:
     """Make a sample log."""
+    from fusion_aug.synth.daylight import LIGHTS
     from fusion_aug.synth.drive import SIZES, make_log
 
     if positionals[0] == "arm":
@@ -140,14 +141,17 @@ def synth_command(positionals: Sequence[str], overrides: Sequence[str]) -> int:
         raise ConfigError(f"synth: unknown world {positionals[0]!r}, expected drive or arm")
     config = compose_config("synth", overrides)
     size, frames, seed, out = config["size"], config["frames"], config["seed"], Path(str(config["out"]))
-    if size not in SIZES:
-        raise ConfigError(f"size: {size!r} is not one of {', '.join(SIZES)}")
+    choices = {"size": tuple(SIZES), "depth": ("some", "all"), "extras": (True, False), "light": tuple(LIGHTS)}
+    for word, known in choices.items():
+        if config[word] not in known:
+            raise ConfigError(f"{word}: {config[word]!r} is not one of {', '.join(map(str, known))}")
     for name, number, least in (("frames", frames, 1), ("seed", seed, 0)):
         if type(number) is not int or number < least:
             raise ConfigError(f"{name}: expected a whole number of at least {least}, got {number!r}")
     must_be_empty(out)
     with progress_bar("rendering", report.ERR) as update:
-        make_log(out, frames=frames, seed=seed, size=SIZES[size], progress=update)
+        more = {word: config[word] for word in ("depth", "extras", "light")}
+        make_log(out, frames=frames, seed=seed, size=SIZES[size], **more, progress=update)
     report.OUT.print(f"wrote {out}: {frames} keyframes; open it with log=nuscenes log.root={out}", markup=False)
     return EXIT_OK
 

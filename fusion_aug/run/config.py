@@ -16,7 +16,7 @@ from fusion_aug.core.compose import Compose, pipeline
 from fusion_aug.core.registry import TRANSFORMS, find_transform
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
-from fusion_aug.logs import FORMATS, Log, open_log
+from fusion_aug.logs import FORMATS, Format, Log, open_log
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.log import find_exporter
 from fusion_aug.logs.remote.address import is_url, refuse_url
@@ -25,6 +25,8 @@ from fusion_aug.run.combining import chosen_presets, refuse_lost_transforms
 from fusion_aug.run.keys import check_keys, did_you_mean, refuse_taken_away, set_figures
 from fusion_aug.run.words import quote_names, quoted
 from fusion_aug.safe.guard import print_traceback
+
+_STORED: dict[str, Format] = {}  # by name, those whose options Hydra's store holds: to tell it takes as long as a file
 
 
 def config_dir() -> Path:
@@ -65,11 +67,14 @@ def compose_config(
     refuse_taken_away(overrides)
     import_plugins(named_plugins(overrides))  # a format of the user's own must be known before ``log=`` is looked up
     for format in FORMATS.values():
+        if _STORED.get(format.name) is format:
+            continue
         options = {n: o.default for n, o in format.all_options.items()}
         node = {"format": format.name, "root": "???", **options}
         ConfigStore.instance().store(group="log", name=format.name, node=node)
         written = {"format": format.name, **{n: o.default for n, o in format.output_options.items()}}
         ConfigStore.instance().store(group="output", name=format.name, node=written)
+        _STORED[format.name] = format
     folder = f"file://{user_path(extra_dir).resolve()}" if extra_dir else ""
     more = [f"hydra.searchpath=[{quoted(folder)}]"] if folder else []
     try:

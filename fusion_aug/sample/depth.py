@@ -15,8 +15,10 @@ from calib.se3 import transform_points
 from calib.sensors import Sensor
 from fusion_aug.errors import DataError
 from fusion_aug.ops.grid import pixel_grid
-from fusion_aug.physics.completion import SKY_DISTANCE, Completion, cell_size, complete_distances, fill_gaps, grid_shape
-from fusion_aug.physics.ground import distance_along, fit_ground
+from fusion_aug.physics.completion import SKY_DISTANCE, Completion, complete_distances
+from fusion_aug.physics.ground import fit_ground
+from fusion_aug.physics.spread import fill_gaps
+from fusion_aug.sample.cell_directions import CellDirections, cell_directions
 from fusion_aug.sample.sample import Sample
 from fusion_aug.sample.sensors import scans
 from fusion_aug.sample.vehicle import T_up_ref
@@ -94,7 +96,7 @@ def camera_depth(sample: Sample, name: str, item: int) -> Completion:
             f"stream {name!r}: needs depth: a Depth stream of the camera, or a LiDAR (put ModalityDropout behind it)"
         )
     inputs: list[object] = [sample.metas[index].true_rig, *(sample[n] for n in lidars)]
-    return cached_with_stream(stream, item, inputs, lambda: _completed(sample, lidars, name, item, sensor))
+    return cached_with_stream(stream, item, inputs, lambda: complete_distances(**completion_inputs(sample, name, item)))
 
 
 def lidars_of(sample: Sample, index: int) -> list[str]:
@@ -102,15 +104,23 @@ def lidars_of(sample: Sample, index: int) -> list[str]:
     return [n for n, s in scans(sample.streams).items() if bool(((s.sample_index == index) & s.present).any())]
 
 
-def _completed(sample: Sample, lidars: list[str], name: str, item: int, sensor: CameraSensor) -> Completion:
-    """Distances of a picture from the points of the LiDARs, filled in between."""
+def completion_inputs(sample: Sample, name: str, item: int) -> dict[str, Any]:
+    """What the completion of a picture's distances is given, by the names of ``complete_distances``' arguments.
+
+    Args:
+        sample: one sample or a batch, with a LiDAR that has an item at the picture's index.
+        name: camera stream. item: which of its pictures.
+    """
     stream = sample[name]
     index = int(stream.sample_index[item])
-    found = [projected(sample, lidar, name, item) for lidar in lidars]
+    sensor = sample.metas[index].true_rig.camera(stream.instance(name))
+    found = [projected(sample, lidar, name, item) for lidar in lidars_of(sample, index)]
     pixels, distance, at_top = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    floor = _floor(sample, sensor, stream.frame, index, int(stream.true_capture_times[item]))
     guide = None if not isinstance(stream, ImageStream) else _guide_of(stream, item)
-    return complete_distances(pixels, distance, at_top, sensor.size, guide, floor)
+    return {
+        "pixels": pixels, "distance": distance, "at_top": at_top, "size": sensor.size, "picture": guide,
+        **_directions(sample, name, item, sensor)._asdict(),
+    }  # fmt: skip
 
 
 def _guide_of(stream: ImageStream, item: int) -> np.ndarray | None:
@@ -157,15 +167,17 @@ def _in_ref(sample: Sample, lidar: str, index: int) -> np.ndarray:
     return transform_points(T, cloud["xyz"][rows].detach().to("cpu", torch.float64)).numpy()
 
 
-def _floor(sample: Sample, sensor: CameraSensor, frame: str, index: int, time: int) -> np.ndarray | None:
-    """Distance to the ground of every cell of the completion's grid."""
-    plane = ground_plane(sample, index)
-    if plane is None:
-        return None
-    cell, shape = cell_size(sensor.size), grid_shape(sensor.size)
-    rays = sensor.unproject(pixel_grid(shape) * cell + (cell - 1) / 2).nan_to_num(0.0)
-    T = sample.metas[index].T_ref(frame, time, true_rig=True)
-    return distance_along(plane, T[:3, 3].numpy(), (rays @ T[:3, :3].T).numpy())
+def _directions(sample: Sample, name: str, item: int, sensor: CameraSensor) -> CellDirections:
+    """Where the cells of the completion's grid look."""
+    stream = sample[name]
+    index, time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
+    up = T_up_ref(sample, index)[2, :3]
+    scans = []
+    for lidar in lidars_of(sample, index):
+        xyz, T_cam_lidar = _key_scan(sample, lidar, name, item)
+        scans.append((xyz.numpy(), T_cam_lidar[:3, :3].T.numpy()))
+    T = sample.metas[index].T_ref(stream.frame, time, true_rig=True).numpy()
+    return cell_directions(sensor, T, up, ground_plane(sample, index), scans)
 
 
 def _without_gaps(distance: np.ndarray) -> Completion:
@@ -224,13 +236,9 @@ def projected(sample: Sample, lidar: str, camera: str, item: int) -> tuple[np.nd
     Returns:
         canvas pixels (n, 2), distance from the camera (n,), and whether points lie on the topmost rings (n,).
     """
-    pictures, clouds = sample[camera], sample[lidar].realized()
-    index = int(pictures.sample_index[item])
-    key, rig = sample.key_item(lidar, index), sample.metas[index].true_rig
-    T_cam_lidar = rig.T(
-        pictures.frame, clouds.frame, int(clouds.true_capture_times[key]), int(pictures.true_capture_times[item])
-    )
-    xyz = clouds["xyz"][clouds.item_slice(key)].to("cpu", torch.float64)  # type: ignore[attr-defined]
+    pictures = sample[camera]
+    rig = sample.metas[int(pictures.sample_index[item])].true_rig
+    xyz, T_cam_lidar = _key_scan(sample, lidar, camera, item)
     local = transform_points(T_cam_lidar, xyz)
     pixels, visible = rig.camera(pictures.instance(camera)).project(local)
     distance = torch.linalg.norm(local, dim=1)
@@ -240,4 +248,24 @@ def projected(sample: Sample, lidar: str, camera: str, item: int) -> tuple[np.nd
     return pixels[visible].numpy(), distance[visible].numpy(), ends[visible].numpy()
 
 
-__all__ = ["SKY_DISTANCE", "camera_depth", "camera_range", "ground_of", "ground_plane", "lidars_of", "projected"]
+def _key_scan(sample: Sample, lidar: str, camera: str, item: int) -> tuple[Tensor, Tensor]:
+    """Points (n, 3) of a LiDAR's key scan in its own frame, and ``T_camera_lidar`` (4, 4) at a picture's time."""
+    pictures, clouds = sample[camera], sample[lidar].realized()
+    index = int(pictures.sample_index[item])
+    key = sample.key_item(lidar, index)
+    T = sample.metas[index].true_rig.T(
+        pictures.frame, clouds.frame, int(clouds.true_capture_times[key]), int(pictures.true_capture_times[item])
+    )
+    return clouds["xyz"][clouds.item_slice(key)].to("cpu", torch.float64), T  # type: ignore[attr-defined]
+
+
+__all__ = [
+    "SKY_DISTANCE",
+    "camera_depth",
+    "camera_range",
+    "completion_inputs",
+    "ground_of",
+    "ground_plane",
+    "lidars_of",
+    "projected",
+]

@@ -28,7 +28,7 @@ from fusion_aug.synth.point_labels import labels_of
 from fusion_aug.synth.sensors import detect, inertial, scan, take_picture
 from fusion_aug.synth.tables import CATEGORIES, Tables, Visibility
 from fusion_aug.synth.town import Town, make_town
-from fusion_aug.synth.vehicle import IMU_POSITION, vehicle
+from fusion_aug.synth.vehicle import CAMERAS, IMU_POSITION, vehicle
 from fusion_aug.synth.world import KINDS, Scenery, World
 
 T0 = 1_600_000_000_000_000  # microseconds
@@ -64,15 +64,21 @@ def make_log(
     frames: int = 21,
     seed: int = 0,
     size: Size = SIZES["small"],
+    depth: str = "some",
+    extras: bool = True,
+    light: str = "sun",
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Path:
     """Write the log; it is there whole or not at all.
 
     Args:
         out: folder, made if missing.
-        frames: keyframes, at 2 Hz. Depth and classes are kept for two of them.
+        frames: keyframes, at 2 Hz.
         seed: of the street and of the noise.
         size: of pictures and scans, one of ``SIZES``.
+        depth: keyframes whose depth and classes are kept: ``some`` (two of them) or ``all``.
+        extras: whether there are other sensors than the surround cameras and the LiDAR, and sweeps between keyframes.
+        light: what lights the street in the cameras: ``sun``, or ``overcast``: the same street without the sun.
         progress: called with the number of finished keyframes and of all.
 
     Returns:
@@ -82,18 +88,18 @@ def make_log(
         DataError: there is something in the folder.
     """
     with whole_folder(Path(out)) as folder:
-        _write(Drive(Tables(folder, f"drive-{seed:04d}", seed), make_town(seed), size), frames, progress)
+        drive = Drive(Tables(folder, f"drive-{seed:04d}", seed), make_town(seed), size, extras, light)
+        _write(drive, frames, set(range(frames)) if depth == "all" else {frames // 3, (2 * frames) // 3}, progress)
     return Path(out)
 
 
-def _write(drive: Drive, frames: int, progress: Callable[[int, int], None]) -> None:
+def _write(drive: Drive, frames: int, measured: set[int], progress: Callable[[int, int], None]) -> None:
     drive.tables.sensors({n: m for n, m in drive.mounted.items() if n != "FISHEYE_FRONT"})
     drive.tables.fixed(drive.town)
     drive.tables.road_map(drive.town)
     stamps = [T0 + round(i * KEYFRAME * 1e6) for i in range(frames)]
     samples = [drive.tables.token("sample", i) for i in range(frames)]
     drive.tables.scene(samples, stamps)
-    measured = {frames // 3, (2 * frames) // 3}
     extras = []
     for i in range(frames):
         extras.append(drive.keyframe(i, samples[i], stamps[i], i in measured))
@@ -106,7 +112,9 @@ def _write(drive: Drive, frames: int, progress: Callable[[int, int], None]) -> N
         cloud = sample["LIDAR_TOP"]
         timed = cloud.with_values(time_offset=torch.cat(extra.offsets))
         sample = sample.with_streams({**sample.streams, **extra.streams, "LIDAR_TOP": timed})
-        write_sidecar(sample.with_meta(0, rig=drive.with_extras(sample.rig)), stored, token, drive.tables.out)
+        if drive.extras:
+            sample = sample.with_meta(0, rig=drive.with_extras(sample.rig))
+        write_sidecar(sample, stored, token, drive.tables.out)
     for path in drive.tables.out.glob("fisheye-*.jpg"):
         path.unlink()
 
@@ -120,12 +128,13 @@ class SidecarStreams:
 
 
 class Drive:
-    """A drive through a town, measured by a vehicle's sensors."""
+    """A drive through a town, measured by a vehicle's sensors; without ``extras`` by cameras and the LiDAR alone."""
 
-    def __init__(self, tables: Tables, town: Town, size: Size):
-        self.tables, self.town, self.size = tables, town, size
-        self.scenery = Scenery(town)
-        self.mounted = vehicle(size.pictures)
+    def __init__(self, tables: Tables, town: Town, size: Size, extras: bool = True, light: str = "sun"):
+        self.tables, self.town, self.size, self.extras = tables, town, size, extras
+        self.scenery = Scenery(town, light)
+        mounted = vehicle(size.pictures)
+        self.mounted = mounted if extras else {n: mounted[n] for n in (*CAMERAS, "LIDAR_TOP")}
 
     def ego(self, time: float) -> Array:
         """``T_world_ego`` at a time in seconds."""
@@ -143,18 +152,19 @@ class Drive:
     def keyframe(self, i: int, sample: str, stamp: int, measured: bool) -> SidecarStreams:
         """Write every file of one keyframe and its sweeps."""
         extra = SidecarStreams({}, [])
-        if i:  # the sweeps between two keyframes belong to the later one
+        if i and self.extras:  # the sweeps between two keyframes belong to the later one
             self.lidar(sample, stamp - round(SWEEP * 1e6), False, extra)
             for name in self._names(RadarSensor):
                 self.radar(name, sample, stamp - round(SWEEP * 1e6), False)
         scanned = self.lidar(sample, stamp, True, extra)
-        bounced = [self.radar(name, sample, stamp, True) for name in self._names(RadarSensor)]
+        bounced = [self.radar(name, sample, stamp, True) for name in self._names(RadarSensor)] or [np.zeros(0, int)]
         for name in self._names(CameraSensor):
             self.camera(name, sample, stamp, measured, extra)
         boxed = self.annotations(i, sample, stamp, scanned["body"], np.concatenate(bounced))
         labels = labels_of(scanned["kind"], scanned["body"], self.town.bodies, boxed)
         self.tables.point_labels("LIDAR_TOP", stamp, labels)
-        extra.streams["imu"] = self.imu(stamp)
+        if self.extras:
+            extra.streams["imu"] = self.imu(stamp)
         return extra
 
     def _names(self, kind: type) -> list[str]:

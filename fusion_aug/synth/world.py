@@ -10,8 +10,9 @@ import numpy as np
 
 from fusion_aug.errors import FusionAugError
 from fusion_aug.synth.bodies import Body
+from fusion_aug.synth.daylight import LIGHTS, SUNLIGHT
 from fusion_aug.synth.mesh import Array
-from fusion_aug.synth.paint import GROUND_LEVEL, PAINTS, clouds, ground
+from fusion_aug.synth.paint import GROUND_LEVEL, PAINTS, ground
 from fusion_aug.synth.town import SUN, Town
 
 GROUND, SKY = -1, -2
@@ -85,10 +86,14 @@ class RayScene:
 
 
 class Scenery:
-    """A town with its static bodies ready for ray casting; moving ones are added for every time."""
+    """A town with its static bodies ready for ray casting; moving ones are added for every time.
 
-    def __init__(self, town: Town):
-        self.town = town
+    Args:
+        town: what stands in it. light: what lights it, one of ``LIGHTS``.
+    """
+
+    def __init__(self, town: Town, light: str = "sun"):
+        self.town, self.light = town, LIGHTS[light]
         starts = np.cumsum([0, *(len(b.parts) for b in town.bodies)])
         self.first_part = {i: int(starts[i]) for i in range(len(town.bodies))}
         parts = [p for b in town.bodies for p in b.parts]
@@ -167,11 +172,12 @@ class World:
     def colours(self, directions: Array, hits: Hits) -> tuple[Array, Array]:
         """Radiance (n, 3), linear and 1 for white in the sun, and class (n,) of what rays met."""
         albedo, gloss, kind = self.surfaces(hits)
-        out = sky(directions)
+        day = self.scenery.light
+        out = day.sky(directions)
         solid = hits.body > SKY
         n = hits.normal[solid]
-        sun = np.clip(n @ SUN, 0, 1) * self.lit(_rows(hits, solid))
-        light = SUNLIGHT * sun[:, None] + SKYLIGHT * (0.62 + 0.38 * n[:, 2:])
+        sun = np.clip(n @ SUN, 0, 1) * self.lit(_rows(hits, solid)) * day.sunny
+        light = SUNLIGHT * sun[:, None] + day.from_sky(n)
         bounced = np.clip(-n[:, 2:] * 0.5 + 0.5, 0, 1) * np.array([0.075, 0.07, 0.06])
         shaded = (albedo[solid] / 255) ** 2.2 * (light + bounced)
         d = directions[solid]
@@ -179,25 +185,11 @@ class World:
         mirrored = d + 2 * cosine[:, None] * n
         fresnel = gloss[solid] * (0.05 + 0.95 * (1 - cosine) ** 5)
         glint = 6.0 * np.clip(mirrored @ SUN, 0, 1) ** 400 * sun * gloss[solid]
-        reflected = np.where(mirrored[:, 2:] > 0, sky(mirrored), 0.06)
+        reflected = np.where(mirrored[:, 2:] > 0, day.sky(mirrored), 0.06)
         shaded = shaded * (1 - fresnel[:, None]) + reflected * fresnel[:, None] + glint[:, None]
         haze = np.exp(-hits.distance[solid] / 900.0)[:, None]
-        out[solid] = shaded * haze + np.array([0.72, 0.78, 0.86]) * (1 - haze)
+        out[solid] = shaded * haze + day.haze * (1 - haze)
         return out, kind
-
-
-SUNLIGHT, SKYLIGHT = np.array([1.0, 0.93, 0.82]) * 1.25, np.array([0.36, 0.42, 0.52])
-
-
-def sky(directions: Array) -> Array:
-    """(n, 3) radiance of the sky: bluer overhead, some clouds."""
-    up = np.clip(directions[:, 2:], 0.0, 1.0)
-    clear = np.array([0.80, 0.88, 0.96]) * (1 - up**0.45) + np.array([0.16, 0.34, 0.72]) * up**0.45
-    flat = directions[:, :2] / np.maximum(up, 0.04)
-    cover = np.clip((clouds(flat[:, 0] * 0.9 + 3.0, flat[:, 1] * 0.9) - 0.47) * 5.0, 0, 1)[:, None] * np.clip(
-        up * 7, 0, 1
-    )
-    return clear * (1 - 0.85 * cover) + np.array([0.98, 0.98, 0.98]) * 0.85 * cover
 
 
 def _rows(hits: Hits, rows: Array) -> Hits:

@@ -23,7 +23,7 @@ def written(street: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The street after ``driving``, mirrored, and after nothing else."""
     out = tmp_path_factory.mktemp("written") / "out"
     words = ["log=nuscenes", f"log.root={street}", "pipeline=driving", "pipeline.mirror=1.0", "seed=5", f"out={out}"]
-    assert main(["run", *words]) == 0
+    assert main(["run", *words, "limit=2"]) == 0
     return out
 
 

@@ -50,7 +50,7 @@ def outputs(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             FEWER,
             f"out={folder / kind}",
             "copies=2",
-            "limit=2",
+            "limit=1",
         ]
         assert main(["run", *words, "pipeline.mirror=1.0"]) == 0
         assert main(["check", str(folder / kind)]) == 0

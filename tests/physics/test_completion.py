@@ -76,3 +76,11 @@ def test_a_dropped_lidar_gives_no_distance() -> None:
     dropped = fa.ModalityDropout(share=1.0, sensors=["LIDAR_TOP"], at_least=0)(sample, seed=1)
     with pytest.raises(DataError, match=r"needs depth.*put ModalityDropout behind it"):
         camera_depth(dropped, "CAM_FRONT", 0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 2), (1, 900)])
+def test_pictures_of_one_row_or_column_are_filled(size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).uniform(0, 1, (5, 2)) * (size[1] - 1, size[0] - 1)
+    for picture in (None, np.full((*size, 3), 100, np.uint8), np.full((*size, 3), 0.3, np.float32)):
+        found = complete_distances(pixels, np.full(5, 7.0), np.zeros(5, bool), size, picture)
+        assert found.distance.shape == size and found.distance.ravel()[0] == pytest.approx(7.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -19,23 +18,24 @@ PRESETS = option_names("pipeline", None)
 @pytest.mark.parametrize("name", [n for n in PRESETS if n.startswith("suite/")])
 def test_every_suite_preset_builds_at_every_severity(name: str) -> None:
     built = set()
-    for severity in (1, 3, 5):
+    for severity in (1, 5):
         words = ["log=kitti", "log.root=x", "out=y", f"pipeline={name}", f"pipeline.severity={severity}"]
         built.add(str(build_pipeline(compose_config("run", words)["pipeline"]).to_config()))
-    assert len(built) == 3  # severities differ
+    assert len(built) == 2  # severities differ
 
 
 @pytest.mark.slow
 def test_every_pair_of_presets_composes() -> None:
     own = [n for n in PRESETS if not n.startswith("suite/")]
     assert {"identity", "geometry", "photometric", "driving", "robot", "touch", "timewarp"} <= set(own)
-    for a, b in combinations(own, 2):
-        words = ["log=kitti", "log.root=x", "out=y", f"pipeline=[{b},{a}]"]
-        if {a, b} & {"geometry", "driving"} and {a, b} & {"robot"}:  # a scene's mirror and a robot's
-            with pytest.raises(fa.ConfigError, match="a transform 'mirror'"):
-                compose_config("run", words)
-            continue
+    mirrors = ("geometry", "driving")  # of a scene, which are none of a robot
+    for left_out in (("robot",), mirrors):  # of a list, every pair is compared
+        chosen = ",".join(reversed([n for n in own if n not in left_out]))
+        words = ["log=kitti", "log.root=x", "out=y", f"pipeline=[{chosen}]"]
         build_pipeline(compose_config("run", words)["pipeline"])
+    for mirror in mirrors:
+        with pytest.raises(fa.ConfigError, match="a transform 'mirror'"):
+            compose_config("run", ["log=kitti", "log.root=x", "out=y", f"pipeline=[robot,{mirror}]"])
 
 
 def test_presets_share_a_main_figure_only_where_it_means_the_same() -> None:

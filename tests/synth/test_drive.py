@@ -131,6 +131,23 @@ def test_the_same_seed_gives_the_same_log(tmp_path: Path) -> None:
     assert (logs[0] / "v1.0-mini/sample.json").read_bytes() != (logs[2] / "v1.0-mini/sample.json").read_bytes()
 
 
+def test_depth_of_every_keyframe_and_no_other_sensors(tmp_path: Path) -> None:
+    """What is kept of cameras and LiDAR is the same to the bit as beside the other sensors."""
+    bare = fa.open_log("nuscenes", make_log(tmp_path / "bare", frames=3, size=TINY, depth="all", extras=False))
+    whole = fa.open_log("nuscenes", make_log(tmp_path / "whole", frames=3, size=TINY))
+    cameras = list(bare[0].of_type(fa.Camera))
+    assert len(cameras) == 6 and not bare[2].of_type(fa.Radar) and "imu" not in bare[2].streams
+    for i in range(3):
+        assert {f"{c}/depth" for c in cameras} <= set(bare[i].streams), i
+        assert bool((bare[i]["LIDAR_TOP"].capture_times == bare[i]["LIDAR_TOP"].capture_times[-1]).all())
+    with_depth = [s for s in whole if "CAM_FRONT/depth" in s.streams]
+    assert len(with_depth) == 2
+    for sample in with_depth:
+        same = next(s for s in bare if s.metas[0].ref.time == sample.metas[0].ref.time)
+        for name in ("CAM_FRONT", "CAM_FRONT/depth", "CAM_BACK/classes"):
+            assert torch.equal(same[name].image(0), sample[name].image(0)), name
+
+
 def test_nothing_drives_through_anything() -> None:
     """Centres of labelled bodies keep their distance from the vehicle and from one another."""
     town = make_town(0)

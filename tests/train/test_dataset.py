@@ -54,7 +54,7 @@ def test_two_epochs_differ(reference: list[list[tuple]]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "epochs"), [(1, 1), (2, 2), (4, 1)])
+@pytest.mark.parametrize(("workers", "epochs"), [(1, 1), (3, 2)])
 def test_workers_do_not_matter(reference: list[list[tuple]], workers: int, epochs: int) -> None:
     """Workers that live on see the new epoch."""
     assert load(workers, epochs=epochs, shuffle=True) == reference[:epochs]

@@ -16,8 +16,6 @@ import fusion_aug as fa
 from calib import CameraSensor, Pinhole, load_urdf
 from fusion_aug.sample.packing import with_tensors
 
-pytestmark = pytest.mark.quick
-
 
 def in_memory() -> Any:
     made = MadeLog(gels=False)
@@ -54,7 +52,7 @@ def zero(value: Any) -> None:
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
-@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize("log", [pytest.param("a list", marks=pytest.mark.quick), *list(LOGS)[1:]])
 def test_edits_in_place_stay_in_the_item(log: str, pipeline: str) -> None:
     dataset = fa.AugmentedDataset(LOGS[log](), PIPELINES[pipeline], convert=lambda s: s)
     fresh = [fa.AugmentedDataset(LOGS[log](), PIPELINES[pipeline])[i] for i in range(2)]
@@ -67,6 +65,7 @@ def test_edits_in_place_stay_in_the_item(log: str, pipeline: str) -> None:
     assert (numbers(later), calibration(later)) == expected
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("collate_fn", [fa.collate, list])
 def test_edits_in_place_stay_in_the_batch(collate_fn: Any) -> None:
     loader: DataLoader = DataLoader(
@@ -81,6 +80,7 @@ def test_edits_in_place_stay_in_the_batch(collate_fn: Any) -> None:
     assert numbers(second if isinstance(second, list) else [second]) == expected
 
 
+@pytest.mark.quick
 def test_cameras_share_no_pixel_map() -> None:
     def camera() -> CameraSensor:
         return CameraSensor(frame="c", model=Pinhole(K=torch.eye(3, dtype=torch.float64), size=(4, 6)))
@@ -93,6 +93,7 @@ def test_cameras_share_no_pixel_map() -> None:
     assert loose.has_pixel_map and loose.mirrored().A.requires_grad  # the gradient of a map that moves nothing yet
 
 
+@pytest.mark.quick
 def test_robots_share_no_pose() -> None:
     """Joints and links of a robot, as the next one that is read has them."""
     edited, other = load_urdf(ARM / "arm.urdf"), load_urdf(ARM / "arm.urdf")
@@ -102,6 +103,7 @@ def test_robots_share_no_pose() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, tensors_of(other), strict=True))
 
 
+@pytest.mark.quick
 def test_a_clone_keeps_what_was_read(tmp_path: Any) -> None:
     sample = drive()[0]
     cloud = sample["LIDAR_TOP"]
@@ -131,6 +133,7 @@ def test_without_another_device_as_default() -> None:
     assert T.device.type == "cpu" and np.allclose(T, sample.T_ref("CAM_FRONT"))
 
 
+@pytest.mark.quick
 def test_another_collate_function_gets_items_of_its_own() -> None:
     data = fa.AugmentedDataset(in_memory(), fa.Compose([]), convert=lambda s: {"xyz": s["CAM_FRONT"].pictures[0]})
     loader: DataLoader = DataLoader(data, batch_size=2, collate_fn=default_collate)

@@ -148,7 +148,6 @@ def test_doppler_is_the_projection_of_the_velocity(case: Case) -> None:
     assert torch.allclose(measured, (velocity * ray).sum(1), atol=1e-5)
 
 
-@pytest.mark.quick
 @only(lambda case: not issubclass(own_transforms()[case[0]], Photometric))
 @making("keeps_rows")
 def test_fused_equals_eager(case: Case) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 from generic import Case, build, only
 from samples import make_sample
@@ -50,10 +49,9 @@ def check_cloud(name: str, before: fa.Points, after: fa.Points, may_have_air: bo
     return int(from_air.sum())
 
 
-@pytest.mark.parametrize("seed", [1, 4])
-def test_labels_are_those_of_their_points(case: Case, seed: int) -> None:
+def test_labels_are_those_of_their_points(case: Case) -> None:
     sample = labelled(make_sample())
-    out = build(case)(sample, seed=seed).realized()
+    out = build(case)(sample, seed=1).realized()
     kind = own_transforms()[case[0]]
     clouds = {n: s for n, s in out.of_type(fa.Points).items() if n in sample.streams}
     assert set(clouds) >= {n for n in sample.of_type(fa.Points) if n in out.streams} and clouds

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib import CameraSensor, Frame, LidarSensor, Rig, Sensor, Trajectory, validate
+from calib import CameraSensor, Frame, Rig, Sensor, Trajectory, validate
+from calib.lidar_models import lidar_of_model
 from calib.regular_files import is_there
 from calib.sensors import pinhole_sensor
 from calib.sides import other_side
@@ -46,6 +47,7 @@ from fusion_aug.streams.source import Source
 
 EGO, WORLD, CLOUD = "egovehicle", "city", "lidar"
 SCANNERS = ("up_lidar", "down_lidar")  # lasers 0 to 31 and 32 to 63
+DEVICE = "VLP-32C"  # both of them
 MARGIN = 60_000_000  # ns: poses of the log around a sample, for what is looked up between records
 
 
@@ -94,7 +96,7 @@ class ArgoverseLog(ArgoverseFolders):
         table = read_table(None, path, ("sensor_name", *POSE))
         poses = dict(zip(table["sensor_name"].tolist(), poses_of(table, path), strict=True))
         frames = {WORLD: Frame(axis_convention="world"), EGO: Frame(parent=WORLD), CLOUD: Frame(parent=EGO)}
-        sensors: dict[str, Sensor] = {CLOUD: LidarSensor(frame=CLOUD, max_range=225.0)}
+        sensors: dict[str, Sensor] = {CLOUD: lidar_of_model(DEVICE, CLOUD, max_range=225.0)}
         if CLOUD in poses:
             raise DataError(f"{path}: sensor_name: {CLOUD!r} is what the joint cloud is called here")
         path = self._needed(scene, CAMERAS, "the log's cameras")
@@ -114,7 +116,7 @@ class ArgoverseLog(ArgoverseFolders):
             frames[name] = Frame(parent=EGO, pose=pose, axis_convention="camera" if name in cameras else "body")
         for name in SCANNERS:
             if name in frames:
-                sensors[name] = LidarSensor(frame=name, max_range=225.0)
+                sensors[name] = lidar_of_model(DEVICE, name, max_range=225.0)
         return Rig(frames, sensors)
 
     # --- samples ------------------------------------------------------------------------------------------------------

@@ -15,9 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from calib import Frame, LidarSensor, Rig
+from calib import Frame, Rig
 from calib.kitti import (
-    HDL64_ELEVATIONS,
     PROJECTIONS,
     R0,
     SHAPES,
@@ -27,6 +26,7 @@ from calib.kitti import (
     kitti_rig,
     read_kitti_rows,
     true_pose,
+    velodyne,
     write_kitti_calib,
 )
 from calib.trajectory import MovingPose
@@ -90,7 +90,7 @@ def rig_of(path: Path | None, sizes: Mapping[str, tuple[int, int]]) -> Rig:
     Raises:
         CalibrationError: a row is damaged. DataError: there are pictures of a camera that has no row.
     """
-    scanner = LidarSensor(frame=LIDAR, elevations=HDL64_ELEVATIONS, max_range=120.0, spin=-1)
+    scanner = velodyne(LIDAR)
     if path is None:
         rig = Rig({VELODYNE: Frame()}, {})
     else:

@@ -13,7 +13,7 @@ from torch import Tensor
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops.random import noise
-from fusion_aug.physics.pulse import intensity_of
+from fusion_aug.physics.pulse import gain, intensity_of, rounded, threshold
 from fusion_aug.streams import Lidar, Points
 from fusion_aug.streams.targets import on_nothing
 from fusion_aug.transforms.cloud.box_points import rows_in_boxes
@@ -91,8 +91,8 @@ def take_foreign_pulses(stream: Points, call: Call) -> Points:
         place = start + way * (torch.from_numpy(far).to(old) / old.clamp(min=1e-9))[:, None]
         xyz[rows] = torch.where(hit[:, None].to(xyz.device), place.to(xyz.dtype), xyz[rows])
         if intensity is not None:
-            power = sensor.noise_floor * (1 + rng.exponential(2.0, len(old)))
-            level = torch.from_numpy(intensity_of(power, far, sensor)).to(intensity)
+            power = threshold(gain(far, sensor), sensor) * (1 + rng.exponential(2.0, len(old)))
+            level = torch.from_numpy(rounded(intensity_of(power, far, sensor), sensor)).to(intensity)
             intensity[rows] = torch.where(hit.to(intensity.device), level, intensity[rows])
         if status is not None:
             status[rows] = torch.where(

@@ -49,6 +49,7 @@ class Viewpoint(MountTransform):
     along the sensor's own axes.
     """
 
+    version: ClassVar[int] = 2  # since 2026-11: a shift sees distances that end where things end
     exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "a moved LiDAR does not see what now lies behind something; validity masks are added",
         "keeps_counts": "a moved LiDAR does not see what now lies behind something",

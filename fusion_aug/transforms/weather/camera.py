@@ -1,4 +1,4 @@
-"""Weather on pictures, in the order in which light meets it: ground, light, air, drops, lens."""
+"""Weather on pictures, in the order in which light meets it: sky, ground, lamps, air, drops, lens."""
 
 from __future__ import annotations
 
@@ -12,25 +12,23 @@ from torch import Tensor
 from fusion_aug.core.levels import with_changed_levels
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops import haze
-from fusion_aug.ops.random import digest, noise
-from fusion_aug.physics import lattice
-from fusion_aug.physics.precipitation import Particles
+from fusion_aug.ops.random import noise
 from fusion_aug.streams import Camera
 from fusion_aug.transforms.weather.glare import add_sun_glare
+from fusion_aug.transforms.weather.lamps import lamps_seen
 from fusion_aug.transforms.weather.lens import drops_on_the_lens
-from fusion_aug.transforms.weather.night import add_sensor_noise, lamps_seen, relight_at_night
+from fusion_aug.transforms.weather.light import air_seen, in_overcast
+from fusion_aug.transforms.weather.night import add_sensor_noise, relight_at_night
+from fusion_aug.transforms.weather.particles import fall_before
 from fusion_aug.transforms.weather.place import spray_behind
-from fusion_aug.transforms.weather.road import add_snow, wet_road
+from fusion_aug.transforms.weather.snow import lay_snow
 from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
 from fusion_aug.transforms.weather.weather import Weather
+from fusion_aug.transforms.weather.wet import wet_road
 
 Array = np.ndarray
 VISIBLE = 550e-9  # metres
-APERTURE = 0.003  # metres, of the lens: what is near is out of focus
-NEAREST = 0.4  # metres from the lens
-FAINTEST = 0.003  # opacity of a streak that is still drawn
-MOST = 8000  # streaks of one kind in one picture
 GRID = 4  # pixels between the nodes of clouds and spray
 
 
@@ -58,8 +56,10 @@ def apply_weather(picture: Array, view: WeatherView, state: WeatherState, rng: n
     """One picture (H, W, 3), uint8 or float32 in [0, 1], in the weather of a state."""
     dark = state.light.illuminance is not None
     airlight = state.airlight
+    if state.sunless > 0:
+        picture = in_overcast(picture, view, state)
     if state.surface.snow_cover > 0:
-        picture = add_snow(picture, view, state)
+        picture = lay_snow(picture, view, state)
     if state.surface.water_film > 0:
         picture = wet_road(picture, view, state)
     if dark:
@@ -69,9 +69,7 @@ def apply_weather(picture: Array, view: WeatherView, state: WeatherState, rng: n
         picture = apply_airlight(picture, view, state, airlight)
     if dark and state.light.lamps:
         picture = lamps_seen(picture, view, state)
-    for k, particles in enumerate(state.air.particles()):
-        mask = particle_mask(view, state, particles, digest(state.key, "particles", k))
-        picture = haze.cover(picture, mask, np.clip(airlight * particles.brightness, 0, 1))
+    picture = fall_before(picture, view, state, airlight)
     if state.light.sun > 0:
         picture = add_sun_glare(picture, view, state)
     if state.lens_drops >= 0.5:
@@ -100,54 +98,4 @@ def apply_airlight(picture: Array, view: WeatherView, state: WeatherState, airli
         if len(puffs):
             more += puffs.depth(view.T_ref[:3, 3], rays, far)
         depth -= cv2.resize(more.reshape(rows, columns).astype(np.float32), view.size[::-1])
-    return haze.blend(picture, cv2.exp(depth), airlight)
-
-
-def particle_mask(view: WeatherView, state: WeatherState, particles: Particles, key: str) -> Array:
-    """Opacity (H, W) uint8 of the drops or flakes before a camera, blurred by their own motion and the camera's.
-
-    A particle as wide as w pixels that moves by L pixels during the exposure covers each pixel of its streak for a
-    share of the time: pi/4 w^2 over the streak's area.
-    """
-    start, stop, width, opacity = streaks_seen(view, state, particles, key)
-    return haze.streaks(start, stop, width, opacity, view.size)
-
-
-def streaks_seen(
-    view: WeatherView, state: WeatherState, particles: Particles, key: str
-) -> tuple[Array, Array, Array, Array]:
-    """Ends (n, 2) pixels, width (n,) pixels and opacity (n,) of every streak that shows."""
-    R = view.T_world[:3, :3].astype(np.float32)
-    own, spin = view.twist
-    parts = []
-    for cloud in lattice.particles_around(particles, key, view.T_world[:3, 3], view.seconds, state.air.wind):
-        local = cloud.offset @ R
-        far = np.sqrt(np.einsum("ij,ij->i", local, local))
-        wide = local[:, 2] > _least_z(view) * far
-        near = np.flatnonzero(wide & (far < cloud.reach) & (far > NEAREST))
-        local, far = local[near].astype(float), far[near].astype(float)
-        speed = cloud.velocity[near] @ view.T_world[:3, :3] - own - np.cross(spin, local)
-        drift = speed * view.exposure * state.exposure_factor
-        w = particles.width(cloud.diameter[near]) * view.focal / far
-        soft = np.sqrt(w**2 + (APERTURE * view.focal / far) ** 2 + 0.5)
-        across = drift - local * ((drift * local).sum(1) / far**2)[:, None]
-        length = np.linalg.norm(across, axis=1) * view.focal / far
-        opacity = np.minimum(np.pi / 4 * w**2 / (soft * (length + soft)), 1.0)
-        shows = opacity > FAINTEST
-        parts.append((local[shows], drift[shows], soft[shows], opacity[shows], far[shows]))
-    if not parts:
-        return np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros(0)
-    local, drift, width, opacity, far = (np.concatenate(p) for p in zip(*parts, strict=True))
-    middle, seen = view.project(local)
-    seen &= view.is_unoccluded(middle, far)
-    strong = np.flatnonzero(seen)
-    strong = strong[np.argsort(-opacity[strong], kind="stable")[:MOST]]
-    (start, a), (stop, b) = (view.project(local[strong] + s * drift[strong]) for s in (-0.5, 0.5))
-    whole = np.isfinite(start).all(1) & np.isfinite(stop).all(1) & (a | b)
-    return start[whole], stop[whole], width[strong][whole], opacity[strong][whole]
-
-
-def _least_z(view: WeatherView) -> float:
-    """Cosine of the largest angle from the optical axis that a picture shows."""
-    z = view.nodes[..., 2][np.abs(view.nodes).sum(2) > 0]
-    return float(z.min()) - 0.02 if len(z) else 1.0
+    return haze.blend(picture, cv2.exp(depth), air_seen(view, state, airlight, picture))

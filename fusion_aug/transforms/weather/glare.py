@@ -1,4 +1,4 @@
-"""Sun glare: the veil that the lens scatters over the picture about the sun."""
+"""The sun in pictures: its disc, and the light of it that a lens scatters over what lies about it."""
 
 from __future__ import annotations
 
@@ -7,37 +7,51 @@ import numpy as np
 from calib.ties import nearest_whole
 from fusion_aug.ops.color import level_of, light_of
 from fusion_aug.physics.completion import SKY_DISTANCE
+from fusion_aug.transforms.weather.place import to_sun_in_world
 from fusion_aug.transforms.weather.state import DAYLIGHT, WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
 
 Array = np.ndarray
-SCATTER = 3.0  # veiling luminance = SCATTER E / angle^2, angle in degrees: a third of the eye's (CIE 146)
-DISC = 0.27  # degrees, radius of the sun
+# veiling luminance = SCATTER E / angle^2, angle in degrees: the eye's is 10 (CIE 146), a clean lens scatters far less
+SCATTER = 0.2
+DISC = 0.265  # degrees, radius of the sun
+NEAR = 4.0  # degrees up to which angles are taken from pixels instead of from the nodes of the map of rays
 WIDEST = 70.0  # degrees from the sun beyond which there is no veil
 TINT = np.array([1.0, 0.96, 0.86], np.float32)
 WHITE = DAYLIGHT / np.pi  # cd/m^2 of a white wall in the light that pictures are exposed for
 
 
 def add_sun_glare(picture: Array, view: WeatherView, state: WeatherState) -> Array:
-    """Add the veil about the sun's direction, unless something hides it; what is brighter than white is white."""
-    to_sun = view.T_world[:3, :3].T @ state.light.to_sun
+    """Add the sun and its glare, unless something hides it; what is brighter than white is white."""
+    to_sun = view.T_world[:3, :3].T @ to_sun_in_world(view.call.sample, view.index, state)
     angle = np.degrees(np.arccos(np.clip(view.nodes @ to_sun, -1, 1)))
     if angle.min() > WIDEST:
         return picture
-    open_share = _open_share(view, to_sun) * np.exp(-state.air.extinction(550e-9) * 500.0)
-    if open_share <= 0:
+    wide = _angles(view, to_sun, view.smooth(angle))
+    disc = np.clip((DISC - wide) * view.focal * np.pi / 180 + 0.5, 0, 1)  # soft over one pixel
+    sky = view.distance >= 0.3 * SKY_DISTANCE
+    through = float(np.exp(-state.air.extinction(550e-9) * 500.0))
+    shown = through * (float(disc[sky].sum() / disc.sum()) if disc.sum() > 0.5 else 1.0)
+    if shown <= 0:
         return picture
-    wide = np.maximum(view.smooth(angle), DISC)
-    veil = SCATTER * state.light.sun / wide**2 * np.clip(2 - 2 * wide / WIDEST, 0, 1) / WHITE * open_share
+    scattered = np.clip(2 - 2 * wide / WIDEST, 0, 1) / np.maximum(wide, DISC) ** 2
+    veil = SCATTER * state.light.sun / WHITE * shown * scattered
+    # the disc itself is brighter than white by five orders of magnitude
+    veil += 1e2 * through * disc * sky
     return level_of(light_of(picture) + veil[..., None].astype(np.float32) * TINT, picture)
 
 
-def _open_share(view: WeatherView, to_sun: Array) -> float:
-    """Share of the sun's surroundings (one degree) in the picture that is sky; 1 where the sun is out of view."""
+def _angles(view: WeatherView, to_sun: Array, smooth: Array) -> Array:
+    """Angle (H, W) from the sun, degrees: the smooth map, and about the sun the distance in pixels."""
     pixel, seen = view.project(to_sun[None] * 1e6)
     if not seen[0]:
-        return 1.0
-    reach = max(1, int(view.focal * np.radians(0.5)))
+        return smooth
+    reach = int(view.focal * np.radians(NEAR)) + 1
     u, v = nearest_whole(pixel[0]).astype(int)
-    patch = view.distance[max(0, v - reach) : v + reach + 1, max(0, u - reach) : u + reach + 1]
-    return float((patch > 0.3 * SKY_DISTANCE).mean())
+    rows, columns = slice(max(0, v - reach), v + reach + 1), slice(max(0, u - reach), u + reach + 1)
+    y, x = np.mgrid[rows, columns][:, : view.size[0] - rows.start, : view.size[1] - columns.start]
+    near = np.degrees(np.hypot(x - pixel[0, 0], y - pixel[0, 1]) / view.focal)
+    out = smooth.copy()
+    share = np.clip(2 - 2 * near / NEAR, 0, 1)
+    out[rows, columns] += (near - out[rows, columns]) * share
+    return out

@@ -11,13 +11,13 @@ from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops.random import digest, noise
 from fusion_aug.physics import lattice, pulse
 from fusion_aug.physics.field import FogField, Puffs
-from fusion_aug.physics.ground import NEAR, height, wet_return
+from fusion_aug.physics.ground import NEAR, height, wet_return, wet_surface
 from fusion_aug.physics.precipitation import Particles
 from fusion_aug.sample.depth import ground_of
 from fusion_aug.sample.vehicle import T_up_ref
 from fusion_aug.streams import Points
 from fusion_aug.streams.targets import on_nothing
-from fusion_aug.transforms.weather.place import spray_behind
+from fusion_aug.transforms.weather.place import spray_behind, to_sun_in_world
 from fusion_aug.transforms.weather.scan import Scan
 from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.weather import Weather
@@ -92,29 +92,33 @@ def simulate_returns(
             depth[rows] += floating * (path - far)
         if len(puffs):
             depth[rows] += puffs.depth(place, scan.ray[rows], scan.distance[rows])
-    factor = ground_factor(scan, state)
-    power = pulse.target_power(pulse.reflectivity(intensity, sensor), scan.distance, depth, factor, sensor)
-    floor: Array = np.asarray(sensor.noise_floor, np.float32)
+    left = np.exp(-2 * depth) * surface_factor(scan, state)
+    received = pulse.gain(scan.distance, sensor)
+    least = pulse.threshold(received, sensor)
+    power = pulse.target_power(pulse.reflectivity(intensity, sensor), received, least, left)
+    noise: Array | float = 1.0
     echoes = []
     if back > 0:
-        echo = pulse.suspended_echoes(extinction, back, sensor, rng, power, 1 + state.air.patchiness)
+        echo = pulse.suspended_echoes(extinction, back, sensor, rng, power, scan.from_scanner, 1 + state.air.patchiness)
         echoes.append(echo if clouds is None else _in_patchy_fog(scan, echo, clouds, floating))
     for k, particles in enumerate(state.air.particles()):
         echoes += particle_echoes(scan, state, particles, digest(state.key, "particles", k), extinction, rng)
     if len(puffs):
         echoes += spray_echoes(scan, puffs, state, extinction, rng)
     if state.light.sun > 0:
-        floor, false = sun_echoes(scan, state, floor, rng)
+        noise, false = sun_echoes(scan, state, rng)
         echoes.append(false)
-    best, strength = pulse.strongest(echoes, scan.distance, sensor, floor)
-    target = power > floor
+    best, strength = pulse.strongest(echoes, scan.distance, sensor, noise)
+    target = power > noise * least
     kept = target if sensor.echo == "last" else target & (power >= strength)
     status = np.where(~scan.known | kept, 0, np.where(strength > 0, STATUS_SCATTERED, -1))
-    faded = np.where(scan.known, np.exp(-2 * depth) * factor, 1.0)
-    level = np.where(status == STATUS_SCATTERED, pulse.intensity_of(strength, best, sensor), intensity * faded)
+    level = np.where(scan.known, intensity * left, intensity)
+    scattered = np.flatnonzero(status == STATUS_SCATTERED)
+    level[scattered] = pulse.intensity_of(strength[scattered], best[scattered], sensor)
     if auto_gain and (status == 0).any():
         level *= intensity[status == 0].mean() / max(level[status == 0].mean(), 1e-9)
-    return best, np.clip(level, 0, max(sensor.scale, float(intensity.max(initial=0.0)))), status
+    level = np.clip(level, 0, max(sensor.scale, float(intensity.max(initial=0.0))))
+    return best, pulse.rounded(level, sensor), status
 
 
 def _in_patchy_fog(scan: Scan, echo: pulse.Echo, clouds: FogField, floating: float) -> pulse.Echo:
@@ -128,20 +132,21 @@ def _in_patchy_fog(scan: Scan, echo: pulse.Echo, clouds: FogField, floating: flo
     return echo._replace(power=power)
 
 
-def ground_factor(scan: Scan, state: WeatherState) -> Array:
-    """What wet or snowy ground leaves of each return, 1 elsewhere."""
-    factor = np.ones(len(scan.distance))
+def surface_factor(scan: Scan, state: WeatherState) -> Array | float:
+    """What wet surfaces, and wet or snowy ground, leave of each return."""
+    everywhere = wet_surface(state.surface.wetness)
     film, snow = state.surface.water_film, state.surface.snow_cover
     if film <= 0 and snow <= 0:
-        return factor
+        return everywhere
     sample = scan.call.sample
     T = T_up_ref(sample, scan.index) @ sample.metas[scan.index].T_ref(scan.frame, scan.time, true_rig=True).numpy()
     plane = ground_of(scan.xyz.astype(float), T)
     if plane is None:
-        return factor
+        return everywhere
+    factor = np.full(len(scan.distance), everywhere)
     with np.errstate(invalid="ignore"):
         ground = np.flatnonzero(np.abs(height(plane, scan.xyz)) < NEAR)
-    factor[ground] = wet_return(np.abs(scan.ray[ground] @ plane[:3]), film)
+    factor[ground] = np.minimum(factor[ground], wet_return(np.abs(scan.ray[ground] @ plane[:3]), film))
     if snow > 0 and scan.intensity is not None:
         white = SNOW_REFLECTIVITY[scan.sensor.wavelength < 1.2e-6]
         now = pulse.reflectivity(np.nan_to_num(scan.intensity[ground]), scan.sensor)
@@ -176,7 +181,8 @@ def _kept_particles(
         far = np.sqrt(np.einsum("ij,ij->i", cloud.offset, cloud.offset))
         section = particles.backscatter(cloud.diameter, sensor.wavelength)
         power = pulse.particle_power(section, far, extinction, sensor)
-        seen = np.flatnonzero((power > sensor.noise_floor) & (far < cloud.reach) & (far > sensor.min_range))
+        least = pulse.threshold(pulse.gain(far, sensor), sensor)
+        seen = np.flatnonzero((power > least) & (far < cloud.reach) & (far > sensor.min_range))
         if len(seen) == 0 or len(beams) == 0:
             continue
         if tree is None:
@@ -226,12 +232,13 @@ def spray_echoes(
     return out
 
 
-def sun_echoes(scan: Scan, state: WeatherState, floor: Array, rng: np.random.Generator) -> tuple[Array, pulse.Echo]:
-    """The noise floor near the sun, and false returns there, even in range."""
-    angle = np.arccos(np.clip(scan.ray_in_world @ state.light.to_sun, -1, 1))
+def sun_echoes(scan: Scan, state: WeatherState, rng: np.random.Generator) -> tuple[Array, pulse.Echo]:
+    """The factor on the threshold near the sun, and false returns there, even in range."""
+    angle = np.arccos(np.clip(scan.ray_in_world @ to_sun_in_world(scan.call.sample, scan.index, state), -1, 1))
     near = np.where(angle < SUN_ANGLE, (1 - angle / SUN_ANGLE) ** 2, 0.0) * state.light.sun / 1e5
     beam = np.flatnonzero(rng.random(len(angle)) < SUN_ECHOES * near)
-    floor = floor * (1 + 30 * near)
+    noise = 1 + 30 * near
     distance = rng.uniform(scan.sensor.min_range, scan.sensor.max_range, len(beam))
     # a false return is noise that passed the threshold by a little
-    return floor, pulse.Echo(beam, distance, floor[beam] * (1 + rng.exponential(0.3, len(beam))))
+    least = noise[beam] * pulse.threshold(pulse.gain(distance, scan.sensor), scan.sensor)
+    return noise, pulse.Echo(beam, distance, least * (1 + rng.exponential(0.3, len(beam))))

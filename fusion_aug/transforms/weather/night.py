@@ -1,41 +1,48 @@
-"""Pictures of the day relit at night: the light of lamps, the lamps, and the noise of a dark picture."""
+"""Pictures of the day relit at night: what is left of daylight, the light of lamps, and the noise of a dark picture."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from calib.ties import cell_of, nearest_whole
+from calib.ties import cell_of
 from fusion_aug.ops.color import level_of, light_of
-from fusion_aug.ops.random import digest, generator
 from fusion_aug.physics.completion import SKY_DISTANCE
 from fusion_aug.physics.ground import NEAR, height
-from fusion_aug.transforms.weather.place import T_ref_vehicle, T_world_ref, moving_vehicles
+from fusion_aug.transforms.weather.lamps import LAMP_GRID, LAMP_HEIGHT, lamp_place
+from fusion_aug.transforms.weather.place import T_ref_vehicle, T_world_ref
 from fusion_aug.transforms.weather.state import DAYLIGHT, EXPOSED_DOWN_TO, WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
 
 Array = np.ndarray
 FULL_WELL, READ_NOISE = 10000.0, 3.0  # electrons, of a 3 micrometre automotive pixel
 HEADLAMP = 20000.0  # candela in the middle of a low beam
-LAMP_GRID, LAMP_HEIGHT, LAMP = 28.0, 7.0, 1500.0  # street lamps: metres apart, metres high, candela downwards
+LAMP = 1500.0  # candela of a street lamp downwards
 LED, SODIUM = np.array([1.0, 0.98, 0.92], np.float32), np.array([1.0, 0.78, 0.5], np.float32)
-TAIL, HEAD = np.array([1.0, 0.08, 0.05]), np.array([1.0, 0.97, 0.9])
+KEY = 0.11  # power of the light by which cameras keep a darker scene darker
+BLUE = np.array([0.72, 0.92, 1.3], np.float32)  # light of the sky after sunset against that of the day
+TWILIGHT = (2000.0, 100.0)  # lux from which on, and down to which, light turns blue
+STARS = 3.0  # lux below which less and less of the light comes from the sky, and more from lamps around
 STEP = 4  # pixels between the nodes of the map of light
 
 
 def relight_at_night(picture: Array, view: WeatherView, state: WeatherState) -> tuple[Array, float]:
-    """The scene lit by what is left of daylight and by lamps.
+    """The scene, without the sun already, lit by what is left of daylight and by lamps.
 
     Returns:
-        the picture, and the factor on the level of what only the surroundings light.
+        the picture, and the factor (3,) on the level of what only the surroundings light.
     """
     around = float(state.light.illuminance or DAYLIGHT)
-    exposed = state.exposure_illuminance
-    share: Array = np.full(3, around / exposed, np.float32)
+    late = np.clip(np.log(TWILIGHT[0] / around) / np.log(TWILIGHT[0] / TWILIGHT[1]), 0, 1)
+    key = min(1.0, around / DAYLIGHT) ** KEY / state.exposure_illuminance
+    daylight = around * key * (1 + late * (BLUE - 1)).astype(np.float32)
+    share: Array = np.broadcast_to(daylight, (1, 1, 3)).astype(np.float32)
     if state.light.lamps and around < EXPOSED_DOWN_TO:
-        share = share + _lamp_light(view, state) / np.float32(exposed)
-    dimmed = (around / exposed) ** (1 / 2.2)
-    return level_of(light_of(picture) * share, picture), dimmed
+        share = share + _lamp_light(view, state) * np.float32(key)
+    if around < STARS:
+        sky = cv2.blur((view.distance >= 0.3 * SKY_DISTANCE).astype(np.float32), (3, 3))
+        share = share * (1 - sky * np.float32(1 - np.sqrt(around / STARS)))[..., None]
+    return level_of(light_of(picture) * share, picture), daylight ** (1 / 2.2)
 
 
 def _lamp_light(view: WeatherView, state: WeatherState) -> Array:
@@ -81,71 +88,12 @@ def _street_lamps(xyz: Array, above: Array, view: WeatherView, state: WeatherSta
     total = np.zeros(xyz.shape[:2])
     drop = np.maximum(LAMP_HEIGHT - above, 0.5)
     for cell in np.unique(cells.reshape(-1, 2), axis=0):
-        place = _lamp_place(state.key, cell)
+        place = lamp_place(state.key, cell)
         near = (np.abs(world[..., :2] - place) < LAMP_GRID).all(-1)
         gap = ((world[near][:, :2] - place) ** 2).sum(1)
         far = gap + drop[near] ** 2
         total[near] += LAMP * (drop[near] / np.sqrt(far)) ** 3 / far * (above[near] < LAMP_HEIGHT)
     return total
-
-
-def _lamp_place(key: str, cell: Array) -> Array:
-    """Position (x, y) in the world of the street lamp of a cell of the grid."""
-    rng = generator(digest(key, "lamp", int(cell[0]), int(cell[1])))
-    return (cell + rng.uniform(0.2, 0.8, 2)) * LAMP_GRID
-
-
-def lamps_seen(picture: Array, view: WeatherView, state: WeatherState) -> Array:
-    """The lamps of traffic: white in front, red behind, with a glow that thick air widens."""
-    spots, power = _lamp_spots(view), EXPOSED_DOWN_TO / state.exposure_illuminance
-    if not spots or power < 0.01:  # invisible by day
-        return picture
-    light = light_of(picture)
-    extinction = state.air.extinction(550e-9)
-    T = np.linalg.inv(view.T_ref)
-    for place, facing, colour, strength in spots:
-        local = T[:3, :3] @ place + T[:3, 3]
-        far = float(np.linalg.norm(local))
-        towards = float(-(T[:3, :3] @ facing) @ local / far)
-        pixel, seen = view.project(local[None])
-        if towards < 0.1 or not seen[0] or not view.is_unoccluded(pixel, np.array([far - 1.5]))[0]:
-            continue
-        share = power * strength * towards**2 * np.exp(-extinction * far)
-        core = max(1.2, view.focal * 0.07 / far)
-        _add_spot(light, pixel[0], core, share * colour)
-        # the lens and the air scatter some of it about
-        glow = 0.03 + 0.25 * (1 - np.exp(-extinction * far))
-        _add_spot(light, pixel[0], 6 * core + 4, share * glow * colour)
-    return level_of(light, picture)
-
-
-def _lamp_spots(view: WeatherView) -> list[tuple[Array, Array, Array, float]]:
-    """Place and direction in the reference frame, colour and light of every lamp of moving traffic."""
-    out = []
-    for pose, size, velocity in moving_vehicles(view.call.sample, view.index, view.time):
-        speed = float(velocity.norm())
-        if speed < 0.5:  # parked; a vehicle of unknown speed has its lamps on
-            continue
-        T, (length, width, tall) = pose.numpy(), size.tolist()
-        forward = T[:3, 0]
-        for end, colour, strength in ((1, HEAD, 3.0), (-1, TAIL, 0.9)):
-            for side in (-0.38, 0.38):
-                local = np.array([end * length / 2, side * width, -tall / 2 + min(0.75, 0.45 * tall)])
-                out.append((T[:3, :3] @ local + T[:3, 3], end * forward, colour, strength))
-    return out
-
-
-def _add_spot(light: Array, pixel: Array, sigma: float, colour: Array) -> None:
-    """Add a Gaussian spot to a picture of light, in place."""
-    reach = int(np.ceil(3 * sigma))
-    u, v = nearest_whole(pixel).astype(int).tolist()
-    a, b = max(0, v - reach), min(light.shape[0], v + reach + 1)
-    c, d = max(0, u - reach), min(light.shape[1], u + reach + 1)
-    if a >= b or c >= d:
-        return
-    y, x = np.mgrid[a:b, c:d]
-    bell = np.exp(-((x - pixel[0]) ** 2 + (y - pixel[1]) ** 2) / (2 * sigma**2))
-    light[a:b, c:d] += (bell[..., None] * colour).astype(np.float32)
 
 
 def _colour_grain(size: tuple[int, int], rng: np.random.Generator) -> Array:

@@ -42,6 +42,16 @@ def T_ref_vehicle(sample: Sample, index: int) -> np.ndarray:
     return H @ np.diag([1 / scale, flip / scale, 1 / scale, 1.0])
 
 
+def to_sun_in_world(sample: Sample, index: int, state: WeatherState) -> np.ndarray:
+    """Unit vector (3,) to the sun in the world; where it follows the vehicle, turned by the vehicle's heading."""
+    if not state.light.follows:
+        return state.light.to_sun
+    forward = (T_world_ref(sample, index) @ T_ref_vehicle(sample, index))[:2, 0]
+    c, s = forward / np.linalg.norm(forward)
+    x, y, z = state.light.to_sun
+    return np.array([c * x - s * y, s * x + c * y, z])
+
+
 def moving_vehicles(sample: Sample, index: int, time: int) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Pose in the reference frame (4, 4), size (3,) and velocity (3,) of every vehicle with a known one, at a time."""
     out = []

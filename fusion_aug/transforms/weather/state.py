@@ -12,12 +12,24 @@ import numpy as np
 from fusion_aug.ops.random import digest
 from fusion_aug.physics.air import Atmosphere, extinction_of_mor, extinction_of_visual_range
 from fusion_aug.physics.field import FogField
+from fusion_aug.physics.patches import Patches, covered
 
 DAYLIGHT = 20000.0  # lux, of a day under light clouds: what pictures are taken to be exposed for
 EXPOSED_DOWN_TO = 30.0  # lux that a camera still exposes a white wall for; below that the picture gets dark
 LONGEST = 15.0  # how much longer than by day it exposes: 30 ms instead of 2
 FOG_TINT = np.array([0.985, 1.0, 1.02])
+SNOW_RIM = 0.45  # scores of the ground over which snow gets thin
 DUST_TINT = np.array([1.05, 0.88, 0.62])
+SUNSET = 400.0  # lux, where civil twilight begins
+OVERCAST, IN_FOG = 2.0, 0.5  # how much brighter than the horizon the zenith is: CIE, and our choice
+LAYER = 150.0  # metres, along the sun's light through fog or dust near the ground
+CLOUDED = 0.3, 0.15  # mm/h of rain, and of snow as water, at which clouds hold back 1 - 1/e of the sun's own light
+
+
+def held_back(air: Atmosphere) -> float:
+    """Share of the sun's own light that fog and dust scatter, and the clouds that rain and snow fall from hold back."""
+    falling = air.rain_rate / CLOUDED[0] + air.snow_rate / CLOUDED[1]
+    return 1 - math.exp(-(air.fog + air.dust) * LAYER - falling)
 
 
 @dataclass(frozen=True)
@@ -26,23 +38,27 @@ class Light:
 
     Attributes:
         illuminance: of the surroundings, lux; None where the light is as recorded.
+        overcast: share of the sun's own light that air and clouds hold back.
         lamps: whether head and street lamps and those of traffic burn.
         sun: illuminance of the sun in the cameras, lux; 0 for none.
-        to_sun: (3,) unit vector in the world.
+        to_sun: (3,) unit vector in the world; with ``follows``, in a level frame along the vehicle's heading.
     """
 
     illuminance: float | None
+    overcast: float
     lamps: bool
     sun: float
     to_sun: np.ndarray
+    follows: bool = False
 
 
 @dataclass(frozen=True)
 class RoadSurface:
-    """What lies on the road: a film of water (mm), and the share that snow covers."""
+    """What lies on the road: a film of water (mm), and the share that snow covers; and how wet all surfaces are."""
 
     water_film: float
     snow_cover: float
+    wetness: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +66,7 @@ class WeatherState:
     """Air, light and ground of one draw.
 
     Attributes:
-        airlight: level of the air itself in the pictures, share of full scale, (3,).
+        airlight: level of the air itself in the pictures at the horizon, share of full scale, (3,).
         key: decides where clouds, drops and flakes are.
         spray: factor on the spray behind vehicles.
         lens_drops: drops on each camera's lens.
@@ -82,12 +98,14 @@ class WeatherState:
                          params["lidar_ratio"])  # fmt: skip
         azimuth, up = math.radians(params["sun_azimuth_deg"]), math.radians(params["sun_elevation_deg"])
         to_sun = np.array([math.cos(up) * math.cos(azimuth), math.cos(up) * math.sin(azimuth), math.sin(up)])
-        light = Light(params["illuminance"], params["lamps"], params["sun"], to_sun)
+        overcast = held_back(air) if params["overcast"] is None else params["overcast"]
+        light = Light(params["illuminance"], overcast, params["lamps"], params["sun"], to_sun,
+                      params["sun_azimuth_from"] == "vehicle")  # fmt: skip
         # film of water on a road in the rain: 0.12 mm at 1 mm/h, 1.2 mm at 100 mm/h
         film = min(1.2, 0.12 * math.sqrt(rain)) if params["water_film"] is None else params["water_film"]
         share = dust / (fog + dust) if fog + dust > 0 else 0.0
         airlight = np.clip(params["airlight"] * ((1 - share) * FOG_TINT + share * DUST_TINT), 0, 1)
-        surface = RoadSurface(film, params["snow_cover"])
+        surface = RoadSurface(film, params["snow_cover"], params["surface_wetness"])
         return WeatherState(air, light, surface, airlight, params["key"], params["spray"], params["lens_drops"])
 
     @property
@@ -96,11 +114,26 @@ class WeatherState:
         dark, bright = self.light.illuminance is not None, self.light.sun > 0
         return (
             self.air.is_clear
+            and self.light.overcast == 0
             and not dark
             and not bright
             and self.surface == RoadSurface(0.0, 0.0)
             and self.lens_drops < 0.5
         )
+
+    @property
+    def sunless(self) -> float:
+        """Share of the sun's own light that pictures lose: to clouds, air and, down to civil twilight, to the hour."""
+        around = self.light.illuminance
+        late = 0.0 if around is None else math.log(DAYLIGHT / around) / math.log(DAYLIGHT / SUNSET)
+        return max(self.light.overcast, min(1.0, late))
+
+    @property
+    def steepness(self) -> float:
+        """How much brighter than at the horizon the air and the sky are overhead; less in fog and dust."""
+        suspended, falling = self.air.fog + self.air.dust, self.air.falling_extinction(550e-9)
+        floating = suspended / (suspended + falling) if suspended + falling > 0 else 0.0
+        return self.light.overcast * (OVERCAST + (IN_FOG - OVERCAST) * floating)
 
     @property
     def exposure_illuminance(self) -> float:
@@ -116,18 +149,14 @@ class WeatherState:
             else float(np.clip(DAYLIGHT / self.exposure_illuminance, 1.0, LONGEST))
         )
 
-    def snow_on(self, world: np.ndarray) -> np.ndarray:
-        """Share of snow on the ground (n,), 0 to 1, at positions (n, 3) in the world: patches of one to ten metres."""
-        from scipy.special import ndtri
+    @property
+    def snow_patches(self) -> Patches:
+        """Where snow lies first."""
+        return Patches.of(digest(self.key, "snow"), 0.25, 12.0, 1.5)
 
-        cover = self.surface.snow_cover
-        if cover <= 0 or cover >= 1:
-            return np.full(len(world), float(cover >= 1))
-        patches = FogField.of(digest(self.key, "snow"), 1.0, (0.0, 0.0))
-        # the waves of clouds, twelve times as short; their sum is nearly normal
-        density = patches.density(np.zeros(3), world * 12.0, np.ones(len(world)), 0.0)
-        spread = float(np.sqrt((patches.weight**2).sum() / 2))
-        return np.clip((density - 1) / spread / 0.3 + ndtri(cover) / 0.3 + 0.5, 0, 1)
+    def snow_on(self, world: np.ndarray) -> np.ndarray:
+        """Share of snow on the ground (n,), 0 to 1, at positions (n, 3) in the world."""
+        return covered(self.snow_patches.at(world), self.surface.snow_cover, SNOW_RIM)
 
     def clouds(self) -> FogField | None:
         """How fog and dust vary; None where they are even."""

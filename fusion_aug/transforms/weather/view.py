@@ -13,6 +13,7 @@ from calib.ties import nearest_whole
 from fusion_aug.core.registry import Call
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.haze import enlarged
+from fusion_aug.physics.completion import Completion
 from fusion_aug.physics.ground import NEAR, height
 from fusion_aug.sample import SampleMeta
 from fusion_aug.sample.depth import camera_depth, ground_of, ground_plane, lidars_of
@@ -23,6 +24,7 @@ from fusion_aug.transforms.weather.place import T_world
 
 Array = np.ndarray
 STEP = 8  # pixels between the nodes of smooth maps
+COARSE = 16  # pixels, between elevations of rays
 EXPOSURE = 0.002  # seconds by day, of a camera whose exposure the rig does not hold
 GROUND_REACH = 80.0  # metres
 
@@ -53,9 +55,14 @@ class WeatherView:
         return self.time * 1e-9
 
     @cached_property
+    def depth(self) -> Completion:
+        """Distances and how well they are known."""
+        return camera_depth(self.call.sample, self.call.name, self.item)
+
+    @cached_property
     def distance(self) -> Array:
         """(H, W) float32, metres along the ray."""
-        return camera_depth(self.call.sample, self.call.name, self.item).distance
+        return self.depth.distance
 
     @cached_property
     def T_world(self) -> Array:
@@ -73,6 +80,13 @@ class WeatherView:
         shape = (-(-self.size[0] // STEP) + 3, -(-self.size[1] // STEP) + 3)
         rays = self.sensor.unproject((pixel_grid(shape) - 1) * STEP)
         return rays.nan_to_num(0.0).numpy()
+
+    @cached_property
+    def sines(self) -> Array:
+        """Sine of the elevation (h, w) in the middle of every ``COARSE`` pixels; 0 where a lens sees nothing."""
+        shape = (-(-self.size[0] // COARSE), -(-self.size[1] // COARSE))
+        rays = self.sensor.unproject(pixel_grid(shape) * COARSE + (COARSE - 1) / 2)
+        return rays.nan_to_num(0.0).numpy() @ self.T_world[2, :3]
 
     def smooth(self, at_nodes: Array) -> Array:
         """A map known at the nodes, at every pixel; float32."""

@@ -16,6 +16,8 @@ from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D, SegmentationMask, families
 from fusion_aug.transforms.weather.lens import mark_what_drops_hide
 
+SUN_FROM = ("world", "vehicle")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Weather(Transform, families.Weather):
@@ -34,12 +36,16 @@ class Weather(Transform, families.Weather):
         rain_rate: mm/h. snow_rate: mm/h of water. wet_snow: whether flakes melt.
         temperature: degrees Celsius; None for 10, or -2 where it snows.
         wind: m/s. wind_deg: direction that it blows to in the world, from x towards y.
-        airlight: level of thick fog in the pictures, share of full scale.
+        airlight: level of thick fog in the pictures at the horizon, share of full scale.
+        overcast: share of the sun's own light that clouds hold back from cameras, 1 for an overcast sky in the place of
+            the blue one; None for what follows from fog, dust, rain and snow. How far that goes: docs/weather.md.
         illuminance: of the surroundings, lux: 20000 is a day, 10 dusk, 1 a lit night; None leaves the light as it is.
         lamps: whether lamps burn in the dark: head lamps, street lamps, those of traffic.
         sun: illuminance of the sun, lux: 100000 is a clear noon, 0 leaves it out.
-        sun_azimuth_deg, sun_elevation_deg: its direction in the world, azimuth from x towards y.
+        sun_azimuth_deg, sun_elevation_deg: its direction, azimuth from x towards y.
+        sun_azimuth_from: what that azimuth counts from: ``world``, or ``vehicle``, whose heading the sun then follows.
         water_film: on the road, mm; None for what the rain leaves (1.2 mm at 100 mm/h).
+        surface_wetness: share of all surfaces that fog or rain has wetted; LiDARs see them darker.
         snow_cover: share of the ground that snow covers.
         spray: factor on the spray behind vehicles faster than 50 km/h on a wet road; 0 for none.
         lens_drops: how many drops hang on each camera's lens.
@@ -62,12 +68,15 @@ class Weather(Transform, families.Weather):
     wind: Range = 0.0
     wind_deg: Range = (0.0, 360.0)
     airlight: Range = 0.78
+    overcast: Range | None = None
     illuminance: Range | None = None
     lamps: bool = True
     sun: Range = 0.0
     sun_azimuth_deg: Range = (-180.0, 180.0)
     sun_elevation_deg: Range = 20.0
+    sun_azimuth_from: str = "world"
     water_film: Range | None = None
+    surface_wetness: Range = 0.0
     snow_cover: Range = 0.0
     spray: Range = 1.0
     lens_drops: Range = 0.0
@@ -75,6 +84,7 @@ class Weather(Transform, families.Weather):
     auto_gain: bool = False
     report: bool = False
 
+    version: ClassVar[int] = 2  # since 2026-11: other distances, light and receivers
     dense_noise = True
     keeps_geometry_of: ClassVar[tuple[type, ...]] = (Boxes3D,)
     loss_reason: ClassVar[str] = "no longer measured through the air, or on wet ground"
@@ -82,9 +92,10 @@ class Weather(Transform, families.Weather):
         "mor": (5.0, 1e6), "visual_range": (5.0, 1e6), "dust_mor": (5.0, 1e6), "patchiness": (0.0, 1.0),
         "lidar_ratio": (1.0, 1000.0),
         "rain_rate": (0.0, 300.0), "snow_rate": (0.0, 50.0), "temperature": (-60.0, 60.0), "wind": (0.0, 60.0),
-        "wind_deg": (-360.0, 360.0), "airlight": (0.0, 1.0), "illuminance": (0.001, 1e5), "sun": (0.0, 1.3e5),
+        "wind_deg": (-360.0, 360.0), "airlight": (0.0, 1.0), "overcast": (0.0, 1.0),
+        "illuminance": (0.001, 1e5), "sun": (0.0, 1.3e5),
         "sun_azimuth_deg": (-360.0, 360.0), "sun_elevation_deg": (-5.0, 90.0), "water_film": (0.0, 10.0),
-        "snow_cover": (0.0, 1.0), "spray": (0.0, 10.0), "lens_drops": (0.0, 1000.0),
+        "surface_wetness": (0.0, 1.0), "snow_cover": (0.0, 1.0), "spray": (0.0, 10.0), "lens_drops": (0.0, 1000.0),
     }  # fmt: skip
     exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "returns are lost in the air, and radars see rain",
@@ -100,6 +111,9 @@ class Weather(Transform, families.Weather):
         super().__post_init__()
         if self.mor is not None and self.visual_range is not None:
             raise ConfigError(f"{type(self).__name__}: give either mor or visual_range; they name the same fog")
+        if self.sun_azimuth_from not in SUN_FROM:
+            who, words = f"{type(self).__name__}.sun_azimuth_from", " or ".join(SUN_FROM)
+            raise ConfigError(f"{who}: expected {words}, got {self.sun_azimuth_from!r}")
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
         """The drawn numbers, and the key that decides the positions of clouds, drops and flakes in the world."""

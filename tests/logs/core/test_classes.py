@@ -123,9 +123,9 @@ def test_every_format_writes_the_new_names(
         out = run(tmp_path / name, *words, f"pipeline={name}", "limit=2")
         assert written_names(kind, out) == {"auto"}
         assert main(["check", str(out)]) == 0, capsys.readouterr().out
-        before = [s.boxes().rows for s in list(fa.open_log(kind, root))[:2]]
+        opened = (fa.open_log(kind, root), fa.open_log(kind, root, classes={"auto": OLD[kind]}))
+        before, kept = ([log[i].boxes().rows for i in range(2)] for log in opened)
         lost = [line["account"]["boxes"].get("lost", {}).get(REASON, 0) for line in manifest(out)]
-        kept = [s.boxes().rows for s in list(fa.open_log(kind, root, classes={"auto": OLD[kind]}))[:2]]
         assert [a - b for a, b in zip(before, kept, strict=True)] == lost
         read = {str(c) for s in fa.open_log(kind, out) for c in s.boxes()["category"]}
         assert read == {"auto"}, "the output needs no option"

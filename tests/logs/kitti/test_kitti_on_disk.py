@@ -35,7 +35,7 @@ def kitti_boxes(path: Path, m: dict[str, Array]) -> tuple[Array, Array, Array]:
     return centre @ to_velo[:3, :3].T + to_velo[:3, 3], forward @ to_velo[:3, :3].T, v[:, [2, 1, 0]]
 
 
-@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.quick), 1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.quick), 1, 2])
 @pytest.mark.parametrize("pipeline", ["geometry", "driving"])
 def test_kitti_in_the_lidar_frame(real_data: Path, tmp_path: Path, pipeline: str, seed: int) -> None:
     root = real_data / "kitti"

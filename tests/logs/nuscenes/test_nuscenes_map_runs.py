@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from places import DRIVE
 from written import drawn_motion, is_mirrored, manifest, run
 
 import fusion_aug as fa
@@ -45,29 +46,29 @@ def test_what_is_read_back_is_what_was_made(street: Path, tmp_path: Path, plan: 
 
 
 @pytest.mark.quick
-def test_a_place_without_a_map_is_told(street: Path, tmp_path: Path) -> None:
-    assert "map" not in fa.open_log("nuscenes", street)[0].streams
+def test_a_place_without_a_map_is_told(tmp_path: Path) -> None:
+    assert "map" not in fa.open_log("nuscenes", DRIVE)[0].streams
     bare = tmp_path / "bare"
     bare.mkdir()
-    for path in street.iterdir():
+    for path in DRIVE.iterdir():
         if path.name != "maps":
             (bare / path.name).symlink_to(path)
-    log = fa.open_log("nuscenes", bare, map_range=40, follow_links=[str(street)])
+    log = fa.open_log("nuscenes", bare, map_range=40, follow_links=[str(DRIVE)])
     with pytest.raises(DataError, match=r"map_range: .* has no map: expected .*maps/expansion/synth-town\.json"):
         log[0]
     (bare / "maps").mkdir()  # where it was before version 1.3
-    shutil.copy(street / "maps/expansion/synth-town.json", bare / "maps")
-    log = fa.open_log("nuscenes", bare, map_range=40, follow_links=[str(street)])
+    shutil.copy(DRIVE / "maps/expansion/synth-town.json", bare / "maps")
+    log = fa.open_log("nuscenes", bare, map_range=40, follow_links=[str(DRIVE)])
     assert log[0]["map"].rows > 500
 
 
 @pytest.mark.quick
-def test_a_place_leads_nowhere_else(street: Path, tmp_path: Path) -> None:
+def test_a_place_leads_nowhere_else(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    shutil.copytree(street / "v1.0-mini", log / "v1.0-mini")
+    shutil.copytree(DRIVE / "v1.0-mini", log / "v1.0-mini")
     for name in ("samples", "sweeps", "fusion_aug"):
-        (log / name).symlink_to(street / name)
+        (log / name).symlink_to(DRIVE / name)
     path = log / "v1.0-mini/log.json"
     path.write_text(json.dumps([r | {"location": "../../../somewhere"} for r in json.loads(path.read_text())]))
     with pytest.raises(DataError, match=r"log\.json.*\.\./"):
-        fa.open_log("nuscenes", log, map_range=40, follow_links=[str(street)])[0]
+        fa.open_log("nuscenes", log, map_range=40, follow_links=[str(DRIVE)])[0]

@@ -45,8 +45,8 @@ SWAP |= {b: a for a, b in SWAP.items()}
     ("which", "seed"),
     [
         pytest.param("real", 0, marks=[pytest.mark.real, pytest.mark.quick]),
-        *(pytest.param("real", seed, marks=pytest.mark.real) for seed in range(1, 5)),
-        *(("made", seed) for seed in range(5)),
+        *(pytest.param("real", seed, marks=pytest.mark.real) for seed in (1, 3)),  # of which one mirrors
+        *(("made", seed) for seed in range(3)),
     ],
 )
 def test_nuscenes_in_the_lidar_frame(request: pytest.FixtureRequest, tmp_path: Path, which: str, seed: int) -> None:

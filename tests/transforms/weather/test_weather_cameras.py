@@ -14,6 +14,7 @@ import fusion_aug as fa
 from fusion_aug.check.air import call_for
 from fusion_aug.physics.air import extinction_of_mor
 from fusion_aug.transforms.weather.camera import apply_airlight
+from fusion_aug.transforms.weather.light import air_at
 from fusion_aug.transforms.weather.place import T_world
 from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
@@ -40,8 +41,9 @@ def test_fog_is_koschmieder_by_true_range(street: fa.Sample) -> None:
         far = (z / ray[..., 2] if depth.measure == "z" else z).numpy()  # type: ignore[attr-defined]
         known = np.isfinite(ray.numpy()).all(-1) & (far > 0)
         t = np.exp(-extinction_of_mor(120.0) * far)[..., None]
-        expected = before * t + state.airlight * 255 * (1 - t)
-        assert np.abs(after - expected)[known].max() <= 1.0
+        air = air_at(state, state.airlight, ray.nan_to_num(0.0).numpy() @ view.T_world[2, :3])
+        expected = before * t + air * 255 * (1 - t)
+        assert np.abs(after - expected)[known].max() <= 1.6  # the air is drawn in whole levels too, before it is mixed
 
 
 @pytest.mark.parametrize("weather", [
@@ -109,7 +111,8 @@ def test_drops_on_the_lens_stay_and_turn_the_scene_upside_down(street: fa.Sample
     a = picture_of(drops(sample, seed=1))
     changed = (a - half.float()).abs().amax(-1) > 30
     assert 0.001 < float(changed.double().mean()) < 0.2
-    assert float(a[250:][changed[250:]].max()) > 120  # below, the bottoms of drops show the sky
+    # below, where all is dark, drops show the sky; out of focus, it lies over all of them
+    assert float(a[250:][changed[250:]].max()) > 60
     later = fa.open_log("nuscenes", DRIVE)[8]
     after = replace(later["CAM_FRONT"], items=(half,))
     b = picture_of(

@@ -11,6 +11,7 @@ from places import DRIVE
 from weathers import cloud_in_weather, lidar_only, params_of
 
 import fusion_aug as fa
+from fusion_aug.check.returns import isolated
 from fusion_aug.ops.random import digest
 from fusion_aug.physics import lattice
 from fusion_aug.transforms.weather.place import T_world
@@ -21,6 +22,12 @@ from fusion_aug.transforms.weather.state import WeatherState
 def street() -> fa.Sample:
     """A keyframe of the sample log with depth streams."""
     return fa.open_log("nuscenes", DRIVE)[7]
+
+
+def with_scanner(sample: fa.Sample, **fields: object) -> fa.Sample:
+    """The sample with another LiDAR in its rigs."""
+    rig = sample.rig.with_sensor("LIDAR_TOP", replace(sample.rig.sensors["LIDAR_TOP"], **fields))  # type: ignore[arg-type]
+    return sample.with_meta(0, rig=rig, true_rig=rig)
 
 
 @pytest.mark.parametrize("figure", [
@@ -39,6 +46,7 @@ def test_more_weather_loses_more_points(street: fa.Sample, figure: list[tuple[st
 
 
 def test_returns_from_the_air_lie_before_their_targets(street: fa.Sample) -> None:
+    street = with_scanner(street, near_floor=0.0)  # the log's own hardly sees fog
     scanner = street.rig.sensors["LIDAR_TOP"]
     for weather in (fa.Fog(mor=60.0, report=True), fa.Rain(rain_rate=60.0, report=True),
                     fa.Snow(snow_rate=5.0, report=True), fa.Fog(mor=60.0, patchiness=1.0, report=True),
@@ -56,10 +64,12 @@ def test_returns_from_the_air_lie_before_their_targets(street: fa.Sample) -> Non
 
 
 def test_scattered_returns_keep_their_beam(street: fa.Sample) -> None:
+    street = with_scanner(street, near_floor=0.0)
     source = street["LIDAR_TOP"].realized()
     numbered = source.with_values(number=torch.arange(source.rows).double())
     out = fa.Fog(mor=60.0, report=True)(lidar_only(street).with_streams({"LIDAR_TOP": numbered}), seed=2)["LIDAR_TOP"]
     scattered = out["status"] == 1
+    assert int(scattered.sum()) > 500
     before = source["xyz"][out["number"][scattered].long()]
     a, b = (x / x.norm(dim=1, keepdim=True) for x in (before, out["xyz"][scattered]))
     assert float((a - b).norm(dim=1).max()) < 1e-5
@@ -86,6 +96,52 @@ def test_the_scale_of_intensities_does_not_matter(street: fa.Sample) -> None:
     assert a.counts.tolist() == b.counts.tolist()  # type: ignore[attr-defined]
     assert torch.allclose(a["xyz"], b["xyz"], atol=1e-5)
     assert torch.allclose(a["intensity"], b["intensity"] * 255, atol=1e-2)
+
+
+def test_a_raised_threshold_near_the_sensor_hides_the_ring_of_fog(street: fa.Sample) -> None:
+    seen = []
+    for floor in (0.0, 0.002, 0.004, 0.008, 0.016):
+        cloud, kept = cloud_in_weather(with_scanner(street, near_floor=floor), fa.Fog(mor=60.0, report=True))
+        seen.append(int((~kept).sum()))
+        assert cloud.rows >= int(kept.sum()) > 5000  # type: ignore[attr-defined]
+    assert seen == sorted(seen, reverse=True) and seen[0] > 500 and seen[-1] == 0
+
+
+def test_neighbours_return_alike_from_the_air(street: fa.Sample) -> None:
+    """A patch of fog is wider than the gap between beams: returns from it are no salt and pepper."""
+    cloud, kept = cloud_in_weather(with_scanner(street, near_floor=0.0), fa.Fog(mor=60.0, report=True))
+    scan = cloud.item_slice(0)  # type: ignore[attr-defined]
+    xyz, air = cloud["xyz"][scan].numpy().astype(float), ~kept[scan].numpy()
+    far = np.linalg.norm(xyz, axis=1)
+    alone = isolated(far, np.arctan2(xyz[:, 1], xyz[:, 0]), cloud["ring"][scan].numpy())
+    # at one degree between beams, three to six times as much as of the devices
+    assert air.sum() > 500 and alone[air].mean() < 0.4
+    assert np.percentile(far[air], 90) - np.percentile(far[air], 10) > 2.0
+
+
+def test_wet_surfaces_return_less_everywhere(street: fa.Sample) -> None:
+    """With a sensor that does not round, by one factor; the more, the more of the surfaces are wet."""
+    bare = with_scanner(street, intensity_levels=None)
+    source = bare["LIDAR_TOP"].realized()
+    lost = []
+    for wetness in (0.0, 0.5, 1.0):
+        _, kept = cloud_in_weather(bare, fa.Fog(mor=150.0, surface_wetness=wetness, report=True))
+        lost.append(source.rows - int(kept.sum()))  # type: ignore[attr-defined]
+    assert lost == sorted(lost) and lost[2] > lost[0] + 100
+    number = torch.arange(source.rows).double()  # type: ignore[attr-defined]
+    numbered = lidar_only(bare).with_streams({"LIDAR_TOP": source.with_values(number=number)})
+    out = fa.Weather(surface_wetness=1.0)(numbered, seed=1)["LIDAR_TOP"]
+    before = source["intensity"][out["number"].long()]
+    share = (out["intensity"] / before)[before > 0]
+    assert float(share.max() - share.min()) < 1e-5 and 0.2 < float(share.mean()) < 0.5
+
+
+def test_intensities_are_as_coarse_as_those_of_the_device(street: fa.Sample) -> None:
+    out, _ = cloud_in_weather(with_scanner(street, intensity_levels=255), fa.Fog(mor=100.0))
+    assert torch.equal(out["intensity"], out["intensity"].round())
+    fine, _ = cloud_in_weather(with_scanner(street, intensity_levels=None), fa.Fog(mor=100.0))
+    assert not torch.equal(fine["intensity"], fine["intensity"].round())
+    assert torch.equal(out["xyz"], fine["xyz"])
 
 
 def test_rain_hardly_scatters_at_1550_nm(street: fa.Sample) -> None:

@@ -15,7 +15,7 @@ from fusion_aug.ops.random import digest
 from fusion_aug.physics import lattice
 from fusion_aug.physics.field import FogField, Puffs
 from fusion_aug.physics.precipitation import Snow
-from fusion_aug.transforms.weather.camera import streaks_seen
+from fusion_aug.transforms.weather.particles import streaks_seen
 from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
 

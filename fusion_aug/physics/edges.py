@@ -1,0 +1,117 @@
+"""Distances that end where things end: every pixel joins the surface of the point that the picture ties it to.
+
+A coarse map knows how far surfaces are, but its steps lie on a grid. Here every pixel finds the point to which the
+cheapest way leads, where a step of colour costs as much as many pixels of way: the image foresting transform (Falcao,
+Stolfi and Lotufo 2004) with costs that add up. Where the map shows another surface than that point lies on, the pixel
+takes the point's distance. All costs are whole numbers, so that every processor finds the same ways.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from calib.ties import nearest_whole
+
+Array = np.ndarray
+Places = tuple[Array, Array]  # rows and columns of pixels
+
+ROUNDS = 4  # of ways along rows, then columns: a way may turn that often
+LENGTH, COLOUR = 1, 2  # cost of a pixel of way, and of the square of a step of colour, levels
+SMOOTH = 0.8  # pixels, sigma of the blur that takes noise off the picture
+OUTLINE = 3  # pixels across of the median that takes single pixels off outlines
+OTHER_SURFACE = 0.2  # of the logarithm of distance: what differs by more lies on another surface
+HIDES, MOST_CELLS = 6.5, 3  # pixels, and cells at most, around a point within which it may hide farther ones
+POINT_BITS = 24  # of a packed way: the number of its point, below its cost
+# of going on by a pixel, packed, by the largest step among the colours
+COST = (LENGTH + COLOUR * np.arange(256, dtype=np.int64) ** 2) << POINT_BITS
+NO_WAY = np.int64(1) << 61
+
+
+def sharpened(
+    coarse: Array, picture: Array, pixels: Array, distance: Array, cell: int, ground: Array | None = None
+) -> Array:
+    """A map of distances with its steps where the picture has them.
+
+    Args:
+        coarse: (H, W) float32, logarithm of distance in metres.
+        picture: (H, W, 3) uint8, or float32 from 0 to 1.
+        pixels: (n, 2) canvas, of one or more points. distance: (n,) metres.
+        cell: pixels across the cells of the grid that the map comes from.
+        ground: (H, W) bool, where the map shows the ground, which between two rings is no step however far it goes.
+
+    Returns:
+        (H, W) float32, logarithm of distance.
+    """
+    nearest_first = np.argsort(distance, kind="stable")  # of points in one pixel the nearest is seen
+    rows, columns = _places(pixels[nearest_first], coarse.shape)
+    value = np.log(np.maximum(distance[nearest_first], 1e-3)).astype(np.float32)
+    clear = ~_hidden((rows, columns), value, coarse.shape, cell)
+    seeds, value = (rows[clear], columns[clear]), value[clear]
+    point = nearest_points(picture, seeds)
+    own = value[point]
+    same = np.abs(own - coarse) < OTHER_SURFACE
+    if ground is not None:
+        same |= ground & ground[seeds][point]
+    return cv2.medianBlur(np.where(same, coarse, own), OUTLINE)
+
+
+def nearest_points(picture: Array, seeds: Places) -> Array:
+    """The number of the point that the cheapest way through a picture leads to, (H, W) int64, from every pixel.
+
+    Args:
+        picture: (H, W, 3) uint8, or float32 from 0 to 1. seeds: of one or more points; the first of a pixel has it.
+    """
+    way = np.full(picture.shape[:2], NO_WAY)
+    np.minimum.at(way, seeds, np.arange(len(seeds[0])))
+    levels = picture if picture.dtype == np.uint8 else nearest_whole(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    planes = cv2.split(cv2.GaussianBlur(levels, (0, 0), SMOOTH))
+    down, right = _costs(planes), _costs([cv2.transpose(p) for p in planes])
+    for _ in range(ROUNDS):
+        along_rows = np.ascontiguousarray(way.T)
+        _walk(along_rows, right)
+        way = np.ascontiguousarray(along_rows.T)
+        _walk(way, down)
+    return way & ((1 << POINT_BITS) - 1)
+
+
+def _costs(planes: Sequence[Array]) -> Array:
+    """The cost of going from each row to the next, (rows - 1, columns) int64, packed; of colours (rows, columns)."""
+    if len(planes[0]) < 2:
+        return np.zeros((0, planes[0].shape[1]), np.int64)
+    step = functools.reduce(np.maximum, [cv2.absdiff(p[1:], p[:-1]) for p in planes])
+    return COST[step]
+
+
+def _walk(way: Array, cost: Array) -> None:
+    """Go down and up all columns, and keep the cheaper ways; of equal ones that to the lower number."""
+    longer = np.empty_like(way[0])
+    for i in range(1, len(way)):
+        np.add(way[i - 1], cost[i - 1], out=longer)
+        np.minimum(way[i], longer, out=way[i])
+    for i in range(len(way) - 2, -1, -1):
+        np.add(way[i + 1], cost[i], out=longer)
+        np.minimum(way[i], longer, out=way[i])
+
+
+def _hidden(places: Places, value: Array, size: tuple[int, ...], cell: int) -> Array:
+    """(n,) bool: whether a much nearer point lies so close to a point that the camera may not see the farther one.
+
+    A scanner on the roof sees over things that hide from the camera what lies behind them, and clocks that differ put
+    points of the far side on the near one. There the picture tells where the far side begins.
+    """
+    rows, columns = places[0] // cell, places[1] // cell
+    nearest = np.full((-(-size[0] // cell), -(-size[1] // cell)), np.inf, np.float32)
+    np.minimum.at(nearest, (rows, columns), value)
+    reach = min(max(1, round(HIDES / cell)), MOST_CELLS)
+    around = cv2.erode(nearest, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    return value - around[rows, columns] > OTHER_SURFACE
+
+
+def _places(pixels: Array, size: tuple[int, ...]) -> Places:
+    """Rows and columns of the pixels that points (n, 2) lie in."""
+    columns, rows = nearest_whole(pixels).astype(np.int64).T
+    return rows.clip(0, size[0] - 1), columns.clip(0, size[1] - 1)
