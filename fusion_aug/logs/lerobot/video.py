@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from calib.regular_files import check_regular
 from fusion_aug.errors import DataError, MissingPackage
 from fusion_aug.logs.core.files import MAX_PIXELS
 from fusion_aug.logs.lerobot.scheduling import Scheduling
+from fusion_aug.safe.kept_open import KeptOpen
 from fusion_aug.streams.source import Coding, Source
 
 CONTAINER = "mp4"  # of all videos of the format
@@ -104,9 +103,7 @@ class Reader:
 
 
 SKIPPED = 12  # up to so many frames ahead are reached by decoding instead of seeking
-OPEN: OrderedDict[tuple[Path, int], Reader] = OrderedDict()
-MOST_OPEN = 8
-LOCK = Lock()
+OPEN: KeptOpen[Reader] = KeptOpen(8, lambda reader: reader.container.close())
 
 
 @contextmanager
@@ -118,13 +115,11 @@ def opened(path: Path) -> Iterator[Reader]:
     """
     av = av_module()
     try:
-        with LOCK:
+        with OPEN.lent() as readers:
             key = (path, path.stat().st_mtime_ns)
-            reader = OPEN.pop(key, None) or Reader(path)
+            reader = readers.pop(key, None) or Reader(path)
             yield reader
-            OPEN[key] = reader
-            while len(OPEN) > MOST_OPEN:
-                OPEN.popitem(last=False)[1].container.close()
+            readers[key] = reader
     except av.FFmpegError as error:
         raise DataError(f"{path}: is not a readable video ({error})") from None
     except (OSError, IndexError) as error:
@@ -139,10 +134,17 @@ def frame_at(path: Path, seconds: float) -> Tensor:
     """
     with opened(path) as reader:
         frame = reader.at(seconds)
-        picture = None if frame is None else torch.from_numpy(frame.to_ndarray(format="rgb24"))
+        picture = None if frame is None else rgb_of(frame)
     if picture is None:
         raise DataError(f"{path}: ends before {seconds:.3f} s")
     return picture
+
+
+def rgb_of(frame: Any) -> Tensor:
+    """The levels (H, W, 3) uint8 of a frame of PyAV, which keeps no threads of a converter."""
+    from av.video.reformatter import VideoReformatter
+
+    return torch.from_numpy(VideoReformatter().reformat(frame, format="rgb24").to_ndarray())
 
 
 def write_video(frames: Iterable[np.ndarray], path: Path, rate: Fraction, codec: str, gop: int) -> None:

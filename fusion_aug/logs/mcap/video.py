@@ -6,9 +6,7 @@ which needs those before it from the last key picture on.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any, ClassVar
 
 import torch
@@ -20,6 +18,7 @@ from fusion_aug.logs.mcap.definitions import decode
 from fusion_aug.logs.mcap.file import MessageSource
 from fusion_aug.logs.mcap.messages import ReceivedMessage, register_reader
 from fusion_aug.logs.mcap.opaque import RawMessages
+from fusion_aug.safe.kept_open import KeptOpen
 from fusion_aug.streams import Stream
 
 VIDEOS = ("foxglove_msgs/msg/CompressedVideo", "ffmpeg_image_transport_msgs/msg/FFMPEGPacket")
@@ -111,24 +110,21 @@ class _Player:
         self.next += 1
 
 
-_players: OrderedDict[tuple[str, str], _Player] = OrderedDict()
-_lock = Lock()
+_PLAYERS: KeptOpen[_Player] = KeptOpen(OPEN)
 
 
 def _playing(packets: tuple[MessageSource, ...], place: int) -> Tensor:
     """Decode a picture, going on where the last one of its topic was where that is the way."""
     key = (str(packets[place].path), str(packets[place].options["topic"]))
-    with _lock:
-        player = _players.pop(key, None)
+    with _PLAYERS.lent() as players:
+        player = players.pop(key, None)
         start = _key_before(packets, place)
         goes_on = player is not None and player.packets is packets and start < player.next <= place
         ready = player is not None and player.packets is packets and place in player.ready
         if player is None or not (goes_on or ready):
             player = _Player(packets, start)
         out = player.frame(place)
-        _players[key] = player
-        while len(_players) > OPEN:
-            _players.popitem(last=False)
+        players[key] = player
         return out
 
 
