@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from calib.errors import CalibrationError
 from calib.figures import Figure, check_figures
 from calib.replacing import replace_unchecked
 from calib.se3 import se3, skew
+from calib.splines import seconds, spline
 from calib.trajectory import MovingPose, check_times
 
 KINDS = ("revolute", "continuous", "prismatic")
@@ -166,24 +166,3 @@ class JointPose(MovingPose):
             grown = {k: getattr(joint, k) * float(scale.detach()) for k in ("bias", "lower", "upper")}
             joint, readings = replace(joint, **grown), readings * scale
         return replace_unchecked(self, joint=joint, readings=readings)
-
-
-def seconds(times: Tensor, since: Tensor) -> np.ndarray:
-    """Seconds (n,) float64 of times (n,) after the time ``since``, both int64 ns; the difference is taken in int64."""
-    return (times - since).numpy().astype(np.float64) * 1e-9
-
-
-def spline(times: Tensor, values: Tensor) -> Any:
-    """Cubic spline (not-a-knot) of values (k, ...) over seconds since the first time; None for a single value.
-
-    Of readings with equal times, as when a message was sent twice, the first counts.
-    """
-    from scipy.interpolate import CubicSpline  # slow to import
-
-    first = torch.ones(len(times), dtype=torch.bool)
-    first[1:] = times[1:] > times[:-1]
-    times, values = times[first], values[first]
-    if len(times) < 2:
-        return None
-    kind = "not-a-knot" if len(times) > 3 else "natural"
-    return CubicSpline(seconds(times, times[0]), values.numpy().astype(np.float64), bc_type=kind)

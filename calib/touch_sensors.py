@@ -79,6 +79,14 @@ class TaxelSensor(Sensor):
             raise CalibrationError(f"{told}, but poses gives {len(poses)} taxels; there is one number for each")
         object.__setattr__(self, "poses", check_se3(poses, "poses"))
 
+    def scaled(self, scale: float) -> TaxelSensor:
+        """The pad in a world that is larger: its elements are further apart."""
+        if self.poses is None:
+            return self
+        poses = self.poses.clone()
+        poses[:, :3, 3] *= scale
+        return replace_unchecked(self, poses=poses)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class WrenchSensor(Sensor):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,8 @@ from calib.errors import CalibrationError
 from calib.rig import AXIS_CONVENTIONS, Rig
 from calib.se3 import check_se3
 from calib.sensors import CameraSensor
+
+MOST_NAMES = 20  # that a message lists
 
 
 def validate(rig: Rig, where: str = "rig") -> Rig:
@@ -31,9 +35,9 @@ def validate(rig: Rig, where: str = "rig") -> Rig:
         poses = frame.pose if isinstance(frame.pose, Tensor) else frame.pose.known()
         check_se3(poses, f"{where}: frames.{name}")
         if frame.mirror_of is not None and frame.mirror_of not in rig.frames:
-            raise CalibrationError(f"{where}: frames.{name}.mirror_of: there is no frame {frame.mirror_of!r}")
+            raise CalibrationError(f"{where}: frames.{name}.mirror_of: {_no_frame(frame.mirror_of, rig)}")
         if frame.parent is not None and frame.parent not in rig.frames:
-            raise CalibrationError(f"{where}: frames.{name}.parent: there is no frame {frame.parent!r}")
+            raise CalibrationError(f"{where}: frames.{name}.parent: {_no_frame(frame.parent, rig)}")
     for name in rig.frames:
         try:
             rig.root_of(name)
@@ -41,7 +45,7 @@ def validate(rig: Rig, where: str = "rig") -> Rig:
             raise CalibrationError(f"{where}: {error}") from None
     for name, sensor in rig.sensors.items():
         if sensor.frame not in rig.frames:
-            raise CalibrationError(f"{where}: sensors.{name}.frame: there is no frame {sensor.frame!r}")
+            raise CalibrationError(f"{where}: sensors.{name}.frame: {_no_frame(sensor.frame, rig)}")
         if sensor.kind == "tactile" and rig.frames[sensor.frame].axis_convention != "camera":
             raise CalibrationError(
                 f"{where}: frames.{sensor.frame}.axis_convention: the frame of a tactile sensor must be camera"
@@ -69,3 +73,11 @@ def _validate_camera(camera: CameraSensor, where: str) -> None:
         raise CalibrationError(f"{where}.size: image sizes must be positive, got {camera.model.size}, {camera.size}")
     if not abs(float(torch.linalg.det(camera.A))) >= 1e-12:  # also where it is NaN
         raise CalibrationError(f"{where}.A: the pixel map is singular")
+
+
+def _no_frame(word: str, rig: Rig) -> str:
+    """That there is no such frame, and those that there are, the nearest names first."""
+    near = difflib.get_close_matches(word, rig.frames, 3)
+    names = [*near, *sorted(set(rig.frames) - set(near))]
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"there is no frame {word!r} (there are {', '.join(names[:MOST_NAMES])}{more})"

@@ -91,7 +91,7 @@ def before_and_after(sample: Sample, camera: str, params: Mapping[str, Any], ite
 def air_behind(view: WeatherView, state: WeatherState, pixels: Array) -> Array:
     """Level (n, 3) of the air in the direction of canvas pixels (n, 2), share of full scale."""
     rays = view.sensor.unproject(torch.from_numpy(np.asarray(pixels, float))).nan_to_num(0.0).numpy()
-    return air_at(state, state.airlight, rays @ view.T_world[2, :3])
+    return air_at(state, state.airlight, rays @ view.up)
 
 
 def split_points(sample: Sample) -> tuple[Sample, Sample]:

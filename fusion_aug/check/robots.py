@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from calib import CalibrationError, Rig, Robot
-from calib.joints import seconds, spline
 from calib.kinematics import GRAVITY
 from calib.rates import known_span, rotation_rates
+from calib.splines import seconds, spline
 from fusion_aug.check.measurement import Pair, Row, measurement
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Imu, JointState

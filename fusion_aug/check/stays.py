@@ -13,7 +13,7 @@ import torch
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes2D, Boxes3D, ImageStream, Points
 
-SLACK = 1e-3  # of a frame: where the last one falls between two
+SLACK = 5e-4  # of a frame: by which the last one may come too late
 LEAST_SIDE = 3.0  # pixels of a rectangle that is no sliver
 
 
@@ -55,5 +55,5 @@ def frames_that_stay(made: Sample, before: Sample) -> Mapping[str, int]:
     for name, stream in pictures.items():
         period, end = stream.capture_times.double().diff().median(), made[name].true_capture_times
         if len(end):
-            out[name] = int((float(end[-1] - stream.capture_times[0]) / float(period)) + 0.5 - SLACK) + 1
+            out[name] = int((float(end[-1] - stream.capture_times[0]) / float(period)) + SLACK) + 1
     return out

@@ -58,5 +58,5 @@ def invert(stream: S, history: History, *, name: str = "") -> S:
         names = before.get("names", {})
         out = undo(out, params, before, name)
         head, _, tail = name.partition("/")
-        name = names.get(head, head) + (f"/{tail}" if tail else "")
+        name = names.get(name, names.get(head, head) + (f"/{tail}" if tail else ""))
     return out  # type: ignore[return-value]

@@ -54,6 +54,12 @@ class Motion:
         return Q if self.is_rigid else Q / self.scale[:, None, None]
 
     @cached_property
+    def _keeps_axes(self) -> bool:
+        """Whether only signs and lengths along the axes change: what is NaN along one then stays NaN along it alone."""
+        Q = self.matrix[:, :3, :3].detach()
+        return not self.matrix.requires_grad and torch.equal(Q, torch.diag_embed(torch.diagonal(Q, dim1=1, dim2=2)))
+
+    @cached_property
     def inverse_matrix(self) -> Tensor:
         """(n, 4, 4) of the motions back."""
         if self.matrix.requires_grad:
@@ -68,11 +74,11 @@ class Motion:
     def apply(self, points: Tensor) -> Tensor:
         """Points (rows, 3)."""
         m = self.matrix.to(points)
-        return _product(m[:, :3, :3], points) + m[:, :3, 3]
+        return _product(m[:, :3, :3], points, self._keeps_axes) + m[:, :3, 3]
 
     def rotate(self, vectors: Tensor) -> Tensor:
         """Vectors (rows, 3) rotated and mirrored, not scaled."""
-        return _product(self.Q.to(vectors), vectors)
+        return _product(self.Q.to(vectors), vectors, self._keeps_axes)
 
     def take_rows(self, index: Tensor) -> Motion:
         """The motions of other rows; one that holds for all stays as it is."""
@@ -86,7 +92,9 @@ def drop_single_axis(matrices: Tensor) -> Tensor:
     return matrices[0] if matrices.shape[0] == 1 else matrices
 
 
-def _product(matrices: Tensor, vectors: Tensor) -> Tensor:
+def _product(matrices: Tensor, vectors: Tensor, are_diagonal: bool) -> Tensor:
+    if are_diagonal:
+        return vectors * torch.diagonal(matrices, dim1=1, dim2=2) + 0.0  # without a negative zero, as of a sum
     if matrices.shape[0] == 1:
         return vectors @ matrices[0].T
     return (matrices @ vectors[..., None])[..., 0]

@@ -72,7 +72,7 @@ def complete_distances(
     cell, shape = cell_size(size), grid_shape(size)
     value, weight, top = _on_grid(pixels, distance, at_top, shape, cell)
     guide = None if picture is None else _guide(picture, shape, cell)
-    scan = Scan.of(weight > 0, top, floor, rise, scanned)
+    scan = Scan.of(weight > 0, top, floor, rise, scanned, guide)
     cells = sky_cells(scan, guide)
     seeded = weight.copy()
     if floor is not None:

@@ -9,14 +9,13 @@ import numpy as np
 Array = np.ndarray
 
 
-def radiance(sine: Any, steepness: float = 2.0) -> Any:
+def radiance(sine: Any) -> Any:
     """Radiance of the sky at an elevation, as that of a white surface that lies level under it is 1.
 
     Args:
         sine: of the elevation; below the horizon the radiance of the horizon goes on.
-        steepness: how much brighter than the horizon the zenith is; 2 in the CIE's overcast sky, 0 for an even one.
     """
-    return (1 + steepness * np.clip(sine, 0, 1)) / (1 + steepness * 2 / 3)
+    return (1 + 2 * np.clip(sine, 0, 1)) / (7 / 3)
 
 
 def irradiance(facing: Any) -> Any:

@@ -115,7 +115,8 @@ def suspended_echoes(
     left = np.minimum(place.astype(np.intp), PULSES - 2)
     share = (place - left).astype(np.float32)
     far = distance[left] + share * np.diff(distance)[left]
-    far += np.float32(WOBBLE * step) * (rng.random(len(beam), np.float32) - np.float32(0.5))
+    wobble = rng.random(len(target), np.float32)[beam]  # of all beams: which ones are dim may hang on a last bit
+    far += np.float32(WOBBLE * step) * (wobble - np.float32(0.5))
     return Echo(beam, far, strength[left] + share * np.diff(strength)[left], at_most_one_per_beam=True)
 
 

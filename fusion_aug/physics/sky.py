@@ -13,6 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from calib.ties import nearest_whole
 from fusion_aug.physics.spread import faded, largest, recursive_sums
 
 Array = np.ndarray
@@ -27,6 +28,7 @@ ENOUGH = 100  # cells of which a sky's brightest part has at least as many
 NIGHT = 300  # empty cells that say that there is a sky though nothing is bright
 CORE, CORE_SHARE = 40, 0.5  # cells of a patch of sky that are even and inside it, and their share
 PASSED = 60  # or cells of it to which beams were sent
+RIM = 2  # cells along the edge of the picture that sky may hang from
 OUTLINE = 4  # cells to either side of a patch's outline that are looked at in full
 LEAST_LOST = 1e-3  # share of the sky that is too much for a gap between leaves
 UNLIKE = 5.0  # deviations from the colour of the sky around that are no sky
@@ -38,15 +40,24 @@ class Scan(NamedTuple):
 
     Attributes:
         found: where a point lies. rise: sine of the angle above the horizon, NaN outside the lens.
-        scanned: where beams were sent.
+        scanned: where beams were sent. edge: along the edge of what the picture shows, from which sky may hang.
     """
 
     found: Array
     rise: Array
     scanned: Array
+    edge: Array
 
     @classmethod
-    def of(cls, found: Array, top: Array, floor: Array | None, rise: Array | None, scanned: Array | None) -> Scan:
+    def of(
+        cls,
+        found: Array,
+        top: Array,
+        floor: Array | None,
+        rise: Array | None,
+        scanned: Array | None,
+        guide: Array | None,
+    ) -> Scan:
         """What is known of it; beams were sent up to points at the upper end of the view (``top``)."""
         rows = np.arange(len(found))[:, None]
         if rise is None:
@@ -54,7 +65,8 @@ class Scan(NamedTuple):
         if scanned is None:
             ends = cv2.dilate((top & found).astype(np.uint8), np.ones((1, 7), np.uint8)) > 0
             scanned = rows >= np.where(ends.any(0), ends.argmax(0), 0)[None]
-        return cls(found, rise, scanned)
+        blank = ~np.isfinite(rise) if guide is None else ~np.isfinite(rise) | _unfilled(guide)
+        return cls(found, rise, scanned, _near(blank, RIM) | (rows < RIM))
 
     @property
     def solid(self) -> Array:
@@ -68,12 +80,13 @@ class Scan(NamedTuple):
         kernel = np.ones((2 * rows + 1, 7), np.uint8)
         return self.scanned & ~self.solid & (cv2.dilate(self.found.astype(np.uint8), kernel) == 0)
 
-    @property
-    def edge(self) -> Array:
-        """Cells along the picture's top edge and along the edge of the lens."""
-        outside = ~np.isfinite(self.rise)
-        outside[0] = True
-        return _near(outside, 1)
+
+def _unfilled(guide: Array) -> Array:
+    """Cells at the canvas's rim that are wholly black: what a padded, turned or shrunken picture does not fill."""
+    black = largest(guide) == 0
+    _, label = cv2.connectedComponents(black.astype(np.uint8), connectivity=4)
+    rim = np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]])
+    return black & np.isin(label, rim)
 
 
 def _usual_gap(found: Array) -> int:
@@ -187,7 +200,7 @@ def sky_on_canvas(
     if picture is not None and guide is not None:
         _outline(whole, cells, cell, picture, guide)
     _drop_lost(whole, edge & cells, cell)
-    u, v = pixels.round().astype(int).T
+    u, v = nearest_whole(pixels).astype(int).T
     for dv in (-1, 0, 1):
         for du in (-1, 0, 1):
             whole[(v + dv).clip(0, height - 1), (u + du).clip(0, width - 1)] = False

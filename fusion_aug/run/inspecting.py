@@ -22,6 +22,7 @@ from fusion_aug.sample import Sample
 from fusion_aug.streams import Points
 
 MOST_CATEGORIES = 12
+NO_DATA = "no data of it"  # of a sensor that the rig has
 ALWAYS = ("intensity_scale", "max_range")  # figures of a sensor that are shown also where they are the usual ones
 
 
@@ -40,7 +41,7 @@ def inspect_command(overrides: Sequence[str], extra_dir: str | None) -> int:
     log = build_log(config["log"], config["storage"])
     found = survey(log, most)
     print_survey(log, found)
-    print_account(account_of(log))
+    print_account(account_of(log), open_questions(found))
     if found.problems:
         first = next(iter(found.problems.values()))
         raise DataError(f"{len(found.problems)} of {counted(found.read, 'sample')} cannot be read; the first: {first}")
@@ -59,11 +60,11 @@ def print_survey(log: Log, found: Survey) -> None:
         report.OUT.print(sensor_table(found.first, list(found.streams)))
     for line in report.intensity_lines(log.intensity_scales):
         report.OUT.print(printable(line))
-    for facts in found.streams.values():
+    for name, facts in found.streams.items():
         if facts.kept_as_it_is:
             report.OUT.print(
-                f"copied, and refused where it had to change: {printable(facts.kept_as_it_is)}", style="yellow",
-                soft_wrap=True,
+                f"{printable(name)}: copied, and refused where it had to change: {printable(facts.kept_as_it_is)}",
+                style="yellow", soft_wrap=True,
             )  # fmt: skip
     for name, facts in found.streams.items():
         if facts.gaps:
@@ -137,7 +138,7 @@ def data_of(sample: Sample, name: str, sensor: Sensor, streams: Sequence[str]) -
         return ""
     shared = [n for n, s in sample.of_type(Points).items() if sensor.frame in s.origins]
     inside = shared or [n for n, s in sample.streams.items() if s.instance(n) == name or s.frame == sensor.frame]
-    return f"its data are in {', '.join(inside)}" if inside else "no data of it"
+    return f"its data are in {', '.join(inside)}" if inside else NO_DATA
 
 
 def mounting(sample: Sample, sensor: Sensor) -> tuple[str, str]:
@@ -180,8 +181,16 @@ def field_of_view(sensor: CameraSensor) -> float:
     return math.degrees(float(angles[0] + angles[1]))
 
 
-def print_account(account: Account) -> None:
-    """Print what becomes of every file and field."""
+def open_questions(found: Survey) -> bool:
+    """Whether a stream is only copied, a sample cannot be read, or a sensor without data may be mistyped."""
+    if found.problems or any(facts.kept_as_it_is for facts in found.streams.values()):
+        return True
+    first, names = found.first, list(found.streams)
+    return first is not None and any(data_of(first, n, s, names) == NO_DATA for n, s in first.rig.sensors.items())
+
+
+def print_account(account: Account, is_open: bool) -> None:
+    """Print what becomes of every file and field; ``is_open``: something of the streams is not understood."""
     known = [g for g in account.files if g.understood]
     if known:
         report.OUT.print(group_table(known, "files", "number"))
@@ -193,5 +202,5 @@ def print_account(account: Account) -> None:
         *(tuple(g for g in groups if not g.understood) for groups in (account.files, account.fields, account.rows))
     )
     report.print_lines(left_out_lines(unknown))
-    if not account.not_understood:
+    if not account.not_understood and not is_open:
         report.OUT.print("everything is understood", style="green")

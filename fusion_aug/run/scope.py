@@ -9,6 +9,7 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.log import Log, find_format
 from fusion_aug.sample import Sample
+from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import ImageStream
 from fusion_aug.streams.families import ImagePlane, Kinematic, Mount, Scene, Temporal
 
@@ -50,12 +51,14 @@ def draw_geometry_per_scene(pipeline: Compose, log: Log, output: str | None = No
 def check_names(pipeline: Transform, sample: Sample) -> None:
     """Raise where a transform names a sensor that the log does not have; a typing error would have no effect.
 
-    Shell patterns may match nothing, for pipelines that serve several logs.
+    Shell patterns may match nothing, for pipelines that serve several logs. Streams are selected by their sensor, so
+    the name of a part of one (``skin:left``, ``CAM/depth``) would have no effect either.
 
     Raises:
         ConfigError: naming transform, field and sensor.
     """
-    known = {*sample.streams, *sample.rig.sensors, *(s.instance(n) for n, s in sample.streams.items())}
+    of_sensor = {n: s.instance(n) for n, s in sample.streams.items()}
+    known = {*of_sensor, *sample.rig.sensors, *of_sensor.values()}
     for leaf in leaves(pipeline):
         for field in ("sensors", "cameras", "keep"):
             for name in getattr(leaf, field, None) or ():
@@ -64,11 +67,25 @@ def check_names(pipeline: Transform, sample: Sample) -> None:
                     raise ConfigError(
                         f"{type(leaf).__name__}.{field}: the log has no sensor {name!r} (it has {known_names})"
                     )
+                if part := _part_of_whole(name, leaf, sample):
+                    raise ConfigError(
+                        f"{type(leaf).__name__}.{field}: {name!r} selects nothing, since {part!r} comes with "
+                        f"{of_sensor[part]!r} and is changed with all of it; write {of_sensor[part]}"
+                    )
         if isinstance(leaf, Mount) and (lost := _without_mounting(leaf, sample)):
             raise ConfigError(
                 f"{type(leaf).__name__}.sensors: the rig has no mounting of {lost}; give it in the rig file "
                 f"(log.rig), as in sensors: {{{lost}: {{kind: lidar, frame: FRAME}}}}"
             )
+
+
+def _part_of_whole(pattern: str, leaf: Transform, sample: Sample) -> str:
+    """The stream that a name or pattern means although it has none of its own to select; empty where there is none."""
+    devices = sample.rig.sensors if isinstance(leaf, Mount | Kinematic) else ()  # these move what is mounted
+    sensors = {*devices, *(s.instance(n) for n, s in sample.streams.items())}
+    if any(matches(n, [pattern]) for n in sensors):
+        return ""
+    return next((n for n in sample.streams if matches(n, [pattern])), "")
 
 
 def _without_mounting(leaf: Transform, sample: Sample) -> str:

@@ -16,6 +16,7 @@ import torch
 
 from calib.regular_files import open_regular
 from fusion_aug.errors import USER_ERRORS, MissingPackage
+from fusion_aug.logs.core.episodes import Undeclared
 from fusion_aug.logs.core.files import image_size
 from fusion_aug.logs.core.log import Log
 from fusion_aug.sample import Sample
@@ -76,6 +77,8 @@ class StreamFacts:
             self.rows = (self.rows or 0) + int(counts.rows.sum())
         if isinstance(stream, Opaque) and stream.reason:
             self.kept_as_it_is = f"{stream.place}: {stream.reason}; {stream.remedy_here}"
+        if isinstance(stream, Undeclared):
+            self.kept_as_it_is = "nothing says what its numbers mean; log.parts declares it"
         if isinstance(stream, ImageStream):
             self._add_pictures(stream)
         elif not self.columns and len(stream) > 0:

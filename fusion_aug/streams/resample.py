@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib.joints import seconds, spline
 from calib.se3 import se3, slerp, slerp_quaternions
+from calib.splines import seconds, spline
 from fusion_aug.ops.resample import bracket, nearest, strongest
 from fusion_aug.streams.columns import Column, take_column_rows
 from fusion_aug.streams.rotations import TURNS, read_turns

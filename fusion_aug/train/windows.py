@@ -6,6 +6,7 @@ whole episode, since they are small and warps of time need what lies around.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -66,9 +67,9 @@ class Windows:
         action: str | None,
     ):
         times = [observe] if isinstance(observe, int | float) else list(observe)
-        if not times or not all(isinstance(t, int | float) and not isinstance(t, bool) for t in times):
+        if not times or not all(_is_finite(t) for t in times):
             raise ConfigError(f"AugmentedDataset.observe: expected seconds such as [-0.1, 0], got {observe!r}")
-        if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int | float) or not chunk > 0):
+        if chunk is not None and not (_is_finite(chunk) and chunk > 0):
             raise ConfigError(f"AugmentedDataset.chunk: expected seconds of commands above 0, got {chunk!r}")
         self.log, self.pipeline, self.pad, self.action = log, pipeline, bool(pad), action
         self.observe = [round(float(t) * 1e9) for t in times]
@@ -99,6 +100,8 @@ class Windows:
                     f"{max(lengths)} in another, since their rates differ; select episodes of one rate (log.select)"
                 )
             counts = [max(0, stop - start) for start, stop, _ in spans]
+            if not any(counts):
+                raise DataError(self._none_fits())
             before = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
             self._index = (before, np.array([s for s, *_ in spans], np.int64), lengths.pop() if lengths else 0)
         return self._index
@@ -119,16 +122,29 @@ class Windows:
         episode = int(np.searchsorted(before, number, side="right")) - 1
         return episode, int(first[episode] + number - before[episode])
 
-    def _span(self, episode: int) -> tuple[int, int, int]:
-        """First start, last start + 1, and commands in a chunk, of an episode."""
+    def _none_fits(self) -> str:
+        """Why there is no start at all."""
+        times = [self._times(i)[0] for i in range(len(self.log))]
+        most = max((float(t[-1] - t[0]) * 1e-9 for t in times if len(t)), default=0.0)
+        return (
+            f"AugmentedDataset.chunk: no window of observe={[t * 1e-9 for t in self.observe]} and {self.chunk:g} s of "
+            f"commands fits into any of {len(times)} episodes, the longest of which lasts {most:.3g} s; ask for "
+            f"shorter ones, or give pad=True"
+        )
+
+    def _times(self, episode: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Times (n,) of an episode's commands, ns, and when its last stream begins; None where that is at the first."""
         frames = getattr(self.log, "frame_times", None)
         times = None if frames is None or self.action is not None else frames(self.log.ids[episode])  # type: ignore[attr-defined]
-        begin = None
-        if times is None:
-            sample = self._episode(episode)
-            times = sample[action_stream(sample, self.action)].capture_times
-            seen = [s.arrival_times[0] for n, s in sample.streams.items() if len(s) and not isinstance(s, Text)]
-            begin = max(seen)
+        if times is not None:
+            return times, None
+        sample = self._episode(episode)
+        seen = [s.arrival_times[0] for n, s in sample.streams.items() if len(s) and not isinstance(s, Text)]
+        return sample[action_stream(sample, self.action)].capture_times, max(seen)
+
+    def _span(self, episode: int) -> tuple[int, int, int]:
+        """First start, last start + 1, and commands in a chunk, of an episode."""
+        times, begin = self._times(episode)
         if len(times) < 2:
             return 0, 0, 0
         step = int(times.diff().median())
@@ -253,6 +269,11 @@ def action_stream(sample: Sample, name: str | None) -> str:
     if not found:
         raise ConfigError(f"AugmentedDataset.action: no stream of the log holds commands; name one of {known}")
     return found[0]
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a setting is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _needs_all(transform: Transform) -> bool:

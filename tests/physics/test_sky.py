@@ -105,3 +105,15 @@ def test_what_the_lens_does_not_show_is_no_sky_but_sky_may_hang_from_it() -> Non
     picture[:30] = 0
     found = sky_of(picture, {**given, "rise": rise})
     assert not found[:26].any() and overlap(found[34:], true[34:]) > 0.95
+
+
+def test_sky_hangs_from_the_picture_in_a_canvas_that_it_does_not_fill() -> None:
+    """Padded by black above and at the left."""
+    picture, true = street((110, 160, 230), (150, 120, 90))
+    given, (down, right) = scanned(true), (40, 20)
+    padded = np.pad(picture, ((down, 0), (right, 0), (0, 0)))
+    row = np.arange(padded.shape[0] // 2)[:, None] * 2 + 0.5 - down
+    rise = np.broadcast_to((HORIZON - row) / 600, (padded.shape[0] // 2, padded.shape[1] // 2))
+    moved = {"pixels": given["pixels"] + np.array([right, down]), "size": padded.shape[:2], "rise": rise}  # type: ignore[operator]
+    found = sky_of(padded, {**given, **moved, "scanned": np.broadcast_to(row >= TOP_OF_VIEW, rise.shape)})
+    assert overlap(found[down:, right:], true) > 0.95 and found[: down - 4].mean() < 0.01

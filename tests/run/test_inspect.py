@@ -142,3 +142,21 @@ def test_what_cannot_be_read_is_told_after_all_else(tmp_path: Path, capsys: pyte
 def test_help_names_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "--help"]) == 0
     assert "what a log holds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_numbers_of_no_meaning_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], is_told: bool) -> None:
+    root = small_logs.lerobot_v21(tmp_path / "log")
+    parts = "log.parts={observation.state: {other: [0, 6]}, action: {other: [0, 6]}, observation.grip: {other: [0, 1]}}"
+    assert main(["inspect", "log=lerobot", f"log.root={root}", *([parts] if is_told else [])]) == 0
+    told = lines(capsys)
+    open_ones = [line.split(":")[0] for line in told if "nothing says what its numbers mean" in line]
+    assert open_ones == ([] if is_told else ["state", "action", "grip"])
+    assert ("everything is understood" in told) is is_told
+
+
+def test_a_sample_that_cannot_be_read_is_not_understood(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = small_logs.kitti(tmp_path / "log")
+    (root / "training/calib/000001.txt").write_text("P2: none\n")
+    assert main(["inspect", "log=kitti", f"log.root={root}"]) != 0
+    assert "everything is understood" not in lines(capsys)

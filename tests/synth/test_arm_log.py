@@ -10,7 +10,7 @@ from places import ARM
 
 import fusion_aug as fa
 from calib import load_urdf
-from calib.joints import seconds, spline
+from calib.splines import seconds, spline
 
 pytest.importorskip("mcap")
 pytest.importorskip("pyarrow")

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 import fusion_aug as fa
 from fusion_aug.core.engine import run
-from fusion_aug.errors import ConfigError
+from fusion_aug.errors import ConfigError, DataError
 
 PARTS = {
     "observation.state": {"position": [0, 3], "rpy": [3, 6], "gripper": [6, 7]},
@@ -220,7 +220,8 @@ def test_dense_tensors_of_the_pictures_at_the_start(arm: Any) -> None:
 
 
 @pytest.mark.parametrize(("settings", "words"), [
-    ({"observe": []}, "observe: expected seconds"), ({"observe": "now"}, "observe: expected seconds"),
+    ({"observe": []}, "observe: expected seconds"), ({"observe": [float("nan")]}, "observe: expected seconds"),
+    ({"chunk": float("inf")}, "chunk: expected seconds"), ({"observe": "now"}, "observe: expected seconds"),
     ({"chunk": -1}, "chunk: expected seconds"), ({"chunk": True}, "chunk: expected seconds"),
     ({"pad": True}, "belong to windows"), ({"action": "action"}, "belong to windows"),
     ({"chunk": 0.2, "action": "nothing"}, "action: the log has no stream 'nothing'"),
@@ -228,3 +229,12 @@ def test_dense_tensors_of_the_pictures_at_the_start(arm: Any) -> None:
 def test_wrong_windows_are_refused(small: Any, settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         len(fa.AugmentedDataset(small, NOTHING, **settings))
+
+
+def test_windows_that_fit_nowhere_are_refused_with_the_length_of_the_episodes(small: Any) -> None:
+    longest = (max(LENGTHS) - 1) / made.FPS
+    data = fa.AugmentedDataset(small, NOTHING, observe=[-0.1, 0], chunk=10.0)
+    for ask in (lambda: len(data), lambda: data[0]):
+        with pytest.raises(DataError, match=f"10 s of commands fits into any of 3 episodes.* lasts {longest:g} s"):
+            ask()
+    assert len(fa.AugmentedDataset(small, NOTHING, observe=[-0.1, 0], chunk=10.0, pad=True)) == sum(LENGTHS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,6 +28,8 @@ from fusion_aug.sample import Sample
 from fusion_aug.streams import Stream
 from fusion_aug.transforms.temporal.reading import interpolate_signal
 
+NEAR = 1e-3  # of a period: within it of a frame, a last item is at the frame
+
 
 class EpisodeWriter(Writer):
     """Writes every stream at the rate of the format: signals are interpolated, of pictures the nearest is taken.
@@ -49,12 +52,15 @@ class EpisodeWriter(Writer):
         """Feature of the format -> name of its stream."""
 
     def frame_times(self, sample: Sample, source: Sample) -> Tensor:
-        """Times (n,) of the frames, int64 ns: those of the source, more or fewer where the duration changed."""
+        """Times (n,) of the frames, int64 ns: those of the source, more or fewer where the duration changed.
+
+        None is later than the last item, since nothing says what is there.
+        """
         slow = [n for f, m in self.streams_by_feature.items() if self.log.window_of(f) is None
                 for n in streams_within(m, sample.streams)]  # fmt: skip
-        first = int(source[slow[0]].arrival_times[0])
-        end = max(int(sample[n].true_capture_times[-1]) for n in slow)
-        count = max(1, round((end - first) * 1e-9 * self.rate) + 1)
+        first, last = (int(t) for t in source[slow[0]].arrival_times[[0, -1]])
+        before, after = (max(int(s[n].true_capture_times[-1]) for n in slow) for s in (source, sample))
+        count = max(1, math.floor((last - first + after - before) * 1e-9 * self.rate + NEAR) + 1)
         return first + torch.from_numpy(np.round(np.arange(count) / self.rate * 1e9).astype(np.int64))
 
     def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:

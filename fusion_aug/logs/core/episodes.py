@@ -20,6 +20,7 @@ from fusion_aug.logs.core.intensity import Clouds
 from fusion_aug.logs.core.part_names import parts_from_names
 from fusion_aug.logs.core.parts import Parts, check_cover, read_parts
 from fusion_aug.logs.core.robots import BASE, ROBOT_OPTIONS, RobotLog
+from fusion_aug.logs.core.rotation_checks import check_rotations
 from fusion_aug.logs.core.sidecar import rig_of_sidecar, sidecar_of
 from fusion_aug.logs.core.taxel_rows import joined_rows, taxel_rows
 from fusion_aug.logs.core.touch import with_touch_streams
@@ -68,6 +69,11 @@ EPISODE_OPTIONS = {**ROBOT_OPTIONS, "parts": PARTS_OPTION}
 
 class EpisodeLog(RobotLog):
     """A log of episodes with one vector per feature and frame, and pictures without calibration."""
+
+    @cached_property
+    def lists(self) -> Mapping[str, frozenset[str]]:
+        """Name of a list of samples, such as train -> the ids in it, where the log has such lists of any samples."""
+        return {}
 
     def clouds(self, count: int) -> Clouds:
         """None: these formats hold no clouds, and a sidecar with clouds holds their scale."""
@@ -121,10 +127,12 @@ class EpisodeLog(RobotLog):
         parts = self.parts_of(feature, names, rows.shape[-1] if rows.ndim > 1 else 1)
         if parts.hands:
             check_cover(parts.spans, rows.shape[-1], f"log.parts.{feature}")
-        return {
+        made = {
             f"{name}{end}": stream_of_rows(feature, rows, p, names, joints, stream_fields, whole=not parts.hands)
             for end, p in parts.by_stream.items()
         }
+        check_rotations(rows, parts, feature)
+        return made
 
     def feature_array(
         self, sample: Sample, name: str, feature: str, names: list[str], shape: tuple[int, ...]

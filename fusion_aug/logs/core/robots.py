@@ -264,10 +264,15 @@ class RobotLog(Log):
 
 
 def _as_mounted(links: Mapping[str, Frame], of_log: Mapping[str, Frame]) -> dict[str, Frame]:
-    """Links, those that nothing moves where the log itself says: an arm on a vehicle, after a motion of the scene."""
+    """Links, those that nothing moves where the log itself says: an arm on a vehicle, after a motion of the scene.
+
+    A description does not say that pictures are taken in a link, whose axes are then a camera's; the log does.
+    """
     out = dict(links)
     for name, link in links.items():
         own = of_log.get(name)
+        if own is not None and own.axis_convention == "camera":
+            link = out[name] = replace_unchecked(link, axis_convention="camera")
         if own is None or own.parent != link.parent:
             continue
         here, told = own.pose, link.pose

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -53,7 +54,24 @@ def told_rows(listed: Mapping[str, Any]) -> dict[str, Sensor]:
 
 def with_taxel_rows(streams: Mapping[str, Stream], sensors: Mapping[str, Sensor], file: str) -> dict[str, Stream]:
     """The streams with those of messages of several sensors parted; see ``by_sensor``."""
-    return {n: part for name, s in streams.items() for n, part in by_sensor(s, name, sensors, file).items()}
+    hinted = {name: _with_misnamed(s, name, sensors, streams, file) for name, s in streams.items()}
+    return {n: part for name, s in hinted.items() for n, part in by_sensor(s, name, sensors, file).items()}
+
+
+def _with_misnamed(
+    stream: Stream, name: str, sensors: Mapping[str, Sensor], streams: Mapping[str, Stream], file: str
+) -> Stream:
+    """Numbers that nothing is known of, with the sensors that may be theirs: no message has the name of these."""
+    if not isinstance(stream, Opaque) or not isinstance(stream.values.get("value"), Tensor):
+        return stream
+    rows = [n for n, s in sensors.items() if isinstance(s, TaxelSensor) and s.rows is not None]
+    near = [n for n in rows if message_of(n) not in streams and get_close_matches(message_of(n), [name], 1)]
+    if not near or taxel_rows(name, sensors):
+        return stream
+    found = f"{file} has rows of {', '.join(near)}, but no message of that name"
+    remedy = f"call the sensors with these rows {name}{SET_MARK}PART in the rig file if they are its own, or"
+    ways = tuple(way.replace(": ", f": {remedy} ", 1) for way in stream.ways)
+    return replace(stream, reason=f"{stream.reason} ({found})", remedy_here=f"{remedy} {stream.remedy_here}", ways=ways)
 
 
 def by_sensor(stream: Stream, name: str, sensors: Mapping[str, Sensor], file: str) -> dict[str, Stream]:

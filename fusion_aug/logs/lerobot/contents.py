@@ -18,11 +18,11 @@ SENTENCES = ("task", "__index_level_0__")  # names of the column; the second whe
 HUB = "of the hub that the set was loaded from"
 CONTENTS = (
     Part(INFO, CHANGED, "facts of the set, with its counts and splits"),
-    Part(TOTALS, CHANGED, "statistics, worked out again"),
+    Part(TOTALS, CHANGED, "statistics, worked out again; NaN is left out"),
     Part(TASKS, CHANGED, "sentences of the tasks, numbered again"),
     Part(EPISODES, CHANGED, "rows of the episodes, with their statistics worked out again"),
     Part(LINES, CHANGED, "v2.x: rows of the episodes"),
-    Part(LINES_OF_STATS, CHANGED, "v2.1: statistics of the episodes; of features that change worked out again"),
+    Part(LINES_OF_STATS, CHANGED, "v2.1: statistics of the episodes; of what changes worked out again, NaN left out"),
     Part(LINES_OF_TASKS, CHANGED, "v2.x: sentences of the tasks"),
     Part("images/**", LEFT_OUT, "pictures that a recording leaves behind when its videos are made"),
     Part(".cache/**", LEFT_OUT, HUB),

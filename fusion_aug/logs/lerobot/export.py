@@ -20,7 +20,7 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.errors import USER_ERRORS, DataError
 from fusion_aug.logs.core.capture_writer import CaptureTimeWriter
 from fusion_aug.logs.core.episode_facts import EpisodeFacts, write_start
-from fusion_aug.logs.core.episodes import CAPTURE_TIMES_FILE, rows_of_stream
+from fusion_aug.logs.core.episodes import CAPTURE_TIMES_FILE, EpisodeLog, rows_of_stream
 from fusion_aug.logs.core.files import inside, write_json
 from fusion_aug.logs.core.parts import Parts, read_parts
 from fusion_aug.logs.core.sidecar import FOLDER, write_sidecar
@@ -29,6 +29,7 @@ from fusion_aug.logs.lerobot.export_features import ACTION, DEPTH, HEIGHT, STATE
 from fusion_aug.logs.lerobot.export_form import PERIODS, TASK, beside, export_form, most_bridged, task_stream
 from fusion_aug.logs.lerobot.export_options import read_options
 from fusion_aug.logs.lerobot.export_plan import Plan, plan_of
+from fusion_aug.logs.lerobot.export_splits import episode_order
 from fusion_aug.logs.lerobot.export_tables import NewSet, feature_facts, write_rows, write_set
 from fusion_aug.logs.lerobot.layout_v2 import video_part
 from fusion_aug.logs.lerobot.stats import picture_samples
@@ -101,6 +102,11 @@ class LeRobotExporter(CaptureTimeWriter):
         """None: calibration is in the sidecar, which holds any."""
         return []
 
+    @property
+    def lists(self) -> Mapping[str, frozenset[str]]:
+        """Lists of samples of the log, which become splits; none of logs that have none."""
+        return self.log.lists if isinstance(self.log, EpisodeLog) else {}
+
     def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
         """Return what LeRobot would read wrongly.
 
@@ -109,6 +115,7 @@ class LeRobotExporter(CaptureTimeWriter):
         """
         found = super().can_express(transform, sample)
         if sample is not None and not found:
+            episode_order(list(self.log.ids) if self.log is not None else [], self.lists)
             self.as_read_back(sample, sample)
         return found
 
@@ -234,7 +241,7 @@ class LeRobotExporter(CaptureTimeWriter):
 
     def finish(self, rows: Sequence[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:
         """Number episodes and frames in the order of the samples, and write the tables of ``meta``."""
-        write_set(rows, ids, self.out, self.part, self.choice)
+        write_set(rows, ids, self.out, self.part, self.choice, self.lists)
 
 
 def _parts(plan: Plan) -> dict[str, Any]:

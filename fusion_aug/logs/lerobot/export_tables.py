@@ -18,6 +18,7 @@ from fusion_aug.logs.core.sidecar import write_ids
 from fusion_aug.logs.lerobot.contents import INDEX
 from fusion_aug.logs.lerobot.export_features import DEPTH, HEIGHT, IMAGE, VIDEO
 from fusion_aug.logs.lerobot.export_options import ExportOptions
+from fusion_aug.logs.lerobot.export_splits import episode_order, splits_in_order
 from fusion_aug.logs.lerobot.layout import Layout
 from fusion_aug.logs.lerobot.layout_v2 import FilePerEpisode
 from fusion_aug.logs.lerobot.layout_v3 import SharedFiles
@@ -121,6 +122,7 @@ def write_set(
     out: Path,
     part: Callable[[str], Path],
     choice: ExportOptions,
+    lists: Mapping[str, frozenset[str]],
 ) -> None:
     """Write data files, videos and all of ``meta``, with the sidecar's facts of all episodes.
 
@@ -128,6 +130,7 @@ def write_set(
         rows: what ``LeRobotExporter.stage`` returned, in log order, one at a time.
         ids: (id of the output, id of its source) of every episode.
         out: root of the output. part: path of a staged file by its name. choice: options.
+        lists: of samples of the source, whose episodes become splits.
 
     Raises:
         DataError: the pipeline made pictures of other sizes in some episodes.
@@ -137,10 +140,13 @@ def write_set(
     first = rows[0]
     features = first["features"]
     _refuse_differences(rows, ids)
+    sources = [source for _, source in ids]
+    order = episode_order(sources, lists)
     new = NewSet(choice, float(first["fps"]), out)
     layout, tasks, frames = new.layout, dict[str, int](), 0
     with layout.new_tables(out) as tables:
-        for k, row in enumerate(rows):
+        for k, n in enumerate(order):
+            row = rows[n]
             starts = [(int(at), tasks.setdefault(str(text), len(tasks))) for at, text in row["tasks"]]
             name, place = layout.new_data(k)
             staged, length = read_table(part(row["part"])), row["episode"]["length"]
@@ -154,12 +160,12 @@ def write_set(
                 copy_file(Source(part(waiting), "video"), inside(out, target, "feature"), link="hard")
             stats = {f: {n: np.asarray(v) for n, v in own.items()} for f, own in row["stats"].items()}
             stats |= {f: layout.own_stats(v, "vector") for f, v in indices.items()}
-            tables.add(k, {**row, "source": ids[k][1]}, frames, place, stats)
+            tables.add(k, {**row, "source": sources[n]}, frames, place, stats)
             frames += length
         tables.end(tasks)
     info = new.info | {
         "total_episodes": len(rows), "total_frames": frames, "total_tasks": len(tasks),
-        "splits": {"train": f"0:{len(rows)}"}, "features": {**features, **INDEX_FEATURES},
+        "splits": splits_in_order(sources, order, lists), "features": {**features, **INDEX_FEATURES},
     }  # fmt: skip
     videos = sum(v["dtype"] == VIDEO for v in features.values())
     info |= (
@@ -169,7 +175,7 @@ def write_set(
     )
     write_new_text(out / "meta" / "info.json", json.dumps(info, indent=4) + "\n")
     write_facts(EpisodeFacts(**first["facts"]), out)
-    write_ids(out, {f"episode_{k:06d}": out_id for k, (out_id, _) in enumerate(ids)})
+    write_ids(out, {f"episode_{k:06d}": ids[n][0] for k, n in enumerate(order)})
 
 
 def _refuse_differences(rows: Sequence[dict[str, Any]], ids: Sequence[tuple[str, str]]) -> None:

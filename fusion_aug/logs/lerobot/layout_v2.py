@@ -23,7 +23,7 @@ from fusion_aug.logs.lerobot.contents import LINES, LINES_OF_STATS, LINES_OF_TAS
 from fusion_aug.logs.lerobot.info import read_line, read_lines
 from fusion_aug.logs.lerobot.layout import Layout, Stats
 from fusion_aug.logs.lerobot.layout_v3 import add_to_totals, plain_totals
-from fusion_aug.logs.lerobot.stats import QUANTILES, TotalStats, depth_stats, picture_stats, vector_stats
+from fusion_aug.logs.lerobot.stats import QUANTILES, TotalStats, depth_stats, picture_stats, plain, vector_stats
 
 
 class FilePerEpisode(Layout):
@@ -108,7 +108,8 @@ class FilePerEpisode(Layout):
         """Statistics over the frames alone, without quantiles; of pictures of one channel as of three equal ones."""
         if kind == "vector":
             rows, shape = values.reshape(len(values), -1), values.shape[1:] or (1,)
-            stats = vector_stats(rows) | {"min": rows.min(0), "max": rows.max(0)}  # of whole numbers whole ones
+            whole = {"min": rows.min(0), "max": rows.max(0)} if rows.dtype.kind != "f" else {}
+            stats = vector_stats(rows) | whole
             stats = {k: v.reshape(shape) for k, v in stats.items() if k != "count"}
         elif kind == "picture":
             stats = picture_stats(values)
@@ -144,8 +145,7 @@ class LineTables:
         sentences = list(dict.fromkeys(str(text) for _, text in row["tasks"]))
         tasks = {"tasks": sentences} if sentences != [""] or "tasks" in kept else {}
         _write(self._files[0], {**kept, "episode_index": episode, **tasks, "length": row["episode"]["length"]})
-        plain = {f: {name: np.asarray(v).tolist() for name, v in own.items()} for f, own in stats.items()}
-        _write(self._files[1], {"episode_index": episode, "stats": plain})
+        _write(self._files[1], {"episode_index": episode, "stats": {f: plain(own) for f, own in stats.items()}})
 
     def end(self, tasks: Mapping[str, int]) -> None:
         """See ``Tables``; with the statistics of all episodes where the source has them, as v2.0 must."""

@@ -16,7 +16,7 @@ from fusion_aug.logs.core.contents import Fields
 from fusion_aug.logs.core.new_files import new_path, write_new_text
 from fusion_aug.logs.lerobot.contents import TASKS, columns_of, sentence_column
 from fusion_aug.logs.lerobot.layout import Layout, Stats
-from fusion_aug.logs.lerobot.stats import TotalStats, depth_stats, picture_stats, vector_stats
+from fusion_aug.logs.lerobot.stats import TotalStats, depth_stats, picture_stats, plain, vector_stats
 from fusion_aug.logs.lerobot.tables import read_table
 
 TOGETHER = 500  # episodes in one group of rows of their table
@@ -174,7 +174,7 @@ def add_to_totals(totals: dict[str, TotalStats], stats: Stats) -> None:
 
 def plain_totals(totals: Mapping[str, TotalStats]) -> dict[str, dict[str, Any]]:
     """Statistics of all episodes as JSON holds them."""
-    return {f: {name: v.tolist() for name, v in total.value.items()} for f, total in totals.items()}
+    return {f: plain(total.value) for f, total in totals.items()}
 
 
 def episode_row(

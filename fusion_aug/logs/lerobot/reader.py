@@ -179,10 +179,7 @@ class LeRobotLog(EpisodeLog):
         episode, table = self.episodes[sample_id], self.rows(sample_id)
         path, fps = self.data_path(episode), float(self.info["fps"])
         seconds = column(table, "timestamp", path).reshape(-1).astype(np.float64)
-        frames = np.round(np.nan_to_num(seconds) * fps)
-        off = np.abs(frames / fps - seconds).max(initial=0.0)
-        if not off <= 1e-3 or bool((np.diff(frames) != 1).any()):
-            raise DataError(f"{path}: timestamp: is not one frame after the other at {fps:g} fps ({off:.3g} s beside)")
+        frames = frames_of_stamps(seconds, fps, path)
         times = frame_stamps(frames, fps) + read_start(self.tree, sample_id)
         joints = tuple(self.robot.joints) if self.robot is not None else ()
         streams: dict[str, Stream] = {}
@@ -202,10 +199,26 @@ class LeRobotLog(EpisodeLog):
         if self.tasks:
             index = column(table, "task_index", path).reshape(-1)
             new = np.flatnonzero(np.diff(index, prepend=index[0] - 1))  # frames at which another task begins
-            texts = strings([self.tasks.get(int(k), "") for k in index[new]])
+            texts = strings([self._sentence(int(k), episode, path) for k in index[new]])
             streams["task"] = Text(frame=BASE, capture_times=times[torch.from_numpy(new)], values={"text": texts})
         sample = self.make_sample(sample_id, self.with_capture_times(streams, sample_id), int(times[0]))
         return with_touch_sensors_of_rig(merge_sidecar(sample, self.tree, rig_first=True))
+
+    def _sentence(self, task: int, episode: dict[str, Any], path: Path) -> str:
+        """The sentence of a task by its number; of one that the table of tasks lacks, the only one of the episode.
+
+        Raises:
+            DataError: nothing says it.
+        """
+        if task in self.tasks:
+            return self.tasks[task]
+        own = [str(text) for text in episode.get("tasks", ())]
+        if len(own) != 1:
+            raise DataError(
+                f"{path}: task_index: is {task}, and the table of tasks has {', '.join(map(str, self.tasks))}; add its "
+                f"sentence there, or give the episode one in the table of episodes"
+            )
+        return own[0]
 
     def is_picture(self, feature: str) -> bool:
         """Whether a feature's rows are pictures in the table: encoded ones, or arrays (H, W) of heights or depth."""
@@ -241,6 +254,26 @@ class LeRobotLog(EpisodeLog):
             for t in (times - times[0]).tolist()
         )
         return Camera(frame=name, camera=name, capture_times=times, items=items, records=records)
+
+
+def frames_of_stamps(seconds: np.ndarray, fps: float, path: Path) -> np.ndarray:
+    """Numbers (n,) of frames by their stamps (n,), seconds.
+
+    Raises:
+        DataError: they are not one frame after the other; with the frame that is furthest from its place.
+    """
+    frames = np.round(np.nan_to_num(seconds) * fps)
+    off = np.abs(frames / fps - seconds).max(initial=0.0)
+    if off <= 1e-3 and not bool((np.diff(frames) != 1).any()):
+        return frames
+    away = np.nan_to_num(np.abs(seconds - seconds[0] - np.arange(len(seconds)) / fps), nan=np.inf)
+    worst = int(away.round(4).argmax())  # the first of those that are alike but for their rounding
+    step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.0
+    shown = f"; the stamps show {1 / step:.4g} fps" if step > 0 else ""
+    raise DataError(
+        f"{path}: timestamp: is not one frame after the other at {fps:g} fps: row {worst} is {seconds[worst]:.6g} s, "
+        f"{away[worst]:.3g} s from its place after the first{shown}; correct fps in info.json, or the stamps"
+    )
 
 
 def frame_stamps(frames: np.ndarray, fps: float) -> Tensor:

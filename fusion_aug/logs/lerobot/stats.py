@@ -2,6 +2,8 @@
 
 Quantiles come from a histogram of 5000 bins, and those of the whole dataset are means of the episodes' weighted by
 their frames: LeRobot computes them so, and readers of the files expect it. Versions before 3.0 have no quantiles.
+
+NaN and infinite numbers are left out; where none is left the statistics are null, since JSON has no NaN.
 """
 
 from __future__ import annotations
@@ -17,14 +19,21 @@ MAX_SIDE = 300  # pixels; larger pictures are subsampled
 
 
 def vector_stats(rows: np.ndarray) -> dict[str, Any]:
-    """Statistics of a feature (n, ...), over frames and all axes but the last."""
+    """Statistics of a feature (n, ...), over frames and all axes but the last; NaN of a column without a number."""
     flat = rows.reshape(-1, rows.shape[-1]) if rows.ndim > 1 else rows.reshape(-1, 1)
     values = flat.astype(np.float64)
-    out: dict[str, Any] = {
-        "min": values.min(0), "max": values.max(0), "mean": values.mean(0), "std": values.std(0),
-        "count": np.array([len(rows)]),
-    }  # fmt: skip
-    columns = [_quantiles(values[:, c], list(QUANTILES.values())) for c in range(values.shape[1])]
+    known = np.isfinite(values)
+    if known.all():
+        ends = {"min": values.min(0), "max": values.max(0), "mean": values.mean(0), "std": values.std(0)}
+        chosen = list(values.T)
+    else:
+        chosen = [column[own] for column, own in zip(values.T, known.T, strict=True)]
+        ends = {
+            name: np.array([getattr(c, name)() if len(c) else np.nan for c in chosen])
+            for name in ("min", "max", "mean", "std")
+        }
+    out: dict[str, Any] = {**ends, "count": np.array([len(rows)])}
+    columns = [_quantiles(column, list(QUANTILES.values())) for column in chosen]
     return out | {name: np.array(own) for name, own in zip(QUANTILES, zip(*columns, strict=True), strict=True)}
 
 
@@ -50,46 +59,60 @@ def picture_samples(count: int) -> list[int]:
     return np.round(np.linspace(0, count - 1, wanted)).astype(int).tolist()
 
 
+def plain(stats: Mapping[str, Any]) -> dict[str, Any]:
+    """Statistics of a feature as lists for JSON, null in place of NaN."""
+    return {name: _with_null(np.asarray(v).tolist()) for name, v in stats.items()}
+
+
+def _with_null(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_null(v) for v in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
 class TotalStats:
     """Statistics of one feature over several episodes, which are added one by one.
 
-    Means are moved by the share of each episode, as in a weighted running mean: nothing of an episode is kept.
+    Means are moved by the share of each episode, as in a weighted running mean: nothing of an episode is kept. An
+    episode without a number in a column has no share in it.
     """
 
     def __init__(self) -> None:
         self._count = 0
+        self._weight: Any = 0
         self._variance: Any = 0.0
-        self._ends: dict[str, np.ndarray] = {}
-        self._means: dict[str, np.ndarray] = {}
+        self._ends: dict[str, Any] = {"min": np.inf, "max": -np.inf}
+        self._means: dict[str, Any] = {}
 
     def add(self, stats: Mapping[str, Any]) -> None:
         """Add the statistics of an episode; those of all have the same shapes."""
         count = int(np.asarray(stats["count"]).reshape(-1)[0])
         own = {name: np.asarray(v, dtype=np.float64) for name, v in stats.items() if name != "count"}
-        if not self._count:
-            self._count, self._variance = count, own["std"] ** 2
-            self._ends = {name: own[name] for name in ("min", "max")}
-            self._means = {name: own[name] for name in ("mean", *QUANTILES) if name in own}
-            return
+        known = np.isfinite(own["mean"])
+        weight = count * known
         self._count += count
-        share = count / self._count
-        away = own["mean"] - self._means["mean"]
+        self._weight = self._weight + weight
+        share = weight / np.maximum(self._weight, 1)
+        self._ends = {name: end(self._ends[name], own[name]) for name, end in (("min", np.fmin), ("max", np.fmax))}
+        own = {name: np.where(known, v, 0.0) for name, v in own.items()}
+        means = self._means or {name: 0.0 for name in ("mean", *QUANTILES) if name in own}
+        away = own["mean"] - means["mean"]
         self._variance = self._variance + share * (own["std"] ** 2 - self._variance) + share * (1 - share) * away**2
-        self._means = {name: mean + share * (own[name] - mean) for name, mean in self._means.items()}
-        self._ends = {
-            name: end(self._ends[name], own[name]) for name, end in (("min", np.minimum), ("max", np.maximum))
-        }
+        self._means = {name: mean + share * (own[name] - mean) for name, mean in means.items()}
 
     @property
     def value(self) -> dict[str, np.ndarray]:
-        """Statistics of all episodes that were added, of which there is at least one."""
-        mean, quantiles = self._means["mean"], {n: self._means[n] for n in QUANTILES if n in self._means}
-        spread = {"mean": mean, "std": np.sqrt(self._variance), "count": np.array([self._count])}
-        return self._ends | spread | quantiles
+        """Statistics of all episodes that were added, of which there is at least one; NaN where none has a number."""
+        spread = {**self._ends, **self._means, "std": np.sqrt(self._variance)}
+        found = {name: np.where(self._weight > 0, v, np.nan) for name, v in spread.items()}
+        first = {name: found.pop(name) for name in ("min", "max", "mean", "std")}
+        return first | {"count": np.array([self._count])} | found
 
 
 def _quantiles(values: np.ndarray, shares: Sequence[float]) -> list[float]:
     """Quantiles of (n,) numbers from their histogram."""
+    if not len(values):
+        return [float("nan")] * len(shares)
     edges = np.linspace(values.min() - 1e-10, values.max() + 1e-10, BINS + 1)
     counts = np.histogram(values, edges)[0]
     total = np.cumsum(counts)

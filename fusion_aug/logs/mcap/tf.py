@@ -128,7 +128,7 @@ def held_at_ends(frames: dict[str, Frame], span: tuple[int, int]) -> tuple[dict[
         if span[1] > last:
             times, poses = torch.cat([times, torch.tensor([span[1]])]), torch.cat([poses, poses[-1:]])
         if len(times) > len(frame.pose.times):
-            pose = Trajectory(times, poses)
+            pose = Trajectory(times, poses, measured=(times >= first) & (times <= last))
             out[name] = Frame(parent=frame.parent, pose=pose, axis_convention=frame.axis_convention)
         for seconds, when in ((first - span[0], "before"), (span[1] - last, "after")):
             if seconds > LONG_REST:

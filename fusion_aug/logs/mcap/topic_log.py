@@ -24,6 +24,7 @@ from fusion_aug.logs.mcap.joints import is_command_topic, joint_sets, targets
 from fusion_aug.logs.mcap.messages import READERS, ReceivedMessage, common_fields
 from fusion_aug.logs.mcap.opaque import RawMessages, Unread, unread_by
 from fusion_aug.logs.mcap.recording import Recording, recording
+from fusion_aug.logs.mcap.rig_sensors import without_slashes
 from fusion_aug.logs.mcap.vectors import told_parts, told_stream
 from fusion_aug.logs.mcap.windows import Window
 from fusion_aug.sample.manifest import NAME as MANIFEST
@@ -37,6 +38,8 @@ class TopicLog(RobotLog):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        if self._rig_file and self._sensors_of_file:
+            self._rig_file["sensors"] = without_slashes(self._sensors_of_file, self.rig_name)
         self._restamp_only = self._topic_patterns("restamp_only")
         self._no_geometry = self._topic_patterns("no_geometry")
 

@@ -13,6 +13,7 @@ from calib import Rig
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.parts import Parts, check_cover, read_parts
 from fusion_aug.logs.core.robots import BASE
+from fusion_aug.logs.core.rotation_checks import check_rotations
 from fusion_aug.logs.core.vectors import vector_stream
 from fusion_aug.logs.mcap.opaque import RawMessages
 from fusion_aug.streams import Stream, Wrench
@@ -65,7 +66,9 @@ def told_stream(stream: Stream, topic: str, kind: str, parts: Parts, joints: tup
     check_cover(parts.columns, value.shape[1], where)
     fields = {n: getattr(stream, n) for n in ("frame", "capture_times", "receive_times", "records")}
     changes = any(c == "command" or c.startswith(("delta_", OF_THE_TOOL, "joint_delta")) for c in parts.columns)
-    return vector_stream(topic, value, parts, [], joints, fields, is_command=command or changes)
+    made = vector_stream(topic, value, parts, [], joints, fields, is_command=command or changes)
+    check_rotations(value.numpy(), parts, topic)
+    return made
 
 
 def in_their_frames(streams: Mapping[str, Stream], told: Mapping[str, Parts], rig: Rig, base: str) -> dict[str, Stream]:

@@ -55,6 +55,13 @@ class RobomimicLog(ArrayLog):
             raise DataError(f"{self.path}: data: holds no demonstration")
         return sorted(names, key=lambda n: (int(re.sub(r"\D", "", n) or 0), n))
 
+    @cached_property
+    def lists(self) -> Mapping[str, frozenset[str]]:
+        """Name below ``mask`` -> the demonstrations that it lists."""
+        with open_hdf5(self.path) as file:
+            masks = get_member(file, "mask", self.path) if "mask" in file else {}
+            return {str(n): frozenset(listed(get_member(masks, n, self.path))) for n in masks}
+
     @property
     def all_ids(self) -> Sequence[str]:
         """Ids of all demonstrations."""
@@ -148,6 +155,11 @@ class RobomimicLog(ArrayLog):
         names = tuple(f"{found[1]}joint{i + 1}" for i in range(rows.shape[1]))
         values = {column: torch.from_numpy(rows.astype(np.float64))}
         return {stream: JointState(**stream_fields, names=names, values=values)}
+
+
+def listed(mask: Any) -> list[str]:
+    """Names of the demonstrations that a list of the file holds."""
+    return [m.decode() if isinstance(m, bytes) else str(m) for m in mask[:]]
 
 
 def with_joined_joints(streams: dict[str, Stream]) -> dict[str, Stream]:

@@ -12,6 +12,7 @@ from fusion_aug.logs.core.hdf5_writing import Hdf5Writer, copy_with, numbered_na
 from fusion_aug.logs.core.new_hdf5 import new_hdf5
 from fusion_aug.logs.core.sidecar import write_ids
 from fusion_aug.logs.core.writer import PARTS_FOLDER
+from fusion_aug.logs.robomimic.reader import listed
 from fusion_aug.safe.hdf5 import get_member, open_hdf5
 from fusion_aug.sample import Sample
 
@@ -78,7 +79,7 @@ class RobomimicWriter(Hdf5Writer):
         """Write the lists of demonstrations; a copy is in the lists of its source."""
         for name in before:
             kept = get_member(before, name, self.log.path)
-            members = {m.decode() if isinstance(m, bytes) else str(m) for m in kept[:]}
+            members = set(listed(kept))
             chosen = [out.encode() for out, source in ids if source in members]
             width = max(1, kept.dtype.itemsize, *map(len, chosen))  # names of copies may be longer
             after.create_dataset(name, data=np.array(chosen, dtype=f"S{width}"))

@@ -79,6 +79,7 @@ class EgoMotionBlur(PhotometricTransform):
 
     exposure: Range
 
+    version: ClassVar[int] = 2  # since 2026-11: distances end where things end
     limits: ClassVar[dict[str, tuple[float, float]]] = {"exposure": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "a spot smears along a flow that differs from one of its sides to the other"

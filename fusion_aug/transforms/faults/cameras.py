@@ -189,6 +189,7 @@ class FrozenCamera(CameraFault):
 
     age: Range = (0.5, 2.0)
 
+    version: ClassVar[int] = 2  # since 2026-11: distances end where things end
     needs_neighbours: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {"age": (0.0, 60.0)}
     example: ClassVar[dict[str, Any]] = {"age": [0.1, 0.5]}

@@ -67,6 +67,7 @@ class LidarCrosstalk(LidarTransform):
 
     share: Range = (0.0, 0.02)
 
+    version: ClassVar[int] = 2  # since 2026-11: receivers of devices
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = MOVES_POINTS_EXEMPTIONS

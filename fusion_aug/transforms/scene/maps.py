@@ -18,19 +18,16 @@ from torch import Tensor
 
 from calib.joints import JointPose
 from calib.replacing import replace_unchecked
-from calib.rig import Rig
 from calib.se3 import AXES, as_f64, invert, upright
-from calib.sensors import CameraSensor, TactileSensor
-from calib.sides import other_side
+from calib.sensors import CameraSensor, TactileSensor, TaxelSensor
 from calib.symmetry import RobotMirror, mirror_of_robot
 from fusion_aug.errors import DataError
 from fusion_aug.ops.similarity import Motion
 from fusion_aug.sample import REF, Sample, SampleMeta
-from fusion_aug.streams import Opaque, Stream
-
-LINK = "link:"  # role of a frame that has a mirror of its own
-EYE = torch.eye(4, dtype=torch.float64)
-BODY = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0], dtype=torch.float64))  # a body in a mirror
+from fusion_aug.streams import Stream
+from fusion_aug.transforms.scene.partners import is_on_links, sides_of_sensors, sides_of_streams
+from fusion_aug.transforms.scene.roles import LINK, roles_of, roles_with_robot
+from fusion_aug.transforms.scene.taxel_places import Rows, rows_in_mirror, rows_then
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +43,7 @@ class SceneState:
         prismatic_joints: names of the readings in metres, which a scale makes longer.
         robot_swaps: streams of the robot's sides, as of two hands, and links of a described robot with the sensors on
             them, that swap names whenever the robot itself is mirrored.
+        taxels: sensors of taxels with known poses. rows: what a mirror does to their order; None until it is asked.
     """
 
     anchor: Tensor
@@ -55,6 +53,8 @@ class SceneState:
     robot: RobotMirror | str | None = None
     prismatic_joints: tuple[str, ...] = ()
     robot_swaps: Mapping[str, str] = field(default_factory=dict)
+    taxels: Mapping[str, TaxelSensor] = field(default_factory=dict)
+    rows: Rows | None = None
 
     @staticmethod
     def of(meta: SampleMeta, streams: Mapping[str, Stream] | None = None) -> SceneState:
@@ -63,16 +63,17 @@ class SceneState:
         roles, partners = roles_of(meta.rig, meta.ref.frame), meta.rig.mirror_names()
         robot = mirror_of_robot(meta.rig)
         links_that_swap = robot.swapped if isinstance(robot, RobotMirror) else {}
-        robot_swaps = _sides(streams or {}, meta.rig, {**partners, **links_that_swap})
+        swaps = {**partners, **links_that_swap}
+        robot_swaps = {**sides_of_streams(streams or {}, meta.rig, swaps), **sides_of_sensors(meta.rig, swaps)}
         if isinstance(robot, RobotMirror):
-            links = {n: p for n, (p, _) in robot.links.items() if roles[n] == "body"}
-            roles = {n: f"{LINK}{n}" if n in links else r for n, r in roles.items()}
-            carried = {n: p for n, p in partners.items() if _on_links(meta.rig, n, robot.swapped)}
+            roles = roles_with_robot(roles, meta.rig, robot, streams or {})
+            carried = {n: p for n, p in partners.items() if is_on_links(meta.rig, n, robot.links)}
             robot_swaps = {**robot_swaps, **carried, **robot.swapped}
         partners = {**partners, **robot_swaps}
         joints = [f.pose.joint for f in meta.rig.frames.values() if isinstance(f.pose, JointPose)]
         prismatic_joints = tuple(dict.fromkeys(n for j in joints if not j.is_rotary for n in (j.name, j.own) if n))
-        return SceneState(meta.anchor, roles, canvas, partners, robot, prismatic_joints, robot_swaps)
+        taxels = {n: s for n, s in meta.rig.sensors.items() if isinstance(s, TaxelSensor) and s.poses is not None}
+        return SceneState(meta.anchor, roles, canvas, partners, robot, prismatic_joints, robot_swaps, taxels)
 
     @staticmethod
     def from_json(before: Mapping[str, Any]) -> SceneState:
@@ -81,15 +82,16 @@ class SceneState:
         robot = before.get("robot")
         robot = RobotMirror.from_dict(robot) if isinstance(robot, Mapping) else robot
         prismatic_joints = tuple(before.get("slides", ()))
-        robot_swaps = before["names"]
+        names, rows = before["names"], {n: torch.tensor(r) for n, r in before.get("taxel_rows", {}).items()}
         return SceneState(
-            as_f64(before["anchor"]), before["roles"], canvas, before["names"], robot, prismatic_joints, robot_swaps
+            as_f64(before["anchor"]), before["roles"], canvas, names, robot, prismatic_joints, names, rows=rows
         )
 
-    def to_json(self, names: Mapping[str, str]) -> dict[str, Any]:
-        """The state as a record keeps it, with the names that swap."""
+    def to_json(self, names: Mapping[str, str], rows: Rows) -> dict[str, Any]:
+        """The state as a record keeps it, with the names that swap and the taxels that change places."""
         canvas = {n: list(s) for n, s in self.canvas.items()}
         out = {"roles": dict(self.roles), "canvas": canvas, "names": dict(names), "anchor": self.anchor.tolist()}
+        out |= {"taxel_rows": {n: r.tolist() for n, r in rows.items()}} if rows else {}
         if self.robot is None:
             return out
         robot = self.robot.to_dict() if isinstance(self.robot, RobotMirror) else self.robot
@@ -107,6 +109,7 @@ class SceneMaps:
 
     Attributes:
         flips_images: whether pictures are flipped. swaps_names: whether left and right partners swap names.
+        rows: the taxels that change places.
     """
 
     def __init__(self, H: Tensor, scale: Tensor, axis: str | None, state: SceneState):
@@ -128,6 +131,9 @@ class SceneMaps:
                 self.by_role[role] = similarity(scale_and_mirror(scale, own if self.flips_images else None))
         if state.robot is not None:
             self._add_links(similarity)
+        self.rows: Rows = {}
+        if self.flips_images:
+            self.rows = rows_in_mirror(state.taxels, self.names, self) if state.rows is None else state.rows
 
     def _add_links(self, similarity: Callable[[Tensor], Motion]) -> None:
         """The maps of a robot's links."""
@@ -188,13 +194,15 @@ class SceneMaps:
         robot, scale = self.state.robot, float(self.scale.detach())
         if isinstance(robot, RobotMirror) and scale != 1.0:
             robot = robot.scaled(scale, self.state.prismatic_joints)
+        taxels = self.state.taxels
+        if scale != 1.0:
+            taxels = {n: s.scaled(scale) for n, s in taxels.items()}
+        same = replace_unchecked(self.state, anchor=anchor, robot=robot, taxels=taxels)
         if not self.names:
-            return replace_unchecked(self.state, anchor=anchor, robot=robot)
+            return same
         roles = {self.names.get(n, n): role for n, role in self.state.roles.items()}
         canvas = {self.names.get(n, n): size for n, size in self.state.canvas.items()}
-        return SceneState(
-            anchor, roles, canvas, self.state.partners, robot, self.state.prismatic_joints, self.state.robot_swaps
-        )
+        return replace_unchecked(same, roles=roles, canvas=canvas)
 
     def then(self, other: SceneMaps) -> SceneMaps:
         """This motion and then another, as one."""
@@ -203,6 +211,7 @@ class SceneMaps:
             self.scale * other.scale, self.flips_images != other.flips_images, self.swaps_names != other.swaps_names,
         )  # fmt: skip
         out.by_role = {r: compose_motions(m, other.by_role[r]) for r, m in self.by_role.items()}
+        out.rows = rows_then(self.rows, self.names, other.rows)
         out._last = other
         return out
 
@@ -211,6 +220,7 @@ class SceneMaps:
         out = self._copy()
         out.scale = 1 / self.scale
         out.by_role = {r: None if m is None else m.inverse for r, m in self.by_role.items()}
+        out.rows = {n: torch.argsort(r) for n, r in self.rows.items()}
         return out
 
     def _copy(self) -> SceneMaps:
@@ -243,42 +253,6 @@ def scale_and_mirror(scale: Tensor, axis: str | None) -> Tensor:
     """(4, 4) diagonal matrix: uniform scale, with the sign of one axis reversed."""
     signs, homogeneous = _SIGNS[axis]
     return signs * scale + homogeneous
-
-
-def moved_taxels(poses: Tensor, motion: Motion) -> Tensor:
-    """Poses (..., T, 4, 4) of taxels after a motion of their link's frame; a mirror turns their y axis about."""
-    body = torch.where((motion.sign < 0)[:, None, None], BODY, EYE).clone()
-    body[:, :3] = body[:, :3] * motion.scale[:, None, None].detach()
-    moved = motion.matrix[:, None] @ poses @ torch.linalg.inv(body)[:, None]
-    return moved if poses.ndim == 4 else moved[0]
-
-
-def roles_of(rig: Rig, reference: str) -> dict[str, str]:
-    """What every frame of a rig is to a motion of the scene."""
-    above = set(rig.ancestors(reference)[1:])
-    out = {}
-    for n, f in rig.frames.items():
-        out[n] = (
-            "ref" if n == reference else "world" if n in above or f.axis_convention == "world" else f.axis_convention
-        )
-    return out
-
-
-def _sides(streams: Mapping[str, Stream], rig: Rig, swaps: Mapping[str, str]) -> dict[str, str]:
-    """Streams that belong to no sensor of the rig, as those of two hands do, and their partners of the other side.
-
-    Their frames are partners too, or one and the same: what is read at a frame that keeps its name keeps its own.
-    """
-    beside = [n for n, s in streams.items() if n.partition("/")[0] not in rig.sensors and not isinstance(s, Opaque)]
-    found = {n: p for n in beside if (p := other_side(n, beside)) != n}
-    pairs = {n: (streams[n], streams[p]) for n, p in found.items()}
-    return {n: found[n] for n, (a, b) in pairs.items() if type(a) is type(b) and swaps.get(a.frame, a.frame) == b.frame}
-
-
-def _on_links(rig: Rig, name: str, links: Mapping[str, str]) -> bool:
-    """Whether a sensor or frame is mounted on one of some links."""
-    frame = rig.sensors[name].frame if name in rig.sensors else name
-    return any(above in links for above in rig.ancestors(frame))
 
 
 def with_renamed_streams(sample: Sample, names: Mapping[str, str]) -> Sample:

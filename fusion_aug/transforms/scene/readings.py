@@ -1,4 +1,4 @@
-"""What a motion of the scene does to twists, planar scans, distances and satellite fixes."""
+"""What a motion of the scene does to twists, inertial units, planar scans, distances and satellite fixes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from calib.se3 import skew
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.errors import Obstacle
 from fusion_aug.ops.similarity import Motion
-from fusion_aug.streams import BodyPose, BodyTwist, PlanarScan, RangeReading, SatelliteFix, Stream
+from fusion_aug.streams import BodyPose, BodyTwist, Imu, PlanarScan, RangeReading, SatelliteFix, Stream
 from fusion_aug.streams.columns import is_known_covariance
 from fusion_aug.streams.families import Scene
 from fusion_aug.streams.readings import TILT
+from fusion_aug.transforms.scene.roles import LINK
 from fusion_aug.transforms.scene.rules import motion_per_item, move_columns
 
 
@@ -27,6 +28,22 @@ def move_twist(stream: BodyTwist, call: Call) -> Stream:
     """By the columns; the velocity is that of the frame's origin, which a motion may shift on the body."""
     own = motion_per_item(call.family_state, stream.frame, stream)
     return with_shifted_origin(move_columns(stream, call), own, "covariance")
+
+
+@handles(Scene, Imu)
+def move_imu(stream: Imu, call: Call) -> Stream:
+    """By the columns, in the frame of the unit.
+
+    Raises:
+        Obstacle: that is a link whose mirror image lies beside it, at another lever arm, and which carries joints.
+    """
+    for maps in call.family_state:
+        own = maps(stream.frame)
+        is_link = maps.state.roles.get(stream.frame, "").startswith(LINK)
+        if is_link and own is not None and float(own.matrix[:, :3, 3].abs().max()) > TILT:
+            reason = f"its frame {stream.frame!r} lies beside the robot's mirror plane, and carries joints that stay"
+            raise Obstacle(f"stream {call.name!r}", call.transform.__name__, reason, stream.remedy)
+    return move_columns(stream, call)
 
 
 def with_shifted_origin(stream: Stream, motion: Motion | None, covariance: str) -> Stream:

@@ -8,10 +8,11 @@ from torch import Tensor
 from calib.joints import JointPose
 from calib.replacing import replace_unchecked
 from calib.rig import Rig
-from calib.sensors import CameraSensor, Sensor, TactileSensor, TaxelSensor
+from calib.sensors import CameraSensor, TactileSensor, TaxelSensor
 from calib.symmetry import RobotMirror
 from fusion_aug.errors import DataError
-from fusion_aug.transforms.scene.maps import EYE, SceneMaps, moved_taxels
+from fusion_aug.transforms.scene.maps import SceneMaps
+from fusion_aug.transforms.scene.taxel_places import EYE, moved_taxels, reordered
 
 
 def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
@@ -42,26 +43,12 @@ def with_moved_touch_sensors(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
             )
             sensors[new] = lit.scaled(float(maps.scale.detach()))
         elif isinstance(moved_sensor, TaxelSensor) and moved_sensor.poses is not None:
-            motion = maps(sensor.frame)
+            own, motion, poses = before.sensors[new], maps(sensor.frame), moved_sensor.poses
+            assert isinstance(own, TaxelSensor)
             if motion is not None:
-                moved_sensor = replace_unchecked(moved_sensor, poses=moved_taxels(moved_sensor.poses, motion))
-            sensors[new] = _with_rows_of(moved_sensor, before.sensors[new], (name, new))
+                poses = reordered(maps.rows.get(name), moved_taxels(poses, motion))
+            sensors[new] = replace_unchecked(moved_sensor, poses=poses, rows=own.rows)
     return Rig(moved.frames, sensors)
-
-
-def _with_rows_of(moved: TaxelSensor, own: Sensor, names: tuple[str, str]) -> TaxelSensor:
-    """Taxels with the place in their message of those whose name they get.
-
-    Raises:
-        DataError: that is a place for another number of taxels.
-    """
-    assert isinstance(own, TaxelSensor) and moved.poses is not None
-    if own.rows is not None and own.rows[1] - own.rows[0] != len(moved.poses):
-        raise DataError(
-            f"sensors.{names[0]}.rows: a mirror brings its {len(moved.poses)} taxels to {names[1]!r}, whose rows "
-            f"{list(own.rows)} are another number; give both in the rig file (log.rig) as many, or no mirror"
-        )
-    return moved if own.rows == moved.rows else replace_unchecked(moved, rows=own.rows)
 
 
 def with_stereo_pairs(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:

@@ -12,7 +12,7 @@ from fusion_aug.errors import DataError, Obstacle, UnhandledStream
 from fusion_aug.streams import JointState, Keypoints2D, Keypoints3D, RobotVector, Stream, Wrench, strings
 from fusion_aug.streams.families import Scene
 from fusion_aug.transforms.scene.maps import SceneMaps
-from fusion_aug.transforms.scene.rules import canvas_of, move_columns
+from fusion_aug.transforms.scene.rules import canvas_of, motion_per_item, move_columns
 
 
 def refuse_misplaced(stream: JointState | RobotVector, call: Call) -> None:
@@ -91,14 +91,19 @@ def move_joints(stream: JointState, call: Call) -> JointState:
 
 @handles(Scene, Wrench)
 def move_wrench(stream: Wrench, call: Call) -> Stream:
-    """By the columns, in the frame of the sensor.
+    """By the columns, in the frame of the sensor; a map that shifts its origin by t adds t x f'.
 
     Raises:
         Obstacle: that frame is not known, and the motion would turn the force in it, or in one that it may be.
     """
-    if stream.frame:
-        return move_columns(stream, call)
     maps: list[SceneMaps] = call.family_state
+    if stream.frame:
+        moved, own = move_columns(stream, call), motion_per_item(maps, stream.frame, stream)
+        if own is None or not bool(own.matrix[:, :3, 3].any()):
+            return moved
+        force, torque = moved.values["force"], moved.values["torque"]
+        shift = own.matrix[:, :3, 3].to(force).expand_as(force)
+        return moved.with_values(torque=torque + torch.linalg.cross(shift, force))
     if any(m.flips_images or m.state.robot is None for m in maps):
         reason = "its axes are not known: no message, rig or part of the log names their frame"
         remedy = f"name it in the rig file, as in sensors: {{{call.name}: {{kind: wrench, frame: LINK}}}}"

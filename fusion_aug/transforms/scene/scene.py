@@ -64,7 +64,7 @@ class SceneTransform(Transform, Scene, abstract=True):
         for u, meta in enumerate(sample.metas):
             state = SceneState.of(meta, sample.streams) if pending is None else pending[u].state_after
             step = cls.maps(drawn[u][""], state)
-            before.append(state.to_json(step.names))
+            before.append(state.to_json(step.names, step.rows))
             maps.append(step if pending is None else pending[u].then(step))
         return maps, before
 

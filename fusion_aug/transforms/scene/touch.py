@@ -11,18 +11,27 @@ from torch import Tensor
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.streams import TactileImage, Taxels
 from fusion_aug.streams.families import Scene
-from fusion_aug.transforms.scene.maps import SceneMaps, moved_taxels
+from fusion_aug.transforms.scene.maps import SceneMaps
 from fusion_aug.transforms.scene.rules import motion_per_item
+from fusion_aug.transforms.scene.taxel_places import moved_taxels
 from fusion_aug.transforms.touch.gels import Gel, gel_of, render_moved_press
 
 
 @handles(Scene, Taxels)
 def move_taxels(stream: Taxels, call: Call) -> Taxels:
-    """A mirror moves the taxels on their link; each keeps its force."""
+    """A mirror moves the taxels on their link; each keeps its force, and comes to the row of the taxel at its place."""
     motion = motion_per_item(call.family_state, stream.frame, stream)
     if motion is None:
         return stream
-    return replace(stream, poses=moved_taxels(stream.poses, motion))
+    moved = replace(stream, poses=moved_taxels(stream.poses, motion))
+    maps: list[SceneMaps] = call.family_state
+    orders = [m.rows.get(call.name) for m in maps]
+    if all(order is None for order in orders):
+        return moved
+    kept = torch.arange(stream.poses.shape[1])
+    order = torch.stack([kept if o is None else o for o in orders])[stream.sample_index]  # (n, T)
+    poses = moved.poses[torch.arange(len(stream))[:, None], order]
+    return replace(moved, poses=poses, values={n: v.gather(1, order) for n, v in moved.values.items()})
 
 
 @handles(Scene, TactileImage)

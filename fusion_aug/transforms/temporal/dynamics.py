@@ -64,17 +64,17 @@ def effort_at_speed(
     rig = meta.true_rig
     q = robot.readings_in(rig, at)
     root = rig.root_of(robot.root)
-    up = rig.T(root, robot.root, int(stream.capture_times[0]))[:3, :3] if root != robot.root else torch.eye(3).double()
     out = effort.to(torch.float64)
     for link in robot.inertias:
         if not any(isinstance(robot.edges[n][1], Joint) for n in robot.chain(link)):
             continue
-        push, twist, _ = inertial_demand(rig, root, link, at, speed, change)
+        push, twist, T = inertial_demand(rig, root, link, at, speed, change)
         R = rig.T_at_times(robot.root, link, known_times(rig, root, link, at)[0])[:, :3, :3]
         jacobian = align_to_joints(robot.jacobian(q, link), robot.joints, stream.names)
+        push = R @ T[:, :3, :3].transpose(1, 2) @ push[..., None]  # in the axes of the robot's root, which may turn
         arm = (R @ robot.inertias[link].center)[..., None]
         moving = jacobian[:, :3] + torch.linalg.cross(jacobian[:, 3:], arm.expand_as(jacobian[:, 3:]), dim=1)
-        out = out + (moving.transpose(1, 2) @ (push @ up)[..., None])[..., 0]
+        out = out + (moving.transpose(1, 2) @ push)[..., 0]
         out = out + (jacobian[:, 3:].transpose(1, 2) @ (R @ twist[..., None]))[..., 0]
     return out.to(effort)
 
@@ -120,16 +120,18 @@ def wrench_at_speed(
 
 
 def payload(rig: Rig, frame: str) -> list[str]:
-    """Frames with a mass on the far side of a wrench sensor: the body that it is fixed to, and its descendants."""
-    top = frame
-    while rig.frames[top].inertia is None and rig.frames[top].parent is not None:
-        if not isinstance(rig.frames[top].pose, Tensor):
+    """Links with a mass on the far side of a wrench sensor: that of its frame and all that hang on it.
+
+    Where there are none, the frame marks a place on a body: then they are those of the nearest link that it is fixed
+    to and that carries a mass.
+    """
+    for top in rig.ancestors(frame):
+        heavy = _heavy_below(rig, top)
+        if heavy or not isinstance(rig.frames[top].pose, Tensor):
             break
-        top = rig.frames[top].parent  # type: ignore[assignment]
-    below = {top}
-    grew = True
-    while grew:
-        more = {n for n, f in rig.frames.items() if f.parent in below} - below
-        grew = bool(more)
-        below |= more
-    return [n for n in rig.frames if n in below and rig.frames[n].inertia is not None]
+    return heavy
+
+
+def _heavy_below(rig: Rig, top: str) -> list[str]:
+    """Frames with an inertia among a frame and its descendants, in the order of the rig."""
+    return [n for n, f in rig.frames.items() if f.inertia is not None and top in rig.ancestors(n)]

@@ -51,6 +51,7 @@ class RollingShutter(Transform, Temporal):
     readout: Range = (0.005, 0.03)
     cameras: tuple[str, ...] = ("*",)
 
+    version: ClassVar[int] = 2  # since 2026-11: distances end where things end
     strict = False  # it has to do with cameras alone
     changes_calibration: ClassVar[str] = "readout"
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")

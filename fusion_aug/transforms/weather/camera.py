@@ -47,7 +47,8 @@ def _in_weather(call: Call, item: int, state: WeatherState, picture: Tensor) -> 
     """One picture of the stream of a call in the weather of a state."""
     time = int(call.sample.streams[call.name].capture_times[item])
     rng = noise(call.params[item]["noise"], call.name, time)
-    levels = picture.detach().cpu().contiguous().numpy()
+    kept = picture.dtype if picture.dtype == torch.uint8 else torch.float32  # OpenCV mixes no float64 with these
+    levels = picture.detach().to("cpu", kept).contiguous().numpy()
     changed = np.ascontiguousarray(apply_weather(levels, WeatherView(call, item), state, rng))
     return torch.from_numpy(changed).to(picture)
 

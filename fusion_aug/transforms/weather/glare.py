@@ -6,7 +6,7 @@ import numpy as np
 
 from calib.ties import nearest_whole
 from fusion_aug.ops.color import level_of, light_of
-from fusion_aug.physics.completion import SKY_DISTANCE
+from fusion_aug.transforms.weather.light import SKY_FROM
 from fusion_aug.transforms.weather.place import to_sun_in_world
 from fusion_aug.transforms.weather.state import DAYLIGHT, WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
@@ -29,7 +29,7 @@ def add_sun_glare(picture: Array, view: WeatherView, state: WeatherState) -> Arr
         return picture
     wide = _angles(view, to_sun, view.smooth(angle))
     disc = np.clip((DISC - wide) * view.focal * np.pi / 180 + 0.5, 0, 1)  # soft over one pixel
-    sky = view.distance >= 0.3 * SKY_DISTANCE
+    sky = view.distance >= SKY_FROM
     through = float(np.exp(-state.air.extinction(550e-9) * 500.0))
     shown = through * (float(disc[sky].sum() / disc.sum()) if disc.sum() > 0.5 else 1.0)
     if shown <= 0:

@@ -10,7 +10,7 @@ from calib.ties import cell_of, nearest_whole
 from fusion_aug.ops.color import level_of, light_of
 from fusion_aug.ops.random import digest, generator
 from fusion_aug.physics.ground import height, water_share
-from fusion_aug.transforms.weather.place import T_world_ref, moving_vehicles
+from fusion_aug.transforms.weather.place import T_ref_vehicle, T_world_ref, moving_vehicles
 from fusion_aug.transforms.weather.state import EXPOSED_DOWN_TO, WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
 
@@ -97,11 +97,12 @@ def _street_lamps(view: WeatherView, state: WeatherState) -> list[Lamp]:
     T = T_world_ref(view.call.sample, view.index)
     to_ref, middle = np.linalg.inv(T), cell_of(view.T_world[:2, 3] / LAMP_GRID).astype(np.int64)
     plane = np.array([0, 0, 1.0, 0]) if view.plane is None else view.plane
+    z = (T @ T_ref_vehicle(view.call.sample, view.index))[2, 3]
     reach = int(STREET_REACH / LAMP_GRID)
     out = []
     for cell in np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2), -1).reshape(-1, 2) + middle:
         x, y = lamp_place(state.key, cell)
-        place = to_ref[:3, :3] @ np.array([x, y, T[2, 3]]) + to_ref[:3, 3]
+        place = to_ref[:3, :3] @ np.array([x, y, z]) + to_ref[:3, 3]
         place = place + plane[:3] * (LAMP_HEIGHT - float(height(plane, place)))
         out.append(Lamp(place, None, SODIUM, 5.0, 0.07))
     return out

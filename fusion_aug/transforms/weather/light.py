@@ -29,7 +29,7 @@ OPAQUE = 0.02  # transmission of the whole sky's distance below which the air hi
 def in_overcast(picture: Array, view: WeatherView, state: WeatherState) -> Array:
     """A picture (H, W, 3), uint8 or float32 in [0, 1], without a share ``state.sunless`` of the sun's own light."""
     share = np.float32(state.sunless)
-    levels = picture if picture.dtype == np.uint8 else np.round(picture * 255).astype(np.uint8)
+    levels = picture if picture.dtype == np.uint8 else np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     lit = log_illumination(levels, view.distance, SKY_FROM, view.sines)
     gains = [cv2.exp(lit * np.float32(-p)) * np.float32(share * c) for p, c in zip(POWERS, COOL, strict=True)]
     gain = cv2.resize(cv2.merge([g + (1 - share) for g in gains]), view.size[::-1])

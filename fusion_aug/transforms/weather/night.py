@@ -7,9 +7,9 @@ import numpy as np
 
 from calib.ties import cell_of
 from fusion_aug.ops.color import level_of, light_of
-from fusion_aug.physics.completion import SKY_DISTANCE
 from fusion_aug.physics.ground import NEAR, height
 from fusion_aug.transforms.weather.lamps import LAMP_GRID, LAMP_HEIGHT, lamp_place
+from fusion_aug.transforms.weather.light import SKY_FROM
 from fusion_aug.transforms.weather.place import T_ref_vehicle, T_world_ref
 from fusion_aug.transforms.weather.state import DAYLIGHT, EXPOSED_DOWN_TO, WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
@@ -40,7 +40,7 @@ def relight_at_night(picture: Array, view: WeatherView, state: WeatherState) -> 
     if state.light.lamps and around < EXPOSED_DOWN_TO:
         share = share + _lamp_light(view, state) * np.float32(key)
     if around < STARS:
-        sky = cv2.blur((view.distance >= 0.3 * SKY_DISTANCE).astype(np.float32), (3, 3))
+        sky = cv2.blur((view.distance >= SKY_FROM).astype(np.float32), (3, 3))
         share = share * (1 - sky * np.float32(1 - np.sqrt(around / STARS)))[..., None]
     return level_of(light_of(picture) * share, picture), daylight ** (1 / 2.2)
 
@@ -56,7 +56,7 @@ def _lamp_light(view: WeatherView, state: WeatherState) -> Array:
     T = np.linalg.inv(T_ref_vehicle(view.call.sample, view.index))
     own = _headlamps(xyz @ T[:3, :3].T + T[:3, 3], above)[..., None] * LED
     street = _street_lamps(xyz, above, view, state)[..., None] * SODIUM
-    lux = np.where((far < 0.5 * SKY_DISTANCE)[..., None], own + street, 0.0).astype(np.float32)
+    lux = np.where((far < SKY_FROM)[..., None], own + street, 0.0).astype(np.float32)
     return cv2.resize(cv2.blur(lux, (5, 5)), view.size[::-1])  # distances have steps that light has not
 
 

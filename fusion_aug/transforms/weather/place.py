@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fusion_aug.physics.field import Puffs
-from fusion_aug.sample import Sample, world_frame_of
+from fusion_aug.sample import REF, Sample, world_frame_of
 from fusion_aug.streams import Boxes3D
 from fusion_aug.transforms.scene.scene import scene_motion
 from fusion_aug.transforms.weather.state import WeatherState
@@ -19,19 +19,22 @@ SPRAY_FROM = 50 / 3.6  # m/s
 
 
 def T_world(sample: Sample, index: int, frame: str, time: int) -> np.ndarray:
-    """``T_world_frame`` (4, 4) float64 at a time (ns); in a log without a world frame, the reference frame is taken."""
+    """``T_world_frame`` (4, 4) float64 at a time (ns).
+
+    In a log without a world frame, the reference frame is taken as it was before motions of the scene.
+    """
     chosen = sample.metas[index]
     rig = chosen.true_rig
     world = world_frame_of(rig, chosen.ref.frame)
-    if world is None or frame == "ref":
-        T = chosen.T_ref(frame, time, true_rig=True)
-        return (T if world is None else rig.T(world, chosen.ref.frame, chosen.ref.time) @ T).numpy()
+    if world is None:
+        return np.linalg.inv(T_ref_vehicle(sample, index)) @ chosen.T_ref(frame, time, true_rig=True).numpy()
+    frame, time = (chosen.ref.frame, chosen.ref.time) if frame == REF else (frame, time)
     return rig.T(world, frame, time).numpy()
 
 
 def T_world_ref(sample: Sample, index: int) -> np.ndarray:
     """``T_world_ref`` (4, 4)."""
-    return T_world(sample, index, "ref", sample.metas[index].ref.time)
+    return T_world(sample, index, REF, sample.metas[index].ref.time)
 
 
 def T_ref_vehicle(sample: Sample, index: int) -> np.ndarray:

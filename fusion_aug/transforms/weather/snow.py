@@ -9,8 +9,8 @@ from fusion_aug.ops.color import level_of
 from fusion_aug.ops.facing import below_steps, facing_up
 from fusion_aug.ops.layers import overlay
 from fusion_aug.ops.random import digest
-from fusion_aug.physics.completion import SKY_DISTANCE
 from fusion_aug.physics.patches import Patches, covered
+from fusion_aug.transforms.weather.light import SKY_FROM
 from fusion_aug.transforms.weather.state import SNOW_RIM, WeatherState
 from fusion_aug.transforms.weather.surfaces import greenness, wheel_tracks
 from fusion_aug.transforms.weather.view import WeatherView
@@ -59,7 +59,7 @@ def places_for_snow(view: WeatherView) -> Array:
     thin = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (max(1, round(view.size[1] * THINNEST)),) * 2)
     broad = cv2.morphologyEx(flat, cv2.MORPH_OPEN, thin)  # slivers are errors of distances
     cap = cv2.blur(below_steps(far, view.focal / 2, CAP), (3, 3))
-    lie = np.where(view.depth.confidence[HALF] > KNOWN, broad, cap) * (far < SKY_DISTANCE / 2)
+    lie = np.where(view.depth.confidence[HALF] > KNOWN, broad, cap) * (far < SKY_FROM)
     return np.maximum(lie, view.ground[HALF]).astype(np.float32)
 
 

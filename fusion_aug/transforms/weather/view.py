@@ -86,7 +86,12 @@ class WeatherView:
         """Sine of the elevation (h, w) in the middle of every ``COARSE`` pixels; 0 where a lens sees nothing."""
         shape = (-(-self.size[0] // COARSE), -(-self.size[1] // COARSE))
         rays = self.sensor.unproject(pixel_grid(shape) * COARSE + (COARSE - 1) / 2)
-        return rays.nan_to_num(0.0).numpy() @ self.T_world[2, :3]
+        return rays.nan_to_num(0.0).numpy() @ self.up
+
+    @cached_property
+    def up(self) -> Array:
+        """Unit vector (3,) upwards in the camera's axes, which no motion of the scene turns."""
+        return self.T_ref[:3, :3].T @ T_up_ref(self.call.sample, self.index)[2, :3]
 
     def smooth(self, at_nodes: Array) -> Array:
         """A map known at the nodes, at every pixel; float32."""

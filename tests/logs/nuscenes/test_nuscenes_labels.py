@@ -77,7 +77,7 @@ def test_untouched_files_are_copied(labelled: Path, tmp_path: Path) -> None:
     assert main(["check", str(out)]) == 0
 
 
-@pytest.mark.parametrize("pipeline, seed", [("geometry", 0), ("[geometry,fog]", 1), ("driving", 2)])
+@pytest.mark.parametrize("pipeline, seed", [("geometry", 0), ("[geometry,snow]", 1), ("driving", 2)])
 def test_each_point_keeps_its_label(labelled: Path, tmp_path: Path, pipeline: str, seed: int) -> None:
     """Of every point that is left, by an independent reader; copies have files of their own."""
     words = ("log=nuscenes", f"log.root={labelled}", f"pipeline={pipeline}", f"seed={seed}", "limit=2", *NO_PICTURES)
@@ -100,8 +100,8 @@ def test_each_point_keeps_its_label(labelled: Path, tmp_path: Path, pipeline: st
             H = np.linalg.inv(nominal) @ drawn_motion(line) @ nominal
             expected = source[number[known], :3] @ H[:3, :3].T + H[:3, 3]
             assert np.abs(expected - made[known, :3]).max() < 1e-4
-        if "fog" in pipeline:
-            assert (number == -1).any(), "some returns are the fog's"
+        if "snow" in pipeline:
+            assert (number == -1).any(), "some returns are those of flakes"
     assert main(["check", str(out)]) == 0
 
 
@@ -170,7 +170,7 @@ def test_labels_that_are_left_out_and_tables_of_one_kind(root: Path, tmp_path: P
     for name in ("lidarseg", "panoptic"):
         shutil.rmtree(root / name)
     add_labels(root, every=2)
-    words = ("log=nuscenes", f"log.root={root}", "pipeline=[geometry,fog]", "limit=2")
+    words = ("log=nuscenes", f"log.root={root}", "pipeline=[geometry,snow]", "limit=2")
     out = run(tmp_path / "out", *words, "log.exclude=[CAM_*,panoptic/*]")
     assert main(["check", str(out)]) == 0
     t = tables(out)
@@ -211,7 +211,7 @@ def test_the_account_and_rows_without_a_sample(root: Path, tmp_path: Path) -> No
 
 
 def test_another_class_for_the_air(labelled: Path, tmp_path: Path) -> None:
-    words = ("log=nuscenes", f"log.root={labelled}", "pipeline=fog", "limit=1", *NO_PICTURES)
+    words = ("log=nuscenes", f"log.root={labelled}", "pipeline=snow", "limit=1", *NO_PICTURES)
     out = run(tmp_path / "out", *words, "log.air_label=40")
     assert main(["check", str(out)]) == 0
     found = labels_of(out, tables(out), next(iter(keyframes(tables(out)).values()))["token"])
@@ -223,7 +223,7 @@ def test_another_class_for_the_air(labelled: Path, tmp_path: Path) -> None:
 def test_the_account_counts_by_class_and_check_counts_by_itself(
     labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("log=nuscenes", f"log.root={labelled}", "pipeline=fog", "limit=1", *NO_PICTURES)
+    words = ("log=nuscenes", f"log.root={labelled}", "pipeline=snow", "limit=1", *NO_PICTURES)
     out = tmp_path / "out"
     assert main(["run", *words, f"out={out}"]) == 0
     assert "0 noise" in capsys.readouterr().out, "a run tells its classes"

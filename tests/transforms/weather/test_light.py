@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,3 +100,15 @@ def test_the_sun_can_follow_the_vehicle(street: fa.Sample) -> None:
     assert np.degrees(np.arccos(to_sun[:2] @ forward[:2] / np.linalg.norm(forward[:2]))) == pytest.approx(30.0, abs=0.5)
     with pytest.raises(ConfigError, match=r"sun_azimuth_from: expected world or vehicle, got 'north'"):
         fa.SunGlare(sun_azimuth_from="north")
+
+
+@pytest.mark.parametrize(
+    "weather",
+    [fa.Weather(overcast=1.0, snow_cover=0.5), fa.SunGlare(sun_azimuth_deg=0.0, sun_elevation_deg=15.0), fa.Night()],
+)
+def test_a_moved_scene_without_a_world_has_the_same_weather(real_data: Path, weather: fa.Weather) -> None:
+    sample = fa.Resize(size=(94, 310))(fa.open_log("kitti", real_data / "kitti")[0], seed=0)
+    moved = fa.TranslateScene(x=3.0, z=1.0)(fa.RotateScene(yaw_deg=40.0, pitch_deg=10.0)(sample, seed=0), seed=0)
+    a, b = (weather(s, seed=1)["image_2"].image(0).int() for s in (sample, moved))  # type: ignore[attr-defined]
+    assert int((a - b).abs().max()) <= 2
+    assert int((a - sample["image_2"].image(0)).abs().max()) > 20  # type: ignore[attr-defined]

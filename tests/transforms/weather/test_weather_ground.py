@@ -139,3 +139,16 @@ def test_threads_change_no_byte(drive: fa.Sample) -> None:
     finally:
         cv2.setNumThreads(threads)
     assert torch.equal(*pictures)
+
+
+@pytest.mark.parametrize("weather", [fa.Weather(snow_cover=0.6), fa.WetRoad(water_film=1.0)])
+def test_pictures_of_float64_get_what_float32_gets(drive: fa.Sample, weather: fa.Weather) -> None:
+    sample = only(drive, "CAM_FRONT", "CAM_FRONT/depth", "ego")
+    levels = picture_of(sample) / 255
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        camera = replace(sample["CAM_FRONT"], items=(levels.to(dtype),))
+        given = sample.with_streams({**sample.streams, "CAM_FRONT": camera})
+        found.append(weather(given, seed=1)["CAM_FRONT"].image(0))  # type: ignore[attr-defined]
+    assert found[1].dtype == torch.float64 and torch.equal(found[0].double(), found[1])
+    assert float((found[0] - levels).abs().max()) > 0.1
