@@ -9,7 +9,8 @@ from dataclasses import fields
 import torch
 from rich.table import Table
 
-from calib import CalibrationError, CameraSensor, Sensor, UnknownLens
+from calib import CalibrationError, CameraSensor, LidarSensor, Sensor, UnknownLens
+from calib.lidar_models import LIDAR_MODELS, model_of
 from calib.mirrored import as_given
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.account import Account, account_of
@@ -162,9 +163,12 @@ def device(sensor: Sensor) -> str:
         view = field_of_view(sensor)
         wide = "" if math.isnan(view) else f", {view:.0f} degrees wide"
         return f"{width}x{height} {sensor.model.lens}, f {sensor.pixels_per_radian:.1f} px{wide}"
-    figures = []
+    model = model_of(sensor) if isinstance(sensor, LidarSensor) else ""
+    figures, known = [model] if model else [], LIDAR_MODELS.get(model, {})
     for f in fields(sensor):
         value = getattr(sensor, f.name)
+        if f.name in known and known[f.name].value == value:
+            continue
         differs = isinstance(value, int | float | str) and value != f.default and f.name not in ("frame", "mirror_of")
         if differs or (f.name in ALWAYS and value is not None):
             figures.append(f"{f.name.replace('_', ' ')} {value}")

@@ -61,7 +61,7 @@ def test_where_the_data_of_a_sensor_are(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["inspect", "log=argoverse2", f"log.root={root}"]) == 0
     told = lines(capsys)
     (scanner,) = [line for line in told if line.startswith("up_lidar lidar")]
-    assert scanner.endswith("its data are in lidar") and "not known" not in scanner
+    assert scanner.endswith("VLP-32C, max range 225.0, its data are in lidar"), scanner
     for pictures in root.rglob("ring_front_center"):
         shutil.rmtree(pictures)
     assert main(["inspect", "log=argoverse2", f"log.root={root}"]) == 0
