@@ -102,7 +102,8 @@ def move_wrench(stream: Wrench, call: Call) -> Stream:
         if own is None or not bool(own.matrix[:, :3, 3].any()):
             return moved
         force, torque = moved.values["force"], moved.values["torque"]
-        shift = own.matrix[:, :3, 3].to(force).expand_as(force)
+        # torques, which a scale leaves alone, have the levers of the robot as it was
+        shift = (own.matrix[:, :3, 3] / own.scale.reshape(-1, 1)).to(force).expand_as(force)
         return moved.with_values(torque=torque + torch.linalg.cross(shift, force))
     if any(m.flips_images or m.state.robot is None for m in maps):
         reason = "its axes are not known: no message, rig or part of the log names their frame"
