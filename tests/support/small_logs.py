@@ -182,6 +182,12 @@ def umi(root: Path) -> Path:
     return Path(shutil.copytree(DATA / "zarr" / "umi", root))
 
 
+LEROBOT_V21_PARTS = (
+    "log.parts={observation.state: {position: [0, 3], rpy: [3, 6]}, action: {position: [0, 3], rpy: [3, 6]}, "
+    "observation.grip: {other: [0, 1]}}"
+)
+
+
 def lerobot_v21(root: Path) -> Path:
     """A set of version 2.1, made by lerobot 0.3.3."""
     return Path(shutil.copytree(DATA / "lerobot_v21", root))

@@ -8,7 +8,7 @@ import numpy as np
 from calib.ties import cell_of
 from fusion_aug.ops.color import level_of, light_of
 from fusion_aug.physics.ground import NEAR, height
-from fusion_aug.transforms.weather.lamps import LAMP_GRID, LAMP_HEIGHT, lamp_place
+from fusion_aug.transforms.weather.lamps import LAMP_GRID, LAMP_HEIGHT, SODIUM, lamp_place
 from fusion_aug.transforms.weather.light import SKY_FROM
 from fusion_aug.transforms.weather.place import T_ref_vehicle, T_world_ref
 from fusion_aug.transforms.weather.state import DAYLIGHT, EXPOSED_DOWN_TO, WeatherState
@@ -18,7 +18,7 @@ Array = np.ndarray
 FULL_WELL, READ_NOISE = 10000.0, 3.0  # electrons, of a 3 micrometre automotive pixel
 HEADLAMP = 20000.0  # candela in the middle of a low beam
 LAMP = 1500.0  # candela of a street lamp downwards
-LED, SODIUM = np.array([1.0, 0.98, 0.92], np.float32), np.array([1.0, 0.78, 0.5], np.float32)
+LED = np.array([1.0, 0.98, 0.92], np.float32)
 KEY = 0.11  # power of the light by which cameras keep a darker scene darker
 BLUE = np.array([0.72, 0.92, 1.3], np.float32)  # light of the sky after sunset against that of the day
 TWILIGHT = (2000.0, 100.0)  # lux from which on, and down to which, light turns blue

@@ -11,15 +11,12 @@ import cv2
 import numpy as np
 import pytest
 import small_logs
+from small_logs import LEROBOT_V21_PARTS as PARTS
 
 import fusion_aug as fa
 from fusion_aug.cli import main
 
 pq, av = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("av")
-PARTS = (
-    "log.parts={observation.state: {position: [0, 3], rpy: [3, 6]}, action: {position: [0, 3], rpy: [3, 6]}, "
-    "observation.grip: {other: [0, 1]}}"
-)
 MIRROR = "+pipeline.transforms.mirror={_target_: fusion_aug.MirrorScene, axis: y, p: 1.0}"
 DARKER = "+pipeline.transforms.dark={_target_: fusion_aug.Brightness, factor: 0.8}"
 WARP = "+pipeline.transforms.warp={_target_: fusion_aug.TimeWarp, slowest: 0.8, fastest: 0.8, period: [2, 6]}"

@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import small_logs
+from small_logs import LEROBOT_V21_PARTS as PARTS
 
 import fusion_aug as fa
 from fusion_aug.cli import main
 from fusion_aug.logs.lerobot.stats import TotalStats, vector_stats
 
 pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-PARTS = (
-    "log.parts={observation.state: {position: [0, 3], rpy: [3, 6]}, action: {position: [0, 3], rpy: [3, 6]}, "
-    "observation.grip: {other: [0, 1]}}"
-)
 MIRROR = "+pipeline.transforms.mirror={_target_: fusion_aug.MirrorScene, axis: y, p: 1.0}"
 DATA = "data/chunk-000/episode_000001.parquet"
 
