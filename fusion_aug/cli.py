@@ -130,7 +130,9 @@ def dispatch(command: str, words: list[str]) -> int:
     """Separate positionals and flags and pass the rest to the command."""
     from fusion_aug.errors import ConfigError
     from fusion_aug.run import commands
+    from fusion_aug.run.freed_memory import keep_freed_memory
 
+    keep_freed_memory()
     if "-h" in words or "--help" in words:
         print(command_help(command))
         return 0

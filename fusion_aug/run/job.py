@@ -31,6 +31,7 @@ from fusion_aug.logs.core.whole import move_files
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.ops.random import digest
 from fusion_aug.run.config import build_log, build_pipeline, import_plugins
+from fusion_aug.run.freed_memory import keep_freed_memory
 from fusion_aug.run.plugin_sources import plugin_files, plugin_lines
 from fusion_aug.run.scope import draw_geometry_per_scene
 from fusion_aug.run.store_files import SampleFiles
@@ -237,6 +238,7 @@ def start_job(config: dict[str, Any], intensity_scales: dict[str, float | None])
     Returns:
         what processes the sample of a number.
     """
+    keep_freed_memory()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     job = Job(config)

@@ -90,6 +90,15 @@ def read_message(path: Path, topic: str, time: int, nth: int) -> tuple[int, byte
     return None
 
 
+def summary_of(path: Path) -> Any:
+    """Summary of a file, or None where it has none.
+
+    Raises:
+        DataError: the file is damaged. OSError: it cannot be read.
+    """
+    return _index(path, path.stat().st_mtime_ns).summary
+
+
 @lru_cache(maxsize=2)
 def _index(path: Path, changed: int) -> Index:
     from mcap.reader import make_reader

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from calib.regular_files import open_for_parts
 from fusion_aug.errors import USER_ERRORS, DataError, MissingPackage
-from fusion_aug.logs.mcap.chunks import messages_of, read_message
+from fusion_aug.logs.mcap.chunks import messages_of, read_message, summary_of
 from fusion_aug.logs.mcap.definitions import NEED, ROS1, decode, definition_of, encode, kind_of, typestore
 from fusion_aug.logs.mcap.recording import Channel, Extras, Recording, StoredMessage, recording
 from fusion_aug.safe.chunks import chunks_to_read
@@ -126,7 +126,7 @@ class McapFile(Recording):
         self, reader: Any, stream: BinaryIO, start: int | None, end: int | None, topics: Any, in_file_order: bool
     ) -> Iterator[tuple[Any, Any, Any]]:
         """Schema, channel and message of what is asked for."""
-        summary = reader.get_summary()
+        summary = summary_of(self.path)
         indexes = chunks_to_read(summary, topics, start, end)
         if summary is None or not summary.chunk_indexes:
             order = {"log_time_order": not in_file_order}
