@@ -1,7 +1,7 @@
 """What a process does with memory that it has freed.
 
 Pictures and chunks of recordings are larger than what the allocator of glibc keeps: each is taken from the system and
-given back, and the system clears every page of it again. That is half of the processor's time of a run that copies.
+given back, and the system clears every page of it again, which is a quarter of the time of a run that copies.
 """
 
 from __future__ import annotations
