@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -29,15 +29,39 @@ def pose_from_record(record: Mapping[str, Any], where: str) -> Tensor:
     Raises:
         CalibrationError: a field is missing, has the wrong length, or is not a pose.
     """
-    for key, length in (("translation", 3), ("rotation", 4)):
-        value = record.get(key)
-        if not isinstance(value, list) or len(value) != length:
-            raise CalibrationError(f"{where}: {key}: expected {length} numbers")
-    q = as_f64(record["rotation"])
-    norm = float(torch.linalg.norm(q))
-    if not abs(norm - 1) < 1e-3:
-        raise CalibrationError(f"{where}: rotation: the quaternion has length {norm:.4g}, not 1")
-    return check_se3(se3(rotation_from_quaternion(q), as_f64(record["translation"])), where)
+    return poses_from_records([record], lambda _: where)[0]
+
+
+def poses_from_records(records: Sequence[Mapping[str, Any]], where: Callable[[int], str]) -> Tensor:
+    """``T`` (n, 4, 4) of records with ``translation`` and ``rotation`` (w x y z), all at once.
+
+    Args:
+        records: of the poses. where: file and record of one by its number, for messages.
+
+    Raises:
+        CalibrationError: a field is missing, has the wrong length, or is not a pose; the first such record is named.
+    """
+    if not records:
+        return torch.zeros(0, 4, 4, dtype=torch.float64)
+    rows: list[list[Any]] = []
+    for i, record in enumerate(records):
+        rows.append([])
+        for key, length in (("rotation", 4), ("translation", 3)):
+            value = record.get(key)
+            if not isinstance(value, list) or len(value) != length:
+                raise CalibrationError(f"{where(i)}: {key}: expected {length} numbers")
+            rows[-1] += value
+    numbers = as_f64(rows)
+    norms = torch.linalg.norm(numbers[:, :4], dim=-1)
+    for i in torch.nonzero(~((norms - 1).abs() < 1e-3))[:, 0].tolist():
+        raise CalibrationError(f"{where(i)}: rotation: the quaternion has length {float(norms[i]):.4g}, not 1")
+    poses = se3(rotation_from_quaternion(numbers[:, :4]), numbers[:, 4:])
+    try:
+        return check_se3(poses, "")
+    except CalibrationError:
+        for i, pose in enumerate(poses):  # which one it is
+            check_se3(pose, where(i))
+        raise
 
 
 def record_from_pose(pose: Tensor) -> dict[str, list[float]]:

@@ -62,13 +62,30 @@ def skew(v: Tensor) -> Tensor:
 def rotation_from_quaternion(wxyz: Tensor | Sequence[float] | np.ndarray[Any, Any]) -> Tensor:
     """Rotation matrix (..., 3, 3) of quaternions (..., 4) in w x y z order; they are normalized first."""
     q = as_f64(wxyz)
-    w, x, y, z = (q / torch.linalg.norm(q, dim=-1, keepdim=True)).unbind(-1)
+    w, x, y, z = q.unbind(-1)
+    norm = torch.sqrt(w * w + x * x + y * y + z * z)  # entry by entry: the same bits alone and among others
+    w, x, y, z = w / norm, x / norm, y / norm, z / norm
     entries = (
         1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
         2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
         2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
     )  # fmt: skip
     return torch.stack(entries, -1).reshape(*q.shape[:-1], 3, 3)
+
+
+def unit_quaternions(wxyz: Any, tolerance: float = 1e-2) -> Tensor:
+    """Quaternions (..., 4) in w x y z order, as they are given.
+
+    Raises:
+        CalibrationError: the length of one differs from 1 by more than ``tolerance``; which, and its length.
+    """
+    q = as_f64(wxyz)
+    lengths = torch.linalg.norm(q, dim=-1).reshape(-1)
+    for k in torch.nonzero(~((lengths - 1).abs() <= tolerance))[:1, 0].tolist():
+        which = "the quaternion (w x y z)" if len(lengths) == 1 else f"quaternion {k} (w x y z)"
+        length = float(lengths[k])
+        raise CalibrationError(f"{which} {'is all zeros' if length == 0 else f'has length {length:.3g}, not 1'}")
+    return q
 
 
 def quaternion_from_rotation(rotation: Tensor) -> Tensor:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-
 import torch
 from torch import Tensor
 
 from calib.errors import CalibrationError
+from calib.nearest_names import listed
 from calib.rig import AXIS_CONVENTIONS, Rig
 from calib.se3 import check_se3
 from calib.sensors import CameraSensor
-
-MOST_NAMES = 20  # that a message lists
 
 
 def validate(rig: Rig, where: str = "rig") -> Rig:
@@ -26,14 +23,13 @@ def validate(rig: Rig, where: str = "rig") -> Rig:
         CalibrationError: a rotation is not orthonormal, a parent or a sensor's frame is missing, frames form a
             cycle, a focal length is not positive, or mirror partners do not name each other.
     """
+    _check_poses(rig, where)
     for name, frame in rig.frames.items():
         if frame.axis_convention not in AXIS_CONVENTIONS:
             raise CalibrationError(
                 f"{where}: frames.{name}.axis_convention: {frame.axis_convention!r} is not one of "
                 f"{', '.join(AXIS_CONVENTIONS)}"
             )
-        poses = frame.pose if isinstance(frame.pose, Tensor) else frame.pose.known()
-        check_se3(poses, f"{where}: frames.{name}")
         if frame.mirror_of is not None and frame.mirror_of not in rig.frames:
             raise CalibrationError(f"{where}: frames.{name}.mirror_of: {_no_frame(frame.mirror_of, rig)}")
         if frame.parent is not None and frame.parent not in rig.frames:
@@ -77,7 +73,17 @@ def _validate_camera(camera: CameraSensor, where: str) -> None:
 
 def _no_frame(word: str, rig: Rig) -> str:
     """That there is no such frame, and those that there are, the nearest names first."""
-    near = difflib.get_close_matches(word, rig.frames, 3)
-    names = [*near, *sorted(set(rig.frames) - set(near))]
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return f"there is no frame {word!r} (there are {', '.join(names[:MOST_NAMES])}{more})"
+    return f"there is no frame {word!r} (there are {listed(word, rig.frames)})"
+
+
+def _check_poses(rig: Rig, where: str) -> None:
+    """Check the poses of all frames at once, and where that fails one by one, for the name."""
+    poses = {
+        n: (f.pose if isinstance(f.pose, Tensor) else f.pose.known()).reshape(-1, 4, 4) for n, f in rig.frames.items()
+    }
+    try:
+        check_se3(torch.cat(list(poses.values())), where)
+    except CalibrationError:
+        for name, own in poses.items():
+            check_se3(own, f"{where}: frames.{name}")
+        raise

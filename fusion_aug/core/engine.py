@@ -22,6 +22,7 @@ from fusion_aug.ops.modes import standard_modes
 from fusion_aug.safe.guard import print_traceback
 from fusion_aug.sample import Sample, merge
 from fusion_aug.sample.history import History, Record
+from fusion_aug.sample.one_of_batch import one_of
 from fusion_aug.sample.picture_sizes import check_picture_sizes
 from fusion_aug.streams import LazyColumns
 
@@ -108,7 +109,7 @@ class Run:
         else:
             instances = [""]
         shared_by, meta = self.draw_owner(sample, index, transform), sample.metas[index]
-        alone = sample if len(sample.metas) == 1 else sample.take([index])
+        alone = one_of(sample, index)
         out = {}
         for instance in instances:
             rng = self.keys.generator(shared_by, path, "params", instance)

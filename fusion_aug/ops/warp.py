@@ -123,7 +123,7 @@ def _pick_nearest(picture: Tensor, grid: Tensor, fill: float) -> Tensor:
     return out
 
 
-def _shrink(image_map: ImageMap) -> tuple[float, float]:
+def shrinking(image_map: ImageMap) -> tuple[float, float]:
     """How many canvas pixels one source pixel covers along the source's u and v, at the canvas centre."""
     h, w = image_map.size
     centre = torch.tensor([(w - 1) / 2, (h - 1) / 2], dtype=torch.float64)
@@ -138,23 +138,23 @@ def _shrink(image_map: ImageMap) -> tuple[float, float]:
 
 def _low_pass(picture: Tensor, image_map: ImageMap, full_scale: float | None) -> tuple[Tensor, ImageMap]:
     """Filter and halve each axis until the map shrinks little; also what is left of the map from there."""
-    scale = list(_shrink(image_map))
+    scale = list(shrinking(image_map))
     shrinks = [s < SHARP_ABOVE - TIE for s in scale]  # a scale that was asked for may be the limit itself
     if not any(shrinks) or min(picture.shape[:2]) < 4:
         return picture, image_map
-    picture, image_map = _crop_to_need(picture, image_map)
+    picture, image_map = crop_to_need(picture, image_map)
     while True:
         halve = [s < HALVE_BELOW - TIE and picture.shape[1 - axis] >= 4 for axis, s in enumerate(scale)]
         if not any(halve):
             break
-        picture = _halve(_filter(picture, *(BINOMIAL if h else NOTHING for h in halve)), *halve)
+        picture = _halve(filtered(picture, *(BINOMIAL if h else NOTHING for h in halve)), *halve)
         back = torch.eye(3, dtype=torch.float64)
         for axis, halved in enumerate(halve):
             if halved:  # pixel u of the halved picture covers 2u and 2u + 1
                 back[axis, axis], back[axis, 2] = 2.0, 0.5
                 scale[axis] *= 2
         image_map = ImageMap.homography(back, image_map.size).then(image_map)
-    sharp = _filter(picture, *(_sinc_taps(s) if shrinks[axis] else NOTHING for axis, s in enumerate(scale)))
+    sharp = filtered(picture, *(_sinc_taps(s) if shrinks[axis] else NOTHING for axis, s in enumerate(scale)))
     # the sinc overshoots at edges, which integers clip by themselves
     held = sharp.is_floating_point() and full_scale is not None
     return (sharp.clamp(0, full_scale) if held else sharp), image_map
@@ -167,7 +167,7 @@ def _sinc_taps(scale: float) -> tuple[float, ...]:
     return tuple(float(t) for t in taps / taps.sum())
 
 
-def _crop_to_need(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, ImageMap]:
+def crop_to_need(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, ImageMap]:
     """The part of a picture that the canvas looks at, with a margin for the filter; the map from there."""
     height, width = picture.shape[:2]
     need = image_map.backward(_rim(image_map.size, 1)).detach()
@@ -183,7 +183,7 @@ def _crop_to_need(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, ImageMa
     return picture[a:b, c:d], ImageMap.homography(back, image_map.size).then(image_map)
 
 
-def _filter(picture: Tensor, along_u: tuple[float, ...], along_v: tuple[float, ...]) -> Tensor:
+def filtered(picture: Tensor, along_u: tuple[float, ...], along_v: tuple[float, ...]) -> Tensor:
     """Filter along both axes, edges repeated."""
     if along_u == along_v == NOTHING:
         return picture

@@ -15,6 +15,7 @@ from calib.replacing import replace_unchecked
 from fusion_aug.errors import DataError
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.modes import standard_modes
+from fusion_aug.ops.reduced import reduction, warp_reduced
 from fusion_aug.ops.warp import warp
 from fusion_aug.streams.base import Stream
 from fusion_aug.streams.deferred import Deferred
@@ -111,16 +112,28 @@ class ImageStream(Stream):
         Raises:
             DataError: its type, shape or range is not that of the class.
         """
-        picture = self.items[item]
-        if isinstance(picture, Source):
-            source, picture = picture, picture.value
+        return self._looked_at(item, self.items[item])[0]
+
+    def _looked_at(self, item: int, held: Any) -> tuple[Tensor, int]:
+        """A picture of what holds it, checked, and how many times smaller than it is it was decoded."""
+        picture, by = held.value if isinstance(held, Source | Deferred) else held, 1
+        if picture is not held:
             self.check_item(picture, self.title(item))
-            check_size(source, picture)
-        elif isinstance(picture, Deferred):
-            picture = picture.value
-            self.check_item(picture, self.title(item))
+        if isinstance(held, Source):
+            by = check_size(held, picture)
         check_range(self.title(item), picture, self.white(picture))
-        return picture
+        return picture, by
+
+    def _decoded(self, item: int) -> tuple[Tensor, int]:
+        """One picture before its pending map, and how many times smaller than it is it was decoded.
+
+        A file is decoded only as large as the map needs it, whether or not it was decoded in full before, so that all
+        who ask get the same.
+        """
+        held, pending = self.items[item], self.pending[item]
+        if isinstance(held, Source) and pending is not None and self.interpolation == "linear" and self.antialias:
+            held = held.reduced(reduction(pending)) or held
+        return self._looked_at(item, held)
 
     @standard_modes()
     def image(self, item: int) -> Tensor:
@@ -130,7 +143,7 @@ class ImageStream(Stream):
             DataError: its file cannot be decoded, its type, shape or range is not that of the class, or a gradient is
                 asked of it that integers do not carry.
         """
-        picture, pending = self.stored(item), self.pending[item]
+        (picture, by), pending = self._decoded(item), self.pending[item]
         if pending is None:
             return picture
         if self.interpolation == "linear" and pending.has_gradient() and not picture.is_floating_point():
@@ -138,6 +151,8 @@ class ImageStream(Stream):
                 f"{self.title(item)}: a gradient is asked of {picture.dtype} levels, which carry none; give float32 "
                 f"pictures, or detach the parameter"
             )
+        if by > 1:
+            return warp_reduced(picture, pending, by, self.blank)
         return warp(picture, pending, self.interpolation, self.blank, self.antialias, full_scale=self.white(picture))
 
     @cached_property

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fusion_aug.errors import DataError
+from fusion_aug.ops.reduced import reduced_size
 from fusion_aug.streams.source import Source
 
 INTERPOLATED = (torch.uint8, torch.uint16, torch.float32, torch.float64)
@@ -34,19 +35,26 @@ def check_shape(title: str, picture: Tensor, pixel_shape: tuple[int, ...] | None
         )
 
 
-def check_size(source: Source, picture: Tensor) -> None:
+def check_size(source: Source, picture: Tensor) -> int:
     """Raise where a decoded picture is of another size than its calibration, which ``source.options["size"]`` gives.
+
+    Returns:
+        how many times smaller it was decoded, which its source may ask for (``Source.reduced``).
 
     Raises:
         DataError: naming the file and both sizes.
     """
     expected, (height, width) = source.options.get("size"), picture.shape[:2]
+    by = source.options.get("reduced", 1)
+    if expected is not None and by > 1 and reduced_size(expected, by) == (height, width):
+        return int(by)
     if expected is not None and tuple(expected) != (height, width):
         topic = f": topic {source.options['topic']}" if "topic" in source.options else ""
         raise DataError(
             f"{source.path}{topic}: a picture is {width}x{height}, but its camera is calibrated for "
             f"{expected[1]}x{expected[0]}; scale one to the other"
         )
+    return 1
 
 
 def check_dtype(

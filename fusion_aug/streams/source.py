@@ -18,11 +18,14 @@ from fusion_aug.streams.recent import recent_value
 
 # name -> function(path, bytes, options) -> value. Formats register theirs, so that a Source stays picklable.
 DECODERS: Registry[Callable[[Path, bytes, dict[str, Any]], Any]] = Registry("decoder")
+# names of decoders that take ``options["reduced"]``, see ``Source.reduced``
+REDUCING: set[str] = set()
 # name of a decoder -> function(path, bytes in the file, options) -> rows of the item, where the size or the head of a
 # file tells; formats register theirs
 ROW_COUNTERS: Registry[Callable[[Path, int, dict[str, Any]], int]] = Registry("row counter")
 MAX_BYTES = 2 * 2**30
-JPEG_START = b"\xff\xd8"
+JPEG_START, JPEG_SUFFIXES = b"\xff\xd8", (".jpg", ".jpeg")
+SMALLER = "smaller"  # key of the sources of the same picture at a part of its size, in the source's own dictionary
 
 
 class Coding(NamedTuple):
@@ -42,10 +45,17 @@ class Coding(NamedTuple):
     stored: Callable[[Any], Any] | None = None
 
 
-def decoder(name: str) -> Callable[[Callable[[Path, bytes, dict[str, Any]], Any]], Any]:
-    """Register a function that turns a file's bytes into data."""
+def decoder(name: str, *, reduces: bool = False) -> Callable[[Callable[[Path, bytes, dict[str, Any]], Any]], Any]:
+    """Register a function that turns a file's bytes into data.
+
+    Args:
+        name: of it. reduces: whether it can decode a JPEG at a part of its size: ``options["reduced"]`` times smaller,
+            where the file's coding allows it, else in full.
+    """
 
     def register(function: Callable[[Path, bytes, dict[str, Any]], Any]) -> Any:
+        if reduces:
+            REDUCING.add(name)
         return DECODERS.add(name, function)
 
     return register
@@ -117,6 +127,20 @@ class Source:
             other.__dict__["value"] = self.value
         return other
 
+    def reduced(self, by: int) -> Source | None:
+        """The source of the same picture decoded ``by`` times smaller, where its coding allows that.
+
+        It depends on what is declared of it, never on what is in memory: None of a picture of unknown size, or of one
+        that is no JPEG by its name.
+        """
+        is_jpeg = self.suffix.lower() in JPEG_SUFFIXES and self.decoder in REDUCING and "size" in self.options
+        if by == 1 or not is_jpeg:
+            return None
+        kept: dict[int, Source] = self.__dict__.setdefault(SMALLER, {})
+        if by not in kept:
+            kept[by] = replace(self, options={**self.options, "reduced": by})
+        return kept[by]
+
     @property
     def is_whole(self) -> bool:
         """Whether it is a whole file."""
@@ -164,7 +188,7 @@ class Source:
         return counter(self.path, size, self.options)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "value"}
+        return {k: v for k, v in self.__dict__.items() if k not in ("value", SMALLER)}
 
 
 READS = ("bytes", "coding", "hash", "value", "decoded", "rows")

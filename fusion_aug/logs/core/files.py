@@ -17,13 +17,17 @@ from torch import Tensor
 from calib.gel import png_size
 from calib.regular_files import check_regular, open_regular, read_regular, read_regular_text, status
 from fusion_aug.errors import DataError
+from fusion_aug.logs.core.jpeg import START as JPEG_START
+from fusion_aug.logs.core.jpeg import is_plain, jpeg_size
 from fusion_aug.logs.core.new_files import new_path, write_new_bytes, write_new_text
 from fusion_aug.logs.core.tree import Tree
 from fusion_aug.ops.color import levels_of
 from fusion_aug.streams.source import Source, decoder
 
 MAX_PIXELS = 2**26  # 8192 x 8192
-PNG_START, JPEG_START, SCAN = b"\x89PNG", b"\xff\xd8", b"\xff\xda"
+PNG_START, SCAN = b"\x89PNG", b"\xff\xda"
+# flags of OpenCV that are added to those of a decoding at full size, by how many times smaller a picture is decoded
+REDUCED = {2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4}
 MAX_SCANS = 100  # of a JPEG, each of which goes over all of the picture; an encoder makes about ten
 HEADER_BYTES = 2**20  # large metadata may come before the size of a JPEG
 MAX_JSON_BYTES = 4 * 2**30
@@ -45,7 +49,7 @@ def image_size(path: Path | str, raw: bytes | None = None) -> tuple[int, int]:
                 raw = file.read(HEADER_BYTES)
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    size = png_size(raw) or _jpeg_size(raw)
+    size = png_size(raw) or jpeg_size(raw)
     if size is None:
         raise DataError(f"{path}: is neither a PNG nor a JPEG image, or its header is damaged")
     if size[0] * size[1] > MAX_PIXELS or min(size) == 0:
@@ -53,30 +57,21 @@ def image_size(path: Path | str, raw: bytes | None = None) -> tuple[int, int]:
     return size
 
 
-def _jpeg_size(raw: bytes) -> tuple[int, int] | None:
-    if raw[:2] != JPEG_START:
-        return None
-    at = 2
-    while at + 9 < len(raw) and raw[at] == 0xFF:
-        marker, length = raw[at + 1], struct.unpack(">H", raw[at + 2 : at + 4])[0]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", raw[at + 5 : at + 9])
-            return height, width
-        at += 2 + length
-    return None
-
-
-@decoder("image")
+@decoder("image", reduces=True)
 def decode_image(path: Path, raw: bytes, options: dict[str, Any]) -> Tensor:
     """RGB picture (H, W, 3) uint8; of a 16-bit PNG uint16 with its levels.
 
-    ``options["size"]`` is the size that the calibration expects.
+    ``options["size"]`` is the size that the calibration expects; ``options["reduced"]`` how many times smaller it is
+    asked for.
     """
     _check_size(image_size(path, raw), options, path)
     end = b"IEND" if raw[:4] == b"\x89PNG" else b"\xff\xd9"
     whole = end in raw.rstrip(b"\0")[-4096:]
     # calibration belongs to the stored pixels: they are not turned by an EXIF tag
     how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    by = options.get("reduced", 1)
+    if by > 1 and is_plain(raw):
+        how |= REDUCED[by]
     picture = decoded_picture(raw, how, path) if whole else None
     if picture is None:
         raise DataError(f"{path}: the image is damaged or truncated")

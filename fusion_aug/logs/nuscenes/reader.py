@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from calib import Frame, Rig, Sensor, Trajectory, validate
-from calib.nuscenes import pose_from_record, sensor_from_record
+from calib.nuscenes import poses_from_records
 from calib.regular_files import is_there
 from calib.se3 import as_f64, invert
 from fusion_aug.errors import ConfigError, DataError
@@ -29,9 +29,11 @@ from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, RADAR_COLUMNS
 from fusion_aug.logs.nuscenes.contents import NO_FILES, NO_RECORD, NO_ROW, OTHER_VERSION, OWN_FOLDER
 from fusion_aug.logs.nuscenes.files import Files
 from fusion_aug.logs.nuscenes.grids import GRID, LogWithGrids
+from fusion_aug.logs.nuscenes.kept import Kept
+from fusion_aug.logs.nuscenes.mounts import Mounts
 from fusion_aug.logs.nuscenes.roads import LogWithRoads
 from fusion_aug.logs.nuscenes.splits import official_splits
-from fusion_aug.logs.nuscenes.tables import LABEL_TABLES, TABLES, Row, Tables, nanoseconds
+from fusion_aug.logs.nuscenes.tables import KEPT_SCENES, LABEL_TABLES, TABLES, Row, Tables, nanoseconds
 from fusion_aug.logs.nuscenes.unreached import unreached_rows
 from fusion_aug.logs.nuscenes.versions import version_folders
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
@@ -69,6 +71,8 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
             raise ConfigError(f"log.exclude: expected names or shell patterns, got {exclude!r}")
         self.tables = Tables(self.tree, options.version, names)
         self.files = Files(self.tables)
+        self._mounts = Mounts(self.tables)
+        self._starts: Kept[str, tuple[int, Tensor]] = Kept(KEPT_SCENES)
         if not (self.root / MANIFEST).is_file():  # an output lacks what its run left out
             self._check_excluded()
             if self.classes is not None:
@@ -163,16 +167,18 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
             raise DataError(f"{tables.where('sample_data')}: sample {sample_id!r} has no data")
         order = [str(r["channel"]) for r in tables.rows("sensor") if r["channel"] in channels]
         key = self._key_row(channels, sample_id)
-        rig = self.with_rig_file(self._rig(channels, order, scene))
+        rows = [r for n in order for r in channels[n]]
+        poses = tables.ego_poses(rows)
+        rig = self.with_rig_file(self._rig(channels, order, self._track(rows, poses, scene)))
         ref = Ref("ego", nanoseconds(key))
         T_world_ref = rig.T("world", "ego", ref.time)
         streams: dict[str, Stream] = {n: self._stream(n, channels[n]) for n in order}
         streams["boxes"] = self._boxes(sample_id, T_world_ref, ref.time)
-        streams["ego"] = self._ego(channels, scene)
-        first = self._first_row(tables.samples_of_scene[scene][0])
+        streams["ego"] = self._ego(rows, poses, scene)
+        start, anchor = self._starts.get(scene, self._start)
         meta = SampleMeta(
-            id=sample_id, scene=scene, ref=ref, rig=rig, true_rig=rig, anchor=tables.ego_pose(first),
-            start=nanoseconds(first), clock=tables.channel(key)[0],
+            id=sample_id, scene=scene, ref=ref, rig=rig, true_rig=rig, anchor=anchor, start=start,
+            clock=tables.channel(key)[0],
         )  # fmt: skip
         return merge_sidecar(Sample(metas=(meta,), streams=streams), self.tree)
 
@@ -181,7 +187,7 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
         scene, key = self.scene_of(sample_id), self._first_row(sample_id)
         ref, T_world_ref = Ref("ego", nanoseconds(key)), self.tables.ego_pose(key)
         boxes = self._boxes(sample_id, T_world_ref, ref.time)
-        ego = self._ego({self.tables.channel(key)[0]: [key]}, scene)
+        ego = self._ego([key], T_world_ref[None], scene)
         return bare_sample(sample_id, scene, ref, "world", T_world_ref, {"boxes": boxes, "ego": ego})
 
     def _key_row(self, channels: dict[str, list[Row]], sample_id: str) -> Row:
@@ -198,46 +204,26 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
             channels.setdefault(self.tables.channel(row)[0], []).append(row)
         return self._key_row(channels, sample_id)
 
-    def _track(self, rows: list[Row], scene: str) -> Trajectory:
-        """Ego poses of a sample's records, and the next one of the scene on either side, for what lies between."""
+    def _start(self, scene: str) -> tuple[int, Tensor]:
+        """Time (ns) and ego pose (4, 4) of the first keyframe of a scene."""
+        first = self._first_row(self.tables.samples_of_scene[scene][0])
+        return nanoseconds(first), self.tables.ego_pose(first)
+
+    def _track(self, rows: list[Row], poses: Tensor, scene: str) -> Trajectory:
+        """Ego poses (n, 4, 4) of a sample's records, and the next of the scene on either side, for what is between."""
         times = torch.tensor([nanoseconds(r) for r in rows])
-        poses = torch.stack([self.tables.ego_pose(r) for r in rows])
         known, track = self.tables.scene_poses(scene)
         first, last = int(torch.searchsorted(known, times.min())), int(torch.searchsorted(known, times.max()))
         margin = [i for i in (first - 1, last + 1) if 0 <= i < len(known)]
         return Trajectory.from_unsorted(torch.cat([times, known[margin]]), torch.cat([poses, track[margin]]))
 
-    def _rig(self, channels: dict[str, list[Row]], order: list[str], scene: str) -> Rig:
-        tables = self.tables
-        rows = [r for n in order for r in channels[n]]
-        frames = {
-            "world": Frame(axis_convention="world"),
-            "ego": Frame(parent="world", pose=self._track(rows, scene)),
-        }
+    def _rig(self, channels: dict[str, list[Row]], order: list[str], track: Trajectory) -> Rig:
+        frames = {"world": Frame(axis_convention="world"), "ego": Frame(parent="world", pose=track)}
         sensors: dict[str, Sensor] = {}
         for name in order:
             row = next((r for r in channels[name] if r["is_key_frame"]), channels[name][0])
-            token = row["calibrated_sensor_token"]
-            mounted, where = tables.get("calibrated_sensor", token), tables.where("calibrated_sensor", token)
-            modality = tables.channel(row)[1]
-            axis_convention = "camera" if modality == "camera" else "body"
-            frames[name] = Frame(parent="ego", pose=pose_from_record(mounted, where), axis_convention=axis_convention)
-            size = self._size(row) if modality == "camera" else (0, 0)
-            sensors[name] = sensor_from_record(mounted, name, modality, size, set(order), where)
-        return validate(Rig(frames, sensors), str(tables.folder))
-
-    def _size(self, row: Row) -> tuple[int, int]:
-        """(height, width) of a picture; records of other sensors may lack them."""
-        size, where = (row.get("height"), row.get("width")), self.tables.where("sample_data", row["token"])
-        if not all(isinstance(n, int | float) and not isinstance(n, bool) and 0 < n < 2**31 for n in size):
-            raise DataError(f"{where}: height, width: expected the size of the picture, got {size[0]!r}, {size[1]!r}")
-        others = self.tables.picture_size(row["calibrated_sensor_token"])
-        if others != size:
-            raise DataError(
-                f"{where}: height, width: the picture is {size[1]}x{size[0]}, others of the same calibrated_sensor are "
-                f"{others[1]}x{others[0]}; each size needs a calibration of its own"
-            )
-        return int(size[0]), int(size[1])
+            frames[name], sensors[name] = self._mounts.of(row, tuple(order))
+        return validate(Rig(frames, sensors), str(self.tables.folder))
 
     def _stream(self, name: str, rows: list[Row]) -> Stream:
         modality = self.tables.channel(rows[0])[1]
@@ -245,7 +231,7 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
         common: dict[str, Any] = {"frame": name, "capture_times": times, "records": tokens}
         paths = [self.files.path(r) for r in rows]
         if modality == "camera":
-            sizes = [self._size(r) for r in rows]
+            sizes = [self._mounts.size(r) for r in rows]
             pairs = zip(paths, sizes, strict=True)
             return Camera(items=tuple(Source(p, "image", options={"size": s}) for p, s in pairs), **common)
         if modality == "lidar":
@@ -261,17 +247,15 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
         tables = self.tables
         rows = tables.annotations_of_sample(sample_id)
         where = tables.where("sample_annotation")
-        poses = [pose_from_record(r, f"{where}: {r['token']}") for r in rows]
+        poses = poses_from_records(rows, lambda i: f"{where}: {rows[i]['token']}")
         sizes = as_f64([r["size"] for r in rows]).reshape(-1, 3)
         velocity = as_f64([tables.box_velocity(r) for r in rows]).reshape(-1, 3) @ T_world_ref[:3, :3]
-        categories = [self._category(r) for r in rows]
+        categories = [tables.category(r) for r in rows]
         return Boxes3D(
             frame=REF,
             capture_times=torch.tensor([time]),
             values={
-                "pose": invert(T_world_ref) @ torch.stack(poses)
-                if poses
-                else torch.zeros(0, 4, 4, dtype=torch.float64),
+                "pose": invert(T_world_ref) @ poses,
                 "size": sizes[:, [1, 0, 2]],  # nuScenes lists width, length, height
                 "velocity": velocity,
                 "category": strings(categories),
@@ -281,14 +265,11 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
             },
         )
 
-    def _category(self, annotation: Row) -> str:
-        instance = self.tables.follow("sample_annotation", annotation, "instance_token")
-        return str(self.tables.follow("instance", instance, "category_token")["name"])
-
-    def _ego(self, channels: dict[str, list[Row]], scene: str) -> EgoPose:
-        rows = sorted((r for rows in channels.values() for r in rows), key=lambda r: r["timestamp"])
+    def _ego(self, rows: list[Row], poses: Tensor, scene: str) -> EgoPose:
+        """Poses (n, 4, 4) of the vehicle at its records, by time."""
+        order = sorted(range(len(rows)), key=lambda i: rows[i]["timestamp"])
+        rows, poses = [rows[i] for i in order], poses[order]
         times = torch.tensor([nanoseconds(r) for r in rows])
-        poses = torch.stack([self.tables.ego_pose(r) for r in rows])
         velocity, angular = twist_at(times, *self.tables.scene_poses(scene))
         return EgoPose(
             frame="world",

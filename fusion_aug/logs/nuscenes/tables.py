@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calib.nuscenes import pose_from_record
+from calib.nuscenes import poses_from_records
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.tree import Tree
 from fusion_aug.logs.nuscenes.fields import check_row
@@ -38,7 +38,7 @@ NAMED_BY = {
     "calibrated_sensor_token": "calibrated_sensor", "sensor_token": "sensor", "instance_token": "instance",
     "category_token": "category", "log_token": "log",
 }  # fmt: skip
-KEPT_SCENES = 4
+KEPT_SCENES, KEPT_NAMES = 4, 4096
 MICRO = 1000  # ns per microsecond, nuScenes' unit of time
 
 
@@ -72,6 +72,9 @@ class Tables:
         self.folder = find_version(tree, version)
         self._tables: dict[str, Table] = {}
         self._scene_poses: Kept[str, tuple[Tensor, Tensor]] = Kept(KEPT_SCENES)
+        self._channels: Kept[str, tuple[str, str]] = Kept(KEPT_NAMES)
+        self._categories: Kept[str, str] = Kept(KEPT_NAMES)
+        self._picture_sizes: Kept[str, tuple[Any, Any]] = Kept(KEPT_NAMES)
 
     @cached_property
     def splits(self) -> dict[str, list[str]]:
@@ -176,19 +179,40 @@ class Tables:
 
     def picture_size(self, calibrated_sensor: str) -> tuple[Any, Any]:
         """(height, width) of the first picture of a record of calibrated_sensor."""
-        row = self.rows("sample_data").first_of("calibrated_sensor_token", calibrated_sensor) or {}
-        return row.get("height"), row.get("width")
+
+        def found(_: str) -> tuple[Any, Any]:
+            row = self.rows("sample_data").first_of("calibrated_sensor_token", calibrated_sensor) or {}
+            return row.get("height"), row.get("width")
+
+        return self._picture_sizes.get(calibrated_sensor, found)
 
     def channel(self, data: Row) -> tuple[str, str]:
         """Channel and modality of a sample_data record."""
-        mounted = self.follow("sample_data", data, "calibrated_sensor_token")
-        sensor = self.follow("calibrated_sensor", mounted, "sensor_token")
-        return sensor["channel"], sensor["modality"]
+
+        def found(_: str) -> tuple[str, str]:
+            mounted = self.follow("sample_data", data, "calibrated_sensor_token")
+            sensor = self.follow("calibrated_sensor", mounted, "sensor_token")
+            return sensor["channel"], sensor["modality"]
+
+        return self._channels.get(data["calibrated_sensor_token"], found)
+
+    def category(self, annotation: Row) -> str:
+        """Name of the category of a sample_annotation record."""
+
+        def found(_: str) -> str:
+            instance = self.follow("sample_annotation", annotation, "instance_token")
+            return str(self.follow("instance", instance, "category_token")["name"])
+
+        return self._categories.get(annotation["instance_token"], found)
 
     def ego_pose(self, data: Row) -> Tensor:
         """``T_world_ego`` (4, 4) of a sample_data record."""
-        pose = self.follow("sample_data", data, "ego_pose_token")
-        return pose_from_record(pose, self.where("ego_pose", pose["token"]))
+        return self.ego_poses([data])[0]
+
+    def ego_poses(self, data: Sequence[Row]) -> Tensor:
+        """``T_world_ego`` (n, 4, 4) of sample_data records."""
+        poses = [self.follow("sample_data", row, "ego_pose_token") for row in data]
+        return poses_from_records(poses, lambda i: self.where("ego_pose", poses[i]["token"]))
 
     def scene_poses(self, scene: str) -> tuple[Tensor, Tensor]:
         """Times (ns) and ego poses of a whole scene, one per stamp."""
@@ -202,7 +226,7 @@ class Tables:
         if not found:
             raise DataError(f"{self.where('scene')}: no row leads to the samples of the scene {scene!r}")
         times = sorted(found)
-        return torch.tensor(times), torch.stack([self.ego_pose(found[t]) for t in times])
+        return torch.tensor(times), self.ego_poses([found[t] for t in times])
 
     @cached_property
     def samples_of_scene(self) -> dict[str, list[str]]:

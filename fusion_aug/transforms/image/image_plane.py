@@ -50,6 +50,7 @@ class Resize(ImagePlaneTransform):
 
     size: tuple[int, int]
 
+    version: ClassVar[int] = 2  # since 2026-11: files of JPEG are decoded as large as they are needed
     example: ClassVar[dict[str, Any]] = {"size": [256, 512]}
 
     def __post_init__(self) -> None:
@@ -78,6 +79,7 @@ class ResizeCrop(ImagePlaneTransform):
     x: Range = 0.5
     y: Range = 0.5
 
+    version: ClassVar[int] = 2  # since 2026-11: files of JPEG are decoded as large as they are needed
     limits: ClassVar[dict[str, tuple[float, float]]] = {"scale": (1e-3, 1e3), "x": (0.0, 1.0), "y": (0.0, 1.0)}
     rounded: ClassVar[tuple[str, ...]] = ("x", "y")
     example: ClassVar[dict[str, Any]] = {"size": [256, 704], "scale": [0.4, 0.6], "x": [0.0, 1.0], "y": [0.0, 1.0]}
