@@ -79,7 +79,12 @@ def interleaved_ms(works: Sequence[Work], runs: int = 30) -> list[float]:
         work()
     for _ in range(runs):
         for i, work in enumerate(works):
-            start = time.process_time()
-            work()
-            times[i].append(time.process_time() - start)
-    return [1e3 * float(np.median(t)) for t in times]
+            times[i].append(process_ms(work))
+    return [float(np.median(t)) for t in times]
+
+
+def process_ms(work: Work) -> float:
+    """Time on the processor of a function, milliseconds."""
+    start = time.process_time()
+    work()
+    return 1e3 * (time.process_time() - start)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ from fusion_aug.errors import USER_ERRORS, DataError, FusionAugError
 from fusion_aug.names import full_name
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.safe.guard import print_traceback
-from fusion_aug.sample import Sample, merge
+from fusion_aug.sample import Sample
 from fusion_aug.sample.history import History, Record
-from fusion_aug.sample.one_of_batch import one_of
 from fusion_aug.sample.picture_sizes import check_picture_sizes
+from fusion_aug.sample.some_of_batch import put_back, some_of
 from fusion_aug.streams import LazyColumns
 
 TransformClass = Any  # a subclass of core.transform.Transform, which lies above this file
@@ -70,11 +70,12 @@ class Run:
             check_parameters(who, drawn, accumulated)
         else:
             with named(who, sample):
-                before = [cls.before(sample, u, drawn[u]) for u in range(len(sample.metas))]
+                before = [cls.before(sample, u, params or {}) for u, params in enumerate(drawn)]
             sample = self._applied(cls, sample, ParameterRows(drawn), who, path)
             check_parameters(who, drawn, sample)
-        for u in range(len(sample.metas)):
-            sample = _with_record(sample, u, Record(path, full_name(cls), cls.version, drawn[u], True, before[u]))
+        for u, params in enumerate(drawn):
+            if params is not None:
+                sample = _with_record(sample, u, Record(path, full_name(cls), cls.version, params, True, before[u]))
         return self.flush(sample).realized() if self.eager else sample
 
     def _applied(self, cls: TransformClass, sample: Sample, parameters: Any, who: str, path: str) -> Sample:
@@ -109,7 +110,7 @@ class Run:
         else:
             instances = [""]
         shared_by, meta = self.draw_owner(sample, index, transform), sample.metas[index]
-        alone = one_of(sample, index)
+        alone = some_of(sample, [index])
         out = {}
         for instance in instances:
             rng = self.keys.generator(shared_by, path, "params", instance)
@@ -127,8 +128,8 @@ class Run:
         if not indices:
             return sample
         sample = self.flush(sample)
-        rest = [u for u in range(len(sample.metas)) if u not in set(indices)]
-        return merge([self.flush(work(sample.take(indices))), sample.take(rest)], order=[*indices, *rest])
+        part = some_of(sample, indices)
+        return put_back(sample, indices, part, self.flush(work(part)))
 
     def run_transform(self, transform: Any, sample: Sample, path: str) -> Sample:
         """Run one transform that is not a container."""
@@ -138,14 +139,17 @@ class Run:
             if index not in on:
                 sample = _with_record(sample, index, skipped)
 
-        def work(chosen: Sample) -> Sample:
+        def work(chosen: Sample, some: Collection[int] | None = None) -> Sample:
             if self.pending is not None and not _same_family(self.pending[0], type(transform)):
                 chosen = self.flush(chosen)
+            everything = range(len(chosen.metas))
             with named(_who(type(transform), chosen, path), chosen):
-                drawn = [self.draw(transform, chosen, u, path) for u in range(len(chosen.metas))]
+                asked = everything if some is None else some
+                drawn = [self.draw(transform, chosen, u, path) if u in asked else None for u in everything]
             return self.apply_drawn(type(transform), chosen, drawn, path)
 
-        return self.on_subset(sample, on, work)
+        # a family that accumulates leaves a sample without parameters as it is, so that nothing is taken apart for it
+        return work(sample, on) if on and transform.accumulates else self.on_subset(sample, on, work)
 
 
 _AT_WORK: ContextVar[str] = ContextVar("at_work", default="")

@@ -11,6 +11,7 @@ from torch import Tensor
 from fusion_aug.core.parameters import DrawnParameters
 from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample
+from fusion_aug.sample.some_of_batch import looked_at
 from fusion_aug.streams import LazyColumns, Stream
 from fusion_aug.streams.deferred import Deferred
 from fusion_aug.streams.source import Source
@@ -77,7 +78,7 @@ def check_parameters(who: str, drawn: DrawnParameters, result: Any) -> None:
     if not asks_gradient(drawn):
         return
     results = list(tensors_with_gradient(result))
-    for name, value in (pair for rows in drawn for params in rows.values() for pair in params.items()):
+    for name, value in (pair for rows in drawn if rows for params in rows.values() for pair in params.items()):
         for parameter in tensors_with_gradient(value):
             if not depends_on(results, parameter):
                 raise DataError(
@@ -96,8 +97,8 @@ def check_streams(who: str, before: Sample, after: Sample) -> None:
     """
     if not torch.is_grad_enabled():
         return
-    had = {n for n, s in before.streams.items() if _carries(s)}
-    has = {n for n, s in after.streams.items() if had and _carries(s)}
+    had = {n for n, s in looked_at(before) if _carries(s)}
+    has = {n for n, s in looked_at(after) if had and _carries(s)}
     lost = [n for n in sorted(had - has) if n in after.streams and bool(after.streams[n].present.any())]
     if lost and len(has) < len(had):
         raise DataError(

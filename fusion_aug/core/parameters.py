@@ -9,7 +9,8 @@ from fusion_aug.sample import Sample, SampleMeta
 from fusion_aug.streams import Stream
 
 SCOPES = ("scene", "sample", "sensor", "timestep")
-DrawnParameters = Sequence[Mapping[str, Mapping[str, Any]]]  # per sample of a batch: instance -> parameters
+# per sample of a batch: instance -> parameters; None of a sample that a family which accumulates leaves as it is
+DrawnParameters = Sequence[Mapping[str, Mapping[str, Any]] | None]
 
 
 class ParameterRows:
@@ -20,7 +21,7 @@ class ParameterRows:
     """
 
     def __init__(self, per_sample: DrawnParameters):
-        self.per_sample = per_sample
+        self.per_sample = [rows or {} for rows in per_sample]
 
     def of(self, index: int, instance: str = "") -> Mapping[str, Any]:
         """Parameters of one sample and instance; the shared draw where the scope is wider than a sensor.

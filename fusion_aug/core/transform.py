@@ -17,6 +17,7 @@ from fusion_aug.core.registry import TRANSFORMS, Call, Context, handler_for, is_
 from fusion_aug.errors import ConfigError
 from fusion_aug.names import full_name
 from fusion_aug.sample import Sample
+from fusion_aug.sample.some_of_batch import looked_at, names_in, with_changed_streams
 from fusion_aug.streams import Opaque, Stream
 from fusion_aug.streams.dropped import with_dropped
 
@@ -98,8 +99,10 @@ class Transform:
             if name in COMMON_FIELDS:
                 continue
             value = getattr(self, name)
-            drawn = kind.name == "range" and value is not None
-            out[name] = draw(value, rng) if drawn else list(value) if isinstance(value, tuple) else value
+            if value is not None and kind.name in ("range", "made"):
+                out[name] = draw(value, rng) if kind.name == "range" else value.recorded()
+            else:
+                out[name] = list(value) if isinstance(value, tuple) else value
         return out
 
     @classmethod
@@ -119,7 +122,7 @@ class Transform:
 
         Args:
             sample: a sample or a batch.
-            drawn: parameters of every sample of the batch.
+            drawn: parameters of every sample of the batch; None of one that is left as it is.
             pending: what this gave for the transform before; None at the start of a run of them.
 
         Returns:
@@ -151,10 +154,11 @@ class Transform:
     def instances(cls, sample: Sample, index: int) -> list[str]:
         """Sensors that take a draw of their own at scope ``sensor``."""
         names: dict[str, None] = {}
-        for name, stream in sample.streams.items():
-            mine = bool((stream.sample_index == index).any())
+        streams, mine = dict(looked_at(sample)), names_in(sample, index)
+        for name in mine:
+            stream = streams[name]
             kind = stream.kind_if_understood if isinstance(stream, Opaque) else type(stream)
-            if mine and resolve(cls, kind) and not is_invariant(cls, kind):
+            if resolve(cls, kind) and not is_invariant(cls, kind):
                 names[stream.instance(name)] = None
         return list(names)
 
@@ -171,17 +175,18 @@ class Transform:
         Raises:
             UnhandledStream: a strict family meets a stream that has neither a handler nor declares an invariance.
         """
-        streams: dict[str, Stream] = {}
-        for name, stream in sample.streams.items():
-            handler = handler_for(cls, stream, name)
+        changed: dict[str, Stream] = {}
+        for name, kind in looked_at(sample):
+            handler = handler_for(cls, kind, name)
             if handler is None:
-                streams[name] = stream
-            else:
-                moved = handler(stream, Call(cls, sample, name, parameters, context, family_state))
+                continue
+            stream = sample.streams[name]
+            moved = handler(stream, Call(cls, sample, name, parameters, context, family_state))
+            if moved is not stream:
                 # dropped items stay 0, whatever a transform adds to them
-                touched = moved is not stream and moved.is_continuous and not bool(moved.present.all())
-                streams[name] = with_dropped(moved, ~moved.present) if touched else moved
-        return sample.with_streams(streams)
+                lost = moved.is_continuous and not bool(moved.present.all())
+                changed[name] = with_dropped(moved, ~moved.present) if lost else moved
+        return with_changed_streams(sample, changed)
 
     # --- use ----------------------------------------------------------------------------------------------------------
     def __call__(
@@ -216,7 +221,8 @@ class Transform:
         for f in fields(self):
             value = getattr(self, f.name)
             if value != f.default:
-                config[f.name] = list(value) if isinstance(value, tuple) else value
+                made = kinds(type(self))[f.name].name == "made" and value is not None
+                config[f.name] = value.to_config() if made else list(value) if isinstance(value, tuple) else value
         return config
 
     def children(self) -> Iterable[tuple[str, Transform]]:

@@ -32,6 +32,7 @@ class PixelMap(NamedTuple):
     before: Size
 
 
+NOTHING = torch.eye(3, dtype=torch.float64)  # of a sample that is left as it is
 Maps = list[dict[str, PixelMap]]  # per sample of a batch: camera -> map
 
 
@@ -74,7 +75,8 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
         """Multiply the drawn pixel maps into what is pending, without touching the sample.
 
         Args:
-            sample: a sample or a batch. drawn: parameters of every sample. pending: maps so far, None at first.
+            sample: a sample or a batch. drawn: parameters of every sample, None of one that is left as it is.
+            pending: maps so far, None at first.
 
         Returns:
             the pending maps, camera -> map for every sample, and for every sample the ``canvas`` sizes (height, width)
@@ -87,7 +89,11 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
             mine, canvas = {}, {}
             for camera in cls.instances(sample, u):
                 last = earlier.get(camera)
-                params, size = parameters.of(u, camera), last.size if last else meta.rig.camera(camera).size
+                size = last.size if last else meta.rig.camera(camera).size
+                if drawn[u] is None:
+                    mine[camera] = last or PixelMap(NOTHING, size, size)
+                    continue
+                params = parameters.of(u, camera)
                 if (id(params), size) not in known:
                     known[id(params), size] = cls.pixel_map(params, size)
                 P, new = known[id(params), size]
@@ -133,7 +139,9 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
 
 
 def _mapped(rig: Rig, maps: Mapping[str, PixelMap]) -> Rig:
-    mapped = {n: rig.camera(n).with_pixel_map(m.P, m.size) for n, m in maps.items()}
+    mapped = {n: rig.camera(n).with_pixel_map(m.P, m.size) for n, m in maps.items() if m.P is not NOTHING}
+    if not mapped:
+        return rig
     return Rig(rig.frames, {**rig.sensors, **mapped})
 
 

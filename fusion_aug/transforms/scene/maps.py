@@ -23,7 +23,7 @@ from calib.sensors import CameraSensor, TactileSensor, TaxelSensor
 from calib.symmetry import RobotMirror, mirror_of_robot
 from fusion_aug.errors import DataError
 from fusion_aug.ops.similarity import Motion
-from fusion_aug.sample import REF, Sample, SampleMeta
+from fusion_aug.sample import REF, SampleMeta
 from fusion_aug.streams import Stream
 from fusion_aug.transforms.scene.partners import is_on_links, sides_of_sensors, sides_of_streams
 from fusion_aug.transforms.scene.roles import LINK, roles_of, roles_with_robot
@@ -134,6 +134,18 @@ class SceneMaps:
         self.rows: Rows = {}
         if self.flips_images:
             self.rows = rows_in_mirror(state.taxels, self.names, self) if state.rows is None else state.rows
+
+    @staticmethod
+    def nothing(state: SceneState) -> SceneMaps:
+        """The maps of a sample that is left as it is."""
+        out = SceneMaps(torch.eye(4, dtype=torch.float64), torch.ones((), dtype=torch.float64), None, state)
+        out.by_role["ref"] = None
+        return out
+
+    @property
+    def moves_nothing(self) -> bool:
+        """Whether every frame stays where it is."""
+        return not self.flips_images and all(m is None for m in self.by_role.values())
 
     def _add_links(self, similarity: Callable[[Tensor], Motion]) -> None:
         """The maps of a robot's links."""
@@ -253,22 +265,3 @@ def scale_and_mirror(scale: Tensor, axis: str | None) -> Tensor:
     """(4, 4) diagonal matrix: uniform scale, with the sign of one axis reversed."""
     signs, homogeneous = _SIGNS[axis]
     return signs * scale + homogeneous
-
-
-def with_renamed_streams(sample: Sample, names: Mapping[str, str]) -> Sample:
-    """The sample with streams renamed; ``CAM/depth`` follows ``CAM``."""
-    if not names:
-        return sample
-    streams: dict[str, Stream] = {}
-    renaming: dict[str, str] = {}
-    for name, stream in sample.streams.items():
-        head, _, tail = name.partition("/")
-        new = renaming[name] = names.get(name, names.get(head, head) + (f"/{tail}" if tail else ""))
-        changes: dict[str, Any] = {k: names.get(getattr(stream, k), getattr(stream, k)) for k in ("frame", "child")}
-        if getattr(stream, "camera", ""):
-            changes["camera"] = names.get(stream.camera, stream.camera)  # type: ignore[attr-defined]
-        differs = any(getattr(stream, k) != v for k, v in changes.items())
-        streams[new] = replace_unchecked(stream, **changes) if differs else stream
-    # a name that is still there keeps its place, a new one takes that of its source
-    order = [n if n in streams else renaming[n] for n in sample.streams]
-    return sample.with_streams({n: streams[n] for n in order})

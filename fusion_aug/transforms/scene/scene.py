@@ -18,11 +18,26 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.sample import Sample, merge
 from fusion_aug.sample.history import History
-from fusion_aug.streams import Stream
+from fusion_aug.streams import Stream, TactileImage, Taxels
 from fusion_aug.streams.families import Scene
 from fusion_aug.transforms.scene import grids, readings, robot, rules, touch, vector_maps  # noqa: F401  (registers)
-from fusion_aug.transforms.scene.maps import SceneMaps, SceneState, scale_and_mirror, with_renamed_streams
+from fusion_aug.transforms.scene.maps import SceneMaps, SceneState, scale_and_mirror
+from fusion_aug.transforms.scene.renamed_streams import with_renamed_streams
 from fusion_aug.transforms.scene.rig import moved_rig
+
+
+def _alike(pending: list[SceneMaps]) -> list[list[int]]:
+    """Numbers of the samples of a batch whose sensors swap the same names, group by group."""
+    groups: dict[tuple[tuple[str, str], ...], list[int]] = {}
+    for u, m in enumerate(pending):
+        groups.setdefault(tuple(sorted(m.names.items())), []).append(u)
+    return list(groups.values())
+
+
+def _partners_meet(sample: Sample, pending: list[SceneMaps]) -> bool:
+    """Whether what swaps names also swaps values, as joints and pads of a robot do: one stream then holds one rule."""
+    touches = any(isinstance(s, Taxels | TactileImage) for s in sample.streams.values())
+    return touches or any(m.state.robot is not None for m in pending)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,36 +70,45 @@ class SceneTransform(Transform, Scene, abstract=True):
         """Multiply the drawn motions into what is pending, without touching the sample.
 
         Args:
-            sample: a sample or a batch. drawn: parameters of every sample. pending: maps so far, None at first.
+            sample: a sample or a batch. drawn: parameters of every sample, None of one that is left as it is.
+            pending: maps so far, None at first.
 
         Returns:
             the pending maps, one per sample, and for every sample its state before, for ``Record.before``.
         """
-        maps, before = [], []
+        maps: list[SceneMaps] = []
+        before: list[dict[str, Any]] = []
         for u, meta in enumerate(sample.metas):
+            params = drawn[u]
+            if params is None and pending is not None:
+                maps.append(pending[u])
+                before.append({})
+                continue
             state = SceneState.of(meta, sample.streams) if pending is None else pending[u].state_after
-            step = cls.maps(drawn[u][""], state)
-            before.append(state.to_json(step.names, step.rows))
+            step = SceneMaps.nothing(state) if params is None else cls.maps(params[""], state)
+            before.append({} if params is None else state.to_json(step.names, step.rows))
             maps.append(step if pending is None else pending[u].then(step))
         return maps, before
 
     @classmethod
     def apply(cls, sample: Sample, pending: list[SceneMaps], context: Context) -> Sample:
         """Move reported and true rigs and the streams by all pending motions at once."""
-        names = pending[0].names
-        alike = [u for u, m in enumerate(pending) if m.names == names]
-        if len(alike) < len(pending):  # rigs that name other mirror partners take their own turn
-            rest = [u for u in range(len(pending)) if u not in alike]
-            parts = [cls.apply(sample.take(p), [pending[u] for u in p], context) for p in (alike, rest)]
-            return merge(parts, order=[*alike, *rest])
+        groups = _alike(pending)
+        if len(groups) > 1 and _partners_meet(sample, pending):
+            parts = [cls.apply(sample.take(g), [pending[u] for u in g], context) for g in groups]
+            return merge(parts, order=[u for g in groups for u in g])
         out = cls.visit(sample, ParameterRows([]), context, pending)
         for u, m in enumerate(pending):
+            if m.moves_nothing:
+                continue
             meta = sample.metas[u]
             rig = moved_rig(meta.rig, m)
             true_rig = rig if meta.true_rig is meta.rig else moved_rig(meta.true_rig, m)
-            clock = names.get(meta.clock, meta.clock)
+            clock = m.names.get(meta.clock, meta.clock)
             out = out.with_meta(u, rig=rig, true_rig=true_rig, anchor=m.state_after.anchor, clock=clock)
-        return with_renamed_streams(out, names)
+        for g in groups:
+            out = with_renamed_streams(out, pending[g[0]].names, g)
+        return out
 
     @classmethod
     def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
