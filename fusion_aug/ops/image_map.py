@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -110,6 +112,21 @@ class ImageMap:
         """The 3x3 matrix where the map is one homography."""
         only = self.steps[0]
         return only.P if len(self.steps) == 1 and isinstance(only, Homography) else None
+
+    @cached_property
+    def affine(self) -> tuple[tuple[float, float, float], tuple[float, float, float]] | None:
+        """The first two rows of a 3x3 matrix that is affine and can be inverted; None of any other map.
+
+        Nor of one that a gradient is asked of.
+        """
+        P = self.matrix()
+        if P is None or P.requires_grad:
+            return None
+        (a, b, tu), (c, d, tv), (e, f, w) = P.tolist()
+        if e != 0 or f != 0 or w == 0 or not all(map(math.isfinite, (a, b, tu, c, d, tv, w))):
+            return None
+        a, b, tu, c, d, tv = (x / w for x in (a, b, tu, c, d, tv))
+        return ((a, b, tu), (c, d, tv)) if abs(a * d - b * c) > TIE**2 else None
 
     def in_whole_pixels(self) -> tuple[int, int, int, int] | None:
         """Signs and shifts of a map that only flips and shifts by whole pixels.

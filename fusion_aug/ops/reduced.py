@@ -15,7 +15,8 @@ from torch import Tensor
 
 from calib.ties import TIE
 from fusion_aug.ops.image_map import ImageMap
-from fusion_aug.ops.warp import crop_to_need, filtered, shrinking, warp
+from fusion_aug.ops.map_extent import crop_to_need, shrinking
+from fusion_aug.ops.warp import filtered, warp
 
 REDUCTIONS = (4, 2)
 HALF_TAPS, CUTOFF = 3, 0.78  # of the sinc, as a share of what the canvas can hold
@@ -26,12 +27,7 @@ def reduction(image_map: ImageMap) -> int:
 
     A map whose scale differs over the canvas, or of which a gradient is asked, is 1.
     """
-    P = image_map.matrix()
-    if P is None or P.requires_grad or not bool(torch.isfinite(P).all()):
-        return 1
-    height, width = image_map.size
-    bend = float((P[2, :2].abs() * torch.tensor([width, height])).sum() / P[2, 2].abs())
-    if bend > TIE:
+    if image_map.affine is None:
         return 1
     scale = max(shrinking(image_map))
     return next((k for k in REDUCTIONS if scale * k <= 1 + TIE), 1)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from calib.ties import TIE, cell_of, nearest_whole
+from calib.ties import TIE, nearest_whole
 from fusion_aug.ops.grid import pixel_grid, smooth_grid
 from fusion_aug.ops.image_map import ImageMap
+from fusion_aug.ops.map_extent import crop_to_need, shrinking, stays_inside
 
 HALVE_BELOW = 0.56  # a map that shrinks by more than this is halved once before it is sampled
 SHARP_ABOVE = 0.95  # a map that shrinks by less than this needs no filter
@@ -57,7 +58,7 @@ def warp(
     if antialias:
         picture, rest = _low_pass(picture, image_map, full_scale)
     P = rest.matrix()
-    repeat = edge or _stays_inside(rest, picture.shape)
+    repeat = edge or stays_inside(rest, picture.shape)
     if not picture.is_cpu or picture.requires_grad or (P is not None and P.requires_grad):
         out = _sample_torch(picture, rest.backward(pixel_grid(rest.size).to(picture.device)), fill, repeat)
     elif P is None:
@@ -123,19 +124,6 @@ def _pick_nearest(picture: Tensor, grid: Tensor, fill: float) -> Tensor:
     return out
 
 
-def shrinking(image_map: ImageMap) -> tuple[float, float]:
-    """How many canvas pixels one source pixel covers along the source's u and v, at the canvas centre."""
-    h, w = image_map.size
-    centre = torch.tensor([(w - 1) / 2, (h - 1) / 2], dtype=torch.float64)
-    offsets = torch.tensor([[0.0, 0.0], [0.5, 0.0], [0.0, 0.5]], dtype=torch.float64)
-    at = image_map.backward(centre + offsets).detach()
-    backward = ((at[1:] - at[:1]) * 2).T  # source by canvas
-    if not bool(torch.isfinite(backward).all()) or abs(float(torch.linalg.det(backward))) < 1e-9:
-        return 1.0, 1.0
-    u, v = torch.linalg.norm(torch.linalg.inv(backward), dim=0).tolist()
-    return u, v
-
-
 def _low_pass(picture: Tensor, image_map: ImageMap, full_scale: float | None) -> tuple[Tensor, ImageMap]:
     """Filter and halve each axis until the map shrinks little; also what is left of the map from there."""
     scale = list(shrinking(image_map))
@@ -165,22 +153,6 @@ def _sinc_taps(scale: float) -> tuple[float, ...]:
     n = np.arange(-2, 3)
     taps = np.sinc(0.75 * scale * n) * np.sinc(n / 3)
     return tuple(float(t) for t in taps / taps.sum())
-
-
-def crop_to_need(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, ImageMap]:
-    """The part of a picture that the canvas looks at, with a margin for the filter; the map from there."""
-    height, width = picture.shape[:2]
-    need = image_map.backward(_rim(image_map.size, 1)).detach()
-    margin = 16
-    if not bool(torch.isfinite(need).all()) or image_map.matrix() is None:
-        return picture, image_map
-    (left, top), (right, bottom) = (cell_of(x).tolist() for x in (need.amin(0), need.amax(0)))
-    a, b = max(0, int(top) - margin), min(height, int(bottom) + margin)
-    c, d = max(0, int(left) - margin), min(width, int(right) + margin)
-    if b - a < 4 or d - c < 4:
-        return picture, image_map
-    back = torch.tensor([[1.0, 0, c], [0, 1, a], [0, 0, 1]], dtype=torch.float64)
-    return picture[a:b, c:d], ImageMap.homography(back, image_map.size).then(image_map)
 
 
 def filtered(picture: Tensor, along_u: tuple[float, ...], along_v: tuple[float, ...]) -> Tensor:
@@ -216,21 +188,6 @@ def _halve(picture: Tensor, along_u: bool, along_v: bool) -> Tensor:
         return torch.from_numpy(cv2.resize(image, half, interpolation=cv2.INTER_AREA))
     x = F.pad(_to_nchw(picture), (0, right, 0, below), mode="replicate")
     return _from_nchw(F.avg_pool2d(x, steps), picture)
-
-
-def _rim(size: tuple[int, int], margin: float) -> Tensor:
-    """Points (k, 2) around the rim of a canvas, ``margin`` pixels outside its outermost pixel centres."""
-    u = torch.linspace(-margin, size[1] - 1 + margin, 9, dtype=torch.float64)
-    v = torch.linspace(-margin, size[0] - 1 + margin, 9, dtype=torch.float64)
-    return torch.cat([torch.cartesian_prod(u, v[[0, -1]]), torch.cartesian_prod(u[[0, -1]], v)])
-
-
-def _stays_inside(image_map: ImageMap, shape: torch.Size) -> bool:
-    """Whether the canvas lies inside the picture: its edge is then repeated, so that no rim is darkened."""
-    at = image_map.backward(_rim(image_map.size, 0)).detach()
-    slack = 0.5 + TIE
-    far = torch.tensor([shape[1] - 1, shape[0] - 1], dtype=torch.float64) + slack
-    return bool(((at >= -slack) & (at <= far)).all())
 
 
 def _warp_cv(picture: Tensor, P: np.ndarray, size: tuple[int, int], fill: float, repeat: bool) -> Tensor:
