@@ -22,6 +22,7 @@ import numpy as np
 import fusion_aug as fa
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.physics.air import extinction_of_mor
+from fusion_aug.physics.cells import CellDirections
 from fusion_aug.physics.completion import SKY_DISTANCE, Completion, complete_distances
 from fusion_aug.sample.depth import completion_inputs
 from fusion_aug.streams import Depth
@@ -62,6 +63,7 @@ def scenes(cache: Path, size: str) -> Iterator[Scene]:
                     found = {k: held[k] for k in held}
                 true, classes = found.pop("true"), found.pop("classes")
                 found["size"] = true.shape
+                found["directions"] = CellDirections(*(found.pop(n) for n in CellDirections._fields))
                 yield Scene(f"{size}/{seed}/{path.stem}", found, true, classes)
 
 
@@ -76,7 +78,8 @@ def _kept(sample: fa.Sample, stem: Path) -> list[Path]:
         true = (depth.image(0).numpy() / along).astype(np.float32)
         classes = sample[f"{name}/classes"].image(0).numpy()  # type: ignore[attr-defined]
         out.append(stem.with_name(f"{stem.name}_{name}.npz"))
-        np.savez(out[-1], true=true, classes=classes, **completion_inputs(blind, name, 0))
+        inputs = completion_inputs(blind, name, 0)
+        np.savez(out[-1], true=true, classes=classes, **inputs.pop("directions")._asdict(), **inputs)
     return out
 
 

@@ -21,17 +21,19 @@ import torch
 import fusion_aug as fa
 from fusion_aug.check.air import call_for
 from fusion_aug.ops.grid import pixel_grid
+from fusion_aug.ops.layers import cell_middles
 from fusion_aug.synth.drive import T0
 from fusion_aug.synth.town import make_town
 from fusion_aug.synth.world import Scenery, World
-from fusion_aug.transforms.weather.snow import HALF, lay_snow
+from fusion_aug.transforms.weather.snow import lay_snow
 from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
-from fusion_aug.transforms.weather.wet import cell_of_mirror, mirrored_pixels
+from fusion_aug.transforms.weather.wet import grid_of_mirror, mirrored_pixels
 
 COVERS = (0.3, 0.6, 1.0)
 UP = 0.7  # upward component of the normal of what faces up
 HIGH = 0.3  # metres above the ground
+HALF = (slice(None, None, 2), slice(None, None, 2))  # every fourth pixel is counted
 CHANGED = 8  # levels, by which snow shows in a picture
 
 
@@ -74,7 +76,7 @@ class SnowCount(NamedTuple):
 def count_snow(view: WeatherView, world: World, params: dict) -> SnowCount:
     """Count every fourth pixel of a picture."""
     picture = view.stream.image(0).numpy()  # type: ignore[union-attr]
-    after = lay_snow(picture, view, WeatherState.of(params))
+    after, _ = lay_snow(picture, view, WeatherState.of(params))
     snow = (np.abs(after.astype(int) - picture).max(2) > CHANGED)[HALF].reshape(-1)
     hits = world.cast(view.T_world[None, :3, 3], rays_of(view, pixel_grid(view.size)[HALF].reshape(-1, 2)))
     up, high = hits.normal[:, 2] > UP, hits.point[:, 2] > HIGH
@@ -84,9 +86,8 @@ def count_snow(view: WeatherView, world: World, params: dict) -> SnowCount:
 def mirror_errors(view: WeatherView, world: World) -> np.ndarray:
     """Angles (n,), degrees, between taken and true sources of mirror images, where the picture shows the true one."""
     taken, on = mirrored_pixels(view)
-    cell = cell_of_mirror(view.size)
-    origin, cells = view.T_world[:3, 3], torch.from_numpy(np.stack(np.nonzero(on)[::-1], -1).astype(float))
-    own = rays_of(view, cells * cell + (cell - 1) / 2)
+    origin = view.T_world[:3, 3]
+    own = rays_of(view, torch.from_numpy(cell_middles(view.size, grid_of_mirror(view))[on]))
     place = origin + own * np.minimum(-origin[2] / np.minimum(own[:, 2], -1e-6), 1e4)[:, None]
     ground = np.linalg.norm(world.cast(origin[None], own).point - place, axis=1) < 0.05
     own, place, pixel = own[ground], place[ground], taken.pixel[ground]

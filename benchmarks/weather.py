@@ -189,11 +189,11 @@ def completion_figures() -> list[Figure]:
     out = []
     for size, limit in ((SIZE, 3.0), (SMALL, 10.0)):
         sample = seen(35_000, size)
-        pixels, far, top = projected(sample, "lidar", "camera", 0)
+        pixels, far = projected(sample, "lidar", "camera", 0)
         picture = sample["camera"].image(0).numpy()  # type: ignore[attr-defined]
         bare = ("dilations and blurs by OpenCV", primitives.dilated(np.asarray(pixels), np.asarray(far), size))
         name = f"depth completion, {len(far)} points, {size[1]}x{size[0]}"
-        out.append(measured(name, lambda a=(pixels, far, top, size, picture): complete_distances(*a), bare, limit, 15))
+        out.append(measured(name, lambda a=(pixels, far, size, picture): complete_distances(*a), bare, limit, 15))
     return out
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from calib import Rig
 from calib.kinematics import GRAVITY
+from calib.sensors import ImuSensor
 from calib.trajectory import MovingPose
 
 DIFFERENCE_STEP_NS = 2_000_000  # between the poses that are subtracted
@@ -103,6 +104,13 @@ def expected_imu_reading(rig: Rig, frame: str, at: Tensor) -> tuple[Tensor, Tens
     _, spin, _ = rotation_rates(rig, root, frame, at)
     T, _, acceleration = point_motion(rig, root, frame, at)
     return spin, (T[:, :3, :3].transpose(1, 2) @ (acceleration - GRAVITY)[..., None])[..., 0]
+
+
+def gravity_of(rig: Rig, name: str) -> Tensor:
+    """Gravity (3,) m/s^2 in a world whose z is up, as large as an IMU reads it, by the name of that."""
+    sensor = rig.sensors.get(name)
+    told = sensor.gravity if isinstance(sensor, ImuSensor) else None
+    return GRAVITY if told is None else GRAVITY.new_tensor([0.0, 0.0, -told])
 
 
 def _rotation_vector(R: Tensor) -> Tensor:

@@ -13,14 +13,16 @@ from torch import Tensor
 
 from calib.cameras import UnknownLens, camera_from_dict
 from calib.errors import CalibrationError
-from calib.gel import GelModel, load_sibling_picture, picture_from_dict, picture_to_dict
+from calib.gel import GelModel, picture_from_dict, picture_to_dict
 from calib.joints import Joint, JointPose
 from calib.kalibr import is_camchain, rig_from_camchain
 from calib.lidar_models import lidar_figures
+from calib.nearest_names import listed
 from calib.rectification import Rectification
 from calib.regular_files import read_regular_text, status
 from calib.rig import Frame, Inertia, Rig
-from calib.se3 import as_f64, quaternion_from_rotation, rotation_from_quaternion, se3
+from calib.rig_pictures import sensors_with_picture, with_loaded_pictures
+from calib.se3 import as_f64, quaternion_from_rotation, rotation_from_quaternion, se3, unit_quaternions
 from calib.sensors import SENSORS, CameraSensor, LidarSensor, Sensor
 from calib.trajectory import Trajectory
 from calib.validation import validate
@@ -54,7 +56,7 @@ def read_rig_file(path: str | Path) -> Any:
         CalibrationError: the file is missing, not YAML, or too large.
     """
     data = _read_yaml(Path(path))
-    return rig_from_camchain(data, str(path)) if is_camchain(data) else _load_pictures(data, Path(path))
+    return rig_from_camchain(data, str(path)) if is_camchain(data) else with_loaded_pictures(data, Path(path))
 
 
 def pictures_of_rig_file(path: str | Path) -> list[Path]:
@@ -63,7 +65,7 @@ def pictures_of_rig_file(path: str | Path) -> list[Path]:
     Raises:
         CalibrationError: see ``read_rig_file``.
     """
-    return [Path(path).parent / sensor["background"] for _, sensor in _with_picture(_read_yaml(Path(path)))]
+    return [Path(path).parent / sensor["background"] for _, sensor in sensors_with_picture(_read_yaml(Path(path)))]
 
 
 def _read_yaml(path: Path) -> Any:
@@ -114,11 +116,11 @@ def rig_from_dict(data: Any, where: str = "rig", base: Rig | None = None) -> Rig
     if not isinstance(data, Mapping) or not isinstance(data.get("frames"), Mapping):
         raise CalibrationError(f"{where}: frames: a rig file needs a mapping of frames")
     frames = {str(n): _frame_from_dict(d, f"{where}: frames.{n}") for n, d in data["frames"].items()}
-    listed = data.get("sensors") or {}
-    if not isinstance(listed, Mapping):
+    given = data.get("sensors") or {}
+    if not isinstance(given, Mapping):
         raise CalibrationError(f"{where}: sensors: must be a mapping of names to sensors")
     known = base.sensors if base is not None else {}
-    sensors = {str(n): _sensor_from_dict(d, f"{where}: sensors.{n}", known.get(str(n))) for n, d in listed.items()}
+    sensors = {str(n): _sensor_from_dict(d, f"{where}: sensors.{n}", str(n), known) for n, d in given.items()}
     if base is not None:
         frames, sensors = {**base.frames, **frames}, {**base.sensors, **sensors}
     return validate(Rig(frames, sensors), where)
@@ -132,10 +134,10 @@ def _rotation_in(value: Any) -> Tensor:
     rotation = as_f64(value)
     if rotation.shape[-2:] == (3, 3):
         return rotation
-    length = torch.linalg.norm(rotation, dim=-1)
-    if bool(((length - 1).abs() > 1e-2).any()):
-        raise CalibrationError(f"rotation: the quaternion (w x y z) has length {float(length.max()):.3g}, not 1")
-    return rotation_from_quaternion(rotation)
+    try:
+        return rotation_from_quaternion(unit_quaternions(rotation))
+    except CalibrationError as error:
+        raise CalibrationError(f"rotation: {error}") from None
 
 
 def _times_in(value: Any) -> Tensor:
@@ -243,7 +245,7 @@ def _sensor_to_dict(sensor: Sensor) -> dict[str, Any]:
     return out
 
 
-def _sensor_from_dict(data: Any, where: str, known: Sensor | None = None) -> Sensor:
+def _sensor_from_dict(data: Any, where: str, name: str, beside: Mapping[str, Sensor]) -> Sensor:
     if not isinstance(data, Mapping) or data.get("kind") not in SENSORS:
         raise CalibrationError(f"{where}.kind: must be one of {', '.join(SENSORS)}")
     cls = SENSORS[data["kind"]]
@@ -265,9 +267,9 @@ def _sensor_from_dict(data: Any, where: str, known: Sensor | None = None) -> Sen
             raise CalibrationError(f"{where}.{key}{'.' if key in ('camera', 'gel') else ': '}{error}") from None
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise CalibrationError(f"{where}.{key}: is missing something or has a wrong type ({error})") from None
-    keeps = cls is CameraSensor and "model" not in values
+    keeps, known = cls is CameraSensor and "model" not in values, beside.get(name)
     if keeps and (not isinstance(known, CameraSensor) or isinstance(known.model, UnknownLens)):
-        raise CalibrationError(f"{where}.camera: not calibrated by the log either; camera: {EXAMPLE}")
+        raise CalibrationError(f"{where}.camera: {_without_lens(name, beside)} camera: {EXAMPLE}")
     try:
         return replace(known, **values) if keeps and known is not None else cls(**values)
     except CalibrationError as error:
@@ -276,21 +278,12 @@ def _sensor_from_dict(data: Any, where: str, known: Sensor | None = None) -> Sen
         raise CalibrationError(f"{where}: {str(error).split(') ')[-1]}") from None
 
 
-def _load_pictures(data: Any, path: Path) -> Any:
-    """The contents of a rig file with the pictures that it names beside it."""
-    for name, sensor in _with_picture(data):
-        try:
-            sensor["background"] = load_sibling_picture(path.parent, sensor["background"])
-        except CalibrationError as error:
-            raise CalibrationError(f"{path}: sensors.{name}.background: {error}") from None
-    return data
-
-
-def _with_picture(data: Any) -> list[tuple[Any, dict[str, Any]]]:
-    """Sensors of a rig file that name a picture, with their names."""
-    sensors = data.get("sensors") if isinstance(data, Mapping) else None
-    listed = sensors.items() if isinstance(sensors, Mapping) else ()
-    return [(n, s) for n, s in listed if isinstance(s, dict) and isinstance(s.get("background"), str)]
+def _without_lens(name: str, beside: Mapping[str, Sensor]) -> str:
+    """Why a camera that is given without a lens has none."""
+    if name in beside:
+        return "not calibrated by the log either;"
+    cameras = listed(name, (n for n, s in beside.items() if isinstance(s, CameraSensor)))
+    return f"is missing, and the log has no camera {name!r} (there are {cameras}); correct the name, or give"
 
 
 def _refuse_unknown_keys(data: Mapping[str, Any], allowed: set[str], where: str) -> None:

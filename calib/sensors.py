@@ -146,12 +146,14 @@ class ImuSensor(Sensor):
     Attributes:
         gyro_noise: rad/s/sqrt(Hz). accel_noise: m/s^2/sqrt(Hz).
         gyro_bias_walk: rad/s^2/sqrt(Hz). accel_bias_walk: m/s^3/sqrt(Hz).
+        gravity: what it reads at rest, m/s^2: 9.80665 where it measures in g. None: 9.81, as everywhere else.
     """
 
     gyro_noise: Noise = 0.0
     accel_noise: Noise = 0.0
     gyro_bias_walk: Noise = 0.0
     accel_bias_walk: Noise = 0.0
+    gravity: Annotated[float, Figure(unit="m/s^2", at_least=0, at_most=30)] | None = None
 
     kind = "imu"
 

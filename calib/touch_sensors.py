@@ -11,7 +11,7 @@ from calib.errors import CalibrationError
 from calib.figures import Figure, Pixels
 from calib.gel import GelModel
 from calib.replacing import replace_unchecked
-from calib.se3 import as_f64, check_se3, rotation_from_quaternion, se3
+from calib.se3 import as_f64, check_se3, rotation_from_quaternion, se3, unit_quaternions
 from calib.sensor import Sensor
 
 Row = Annotated[int, Figure(unit="", at_least=0)]
@@ -71,7 +71,10 @@ class TaxelSensor(Sensor):
             return
         poses = as_f64(self.poses)
         if poses.ndim == 2 and poses.shape[1] == 7:
-            poses = se3(rotation_from_quaternion(poses[:, 3:]), poses[:, :3])
+            try:
+                poses = se3(rotation_from_quaternion(unit_quaternions(poses[:, 3:])), poses[:, :3])
+            except CalibrationError as error:
+                raise CalibrationError(f"poses: {error}") from None
         if poses.ndim != 3 or tuple(poses.shape[1:]) != (4, 4):
             raise CalibrationError("poses: expected x y z and quaternion w x y z of every taxel")
         if self.rows is not None and self.rows[1] - self.rows[0] != len(poses):

@@ -12,6 +12,7 @@ from fusion_aug.logs import decode_rle, encode_rle, objects_mask, open_log, with
 from fusion_aug.run.presets import preset
 from fusion_aug.sample import Ref, Sample, SampleMeta, make_sample, merge, rename_sensors
 from fusion_aug.sample.history import Record, history_from_json, history_to_json
+from fusion_aug.sample.networks import know_network
 from fusion_aug.streams import (
     Action,
     BodyAcceleration,
@@ -100,19 +101,20 @@ from fusion_aug.transforms import *  # noqa: F403
 from fusion_aug.transforms import __all__ as _transforms
 
 __all__ = [
-    "Action", "add_mirror_words", "AugmentedDataset", "axial", "BodyAcceleration", "BodyPose", "BodyTwist", "Boxes2D",
-    "Boxes3D", "boxes_from", "Call", "Camera", "categorical", "collate", "Column", "Compose", "ConfigError", "Context",
-    "corners", "covariance", "DataError", "decode_rle", "Depth", "duration", "EgoPose", "encode_rle", "extent",
-    "FusionAugError", "handles", "HeightMap", "history_from_json", "history_to_json", "ImagePlane", "ImageStream",
-    "Imu", "in_one_buffer", "InexactInverse", "intensity", "invert", "joint", "joint_force", "JointState",
-    "Keypoints2D", "Keypoints3D", "label", "length", "Lidar", "MagneticReading", "make_sample", "map_vectors",
-    "MapElement", "MapElements", "merge", "Mix", "Mount", "objects_mask", "Occupancy", "Occurrences", "Odometry",
-    "OneOf", "Opacity", "open_log", "ParameterRows", "Photometric", "pipeline", "PlanarScan", "PointOp",
-    "PointReading", "Points", "polar", "pose", "PosePath", "position", "preset", "Radar", "radial_velocity", "Ragged",
-    "RandomApply", "Range", "RangeReading", "rasterize_map", "Record", "rectangle_corners", "Ref", "rename_sensors",
-    "replay", "RobotState", "rotation", "RotationReading", "Sample", "SampleMeta", "SatelliteFix", "scalar", "Scene",
-    "SegmentationMask", "set_epoch", "Signal", "SomeOf", "Source", "specific_force", "Stream", "strings",
-    "TactileImage", "Taxels", "Temporal", "Text", "time_offset", "to_dense", "to_mmdet3d", "to_openpcdet", "to_policy",
-    "Transform", "UnhandledStream", "ValidityMask", "Waypoints", "with_waypoints", "Wrench", "write_log",
+    "Action", "add_mirror_words", "AugmentedDataset", "axial", "BodyAcceleration", "BodyPose", "BodyTwist",
+    "Boxes2D", "Boxes3D", "boxes_from", "Call", "Camera", "categorical", "collate", "Column", "Compose",
+    "ConfigError", "Context", "corners", "covariance", "DataError", "decode_rle", "Depth", "duration", "EgoPose",
+    "encode_rle", "extent", "FusionAugError", "handles", "HeightMap", "history_from_json", "history_to_json",
+    "ImagePlane", "ImageStream", "Imu", "in_one_buffer", "InexactInverse", "intensity", "invert", "joint",
+    "joint_force", "JointState", "Keypoints2D", "Keypoints3D", "know_network", "label", "length", "Lidar",
+    "MagneticReading", "make_sample", "map_vectors", "MapElement", "MapElements", "merge", "Mix", "Mount",
+    "objects_mask", "Occupancy", "Occurrences", "Odometry", "OneOf", "Opacity", "open_log", "ParameterRows",
+    "Photometric", "pipeline", "PlanarScan", "PointOp", "PointReading", "Points", "polar", "pose", "PosePath",
+    "position", "preset", "Radar", "radial_velocity", "Ragged", "RandomApply", "Range", "RangeReading",
+    "rasterize_map", "Record", "rectangle_corners", "Ref", "rename_sensors", "replay", "RobotState", "rotation",
+    "RotationReading", "Sample", "SampleMeta", "SatelliteFix", "scalar", "Scene", "SegmentationMask", "set_epoch",
+    "Signal", "SomeOf", "Source", "specific_force", "Stream", "strings", "TactileImage", "Taxels", "Temporal",
+    "Text", "time_offset", "to_dense", "to_mmdet3d", "to_openpcdet", "to_policy", "Transform", "UnhandledStream",
+    "ValidityMask", "Waypoints", "with_waypoints", "Wrench", "write_log",
     *_transforms,
 ]  # fmt: skip

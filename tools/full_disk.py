@@ -26,7 +26,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "support")]
 
 from kill_cases import RUN, Case, Words, cases  # noqa: E402
-from kill_watch import contents, difference, in_child, prepare  # noqa: E402
+from kill_watch import contents, difference, in_child, prepare, remember_configs  # noqa: E402
 from said import said  # noqa: E402
 
 INSIDE = "FUSION_AUG_MAY_MOUNT"
@@ -128,19 +128,21 @@ def main(words: Sequence[str] | None = None) -> int:
     given = parser.parse_args(words)
     prepare()
     held = total = 0
-    for name, case in disk_cases().items():
-        if given.cases and name not in given.cases:
-            continue
-        start = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder:
-            trial = Trial(name, case, Path(folder))
-            sizes = trial.sizes(given.sizes)
-            wrong = [(size, what) for size in sizes if (what := trial.tried(size)) is not None]
-        held, total = held + len(sizes) - len(wrong), total + len(sizes)
-        print(f"{name:20} {len(sizes) - len(wrong):3} of {len(sizes):3} sizes around {trial.used >> 10} KiB hold, "
-              f"{time.monotonic() - start:.0f} s", flush=True)  # fmt: skip
-        for size, what in wrong:
-            print(f"    {size >> 10} KiB: {what}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="configs-") as configs:
+        remember_configs(Path(configs))
+        for name, case in disk_cases().items():
+            if given.cases and name not in given.cases:
+                continue
+            start = time.monotonic()
+            with tempfile.TemporaryDirectory() as folder:
+                trial = Trial(name, case, Path(folder))
+                sizes = trial.sizes(given.sizes)
+                wrong = [(size, what) for size in sizes if (what := trial.tried(size)) is not None]
+            held, total = held + len(sizes) - len(wrong), total + len(sizes)
+            print(f"{name:20} {len(sizes) - len(wrong):3} of {len(sizes):3} sizes around {trial.used >> 10} KiB hold, "
+                  f"{time.monotonic() - start:.0f} s", flush=True)  # fmt: skip
+            for size, what in wrong:
+                print(f"    {size >> 10} KiB: {what}", flush=True)
     print(f"{held} of {total} sizes hold")
     return 1 if held < total or not total else 0
 

@@ -13,7 +13,7 @@ from typing import Any
 
 MEMORY, SECONDS = 2 * 2**30, 20
 STARTS = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect", "ctypes.dlopen")
-OWN_STARTS = ("unpickling.py", "uname")  # pickles are tried in a process of their own
+OWN_STARTS = ("unpickling.py", "uname")  # pickles are tried in a process of their own; dlopen of None opens no file
 NEVER = ("/etc/passwd", "/dev/zero")
 IN_OPEN, IN_CHANGED = 0x20, 0x2 | 0x4 | 0x100 | 0x200 | 0x400  # modify, attributes, create, delete
 IN_ISDIR, IN_NONBLOCK = 0x40000000, 0o4000
@@ -87,7 +87,7 @@ class Watch:
             name = os.path.realpath(os.fsdecode(args[0]))  # noqa: PTH (of bytes too)
             if name.startswith(NEVER):
                 self.events.append(name)
-        elif event in STARTS and not any(name in str(args) for name in OWN_STARTS):
+        elif event in STARTS and args != (None,) and not any(name in str(args) for name in OWN_STARTS):
             self.events.append(f"{event} {args}")
 
 

@@ -82,7 +82,7 @@ def _killed(words: list[str], out: Path, wait: float) -> str | None:
             workers = children(run.pid)
             run.send_signal(signal.SIGKILL)
         if run.returncode == -signal.SIGKILL:
-            return _gone(workers)
+            return gone(workers)
         shutil.rmtree(out, ignore_errors=True)
         wait /= 2
     return f"was not killed but ended with {run.returncode}"
@@ -96,7 +96,7 @@ def _finished(words: list[str], out: Path, expected: dict[str, str]) -> str | No
     return difference(contents(out), expected)
 
 
-def _gone(workers: list[int]) -> str | None:
+def gone(workers: list[int]) -> str | None:
     """Wait for workers whose parent was killed."""
     end = time.monotonic() + GONE
     while left := [pid for pid in workers if runs(pid)]:

@@ -17,12 +17,13 @@ from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.registry import Call, Context, find_transform, resolve
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.physics.completion import SKY_DISTANCE
-from fusion_aug.physics.ground import wet_surface
 from fusion_aug.sample import Sample
 from fusion_aug.sample.depth import projected
 from fusion_aug.sample.history import History
+from fusion_aug.sample.seen_points import seen_points
 from fusion_aug.streams import Camera, Depth, Points, Stream
 from fusion_aug.transforms.weather.camera import VISIBLE
+from fusion_aug.transforms.weather.lidar import surface_factor
 from fusion_aug.transforms.weather.light import air_at
 from fusion_aug.transforms.weather.scan import Scan
 from fusion_aug.transforms.weather.state import WeatherState
@@ -112,7 +113,10 @@ def split_points(sample: Sample) -> tuple[Sample, Sample]:
 def probe_lidar_points(
     sample: Sample, parts: tuple[Sample, Sample], camera: str, params: Mapping[str, Any]
 ) -> OpticalDepths:
-    """Fog a picture by completed depth and measure it at points that the completion did not use."""
+    """Fog a picture by completed depth and measure it at points that the completion did not use and the camera sees.
+
+    Where a scanner sees past things, the fog before what hides a point is right, and less than before the point.
+    """
     from scipy.spatial import cKDTree
 
     known, rest = parts
@@ -120,8 +124,7 @@ def probe_lidar_points(
     view = WeatherView(call_for(known, camera, params), item)
     before, after = before_and_after(known, camera, params, item)
     all_points = [projected(sample, n, camera, item) for n in lidars(sample)]
-    points = [projected(rest, n, camera, item) for n in lidars(sample)]
-    pixels, far = (np.concatenate([p[i] for p in points]) for i in (0, 1))
+    pixels, far = seen_points(sample, lidars(sample), camera, item, view.sensor, among=rest)
     around, at = (np.concatenate([p[i] for p in all_points]) for i in (0, 1))
     depth, contrast = optical_depth_at(before, after, air_behind(view, state, pixels), pixels)
     near = cKDTree(around).query_ball_point(pixels, NEIGHBOURHOOD) if len(pixels) else []
@@ -234,8 +237,9 @@ def fog_rows(sample: Sample, params: Mapping[str, Any]) -> list[Row]:
 def lidar_row(sample: Sample, name: str, params: Mapping[str, Any]) -> Row:
     """Extinction from the points that a LiDAR kept, slope of -ln(I'/I) / 2 over R, against the state's, percent.
 
-    The slope alone, for wet surfaces and gains dim near and far alike. Points weigh by their expected intensity, and
-    are left out where it is few of the device's steps: rounding hides what the air took.
+    The slope alone, for gains dim near and far alike; what wet and snowy surfaces take is left out by their own law.
+    Points weigh by their expected intensity, and are left out where it is few of the device's steps: rounding hides
+    what the air took.
     """
     cloud = sample[name].realized()
     assert isinstance(cloud, Points)
@@ -251,17 +255,19 @@ def lidar_row(sample: Sample, name: str, params: Mapping[str, Any]) -> Row:
     rows = out["number"][kept].long()
     before, after = cloud["intensity"][rows].double(), out["intensity"][kept].double()
     far = out["true_range"][kept].double()
-    scanner = Scan(call_for(sample, name, params), sample.key_item(name)).sensor
-    state = WeatherState.of(params)
+    key, state = sample.key_item(name), WeatherState.of(params)
+    scan = Scan(call_for(sample, name, params), key)
+    scanner, surfaces = scan.sensor, torch.ones(cloud.rows, dtype=torch.float64)
+    surfaces[cloud.item_slice(key)] = torch.as_tensor(surface_factor(scan, state), dtype=torch.float64)
     expected = state.air.extinction(scanner.wavelength)
-    level = before * torch.exp(-2 * expected * far) * wet_surface(state.surface.wetness)
+    level = before * surfaces[rows] * torch.exp(-2 * expected * far)
     step = 0.0 if scanner.intensity_levels is None else scanner.scale / scanner.intensity_levels
     use = (level > LEAST_STEPS * step) & (after > 0) & (far > 1.0)
     if int(use.sum()) < 50:
         return Row(title, name, "%", 5.0, reason="too few points were kept, or too faint ones")
     if expected * np.percentile(far[use], 90) < THINNEST:
         return Row(title, name, "%", 5.0, reason="the air is too thin to measure")
-    taken = -torch.log(after[use] / before[use]) / 2
+    taken = -torch.log(after[use] / (before * surfaces[rows])[use]) / 2
     found = np.polyfit(far[use].numpy(), taken.numpy(), 1, w=level[use].numpy())[0]
     return Row(title, name, "%", 5.0, np.array([abs(found / expected - 1) * 100]))
 

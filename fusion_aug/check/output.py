@@ -13,6 +13,7 @@ from fusion_aug.check.air import FogProbe, drawn_weather
 from fusion_aug.check.box_facts import BoxFacts
 from fusion_aug.check.class_counts import ClassCounts
 from fusion_aug.check.episode_tables import compare_episode_tables
+from fusion_aug.check.kept_facts import compare_kept_facts
 from fusion_aug.check.kept_files import compare_kept_files
 from fusion_aug.check.losses import Losses
 from fusion_aug.check.measurement import Row
@@ -64,7 +65,9 @@ def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[
     roots, suffixes = (source.root, written.root), (e.id.removeprefix(e.source) for e in manifest.entries)
     kept = compare_kept_files(*roots, manifest.header, suffixes, vars(source.options))
     unreached = compare_unreached(source, written.root, manifest.header)
-    yield [*losses.rest(), *kept, *unreached, *compare_episode_tables(source.root, written.root)]
+    pairs = [(e.source, losses.names.get(e.id, e.id)) for e in manifest.entries]
+    facts_kept = compare_kept_facts(*roots, manifest.header, pairs)
+    yield [*losses.rest(), *kept, *facts_kept, *unreached, *compare_episode_tables(*roots)]
     yield probe.table()
 
 

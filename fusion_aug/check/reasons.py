@@ -10,9 +10,10 @@ from typing import Any
 
 from fusion_aug.core.registry import find_transform
 from fusion_aug.logs.core.log import Log
-from fusion_aug.logs.core.writer import Writer
+from fusion_aug.logs.core.writer import MADE_OF, WRITTEN_AS, Writer
 from fusion_aug.sample import Sample
 from fusion_aug.sample.manifest import Entry
+from fusion_aug.streams.naming import message_of
 
 OPTION = re.compile(r"\blog\.(\w+)")
 JOINED = " + "  # between the paths of transforms that were applied together
@@ -52,7 +53,17 @@ class Reasons:
             general = set()
         own = {self.writer.loss_reason(name)} - {declared.get("", Writer.loss_reasons[""])}
         told = (*self.before.meta.left_out.get(name, ()), *own, *general)
-        return self.of_transforms | {reason for reason in told if self.is_asked_for(reason)}
+        renamed = {r for kind in KINDS for r in account.get(kind, ()) if self.is_renaming(r)}
+        return self.of_transforms | renamed | {reason for reason in told if self.is_asked_for(reason)}
+
+    def is_renaming(self, reason: str) -> bool:
+        """Whether a reason says under which names a stream is written, or of which it is made, and these are there."""
+        for start, which in ((MADE_OF, 0), (WRITTEN_AS, 1)):
+            if reason.startswith(start) and not self.same_format:
+                named = reason.removeprefix(start).split(", ")
+                held = [self.account.get(n) or self.account.get(message_of(n), {}) for n in named]
+                return all(own.get("items", (0, 0))[which] for own in held)
+        return False
 
     @cached_property
     def of_transforms(self) -> set[str]:

@@ -65,6 +65,14 @@ def isolated(distance: Array, azimuth: Array, ring: Array) -> Array:
     return out
 
 
+def beams_of(scan: Scan, ring: Array) -> Array:
+    """Number (n,) of the beam of every return: scanners that share a cloud may count their rings alike."""
+    scanner = np.zeros(len(ring), np.int64)
+    for k, (rows, _) in enumerate(scan.scanners):
+        scanner[rows] = k
+    return np.unique(np.stack([scanner, ring.astype(np.int64)]), axis=1, return_inverse=True)[1].reshape(-1)
+
+
 def returns_of(sample: Sample, name: str, params: Mapping[str, Any]) -> Returns:
     """Figures of the scan of a keyframe in a weather of given parameters."""
     rule, stream = resolve(Weather, type(sample[name])), sample[name]
@@ -75,7 +83,7 @@ def returns_of(sample: Sample, name: str, params: Mapping[str, Any]) -> Returns:
     scan = Scan(call_for(sample.with_streams({**sample.streams, name: weathered}), name, params), item)
     rows = weathered.item_slice(item)
     air = weathered["status"][rows].cpu().numpy() == STATUS_SCATTERED
-    ring = weathered["ring"][rows].cpu().numpy() if "ring" in weathered.values else None
+    ring = beams_of(scan, weathered["ring"][rows].cpu().numpy()) if "ring" in weathered.values else None
     far, way = scan.distance, scan.from_scanner
     seen = scan.known & (far >= NEAREST)
     alone = None if ring is None else isolated(far[seen], np.arctan2(way[seen, 1], way[seen, 0]), ring[seen])

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from calib import CalibrationError, Rig, Robot
-from calib.kinematics import GRAVITY
-from calib.rates import known_span, rotation_rates
+from calib.rates import gravity_of, known_span, rotation_rates
 from calib.splines import seconds, spline
 from fusion_aug.check.measurement import Pair, Row, measurement
 from fusion_aug.sample import Sample
@@ -76,7 +75,7 @@ def _imu_errors(sample: Sample, name: str) -> tuple[float, float] | None:
         _, spin, _ = rotation_rates(rig, world, imu.frame, times)
     except CalibrationError:
         return None
-    second = (T[2] - 2 * T[1] + T[0])[:, :3, 3] / (STEP * 1e-9) ** 2 - GRAVITY
+    second = (T[2] - 2 * T[1] + T[0])[:, :3, 3] / (STEP * 1e-9) ** 2 - gravity_of(rig, imu.instance(name))
     force = (T[1][:, :3, :3].transpose(1, 2) @ second[..., None])[..., 0]
     gyro = (imu["gyro"][3:-3].to(torch.float64) - spin).abs().median()
     accel = (imu["accel"][3:-3].to(torch.float64) - force).abs().median()

@@ -18,12 +18,15 @@ class Kind(NamedTuple):
     """How a field is checked.
 
     Attributes:
-        name: range, words, numbers, flag or other.
+        name: range, words, numbers, flag, made or other.
         optional: whether None is taken.
+        maker: of a field that is made: its type, which has ``from_config(value, where)``, ``recorded()`` for records
+            and ``to_config()``.
     """
 
     name: str
     optional: bool
+    maker: Any = None
 
 
 _KNOWN: dict[type, dict[str, Kind]] = {}
@@ -59,6 +62,8 @@ def _kind(hint: Any) -> Kind:
         return Kind("words", optional)
     if get_origin(only) is tuple and inside and inside[0] is float:
         return Kind("numbers", optional)
+    if hasattr(only, "from_config"):
+        return Kind("made", optional, only)
     return Kind("flag" if only is bool else "other", optional)
 
 
@@ -78,6 +83,8 @@ def checked(kind: Kind, value: Any, where: str, limits: tuple[float, ...]) -> An
         return None
     if kind.name == "range":
         return check_range(value, where, *limits)
+    if kind.name == "made":
+        return value if isinstance(value, kind.maker) else kind.maker.from_config(value, where)
     if kind.name in ("words", "numbers") and value is not None:
         return _as_tuple(value, kind.name, where)
     if kind.name == "flag" and not isinstance(value, bool):

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 
 Array = np.ndarray
-BASES = (1 / 200, 1 / 90)  # of the picture's width, between the places whose difference makes a normal
-LEVEL = 1 / 70  # of the picture's width, length of an upper rim that lies level enough to hold something
+BASES = (0.0063, 0.014)  # radians between the places whose difference makes a normal
+LEVEL, WIDE = 0.025, 0.5  # radians and metres, length of a level upper rim that holds something
 BEHIND, FARTHER = 2.5, 1.15  # metres, and share of distance, from which on what shows above a rim is another thing
 
 
-def facing_up(distance: Array, rays: Array, up: Array) -> Array:
+def facing_up(distance: Array, rays: Array, up: Array, focal: float) -> Array:
     """The upward component (H, W) of the unit normals of a range picture, float32, -1 to 1, towards the camera.
 
     Of the two neighbours along each axis the one of more equal distance counts, so that no normal spans an edge. What
@@ -19,34 +19,72 @@ def facing_up(distance: Array, rays: Array, up: Array) -> Array:
 
     Args:
         distance: (H, W) metres along rays, float32. rays: (H, W, 3) unit, float32. up: (3,) unit, in their axes.
+        focal: pixels per radian.
     """
     distance = cv2.medianBlur(distance, 5)
     place = rays * distance[..., None]
-    rise = [_rise(place, distance, rays, up, max(1, round(b * distance.shape[1]))) for b in BASES]
+    rise = [_rise(place, distance, rays, up, max(1, round(b * focal))) for b in BASES]
     return cv2.blur(np.minimum(*rise), (5, 5))
+
+
+def normals(distance: Array, rays: Array, base: int) -> Array:
+    """Unit normals (H, W, 3) of a range picture, towards the camera, smoothed; by places ``base`` pixels away.
+
+    Args:
+        distance: (H, W) metres along rays, float32. rays: (H, W, 3) unit, float32.
+    """
+    distance = cv2.medianBlur(distance, 5)
+    n = cv2.blur(cv2.merge(_normal(rays * distance[..., None], distance, rays, base)), (5, 5))
+    return n / np.maximum(np.linalg.norm(n, axis=2, keepdims=True), np.float32(1e-9))
 
 
 def _rise(place: Array, distance: Array, rays: Array, up: Array, base: int) -> Array:
     """The upward component (H, W) of normals by places ``base`` pixels away."""
+    x, y, z = (n * np.float32(u) for n, u in zip(_normal(place, distance, rays, base), up, strict=True))
+    return x + y + z
+
+
+def _normal(place: Array, distance: Array, rays: Array, base: int) -> list[Array]:
+    """The three components (H, W) of unit normals by places ``base`` pixels away."""
     across, down = (_difference(place, distance, axis, base) for axis in (1, 0))
     normal = [across[..., i] * down[..., j] - across[..., j] * down[..., i] for i, j in ((1, 2), (2, 0), (0, 1))]
-    length = cv2.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)
+    length = np.maximum(cv2.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2), np.float32(1e-9))
     towards = sum(n * rays[..., i] for i, n in enumerate(normal))
-    rise = sum(n * np.float32(up[i]) for i, n in enumerate(normal))
-    return np.where(towards > 0, -rise, rise) / np.maximum(length, np.float32(1e-9))
+    scale = np.where(towards > 0, -1 / length, 1 / length)
+    return [n * scale for n in normal]
 
 
 def _difference(place: Array, distance: Array, axis: int, base: int) -> Array:
-    """Change (H, W, 3) of a position along an axis."""
-    ahead, behind = (_shifted(place, axis, s) for s in (base, -base))
-    to, since = (np.abs(_shifted(distance, axis, s) - distance) for s in (base, -base))
+    """Change (H, W, 3) of a position along an axis; 0 where the canvas is no wider than ``base``."""
+    ahead, behind = (_neighbours(place, axis, s)[0] for s in (base, -base))
+    to, since = (_step(distance, axis, s) for s in (base, -base))
     return np.where((to <= since)[..., None], ahead - place, place - behind)
 
 
-def _shifted(x: Array, axis: int, by: int) -> Array:
-    """Values ``by`` places further along an axis, the last one repeated."""
-    index = np.clip(np.arange(x.shape[axis]) + by, 0, x.shape[axis] - 1)
-    return x.take(index, axis)
+def _step(distance: Array, axis: int, by: int) -> Array:
+    """Difference (H, W) from the distances ``by`` places further along an axis; infinite from beyond the canvas."""
+    there, inside = _neighbours(distance, axis, by)
+    return np.where(inside if axis else inside[:, None], np.abs(there - distance), np.inf).astype(np.float32)
+
+
+def _neighbours(x: Array, axis: int, by: int) -> tuple[Array, Array]:
+    """Values ``by`` places further along an axis, the last one repeated, and which of these the canvas has."""
+    index = np.arange(x.shape[axis]) + by
+    return x.take(np.clip(index, 0, x.shape[axis] - 1), axis), (index >= 0) & (index < x.shape[axis])
+
+
+def run_lengths(mask: Array) -> Array:
+    """Length (H, W) of the run along its row that each pixel of a mask (H, W) lies in; 0 outside the mask."""
+    width = mask.shape[1]
+    columns = np.broadcast_to(np.arange(width, dtype=np.int32), mask.shape)
+    before = np.maximum.accumulate(np.where(mask > 0, -1, columns), 1)
+    after = np.minimum.accumulate(np.where(mask > 0, width, columns)[:, ::-1], 1)[:, ::-1]
+    return np.where(mask > 0, after - before - 1, 0)
+
+
+def odd(length: float) -> int:
+    """The odd number of pixels nearest to a length: of kernels that lie even about their middle."""
+    return 2 * max(0, round((length - 1) / 2)) + 1
 
 
 def below_steps(distance: Array, focal: float, thickness: float) -> Array:
@@ -58,11 +96,11 @@ def below_steps(distance: Array, focal: float, thickness: float) -> Array:
     here = distance[1:]
     rim = np.zeros(distance.shape, np.uint8)
     rim[1:] = distance[:-1] > np.maximum(here * np.float32(FARTHER), here + np.float32(BEHIND))
-    run: Array = np.ones((1, max(1, round(distance.shape[1] * LEVEL))), np.uint8)
-    level = cv2.morphologyEx(cv2.dilate(rim, np.ones((5, 1), np.uint8)), cv2.MORPH_OPEN, run)  # no flanks, no flecks
+    run = run_lengths(cv2.dilate(rim, np.ones((3, 1), np.uint8)))
+    level = run >= np.maximum(LEVEL, WIDE / distance) * np.float32(focal)  # no flanks, no flecks
     rows = np.arange(len(distance), dtype=np.float32)[:, None]
-    last = np.maximum.accumulate(np.where((rim > 0) & (level > 0), rows, np.float32(-1e6)), 0)
+    last = np.maximum.accumulate(np.where((rim > 0) & level, rows, np.float32(-1e6)), 0)
     return np.clip(np.float32(thickness * focal) / distance - (rows - last), 0, 1).astype(np.float32)
 
 
-__all__ = ["below_steps", "facing_up"]
+__all__ = ["below_steps", "facing_up", "normals", "odd", "run_lengths"]

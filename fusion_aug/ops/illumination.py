@@ -1,152 +1,182 @@
-"""How strongly each part of a picture is lit: shadows told from paint by their colour.
+"""How strongly each part of a picture is lit: shade told from dark paint by colour, by facing and by what is around.
 
-A shadow is lit by the sky alone, so that its edge is bluer on its dark side; most edges of paint are not. Steps of log
-light that look so are integrated to a map of log illumination (Poisson's equation, as Finlayson, Hordley and Drew 2002
-remove shadows), on a coarse grid whose cells hold medians: lane marks, joints and windows are smaller than those. Where
-one thing stands before another a step says nothing, and there and on walls the map leans on what is darker than the
-rest. The picture's own edges bring the map back to its size (the fast guided filter of He and Sun 2015).
+A shadow is lit by the sky alone, so that what lies in it is bluer as well as darker; most paint is not. Three kinds of
+evidence meet on a coarse grid, whose cells hold medians (lane marks, joints and windows are smaller):
+
+* every cell's own brightness and colour, against those of the ground in the sun. Ground is nearly grey, so that its
+  colour tells; walls have any colour, so that it tells little;
+* where walls face: those that face the sun are brighter on the whole (Lalonde, Efros and Narasimhan 2012). One
+  direction is fitted to all pictures that were taken at once;
+* steps from cell to cell that look like the edge of a shadow, integrated over each surface (Finlayson, Hordley and
+  Drew 2002). Where one thing stands before another a step says nothing.
+
+All of it is a probability: where the evidence is weak, half of a shadow is taken away.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
 
 from fusion_aug.ops.color import to_linear
+from fusion_aug.ops.facing import normals
+from fusion_aug.ops.layers import distance_in_cells, grid_of, to_cells
+from fusion_aug.ops.potential import integrated
 
 Array = np.ndarray
-COLUMNS = 200  # of the coarse grid, at least
+COLUMNS = 350  # of the grid, about
 MEDIAN = 3  # cells
+BASE = 0.02  # of the picture's width, between the places whose difference makes a normal
+SHADE = -1.1  # log of light in the shade against that in the sun: a third is left
 BLUER, PALER = 0.27, 0.05  # log of red over blue that a shadow's edge and one of paint lose, against their mean light
 SCATTER = (0.03, 0.08)  # of that loss: at least, and as a share of the step
 PRIOR = 5.0  # how much likelier than paint a large step of light on one surface is to be a shadow's edge
 FAINT = 0.08  # step of log light below which it is rather a texture
 STEP = 0.12  # of the logarithm of distance between cells, from which on they belong to two surfaces
 APART = 0.02  # weight of what is known of the light across such steps
-FLAT = (0.3, 0.7)  # sine of the slope up to which a surface lies level, and from which it stands
-LEAN = (0.0003, 0.3)  # weight, on level and on steep surfaces, of the light that their own brightness speaks for
-SHARE = (0.1, 0.5)  # of the contrast of brightness that is taken to be light's, there
-LIT_GROUND = 0.7  # quantile of the log light of level surfaces that is the sun's
-MIDDLE_WALL = -2.0  # log light of walls on the whole
-WALL_BOUNDS = (-0.6, 0.5)  # log of illumination that brightness alone may speak for
-BOUNDS = (-1.5, 0.6)  # log of illumination; deeper shadows are not lit up further, for their noise
+# of what lies in the sun, against ground there: log light and its deviation, log of red over blue and its deviation
+GROUND, WALLS = (0.3, 0.7, 0.03, 0.11), (0.45, 0.7, 0.35, 0.5)
+LEAVES = -1.2  # log light of leaves against that of walls
+ODD = 0.05  # density of things like neither, which say nothing
+SHADED_GROUND = 0.35  # share of it, before anything is known
+LEAN = 0.1  # weight of a cell's own evidence against that of a step
+UPRIGHT, LEVEL = 0.5, 0.9  # upward components of normals: below the one a wall, above the other ground
+GREY = 0.12  # log of green over the mean of red and blue by which ground is not grey any more
+GREEN = (0.04, 0.12)  # the same, of what has no leaves and what has nothing else
+REFERENCE = (0.6, -0.12, 0.08)  # quantile and bounds of log red over blue of ground, that is taken for that in the sun
+PLAUSIBLE = (-2.6, -0.6, -2.1)  # log light of ground in the sun: bounds, and what it is where none shows
+BRIGHT, REACH, RIDGE = 1.2, 80.0, 0.05  # bound of log light and metres up to which walls count; weight of no direction
+TRUST = 7.0  # log odds for each unit of log light that facing alone speaks for
+LEAST = 20  # cells of ground that tell how bright it is in the sun
 DARK = 0.004  # light of the darkest level that is still told from black
 LOG_LIGHT = np.log(np.maximum(to_linear(torch.arange(256, dtype=torch.float64) / 255).numpy(), DARK)).astype(np.float32)
-ROUNDS = 4  # of the solver
 
 
-def log_illumination(levels: Array, distance: Array, sky_from: float, sine: Array) -> Array:
-    """Log illumination, 0 where lit as exposed, float32, at half the size or a smaller one.
+class Surfaces(NamedTuple):
+    """What a picture shows, in cells (h, w), float32.
 
-    Args:
-        levels: (H, W, 3) uint8. distance: (H, W) metres. sky_from: what is as far is the sky.
-        sine: of the elevation of the rays, a smooth map of any size over the same field.
+    Attributes:
+        light: mean log light of the channels. warm: log of red over blue. green: log of green over the mean of both.
+        distance: metres. sky: whether a cell shows it (bool).
+        normal: (h, w, 3) unit, towards the camera. rise: upward component of it.
     """
-    guide = _halved(levels)
-    while guide.shape[1] >= 4 * COLUMNS:
-        guide = _halved(guide)
-    coarse = _halved(guide) if guide.shape[1] >= 2 * COLUMNS else guide
-    shape = coarse.shape[1::-1]
-    if min(shape) < 2:  # nothing to compare with
-        return np.zeros(guide.shape[:2], np.float32)
-    coarse = cv2.medianBlur(coarse, MEDIAN)
-    far = cv2.resize(distance, shape, interpolation=cv2.INTER_NEAREST)
-    open_sky = far >= sky_from
-    light, bluish = _opponents(coarse)
-    level = _level(far, cv2.resize(sine.astype(np.float32), shape))
-    expected, weight = _expected(light, level, ~open_sky)
-    steps = [_shadow_steps(light, bluish, np.log(np.maximum(far, 0.1)), open_sky, axis) for axis in (1, 0)]
-    lit = np.clip(_integrated(steps, expected, weight), *BOUNDS).astype(np.float32)
-    lit[open_sky] = 0.0
-    fine = cv2.LUT(cv2.cvtColor(guide, cv2.COLOR_RGB2GRAY), LOG_LIGHT)
-    return _guided(lit, cv2.resize(fine, shape, interpolation=cv2.INTER_AREA), fine)
+
+    light: Array
+    warm: Array
+    green: Array
+    distance: Array
+    sky: Array
+    normal: Array
+    rise: Array
+
+    @staticmethod
+    def of(levels: Array, distance: Array, rays: Array, up: Array, sky_from: float) -> Surfaces:
+        """Those of a picture.
+
+        Args:
+            levels: (H, W, 3) uint8. distance: (H, W) metres. rays: (H, W, 3) unit. up: (3,) unit, in their axes.
+            sky_from: what is as far is the sky, metres.
+        """
+        grid = grid_of((levels.shape[0], levels.shape[1]), max(1, round(levels.shape[1] / COLUMNS)))
+        red, green, blue = cv2.split(cv2.LUT(cv2.medianBlur(to_cells(levels, grid), MEDIAN), LOG_LIGHT))
+        far, ways = distance_in_cells(distance, grid), to_cells(rays, grid)
+        facing = normals(far, ways, max(1, round(BASE * grid[1])))
+        rise = facing @ up.astype(np.float32)
+        light, between = (red + green + blue) / 3, green - (red + blue) / 2
+        return Surfaces(light, red - blue, between, far, far >= sky_from, facing, rise)
+
+    @property
+    def level(self) -> Array:
+        """How much (h, w) each cell shows level ground rather than what stands; 0 in the sky."""
+        return np.where(self.sky, 0, np.clip((self.rise - UPRIGHT) / (LEVEL - UPRIGHT), 0, 1)).astype(np.float32)
+
+    @property
+    def leafy(self) -> Array:
+        """How much (h, w) each cell shows leaves."""
+        return np.clip((self.green - GREEN[0]) / (GREEN[1] - GREEN[0]), 0, 1)
+
+    @property
+    def grey(self) -> Array:
+        """How much (h, w) each cell's colour lies between blue and yellow, as that of ground does."""
+        return np.exp(-((self.green / np.float32(GREY)) ** 2))
 
 
-def _halved(picture: Array) -> Array:
-    """A picture of half the size, rounded up."""
-    size = (-(-picture.shape[1] // 2), -(-picture.shape[0] // 2))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+class Sunlight(NamedTuple):
+    """The light of the sun in all pictures that were taken at once.
+
+    Attributes:
+        light, warm: log light, and log of red over blue, of ground that lies in the sun.
+        side: level vector (3,) whose scalar product with normals explains best how bright walls are (log light). It
+            points to the side of the sun, and is the shorter the less clear that side is.
+    """
+
+    light: float
+    warm: float
+    side: Array
+
+    @staticmethod
+    def of(pictures: list[Surfaces], up: Array) -> Sunlight:
+        """That of pictures whose normals have the same axes, in which ``up`` (3,) points upwards."""
+        light, warm = _ground_in_the_sun(pictures)
+        square, product = np.diag([RIDGE, RIDGE, RIDGE, 0.0]), np.zeros(4)
+        count = max(1, sum(p.sky.size for p in pictures))
+        for p in pictures:
+            wall = ~p.sky & (p.distance < REACH) & (np.abs(p.rise) < UPRIGHT) & (p.leafy < 1)
+            bright = np.clip(p.light[wall] - light, -BRIGHT, BRIGHT) + p.warm[wall] - warm
+            rows = np.column_stack([p.normal[wall] - p.rise[wall, None] * up, np.ones(len(bright))])
+            square += rows.T @ rows * (4 / count)
+            product += bright @ rows * (4 / count)
+        return Sunlight(light, warm, np.linalg.lstsq(square, product, rcond=1e-9)[0][:3])
 
 
-def _level(far: Array, sine: Array) -> Array:
-    """Share by which the surface of every cell lies level, from the rise of distances up the picture."""
-    rise, way = np.diff(far * sine, axis=0), np.diff(far * np.sqrt(np.maximum(1 - sine * sine, 0)), axis=0)
-    slope = np.abs(rise) / np.maximum(np.hypot(rise, way), 1e-3)
-    level = np.clip((FLAT[1] - np.vstack([slope, slope[-1:]])) / (FLAT[1] - FLAT[0]), 0, 1)
-    return cv2.medianBlur(level.astype(np.float32), 5)
+def _ground_in_the_sun(pictures: list[Surfaces]) -> tuple[float, float]:
+    """Log light, and log of red over blue, of ground in the sun."""
+    ground = [(p.level * p.grey) > 0.5 for p in pictures]
+    light, hue = (np.concatenate([x[g] for x, g in zip(kind, ground, strict=True)])
+                  for kind in ([p.light for p in pictures], [p.warm for p in pictures]))  # fmt: skip
+    if len(light) < LEAST:
+        return PLAUSIBLE[2], 0.0
+    warm = float(np.clip(np.quantile(hue, REFERENCE[0]), *REFERENCE[1:]))
+    shade = np.clip((hue - warm + GROUND[3]) / BLUER, SHADE, 0)
+    return float(np.clip(np.median(light - shade), *PLAUSIBLE[:2])), warm
 
 
-def _expected(light: Array, level: Array, solid: Array) -> tuple[Array, Array]:
-    """Log illumination that the brightness of every cell speaks for, and the weight of that."""
-    ground = (level >= 0.5) & solid
-    middle = np.float32(np.quantile(light[ground], LIT_GROUND)) if ground.any() else 0.0
-    flat, steep = SHARE[0] * (light - middle), np.clip(SHARE[1] * (light - MIDDLE_WALL), *WALL_BOUNDS)
-    expected = np.where(ground, flat, np.where(solid, steep, 0.0)).astype(np.float32)
-    return expected, np.where(solid & ~ground, LEAN[1], LEAN[0]).astype(np.float32)
+def log_shade(seen: Surfaces, sun: Sunlight) -> Array:
+    """Log of the share of light that is left of that in the sun (h, w), about 0 to ``SHADE``, float32; 0 in the sky."""
+    if min(seen.light.shape) < 2:  # nothing to compare with
+        return np.zeros(seen.light.shape, np.float32)
+    bright, hue, level = seen.light - np.float32(sun.light), seen.warm - np.float32(sun.warm), seen.level
+    odds = _odds_of_sun(bright, hue, GROUND) + np.log((1 - SHADED_GROUND) / SHADED_GROUND)
+    facing = seen.normal @ sun.side.astype(np.float32)
+    odds = level * odds + (1 - level) * (_odds_of_sun(bright - LEAVES * seen.leafy, hue, WALLS) + TRUST * facing)
+    expected = np.where(seen.sky, 0, SHADE / (1 + np.exp(odds))).astype(np.float32)
+    telling = np.where(seen.sky, 0.01, 1 - level * (1 - seen.grey)).astype(np.float32)
+    steps = [_shadow_steps(seen, axis) for axis in (1, 0)]
+    lit = np.clip(integrated(steps, expected, LEAN * telling), 1.3 * SHADE, -0.2 * SHADE)
+    return np.where(seen.sky, 0, lit).astype(np.float32)
 
 
-def _opponents(coarse: Array) -> tuple[Array, Array]:
-    """Mean log light of the channels, and log of red over blue; float32."""
-    red, green, blue = cv2.split(cv2.LUT(coarse, LOG_LIGHT))
-    return (red + green + blue) / 3, red - blue
+def _odds_of_sun(bright: Array, warm: Array, kind: tuple[float, float, float, float]) -> Array:
+    """Log odds that things of a kind lie in the sun, by two normal densities; 0 for what is like neither."""
+
+    def density(shade: float) -> Array:
+        off = (bright - kind[0] - shade) / kind[1], (warm - kind[2] - BLUER * shade) / kind[3]
+        return np.exp(-0.5 * (off[0] ** 2 + off[1] ** 2)) + ODD
+
+    return np.log(density(0.0) / density(SHADE))
 
 
-def _shadow_steps(light: Array, bluish: Array, far: Array, sky: Array, axis: int) -> tuple[Array, Array]:
+def _shadow_steps(seen: Surfaces, axis: int) -> tuple[Array, Array]:
     """Steps of log light along an axis, each by the probability that it is a shadow's edge, and their weights."""
-    step, colour = np.diff(light, axis=axis), np.diff(bluish, axis=axis)
+    step, colour = np.diff(seen.light, axis=axis), np.diff(seen.warm, axis=axis)
     scatter = SCATTER[0] + SCATTER[1] * np.abs(step)
     shadow = PRIOR * np.exp(-0.5 * ((colour - BLUER * step) / scatter) ** 2)
     paint = np.exp(-0.5 * ((colour - PALER * step) / scatter) ** 2) + 1e-3
     a, b = (np.s_[1:], np.s_[:-1]) if axis == 0 else (np.s_[:, 1:], np.s_[:, :-1])
-    one = (np.abs(np.diff(far, axis=axis)) < STEP) & ~(sky[a] | sky[b])
-    return step * shadow / (shadow + paint) * step**2 / (step**2 + FAINT**2), np.where(
-        one, np.float32(1.0), np.float32(APART)
-    )
-
-
-def _integrated(steps: list[tuple[Array, Array]], expected: Array, weight: Array) -> Array:
-    """The map (h, w) nearest to given steps across and down and to expected values, by weighted least squares.
-
-    Conjugate gradients, preconditioned by the same equations with mean weights, which a cosine transform solves.
-    """
-    from scipy.fft import dctn, idctn
-
-    (across, a), (down, d) = steps
-
-    def applied(x: Array) -> Array:
-        out = weight * x
-        flow = a * np.diff(x, axis=1)
-        out[:, :-1] -= flow
-        out[:, 1:] += flow
-        flow = d * np.diff(x, axis=0)
-        out[:-1] -= flow
-        out[1:] += flow
-        return out
-
-    pull = weight * expected
-    pull[:, :-1] -= a * across
-    pull[:, 1:] += a * across
-    pull[:-1] -= d * down
-    pull[1:] += d * down
-    v, u = (2 - 2 * np.cos(np.pi * np.arange(n, dtype=np.float32) / n) for n in weight.shape)
-    scale = weight.mean() + a.mean() * u[None] + d.mean() * v[:, None]
-    x, left, way, size = np.zeros_like(pull), pull, np.zeros_like(pull), 0.0
-    for _ in range(ROUNDS):
-        near = idctn(dctn(left) / scale)
-        fresh = float((left * near).sum())
-        way = near + np.float32(fresh / size if size else 0.0) * way
-        size, bent = fresh, applied(way)
-        along = np.float32(fresh / max(float((way * bent).sum()), 1e-12))
-        x, left = x + along * way, left - along * bent
-    return x
-
-
-def _guided(coarse: Array, guide: Array, fine: Array, radius: int = 2, eps: float = 0.02) -> Array:
-    """A coarse map at the size of a fine guide, as a linear function of it in every small window."""
-    size = (2 * radius + 1, 2 * radius + 1)
-    mean, level = cv2.blur(coarse, size), cv2.blur(guide, size)
-    slope = (cv2.blur(coarse * guide, size) - mean * level) / (cv2.blur(guide * guide, size) - level * level + eps)
-    slope = np.clip(slope, 0, 1)
-    a, b = (cv2.resize(cv2.blur(x, size), fine.shape[::-1]) for x in (slope, mean - slope * level))
-    return np.clip(a * fine + b, *BOUNDS)
+    far = np.log(np.maximum(seen.distance, np.float32(0.1)))
+    one = (np.abs(np.diff(far, axis=axis)) < STEP) & ~(seen.sky[a] | seen.sky[b])
+    likely = step * shadow / (shadow + paint) * step**2 / (step**2 + FAINT**2)
+    return likely, np.where(one, np.float32(1.0), np.float32(APART))

@@ -12,6 +12,7 @@ from calib import CameraSensor
 from calib.se3 import invert
 from calib.ties import cell_of, nearest_whole
 from fusion_aug.ops.grid import pixel_grid
+from fusion_aug.ops.stretch import far_ends, far_rims, islands
 
 
 class MovedView(NamedTuple):
@@ -19,11 +20,16 @@ class MovedView(NamedTuple):
 
     Attributes:
         source: (H, W, 2) float64, the old pixel behind each new pixel; NaN where the old picture does not show it.
+        clear: (H, W, 2) float64, as ``source``, and NaN where colours of two surfaces are mixed.
         distance: (H, W) float32, metres along the new ray; 0 where unknown.
+        stretched: (H, W, 2) float64, as ``clear``, and where something hid what is seen now, the nearest old pixel of
+            the farther side; NaN where the old picture does not reach.
     """
 
     source: Tensor
+    clear: Tensor
     distance: Tensor
+    stretched: Tensor
 
 
 def moved_view(sensor: CameraSensor, distance: Tensor, T_old_new: Tensor) -> MovedView:
@@ -31,7 +37,7 @@ def moved_view(sensor: CameraSensor, distance: Tensor, T_old_new: Tensor) -> Mov
 
     Old pixels are thrown forward onto the new canvas, the nearest wins; then every new pixel looks up where the surface
     it shows was seen. A look-up that finds another surface than it expects (one hid the other) has no source, so that
-    no second copy of an edge appears.
+    no second copy of an edge appears; nor has the far side of a step right beside it, where colours are mixed.
 
     Args:
         sensor: the camera (same lens and canvas before and after).
@@ -58,8 +64,22 @@ def moved_view(sensor: CameraSensor, distance: Tensor, T_old_new: Tensor) -> Mov
         taken = rows.clone()
         taken[rows] = agrees
         best[taken], source[taken] = candidate[taken], at[agrees]
-    found = torch.isfinite(best)
-    return MovedView(source, torch.where(found, best, torch.zeros_like(best)).to(torch.float32))
+    mixed = _sampled(torch.from_numpy(far_rims(distance)), source) & torch.isfinite(best)
+    mixed |= torch.from_numpy(islands((torch.isfinite(best) & ~mixed).numpy()))
+    clear = torch.where(mixed[..., None], torch.nan, source)
+    new_distance = torch.where(torch.isfinite(best), best, torch.zeros_like(best)).to(torch.float32)
+    return MovedView(source, clear, new_distance, _stretched(sensor, clear, new_distance, T_old_new))
+
+
+def _stretched(sensor: CameraSensor, source: Tensor, distance: Tensor, T_old_new: Tensor) -> Tensor:
+    """Old pixels (H, W, 2) with gaps filled from their farther side, but not beyond the old picture's edges."""
+    gaps, ends = far_ends(torch.isfinite(source[..., 0]).numpy(), distance.numpy())
+    (v, u), (v_end, u_end) = (torch.from_numpy(x).unbind(-1) for x in (gaps, ends))
+    far = sensor.unproject(torch.stack([u, v], -1).to(torch.float64)) * distance[v_end, u_end, None].to(torch.float64)
+    _, shown = sensor.project(far @ T_old_new[:3, :3].T + T_old_new[:3, 3])
+    out = source.clone()
+    out[v, u] = torch.where((shown & (v_end >= 0))[:, None], source[v_end, u_end], torch.nan)
+    return out
 
 
 def _splat(pixels: Tensor, values: Tensor, size: tuple[int, int], corners: bool) -> Tensor:

@@ -13,14 +13,16 @@ import cv2
 import numpy as np
 
 from calib.ties import cell_of
-from fusion_aug.physics.edges import sharpened
+from fusion_aug.physics.cells import NOTHING_KNOWN, CellDirections, cell_size, grid_shape
+from fusion_aug.physics.edges import levels_of, sharpened
+from fusion_aug.physics.fading import faded
+from fusion_aug.physics.posts import find_posts
 from fusion_aug.physics.sky import Scan, sky_cells, sky_on_canvas
 from fusion_aug.physics.spread import Guides, fill_gaps, normalized_convolution
 
 Array = np.ndarray
 
 SKY_DISTANCE = 1e4  # metres: what has no distance is this far away
-COLUMNS = 400  # of the grid, at most
 COLOUR_STEP, DEPTH_STEP = 150.0, 50.0  # cells that a step across all levels, and one by e in distance, count for
 ON_GROUND = 0.15  # share by which a point may be farther or nearer than the ground and still lie on it
 STEP = 0.2  # of the logarithm of distance between neighbouring cells that is an edge and no slope
@@ -34,59 +36,52 @@ class Completion(NamedTuple):
     confidence: Array
 
 
-def cell_size(size: tuple[int, int]) -> int:
-    """Pixels per cell of the grid on a canvas of (height, width)."""
-    return max(1, round(size[1] / COLUMNS))
-
-
-def grid_shape(size: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of the grid."""
-    cell = cell_size(size)
-    return -(-size[0] // cell), -(-size[1] // cell)
-
-
 def complete_distances(
     pixels: Array,
     distance: Array,
-    at_top: Array,
     size: tuple[int, int],
     picture: Array | None = None,
-    floor: Array | None = None,
-    rise: Array | None = None,
-    scanned: Array | None = None,
+    directions: CellDirections = NOTHING_KNOWN,
     refine: bool = True,
+    sky: Array | None = None,
 ) -> Completion:
     """Fill a canvas from scattered distances.
 
     Args:
-        pixels: (n, 2) canvas. distance: (n,) metres.
-        at_top: (n,) whether a point lies at the upper end of the scanner's view, so that its surface may go on above.
-        size: (height, width) of the canvas.
+        pixels: (n, 2) canvas, of points that the camera sees. distance: (n,) metres.
+        size: (height, width) of the canvas, whose first row is the uppermost.
         picture: (H, W, 3) uint8 or float32 that guides; without it distances spread evenly.
-        floor: distance to the ground of every cell of the grid, infinity above the horizon; used below the points.
+        directions: of the cells of the grid; the ground is laid below the points.
         refine: whether surfaces end where the picture shows it, to the pixel, or where the grid has room: less work.
+        sky: (H, W) bool, where somebody else says that the sky is; None to find it.
     """
     height, width = size
     if len(pixels) == 0:
         return Completion(np.full(size, SKY_DISTANCE, np.float32), np.zeros(size, np.float32))
     cell, shape = cell_size(size), grid_shape(size)
-    value, weight, top = _on_grid(pixels, distance, at_top, shape, cell)
+    value, weight = _on_grid(pixels, distance, shape, cell)
     guide = None if picture is None else _guide(picture, shape, cell)
-    scan = Scan.of(weight > 0, top, floor, rise, scanned, guide)
-    cells = sky_cells(scan, guide)
-    seeded = weight.copy()
+    scan = Scan.of(weight > 0, directions, guide)
+    seeded, floor = weight.copy(), directions.floor
     if floor is not None:
         _seed_ground(value, seeded, weight, floor)
     guides: Guides = [] if guide is None else [(guide, COLOUR_STEP)]
     filled, mass = _fill(value, seeded, floor, guides)
     filled, mass = _fill(value, seeded, floor, [*guides, (filled, DEPTH_STEP)])
-    sure = _enlarged(np.minimum(mass / 0.1, 1.0), cell, cv2.INTER_LINEAR)[:height, :width]
+    known = np.minimum(mass / 0.1, 1.0)
+    if sky is None:
+        sky = sky_on_canvas(sky_cells(scan, guide), scan.edge, cell, picture, guide, pixels, size)
     far = np.ascontiguousarray(_on_canvas(filled, cell)[:height, :width])
-    if refine and picture is not None:
+    if refine and picture is not None and guide is not None:
         ground = None if floor is None else _on_ground(filled, floor, cell)[:height, :width]
-        far = sharpened(far, picture, pixels, distance, cell, ground)
+        posts = find_posts(levels_of(picture), value, weight > 0, directions, cell)
+        for post in posts:
+            (top, bottom), (left, right) = post.rows, post.columns
+            known[top // cell : bottom // cell + 1, max(0, left // cell - 1) : right // cell + 2] = 1.0
+        far = faded(sharpened(far, picture, pixels, distance, ground, posts), known, guide, sky, cell)
     far = cv2.exp(far)
-    far[sky_on_canvas(cells, scan.edge, cell, picture, guide, pixels, size)] = SKY_DISTANCE
+    far[sky] = SKY_DISTANCE
+    sure = _enlarged(known, cell, cv2.INTER_LINEAR)[:height, :width]
     return Completion(far, np.ascontiguousarray(sure))
 
 
@@ -112,16 +107,14 @@ def _enlarged(grid: Array, cell: int, how: int) -> Array:
     return cv2.resize(grid, (grid.shape[1] * cell, grid.shape[0] * cell), interpolation=how)
 
 
-def _on_grid(
-    pixels: Array, distance: Array, at_top: Array, shape: tuple[int, int], cell: int
-) -> tuple[Array, Array, Array]:
-    """Logarithm of distance, weight and end-of-view mark of every cell; the nearest point wins a cell."""
-    value, weight, top = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, bool)
+def _on_grid(pixels: Array, distance: Array, shape: tuple[int, int], cell: int) -> tuple[Array, Array]:
+    """Logarithm of distance and weight of every cell; the nearest point wins a cell."""
+    value, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     order = np.argsort(-distance, kind="stable")  # nearer points are written later
     u, v = cell_of((pixels[order] + 0.5) / cell).astype(int).clip(0).T
     where = (v.clip(max=shape[0] - 1), u.clip(max=shape[1] - 1))
-    value[where], weight[where], top[where] = np.log(np.maximum(distance[order], 1e-3)), 1.0, at_top[order]
-    return value, weight, top
+    value[where], weight[where] = np.log(np.maximum(distance[order], 1e-3)), 1.0
+    return value, weight
 
 
 def _guide(picture: Array, shape: tuple[int, int], cell: int) -> Array:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from calib.ties import nearest_whole
+from fusion_aug.physics.posts import Post
 
 Array = np.ndarray
 Places = tuple[Array, Array]  # rows and columns of pixels
@@ -24,7 +25,6 @@ LENGTH, COLOUR = 1, 2  # cost of a pixel of way, and of the square of a step of 
 SMOOTH = 0.8  # pixels, sigma of the blur that takes noise off the picture
 OUTLINE = 3  # pixels across of the median that takes single pixels off outlines
 OTHER_SURFACE = 0.2  # of the logarithm of distance: what differs by more lies on another surface
-HIDES, MOST_CELLS = 6.5, 3  # pixels, and cells at most, around a point within which it may hide farther ones
 POINT_BITS = 24  # of a packed way: the number of its point, below its cost
 # of going on by a pixel, packed, by the largest step among the colours
 COST = (LENGTH + COLOUR * np.arange(256, dtype=np.int64) ** 2) << POINT_BITS
@@ -32,7 +32,12 @@ NO_WAY = np.int64(1) << 61
 
 
 def sharpened(
-    coarse: Array, picture: Array, pixels: Array, distance: Array, cell: int, ground: Array | None = None
+    coarse: Array,
+    picture: Array,
+    pixels: Array,
+    distance: Array,
+    ground: Array | None = None,
+    posts: Sequence[Post] = (),
 ) -> Array:
     """A map of distances with its steps where the picture has them.
 
@@ -40,7 +45,7 @@ def sharpened(
         coarse: (H, W) float32, logarithm of distance in metres.
         picture: (H, W, 3) uint8, or float32 from 0 to 1.
         pixels: (n, 2) canvas, of one or more points. distance: (n,) metres.
-        cell: pixels across the cells of the grid that the map comes from.
+        posts: which stand before what lies around them.
         ground: (H, W) bool, where the map shows the ground, which between two rings is no step however far it goes.
 
     Returns:
@@ -49,14 +54,25 @@ def sharpened(
     nearest_first = np.argsort(distance, kind="stable")  # of points in one pixel the nearest is seen
     rows, columns = _places(pixels[nearest_first], coarse.shape)
     value = np.log(np.maximum(distance[nearest_first], 1e-3)).astype(np.float32)
-    clear = ~_hidden((rows, columns), value, coarse.shape, cell)
-    seeds, value = (rows[clear], columns[clear]), value[clear]
-    point = nearest_points(picture, seeds)
+    level = np.zeros(len(rows), bool) if ground is None else ground[rows, columns]
+    for post in posts:
+        rows, columns, value, level = _with_post(post, rows, columns, value, level)
+    point = nearest_points(picture, (rows, columns))
     own = value[point]
     same = np.abs(own - coarse) < OTHER_SURFACE
     if ground is not None:
-        same |= ground & ground[seeds][point]
+        same |= ground & level[point]
     return cv2.medianBlur(np.where(same, coarse, own), OUTLINE)
+
+
+def _with_post(post: Post, rows: Array, columns: Array, value: Array, level: Array) -> tuple[Array, ...]:
+    """Rows, columns, values of points and whether they lie on the ground, with those of a post instead of what is
+    behind it."""
+    (top, bottom), (left, right) = post.rows, post.columns
+    behind = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right) & (value > post.value)
+    v, u = (g.ravel() for g in np.mgrid[top:bottom, left + (right - left) // 3 : right - (right - left) // 3])
+    new = v, u, np.full(len(v), post.value, np.float32), np.zeros(len(v), bool)
+    return tuple(np.concatenate([b, a[~behind]]) for a, b in zip((rows, columns, value, level), new, strict=True))
 
 
 def nearest_points(picture: Array, seeds: Places) -> Array:
@@ -67,8 +83,7 @@ def nearest_points(picture: Array, seeds: Places) -> Array:
     """
     way = np.full(picture.shape[:2], NO_WAY)
     np.minimum.at(way, seeds, np.arange(len(seeds[0])))
-    levels = picture if picture.dtype == np.uint8 else nearest_whole(np.clip(picture, 0, 1) * 255).astype(np.uint8)
-    planes = cv2.split(cv2.GaussianBlur(levels, (0, 0), SMOOTH))
+    planes = cv2.split(cv2.GaussianBlur(levels_of(picture), (0, 0), SMOOTH))
     down, right = _costs(planes), _costs([cv2.transpose(p) for p in planes])
     for _ in range(ROUNDS):
         along_rows = np.ascontiguousarray(way.T)
@@ -76,6 +91,11 @@ def nearest_points(picture: Array, seeds: Places) -> Array:
         way = np.ascontiguousarray(along_rows.T)
         _walk(way, down)
     return way & ((1 << POINT_BITS) - 1)
+
+
+def levels_of(picture: Array) -> Array:
+    """A picture (H, W, 3) of uint8, or of float32 from 0 to 1, as uint8."""
+    return picture if picture.dtype == np.uint8 else nearest_whole(np.clip(picture, 0, 1) * 255).astype(np.uint8)
 
 
 def _costs(planes: Sequence[Array]) -> Array:
@@ -95,20 +115,6 @@ def _walk(way: Array, cost: Array) -> None:
     for i in range(len(way) - 2, -1, -1):
         np.add(way[i + 1], cost[i], out=longer)
         np.minimum(way[i], longer, out=way[i])
-
-
-def _hidden(places: Places, value: Array, size: tuple[int, ...], cell: int) -> Array:
-    """(n,) bool: whether a much nearer point lies so close to a point that the camera may not see the farther one.
-
-    A scanner on the roof sees over things that hide from the camera what lies behind them, and clocks that differ put
-    points of the far side on the near one. There the picture tells where the far side begins.
-    """
-    rows, columns = places[0] // cell, places[1] // cell
-    nearest = np.full((-(-size[0] // cell), -(-size[1] // cell)), np.inf, np.float32)
-    np.minimum.at(nearest, (rows, columns), value)
-    reach = min(max(1, round(HIDES / cell)), MOST_CELLS)
-    around = cv2.erode(nearest, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-    return value - around[rows, columns] > OTHER_SURFACE
 
 
 def _places(pixels: Array, size: tuple[int, ...]) -> Places:

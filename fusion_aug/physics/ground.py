@@ -12,6 +12,8 @@ MOST = 6000  # points that it is fitted to
 AIR, WATER, ASPHALT = 1.0003, 1.33, 1.6  # refractive indices
 OUTSIDE = 0.066  # share of diffuse light that flat water reflects from above
 INSIDE = 1 - (1 - OUTSIDE) / WATER**2  # and from below, nearly all beyond the angle of total reflection
+GROUND_ALBEDO = 0.16  # that ground in pictures is taken to have in the middle; asphalt has 0.05 to 0.20 (Oke 1987)
+WHITEST = 0.95  # albedo; what sends back more light than this is a glint
 WET_PORES = 0.6  # diffuse albedo of wetted pores against dry ones, Lekner and Dorf 1988
 
 
@@ -99,10 +101,10 @@ def wet_albedo(albedo: np.ndarray) -> np.ndarray:
     absorbed at many bounces: what is dark gets darker, and colours stronger.
 
     Args:
-        albedo: dry, of one colour.
+        albedo: dry, of one colour; a glint above ``WHITEST`` loses no larger share than white does.
     """
-    albedo = np.minimum(albedo, np.float32(0.95))
-    return albedo * np.float32((1 - OUTSIDE) * (1 - INSIDE)) / (1 - np.float32(INSIDE) * albedo)
+    bounces = np.float32(INSIDE) * np.minimum(albedo, np.float32(WHITEST))
+    return albedo * np.float32((1 - OUTSIDE) * (1 - INSIDE)) / (1 - bounces)
 
 
 def water_share(film: float) -> float:
@@ -125,16 +127,17 @@ def wet_return(cosine: np.ndarray, film: float) -> np.ndarray:
     return 1 - covered + covered * through * darker
 
 
-def wet_surface(wetness: float) -> float:
-    """Share of a LiDAR's diffuse return that wet surfaces of unknown slope still give back.
+def wet_surface(wetness: float, cosine: np.ndarray | float = 1.0) -> np.ndarray:
+    """Share of a LiDAR's diffuse return that surfaces under a thin film of water still give back.
 
-    Under a film the wetted pores scatter less (Lekner and Dorf 1988), the light crosses the water's surface twice, and
-    what leaves it is refracted into a solid angle that is wider by the square of its index.
+    The wetted pores scatter less (Lekner and Dorf 1988), the light crosses the water's rough surface twice, and what
+    leaves it is refracted into a solid angle that is wider by the square of its index.
 
     Args:
-        wetness: share of the surfaces that a film covers.
+        wetness: share of the surfaces that the film covers.
+        cosine: of the angle between beam and normal, where that is known; at 1 the film reflects least.
     """
-    through = (1 - float(fresnel(np.ones(1), AIR, WATER)[0])) ** 2
+    through = (1 - rough_fresnel(np.asarray(cosine, float), np.asarray(roughness(0.0)))) ** 2
     return 1 - wetness + wetness * through * WET_PORES / WATER**2
 
 

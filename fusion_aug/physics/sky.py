@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from calib.ties import nearest_whole
+from fusion_aug.physics.cells import CellDirections
 from fusion_aug.physics.spread import faded, largest, recursive_sums
 
 Array = np.ndarray
@@ -49,24 +50,15 @@ class Scan(NamedTuple):
     edge: Array
 
     @classmethod
-    def of(
-        cls,
-        found: Array,
-        top: Array,
-        floor: Array | None,
-        rise: Array | None,
-        scanned: Array | None,
-        guide: Array | None,
-    ) -> Scan:
-        """What is known of it; beams were sent up to points at the upper end of the view (``top``)."""
-        rows = np.arange(len(found))[:, None]
+    def of(cls, found: Array, directions: CellDirections, guide: Array | None) -> Scan:
+        """What is known of it; without directions all is above the horizon, and beams were sent everywhere."""
+        floor, rise, scanned = directions
         if rise is None:
             rise = np.ones(found.shape) if floor is None else np.where(np.isfinite(floor), -1.0, 1.0)
         if scanned is None:
-            ends = cv2.dilate((top & found).astype(np.uint8), np.ones((1, 7), np.uint8)) > 0
-            scanned = rows >= np.where(ends.any(0), ends.argmax(0), 0)[None]
+            scanned = np.ones(found.shape, bool)
         blank = ~np.isfinite(rise) if guide is None else ~np.isfinite(rise) | _unfilled(guide)
-        return cls(found, rise, scanned, _near(blank, RIM) | (rows < RIM))
+        return cls(found, rise, scanned, _near(blank, RIM) | (np.arange(len(found)) < RIM)[:, None])
 
     @property
     def solid(self) -> Array:

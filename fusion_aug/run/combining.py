@@ -12,8 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from calib.yaml_text import load_yaml
 from fusion_aug.core.registry import find_transform
 from fusion_aug.errors import ConfigError
 
@@ -61,7 +60,7 @@ def refuse_lost_transforms(presets: Sequence[str], folders: Sequence[Path]) -> N
         files = [f / f"{preset}.yaml" for f in folders if (f / f"{preset}.yaml").is_file()]
         if len(files) > 1:
             raise ConfigError(f"pipeline={preset}: {files[1]} has the name of a preset that is there; rename the file")
-        content = yaml.safe_load(files[0].read_text(encoding="utf-8")) if files else None
+        content = load_yaml(files[0].read_text(encoding="utf-8")) if files else None
         for name, kind in _kinds(content.get("transforms") if isinstance(content, dict) else None):
             other, before = seen.get(name, (preset, kind))
             if other != preset and (kind == "a list" or not _holds_both(kind, before)):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +15,15 @@ from fusion_aug.core.compose import Compose, pipeline
 from fusion_aug.core.registry import TRANSFORMS, find_transform
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
-from fusion_aug.logs import FORMATS, Format, Log, open_log
+from fusion_aug.logs import Log, open_log
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.log import find_exporter
 from fusion_aug.logs.remote.address import is_url, refuse_url
 from fusion_aug.names import full_name
-from fusion_aug.run.combining import chosen_presets, refuse_lost_transforms
+from fusion_aug.run.composing import composed, config_dir, first_sentence, group_folders
 from fusion_aug.run.keys import check_keys, did_you_mean, refuse_taken_away, set_figures
-from fusion_aug.run.words import quote_names, quoted
-from fusion_aug.safe.guard import print_traceback
-
-_STORED: dict[str, Format] = {}  # by name, those whose options Hydra's store holds: to tell it takes as long as a file
-
-
-def config_dir() -> Path:
-    """Folder of the configurations: inside the package where it is installed, beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "configs", package.parent / "configs"):
-        if (folder / "run.yaml").is_file():
-            return folder
-    raise ConfigError(f"{package}: the configurations are missing from this installation")
+from fusion_aug.run.network_files import with_absolute_names
+from fusion_aug.run.words import quote_names
 
 
 def compose_config(
@@ -58,7 +46,6 @@ def compose_config(
     Raises:
         ConfigError: a group, key or value is wrong; the message is one sentence.
     """
-    from hydra.core.config_store import ConfigStore
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -66,23 +53,8 @@ def compose_config(
     OmegaConf.register_new_resolver("at", _at, replace=True)
     refuse_taken_away(overrides)
     import_plugins(named_plugins(overrides))  # a format of the user's own must be known before ``log=`` is looked up
-    for format in FORMATS.values():
-        if _STORED.get(format.name) is format:
-            continue
-        options = {n: o.default for n, o in format.all_options.items()}
-        node = {"format": format.name, "root": "???", **options}
-        ConfigStore.instance().store(group="log", name=format.name, node=node)
-        written = {"format": format.name, **{n: o.default for n, o in format.output_options.items()}}
-        ConfigStore.instance().store(group="output", name=format.name, node=written)
-        _STORED[format.name] = format
-    folder = f"file://{user_path(extra_dir).resolve()}" if extra_dir else ""
-    more = [f"hydra.searchpath=[{quoted(folder)}]"] if folder else []
     try:
-        with _own_hydra():
-            words = [*quote_names(overrides), *more]
-            config = _composed(name, words)
-            folders = group_folders("pipeline", extra_dir)
-            refuse_lost_transforms(chosen_presets(name, words, folders), folders)
+        config = composed(name, quote_names(overrides), extra_dir)
         set_figures(config, figures or {})
         check_keys(config, config_dir() / f"{name}.yaml", group_folders("pipeline", extra_dir))
         missing = sorted(OmegaConf.missing_keys(config))
@@ -113,41 +85,7 @@ def compose_config(
         plain["out"] = str(user_path(str(plain["out"])))
     if plain.get("storage") and plain["storage"].get("cache"):  # workers may have other current folders
         plain["storage"]["cache"] = str(user_path(str(plain["storage"]["cache"])).absolute())
-    return _empty_to_null(plain)
-
-
-def _composed(name: str, words: list[str]) -> Any:
-    """What Hydra makes of a configuration and overrides.
-
-    Raises:
-        HydraException, OmegaConfBaseException: an override is wrong. ConfigError: so says another of its errors.
-    """
-    from hydra import compose
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        return compose(name, words)
-    except (HydraException, OmegaConfBaseException, ConfigError, YAMLError):
-        raise
-    except Exception as error:  # a library's many
-        print_traceback()
-        raise ConfigError(f"{' '.join(words)[:300]}: a word is not understood ({first_sentence(error)})") from None
-
-
-@contextmanager
-def _own_hydra() -> Iterator[None]:
-    """Hydra over our configurations. A program that runs under Hydra itself has its own back afterwards."""
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    theirs = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(str(config_dir()), version_base="1.3", job_name="fusion-aug"):
-            yield
-    finally:
-        GlobalHydra.instance().hydra = theirs
+    return _empty_to_null({k: with_absolute_names(v) if k == "pipeline" else v for k, v in plain.items()})
 
 
 def named_plugins(overrides: Sequence[str]) -> list[str]:
@@ -170,11 +108,6 @@ def option_names(group: str, extra_dir: str | None) -> list[str]:
     """Options of a configuration group, ours and the user's, such as ``suite/fog`` of ``pipeline``."""
     folders = group_folders(group, extra_dir)
     return sorted({p.relative_to(f).with_suffix("").as_posix() for f in folders for p in f.rglob("*.yaml")})
-
-
-def group_folders(group: str, extra_dir: str | None) -> list[Path]:
-    """Folders of a configuration group, ours and the user's."""
-    return [config_dir() / group, *([user_path(extra_dir) / group] if extra_dir else [])]
 
 
 def import_plugins(modules: str | Sequence[str] | None) -> None:
@@ -279,19 +212,3 @@ def _no_such_key(key: str, name: str, overrides: Sequence[str], extra_dir: str |
     hint = did_you_mean(part, set(config) - {"_target_"}) if isinstance(config, dict) else ""
     more = f"; a parameter that no preset gives is added as +{key}=..." if ".transforms." in key else ""
     return f"{key}: there is no such key{hint}{more}"
-
-
-def first_sentence(error: BaseException) -> str:
-    """Return the first informative line of a Hydra error."""
-    cause = error.__cause__
-    text = str(error)
-    if cause is not None and str(cause) and text.startswith("Error merging"):
-        text = f"{text.splitlines()[0]}: {str(cause).splitlines()[0]}"
-    lines = [
-        line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("Config search")
-    ]
-    if any("Available options" in line for line in lines):
-        listed = [line for line in lines if ":" not in line and "'" not in line and "log=" not in line]
-        return f"{lines[0]} (there are {', '.join(listed)})"
-    # messages of our own resolvers need no prefix
-    return lines[0].removeprefix("ConfigError raised while resolving interpolation: ") if lines else "wrong override"

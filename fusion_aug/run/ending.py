@@ -23,6 +23,7 @@ from fusion_aug.logs.core.sample_account import StreamAccount, total_account
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run.beginning import inputs_digest, noted_inputs, refuse_changed
 from fusion_aug.run.job import Job
+from fusion_aug.run.network_files import KEY, network_places
 from fusion_aug.run.publishing import Publisher
 from fusion_aug.run.told import all_told
 from fusion_aug.run.unfinished import FACTS, SAMPLES, clean
@@ -86,6 +87,7 @@ def end(
         facts = {
             "source_root": job.log.origin,
             **{name: absolute(getattr(job.log.options, name), job.log.root) for name in job.log.format.file_options},
+            **({KEY: places} if (places := network_places(job.config["pipeline"])) else {}),
             "workers": job.config["workers"],
             "seconds": round(seconds, 3),
             "host": platform.node(),

@@ -19,6 +19,7 @@ from fusion_aug.logs.remote.address import OBJECT_STORES, is_url
 from fusion_aug.logs.remote.mirror import open_mirror
 from fusion_aug.run.config import build_log, compose_config, import_plugins, named_plugins
 from fusion_aug.run.links import refuse_links
+from fusion_aug.run.network_files import learn_networks
 from fusion_aug.run.unfinished import FACTS, PLAN, refuse_unfinished
 from fusion_aug.run.words import value_of
 from fusion_aug.sample.manifest import NAME, Manifest, read_manifest
@@ -81,6 +82,7 @@ def source_log(manifest: Manifest, out: Path, overrides: Sequence[str], extra_di
         words.append("log.root=null")  # set below: text of a file has no meaning in the grammar of words
     words = [w for w in words if not w.startswith("log.select=")]
     config = compose_config("replay", [f"log={manifest.header['format']}", *words], extra_dir)
+    learn_networks(known, config["networks"], str(facts))
     if config["log"]["root"] is None:
         config["log"]["root"] = known.get("source_root")
     given = {re.split("[.=]", w.lstrip("+"))[1] for w in words if w.lstrip("+").startswith("log.")}

@@ -61,6 +61,8 @@ def print_survey(log: Log, found: Survey) -> None:
         report.OUT.print(sensor_table(found.first, list(found.streams)))
     for line in report.intensity_lines(log.intensity_scales):
         report.OUT.print(printable(line))
+    for line in found.words:
+        report.OUT.print(printable(line), style="yellow", soft_wrap=True)
     for name, facts in found.streams.items():
         if facts.kept_as_it_is:
             report.OUT.print(

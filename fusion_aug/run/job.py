@@ -32,6 +32,7 @@ from fusion_aug.logs.core.writer import WORK
 from fusion_aug.ops.random import digest
 from fusion_aug.run.config import build_log, build_pipeline, import_plugins
 from fusion_aug.run.freed_memory import keep_freed_memory
+from fusion_aug.run.network_files import network_lines, without_paths
 from fusion_aug.run.plugin_sources import plugin_files, plugin_lines
 from fusion_aug.run.scope import draw_geometry_per_scene
 from fusion_aug.run.store_files import SampleFiles
@@ -134,7 +135,7 @@ class Job:
             "intensity_scale": written,
             **({} if written == scales else {SOURCE_KEY: scales}),
             "seed": int(self.config["seed"]),
-            "pipeline": self.config["pipeline"],
+            "pipeline": without_paths(self.config["pipeline"]),
             "lossy": bool(self.config["lossy"]),
             "plugins": list(self.config["plugins"] or []),
         }
@@ -145,8 +146,9 @@ class Job:
         return digest(json.dumps(facts, sort_keys=True), self.log.origin, list(self.log.ids))
 
     def input_lines(self) -> Iterator[str]:
-        """One line for every file that is read, with what shows a change of it: those of the log, and the plugins."""
+        """One line for every file that is read, with what shows a change of it: log, plugins, networks."""
         yield from plugin_lines(self._plugin_files)
+        yield from network_lines(self.config["pipeline"])
         yield from input_lines(self.log)
 
     @cached_property

@@ -10,8 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from calib.yaml_text import load_yaml
 from fusion_aug.core.compose import Compose
 from fusion_aug.errors import ConfigError
 
@@ -56,7 +55,7 @@ def check_keys(config: Any, primary: Path, preset_folders: Sequence[Path]) -> No
 
     plain = OmegaConf.to_container(config, resolve=False)
     assert isinstance(plain, dict)
-    own = set(yaml.safe_load(primary.read_text(encoding="utf-8"))) - {"defaults"}
+    own = set(load_yaml(primary.read_text(encoding="utf-8"))) - {"defaults"}
     known = own | {"log", "pipeline", "engine", "output"}
     for key in plain:
         if key not in known:
@@ -69,7 +68,7 @@ def check_keys(config: Any, primary: Path, preset_folders: Sequence[Path]) -> No
     unused = figures - used
     if unused:  # a preset's own value may be, after one of its transforms was removed
         files = [path for folder in preset_folders for path in folder.rglob("*.yaml")]
-        unused -= {str(k) for path in files for k in yaml.safe_load(path.read_text(encoding="utf-8")) or ()}
+        unused -= {str(k) for path in files for k in load_yaml(path.read_text(encoding="utf-8")) or ()}
     for key in sorted(unused):
         raise ConfigError(f"pipeline.{key}: nothing in the pipeline uses it{did_you_mean(key, figures & used)}")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from calib.sides import other_side
 from fusion_aug.core.compose import named_leaves
 from fusion_aug.core.engine import Run
 from fusion_aug.core.random import Keys
@@ -69,14 +70,15 @@ def _sentence(place: str, reason: str, remedy: str, one: _Found) -> str:
 
 
 def obstacles_of(pipeline: Transform, sample: Sample, name: str) -> Iterator[Obstacle]:
-    """What stops each transform of a pipeline at a stream, by applying it to that stream alone.
+    """What stops each transform of a pipeline at a stream, by applying it to that stream and its partner alone.
 
     A transform that needs more of a sample than is there is not asked.
 
     Args:
         pipeline: whose transforms are tried, each by itself. sample: with the stream. name: of it.
     """
-    alone = Sample(metas=sample.metas, streams={name: sample.streams[name]})
+    pair = dict.fromkeys((name, other_side(name, sample.streams)))
+    alone = Sample(metas=sample.metas, streams={n: sample.streams[n] for n in pair})
     for path, leaf in named_leaves(pipeline):
         if leaf.p <= 0:
             continue

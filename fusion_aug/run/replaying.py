@@ -22,8 +22,10 @@ from fusion_aug.logs.core.writer import WORK
 from fusion_aug.logs.remote.address import refuse_url
 from fusion_aug.run import report
 from fusion_aug.run.inputs import output_at, run_manifest, source_log
+from fusion_aug.run.network_files import KEY
 from fusion_aug.run.words import value_of
 from fusion_aug.sample.manifest import NAME, Entry, Manifest, tree_digest
+from fusion_aug.sample.networks import known_networks
 
 
 def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_dir: str | None) -> int:
@@ -90,6 +92,7 @@ def _write_facts(log: Log, manifest: Manifest, line: dict[str, Any], out: Path) 
         header["account"] = {**header["account"], "samples": samples, "streams": streams}
     with new_file(out / NAME) as file:
         file.writelines(json.dumps(row, sort_keys=True) + "\n" for row in (header, line))
-    facts = {"source_root": log.origin}
+    facts: dict[str, Any] = {"source_root": log.origin}
     facts |= {name: absolute(getattr(log.options, name), log.root) for name in log.format.file_options}
+    facts |= {KEY: places} if (places := known_networks()) else {}
     write_new_text(out / "run.json", json.dumps(facts, indent=1) + "\n")

@@ -32,9 +32,22 @@ from fusion_aug.sample import Sample
 from fusion_aug.streams.families import Fault, Photometric, PointOp
 from fusion_aug.transforms.camera.photometric import refuse_gel
 
-OUT, ERR = Console(), Console(stderr=True)
+
+class Printer(Console):
+    """A console that leaves a pipe that nobody reads to the command line, which knows the exit code of that."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on with the error, which is being handled; rich itself would exit with 1.
+
+        Raises:
+            BrokenPipeError: always.
+        """
+        raise
+
+
+OUT, ERR = Printer(), Printer(stderr=True)
 if not OUT.is_terminal:  # a file or a pipe has no width of its own
-    OUT = Console(width=140)
+    OUT = Printer(width=140)
 
 
 def check_table(rows: Sequence[Row]) -> Table:
@@ -126,9 +139,10 @@ def per_scene_format(job: Job) -> str:
 
 
 def notes(job: Job) -> list[str]:
-    """What the writer says of how the first sample is written."""
+    """What the log says of how the first sample is read, and the writer of how it is written."""
     try:
-        return job.writer.notes(job.log.read(job.tasks[0][0]), job.pipeline)
+        first = job.log.read(job.tasks[0][0])
+        return [*job.log.words(first), *job.writer.notes(first, job.pipeline)]
     except USER_ERRORS:  # a sample that is skipped
         return []
 
@@ -171,7 +185,7 @@ def dry_run(job: Job, changed: Sequence[str]) -> None:
         OUT.print(f"[bold red]the format cannot hold it:[/] {printable(str(problem))}")
     if not problems:
         OUT.print(f"{job.output} can hold everything that the pipeline makes")
-    for line in job.writer.notes(source, job.pipeline):
+    for line in [*job.log.words(source), *job.writer.notes(source, job.pipeline)]:
         OUT.print(printable(line), style="dim", soft_wrap=True)
     n, workers = len(job.numbers), max(1, int(job.config["workers"]))
     part = f" (of {len(job.tasks)}, shard {job.config['shard']})" if job.config["shard"] else ""

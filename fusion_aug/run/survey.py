@@ -102,7 +102,7 @@ class Survey:
     Attributes:
         read: samples that were read. scenes: that they belong to.
         seconds: from first to last item of every stretch that was read, added up.
-        first: the first sample.
+        first: the first sample. words: what a user should know of how it was read.
         streams: name -> facts. boxes: category -> how many.
         problems: id of a sample that cannot be read -> why.
     """
@@ -111,6 +111,7 @@ class Survey:
     scenes: set[str] = field(default_factory=set)
     seconds: float = 0.0
     first: Sample | None = None
+    words: list[str] = field(default_factory=list)
     streams: dict[str, StreamFacts] = field(default_factory=dict)
     boxes: Counter[str] = field(default_factory=Counter)
     problems: dict[str, str] = field(default_factory=dict)
@@ -122,6 +123,7 @@ class Survey:
             self.read += 1
             try:
                 sample = log.read(sample_id)
+                self.words = self.words if self.first is not None else log.words(sample)
                 self.add(sample)
             except MissingPackage:  # which is missing for every sample
                 raise

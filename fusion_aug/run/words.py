@@ -1,9 +1,10 @@
 """Words of the command line that name files: taken as they are, whatever characters the names hold.
 
-Hydra's grammar gives a meaning to ``=``, ``,``, brackets, quotes and spaces. Of ``out``, ``storage.cache`` and of the
-options of logs that name files or folders the value is quoted before that grammar sees it, except for what is written
-in the grammar on purpose: a quoted value, an interpolation (``${...}``), ``null``, ``choice(...)`` of a sweep, and a
-list in brackets where an option takes several names.
+Hydra's grammar gives a meaning to ``=``, ``,``, brackets, quotes and spaces. Of ``out``, ``storage.cache``,
+``networks``, of what names a network in a pipeline, and of the options of logs that name files or folders the value is
+quoted before that grammar sees it, except for what is written in the grammar on purpose: a quoted value, an
+interpolation (``${...}``), ``null``, ``choice(...)`` of a sweep, and a list in brackets where an option takes several
+names.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs import FORMATS
+from fusion_aug.sample.networks import ENDING
 
 _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _WORD = re.compile(r"(\+{0,2}([A-Za-z_][\w.]*)=)(.*)", re.DOTALL)
@@ -47,12 +49,14 @@ def value_of(word: str) -> Any:
 def quote_names(words: Sequence[str]) -> list[str]:
     """Return overrides with every name of a file or folder quoted, for Hydra; all others as they are."""
     options = {f"log.{n}": o for f in FORMATS.values() for n, o in f.all_options.items() if o.is_file or o.or_file}
-    several = {key for key, option in options.items() if option.many}
+    several = {key for key, option in options.items() if option.many} | {"networks"}
     mappings = {key for key, option in options.items() if option.or_file}
     out = []
     for word in words:
         match = _WORD.fullmatch(word)
-        named = match is not None and match[2] in {"out", "log.root", "storage.cache", *options}
+        named = match is not None and match[2] in {"out", "log.root", "storage.cache", "networks", *options}
+        if match is not None and match[2].startswith("pipeline."):
+            named = match[3].lower().endswith(ENDING)
         if match is None or not named or (match[2] in mappings and match[3].startswith("{")):
             out.append(word)
         elif match[2] in several and match[3].startswith("[") and match[3].endswith("]"):

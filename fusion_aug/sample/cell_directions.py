@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from calib import CameraSensor
 from calib.ties import cell_of
 from fusion_aug.ops.grid import pixel_grid
-from fusion_aug.physics.completion import cell_size, grid_shape
+from fusion_aug.physics.cells import CellDirections, cell_size, grid_shape
 from fusion_aug.physics.ground import distance_along
 
 Array = np.ndarray
 SECTORS = 120  # of azimuth, in which a scanner has measured or not
-
-
-class CellDirections(NamedTuple):
-    """What the direction of every cell (rows, columns) tells.
-
-    Attributes:
-        floor: metres to the ground plane, infinity above its horizon; None where there is no plane.
-        rise: sine of the angle above the ground plane, or above the horizontal; NaN where the lens shows nothing.
-        scanned: whether a LiDAR sent beams there.
-    """
-
-    floor: Array | None
-    rise: Array
-    scanned: Array
+STRAY = 2000  # points of a scan, of which one above and one below may be no part of what it swept
 
 
 def cell_directions(
@@ -54,14 +39,16 @@ def cell_directions(
 
 
 def _within_scan(xyz: Array, rays: Array) -> Array:
-    """Whether rays (..., 3) lie between the lowest and the highest of a scan's points, in sectors that have points."""
+    """Whether rays (..., 3) lie between the lowest and the highest of a scan's points but for stray ones, in sectors
+    that have points."""
     xyz = xyz[np.isfinite(xyz).all(1) & (np.abs(xyz).max(1, initial=0.0) > 0)]
     if not len(xyz):
         return np.zeros(rays.shape[:-1], bool)
-    slope, of_rays = (_slope(p) for p in (xyz, rays))
+    slope, of_rays = np.sort(_slope(xyz)), _slope(rays)
+    stray = len(xyz) // STRAY
     seen = np.zeros(SECTORS, bool)
     seen[_sector(xyz)] = True
-    out: Array = (of_rays >= slope.min()) & (of_rays <= slope.max()) & seen[_sector(rays)]
+    out: Array = (of_rays >= slope[stray]) & (of_rays <= slope[-1 - stray]) & seen[_sector(rays)]
     return out
 
 

@@ -15,17 +15,20 @@ from calib.se3 import transform_points
 from calib.sensors import Sensor
 from fusion_aug.errors import DataError
 from fusion_aug.ops.grid import pixel_grid
+from fusion_aug.physics.cells import CellDirections
 from fusion_aug.physics.completion import SKY_DISTANCE, Completion, complete_distances
 from fusion_aug.physics.ground import fit_ground
 from fusion_aug.physics.spread import fill_gaps
-from fusion_aug.sample.cell_directions import CellDirections, cell_directions
+from fusion_aug.sample.cell_directions import cell_directions
+from fusion_aug.sample.depth_settings import AS_USUAL, DepthSettings
 from fusion_aug.sample.sample import Sample
+from fusion_aug.sample.seen_points import key_scan, projected, seen_points
 from fusion_aug.sample.sensors import scans
+from fusion_aug.sample.upright import quarter_turns, turned
 from fusion_aug.sample.vehicle import T_up_ref
 from fusion_aug.streams import Depth, ImageStream, Stream
 
 DEPTH_GAP = 20_000_000  # ns by which depth may be older or newer than the picture that it serves
-TOP_RINGS = 0.03  # radians below its highest point that count as the upper end of a scanner's view
 
 # by stream and question: the inputs of the answer and the answer; only the last. An input may be the stream itself, so
 # that a reference to it that counts would keep the entry for ever.
@@ -58,12 +61,12 @@ def _size(answer: Any) -> int:
     return sum(int(getattr(p, "nbytes", 0)) for p in parts)
 
 
-def camera_range(sample: Sample, name: str, item: int) -> Tensor:
+def camera_range(sample: Sample, name: str, item: int, settings: DepthSettings = AS_USUAL) -> Tensor:
     """Distance along the ray of every pixel of a picture.
 
     Args:
         sample: one sample or a batch.
-        name: camera stream. item: which of its pictures.
+        name: camera stream. item: which of its pictures. settings: how distances are completed.
 
     Returns:
         (H, W) float32 on the CPU, metres, on the canvas; ``SKY_DISTANCE`` where nothing is near.
@@ -71,32 +74,64 @@ def camera_range(sample: Sample, name: str, item: int) -> Tensor:
     Raises:
         DataError: the sample has neither a depth stream of that camera nor a LiDAR.
     """
-    return torch.from_numpy(camera_depth(sample, name, item).distance)
+    return torch.from_numpy(camera_depth(sample, name, item, settings).distance)
 
 
-def camera_depth(sample: Sample, name: str, item: int) -> Completion:
+def camera_depth(sample: Sample, name: str, item: int, settings: DepthSettings = AS_USUAL) -> Completion:
     """Distance of every pixel of a picture, and how well it is known: 1 by a depth stream or near a LiDAR point.
+
+    A depth stream goes before all settings.
 
     Raises:
         DataError: the sample has neither a depth stream of that camera nor a LiDAR with an item that was not dropped.
     """
     stream = sample[name]
+    index = int(stream.sample_index[item])
+    known = [*sample.of_type(Depth).values(), *(sample[n] for n in lidars_of(sample, index))]
+    inputs: list[object] = [sample.metas[index].true_rig, *known]
+    return cached_with_stream(stream, (item, settings), inputs, lambda: _camera_depth(sample, name, item, settings))
+
+
+def _camera_depth(sample: Sample, name: str, item: int, settings: DepthSettings) -> Completion:
+    stream = sample[name]
     index, time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
-    sensor = sample.metas[index].true_rig.camera(stream.instance(name))
     depth = _nearest_depth(sample, stream.instance(name), index, time)
     if depth is not None:
         picture, measure = depth
         distance = picture.to("cpu", torch.float32)
         if measure == "z":
+            sensor = sample.metas[index].true_rig.camera(stream.instance(name))
             distance = distance / sensor.unproject(pixel_grid(sensor.size))[..., 2].clamp(min=1e-6).to(distance)
-        return _without_gaps(distance.numpy())
-    lidars = lidars_of(sample, index)
-    if not lidars:
+        turns = _upright(sample, name, item)[1]
+        return _turned_back(_without_gaps(np.rot90(distance.numpy(), turns)), turns)
+    if not lidars_of(sample, index):
         raise DataError(
             f"stream {name!r}: needs depth: a Depth stream of the camera, or a LiDAR (put ModalityDropout behind it)"
         )
-    inputs: list[object] = [sample.metas[index].true_rig, *(sample[n] for n in lidars)]
-    return cached_with_stream(stream, item, inputs, lambda: complete_distances(**completion_inputs(sample, name, item)))
+    return _completed(sample, name, item, settings)
+
+
+def _completed(sample: Sample, name: str, item: int, settings: DepthSettings) -> Completion:
+    camera, turns = _upright(sample, name, item)
+    inputs, who = completion_inputs(sample, name, item), f"stream {name!r}"
+    refine = settings.refine and settings.depth is None  # which brings edges of its own
+    found = complete_distances(**inputs, refine=refine, sky=settings.known_sky(inputs, who))
+    return _turned_back(settings.with_depth(found, inputs, camera, who), turns)
+
+
+def _upright(sample: Sample, name: str, item: int) -> tuple[CameraSensor, int]:
+    """The camera of a picture with its canvas upright, and the quarter turns to the left that make it so."""
+    stream = sample[name]
+    index, time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
+    meta = sample.metas[index]
+    sensor = meta.true_rig.camera(stream.instance(name))
+    T = meta.T_ref(stream.frame, time, true_rig=True).numpy()
+    turns = quarter_turns(sensor, T[:3, :3].T @ T_up_ref(sample, index)[2, :3])
+    return turned(sensor, turns), turns
+
+
+def _turned_back(found: Completion, turns: int) -> Completion:
+    return Completion(*(np.ascontiguousarray(np.rot90(part, -turns)) for part in found))
 
 
 def lidars_of(sample: Sample, index: int) -> list[str]:
@@ -107,19 +142,20 @@ def lidars_of(sample: Sample, index: int) -> list[str]:
 def completion_inputs(sample: Sample, name: str, item: int) -> dict[str, Any]:
     """What the completion of a picture's distances is given, by the names of ``complete_distances``' arguments.
 
+    The canvas stands upright, whatever way the picture lies.
+
     Args:
         sample: one sample or a batch, with a LiDAR that has an item at the picture's index.
         name: camera stream. item: which of its pictures.
     """
     stream = sample[name]
-    index = int(stream.sample_index[item])
-    sensor = sample.metas[index].true_rig.camera(stream.instance(name))
-    found = [projected(sample, lidar, name, item) for lidar in lidars_of(sample, index)]
-    pixels, distance, at_top = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    guide = None if not isinstance(stream, ImageStream) else _guide_of(stream, item)
+    sensor, turns = _upright(sample, name, item)
+    pixels, distance = seen_points(sample, lidars_of(sample, int(stream.sample_index[item])), name, item, sensor)
+    picture = _guide_of(stream, item) if isinstance(stream, ImageStream) else None
     return {
-        "pixels": pixels, "distance": distance, "at_top": at_top, "size": sensor.size, "picture": guide,
-        **_directions(sample, name, item, sensor)._asdict(),
+        "pixels": pixels, "distance": distance, "size": sensor.size,
+        "picture": None if picture is None else np.ascontiguousarray(np.rot90(picture, turns)),
+        "directions": _directions(sample, name, item, sensor),
     }  # fmt: skip
 
 
@@ -174,7 +210,7 @@ def _directions(sample: Sample, name: str, item: int, sensor: CameraSensor) -> C
     up = T_up_ref(sample, index)[2, :3]
     scans = []
     for lidar in lidars_of(sample, index):
-        xyz, T_cam_lidar = _key_scan(sample, lidar, name, item)
+        xyz, T_cam_lidar = key_scan(sample, lidar, name, item)
         scans.append((xyz.numpy(), T_cam_lidar[:3, :3].T.numpy()))
     T = sample.metas[index].T_ref(stream.frame, time, true_rig=True).numpy()
     return cell_directions(sensor, T, up, ground_plane(sample, index), scans)
@@ -192,9 +228,7 @@ def _without_gaps(distance: np.ndarray) -> Completion:
     size = (distance.shape[0], distance.shape[1])
     if known.mean() < 0.5 and not sky.any():  # points rather than a picture
         v, u = known.nonzero()
-        return complete_distances(
-            np.stack([u, v], 1).astype(float), distance[known].astype(float), np.zeros(len(u), bool), size
-        )
+        return complete_distances(np.stack([u, v], 1).astype(float), distance[known].astype(float), size)
     inverse = np.where(known, 1 / np.maximum(distance, 1e-6), 1 / SKY_DISTANCE).astype(np.float32)
     return Completion(1.0 / np.maximum(fill_gaps(inverse, sure), np.float32(1.0 / SKY_DISTANCE)), sure)
 
@@ -225,38 +259,6 @@ def _sees_the_same(a: Sensor | None, b: CameraSensor) -> bool:
     numbers = ((a.A, b.A), (a.model.K, b.model.K), (a.model.distortion, b.model.distortion))
     same = a.frame == b.frame and a.size == b.size
     return same and all(x.shape == y.shape and torch.allclose(x, y, rtol=1e-6, atol=1e-9) for x, y in numbers)
-
-
-def projected(sample: Sample, lidar: str, camera: str, item: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where a LiDAR's key scan is seen in a picture.
-
-    Args:
-        sample: one sample or a batch. lidar, camera: streams. item: which picture.
-
-    Returns:
-        canvas pixels (n, 2), distance from the camera (n,), and whether points lie on the topmost rings (n,).
-    """
-    pictures = sample[camera]
-    rig = sample.metas[int(pictures.sample_index[item])].true_rig
-    xyz, T_cam_lidar = _key_scan(sample, lidar, camera, item)
-    local = transform_points(T_cam_lidar, xyz)
-    pixels, visible = rig.camera(pictures.instance(camera)).project(local)
-    distance = torch.linalg.norm(local, dim=1)
-    elevation = torch.atan2(xyz[:, 2], torch.linalg.norm(xyz[:, :2], dim=1))
-    top = float(np.nanmax(elevation.numpy())) if bool(torch.isfinite(elevation).any()) else 0.0
-    ends = elevation > top - TOP_RINGS
-    return pixels[visible].numpy(), distance[visible].numpy(), ends[visible].numpy()
-
-
-def _key_scan(sample: Sample, lidar: str, camera: str, item: int) -> tuple[Tensor, Tensor]:
-    """Points (n, 3) of a LiDAR's key scan in its own frame, and ``T_camera_lidar`` (4, 4) at a picture's time."""
-    pictures, clouds = sample[camera], sample[lidar].realized()
-    index = int(pictures.sample_index[item])
-    key = sample.key_item(lidar, index)
-    T = sample.metas[index].true_rig.T(
-        pictures.frame, clouds.frame, int(clouds.true_capture_times[key]), int(pictures.true_capture_times[item])
-    )
-    return clouds["xyz"][clouds.item_slice(key)].to("cpu", torch.float64), T  # type: ignore[attr-defined]
 
 
 __all__ = [

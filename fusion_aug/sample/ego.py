@@ -14,6 +14,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.radar import VELOCITIES, rays_of
 from fusion_aug.sample.depth import SKY_DISTANCE, camera_range
+from fusion_aug.sample.depth_settings import AS_USUAL, DepthSettings
 from fusion_aug.sample.sample import Sample
 from fusion_aug.streams import EgoPose, Radar, Stream
 
@@ -87,21 +88,24 @@ def camera_twist(sample: Sample, name: str, item: int) -> tuple[Tensor, Tensor]:
     return twist
 
 
-def picture_flow(sample: Sample, name: str, item: int, seconds: float, step: int = 4) -> Tensor:
+def picture_flow(
+    sample: Sample, name: str, item: int, seconds: float, settings: DepthSettings = AS_USUAL, step: int = 4
+) -> Tensor:
     """Optical flow by the camera's own motion: (H, W, 2) float64, pixels of the canvas.
 
     From the distance of every pixel (a Depth stream of the camera, else the LiDAR). Other traffic is taken as static.
 
     Args:
         sample: one sample or a batch. name: camera stream. item: which of its pictures.
-        seconds: duration of the motion. step: pixels between those that are computed; the others are interpolated.
+        seconds: duration of the motion. settings: how distances are completed.
+        step: pixels between those that are computed; the others are interpolated.
 
     Raises:
         DataError: the motion of the camera or the distances are unknown.
     """
     stream, (velocity, angular_velocity) = sample[name], camera_twist(sample, name, item)
     camera = sample.metas[int(stream.sample_index[item])].true_rig.camera(stream.instance(name))
-    distance = camera_range(sample, name, item).to(torch.float64).clamp(max=SKY_DISTANCE)
+    distance = camera_range(sample, name, item, settings).to(torch.float64).clamp(max=SKY_DISTANCE)
     height, width = camera.size
     step = max(1, min(step, height // 8, width // 8))
     rows, columns = -(-height // step), -(-width // step)

@@ -73,9 +73,9 @@ def polar(
     return Column(name, "polar", scaled=scaled, in_child_frame=in_child_frame, width=3, rate=rate, of_target=of_target)
 
 
-def axial(name: str, *, in_child_frame: bool = False, rate: bool = False) -> Column:
-    """A pseudo-vector (n, 3): angular velocity (``rate=True``), torque, magnetic field. Its length does not scale."""
-    return Column(name, "axial", scaled=False, in_child_frame=in_child_frame, width=3, rate=rate)
+def axial(name: str, *, scaled: bool = False, in_child_frame: bool = False, rate: bool = False) -> Column:
+    """A pseudo-vector (n, 3): angular velocity (``rate=True``), magnetic field; ``scaled=True`` for torque."""
+    return Column(name, "axial", scaled=scaled, in_child_frame=in_child_frame, width=3, rate=rate)
 
 
 def pose(name: str) -> Column:
@@ -131,7 +131,7 @@ def joint(name: str, *, rate: bool = False, rate_of: str = "") -> Column:
 
 
 def joint_force(name: str) -> Column:
-    """Torque or force per joint (n, J), Nm or N. It mirrors like the joint's velocity."""
+    """Torque or force per joint (n, J), Nm or N. It mirrors like the joint's velocity; of the two torques scale."""
     return Column(name, "joint", scaled=False)
 
 
@@ -200,7 +200,7 @@ def _move_polar(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bo
 
 
 def _move_axial(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:
-    return v if frame is None else frame.rotate(v) * frame.sign[:, None].to(v)
+    return v if frame is None else _move_polar(v, frame, body, scaled) * frame.sign[:, None].to(v)
 
 
 def _move_pose(v: Tensor, frame: Motion | None, body: Motion | None, scaled: bool) -> Tensor:

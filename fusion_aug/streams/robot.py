@@ -77,10 +77,10 @@ class Wrench(Stream):
     Where the rig's sensor says ``of: environment`` it is the opposite, what the world does to the hand. An empty
     ``frame`` stands for axes that are not known.
 
-    Columns: force (n, 3) N; torque (n, 3) Nm.
+    Columns: force (n, 3) N; torque (n, 3) Nm; a log may tell one of them in a vector of its own.
     """
 
-    columns: ClassVar[tuple[Column, ...]] = (polar("force", scaled=False), axial("torque"))
+    columns: ClassVar[tuple[Column, ...]] = (polar("force", scaled=False), axial("torque", scaled=True))
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Weather)
     is_continuous: ClassVar[bool] = True
 

@@ -83,19 +83,25 @@ def turns_over_steps(value: Tensor, column: Column, old: Tensor, at: Tensor, end
         old: with the end of its last step, (k + 1,).
     """
     form = form_of(column)
-    steps = rotation_from_form(form, value)
-    whole = [torch.eye(3, dtype=torch.float64)]
-    for step in steps:  # R_next = dR R, or R dR about the body's own axes
-        whole.append(whole[-1] @ step if column.in_child_frame else step @ whole[-1])
-    first, last = (_between(torch.stack(whole), old, times) for times in (at, ends))
+    whole = turned_after(value, column)
+    first, last = (turn_at(whole, old, times) for times in (at, ends))
     back = first.transpose(1, 2)
     joined = back @ last if column.in_child_frame else last @ back
     like = value[bracket(old[:-1], at)[0]] if len(old) > 2 else value[:1].expand(len(at), -1)
     return form_from_rotation(form, joined, like).to(value)
 
 
-def _between(whole: Tensor, old: Tensor, at: Tensor) -> Tensor:
-    before, after, weight = bracket(old, at)
+def turned_after(value: Tensor, column: Column) -> Tensor:
+    """How far (k + 1, 3, 3) a body has turned before every one of its changes per step (k, m) and after the last."""
+    whole = [torch.eye(3, dtype=torch.float64)]
+    for step in rotation_from_form(form_of(column), value):  # R_next = dR R, or R dR about the body's own axes
+        whole.append(whole[-1] @ step if column.in_child_frame else step @ whole[-1])
+    return torch.stack(whole)
+
+
+def turn_at(whole: Tensor, times: Tensor, at: Tensor) -> Tensor:
+    """Rotations (k, 3, 3) at times (k,) read at others (n,), both int64 ns, on the shortest way in between."""
+    before, after, weight = bracket(times, at)
     return slerp(whole[before], whole[after], weight)
 
 

@@ -13,7 +13,7 @@ from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, Ragged, Stream, Text
 
-PAD = "_is_pad"
+PAD, IDS = "_is_pad", "ids"
 
 
 @standard_modes()
@@ -44,7 +44,7 @@ def to_policy(
 
     Raises:
         DataError: pictures or numbers of items differ between windows, or a stream is a cloud or the like.
-        ConfigError: ``names`` names no stream.
+        ConfigError: ``names`` names no stream, or two entries would have one key.
     """
     if not isinstance(batch, Sample):
         raise ConfigError(f"to_policy: expected a batch of collate, or a sample, got a {type(batch).__name__}")
@@ -52,8 +52,9 @@ def to_policy(
     missing = [n for n in chosen if n not in batch.streams]
     if missing:
         raise ConfigError(f"to_policy.names: there is no stream {missing[0]!r} (there are {', '.join(batch.streams)})")
+    _refuse_same_keys(batch, chosen)
     size = len(batch.metas)
-    out: dict[str, Any] = {"ids": [meta.id for meta in batch.metas]}
+    out: dict[str, Any] = {IDS: [meta.id for meta in batch.metas]}
     for name, key in chosen.items():
         stream = batch.streams[name]
         counts = torch.bincount(stream.sample_index, minlength=size)
@@ -67,6 +68,19 @@ def to_policy(
         out[key] = value.reshape(size, -1, *value.shape[1:])
         out[key + PAD] = ~stream.present.reshape(size, -1)
     return out
+
+
+def _refuse_same_keys(batch: Sample, chosen: Mapping[str, str]) -> None:
+    owners = {IDS: "the ids of the windows"}
+    for name, key in chosen.items():
+        if not isinstance(key, str):
+            raise ConfigError(f"to_policy.names: {name}: expected a key of the dictionary, got {key!r}")
+        for own in (key,) if isinstance(batch.streams[name], Text) else (key, key + PAD):
+            if own in owners:
+                raise ConfigError(
+                    f"to_policy.names: {own!r} would hold {owners[own]} and stream {name!r}; give each a key of its own"
+                )
+            owners[own] = f"stream {name!r}"
 
 
 def _items(stream: Stream, name: str, channels_first: bool, dtype: torch.dtype) -> Tensor:

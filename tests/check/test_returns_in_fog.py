@@ -8,8 +8,10 @@ from places import DRIVE
 
 import fusion_aug as fa
 from benchmarks import lidar_in_fog
+from fusion_aug.check.air import call_for
 from fusion_aug.check.measurement import MEASUREMENTS, Pair
-from fusion_aug.check.returns import TITLES, Returns, isolated, returns_of
+from fusion_aug.check.returns import TITLES, Returns, beams_of, isolated, returns_of
+from fusion_aug.transforms.weather.scan import Scan
 
 
 @pytest.mark.quick
@@ -37,6 +39,22 @@ def test_isolated_returns_count_their_own_ring_only() -> None:
     assert isolated(far, azimuth, np.zeros(80)).all()  # as if of one beam
     far[10] = 8.0
     assert np.flatnonzero(isolated(far, azimuth, ring)).tolist() == [10]
+
+
+def test_scanners_that_share_ring_numbers_are_told_apart() -> None:
+    """Two scanners in one cloud, both with the rings 0 to 31: neighbours are those of the own beam."""
+    sample = fa.open_log("nuscenes", DRIVE)[7]
+    params = dict(lidar_in_fog.drawn(sample, 0, 1e6, 0.0))
+    one = returns_of(sample, "LIDAR_TOP", params)
+    cloud = sample["LIDAR_TOP"].realized()
+    scan = Scan(call_for(sample, "LIDAR_TOP", params), sample.key_item("LIDAR_TOP"))
+    first = np.arange(len(scan.distance)) % 2 == 0
+    scan.scanners = [(np.flatnonzero(first), np.zeros(3)), (np.flatnonzero(~first), np.ones(3))]
+    ring = cloud["ring"][cloud.item_slice(sample.key_item("LIDAR_TOP"))].numpy()  # type: ignore[attr-defined]
+    beam = beams_of(scan, ring)
+    assert len(np.unique(beam)) == 2 * len(np.unique(ring))
+    assert all(len(np.unique(ring[beam == b])) == 1 and len(np.unique(first[beam == b])) == 1 for b in np.unique(beam))
+    assert np.isfinite(one.isolated)
 
 
 def test_check_reports_them() -> None:

@@ -62,13 +62,13 @@ def test_a_forgotten_dataclass_is_named(tmp_path: Path) -> None:
 
 
 # --- beside ours ----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
-def test_a_class_of_a_taken_name_stands_beside_ours(plugins: Path, future: str) -> None:
+@pytest.mark.parametrize(("future", "workers"), [("", 1), ("from __future__ import annotations\n", 0)])
+def test_a_class_of_a_taken_name_stands_beside_ours(plugins: Path, future: str, workers: int) -> None:
     """It runs from YAML and from Python; its ranges are checked and drawn, with and without the future import."""
     write(plugins, "mine", future + BRIGHTNESS)
     it = "+pipeline.transforms.it={_target_: mine.Brightness, factor: [0.6, 0.9]}"
     words = ["run", "log=nuscenes", f"log.root={DRIVE}", "pipeline=identity", "plugins=[mine]", "limit=1", it]
-    assert main([*words, "out=out", "workers=1"]) == 0
+    assert main([*words, "out=out", f"workers={workers}"]) == 0
     assert [r.name for r in read_manifest(Path("out")).entries[0].history] == ["mine.Brightness"]
 
     mine = sys.modules["mine"]

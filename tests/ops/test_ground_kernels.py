@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from calib import CameraSensor, Pinhole
-from fusion_aug.ops.facing import below_steps, facing_up
+from fusion_aug.ops.facing import below_steps, facing_up, run_lengths
 from fusion_aug.ops.grid import pixel_grid
-from fusion_aug.ops.layers import from_cells, in_cells, overlay
+from fusion_aug.ops.layers import cell_middles, distance_in_cells, grid_of, overlay, to_canvas, to_cells
 from fusion_aug.ops.mirror import mirrored
 from fusion_aug.ops.streaks import cover, draw_streaks
 
@@ -32,7 +32,7 @@ def wall_behind_a_road(wall: float) -> np.ndarray:
 
 def test_ground_faces_up_and_a_wall_does_not() -> None:
     distance = wall_behind_a_road(12.0)
-    rise = facing_up(distance, rays().astype(np.float32), UP)
+    rise = facing_up(distance, rays().astype(np.float32), UP, FOCAL)
     foot = int(99.5 + FOCAL * HEIGHT / 12.0)
     assert np.abs(rise[foot + 8 : -6, 6:-6] - 1).max() < 0.01
     assert np.abs(rise[10 : foot - 8, 6:-6]).max() < 0.01
@@ -44,8 +44,21 @@ def test_a_slope_faces_up_by_the_cosine_of_its_tilt(tilt: float) -> None:
     normal = np.array([0.0, -np.cos(turn), -np.sin(turn)])  # it rises away from the camera
     along = rays() @ normal
     distance = np.where(along < -1e-2, -6.0 / np.minimum(along, -1e-2), 1e4).astype(np.float32)
-    rise = facing_up(distance, rays().astype(np.float32), UP)[150:230, 20:-20]
+    rise = facing_up(distance, rays().astype(np.float32), UP, FOCAL)[150:230, 20:-20]
     assert np.abs(rise - np.cos(turn)).max() < 0.02
+
+
+def test_ground_faces_up_to_the_rims_of_the_canvas_and_mirrored_alike() -> None:
+    distance, ray = wall_behind_a_road(12.0), rays().astype(np.float32)
+    rise = facing_up(distance, ray, UP, FOCAL)
+    assert np.abs(rise[-60:, :6] - 1).max() < 0.02 and np.abs(rise[-60:, -6:] - 1).max() < 0.02
+    other = [np.ascontiguousarray(x[:, ::-1]) for x in (distance, ray)]
+    assert np.allclose(facing_up(*other, UP, FOCAL)[:, ::-1], rise, atol=1e-4)
+
+
+def test_run_lengths_count_along_rows() -> None:
+    mask = np.array([[1, 1, 0, 1, 0, 1, 1, 1], [0] * 8, [1] * 8], np.uint8)
+    assert run_lengths(mask).tolist() == [[2, 2, 0, 1, 0, 3, 3, 3], [0] * 8, [8] * 8]
 
 
 def test_a_cap_lies_below_rims_of_things_before_something_far() -> None:
@@ -117,7 +130,20 @@ def test_a_layer_covers_its_share() -> None:
 
 def test_cells_are_means_and_come_back_in_their_place() -> None:
     picture = np.add.outer(np.arange(22.0), 2 * np.arange(31.0)).astype(np.float32)
-    coarse = in_cells(picture, 4)
-    assert coarse.shape == (5, 7) and np.allclose(coarse[1, 2], picture[4:8, 8:12].mean())
-    back = from_cells(coarse, 4, picture.shape)
-    assert back.shape == picture.shape and np.allclose(back[4:16, 4:24], picture[4:16, 4:24], atol=1e-3)
+    coarse = to_cells(picture, grid_of(picture.shape, 4))
+    assert coarse.shape == (6, 8)
+    u, v = cell_middles(picture.shape, coarse.shape)[1, 2]
+    assert np.isclose(coarse[1, 2], v + 2 * u, atol=0.05)
+    back = to_canvas(coarse, picture.shape)
+    assert back.shape == picture.shape and np.allclose(back[3:-3, 3:-3], picture[3:-3, 3:-3], atol=0.05)
+    mirrored_first = to_canvas(to_cells(np.ascontiguousarray(picture[:, ::-1]), coarse.shape), picture.shape)
+    assert np.allclose(mirrored_first, back[:, ::-1], atol=1e-4)
+
+
+def test_distances_of_a_plane_keep_to_it_in_cells() -> None:
+    distance = wall_behind_a_road(12.0)
+    grid = grid_of(distance.shape, 3)
+    rays_there = CAMERA.unproject(torch.from_numpy(cell_middles(distance.shape, grid))).numpy()
+    place = rays_there * distance_in_cells(distance, grid)[..., None]
+    road = place[..., 2] < 11.5
+    assert road.sum() > 1000 and np.abs(place[road][:, 1] - HEIGHT).max() < 2e-3

@@ -12,7 +12,7 @@ from places import REPOSITORY
 
 from fusion_aug.physics import microwave
 from fusion_aug.physics.air import Atmosphere, extinction_of_mor, extinction_of_visual_range, fog_ratio
-from fusion_aug.physics.ground import AIR, WATER, fit_ground, fresnel, wet_return
+from fusion_aug.physics.ground import AIR, WATER, fit_ground, fresnel, wet_return, wet_surface
 from fusion_aug.physics.precipitation import Rain, Snow, snow_extinction
 from fusion_aug.physics.scattering import rain_table, tables
 
@@ -146,6 +146,15 @@ def test_fresnel_and_wet_ground() -> None:
     assert (np.diff(wet_return(cosine, 1.2)) > 0).all()  # it falls with the grazing angle
     assert (wet_return(cosine, 0.0) == 1.0).all()
     assert (wet_return(cosine, 1.0) < wet_return(cosine, 0.2)).all()
+
+
+@pytest.mark.quick
+def test_wet_surfaces_give_back_less_at_grazing_angles() -> None:
+    cosine = np.linspace(0.02, 1.0, 50)
+    assert (np.diff(wet_surface(1.0, cosine)) > 0).all() and (wet_surface(0.0, cosine) == 1.0).all()
+    # straight: two crossings of the water's surface, pores of 0.6, and a solid angle wider by the index squared
+    assert float(wet_surface(1.0)) == pytest.approx(0.98**2 * 0.6 / 1.33**2, rel=0.02)
+    assert np.allclose(wet_surface(0.5, cosine), (1 + wet_surface(1.0, cosine)) / 2)
 
 
 def test_ground_plane_is_found_among_objects() -> None:

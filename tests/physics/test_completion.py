@@ -9,6 +9,7 @@ from places import DRIVE
 
 import fusion_aug as fa
 from fusion_aug.errors import DataError
+from fusion_aug.physics.cells import CellDirections
 from fusion_aug.physics.completion import SKY_DISTANCE, complete_distances
 from fusion_aug.sample.depth import camera_depth, ground_plane
 
@@ -28,10 +29,9 @@ def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 def test_edges_of_the_picture_hold_distances_apart() -> None:
     true, picture, pixels, far = scene()
-    top = np.ones(len(far), bool)  # walls go on above
-    guided = complete_distances(pixels, far, top, SIZE, picture).distance
+    guided = complete_distances(pixels, far, SIZE, picture).distance
     assert np.abs(guided / true - 1).max(0)[np.r_[0:117, 124:246, 254:400]].max() < 0.02  # no halo beyond 3 pixels
-    blind = complete_distances(pixels, far, top, SIZE).distance
+    blind = complete_distances(pixels, far, SIZE).distance
     wrong = [float((np.abs(d / true - 1) > 0.2).mean()) for d in (guided, blind)]
     assert wrong[0] < 0.5 * wrong[1]
 
@@ -39,7 +39,7 @@ def test_edges_of_the_picture_hold_distances_apart() -> None:
 def test_confidence_is_high_at_points_and_low_far_from_them() -> None:
     _, picture, pixels, far = scene()
     left = pixels[:, 0] < 100
-    found = complete_distances(pixels[left], far[left], np.ones(int(left.sum()), bool), SIZE, picture)
+    found = complete_distances(pixels[left], far[left], SIZE, picture)
     u, v = pixels[left].astype(int).T
     assert found.confidence[v, u].min() > 0.9
     assert found.confidence[:, 300:].max() < 0.05
@@ -55,10 +55,10 @@ def test_sky_is_far_and_the_ground_goes_on() -> None:
     with np.errstate(divide="ignore"):
         floor = np.where(v > 100, 300.0 / np.maximum(v - 100.0, 1e-9), np.inf)
     far = floor[rows.ravel(), columns.ravel()]
-    found = complete_distances(pixels, far, np.zeros(len(far), bool), SIZE, sky, floor).distance
+    found = complete_distances(pixels, far, SIZE, sky, CellDirections(floor)).distance
     assert (found[:90] > 0.5 * SKY_DISTANCE).all()
     assert np.abs(found[215:235] / floor[215:235] - 1).max() < 0.1  # below the last row of points
-    assert (complete_distances(np.zeros((0, 2)), np.zeros(0), np.zeros(0, bool), SIZE).distance == SKY_DISTANCE).all()
+    assert (complete_distances(np.zeros((0, 2)), np.zeros(0), SIZE).distance == SKY_DISTANCE).all()
 
 
 def test_what_was_worked_out_is_kept_while_it_is_asked_of_the_same_things() -> None:
@@ -82,5 +82,5 @@ def test_a_dropped_lidar_gives_no_distance() -> None:
 def test_pictures_of_one_row_or_column_are_filled(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).uniform(0, 1, (5, 2)) * (size[1] - 1, size[0] - 1)
     for picture in (None, np.full((*size, 3), 100, np.uint8), np.full((*size, 3), 0.3, np.float32)):
-        found = complete_distances(pixels, np.full(5, 7.0), np.zeros(5, bool), size, picture)
+        found = complete_distances(pixels, np.full(5, 7.0), size, picture)
         assert found.distance.shape == size and found.distance.ravel()[0] == pytest.approx(7.0)

@@ -16,6 +16,8 @@ def test_wet_ground_is_darker_and_of_stronger_colour() -> None:
     assert (wet < dry).all() and (np.diff(wet / dry) > 0).all()  # what is dark loses most
     # asphalt: about half of the light is left (Lekner and Dorf 1988)
     assert float(wet_albedo(np.array(0.15)) / 0.15) == pytest.approx(0.53, abs=0.02)
+    glint = wet_albedo(np.array([0.95, 1.5, 4.0])) / [0.95, 1.5, 4.0]
+    assert np.allclose(glint, glint[0]) and glint[0] > 0.85  # what is brighter than white keeps its light
 
 
 def test_light_that_wet_ground_sends_back_is_the_sum_over_its_bounces() -> None:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fusion_aug.physics.cells import CellDirections
 from fusion_aug.physics.completion import SKY_DISTANCE, complete_distances
 
 SIZE = (300, 600)  # cells of 2 pixels
@@ -32,8 +33,8 @@ def scanned(true_sky: np.ndarray) -> dict[str, object]:
     row = np.arange(SIZE[0] // 2)[:, None] * 2 + 0.5
     rise = np.broadcast_to((HORIZON - row) / 600, (SIZE[0] // 2, SIZE[1] // 2))
     return {
-        "pixels": pixels, "distance": np.full(len(pixels), 20.0), "at_top": np.zeros(len(pixels), bool), "size": SIZE,
-        "rise": rise, "scanned": np.broadcast_to(row >= TOP_OF_VIEW, rise.shape),
+        "pixels": pixels, "distance": np.full(len(pixels), 20.0), "size": SIZE,
+        "directions": CellDirections(None, rise, np.broadcast_to(row >= TOP_OF_VIEW, rise.shape)),
     }  # fmt: skip
 
 
@@ -100,10 +101,11 @@ def test_what_the_lens_does_not_show_is_no_sky_but_sky_may_hang_from_it() -> Non
     """A round picture whose upper edge lies below the canvas's."""
     picture, true = street((110, 160, 230), (150, 120, 90))
     given = scanned(true)
-    rise = np.array(given["rise"])
+    looks: CellDirections = given["directions"]  # type: ignore[assignment]
+    rise = np.array(looks.rise)
     rise[:15] = np.nan
     picture[:30] = 0
-    found = sky_of(picture, {**given, "rise": rise})
+    found = sky_of(picture, {**given, "directions": looks._replace(rise=rise)})
     assert not found[:26].any() and overlap(found[34:], true[34:]) > 0.95
 
 
@@ -114,6 +116,7 @@ def test_sky_hangs_from_the_picture_in_a_canvas_that_it_does_not_fill() -> None:
     padded = np.pad(picture, ((down, 0), (right, 0), (0, 0)))
     row = np.arange(padded.shape[0] // 2)[:, None] * 2 + 0.5 - down
     rise = np.broadcast_to((HORIZON - row) / 600, (padded.shape[0] // 2, padded.shape[1] // 2))
-    moved = {"pixels": given["pixels"] + np.array([right, down]), "size": padded.shape[:2], "rise": rise}  # type: ignore[operator]
-    found = sky_of(padded, {**given, **moved, "scanned": np.broadcast_to(row >= TOP_OF_VIEW, rise.shape)})
+    moved = {"pixels": given["pixels"] + np.array([right, down]), "size": padded.shape[:2]}  # type: ignore[operator]
+    looks = CellDirections(None, rise, np.broadcast_to(row >= TOP_OF_VIEW, rise.shape))
+    found = sky_of(padded, {**given, **moved, "directions": looks})
     assert overlap(found[down:, right:], true) > 0.95 and found[: down - 4].mean() < 0.01

@@ -40,11 +40,6 @@ def test_what_is_killed_ends_with_the_same_bytes(names: tuple[str, ...], thin: i
     assert held >= least, said
 
 
-@pytest.mark.slow
-def test_a_run_with_workers_that_is_killed_at_some_moment_ends_with_the_same_bytes() -> None:
-    assert killed("kitti", "--thin", "0", "--moments", "1")[0] == 1
-
-
 LIMITED = """
 import resource, sys
 from fusion_aug.cli import main

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import policy_logs
 import pytest
 from rich.console import Console
 
@@ -46,6 +48,18 @@ def test_who_reads_may_have_enough() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = command("--help", stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize("words", [["inspect"], ["run", "pipeline=identity", "out=out"]], ids=str)
+def test_who_reads_a_table_may_have_enough(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    policy_logs.lerobot(tmp_path / "log", {"observation.state": (["a", "b"], [np.zeros((4, 2))])})
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = command(*words, "log=lerobot", "log.root=log", stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 

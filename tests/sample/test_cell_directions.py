@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from calib import CameraSensor, KannalaBrandt, Pinhole
-from fusion_aug.physics.completion import grid_shape
-from fusion_aug.sample.cell_directions import CellDirections, cell_directions
+from fusion_aug.physics.cells import CellDirections, grid_shape
+from fusion_aug.sample.cell_directions import cell_directions
 
 FORWARD = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])  # camera axes to x forward, z up
 SIZE = (200, 300)
@@ -47,6 +47,13 @@ def test_scanned_is_what_lies_between_the_beams_and_turns_with_the_sectors() -> 
     assert found.scanned[99, rays < np.radians(8)].all() and not found.scanned[99, rays > np.radians(14)].any()
     up = np.degrees(np.arctan2(99.5 - np.arange(200), 150.0))
     assert np.array_equal(found.scanned[:, 150], (up > -20) & (up < 5))
+
+
+def test_one_stray_point_is_not_what_a_scanner_swept() -> None:
+    azimuth, elevation = np.meshgrid(np.radians(np.arange(-40, 40, 0.4)), np.radians(np.linspace(-20, 5, 20)))
+    xyz = 20 * np.stack([np.cos(azimuth), np.sin(azimuth), np.tan(elevation)], -1).reshape(-1, 3)
+    stray = np.concatenate([xyz, [[5.0, 0, 4.0]]])
+    assert np.array_equal(looked(xyz=stray).scanned, looked(xyz=xyz).scanned)
 
 
 def test_outside_a_lens_nothing_is_known() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from places import ARM
+from steps import step_words
 
 import fusion_aug as fa
 from fusion_aug.cli import main
@@ -70,11 +71,8 @@ def open_recording(folder: Path, **more: Any) -> Any:
 
 def run(folder: Path, out: Path, transform: str, *more: str) -> int:
     """A run with a pipeline of one transform, and its check."""
-    conf = folder.parent / "conf" / "pipeline"
-    conf.mkdir(parents=True, exist_ok=True)
-    (conf / "one.yaml").write_text(f"_target_: fusion_aug.pipeline\ntransforms: {{one: {transform}}}\n")
     words = ["run", "log=mcap", f"log.root={folder}", f"log.rig={folder.parent / 'rig.yaml'}", f"out={out}"]
-    code = main([*words, "--config-dir", str(conf.parent), "pipeline=one", *more])
+    code = main([*words, *step_words({"one": transform}), *more])
     return code or main(["check", str(out)])
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from ros_bags import MS, T0, Sent, header, image, imu, make, tf, time
+from steps import step_words
 
 from fusion_aug.cli import main
 
@@ -50,10 +50,6 @@ def robot(count: int = 6) -> list[Sent]:
 
 def run(root: Path, out: Path, steps: list[Any], *words: str, log: str = "rosbag", check: bool = True) -> int:
     """``fusion-aug run`` with a pipeline of these transforms, and its check."""
-    conf = out.parent / f"conf_{out.name}" / "pipeline"
-    conf.mkdir(parents=True, exist_ok=True)
-    content = {"_target_": "fusion_aug.pipeline", "transforms": {f"step{i}": s for i, s in enumerate(steps)}}
-    (conf / "made.yaml").write_text(yaml.safe_dump(content))
-    chosen = ["--config-dir", str(conf.parent), "pipeline=made"]
+    chosen = step_words({f"step{i}": s for i, s in enumerate(steps)})
     code = main(["run", f"log={log}", f"log.root={root}", f"out={out}", *chosen, *words])
     return code or (main(["check", str(out)]) if check else 0)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import ParamSpec
+
 import numpy as np
 import torch
 from arm import with_arm
@@ -15,6 +20,7 @@ from fusion_aug.streams import rectangle_corners, strings
 
 T0 = 1_600_000_000_000_000_000
 FORWARD = rotation_about("z", -np.pi / 2) @ rotation_about("x", -np.pi / 2)
+Given = ParamSpec("Given")
 SPEED, TURN = 6.0, 0.2  # m/s along x, rad/s about z
 
 
@@ -68,6 +74,18 @@ def make_rig(size: tuple[int, int], times: list[int]) -> Rig:
     return Rig(frames, sensors)
 
 
+def copied(make: Callable[Given, fa.Sample]) -> Callable[Given, fa.Sample]:
+    """Make a sample once in a process, and give each test a deep copy, which takes an eighth of the time."""
+    made = cache(make)
+
+    @wraps(make)
+    def copy_of(*args: Given.args, **settings: Given.kwargs) -> fa.Sample:
+        return copy.deepcopy(made(*args, **settings))
+
+    return copy_of
+
+
+@copied
 def make_sample(
     sample_id: str = "s0",
     *,
@@ -237,6 +255,7 @@ def _radar(rig, stamps, time, poses, velocity):  # type: ignore[no-untyped-def]
     return fa.Radar(frame="radar", capture_times=torch.tensor(stamps), values=values, offsets=torch.tensor([0, n]))
 
 
+@copied
 def make_batch(n: int = 3, gels: bool = True) -> fa.Sample:
     """A batch of samples of two scenes."""
     return fa.collate(

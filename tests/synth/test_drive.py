@@ -177,3 +177,27 @@ def test_the_sample_log_of_the_repository_is_what_the_world_makes() -> None:
     assert np.linalg.norm(centres[:, None] - bodies[None], axis=2).min(1).max() < 1e-6
     hits = Scenery(town).at(time).cast(T[:3, 3].numpy()[None] + [0, 0, 1.8], np.array([[0.0, 0.0, -1.0]]))
     assert hits.distance[0] == pytest.approx(1.8, abs=1e-4)
+
+
+def test_the_command_line_asks_for_the_light(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same street by sun and under clouds: one geometry, no shadows, a grey sky; other words are refused."""
+    from fusion_aug.cli import main
+    from fusion_aug.synth import drive
+
+    monkeypatch.setitem(drive.SIZES, "small", TINY)
+    seen = {}
+    for light in ("sun", "overcast"):
+        words = ["synth", "drive", "frames=1", "extras=false", f"light={light}", f"out={tmp_path / light}"]
+        assert main(words) == 0
+        seen[light] = fa.open_log("nuscenes", tmp_path / light)[0]
+    assert torch.equal(seen["sun"]["LIDAR_TOP"]["xyz"], seen["overcast"]["LIDAR_TOP"]["xyz"])
+    sky = torch.isinf(seen["sun"]["CAM_FRONT/depth"].image(0))
+    bluer = {}
+    for light, sample in seen.items():
+        picture = sample["CAM_FRONT"].image(0).float()
+        bluer[light] = float((picture[..., 2] - picture[..., 0])[sky].mean())
+    assert bluer["sun"] > 20 > 12 > bluer["overcast"]
+    assert main([*words[:4], "light=moon", f"out={tmp_path / 'moon'}"]) == 2
+    assert "light: 'moon' is not one of sun, overcast" in " ".join(capsys.readouterr().err.split())

@@ -130,7 +130,7 @@ class AlohaLog(ArrayLog):
                 coded = images and len(shape) == 2 and data.dtype == np.uint8
                 raw = images and len(shape) == PICTURE_AXES and data.dtype == np.uint8 and shape[-1] == 3
                 if shape[:1] == (count,) and (coded or raw or (vector and not images)):
-                    read[name] = name.removeprefix(IMAGES).removeprefix("observations/")
+                    read[name] = self.stream_name(name)
                 else:
                     unread.append(name)
             joints = [n for n in read if n in COLUMNS and self.joint_column(n)]
@@ -155,6 +155,10 @@ class AlohaLog(ArrayLog):
             with open_hdf5(path) as file:
                 names |= {name for name, _ in members(file)}
         return names - {LENGTHS}
+
+    def stream_name(self, name: str) -> str:
+        """Name of a dataset's stream: without its groups."""
+        return name.removeprefix(IMAGES).removeprefix("observations/")
 
     def fields(self) -> Mapping[str, Fields]:
         """Datasets and attributes of every file."""

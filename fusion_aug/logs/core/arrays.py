@@ -15,8 +15,7 @@ from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.episodes import EPISODE_OPTIONS, EpisodeLog
 from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.core.robots import BASE
-from fusion_aug.logs.core.sidecar import merge_sidecar
-from fusion_aug.logs.core.touch import with_touch_sensors_of_rig
+from fusion_aug.logs.core.sidecar_rig import with_sidecar
 from fusion_aug.safe.hdf5 import get_member, open_hdf5, read_rows
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Camera, Depth, ImageStream, Signal, Stream
@@ -56,7 +55,7 @@ class ArrayLog(EpisodeLog):
     def episode(self, sample_id: str, streams: dict[str, Stream]) -> Sample:
         """The sample of an episode, with what its sidecar holds."""
         sample = self.make_sample(sample_id, self.with_capture_times(streams, sample_id))
-        return with_touch_sensors_of_rig(merge_sidecar(sample, self.tree, rig_first=True))
+        return with_sidecar(sample, self.tree)
 
     @property
     def joints(self) -> tuple[str, ...]:

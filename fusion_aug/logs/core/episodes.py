@@ -89,10 +89,17 @@ class EpisodeLog(RobotLog):
         return parts_from_names(feature, names, width or len(names))
 
     def _declared(self, feature: str) -> Mapping[str, Any] | None:
-        parts = self.options.parts if self.options.parts is not None else self._rig_file_options["parts"]
+        parts = self.declared_parts
         if parts is not None and not isinstance(parts, Mapping):
             raise ConfigError(f"log.parts: expected a mapping of features to their columns, got {parts!r}")
         return (parts or {}).get(feature, self.facts.parts.get(feature) if self.facts else None)
+
+    @property
+    def factors(self) -> dict[str, float]:
+        """Column that ``log.parts`` gives a factor to SI units, as ``actions: delta_position`` -> the factor."""
+        told = {f: self._declared(f) for f in self.declared_parts or () if not self.is_excluded(f)}
+        spans = {f: read_parts(parts, f"log.parts.{f}").spans for f, parts in told.items() if parts is not None}
+        return {f"{f}: {c}": factor for f, own in spans.items() for c, (*_, factor) in own.items() if factor != 1}
 
     @cached_property
     def facts(self) -> EpisodeFacts | None:
@@ -161,7 +168,7 @@ class EpisodeLog(RobotLog):
 
     def check_parts(self, features: Iterable[str]) -> None:
         """Raise where ``log.parts`` names a feature that the log does not have."""
-        parts = self.options.parts if self.options.parts is not None else self._rig_file_options["parts"]
+        parts = self.declared_parts
         unknown = sorted(set(parts or ()) - set(features)) if isinstance(parts, Mapping) else []
         if unknown:
             raise ConfigError(f"log.parts: the log has no feature {unknown[0]!r} (it has {', '.join(features)})")

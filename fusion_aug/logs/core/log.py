@@ -125,6 +125,10 @@ class Log(Sequence[Sample], ABC):
             DataError: there is no such id, or a file is missing or damaged; the message names file and field.
         """
 
+    def words(self, sample: Sample) -> list[str]:
+        """What a user should know of how a sample that was just read was read; a run tells it of the first one."""
+        return []
+
     def probes(self) -> Iterator[tuple[str, Sample]]:
         """What is not understood of each recording, as far as its tables and first messages tell; by default nothing.
 
@@ -271,10 +275,8 @@ class Log(Sequence[Sample], ABC):
 
     def with_rig_file(self, rig: Rig) -> Rig:
         """Return the rig with the frames and sensors that the user's rig file adds or replaces."""
-        if self._rig_file is None:
-            return rig
         path = str(self.options.rig)
-        return check_rig_file(rig, rig_from_dict(self._rig_file, path, rig), path)
+        return rig if self._rig_file is None else check_rig_file(rig, rig_from_dict(self._rig_file, path, rig), path)
 
 
 guard_log(Log)

@@ -19,6 +19,7 @@ A vector that holds several hands has the parts of each under its name; each bec
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -97,6 +98,11 @@ def read_parts(declared: Mapping[str, Any], where: str) -> Parts:
     ordered = dict(sorted(columns.items(), key=lambda item: item[1][0]))
     window = _window(declared.get(WINDOW), f"{where}.{WINDOW}")
     joints = _joints(declared.get(JOINTS), f"{where}.{JOINTS}")
+    if joints and not columns and not hands:
+        raise ConfigError(
+            f"{where}.{JOINTS}: names the joints of columns, and none is told; give them too, such as "
+            f"position: [0, {len(joints)}] of a state or joint_position of a command"
+        )
     return Parts(ordered, names[FRAME], names[TOOL], window, joints, hands)
 
 
@@ -124,12 +130,13 @@ def _column(word: str, delta: Any, where: str) -> str:
 
 def _part(value: Any, where: str) -> Part:
     numbers = list(value) if isinstance(value, list | tuple) else []
-    if len(numbers) not in (2, 3) or not all(isinstance(n, int | float) for n in numbers):
+    whole = all(type(n) is int for n in numbers[:2])
+    if len(numbers) not in (2, 3) or not whole or type(numbers[-1]) not in (int, float):
         raise ConfigError(f"{where}: expected [start, stop] or [start, stop, factor], got {value!r}")
     factor = float(numbers[2]) if len(numbers) == 3 else 1.0
-    if factor == 0:
-        raise ConfigError(f"{where}: the factor is 0")
-    return int(numbers[0]), int(numbers[1]), factor
+    if factor == 0 or not math.isfinite(factor):
+        raise ConfigError(f"{where}: expected a factor to SI units that is a number other than 0, got {numbers[2]!r}")
+    return numbers[0], numbers[1], factor
 
 
 def _frame(value: Any, where: str) -> str:

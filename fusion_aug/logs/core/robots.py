@@ -17,9 +17,12 @@ from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.joint_checks import check_joints
 from fusion_aug.logs.core.joint_readings import joint_readings
 from fusion_aug.logs.core.log import Log
+from fusion_aug.logs.core.mounted_links import as_mounted
 from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.core.plausible import check_rig_file
+from fusion_aug.logs.core.rig_sensors import sensors_without_stream
 from fusion_aug.logs.core.unread_joints import without_unread
+from fusion_aug.sample import Sample
 from fusion_aug.sample.manifest import NAME as MANIFEST
 from fusion_aug.sample.sensors import matches, unmatched
 from fusion_aug.streams import Stream
@@ -95,6 +98,11 @@ class RobotLog(Log):
                 raise ConfigError(f"{where}: {wrong[0]!r} matches nothing of {self.root}; it has {known}")
         return tuple(names)
 
+    @property
+    def declared_parts(self) -> Any:
+        """What the user tells of the meaning of numbers: ``log.parts``, else ``parts`` of the rig file."""
+        return self.options.parts if self.options.parts is not None else self._rig_file_options["parts"]
+
     def is_target(self, name: str) -> bool:
         """Whether ``log.targets`` names a topic."""
         return matches(name, self.target_patterns)
@@ -132,6 +140,21 @@ class RobotLog(Log):
         urdf = None if self.options.urdf else self._rig_file_options["urdf"]
         return [*super().option_files(), *([Path(urdf)] if urdf else [])]
 
+    def stream_name(self, name: str) -> str:
+        """Name of the stream of one of ``excludable``; the same by default."""
+        return name
+
+    @property
+    def stream_names(self) -> Collection[str]:
+        """Names of the streams of all of ``excludable``, of those too that are left out."""
+        return {self.stream_name(n) for n in self.excludable}
+
+    def words(self, sample: Sample) -> list[str]:
+        """Sensors of the rig file that no stream is of; an output may lack streams that its run left out."""
+        if not self._sensors_of_file or (self.root / MANIFEST).is_file():
+            return []
+        return sensors_without_stream(self._sensors_of_file, sample.streams, lambda: self.stream_names, self.rig_name)
+
     def is_excluded(self, name: str) -> bool:
         """Whether ``log.exclude`` names a topic or feature."""
         return matches(name, self._exclude_patterns)
@@ -165,7 +188,7 @@ class RobotLog(Log):
             root, known = links[robot.root], rig.frames.get(robot.root)
             if known is not None and known.parent is not None:  # the log itself gives the pose of the robot
                 links[robot.root] = Frame(parent=known.parent, pose=known.pose, inertia=root.inertia)
-            rig = Rig({**rig.frames, **_as_mounted(links, rig.frames)}, rig.sensors)
+            rig = Rig({**rig.frames, **as_mounted(links, rig.frames)}, rig.sensors)
         return self._with_reference(self.with_rig_file(rig))
 
     def _with_reference(self, rig: Rig) -> Rig:
@@ -261,23 +284,3 @@ class RobotLog(Log):
             if name in rig.frames:
                 return name
         return next(n for n, f in rig.frames.items() if f.parent is None)
-
-
-def _as_mounted(links: Mapping[str, Frame], of_log: Mapping[str, Frame]) -> dict[str, Frame]:
-    """Links, those that nothing moves where the log itself says: an arm on a vehicle, after a motion of the scene.
-
-    A description does not say that pictures are taken in a link, whose axes are then a camera's; the log does.
-    """
-    out = dict(links)
-    for name, link in links.items():
-        own = of_log.get(name)
-        if own is not None and own.axis_convention == "camera":
-            link = out[name] = replace_unchecked(link, axis_convention="camera")
-        if own is None or own.parent != link.parent:
-            continue
-        here, told = own.pose, link.pose
-        if not isinstance(here, Tensor) or not isinstance(told, Tensor):
-            continue
-        if not torch.allclose(here, told, atol=1e-6):  # not only rounded otherwise
-            out[name] = replace_unchecked(link, pose=here)
-    return out

@@ -41,7 +41,7 @@ def sample_account(source: Sample, made: Sample, written: Sample, writer: Writer
         changes += [c for c in made.meta.changes if c.stream == name]
         change = count_difference(made.streams.get(name), written.streams.get(name))
         if change is not None:
-            changes.append(Change(writer.loss_reason(name), name, *change))
+            changes.append(Change(writer.account_reason(written, name), name, *change))
         streams = (source.streams.get(name), written.streams.get(name))
         out[name] = stream_account(*streams, changes, sum(left_out.values()))
     return out

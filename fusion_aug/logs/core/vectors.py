@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from calib.nearest_names import listed
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.options import Option
 from fusion_aug.logs.core.part_names import numbers_of_poses
@@ -92,7 +93,8 @@ def _kind_of(is_command: bool, columns: set[str], of_hand: bool, is_misplaced: b
         if columns - {OTHER_PART} <= set(kind.column_table()):
             return kind
     known = sorted({c.name for k in kinds for c in k.columns} | {OTHER_PART})
-    raise ConfigError(f"{where}: no kind of stream has the columns {sorted(columns)}; known: {known}")
+    strange = sorted(columns - set(known)) or sorted(columns)  # where none is unknown, no kind has all of them
+    raise ConfigError(f"{where}: no kind of stream has the columns {strange}; known: {listed(strange[0], known)}")
 
 
 def _joint_names(

@@ -44,6 +44,9 @@ def all_present(stream: Stream) -> Stream:
     return stream if bool(stream.present.all()) else replace(stream, present=torch.ones_like(stream.present))
 
 
+# beginnings of reasons in the account, before names of streams: of what is gone, and of what is new
+WRITTEN_AS, MADE_OF = "written as ", "made of "
+
 WORK = ".work"  # folder of an unfinished output, which is removed when all else is in place
 PARTS_FOLDER = "parts"  # of a staged sample: files that the writer joins at the end, which lie in WORK until then
 
@@ -144,6 +147,21 @@ class Writer(ABC):
             sample: what ``as_read_back`` returned. stream: of the sample before.
         """
         return ""
+
+    def made_of(self, sample: Sample, stream: str) -> str:
+        """What a stream that is read back is made of, where these were streams of other names; for messages.
+
+        Args:
+            sample: what ``as_read_back`` returned. stream: of it.
+        """
+        return ""
+
+    def account_reason(self, written: Sample, stream: str) -> str:
+        """Why a stream holds other items, or none, after ``as_read_back`` returned ``written``."""
+        new, old = self.becomes(written, stream), self.made_of(written, stream)
+        if new and stream not in written.streams:
+            return f"{WRITTEN_AS}{new}"
+        return f"{MADE_OF}{old}" if old and stream not in old.split(", ") else self.loss_reason(stream)
 
     def part(self, name: str) -> Path:
         """Where a file lies that ``stage`` wrote below ``PARTS_FOLDER``, for ``finish``, which must leave it there.

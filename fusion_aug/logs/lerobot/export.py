@@ -46,7 +46,10 @@ PNG: dict[str, Any] = {"bytes": b"", "path": None}  # of a picture in the table
 class LeRobotExporter(CaptureTimeWriter):
     """Writes videos, vectors, tasks and statistics of samples of any log of a robot."""
 
-    loss_reasons: ClassVar[Mapping[str, str]] = {"": "an episode of LeRobot has features at one rate"}
+    loss_reasons: ClassVar[Mapping[str, str]] = {
+        "": "an episode of LeRobot has features at one rate",
+        TASK: "every episode of LeRobot has a task",
+    }
 
     def __init__(self, log: Any, out: Path, **kwargs: Any):
         super().__init__(log, out, **kwargs)
@@ -134,6 +137,10 @@ class LeRobotExporter(CaptureTimeWriter):
         """Names of the streams of the features that a stream is a part of."""
         return ", ".join(self._forms[sample].names_of(stream)) if sample in self._forms else ""
 
+    def made_of(self, sample: Sample, stream: str) -> str:
+        """Names of the streams that a feature is made of."""
+        return ", ".join(self._forms[sample].sources_of(stream)) if sample in self._forms else ""
+
     def notes(self, sample: Sample, pipeline: Transform) -> list[str]:
         """What is in which feature, what goes to the sidecar, and what is left out."""
         plan = self.plan(sample)
@@ -154,6 +161,9 @@ class LeRobotExporter(CaptureTimeWriter):
         gone = [_called(n, s) for n, s in sample.streams.items() if n not in known]
         if gone or plan.left_out:
             out.append(f"left out, since LeRobot has no place for it: {', '.join([*gone, *plan.left_out])}")
+        if isinstance(self.log, EpisodeLog) and (factors := self.log.factors):
+            told = ", ".join(f"{column} x {factor:g}" for column, factor in factors.items())
+            out.append(f"numbers are written in SI units (m, rad, N): those of the log times their factors ({told})")
         if ACTION not in plan.vectors:
             out.append("no commands are known: give output.action=[STREAM], or output.action=next_state")
         if STATE not in plan.vectors:

@@ -28,7 +28,15 @@ from fusion_aug.logs.lerobot.export_features import (
     pictures_of,
 )
 from fusion_aug.logs.lerobot.export_options import Chosen, ExportOptions
-from fusion_aug.logs.lerobot.export_vectors import OF_JOINTS, Piece, Vector, own_vector, pieces_of, vector_of
+from fusion_aug.logs.lerobot.export_vectors import (
+    OF_JOINTS,
+    Piece,
+    Vector,
+    own_vector,
+    pieces_of,
+    usual_columns,
+    vector_of,
+)
 from fusion_aug.logs.lerobot.reader import stream_name
 from fusion_aug.sample import Sample
 from fusion_aug.streams import (
@@ -78,6 +86,12 @@ class Plan:
         made = [f for f, p in self.pictures.items() if p.stream == stream]
         made += [f for f, v in self.vectors.items() if any(p.stream == stream for p in v.pieces)]
         return [self.name(f) for f in made]
+
+    def sources_of(self, name: str) -> list[str]:
+        """Streams of the source that a stream of the output is made of."""
+        made = [p.stream for f, p in self.pictures.items() if self.name(f) == name]
+        made += [p.stream for f, v in self.vectors.items() if self.name(f) == name for p in v.pieces]
+        return list(dict.fromkeys(made))
 
     @property
     def used(self) -> set[str]:
@@ -174,7 +188,7 @@ def _usual(sample: Sample, kinds: tuple[type[Stream], ...], names: tuple[str, ..
     """Streams that states or commands are of by default; those of several hands keep vectors of their own."""
     out: dict[str, tuple[str, ...]] = {}
     for name, stream in sample.streams.items():
-        if not isinstance(stream, kinds) or isinstance(stream, Opaque) or not len(stream):
+        if not isinstance(stream, kinds) or isinstance(stream, Opaque) or not len(stream) or not usual_columns(stream):
             continue
         try:
             vector_of(sample, pieces_of(sample, {**out, name: ()}, "state"), "state", command=kinds == (Action,))

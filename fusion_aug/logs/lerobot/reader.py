@@ -20,8 +20,8 @@ from fusion_aug.logs.core.contents import Fields, Part
 from fusion_aug.logs.core.episode_facts import read_start
 from fusion_aug.logs.core.episodes import EpisodeLog
 from fusion_aug.logs.core.robots import BASE
-from fusion_aug.logs.core.sidecar import merge_sidecar
-from fusion_aug.logs.core.touch import camera_of, with_touch_sensors_of_rig
+from fusion_aug.logs.core.sidecar_rig import with_sidecar
+from fusion_aug.logs.core.touch import camera_of
 from fusion_aug.logs.lerobot.contents import DATA, INDEX, INFO, VIDEOS, columns_of, named
 from fusion_aug.logs.lerobot.info import read_info
 from fusion_aug.logs.lerobot.layout import Layout
@@ -202,7 +202,7 @@ class LeRobotLog(EpisodeLog):
             texts = strings([self._sentence(int(k), episode, path) for k in index[new]])
             streams["task"] = Text(frame=BASE, capture_times=times[torch.from_numpy(new)], values={"text": texts})
         sample = self.make_sample(sample_id, self.with_capture_times(streams, sample_id), int(times[0]))
-        return with_touch_sensors_of_rig(merge_sidecar(sample, self.tree, rig_first=True))
+        return with_sidecar(sample, self.tree)
 
     def _sentence(self, task: int, episode: dict[str, Any], path: Path) -> str:
         """The sentence of a task by its number; of one that the table of tasks lacks, the only one of the episode.

@@ -105,9 +105,9 @@ def meanings_of(kinds: Mapping[str, np.dtype], told: Told, where: str) -> list[M
     out: list[Meaning] = []
     free = [n for n in kinds if n not in AXES]
     for key, word in told.items():
-        parts = _parts_told(key, word, kinds)
-        if parts is None and not any(p in kinds for p in key.replace("+", " ").split()):
+        if not names_fields_of(key, word, kinds):
             continue  # of another cloud that the same pattern names
+        parts = _parts_told(key, word, kinds)
         if parts is None or not set(parts) <= set(free):
             raise ConfigError(
                 f"log.fields: {where}: {key}: is no field that can be a {word}; the fields are {', '.join(kinds)}"
@@ -153,6 +153,11 @@ def _parts_of(base: str, behind: str, names: Iterable[str]) -> tuple[str, ...] |
         if parts[0] and parts[1]:
             return tuple(p for p in parts if p)
     return None
+
+
+def names_fields_of(key: str, word: str, kinds: Mapping[str, np.dtype]) -> bool:
+    """Whether a key of ``log.fields`` names fields of a cloud, or one of them."""
+    return _parts_told(key, word, kinds) is not None or any(p in kinds for p in key.replace("+", " ").split())
 
 
 def _parts_told(key: str, word: str, kinds: Mapping[str, np.dtype]) -> tuple[str, ...] | None:

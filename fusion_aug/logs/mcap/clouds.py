@@ -20,6 +20,7 @@ from fusion_aug.logs.mcap.cloud_layout import cloud_problem, layout_of, packed_r
 from fusion_aug.logs.mcap.cloud_times import TimeCoding, coding_of
 from fusion_aug.logs.mcap.file import Recording, decode, stamp_of
 from fusion_aug.logs.mcap.messages import ReceivedMessage, register_reader
+from fusion_aug.logs.mcap.one_message import naming_its_message
 from fusion_aug.logs.mcap.writing import register_writer
 from fusion_aug.streams import LazyColumns, Lidar, Points, Stream
 from fusion_aug.streams.columns import RULES
@@ -128,6 +129,7 @@ def _cloud_from(file: Recording, topic: str, start: int) -> dict[str, Tensor]:
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 @decoder("ros_cloud")
+@naming_its_message
 def decode_cloud(path: Path, raw: bytes, options: dict[str, Any]) -> dict[str, Tensor]:
     """Columns of a PointCloud2 message."""
     where = f"{path}: topic {options['topic']}"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from fusion_aug.errors import DataError
 from fusion_aug.logs.mcap.clouds import CLOUD
-from fusion_aug.logs.mcap.file import Channel, MessageSource, StoredMessage, decode
+from fusion_aug.logs.mcap.file import Channel, MessageSource, StoredMessage, decode, stamp_of
 from fusion_aug.logs.mcap.messages import READERS, ReceivedMessage
 from fusion_aug.logs.mcap.opaque import INFO, TF, Unread, unread_by, unread_type
 from fusion_aug.logs.mcap.problems import message_problem
@@ -78,13 +78,14 @@ class ReadFacts(NamedTuple):
 
     Attributes:
         words: what a user should know. follow_log: whether header stamps are of the clock of the log times.
-        places: topic -> where its messages of the window lie, by log time. edges: topic -> child and parent frames of
-            the transforms of the recording.
+        places: topic -> where its messages of the window lie, by log time. captured: topic -> when each of these was
+            captured, ns. edges: topic -> child and parent frames of the transforms of the recording.
     """
 
     words: list[str]
     follow_log: bool
     places: Mapping[str, Sequence[Place]]
+    captured: Mapping[str, Sequence[int]]
     edges: Mapping[str, Collection[tuple[str, str]]]
 
 
@@ -175,15 +176,17 @@ def _read_for_rig(
     same_camera: Callable[[Any, Any], bool],
 ) -> None:  # fmt: skip
     topic, where = out.topics[raw.topic], f"{window.path}: topic {raw.topic}"
+    moves = raw.kind == TF and not raw.topic.endswith("tf_static") and not isinstance(message, DataError)
     if window.start <= raw.log_time < window.end:
-        topic.messages.append(received(topic, raw, window.path, before))
+        found = received(topic, raw, window.path, before)
+        stamps = [stamp_of(t) for t in message.transforms[:1]] if moves else []
+        topic.messages.append(replace(found, first_stamp=stamps[0]) if stamps else found)
     if topic.unread is not None:
         return
     if isinstance(message, DataError):
         topic.unread = unread_by(message, raw.kind, where)
     elif raw.kind == TF:
-        is_static = raw.topic.endswith("tf_static")
-        out.transforms.append((is_static, raw.log_time, message))
+        out.transforms.append((not moves, raw.log_time, message))
         edges = ((str(t.child_frame_id).strip("/"), str(t.header.frame_id).strip("/")) for t in message.transforms)
         out.edges.setdefault(raw.topic, set()).update(edges)
     elif not same_camera(out.infos.setdefault(raw.topic, message), message):
@@ -214,17 +217,29 @@ def received(topic: Topic, raw: StoredMessage, path: Path, before: int) -> Recei
             problem = message_problem(message, raw.kind, raw.topic) if is_first else None
             topic.unread = problem
         except DataError as error:
-            topic.unread = unread_by(error, raw.kind, where)
+            reason = str(error).removeprefix(f"{where}: ")
+            topic.unread = unread_by(f"the message at log time {raw.log_time} ns {reason}", raw.kind, where)
     if topic.has_header and head is None and topic.unread is None:
         topic.unread = unread_by(f"a message at log time {raw.log_time} ns has no whole header", raw.kind, where)
     frame, stamp = (head.frame, head.stamp) if head is not None else ("", None)
     return ReceivedMessage(None if raw.kind in LAZY else message, source, frame, stamp, raw.log_time)
 
 
-def places_of(topics: Mapping[str, Topic], window: Window) -> dict[str, list[Place]]:
-    """Where the messages of the window lie, by topic and log time."""
-    inside = {t: [m for m in topic.messages if window.start <= m.log_time < window.end] for t, topic in topics.items()}
-    return {t: [_place_of(m) for m in messages] for t, messages in inside.items()}
+def facts_of(found: Gathered, window: Window, words: list[str]) -> ReadFacts:
+    """What was found while a window was read, after ``with_times``; ``words`` are what a user should know."""
+    inside = {
+        t: [m for m in topic.messages if window.start <= m.log_time < window.end] for t, topic in found.topics.items()
+    }
+    places = {t: [_place_of(m) for m in messages] for t, messages in inside.items()}
+    captured = {t: [_capture_time(m, found.follow_log) for m in messages] for t, messages in inside.items()}
+    return ReadFacts(words, found.follow_log, places, captured, found.edges)
+
+
+def _capture_time(message: ReceivedMessage, follow_log: bool) -> int:
+    """When a message was captured (ns); of a tf message, which has no header, its first transform."""
+    if message.first_stamp is None:
+        return int(message.time)
+    return capture_times([(message.first_stamp, message.log_time)], follow_log)[0][0]
 
 
 def _place_of(message: ReceivedMessage) -> Place:

@@ -24,6 +24,7 @@ class ReceivedMessage:
     Attributes:
         message: as rosbags returns it; None for pictures and clouds, which are decoded later.
         source: its place in the file. frame: its frame_id. time: header stamp, else log time, ns. log_time: ns.
+        first_stamp: ns, of the first transform of a tf message that moves; None of others.
         place: among the topic's messages of the window, in the order of log times.
     """
 
@@ -33,6 +34,7 @@ class ReceivedMessage:
     time: Any
     log_time: int
     position_in_topic: int = 0
+    first_stamp: int | None = None
 
 
 Reader = Callable[[list[ReceivedMessage], dict[str, Any], str], Stream]

@@ -29,6 +29,7 @@ OF_PLACES = (
 )  # fmt: skip
 UNSEEN = (*LIGHT, "ImagePlane", "Weather")
 LEAVE_OUT = "leave the topic out with log.exclude"
+MEND_FRAMES = f"correct these transforms in the recording, or {LEAVE_OUT} and give its frames in a rig file (log.rig)"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,12 +44,14 @@ class Unread(NamedTuple):
 
     Attributes:
         reason: why. remedy: what to do where they had to change. like, untouched_by: see ``Opaque``.
+        is_of_scene: whether they are known to hold places of the scene, whatever ``log.no_geometry`` says.
     """
 
     reason: str
     remedy: str = LEAVE_OUT
     like: str = ""
     untouched_by: tuple[str, ...] = ()
+    is_of_scene: bool = False
 
     def fields(self, topic: str, kind: str, free_of_motion: bool, free_of_space: bool) -> dict[str, Any]:
         """The fields of a ``RawMessages`` stream.
@@ -57,10 +60,11 @@ class Unread(NamedTuple):
             topic, kind: of the messages. free_of_motion, free_of_space: whether ``log.restamp_only`` and
                 ``log.no_geometry`` name the topic.
         """
-        told = (("Temporal",) if free_of_motion else ()) + (SPACE if free_of_space else ())
+        told = (("Temporal",) if free_of_motion else ()) + (SPACE if free_of_space and not self.is_of_scene else ())
         still = f"name {topic} in log.restamp_only if its messages hold no motion, or {self.remedy}"
         placeless = f"name {topic} in log.no_geometry if its messages hold nothing of the scene, or {self.remedy}"
-        ways = (f"Temporal: {still}", *(f"{family}: {placeless}" for family in SPACE if not self.like))
+        may_be_placeless = SPACE if not (self.like or self.is_of_scene) else ()
+        ways = (f"Temporal: {still}", *(f"{family}: {placeless}" for family in may_be_placeless))
         return {
             "place": f"topic {topic} ({kind or 'without a type'})", "reason": self.reason, "remedy_here": self.remedy,
             "ways": ways, "like": self.like,
@@ -81,8 +85,9 @@ def unread_type(channels: Sequence[Channel], known: Any) -> Unread | None:
     """
     channel = channels[0]
     would_be = like(channel.kind)
-    if any((c.kind, c.encoding) != (channel.kind, channel.encoding) for c in channels):
-        return Unread("its channels have different types or encodings", like=would_be)
+    kinds = dict.fromkeys(f"{c.kind or 'without a type'} in {c.encoding or 'no encoding'}" for c in channels)
+    if len(kinds) > 1:
+        return Unread(f"its channels have different types or encodings ({', '.join(kinds)})", like=would_be)
     if channel.encoding not in ENCODINGS:
         told = f"its messages are encoded as {channel.encoding or 'nothing that is named'}, not as ROS does"
         remedy = f"convert the topic to ROS 2 messages first, or {LEAVE_OUT}"
@@ -113,7 +118,7 @@ def unread_by(error: DataError | str, kind: str, where: str) -> Unread:
     if kind == INFO:  # the lens belongs to pixels and mountings, and to nothing else
         return Unread(reason, like="Camera", untouched_by=(*LIGHT, "Weather", "Temporal"))
     if kind == TF:
-        return Unread(reason, untouched_by=(*UNSEEN, "Temporal"))
+        return Unread(reason, MEND_FRAMES, untouched_by=(*UNSEEN, "Temporal"), is_of_scene=True)
     would_be = like(kind)
     still = ("Temporal",) if would_be == "Camera" else ()
     return Unread(reason, like=would_be, untouched_by=still if would_be else LIGHT)

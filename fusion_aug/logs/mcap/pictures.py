@@ -25,6 +25,7 @@ from fusion_aug.logs.mcap.compressed import DEPTH_HEADER, coded, is_compressed_d
 from fusion_aug.logs.mcap.definitions import decode
 from fusion_aug.logs.mcap.file import CODINGS
 from fusion_aug.logs.mcap.messages import ReceivedMessage, register_reader
+from fusion_aug.logs.mcap.one_message import naming_its_message
 from fusion_aug.logs.mcap.pixels import ENCODINGS, Encoding, alpha_of, encoding_of, from_rgb, pixels_of, to_rgb
 from fusion_aug.ops.color import levels_of
 from fusion_aug.streams import Camera, Depth, HeightMap, ImageStream, Opacity, Stream
@@ -182,6 +183,7 @@ def opacity_of(opacity: Stream | None, stream: ImageStream, item: int) -> Tensor
 
 # --- what is decoded when used ---------------------------------------------------------------------------------------
 @decoder("ros_image")
+@naming_its_message
 def decode_picture(path: Path, raw: bytes, options: Mapping[str, Any]) -> Tensor:
     """RGB (H, W, 3) uint8 or uint16, or depth (H, W) float32 metres, of a message."""
     where, topic = f"{path}: topic {options['topic']}", str(options["topic"])
@@ -202,6 +204,7 @@ def decode_picture(path: Path, raw: bytes, options: Mapping[str, Any]) -> Tensor
 
 
 @decoder("ros_alpha")
+@naming_its_message
 def decode_alpha(path: Path, raw: bytes, options: Mapping[str, Any]) -> Tensor | None:
     """The fourth channel (H, W), uint8 or uint16, of a message; None where it has none."""
     where = f"{path}: topic {options['topic']}"

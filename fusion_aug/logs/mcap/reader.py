@@ -25,41 +25,23 @@ from fusion_aug.logs.core.vectors import PARTS_OPTION
 from fusion_aug.logs.mcap import clouds
 from fusion_aug.logs.mcap.cameras import same_camera
 from fusion_aug.logs.mcap.contents import fields_of
-from fusion_aug.logs.mcap.gathering import (
-    KNOWN,
-    Gathered,
-    ReadFacts,
-    Topic,
-    gathered,
-    places_of,
-    topics_of,
-    with_times,
-)
+from fusion_aug.logs.mcap.gathering import KNOWN, Gathered, ReadFacts, Topic, facts_of, gathered, topics_of, with_times
+from fusion_aug.logs.mcap.lost_fields import refuse_lost_fields
 from fusion_aug.logs.mcap.messages import READERS
 from fusion_aug.logs.mcap.opaque import TF, unread_by
+from fusion_aug.logs.mcap.other_parents import other_parents
 from fusion_aug.logs.mcap.recording import Recording, recording
 from fusion_aug.logs.mcap.rig import first_known_pose, with_body_frame, with_cameras, with_message_frames
-from fusion_aug.logs.mcap.rig_sensors import sensors_without_topic
 from fusion_aug.logs.mcap.rules import NO_MOTION
+from fusion_aug.logs.mcap.stream_names import stream_names
 from fusion_aug.logs.mcap.tf import held_at_ends, tf_frames
 from fusion_aug.logs.mcap.times import reference_time, span_of
 from fusion_aug.logs.mcap.topic_log import TopicLog, words_of
 from fusion_aug.logs.mcap.vectors import in_their_frames
 from fusion_aug.logs.mcap.windows import Window, is_readable, windows_of
 from fusion_aug.sample import Ref, Sample, SampleMeta
-from fusion_aug.sample.manifest import NAME as MANIFEST
 from fusion_aug.streams import Camera, JointState, Opaque, RobotVector, Stream
 from fusion_aug.streams.undecoded import undecoded
-
-PICTURE_ENDINGS = (
-    "image_raw",
-    "image_rect",
-    "image_rect_color",
-    "image_color",
-    "image",
-    "compressed",
-    "compressedDepth",
-)
 
 MCAP_OPTIONS = {
     **ROBOT_OPTIONS,
@@ -108,6 +90,7 @@ class McapLog(TopicLog):
         if self.options.fields:  # topics are named with or without their slash
             of_clouds = {c.topic.strip("/") for f in self.recordings for c in f.summary()[0] if c.kind == clouds.CLOUD}
             self._refuse_unmatched("fields", (str(n).strip("/") for n in self.options.fields), of_clouds)
+            refuse_lost_fields(self.options.fields, self.recordings)
         if not isinstance(self.options.split_on_jump, bool):
             raise ConfigError(f"log.split_on_jump: expected true or false, got {self.options.split_on_jump!r}")
         if self.options.split_on_jump and self.options.window is not None:
@@ -175,19 +158,8 @@ class McapLog(TopicLog):
         return clouds.spread_clouds(topics, count)
 
     def names(self, file: Recording) -> dict[str, str]:
-        """Topic -> name of its stream: the topic without outer slashes; pictures have the name of their camera."""
-        out: dict[str, str] = {}
-        for channel in file.summary()[0]:
-            name = topic = channel.topic.strip("/")
-            if channel.kind.startswith("sensor_msgs/msg/") and channel.kind.endswith("Image"):
-                parts = topic.split("/")
-                while len(parts) > 1 and parts[-1] in PICTURE_ENDINGS:
-                    parts.pop()
-                name = "/".join(parts)
-                if "depth" in topic and not name.endswith("depth"):
-                    name += "/depth"
-            out[channel.topic] = topic if name in out.values() else name
-        return out
+        """Topic -> name of its stream."""
+        return stream_names(file.summary()[0])
 
     def read(self, sample_id: str) -> Sample:
         """Read one sample; the last one is held, without what was decoded of it."""
@@ -206,16 +178,18 @@ class McapLog(TopicLog):
         joints = self._joints_of_other_parts(window, topics)
         found.follow_log = with_times(topics, joints)
         sample = self._sample(sample_id, window, found, joints)
-        words = [*words_of(topics), *found.words, *self._sensors_without_topic(sample.streams)]
-        facts = ReadFacts(words, found.follow_log, places_of(topics, window), found.edges)
-        self._held = _Held(sample_id, changed, sample, facts)
+        words = [*words_of(topics), *found.words, *other_parents(found, sample.rig)]
+        self._held = _Held(sample_id, changed, sample, facts_of(found, window, words))
         return self._held
 
-    def _sensors_without_topic(self, streams: Mapping[str, Stream]) -> list[str]:
-        if (self.root / MANIFEST).is_file():  # an output lacks what its run left out
-            return []
-        named = {name for file in self.recordings for name in self.names(file).values()}
-        return sensors_without_topic(self._sensors_of_file, named, streams, self.rig_name)
+    @property
+    def stream_names(self) -> Collection[str]:
+        """Names of the streams of all topics."""
+        return {name for file in self.recordings for name in self.names(file).values()}
+
+    def words(self, sample: Sample) -> list[str]:
+        """Headers without a stamp, frames that rest or hang elsewhere, and sensors that no stream is of."""
+        return [*self.facts(sample.id).words, *super().words(sample)]
 
     def facts(self, sample_id: str) -> ReadFacts:
         """What was found while a sample was read; it is read for that where it is not the last one that was."""
@@ -239,7 +213,11 @@ class McapLog(TopicLog):
             limited = {
                 n: s for n, s in streams.items() if (s.may_refuse or isinstance(s, unbuilt)) and n not in told
             }  # fmt: skip
-            rig = Rig(frames or {BASE: Frame()}, dict(sensors))
+            joints = {n: s for n, s in streams.items() if isinstance(s, JointState)}
+            try:
+                rig, _ = self._placed(frames, sensors, streams, joints)
+            except USER_ERRORS:  # not all joints are among the first messages
+                rig = Rig(frames or {BASE: Frame()}, dict(sensors))
             name = window.path.relative_to(self.root).as_posix()
             yield name, Sample(metas=(self._meta(name, window, rig, streams),), streams=limited)
 
@@ -270,10 +248,7 @@ class McapLog(TopicLog):
         """The sample of what was read of a window, and of the joint readings of other files of the recording."""
         frames, sensors, streams = self._made(window, found)
         robot_joints = self._joint_streams([*found.topics.values(), *joints], streams, window)
-        if self.robot is not None:
-            streams = {n: replace(s, frame=self.robot.root) if s.frame == BASE else s for n, s in streams.items()}
-            frames = {n: f for n, f in frames.items() if n != BASE or f.parent is not None}
-        rig = self.with_robot(Rig(frames, dict(sensors)), {**self.told_joints(streams), **robot_joints})
+        rig, streams = self._placed(frames, sensors, streams, robot_joints)
         rig = with_changes(rig, self.tree, sample_id)
         streams, rig = with_touch_streams(streams, rig, str(window.path), self.rig_name)
         if not rig.frames:
@@ -281,6 +256,16 @@ class McapLog(TopicLog):
         told = {self.names(window.file)[t]: parts for t, parts in self.told_parts.items()}
         streams = in_their_frames(streams, told, rig, self.base_of(rig))
         return merge_sidecar(Sample(metas=(self._meta(sample_id, window, rig, streams),), streams=streams), self.tree)
+
+    def _placed(
+        self, frames: Mapping[str, Frame], sensors: Mapping[str, CameraSensor], streams: dict[str, Stream],
+        joints: Mapping[str, Stream],
+    ) -> tuple[Rig, dict[str, Stream]]:  # fmt: skip
+        """The rig with the described robot, and streams that name no frame in that of its root."""
+        if self.robot is not None:
+            streams = {n: replace(s, frame=self.robot.root) if s.frame == BASE else s for n, s in streams.items()}
+            frames = {n: f for n, f in frames.items() if n != BASE or f.parent is not None}
+        return self.with_robot(Rig(frames, dict(sensors)), {**self.told_joints(streams), **joints}), streams
 
     def _meta(self, sample_id: str, window: Window, rig: Rig, streams: Mapping[str, Stream]) -> SampleMeta:
         sent_once = {self.names(window.file)[c.topic] for c in window.file.summary()[0] if c.latched}

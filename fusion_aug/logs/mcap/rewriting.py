@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import chain
 
 import torch
+from torch import Tensor
 
 from calib import CameraSensor, UnknownLens
 from fusion_aug.logs.core.joint_readings import streams_within
@@ -22,7 +23,7 @@ from fusion_aug.logs.mcap.rules import restamped
 from fusion_aug.logs.mcap.tf import NewTransforms
 from fusion_aug.logs.mcap.windows import Original, Window
 from fusion_aug.sample import Sample
-from fusion_aug.streams import ImageStream
+from fusion_aug.streams import ImageStream, Stream
 from fusion_aug.transforms.temporal.speed import TimeMap, stamps_of
 
 
@@ -41,8 +42,8 @@ class Rewriting:
     ):  # fmt: skip
         self.window, self.sample, self.source, self.names, self.channels = window, sample, source, names, channels
         self._by_topic = {c.topic: c for c in reversed(channels)}
-        logged = torch.tensor([place.log_time for places in facts.places.values() for place in places])
-        self.new_time = TimeMap(sample.meta.history, torch.cat([stamps_of(source, 0), logged.to(torch.int64)]))
+        captured = torch.tensor([t for times in facts.captured.values() for t in times], dtype=torch.int64)
+        self.new_time = TimeMap(sample.meta.history, torch.cat([stamps_of(source, 0), captured]))
         self.begin = self.new_time(window.start)
         self._is_warped, self._facts = bool(self.new_time.warps), facts
 
@@ -132,14 +133,18 @@ class Rewriting:
         return pairs[0] if pairs else None
 
     def _pictures_changed(self, topic: str) -> bool:
-        """Whether the pictures of a CameraInfo topic are others, or at other times."""
-        sample, source = self.sample, self.source
-        return any(
-            n not in sample.streams or not torch.equal(sample[n].capture_times, source[n].capture_times)
-            or not torch.equal(sample[n].present, source[n].present)
-            or not torch.equal(sample[n].arrival_times, source[n].arrival_times)
-            for n in self._cameras(topic)
-        )  # fmt: skip
+        """Whether the pictures of a CameraInfo topic are others, or at times that a change of speed does not tell."""
+        streams = self.sample.streams
+        return any(n not in streams or self._differs(streams[n], self.source[n]) for n in self._cameras(topic))
+
+    def _differs(self, stream: Stream, source: Stream) -> bool:
+        captured = self.new_time.of_all(source.capture_times)
+        arrived = captured + (source.arrival_times - source.capture_times)
+        return not (
+            torch.equal(stream.present, source.present)
+            and torch.equal(stream.capture_times, captured)
+            and torch.equal(stream.arrival_times, arrived)
+        )
 
     @cached_property
     def _infos_inside(self) -> dict[str, bool]:
@@ -170,28 +175,47 @@ class Rewriting:
                 data = encode(replace(info, header=stamp(template.header, times[i])), INFO, channel.text)
                 yield OutputMessage(arrival_times[i], topic, arrival_times[i], data)
             return
-        for log_time, publish_time, original in self._originals(topic):
-            template = decode(original, INFO, channel.text, where)
+        for log_time, original in self._originals(topic):
+            template = decode(original.data, INFO, channel.text, where)
             message = template if lens is None else camera_info(lens, template, where)
             if self._is_warped:
                 message = restamped(message, self.new_time)
-            data = original if message is template else encode(message, INFO, channel.text)
-            yield OutputMessage(self.new_time(log_time), topic, self.new_time(publish_time), data)
+            data = original.data if message is template else encode(message, INFO, channel.text)
+            yield _at(log_time, topic, original, data)
 
-    def _originals(self, topic: str) -> Iterator[Original]:
-        """The messages of a topic, latched ones from before the window first."""
-        latched = (Original(raw.log_time, raw.publish_time, raw.data) for raw in self._latched({topic}))
-        places = self._facts.places[topic]
-        return chain(latched, map(self.window.originals(topic, places), range(len(places))))
+    def _originals(self, topic: str) -> Iterator[tuple[int, Original]]:
+        """The messages of a topic by new log time (ns), latched ones from before the window first."""
+        new, originals = self._log_times(topic), self.window.originals(topic, self._facts.places[topic])
+        begin = min([self.begin, *new.tolist()])
+        for raw in self._latched({topic}):
+            yield begin, Original(raw.log_time, raw.publish_time, raw.data)
+        for k in new.argsort(stable=True).tolist():
+            yield int(new[k]), originals(k)
+
+    def _log_times(self, topic: str) -> Tensor:
+        """New log times (n,) int64 ns of a topic: as of streams, what a message took to arrive stays, in seconds."""
+        captured = torch.tensor(self._facts.captured[topic], dtype=torch.int64)
+        logged = torch.tensor([place.log_time for place in self._facts.places[topic]], dtype=torch.int64)
+        return self.new_time.of_all(captured) + (logged - captured)
+
+    def first_log_time(self, default: int) -> int:
+        """The first log time (ns) of a window whose topics are all calibration; ``default`` where it has none."""
+        times = [t for topic in self._by_topic for t in self._log_times(topic).tolist()]
+        return min(times + [self.begin] * bool(self._latched(set(self._by_topic))), default=default)
 
     def _transforms(self, topic: str) -> Iterator[OutputMessage]:
         """Yield the tf messages with the poses of the rig."""
         channel, static = self._by_topic[topic], topic.endswith("tf_static")
         new = NewTransforms(self.sample.rig, self.source.rig, self.new_time, self._facts.follow_log)
         data: bytes | memoryview
-        for log_time, publish_time, original in self._originals(topic):
-            message = decode(original, TF, channel.text, topic)
-            moved = [new(t, static, log_time) for t in message.transforms]
+        for log_time, original in self._originals(topic):
+            message = decode(original.data, TF, channel.text, topic)
+            moved = [new(t, static, original.log_time) for t in message.transforms]
             same = all(a is b for a, b in zip(moved, message.transforms, strict=True))
-            data = original if same else encode(replace(message, transforms=moved), TF, channel.text)
-            yield OutputMessage(self.new_time(log_time), topic, self.new_time(publish_time), data)
+            data = original.data if same else encode(replace(message, transforms=moved), TF, channel.text)
+            yield _at(log_time, topic, original, data)
+
+
+def _at(log_time: int, topic: str, original: Original, data: bytes | memoryview) -> OutputMessage:
+    """A message at a new log time (ns), published as long before or after it as the original was."""
+    return OutputMessage(log_time, topic, max(0, original.publish_time + (log_time - original.log_time)), data)

@@ -20,7 +20,7 @@ PICTURE = (LIGHT, NOISE, IMAGE, WEATHER, MIRROR, MOUNT)
 CANVAS = Fate((IMAGE,), "pixels of the canvas")
 CALIBRATION = Fate((IMAGE, MIRROR, MOUNT), "of the canvas that the pictures have")
 ROWS = Fate((NOISE, WEATHER, MOUNT), "points are selected, added or hidden")
-JOINTS = Fate((MIRROR, WARP, ROBOT, NOISE), "by name; sliding joints also by a scale")
+JOINTS = Fate((MIRROR, WARP, ROBOT, NOISE), "by name; a scale changes lengths of sliding joints and torques of others")
 POSE = Fate((MIRROR, TURN, SHIFT, SCALE, MOUNT, ROBOT), "of the frames of the rig")
 OTHERS: dict[str, dict[str, Fate]] = {
     "sensor_msgs/msg/Image": {
@@ -44,7 +44,7 @@ OTHERS: dict[str, dict[str, Fate]] = {
     },
     "geometry_msgs/msg/WrenchStamped": {
         "wrench.force": Fate((MIRROR, TURN, WARP, MOUNT, NOISE, ROBOT), "about the origin of its frame"),
-        "wrench.torque": Fate((MIRROR, TURN, WARP, MOUNT, NOISE, ROBOT), "about the origin of its frame"),
+        "wrench.torque": Fate((MIRROR, TURN, SCALE, WARP, MOUNT, NOISE, ROBOT), "about the origin of its frame"),
     },
     "tf2_msgs/msg/TFMessage": {
         "transforms[].header.stamp": Fate((WARP,), STAMP), "transforms[].header.frame_id": Fate(why=FRAME),

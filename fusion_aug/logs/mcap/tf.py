@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib import Frame, Rig, Trajectory
+from calib import CalibrationError, Frame, Rig, Trajectory
 from calib.se3 import quaternion_from_rotation, same_pose
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.robots import WORLD_FRAMES
@@ -19,6 +19,7 @@ from fusion_aug.logs.mcap.times import Stamped, capture_times
 from fusion_aug.transforms.temporal.speed import TimeMap
 
 LONG_REST = 500_000_000  # ns without a pose, from which a user is told
+APART = 1e-4  # m, and of the entries of a rotation: what tf and a description may differ by
 
 
 @dataclass
@@ -48,14 +49,14 @@ def tf_frames(
     wrong: dict[tuple[bool, str], str] = {}
     for is_static, log_time, message in transforms:
         for t in message.transforms:
-            parent, child = str(t.header.frame_id).strip("/"), str(t.child_frame_id).strip("/")
+            child, parent = edge_of(t)
             edge = edges.setdefault(child, _Edge(parent, is_static))
             why = ""
             if edge.parent != parent:
                 why = f"hangs on {edge.parent!r} and then on {parent!r}, at log time {log_time} ns"
-            pose = _pose_of(t)
+            pose = pose_of(t)
             if pose is None:
-                why = f"its rotation at log time {log_time} ns is not a quaternion"
+                why = f"at log time {log_time} ns its rotation is no quaternion, or its position holds NaN or infinity"
             elif is_static and edge.is_static and edge.poses and not same_pose(edge.poses[-1], pose):
                 why = f"its static pose changes at log time {log_time} ns"
             if why:
@@ -85,12 +86,31 @@ def tf_frames(
     return out, wrong
 
 
-def _pose_of(transform: Any) -> Tensor | None:
-    """Pose (4, 4) of a transform; None where it is none."""
+def edge_of(transform: Any) -> tuple[str, str]:
+    """Child and parent frame of a transform."""
+    return str(transform.child_frame_id).strip("/"), str(transform.header.frame_id).strip("/")
+
+
+def pose_in(rig: Rig, parent: str, child: str, time: int | None) -> Tensor | None:
+    """``T_parent_child`` (4, 4) of a rig at a time (ns); None where it does not tell one."""
     try:
-        return T_of(transform.transform.translation, transform.transform.rotation, "tf")
+        return rig.T(parent, child, time)
+    except CalibrationError:
+        return None
+
+
+def is_apart(a: Tensor, b: Tensor) -> bool:
+    """Whether two poses differ by more than what rounding in files makes."""
+    return not torch.allclose(a, b, rtol=0, atol=APART)
+
+
+def pose_of(transform: Any) -> Tensor | None:
+    """Pose (4, 4) of a transform; None where it is none, or not finite."""
+    try:
+        pose = T_of(transform.transform.translation, transform.transform.rotation, "tf")
     except DataError:
         return None
+    return pose if bool(pose.isfinite().all()) else None
 
 
 def _in_circles(parents: dict[str, str]) -> list[str]:
@@ -164,15 +184,34 @@ class NewTransforms:
         if not static and stamp_of(transform):
             moved = self.new_time(time) - time + (stamp_of(transform) or 0)
             transform = replace(transform, header=stamp(transform.header, moved))
-        child, parent = str(transform.child_frame_id).strip("/"), str(transform.header.frame_id).strip("/")
+        child, parent = edge_of(transform)
         frame = self.rig.frames.get(child)
-        if frame is None or frame.parent != parent or _same_pose(frame, self.before.frames[child]):
+        if frame is None or parent not in self.rig.frames:
             return transform
-        x, y, z, *wxyz = self._pose(child, None if static else self.new_time(time))
+        times = (None, None) if static else (time, self.new_time(time))
+        if frame.parent != parent:
+            found = self._pose_between(parent, child, pose_of(transform), *times)
+        else:
+            found = None if _same_pose(frame, self.before.frames[child]) else self._pose(child, times[1])
+        if found is None:
+            return transform
+        x, y, z, *wxyz = found
         old = transform.transform
         shift = replace(old.translation, x=x, y=y, z=z)
         turn = replace(old.rotation, **dict(zip("wxyz", wxyz, strict=True)))
         return replace(transform, transform=replace(old, translation=shift, rotation=turn))
+
+    def _pose_between(
+        self, parent: str, child: str, told: Tensor | None, old: int | None, new: int | None
+    ) -> list[float] | None:
+        """Position and quaternion of a frame in one that it does not hang on in the rig.
+
+        None where that stays, and where the rig has another pose there than the message (``other_parents``).
+        """
+        before, after = pose_in(self.before, parent, child, old), pose_in(self.rig, parent, child, new)
+        if before is None or after is None or told is None or same_pose(before, after) or is_apart(before, told):
+            return None
+        return _numbers(after).tolist()
 
     def _pose(self, child: str, time: int | None) -> list[float]:
         """Position and quaternion (w x y z) of a frame at a new time (ns); known times are worked out at once."""

@@ -72,8 +72,7 @@ class TopicLog(RobotLog):
     @cached_property
     def told_parts(self) -> dict[str, Parts]:
         """Topic -> the meaning of its numbers, as the user tells it."""
-        parts = self.options.parts if self.options.parts is not None else self._rig_file_options["parts"]
-        return told_parts(parts, self.excludable)
+        return told_parts(self.declared_parts, self.excludable)
 
     def told_joints(self, streams: Mapping[str, Stream]) -> dict[str, Stream]:
         """Streams of joint readings whose messages are plain numbers."""

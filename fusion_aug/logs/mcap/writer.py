@@ -29,6 +29,7 @@ from fusion_aug.logs.mcap.opaque import TF
 from fusion_aug.logs.mcap.output import as_messages, log_time, write_file
 from fusion_aug.logs.mcap.pictures import OPACITY
 from fusion_aug.logs.mcap.rewriting import Rewriting
+from fusion_aug.logs.mcap.root_joints import root_joints
 from fusion_aug.logs.mcap.times import reference_time
 from fusion_aug.logs.mcap.windows import Window, begins_with_header
 from fusion_aug.sample import Ref, Sample
@@ -51,11 +52,11 @@ class McapWriter(Writer):
     }
 
     def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
-        """Return what messages cannot hold: effects, lenses behind turned pixels, stereo pairs, lost joints."""
+        """Return what messages cannot hold: effects, turned pixels of lenses, stereo pairs, lost or moved joints."""
         found = super().can_express(transform, sample) + dropped_joints(transform, sample)
         if self.log.robot is None:  # all that the log holds of lengths is scaled
             found = [p for p in found if p.effect != "scale"]
-        return [*found, *camera_limits(transform, sample)]
+        return [*found, *camera_limits(transform, sample), *root_joints(transform, sample)]
 
     def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
         """Return the sample with every stream as its messages hold it, without those that have none left.
@@ -85,12 +86,11 @@ class McapWriter(Writer):
         own = {n: s for n, s in streams.items() if n in topics}
         timed = [s for n, s in own.items() if n not in sent_once] or list(own.values())
         time = reference_time(timed, sample.ref.time)
+        if not own:
+            files = (self.log.windows[source.id], sample, source, names, self._channels(file))
+            time = Rewriting(*files, self.log.facts(source.id)).first_log_time(sample.ref.time)
         ref = Ref(sample.ref.frame, time)
         return out.with_meta(0, rig=rig, ref=ref)
-
-    def notes(self, sample: Sample, pipeline: Transform) -> list[str]:
-        """Headers that hold no stamp, and sensors of the rig file that no topic is of."""
-        return list(self.log.facts(sample.id).words)
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
         """Write one file, of the kind of its source, and its sidecar.

@@ -53,7 +53,8 @@ class Mounts:
         return self._kept.get(Mount(row["calibrated_sensor_token"], channel, modality, size, beside), self._read)
 
     def _read(self, mount: Mount) -> tuple[Frame, Sensor]:
-        record, where = (f("calibrated_sensor", mount.token) for f in (self.tables.get, self.tables.where))
+        record = self.tables.get("calibrated_sensor", mount.token)
+        where = self.tables.where("calibrated_sensor", mount.token)
         axis_convention = "camera" if mount.modality == "camera" else "body"
         frame = Frame(parent="ego", pose=pose_from_record(record, where), axis_convention=axis_convention)
         sensor = sensor_from_record(record, mount.channel, mount.modality, mount.size, set(mount.beside), where)

@@ -90,13 +90,17 @@ class RldsLog(ArrayLog):
         """Name of a stream -> its feature, of all that are read."""
         chosen = [f for f in self._described[0].values() if f.kind and not self.is_excluded(f.name)]
         self.check_parts([f.name for f in chosen])
-        short = [f.name.rpartition("/")[2] for f in chosen]
+        short = [self.stream_name(f.name) for f in chosen]
         return {s if short.count(s) == 1 else f.name: f for s, f in zip(short, chosen, strict=True)}
 
     @property
     def excludable(self) -> Collection[str]:
         """Features of a step."""
         return self._described[0].keys()
+
+    def stream_name(self, name: str) -> str:
+        """Name of a feature's stream: the last word, where that is one feature's alone."""
+        return name.rpartition("/")[2]
 
     @cached_property
     def shards(self) -> dict[tuple[str, str], Path]:

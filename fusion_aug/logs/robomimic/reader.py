@@ -78,8 +78,12 @@ class RobomimicLog(ArrayLog):
         self.check_parts(names)
         for name in names:
             if not self.is_excluded(name):
-                out[name] = name.removeprefix("obs/").removesuffix("_image").replace("_depth", "/depth")
+                out[name] = self.stream_name(name)
         return out
+
+    def stream_name(self, name: str) -> str:
+        """Name of a dataset's stream: agentview of obs/agentview_image, agentview/depth of obs/agentview_depth."""
+        return name.removeprefix("obs/").removesuffix("_image").replace("_depth", "/depth")
 
     @property
     def excludable(self) -> Collection[str]:

@@ -16,8 +16,10 @@ from fusion_aug.core.ranges import Range
 from fusion_aug.ops import blur, color
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
+from fusion_aug.sample.depth_settings import DepthSettings
 from fusion_aug.sample.ego import picture_flow
 from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
+from fusion_aug.transforms.distances import SeesDistances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ class MotionBlur(PhotometricTransform):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EgoMotionBlur(PhotometricTransform):
+class EgoMotionBlur(PhotometricTransform, SeesDistances):
     """Blur by the camera's own motion during an exposure of ``exposure`` seconds about the picture's stamp.
 
     Every pixel smears along its own optical flow, from the twist of an EgoPose stream (or the motion of the rig, for a
@@ -93,9 +95,8 @@ class EgoMotionBlur(PhotometricTransform):
         Raises:
             DataError: the distances or the motion of the camera are unknown.
         """
-        return blur.along_flow(
-            picture, picture_flow(context.call.sample, context.call.name, context.item, params["exposure"])
-        )
+        sample, name, settings = context.call.sample, context.call.name, DepthSettings.of(params)
+        return blur.along_flow(picture, picture_flow(sample, name, context.item, params["exposure"], settings))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,10 +21,12 @@ from fusion_aug.ops.view import moved_view
 from fusion_aug.ops.warp import gather
 from fusion_aug.sample import Sample
 from fusion_aug.sample.depth import camera_range
+from fusion_aug.sample.depth_settings import DepthSettings
 from fusion_aug.sample.ego import frame_twist
 from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import Camera, TactileImage
 from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
+from fusion_aug.transforms.distances import SeesDistances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +181,7 @@ class BlackCamera(CameraFault):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrozenCamera(CameraFault):
+class FrozenCamera(CameraFault, SeesDistances):
     """A camera that still sends the picture of ``age`` seconds ago at a new capture time.
 
     Where the sample holds several pictures, the latest one of that time is shown again, or the first. Else the picture
@@ -189,7 +191,7 @@ class FrozenCamera(CameraFault):
 
     age: Range = (0.5, 2.0)
 
-    version: ClassVar[int] = 2  # since 2026-11: distances end where things end
+    version: ClassVar[int] = 3  # since 2026-11: distances end where things end, and rims are no source
     needs_neighbours: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {"age": (0.0, 60.0)}
     example: ClassVar[dict[str, Any]] = {"age": [0.1, 0.5]}
@@ -221,7 +223,7 @@ class FrozenCamera(CameraFault):
         motion = torch.linalg.matrix_exp(-rate * params["age"])  # a steady motion, backwards
         if float(motion[:3, 3].norm()) < 1e-6 and torch.allclose(motion[:3, :3], torch.eye(3, dtype=torch.float64)):
             return picture
-        distance = camera_range(context.call.sample, context.call.name, item)
+        distance = camera_range(context.call.sample, context.call.name, item, DepthSettings.of(params))
         source = moved_view(context.camera, distance, motion).source
         # what was in view then and is not any more is unknown, and takes the nearest known colour
         return _filled(gather(picture, source), torch.isfinite(source).all(-1))

@@ -10,6 +10,7 @@ from torch import Tensor
 from calib import JointPose, Rig
 from fusion_aug.ops.view import MovedView
 from fusion_aug.sample import REF
+from fusion_aug.sample.depth_settings import AS_USUAL, DepthSettings
 from fusion_aug.streams import Stream
 
 # metres by which a sensor may be shifted and still count as one that turns: what is 1 m away moves by 1e-6 px, and
@@ -23,10 +24,11 @@ class FrameMotions:
     Args:
         before, after: rigs; a frame has moved in its parent where its pose is another object.
         errors: frame -> E (4, 4), of the frames whose mounting was moved by a drawn error.
+        settings: how distances of what pictures show are completed.
     """
 
-    def __init__(self, before: Rig, after: Rig, errors: Mapping[str, Tensor]):
-        self.before, self.after, self.errors = before, after, errors
+    def __init__(self, before: Rig, after: Rig, errors: Mapping[str, Tensor], settings: DepthSettings = AS_USUAL):
+        self.before, self.after, self.errors, self.settings = before, after, errors, settings
         self.views: dict[tuple[str, int], MovedView] = {}  # by camera and stamp: its mask and depth need the same
 
     def __call__(self, frame: str, time: int) -> Tensor | None:

@@ -21,6 +21,7 @@ from fusion_aug.ops.view import moved_view
 from fusion_aug.ops.warp import gather
 from fusion_aug.sample import Sample
 from fusion_aug.sample.depth import camera_range
+from fusion_aug.sample.depth_settings import DepthSettings
 from fusion_aug.streams import (
     Boxes2D,
     Boxes3D,
@@ -34,22 +35,24 @@ from fusion_aug.streams import (
 )
 from fusion_aug.streams.deferred import Deferred
 from fusion_aug.streams.source import Source
+from fusion_aug.transforms.distances import SeesDistances
 from fusion_aug.transforms.mount.frame_motions import FrameMotions, is_pure_rotation, item_motions
 from fusion_aug.transforms.mount.miscalibrate import MountTransform, drawn_frame_errors, with_frame_errors
 
 
 @dataclass(frozen=True, kw_only=True)
-class Viewpoint(MountTransform):
+class Viewpoint(MountTransform, SeesDistances):
     """Move some sensors: what they measure is rendered or resampled, and reported and true rig follow.
 
     Pictures after a rotation are exact for every camera model (a map of rays). A shift needs depth: a Depth stream of
-    the camera at its stamp, else the LiDAR's points, filled in between. Pixels that the old picture does not show are
-    black, and 0 in a further stream ``CAMERA/valid``. Clouds lose what the moved sensor cannot see; the Doppler of a
-    radar is that of its new position and motion. The fields are those of ``MountTransform``: degrees about and metres
+    the camera at its stamp, else the LiDAR's points, filled in between. What something hid from the old place is
+    stretched from what lies farther beside it, and what lies beyond the old picture's edges is black; both are 0 in a
+    further stream ``CAMERA/valid``. Clouds lose what the moved sensor cannot see; the Doppler of a radar is that of its
+    new position and motion. The fields are those of ``MountTransform``: degrees about and metres
     along the sensor's own axes.
     """
 
-    version: ClassVar[int] = 2  # since 2026-11: a shift sees distances that end where things end
+    version: ClassVar[int] = 3  # since 2026-11: distances end where things end, and what they hid is stretched
     exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "a moved LiDAR does not see what now lies behind something; validity masks are added",
         "keeps_counts": "a moved LiDAR does not see what now lies behind something",
@@ -68,7 +71,8 @@ class Viewpoint(MountTransform):
             same = meta.true_rig is meta.rig
             true_rig = rig if same else _without_elevations(with_frame_errors(meta.true_rig, errors), errors)
             metas.append(replace_unchecked(meta, rig=rig, true_rig=true_rig))
-            moves.append(FrameMotions(meta.true_rig, true_rig, errors))
+            settings = DepthSettings.of(next(iter(parameters.per_sample[u].values())))
+            moves.append(FrameMotions(meta.true_rig, true_rig, errors, settings))
             if moves[-1](meta.ref.frame, meta.ref.time) is not None:
                 raise ConfigError(
                     f"Viewpoint.sensors: the frame {meta.ref.frame!r} is the reference of sample {meta.id!r} and "
@@ -162,12 +166,10 @@ def _with_item(stream: ImageStream, item: int, picture: Tensor) -> ImageStream:
 
 def _shifted(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageStream:
     sensor = _camera(stream, call, item)
-    views, key = (
-        call.family_state[int(stream.sample_index[item])].views,
-        (stream.instance(call.name), int(stream.capture_times[item])),
-    )
+    motions: FrameMotions = call.family_state[int(stream.sample_index[item])]
+    views, key = motions.views, (stream.instance(call.name), int(stream.capture_times[item]))
     if key not in views:
-        views[key] = moved_view(sensor, camera_range(call.sample, call.name, item), move.detach())
+        views[key] = moved_view(sensor, camera_range(call.sample, call.name, item, motions.settings), move.detach())
     view = views[key]
     if isinstance(stream, Depth):
         distance = view.distance
@@ -177,7 +179,8 @@ def _shifted(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageS
         there = gather(old, view.source, "nearest", stream.blank)
         depth = torch.where(torch.isinf(there), there, distance.to(old))
         return _with_item(stream, item, torch.where(there > 0, depth, there))
-    return _with_item(stream, item, gather(stream.image(item), view.source, stream.interpolation, stream.blank))
+    source = view.stretched if isinstance(stream, Camera) else view.clear
+    return _with_item(stream, item, gather(stream.image(item), source, stream.interpolation, stream.blank))
 
 
 def with_validity_masks(out: Sample, before: Sample, moves: list[FrameMotions]) -> Sample:

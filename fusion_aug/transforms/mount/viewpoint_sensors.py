@@ -20,6 +20,7 @@ from fusion_aug.streams.columns import NON_GEOMETRIC, RULES, Column
 from fusion_aug.transforms.mount.frame_motions import is_pure_rotation, item_motions
 from fusion_aug.transforms.mount.moved_clouds import cloud_from
 from fusion_aug.transforms.mount.viewpoint import Viewpoint
+from fusion_aug.transforms.wrenches import torque_about
 
 EYE = torch.eye(4, dtype=torch.float64)
 
@@ -109,7 +110,8 @@ def move_wrench(stream: Wrench, call: Call) -> Wrench:
     """In the rotated axes f' = R^T f; about the new origin of a sensor moved on its link R^T (tau - r x f).
 
     Raises:
-        Obstacle: its frame is not known, and links were moved, of which one may carry it.
+        Obstacle: its frame is not known, and links were moved, of which one may carry it; or its origin moves, and it
+            tells a torque without the force.
     """
     if not stream.frame and any(m.joints_changed(f) for m in call.family_state for f in m.before.frames):
         reason = "its axes are not known: no message, rig or part of the log names their frame"
@@ -119,11 +121,10 @@ def move_wrench(stream: Wrench, call: Call) -> Wrench:
     if all(m is None for m in found):
         return stream
     back = torch.stack([EYE if m is None else m for m in found])[:, :3, :3].transpose(1, 2)
-    force, torque = (stream.values[c].to(torch.float64) for c in ("force", "torque"))
     own = [m.errors.get(stream.frame, EYE)[:3, 3] for m in call.family_state]
-    torque = torque - torch.linalg.cross(torch.stack([own[u] for u in stream.sample_index.tolist()]), force)
-    rotated = {"force": back @ force[..., None], "torque": back @ torque[..., None]}
-    return stream.with_values(**{c: v[..., 0].to(stream.values[c]) for c, v in rotated.items()})
+    about = torque_about(stream, call, -torch.stack([own[u] for u in stream.sample_index.tolist()]))
+    told = {**{c: v.to(torch.float64) for c, v in stream.values.items()}, **about}
+    return stream.with_values(**{c: (back @ v[..., None])[..., 0].to(stream.values[c]) for c, v in told.items()})
 
 
 @handles(Viewpoint, Points)
@@ -268,7 +269,8 @@ def move_keypoints(stream: Keypoints2D, call: Call) -> Keypoints2D:
             camera = call.sample[stream.instance(call.name)]
             same = (camera.sample_index == index).nonzero()[:, 0]
             item = int(same[(camera.true_capture_times[same] - time).abs().argmin()])
-            distances = camera_range(call.sample, stream.instance(call.name), item)
+            settings = call.family_state[index].settings
+            distances = camera_range(call.sample, stream.instance(call.name), item, settings)
             u, v = nearest_whole(pixel[rows]).to(torch.int64).unbind(1)
             distance = distances[v.clamp(0, distances.shape[0] - 1), u.clamp(0, distances.shape[1] - 1)].to(
                 torch.float64

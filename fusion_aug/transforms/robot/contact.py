@@ -53,7 +53,7 @@ class ContactTransform(Transform, Fault, abstract=True):
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Compute the change of every wrench, then apply it to wrenches, efforts and taxels."""
-        refuse_unclear_wrenches(sample)
+        refuse_unclear_wrenches(sample, cls.__name__)
         changes: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
         for name, stream in sample.of_type(Wrench).items():
             for u in range(len(sample.metas)):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from calib import JointPose, Robot, WrenchSensor
 from calib.kinematics import GRAVITY, align_to_joints
-from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.errors import ConfigError, DataError, Obstacle
 from fusion_aug.ops.resample import bracket
 from fusion_aug.sample import Sample, SampleMeta
 from fusion_aug.streams import JointState, Wrench
@@ -42,14 +42,22 @@ def jacobian_of(meta: SampleMeta, frame: str, stream: JointState, times: Tensor)
     return jacobian, robot.forward(q)[frame][:, :3, :3]
 
 
-def refuse_unclear_wrenches(sample: Sample) -> None:
+def refuse_unclear_wrenches(sample: Sample, transform: str) -> None:
     """Stop where a force on the hand cannot be carried over to the joints.
 
+    Args:
+        sample: to look at. transform: name of the class that adds the force.
+
     Raises:
+        Obstacle: a stream tells a force without the torque that belongs to it, or a torque alone.
         DataError: the frame of a wrench is not known, and the links follow joints whose efforts are known.
         ConfigError: a wrench without a declared sign disagrees with the efforts, which the other sign fits.
     """
     for name, wrench in sample.of_type(Wrench).items():
+        if missing := {"force", "torque"} - set(wrench.values):
+            reason = f"it tells no {' and no '.join(sorted(missing))}, and a contact changes force and torque together"
+            remedy = "give both in one vector, or leave the stream out with log.exclude"
+            raise Obstacle(f"stream {name!r}", transform, reason, remedy)
         for joints_name, joints in sample.of_type(JointState).items():
             if not {"effort", "position"} <= set(joints.values):
                 continue

@@ -63,15 +63,17 @@ class SceneState:
         roles, partners = roles_of(meta.rig, meta.ref.frame), meta.rig.mirror_names()
         robot = mirror_of_robot(meta.rig)
         links_that_swap = robot.swapped if isinstance(robot, RobotMirror) else {}
+        joints = {j: p for j, (p, _, _) in robot.joints.items()} if isinstance(robot, RobotMirror) else {}
         swaps = {**partners, **links_that_swap}
-        robot_swaps = {**sides_of_streams(streams or {}, meta.rig, swaps), **sides_of_sensors(meta.rig, swaps)}
+        beside = sides_of_streams(streams or {}, meta.rig, swaps, joints)
+        robot_swaps = {**beside, **sides_of_sensors(meta.rig, swaps)}
         if isinstance(robot, RobotMirror):
             roles = roles_with_robot(roles, meta.rig, robot, streams or {})
             carried = {n: p for n, p in partners.items() if is_on_links(meta.rig, n, robot.links)}
             robot_swaps = {**robot_swaps, **carried, **robot.swapped}
         partners = {**partners, **robot_swaps}
-        joints = [f.pose.joint for f in meta.rig.frames.values() if isinstance(f.pose, JointPose)]
-        prismatic_joints = tuple(dict.fromkeys(n for j in joints if not j.is_rotary for n in (j.name, j.own) if n))
+        moving = [f.pose.joint for f in meta.rig.frames.values() if isinstance(f.pose, JointPose)]
+        prismatic_joints = tuple(dict.fromkeys(n for j in moving if not j.is_rotary for n in (j.name, j.own) if n))
         taxels = {n: s for n, s in meta.rig.sensors.items() if isinstance(s, TaxelSensor) and s.poses is not None}
         return SceneState(meta.anchor, roles, canvas, partners, robot, prismatic_joints, robot_swaps, taxels)
 

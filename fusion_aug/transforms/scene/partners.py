@@ -1,4 +1,7 @@
-"""Partners by name: what is called left and right and is read at partners of each other, or at one frame."""
+"""Partners: what is called left and right and is read at partners of each other, or at one frame.
+
+Names that say no side (``robot0``, ``robot1``) are those of partners where the bodies or the joints are.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,61 @@ from calib.sides import other_side
 from fusion_aug.streams import Opaque, Stream
 
 
-def sides_of_streams(streams: Mapping[str, Stream], rig: Rig, swaps: Mapping[str, str]) -> dict[str, str]:
+def sides_of_streams(
+    streams: Mapping[str, Stream], rig: Rig, swaps: Mapping[str, str], joints: Mapping[str, str]
+) -> dict[str, str]:
     """Streams that belong to no sensor of the rig, as those of two hands do, and their partners of the other side.
 
     Their frames are partners too, or one and the same: what is read at a frame that keeps its name keeps its own.
+
+    Args:
+        swaps: frames and their partners. joints: readings of a described robot and their partners.
     """
-    beside = [n for n, s in streams.items() if n.partition("/")[0] not in rig.sensors and not isinstance(s, Opaque)]
-    found = {n: p for n in beside if (p := other_side(n, beside)) != n}
-    pairs = {n: (streams[n], streams[p]) for n, p in found.items()}
-    return {n: found[n] for n, (a, b) in pairs.items() if type(a) is type(b) and swaps.get(a.frame, a.frame) == b.frame}
+    inside = {n: s for n, s in streams.items() if n.partition("/")[0] not in rig.sensors and not isinstance(s, Opaque)}
+    by_name = {n: p for n in inside if (p := other_side(n, inside)) != n}
+    found = {n: p for n, p in by_name.items() if _fits(inside[n], inside[p], swaps)}
+    rest = {n: s for n, s in inside.items() if n not in by_name}
+    by_body = _partners_by_body(rest, swaps, joints)
+    return found | by_body | _called_alike(rest, by_body, swaps)
+
+
+def _fits(a: Stream, b: Stream, swaps: Mapping[str, str]) -> bool:
+    return type(a) is type(b) and swaps.get(a.frame, a.frame) == b.frame
+
+
+def _partners_by_body(
+    streams: Mapping[str, Stream], swaps: Mapping[str, str], joints: Mapping[str, str]
+) -> dict[str, str]:
+    """Streams of one hand, or of the joints of one side, and the one that tells the same of the other side."""
+    told = {n: (s.child, getattr(s, "names", ()), type(s), set(s.values)) for n, s in streams.items()}
+    out = {}
+    for name, (child, names, *kind) in told.items():
+        mirrored = (swaps.get(child, child), tuple(joints.get(n, n) for n in names), *kind)
+        found = [n for n, other in told.items() if other == mirrored and _fits(streams[name], streams[n], swaps)]
+        if mirrored != told[name] and len(found) == 1:
+            out[name] = found[0]
+    return out
+
+
+def _called_alike(
+    streams: Mapping[str, Stream], partners: Mapping[str, str], swaps: Mapping[str, str]
+) -> dict[str, str]:
+    """Further streams whose names differ in the word in which those of partners differ: ``robot0``, ``robot1``."""
+    words = {
+        changed[0]
+        for a, b in partners.items()
+        if len(a.split("_")) == len(b.split("_"))
+        and len(changed := [w for w in zip(a.split("_"), b.split("_"), strict=True) if w[0] != w[1]]) == 1
+    }
+    out = {}
+    for name, stream in streams.items():
+        if name in partners:
+            continue
+        for old, new in words:
+            other = "_".join(new if w == old else w for w in name.split("_"))
+            if other != name and other in streams and other not in partners and _fits(stream, streams[other], swaps):
+                out[name] = other
+    return out
 
 
 def sides_of_sensors(rig: Rig, swaps: Mapping[str, str]) -> dict[str, str]:

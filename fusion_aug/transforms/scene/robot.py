@@ -13,6 +13,9 @@ from fusion_aug.streams import JointState, Keypoints2D, Keypoints3D, RobotVector
 from fusion_aug.streams.families import Scene
 from fusion_aug.transforms.scene.maps import SceneMaps
 from fusion_aug.transforms.scene.rules import canvas_of, motion_per_item, move_columns
+from fusion_aug.transforms.wrenches import torque_about
+
+EFFORTS = ("effort", "joint_effort")
 
 
 def refuse_misplaced(stream: JointState | RobotVector, call: Call) -> None:
@@ -31,7 +34,9 @@ def refuse_misplaced(stream: JointState | RobotVector, call: Call) -> None:
 
 
 def mirrored_joints(stream: JointState | RobotVector, call: Call, columns: dict[str, bool]) -> dict[str, Tensor]:
-    """Columns of joints under the mirrors of every sample.
+    """Columns of joints under the mirrors and scales of every sample.
+
+    Lengths scale, which are positions of sliding joints, and torques, which are efforts of all others.
 
     Args:
         columns: name -> whether it is a rate or force, which no offset touches.
@@ -47,8 +52,8 @@ def mirrored_joints(stream: JointState | RobotVector, call: Call, columns: dict[
             continue
         slid = torch.tensor([n in m.state.prismatic_joints for n in stream.names])
         for c, value in out.items():
-            if c not in ("effort", "joint_effort") and bool(slid.any()):
-                value[mine] = torch.where(slid.to(value.device), value[mine] * m.scale.to(value), value[mine])
+            grows = (slid if c not in EFFORTS else ~slid).to(value.device)
+            value[mine] = torch.where(grows, value[mine] * m.scale.to(value), value[mine])
         if not m.flips_images:
             continue
         if m.robot is None:
@@ -66,15 +71,36 @@ def mirrored_names(stream: JointState | RobotVector, call: Call) -> tuple[str, .
     Raises:
         DataError: no other stream holds the other side.
     """
-    robot = next((m.robot for m in call.family_state if m.flips_images and m.robot is not None), None)
-    if robot is None or not robot.is_one_sided(stream.names):
+    maps: list[SceneMaps] = call.family_state
+    found = next(((m, m.robot) for m in maps if m.flips_images and m.robot is not None), None)
+    if found is None or not found[1].is_one_sided(stream.names):
         return stream.names
-    if call.sample.streams and other_side(call.name, call.sample.streams) == call.name:
+    mirror, robot = found
+    if call.sample.streams and mirror.names.get(call.name, call.name) == call.name:
         raise DataError(
             f"stream {call.name!r}: a mirror gives its joints to the other side of the robot, and no other stream is "
-            f"its partner by name (left and right)"
+            f"its partner by name (left and right) or holds the same columns of the partners of its joints"
         )
     return tuple(robot.joints[n][0] for n in stream.names)
+
+
+def refuse_unlike_partner(stream: JointState | RobotVector, call: Call) -> None:
+    """Stop where a mirror gives a hand's numbers to the other hand, which the log tells in other parts.
+
+    Raises:
+        Obstacle: the two streams have other columns.
+    """
+    for m in call.family_state:
+        partner = m.names.get(call.name, call.name)
+        other = call.sample.streams.get(partner)
+        if other is not None and {c: v.shape[1:] for c, v in stream.values.items()} != {
+            c: v.shape[1:] for c, v in other.values.items()
+        }:
+            here, there = (", ".join(sorted(set(a) - set(b))) or "other widths" for a, b in
+                           ((stream.values, other.values), (other.values, stream.values)))  # fmt: skip
+            reason = f"a mirror exchanges it with {partner!r}, which tells other parts ({there}; here {here})"
+            remedy = "bring both hands into one form in the log, or leave the vector out with log.exclude"
+            raise Obstacle(f"stream {call.name!r}", call.transform.__name__, reason, remedy)
 
 
 @handles(Scene, JointState)
@@ -85,6 +111,7 @@ def move_joints(stream: JointState, call: Call) -> JointState:
         refuse_misplaced(stream, call)
     if not any(m.flips_images or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.family_state):
         return stream
+    refuse_unlike_partner(stream, call)
     moved = stream.with_values(**mirrored_joints(stream, call, kinds))
     return replace_unchecked(moved, names=mirrored_names(stream, call))
 
@@ -93,18 +120,19 @@ def move_joints(stream: JointState, call: Call) -> JointState:
 def move_wrench(stream: Wrench, call: Call) -> Stream:
     """By the columns, in the frame of the sensor; a map that shifts its origin by t adds t x f'.
 
+    A scale leaves forces alone, and levers grow, so torques do.
+
     Raises:
-        Obstacle: that frame is not known, and the motion would turn the force in it, or in one that it may be.
+        Obstacle: that frame is not known, and the motion would turn the force in it, or in one that it may be; or its
+            origin moves, and a stream tells a torque without the force.
     """
     maps: list[SceneMaps] = call.family_state
     if stream.frame:
         moved, own = move_columns(stream, call), motion_per_item(maps, stream.frame, stream)
         if own is None or not bool(own.matrix[:, :3, 3].any()):
             return moved
-        force, torque = moved.values["force"], moved.values["torque"]
-        # torques, which a scale leaves alone, have the levers of the robot as it was
-        shift = (own.matrix[:, :3, 3] / own.scale.reshape(-1, 1)).to(force).expand_as(force)
-        return moved.with_values(torque=torque + torch.linalg.cross(shift, force))
+        turned = torque_about(moved, call, own.matrix[:, :3, 3])
+        return moved.with_values(**{c: v.to(moved.values[c]) for c, v in turned.items()})
     if any(m.flips_images or m.state.robot is None for m in maps):
         reason = "its axes are not known: no message, rig or part of the log names their frame"
         remedy = f"name it in the rig file, as in sensors: {{{call.name}: {{kind: wrench, frame: LINK}}}}"
@@ -136,6 +164,7 @@ def move_vector(stream: RobotVector, call: Call) -> Stream:
         m.flips_images and m.robot is not None and m.robot.has_two_arms(m.state.prismatic_joints)
         for m in call.family_state
     )
+    refuse_unlike_partner(stream, call)
     alone = other_side(call.name, call.sample.streams) == call.name
     if arms and alone and commands is not None and commands.shape[1] > 1:
         raise DataError(

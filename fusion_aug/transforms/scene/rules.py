@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from calib.se3 import as_f64
+from calib.rates import gravity_of
 from fusion_aug.core.registry import Call, handles, refuse_opaque
 from fusion_aug.errors import DataError, UnhandledStream
 from fusion_aug.ops.image_map import ImageMap
@@ -19,7 +19,6 @@ from fusion_aug.streams.text import mirror_text
 from fusion_aug.transforms.cloud.unknown_fields import refuse_unmoved_fields
 from fusion_aug.transforms.scene.maps import SceneMaps
 
-GRAVITY = (0.0, 0.0, -9.81)
 EYE = torch.eye(3, dtype=torch.float64)
 
 
@@ -72,7 +71,6 @@ def _accelerometer(stream: Stream, value: Tensor, motion: Motion, call: Call) ->
     scale = motion.scale[:, None].to(value)
     out = value * scale
     if bool((motion.scale - 1).abs().max() > 1e-12):
-        gravity = as_f64(GRAVITY)
         pulls = []
         for index, time in zip(stream.sample_index.tolist(), stream.true_capture_times.tolist(), strict=True):
             if not call.sample.metas:
@@ -83,7 +81,7 @@ def _accelerometer(stream: Stream, value: Tensor, motion: Motion, call: Call) ->
                 raise DataError(
                     f"stream {call.name!r}: scaling accelerations needs the attitude of the IMU in the world"
                 )
-            pulls.append(rig.T(root, stream.frame, time)[:3, :3].T @ gravity)
+            pulls.append(rig.T(root, stream.frame, time)[:3, :3].T @ gravity_of(rig, stream.instance(call.name)))
         out = out + (scale - 1) * torch.stack(pulls).to(value)
     return motion.rotate(out)
 

@@ -179,6 +179,7 @@ class ScaleScene(SceneTransform):
 
     scale: Range
 
+    version: ClassVar[int] = 2  # since 2026-11: torques and efforts grow with their levers
     exemptions: ClassVar[dict[str, str]] = {
         "invertible": "accelerometer readings need the attitude, which the record does not hold; all else comes back"
     }

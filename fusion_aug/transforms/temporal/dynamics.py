@@ -51,7 +51,8 @@ def effort_at_speed(
     """tau' = tau + (phi'^2 - 1) (M a + c) + phi'' M v, link by link; tau itself where masses are unknown.
 
     So what the joints hold (weight, a grip, a push on the table) stays, and only the inertial part changes. Without
-    contact and friction this is phi'^2 (tau - g) + g + phi'' M v.
+    contact and friction this is phi'^2 (tau - g) + g + phi'' M v. Where the joints are is known from the rig: a log may
+    tell efforts and positions in vectors of their own.
 
     Args:
         values: columns at the new times. stream: before. meta: of its sample.
@@ -59,7 +60,7 @@ def effort_at_speed(
     """
     robot = robot_with_masses(meta, stream.names)
     effort = values["effort"]
-    if robot is None or "position" not in values:
+    if robot is None:
         return effort
     rig = meta.true_rig
     q = robot.readings_in(rig, at)
@@ -101,10 +102,14 @@ def inertial_demand(
 def wrench_at_speed(
     values: Mapping[str, Any], stream: Wrench, name: str, meta: SampleMeta, at: Tensor, speed: Tensor, change: Tensor
 ) -> dict[str, Tensor]:
-    """Force and torque (n, 3) with the inertial part of the payload at the new speed; weight and contact stay."""
+    """Force and torque (n, 3) with the inertial part of the payload at the new speed; weight and contact stay.
+
+    A sensor may tell only one of them, as the two vectors of robosuite do.
+    """
     rig, frame = meta.true_rig, stream.frame
     sign = rig.wrench_sign(name)
-    force, torque = (values[c].to(torch.float64) for c in ("force", "torque"))
+    nothing = torch.zeros(len(at), 3, dtype=torch.float64)
+    force, torque = (values[c].to(torch.float64) if c in values else nothing for c in ("force", "torque"))
     for link in payload(rig, frame) if frame in rig.frames else ():
         root, inertia = rig.root_of(link), rig.frames[link].inertia
         if inertia is None or root == link:
@@ -116,7 +121,7 @@ def wrench_at_speed(
         arm = (R @ inertia.center) + T_frame_link[:, :3, 3]
         force = force + sign * push
         torque = torque + sign * ((R @ twist[..., None])[..., 0] + torch.linalg.cross(arm, push))
-    return {"force": force.to(values["force"]), "torque": torque.to(values["torque"])}
+    return {c: v.to(values[c]) for c, v in (("force", force), ("torque", torque)) if c in values}
 
 
 def payload(rig: Rig, frame: str) -> list[str]:

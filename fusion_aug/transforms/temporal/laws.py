@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calib.kinematics import GRAVITY
-from calib.rates import point_motion
+from calib.rates import gravity_of, point_motion
 from fusion_aug.errors import DataError, UnhandledStream
 from fusion_aug.physics.timewarp import Warp
 from fusion_aug.sample import REF, Sample, SampleMeta
@@ -180,6 +179,6 @@ def _accelerometer(
         )
     T, velocity, _ = point_motion(rig, root, frame, at)
     to_body = T[:, :3, :3].transpose(1, 2)
-    pull = to_body @ GRAVITY
+    pull = to_body @ gravity_of(rig, stream.instance(name))
     own = (to_body @ velocity[..., None])[..., 0]
     return (value.to(torch.float64) * speed**2 + (speed**2 - 1) * pull + change * own).to(value)

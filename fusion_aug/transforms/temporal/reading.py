@@ -13,7 +13,7 @@ from fusion_aug.streams import RobotVector, Stream
 from fusion_aug.streams.columns import Column
 from fusion_aug.streams.dropped import with_dropped
 from fusion_aug.streams.resample import read_at
-from fusion_aug.streams.rotations import form_of, turns_over_steps
+from fusion_aug.streams.rotations import form_of, turn_at, turned_after, turns_over_steps
 
 TOTAL = Column("total", "plain")  # linear
 
@@ -46,9 +46,9 @@ def interpolate_signal(stream: Stream, name: str, at: Tensor, ends: Tensor) -> S
     base = stream.take_items(nearest(old, at))
     table = stream.column_types
     values = {n: read_at(v, table[n], old, at) if n in table else base.values[n] for n, v in stream.values.items()}
-    for n in stream.per_step if isinstance(stream, RobotVector) else ():
-        if n in values:
-            values[n] = joined_steps(stream.values[n], table[n], old, at, ends)
+    if isinstance(stream, RobotVector):
+        for n in (n for n in stream.per_step if n in values):
+            values[n] = joined_steps(stream.values[n], table[n], old, at, ends, _turns_beside(stream, table[n]))
     stamps = None if stream.receive_times is None else at + (base.arrival_times - base.capture_times)
     return replace(base, capture_times=at, receive_times=stamps, values=values)
 
@@ -59,21 +59,53 @@ def step_ends(times: Tensor) -> Tensor:
     return torch.cat([times[1:], times[-1:] + last])
 
 
-def joined_steps(value: Tensor, column: Column, old: Tensor, at: Tensor, ends: Tensor) -> Tensor:
+def _turns_beside(stream: RobotVector, column: Column) -> Tensor | None:
+    """How far (k + 1, 3, 3) a body turns whose own axes a column of shifts is along; None of any other column."""
+    if not column.in_child_frame or form_of(column):
+        return None
+    table = stream.column_types
+    found = [n for n in stream.per_step if n in stream.values and table[n].in_child_frame and form_of(table[n])]
+    return turned_after(stream.values[found[0]], table[found[0]]) if found else None
+
+
+def joined_steps(
+    value: Tensor, column: Column, old: Tensor, at: Tensor, ends: Tensor, turns: Tensor | None = None
+) -> Tensor:
     """Changes per step (k, w) at times (k,), joined from ``at`` to ``ends`` (n,): summed, rotations multiplied.
 
     Steps whose limits are the old ones keep their bits.
+
+    Args:
+        turns: (k + 1, 3, 3) rotation of the body whose own axes the changes are along.
     """
     if len(old) < 2:
         return value[:1].expand(len(at), *value.shape[1:])
     knots = torch.cat([old, step_ends(old)[-1:]])
     if form_of(column):
         joined = turns_over_steps(value, column, knots, at, ends)
+    elif turns is not None:
+        joined = shifts_over_steps(value, turns, knots, at, ends)
     else:
         joined = sum_over_steps(value, old, at, ends)
     first = torch.searchsorted(knots, at).clamp(max=len(old) - 1)
     same = (knots[first] == at) & (knots[first + 1] == ends)
     return torch.where(same[:, None], value[first], joined)
+
+
+def shifts_over_steps(value: Tensor, turns: Tensor, knots: Tensor, at: Tensor, ends: Tensor) -> Tensor:
+    """Shifts per step (k, 3) along the axes that a body has then, joined from ``at`` to ``ends`` (n,), all int64 ns.
+
+    The body's way in the axes of its first step is straight in between, and is told along its axes ``at`` each time:
+    ``p = R(at)^T (sum of R_k p_k until ends - until at)``, so that the new steps, one after another, lead as the old.
+
+    Args:
+        turns: (k + 1, 3, 3) rotation of the body before every step and after the last. knots: (k + 1,) ns, of these.
+    """
+    way = (turns[:-1] @ value.to(torch.float64)[..., None])[..., 0]
+    total = torch.cat([torch.zeros_like(way[:1]), way.cumsum(0)])
+    first, last = (read_at(total, TOTAL, knots, times) for times in (at, ends))
+    back = turn_at(turns, knots, at).transpose(1, 2)
+    return (back @ (last - first)[..., None])[..., 0].to(value)
 
 
 def sum_over_steps(value: Tensor, old: Tensor, at: Tensor, ends: Tensor) -> Tensor:

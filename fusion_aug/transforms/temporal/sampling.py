@@ -142,6 +142,7 @@ class RateChange(SamplingTransform):
 
     rate: Range = 10.0
 
+    version: ClassVar[int] = 2  # since 2026-11: deltas in the tool's frame add up to its path
     limits: ClassVar[dict[str, tuple[float, float]]] = {"rate": (0.01, 1e5)}
     example: ClassVar[dict[str, Any]] = {"rate": 100}
 

@@ -18,14 +18,15 @@ from calib.sensors import apply_homography
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
-from fusion_aug.core.transform import Transform
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.warp import gather
 from fusion_aug.sample import Sample
+from fusion_aug.sample.depth_settings import DepthSettings
 from fusion_aug.sample.ego import camera_twist, picture_flow
 from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import Boxes2D, Camera, Depth, ImageStream, Keypoints2D, Stream
 from fusion_aug.streams.families import Temporal
+from fusion_aug.transforms.distances import SeesDistances
 
 # m/s and rad/s that a static camera may seem to have, since velocities are differences of computed poses: what is 1 m
 # away moves by less than 1e-3 px in a readout
@@ -34,7 +35,7 @@ ITERATIONS = 4  # of the search for where a moved pixel came from
 
 
 @dataclass(frozen=True, kw_only=True)
-class RollingShutter(Transform, Temporal):
+class RollingShutter(SeesDistances, Temporal):
     """Pictures whose rows are read one after another, from top to bottom, in ``readout`` seconds.
 
     Rows are those of the sensor, whatever was cut or rotated since. The middle row keeps the picture's capture time.
@@ -78,7 +79,7 @@ class RollingShutter(Transform, Temporal):
                     read.add((camera, u))
                     velocity, angular_velocity = camera_twist(sample, name, i)
                     if bool((torch.cat([velocity, angular_velocity]).abs() > AT_REST).any()):
-                        flow = picture_flow(sample, name, i, params["readout"])
+                        flow = picture_flow(sample, name, i, params["readout"], DepthSettings.of(params))
                         motion = ReadoutMotion(device, float(params["readout"]), velocity, angular_velocity, flow)
                         motions[camera, u, int(stream.capture_times[i])] = motion
         out = cls.visit(sample, parameters, context, motions)

@@ -204,6 +204,7 @@ class SpeedWarp(WarpTransform):
 
     speed: Range = (0.7, 1.4)
 
+    version: ClassVar[int] = 2  # since 2026-11: deltas in the tool's frame add up to its path
     limits: ClassVar[dict[str, tuple[float, float]]] = {"speed": (0.05, 20.0)}
     example: ClassVar[dict[str, Any]] = {"speed": [0.7, 1.4]}
 
@@ -228,6 +229,7 @@ class TimeWarp(WarpTransform):
     period: Range = (1.5, 4.0)
     waves: int = 1
 
+    version: ClassVar[int] = 2  # since 2026-11: deltas in the tool's frame add up to its path
     limits: ClassVar[dict[str, tuple[float, float]]] = {"period": (0.01, 1e5)}
     example: ClassVar[dict[str, Any]] = {"slowest": 0.7, "fastest": 1.4}
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from fusion_aug.core.levels import with_changed_levels
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops import haze
+from fusion_aug.ops.layers import distance_in_cells, grid_of, to_canvas, to_cells
 from fusion_aug.ops.random import noise
 from fusion_aug.streams import Camera
 from fusion_aug.transforms.weather.glare import add_sun_glare
@@ -21,6 +22,7 @@ from fusion_aug.transforms.weather.light import air_seen, in_overcast
 from fusion_aug.transforms.weather.night import add_sensor_noise, relight_at_night
 from fusion_aug.transforms.weather.particles import fall_before
 from fusion_aug.transforms.weather.place import spray_behind
+from fusion_aug.transforms.weather.posts import raise_posts
 from fusion_aug.transforms.weather.snow import lay_snow
 from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
@@ -29,7 +31,7 @@ from fusion_aug.transforms.weather.wet import wet_road
 
 Array = np.ndarray
 VISIBLE = 550e-9  # metres
-GRID = 4  # pixels between the nodes of clouds and spray
+GRID = 4  # pixels of the cells that clouds and spray are worked out in
 
 
 @handles(Weather, Camera)
@@ -57,18 +59,20 @@ def apply_weather(picture: Array, view: WeatherView, state: WeatherState, rng: n
     """One picture (H, W, 3), uint8 or float32 in [0, 1], in the weather of a state."""
     dark = state.light.illuminance is not None
     airlight = state.airlight
-    if state.sunless > 0:
+    if state.sun_loss > 0:
         picture = in_overcast(picture, view, state)
+    snow = None
     if state.surface.snow_cover > 0:
-        picture = lay_snow(picture, view, state)
+        picture, snow = lay_snow(picture, view, state)
     if state.surface.water_film > 0:
-        picture = wet_road(picture, view, state)
+        picture = wet_road(picture, view, state, snow)
     if dark:
         picture, dimmed = relight_at_night(picture, view, state)
         airlight = airlight * dimmed
+        picture = raise_posts(picture, view, state, dimmed) if state.lamps_burn else picture
     if not state.air.is_clear or state.surface.water_film * state.spray > 0:
         picture = apply_airlight(picture, view, state, airlight)
-    if dark and state.light.lamps:
+    if state.lamps_burn:
         picture = lamps_seen(picture, view, state)
     picture = fall_before(picture, view, state, airlight)
     if state.light.sun > 0:
@@ -88,9 +92,8 @@ def apply_airlight(picture: Array, view: WeatherView, state: WeatherState, airli
         return picture
     depth = view.distance * np.float32(-extinction)
     if clouds is not None or len(puffs):
-        rows, columns = (-(-s // GRID) for s in view.size)
-        far = cv2.resize(view.distance, (columns, rows), interpolation=cv2.INTER_NEAREST).reshape(-1)
-        rays = cv2.resize(view.rays, (columns, rows), interpolation=cv2.INTER_AREA).reshape(-1, 3)
+        grid = grid_of(view.size, GRID)
+        far, rays = distance_in_cells(view.distance, grid).reshape(-1), to_cells(view.rays, grid).reshape(-1, 3)
         more = np.zeros(len(far))
         if clouds is not None:
             R = view.T_world[:3, :3] @ view.T_ref[:3, :3].T
@@ -98,5 +101,5 @@ def apply_airlight(picture: Array, view: WeatherView, state: WeatherState, airli
             more += floating * (path - far)
         if len(puffs):
             more += puffs.depth(view.T_ref[:3, 3], rays, far)
-        depth -= cv2.resize(more.reshape(rows, columns).astype(np.float32), view.size[::-1])
+        depth -= to_canvas(more.reshape(grid).astype(np.float32), view.size)
     return haze.blend(picture, cv2.exp(depth), air_seen(view, state, airlight, picture))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from calib.ties import nearest_whole
@@ -13,7 +14,7 @@ from fusion_aug.transforms.weather.view import WeatherView
 
 Array = np.ndarray
 # veiling luminance = SCATTER E / angle^2, angle in degrees: the eye's is 10 (CIE 146), a clean lens scatters far less
-SCATTER = 0.2
+SCATTER = 0.1
 DISC = 0.265  # degrees, radius of the sun
 NEAR = 4.0  # degrees up to which angles are taken from pixels instead of from the nodes of the map of rays
 WIDEST = 70.0  # degrees from the sun beyond which there is no veil
@@ -22,7 +23,10 @@ WHITE = DAYLIGHT / np.pi  # cd/m^2 of a white wall in the light that pictures ar
 
 
 def add_sun_glare(picture: Array, view: WeatherView, state: WeatherState) -> Array:
-    """Add the sun and its glare, unless something hides it; what is brighter than white is white."""
+    """Add the sun and its glare, unless something hides it; what is brighter comes near white and nearer.
+
+    The shoulder of a camera's tone curve, 1 - exp(-x), takes the veil: a hard limit would draw a white disc of it.
+    """
     to_sun = view.T_world[:3, :3].T @ to_sun_in_world(view.call.sample, view.index, state)
     angle = np.degrees(np.arccos(np.clip(view.nodes @ to_sun, -1, 1)))
     if angle.min() > WIDEST:
@@ -38,7 +42,8 @@ def add_sun_glare(picture: Array, view: WeatherView, state: WeatherState) -> Arr
     veil = SCATTER * state.light.sun / WHITE * shown * scattered
     # the disc itself is brighter than white by five orders of magnitude
     veil += 1e2 * through * disc * sky
-    return level_of(light_of(picture) + veil[..., None].astype(np.float32) * TINT, picture)
+    left = cv2.exp(veil.astype(np.float32)[..., None] * -TINT)
+    return level_of(1 - (1 - light_of(picture)) * left, picture)
 
 
 def _angles(view: WeatherView, to_sun: Array, smooth: Array) -> Array:

@@ -6,27 +6,29 @@ from typing import NamedTuple
 
 import numpy as np
 
-from calib.ties import cell_of, nearest_whole
+from calib.ties import nearest_whole
 from fusion_aug.ops.color import level_of, light_of
-from fusion_aug.ops.random import digest, generator
-from fusion_aug.physics.ground import height, water_share
-from fusion_aug.transforms.weather.place import T_ref_vehicle, T_world_ref, moving_vehicles
+from fusion_aug.physics.ground import height, rough_fresnel, roughness, water_share
+from fusion_aug.transforms.weather.place import moving_vehicles
+from fusion_aug.transforms.weather.posts import LAMP_HEIGHT, ground_under, lamp_feet
 from fusion_aug.transforms.weather.state import EXPOSED_DOWN_TO, WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
 
 Array = np.ndarray
-LAMP_GRID, LAMP_HEIGHT = 28.0, 7.0  # street lamps: metres apart, metres high
-STREET_REACH = 140.0  # metres up to which street lamps are seen
-LAMPS_BELOW = 200.0  # lux of the surroundings at which lamps are switched on
 HEAD, TAIL, SODIUM = np.array([1.0, 0.97, 0.9]), np.array([1.0, 0.06, 0.04]), np.array([1.0, 0.78, 0.5])
 STREAK = 0.06  # radians, standard deviation of the slopes of a wet road along the line of sight
 ON_BODY = 1.2  # metres by which the surface behind a lamp may be farther than the lamp
+ASIDE = (0.44, 0.36, 0.3, 0.24, 0.18)  # of the width of a box, from the outside in: where its lamps may sit
 
 
 class Lamp(NamedTuple):
-    """A lamp: place (3,) and direction (3,) in the reference frame, colour (3,), light, radius in metres."""
+    """A lamp: direction (3,) in the reference frame, colour (3,), light, radius in metres.
 
-    place: Array
+    Attributes:
+        places: (n, 3) in the reference frame; it is at the first of these that shows.
+    """
+
+    places: Array
     facing: Array | None
     colour: Array
     light: float
@@ -36,42 +38,49 @@ class Lamp(NamedTuple):
 def lamps_seen(picture: Array, view: WeatherView, state: WeatherState) -> Array:
     """The lamps of traffic (white in front, red behind) and of streets, with a glow that thick air widens."""
     power = min(1.0, EXPOSED_DOWN_TO / state.exposure_illuminance)
-    if (state.light.illuminance or LAMPS_BELOW) >= LAMPS_BELOW:
-        return picture
-    lamps = [*_traffic_lamps(view), *_street_lamps(view, state)]
-    if not lamps:
-        return picture
     light, extinction = light_of(picture), state.air.extinction(550e-9)
-    T = np.linalg.inv(view.T_ref)
-    for lamp in lamps:
-        local = T[:3, :3] @ lamp.place + T[:3, 3]
-        far = float(np.linalg.norm(local))
-        towards = 1.0 if lamp.facing is None else float(-(T[:3, :3] @ lamp.facing) @ local / far)
-        pixel, seen = view.project(local[None])
-        if towards < 0.1 or not seen[0]:
+    mirror = _mirror(view, state)
+    for lamp in [*_traffic_lamps(view), *_street_lamps(view, state)]:
+        shown = _first_shown(view, lamp)
+        if shown is None:
             continue
+        place, pixel, far, towards = shown
         share = power * lamp.light * towards**2 * np.exp(-extinction * far)
         core = max(1.0, view.focal * lamp.radius / far)
-        if not _shows(view, pixel, far, lamp.facing is not None):
-            continue
-        _add_streak(light, view, state, lamp, share, core)
-        _add_spot(light, pixel[0], (core, core), share * lamp.colour)
+        if mirror is not None:
+            _add_streak(light, view, mirror, place, share * lamp.colour, core)
+        _add_spot(light, pixel, (core, core), share * lamp.colour)
         # the lens and the air scatter some of it about
         glow = 0.02 + 0.2 * (1 - np.exp(-extinction * far))
         for wide in (4.0, 14.0):
-            _add_spot(light, pixel[0], (wide * core + 2, wide * core + 2), share * glow * 4 / wide * lamp.colour)
+            _add_spot(light, pixel, (wide * core + 2, wide * core + 2), share * glow * 4 / wide * lamp.colour)
     return level_of(light, picture)
 
 
-def lamp_place(key: str, cell: Array) -> Array:
-    """Position (x, y) in the world of the street lamp of a cell of the grid."""
-    rng = generator(digest(key, "lamp", int(cell[0]), int(cell[1])))
-    return (cell + rng.uniform(0.2, 0.8, 2)) * LAMP_GRID
+def _first_shown(view: WeatherView, lamp: Lamp) -> tuple[Array, Array, float, float] | None:
+    """The first place of a lamp that nothing hides, its pixel, its distance, and how much it shines towards it.
+
+    One on a body lies on a surface that is no farther than the body reaches, as does the place outwards of it.
+    """
+    T = np.linalg.inv(view.T_ref)
+    local = lamp.places @ T[:3, :3].T + T[:3, 3]
+    pixels, seen = view.project(local)
+    shown_before = lamp.facing is None
+    for place, at, pixel, on_canvas in zip(lamp.places, local, pixels, seen, strict=True):
+        far = float(np.linalg.norm(at))
+        towards = 1.0 if lamp.facing is None else float(-(T[:3, :3] @ lamp.facing) @ at / far)
+        if towards < 0.1:
+            return None
+        shown = bool(on_canvas) and _shows(view, pixel, far, lamp.facing is not None)
+        if shown and shown_before:
+            return place, pixel, far, towards
+        shown_before = shown_before or shown
+    return None
 
 
 def _shows(view: WeatherView, pixel: Array, far: float, on_body: bool) -> bool:
-    """Whether nothing hides a lamp; one on a body lies on a surface that is no farther than the body reaches."""
-    u, v = np.clip(nearest_whole(pixel[0]).astype(int), 0, (view.size[1] - 1, view.size[0] - 1))
+    """Whether nothing hides what is at a distance behind a pixel; what is on a body has its surface near by."""
+    u, v = np.clip(nearest_whole(pixel).astype(int), 0, (view.size[1] - 1, view.size[0] - 1))
     behind = float(view.distance[v, u])
     return behind > far - 1.5 and (not on_body or behind < far + ON_BODY)
 
@@ -86,42 +95,39 @@ def _traffic_lamps(view: WeatherView) -> list[Lamp]:
         T, (length, width, tall) = pose.numpy(), size.tolist()
         forward = T[:3, 0]
         for end, colour, strength in ((1, HEAD, 6.0), (-1, TAIL, 1.6)):
-            for side in (-0.36, 0.36):  # boxes are drawn a little wider than bodies
-                local = np.array([end * 0.49 * length, side * width, -tall / 2 + min(0.8, 0.47 * tall)])
-                out.append(Lamp(T[:3, :3] @ local + T[:3, 3], end * forward, colour, strength, 0.05))
+            for side in (-1, 1):
+                low = -tall / 2 + min(0.8, 0.47 * tall)
+                local = np.array([[end * 0.49 * length, side * share * width, low] for share in ASIDE])
+                out.append(Lamp(local @ T[:3, :3].T + T[:3, 3], end * forward, colour, strength, 0.05))
     return out
 
 
 def _street_lamps(view: WeatherView, state: WeatherState) -> list[Lamp]:
-    """The street lamps of the shaken grid around the camera, ``LAMP_HEIGHT`` above the ground."""
-    T = T_world_ref(view.call.sample, view.index)
-    to_ref, middle = np.linalg.inv(T), cell_of(view.T_world[:2, 3] / LAMP_GRID).astype(np.int64)
-    plane = np.array([0, 0, 1.0, 0]) if view.plane is None else view.plane
-    z = (T @ T_ref_vehicle(view.call.sample, view.index))[2, 3]
-    reach = int(STREET_REACH / LAMP_GRID)
-    out = []
-    for cell in np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2), -1).reshape(-1, 2) + middle:
-        x, y = lamp_place(state.key, cell)
-        place = to_ref[:3, :3] @ np.array([x, y, z]) + to_ref[:3, 3]
-        place = place + plane[:3] * (LAMP_HEIGHT - float(height(plane, place)))
-        out.append(Lamp(place, None, SODIUM, 5.0, 0.07))
-    return out
+    """The street lamps around the camera, on top of their posts."""
+    above = LAMP_HEIGHT * ground_under(view)[:3]
+    return [Lamp((foot + above)[None], None, SODIUM, 5.0, 0.07) for foot in lamp_feet(view, state)]
 
 
-def _add_streak(light: Array, view: WeatherView, state: WeatherState, lamp: Lamp, share: float, core: float) -> None:
-    """Add what a wet road mirrors of a lamp: a streak towards the camera, in place."""
-    film = water_share(state.surface.water_film)
+def _mirror(view: WeatherView, state: WeatherState) -> Array | None:
+    """Share (H, W) of light that the wet ground mirrors towards the camera; None where it is dry."""
+    film = state.surface.water_film
     if film <= 0 or view.plane is None:
-        return
-    above = float(height(view.plane, lamp.place))
+        return None
+    facing = np.abs(view.rays @ view.plane[:3].astype(np.float32))
+    return view.ground * rough_fresnel(facing, np.full(1, roughness(film), np.float32)) * np.float32(water_share(film))
+
+
+def _add_streak(light: Array, view: WeatherView, mirror: Array, place: Array, colour: Array, core: float) -> None:
+    """Add what a wet road mirrors of a lamp at a place (3,): a streak towards the camera, in place."""
+    assert view.plane is not None
     T = np.linalg.inv(view.T_ref)
-    pixel, seen = view.project((T[:3, :3] @ (lamp.place - 2 * above * view.plane[:3]) + T[:3, 3])[None])
+    below = place - 2 * float(height(view.plane, place)) * view.plane[:3]
+    pixel, seen = view.project((T[:3, :3] @ below + T[:3, 3])[None])
     if not seen[0]:
         return
     # a slope of the road turns the mirrored ray by twice its angle, along the line of sight far more than across
     tall = max(2.0, 2 * STREAK * view.focal)
-    strength = share * film * 0.15 * core / (core + tall) ** 0.5
-    _add_spot(light, pixel[0], (1.5 * core + 1, tall), strength * lamp.colour, view.ground)
+    _add_spot(light, pixel[0], (core + 1, tall), 0.5 * core / (core + tall) ** 0.5 * colour, mirror)
 
 
 def _add_spot(light: Array, pixel: Array, sigma: tuple[float, float], colour: Array, mask: Array | None = None) -> None:

@@ -77,34 +77,17 @@ def simulate_returns(
     scan: Scan, state: WeatherState, rng: np.random.Generator, auto_gain: bool
 ) -> tuple[Array, Array, Array]:
     """What comes back of every pulse: distance and intensity (n,), and status: 0 as before, 1 scattered, -1 lost."""
-    sensor, wavelength = scan.sensor, scan.sensor.wavelength
+    sensor = scan.sensor
     intensity = np.full(len(scan.distance), 0.1 * sensor.white * sensor.scale, np.float32)
     if scan.intensity is not None:
         intensity = np.nan_to_num(scan.intensity)
-    floating, back = state.air.suspended_optics(wavelength)
-    extinction = floating + state.air.falling_extinction(wavelength)
-    clouds, puffs = state.clouds(), _spray(scan, state)
-    depth = extinction * scan.distance
-    for rows, place in scan.scanners:
-        if clouds is not None:
-            far = scan.distance[rows]
-            path = clouds.path(scan.in_world(place), scan.ray_in_world[rows], far, scan.time * 1e-9)
-            depth[rows] += floating * (path - far)
-        if len(puffs):
-            depth[rows] += puffs.depth(place, scan.ray[rows], scan.distance[rows])
-    left = np.exp(-2 * depth) * surface_factor(scan, state)
+    puffs = _spray(scan, state)
+    left = np.exp(-2 * optical_depth(scan, state, puffs)) * surface_factor(scan, state)
     received = pulse.gain(scan.distance, sensor)
     least = pulse.threshold(received, sensor)
     power = pulse.target_power(pulse.reflectivity(intensity, sensor), received, least, left)
+    echoes = air_echoes(scan, state, puffs, power, rng)
     noise: Array | float = 1.0
-    echoes = []
-    if back > 0:
-        echo = pulse.suspended_echoes(extinction, back, sensor, rng, power, scan.from_scanner, 1 + state.air.patchiness)
-        echoes.append(echo if clouds is None else _in_patchy_fog(scan, echo, clouds, floating))
-    for k, particles in enumerate(state.air.particles()):
-        echoes += particle_echoes(scan, state, particles, digest(state.key, "particles", k), extinction, rng)
-    if len(puffs):
-        echoes += spray_echoes(scan, puffs, state, extinction, rng)
     if state.light.sun > 0:
         noise, false = sun_echoes(scan, state, rng)
         echoes.append(false)
@@ -121,6 +104,53 @@ def simulate_returns(
     return best, pulse.rounded(level, sensor), status
 
 
+def optical_depth(scan: Scan, state: WeatherState, puffs: Puffs) -> Array:
+    """Extinction along the way to every target, one way, (n,).
+
+    Args:
+        puffs: of spray, in the sensor's frame.
+    """
+    floating, _ = state.air.suspended_optics(scan.sensor.wavelength)
+    depth = _extinction(scan, state) * scan.distance
+    clouds = state.clouds()
+    for rows, place in scan.scanners:
+        if clouds is not None:
+            far = scan.distance[rows]
+            path = clouds.path(scan.in_world(place), scan.ray_in_world[rows], far, scan.time * 1e-9)
+            depth[rows] += floating * (path - far)
+        if len(puffs):
+            depth[rows] += puffs.depth(place, scan.ray[rows], scan.distance[rows])
+    return depth
+
+
+def _extinction(scan: Scan, state: WeatherState) -> float:
+    """Mean extinction of the air, 1/m."""
+    wavelength = scan.sensor.wavelength
+    return state.air.suspended_optics(wavelength)[0] + state.air.falling_extinction(wavelength)
+
+
+def air_echoes(
+    scan: Scan, state: WeatherState, puffs: Puffs, target: Array, rng: np.random.Generator
+) -> list[pulse.Echo]:
+    """Possible returns of fog and dust, of what falls, and of spray.
+
+    Args:
+        puffs: of spray, in the sensor's frame. target: power (n,) of the targets' own returns.
+    """
+    floating, back = state.air.suspended_optics(scan.sensor.wavelength)
+    extinction, clouds = _extinction(scan, state), state.clouds()
+    echoes = []
+    if back > 0:
+        densest = 1 + state.air.patchiness
+        echo = pulse.suspended_echoes(extinction, back, scan.sensor, rng, target, scan.from_scanner, densest)
+        echoes.append(echo if clouds is None else _in_patchy_fog(scan, echo, clouds, floating))
+    for k, particles in enumerate(state.air.particles()):
+        echoes += particle_echoes(scan, state, particles, digest(state.key, "particles", k), extinction, rng)
+    if len(puffs):
+        echoes += spray_echoes(scan, puffs, state, extinction, rng)
+    return echoes
+
+
 def _in_patchy_fog(scan: Scan, echo: pulse.Echo, clouds: FogField, floating: float) -> pulse.Echo:
     """Returns from fog as dense as it is where they come from, and on the way there and back."""
     power = np.array(echo.power, float)
@@ -134,9 +164,9 @@ def _in_patchy_fog(scan: Scan, echo: pulse.Echo, clouds: FogField, floating: flo
 
 def surface_factor(scan: Scan, state: WeatherState) -> Array | float:
     """What wet surfaces, and wet or snowy ground, leave of each return."""
-    everywhere = wet_surface(state.surface.wetness)
-    film, snow = state.surface.water_film, state.surface.snow_cover
-    if film <= 0 and snow <= 0:
+    wetness, film, snow = state.surface.wetness, state.surface.water_film, state.surface.snow_cover
+    everywhere = float(wet_surface(wetness))
+    if wetness <= 0 and film <= 0 and snow <= 0:
         return everywhere
     sample = scan.call.sample
     T = T_up_ref(sample, scan.index) @ sample.metas[scan.index].T_ref(scan.frame, scan.time, true_rig=True).numpy()
@@ -146,7 +176,8 @@ def surface_factor(scan: Scan, state: WeatherState) -> Array | float:
     factor = np.full(len(scan.distance), everywhere)
     with np.errstate(invalid="ignore"):
         ground = np.flatnonzero(np.abs(height(plane, scan.xyz)) < NEAR)
-    factor[ground] = np.minimum(factor[ground], wet_return(np.abs(scan.ray[ground] @ plane[:3]), film))
+    cosine = np.abs(scan.ray[ground] @ plane[:3])
+    factor[ground] = np.minimum(wet_surface(wetness, cosine), wet_return(cosine, film))
     if snow > 0 and scan.intensity is not None:
         white = SNOW_REFLECTIVITY[scan.sensor.wavelength < 1.2e-6]
         now = pulse.reflectivity(np.nan_to_num(scan.intensity[ground]), scan.sensor)

@@ -1,38 +1,45 @@
 """Pictures of a sunny day in the light of an overcast sky: grey above, and few shadows below.
 
 Light of the sun E_s and of the sky E_0 becomes that of the overcast sky, E: what was lit by a share m of the sun's
-light, by I = (E_0 + m E_s) / (E_0 + E_s), is multiplied by E / (I (E_0 + E_s)). Cameras expose what lay in the sun as
-before, so that E = E_0 + E_s there.
+light, by I = E_0 + m E_s, is multiplied by E / I. Cameras expose level ground that lay in the sun as before, so that E
+is E_0 + E_s there; on a wall the overcast sky is 0.4 of that.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import torch
 
-from fusion_aug.ops.color import to_linear, to_srgb
+from fusion_aug.ops.color import levels_of, to_linear, to_srgb
 from fusion_aug.ops.haze import full_scale
-from fusion_aug.ops.illumination import BLUER, log_illumination
+from fusion_aug.ops.illumination import BLUER, LOG_LIGHT, Sunlight, Surfaces, log_shade
+from fusion_aug.ops.layers import to_canvas, to_cells
+from fusion_aug.ops.potential import guided
 from fusion_aug.physics.completion import SKY_DISTANCE
+from fusion_aug.physics.overcast import irradiance
+from fusion_aug.sample.depth import cached_with_stream, lidars_of
+from fusion_aug.sample.vehicle import T_up_ref
+from fusion_aug.streams import Camera, Depth
 from fusion_aug.transforms.weather.state import WeatherState
-from fusion_aug.transforms.weather.view import COARSE, WeatherView
+from fusion_aug.transforms.weather.view import WeatherView
 
 Array = np.ndarray
 GAMMA = 2.2  # levels are light to the power of 1 / GAMMA, nearly
 COOL = np.array([0.98, 1.0, 1.02]) ** (1 / GAMMA)  # levels under an overcast sky, after a camera's white balance
-POWERS = (1 + BLUER * np.array([0.5, 0.0, -0.5])) / GAMMA  # of illumination, of the levels of red, green and blue
+SUNNY_WALL = 0.58  # light of sun and sky on walls that face the sun, on the mean, against level ground
+LESS_ON_WALLS = float(np.log(SUNNY_WALL / irradiance(0.0)))  # what clouds take from them besides, log of light
 SKY_FROM = 0.3 * SKY_DISTANCE  # metres
 OPAQUE = 0.02  # transmission of the whole sky's distance below which the air hides what is behind it
 
 
 def in_overcast(picture: Array, view: WeatherView, state: WeatherState) -> Array:
-    """A picture (H, W, 3), uint8 or float32 in [0, 1], without a share ``state.sunless`` of the sun's own light."""
-    share = np.float32(state.sunless)
-    levels = picture if picture.dtype == np.uint8 else np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
-    lit = log_illumination(levels, view.distance, SKY_FROM, view.sines)
-    gains = [cv2.exp(lit * np.float32(-p)) * np.float32(share * c) for p, c in zip(POWERS, COOL, strict=True)]
-    gain = cv2.resize(cv2.merge([g + (1 - share) for g in gains]), view.size[::-1])
+    """A picture (H, W, 3), uint8 or float32 in [0, 1], without a share ``state.sun_loss`` of the sun's own light."""
+    share = np.float32(state.sun_loss)
+    gains = [(g * c - 1) * share + 1 for g, c in zip(_gains(view), COOL, strict=True)]
+    gain = to_canvas(cv2.merge([g.astype(np.float32) for g in gains]), view.size)
     exact = picture.dtype != np.uint8
     relit = cv2.multiply(picture, gain, dtype=cv2.CV_32F if exact else cv2.CV_8U)
     relit = np.minimum(relit, 1.0) if exact else relit
@@ -40,6 +47,50 @@ def in_overcast(picture: Array, view: WeatherView, state: WeatherState) -> Array
         return relit
     grey = cv2.blur((view.distance >= SKY_FROM).astype(np.float32), (3, 3)) * share
     return cv2.blendLinear(relit, air_seen(view, state, state.airlight, picture), 1 - grey, grey)
+
+
+def _gains(view: WeatherView) -> list[Array]:
+    """What the levels of red, green and blue are multiplied by without the sun, (h, w) each, in half cells."""
+    seen = surfaces_seen(view)
+    shade = log_shade(seen, sunlight(view))
+    walls = np.where(seen.sky, 0, LESS_ON_WALLS * (1 - np.clip(seen.rise, 0, 1))).astype(np.float32)
+    fine = (min(view.size[0], 2 * shade.shape[0]), min(view.size[1], 2 * shade.shape[1]))
+    grey = cv2.LUT(cv2.cvtColor(to_cells(_levels(view), fine), cv2.COLOR_RGB2GRAY), LOG_LIGHT)
+    lit, colour = (
+        guided(shade + walls, to_cells(grey, shade.shape), grey),
+        to_canvas(shade * np.float32(BLUER / 2), fine),
+    )
+    return [cv2.exp((lit + sign * colour) * np.float32(-1 / GAMMA)) for sign in (1, 0, -1)]
+
+
+def sunlight(view: WeatherView) -> Sunlight:
+    """The light of the sun in the picture and in those of the sample's other cameras that are nearest to it in time."""
+    sample, seen = view.call.sample, []
+    for name, stream in sample.of_type(Camera).items():
+        here = ((stream.sample_index == view.index) & stream.present).nonzero()[:, 0]
+        if name == view.call.name:
+            seen.append(surfaces_seen(view))
+        elif len(here):
+            nearest = int(here[int((stream.true_capture_times[here] - view.time).abs().argmin())])
+            seen.append(surfaces_seen(WeatherView(replace(view.call, name=name), nearest)))
+    return Sunlight.of(seen, T_up_ref(sample, view.index)[2, :3])
+
+
+def surfaces_seen(view: WeatherView) -> Surfaces:
+    """What a picture shows, before any weather, in coarse cells."""
+    sample, up = view.call.sample, T_up_ref(view.call.sample, view.index)[2, :3]
+    depths = list(sample.of_type(Depth).values())
+    inputs = [sample.metas[view.index], *depths, *(sample[n] for n in lidars_of(sample, view.index))]
+    return cached_with_stream(
+        view.stream, ("surfaces", view.item, view.settings), inputs,
+        lambda: Surfaces.of(_levels(view), view.distance, view.rays, up, SKY_FROM),
+    )  # fmt: skip
+
+
+def _levels(view: WeatherView) -> Array:
+    """The picture as recorded, uint8."""
+    assert isinstance(view.stream, Camera)
+    return levels_of(view.stream.image(view.item), f"stream {view.call.name!r}").numpy()
 
 
 def air_seen(view: WeatherView, state: WeatherState, airlight: Array, like: Array) -> Array:
@@ -50,8 +101,7 @@ def air_seen(view: WeatherView, state: WeatherState, airlight: Array, like: Arra
     """
     nodes = air_at(state, airlight, view.sines) * full_scale(like)
     nodes = np.round(nodes).astype(np.uint8) if like.dtype == np.uint8 else nodes.astype(np.float32)
-    large = cv2.resize(nodes, (nodes.shape[1] * COARSE, nodes.shape[0] * COARSE))
-    return large[: view.size[0], : view.size[1]]
+    return to_canvas(nodes, view.size)
 
 
 def air_at(state: WeatherState, airlight: Array, sine: Array) -> Array:

@@ -18,16 +18,17 @@ DAYLIGHT = 20000.0  # lux, of a day under light clouds: what pictures are taken 
 EXPOSED_DOWN_TO = 30.0  # lux that a camera still exposes a white wall for; below that the picture gets dark
 LONGEST = 15.0  # how much longer than by day it exposes: 30 ms instead of 2
 FOG_TINT = np.array([0.985, 1.0, 1.02])
-SNOW_RIM = 0.45  # scores of the ground over which snow gets thin
+SNOW_RIM = 0.8  # scores of the ground over which snow gets thin
 DUST_TINT = np.array([1.05, 0.88, 0.62])
 SUNSET = 400.0  # lux, where civil twilight begins
+LAMPS_BELOW = 200.0  # lux of the surroundings at which lamps are switched on
 OVERCAST, IN_FOG = 2.0, 0.5  # how much brighter than the horizon the zenith is: CIE, and our choice
 LAYER = 150.0  # metres, along the sun's light through fog or dust near the ground
-CLOUDED = 0.3, 0.15  # mm/h of rain, and of snow as water, at which clouds hold back 1 - 1/e of the sun's own light
+CLOUDED = 0.3, 0.15  # mm/h of rain, and of snow as water, at which clouds block 1 - 1/e of the direct sunlight
 
 
-def held_back(air: Atmosphere) -> float:
-    """Share of the sun's own light that fog and dust scatter, and the clouds that rain and snow fall from hold back."""
+def blocked_sunlight(air: Atmosphere) -> float:
+    """Share of the direct sunlight that is lost to fog and dust, and to the clouds that rain and snow fall from."""
     falling = air.rain_rate / CLOUDED[0] + air.snow_rate / CLOUDED[1]
     return 1 - math.exp(-(air.fog + air.dust) * LAYER - falling)
 
@@ -38,7 +39,7 @@ class Light:
 
     Attributes:
         illuminance: of the surroundings, lux; None where the light is as recorded.
-        overcast: share of the sun's own light that air and clouds hold back.
+        overcast: share of the direct sunlight that air and clouds block.
         lamps: whether head and street lamps and those of traffic burn.
         sun: illuminance of the sun in the cameras, lux; 0 for none.
         to_sun: (3,) unit vector in the world; with ``follows``, in a level frame along the vehicle's heading.
@@ -98,7 +99,7 @@ class WeatherState:
                          params["lidar_ratio"])  # fmt: skip
         azimuth, up = math.radians(params["sun_azimuth_deg"]), math.radians(params["sun_elevation_deg"])
         to_sun = np.array([math.cos(up) * math.cos(azimuth), math.cos(up) * math.sin(azimuth), math.sin(up)])
-        overcast = held_back(air) if params["overcast"] is None else params["overcast"]
+        overcast = blocked_sunlight(air) if params["overcast"] is None else params["overcast"]
         light = Light(params["illuminance"], overcast, params["lamps"], params["sun"], to_sun,
                       params["sun_azimuth_from"] == "vehicle")  # fmt: skip
         # film of water on a road in the rain: 0.12 mm at 1 mm/h, 1.2 mm at 100 mm/h
@@ -122,11 +123,17 @@ class WeatherState:
         )
 
     @property
-    def sunless(self) -> float:
-        """Share of the sun's own light that pictures lose: to clouds, air and, down to civil twilight, to the hour."""
+    def sun_loss(self) -> float:
+        """Share of the direct sunlight that pictures lose: to clouds, air and, down to civil twilight, to the hour."""
         around = self.light.illuminance
         late = 0.0 if around is None else math.log(DAYLIGHT / around) / math.log(DAYLIGHT / SUNSET)
         return max(self.light.overcast, min(1.0, late))
+
+    @property
+    def lamps_burn(self) -> bool:
+        """Whether it is dark enough for the lamps of traffic and streets, if there are any."""
+        around = self.light.illuminance
+        return self.light.lamps and around is not None and around < LAMPS_BELOW
 
     @property
     def steepness(self) -> float:

@@ -13,10 +13,12 @@ from calib.ties import nearest_whole
 from fusion_aug.core.registry import Call
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.haze import enlarged
+from fusion_aug.ops.layers import cell_middles, grid_of
 from fusion_aug.physics.completion import Completion
 from fusion_aug.physics.ground import NEAR, height
 from fusion_aug.sample import SampleMeta
 from fusion_aug.sample.depth import camera_depth, ground_of, ground_plane, lidars_of
+from fusion_aug.sample.depth_settings import DepthSettings
 from fusion_aug.sample.ego import frame_twist
 from fusion_aug.sample.vehicle import T_up_ref
 from fusion_aug.streams import Camera, SegmentationMask
@@ -24,7 +26,7 @@ from fusion_aug.transforms.weather.place import T_world
 
 Array = np.ndarray
 STEP = 8  # pixels between the nodes of smooth maps
-COARSE = 16  # pixels, between elevations of rays
+COARSE = 16  # pixels, of cells between whose middles elevations change evenly
 EXPOSURE = 0.002  # seconds by day, of a camera whose exposure the rig does not hold
 GROUND_REACH = 80.0  # metres
 
@@ -57,7 +59,12 @@ class WeatherView:
     @cached_property
     def depth(self) -> Completion:
         """Distances and how well they are known."""
-        return camera_depth(self.call.sample, self.call.name, self.item)
+        return camera_depth(self.call.sample, self.call.name, self.item, self.settings)
+
+    @property
+    def settings(self) -> DepthSettings:
+        """How distances are completed."""
+        return DepthSettings.of(self.call.params[self.item])
 
     @cached_property
     def distance(self) -> Array:
@@ -83,9 +90,9 @@ class WeatherView:
 
     @cached_property
     def sines(self) -> Array:
-        """Sine of the elevation (h, w) in the middle of every ``COARSE`` pixels; 0 where a lens sees nothing."""
-        shape = (-(-self.size[0] // COARSE), -(-self.size[1] // COARSE))
-        rays = self.sensor.unproject(pixel_grid(shape) * COARSE + (COARSE - 1) / 2)
+        """Sine of the elevation (h, w) in the middles of cells of ``COARSE``; 0 where a lens sees nothing."""
+        middles = cell_middles(self.size, grid_of(self.size, COARSE))
+        rays = self.sensor.unproject(torch.from_numpy(middles))
         return rays.nan_to_num(0.0).numpy() @ self.up
 
     @cached_property

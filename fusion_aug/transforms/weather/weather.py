@@ -10,17 +10,17 @@ import numpy as np
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context
-from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D, SegmentationMask, families
+from fusion_aug.transforms.distances import SeesDistances
 from fusion_aug.transforms.weather.lens import mark_what_drops_hide
 
 SUN_FROM = ("world", "vehicle")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weather(Transform, families.Weather):
+class Weather(SeesDistances, families.Weather):
     """Fog, dust, rain, snow, night, sun, wet and snowy roads, from one state of the air.
 
     Cameras, LiDARs, radars, wheel odometry and the visibility of boxes follow from the same numbers. In one Weather

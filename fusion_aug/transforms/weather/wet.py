@@ -4,92 +4,100 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
 
 from fusion_aug.ops.color import level_of, light_of
-from fusion_aug.ops.grid import pixel_grid
-from fusion_aug.ops.layers import from_cells, in_cells
+from fusion_aug.ops.layers import cell_middles, distance_in_cells, grid_of, to_canvas, to_cells
 from fusion_aug.ops.mirror import Mirrored, mirrored
 from fusion_aug.ops.random import digest
-from fusion_aug.physics.ground import height, rough_fresnel, roughness, water_share, wet_albedo
+from fusion_aug.physics.ground import GROUND_ALBEDO, height, rough_fresnel, roughness, water_share, wet_albedo
 from fusion_aug.physics.patches import Patches, covered
 from fusion_aug.transforms.weather.state import WeatherState
-from fusion_aug.transforms.weather.surfaces import greenness, wheel_tracks
+from fusion_aug.transforms.weather.surfaces import bare_ground, greenness, wheel_tracks
 from fusion_aug.transforms.weather.view import WeatherView
 
 Array = np.ndarray
-COLUMNS = 320  # of places whose mirrored rays are followed, about
-ROAD_ALBEDO = 0.16  # that the ground is taken to have in the middle
+CELL = 0.004  # radians, about the size of the cells whose mirrored rays are followed
 DAMP = 0.05  # mm of water that wet the pores of asphalt
 PUDDLES_FROM, PUDDLE_SHARE = 0.3, 0.25  # mm that hollows fill from, and share of the ground that 1 mm more fills
 RIM, RUTS = 0.3, 1.0  # scores over which puddles end, and by which wheel tracks are hollows
 GRASS = 0.03  # greenness, in light, of ground that mirrors nothing
 CALM = 0.004  # radians, slope of a puddle's waves
-BLURS = (0.5, 2.0, 6.0, 18.0)  # cells, vertical standard deviations that the mirror image is blurred by
+BLURS = (0.5, 2.0, 6.0, 18.0, 54.0)  # cells, vertical standard deviations that the mirror image is blurred by
 ACROSS = 0.2  # of the vertical blur, what it is sideways: the sine of a grazing angle
 
 
-def wet_road(picture: Array, view: WeatherView, state: WeatherState) -> Array:
-    """Wet ground is darker, and mirrors the more the flatter one looks at it (Fresnel)."""
+def wet_road(picture: Array, view: WeatherView, state: WeatherState, snow: Array | None = None) -> Array:
+    """Wet ground is darker, and mirrors the more the flatter one looks at it (Fresnel).
+
+    Args:
+        picture: (H, W, 3), uint8 or float32 in [0, 1]. snow: share (H, W) of every pixel that snow covers, which is
+            neither dark nor a mirror; None for none.
+    """
     if view.plane is None or not view.ground.any():
         return picture
-    image, share = _mirror_image(picture, view, state)
+    small = to_cells(picture, grid_of_mirror(view))
+    image, share = _mirror_image(light_of(small), view, state)
     rows = slice(int(view.ground.any(1).argmax()), None)
-    ground, before = view.ground[rows], picture[rows]
-    cell = cell_of_mirror(view.size)
-    share = from_cells(share, cell, view.size)[rows] * ground
+    bare = bare_ground(view) if snow is None else bare_ground(view) * (1 - snow)
+    ground, before = bare[rows], picture[rows]
+    share = to_canvas(share, view.size)[rows] * ground
     light = light_of(before)
     damp = np.float32(1 - np.exp(-state.surface.water_film / DAMP)) * ground
-    light += (_wetted(before, ground) - light) * damp[..., None]
-    light += (from_cells(image, cell, view.size)[rows] - light) * share[..., None]
+    shown = small[to_cells(bare, small.shape[:2]) > 0.5]
+    middle = max(float(np.median(light_of(shown[None]))), 0.01) if len(shown) else 0.2
+    light += (_wetted(before, np.float32(middle / GROUND_ALBEDO)) - light) * damp[..., None]
+    light += (to_canvas(image, view.size)[rows] - light) * share[..., None]
     out = picture.copy()
     cv2.copyTo(level_of(light, picture), (ground > 0).astype(np.uint8), out[rows])
     return out
 
 
-def _wetted(picture: Array, ground: Array) -> Array:
-    """Light (H, W, 3) that wet ground scatters, where a picture shows it dry."""
-    shown = picture[::8, ::8][ground[::8, ::8] > 0.5]
-    middle = max(float(np.median(light_of(shown[None]))), 0.01) if len(shown) else 0.2
-    white = np.float32(middle / ROAD_ALBEDO)  # light of a white surface beside it
+def _wetted(picture: Array, white: np.float32) -> Array:
+    """Light (H, W, 3) that wet ground scatters, where a picture shows it dry and a white surface has a given light."""
     if picture.dtype == np.uint8:
         levels = light_of(np.arange(256, dtype=np.uint8)[None])[0]
         return cv2.LUT(picture, wet_albedo(levels / white) * white)
     return wet_albedo(light_of(picture) / white) * white
 
 
-def cell_of_mirror(size: tuple[int, int]) -> int:
-    """Pixels between the places of a canvas whose mirrored rays are followed."""
-    return max(1, min(round(size[1] / COLUMNS), *size))
+def grid_of_mirror(view: WeatherView) -> tuple[int, int]:
+    """Rows and columns of the cells of a canvas whose mirrored rays are followed."""
+    return grid_of(view.size, max(1, round(CELL * view.focal)))
 
 
 def mirrored_pixels(view: WeatherView) -> tuple[Mirrored, Array]:
     """What flat ground mirrors at the middle of every cell that shows some, and which cells (h, w) these are."""
     assert view.plane is not None
-    cell = cell_of_mirror(view.size)
-    ground, up = in_cells(view.ground, cell), view.T_ref[:3, :3].T @ view.plane[:3]
-    rays = view.sensor.unproject(pixel_grid(ground.shape) * cell + (cell - 1) / 2).nan_to_num(0.0).numpy()
+    grid = grid_of_mirror(view)
+    ground, up = to_cells(view.ground, grid), view.T_ref[:3, :3].T @ view.plane[:3]
+    rays = view.sensor.unproject(torch.from_numpy(cell_middles(view.size, grid))).nan_to_num(0.0).numpy()
     on = (ground > 0.05) & (rays @ up < -1e-3)
     above = float(height(view.plane, view.T_ref[:3, 3]))
     return mirrored(view.sensor, view.distance, up, above, rays[on]), on
 
 
-def _mirror_image(picture: Array, view: WeatherView, state: WeatherState) -> tuple[Array, Array]:
-    """Light (h, w, 3) that every cell mirrors, and its share (h, w) of what the cell sends to the camera; float32."""
+def _mirror_image(light: Array, view: WeatherView, state: WeatherState) -> tuple[Array, Array]:
+    """Light (h, w, 3) that every cell mirrors, and its share (h, w) of what the cell sends to the camera; float32.
+
+    Args:
+        light: (h, w, 3) of the cells of the picture.
+    """
     assert view.plane is not None
     found, on = mirrored_pixels(view)
-    u, v, beyond = np.zeros((3, *on.shape), np.float32)
-    film, cell = state.surface.water_film, cell_of_mirror(view.size)
-    u[on], v[on] = ((found.pixel + 0.5) / cell - 0.5).T
+    film, (h, w) = state.surface.water_film, on.shape
+    u, v, beyond = np.zeros((3, h, w), np.float32)
+    u[on], v[on] = ((found.pixel + 0.5) * (w / view.size[1], h / view.size[0]) - 0.5).T
     beyond[on] = found.beyond
-    puddle = _puddles(view, state, cell)
+    rays = to_cells(view.rays, (h, w))
+    puddle = _puddles(view, state, rays)
     slope = roughness(film) + (CALM - roughness(film)) * puddle
-    facing = np.abs(_rays(view, cell) @ view.plane[:3].astype(np.float32))
-    share = rough_fresnel(facing, slope) * (water_share(film) * (1 - puddle) + puddle)
-    small = light_of(in_cells(picture, cell))
-    share *= np.clip(1 - greenness(small) / GRASS, 0, 1)
-    image = cv2.remap(small, u, v, cv2.INTER_LINEAR)
+    share = rough_fresnel(np.abs(rays @ view.plane[:3].astype(np.float32)), slope)
+    share *= water_share(film) * (1 - puddle) + puddle
+    share *= np.clip(1 - greenness(light) / GRASS, 0, 1)
+    image = cv2.remap(light, u, v, cv2.INTER_LINEAR)
     # a slope turns the ray by twice its angle, at a place that is farther by 1 / beyond for the camera
-    blur = 2 * slope * beyond * np.float32(view.focal / cell)
+    blur = 2 * slope * beyond * np.float32(view.focal * w / view.size[1])
     return _stretched(image, on.astype(np.float32), blur), share.astype(np.float32)
 
 
@@ -106,21 +114,18 @@ def _stretched(image: Array, on: Array, sigma: Array) -> Array:
     return out
 
 
-def _puddles(view: WeatherView, state: WeatherState, cell: int) -> Array:
-    """Share (h, w) of every cell that a puddle fills: in hollows that stay in their place of the world."""
-    way = _rays(view, cell)
+def _puddles(view: WeatherView, state: WeatherState, rays: Array) -> Array:
+    """Share (h, w) of every cell that a puddle fills: in hollows that stay in their place of the world.
+
+    Args:
+        rays: (h, w, 3) of the cells, unit, in the reference frame's axes.
+    """
     share = min(0.5, max(0.0, state.surface.water_film - PUDDLES_FROM) * PUDDLE_SHARE)
     if share == 0:
-        return np.zeros(way.shape[:2], np.float32)
+        return np.zeros(rays.shape[:2], np.float32)
     hollows = Patches.of(digest(state.key, "hollows"), 0.25, 8.0, 2.2)
-    middle = slice(cell // 2, None, cell)
-    way *= view.distance[middle, middle][: len(way), : way.shape[1], None]
+    way = rays * distance_in_cells(view.distance, rays.shape[:2])[..., None]
     T = view.T_world @ np.linalg.inv(view.T_ref)
     x, y = (way @ T[i, :3].astype(np.float32) + np.float32(view.T_world[i, 3] % hollows.side) for i in (0, 1))
     score = hollows.seen(x, y) + RUTS * wheel_tracks(view, way + view.T_ref[:3, 3].astype(np.float32))
     return covered(score, share, RIM).astype(np.float32)
-
-
-def _rays(view: WeatherView, cell: int) -> Array:
-    """Unit rays (h, w, 3) of the cells in the reference frame's axes, nearly."""
-    return in_cells(view.rays, cell)

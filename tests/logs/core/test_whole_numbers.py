@@ -11,21 +11,20 @@ import small_logs
 import torch
 from bags import T0, messages, recording
 from intensities import BYTES, WORDS, Array, cloud_message, tree
+from steps import step_words
 
 import fusion_aug as fa
 from fusion_aug.cli import main
 from fusion_aug.logs.core.whole_numbers import with_whole_intensities
 from fusion_aug.run.commands import check_written
 
-STEPS = "transforms: {fog: {_target_: fusion_aug.Fog, mor: 60}, gain: {_target_: fusion_aug.IntensityGain, gain: 0.7}}"
+STEPS = {"fog": "{_target_: fusion_aug.Fog, mor: 60}", "gain": "{_target_: fusion_aug.IntensityGain, gain: 0.7}"}
 
 
 def run(tmp_path: Path, words: list[str]) -> Path:
     """A run with fog and a gain; ``check`` finds the intensities that it should find, and no others."""
-    (tmp_path / "conf/pipeline").mkdir(parents=True, exist_ok=True)
-    (tmp_path / "conf/pipeline/grey.yaml").write_text(f"_target_: fusion_aug.pipeline\n{STEPS}\n")
     out = tmp_path / "out"
-    assert main(["run", "--config-dir", str(tmp_path / "conf"), "pipeline=grey", f"out={out}", *words]) == 0
+    assert main(["run", *step_words(STEPS), f"out={out}", *words]) == 0
     rows = [r for r in check_written(out, [], None) if r.measurement in ("intensity", "unreadable")]
     assert rows and {r.status for r in rows} == {"PASS"} and all(r.limit <= 0.5 + 1e-6 for r in rows)
     return out

@@ -74,7 +74,7 @@ def test_the_main_job_on_our_own_format(tmp_path: Path, capsys: pytest.CaptureFi
         f"log.root={tmp_path / 'log'}",
         "pipeline=driving",
         f"out={tmp_path / 'out'}",
-        "workers=2",
+        "workers=1",
     ]
     assert main(words) == 0
     assert main(["check", str(tmp_path / "out")]) == 0

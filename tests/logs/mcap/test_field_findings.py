@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ros_bags import MS, T0, Sent, header, image, make, raw_bag, read_bag, tf, vector, write_bag
+from steps import step_words
 
 import fusion_aug as fa
 from fusion_aug.check.calibration import compare_calibration, compare_rectification
@@ -28,10 +29,8 @@ K = np.array([[10.0, 0, 5.5], [0, 10, 3.5], [0, 0, 1]])
 def run(root: Path, step: str, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Path, str]:
     """Run one transform and check what it wrote; returns the exit code, the output, and what was said."""
     number = len(list(root.parent.glob("out*")))
-    conf, out = root.parent / "conf" / "pipeline", root.parent / f"out{number}"
-    conf.mkdir(parents=True, exist_ok=True)
-    (conf / "one.yaml").write_text(f"_target_: fusion_aug.pipeline\ntransforms: {{one: {step}}}\n")
-    given = ["log=mcap", f"log.root={root}", f"out={out}", "--config-dir", str(conf.parent), "pipeline=one", *words]
+    out = root.parent / f"out{number}"
+    given = ["log=mcap", f"log.root={root}", f"out={out}", *step_words({"one": step}), *words]
     code = main(["run", *given]) or main(["check", str(out)])
     told = capsys.readouterr()
     return code, out, told.out + told.err

@@ -22,6 +22,7 @@ from ros_bags import (
     time,
     write_bag,
 )
+from steps import step_words
 
 import fusion_aug as fa
 from fusion_aug.cli import main
@@ -58,13 +59,7 @@ def busy(count: int = 20) -> list[Sent]:
 
 def run(root: Path, out: Path, steps: list[Any], *words: str) -> int:
     """``fusion-aug run`` with a pipeline of these transforms."""
-    import yaml
-
-    conf = out.parent / f"conf_{out.name}" / "pipeline"
-    conf.mkdir(parents=True)
-    content = {"_target_": "fusion_aug.pipeline", "transforms": {f"step{i}": s for i, s in enumerate(steps)}}
-    (conf / "made.yaml").write_text(yaml.safe_dump(content))
-    chosen = ["--config-dir", str(conf.parent), "pipeline=made"]
+    chosen = step_words({f"step{i}": s for i, s in enumerate(steps)})
     return main(["run", "log=mcap", f"log.root={root}", f"out={out}", *chosen, *words])
 
 

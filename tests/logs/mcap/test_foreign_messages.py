@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from ros_bags import MS, T0, Sent, header, image, imu, make, raw_bag, read_bag, store, write_bag
+from steps import step_words
 
 import fusion_aug as fa
 from calib import UnknownLens
@@ -74,12 +75,8 @@ def records(folder: Path) -> list[Any]:
         return [reader.get_header().profile, *found]
 
 
-def one_step(tmp_path: Path, name: str, **figures: Any) -> list[str]:
-    conf = tmp_path / "conf" / "pipeline"
-    conf.mkdir(parents=True, exist_ok=True)
-    step = {"_target_": f"fusion_aug.{name}", **figures}
-    (conf / f"{name}.yaml").write_text(yaml.safe_dump({"_target_": "fusion_aug.pipeline", "transforms": {"a": step}}))
-    return ["--config-dir", str(conf.parent), f"pipeline={name}"]
+def one_step(name: str, **figures: Any) -> list[str]:
+    return step_words({"a": {"_target_": f"fusion_aug.{name}", **figures}})
 
 
 def test_a_recording_of_anything_is_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,7 +108,7 @@ def test_what_would_have_to_change_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], step: Any, stopped: list[str], passed: list[str]
 ) -> None:
     root = write_raw(tmp_path / "bag", ODD, noise)
-    chosen = one_step(tmp_path, step[0], **step[1])
+    chosen = one_step(step[0], **step[1])
     assert main(["run", "log=mcap", f"log.root={root}", f"out={tmp_path / 'out'}", *chosen]) == 2
     said = capsys.readouterr().err
     assert [t for t in stopped if f"topic {t} (" not in said] == []
@@ -120,7 +117,7 @@ def test_what_would_have_to_change_is_refused(
 
 def test_a_user_may_tell_what_holds_no_motion(tmp_path: Path) -> None:
     root, out = write_raw(tmp_path / "bag", ODD, noise), tmp_path / "out"
-    chosen = one_step(tmp_path, "SpeedWarp", speed=0.5)
+    chosen = one_step("SpeedWarp", speed=0.5)
     assert main(["run", "log=mcap", f"log.root={root}", f"out={out}", *chosen, "log.restamp_only=['/*']"]) == 0
     before, after = raw_bag(root), raw_bag(out)
     for topic in before:
@@ -159,11 +156,11 @@ def test_a_calibration_that_changes_stops_only_what_needs_it(tmp_path: Path) -> 
         Obstacle, match=r"topic /cam/camera_info .*: FlipImage .* calibration changes within the recording"
     ):
         fa.FlipImage()(sample)
-    chosen = one_step(tmp_path, "Brightness", factor=1.2)
+    chosen = one_step("Brightness", factor=1.2)
     assert main(["run", "log=mcap", f"log.root={root}", f"out={out}", *chosen]) == 0
     assert raw_bag(out)["/cam/camera_info"] == raw_bag(root)["/cam/camera_info"]
     assert int(np.asarray(read_bag(out)["/cam/image_raw"][0][1].data).max()) == 120
-    warped, chosen = tmp_path / "warped", one_step(tmp_path, "SpeedWarp", speed=0.5)
+    warped, chosen = tmp_path / "warped", one_step("SpeedWarp", speed=0.5)
     assert main(["run", "log=mcap", f"log.root={root}", f"out={warped}", *chosen]) == 0
     focals = [m.k[0] for _, m in read_bag(warped)["/cam/camera_info"]]
     assert focals == [30.0, 31.0, 32.0, 33.0]
@@ -174,7 +171,7 @@ def test_a_camera_info_without_pictures_is_kept(tmp_path: Path) -> None:
     sent: list[Sent] = [("/cam/camera_info", T0 + k * MS, info(k, 30.0)) for k in range(4)]
     sent += [("/imu", T0 + k * MS, imu(T0 + k * MS)) for k in range(4)]
     root, out = write_bag(tmp_path / "bag", sorted(sent, key=lambda s: s[1])), tmp_path / "out"
-    chosen = one_step(tmp_path, "MirrorScene", axis="y")
+    chosen = one_step("MirrorScene", axis="y")
     assert main(["run", "log=mcap", f"log.root={root}", f"out={out}", *chosen]) == 0
     assert raw_bag(out)["/cam/camera_info"] == raw_bag(root)["/cam/camera_info"]
 
@@ -187,7 +184,7 @@ def test_what_the_recorder_said_is_kept(tmp_path: Path, version: int) -> None:
     nothing = {"/none": "std_msgs/msg/String"}
     root = write_bag(tmp_path / "bag", sent, version, latched=["/note"], custom={"driver": "me"}, empty=nothing)
     out = tmp_path / "out"
-    chosen = one_step(tmp_path, "SpeedWarp", speed=0.5)
+    chosen = one_step("SpeedWarp", speed=0.5)
     assert main(["run", "log=mcap", f"log.root={root}", f"out={out}", *chosen]) == 0
     name = "rosbag2_bagfile_information"
     old, new = (yaml.safe_load((p / "metadata.yaml").read_text())[name] for p in (root, out))

@@ -13,6 +13,7 @@ from ros_messages import STORE, T0, filled, stamp
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys.store import Typestore
+from steps import step_words
 
 import fusion_aug as fa
 from fusion_aug.cli import main
@@ -83,10 +84,8 @@ def read(folder: Path, types: Any = STORE) -> dict[str, list[tuple[int, Any]]]:
 
 def run(folder: Path, transform: str, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, Path, str]:
     """Run one transform and check it; returns the exit code, the output, and what was said."""
-    conf, out = folder.parent / "conf" / "pipeline", folder.parent / "out"
-    conf.mkdir(parents=True, exist_ok=True)
-    (conf / "one.yaml").write_text(f"_target_: fusion_aug.pipeline\ntransforms: {{one: {transform}}}\n")
-    words = ["run", "log=mcap", f"log.root={folder}", f"out={out}", "--config-dir", str(conf.parent), "pipeline=one"]
+    out = folder.parent / "out"
+    words = ["run", "log=mcap", f"log.root={folder}", f"out={out}", *step_words({"one": transform})]
     code = main([*words, *more]) or main(["check", str(out)])
     told = capsys.readouterr()
     return code, out, told.out + told.err

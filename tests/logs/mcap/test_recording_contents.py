@@ -10,6 +10,7 @@ import pytest
 import torch
 from bags import T0, Messages, header, messages, open_recording, recording, ros, run
 from places import ARM
+from steps import step_words
 
 import fusion_aug as fa
 from calib import UnknownLens
@@ -65,12 +66,9 @@ def test_an_orientation_that_was_worked_out_elsewhere_is_not_kept(tmp_path: Path
 @pytest.mark.parametrize("names", [["ClockOffset"], ["Latency", "DropFrames", "Jitter"]], ids=str)
 def test_stamps_come_back(tmp_path: Path, names: list[str]) -> None:
     """Of cameras, touch without headers, joints, on the arm's own recording."""
-    conf = tmp_path / "conf" / "pipeline"
-    conf.mkdir(parents=True)
-    steps = ", ".join(f"{n}: {{_target_: fusion_aug.{n}}}" for n in names)
-    (conf / "one.yaml").write_text(f"_target_: fusion_aug.pipeline\ntransforms: {{{steps}}}\n")
+    steps = step_words({n: {"_target_": f"fusion_aug.{n}"} for n in names})
     words = ["run", "log=mcap", f"log.root={ARM / 'mcap'}", f"log.rig={ARM / 'mcap_rig.yaml'}", "seed=2"]
-    assert main([*words, "--config-dir", str(conf.parent), "pipeline=one", f"out={tmp_path / 'out'}"]) == 0
+    assert main([*words, *steps, f"out={tmp_path / 'out'}"]) == 0
     assert main(["check", str(tmp_path / "out")]) == 0
 
 

@@ -12,6 +12,7 @@ import torch
 from bags import HALF, T0, Messages, header, messages, open_recording, recording, ros, run, tf
 from panda import ROOTS, rig_file
 from places import ARM
+from steps import step_words
 
 import fusion_aug as fa
 from fusion_aug.cli import main
@@ -65,13 +66,12 @@ def test_a_dropped_item_has_no_message(tmp_path: Path, capsys: pytest.CaptureFix
     assert 140 <= len(before) - len(after) <= 160
     assert all(any(np.array_equal(m.position, b.position) for t, b in before if t == time) for time, m in after[::50])
     quiet = quiet.replace("joint_states", "state")  # as the data set calls it
-    (folder.parent / "conf/pipeline/quiet.yaml").write_text(
-        f"_target_: fusion_aug.pipeline\ntransforms: {{one: {quiet}}}\n"
-    )
     words = ["run", "log=lerobot", f"log.root={ARM / 'lerobot'}", f"log.rig={ARM / 'lerobot_rig.yaml'}"]
-    conf = ["--config-dir", str(folder.parent / "conf"), "pipeline=quiet", f"out={tmp_path / 'l'}"]
     capsys.readouterr()
-    assert main([*words, *conf]) == 2 and "a sensor without data" in capsys.readouterr().err
+    assert (
+        main([*words, *step_words({"one": quiet}), f"out={tmp_path / 'l'}"]) == 2
+        and "a sensor without data" in capsys.readouterr().err
+    )
 
 
 def test_joints_that_move_links_are_not_dropped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

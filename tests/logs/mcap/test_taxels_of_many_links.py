@@ -280,7 +280,7 @@ def test_a_sensor_that_no_topic_is_of_is_told(tmp_path: Path, capsys: pytest.Cap
     run(log, tmp_path / "out", NOTHING)
     told = " ".join(capsys.readouterr().out.split())
     for name in ("left", "right", "palm"):
-        assert f"sensors.hand/tuch:{name}: nothing is read of it, since no topic has this name" in told
+        assert f"sensors.hand/tuch:{name}: nothing is read of it, since no stream has this name" in told
     path.write_text(path.read_text().replace("hand/tuch:", "hand/touch:"))
     run(log, tmp_path / "right", NOTHING, f"log.exclude=[{TOPIC}]")
     assert "nothing is read of it" not in capsys.readouterr().out

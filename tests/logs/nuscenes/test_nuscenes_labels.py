@@ -67,7 +67,7 @@ def test_nothing_is_decoded_early(labelled: Path) -> None:
 
 
 def test_untouched_files_are_copied(labelled: Path, tmp_path: Path) -> None:
-    words = ("log=nuscenes", f"log.root={labelled}", "pipeline=identity", *NO_PICTURES, "limit=2", "workers=2")
+    words = ("log=nuscenes", f"log.root={labelled}", "pipeline=identity", *NO_PICTURES, "limit=2", "workers=1")
     out = run(tmp_path / "out", *words)
     t = tables(out)
     for table in ("lidarseg", "panoptic"):

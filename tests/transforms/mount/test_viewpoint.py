@@ -137,6 +137,17 @@ def test_a_shift_by_lidar_alone_is_closer_to_the_world_than_none(sample: fa.Samp
     assert valid.mean() > 0.9 and error < 0.3 * before, (valid.mean(), error, before)
 
 
+def test_what_was_hidden_is_stretched_and_marked(sample: fa.Sample, scenery: Scenery) -> None:
+    """By LiDAR and picture: hardly a black pixel but at the edge beyond which nothing was seen."""
+    bare = sample.with_streams({n: s for n, s in sample.streams.items() if not n.endswith(("/depth", "/classes"))})
+    out, true = move(bare, "CAM_FRONT", x=0.3), rendered(sample, scenery, "CAM_FRONT", {"x": 0.3})
+    inner = np.s_[:, :640]  # of 704 columns
+    picture, valid = out["CAM_FRONT"].image(0).numpy()[inner], out["CAM_FRONT/valid"].image(0).numpy()[inner] > 0
+    assert 0.01 < (~valid).mean() < 0.08 and (picture.max(2) == 0).mean() < 5e-4
+    error = np.abs(picture.astype(float) - true[inner]).mean(2)[~valid].mean()
+    assert error < 0.4 * true[inner][~valid].mean(), "black is farther from the world"
+
+
 def test_without_depth_or_lidar_a_shift_is_refused(sample: fa.Sample) -> None:
     bare = sample.with_streams({"CAM_FRONT": sample["CAM_FRONT"]})
     with pytest.raises(fa.DataError, match="needs depth"):
@@ -211,16 +222,17 @@ def test_reported_and_true_rig_move_alike() -> None:
 
 def test_validity_holds_what_earlier_maps_left_black() -> None:
     """A picture that was rotated first has black corners: they are no source either."""
-    sample = make_sample(size=(60, 80))
+    sample = make_sample(size=(240, 320))
     from dataclasses import replace
 
-    bright = replace(sample["CAM_FRONT"], items=(torch.full((60, 80, 3), 200, dtype=torch.uint8),))
-    sample = sample.with_streams({**sample.streams, "CAM_FRONT": bright})
-    for shift in ({"y_deg": 8.0}, {"x": 0.5}):
+    bright = replace(sample["CAM_FRONT"], items=(torch.full((240, 320, 3), 200, dtype=torch.uint8),))
+    flat = replace(sample["CAM_FRONT/depth"], items=(torch.full((240, 320), 10.0),))
+    sample = sample.with_streams({**sample.streams, "CAM_FRONT": bright, "CAM_FRONT/depth": flat})
+    for shift, stretched in (({"y_deg": 8.0}, 0.0), ({"x": 0.3}, 0.02)):
         out = move(fa.RotateImage(angle_deg=20.0)(sample), "CAM_FRONT", **shift)
         shown, valid = out["CAM_FRONT"].image(0)[..., 0], out["CAM_FRONT/valid"].image(0) > 0
         assert 0 < float((~valid).double().mean()) < 0.6
-        assert float(((shown > 190) & ~valid).double().mean()) < 0.02
+        assert float(((shown > 190) & ~valid).double().mean()) <= stretched  # into what things hid
         assert float(((shown == 0) & valid).double().mean()) < 0.02
 
 

@@ -14,11 +14,14 @@ from weathers import params_of
 import fusion_aug as fa
 from fusion_aug.check.air import call_for
 from fusion_aug.errors import ConfigError
-from fusion_aug.ops.illumination import log_illumination
+from fusion_aug.ops.illumination import Sunlight, Surfaces, log_shade
 from fusion_aug.physics.overcast import irradiance, radiance
-from fusion_aug.transforms.weather.place import T_world, to_sun_in_world
+from fusion_aug.transforms.weather.light import sunlight
+from fusion_aug.transforms.weather.place import T_world, T_world_ref, to_sun_in_world
 from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
+
+UP = np.array([0, 0, 1.0])
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +51,33 @@ def test_light_of_the_made_street_without_the_sun() -> None:
 def test_a_bluish_edge_is_a_shadow_and_a_grey_one_is_paint() -> None:
     """The right half of grey ground lies in a shadow, or is painted as dark."""
     steps = []
+    v, u = np.mgrid[0:200, 0:400]
+    rays = np.dstack([np.ones((200, 400)), (200 - u) / 300, -(v + 30) / 300])  # x forward, from 1.6 m above the ground
+    rays /= np.linalg.norm(rays, axis=2, keepdims=True)
+    distance = 1.6 / -rays[..., 2]
     for bluer in (0.12, 0.0):
-        light = np.full((200, 400, 3), 0.4)
+        light = np.full((200, 400, 3), 0.2)
         light[:, 200:] *= 0.4 * np.exp(np.array([-bluer, 0.0, bluer]))
         levels = np.round(255 * light ** (1 / 2.2)).astype(np.uint8)
-        distance = np.full((200, 400), 10.0, np.float32)
-        lit = log_illumination(levels, distance, 3000.0, np.full((13, 25), -0.15))
-        steps.append(float(lit[:, 20:80].mean() - lit[:, 120:180].mean()))
+        seen = Surfaces.of(levels, *(x.astype(np.float32) for x in (distance, rays)), UP, 3000.0)
+        lit = log_shade(seen, Sunlight.of([seen], UP))
+        steps.append(float(lit[:, 40:160].mean() - lit[:, 240:360].mean()))
     shadow, paint = steps
     assert shadow > 0.45 * np.log(1 / 0.4)  # a shadow over half of what is seen is taken for dark ground in part
     assert paint < 0.4 * shadow
+
+
+def test_all_pictures_of_a_sample_tell_the_side_of_the_sun() -> None:
+    """Within 70 degrees: house fronts along a street face two ways only. Every picture uses what the others show."""
+    from fusion_aug.synth.town import SUN
+
+    sample = fa.open_log("nuscenes", DRIVE)[7]
+    sample = sample.with_streams({n: s for n, s in sample.streams.items() if not n.startswith("FISHEYE")})
+    views = [WeatherView(call_for(sample, name, {}), 0) for name in ("CAM_FRONT", "CAM_BACK_LEFT")]
+    sides = [sunlight(view).side for view in views]
+    assert np.allclose(*sides) and 0.1 < np.linalg.norm(sides[0]) < 2
+    side = (T_world_ref(sample, 0)[:3, :3] @ sides[0])[:2]
+    assert side @ SUN[:2] > 0.34 * np.linalg.norm(side) * np.linalg.norm(SUN[:2])
 
 
 def test_skies_turn_grey_in_fog_rain_and_snow(street: fa.Sample) -> None:

@@ -19,9 +19,10 @@ from fusion_aug.check.air import call_for
 from fusion_aug.ops.random import digest
 from fusion_aug.ops.streaks import cover
 from fusion_aug.transforms.weather.particles import particle_mask
+from fusion_aug.transforms.weather.place import T_ref_vehicle
 from fusion_aug.transforms.weather.snow import lay_snow
 from fusion_aug.transforms.weather.state import WeatherState
-from fusion_aug.transforms.weather.surfaces import wheel_tracks
+from fusion_aug.transforms.weather.surfaces import bare_ground, wheel_tracks
 from fusion_aug.transforms.weather.view import WeatherView
 from fusion_aug.transforms.weather.wet import wet_road
 
@@ -65,11 +66,25 @@ def test_wet_ground_mirrors_what_a_ray_meets(street: Path) -> None:
 def test_a_whole_cover_leaves_no_bare_ground(drive: fa.Sample) -> None:
     view, state = seen(drive, fa.Weather(snow_cover=1.0))
     picture = drive["CAM_FRONT"].image(0).numpy()  # type: ignore[attr-defined]
-    after = lay_snow(picture, view, state).astype(int)
-    ground = cv2.erode((view.ground > 0.99).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    assert ground.mean() > 0.2
+    after = lay_snow(picture, view, state)[0].astype(int)
+    ground = cv2.erode((bare_ground(view) > 0.99).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    assert ground.mean() > 0.9 * (view.ground > 0.99).mean() > 0.2
     assert after[ground].min() > 90 and np.ptp(after[ground], axis=1).max() < 40  # white, in shadows too
     assert 1.0 < after[ground].mean(1).std() < 40  # with shades of its own
+
+
+@pytest.mark.parametrize("depth", [True, False])
+def test_feet_of_things_are_no_ground(drive: fa.Sample, depth: bool) -> None:
+    """Of people and vehicles little is taken for ground, and the road is."""
+    names = ("CAM_FRONT", "LIDAR_TOP", "ego", *(["CAM_FRONT/depth"] if depth else []))
+    view, _ = seen(only(drive, *names), fa.Weather(snow_cover=1.0))
+    masks = drive["CAM_FRONT/classes"]
+    classes = masks.image(0).numpy()  # type: ignore[attr-defined]
+    before, after = view.ground, bare_ground(view)
+    for name, most in (("person", 0.08), ("vehicle", 0.07)):
+        mine = classes == masks.label_names.index(name)  # type: ignore[attr-defined]
+        assert mine.sum() > 5000 and after[mine].mean() < min(most, 0.7 * before[mine].mean()), name
+    assert after[classes == masks.label_names.index("road")].mean() > 0.98  # type: ignore[attr-defined]
 
 
 def test_snow_goes_from_wheel_tracks_first(drive: fa.Sample) -> None:
@@ -81,6 +96,30 @@ def test_snow_goes_from_wheel_tracks_first(drive: fa.Sample) -> None:
     assert left > 0.5 and middle < 0.1 and far < 1e-3
     same = np.full((1, 1, 3), (8.0, -0.78, 0.0), np.float32)
     assert float(wheel_tracks(view, same)[0, 0]) == pytest.approx(left, abs=1e-6)
+
+
+@pytest.mark.parametrize("speed", [6.0, -6.0])
+def test_wheel_tracks_follow_the_turn_in_reverse_too(drive: fa.Sample, speed: float) -> None:
+    """A vehicle on a circle of 20 m about a point on its left has it there whichever way it drives."""
+    view, _ = seen(drive, fa.Weather(snow_cover=0.5))
+    axes = view.T_ref[:3, :3].T @ T_ref_vehicle(drive, 0)[:3, :3]  # of the vehicle in the camera's
+    view.twist = (axes[:, 0] * speed, axes[:, 2] * speed / 20.0)  # type: ignore[misc]
+    angle = 0.4
+    place = np.full((1, 2, 3), 0.0, np.float32)
+    for k, radius in enumerate((20.0 - 0.78, 20.0)):  # the left wheels' track, and the middle between both
+        place[0, k, :2] = radius * np.sin(angle), 20.0 - radius * np.cos(angle)
+    track, between = wheel_tracks(view, place)[0].tolist()
+    assert track > 0.4 and between < 0.2
+
+
+def test_wet_ground_under_snow_is_no_mirror(drive: fa.Sample) -> None:
+    picture = drive["CAM_FRONT"].image(0).numpy()  # type: ignore[attr-defined]
+    view, state = seen(drive, fa.Weather(snow_cover=0.5, water_film=0.8))
+    white, snow = lay_snow(picture, view, state)
+    wet = wet_road(white, view, state, snow).astype(int)
+    covered, bare = (snow > 0.995) & (view.ground > 0.99), (snow < 0.005) & (view.ground > 0.99)
+    assert covered.sum() > 3000 and bare.sum() > 3000
+    assert np.abs(wet - white)[covered].max() <= 1 and np.abs(wet - white)[bare].mean() > 8
 
 
 def test_patches_of_snow_stay_in_their_place_from_frame_to_frame() -> None:
