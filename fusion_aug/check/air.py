@@ -20,7 +20,6 @@ from fusion_aug.physics.completion import SKY_DISTANCE
 from fusion_aug.sample import Sample
 from fusion_aug.sample.depth import projected
 from fusion_aug.sample.history import History
-from fusion_aug.sample.seen_points import seen_points
 from fusion_aug.streams import Camera, Depth, Points, Stream
 from fusion_aug.transforms.weather.camera import VISIBLE
 from fusion_aug.transforms.weather.lidar import surface_factor
@@ -113,9 +112,10 @@ def split_points(sample: Sample) -> tuple[Sample, Sample]:
 def probe_lidar_points(
     sample: Sample, parts: tuple[Sample, Sample], camera: str, params: Mapping[str, Any]
 ) -> OpticalDepths:
-    """Fog a picture by completed depth and measure it at points that the completion did not use and the camera sees.
+    """Fog a picture by completed depth and measure it at points that the completion did not use.
 
-    Where a scanner sees past things, the fog before what hides a point is right, and less than before the point.
+    Points that the scanner sees past something which hides them from the camera are among them, though the fog before
+    what hides them is right.
     """
     from scipy.spatial import cKDTree
 
@@ -124,7 +124,8 @@ def probe_lidar_points(
     view = WeatherView(call_for(known, camera, params), item)
     before, after = before_and_after(known, camera, params, item)
     all_points = [projected(sample, n, camera, item) for n in lidars(sample)]
-    pixels, far = seen_points(sample, lidars(sample), camera, item, view.sensor, among=rest)
+    points = [projected(rest, n, camera, item) for n in lidars(sample)]
+    pixels, far = (np.concatenate([p[i] for p in points]) for i in (0, 1))
     around, at = (np.concatenate([p[i] for p in all_points]) for i in (0, 1))
     depth, contrast = optical_depth_at(before, after, air_behind(view, state, pixels), pixels)
     near = cKDTree(around).query_ball_point(pixels, NEIGHBOURHOOD) if len(pixels) else []

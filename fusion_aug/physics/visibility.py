@@ -18,7 +18,7 @@ from calib.ties import cell_of
 Array = np.ndarray
 
 CELL = float(np.radians(0.2))  # of pictures of distances; scanners fire every 0.1 to 0.4 degrees
-BETWEEN = 6.0  # cells from a point within which its surface goes on, if no other point is nearer
+BETWEEN = 2.5  # cells from a point within which its surface goes on, if no other point is nearer
 NEARER = 1.25  # times as near as a point or nearer is what may hide it; the rest is its own surface
 STEP = 1.1  # by which distances grow along the way
 BEFORE, BEHIND = 0.9, 1.28  # distance over that of a measured surface where the way meets it

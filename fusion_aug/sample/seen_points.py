@@ -42,17 +42,16 @@ def projected(sample: Sample, lidar: str, camera: str, item: int) -> tuple[Array
 
 
 def seen_points(
-    sample: Sample, lidars: Sequence[str], camera: str, item: int, sensor: CameraSensor, among: Sample | None = None
+    sample: Sample, lidars: Sequence[str], camera: str, item: int, sensor: CameraSensor
 ) -> tuple[Array, Array]:
     """Pixels (n, 2) on a canvas and distances (n,), metres, of the points that a camera sees.
 
     Args:
         sample: one sample or a batch. lidars: streams, one or more. camera: stream. item: which of its pictures.
-        sensor: the camera with the canvas that is meant. among: a part of the sample whose points are asked for.
+        sensor: the camera with the canvas that is meant.
     """
     found = [_in_picture(sample, lidar, camera, item, sensor) for lidar in lidars]
-    asked = found if among is None else [_in_picture(among, lidar, camera, item, sensor) for lidar in lidars]
-    pixels, xyz = (np.concatenate([f[i] for f in asked]) for i in (0, 1))
+    pixels, xyz = (np.concatenate([f[i] for f in found]) for i in (0, 1))
     seen = ~hidden_points(xyz, [(f.xyz, f.scanner) for f in found])
     return pixels[seen], np.linalg.norm(xyz[seen], axis=1)
 

@@ -55,7 +55,7 @@ def test_the_way_past_a_thin_thing_is_free() -> None:
     scanner = np.array([-0.5, 0.0, 0.0])
     heights = np.linspace(-0.5, 0.5, 30)
     post = np.stack([np.full(30, 0.25), heights, np.full(30, 4.0)], 1)
-    behind = np.array([[x, 0.0, 40.0] for x in (2.5, 3.5, 5.0)])  # the post's pixel, and right of it
+    behind = np.array([[x, 0.0, 40.0] for x in (2.5, 4.0, 5.0)])  # the post's pixel, and right of it
     found = hidden_points(np.concatenate([post, behind]), [(np.concatenate([post, behind]), scanner)])
     assert found.tolist() == [False] * 30 + [True, False, False]
 
