@@ -21,6 +21,7 @@ from fusion_aug.logs.mcap.output import OutputMessage
 from fusion_aug.logs.mcap.pictures import OPACITY
 from fusion_aug.logs.mcap.rules import restamped
 from fusion_aug.logs.mcap.tf import NewTransforms
+from fusion_aug.logs.mcap.times import is_far
 from fusion_aug.logs.mcap.windows import Original, Window
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, Stream
@@ -42,9 +43,11 @@ class Rewriting:
     ):  # fmt: skip
         self.window, self.sample, self.source, self.names, self.channels = window, sample, source, names, channels
         self._by_topic = {c.topic: c for c in reversed(channels)}
-        captured = torch.tensor([t for times in facts.captured.values() for t in times], dtype=torch.int64)
-        self.new_time = TimeMap(sample.meta.history, torch.cat([stamps_of(source, 0), captured]))
-        self.begin = self.new_time(window.start)
+        captured = [t for times in facts.captured.values() for t in times if not is_far(t, source.ref.time)]
+        known = torch.tensor(captured, dtype=torch.int64)
+        self.new_time = TimeMap(sample.meta.history, torch.cat([stamps_of(source, 0), known]))
+        two_clocks = is_far(window.start, source.ref.time)  # no change of speed tells anything of the log's
+        self.begin = window.start if two_clocks else self.new_time(window.start)
         self._is_warped, self._facts = bool(self.new_time.warps), facts
 
     def parts(self) -> list[Iterator[OutputMessage]]:
@@ -196,7 +199,8 @@ class Rewriting:
         """New log times (n,) int64 ns of a topic: as of streams, what a message took to arrive stays, in seconds."""
         captured = torch.tensor(self._facts.captured[topic], dtype=torch.int64)
         logged = torch.tensor([place.log_time for place in self._facts.places[topic]], dtype=torch.int64)
-        return self.new_time.of_all(captured) + (logged - captured)
+        told = torch.tensor([not is_far(t, self.source.ref.time) for t in captured.tolist()], dtype=torch.bool)
+        return torch.where(told, self.new_time.of_all(captured) + (logged - captured), logged)
 
     def first_log_time(self, default: int) -> int:
         """The first log time (ns) of a window whose topics are all calibration; ``default`` where it has none."""

@@ -31,6 +31,7 @@ from fusion_aug.logs.mcap.pictures import OPACITY
 from fusion_aug.logs.mcap.rewriting import Rewriting
 from fusion_aug.logs.mcap.root_joints import root_joints
 from fusion_aug.logs.mcap.times import reference_time
+from fusion_aug.logs.mcap.two_clocks import two_clocks
 from fusion_aug.logs.mcap.windows import Window, begins_with_header
 from fusion_aug.sample import Ref, Sample
 from fusion_aug.streams import JointState, Stream
@@ -56,7 +57,11 @@ class McapWriter(Writer):
         found = super().can_express(transform, sample) + dropped_joints(transform, sample)
         if self.log.robot is None:  # all that the log holds of lengths is scaled
             found = [p for p in found if p.effect != "scale"]
-        return [*found, *camera_limits(transform, sample), *root_joints(transform, sample)]
+        found += [*camera_limits(transform, sample), *root_joints(transform, sample)]
+        if sample is None:
+            return found
+        static = {c.topic for c in self.log.windows[sample.id].file.summary()[0] if c.latched}
+        return found + two_clocks(transform, sample, self.log.facts(sample.id).captured, static)
 
     def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
         """Return the sample with every stream as its messages hold it, without those that have none left.

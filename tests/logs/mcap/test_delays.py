@@ -83,3 +83,33 @@ def test_pictures_that_are_left_out_take_their_calibration_along(tmp_path: Path)
     stamps = {t: [stamp(m) for _, m in found[t]] for t in ("/cam/image_raw", "/cam/camera_info")}
     assert 0 < len(stamps["/cam/image_raw"]) < COUNT and stamps["/cam/image_raw"] == stamps["/cam/camera_info"]
     assert len(found["/alone/camera_info"]) == COUNT
+
+
+SIMULATED = 100_000_000_000  # ns: what the simulator's clock shows at T0
+
+
+def simulated(folder: Path, *, with_words: bool) -> Path:
+    """A recording of a simulator that runs at half the speed of the wall, whose clock the log times are of."""
+    sent: list[Any] = [("/tf_static", T0, tf(0, "base", "cam", 0.1, 0.0, 0.3))]
+    for k in range(COUNT):
+        at, log = SIMULATED + k * STEP // 2, T0 + k * STEP
+        sent.append(("/cam/image_raw", log, image(at, np.full((6, 8, 3), 7 * k, np.uint8), "rgb8")))
+        sent.append(("/tf", log + 1, tf(at, "odom", "base", k, 0, 0)))
+        if with_words:
+            sent.append(("/said", log + STEP // 2, make("std_msgs/String", data=str(k))))
+    return write_bag(folder, sent)
+
+
+def test_another_clock_in_the_stamps_than_in_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(simulated(tmp_path / "bag", with_words=False), tmp_path / "out", [FAST], log="mcap") == 0
+    found = read_bag(tmp_path / "out")
+    assert [ns for ns, _ in found["/tf_static"]] == [T0]
+    stamps = [stamp(m) for _, m in found["/cam/image_raw"]]
+    assert np.abs(np.diff(stamps) - STEP // 4).max() <= 1
+    # half of what the simulator's clock went on by is gone, a quarter of the wall's time
+    logged = np.array([ns for ns, _ in found["/cam/image_raw"]]) - T0
+    assert np.abs(logged - np.arange(COUNT) * STEP * 3 // 4).max() <= 2
+    capsys.readouterr()
+    assert run(simulated(tmp_path / "words", with_words=True), tmp_path / "no", [FAST], log="mcap") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "messages of /said have no stamps" in said and "log.exclude=[/said]" in said, said
