@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -89,10 +90,9 @@ def draws(frame: Keyframe, chain: fa.Compose, count: int) -> tuple[np.ndarray, n
     ratios, scales = [], []
     frame.draw(chain, count)
     for k in range(count):
-        bare = process_ms(frame.decode)
-        found: list[float] = []
-        ratios.append(process_ms(lambda k=k, found=found: found.append(frame.draw(chain, k))) / bare)  # type: ignore[misc]
-        scales += found
+        bare, start = process_ms(frame.decode), time.process_time()
+        scales.append(frame.draw(chain, k))
+        ratios.append(1e3 * (time.process_time() - start) / bare)
     return np.array(ratios), np.array(scales)
 
 
@@ -118,6 +118,8 @@ def popular(frame: Keyframe) -> Callable[[], object]:
         H[:3, :3] *= scale
         H[:2, 3] = rng.uniform(-0.5, 0.5, 2)
         mirrored = rng.random() < 0.5
+        if mirrored:
+            H = np.diag([1.0, -1, 1, 1]) @ H
         pictures, shrink = [], rng.uniform(*SCALES)
         for file in frame.files:
             picture = Image.open(file)
@@ -130,7 +132,8 @@ def popular(frame: Keyframe) -> Callable[[], object]:
         points = np.fromfile(cloud, np.float32).reshape(-1, 5)
         points[:, :3] = points[:, :3] @ H[:3, :3].T.astype(np.float32) + H[:3, 3].astype(np.float32)
         points = points[np.linalg.norm(points[:, :2], axis=1) < FAR]
-        return torch.from_numpy(np.stack(pictures)), torch.from_numpy(points), H @ boxes
+        back = np.diag([1.0, -1 if mirrored else 1, 1, 1])  # boxes stay right-handed
+        return torch.from_numpy(np.stack(pictures)), torch.from_numpy(points), H @ boxes @ back
 
     return work
 
@@ -215,7 +218,7 @@ def main(words: Sequence[str]) -> int:
     found = measure(options.data, options.draws)
     for name, value in found.items():
         limit = f"at most {LIMITS[name]}" if name in LIMITS else ""
-        print(f"{name:<24} {value:<8.3g} {limit}{' NO' if name in LIMITS and value > LIMITS[name] else ''}")
+        print(f"{name:<24} {value:<8.3g} {limit}{' NO' if name in LIMITS and not value <= LIMITS[name] else ''}")
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     return 0 if all(found[n] <= most for n, most in LIMITS.items()) else 1

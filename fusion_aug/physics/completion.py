@@ -16,6 +16,7 @@ from calib.ties import cell_of
 from fusion_aug.physics.cells import NOTHING_KNOWN, CellDirections, cell_size, grid_shape
 from fusion_aug.physics.edges import levels_of, sharpened
 from fusion_aug.physics.fading import faded
+from fusion_aug.physics.ground import ON_GROUND
 from fusion_aug.physics.posts import find_posts
 from fusion_aug.physics.sky import Scan, sky_cells, sky_on_canvas
 from fusion_aug.physics.spread import Guides, fill_gaps, normalized_convolution
@@ -24,7 +25,6 @@ Array = np.ndarray
 
 SKY_DISTANCE = 1e4  # metres: what has no distance is this far away
 COLOUR_STEP, DEPTH_STEP = 150.0, 50.0  # cells that a step across all levels, and one by e in distance, count for
-ON_GROUND = 0.15  # share by which a point may be farther or nearer than the ground and still lie on it
 STEP = 0.2  # of the logarithm of distance between neighbouring cells that is an edge and no slope
 GROUND_PRIOR_WEIGHT = 1e-3  # weight of a cell on the assumed ground, against one that was measured
 

@@ -9,6 +9,7 @@ from calib.ties import TIE, cell_of
 REACH = 30.0  # metres around the vehicle that the plane is fitted to
 NEAR = 0.2  # metres above it that still count as ground: pavements, and errors of distances far away
 MOST = 6000  # points that it is fitted to
+ON_GROUND = 0.15  # share by which a point of a picture may be farther or nearer than the ground and still lie on it
 AIR, WATER, ASPHALT = 1.0003, 1.33, 1.6  # refractive indices
 OUTSIDE = 0.066  # share of diffuse light that flat water reflects from above
 INSIDE = 1 - (1 - OUTSIDE) / WATER**2  # and from below, nearly all beyond the angle of total reflection

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from fusion_aug.physics.cells import CellDirections
+from fusion_aug.physics.ground import ON_GROUND
 from fusion_aug.physics.spread import largest
 
 Array = np.ndarray
@@ -22,7 +23,6 @@ WIDEST, FARTHEST = 1.5, 35.0  # metres, of a plate
 MIDDLE = 0.3  # of a plate's width, to either side of its middle, within which its post stands
 THICKNESS = 0.06, 0.09, 0.13  # metres, of posts
 OTHER = 0.2  # of the logarithm of distance: what differs by more is not the same thing
-ON_GROUND = 0.15  # of the logarithm of distance
 LEAST_ROWS = 11  # cells of a post
 BESIDE = 1  # cells to either side of a plate's point in which nothing as near may lie below it
 CONTRAST = 8.0  # levels by which a post differs from what is left and right of it
