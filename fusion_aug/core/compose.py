@@ -78,19 +78,17 @@ class Container(Transform, abstract=True):
         config |= {k: getattr(self, k) for k, d in self.defaults().items() if getattr(self, k) != d}
         return config | {"transforms": {n: t.to_config() for n, t in self.children()}}
 
-    def walk(self, sample: Sample, run: Run, prefix: str, name: str | None = None) -> Sample:
+    def walk(
+        self, sample: Sample, run: Run, prefix: str, name: str | None = None, among: Sequence[int] | None = None
+    ) -> Sample:
         """Run each child on the samples chosen for it; the outermost container adds nothing to the path."""
         own = name or self.name or (type(self).__name__ if prefix else "")
         path = "/".join(p for p in (prefix, own) if p)
-        on = run.gated_in(self, sample, path)
+        on = run.gated_in(self, sample, path, among)
         chosen = {u: set(self.choose(run, sample, u, path)) for u in on}
         for i, (child_name, child) in enumerate(self.children()):
-            indices = [u for u in on if i in chosen[u]]
-
-            def work(part: Sample, child: Transform = child, child_name: str = child_name) -> Sample:
-                return child.walk(part, run, path, child_name)
-
-            sample = run.on_subset(sample, indices, work)
+            if indices := [u for u in on if i in chosen[u]]:
+                sample = child.walk(sample, run, path, child_name, indices)
         return sample
 
     def choose(self, run: Run, sample: Sample, index: int, path: str) -> list[int]:

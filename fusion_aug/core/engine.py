@@ -61,7 +61,8 @@ class Run:
         """Apply drawn parameters to all samples of a batch, or accumulate them, and record it."""
         if self.pending is not None and not _same_family(self.pending[0], cls):
             sample = self.flush(sample)
-        who = _who(cls, sample, path)
+        asked = [u for u, params in enumerate(drawn) if params is not None]
+        who = _who(cls, sample, path, asked)
         if cls.accumulates:
             accumulated = None if self.pending is None else self.pending[1]
             with named(who, sample):
@@ -70,12 +71,11 @@ class Run:
             check_parameters(who, drawn, accumulated)
         else:
             with named(who, sample):
-                before = [cls.before(sample, u, params or {}) for u, params in enumerate(drawn)]
+                before = [{} if params is None else cls.before(sample, u, params) for u, params in enumerate(drawn)]
             sample = self._applied(cls, sample, ParameterRows(drawn), who, path)
             check_parameters(who, drawn, sample)
-        for u, params in enumerate(drawn):
-            if params is not None:
-                sample = _with_record(sample, u, Record(path, full_name(cls), cls.version, params, True, before[u]))
+        new = {u: Record(path, full_name(cls), cls.version, drawn[u] or {}, True, before[u]) for u in asked}
+        sample = _with_records(sample, new)
         return self.flush(sample).realized() if self.eager else sample
 
     def _applied(self, cls: TransformClass, sample: Sample, parameters: Any, who: str, path: str) -> Sample:
@@ -90,14 +90,14 @@ class Run:
         shared = transform.per_scene or transform.scope == "scene"
         return owner_of(meta.scene if shared else meta.id, meta.occurrence)
 
-    def gated_in(self, transform: Any, sample: Sample, path: str) -> list[int]:
-        """Indices of the samples that a transform's probability ``p`` lets it run on."""
+    def gated_in(self, transform: Any, sample: Sample, path: str, among: Sequence[int] | None = None) -> list[int]:
+        """Indices of the samples, of those ``among`` or all, that a transform's probability ``p`` lets it run on."""
+        indices = range(len(sample.metas)) if among is None else among
         if transform.p >= 1:
-            return list(range(len(sample.metas)))
-        indices = range(len(sample.metas)) if transform.p > 0 else ()
+            return list(indices)
         return [
             u
-            for u in indices
+            for u in (indices if transform.p > 0 else ())
             if self.keys.generator(self.draw_owner(sample, u, transform), path, "gate").random() < transform.p
         ]
 
@@ -131,25 +131,23 @@ class Run:
         part = some_of(sample, indices)
         return put_back(sample, indices, part, self.flush(work(part)))
 
-    def run_transform(self, transform: Any, sample: Sample, path: str) -> Sample:
-        """Run one transform that is not a container."""
-        on = self.gated_in(transform, sample, path)
-        skipped = Record(path, full_name(type(transform)), transform.version, applied=False)
-        for index in range(len(sample.metas)):
-            if index not in on:
-                sample = _with_record(sample, index, skipped)
+    def run_transform(self, transform: Any, sample: Sample, path: str, among: Sequence[int] | None = None) -> Sample:
+        """Run one transform that is not a container on the samples ``among`` those of a batch; on all by default."""
+        cls, on = type(transform), self.gated_in(transform, sample, path, among)
+        off = set(range(len(sample.metas)) if among is None else among) - set(on)
+        sample = _with_records(sample, dict.fromkeys(off, Record(path, full_name(cls), cls.version, applied=False)))
 
-        def work(chosen: Sample, some: Collection[int] | None = None) -> Sample:
-            if self.pending is not None and not _same_family(self.pending[0], type(transform)):
-                chosen = self.flush(chosen)
-            everything = range(len(chosen.metas))
-            with named(_who(type(transform), chosen, path), chosen):
-                asked = everything if some is None else some
-                drawn = [self.draw(transform, chosen, u, path) if u in asked else None for u in everything]
-            return self.apply_drawn(type(transform), chosen, drawn, path)
+        def work(part: Sample, some: Collection[int] | None = None) -> Sample:
+            if self.pending is not None and not _same_family(self.pending[0], cls):
+                part = self.flush(part)
+            everything = range(len(part.metas))
+            asked = everything if some is None else some
+            with named(_who(cls, part, path, asked), part):
+                drawn = [self.draw(transform, part, u, path) if u in asked else None for u in everything]
+            return self.apply_drawn(cls, part, drawn, path)
 
-        # a family that accumulates leaves a sample without parameters as it is, so that nothing is taken apart for it
-        return work(sample, on) if on and transform.accumulates else self.on_subset(sample, on, work)
+        rows = 0 < len(on) < len(sample.metas) and cls.takes_rows(sample)
+        return work(sample, on) if rows else self.on_subset(sample, on, work)
 
 
 _AT_WORK: ContextVar[str] = ContextVar("at_work", default="")
@@ -196,9 +194,10 @@ def _other_devices(sample: Sample) -> list[str]:
     return sorted({str(v.device) for v in parts if isinstance(v, Tensor) and not v.is_cpu})
 
 
-def _who(cls: TransformClass, sample: Sample, path: str = "") -> str:
-    """How messages name a transform and what it works on."""
-    return f"sample {', '.join(u.id for u in sample.metas)}: {cls.__name__}{f' ({path})' if path else ''}"
+def _who(cls: TransformClass, sample: Sample, path: str = "", asked: Collection[int] | None = None) -> str:
+    """How messages name a transform and what it works on: the samples ``asked`` for, or all of a batch."""
+    ids = [m.id for u, m in enumerate(sample.metas) if asked is None or u in asked]
+    return f"sample {', '.join(ids)}: {cls.__name__}{f' ({path})' if path else ''}"
 
 
 def _same_family(a: TransformClass, b: TransformClass) -> bool:
@@ -215,8 +214,11 @@ def apply_parameters(
     return run.flush(run.apply_drawn(cls, sample, drawn, path or cls.__name__))
 
 
-def _with_record(sample: Sample, index: int, record: Record) -> Sample:
-    return sample.with_meta(index, history=(*sample.metas[index].history, record))
+def _with_records(sample: Sample, records: Mapping[int, Record]) -> Sample:
+    """A record at the end of the history of some samples of a batch."""
+    for index, record in records.items():
+        sample = sample.with_meta(index, history=(*sample.metas[index].history, record))
+    return sample
 
 
 @standard_modes()
@@ -273,7 +275,7 @@ def replay(sample: Sample, history: History, *, resources: Mapping[str, Any] | N
             if record.applied:
                 sample = again.apply_drawn(transform_class(record), sample, [record.params], record.path)
             else:
-                sample = _with_record(sample, 0, record)
+                sample = _with_records(sample, {0: record})
         return again.flush(sample)
     except USER_ERRORS as error:
         if error.__cause__ is None:

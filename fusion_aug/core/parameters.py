@@ -9,7 +9,7 @@ from fusion_aug.sample import Sample, SampleMeta
 from fusion_aug.streams import Stream
 
 SCOPES = ("scene", "sample", "sensor", "timestep")
-# per sample of a batch: instance -> parameters; None of a sample that a family which accumulates leaves as it is
+# per sample of a batch: instance -> parameters; None of a sample that it leaves as it is
 DrawnParameters = Sequence[Mapping[str, Mapping[str, Any]] | None]
 
 
@@ -32,13 +32,18 @@ class ParameterRows:
         rows = self.per_sample[index]
         return rows[instance] if instance in rows else rows[""]
 
-    def per_item(self, name: str, stream: Stream) -> list[Mapping[str, Any]]:
-        """Parameters of every item of a stream, in order; items that share a draw share the mapping."""
+    def per_item(self, name: str, stream: Stream) -> list[Any]:
+        """Parameters of every item of a stream, in order; items that share a draw share the mapping.
+
+        None of the items of a sample that the transform leaves as it is.
+        """
         instance = stream.instance(name)
-        out = []
+        out: list[Any] = []
         for index, time in zip(stream.sample_index.tolist(), stream.capture_times.tolist(), strict=True):
             rows = self.per_sample[index]
-            if instance in rows:
+            if not rows:
+                out.append(None)
+            elif instance in rows:
                 out.append(rows[instance])
             elif "" in rows:
                 out.append(rows[""])

@@ -63,8 +63,16 @@ class Call:
 
     @cached_property
     def params(self) -> list[Mapping[str, Any]]:
-        """The parameters of every item; items that share a draw share the dictionary."""
+        """The parameters of every item; items that share a draw share the dictionary.
+
+        A handler that works ``by_item`` finds None at the items that it is to leave as they are.
+        """
         return self.parameters.per_item(self.name, self.sample.streams[self.name])
+
+    @cached_property
+    def asked(self) -> list[tuple[int, Mapping[str, Any]]]:
+        """Index and parameters of the items that are to be changed: all but for handlers that work ``by_item``."""
+        return [(i, p) for i, p in enumerate(self.params) if p is not None]
 
     def per_row(self, name: str, like: Tensor) -> Tensor:
         """One drawn number for every row of a column, in a shape that multiplies it.
@@ -101,14 +109,20 @@ def own_transforms() -> dict[str, Any]:
     return {n: c for n, c in own.items() if issubclass(c, Family)}
 
 
-def handles(transform: type, stream: type) -> Callable[[H], H]:
+def handles(transform: type, stream: type, by_item: bool = False) -> Callable[[H], H]:
     """Register what a transform (or a family of them) does to a kind of stream (and its subclasses).
+
+    Args:
+        transform: the class. stream: the class.
+        by_item: whether the handler leaves the items that are not in ``Call.asked`` as they are. Else a batch is taken
+            apart where a gate lets the transform run on some of its samples only.
 
     Raises:
         ConfigError: another function does that already.
     """
 
     def register(handler: H) -> H:
+        handler.by_item = by_item  # type: ignore[attr-defined]
         _HANDLERS.add((transform, stream), handler, f"{full_name(transform)} on {full_name(stream)}")
         _RESOLUTION_CACHE.clear()
         _HANDLER_CACHE.clear()

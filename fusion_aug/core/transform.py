@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -14,7 +14,7 @@ from fusion_aug.core.fields import checked, kinds
 from fusion_aug.core.parameters import DrawnParameters, ParameterRows
 from fusion_aug.core.ranges import draw
 from fusion_aug.core.registry import TRANSFORMS, Call, Context, handler_for, is_invariant, resolve
-from fusion_aug.errors import ConfigError
+from fusion_aug.errors import ConfigError, UnhandledStream
 from fusion_aug.names import full_name
 from fusion_aug.sample import Sample
 from fusion_aug.sample.some_of_batch import looked_at, names_in, with_changed_streams
@@ -130,6 +130,19 @@ class Transform:
         """
         raise NotImplementedError
 
+    @classmethod
+    def takes_rows(cls, sample: Sample) -> bool:
+        """Whether it leaves samples of a batch that have no parameters as they are, so that none is taken out."""
+        if cls.accumulates:
+            return True
+        if cls.apply.__func__ is not Transform.apply.__func__:  # type: ignore[attr-defined]
+            return False
+        try:
+            handlers = [handler_for(cls, stream, name) for name, stream in looked_at(sample)]
+        except UnhandledStream:  # perhaps of a sample that it does not run on
+            return False
+        return all(h is None or getattr(h, "by_item", False) for h in handlers)
+
     # --- what families override ---------------------------------------------------------------------------------------
     def effects(self) -> dict[str, str]:
         """What the transform can bring into data that not every format can hold.
@@ -229,12 +242,15 @@ class Transform:
         """Named transforms inside a container."""
         return ()
 
-    def walk(self, sample: Sample, run: Run, prefix: str, name: str | None = None) -> Sample:
+    def walk(
+        self, sample: Sample, run: Run, prefix: str, name: str | None = None, among: Sequence[int] | None = None
+    ) -> Sample:
         """Run on a sample, at the random path ``prefix/name``.
 
         Args:
             sample: a sample or a batch. run: the pass that draws, records and keeps what is pending.
             prefix: path of the container. name: in it; the transform's own name by default.
+            among: indices of the samples of a batch that a container has chosen for it; all by default.
         """
         own = name or self.name or type(self).__name__
-        return run.run_transform(self, sample, "/".join(p for p in (prefix, own) if p))
+        return run.run_transform(self, sample, "/".join(p for p in (prefix, own) if p), among)

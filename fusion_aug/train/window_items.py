@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,9 +34,9 @@ class WarpDraws(Run):
 
     found: list[Warp] = field(default_factory=list)
 
-    def run_transform(self, transform: Any, sample: Sample, path: str) -> Sample:
+    def run_transform(self, transform: Any, sample: Sample, path: str, among: Sequence[int] | None = None) -> Sample:
         """Draw a warp; other transforms draw for themselves."""
-        if isinstance(transform, WarpTransform) and self.gated_in(transform, sample, path):
+        if isinstance(transform, WarpTransform) and self.gated_in(transform, sample, path, among):
             drawn = self.draw(transform, sample, 0, path)
             self.found.append(transform.warp(drawn[""], warp_origin(sample.meta)))
         return sample

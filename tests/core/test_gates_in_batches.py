@@ -80,6 +80,30 @@ def test_no_row_of_a_cloud_is_copied_for_a_draw_or_a_gate(monkeypatch: pytest.Mo
     assert untouched["lidar"] is batch["lidar"]
 
 
+def test_gates_of_clouds_and_containers_take_no_batch_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = vehicles()
+    chain = fa.Compose(
+        [
+            fa.RangeCrop(high=20.0, p=0.5), fa.RangeJitter(sigma=0.1, p=0.5), fa.RcsNoise(sigma=1.0, p=0.5),
+            fa.OneOf([fa.PointDropout(share=0.5), fa.Brightness(factor=0.5), fa.RotateScene(yaw_deg=20.0)]),
+            fa.RandomApply([fa.IntensityGain(gain=0.5), fa.OneOf([fa.Contrast(factor=0.5), fa.FlipImage()])]),
+        ]
+    )  # fmt: skip
+    alone = [chain(batch.take([i]), seed=4) for i in range(SIZE)]
+
+    def torn(*_: object) -> None:
+        raise AssertionError("a batch was taken apart")
+
+    monkeypatch.setattr("fusion_aug.core.engine.put_back", torn)
+    together = chain(batch, seed=4)
+    monkeypatch.undo()
+    applied = {(r.name, r.applied) for m in together.metas for r in m.history}
+    assert len(applied) > len({n for n, _ in applied}), "the gates let all or none through"
+    for i in range(SIZE):
+        assert together.metas[i].history == alone[i].history
+        assert_same_streams(together.take([i]), alone[i], exact=False)
+
+
 def test_streams_come_and_go_in_some_samples() -> None:
     batch = vehicles()
     part = some_of(batch, [1, 3])

@@ -91,18 +91,16 @@ class PhotometricTransform(Transform, Photometric, abstract=True):
         raise NotImplementedError
 
 
-@handles(Photometric, Camera)
+@handles(Photometric, Camera, by_item=True)
 def change_pictures(stream: Camera, call: Call) -> Camera:
     """Apply pending maps, then change every picture that is present."""
-    change, selected = call.transform.change, [applies_to(stream, call, p) for p in call.params]
+    change, selected = call.transform.change, [(i, p) for i, p in call.asked if applies_to(stream, call, p)]
+    if not selected:
+        return stream
     present = stream.present.tolist()  # a dropped picture stays black
     changes = {
-        i: partial(_changed, change, params, PictureContext(call, stream, i))
-        for i, params in enumerate(call.params)
-        if present[i] and selected[i]
+        i: partial(_changed, change, params, PictureContext(call, stream, i)) for i, params in selected if present[i]
     }
-    if not any(selected):
-        return stream
     asked = {i for i in changes if asks_gradient(call.params[i])}
     return with_changed_levels(stream, call, changes, asked)  # type: ignore[return-value]
 
@@ -141,14 +139,14 @@ def gel_refusal_message(transform: str, name: str) -> str:
     )
 
 
-@handles(Photometric, TactileImage)
+@handles(Photometric, TactileImage, by_item=True)
 def refuse_gel(stream: TactileImage, call: Call) -> TactileImage:
     """Refuse a change of levels of tactile pictures, whose colours are slopes of the gel.
 
     Raises:
         UnhandledStream: the transform applies to the stream.
     """
-    if any(applies_to(stream, call, p) for p in call.params):
+    if any(applies_to(stream, call, p) for _, p in call.asked):
         raise UnhandledStream(gel_refusal_message(call.transform.__name__, call.name))
     return stream
 

@@ -72,12 +72,12 @@ def rows_in_boxes(stream: Points, call: Call, item: int, params: Mapping[str, An
                     yield inside
 
 
-@handles(BoxPointDropout, Points)
+@handles(BoxPointDropout, Points, by_item=True)
 def drop_in_boxes(stream: Points, call: Call) -> Points:
     """Remove the drawn share of points from the drawn boxes."""
     stream = stream.realized()
     keep = torch.ones(stream.rows, dtype=torch.bool)
-    for i, params in enumerate(call.params):
+    for i, params in call.asked:
         rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
         start = stream.item_slice(i).start
         for inside in rows_in_boxes(stream, call, i, params):
@@ -87,12 +87,12 @@ def drop_in_boxes(stream: Points, call: Call) -> Points:
     return stream if bool(keep.all()) else stream.select(keep)
 
 
-@handles(BoxPointJitter, Points)
+@handles(BoxPointJitter, Points, by_item=True)
 def jitter_in_boxes(stream: Points, call: Call) -> Points:
     """Jitter every point inside a box once."""
     stream = stream.realized()
     xyz = stream["xyz"].clone()
-    for i, params in enumerate(call.params):
+    for i, params in call.asked:
         rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
         inside = [rows.numpy() for rows in rows_in_boxes(stream, call, i, params)]
         rows = np.unique(np.concatenate(inside)) if inside else np.zeros(0, int)

@@ -80,7 +80,7 @@ class BeamDropout(LidarTransform):
         return {**super().sample_params(rng, sample, context), "beams": f"{int(rng.integers(2**62)):x}"}
 
 
-@handles(BeamDropout, Lidar)
+@handles(BeamDropout, Lidar, by_item=True)
 def drop_beams(stream: Points, call: Call) -> Points:
     """Keep the points of the beams that work."""
     ring = rings_of(stream, call.name).cpu()
@@ -109,13 +109,13 @@ class IntensityGain(LidarTransform):
     example: ClassVar[dict[str, Any]] = {"gain": [0.5, 2.0], "gamma": [0.8, 1.2]}
 
 
-@handles(IntensityGain, Lidar)
+@handles(IntensityGain, Lidar, by_item=True)
 def change_intensity(stream: Points, call: Call) -> Points:
     """Change the column; a pending motion stays pending."""
     if "intensity" not in stream.values:
         return stream
     intensity = stream.values["intensity"].clone()
-    for i, params in enumerate(call.params):
+    for i, params in call.asked:
         rows = stream.item_slice(i)
         scale = lidar_with_scale(call, stream, i).scale
         share = (intensity[rows].to(torch.float64) / scale).clamp(0, 1)

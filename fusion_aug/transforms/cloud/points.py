@@ -38,8 +38,10 @@ class PointTransform(Transform, PointOp, abstract=True):
 
 
 def keep_points(stream: Points, call: Call, rule: Callable[[int, Mapping[str, Any]], Tensor]) -> Points:
-    """Keep rows by a rule per item; returns the stream itself if all stay."""
-    keep = [rule(i, p) for i, p in enumerate(call.params)]
+    """Keep rows by a rule per item that is asked for; returns the stream itself if all stay."""
+    keep = list(torch.ones(stream.rows, dtype=torch.bool).split(stream.counts.tolist()))
+    for i, params in call.asked:
+        keep[i] = rule(i, params)
     mask = torch.cat(keep) if keep else torch.zeros(0, dtype=torch.bool)
     return stream if bool(mask.all()) else stream.select(mask)
 
@@ -98,7 +100,7 @@ class PointDropout(PointTransform):
     example: ClassVar[dict[str, Any]] = {"share": [0.1, 0.5]}
 
 
-@handles(PointDropout, Points)
+@handles(PointDropout, Points, by_item=True)
 def drop_points(stream: Points, call: Call) -> Points:
     """Keep a random subset."""
     counts = stream.counts.tolist()
@@ -146,7 +148,7 @@ class VoxelSubsample(PointTransform):
     example: ClassVar[dict[str, Any]] = {"size": [0.5, 3.0]}
 
 
-@handles(VoxelSubsample, Points)
+@handles(VoxelSubsample, Points, by_item=True)
 def subsample_points(stream: Points, call: Call) -> Points:
     """Keep the first point of each cube in a random order. Points that are not finite are removed."""
     stream = stream.realized()
@@ -177,12 +179,12 @@ class RangeJitter(PointTransform):
     example: ClassVar[dict[str, Any]] = {"sigma": 0.05}
 
 
-@handles(RangeJitter, Points)
+@handles(RangeJitter, Points, by_item=True)
 def jitter_points(stream: Points, call: Call) -> Points:
     """Scale every ray."""
     stream = stream.realized()
     xyz = stream["xyz"].clone()
-    for i, params in enumerate(call.params):
+    for i, params in call.asked:
         rows = stream.item_slice(i)
         rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
         shift = torch.from_numpy(rng.normal(0, params["sigma"], rows.stop - rows.start)).to(xyz.device)
@@ -213,7 +215,7 @@ class RangeCrop(PointTransform):
         return {"low": self.low, "high": self.high if np.isfinite(self.high) else None}
 
 
-@handles(RangeCrop, Points)
+@handles(RangeCrop, Points, by_item=True)
 def crop_points(stream: Points, call: Call) -> Points:
     """Keep a shell."""
 

@@ -80,7 +80,7 @@ class CameraFault(PhotometricTransform, abstract=True):
         raise NotImplementedError
 
 
-@handles(CameraFault, TactileImage)
+@handles(CameraFault, TactileImage, by_item=True)
 def leave_gel(stream: TactileImage, call: Call) -> TactileImage:
     """Leave tactile pictures as they are."""
     return stream

@@ -64,10 +64,10 @@ class LensDirt(CameraFault):
         return left
 
 
-@handles(LensDirt, SegmentationMask)
+@handles(LensDirt, SegmentationMask, by_item=True)
 def mark_what_dirt_hides(stream: SegmentationMask, call: Call) -> SegmentationMask:
     """Masks ignore what dirt hides, where a draw asks for it."""
-    for i, params in enumerate(call.params):
+    for i, params in call.asked:
         marks = params.get("mark_hidden", False) and params["fails"] and applies_to(stream, call, params)
         if marks and bool(stream.present[i]):
             context = PictureContext(call, stream, i)

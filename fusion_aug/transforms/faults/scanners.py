@@ -46,7 +46,7 @@ class DroppedPackets(LidarTransform):
     example: ClassVar[dict[str, Any]] = {"share": [0.1, 0.4], "packet_deg": 10.0}
 
 
-@handles(DroppedPackets, Lidar)
+@handles(DroppedPackets, Lidar, by_item=True)
 def drop_packets(stream: Points, call: Call) -> Points:
     """Keep the packets that came through."""
     stream = stream.realized()
@@ -74,14 +74,14 @@ class LidarCrosstalk(LidarTransform):
     example: ClassVar[dict[str, Any]] = {"share": [0.0, 0.2]}
 
 
-@handles(LidarCrosstalk, Lidar)
+@handles(LidarCrosstalk, Lidar, by_item=True)
 def take_foreign_pulses(stream: Points, call: Call) -> Points:
     """Put the points somewhere on their rays, with an intensity that fits no surface there."""
     stream = stream.realized()
     xyz, foreign = stream["xyz"].clone(), torch.zeros(stream.rows, dtype=torch.bool)
     intensity = stream.values["intensity"].clone() if "intensity" in stream.values else None
     status = stream.values["status"].clone() if "status" in stream.values else None
-    for i, params in enumerate(call.params):
+    for i, params in call.asked:
         rows, sensor = stream.item_slice(i), lidar_with_scale(call, stream, i)
         rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
         start, way = scanner_rays(stream, i, call)
@@ -121,7 +121,7 @@ class IncompleteEcho(LidarTransform):
     example: ClassVar[dict[str, Any]] = {"share": 0.7, "reflectivity": [0.2, 1.0]}
 
 
-@handles(IncompleteEcho, Lidar)
+@handles(IncompleteEcho, Lidar, by_item=True)
 def lose_dark_returns(stream: Points, call: Call) -> Points:
     """Keep returns that are bright enough, on no such box, or spared by the draw."""
     if "intensity" not in stream.values:
@@ -153,7 +153,7 @@ class ReducedView(LidarTransform):
     example: ClassVar[dict[str, Any]] = {"view_deg": [60, 180], "centre_deg": 20}
 
 
-@handles(ReducedView, Lidar)
+@handles(ReducedView, Lidar, by_item=True)
 def reduce_view(stream: Points, call: Call) -> Points:
     """Keep a sector of the reference frame."""
     stream = stream.realized()
@@ -189,12 +189,12 @@ class ScanMotionBlur(LidarTransform):
     example: ClassVar[dict[str, Any]] = {"shift": 0.05, "tilt_deg": 0.5}
 
 
-@handles(ScanMotionBlur, Lidar)
+@handles(ScanMotionBlur, Lidar, by_item=True)
 def shake(stream: Points, call: Call) -> Points:
     """Move every point by the scanner's swing at its time."""
     stream = stream.realized()
     xyz = stream["xyz"].clone()
-    for i, params in enumerate(call.params):
+    for i, params in call.asked:
         rows, rng = stream.item_slice(i), noise(params["noise"], call.name, int(stream.capture_times[i]))
         if "time_offset" in stream.values:
             seconds = stream.values["time_offset"][rows].cpu().double()

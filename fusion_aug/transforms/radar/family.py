@@ -87,7 +87,7 @@ class ScanContext:
 Change = Callable[[Columns, Mapping[str, Any], ScanContext], Columns]
 
 
-@handles(RadarTransform, Radar)
+@handles(RadarTransform, Radar, by_item=True)
 def change_radar(stream: Radar, call: Call) -> Radar:
     """Change item by item."""
     return change_each_scan(stream, call, lambda columns, params, scan: call.transform.change(columns, params, scan))
@@ -96,15 +96,16 @@ def change_radar(stream: Radar, call: Call) -> Radar:
 def change_each_scan(stream: Radar, call: Call, change: Change) -> Radar:
     """Change the detections of every item that is present, and pack them again."""
     stream = stream.realized()
-    parts = []
-    for i, (params, columns) in enumerate(zip(call.params, stream.realized_items(), strict=True)):
+    parts = list(stream.realized_items())
+    for i, params in call.asked:
+        columns = parts[i]
         index, time = int(stream.sample_index[i]), int(stream.true_capture_times[i])
         sensor = call.sample.metas[index].true_rig.sensors.get(call.name)
         known = sensor if isinstance(sensor, RadarSensor) else RadarSensor(frame=stream.frame)
         own = radar_velocity(call.sample, stream, i)
         own = sensor_velocity(columns) if own is None else own
         scan = ScanContext(known, noise(params.get("noise", ""), call.name, time), own, index, time)
-        parts.append(changed_rows(stream, columns, params, scan, change) if bool(stream.present[i]) else columns)
+        parts[i] = changed_rows(stream, columns, params, scan, change) if bool(stream.present[i]) else columns
     return stream.repacked(parts)
 
 
