@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import cv2
 from torch import Tensor
 
+from calib.replacing import replace_unchecked
 from fusion_aug.core.gradients import check_parameters, check_streams
 from fusion_aug.core.parameters import DrawnParameters, ParameterRows, timestep_starts
 from fusion_aug.core.random import Keys, Owner, owner_of
@@ -150,6 +150,9 @@ class Run:
         return work(sample, on) if rows else self.on_subset(sample, on, work)
 
 
+# what code of a transform raises by mistake
+OWN_ERRORS = (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError, cv2.error)
+
 _AT_WORK: ContextVar[str] = ContextVar("at_work", default="")
 
 
@@ -158,33 +161,43 @@ def at_work() -> str:
     return _AT_WORK.get()
 
 
-@contextmanager
-def named(who: str, sample: Sample) -> Iterator[None]:
-    """What a transform's own code raises, as an error of the sample that names both.
+class named:
+    """Context: what a transform's own code raises, as an error of the sample that names both.
 
     Also where there is no memory for it, and where it ends the program, which without workers would end the run.
+
+    Args:
+        who: how messages name the transform. sample: that it works on.
 
     Raises:
         FusionAugError: in place of what was raised.
     """
-    before = _AT_WORK.set(who)
-    try:
-        yield
-    except USER_ERRORS:
-        raise
-    except MemoryError as error:
-        raise FusionAugError(f"{who}: needs more memory than there is") from error
-    except SystemExit as error:
-        raise FusionAugError(f"{who}: ends the program (sys.exit({error.code!r})); raise an error instead") from error
-    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError, cv2.error) as error:
-        if devices := _other_devices(sample):
+
+    def __init__(self, who: str, sample: Sample):
+        self.who, self.sample = who, sample
+
+    def __enter__(self) -> None:
+        self.before = _AT_WORK.set(self.who)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        _AT_WORK.reset(self.before)
+        if error is None or isinstance(error, USER_ERRORS):
+            return
+        who = self.who
+        if isinstance(error, MemoryError):
+            raise FusionAugError(f"{who}: needs more memory than there is") from error
+        if isinstance(error, SystemExit):
+            raise FusionAugError(
+                f"{who}: ends the program (sys.exit({error.code!r})); raise an error instead"
+            ) from error
+        if not isinstance(error, OWN_ERRORS):
+            return
+        if devices := _other_devices(self.sample):
             raise DataError(
                 f"{who}: cannot work on values that lie on {', '.join(devices)}; bring the sample to the CPU first "
                 f"with sample.to('cpu')"
             ) from error
         raise FusionAugError(f"{who}: {type(error).__name__}: {error}") from error
-    finally:
-        _AT_WORK.reset(before)
 
 
 def _other_devices(sample: Sample) -> list[str]:
@@ -216,9 +229,12 @@ def apply_parameters(
 
 def _with_records(sample: Sample, records: Mapping[int, Record]) -> Sample:
     """A record at the end of the history of some samples of a batch."""
+    if not records:
+        return sample
+    metas = list(sample.metas)
     for index, record in records.items():
-        sample = sample.with_meta(index, history=(*sample.metas[index].history, record))
-    return sample
+        metas[index] = replace_unchecked(metas[index], history=(*metas[index].history, record))
+    return replace_unchecked(sample, metas=tuple(metas))
 
 
 @standard_modes()

@@ -42,7 +42,17 @@ def tensors_with_gradient(value: Any, seen: set[int] | None = None) -> Iterator[
 
 def asks_gradient(value: Any) -> bool:
     """Whether a gradient is asked of anything in a value, and torch keeps track of it."""
-    return torch.is_grad_enabled() and next(tensors_with_gradient(value), None) is not None
+    return torch.is_grad_enabled() and not _is_plain(value) and next(tensors_with_gradient(value), None) is not None
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value consists of numbers, text and containers of them alone, as most drawn parameters do."""
+    kind = type(value)
+    if kind in (float, int, str, bool, type(None)):
+        return True
+    if kind is dict:
+        return all(map(_is_plain, value.values()))
+    return kind in (list, tuple) and all(map(_is_plain, value))
 
 
 def depends_on(results: Iterable[Tensor], source: Tensor) -> bool:
@@ -97,8 +107,11 @@ def check_streams(who: str, before: Sample, after: Sample) -> None:
     """
     if not torch.is_grad_enabled():
         return
-    had = {n for n, s in looked_at(before) if _carries(s)}
-    has = {n for n, s in looked_at(after) if had and _carries(s)}
+    old, new = dict(looked_at(before)), dict(looked_at(after))
+    had = {n for n, s in old.items() if new.get(n) is not s and _carries(s)}
+    if not had:
+        return
+    has = {n for n, s in new.items() if old.get(n) is not s and _carries(s)}
     lost = [n for n in sorted(had - has) if n in after.streams and bool(after.streams[n].present.any())]
     if lost and len(has) < len(had):
         raise DataError(

@@ -76,6 +76,10 @@ def _check_distribution(value: dict[str, Any], where: str, low: float, high: flo
 
 def draw(value: Any, rng: np.random.Generator) -> float:
     """One number from a checked range. A fixed number consumes nothing from the stream."""
+    if isinstance(value, tuple):
+        return float(rng.uniform(value[0], value[1]))
+    if isinstance(value, float | int):
+        return float(value)
     if isinstance(value, Mapping):
         name = value["distribution"]
         if name == "choice":
@@ -86,9 +90,17 @@ def draw(value: Any, rng: np.random.Generator) -> float:
         if name == "log_uniform":
             return float(math.exp(rng.uniform(math.log(value["low"]), math.log(value["high"]))))
         return float(rng.uniform(value["low"], value["high"]))
-    if _number(value):
-        return float(value)
     return float(rng.uniform(value[0], value[1]))
+
+
+def draw_several(value: Any, rng: np.random.Generator, count: int) -> list[float]:
+    """What ``count`` calls of ``draw`` give one after another."""
+    if isinstance(value, float | int):
+        return [float(value)] * count
+    if isinstance(value, tuple):
+        found: list[float] = rng.uniform(value[0], value[1], count).tolist()
+        return found
+    return [draw(value, rng) for _ in range(count)]
 
 
 def can_differ_from(value: Any, constant: float) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ContextDecorator, ExitStack
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,21 +17,38 @@ import torch
 AUTOCAST_DEVICES = ("cpu", "cuda", "xpu")
 
 
-@contextmanager
-def standard_modes() -> Iterator[None]:
+def standard_modes() -> ContextDecorator:
     """Autocast off, default dtype float32, default device the CPU, NumPy's own error state; put back afterwards.
 
-    Also a decorator, of every function through which work enters the package. What is set so already costs nothing.
+    A context, and a decorator of every function through which work enters the package. Inside of one, in the same
+    thread, another has nothing to do.
     """
-    with ExitStack() as stack:
-        stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
-        for device in AUTOCAST_DEVICES:
-            if torch.is_autocast_enabled(device):
-                stack.enter_context(torch.autocast(device, enabled=False))
-        if torch.get_default_device().type != "cpu":
-            stack.enter_context(torch.device("cpu"))
-        stack.enter_context(_FLOAT32)
-        yield
+    return _StandardModes()
+
+
+class _StandardModes(ContextDecorator):
+    def _recreate_cm(self) -> _StandardModes:
+        return _StandardModes()  # every call of a decorated function has a context of its own
+
+    def __enter__(self) -> None:
+        self._outermost = not getattr(_THREAD, "inside", False)
+        if not self._outermost:
+            return
+        with ExitStack() as stack:
+            stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
+            for device in AUTOCAST_DEVICES:
+                if torch.is_autocast_enabled(device):
+                    stack.enter_context(torch.autocast(device, enabled=False))
+            if torch.get_default_device().type != "cpu":
+                stack.enter_context(torch.device("cpu"))
+            stack.enter_context(_FLOAT32)
+            self._entered = stack.pop_all()
+        _THREAD.inside = True
+
+    def __exit__(self, *error: Any) -> None:
+        if self._outermost:
+            _THREAD.inside = False
+            self._entered.__exit__(*error)
 
 
 class _DefaultFloat32:
@@ -56,11 +73,11 @@ class _DefaultFloat32:
 
     def reset(self) -> None:
         """What a forked child begins with: nobody inside, and the lock free."""
-        self._lock, inside, self._inside = threading.Lock(), self._inside, 0
+        self._lock, inside, self._inside, _THREAD.inside = threading.Lock(), self._inside, 0, False
         if inside and self._before != torch.float32:
             torch.set_default_dtype(self._before)
 
 
-_FLOAT32 = _DefaultFloat32()
+_FLOAT32, _THREAD = _DefaultFloat32(), threading.local()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_FLOAT32.reset)

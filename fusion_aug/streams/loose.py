@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,9 @@ def as_held(stream: Any) -> dict[str, Any]:
         DataError: an array holds neither numbers nor text.
     """
     kind, out = type(stream).__name__, {}
-    for name in (f.name for f in fields(stream)):
-        value = getattr(stream, name)
+    for name, value in stream.__dict__.items():
+        if isinstance(value, Tensor | str) or value is None:
+            continue
         if name == "values":
             # columns that still lie in files are tensors
             loose = {n: v for n, v in value.items() if _is_loose(v)} if type(value) is dict else {}
