@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import driving, geometry, photometry, touch, weather
+from benchmarks import driving, geometry, noise, photometry, touch, weather
 from benchmarks.timing import interleaved_ms
 
 
@@ -22,7 +22,8 @@ def main() -> int:
     """Measure on one thread, print and write."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    figures = [*geometry.measure(), *photometry.measure(), *driving.measure(), *weather.measure(), *touch.measure()]
+    parts = (geometry, photometry, noise, driving, weather, touch)
+    figures = [figure for part in parts for figure in part.measure()]
     table = Table(box=None, pad_edge=False)
     for name in ("figure", "median ms", "against", "its ms", "ratio", "limit", "holds", "note"):
         table.add_column(name, no_wrap=name != "note")

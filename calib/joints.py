@@ -13,7 +13,7 @@ from torch import Tensor
 from calib.errors import CalibrationError
 from calib.figures import Figure, check_figures
 from calib.replacing import replace_unchecked
-from calib.se3 import se3, skew
+from calib.se3 import keeps_lengths, se3, skew
 from calib.splines import seconds, spline
 from calib.trajectory import MovingPose, check_times
 
@@ -155,9 +155,9 @@ class JointPose(MovingPose):
         prismatic joint grow with them, and rotations stay rotations.
         """
         origin, tail = left @ self.joint.origin, self.joint.tail @ right
+        if keeps_lengths(origin):
+            return replace_unchecked(self, joint=replace_unchecked(self.joint, origin=origin, tail=tail))
         scale = torch.linalg.det(origin[:3, :3]).abs() ** (1 / 3)
-        if abs(float(scale.detach()) - 1) < 1e-12:
-            return replace_unchecked(self, joint=replace(self.joint, origin=origin, tail=tail))
         origin, tail = origin.clone(), tail.clone()
         origin[:3, :3] = origin[:3, :3] / scale
         tail[:3] = tail[:3] * scale

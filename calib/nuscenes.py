@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from calib.errors import CalibrationError
 from calib.lidar_models import lidar_of_model
-from calib.se3 import as_f64, check_se3, quaternion_from_rotation, rotation_from_quaternion, se3
+from calib.se3 import as_f64, check_se3, poses_of_rows, quaternion_from_rotation
 from calib.sensors import RadarSensor, Sensor, pinhole_sensor
 
 # Left-right partners of the six cameras and the corner radars of the nuScenes vehicles.
@@ -43,25 +44,27 @@ def poses_from_records(records: Sequence[Mapping[str, Any]], where: Callable[[in
     """
     if not records:
         return torch.zeros(0, 4, 4, dtype=torch.float64)
-    rows: list[list[Any]] = []
-    for i, record in enumerate(records):
-        rows.append([])
-        for key, length in (("rotation", 4), ("translation", 3)):
-            value = record.get(key)
-            if not isinstance(value, list) or len(value) != length:
-                raise CalibrationError(f"{where(i)}: {key}: expected {length} numbers")
-            rows[-1] += value
-    numbers = as_f64(rows)
-    norms = torch.linalg.norm(numbers[:, :4], dim=-1)
-    for i in torch.nonzero(~((norms - 1).abs() < 1e-3))[:, 0].tolist():
-        raise CalibrationError(f"{where(i)}: rotation: the quaternion has length {float(norms[i]):.4g}, not 1")
-    poses = se3(rotation_from_quaternion(numbers[:, :4]), numbers[:, 4:])
+    turns, places = ([record.get(key) for record in records] for key in ("rotation", "translation"))
+    if not (_are_lists(turns, 4) and _are_lists(places, 3)):
+        for i, (turn, place) in enumerate(zip(turns, places, strict=True)):  # which one it is
+            for key, value, length in (("rotation", turn, 4), ("translation", place, 3)):
+                if not _are_lists([value], length):
+                    raise CalibrationError(f"{where(i)}: {key}: expected {length} numbers")
+    numbers = np.hstack([np.array(turns, np.float64), np.array(places, np.float64)])
+    norms = np.sqrt((numbers[:, :4] ** 2).sum(1))
+    for i in np.flatnonzero(~(np.abs(norms - 1) < 1e-3)).tolist():
+        raise CalibrationError(f"{where(i)}: rotation: the quaternion has length {norms[i]:.4g}, not 1")
+    poses = poses_of_rows(numbers)
     try:
         return check_se3(poses, "")
     except CalibrationError:
         for i, pose in enumerate(poses):  # which one it is
             check_se3(pose, where(i))
         raise
+
+
+def _are_lists(values: list[Any], length: int) -> bool:
+    return set(map(type, values)) == {list} and set(map(len, values)) == {length}
 
 
 def record_from_pose(pose: Tensor) -> dict[str, list[float]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import torch
@@ -192,11 +192,12 @@ class Rig:
     def _not_connected(self, a: str, b: str) -> str:
         return f"frames {a!r} and {b!r} are not connected in the rig; give their poses in a rig file (log.rig=FILE)"
 
-    def mapped(self, maps: Callable[[str], tuple[Tensor, Tensor] | None]) -> Rig:
+    def mapped(self, maps: Callable[[str], tuple[Tensor, Tensor] | None], but_poses_of: Container[str] = ()) -> Rig:
         """Every frame f carried by a similarity H_f: ``T_a_b' = H_a T_a_b H_b^-1``.
 
         Args:
             maps: gives H_f and its inverse, (4, 4) each, of a frame; None for a frame that stays as it is.
+            but_poses_of: frames whose poses are left as they are, since others take their place.
         """
         frames = {}
         for name, frame in self.frames.items():
@@ -206,7 +207,9 @@ class Rig:
                 frames[name] = frame
                 continue
             pose = frame.pose
-            if isinstance(pose, Tensor):
+            if name in but_poses_of:
+                pass
+            elif isinstance(pose, Tensor):
                 pose = pose if above is None else above[0] @ pose
                 pose = pose if own is None else pose @ own[1]
             else:
@@ -217,11 +220,11 @@ class Rig:
 
     def with_sensor(self, name: str, sensor: Sensor) -> Rig:
         """The rig with one sensor replaced."""
-        return replace(self, sensors={**self.sensors, name: sensor})
+        return Rig(self.frames, {**self.sensors, name: sensor})
 
     def with_pose(self, name: str, pose: Tensor | MovingPose) -> Rig:
         """The rig with the pose of one frame in its parent replaced."""
-        return replace(self, frames={**self.frames, name: replace(self.frames[name], pose=pose)})
+        return Rig({**self.frames, name: replace_unchecked(self.frames[name], pose=pose)}, self.sensors)
 
     def camera(self, name: str) -> CameraSensor:
         """The camera called ``name``.

@@ -19,6 +19,8 @@ AXES = {"x": 0, "y": 1, "z": 2}
 # by which numbers of the same pose may differ, in metres and in entries of a rotation; the last bits of products of
 # poses on one vehicle are 1e-15, and what lies 1 km away moves by a micrometre
 SAME = 1e-9
+Array = np.ndarray[Any, Any]
+_EYE, _LAST_ROW = np.eye(3), np.array([0.0, 0, 0, 1])
 
 
 def as_f64(value: Any) -> Tensor:
@@ -62,15 +64,35 @@ def skew(v: Tensor) -> Tensor:
 def rotation_from_quaternion(wxyz: Tensor | Sequence[float] | np.ndarray[Any, Any]) -> Tensor:
     """Rotation matrix (..., 3, 3) of quaternions (..., 4) in w x y z order; they are normalized first."""
     q = as_f64(wxyz)
+    shape = (*q.shape[:-1], 3, 3)
+    if q.is_cpu and not q.requires_grad:  # of few, NumPy takes a third of the time
+        return torch.from_numpy(_rotations(q.reshape(-1, 4).numpy()).reshape(shape))
     w, x, y, z = q.unbind(-1)
-    norm = torch.sqrt(w * w + x * x + y * y + z * z)  # entry by entry: the same bits alone and among others
-    w, x, y, z = w / norm, x / norm, y / norm, z / norm
-    entries = (
+    norm = torch.sqrt(w * w + x * x + y * y + z * z)
+    return torch.stack(_rotation_entries(w / norm, x / norm, y / norm, z / norm), -1).reshape(shape)
+
+
+def _rotations(wxyz: Array) -> Array:
+    """Rotation matrices (n, 3, 3) of quaternions (n, 4), entry by entry: the same bits alone and among others."""
+    w, x, y, z = wxyz.T.copy()
+    norm = torch.sqrt(torch.from_numpy(w * w + x * x + y * y + z * z)).numpy()  # torch's root, for its last bit
+    return np.stack(_rotation_entries(w / norm, x / norm, y / norm, z / norm), -1).reshape(-1, 3, 3)
+
+
+def _rotation_entries(w: Any, x: Any, y: Any, z: Any) -> list[Any]:
+    """Entries (...) of rotation matrices, row by row, of unit quaternions in tensors or in arrays (...)."""
+    return [
         1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
         2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
         2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    )  # fmt: skip
-    return torch.stack(entries, -1).reshape(*q.shape[:-1], 3, 3)
+    ]  # fmt: skip
+
+
+def poses_of_rows(rows: Array) -> Tensor:
+    """Poses (n, 4, 4) of a table of quaternions, w x y z, and places (n, 7), which need not be of length 1."""
+    out = np.zeros((len(rows), 4, 4))
+    out[:, :3, :3], out[:, :3, 3], out[:, 3, 3] = _rotations(rows[:, :4]), rows[:, 4:], 1.0
+    return torch.from_numpy(out)
 
 
 def unit_quaternions(wxyz: Any, tolerance: float = 1e-2) -> Tensor:
@@ -117,10 +139,10 @@ def se3(rotation: Tensor | None = None, translation: Tensor | Sequence[float] | 
     """4x4 matrix (..., 4, 4) from a rotation (..., 3, 3) and a translation (..., 3); either may be left out."""
     r = None if rotation is None else as_f64(rotation)
     t = None if translation is None else as_f64(translation)
-    batches = [x.shape[:-n] for x, n in ((r, 2), (t, 1)) if x is not None]
+    batches = {tuple(x.shape[:-n]) for x, n in ((r, 2), (t, 1)) if x is not None}
     out = torch.eye(4, dtype=torch.float64)
     if any(batches):
-        out = out.repeat(*np.broadcast_shapes(*batches), 1, 1)
+        out = out.repeat(*(np.broadcast_shapes(*batches) if len(batches) > 1 else batches.pop()), 1, 1)
     if r is not None:
         out[..., :3, :3] = r
     if t is not None:
@@ -135,6 +157,12 @@ def invert(transform: Tensor) -> Tensor:
     out[..., :3, :3] = r
     out[..., :3, 3] = -(r @ transform[..., :3, 3:])[..., 0]
     return out
+
+
+def keeps_lengths(similarity: Tensor) -> bool:
+    """Whether a similarity (4, 4) has scale 1, within 1e-12: all its columns are as long as the first."""
+    (x, *_), (y, *_), (z, *_), _ = similarity.tolist()
+    return abs(math.hypot(x, y, z) - 1) < 1e-12
 
 
 def same_pose(a: Tensor, b: Tensor) -> bool:
@@ -186,17 +214,25 @@ def check_se3(transform: Tensor, what: str, tolerance: float = 1e-5) -> Tensor:
     """
     if tuple(transform.shape[-2:]) != (4, 4):
         raise CalibrationError(f"{what}: expected a 4x4 matrix, got shape {tuple(transform.shape)}")
-    if not bool(torch.isfinite(transform).all()):
+    T = transform.detach().cpu().numpy()
+    if not np.isfinite(T).all():
         raise CalibrationError(f"{what}: the transform holds NaN or infinity")
-    r = transform[..., :3, :3]
-    off = float((r @ r.transpose(-1, -2) - torch.eye(3, dtype=r.dtype)).abs().max())
+    r = T[..., :3, :3]
+    off = float(np.abs(r @ r.swapaxes(-1, -2) - _EYE).max())
     if off > tolerance:
         raise CalibrationError(f"{what}: the rotation is not orthonormal (R R^T differs from I by {off:.2g})")
-    if float(torch.linalg.det(r).min()) < 0:
+    if float(_determinants(r).min()) < 0:
         raise CalibrationError(f"{what}: the rotation has determinant -1: a mirror is not a rigid transform")
-    if float((transform[..., 3, :] - torch.tensor([0.0, 0, 0, 1], dtype=r.dtype)).abs().max()) > SAME:
+    if float(np.abs(T[..., 3, :] - _LAST_ROW).max()) > SAME:
         raise CalibrationError(f"{what}: the last row is not 0 0 0 1")
     return transform
+
+
+def _determinants(m: Array) -> Array:
+    """Determinants (...) of matrices (..., 3, 3)."""
+    (a, b, c), (d, e, f), (g, h, i) = m.reshape(-1, 3, 3).transpose(1, 2, 0)
+    found: Array = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    return found
 
 
 def slerp(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:

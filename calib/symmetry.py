@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from calib.errors import CalibrationError
-from calib.joints import Joint
+from calib.joints import Joint, JointPose
 from calib.kinematics import Robot
 from calib.pairing import TOLERANCE, Edge, Failure, Pairing, Readings
 from calib.rig import Rig
 from calib.rounding import Rounding, unrounded_pose
 from calib.sides import other_side
+from calib.trajectory import MovingPose
 
 REACH = 2.0  # metres: how far out a rounded angle is felt
 
@@ -35,10 +37,25 @@ class RobotMirror:
     joints: Mapping[str, tuple[str, float, float]]
     links: Mapping[str, tuple[str, Tensor]]
 
-    @property
-    def swapped(self) -> dict[str, str]:
+    @cached_property
+    def swapped(self) -> Mapping[str, str]:
         """Links that swap names."""
         return {n: p for n, (p, _) in self.links.items() if n != p}
+
+    @cached_property
+    def partners(self) -> Mapping[str, str]:
+        """Reading -> the reading of the partner."""
+        return {j: p for j, (p, _, _) in self.joints.items()}
+
+    @cached_property
+    def own_images(self) -> frozenset[str]:
+        """Links whose axes a mirror takes to axes of their partners, about the same origin."""
+        return frozenset(n for n, (_, M) in self.links.items() if _is_own_image(M))
+
+    @cached_property
+    def inverses(self) -> Mapping[str, Tensor]:
+        """Link -> the inverse (4, 4) of its M."""
+        return {n: torch.linalg.inv(M) for n, (_, M) in self.links.items()}
 
     def is_one_sided(self, names: tuple[str, ...]) -> bool:
         """Whether all of these readings belong to one side of the robot."""
@@ -49,6 +66,10 @@ class RobotMirror:
         """Whether rotary joints swap; ``prismatic_joints`` are the readings of the others."""
         return any(partner != j for j, (partner, _, _) in self.joints.items() if j not in prismatic_joints)
 
+    @cached_property
+    def _tables(self) -> dict[tuple[str, ...], tuple[Tensor, Tensor, Tensor]]:
+        return {}
+
     def readings(self, values: Tensor, names: tuple[str, ...], rate: bool = False) -> Tensor:
         """Readings (..., J) of the mirrored robot; of rates and forces with ``rate``.
 
@@ -57,6 +78,14 @@ class RobotMirror:
         Raises:
             CalibrationError: a joint is not one of the robot's, or its partner has no reading.
         """
+        if names not in self._tables:
+            self._tables[names] = self._table(names)
+        index, signs, offsets = self._tables[names]
+        moved = signs.to(values) * values.index_select(-1, index.to(values.device))
+        return moved + (0.0 if rate else offsets.to(values))
+
+    def _table(self, names: tuple[str, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        """Which of the readings each mirrored one comes from, (J,) int64; its sign and its offset, (J,) float64."""
         columns = []
         source = {partner: (j, sign, offset) for j, (partner, sign, offset) in self.joints.items()}
         targets = tuple(self.joints[n][0] for n in names) if self.is_one_sided(names) else names
@@ -67,8 +96,9 @@ class RobotMirror:
                     f"which joint it is), and the log a reading of its partner"
                 )
             j, sign, offset = source[name]
-            columns.append(sign * values[..., names.index(j)] + (0.0 if rate else offset))
-        return torch.stack(columns, -1) if columns else values[..., :0]
+            columns.append((names.index(j), sign, offset))
+        rows = torch.tensor(columns, dtype=torch.float64).reshape(-1, 3)
+        return rows[:, 0].to(torch.int64), rows[:, 1], rows[:, 2]
 
     def scaled(self, scale: float, prismatic_joints: tuple[str, ...]) -> RobotMirror:
         """The mirror of the robot made ``scale`` times as large; ``prismatic_joints`` are readings in metres."""
@@ -191,8 +221,44 @@ def check_mirror(robot: Robot, mirror: RobotMirror, seed: int = 0, count: int = 
     return max(float((S @ before[n] - after[p] @ M).abs().max()) for n, (p, M) in mirror.links.items())
 
 
+def _is_own_image(M: Tensor) -> bool:
+    size = M[:3].abs()
+    return bool((size.minimum((size - 1).abs())[:, :3] < TOLERANCE).all()) and bool((size[:, 3] < TOLERANCE).all())
+
+
+MOST_ROBOTS = 64
+# what was found, by what it depends on, the oldest first
+_FOUND: dict[tuple[object, ...], RobotMirror | str | None] = {}
+
+
 def mirror_of_robot(rig: Rig) -> RobotMirror | str | None:
-    """What a mirror does to the robot of a rig, or why it is not symmetric; None where no joint moves anything."""
+    """What a mirror does to the robot of a rig, or why it is not symmetric; None where no joint moves anything.
+
+    Samples of one robot differ in their readings alone, so what was found is kept for those that follow.
+    """
+    key = tuple((n, f.parent, f.mirror_of, _figures(f.pose)) for n, f in rig.frames.items())
+    try:
+        return _FOUND[key]
+    except KeyError:
+        for oldest in list(_FOUND)[: max(0, len(_FOUND) - MOST_ROBOTS + 1)]:
+            _FOUND.pop(oldest, None)
+        found = _FOUND[key] = _mirror_of_robot(rig)
+        return found
+
+
+def _figures(pose: Tensor | MovingPose) -> object:
+    """What a mirror depends on of a frame's pose: all but the readings."""
+    if isinstance(pose, Tensor):
+        return pose.detach().numpy().tobytes()
+    if not isinstance(pose, JointPose):
+        return None
+    j = pose.joint
+    return (
+        j.name, j.kind, j.multiplier, j.bias, j.own, *(t.detach().numpy().tobytes() for t in (j.axis, j.origin, j.tail))
+    )  # fmt: skip
+
+
+def _mirror_of_robot(rig: Rig) -> RobotMirror | str | None:
     root = rig.robot_root()
     if root is None:
         return None

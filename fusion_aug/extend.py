@@ -31,6 +31,8 @@ from fusion_aug.logs.core.npz import read_npz, write_npz
 from fusion_aug.logs.core.point_labels import LabelLayout, label_file, label_layout
 from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.core.sidecar import merge_sidecar, write_sidecar
+from fusion_aug.ops.hashed import ItemNoise, cells, chance, row_key, uniform
+from fusion_aug.ops.normals import normal
 from fusion_aug.ops.random import noise
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
 from fusion_aug.sample.sensors import is_selected, matches
@@ -130,9 +132,9 @@ __all__ = [  # noqa: RUF022  (grouped by what is extended)
     "Family", "Fault", "ImagePlane", "Kinematic", "Mix", "Mount", "Photometric", "PointOp", "Scene", "Temporal",
     "Touch", "Weather",
     # a transform: its base, what it draws, and a handler for each kind of stream
-    "Call", "ConfigError", "Context", "ParameterRows", "PhotometricTransform", "PictureContext", "PointTransform",
-    "Range", "Transform", "UnhandledStream", "draw", "handles", "is_selected", "keep_points", "matches", "noise",
-    "on_nothing",
+    "Call", "ConfigError", "Context", "ItemNoise", "ParameterRows", "PhotometricTransform", "PictureContext",
+    "PointTransform", "Range", "Transform", "UnhandledStream", "cells", "chance", "draw", "handles", "is_selected",
+    "keep_points", "matches", "noise", "normal", "on_nothing", "row_key", "uniform",
     "Action", "BodyAcceleration", "BodyPose", "BodyTwist", "Boxes2D", "Boxes3D", "Camera", "Depth", "EgoPose",
     "HeightMap", "Imu", "JointState", "Keypoints2D", "Keypoints3D", "Lidar", "MagneticReading", "MapElement",
     "MapElements", "Occupancy", "Odometry", "Opacity", "PlanarScan", "PointReading", "Points", "PosePath", "Radar",

@@ -22,7 +22,7 @@ from fusion_aug.safe.guard import reads_file
 from fusion_aug.sample import Sample
 from fusion_aug.sample.manifest import Entry
 from fusion_aug.streams import Points
-from fusion_aug.streams.points import UNLABELLED
+from fusion_aug.streams.lazy_columns import UNLABELLED
 
 RENUMBERED = "log.classes gives the points other numbers than their files have"
 

@@ -40,6 +40,7 @@ class Run:
         count: whether gains and losses of items and rows are counted, into ``SampleMeta.changes``.
         pending: what was accumulated and is not applied yet, after the class of transform that will apply it.
         pending_paths: of the transforms that are pending; what they change together counts as of the last.
+        told: of every sample what the record that is replayed holds of it before.
     """
 
     keys: Keys
@@ -48,6 +49,7 @@ class Run:
     count: bool = False
     pending: tuple[TransformClass, Any] | None = None
     pending_paths: tuple[str, ...] = ()
+    told: Sequence[Mapping[str, Any]] = ()
 
     def flush(self, sample: Sample) -> Sample:
         """Apply what is pending."""
@@ -66,7 +68,7 @@ class Run:
         if cls.accumulates:
             accumulated = None if self.pending is None else self.pending[1]
             with named(who, sample):
-                accumulated, before = cls.accumulate(sample, drawn, accumulated)
+                accumulated, before = cls.accumulate(sample, drawn, accumulated, self.told)
             self.pending, self.pending_paths = (cls, accumulated), (*self.pending_paths, path)
             check_parameters(who, drawn, accumulated)
         else:
@@ -289,6 +291,7 @@ def replay(sample: Sample, history: History, *, resources: Mapping[str, Any] | N
     try:
         for record in history:
             if record.applied:
+                again.told = (record.before,)
                 sample = again.apply_drawn(transform_class(record), sample, [record.params], record.path)
             else:
                 sample = _with_records(sample, {0: record})

@@ -117,13 +117,16 @@ class Transform:
         return cls.visit(sample, parameters, context)
 
     @classmethod
-    def accumulate(cls, sample: Sample, drawn: DrawnParameters, pending: Any) -> tuple[Any, list[dict[str, Any]]]:
+    def accumulate(
+        cls, sample: Sample, drawn: DrawnParameters, pending: Any, told: Sequence[Mapping[str, Any]] = ()
+    ) -> tuple[Any, list[dict[str, Any]]]:
         """Add drawn parameters to what is pending on the sample, without touching it (where it ``accumulates``).
 
         Args:
             sample: a sample or a batch.
             drawn: parameters of every sample of the batch; None of one that is left as it is.
             pending: what this gave for the transform before; None at the start of a run of them.
+            told: of every sample what ``Record.before`` holds, where a record is replayed.
 
         Returns:
             what is pending now, for ``apply``, and for every sample what ``Record.before`` is to hold.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -11,19 +12,50 @@ import torch
 from torch import Tensor
 
 from fusion_aug.errors import DataError
+from fusion_aug.ops.hashed import RowKey
+from fusion_aug.ops.normals import normal
 
+LEVELS = torch.arange(256, dtype=torch.float64) / 255
+# all levels of uint8 as one row of pixels, and each in a row of its own, which fills no vector of the processor
+IN_A_ROW = np.arange(256, dtype=np.uint8).reshape(1, 256)
+ONE_BY_ONE = np.repeat(IN_A_ROW.T, 2, 1)[:, :1]
+WORTH_A_LINE = 1 << 17  # values of a picture; in smaller ones a table costs less than the trial of a line
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+GREY = torch.tensor([LUMA] * 3, dtype=torch.float64)
+COLOUR = torch.eye(3, dtype=torch.float64) - GREY
 
 
 def curve(picture: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """Apply a function of one value to every channel; uint8 goes through a table of 256 entries."""
     if picture.dtype != torch.uint8:
         return function(picture).clamp(0, 1)
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    table = (function(levels).clamp(0, 1) * 255).round().to(torch.uint8)
+    values = function(LEVELS)
+    table = _levels(values)
     if picture.is_cpu:
-        return torch.from_numpy(cv2.LUT(picture.contiguous().numpy(), table.numpy()))
-    return table.to(picture.device)[picture.long()]
+        image = picture.contiguous().numpy()
+        out = _on_a_line(image, values.detach().numpy() * 255, table) if image.size >= WORTH_A_LINE else None
+        return torch.from_numpy(cv2.LUT(image, table) if out is None else out)
+    return torch.from_numpy(table).to(picture.device)[picture.long()]
+
+
+def _levels(shares: Tensor) -> np.ndarray:
+    """uint8 levels of shares of full scale, clipped and rounded."""
+    return np.rint(np.minimum(np.maximum(shares.detach().numpy(), 0), 1) * 255).astype(np.uint8)
+
+
+def _on_a_line(image: np.ndarray, values: np.ndarray, table: np.ndarray) -> np.ndarray | None:
+    """A picture through a table of levels that lie on a line but for clipping, in a third of the time of a table.
+
+    Args:
+        image: uint8. values: (256,) float64 that the levels become. table: (256,) uint8, the same clipped and rounded.
+
+    Returns:
+        None where sums of float32 do not round to this very table; 256 levels are tried.
+    """
+    line = np.array([[(values[-1] - values[0]) / 255, values[0]]])
+    if not all((cv2.transform(levels, line).ravel() == table).all() for levels in (IN_A_ROW, ONE_BY_ONE)):
+        return None
+    return cv2.transform(image.reshape(len(image), -1), line).reshape(image.shape)
 
 
 def mix_channels(picture: Tensor, matrix: Tensor) -> Tensor:
@@ -41,8 +73,7 @@ def mix_channels(picture: Tensor, matrix: Tensor) -> Tensor:
 
 def saturation_matrix(factor: float) -> Tensor:
     """0 gives grey, 1 the identity: interpolation between the luma and the colour."""
-    luma = torch.tensor([LUMA] * 3, dtype=torch.float64)
-    return luma + factor * (torch.eye(3, dtype=torch.float64) - luma)
+    return GREY + factor * COLOUR
 
 
 def hue_matrix(angle: float) -> Tensor:
@@ -52,9 +83,14 @@ def hue_matrix(angle: float) -> Tensor:
     return torch.tensor([[c + d, d - s, d + s], [d + s, c + d, d - s], [d - s, d + s, c + d]], dtype=torch.float64)
 
 
-def add_noise(picture: Tensor, sigma: float, rng: np.random.Generator) -> Tensor:
+def grain_of(picture: Tensor, key: RowKey) -> Tensor:
+    """A standard normal variate for every value of a picture, float32, in its shape and on its device."""
+    return normal(key, picture.numel(), picture.device).reshape(picture.shape)
+
+
+def add_noise(picture: Tensor, sigma: float, key: RowKey) -> Tensor:
     """Add white Gaussian noise of standard deviation ``sigma`` (share of full scale) to every value."""
-    grain = torch.from_numpy(rng.standard_normal(tuple(picture.shape), dtype=np.float32)).to(picture.device)
+    grain = grain_of(picture, key)
     if picture.dtype == torch.uint8:
         return (picture.to(torch.float32) + grain * (sigma * 255)).round().clamp(0, 255).to(torch.uint8)
     return (picture + grain * sigma).clamp(0, 1)
@@ -64,12 +100,15 @@ def curves(picture: Tensor, functions: Sequence[Callable[[Tensor], Tensor]]) -> 
     """Apply a function of its own to each of the three channels."""
     if picture.dtype != torch.uint8:
         return torch.stack([f(picture[..., i]).clamp(0, 1) for i, f in enumerate(functions)], -1)
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    table = torch.stack([(f(levels).clamp(0, 1) * 255).round().to(torch.uint8) for f in functions], -1)
+    return _through_tables(picture, np.stack([_levels(f(LEVELS)) for f in functions], -1))
+
+
+def _through_tables(picture: Tensor, tables: np.ndarray) -> Tensor:
+    """A uint8 picture through a table (256, 3) for each channel."""
     if picture.is_cpu:
-        return torch.from_numpy(cv2.LUT(picture.contiguous().numpy(), table.numpy()[:, None]))
+        return torch.from_numpy(cv2.LUT(picture.contiguous().numpy(), tables[:, None]))
     channel = torch.arange(3, device=picture.device)
-    return table.to(picture.device)[picture.long(), channel]
+    return torch.from_numpy(tables).to(picture.device)[picture.long(), channel]
 
 
 def to_linear(level: Tensor) -> Tensor:
@@ -85,7 +124,16 @@ def to_srgb(light: Tensor) -> Tensor:
 
 def light_gains(picture: Tensor, gains: Sequence[float]) -> Tensor:
     """Multiply the light of each channel."""
+    if picture.dtype == torch.uint8:
+        return _through_tables(picture, _lit_levels(tuple(gains)))
     return curves(picture, [lambda x, g=g: to_srgb(to_linear(x) * g) for g in gains])  # type: ignore[misc]
+
+
+@lru_cache(maxsize=64)  # the cameras of a sample share a draw
+def _lit_levels(gains: tuple[float, ...]) -> np.ndarray:
+    """What uint8 levels become (256, channels) where the light of each channel is multiplied."""
+    light = to_linear(LEVELS)
+    return _levels(torch.stack([to_srgb(light * g) for g in gains], -1))
 
 
 def daylight_gains(kelvin: float) -> tuple[float, float, float]:
@@ -115,15 +163,16 @@ def _daylight_rgb(kelvin: float) -> tuple[float, float, float]:
 
 def scale_light(picture: Tensor, factor: Tensor) -> Tensor:
     """Multiply the light of every pixel by a map (H, W) of factors."""
-    x = picture.to(torch.float32) / 255 if picture.dtype == torch.uint8 else picture
     # the power of sRGB is close enough to 1 / 2.2 that a factor on the light is one on the level
-    out = x * (factor.to(x.dtype) ** (1 / 2.2)).to(x.device)[..., None]
+    kind = torch.float32 if picture.dtype == torch.uint8 else picture.dtype
+    gain = (factor.to(kind) ** (1 / 2.2)).to(picture.device)[..., None]
     if picture.dtype == torch.uint8:
-        return (out * 255).round().clamp(0, 255).to(torch.uint8)
-    return out.clamp(0, 1)
+        shares = picture.to(kind).div_(255) * gain
+        return shares.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+    return (picture * gain).clamp(0, 1)
 
 
-def shot_noise(picture: Tensor, stops: float, full_well: float, read_noise: float, rng: np.random.Generator) -> Tensor:
+def shot_noise(picture: Tensor, stops: float, full_well: float, read_noise: float, key: RowKey) -> Tensor:
     """Another exposure of a picture: light times 2^stops, with shot noise and read noise.
 
     A white pixel at 0 stops holds ``full_well`` electrons. Their number varies by its root (Poisson, here normal);
@@ -131,8 +180,7 @@ def shot_noise(picture: Tensor, stops: float, full_well: float, read_noise: floa
     """
     level = picture.to(torch.float32) / 255 if picture.dtype == torch.uint8 else picture
     electrons = to_linear(level) * (full_well * 2.0**stops)
-    grain = torch.from_numpy(rng.standard_normal(tuple(picture.shape), dtype=np.float32)).to(level.device)
-    counted = electrons + grain * torch.sqrt(electrons + read_noise**2)
+    counted = electrons + grain_of(picture, key) * torch.sqrt(electrons + read_noise**2)
     out = to_srgb((counted / full_well).clamp(0, 1))
     if picture.dtype == torch.uint8:
         return (out * 255).round().clamp(0, 255).to(torch.uint8)
@@ -168,7 +216,7 @@ def jpeg_coded(picture: Tensor, quality: int) -> Tensor:
 def light_of(picture: np.ndarray) -> np.ndarray:
     """Linear light (H, W, 3) float32 of a picture in levels."""
     if picture.dtype == np.uint8:
-        table = to_linear(torch.arange(256, dtype=torch.float64) / 255).numpy().astype(np.float32)
+        table = to_linear(LEVELS).numpy().astype(np.float32)
         return cv2.LUT(picture, table)
     return to_linear(torch.from_numpy(picture)).numpy()
 

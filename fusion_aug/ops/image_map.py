@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 import torch
@@ -85,28 +85,37 @@ class ImageMap:
     Attributes:
         steps: in the order they were asked for; neighbouring homographies are one.
         size: (height, width) of the canvas.
+        decoded: how many times smaller than it is a file is decoded for it, where that was decided with the map; else 0
+            (see ``reduced.reduction``).
     """
 
     steps: tuple[Step, ...]
     size: tuple[int, int]
+    decoded: int = 0
 
     @staticmethod
-    def homography(P: Tensor, size: tuple[int, int]) -> ImageMap:
+    def homography(P: Tensor, size: tuple[int, int], decoded: int = 0) -> ImageMap:
         """One 3x3 step onto a canvas of ``size``."""
-        return ImageMap((Homography(P),), size)
+        return ImageMap((Homography(P),), size, decoded)
 
     @staticmethod
+    @lru_cache(maxsize=64)
     def flip(size: tuple[int, int]) -> ImageMap:
-        """Left-right flip of a canvas."""
+        """Left-right flip of a canvas. Shared: do not write into it."""
         return ImageMap.homography(flip_u(size[1]), size)
 
     def then(self, other: ImageMap) -> ImageMap:
-        """This map and then another; two homographies in a row become one."""
-        last, first = self.steps[-1], other.steps[0]
+        """This map and then another; two homographies in a row become one.
+
+        What was decided for the first stays where the other only moves whole pixels.
+        """
+        last, first, decoded = self.steps[-1], other.steps[0], other.decoded
+        if self.decoded and not decoded and other.in_whole_pixels():
+            decoded = self.decoded
         if isinstance(last, Homography) and isinstance(first, Homography):
             merged = Homography(first.P @ last.P)
-            return ImageMap((*self.steps[:-1], merged, *other.steps[1:]), other.size)
-        return ImageMap((*self.steps, *other.steps), other.size)
+            return ImageMap((*self.steps[:-1], merged, *other.steps[1:]), other.size, decoded)
+        return ImageMap((*self.steps, *other.steps), other.size, decoded)
 
     def matrix(self) -> Tensor | None:
         """The 3x3 matrix where the map is one homography."""
@@ -114,19 +123,30 @@ class ImageMap:
         return only.P if len(self.steps) == 1 and isinstance(only, Homography) else None
 
     @cached_property
-    def affine(self) -> tuple[tuple[float, float, float], tuple[float, float, float]] | None:
-        """The first two rows of a 3x3 matrix that is affine and can be inverted; None of any other map.
+    def _rows(self) -> tuple[tuple[float, float, float], ...] | None:
+        """The rows of a 3x3 matrix of finite numbers over its last one; None of any other map.
 
         Nor of one that a gradient is asked of.
         """
         P = self.matrix()
         if P is None or P.requires_grad:
             return None
-        (a, b, tu), (c, d, tv), (e, f, w) = P.tolist()
-        if e != 0 or f != 0 or w == 0 or not all(map(math.isfinite, (a, b, tu, c, d, tv, w))):
+        rows = P.tolist()
+        last = rows[2][2]
+        if last == 0 or not all(math.isfinite(x) for row in rows for x in row):
             return None
-        a, b, tu, c, d, tv = (x / w for x in (a, b, tu, c, d, tv))
-        return ((a, b, tu), (c, d, tv)) if abs(a * d - b * c) > TIE**2 else None
+        return tuple((a / last, b / last, c / last) for a, b, c in rows)
+
+    @cached_property
+    def affine(self) -> tuple[tuple[float, float, float], tuple[float, float, float]] | None:
+        """The first two rows of a 3x3 matrix that is affine and can be inverted; None of any other map.
+
+        Nor of one that a gradient is asked of.
+        """
+        if self._rows is None:
+            return None
+        (a, b, tu), (c, d, tv), (e, f, _) = self._rows
+        return ((a, b, tu), (c, d, tv)) if e == f == 0 and abs(a * d - b * c) > TIE**2 else None
 
     def in_whole_pixels(self) -> tuple[int, int, int, int] | None:
         """Signs and shifts of a map that only flips and shifts by whole pixels.
@@ -136,10 +156,9 @@ class ImageMap:
             gradient is asked of it. It may be off by ``TIE`` pixels on its canvas, since products of maps that cancel,
             such as a resize and back, do so only up to the last bits.
         """
-        P = self.matrix()
-        if P is None or P.requires_grad or not bool(torch.isfinite(P).all()) or float(P[2, 2]) == 0:
+        if self._rows is None:
             return None
-        (a, b, tu), (c, d, tv), (e, f, _) = (P / P[2, 2]).tolist()
+        (a, b, tu), (c, d, tv), (e, f, _) = self._rows
         su, sv, du, dv = round(a), round(d), round(tu), round(tv)
         if abs(su) != 1 or abs(sv) != 1:
             return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,9 +57,9 @@ def crop_to_need(picture: Tensor, image_map: ImageMap) -> tuple[Tensor, ImageMap
     need = _needed(image_map, 1)
     if need is None or image_map.matrix() is None:
         return picture, image_map
-    left, top, right, bottom = cell_of(torch.tensor(need, dtype=torch.float64)).tolist()
-    a, b = max(0, int(top) - MARGIN), min(height, int(bottom) + MARGIN)
-    c, d = max(0, int(left) - MARGIN), min(width, int(right) + MARGIN)
+    left, top, right, bottom = (int(x) for x in cell_of(np.array(need)))
+    a, b = max(0, top - MARGIN), min(height, bottom + MARGIN)
+    c, d = max(0, left - MARGIN), min(width, right + MARGIN)
     if b - a < 4 or d - c < 4:
         return picture, image_map
     back = torch.tensor([[1.0, 0, c], [0, 1, a], [0, 0, 1]], dtype=torch.float64)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,11 +27,6 @@ def radial(detections: Columns, column: str, rays: Tensor) -> Tensor:
 def rcs_threshold(distance: Tensor, at_50_m: float) -> Tensor:
     """Smallest cross-section (n,) that is detected at distances (n,), dBsm: returns fall with their fourth power."""
     return at_50_m + 40 * torch.log10(distance.clamp(min=0.1) / 50.0)
-
-
-def normal(rng: np.random.Generator, sigma: float, detections: Columns) -> Tensor:
-    """Gaussian noise (n,) on the columns' device, float64."""
-    return torch.from_numpy(rng.normal(0.0, sigma, len(detections["xyz"]))).to(detections["xyz"].device)
 
 
 def rotated_about_z(rays: Tensor, angle: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ CACM 34, 1991). What the map still shrinks by is low-passed afterwards.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -25,10 +26,13 @@ HALF_TAPS, CUTOFF = 3, 0.78  # of the sinc, as a share of what the canvas can ho
 def reduction(image_map: ImageMap) -> int:
     """How many times smaller a picture may be decoded: 4, 2 or 1, by its map alone.
 
-    A map whose scale differs over the canvas, or of which a gradient is asked, is 1.
+    A map whose scale differs over the canvas, or of which a gradient is asked, is 1. Of others it is what was decided
+    before, if it was.
     """
     if image_map.affine is None:
         return 1
+    if image_map.decoded:
+        return image_map.decoded
     scale = max(shrinking(image_map))
     return next((k for k in REDUCTIONS if scale * k <= 1 + TIE), 1)
 
@@ -57,6 +61,7 @@ def warp_reduced(picture: Tensor, image_map: ImageMap, by: int, fill: float) -> 
     return warp(filtered(picture, *taps), rest, fill=fill, antialias=False)
 
 
+@lru_cache(maxsize=64)  # the cameras of a sample shrink alike
 def _sinc_taps(scale: float) -> tuple[float, ...]:
     """A sinc under a Lanczos window that passes what a shrinking by ``scale`` can hold."""
     n = np.arange(-HALF_TAPS, HALF_TAPS + 1)

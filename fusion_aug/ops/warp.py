@@ -7,6 +7,8 @@ windowed sinc for what is left. The half-pixel shift of the halving is part of t
 
 from __future__ import annotations
 
+from functools import partial
+
 import cv2
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from calib.ties import TIE, nearest_whole
+from fusion_aug.ops.fours import sample_in_fours
 from fusion_aug.ops.grid import pixel_grid, smooth_grid
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.map_extent import crop_to_need, shrinking, stays_inside
@@ -191,23 +194,24 @@ def _halve(picture: Tensor, along_u: bool, along_v: bool) -> Tensor:
 
 
 def _warp_cv(picture: Tensor, P: np.ndarray, size: tuple[int, int], fill: float, repeat: bool) -> Tensor:
-    inverse, image = np.linalg.inv(P), picture.contiguous().numpy()
-    height, width = image.shape[:2]
+    inverse, (height, width) = np.linalg.inv(P), picture.shape[:2]
     bend = (abs(P[2, 0]) * width + abs(P[2, 1]) * height) * max(height, width)  # pixels that the last row is good for
     affine = bend <= TIE * abs(P[2, 2])
     function = cv2.warpAffine if affine else cv2.warpPerspective
     matrix = inverse[:2] / inverse[2, 2] if affine else inverse
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     border = cv2.BORDER_REPLICATE if repeat else cv2.BORDER_CONSTANT
-    out = function(image, matrix, size[::-1], flags=flags, borderMode=border, borderValue=(fill,) * 4)
-    return torch.from_numpy(out)
+    sample = partial(function, M=matrix, dsize=size[::-1], flags=flags, borderMode=border, borderValue=(fill,) * 4)
+    return torch.from_numpy(sample_in_fours(sample, picture.contiguous().numpy(), size))
 
 
 def _sample_cv(picture: Tensor, grid: Tensor, fill: float, repeat: bool) -> Tensor:
     u, v = (np.ascontiguousarray(x.numpy(), dtype=np.float32) for x in grid.nan_to_num(nan=-1e4).unbind(-1))
     border = cv2.BORDER_REPLICATE if repeat else cv2.BORDER_CONSTANT
-    image = picture.contiguous().numpy()
-    return torch.from_numpy(cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=border, borderValue=(fill,) * 4))
+    sample = partial(
+        cv2.remap, map1=u, map2=v, interpolation=cv2.INTER_LINEAR, borderMode=border, borderValue=(fill,) * 4
+    )
+    return torch.from_numpy(sample_in_fours(sample, picture.contiguous().numpy(), u.shape))
 
 
 def _sample_torch(picture: Tensor, grid: Tensor, fill: float, repeat: bool) -> Tensor:

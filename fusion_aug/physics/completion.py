@@ -17,7 +17,9 @@ from fusion_aug.physics.cells import NOTHING_KNOWN, CellDirections, cell_size, g
 from fusion_aug.physics.edges import levels_of, sharpened
 from fusion_aug.physics.fading import faded
 from fusion_aug.physics.ground import ON_GROUND
+from fusion_aug.physics.plates import find_plates
 from fusion_aug.physics.posts import find_posts
+from fusion_aug.physics.rims import find_rims
 from fusion_aug.physics.sky import Scan, sky_cells, sky_on_canvas
 from fusion_aug.physics.spread import Guides, fill_gaps, normalized_convolution
 
@@ -74,11 +76,13 @@ def complete_distances(
     far = np.ascontiguousarray(_on_canvas(filled, cell)[:height, :width])
     if refine and picture is not None and guide is not None:
         ground = None if floor is None else _on_ground(filled, floor, cell)[:height, :width]
-        posts = find_posts(levels_of(picture), value, weight > 0, directions, cell)
+        levels, plates = levels_of(picture), find_plates(value, weight > 0, directions)
+        rims, posts = find_rims(levels, plates, cell), find_posts(levels, plates, directions, cell)
         for post in posts:
             (top, bottom), (left, right) = post.rows, post.columns
             known[top // cell : bottom // cell + 1, max(0, left // cell - 1) : right // cell + 2] = 1.0
-        far = faded(sharpened(far, picture, pixels, distance, ground, posts), known, guide, sky, cell)
+        far = sharpened(far, picture, pixels, distance, ground, posts, rims)
+        far = faded(far, known, guide, sky, cell)
     far = cv2.exp(far)
     far[sky] = SKY_DISTANCE
     sure = _enlarged(known, cell, cv2.INTER_LINEAR)[:height, :width]

@@ -16,6 +16,7 @@ import numpy as np
 
 from calib.ties import nearest_whole
 from fusion_aug.physics.posts import Post
+from fusion_aug.physics.rims import Rim
 
 Array = np.ndarray
 Places = tuple[Array, Array]  # rows and columns of pixels
@@ -38,6 +39,7 @@ def sharpened(
     distance: Array,
     ground: Array | None = None,
     posts: Sequence[Post] = (),
+    rims: Sequence[Rim] = (),
 ) -> Array:
     """A map of distances with its steps where the picture has them.
 
@@ -45,8 +47,8 @@ def sharpened(
         coarse: (H, W) float32, logarithm of distance in metres.
         picture: (H, W, 3) uint8, or float32 from 0 to 1.
         pixels: (n, 2) canvas, of one or more points. distance: (n,) metres.
-        posts: which stand before what lies around them.
         ground: (H, W) bool, where the map shows the ground, which between two rings is no step however far it goes.
+        posts: which stand before what lies around them. rims: of things that are what they enclose.
 
     Returns:
         (H, W) float32, logarithm of distance.
@@ -62,7 +64,11 @@ def sharpened(
     same = np.abs(own - coarse) < OTHER_SURFACE
     if ground is not None:
         same |= ground & level[point]
-    return cv2.medianBlur(np.where(same, coarse, own), OUTLINE)
+    found = np.where(same, coarse, own)
+    for rim in rims:
+        within = cv2.fillPoly(np.zeros(found.shape, np.uint8), [rim.outline.astype(np.int32)], 1) > 0
+        found[within & (found > rim.value)] = rim.value
+    return cv2.medianBlur(found, OUTLINE)
 
 
 def _with_post(post: Post, rows: Array, columns: Array, value: Array, level: Array) -> tuple[Array, ...]:
@@ -86,9 +92,9 @@ def nearest_points(picture: Array, seeds: Places) -> Array:
     planes = cv2.split(cv2.GaussianBlur(levels_of(picture), (0, 0), SMOOTH))
     down, right = _costs(planes), _costs([cv2.transpose(p) for p in planes])
     for _ in range(ROUNDS):
-        along_rows = np.ascontiguousarray(way.T)
+        along_rows = _transposed(way)
         _walk(along_rows, right)
-        way = np.ascontiguousarray(along_rows.T)
+        way = _transposed(along_rows)
         _walk(way, down)
     return way & ((1 << POINT_BITS) - 1)
 
@@ -115,6 +121,11 @@ def _walk(way: Array, cost: Array) -> None:
     for i in range(len(way) - 2, -1, -1):
         np.add(way[i + 1], cost[i], out=longer)
         np.minimum(way[i], longer, out=way[i])
+
+
+def _transposed(way: Array) -> Array:
+    """Faster than NumPy copies."""
+    return cv2.transpose(way.view(np.float64)).view(np.int64)
 
 
 def _places(pixels: Array, size: tuple[int, ...]) -> Places:

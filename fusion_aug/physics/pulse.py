@@ -13,9 +13,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import pdtr
 
 from calib import LidarSensor
 from calib.ties import nearest_whole
+from fusion_aug.ops.hashed import ItemNoise, uniform
 from fusion_aug.physics.precipitation import Particles
 
 Array = np.ndarray
@@ -88,7 +90,7 @@ def suspended_echoes(
     extinction: float,
     backscatter: float,
     sensor: LidarSensor,
-    rng: np.random.Generator,
+    draws: ItemNoise,
     target: Array,
     way: Array,
     densest: float = 1.0,
@@ -104,6 +106,7 @@ def suspended_echoes(
     start = max(sensor.min_range, 0.3)
     gates = start + step * (np.arange(int(np.clip(3.0 / max(extinction, 1e-3), 10, 80) / step) + 1) + 0.5)
     mean = backscatter * step * np.pi * np.exp(-2 * extinction * gates) * gain(gates, sensor)
+    rng = draws.rng
     pulses = rng.standard_gamma(LOOKS, (PULSES, len(gates))) * (mean / LOOKS)
     best = pulses.argmax(1)
     strength, distance = pulses[np.arange(PULSES), best], gates[best] + step * (rng.random(PULSES) - 0.5)
@@ -115,7 +118,7 @@ def suspended_echoes(
     left = np.minimum(place.astype(np.intp), PULSES - 2)
     share = (place - left).astype(np.float32)
     far = distance[left] + share * np.diff(distance)[left]
-    wobble = rng.random(len(target), np.float32)[beam]  # of all beams: which ones are dim may hang on a last bit
+    wobble = uniform(draws.rows("wobble"), beam).astype(np.float32)
     far += np.float32(WOBBLE * step) * (wobble - np.float32(0.5))
     return Echo(beam, far, strength[left] + share * np.diff(strength)[left], at_most_one_per_beam=True)
 
@@ -153,7 +156,7 @@ def beam_area(distance: Array, sensor: LidarSensor) -> Array:
 
 
 def small_particle_echoes(
-    particles: Particles, extinction: float, known: Array, sensor: LidarSensor, rng: np.random.Generator, beams: int
+    particles: Particles, extinction: float, known: Array, sensor: LidarSensor, draws: ItemNoise, beams: int
 ) -> Echo:
     """Returns of particles without stored positions, by their statistics.
 
@@ -162,6 +165,7 @@ def small_particle_echoes(
 
     Args:
         known: (m, 2) distance up to which particles are stored, and how many per m^3 (largest first).
+        draws: noise of the scan and of this kind of particles; its rows are the beams.
     """
     step, sizes = 0.25, np.geomspace(0.05, 6.0, 60)
     gates = max(sensor.min_range, 0.3) + step * (np.arange(240) + 0.5)
@@ -175,11 +179,13 @@ def small_particle_echoes(
     rate = number * beam_area(gates, sensor) * step
     if rate.sum() <= 0:
         return Echo(np.zeros(0, int), np.zeros(0), np.zeros(0))
-    counts = rng.poisson(rate.sum(), beams)
+    most = int(rate.sum() + 12 * np.sqrt(rate.sum()) + 20)  # in one beam, but once in 1e15
+    counts = np.searchsorted(pdtr(np.arange(most), rate.sum()), uniform(draws.rows("count"), beams), side="right")
     beam = np.repeat(np.arange(beams), counts)
-    gate = rng.choice(len(gates), len(beam), p=rate / rate.sum())
-    distance = gates[gate] + step * (rng.random(len(beam)) - 0.5)
-    size = particles.diameter_exceeded_by(elsewhere[gate] + rng.random(len(beam)) * number[gate])
+    rows = (beam << 20) + np.arange(len(beam)) - np.repeat(np.cumsum(counts) - counts, counts)  # of the beam's own
+    gate = np.searchsorted(np.cumsum(rate)[:-1] / rate.sum(), uniform(draws.rows("gate"), rows), side="right")
+    distance = gates[gate] + step * (uniform(draws.rows("place"), rows) - 0.5)
+    size = particles.diameter_exceeded_by(elsewhere[gate] + uniform(draws.rows("size"), rows) * number[gate])
     return Echo(
         beam, distance, particle_power(particles.backscatter(size, sensor.wavelength), distance, extinction, sensor)
     )

@@ -104,11 +104,11 @@ def sky_cells(scan: Scan, guide: Array | None) -> Array:
     weight = np.where(empty, EMPTY * WEAK, WEAK)
     sky = np.where(solid, 0.0, weight * looks * np.exp(-((uneven / EVEN) ** 2)))
     surface = np.where(scan.found, 1.0, np.where(empty, 0.5 * WEAK, WEAK) * (1 - looks))
-    votes = np.stack([sky, sky + surface], -1).astype(np.float32)
+    votes = np.stack([sky, sky + surface]).astype(np.float32)
     for axis in (0, 1, 0):  # up again at last: votes go around corners
         step = largest(np.abs(np.diff(guide, axis=axis)))
         votes = recursive_sums(votes, faded(1 + COLOUR * step, REACH), axis)
-    mine = (votes[..., 0] > 0.5 * votes[..., 1]) & ~(scan.rise <= BELOW)
+    mine = (votes[0] > 0.5 * votes[1]) & ~(scan.rise <= BELOW)
     return _hanging(mine, scan, uneven < 0.5 * EVEN)
 
 

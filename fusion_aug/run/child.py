@@ -1,4 +1,4 @@
-"""A worker process. It imports nothing of ours before it is sure to end with its parent, however that ends."""
+"""A worker process. It imports and opens nothing before it is sure to end with its parent, however that ends."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ PR_SET_PDEATHSIG = 1
 READY = "ready"
 
 
-def serve(connection: Connection, setup: bytes) -> None:
+def serve(connection: Connection, environment: dict[str, str], setup: bytes) -> None:
     """Work on what the parent sends until it closes the connection.
 
     Sends ``READY``, and of every item None, or the exception that it ended with.
 
     Args:
         connection: to the parent.
+        environment: of the parent at this moment; what forks this process has that of an earlier one.
         setup: pickled (function, arguments), which returns what works on an item. An exception of it is sent in place
             of ``READY``.
     """
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as which this process was started
+    os.environ.clear()
+    os.environ.update(environment)
     try:
         function, arguments = pickle.loads(setup)
         work = function(*arguments)

@@ -7,11 +7,12 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -19,6 +20,7 @@ from fusion_aug.errors import FusionAugError
 from fusion_aug.run.child import READY, serve
 
 HIDES = "PYTHONSAFEPATH"
+IMPORTED_ONCE = ["fusion_aug.run.job"]
 PATIENCE = 5  # seconds for a worker to end by itself
 Outcome = tuple[int, Exception | None]
 Outcomes = Generator[Outcome, None, None]
@@ -69,6 +71,21 @@ def interruptions_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def fresh_processes() -> Any:
+    """The context that starts workers: none has any state of this process.
+
+    On Linux one process, which lives as long as this, imports once and forks each of them; it runs nothing else, so
+    that no thread of it is in the middle of something. Elsewhere libraries do not bear a fork, and each imports.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED_ONCE)
+    with current_folder_hidden(), interruptions_blocked():
+        forkserver.ensure_running()
+    return context
+
+
 @dataclass(eq=False)
 class Worker:
     """One process.
@@ -85,10 +102,10 @@ class Worker:
     connection: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = fresh_processes()
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, self.setup))
         with current_folder_hidden(), interruptions_blocked():
+            self.process = context.Process(target=serve, args=(theirs, dict(os.environ), self.setup))
             self.process.start()
         theirs.close()
 

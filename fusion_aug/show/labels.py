@@ -9,8 +9,8 @@ import numpy as np
 
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Occupancy, Points, SegmentationMask, ValidityMask
+from fusion_aug.streams.lazy_columns import UNLABELLED
 from fusion_aug.streams.occupancy import LABEL
-from fusion_aug.streams.points import UNLABELLED
 
 NOBODY = (110, 110, 110)  # RGB levels of what nobody labelled
 GOLDEN = 137.50776  # degrees of hue from a number to the next, so that neighbours differ

@@ -3,12 +3,13 @@
 from fusion_aug.streams.base import STREAMS, Ragged, Stream, strings
 from fusion_aug.streams.boxes import Boxes2D, Boxes3D, rectangle_corners
 from fusion_aug.streams.images import Camera, Depth, ImageStream, Opacity
+from fusion_aug.streams.lazy_columns import LazyColumns
 from fusion_aug.streams.maps import MapElement, MapElements
 from fusion_aug.streams.masks import SegmentationMask, ValidityMask
 from fusion_aug.streams.motion import EgoPose, Imu, Odometry
 from fusion_aug.streams.occupancy import Occupancy
 from fusion_aug.streams.opaque import Opaque
-from fusion_aug.streams.points import LazyColumns, Lidar, Points, Radar
+from fusion_aug.streams.points import Lidar, Points, Radar
 from fusion_aug.streams.readings import (
     BodyAcceleration,
     BodyTwist,

@@ -73,11 +73,13 @@ class Stream:
         times = torch.as_tensor(self.capture_times)
         if times.dtype != torch.int64:
             raise DataError(f"{type(self).__name__}.capture_times: must be int64 nanoseconds, got {times.dtype}")
-        object.__setattr__(self, "capture_times", times.reshape(-1))
+        if times.ndim != 1:
+            times = times.reshape(-1)
+        object.__setattr__(self, "capture_times", times)
         if self.sample_index is None:
-            object.__setattr__(self, "sample_index", torch.zeros(len(self), dtype=torch.int64))
+            object.__setattr__(self, "sample_index", torch.zeros(times.shape, dtype=torch.int64))
         if self.present is None:
-            object.__setattr__(self, "present", torch.ones(len(self), dtype=torch.bool))
+            object.__setattr__(self, "present", torch.ones(times.shape, dtype=torch.bool))
 
     def __len__(self) -> int:
         return len(self.capture_times)
@@ -283,11 +285,10 @@ class Ragged(Stream):
 
     @classmethod
     def concat(cls, parts: Sequence[Self], sample_index: Sequence[Tensor]) -> Self:
-        """Join streams of the same sensor from several samples."""
-        loaded = [p.loaded() for p in parts]
-        joined = super().concat(loaded, sample_index)
-        counts = torch.cat([p.counts for p in loaded])
-        return replace(joined, offsets=offsets_of(counts))
+        """Join streams of the same sensor from several samples; those that all still lie in files are not read."""
+        joined = super().concat(parts, sample_index)
+        lazy = hasattr(type(joined.values), "offsets")
+        return replace(joined, offsets=None if lazy else offsets_of(torch.cat([p.counts for p in parts])))
 
 
 def offsets_of(counts: Tensor) -> Tensor:

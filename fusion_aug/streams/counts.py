@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fusion_aug.streams.base import Ragged, Stream
-from fusion_aug.streams.points import LazyColumns
+from fusion_aug.streams.lazy_columns import LazyColumns
 
 
 class Counts(NamedTuple):

@@ -9,14 +9,14 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from fusion_aug.ops.modes import standard_modes
-from fusion_aug.streams.recent import recent_value
+from fusion_aug.streams.recent import passing_value, recent_value
 
 
 class Pictures(Protocol):
     """A stream of pictures."""
 
-    def image(self, item: int) -> Tensor:
-        """One picture, (H, W, ...), decoded and mapped."""
+    def image(self, item: int, *, keep: bool = True) -> Tensor:
+        """One picture, (H, W, ...), decoded and mapped; without ``keep`` another is made of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +44,16 @@ class Deferred:
         Raises:
             DataError: it cannot be read or changed.
         """
-        value: Tensor = recent_value(self, lambda: self.change(self.stream.image(self.item)))
+        value: Tensor = recent_value(self, self._worked_out)
         return value
+
+    def passing(self) -> Tensor:
+        """``value``, for one who makes another of it (``passing_value``)."""
+        value: Tensor = passing_value(self, self._worked_out)
+        return value
+
+    def _worked_out(self) -> Tensor:
+        return self.change(self.stream.image(self.item, keep=False))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _same, (self.value,)

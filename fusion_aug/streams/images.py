@@ -114,9 +114,11 @@ class ImageStream(Stream):
         """
         return self._looked_at(item, self.items[item])[0]
 
-    def _looked_at(self, item: int, held: Any) -> tuple[Tensor, int]:
+    def _looked_at(self, item: int, held: Any, keep: bool = True) -> tuple[Tensor, int]:
         """A picture of what holds it, checked, and how many times smaller than it is it was decoded."""
-        picture, by = held.value if isinstance(held, Source | Deferred) else held, 1
+        picture, by = held, 1
+        if isinstance(held, Source | Deferred):
+            picture = held.value if keep else held.passing()
         if picture is not held:
             self.check_item(picture, self.title(item))
         if isinstance(held, Source):
@@ -124,26 +126,39 @@ class ImageStream(Stream):
         check_range(self.title(item), picture, self.white(picture))
         return picture, by
 
-    def _decoded(self, item: int) -> tuple[Tensor, int]:
+    def _decoded(self, item: int, keep: bool) -> tuple[Tensor, int]:
         """One picture before its pending map, and how many times smaller than it is it was decoded.
 
         A file is decoded only as large as the map needs it, whether or not it was decoded in full before, so that all
         who ask get the same.
         """
         held, pending = self.items[item], self.pending[item]
-        if isinstance(held, Source) and pending is not None and self.interpolation == "linear" and self.antialias:
-            held = held.reduced(reduction(pending)) or held
-        return self._looked_at(item, held)
+        if pending is not None:
+            held = self._reduced(item, pending) or held
+        return self._looked_at(item, held, keep and pending is None)
+
+    def _reduced(self, item: int, image_map: ImageMap) -> Source | None:
+        held = self.items[item]
+        if not isinstance(held, Source) or self.interpolation != "linear" or not self.antialias:
+            return None
+        return held.reduced(reduction(image_map))
+
+    def decoded_for(self, item: int, image_map: ImageMap) -> int:
+        """How many times smaller than it is the file of a picture is decoded for a map of it: 1, 2 or 4."""
+        return 1 if self._reduced(item, image_map) is None else reduction(image_map)
 
     @standard_modes()
-    def image(self, item: int) -> Tensor:
+    def image(self, item: int, *, keep: bool = True) -> Tensor:
         """One picture, (H, W, *pixel_shape), decoded and mapped.
+
+        Args:
+            item: which. keep: False where another is made of it: what is worked out of a file is then not held.
 
         Raises:
             DataError: its file cannot be decoded, its type, shape or range is not that of the class, or a gradient is
                 asked of it that integers do not carry.
         """
-        (picture, by), pending = self._decoded(item), self.pending[item]
+        (picture, by), pending = self._decoded(item, keep), self.pending[item]
         if pending is None:
             return picture
         if self.interpolation == "linear" and pending.has_gradient() and not picture.is_floating_point():
@@ -194,7 +209,9 @@ class ImageStream(Stream):
             later = not now and not isinstance(items[i], Tensor)
             items[i] = Deferred(self, i, change) if later else change(self.image(i))
             pending[i] = None
-        return replace(self, items=tuple(items), pending=tuple(pending))
+            if not later:
+                self.check_item(items[i], self.title(i))
+        return replace_unchecked(self, items=tuple(items), pending=tuple(pending))
 
     def mapped(self, maps: list[ImageMap], canvas: list[tuple[int, int]]) -> Self:
         """The stream with one further image map per item pending.

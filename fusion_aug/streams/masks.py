@@ -12,7 +12,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.ops.warp import paint
 from fusion_aug.streams.families import Weather
 from fusion_aug.streams.images import ImageStream
-from fusion_aug.streams.points import UNLABELLED
+from fusion_aug.streams.lazy_columns import UNLABELLED
 
 HOLDS = ("class", "instance", "panoptic")
 NOBODY = 0  # instance of a pixel that belongs to no object

@@ -17,7 +17,7 @@ from fusion_aug.ops.voxels import CellMap, cell_map, what_no_grid_holds
 from fusion_aug.streams.base import Stream
 from fusion_aug.streams.columns import Column, categorical
 from fusion_aug.streams.families import ImagePlane, Weather
-from fusion_aug.streams.points import LazyColumns
+from fusion_aug.streams.lazy_columns import LazyColumns
 from fusion_aug.streams.source import Source
 
 LABEL = "label"

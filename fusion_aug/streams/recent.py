@@ -9,7 +9,8 @@ from weakref import ref
 
 MOST_BYTES = 2**24  # of a process
 MOST_VALUES = 256
-VALUE = "value"  # key of what an object holds, in its own dictionary
+# keys in an object's own dictionary: of what it holds, and of a weak reference to what it gave away
+VALUE, PASSED = "value", "passed"
 _held: deque[tuple[ref[Any], int]] = deque()
 
 
@@ -24,10 +25,34 @@ def recent_value(owner: Any, work: Callable[[], Any]) -> Any:
     own = owner.__dict__
     if VALUE in own:
         return own[VALUE]
-    own[VALUE] = value = work()
+    passed = passed_value(owner)
+    own[VALUE] = value = work() if passed is None else passed
     _held.append((ref(owner), _size(value)))
     _forget()
     return value
+
+
+def passing_value(owner: Any, work: Callable[[], Any]) -> Any:
+    """What ``work`` gives, for one who makes another of it and then needs it no longer.
+
+    It is not held, so that the next one is worked out in the same memory. An owner that is asked again belongs to a
+    sample that is kept: then it is held as ``owner.value`` is.
+
+    Args:
+        owner: what it is worked out of, with a ``__dict__`` and a ``value``. work: gives the same each time.
+    """
+    own = owner.__dict__
+    if VALUE in own or PASSED in own:
+        return owner.value
+    value = work()
+    own[PASSED] = ref(value)
+    return value
+
+
+def passed_value(owner: Any) -> Any:
+    """What ``passing_value`` gave, where somebody still has it; else None."""
+    passed = owner.__dict__.get(PASSED)
+    return None if passed is None else passed()
 
 
 def _size(value: Any) -> int:

@@ -14,7 +14,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.names import Registry
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.safe.guard import guard_members
-from fusion_aug.streams.recent import recent_value
+from fusion_aug.streams.recent import PASSED, VALUE, passed_value, passing_value, recent_value
 
 # name -> function(path, bytes, options) -> value. Formats register theirs, so that a Source stays picklable.
 DECODERS: Registry[Callable[[Path, bytes, dict[str, Any]], Any]] = Registry("decoder")
@@ -164,7 +164,17 @@ class Source:
     @standard_modes()
     def value(self) -> Any:
         """The decoded item, kept as long as this Source lives."""
-        return self.decoded()
+        passed = passed_value(self)
+        return self.decoded() if passed is None else passed
+
+    def passing(self) -> Any:
+        """``value``, for one who makes another of it (``passing_value``)."""
+        return passing_value(self, self._let_go) if self.keeps_value else self.value
+
+    def _let_go(self) -> Any:
+        value = self.value
+        self.__dict__.pop(VALUE, None)
+        return value
 
     def decoded(self) -> Any:
         """The decoded item, forgotten again."""
@@ -188,7 +198,7 @@ class Source:
         return counter(self.path, size, self.options)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("value", SMALLER)}
+        return {k: v for k, v in self.__dict__.items() if k not in (VALUE, PASSED, SMALLER)}
 
 
 READS = ("bytes", "coding", "hash", "value", "decoded", "rows")

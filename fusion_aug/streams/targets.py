@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from fusion_aug.streams.columns import Column, Values
-from fusion_aug.streams.points import CLASSES, UNLABELLED, Points
+from fusion_aug.streams.lazy_columns import CLASSES, UNLABELLED
+from fusion_aug.streams.points import Points
 
 
 def target_columns(cloud: Points) -> dict[str, Column]:

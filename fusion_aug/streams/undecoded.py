@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from fusion_aug.streams.base import Stream
 from fusion_aug.streams.images import ImageStream
-from fusion_aug.streams.points import LazyColumns
+from fusion_aug.streams.lazy_columns import LazyColumns
 from fusion_aug.streams.source import Source
 
 

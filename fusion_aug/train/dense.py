@@ -21,7 +21,7 @@ from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import REF, Sample
 from fusion_aug.sample.ego import with_both_velocities
 from fusion_aug.streams import Boxes3D, Camera, Lidar, Radar, Stream
-from fusion_aug.streams.points import OF_NOBODY, UNLABELLED
+from fusion_aug.streams.lazy_columns import OF_NOBODY, UNLABELLED
 from fusion_aug.train.interop import ClassMap, camera_matrices, class_numbers, known_velocity
 from fusion_aug.train.masks import dense_masks
 from fusion_aug.train.predictions import class_names

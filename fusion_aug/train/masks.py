@@ -12,8 +12,8 @@ from torch import Tensor
 from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Occupancy, SegmentationMask, ValidityMask
+from fusion_aug.streams.lazy_columns import UNLABELLED
 from fusion_aug.streams.occupancy import LABEL, SEEN
-from fusion_aug.streams.points import UNLABELLED
 
 IGNORED = 255  # class of pixels and cells of which nothing is known, as mmsegmentation and Occ3D's tools leave it out
 GRIDS = {LABEL: "voxel_semantics", **dict(zip(SEEN, ("mask_camera", "mask_lidar"), strict=True))}

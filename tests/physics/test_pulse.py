@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from calib import LidarSensor
+from fusion_aug.ops.hashed import ItemNoise
 from fusion_aug.physics import pulse
 
 SENSOR = LidarSensor(frame="s", intensity_scale=255.0, near_floor=0.01, noise_floor=2e-5, near_range=8.0)
@@ -37,7 +38,7 @@ def test_steps_of_intensities(scale: float, levels: int) -> None:
 
 def echoes(extinction: float, rays: np.ndarray, seed: int = 0) -> pulse.Echo:
     return pulse.suspended_echoes(
-        extinction, extinction / 19, SENSOR, np.random.default_rng(seed), np.zeros(len(rays)), rays
+        extinction, extinction / 19, SENSOR, ItemNoise("", "scan", seed), np.zeros(len(rays)), rays
     )
 
 

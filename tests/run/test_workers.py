@@ -13,39 +13,10 @@ from pathlib import Path
 
 import pytest
 import small_logs
+from numbered_work import ABORTED, BAD, KILLED, LONE, SLEEPS, dies_at_once, not_started, started
 
 from fusion_aug.errors import DataError, FusionAugError
 from fusion_aug.run.workers import ProcessDied, Worker, cause, work_through
-
-BAD, KILLED, ABORTED, LONE, SLEEPS = 2, 4, 5, 6, 9
-
-
-def started(folder: str) -> object:
-    """What works on the numbers of these tests; every number that was begun leaves a file."""
-
-    def work(number: int) -> None:
-        began = Path(folder, f"{number}-{len(list(Path(folder).glob(f'{number}-*')))}")
-        began.touch()
-        if number == BAD:
-            raise DataError("this one is damaged")
-        if number == KILLED:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if number == SLEEPS:
-            time.sleep(600)
-        if number == ABORTED:
-            os.abort()
-        if number == LONE and began.name == f"{LONE}-0":
-            os.kill(os.getpid(), signal.SIGKILL)  # once, as where memory was short for a moment
-
-    return work
-
-
-def not_started() -> None:
-    raise DataError("there is no log")
-
-
-def dies_at_once() -> None:
-    os._exit(3)
 
 
 def test_only_what_kills_its_process_twice_is_guilty(tmp_path: Path) -> None:

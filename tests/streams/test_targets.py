@@ -8,7 +8,7 @@ import torch
 
 import fusion_aug as fa
 from calib import Frame, RadarSensor, Rig
-from fusion_aug.streams.points import LazyColumns
+from fusion_aug.streams.lazy_columns import LazyColumns
 from fusion_aug.streams.source import Source, decoder
 from fusion_aug.streams.targets import on_nothing, target_columns
 

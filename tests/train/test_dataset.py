@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 import fusion_aug as fa
 from fusion_aug.core.registry import own_transforms
+from fusion_aug.run.workers import fresh_processes
 
 
 def everything() -> fa.Compose:
@@ -29,12 +30,12 @@ def everything() -> fa.Compose:
     return fa.Compose(parts)
 
 
-def load(workers: int, batch: int = 2, epochs: int = 1, shuffle: bool = False) -> list[list[tuple]]:
+def load(workers: int, batch: int, epochs: int = 1, shuffle: bool = True) -> list[list[tuple]]:
     dataset = fa.AugmentedDataset(MadeLog(), everything(), seed=3)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(workers)
     loader = DataLoader(
         dataset, batch_size=batch, num_workers=workers, collate_fn=fa.collate, shuffle=shuffle, generator=generator,
-        multiprocessing_context="spawn" if workers else None, persistent_workers=workers > 0,
+        multiprocessing_context=fresh_processes() if workers else None, persistent_workers=workers > 0,
     )  # fmt: skip
     out = []
     for epoch in range(epochs):
@@ -45,7 +46,7 @@ def load(workers: int, batch: int = 2, epochs: int = 1, shuffle: bool = False) -
 
 @pytest.fixture(scope="module")
 def reference() -> list[list[tuple]]:
-    return load(0, epochs=2)
+    return load(0, 2, epochs=2, shuffle=False)
 
 
 def test_two_epochs_differ(reference: list[list[tuple]]) -> None:
@@ -54,10 +55,12 @@ def test_two_epochs_differ(reference: list[list[tuple]]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "epochs"), [(1, 1), (3, 2)])
-def test_workers_do_not_matter(reference: list[list[tuple]], workers: int, epochs: int) -> None:
+@pytest.mark.parametrize(("workers", "batch", "epochs"), [(1, 1, 1), (3, 2, 2)])
+def test_workers_batch_size_and_order_do_not_matter(
+    reference: list[list[tuple]], workers: int, batch: int, epochs: int
+) -> None:
     """Workers that live on see the new epoch."""
-    assert load(workers, epochs=epochs, shuffle=True) == reference[:epochs]
+    assert load(workers, batch, epochs) == reference[:epochs]
 
 
 def test_an_item_is_in_memory_when_it_is_handed_over(tmp_path: Path) -> None:
@@ -77,15 +80,10 @@ def test_an_item_is_in_memory_when_it_is_handed_over(tmp_path: Path) -> None:
         lazy["LIDAR_TOP"]["xyz"]
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-def test_batch_size_and_order_do_not_matter(reference: list[list[tuple]], batch: int) -> None:
-    assert load(0, batch=batch, shuffle=True) == reference[:1]
-
-
-def test_threads_do_not_matter(reference: list[list[tuple]]) -> None:
+def test_threads_and_batches_of_unequal_size_do_not_matter(reference: list[list[tuple]]) -> None:
     try:
         torch.set_num_threads(2)
-        assert load(0) == reference[:1]
+        assert load(0, 3) == reference[:1]
     finally:
         torch.set_num_threads(1)
 
@@ -125,7 +123,9 @@ def test_different_kinds_under_one_name_are_refused() -> None:
 def test_real_log_through_a_loader(street: Path) -> None:
     dataset = fa.AugmentedDataset(fa.open_log("nuscenes", street), fa.Compose([fa.MirrorScene(p=0.5)]), seed=1)
     batches = list(
-        DataLoader(dataset, batch_size=5, collate_fn=fa.collate, num_workers=1, multiprocessing_context="spawn")
+        DataLoader(
+            dataset, batch_size=5, collate_fn=fa.collate, num_workers=1, multiprocessing_context=fresh_processes()
+        )
     )
     assert batches[0]["CAM_FRONT"].images.shape == (5, 180, 320, 3)
 

@@ -18,6 +18,7 @@ from torch.utils.data import (
 )
 
 import fusion_aug as fa
+from fusion_aug.run.workers import fresh_processes
 
 PIPELINE = fa.Compose([fa.RotateScene(yaw_deg=[-45, 45]), fa.PointDropout(share=[0.1, 0.5])])
 
@@ -95,7 +96,7 @@ def test_workers_that_live_on_draw_the_epoch() -> None:
     share = DistributedSampler(both, num_replicas=2, rank=1, seed=1)
     loader: DataLoader = DataLoader(
         both, batch_size=3, sampler=share, num_workers=1, collate_fn=fa.collate, persistent_workers=True,
-        multiprocessing_context="spawn",
+        multiprocessing_context=fresh_processes(),
     )  # fmt: skip
     shares = []
     for epoch in (0, 2, 1):

@@ -19,6 +19,7 @@ from torch.utils.data import (
 )
 
 import fusion_aug as fa
+from fusion_aug.run.workers import fresh_processes
 from fusion_aug.train.occurrences import OccurrenceIndex
 
 PIPELINE = fa.Compose([fa.RotateScene(yaw_deg=[-45, 45]), fa.PointDropout(share=[0.1, 0.5], p=0.9)])
@@ -157,7 +158,7 @@ def test_workers_do_not_matter() -> None:
         weighted = WeightedRandomSampler(weights, 8, generator=torch.Generator().manual_seed(2))
         loader: DataLoader = DataLoader(
             both, batch_size=batch, sampler=fa.Occurrences(weighted), collate_fn=fa.collate, num_workers=workers,
-            multiprocessing_context="spawn" if workers else None, persistent_workers=workers > 0,
+            multiprocessing_context=fresh_processes() if workers else None, persistent_workers=workers > 0,
         )  # fmt: skip
         out = []
         for epoch in range(2):

@@ -28,7 +28,8 @@ from fusion_aug.logs.argoverse2.feather import (
     write_table,
 )
 from fusion_aug.logs.core.number_types import fitting, in_range
-from fusion_aug.streams.points import OF_NOBODY, UNLABELLED, Points
+from fusion_aug.streams.lazy_columns import OF_NOBODY, UNLABELLED
+from fusion_aug.streams.points import Points
 from fusion_aug.streams.source import decoder, row_counter
 
 COLUMNS = ("xyz", "intensity", "ring", "origin", "time_offset")  # in memory

@@ -15,7 +15,7 @@ from fusion_aug.logs.core.point_labels import with_new_classes
 from fusion_aug.sample import Sample
 from fusion_aug.sample.sensors import matches, unmatched
 from fusion_aug.streams import Boxes2D, Boxes3D, Occupancy, Points, SegmentationMask, strings
-from fusion_aug.streams.points import UNLABELLED
+from fusion_aug.streams.lazy_columns import UNLABELLED
 
 REASON = "not one of log.classes"
 

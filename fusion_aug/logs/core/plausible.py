@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib import CameraSensor, Rig
+from calib import CameraSensor, Rig, Sensor
 from calib.replacing import replace_unchecked
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.sample import Sample
-from fusion_aug.sample.picture_sizes import camera_of_item, size_words
+from fusion_aug.sample.picture_sizes import size_words
 from fusion_aug.streams import Boxes2D, Boxes3D, ImageStream, Ragged
 from fusion_aug.streams.picture_checks import check_size
 from fusion_aug.streams.source import Source
@@ -38,14 +38,16 @@ def with_expected_sizes(sample: Sample) -> Sample:
 
 
 def _expecting(sample: Sample, name: str, stream: ImageStream) -> ImageStream:
-    cameras = (camera_of_item(sample, name, i) for i in range(len(stream.items)))
-    items = tuple(map(_expected, cameras, stream.items))
+    sensors = [meta.rig.sensors.get(stream.instance(name)) for meta in sample.metas]
+    items = tuple(
+        _expected(sensors[of], item) for of, item in zip(stream.sample_index.tolist(), stream.items, strict=True)
+    )
     same = all(a is b for a, b in zip(items, stream.items, strict=True))
     return stream if same else replace_unchecked(stream, items=items)
 
 
-def _expected(camera: CameraSensor | None, item: Any) -> Any:
-    if camera is None or not isinstance(item, Source):
+def _expected(camera: Sensor | None, item: Any) -> Any:
+    if not isinstance(camera, CameraSensor) or not isinstance(item, Source):
         return item
     told = item.options.get("size")
     if told is None:
@@ -96,9 +98,9 @@ def impossible_rows(boxes: Boxes3D) -> Tensor:
     missing = [c for c in ("pose", "size") if c not in boxes.values]
     if missing:
         raise DataError(f"boxes in space (of frame {boxes.frame!r}): have no column {missing[0]}")
-    size, pose = boxes.values["size"], boxes.values["pose"]
-    possible = (torch.isfinite(size) & (size > 0)).all(-1) & torch.isfinite(pose).flatten(1).all(-1)
-    return ~possible
+    size, pose = (boxes.values[name].detach().cpu().numpy() for name in ("size", "pose"))
+    possible = (np.isfinite(size) & (size > 0)).all(-1) & np.isfinite(pose).all((-1, -2))
+    return torch.from_numpy(~possible)
 
 
 def with_possible_boxes(sample: Sample, policy: str, place: Callable[[str, str], str]) -> Sample:

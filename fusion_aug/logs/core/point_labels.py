@@ -16,7 +16,8 @@ from fusion_aug.logs.core.npz import parse_npz, write_npz
 from fusion_aug.logs.core.options import LogOptions
 from fusion_aug.names import Registry
 from fusion_aug.sample import Sample
-from fusion_aug.streams.points import CLASSES, OF_NOBODY, UNLABELLED, LazyColumns, Points
+from fusion_aug.streams.lazy_columns import CLASSES, OF_NOBODY, UNLABELLED, LazyColumns
+from fusion_aug.streams.points import Points
 from fusion_aug.streams.source import Source, decoder
 
 DECODER = "point_labels"

@@ -24,8 +24,8 @@ from fusion_aug.logs.core.stored import StoredFolder
 from fusion_aug.logs.core.tree import Tree, tree_of
 from fusion_aug.sample import Sample
 from fusion_aug.streams import LazyColumns, Points, Stream
+from fusion_aug.streams.lazy_columns import CLASSES, UNLABELLED
 from fusion_aug.streams.meanings import read_meaning
-from fusion_aug.streams.points import CLASSES, UNLABELLED
 
 FOLDER = "fusion_aug"
 IDS = "ids.json"  # id in the log -> id in the manifest, where a format renames samples
@@ -170,8 +170,9 @@ def merge_sidecar(sample: Sample, root: Path | Tree, *, rig_first: bool = False)
     Raises:
         DataError: a file of the sidecar is damaged, or its columns do not fit the cloud.
     """
-    tree, folder = tree_of(root), sidecar_of(root, sample.id)
-    if not folder.is_dir():
+    tree = tree_of(root)
+    folder = sidecar_of(tree, sample.id) if is_there(tree.path(FOLDER, "sidecar")) else None
+    if folder is None or not folder.is_dir():
         return sample
     extra = read_streams(StoredFolder(folder / "streams", tree))
     found = [tree.path(e.name, str(folder), folder / "columns") for e in tree.entries(folder / "columns")]

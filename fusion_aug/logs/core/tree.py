@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from operator import attrgetter
@@ -67,8 +68,9 @@ class Tree:
             if not Path(folder).is_dir():
                 raise ConfigError(f"log.follow_links: {folder} is not a folder")
         self.real = os.path.realpath(self.root)
-        self._start = len(_with_slash(self.root))
+        self._start = _with_slash(self.root)
         self.allowed = (self.real, *map(os.path.realpath, folders))
+        self._followed: dict[str, tuple[int, int]] = {}  # path of a folder that is followed -> device and inode
 
     def path(self, relative: str, where: str, folder: Path | None = None) -> Path:
         """Return the path of a name that a file or a rule of the format gives; it need not exist.
@@ -80,17 +82,43 @@ class Tree:
         Raises:
             DataError: the name is absolute or leads out of the root, or one of its links is not followed.
         """
-        path = Path(relative)
-        if path.is_absolute() or ".." in path.parts or "\0" in relative or "\\" in relative:
+        if relative.startswith("/") or ".." in relative.split("/") or "\0" in relative or "\\" in relative:
             raise DataError(f"{where}: the file name {relative!r} leaves the log's folder")
-        full = (folder or self.root) / path
-        refusal = self.refusal(full)
+        text = (self._start if folder is None else _with_slash(folder)) + relative
+        full = Path(text)
+        refusal = None if self._is_no_link(text) else self._refusal(full)
         if refusal is not None:
             raise DataError(f"{where}: {refusal}")
         return full
 
     def refusal(self, path: Path) -> str | None:
         """Why a path is not followed, one sentence; None where it is, or where nothing is there."""
+        return None if self._is_no_link(str(path)) else self._refusal(path)
+
+    def _is_no_link(self, path: str) -> bool:
+        """Whether a path is seen to be followed at once: no link itself, or nothing, in a folder that is followed.
+
+        A folder is looked into once; that it still is the same one is asked each time, so none can be exchanged.
+        """
+        try:
+            if stat.S_ISLNK(os.lstat(path).st_mode):
+                return False
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                return False
+        folder = path.rpartition("/")[0] or "."
+        try:
+            found = os.stat(folder)  # noqa: PTH116  (of every file of a sample: no object for each)
+        except OSError:
+            return len(folder) > len(self._start) and self._is_no_link(folder)
+        same = (found.st_dev, found.st_ino)
+        if self._followed.get(folder) != same:
+            if not self._allows(os.path.realpath(folder)):
+                return False
+            self._followed[folder] = same
+        return True
+
+    def _refusal(self, path: Path) -> str | None:
         try:
             real = os.path.realpath(path, strict=True)
         except (FileNotFoundError, NotADirectoryError):
@@ -179,7 +207,7 @@ class Tree:
 
     def name_of(self, entry: Entry) -> str:
         """Path of an entry from the root, with slashes."""
-        return entry.found[self._start :]
+        return entry.found[len(self._start) :]
 
 
 def tree_of(root: str | Path | Tree) -> Tree:

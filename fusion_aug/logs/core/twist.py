@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
 MIN_GAP = 20_000_000  # ns: closer stamps would amplify the rounding of the poses
+
+Array = np.ndarray[Any, Any]
+
+
+def neighbours(at: Array, times: Array) -> tuple[Array, Array]:
+    """Which of ``times`` (n,) ns, increasing, a difference at ``at`` (m,) ns is taken of: (m,) before and (m,) after.
+
+    They are the nearest ``MIN_GAP`` or more away, else the first and the last.
+    """
+    before = (np.searchsorted(times, at - MIN_GAP, side="right") - 1).clip(min=0)
+    return before, np.searchsorted(times, at + MIN_GAP).clip(max=len(times) - 1)
 
 
 def twist_at(at: Tensor, times: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
@@ -13,7 +27,7 @@ def twist_at(at: Tensor, times: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         at: (m,) int64 ns, each one of ``times``.
-        times: (n,) int64 nanoseconds, increasing.
+        times: (n,) int64 nanoseconds, increasing; of all only those at ``at`` and their ``neighbours`` are needed.
         poses: (n, 4, 4) ``T_world_body``.
 
     Returns:
@@ -21,14 +35,13 @@ def twist_at(at: Tensor, times: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
     """
     from scipy.spatial.transform import Rotation
 
-    index = torch.searchsorted(times, at)
-    before = (torch.searchsorted(times, times[index] - MIN_GAP, right=True) - 1).clamp(min=0)
-    after = torch.searchsorted(times, times[index] + MIN_GAP).clamp(max=len(times) - 1)
-    seconds = (times[after] - times[before]).to(torch.float64) * 1e-9
-    seconds = torch.where(seconds > 1e-9 * MIN_GAP / 2, seconds, torch.full_like(seconds, float("nan")))
-    R = poses[index, :3, :3]
-    shift = poses[after, :3, 3] - poses[before, :3, 3]
-    velocity = (R.transpose(1, 2) @ shift[..., None])[..., 0] / seconds[:, None]
-    rotation = poses[before, :3, :3].transpose(1, 2) @ poses[after, :3, :3]
+    known = times.numpy()
+    index = np.searchsorted(known, at.numpy())
+    before, after = neighbours(known[index], known)
+    seconds = (known[after] - known[before]) * 1e-9
+    seconds = torch.from_numpy(np.where(seconds > 1e-9 * MIN_GAP / 2, seconds, np.nan))[:, None]
+    here, first, last = poses[np.concatenate([index, before, after])].unflatten(0, (3, len(index)))
+    velocity = (here[:, :3, :3].transpose(1, 2) @ (last - first)[:, :3, 3:])[..., 0] / seconds
+    rotation = first[:, :3, :3].transpose(1, 2) @ last[:, :3, :3]
     angular = torch.from_numpy(Rotation.from_matrix(rotation.numpy()).as_rotvec()) if len(at) else velocity
-    return velocity, angular / seconds[:, None]
+    return velocity, angular / seconds

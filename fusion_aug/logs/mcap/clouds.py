@@ -24,8 +24,8 @@ from fusion_aug.logs.mcap.one_message import naming_its_message
 from fusion_aug.logs.mcap.writing import register_writer
 from fusion_aug.streams import LazyColumns, Lidar, Points, Stream
 from fusion_aug.streams.columns import RULES
+from fusion_aug.streams.lazy_columns import OF_NOBODY
 from fusion_aug.streams.meanings import VECTORS, Meaning, read_meaning
-from fusion_aug.streams.points import OF_NOBODY
 from fusion_aug.streams.source import decoder
 
 CLOUD = "sensor_msgs/msg/PointCloud2"

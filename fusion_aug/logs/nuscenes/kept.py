@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -29,6 +29,11 @@ class Kept(Generic[K, V]):
                 self._values = {}
             self._values[key] = value
         return value
+
+    def held(self, keys: Sequence[K]) -> list[V] | None:
+        """The values of keys; None where one of them is not at hand."""
+        found = [*map(self._values.get, keys)]
+        return None if None in found else found  # type: ignore[return-value]
 
     def __reduce__(self) -> tuple[type[Kept[K, V]], tuple[int]]:
         return type(self), (self.most,)

@@ -33,7 +33,7 @@ from fusion_aug.logs.nuscenes.kept import Kept
 from fusion_aug.logs.nuscenes.tables import LABEL_TABLES, Row, Tables
 from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import LazyColumns, Points
-from fusion_aug.streams.points import UNLABELLED
+from fusion_aug.streams.lazy_columns import UNLABELLED
 from fusion_aug.streams.source import Source
 
 LIDARSEG, PANOPTIC = LABEL_TABLES

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calib import Frame, Rig, Sensor, Trajectory, validate
 from calib.nuscenes import poses_from_records
 from calib.regular_files import is_there
 from calib.se3 import as_f64, invert
@@ -24,22 +23,22 @@ from fusion_aug.logs.core.contents import Part, Unreached
 from fusion_aug.logs.core.log import Format, LogOptions, Option
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.tracks import bare_sample
-from fusion_aug.logs.core.twist import twist_at
 from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, RADAR_COLUMNS
 from fusion_aug.logs.nuscenes.contents import NO_FILES, NO_RECORD, NO_ROW, OTHER_VERSION, OWN_FOLDER
+from fusion_aug.logs.nuscenes.ego import ego_around
 from fusion_aug.logs.nuscenes.files import Files
 from fusion_aug.logs.nuscenes.grids import GRID, LogWithGrids
 from fusion_aug.logs.nuscenes.kept import Kept
 from fusion_aug.logs.nuscenes.mounts import Mounts
 from fusion_aug.logs.nuscenes.roads import LogWithRoads
 from fusion_aug.logs.nuscenes.splits import official_splits
-from fusion_aug.logs.nuscenes.tables import KEPT_SCENES, LABEL_TABLES, TABLES, Row, Tables, nanoseconds
+from fusion_aug.logs.nuscenes.tables import KEPT_NAMES, LABEL_TABLES, TABLES, Row, Tables, nanoseconds
 from fusion_aug.logs.nuscenes.unreached import unreached_rows
 from fusion_aug.logs.nuscenes.versions import version_folders
 from fusion_aug.sample import REF, Ref, Sample, SampleMeta
 from fusion_aug.sample.manifest import NAME as MANIFEST
 from fusion_aug.sample.sensors import matches
-from fusion_aug.streams import Boxes3D, Camera, EgoPose, LazyColumns, Lidar, Radar, Stream, strings
+from fusion_aug.streams import Boxes3D, Camera, LazyColumns, Lidar, Radar, Stream, strings
 from fusion_aug.streams.source import Source
 
 # Middle of the share of an object that is visible, by visibility token.
@@ -72,7 +71,7 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
         self.tables = Tables(self.tree, options.version, names)
         self.files = Files(self.tables)
         self._mounts = Mounts(self.tables)
-        self._starts: Kept[str, tuple[int, Tensor]] = Kept(KEPT_SCENES)
+        self._starts: Kept[str, tuple[int, Tensor]] = Kept(KEPT_NAMES)
         if not (self.root / MANIFEST).is_file():  # an output lacks what its run left out
             self._check_excluded()
             if self.classes is not None:
@@ -81,7 +80,7 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
 
     def _check_excluded(self) -> None:
         """Refuse patterns of ``log.exclude`` that match nothing."""
-        channels = [str(row["channel"]) for row in self.tables.rows("sensor")] if self.tables.exclude else []
+        channels = self.tables.channels if self.tables.exclude else []
         for pattern in self.tables.exclude:
             if any(matches(name, [pattern]) for name in (*channels, GRID)):
                 continue
@@ -165,16 +164,15 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
             channels.setdefault(tables.channel(row)[0], []).append(row)
         if not channels:
             raise DataError(f"{tables.where('sample_data')}: sample {sample_id!r} has no data")
-        order = [str(r["channel"]) for r in tables.rows("sensor") if r["channel"] in channels]
+        order = [name for name in tables.channels if name in channels]
         key = self._key_row(channels, sample_id)
-        rows = [r for n in order for r in channels[n]]
-        poses = tables.ego_poses(rows)
-        rig = self.with_rig_file(self._rig(channels, order, self._track(rows, poses, scene)))
+        track, ego = ego_around(tables, sample_id, [r for n in order for r in channels[n]])
+        rig = self.with_rig_file(self._mounts.rig([_key_or_first(channels[n]) for n in order], track))
         ref = Ref("ego", nanoseconds(key))
         T_world_ref = rig.T("world", "ego", ref.time)
         streams: dict[str, Stream] = {n: self._stream(n, channels[n]) for n in order}
         streams["boxes"] = self._boxes(sample_id, T_world_ref, ref.time)
-        streams["ego"] = self._ego(rows, poses, scene)
+        streams["ego"] = ego
         start, anchor = self._starts.get(scene, self._start)
         meta = SampleMeta(
             id=sample_id, scene=scene, ref=ref, rig=rig, true_rig=rig, anchor=anchor, start=start,
@@ -185,9 +183,9 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
     def boxes_and_ego(self, sample_id: str) -> Sample:
         """The annotations of a sample and the vehicle's pose at its LiDAR keyframe, from the tables alone."""
         scene, key = self.scene_of(sample_id), self._first_row(sample_id)
-        ref, T_world_ref = Ref("ego", nanoseconds(key)), self.tables.ego_pose(key)
+        ref, (_, ego) = Ref("ego", nanoseconds(key)), ego_around(self.tables, sample_id, [key])
+        T_world_ref = ego.values["pose"][0]
         boxes = self._boxes(sample_id, T_world_ref, ref.time)
-        ego = self._ego([key], T_world_ref[None], scene)
         return bare_sample(sample_id, scene, ref, "world", T_world_ref, {"boxes": boxes, "ego": ego})
 
     def _key_row(self, channels: dict[str, list[Row]], sample_id: str) -> Row:
@@ -208,22 +206,6 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
         """Time (ns) and ego pose (4, 4) of the first keyframe of a scene."""
         first = self._first_row(self.tables.samples_of_scene[scene][0])
         return nanoseconds(first), self.tables.ego_pose(first)
-
-    def _track(self, rows: list[Row], poses: Tensor, scene: str) -> Trajectory:
-        """Ego poses (n, 4, 4) of a sample's records, and the next of the scene on either side, for what is between."""
-        times = torch.tensor([nanoseconds(r) for r in rows])
-        known, track = self.tables.scene_poses(scene)
-        first, last = int(torch.searchsorted(known, times.min())), int(torch.searchsorted(known, times.max()))
-        margin = [i for i in (first - 1, last + 1) if 0 <= i < len(known)]
-        return Trajectory.from_unsorted(torch.cat([times, known[margin]]), torch.cat([poses, track[margin]]))
-
-    def _rig(self, channels: dict[str, list[Row]], order: list[str], track: Trajectory) -> Rig:
-        frames = {"world": Frame(axis_convention="world"), "ego": Frame(parent="world", pose=track)}
-        sensors: dict[str, Sensor] = {}
-        for name in order:
-            row = next((r for r in channels[name] if r["is_key_frame"]), channels[name][0])
-            frames[name], sensors[name] = self._mounts.of(row, tuple(order))
-        return validate(Rig(frames, sensors), str(self.tables.folder))
 
     def _stream(self, name: str, rows: list[Row]) -> Stream:
         modality = self.tables.channel(rows[0])[1]
@@ -249,8 +231,8 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
         where = tables.where("sample_annotation")
         poses = poses_from_records(rows, lambda i: f"{where}: {rows[i]['token']}")
         sizes = as_f64([r["size"] for r in rows]).reshape(-1, 3)
-        velocity = as_f64([tables.box_velocity(r) for r in rows]).reshape(-1, 3) @ T_world_ref[:3, :3]
-        categories = [tables.category(r) for r in rows]
+        velocity = torch.from_numpy(tables.box_velocities(rows)) @ T_world_ref[:3, :3]
+        visible = [VISIBILITY.get(str(r.get("visibility_token")), VISIBLE) for r in rows]
         return Boxes3D(
             frame=REF,
             capture_times=torch.tensor([time]),
@@ -258,23 +240,14 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
                 "pose": invert(T_world_ref) @ poses,
                 "size": sizes[:, [1, 0, 2]],  # nuScenes lists width, length, height
                 "velocity": velocity,
-                "category": strings(categories),
-                "instance": strings(r["instance_token"] for r in rows),
-                "record": strings(r["token"] for r in rows),
-                "visible": as_f64([VISIBILITY.get(str(r.get("visibility_token")), VISIBLE) for r in rows]).reshape(-1),
+                "category": strings(tables.categories(rows)),
+                "instance": strings([r["instance_token"] for r in rows]),
+                "record": strings([r["token"] for r in rows]),
+                "visible": as_f64(visible).reshape(-1),
             },
         )
 
-    def _ego(self, rows: list[Row], poses: Tensor, scene: str) -> EgoPose:
-        """Poses (n, 4, 4) of the vehicle at its records, by time."""
-        order = sorted(range(len(rows)), key=lambda i: rows[i]["timestamp"])
-        rows, poses = [rows[i] for i in order], poses[order]
-        times = torch.tensor([nanoseconds(r) for r in rows])
-        velocity, angular = twist_at(times, *self.tables.scene_poses(scene))
-        return EgoPose(
-            frame="world",
-            child="ego",
-            capture_times=times,
-            values={"pose": poses, "velocity": velocity, "angular_velocity": angular},
-            records=tuple(r["ego_pose_token"] for r in rows),
-        )
+
+def _key_or_first(rows: list[Row]) -> Row:
+    """The keyframe of a channel, else its first record."""
+    return next((r for r in rows if r["is_key_frame"]), rows[0])

@@ -38,6 +38,7 @@ class Table:
     def __init__(self, path: Path, check: Callable[[Row], None], found_by: Sequence[str] = ()):
         self._file = SteadyFile(path)
         self._kept: Kept[int, Row] = Kept(KEPT_ROWS)
+        self._named: Kept[str, Row | None] = Kept(KEPT_ROWS)  # the same by their tokens
         if self._file.size > MAX_BYTES:
             raise DataError(f"{path}: is larger than {MAX_BYTES >> 30} GiB")
         places, digests = array("q"), {field: bytearray() for field in ("token", *found_by)}
@@ -98,9 +99,17 @@ class Table:
 
     def of(self, field: str, value: Any) -> list[Row]:
         """The rows whose field, one of those that rows are found by, has a value, in the order of the file."""
-        return [self[number] for number in self.numbers(field, value)]
+        numbers = self.numbers(field, value)
+        held = self._kept.held(numbers)
+        return [self[number] for number in numbers] if held is None else held
 
     def first_of(self, field: str, value: Any) -> Row | None:
         """The first of them; None where there is none."""
+        return self._named.get(value, self._called) if field == "token" else self._first(field, value)
+
+    def _called(self, token: str) -> Row | None:
+        return self._first("token", token)
+
+    def _first(self, field: str, value: Any) -> Row | None:
         number = self._found_by[field].first(value)
         return None if number is None else self[number]

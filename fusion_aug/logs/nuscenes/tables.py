@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from calib.nuscenes import poses_from_records
@@ -38,7 +37,7 @@ NAMED_BY = {
     "calibrated_sensor_token": "calibrated_sensor", "sensor_token": "sensor", "instance_token": "instance",
     "category_token": "category", "log_token": "log",
 }  # fmt: skip
-KEPT_SCENES, KEPT_NAMES = 4, 4096
+KEPT_NAMES = 4096
 MICRO = 1000  # ns per microsecond, nuScenes' unit of time
 
 
@@ -70,11 +69,12 @@ class Tables:
     def __init__(self, tree: Tree, version: str | None = None, exclude: Sequence[str] = ()):
         self.tree, self.exclude = tree, tuple(exclude)
         self.folder = find_version(tree, version)
+        self._start = str(self.folder / "_")[:-1]  # of names of tables
         self._tables: dict[str, Table] = {}
-        self._scene_poses: Kept[str, tuple[Tensor, Tensor]] = Kept(KEPT_SCENES)
         self._channels: Kept[str, tuple[str, str]] = Kept(KEPT_NAMES)
         self._categories: Kept[str, str] = Kept(KEPT_NAMES)
         self._picture_sizes: Kept[str, tuple[Any, Any]] = Kept(KEPT_NAMES)
+        self._sample_stamps: Kept[str, Any] = Kept(KEPT_NAMES)
 
     @cached_property
     def splits(self) -> dict[str, list[str]]:
@@ -124,7 +124,7 @@ class Tables:
 
     def where(self, table: str, token: str = "") -> str:
         """File and record, for messages."""
-        return f"{self.folder / f'{table}.json'}" + (f": {token}" if token else "")
+        return f"{self._start}{table}.json: {token}" if token else f"{self._start}{table}.json"
 
     def data_of_sample(self, sample: str) -> list[Row]:
         """Records of a sample, keyframes and sweeps, in time order, without those that are excluded."""
@@ -146,17 +146,27 @@ class Tables:
         """Tokens of all samples: scene by scene, in time order.
 
         Raises:
+            DataError: see ``samples_of_scene``.
+        """
+        return [token for chain in self.samples_of_scene.values() for token in chain]
+
+    @cached_property
+    def samples_of_scene(self) -> dict[str, list[str]]:
+        """Samples of every scene that has some, in time order.
+
+        Raises:
             DataError: a chain leads to no row, to a sample of another scene or round in a circle, or ends before the
                 last sample of its scene; the message names table, row and field.
         """
-        out: list[str] = []
+        out: dict[str, list[str]] = {}
         for scene in self.rows("scene"):
             chain = dict.fromkeys(self._chain(scene))
             if chain and scene["last_sample_token"] not in chain:
                 raise DataError(
                     f"{self.where('scene', scene['token'])}: the chain of samples does not reach the last one"
                 )
-            out += chain
+            if chain:
+                out[scene["token"]] = list(chain)
         return out
 
     def _chain(self, scene: Row) -> Iterator[str]:
@@ -186,6 +196,11 @@ class Tables:
 
         return self._picture_sizes.get(calibrated_sensor, found)
 
+    @cached_property
+    def channels(self) -> list[str]:
+        """All channels, in the order of the table of sensors."""
+        return [str(row["channel"]) for row in self.rows("sensor")]
+
     def channel(self, data: Row) -> tuple[str, str]:
         """Channel and modality of a sample_data record."""
 
@@ -205,57 +220,85 @@ class Tables:
 
         return self._categories.get(annotation["instance_token"], found)
 
+    def categories(self, annotations: Sequence[Row]) -> list[str]:
+        """Names of the categories of sample_annotation records."""
+        held = self._categories.held([row["instance_token"] for row in annotations])
+        return [self.category(row) for row in annotations] if held is None else held
+
     def ego_pose(self, data: Row) -> Tensor:
         """``T_world_ego`` (4, 4) of a sample_data record."""
         return self.ego_poses([data])[0]
 
     def ego_poses(self, data: Sequence[Row]) -> Tensor:
         """``T_world_ego`` (n, 4, 4) of sample_data records."""
-        poses = [self.follow("sample_data", row, "ego_pose_token") for row in data]
-        return poses_from_records(poses, lambda i: self.where("ego_pose", poses[i]["token"]))
+        poses: dict[str, Row] = {}  # each once, though many records name it
+        for row in data:
+            if row["ego_pose_token"] not in poses:
+                poses[row["ego_pose_token"]] = self.follow("sample_data", row, "ego_pose_token")
+        rows, number = list(poses.values()), {token: i for i, token in enumerate(poses)}
+        found = poses_from_records(rows, lambda i: self.where("ego_pose", rows[i]["token"]))
+        return found[[number[row["ego_pose_token"]] for row in data]]
 
-    def scene_poses(self, scene: str) -> tuple[Tensor, Tensor]:
-        """Times (ns) and ego poses of a whole scene, one per stamp."""
-        return self._scene_poses.get(scene, self._poses_of)
+    def records_around(self, sample: str, gap: int) -> dict[int, Row]:
+        """The first record of each stamp (ns), in order of time: of a sample, and of those before and after it.
 
-    def _poses_of(self, scene: str) -> tuple[Tensor, Tensor]:
-        found: dict[int, Row] = {}
-        for token in self.samples_of_scene[scene]:
-            for row in self.data_of_sample(token):
-                found.setdefault(nanoseconds(row), row)
-        if not found:
+        So many of them that there is a record ``gap`` ns before the sample's first and one after its last, where the
+        scene has such.
+        """
+        scene = self.get("sample", sample)["scene_token"]
+        chain, own = self.samples_of_scene.get(scene, []), self._stamps(sample)
+        if not chain:
             raise DataError(f"{self.where('scene')}: no row leads to the samples of the scene {scene!r}")
-        times = sorted(found)
-        return torch.tensor(times), self.ego_poses([found[t] for t in times])
+        place, near = chain.index(sample) if sample in chain else len(chain), [own]
+        for other in reversed(chain[:place]):
+            near.insert(0, self._stamps(other))
+            if near[0] and min(near[0]) <= min(own) - gap:
+                break
+        for other in chain[place + 1 :]:
+            near.append(self._stamps(other))
+            if near[-1] and max(near[-1]) >= max(own) + gap:
+                break
+        found: dict[int, Row] = {}
+        for stamps in reversed(near):  # so that the first are those that stay
+            found |= stamps
+        return dict(sorted(found.items()))
 
-    @cached_property
-    def samples_of_scene(self) -> dict[str, list[str]]:
-        """Samples of every scene, in time order."""
-        out: dict[str, list[str]] = defaultdict(list)
-        for token in self.samples:
-            out[self.get("sample", token)["scene_token"]].append(token)
-        return out
+    def _stamps(self, sample: str) -> dict[int, Row]:
+        """The first record of a sample at each of its stamps (ns)."""
+        return {nanoseconds(row): row for row in reversed(self.data_of_sample(sample))}
 
-    def box_velocity(self, annotation: Row, max_gap: float = 1.5) -> list[float]:
-        """World velocity of an annotation by central difference of its neighbours, NaN where there are none.
+    def box_velocities(self, annotations: Sequence[Row], max_gap: float = 1.5) -> np.ndarray[Any, Any]:
+        """World velocities (n, 3) of annotations by central difference of their neighbours, NaN where there are none.
 
         The rule of the official devkit: with both neighbours twice the time gap is allowed.
 
         Raises:
             DataError: a neighbour is missing, or of another instance.
         """
-        unknown = [float("nan")] * 3
-        has_prev, has_next = annotation["prev"] != "", annotation["next"] != ""
-        if not has_prev and not has_next:
-            return unknown
-        first = self._neighbour(annotation, "prev") if has_prev else annotation
-        last = self._neighbour(annotation, "next") if has_next else annotation
-        t0, t1 = (self.follow("sample_annotation", a, "sample_token")["timestamp"] for a in (first, last))
-        seconds = (t1 - t0) * 1e-6
-        if seconds <= 0 or seconds > max_gap * (2 if has_prev and has_next else 1):
-            return unknown
-        pairs = zip(first["translation"], last["translation"], strict=True)
-        return [(b - a) / seconds for a, b in pairs]
+        found = np.full((len(annotations), 3), np.nan)
+        moving = [i for i, row in enumerate(annotations) if row["prev"] or row["next"]]
+        if not moving:
+            return found
+        spans = [self._span(annotations[i]) for i in moving]
+        places = np.array([[first["translation"], last["translation"]] for first, last in spans], np.float64)
+        stamps = np.array([[self._sample_stamp(row) for row in span] for span in spans], np.float64)
+        seconds = (stamps[:, 1] - stamps[:, 0]) * 1e-6
+        gaps = np.array([max_gap * (2 if annotations[i]["prev"] and annotations[i]["next"] else 1) for i in moving])
+        seconds[~((seconds > 0) & (seconds <= gaps))] = np.nan
+        found[moving] = (places[:, 1] - places[:, 0]) / seconds[:, None]
+        return found
+
+    def _span(self, annotation: Row) -> tuple[Row, Row]:
+        """The annotations of the same instance before and after one; where there is none, itself."""
+        first = self._neighbour(annotation, "prev") if annotation["prev"] else annotation
+        return first, self._neighbour(annotation, "next") if annotation["next"] else annotation
+
+    def _sample_stamp(self, annotation: Row) -> Any:
+        """Microseconds."""
+        return self._sample_stamps.get(
+            annotation["sample_token"],
+            lambda _: self.follow("sample_annotation", annotation, "sample_token")["timestamp"],
+        )
 
     def _neighbour(self, annotation: Row, field: str) -> Row:
         """The annotation of the same instance before (``prev``) or after (``next``)."""

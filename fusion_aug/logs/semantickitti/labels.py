@@ -12,7 +12,7 @@ from fusion_aug.logs.core.options import LogOptions
 from fusion_aug.logs.core.point_labels import with_others
 from fusion_aug.logs.semantickitti.classes import NAMES, NOBODYS, OUTLIER
 from fusion_aug.streams import LazyColumns, Points
-from fusion_aug.streams.points import UNLABELLED
+from fusion_aug.streams.lazy_columns import UNLABELLED
 
 OTHER_NAMES = "log.classes: label files hold numbers alone, so readers of the published names find {} in the output"
 

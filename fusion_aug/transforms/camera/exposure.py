@@ -62,6 +62,7 @@ class Exposure(PhotometricTransform):
     full_well: Range = 10000.0
     read_noise: Range = 3.0
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "stops": (-10.0, 10.0), "full_well": (10.0, 1e7), "read_noise": (0.0, 1e4),
@@ -74,7 +75,7 @@ class Exposure(PhotometricTransform):
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """Linear light times 2^``stops``, with the shot noise of ``full_well`` electrons for white, and read noise."""
-        return color.shot_noise(picture, params["stops"], params["full_well"], params["read_noise"], context.noise())
+        return color.shot_noise(picture, params["stops"], params["full_well"], params["read_noise"], context.noise_key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +96,12 @@ class Vignetting(PhotometricTransform):
         camera, (height, width) = context.camera, picture.shape[:2]
         centre = camera.model.K[:2, 2].detach()
         corner = torch.stack([centre, torch.tensor(camera.model.size[::-1]) - 1 - centre]).abs().amax(0).norm()
-        grid = pixel_grid((height, width))
-        A = torch.linalg.inv(camera.A.detach())
-        physical = (apply_homography(A, grid) - centre) if bool((torch.eye(3) != camera.A).any()) else grid - centre
-        factor = 1 - params["loss"] * (physical.square().sum(-1) / corner**2).clamp(max=1)
+        if camera.has_pixel_map:
+            A = torch.linalg.inv(camera.A.detach())
+            u, v = (apply_homography(A, pixel_grid((height, width))) - centre).unbind(-1)
+        else:
+            u, v = torch.arange(width) - centre[0], torch.arange(height)[:, None] - centre[1]
+        factor = 1 - params["loss"] * ((u.square() + v.square()) / corner**2).clamp(max=1)
         return color.scale_light(picture, factor)
 
 

@@ -23,7 +23,7 @@ from fusion_aug.core.registry import Call, handles, resolve
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import UnhandledStream
 from fusion_aug.ops import color, reduce
-from fusion_aug.ops.random import noise
+from fusion_aug.ops.hashed import ItemNoise, RowKey
 from fusion_aug.sample import Sample, SampleMeta
 from fusion_aug.sample.sensors import is_selected
 from fusion_aug.streams import Camera, ImageStream, Stream, TactileImage
@@ -41,9 +41,19 @@ class PictureContext(NamedTuple):
     stream: ImageStream
     item: int
 
+    @property
+    def noise_key(self) -> RowKey:
+        """Key of this picture's dense noise, whose rows are its values."""
+        return self._item_noise.rows()
+
     def noise(self) -> np.random.Generator:
-        """Random stream of this picture's dense noise."""
-        return noise(self.call.params[self.item]["noise"], self.call.name, int(self.stream.capture_times[self.item]))
+        """Random stream of this picture, for numbers that belong to no pixel."""
+        return self._item_noise.rng
+
+    @property
+    def _item_noise(self) -> ItemNoise:
+        time = int(self.stream.capture_times[self.item])
+        return ItemNoise(self.call.params[self.item]["noise"], self.call.name, time)
 
     @property
     def meta(self) -> SampleMeta:
@@ -233,6 +243,7 @@ class GaussianNoise(PhotometricTransform):
 
     sigma: Range
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
@@ -243,4 +254,4 @@ class GaussianNoise(PhotometricTransform):
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """White Gaussian noise of standard deviation ``sigma`` (share of full scale) added to every value, clipped."""
-        return color.add_noise(picture, params["sigma"], context.noise())
+        return color.add_noise(picture, params["sigma"], context.noise_key)

@@ -13,11 +13,12 @@ from torch import Tensor
 from calib.se3 import transform_points
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
+from fusion_aug.ops.hashed import cells, chance
+from fusion_aug.ops.normals import normal
 from fusion_aug.ops.points import points_in_boxes
-from fusion_aug.ops.random import noise
 from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import Boxes3D, Points
-from fusion_aug.transforms.cloud.points import PointTransform
+from fusion_aug.transforms.cloud.points import PointTransform, item_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class BoxPointDropout(PointTransform):
     boxes: Range = 1.0
     categories: tuple[str, ...] = ("*",)
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "boxes": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
@@ -47,6 +49,7 @@ class BoxPointJitter(PointTransform):
     sigma: Range
     categories: tuple[str, ...] = ("*",)
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 10.0)}
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {
@@ -78,12 +81,11 @@ def drop_in_boxes(stream: Points, call: Call) -> Points:
     stream = stream.realized()
     keep = torch.ones(stream.rows, dtype=torch.bool)
     for i, params in call.asked:
-        rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
-        start = stream.item_slice(i).start
-        for inside in rows_in_boxes(stream, call, i, params):
-            chosen, lost = rng.random() < params["boxes"], rng.random(len(inside)) < params["share"]
-            if chosen:
-                keep[start + inside[torch.from_numpy(lost)]] = False
+        start, key = stream.item_slice(i).start, item_key(stream, call, i, params)
+        found = list(rows_in_boxes(stream, call, i, params))
+        chosen = chance(item_key(stream, call, i, params, "boxes"), len(found), params["boxes"])
+        for k in np.flatnonzero(chosen):
+            keep[start + found[k][chance(key, found[k], params["share"])]] = False
     return stream if bool(keep.all()) else stream.select(keep)
 
 
@@ -93,9 +95,9 @@ def jitter_in_boxes(stream: Points, call: Call) -> Points:
     stream = stream.realized()
     xyz = stream["xyz"].clone()
     for i, params in call.asked:
-        rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
         inside = [rows.numpy() for rows in rows_in_boxes(stream, call, i, params)]
         rows = np.unique(np.concatenate(inside)) if inside else np.zeros(0, int)
-        shift = torch.from_numpy(rng.normal(0.0, params["sigma"], (len(rows), 3)))
+        drawn = torch.from_numpy(normal(item_key(stream, call, i, params), cells(rows, 3)))
+        shift = drawn.to(torch.float64) * params["sigma"]
         xyz[stream.item_slice(i).start + torch.from_numpy(rows)] += shift.to(xyz)
     return stream.with_values(xyz=xyz)

@@ -16,7 +16,7 @@ from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.errors import ConfigError, DataError
-from fusion_aug.ops.random import noise
+from fusion_aug.ops.hashed import chance, row_key
 from fusion_aug.ops.rings import ring_elevations, to_elevations
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Lidar, Points
@@ -71,6 +71,7 @@ class BeamDropout(LidarTransform):
 
     share: Range
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
     example: ClassVar[dict[str, Any]] = {"share": [0.1, 0.4]}
@@ -87,9 +88,8 @@ def drop_beams(stream: Points, call: Call) -> Points:
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
         own = ring[stream.item_slice(item)].long()
-        rng = noise(params["beams"], call.name, 0)
-        works = torch.from_numpy(rng.random(int(own.max()) + 1 if len(own) else 1) >= params["share"])
-        return works[own.clamp(min=0)] | (own < 0)  # a point of no known beam stays
+        lost = chance(row_key(params["beams"], call.name), own, params["share"])
+        return ~lost | (own < 0)  # a point of no known beam stays
 
     return keep_points(stream, call, rule)
 

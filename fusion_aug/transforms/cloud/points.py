@@ -15,6 +15,8 @@ from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.ops.hashed import ItemNoise, RowKey, chance, words
+from fusion_aug.ops.normals import normal
 from fusion_aug.ops.random import noise
 from fusion_aug.streams import Points
 from fusion_aug.streams.columns import take_rows
@@ -44,6 +46,11 @@ def keep_points(stream: Points, call: Call, rule: Callable[[int, Mapping[str, An
         keep[i] = rule(i, params)
     mask = torch.cat(keep) if keep else torch.zeros(0, dtype=torch.bool)
     return stream if bool(mask.all()) else stream.select(mask)
+
+
+def item_key(stream: Points, call: Call, item: int, params: Mapping[str, Any], *purpose: str) -> RowKey:
+    """Key of the dense noise of an item of a stream; ``purpose`` tells what else is drawn for its rows."""
+    return ItemNoise(params["noise"], call.name, int(stream.capture_times[item])).rows(*purpose)
 
 
 def scanner_place(stream: Points, item: int, call: Call) -> Tensor | None:
@@ -94,6 +101,7 @@ class PointDropout(PointTransform):
 
     share: Range
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
@@ -106,8 +114,7 @@ def drop_points(stream: Points, call: Call) -> Points:
     counts = stream.counts.tolist()
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
-        rng = noise(params["noise"], call.name, int(stream.capture_times[item]))
-        return torch.from_numpy(rng.random(counts[item]) >= params["share"])
+        return torch.from_numpy(~chance(item_key(stream, call, item, params), counts[item], params["share"]))
 
     return keep_points(stream, call, rule)
 
@@ -142,6 +149,7 @@ class VoxelSubsample(PointTransform):
 
     size: Range
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"size": (1e-3, 1e3)}
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
@@ -155,7 +163,7 @@ def subsample_points(stream: Points, call: Call) -> Points:
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
         xyz = stream["xyz"][stream.item_slice(item)].detach().cpu().to(torch.float64).numpy()
-        order = noise(params["noise"], call.name, int(stream.capture_times[item])).permutation(len(xyz))
+        order = np.argsort(words(item_key(stream, call, item, params), len(xyz)))
         order = order[np.isfinite(xyz[order]).all(1)]
         _, first = np.unique(cell_of(xyz[order] / params["size"]).astype(np.int64), axis=0, return_index=True)
         keep = torch.zeros(len(xyz), dtype=torch.bool)
@@ -171,6 +179,7 @@ class RangeJitter(PointTransform):
 
     sigma: Range
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 100.0)}
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {
@@ -186,8 +195,8 @@ def jitter_points(stream: Points, call: Call) -> Points:
     xyz = stream["xyz"].clone()
     for i, params in call.asked:
         rows = stream.item_slice(i)
-        rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
-        shift = torch.from_numpy(rng.normal(0, params["sigma"], rows.stop - rows.start)).to(xyz.device)
+        drawn = normal(item_key(stream, call, i, params), rows.stop - rows.start, xyz.device)
+        shift = drawn.to(torch.float64) * params["sigma"]
         start, way = scanner_rays(stream, i, call)
         factor = (1 + shift / torch.linalg.norm(way, dim=1).clamp(min=1e-6)).clamp(min=0.01)
         xyz[rows] = (start + way * factor[:, None]).to(xyz.dtype)

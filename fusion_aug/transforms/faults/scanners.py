@@ -12,13 +12,14 @@ from torch import Tensor
 
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
+from fusion_aug.ops.hashed import chance, exponential, uniform
 from fusion_aug.ops.random import noise
 from fusion_aug.physics.pulse import gain, intensity_of, rounded, threshold
 from fusion_aug.streams import Lidar, Points
 from fusion_aug.streams.targets import on_nothing
 from fusion_aug.transforms.cloud.box_points import rows_in_boxes
 from fusion_aug.transforms.cloud.lidar import LidarTransform, lidar_with_scale
-from fusion_aug.transforms.cloud.points import PointTransform, keep_points, scanner_rays
+from fusion_aug.transforms.cloud.points import PointTransform, item_key, keep_points, scanner_rays
 from fusion_aug.transforms.weather.place import T_ref_vehicle
 
 STATUS_FOREIGN = 2  # status of a return that is another LiDAR's
@@ -40,6 +41,7 @@ class DroppedPackets(LidarTransform):
     share: Range
     packet_deg: Range = 2.4
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "packet_deg": (0.05, 360.0)}
     exemptions: ClassVar[dict[str, str]] = DROPS_POINTS_EXEMPTIONS
@@ -52,9 +54,8 @@ def drop_packets(stream: Points, call: Call) -> Points:
     stream = stream.realized()
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
-        rng = noise(params["noise"], call.name, int(stream.capture_times[item]))
         count = int(np.ceil(360.0 / params["packet_deg"]))
-        arrives = torch.from_numpy(rng.random(count) >= params["share"])
+        arrives = torch.from_numpy(~chance(item_key(stream, call, item, params), count, params["share"]))
         share = (azimuths(stream, item, call).nan_to_num(0.0) + np.pi) / (2 * np.pi)
         return arrives[(share * count).long().clamp(0, count - 1).cpu()]
 
@@ -67,7 +68,7 @@ class LidarCrosstalk(LidarTransform):
 
     share: Range = (0.0, 0.02)
 
-    version: ClassVar[int] = 2  # since 2026-11: receivers of devices
+    version: ClassVar[int] = 3  # since 2026-11: noise by rows
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = MOVES_POINTS_EXEMPTIONS
@@ -83,16 +84,17 @@ def take_foreign_pulses(stream: Points, call: Call) -> Points:
     status = stream.values["status"].clone() if "status" in stream.values else None
     for i, params in call.asked:
         rows, sensor = stream.item_slice(i), lidar_with_scale(call, stream, i)
-        rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
+        hit_key, far_key, power_key = (item_key(stream, call, i, params, what) for what in ("hit", "range", "power"))
         start, way = scanner_rays(stream, i, call)
         old = torch.linalg.norm(way, dim=1)
-        hit = torch.from_numpy(rng.random(len(old)) < params["share"]) & torch.isfinite(old.cpu()) & (old.cpu() > 0)
+        hit = torch.from_numpy(chance(hit_key, len(old), params["share"])) & torch.isfinite(old.cpu()) & (old.cpu() > 0)
         foreign[rows] = hit
-        far = rng.uniform(max(sensor.min_range, 0.5), sensor.max_range, len(old))
+        nearest = max(sensor.min_range, 0.5)
+        far = nearest + (sensor.max_range - nearest) * uniform(far_key, len(old))
         place = start + way * (torch.from_numpy(far).to(old) / old.clamp(min=1e-9))[:, None]
         xyz[rows] = torch.where(hit[:, None].to(xyz.device), place.to(xyz.dtype), xyz[rows])
         if intensity is not None:
-            power = threshold(gain(far, sensor), sensor) * (1 + rng.exponential(2.0, len(old)))
+            power = threshold(gain(far, sensor), sensor) * (1 + 2.0 * exponential(power_key, len(old)))
             level = torch.from_numpy(rounded(intensity_of(power, far, sensor), sensor)).to(intensity)
             intensity[rows] = torch.where(hit.to(intensity.device), level, intensity[rows])
         if status is not None:
@@ -115,6 +117,7 @@ class IncompleteEcho(LidarTransform):
     reflectivity: Range = 0.3
     categories: tuple[str, ...] = ("*car*", "*truck*", "*bus*", "*vehicle*", "Car", "Van", "Truck", "Tram")
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "reflectivity": (0.0, 10.0)}
     exemptions: ClassVar[dict[str, str]] = DROPS_POINTS_EXEMPTIONS
@@ -130,12 +133,11 @@ def lose_dark_returns(stream: Points, call: Call) -> Points:
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
         rows, sensor = stream.item_slice(item), lidar_with_scale(call, stream, item)
-        rng = noise(params["noise"], call.name, int(stream.capture_times[item]))
         on_box = torch.zeros(rows.stop - rows.start, dtype=torch.bool)
         for inside in rows_in_boxes(stream, call, item, params):
             on_box[inside] = True
         share = stream["intensity"][rows].cpu().double() / (sensor.scale * sensor.white)
-        unlucky = torch.from_numpy(rng.random(len(on_box)) < params["share"])
+        unlucky = torch.from_numpy(chance(item_key(stream, call, item, params), len(on_box), params["share"]))
         return ~(on_box & (share < params["reflectivity"]) & unlucky)
 
     return keep_points(stream, call, rule)

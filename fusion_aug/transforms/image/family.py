@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,6 +17,7 @@ from fusion_aug.core.registry import Call, Context, handles, is_invariant
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError
 from fusion_aug.ops.image_map import ImageMap
+from fusion_aug.ops.reduced import REDUCTIONS
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes2D, ImageStream, Keypoints2D, Stream
 from fusion_aug.streams.families import ImagePlane
@@ -25,11 +26,20 @@ Size = tuple[int, int]
 
 
 class PixelMap(NamedTuple):
-    """P (3, 3) from a canvas to a new one, and the sizes (height, width) of both."""
+    """P (3, 3) from a canvas to a new one, and the sizes (height, width) of both.
+
+    ``decoded`` is how many times smaller than they are files are decoded for it, 0 where nobody decided it.
+    """
 
     P: Tensor
     size: Size
     before: Size
+    decoded: int = 0
+
+    def onto(self, pending: ImageMap | None) -> ImageMap:
+        """What is pending on a picture and then this map."""
+        new = ImageMap.homography(self.P, self.size, self.decoded)
+        return new if pending is None else pending.then(new)
 
 
 NOTHING = torch.eye(3, dtype=torch.float64)  # of a sample that is left as it is
@@ -70,17 +80,21 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
 
     @classmethod
     def accumulate(
-        cls, sample: Sample, drawn: DrawnParameters, pending: Maps | None
+        cls, sample: Sample, drawn: DrawnParameters, pending: Maps | None, told: Sequence[Mapping[str, Any]] = ()
     ) -> tuple[Maps, list[dict[str, Any]]]:
         """Multiply the drawn pixel maps into what is pending, without touching the sample.
 
         Args:
             sample: a sample or a batch. drawn: parameters of every sample, None of one that is left as it is.
-            pending: maps so far, None at first.
+            pending: maps so far, None at first. told: what was recorded, where it is replayed.
 
         Returns:
-            the pending maps, camera -> map for every sample, and for every sample the ``canvas`` sizes (height, width)
-            before, by camera, for ``Record.before``.
+            the pending maps, camera -> map for every sample, and for every sample, for ``Record.before``, the
+            ``canvas`` sizes (height, width) before, by camera, and how many times smaller files are ``decoded``, as
+            "1/2", of the cameras of which they are.
+
+        Raises:
+            DataError: what was recorded is no such share.
         """
         maps, before, parameters = [], [], ParameterRows(drawn)
         for u, meta in enumerate(sample.metas):
@@ -99,8 +113,12 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
                 P, new = known[id(params), size]
                 mine[camera] = PixelMap(P @ last.P, new, last.before) if last else PixelMap(P, new, size)
                 canvas[camera] = list(size)
+            recorded = told[u].get("decoded") if told else None
+            decoded = _decoded(sample, u, mine) if recorded is None else _from_shares(recorded)
+            for camera in canvas:
+                mine[camera] = mine[camera]._replace(decoded=decoded.get(camera, 1))
             maps.append(mine)
-            before.append({"canvas": canvas})
+            before.append({"canvas": canvas, "decoded": _as_shares(decoded)})
         return maps, before
 
     @classmethod
@@ -138,6 +156,31 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
         raise DataError(f"invert: {cls.__name__} cannot be undone on {type(stream).__name__}")
 
 
+def _decoded(sample: Sample, index: int, maps: Mapping[str, PixelMap]) -> dict[str, int]:
+    """How many times smaller than they are the files of a sample are decoded, of the cameras of which they are."""
+    found: dict[str, int] = {}
+    for name, stream in sample.of_type(ImageStream).items():
+        camera = stream.instance(name)
+        for item in (i for i, of in enumerate(stream.sample_index.tolist()) if of == index and camera in maps):
+            by = stream.decoded_for(item, maps[camera].onto(stream.pending[item]))
+            if by > found.get(camera, 1):
+                found[camera] = by
+    return found
+
+
+def _as_shares(decoded: Mapping[str, int]) -> dict[str, str]:
+    """How many times smaller files are decoded, by camera, as records hold it: ``{"CAM_FRONT": "1/2"}``."""
+    return {camera: f"1/{by}" for camera, by in decoded.items()}
+
+
+def _from_shares(shares: Any) -> dict[str, int]:
+    """What ``_as_shares`` gave."""
+    known = {f"1/{by}": by for by in REDUCTIONS}
+    if not isinstance(shares, dict) or not all(isinstance(s, str) and s in known for s in shares.values()):
+        raise DataError(f"history: decoded: expected a camera's name and one of {', '.join(known)}, got {shares!r}")
+    return {camera: known[share] for camera, share in shares.items()}
+
+
 def _mapped(rig: Rig, maps: Mapping[str, PixelMap]) -> Rig:
     mapped = {n: rig.camera(n).with_pixel_map(m.P, m.size) for n, m in maps.items() if m.P is not NOTHING}
     if not mapped:
@@ -159,7 +202,7 @@ def _of(stream: Stream, call: Call) -> list[PixelMap]:
 def move_pixels(stream: ImageStream, call: Call) -> ImageStream:
     """Pictures take the map in as pending."""
     maps = _of(stream, call)
-    return stream.mapped([ImageMap.homography(m.P, m.size) for m in maps], [m.before for m in maps])
+    return stream.mapped([m.onto(None) for m in maps], [m.before for m in maps])
 
 
 @handles(ImagePlane, Boxes2D)

@@ -13,13 +13,13 @@ from torch import Tensor
 from calib import RadarSensor
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.core.transform import Transform
+from fusion_aug.ops.hashed import ItemNoise
 from fusion_aug.ops.radar import (
     VELOCITIES,
     Columns,
     radial,
     sensor_velocity,
 )
-from fusion_aug.ops.random import noise
 from fusion_aug.sample.ego import radar_velocity
 from fusion_aug.streams import Radar
 from fusion_aug.streams.families import PointOp
@@ -65,16 +65,21 @@ class ScanContext:
     """The circumstances of one radar scan.
 
     Attributes:
-        sensor: the radar. rng: random stream of the scan.
+        sensor: the radar. noise: of the scan; its rows are the detections.
         own_velocity: (3,) m/s of the radar over ground in its own frame; None where unknown.
         index: of the sample in the batch. time: true capture time, ns.
     """
 
     sensor: RadarSensor
-    rng: np.random.Generator
+    noise: ItemNoise
     own_velocity: Tensor | None
     index: int
     time: int
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """Random stream of the scan, for detections that are added, however many."""
+        return self.noise.rng
 
     def compensated(self, raw: Tensor, rays: Tensor, old_raw: Tensor, old_comp: Tensor) -> Tensor:
         """Compensated Doppler (n,), m/s, of raw ones measured on rays (n, 3): v + own_velocity . ray.
@@ -104,7 +109,7 @@ def change_each_scan(stream: Radar, call: Call, change: Change) -> Radar:
         known = sensor if isinstance(sensor, RadarSensor) else RadarSensor(frame=stream.frame)
         own = radar_velocity(call.sample, stream, i)
         own = sensor_velocity(columns) if own is None else own
-        scan = ScanContext(known, noise(params.get("noise", ""), call.name, time), own, index, time)
+        scan = ScanContext(known, ItemNoise(params.get("noise", ""), call.name, time), own, index, time)
         parts[i] = changed_rows(stream, columns, params, scan, change) if bool(stream.present[i]) else columns
     return stream.repacked(parts)
 

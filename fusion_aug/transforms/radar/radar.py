@@ -11,11 +11,12 @@ import torch
 
 from calib.ties import nearest_whole
 from fusion_aug.core.ranges import Range
+from fusion_aug.ops.hashed import chance, uniform
+from fusion_aug.ops.normals import normal
 from fusion_aug.ops.radar import (
     Columns,
     appended,
     fresh_flags,
-    normal,
     radial,
     rays_of,
     rcs_threshold,
@@ -32,6 +33,7 @@ class RcsNoise(RadarTransform):
     sigma: Range = 0.0
     bias: Range = 0.0
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 60.0), "bias": (-60.0, 60.0)}
     exemptions: ClassVar[dict[str, str]] = {k: v for k, v in RadarTransform.exemptions.items() if k != "keeps_counts"}
     example: ClassVar[dict[str, Any]] = {"sigma": [0.0, 3.0], "bias": [-3.0, 3.0]}
@@ -41,7 +43,8 @@ class RcsNoise(RadarTransform):
         """rcs + ``bias`` + Gaussian noise of ``sigma``, dB; detections without rcs stay."""
         if "rcs" not in detections:
             return detections
-        shift = params["bias"] + normal(scan.rng, params["sigma"], detections)
+        drawn = normal(scan.noise.rows(), len(detections["rcs"]), detections["rcs"].device).to(torch.float64)
+        shift = params["bias"] + params["sigma"] * drawn
         return {**detections, "rcs": detections["rcs"] + shift.to(detections["rcs"])}
 
 
@@ -57,6 +60,7 @@ class RadarNoise(RadarTransform):
     azimuth: Range = 0.0
     doppler: Range = 0.0
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     limits: ClassVar[dict[str, tuple[float, float]]] = dict.fromkeys(("range", "azimuth", "doppler"), (0.0, 50.0))
     exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {
         "content_identity": "detections are moved on purpose"
@@ -70,9 +74,10 @@ class RadarNoise(RadarTransform):
         Ranges stay above 0.1 m. The compensated velocity is recomputed for the measured ray.
         """
         rays, distance = rays_of(detections)
-        far = (distance + normal(scan.rng, params["range"] * scan.sensor.range_resolution, detections)).clamp(min=0.1)
-        ray = rotated_about_z(rays, normal(scan.rng, params["azimuth"] * scan.sensor.azimuth_resolution, detections))
-        speed = normal(scan.rng, params["doppler"] * scan.sensor.doppler_resolution, detections)
+        drawn = normal(scan.noise.rows(), 3 * len(rays), rays.device).to(torch.float64).reshape(-1, 3)
+        far = (distance + params["range"] * scan.sensor.range_resolution * drawn[:, 0]).clamp(min=0.1)
+        ray = rotated_about_z(rays, params["azimuth"] * scan.sensor.azimuth_resolution * drawn[:, 1])
+        speed = params["doppler"] * scan.sensor.doppler_resolution * drawn[:, 2]
         return {
             **detections,
             "xyz": (ray * far[:, None]).to(detections["xyz"]),
@@ -92,6 +97,7 @@ class RadarMissed(RadarTransform):
     min_rcs: Range = -100.0
     at: Range = 50.0
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "share": (0.0, 1.0),
         "min_rcs": (-200.0, 100.0),
@@ -106,7 +112,7 @@ class RadarMissed(RadarTransform):
 
         The threshold is ``min_rcs`` + 40 log10(distance / ``at``) dBsm; an unknown (NaN) rcs is kept.
         """
-        keep = torch.from_numpy(scan.rng.random(len(detections["xyz"])) >= params["share"]).to(detections["xyz"].device)
+        keep = ~chance(scan.noise.rows(), len(detections["xyz"]), params["share"], detections["xyz"].device)
         if "rcs" in detections:
             _, distance = rays_of(detections)
             floor = rcs_threshold(distance * (50.0 / params["at"]), params["min_rcs"])
@@ -127,6 +133,7 @@ class RadarGhosts(RadarTransform):
     spread_deg: Range = 10.0
     loss: Range = (6.0, 15.0)
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "share": (0.0, 1.0), "path": (0.0, 500.0), "spread_deg": (0.0, 180.0), "loss": (0.0, 100.0),
     }  # fmt: skip
@@ -140,12 +147,12 @@ class RadarGhosts(RadarTransform):
         It lies ``path`` metres further, rotated by up to ``spread_deg`` degrees, ``loss`` dB weaker; none lies beyond
         the sensor's range.
         """
-        n = len(detections["xyz"])
-        chosen = torch.from_numpy(scan.rng.random(n) < params["share"])
-        angle = torch.from_numpy(scan.rng.uniform(-1, 1, n) * np.radians(params["spread_deg"]))
-        ghosts = take_rows(detections, chosen.to(detections["xyz"].device))
+        n, device = len(detections["xyz"]), detections["xyz"].device
+        chosen = chance(scan.noise.rows(), n, params["share"], device)
+        angle = (2 * uniform(scan.noise.rows("angle"), n, device) - 1) * np.radians(params["spread_deg"])
+        ghosts = take_rows(detections, chosen)
         rays, distance = rays_of(ghosts)
-        ray = rotated_about_z(rays, angle[chosen].to(rays.device))
+        ray = rotated_about_z(rays, angle[chosen])
         seen = distance + params["path"] <= scan.sensor.max_range
         more = {
             **ghosts,

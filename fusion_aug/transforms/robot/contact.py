@@ -17,7 +17,8 @@ from fusion_aug.core.promises import SIGNAL_EXEMPTIONS
 from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
-from fusion_aug.ops.random import noise
+from fusion_aug.ops.hashed import cells, row_key
+from fusion_aug.ops.normals import normal
 from fusion_aug.sample import Sample, SampleMeta
 from fusion_aug.streams import JointState, Stream, Taxels, Wrench
 from fusion_aug.streams.families import Fault
@@ -167,6 +168,7 @@ class ForceNoise(ContactTransform):
     force: Range = (0.0, 0.5)
     torque: Range = (0.0, 0.05)
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise: ClassVar[bool] = True
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"force": (0.0, 1e4), "torque": (0.0, 1e4)}
@@ -175,10 +177,10 @@ class ForceNoise(ContactTransform):
     @classmethod
     def wrench_change(cls, params: Mapping[str, Any], name: str, times: Tensor, span: tuple[int, int]) -> Tensor:
         """White Gaussian noise of ``force`` N and ``torque`` Nm per axis and item."""
-        drawn = noise(params["noise"], name, span[0]).standard_normal((len(times), 6))
+        drawn = normal(row_key(params["noise"], name), cells(times, 6)).to(torch.float64)
         drawn[:, :3] *= params["force"]
         drawn[:, 3:] *= params["torque"]
-        return torch.from_numpy(drawn)
+        return drawn
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 from calib import JointPose, TactileSensor, TaxelSensor
 from calib.replacing import replace_unchecked
 from fusion_aug.core.parameters import ParameterRows
-from fusion_aug.core.ranges import Range, can_differ_from, draw
+from fusion_aug.core.ranges import Range, can_differ_from, draw, draw_several
 from fusion_aug.core.registry import Context
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError
@@ -67,6 +67,7 @@ class KinematicNoise(Transform, Kinematic):
     sensors: tuple[str, ...] = ()
     mode: str = "belief"
 
+    version: ClassVar[int] = 2  # since 2026-11: rotations by Rodrigues' formula, right to the last bits
     exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "a moved scanner does not see what now lies behind something; validity masks are added",
         "keeps_counts": "a moved scanner does not see what now lies behind something",
@@ -220,4 +221,4 @@ class MirrorRobot(MirrorScene):
 
 
 def _draw_pose_error(metres: Range, degrees: Range, rng: np.random.Generator) -> list[float]:
-    return [draw(metres, rng) for _ in range(3)] + [draw(degrees, rng) for _ in range(3)]
+    return draw_several(metres, rng, 3) + draw_several(degrees, rng, 3)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +15,8 @@ from fusion_aug.core.promises import SIGNAL_EXEMPTIONS
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.core.transform import Transform
-from fusion_aug.ops.random import noise
+from fusion_aug.ops.hashed import RowKey, cells, item_keys, row_key
+from fusion_aug.ops.normals import normal
 from fusion_aug.sample import SampleMeta
 from fusion_aug.streams import Imu, JointState, Stream, Wrench
 from fusion_aug.streams.families import Fault
@@ -45,6 +45,7 @@ class SensorBias(Transform, Fault):
     torque_noise: Range = 0.0
     torque_walk: Range = 0.0
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise: ClassVar[bool] = True
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {
@@ -54,20 +55,19 @@ class SensorBias(Transform, Fault):
     example: ClassVar[dict[str, Any]] = {"gyro_noise": 1e-4, "accel_noise": 1e-3}
 
 
-def noise_and_bias_walk(rng: np.random.Generator, times: Tensor, density: float, walk: float, width: int) -> Tensor:
+def noise_and_bias_walk(key: RowKey, times: Tensor, density: float, walk: float, width: int) -> Tensor:
     """White noise and bias random walk (n, width) float64 at times (n,) ns.
 
     Args:
-        rng: random stream. times: (n,) int64 ns. width: number of axes.
+        key: of the noise, whose rows are the times. times: (n,) int64 ns. width: number of axes.
         density: of the white noise, per sqrt(Hz). walk: of the bias, per second and sqrt(Hz).
     """
     n = len(times)
-    white, steps = rng.standard_normal((n, width)), rng.standard_normal((n, width))
     if n < 2:
         return torch.zeros(n, width, dtype=torch.float64)
+    white, steps = normal(key, cells(times, 2 * width)).to(torch.float64).split(width, dim=1)
     rate = 1e9 / float(times.diff().median())
-    drift = np.cumsum(steps, 0) * (walk / math.sqrt(rate))
-    return torch.from_numpy(white * (density * math.sqrt(rate)) + drift)
+    return white * (density * math.sqrt(rate)) + steps.cumsum(0) * (walk / math.sqrt(rate))
 
 
 def _with_noise(stream: Stream, call: Call, columns: Mapping[str, str]) -> Stream:
@@ -79,9 +79,9 @@ def _with_noise(stream: Stream, call: Call, columns: Mapping[str, str]) -> Strea
         params, times = call.params[int(mine[0])], stream.capture_times[mine]
         for c, quantity in columns.items():
             density, walk = (_noise_density(params, meta, call.name, quantity, k) for k in ("noise", "walk"))
-            rng = noise(params["noise"], f"{call.name}/{c}", int(times[0]))
             if c in out and (density or walk):
-                out[c][mine] += noise_and_bias_walk(rng, times, density, walk, 3).to(out[c])
+                key = row_key(params["noise"], call.name, c)
+                out[c][mine] += noise_and_bias_walk(key, times, density, walk, 3).to(out[c])
     return stream.with_values(**out)
 
 
@@ -113,6 +113,7 @@ class TorqueNoise(Transform, Fault):
     scope: str = "sensor"
     sigma: Range = (0.0, 0.5)
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise: ClassVar[bool] = True
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 1e4)}
@@ -122,11 +123,11 @@ class TorqueNoise(Transform, Fault):
 
 @handles(TorqueNoise, JointState)
 def add_effort_noise(stream: JointState, call: Call) -> Stream:
-    """Add the noise, item by item."""
+    """Add the noise, the same for a stamp and joint however many readings there are."""
     if "effort" not in stream.values:
         return stream
-    effort = stream.values["effort"].clone()
-    for i, (p, t) in enumerate(zip(call.params, stream.capture_times.tolist(), strict=True)):
-        drawn = noise(p["noise"], call.name, t).standard_normal(len(stream.names)) * p["sigma"]
-        effort[i] += torch.from_numpy(drawn).to(effort)
-    return stream.with_values(effort=effort)
+    effort = stream.values["effort"]
+    keys = item_keys([row_key(p["noise"], call.name) for p in call.params])
+    drawn = normal(keys, cells(stream.capture_times, effort.shape[1]))
+    sigma = torch.tensor([[p["sigma"]] for p in call.params], dtype=torch.float64)
+    return stream.with_values(effort=effort + (drawn * sigma).to(effort))

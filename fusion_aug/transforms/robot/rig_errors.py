@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from calib import JointPose, Rig, TaxelSensor
 from calib.replacing import replace_unchecked
-from calib.se3 import rotation_from_rotvec, se3
 from calib.sides import side_of
 from fusion_aug.transforms.mount.miscalibrate import with_frame_errors
 
@@ -24,9 +23,21 @@ def is_joint_driven(rig: Rig, frame: str) -> bool:
     return any(isinstance(rig.frames[n].pose, JointPose) for n in rig.ancestors(frame))
 
 
-def error_matrix(six: list[float]) -> Tensor:
-    """(4, 4) of x y z metres and rx ry rz degrees, a rotation vector."""
-    return se3(rotation_from_rotvec([d * DEGREE for d in six[3:]]), six[:3])
+def error_matrix(six: Sequence[float]) -> Tensor:
+    """(4, 4) of x y z metres and rx ry rz degrees, a rotation vector w: I + a [w]x + b [w]x^2 (Rodrigues)."""
+    rx, ry, rz = (d * DEGREE for d in six[3:])
+    angle = math.hypot(rx, ry, rz)
+    half = math.sin(angle / 2)
+    a, b = (math.sin(angle) / angle, 2 * (half / angle) ** 2) if angle else (1.0, 0.5)
+    xy, xz, yz = b * rx * ry, b * rx * rz, b * ry * rz
+    xx, yy, zz = b * rx * rx, b * ry * ry, b * rz * rz
+    rows = [
+        [1 - yy - zz, xy - a * rz, xz + a * ry, six[0]],
+        [xy + a * rz, 1 - xx - zz, yz - a * rx, six[1]],
+        [xz - a * ry, yz + a * rx, 1 - xx - yy, six[2]],
+        [0, 0, 0, 1],
+    ]
+    return torch.tensor(rows, dtype=torch.float64)
 
 
 def has_own_mounting(rig: Rig, frame: str) -> bool:
@@ -63,13 +74,12 @@ def with_geometry_errors(rig: Rig, params: Mapping[str, Any], mounts: Mapping[st
         pose = frame.pose
         if not isinstance(pose, JointPose):
             continue
-        offset, six = params["joints"].get(pose.joint.name, 0.0), params["links"].get(name, [0.0] * 6)
-        joint = replace(pose.joint, origin=pose.joint.origin @ error_matrix(six)) if any(six) else pose.joint
-        if offset or any(six):
-            readings = pose.readings + offset
-            frames[name] = replace_unchecked(
-                frame, pose=JointPose(joint=joint, times=pose.times, readings=readings, reach=pose.reach)
-            )
+        offset, joint = params["joints"].get(pose.joint.name, 0.0), pose.joint
+        if any(six := params["links"].get(name, ())):
+            joint = replace_unchecked(joint, origin=joint.origin @ error_matrix(six))
+        if offset or joint is not pose.joint:
+            moved = replace_unchecked(pose, joint=joint, readings=pose.readings + offset)
+            frames[name] = replace_unchecked(frame, pose=moved)
     sensors = dict(rig.sensors)
     for name, error in taxel_pose_errors(rig, params).items():
         pad = sensors[name]

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -63,7 +64,7 @@ class SceneState:
         roles, partners = roles_of(meta.rig, meta.ref.frame), meta.rig.mirror_names()
         robot = mirror_of_robot(meta.rig)
         links_that_swap = robot.swapped if isinstance(robot, RobotMirror) else {}
-        joints = {j: p for j, (p, _, _) in robot.joints.items()} if isinstance(robot, RobotMirror) else {}
+        joints = robot.partners if isinstance(robot, RobotMirror) else {}
         swaps = {**partners, **links_that_swap}
         beside = sides_of_streams(streams or {}, meta.rig, swaps, joints)
         robot_swaps = {**beside, **sides_of_sensors(meta.rig, swaps)}
@@ -130,9 +131,10 @@ class SceneMaps:
             T_v = upright(state.anchor)
             self.by_role["world"] = similarity(T_v @ scale_and_mirror(scale, axis) @ invert(T_v))
             for role, own in (("body", "y"), ("camera", "x")):
-                self.by_role[role] = similarity(scale_and_mirror(scale, own if self.flips_images else None))
+                plane = own if self.flips_images else None
+                self.by_role[role] = mirror(own) if is_rigid else similarity(scale_and_mirror(scale, plane))
         if state.robot is not None:
-            self._add_links(similarity)
+            self._add_links(None if is_rigid else similarity)
         self.rows: Rows = {}
         if self.flips_images:
             self.rows = rows_in_mirror(state.taxels, self.names, self) if state.rows is None else state.rows
@@ -149,8 +151,8 @@ class SceneMaps:
         """Whether every frame stays where it is."""
         return not self.flips_images and all(m is None for m in self.by_role.values())
 
-    def _add_links(self, similarity: Callable[[Tensor], Motion]) -> None:
-        """The maps of a robot's links."""
+    def _add_links(self, similarity: Callable[[Tensor], Motion] | None) -> None:
+        """The maps of a robot's links; without ``similarity`` those of a mirror alone."""
         robot = self.state.robot
         if self.flips_images and isinstance(robot, str):
             raise DataError(f"the robot cannot be mirrored: {robot}")
@@ -161,6 +163,9 @@ class SceneMaps:
                 self.by_role[role] = self.by_role["body"]
                 continue
             assert isinstance(robot, RobotMirror)
+            if similarity is None:
+                self.by_role[role] = link_mirrors(robot)[name]
+                continue
             M = robot.links[name][1].clone()
             M[:3] = M[:3] * self.scale.detach()
             self.by_role[role] = similarity(M)
@@ -204,7 +209,9 @@ class SceneMaps:
             return self._last.state_after
         anchor, W = self.state.anchor, self.by_role["world"]
         if W is not None:
-            anchor = (W.matrix[0] @ anchor @ torch.linalg.inv(scale_and_mirror(self.scale, self.axis))).detach()
+            own = scale_and_mirror(self.scale, self.axis)
+            back = mirror(self.axis).inverse_matrix[0] if W.is_rigid and self.axis else torch.linalg.inv(own)
+            anchor = (W.matrix[0] @ anchor @ back).detach()
         robot, scale = self.state.robot, float(self.scale.detach())
         if isinstance(robot, RobotMirror) and scale != 1.0:
             robot = robot.scaled(scale, self.state.prismatic_joints)
@@ -267,3 +274,21 @@ def scale_and_mirror(scale: Tensor, axis: str | None) -> Tensor:
     """(4, 4) diagonal matrix: uniform scale, with the sign of one axis reversed."""
     signs, homogeneous = _SIGNS[axis]
     return signs * scale + homogeneous
+
+
+@lru_cache
+def mirror(axis: str) -> Motion:
+    """The mirror that reverses one axis and does nothing else. Shared: do not write into it."""
+    one = torch.ones(1, dtype=torch.float64)
+    return Motion(scale_and_mirror(one[0], axis)[None], one, -one, True)
+
+
+_LINK_MIRRORS: WeakKeyDictionary[RobotMirror, Mapping[str, Motion]] = WeakKeyDictionary()
+
+
+def link_mirrors(robot: RobotMirror) -> Mapping[str, Motion]:
+    """Link -> its map under a mirror, made once for all samples of a robot."""
+    if robot not in _LINK_MIRRORS:
+        one = torch.ones(1, dtype=torch.float64)
+        _LINK_MIRRORS[robot] = {n: Motion(M[None], one, -one, True) for n, (_, M) in robot.links.items()}
+    return _LINK_MIRRORS[robot]

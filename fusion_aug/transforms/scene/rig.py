@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Mapping
+
 from torch import Tensor
 
-from calib.joints import JointPose
+from calib.joints import Joint, JointPose
 from calib.replacing import replace_unchecked
 from calib.rig import Rig
 from calib.sensors import CameraSensor, TactileSensor, TaxelSensor
@@ -14,14 +15,25 @@ from fusion_aug.errors import DataError
 from fusion_aug.transforms.scene.maps import SceneMaps
 from fusion_aug.transforms.scene.taxel_places import EYE, moved_taxels, reordered
 
+SLACK = 1e-3  # rad or m, beyond the limits of a joint
+
 
 def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
     """The rig after a motion of the scene: poses, mirrored devices, swapped names."""
-    moved = rig.mapped(maps.matrices)
+    followers = {} if maps.robot is None else _followers(rig, maps.robot)
+    moved = rig.mapped(maps.matrices, but_poses_of=followers)
     if maps.flips_images:
         moved = Rig(moved.frames, {n: s.mirrored() for n, s in rig.sensors.items()})
     moved = with_stereo_pairs(with_moved_touch_sensors(moved.renamed(maps.names), rig, maps), rig, maps)
-    return moved if maps.robot is None else with_mirrored_joints(moved, rig, maps, maps.robot)
+    return moved if maps.robot is None else with_mirrored_joints(moved, rig, maps, maps.robot, followers)
+
+
+def _followers(rig: Rig, robot: RobotMirror) -> dict[str, str]:
+    """Link that a joint moves -> its partner, which follows its readings in a mirror."""
+    moving = {n for n, f in rig.frames.items() if isinstance(f.pose, JointPose)}
+    return {
+        n: p for n, (p, _) in robot.links.items() if n in moving and p in moving and rig.frames[n].parent is not None
+    }
 
 
 def with_moved_touch_sensors(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
@@ -61,37 +73,49 @@ def with_stereo_pairs(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
     return Rig(moved.frames, sensors)
 
 
-def with_mirrored_joints(moved: Rig, before: Rig, maps: SceneMaps, robot: RobotMirror) -> Rig:
+def with_mirrored_joints(
+    moved: Rig, before: Rig, maps: SceneMaps, robot: RobotMirror, followers: Mapping[str, str]
+) -> Rig:
     """A mirrored rig whose links follow their own joints again, at the mirrored readings.
+
+    Args:
+        moved: with other poses of these links. before: as it was. maps, robot: the mirror.
+        followers: link -> its partner, which follows its readings now.
 
     Raises:
         DataError: a joint would leave its limits.
     """
     frames = dict(moved.frames)
-    for link, (other, M) in robot.links.items():
-        frame, twin = before.frames[link], before.frames[other].pose
-        if not isinstance(frame.pose, JointPose) or not isinstance(twin, JointPose) or frame.parent is None:
-            continue
-        _, sign, offset = robot.joints[frame.pose.joint.name]
-        readings = sign * frame.pose.readings + offset  # before any scale, which ``mapped`` brings in
-        _check_limits(frame.pose, twin, readings)
-        H_parent, H_link = maps.matrices(frame.parent), maps.matrices(link)
-        left = (EYE if H_parent is None else H_parent[0]) @ torch.linalg.inv(robot.links[frame.parent][1])
-        right = M @ (EYE if H_link is None else H_link[1])
-        pose = JointPose(joint=twin.joint, times=frame.pose.times, readings=readings, reach=frame.pose.reach).mapped(
-            left, right
-        )
+    for link, other in followers.items():
+        parent, own, twin = before.frames[link].parent, before.frames[link].pose, before.frames[other].pose
+        assert isinstance(own, JointPose) and isinstance(twin, JointPose) and parent is not None
+        _, sign, offset = robot.joints[own.joint.name]
+        readings = sign * own.readings + offset  # before any scale, which ``mapped`` brings in
+        _check_limits(own, twin, readings)
+        H_parent, H_link = maps.matrices(parent), maps.matrices(link)
+        left = (EYE if H_parent is None else H_parent[0]) @ robot.inverses[parent]
+        right = robot.links[link][1] @ (EYE if H_link is None else H_link[1])
+        pose = replace_unchecked(own, joint=twin.joint, readings=readings).mapped(left, right)
         frames[other] = replace_unchecked(frames[other], pose=pose)
     return Rig(frames, moved.sensors)
 
 
 def _check_limits(old: JointPose, new: JointPose, readings: Tensor) -> None:
-    joint, slack = new.joint, 1e-3
-    motion = joint.multiplier * readings + joint.bias
-    was = old.joint.multiplier * old.readings + old.joint.bias
-    inside = bool(((was >= old.joint.lower - slack) & (was <= old.joint.upper + slack)).all())
-    if inside and bool(((motion < joint.lower - slack) | (motion > joint.upper + slack)).any()):
+    joint = new.joint
+    low, high = _extremes(joint, readings)
+    if not _is_inside(joint, low, high) and _is_inside(old.joint, *_extremes(old.joint, old.readings)):
         raise DataError(
-            f"the robot cannot be mirrored: joint {joint.name!r} would move to {float(motion.min()):.3f} to "
-            f"{float(motion.max()):.3f}, beyond its limits {joint.lower:.3f} and {joint.upper:.3f}"
+            f"the robot cannot be mirrored: joint {joint.name!r} would move to {low:.3f} to {high:.3f}, beyond its "
+            f"limits {joint.lower:.3f} and {joint.upper:.3f}"
         )
+
+
+def _extremes(joint: Joint, readings: Tensor) -> tuple[float, float]:
+    """Least and largest motion, rad or m."""
+    motion = joint.multiplier * readings.detach().numpy() + joint.bias
+    return float(motion.min()), float(motion.max())
+
+
+def _is_inside(joint: Joint, low: float, high: float) -> bool:
+    """Whether motions are within the limits of a joint; what is not a number is not."""
+    return low >= joint.lower - SLACK and high <= joint.upper + SLACK

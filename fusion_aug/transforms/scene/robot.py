@@ -45,24 +45,32 @@ def mirrored_joints(stream: JointState | RobotVector, call: Call, columns: dict[
         DataError: the scene is mirrored, and the rig knows of no robot.
     """
     maps: list[SceneMaps] = call.family_state
-    out = {c: stream.values[c].clone() for c in columns if c in stream.values}
+    before = {c: stream.values[c] for c in columns if c in stream.values}
+    if len(maps) == 1:
+        return {c: _mirrored_column(v, maps[0], stream, call, c, columns[c]) for c, v in before.items()}
+    out = {c: v.clone() for c, v in before.items()}
     for u, m in enumerate(maps):
         mine = (stream.sample_index == u).nonzero()[:, 0]
-        if len(mine) == 0 or not out:
-            continue
-        slid = torch.tensor([n in m.state.prismatic_joints for n in stream.names])
-        for c, value in out.items():
-            grows = (slid if c not in EFFORTS else ~slid).to(value.device)
-            value[mine] = torch.where(grows, value[mine] * m.scale.to(value), value[mine])
-        if not m.flips_images:
-            continue
-        if m.robot is None:
-            reason = "a mirror needs to know how the robot is built"
-            remedy = "give its description as log.urdf, or leave the stream out with log.exclude"
-            raise Obstacle(f"stream {call.name!r}", call.transform.__name__, reason, remedy)
-        for c, value in out.items():
-            value[mine] = m.robot.readings(value[mine], stream.names, rate=columns[c])
+        for c, value in out.items() if len(mine) else ():
+            value[mine] = _mirrored_column(value[mine], m, stream, call, c, columns[c])
     return out
+
+
+def _mirrored_column(
+    value: Tensor, m: SceneMaps, stream: JointState | RobotVector, call: Call, column: str, is_rate: bool
+) -> Tensor:
+    """Rows (n, J) of one column after the mirror and scale of their sample."""
+    if m.scale.requires_grad or float(m.scale) != 1.0:
+        slid = torch.tensor([n in m.state.prismatic_joints for n in stream.names])
+        grows = (slid if column not in EFFORTS else ~slid).to(value.device)
+        value = torch.where(grows, value * m.scale.to(value), value)
+    if not m.flips_images:
+        return value
+    if m.robot is None:
+        reason = "a mirror needs to know how the robot is built"
+        remedy = "give its description as log.urdf, or leave the stream out with log.exclude"
+        raise Obstacle(f"stream {call.name!r}", call.transform.__name__, reason, remedy)
+    return m.robot.readings(value, stream.names, rate=is_rate)
 
 
 def mirrored_names(stream: JointState | RobotVector, call: Call) -> tuple[str, ...]:

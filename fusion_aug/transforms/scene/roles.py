@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from calib.pairing import TOLERANCE
 from calib.rig import Rig
 from calib.sensors import TactileSensor
 from calib.symmetry import RobotMirror
@@ -38,8 +37,8 @@ def roles_with_robot(
     """
     out = dict(roles)
     moved = _mounted(rig, _devices(roles, rig, streams))
-    for name, (_, M) in robot.links.items():
-        if roles[name] == "body" and (name not in moved or _is_own_image(M)):
+    for name in robot.links:
+        if roles[name] == "body" and (name not in moved or name in robot.own_images):
             out[name] = f"{LINK}{name}"
     return out
 
@@ -66,9 +65,3 @@ def _mounted(rig: Rig, devices: set[str]) -> set[str]:
                 break
             out.add(name)
     return out
-
-
-def _is_own_image(M: Tensor) -> bool:
-    """Whether a mirror takes the axes of a frame to axes of its partner's, about the same origin."""
-    size = M[:3].abs()
-    return bool((size.minimum((size - 1).abs())[:, :3] < TOLERANCE).all()) and bool((size[:, 3] < TOLERANCE).all())

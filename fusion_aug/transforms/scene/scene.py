@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -65,13 +65,17 @@ class SceneTransform(Transform, Scene, abstract=True):
 
     @classmethod
     def accumulate(
-        cls, sample: Sample, drawn: DrawnParameters, pending: list[SceneMaps] | None
+        cls,
+        sample: Sample,
+        drawn: DrawnParameters,
+        pending: list[SceneMaps] | None,
+        told: Sequence[Mapping[str, Any]] = (),
     ) -> tuple[list[SceneMaps], list[dict[str, Any]]]:
         """Multiply the drawn motions into what is pending, without touching the sample.
 
         Args:
             sample: a sample or a batch. drawn: parameters of every sample, None of one that is left as it is.
-            pending: maps so far, None at first.
+            pending: maps so far, None at first. told: nothing of it is needed.
 
         Returns:
             the pending maps, one per sample, and for every sample its state before, for ``Record.before``.

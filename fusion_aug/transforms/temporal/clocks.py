@@ -15,7 +15,8 @@ from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
-from fusion_aug.ops.random import noise
+from fusion_aug.ops.hashed import item_keys, row_key
+from fusion_aug.ops.normals import normal
 from fusion_aug.sample import Sample
 from fusion_aug.sample.sensors import is_selected
 from fusion_aug.streams import Boxes2D, Boxes3D, EgoPose, JointState, MapElements, Stream, Text, Waypoints
@@ -101,6 +102,7 @@ class Jitter(ClockTransform):
 
     sigma: Range = (0.0, 0.01)
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 10.0)}
     example: ClassVar[dict[str, Any]] = {"sigma": 0.01}
@@ -114,10 +116,9 @@ class Jitter(ClockTransform):
 def jitter_items(stream: Stream, call: Call) -> Stream:
     """Draw a delay for every item."""
     sensor = stream.instance(call.name)  # a picture's depth and classes arrive with it
-    late = [
-        abs(float(noise(p["noise"], sensor, t).standard_normal())) * p["sigma"]
-        for p, t in zip(call.params, stream.capture_times.tolist(), strict=True)
-    ]
+    keys = item_keys([row_key(p["noise"], sensor) for p in call.params])
+    drawn = normal(keys, stream.capture_times[:, None])[:, 0].abs().tolist()
+    late = [size * p["sigma"] for size, p in zip(drawn, call.params, strict=True)]
     selected, stamps = selected_items(stream, call), stream.arrival_times + item_shifts_ns(stream, call, late)
     for index in stream.sample_index[selected].unique().tolist():  # no message overtakes the one before
         mine = (stream.sample_index == index) & selected

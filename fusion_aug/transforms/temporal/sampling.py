@@ -14,7 +14,7 @@ from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError, UnhandledStream
-from fusion_aug.ops.random import noise
+from fusion_aug.ops.hashed import chance, row_key
 from fusion_aug.sample import Sample
 from fusion_aug.sample.sensors import is_selected
 from fusion_aug.streams import ImageStream, Points, Stream
@@ -72,6 +72,7 @@ class DropFrames(SamplingTransform):
 
     share: Range = (0.0, 0.2)
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
     example: ClassVar[dict[str, Any]] = {"share": 0.5}
@@ -84,16 +85,16 @@ class DropFrames(SamplingTransform):
 @handles(DropFrames, ImageStream)
 @handles(DropFrames, Points)
 def drop_frames(stream: Stream, call: Call) -> Stream:
-    """Keep the items whose random value lies above the share. Pictures of one camera and time share a value."""
+    """Keep the items that their stamps spare. Pictures of one camera and time share a draw."""
     name, keep = stream.instance(call.name), []
     for index in range(len(call.sample.metas)):
         mine = (stream.sample_index == index).nonzero()[:, 0].tolist()
         if not mine:
             continue
         params, key = call.params[mine[0]], call.sample.key_item(call.name, index)
-        random_values = [float(noise(params["noise"], name, int(stream.capture_times[i])).random()) for i in mine]
-        least = params["share"] if applies_to(stream, call, params) else -1.0
-        keep += [i for i, random_value in zip(mine, random_values, strict=True) if random_value >= least or i == key]
+        share = params["share"] if applies_to(stream, call, params) else 0.0
+        lost = chance(row_key(params["noise"], name), stream.capture_times[mine], share).tolist()
+        keep += [i for i, is_lost in zip(mine, lost, strict=True) if not is_lost or i == key]
     return stream if len(keep) == len(stream) else stream.take_items(torch.tensor(keep))
 
 

@@ -18,7 +18,8 @@ from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError
-from fusion_aug.ops.random import noise
+from fusion_aug.ops.color import grain_of
+from fusion_aug.ops.hashed import row_key
 from fusion_aug.physics.gel import pixel_coordinates
 from fusion_aug.sample import Sample
 from fusion_aug.streams import TactileImage
@@ -181,6 +182,7 @@ class TactileNoise(TactileTransform):
 
     sigma: Range = (0.0, 3.0)
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 255.0)}
     example: ClassVar[dict[str, Any]] = {"sigma": [0.0, 3.0]}
@@ -192,9 +194,8 @@ def add_gel_noise(stream: TactileImage, call: Call) -> TactileImage:
     pictures = list(stream.pictures)
     for i, params in enumerate(call.params):
         if bool(stream.present[i]):
-            rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
-            drawn = rng.standard_normal(tuple(pictures[i].shape), dtype=np.float32) * np.float32(params["sigma"])
-            pictures[i] = _levels(pictures[i].float() + torch.from_numpy(drawn))
+            key = row_key(params["noise"], call.name, int(stream.capture_times[i]))
+            pictures[i] = _levels(pictures[i].float() + grain_of(pictures[i], key) * params["sigma"])
     return replace(stream, items=tuple(pictures), pending=())
 
 

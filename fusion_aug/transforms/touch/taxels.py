@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +14,8 @@ from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
-from fusion_aug.ops.random import noise
+from fusion_aug.ops.hashed import RowKey, chance, row_key
+from fusion_aug.ops.normals import normal
 from fusion_aug.streams import Taxels
 from fusion_aug.streams.families import Fault
 
@@ -31,14 +31,13 @@ class TaxelTransform(Transform, Fault, abstract=True):
     exemptions: ClassVar[dict[str, str]] = SIGNAL_EXEMPTIONS
 
     @classmethod
-    def reported_force(
-        cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator
-    ) -> Tensor:
+    def reported_force(cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, key: RowKey) -> Tensor:
         """Return the forces that a faulty pad reports.
 
         Args:
             force: (n, T) N, what presses on each element. params: drawn parameters.
-            stream: the same items, with the poses of the elements. rng: random stream of this pad in this sample.
+            stream: the same items, with the poses of the elements.
+            key: of this pad in this sample; its rows are the elements.
 
         Returns:
             (n, T) N in the dtype of ``force``.
@@ -53,8 +52,8 @@ def change_taxels(stream: Taxels, call: Call) -> Taxels:
     for u in stream.sample_index.unique().tolist():
         mine = (stream.sample_index == u).nonzero()[:, 0]
         params = call.params[int(mine[0])]
-        rng = noise(params["noise"], call.name, 0)
-        force[mine] = call.transform.reported_force(force[mine], params, stream.take_items(mine), rng)
+        key = row_key(params["noise"], call.name)
+        force[mine] = call.transform.reported_force(force[mine], params, stream.take_items(mine), key)
     return stream.with_values(force=force)
 
 
@@ -64,16 +63,15 @@ class TaxelDropout(TaxelTransform):
 
     share: Range = (0.0, 0.2)
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
     example: ClassVar[dict[str, Any]] = {"share": 0.5}
 
     @classmethod
-    def reported_force(
-        cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator
-    ) -> Tensor:
+    def reported_force(cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, key: RowKey) -> Tensor:
         """Forces with a random share ``share`` of the elements at 0, the same elements in all items."""
-        alive = torch.from_numpy(rng.random(force.shape[1]) >= params["share"]).to(force.device)
-        return torch.where(alive, force, torch.zeros_like(force))
+        dead = chance(key, force.shape[1], params["share"], force.device)
+        return torch.where(dead, torch.zeros_like(force), force)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,16 +80,15 @@ class TaxelGain(TaxelTransform):
 
     sigma: Range = (0.0, 0.1)
 
+    version: ClassVar[int] = 2  # since 2026-11: noise by rows
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 1.0)}
     example: ClassVar[dict[str, Any]] = {"sigma": [0.0, 0.1]}
 
     @classmethod
-    def reported_force(
-        cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator
-    ) -> Tensor:
+    def reported_force(cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, key: RowKey) -> Tensor:
         """Forces times max(1 + ``sigma`` z, 0), one Gaussian z per element."""
-        gain = np.maximum(1 + params["sigma"] * rng.standard_normal(force.shape[1]), 0)
-        return force * torch.from_numpy(gain).to(force)
+        drawn = normal(key, force.shape[1], force.device).to(torch.float64)
+        return force * (1 + params["sigma"] * drawn).clamp(min=0).to(force)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +111,7 @@ class TaxelCrosstalk(TaxelTransform):
             raise ConfigError(f"TaxelCrosstalk.reach: expected metres, more than 0, got {self.reach!r}")
 
     @classmethod
-    def reported_force(
-        cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, rng: np.random.Generator
-    ) -> Tensor:
+    def reported_force(cls, force: Tensor, params: Mapping[str, Any], stream: Taxels, key: RowKey) -> Tensor:
         """Forces after each element passed the share ``share`` to its neighbours by exp(-(d / ``reach``)^2 / 2).
 
         d in metres; NaN passes nothing on.

@@ -12,8 +12,8 @@ from torch import Tensor
 from fusion_aug.core.levels import with_changed_levels
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops import haze
+from fusion_aug.ops.hashed import ItemNoise
 from fusion_aug.ops.layers import distance_in_cells, grid_of, to_canvas, to_cells
-from fusion_aug.ops.random import noise
 from fusion_aug.streams import Camera
 from fusion_aug.transforms.weather.glare import add_sun_glare
 from fusion_aug.transforms.weather.lamps import lamps_seen
@@ -48,14 +48,14 @@ def weather_on_camera(stream: Camera, call: Call) -> Camera:
 def _in_weather(call: Call, item: int, state: WeatherState, picture: Tensor) -> Tensor:
     """One picture of the stream of a call in the weather of a state."""
     time = int(call.sample.streams[call.name].capture_times[item])
-    rng = noise(call.params[item]["noise"], call.name, time)
+    noise = ItemNoise(call.params[item]["noise"], call.name, time)
     kept = picture.dtype if picture.dtype == torch.uint8 else torch.float32  # OpenCV mixes no float64 with these
     levels = picture.detach().to("cpu", kept).contiguous().numpy()
-    changed = np.ascontiguousarray(apply_weather(levels, WeatherView(call, item), state, rng))
+    changed = np.ascontiguousarray(apply_weather(levels, WeatherView(call, item), state, noise))
     return torch.from_numpy(changed).to(picture)
 
 
-def apply_weather(picture: Array, view: WeatherView, state: WeatherState, rng: np.random.Generator) -> Array:
+def apply_weather(picture: Array, view: WeatherView, state: WeatherState, noise: ItemNoise) -> Array:
     """One picture (H, W, 3), uint8 or float32 in [0, 1], in the weather of a state."""
     dark = state.light.illuminance is not None
     airlight = state.airlight
@@ -79,7 +79,7 @@ def apply_weather(picture: Array, view: WeatherView, state: WeatherState, rng: n
         picture = add_sun_glare(picture, view, state)
     if state.lens_drops >= 0.5:
         picture = drops_on_the_lens(picture, view, state)
-    return add_sensor_noise(picture, state, rng) if dark else picture
+    return add_sensor_noise(picture, state, noise) if dark else picture
 
 
 def apply_airlight(picture: Array, view: WeatherView, state: WeatherState, airlight: Array) -> Array:

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from fusion_aug.core.registry import Call, handles
-from fusion_aug.ops.random import noise
+from fusion_aug.ops.hashed import row_key
+from fusion_aug.ops.normals import normal
 from fusion_aug.physics.ground import friction
 from fusion_aug.sample import REF
 from fusion_aug.streams import Boxes3D, Odometry
@@ -59,16 +60,16 @@ def slip(stream: Odometry, call: Call) -> Odometry:
         gained = np.gradient(forward, seconds) if len(seconds) > 1 else np.zeros(len(seconds))
         gained = gained * np.where(forward < 0, -1.0, 1.0)  # in reverse, a driven axle turns faster backwards
         used = PEAK_SLIP / 9.81 * (gained / mu - gained / dry)
-        rng = noise(params["noise"], call.name, int(stream.capture_times[mine[0]]))
-        wander = UNEVEN * (dry / mu - 1) * _ornstein_uhlenbeck(seconds, rng)
+        drawn = normal(row_key(params["noise"], call.name), stream.capture_times[mine].numpy())
+        wander = UNEVEN * (dry / mu - 1) * _ornstein_uhlenbeck(seconds, drawn.astype(float))
         factor = 1 + np.clip(used + wander, -0.9, 0.9)
         velocity[mine] *= torch.from_numpy(factor)[:, None].to(velocity)
     return stream.with_values(velocity=velocity)
 
 
-def _ornstein_uhlenbeck(seconds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Noise (n,) of standard deviation 1 that forgets itself exponentially (Ornstein and Uhlenbeck 1930)."""
-    out = rng.standard_normal(len(seconds))
+def _ornstein_uhlenbeck(seconds: np.ndarray, white: np.ndarray) -> np.ndarray:
+    """White noise (n,) made to forget itself exponentially, of standard deviation 1 (Ornstein and Uhlenbeck 1930)."""
+    out = white.copy()
     keep = np.exp(-np.diff(seconds) / SETTLES)
     for i, k in enumerate(keep):
         out[i + 1] = k * out[i] + np.sqrt(1 - k * k) * out[i + 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,11 +41,7 @@ def lamps_seen(picture: Array, view: WeatherView, state: WeatherState) -> Array:
     power = min(1.0, EXPOSED_DOWN_TO / state.exposure_illuminance)
     light, extinction = light_of(picture), state.air.extinction(550e-9)
     mirror = _mirror(view, state)
-    for lamp in [*_traffic_lamps(view), *_street_lamps(view, state)]:
-        shown = _first_shown(view, lamp)
-        if shown is None:
-            continue
-        place, pixel, far, towards = shown
+    for lamp, place, pixel, far, towards in _shown(view, [*_traffic_lamps(view), *_street_lamps(view, state)]):
         share = power * lamp.light * towards**2 * np.exp(-extinction * far)
         core = max(1.0, view.focal * lamp.radius / far)
         if mirror is not None:
@@ -57,21 +54,38 @@ def lamps_seen(picture: Array, view: WeatherView, state: WeatherState) -> Array:
     return level_of(light, picture)
 
 
-def _first_shown(view: WeatherView, lamp: Lamp) -> tuple[Array, Array, float, float] | None:
-    """The first place of a lamp that nothing hides, its pixel, its distance, and how much it shines towards it.
+def _shown(view: WeatherView, lamps: Sequence[Lamp]) -> Iterator[tuple[Lamp, Array, Array, float, float]]:
+    """Each lamp that shows, the first place of it that nothing hides, its pixel, its distance, and how much it shines.
 
     One on a body lies on a surface that is no farther than the body reaches, as does the place outwards of it.
     """
     T = np.linalg.inv(view.T_ref)
-    local = lamp.places @ T[:3, :3].T + T[:3, 3]
-    pixels, seen = view.project(local)
-    shown_before = lamp.facing is None
+    local = [lamp.places @ T[:3, :3].T + T[:3, 3] for lamp in lamps]
+    pixels, seen = view.project(np.concatenate([np.zeros((0, 3)), *local]))  # of all at once
+    ends = np.cumsum([len(places) for places in local])
+    for lamp, *places in zip(lamps, local, np.split(pixels, ends)[:-1], np.split(seen, ends)[:-1], strict=True):
+        facing = None if lamp.facing is None else T[:3, :3] @ lamp.facing
+        if (first := _first_shown(view, lamp, facing, *places)) is not None:
+            yield lamp, *first
+
+
+def _first_shown(
+    view: WeatherView, lamp: Lamp, facing: Array | None, local: Array, pixels: Array, seen: Array
+) -> tuple[Array, Array, float, float] | None:
+    """The first place of a lamp that nothing hides.
+
+    Args:
+        facing, local: direction and places in the camera frame. pixels, seen: of the places, on the canvas.
+    """
+    if not seen.any():
+        return None
+    shown_before = facing is None
     for place, at, pixel, on_canvas in zip(lamp.places, local, pixels, seen, strict=True):
         far = float(np.linalg.norm(at))
-        towards = 1.0 if lamp.facing is None else float(-(T[:3, :3] @ lamp.facing) @ at / far)
+        towards = 1.0 if facing is None else float(-facing @ at / far)
         if towards < 0.1:
             return None
-        shown = bool(on_canvas) and _shows(view, pixel, far, lamp.facing is not None)
+        shown = bool(on_canvas) and _shows(view, pixel, far, facing is not None)
         if shown and shown_before:
             return place, pixel, far, towards
         shown_before = shown_before or shown

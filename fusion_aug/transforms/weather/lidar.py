@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from fusion_aug.core.registry import Call, handles
-from fusion_aug.ops.random import digest, noise
+from fusion_aug.ops.hashed import ItemNoise, cells, chance, exponential, uniform
+from fusion_aug.ops.normals import normal
+from fusion_aug.ops.random import digest
 from fusion_aug.physics import lattice, pulse
 from fusion_aug.physics.field import FogField, Puffs
 from fusion_aug.physics.ground import NEAR, height, wet_return, wet_surface
@@ -54,8 +57,8 @@ def weather_on_lidar(stream: Points, call: Call) -> Points:
             columns["true_range"][rows] = torch.from_numpy(scan.distance).to(columns["true_range"])
         if state.is_as_recorded:
             continue
-        rng = noise(params["noise"], call.name, scan.time)
-        distance, intensity, status = simulate_returns(scan, state, rng, params["auto_gain"])
+        draws = ItemNoise(params["noise"], call.name, scan.time)
+        distance, intensity, status = simulate_returns(scan, state, draws, params["auto_gain"])
         keep[rows] = torch.from_numpy(status >= 0)
         moved = torch.from_numpy(np.flatnonzero(status == STATUS_SCATTERED))
         place = scan.at(moved.numpy(), distance[moved])
@@ -73,10 +76,12 @@ def weather_on_lidar(stream: Points, call: Call) -> Points:
     return out if bool(keep.all()) else out.select(keep)
 
 
-def simulate_returns(
-    scan: Scan, state: WeatherState, rng: np.random.Generator, auto_gain: bool
-) -> tuple[Array, Array, Array]:
-    """What comes back of every pulse: distance and intensity (n,), and status: 0 as before, 1 scattered, -1 lost."""
+def simulate_returns(scan: Scan, state: WeatherState, draws: ItemNoise, auto_gain: bool) -> tuple[Array, Array, Array]:
+    """What comes back of every pulse: distance and intensity (n,), and status: 0 as before, 1 scattered, -1 lost.
+
+    Args:
+        draws: noise of the scan; its rows are the pulses.
+    """
     sensor = scan.sensor
     intensity = np.full(len(scan.distance), 0.1 * sensor.white * sensor.scale, np.float32)
     if scan.intensity is not None:
@@ -86,10 +91,10 @@ def simulate_returns(
     received = pulse.gain(scan.distance, sensor)
     least = pulse.threshold(received, sensor)
     power = pulse.target_power(pulse.reflectivity(intensity, sensor), received, least, left)
-    echoes = air_echoes(scan, state, puffs, power, rng)
+    echoes = air_echoes(scan, state, puffs, power, draws)
     noise: Array | float = 1.0
     if state.light.sun > 0:
-        noise, false = sun_echoes(scan, state, rng)
+        noise, false = sun_echoes(scan, state, draws)
         echoes.append(false)
     best, strength = pulse.strongest(echoes, scan.distance, sensor, noise)
     target = power > noise * least
@@ -129,9 +134,7 @@ def _extinction(scan: Scan, state: WeatherState) -> float:
     return state.air.suspended_optics(wavelength)[0] + state.air.falling_extinction(wavelength)
 
 
-def air_echoes(
-    scan: Scan, state: WeatherState, puffs: Puffs, target: Array, rng: np.random.Generator
-) -> list[pulse.Echo]:
+def air_echoes(scan: Scan, state: WeatherState, puffs: Puffs, target: Array, draws: ItemNoise) -> list[pulse.Echo]:
     """Possible returns of fog and dust, of what falls, and of spray.
 
     Args:
@@ -142,12 +145,13 @@ def air_echoes(
     echoes = []
     if back > 0:
         densest = 1 + state.air.patchiness
-        echo = pulse.suspended_echoes(extinction, back, scan.sensor, rng, target, scan.from_scanner, densest)
+        echo = pulse.suspended_echoes(extinction, back, scan.sensor, draws, target, scan.from_scanner, densest)
         echoes.append(echo if clouds is None else _in_patchy_fog(scan, echo, clouds, floating))
     for k, particles in enumerate(state.air.particles()):
-        echoes += particle_echoes(scan, state, particles, digest(state.key, "particles", k), extinction, rng)
+        own = replace(draws, key=digest(draws.key, "particles", k))
+        echoes += particle_echoes(scan, state, particles, digest(state.key, "particles", k), extinction, own)
     if len(puffs):
-        echoes += spray_echoes(scan, puffs, state, extinction, rng)
+        echoes += spray_echoes(scan, puffs, state, extinction, draws)
     return echoes
 
 
@@ -188,14 +192,14 @@ def surface_factor(scan: Scan, state: WeatherState) -> Array | float:
 
 
 def particle_echoes(
-    scan: Scan, state: WeatherState, particles: Particles, key: str, extinction: float, rng: np.random.Generator
+    scan: Scan, state: WeatherState, particles: Particles, key: str, extinction: float, draws: ItemNoise
 ) -> list[pulse.Echo]:
     """Returns of drops or flakes: of particles with stored positions, and of those without, by statistics."""
     found, kept = [], np.zeros((0, 2))
     for rows, place in scan.scanners:
         own, kept = _kept_particles(scan, rows, place, state, particles, key, extinction)
         found += own
-    return [*found, pulse.small_particle_echoes(particles, extinction, kept, scan.sensor, rng, len(scan.distance))]
+    return [*found, pulse.small_particle_echoes(particles, extinction, kept, scan.sensor, draws, len(scan.distance))]
 
 
 def _kept_particles(
@@ -241,7 +245,7 @@ def _spray(scan: Scan, state: WeatherState) -> Puffs:
 
 
 def spray_echoes(
-    scan: Scan, puffs: Puffs, state: WeatherState, extinction: float, rng: np.random.Generator
+    scan: Scan, puffs: Puffs, state: WeatherState, extinction: float, draws: ItemNoise
 ) -> list[pulse.Echo]:
     """Returns from spray, spread about the densest point of each cloud of it along a beam."""
     out = []
@@ -253,23 +257,25 @@ def spray_echoes(
             met = np.flatnonzero((whole > 1e-3) & scan.known[rows])
             beam, ray = rows[met], scan.ray[rows[met]]
             spread = 1 / np.linalg.norm(ray @ puffs.shape[k].T, axis=1)
-            distance = peak[met] + spread * rng.standard_normal(len(met))
+            distance = peak[met] + spread * normal(draws.rows("spray", k), beam)
             before = one.depth(place, ray, np.maximum(distance, 0)) + extinction * distance
             density = np.minimum(whole[met] / (spread * np.sqrt(2 * np.pi)), 1.0)
             # drops of spray scatter like fog; a gate's return varies from pulse to pulse
             back = density / state.air.lidar_ratio
             power = back * step * np.pi * np.exp(-2 * before) * pulse.gain(distance, scan.sensor)
-            out.append(pulse.Echo(beam, distance, power * rng.gamma(2.0, 0.5, len(beam))))
+            varies = exponential(draws.rows("power of spray", k), cells(beam, 2)).mean(1)
+            out.append(pulse.Echo(beam, distance, power * varies))
     return out
 
 
-def sun_echoes(scan: Scan, state: WeatherState, rng: np.random.Generator) -> tuple[Array, pulse.Echo]:
+def sun_echoes(scan: Scan, state: WeatherState, draws: ItemNoise) -> tuple[Array, pulse.Echo]:
     """The factor on the threshold near the sun, and false returns there, even in range."""
     angle = np.arccos(np.clip(scan.ray_in_world @ to_sun_in_world(scan.call.sample, scan.index, state), -1, 1))
     near = np.where(angle < SUN_ANGLE, (1 - angle / SUN_ANGLE) ** 2, 0.0) * state.light.sun / 1e5
-    beam = np.flatnonzero(rng.random(len(angle)) < SUN_ECHOES * near)
+    beam = np.flatnonzero(chance(draws.rows("sun"), len(angle), SUN_ECHOES * near))
     noise = 1 + 30 * near
-    distance = rng.uniform(scan.sensor.min_range, scan.sensor.max_range, len(beam))
+    low, high = scan.sensor.min_range, scan.sensor.max_range
+    distance = low + (high - low) * uniform(draws.rows("range in the sun"), beam)
     # a false return is noise that passed the threshold by a little
     least = noise[beam] * pulse.threshold(pulse.gain(distance, scan.sensor), scan.sensor)
-    return noise, pulse.Echo(beam, distance, least * (1 + rng.exponential(0.3, len(beam))))
+    return noise, pulse.Echo(beam, distance, least * (1 + 0.3 * exponential(draws.rows("power in the sun"), beam)))

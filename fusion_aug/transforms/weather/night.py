@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 
 from fusion_aug.ops.color import level_of, light_of
+from fusion_aug.ops.hashed import ItemNoise
+from fusion_aug.ops.normals import normal
 from fusion_aug.physics.ground import height
 from fusion_aug.transforms.weather.lamps import SODIUM
 from fusion_aug.transforms.weather.light import SKY_FROM
@@ -98,23 +100,24 @@ def _street_lamps(xyz: Array, above: Array, view: WeatherView, state: WeatherSta
     return total
 
 
-def _colour_grain(size: tuple[int, int], rng: np.random.Generator) -> Array:
+def _colour_grain(size: tuple[int, int], noise: ItemNoise) -> Array:
     """Noise (H, W, 3) of a Bayer sensor: red and blue, which every fourth pixel measures, differ from green coarsely.
 
     A camera's processing takes the greater part of what is noise of colour alone away.
     """
     rows, columns = size
     small = (-(-rows // 2), -(-columns // 2))
-    fine = cv2.GaussianBlur(rng.standard_normal(size, dtype=np.float32), (3, 3), 0.5)
-    coarse = [cv2.resize(rng.standard_normal(small, dtype=np.float32), (columns, rows)) for _ in range(2)]
+    fine = cv2.GaussianBlur(normal(noise.rows("green"), rows * columns).reshape(size), (3, 3), 0.5)
+    drawn = (normal(noise.rows(colour), small[0] * small[1]).reshape(small) for colour in ("red", "blue"))
+    coarse = [cv2.resize(grain, (columns, rows)) for grain in drawn]
     red, blue = (fine * np.float32(np.sqrt(1 - COLOUR_NOISE**2)) + c * np.float32(COLOUR_NOISE) for c in coarse)
     return cv2.merge([red, fine, blue])
 
 
-def add_sensor_noise(picture: Array, state: WeatherState, rng: np.random.Generator) -> Array:
+def add_sensor_noise(picture: Array, state: WeatherState, noise: ItemNoise) -> Array:
     """Shot and read noise of the electrons that the exposure of a dark scene collects."""
     white = FULL_WELL * min(1.0, state.exposure_factor * state.exposure_illuminance / DAYLIGHT)
     light = light_of(picture)
-    grain = _colour_grain(light.shape[:2], rng)
+    grain = _colour_grain(light.shape[:2], noise)
     counted = light + grain * np.sqrt(light * np.float32(1 / white) + np.float32((READ_NOISE / white) ** 2))
     return level_of(counted, picture)

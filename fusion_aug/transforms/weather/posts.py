@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -33,7 +35,7 @@ def lamp_feet(view: WeatherView, state: WeatherState) -> Array:
     reach = int(REACH / LAMP_GRID)
     feet = []
     for cell in np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2), -1).reshape(-1, 2) + middle:
-        place = np.append(lamp_place(state.key, cell), vehicle[2, 3])
+        place = np.append(lamp_place(state.key, *cell.tolist()), vehicle[2, 3])
         if abs(vehicle[:3, 1] @ (place - vehicle[:3, 3])) < LANE:
             continue
         foot = T_ref[:3, :3] @ place + T_ref[:3, 3]
@@ -41,10 +43,11 @@ def lamp_feet(view: WeatherView, state: WeatherState) -> Array:
     return np.array(feet).reshape(-1, 3)
 
 
-def lamp_place(key: str, cell: Array) -> Array:
+@lru_cache(2**12)  # every camera asks for those around it, for posts and for lights
+def lamp_place(key: str, i: int, j: int) -> Array:
     """Position (x, y) in the world of the street lamp of a cell of the grid."""
-    rng = generator(digest(key, "lamp", int(cell[0]), int(cell[1])))
-    return (cell + rng.uniform(0.2, 0.8, 2)) * LAMP_GRID
+    rng = generator(digest(key, "lamp", i, j))
+    return (np.array([i, j]) + rng.uniform(0.2, 0.8, 2)) * LAMP_GRID
 
 
 def ground_under(view: WeatherView) -> Array:
@@ -58,30 +61,45 @@ def raise_posts(picture: Array, view: WeatherView, state: WeatherState, dimmed: 
     Args:
         dimmed: factor (3,) on the level of what only the surroundings light.
     """
-    T, up = np.linalg.inv(view.T_ref), ground_under(view)[:3]
-    feet = lamp_feet(view, state) @ T[:3, :3].T + T[:3, 3]
+    T = np.linalg.inv(view.T_ref)
+    up, feet = T[:3, :3] @ ground_under(view)[:3], lamp_feet(view, state) @ T[:3, :3].T + T[:3, 3]
     far = np.linalg.norm(feet, axis=1)
+    farthest_first = np.argsort(-far, kind="stable")
+    feet = feet[farthest_first[far[farthest_first] > NEAREST]]
     out, distance = picture.copy(), view.distance.copy()
     colour = (
         level_of(np.full((1, 1, 3), POST, np.float32), np.zeros(1, np.float32))[0, 0] * dimmed * full_scale(picture)
     )
-    for k in np.argsort(-far, kind="stable"):  # the nearest last
-        if far[k] > NEAREST:
-            _raise_post(out, distance, view, feet[k], T[:3, :3] @ up, colour)
+    for foot, corners, shown in zip(feet, *_outlines(view, feet, up), strict=True):
+        if shown.any():
+            _raise_post(out, distance, view, foot + 0.5 * LAMP_HEIGHT * up, corners[shown], colour)
     view.distance = distance
     return out
 
 
-def _raise_post(picture: Array, distance: Array, view: WeatherView, foot: Array, up: Array, colour: Array) -> None:
-    """Draw one post from its foot (3,) upwards, camera frame, into a picture and its distances where it shows."""
+def _outlines(view: WeatherView, feet: Array, up: Array) -> tuple[Array, Array]:
+    """Corners (n, PIECES, 4, 2) of the pieces of posts, pixels, and which of them (n, PIECES) are on the canvas.
+
+    Args:
+        feet: (n, 3) in the camera frame. up: (3,) along the posts.
+    """
     share = np.linspace(0, 1, PIECES + 1)[:, None]
-    middle = foot + share * LAMP_HEIGHT * up
+    middle = feet[:, None] + share * LAMP_HEIGHT * up
     aside = np.cross(middle, up)
-    aside *= (THICK[0] + share * (THICK[1] - THICK[0])) / np.linalg.norm(aside, axis=1, keepdims=True)
-    (left, a), (right, b) = view.project(middle - aside), view.project(middle + aside)
-    corners = np.stack([left[:-1], left[1:], right[1:], right[:-1]], 1)[a[:-1] & a[1:] & b[:-1] & b[1:]]
-    if not len(corners):
-        return
+    aside *= (THICK[0] + share * (THICK[1] - THICK[0])) / np.linalg.norm(aside, axis=-1, keepdims=True)
+    pixels, seen = view.project(np.stack([middle - aside, middle + aside]))
+    (left, right), both = pixels, seen.all(0)
+    return np.stack([left[:, :-1], left[:, 1:], right[:, 1:], right[:, :-1]], 2), both[:, :-1] & both[:, 1:]
+
+
+def _raise_post(
+    picture: Array, distance: Array, view: WeatherView, middle: Array, corners: Array, colour: Array
+) -> None:
+    """Draw one post with its middle (3,), camera frame, into a picture and its distances where it shows.
+
+    Args:
+        corners: (n, 4, 2) of the pieces of it to draw, pixels.
+    """
     low = nearest_whole(corners.min((0, 1))).astype(int) - 2
     high = nearest_whole(corners.max((0, 1))).astype(int) + 3
     low, high = np.maximum(low, 0), np.minimum(high, view.size[::-1])
@@ -89,7 +107,7 @@ def _raise_post(picture: Array, distance: Array, view: WeatherView, foot: Array,
     for quad in nearest_whole((corners - low) * 2**SHIFT).astype(np.int32):
         cv2.fillConvexPoly(mask, quad, 255, cv2.LINE_AA, SHIFT)
     here = np.s_[low[1] : high[1], low[0] : high[0]]
-    far = float(np.linalg.norm(foot + 0.5 * LAMP_HEIGHT * up))
+    far = float(np.linalg.norm(middle))
     wide = 2 * THICK[1] * view.focal / far  # a thinner one than a pixel covers a share of it
     cover = mask.astype(np.float32) * np.float32(min(1.0, wide) / 255) * (distance[here] > far)
     mixed = picture[here] + cover[..., None] * (colour.astype(np.float32) - picture[here])

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from fusion_aug.core.registry import Call, handles
+from fusion_aug.ops.hashed import chance, uniform
 from fusion_aug.ops.radar import Columns, appended, fresh_flags, rays_of, rcs_threshold
 from fusion_aug.physics import microwave
 from fusion_aug.physics.ground import AIR, WATER, fresnel, water_share
@@ -79,11 +80,11 @@ def with_ghosts(detections: Columns, state: WeatherState, scan: ScanContext) -> 
     rays, distance = rays_of(detections)
     grazing = np.clip(0.5 / np.maximum(distance.cpu().numpy(), 1.0), 0, 1)  # the sensor's height over the distance
     mirror = fresnel(grazing, AIR, WATER) * water_share(film)
-    chosen = torch.from_numpy(scan.rng.random(n) < GHOSTS * mirror).to(distance.device)
+    chosen = chance(scan.noise.rows(), n, GHOSTS * mirror, distance.device)
     if not bool(chosen.any()):
         return detections
     ghosts, ray = take_rows(detections, chosen), rays[chosen]
-    way = torch.from_numpy(scan.rng.uniform(1.0, 4.0, n))[chosen.cpu()].to(ray) * scan.sensor.range_resolution
+    way = (1.0 + 3.0 * uniform(scan.noise.rows("way"), n, ray.device))[chosen] * scan.sensor.range_resolution
     more = {**ghosts, "xyz": ray * (distance[chosen] + way)[:, None], **velocities_on_rays(ghosts, scan, ray, ray)}
     if "rcs" in ghosts:
         lost = torch.from_numpy(-20 * np.log10(np.maximum(mirror, 1e-3)) + 3.0).to(ray)[chosen]

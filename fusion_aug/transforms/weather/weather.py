@@ -84,7 +84,7 @@ class Weather(SeesDistances, families.Weather):
     auto_gain: bool = False
     report: bool = False
 
-    version: ClassVar[int] = 2  # since 2026-11: other distances, light and receivers
+    version: ClassVar[int] = 3  # since 2026-11: noise by rows
     dense_noise = True
     keeps_geometry_of: ClassVar[tuple[type, ...]] = (Boxes3D,)
     loss_reason: ClassVar[str] = "no longer measured through the air, or on wet ground"

@@ -13,7 +13,7 @@ from weathers import params_of, picture_of
 
 import fusion_aug as fa
 from fusion_aug.check.air import call_for
-from fusion_aug.transforms.weather.lamps import _first_shown, _street_lamps, _traffic_lamps, lamps_seen
+from fusion_aug.transforms.weather.lamps import _shown, _street_lamps, _traffic_lamps, lamps_seen
 from fusion_aug.transforms.weather.place import T_ref_vehicle, T_world_ref
 from fusion_aug.transforms.weather.posts import LAMP_HEIGHT, LANE, lamp_feet, raise_posts
 from fusion_aug.transforms.weather.state import WeatherState
@@ -42,7 +42,7 @@ def seen_from(sample: fa.Sample) -> tuple[WeatherView, WeatherState]:
 def test_lamps_of_traffic_sit_on_bodies(street: fa.Sample) -> None:
     view, _ = seen_from(street)
     classes, names = street["CAM_FRONT/classes"].image(0), street["CAM_FRONT/classes"].label_names  # type: ignore[attr-defined]
-    shown = [s for s in (_first_shown(view, lamp) for lamp in _traffic_lamps(view)) if s is not None]
+    shown = [s for _, *s in _shown(view, _traffic_lamps(view))]
     assert len(shown) >= 8
     on = [names[int(classes[round(v), round(u)])] for _, (u, v), _, _ in shown]
     assert on.count("vehicle") >= 0.9 * len(on), on
