@@ -7,11 +7,16 @@ albumentations (where it is installed) and NumPy.
 
 Batches: so many keyframes in one batch against as many alone; ``nothing`` are ten transforms that change nothing.
 ``calls`` are the functions of Python that a keyframe calls.
+
+``two workers`` is what a keyframe takes of the processor through a ``DataLoader`` with two workers, in all processes
+together, against the same loader without workers: the seconds of a long epoch less those of a short one, by the
+keyframes that it has more, so that starting and ending workers does not count.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import time
@@ -23,17 +28,20 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 import fusion_aug as fa
+from benchmarks.loading import processor_seconds
 from benchmarks.timing import interleaved_ms, process_ms
 
 CANVAS, SCALES, SHRUNK = (256, 704), [0.38, 0.55], 0.48
 FAR = 51.2  # metres
+SHORT, LONG, BATCH = 8, 40, 4  # keyframes of epochs with workers, and of their batches
 JITTER = [0.8, 1.2]
 LIMITS = {
     "opening": 0.08, "keyframe": 2.0, "keyframe, shrunk": 1.5, "without ResizeCrop": 2.5, "at full size": 4.0,
     "batch of 4": 1.1, "batch of 16": 1.1, "batch of 4, p 0.5": 1.1, "batch of 16, p 0.5": 1.1,
-    "nothing, batch of 4": 1.2,
+    "nothing, batch of 4": 1.2, "two workers": 1.15,
 }  # fmt: skip
 
 
@@ -166,6 +174,39 @@ def _each(samples: Sequence[fa.Sample], chain: fa.Compose) -> None:
         tensors(chain(sample, seed=1))
 
 
+class Again:
+    """A keyframe so many times, with ids of its own, opened each time."""
+
+    def __init__(self, frame: Keyframe, count: int):
+        self.frame, self.count = frame, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> fa.Sample:
+        return self.frame.open().with_meta(0, id=f"{self.frame.id}-{index}")
+
+
+def epoch_seconds(frame: Keyframe, chain: fa.Compose, count: int, workers: int) -> float:
+    """Seconds of the processor, in all processes, of an epoch of so many keyframes."""
+    again: Any = Again(frame, count)
+    data = fa.AugmentedDataset(again, chain, seed=7)
+    start = processor_seconds()
+    for batch in DataLoader(data, batch_size=BATCH, collate_fn=fa.collate, num_workers=workers):
+        tensors(batch)
+    gc.collect()  # workers count when they have ended
+    return processor_seconds() - start
+
+
+def two_workers(frame: Keyframe, chain: fa.Compose, rounds: int) -> float:
+    """Median ratio of a keyframe with two workers to one without, in turn."""
+    ratios = []
+    for _ in range(rounds):
+        more = [epoch_seconds(frame, chain, LONG, w) - epoch_seconds(frame, chain, SHORT, w) for w in (2, 0)]
+        ratios.append(more[0] / more[1])
+    return float(np.median(ratios))
+
+
 def calls(work: Callable[[], object]) -> int:
     """Functions of Python that a work calls."""
     count = 0
@@ -201,6 +242,7 @@ def measure(data: Path, count: int) -> dict[str, float]:
         "without ResizeCrop": float(np.median(draws(frame, pipeline(None), count)[0])),
         "at full size": float(np.median(draws(frame, pipeline(fa.RotateImage(angle_deg=[-5, 5])), count)[0])),
         **batches(frame, max(3, count // 6)),
+        "two workers": two_workers(frame, resized, max(1, count // 10)),
         "calls": calls(lambda: frame.draw(resized, 0)),
         "calls to open": calls(frame.open),
     }

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from numbers import Integral, Real
@@ -34,7 +35,7 @@ class Figure:
 
     def fits(self, value: object) -> bool:
         """Whether a value is such a number; text and flags are none."""
-        if not isinstance(value, Real) or isinstance(value, bool):
+        if type(value) not in (float, int) and (not isinstance(value, Real) or isinstance(value, bool)):
             return False
         number = float(value)
         if not math.isfinite(number):
@@ -58,16 +59,17 @@ def check_figures(made: Any) -> None:
         CalibrationError: naming the field, what it may hold, and what it holds.
     """
     kind: Any = type(made)
-    for name, rule in _rules(kind):
+    for name, rule, fits in _rules(kind):
         value = getattr(made, name)
-        if not _fits(value, rule):
+        if not fits(value):
             raise CalibrationError(f"{name}: expected {_words(rule)}, got {value!r}")
 
 
 @cache
-def _rules(kind: Any) -> tuple[tuple[str, Any], ...]:
+def _rules(kind: Any) -> tuple[tuple[str, Any, Callable[[Any], bool]], ...]:
+    """Name and rule of every field that is checked, and the check, which is made once."""
     hints = get_type_hints(kind, include_extras=True)
-    return tuple((f.name, hints[f.name]) for f in fields(kind) if _is_checked(hints[f.name]))
+    return tuple((f.name, hints[f.name], _check_of(hints[f.name])) for f in fields(kind) if _is_checked(hints[f.name]))
 
 
 def _is_checked(rule: Any) -> bool:
@@ -77,20 +79,28 @@ def _is_checked(rule: Any) -> bool:
     return get_origin(rule) in (Annotated, Literal, tuple) or rule in (str, NoneType)
 
 
-def _fits(value: Any, rule: Any) -> bool:
+def _check_of(rule: Any) -> Callable[[Any], bool]:
+    """What tells whether a value fits a rule."""
     origin, parts = get_origin(rule), get_args(rule)
     if origin in (Union, UnionType):
-        return any(_fits(value, r) for r in parts)
+        choices = [_check_of(r) for r in parts]
+        return lambda value: any(fits(value) for fits in choices)
     if origin is Annotated:
-        return bool(parts[1].fits(value)) and (parts[0] is not int or isinstance(value, Integral))
+        figure, is_whole = parts[1], parts[0] is int
+        return lambda value: figure.fits(value) and (not is_whole or isinstance(value, Integral))
     if origin is Literal:
-        return any(value == choice and type(value) is type(choice) for choice in parts)
+        return lambda value: any(value == choice and type(value) is type(choice) for choice in parts)
     if origin is tuple:
-        if not isinstance(value, tuple | list):
-            return False
-        rules = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
-        return len(value) == len(rules) and all(map(_fits, value, rules))
-    return isinstance(value, rule)
+        checks = [_check_of(r) for r in parts if r is not Ellipsis]
+        return lambda value: _fits_tuple(value, checks, any_length=parts[-1] is Ellipsis)
+    return lambda value: isinstance(value, rule)
+
+
+def _fits_tuple(value: Any, checks: Sequence[Callable[[Any], bool]], any_length: bool) -> bool:
+    if not isinstance(value, tuple | list):
+        return False
+    own = [checks[0]] * len(value) if any_length else checks
+    return len(value) == len(own) and all(fits(v) for fits, v in zip(own, value, strict=True))
 
 
 def _words(rule: Any) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from calib.errors import CalibrationError
 from calib.figures import Figure, check_figures
 from calib.replacing import replace_unchecked
-from calib.se3 import keeps_lengths, se3, skew
+from calib.se3 import se3, skew
 from calib.splines import seconds, spline
 from calib.trajectory import MovingPose, check_times
 
@@ -60,6 +60,12 @@ class Joint:
             raise CalibrationError(f"joint {self.name!r}: kind: {self.kind!r} is not one of {', '.join(KINDS)}")
         if self.axis.shape != (3,) or abs(float(torch.linalg.norm(self.axis)) - 1) > 1e-6:
             raise CalibrationError(f"joint {self.name!r}: axis: must be a unit vector, got {self.axis.tolist()}")
+
+    @cached_property
+    def figures(self) -> tuple[object, ...]:
+        """All that tells where the joint puts its link, without its limits; equal for joints that are alike."""
+        tensors = (t.detach().numpy().tobytes() for t in (self.axis, self.origin, self.tail))
+        return self.name, self.kind, self.multiplier, self.bias, self.own, *tensors
 
     @property
     def is_rotary(self) -> bool:
@@ -155,7 +161,7 @@ class JointPose(MovingPose):
         prismatic joint grow with them, and rotations stay rotations.
         """
         origin, tail = left @ self.joint.origin, self.joint.tail @ right
-        if keeps_lengths(origin):
+        if _keeps_lengths(origin):
             return replace_unchecked(self, joint=replace_unchecked(self.joint, origin=origin, tail=tail))
         scale = torch.linalg.det(origin[:3, :3]).abs() ** (1 / 3)
         origin, tail = origin.clone(), tail.clone()
@@ -166,3 +172,9 @@ class JointPose(MovingPose):
             grown = {k: getattr(joint, k) * float(scale.detach()) for k in ("bias", "lower", "upper")}
             joint, readings = replace(joint, **grown), readings * scale
         return replace_unchecked(self, joint=joint, readings=readings)
+
+
+def _keeps_lengths(similarity: Tensor) -> bool:
+    """Whether a similarity (4, 4) has scale 1, within 1e-12: all its columns are as long as the first."""
+    (x, *_), (y, *_), (z, *_), _ = similarity.tolist()
+    return abs(math.hypot(x, y, z) - 1) < 1e-12

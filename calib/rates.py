@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from calib import Rig
 from calib.kinematics import GRAVITY
+from calib.se3_arrays import rotvec_from_rotation
 from calib.sensors import ImuSensor
 from calib.trajectory import MovingPose
 
@@ -86,7 +86,8 @@ def rotation_rates(rig: Rig, root: str, frame: str, at: Tensor) -> tuple[Tensor,
     at, neighbours = known_times(rig, root, frame, at)
     own = rig.T_at_times(root, frame, at)
     R = [_on_smooth_curve(rig, root, frame, times)[:, :3, :3] for times in neighbours]
-    ahead, behind = _rotation_vector(R[1].transpose(1, 2) @ R[2]), _rotation_vector(R[0].transpose(1, 2) @ R[1])
+    turns = ((R[1].transpose(1, 2) @ R[2]).numpy(), (R[0].transpose(1, 2) @ R[1]).numpy())
+    ahead, behind = (torch.from_numpy(rotvec_from_rotation(turn)) for turn in turns)
     seconds = DIFFERENCE_STEP_NS * 1e-9
     return own, (ahead + behind) / (2 * seconds), (ahead - behind) / seconds**2
 
@@ -111,9 +112,3 @@ def gravity_of(rig: Rig, name: str) -> Tensor:
     sensor = rig.sensors.get(name)
     told = sensor.gravity if isinstance(sensor, ImuSensor) else None
     return GRAVITY if told is None else GRAVITY.new_tensor([0.0, 0.0, -told])
-
-
-def _rotation_vector(R: Tensor) -> Tensor:
-    from scipy.spatial.transform import Rotation
-
-    return torch.from_numpy(np.asarray(Rotation.from_matrix(R.numpy()).as_rotvec()))

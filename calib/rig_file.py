@@ -153,16 +153,21 @@ def _finite(value: Any, name: str) -> Tensor:
     return numbers
 
 
+def _fields_of(made: Inertia | Joint) -> dict[str, Any]:
+    found = ((f.name, getattr(made, f.name)) for f in fields(made))
+    return {name: value.tolist() if isinstance(value, Tensor) else value for name, value in found}
+
+
 def _frame_to_dict(frame: Frame, exact: bool) -> dict[str, Any]:
     out: dict[str, Any] = {"parent": frame.parent, "axis_convention": frame.axis_convention}
     if frame.inertia is not None:
-        out["inertia"] = {k: v.tolist() if isinstance(v, Tensor) else v for k, v in vars(frame.inertia).items()}
+        out["inertia"] = _fields_of(frame.inertia)
     if frame.mirror_of is not None:
         out["mirror_of"] = frame.mirror_of
     if frame.parent is None:
         return out
     if isinstance(frame.pose, JointPose):
-        joint = {k: v.tolist() if isinstance(v, Tensor) else v for k, v in vars(frame.pose.joint).items()}
+        joint = _fields_of(frame.pose.joint)
         out |= {"joint": joint, "times": frame.pose.times.tolist(), "readings": frame.pose.readings.tolist()}
         return out if frame.pose.reach is None else out | {"reach": frame.pose.reach}
     poses = frame.pose if isinstance(frame.pose, Tensor) else frame.pose.known()

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from calib.errors import CalibrationError
+from calib.se3_arrays import determinants, normalized, product, rotations
 
 AXES = {"x": 0, "y": 1, "z": 2}
 # by which numbers of the same pose may differ, in metres and in entries of a rotation; the last bits of products of
 # poses on one vehicle are 1e-15, and what lies 1 km away moves by a micrometre
 SAME = 1e-9
-Array = np.ndarray[Any, Any]
 _EYE, _LAST_ROW = np.eye(3), np.array([0.0, 0, 0, 1])
 
 
@@ -64,35 +64,11 @@ def skew(v: Tensor) -> Tensor:
 def rotation_from_quaternion(wxyz: Tensor | Sequence[float] | np.ndarray[Any, Any]) -> Tensor:
     """Rotation matrix (..., 3, 3) of quaternions (..., 4) in w x y z order; they are normalized first."""
     q = as_f64(wxyz)
-    shape = (*q.shape[:-1], 3, 3)
-    if q.is_cpu and not q.requires_grad:  # of few, NumPy takes a third of the time
-        return torch.from_numpy(_rotations(q.reshape(-1, 4).numpy()).reshape(shape))
-    w, x, y, z = q.unbind(-1)
-    norm = torch.sqrt(w * w + x * x + y * y + z * z)
-    return torch.stack(_rotation_entries(w / norm, x / norm, y / norm, z / norm), -1).reshape(shape)
-
-
-def _rotations(wxyz: Array) -> Array:
-    """Rotation matrices (n, 3, 3) of quaternions (n, 4), entry by entry: the same bits alone and among others."""
-    w, x, y, z = wxyz.T.copy()
-    norm = torch.sqrt(torch.from_numpy(w * w + x * x + y * y + z * z)).numpy()  # torch's root, for its last bit
-    return np.stack(_rotation_entries(w / norm, x / norm, y / norm, z / norm), -1).reshape(-1, 3, 3)
-
-
-def _rotation_entries(w: Any, x: Any, y: Any, z: Any) -> list[Any]:
-    """Entries (...) of rotation matrices, row by row, of unit quaternions in tensors or in arrays (...)."""
-    return [
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    ]  # fmt: skip
-
-
-def poses_of_rows(rows: Array) -> Tensor:
-    """Poses (n, 4, 4) of a table of quaternions, w x y z, and places (n, 7), which need not be of length 1."""
-    out = np.zeros((len(rows), 4, 4))
-    out[:, :3, :3], out[:, :3, 3], out[:, 3, 3] = _rotations(rows[:, :4]), rows[:, 4:], 1.0
-    return torch.from_numpy(out)
+    if not q.is_cpu or q.requires_grad:
+        w, x, y, z = q.unbind(-1)
+        return rotations(q / torch.sqrt(w * w + x * x + y * y + z * z)[..., None])
+    found: Tensor = torch.from_numpy(rotations(normalized(q.numpy())))  # of few, NumPy takes a third of the time
+    return found
 
 
 def unit_quaternions(wxyz: Any, tolerance: float = 1e-2) -> Tensor:
@@ -152,17 +128,17 @@ def se3(rotation: Tensor | None = None, translation: Tensor | Sequence[float] | 
 
 def invert(transform: Tensor) -> Tensor:
     """Inverse (..., 4, 4) of rigid transforms."""
+    if transform.is_cpu and not transform.requires_grad and transform.dtype == torch.float64:
+        T = transform.numpy()
+        back = T.copy()
+        back[..., :3, :3] = T[..., :3, :3].swapaxes(-1, -2)
+        back[..., :3, 3:] = -product(back[..., :3, :3], T[..., :3, 3:])
+        return torch.from_numpy(back)
     r = transform[..., :3, :3].transpose(-1, -2)
     out = transform.clone()
     out[..., :3, :3] = r
     out[..., :3, 3] = -(r @ transform[..., :3, 3:])[..., 0]
     return out
-
-
-def keeps_lengths(similarity: Tensor) -> bool:
-    """Whether a similarity (4, 4) has scale 1, within 1e-12: all its columns are as long as the first."""
-    (x, *_), (y, *_), (z, *_), _ = similarity.tolist()
-    return abs(math.hypot(x, y, z) - 1) < 1e-12
 
 
 def same_pose(a: Tensor, b: Tensor) -> bool:
@@ -221,18 +197,11 @@ def check_se3(transform: Tensor, what: str, tolerance: float = 1e-5) -> Tensor:
     off = float(np.abs(r @ r.swapaxes(-1, -2) - _EYE).max())
     if off > tolerance:
         raise CalibrationError(f"{what}: the rotation is not orthonormal (R R^T differs from I by {off:.2g})")
-    if float(_determinants(r).min()) < 0:
+    if float(determinants(r).min()) < 0:
         raise CalibrationError(f"{what}: the rotation has determinant -1: a mirror is not a rigid transform")
     if float(np.abs(T[..., 3, :] - _LAST_ROW).max()) > SAME:
         raise CalibrationError(f"{what}: the last row is not 0 0 0 1")
     return transform
-
-
-def _determinants(m: Array) -> Array:
-    """Determinants (...) of matrices (..., 3, 3)."""
-    (a, b, c), (d, e, f), (g, h, i) = m.reshape(-1, 3, 3).transpose(1, 2, 0)
-    found: Array = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
-    return found
 
 
 def slerp(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:

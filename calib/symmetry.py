@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from calib.errors import CalibrationError
 from calib.joints import Joint, JointPose
 from calib.kinematics import Robot
 from calib.pairing import TOLERANCE, Edge, Failure, Pairing, Readings
+from calib.remembered import Remembered
 from calib.rig import Rig
 from calib.rounding import Rounding, unrounded_pose
 from calib.sides import other_side
@@ -226,9 +227,7 @@ def _is_own_image(M: Tensor) -> bool:
     return bool((size.minimum((size - 1).abs())[:, :3] < TOLERANCE).all()) and bool((size[:, 3] < TOLERANCE).all())
 
 
-MOST_ROBOTS = 64
-# what was found, by what it depends on, the oldest first
-_FOUND: dict[tuple[object, ...], RobotMirror | str | None] = {}
+_MIRRORS: Remembered[RobotMirror | str | None] = Remembered(64)
 
 
 def mirror_of_robot(rig: Rig) -> RobotMirror | str | None:
@@ -236,26 +235,18 @@ def mirror_of_robot(rig: Rig) -> RobotMirror | str | None:
 
     Samples of one robot differ in their readings alone, so what was found is kept for those that follow.
     """
-    key = tuple((n, f.parent, f.mirror_of, _figures(f.pose)) for n, f in rig.frames.items())
-    try:
-        return _FOUND[key]
-    except KeyError:
-        for oldest in list(_FOUND)[: max(0, len(_FOUND) - MOST_ROBOTS + 1)]:
-            _FOUND.pop(oldest, None)
-        found = _FOUND[key] = _mirror_of_robot(rig)
-        return found
+    return _MIRRORS.get(figures_of(rig), partial(_mirror_of_robot, rig))
+
+
+def figures_of(rig: Rig) -> tuple[object, ...]:
+    """Names and figures of all frames but the readings and poses over time: what samples of one robot share."""
+    return tuple((n, f.parent, f.axis_convention, f.mirror_of, _figures(f.pose)) for n, f in rig.frames.items())
 
 
 def _figures(pose: Tensor | MovingPose) -> object:
-    """What a mirror depends on of a frame's pose: all but the readings."""
     if isinstance(pose, Tensor):
         return pose.detach().numpy().tobytes()
-    if not isinstance(pose, JointPose):
-        return None
-    j = pose.joint
-    return (
-        j.name, j.kind, j.multiplier, j.bias, j.own, *(t.detach().numpy().tobytes() for t in (j.axis, j.origin, j.tail))
-    )  # fmt: skip
+    return pose.joint.figures if isinstance(pose, JointPose) else None
 
 
 def _mirror_of_robot(rig: Rig) -> RobotMirror | str | None:

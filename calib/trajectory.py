@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -96,7 +97,8 @@ def check_times(times: Tensor, count: int, what: str) -> None:
         raise CalibrationError(f"{what}: {tuple(times.shape)} times do not match {count} values")
     if times.dtype != torch.int64:
         raise CalibrationError(f"{what}: times must be int64 nanoseconds, got {times.dtype}")
-    if bool((times[1:] <= times[:-1]).any()):
+    known = times.detach().cpu().numpy()
+    if (known[1:] <= known[:-1]).any():
         raise CalibrationError(f"{what}: times must increase strictly")
 
 
@@ -135,8 +137,9 @@ class Trajectory(MovingPose):
         Raises:
             CalibrationError: it lies outside the known times.
         """
-        i = int(torch.searchsorted(self.times, time))
-        if i < len(self.times) and int(self.times[i]) == time:
+        known = self.times.numpy()
+        i = int(np.searchsorted(known, time))
+        if i < len(known) and known[i] == time:
             return self.poses[i]
         return self.T_at_times(torch.tensor([time]))[0]
 

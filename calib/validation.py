@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,6 +10,7 @@ from calib.errors import CalibrationError
 from calib.nearest_names import listed
 from calib.rig import AXIS_CONVENTIONS, Rig
 from calib.se3 import check_se3
+from calib.se3_arrays import determinants
 from calib.sensors import CameraSensor
 
 
@@ -58,16 +60,17 @@ def validate(rig: Rig, where: str = "rig") -> Rig:
 
 
 def _validate_camera(camera: CameraSensor, where: str) -> None:
-    K, height, width = camera.model.K, *camera.model.size
-    if not bool(torch.isfinite(K).all()) or not bool(torch.isfinite(camera.model.distortion).all()):
+    K, lens, A = (t.detach().cpu().numpy() for t in (camera.model.K, camera.model.distortion, camera.A))
+    height, width = camera.model.size
+    if not np.isfinite(K).all() or not np.isfinite(lens).all():
         raise CalibrationError(f"{where}.K: the intrinsics hold NaN or infinity")
-    if float(K[0, 0]) <= 0 or float(K[1, 1]) <= 0:
+    if K[0, 0] <= 0 or K[1, 1] <= 0:
         raise CalibrationError(f"{where}.K: focal lengths must be positive, got {float(K[0, 0])}, {float(K[1, 1])}")
-    if bool((K[1:, 0] != 0).any()) or float(K[2, 1]) != 0 or float(K[2, 2]) != 1:
+    if K[1, 0] != 0 or K[2, 0] != 0 or K[2, 1] != 0 or K[2, 2] != 1:
         raise CalibrationError(f"{where}.K: the intrinsics must be upper triangular with a last row 0 0 1")
     if height <= 0 or width <= 0 or min(camera.size) <= 0:
         raise CalibrationError(f"{where}.size: image sizes must be positive, got {camera.model.size}, {camera.size}")
-    if not abs(float(torch.linalg.det(camera.A))) >= 1e-12:  # also where it is NaN
+    if not abs(determinants(A)[0]) >= 1e-12:  # also where it is NaN
         raise CalibrationError(f"{where}.A: the pixel map is singular")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import sys
@@ -79,10 +80,14 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made log in nuScenes format: 5 keyframes, small pictures."""
+    """A made log in nuScenes format: 5 keyframes, small pictures. The first process of the tests makes it for all."""
     from fusion_aug.synth.drive import Size, make_log
 
-    return make_log(tmp_path_factory.mktemp("street") / "log", frames=5, size=Size((180, 320), 360, 92, 1))
+    here = tmp_path_factory.getbasetemp()
+    folder = (here.parent if "PYTEST_XDIST_WORKER" in os.environ else here) / "street"
+    with Path(f"{folder}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        return folder if folder.exists() else make_log(folder, frames=5, size=Size((180, 320), 360, 92, 1))
 
 
 @pytest.fixture

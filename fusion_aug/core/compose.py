@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
+
+import numpy as np
 
 from fusion_aug.core.engine import Run
 from fusion_aug.core.transform import Transform
@@ -134,8 +137,14 @@ class OneOf(Container):
     def choose(self, run: Run, sample: Sample, index: int, path: str) -> list[int]:
         """One child, drawn for the sample or its scene."""
         rng = run.keys.generator(run.draw_owner(sample, index, self), path, "choice")
+        return [int(self._bounds.searchsorted(rng.random(), side="right"))]
+
+    @cached_property
+    def _bounds(self) -> np.ndarray:
+        """(n,) upper ends of the shares of [0, 1) that choose each child, as ``Generator.choice`` lays them out."""
         w = self.weights or (1.0,) * len(self.transforms)
-        return [int(rng.choice(len(self.transforms), p=[x / sum(w) for x in w]))]
+        bounds = np.cumsum([x / sum(w) for x in w])
+        return bounds / bounds[-1]
 
 
 class SomeOf(Container):
@@ -167,7 +176,7 @@ class SomeOf(Container):
         rng = run.keys.generator(run.draw_owner(sample, index, self), path, "choice")
         low, high = self.bounds()
         count = int(rng.integers(low, high + 1))
-        return sorted(int(i) for i in rng.permutation(len(self.transforms))[:count])
+        return sorted(rng.permutation(len(self.transforms))[:count].tolist())
 
 
 def pipeline(transforms: Mapping[str, Transform] | Sequence[Transform] | None = None, **main_values: Any) -> Compose:

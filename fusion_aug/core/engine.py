@@ -14,7 +14,7 @@ from calib.replacing import replace_unchecked
 from fusion_aug.core.gradients import check_parameters, check_streams
 from fusion_aug.core.parameters import DrawnParameters, ParameterRows, timestep_starts
 from fusion_aug.core.random import Keys, Owner, owner_of
-from fusion_aug.core.registry import Context, find_transform
+from fusion_aug.core.registry import Context, transform_class
 from fusion_aug.core.tally import with_changes
 from fusion_aug.errors import USER_ERRORS, DataError, FusionAugError
 from fusion_aug.names import full_name
@@ -255,24 +255,6 @@ def run(
     check_picture_sizes(sample)
     pass_ = Run(Keys(seed, epoch), Context(resources or {}), eager, count)
     return pass_.flush(transform.walk(sample, pass_, ""))
-
-
-def transform_class(record: Record) -> TransformClass:
-    """The class behind a record. A bare name, as version 0.1 wrote it, is one of ours.
-
-    Raises:
-        DataError: it is not registered, or its meaning has changed since.
-    """
-    cls = find_transform(record.name)
-    if cls is None and record.name.startswith("__main__."):
-        raise DataError(
-            f"history: {record.name} was defined in a script or notebook: it replays only where that has run"
-        )
-    if cls is None:
-        raise DataError(f"history: transform {record.name!r} is not registered; import the plugin that defines it")
-    if cls.version != record.version:
-        raise DataError(f"history: {record.name} is of version {record.version}, this is version {cls.version}")
-    return cls
 
 
 @standard_modes()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TypeVar
 
-from fusion_aug.core.engine import transform_class
-from fusion_aug.core.registry import is_invariant, resolve
+from fusion_aug.core.registry import is_invariant, resolve, transform_class
 from fusion_aug.errors import DataError
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample.history import History

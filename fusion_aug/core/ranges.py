@@ -76,21 +76,24 @@ def _check_distribution(value: dict[str, Any], where: str, low: float, high: flo
 
 def draw(value: Any, rng: np.random.Generator) -> float:
     """One number from a checked range. A fixed number consumes nothing from the stream."""
-    if isinstance(value, tuple):
-        return float(rng.uniform(value[0], value[1]))
     if isinstance(value, float | int):
         return float(value)
-    if isinstance(value, Mapping):
-        name = value["distribution"]
-        if name == "choice":
-            return float(value["values"][int(rng.integers(len(value["values"])))])
-        if name == "normal":
-            low, high = value.get("low", -math.inf), value.get("high", math.inf)
-            return float(np.clip(rng.normal(value["mean"], value["std"]), low, high))
-        if name == "log_uniform":
-            return float(math.exp(rng.uniform(math.log(value["low"]), math.log(value["high"]))))
-        return float(rng.uniform(value["low"], value["high"]))
-    return float(rng.uniform(value[0], value[1]))
+    if not isinstance(value, Mapping):
+        return _between(value[0], value[1], rng.random())
+    name = value["distribution"]
+    if name == "choice":
+        return float(value["values"][int(rng.integers(len(value["values"])))])
+    if name == "normal":
+        low, high = value.get("low", -math.inf), value.get("high", math.inf)
+        return float(np.clip(rng.normal(value["mean"], value["std"]), low, high))
+    if name == "log_uniform":
+        return float(math.exp(rng.uniform(math.log(value["low"]), math.log(value["high"]))))
+    return _between(value["low"], value["high"], rng.random())
+
+
+def _between(low: float, high: float, share: float) -> float:
+    """As ``Generator.uniform`` computes it, which takes four times as long for one number."""
+    return float(low + (high - low) * share)
 
 
 def draw_several(value: Any, rng: np.random.Generator, count: int) -> list[float]:
@@ -98,8 +101,7 @@ def draw_several(value: Any, rng: np.random.Generator, count: int) -> list[float
     if isinstance(value, float | int):
         return [float(value)] * count
     if isinstance(value, tuple):
-        found: list[float] = rng.uniform(value[0], value[1], count).tolist()
-        return found
+        return [_between(value[0], value[1], share) for share in rng.random(count).tolist()]
     return [draw(value, rng) for _ in range(count)]
 
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from calib.se3 import as_f64
-from fusion_aug.errors import ConfigError, Obstacle, UnhandledStream
+from fusion_aug.errors import ConfigError, DataError, Obstacle, UnhandledStream
 from fusion_aug.names import Registry, full_name
 from fusion_aug.sample import Sample
+from fusion_aug.sample.history import Record
 from fusion_aug.sample.sensors import is_selected
 from fusion_aug.streams import Opaque, Stream
 from fusion_aug.streams.families import Family
@@ -101,6 +102,24 @@ _HANDLER_CACHE: dict[tuple[type, type], tuple[Handler | None, bool]] = {}
 def find_transform(name: str) -> Any:
     """The class of a full name (``mine.Brightness``), None if there is none. A bare name means one of ours."""
     return TRANSFORMS.get(name if "." in name else f"fusion_aug.{name}")
+
+
+def transform_class(record: Record) -> Any:
+    """The class behind a record. A bare name, as version 0.1 wrote it, is one of ours.
+
+    Raises:
+        DataError: it is not registered, or its meaning has changed since.
+    """
+    cls = find_transform(record.name)
+    if cls is None and record.name.startswith("__main__."):
+        raise DataError(
+            f"history: {record.name} was defined in a script or notebook: it replays only where that has run"
+        )
+    if cls is None:
+        raise DataError(f"history: transform {record.name!r} is not registered; import the plugin that defines it")
+    if cls.version != record.version:
+        raise DataError(f"history: {record.name} is of version {record.version}, this is version {cls.version}")
+    return cls
 
 
 def own_transforms() -> dict[str, Any]:

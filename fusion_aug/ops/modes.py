@@ -39,7 +39,7 @@ class _StandardModes(ContextDecorator):
             for device in AUTOCAST_DEVICES:
                 if torch.is_autocast_enabled(device):
                     stack.enter_context(torch.autocast(device, enabled=False))
-            if torch.get_default_device().type != "cpu":
+            if not torch.empty(0).is_cpu:  # a tenth of the time of torch.get_default_device
                 stack.enter_context(torch.device("cpu"))
             stack.enter_context(_FLOAT32)
             self._entered = stack.pop_all()

@@ -15,11 +15,17 @@ import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
 _JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+_QUOTED = json.encoder.encode_basestring  # what the encoder does to text, without making an encoder each time
+_WORDS = np.dtype("<u8")
 
 
 def canonical(parts: Sequence[object]) -> bytes:
     """The one JSON text of a list of strings and integers."""
-    return _JSON.encode(parts).encode()
+    return f"[{','.join(map(_json, parts))}]".encode()
+
+
+def _json(part: object) -> str:
+    return _QUOTED(part) if type(part) is str else str(part) if type(part) is int else _JSON.encode(part)
 
 
 def digest(*parts: object) -> str:
@@ -35,7 +41,7 @@ class _Key(ISeedSequence):
     """
 
     def __init__(self, key: str):
-        self.words = np.frombuffer(bytes.fromhex(key)[::-1], "<u8")  # the lower one first
+        self.words = np.frombuffer(bytes.fromhex(key)[::-1], _WORDS)  # the lower one first
 
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
         """The two words of Philox's key."""

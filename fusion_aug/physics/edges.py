@@ -25,6 +25,7 @@ ROUNDS = 4  # of ways along rows, then columns: a way may turn that often
 LENGTH, COLOUR = 1, 2  # cost of a pixel of way, and of the square of a step of colour, levels
 SMOOTH = 0.8  # pixels, sigma of the blur that takes noise off the picture
 OUTLINE = 3  # pixels across of the median that takes single pixels off outlines
+SPOT = 1  # pixels to either side of a point that its beam lights
 OTHER_SURFACE = 0.2  # of the logarithm of distance: what differs by more lies on another surface
 POINT_BITS = 24  # of a packed way: the number of its point, below its cost
 # of going on by a pixel, packed, by the largest step among the colours
@@ -68,7 +69,20 @@ def sharpened(
     for rim in rims:
         within = cv2.fillPoly(np.zeros(found.shape, np.uint8), [rim.outline.astype(np.int32)], 1) > 0
         found[within & (found > rim.value)] = rim.value
-    return cv2.medianBlur(found, OUTLINE)
+    found = cv2.medianBlur(found, OUTLINE)
+    _keep_points(found, (rows, columns), value)
+    return found
+
+
+def _keep_points(found: Array, places: Places, value: Array) -> None:
+    """Lay the spots of beams whose points stand before what a map shows there, where a median took them off."""
+    rows, columns = places
+    lost = found[rows, columns] - value > OTHER_SURFACE
+    rows, columns, value = rows[lost], columns[lost], value[lost]
+    for down in range(-SPOT, SPOT + 1):
+        for right in range(-SPOT, SPOT + 1):
+            v, u = (rows + down).clip(0, found.shape[0] - 1), (columns + right).clip(0, found.shape[1] - 1)
+            np.minimum.at(found, (v, u), value)
 
 
 def _with_post(post: Post, rows: Array, columns: Array, value: Array, level: Array) -> tuple[Array, ...]:

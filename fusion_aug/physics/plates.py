@@ -24,8 +24,8 @@ class Plate(NamedTuple):
     """A narrow thing in the air, in cells.
 
     Attributes:
-        row, end: of its points, and where its post would end. first, last: outermost columns of its points. gap: columns
-            from one point to the next. value: logarithm of distance.
+        row, end: of its points, and where its post would end. first, last: outermost columns of its points.
+        gap: columns from one point to the next. value: logarithm of distance.
     """
 
     row: int

@@ -74,8 +74,8 @@ def rim_around(picture: Array, middle: tuple[int, int], reach: tuple[int, int]) 
     met = (end >= LEAST_RADIUS) & (np.abs(end - usual) <= 1 + EVEN * usual)
     share = met.sum(1)
     for k in np.argsort(-share, kind="stable")[: (share > CLOSED * RAYS).sum()]:
-        aside = np.sort(end[k, met[k] & _ASIDE])
-        half = aside[len(aside) // 2] if len(aside) else -1
+        aside = end[k, met[k] & _ASIDE]
+        half = aside.sum() / max(len(aside), 1)
         whole = np.interp(_TURN, _TURN[met[k]], end[k, met[k]], period=2 * np.pi)
         at = np.arange(RAYS), nearest_whole(whole).astype(int)
         outline = np.stack([u[at], v[at]], 1)

@@ -50,6 +50,8 @@ def recursive_sums(stack: Array, decay: Array, axis: int) -> Array:
     Args:
         stack: (maps, rows, columns) float32. decay: a between neighbours, one less along the axis. axis: 0 or 1.
     """
+    if not decay.size:  # one cell has no neighbours
+        return stack
     if axis == 1:  # steps of whole rows are several times as fast
         return _transposed(recursive_sums(_transposed(stack), cv2.transpose(decay), 0))
     x, a = np.moveaxis(stack, 1, 0), decay[:, None]

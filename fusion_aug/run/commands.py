@@ -11,9 +11,9 @@ from typing import Any
 from fusion_aug.check import MEASUREMENTS, Pair, Row, combine
 from fusion_aug.check.output import compare_run
 from fusion_aug.core.compose import named_leaves
-from fusion_aug.core.engine import Run, run, transform_class
+from fusion_aug.core.engine import Run, run
 from fusion_aug.core.random import Keys
-from fusion_aug.core.registry import Context
+from fusion_aug.core.registry import Context, transform_class
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.select import select_ids
 from fusion_aug.logs.remote.address import is_url

@@ -14,12 +14,13 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any
 
 from fusion_aug.errors import FusionAugError
 from fusion_aug.run.child import READY, serve
 
-HIDES = "PYTHONSAFEPATH"
+HIDES, FOUND_IN = "PYTHONSAFEPATH", "PYTHONPATH"
 IMPORTED_ONCE = ["fusion_aug.run.job"]
 PATIENCE = 5  # seconds for a worker to end by itself
 Outcome = tuple[int, Exception | None]
@@ -43,18 +44,22 @@ def current_folder_hidden() -> Iterator[None]:
     """Let the Python processes that are started meanwhile take no module from the current folder by themselves.
 
     ``multiprocessing`` starts them, and its tracker of resources, as ``python -c``, which looks there first: a
-    ``multiprocessing.py`` beside a log of others would run. Plugins are found all the same: after its start a process
-    has the ``sys.path`` of its parent.
+    ``multiprocessing.py`` beside a log of others would run. Plugins are found all the same: after its start a worker
+    has the ``sys.path`` of its parent. Until then it has what that has beside the current folder, so that a copy of us
+    that is installed besides is not taken.
     """
-    before = os.environ.get(HIDES)
-    os.environ[HIDES] = "1"
+    ours, own = str(Path(__file__).parents[2]), [p for p in sys.path if p not in ("", str(Path.cwd()))]
+    hidden = {HIDES: "1", FOUND_IN: os.pathsep.join(own if ours in own else [ours, *own])}
+    before = {name: os.environ.get(name) for name in hidden}
+    os.environ.update(hidden)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[HIDES]
-        else:
-            os.environ[HIDES] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager
@@ -80,7 +85,7 @@ def fresh_processes() -> Any:
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(IMPORTED_ONCE)
+    context.set_forkserver_preload([] if sys.flags.ignore_environment else IMPORTED_ONCE)
     with current_folder_hidden(), interruptions_blocked():
         forkserver.ensure_running()
     return context
@@ -104,8 +109,8 @@ class Worker:
     def __post_init__(self) -> None:
         context = fresh_processes()
         self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, {**os.environ, HIDES: "1"}, self.setup))
         with current_folder_hidden(), interruptions_blocked():
-            self.process = context.Process(target=serve, args=(theirs, dict(os.environ), self.setup))
             self.process.start()
         theirs.close()
 

@@ -86,7 +86,8 @@ def names_in(sample: Sample, index: int) -> list[str]:
     """Names of the streams that have an item in one sample of a batch."""
     streams = sample.streams
     if not isinstance(streams, _Taken):
-        return [n for n, s in streams.items() if bool((s.sample_index == index).any())]
+        alone = len(sample.metas) == 1  # then all items are of it
+        return [n for n, s in streams.items() if (len(s) if alone else bool((s.sample_index == index).any()))]
     own = streams.indices[index]
     there = ((n, (streams.changed[n], index) if n in streams.changed else (streams.look(n), own)) for n in streams)
     return [n for n, (s, i) in there if bool((s.sample_index == i).any())]

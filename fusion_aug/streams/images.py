@@ -123,7 +123,8 @@ class ImageStream(Stream):
             self.check_item(picture, self.title(item))
         if isinstance(held, Source):
             by = check_size(held, picture)
-        check_range(self.title(item), picture, self.white(picture))
+        if picture.is_floating_point():
+            check_range(self.title(item), picture, self.white(picture))
         return picture, by
 
     def _decoded(self, item: int, keep: bool) -> tuple[Tensor, int]:
@@ -147,7 +148,6 @@ class ImageStream(Stream):
         """How many times smaller than it is the file of a picture is decoded for a map of it: 1, 2 or 4."""
         return 1 if self._reduced(item, image_map) is None else reduction(image_map)
 
-    @standard_modes()
     def image(self, item: int, *, keep: bool = True) -> Tensor:
         """One picture, (H, W, *pixel_shape), decoded and mapped.
 
@@ -158,6 +158,12 @@ class ImageStream(Stream):
             DataError: its file cannot be decoded, its type, shape or range is not that of the class, or a gradient is
                 asked of it that integers do not carry.
         """
+        if self.pending[item] is None and isinstance(self.items[item], Tensor):
+            return self._looked_at(item, self.items[item])[0]
+        return self._worked_out(item, keep)
+
+    @standard_modes()
+    def _worked_out(self, item: int, keep: bool) -> Tensor:
         (picture, by), pending = self._decoded(item, keep), self.pending[item]
         if pending is None:
             return picture
@@ -207,10 +213,14 @@ class ImageStream(Stream):
         items, pending = list(self.items), list(self.pending)
         for i, change in changes.items():
             later = not now and not isinstance(items[i], Tensor)
-            items[i] = Deferred(self, i, change) if later else change(self.image(i))
             pending[i] = None
-            if not later:
-                self.check_item(items[i], self.title(i))
+            if later:
+                items[i] = Deferred(self, i, change)
+                continue
+            picture = self.image(i)
+            items[i] = new = change(picture)
+            if new.dtype != picture.dtype or new.shape != picture.shape:
+                self.check_item(new, self.title(i))
         return replace_unchecked(self, items=tuple(items), pending=tuple(pending))
 
     def mapped(self, maps: list[ImageMap], canvas: list[tuple[int, int]]) -> Self:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 import small_logs
-from numbered_work import ABORTED, BAD, KILLED, LONE, SLEEPS, dies_at_once, not_started, started
+from numbered_work import ABORTED, BAD, KILLED, LONE, SLEEPS, dies_at_once, not_started, started, tells_what_it_sees
 
+import fusion_aug
 from fusion_aug.errors import DataError, FusionAugError
 from fusion_aug.run.workers import ProcessDied, Worker, cause, work_through
 
@@ -34,9 +35,9 @@ def test_only_what_kills_its_process_twice_is_guilty(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_what_takes_too_long_twice_is_guilty(tmp_path: Path) -> None:
-    found = dict(work_through([0, 1, SLEEPS], 2, Counter(), started, str(tmp_path), seconds=4))
+    found = dict(work_through([0, 1, SLEEPS], 2, Counter(), started, str(tmp_path), seconds=2))
     assert found[0] is None and found[1] is None
-    assert str(found[SLEEPS]) == "it took more than 4 s, and again when it was tried alone"
+    assert str(found[SLEEPS]) == "it took more than 2 s, and again when it was tried alone"
     assert len(list(tmp_path.glob(f"{SLEEPS}-*"))) == 2
 
 
@@ -45,6 +46,15 @@ def test_a_worker_that_cannot_begin() -> None:
         list(work_through(range(3), 2, Counter(), not_started))
     with pytest.raises(FusionAugError, match="exit code 3 before it had a sample"):
         list(work_through(range(3), 2, Counter(), dies_at_once))
+
+
+def test_a_worker_has_our_files_and_the_environment_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that is forked by a process which began before."""
+    for value in ("one", "another"):
+        monkeypatch.setenv("OF_THE_MOMENT", value)
+        with pytest.raises(DataError) as told:
+            list(work_through([0], 1, Counter(), tells_what_it_sees))
+        assert str(told.value) == f"{fusion_aug.__file__} at {value}"
 
 
 HIJACK = "from pathlib import Path\nPath(__file__).with_suffix('.ran').touch()\n"
@@ -138,7 +148,8 @@ def test_workers_end_with_their_parent(tmp_path: Path, how: signal.Signals) -> N
     while len(list(tmp_path.glob("out/.work/stage-*"))) < 2 and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     below = descendants(run.pid)
-    assert run.poll() is None and len(below) >= 2
+    assert run.poll() is None, run.communicate()[1]
+    assert len(below) >= 2
     run.send_signal(how)
     deadline = time.monotonic() + 60  # two seconds on a quiet machine; they would sleep for ten minutes
     while (left := [p for p in below if alive(p)]) and time.monotonic() < deadline:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import pickle
 import struct
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from samples import make_sample
 
+import fusion_aug as fa
 from benchmarks.zone_plate import measured
 from calib.sensors import apply_homography
+from fusion_aug.core.engine import replay
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.jpeg import is_plain
+from fusion_aug.ops import reduced
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.reduced import reduction
 from fusion_aug.ops.warp import warp
+from fusion_aug.sample.history import History, history_from_json, history_to_json
 from fusion_aug.streams import Camera
 from fusion_aug.streams.source import Source
 from fusion_aug.transforms.image.image_plane import ResizeCrop, resize_map
@@ -146,3 +154,101 @@ def test_a_picture_of_another_size_than_its_calibration_is_refused(tmp_path: Pat
     item.path.write_bytes(cv2.imencode(".jpg", picture()[:280])[1].tobytes())
     with pytest.raises(DataError, match="image size is 403x280, but its camera is calibrated for 403x301"):
         camera(item, to_canvas(0.4)).image(0)
+
+
+def with_files(folder: Path, ending: str = ".jpg") -> fa.Sample:
+    """A sample whose pictures lie in files."""
+    made = make_sample(size=(120, 160), gels=False)
+    streams = dict(made.streams)
+    for name, stream in made.of_type(Camera).items():
+        path = folder / f"{name}{ending}"
+        assert cv2.imwrite(str(path), stream.image(0).numpy()[..., ::-1])
+        streams[name] = replace(stream, items=(Source(path, "image", options={"size": (120, 160)}),))
+    return made.with_streams(streams)
+
+
+def pictures(sample: fa.Sample) -> dict[str, torch.Tensor]:
+    return {n: c.image(0) for n, c in sample.of_type(Camera).items()}
+
+
+def are_same(a: fa.Sample, b: fa.Sample) -> bool:
+    mine, theirs = pictures(a), pictures(b)
+    return list(mine) == list(theirs) and all(torch.equal(mine[n], theirs[n]) for n in mine)
+
+
+def decoded(sample: fa.Sample) -> list[Any]:
+    """What the records tell of the decoding, of those that do."""
+    return [r.before["decoded"] for r in sample.history if "decoded" in r.before]
+
+
+def told(history: History, shares: Mapping[str, str]) -> History:
+    """A history whose records tell another decoding."""
+    return tuple(replace(r, before={**r.before, "decoded": shares}) if "decoded" in r.before else r for r in history)
+
+
+def of_all(sample: fa.Sample, share: str) -> dict[str, str]:
+    return dict.fromkeys(sample.of_type(Camera), share)
+
+
+SHRINK = fa.ResizeCrop(size=(48, 64), scale=[0.39, 0.41], x=[0.0, 1.0], y=[0.0, 1.0])
+LIGHT = [fa.Brightness(factor=[0.8, 1.2]), fa.Contrast(factor=[0.8, 1.2])]
+
+
+def test_the_record_tells_at_what_size_files_are_decoded(tmp_path: Path) -> None:
+    files = with_files(tmp_path)
+    assert decoded(SHRINK(files)) == [of_all(files, "1/2")]
+    assert decoded(fa.Resize(size=(30, 40))(files)) == [of_all(files, "1/4")]
+    assert decoded(fa.Resize(size=(90, 120))(files)) == [{}]
+    assert decoded(SHRINK(make_sample(size=(120, 160), gels=False))) == [{}], "no file is decoded"
+    assert decoded(SHRINK(with_files(tmp_path, ".png"))) == [{}], "it is no JPEG"
+    twice = fa.Compose([fa.Resize(size=(84, 112)), fa.Resize(size=(59, 78))])(files)
+    assert decoded(twice) == [{}, of_all(files, "1/2")], "both together shrink to a half"
+    batch = SHRINK(fa.collate([files, with_files(tmp_path, ".png").with_meta(0, id="other")]))
+    assert [m.history[0].before["decoded"] for m in batch.metas] == [of_all(files, "1/2"), {}]
+
+
+def test_a_replay_obeys_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = with_files(tmp_path)
+    out = fa.Compose([SHRINK, fa.FlipImage(), fa.MirrorScene(axis="y"), *LIGHT])(files, seed=4)
+    history = history_from_json(history_to_json(out.history))
+    assert are_same(replay(with_files(tmp_path), history), out)
+    coarser = replay(files, told(history, of_all(files, "1/4")))
+    full = replay(files, told(history, {}))
+    assert not are_same(coarser, out) and not are_same(full, out) and not are_same(coarser, full)
+    assert decoded(coarser) == [of_all(files, "1/4")] * 2
+    monkeypatch.setattr(reduced, "REDUCTIONS", ())  # a later version that decides otherwise
+    assert are_same(fa.Compose([SHRINK, fa.FlipImage(), fa.MirrorScene(axis="y"), *LIGHT])(files, seed=4), full)
+    assert are_same(replay(files, history), out)
+
+
+@pytest.mark.parametrize("shares", [{"CAM_FRONT": "1/3"}, {"CAM_FRONT": 2}, ["1/2"]])
+def test_a_damaged_record_is_told(tmp_path: Path, shares: Any) -> None:
+    files = with_files(tmp_path)
+    with pytest.raises(DataError, match="history: decoded: expected a camera's name and one of 1/4, 1/2, got"):
+        replay(files, told(SHRINK(files).history, shares))
+
+
+def test_a_sample_that_somebody_looked_at_gives_the_same(tmp_path: Path) -> None:
+    chain, looked_at = fa.Compose([SHRINK, *LIGHT]), with_files(tmp_path)
+    assert all(p.shape == (120, 160, 3) for p in pictures(looked_at).values())
+    assert are_same(fa.FlipImage()(looked_at), fa.FlipImage()(with_files(tmp_path)))
+    first = chain(with_files(tmp_path), seed=1)
+    for again in (chain(looked_at, seed=1), chain(looked_at, seed=1)):
+        assert are_same(again, first)
+        assert again.history == first.history
+
+
+def test_what_shrinks_and_grows_again_is_decoded_in_full(tmp_path: Path) -> None:
+    files = with_files(tmp_path)
+    there_and_back = fa.Compose([fa.Resize(size=(60, 80)), fa.Resize(size=(120, 160))])(files)
+    assert decoded(there_and_back) == [of_all(files, "1/2"), {}]
+    assert are_same(there_and_back, files)
+
+
+def test_what_is_only_passed_on_is_not_held(tmp_path: Path) -> None:
+    """A sample that is read anew for each draw keeps no decoded picture; one that is kept does from the second on."""
+    files, chain = with_files(tmp_path), fa.Compose(LIGHT)
+    sources = [c.items[0] for c in files.of_type(Camera).values()]
+    first = chain(files, seed=2)
+    assert pictures(first) and not any(s.is_decoded for s in sources)
+    assert are_same(chain(files, seed=2), first) and all(s.is_decoded for s in sources)

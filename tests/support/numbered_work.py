@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+import fusion_aug
 from fusion_aug.errors import DataError
 
 BAD, KILLED, ABORTED, LONE, SLEEPS = 2, 4, 5, 6, 9
@@ -34,6 +35,10 @@ def started(folder: str) -> object:
 
 def not_started() -> None:
     raise DataError("there is no log")
+
+
+def tells_what_it_sees() -> None:
+    raise DataError(f"{fusion_aug.__file__} at {os.environ['OF_THE_MOMENT']}")
 
 
 def dies_at_once() -> None:

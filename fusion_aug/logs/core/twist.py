@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib.se3_arrays import product, rotvec_from_rotation
+
 MIN_GAP = 20_000_000  # ns: closer stamps would amplify the rounding of the poses
 
 Array = np.ndarray[Any, Any]
@@ -33,15 +35,12 @@ def twist_at(at: Tensor, times: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         (m, 3) m/s and (m, 3) rad/s; NaN where the poses cover too short a time.
     """
-    from scipy.spatial.transform import Rotation
-
-    known = times.numpy()
+    known, T = times.numpy(), poses.numpy()
     index = np.searchsorted(known, at.numpy())
     before, after = neighbours(known[index], known)
     seconds = (known[after] - known[before]) * 1e-9
-    seconds = torch.from_numpy(np.where(seconds > 1e-9 * MIN_GAP / 2, seconds, np.nan))[:, None]
-    here, first, last = poses[np.concatenate([index, before, after])].unflatten(0, (3, len(index)))
-    velocity = (here[:, :3, :3].transpose(1, 2) @ (last - first)[:, :3, 3:])[..., 0] / seconds
-    rotation = first[:, :3, :3].transpose(1, 2) @ last[:, :3, :3]
-    angular = torch.from_numpy(Rotation.from_matrix(rotation.numpy()).as_rotvec()) if len(at) else velocity
-    return velocity, angular / seconds
+    seconds = np.where(seconds > 1e-9 * MIN_GAP / 2, seconds, np.nan)[:, None]
+    first, last, R_back = T[before], T[after], T[:, :3, :3].swapaxes(1, 2)
+    velocity = product(R_back[index], (last - first)[:, :3, 3:])[..., 0]
+    angular = rotvec_from_rotation(product(R_back[before], last[:, :3, :3]))
+    return torch.from_numpy(velocity / seconds), torch.from_numpy(angular / seconds)

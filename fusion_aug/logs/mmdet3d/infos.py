@@ -101,12 +101,12 @@ def rigid(matrix: Any) -> Tensor:
     Raises:
         ValueError: it is not near a rigid transform.
     """
-    T = as_f64(np.asarray(matrix, float)).clone()
-    if T.shape != (4, 4) or not bool(torch.isfinite(T).all()):
+    T = np.asarray(matrix, float)
+    if T.shape != (4, 4) or not np.isfinite(T).all():
         raise ValueError("expected a 4x4 transform")
-    u, _, v = torch.linalg.svd(T[:3, :3])
+    u, _, v = torch.linalg.svd(torch.from_numpy(T[:3, :3].copy()))
     R = u @ v
-    if float((R - T[:3, :3]).abs().max()) > 1e-3 or float(torch.linalg.det(R)) < 0:
+    if float(np.abs(R.numpy() - T[:3, :3]).max()) > 1e-3 or determinants(R.numpy())[0] < 0:
         raise ValueError("a transform is not rigid")
     return se3(R, T[:3, 3])
 

@@ -29,19 +29,20 @@ def ego_around(tables: Tables, sample: str, rows: Sequence[Row]) -> tuple[Trajec
     times, known = np.array([nanoseconds(r) for r in rows]), np.array(list(near))
     at = np.searchsorted(known, times)
     beside = [i for i in (int(at.min()) - 1, int(at.max()) + 1) if 0 <= i < len(known)]
-    needed = np.unique([*at, *beside, *np.concatenate(neighbours(known[at], known))])
+    needed = np.unique(np.concatenate([at, beside, *neighbours(times, known)]).astype(np.int64))
     records = list(near.values())
-    poses = tables.ego_poses([*rows, *(records[i] for i in needed)])
+    poses = tables.ego_poses([*rows, *(records[i] for i in needed.tolist())]).numpy()
     own, others, stamps = poses[: len(rows)], poses[len(rows) :], known[needed]
     margin = np.searchsorted(needed, beside)
     # the first of equal stamps
-    all_times, first = np.unique(np.concatenate([times, stamps[margin]]), return_index=True)
-    track = Trajectory(torch.from_numpy(all_times), torch.cat([own, others[margin]])[first])
+    track_times, first = np.unique(np.concatenate([times, stamps[margin]]), return_index=True)
+    track_poses = np.concatenate([own, others[margin]])[first]
     order = np.argsort(times, kind="stable")
     sorted_times = torch.from_numpy(times[order])
-    velocity, angular = twist_at(sorted_times, torch.from_numpy(stamps), others)
+    velocity, angular = twist_at(sorted_times, torch.from_numpy(stamps), torch.from_numpy(others))
     stream = EgoPose(
-        frame="world", child="ego", capture_times=sorted_times, records=tuple(rows[i]["ego_pose_token"] for i in order),
-        values={"pose": own[order], "velocity": velocity, "angular_velocity": angular},
+        frame="world", child="ego", capture_times=sorted_times,
+        values={"pose": torch.from_numpy(own[order]), "velocity": velocity, "angular_velocity": angular},
+        records=tuple(rows[i]["ego_pose_token"] for i in order.tolist()),
     )  # fmt: skip
-    return track, stream
+    return Trajectory(torch.from_numpy(track_times), torch.from_numpy(track_poses)), stream

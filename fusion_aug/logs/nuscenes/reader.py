@@ -12,12 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from calib.nuscenes import poses_from_records
 from calib.regular_files import is_there
-from calib.se3 import as_f64, invert
+from calib.se3 import invert
+from calib.se3_arrays import product
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.contents import Part, Unreached
 from fusion_aug.logs.core.log import Format, LogOptions, Option
@@ -229,21 +231,21 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
         tables = self.tables
         rows = tables.annotations_of_sample(sample_id)
         where = tables.where("sample_annotation")
-        poses = poses_from_records(rows, lambda i: f"{where}: {rows[i]['token']}")
-        sizes = as_f64([r["size"] for r in rows]).reshape(-1, 3)
-        velocity = torch.from_numpy(tables.box_velocities(rows)) @ T_world_ref[:3, :3]
+        poses = poses_from_records(rows, lambda i: f"{where}: {rows[i]['token']}").numpy()
+        sizes = np.array([r["size"] for r in rows], np.float64).reshape(-1, 3)
+        velocity = product(tables.box_velocities(rows)[:, None], T_world_ref[:3, :3].numpy())[:, 0]
         visible = [VISIBILITY.get(str(r.get("visibility_token")), VISIBLE) for r in rows]
         return Boxes3D(
             frame=REF,
             capture_times=torch.tensor([time]),
             values={
-                "pose": invert(T_world_ref) @ poses,
-                "size": sizes[:, [1, 0, 2]],  # nuScenes lists width, length, height
-                "velocity": velocity,
+                "pose": torch.from_numpy(product(invert(T_world_ref).numpy(), poses)),
+                "size": torch.from_numpy(sizes[:, [1, 0, 2]].copy()),  # nuScenes lists width, length, height
+                "velocity": torch.from_numpy(velocity),
                 "category": strings(tables.categories(rows)),
                 "instance": strings([r["instance_token"] for r in rows]),
                 "record": strings([r["token"] for r in rows]),
-                "visible": as_f64(visible).reshape(-1),
+                "visible": torch.tensor(visible, dtype=torch.float64),
             },
         )
 

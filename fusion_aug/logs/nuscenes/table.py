@@ -105,7 +105,8 @@ class Table:
 
     def first_of(self, field: str, value: Any) -> Row | None:
         """The first of them; None where there is none."""
-        return self._named.get(value, self._called) if field == "token" else self._first(field, value)
+        is_name = field == "token" and isinstance(value, str)  # a token may be anything
+        return self._named.get(value, self._called) if is_name else self._first(field, value)
 
     def _called(self, token: str) -> Row | None:
         return self._first("token", token)

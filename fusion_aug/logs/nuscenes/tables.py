@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from calib.nuscenes import poses_from_records
@@ -237,7 +238,7 @@ class Tables:
                 poses[row["ego_pose_token"]] = self.follow("sample_data", row, "ego_pose_token")
         rows, number = list(poses.values()), {token: i for i, token in enumerate(poses)}
         found = poses_from_records(rows, lambda i: self.where("ego_pose", rows[i]["token"]))
-        return found[[number[row["ego_pose_token"]] for row in data]]
+        return torch.from_numpy(found.numpy()[[number[row["ego_pose_token"]] for row in data]])
 
     def records_around(self, sample: str, gap: int) -> dict[int, Row]:
         """The first record of each stamp (ns), in order of time: of a sample, and of those before and after it.

@@ -139,14 +139,16 @@ class ChromaticAberration(PhotometricTransform):
 
         Linear interpolation, edges repeated.
         """
-        centre = apply_homography(context.camera.A, context.camera.model.K[:2, 2].detach())
+        camera = context.camera
+        centre = camera.model.K[:2, 2].detach()
+        about = torch.eye(3, dtype=torch.float64)  # P = I + red about
+        about[:2, 2] = -(apply_homography(camera.A, centre) if camera.has_pixel_map else centre)
+        about[2, 2] = 0.0
         channels = list(picture.unbind(-1))
         for index, name in ((0, "red"), (2, "blue")):
             if params[name] == 0:
                 continue
-            P = torch.eye(3, dtype=torch.float64) * (1 + params[name])
-            P[2, 2] = 1.0
-            P[:2, 2] = -params[name] * centre
+            P = torch.eye(3, dtype=torch.float64) + params[name] * about
             enlarged = ImageMap.homography(P, (picture.shape[0], picture.shape[1]))
             channels[index] = warp(channels[index].contiguous(), enlarged, antialias=False, edge=True)
         return torch.stack(channels, -1)

@@ -101,7 +101,7 @@ class Vignetting(PhotometricTransform):
             u, v = (apply_homography(A, pixel_grid((height, width))) - centre).unbind(-1)
         else:
             u, v = torch.arange(width) - centre[0], torch.arange(height)[:, None] - centre[1]
-        factor = 1 - params["loss"] * ((u.square() + v.square()) / corner**2).clamp(max=1)
+        factor = 1 - params["loss"] * ((u.square() + v.square()) / corner.clamp(min=0.5) ** 2).clamp(max=1)
         return color.scale_light(picture, factor)
 
 

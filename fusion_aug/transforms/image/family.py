@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -114,7 +114,7 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
                 mine[camera] = PixelMap(P @ last.P, new, last.before) if last else PixelMap(P, new, size)
                 canvas[camera] = list(size)
             recorded = told[u].get("decoded") if told else None
-            decoded = _decoded(sample, u, mine) if recorded is None else _from_shares(recorded)
+            decoded = _decoded(sample, u, mine, list(canvas)) if recorded is None else _from_shares(recorded)
             for camera in canvas:
                 mine[camera] = mine[camera]._replace(decoded=decoded.get(camera, 1))
             maps.append(mine)
@@ -156,12 +156,12 @@ class ImagePlaneTransform(Transform, ImagePlane, abstract=True):
         raise DataError(f"invert: {cls.__name__} cannot be undone on {type(stream).__name__}")
 
 
-def _decoded(sample: Sample, index: int, maps: Mapping[str, PixelMap]) -> dict[str, int]:
-    """How many times smaller than they are the files of a sample are decoded, of the cameras of which they are."""
+def _decoded(sample: Sample, index: int, maps: Mapping[str, PixelMap], cameras: Collection[str]) -> dict[str, int]:
+    """How many times smaller than they are the files of some cameras of a sample are decoded, where they are."""
     found: dict[str, int] = {}
     for name, stream in sample.of_type(ImageStream).items():
         camera = stream.instance(name)
-        for item in (i for i, of in enumerate(stream.sample_index.tolist()) if of == index and camera in maps):
+        for item in (i for i, of in enumerate(stream.sample_index.tolist()) if of == index and camera in cameras):
             by = stream.decoded_for(item, maps[camera].onto(stream.pending[item]))
             if by > found.get(camera, 1):
                 found[camera] = by

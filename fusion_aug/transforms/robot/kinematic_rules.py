@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,8 +24,10 @@ from fusion_aug.transforms.temporal.dynamics import robot_with_masses
 
 def _shifted(stream: JointState | RobotVector, call: Call, column: str) -> Tensor:
     value = stream.values[column]
-    rows = [[p["joints"].get(n, 0.0) for n in stream.names] for p in call.params]
-    return value + torch.tensor(rows, dtype=torch.float64).reshape(len(stream), len(stream.names)).to(value)
+    drawn = [call.parameters.of(u)["joints"] for u in range(len(call.sample.metas))]
+    rows = np.array([[joints.get(n, 0.0) for n in stream.names] for joints in drawn], dtype=np.float64)
+    offsets = torch.from_numpy(rows.reshape(len(drawn), len(stream.names))).to(value)
+    return value + (offsets if len(drawn) == 1 else offsets[stream.sample_index.to(value.device)])
 
 
 @handles(KinematicNoise, JointState)

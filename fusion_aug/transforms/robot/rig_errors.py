@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,13 +32,13 @@ def error_matrix(six: Sequence[float]) -> Tensor:
     a, b = (math.sin(angle) / angle, 2 * (half / angle) ** 2) if angle else (1.0, 0.5)
     xy, xz, yz = b * rx * ry, b * rx * rz, b * ry * rz
     xx, yy, zz = b * rx * rx, b * ry * ry, b * rz * rz
-    rows = [
-        [1 - yy - zz, xy - a * rz, xz + a * ry, six[0]],
-        [xy + a * rz, 1 - xx - zz, yz - a * rx, six[1]],
-        [xz - a * ry, yz + a * rx, 1 - xx - yy, six[2]],
-        [0, 0, 0, 1],
-    ]
-    return torch.tensor(rows, dtype=torch.float64)
+    entries = (
+        1 - yy - zz, xy - a * rz, xz + a * ry, six[0],
+        xy + a * rz, 1 - xx - zz, yz - a * rx, six[1],
+        xz - a * ry, yz + a * rx, 1 - xx - yy, six[2],
+        0.0, 0.0, 0.0, 1.0,
+    )  # fmt: skip
+    return torch.from_numpy(np.array(entries).reshape(4, 4))
 
 
 def has_own_mounting(rig: Rig, frame: str) -> bool:

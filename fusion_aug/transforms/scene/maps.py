@@ -9,96 +9,22 @@ calibration, ego poses and boxes alike (docs/design.md derives it).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from calib.joints import JointPose
 from calib.replacing import replace_unchecked
-from calib.se3 import AXES, as_f64, invert, upright
-from calib.sensors import CameraSensor, TactileSensor, TaxelSensor
-from calib.symmetry import RobotMirror, mirror_of_robot
+from calib.rig import Rig
+from calib.se3 import AXES, invert, upright
+from calib.symmetry import RobotMirror
 from fusion_aug.errors import DataError
 from fusion_aug.ops.similarity import Motion
-from fusion_aug.sample import REF, SampleMeta
-from fusion_aug.streams import Stream
-from fusion_aug.transforms.scene.partners import is_on_links, sides_of_sensors, sides_of_streams
-from fusion_aug.transforms.scene.roles import LINK, roles_of, roles_with_robot
+from fusion_aug.sample import REF
+from fusion_aug.transforms.scene.roles import LINK
+from fusion_aug.transforms.scene.state import SceneState
 from fusion_aug.transforms.scene.taxel_places import Rows, rows_in_mirror, rows_then
-
-
-@dataclass(frozen=True, eq=False)
-class SceneState:
-    """What the maps of a sample depend on besides the motion.
-
-    Attributes:
-        anchor: ``T_world_ref`` (4, 4) at the first reference pose of the scene.
-        roles: frame -> "ref", "world" (above the reference), "body" or "camera".
-        canvas: camera -> (height, width).
-        partners: sensors and frames that a left-right mirror swaps.
-        robot: what a left-right mirror does to the robot; why it cannot be mirrored; None where there is none.
-        prismatic_joints: names of the readings in metres, which a scale makes longer.
-        robot_swaps: streams of the robot's sides, as of two hands, and links of a described robot with the sensors on
-            them, that swap names whenever the robot itself is mirrored.
-        taxels: sensors of taxels with known poses. rows: what a mirror does to their order; None until it is asked.
-    """
-
-    anchor: Tensor
-    roles: Mapping[str, str]
-    canvas: Mapping[str, tuple[int, int]]
-    partners: Mapping[str, str]
-    robot: RobotMirror | str | None = None
-    prismatic_joints: tuple[str, ...] = ()
-    robot_swaps: Mapping[str, str] = field(default_factory=dict)
-    taxels: Mapping[str, TaxelSensor] = field(default_factory=dict)
-    rows: Rows | None = None
-
-    @staticmethod
-    def of(meta: SampleMeta, streams: Mapping[str, Stream] | None = None) -> SceneState:
-        """The state of a sample with this metadata and these streams."""
-        canvas = {n: s.size for n, s in meta.rig.sensors.items() if isinstance(s, CameraSensor | TactileSensor)}
-        roles, partners = roles_of(meta.rig, meta.ref.frame), meta.rig.mirror_names()
-        robot = mirror_of_robot(meta.rig)
-        links_that_swap = robot.swapped if isinstance(robot, RobotMirror) else {}
-        joints = robot.partners if isinstance(robot, RobotMirror) else {}
-        swaps = {**partners, **links_that_swap}
-        beside = sides_of_streams(streams or {}, meta.rig, swaps, joints)
-        robot_swaps = {**beside, **sides_of_sensors(meta.rig, swaps)}
-        if isinstance(robot, RobotMirror):
-            roles = roles_with_robot(roles, meta.rig, robot, streams or {})
-            carried = {n: p for n, p in partners.items() if is_on_links(meta.rig, n, robot.links)}
-            robot_swaps = {**robot_swaps, **carried, **robot.swapped}
-        partners = {**partners, **robot_swaps}
-        moving = [f.pose.joint for f in meta.rig.frames.values() if isinstance(f.pose, JointPose)]
-        prismatic_joints = tuple(dict.fromkeys(n for j in moving if not j.is_rotary for n in (j.name, j.own) if n))
-        taxels = {n: s for n, s in meta.rig.sensors.items() if isinstance(s, TaxelSensor) and s.poses is not None}
-        return SceneState(meta.anchor, roles, canvas, partners, robot, prismatic_joints, robot_swaps, taxels)
-
-    @staticmethod
-    def from_json(before: Mapping[str, Any]) -> SceneState:
-        """The state that a record holds."""
-        canvas = {n: (int(s[0]), int(s[1])) for n, s in before["canvas"].items()}
-        robot = before.get("robot")
-        robot = RobotMirror.from_dict(robot) if isinstance(robot, Mapping) else robot
-        prismatic_joints = tuple(before.get("slides", ()))
-        names, rows = before["names"], {n: torch.tensor(r) for n, r in before.get("taxel_rows", {}).items()}
-        return SceneState(
-            as_f64(before["anchor"]), before["roles"], canvas, names, robot, prismatic_joints, names, rows=rows
-        )
-
-    def to_json(self, names: Mapping[str, str], rows: Rows) -> dict[str, Any]:
-        """The state as a record keeps it, with the names that swap and the taxels that change places."""
-        canvas = {n: list(s) for n, s in self.canvas.items()}
-        out = {"roles": dict(self.roles), "canvas": canvas, "names": dict(names), "anchor": self.anchor.tolist()}
-        out |= {"taxel_rows": {n: r.tolist() for n, r in rows.items()}} if rows else {}
-        if self.robot is None:
-            return out
-        robot = self.robot.to_dict() if isinstance(self.robot, RobotMirror) else self.robot
-        return out | {"robot": robot, "slides": list(self.prismatic_joints)}
 
 
 class SceneMaps:
@@ -111,6 +37,7 @@ class SceneMaps:
         state: of the sample before the motion.
 
     Attributes:
+        is_rigid: whether the scale is known to be 1.
         flips_images: whether pictures are flipped. swaps_names: whether left and right partners swap names.
         rows: the taxels that change places.
     """
@@ -119,8 +46,9 @@ class SceneMaps:
         self.scale, self.axis, self.state = scale, axis, state
         self.flips_images, self.swaps_names = axis is not None, axis == "y"
         self._last = self
+        self.moved: tuple[Rig, Rig] | None = None  # a rig and what these maps made of it: see ``rig.moved_rig``
         self._pairs: dict[str, tuple[Tensor, Tensor] | None] = {}
-        is_rigid = not scale.requires_grad and float(scale) == 1.0
+        self.is_rigid = is_rigid = not scale.requires_grad and float(scale) == 1.0
         sign = torch.full((1,), -1.0 if self.flips_images else 1.0, dtype=torch.float64)
 
         def similarity(matrix: Tensor) -> Motion:
@@ -138,6 +66,15 @@ class SceneMaps:
         self.rows: Rows = {}
         if self.flips_images:
             self.rows = rows_in_mirror(state.taxels, self.names, self) if state.rows is None else state.rows
+
+    @staticmethod
+    def mirror(state: SceneState, axis: str) -> SceneMaps:
+        """The maps of a mirror that reverses an axis of the reference frame, one for all samples of a state."""
+        if axis not in state.mirrors:
+            one = torch.ones((), dtype=torch.float64)
+            state.mirrors[axis] = SceneMaps(scale_and_mirror(one, axis), one, axis, state)
+        maps: SceneMaps = state.mirrors[axis]
+        return maps
 
     @staticmethod
     def nothing(state: SceneState) -> SceneMaps:
@@ -232,6 +169,7 @@ class SceneMaps:
             self.scale * other.scale, self.flips_images != other.flips_images, self.swaps_names != other.swaps_names,
         )  # fmt: skip
         out.by_role = {r: compose_motions(m, other.by_role[r]) for r, m in self.by_role.items()}
+        out.is_rigid = self.is_rigid and other.is_rigid
         out.rows = rows_then(self.rows, self.names, other.rows)
         out._last = other
         return out
@@ -248,7 +186,7 @@ class SceneMaps:
         out = object.__new__(SceneMaps)
         out.__dict__.update(self.__dict__)
         out.__dict__.pop("state_after", None)
-        out._pairs = {}
+        out._pairs, out.moved = {}, None
         return out
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from calib.joints import Joint, JointPose
 from calib.replacing import replace_unchecked
-from calib.rig import Rig
+from calib.rig import Frame, Rig
 from calib.sensors import CameraSensor, TactileSensor, TaxelSensor
 from calib.symmetry import RobotMirror
+from fusion_aug.core.gradients import asks_gradient
 from fusion_aug.errors import DataError
 from fusion_aug.transforms.scene.maps import SceneMaps
 from fusion_aug.transforms.scene.taxel_places import EYE, moved_taxels, reordered
@@ -19,21 +22,69 @@ SLACK = 1e-3  # rad or m, beyond the limits of a joint
 
 
 def moved_rig(rig: Rig, maps: SceneMaps) -> Rig:
-    """The rig after a motion of the scene: poses, mirrored devices, swapped names."""
-    followers = {} if maps.robot is None else _followers(rig, maps.robot)
-    moved = rig.mapped(maps.matrices, but_poses_of=followers)
+    """The rig after a motion of the scene: poses, mirrored devices, swapped names.
+
+    Of a robot that differs from the last one under the same maps in readings of joints alone, only these are new.
+    """
+    if maps.robot is None:
+        return _moved_rig(rig, maps, {})
+    poses, known = _mirrored_poses(rig, maps.robot), maps.moved
+    if not maps.is_rigid:
+        return _moved_rig(rig, maps, poses)
+    if known is None or not _are_alike(rig, known[0]):
+        out = _moved_rig(rig, maps, poses)
+        all_follow = all(n in poses for n, f in rig.frames.items() if isinstance(f.pose, JointPose))
+        maps.moved = (rig, out) if all_follow and not asks_gradient(out) else None
+        return out
+    frames = dict(known[1].frames)
+    for name, pose in poses.items():
+        joint = frames[name].pose.joint  # type: ignore[union-attr]  # the mirror of one that a joint moves
+        frames[name] = replace_unchecked(frames[name], pose=replace_unchecked(pose, joint=joint))
+    return Rig(frames, known[1].sensors)
+
+
+def _are_alike(a: Rig, b: Rig) -> bool:
+    """Whether two rigs differ in nothing but readings of joints."""
+    same = list(a.frames) == list(b.frames) and list(a.sensors) == list(b.sensors)
+    same = same and all(s is b.sensors[n] for n, s in a.sensors.items())
+    return same and all(f is b.frames[n] or _is_alike(f, b.frames[n]) for n, f in a.frames.items())
+
+
+def _is_alike(a: Frame, b: Frame) -> bool:
+    same = a.inertia is b.inertia and a.parent == b.parent
+    if not same or a.axis_convention != b.axis_convention or a.mirror_of != b.mirror_of:
+        return False
+    if isinstance(a.pose, JointPose) and isinstance(b.pose, JointPose):
+        x, y = a.pose.joint, b.pose.joint
+        return x is y or (x.figures, x.lower, x.upper) == (y.figures, y.lower, y.upper)
+    is_still = isinstance(a.pose, Tensor) and isinstance(b.pose, Tensor)
+    return a.pose is b.pose or (is_still and torch.equal(a.pose, b.pose))  # type: ignore[arg-type]
+
+
+def _moved_rig(rig: Rig, maps: SceneMaps, poses: Mapping[str, JointPose]) -> Rig:
+    moved = rig.mapped(maps.matrices, but_poses_of=poses)
     if maps.flips_images:
         moved = Rig(moved.frames, {n: s.mirrored() for n, s in rig.sensors.items()})
     moved = with_stereo_pairs(with_moved_touch_sensors(moved.renamed(maps.names), rig, maps), rig, maps)
-    return moved if maps.robot is None else with_mirrored_joints(moved, rig, maps, maps.robot, followers)
+    return moved if maps.robot is None else with_mirrored_joints(moved, rig, maps, maps.robot, poses)
 
 
-def _followers(rig: Rig, robot: RobotMirror) -> dict[str, str]:
-    """Link that a joint moves -> its partner, which follows its readings in a mirror."""
-    moving = {n for n, f in rig.frames.items() if isinstance(f.pose, JointPose)}
-    return {
-        n: p for n, (p, _) in robot.links.items() if n in moving and p in moving and rig.frames[n].parent is not None
-    }
+def _mirrored_poses(rig: Rig, robot: RobotMirror) -> dict[str, JointPose]:
+    """Link -> the pose that follows its partner's readings, mirrored, by the link's own joint.
+
+    Raises:
+        DataError: a joint would leave its limits.
+    """
+    moving = {n: f.pose for n, f in rig.frames.items() if isinstance(f.pose, JointPose) and f.parent is not None}
+    out = {}
+    for link, (other, _) in robot.links.items():
+        if link in moving and other in moving:
+            own, twin = moving[link], moving[other]
+            _, sign, offset = robot.joints[own.joint.name]
+            readings = sign * own.readings + offset  # before any scale, which ``mapped`` brings in
+            _check_limits(own, twin, readings)
+            out[other] = replace_unchecked(own, joint=twin.joint, readings=readings)
+    return out
 
 
 def with_moved_touch_sensors(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
@@ -74,34 +125,31 @@ def with_stereo_pairs(moved: Rig, before: Rig, maps: SceneMaps) -> Rig:
 
 
 def with_mirrored_joints(
-    moved: Rig, before: Rig, maps: SceneMaps, robot: RobotMirror, followers: Mapping[str, str]
+    moved: Rig, before: Rig, maps: SceneMaps, robot: RobotMirror, poses: Mapping[str, JointPose]
 ) -> Rig:
     """A mirrored rig whose links follow their own joints again, at the mirrored readings.
 
     Args:
         moved: with other poses of these links. before: as it was. maps, robot: the mirror.
-        followers: link -> its partner, which follows its readings now.
-
-    Raises:
-        DataError: a joint would leave its limits.
+        poses: of these links, from ``_mirrored_poses``.
     """
     frames = dict(moved.frames)
-    for link, other in followers.items():
-        parent, own, twin = before.frames[link].parent, before.frames[link].pose, before.frames[other].pose
-        assert isinstance(own, JointPose) and isinstance(twin, JointPose) and parent is not None
-        _, sign, offset = robot.joints[own.joint.name]
-        readings = sign * own.readings + offset  # before any scale, which ``mapped`` brings in
-        _check_limits(own, twin, readings)
+    for link, (other, M) in robot.links.items():
+        if other not in poses:
+            continue
+        parent = before.frames[link].parent
+        assert parent is not None
         H_parent, H_link = maps.matrices(parent), maps.matrices(link)
         left = (EYE if H_parent is None else H_parent[0]) @ robot.inverses[parent]
-        right = robot.links[link][1] @ (EYE if H_link is None else H_link[1])
-        pose = replace_unchecked(own, joint=twin.joint, readings=readings).mapped(left, right)
-        frames[other] = replace_unchecked(frames[other], pose=pose)
+        right = M @ (EYE if H_link is None else H_link[1])
+        frames[other] = replace_unchecked(frames[other], pose=poses[other].mapped(left, right))
     return Rig(frames, moved.sensors)
 
 
 def _check_limits(old: JointPose, new: JointPose, readings: Tensor) -> None:
     joint = new.joint
+    if math.isinf(joint.lower) and math.isinf(joint.upper):
+        return
     low, high = _extremes(joint, readings)
     if not _is_inside(joint, low, high) and _is_inside(old.joint, *_extremes(old.joint, old.readings)):
         raise DataError(
@@ -112,8 +160,8 @@ def _check_limits(old: JointPose, new: JointPose, readings: Tensor) -> None:
 
 def _extremes(joint: Joint, readings: Tensor) -> tuple[float, float]:
     """Least and largest motion, rad or m."""
-    motion = joint.multiplier * readings.detach().numpy() + joint.bias
-    return float(motion.min()), float(motion.max())
+    a, b = (joint.multiplier * float(end) + joint.bias for end in readings.detach().aminmax())
+    return (a, b) if a <= b else (b, a)
 
 
 def _is_inside(joint: Joint, low: float, high: float) -> bool:

@@ -21,9 +21,10 @@ from fusion_aug.sample.history import History
 from fusion_aug.streams import Stream, TactileImage, Taxels
 from fusion_aug.streams.families import Scene
 from fusion_aug.transforms.scene import grids, readings, robot, rules, touch, vector_maps  # noqa: F401  (registers)
-from fusion_aug.transforms.scene.maps import SceneMaps, SceneState, scale_and_mirror
+from fusion_aug.transforms.scene.maps import SceneMaps, scale_and_mirror
 from fusion_aug.transforms.scene.renamed_streams import with_renamed_streams
 from fusion_aug.transforms.scene.rig import moved_rig
+from fusion_aug.transforms.scene.state import SceneState
 
 
 def _alike(pending: list[SceneMaps]) -> list[list[int]]:
@@ -225,6 +226,11 @@ class MirrorScene(SceneTransform):
         """H reverses the coordinate ``axis``; scale 1, mirror ``axis``."""
         axis = str(params["axis"])
         return scale_and_mirror(ONE, axis), ONE, axis
+
+    @classmethod
+    def maps(cls, params: Mapping[str, Any], state: SceneState) -> SceneMaps:
+        """The maps of all frames of one sample, the same for all that are alike."""
+        return SceneMaps.mirror(state, str(params["axis"]))
 
 
 def scene_motion(history: History) -> Tensor:

@@ -8,6 +8,7 @@ is E_0 + E_s there; on a wall the overcast sky is 0.4 of that.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -49,8 +50,13 @@ def in_overcast(picture: Array, view: WeatherView, state: WeatherState) -> Array
     return cv2.blendLinear(relit, air_seen(view, state, state.airlight, picture), 1 - grey, grey)
 
 
-def _gains(view: WeatherView) -> list[Array]:
+def _gains(view: WeatherView) -> tuple[Array, ...]:
     """What the levels of red, green and blue are multiplied by without the sun, (h, w) each, in half cells."""
+    question, inputs = ("gains", view.item, view.settings), [*_shown(view), *view.call.sample.of_type(Camera).values()]
+    return cached_with_stream(view.stream, question, inputs, lambda: _found_gains(view))
+
+
+def _found_gains(view: WeatherView) -> tuple[Array, ...]:
     seen = surfaces_seen(view)
     shade = log_shade(seen, sunlight(view))
     walls = np.where(seen.sky, 0, LESS_ON_WALLS * (1 - np.clip(seen.rise, 0, 1))).astype(np.float32)
@@ -60,7 +66,7 @@ def _gains(view: WeatherView) -> list[Array]:
         guided(shade + walls, to_cells(grey, shade.shape), grey),
         to_canvas(shade * np.float32(BLUER / 2), fine),
     )
-    return [cv2.exp((lit + sign * colour) * np.float32(-1 / GAMMA)) for sign in (1, 0, -1)]
+    return tuple(cv2.exp((lit + sign * colour) * np.float32(-1 / GAMMA)) for sign in (1, 0, -1))
 
 
 def sunlight(view: WeatherView) -> Sunlight:
@@ -78,13 +84,18 @@ def sunlight(view: WeatherView) -> Sunlight:
 
 def surfaces_seen(view: WeatherView) -> Surfaces:
     """What a picture shows, before any weather, in coarse cells."""
-    sample, up = view.call.sample, T_up_ref(view.call.sample, view.index)[2, :3]
-    depths = list(sample.of_type(Depth).values())
-    inputs = [sample.metas[view.index], *depths, *(sample[n] for n in lidars_of(sample, view.index))]
+    up = T_up_ref(view.call.sample, view.index)[2, :3]
     return cached_with_stream(
-        view.stream, ("surfaces", view.item, view.settings), inputs,
+        view.stream, ("surfaces", view.item, view.settings), _shown(view),
         lambda: Surfaces.of(_levels(view), view.distance, view.rays, up, SKY_FROM),
     )  # fmt: skip
+
+
+def _shown(view: WeatherView) -> list[Any]:
+    """What tells where the surfaces of a picture lie."""
+    sample = view.call.sample
+    return [sample.metas[view.index], *sample.of_type(Depth).values(),
+            *(sample[n] for n in lidars_of(sample, view.index))]  # fmt: skip
 
 
 def _levels(view: WeatherView) -> Array:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops.hashed import chance, uniform
@@ -23,6 +24,7 @@ from fusion_aug.transforms.weather.weather import Weather
 LEAST_MARGIN = 0.5  # dB over the threshold of a detection that the sensor's model would not have made
 CFAR = 9.0  # times the mean clutter that a cell must exceed: one cell in 8000 of pure clutter does
 TURBULENCE = 1.0  # m/s, standard deviation of the drops' speed along the ray
+ROW = "row of the scan"  # column of ours while detections are lost
 VIEW = np.radians(60.0)  # half of the field of view
 GHOSTS = 0.3  # share of the detections that a mirror would give a second one
 
@@ -36,7 +38,10 @@ def weather_on_radar(stream: Radar, call: Call) -> Radar:
 
     def change(columns: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
         state = WeatherState.of(params)
-        detections = with_ghosts(attenuated(columns, state, scan), state, scan)
+        numbered = {**columns, ROW: torch.arange(len(columns["xyz"]), device=columns["xyz"].device)}
+        weaker = attenuated(numbered, state, scan)
+        rows = weaker.pop(ROW)
+        detections = with_ghosts(weaker, state, scan, rows)
         T = T_world(call.sample, scan.index, stream.frame, scan.time)
         return with_clutter(detections, state, scan, T[:3, :3].T @ np.array([*state.air.wind, 0.0]))
 
@@ -71,20 +76,23 @@ def attenuated(detections: Columns, state: WeatherState, scan: ScanContext) -> C
     return take_rows(weaker, ~(loss > margin))  # an unknown cross-section is kept
 
 
-def with_ghosts(detections: Columns, state: WeatherState, scan: ScanContext) -> Columns:
-    """Detections over the mirror that a wet road is: a little farther, weaker, with the Doppler of the original."""
+def with_ghosts(detections: Columns, state: WeatherState, scan: ScanContext, rows: Tensor) -> Columns:
+    """Detections over the mirror that a wet road is: a little farther, weaker, with the Doppler of the original.
+
+    Args:
+        rows: (n,) of the detections in the scan, which their noise hangs on.
+    """
     film = state.surface.water_film
-    n = len(detections["xyz"])
-    if film <= 0 or n == 0:
+    if film <= 0 or len(rows) == 0:
         return detections
     rays, distance = rays_of(detections)
     grazing = np.clip(0.5 / np.maximum(distance.cpu().numpy(), 1.0), 0, 1)  # the sensor's height over the distance
     mirror = fresnel(grazing, AIR, WATER) * water_share(film)
-    chosen = chance(scan.noise.rows(), n, GHOSTS * mirror, distance.device)
+    chosen = chance(scan.noise.rows(), rows, GHOSTS * mirror)
     if not bool(chosen.any()):
         return detections
     ghosts, ray = take_rows(detections, chosen), rays[chosen]
-    way = (1.0 + 3.0 * uniform(scan.noise.rows("way"), n, ray.device))[chosen] * scan.sensor.range_resolution
+    way = (1.0 + 3.0 * uniform(scan.noise.rows("way"), rows[chosen])) * scan.sensor.range_resolution
     more = {**ghosts, "xyz": ray * (distance[chosen] + way)[:, None], **velocities_on_rays(ghosts, scan, ray, ray)}
     if "rcs" in ghosts:
         lost = torch.from_numpy(-20 * np.log10(np.maximum(mirror, 1e-3)) + 3.0).to(ray)[chosen]

@@ -26,6 +26,7 @@ KNOWN, SURROUNDINGS = 0.5, 0.03  # mean confidence within so many radians from w
 THINNEST = 0.0057  # radians, of a surface that snow lies on
 CAP = 0.06  # metres of snow on upper rims
 LOW, KERB, LONG = 0.4, 0.1, 1.0  # metres high, radians in the picture, and metres long: what kerbs are that snow hides
+TALL = 0.6  # metres above the ground, from which on a thing is no kerb
 TRACKS, GREEN = -1.4, 6.0  # scores of wheel tracks, and of grass by its greenness
 TEXTURE, ROUGH = 0.15, 0.3  # scores by which hollows of the ground, seen and assumed ones, fill first
 SHADED = 0.55  # light of the ground against its median below which it lies in the shadow, and is not dark itself
@@ -67,15 +68,25 @@ def room_for_snow(view: WeatherView, cells: SurfaceCells) -> Array:
     around = (odd(SURROUNDINGS * cells.focal),) * 2
     known = cv2.blur(to_cells(view.depth.confidence, cells.distance.shape), around) > KNOWN
     on_things = np.where(known, broad, cap) * (cells.distance < SKY_FROM)
-    return np.maximum(on_things, _over_kerbs(cells)).astype(np.float32)
+    return np.maximum(on_things, over_kerbs(cells)).astype(np.float32)
 
 
-def _over_kerbs(cells: SurfaceCells) -> Array:
+def over_kerbs(cells: SurfaceCells) -> Array:
     """The ground (h, w), and what is low, long and narrow between ground before and behind it, as kerbs are."""
-    upright = np.ones((odd(KERB * cells.focal), 1), np.uint8)
+    upright, bare = np.ones((odd(KERB * cells.focal), 1), np.uint8), cells.ground > 0.5
     between = (cv2.morphologyEx(cells.ground, cv2.MORPH_CLOSE, upright) > 0.5) & (cells.above < LOW)
+    tall = ~bare & (cells.above >= TALL)
+    between &= ~(_after(tall, bare) | _after(tall[::-1], bare[::-1])[::-1])
     long = between & (run_lengths(between) >= LONG / cells.distance * np.float32(cells.focal))
     return np.maximum(cells.ground, cv2.blur(long.astype(np.float32), (3, 3)))
+
+
+def _after(one: Array, other: Array) -> Array:
+    """Whether, down each column of two masks (h, w), the last cell of ``one`` comes after the last of ``other``."""
+    rows = np.arange(len(one), dtype=np.int32)[:, None]
+    last, before = (np.maximum.accumulate(np.where(mask, rows, -1), 0) for mask in (one, other))
+    out: Array = last > before
+    return out
 
 
 def _patches_seen(view: WeatherView, state: WeatherState, way: Array, focal: float) -> tuple[Array, Array]:

@@ -18,7 +18,10 @@ from fusion_aug.cli import main
 from fusion_aug.logs.core.whole_numbers import with_whole_intensities
 from fusion_aug.run.commands import check_written
 
-STEPS = {"fog": "{_target_: fusion_aug.Fog, mor: 60}", "gain": "{_target_: fusion_aug.IntensityGain, gain: 0.7}"}
+STEPS = {
+    "fog": "{_target_: fusion_aug.Fog, mor: 60, overcast: 0}",
+    "gain": "{_target_: fusion_aug.IntensityGain, gain: 0.7}",
+}
 
 
 def run(tmp_path: Path, words: list[str]) -> Path:
@@ -74,7 +77,7 @@ def test_of_recordings(tmp_path: Path, kind: str, values: Array) -> None:
     rig = f"log.rig={folder.parent / 'rig.yaml'}"
     out = run(tmp_path, ["log=mcap", f"log.root={folder}", rig])
     source = fa.open_log("mcap", folder, rig=str(folder.parent / "rig.yaml"))[0]
-    chain = fa.Compose({"fog": fa.Fog(mor=60), "gain": fa.IntensityGain(gain=0.7)})
+    chain = fa.Compose({"fog": fa.Fog(mor=60, overcast=0), "gain": fa.IntensityGain(gain=0.7)})
     expected = chain(source, seed=0)["lidar"]["intensity"].double().numpy()
     written = []
     for _, message in messages(next(out.glob("*.mcap")), "/lidar"):

@@ -95,6 +95,7 @@ def test_faults_that_stay_are_one_sentence_without_secrets(
     bucket: Bucket, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fusion_aug.logs.remote.store.TRIES", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # of botocore, which waits longer and longer
     mirror = open_mirror(url, tmp_path / "cache", "log.root")
     bucket.proxy.faults.append(Fault("wrong tag", "GET", CLOUD, 100))
     with pytest.raises(OSError, match="was changed since the log was opened"):

@@ -20,9 +20,9 @@ from fusion_aug.ops.random import digest
 from fusion_aug.ops.streaks import cover
 from fusion_aug.transforms.weather.particles import particle_mask
 from fusion_aug.transforms.weather.place import T_ref_vehicle
-from fusion_aug.transforms.weather.snow import lay_snow
+from fusion_aug.transforms.weather.snow import lay_snow, over_kerbs
 from fusion_aug.transforms.weather.state import WeatherState
-from fusion_aug.transforms.weather.surfaces import bare_ground, wheel_tracks
+from fusion_aug.transforms.weather.surfaces import SurfaceCells, bare_ground, wheel_tracks
 from fusion_aug.transforms.weather.view import WeatherView
 from fusion_aug.transforms.weather.wet import wet_road
 
@@ -191,3 +191,16 @@ def test_pictures_of_float64_get_what_float32_gets(drive: fa.Sample, weather: fa
         found.append(weather(given, seed=1)["CAM_FRONT"].image(0))  # type: ignore[attr-defined]
     assert found[1].dtype == torch.float64 and torch.equal(found[0].double(), found[1])
     assert float((found[0] - levels).abs().max()) > 0.1
+
+
+@pytest.mark.parametrize(("tall", "snowed"), [(0.3, True), (0.9, False)])
+def test_snow_hides_kerbs_and_not_the_base_of_barriers(tall: float, snowed: bool) -> None:
+    rows, columns, focal, away = 120, 200, 600.0, 12.0
+    foot, top = 80, round(80 - tall / away * focal)
+    v = np.arange(rows)[:, None] * np.ones((1, columns))
+    body = (v >= top) & (v < foot)
+    above = np.where(body, (foot - v) * away / focal, 0.0).astype(np.float32)
+    ground, distance = (~body).astype(np.float32), np.full((rows, columns), away, np.float32)
+    cells = SurfaceCells(distance, np.zeros((rows, columns, 3), np.float32), ground, above, ground, focal)
+    low = over_kerbs(cells)[foot - 12 : foot - 3]
+    assert low.min() == 1 if snowed else low.max() == 0
