@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,8 @@ def one_reading() -> tuple[Any, float]:
     robot = Robot(root="base", edges=links)
     frames = robot.to_frames(None, None, {n: (times, q[:, i]) for i, n in enumerate(names)})
     forward = rotation_about("z", -np.pi / 2) @ rotation_about("x", -np.pi / 2)
-    for camera, parent, place in (("front", "base", [-1.0, 0, 0.5]), ("wrist", f"link{JOINTS - 1}", [0.05, 0, 0.05])):
-        frames[camera] = Frame(parent=parent, pose=se3(forward, place), axis_convention="camera")
+    for camera, parent, at in (("front", "base", [-1.0, 0, 0.5]), ("wrist", f"link{JOINTS - 1}", [0.05, 0, 0.05])):
+        frames[camera] = Frame(parent=parent, pose=se3(forward, at), axis_convention="camera")
     model = Pinhole.from_focal(80.0, 80.0, (SIZE[1] - 1) / 2, (SIZE[0] - 1) / 2, SIZE)
     cameras = {n: CameraSensor(frame=n, model=model) for n in ("front", "wrist")}
     pictures = np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), dtype=np.uint8)
@@ -109,15 +110,19 @@ def serve(tree: Path, data: Path) -> None:
         if name not in made:
             made[name] = makers[name]()
             for k in range(20 if name == "one reading" else 2):  # what is made once
-                chain(made[name][0], seed=k)
+                _draw(chain, made[name][0], k)
         sample, unit = made[name]
         seeds = range(DRAWS[name] * turn[name], DRAWS[name] * (turn[name] + 1))
         turn[name] += 1
         start = time.process_time()
         for k in seeds:
-            tensors(chain(sample, seed=k))
+            _draw(chain, sample, k)
         spent = 1e3 * (time.process_time() - start) / len(seeds) / unit
-        print(json.dumps([spent, calls(lambda s=sample, k=seeds[0]: tensors(chain(s, seed=k))) / unit]), flush=True)
+        print(json.dumps([spent, calls(partial(_draw, chain, sample, seeds[0])) / unit]), flush=True)
+
+
+def _draw(chain: Any, sample: Any, seed: int) -> None:
+    tensors(chain(sample, seed=seed))
 
 
 def tensors(sample: Any) -> int:

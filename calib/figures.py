@@ -35,7 +35,7 @@ class Figure:
 
     def fits(self, value: object) -> bool:
         """Whether a value is such a number; text and flags are none."""
-        if type(value) not in (float, int) and (not isinstance(value, Real) or isinstance(value, bool)):
+        if isinstance(value, bool) or not isinstance(value, float | int | Real):  # the common ones first
             return False
         number = float(value)
         if not math.isfinite(number):

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -61,11 +62,14 @@ class Joint:
         if self.axis.shape != (3,) or abs(float(torch.linalg.norm(self.axis)) - 1) > 1e-6:
             raise CalibrationError(f"joint {self.name!r}: axis: must be a unit vector, got {self.axis.tolist()}")
 
-    @cached_property
+    @property
     def figures(self) -> tuple[object, ...]:
         """All that tells where the joint puts its link, without its limits; equal for joints that are alike."""
-        tensors = (t.detach().numpy().tobytes() for t in (self.axis, self.origin, self.tail))
-        return self.name, self.kind, self.multiplier, self.bias, self.own, *tensors
+        found = _FIGURES.get(self)
+        if found is None:
+            tensors = (t.detach().numpy().tobytes() for t in (self.axis, self.origin, self.tail))
+            found = _FIGURES[self] = (self.name, self.kind, self.multiplier, self.bias, self.own, *tensors)
+        return found
 
     @property
     def is_rotary(self) -> bool:
@@ -80,6 +84,10 @@ class Joint:
         K = skew(self.axis)  # Rodrigues: I + sin K + (1 - cos) K^2
         sin, cos = torch.sin(moved)[..., None, None], torch.cos(moved)[..., None, None]
         return self.origin @ se3(torch.eye(3, dtype=torch.float64) + sin * K + (1 - cos) * (K @ K)) @ self.tail
+
+
+# held beside the joints, since their fields are all that is written and compared
+_FIGURES: WeakKeyDictionary[Joint, tuple[object, ...]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -66,9 +66,9 @@ def rotation_from_quaternion(wxyz: Tensor | Sequence[float] | np.ndarray[Any, An
     q = as_f64(wxyz)
     if not q.is_cpu or q.requires_grad:
         w, x, y, z = q.unbind(-1)
-        return rotations(q / torch.sqrt(w * w + x * x + y * y + z * z)[..., None])
-    found: Tensor = torch.from_numpy(rotations(normalized(q.numpy())))  # of few, NumPy takes a third of the time
-    return found
+        found: Tensor = rotations(q / torch.sqrt(w * w + x * x + y * y + z * z)[..., None])
+        return found
+    return torch.from_numpy(rotations(normalized(q.numpy())))  # of few, NumPy takes a third of the time
 
 
 def unit_quaternions(wxyz: Any, tolerance: float = 1e-2) -> Tensor:

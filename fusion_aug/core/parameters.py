@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample, SampleMeta
 from fusion_aug.streams import Stream
 
@@ -38,6 +39,8 @@ class ParameterRows:
         None of the items of a sample that the transform leaves as it is.
         """
         instance = stream.instance(name)
+        if len(self.per_sample) == 1 and (own := self.per_sample[0]) and (instance in own or "" in own):
+            return [own[instance] if instance in own else own[""]] * len(stream)
         out: list[Any] = []
         for index, time in zip(stream.sample_index.tolist(), stream.capture_times.tolist(), strict=True):
             rows = self.per_sample[index]
@@ -59,8 +62,17 @@ def timestep_at(stamps: list[str], time: int) -> str:
 
 
 def timestep_starts(sample: Sample, index: int) -> list[str]:
-    """Starts of the timesteps of one sample: the capture times (ns) of its clock stream, as strings."""
+    """Starts of the timesteps of one sample: the capture times (ns) of its clock stream, as strings.
+
+    Raises:
+        DataError: the sample has no item of it.
+    """
     chosen: SampleMeta = sample.metas[index]
     clock = chosen.clock or next(iter(sample.streams))
     stream = sample[clock]
-    return [str(t) for t in stream.capture_times[stream.sample_index == index].tolist()]
+    times = stream.capture_times[stream.sample_index == index].tolist()
+    if not times:
+        raise DataError(
+            f"sample {chosen.id!r}: has no item of {clock!r}, whose items start its timesteps; use another scope"
+        )
+    return [str(t) for t in times]

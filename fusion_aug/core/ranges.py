@@ -78,7 +78,7 @@ def draw(value: Any, rng: np.random.Generator) -> float:
     """One number from a checked range. A fixed number consumes nothing from the stream."""
     if isinstance(value, float | int):
         return float(value)
-    if not isinstance(value, Mapping):
+    if isinstance(value, tuple):
         return _between(value[0], value[1], rng.random())
     name = value["distribution"]
     if name == "choice":

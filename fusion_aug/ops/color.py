@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from fusion_aug.ops.hashed import RowKey
 from fusion_aug.ops.normals import normal
 
 LEVELS = torch.arange(256, dtype=torch.float64) / 255
+SHARES = LEVELS.numpy()
 # all levels of uint8 as one row of pixels, and each in a row of its own, which fills no vector of the processor
 IN_A_ROW = np.arange(256, dtype=np.uint8).reshape(1, 256)
 ONE_BY_ONE = np.repeat(IN_A_ROW.T, 2, 1)[:, :1]
@@ -25,23 +27,35 @@ GREY = torch.tensor([LUMA] * 3, dtype=torch.float64)
 COLOUR = torch.eye(3, dtype=torch.float64) - GREY
 
 
+def stretched(picture: Tensor, factor: Any, middle: float | None = None) -> Tensor:
+    """Every value times ``factor``, about ``middle`` (0 by default), a share of full scale; clipped."""
+    if picture.dtype != torch.uint8:
+        return (picture * factor if middle is None else (picture - middle) * factor + middle).clamp(0, 1)
+    factor = float(factor.detach() if isinstance(factor, Tensor) else factor)  # integers carry no gradient
+    return _mapped(picture, SHARES * factor if middle is None else (SHARES - middle) * factor + middle)
+
+
 def curve(picture: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """Apply a function of one value to every channel; uint8 goes through a table of 256 entries."""
     if picture.dtype != torch.uint8:
         return function(picture).clamp(0, 1)
-    values = function(LEVELS)
+    return _mapped(picture, function(LEVELS).detach().numpy())
+
+
+def _mapped(picture: Tensor, values: np.ndarray) -> Tensor:
+    """A uint8 picture whose levels become ``values`` (256,), shares of full scale."""
     table = _levels(values)
     if picture.is_cpu:
         image = picture.contiguous().numpy()
-        out = _on_a_line(image, values.detach().numpy() * 255, table) if image.size >= WORTH_A_LINE else None
+        out = _on_a_line(image, values * 255, table) if image.size >= WORTH_A_LINE else None
         return torch.from_numpy(cv2.LUT(image, table) if out is None else out)
     return torch.from_numpy(table).to(picture.device)[picture.long()]
 
 
-def _levels(shares: Tensor) -> np.ndarray:
+def _levels(shares: np.ndarray) -> np.ndarray:
     """uint8 levels of shares of full scale (float64), clipped and rounded, ties to even, as OpenCV's products are."""
-    found = cv2.multiply(np.minimum(shares.detach().numpy(), 1), 255.0, dtype=cv2.CV_8U)  # type: ignore[call-overload]
-    return found.reshape(tuple(shares.shape))
+    found = cv2.multiply(np.minimum(shares, 1), 255.0, dtype=cv2.CV_8U)  # type: ignore[call-overload]
+    return found.reshape(shares.shape)
 
 
 def _on_a_line(image: np.ndarray, values: np.ndarray, table: np.ndarray) -> np.ndarray | None:
@@ -113,7 +127,7 @@ def curves(picture: Tensor, functions: Sequence[Callable[[Tensor], Tensor]]) -> 
     """Apply a function of its own to each of the three channels."""
     if picture.dtype != torch.uint8:
         return torch.stack([f(picture[..., i]).clamp(0, 1) for i, f in enumerate(functions)], -1)
-    return _through_tables(picture, np.stack([_levels(f(LEVELS)) for f in functions], -1))
+    return _through_tables(picture, np.stack([_levels(f(LEVELS).detach().numpy()) for f in functions], -1))
 
 
 def _through_tables(picture: Tensor, tables: np.ndarray) -> Tensor:
@@ -146,7 +160,7 @@ def light_gains(picture: Tensor, gains: Sequence[float]) -> Tensor:
 def _lit_levels(gains: tuple[float, ...]) -> np.ndarray:
     """What uint8 levels become (256, channels) where the light of each channel is multiplied."""
     light = to_linear(LEVELS)
-    return _levels(torch.stack([to_srgb(light * g) for g in gains], -1))
+    return _levels(torch.stack([to_srgb(light * g) for g in gains], -1).detach().numpy())
 
 
 def daylight_gains(kelvin: float) -> tuple[float, float, float]:

@@ -179,6 +179,6 @@ def chance(key: RowKey, rows: int | Array, share: Any, device: torch.device | No
     Args:
         key, rows, device: as of ``words``. share: probability, one or one for each row; NaN hits nothing.
     """
-    least = np.ceil(np.fmax(np.asarray(share), 0.0) * 2.0**53).astype(np.int64)
+    least = np.ceil(np.fmin(np.fmax(np.asarray(share), 0.0), 1.0) * 2.0**53).astype(np.int64)
     whole = fractions(key, rows, device)
     return whole < (torch.as_tensor(least).to(whole.device) if isinstance(whole, Tensor) else least)

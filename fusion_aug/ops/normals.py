@@ -45,8 +45,8 @@ def normal(key: RowKey, rows: Any) -> Any:
     if isinstance(rows, Tensor):
         value = ((mixed(key, rows) >> 32) | 1).to(torch.float32)
         segment, (offset, slope) = (value.view(torch.int32) >> 16) & 0xFFFF, _lines(rows.device)
-    else:
-        value = ((mixed(key, rows) >> 32) | 1).astype(np.float32)
-        # NumPy picks by its own type of index in a third of the time
-        segment, (offset, slope) = (value.view(np.uint32) >> 16).astype(np.intp), _lines()
-    return slope[segment] * value + offset[segment]
+        return slope[segment] * value + offset[segment]
+    value = ((mixed(key, rows) >> 32) | 1).astype(np.float32)
+    # NumPy picks by its own type of index in a third of the time
+    segment, (offset, slope) = (value.view(np.uint32) >> 16).astype(np.intp), _lines()
+    return slope.take(segment) * value + offset.take(segment)

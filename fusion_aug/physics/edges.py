@@ -23,13 +23,14 @@ Places = tuple[Array, Array]  # rows and columns of pixels
 
 ROUNDS = 4  # of ways along rows, then columns: a way may turn that often
 LENGTH, COLOUR = 1, 2  # cost of a pixel of way, and of the square of a step of colour, levels
+DEAREST = 20  # levels of a step that is an edge for certain: larger ones cost no more
 SMOOTH = 0.8  # pixels, sigma of the blur that takes noise off the picture
 OUTLINE = 3  # pixels across of the median that takes single pixels off outlines
 SPOT = 1  # pixels to either side of a point that its beam lights
 OTHER_SURFACE = 0.2  # of the logarithm of distance: what differs by more lies on another surface
 POINT_BITS = 24  # of a packed way: the number of its point, below its cost
 # of going on by a pixel, packed, by the largest step among the colours
-COST = (LENGTH + COLOUR * np.arange(256, dtype=np.int64) ** 2) << POINT_BITS
+COST = (LENGTH + COLOUR * np.minimum(np.arange(256, dtype=np.int64), DEAREST) ** 2) << POINT_BITS
 NO_WAY = np.int64(1) << 61
 
 

@@ -91,6 +91,7 @@ def suspended_echoes(
     backscatter: float,
     sensor: LidarSensor,
     draws: ItemNoise,
+    rows: Array,
     target: Array,
     way: Array,
     densest: float = 1.0,
@@ -99,8 +100,8 @@ def suspended_echoes(
 
     Each range gate, as long as the pulse, sends back a mean that the lidar equation gives, times a gamma-distributed
     number. Beams share 64 such pulses, in the order of their distances: patches of the air are wider than the gap
-    between two beams, so that neighbours return alike. ``way`` (n, 3): from the scanner to the targets. ``densest``:
-    of patchy fog, against the mean.
+    between two beams, so that neighbours return alike. ``rows`` (n,): what noise is drawn by. ``way``
+    (n, 3): from the scanner to the targets. ``densest``: of patchy fog, against the mean.
     """
     step = LIGHT * sensor.pulse / 2
     start = max(sensor.min_range, 0.3)
@@ -118,7 +119,7 @@ def suspended_echoes(
     left = np.minimum(place.astype(np.intp), PULSES - 2)
     share = (place - left).astype(np.float32)
     far = distance[left] + share * np.diff(distance)[left]
-    wobble = uniform(draws.rows("wobble"), beam).astype(np.float32)
+    wobble = uniform(draws.rows("wobble"), rows[beam]).astype(np.float32)
     far += np.float32(WOBBLE * step) * (wobble - np.float32(0.5))
     return Echo(beam, far, strength[left] + share * np.diff(strength)[left], at_most_one_per_beam=True)
 
@@ -156,7 +157,7 @@ def beam_area(distance: Array, sensor: LidarSensor) -> Array:
 
 
 def small_particle_echoes(
-    particles: Particles, extinction: float, known: Array, sensor: LidarSensor, draws: ItemNoise, beams: int
+    particles: Particles, extinction: float, known: Array, sensor: LidarSensor, draws: ItemNoise, beams: Array
 ) -> Echo:
     """Returns of particles without stored positions, by their statistics.
 
@@ -165,7 +166,8 @@ def small_particle_echoes(
 
     Args:
         known: (m, 2) distance up to which particles are stored, and how many per m^3 (largest first).
-        draws: noise of the scan and of this kind of particles; its rows are the beams.
+        draws: noise of the scan and of this kind of particles.
+        beams: (n,) what the noise of each beam is drawn by.
     """
     step, sizes = 0.25, np.geomspace(0.05, 6.0, 60)
     gates = max(sensor.min_range, 0.3) + step * (np.arange(240) + 0.5)
@@ -181,8 +183,9 @@ def small_particle_echoes(
         return Echo(np.zeros(0, int), np.zeros(0), np.zeros(0))
     most = int(rate.sum() + 12 * np.sqrt(rate.sum()) + 20)  # in one beam, but once in 1e15
     counts = np.searchsorted(pdtr(np.arange(most), rate.sum()), uniform(draws.rows("count"), beams), side="right")
-    beam = np.repeat(np.arange(beams), counts)
-    rows = (beam << 20) + np.arange(len(beam)) - np.repeat(np.cumsum(counts) - counts, counts)  # of the beam's own
+    beam = np.repeat(np.arange(len(beams)), counts)
+    # numbers of a beam's own
+    rows = (beams[beam] << 20) + np.arange(len(beam)) - np.repeat(np.cumsum(counts) - counts, counts)
     gate = np.searchsorted(np.cumsum(rate)[:-1] / rate.sum(), uniform(draws.rows("gate"), rows), side="right")
     distance = gates[gate] + step * (uniform(draws.rows("place"), rows) - 0.5)
     size = particles.diameter_exceeded_by(elsewhere[gate] + uniform(draws.rows("size"), rows) * number[gate])

@@ -19,8 +19,8 @@ class Record:
         version: of the transform's meaning; a replay refuses another one.
         params: instance ("", a sensor's name or the start of a timestep) -> drawn parameters; empty where not applied.
         applied: whether its gate let it run.
-        before: what an inversion needs to know of the sample as it was: canvas sizes, anchor, names; and at what size its
-            files are decoded for an image map, which a replay obeys.
+        before: what an inversion needs to know of the sample as it was: canvas sizes, anchor, names; and at what size
+            its files are decoded for an image map, which a replay obeys.
     """
 
     path: str

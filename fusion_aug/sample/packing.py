@@ -20,6 +20,7 @@ from torch import Tensor
 
 from fusion_aug.errors import DataError
 from fusion_aug.ops.modes import standard_modes
+from fusion_aug.streams.recent import PASSED
 
 ALIGNMENT = 64  # bytes: every tensor starts where vector instructions like it
 MAX_DEPTH = 12  # of the place that a message names
@@ -73,7 +74,8 @@ class _Whole(_Skeleton):
 
     def reducer_override(self, value: Any) -> Any:
         if getattr(type(value), "copied_whole", False):
-            return copyreg.__newobj__, (type(value),), vars(value)  # type: ignore[attr-defined]
+            held = {name: part for name, part in vars(value).items() if name != PASSED}
+            return copyreg.__newobj__, (type(value),), held  # type: ignore[attr-defined]
         return NotImplemented
 
 

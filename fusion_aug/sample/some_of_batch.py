@@ -60,7 +60,7 @@ class _Taken(Mapping[str, Stream]):
 
     def differences(self, streams: Mapping[str, Stream]) -> set[str]:
         """Names of the streams that are not those of the batch any more, are new or gone."""
-        if isinstance(streams, _Taken) and streams.taken is self.taken:
+        if type(streams) is _Taken and streams.taken is self.taken:
             return set(streams.changed)
         mine = {n for n in self.names if streams.get(n) is not self.taken.get(n)}
         return mine | {n for n in streams if n not in self.names}
@@ -71,7 +71,7 @@ def some_of(batch: Sample, indices: Sequence[int]) -> Sample:
     if list(indices) == list(range(len(batch.metas))):
         return batch
     metas, streams = tuple(batch.metas[u] for u in indices), batch.streams
-    if isinstance(streams, _Taken) and not streams.changed:
+    if type(streams) is _Taken and not streams.changed:
         return Sample(metas=metas, streams=_Taken(streams.batch, [streams.indices[u] for u in indices]))
     return Sample(metas=metas, streams=_Taken(batch, indices))
 
@@ -79,13 +79,13 @@ def some_of(batch: Sample, indices: Sequence[int]) -> Sample:
 def looked_at(sample: Sample) -> Iterator[tuple[str, Stream]]:
     """Name and stream of all streams, whose kind may be asked for: they may hold rows of other samples besides."""
     streams = sample.streams
-    yield from ((n, streams.look(n)) for n in streams) if isinstance(streams, _Taken) else streams.items()
+    yield from ((n, streams.look(n)) for n in streams) if type(streams) is _Taken else streams.items()
 
 
 def names_in(sample: Sample, index: int) -> list[str]:
     """Names of the streams that have an item in one sample of a batch."""
     streams = sample.streams
-    if not isinstance(streams, _Taken):
+    if type(streams) is not _Taken:
         alone = len(sample.metas) == 1  # then all items are of it
         return [n for n, s in streams.items() if (len(s) if alone else bool((s.sample_index == index).any()))]
     own = streams.indices[index]
@@ -96,7 +96,7 @@ def names_in(sample: Sample, index: int) -> list[str]:
 def with_changed_streams(sample: Sample, changed: Mapping[str, Stream]) -> Sample:
     """The sample with some of its streams replaced, the others left where they are."""
     streams = sample.streams
-    return sample.with_streams(streams.with_changed(changed) if isinstance(streams, _Taken) else {**streams, **changed})
+    return sample.with_streams(streams.with_changed(changed) if type(streams) is _Taken else {**streams, **changed})
 
 
 def put_back(batch: Sample, indices: Sequence[int], part: Sample, out: Sample) -> Sample:
@@ -105,7 +105,7 @@ def put_back(batch: Sample, indices: Sequence[int], part: Sample, out: Sample) -
     Args:
         batch: of all. indices: of the samples. part: ``some_of`` them. out: what became of it.
     """
-    if not isinstance(part.streams, _Taken):
+    if type(part.streams) is not _Taken:
         return out
     names = part.streams.differences(out.streams)
     rest = [u for u in range(len(batch.metas)) if u not in set(indices)]

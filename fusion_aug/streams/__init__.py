@@ -1,9 +1,10 @@
 """One class per kind of data."""
 
-from fusion_aug.streams.base import STREAMS, Ragged, Stream, strings
+from fusion_aug.streams.base import STREAMS, Ragged, Stream
 from fusion_aug.streams.boxes import Boxes2D, Boxes3D, rectangle_corners
 from fusion_aug.streams.images import Camera, Depth, ImageStream, Opacity
 from fusion_aug.streams.lazy_columns import LazyColumns
+from fusion_aug.streams.loose import strings
 from fusion_aug.streams.maps import MapElement, MapElements
 from fusion_aug.streams.masks import SegmentationMask, ValidityMask
 from fusion_aug.streams.motion import EgoPose, Imu, Odometry

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -294,8 +293,3 @@ class Ragged(Stream):
 def offsets_of(counts: Tensor) -> Tensor:
     """(n + 1,) int64 row offsets of items with (n,) rows."""
     return torch.cat([torch.zeros(1, dtype=torch.int64), counts.to(torch.int64).cumsum(0)])
-
-
-def strings(values: Iterable[str]) -> np.ndarray[Any, Any]:
-    """A label column of Python strings."""
-    return np.array(list(values), dtype=np.str_).reshape(-1)

@@ -95,7 +95,8 @@ class LazyColumns(Mapping[str, Any]):
         if any(not isinstance(p, LazyColumns) or p.names != parts[0].names for p in parts):
             return None
         extra = [e for p in parts for e in p.extra_sources or ((),) * len(p.sources)]
-        return LazyColumns([s for p in parts for s in p.sources], parts[0].names, extra if any(extra) else ())
+        some = any(p.extra_sources for p in parts)  # if only to say that an item has none
+        return LazyColumns([s for p in parts for s in p.sources], parts[0].names, extra if some else ())
 
     def with_extra(self, sources: ExtraSources, names: Sequence[str]) -> LazyColumns:
         """These columns and those of further files, one per item."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -87,3 +88,8 @@ def check_offsets(stream: Any, where: str) -> None:
         raise DataError(f"{where}: offsets: expected {len(stream) + 1} int64 for {len(stream)} items, got {got}")
     if int(offsets[0]) != 0 or bool((offsets.diff() < 0).any()):
         raise DataError(f"{where}: offsets: must rise from 0, got {offsets.tolist()[:6]}")
+
+
+def strings(values: Iterable[str]) -> np.ndarray[Any, Any]:
+    """A label column of Python strings."""
+    return np.array(list(values), dtype=np.str_).reshape(-1)

@@ -52,6 +52,8 @@ class Points(Ragged):
             at them. Empty where the stream's own frame is the scanner's.
         air_label: class of returns that come from no object, such as fog, spray or a ghost.
         label_names: name of every class, by its number; empty text where there is none, and where names are not known.
+        source_rows: (rows,) int64, number that each point had in its item before any was dropped, by which its noise is
+            drawn; None where none was.
         meanings: of the columns that the class does not declare, one text each (``streams.meanings``); a column without
             one is a plain number.
     """
@@ -62,6 +64,7 @@ class Points(Ragged):
     air_label: int = UNLABELLED
     label_names: tuple[str, ...] = ()
     meanings: tuple[str, ...] = ()
+    source_rows: Tensor | None = None
 
     columns: ClassVar[tuple[Column, ...]] = (
         position("xyz"),
@@ -165,7 +168,11 @@ class Points(Ragged):
         if len({p.meanings for p in parts}) > 1:
             meanings = joined_meanings([p.meanings for p in parts])
             parts = [replace_unchecked(p, meanings=meanings) for p in parts]
-        return super().concat(parts, sample_index)
+        if LazyColumns.joined([p.values for p in parts]) is None:
+            parts = [p.loaded() for p in parts]
+        numbered = any(p.source_rows is not None for p in parts)
+        numbers = torch.cat([p._all_noise_rows() for p in parts]) if numbered else None
+        return replace_unchecked(super().concat(parts, sample_index), source_rows=numbers)
 
     @classmethod
     def _concat_values(cls, parts: Sequence[Self]) -> Mapping[str, Any]:
@@ -176,7 +183,31 @@ class Points(Ragged):
         """Some of the items; of a lazy cloud the other files are not read."""
         if isinstance(self.values, LazyColumns):
             return replace(self, **self._taken(index), values=self.values.take(index.tolist()), offsets=None)
-        return super().take_items(index)
+        numbers = None
+        if self.source_rows is not None:
+            numbers = torch.cat([self.source_rows[:0], *(self.noise_rows(i) for i in index.tolist())])
+        return replace_unchecked(super().take_items(index), source_rows=numbers)
+
+    def noise_rows(self, item: int) -> Tensor:
+        """(rows,) int64, what the noise of an item's points is drawn by: their numbers in its source."""
+        own = self.item_slice(item)
+        return torch.arange(own.stop - own.start) if self.source_rows is None else self.source_rows[own]
+
+    def _all_noise_rows(self) -> Tensor:
+        return torch.cat([torch.zeros(0, dtype=torch.int64), *(self.noise_rows(i) for i in range(len(self)))])
+
+    def select(self, keep: Tensor) -> Self:
+        """Only the points where ``keep`` (rows,) is True; they keep their numbers in the source."""
+        return replace_unchecked(super().select(keep), source_rows=self._all_noise_rows()[keep.cpu()])
+
+    def repacked(self, parts: Sequence[Mapping[str, Any]], source_rows: Tensor | None = None) -> Self:
+        """The cloud with other points.
+
+        Args:
+            parts: columns (rows, ...) of every item.
+            source_rows: (rows,) int64 of all points; by default they are numbered anew.
+        """
+        return replace_unchecked(super().repacked(parts), source_rows=source_rows)
 
     def realized_items(self) -> list[dict[str, Any]]:
         """Columns of every item on its own."""

@@ -38,8 +38,11 @@ def test_curves_are_their_table_of_levels(shape: tuple[int, ...]) -> None:
         a, b = rng.uniform(0, 3), rng.uniform(-0.5, 0.5)
         line = partial(lambda x, a, b: a * x + b, a=a, b=b)
         picture = torch.from_numpy(levels(shape, seed=k))
-        assert torch.equal(color.curve(picture, line), by_table(picture, line))
-        on_lines += color._on_a_line(picture.numpy(), *values_and_table(line)) is not None
+        expected = by_table(picture, line)
+        assert torch.equal(color.curve(picture, line), expected)
+        without_table = color._on_a_line(picture.numpy(), *values_and_table(line))
+        assert without_table is None or np.array_equal(without_table, expected.numpy())
+        on_lines += without_table is not None
     assert on_lines >= 50, "most lines go without a table"
 
 

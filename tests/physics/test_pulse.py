@@ -37,9 +37,8 @@ def test_steps_of_intensities(scale: float, levels: int) -> None:
 
 
 def echoes(extinction: float, rays: np.ndarray, seed: int = 0) -> pulse.Echo:
-    return pulse.suspended_echoes(
-        extinction, extinction / 19, SENSOR, ItemNoise("", "scan", seed), np.zeros(len(rays)), rays
-    )
+    noise, rows = ItemNoise("", "scan", seed), np.arange(len(rays))
+    return pulse.suspended_echoes(extinction, extinction / 19, SENSOR, noise, rows, np.zeros(len(rays)), rays)
 
 
 def test_fog_returns_what_the_lidar_equation_gives() -> None:

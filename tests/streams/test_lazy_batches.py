@@ -43,3 +43,19 @@ def test_columns_of_files_are_joined_where_all_still_lie_there() -> None:
     fewer = LazyColumns(first.sources, first.names[:-1], first.extra_sources)
     assert LazyColumns.joined([first, fewer]) is None
     assert LazyColumns.joined([first, dict(second)]) is None
+
+
+@pytest.mark.parametrize("in_memory", [{0}, {1}, {1, 2}])
+def test_clouds_in_files_join_those_in_memory(in_memory: set[int]) -> None:
+    log = fa.open_log("nuscenes", DRIVE)
+    mixed = fa.collate([log[k].realized() if k in in_memory else log[k] for k in range(3)])
+    assert_same_streams(mixed, fa.collate([log[k].realized() for k in range(3)]))
+
+
+def test_a_batch_of_unlabelled_scans_of_a_log_with_labels_has_the_labels_of_nobody() -> None:
+    log = fa.open_log("nuscenes", DRIVE)
+    sources = [log[k]["LIDAR_TOP"].values.sources for k in range(2)]
+    parts = [LazyColumns(s, ("xyz", "label"), [()] * len(s)) for s in sources]
+    joined = LazyColumns.joined(parts)
+    assert joined is not None
+    assert torch.equal(joined["label"], torch.full((len(joined["xyz"]),), -1))

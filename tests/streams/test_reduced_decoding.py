@@ -252,3 +252,10 @@ def test_what_is_only_passed_on_is_not_held(tmp_path: Path) -> None:
     first = chain(files, seed=2)
     assert pictures(first) and not any(s.is_decoded for s in sources)
     assert are_same(chain(files, seed=2), first) and all(s.is_decoded for s in sources)
+
+
+def test_a_picture_that_was_looked_at_through_a_map_can_be_copied(tmp_path: Path) -> None:
+    sample = make_sample().with_streams({"CAM_FRONT": camera(source(tmp_path), to_canvas(0.4))})
+    first = sample["CAM_FRONT"].image(0)  # type: ignore[attr-defined]
+    copy = sample.clone()
+    assert torch.equal(copy["CAM_FRONT"].image(0), first)  # type: ignore[attr-defined]

@@ -51,20 +51,46 @@ def test_a_window_has_the_noise_of_the_whole_recording(name: str) -> None:
         assert float((part[column] - window[stream][column]).abs().min()) > 0, column
 
 
+def by_source(cloud: fa.Points) -> dict[tuple[int, int], int]:
+    """(item, number in the source) -> row."""
+    numbers = [(i, int(n)) for i in range(len(cloud)) for n in cloud.noise_rows(i)]
+    return {pair: row for row, pair in enumerate(numbers)}
+
+
 @pytest.mark.parametrize("name", CLOUDS)
-def test_rows_behind_a_point_change_nothing_of_it(name: str) -> None:
+def test_points_that_are_lost_change_nothing_of_the_others(name: str) -> None:
     settings, stream = CLOUDS[name]
     sample = make_sample()
     cloud = sample[stream].realized()
-    last = len(cloud) - 1
-    half = cloud.item_slice(last).start + int(cloud.counts[last]) // 2
-    head = cloud.select(torch.arange(cloud.rows) < half)  # the last item ends earlier
+    fewer = cloud.select(torch.arange(cloud.rows) % 3 != 1)
     whole = changed(name, settings, with_stream(sample, stream, cloud))[stream]
-    part = changed(name, settings, with_stream(sample, stream, head))[stream]
-    assert part.rows < whole.rows and torch.equal(whole.counts[:last], part.counts[:last])
+    part = changed(name, settings, with_stream(sample, stream, fewer))[stream]
+    before, rows_of_whole, rows_of_part = by_source(fewer), by_source(whole), by_source(part)
+    assert rows_of_part.keys() == rows_of_whole.keys() & before.keys()
+    assert 0 < part.rows < whole.rows
+    order = [rows_of_whole[pair] for pair in rows_of_part]
     for column, values in part.values.items():
         if isinstance(values, torch.Tensor):
-            assert torch.equal(values, whole.values[column][: part.rows]), column
+            assert torch.equal(values, whole.values[column][order]), column
+
+
+def test_numbers_of_points_go_with_them() -> None:
+    """Through selections, batches, an order of another kind and detections that are added."""
+    batch = make_batch(2)
+    cloud = batch["lidar"].realized()
+    kept = cloud.select(torch.arange(cloud.rows) % 2 == 1)
+    assert kept.noise_rows(0)[:3].tolist() == [1, 3, 5]
+    later = kept.take_items(torch.tensor([len(kept) - 1]))
+    assert torch.equal(later.noise_rows(0), kept.noise_rows(len(kept) - 1))
+    joined = type(kept).concat([cloud.take_items(torch.tensor([0])), later], [torch.tensor([0]), torch.tensor([1])])
+    assert joined.noise_rows(0).tolist() == list(range(int(cloud.counts[0])))
+    assert torch.equal(joined.noise_rows(1), later.noise_rows(0))
+    mixed = changed("ShufflePoints", {}, with_stream(batch, "lidar", kept))["lidar"]
+    assert mixed.noise_rows(0).tolist() != kept.noise_rows(0).tolist()
+    assert sorted(mixed.noise_rows(0).tolist()) == kept.noise_rows(0).tolist()
+    ghosts = changed("RadarGhosts", {"share": 1.0, "path": 0.5}, batch)["radar"]
+    first, old = ghosts.noise_rows(0).tolist(), int(batch["radar"].counts[0])
+    assert first == list(range(len(first))) and len(first) > old
 
 
 def test_samples_of_a_batch_have_noise_of_their_own() -> None:

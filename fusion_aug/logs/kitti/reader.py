@@ -11,15 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from calib import Frame, RadarSensor, Rig
-from calib.kitti import CAMERAS, PROJECTIONS, kitti_matrices, kitti_rig, read_kitti_rows
+from calib.kitti import CAMERAS, PROJECTIONS, KittiRow, kitti_matrices, kitti_rig, read_kitti_rows
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.contents import CHANGED, LEFT_OUT, Fields, Part
 from fusion_aug.logs.core.files import image_size, read_text
 from fusion_aug.logs.core.flat_clouds import FlatLayout, flat_layout
+from fusion_aug.logs.core.kept import Kept
 from fusion_aug.logs.core.log import Format, Log, LogOptions
 from fusion_aug.logs.core.sidecar import FOLDER as SIDECAR
 from fusion_aug.logs.core.sidecar import merge_sidecar
@@ -38,6 +40,7 @@ SUFFIXES = {
     **dict.fromkeys(CAMERAS, (".png", ".jpg", ".jpeg")),
 }  # fmt: skip
 DEFAULT_COLUMNS = ("x", "y", "z", "intensity")
+KEPT_RIGS = 256  # of different calibrations
 PROJECTION, EXTRINSICS = TURNS = ("projection", "extrinsics")
 
 
@@ -50,6 +53,7 @@ class KittiLog(Log):
     def __init__(self, root: str | Path, options: LogOptions, format: Format):
         super().__init__(root, options, format)
         self.layout: FlatLayout = flat_layout(options.columns or DEFAULT_COLUMNS)
+        self._rigs: Kept[Any, Rig] = Kept(KEPT_RIGS)
         if options.turn not in TURNS:
             raise ConfigError(f"log.turn: expected {' or '.join(TURNS)}, got {options.turn!r}")
         if not isinstance(options.crop_to_view, bool):
@@ -243,7 +247,12 @@ class KittiLog(Log):
             raise DataError(
                 f"{self.root / part / CALIBRATION / number}.txt: is missing; every frame needs a calibration"
             )
-        matrices = kitti_matrices(read_kitti_rows(path), str(path))
+        rows = tuple(read_kitti_rows(path))  # the same for all frames of a drive
+        rig = self._rigs.get((rows, tuple(sizes.items())), lambda _: self._read_rig(rows, sizes, path))
+        return self.with_rig_file(Rig(dict(rig.frames), dict(rig.sensors)))
+
+    def _read_rig(self, rows: Sequence[KittiRow], sizes: Mapping[str, tuple[int, int]], path: Path) -> Rig:
+        matrices = kitti_matrices(rows, str(path))
         canvases = {n: self._canvas(n, matrices[row], sizes) for n, row in PROJECTIONS.items() if row in matrices}
         rig = kitti_rig(matrices, DEFAULT_SIZE, str(path), canvases)
         for name in sizes:
@@ -254,8 +263,7 @@ class KittiLog(Log):
         sensor = rig.sensors["velodyne"]
         is_radar = issubclass(self.layout.stream, Radar)
         scanner = RadarSensor(frame="lidar") if is_radar else replace(sensor, frame="lidar")
-        rig = replace(rig, frames={**rig.frames, "lidar": Frame(parent="velodyne")}).with_sensor("velodyne", scanner)
-        return self.with_rig_file(rig)
+        return replace(rig, frames={**rig.frames, "lidar": Frame(parent="velodyne")}).with_sensor("velodyne", scanner)
 
 
 def rows_of_calibration(path: Path) -> list[str]:

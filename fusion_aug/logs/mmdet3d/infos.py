@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from calib.se3 import as_f64, invert, rotation_from_quaternion, se3
+from calib.se3_arrays import determinants
 
 InfoRow = dict[str, Any]
 INTRINSICS = "camera_intrinsics"  # what BEVFusion calls cam_intrinsic
@@ -108,7 +109,7 @@ def rigid(matrix: Any) -> Tensor:
     R = u @ v
     if float(np.abs(R.numpy() - T[:3, :3]).max()) > 1e-3 or determinants(R.numpy())[0] < 0:
         raise ValueError("a transform is not rigid")
-    return se3(R, T[:3, 3])
+    return se3(R, as_f64(T[:3, 3]))
 
 
 def _nanoseconds(seconds: Any) -> int:

@@ -7,7 +7,7 @@ the file gives or its ``lidar2cam`` implies.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -177,11 +177,12 @@ class Mmdet3dLog(Log):
         """Read one sample."""
         file, number = self.locate(sample_id)
         info, where = file.info(number), f"{file.path}: sample {file.tokens[number]}"
-        rig, times = self.rig_of(info, where)
+        channels = list(info.cameras)
+        pictures = {name: self.find(camera.path, name, where, channels) for name, camera in info.cameras.items()}
+        rig, times = self.rig_of(info, where, pictures)
         rig = self.with_rig_file(rig)
         streams: dict[str, Stream] = {LIDAR: self._cloud(info, where, masks_of(self, sample_id))}
-        for name, camera in info.cameras.items():
-            path = self.find(camera.path, name, where, list(info.cameras))
+        for name, path in pictures.items():
             source = Source(self.root / path, "image", options={"size": rig.camera(name).model.size})
             streams[name] = Camera(
                 frame=name, capture_times=torch.tensor([times[name]]), items=(source,), records=(path,)
@@ -195,9 +196,14 @@ class Mmdet3dLog(Log):
         )  # fmt: skip
         return merge_sidecar(Sample(metas=(meta,), streams=streams), self.tree)
 
-    def rig_of(self, info: Info, where: str) -> tuple[Rig, dict[str, int]]:
-        """The rig of a sample, and the stamp of every camera (moved by nanoseconds where two share one)."""
+    def rig_of(self, info: Info, where: str, pictures: Mapping[str, str]) -> tuple[Rig, dict[str, int]]:
+        """The rig of a sample, and the stamp of every camera (moved by nanoseconds where two share one).
+
+        Args:
+            info: of the sample. where: it is, for messages. pictures: paths of them from the root, by camera.
+        """
         T_ego_vehicle = info.T_ego_lidar @ invert(lidar_yaw_pose(info))
+        T_vehicle_ego = invert(T_ego_vehicle)
         poses = {info.time: info.T_world_ego @ T_ego_vehicle}
         for sweep, time in zip(info.sweeps, sweep_times(info), strict=True):
             place = info.T_world_ego @ info.T_ego_lidar @ sweep.T_lidar_sweep @ invert(info.T_ego_lidar)
@@ -210,16 +216,14 @@ class Mmdet3dLog(Log):
             while time in poses:  # every camera keeps a vehicle pose of its own
                 time += 1
             times[name], poses[time] = time, camera.T_world_ego @ T_ego_vehicle
-            path = self.find(camera.path, name, where, list(info.cameras))
+            path = pictures[name]
             partner = other_side(name, info.cameras)
             size = image_size(self.path_in(path, where))
             if all(camera.size) and camera.size != size:
                 told = f"{where}: images.{name}: height, width: {size_words(camera.size)} is not the size of {path}"
                 raise DataError(f"{told}, {size_words(size)}; cam2img holds for one of them")
             sensors[name] = pinhole_sensor(name, camera.K, size, None if partner == name else partner)
-            frames[name] = Frame(
-                parent=VEHICLE, pose=invert(T_ego_vehicle) @ camera.T_ego_cam, axis_convention="camera"
-            )
+            frames[name] = Frame(parent=VEHICLE, pose=T_vehicle_ego @ camera.T_ego_cam, axis_convention="camera")
         track = Trajectory.from_unsorted(torch.tensor(list(poses)), torch.stack(list(poses.values())))
         base = {
             WORLD: Frame(axis_convention="world"),

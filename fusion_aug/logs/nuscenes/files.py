@@ -6,9 +6,9 @@ from array import array
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from fusion_aug.logs.core.kept import Kept
 from fusion_aug.logs.nuscenes.grids import sample_of_grid
 from fusion_aug.logs.nuscenes.index import Index, value_digest
-from fusion_aug.logs.nuscenes.kept import Kept
 from fusion_aug.logs.nuscenes.labels import PointLabels
 from fusion_aug.logs.nuscenes.tables import Row, Tables
 

@@ -21,6 +21,7 @@ from calib.regular_files import is_there
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.classes import Classes
 from fusion_aug.logs.core.files import copy_file, inside
+from fusion_aug.logs.core.kept import Kept
 from fusion_aug.logs.core.point_labels import (
     DECODER,
     LabelLayout,
@@ -29,7 +30,6 @@ from fusion_aug.logs.core.point_labels import (
     label_layout,
     with_others,
 )
-from fusion_aug.logs.nuscenes.kept import Kept
 from fusion_aug.logs.nuscenes.tables import LABEL_TABLES, Row, Tables
 from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import LazyColumns, Points

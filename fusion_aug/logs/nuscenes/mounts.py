@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from calib import Frame, Rig, Trajectory, validate
 from calib.nuscenes import pose_from_record, sensor_from_record
 from fusion_aug.errors import DataError
-from fusion_aug.logs.nuscenes.kept import Kept
+from fusion_aug.logs.core.kept import Kept
 from fusion_aug.logs.nuscenes.tables import Row, Tables
 
 KEPT = 1024  # rigs, of about 40 KiB: as many as trainval has scenes

@@ -22,6 +22,7 @@ from calib.se3 import invert
 from calib.se3_arrays import product
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.contents import Part, Unreached
+from fusion_aug.logs.core.kept import Kept
 from fusion_aug.logs.core.log import Format, LogOptions, Option
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.tracks import bare_sample
@@ -30,7 +31,6 @@ from fusion_aug.logs.nuscenes.contents import NO_FILES, NO_RECORD, NO_ROW, OTHER
 from fusion_aug.logs.nuscenes.ego import ego_around
 from fusion_aug.logs.nuscenes.files import Files
 from fusion_aug.logs.nuscenes.grids import GRID, LogWithGrids
-from fusion_aug.logs.nuscenes.kept import Kept
 from fusion_aug.logs.nuscenes.mounts import Mounts
 from fusion_aug.logs.nuscenes.roads import LogWithRoads
 from fusion_aug.logs.nuscenes.splits import official_splits

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fusion_aug.errors import DataError
+from fusion_aug.logs.core.kept import Kept
 from fusion_aug.logs.nuscenes.index import Index, value_digest
-from fusion_aug.logs.nuscenes.kept import Kept
 from fusion_aug.logs.nuscenes.records import record_at_start, records
 from fusion_aug.logs.nuscenes.steady import SteadyFile
 

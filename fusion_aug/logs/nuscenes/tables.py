@@ -13,9 +13,9 @@ from torch import Tensor
 
 from calib.nuscenes import poses_from_records
 from fusion_aug.errors import DataError
+from fusion_aug.logs.core.kept import Kept
 from fusion_aug.logs.core.tree import Tree
 from fusion_aug.logs.nuscenes.fields import check_row
-from fusion_aug.logs.nuscenes.kept import Kept
 from fusion_aug.logs.nuscenes.splits import SPLITS, own_splits
 from fusion_aug.logs.nuscenes.table import Row, Table
 from fusion_aug.logs.nuscenes.versions import find_version

@@ -173,7 +173,7 @@ class Brightness(PhotometricTransform):
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """Levels times ``factor``, clipped to full scale."""
-        return color.curve(picture, lambda x: x * params["factor"])
+        return color.stretched(picture, params["factor"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +189,7 @@ class Contrast(PhotometricTransform):
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """(x - mean) * ``factor`` + mean, with the mean of all pixels and channels, clipped."""
         middle = reduce.mean(picture) / (255 if picture.dtype == torch.uint8 else 1)
-        return color.curve(picture, lambda x: (x - middle) * params["factor"] + middle)
+        return color.stretched(picture, params["factor"], middle)
 
 
 @dataclass(frozen=True, kw_only=True)

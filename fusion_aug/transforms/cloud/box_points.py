@@ -81,11 +81,11 @@ def drop_in_boxes(stream: Points, call: Call) -> Points:
     stream = stream.realized()
     keep = torch.ones(stream.rows, dtype=torch.bool)
     for i, params in call.asked:
-        start, key = stream.item_slice(i).start, item_key(stream, call, i, params)
+        start, key, numbers = stream.item_slice(i).start, item_key(stream, call, i, params), stream.noise_rows(i)
         found = list(rows_in_boxes(stream, call, i, params))
         chosen = chance(item_key(stream, call, i, params, "boxes"), len(found), params["boxes"])
         for k in np.flatnonzero(chosen):
-            keep[start + found[k][chance(key, found[k], params["share"])]] = False
+            keep[start + found[k][chance(key, numbers[found[k]], params["share"])]] = False
     return stream if bool(keep.all()) else stream.select(keep)
 
 
@@ -97,7 +97,7 @@ def jitter_in_boxes(stream: Points, call: Call) -> Points:
     for i, params in call.asked:
         inside = [rows.numpy() for rows in rows_in_boxes(stream, call, i, params)]
         rows = np.unique(np.concatenate(inside)) if inside else np.zeros(0, int)
-        drawn = torch.from_numpy(normal(item_key(stream, call, i, params), cells(rows, 3)))
+        drawn = normal(item_key(stream, call, i, params), cells(stream.noise_rows(i)[rows], 3))
         shift = drawn.to(torch.float64) * params["sigma"]
         xyz[stream.item_slice(i).start + torch.from_numpy(rows)] += shift.to(xyz)
     return stream.with_values(xyz=xyz)

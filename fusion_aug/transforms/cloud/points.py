@@ -111,10 +111,10 @@ class PointDropout(PointTransform):
 @handles(PointDropout, Points, by_item=True)
 def drop_points(stream: Points, call: Call) -> Points:
     """Keep a random subset."""
-    counts = stream.counts.tolist()
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
-        return torch.from_numpy(~chance(item_key(stream, call, item, params), counts[item], params["share"]))
+        lost: Tensor = chance(item_key(stream, call, item, params), stream.noise_rows(item), params["share"])
+        return ~lost
 
     return keep_points(stream, call, rule)
 
@@ -140,7 +140,8 @@ def shuffle_points(stream: Points, call: Call) -> Points:
         rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
         rows.append(own.start + torch.from_numpy(rng.permutation(own.stop - own.start)))
     order = torch.cat(rows) if rows else torch.zeros(0, dtype=torch.int64)
-    return replace(stream, values=take_rows(stream.values, order), offsets=stream.bounds)
+    numbers = None if stream.source_rows is None else stream.source_rows[order]
+    return replace(stream, values=take_rows(stream.values, order), offsets=stream.bounds, source_rows=numbers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +164,7 @@ def subsample_points(stream: Points, call: Call) -> Points:
 
     def rule(item: int, params: Mapping[str, Any]) -> Tensor:
         xyz = stream["xyz"][stream.item_slice(item)].detach().cpu().to(torch.float64).numpy()
-        order = np.argsort(words(item_key(stream, call, item, params), len(xyz)))
+        order = np.argsort(words(item_key(stream, call, item, params), stream.noise_rows(item).numpy()))
         order = order[np.isfinite(xyz[order]).all(1)]
         _, first = np.unique(cell_of(xyz[order] / params["size"]).astype(np.int64), axis=0, return_index=True)
         keep = torch.zeros(len(xyz), dtype=torch.bool)
@@ -195,7 +196,7 @@ def jitter_points(stream: Points, call: Call) -> Points:
     xyz = stream["xyz"].clone()
     for i, params in call.asked:
         rows = stream.item_slice(i)
-        drawn = normal(item_key(stream, call, i, params), rows.stop - rows.start, xyz.device)
+        drawn = normal(item_key(stream, call, i, params), stream.noise_rows(i).to(xyz.device))
         shift = drawn.to(torch.float64) * params["sigma"]
         start, way = scanner_rays(stream, i, call)
         factor = (1 + shift / torch.linalg.norm(way, dim=1).clamp(min=1e-6)).clamp(min=0.01)

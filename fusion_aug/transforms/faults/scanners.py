@@ -87,14 +87,15 @@ def take_foreign_pulses(stream: Points, call: Call) -> Points:
         hit_key, far_key, power_key = (item_key(stream, call, i, params, what) for what in ("hit", "range", "power"))
         start, way = scanner_rays(stream, i, call)
         old = torch.linalg.norm(way, dim=1)
-        hit = torch.from_numpy(chance(hit_key, len(old), params["share"])) & torch.isfinite(old.cpu()) & (old.cpu() > 0)
+        numbers = stream.noise_rows(i)
+        hit = chance(hit_key, numbers, params["share"]) & torch.isfinite(old.cpu()) & (old.cpu() > 0)
         foreign[rows] = hit
         nearest = max(sensor.min_range, 0.5)
-        far = nearest + (sensor.max_range - nearest) * uniform(far_key, len(old))
+        far = nearest + (sensor.max_range - nearest) * uniform(far_key, numbers.numpy())
         place = start + way * (torch.from_numpy(far).to(old) / old.clamp(min=1e-9))[:, None]
         xyz[rows] = torch.where(hit[:, None].to(xyz.device), place.to(xyz.dtype), xyz[rows])
         if intensity is not None:
-            power = threshold(gain(far, sensor), sensor) * (1 + 2.0 * exponential(power_key, len(old)))
+            power = threshold(gain(far, sensor), sensor) * (1 + 2.0 * exponential(power_key, numbers.numpy()))
             level = torch.from_numpy(rounded(intensity_of(power, far, sensor), sensor)).to(intensity)
             intensity[rows] = torch.where(hit.to(intensity.device), level, intensity[rows])
         if status is not None:
@@ -137,7 +138,7 @@ def lose_dark_returns(stream: Points, call: Call) -> Points:
         for inside in rows_in_boxes(stream, call, item, params):
             on_box[inside] = True
         share = stream["intensity"][rows].cpu().double() / (sensor.scale * sensor.white)
-        unlucky = torch.from_numpy(chance(item_key(stream, call, item, params), len(on_box), params["share"]))
+        unlucky = chance(item_key(stream, call, item, params), stream.noise_rows(item), params["share"])
         return ~(on_box & (share < params["reflectivity"]) & unlucky)
 
     return keep_points(stream, call, rule)

@@ -23,7 +23,7 @@ from fusion_aug.ops.radar import (
 from fusion_aug.sample.ego import radar_velocity
 from fusion_aug.streams import Radar
 from fusion_aug.streams.families import PointOp
-from fusion_aug.streams.targets import on_nothing, target_columns
+from fusion_aug.streams.targets import on_nothing
 
 NUMBER = "number of the detection"  # column of ours while a scan is changed
 
@@ -65,13 +65,14 @@ class ScanContext:
     """The circumstances of one radar scan.
 
     Attributes:
-        sensor: the radar. noise: of the scan; its rows are the detections.
+        sensor: the radar. noise: of the scan. rows: (n,) int64, what the noise of its detections is drawn by.
         own_velocity: (3,) m/s of the radar over ground in its own frame; None where unknown.
         index: of the sample in the batch. time: true capture time, ns.
     """
 
     sensor: RadarSensor
     noise: ItemNoise
+    rows: Tensor
     own_velocity: Tensor | None
     index: int
     time: int
@@ -101,32 +102,39 @@ def change_radar(stream: Radar, call: Call) -> Radar:
 def change_each_scan(stream: Radar, call: Call, change: Change) -> Radar:
     """Change the detections of every item that is present, and pack them again."""
     stream = stream.realized()
-    parts = list(stream.realized_items())
+    parts, numbers = list(stream.realized_items()), [stream.noise_rows(i) for i in range(len(stream))]
     for i, params in call.asked:
-        columns = parts[i]
+        if not bool(stream.present[i]):
+            continue
+        rows = numbers[i].to(parts[i]["xyz"].device)
+        columns = {**parts[i], NUMBER: rows + 1}
         index, time = int(stream.sample_index[i]), int(stream.true_capture_times[i])
         sensor = call.sample.metas[index].true_rig.sensors.get(call.name)
         known = sensor if isinstance(sensor, RadarSensor) else RadarSensor(frame=stream.frame)
         own = radar_velocity(call.sample, stream, i)
         own = sensor_velocity(columns) if own is None else own
-        scan = ScanContext(known, ItemNoise(params.get("noise", ""), call.name, time), own, index, time)
-        parts[i] = changed_rows(stream, columns, params, scan, change) if bool(stream.present[i]) else columns
-    return stream.repacked(parts)
+        noise = ItemNoise(params.get("noise", ""), call.name, time)
+        changed = dict(change(columns, params, ScanContext(known, noise, rows, own, index, time)))
+        numbers[i], added = numbers_after(numbers[i], changed.pop(NUMBER).cpu() - 1)
+        # what is added is no object's, whatever it is made from
+        parts[i] = changed | on_nothing(stream, changed, added)
+    return stream.repacked(parts, torch.cat(numbers)) if parts else stream
 
 
-def changed_rows(
-    stream: Radar, columns: Columns, params: Mapping[str, Any], scan: ScanContext, change: Change
-) -> Columns:
-    """What ``change`` makes of detections; those that it adds are no object's, whatever they were made from."""
-    if not target_columns(stream):
-        return change(columns, params, scan)
-    number = torch.arange(1, len(columns["xyz"]) + 1, device=columns["xyz"].device)
-    changed = dict(change({**columns, NUMBER: number}, params, scan))
-    found = changed.pop(NUMBER).cpu()
+def numbers_after(before: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+    """Numbers of a scan's detections after a change, and which of them are new, (m,).
+
+    Args:
+        before: (n,) numbers of the old ones.
+        found: (m,) the same column after the change; that of a new one is none of them, or comes again.
+    """
     added = torch.ones(len(found), dtype=torch.bool)  # all but the first of each number
     added[torch.from_numpy(np.unique(found.numpy(), return_index=True)[1])] = False
-    added |= found == 0
-    return changed | on_nothing(stream, changed, added)
+    added |= ~torch.isin(found, before)
+    fresh = int(before.max()) + 1 if len(before) else 0
+    numbers = found.clone()
+    numbers[added] = fresh + torch.arange(int(added.sum()))
+    return numbers, added
 
 
 def velocities_on_rays(

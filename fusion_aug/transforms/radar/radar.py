@@ -11,7 +11,7 @@ import torch
 
 from calib.ties import nearest_whole
 from fusion_aug.core.ranges import Range
-from fusion_aug.ops.hashed import chance, uniform
+from fusion_aug.ops.hashed import cells, chance, uniform
 from fusion_aug.ops.normals import normal
 from fusion_aug.ops.radar import (
     Columns,
@@ -43,7 +43,7 @@ class RcsNoise(RadarTransform):
         """rcs + ``bias`` + Gaussian noise of ``sigma``, dB; detections without rcs stay."""
         if "rcs" not in detections:
             return detections
-        drawn = normal(scan.noise.rows(), len(detections["rcs"]), detections["rcs"].device).to(torch.float64)
+        drawn = normal(scan.noise.rows(), scan.rows).to(torch.float64)
         shift = params["bias"] + params["sigma"] * drawn
         return {**detections, "rcs": detections["rcs"] + shift.to(detections["rcs"])}
 
@@ -74,7 +74,7 @@ class RadarNoise(RadarTransform):
         Ranges stay above 0.1 m. The compensated velocity is recomputed for the measured ray.
         """
         rays, distance = rays_of(detections)
-        drawn = normal(scan.noise.rows(), 3 * len(rays), rays.device).to(torch.float64).reshape(-1, 3)
+        drawn = normal(scan.noise.rows(), cells(scan.rows, 3)).to(torch.float64)
         far = (distance + params["range"] * scan.sensor.range_resolution * drawn[:, 0]).clamp(min=0.1)
         ray = rotated_about_z(rays, params["azimuth"] * scan.sensor.azimuth_resolution * drawn[:, 1])
         speed = params["doppler"] * scan.sensor.doppler_resolution * drawn[:, 2]
@@ -112,7 +112,7 @@ class RadarMissed(RadarTransform):
 
         The threshold is ``min_rcs`` + 40 log10(distance / ``at``) dBsm; an unknown (NaN) rcs is kept.
         """
-        keep = ~chance(scan.noise.rows(), len(detections["xyz"]), params["share"], detections["xyz"].device)
+        keep = ~chance(scan.noise.rows(), scan.rows, params["share"])
         if "rcs" in detections:
             _, distance = rays_of(detections)
             floor = rcs_threshold(distance * (50.0 / params["at"]), params["min_rcs"])
@@ -147,9 +147,8 @@ class RadarGhosts(RadarTransform):
         It lies ``path`` metres further, rotated by up to ``spread_deg`` degrees, ``loss`` dB weaker; none lies beyond
         the sensor's range.
         """
-        n, device = len(detections["xyz"]), detections["xyz"].device
-        chosen = chance(scan.noise.rows(), n, params["share"], device)
-        angle = (2 * uniform(scan.noise.rows("angle"), n, device) - 1) * np.radians(params["spread_deg"])
+        chosen = chance(scan.noise.rows(), scan.rows, params["share"])
+        angle = (2 * uniform(scan.noise.rows("angle"), scan.rows) - 1) * np.radians(params["spread_deg"])
         ghosts = take_rows(detections, chosen)
         rays, distance = rays_of(ghosts)
         ray = rotated_about_z(rays, angle[chosen])

@@ -145,7 +145,9 @@ def air_echoes(scan: Scan, state: WeatherState, puffs: Puffs, target: Array, dra
     echoes = []
     if back > 0:
         densest = 1 + state.air.patchiness
-        echo = pulse.suspended_echoes(extinction, back, scan.sensor, draws, target, scan.from_scanner, densest)
+        echo = pulse.suspended_echoes(
+            extinction, back, scan.sensor, draws, scan.numbers, target, scan.from_scanner, densest
+        )
         echoes.append(echo if clouds is None else _in_patchy_fog(scan, echo, clouds, floating))
     for k, particles in enumerate(state.air.particles()):
         own = replace(draws, key=digest(draws.key, "particles", k))
@@ -199,7 +201,7 @@ def particle_echoes(
     for rows, place in scan.scanners:
         own, kept = _kept_particles(scan, rows, place, state, particles, key, extinction)
         found += own
-    return [*found, pulse.small_particle_echoes(particles, extinction, kept, scan.sensor, draws, len(scan.distance))]
+    return [*found, pulse.small_particle_echoes(particles, extinction, kept, scan.sensor, draws, scan.numbers)]
 
 
 def _kept_particles(
@@ -257,13 +259,13 @@ def spray_echoes(
             met = np.flatnonzero((whole > 1e-3) & scan.known[rows])
             beam, ray = rows[met], scan.ray[rows[met]]
             spread = 1 / np.linalg.norm(ray @ puffs.shape[k].T, axis=1)
-            distance = peak[met] + spread * normal(draws.rows("spray", k), beam)
+            distance = peak[met] + spread * normal(draws.rows("spray", k), scan.numbers[beam])
             before = one.depth(place, ray, np.maximum(distance, 0)) + extinction * distance
             density = np.minimum(whole[met] / (spread * np.sqrt(2 * np.pi)), 1.0)
             # drops of spray scatter like fog; a gate's return varies from pulse to pulse
             back = density / state.air.lidar_ratio
             power = back * step * np.pi * np.exp(-2 * before) * pulse.gain(distance, scan.sensor)
-            varies = exponential(draws.rows("power of spray", k), cells(beam, 2)).mean(1)
+            varies = exponential(draws.rows("power of spray", k), cells(scan.numbers[beam], 2)).mean(1)
             out.append(pulse.Echo(beam, distance, power * varies))
     return out
 
@@ -272,10 +274,12 @@ def sun_echoes(scan: Scan, state: WeatherState, draws: ItemNoise) -> tuple[Array
     """The factor on the threshold near the sun, and false returns there, even in range."""
     angle = np.arccos(np.clip(scan.ray_in_world @ to_sun_in_world(scan.call.sample, scan.index, state), -1, 1))
     near = np.where(angle < SUN_ANGLE, (1 - angle / SUN_ANGLE) ** 2, 0.0) * state.light.sun / 1e5
-    beam = np.flatnonzero(chance(draws.rows("sun"), len(angle), SUN_ECHOES * near))
+    beam = np.flatnonzero(chance(draws.rows("sun"), scan.numbers, SUN_ECHOES * near))
     noise = 1 + 30 * near
     low, high = scan.sensor.min_range, scan.sensor.max_range
-    distance = low + (high - low) * uniform(draws.rows("range in the sun"), beam)
+    distance = low + (high - low) * uniform(draws.rows("range in the sun"), scan.numbers[beam])
     # a false return is noise that passed the threshold by a little
     least = noise[beam] * pulse.threshold(pulse.gain(distance, scan.sensor), scan.sensor)
-    return noise, pulse.Echo(beam, distance, least * (1 + 0.3 * exponential(draws.rows("power in the sun"), beam)))
+    return noise, pulse.Echo(
+        beam, distance, least * (1 + 0.3 * exponential(draws.rows("power in the sun"), scan.numbers[beam]))
+    )

@@ -87,8 +87,8 @@ def _outlines(view: WeatherView, feet: Array, up: Array) -> tuple[Array, Array]:
     middle = feet[:, None] + share * LAMP_HEIGHT * up
     aside = np.cross(middle, up)
     aside *= (THICK[0] + share * (THICK[1] - THICK[0])) / np.linalg.norm(aside, axis=-1, keepdims=True)
-    pixels, seen = view.project(np.stack([middle - aside, middle + aside]))
-    (left, right), both = pixels, seen.all(0)
+    (left, right), seen = view.project(np.stack([middle - aside, middle + aside]))
+    both = seen[0] & seen[1]
     return np.stack([left[:, :-1], left[:, 1:], right[:, 1:], right[:, :-1]], 2), both[:, :-1] & both[:, 1:]
 
 

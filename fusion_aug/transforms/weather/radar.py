@@ -16,7 +16,7 @@ from fusion_aug.physics import microwave
 from fusion_aug.physics.ground import AIR, WATER, fresnel, water_share
 from fusion_aug.streams import Radar
 from fusion_aug.streams.columns import take_rows
-from fusion_aug.transforms.radar.family import ScanContext, change_each_scan, velocities_on_rays
+from fusion_aug.transforms.radar.family import NUMBER, ScanContext, change_each_scan, velocities_on_rays
 from fusion_aug.transforms.weather.place import T_world
 from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.weather import Weather
@@ -24,7 +24,6 @@ from fusion_aug.transforms.weather.weather import Weather
 LEAST_MARGIN = 0.5  # dB over the threshold of a detection that the sensor's model would not have made
 CFAR = 9.0  # times the mean clutter that a cell must exceed: one cell in 8000 of pure clutter does
 TURBULENCE = 1.0  # m/s, standard deviation of the drops' speed along the ray
-ROW = "row of the scan"  # column of ours while detections are lost
 VIEW = np.radians(60.0)  # half of the field of view
 GHOSTS = 0.3  # share of the detections that a mirror would give a second one
 
@@ -38,10 +37,8 @@ def weather_on_radar(stream: Radar, call: Call) -> Radar:
 
     def change(columns: Columns, params: Mapping[str, Any], scan: ScanContext) -> Columns:
         state = WeatherState.of(params)
-        numbered = {**columns, ROW: torch.arange(len(columns["xyz"]), device=columns["xyz"].device)}
-        weaker = attenuated(numbered, state, scan)
-        rows = weaker.pop(ROW)
-        detections = with_ghosts(weaker, state, scan, rows)
+        weaker = attenuated(columns, state, scan)
+        detections = with_ghosts(weaker, state, scan, weaker[NUMBER] - 1)
         T = T_world(call.sample, scan.index, stream.frame, scan.time)
         return with_clutter(detections, state, scan, T[:3, :3].T @ np.array([*state.air.wind, 0.0]))
 
@@ -80,7 +77,7 @@ def with_ghosts(detections: Columns, state: WeatherState, scan: ScanContext, row
     """Detections over the mirror that a wet road is: a little farther, weaker, with the Doppler of the original.
 
     Args:
-        rows: (n,) of the detections in the scan, which their noise hangs on.
+        rows: (n,) what the noise of the detections is drawn by.
     """
     film = state.surface.water_film
     if film <= 0 or len(rows) == 0:

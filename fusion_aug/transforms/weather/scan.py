@@ -22,6 +22,7 @@ class Scan:
     Attributes:
         xyz: (n, 3) points, float32, or float64 where the cloud holds it.
         start: (n, 3) where rays start, the sensor's frame; None for its origin.
+        numbers: (n,) what the noise of the pulses is drawn by.
         distance: (n,) metres along the ray, float32. intensity: (n,) in the sensor's scale, float32, or None.
         scanners: rows of the points of each scanner that shares the cloud, and its position (3,).
     """
@@ -34,6 +35,7 @@ class Scan:
         self.index, self.time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
         rows = stream.item_slice(item)
         xyz = stream.values["xyz"][rows]
+        self.numbers = stream.noise_rows(item).numpy()
         self.xyz = xyz.detach().cpu().numpy() if xyz.dtype == torch.float64 else _numbers(xyz)
         self.start = None
         if (stream.origins and "origin" in stream.values) or scanner_place(stream, item, call) is not None:

@@ -148,7 +148,7 @@ class WeatherView:
         return (np.zeros(3), np.zeros(3)) if twist is None else (twist[0].numpy(), twist[1].numpy())
 
     def project(self, points: Array) -> tuple[Array, Array]:
-        """Canvas pixels (..., 2) of camera-frame points (..., 3), and whether the lens sees them on the canvas (...)."""
+        """Canvas pixels (..., 2) of camera-frame points (..., 3), and whether the lens sees them on the canvas."""
         pixels, visible = self.sensor.project(torch.from_numpy(np.asarray(points, float)))
         return pixels.detach().numpy(), visible.numpy()
 

@@ -130,3 +130,36 @@ def test_a_hard_link_of_a_link_is_one_of_its_file(root: Path, tmp_path: Path) ->
     target = tmp_path / "out/b.bin"
     copy_file(Source(root / "b.bin", "file"), target, "hard")
     assert not target.is_symlink() and target.samefile(root.parent / "disk/deep/b.bin")
+
+
+@pytest.mark.parametrize("named", ["data/a.bin", "data/none.bin", "data/deep/none.bin"])
+def test_a_folder_that_was_followed_is_looked_at_again(root: Path, named: str) -> None:
+    """A folder is looked into once; that it is still the same one is asked each time."""
+    tree = Tree(root)
+    assert tree.path("data/a.bin", "x").read_text() == "a"
+    (root / "data").rename(root / "before")
+    (root / "data").symlink_to(root.parent / "disk")
+    with pytest.raises(DataError, match=r"row 1: .*/data is a link to .*/disk, outside the log"):
+        tree.path(named, "row 1")
+    (root / "data").unlink()
+    (root / "data").symlink_to("before")
+    assert tree.path("data/a.bin", "x").read_text() == "a"
+    (root / "data").unlink()
+    (root / "data").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"row 1: .*/data is a link to nowhere, which does not exist"):
+        tree.path(named, "row 1")
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../disk/b.bin", "data/../../disk", "data\\a.bin", "a\0b"])
+def test_names_that_lead_out_are_refused(root: Path, name: str) -> None:
+    with pytest.raises(DataError, match="leaves the log's folder"):
+        Tree(root).path(name, "row 1")
+
+
+def test_what_lies_behind_a_link_needs_it_to_be_followed(root: Path) -> None:
+    (root / "out").symlink_to(root.parent / "disk")
+    tree = Tree(root)
+    for name in ("out", "out/", "out/.", "out/deep", "out/deep/b.bin", "out/none", "data/./../x"):
+        with pytest.raises(DataError):
+            tree.path(name, "row 1")
+    assert tree.path("nothing/at/all.bin", "x") == root / "nothing/at/all.bin"

@@ -14,16 +14,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import fusion_aug as fa
 from benchmarks.big_tables import write_big_tables
+from fusion_aug.logs.core.kept import Kept
 from fusion_aug.logs.core.tree import Tree
+from fusion_aug.logs.core.twist import twist_at
 from fusion_aug.logs.nuscenes import index as index_module
 from fusion_aug.logs.nuscenes import steady
 from fusion_aug.logs.nuscenes.fields import FIELDS
 from fusion_aug.logs.nuscenes.index import Index, value_digest
-from fusion_aug.logs.nuscenes.kept import Kept
-from fusion_aug.logs.nuscenes.tables import LABEL_TABLES, TABLES, Tables
+from fusion_aug.logs.nuscenes.tables import LABEL_TABLES, TABLES, Tables, nanoseconds
 
 VERSION = "v1.0-trainval"
 MOST_BYTES = 96  # per row of any table; as dictionaries they take 1,000 and more
@@ -67,6 +69,29 @@ def test_tables_answer_as_lists_do(big: Path) -> None:
     assert all(tables.picture_size(token) == size for token, size in sizes.items())
     with pytest.raises(fa.DataError, match=r"ego_pose\.json: token 'none' is missing"):
         tables.get("ego_pose", "none")
+
+
+def test_the_vehicle_moves_as_all_poses_of_its_scene_tell(big: Path) -> None:
+    """Of a scene only the poses about a sample are read; all of them tell the same."""
+    log: Any = fa.open_log("nuscenes", big)
+    tables, samples = log.tables, log.all_ids[:40]
+    found: dict[int, Any] = {}
+    for token in samples:
+        for row in tables.data_of_sample(token):
+            found.setdefault(nanoseconds(row), row)
+    stamps = sorted(found)
+    times, poses = torch.tensor(stamps), tables.ego_poses([found[t] for t in stamps])
+    for token in (samples[0], samples[17], samples[-1]):
+        sample = log.read(token)
+        ego, track = sample["ego"], sample.rig.frames["ego"].pose
+        velocity, angular = twist_at(ego.capture_times, times, poses)
+        assert torch.equal(ego["velocity"], velocity) and torch.equal(ego["angular_velocity"], angular)
+        assert torch.equal(ego["pose"], poses[torch.searchsorted(times, ego.capture_times)])
+        first, last = (stamps.index(int(ego.capture_times[i])) for i in (0, -1))
+        known = slice(max(first - 1, 0), last + 2)  # one more on either side, for what is between
+        own = set(ego.capture_times.tolist())
+        kept = [i for i in range(len(stamps))[known] if stamps[i] in own or i in (first - 1, last + 1)]
+        assert track.times.tolist() == [stamps[i] for i in kept] and torch.equal(track.poses, poses[kept])
 
 
 def test_samples_that_files_belong_to(big: Path) -> None:
