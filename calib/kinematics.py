@@ -130,13 +130,23 @@ class Robot:
                 out.append((link, joint, joint.multiplier * sense * (T[..., :3, :3] @ joint.axis), T[..., :3, 3]))
         return out
 
-    def jacobian(self, readings: Tensor, link: str, joints: Sequence[str] | None = None) -> Tensor:
+    def jacobian(
+        self,
+        readings: Tensor,
+        link: str,
+        joints: Sequence[str] | None = None,
+        poses: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
         """Derivative (..., 6, J) of a link's twist by the readings' rates, in the root frame.
 
         Rows are the velocity of the link's origin, then its angular velocity.
+
+        Args:
+            readings: (..., J) rad or m. link: whose twist. joints: their names; ``self.joints`` by default.
+            poses: from ``forward``, where they are known.
         """
         names = list(self.joints if joints is None else joints)
-        poses = self.forward(readings, names)
+        poses = self.forward(readings, names) if poses is None else poses
         chain = set(self.chain(link))
         out = readings.new_zeros((*readings.shape[:-1], 6, len(names)))
         for moving, joint, axis, place in self.screws(poses):

@@ -138,8 +138,8 @@ class Transform:
         """Whether it leaves samples of a batch that have no parameters as they are, so that none is taken out."""
         if cls.accumulates:
             return True
-        if cls.apply.__func__ is not Transform.apply.__func__:  # type: ignore[attr-defined]
-            return False
+        if any(getattr(cls, n).__func__ is not getattr(Transform, n).__func__ for n in ("apply", "visit")):
+            return False  # a rule of its own, which may look for parameters of every sample
         try:
             handlers = [handler_for(cls, stream, name) for name, stream in looked_at(sample)]
         except UnhandledStream:  # perhaps of a sample that it does not run on

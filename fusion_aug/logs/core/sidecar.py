@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor
 
 from calib import Frame, Rig, Trajectory, rig_from_dict, rig_to_dict
-from calib.regular_files import is_there
+from calib.regular_files import is_there, status
 from calib.replacing import replace_unchecked
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.files import read_json, write_json
@@ -93,10 +95,22 @@ def sidecar_of(root: Path | Tree, sample_id: str) -> Path:
     return tree_of(root).path(f"{FOLDER}/samples/{name}", "sidecar")
 
 
-def ids_in_manifest(root: Path | Tree) -> dict[str, str]:
+def ids_in_manifest(root: Path | Tree) -> Mapping[str, str]:
     """Return id in the log -> id in the manifest, of the samples that a run renamed."""
     path = tree_of(root).path(f"{FOLDER}/{IDS}", "sidecar")
-    return {str(k): str(v) for k, v in read_json(path).items()} if is_there(path) else {}
+    if not is_there(path):
+        return {}
+    try:
+        facts = status(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    return _ids_of(path, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _ids_of(path: Path, *facts: int) -> Mapping[str, str]:
+    """What a file says that the file system tells such facts of; every sample asks for it."""
+    return MappingProxyType({str(k): str(v) for k, v in read_json(path).items()})
 
 
 def write_ids(out: Path, ids: Mapping[str, str]) -> None:

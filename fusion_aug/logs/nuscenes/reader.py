@@ -26,6 +26,7 @@ from fusion_aug.logs.core.kept import Kept
 from fusion_aug.logs.core.log import Format, LogOptions, Option
 from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.tracks import bare_sample
+from fusion_aug.logs.nuscenes.box_motion import box_velocities
 from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, RADAR_COLUMNS
 from fusion_aug.logs.nuscenes.contents import NO_FILES, NO_RECORD, NO_ROW, OTHER_VERSION, OWN_FOLDER
 from fusion_aug.logs.nuscenes.ego import ego_around
@@ -233,7 +234,7 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
         where = tables.where("sample_annotation")
         poses = poses_from_records(rows, lambda i: f"{where}: {rows[i]['token']}").numpy()
         sizes = np.array([r["size"] for r in rows], np.float64).reshape(-1, 3)
-        velocity = product(tables.box_velocities(rows)[:, None], T_world_ref[:3, :3].numpy())[:, 0]
+        velocity = product(box_velocities(tables, rows)[:, None], T_world_ref[:3, :3].numpy())[:, 0]
         visible = [VISIBILITY.get(str(r.get("visibility_token")), VISIBLE) for r in rows]
         return Boxes3D(
             frame=REF,

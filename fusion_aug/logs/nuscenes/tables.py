@@ -7,7 +7,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -75,7 +74,6 @@ class Tables:
         self._channels: Kept[str, tuple[str, str]] = Kept(KEPT_NAMES)
         self._categories: Kept[str, str] = Kept(KEPT_NAMES)
         self._picture_sizes: Kept[str, tuple[Any, Any]] = Kept(KEPT_NAMES)
-        self._sample_stamps: Kept[str, Any] = Kept(KEPT_NAMES)
 
     @cached_property
     def splits(self) -> dict[str, list[str]]:
@@ -267,47 +265,3 @@ class Tables:
     def _stamps(self, sample: str) -> dict[int, Row]:
         """The first record of a sample at each of its stamps (ns)."""
         return {nanoseconds(row): row for row in reversed(self.data_of_sample(sample))}
-
-    def box_velocities(self, annotations: Sequence[Row], max_gap: float = 1.5) -> np.ndarray[Any, Any]:
-        """World velocities (n, 3) of annotations by central difference of their neighbours, NaN where there are none.
-
-        The rule of the official devkit: with both neighbours twice the time gap is allowed.
-
-        Raises:
-            DataError: a neighbour is missing, or of another instance.
-        """
-        found = np.full((len(annotations), 3), np.nan)
-        moving = [i for i, row in enumerate(annotations) if row["prev"] or row["next"]]
-        if not moving:
-            return found
-        spans = [self._span(annotations[i]) for i in moving]
-        places = np.array([[first["translation"], last["translation"]] for first, last in spans], np.float64)
-        stamps = np.array([[self._sample_stamp(row) for row in span] for span in spans], np.float64)
-        seconds = (stamps[:, 1] - stamps[:, 0]) * 1e-6
-        gaps = np.array([max_gap * (2 if annotations[i]["prev"] and annotations[i]["next"] else 1) for i in moving])
-        seconds[~((seconds > 0) & (seconds <= gaps))] = np.nan
-        found[moving] = (places[:, 1] - places[:, 0]) / seconds[:, None]
-        return found
-
-    def _span(self, annotation: Row) -> tuple[Row, Row]:
-        """The annotations of the same instance before and after one; where there is none, itself."""
-        first = self._neighbour(annotation, "prev") if annotation["prev"] else annotation
-        return first, self._neighbour(annotation, "next") if annotation["next"] else annotation
-
-    def _sample_stamp(self, annotation: Row) -> Any:
-        """Microseconds."""
-        return self._sample_stamps.get(
-            annotation["sample_token"],
-            lambda _: self.follow("sample_annotation", annotation, "sample_token")["timestamp"],
-        )
-
-    def _neighbour(self, annotation: Row, field: str) -> Row:
-        """The annotation of the same instance before (``prev``) or after (``next``)."""
-        found = self.follow("sample_annotation", annotation, field)
-        if found["instance_token"] != annotation["instance_token"]:
-            raise DataError(
-                f"{self.where('sample_annotation', annotation['token'])}: {field}: leads from instance "
-                f"{annotation['instance_token']!r} to annotation {found['token']!r} of instance "
-                f"{found['instance_token']!r}"
-            )
-        return found

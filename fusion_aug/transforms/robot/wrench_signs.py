@@ -38,8 +38,9 @@ def jacobian_of(meta: SampleMeta, frame: str, stream: JointState, times: Tensor)
     if frame not in robot.edges:
         return None
     q = robot.readings_in(rig, times)
-    jacobian = align_to_joints(robot.jacobian(q, frame), robot.joints, stream.names)
-    return jacobian, robot.forward(q)[frame][:, :3, :3]
+    poses = robot.forward(q)
+    jacobian = align_to_joints(robot.jacobian(q, frame, poses=poses), robot.joints, stream.names)
+    return jacobian, poses[frame][:, :3, :3]
 
 
 def refuse_unclear_wrenches(sample: Sample, transform: str) -> None:
