@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parents[1]
 DATA = HERE.parent / "shared" / "data"
 MOST = 0.25  # of the time of a reading in the other checkout
 JOINTS, SIZE = 5, (84, 84)
-DRAWS = {"one reading": 20, "the arm": 1, "the Panda": 1}  # in a turn
+DRAWS = {"one reading": 100, "the arm": 1, "the Panda": 1}  # in a turn
 
 
 # --- the samples ------------------------------------------------------------------------------------------------------

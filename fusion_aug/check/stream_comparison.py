@@ -35,9 +35,9 @@ from fusion_aug.streams.source import Coding, Source
 STAMP_LIMIT = 1e-3  # ms
 MAX_PLACES = 64  # items whose place in the reference frame is compared
 PLAIN = (str, int, float, bool)
-# fields that are compared by a way of their own, ``records``, which says where items lie in the files, and ``reason``,
-# which may tell a log time that a change of time moved
-OWN_WAY = {*Stream.item_fields, "values", "items", "pending", "offsets", "reason"}
+# fields that are compared by a way of their own, ``records``, which says where items lie in the files, ``reason``,
+# which may tell a log time that a change of time moved, and ``source_rows``, which begin anew in what is written
+OWN_WAY = {*Stream.item_fields, "values", "items", "pending", "offsets", "reason", "source_rows"}
 NO_RULE = "nothing says how {} is compared (fusion_aug.extend.register_comparison)"
 OTHER_ROWS = "its rows are not those that are expected"
 DERIVED = "no file holds it: the reader works it out from neighbouring samples"

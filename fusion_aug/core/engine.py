@@ -59,12 +59,19 @@ class Run:
         paths, self.pending_paths = self.pending_paths, ()
         return self._applied(cls, sample, accumulated, _who(cls, sample), paths[-1])
 
-    def apply_drawn(self, cls: TransformClass, sample: Sample, drawn: DrawnParameters, path: str) -> Sample:
-        """Apply drawn parameters to all samples of a batch, or accumulate them, and record it."""
+    def apply_drawn(
+        self, cls: TransformClass, sample: Sample, drawn: DrawnParameters, path: str, who: str = ""
+    ) -> Sample:
+        """Apply drawn parameters to all samples of a batch, or accumulate them, and record it.
+
+        Args:
+            cls: the transform's class. sample: or batch. drawn: of every sample. path: of the transform.
+            who: how messages name it.
+        """
         if self.pending is not None and not _same_family(self.pending[0], cls):
             sample = self.flush(sample)
         asked = [u for u, params in enumerate(drawn) if params is not None]
-        who = _who(cls, sample, path, asked)
+        who = who or _who(cls, sample, path, asked)
         if cls.accumulates:
             accumulated = None if self.pending is None else self.pending[1]
             with named(who, sample):
@@ -144,9 +151,10 @@ class Run:
                 part = self.flush(part)
             everything = range(len(part.metas))
             asked = everything if some is None else some
-            with named(_who(cls, part, path, asked), part):
+            who = _who(cls, part, path, asked)
+            with named(who, part):
                 drawn = [self.draw(transform, part, u, path) if u in asked else None for u in everything]
-            return self.apply_drawn(cls, part, drawn, path)
+            return self.apply_drawn(cls, part, drawn, path, who)
 
         rows = 0 < len(on) < len(sample.metas) and cls.takes_rows(sample)
         return work(sample, on) if rows else self.on_subset(sample, on, work)

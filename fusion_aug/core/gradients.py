@@ -17,6 +17,9 @@ from fusion_aug.streams.deferred import Deferred
 from fusion_aug.streams.source import Source
 
 
+PLAIN = frozenset((float, int, str, bool, type(None)))
+
+
 def tensors_with_gradient(value: Any, seen: set[int] | None = None) -> Iterator[Tensor]:
     """Every tensor that requires a gradient in a tensor, container, sample, stream, rig or image map.
 
@@ -48,11 +51,12 @@ def asks_gradient(value: Any) -> bool:
 def _is_plain(value: Any) -> bool:
     """Whether a value consists of numbers, text and containers of them alone, as most drawn parameters do."""
     kind = type(value)
-    if kind in (float, int, str, bool, type(None)):
+    if kind in PLAIN:
         return True
-    if kind is dict:
-        return all(map(_is_plain, value.values()))
-    return kind in (list, tuple) and all(map(_is_plain, value))
+    if kind not in (dict, list, tuple):
+        return False
+    inside = value.values() if kind is dict else value
+    return all(type(part) in PLAIN or _is_plain(part) for part in inside)
 
 
 def depends_on(results: Iterable[Tensor], source: Tensor) -> bool:

@@ -32,19 +32,25 @@ def stretched(picture: Tensor, factor: Any, middle: float | None = None) -> Tens
     if picture.dtype != torch.uint8:
         return (picture * factor if middle is None else (picture - middle) * factor + middle).clamp(0, 1)
     factor = float(factor.detach() if isinstance(factor, Tensor) else factor)  # integers carry no gradient
-    return _mapped(picture, SHARES * factor if middle is None else (SHARES - middle) * factor + middle)
+    return _mapped(picture, *_stretched_levels(factor, middle))
+
+
+@lru_cache(maxsize=64)  # the cameras of a sample share a draw
+def _stretched_levels(factor: float, middle: float | None) -> tuple[np.ndarray, np.ndarray]:
+    values = SHARES * factor if middle is None else (SHARES - middle) * factor + middle
+    return values, _levels(values)
 
 
 def curve(picture: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """Apply a function of one value to every channel; uint8 goes through a table of 256 entries."""
     if picture.dtype != torch.uint8:
         return function(picture).clamp(0, 1)
-    return _mapped(picture, function(LEVELS).detach().numpy())
+    values = function(LEVELS).detach().numpy()
+    return _mapped(picture, values, _levels(values))
 
 
-def _mapped(picture: Tensor, values: np.ndarray) -> Tensor:
-    """A uint8 picture whose levels become ``values`` (256,), shares of full scale."""
-    table = _levels(values)
+def _mapped(picture: Tensor, values: np.ndarray, table: np.ndarray) -> Tensor:
+    """A uint8 picture whose levels become ``values`` (256,), shares of full scale, or ``table``, as whole levels."""
     if picture.is_cpu:
         image = picture.contiguous().numpy()
         out = _on_a_line(image, values * 255, table) if image.size >= WORTH_A_LINE else None

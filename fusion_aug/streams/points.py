@@ -171,7 +171,7 @@ class Points(Ragged):
         if LazyColumns.joined([p.values for p in parts]) is None:
             parts = [p.loaded() for p in parts]
         numbered = any(p.source_rows is not None for p in parts)
-        numbers = torch.cat([p._all_noise_rows() for p in parts]) if numbered else None
+        numbers = torch.cat([p.all_noise_rows() for p in parts]) if numbered else None
         return replace_unchecked(super().concat(parts, sample_index), source_rows=numbers)
 
     @classmethod
@@ -193,12 +193,13 @@ class Points(Ragged):
         own = self.item_slice(item)
         return torch.arange(own.stop - own.start) if self.source_rows is None else self.source_rows[own]
 
-    def _all_noise_rows(self) -> Tensor:
+    def all_noise_rows(self) -> Tensor:
+        """(rows,) ``noise_rows`` of all items, one after another."""
         return torch.cat([torch.zeros(0, dtype=torch.int64), *(self.noise_rows(i) for i in range(len(self)))])
 
     def select(self, keep: Tensor) -> Self:
         """Only the points where ``keep`` (rows,) is True; they keep their numbers in the source."""
-        return replace_unchecked(super().select(keep), source_rows=self._all_noise_rows()[keep.cpu()])
+        return replace_unchecked(super().select(keep), source_rows=self.all_noise_rows()[keep.cpu()])
 
     def repacked(self, parts: Sequence[Mapping[str, Any]], source_rows: Tensor | None = None) -> Self:
         """The cloud with other points.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 import torch
 from generic import assert_same_streams
@@ -11,6 +14,7 @@ import fusion_aug as fa
 from calib import CameraSensor, Rig
 from fusion_aug.sample.some_of_batch import names_in, put_back, some_of
 from fusion_aug.streams import Ragged, Stream, Taxels
+from fusion_aug.transforms.camera.photometric import PhotometricTransform
 
 pytestmark = pytest.mark.quick
 SIZE = 5
@@ -117,3 +121,33 @@ def test_streams_come_and_go_in_some_samples() -> None:
     assert set(out["lidar"].sample_index.tolist()) == {0, 2, 4}
     assert out["radar"] is batch["radar"]
     assert [m.id for m in out.metas] == [m.id for m in batch.metas]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level(PhotometricTransform):
+    """A family whose own ``visit`` looks at the parameters of every sample."""
+
+    factor: float = 0.5
+
+    @classmethod
+    def visit(cls, sample: fa.Sample, parameters: Any, context: Any, family_state: Any = None) -> fa.Sample:
+        factors = [parameters.of(u)["factor"] for u in range(len(sample.metas))]
+        return super().visit(sample, parameters, context, factors)
+
+    @classmethod
+    def change(cls, picture: torch.Tensor, params: Any, context: Any) -> torch.Tensor:
+        return (picture * context.call.family_state[0]).to(picture.dtype)
+
+
+def test_a_transform_with_a_visit_of_its_own_gets_only_the_samples_that_it_runs_on() -> None:
+    out = Level(p=0.5)(vehicles(), seed=1)
+    assert {r.applied for m in out.metas for r in m.history} == {True, False}
+
+
+def test_a_sample_of_a_batch_without_items_of_its_clock_has_no_timesteps() -> None:
+    batch = vehicles()
+    lidar = batch["lidar"]
+    fewer = lidar.take_items((lidar.sample_index != 2).nonzero()[:, 0])
+    batch = batch.with_streams({**batch.streams, "lidar": fewer})
+    with pytest.raises(fa.DataError, match="has no item of 'lidar'"):
+        fa.Brightness(factor=0.5, scope="timestep")(batch)

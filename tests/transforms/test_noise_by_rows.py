@@ -102,3 +102,12 @@ def test_samples_of_a_batch_have_noise_of_their_own() -> None:
         assert not torch.equal(grain[0], grain[1])
         alone = changed(name, {**settings, "cameras": ["CAM*"]}, batch.take([2]))["CAM_FRONT"]
         assert torch.equal(alone.pictures[0], out.pictures[2])
+
+
+def test_another_order_of_the_points_changes_no_noise() -> None:
+    sample = make_sample()
+    whole = changed("RangeJitter", {"sigma": 0.1}, sample)["lidar"]
+    mixed = changed("RangeJitter", {"sigma": 0.1}, changed("ShufflePoints", {}, sample))["lidar"]
+    rows_of_whole = by_source(whole)
+    assert torch.equal(mixed["xyz"], whole["xyz"][[rows_of_whole[pair] for pair in by_source(mixed)]])
+    assert not torch.equal(mixed["xyz"], whole["xyz"])

@@ -94,15 +94,15 @@ class Vignetting(PhotometricTransform):
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """Linear light times 1 - ``loss`` r^2, r from the principal point, 1 at the sensor's far corner."""
         camera, (height, width) = context.camera, picture.shape[:2]
-        centre = camera.model.K[:2, 2].detach()
-        corner = torch.stack([centre, torch.tensor(camera.model.size[::-1]) - 1 - centre]).abs().amax(0).norm()
+        centre = camera.model.K[:2, 2].detach().numpy()
+        corner = np.maximum(np.abs(centre), np.abs(np.array(camera.model.size[::-1]) - 1 - centre))
         if camera.has_pixel_map:
             A = torch.linalg.inv(camera.A.detach())
-            u, v = (apply_homography(A, pixel_grid((height, width))) - centre).unbind(-1)
+            u, v = np.moveaxis(apply_homography(A, pixel_grid((height, width))).numpy() - centre, -1, 0)
         else:
-            u, v = torch.arange(width) - centre[0], torch.arange(height)[:, None] - centre[1]
-        factor = 1 - params["loss"] * ((u.square() + v.square()) / corner.clamp(min=0.5) ** 2).clamp(max=1)
-        return color.scale_light(picture, factor)
+            u, v = np.arange(width) - centre[0], np.arange(height)[:, None] - centre[1]
+        share = np.minimum((u * u + v * v) / max(float(np.hypot(*corner)), 0.5) ** 2, 1)
+        return color.scale_light(picture, 1 - params["loss"] * torch.from_numpy(share))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,7 +140,7 @@ def shuffle_points(stream: Points, call: Call) -> Points:
         rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
         rows.append(own.start + torch.from_numpy(rng.permutation(own.stop - own.start)))
     order = torch.cat(rows) if rows else torch.zeros(0, dtype=torch.int64)
-    numbers = None if stream.source_rows is None else stream.source_rows[order]
+    numbers = stream.all_noise_rows()[order]
     return replace(stream, values=take_rows(stream.values, order), offsets=stream.bounds, source_rows=numbers)
 
 

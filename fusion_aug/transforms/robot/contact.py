@@ -119,7 +119,11 @@ def push_taxels(stream: Taxels, call: Call) -> Stream:
             continue
         stamps = stream.true_capture_times[mine]
         force_change = interpolate_change(times, change, stamps)[:, :3] * meta.true_rig.wrench_sign(name)
-        pads = {n: s for n, s in call.sample.of_type(Taxels).items() if link in meta.true_rig.ancestors(s.frame)}
+        pads = {
+            n: s
+            for n, s in call.sample.of_type(Taxels).items()
+            if link in meta.true_rig.ancestors(s.frame) and bool((s.sample_index == u).any())
+        }
         normals = torch.stack(
             [pad_normal(s, n, meta, u, sensor_frame, stamps) for n, s in pads.items()], 2
         )  # (n, 3, pads)

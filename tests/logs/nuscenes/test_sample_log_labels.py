@@ -130,4 +130,5 @@ def test_labels_lie_beside_their_points(log: fa.Log, drive: dict, case: Case, tm
     if not kept.all():  # what is noise now lies elsewhere on its ray than the point that was there
         then = np.linalg.norm(cloud["xyz"].numpy()[made[NUMBER].numpy()], axis=1)
         moved = np.abs(np.linalg.norm(points[:, :3], axis=1) - then)
-        assert moved[~kept].min() > 1e-3 and np.median(moved[~kept]) > 1 and moved[kept].max() < 0.5
+        # a foreign pulse comes from anywhere on the ray, now and then from where the point was
+        assert (moved[~kept] > 1e-3).mean() > 0.99 and np.median(moved[~kept]) > 1 and moved[kept].max() < 0.5
