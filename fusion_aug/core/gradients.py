@@ -16,7 +16,6 @@ from fusion_aug.streams import LazyColumns, Stream
 from fusion_aug.streams.deferred import Deferred
 from fusion_aug.streams.source import Source
 
-
 PLAIN = frozenset((float, int, str, bool, type(None)))
 
 
