@@ -95,7 +95,8 @@ H = TypeVar("H", bound=Callable[[Any, Call], Stream])
 
 TRANSFORMS: Registry[Any] = Registry("transform")
 _HANDLERS: Registry[Handler] = Registry("handler", "handle a transform or a stream class of your own")
-_RESOLUTION_CACHE: dict[tuple[type, type], Handler | None] = {}
+_BY_ITEM: set[tuple[type, type]] = set()
+_RESOLUTION_CACHE: dict[tuple[type, type], tuple[type, type] | None] = {}
 _HANDLER_CACHE: dict[tuple[type, type], tuple[Handler | None, bool]] = {}
 
 
@@ -141,8 +142,9 @@ def handles(transform: type, stream: type, by_item: bool = False) -> Callable[[H
     """
 
     def register(handler: H) -> H:
-        handler.by_item = by_item  # type: ignore[attr-defined]
         _HANDLERS.add((transform, stream), handler, f"{full_name(transform)} on {full_name(stream)}")
+        if by_item:
+            _BY_ITEM.add((transform, stream))
         _RESOLUTION_CACHE.clear()
         _HANDLER_CACHE.clear()
         return handler
@@ -152,17 +154,21 @@ def handles(transform: type, stream: type, by_item: bool = False) -> Callable[[H
 
 def resolve(transform: type, stream: type) -> Handler | None:
     """The handler for a pair, most special transform first, then most special stream; None if there is none."""
+    pair = _registered(transform, stream)
+    return None if pair is None else _HANDLERS[pair]
+
+
+def works_by_item(transform: type, stream: type) -> bool:
+    """Whether the handler for a pair leaves the items that are not in ``Call.asked`` as they are."""
+    return _registered(transform, stream) in _BY_ITEM
+
+
+def _registered(transform: type, stream: type) -> tuple[type, type] | None:
+    """The pair whose handler is that of a pair."""
     if (transform, stream) not in _RESOLUTION_CACHE:
-        _RESOLUTION_CACHE[transform, stream] = _resolve(transform, stream)
+        pairs = ((t, s) for t in transform.__mro__ for s in stream.__mro__ if (t, s) in _HANDLERS)
+        _RESOLUTION_CACHE[transform, stream] = next(pairs, None)
     return _RESOLUTION_CACHE[transform, stream]
-
-
-def _resolve(transform: type, stream: type) -> Handler | None:
-    for t in transform.__mro__:
-        for s in stream.__mro__:
-            if (t, s) in _HANDLERS:
-                return _HANDLERS[t, s]
-    return None
 
 
 def is_invariant(transform: type, stream: type[Stream]) -> bool:

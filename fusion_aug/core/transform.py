@@ -13,7 +13,7 @@ from fusion_aug.core.engine import Run, apply_parameters, run
 from fusion_aug.core.fields import checked, kinds
 from fusion_aug.core.parameters import DrawnParameters, ParameterRows
 from fusion_aug.core.ranges import draw
-from fusion_aug.core.registry import TRANSFORMS, Call, Context, handler_for, is_invariant, resolve
+from fusion_aug.core.registry import TRANSFORMS, Call, Context, handler_for, is_invariant, resolve, works_by_item
 from fusion_aug.errors import ConfigError, UnhandledStream
 from fusion_aug.names import full_name
 from fusion_aug.sample import Sample
@@ -141,10 +141,10 @@ class Transform:
         if any(getattr(cls, n).__func__ is not getattr(Transform, n).__func__ for n in ("apply", "visit")):
             return False  # a rule of its own, which may look for parameters of every sample
         try:
-            handlers = [handler_for(cls, stream, name) for name, stream in looked_at(sample)]
+            met = [type(s) for name, s in looked_at(sample) if handler_for(cls, s, name) is not None]
         except UnhandledStream:  # perhaps of a sample that it does not run on
             return False
-        return all(h is None or getattr(h, "by_item", False) for h in handlers)
+        return all(works_by_item(cls, kind) for kind in met)
 
     # --- what families override ---------------------------------------------------------------------------------------
     def effects(self) -> dict[str, str]:

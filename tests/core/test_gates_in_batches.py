@@ -12,8 +12,11 @@ from samples import make_batch
 
 import fusion_aug as fa
 from calib import CameraSensor, Rig
+from fusion_aug.core.registry import TRANSFORMS, Call, handles, works_by_item
+from fusion_aug.names import full_name
 from fusion_aug.sample.some_of_batch import names_in, put_back, some_of
 from fusion_aug.streams import Ragged, Stream, Taxels
+from fusion_aug.streams.families import Fault
 from fusion_aug.transforms.camera.photometric import PhotometricTransform
 
 pytestmark = pytest.mark.quick
@@ -106,6 +109,23 @@ def test_gates_of_clouds_and_containers_take_no_batch_apart(monkeypatch: pytest.
     for i in range(SIZE):
         assert together.metas[i].history == alone[i].history
         assert_same_streams(together.take([i]), alone[i], exact=False)
+
+
+def test_one_function_may_work_by_item_for_one_kind_of_stream_alone() -> None:
+    class Dim(fa.Transform, Fault):
+        """A toy."""
+
+    @handles(Dim, fa.Radar)
+    @handles(Dim, fa.Lidar, by_item=True)
+    def dim(stream: Stream, call: Call) -> Stream:
+        return stream
+
+    try:
+        assert works_by_item(Dim, fa.Lidar) and not works_by_item(Dim, fa.Radar)
+        assert not Dim.takes_rows(make_batch(2))
+        assert Dim.takes_rows(make_batch(2).with_streams({"lidar": make_batch(2)["lidar"]}))
+    finally:
+        TRANSFORMS.pop(full_name(Dim))  # a toy: it must not show up in the discovery
 
 
 def test_streams_come_and_go_in_some_samples() -> None:

@@ -10,6 +10,7 @@ from samples import make_batch, make_sample
 
 import fusion_aug as fa
 from fusion_aug.core.registry import own_transforms
+from fusion_aug.transforms.radar.family import FIRST_ADDED
 
 READINGS = {  # settings, the stream, and the columns that change
     "TorqueNoise": ({"sigma": 0.3}, "joints", ("effort",)),
@@ -90,7 +91,8 @@ def test_numbers_of_points_go_with_them() -> None:
     assert sorted(mixed.noise_rows(0).tolist()) == kept.noise_rows(0).tolist()
     ghosts = changed("RadarGhosts", {"share": 1.0, "path": 0.5}, batch)["radar"]
     first, old = ghosts.noise_rows(0).tolist(), int(batch["radar"].counts[0])
-    assert first == list(range(len(first))) and len(first) > old
+    assert first[:old] == list(range(old)) and len(set(first)) == len(first) > old
+    assert min(first[old:]) >= FIRST_ADDED, "numbers that a detection had which was lost before"
 
 
 def test_samples_of_a_batch_have_noise_of_their_own() -> None:

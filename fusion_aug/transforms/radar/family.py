@@ -26,6 +26,7 @@ from fusion_aug.streams.families import PointOp
 from fusion_aug.streams.targets import on_nothing
 
 NUMBER = "number of the detection"  # column of ours while a scan is changed
+FIRST_ADDED = 1 << 32  # number of the first detection that no source holds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +116,8 @@ def change_each_scan(stream: Radar, call: Call, change: Change) -> Radar:
         own = sensor_velocity(columns) if own is None else own
         noise = ItemNoise(params.get("noise", ""), call.name, time)
         changed = dict(change(columns, params, ScanContext(known, noise, rows, own, index, time)))
-        numbers[i], added = numbers_after(numbers[i], changed.pop(NUMBER).cpu() - 1)
+        found = changed.pop(NUMBER, torch.zeros(len(changed["xyz"])))  # a change that tells none makes new ones
+        numbers[i], added = numbers_after(numbers[i], found.cpu().to(torch.int64) - 1)
         # what is added is no object's, whatever it is made from
         parts[i] = changed | on_nothing(stream, changed, added)
     return stream.repacked(parts, torch.cat(numbers)) if parts else stream
@@ -131,8 +133,8 @@ def numbers_after(before: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
     added = torch.ones(len(found), dtype=torch.bool)  # all but the first of each number
     added[torch.from_numpy(np.unique(found.numpy(), return_index=True)[1])] = False
     added |= ~torch.isin(found, before)
-    fresh = int(before.max()) + 1 if len(before) else 0
     numbers = found.clone()
+    fresh = max(FIRST_ADDED, int(before.max()) + 1) if len(before) else FIRST_ADDED
     numbers[added] = fresh + torch.arange(int(added.sum()))
     return numbers, added
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from calib.se3 import rotation_from_rotvec
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.core.transform import Transform
-from fusion_aug.errors import ConfigError
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.sample.ego import frame_twist
 from fusion_aug.streams import Lidar, Points
 from fusion_aug.streams.families import Temporal
@@ -55,6 +55,11 @@ def deskew(stream: Points, call: Call) -> Points:
     goals = {wanted[p["mode"]] for p in call.params}
     if len(goals) != 1 or stream.motion in goals or "time_offset" not in _columns(stream):
         return stream
+    if stream.motion == "mixed":
+        raise DataError(
+            f"stream {call.name!r}: joins clouds that are compensated and others that are not; deskew the samples "
+            f"before they are joined"
+        )
     goal = goals.pop()
     cloud = stream.realized().loaded()
     own = [m.column for m in map(read_meaning, cloud.meanings) if m.name in cloud.values]

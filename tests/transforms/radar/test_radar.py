@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from samples import make_sample
 
 import fusion_aug as fa
 from calib import RadarSensor
+from fusion_aug.core.registry import TRANSFORMS
+from fusion_aug.names import full_name
+from fusion_aug.transforms.radar.family import FIRST_ADDED, RadarTransform
 
 SENSOR = RadarSensor(
     frame="radar", range_resolution=0.5, azimuth_resolution=0.03, doppler_resolution=0.2, max_range=100.0
@@ -143,3 +147,18 @@ def test_radars_with_few_columns() -> None:
         fa.Viewpoint(sensors=["radar"], x=1.0),
     ):  # fmt: skip
         assert set(transform(sample, seed=1)["radar"].values) == {"xyz"}
+
+
+def test_a_change_of_ones_own_need_not_know_our_columns(sample: fa.Sample) -> None:
+    """What it returns column by column are detections that no source holds."""
+
+    class Nearest(RadarTransform):
+        @classmethod
+        def change(cls, detections: Any, params: Any, scan: Any) -> Any:
+            return {n: detections[n][:10] for n in ("xyz", "velocity", "velocity_comp", "rcs", "flags")}
+
+    try:
+        out = Nearest()(sample)["radar"]
+    finally:
+        TRANSFORMS.pop(full_name(Nearest))  # a toy: it must not show up in the discovery
+    assert out.rows == 10 and int(out.noise_rows(0).min()) >= FIRST_ADDED

@@ -209,6 +209,8 @@ def test_deskew_and_back() -> None:
     sample = make_sample()
     raw = sample["lidar"]
     out = fa.Deskew()(sample)
+    with pytest.raises(fa.DataError, match="compensated and others that are not"):
+        fa.Deskew()(fa.collate([sample, out]))
     assert out["lidar"].motion == "compensated" and not torch.equal(out["lidar"]["xyz"], raw["xyz"])  # type: ignore[attr-defined]
     back = fa.Deskew(mode="raw")(out)
     assert torch.allclose(back["lidar"]["xyz"], raw["xyz"], atol=1e-4)
