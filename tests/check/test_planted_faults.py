@@ -239,7 +239,7 @@ class TestInMemory:
     def test_extrinsics_left_behind(self, street, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
         from calib import Rig
 
-        monkeypatch.setattr(Rig, "mapped", lambda self, maps: self)
+        monkeypatch.setattr(Rig, "mapped", lambda self, maps, **options: self)
         assert {"projection"} <= self.failing(street, capsys)
 
     def test_boxes_left_behind(self, street, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
