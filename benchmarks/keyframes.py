@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader
 
 import fusion_aug as fa
 from benchmarks.loading import processor_seconds
-from benchmarks.timing import interleaved_ms, process_ms
+from benchmarks.timing import calls, interleaved_ms, process_ms
 
 CANVAS, SCALES, SHRUNK = (256, 704), [0.38, 0.55], 0.48
 FAR = 51.2  # metres
@@ -205,22 +205,6 @@ def two_workers(frame: Keyframe, chain: fa.Compose, rounds: int) -> float:
         more = [epoch_seconds(frame, chain, LONG, w) - epoch_seconds(frame, chain, SHORT, w) for w in (2, 0)]
         ratios.append(more[0] / more[1])
     return float(np.median(ratios))
-
-
-def calls(work: Callable[[], object]) -> int:
-    """Functions of Python that a work calls."""
-    count = 0
-
-    def seen(_: Any, event: str, __: Any) -> None:
-        nonlocal count
-        count += event == "call"
-
-    sys.setprofile(seen)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 def measure(data: Path, count: int) -> dict[str, float]:

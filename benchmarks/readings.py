@@ -16,12 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.timing import calls
 
 HERE = Path(__file__).resolve().parents[1]
 DATA = HERE.parent / "shared" / "data"
@@ -128,22 +130,6 @@ def _draw(chain: Any, sample: Any, seed: int) -> None:
 def tensors(sample: Any) -> int:
     """Ask for all values, as whoever feeds a network does; returns their number."""
     return sum(len(getattr(s, "pictures", ())) + len(tuple(s.values.values())) for s in sample.streams.values())
-
-
-def calls(work: Callable[[], object]) -> int:
-    """Functions of Python that a work calls."""
-    count = 0
-
-    def seen(_: Any, event: str, __: Any) -> None:
-        nonlocal count
-        count += event == "call"
-
-    sys.setprofile(seen)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 class Checkout:

@@ -7,9 +7,11 @@ run in turn, and what counts is the time that the processor gave them, so that a
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -88,3 +90,19 @@ def process_ms(work: Work) -> float:
     start = time.process_time()
     work()
     return 1e3 * (time.process_time() - start)
+
+
+def calls(work: Callable[[], object]) -> int:
+    """Functions of Python that a work calls."""
+    count = 0
+
+    def seen(_: Any, event: str, __: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(seen)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
