@@ -175,10 +175,15 @@ def ground_plane(sample: Sample, index: int) -> np.ndarray | None:
         return None
 
     def fitted() -> np.ndarray | None:
-        return ground_of(np.concatenate([_in_ref(sample, n, index) for n in lidars]), T_up_ref(sample, index))
+        return ground_of(points_around(sample, index), T_up_ref(sample, index))
 
     inputs = [sample.metas[index].true_rig, *(sample[n] for n in lidars)]
     return cached_with_stream(sample[lidars[0]], ("ground", index), inputs, fitted)
+
+
+def points_around(sample: Sample, index: int) -> np.ndarray:
+    """Points (n, 3) of the key items of all LiDARs of a sample, at least one, in the reference frame, metres."""
+    return np.concatenate([_in_ref(sample, n, index) for n in lidars_of(sample, index)])
 
 
 def ground_of(xyz: np.ndarray, T_up: np.ndarray) -> np.ndarray | None:
@@ -269,5 +274,6 @@ __all__ = [
     "ground_of",
     "ground_plane",
     "lidars_of",
+    "points_around",
     "projected",
 ]

@@ -28,6 +28,7 @@ from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
 from fusion_aug.transforms.weather.weather import Weather
 from fusion_aug.transforms.weather.wet import wet_road
+from fusion_aug.transforms.weather.windows import lit_windows_seen
 
 Array = np.ndarray
 VISIBLE = 550e-9  # metres
@@ -70,6 +71,7 @@ def apply_weather(picture: Array, view: WeatherView, state: WeatherState, noise:
         picture, dimmed = relight_at_night(picture, view, state)
         airlight = airlight * dimmed
         picture = raise_posts(picture, view, state, dimmed) if state.lamps_burn else picture
+        picture = lit_windows_seen(picture, view, state) if state.lamps_burn and state.lit_windows > 0 else picture
     if not state.air.is_clear or state.surface.water_film * state.spray > 0:
         picture = apply_airlight(picture, view, state, airlight)
     if state.lamps_burn:

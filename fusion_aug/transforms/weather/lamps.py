@@ -40,12 +40,13 @@ def lamps_seen(picture: Array, view: WeatherView, state: WeatherState) -> Array:
     """The lamps of traffic (white in front, red behind) and of streets, with a glow that thick air widens."""
     power = min(1.0, EXPOSED_DOWN_TO / state.exposure_illuminance)
     light, extinction = light_of(picture), state.air.extinction(550e-9)
-    mirror = _mirror(view, state)
+    mirror = mirror_of(view, state)
     for lamp, place, pixel, far, towards in _shown(view, [*_traffic_lamps(view), *_street_lamps(view, state)]):
         share = power * lamp.light * towards**2 * np.exp(-extinction * far)
         core = max(1.0, view.focal * lamp.radius / far)
         if mirror is not None:
-            _add_streak(light, view, mirror, place, share * lamp.colour, core)
+            peak = 0.5 * core / (core + streak_length(view)) ** 0.5 * (share * lamp.colour)
+            add_streak(light, view, mirror, place, peak, (core + 1, streak_length(view)))
         _add_spot(light, pixel, (core, core), share * lamp.colour)
         # the lens and the air scatter some of it about
         glow = 0.02 + 0.2 * (1 - np.exp(-extinction * far))
@@ -122,7 +123,7 @@ def _street_lamps(view: WeatherView, state: WeatherState) -> list[Lamp]:
     return [Lamp((foot + above)[None], None, SODIUM, 5.0, 0.07) for foot in lamp_feet(view, state)]
 
 
-def _mirror(view: WeatherView, state: WeatherState) -> Array | None:
+def mirror_of(view: WeatherView, state: WeatherState) -> Array | None:
     """Share (H, W) of light that the wet ground mirrors towards the camera; None where it is dry."""
     film = state.surface.water_film
     if film <= 0 or view.plane is None:
@@ -131,17 +132,28 @@ def _mirror(view: WeatherView, state: WeatherState) -> Array | None:
     return view.ground * rough_fresnel(facing, np.full(1, roughness(film), np.float32)) * np.float32(water_share(film))
 
 
-def _add_streak(light: Array, view: WeatherView, mirror: Array, place: Array, colour: Array, core: float) -> None:
-    """Add what a wet road mirrors of a lamp at a place (3,): a streak towards the camera, in place."""
+def streak_length(view: WeatherView) -> float:
+    """Standard deviation (pixels) down a picture of what a wet road mirrors of a point."""
+    # a slope of the road turns the mirrored ray by twice its angle, along the line of sight far more than across
+    return max(2.0, 2 * STREAK * view.focal)
+
+
+def add_streak(
+    light: Array, view: WeatherView, mirror: Array, place: Array, peak: Array, sigma: tuple[float, float]
+) -> None:
+    """Add what a wet road mirrors of a light at a place (3,): a streak towards the camera, in place.
+
+    Args:
+        light: (H, W, 3), float32. mirror: ``mirror_of`` the ground. place: in the reference frame.
+        peak: (3,) in the middle of the streak. sigma: pixels across and down.
+    """
     assert view.plane is not None
     T = np.linalg.inv(view.T_ref)
     below = place - 2 * float(height(view.plane, place)) * view.plane[:3]
     pixel, seen = view.project((T[:3, :3] @ below + T[:3, 3])[None])
     if not seen[0]:
         return
-    # a slope of the road turns the mirrored ray by twice its angle, along the line of sight far more than across
-    tall = max(2.0, 2 * STREAK * view.focal)
-    _add_spot(light, pixel[0], (core + 1, tall), 0.5 * core / (core + tall) ** 0.5 * colour, mirror)
+    _add_spot(light, pixel[0], sigma, peak, mirror)
 
 
 def _add_spot(light: Array, pixel: Array, sigma: tuple[float, float], colour: Array, mask: Array | None = None) -> None:

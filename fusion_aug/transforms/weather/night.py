@@ -22,7 +22,6 @@ COLOUR_NOISE = 0.5  # share of the deviation of red and blue that is their own
 HEADLAMP = 20000.0  # candela in the middle of a low beam
 LAMP = 1500.0  # candela of a street lamp downwards
 LED = np.array([1.0, 0.98, 0.92], np.float32)
-KEY = 0.11  # power of the light by which cameras keep a darker scene darker
 BLUE = np.array([0.72, 0.92, 1.3], np.float32)  # light of the sky after sunset against that of the day
 TWILIGHT = (2000.0, 100.0)  # lux from which on, and down to which, light turns blue
 STARS = 3.0  # lux below which less and less of the light comes from the sky, and more from lamps around
@@ -38,7 +37,7 @@ def relight_at_night(picture: Array, view: WeatherView, state: WeatherState) -> 
     """
     around = float(state.light.illuminance or DAYLIGHT)
     late = np.clip(np.log(TWILIGHT[0] / around) / np.log(TWILIGHT[0] / TWILIGHT[1]), 0, 1)
-    key = min(1.0, around / DAYLIGHT) ** KEY / state.exposure_illuminance
+    key = state.exposure_key
     daylight = around * key * (1 + late * (BLUE - 1)).astype(np.float32)
     share: Array = np.broadcast_to(daylight, (1, 1, 3)).astype(np.float32)
     if state.light.lamps and around < EXPOSED_DOWN_TO:

@@ -16,6 +16,7 @@ from fusion_aug.physics.patches import Patches, covered
 
 DAYLIGHT = 20000.0  # lux, of a day under light clouds: what pictures are taken to be exposed for
 EXPOSED_DOWN_TO = 30.0  # lux that a camera still exposes a white wall for; below that the picture gets dark
+KEY = 0.11  # power of the light by which cameras keep a darker scene darker
 LONGEST = 15.0  # how much longer than by day it exposes: 30 ms instead of 2
 FOG_TINT = np.array([0.985, 1.0, 1.02])
 SNOW_RIM = 0.8  # scores of the ground over which snow gets thin
@@ -71,6 +72,7 @@ class WeatherState:
         key: decides where clouds, drops and flakes are.
         spray: factor on the spray behind vehicles.
         lens_drops: drops on each camera's lens.
+        lit_windows: share of the windows of facades that have light in them, in the dark.
     """
 
     air: Atmosphere
@@ -80,6 +82,7 @@ class WeatherState:
     key: str
     spray: float
     lens_drops: float
+    lit_windows: float
 
     @staticmethod
     def of(params: Mapping[str, Any]) -> WeatherState:
@@ -107,7 +110,8 @@ class WeatherState:
         share = dust / (fog + dust) if fog + dust > 0 else 0.0
         airlight = np.clip(params["airlight"] * ((1 - share) * FOG_TINT + share * DUST_TINT), 0, 1)
         surface = RoadSurface(film, params["snow_cover"], params["surface_wetness"])
-        return WeatherState(air, light, surface, airlight, params["key"], params["spray"], params["lens_drops"])
+        return WeatherState(air, light, surface, airlight, params["key"], params["spray"], params["lens_drops"],
+                            params["lit_windows"])  # fmt: skip
 
     @property
     def is_as_recorded(self) -> bool:
@@ -146,6 +150,11 @@ class WeatherState:
     def exposure_illuminance(self) -> float:
         """Illuminance that cameras expose a white wall for, lux."""
         return max(self.light.illuminance or DAYLIGHT, EXPOSED_DOWN_TO)
+
+    @property
+    def exposure_key(self) -> float:
+        """Light in the pictures of a white wall under one lux: cameras keep a darker scene darker."""
+        return min(1.0, (self.light.illuminance or DAYLIGHT) / DAYLIGHT) ** KEY / self.exposure_illuminance
 
     @property
     def exposure_factor(self) -> float:

@@ -41,6 +41,7 @@ class Weather(SeesDistances, families.Weather):
             the blue one; None for what follows from fog, dust, rain and snow. How far that goes: docs/weather.md.
         illuminance: of the surroundings, lux: 20000 is a day, 10 dusk, 1 a lit night; None leaves the light as it is.
         lamps: whether lamps burn in the dark: head lamps, street lamps, those of traffic.
+        lit_windows: share of the windows of facades that have light in them while lamps burn.
         sun: illuminance of the sun, lux: 100000 is a clear noon, 0 leaves it out.
         sun_azimuth_deg, sun_elevation_deg: its direction, azimuth from x towards y.
         sun_azimuth_from: what that azimuth counts from: ``world``, or ``vehicle``, whose heading the sun then follows.
@@ -71,6 +72,7 @@ class Weather(SeesDistances, families.Weather):
     overcast: Range | None = None
     illuminance: Range | None = None
     lamps: bool = True
+    lit_windows: Range = 0.1
     sun: Range = 0.0
     sun_azimuth_deg: Range = (-180.0, 180.0)
     sun_elevation_deg: Range = 20.0
@@ -93,7 +95,7 @@ class Weather(SeesDistances, families.Weather):
         "lidar_ratio": (1.0, 1000.0),
         "rain_rate": (0.0, 300.0), "snow_rate": (0.0, 50.0), "temperature": (-60.0, 60.0), "wind": (0.0, 60.0),
         "wind_deg": (-360.0, 360.0), "airlight": (0.0, 1.0), "overcast": (0.0, 1.0),
-        "illuminance": (0.001, 1e5), "sun": (0.0, 1.3e5),
+        "illuminance": (0.001, 1e5), "lit_windows": (0.0, 1.0), "sun": (0.0, 1.3e5),
         "sun_azimuth_deg": (-360.0, 360.0), "sun_elevation_deg": (-5.0, 90.0), "water_film": (0.0, 10.0),
         "surface_wetness": (0.0, 1.0), "snow_cover": (0.0, 1.0), "spray": (0.0, 10.0), "lens_drops": (0.0, 1000.0),
     }  # fmt: skip
