@@ -143,8 +143,9 @@ class Run:
     def run_transform(self, transform: Any, sample: Sample, path: str, among: Sequence[int] | None = None) -> Sample:
         """Run one transform that is not a container on the samples ``among`` those of a batch; on all by default."""
         cls, on = type(transform), self.gated_in(transform, sample, path, among)
-        off = set(range(len(sample.metas)) if among is None else among) - set(on)
-        sample = _with_records(sample, dict.fromkeys(off, Record(path, full_name(cls), cls.version, applied=False)))
+        if off := set(range(len(sample.metas)) if among is None else among) - set(on):
+            left_out = Record(path, full_name(cls), cls.version, applied=False)
+            sample = _with_records(sample, dict.fromkeys(off, left_out))
 
         def work(part: Sample, some: Collection[int] | None = None) -> Sample:
             if self.pending is not None and not _same_family(self.pending[0], cls):
