@@ -254,8 +254,11 @@ class Ragged(Stream):
 
     def select(self, keep: Tensor) -> Self:
         """Only the rows where ``keep`` (rows,) is True. Every per-row column goes along."""
-        counts = torch.zeros(len(self), dtype=torch.int64).index_add_(0, self.row_item, keep.cpu().to(torch.int64))
-        return replace(self, values=take_rows(self.values, keep.nonzero()[:, 0]), offsets=offsets_of(counts))
+        return self._with_rows(keep.nonzero()[:, 0])
+
+    def _with_rows(self, rows: Tensor) -> Self:
+        """Only some rows, by their numbers (k,) int64 in rising order, which belong to the stream afterwards."""
+        return replace(self, values=take_rows(self.values, rows), offsets=torch.searchsorted(rows.cpu(), self.bounds))
 
     def repacked(self, parts: Sequence[Mapping[str, Any]]) -> Self:
         """The stream with other rows.

@@ -197,9 +197,15 @@ class Points(Ragged):
         """(rows,) ``noise_rows`` of all items, one after another."""
         return torch.cat([torch.zeros(0, dtype=torch.int64), *(self.noise_rows(i) for i in range(len(self)))])
 
-    def select(self, keep: Tensor) -> Self:
-        """Only the points where ``keep`` (rows,) is True; they keep their numbers in the source."""
-        return replace_unchecked(super().select(keep), source_rows=self.all_noise_rows()[keep.cpu()])
+    def _with_rows(self, rows: Tensor) -> Self:
+        """Only some points, which keep their numbers in the source."""
+        kept, numbers = super()._with_rows(rows), rows.cpu()
+        if self.source_rows is None:
+            for item, start in enumerate(self.bounds[:-1].tolist()):  # in place: new memory costs as much as a gather
+                numbers[kept.item_slice(item)] -= start
+        else:
+            numbers = self.source_rows[numbers]
+        return replace_unchecked(kept, source_rows=numbers)
 
     def repacked(self, parts: Sequence[Mapping[str, Any]], source_rows: Tensor | None = None) -> Self:
         """The cloud with other points.
