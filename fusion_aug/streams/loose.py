@@ -12,6 +12,7 @@ from torch import Tensor
 from fusion_aug.errors import DataError
 
 WHOLE = ("offsets", "sample_index")
+HELD = (Tensor, str)  # what stays as it is
 NUMBERS = (*WHOLE, "capture_times", "receive_times", "clock_offset", "present")  # fields that become tensors of lists
 
 
@@ -23,7 +24,7 @@ def as_held(stream: Any) -> dict[str, Any]:
     """
     kind, out = type(stream).__name__, {}
     for name, value in stream.__dict__.items():
-        if isinstance(value, Tensor | str) or value is None:
+        if value is None or isinstance(value, HELD):
             continue
         if name == "values":
             # columns that still lie in files are tensors
