@@ -226,7 +226,7 @@ def measure(data: Path, count: int) -> dict[str, float]:
         "without ResizeCrop": float(np.median(draws(frame, pipeline(None), count)[0])),
         "at full size": float(np.median(draws(frame, pipeline(fa.RotateImage(angle_deg=[-5, 5])), count)[0])),
         **batches(frame, max(3, count // 6)),
-        "two workers": two_workers(frame, resized, max(3, count // 4)),
+        "two workers": two_workers(frame, resized, max(3, count // 2)),
         "calls": calls(lambda: frame.draw(resized, 0)),
         "calls to open": calls(frame.open),
     }
