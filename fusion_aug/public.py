@@ -6,9 +6,11 @@ from fusion_aug.core.inversion import InexactInverse, invert
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.schedules import Schedule
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError, FusionAugError, UnhandledStream
 from fusion_aug.logs import decode_rle, encode_rle, objects_mask, open_log, with_waypoints, write_log
+from fusion_aug.policy import RandAugment, Space, TrivialAugment
 from fusion_aug.run.presets import preset
 from fusion_aug.sample import Ref, Sample, SampleMeta, make_sample, merge, rename_sensors
 from fusion_aug.sample.history import Record, history_from_json, history_to_json
@@ -101,20 +103,19 @@ from fusion_aug.transforms import *  # noqa: F403
 from fusion_aug.transforms import __all__ as _transforms
 
 __all__ = [
-    "Action", "add_mirror_words", "AugmentedDataset", "axial", "BodyAcceleration", "BodyPose", "BodyTwist",
-    "Boxes2D", "Boxes3D", "boxes_from", "Call", "Camera", "categorical", "collate", "Column", "Compose",
-    "ConfigError", "Context", "corners", "covariance", "DataError", "decode_rle", "Depth", "duration", "EgoPose",
-    "encode_rle", "extent", "FusionAugError", "handles", "HeightMap", "history_from_json", "history_to_json",
-    "ImagePlane", "ImageStream", "Imu", "in_one_buffer", "InexactInverse", "intensity", "invert", "joint",
-    "joint_force", "JointState", "Keypoints2D", "Keypoints3D", "know_network", "label", "length", "Lidar",
-    "MagneticReading", "make_sample", "map_vectors", "MapElement", "MapElements", "merge", "Mix", "Mount",
-    "objects_mask", "Occupancy", "Occurrences", "Odometry", "OneOf", "Opacity", "open_log", "ParameterRows",
-    "Photometric", "pipeline", "PlanarScan", "PointOp", "PointReading", "Points", "polar", "pose", "PosePath",
-    "position", "preset", "Radar", "radial_velocity", "Ragged", "RandomApply", "Range", "RangeReading",
-    "rasterize_map", "Record", "rectangle_corners", "Ref", "rename_sensors", "replay", "RobotState", "rotation",
-    "RotationReading", "Sample", "SampleMeta", "SatelliteFix", "scalar", "Scene", "SegmentationMask", "set_epoch",
-    "Signal", "SomeOf", "Source", "specific_force", "Stream", "strings", "TactileImage", "Taxels", "Temporal",
-    "Text", "time_offset", "to_dense", "to_mmdet3d", "to_openpcdet", "to_policy", "Transform", "UnhandledStream",
-    "ValidityMask", "Waypoints", "with_waypoints", "Wrench", "write_log",
+    "Action", "add_mirror_words", "AugmentedDataset", "axial", "BodyAcceleration", "BodyPose", "BodyTwist", "Boxes2D",
+    "Boxes3D", "boxes_from", "Call", "Camera", "categorical", "collate", "Column", "Compose", "ConfigError", "Context",
+    "corners", "covariance", "DataError", "decode_rle", "Depth", "duration", "EgoPose", "encode_rle", "extent",
+    "FusionAugError", "handles", "HeightMap", "history_from_json", "history_to_json", "ImagePlane", "ImageStream",
+    "Imu", "in_one_buffer", "InexactInverse", "intensity", "invert", "joint", "joint_force", "JointState",
+    "Keypoints2D", "Keypoints3D", "know_network", "label", "length", "Lidar", "MagneticReading", "make_sample",
+    "map_vectors", "MapElement", "MapElements", "merge", "Mix", "Mount", "objects_mask", "Occupancy", "Occurrences",
+    "Odometry", "OneOf", "Opacity", "open_log", "ParameterRows", "Photometric", "pipeline", "PlanarScan", "PointOp",
+    "PointReading", "Points", "polar", "pose", "PosePath", "position", "preset", "Radar", "radial_velocity", "Ragged",
+    "RandomApply", "Range", "RangeReading", "rasterize_map", "Record", "rectangle_corners", "Ref", "rename_sensors",
+    "replay", "RobotState", "rotation", "RotationReading", "Sample", "SampleMeta", "SatelliteFix", "scalar", "Scene",
+    "Schedule", "SegmentationMask", "set_epoch", "Signal", "SomeOf", "Source", "Space", "specific_force", "Stream", "strings",
+    "TactileImage", "Taxels", "Temporal", "Text", "time_offset", "to_dense", "to_mmdet3d", "to_openpcdet", "to_policy",
+    "Transform", "TrivialAugment", "UnhandledStream", "ValidityMask", "Waypoints", "with_waypoints", "Wrench", "write_log",
     *_transforms,
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from fusion_aug.core.engine import Run
+from fusion_aug.core.schedules import as_config, at_epoch, over_epochs, schedules_in
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.names import full_name
@@ -66,6 +67,21 @@ class Container(Transform, abstract=True):
         inside = {n: t.map_children(change) if isinstance(t, Container) else change(t) for n, t in self.children()}
         return type(self)(inside, **{k: getattr(self, k) for k in self.defaults()})
 
+    def at_epoch(self, epoch: int) -> Self:
+        """The container with everything inside as it is at an epoch."""
+        return self._with_numbers(lambda t: t.at_epoch(epoch), lambda value: at_epoch(value, epoch))
+
+    def over_epochs(self, epochs: range | None = None) -> Self:
+        """The container with everything inside as it may be in some epochs, all by default."""
+        return self._with_numbers(lambda t: t.over_epochs(epochs), lambda value: over_epochs(value, epochs))
+
+    def _with_numbers(self, child: Callable[[Transform], Transform], number: Callable[[Any], Any]) -> Self:
+        options = {k: getattr(self, k) for k in self.defaults()}
+        new = {k: number(v) if schedules_in(v) else v for k, v in options.items()}
+        if isinstance(new["p"], tuple):
+            new["p"] = new["p"][1]
+        return type(self)({n: child(t) for n, t in self.children()}, **new)
+
     def effects(self) -> dict[str, str]:
         """Effects of all that can run inside."""
         able = [t for t, can in zip(self.transforms, self.can_run(), strict=True) if can and t.p > 0 and self.p > 0]
@@ -78,7 +94,7 @@ class Container(Transform, abstract=True):
     def to_config(self) -> dict[str, Any]:
         """The container as a plain mapping with ``_target_``."""
         config: dict[str, Any] = {"_target_": full_name(type(self))}
-        config |= {k: getattr(self, k) for k, d in self.defaults().items() if getattr(self, k) != d}
+        config |= {k: as_config(getattr(self, k)) for k, d in self.defaults().items() if getattr(self, k) != d}
         return config | {"transforms": {n: t.to_config() for n, t in self.children()}}
 
     def walk(

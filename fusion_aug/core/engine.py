@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
-from torch import Tensor
-
 from calib.replacing import replace_unchecked
 from fusion_aug.core.gradients import check_parameters, check_streams
+from fusion_aug.core.named_errors import named, who_of
 from fusion_aug.core.parameters import DrawnParameters, ParameterRows, timestep_starts
 from fusion_aug.core.random import Keys, Owner, owner_of
 from fusion_aug.core.registry import Context, transform_class
+from fusion_aug.core.schedules import at_epoch
 from fusion_aug.core.tally import with_changes
-from fusion_aug.errors import USER_ERRORS, DataError, FusionAugError
+from fusion_aug.errors import USER_ERRORS, DataError
 from fusion_aug.names import full_name
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.safe.guard import print_traceback
@@ -24,7 +22,6 @@ from fusion_aug.sample import Sample
 from fusion_aug.sample.history import History, Record
 from fusion_aug.sample.picture_sizes import check_picture_sizes
 from fusion_aug.sample.some_of_batch import put_back, some_of
-from fusion_aug.streams import LazyColumns
 
 TransformClass = Any  # a subclass of core.transform.Transform, which lies above this file
 
@@ -57,7 +54,7 @@ class Run:
             return sample
         (cls, accumulated), self.pending = self.pending, None
         paths, self.pending_paths = self.pending_paths, ()
-        return self._applied(cls, sample, accumulated, _who(cls, sample), paths[-1])
+        return self._applied(cls, sample, accumulated, who_of(cls, sample), paths[-1])
 
     def apply_drawn(
         self, cls: TransformClass, sample: Sample, drawn: DrawnParameters, path: str, who: str = ""
@@ -71,7 +68,7 @@ class Run:
         if self.pending is not None and not _same_family(self.pending[0], cls):
             sample = self.flush(sample)
         asked = [u for u, params in enumerate(drawn) if params is not None]
-        who = who or _who(cls, sample, path, asked)
+        who = who or who_of(cls, sample, path, asked)
         if cls.accumulates:
             accumulated = None if self.pending is None else self.pending[1]
             with named(who, sample):
@@ -102,16 +99,18 @@ class Run:
     def gated_in(self, transform: Any, sample: Sample, path: str, among: Sequence[int] | None = None) -> list[int]:
         """Indices of the samples, of those ``among`` or all, that a transform's probability ``p`` lets it run on."""
         indices = range(len(sample.metas)) if among is None else among
-        if transform.p >= 1:
+        p = at_epoch(transform.p, self.keys.epoch)
+        if p >= 1:
             return list(indices)
         return [
             u
-            for u in (indices if transform.p > 0 else ())
-            if self.keys.generator(self.draw_owner(sample, u, transform), path, "gate").random() < transform.p
+            for u in (indices if p > 0 else ())
+            if self.keys.generator(self.draw_owner(sample, u, transform), path, "gate").random() < p
         ]
 
     def draw(self, transform: Any, sample: Sample, index: int, path: str) -> dict[str, dict[str, Any]]:
         """Parameters of one sample of a batch: instance -> params."""
+        transform = transform.at_epoch(self.keys.epoch)
         if transform.scope == "sensor":
             instances = transform.instances(sample, index)
         elif transform.scope == "timestep":
@@ -152,76 +151,13 @@ class Run:
                 part = self.flush(part)
             everything = range(len(part.metas))
             asked = everything if some is None else some
-            who = _who(cls, part, path, asked)
+            who = who_of(cls, part, path, asked)
             with named(who, part):
                 drawn = [self.draw(transform, part, u, path) if u in asked else None for u in everything]
             return self.apply_drawn(cls, part, drawn, path, who)
 
         rows = 0 < len(on) < len(sample.metas) and cls.takes_rows(sample)
         return work(sample, on) if rows else self.on_subset(sample, on, work)
-
-
-# what code of a transform raises by mistake
-OWN_ERRORS = (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError, cv2.error)
-
-_AT_WORK: ContextVar[str] = ContextVar("at_work", default="")
-
-
-def at_work() -> str:
-    """How messages name the transform that is being applied, for what of it is worked out later."""
-    return _AT_WORK.get()
-
-
-class named:
-    """Context: what a transform's own code raises, as an error of the sample that names both.
-
-    Also where there is no memory for it, and where it ends the program, which without workers would end the run.
-
-    Args:
-        who: how messages name the transform. sample: that it works on.
-
-    Raises:
-        FusionAugError: in place of what was raised.
-    """
-
-    def __init__(self, who: str, sample: Sample):
-        self.who, self.sample = who, sample
-
-    def __enter__(self) -> None:
-        self.before = _AT_WORK.set(self.who)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        _AT_WORK.reset(self.before)
-        if error is None or isinstance(error, USER_ERRORS):
-            return
-        who = self.who
-        if isinstance(error, MemoryError):
-            raise FusionAugError(f"{who}: needs more memory than there is") from error
-        if isinstance(error, SystemExit):
-            raise FusionAugError(
-                f"{who}: ends the program (sys.exit({error.code!r})); raise an error instead"
-            ) from error
-        if not isinstance(error, OWN_ERRORS):
-            return
-        if devices := _other_devices(self.sample):
-            raise DataError(
-                f"{who}: cannot work on values that lie on {', '.join(devices)}; bring the sample to the CPU first "
-                f"with sample.to('cpu')"
-            ) from error
-        raise FusionAugError(f"{who}: {type(error).__name__}: {error}") from error
-
-
-def _other_devices(sample: Sample) -> list[str]:
-    """Devices besides the CPU that values of a sample lie on."""
-    loaded = [s for s in sample.streams.values() if not isinstance(s.values, LazyColumns)]
-    parts = [v for s in loaded for v in (*s.values.values(), *getattr(s, "items", ()))]
-    return sorted({str(v.device) for v in parts if isinstance(v, Tensor) and not v.is_cpu})
-
-
-def _who(cls: TransformClass, sample: Sample, path: str = "", asked: Collection[int] | None = None) -> str:
-    """How messages name a transform and what it works on: the samples ``asked`` for, or all of a batch."""
-    ids = [m.id for u, m in enumerate(sample.metas) if asked is None or u in asked]
-    return f"sample {', '.join(ids)}: {cls.__name__}{f' ({path})' if path else ''}"
 
 
 def _same_family(a: TransformClass, b: TransformClass) -> bool:
@@ -290,7 +226,7 @@ def replay(sample: Sample, history: History, *, resources: Mapping[str, Any] | N
     except USER_ERRORS as error:
         if error.__cause__ is None:
             raise
-        raise DataError(f"sample {name!r}: its history cannot be applied ({error})") from None  # see ``_named``
+        raise DataError(f"sample {name!r}: its history cannot be applied ({error})") from None  # see ``named``
     except Exception as error:  # parameters of a damaged record may make anything fail
         print_traceback()
         what = " ".join(f"{type(error).__name__}: {error}".split())

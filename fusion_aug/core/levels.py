@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from fusion_aug.core.engine import at_work, named
+from fusion_aug.core.named_errors import at_work, named
 from fusion_aug.core.registry import Call
 from fusion_aug.errors import DataError
 from fusion_aug.streams import ImageStream

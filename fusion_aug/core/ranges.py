@@ -1,4 +1,7 @@
-"""``Range``: a number (fixed), ``[low, high]`` (uniform) or a ``distribution:`` mapping."""
+"""``Range``: a number (fixed), ``[low, high]`` (uniform) or a ``distribution:`` mapping.
+
+A ``Schedule`` may stand for each of its numbers.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from fusion_aug.core.schedules import Schedule, at_epoch, is_number, schedules_in, with_schedules
 from fusion_aug.errors import ConfigError
 
-Range = float | Sequence[float] | Mapping[str, Any]
+Range = float | Schedule | Sequence[float | Schedule] | Mapping[str, Any]
 
 DISTRIBUTIONS = {
     "uniform": ("low", "high"),
@@ -29,20 +33,25 @@ def check_range(value: Any, where: str, low: float = -math.inf, high: float = ma
         low, high: limits that every drawn number must keep.
 
     Raises:
-        ConfigError: it is none of the three forms, or can leave the limits.
+        ConfigError: it is none of the three forms, or can leave the limits, at any epoch where it is scheduled.
     """
+    value = with_schedules(value, where)
+    if inside := schedules_in(value):
+        for epoch in range(max(s.epochs for s in inside) + 1):
+            check_range(at_epoch(value, epoch), f"{where} (at epoch {epoch})", low, high)
+        return tuple(value) if isinstance(value, list) else value
     if isinstance(value, Mapping):
         return _check_distribution(dict(value), where, low, high)
-    if _number(value):
+    if is_number(value):
         numbers: tuple[float, ...] = (value,)
-    elif isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2 and all(map(_number, value)):
+    elif isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2 and all(map(is_number, value)):
         numbers = tuple(value)
         if numbers[0] > numbers[1]:
             raise ConfigError(f"{where}: the lower end {numbers[0]} lies above the upper end {numbers[1]}")
     else:
         raise ConfigError(f"{where}: expected a number, [low, high] or a distribution mapping, got {value!r}")
     _inside(numbers, where, low, high)
-    return value if _number(value) else numbers
+    return value if is_number(value) else numbers
 
 
 def _check_distribution(value: dict[str, Any], where: str, low: float, high: float) -> dict[str, Any]:
@@ -59,7 +68,7 @@ def _check_distribution(value: dict[str, Any], where: str, low: float, high: flo
             raise ConfigError(f"{where}.values: expected a list of numbers")
         _inside(tuple(value["values"]), where, low, high)
         return value
-    bad = [k for k in value if k != "distribution" and not _number(value[k])]
+    bad = [k for k in value if k != "distribution" and not is_number(value[k])]
     if bad:
         raise ConfigError(f"{where}.{bad[0]}: expected a number, got {value[bad[0]]!r}")
     if name == "normal":
@@ -107,19 +116,17 @@ def draw_several(value: Any, rng: np.random.Generator, count: int) -> list[float
 
 def can_differ_from(value: Any, constant: float) -> bool:
     """Whether a draw from the range can be anything but ``constant``."""
-    if _number(value):
+    if is_number(value):
         return bool(value != constant)
     if isinstance(value, Mapping):
         return True
+    if inside := schedules_in(value):
+        return any(n != constant for s in inside for n in (s.start, s.end))
     return any(v != constant for v in value)
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _inside(numbers: Sequence[float], where: str, low: float, high: float) -> None:
     for number in numbers:
-        if not _number(number) or not low <= number <= high:
+        if not is_number(number) or not low <= number <= high:
             limits = f"[{low:g}, {high:g}]"
             raise ConfigError(f"{where}: {number} lies outside the allowed range {limits}")

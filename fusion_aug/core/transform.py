@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,6 +15,8 @@ from fusion_aug.core.fields import checked, kinds
 from fusion_aug.core.parameters import DrawnParameters, ParameterRows
 from fusion_aug.core.ranges import draw
 from fusion_aug.core.registry import TRANSFORMS, Call, Context, handler_for, is_invariant, resolve, works_by_item
+from fusion_aug.core.schedules import as_config, at_epoch, checked_probability, over_epochs, schedules_in
+from fusion_aug.core.strength import Strengths
 from fusion_aug.errors import ConfigError, UnhandledStream
 from fusion_aug.names import full_name
 from fusion_aug.sample import Sample
@@ -33,14 +36,14 @@ class Transform:
 
     Attributes:
         name: name in the random path; the class by default.
-        p: probability that it is applied at all.
+        p: probability that it is applied at all; a number, or a Schedule.
         scope: how widely one draw is shared: scene, sample, sensor or timestep.
         per_scene: draw once per scene instead of once per sample, with the scope's sharing among sensors kept. A run
             sets it for geometry where a format keeps calibration per scene.
     """
 
     name: str | None = None
-    p: float = 1.0
+    p: Any = 1.0
     scope: str = "sample"
     per_scene: bool = False
 
@@ -57,6 +60,9 @@ class Transform:
     rounded: ClassVar[tuple[str, ...]] = ()  # drawn numbers that are rounded, so that no gradient passes through them
     loss_reason: ClassVar[str] = ""  # why points, boxes or items are lost by it, where its name does not say so
     changes_calibration: ClassVar[str] = ""  # what it changes of the calibration, where its family does not say so
+    strengths: ClassVar[Strengths] = {}  # Range field -> what a magnitude means for it, or why it is no strength
+    excludes: ClassVar[str] = ""  # group of transforms of which one sample takes at most one by chance, as weather
+    needs_naming: ClassVar[str] = ""  # why nobody gets it by chance who has not asked for it by name
     example: ClassVar[dict[str, Any]] = {}  # keyword arguments of one that does something, for tests and documents
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
@@ -80,8 +86,7 @@ class Transform:
         for name, kind in kinds(type(self)).items():
             value = checked(kind, getattr(self, name), f"{who}.{name}", self.limits.get(name, ()))
             object.__setattr__(self, name, value)
-        if isinstance(self.p, bool) or not isinstance(self.p, int | float) or not 0 <= self.p <= 1:
-            raise ConfigError(f"{who}.p: expected a probability from 0 to 1, got {self.p!r}")
+        object.__setattr__(self, "p", checked_probability(self.p, f"{who}.p"))
         if self.scope not in self.scopes:
             now = f"; it is called {OLD_SCOPES[self.scope]} now" if self.scope in OLD_SCOPES else ""
             raise ConfigError(f"{who}.scope: {self.scope!r} is not one of {', '.join(self.scopes)}{now}")
@@ -238,8 +243,31 @@ class Transform:
             value = getattr(self, f.name)
             if value != f.default:
                 made = kinds(type(self))[f.name].name == "made" and value is not None
-                config[f.name] = value.to_config() if made else list(value) if isinstance(value, tuple) else value
+                config[f.name] = value.to_config() if made else as_config(value)
         return config
+
+    # --- numbers that change from epoch to epoch ----------------------------------------------------------------------
+    @cached_property
+    def scheduled(self) -> tuple[str, ...]:
+        """Names of the fields that hold a Schedule."""
+        return tuple(f.name for f in fields(self) if schedules_in(getattr(self, f.name)))
+
+    def at_epoch(self, epoch: int) -> Self:
+        """The transform with the numbers that its schedules have at an epoch."""
+        if not self.scheduled:
+            return self
+        return replace(self, **{name: at_epoch(getattr(self, name), epoch) for name in self.scheduled})
+
+    def over_epochs(self, epochs: range | None = None) -> Self:
+        """The transform with ranges that cover what its schedules take, for what is planned before a run.
+
+        Args:
+            epochs: that will run; all by default.
+        """
+        if not self.scheduled:
+            return self
+        wide = {name: over_epochs(getattr(self, name), epochs) for name in self.scheduled}
+        return replace(self, **(wide | ({"p": wide["p"][1]} if "p" in wide else {})))
 
     def children(self) -> Iterable[tuple[str, Transform]]:
         """Named transforms inside a container."""

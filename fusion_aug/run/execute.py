@@ -106,17 +106,17 @@ def check_sample(job: Job, sample: Sample | None) -> None:
     """Refuse what the output cannot hold of the pipeline, for a sample of the log or, without one, for any."""
     if sample is not None:
         refuse_unfit(job, sample)
-    problems = job.writer.can_express(job.pipeline, sample)
+    problems = job.writer.can_express(job.planned, sample)
     if problems and not job.config["lossy"]:
         raise ConfigError(f"{job.output} cannot hold what the pipeline makes: " + "; ".join(map(str, problems)))
 
 
 def refuse_unfit(job: Job, sample: Sample) -> None:
     """Raise if a pipeline names sensors that a sample lacks, would change gels as pictures of light, or tilt grids."""
-    check_names(job.pipeline, sample)
-    if grids := grids_to_refuse(job.pipeline, sample):
+    check_names(job.planned, sample)
+    if grids := grids_to_refuse(job.planned, sample):
         raise ConfigError(grids)
-    for leaf in leaves(job.pipeline):
+    for leaf in leaves(job.planned):
         gels = gels_to_refuse(leaf, sample) if leaf.p > 0 else []
         if gels:
             raise ConfigError(gel_refusal_message(type(leaf).__name__, gels[0]))
@@ -130,7 +130,7 @@ def execute(job: Job, progress: Progress | None = None) -> RunResult:
             folder that the next run goes on from.
     """
     check_options(job.config)
-    refuse_obstacles(job.pipeline, job.log)
+    refuse_obstacles(job.planned, job.log)
     check_expressible(job)
     start, total, was_there = time.monotonic(), len(job.numbers), os.path.lexists(job.out)
     with published(job) as place, begun(job) as notes:

@@ -96,6 +96,11 @@ class Job:
         return draw_geometry_per_scene(build_pipeline(self.config["pipeline"]), self.log, self.config["output"])[0]
 
     @cached_property
+    def planned(self) -> Compose:
+        """The pipeline with ranges for its schedules, as wide as the run's epochs make them: what is looked at before."""
+        return self.pipeline.over_epochs(self.tasks.epochs)
+
+    @cached_property
     def writer(self) -> Writer:
         """Writer of the input's format."""
         lossy, link = bool(self.config["lossy"]), str(self.config["link"])

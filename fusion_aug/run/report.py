@@ -142,7 +142,7 @@ def notes(job: Job) -> list[str]:
     """What the log says of how the first sample is read, and the writer of how it is written."""
     try:
         first = job.log.read(job.tasks[0][0])
-        return [*job.log.words(first), *job.writer.notes(first, job.pipeline)]
+        return [*job.log.words(first), *job.writer.notes(first, job.planned)]
     except USER_ERRORS:  # a sample that is skipped
         return []
 
@@ -154,7 +154,7 @@ def idle_transforms(job: Job) -> list[str]:
     except USER_ERRORS:  # a sample that is skipped
         return []
     out = []
-    for path, leaf in named_leaves(job.pipeline):
+    for path, leaf in named_leaves(job.planned):
         cls = type(leaf)
         acts = any(resolve(cls, k) and not is_invariant(cls, k) for k in kinds)
         if isinstance(leaf, Photometric | PointOp | Fault) and leaf.p > 0 and not acts:
@@ -171,7 +171,7 @@ def dry_run(job: Job, changed: Sequence[str]) -> None:
         FusionAugError: what a run would raise before its first sample, or of it.
     """
     found = look(job)
-    refuse_obstacles(job.pipeline, job.log)
+    refuse_obstacles(job.planned, job.log)
     source, used = _trial(job)
     OUT.print(sensor_table(job, source))
     for line in intensity_lines(job.log.intensity_scales):
@@ -180,12 +180,12 @@ def dry_run(job: Job, changed: Sequence[str]) -> None:
         OUT.print(
             f"drawn once per scene, since {per_scene_format(job)} keeps calibration per scene: {', '.join(changed)}"
         )
-    problems = job.writer.can_express(job.pipeline, source)
+    problems = job.writer.can_express(job.planned, source)
     for problem in problems:
         OUT.print(f"[bold red]the format cannot hold it:[/] {printable(str(problem))}")
     if not problems:
         OUT.print(f"{job.output} can hold everything that the pipeline makes")
-    for line in [*job.log.words(source), *job.writer.notes(source, job.pipeline)]:
+    for line in [*job.log.words(source), *job.writer.notes(source, job.planned)]:
         OUT.print(printable(line), style="dim", soft_wrap=True)
     n, workers = len(job.numbers), max(1, int(job.config["workers"]))
     part = f" (of {len(job.tasks)}, shard {job.config['shard']})" if job.config["shard"] else ""
@@ -238,7 +238,7 @@ def sensor_table(job: Job, sample: Sample) -> Table:
         kind = type(stream)
         touching = [
             type(t).__name__
-            for t in leaves(job.pipeline)
+            for t in leaves(job.planned)
             if t.p > 0 and resolve(type(t), kind) not in (None, refuse_gel) and not is_invariant(type(t), kind)
         ]
         table.add_row(printable(name), kind.__name__, str(len(stream)), ", ".join(dict.fromkeys(touching)) or "nothing")

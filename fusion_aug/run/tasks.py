@@ -45,6 +45,11 @@ class Tasks(Sequence[Task]):
                     f"copies: {source!r} would be both a copy of {source!r} and of {base!r}; use log.select"
                 )
 
+    @property
+    def epochs(self) -> range:
+        """The epochs that are drawn."""
+        return range(int(self.keep_original), self.rounds)
+
     def __len__(self) -> int:
         return len(self.ids) * self.rounds
 

@@ -74,8 +74,9 @@ class Windows:
         self.log, self.pipeline, self.pad, self.action = log, pipeline, bool(pad), action
         self.observe = [round(float(t) * 1e9) for t in times]
         self.chunk = 0.0 if chunk is None else float(chunk)
-        self.warps = any(isinstance(t, WarpTransform) and t.p > 0 for t in leaves(pipeline))
-        self.whole = [type(t).__name__ for t in leaves(pipeline) if t.p > 0 and _needs_all(t)]
+        steps = [t for t in leaves(pipeline.over_epochs()) if t.p > 0]
+        self.warps = any(isinstance(t, WarpTransform) for t in steps)
+        self.whole = [type(t).__name__ for t in steps if _needs_all(t)]
         if self.whole:
             warnings.warn(
                 f"AugmentedDataset: {self.whole[0]} changes which pictures there are, or looks at those around, so "

@@ -13,7 +13,7 @@ import fusion_aug as fa
 def test_code_of_the_document_runs(street: Path) -> None:
     text = (REPOSITORY / "docs" / "training.md").read_text(encoding="utf-8")
     blocks = [b.split("```")[0] for b in text.split("```python\n")[1:]]
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     names: dict = {"fa": fa, "root": str(street), "workers": 0, "arm": ARM}
     for block in blocks:
         exec(compile(block, "docs/training.md", "exec"), names)
