@@ -23,6 +23,7 @@ fusion-aug: augment every sensor of a driving or robot log at once and keep the 
   fusion-aug show    log=FORMAT log.root=DIR pipeline=NAME out=FILE    a picture, before and after
   fusion-aug show    OUT [index=0] out=FILE                            the same of a finished run
   fusion-aug show    ... --rerun [n=10] out=FILE.rrd [--serve]         a Rerun recording; --serve opens it in a browser
+  fusion-aug search  objective=MODULE:FUNCTION pipeline=NAME out=DIR   find the pipeline that trains best
   fusion-aug replay  MANIFEST ID [log.root=DIR] [out=DIR]              make one sample of a run again
   fusion-aug synth   drive out=DIR [size=full frames=N seed=S]         make a driving log with ground truth
   fusion-aug synth   arm out=DIR                                       the same of a robot arm, MCAP and LeRobot
@@ -45,6 +46,7 @@ COMMANDS = {
     "inspect": (0, 0),
     "check": (0, 1),
     "show": (0, 1),
+    "search": (0, 0),
     "replay": (2, 2),
     "synth": (1, 1),
     "demo": (1, 1),
@@ -164,6 +166,10 @@ def dispatch(command: str, words: list[str]) -> int:
         from fusion_aug.run.showing import show_command
 
         return show_command(positionals, overrides, extra_dir, flags)
+    if command == "search":
+        from fusion_aug.run.searching import search_command
+
+        return search_command(overrides, extra_dir)
     if command == "replay":
         from fusion_aug.run.replaying import replay_command
 

@@ -11,6 +11,7 @@ from fusion_aug.check.measurement import Measure, Pair, Row, measurement
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError, UnhandledStream
 from fusion_aug.logs import Format, Log, Option, Problem, Writer, find_format, register_format
@@ -133,8 +134,8 @@ __all__ = [  # noqa: RUF022  (grouped by what is extended)
     "Touch", "Weather",
     # a transform: its base, what it draws, and a handler for each kind of stream
     "Call", "ConfigError", "Context", "ItemNoise", "ParameterRows", "PhotometricTransform", "PictureContext",
-    "PointTransform", "Range", "Transform", "UnhandledStream", "cells", "chance", "draw", "handles", "is_selected",
-    "keep_points", "matches", "noise", "normal", "on_nothing", "row_key", "uniform",
+    "PointTransform", "Range", "Strength", "Strengths", "Transform", "UnhandledStream", "cells", "chance", "draw",
+    "handles", "is_selected", "keep_points", "matches", "noise", "normal", "on_nothing", "row_key", "uniform",
     "Action", "BodyAcceleration", "BodyPose", "BodyTwist", "Boxes2D", "Boxes3D", "Camera", "Depth", "EgoPose",
     "HeightMap", "Imu", "JointState", "Keypoints2D", "Keypoints3D", "Lidar", "MagneticReading", "MapElement",
     "MapElements", "Occupancy", "Odometry", "Opacity", "PlanarScan", "PointReading", "Points", "PosePath", "Radar",

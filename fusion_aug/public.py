@@ -10,7 +10,18 @@ from fusion_aug.core.schedules import Schedule
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError, FusionAugError, UnhandledStream
 from fusion_aug.logs import decode_rle, encode_rle, objects_mask, open_log, with_waypoints, write_log
-from fusion_aug.policy import RandAugment, Space, TrivialAugment
+from fusion_aug.policy import (
+    Adversary,
+    ByDifficulty,
+    HardExamples,
+    RandAugment,
+    Space,
+    TrivialAugment,
+    WorstOf,
+    ZeroGradient,
+    retrieval_margins,
+    search_policy,
+)
 from fusion_aug.run.presets import preset
 from fusion_aug.sample import Ref, Sample, SampleMeta, make_sample, merge, rename_sensors
 from fusion_aug.sample.history import Record, history_from_json, history_to_json
@@ -87,35 +98,41 @@ from fusion_aug.streams.families import ImagePlane, Mix, Mount, Photometric, Poi
 from fusion_aug.streams.source import Source
 from fusion_aug.train import (
     AugmentedDataset,
+    Matches,
     Occurrences,
     boxes_from,
     collate,
     in_one_buffer,
+    losses,
     map_vectors,
+    matches,
     rasterize_map,
     set_epoch,
     to_dense,
     to_mmdet3d,
     to_openpcdet,
     to_policy,
+    views,
 )
 from fusion_aug.transforms import *  # noqa: F403
 from fusion_aug.transforms import __all__ as _transforms
 
 __all__ = [
-    "Action", "add_mirror_words", "AugmentedDataset", "axial", "BodyAcceleration", "BodyPose", "BodyTwist", "Boxes2D",
-    "Boxes3D", "boxes_from", "Call", "Camera", "categorical", "collate", "Column", "Compose", "ConfigError", "Context",
-    "corners", "covariance", "DataError", "decode_rle", "Depth", "duration", "EgoPose", "encode_rle", "extent",
-    "FusionAugError", "handles", "HeightMap", "history_from_json", "history_to_json", "ImagePlane", "ImageStream",
-    "Imu", "in_one_buffer", "InexactInverse", "intensity", "invert", "joint", "joint_force", "JointState",
-    "Keypoints2D", "Keypoints3D", "know_network", "label", "length", "Lidar", "MagneticReading", "make_sample",
-    "map_vectors", "MapElement", "MapElements", "merge", "Mix", "Mount", "objects_mask", "Occupancy", "Occurrences",
-    "Odometry", "OneOf", "Opacity", "open_log", "ParameterRows", "Photometric", "pipeline", "PlanarScan", "PointOp",
-    "PointReading", "Points", "polar", "pose", "PosePath", "position", "preset", "Radar", "radial_velocity", "Ragged",
-    "RandomApply", "Range", "RangeReading", "rasterize_map", "Record", "rectangle_corners", "Ref", "rename_sensors",
-    "replay", "RobotState", "rotation", "RotationReading", "Sample", "SampleMeta", "SatelliteFix", "scalar", "Scene",
-    "Schedule", "SegmentationMask", "set_epoch", "Signal", "SomeOf", "Source", "Space", "specific_force", "Stream", "strings",
-    "TactileImage", "Taxels", "Temporal", "Text", "time_offset", "to_dense", "to_mmdet3d", "to_openpcdet", "to_policy",
-    "Transform", "TrivialAugment", "UnhandledStream", "ValidityMask", "Waypoints", "with_waypoints", "Wrench", "write_log",
+    "Action", "add_mirror_words", "Adversary", "AugmentedDataset", "axial", "BodyAcceleration", "BodyPose", "BodyTwist",
+    "Boxes2D", "Boxes3D", "boxes_from", "ByDifficulty", "Call", "Camera", "categorical", "collate", "Column", "Compose",
+    "ConfigError", "Context", "corners", "covariance", "DataError", "decode_rle", "Depth", "duration", "EgoPose",
+    "encode_rle", "extent", "FusionAugError", "handles", "HardExamples", "HeightMap", "history_from_json",
+    "history_to_json", "ImagePlane", "ImageStream", "Imu", "in_one_buffer", "InexactInverse", "intensity", "invert",
+    "joint", "joint_force", "JointState", "Keypoints2D", "Keypoints3D", "know_network", "label", "length", "Lidar",
+    "losses", "MagneticReading", "make_sample", "map_vectors", "MapElement", "MapElements", "matches", "Matches",
+    "merge", "Mix", "Mount", "objects_mask", "Occupancy", "Occurrences", "Odometry", "OneOf", "Opacity", "open_log",
+    "ParameterRows", "Photometric", "pipeline", "PlanarScan", "PointOp", "PointReading", "Points", "polar", "pose",
+    "PosePath", "position", "preset", "Radar", "radial_velocity", "Ragged", "RandAugment", "RandomApply", "Range",
+    "RangeReading", "rasterize_map", "Record", "rectangle_corners", "Ref", "rename_sensors", "replay",
+    "retrieval_margins", "RobotState", "rotation", "RotationReading", "Sample", "SampleMeta", "SatelliteFix", "scalar",
+    "Scene", "Schedule", "search_policy", "SegmentationMask", "set_epoch", "Signal", "SomeOf", "Source", "Space",
+    "specific_force", "Stream", "strings", "TactileImage", "Taxels", "Temporal", "Text", "time_offset", "to_dense",
+    "to_mmdet3d", "to_openpcdet", "to_policy", "Transform", "TrivialAugment", "UnhandledStream", "ValidityMask",
+    "views", "Waypoints", "with_waypoints", "WorstOf", "Wrench", "write_log", "ZeroGradient",
     *_transforms,
 ]  # fmt: skip

@@ -105,6 +105,28 @@ def example_tables() -> str:
     return "\n\n".join(parts)
 
 
+def strength_table() -> str:
+    """What a magnitude means for every number of every transform, and why the others have none, in Markdown."""
+    rows, reasons = [], list[str]()
+    for name, kind in own_transforms().items():
+        for field, strength in vars(kind).get("strengths", {}).items():
+            if isinstance(strength, str):
+                reasons.append(f"`{name}.{field}`: {strength}")
+                continue
+            neutral = "none" if strength.neutral is None else figure(strength.neutral)
+            neutral += "" if strength.exact else " *"
+            neutral += "" if strength.near is None else f", from {figure(strength.near)}"
+            full = " or ".join(map(figure, strength.sides))
+            rows.append([f"`{name}.{field}`", neutral, full, strength.unit, strength.scale, strength.basis])
+    table = markdown(["number", "at magnitude 0", "at magnitude 1", "unit", "scale", "basis"], rows)
+    return f"{table}\n\nThese have no strength: {'; '.join(reasons)}."
+
+
+def figure(value: float) -> str:
+    """A number with three digits, or all before the point."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
 def format_tables() -> str:
     """What every format holds and what a run makes of it, files before fields, in Markdown."""
     own = [f for _, f in sorted(FORMATS.items()) if f.reader.__module__.startswith("fusion_aug.")]
@@ -193,6 +215,7 @@ def generated_documents(root: Path) -> dict[Path, str]:
         "README.md": ("transforms", effects_table),
         "docs/promises.md": ("promises", promise_table),
         "docs/transforms.md": ("examples", example_tables),
+        "docs/policies.md": ("strengths", strength_table),
         "docs/formats.md": ("formats", format_tables),
         "docs/messages.md": ("messages", message_tables),
         "docs/clouds.md": ("meanings", meaning_table),

@@ -12,6 +12,7 @@ import torch
 
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes2D, Boxes3D, ImageStream, Points
+from fusion_aug.transforms.temporal.crop import segment_now
 
 SLACK = 5e-4  # of a frame: by which the last one may come too late
 LEAST_SIDE = 3.0  # pixels of a rectangle that is no sliver
@@ -50,10 +51,12 @@ def items_that_stay(made: Sample) -> Mapping[str, int]:
 
 def frames_that_stay(made: Sample, before: Sample) -> Mapping[str, int]:
     """Stream of pictures -> frames that an episode has at least at the rate of its source, from its duration."""
+    segment = segment_now(made.history)
     pictures = {n: s for n, s in before.of_type(ImageStream).items() if len(s) > 1 and n in made.streams}
     out = {}
     for name, stream in pictures.items():
         period, end = stream.capture_times.double().diff().median(), made[name].true_capture_times
+        begin = int(stream.capture_times[0]) if segment is None else max(int(stream.capture_times[0]), segment.begin)
         if len(end):
-            out[name] = int((float(end[-1] - stream.capture_times[0]) / float(period)) + SLACK) + 1
+            out[name] = int(((int(end[-1]) - begin) / float(period)) + SLACK) + 1
     return out

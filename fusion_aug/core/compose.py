@@ -62,6 +62,10 @@ class Container(Transform, abstract=True):
         """Named transforms inside."""
         return zip(self.names, self.transforms, strict=True)
 
+    def places(self, name: str) -> list[str]:
+        """Paths, below its own, under which a child runs: its name, unless the container runs it several times."""
+        return [name]
+
     def map_children(self, change: Callable[[Transform], Transform]) -> Self:
         """The container with every leaf transform changed, names and paths kept."""
         inside = {n: t.map_children(change) if isinstance(t, Container) else change(t) for n, t in self.children()}
@@ -227,7 +231,10 @@ def named_leaves(transform: Transform, path: str = "") -> list[tuple[str, Transf
     if not isinstance(transform, Container):
         return [(path, transform)]
     return [
-        pair for name, child in transform.children() for pair in named_leaves(child, f"{path}/{name}" if path else name)
+        pair
+        for name, child in transform.children()
+        for place in transform.places(name)
+        for pair in named_leaves(child, f"{path}/{place}" if path else place)
     ]
 
 

@@ -58,6 +58,15 @@ def _is_plain(value: Any) -> bool:
     return all(type(part) in PLAIN or _is_plain(part) for part in inside)
 
 
+def numbers_alone(value: Any) -> Any:
+    """Drawn parameters with numbers in the place of tensors of one, which drops their gradients."""
+    if isinstance(value, Tensor):
+        return value.detach().item() if value.ndim == 0 else value.detach()
+    if isinstance(value, Mapping):
+        return {k: numbers_alone(v) for k, v in value.items()}
+    return [numbers_alone(v) for v in value] if isinstance(value, list | tuple) else value
+
+
 def depends_on(results: Iterable[Tensor], source: Tensor) -> bool:
     """Whether the gradient of any of the results reaches a tensor."""
     nodes: list[Any] = []

@@ -54,8 +54,6 @@ def invert(stream: S, history: History, *, name: str = "") -> S:
             warnings.warn(f"{record.name} ({record.path}) is undone by resampling", InexactInverse, stacklevel=2)
         elif isinstance(out, TactileImage):
             warnings.warn(f"{record.name} ({record.path}) is undone by rendering", InexactInverse, stacklevel=2)
-        names = before.get("names", {})
         out = undo(out, params, before, name)
-        head, _, tail = name.partition("/")
-        name = names.get(name, names.get(head, head) + (f"/{tail}" if tail else ""))
+        name = record.name_before(name)
     return out  # type: ignore[return-value]

@@ -27,7 +27,7 @@ GREY = torch.tensor([LUMA] * 3, dtype=torch.float64)
 COLOUR = torch.eye(3, dtype=torch.float64) - GREY
 
 
-def stretched(picture: Tensor, factor: Any, middle: float | None = None) -> Tensor:
+def stretched(picture: Tensor, factor: Any, middle: Any = None) -> Tensor:
     """Every value times ``factor``, about ``middle`` (0 by default), a share of full scale; clipped."""
     if picture.dtype != torch.uint8:
         return (picture * factor if middle is None else (picture - middle) * factor + middle).clamp(0, 1)
@@ -152,7 +152,8 @@ def to_linear(level: Tensor) -> Tensor:
 def to_srgb(light: Tensor) -> Tensor:
     """Light in [0, 1] to sRGB level (IEC 61966-2-1)."""
     x = light.clamp(min=0)
-    return torch.where(x <= 0.0031308, x * 12.92, 1.055 * x ** (1 / 2.4) - 0.055)
+    curved = 1.055 * x.clamp(min=0.0031308) ** (1 / 2.4) - 0.055  # clamped, or the gradient at 0 would be NaN
+    return torch.where(x <= 0.0031308, x * 12.92, curved)
 
 
 def light_gains(picture: Tensor, gains: Sequence[float]) -> Tensor:

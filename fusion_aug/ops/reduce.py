@@ -22,3 +22,12 @@ def mean(values: Tensor) -> float:
     if array.dtype == np.uint8:
         return float(cv2.sumElems(array.reshape(1, -1))[0]) / array.size
     return float(array.sum(dtype=np.int64 if array.dtype.kind in "iub" else np.float64)) / array.size
+
+
+def differentiable_mean(values: Tensor) -> float | Tensor:
+    """The same number, as a float64 tensor with the gradient of the mean where one is asked of the values."""
+    number = mean(values)
+    if not (values.requires_grad and torch.is_grad_enabled()):
+        return number
+    carried = values.to(torch.float64).mean()
+    return number + (carried - carried.detach())

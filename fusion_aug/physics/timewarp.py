@@ -55,7 +55,7 @@ class Warp:
 
     def old(self, new: Tensor) -> Tensor:
         """phi: old times (n,) int64 ns of new ones."""
-        return self.start + torch.from_numpy(np.round(self._phi(self._seconds(new)) * 1e9).astype(np.int64))
+        return self.start + torch.from_numpy(np.round(self.old_seconds(self._seconds(new)) * 1e9).astype(np.int64))
 
     def keeping_apart(self, old: Tensor) -> Warp:
         """The map that keeps times distinct and in order, which rounding to whole ns would let fall together.
@@ -88,23 +88,27 @@ class Warp:
         return self.mean + sum(abs(a) for a, _, _ in self.waves)
 
     def _nearest_new(self, old: Tensor) -> Tensor:
-        """phi^-1, rounded to ns, by Newton's method kept between bounds."""
-        t = self._seconds(old)
+        """phi^-1, rounded to ns."""
+        return self.start + torch.from_numpy(np.round(self.new_seconds(self._seconds(old)) * 1e9).astype(np.int64))
+
+    def new_seconds(self, t: np.ndarray) -> np.ndarray:
+        """phi^-1 of seconds (n,) float64 after ``start``, not rounded: by Newton's method kept between bounds."""
         spread = sum(a for a, _, _ in self.waves)
         slow, fast = self.mean - spread, self.mean + spread
         low, high = np.minimum(t / slow, t / fast), np.maximum(t / slow, t / fast)
         u = t / self.mean
         for _ in range(60):
-            error = self._phi(u) - t
+            error = self.old_seconds(u) - t
             high, low = np.where(error > 0, u, high), np.where(error > 0, low, u)
             slope = self.mean + sum((a * np.sin(math.tau * f * u + p) for a, f, p in self.waves), 0 * u)
             step = u - error / slope
             u = np.where((step >= low) & (step <= high), step, (low + high) / 2)
             if float(np.abs(error).max(initial=0.0)) < 1e-13:
                 break
-        return self.start + torch.from_numpy(np.round(u * 1e9).astype(np.int64))
+        return u
 
-    def _phi(self, u: np.ndarray) -> np.ndarray:
+    def old_seconds(self, u: np.ndarray) -> np.ndarray:
+        """phi of seconds (n,) float64 after ``start``, not rounded."""
         waves = (
             a / (math.tau * f) * (math.cos(p) - np.cos(math.tau * f * u + p)) for a, f, p in self.waves
         )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 
 from calib.regular_files import open_regular
 from fusion_aug.errors import ConfigError, DataError
+from fusion_aug.logs.core.differences import differences
 from fusion_aug.logs.core.files import read_json
 from fusion_aug.logs.core.full_disk import naming_output
 from fusion_aug.logs.core.inputs import difference, without_ctime
@@ -21,7 +22,7 @@ from fusion_aug.logs.core.options import absolute
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.run.job import Job
 from fusion_aug.run.kernels import kernel_note, kernels
-from fusion_aug.run.keys import HOW_ONLY, differences
+from fusion_aug.run.keys import HOW_ONLY
 from fusion_aug.run.links import refuse_links
 from fusion_aug.run.unfinished import (
     FACTS,

@@ -148,9 +148,11 @@ def synth_command(positionals: Sequence[str], overrides: Sequence[str]) -> int:
     for name, number, least in (("frames", frames, 1), ("seed", seed, 0)):
         if type(number) is not int or number < least:
             raise ConfigError(f"{name}: expected a whole number of at least {least}, got {number!r}")
+    if type(config["every"]) not in (int, float):
+        raise ConfigError(f"every: expected seconds between keyframes, got {config['every']!r}")
     must_be_empty(out)
     with progress_bar("rendering", report.ERR) as update:
-        more = {word: config[word] for word in ("depth", "extras", "light")}
+        more = {word: config[word] for word in ("every", "depth", "extras", "light")}
         make_log(out, frames=frames, seed=seed, size=SIZES[size], **more, progress=update)
     report.OUT.print(f"wrote {out}: {frames} keyframes; open it with log=nuscenes log.root={out}", markup=False)
     return EXIT_OK

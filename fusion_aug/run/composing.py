@@ -19,6 +19,7 @@ from fusion_aug.errors import ConfigError
 from fusion_aug.logs import FORMATS, Format
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.run.combining import chosen_presets, refuse_lost_transforms
+from fusion_aug.run.keys import own_keys
 from fusion_aug.run.words import quoted
 from fusion_aug.safe.guard import print_traceback
 
@@ -57,7 +58,7 @@ def composed(name: str, words: Sequence[str], extra_dir: str | None) -> Any:
     _store_formats()
     try:
         with _own_hydra():
-            choices, values = _parted(words, extra_dir)
+            choices, values = _parted(name, words, extra_dir)
             # a folder of the user's own may hold anything and be of any size: its state is not looked up
             others = extra_dir or any("hydra" in word for word in choices)
             make = _put_together.__wrapped__ if others else _put_together
@@ -73,8 +74,11 @@ def composed(name: str, words: Sequence[str], extra_dir: str | None) -> Any:
         raise ConfigError(f"{' '.join(words)[:300]}: a word is not understood ({first_sentence(error)})") from None
 
 
-def _parted(words: Sequence[str], extra_dir: str | None) -> tuple[tuple[str, ...], list[Any]]:
-    """The words that choose files, or that Hydra itself reads, and all others, parsed."""
+def _parted(name: str, words: Sequence[str], extra_dir: str | None) -> tuple[tuple[str, ...], list[Any]]:
+    """The words that choose files, or that Hydra itself reads, and all others, parsed.
+
+    A key of the primary configuration's own is no group, also where those of another have a group of that name.
+    """
     from hydra.core.config_store import ConfigStore
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -82,6 +86,7 @@ def _parted(words: Sequence[str], extra_dir: str | None) -> tuple[tuple[str, ...
     for word, parsed in zip(words, OverridesParser.create().parse_overrides(list(words)), strict=True):
         key = parsed.key_or_group
         is_group = key in ConfigStore.instance().repo or any(f.is_dir() for f in group_folders(key, extra_dir))
+        is_group = is_group and key not in own_keys(config_dir() / f"{name}.yaml")
         for_hydra = parsed.package is not None or parsed.is_sweep_override() or key.startswith("hydra")
         if for_hydra or (is_group and not isinstance(parsed.value(), dict)):
             choices.append(word)

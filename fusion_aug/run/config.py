@@ -20,6 +20,7 @@ from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.log import find_exporter
 from fusion_aug.logs.remote.address import is_url, refuse_url
 from fusion_aug.names import full_name
+from fusion_aug.policy import RandAugment  # noqa: F401  (registers what policies hold)
 from fusion_aug.run.composing import composed, config_dir, first_sentence, group_folders
 from fusion_aug.run.keys import check_keys, did_you_mean, refuse_taken_away, set_figures
 from fusion_aug.run.network_files import with_absolute_names
@@ -110,10 +111,13 @@ def option_names(group: str, extra_dir: str | None) -> list[str]:
     return sorted({p.relative_to(f).with_suffix("").as_posix() for f in folders for p in f.rglob("*.yaml")})
 
 
-def import_plugins(modules: str | Sequence[str] | None) -> None:
+def import_plugins(modules: str | Sequence[str] | None, option: str = "plugins") -> None:
     """Import the modules that register transforms, streams and formats of the user's own.
 
     They are found as ``python -m`` finds modules: in the current folder too.
+
+    Args:
+        modules: their names. option: that names them, for messages.
 
     Raises:
         ConfigError: a module cannot be imported.
@@ -124,7 +128,7 @@ def import_plugins(modules: str | Sequence[str] | None) -> None:
         try:
             importlib.import_module(module)
         except Exception as error:  # a plugin is foreign code and may raise anything
-            raise ConfigError(f"plugins: {module!r} cannot be imported ({type(error).__name__}: {error})") from error
+            raise ConfigError(f"{option}: {module!r} cannot be imported ({type(error).__name__}: {error})") from error
 
 
 def build_pipeline(config: Any) -> Compose:

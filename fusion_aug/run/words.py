@@ -1,6 +1,6 @@
 """Words of the command line that name files: taken as they are, whatever characters the names hold.
 
-Hydra's grammar gives a meaning to ``=``, ``,``, brackets, quotes and spaces. Of ``out``, ``storage.cache``,
+Hydra's grammar gives a meaning to ``=``, ``,``, brackets, quotes and spaces. Of ``out``, ``within``, ``storage.cache``,
 ``networks``, of what names a network in a pipeline, and of the options of logs that name files or folders the value is
 quoted before that grammar sees it, except for what is written in the grammar on purpose: a quoted value, an
 interpolation (``${...}``), ``null``, ``choice(...)`` of a sweep, and a list in brackets where an option takes several
@@ -54,7 +54,7 @@ def quote_names(words: Sequence[str]) -> list[str]:
     out = []
     for word in words:
         match = _WORD.fullmatch(word)
-        named = match is not None and match[2] in {"out", "log.root", "storage.cache", "networks", *options}
+        named = match is not None and match[2] in {"out", "within", "log.root", "storage.cache", "networks", *options}
         if match is not None and match[2].startswith("pipeline."):
             named = match[3].lower().endswith(ENDING)
         if match is None or not named or (match[2] in mappings and match[3].startswith("{")):

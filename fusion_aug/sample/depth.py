@@ -111,6 +111,13 @@ def _camera_depth(sample: Sample, name: str, item: int, settings: DepthSettings)
     return _completed(sample, name, item, settings)
 
 
+def is_given(sample: Sample, name: str, item: int) -> bool:
+    """Whether a depth stream tells the distances of a picture."""
+    stream = sample[name]
+    index, time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
+    return _nearest_depth(sample, stream.instance(name), index, time) is not None
+
+
 def _completed(sample: Sample, name: str, item: int, settings: DepthSettings) -> Completion:
     camera, turns = _upright(sample, name, item)
     inputs, who = completion_inputs(sample, name, item), f"stream {name!r}"

@@ -57,7 +57,21 @@ class Record:
         return Record(**data)
 
 
+    def name_before(self, name: str) -> str:
+        """What a stream or sensor was called before the transform; streams of a camera (``CAMERA/depth``) follow it."""
+        names = self.before.get("names", {})
+        head, slash, tail = name.partition("/")
+        return str(names.get(name, names.get(head, head) + slash + tail))
+
+
 History = tuple[Record, ...]
+
+
+def source_name(name: str, history: History) -> str:
+    """What a stream or sensor was called before the records of a history, where mirrors swap names."""
+    for record in reversed(history):
+        name = record.name_before(name) if record.applied else name
+    return name
 
 
 def history_to_json(history: History) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """One class per kind of data."""
 
-from fusion_aug.streams.base import STREAMS, Ragged, Stream
+from fusion_aug.streams.base import STREAMS, Stream
 from fusion_aug.streams.boxes import Boxes2D, Boxes3D, rectangle_corners
 from fusion_aug.streams.images import Camera, Depth, ImageStream, Opacity
 from fusion_aug.streams.lazy_columns import LazyColumns
@@ -11,6 +11,7 @@ from fusion_aug.streams.motion import EgoPose, Imu, Odometry
 from fusion_aug.streams.occupancy import Occupancy
 from fusion_aug.streams.opaque import Opaque
 from fusion_aug.streams.points import Lidar, Points, Radar
+from fusion_aug.streams.ragged import Ragged
 from fusion_aug.streams.readings import (
     BodyAcceleration,
     BodyTwist,

@@ -38,6 +38,8 @@ class Stream:
             rate; None where it arrived when it was captured.
         clock_offset: (n,) int64 ns, ``capture_times`` minus the true capture times, where a transform has shifted the
             sensor's clock; None where the clock is right.
+        source_items: (n,) int64, number that each item had in its sample before any was dropped, -1 of one that was
+            not there, such as a reading between two others; None where all are in their places.
     """
 
     frame: str
@@ -49,6 +51,7 @@ class Stream:
     child: str = ""
     receive_times: Tensor | None = None
     clock_offset: Tensor | None = None
+    source_items: Tensor | None = None
 
     columns: ClassVar[tuple[Column, ...]] = ()
     invariant_to: ClassVar[tuple[type, ...]] = ()
@@ -58,7 +61,7 @@ class Stream:
     remedy: ClassVar[str] = "give the class typed columns, or register a handler"  # where a rule is missing
     # fields that hold one entry per item, besides the values
     item_fields: ClassVar[tuple[str, ...]] = (
-        "capture_times", "sample_index", "present", "records", "receive_times", "clock_offset",
+        "capture_times", "sample_index", "present", "records", "receive_times", "clock_offset", "source_items",
     )  # fmt: skip
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -104,6 +107,11 @@ class Stream:
         """(n,) int64 ns, when each item arrived: ``receive_times``, else ``capture_times``."""
         return self.capture_times if self.receive_times is None else self.receive_times
 
+    @property
+    def item_numbers(self) -> Tensor:
+        """(n,) int64, ``source_items``, and where all are in their places these."""
+        return places_in(self.sample_index) if self.source_items is None else self.source_items
+
     def instance(self, name: str) -> str:
         """Which sensor a draw of scope ``sensor`` belongs to; a depth image shares its camera's."""
         return name
@@ -136,7 +144,10 @@ class Stream:
         return replace(self, **self._taken(index), values=take_rows(self.values, index))
 
     def _taken(self, index: Tensor) -> dict[str, Any]:
-        return {name: pick_entries(getattr(self, name), index) for name in self.item_fields}
+        taken = {name: pick_entries(getattr(self, name), index) for name in self.item_fields}
+        numbers = self.item_numbers[index]
+        in_place = torch.equal(numbers, places_in(taken["sample_index"]))
+        return taken | {"source_items": None if in_place else numbers}
 
     @classmethod
     def concat(cls, parts: Sequence[Self], sample_index: Sequence[Tensor]) -> Self:
@@ -156,6 +167,8 @@ class Stream:
                 entries = [p.arrival_times for p in parts]
             if f.name == "clock_offset" and any(e is not None for e in entries):
                 entries = [p.capture_times - p.true_capture_times for p in parts]
+            if f.name == "source_items" and any(e is not None for e in entries):
+                entries = [p.item_numbers for p in parts]
             if f.name in cls.item_fields:
                 joined[f.name] = join_entries(entries)
             elif isinstance(entries[0], str | float | int | tuple) and any(e != entries[0] for e in entries):
@@ -206,93 +219,9 @@ def join_entries(entries: list[Any]) -> Any:
     return None if entries[0] is None else torch.cat(entries)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Ragged(Stream):
-    """A stream whose items hold any number of rows, packed one after another.
-
-    Attributes:
-        offsets: (n + 1,) int64; item i has the rows ``offsets[i]:offsets[i + 1]``. One item by default.
-    """
-
-    offsets: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.offsets is None and not hasattr(type(self.values), "offsets"):
-            rows = len(next(iter(self.values.values()))) if self.values else 0
-            if len(self) != 1:
-                raise DataError(f"{type(self).__name__}.offsets: needed where there is not exactly one item")
-            object.__setattr__(self, "offsets", torch.tensor([0, rows]))
-
-    @property
-    def bounds(self) -> Tensor:
-        """(n + 1,) row offsets of the items, of which sweeps are ones too; reads a lazy stream."""
-        return self.offsets if self.offsets is not None else self.values.offsets  # type: ignore[attr-defined]
-
-    @property
-    def counts(self) -> Tensor:
-        """(n,) rows per item."""
-        return self.bounds.diff()
-
-    @property
-    def rows(self) -> int:
-        """Rows in all."""
-        return int(self.bounds[-1])
-
-    @cached_property
-    def row_item(self) -> Tensor:
-        """(rows,) the item that each row belongs to."""
-        return torch.repeat_interleave(torch.arange(len(self)), self.counts)
-
-    def item_slice(self, item: int) -> slice:
-        """The rows of one item."""
-        return slice(int(self.bounds[item]), int(self.bounds[item + 1]))
-
-    def with_values(self, **values: Any) -> Self:
-        """The stream with some columns replaced; a lazy stream is read."""
-        return replace_unchecked(self, values={**self.values, **values}, offsets=self.bounds)
-
-    def select(self, keep: Tensor) -> Self:
-        """Only the rows where ``keep`` (rows,) is True. Every per-row column goes along."""
-        return self._with_rows(keep.nonzero()[:, 0])
-
-    def _with_rows(self, rows: Tensor) -> Self:
-        """Only some rows, by their numbers (k,) int64 in rising order, which belong to the stream afterwards."""
-        return replace(self, values=take_rows(self.values, rows), offsets=torch.searchsorted(rows.cpu(), self.bounds))
-
-    def repacked(self, parts: Sequence[Mapping[str, Any]]) -> Self:
-        """The stream with other rows.
-
-        Args:
-            parts: columns (rows, ...) of every item, in order; the items may have any number of rows.
-        """
-        if not parts:
-            return self
-        counts = torch.tensor([len(next(iter(p.values()))) for p in parts])
-        values = {name: concat([p[name] for p in parts]) for name in parts[0]}
-        return replace(self, values=values, offsets=offsets_of(counts))
-
-    def take_items(self, index: Tensor) -> Self:
-        """Some of the items with their rows, by integer index."""
-        stream = self.loaded()
-        spans = [torch.arange(s.start, s.stop) for s in map(stream.item_slice, index.tolist())]
-        rows = torch.cat(spans) if spans else torch.zeros(0, dtype=torch.int64)
-        counts = torch.tensor([len(s) for s in spans], dtype=torch.int64)
-        values = take_rows(stream.values, rows)
-        return replace(stream, **stream._taken(index), values=values, offsets=offsets_of(counts))
-
-    def loaded(self) -> Self:
-        """The stream with its values in memory."""
-        return self
-
-    @classmethod
-    def concat(cls, parts: Sequence[Self], sample_index: Sequence[Tensor]) -> Self:
-        """Join streams of the same sensor from several samples; those that all still lie in files are not read."""
-        joined = super().concat(parts, sample_index)
-        lazy = hasattr(type(joined.values), "offsets")
-        return replace(joined, offsets=None if lazy else offsets_of(torch.cat([p.counts for p in parts])))
-
-
-def offsets_of(counts: Tensor) -> Tensor:
-    """(n + 1,) int64 row offsets of items with (n,) rows."""
-    return torch.cat([torch.zeros(1, dtype=torch.int64), counts.to(torch.int64).cumsum(0)])
+def places_in(sample_index: Tensor) -> Tensor:
+    """(n,) int64, place of every item among those of its sample (n,), which follow one another."""
+    at = torch.arange(len(sample_index))
+    begins = torch.ones_like(at, dtype=torch.bool)
+    begins[1:] = sample_index[1:] != sample_index[:-1]
+    return at - torch.where(begins, at, 0).cummax(0).values

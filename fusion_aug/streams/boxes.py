@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fusion_aug.streams.base import Ragged
 from fusion_aug.streams.columns import Column, axial, corners, extent, label, polar, pose, scalar
 from fusion_aug.streams.families import ImagePlane, Mount, Weather
+from fusion_aug.streams.ragged import Ragged
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fusion_aug.streams.base import Ragged, Stream
+from fusion_aug.streams.base import Stream
 from fusion_aug.streams.lazy_columns import LazyColumns
+from fusion_aug.streams.ragged import Ragged
 
 
 class Counts(NamedTuple):

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from fusion_aug.errors import DataError
-from fusion_aug.streams.base import offsets_of
 from fusion_aug.streams.columns import concat
+from fusion_aug.streams.ragged import offsets_of
 from fusion_aug.streams.source import Source
 
 UNLABELLED = -1  # class of a point that nobody labelled

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from fusion_aug.streams.base import Ragged
 from fusion_aug.streams.columns import Column, categorical, label, position
 from fusion_aug.streams.families import ImagePlane, Mount, Weather
 from fusion_aug.streams.loose import strings
+from fusion_aug.streams.ragged import Ragged
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from calib.replacing import replace_unchecked
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.ops.points import transform_packed
 from fusion_aug.ops.similarity import Motion
-from fusion_aug.streams.base import Ragged
 from fusion_aug.streams.columns import (
     RULES,
     Column,
@@ -30,6 +29,7 @@ from fusion_aug.streams.families import ImagePlane
 from fusion_aug.streams.following import follow, following_columns
 from fusion_aug.streams.lazy_columns import OF_NOBODY, UNLABELLED, LazyColumns
 from fusion_aug.streams.meanings import check_meanings, column_types_of, joined_meanings
+from fusion_aug.streams.ragged import Ragged
 from fusion_aug.streams.source import Source
 
 
@@ -52,8 +52,6 @@ class Points(Ragged):
             at them. Empty where the stream's own frame is the scanner's.
         air_label: class of returns that come from no object, such as fog, spray or a ghost.
         label_names: name of every class, by its number; empty text where there is none, and where names are not known.
-        source_rows: (rows,) int64, number that each point had in its item before any was dropped, by which its noise is
-            drawn; None where none was.
         meanings: of the columns that the class does not declare, one text each (``streams.meanings``); a column without
             one is a plain number.
     """
@@ -64,7 +62,6 @@ class Points(Ragged):
     air_label: int = UNLABELLED
     label_names: tuple[str, ...] = ()
     meanings: tuple[str, ...] = ()
-    source_rows: Tensor | None = None
 
     columns: ClassVar[tuple[Column, ...]] = (
         position("xyz"),
@@ -170,9 +167,7 @@ class Points(Ragged):
             parts = [replace_unchecked(p, meanings=meanings) for p in parts]
         if LazyColumns.joined([p.values for p in parts]) is None:
             parts = [p.loaded() for p in parts]
-        numbered = any(p.source_rows is not None for p in parts)
-        numbers = torch.cat([p.all_noise_rows() for p in parts]) if numbered else None
-        return replace_unchecked(super().concat(parts, sample_index), source_rows=numbers)
+        return super().concat(parts, sample_index)
 
     @classmethod
     def _concat_values(cls, parts: Sequence[Self]) -> Mapping[str, Any]:
@@ -183,38 +178,7 @@ class Points(Ragged):
         """Some of the items; of a lazy cloud the other files are not read."""
         if isinstance(self.values, LazyColumns):
             return replace(self, **self._taken(index), values=self.values.take(index.tolist()), offsets=None)
-        numbers = None
-        if self.source_rows is not None:
-            numbers = torch.cat([self.source_rows[:0], *(self.noise_rows(i) for i in index.tolist())])
-        return replace_unchecked(super().take_items(index), source_rows=numbers)
-
-    def noise_rows(self, item: int) -> Tensor:
-        """(rows,) int64, what the noise of an item's points is drawn by: their numbers in its source."""
-        own = self.item_slice(item)
-        return torch.arange(own.stop - own.start) if self.source_rows is None else self.source_rows[own]
-
-    def all_noise_rows(self) -> Tensor:
-        """(rows,) ``noise_rows`` of all items, one after another."""
-        return torch.cat([torch.zeros(0, dtype=torch.int64), *(self.noise_rows(i) for i in range(len(self)))])
-
-    def _with_rows(self, rows: Tensor) -> Self:
-        """Only some points, which keep their numbers in the source."""
-        kept, numbers = super()._with_rows(rows), rows.cpu()
-        if self.source_rows is None:
-            for item, start in enumerate(self.bounds[:-1].tolist()):  # in place: new memory costs as much as a gather
-                numbers[kept.item_slice(item)] -= start
-        else:
-            numbers = self.source_rows[numbers]
-        return replace_unchecked(kept, source_rows=numbers)
-
-    def repacked(self, parts: Sequence[Mapping[str, Any]], source_rows: Tensor | None = None) -> Self:
-        """The cloud with other points.
-
-        Args:
-            parts: columns (rows, ...) of every item.
-            source_rows: (rows,) int64 of all points; by default they are numbered anew.
-        """
-        return replace_unchecked(super().repacked(parts), source_rows=source_rows)
+        return super().take_items(index)
 
     def realized_items(self) -> list[dict[str, Any]]:
         """Columns of every item on its own."""

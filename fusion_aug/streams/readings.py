@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from fusion_aug.streams.base import Ragged, Stream
+from fusion_aug.streams.base import Stream
 from fusion_aug.streams.columns import (
     Column,
     axial,
@@ -26,6 +26,7 @@ from fusion_aug.streams.columns import (
     time_offset,
 )  # fmt: skip
 from fusion_aug.streams.families import ImagePlane, Mount, Weather
+from fusion_aug.streams.ragged import Ragged
 
 PER_RAY = ("range", "intensity")
 TILT = 1e-9  # of the entries of a rotation that still counts as one about z, and m of a shift

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fusion_aug.streams.base import Ragged, Stream
+from fusion_aug.streams.base import Stream
 from fusion_aug.streams.columns import (
     Column,
     axial,
@@ -20,6 +20,7 @@ from fusion_aug.streams.columns import (
     scalar,
 )  # fmt: skip
 from fusion_aug.streams.families import ImagePlane, Mount, Weather
+from fusion_aug.streams.ragged import Ragged
 from fusion_aug.streams.vectors import Action, check_width
 
 

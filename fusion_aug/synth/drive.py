@@ -16,6 +16,7 @@ import torch
 from calib import CameraSensor, Frame, ImuSensor, LidarSensor, RadarSensor
 from calib.rig import Rig
 from calib.se3 import se3
+from fusion_aug.errors import ConfigError
 from fusion_aug.logs import open_log
 from fusion_aug.logs.core.files import write_image
 from fusion_aug.logs.core.sidecar import write_sidecar
@@ -28,11 +29,12 @@ from fusion_aug.synth.point_labels import labels_of
 from fusion_aug.synth.sensors import detect, inertial, scan, take_picture
 from fusion_aug.synth.tables import CATEGORIES, Tables, Visibility
 from fusion_aug.synth.town import Town, make_town
-from fusion_aug.synth.vehicle import CAMERAS, IMU_POSITION, vehicle
+from fusion_aug.synth.vehicle import CAMERAS, IMU_POSITION, RADARS, vehicle
 from fusion_aug.synth.world import KINDS, Scenery, World
 
 T0 = 1_600_000_000_000_000  # microseconds
 KEYFRAME, SWEEP, TURN = 0.5, 0.25, 0.05  # seconds: between keyframes, from sweep to keyframe, per LiDAR revolution
+SHORTEST = 0.3  # seconds between keyframes, so that a sweep fits in
 IMU_RATE = 100  # Hz
 REACH = 75.0  # metres up to which objects are labelled
 DEPTH_STEP = 2.0**-6  # metres; depth is stored in steps of 16 mm
@@ -47,21 +49,29 @@ class Size:
         columns: LiDAR columns per revolution.
         quality: of the JPEG files, percent.
         oversample: rays per pixel along each axis.
+        lean: only what a detector of single keyframes reads: cameras, LiDAR and radars at keyframes, without what
+            nuScenes has no place for; depth and classes only where all are asked for.
     """
 
     pictures: tuple[int, int]
     columns: int
     quality: int = 62
     oversample: int = 2
+    lean: bool = False
 
 
-SIZES = {"small": Size((396, 704), 360), "full": Size((900, 1600), 1090, 92)}
+SIZES = {
+    "tiny": Size((96, 168), 360, 92, lean=True),
+    "small": Size((396, 704), 360),
+    "full": Size((900, 1600), 1090, 92),
+}
 
 
 def make_log(
     out: Path | str,
     *,
     frames: int = 21,
+    every: float = KEYFRAME,
     seed: int = 0,
     size: Size = SIZES["small"],
     depth: str = "some",
@@ -73,10 +83,11 @@ def make_log(
 
     Args:
         out: folder, made if missing.
-        frames: keyframes, at 2 Hz.
+        frames: keyframes.
+        every: seconds from one to the next, at least ``SHORTEST``.
         seed: of the street and of the noise.
         size: of pictures and scans, one of ``SIZES``.
-        depth: keyframes whose depth and classes are kept: ``some`` (two of them) or ``all``.
+        depth: keyframes whose depth and classes are kept: ``some`` (two of them; none of a lean size) or ``all``.
         extras: whether there are other sensors than the surround cameras and the LiDAR, and sweeps between keyframes.
         light: what lights the street in the cameras: ``sun``, or ``overcast``: the same street without the sun.
         progress: called with the number of finished keyframes and of all.
@@ -85,11 +96,15 @@ def make_log(
         ``out``.
 
     Raises:
+        ConfigError: keyframes follow too closely.
         DataError: there is something in the folder.
     """
+    if not SHORTEST <= every < np.inf:
+        raise ConfigError(f"every: expected at least {SHORTEST} seconds between keyframes, got {every!r}")
+    some = set() if size.lean else {frames // 3, (2 * frames) // 3}
     with whole_folder(Path(out)) as folder:
-        drive = Drive(Tables(folder, f"drive-{seed:04d}", seed), make_town(seed), size, extras, light)
-        _write(drive, frames, set(range(frames)) if depth == "all" else {frames // 3, (2 * frames) // 3}, progress)
+        drive = Drive(Tables(folder, f"drive-{seed:04d}", seed), make_town(seed), size, extras, light, every)
+        _write(drive, frames, set(range(frames)) if depth == "all" else some, progress)
     return Path(out)
 
 
@@ -97,7 +112,7 @@ def _write(drive: Drive, frames: int, measured: set[int], progress: Callable[[in
     drive.tables.sensors({n: m for n, m in drive.mounted.items() if n != "FISHEYE_FRONT"})
     drive.tables.fixed(drive.town)
     drive.tables.road_map(drive.town)
-    stamps = [T0 + round(i * KEYFRAME * 1e6) for i in range(frames)]
+    stamps = [T0 + round(i * drive.every * 1e6) for i in range(frames)]
     samples = [drive.tables.token("sample", i) for i in range(frames)]
     drive.tables.scene(samples, stamps)
     extras = []
@@ -109,9 +124,10 @@ def _write(drive: Drive, frames: int, measured: set[int], progress: Callable[[in
     for token, extra in zip(samples, extras, strict=True):
         sample = log.read(token)
         stored = dict.fromkeys(sample.streams) | {"LIDAR_TOP": tuple(sample["LIDAR_TOP"].values)}
-        cloud = sample["LIDAR_TOP"]
-        timed = cloud.with_values(time_offset=torch.cat(extra.offsets))
-        sample = sample.with_streams({**sample.streams, **extra.streams, "LIDAR_TOP": timed})
+        sample = sample.with_streams({**sample.streams, **extra.streams})
+        if not drive.size.lean:
+            timed = sample["LIDAR_TOP"].with_values(time_offset=torch.cat(extra.offsets))
+            sample = sample.with_streams({**sample.streams, "LIDAR_TOP": timed})
         if drive.extras:
             sample = sample.with_meta(0, rig=drive.with_extras(sample.rig))
         write_sidecar(sample, stored, token, drive.tables.out)
@@ -130,11 +146,15 @@ class SidecarStreams:
 class Drive:
     """A drive through a town, measured by a vehicle's sensors; without ``extras`` by cameras and the LiDAR alone."""
 
-    def __init__(self, tables: Tables, town: Town, size: Size, extras: bool = True, light: str = "sun"):
-        self.tables, self.town, self.size, self.extras = tables, town, size, extras
+    def __init__(
+        self, tables: Tables, town: Town, size: Size, extras: bool = True, light: str = "sun", every: float = KEYFRAME
+    ):
+        self.tables, self.town, self.size, self.every = tables, town, size, every
+        self.extras = extras and not size.lean
         self.scenery = Scenery(town, light)
         mounted = vehicle(size.pictures)
-        self.mounted = mounted if extras else {n: mounted[n] for n in (*CAMERAS, "LIDAR_TOP")}
+        kept = mounted if self.extras else [*CAMERAS, "LIDAR_TOP", *(RADARS if extras else ())]
+        self.mounted = {name: mounted[name] for name in kept}
 
     def ego(self, time: float) -> Array:
         """``T_world_ego`` at a time in seconds."""
@@ -227,7 +247,7 @@ class Drive:
     def imu(self, stamp: int) -> Imu:
         """Readings from the last records of the keyframe before to those of this one."""
         step, late = 1_000_000 // IMU_RATE, 20_000
-        begin = stamp - 40_000 if stamp == T0 else stamp - round(KEYFRAME * 1e6) + late + step
+        begin = stamp - 40_000 if stamp == T0 else stamp - round(self.every * 1e6) + late + step
         stamps = np.arange(begin, stamp + late + 1, step)
         T = se3(translation=IMU_POSITION).numpy()
         gyro, accel = inertial(lambda t: self.ego(t) @ T, (stamps - T0) * 1e-6)
@@ -267,4 +287,4 @@ def seconds(stamp: int) -> float:
     return (stamp - T0) * 1e-6
 
 
-__all__ = ["SIZES", "T0", "Drive", "Size", "make_log", "visible_share"]
+__all__ = ["SHORTEST", "SIZES", "T0", "Drive", "Size", "make_log", "visible_share"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -22,7 +21,7 @@ from fusion_aug.sample import REF, Sample
 from fusion_aug.sample.ego import with_both_velocities
 from fusion_aug.streams import Boxes3D, Camera, Lidar, Radar, Stream
 from fusion_aug.streams.lazy_columns import OF_NOBODY, UNLABELLED
-from fusion_aug.train.interop import ClassMap, camera_matrices, class_numbers, known_velocity
+from fusion_aug.train.interop import ClassMap, camera_tensors, class_numbers, known_velocity
 from fusion_aug.train.masks import dense_masks
 from fusion_aug.train.predictions import class_names
 from fusion_aug.transforms.scene.scene import scene_motion
@@ -61,7 +60,7 @@ def to_dense(
         * ``ids`` (list of B), ``cameras``, ``lidars``, ``radars`` (the orders);
         * ``images`` (B, C, H, W, 3) in the pictures' own type, ``image_mask`` (B, C) bool: False where a picture is
           absent, which is zeros; ``lidar2img``, ``lidar2cam``, ``cam2img``, ``img_aug_matrix`` (B, C, 4, 4) as in
-          ``to_mmdet3d``, identities where it is absent; ``lidar_aug_matrix`` (B, 4, 4);
+          ``to_mmdet3d``, identities where it is absent; ``lidar_aug_matrix`` (B, 4, 4); they carry gradients;
         * ``points`` (B, N, 5): x y z intensity age (s), of all returns that have a place, ``point_mask`` (B, N);
           ``radar_points`` (B, N, 7): x y z, vx vy (m/s, without the ego motion, which the poses tell where a radar has
           raw velocities only), rcs, age, ``radar_mask``, ``radar_velocity_known`` (B, N). Packed: (N, ...) with
@@ -170,16 +169,14 @@ def _size(picture: Tensor) -> str:
 
 
 def _matrices(samples: Sequence[Sample], names: Sequence[str], dtype: torch.dtype) -> dict[str, Tensor]:
-    eye, shape = np.eye(4), (len(samples), len(names))
+    eye, shape = torch.eye(4, dtype=torch.float64), (len(samples), len(names))
     each = [
-        [camera_matrices(s, n) if len(s.streams.get(n, ())) else dict.fromkeys(MATRICES, eye) for n in names]
+        [camera_tensors(s, n) if len(s.streams.get(n, ())) else dict.fromkeys(MATRICES, eye) for n in names]
         for s in samples
     ]
-    out = {
-        key: torch.from_numpy(np.array([[m[key] for m in row] for row in each]).reshape(*shape, 4, 4)).to(dtype)
-        for key in MATRICES
-    }
-    motions = torch.stack([scene_motion(s.history).detach() for s in samples])
+    stacked = {key: [m[key] for row in each for m in row] or [eye[:0]] for key in MATRICES}
+    out = {key: torch.stack(found).reshape(*shape, 4, 4).to(dtype) for key, found in stacked.items()}
+    motions = torch.stack([scene_motion(s.history) for s in samples])
     return {**out, "lidar_aug_matrix": motions.to(dtype)}
 
 

@@ -36,7 +36,14 @@ MIRROR = torch.diag(torch.tensor([-1.0, 1, 1, 1], dtype=torch.float64))
 
 
 def camera_matrices(sample: Sample, name: str) -> dict[str, np.ndarray]:
+    """``camera_tensors`` as arrays."""
+    return {k: v.detach().numpy() for k, v in camera_tensors(sample, name).items()}
+
+
+def camera_tensors(sample: Sample, name: str) -> dict[str, Tensor]:
     """``lidar2img``, ``lidar2cam``, ``cam2img`` and ``img_aug_matrix``, each (4, 4) float64, of a camera.
+
+    They carry the gradients of poses and intrinsics.
 
     Raises:
         DataError: the lens is distorted or a fisheye, which no matrix can hold.
@@ -51,14 +58,13 @@ def camera_matrices(sample: Sample, name: str) -> dict[str, np.ndarray]:
     T = meta.rig.T(sample[name].frame, meta.ref.frame, meta.ref.time, time)
     lidar2img = _full(sensor.A @ sensor.model.K) @ T
     model, A = sensor.model, sensor.A
-    mirrored = float(torch.linalg.det(H[:3, :3])) < 0
+    mirrored = float(torch.linalg.det(H[:3, :3].detach())) < 0
     if mirrored:  # the camera that took the picture, before anybody looked at it in a mirror
         A, model = A @ flip_u(model.size[1]), model.mirrored()
     scale = torch.linalg.det(H[:3, :3]).abs() ** (1 / 3)
     before = (MIRROR if mirrored else torch.eye(4, dtype=torch.float64)) @ T @ H
     before[:3] /= scale  # T_cam' = M T_cam H^-1, and M holds the scale too
-    matrices = {"lidar2img": lidar2img, "lidar2cam": before, "cam2img": _full(model.K), "img_aug_matrix": _full(A)}
-    return {k: v.detach().numpy() for k, v in matrices.items()}
+    return {"lidar2img": lidar2img, "lidar2cam": before, "cam2img": _full(model.K), "img_aug_matrix": _full(A)}
 
 
 def _full(matrix: Tensor) -> Tensor:

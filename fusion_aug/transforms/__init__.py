@@ -80,6 +80,7 @@ from fusion_aug.transforms.temporal import (
     RateChange,
     RollingShutter,
     SpeedWarp,
+    TemporalCrop,
     TemporalMask,
     TimeWarp,
 )
@@ -189,6 +190,7 @@ __all__ = [
     "TaxelCrosstalk",
     "TaxelDropout",
     "TaxelGain",
+    "TemporalCrop",
     "TemporalMask",
     "TimeWarp",
     "TorqueNoise",

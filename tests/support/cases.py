@@ -65,6 +65,7 @@ SETTINGS: dict[str, list[Any]] = {
     "SensorBias": [{"gyro_noise": 0.01, "accel_noise": 0.01, "accel_walk": 0.001, "force_noise": 0.1}],
     "Snow": [{"snow_rate": [0.5, 3], "snow_cover": 0.5}, {"snow_rate": 2, "wet_snow": True, "auto_gain": True}],
     "SunGlare": [{"sun": 80000.0}],
+    "TemporalCrop": [..., {"seconds": [0.12, 0.13], "align": "joints"}],
     "TemporalMask": [{"seconds": 0.02}],
     "TimeWarp": [{"period": [0.1, 0.3]}, {"slowest": 0.8, "fastest": 1.1, "waves": 3}],
     "Viewpoint": [

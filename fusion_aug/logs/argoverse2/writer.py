@@ -36,8 +36,9 @@ from fusion_aug.logs.core.residual import residual
 from fusion_aug.logs.core.sidecar import StoredColumns, write_ids, write_sidecar
 from fusion_aug.logs.core.vector_maps import MAP, holds
 from fusion_aug.sample import Sample
+from fusion_aug.sample.history import source_name
 from fusion_aug.streams import Camera, LazyColumns, Points
-from fusion_aug.transforms.scene import MirrorScene, source_name, world_motion
+from fusion_aug.transforms.scene import MirrorScene, world_motion
 
 TABLES = (TRACK, LABELS, MOUNTS, CAMERAS)
 

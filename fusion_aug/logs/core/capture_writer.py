@@ -21,6 +21,10 @@ ONE_STAMP_EFFECTS: Reasons = {
         "its files match sensors and labels by their stamps, which a wrong clock would separate",
         USE_FOLDER_FORMAT,
     ),
+    "segment": (
+        "its samples are keyframes with the sweeps before them, of which none can be left out",
+        USE_FOLDER_FORMAT,
+    ),
 }
 NO_STAMP_EFFECTS: Reasons = {
     **ONE_STAMP_EFFECTS,

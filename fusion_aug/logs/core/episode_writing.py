@@ -24,7 +24,7 @@ from fusion_aug.logs.core.sidecar import FOLDER, write_sidecar
 from fusion_aug.logs.core.touch import with_first_gel
 from fusion_aug.logs.core.writer import NEEDS_EVERY_SENSOR, Writer, all_present
 from fusion_aug.ops.resample import nearest
-from fusion_aug.sample import Sample
+from fusion_aug.sample import Ref, Sample
 from fusion_aug.streams import Stream
 from fusion_aug.transforms.temporal.reading import interpolate_signal
 
@@ -54,14 +54,17 @@ class EpisodeWriter(Writer):
     def frame_times(self, sample: Sample, source: Sample) -> Tensor:
         """Times (n,) of the frames, int64 ns: those of the source, more or fewer where the duration changed.
 
-        None is later than the last item, since nothing says what is there.
+        They begin as much later as the first item does, and none is later than the last item, since nothing says what
+        is there.
         """
         slow = [n for f, m in self.streams_by_feature.items() if self.log.window_of(f) is None
                 for n in streams_within(m, sample.streams)]  # fmt: skip
         first, last = (int(t) for t in source[slow[0]].arrival_times[[0, -1]])
-        before, after = (max(int(s[n].true_capture_times[-1]) for n in slow) for s in (source, sample))
-        count = max(1, math.floor((last - first + after - before) * 1e-9 * self.rate + NEAR) + 1)
-        return first + torch.from_numpy(np.round(np.arange(count) / self.rate * 1e9).astype(np.int64))
+        spans = [[s[n].true_capture_times[[0, -1]] for n in slow] for s in (source, sample)]
+        (begin, end), (new_begin, new_end) = (torch.stack(s).aminmax(dim=0) for s in spans)
+        later, longer = int(new_begin[0] - begin[0]), int(new_end[1] - end[1])
+        count = max(1, math.floor((last - first - later + longer) * 1e-9 * self.rate + NEAR) + 1)
+        return first + later + torch.from_numpy(np.round(np.arange(count) / self.rate * 1e9).astype(np.int64))
 
     def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
         """Return the sample with exactly one item per frame of the episode in every stored stream.
@@ -84,7 +87,9 @@ class EpisodeWriter(Writer):
                 times = (frame_times[:, None] + window[0] + window[1] * steps).reshape(-1)
             for n in held:
                 streams[n] = with_first_gel(all_present(at_frame_times(streams[n], n, times)))
-        return sample.with_streams(streams)
+        begin, was = (int(t[0]) for t in (frame_times, self.frame_times(source, source)))
+        ref = sample.ref if begin == was else Ref(sample.ref.frame, begin)  # a segment begins an episode of its own
+        return sample.with_streams(streams).with_meta(0, ref=ref)
 
     def is_kept(self, sample: Sample, source: Sample, name: str) -> bool:
         """Whether the stream of a feature, or all of its hands, are those of the source."""
@@ -99,8 +104,9 @@ class EpisodeWriter(Writer):
         if sample.rig is not source.rig or self.log.facts is not None:
             write_json(rig_to_dict(sample.rig, exact=True), target / "rig.json")
         late = {n: sample[n].capture_times.tolist() for n in names if sample[n].receive_times is not None}
-        if self.log.facts is not None:
-            write_start(int(self.frame_times(source, source)[0]), out_id, folder)
+        begin, was = (int(self.frame_times(s, source)[0]) for s in (sample, source))
+        if self.log.facts is not None or begin != was:
+            write_start(begin, out_id, folder)
         if late:
             write_json(late, target / CAPTURE_TIMES_FILE)
 

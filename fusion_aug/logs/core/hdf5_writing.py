@@ -24,6 +24,13 @@ class Hdf5Writer(EpisodeWriter):
     """Writes episodes as HDF5 files, at the rate ``log.rate``; ``log.unread`` are groups and datasets nobody reads."""
 
     group: ClassVar[str]  # of an episode, for messages
+    unsupported_effects: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **EpisodeWriter.unsupported_effects,
+        "segment": (
+            "its files hold no times, so nothing would say that a segment begins later than its episode",
+            "write the folder format (output=folder), or use it in training",
+        ),
+    }
 
     def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:
         """Return what the file cannot hold: besides the effects, everything that is copied unread."""

@@ -189,7 +189,7 @@ class LabelFile:
 def _taken(boxes: Boxes3D, rows: Sequence[int | None], lines: Sequence[int]) -> Boxes3D:
     index = torch.tensor([r for r in rows if r is not None], dtype=torch.int64)
     values = {**take_rows(boxes.values, index), "instance": strings(str(n) for n in lines)}
-    return replace(boxes, values=values, offsets=torch.tensor([0, len(rows)]))
+    return replace(boxes, values=values, offsets=torch.tensor([0, len(rows)]), source_rows=None)
 
 
 def _table(labels: Sequence[WrittenLabel]) -> Tensor:

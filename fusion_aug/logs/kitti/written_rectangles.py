@@ -13,7 +13,7 @@ from calib.se3 import invert
 from fusion_aug.logs.kitti.labels import VAGUE, Label
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes2D, Boxes3D, strings
-from fusion_aug.streams.base import Ragged
+from fusion_aug.streams.ragged import Ragged
 
 MIN_SHARE = 0.05
 MIN_SIDE = 2.0
@@ -118,7 +118,7 @@ class WrittenRectangles:
             "category": strings(categories), "instance": strings(map(str, lines)), "truncated": table[:, 0],
             "occluded": table[:, 1].to(torch.int64), "score": strings(scores),
         }  # fmt: skip
-        return replace(self.flat, values=values, offsets=torch.tensor([0, len(table)]))
+        return replace(self.flat, values=values, offsets=torch.tensor([0, len(table)]), source_rows=None)
 
 
 def projected_rectangle(sample: Sample, box: Boxes3D, camera: str) -> Tensor | None:

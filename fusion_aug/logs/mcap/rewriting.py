@@ -25,7 +25,10 @@ from fusion_aug.logs.mcap.times import is_far
 from fusion_aug.logs.mcap.windows import Original, Window
 from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, Stream
+from fusion_aug.transforms.temporal.crop import Segment, segment_now
 from fusion_aug.transforms.temporal.speed import TimeMap, stamps_of
+
+POSES_BESIDE = 1_000_000_000  # ns around a segment in which tf is kept: what was captured at its ends needs poses
 
 
 class Rewriting:
@@ -49,10 +52,15 @@ class Rewriting:
         two_clocks = is_far(window.start, source.ref.time)  # no change of speed tells anything of the log's
         self.begin = window.start if two_clocks else self.new_time(window.start)
         self._is_warped, self._facts = bool(self.new_time.warps), facts
+        self._segment = None if two_clocks else segment_now(sample.meta.history)
 
     def parts(self) -> list[Iterator[OutputMessage]]:
         """The messages in parts, each by log time."""
-        parts = [self._copied()]
+        copied = {t for t in self._by_topic if self._is_copied(t)}
+        parts = [self._copied(copied)]
+        if self._segment is not None:  # streams are cut already, and no segment reorders what of them holds on
+            own = {t for t in copied if self._streams(t)}
+            parts = [self._copied(own), self._in_segment(self._copied(copied - own))]
         for topic, channel in self._by_topic.items():
             if self._is_changed(topic):
                 new_time = self.new_time if self._is_warped else None
@@ -64,10 +72,25 @@ class Rewriting:
                         changed = ChangedStream(stream, before, channel, self.window, places, new_time, opacity)
                         parts.append(changed.messages())
             elif self._is_info(topic) and not self._is_copied(topic):
-                parts.append(self._infos(topic))
+                parts.append(self._in_segment(self._infos(topic)))
             elif self._is_tf(topic) and not self._is_copied(topic):
-                parts.append(self._transforms(topic))
+                parts.append(self._in_segment(self._transforms(topic)))
         return parts
+
+    def _in_segment(self, messages: Iterator[OutputMessage]) -> Iterator[OutputMessage]:
+        """Yield the messages in the segment that was cut out; of what is latched those before it at its begin."""
+        if self._segment is None:
+            yield from messages
+            return
+        latched = {c.topic for c in self.channels if c.latched}
+        for m in messages:
+            span = self._segment
+            if self._is_tf(m.topic):
+                span = Segment(span.begin - POSES_BESIDE, span.end + POSES_BESIDE)
+            if m.log_time < span.begin and m.topic in latched:
+                m = m._replace(log_time=span.begin, publish_time=span.begin)
+            if span.begin <= m.log_time < span.end:
+                yield m
 
     # --- what becomes of a topic ------------------------------------------------------------------------------------
     def _is_info(self, topic: str) -> bool:
@@ -97,9 +120,8 @@ class Rewriting:
         return self.sample.rig is self.source.rig if self._is_tf(topic) else not self._is_warped
 
     # --- copies -----------------------------------------------------------------------------------------------------
-    def _copied(self) -> Iterator[OutputMessage]:
-        """Yield the messages that are copied as they are."""
-        copied = {t for t in self._by_topic if self._is_copied(t)}
+    def _copied(self, copied: set[str]) -> Iterator[OutputMessage]:
+        """Yield the messages of the topics that are copied as they are."""
         latched = (replace(raw, log_time=self.begin, publish_time=self.begin) for raw in self._latched(copied))
         for raw in chain(latched, self.window.messages(sorted(copied)) if copied else ()):
             yield OutputMessage(raw.log_time, raw.topic, raw.publish_time, raw.data, raw.channel, raw.sequence)

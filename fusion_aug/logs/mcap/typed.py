@@ -18,7 +18,7 @@ from fusion_aug.logs.mcap.messages import ReceivedMessage, register_reader
 from fusion_aug.logs.mcap.rules import MessageRules
 from fusion_aug.logs.mcap.writing import WRITERS
 from fusion_aug.streams import Ragged, Stream
-from fusion_aug.streams.base import offsets_of
+from fusion_aug.streams.ragged import offsets_of
 
 TYPES: dict[str, MessageRules] = {}
 _prepared: WeakKeyDictionary[Stream, dict[str, Any]] = WeakKeyDictionary()

@@ -58,7 +58,7 @@ def simulate(duration: float = DURATION) -> ArmRecording:
         full_mass(module, model, data, mass)
         push = change + STIFFNESS * (goal - q[:6]) + DAMPING * (rate - v[:6])
         data.ctrl[:6] = mass[np.ix_(arm, arm)] @ push + data.qfrc_bias[arm] - data.qfrc_passive[arm]
-        data.ctrl[6] = opening
+        data.ctrl[6:] = opening
         rows["t"].append(t)
         rows["qpos"].append(data.qpos.copy())
         for i, name in enumerate(names, 1):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from calib.sensors import apply_homography
 from fusion_aug.core.ranges import Range
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.ops import blur, color
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.warp import warp
@@ -29,6 +30,7 @@ class GaussianBlur(PhotometricTransform):
     sigma: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 50.0)}
+    strengths: ClassVar[Strengths] = {"sigma": Strength(0.0, 4.0, "linear", "probe", "px")}
     example: ClassVar[dict[str, Any]] = {"sigma": [0.5, 1.5]}
 
     @classmethod
@@ -44,6 +46,7 @@ class DefocusBlur(PhotometricTransform):
     radius: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"radius": (0.0, 50.0)}
+    strengths: ClassVar[Strengths] = {"radius": Strength(0.0, 5.9, "linear", "probe", "px")}
     example: ClassVar[dict[str, Any]] = {"radius": [0.5, 2.5]}
 
     @classmethod
@@ -60,6 +63,10 @@ class MotionBlur(PhotometricTransform):
     angle_deg: Range = (0.0, 180.0)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"length": (0.0, 200.0), "angle_deg": (-360.0, 360.0)}
+    strengths: ClassVar[Strengths] = {
+        "length": Strength(0.0, 19.0, "linear", "probe", "px"),
+        "angle_deg": "a direction",
+    }
     example: ClassVar[dict[str, Any]] = {"length": [1.0, 5.0]}
 
     @classmethod
@@ -86,6 +93,7 @@ class EgoMotionBlur(PhotometricTransform, SeesDistances):
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "a spot smears along a flow that differs from one of its sides to the other"
     }
+    strengths: ClassVar[Strengths] = {"exposure": Strength(0.0, 0.05, "linear", "suite/motion_blur", "s")}
     example: ClassVar[dict[str, Any]] = {"exposure": [0.001, 0.02]}
 
     @classmethod
@@ -107,6 +115,10 @@ class Sharpness(PhotometricTransform):
     sigma: Range = 1.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"amount": (-1.0, 20.0), "sigma": (0.1, 20.0)}
+    strengths: ClassVar[Strengths] = {
+        "amount": Strength(0.0, 4.5, "linear", "probe"),
+        "sigma": "which details are sharpened, not how much",
+    }
     example: ClassVar[dict[str, Any]] = {"amount": [0.2, 1.0]}
 
     @classmethod
@@ -130,6 +142,10 @@ class ChromaticAberration(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"red": (-0.05, 0.05), "blue": (-0.05, 0.05)}
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "red and blue are moved against green on purpose"
+    }
+    strengths: ClassVar[Strengths] = {
+        "red": Strength(0.0, (-0.05, 0.05), "linear", "declared: its limits; 0.47 of the probe's loss"),
+        "blue": Strength(0.0, (-0.05, 0.05), "linear", "declared: its limits; 0.47 of the probe's loss"),
     }
     example: ClassVar[dict[str, Any]] = {"red": [-0.002, 0.002], "blue": [-0.002, 0.002]}
 
@@ -161,6 +177,7 @@ class JpegCompression(PhotometricTransform):
     quality: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"quality": (1.0, 100.0)}
+    strengths: ClassVar[Strengths] = {"quality": Strength(100.0, 2.0, "linear", "probe", exact=False)}
     example: ClassVar[dict[str, Any]] = {"quality": [30, 95]}
 
     @classmethod

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from calib.sensors import apply_homography
 from fusion_aug.core.ranges import Range
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.ops import color
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.sample.sensors import scans
@@ -27,6 +28,14 @@ class WhiteBalance(PhotometricTransform):
     blue: Range = 1.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"red": (0.05, 20.0), "blue": (0.05, 20.0)}
+    strengths: ClassVar[Strengths] = {
+        "red": Strength(
+            1.0, (1 / 3, 3.0), "log", "declared: a third and thrice the light; 0.73 of the probe's loss is the most"
+        ),
+        "blue": Strength(
+            1.0, (1 / 3, 3.0), "log", "declared: a third and thrice the light; 0.73 of the probe's loss is the most"
+        ),
+    }
     example: ClassVar[dict[str, Any]] = {"red": [0.8, 1.25], "blue": [0.8, 1.25]}
 
     @classmethod
@@ -42,6 +51,15 @@ class ColorTemperature(PhotometricTransform):
     kelvin: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"kelvin": (4000.0, 25000.0)}
+    strengths: ClassVar[Strengths] = {
+        "kelvin": Strength(
+            6504.0,
+            (4000.0, 25000.0),
+            "inverse",
+            "declared: its limits, a low sun and a blue sky; 0.10 of the probe's loss",
+            "K",
+        )
+    }
     example: ClassVar[dict[str, Any]] = {"kelvin": [4500, 9000]}
 
     @classmethod
@@ -70,6 +88,11 @@ class Exposure(PhotometricTransform):
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "noise hides where exactly a spot's middle is"
     }
+    strengths: ClassVar[Strengths] = {
+        "stops": Strength(0.0, (-2.2, 2.2), "linear", "probe", "stops", exact=False),
+        "full_well": "a figure of the sensor, not of the change",
+        "read_noise": "a figure of the sensor, not of the change",
+    }
     example: ClassVar[dict[str, Any]] = {"stops": [-1.0, 1.0]}
 
     @classmethod
@@ -88,6 +111,11 @@ class Vignetting(PhotometricTransform):
     loss: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"loss": (0.0, 1.0)}
+    strengths: ClassVar[Strengths] = {
+        "loss": Strength(
+            0.0, 1.0, "linear", "declared: its end, dark corners; 0.21 of the probe's loss", "share of the light"
+        )
+    }
     example: ClassVar[dict[str, Any]] = {"loss": [0.0, 0.6]}
 
     @classmethod
@@ -126,6 +154,18 @@ class Shadow(PhotometricTransform):
     }  # fmt: skip
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "a shadow's border weighs the two sides of a spot differently"
+    }
+    strengths: ClassVar[Strengths] = {
+        "darkness": Strength(
+            0.0,
+            1.0,
+            "linear",
+            "declared: its end, no light in the shadow; 0.34 of the probe's loss",
+            "share of the light",
+        ),
+        "distance": "where it lies",
+        "bearing_deg": "where it lies",
+        "width": "what of the ground it covers, not how dark it is",
     }
     example: ClassVar[dict[str, Any]] = {"darkness": [0.2, 0.6]}
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fusion_aug.core.ranges import Range
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.errors import ConfigError
 from fusion_aug.ops import color
 from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
@@ -30,6 +31,7 @@ class Equalize(PhotometricTransform):
     strength: Range = 1.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"strength": (0.0, 1.0)}
+    strengths: ClassVar[Strengths] = {"strength": Strength(0.0, 0.9, "linear", "probe")}
     example: ClassVar[dict[str, Any]] = {"strength": [0.0, 0.5]}
 
     @classmethod
@@ -48,6 +50,7 @@ class AutoContrast(PhotometricTransform):
     cut: Range = 0.0
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"cut": (0.0, 0.49)}
+    strengths: ClassVar[Strengths] = {"cut": Strength(0.0, 0.1, "linear", "probe", "share of the pixels", exact=False)}
     example: ClassVar[dict[str, Any]] = {"cut": [0.0, 0.02]}
 
     @classmethod
@@ -78,6 +81,7 @@ class Clahe(PhotometricTransform):
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "contrast is raised from tile to tile, which weighs the two sides of a spot differently"
     }
+    strengths: ClassVar[Strengths] = {"limit": Strength(0.5, 4.3, "log", "probe", exact=False)}
     example: ClassVar[dict[str, Any]] = {"limit": [1.0, 4.0], "tiles": 4}
 
     def __post_init__(self) -> None:
@@ -101,6 +105,9 @@ class Solarize(PhotometricTransform):
     threshold: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"threshold": (0.0, 1.0)}
+    strengths: ClassVar[Strengths] = {
+        "threshold": Strength(1.0, 0.61, "linear", "probe", "share of full scale", exact=False),
+    }
     example: ClassVar[dict[str, Any]] = {"threshold": [0.5, 1.0]}
 
     @classmethod
@@ -116,10 +123,12 @@ class Posterize(PhotometricTransform):
     bits: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"bits": (1.0, 8.0)}
+    strengths: ClassVar[Strengths] = {"bits": Strength(8.0, 2.5, "linear", "probe", "bits")}
     example: ClassVar[dict[str, Any]] = {"bits": [4, 8]}
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """Levels rounded down to multiples of 2^(8 - round(``bits``)) of 255."""
         step = 2.0 ** (8 - round(params["bits"]))
+        picture = picture.detach()  # steps carry no gradient: one is refused rather than given as 0
         return color.curve(picture, lambda x: torch.floor(x * 255 / step) * step / 255)

@@ -20,6 +20,7 @@ from fusion_aug.core.gradients import asks_gradient
 from fusion_aug.core.levels import with_changed_levels
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles, resolve
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import UnhandledStream
 from fusion_aug.ops import color, reduce
@@ -168,6 +169,7 @@ class Brightness(PhotometricTransform):
     factor: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"factor": (0.0, 100.0)}
+    strengths: ClassVar[Strengths] = {"factor": Strength(1.0, (0.48, 2.1), "log", "probe")}
     example: ClassVar[dict[str, Any]] = {"factor": [0.6, 0.9]}
 
     @classmethod
@@ -183,12 +185,13 @@ class Contrast(PhotometricTransform):
     factor: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"factor": (0.0, 100.0)}
+    strengths: ClassVar[Strengths] = {"factor": Strength(1.0, (0.35, 2.8), "log", "probe")}
     example: ClassVar[dict[str, Any]] = {"factor": [0.6, 1.4]}
 
     @classmethod
     def change(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """(x - mean) * ``factor`` + mean, with the mean of all pixels and channels, clipped."""
-        middle = reduce.mean(picture) / (255 if picture.dtype == torch.uint8 else 1)
+        middle = reduce.differentiable_mean(picture) / (255 if picture.dtype == torch.uint8 else 1)
         return color.stretched(picture, params["factor"], middle)
 
 
@@ -199,6 +202,7 @@ class Gamma(PhotometricTransform):
     gamma: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"gamma": (0.01, 100.0)}
+    strengths: ClassVar[Strengths] = {"gamma": Strength(1.0, (0.45, 2.2), "log", "probe")}
     example: ClassVar[dict[str, Any]] = {"gamma": [0.7, 1.4]}
 
     @classmethod
@@ -214,6 +218,11 @@ class Saturation(PhotometricTransform):
     factor: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"factor": (0.0, 10.0)}
+    strengths: ClassVar[Strengths] = {
+        "factor": Strength(
+            1.0, (0.0, 2.0), "linear", "declared: grey, and as far to the other side; the probe's loss is not reached"
+        )
+    }
     example: ClassVar[dict[str, Any]] = {"factor": [0.2, 1.8]}
 
     @classmethod
@@ -229,6 +238,11 @@ class Hue(PhotometricTransform):
     angle_deg: Range
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"angle_deg": (-180.0, 180.0)}
+    strengths: ClassVar[Strengths] = {
+        "angle_deg": Strength(
+            0.0, (-180.0, 180.0), "linear", "declared: its end, half a turn; 0.21 of the probe's loss", "degrees"
+        )
+    }
     example: ClassVar[dict[str, Any]] = {"angle_deg": [-30, 30]}
 
     @classmethod
@@ -248,6 +262,9 @@ class GaussianNoise(PhotometricTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = PhotometricTransform.exemptions | {
         "content_identity": "noise hides where exactly a spot's middle is"
+    }
+    strengths: ClassVar[Strengths] = {
+        "sigma": Strength(0.0, 0.2, "linear", "suite/camera_noise", "share of full scale"),
     }
     example: ClassVar[dict[str, Any]] = {"sigma": [0.01, 0.05]}
 

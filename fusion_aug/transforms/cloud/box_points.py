@@ -13,6 +13,7 @@ from torch import Tensor
 from calib.se3 import transform_points
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.ops.hashed import cells, chance
 from fusion_aug.ops.normals import normal
 from fusion_aug.ops.points import points_in_boxes
@@ -36,6 +37,10 @@ class BoxPointDropout(PointTransform):
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "boxes": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
+    strengths: ClassVar[Strengths] = {
+        "share": Strength(0.0, 0.9, "linear", "suite/object_points_reducing", "share of the points"),
+        "boxes": "which boxes, not how much of each",
+    }
     example: ClassVar[dict[str, Any]] = {"share": [0.3, 0.8], "boxes": 0.5}
 
 
@@ -55,6 +60,7 @@ class BoxPointJitter(PointTransform):
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {
         "content_identity": "points are moved on purpose"
     }
+    strengths: ClassVar[Strengths] = {"sigma": Strength(0.0, 0.25, "linear", "suite/object_noise", "m")}
     example: ClassVar[dict[str, Any]] = {"sigma": 0.05}
 
 

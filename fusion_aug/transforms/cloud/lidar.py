@@ -15,6 +15,7 @@ from calib.replacing import replace_unchecked
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.ops.hashed import chance, row_key
 from fusion_aug.ops.rings import ring_elevations, to_elevations
@@ -74,6 +75,7 @@ class BeamDropout(LidarTransform):
     version: ClassVar[int] = 2  # since 2026-11: noise by rows
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
+    strengths: ClassVar[Strengths] = {"share": Strength(0.0, 0.8, "linear", "suite/beam_missing", "share of the beams")}
     example: ClassVar[dict[str, Any]] = {"share": [0.1, 0.4]}
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
@@ -105,6 +107,10 @@ class IntensityGain(LidarTransform):
     exemptions: ClassVar[dict[str, str]] = {
         "invertible": "clipped intensities are lost",
         "differentiable": "it has no geometric parameter",
+    }
+    strengths: ClassVar[Strengths] = {
+        "gain": Strength(1.0, (0.58, 1.7), "log", "probe"),
+        "gamma": Strength(1.0, (0.78, 1.3), "log", "probe"),
     }
     example: ClassVar[dict[str, Any]] = {"gain": [0.5, 2.0], "gamma": [0.8, 1.2]}
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from calib.ties import cell_of
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.ops.hashed import ItemNoise, RowKey, chance, words
@@ -105,6 +106,9 @@ class PointDropout(PointTransform):
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
+    strengths: ClassVar[Strengths] = {
+        "share": Strength(0.0, 0.9, "linear", "suite/points_reducing", "share of the points"),
+    }
     example: ClassVar[dict[str, Any]] = {"share": [0.1, 0.5]}
 
 
@@ -140,7 +144,7 @@ def shuffle_points(stream: Points, call: Call) -> Points:
         rng = noise(params["noise"], call.name, int(stream.capture_times[i]))
         rows.append(own.start + torch.from_numpy(rng.permutation(own.stop - own.start)))
     order = torch.cat(rows) if rows else torch.zeros(0, dtype=torch.int64)
-    numbers = stream.all_noise_rows()[order]
+    numbers = stream.row_keys[order]
     return replace(stream, values=take_rows(stream.values, order), offsets=stream.bounds, source_rows=numbers)
 
 
@@ -154,6 +158,7 @@ class VoxelSubsample(PointTransform):
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"size": (1e-3, 1e3)}
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {"keeps_rows": "it drops points on purpose"}
+    strengths: ClassVar[Strengths] = {"size": Strength(0.001, 0.58, "linear", "probe", "m", exact=False)}
     example: ClassVar[dict[str, Any]] = {"size": [0.5, 3.0]}
 
 
@@ -186,6 +191,7 @@ class RangeJitter(PointTransform):
     exemptions: ClassVar[dict[str, str]] = PointTransform.exemptions | {
         "content_identity": "points are moved on purpose"
     }
+    strengths: ClassVar[Strengths] = {"sigma": Strength(0.0, 0.2, "linear", "suite/lidar_noise", "m")}
     example: ClassVar[dict[str, Any]] = {"sigma": 0.05}
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from calib.se3 import skew
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.errors import DataError
 from fusion_aug.ops import color
 from fusion_aug.ops.random import noise
@@ -103,6 +104,11 @@ class DeadPixels(CameraFault):
     stuck: Range = (0.0, 2000.0)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | dict.fromkeys(("dead", "stuck"), (0.0, 1e6))
+    strengths: ClassVar[Strengths] = {
+        "each": "which cameras fail, not how badly",
+        "dead": Strength(0.0, 50000.0, "linear", "suite/camera_impulse", "per million"),
+        "stuck": Strength(0.0, 50000.0, "linear", "suite/camera_impulse", "per million"),
+    }
     example: ClassVar[dict[str, Any]] = {"dead": 5000, "stuck": [0, 3000]}
 
     @classmethod
@@ -136,6 +142,18 @@ class Banding(CameraFault):
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {
         "depth": (0.0, 1.0), "frequency": (1.0, 1e4), "readout": (0.0, 1.0),
     }  # fmt: skip
+    strengths: ClassVar[Strengths] = {
+        "each": "which cameras fail, not how badly",
+        "depth": Strength(
+            0.0,
+            1.0,
+            "linear",
+            "declared: its end, no light between the bands; 0.88 of the probe's loss",
+            "share of the light",
+        ),
+        "frequency": "a figure of the lamps",
+        "readout": "a figure of the sensor",
+    }
     example: ClassVar[dict[str, Any]] = {"depth": 0.4}
 
     @classmethod
@@ -160,6 +178,10 @@ class Overexposure(CameraFault):
     stops: Range = (1.0, 3.0)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {"stops": (0.0, 10.0)}
+    strengths: ClassVar[Strengths] = {
+        "each": "which cameras fail, not how badly",
+        "stops": Strength(0.0, 3.0, "linear", "suite/brightness", "stops"),
+    }
     example: ClassVar[dict[str, Any]] = {"stops": [0.0, 3.0]}
 
     @classmethod
@@ -172,7 +194,13 @@ class Overexposure(CameraFault):
 class BlackCamera(CameraFault):
     """A camera that sends black pictures."""
 
+    strengths: ClassVar[Strengths] = {"each": Strength(0.0, 1.0, "linear", "suite/missing_camera", "probability")}
     example: ClassVar[dict[str, Any]] = {"each": 0.5}
+
+    @classmethod
+    def loses_pixels(cls, params: Mapping[str, Any], camera: str) -> bool:
+        """Whether nothing that a camera sees is at its pixel any more, so that views have none in common."""
+        return bool(params["fails"]) and matches(camera, params["cameras"] or ("*",))
 
     @classmethod
     def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
@@ -194,7 +222,17 @@ class FrozenCamera(CameraFault, SeesDistances):
     version: ClassVar[int] = 3  # since 2026-11: distances end where things end, and rims are no source
     needs_neighbours: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {"age": (0.0, 60.0)}
+    strengths: ClassVar[Strengths] = {
+        "each": "which cameras fail, not how badly",
+        "age": Strength(0.0, 0.5, "linear", "suite/frozen_camera", "s"),
+    }
+    needs_naming: ClassVar[str] = "pictures no longer show what is labelled"
     example: ClassVar[dict[str, Any]] = {"age": [0.1, 0.5]}
+
+    @classmethod
+    def loses_pixels(cls, params: Mapping[str, Any], camera: str) -> bool:
+        """Whether nothing that a camera sees is at its pixel any more, so that views have none in common."""
+        return bool(params["fails"]) and matches(camera, params["cameras"] or ("*",))
 
     @classmethod
     def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:

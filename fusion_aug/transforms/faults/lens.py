@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.ops import color
 from fusion_aug.streams import SegmentationMask
 from fusion_aug.transforms.camera.photometric import PictureContext, applies_to
@@ -38,6 +39,12 @@ class LensDirt(CameraFault):
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {
         "spots": (0.0, 1000.0), "size_deg": (0.01, 90.0), "light": (0.0, 1.0),
     }  # fmt: skip
+    strengths: ClassVar[Strengths] = {
+        "each": "which cameras fail, not how badly",
+        "spots": Strength(0.0, 40.0, "linear", "suite/lens_dirt", "blots"),
+        "size_deg": "how one blot looks, not how many there are",
+        "light": "how one blot looks, not how many there are",
+    }
     example: ClassVar[dict[str, Any]] = {"spots": [3, 8]}
 
     @classmethod
@@ -88,6 +95,19 @@ class LensScratches(CameraFault):
     limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {
         "scratches": (0.0, 1000.0), "length_deg": (0.1, 180.0), "width_deg": (0.01, 10.0), "strength": (0.0, 1.0),
     }  # fmt: skip
+    strengths: ClassVar[Strengths] = {
+        "each": "which cameras fail, not how badly",
+        "scratches": Strength(
+            0.0,
+            40.0,
+            "linear",
+            "declared: as many as suite/lens_dirt has blots; 0.67 of the probe's loss at 1000",
+            "scratches",
+        ),
+        "length_deg": "how one scratch looks, not how many there are",
+        "width_deg": "how one scratch looks, not how many there are",
+        "strength": "how one scratch looks, not how many there are",
+    }
     example: ClassVar[dict[str, Any]] = {"scratches": [1, 8]}
 
     @classmethod

@@ -14,6 +14,7 @@ from calib.trajectory import Trajectory
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.core.transform import Transform
 from fusion_aug.sample import Sample, world_frame_of
 from fusion_aug.streams import EgoPose, Imu, SatelliteFix
@@ -36,6 +37,12 @@ class ImuSaturation(Transform, Fault):
     exemptions: ClassVar[dict[str, str]] = {
         "invertible": "readings beyond the end are lost",
         "differentiable": "it has no geometric parameter",
+    }
+    strengths: ClassVar[Strengths] = {
+        "accel": Strength(
+            10000.0, 5.0, "inverse", "declared: half of gravity, which a unit at rest feels", "m/s^2", near=20.0
+        ),
+        "gyro_deg": Strength(100000.0, 54.0, "inverse", "probe", "degrees/s"),
     }
     example: ClassVar[dict[str, Any]] = {"accel": [10.0, 20.0], "gyro_deg": 50.0}
 
@@ -67,6 +74,11 @@ class GpsJump(Transform, Fault):
         "invertible": "a jump of the satellite navigation cannot be separated from a motion afterwards",
         "differentiable": "it has no geometric parameter",
     }
+    strengths: ClassVar[Strengths] = {
+        "distance": Strength(0.0, 20.0, "linear", "suite/gps_jump", "m"),
+        "heading_deg": "a direction",
+    }
+    needs_naming: ClassVar[str] = "the reported pose becomes wrong"
     example: ClassVar[dict[str, Any]] = {"distance": [1.0, 10.0]}
 
     @classmethod

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from fusion_aug.core.ranges import Range
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.ops.radar import Columns, appended, fresh_flags, rays_of, rcs_threshold
 from fusion_aug.streams.columns import take_rows
 from fusion_aug.transforms.radar.family import RadarTransform, ScanContext
@@ -33,6 +34,11 @@ class RadarInterference(RadarTransform):
     }  # fmt: skip
     exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {
         "keeps_rows": "it drops and adds detections on purpose"
+    }
+    strengths: ClassVar[Strengths] = {
+        "noise_rise": Strength(0.0, 20.0, "linear", "suite/radar_interference", "dB"),
+        "rate": Strength(0.0, 20.0, "linear", "suite/radar_interference", "per scan"),
+        "spread_deg": "where false detections lie",
     }
     example: ClassVar[dict[str, Any]] = {"noise_rise": [0, 20], "rate": 5}
 

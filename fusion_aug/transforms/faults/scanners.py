@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.ops.hashed import chance, exponential, uniform
 from fusion_aug.ops.random import noise
 from fusion_aug.physics.pulse import gain, intensity_of, rounded, threshold
@@ -45,6 +46,10 @@ class DroppedPackets(LidarTransform):
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "packet_deg": (0.05, 360.0)}
     exemptions: ClassVar[dict[str, str]] = DROPS_POINTS_EXEMPTIONS
+    strengths: ClassVar[Strengths] = {
+        "share": Strength(0.0, 0.5, "linear", "suite/dropped_packets", "share of the packets"),
+        "packet_deg": "a figure of the scanner",
+    }
     example: ClassVar[dict[str, Any]] = {"share": [0.1, 0.4], "packet_deg": 10.0}
 
 
@@ -72,6 +77,7 @@ class LidarCrosstalk(LidarTransform):
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
     exemptions: ClassVar[dict[str, str]] = MOVES_POINTS_EXEMPTIONS
+    strengths: ClassVar[Strengths] = {"share": Strength(0.0, 0.1, "linear", "suite/crosstalk", "share of the returns")}
     example: ClassVar[dict[str, Any]] = {"share": [0.0, 0.2]}
 
 
@@ -103,7 +109,8 @@ def take_foreign_pulses(stream: Points, call: Call) -> Points:
                 hit.to(status.device), torch.full_like(status[rows], STATUS_FOREIGN), status[rows]
             )
     changed = {"xyz": xyz, "intensity": intensity, "status": status, **on_nothing(stream, stream.values, foreign)}
-    return stream.with_values(**{k: v for k, v in changed.items() if v is not None})
+    out = stream.with_values(**{k: v for k, v in changed.items() if v is not None})
+    return out.without_source(foreign) if bool(foreign.any()) else out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +129,10 @@ class IncompleteEcho(LidarTransform):
     dense_noise = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0), "reflectivity": (0.0, 10.0)}
     exemptions: ClassVar[dict[str, str]] = DROPS_POINTS_EXEMPTIONS
+    strengths: ClassVar[Strengths] = {
+        "share": Strength(0.0, 1.0, "linear", "suite/incomplete_echo", "share of dark points"),
+        "reflectivity": "which paint is dark, not how much is lost",
+    }
     example: ClassVar[dict[str, Any]] = {"share": 0.7, "reflectivity": [0.2, 1.0]}
 
 
@@ -153,6 +164,10 @@ class ReducedView(LidarTransform):
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"view_deg": (0.0, 360.0), "centre_deg": (-360.0, 360.0)}
     exemptions: ClassVar[dict[str, str]] = DROPS_POINTS_EXEMPTIONS
+    strengths: ClassVar[Strengths] = {
+        "view_deg": Strength(360.0, 90.0, "linear", "suite/fov_lost", "degrees"),
+        "centre_deg": "a direction",
+    }
     example: ClassVar[dict[str, Any]] = {"view_deg": [60, 180], "centre_deg": 20}
 
 
@@ -189,6 +204,11 @@ class ScanMotionBlur(LidarTransform):
         "shift": (0.0, 10.0), "tilt_deg": (0.0, 45.0), "frequency": (0.0, 1e4),
     }  # fmt: skip
     exemptions: ClassVar[dict[str, str]] = MOVES_POINTS_EXEMPTIONS
+    strengths: ClassVar[Strengths] = {
+        "shift": Strength(0.0, 0.15, "linear", "probe", "m"),
+        "tilt_deg": Strength(0.0, 1.2, "linear", "suite/lidar_motion", "degrees"),
+        "frequency": "how fast it swings, not how far",
+    }
     example: ClassVar[dict[str, Any]] = {"shift": 0.05, "tilt_deg": 0.5}
 
 

@@ -15,6 +15,7 @@ from calib.cameras import flip_u
 from calib.se3 import as_f64, rotation_about
 from fusion_aug.core.ranges import Range, can_differ_from
 from fusion_aug.core.registry import Context
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.errors import ConfigError
 from fusion_aug.sample import Sample
 from fusion_aug.transforms.image.family import ImagePlaneTransform, Size
@@ -82,6 +83,11 @@ class ResizeCrop(ImagePlaneTransform):
     version: ClassVar[int] = 2  # since 2026-11: files of JPEG are decoded as large as they are needed
     limits: ClassVar[dict[str, tuple[float, float]]] = {"scale": (1e-3, 1e3), "x": (0.0, 1.0), "y": (0.0, 1.0)}
     rounded: ClassVar[tuple[str, ...]] = ("x", "y")
+    strengths: ClassVar[Strengths] = {
+        "scale": Strength(1.0, (0.5, 2.0), "log", "declared: calibration and labels follow; half and twice as large"),
+        "x": "where it is cut",
+        "y": "where it is cut",
+    }
     example: ClassVar[dict[str, Any]] = {"size": [256, 704], "scale": [0.4, 0.6], "x": [0.0, 1.0], "y": [0.0, 1.0]}
 
     def __post_init__(self) -> None:
@@ -112,6 +118,7 @@ class Crop(ImagePlaneTransform):
     exemptions: ClassVar[dict[str, str]] = ImagePlaneTransform.exemptions | {
         "differentiable": "its window lies on whole pixels"
     }
+    strengths: ClassVar[Strengths] = {"x": "where it is cut", "y": "where it is cut"}
     example: ClassVar[dict[str, Any]] = {"size": [256, 512], "x": [0.0, 1.0], "y": [0.0, 1.0]}
 
     def __post_init__(self) -> None:
@@ -179,6 +186,11 @@ class RotateImage(ImagePlaneTransform):
 
     angle_deg: Range
 
+    strengths: ClassVar[Strengths] = {
+        "angle_deg": Strength(
+            0.0, (-30.0, 30.0), "linear", "declared: calibration and labels follow; a tilted horizon", "degrees"
+        ),
+    }
     example: ClassVar[dict[str, Any]] = {"angle_deg": [-15, 15]}
 
     def effects(self) -> dict[str, str]:

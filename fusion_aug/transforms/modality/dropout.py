@@ -12,6 +12,7 @@ import torch
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.sample import Sample
@@ -86,6 +87,10 @@ class ModalityDropout(Transform, Fault):
         "content_identity": "dropped cameras show nothing at all",
         "invertible": "what was not sent is lost",
         "differentiable": "it has no geometric parameter",
+    }
+    strengths: ClassVar[Strengths] = {
+        "share": Strength(0.0, 1.0, "linear", "declared: all sensors but those that stay", "probability"),
+        "span": "how long, not how much",
     }
     example: ClassVar[dict[str, Any]] = {"share": 0.3}
     loss_reason: ClassVar[str] = "dropped"

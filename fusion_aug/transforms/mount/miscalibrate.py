@@ -15,6 +15,7 @@ from calib.trajectory import MovingPose
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Context
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample
@@ -109,6 +110,15 @@ class Miscalibrate(MountTransform):
 
     strict = False  # it touches no data, so a stream without a rule cannot go wrong
     inverse: ClassVar[str] = "exact"
+    strengths: ClassVar[Strengths] = {
+        "x_deg": Strength(0.0, (-3.0, 3.0), "linear", "suite/spatial_misalignment", "degrees"),
+        "y_deg": Strength(0.0, (-3.0, 3.0), "linear", "suite/spatial_misalignment", "degrees"),
+        "z_deg": Strength(0.0, (-3.0, 3.0), "linear", "suite/spatial_misalignment", "degrees"),
+        "x": Strength(0.0, (-0.26, 0.26), "linear", "declared: as far as 3 degrees move a point at 5 m", "m"),
+        "y": Strength(0.0, (-0.26, 0.26), "linear", "declared: as far as 3 degrees move a point at 5 m", "m"),
+        "z": Strength(0.0, (-0.26, 0.26), "linear", "declared: as far as 3 degrees move a point at 5 m", "m"),
+    }
+    needs_naming: ClassVar[str] = "the reported calibration becomes wrong"
     example: ClassVar[dict[str, Any]] = {"sensors": ["CAM*"], "x_deg": [-1.0, 1.0], "y": [-0.05, 0.05]}
 
     @classmethod

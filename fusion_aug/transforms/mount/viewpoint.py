@@ -14,6 +14,7 @@ from calib.replacing import replace_unchecked
 from calib.se3 import invert, transform_points
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.errors import ConfigError, DataError, UnhandledStream
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.image_map import ImageMap, rotated_view
@@ -39,6 +40,8 @@ from fusion_aug.transforms.distances import SeesDistances
 from fusion_aug.transforms.mount.frame_motions import FrameMotions, is_pure_rotation, item_motions
 from fusion_aug.transforms.mount.miscalibrate import MountTransform, drawn_frame_errors, with_frame_errors
 
+FOLLOWS = "declared: the calibration follows; a tenth of a view of 50 degrees, and as cameras of cars differ in height"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Viewpoint(MountTransform, SeesDistances):
@@ -58,6 +61,15 @@ class Viewpoint(MountTransform, SeesDistances):
         "keeps_counts": "a moved LiDAR does not see what now lies behind something",
         "invertible": "what the moved sensor does not see is lost",
     }
+    strengths: ClassVar[Strengths] = {
+        "x_deg": Strength(0.0, (-5.0, 5.0), "linear", FOLLOWS, "degrees", exact=False),
+        "y_deg": Strength(0.0, (-5.0, 5.0), "linear", FOLLOWS, "degrees", exact=False),
+        "z_deg": Strength(0.0, (-5.0, 5.0), "linear", FOLLOWS, "degrees", exact=False),
+        "x": Strength(0.0, (-0.3, 0.3), "linear", FOLLOWS, "m", exact=False),
+        "y": Strength(0.0, (-0.3, 0.3), "linear", FOLLOWS, "m", exact=False),
+        "z": Strength(0.0, (-0.3, 0.3), "linear", FOLLOWS, "m", exact=False),
+    }
+    excludes: ClassVar[str] = "viewpoint"
     example: ClassVar[dict[str, Any]] = {"y_deg": [-3.0, 3.0], "x": [-0.2, 0.2]}
     loss_reason: ClassVar[str] = "hidden behind an object, or out of view, from the new place"
 

@@ -23,10 +23,10 @@ from fusion_aug.ops.radar import (
 from fusion_aug.sample.ego import radar_velocity
 from fusion_aug.streams import Radar
 from fusion_aug.streams.families import PointOp
+from fusion_aug.streams.ragged import FIRST_ADDED
 from fusion_aug.streams.targets import on_nothing
 
 NUMBER = "number of the detection"  # column of ours while a scan is changed
-FIRST_ADDED = 1 << 32  # number of the first detection that no source holds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +103,12 @@ def change_radar(stream: Radar, call: Call) -> Radar:
 def change_each_scan(stream: Radar, call: Call, change: Change) -> Radar:
     """Change the detections of every item that is present, and pack them again."""
     stream = stream.realized()
-    parts, numbers = list(stream.realized_items()), [stream.noise_rows(i) for i in range(len(stream))]
+    parts, numbers = list(stream.realized_items()), list(stream.row_keys.split(stream.counts.tolist()))
     for i, params in call.asked:
         if not bool(stream.present[i]):
             continue
-        rows = numbers[i].to(parts[i]["xyz"].device)
+        before, elsewhere = stream.noise_rows(i), numbers[i] < 0
+        rows = before.to(parts[i]["xyz"].device)
         columns = {**parts[i], NUMBER: rows + 1}
         index, time = int(stream.sample_index[i]), int(stream.true_capture_times[i])
         sensor = call.sample.metas[index].true_rig.sensors.get(call.name)
@@ -117,7 +118,8 @@ def change_each_scan(stream: Radar, call: Call, change: Change) -> Radar:
         noise = ItemNoise(params.get("noise", ""), call.name, time)
         changed = dict(change(columns, params, ScanContext(known, noise, rows, own, index, time)))
         found = changed.pop(NUMBER, torch.zeros(len(changed["xyz"])))  # a change that tells none makes new ones
-        numbers[i], added = numbers_after(numbers[i], found.cpu().to(torch.int64) - 1)
+        after, added = numbers_after(before, found.cpu().to(torch.int64) - 1)
+        numbers[i] = torch.where(torch.isin(after, before[elsewhere]), -1 - after, after)
         # what is added is no object's, whatever it is made from
         parts[i] = changed | on_nothing(stream, changed, added)
     return stream.repacked(parts, torch.cat(numbers)) if parts else stream

@@ -11,6 +11,7 @@ import torch
 
 from calib.ties import nearest_whole
 from fusion_aug.core.ranges import Range
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.ops.hashed import cells, chance, uniform
 from fusion_aug.ops.normals import normal
 from fusion_aug.ops.radar import (
@@ -36,6 +37,10 @@ class RcsNoise(RadarTransform):
     version: ClassVar[int] = 2  # since 2026-11: noise by rows
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 60.0), "bias": (-60.0, 60.0)}
     exemptions: ClassVar[dict[str, str]] = {k: v for k, v in RadarTransform.exemptions.items() if k != "keeps_counts"}
+    strengths: ClassVar[Strengths] = {
+        "sigma": Strength(0.0, 3.2, "linear", "probe", "dB"),
+        "bias": Strength(0.0, (-2.5, 2.5), "linear", "probe", "dB"),
+    }
     example: ClassVar[dict[str, Any]] = {"sigma": [0.0, 3.0], "bias": [-3.0, 3.0]}
 
     @classmethod
@@ -64,6 +69,11 @@ class RadarNoise(RadarTransform):
     limits: ClassVar[dict[str, tuple[float, float]]] = dict.fromkeys(("range", "azimuth", "doppler"), (0.0, 50.0))
     exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {
         "content_identity": "detections are moved on purpose"
+    }
+    strengths: ClassVar[Strengths] = {
+        "range": Strength(0.0, 2.1, "linear", "probe", "resolutions", exact=False),
+        "azimuth": Strength(0.0, 1.1, "linear", "probe", "resolutions", exact=False),
+        "doppler": Strength(0.0, 11.0, "linear", "probe", "resolutions", exact=False),
     }
     example: ClassVar[dict[str, Any]] = {"range": [0, 1], "azimuth": 1, "doppler": 1}
 
@@ -104,6 +114,11 @@ class RadarMissed(RadarTransform):
         "at": (0.1, 1e3),
     }
     exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {"keeps_rows": "it drops detections on purpose"}
+    strengths: ClassVar[Strengths] = {
+        "share": Strength(0.0, 0.8, "linear", "suite/radar_missed", "share of the detections"),
+        "min_rcs": Strength(-100.0, 19.0, "linear", "probe", "dBsm", near=-30.0),
+        "at": "the distance at which min_rcs is meant",
+    }
     example: ClassVar[dict[str, Any]] = {"share": 0.3, "min_rcs": [-10, 0]}
 
     @classmethod
@@ -138,6 +153,12 @@ class RadarGhosts(RadarTransform):
         "share": (0.0, 1.0), "path": (0.0, 500.0), "spread_deg": (0.0, 180.0), "loss": (0.0, 100.0),
     }  # fmt: skip
     exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {"keeps_rows": "it adds detections on purpose"}
+    strengths: ClassVar[Strengths] = {
+        "share": Strength(0.0, 0.45, "linear", "probe", "share of the detections"),
+        "path": "where a ghost lies",
+        "spread_deg": "where a ghost lies",
+        "loss": "how one ghost looks, not how many there are",
+    }
     example: ClassVar[dict[str, Any]] = {"share": 0.5}
 
     @classmethod
@@ -182,6 +203,12 @@ class RadarClutter(RadarTransform):
         "rate": (0.0, 1e4), "view_deg": (0.0, 180.0), "rcs": (-100.0, 100.0), "doppler": (0.0, 200.0),
     }  # fmt: skip
     exemptions: ClassVar[dict[str, str]] = RadarTransform.exemptions | {"keeps_rows": "it adds detections on purpose"}
+    strengths: ClassVar[Strengths] = {
+        "rate": Strength(0.0, 25.0, "linear", "probe", "per scan"),
+        "view_deg": "where false detections lie",
+        "rcs": "how one detection looks, not how many there are",
+        "doppler": "how one detection looks, not how many there are",
+    }
     example: ClassVar[dict[str, Any]] = {"rate": [0, 10]}
 
     @classmethod
@@ -223,6 +250,7 @@ class DopplerFolding(RadarTransform):
         "differentiable": "it has no geometric parameter",
         "commutes": "the limit is the sensor's, in which velocities are measured after pending motions",
     }
+    strengths: ClassVar[Strengths] = {"max_doppler": Strength(1000.0, 4.3, "inverse", "probe", "m/s")}
     example: ClassVar[dict[str, Any]] = {"max_doppler": [1.0, 3.0]}
 
     @classmethod

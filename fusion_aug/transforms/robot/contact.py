@@ -16,6 +16,7 @@ from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.promises import SIGNAL_EXEMPTIONS
 from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.core.transform import Transform
 from fusion_aug.ops.hashed import cells, row_key
 from fusion_aug.ops.normals import normal
@@ -176,6 +177,10 @@ class ForceNoise(ContactTransform):
     dense_noise: ClassVar[bool] = True
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"force": (0.0, 1e4), "torque": (0.0, 1e4)}
+    strengths: ClassVar[Strengths] = {
+        "force": Strength(0.0, 0.47, "linear", "probe", "N"),
+        "torque": Strength(0.0, 0.0041, "linear", "probe", "Nm"),
+    }
     example: ClassVar[dict[str, Any]] = {"force": 0.5}
 
     @classmethod
@@ -197,6 +202,10 @@ class PushDisturbance(ContactTransform):
 
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"peak": (0.0, 1e4), "duration": (1e-3, 100.0)}
+    strengths: ClassVar[Strengths] = {
+        "peak": Strength(0.0, 5.7, "linear", "probe", "N"),
+        "duration": "how long, not how hard",
+    }
     example: ClassVar[dict[str, Any]] = {"peak": [2.0, 15.0]}
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:

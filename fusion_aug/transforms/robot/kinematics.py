@@ -13,6 +13,7 @@ from calib.replacing import replace_unchecked
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, can_differ_from, draw, draw_several
 from fusion_aug.core.registry import Context
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.sample import Sample
@@ -33,6 +34,7 @@ from fusion_aug.transforms.scene.scene import MirrorScene
 from fusion_aug.transforms.temporal.dynamics import robot_with_masses
 
 MODES = ("belief", "truth")
+OFF = "declared: moves a hand at 1 m by 5 cm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,15 @@ class KinematicNoise(Transform, Kinematic):
         "invertible": "what a moved camera does not see is lost",
         "differentiable": "pictures are rendered without a gradient",
     }
+    strengths: ClassVar[Strengths] = {
+        "joint_deg": Strength(0.0, (-3.0, 3.0), "linear", OFF, "degrees", exact=False),
+        "joint": Strength(0.0, (-0.05, 0.05), "linear", OFF, "m", exact=False),
+        "link": Strength(0.0, (-0.05, 0.05), "linear", OFF, "m", exact=False),
+        "link_deg": Strength(0.0, (-3.0, 3.0), "linear", OFF, "degrees", exact=False),
+        "hand_eye": Strength(0.0, (-0.05, 0.05), "linear", OFF, "m", exact=False),
+        "hand_eye_deg": Strength(0.0, (-3.0, 3.0), "linear", OFF, "degrees", exact=False),
+    }
+    needs_naming: ClassVar[str] = "the reported geometry of the robot becomes wrong"
     example: ClassVar[dict[str, Any]] = {"joint_deg": [-0.3, 0.3], "hand_eye": [-0.002, 0.002]}
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from calib import ImuSensor
 from fusion_aug.core.promises import SIGNAL_EXEMPTIONS
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.core.transform import Transform
 from fusion_aug.ops.hashed import RowKey, cells, item_keys, row_key
 from fusion_aug.ops.normals import normal
@@ -52,6 +53,16 @@ class SensorBias(Transform, Fault):
         f"{q}_{k}": (0.0, 1e3) for q in ("gyro", "accel", "force", "torque") for k in ("noise", "walk")
     }
     exemptions: ClassVar[dict[str, str]] = SIGNAL_EXEMPTIONS
+    strengths: ClassVar[Strengths] = {
+        "gyro_noise": Strength(0.0, 0.012, "linear", "probe", "rad/s/sqrt(Hz)"),
+        "gyro_walk": Strength(0.0, 0.14, "linear", "probe", "rad/s^2/sqrt(Hz)"),
+        "accel_noise": Strength(0.0, 0.037, "linear", "probe", "m/s^2/sqrt(Hz)"),
+        "accel_walk": Strength(0.0, 0.32, "linear", "probe", "m/s^3/sqrt(Hz)"),
+        "force_noise": Strength(0.0, 0.021, "linear", "probe", "N/sqrt(Hz)"),
+        "force_walk": Strength(0.0, 0.43, "linear", "probe", "N/s/sqrt(Hz)"),
+        "torque_noise": Strength(0.0, 0.00019, "linear", "probe", "Nm/sqrt(Hz)"),
+        "torque_walk": Strength(0.0, 0.0026, "linear", "probe", "Nm/s/sqrt(Hz)"),
+    }
     example: ClassVar[dict[str, Any]] = {"gyro_noise": 1e-4, "accel_noise": 1e-3}
 
 
@@ -118,6 +129,7 @@ class TorqueNoise(Transform, Fault):
     scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor")
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 1e4)}
     exemptions: ClassVar[dict[str, str]] = SIGNAL_EXEMPTIONS
+    strengths: ClassVar[Strengths] = {"sigma": Strength(0.0, 0.31, "linear", "probe", "Nm")}
     example: ClassVar[dict[str, Any]] = {"sigma": 0.3}
 
 

@@ -6,10 +6,9 @@ from fusion_aug.transforms.scene.scene import (
     ScaleScene,
     TranslateScene,
     scene_motion,
-    source_name,
     world_motion,
 )
 
 __all__ = [
-    "MirrorScene", "RotateScene", "ScaleScene", "TranslateScene", "scene_motion", "source_name", "world_motion",
+    "MirrorScene", "RotateScene", "ScaleScene", "TranslateScene", "scene_motion", "world_motion",
 ]  # fmt: skip

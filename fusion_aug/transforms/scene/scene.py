@@ -14,6 +14,7 @@ from calib.se3 import as_f64, rotation_about, se3
 from fusion_aug.core.parameters import DrawnParameters, ParameterRows
 from fusion_aug.core.ranges import Range, can_differ_from
 from fusion_aug.core.registry import Call, Context, find_transform, handler_for
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.sample import Sample, merge
@@ -145,6 +146,13 @@ class RotateScene(SceneTransform):
     pitch_deg: Range = 0.0
     roll_deg: Range = 0.0
 
+    strengths: ClassVar[Strengths] = {
+        "yaw_deg": Strength(
+            0.0, (-180.0, 180.0), "linear", "declared: loses nothing; half a turn either way", "degrees"
+        ),
+        "pitch_deg": Strength(0.0, (-10.0, 10.0), "linear", "declared: loses nothing; a slope of 18 %", "degrees"),
+        "roll_deg": Strength(0.0, (-10.0, 10.0), "linear", "declared: loses nothing; a slope of 18 %", "degrees"),
+    }
     example: ClassVar[dict[str, Any]] = {"yaw_deg": [-45, 45]}
 
     @classmethod
@@ -170,6 +178,11 @@ class TranslateScene(SceneTransform):
     y: Range = 0.0
     z: Range = 0.0
 
+    strengths: ClassVar[Strengths] = {
+        "x": Strength(0.0, (-5.0, 5.0), "linear", "declared: loses nothing; a vehicle's length", "m"),
+        "y": Strength(0.0, (-5.0, 5.0), "linear", "declared: loses nothing; a vehicle's length", "m"),
+        "z": Strength(0.0, (-0.5, 0.5), "linear", "declared: loses nothing; a wheel's height", "m"),
+    }
     example: ClassVar[dict[str, Any]] = {"x": [-2.0, 2.0], "y": 1.0, "z": [-0.2, 0.2]}
 
     @classmethod
@@ -190,6 +203,9 @@ class ScaleScene(SceneTransform):
     }
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"scale": (1e-3, 1e3)}
+    strengths: ClassVar[Strengths] = {
+        "scale": Strength(1.0, (0.8, 1.25), "log", "declared: loses nothing; as large as vehicles of one kind differ"),
+    }
     example: ClassVar[dict[str, Any]] = {"scale": [0.8, 1.25]}
 
     def effects(self) -> dict[str, str]:
@@ -258,16 +274,6 @@ def world_motion(history: History) -> Tensor | None:
     return None if torch.allclose(W, torch.eye(4, dtype=torch.float64), rtol=0, atol=1e-9) else W
 
 
-def source_name(name: str, history: History) -> str:
-    """What a sensor or frame was called before the applied records of a history, where mirrors swap names."""
-    for record in reversed(history):
-        cls = find_transform(record.name)
-        if record.applied and cls is not None and issubclass(cls, SceneTransform):
-            name = record.before["names"].get(name, name)
-    return name
-
-
 __all__ = [
-    "MirrorScene", "RotateScene", "ScaleScene", "SceneTransform", "TranslateScene", "scene_motion", "source_name",
-    "world_motion",
+    "MirrorScene", "RotateScene", "ScaleScene", "SceneTransform", "TranslateScene", "scene_motion", "world_motion",
 ]  # fmt: skip

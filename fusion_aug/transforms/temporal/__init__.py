@@ -1,6 +1,7 @@
 """Maps of time, and what happens to stamps."""
 
 from fusion_aug.transforms.temporal.clocks import ClockOffset, Jitter, Latency
+from fusion_aug.transforms.temporal.crop import TemporalCrop
 from fusion_aug.transforms.temporal.sampling import DropFrames, RateChange, TemporalMask
 from fusion_aug.transforms.temporal.scan import Deskew
 from fusion_aug.transforms.temporal.shutter import RollingShutter
@@ -8,5 +9,5 @@ from fusion_aug.transforms.temporal.speed import SpeedWarp, TimeWarp
 
 __all__ = [
     "ClockOffset", "Deskew", "DropFrames", "Jitter", "Latency", "RateChange", "RollingShutter", "SpeedWarp",
-    "TemporalMask", "TimeWarp",
+    "TemporalCrop", "TemporalMask", "TimeWarp",
 ]  # fmt: skip

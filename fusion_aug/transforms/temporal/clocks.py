@@ -14,6 +14,7 @@ from calib.replacing import replace_unchecked
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.core.transform import Transform
 from fusion_aug.ops.hashed import item_keys, row_key
 from fusion_aug.ops.normals import normal
@@ -81,6 +82,10 @@ class Latency(ClockTransform):
     delay: Range = (0.0, 0.1)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"delay": (0.0, 60.0)}
+    strengths: ClassVar[Strengths] = {
+        "delay": Strength(0.0, 0.5, "linear", "declared: as late as suite/frozen_camera", "s"),
+    }
+    needs_naming: ClassVar[str] = "what is reported lags behind its labels"
     example: ClassVar[dict[str, Any]] = {"delay": [0.0, 0.1], "sensors": ["CAM*"]}
 
     def effects(self) -> dict[str, str]:
@@ -105,6 +110,10 @@ class Jitter(ClockTransform):
     version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 10.0)}
+    strengths: ClassVar[Strengths] = {
+        "sigma": Strength(0.0, 0.5, "linear", "declared: as late as suite/frozen_camera", "s"),
+    }
+    needs_naming: ClassVar[str] = "reported times become wrong"
     example: ClassVar[dict[str, Any]] = {"sigma": 0.01}
 
     def effects(self) -> dict[str, str]:
@@ -133,6 +142,10 @@ class ClockOffset(ClockTransform):
     offset: Range = (-0.05, 0.05)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"offset": (-10.0, 10.0)}
+    strengths: ClassVar[Strengths] = {
+        "offset": Strength(0.0, (-0.5, 0.5), "linear", "declared: as late as suite/frozen_camera", "s"),
+    }
+    needs_naming: ClassVar[str] = "reported times become wrong"
     example: ClassVar[dict[str, Any]] = {"offset": [-0.02, 0.02], "sensors": ["CAM*"]}
 
     def effects(self) -> dict[str, str]:

@@ -125,7 +125,8 @@ def resample_signal(stream: Stream, name: str, meta: SampleMeta, warp: Warp) -> 
     if regular:
         new = ends[0] + step * torch.arange(count)
         return interpolate_signal_at(stream, name, meta, warp, new, warp.old(new + step))
-    return interpolate_signal_at(stream, name, meta, warp, warp.new(old), step_ends(old))
+    own = interpolate_signal_at(stream, name, meta, warp, warp.new(old), step_ends(old))
+    return replace(own, source_items=stream.source_items)
 
 
 def interpolate_signal_at(stream: Stream, name: str, meta: SampleMeta, warp: Warp, new: Tensor, ends: Tensor) -> Stream:

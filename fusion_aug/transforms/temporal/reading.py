@@ -43,14 +43,15 @@ def interpolate_signal(stream: Stream, name: str, at: Tensor, ends: Tensor) -> S
         whole = stream if len(known) == 0 else stream.take_items(known)
         whole = replace(whole, present=torch.ones(len(whole), dtype=torch.bool))
         return with_dropped(interpolate_signal(whole, name, at, ends), ~both_present)
-    base = stream.take_items(nearest(old, at))
+    beside = nearest(old, at)
+    base, read = stream.take_items(beside), torch.where(old[beside] == at, stream.item_numbers[beside], -1)
     table = stream.column_types
     values = {n: read_at(v, table[n], old, at) if n in table else base.values[n] for n, v in stream.values.items()}
     if isinstance(stream, RobotVector):
         for n in (n for n in stream.per_step if n in values):
             values[n] = joined_steps(stream.values[n], table[n], old, at, ends, _turns_beside(stream, table[n]))
     stamps = None if stream.receive_times is None else at + (base.arrival_times - base.capture_times)
-    return replace(base, capture_times=at, receive_times=stamps, values=values)
+    return replace(base, capture_times=at, receive_times=stamps, values=values, source_items=read)
 
 
 def step_ends(times: Tensor) -> Tensor:

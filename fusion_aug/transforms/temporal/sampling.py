@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError, UnhandledStream
 from fusion_aug.ops.hashed import chance, row_key
@@ -75,6 +76,12 @@ class DropFrames(SamplingTransform):
     version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
+    strengths: ClassVar[Strengths] = {
+        "share": Strength(
+            0.0, 0.9, "linear", "declared: as much as suite/points_reducing takes of a cloud", "share of the items"
+        ),
+    }
+    needs_naming: ClassVar[str] = "items disappear, also of labels"
     example: ClassVar[dict[str, Any]] = {"share": 0.5}
 
     def effects(self) -> dict[str, str]:
@@ -105,6 +112,10 @@ class TemporalMask(SamplingTransform):
     seconds: Range = (0.1, 0.5)
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"seconds": (0.0, 1e5)}
+    strengths: ClassVar[Strengths] = {
+        "seconds": Strength(0.0, 0.5, "linear", "declared: as long as suite/frozen_camera", "s"),
+    }
+    needs_naming: ClassVar[str] = "items disappear, also of labels"
     example: ClassVar[dict[str, Any]] = {"seconds": [0.02, 0.2]}
 
     def effects(self) -> dict[str, str]:
@@ -145,6 +156,9 @@ class RateChange(SamplingTransform):
 
     version: ClassVar[int] = 2  # since 2026-11: deltas in the tool's frame add up to its path
     limits: ClassVar[dict[str, tuple[float, float]]] = {"rate": (0.01, 1e5)}
+    strengths: ClassVar[Strengths] = {
+        "rate": "what leaves a stream alone is its own rate, which differs from stream to stream",
+    }
     example: ClassVar[dict[str, Any]] = {"rate": 100}
 
     def effects(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ from calib.sensors import apply_homography
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.warp import gather
 from fusion_aug.sample import Sample
@@ -63,7 +64,15 @@ class RollingShutter(SeesDistances, Temporal):
         "differentiable": "its flow is a table",
         "commutes": "what was pending is applied before",
     }
+    strengths: ClassVar[Strengths] = {
+        "readout": Strength(0.0, 0.05, "linear", "declared: as long as the exposure of suite/motion_blur", "s"),
+    }
     example: ClassVar[dict[str, Any]] = {"readout": [0.005, 0.03]}
+
+    @classmethod
+    def loses_pixels(cls, params: Mapping[str, Any], camera: str) -> bool:
+        """Whether what a camera sees was moved by a flow, which no record holds."""
+        return params["readout"] > 0 and matches(camera, params["cameras"])
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:

@@ -16,6 +16,7 @@ from calib.trajectory import MovingPose, Trajectory
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, find_transform, handles, refuse_opaque
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.physics.timewarp import Warp
@@ -206,6 +207,10 @@ class SpeedWarp(WarpTransform):
 
     version: ClassVar[int] = 2  # since 2026-11: deltas in the tool's frame add up to its path
     limits: ClassVar[dict[str, tuple[float, float]]] = {"speed": (0.05, 20.0)}
+    strengths: ClassVar[Strengths] = {
+        "speed": Strength(1.0, (0.5, 2.0), "log", "declared: loses nothing; half and twice as fast", exact=False),
+    }
+    excludes: ClassVar[str] = "speed"
     example: ClassVar[dict[str, Any]] = {"speed": [0.7, 1.4]}
 
     @classmethod
@@ -231,6 +236,8 @@ class TimeWarp(WarpTransform):
 
     version: ClassVar[int] = 2  # since 2026-11: deltas in the tool's frame add up to its path
     limits: ClassVar[dict[str, tuple[float, float]]] = {"period": (0.01, 1e5)}
+    strengths: ClassVar[Strengths] = {"period": "how fast the speed changes; slowest and fastest say how much"}
+    excludes: ClassVar[str] = "speed"
     example: ClassVar[dict[str, Any]] = {"slowest": 0.7, "fastest": 1.4}
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ from calib.se3 import invert, rotation_about, se3
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.errors import DataError
 from fusion_aug.physics.gel_inverse import ArrayMap
 from fusion_aug.sample import Sample
@@ -44,6 +45,17 @@ class TactileShift(TactileTransform):
 
     changes_calibration: ClassVar[str] = "extrinsics"
     limits: ClassVar[dict[str, tuple[float, float]]] = {"x": (-0.1, 0.1), "y": (-0.1, 0.1)}
+    strengths: ClassVar[Strengths] = {
+        "x": Strength(
+            0.0, (-0.005, 0.005), "linear", "declared: a third of a gel of 15 mm; the probe hardly sees it", "m"
+        ),
+        "y": Strength(
+            0.0, (-0.005, 0.005), "linear", "declared: a third of a gel of 15 mm; the probe hardly sees it", "m"
+        ),
+        "angle_deg": Strength(
+            0.0, (-45.0, 45.0), "linear", "declared: loses nothing; an eighth of a turn either way", "degrees"
+        ),
+    }
     example: ClassVar[dict[str, Any]] = {"x": 0.001, "y": [-0.001, 0.001]}
 
     @classmethod

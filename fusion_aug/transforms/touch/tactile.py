@@ -16,6 +16,7 @@ from calib.replacing import replace_unchecked
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, draw
 from fusion_aug.core.registry import Call, Context, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError
 from fusion_aug.ops.color import grain_of
@@ -80,6 +81,9 @@ class GelLights(TactileTransform):
     changes_calibration: ClassVar[str] = "lights"
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"gain": (0.0, 10.0)}
+    strengths: ClassVar[Strengths] = {
+        "gain": Strength(1.0, (0.5, 2.0), "log", "declared: half and twice the light; the probe's loss is not reached")
+    }
     example: ClassVar[dict[str, Any]] = {"gain": [0.9, 1.1]}
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
@@ -121,6 +125,17 @@ class GelBackground(TactileTransform):
     changes_calibration: ClassVar[str] = "background"
 
     limits: ClassVar[dict[str, tuple[float, float]]] = dict.fromkeys(("level", "tilt", "drift"), (-255.0, 255.0))
+    strengths: ClassVar[Strengths] = {
+        "level": Strength(0.0, (-80.0, 80.0), "linear", "probe", "levels"),
+        "tilt": Strength(0.0, (-73.0, 73.0), "linear", "probe", "levels"),
+        "drift": Strength(
+            0.0,
+            (-80.0, 80.0),
+            "linear",
+            "declared: as much as level in a minute; the probe hardly sees it",
+            "levels/min",
+        ),
+    }
     example: ClassVar[dict[str, Any]] = {"level": [-4.0, 4.0], "drift": [-2.0, 2.0]}
 
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
@@ -185,6 +200,7 @@ class TactileNoise(TactileTransform):
     version: ClassVar[int] = 2  # since 2026-11: noise by rows
     dense_noise: ClassVar[bool] = True
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 255.0)}
+    strengths: ClassVar[Strengths] = {"sigma": Strength(0.0, 6.9, "linear", "probe", "levels")}
     example: ClassVar[dict[str, Any]] = {"sigma": [0.0, 3.0]}
 
 

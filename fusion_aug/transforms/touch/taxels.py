@@ -12,6 +12,7 @@ from torch import Tensor
 from fusion_aug.core.promises import SIGNAL_EXEMPTIONS
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, handles
+from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.ops.hashed import RowKey, chance, row_key
@@ -65,6 +66,7 @@ class TaxelDropout(TaxelTransform):
 
     version: ClassVar[int] = 2  # since 2026-11: noise by rows
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
+    strengths: ClassVar[Strengths] = {"share": Strength(0.0, 0.4, "linear", "probe", "share of the taxels")}
     example: ClassVar[dict[str, Any]] = {"share": 0.5}
 
     @classmethod
@@ -82,6 +84,7 @@ class TaxelGain(TaxelTransform):
 
     version: ClassVar[int] = 2  # since 2026-11: noise by rows
     limits: ClassVar[dict[str, tuple[float, float]]] = {"sigma": (0.0, 1.0)}
+    strengths: ClassVar[Strengths] = {"sigma": Strength(0.0, 0.51, "linear", "probe")}
     example: ClassVar[dict[str, Any]] = {"sigma": [0.0, 0.1]}
 
     @classmethod
@@ -103,6 +106,7 @@ class TaxelCrosstalk(TaxelTransform):
     reach: float = 0.005
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"share": (0.0, 1.0)}
+    strengths: ClassVar[Strengths] = {"share": Strength(0.0, 0.66, "linear", "probe", "share of the force")}
     example: ClassVar[dict[str, Any]] = {"share": [0.0, 0.2]}
 
     def __post_init__(self) -> None:

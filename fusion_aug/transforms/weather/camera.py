@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from fusion_aug.core.gradients import asks_gradient
 from fusion_aug.core.levels import with_changed_levels
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.ops import haze
@@ -29,6 +32,7 @@ from fusion_aug.transforms.weather.view import WeatherView
 from fusion_aug.transforms.weather.weather import Weather
 from fusion_aug.transforms.weather.wet import wet_road
 from fusion_aug.transforms.weather.windows import lit_windows_seen
+from fusion_aug.transforms.weather.with_gradient import in_suspended_air
 
 Array = np.ndarray
 VISIBLE = 550e-9  # metres
@@ -42,12 +46,15 @@ def weather_on_camera(stream: Camera, call: Call) -> Camera:
     if all(s.is_as_recorded for s in states):
         return stream
     changed = [i for i, state in enumerate(states) if not state.is_as_recorded and bool(stream.present[i])]
-    changes = {i: partial(_in_weather, call, i, states[i]) for i in changed}
-    return with_changed_levels(stream, call, changes)  # type: ignore[return-value]
+    given = call.params if call.family_state is None else call.family_state.per_item(call.name, stream)
+    changes = {i: partial(_in_weather, call, i, states[i], given[i]) for i in changed}
+    return with_changed_levels(stream, call, changes, {i for i in changed if asks_gradient(given[i])})  # type: ignore[return-value]
 
 
-def _in_weather(call: Call, item: int, state: WeatherState, picture: Tensor) -> Tensor:
-    """One picture of the stream of a call in the weather of a state."""
+def _in_weather(call: Call, item: int, state: WeatherState, given: Mapping[str, Any], picture: Tensor) -> Tensor:
+    """A picture of the stream of a call in the weather of a state; some of the ``given`` parameters may be tensors."""
+    if picture.is_floating_point() and asks_gradient([given, picture]):
+        return in_suspended_air(picture, WeatherView(call, item), state, given)
     time = int(call.sample.streams[call.name].capture_times[item])
     noise = ItemNoise(call.params[item]["noise"], call.name, time)
     kept = picture.dtype if picture.dtype == torch.uint8 else torch.float32  # OpenCV mixes no float64 with these

@@ -73,6 +73,7 @@ def weather_on_lidar(stream: Points, call: Call) -> Points:
     if bool(from_air.any()):
         columns |= on_nothing(stream, stream.values, from_air)
     out = stream.with_values(**columns)
+    out = out.without_source(from_air) if bool(from_air.any()) else out
     return out if bool(keep.all()) else out.select(keep)
 
 

@@ -39,8 +39,8 @@ OPAQUE = 0.02  # transmission of the whole sky's distance below which the air hi
 def in_overcast(picture: Array, view: WeatherView, state: WeatherState) -> Array:
     """A picture (H, W, 3), uint8 or float32 in [0, 1], without a share ``state.sun_loss`` of the sun's own light."""
     share = np.float32(state.sun_loss)
-    gains = [(g * c - 1) * share + 1 for g, c in zip(_gains(view), COOL, strict=True)]
-    gain = to_canvas(cv2.merge([g.astype(np.float32) for g in gains]), view.size)
+    factors = [(g * c - 1) * share + 1 for g, c in zip(gains(view), COOL, strict=True)]
+    gain = to_canvas(cv2.merge([g.astype(np.float32) for g in factors]), view.size)
     exact = picture.dtype != np.uint8
     relit = cv2.multiply(picture, gain, dtype=cv2.CV_32F if exact else cv2.CV_8U)
     relit = np.minimum(relit, 1.0) if exact else relit
@@ -50,7 +50,7 @@ def in_overcast(picture: Array, view: WeatherView, state: WeatherState) -> Array
     return cv2.blendLinear(relit, air_seen(view, state, state.airlight, picture), 1 - grey, grey)
 
 
-def _gains(view: WeatherView) -> tuple[Array, ...]:
+def gains(view: WeatherView) -> tuple[Array, ...]:
     """What the levels of red, green and blue are multiplied by without the sun, (h, w) each, in half cells."""
     question, inputs = ("gains", view.item, view.settings), [*_shown(view), *view.call.sample.of_type(Camera).values()]
     return cached_with_stream(view.stream, question, inputs, lambda: _found_gains(view))

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Any, ClassVar
 
 import numpy as np
 
+from fusion_aug.core.gradients import asks_gradient, numbers_alone
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context
-from fusion_aug.errors import ConfigError
+from fusion_aug.core.strength import Strength, Strengths
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes3D, SegmentationMask, families
+from fusion_aug.streams import Boxes3D, Camera, SegmentationMask, families
 from fusion_aug.transforms.distances import SeesDistances
 from fusion_aug.transforms.weather.lens import mark_what_drops_hide
 
 SUN_FROM = ("world", "vehicle")
+
+
+def _refuse_lost_gradients(who: str, before: Sample, after: Sample) -> None:
+    """Raise where weather with a gradient has changed what carries none: returns, which are there or not."""
+    kept = Camera | Boxes3D | SegmentationMask
+    changed = (n for n, s in after.streams.items() if not isinstance(s, kept) and before.streams.get(n) is not s)
+    if lost := next(changed, ""):
+        raise DataError(
+            f"{who}: a gradient is asked of it, but {lost!r} gains and loses returns, which carry none; detach the "
+            f"parameter, or leave that stream out"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +121,33 @@ class Weather(SeesDistances, families.Weather):
         "differentiable": "it has no geometric parameter",
         "commutes": "light paths begin at the sensors after pending motions",
     }
+    strengths: ClassVar[Strengths] = {
+        "mor": Strength(None, 50.0, "inverse", "suite/fog", "m", near=inf),
+        "visual_range": Strength(None, 65.3, "inverse", "declared: the extinction of suite/fog", "m", near=inf),
+        "dust_mor": Strength(None, 80.0, "inverse", "suite/dust", "m", near=inf),
+        "patchiness": "where the fog is, at the same mean",
+        "lidar_ratio": "a property of droplets",
+        "rain_rate": Strength(0.0, 100.0, "linear", "suite/rain", "mm/h"),
+        "snow_rate": Strength(0.0, 6.0, "linear", "suite/snow", "mm/h of water"),
+        "temperature": "changes nothing in clear air",
+        "wind": "moves what floats and falls; changes nothing in clear air",
+        "wind_deg": "a direction",
+        "airlight": "how fog looks, not how dense it is",
+        "overcast": Strength(
+            None, 1.0, "linear", "declared: its end, no direct sunlight", "share of the sun's light", near=0.0
+        ),
+        "illuminance": Strength(None, 0.3, "log", "suite/dark", "lux", near=20000.0),
+        "lit_windows": "how a night looks, not how dark it is",
+        "sun": Strength(0.0, 100000.0, "linear", "suite/sunlight", "lux"),
+        "sun_azimuth_deg": "a direction",
+        "sun_elevation_deg": "a direction",
+        "water_film": Strength(None, 1.2, "linear", "suite/spray", "mm", near=0.0),
+        "surface_wetness": Strength(0.0, 1.0, "linear", "declared: its end, all surfaces", "share of the surfaces"),
+        "snow_cover": Strength(0.0, 1.0, "linear", "declared: its end, all ground", "share of the ground"),
+        "spray": "a factor on what water_film does",
+        "lens_drops": Strength(0.0, 40.0, "linear", "declared: as many as suite/lens_dirt has blots", "drops"),
+    }
+    excludes: ClassVar[str] = "weather"
     example: ClassVar[dict[str, Any]] = {"mor": [200, 2000], "rain_rate": [1, 20], "wind": 5.0}
 
     def __post_init__(self) -> None:
@@ -123,8 +164,16 @@ class Weather(SeesDistances, families.Weather):
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
-        """Apply the weather to every stream, and mark in masks what drops on the lens hide."""
-        out = cls.visit(sample, parameters, context)
+        """Apply the weather to every stream, and mark in masks what drops on the lens hide.
+
+        Of parameters with a gradient only pictures carry one; handlers of cameras find them in ``Call.family_state``.
+        """
+        asked = parameters if asks_gradient(parameters.per_sample) else None
+        if asked is not None:
+            parameters = ParameterRows(numbers_alone(asked.per_sample))
+        out = cls.visit(sample, parameters, context, asked)
+        if asked is not None:
+            _refuse_lost_gradients(cls.__name__, sample, out)
         masks = {
             name: mark_what_drops_hide(sample, Call(cls, sample, name, parameters, context))
             for name in sample.of_type(SegmentationMask)

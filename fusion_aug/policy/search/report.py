@@ -1,0 +1,182 @@
+"""The report of a search: one HTML file that asks for nothing else, and runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from fusion_aug.policy.search.charts import range_bar, scores_chart
+from fusion_aug.policy.search.trials import MEAN, Proposal, Trial
+from fusion_aug.policy.space import Space
+
+MOST_ROWS = 50  # trials in the table, the best ones
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+STYLE = """
+:root{color-scheme:light dark;--ink:#1d2330;--dim:#667085;--line:#d9dee7;--page:#fff;--mark:#c2410c;--dot:#2563eb}
+@media(prefers-color-scheme:dark){
+:root{--ink:#e6e9ef;--dim:#98a2b3;--line:#343b49;--page:#14171d;--mark:#fb923c;--dot:#7aa7ff}}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);
+background:var(--page);max-width:60rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}p,td.w{overflow-wrap:anywhere}.dim{color:var(--dim)}
+div.t{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
+td.n,th.n{text-align:right}
+tr.best td{font-weight:600}svg{width:100%;height:auto}svg.bar{width:160px}svg text{fill:var(--dim);font-size:11px}
+svg .grid{stroke:var(--line)}svg .far{fill:none;stroke:var(--dim);stroke-dasharray:4 3}
+svg .dot{fill:var(--dot);stroke:var(--dot)}
+svg .best{fill:var(--mark);stroke:var(--mark)}svg .all{fill:var(--line)}svg .range{fill:var(--dot)}
+"""
+
+
+def html_report(space: Space, facts: Mapping[str, Any]) -> str:
+    """The report as one page.
+
+    Args:
+        space: that was searched, or that is left. facts: of ``figures``.
+    """
+    trials = [trial_of(t) for t in facts["trials_made"]]
+    best = facts["best"]["trial"]
+    parts = [f"<h1>Search by {escape(facts['engine'])}</h1>", _about(facts)]
+    for score in facts["score"]:
+        rows = [t.per_seed(score) for t in trials]
+        parts.append(f"<h2>{escape(_named(score))} of every trial</h2>{scores_chart(rows, best, _named(score))}")
+        parts.append(_legend(trials, score))
+    parts += [_result(space, trials, facts), _table(trials, facts)]
+    head = (
+        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>Search</title>'
+        f"<style>{STYLE}</style>"
+    )
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+
+
+def trial_of(facts: Mapping[str, Any]) -> Trial:
+    """A trial from its figures."""
+    proposal = Proposal(facts["recipe"], facts["epochs"], facts["start"], facts["parent"])
+    return Trial(facts["trial"], proposal, {n: tuple(s["seeds"]) for n, s in facts["scores"].items()})
+
+
+def _named(score: str) -> str:
+    return "mean of all scores" if score == MEAN else score
+
+
+def _about(facts: Mapping[str, Any]) -> str:
+    seeds = ", ".join(map(str, facts["seeds"]))
+    options = "; ".join(f"{k} {v}" for k, v in facts["options"].items()) or "none"
+    return (
+        f"<p>{facts['trials']} trials of {escape(facts['objective'])}, seeds {escape(seeds)}, "
+        f"{facts['epochs']} epochs, search seed {facts['seed']}. Options: {escape(options)}.</p>"
+    )
+
+
+def _legend(trials: Sequence[Trial], score: str) -> str:
+    spreads = [s for t in trials if (s := t.spread(score)) is not None]
+    more = ""
+    if spreads:
+        typical = sorted(spreads)[len(spreads) // 2]
+        more = f" Bars span the seeds; the median standard deviation over seeds is {typical:.3g}."
+    return (
+        f'<p class="dim">Orange: the result, trial by trial from left to right. Dashed: the best mean so far.{more}</p>'
+    )
+
+
+def _result(space: Space, trials: Sequence[Trial], facts: Mapping[str, Any]) -> str:
+    """What the best trial is, and what the best quarter of the trials has in common."""
+    recipe = facts["best"]["recipe"]
+    title = f"<h2>Result: trial {facts['best']['trial']}</h2>"
+    if "n" in recipe:
+        return f"{title}<p>{escape(described(recipe))}.</p>{_grid(trials, facts)}"
+    if "policies" in recipe:
+        items = "".join(f"<li>{escape(_steps(policy))}</li>" for policy in recipe["policies"])
+        return f"{title}<p>One of these for every sample:</p><ol>{items}</ol>"
+    if facts["engine"] == "density":
+        return _left(space, facts)
+    score = facts["score"][0]
+    top = sorted(trials, key=lambda t: (-t.value(score), t.number))[: max(1, len(trials) // 4)]
+    rows = []
+    for dimension in space.dimensions:
+        values = [t.recipe["magnitudes"][dimension.name] for t in top]
+        mine = recipe["magnitudes"][dimension.name]
+        bar = range_bar(min(values), max(values), mine)
+        rows.append(
+            f'<tr><td class="w">{escape(dimension.name)}</td><td>{bar}</td><td class="n">{mine:.3g}</td>'
+            f'<td class="w">{escape(told(dimension.value(mine)))}</td>'
+            f'<td class="n">{recipe.get("p", {}).get(dimension.path, 1):.3g}</td></tr>'
+        )
+    head = (
+        "<tr><th>field</th><th>magnitudes of the best quarter</th>"
+        '<th class="n">result</th><th>value</th><th class="n">p</th></tr>'
+    )
+    return f'{title}<div class="t"><table>{head}{"".join(rows)}</table></div>'
+
+
+def _grid(trials: Sequence[Trial], facts: Mapping[str, Any]) -> str:
+    """Scores by number of operations and magnitude."""
+    score, best = facts["score"][0], facts["best"]["trial"]
+    strong = list(dict.fromkeys(t.recipe["magnitude"] for t in trials))
+    head = "".join(f'<th class="n">magnitude {m:g}</th>' for m in strong)
+    rows: dict[int, str] = {}
+    for t in trials:
+        mark = " ★" if t.number == best else ""
+        text = f"{t.value(score):.4g}{_plus_minus(t, score)}{mark}"
+        rows[t.recipe["n"]] = rows.get(t.recipe["n"], "") + f'<td class="n">{text}</td>'
+    body = "".join(f"<tr><td>{n} operations</td>{cells}</tr>" for n, cells in rows.items())
+    return f'<div class="t"><table><tr><th></th>{head}</tr>{body}</table></div>'
+
+
+def _left(space: Space, facts: Mapping[str, Any]) -> str:
+    """What a filter left of every dimension."""
+    before, left = facts["space"]["before"]["full"], facts["space"]["left"]["full"]
+    rows = "".join(
+        f'<tr><td class="w">{escape(name)}</td><td>{escape(told(full))}</td>'
+        f"<td>{escape(told(left[name]) if name in left else 'thrown out')}</td></tr>"
+        for name, full in before.items()
+    )
+    head = "<tr><th>field</th><th>value at magnitude 1 before</th><th>now</th></tr>"
+    return f'<h2>What is left</h2><div class="t"><table>{head}{rows}</table></div>'
+
+
+def _table(trials: Sequence[Trial], facts: Mapping[str, Any]) -> str:
+    """The best trials."""
+    names, first = facts["score"], facts["score"][0]
+    best = facts["best"]["trial"]
+    order = sorted(trials, key=lambda t: (t.number != best, -t.value(first), t.number))[:MOST_ROWS]
+    head = "".join(f'<th class="n">{escape(_named(n))}</th>' for n in names)
+    rows = "".join(
+        f'<tr{" class=best" if t.number == best else ""}><td class="n">{t.number}</td>'
+        + "".join(f'<td class="n">{t.value(n):.4g}{_plus_minus(t, n)}</td>' for n in names)
+        + f'<td class="w">{escape(described(t.recipe))}</td></tr>'
+        for t in order
+    )
+    some = f", the best {MOST_ROWS}" if len(trials) > MOST_ROWS else ""
+    head = f'<tr><th class="n">trial</th>{head}<th>what was tried</th></tr>'
+    return f'<h2>Trials{some}</h2><div class="t"><table>{head}{rows}</table></div>'
+
+
+def _plus_minus(trial: Trial, score: str) -> str:
+    spread = trial.spread(score)
+    return "" if spread is None else f" ± {spread:.2g}"
+
+
+def described(recipe: Mapping[str, Any]) -> str:
+    """A recipe in words."""
+    if "n" in recipe:
+        return f"{recipe['n']} operations at magnitude {recipe['magnitude']:g}"
+    if "policies" in recipe:
+        return "; or ".join(_steps(policy) for policy in recipe["policies"])
+    strong = [f"{name} {m:.3g}" for name, m in recipe["magnitudes"].items() if m]
+    return ", ".join(strong) or "nothing"
+
+
+def _steps(policy: Sequence[Sequence[Any]]) -> str:
+    return ", then ".join(f"{path} at {magnitude:g}" for path, magnitude in policy)
+
+
+def told(value: Any) -> str:
+    """A field's value: a number, either of two, or empty."""
+    if value is None:
+        return "left empty"
+    if isinstance(value, Mapping):
+        return " or ".join(f"{v:.4g}" for v in value.get("values", ())) or str(value)
+    return f"{value:.4g}"
