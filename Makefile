@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo quick test cluster stores fuzz processors kill changed-inputs full-disk formats lint bench docs check-devkit clean
+.PHONY: help setup demo quick test cluster stores fuzz processors kill changed-inputs full-disk formats lint bench examples docs check-devkit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -63,6 +63,10 @@ formats: $(STAMP)  ## make logs by lerobot, h5py, tensorflow-datasets and zarr 2
 
 bench: $(STAMP)  ## measure speed against primitives: benchmarks/results.json and a table
 	$(BIN)/python -m benchmarks
+
+examples: $(STAMP)  ## train with and without augmentation, and test in bad conditions: the tables of docs/example_*.md
+	OMP_NUM_THREADS=1 $(BIN)/python examples/train_fusion.py
+	OMP_NUM_THREADS=1 $(BIN)/python examples/train_touch_policy.py
 
 docs: $(STAMP)  ## write the generated tables of README.md and docs/
 	$(BIN)/python tools/tables.py

@@ -99,7 +99,7 @@ class Pixels(nn.Module):
         super().__init__()
         self.net = nn.Sequential(
             nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU(),
-            nn.Conv2d(32, 32, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(32 * 25, 64), nn.ReLU(), nn.Linear(64, WIDTH),
+            nn.Conv2d(32, 32, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(800, 64), nn.ReLU(), nn.Linear(64, WIDTH),
         )  # fmt: skip
 
     def forward(self, pairs: Pairs) -> Tensor:

@@ -1,18 +1,20 @@
 """Train a small detector on cameras, LiDAR and radars, with and without augmentation, and test it in bad conditions.
 
-    python examples/train_fusion.py                 # the whole table: all arms, three seeds each
-    python examples/train_fusion.py arms=[plain,full] seeds=[0] steps=20
+    python examples/train_fusion.py                                         # the whole table
+    python examples/train_fusion.py arms=[plain,full] seeds=[0] steps=20    # Hydra: anything of train_fusion.yaml
 
-Streets come from ``fusion-aug synth drive size=tiny every=1.0``; the settings are in ``train_fusion.yaml``. One file,
-one thread: a training of 120 steps takes a minute or less.
+The streets are those of ``fusion-aug synth drive size=tiny every=1.0``, made at the first time.
 """
 
 from __future__ import annotations
 
 import json
 import statistics
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import fusion_aug as fa
+from fusion_aug.policy.search import Checkpoint
 from fusion_aug.synth.drive import SIZES, make_log
 
 HERE = Path(__file__).parent
@@ -30,16 +33,9 @@ CLASSES = ("vehicle.car", "human.pedestrian.adult")
 CELL, CELLS = 1.0, 64  # metres, and cells along x and along y; the vehicle is in the middle
 REACH = 30.0  # metres up to which objects are scored
 HEIGHTS = (0.1, 0.9, 1.7)  # metres above the road at which a cell looks into the pictures
-BATCH = 4
+LAYER, LAYERS = 0.5, 8  # metres, and layers of points above the road
+BATCH, RATE = 6, 6e-3  # keyframes a step, and the highest rate of learning
 Batch = dict[str, Any]  # what fa.to_dense returns
-
-
-# --- data -----------------------------------------------------------------------------------------------------------
-def street(seed: int, folder: Path, frames: int = 8) -> list[fa.Sample]:
-    """The keyframes of a made street, one per second, decoded in memory; made at the first time."""
-    if not (folder / f"street-{seed}").is_dir():
-        make_log(folder / f"street-{seed}", frames=frames, every=1.0, seed=seed, size=SIZES["tiny"])
-    return [sample.realized() for sample in fa.open_log("nuscenes", folder / f"street-{seed}")]
 
 
 def dense(samples: Sequence[fa.Sample]) -> Batch:
@@ -53,33 +49,32 @@ def conv(inputs: int, outputs: int, stride: int = 1, size: int = 3) -> nn.Sequen
     return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
-def cells_of(xy: Tensor) -> tuple[Tensor, Tensor]:
-    """Number of the cell of places (..., 2) in metres, and whether it is on the grid."""
-    at = torch.floor(xy / CELL + CELLS / 2)
-    return (at[..., 0] * CELLS + at[..., 1]).long(), ((at >= 0) & (at < CELLS)).all(-1)
+def cells_of(xy: Tensor, fine: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """Number of the cell of places (..., 2) in metres, place in it (0 to 1), and whether it is on the grid."""
+    cells, at = CELLS * fine, (xy / CELL + CELLS / 2) * fine
+    whole = torch.floor(at)
+    return (whole @ torch.tensor([cells, 1.0])).long(), at - whole, ((whole >= 0) & (whole < cells)).all(-1)
 
 
 class Pillars(nn.Module):
-    """Points of each cell: a small network looks at every point, the largest answers count (PointPillars)."""
+    """Points as a map from above: a small network looks at every point, and in each cell the largest answers count."""
 
-    def __init__(self, columns: int, width: int):
+    def __init__(self, columns: int, width: int, fine: int):
         super().__init__()
-        self.width = width
-        self.each = nn.Sequential(
-            nn.Linear(columns + 2, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, width),
-            nn.ReLU(),
-        )  # fmt: skip
+        self.width, self.fine = width, fine  # fine: parts of a cell along each axis
+        self.first = nn.Sequential(nn.Linear(columns + 2, width, bias=False), nn.BatchNorm1d(width), nn.ReLU())
+        self.second = nn.Sequential(nn.Linear(width, width), nn.ReLU())
 
     def forward(self, xy: Tensor, columns: Tensor, there: Tensor) -> Tensor:
-        """(B, N, 2) places, (B, N, columns), (B, N) whether there is a point -> (B, width, CELLS, CELLS)."""
-        cell, inside = cells_of(xy)
-        rows = (cell + torch.arange(len(xy))[:, None] * CELLS**2)[there & inside]
-        local = (xy / CELL) % 1.0 - 0.5
-        points = torch.cat([local, columns], -1)[there & inside]
-        grid = torch.zeros(len(xy) * CELLS**2, self.width)
-        if len(points) > 1:
-            grid = grid.scatter_reduce(0, rows[:, None].expand(-1, self.width), self.each(points), "amax")
-        return grid.view(len(xy), CELLS, CELLS, self.width).permute(0, 3, 1, 2)
+        """(B, N, 2) m, (B, N, columns), (B, N) whether there is a point -> (B, width, CELLS * fine, CELLS * fine)."""
+        cells = CELLS * self.fine
+        cell, inner, inside = cells_of(xy, self.fine)
+        row = (cell + torch.arange(len(xy))[:, None] * cells**2)[there & inside]
+        grid = torch.zeros(len(xy) * cells**2, self.width)
+        if len(row) > 1:
+            points = self.second(self.first(torch.cat([inner - 0.5, columns], -1)[there & inside]))
+            grid = grid.scatter_reduce(0, row[:, None].expand(-1, self.width), points, "amax")
+        return grid.view(len(xy), cells, cells, self.width).permute(0, 3, 1, 2)
 
 
 class Lift(nn.Module):
@@ -91,27 +86,22 @@ class Lift(nn.Module):
         self.far = nn.Sequential(conv(width, 2 * width, 2), conv(2 * width, 2 * width), conv(2 * width, width, 1, 1))
         self.join = conv(width * len(HEIGHTS), width, 1, 1)
         middle = (torch.arange(CELLS) + 0.5 - CELLS / 2) * CELL
-        x, y, z = torch.meshgrid(middle, middle, torch.tensor(HEIGHTS), indexing="ij")
-        places = torch.stack([x, y, z, torch.ones_like(x)], -1).permute(2, 0, 1, 3).reshape(-1, 4)
-        self.register_buffer("places", places, persistent=False)
+        z, x, y = torch.meshgrid(torch.tensor(HEIGHTS), middle, middle, indexing="ij")
+        self.register_buffer("places", torch.stack([x, y, z, torch.ones_like(x)], -1).view(-1, 4), persistent=False)
 
     def forward(self, images: Tensor, there: Tensor, lidar2img: Tensor) -> Tensor:
-        """(B, C, 3, H, W) pictures, (B, C) whether there is one, (B, C, 4, 4) -> (B, width, CELLS, CELLS)."""
-        batch, cameras, _, height, width = images.shape
+        """(B, C, 3, H, W) uint8, (B, C) whether there is a picture, (B, C, 4, 4) -> (B, width, CELLS, CELLS)."""
         if not there.any():
-            images = torch.zeros(batch, cameras, 3, 16, 16)  # seen by no cell
-            height = width = 16
+            images = torch.zeros(*there.shape, 3, 16, 16)  # no cell looks at them
+        batch, _, _, height, width = images.shape
         fine = self.near(images.flatten(0, 1).float() / 128 - 1)
         fine = fine + F.interpolate(self.far(fine), size=fine.shape[-2:], mode="bilinear")
-        # lidar2img carries what was done to scene, mounting and picture
-        pixel = torch.einsum("bcij,nj->bcni", lidar2img[:, :, :3], self.places)
+        pixel = torch.einsum("bcij,nj->bcni", lidar2img[:, :, :3], self.places)  # after all that augmentation moved
         at = (pixel[..., :2] / pixel[..., 2:].clamp(min=0.1) + 0.5) / torch.tensor([width, height]) * 2 - 1
-        seen = ((at.abs() < 1).all(-1) & (pixel[..., 2] > 0.5) & there[..., None]).float()
-        look = F.grid_sample(fine, at.flatten(0, 1)[:, None], align_corners=False)[:, :, 0]
-        look = look.view(batch, cameras, -1, seen.shape[-1]) * seen[:, :, None]
-        mean = look.sum(1) / seen.sum(1).clamp(min=1)[:, None]
-        mean = mean.view(batch, -1, len(HEIGHTS), CELLS, CELLS)
-        return self.join(mean.flatten(1, 2))
+        seen = ((at.abs() < 1).all(-1) & (pixel[..., 2] > 0.5) & there[..., None])[:, :, None].float()
+        look = F.grid_sample(fine, at.flatten(0, 1)[:, None], align_corners=False)
+        look = (look.view(*there.shape, -1, len(self.places)) * seen).sum(1) / seen.sum(1).clamp(min=1)
+        return self.join(look.view(batch, -1, CELLS, CELLS))
 
 
 class Detector(nn.Module):
@@ -119,29 +109,34 @@ class Detector(nn.Module):
 
     def __init__(self, width: int = 24):
         super().__init__()
-        self.lift, self.lidar, self.radar = Lift(width), Pillars(2, 2 * width), Pillars(3, 16)
-        self.fuse = conv(3 * width + 16, 2 * width)
-        self.wide = nn.Sequential(conv(2 * width, 3 * width, 2), conv(3 * width, 3 * width), conv(3 * width, 2 * width, 1, 1))
+        self.cameras, self.radars, self.lidar = Lift(width), Pillars(3, 16, 1), Pillars(LAYERS + 1, width, 2)
+        self.coarse = nn.Sequential(conv(width, 2 * width, 2), conv(2 * width, width))
+        self.fuse = conv(2 * width + 16, 2 * width)
+        down = conv(2 * width, 3 * width, 2)
+        self.wide = nn.Sequential(down, conv(3 * width, 3 * width), conv(3 * width, 2 * width, 1, 1))
         self.head = nn.Sequential(conv(4 * width, 2 * width), nn.Conv2d(2 * width, len(CLASSES) + 2, 1))
         nn.init.constant_(self.head[-1].bias[: len(CLASSES)], -3.0)  # most cells are empty
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits (B, classes, CELLS, CELLS) of a centre in each cell, and its place in it (B, 2, CELLS, CELLS)."""
         points, echoes = batch["points"], batch["radar_points"]
+        layers = (1 - (points[..., 2:3] / LAYER - torch.arange(LAYERS)).abs()).clamp(min=0)
+        columns = torch.cat([layers, points[..., 3:4] / 255.0], -1)
         maps = [
-            self.lift(batch["images"], batch["image_mask"], batch["lidar2img"]),
-            self.lidar(points[..., :2], points[..., 2:4] / torch.tensor([1.0, 255.0]), batch["point_mask"]),
-            self.radar(echoes[..., :2], echoes[..., 3:6] / torch.tensor([5.0, 5.0, 20.0]), batch["radar_mask"]),
+            self.cameras(batch["images"], batch["image_mask"], batch["lidar2img"]),
+            self.coarse(self.lidar(points[..., :2], columns, batch["point_mask"])),
+            self.radars(echoes[..., :2], echoes[..., 3:6] / torch.tensor([5.0, 5.0, 20.0]), batch["radar_mask"]),
         ]
         fine = self.fuse(torch.cat(maps, 1))
         out = self.head(torch.cat([fine, F.interpolate(self.wide(fine), scale_factor=2.0)], 1))
         return out[:, : len(CLASSES)], out[:, len(CLASSES) :]
 
 
+# --- training -------------------------------------------------------------------------------------------------------
 def targets(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Heatmaps of centres, (B, classes, CELLS, CELLS); rows (n, 3) of batch, class and cell; place in it (n, 2)."""
     xy, label = batch["boxes"][..., :2], batch["labels"]
-    cell, inside = cells_of(xy)
+    cell, inner, inside = cells_of(xy)
     row, box = (inside & (label >= 0)).nonzero(as_tuple=True)
     found = torch.stack([row, label[row, box], cell[row, box]], 1)
     heat = torch.zeros(len(xy), len(CLASSES), CELLS, CELLS)
@@ -150,43 +145,56 @@ def targets(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         blob = torch.exp(-((middle[:, None] - x) ** 2 + (middle - y) ** 2) / (2 * 0.7**2))  # 0.7 m wide
         blob[c // CELLS, c % CELLS] = 1.0
         heat[b, k] = torch.maximum(heat[b, k], blob)
-    return heat, found, (xy[row, box] / CELL) % 1.0
+    return heat, found, inner[row, box]
 
 
 def loss_of(out: tuple[Tensor, Tensor], batch: Batch) -> Tensor:
     """Focal loss of the heatmaps (CenterNet), and the mean error of places in their cells: one number."""
     logit, place = out
     heat, found, true = targets(batch)
-    p, centre, many = torch.sigmoid(logit), heat == 1, max(1, len(found))
-    hit = (1 - p) ** 2 * F.logsigmoid(logit)
-    miss = (1 - heat) ** 4 * p**2 * F.logsigmoid(-logit)
+    p = torch.sigmoid(logit)
+    hit, miss = (1 - p) ** 2 * F.logsigmoid(logit), (1 - heat) ** 4 * p**2 * F.logsigmoid(-logit)
     told = place.flatten(2)[found[:, 0], :, found[:, 2]]
-    return (-torch.where(centre, hit, miss).sum() + (told - true).abs().sum()) / many
+    return (-torch.where(heat == 1, hit, miss).sum() + (told - true).abs().sum()) / max(1, len(found))
 
 
 def train(
-    samples: Sequence[fa.Sample], pipeline: fa.Transform, seed: int, steps: int = 120, rate: float = 4e-3
-) -> Detector:
-    """A network after so many steps; the seed is that of its weights, of the order and of the augmentation."""
+    samples: Sequence[fa.Sample],
+    pipeline: fa.Transform,
+    seed: int,
+    steps: int,
+    *,
+    until: int | None = None,
+    state: Mapping[str, Any] | None = None,
+) -> tuple[Detector, dict[str, Any]]:
+    """Train for so many steps; the network, and the state from which a training that stopped ``until`` a step goes on.
+
+    The seed is that of the weights, the order and the augmentation. The rate rises and falls along all ``steps``.
+    """
     torch.manual_seed(seed)
     network = Detector().train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.2)
-    step, epoch = 0, 0
-    while step < steps:
-        for part in torch.randperm(len(samples)).split(BATCH):
-            # samples lie in memory and are augmented as they are, so that what weather asks of them is asked once
-            batch = dense([pipeline(samples[int(i)], seed=seed, epoch=epoch) for i in part])
-            loss = loss_of(network(batch), batch)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-            if step < steps:
-                optimizer.step()
-                schedule.step()
-            step += 1
-        epoch += 1
-    return network.eval()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=max(steps, 9) + 1, pct_start=0.2)
+    parts, step = {"network": network, "optimizer": optimizer, "schedule": schedule}, 0
+    if state is not None:
+        step = state["step"]
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    per_epoch = -(-len(samples) // BATCH)
+    while step < (steps if until is None else until):
+        epoch, place = divmod(step, per_epoch)
+        order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(1000 * seed + epoch)).tolist()
+        chosen = order[place * BATCH : (place + 1) * BATCH]
+        # no DataLoader: samples lie in memory, and weather asks each for the distances in its pictures only once
+        batch = dense([pipeline(samples[i], seed=seed, epoch=epoch) for i in chosen])
+        loss = loss_of(network(batch), batch)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+        optimizer.step()
+        schedule.step()
+        step += 1
+    return network.eval(), {"step": step, **{name: part.state_dict() for name, part in parts.items()}}
 
 
 # --- how good it is -------------------------------------------------------------------------------------------------
@@ -204,25 +212,24 @@ def detections(network: nn.Module, batch: Batch, most: int = 60) -> Tensor:
 
 
 def average_precision(found: Sequence[Tensor], truth: Sequence[Tensor], label: int, near: float = 1.0) -> float:
-    """AP in percent of one class over keyframes: a detection is right within ``near`` metres of a centre not yet taken.
+    """AP of one class in percent; a detection is right within ``near`` metres of a centre that is not yet taken.
 
-    Args:
-        found: (n, 4) as of ``detections``, each keyframe. truth: (m, 3) x, y, class.
+    Of each keyframe ``found`` is (n, 4) as of ``detections``, and ``truth`` (m, 3): x, y, class.
     """
     answers, objects = [], 0
     for ours, theirs in zip(found, truth, strict=True):
         ours, theirs = (t[(t[:, 2] == label) & (t[:, :2].norm(dim=1) < REACH)] for t in (ours, theirs))
-        distance, free = torch.cdist(ours[:, :2], theirs[:, :2]), torch.ones(len(theirs), dtype=torch.bool)
+        distance, taken = torch.cdist(ours[:, :2], theirs[:, :2]), torch.zeros(len(theirs), dtype=torch.bool)
         objects += len(theirs)
         for row, score in zip(distance, ours[:, 3].tolist(), strict=True):
-            row = row.masked_fill(~free, float("inf"))
-            right = bool(len(row)) and float(row.min()) < near
+            row = row.masked_fill(taken, float("inf"))
+            right = bool((row < near).any())
             if right:
-                free[row.argmin()] = False
+                taken[row.argmin()] = True
             answers.append((score, right))
-    hits = torch.tensor([right for _, right in sorted(answers, key=lambda a: -a[0])], dtype=torch.float64)
+    hits = torch.tensor([right for _, right in sorted(answers, key=lambda a: -a[0])] + [False], dtype=torch.float64)
     precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1)
-    best_from_here = precision.flip(0).cummax(0).values.flip(0) if len(hits) else precision
+    best_from_here = precision.flip(0).cummax(0).values.flip(0)
     return 100 * float((best_from_here * hits).sum()) / max(1, objects)
 
 
@@ -234,3 +241,91 @@ def evaluate(network: nn.Module, batches: Sequence[Batch]) -> float:
         rows = torch.cat([batch["boxes"][..., :2], batch["labels"][..., None]], -1)
         truth += [r[m & (r[:, 2] >= 0)] for r, m in zip(rows, batch["box_mask"], strict=True)]
     return statistics.mean(average_precision(found, truth, k) for k in range(len(CLASSES)))
+
+
+# --- arms and tests -------------------------------------------------------------------------------------------------
+@lru_cache
+def settings() -> DictConfig:
+    """``train_fusion.yaml``."""
+    return OmegaConf.load(HERE / "train_fusion.yaml")
+
+
+def built(config: DictConfig) -> Any:
+    """The pipeline of a part of the settings."""
+    return hydra.utils.instantiate(config, _convert_="all")
+
+
+def street(seed: int, folder: Path) -> list[fa.Sample]:
+    """The keyframes of a street, decoded in memory; made at the first time."""
+    root = folder / f"street-{seed}"
+    if not root.is_dir():
+        make_log(root, frames=8, every=1.0, seed=seed, size=SIZES["tiny"])
+    return [sample.realized() for sample in fa.open_log("nuscenes", root)]
+
+
+@lru_cache
+def keyframes(part: str) -> list[fa.Sample]:
+    """All keyframes of the training, validation or test streets."""
+    return [s for seed in settings().streets[part] for s in street(seed, HERE.parent / settings().folder)]
+
+
+@lru_cache
+def tests(part: str) -> dict[str, list[Batch]]:
+    """Batches of these keyframes under every condition; one draw, the same for all networks."""
+    pipelines = {name: built(test) for name, test in settings().tests.items()}
+    samples = keyframes(part)
+    groups = [samples[i : i + 8] for i in range(0, len(samples), 8)]
+    return {name: [dense([test(s, seed=0) for s in group]) for group in groups] for name, test in pipelines.items()}
+
+
+def objective(pipeline: fa.Transform, seed: int, epochs: int, checkpoint: Checkpoint) -> dict[str, float]:
+    """For ``fa.search_policy``: scores on the validation streets after more epochs, of which a training has 60."""
+    samples = keyframes("training")[::2]
+    state = None if checkpoint.before is None else torch.load(checkpoint.before, weights_only=True)
+    until = (checkpoint.epoch + epochs) * (len(samples) // BATCH)
+    network, state = train(samples, pipeline, seed, settings().steps, until=until, state=state)
+    torch.save(state, checkpoint.after)
+    return {name: evaluate(network, batches) for name, batches in tests("validation").items()}
+
+
+def one(arm: str, seed: int) -> dict[str, float]:
+    """Train and test one network: its scores by test, that on its own keyframes, and seconds of the processor."""
+    torch.set_num_threads(1)
+    began, how = time.process_time(), settings().trainings[arm]
+    samples = keyframes("training")[:: how.step]
+    network, _ = train(samples, built(how.pipeline), seed, settings().steps)
+    every = {**tests("test"), "own_keyframes": [dense(samples)]}
+    scores = {name: evaluate(network, batches) for name, batches in every.items()}
+    return {name: round(value, 2) for name, value in {**scores, "seconds": time.process_time() - began}.items()}
+
+
+def table(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """Markdown: of each arm and test the mean over the seeds, and the least and the greatest."""
+    lines = ["| | " + " | ".join(results) + " |", "|---" * (len(results) + 1) + "|"]
+    for name in next(iter(next(iter(results.values())).values())):
+        each = [[scores[name] for scores in seeds.values()] for seeds in results.values()]
+        cells = [f"{statistics.mean(v):.1f} ({min(v):.1f} to {max(v):.1f})" for v in each]
+        lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
+    return "\n".join(lines).replace("_", " ")
+
+
+@hydra.main(version_base=None, config_path=".", config_name="train_fusion")
+def main(config: DictConfig) -> None:
+    """Train all arms with all seeds, print the table and write every figure as JSON."""
+    settings().merge_with(config)
+    torch.set_num_threads(1)
+    tests("test"), keyframes("training")  # once, before the workers begin
+    results: dict[str, dict[int, dict[str, float]]] = {arm: {} for arm in config.arms}
+    made = time.process_time()
+    asked = [(arm, seed) for seed in config.seeds for arm in config.arms]
+    with ProcessPoolExecutor(config.workers, get_context("fork")) as pool:
+        for (arm, seed), scores in zip(asked, pool.map(one, *zip(*asked, strict=True)), strict=True):
+            results[arm][seed] = scores
+            print(arm, seed, scores, flush=True)
+    print(table(results))
+    facts = {"steps": config.steps, "seconds_of_the_tests": round(made, 1), "results": results}
+    (HERE.parent / config.out).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import fusion_aug.policy
 import fusion_aug.transforms  # noqa: F401  (registers them)
 from calib.lidar_models import LIDAR_MODELS, Origin
 from fusion_aug.core.compose import Container

@@ -42,9 +42,9 @@ class Adversary(Deciding):
     alone, which looks exact: name such fields ``spsa``.
 
     The history holds the records of the transforms with the numbers where they ended, and one of ``Adversary``: how
-    the ``gradient`` of each number was found, the names of those with ``zero`` gradient (also warned of) and of those
-    ``still`` as drawn, ``start`` values, ``losses`` at the start and after each step, and ``passes`` of the loss. A
-    replay is bit-exact and needs no loss.
+    the ``gradient`` of each number was found, the names of those with ``zero`` gradient (which is warned of, but for
+    ranges left at their defaults, as of a wind's direction) and of those ``still`` as drawn, ``start`` values,
+    ``losses`` at the start and after each step, and ``passes`` of the loss. A replay is bit-exact and needs no loss.
 
     Attributes:
         loss: a function of one sample, with its files decoded and nothing pending, that returns a finite number or a
@@ -113,9 +113,8 @@ class Adversary(Deciding):
         loss = function_of(self.loss, run.context, who)
         ascent = Ascent(sample, run, records, loss, path, who, {n: self._asked(n.name) for n in numbers})
         said = ascent.climb(self.steps, self.step, run.draw_owner(sample, 0, self))
-        if said["zero"]:
-            names = ", ".join(said["zero"])
-            warnings.warn(f"{who}: the loss does not change with {names}", ZeroGradient, stacklevel=2)
+        if unfelt := [n.name for n in numbers if n.chosen and n.name in said["zero"]]:
+            warnings.warn(f"{who}: the loss does not change with {', '.join(unfelt)}", ZeroGradient, stacklevel=2)
         return ascent.outcome(), {**said, "still": still}
 
     def _asked(self, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -170,7 +171,8 @@ class Ascent:
         if not numbers:
             return [], ""
         try:
-            with _gradients():
+            with _gradients(), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True")  # where it is refused
                 self._applied({**self.values, **_tensors(self.values, numbers)}).realized()
         except USER_ERRORS as error:
             if len(numbers) == 1:

@@ -11,6 +11,7 @@ from calib import CameraSensor
 from fusion_aug.core.fields import kinds
 from fusion_aug.core.registry import transform_class
 from fusion_aug.core.schedules import is_number
+from fusion_aug.core.strength import Strength
 from fusion_aug.core.transform import Transform
 from fusion_aug.sample import SampleMeta
 from fusion_aug.sample.history import History
@@ -28,6 +29,8 @@ class Number:
         name: ``path.field``, and ``@sensor`` where each sensor has one of its own.
         record: index of its record. instance: key of its parameters there. field: of the transform.
         low, high: bounds. log: whether equal steps are equal factors. whole: whether it stays a whole number.
+        chosen: whether the pipeline gives its range, or it has a strength; else it is a side issue left at its default,
+            as the direction of a wind, and nobody is surprised where it has no effect.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Number:
     high: float
     log: bool = False
     whole: bool = False
+    chosen: bool = True
 
     def moved(self, value: float, share: float) -> float:
         """The number a share of its range (1: from end to end) further up, or down; it stays inside."""
@@ -102,7 +106,8 @@ def moving_numbers(
                     still.append(name)
                     continue
                 ends = min(low, value), max(high, value)  # it may lie in the tail of a normal distribution
-                found.append(Number(name, i, instance, field, *ends, log, isinstance(value, int)))
+                whole, chosen = isinstance(value, int), _is_chosen(drawn_by[record.path], field)
+                found.append(Number(name, i, instance, field, *ends, log, whole, chosen))
     return found, still
 
 
@@ -117,6 +122,12 @@ def with_values(records: History, values: Mapping[Number, Any]) -> list[dict[str
 def values_of(records: History, numbers: Sequence[Number]) -> dict[Number, float]:
     """The numbers as they were drawn."""
     return {n: records[n.record].params[n.instance][n.field] for n in numbers}
+
+
+def _is_chosen(transform: Transform, field: str) -> bool:
+    """Whether a field was set, or is one whose strength is known."""
+    default = type(transform).__dataclass_fields__[field].default
+    return getattr(transform, field) != default or isinstance(type(transform).strengths.get(field), Strength)
 
 
 def _acts(cls: Any, params: Mapping[str, Any], instance: str, meta: SampleMeta) -> bool:

@@ -228,9 +228,9 @@ class Space:
     def _moved(self, leaf: Transform, path: str, magnitudes: Mapping[str, float], runs: bool) -> Transform:
         """A transform with its dimensions at magnitudes; not applied where ``runs`` is false or all of them are 0."""
         mine = {d.field: (d, magnitudes[d.name]) for d in self.dimensions if d.path == path}
-        values = {name: d.value(m) for name, (d, m) in mine.items()}
+        values: dict[str, Any] = {name: d.value(m) for name, (d, m) in mine.items()}
         runs = runs and (not mine or any(m > 0 for _, m in mine.values()))
-        return replace(leaf, **values, **({} if runs else {"p": 0.0}))
+        return replace(leaf, **(values if runs else values | {"p": 0.0}))
 
     def _check(self, name: str, where: str) -> None:
         known = [d.name for d in self.dimensions]
@@ -264,11 +264,12 @@ def _not_by_chance(kind: type[Transform]) -> str:
 
 def _by_example(kind: type[Transform]) -> Transform | None:
     """A transform with the numbers of its example; None where none of them has a strength."""
-    given = {n: v for n, v in kind.example.items() if kinds(kind)[n].name == "range"}
+    given: dict[str, Any] = {n: v for n, v in kind.example.items() if kinds(kind)[n].name == "range"}
     if not any(isinstance(s, Strength) for s in kind.strengths.values()):
         return None
-    # tactile pictures refuse a change of levels
-    leaf = kind(**given, **({"cameras": None} if issubclass(kind, Photometric) else {}))
+    if issubclass(kind, Photometric):
+        given["cameras"] = None  # all but gels, which refuse a change of levels
+    leaf = kind(**given)
     return leaf if dimensions_of(leaf, "") else None
 
 

@@ -8,6 +8,7 @@ from fusion_aug.core.compose import Compose, Container, leaves
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.log import Log, find_format
+from fusion_aug.policy.deciding import Deciding
 from fusion_aug.sample import Sample
 from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import ImageStream
@@ -28,6 +29,9 @@ def draw_geometry_per_scene(pipeline: Compose, log: Log, output: str | None = No
 
     Args:
         pipeline: of a run. log: its input. output: format of its output, None for that of the log.
+
+    Raises:
+        ConfigError: a loss or a table decides about geometry, which it does for each keyframe.
     """
     if not (log.calibration_per_scene or (output is not None and find_format(output).reader.calibration_per_scene)):
         return pipeline, []
@@ -36,6 +40,12 @@ def draw_geometry_per_scene(pipeline: Compose, log: Log, output: str | None = No
     def widen(t: Transform, path: str) -> Transform:
         if not any(changes_geometry(leaf) for leaf in leaves(t)):
             return t
+        if isinstance(t, Deciding):
+            moving = next(leaf for leaf in leaves(t) if changes_geometry(leaf))
+            raise ConfigError(
+                f"{path}: {type(t).__name__} decides for each keyframe, but the format keeps calibration or tracks per "
+                f"scene, where {type(moving).__name__} would give parked cars a velocity; put it before or after"
+            )
         if isinstance(t, Container):
             inside = {n: widen(c, f"{path}/{n}" if path else n) for n, c in t.children()}
             return type(t)(inside, **{k: getattr(t, k) for k in t.defaults()} | {"per_scene": True})
@@ -98,13 +108,8 @@ def _without_mounting(leaf: Transform, sample: Sample) -> str:
 def geometry_only(pipeline: Compose) -> Compose:
     """Return the geometry of a pipeline, under its own paths."""
 
-    def keep(t: Transform) -> Transform | None:
-        if not isinstance(t, Container):
-            return t if changes_geometry(t) else None
-        # a transform that is left out becomes an empty pipeline, so that choices keep their order
-        inside = {n: keep(c) or Compose([]) for n, c in t.children()}
-        return type(t)(inside, **{k: getattr(t, k) for k in t.defaults()})
+    def keep(t: Transform) -> Transform:
+        # what is left out stays in its place, so that choices among transforms are the same
+        return t if changes_geometry(t) else replace(t, p=0.0)
 
-    kept = keep(pipeline)
-    assert isinstance(kept, Compose)
-    return kept
+    return pipeline.map_children(keep)

@@ -42,7 +42,7 @@ def test_every_range_has_a_strength_or_a_reason() -> None:
 
 
 def suite_fields() -> list[tuple[str, str, str, Any]]:
-    """Preset, transform, field and value at severity 5, of every number that a preset of the suite takes by severity."""
+    """Preset, transform, field and value at severity 5, of all that a preset of the suite takes by severity."""
     found = []
     for path in SUITE:
         config = load_yaml(path.read_text())
@@ -107,13 +107,13 @@ def test_neutral_numbers_change_no_byte() -> None:
 
 @pytest.mark.quick
 def test_wrong_strengths_are_refused() -> None:
-    with pytest.raises(fa.ConfigError, match="Strength.scale: 'cubic' is not one of linear, log, inverse"):
+    with pytest.raises(fa.ConfigError, match=r"Strength.scale: 'cubic' is not one of linear, log, inverse"):
         Strength(0.0, 1.0, "cubic", "probe")
     with pytest.raises(fa.ConfigError, match="log needs numbers above 0"):
         Strength(0.0, 1.0, "log", "probe")
     with pytest.raises(fa.ConfigError, match="linear needs a number to start from"):
         Strength(None, 1.0, "linear", "probe")
-    with pytest.raises(fa.ConfigError, match="Strength.basis: .* got 'guess'"):
+    with pytest.raises(fa.ConfigError, match=r"Strength.basis: .* got 'guess'"):
         Strength(0.0, 1.0, "linear", "guess")
     for wrong in (-0.1, 1.01, math.nan, True, "0.3", None):
         with pytest.raises(fa.ConfigError, match="m: expected a magnitude from 0 to 1"):

@@ -16,6 +16,7 @@ from samples import make_sample
 from torch.utils.data import DataLoader
 
 import fusion_aug as fa
+from benchmarks import adversaries
 from fusion_aug.core.engine import Run
 from fusion_aug.core.random import Keys
 from fusion_aug.core.registry import Context
@@ -256,3 +257,36 @@ def test_a_configuration_builds_it_back() -> None:
     again = build_pipeline(pipeline.to_config())
     assert again.to_config() == pipeline.to_config()
     assert again(float_sample(), seed=2).history == pipeline(float_sample(), seed=2).history
+
+
+def test_fog_by_exact_gradients() -> None:
+    """In float pictures, of a sample without scans: to the thickest, which hides the most."""
+    sample = float_sample()
+    seen = sample.with_streams({n: s for n, s in sample.streams.items() if n in ("CAM_FRONT", "CAM_FRONT/depth")})
+    fog = fa.Fog(mor={"distribution": "log_uniform", "low": 20.0, "high": 400.0}, scope="sample")
+
+    def flatness(shown: fa.Sample) -> torch.Tensor:
+        return -shown["CAM_FRONT"].image(0).double().var()  # type: ignore[attr-defined]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", fa.ZeroGradient)  # which the direction of no wind is not worth
+        out = fa.Adversary(fog, flatness, gradient={"Fog.mor": "exact"})(seen, seed=3)
+    said = out.history[-1].params[""]
+    assert said["zero"] == ["Fog.wind_deg", "Fog.sun_azimuth_deg"]
+    assert said["gradient"]["Fog.mor"] == "exact" and out.history[0].params[""]["mor"] == 20.0
+    assert_same_streams(out, fa.replay(seen, out.history))
+
+
+def test_the_benchmark_measures_and_replays() -> None:
+    scan = make_sample(gels=False)
+    kept = ("CAM_FRONT", "CAM_FRONT/depth", "lidar", "boxes", "ego")
+    sample = adversaries.in_floats(scan.with_streams({n: s for n, s in scan.streams.items() if n in kept}))
+
+    def dark(shown: fa.Sample) -> torch.Tensor:
+        aims = [shown.rig.T("ego", n)[:3].sum() for n in ("CAM_FRONT", "CAM_LEFT", "CAM_RIGHT")]
+        return -shown["CAM_FRONT"].image(0).double().mean() + 1e-3 * sum(aims)  # type: ignore[attr-defined]
+
+    way = fa.Adversary(adversaries.PIPELINE, dark, steps=1, gradient=adversaries.GRADIENT)
+    found = adversaries.figures(way, dark, [sample], 0)
+    drawn = adversaries.figures(adversaries.PIPELINE, dark, [sample], 0)
+    assert found["passes"] == 5 and found["loss"] >= drawn["loss"]

@@ -23,7 +23,7 @@ def test_the_code_runs(names: dict[str, object], tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(blocks) == 3
     for block in blocks:
-        exec(compile(block, "docs/policies.md", "exec"), names)
+        exec(compile(block, "docs/policies.md", "exec", dont_inherit=True), names)
     staged, out = names["staged"], names["out"]
     assert isinstance(staged, fa.RandAugment) and isinstance(out, fa.Sample)
     assert sum(r.applied for r in out.history) == 2

@@ -12,6 +12,7 @@ from samples import T0, make_sample
 
 import fusion_aug as fa
 from fusion_aug.run.config import build_pipeline
+from fusion_aug.run.scope import geometry_only
 from fusion_aug.streams.families import Weather
 
 
@@ -55,7 +56,7 @@ def test_no_two_of_a_group_come_together() -> None:
     picks = [augment.choose(Recorder(), sample, 0, k) for k in keys]
     assert all(len(p) == 2 and 3 in p for p in picks) and {p[0] for p in picks} == {0, 1, 2}
     with pytest.raises(
-        fa.ConfigError, match="RandAugment.n: expected a whole number from 0 to 2, which can run together"
+        fa.ConfigError, match=r"RandAugment.n: expected a whole number from 0 to 2, which can run together"
     ):
         fa.RandAugment(weathers, 3)
 
@@ -105,6 +106,18 @@ def test_a_batch_is_as_its_samples_and_each_is_replayed() -> None:
         assert all(p.startswith("policy/") for p in chosen(alone))
         assert_same_streams(together.take([i]), alone, exact=False)
         assert_same_streams(fa.replay(before, alone.history), alone)
+
+
+def test_geometry_alone_is_chosen_as_in_the_whole() -> None:
+    """``fusion-aug check`` measures the geometry of a pipeline without the rest of it."""
+    parts = {n: t for n, t in operations().items() if n not in ("fog", "dust")}
+    whole, sample = fa.Compose({"policy": fa.RandAugment(parts, 2, [0.1, 0.9])}), small()
+    geometry, seen = geometry_only(whole), set()
+    for seed in range(6):
+        expected = [r for r in whole(sample, seed=seed).history if r.path in ("policy/yaw", "policy/mirror")]
+        assert [r for r in geometry(sample, seed=seed).history if r.applied] == expected
+        seen.add(len(expected))
+    assert len(seen) > 1
 
 
 def test_a_scene_may_share_what_is_chosen() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,17 @@ import torch
 from generic import assert_same_streams
 from loading import MadeLog, numbers
 from samples import make_sample
+from steps import step_words
 from torch.utils.data import DataLoader
 
 import fusion_aug as fa
+from fusion_aug.cli import main
 from fusion_aug.core.compose import named_leaves
 from fusion_aug.core.random import Keys
 from fusion_aug.policy.scoring import darkness, highest
 from fusion_aug.run.config import build_pipeline
+from fusion_aug.sample.manifest import read_manifest
+from fusion_aug.train.window_items import drawn_warps
 
 INNER = fa.Compose(
     [
@@ -192,3 +197,45 @@ def test_numbers_and_tensors_are_losses() -> None:
     kinds = (float, np.float32, torch.tensor, np.array)
     chosen = {fa.WorstOf(INNER, 3, lambda s, k=k: k(darkness(s)))(sample, seed=1).history[0].path for k in kinds}
     assert len(chosen) == 1
+
+
+def test_windows_of_episodes_cannot_ask_for_a_warp_that_a_loss_decides() -> None:
+    """They are cut by the warps of time before anything is computed; other candidates they do not look at."""
+    sample, settings = make_sample(gels=False), {"seed": 1, "epoch": 0, "resources": None}
+    warped = fa.Compose([fa.WorstOf([fa.SpeedWarp(speed=[0.9, 1.1])], 2, darkness)])
+    with pytest.raises(fa.ConfigError, match=r"WorstOf: windows of episodes are cut before .* so SpeedWarp cannot be"):
+        drawn_warps(warped, sample, **settings)  # type: ignore[arg-type]
+    asked: list[fa.Sample] = []
+    around = fa.Compose([fa.SpeedWarp(speed=1.1), fa.WorstOf(INNER, 2, lambda s: asked.append(s) or 1.0)])
+    assert len(drawn_warps(around, sample, **settings)) == 1 and not asked  # type: ignore[arg-type]
+
+
+def words_of(street: Path, out: Path, inside: dict) -> list[str]:
+    step = {"_target_": "fusion_aug.WorstOf", "k": 3, "loss": "own_losses:dark", "transforms": {"one": inside}}
+    given = ["log=nuscenes", f"log.root={street}", "limit=1", "seed=3", f"out={out}", "plugins=[own_losses]"]
+    return ["run", *given, *step_words({"worst": step})]
+
+
+def test_a_run_writes_and_replays_it(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """By the command line, with a loss of a plugin of the user's own, which the replay does not need.
+
+    Where a format keeps calibration per scene, what is decided for each keyframe cannot be geometry.
+    """
+    plugin = "def dark(sample):\n    return -float(sample['CAM_FRONT'].image(0).double().mean())\n"
+    (tmp_path / "own_losses.py").write_text(plugin)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    light = {"_target_": "fusion_aug.Brightness", "factor": [0.3, 1.0]}
+    assert main(words_of(street, tmp_path / "out", light)) == 0
+    (entry,) = read_manifest(tmp_path / "out").entries
+    said = entry.history[-1].params[""]
+    assert [r.path for r in entry.history] == [f"worst/{said['index']}/one", "worst"]
+    assert said["index"] == int(np.argmax(said["losses"])) and len(said["losses"]) == 3
+    turn = {"_target_": "fusion_aug.RotateScene", "yaw_deg": [-20, 20]}
+    assert main(words_of(street, tmp_path / "turned", turn)) == 2
+    assert "worst: WorstOf decides for each keyframe, but the format keeps calibration" in capsys.readouterr().err
+    monkeypatch.delitem(sys.modules, "own_losses")
+    again = fa.replay(fa.open_log("nuscenes", street)[0], entry.history)["CAM_FRONT"].image(0)
+    assert -float(again.double().mean()) == pytest.approx(max(said["losses"]), rel=1e-12)  # type: ignore[attr-defined]

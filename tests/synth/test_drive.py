@@ -13,7 +13,7 @@ import fusion_aug as fa
 from fusion_aug.check import Pair
 from fusion_aug.check.velocity import doppler
 from fusion_aug.ops.points import points_in_boxes
-from fusion_aug.synth.drive import T0, Size, make_log
+from fusion_aug.synth.drive import SIZES, T0, Size, make_log
 from fusion_aug.synth.road import Road, Speed
 from fusion_aug.synth.sensors import inertial
 from fusion_aug.synth.town import make_town
@@ -146,6 +146,37 @@ def test_depth_of_every_keyframe_and_no_other_sensors(tmp_path: Path) -> None:
         same = next(s for s in bare if s.metas[0].ref.time == sample.metas[0].ref.time)
         for name in ("CAM_FRONT", "CAM_FRONT/depth", "CAM_BACK/classes"):
             assert torch.equal(same[name].image(0), sample[name].image(0)), name
+
+
+def test_a_tiny_street_holds_what_a_detector_of_keyframes_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cameras, LiDAR, radars and boxes at keyframes, a second apart; nothing beside the format, unless asked for."""
+    from fusion_aug.cli import main
+    from fusion_aug.synth import drive
+
+    assert SIZES["tiny"] == Size((96, 168), 360, 92, lean=True)
+    monkeypatch.setitem(drive.SIZES, "tiny", Size((36, 64), 60, 80, 1, lean=True))
+    words = ["synth", "drive", "size=tiny", "every=1.0", "frames=2", "seed=3"]
+    assert main([*words, f"out={tmp_path / 'tiny'}"]) == 0
+    log = fa.open_log("nuscenes", tmp_path / "tiny")
+    assert not (tmp_path / "tiny" / "fusion_aug").exists() and not (tmp_path / "tiny" / "sweeps").exists()
+    assert log[1].ref.time - log[0].ref.time == 1_000_000_000
+    for sample in log:
+        kinds = {kind: sample.of_type(kind) for kind in (fa.Camera, fa.Lidar, fa.Radar)}
+        assert [len(found) for found in kinds.values()] == [6, 1, 3]
+        assert all(len(stream) == 1 for found in kinds.values() for stream in found.values())
+        assert not sample.of_type(fa.Depth) and not sample.of_type(fa.Imu) and len(sample.boxes()["pose"]) > 10
+    whole = fa.open_log("nuscenes", make_log(tmp_path / "whole", frames=3, seed=3, size=TINY))
+    same = next(s for s in whole if s.ref.time == log[1].ref.time).take_key("LIDAR_TOP")
+    assert torch.equal(same["xyz"], log[1]["LIDAR_TOP"]["xyz"]), "a larger log of the street has the same keyframe"
+    assert main([*words[:4], "frames=1", "depth=all", f"out={tmp_path / 'deep'}"]) == 0
+    assert len(fa.open_log("nuscenes", tmp_path / "deep")[0].of_type(fa.Depth)) == 6
+    capsys.readouterr()
+    for word, said in (("0.2", "at least 0.3 seconds"), ("soon", "seconds between"), ("true", "seconds between")):
+        assert main([*words, f"every={word}", f"out={tmp_path / 'wrong'}"]) == 2
+        assert f"every: expected {said}" in " ".join(capsys.readouterr().err.split())
+        assert not (tmp_path / "wrong").exists()
 
 
 def test_nothing_drives_through_anything() -> None:

@@ -63,7 +63,7 @@ def test_containers_have_an_example_too() -> None:
     for kind in (c for c in EVERY.values() if issubclass(c, Container)):
         built = kind(**kind.example)
         assert len(built.transforms) > 1
-        outs = (built(sample, seed=s) for s in range(20))
+        outs = (built(sample, seed=s, resources={"hard_examples": fa.HardExamples(["s0"])}) for s in range(20))
         assert any(not torch.equal(o["CAM_FRONT"].image(0), sample["CAM_FRONT"].image(0)) for o in outs), kind
 
 

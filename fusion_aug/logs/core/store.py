@@ -67,7 +67,7 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
         stream = stream.realized().loaded()
     else:
         stream = stream.realized()
-    for f in fields(stream):
+    for f in (f for f in fields(stream) if f.name not in NUMBERS):
         value = getattr(stream, f.name)
         if f.name == "values":
             arrays |= {f"values/{k}": _array(v) for k, v in stream.values.items()}
@@ -93,6 +93,8 @@ def write_stream(stream: Stream, folder: Path, link: str = "copy") -> None:
     (folder / "stream.json").write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
 
 
+# what items and rows were numbered by before the run; in what is written they are numbered anew
+NUMBERS = ("source_items", "source_rows")
 # what version 0.1 wrote
 OLD_FIELDS = {"times": "capture_times", "stamps": "receive_times", "clock_error": "clock_offset"}
 

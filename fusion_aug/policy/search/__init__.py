@@ -14,6 +14,6 @@ from fusion_aug.policy.search.search import search_policy
 from fusion_aug.policy.search.trials import Proposal, Trial
 
 __all__ = [
-    "ENGINES", "Checkpoint", "Density", "Engine", "Grid", "Optuna", "Pbt", "Proposal", "Random", "Reinforce", "SearchResult",
-    "Trial", "narrowed", "search_policy",
+    "ENGINES", "Checkpoint", "Density", "Engine", "Grid", "Optuna", "Pbt", "Proposal", "Random", "Reinforce",
+    "SearchResult", "Trial", "narrowed", "search_policy",
 ]  # fmt: skip

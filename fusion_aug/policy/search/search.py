@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import fields
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from fusion_aug.core.compose import Compose
 from fusion_aug.core.random import whole_number
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.full_disk import naming_output
 from fusion_aug.logs.core.locks import FolderLock, Locked
 from fusion_aug.logs.core.writer import WORK
+from fusion_aug.policy.search.checkpoints import FOLDER, Checkpoints
 from fusion_aug.policy.search.engine import ENGINES, Engine, Task, make_engine, whole
-from fusion_aug.policy.search.journal import NAME, Journal, sync_folder
-from fusion_aug.policy.search.objective import Checkpoint, Objective, checked_scores, name_of
+from fusion_aug.policy.search.journal import NAME, Journal, is_json
+from fusion_aug.policy.search.objective import Objective, name_of
 from fusion_aug.policy.search.recipes import pipeline_of
-from fusion_aug.policy.search.result import SearchResult, found, space_facts, write_result
-from fusion_aug.policy.search.trials import Proposal, Trial
+from fusion_aug.policy.search.result import PRESET, SearchResult, found, space_facts, write_result
+from fusion_aug.policy.search.trainings import Trainings
+from fusion_aug.policy.search.trials import Trial
 from fusion_aug.policy.space import Space
-
-CHECKPOINTS = "checkpoints"
 
 
 def search_policy(
@@ -70,27 +67,42 @@ def search_policy(
         DataError: ``out`` holds something else, or another search; the message says what differs.
     """
     name = name_of(objective)
+    if about is not None and not is_json(about):
+        raise ConfigError(f"about: expected what JSON can hold, numbers, texts, lists and mappings, got {about!r}")
     if not isinstance(space, Space):
         raise ConfigError(f"space: expected a Space, as of fa.Space.of(pipeline), got {type(space).__name__}")
     given = None if trials is None else whole(trials, "trials", 1)
-    runs = _seeds(seeds, whole_number(seed, "seed"))
     task = Task(space, given, whole_number(seed, "seed"), whole(epochs, "epochs", 1), _scores(score, engine))
-    searcher = make_engine(engine, task, options)
-    chosen = {name: value for name in searcher.options() if (value := getattr(searcher, name)) is not None}
+    runs, searcher = _seeds(seeds, task.seed), make_engine(engine, task, options)
+    chosen = {option: value for option in searcher.options() if (value := getattr(searcher, option)) is not None}
     header = {
         "engine": engine, "options": chosen, "trials": searcher.trials,
         "seed": task.seed, "seeds": runs, "epochs": task.epochs, "score": task.scores, "objective": name,
-        "about": dict(about or {}), "space": space_facts(space),
+        "about": about or {}, "space": space_facts(space),
     }  # fmt: skip
     with _held(user_path(out).absolute()) as folder, naming_output(folder):
-        journal = Journal(folder, header)
-        try:
-            made = _trials(searcher, journal, objective, runs, folder, progress)
-        finally:
-            journal.close()
+        checkpoints, total = Checkpoints(folder, searcher.needs_checkpoints), searcher.trials * len(runs)
+
+        def told(done: int) -> None:
+            if progress is not None:
+                progress(done, total)
+
+        with closing(Journal(folder, header)) as journal:
+            made = _trials(searcher, Trainings(objective, runs, journal, checkpoints, task.scores, told))
         result = found(searcher, made, pipeline_of(space, searcher.best(made).recipe), folder)
         write_result(result, header)
     return result
+
+
+def _trials(engine: Engine, trainings: Trainings) -> list[Trial]:
+    """All trials: each is asked for after the ones before were told."""
+    made: list[Trial] = []
+    for number in range(engine.trials):
+        proposal = engine.ask(number)
+        made.append(trainings.trial(number, proposal, pipeline_of(engine.task.space, proposal.recipe)))
+        engine.tell(made[-1])
+        trainings.checkpoints.discard(engine.dispensable(number), trainings.seeds)
+    return made
 
 
 def _scores(score: Any, engine: str) -> tuple[str, ...]:
@@ -126,6 +138,9 @@ def _held(out: Path) -> Iterator[Path]:
         raise DataError(f"{out}: cannot be made ({error.strerror})") from None
     if any(p.name != WORK for p in out.iterdir()) and not (out / NAME).is_file():
         raise DataError(f"{out}: is not empty and holds no search; choose another folder")
+    for folder in (out / WORK, out / FOLDER, (out / PRESET).parent):
+        if folder.is_symlink():
+            raise DataError(f"{folder}: is a link, which no search makes; remove it, or choose another folder")
     lock = FolderLock(out / WORK)
     try:
         lock.hold()
@@ -137,85 +152,6 @@ def _held(out: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(out / WORK)
         lock.close()
-
-
-def _trials(
-    engine: Engine,
-    journal: Journal,
-    objective: Objective,
-    seeds: Sequence[int],
-    folder: Path,
-    progress: Callable[[int, int], None] | None,
-) -> list[Trial]:
-    """All trials, those that the journal knows taken from it."""
-    trials: list[Trial] = []
-    names: list[str] | None = None
-    for number in range(engine.trials):
-        proposal = engine.ask(number)
-        pipeline = pipeline_of(engine.task.space, proposal.recipe)
-        rows: list[dict[str, float]] = []
-        for run, seed in enumerate(seeds):
-            where = f"trial {number}, seed {seed}"
-            asked = {"trial": number, "seed": seed, **{f.name: getattr(proposal, f.name) for f in fields(Proposal)}}
-            known = journal.known(asked)
-            if known is None:
-                scores = _train(objective, pipeline, seed, proposal, number, folder, engine.needs_checkpoints, where)
-                known = checked_scores(scores, where, names)
-                journal.append(asked | {"scores": known})
-            rows.append(checked_scores(known, where, names))
-            names = list(rows[-1])
-            for score in engine.task.scores:
-                Trial(number, proposal, {n: (row,) for n, row in rows[-1].items()}).per_seed(score)  # or say so now
-            if progress is not None:
-                progress(number * len(seeds) + run + 1, engine.trials * len(seeds))
-        trials.append(Trial(number, proposal, {n: tuple(row[n] for row in rows) for n in names or ()}))
-        engine.tell(trials[-1])
-        for old in engine.dispensable(number):
-            for seed in seeds:
-                remove(checkpoint_path(folder, old, seed))
-    return trials
-
-
-def checkpoint_path(folder: Path, trial: int, seed: int) -> Path:
-    """Where a training may leave its checkpoint."""
-    return folder / CHECKPOINTS / f"trial{trial:06d}-seed{seed}"
-
-
-def _train(
-    objective: Objective, pipeline: Compose, seed: int, proposal: Proposal, number: int, folder: Path, needed: bool,
-    where: str,
-) -> Any:  # fmt: skip
-    """One training; what an interrupted one left of its checkpoint is removed first."""
-    before = None if proposal.parent is None else checkpoint_path(folder, proposal.parent, seed)
-    if before is not None and not before.exists():
-        raise DataError(f"{before}: is missing, from which {where}, goes on; search anew in another folder")
-    after = checkpoint_path(folder, number, seed)
-    after.parent.mkdir(exist_ok=True)
-    remove(after)
-    scores = objective(pipeline, seed, proposal.epochs, Checkpoint(before, after, proposal.start))
-    if needed and not after.exists():
-        raise ConfigError(f"objective: {where}, left nothing at checkpoint.after ({after}), from which pbt goes on")
-    sync(after)
-    return scores
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there; no link is followed."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or all files of a folder, are on the disk, if there are any."""
-    for part in [path, *sorted(path.rglob("*"))] if path.exists() else ():
-        with suppress(OSError):  # a pipe, or a link that leads nowhere
-            handle = os.open(part, os.O_RDONLY | os.O_NONBLOCK)
-            os.fsync(handle)
-            os.close(handle)
-    if path.parent.is_dir():
-        sync_folder(path.parent)
 
 
 __all__ = ["search_policy"]

@@ -50,6 +50,8 @@ class Script:
         self.phase = self._next(pads, forces, load)
         goal, yaw = self._goal(pads)
         way, fastest = goal - self.point, SPEED[self.phase]
+        if self.phase == "lower" and pads[2] < LOW + 0.03:
+            fastest = 0.05
         if self.phase == "load":
             wanted = GRIP * max(load, 0.0) + 2 * TOUCHED
             fastest *= float(np.clip(1.5 - 2.5 * (1 - forces.min() / wanted), 0, 1))
@@ -67,21 +69,21 @@ class Script:
             "reach": (np.array([x, y, LOW + ABOVE]), yaw), "down": (np.array([x, y, LOW]), yaw),
             "close": (np.array([x, y, LOW]), yaw), "load": (np.array([x, y, LOW + CARRIED]), yaw),
             "lift": (np.array([x, y, LOW + CARRIED]), yaw), "across": (np.array([gx, gy, LOW + CARRIED]), 0.0),
-            "lower": (np.array([gx, gy, LOW - 0.004]), 0.0), "open": (np.array([*pads[:2], pads[2]]), 0.0),
+            "lower": (np.array([gx, gy, LOW - 0.03]), 0.0), "open": (np.array([*pads[:2], pads[2]]), 0.0),
             "leave": (np.array([gx, gy, LOW + ABOVE]), 0.0),
         }[self.phase]
 
     def _next(self, pads, forces, load):
         goal, _ = self._goal(pads)
-        there = float(np.linalg.norm(goal - pads)) < 0.006
+        near, high = float(np.hypot(*(goal - pads)[:2])) < 0.012, float(pads[2]) - LOW
         phase = self.phase
-        if phase == "reach" and there: return "down"
-        if phase == "down" and there: return "close"
+        if phase == "reach" and near: return "down"
+        if phase == "down" and high < 0.012: return "close"
         if phase == "close" and forces.min() > TOUCHED: return "load"
-        if phase == "load" and pads[2] > LOW + 0.008: return "lift"
-        if phase == "lift" and there: return "across"
-        if phase == "across" and there: return "lower"
-        if phase == "lower" and load < 0.5 * self.world.parcel.weight and pads[2] < LOW + 0.006: return "open"
+        if phase == "load" and high > 0.008: return "lift"
+        if phase == "lift" and high > CARRIED - 0.02: return "across"
+        if phase == "across" and near: return "lower"
+        if phase == "lower" and load < 0.5 * self.world.parcel.weight and high < 0.02: return "open"
         if phase == "open" and self.world.motors.min() > OPEN - 0.002: return "leave"
         return phase
 

@@ -39,9 +39,7 @@ class ImuSaturation(Transform, Fault):
         "differentiable": "it has no geometric parameter",
     }
     strengths: ClassVar[Strengths] = {
-        "accel": Strength(
-            10000.0, 5.0, "inverse", "declared: half of gravity, which a unit at rest feels", "m/s^2", near=20.0
-        ),
+        "accel": Strength(10000.0, 9.5, "inverse", "probe", "m/s^2", near=9.9),
         "gyro_deg": Strength(100000.0, 54.0, "inverse", "probe", "degrees/s"),
     }
     example: ClassVar[dict[str, Any]] = {"accel": [10.0, 20.0], "gyro_deg": 50.0}

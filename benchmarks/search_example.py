@@ -1,0 +1,115 @@
+"""Searches on the fusion example, which see its validation streets only, and their winners on its test streets.
+
+``python -m benchmarks.search_example [--out out/search] [--jobs 2]``. The space is that of the example's full pipeline.
+A grid of 3 x 3 and one of 5 x 5, Optuna's TPE with 9 trainings and a population of 3 in 3 rounds (9 trainings of a
+third of the epochs) search with one seed each. Every winner is trained anew with three fresh seeds and tested. Printed
+and written: what won, its score on the validation streets, and the mean over all tests for every fresh seed. Goes on
+where it was killed. About an hour of one processor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+import fusion_aug as fa
+from examples import train_fusion as example
+from fusion_aug.policy.search.report import described
+from fusion_aug.policy.search.trials import mean_of
+from fusion_aug.run.config import build_pipeline
+
+EPOCHS = 60  # of a whole training: 120 steps of 6 of the 12 keyframes
+FRESH = (10, 11, 12)  # seeds of the winners' trainings; searches have seed 0
+SEARCHES: dict[str, dict[str, Any]] = {
+    "grid 3 x 3": {"engine": "grid", "trials": 9}, "grid 5 x 5": {"engine": "grid", "trials": 25},
+    "optuna, 9": {"engine": "optuna", "trials": 9}, "pbt, 9": {"engine": "pbt", "trials": 9, "population": 3},
+}  # fmt: skip
+
+
+def searched(name: str, out: Path) -> tuple[dict[str, Any], float]:
+    """One search: the winner's configuration, recipe and score, and the seconds of the processor that were new."""
+    began = time.process_time()
+    space = fa.Space.of(example.built(example.settings().trainings.full.pipeline))
+    folder = out / "".join(c if c.isalnum() else "_" for c in name)
+    found = fa.search_policy(example.objective, space, out=folder, epochs=EPOCHS, **SEARCHES[name])
+    won = {
+        "recipe": dict(found.best.recipe), "said": said(found.best.recipe), "pipeline": found.pipeline.to_config(),
+        "validation": round(found.best.value("mean"), 2),
+    }  # fmt: skip
+    return won, time.process_time() - began
+
+
+def said(recipe: Mapping[str, Any]) -> str:
+    """A recipe in a few words."""
+    return described(recipe) if "n" in recipe else f"own magnitudes of {len(recipe['magnitudes'])} fields"
+
+
+def tested(pipeline: Mapping[str, Any], seed: int) -> tuple[dict[str, float], float]:
+    """A pipeline trained anew: its scores by test, and the seconds of the processor."""
+    began, samples = time.process_time(), example.keyframes("training")[::2]
+    network, _ = example.train(samples, build_pipeline(pipeline), seed, example.settings().steps)
+    scores = {name: example.evaluate(network, batches) for name, batches in example.tests("test").items()}
+    return scores, time.process_time() - began
+
+
+def side_by_side(jobs: int, task: Callable[..., Any], asked: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """What a function gives for every tuple of arguments, in some processes of one thread each."""
+    with ProcessPoolExecutor(jobs, get_context("fork"), initializer=one_thread) as pool:
+        return list(pool.map(task, *zip(*asked, strict=True)))
+
+
+def one_thread() -> None:
+    """Sums in an order of their own on every machine."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def main() -> None:
+    """Search, train the winners anew, and print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("out/search"))
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--json", type=Path, default=Path(__file__).with_suffix(".json"))
+    words = parser.parse_args()
+    one_thread()
+    began = time.process_time()
+    for part in ("training", "validation", "test"):
+        example.keyframes(part)
+    example.tests("validation")
+    example.tests("test")  # once, before there are processes
+    made = time.process_time() - began
+    found = side_by_side(words.jobs, searched, [(name, words.out) for name in SEARCHES])
+    winners = dict(zip(SEARCHES, (won for won, _ in found), strict=True))
+    asked = [(won["pipeline"], seed) for won in winners.values() for seed in FRESH]
+    trained = side_by_side(words.jobs, tested, asked)
+    seconds = {"data": made, "searches": sum(s for _, s in found), "winners": sum(s for _, s in trained)}
+    print("| search | won | on validation | mean over all tests, 3 fresh seeds | spread |\n|---|---|---:|---:|---:|")
+    for i, won in enumerate(winners.values()):
+        tests = [scores for scores, _ in trained[i * len(FRESH) : (i + 1) * len(FRESH)]]
+        means = [mean_of(list(scores.values())) for scores in tests]
+        won |= {"tests": {str(s): {n: round(v, 2) for n, v in t.items()} for s, t in zip(FRESH, tests, strict=True)}}
+        won |= {"mean": round(mean_of(means), 2), "spread": round(statistics.stdev(means), 2)}
+        name = list(winners)[i]
+        print(f"| {name} | {won['said']} | {won['validation']:.1f} | {won['mean']:.1f} | {won['spread']:.1f} |")
+    apart = abs(winners["grid 3 x 3"]["mean"] - winners["grid 5 x 5"]["mean"])
+    print(f"\ngrids are {apart:.1f} points apart; {sum(seconds.values()) / 60:.0f} minutes of the processor")
+    facts = {
+        "winners": winners,
+        "grids_apart": round(apart, 2),
+        "cpu_seconds": {k: round(v) for k, v in seconds.items()},
+    }
+    words.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
