@@ -24,7 +24,7 @@ import fusion_aug as fa
 from fusion_aug.synth.drive import SIZES, make_log
 
 TRAIN, TEST, FRAMES = range(8), range(100, 106), 4
-CLOUD, PATCH, NEAR, PER_CAMERA, DRAWS = "LIDAR_TOP", 17, 16, 60, 3
+CLOUD, PATCH, NEAR, PER_CAMERA, DRAWS = "LIDAR_TOP", 17, 16, 60, 1
 STEPS, BATCH, WIDTH, TEMPERATURE, SEEDS = 300, 256, 32, 0.1, (0, 1, 2)
 
 PIPELINE = fa.Compose({
@@ -98,8 +98,8 @@ class Pixels(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU(),
-            nn.Conv2d(32, 32, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(800, 64), nn.ReLU(), nn.Linear(64, WIDTH),
+            nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU(), nn.Flatten(),
+            nn.Linear(800, 64), nn.ReLU(), nn.Linear(64, WIDTH),
         )  # fmt: skip
 
     def forward(self, pairs: Pairs) -> Tensor:

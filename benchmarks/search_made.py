@@ -30,7 +30,7 @@ from fusion_aug.ops.random import digest, generator
 from fusion_aug.policy.randaugment import RandAugment
 from fusion_aug.policy.search import search_policy
 from fusion_aug.policy.search.reinforce import Reinforce
-from fusion_aug.policy.search.trials import Trial, best_of
+from fusion_aug.policy.search.trials import Proposal, Trial, best_of
 from fusion_aug.policy.space import Dimension, Space
 
 NOISE = 2.0  # points, standard deviation of a score
@@ -53,16 +53,9 @@ class Policies(Reinforce):
 
     name: ClassVar[str] = "policies"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._last = self.trials
-
-    def ask(self, number: int) -> Any:
+    def ask(self, number: int) -> Proposal:
         """A draw from the table, which stays even; never its most probable entry."""
-        if number < self.trials - 1:
-            return super().ask(number)
-        other = Reinforce(task=self.task.__class__(**{**vars(self.task), "trials": self.trials + 1}))
-        return other.ask(number)
+        return self.proposed(number, self.drawn(number))
 
     def tell(self, trial: Trial) -> None:
         """Nothing is learnt."""

@@ -4,7 +4,7 @@
 seeds at each, on a keyframe of the sample street (one camera of 66x117, LiDAR, radars) and on half a second of the arm.
 The loss is that of ``fusion_aug/policy/probe.py``, of the kind of data that loses most. ``of means`` correlates the
 mean of the 10 draws, which is what a magnitude promises; ``of draws`` all 200. Fields that the probe does not see,
-such as those of a scene's motion, and where a map of pixels moves everything, are counted by the drawn number.
+such as those of a scene's motion, and where pixels move, are counted by the drawn number.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fusion_aug.streams.families import ImagePlane, Kinematic, Mount, Photometri
 
 ROOT = Path(__file__).parents[1]
 LEVELS, DRAWS, LEAST = 20, 10, 0.95
-GEOMETRY = (Scene, ImagePlane, Mount, Temporal, Kinematic)
+GEOMETRY = (Scene, ImagePlane, Mount, Temporal, Kinematic, fa.TactileShift)
 KINDS = (fa.Camera, fa.Depth, fa.SegmentationMask)
 
 

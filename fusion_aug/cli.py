@@ -26,7 +26,7 @@ fusion-aug: augment every sensor of a driving or robot log at once and keep the 
   fusion-aug search  objective=MODULE:FUNCTION pipeline=NAME out=DIR   find the pipeline that trains best
   fusion-aug replay  MANIFEST ID [log.root=DIR] [out=DIR]              make one sample of a run again
   fusion-aug synth   drive out=DIR [size=full frames=N seed=S]         make a driving log with ground truth
-  fusion-aug synth   arm out=DIR                                       the same of a robot arm, MCAP and LeRobot
+  fusion-aug synth   arm out=DIR [parcel=random episodes=N seed=S]     the same of a robot arm, MCAP and LeRobot
   fusion-aug demo    DIR                                               do all of this with the sample logs
 
   fusion-aug COMMAND --help     every option of a command

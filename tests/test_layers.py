@@ -21,7 +21,7 @@ LAYERS = [
     ["core"],
     ["transforms"],
     ["logs", "synth"],
-    ["check", "train", "show", "policy"],
+    ["check", "train", "show"],
     ["policy"],
     ["run"],
     ["public", "extend"],

@@ -103,7 +103,8 @@ class Space:
         faults after which labels are wrong, are left out (``Transform.needs_naming``).
 
         Args:
-            sample: such as the first of a log. also: names of transforms that are taken although they would be left out.
+            sample: such as the first of a log.
+            also: names of transforms that are taken although they would be left out.
 
         Returns:
             the space; its ``left_out`` says why each of the others is not in it.

@@ -160,10 +160,25 @@ def synth_command(positionals: Sequence[str], overrides: Sequence[str]) -> int:
 
 def synth_arm(overrides: Sequence[str]) -> int:
     """Make the sample log of a robot arm."""
+    from fusion_aug.synth.arm.demonstrations import make_demonstrations
     from fusion_aug.synth.arm.make import make_arm
 
-    out = Path(str(compose_config("synth_arm", overrides)["out"]))
+    config = compose_config("synth_arm", overrides)
+    out, parcel, episodes, seed = Path(str(config["out"])), config["parcel"], config["episodes"], config["seed"]
+    if parcel not in ("same", "random"):
+        raise ConfigError(f"parcel: {parcel!r} is not one of same, random")
+    for name, number, least in (("episodes", episodes, 1), ("seed", seed, 0)):
+        if type(number) is not int or number < least:
+            raise ConfigError(f"{name}: expected a whole number of at least {least}, got {number!r}")
+    if parcel == "same" and (episodes, seed) != (1, 0):
+        raise ConfigError("episodes, seed: every recording of one parcel is the same; say parcel=random for others")
     must_be_empty(out)
+    if parcel == "random":
+        with progress_bar("moving parcels", report.ERR) as update:
+            make_demonstrations(out, episodes, seed, update)
+        where = f"open it with log=lerobot log.root={out}/lerobot log.rig={out}/rig.yaml"
+        report.OUT.print(f"wrote {out}: {episodes} episodes; {where}", soft_wrap=True, markup=False)
+        return EXIT_OK
     with progress_bar("rendering", report.ERR) as update:
         make_arm(out, update)
     report.OUT.print(

@@ -97,7 +97,7 @@ class Job:
 
     @cached_property
     def planned(self) -> Compose:
-        """The pipeline with ranges for its schedules, as wide as the run's epochs make them: what is looked at before."""
+        """The pipeline for plans: its schedules are ranges, as wide as the run's epochs make them."""
         return self.pipeline.over_epochs(self.tasks.epochs)
 
     @cached_property

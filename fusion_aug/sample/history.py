@@ -56,7 +56,6 @@ class Record:
                 raise DataError(f"{where}: {key}: expected {kind.__name__}, got {type(data[key]).__name__}")
         return Record(**data)
 
-
     def name_before(self, name: str) -> str:
         """What a stream or sensor was called before the transform; streams of a camera (``CAMERA/depth``) follow it."""
         names = self.before.get("names", {})

@@ -163,8 +163,9 @@ class Picture:
             for item in same.nonzero()[:, 0].tolist():
                 picture = mask.image(item)
                 u, v = pixels.nan_to_num(-1).round().long().unbind(-1)
-                inside = on_canvas(torch.stack([u, v], -1), tuple(picture.shape[:2]))
-                seen &= inside & (picture[v.clamp(0, len(picture) - 1), u.clamp(0, picture.shape[1] - 1)] > 0).cpu()
+                height, width = picture.shape[:2]
+                inside = on_canvas(torch.stack([u, v], -1), (height, width))
+                seen &= inside & (picture[v.clamp(0, height - 1), u.clamp(0, width - 1)] > 0).cpu()
         if self.moved:
             return seen
         source = self.source_camera

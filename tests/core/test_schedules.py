@@ -131,7 +131,10 @@ def test_plans_look_at_all_epochs_that_run() -> None:
         (lambda: fa.Brightness(factor=[fa.Schedule(0.5, 2, 3), 1.0]), r"at epoch 2\): the lower end 1.5 lies above"),
         (lambda: fa.Brightness(factor=1.2, p=fa.Schedule(0, 2, 3)), "p: expected a probability from 0 to 1"),
         (lambda: fa.Brightness(factor=1.2, p=[0.1, 0.3]), "p: expected a probability from 0 to 1"),
-        (lambda: fa.Brightness(factor=1.2, p={"_target_": "fusion_aug.Schedule", "start": 0, "end": 1}), "see 'epochs'"),
+        (
+            lambda: fa.Brightness(factor=1.2, p={"_target_": "fusion_aug.Schedule", "start": 0, "end": 1}),
+            "see 'epochs'",
+        ),
         (lambda: fa.Compose([], p=fa.Schedule(-1, 1, 3)), "p: expected a probability from 0 to 1"),
     ],
 )

@@ -100,6 +100,19 @@ def test_reinforce_learns_what_helps(tmp_path: Path) -> None:
     assert found.best.value("good") >= 2 > np.mean([t.value("good") for t in found.trials[:20]])
 
 
+def test_transforms_without_numbers_are_operations_too(tmp_path: Path) -> None:
+    """A mirror is one that sub-policies and RandAugment may choose; elsewhere it stays as it is."""
+    mirrored = fa.Space.of(
+        fa.Compose({"mirror": fa.MirrorScene(axis="y", p=0.5), "points": fa.PointDropout(share=0.5)})
+    )
+    found = fa.search_policy(constant, mirrored, "reinforce", 20, out=tmp_path / "a")
+    used = {path for t in found.trials for policy in t.recipe["policies"] for path, _ in policy}
+    assert used == {"mirror", "points"}
+    kept = fa.search_policy(constant, mirrored, "random", 1, out=tmp_path / "b").pipeline
+    assert dict(kept.children())["mirror"].p == 0.5 and dict(kept.children())["points"].p != 1
+    fa.search_policy(constant, mirrored, out=tmp_path / "c", n=[1, 2], magnitudes=[0.5])
+
+
 @pytest.mark.quick
 def test_reinforce_arithmetic() -> None:
     """Shares are a softmax; the baseline is plain at first: the third score is measured by mean and spread of two."""
@@ -170,7 +183,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"engine": "magic"}, "engine: 'magic' is not one of"),
     ({"population": 3}, "population: the engine grid has no such option (it has n, magnitudes)"),
     ({"trials": 8}, "trials: 8 is not the 2 x 2 of the grid; give a square number"),
-    ({"trials": 25}, "n: 5 operations are more than the 4 of the space"),
+    ({"trials": 25}, "n: 5 operations are more than the 4 of the pipeline"),
     ({"trials": 2.5}, "trials: expected a whole number, got 2.5"),
     ({"n": [1, 1]}, "n: expected a list of numbers from 1 to 4, each once"),
     ({"magnitudes": [0.2, 1.5]}, "magnitudes: expected a list of numbers from 0 to 1"),

@@ -13,7 +13,6 @@ from searches import space
 
 import fusion_aug as fa
 
-pytestmark = pytest.mark.quick
 VOID = {"meta", "br"}
 
 
@@ -82,6 +81,7 @@ def test_many_trials_stay_small(tmp_path: Path) -> None:
     assert sum(tag == "tr" for tag, _ in Page(text).tags) == 1 + 50 + 1 + len(space().dimensions)
 
 
+@pytest.mark.quick
 def test_the_figures_hold_every_number(tmp_path: Path) -> None:
     found = fa.search_policy(objective, space(), out=tmp_path / "s", seeds=[1, 5], score="fog", about={"x": 1})
     facts = json.loads((tmp_path / "s" / "results.json").read_text())

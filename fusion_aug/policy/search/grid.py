@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from fusion_aug.core.compose import leaves
 from fusion_aug.errors import ConfigError
 from fusion_aug.policy.search.engine import Engine, numbers, whole
 from fusion_aug.policy.search.recipes import pipeline_of
@@ -27,7 +28,7 @@ class Grid(Engine):
 
     def __post_init__(self) -> None:
         side = math.isqrt(super().trials)
-        most = len(self.task.space.operations)
+        most = len(leaves(self.task.space.pipeline))
         given_n = range(1, side + 1) if self.n is None else numbers(self.n, "n", 1, most)
         self._n = [whole(n, "n", 1) for n in given_n]
         spaced = [round((j + 1) / (side + 1), 6) for j in range(side)]
@@ -39,7 +40,7 @@ class Grid(Engine):
                 f"number, or n= and magnitudes="
             )
         if max(self._n) > most:
-            raise ConfigError(f"n: {max(self._n)} operations are more than the {most} of the space; give n=[1, ...]")
+            raise ConfigError(f"n: {max(self._n)} operations are more than the {most} of the pipeline; give n=[1, ...]")
         pipeline_of(self.task.space, {"n": max(self._n), "magnitude": 1.0})  # refused where so many exclude each other
 
     @property

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fusion_aug.core.compose import named_leaves
 from fusion_aug.errors import ConfigError
 from fusion_aug.policy.search.engine import Engine, numbers, whole
 from fusion_aug.policy.search.trials import Proposal, Trial
@@ -36,7 +37,7 @@ class Reinforce(Engine):
     steps: Any = 4
     levels: Any = 6
     rate: Any = 0.4
-    _drawn: dict[int, list[tuple[int, int]]] = field(default_factory=dict, init=False)
+    _picked: dict[int, list[tuple[int, int]]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         rows = whole(self.policies, "policies", 1) * whole(self.steps, "steps", 1)
@@ -47,31 +48,37 @@ class Reinforce(Engine):
             self._levels = numbers(self.levels, "levels", 0, 1)
         if not isinstance(self.rate, int | float) or isinstance(self.rate, bool) or not 0 < self.rate <= 10:
             raise ConfigError(f"rate: expected a number above 0 and up to 10, got {self.rate!r}")
-        self._operations = np.zeros((rows, len(self.task.space.operations)))
+        self._paths = [path for path, leaf in named_leaves(self.task.space.pipeline) if leaf.p != 0]
+        self._operations = np.zeros((rows, len(self._paths)))
         self._magnitudes = np.zeros((rows, len(self._levels)))
         self._baseline = Baseline()
 
     def ask(self, number: int) -> Proposal:
         """A draw from the table; the last trial takes the most probable."""
-        if number == self.trials - 1:
-            picked = [(_most(a), _most(b)) for a, b in zip(self._operations, self._magnitudes, strict=True)]
-        else:
-            rng = self.task.draws("reinforce", number)
-            picked = [
-                (_pick(a, rng.random()), _pick(b, rng.random()))
-                for a, b in zip(self._operations, self._magnitudes, strict=True)
-            ]
-        self._drawn[number] = picked
-        steps = [[self.task.space.operations[a], self._levels[b]] for a, b in picked]
-        return Proposal(
-            {"policies": [steps[i : i + self.steps] for i in range(0, len(steps), self.steps)]}, self.task.epochs
-        )
+        return self.proposed(number, self.likely() if number == self.trials - 1 else self.drawn(number))
+
+    def likely(self) -> list[tuple[int, int]]:
+        """Of every row the most probable operation and magnitude."""
+        return [(_most(a), _most(b)) for a, b in zip(self._operations, self._magnitudes, strict=True)]
+
+    def drawn(self, number: int) -> list[tuple[int, int]]:
+        """Of every row an operation and a magnitude, drawn by their probabilities."""
+        rng = self.task.draws("reinforce", number)
+        rows = zip(self._operations, self._magnitudes, strict=True)
+        return [(_pick(a, rng.random()), _pick(b, rng.random())) for a, b in rows]
+
+    def proposed(self, number: int, picked: list[tuple[int, int]]) -> Proposal:
+        """The proposal of a choice of operations and magnitudes."""
+        self._picked[number] = picked
+        steps = [[self._paths[a], self._levels[b]] for a, b in picked]
+        policies = [steps[i : i + self.steps] for i in range(0, len(steps), self.steps)]
+        return Proposal({"policies": policies}, self.task.epochs)
 
     def tell(self, trial: Trial) -> None:
         """Move the logits."""
         (score,) = self.task.scores
         push = float(self.rate) * self._baseline.advantage(trial.value(score))
-        for row, (operation, magnitude) in enumerate(self._drawn.pop(trial.number)):
+        for row, (operation, magnitude) in enumerate(self._picked.pop(trial.number)):
             for logits, chosen in ((self._operations[row], operation), (self._magnitudes[row], magnitude)):
                 logits -= push * shares(logits)
                 logits[chosen] += push

@@ -24,6 +24,19 @@ def posture(x: float, y: float, z: float, pitch: float = math.pi / 2, roll: floa
     return np.array([yaw, lift, bend, 0.0, pitch - lift - bend, roll])
 
 
+def pads_at(joints: np.ndarray) -> np.ndarray:
+    """Return x, y, z (metres) of the middle between the pads and the hand's turn about z (rad): ``posture`` undone.
+
+    Args:
+        joints: (..., 6 or more) rad; the fourth, which ``posture`` leaves at 0, is taken to be 0.
+    """
+    yaw, lift, bend, _, tilt, roll = (joints[..., k] for k in range(6))
+    pitch = lift + bend + tilt
+    out = UPPER * np.sin(lift) + FORE * np.cos(lift + bend) + TOOL * np.cos(pitch)
+    up = UPPER * np.cos(lift) - FORE * np.sin(lift + bend) + SHOULDER - TOOL * np.sin(pitch)
+    return np.stack([out * np.cos(yaw), out * np.sin(yaw), up, yaw - roll], -1)
+
+
 def knots() -> list[tuple[float, np.ndarray, float]]:
     """(seconds, joint angles, finger opening) of the postures."""
     here, there = (0.37, 0.09, 0.054), (0.36, -0.10, 0.054)

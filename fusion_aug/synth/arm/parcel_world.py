@@ -8,17 +8,19 @@ import numpy as np
 
 from fusion_aug.synth.arm.motion import posture
 from fusion_aug.synth.arm.parcels import HEIGHT, Parcel, load_parcel
-from fusion_aug.synth.arm.scene import JOINTS, TAXELS, mujoco
+from fusion_aug.synth.arm.scene import JOINTS, mujoco
 from fusion_aug.synth.arm.world import full_mass, pressed, taxel_ids
 
 TICK = 0.02  # s
-OPEN = 0.044  # metres of each finger from the middle
+TICKS = 340  # of an episode
 SIDES = ("left", "right")
 STIFFNESS, DAMPING = 2500.0, 100.0  # 1/s^2 and 1/s of the computed-torque control
-CLOSING = 0.15  # m/s of each finger's motor
+OPEN, WIDEST = 0.044, 0.045  # metres of each finger from the middle
+MOTOR = 0.15  # m/s of each finger's motor, at most
 HAND = 0.10  # metres from the hand to the middle of the pads
 HELD = 0.2  # N on both pads
 LIFTED, NEAR, SLIPPED = 0.05, 0.03, 0.005  # metres of success
+STANDS = 0.004  # metres by which the middle of a parcel on the table may be off
 HOME = posture(0.33, 0.0, 0.22)
 
 
@@ -27,7 +29,7 @@ class Faults:
     """What is wrong with the arm's readings.
 
     Attributes:
-        latency: s by which readings are old, in ticks of 20 ms.
+        latency: s by which readings are old, rounded to ticks of 20 ms.
         bias: (6,) rad that the encoders of the rotary joints read too much.
         alive: (2, 16) bool, taxels of the left and right pad that work.
     """
@@ -62,41 +64,36 @@ class Outcome:
 class ParcelWorld:
     """An episode.
 
+    The fingers' motors pull them by springs, and their encoders tell where the motors are. So what the fingers touch,
+    and how hard, is felt by the taxels alone.
+
     Attributes:
-        t: s. readings: the latest, as ``observe`` gives them with no faults.
+        parcel, faults: as given. model, data: of MuJoCo. motors: (2,) metres, of the left and right finger.
     """
 
-    def __init__(self, parcel: Parcel, faults: Faults = Faults()):
-        self.parcel, self.faults, self.module = parcel, faults, mujoco()
+    def __init__(self, parcel: Parcel, faults: Faults | None = None):
+        self.parcel, self.faults, self._module = parcel, faults or Faults(), mujoco()
         self.model, self.data = load_parcel(parcel)
-        self.q_at = [int(self.model.joint(j).qposadr[0]) for j in JOINTS]
-        self.v_at = [int(self.model.joint(j).dofadr[0]) for j in JOINTS]
-        self.ids = [taxel_ids(self.model, side) for side in SIDES]
-        self.mass = np.zeros((self.model.nv, self.model.nv))
+        self._q = [int(self.model.joint(j).qposadr[0]) for j in JOINTS]
+        self._v = [int(self.model.joint(j).dofadr[0]) for j in JOINTS]
+        self._taxels = [taxel_ids(self.model, side) for side in SIDES]
+        self._mass = np.zeros((self.model.nv, self.model.nv))
         self.motors = np.full(2, OPEN)
-        self.data.qpos[self.q_at] = [*HOME, OPEN, OPEN]
-        self.module.mj_forward(self.model, self.data)
-        self.lifted = self.peak = self.slip = 0.0
-        self.grip: np.ndarray | None = None
-        self.history = [self.sense()]
-
-    @property
-    def t(self) -> float:
-        return float(self.data.time)
-
-    def sense(self) -> dict[str, np.ndarray]:
-        """Readings now. Fingers tell where their motors are, which pull them by springs: touch alone tells the force."""
-        force, torque = (self.data.sensor(f"ft_{n}").data for n in ("force", "torque"))
-        out = {"position": np.concatenate([self.data.qpos[self.q_at[:6]], self.motors]),
-               "wrench": np.concatenate([force, torque])}
-        for side, ids in zip(SIDES, self.ids, strict=True):
-            out[f"taxel_{side}"] = pressed(self.module, self.model, self.data, ids)
-        return out
+        self.data.qpos[self._q] = [*HOME, OPEN, OPEN]
+        self._module.mj_forward(self.model, self.data)
+        self._lifted = self._peak = self._slip = 0.0
+        self._grip: np.ndarray | None = None
+        self._readings = [self._read()]
 
     def observe(self) -> dict[str, np.ndarray]:
-        """Readings as they arrive: old, biased, without dead taxels."""
+        """Readings as they arrive now, with the faults.
+
+        Returns:
+            position (8,) rad and metres, in the order of ``JOINTS``; wrench (6,) N and Nm, of the arm on the hand, in
+            the hand's axes; taxel_left, taxel_right (16,) N.
+        """
         late = round(self.faults.latency / TICK)
-        out = dict(self.history[max(0, len(self.history) - 1 - late)])
+        out = dict(self._readings[max(0, len(self._readings) - 1 - late)])
         if self.faults.bias is not None:
             out["position"] = out["position"] + np.concatenate([self.faults.bias, [0.0, 0.0]])
         if self.faults.alive is not None:
@@ -107,50 +104,46 @@ class ParcelWorld:
     def step(self, targets: np.ndarray) -> None:
         """Hold targets (8,) of the joints for a tick: rad of the rotary ones, as encoders read them, and metres."""
         goal = targets[:6] - (0.0 if self.faults.bias is None else self.faults.bias)
-        arm, dt = self.v_at[:6], self.model.opt.timestep
-        for k in range(round(TICK / dt)):
-            self.module.mj_step1(self.model, self.data)
-            q, v = self.data.qpos[self.q_at[:6]], self.data.qvel[arm]
-            if k == 0:  # it hardly changes in a tick
-                full_mass(self.module, self.model, self.data, self.mass)
-                inertia = self.mass[np.ix_(arm, arm)]
-            push = STIFFNESS * (goal - q) - DAMPING * v
+        wide, arm, dt = np.clip(targets[6:], 0.0, WIDEST), self._v[:6], float(self.model.opt.timestep)
+        full_mass(self._module, self.model, self.data, self._mass)  # it hardly changes in a tick
+        inertia = self._mass[np.ix_(arm, arm)]
+        for _ in range(round(TICK / dt)):
+            self._module.mj_step1(self.model, self.data)
+            push = STIFFNESS * (goal - self.data.qpos[self._q[:6]]) - DAMPING * self.data.qvel[arm]
             self.data.ctrl[:6] = inertia @ push + self.data.qfrc_bias[arm] - self.data.qfrc_passive[arm]
-            self.motors += np.clip(np.clip(targets[6:], 0.0, 0.045) - self.motors, -CLOSING * dt, CLOSING * dt)
+            self.motors += np.clip(wide - self.motors, -MOTOR * dt, MOTOR * dt)
             self.data.ctrl[6:] = self.motors
-            self.module.mj_step2(self.model, self.data)
-        self.history.append(self.sense())
+            self._module.mj_step2(self.model, self.data)
+        self._readings.append(self._read())
         self._judge()
-
-    def pads(self) -> np.ndarray:
-        """(3,) metres, the middle between the pads."""
-        hand = self.data.body("hand")
-        return np.asarray(hand.xpos + hand.xmat.reshape(3, 3)[:, 0] * HAND)
-
-    def speed(self) -> np.ndarray:
-        """(3,) m/s of the pads' middle."""
-        jacobian = np.zeros((3, self.model.nv))
-        self.module.mj_jac(self.model, self.data, jacobian, None, self.pads(), self.model.body("hand").id)
-        return jacobian @ self.data.qvel
-
-    def _judge(self) -> None:
-        """Note height, peak and slip after a tick."""
-        now, parcel, hand = self.history[-1], self.data.body("parcel"), self.data.body("hand")
-        forces = np.array([now[f"taxel_{s}"] for s in SIDES])
-        self.peak = max(self.peak, float(forces.max()))
-        self.lifted = max(self.lifted, float(parcel.xpos[2]) - HEIGHT)
-        place = (hand.xmat.reshape(3, 3).T @ (parcel.xpos - hand.xpos))[[0, 2]]  # along the pads
-        if forces.sum(1).min() < HELD:
-            self.grip = None
-        elif self.grip is None:
-            self.grip = place
-        else:
-            self.slip = max(self.slip, float(np.linalg.norm(place - self.grip)))
 
     def outcome(self) -> Outcome:
         """How it went so far."""
-        parcel, held = self.data.body("parcel"), max(self.history[-1][f"taxel_{s}"].max() for s in SIDES)
+        parcel, held = self.data.body("parcel"), max(float(self._readings[-1][f"taxel_{s}"].max()) for s in SIDES)
         missed = float(np.hypot(*(parcel.xpos[:2] - self.parcel.goal)))
-        upright = float(parcel.xmat[8]) > 0.9
-        stands = upright and abs(float(parcel.xpos[2]) - HEIGHT) < 0.004 and held == 0.0
-        return Outcome(self.lifted, missed, stands, self.peak / self.parcel.strength, self.slip)
+        on_table = float(parcel.xmat[8]) > 0.9 and abs(float(parcel.xpos[2]) - HEIGHT) < STANDS
+        peak = self._peak / self.parcel.strength
+        return Outcome(self._lifted, missed, on_table and held == 0.0, peak, self._slip)
+
+    def _read(self) -> dict[str, np.ndarray]:
+        """Readings now, without faults."""
+        force, torque = (self.data.sensor(f"ft_{n}").data for n in ("force", "torque"))
+        position = np.concatenate([self.data.qpos[self._q[:6]], self.motors])
+        out = {"position": position, "wrench": np.concatenate([force, torque])}
+        for side, ids in zip(SIDES, self._taxels, strict=True):
+            out[f"taxel_{side}"] = pressed(self._module, self.model, self.data, ids)
+        return out
+
+    def _judge(self) -> None:
+        """Note height, peak and slip after a tick."""
+        parcel, hand = self.data.body("parcel"), self.data.body("hand")
+        forces = np.array([self._readings[-1][f"taxel_{s}"] for s in SIDES])
+        self._peak = max(self._peak, float(forces.max()))
+        self._lifted = max(self._lifted, float(parcel.xpos[2]) - HEIGHT)
+        along = (hand.xmat.reshape(3, 3).T @ (parcel.xpos - hand.xpos))[[0, 2]]  # the pads
+        if forces.sum(1).min() < HELD:
+            self._grip = None
+        elif self._grip is None:
+            self._grip = along
+        else:
+            self._slip = max(self._slip, float(np.linalg.norm(along - self._grip)))

@@ -7,7 +7,7 @@ twice its friction it slips, and above ``STRENGTH`` its board gives way; between
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -25,6 +25,8 @@ MASS = (0.1, 0.5)  # kg
 FRICTION = (0.3, 1.0)
 STRENGTH = 0.45  # of its weight: the force on one taxel that crushes it
 TOLD = 0.01  # metres, greatest error of the place that the arm is told
+SOFT = {"solref": "0.02 1", "solimp": "0.1 0.95 0.002 0.5 2"}  # of the contact of a pad and a board
+NOT_NEEDED = ("ball", "can", "block", "floor", "wall", "leg")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Parcel:
     @property
     def goal(self) -> tuple[float, float]:
         """x and y, metres, of where it is to be put: on the other side of the arm."""
-        return GOAL[0], math.copysign(GOAL[1], -self.y)
+        return goal_of(self.y)
 
     @property
     def strength(self) -> float:
@@ -62,11 +64,19 @@ class Parcel:
     def mirrored(self) -> Parcel:
         """The parcel in the mirror of the arm."""
         x, y, yaw = self.told
-        return Parcel(self.x, -self.y, -self.yaw, self.half, self.mass, self.friction, (x, -y, -yaw))
+        return replace(self, y=-self.y, yaw=-self.yaw, told=(x, -y, -yaw))
+
+
+def goal_of(y: float) -> tuple[float, float]:
+    """x and y, metres, of where a parcel is to be put that stands, or is told to stand, at ``y``."""
+    return GOAL[0], -math.copysign(GOAL[1], y)
 
 
 def draw_parcel(seed: int, number: int) -> Parcel:
-    """The parcel of that number: its place, yaw, width, mass, friction, and where the arm is told that it stands."""
+    """The parcel of that number: its place, yaw, width, mass, friction, and where the arm is told that it stands.
+
+    The yaw is told as it is; the place is off by up to ``TOLD`` metres, as likely anywhere in that circle.
+    """
     rng = np.random.default_rng([seed, number])
     side = 1.0 if rng.random() < 0.5 else -1.0
     x, y = PLACE[0] + rng.uniform(-SPREAD, SPREAD), side * PLACE[1] + rng.uniform(-SPREAD, SPREAD)
@@ -87,17 +97,16 @@ def load_parcel(parcel: Parcel) -> tuple[Any, Any]:
     for element in root.iter():
         element.attrib.pop("material", None)
         for child in list(element):
-            if child.get("name", "") in ("ball", "can", "block", "floor", "wall", "leg") or child.tag in ("camera", "light"):
+            if child.get("name", "") in NOT_NEEDED or child.tag in ("camera", "light"):
                 element.remove(child)
     body = next(b for b in root.iter("body") if b.get("name") == "parcel")
-    for geom in list(body.iter("geom")):
+    for geom in body.findall("geom"):
         body.remove(geom)
-    body.set("pos", f"{parcel.x!r} {parcel.y!r} {HEIGHT + 0.0002!r}")
+    body.set("pos", f"{parcel.x!r} {parcel.y!r} {HEIGHT!r}")
     body.set("quat", f"{math.cos(parcel.yaw / 2)!r} 0 0 {math.sin(parcel.yaw / 2)!r}")
     ElementTree.SubElement(body, "geom", {
         "name": "parcel", "class": "obj", "type": "box", "size": f"{parcel.half!r} {parcel.half!r} {HEIGHT!r}",
-        "mass": repr(parcel.mass), "friction": f"{parcel.friction!r} 0.005 0.0001", "priority": "1",
-        "solref": "0.02 1", "solimp": "0.1 0.95 0.002 0.5 2",
+        "mass": repr(parcel.mass), "friction": f"{parcel.friction!r} 0.005 0.0001", "priority": "1", **SOFT,
     })  # fmt: skip
     model = mujoco().MjModel.from_xml_string(ElementTree.tostring(root, encoding="unicode"))
     return model, mujoco().MjData(model)

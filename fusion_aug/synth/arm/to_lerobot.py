@@ -80,8 +80,8 @@ def write_lerobot(log: ArmLog, root: Path) -> Path:
     for name, value in numbers.items():
         features[name] = {"dtype": "float32" if name == "timestamp" else "int64", "shape": [1], "names": None}
         columns[name], stats[name] = value.tolist(), vector_stats(value.astype(float))
-    _write_table(columns, features, root / DATA.format(chunk_index=0, file_index=0))
-    _write_meta(root / "meta", features, stats, count)
+    write_table(columns, features, root / DATA.format(chunk_index=0, file_index=0))
+    write_meta(root / "meta", features, [stats], stats, [count], fps=FPS, task=TASK)
     return root
 
 
@@ -104,7 +104,8 @@ def video_info(shape: tuple[int, ...]) -> dict[str, Any]:
     return {"dtype": "video", "shape": list(shape), "names": ["height", "width", "channels"], "info": info}
 
 
-def _write_table(columns: dict[str, Any], features: dict[str, Any], path: Path) -> None:
+def write_table(columns: dict[str, Any], features: dict[str, Any], path: Path) -> None:
+    """Write the rows of all episodes, feature -> values."""
     import pyarrow.parquet as pq
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,25 +113,46 @@ def _write_table(columns: dict[str, Any], features: dict[str, Any], path: Path) 
     pq.write_table(table_of(columns, in_table), path, compression="zstd", use_dictionary=False)
 
 
-def _write_meta(meta: Path, features: dict[str, Any], stats: dict[str, Any], count: int) -> None:
+def write_meta(
+    meta: Path,
+    features: dict[str, Any],
+    episode_stats: list[dict[str, Any]],
+    stats: dict[str, Any],
+    lengths: list[int],
+    *,
+    fps: int,
+    task: str,
+) -> None:
+    """Write the tables about the episodes, of one task and in one file, and about the set.
+
+    Args:
+        meta: folder. features: as in ``info.json``. episode_stats: of each episode, feature -> figures; stats: of all.
+        lengths: frames of each episode. fps: frames in a second. task: what is done.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    row: dict[str, Any] = {"episode_index": 0, "tasks": [TASK], "length": count, "data/chunk_index": 0,
-                           "data/file_index": 0, "dataset_from_index": 0, "dataset_to_index": count}  # fmt: skip
-    for feature in (f for f, v in features.items() if v["dtype"] == "video"):
-        place = {"chunk_index": 0, "file_index": 0, "from_timestamp": 0.0, "to_timestamp": count / FPS}
-        row |= {f"videos/{feature}/{k}": v for k, v in place.items()}
-    row |= {f"stats/{f}/{n}": np.asarray(v).tolist() for f, s in stats.items() for n, v in s.items()}
-    row |= {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0}
+    rows = []
+    for number, (length, own) in enumerate(zip(lengths, episode_stats, strict=True)):
+        begin = sum(lengths[:number])
+        row: dict[str, Any] = {"episode_index": number, "tasks": [task], "length": length, "data/chunk_index": 0,
+                               "data/file_index": 0, "dataset_from_index": begin,
+                               "dataset_to_index": begin + length}  # fmt: skip
+        for feature in (f for f, v in features.items() if v["dtype"] == "video"):
+            place = {"chunk_index": 0, "file_index": 0, "from_timestamp": begin / fps,
+                     "to_timestamp": (begin + length) / fps}  # fmt: skip
+            row |= {f"videos/{feature}/{k}": v for k, v in place.items()}
+        row |= {f"stats/{f}/{n}": np.asarray(v).tolist() for f, s in own.items() for n, v in s.items()}
+        rows.append(row | {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0})
     (meta / "episodes" / "chunk-000").mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist([row]), meta / "episodes" / "chunk-000" / "file-000.parquet")
-    pq.write_table(pa.table({"task_index": [0], "task": [TASK]}), meta / "tasks.parquet")
+    pq.write_table(pa.Table.from_pylist(rows), meta / "episodes" / "chunk-000" / "file-000.parquet")
+    pq.write_table(pa.table({"task_index": [0], "task": [task]}), meta / "tasks.parquet")
     plain = {f: {n: np.asarray(v).tolist() for n, v in s.items()} for f, s in stats.items()}
     (meta / "stats.json").write_text(json.dumps(plain) + "\n", encoding="utf-8")
     info = {
-        "codebase_version": "v3.0", "robot_type": "fusion_aug_arm", "total_episodes": 1, "total_frames": count,
-        "total_tasks": 1, "chunks_size": 1000, "data_files_size_in_mb": 100, "video_files_size_in_mb": 200,
-        "fps": FPS, "splits": {"train": "0:1"}, "data_path": DATA, "video_path": VIDEO, "features": features,
+        "codebase_version": "v3.0", "robot_type": "fusion_aug_arm", "total_episodes": len(lengths),
+        "total_frames": sum(lengths), "total_tasks": 1, "chunks_size": 1000, "data_files_size_in_mb": 100,
+        "video_files_size_in_mb": 200, "fps": fps, "splits": {"train": f"0:{len(lengths)}"}, "data_path": DATA,
+        "video_path": VIDEO if any(v["dtype"] == "video" for v in features.values()) else None, "features": features,
     }  # fmt: skip
     (meta / "info.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")

@@ -143,7 +143,9 @@ class Weather(SeesDistances, families.Weather):
         "sun_elevation_deg": "a direction",
         "water_film": Strength(None, 1.2, "linear", "suite/spray", "mm", near=0.0),
         "surface_wetness": Strength(0.0, 1.0, "linear", "declared: its end, all surfaces", "share of the surfaces"),
-        "snow_cover": Strength(0.0, 1.0, "linear", "declared: its end, all ground", "share of the ground"),
+        "snow_cover": Strength(
+            0.0, 0.8, "linear", "declared: pictures change most; all white they are even again", "share of the ground"
+        ),
         "spray": "a factor on what water_film does",
         "lens_drops": Strength(0.0, 40.0, "linear", "declared: as many as suite/lens_dirt has blots", "drops"),
     }

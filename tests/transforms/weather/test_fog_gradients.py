@@ -77,5 +77,5 @@ def test_returns_carry_none() -> None:
     asked = {**params, "mor": torch.tensor(60.0, requires_grad=True)}
     with pytest.raises(fa.DataError, match="Fog: a gradient is asked of it, but 'lidar' gains and loses returns"):
         fa.Fog.apply_params(in_floats(names=(*KEPT, "lidar")), asked)
-    with pytest.raises(fa.DataError, match="Fog: cannot carry a gradient through Camera of 'CAM_FRONT'.*float32"):
+    with pytest.raises(fa.DataError, match=r"Fog: cannot carry a gradient through Camera of 'CAM_FRONT'.*float32"):
         fa.Fog.apply_params(in_floats(), {**params, "wind": torch.tensor(6.0, requires_grad=True)})

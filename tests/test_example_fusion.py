@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -104,3 +105,9 @@ def test_every_arm_and_test_of_the_settings_runs(example: ModuleType, keyframes:
         assert logit.shape == (1, 2, 64, 64) and bool(torch.isfinite(logit).all()), name
     results = {"plain": {0: {"clean": 70.0}, 1: {"clean": 72.0}}, "full": {0: {"clean": 80.0}, 1: {"clean": 84.0}}}
     assert example.table(results).splitlines()[2] == "| clean | 71.0 (70.0 to 72.0) | 82.0 (80.0 to 84.0) |"
+
+
+@pytest.mark.quick
+def test_the_document_shows_what_was_measured(example: ModuleType) -> None:
+    measured = json.loads((REPOSITORY / "examples" / "results-fusion.json").read_text(encoding="utf-8"))
+    assert example.table(measured["results"]) in (REPOSITORY / "docs" / "example_fusion.md").read_text(encoding="utf-8")
