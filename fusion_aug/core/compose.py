@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from fusion_aug.core.engine import Run
-from fusion_aug.core.schedules import as_config, at_epoch, over_epochs, schedules_in
+from fusion_aug.core.schedules import as_config, at_epoch, is_number, over_epochs, schedules_in
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.names import full_name
@@ -24,6 +24,7 @@ class Container(Transform, abstract=True):
     transforms: tuple[Transform, ...] = ()
     names: tuple[str, ...] = ()
     scopes = ("scene", "sample")
+    keeps_magnitudes: ClassVar[str] = ""  # why nothing outside can set the magnitudes of what is inside
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Without the check of ``Transform``: what a container takes is said by ``options``, not by fields."""
@@ -147,6 +148,8 @@ class OneOf(Container):
         if not self.transforms:
             raise ConfigError("OneOf.transforms: needs at least one transform")
         w = self.weights
+        if w is not None and not (isinstance(w, Sequence) and all(map(is_number, w))):
+            raise ConfigError(f"OneOf.weights: expected a list of numbers, got {w!r}")
         if w is not None and (len(w) != len(self.transforms) or min(w) < 0 or sum(w) <= 0):
             raise ConfigError(f"OneOf.weights: expected {len(self.transforms)} non-negative numbers, got {w}")
 
@@ -179,6 +182,9 @@ class SomeOf(Container):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        ends = (self.n,) if isinstance(self.n, int) else self.n
+        if not isinstance(ends, Sequence) or len(ends) not in (1, 2) or not all(type(e) is int for e in ends):
+            raise ConfigError(f"SomeOf.n: expected a whole number or two, got {self.n!r}")
         low, high = self.bounds()
         if not 0 <= low <= high <= len(self.transforms):
             raise ConfigError(f"SomeOf.n: {self.n} does not fit {len(self.transforms)} transforms")
@@ -236,6 +242,27 @@ def named_leaves(transform: Transform, path: str = "") -> list[tuple[str, Transf
         for place in transform.places(name)
         for pair in named_leaves(child, f"{path}/{place}" if path else place)
     ]
+
+
+def check_magnitudes_inside(transform: Transform, who: str, path: str = "") -> None:
+    """Raise where a container is inside that has magnitudes of its own.
+
+    Args:
+        transform: a pipeline. who: asks, for messages. path: of it.
+
+    Raises:
+        ConfigError: naming the container.
+    """
+    if not isinstance(transform, Container):
+        return
+    if transform.keeps_magnitudes:
+        kind = type(transform).__name__
+        raise ConfigError(
+            f"{who}: {path or kind}: magnitudes cannot be set inside {kind}, since {transform.keeps_magnitudes}; put "
+            f"the space's pipeline inside {kind} instead"
+        )
+    for name, child in transform.children():
+        check_magnitudes_inside(child, who, f"{path}/{name}" if path else name)
 
 
 __all__ = ["Compose", "Container", "OneOf", "RandomApply", "SomeOf", "leaves", "named_leaves", "pipeline"]

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from fusion_aug.core.ranges import Range, can_differ_from
 from fusion_aug.core.schedules import is_number
 from fusion_aug.errors import ConfigError
@@ -100,6 +102,8 @@ def checked_magnitude(value: object, where: str) -> float:
     Raises:
         ConfigError: it is none.
     """
+    if isinstance(value, np.floating):
+        value = float(value)
     if not is_number(value) or not 0 <= float(value) <= 1:  # type: ignore[arg-type]
         raise ConfigError(f"{where}: expected a magnitude from 0 to 1, got {value!r}")
     return float(value)  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ class Deciding(Container, abstract=True):
     batch is decided on its own. A sample that its ``p`` leaves out has no record of it.
     """
 
+    keeps_magnitudes: ClassVar[str] = "a loss or a table decides what happens inside"
     exemptions: ClassVar[dict[str, str]] = {
         "equal_draws": "a computed number decides, which may differ in its last bits between processors; what it "
         "decided is recorded, and a replay is the same everywhere"

@@ -16,7 +16,7 @@ from fusion_aug.core.schedules import is_number
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.new_files import write_new_text
 from fusion_aug.policy.hard_sampler import HardSampler
-from fusion_aug.policy.scoring import EQUAL
+from fusion_aug.policy.scoring import EQUAL, as_number
 
 UNKNOWN = 0.5  # difficulty of a sample whose loss was never met
 KEYS = ("version", "memory", "losses")
@@ -41,7 +41,7 @@ class HardExamples:
     """
 
     def __init__(self, ids: Iterable[str], memory: float = 0.7):
-        self.ids = list(ids)
+        self.ids = [] if isinstance(ids, str) else list(ids)
         self.place = {name: i for i, name in enumerate(self.ids)}
         if not self.ids or len(self.place) != len(self.ids) or not all(isinstance(i, str) for i in self.ids):
             raise ConfigError("HardExamples.ids: expected the ids of all samples, each once, such as log.ids")
@@ -68,6 +68,8 @@ class HardExamples:
         Raises:
             DataError: a sample is not in the table, the numbers are not as many, or one is not finite.
         """
+        if not isinstance(losses, Tensor | np.ndarray):
+            losses = [as_number(x) for x in losses]
         numbers = losses.detach().double().cpu().numpy() if isinstance(losses, Tensor) else np.asarray(losses, float)
         if numbers.shape != (len(ids),):
             raise DataError(f"HardExamples.update: {len(ids)} ids need as many losses, got the shape {numbers.shape}")
@@ -135,9 +137,15 @@ class HardExamples:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read as a table of losses ({error})") from None
-        losses = data.get("losses") if isinstance(data, dict) and set(data) == set(KEYS) else None
-        if not isinstance(losses, dict) or data["version"] != VERSION or not all(map(is_number, losses.values())):
+        found: dict[str, Any] = data if isinstance(data, dict) and set(data) == set(KEYS) else {}
+        losses, memory = found.get("losses"), found.get("memory")
+        of_this_version = type(found.get("version")) is int and found["version"] == VERSION
+        if not of_this_version or not isinstance(losses, dict) or not all(map(is_number, losses.values())):
             raise DataError(f"{path}: is no table of losses of version {VERSION}, with {', '.join(KEYS)}")
+        if not is_number(memory) or memory != self.memory:
+            raise DataError(
+                f"{path}: memory: the table was kept with {memory!r}, this one has {self.memory:g}; give it the same"
+            )
         if unknown := [i for i in losses if i not in self.place]:
             raise DataError(f"{path}: losses: the sample {unknown[0]!r} is not in the table")
         self.means = np.array([losses.get(i, np.nan) for i in self.ids], float)

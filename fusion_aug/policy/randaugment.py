@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fusion_aug.core.compose import Compose, Container, named_leaves
+from fusion_aug.core.compose import Compose, Container, check_magnitudes_inside, named_leaves
 from fusion_aug.core.engine import Run
 from fusion_aug.core.ranges import check_range, draw
 from fusion_aug.core.schedules import at_epoch, is_number
@@ -20,7 +20,7 @@ from fusion_aug.sample import Sample
 from fusion_aug.streams.families import Family
 from fusion_aug.transforms import Brightness, PointDropout
 
-SomeTransforms = Space | Mapping[str, Transform] | Sequence[Transform]
+SomeTransforms = Space | Transform | Mapping[str, Transform] | Sequence[Transform]
 
 
 class RandAugment(Container):
@@ -44,6 +44,7 @@ class RandAugment(Container):
             they have at 1; None for all that the transforms move.
     """
 
+    keeps_magnitudes: ClassVar[str] = "it draws magnitudes of its own"
     n: int
     magnitude: Any
     weights: Mapping[str, float] | None
@@ -63,7 +64,11 @@ class RandAugment(Container):
     def _take(self, transforms: SomeTransforms, **options: Any) -> None:
         """Take containers among the transforms apart; names are paths with "_" for "/", words in a configuration."""
         space = transforms if isinstance(transforms, Space) else None
-        leaves = named_leaves(space.pipeline if space else Compose(transforms))  # type: ignore[arg-type]
+        whole = space.pipeline if space else as_pipeline(transforms)  # type: ignore[arg-type]
+        check_magnitudes_inside(whole, f"{type(self).__name__}.transforms")
+        leaves = named_leaves(whole)
+        if not leaves:
+            raise ConfigError(f"{type(self).__name__}.transforms: there is none; give at least one")
         words = [path.replace("/", "_") for path, _ in leaves]
         if twice := [w for w, times in Counter(words).items() if times > 1]:
             raise ConfigError(f"{type(self).__name__}.transforms: two of them would be named {twice[0]!r}; rename one")
@@ -188,3 +193,10 @@ class TrivialAugment(RandAugment):
 def family_name(transform: Transform) -> str:
     """Name of the family that a transform belongs to, such as ``Weather``; "" for one of none."""
     return next((base.__name__ for base in type(transform).__mro__ if Family in base.__bases__), "")
+
+
+def as_pipeline(transforms: Transform | Mapping[str, Transform] | Sequence[Transform]) -> Compose:
+    """A Compose of what a container may be given."""
+    if isinstance(transforms, Transform):
+        return transforms if isinstance(transforms, Compose) else Compose([transforms])
+    return Compose(transforms)

@@ -88,7 +88,7 @@ def loss_of(sample: Sample, loss: Loss, who: str) -> Any:
         DataError: it is none. FusionAugError: the function raises an error.
     """
     with named(f"{who}: loss", sample):
-        value = loss(sample)
+        value = loss(sample.clone())  # what it changes in place belongs to nobody else; gradients go through copies
     array = isinstance(value, np.ndarray | Tensor)
     if isinstance(value, bool) or not (value.ndim == 0 if array else isinstance(value, int | float | np.number)):
         raise DataError(f"{who}: expected a number or a 0-dim tensor as the loss, got {_shortly(value)}")

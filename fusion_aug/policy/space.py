@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from fusion_aug.core.compose import Compose, Container, named_leaves
+from fusion_aug.core.compose import Compose, Container, check_magnitudes_inside, named_leaves
 from fusion_aug.core.fields import kinds
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import own_transforms
@@ -88,6 +88,7 @@ class Space:
             ConfigError: no field of it has a strength.
         """
         whole = pipeline if isinstance(pipeline, Compose) else Compose([pipeline])
+        check_magnitudes_inside(whole, "Space.of")
         found = tuple(d for path, leaf in named_leaves(whole) for d in dimensions_of(leaf, path, every))
         if not found:
             raise ConfigError(

@@ -136,7 +136,9 @@ class Matches:
             DataError: there is no such picture, or a camera was shifted and no distances are given.
         """
         a, b, why = self._pictures(camera, item)
-        given = pixels.to("cpu", torch.float64)
+        given = torch.as_tensor(pixels).to("cpu", torch.float64)
+        if given.ndim != 2 or given.shape[1] != 2:
+            raise DataError(f"matches.pixels: expected pixels (n, 2), u and v, got the shape {tuple(given.shape)}")
         if a is None or b is None or why:
             nowhere = torch.full_like(given, torch.nan)
             none = torch.zeros(len(given), dtype=torch.bool)

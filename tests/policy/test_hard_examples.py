@@ -232,3 +232,20 @@ def test_margins_of_retrieval() -> None:
         with pytest.raises(fa.DataError, match="retrieval_margins: expected two times"):
             fa.retrieval_margins(text if wrong.ndim == 2 and len(wrong) > 1 else wrong, wrong)
     assert hard_examples.UNKNOWN == 0.5
+
+
+def test_a_table_of_another_kind_is_not_loaded(tmp_path) -> None:
+    fa.HardExamples(["a", "b"], memory=0.9).save(tmp_path / "table.json")
+    with pytest.raises(fa.DataError, match=r"memory: the table was kept with 0.9, this one has 0.7"):
+        fa.HardExamples(["a", "b"]).load(tmp_path / "table.json")
+    (tmp_path / "table.json").write_text('{"version": true, "memory": 0.7, "losses": {}}')
+    with pytest.raises(fa.DataError, match="no table of losses of version 1"):
+        fa.HardExamples(["a", "b"]).load(tmp_path / "table.json")
+    with pytest.raises(fa.ConfigError, match="expected the ids of all samples"):
+        fa.HardExamples("abc")
+
+
+def test_losses_with_a_gradient_come_in() -> None:
+    table = fa.HardExamples(["a", "b"])
+    table.update(["a", "b"], [torch.tensor(2.0, requires_grad=True), 1.0])
+    assert table.means.tolist() == [2.0, 1.0]

@@ -227,3 +227,12 @@ def test_wrong_words_are_refused() -> None:
     twins = {"a_b": fa.Fog(), "a": fa.Compose({"b": fa.Fog()})}
     with pytest.raises(fa.ConfigError, match="two of them would be named 'a_b'"):
         fa.RandAugment(twins)
+
+
+def test_a_pipeline_or_a_single_transform_will_do() -> None:
+    fog = fa.Fog(mor=[50, 500])
+    assert fa.RandAugment(fa.Compose({"fog": fog, "hue": fa.Hue(angle_deg=[0, 20])})).names == ("fog", "hue")
+    assert fa.RandAugment(fog, n=1, magnitude=0.5).names == ("Fog",)
+    assert fa.Space.of(fog).at(torch.tensor(0.5).numpy()[()]).to_config() == fa.Space.of(fog).at(0.5).to_config()
+    with pytest.raises(fa.ConfigError, match="there is none"):
+        fa.RandAugment([])

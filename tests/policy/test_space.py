@@ -180,3 +180,20 @@ def test_every_strength_is_of_a_field_that_can_be_given() -> None:
 def test_the_same_sample_comes_out_twice() -> None:
     sample, space = make_sample(size=(24, 32), points=60, gels=False), fa.Space.of(pipeline())
     assert_same_streams(space.at(0.4)(sample, seed=3), space.at(0.4)(sample, seed=3))
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        lambda: fa.WorstOf({"b": fa.Brightness(factor=[0.5, 1.5])}, 2, lambda sample: 0.0),
+        lambda: fa.Adversary({"b": fa.Brightness(factor=[0.5, 1.5])}, lambda sample: 0.0),
+        lambda: fa.RandAugment({"b": fa.Brightness(factor=[0.5, 1.5])}, n=1),
+    ],
+)
+def test_what_sets_magnitudes_itself_is_refused(inside) -> None:
+    """Else a search would compare pipelines that do not differ."""
+    chosen = fa.Compose({"hue": fa.Hue(angle_deg=[0, 20]), "inner": fa.OneOf({"own": inside()})})
+    with pytest.raises(fa.ConfigError, match=r"inner/own: magnitudes cannot be set inside"):
+        fa.Space.of(chosen)
+    with pytest.raises(fa.ConfigError, match=r"inner/own: magnitudes cannot be set inside"):
+        fa.RandAugment(chosen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -239,3 +240,23 @@ def test_a_run_writes_and_replays_it(
     monkeypatch.delitem(sys.modules, "own_losses")
     again = fa.replay(fa.open_log("nuscenes", street)[0], entry.history)["CAM_FRONT"].image(0)
     assert -float(again.double().mean()) == pytest.approx(max(said["losses"]), rel=1e-12)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", [fa.WorstOf, fa.Adversary])
+def test_a_loss_that_works_in_place_changes_nothing(kind) -> None:
+    def destroys(sample: fa.Sample) -> float:
+        for stream in sample.streams.values():
+            for part in (*stream.values.values(), *getattr(stream, "items", ())):
+                if isinstance(part, torch.Tensor):
+                    part.numpy()[...] = 0
+        return 0.0
+
+    sample = make_sample(gels=False).realized()
+    whole = fa.Compose(
+        [fa.RotateScene(yaw_deg=[-20, 20]), kind({"b": fa.Brightness(factor=[0.5, 1.5])}, loss=destroys)]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fa.ZeroGradient)
+        out = whole(sample, seed=3)
+    assert_same_streams(sample, make_sample(gels=False).realized())
+    assert_same_streams(out, fa.replay(make_sample(gels=False), out.history))

@@ -257,3 +257,25 @@ def test_features_between_pixels() -> None:
     features_at = torch.rand(2, 4, 5, dtype=torch.float64, requires_grad=True)
     at = torch.tensor([[1.3, 2.2], [2.6, 0.7]], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(losses.at_pixels, (features_at, at))
+
+
+def test_an_absent_head_that_holds_nan_reaches_no_gradient() -> None:
+    seen, absent = torch.randn(4, 3, requires_grad=True), torch.full((4, 3), torch.nan, requires_grad=True)
+    there = {"camera": torch.ones(4, dtype=torch.bool), "lidar": torch.zeros(4, dtype=torch.bool)}
+    loss = fa.losses.agreement({"camera": seen, "lidar": absent}, present=there, detach=False)
+    loss.backward()
+    assert float(loss.detach()) == 0 and torch.equal(seen.grad, torch.zeros(4, 3))
+
+
+def test_pixels_without_a_match_give_no_feature() -> None:
+    found = fa.losses.at_pixels(torch.rand(2, 4, 5), torch.tensor([[1.0, 2.0], [torch.nan, torch.nan]]))
+    assert torch.isfinite(found[0]).all() and torch.isnan(found[1]).all()
+
+
+def test_features_of_two_precisions_and_of_whole_numbers() -> None:
+    a, b = torch.randn(6, 4), torch.randn(6, 4)
+    assert torch.allclose(fa.losses.info_nce(a, b.double()), fa.losses.info_nce(a.double(), b.double()))
+    with pytest.raises(fa.ConfigError, match="expected features of floats"):
+        fa.losses.info_nce(a.long(), b)
+    with pytest.raises(fa.ConfigError, match="give each name a number"):
+        fa.losses.same_things(["car", "car"])

@@ -49,8 +49,9 @@ def agreement(
     for k, name in enumerate(logits):
         if present and name in present:
             there[k] = present[name].to(heads.device)
-    weights = there.to(heads).reshape(count, rows, *[1] * (heads.ndim - 2))
-    mean = (weights * heads).sum(0) / weights.sum(0).clamp(min=1)
+    weights = there.reshape(count, rows, *[1] * (heads.ndim - 2))
+    heads = torch.where(weights, heads, 1.0)  # an absent head may hold anything, also NaN
+    mean = torch.where(weights, heads, 0.0).sum(0) / weights.sum(0).clamp(min=1)
     if detach:
         mean = mean.detach()
     least = torch.finfo(heads.dtype).tiny

@@ -36,14 +36,18 @@ def info_nce(
         the mean over rows, () nats: log(n) where nothing is told apart. 0 of no rows, and of one.
 
     Raises:
-        ConfigError: shapes do not fit.
+        ConfigError: shapes do not fit, or the features are whole numbers.
     """
+    if not (a.is_floating_point() and b.is_floating_point()):
+        raise ConfigError(f"info_nce: expected features of floats, got {a.dtype} and {b.dtype}")
     if a.ndim != 2 or a.shape != b.shape:
         raise ConfigError(f"info_nce: expected two tables (n, d) of one shape, got {tuple(a.shape)}, {tuple(b.shape)}")
     if ignored is not None and (ignored.dtype != torch.bool or tuple(ignored.shape) != (len(a), len(a))):
         raise ConfigError(f"info_nce: ignored: expected bool ({len(a)}, {len(a)}), got {tuple(ignored.shape)}")
     if isinstance(temperature, int | float) and not temperature > 0:
         raise ConfigError(f"info_nce: temperature: expected a number above 0, got {temperature}")
+    common = torch.promote_types(a.dtype, b.dtype)  # one half of a pair may come out of autocast
+    a, b = a.to(common), b.to(common)
     if len(a) == 0:
         return a.sum() + b.sum()
     if normalize:
@@ -58,5 +62,11 @@ def info_nce(
 
 
 def same_things(ids: Tensor) -> Tensor:
-    """(n, n) bool, which rows are of one thing, by its number (n,); rows below 0 are of nothing known, so of none."""
+    """(n, n) bool, which rows are of one thing, by its number (n,); rows below 0 are of nothing known, so of none.
+
+    Raises:
+        ConfigError: they are no table of numbers.
+    """
+    if not isinstance(ids, Tensor) or ids.ndim != 1:
+        raise ConfigError("same_things: expected a tensor (n,) of numbers; give each name a number of its own")
     return (ids[:, None] == ids[None]) & (ids[:, None] >= 0)

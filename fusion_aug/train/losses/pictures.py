@@ -15,7 +15,8 @@ def at_pixels(features: Tensor, pixels: Tensor, size: tuple[int, int] | None = N
 
     Args:
         features: (C, h, w), such as the logits or the feature map of a network.
-        pixels: (..., 2) u and v; pixel (0, 0) is the centre of the top-left one. Beyond the rim that of the rim counts.
+        pixels: (..., 2) u and v; pixel (0, 0) is the centre of the top-left one. Beyond the rim that of the rim counts;
+            where one is NaN, as ``matches.pixels`` gives where nothing matches, so is the answer.
         size: (height, width) of the canvas that the pixels are of, where the features have another resolution; by
             default that of the features.
 
@@ -31,7 +32,8 @@ def at_pixels(features: Tensor, pixels: Tensor, size: tuple[int, int] | None = N
     # pixel centres: -1/2 is the left edge of the canvas, as of any resolution of it
     unit = (at + 0.5) * torch.tensor([2 / width, 2 / height]).to(features) - 1
     found = F.grid_sample(features[None], unit, mode="bilinear", padding_mode="border", align_corners=False)
-    return found[0, :, 0].T.reshape(*pixels.shape[:-1], features.shape[0])
+    there = torch.isfinite(at[0, 0]).all(-1)[:, None]
+    return torch.where(there, found[0, :, 0].T, torch.nan).reshape(*pixels.shape[:-1], features.shape[0])
 
 
 def mask_consistency(
