@@ -150,11 +150,11 @@ def as_config(value: Any) -> Any:
     return [as_config(v) for v in value] if isinstance(value, tuple | list) else value
 
 
-def checked_probability(value: Any, where: str) -> Any:
+def checked_probability(value: Any, where: str, what: str = "probability") -> Any:
     """A probability from 0 to 1, or a Schedule between two.
 
     Args:
-        value: as given. where: transform and field, for messages.
+        value: as given. where: transform and field, for messages. what: what else from 0 to 1 it is.
 
     Raises:
         ConfigError: it is neither.
@@ -163,5 +163,5 @@ def checked_probability(value: Any, where: str) -> Any:
     inside = schedules_in(value)
     numbers = [n for s in inside for n in (s.start, s.end)] if inside and value is inside[0] else [value]
     if not all(is_number(n) and 0 <= n <= 1 for n in numbers):
-        raise ConfigError(f"{where}: expected a probability from 0 to 1, got {value!r}")
+        raise ConfigError(f"{where}: expected a {what} from 0 to 1, got {value!r}")
     return value

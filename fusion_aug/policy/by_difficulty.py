@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 from fusion_aug.core.compose import Compose
 from fusion_aug.core.engine import Run
-from fusion_aug.core.strength import checked_magnitude
+from fusion_aug.core.schedules import at_epoch, checked_probability
 from fusion_aug.errors import ConfigError
 from fusion_aug.policy.deciding import Deciding, SomeTransforms
 from fusion_aug.policy.hard_examples import HardExamples
@@ -26,37 +27,48 @@ class ByDifficulty(Deciding):
 
     Attributes:
         table: a ``HardExamples``, or the name of a resource that is one; configurations name a resource.
-        easy, hard: magnitudes of the easiest and of the hardest sample, 0 to 1; on a line between for the others.
+        easy, hard: magnitudes of the easiest and of the hardest sample, 0 to 1, or Schedules; on a line between for the
+            others.
+        dimensions: ``name.field`` -> the magnitude that is 1 of it, of the fields that follow the magnitude where these
+            are not all that the transforms move, as in a ``Space`` that was narrowed.
     """
 
     table: HardExamples | str
-    easy: float
-    hard: float
+    easy: Any
+    hard: Any
+    dimensions: Mapping[str, float] | None
     example: ClassVar[dict[str, Any]] = {
         "transforms": [Brightness(**Brightness.example), PointDropout(**PointDropout.example)]
     }
 
     def __init__(self, transforms: SomeTransforms | Space, table: HardExamples | str = "hard_examples", **options: Any):
-        inside = transforms.pipeline if isinstance(transforms, Space) else transforms
-        super().__init__(inside, table=table, **options)
+        if isinstance(transforms, Space):
+            if transforms.dimensions != Space.of(transforms.pipeline).dimensions:
+                options["dimensions"] = {d.name: d.largest for d in transforms.dimensions}
+            transforms = transforms.pipeline
+        super().__init__(transforms, table=table, **options)
 
     @classmethod
     def options(cls) -> dict[str, Any]:
-        """``table``, ``easy`` and ``hard``."""
-        return {"table": "hard_examples", "easy": 0.5, "hard": 0.1}
+        """``table``, ``easy``, ``hard`` and ``dimensions``."""
+        return {"table": "hard_examples", "easy": 0.5, "hard": 0.1, "dimensions": None}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.table, HardExamples | str):
             raise ConfigError(f"ByDifficulty.table: expected HardExamples or a resource's name, got {self.table!r}")
         for name in ("easy", "hard"):
-            checked_magnitude(getattr(self, name), f"ByDifficulty.{name}")
+            value = checked_probability(getattr(self, name), f"ByDifficulty.{name}", "magnitude")
+            object.__setattr__(self, name, value)
         self.space  # noqa: B018  (raises where no number has a strength)
 
     @cached_property
     def space(self) -> Space:
         """The transforms, and their fields that follow the magnitude."""
-        return Space.of(Compose(dict(self.children())))
+        inside = Compose(dict(self.children()))
+        if self.dimensions is None:
+            return Space.of(inside)
+        return Space.of(inside, every=True).only(self.dimensions).up_to(self.dimensions)
 
     def to_config(self) -> dict[str, Any]:
         """The container as a plain mapping with ``_target_``.
@@ -73,7 +85,8 @@ class ByDifficulty(Deciding):
         table = run.context.resource(self.table, who) if isinstance(self.table, str) else self.table
         if not isinstance(table, HardExamples):
             raise ConfigError(f"{who}: the resource {self.table!r} is no HardExamples, but {table!r}")
-        magnitude = table.magnitude_of(sample.id, self.easy, self.hard)
+        easy, hard = (at_epoch(end, run.keys.epoch) for end in (self.easy, self.hard))
+        magnitude = table.magnitude_of(sample.id, easy, hard)
         own = replace(run)
         for name, child in self.space.at(magnitude).children():
             sample = child.walk(sample, own, path, name)

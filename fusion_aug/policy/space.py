@@ -161,7 +161,8 @@ class Space:
         """The pipeline with its dimensions at magnitudes.
 
         Probabilities and choices stay as in the pipeline, and so do transforms without a dimension, such as a mirror.
-        Where all magnitudes are 0 nothing is applied, not even those.
+        Where all magnitudes are 0 nothing is applied, not even those. A Schedule in a field that follows a magnitude
+        goes with the field's other values.
 
         Args:
             magnitudes: one number for all, a number for each dimension in their order, or name -> number; dimensions

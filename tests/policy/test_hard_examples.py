@@ -249,3 +249,22 @@ def test_losses_with_a_gradient_come_in() -> None:
     table = fa.HardExamples(["a", "b"])
     table.update(["a", "b"], [torch.tensor(2.0, requires_grad=True), 1.0])
     assert table.means.tolist() == [2.0, 1.0]
+
+
+def test_magnitudes_may_be_scheduled_and_a_narrowed_space_stays_narrow() -> None:
+    table = fa.HardExamples(["s0", "s1"])
+    table.update(["s0", "s1"], [1.0, 2.0])
+    table.set_epoch(0)
+    space = fa.Space.of(fa.Compose({"hue": fa.Hue(angle_deg=[0, 20]), "thin": fa.PointDropout(share=0.4)}))
+    whole = fa.ByDifficulty(space, table, easy=fa.Schedule(0.0, 0.8, 4), hard=0.0)
+    log = MadeLog(gels=False)
+    drawn = [whole(log[0], seed=1, epoch=e).history[-1].params[""]["magnitude"] for e in (0, 2, 9)]
+    assert drawn == [0.0, 0.4, 0.8]
+    narrow = fa.ByDifficulty(space.only(["thin.share"]).up_to({"thin.share": 0.5}), table, easy=1.0)
+    history = narrow(log[0], seed=1).history
+    shares = {p["share"] for p in history[1].params.values()}
+    assert shares == {space.up_to({"thin.share": 0.5}).dimensions[1].value(1.0)}
+    angles = [p["angle_deg"] for p in history[0].params.values()]
+    assert angles and all(0 <= a <= 20 for a in angles)  # as it was given, since the space leaves it alone
+    with pytest.raises(fa.ConfigError, match="easy: expected a magnitude from 0 to 1"):
+        fa.ByDifficulty(space, table, easy=[0.1, 0.5])
