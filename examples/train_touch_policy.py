@@ -31,7 +31,7 @@ from fusion_aug.synth.arm.parcel_world import SIDES, TICKS, Faults, Outcome, Par
 from fusion_aug.synth.arm.parcels import draw_parcel, goal_of
 
 AGO = (0, 2, 4, 6)  # ticks of 20 ms: the readings that the network sees
-TEST, FAULTS = 1000, 7  # seeds of the parcels of the tests, and of their faults
+TEST, FAULTS = 4000, 7  # seeds of the parcels of the tests, and of their faults
 # how large numbers are: x, y, z, turn from the place that was told; x, y, turn from the goal; fingers; wrench; taxels
 SCALES = np.array([0.03, 0.03, 0.03, 0.1, 0.05, 0.05, 0.2, 0.005, 0.005, 2, 2, 2, 0.2, 0.2, 0.2, *[0.2] * 32])
 MOVES = np.array([0.01, 0.01, 0.01, 0.05, 0.0005])  # and the answers: how far x, y, z, turn and fingers are to go
