@@ -1,10 +1,10 @@
 """Whether more is stronger: Spearman's correlation between magnitude and loss, for every strength of every transform.
 
 ``python -m benchmarks.strength [--only NAME ...] [--out FILE]``. Each field alone takes 20 magnitudes, the same 10
-seeds at each, on a keyframe of the sample street (one camera of 66x117, LiDAR, radars) and on half a second of the arm.
-The loss is that of ``fusion_aug/policy/probe.py``, of the kind of data that loses most. ``of means`` correlates the
-mean of the 10 draws, which is what a magnitude promises; ``of draws`` all 200. Fields that the probe does not see,
-such as those of a scene's motion, and where pixels move, are counted by the drawn number.
+seeds at each, on a keyframe of the sample street (one camera of 132x234, LiDAR, radars) and on the recording of the
+arm. The loss is that of ``fusion_aug/policy/probe.py``, of the kind of data that loses most. ``of means`` correlates
+the mean of the 10 draws, which is what a magnitude promises; ``of draws`` all 200. Fields that the probe does not see,
+such as those of a scene's motion, and where pixels move, are not measured: their number grows with the magnitude.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def samples() -> list[fa.Sample]:
     """The two samples, decoded."""
     whole = fa.open_log("nuscenes", ROOT / "datasets" / "drive")[3]
     keep = {n: s for n, s in whole.streams.items() if not isinstance(s, (*KINDS, fa.Imu)) or n == "CAM_FRONT"}
-    smaller = fa.Compose([fa.Resize(size=(66, 117)), fa.VoxelSubsample(size=1.0)])
+    smaller = fa.Compose([fa.Resize(size=(132, 234)), fa.VoxelSubsample(size=1.0)])
     street = smaller(whole.with_streams(keep)).realized()
     arm = ROOT / "datasets" / "arm"
-    whole = fa.open_log("mcap", arm / "mcap", rig=str(arm / "mcap_rig.yaml"), window=0.5)[4]
+    whole = fa.open_log("mcap", arm / "mcap", rig=str(arm / "mcap_rig.yaml"))[0]
     keep = {n: s for n, s in whole.streams.items() if not isinstance(s, KINDS)}
     return [street, whole.with_streams(keep).realized()]
 
@@ -73,7 +73,7 @@ def spaces(only: list[str]) -> Iterator[tuple[str, Space]]:
 def measured(name: str, space: Space, over: list[fa.Sample]) -> Found:
     """Correlations of one field."""
     if isinstance(space.pipeline.transforms[0], GEOMETRY):
-        return Found(name, "its number", 1.0, 1.0, float("nan"))
+        return Found(name, "its number", float("nan"), float("nan"), float("nan"))
     levels = np.linspace(0, 1, LEVELS)
     found: dict[str, np.ndarray] = {}
     for i, level in enumerate(levels):
