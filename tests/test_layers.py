@@ -24,7 +24,8 @@ LAYERS = [
     ["check", "train", "show"],
     ["policy"],
     ["run"],
-    ["public", "extend"],
+    ["testing"],
+    ["public", "extend", "testing"],
     ["cli"],
     ["__main__"],
 ]

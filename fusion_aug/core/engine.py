@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calib.replacing import replace_unchecked
+from fusion_aug.core.device.running import classes_in, plan_for, run_plan
 from fusion_aug.core.gradients import check_parameters, check_streams
 from fusion_aug.core.named_errors import named, who_of
 from fusion_aug.core.parameters import DrawnParameters, ParameterRows, timestep_starts
@@ -85,6 +86,8 @@ class Run:
         return self.flush(sample).realized() if self.eager else sample
 
     def _applied(self, cls: TransformClass, sample: Sample, parameters: Any, who: str, path: str) -> Sample:
+        if self.context.program is not None:
+            self.context.program.begin()
         with named(who, sample):
             out: Sample = cls.apply(sample, parameters, self.context)
         check_streams(who, sample, out)
@@ -156,7 +159,8 @@ class Run:
                 drawn = [self.draw(transform, part, u, path) if u in asked else None for u in everything]
             return self.apply_drawn(cls, part, drawn, path, who)
 
-        rows = 0 < len(on) < len(sample.metas) and cls.takes_rows(sample)
+        planned = self.context.program is not None  # then no sample is taken out of the batch
+        rows = 0 < len(on) < len(sample.metas) and (planned or cls.takes_rows(sample))
         return work(sample, on) if rows else self.on_subset(sample, on, work)
 
 
@@ -170,8 +174,10 @@ def apply_parameters(
     cls: TransformClass, sample: Sample, drawn: DrawnParameters, context: Context, path: str = ""
 ) -> Sample:
     """Apply given parameters, one mapping (instance -> params) per sample, and record it."""
-    run = Run(Keys(), context)
-    return run.flush(run.apply_drawn(cls, sample, drawn, path or cls.__name__))
+    program = plan_for([cls], sample)
+    run = Run(Keys(), Context(context.resources, program))
+    out = run.flush(run.apply_drawn(cls, sample, drawn, path or cls.__name__))
+    return out if program is None else run_plan(out, program)
 
 
 def _with_records(sample: Sample, records: Mapping[int, Record]) -> Sample:
@@ -198,8 +204,10 @@ def run(
     """Draw and apply a transform or a container of them; with ``count`` its gains and losses are counted."""
 
     check_picture_sizes(sample)
-    pass_ = Run(Keys(seed, epoch), Context(resources or {}), eager, count)
-    return pass_.flush(transform.walk(sample, pass_, ""))
+    program = plan_for(classes_in(transform), sample)
+    pass_ = Run(Keys(seed, epoch), Context(resources or {}, program), eager, count)
+    out = pass_.flush(transform.walk(sample, pass_, ""))
+    return out if program is None else run_plan(out, program)
 
 
 @standard_modes()
@@ -214,15 +222,18 @@ def replay(sample: Sample, history: History, *, resources: Mapping[str, Any] | N
     Raises:
         DataError: a transform is unknown or of another version, or a record holds what no transform draws.
     """
-    again, name = Run(Keys(), Context(resources or {})), sample.id
+    name = sample.id
     try:
+        program = plan_for([transform_class(r) for r in history if r.applied], sample)
+        again = Run(Keys(), Context(resources or {}, program))
         for record in history:
             if record.applied:
                 again.told = (record.before,)
                 sample = again.apply_drawn(transform_class(record), sample, [record.params], record.path)
             else:
                 sample = _with_records(sample, {0: record})
-        return again.flush(sample)
+        out = again.flush(sample)
+        return out if program is None else run_plan(out, program)
     except USER_ERRORS as error:
         if error.__cause__ is None:
             raise

@@ -12,8 +12,10 @@ from fusion_aug.core.parameters import DrawnParameters
 from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample
 from fusion_aug.sample.some_of_batch import looked_at
-from fusion_aug.streams import LazyColumns, Stream
+from fusion_aug.streams import Stream
 from fusion_aug.streams.deferred import Deferred
+from fusion_aug.streams.held_columns import HeldColumns
+from fusion_aug.streams.on_device import PictureOnDevice
 from fusion_aug.streams.source import Source
 
 PLAIN = frozenset((float, int, str, bool, type(None)))
@@ -25,7 +27,11 @@ def tensors_with_gradient(value: Any, seen: set[int] | None = None) -> Iterator[
     What still lies in files is not read: nothing there has a gradient.
     """
     seen = set() if seen is None else seen
-    if id(value) in seen or value is None or isinstance(value, str | int | float | LazyColumns | Source | Deferred):
+    if (
+        id(value) in seen
+        or value is None
+        or isinstance(value, str | int | float | HeldColumns | Source | Deferred | PictureOnDevice)
+    ):
         return
     seen.add(id(value))
     if isinstance(value, Tensor):
@@ -133,7 +139,7 @@ def check_streams(who: str, before: Sample, after: Sample) -> None:
 
 
 def _carries(stream: Stream) -> bool:
-    values = () if isinstance(stream.values, LazyColumns) else stream.values.values()
+    values = () if isinstance(stream.values, HeldColumns) else stream.values.values()
     pending = getattr(stream, "pending", None)  # a motion of points, or a map of every picture
     maps = pending if isinstance(pending, tuple) else ()
     parts = (*values, *getattr(stream, "items", ()), pending)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fusion_aug.errors import USER_ERRORS, DataError, FusionAugError
 from fusion_aug.sample import Sample
-from fusion_aug.streams import LazyColumns
+from fusion_aug.streams.held_columns import HeldColumns
 
 # what code of a transform raises by mistake
 OWN_ERRORS = (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError, cv2.error)
@@ -65,7 +65,7 @@ class named:
 
 def _other_devices(sample: Sample) -> list[str]:
     """Devices besides the CPU that values of a sample lie on."""
-    loaded = [s for s in sample.streams.values() if not isinstance(s.values, LazyColumns)]
+    loaded = [s for s in sample.streams.values() if not isinstance(s.values, HeldColumns)]
     parts = [v for s in loaded for v in (*s.values.values(), *getattr(s, "items", ()))]
     return sorted({str(v.device) for v in parts if isinstance(v, Tensor) and not v.is_cpu})
 

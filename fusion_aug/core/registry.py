@@ -27,9 +27,11 @@ class Context:
     Attributes:
         resources: by name: other samples, object banks, backgrounds. Partners are drawn from the keyed random stream
             and recorded by id and hash.
+        program: of a batch on a device the plan (``core/device/program``) that rules add to; else None.
     """
 
     resources: Mapping[str, Any]
+    program: Any = None
 
     def resource(self, name: str, who: str) -> Any:
         """A resource by name.
@@ -61,6 +63,11 @@ class Call:
     parameters: Any
     context: Context
     family_state: Any = None
+
+    @property
+    def program(self) -> Any:
+        """The plan of a batch on a device."""
+        return self.context.program
 
     @cached_property
     def params(self) -> list[Mapping[str, Any]]:
@@ -154,16 +161,16 @@ def handles(transform: type, stream: type, by_item: bool = False) -> Callable[[H
 
 def resolve(transform: type, stream: type) -> Handler | None:
     """The handler for a pair, most special transform first, then most special stream; None if there is none."""
-    pair = _registered(transform, stream)
+    pair = registered_pair(transform, stream)
     return None if pair is None else _HANDLERS[pair]
 
 
 def works_by_item(transform: type, stream: type) -> bool:
     """Whether the handler for a pair leaves the items that are not in ``Call.asked`` as they are."""
-    return _registered(transform, stream) in _BY_ITEM
+    return registered_pair(transform, stream) in _BY_ITEM
 
 
-def _registered(transform: type, stream: type) -> tuple[type, type] | None:
+def registered_pair(transform: type, stream: type) -> tuple[type, type] | None:
     """The pair whose handler is that of a pair."""
     if (transform, stream) not in _RESOLUTION_CACHE:
         pairs = ((t, s) for t in transform.__mro__ for s in stream.__mro__ if (t, s) in _HANDLERS)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from fusion_aug.core.device.rules import rule_for
 from fusion_aug.core.engine import Run, apply_parameters, run
 from fusion_aug.core.fields import checked, kinds
 from fusion_aug.core.parameters import DrawnParameters, ParameterRows
@@ -21,6 +22,7 @@ from fusion_aug.errors import ConfigError, UnhandledStream
 from fusion_aug.names import full_name
 from fusion_aug.sample import Sample
 from fusion_aug.sample.some_of_batch import looked_at, names_in, with_changed_streams
+from fusion_aug.sample.to_device import lies_on_device
 from fusion_aug.streams import Opaque, Stream
 from fusion_aug.streams.dropped import with_dropped
 
@@ -56,6 +58,7 @@ class Transform:
     keeps_values: ClassVar[bool] = False  # whether it changes only times, or which items there are
     needs_neighbours: ClassVar[bool] = False  # whether what becomes of a picture depends on other pictures
     accumulates: ClassVar[bool] = False  # whether a run of its family is accumulated and applied at once
+    only_rig: ClassVar[bool] = False  # whether it changes nothing but the rig, so that values may lie anywhere
     exemptions: ClassVar[dict[str, str]] = {}  # promise -> reason
     rounded: ClassVar[tuple[str, ...]] = ()  # drawn numbers that are rounded, so that no gradient passes through them
     loss_reason: ClassVar[str] = ""  # why points, boxes or items are lost by it, where its name does not say so
@@ -139,11 +142,16 @@ class Transform:
         raise NotImplementedError
 
     @classmethod
+    def has_own_walk(cls) -> bool:
+        """Whether it does more to a sample than its handlers do."""
+        return any(getattr(cls, n).__func__ is not getattr(Transform, n).__func__ for n in ("apply", "visit"))
+
+    @classmethod
     def takes_rows(cls, sample: Sample) -> bool:
         """Whether it leaves samples of a batch that have no parameters as they are, so that none is taken out."""
         if cls.accumulates:
             return True
-        if any(getattr(cls, n).__func__ is not getattr(Transform, n).__func__ for n in ("apply", "visit")):
+        if cls.has_own_walk():
             return False  # a rule of its own, which may look for parameters of every sample
         try:
             met = [type(s) for name, s in looked_at(sample) if handler_for(cls, s, name) is not None]
@@ -202,10 +210,12 @@ class Transform:
             if handler is None:
                 continue
             stream = sample.streams[name]
+            there = context.program is not None and lies_on_device(stream)
+            handler = rule_for(cls, type(stream)) if there else handler
             moved = handler(stream, Call(cls, sample, name, parameters, context, family_state))
             if moved is not stream:
                 # dropped items stay 0, whatever a transform adds to them
-                lost = moved.is_continuous and not bool(moved.present.all())
+                lost = not there and moved.is_continuous and not bool(moved.present.all())
                 changed[name] = with_dropped(moved, ~moved.present) if lost else moved
         return with_changed_streams(sample, changed)
 

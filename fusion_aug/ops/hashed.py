@@ -108,7 +108,7 @@ def for_rows(dtype: type) -> Callable[[Kernel], Callable[..., Any]]:
     def decorate(kernel: Kernel) -> Callable[..., Any]:
         @wraps(kernel)
         def evaluate(key: RowKey, rows: int | Array, device: torch.device | None = None) -> Any:
-            if isinstance(rows, Tensor) and not rows.is_cpu:
+            if isinstance(rows, Tensor) and (not rows.is_cpu or isinstance(key.start, Tensor)):
                 return kernel(RowKey(*(torch.as_tensor(k).to(rows.device) for k in key)), rows)
             if isinstance(rows, Tensor):
                 return torch.from_numpy(evaluate(key, rows.numpy()))

@@ -34,6 +34,13 @@ class Motion:
         return Motion(matrix, determinant.abs() ** (1 / 3), torch.sign(determinant).detach())
 
     @staticmethod
+    def known(matrix: Tensor, scale: Tensor, sign: Tensor, inverse: Tensor, is_rigid: bool, keeps_axes: bool) -> Motion:
+        """Motions of which nothing has to be looked at, as on a device; ``inverse`` (n, 4, 4) of the motions back."""
+        motion = Motion(matrix, scale, sign, is_rigid)
+        motion.__dict__.update(inverse_matrix=inverse, keeps_axes=keeps_axes)  # in the place of what is worked out
+        return motion
+
+    @staticmethod
     def identity() -> Motion:
         """The motion that moves nothing."""
         one = torch.ones(1, dtype=torch.float64)
@@ -54,7 +61,7 @@ class Motion:
         return Q if self.is_rigid else Q / self.scale[:, None, None]
 
     @cached_property
-    def _keeps_axes(self) -> bool:
+    def keeps_axes(self) -> bool:
         """Whether only signs and lengths along the axes change: what is NaN along one then stays NaN along it alone."""
         Q = self.matrix[:, :3, :3].detach()
         return not self.matrix.requires_grad and torch.equal(Q, torch.diag_embed(torch.diagonal(Q, dim1=1, dim2=2)))
@@ -74,11 +81,11 @@ class Motion:
     def apply(self, points: Tensor) -> Tensor:
         """Points (rows, 3)."""
         m = self.matrix.to(points)
-        return _product(m[:, :3, :3], points, self._keeps_axes) + m[:, :3, 3]
+        return _product(m[:, :3, :3], points, self.keeps_axes) + m[:, :3, 3]
 
     def rotate(self, vectors: Tensor) -> Tensor:
         """Vectors (rows, 3) rotated and mirrored, not scaled."""
-        return _product(self.Q.to(vectors), vectors, self._keeps_axes)
+        return _product(self.Q.to(vectors), vectors, self.keeps_axes)
 
     def take_rows(self, index: Tensor) -> Motion:
         """The motions of other rows; one that holds for all stays as it is."""

@@ -145,13 +145,13 @@ def _low_pass(picture: Tensor, image_map: ImageMap, full_scale: float | None) ->
                 back[axis, axis], back[axis, 2] = 2.0, 0.5
                 scale[axis] *= 2
         image_map = ImageMap.homography(back, image_map.size).then(image_map)
-    sharp = filtered(picture, *(_sinc_taps(s) if shrinks[axis] else NOTHING for axis, s in enumerate(scale)))
+    sharp = filtered(picture, *(sinc_taps(s) if shrinks[axis] else NOTHING for axis, s in enumerate(scale)))
     # the sinc overshoots at edges, which integers clip by themselves
     held = sharp.is_floating_point() and full_scale is not None
     return (sharp.clamp(0, full_scale) if held else sharp), image_map
 
 
-def _sinc_taps(scale: float) -> tuple[float, ...]:
+def sinc_taps(scale: float) -> tuple[float, ...]:
     """Five taps that pass what a shrinking by ``scale`` can hold: a sinc at 3/4 of it under a Lanczos window."""
     n = np.arange(-2, 3)
     taps = np.sinc(0.75 * scale * n) * np.sinc(n / 3)

@@ -17,6 +17,7 @@ from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample.history import History
 from fusion_aug.sample.meta import REF, Ref, SampleMeta
 from fusion_aug.sample.packing import Packed, pack, unpack, with_tensors
+from fusion_aug.sample.to_device import from_device, lies_on_device, to_device
 from fusion_aug.streams import Boxes3D, Points, Ragged, Stream
 
 
@@ -234,8 +235,14 @@ class Sample:
 
     @standard_modes()
     def to(self, device: str | torch.device) -> Sample:
-        """The sample with its streams on a device. Rigs stay on the CPU."""
-        return self.with_streams({n: s.to(device) for n, s in self.streams.items()})
+        """The sample with the values of its streams on a device, where pictures and clouds of one kind lie together.
+
+        All travel in one copy. Times, rigs, text and indices stay on the host, as ``docs/device.md`` says. Back on the
+        CPU, rows that were dropped on the device are gone.
+        """
+        goal, there = torch.device(device), {n: s for n, s in self.streams.items() if lies_on_device(s)}
+        home = self.with_streams({**self.streams, **{n: from_device(s) for n, s in there.items()}})
+        return home if goal.type == "cpu" else self.with_streams(to_device(home.streams, goal))
 
     def clone(self) -> Sample:
         """A copy that shares no tensor with the sample. What was read is copied; other files each of them reads."""

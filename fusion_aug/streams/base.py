@@ -14,6 +14,7 @@ from calib.replacing import replace_unchecked
 from fusion_aug.errors import DataError
 from fusion_aug.names import Registry
 from fusion_aug.streams.columns import Column, concat, take_rows
+from fusion_aug.streams.held_columns import HeldColumns, joined_columns
 from fusion_aug.streams.loose import as_held
 
 STREAMS: Registry[type[Stream]] = Registry("stream class")
@@ -141,7 +142,9 @@ class Stream:
 
     def take_items(self, index: Tensor) -> Self:
         """Some of the items, by integer index."""
-        return replace(self, **self._taken(index), values=take_rows(self.values, index))
+        held = self.values
+        values = held.take(index.tolist()) if isinstance(held, HeldColumns) else take_rows(held, index)
+        return replace(self, **self._taken(index), values=values)
 
     def _taken(self, index: Tensor) -> dict[str, Any]:
         taken = {name: pick_entries(getattr(self, name), index) for name in self.item_fields}
@@ -182,6 +185,8 @@ class Stream:
 
     @classmethod
     def _concat_values(cls, parts: Sequence[Self]) -> Mapping[str, Any]:
+        if (held := joined_columns([p.values for p in parts])) is not None:
+            return held
         table, names = parts[0].column_types, dict.fromkeys(k for p in parts for k in p.values)
         out = {}
         for name in names:

@@ -20,6 +20,7 @@ from fusion_aug.ops.warp import warp
 from fusion_aug.streams.base import Stream
 from fusion_aug.streams.deferred import Deferred
 from fusion_aug.streams.families import Weather
+from fusion_aug.streams.on_device import PictureOnDevice
 from fusion_aug.streams.picture_checks import check_dtype, check_range, check_shape, check_size
 from fusion_aug.streams.source import Source
 
@@ -117,6 +118,8 @@ class ImageStream(Stream):
     def _looked_at(self, item: int, held: Any, keep: bool = True) -> tuple[Tensor, int]:
         """A picture of what holds it, checked, and how many times smaller than it is it was decoded."""
         picture, by = held, 1
+        if isinstance(held, PictureOnDevice):  # which was looked at before it was brought there
+            return held.value, by
         if isinstance(held, Source | Deferred):
             picture = held.value if keep else held.passing()
         if picture is not held:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fusion_aug.errors import DataError
 from fusion_aug.streams.columns import concat
+from fusion_aug.streams.held_columns import HeldColumns
 from fusion_aug.streams.ragged import offsets_of
 from fusion_aug.streams.source import Source
 
@@ -22,7 +23,7 @@ CLASSES = ("label", "panoptic_label")  # columns that hold numbers of classes
 ExtraSources = Sequence[Source | Sequence[Source] | None]
 
 
-class LazyColumns(Mapping[str, Any]):
+class LazyColumns(HeldColumns):
     """Columns that are read from one file per item when the first of them is asked for.
 
     Args:
@@ -89,10 +90,10 @@ class LazyColumns(Mapping[str, Any]):
             [self.sources[i] for i in index], self.names, [self.extra_sources[i] for i in index if self.extra_sources]
         )
 
-    @staticmethod
-    def joined(parts: Sequence[Any]) -> LazyColumns | None:
-        """The columns of several streams one after another; None where one is in memory, or has other columns."""
-        if any(not isinstance(p, LazyColumns) or p.names != parts[0].names for p in parts):
+    @classmethod
+    def join(cls, parts: Sequence[Any]) -> LazyColumns | None:
+        """The columns of several streams one after another; None where one has other columns."""
+        if any(p.names != parts[0].names for p in parts):
             return None
         extra = [e for p in parts for e in p.extra_sources or ((),) * len(p.sources)]
         some = any(p.extra_sources for p in parts)  # if only to say that an item has none

@@ -117,12 +117,6 @@ class Occupancy(Stream):
         """How far off the pending motion leaves what lies in a cell, metres at most."""
         return max((m.residual for m in self.maps if m is not None), default=0.0)
 
-    def take_items(self, index: Tensor) -> Self:
-        """Some of the items; of lazy grids the other files are not read."""
-        if isinstance(self.values, LazyColumns):
-            return replace(self, **self._taken(index), values=self.values.take(index.tolist()))
-        return super().take_items(index)
-
     @classmethod
     def concat(cls, parts: Sequence[Self], sample_index: Sequence[Tensor]) -> Self:
         """Join grids of one size; where some have a motion pending, the others get the identity."""

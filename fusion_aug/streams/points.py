@@ -27,6 +27,7 @@ from fusion_aug.streams.columns import (
 )
 from fusion_aug.streams.families import ImagePlane
 from fusion_aug.streams.following import follow, following_columns
+from fusion_aug.streams.held_columns import HeldColumns, joined_columns
 from fusion_aug.streams.lazy_columns import OF_NOBODY, UNLABELLED, LazyColumns
 from fusion_aug.streams.meanings import check_meanings, column_types_of, joined_meanings
 from fusion_aug.streams.ragged import Ragged
@@ -137,7 +138,7 @@ class Points(Ragged):
 
     def loaded(self) -> Self:
         """The cloud with its columns in memory; a pending motion stays pending."""
-        in_memory = not isinstance(self.values, LazyColumns) and self.offsets is not None
+        in_memory = not isinstance(self.values, HeldColumns) and self.offsets is not None
         return self if in_memory else replace(self, values=dict(self.values), offsets=self.bounds)
 
     def to(self, device: str | torch.device) -> Self:
@@ -165,20 +166,9 @@ class Points(Ragged):
         if len({p.meanings for p in parts}) > 1:
             meanings = joined_meanings([p.meanings for p in parts])
             parts = [replace_unchecked(p, meanings=meanings) for p in parts]
-        if LazyColumns.joined([p.values for p in parts]) is None:
+        if joined_columns([p.values for p in parts]) is None:
             parts = [p.loaded() for p in parts]
         return super().concat(parts, sample_index)
-
-    @classmethod
-    def _concat_values(cls, parts: Sequence[Self]) -> Mapping[str, Any]:
-        lazy = LazyColumns.joined([p.values for p in parts])
-        return super()._concat_values(parts) if lazy is None else lazy
-
-    def take_items(self, index: Tensor) -> Self:
-        """Some of the items; of a lazy cloud the other files are not read."""
-        if isinstance(self.values, LazyColumns):
-            return replace(self, **self._taken(index), values=self.values.take(index.tolist()), offsets=None)
-        return super().take_items(index)
 
     def realized_items(self) -> list[dict[str, Any]]:
         """Columns of every item on its own."""

@@ -14,6 +14,7 @@ from calib.replacing import replace_unchecked
 from fusion_aug.errors import DataError
 from fusion_aug.streams.base import Stream
 from fusion_aug.streams.columns import concat, take_rows
+from fusion_aug.streams.held_columns import HeldColumns
 
 FIRST_ADDED = 1 << 32  # number of the first row that no source holds, where rows are added to others
 
@@ -102,7 +103,9 @@ class Ragged(Stream):
         return replace(self, values=values, offsets=offsets, source_rows=source_rows)
 
     def take_items(self, index: Tensor) -> Self:
-        """Some of the items with their rows, by integer index."""
+        """Some of the items with their rows, by integer index; of files those of the others are not read."""
+        if isinstance(self.values, HeldColumns):
+            return replace(self, **self._taken(index), values=self.values.take(index.tolist()), offsets=None)
         stream = self.loaded()
         spans = [torch.arange(s.start, s.stop) for s in map(stream.item_slice, index.tolist())]
         rows = torch.cat(spans) if spans else torch.zeros(0, dtype=torch.int64)

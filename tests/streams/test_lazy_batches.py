@@ -9,6 +9,7 @@ from places import DRIVE
 
 import fusion_aug as fa
 from fusion_aug.streams import LazyColumns
+from fusion_aug.streams.held_columns import joined_columns
 from fusion_aug.streams.source import Source
 
 pytestmark = pytest.mark.quick
@@ -35,14 +36,14 @@ def test_columns_of_files_are_joined_where_all_still_lie_there() -> None:
     log = fa.open_log("nuscenes", DRIVE)
     first, second = (log[k]["LIDAR_TOP"].values for k in range(2))
     assert isinstance(first, LazyColumns) and any(first.extra_sources), "labels lie in files of their own"
-    joined = LazyColumns.joined([first, second])
+    joined = joined_columns([first, second])
     assert joined is not None
     for name in joined:
         assert torch.equal(joined[name], torch.cat([first[name], second[name]])), name
     assert joined.offsets.tolist() == [*first.offsets.tolist(), *(second.offsets[1:] + first.offsets[-1]).tolist()]
     fewer = LazyColumns(first.sources, first.names[:-1], first.extra_sources)
-    assert LazyColumns.joined([first, fewer]) is None
-    assert LazyColumns.joined([first, dict(second)]) is None
+    assert joined_columns([first, fewer]) is None
+    assert joined_columns([first, dict(second)]) is None
 
 
 @pytest.mark.parametrize("in_memory", [{0}, {1}, {1, 2}])
@@ -56,6 +57,6 @@ def test_a_batch_of_unlabelled_scans_of_a_log_with_labels_has_the_labels_of_nobo
     log = fa.open_log("nuscenes", DRIVE)
     sources = [log[k]["LIDAR_TOP"].values.sources for k in range(2)]
     parts = [LazyColumns(s, ("xyz", "label"), [()] * len(s)) for s in sources]
-    joined = LazyColumns.joined(parts)
+    joined = joined_columns(parts)
     assert joined is not None
     assert torch.equal(joined["label"], torch.full((len(joined["xyz"]),), -1))

@@ -1,5 +1,6 @@
 """Pixel values of cameras: light, colour, blur, noise, coding."""
 
+from fusion_aug.transforms.camera import on_device  # noqa: F401  (registers)
 from fusion_aug.transforms.camera.blur import (
     ChromaticAberration,
     DefocusBlur,

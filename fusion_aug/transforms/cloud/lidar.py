@@ -25,14 +25,19 @@ from fusion_aug.streams.columns import take_rows
 from fusion_aug.transforms.cloud.points import PointTransform, keep_points
 
 
-def rings_of(stream: Points, name: str) -> Tensor:
-    """Ring number of every point.
+def check_rings(stream: Points, name: str) -> None:
+    """Raise where the beams of a cloud are unknown.
 
     Raises:
         DataError: the cloud has no ring column.
     """
     if "ring" not in stream.values:
         raise DataError(f"stream {name!r}: has no column 'ring', so its beams are unknown")
+
+
+def rings_of(stream: Points, name: str) -> Tensor:
+    """Ring number of every point; raises as ``check_rings``."""
+    check_rings(stream, name)
     ring: Tensor = stream.values["ring"]
     return ring
 

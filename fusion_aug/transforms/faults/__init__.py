@@ -1,5 +1,6 @@
 """Faults, by sensor. Severities are physical."""
 
+from fusion_aug.transforms.faults import on_device  # noqa: F401  (registers)
 from fusion_aug.transforms.faults.cameras import (
     Banding,
     BlackCamera,

@@ -188,7 +188,8 @@ def _mapped(rig: Rig, maps: Mapping[str, PixelMap]) -> Rig:
     return Rig(rig.frames, {**rig.sensors, **mapped})
 
 
-def _of(stream: Stream, call: Call) -> list[PixelMap]:
+def maps_of(stream: Stream, call: Call) -> list[PixelMap]:
+    """The pixel map of every item of a stream."""
     camera = stream.instance(call.name)
     out = []
     for index in stream.sample_index.tolist():
@@ -201,14 +202,14 @@ def _of(stream: Stream, call: Call) -> list[PixelMap]:
 @handles(ImagePlane, ImageStream)
 def move_pixels(stream: ImageStream, call: Call) -> ImageStream:
     """Pictures take the map in as pending."""
-    maps = _of(stream, call)
+    maps = maps_of(stream, call)
     return stream.mapped([m.onto(None) for m in maps], [m.before for m in maps])
 
 
 @handles(ImagePlane, Boxes2D)
 def move_corners(stream: Boxes2D, call: Call) -> Boxes2D:
     """Corners are mapped like pixels."""
-    matrices = torch.stack([m.P for m in _of(stream, call)])[stream.row_item]
+    matrices = torch.stack([m.P for m in maps_of(stream, call)])[stream.row_item]
     corners = stream.values["corners"].to(torch.float64)
     return stream.with_values(corners=apply_homography(matrices.to(corners.device), corners))
 
@@ -216,6 +217,6 @@ def move_corners(stream: Boxes2D, call: Call) -> Boxes2D:
 @handles(ImagePlane, Keypoints2D)
 def move_keypoints(stream: Keypoints2D, call: Call) -> Keypoints2D:
     """Key points are mapped like pixels."""
-    matrices = torch.stack([m.P for m in _of(stream, call)])[stream.row_item]
+    matrices = torch.stack([m.P for m in maps_of(stream, call)])[stream.row_item]
     pixel = stream.values["pixel"].to(torch.float64)
     return stream.with_values(pixel=apply_homography(matrices.to(pixel.device), pixel[:, None])[:, 0])

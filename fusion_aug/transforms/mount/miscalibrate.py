@@ -110,6 +110,7 @@ class Miscalibrate(MountTransform):
 
     strict = False  # it touches no data, so a stream without a rule cannot go wrong
     inverse: ClassVar[str] = "exact"
+    only_rig: ClassVar[bool] = True
     strengths: ClassVar[Strengths] = {
         "x_deg": Strength(0.0, (-3.0, 3.0), "linear", "suite/spatial_misalignment", "degrees"),
         "y_deg": Strength(0.0, (-3.0, 3.0), "linear", "suite/spatial_misalignment", "degrees"),
@@ -125,6 +126,8 @@ class Miscalibrate(MountTransform):
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Move the reported pose of the chosen sensors' frames."""
         for u, meta in enumerate(sample.metas):
+            if not parameters.per_sample[u]:
+                continue
             sample = sample.with_meta(
                 u, rig=with_frame_errors(meta.rig, drawn_frame_errors(meta.rig, parameters, u, cls.__name__))
             )

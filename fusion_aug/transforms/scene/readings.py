@@ -37,13 +37,22 @@ def move_imu(stream: Imu, call: Call) -> Stream:
     Raises:
         Obstacle: that is a link whose mirror image lies beside it, at another lever arm, and which carries joints.
     """
+    check_lever_arm(stream, call)
+    return move_columns(stream, call)
+
+
+def check_lever_arm(stream: Imu, call: Call) -> None:
+    """Raise where a unit would have to measure at another lever arm.
+
+    Raises:
+        Obstacle: see ``move_imu``.
+    """
     for maps in call.family_state:
         own = maps(stream.frame)
         is_link = maps.state.roles.get(stream.frame, "").startswith(LINK)
         if is_link and own is not None and float(own.matrix[:, :3, 3].abs().max()) > TILT:
             reason = f"its frame {stream.frame!r} lies beside the robot's mirror plane, and carries joints that stay"
             raise Obstacle(f"stream {call.name!r}", call.transform.__name__, reason, stream.remedy)
-    return move_columns(stream, call)
 
 
 def with_shifted_origin(stream: Stream, motion: Motion | None, covariance: str) -> Stream:

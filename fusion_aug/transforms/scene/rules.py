@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -15,6 +16,7 @@ from fusion_aug.ops.similarity import Motion
 from fusion_aug.streams import Boxes2D, Depth, EgoPose, HeightMap, ImageStream, Opaque, Points, Stream, Text, strings
 from fusion_aug.streams.columns import NON_GEOMETRIC, RULES
 from fusion_aug.streams.families import Scene
+from fusion_aug.streams.moved_rows import MovedColumn
 from fusion_aug.streams.text import mirror_text
 from fusion_aug.transforms.cloud.unknown_fields import refuse_unmoved_fields
 from fusion_aug.transforms.scene.maps import SceneMaps
@@ -38,31 +40,50 @@ def _motion_per_row(motion: Motion | None, stream: Stream) -> Motion | None:
     return motion if motion is None or len(motion.matrix) == 1 else motion.take_rows(stream.row_item)
 
 
-@handles(Scene, Stream)
-def move_columns(stream: Stream, call: Call) -> Stream:
-    """Every typed column by the rule of its kind."""
+def column_motions(stream: Stream, call: Call) -> dict[str, Motion | None]:
+    """The motions that columns of a stream may follow, item by item: of its own frame, child, body and world."""
+    maps: list[SceneMaps] = call.family_state
+    motions = {"own": motion_per_item(maps, stream.frame, stream)}
+    motions["child"] = motion_per_item(maps, stream.child, stream) if stream.child else None
+    motions |= {r: _stacked_motions([m.by_role[r] for m in maps], stream) for r in ("body", "world")}
+    return motions
+
+
+def column_moves(stream: Stream, call: Call, motions: Mapping[str, Motion | None]) -> list[MovedColumn]:
+    """Which columns of a stream follow which of its ``column_motions``.
+
+    Raises:
+        UnhandledStream: it declares no columns.
+    """
     if not stream.columns:
         kind = type(stream).__name__
         raise UnhandledStream(f"{kind} ({call.name!r}) declares no columns, so a scene cannot move it: {stream.remedy}")
-    maps: list[SceneMaps] = call.family_state
-    own = motion_per_item(maps, stream.frame, stream)
-    child = motion_per_item(maps, stream.child, stream) if stream.child else None
-    body, world = (_stacked_motions([m.by_role[r] for m in maps], stream) for r in ("body", "world"))
-    if own is None and child is None and body is None:
-        return stream
-    own, child, body, world = (_motion_per_row(m, stream) for m in (own, child, body, world))
-    moved = {}
+    moves = []
     for column in stream.columns:
         if column.name not in stream.values or column.kind in NON_GEOMETRIC:
             continue
-        carried = child if stream.child else body  # by the body whose pose or twist it is
-        frame, value = carried if column.in_child_frame else own, stream.values[column.name]
+        carried = "child" if stream.child else "body"  # by the body whose pose or twist it is
+        frame, body = carried if column.in_child_frame else "own", carried
         if column.in_world:  # of the stream's own frame, which is the body there
-            moved[column.name] = RULES[column.kind](value, world, own, column.scaled)
-        elif column.kind != "specific_force":
-            moved[column.name] = RULES[column.kind](value, frame, carried, column.scaled)
-        elif frame is not None:
-            moved[column.name] = _accelerometer(stream, value, frame, call)
+            frame, body = "world", "own"
+        frame, body = ("" if motions[name] is None else name for name in (frame, body))
+        if frame or (body and column.kind != "specific_force"):
+            moves.append(MovedColumn(column.name, column.kind, frame, body, column.scaled))
+    return moves
+
+
+@handles(Scene, Stream)
+def move_columns(stream: Stream, call: Call) -> Stream:
+    """Every typed column by the rule of its kind."""
+    motions = column_motions(stream, call)
+    rows = {name: _motion_per_row(motion, stream) for name, motion in motions.items()} | {"": None}
+    moved = {}
+    for name, kind, frame, body, scaled in column_moves(stream, call, motions):
+        value = stream.values[name]
+        if kind == "specific_force":
+            moved[name] = _accelerometer(stream, value, rows[frame], call)  # type: ignore[arg-type]
+        else:
+            moved[name] = RULES[kind](value, rows[frame], rows[body], scaled)
     return stream.with_values(**moved) if moved else stream
 
 
@@ -71,19 +92,26 @@ def _accelerometer(stream: Stream, value: Tensor, motion: Motion, call: Call) ->
     scale = motion.scale[:, None].to(value)
     out = value * scale
     if bool((motion.scale - 1).abs().max() > 1e-12):
-        pulls = []
-        for index, time in zip(stream.sample_index.tolist(), stream.true_capture_times.tolist(), strict=True):
-            if not call.sample.metas:
-                raise DataError(f"stream {call.name!r}: undoing a scale of accelerations needs the attitude of the IMU")
-            rig = call.sample.metas[index].true_rig
-            root = rig.root_of(stream.frame)
-            if rig.frames[root].axis_convention != "world":
-                raise DataError(
-                    f"stream {call.name!r}: scaling accelerations needs the attitude of the IMU in the world"
-                )
-            pulls.append(rig.T(root, stream.frame, time)[:3, :3].T @ gravity_of(rig, stream.instance(call.name)))
-        out = out + (scale - 1) * torch.stack(pulls).to(value)
+        out = out + (scale - 1) * gravity_pulls(stream, call).to(value)
     return motion.rotate(out)
+
+
+def gravity_pulls(stream: Stream, call: Call) -> Tensor:
+    """(n, 3) float64 m/s^2, gravity in a stream's frame at each of its items.
+
+    Raises:
+        DataError: nothing says how the frame is turned in the world.
+    """
+    pulls = []
+    for index, time in zip(stream.sample_index.tolist(), stream.true_capture_times.tolist(), strict=True):
+        if not call.sample.metas:
+            raise DataError(f"stream {call.name!r}: undoing a scale of accelerations needs the attitude of the IMU")
+        rig = call.sample.metas[index].true_rig
+        root = rig.root_of(stream.frame)
+        if rig.frames[root].axis_convention != "world":
+            raise DataError(f"stream {call.name!r}: scaling accelerations needs the attitude of the IMU in the world")
+        pulls.append(rig.T(root, stream.frame, time)[:3, :3].T @ gravity_of(rig, stream.instance(call.name)))
+    return torch.stack(pulls)
 
 
 @handles(Scene, EgoPose)
@@ -115,14 +143,18 @@ def move_points(stream: Points, call: Call) -> Points:
 def move_images(stream: ImageStream, call: Call) -> ImageStream:
     """A mirror flips the canvas; depths scale."""
     maps: list[SceneMaps] = call.family_state
-    index = stream.sample_index.tolist()
     if isinstance(stream, Depth | HeightMap) and any(m.scale.requires_grad or float(m.scale) != 1.0 for m in maps):
-        pictures = [stream.stored(i) for i in range(len(stream))]
-        scaled = tuple(p * maps[u].scale.to(p) for p, u in zip(pictures, index, strict=True))
-        stream = replace(stream, items=scaled)
+        pictures = zip(map(stream.stored, range(len(stream))), stream.sample_index.tolist(), strict=True)
+        stream = replace(stream, items=tuple(p * maps[u].scale.to(p) for p, u in pictures))
+    return flip_images(stream, call)
+
+
+def flip_images(stream: ImageStream, call: Call) -> ImageStream:
+    """The stream with a flip pending on the pictures of mirrored samples."""
+    maps: list[SceneMaps] = call.family_state
     if not any(m.flips_images for m in maps):
         return stream
-    steps = []
+    index, steps = stream.sample_index.tolist(), []
     sizes = [canvas_of(maps[u], stream, call.name) for u in index]
     for u, size in zip(index, sizes, strict=True):
         steps.append(ImageMap.flip(size) if maps[u].flips_images else ImageMap.homography(EYE, size))

@@ -100,7 +100,8 @@ class SceneTransform(Transform, Scene, abstract=True):
     def apply(cls, sample: Sample, pending: list[SceneMaps], context: Context) -> Sample:
         """Move reported and true rigs and the streams by all pending motions at once."""
         groups = _alike(pending)
-        if len(groups) > 1 and _partners_meet(sample, pending):
+        # on a device no batch is taken apart: what holds a rule for a whole stream has none there
+        if len(groups) > 1 and context.program is None and _partners_meet(sample, pending):
             parts = [cls.apply(sample.take(g), [pending[u] for u in g], context) for g in groups]
             return merge(parts, order=[u for g in groups for u in g])
         out = cls.visit(sample, ParameterRows([]), context, pending)

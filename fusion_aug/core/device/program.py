@@ -1,0 +1,153 @@
+"""The plan of a pipeline on a device: stages from blocks to blocks, and their numbers in one copy.
+
+While the host walks through a pipeline, rules add *stages*: a kernel, the block that it reads, and a few numbers for
+every item. Streams of one kind that lie in one block share a stage, so the number of operators hangs neither on the
+number of cameras nor on the size of the batch. At the end all numbers travel in one buffer; then the stages run in
+order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.ops.one_copy import one_copy
+from fusion_aug.streams.on_device import Block, ColumnsOnDevice, PictureOnDevice
+
+Kernel = Callable[..., Any]
+Numbers = Mapping[str, Any]  # of one item or of several, (n, ...), by name
+HOST = "_"  # names of numbers that stay on the host, as a list, begin with it
+ROWS = "rows"  # of the source that go into the result, where these are not all
+
+
+@dataclass(eq=False)
+class Stage:
+    """One step of a plan.
+
+    Attributes:
+        kernel: ``kernel(values, numbers, *read, **fixed)`` gives the values of ``result``; ``numbers`` are tensors
+            (items, ...) on the device.
+        source: the block that it reads. fixed: what is the same for all items.
+        read: further blocks, whose items go with those of the source.
+        result: the block that comes out.
+        numbers: by number of the item in the source. neutral: of the items that nobody gave any.
+    """
+
+    kernel: Kernel
+    source: Block
+    fixed: Mapping[str, Any]
+    read: tuple[Block, ...]
+    result: Block
+    neutral: Numbers | None
+    numbers: dict[int, Numbers] = field(default_factory=dict)
+
+    def rows(self) -> list[int]:
+        """Numbers of the source's items that take part: all of rows; of pictures those that were asked for."""
+        return list(range(self.source.items)) if self.source.offsets is not None else sorted(self.numbers)
+
+    def close(self) -> None:
+        """Note where the pictures of the source go in the result."""
+        rows = self.rows()
+        if self.source.offsets is None:
+            self.result.items = len(rows)
+            if len(rows) != self.source.items or self.source.places is not None:
+                by_place = sorted(rows, key=lambda r: _place(self.source, r))
+                self.result.places = {r: k for k, r in enumerate(by_place)}
+
+    def table(self) -> dict[str, Any]:
+        """The numbers of all items that take part, in the order of the result; ``ROWS`` where it takes some alone."""
+        rows = sorted(self.rows(), key=lambda r: _place(self.source, r))
+        each = [self.numbers.get(r) or self.neutral or {} for r in rows]
+        out: dict[str, Any] = {n: [one[n] for one in each] for n in (each[0] if each else {})}
+        out = {n: v if n.startswith(HOST) else np.stack([np.asarray(x) for x in v]) for n, v in out.items()}
+        return (
+            out if len(rows) == self.source.items else {ROWS: np.array([_place(self.source, r) for r in rows]), **out}
+        )
+
+    def run(self, numbers: dict[str, Tensor]) -> None:
+        """Work out the result."""
+        values, rows = self.source.values, numbers.pop(ROWS, None)
+        values = values if rows is None else values.index_select(0, rows)
+        out = self.kernel(values, numbers, *(b.values for b in self.read), **self.fixed)
+        self.result.data = out if self.source.offsets is None else {**values, **out}
+
+
+def _place(block: Block, number: int) -> int:
+    return number if block.places is None else block.places[number]
+
+
+class Program:
+    """The plan for one batch. ``begin`` starts what belongs together: a transform, or the maps before it."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        self.stages: list[Stage] = []
+        self._open: dict[Any, Stage] = {}
+
+    def begin(self) -> None:
+        """Close the stages of the transform before; later ones read their results."""
+        for stage in self._open.values():
+            stage.close()
+        self._open = {}
+
+    def pictures(
+        self, kernel: Kernel, asked: Sequence[tuple[PictureOnDevice, Numbers]], becomes: Mapping[str, Any],
+        *, read: tuple[Block, ...] = (), **fixed: Any,
+    ) -> list[PictureOnDevice]:  # fmt: skip
+        """Plan a change of pictures; pictures of one block and with the same ``fixed`` values share a stage.
+
+        Args:
+            kernel: see ``Stage``. asked: pictures and the numbers of each. becomes: fields of ``Block`` that change.
+            read: see ``Stage``. fixed: hashable values, the same for all pictures of a stage.
+
+        Returns:
+            the changed pictures, which have no values before ``run``.
+        """
+        out = []
+        for picture, numbers in asked:
+            stage = self._stage(kernel, picture.block, fixed, read, None, becomes)
+            stage.numbers[picture.number] = numbers
+            out.append(PictureOnDevice(stage.result, picture.number))
+        return out
+
+    def columns(
+        self, kernel: Kernel, held: ColumnsOnDevice, numbers: Sequence[Numbers | None], neutral: Numbers,
+        *, adds: Iterable[str] = (), **fixed: Any,
+    ) -> ColumnsOnDevice:  # fmt: skip
+        """Plan a change of rows.
+
+        Args:
+            kernel: see ``Stage``; it gets all columns, and gives those that it changes.
+            held: the stream's columns. numbers: of each of its items, None where it is left as it is.
+            neutral: numbers that change nothing. adds: names of columns that it adds. fixed: hashable values.
+        """
+        stage = self._stage(kernel, held.block, fixed, (), neutral, {})
+        stage.result.names = tuple(dict.fromkeys((*stage.result.names, *adds)))
+        stage.numbers |= {i: n for i, n in zip(held.own, numbers, strict=True) if n is not None}
+        return held.with_block(stage.result)
+
+    def _stage(
+        self, kernel: Kernel, source: Block, fixed: Mapping[str, Any], read: tuple[Block, ...],
+        neutral: Numbers | None, becomes: Mapping[str, Any],
+    ) -> Stage:  # fmt: skip
+        key = (kernel, source, read, *fixed.items())
+        if key not in self._open:
+            result = replace(source, device=self.device, data=None, places=None, **becomes)
+            self._open[key] = Stage(kernel, source, fixed, read, result, neutral)
+            self.stages.append(self._open[key])
+        return self._open[key]
+
+    def run(self) -> None:
+        """Bring the numbers of all stages to the device in one copy, and run the stages in order."""
+        self.begin()
+        tables = [stage.table() for stage in self.stages]
+        flat = [torch.from_numpy(a) for table in tables for a in table.values() if isinstance(a, np.ndarray)]
+        there = iter(one_copy(flat, self.device))
+        for stage, table in zip(self.stages, tables, strict=True):
+            stage.run({n: next(there) if isinstance(a, np.ndarray) else a for n, a in table.items()})
+        self.stages = []

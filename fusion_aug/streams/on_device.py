@@ -1,0 +1,152 @@
+"""Values of several streams that lie together on a device, so that one operator serves them all.
+
+Pictures of one size are one tensor (N, H, W, ...), whatever their cameras; clouds of one kind are packed rows. A stream
+says which items of such a ``Block`` are its own. What a pipeline is to do with a block is planned on the host first:
+the blocks that come out have no values until the plan has run (``core/device/program``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion_aug.errors import DataError
+from fusion_aug.streams.columns import take_column_rows
+from fusion_aug.streams.held_columns import HeldColumns
+
+ROW_ITEM = "row_item"  # (rows,) int32, item of its block that each row belongs to
+ROW_NUMBER = "row_number"  # (rows,) int64, what the noise of each row is drawn by
+VALID = "valid"  # (rows,) bool, False where a row was dropped
+
+
+@dataclass(eq=False)
+class Block:
+    """Values that lie together on a device, or will when a plan has run.
+
+    Attributes:
+        device: where. data: of pictures (N, H, W, ...), of rows column name -> (rows, ...), with ``ROW_ITEM`` and
+            ``ROW_NUMBER``; None as long as they are only planned.
+        items: how many pictures, or items that have rows. offsets: (items + 1,) int64 of the rows, None of pictures.
+        names: of the columns. shape, dtype: of every picture (H, W, ...) as it is stored.
+        levels: whether pictures are in work, as float32 (N, C, H, W) levels; see ``ops/warp_many``.
+        places: where only some pictures of another block go into this one, the number there -> the number here.
+    """
+
+    device: torch.device
+    data: Any = None
+    items: int = 0
+    offsets: np.ndarray | None = None
+    names: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+    dtype: torch.dtype | None = None
+    levels: bool = False
+    places: dict[int, int] | None = None
+
+    @property
+    def values(self) -> Any:
+        """The values.
+
+        Raises:
+            DataError: they are planned, and asked for before the plan has run.
+        """
+        if self.data is None:
+            raise DataError("values of a batch on a device are asked for while the pipeline is still being planned")
+        return self.data
+
+
+@dataclass(frozen=True, eq=False)
+class PictureOnDevice:
+    """One picture of a block. ``number`` is that in the block it came from, where it moved to one of another size."""
+
+    block: Block
+    number: int
+
+    @property
+    def place(self) -> int:
+        """Its number in the block."""
+        return self.number if self.block.places is None else self.block.places[self.number]
+
+    @property
+    def value(self) -> Tensor:
+        """(H, W, ...) on the device, a view of the block."""
+        picture: Tensor = self.block.values[self.place]
+        return picture
+
+
+class ColumnsOnDevice(HeldColumns):
+    """Columns of a stream whose items lie in a block; text stays on the host.
+
+    Attributes:
+        block: with the rows. own: (n,) numbers of the stream's items in the block. texts: columns of text, by name.
+    """
+
+    def __init__(self, block: Block, own: Sequence[int], texts: Mapping[str, Any]):
+        self.block, self.own, self.texts = block, tuple(own), dict(texts)
+
+    @cached_property
+    def offsets(self) -> Tensor:
+        """(n + 1,) int64 row offsets of the stream's own items."""
+        return torch.from_numpy(np.concatenate([[0], np.cumsum([e - s for s, e in self._spans])]).astype(np.int64))
+
+    @property
+    def _spans(self) -> list[tuple[int, int]]:
+        bounds = self.block.offsets
+        assert bounds is not None
+        return [(int(bounds[i]), int(bounds[i + 1])) for i in self.own]
+
+    @cached_property
+    def _rows(self) -> slice | np.ndarray:
+        """The stream's rows in the block: a slice where they follow one another."""
+        spans = self._spans
+        if all(a[1] == b[0] for a, b in pairwise(spans)):
+            return slice(spans[0][0], spans[-1][1]) if spans else slice(0, 0)
+        return np.concatenate([np.arange(s, e) for s, e in spans])
+
+    def with_block(self, block: Block) -> Self:
+        """The same items of another block."""
+        return type(self)(block, self.own, self.texts)
+
+    def take(self, index: Sequence[int]) -> ColumnsOnDevice:
+        """The columns of some items; nothing moves on the device."""
+        bounds = self.offsets.tolist()
+        rows = [np.arange(bounds[i], bounds[i + 1]) for i in index]
+        chosen = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+        return ColumnsOnDevice(self.block, [self.own[i] for i in index], {n: t[chosen] for n, t in self.texts.items()})
+
+    @classmethod
+    def join(cls, parts: Sequence[Any]) -> ColumnsOnDevice | None:
+        """The columns of several streams one after another; None where they do not lie in one block."""
+        if any(p.block is not parts[0].block for p in parts):
+            return None
+        texts = {n: np.concatenate([p.texts[n] for p in parts]) for n in parts[0].texts}
+        return ColumnsOnDevice(parts[0].block, [i for p in parts for i in p.own], texts)
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.texts:
+            return self.texts[name]
+        if name not in self.block.names:
+            raise KeyError(name)
+        return self.rows_of(name)
+
+    def rows_of(self, name: str) -> Tensor:
+        """The stream's rows of a column of the block, ``ROW_ITEM`` and ``ROW_NUMBER`` too; a view where it can be."""
+        column: Tensor = self.block.values[name]
+        rows = self._rows
+        return column[rows] if isinstance(rows, slice) else take_column_rows(column, torch.from_numpy(rows))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.texts or name in self.block.names
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.block.names
+        yield from self.texts
+
+    def __len__(self) -> int:
+        return len(self.block.names) + len(self.texts)

@@ -1,0 +1,118 @@
+"""Pipelines on a batch that lies on a device, here the mock one: the CPU's values, no way back to the host."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from generic import Case, assert_same_streams, build
+from samples import make_sample
+
+import fusion_aug as fa
+from fusion_aug.errors import ConfigError
+from fusion_aug.testing import DeviceLog, mock_device
+
+RUN = (  # of the registry, on a batch of a vehicle
+    "Banding", "BeamDropout", "BlackCamera", "Brightness", "ChromaticAberration", "ColorTemperature", "Contrast",
+    "Crop", "DeadPixels", "DefocusBlur", "Exposure", "FlipImage", "Gamma", "GaussianBlur", "GaussianNoise", "Hue",
+    "IntensityGain", "MirrorRobot", "MirrorScene", "Miscalibrate", "MotionBlur", "Overexposure", "Pad",
+    "PerspectiveImage", "PointDropout", "Posterize", "Resize", "ResizeCrop", "RotateImage", "RotateScene",
+    "Saturation", "ScaleScene", "Sharpness", "Solarize", "TranslateScene", "Vignetting", "WhiteBalance",
+    "TaxelCrosstalk", "TaxelDropout", "TaxelGain", "TorqueNoise",  # which meet nothing there
+)  # fmt: skip
+
+
+VEHICLE = ("lidar", "radar", "boxes", "ego", "imu", "CAM_FRONT", "CAM_LEFT", "CAM_RIGHT")
+
+
+def batch(count: int = 2, **settings) -> fa.Sample:
+    samples = [make_sample(f"s{k}", seed=k, gels=False, **settings) for k in range(count)]
+    return fa.collate(samples)
+
+
+def vehicle(count: int = 2) -> fa.Sample:
+    """Cameras, clouds, boxes and readings of a vehicle, without a robot's."""
+    whole = batch(count)
+    return whole.with_streams({n: whole.streams[n] for n in whole.streams if n.split("/")[0] in VEHICLE})
+
+
+def five(p: float = 1.0) -> fa.Compose:
+    return fa.Compose([
+        fa.RotateScene(yaw_deg=[-30, 30], p=p), fa.MirrorScene(axis="y", p=p),
+        fa.ResizeCrop(size=(48, 64), scale=[0.6, 0.9], p=p), fa.Brightness(factor=[0.8, 1.0], p=p),
+        fa.PointDropout(share=[0.1, 0.5], p=p),
+    ])  # fmt: skip
+
+
+def cost(log: DeviceLog, sample: fa.Sample, pipeline: fa.Transform) -> tuple[int, int, int]:
+    there = sample.to(log.device)
+    log.clear()
+    pipeline(there, seed=3)
+    return len(log.launches), len(log.syncs), len(log.copies_in)
+
+
+@pytest.mark.quick
+def test_a_batch_comes_back_as_it_was() -> None:
+    sample = batch()
+    with mock_device() as log:
+        there = sample.to(log.device)
+        assert len(log.copies_in) == 1 and not log.syncs and not log.launches
+        assert not there["lidar"]["xyz"].is_cpu and there["lidar"].capture_times.is_cpu
+        assert_same_streams(sample, there.to("cpu"))
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("p", [1.0, 0.5])
+def test_a_pipeline_gives_the_values_of_the_cpu(p: float) -> None:
+    sample, pipeline = vehicle(3), five(p)
+    here = pipeline(sample, seed=3).realized()
+    with mock_device() as log:
+        there = pipeline(sample.to(log.device), seed=3).to("cpu")
+    assert_same_streams(here, there, exact=False)
+    assert [m.history for m in here.metas] == [m.history for m in there.metas]
+    rigs = [{n: s.A for n, s in m.rig.sensors.items() if hasattr(s, "A")} for m in (here.metas[0], there.metas[0])]
+    assert all(torch.equal(rigs[0][n], rigs[1][n]) for n in rigs[0])
+
+
+def test_operators_do_not_grow_with_the_batch() -> None:
+    with mock_device() as log:
+        costs = [cost(log, vehicle(count), five()) for count in (1, 2, 4)]
+    assert costs[0] == costs[1] == costs[2]
+    assert costs[0][0] <= 250 and costs[0][1:] == (0, 1)
+
+
+def test_rows_that_were_dropped_are_marked_and_go_on_the_way_back() -> None:
+    sample, drop = vehicle(), fa.PointDropout(share=0.5)
+    with mock_device() as log:
+        there = drop(sample.to(log.device), seed=1)
+        assert len(there["lidar"]["xyz"]) == sample["lidar"].rows  # nothing has a size that depends on values
+        assert 0 < int((~there["lidar"]["valid"]).sum()) < sample["lidar"].rows
+        again = drop(there, seed=2).to("cpu")
+    both = drop(drop(sample, seed=1), seed=2)
+    assert_same_streams(both, again)
+    assert torch.equal(both["lidar"].row_keys, again["lidar"].row_keys)
+
+
+def test_what_has_no_rule_is_refused_before_anything_runs() -> None:
+    pipeline = fa.Compose([fa.RotateScene(yaw_deg=5.0), fa.Equalize(), fa.Fog(mor=50.0)])
+    with mock_device() as log:
+        there = vehicle().to(log.device)
+        log.clear()
+        with pytest.raises(ConfigError, match=r"no rule for Equalize \(CAM_FRONT, .*; Fog .*AugmentedDataset"):
+            pipeline(there, seed=0)
+        assert not log.launches and not log.syncs and not log.copies_in
+
+
+def test_every_transform_gives_the_values_of_the_cpu_or_refuses(case: Case) -> None:
+    transform, sample = build(case), vehicle()
+    with mock_device() as log:
+        there = sample.to(log.device)
+        log.clear()
+        try:
+            out = transform(there, seed=4)
+        except ConfigError as refused:
+            assert case[0] not in RUN and f"no rule for {case[0]}" in str(refused)
+            assert not log.launches and not log.syncs and not log.copies_in
+        else:
+            assert case[0] in RUN
+            assert not log.syncs
+            assert_same_streams(transform(sample, seed=4).realized(), out.to("cpu"), exact=False)
