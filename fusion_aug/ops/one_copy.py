@@ -13,12 +13,19 @@ ALIGNMENT = 16  # bytes, at which every tensor begins in the buffer
 def one_copy(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     """Tensors of the CPU on a device: laid into one buffer, page-locked where CUDA takes it, and copied once.
 
+    Those that ask for a gradient are copied one by one, since bytes carry none.
+
     Args:
         tensors: of any types and shapes, on the CPU. device: to bring them to.
 
     Returns:
         tensors of the same types and shapes, which share one buffer there; they must not be written to.
     """
+    plain = iter(_in_one_buffer([t for t in tensors if not t.requires_grad], device))
+    return [t.to(device) if t.requires_grad else next(plain) for t in tensors]
+
+
+def _in_one_buffer(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     if not tensors:
         return []
     starts, end = [], 0

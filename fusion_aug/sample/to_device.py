@@ -113,8 +113,7 @@ def lies_on_device(stream: Stream) -> bool:
 def from_device(stream: Stream) -> Stream:
     """A stream with its values in the memory of the host; rows that were dropped on the device are gone."""
     if isinstance(stream, ImageStream):
-        done = stream.realized()
-        return replace(done, items=tuple(p.cpu() for p in done.items))
+        return replace(stream, items=tuple(p.cpu() for p in stream.pictures), pending=(None,) * len(stream))
     held = stream.values
     assert isinstance(held, ColumnsOnDevice)
     values = {n: v.cpu() if isinstance(v, Tensor) else v for n, v in held.items()}

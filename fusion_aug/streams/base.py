@@ -201,12 +201,6 @@ class Stream:
             ])  # fmt: skip
         return out
 
-    def to(self, device: str | torch.device) -> Self:
-        """The stream with its data on another device. Stamps, indices and text stay on the CPU."""
-        stream = self.realized()
-        values = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in stream.values.items()}
-        return replace(stream, values=values)
-
 
 def pick_entries(entries: Any, index: Tensor) -> Any:
     """Entries of a per-item field (tensor, tuple or None) by integer index."""

@@ -196,13 +196,10 @@ class ImageStream(Stream):
 
     @standard_modes()
     def realized(self) -> Self:
-        """The stream with every picture decoded and mapped."""
+        """The stream with every picture decoded and mapped; those on a device stay together there."""
+        if all(isinstance(i, PictureOnDevice) for i in self.items) and all(m is None for m in self.pending):
+            return self
         return replace(self, items=self.pictures, pending=(None,) * len(self))
-
-    def to(self, device: str | torch.device) -> Self:
-        """The stream with its pictures on another device."""
-        stream = self.realized()
-        return replace(stream, items=tuple(p.to(device) for p in stream.items))
 
     def changed(self, changes: Mapping[int, Callable[[Tensor], Tensor]], *, now: bool = False) -> Self:
         """The stream with some pictures changed, their pending maps applied before.

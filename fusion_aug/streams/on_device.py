@@ -50,6 +50,11 @@ class Block:
     places: dict[int, int] | None = None
 
     @property
+    def rows(self) -> int:
+        """How many rows it holds; 0 of pictures."""
+        return 0 if self.offsets is None else int(self.offsets[-1])
+
+    @property
     def values(self) -> Any:
         """The values.
 

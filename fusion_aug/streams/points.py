@@ -27,7 +27,7 @@ from fusion_aug.streams.columns import (
 )
 from fusion_aug.streams.families import ImagePlane
 from fusion_aug.streams.following import follow, following_columns
-from fusion_aug.streams.held_columns import HeldColumns, joined_columns
+from fusion_aug.streams.held_columns import joined_columns
 from fusion_aug.streams.lazy_columns import OF_NOBODY, UNLABELLED, LazyColumns
 from fusion_aug.streams.meanings import check_meanings, column_types_of, joined_meanings
 from fusion_aug.streams.ragged import Ragged
@@ -138,14 +138,8 @@ class Points(Ragged):
 
     def loaded(self) -> Self:
         """The cloud with its columns in memory; a pending motion stays pending."""
-        in_memory = not isinstance(self.values, HeldColumns) and self.offsets is not None
-        return self if in_memory else replace(self, values=dict(self.values), offsets=self.bounds)
-
-    def to(self, device: str | torch.device) -> Self:
-        """The cloud with its columns on another device; row offsets stay on the CPU."""
-        cloud = self.realized().loaded()
-        values = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in cloud.values.items()}
-        return replace(cloud, values=values)
+        in_files = isinstance(self.values, LazyColumns)
+        return replace(self, values=dict(self.values), offsets=self.bounds) if in_files else self
 
     @classmethod
     def concat(cls, parts: Sequence[Self], sample_index: Sequence[Tensor]) -> Self:

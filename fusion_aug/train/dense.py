@@ -19,8 +19,10 @@ from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import REF, Sample
 from fusion_aug.sample.ego import with_both_velocities
+from fusion_aug.sample.to_device import lies_on_device
 from fusion_aug.streams import Boxes3D, Camera, Lidar, Radar, Stream
 from fusion_aug.streams.lazy_columns import OF_NOBODY, UNLABELLED
+from fusion_aug.train.dense_on_device import dense_tables
 from fusion_aug.train.interop import ClassMap, camera_tensors, class_numbers, known_velocity
 from fusion_aug.train.masks import dense_masks
 from fusion_aug.train.predictions import class_names
@@ -73,6 +75,9 @@ def to_dense(
         * ``boxes`` (B, M, 9): centre, length, width, height, yaw, vx, vy (0 where unknown), ``box_mask``,
           ``velocity_known`` (B, M); ``labels`` (B, M) int64 where ``classes`` are given; ``names`` (B lists).
 
+    Of a batch on a device the tables are made there, without a way back to the host: rows that were dropped, or have no
+    place, stay in them, where their masks are False. ``packed`` tables and occupancy are refused there.
+
     Raises:
         DataError: pictures differ in size or type; the message names two of them and the remedy. A sensor is not there,
             or of another kind.
@@ -90,6 +95,13 @@ def to_dense(
     scanned, echoed = (_streams(samples, kind, asked) for kind, asked in ((Lidar, lidars), (Radar, radars)))
     out: dict[str, Any] = {"ids": [s.id for s in samples]}
     out |= {"cameras": tuple(pictured), "lidars": tuple(scanned), "radars": tuple(echoed)}
+    if any(lies_on_device(s) for s in batch.streams.values()):
+        orders = {what: out[what] for what in ("cameras", "lidars", "radars")}
+        host, told = _on_the_host(samples, pictured, classes, dtype)
+        form: dict[str, Any] = {"sweeps": sweeps, "channels_first": channels_first, "packed": packed, "dtype": dtype}
+        out |= told | dense_tables(batch, orders, host, **form)
+        images = out["images"].movedim(-3, -1) if channels_first else out["images"]
+        return out | dense_masks(samples, pictured, images)
     out |= _pictures(samples, pictured) | _matrices(samples, pictured, dtype)
     out |= dense_masks(samples, pictured, out["images"])
     out["images"] = out["images"].movedim(-1, -3) if channels_first else out["images"]
@@ -103,6 +115,19 @@ def to_dense(
     out |= {"radar_points": points[..., :-1], "radar_velocity_known": points[..., -1] > 0}
     out[f"radar_{_PLACE[packed]}"] = place
     return out | _boxes([_box_rows(s) for s in samples], classes, dtype)
+
+
+def _on_the_host(
+    samples: Sequence[Sample], pictured: Sequence[str], classes: ClassMap | None, dtype: torch.dtype
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What of the result of a batch on a device is known on the host: tensors that go there, and the rest."""
+    boxes = [s.take_key("boxes") if isinstance(s.streams.get("boxes"), Boxes3D) else None for s in samples]
+    names = [[] if b is None else [str(c) for c in b.values.texts.get("category", [""] * b.rows)] for b in boxes]  # type: ignore[attr-defined]
+    out = _matrices(samples, pictured, dtype)
+    if classes is not None:
+        labels = [torch.from_numpy(class_numbers(n, classes)) for n in names]
+        out["labels"] = pad_sequence(labels, batch_first=True, padding_value=-1)
+    return out, {"names": names}
 
 
 def _check_names(samples: Sequence[Sample], what: str, names: Sequence[str] | None, kind: type[Stream]) -> None:

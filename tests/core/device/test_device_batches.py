@@ -116,3 +116,27 @@ def test_every_transform_gives_the_values_of_the_cpu_or_refuses(case: Case) -> N
             assert case[0] in RUN
             assert not log.syncs
             assert_same_streams(transform(sample, seed=4).realized(), out.to("cpu"), exact=False)
+
+
+def test_a_gradient_goes_along() -> None:
+    sample = vehicle()
+    front = sample["CAM_FRONT"]
+    levels = [(p.float() / 255).requires_grad_() for p in front.pictures]
+    given = sample.with_streams({"CAM_FRONT": fa.Camera(
+        frame=front.frame, capture_times=front.capture_times, sample_index=front.sample_index, items=tuple(levels))})  # fmt: skip
+    with mock_device() as log:
+        out = fa.Brightness(factor=0.5)(given.to(log.device), seed=1)
+        out["CAM_FRONT"].image(0).sum().backward()
+    assert torch.equal(levels[0].grad.cpu(), torch.full_like(levels[0], 0.5)) and not levels[1].grad.any()
+
+
+@pytest.mark.quick
+def test_pictures_stay_together_and_go_through_a_second_pipeline() -> None:
+    sample, pipeline = vehicle(), five()
+    with mock_device() as log:
+        once = pipeline(sample.to(log.device), seed=3).realized()
+        log.clear()
+        twice = fa.Brightness(factor=0.9)(once, seed=1)
+        assert len(log.copies_in) == 1 and not log.syncs
+        twice = twice.to("cpu")
+    assert_same_streams(fa.Brightness(factor=0.9)(pipeline(sample, seed=3), seed=1), twice, exact=False)
