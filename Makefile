@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo quick test cluster stores fuzz processors kill changed-inputs full-disk formats lint bench examples docs check-devkit clean
+.PHONY: help setup demo quick test cluster stores fuzz processors kill changed-inputs full-disk device formats lint bench examples docs check-devkit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -49,8 +49,12 @@ lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-kill: $(STAMP)  ## kill runs, replays and checks at every event of the file system, and give their commands again
+kill: $(STAMP)  ## kill runs, replays and checks at every event of the file system, searches at random moments, and give their commands again
 	OMP_NUM_THREADS=1 $(BIN)/python tools/kill.py
+	OMP_NUM_THREADS=1 $(BIN)/python tools/kill_search.py
+
+device:  ## on a machine with a GPU, by its own python3: values, waits and speed of batches there; writes benchmarks/device-CARD.json
+	OMP_NUM_THREADS=1 python3 tools/device.py
 
 changed-inputs: $(STAMP)  ## change a file of every kind under runs of every format
 	OMP_NUM_THREADS=1 $(BIN)/python tools/changed_inputs.py

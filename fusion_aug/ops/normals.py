@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import ndtri
 from torch import Tensor
 
 from fusion_aug.ops.hashed import RowKey, for_rows, mixed
@@ -29,6 +28,8 @@ def _lines(device: torch.device | None = None) -> tuple[Any, Any]:
     """
     if device is not None:
         return tuple(torch.from_numpy(column).to(device) for column in _lines())  # type: ignore[return-value]
+    from scipy.special import ndtri  # slow to import
+
     edges = 2.0 ** np.arange(32)[:, None] * (1 + np.arange(OCTAVE + 1) / OCTAVE)
     quantile = -ndtri(edges / 2.0**32)
     slope = np.diff(quantile, axis=1) / np.diff(edges, axis=1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 ALIGNMENT = 16  # bytes, at which every tensor begins in the buffer
+PINNED = ("cuda", "lazy")  # devices that copy from page-locked memory without a wait; the second is the mock device's
 
 
 def one_copy(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
@@ -32,7 +33,7 @@ def _in_one_buffer(tensors: Sequence[Tensor], device: torch.device) -> list[Tens
     for t in tensors:
         starts.append(end)
         end += -(-t.numel() * t.element_size() // ALIGNMENT) * ALIGNMENT
-    buffer = torch.empty(end, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    buffer = torch.empty(end, dtype=torch.uint8, pin_memory=device.type in PINNED)
     for start, t in zip(starts, tensors, strict=True):
         _part(buffer, start, t).copy_(t)
     there = buffer.to(device, non_blocking=True)

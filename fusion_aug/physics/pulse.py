@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import pdtr
 
 from calib import LidarSensor
 from calib.ties import nearest_whole
@@ -169,6 +168,8 @@ def small_particle_echoes(
         draws: noise of the scan and of this kind of particles.
         beams: (n,) what the noise of each beam is drawn by.
     """
+    from scipy.special import pdtr  # slow to import
+
     step, sizes = 0.25, np.geomspace(0.05, 6.0, 60)
     gates = max(sensor.min_range, 0.3) + step * (np.arange(240) + 0.5)
     section = particles.backscatter(sizes, sensor.wavelength)

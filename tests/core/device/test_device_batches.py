@@ -122,8 +122,8 @@ def test_a_gradient_goes_along() -> None:
     sample = vehicle()
     front = sample["CAM_FRONT"]
     levels = [(p.float() / 255).requires_grad_() for p in front.pictures]
-    given = sample.with_streams({"CAM_FRONT": fa.Camera(
-        frame=front.frame, capture_times=front.capture_times, sample_index=front.sample_index, items=tuple(levels))})  # fmt: skip
+    told = {"capture_times": front.capture_times, "sample_index": front.sample_index}
+    given = sample.with_streams({"CAM_FRONT": fa.Camera(frame=front.frame, items=tuple(levels), **told)})
     with mock_device() as log:
         out = fa.Brightness(factor=0.5)(given.to(log.device), seed=1)
         out["CAM_FRONT"].image(0).sum().backward()
