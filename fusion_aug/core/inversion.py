@@ -9,6 +9,7 @@ from fusion_aug.core.registry import is_invariant, resolve, transform_class
 from fusion_aug.errors import DataError
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample.history import History
+from fusion_aug.sample.to_device import lies_on_device
 from fusion_aug.streams import Stream, TactileImage
 
 S = TypeVar("S", bound=Stream)
@@ -32,11 +33,13 @@ def invert(stream: S, history: History, *, name: str = "") -> S:
         The stream in the original scene.
 
     Raises:
-        DataError: a transform on this kind of stream has no inverse.
+        DataError: a transform on this kind of stream has no inverse, or its values lie on a device.
 
     Warns:
         InexactInverse: a transform's inverse is lossy on this kind of stream (pixels that were resampled).
     """
+    if lies_on_device(stream):
+        raise DataError("invert: the values lie on a device; bring them back first with batch.to('cpu')")
     out: Stream = stream
     for record in reversed(history):
         if not record.applied:

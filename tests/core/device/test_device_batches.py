@@ -8,7 +8,7 @@ from generic import Case, assert_same_streams, build
 from samples import make_sample
 
 import fusion_aug as fa
-from fusion_aug.errors import ConfigError
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.testing import DeviceLog, mock_device
 
 RUN = (  # of the registry, on a batch of a vehicle
@@ -128,6 +128,14 @@ def test_a_gradient_goes_along() -> None:
         out = fa.Brightness(factor=0.5)(given.to(log.device), seed=1)
         out["CAM_FRONT"].image(0).sum().backward()
     assert torch.equal(levels[0].grad.cpu(), torch.full_like(levels[0], 0.5)) and not levels[1].grad.any()
+
+
+@pytest.mark.quick
+def test_what_lies_on_a_device_is_not_inverted_in_part() -> None:
+    with mock_device() as log:
+        out = fa.RotateScene(yaw_deg=20.0)(vehicle().to(log.device), seed=1)
+        with pytest.raises(DataError, match=r"bring them back first with batch\.to\('cpu'\)"):
+            fa.invert(out["boxes"], out.metas[0].history)
 
 
 @pytest.mark.quick
