@@ -28,7 +28,7 @@ _PUTS = ("index_put_", "_index_put_impl_")
 _SCATTERS = ("scatter_", "scatter_add_", "scatter_reduce_")
 _SCATTERS_ROWS = ("index_add_", "index_copy_", "index_reduce_")
 _ADDS = ("scatter_add_", "scatter_reduce_", "index_add_", "index_reduce_")
-_SAYS_A_VALUE = ("_local_scalar_dense", "equal", "allclose", "is_nonzero", "item")
+_SAYS_A_VALUE = ("_local_scalar_dense", "item", "equal", "allclose", "is_nonzero")  # the first two by a copy alone
 # torch reads back whether these have succeeded
 _CHECKED = ("_linalg_check_errors", "_linalg_eigh", "_linalg_svd", "linalg_lstsq", "linalg_eig", "_linalg_eigvals")
 _CHECKED_IF_ASKED = ("linalg_inv_ex", "linalg_cholesky_ex", "linalg_ldl_factor_ex", "_linalg_solve_ex")
@@ -40,9 +40,12 @@ def name_of(func: OpOverload) -> str:
 
 
 def is_kernel(func: OpOverload) -> bool:
-    """Whether it is more than a view or an allocation."""
+    """Whether it works on values: no view, no allocation, and no question about a tensor's form."""
     name = name_of(func)
-    return not (func.is_view or name in _VIEWS or name in _ALLOCATES or name in _SAYS_A_VALUE[:1])
+    if func.is_view or name in _VIEWS + _ALLOCATES + _SAYS_A_VALUE[:2]:
+        return False
+    gives = any("Tensor" in str(r.type) for r in func._schema.returns)
+    return gives or func._schema.is_mutable or name in _SAYS_A_VALUE + _CHECKED
 
 
 def takes_numbers(func: OpOverload) -> bool:
@@ -136,7 +139,7 @@ def wait_of(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> Wa
     """
     name = name_of(func)
     if name in _SAYS_A_VALUE:
-        alone = name in ("_local_scalar_dense", "item")
+        alone = name in _SAYS_A_VALUE[:2]
         return Wait("item" if alone else name, args[0].element_size() if alone else 1)
     if name in _CHECKED or (name in _CHECKED_IF_ASKED and kwargs.get("check_errors")):
         return Wait(f"{name} looks whether it has succeeded", 4)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 import torch
-from imports import graph
 from places import REPOSITORY
 from torch import Tensor
 
@@ -136,13 +135,14 @@ def test_gradients_and_training(log: DeviceLog) -> None:
     (w * torch.arange(3.0).to(log.device)).sum().backward()
     assert w.grad is not None and w.grad.device == log.device and w.grad.tolist() == [0.0, 1.0, 2.0]
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1)).to(log.device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     losses = []
     for _ in range(5):
         loss = (model(w.detach()[None]) - 3.0).square().sum()
-        optimizer.zero_grad()
         loss.backward()
-        optimizer.step()
+        with torch.no_grad():
+            for p in model.parameters():
+                p -= 0.05 * p.grad
+                p.grad = None
         losses.append(loss.item())
     assert losses[-1] < losses[0] and all(p.device == log.device for p in model.parameters())
 
@@ -202,6 +202,6 @@ def test_other_threads_work_on_its_tensors(log: DeviceLog) -> None:
 
 
 def test_nothing_of_the_package_imports_it() -> None:
-    edges = graph(REPOSITORY, ("fusion_aug", "calib"))
-    asking = {a for a, named in edges.items() if any(b.startswith("fusion_aug.testing") for b in named)}
-    assert asking and all(a.startswith("fusion_aug.testing") for a in asking)
+    files = [f for folder in ("fusion_aug", "calib") for f in (REPOSITORY / folder).rglob("*.py")]
+    asking = {f.parent.name for f in files if "import" in f.read_text() and "fusion_aug.testing" in f.read_text()}
+    assert asking == {"testing"}
