@@ -57,7 +57,7 @@ class CameraSensor(Sensor):
     def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Canvas pixels (..., 2) of camera-frame points (..., 3), and whether each lies on the canvas (..., bool)."""
         physical, valid = self.model.project(points)
-        pixels = apply_homography(self.A, physical)
+        pixels = apply_homography(self.A, physical) if self.has_pixel_map else physical
         height, width = self.size
         u, v = pixels.unbind(-1)
         rim = 0.5 + TIE
@@ -66,7 +66,24 @@ class CameraSensor(Sensor):
 
     def unproject(self, pixels: Tensor) -> Tensor:
         """Unit rays (..., 3) in the camera frame of canvas pixels (..., 2)."""
-        return self.model.unproject(apply_homography(torch.linalg.inv(self.A), pixels.to(torch.float64)))
+        pixels = pixels.to(torch.float64)
+        physical = apply_homography(torch.linalg.inv(self.A), pixels) if self.has_pixel_map else pixels
+        return self.model.unproject(physical)
+
+    def cosines(self) -> Tensor:
+        """Cosine (H, W), float64, between the optical axis and the ray of every pixel; NaN where a lens sees nothing.
+
+        It turns distances along the axis into those along rays. It carries no gradient.
+        """
+        v, u = (torch.arange(n, dtype=torch.float64) for n in self.size)
+        if type(self.model) is not Pinhole:
+            return self.unproject(torch.stack(torch.meshgrid(u, v, indexing="xy"), -1))[..., 2].detach()
+        M = torch.linalg.inv(self.A @ self.model.K).detach()
+        across, down = M[:, 0], M[:, 1:2] * v + M[:, 2:]  # (3,) and (3, H): a ray is down + across u
+        square = torch.outer(2 * across @ down, u)  # of its length, in few passes over the canvas
+        square.add_((across @ across) * u * u).add_((down * down).sum(0)[:, None])
+        along = down[2, :, None] if across[2] == 0 else down[2, :, None] + across[2] * u
+        return square.rsqrt_().mul_(along.abs())
 
     @property
     def has_pixel_map(self) -> bool:
@@ -112,6 +129,8 @@ def apply_homography(A: Tensor, pixels: Tensor) -> Tensor:
     shift = A[:2, 2] if A.ndim == 2 else A[:, None, :2, 2]
     corner = A[2, 2] if A.ndim == 2 else A[:, 2, 2, None, None]
     mapped = pixels @ A[..., :2, :2].transpose(-1, -2) + shift
+    if A.ndim == 2 and A.is_cpu and not A.requires_grad and A[2].tolist() == [0.0, 0.0, 1.0]:
+        return mapped
     return mapped / (pixels @ A[..., 2, :2, None] + corner)
 
 

@@ -259,9 +259,17 @@ def light_of(picture: np.ndarray) -> np.ndarray:
 
 def level_of(light: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Levels of linear light, in the kind of another picture."""
-    # a table of 4096 entries over the square root, which is fine near black
-    root = np.sqrt(np.clip(light, 0, 1))
+    root = np.clip(light, 0, 1)
+    np.sqrt(root, out=root)
     if like.dtype == np.uint8:
-        table = (to_srgb(torch.linspace(0, 1, 4096, dtype=torch.float64) ** 2) * 255).round().to(torch.uint8)
-        return table.numpy()[(root * 4095 + 0.5).astype(np.uint16)]
+        root *= 4095
+        root += 0.5
+        return _levels_by_root().take(root.astype(np.intp))
     return to_srgb(torch.from_numpy(root * root)).to(torch.float32).numpy()
+
+
+@lru_cache(maxsize=1)
+def _levels_by_root() -> np.ndarray:
+    """Levels (4096,) uint8 over the square root of light, which is fine near black."""
+    levels = to_srgb(torch.linspace(0, 1, 4096, dtype=torch.float64) ** 2) * 255
+    return levels.round().to(torch.uint8).numpy()

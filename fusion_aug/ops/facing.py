@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 Array = np.ndarray
+Planes = Sequence[Array]  # (H, W) for each of three axes
 BASES = (0.0063, 0.014)  # radians between the places whose difference makes a normal
 LEVEL, WIDE = 0.025, 0.5  # radians and metres, length of a level upper rim that holds something
 BEHIND, FARTHER = 2.5, 1.15  # metres, and share of distance, from which on what shows above a rim is another thing
@@ -21,9 +24,9 @@ def facing_up(distance: Array, rays: Array, up: Array, focal: float) -> Array:
         distance: (H, W) metres along rays, float32. rays: (H, W, 3) unit, float32. up: (3,) unit, in their axes.
         focal: pixels per radian.
     """
-    distance = cv2.medianBlur(distance, 5)
-    place = rays * distance[..., None]
-    rise = [_rise(place, distance, rays, up, max(1, round(b * focal))) for b in BASES]
+    distance, ways = cv2.medianBlur(distance, 5), cv2.split(rays)
+    place = [way * distance for way in ways]
+    rise = [_rise(place, distance, ways, up, max(1, round(b * focal))) for b in BASES]
     return cv2.blur(np.minimum(*rise), (5, 5))
 
 
@@ -33,44 +36,53 @@ def normals(distance: Array, rays: Array, base: int) -> Array:
     Args:
         distance: (H, W) metres along rays, float32. rays: (H, W, 3) unit, float32.
     """
-    distance = cv2.medianBlur(distance, 5)
-    n = cv2.blur(cv2.merge(_normal(rays * distance[..., None], distance, rays, base)), (5, 5))
-    return n / np.maximum(np.linalg.norm(n, axis=2, keepdims=True), np.float32(1e-9))
+    distance, ways = cv2.medianBlur(distance, 5), cv2.split(rays)
+    n = [cv2.blur(x, (5, 5)) for x in _normal([way * distance for way in ways], distance, ways, base)]
+    length = np.maximum(_length(n), np.float32(1e-9))
+    return cv2.merge([x / length for x in n])
 
 
-def _rise(place: Array, distance: Array, rays: Array, up: Array, base: int) -> Array:
+def _rise(place: Planes, distance: Array, ways: Planes, up: Array, base: int) -> Array:
     """The upward component (H, W) of normals by places ``base`` pixels away."""
-    x, y, z = (n * np.float32(u) for n, u in zip(_normal(place, distance, rays, base), up, strict=True))
+    x, y, z = (n * np.float32(u) for n, u in zip(_normal(place, distance, ways, base), up, strict=True))
     return x + y + z
 
 
-def _normal(place: Array, distance: Array, rays: Array, base: int) -> list[Array]:
+def _normal(place: Planes, distance: Array, ways: Planes, base: int) -> list[Array]:
     """The three components (H, W) of unit normals by places ``base`` pixels away."""
-    across, down = (_difference(place, distance, axis, base) for axis in (1, 0))
-    normal = [across[..., i] * down[..., j] - across[..., j] * down[..., i] for i, j in ((1, 2), (2, 0), (0, 1))]
-    length = np.maximum(cv2.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2), np.float32(1e-9))
-    towards = sum(n * rays[..., i] for i, n in enumerate(normal))
-    scale = np.where(towards > 0, -1 / length, 1 / length)
+    across, down = (_changes(place, distance, axis, base) for axis in (1, 0))
+    normal = [across[i] * down[j] - across[j] * down[i] for i, j in ((1, 2), (2, 0), (0, 1))]
+    towards = sum(n * way for n, way in zip(normal, ways, strict=True))
+    scale = np.copysign(1 / np.maximum(_length(normal), np.float32(1e-9)), -towards)
     return [n * scale for n in normal]
 
 
-def _difference(place: Array, distance: Array, axis: int, base: int) -> Array:
-    """Change (H, W, 3) of a position along an axis; 0 where the canvas is no wider than ``base``."""
-    ahead, behind = (_neighbours(place, axis, s)[0] for s in (base, -base))
-    to, since = (_step(distance, axis, s) for s in (base, -base))
-    return np.where((to <= since)[..., None], ahead - place, place - behind)
+def _length(vector: Planes) -> Array:
+    x, y, z = vector
+    return cv2.sqrt(x * x + y * y + z * z)
 
 
-def _step(distance: Array, axis: int, by: int) -> Array:
-    """Difference (H, W) from the distances ``by`` places further along an axis; infinite from beyond the canvas."""
-    there, inside = _neighbours(distance, axis, by)
-    return np.where(inside if axis else inside[:, None], np.abs(there - distance), np.inf).astype(np.float32)
+def _changes(place: Planes, distance: Array, axis: int, base: int) -> list[Array]:
+    """Changes of a position along an axis, three (H, W): to the place ahead, or since that behind where it is nearer.
+
+    Beyond the canvas its last place goes on, which is taken where the canvas has none on either side.
+    """
+    step = cv2.absdiff(_ahead(distance, axis, base), distance)
+    here, before = (np.s_[base:], np.s_[:-base]) if axis == 0 else (np.s_[:, base:], np.s_[:, :-base])
+    end = np.s_[-base:] if axis == 0 else np.s_[:, -base:]
+    step[end] = np.inf
+    behind = (~(step[here] <= step[before])).astype(np.uint8)
+    out = [_ahead(p, axis, base) - p for p in place]
+    for change in out if behind.size else ():
+        cv2.copyTo(change[before].copy(), behind, change[here])
+    return out
 
 
-def _neighbours(x: Array, axis: int, by: int) -> tuple[Array, Array]:
-    """Values ``by`` places further along an axis, the last one repeated, and which of these the canvas has."""
-    index = np.arange(x.shape[axis]) + by
-    return x.take(np.clip(index, 0, x.shape[axis] - 1), axis), (index >= 0) & (index < x.shape[axis])
+def _ahead(x: Array, axis: int, by: int) -> Array:
+    """Values (H, W) ``by`` places further along an axis, the last one repeated."""
+    by = min(by, x.shape[axis] - 1)
+    rest = (0, by, 0, 0) if axis == 0 else (0, 0, 0, by)
+    return cv2.copyMakeBorder(x[by:] if axis == 0 else x[:, by:], *rest, cv2.BORDER_REPLICATE)
 
 
 def run_lengths(mask: Array) -> Array:

@@ -15,6 +15,7 @@ All of it is a probability: where the evidence is weak, half of a shadow is take
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import cv2
@@ -55,6 +56,11 @@ DARK = 0.004  # light of the darkest level that is still told from black
 LOG_LIGHT = np.log(np.maximum(to_linear(torch.arange(256, dtype=torch.float64) / 255).numpy(), DARK)).astype(np.float32)
 
 
+def surface_grid(size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of the cells that surfaces are told in."""
+    return grid_of(size, max(1, round(size[1] / COLUMNS)))
+
+
 class Surfaces(NamedTuple):
     """What a picture shows, in cells (h, w), float32.
 
@@ -77,10 +83,10 @@ class Surfaces(NamedTuple):
         """Those of a picture.
 
         Args:
-            levels: (H, W, 3) uint8. distance: (H, W) metres. rays: (H, W, 3) unit. up: (3,) unit, in their axes.
-            sky_from: what is as far is the sky, metres.
+            levels: (H, W, 3) uint8. distance: (H, W) metres. rays: (h, w, 3) unit, of pixels or of the cells.
+            up: (3,) unit, in their axes. sky_from: what is as far is the sky, metres.
         """
-        grid = grid_of((levels.shape[0], levels.shape[1]), max(1, round(levels.shape[1] / COLUMNS)))
+        grid = surface_grid((levels.shape[0], levels.shape[1]))
         red, green, blue = cv2.split(cv2.LUT(cv2.medianBlur(to_cells(levels, grid), MEDIAN), LOG_LIGHT))
         far, ways = distance_in_cells(distance, grid), to_cells(rays, grid)
         facing = normals(far, ways, max(1, round(BASE * grid[1])))
@@ -149,7 +155,7 @@ def log_shade(seen: Surfaces, sun: Sunlight) -> Array:
     if min(seen.light.shape) < 2:  # nothing to compare with
         return np.zeros(seen.light.shape, np.float32)
     bright, hue, level = seen.light - np.float32(sun.light), seen.warm - np.float32(sun.warm), seen.level
-    odds = _odds_of_sun(bright, hue, GROUND) + np.log((1 - SHADED_GROUND) / SHADED_GROUND)
+    odds = _odds_of_sun(bright, hue, GROUND) + math.log((1 - SHADED_GROUND) / SHADED_GROUND)
     facing = seen.normal @ sun.side.astype(np.float32)
     odds = level * odds + (1 - level) * (_odds_of_sun(bright - LEAVES * seen.leafy, hue, WALLS) + TRUST * facing)
     expected = np.where(seen.sky, 0, SHADE / (1 + np.exp(odds))).astype(np.float32)

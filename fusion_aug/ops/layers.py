@@ -24,8 +24,8 @@ def cell_middles(size: tuple[int, int], grid: tuple[int, int]) -> Array:
 
 
 def to_cells(picture: Array, grid: tuple[int, int]) -> Array:
-    """Means (h, w) or (h, w, c) of the cells of a grid over a map or picture of the canvas."""
-    return cv2.resize(picture, grid[::-1], interpolation=cv2.INTER_AREA)
+    """Means (h, w) or (h, w, c) of the cells of a grid over a map or picture; itself where every pixel is a cell."""
+    return picture if picture.shape[:2] == grid else cv2.resize(picture, grid[::-1], interpolation=cv2.INTER_AREA)
 
 
 def distance_in_cells(distance: Array, grid: tuple[int, int]) -> Array:
@@ -35,9 +35,24 @@ def distance_in_cells(distance: Array, grid: tuple[int, int]) -> Array:
     return 1 / to_cells(1 / np.maximum(distance, np.float32(1e-6)), grid)
 
 
+def at_places(coarse: Array, rows: Array, columns: Array) -> Array:
+    """Values (h, w) of a map (H, W), float32, between its own places: at rows (h,) and columns (w,), interpolated.
+
+    All of them lie before its last row and its last column.
+    """
+    for axis, at in ((0, rows[:, None]), (1, columns)):
+        first = np.floor(at)
+        part, before = (at - first).astype(np.float32), first.reshape(-1).astype(np.intp)
+        coarse = coarse.take(before, axis) * (1 - part) + coarse.take(before + 1, axis) * part
+    return coarse
+
+
 def to_canvas(coarse: Array, size: tuple[int, int]) -> Array:
-    """A map (h, w) or (h, w, c) of cells on a canvas of ``size``, interpolated; its rim continues the last cells."""
-    return cv2.resize(coarse, size[::-1])
+    """A map (h, w) or (h, w, c) of cells on a canvas of ``size``, interpolated; its rim continues the last cells.
+
+    The map itself where it is as fine as the canvas.
+    """
+    return coarse if coarse.shape[:2] == size else cv2.resize(coarse, size[::-1])
 
 
 def overlay(picture: Array, layer: Array, share: Array) -> Array:
@@ -51,4 +66,4 @@ def overlay(picture: Array, layer: Array, share: Array) -> Array:
     return cv2.blendLinear(picture, over, 1 - weight, weight)
 
 
-__all__ = ["cell_middles", "distance_in_cells", "grid_of", "overlay", "to_canvas", "to_cells"]
+__all__ = ["at_places", "cell_middles", "distance_in_cells", "grid_of", "overlay", "to_canvas", "to_cells"]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from calib import CameraSensor
+from calib import CameraSensor, Pinhole
 from calib.ties import nearest_whole
 
 Array = np.ndarray
@@ -41,18 +41,18 @@ def mirrored(sensor: CameraSensor, distance: Array, up: Array, height: float, ra
         up: (3,) unit normal of the ground in the camera's axes. height: metres of the camera above it.
         rays: (n, 3) unit rays that meet the ground.
     """
-    slope = rays @ up
-    scene = _Scene(sensor, distance, up, height)
-    all_rays = _Rays(rays, rays - 2 * slope[:, None] * up, height / -slope)
+    scene, slope = _Scene.of(sensor, distance, up, height), rays @ up
+    all_rays = _Rays(scene.axes @ rays.T, slope, height / -slope)
     last, end = np.zeros(len(rays)), np.ones(len(rays))
-    going = np.arange(len(rays))
+    before: Array | float = 0.0
+    going, some = np.arange(len(rays)), all_rays
     for x in np.arange(1, STEPS + 1) / (STEPS + 1):
         if not len(going):
             break
-        stops = _meets(scene, all_rays.of(going), np.full(len(going), x), last[going])
-        end[going[stops]] = x
-        going = going[~stops]
-        last[going] = x
+        stops = _meets(scene, some, x, before)
+        met = going[stops]
+        end[met], last[met] = x, before
+        going, some, before = going[~stops], some.of(~stops) if len(met) else some, x
     met = np.flatnonzero(end < 1)
     low, high, before, some = last[met], end[met], last[met], all_rays.of(met)
     for _ in range(HALVINGS if len(met) else 0):
@@ -60,50 +60,67 @@ def mirrored(sensor: CameraSensor, distance: Array, up: Array, height: float, ra
         stops = _meets(scene, some, middle, before)
         low, high = np.where(stops, low, middle), np.where(stops, middle, high)
     end[met] = high
-    pixel = _pixels(sensor, all_rays.at(end))
+    pixel = np.column_stack(scene.pixels(all_rays, end))
     return Mirrored(np.clip(pixel, 0, np.array(distance.shape[::-1]) - 1), end)
 
 
 class _Scene(NamedTuple):
-    """What the rays go through; as in ``mirrored``."""
+    """What the rays go through; as in ``mirrored``.
+
+    Attributes:
+        straight: whether pixels are quotients of the coordinates along ``axes``, as a lens without distortion has it.
+        axes: (3, 3) rows along which directions are given: those of the canvas, or of the camera.
+    """
 
     sensor: CameraSensor
     distance: Array
     up: Array
     height: float
+    straight: bool
+    axes: Array
+
+    @staticmethod
+    def of(sensor: CameraSensor, distance: Array, up: Array, height: float) -> _Scene:
+        A = sensor.A.detach()
+        straight = type(sensor.model) is Pinhole and A[2].tolist() == [0.0, 0.0, 1.0]
+        axes = (A @ sensor.model.K.detach()).numpy() if straight else np.eye(3)
+        return _Scene(sensor, distance, up, height, straight, axes)
+
+    def pixels(self, rays: _Rays, x: Array | float) -> tuple[Array, Array]:
+        """Canvas pixels (n,) each of points of the mirrored rays, the middle of the lens where it sees none."""
+        rise = rays.slope * (-2 * x)
+        way = [own + rise * up for own, up in zip(rays.down, self.axes @ self.up, strict=True)]
+        if not self.straight:
+            pixel, _ = self.sensor.project(torch.from_numpy(np.column_stack(way)))
+            u, v = pixel.detach().nan_to_num(-1e4).numpy().T
+            return u, v
+        behind = way[2] <= 0
+        if behind.any():
+            way = [np.where(behind, middle, w) for middle, w in zip(self.axes[:, 2], way, strict=True)]
+        return way[0] / way[2], way[1] / way[2]
 
 
 class _Rays(NamedTuple):
-    """Rays (n, 3) to the ground, their mirror images (n, 3), and how far the ground is, metres (n,)."""
+    """Rays to the ground (3, n) along the scene's axes, their slopes against it, and how far it is, metres, (n,)."""
 
     down: Array
-    away: Array
+    slope: Array
     reach: Array
 
     def of(self, rows: Array) -> _Rays:
-        return _Rays(self.down[rows], self.away[rows], self.reach[rows])
-
-    def at(self, x: Array) -> Array:
-        """Directions (n, 3) in which the camera sees points of the mirrored rays, not of unit length."""
-        return self.down * (1 - x)[:, None] + self.away * x[:, None]
+        return _Rays(self.down[:, rows], self.slope[rows], self.reach[rows])
 
 
-def _pixels(sensor: CameraSensor, way: Array) -> Array:
-    """Canvas pixels (n, 2) of directions (n, 3), far off the canvas where the lens sees none."""
-    pixel, _ = sensor.project(torch.from_numpy(way))
-    return pixel.detach().nan_to_num(-1e4).numpy()
-
-
-def _meets(scene: _Scene, rays: _Rays, x: Array, before: Array) -> Array:
+def _meets(scene: _Scene, rays: _Rays, x: Array | float, before: Array | float) -> Array:
     """Whether rays (n,) at x are behind what the picture shows there, and that stands beyond where they were before."""
-    way = rays.at(x)
-    u, v = nearest_whole(_pixels(scene.sensor, way)).astype(np.int64).T
+    u, v = (nearest_whole(p) for p in scene.pixels(rays, x))
     rows, columns = scene.distance.shape
     inside = (u >= 0) & (u < columns) & (v >= 0) & (v < rows)
-    seen = scene.distance[np.clip(v, 0, rows - 1), np.clip(u, 0, columns - 1)]
-    length = np.sqrt(np.einsum("ij,ij->i", way, way))
-    share = seen * (1 - x) / (length * rays.reach)  # of the ray's own distance, which is reach length / (1 - x)
-    stands = scene.height + seen * (way @ scene.up) / length > LOWEST
+    seen = scene.distance.reshape(-1).take(np.where(inside, v * columns + u, 0).astype(np.intp))
+    # d and the normal have unit length, so that (1 - x) d + x d' has this one, and rises by (1 - 2 x) of the slope
+    seen = seen / np.sqrt(1 - (4 * x * (1 - x)) * rays.slope**2)
+    share = seen * (1 - x) / rays.reach  # of the ray's own distance, which is reach / (1 - x) for each unit of length
+    stands = scene.height + seen * rays.slope * (1 - 2 * x) > LOWEST
     # over the ground a ray comes as far as 1 / (1 - x) of the way to where it was mirrored
     return inside & stands & (share <= 1) & (share / (1 - x) >= NEARER / (1 - before))
 

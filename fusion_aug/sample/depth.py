@@ -14,7 +14,6 @@ from calib import CameraSensor, UnknownLens
 from calib.se3 import transform_points
 from calib.sensors import Sensor
 from fusion_aug.errors import DataError
-from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.physics.cells import CellDirections
 from fusion_aug.physics.completion import SKY_DISTANCE, Completion, complete_distances
 from fusion_aug.physics.ground import fit_ground
@@ -101,7 +100,7 @@ def _camera_depth(sample: Sample, name: str, item: int, settings: DepthSettings)
         distance = picture.to("cpu", torch.float32)
         if measure == "z":
             sensor = sample.metas[index].true_rig.camera(stream.instance(name))
-            distance = distance / sensor.unproject(pixel_grid(sensor.size))[..., 2].clamp(min=1e-6).to(distance)
+            distance = distance / sensor.cosines().clamp(min=1e-6).to(distance)
         turns = _upright(sample, name, item)[1]
         return _turned_back(_without_gaps(np.rot90(distance.numpy(), turns)), turns)
     if not lidars_of(sample, index):

@@ -152,3 +152,16 @@ def test_wrong_number_of_coefficients() -> None:
         BrownConrady.from_focal(500, 500, 320, 240, SIZE, [0.1, 0.2, 0.3])
     with pytest.raises(CalibrationError, match="unknown camera model"):
         camera_from_dict({"model": "magic", "K": np.eye(3).tolist(), "size": [4, 4]})
+
+
+@every_model
+@pytest.mark.parametrize(
+    "A", [np.eye(3), [[2.0, 0.1, -300], [0.2, -1.5, 500], [0, 0, 1]], [[1.0, 0.1, 3], [0.2, 1.5, 4], [1e-4, 2e-4, 1]]]
+)
+def test_cosines_are_those_of_the_rays(model: CameraModel, A: object) -> None:
+    camera = CameraSensor(frame="camera", model=model, A=torch.tensor(np.array(A)), size=(200, 310))
+    v, u = np.mgrid[:200, :310]
+    ray = camera.unproject(torch.from_numpy(np.stack([u, v], -1).astype(float)))
+    found = camera.cosines()
+    assert found.shape == (200, 310) and int(torch.isfinite(found).sum()) > 20000
+    assert torch.allclose(found, ray[..., 2], rtol=0, atol=1e-12, equal_nan=True)

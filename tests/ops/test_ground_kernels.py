@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from calib import CameraSensor, Pinhole
+from calib import BrownConrady, CameraSensor, Pinhole
 from fusion_aug.ops.facing import below_steps, facing_up, run_lengths
 from fusion_aug.ops.grid import pixel_grid
-from fusion_aug.ops.layers import cell_middles, distance_in_cells, grid_of, overlay, to_canvas, to_cells
+from fusion_aug.ops.layers import at_places, cell_middles, distance_in_cells, grid_of, overlay, to_canvas, to_cells
 from fusion_aug.ops.mirror import mirrored
 from fusion_aug.ops.streaks import cover, draw_streaks
 
@@ -147,3 +147,22 @@ def test_distances_of_a_plane_keep_to_it_in_cells() -> None:
     place = rays_there * distance_in_cells(distance, grid)[..., None]
     road = place[..., 2] < 11.5
     assert road.sum() > 1000 and np.abs(place[road][:, 1] - HEIGHT).max() < 2e-3
+
+
+def test_a_slope_keeps_its_values_between_its_places() -> None:
+    plane = np.add.outer(3 * np.arange(9.0), 2 * np.arange(12.0)).astype(np.float32)
+    rows, columns = np.array([0.0, 2.25, 7.9]), np.array([0.5, 3.0, 10.75, 10.8])
+    expected = np.add.outer(3 * rows, 2 * columns)
+    assert np.allclose(at_places(plane, rows, columns), expected, atol=1e-4)
+
+
+def test_a_mirror_is_the_same_by_a_pinhole_and_by_a_lens_without_distortion() -> None:
+    """A closed form follows the rays of a pinhole camera, a general one those of a lens of no distortion at all."""
+    distance, ray = wall_behind_a_road(12.0), rays()
+    ground = ray[140:, ::7].reshape(-1, 3)
+    ground = ground[ground[:, 1] > 0.3]
+    bent = BrownConrady(K=CAMERA.model.K, size=SIZE, distortion=torch.zeros(4, dtype=torch.float64))
+    pinhole, general = (
+        mirrored(CameraSensor(frame="camera", model=m), distance, UP, HEIGHT, ground) for m in (CAMERA.model, bent)
+    )
+    assert np.allclose(pinhole.pixel, general.pixel, atol=1e-6) and np.allclose(pinhole.beyond, general.beyond)

@@ -16,7 +16,7 @@ import torch
 
 from fusion_aug.ops.color import levels_of, to_linear, to_srgb
 from fusion_aug.ops.haze import full_scale
-from fusion_aug.ops.illumination import BLUER, LOG_LIGHT, Sunlight, Surfaces, log_shade
+from fusion_aug.ops.illumination import BLUER, LOG_LIGHT, Sunlight, Surfaces, log_shade, surface_grid
 from fusion_aug.ops.layers import to_canvas, to_cells
 from fusion_aug.ops.potential import guided
 from fusion_aug.physics.completion import SKY_DISTANCE
@@ -38,9 +38,8 @@ OPAQUE = 0.02  # transmission of the whole sky's distance below which the air hi
 
 def in_overcast(picture: Array, view: WeatherView, state: WeatherState) -> Array:
     """A picture (H, W, 3), uint8 or float32 in [0, 1], without a share ``state.sun_loss`` of the sun's own light."""
-    share = np.float32(state.sun_loss)
-    factors = [(g * c - 1) * share + 1 for g, c in zip(gains(view), COOL, strict=True)]
-    gain = to_canvas(cv2.merge([g.astype(np.float32) for g in factors]), view.size)
+    share, found = state.sun_loss, gains(view)
+    gain = to_canvas(cv2.addWeighted(found, share, found, 0.0, 1 - share), view.size)
     exact = picture.dtype != np.uint8
     relit = cv2.multiply(picture, gain, dtype=cv2.CV_32F if exact else cv2.CV_8U)
     relit = np.minimum(relit, 1.0) if exact else relit
@@ -50,23 +49,24 @@ def in_overcast(picture: Array, view: WeatherView, state: WeatherState) -> Array
     return cv2.blendLinear(relit, air_seen(view, state, state.airlight, picture), 1 - grey, grey)
 
 
-def gains(view: WeatherView) -> tuple[Array, ...]:
-    """What the levels of red, green and blue are multiplied by without the sun, (h, w) each, in half cells."""
+def gains(view: WeatherView) -> Array:
+    """What the levels of red, green and blue are multiplied by without the sun, (h, w, 3) float32, in half cells."""
     question, inputs = ("gains", view.item, view.settings), [*_shown(view), *view.call.sample.of_type(Camera).values()]
     return cached_with_stream(view.stream, question, inputs, lambda: _found_gains(view))
 
 
-def _found_gains(view: WeatherView) -> tuple[Array, ...]:
+def _found_gains(view: WeatherView) -> Array:
     seen = surfaces_seen(view)
     shade = log_shade(seen, sunlight(view))
     walls = np.where(seen.sky, 0, LESS_ON_WALLS * (1 - np.clip(seen.rise, 0, 1))).astype(np.float32)
     fine = (min(view.size[0], 2 * shade.shape[0]), min(view.size[1], 2 * shade.shape[1]))
     grey = cv2.LUT(cv2.cvtColor(to_cells(_levels(view), fine), cv2.COLOR_RGB2GRAY), LOG_LIGHT)
-    lit, colour = (
-        guided(shade + walls, to_cells(grey, shade.shape), grey),
-        to_canvas(shade * np.float32(BLUER / 2), fine),
-    )
-    return tuple(cv2.exp((lit + sign * colour) * np.float32(-1 / GAMMA)) for sign in (1, 0, -1))
+    lit = guided(shade + walls, to_cells(grey, shade.shape), grey) * np.float32(-1 / GAMMA)
+    colour = to_canvas(shade * np.float32(-BLUER / 2 / GAMMA), fine)
+    found = [lit + colour, lit - colour, lit]
+    for gain, cool in zip(found, COOL[[0, 2, 1]], strict=True):
+        np.multiply(cv2.exp(gain, gain), np.float32(cool), out=gain)
+    return cv2.merge([found[k] for k in (0, 2, 1)])
 
 
 def sunlight(view: WeatherView) -> Sunlight:
@@ -87,7 +87,7 @@ def surfaces_seen(view: WeatherView) -> Surfaces:
     up = T_up_ref(view.call.sample, view.index)[2, :3]
     return cached_with_stream(
         view.stream, ("surfaces", view.item, view.settings), _shown(view),
-        lambda: Surfaces.of(_levels(view), view.distance, view.rays, up, SKY_FROM),
+        lambda: Surfaces.of(_levels(view), view.distance, view.rays_in(surface_grid(view.size)), up, SKY_FROM),
     )  # fmt: skip
 
 

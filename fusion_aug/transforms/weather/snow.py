@@ -47,7 +47,8 @@ def lay_snow(picture: Array, view: WeatherView, state: WeatherState) -> tuple[Ar
     room = room_for_snow(view, cells)
     small = to_cells(picture, room.shape)
     small = small.astype(np.float32) / 255 if picture.dtype == np.uint8 else small
-    grey = small.mean(2)
+    red, green, blue = cv2.split(small)
+    grey = (red + green + blue) / 3
     soft = _mean_around(grey, cells.ground, SOFT * cells.focal)
     way = cells.rays * cells.distance[..., None]  # from the camera, in the reference frame's axes
     score, slope = _patches_seen(view, state, way, cells.focal)
@@ -56,7 +57,8 @@ def lay_snow(picture: Array, view: WeatherView, state: WeatherState) -> tuple[Ar
     score += TRACKS * wheel_tracks(view, way + view.T_ref[:3, 3].astype(np.float32))
     share = (covered(score, state.surface.snow_cover, SNOW_RIM) * room).astype(np.float32)
     light = _light_on_snow(soft, cells, state) * (1 + RELIEF * slope)
-    return overlay(picture, level_of(light[..., None] * TINT, picture), share), to_canvas(share, view.size)
+    snow = level_of(cv2.merge([light * tint for tint in TINT]), picture)
+    return overlay(picture, snow, share), to_canvas(share, view.size)
 
 
 def room_for_snow(view: WeatherView, cells: SurfaceCells) -> Array:
@@ -99,7 +101,7 @@ def _patches_seen(view: WeatherView, state: WeatherState, way: Array, focal: flo
     x, y = x + np.float32(start[1][0]), y + np.float32(start[1][1])
     bumps = relief.seen(x, y)
     # far away a cell holds hills and hollows
-    fades = np.minimum(0.24 * focal / np.maximum(np.einsum("ijk,ijk->ij", way, way), 1e-3), 1)
+    fades = np.minimum(0.24 * focal / np.maximum(sum(p * p for p in cv2.split(way)), 1e-3), 1)
     slope = (relief.seen(x + np.float32(0.06), y + np.float32(0.03)) - bumps) * fades
     return score - ROUGH * bumps * fades, slope
 

@@ -13,7 +13,7 @@ from calib.ties import nearest_whole
 from fusion_aug.core.registry import Call
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.haze import enlarged
-from fusion_aug.ops.layers import cell_middles, grid_of
+from fusion_aug.ops.layers import at_places, cell_middles, grid_of
 from fusion_aug.physics.completion import Completion
 from fusion_aug.physics.ground import NEAR, height
 from fusion_aug.sample import SampleMeta
@@ -109,6 +109,14 @@ class WeatherView:
         """(H, W, 3) float32 unit rays, nearly, in the reference frame's axes."""
         rotated = self.nodes @ self.T_ref[:3, :3].T
         return cv2.merge([self.smooth(rotated[..., i]) for i in range(3)])
+
+    def rays_in(self, grid: tuple[int, int]) -> Array:
+        """(h, w, 3) float32 unit rays, nearly, in the middles of a grid's cells, in the reference frame's axes."""
+        rotated = (self.nodes @ self.T_ref[:3, :3].T).astype(np.float32)
+        rows, columns = (
+            ((np.arange(n) + 0.5) * (s / n) - 0.5) / STEP + 1 for n, s in zip(grid, self.size, strict=True)
+        )
+        return cv2.merge([at_places(rotated[..., i], rows, columns) for i in range(3)])
 
     @cached_property
     def plane(self) -> Array | None:

@@ -46,8 +46,8 @@ def wet_road(picture: Array, view: WeatherView, state: WeatherState, snow: Array
     damp = np.float32(1 - np.exp(-state.surface.water_film / DAMP)) * ground
     shown = small[to_cells(bare, small.shape[:2]) > 0.5]
     middle = max(float(np.median(light_of(shown[None]))), 0.01) if len(shown) else 0.2
-    light += (_wetted(before, np.float32(middle / GROUND_ALBEDO)) - light) * damp[..., None]
-    light += (to_canvas(image, view.size)[rows] - light) * share[..., None]
+    light += (_wetted(before, np.float32(middle / GROUND_ALBEDO)) - light) * cv2.merge([damp] * 3)
+    light += (to_canvas(image, view.size)[rows] - light) * cv2.merge([share] * 3)
     out = picture.copy()
     cv2.copyTo(level_of(light, picture), (ground > 0).astype(np.uint8), out[rows])
     return out

@@ -17,10 +17,11 @@ from torch import Tensor
 from calib.se3 import as_f64
 from fusion_aug.errors import DataError
 from fusion_aug.ops.color import to_linear, to_srgb
+from fusion_aug.ops.layers import to_canvas
 from fusion_aug.physics.air import extinction_of_mor, extinction_of_visual_range
 from fusion_aug.physics.completion import SKY_DISTANCE
 from fusion_aug.sample.depth import is_given
-from fusion_aug.transforms.weather.light import COOL, OPAQUE, SKY_FROM, gains
+from fusion_aug.transforms.weather.light import OPAQUE, SKY_FROM, gains
 from fusion_aug.transforms.weather.state import DUST_TINT, FOG_TINT, IN_FOG, LAYER, WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
 
@@ -84,9 +85,8 @@ def _canvas(cells: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _without_sun(picture: Tensor, view: WeatherView, seen: Tensor, taken: Tensor, extinction: float) -> Tensor:
     """The picture without a share ``taken`` of the sun's own light, as ``light.in_overcast``."""
-    maps = cv2.merge([(g * c - 1).astype(np.float32) for g, c in zip(gains(view), COOL, strict=True)])
     share = taken.float()
-    relit = (picture * (1 + share * torch.from_numpy(cv2.resize(maps, view.size[::-1])))).clamp(max=1.0)
+    relit = (picture * (1 + share * torch.from_numpy(to_canvas(gains(view) - 1, view.size)))).clamp(max=1.0)
     if np.exp(-extinction * SKY_DISTANCE) < OPAQUE:
         return relit
     grey = torch.from_numpy(cv2.blur((view.distance >= SKY_FROM).astype(np.float32), (3, 3)))[..., None] * share
