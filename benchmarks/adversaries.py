@@ -1,12 +1,13 @@
 """How much worse than a random draw an adversary finds for the detector of ``examples/train_fusion.py``.
 
-``python -m benchmarks.adversaries [--samples N] [--seeds 0 1 2] [--steps N] [--train] [--folder DIR] [--out FILE]``.
-Networks are trained as the example's arm ``geometry``, one per seed, which also seeds all draws. Then, over keyframes
-of its test streets, the mean loss without augmentation, of one random draw of ``PIPELINE``, of ``Adversary`` (light of
-float pictures and calibration exactly, fog and the pose of the scene by differences) and of ``WorstOf`` with as many
-passes of the network, of which a backward one counts as two. Every outcome is replayed, without the loss, and compared.
+``python -m benchmarks.adversaries [--parts attacks training] [--samples N] [--seeds 0 1 2] [--steps N] [--folder DIR]
+[--out FILE]``. The part ``attacks``: networks are trained as the example's arm ``geometry``, one per seed, which also
+seeds all draws. Then, over keyframes of its test streets, the mean loss without augmentation, of one random draw of
+``PIPELINE``, of ``Adversary`` (light of float pictures and calibration exactly, fog and the pose of the scene by
+differences) and of ``WorstOf`` with as many passes of the network, of which a backward one counts as two. Every outcome
+is replayed, without the loss, and compared.
 
-With ``--train`` networks are also trained with half of the samples drawn in these ways, the worst of them for the
+The part ``training``: networks are trained with half of the samples drawn in these ways, the worst of them for the
 network as it is then, and tested in all conditions of the example.
 """
 
@@ -17,7 +18,7 @@ import importlib.util
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ PIPELINE = fa.Compose(
 )
 GRADIENT = {"fog.*": "spsa", "turn.*": "spsa", "shift.*": "spsa", "*": "exact"}
 Loss = Callable[[fa.Sample], Tensor]
+Found = dict[str, list[dict[str, float]]]  # by way or arm: figures of each seed
 
 
 def load_example() -> tuple[Any, list[nn.Module]]:
@@ -132,60 +134,67 @@ def arms(usual: fa.Transform, loss: Loss) -> dict[str, fa.Transform]:
     return {name: fa.Compose({"added": one, "usual": usual}) for name, one in first.items()}
 
 
-def report_attacks(example: Any, usual: fa.Transform, words: argparse.Namespace) -> dict[str, Any]:
-    """Figures of every way and seed."""
+def report_attacks(example: Any, usual: fa.Transform, words: argparse.Namespace) -> Iterator[Found]:
+    """Figures of every way, after each seed."""
     test = example.keyframes("test")
     samples = [in_floats(s) for s in test[:: max(1, len(test) // words.samples)]][: words.samples]
-    found: dict[str, Any] = {}
+    found: Found = {}
     for seed in words.seeds:
-        network, _ = example.train(example.keyframes("training")[::2], usual, seed, words.steps)
+        network = example.train(example.keyframes("training")[::2], usual, seed)
         for name, row in attack(example, network, samples, seed).items():
             found.setdefault(name, []).append(row)
             print(f"seed {seed}  {name:18s} " + "  ".join(f"{k} {v:.3f}" for k, v in row.items()), flush=True)
+        yield found
     for name, rows in found.items():
         print(f"mean    {name:18s} loss {statistics.mean(r['loss'] for r in rows):.3f}", flush=True)
-    return found
 
 
 def report_training(
     example: Any, made: list[nn.Module], usual: fa.Transform, words: argparse.Namespace
-) -> dict[str, Any]:
-    """AP of every arm, condition and seed."""
+) -> Iterator[Found]:
+    """AP of every arm and condition, after each seed."""
     floats, sets = [in_floats(s) for s in example.keyframes("training")[::2]], example.tests("test")
-    found: dict[str, Any] = {}
-    for name, pipeline in arms(usual, loss_with(example, lambda: made[-1])).items():
-        scores: dict[str, list[float]] = {condition: [] for condition in sets}
-        for seed in words.seeds:
+    found: Found = {}
+    for seed in words.seeds:
+        for name, pipeline in arms(usual, loss_with(example, lambda: made[-1])).items():
             start = time.process_time()
-            network, _ = example.train(floats, pipeline, seed, words.steps)
-            print(f"{name:20s} seed {seed}  {time.process_time() - start:.0f} s", flush=True)
-            for condition, batches in sets.items():
-                scores[condition].append(example.evaluate(network, batches))
-        print(f"{name:20s} " + "  ".join(f"{c} {statistics.mean(s):.1f}" for c, s in scores.items()), flush=True)
-        found[name] = scores
-    return found
+            network = example.train(floats, pipeline, seed)
+            scores = {condition: example.evaluate(network, batches) for condition, batches in sets.items()}
+            found.setdefault(name, []).append({**scores, "seconds": time.process_time() - start})
+            print(
+                f"{name:20s} seed {seed}  " + "  ".join(f"{c} {s:.1f}" for c, s in found[name][-1].items()), flush=True
+            )
+        yield found
+    for name, rows in found.items():
+        means = {condition: statistics.mean(row[condition] for row in rows) for condition in rows[0]}
+        print(f"mean  {name:20s} " + "  ".join(f"{c} {m:.1f}" for c, m in means.items()), flush=True)
 
 
 def main() -> None:
-    """Print the tables, and write them as JSON."""
+    """Print the tables, and write them as JSON after every seed, beside the other part that is there."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=120, help="of every training")
-    parser.add_argument("--train", action="store_true", help="also train with them")
+    parser.add_argument("--parts", nargs="+", choices=["attacks", "training"], default=["attacks"])
     parser.add_argument("--folder", help="of the streets, in place of the example's")
     parser.add_argument("--out", type=Path)
     words = parser.parse_args()
     torch.set_num_threads(1)
     example, made = load_example()
+    example.SETTINGS.steps = words.steps
     if words.folder:
-        example.settings().merge_with({"folder": str(Path(words.folder).absolute())})
-    usual = example.built(example.settings().geometry_and_light)
-    found = {"attacks": report_attacks(example, usual, words)}
-    if words.train:
-        found["training"] = report_training(example, made, usual, words)
-    if words.out:
-        words.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        example.SETTINGS.folder = str(Path(words.folder).absolute())
+    usual = example.built(example.SETTINGS.geometry_and_light)
+    reports = {
+        "attacks": report_attacks(example, usual, words),
+        "training": report_training(example, made, usual, words),
+    }
+    for name in words.parts:
+        for found in reports[name]:
+            if words.out:
+                others = json.loads(words.out.read_text(encoding="utf-8")) if words.out.exists() else {}
+                words.out.write_text(json.dumps({**others, name: found}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

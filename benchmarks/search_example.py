@@ -1,10 +1,10 @@
 """Searches on the fusion example, which see its validation streets only, and their winners on its test streets.
 
-``python -m benchmarks.search_example [--out out/search] [--jobs 2]``. The space is that of the example's full pipeline.
-A grid of 3 x 3 and one of 5 x 5, Optuna's TPE with 9 trainings and a population of 3 in 3 rounds (9 trainings of a
-third of the epochs) search with one seed each. Every winner is trained anew with three fresh seeds and tested. Printed
-and written: what won, its score on the validation streets, and the mean over all tests for every fresh seed. Goes on
-where it was killed. About an hour of one processor.
+``python -m benchmarks.search_example [--out out/search] [--jobs 2]``. The space is what the example's arm ``full``
+takes from. A grid of 3 x 3 and one of 5 x 5, Optuna's TPE with 9 trainings and a population of 3 in 3 rounds (9
+trainings of a third of the epochs) search with one seed each. Every winner is trained anew with three fresh seeds and
+tested. Printed and written: what won, its score on the validation streets, and the mean over all tests for every fresh
+seed. Goes on where it was killed. About an hour and a half of one processor.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
 def searched(name: str, out: Path) -> tuple[dict[str, Any], float]:
     """One search: the winner's configuration, recipe and score, and the seconds of the processor that were new."""
     began = time.process_time()
-    space = fa.Space.of(example.built(example.settings().trainings.full.pipeline))
+    space = fa.Space.of(fa.Compose(example.built(example.SETTINGS.everything)))
     folder = out / "".join(c if c.isalnum() else "_" for c in name)
     found = fa.search_policy(example.objective, space, out=folder, epochs=EPOCHS, **SEARCHES[name])
     won = {
@@ -57,7 +57,7 @@ def said(recipe: Mapping[str, Any]) -> str:
 def tested(pipeline: Mapping[str, Any], seed: int) -> tuple[dict[str, float], float]:
     """A pipeline trained anew: its scores by test, and the seconds of the processor."""
     began, samples = time.process_time(), example.keyframes("training")[::2]
-    network, _ = example.train(samples, build_pipeline(pipeline), seed, example.settings().steps)
+    network = example.train(samples, build_pipeline(pipeline), seed)
     scores = {name: example.evaluate(network, batches) for name, batches in example.tests("test").items()}
     return scores, time.process_time() - began
 

@@ -8,13 +8,12 @@ The streets are those of ``fusion-aug synth drive size=tiny every=1.0``, made at
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache
-from multiprocessing import get_context
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,9 @@ REACH = 30.0  # metres up to which objects are scored
 HEIGHTS = (0.1, 0.9, 1.7)  # metres above the road at which a cell looks into the pictures
 LAYER, LAYERS = 0.5, 8  # metres, and layers of points above the road
 BATCH, RATE = 6, 6e-3  # keyframes a step, and the highest rate of learning
+MIDDLES = (torch.arange(CELLS) + 0.5 - CELLS / 2) * CELL  # of the cells, m
+SETTINGS = OmegaConf.load(HERE / "train_fusion.yaml")
+built = partial(hydra.utils.instantiate, _convert_="all")  # the pipeline of a part of the settings
 Batch = dict[str, Any]  # what fa.to_dense returns
 
 
@@ -62,8 +64,8 @@ class Pillars(nn.Module):
     def __init__(self, columns: int, width: int, fine: int):
         super().__init__()
         self.width, self.fine = width, fine  # fine: parts of a cell along each axis
-        self.first = nn.Sequential(nn.Linear(columns + 2, width, bias=False), nn.BatchNorm1d(width), nn.ReLU())
-        self.second = nn.Sequential(nn.Linear(width, width), nn.ReLU())
+        first = [nn.Linear(columns + 2, width, bias=False), nn.BatchNorm1d(width), nn.ReLU()]
+        self.points = nn.Sequential(*first, nn.Linear(width, width), nn.ReLU())
 
     def forward(self, xy: Tensor, columns: Tensor, there: Tensor) -> Tensor:
         """(B, N, 2) m, (B, N, columns), (B, N) whether there is a point -> (B, width, CELLS * fine, CELLS * fine)."""
@@ -72,7 +74,7 @@ class Pillars(nn.Module):
         row = (cell + torch.arange(len(xy))[:, None] * cells**2)[there & inside]
         grid = torch.zeros(len(xy) * cells**2, self.width)
         if len(row) > 1:
-            points = self.second(self.first(torch.cat([inner - 0.5, columns], -1)[there & inside]))
+            points = self.points(torch.cat([inner - 0.5, columns], -1)[there & inside])
             grid = grid.scatter_reduce(0, row[:, None].expand(-1, self.width), points, "amax")
         return grid.view(len(xy), cells, cells, self.width).permute(0, 3, 1, 2)
 
@@ -85,8 +87,7 @@ class Lift(nn.Module):
         self.near = nn.Sequential(conv(3, 16, 2), conv(16, width, 2), conv(width, width))
         self.far = nn.Sequential(conv(width, 2 * width, 2), conv(2 * width, 2 * width), conv(2 * width, width, 1, 1))
         self.join = conv(width * len(HEIGHTS), width, 1, 1)
-        middle = (torch.arange(CELLS) + 0.5 - CELLS / 2) * CELL
-        z, x, y = torch.meshgrid(torch.tensor(HEIGHTS), middle, middle, indexing="ij")
+        z, x, y = torch.meshgrid(torch.tensor(HEIGHTS), MIDDLES, MIDDLES, indexing="ij")
         self.register_buffer("places", torch.stack([x, y, z, torch.ones_like(x)], -1).view(-1, 4), persistent=False)
 
     def forward(self, images: Tensor, there: Tensor, lidar2img: Tensor) -> Tensor:
@@ -98,9 +99,10 @@ class Lift(nn.Module):
         fine = fine + F.interpolate(self.far(fine), size=fine.shape[-2:], mode="bilinear")
         pixel = torch.einsum("bcij,nj->bcni", lidar2img[:, :, :3], self.places)  # after all that augmentation moved
         at = (pixel[..., :2] / pixel[..., 2:].clamp(min=0.1) + 0.5) / torch.tensor([width, height]) * 2 - 1
-        seen = ((at.abs() < 1).all(-1) & (pixel[..., 2] > 0.5) & there[..., None])[:, :, None].float()
+        seen = (at.abs() < 1).all(-1) & (pixel[..., 2] > 0.5) & there[..., None]
+        at = at.masked_fill(~seen[..., None], 2.0)  # outside of the picture, where nothing is found
         look = F.grid_sample(fine, at.flatten(0, 1)[:, None], align_corners=False)
-        look = (look.view(*there.shape, -1, len(self.places)) * seen).sum(1) / seen.sum(1).clamp(min=1)
+        look = look.view(*there.shape, -1, len(self.places)).sum(1) / seen.sum(1)[:, None].clamp(min=1)
         return self.join(look.view(batch, -1, CELLS, CELLS))
 
 
@@ -139,13 +141,12 @@ def targets(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     cell, inner, inside = cells_of(xy)
     row, box = (inside & (label >= 0)).nonzero(as_tuple=True)
     found = torch.stack([row, label[row, box], cell[row, box]], 1)
-    heat = torch.zeros(len(xy), len(CLASSES), CELLS, CELLS)
-    middle = (torch.arange(CELLS) + 0.5 - CELLS / 2) * CELL
-    for (b, k, c), (x, y) in zip(found.tolist(), xy[row, box].tolist(), strict=True):
-        blob = torch.exp(-((middle[:, None] - x) ** 2 + (middle - y) ** 2) / (2 * 0.7**2))  # 0.7 m wide
-        blob[c // CELLS, c % CELLS] = 1.0
-        heat[b, k] = torch.maximum(heat[b, k], blob)
-    return heat, found, inner[row, box]
+    along = torch.exp(-(MIDDLES - xy[row, box][..., None]).square() / (2 * 0.7**2))  # 0.7 m wide; (n, 2, CELLS)
+    blobs = (along[:, 0, :, None] * along[:, 1, None]).flatten(1)
+    blobs[torch.arange(len(found)), found[:, 2]] = 1.0
+    where = (found[:, 0] * len(CLASSES) + found[:, 1])[:, None].expand_as(blobs)
+    heat = torch.zeros(len(xy) * len(CLASSES), CELLS**2).scatter_reduce(0, where, blobs, "amax")
+    return heat.view(len(xy), len(CLASSES), CELLS, CELLS), found, inner[row, box]
 
 
 def loss_of(out: tuple[Tensor, Tensor], batch: Batch) -> Tensor:
@@ -159,29 +160,23 @@ def loss_of(out: tuple[Tensor, Tensor], batch: Batch) -> Tensor:
 
 
 def train(
-    samples: Sequence[fa.Sample],
-    pipeline: fa.Transform,
-    seed: int,
-    steps: int,
-    *,
-    until: int | None = None,
-    state: Mapping[str, Any] | None = None,
-) -> tuple[Detector, dict[str, Any]]:
-    """Train for so many steps; the network, and the state from which a training that stopped ``until`` a step goes on.
+    samples: list[fa.Sample], pipeline: fa.Transform, seed: int, last: int = 0, files: Checkpoint | None = None
+) -> Detector:
+    """Train for the steps of the settings, or up to the ``last`` of now and from file to file, as searches do.
 
-    The seed is that of the weights, the order and the augmentation. The rate rises and falls along all ``steps``.
+    The seed is that of the weights, the order and the augmentation. The rate rises and falls along all steps.
     """
     torch.manual_seed(seed)
     network = Detector().train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.01)
+    steps = SETTINGS.steps
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=max(steps, 9) + 1, pct_start=0.2)
-    parts, step = {"network": network, "optimizer": optimizer, "schedule": schedule}, 0
-    if state is not None:
-        step = state["step"]
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
+    parts = {"network": network, "optimizer": optimizer, "schedule": schedule}
+    if files and files.before:
+        for name, state in torch.load(files.before, weights_only=True).items():
+            parts[name].load_state_dict(state)
     per_epoch = -(-len(samples) // BATCH)
-    while step < (steps if until is None else until):
+    for step in range(schedule.last_epoch, last or steps):
         epoch, place = divmod(step, per_epoch)
         order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(1000 * seed + epoch)).tolist()
         chosen = order[place * BATCH : (place + 1) * BATCH]
@@ -193,8 +188,9 @@ def train(
         nn.utils.clip_grad_norm_(network.parameters(), 10.0)
         optimizer.step()
         schedule.step()
-        step += 1
-    return network.eval(), {"step": step, **{name: part.state_dict() for name, part in parts.items()}}
+    if files:
+        torch.save({name: part.state_dict() for name, part in parts.items()}, files.after)
+    return network.eval()
 
 
 # --- how good it is -------------------------------------------------------------------------------------------------
@@ -211,50 +207,35 @@ def detections(network: nn.Module, batch: Batch, most: int = 60) -> Tensor:
     return torch.cat([xy, label[..., None].float(), score[..., None]], -1)
 
 
-def average_precision(found: Sequence[Tensor], truth: Sequence[Tensor], label: int, near: float = 1.0) -> float:
-    """AP of one class in percent; a detection is right within ``near`` metres of a centre that is not yet taken.
-
-    Of each keyframe ``found`` is (n, 4) as of ``detections``, and ``truth`` (m, 3): x, y, class.
-    """
-    answers, objects = [], 0
-    for ours, theirs in zip(found, truth, strict=True):
-        ours, theirs = (t[(t[:, 2] == label) & (t[:, :2].norm(dim=1) < REACH)] for t in (ours, theirs))
-        distance, taken = torch.cdist(ours[:, :2], theirs[:, :2]), torch.zeros(len(theirs), dtype=torch.bool)
-        objects += len(theirs)
-        for row, score in zip(distance, ours[:, 3].tolist(), strict=True):
-            row = row.masked_fill(taken, float("inf"))
-            right = bool((row < near).any())
-            if right:
-                taken[row.argmin()] = True
-            answers.append((score, right))
-    hits = torch.tensor([right for _, right in sorted(answers, key=lambda a: -a[0])] + [False], dtype=torch.float64)
-    precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1)
+def average_precision(found: Tensor, truth: Tensor, near: float = 1.0) -> float:
+    """AP in percent of answers (n, 3), x, y, score; right are those within ``near`` m of a place (m, 2) still free."""
+    found = found[found[:, 2].argsort(descending=True, stable=True)]
+    free, right = torch.cdist(found[:, :2], truth), torch.zeros(len(found) + 1, dtype=torch.float64)
+    for i in range(len(found)):
+        if (free[i] < near).any():
+            right[i] = 1
+            free[:, free[i].argmin()] = torch.inf
+    precision = right.cumsum(0) / torch.arange(1, len(right) + 1)
     best_from_here = precision.flip(0).cummax(0).values.flip(0)
-    return 100 * float((best_from_here * hits).sum()) / max(1, objects)
+    return 100 * float(best_from_here @ right) / max(1, len(truth))
+
+
+def one_scene(keyframes: Iterable[Tensor]) -> Tensor:
+    """Rows x, y, ... within reach, with a kilometre from each keyframe to the next."""
+    near = [rows[rows[:, :2].norm(dim=1) < REACH].double() for rows in keyframes]
+    return torch.cat([rows + 1000.0 * i * torch.eye(1, rows.shape[1]) for i, rows in enumerate(near)])
 
 
 def evaluate(network: nn.Module, batches: Sequence[Batch]) -> float:
     """Mean AP of the classes over batches of keyframes, percent."""
-    found, truth = [], []
-    for batch in batches:
-        found += list(detections(network, batch))
-        rows = torch.cat([batch["boxes"][..., :2], batch["labels"][..., None]], -1)
-        truth += [r[m & (r[:, 2] >= 0)] for r, m in zip(rows, batch["box_mask"], strict=True)]
-    return statistics.mean(average_precision(found, truth, k) for k in range(len(CLASSES)))
+    boxes = [torch.cat([b["boxes"][..., :2], b["labels"][..., None]], -1) for b in batches]
+    truth = one_scene(rows for batch in boxes for rows in batch)
+    found = one_scene(rows for batch in batches for rows in detections(network, batch))
+    ours, theirs = ([rows[rows[:, 2] == k] for k in range(len(CLASSES))] for rows in (found, truth))
+    return statistics.mean(average_precision(f[:, [0, 1, 3]], t[:, :2]) for f, t in zip(ours, theirs, strict=True))
 
 
 # --- arms and tests -------------------------------------------------------------------------------------------------
-@lru_cache
-def settings() -> DictConfig:
-    """``train_fusion.yaml``."""
-    return OmegaConf.load(HERE / "train_fusion.yaml")
-
-
-def built(config: DictConfig) -> Any:
-    """The pipeline of a part of the settings."""
-    return hydra.utils.instantiate(config, _convert_="all")
-
-
 def street(seed: int, folder: Path) -> list[fa.Sample]:
     """The keyframes of a street, decoded in memory; made at the first time."""
     root = folder / f"street-{seed}"
@@ -266,37 +247,23 @@ def street(seed: int, folder: Path) -> list[fa.Sample]:
 @lru_cache
 def keyframes(part: str) -> list[fa.Sample]:
     """All keyframes of the training, validation or test streets."""
-    return [s for seed in settings().streets[part] for s in street(seed, HERE.parent / settings().folder)]
+    return [s for seed in SETTINGS.streets[part] for s in street(seed, HERE.parent / SETTINGS.folder)]
 
 
 @lru_cache
 def tests(part: str) -> dict[str, list[Batch]]:
     """Batches of these keyframes under every condition; one draw, the same for all networks."""
-    pipelines = {name: built(test) for name, test in settings().tests.items()}
-    samples = keyframes(part)
-    groups = [samples[i : i + 8] for i in range(0, len(samples), 8)]
+    groups = [keyframes(part)[i : i + 8] for i in range(0, len(keyframes(part)), 8)]
+    pipelines = built(SETTINGS.tests)
     return {name: [dense([test(s, seed=0) for s in group]) for group in groups] for name, test in pipelines.items()}
 
 
 def objective(pipeline: fa.Transform, seed: int, epochs: int, checkpoint: Checkpoint) -> dict[str, float]:
     """For ``fa.search_policy``: scores on the validation streets after more epochs, of which a training has 60."""
     samples = keyframes("training")[::2]
-    state = None if checkpoint.before is None else torch.load(checkpoint.before, weights_only=True)
-    until = (checkpoint.epoch + epochs) * (len(samples) // BATCH)
-    network, state = train(samples, pipeline, seed, settings().steps, until=until, state=state)
-    torch.save(state, checkpoint.after)
+    last = (checkpoint.epoch + epochs) * (len(samples) // BATCH)
+    network = train(samples, pipeline, seed, last, checkpoint)
     return {name: evaluate(network, batches) for name, batches in tests("validation").items()}
-
-
-def one(arm: str, seed: int) -> dict[str, float]:
-    """Train and test one network: its scores by test, that on its own keyframes, and seconds of the processor."""
-    torch.set_num_threads(1)
-    began, how = time.process_time(), settings().trainings[arm]
-    samples = keyframes("training")[:: how.step]
-    network, _ = train(samples, built(how.pipeline), seed, settings().steps)
-    every = {**tests("test"), "own_keyframes": [dense(samples)]}
-    scores = {name: evaluate(network, batches) for name, batches in every.items()}
-    return {name: round(value, 2) for name, value in {**scores, "seconds": time.process_time() - began}.items()}
 
 
 def table(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
@@ -312,18 +279,19 @@ def table(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
 @hydra.main(version_base=None, config_path=".", config_name="train_fusion")
 def main(config: DictConfig) -> None:
     """Train all arms with all seeds, print the table and write every figure as JSON."""
-    settings().merge_with(config)
+    SETTINGS.merge_with(config)
     torch.set_num_threads(1)
-    tests("test"), keyframes("training")  # once, before the workers begin
-    results: dict[str, dict[int, dict[str, float]]] = {arm: {} for arm in config.arms}
-    made = time.process_time()
-    asked = [(arm, seed) for seed in config.seeds for arm in config.arms]
-    with ProcessPoolExecutor(config.workers, get_context("fork")) as pool:
-        for (arm, seed), scores in zip(asked, pool.map(one, *zip(*asked, strict=True)), strict=True):
-            results[arm][seed] = scores
-            print(arm, seed, scores, flush=True)
+    conditions, results = tests("test"), {arm: {} for arm in config.arms}
+    facts = {"steps": config.steps, "seconds_of_the_tests": round(time.process_time(), 1), "results": results}
+    for seed, arm in itertools.product(config.seeds, config.arms):
+        began, how = time.process_time(), config.trainings[arm]
+        samples = keyframes("training")[:: how.step]
+        network = train(samples, built(how.pipeline), seed)
+        scores = {name: evaluate(network, batches) for name, batches in conditions.items()}
+        scores |= {"own_keyframes": evaluate(network, [dense(samples)]), "seconds": time.process_time() - began}
+        results[arm][seed] = {name: round(value, 2) for name, value in scores.items()}
+        print(arm, seed, results[arm][seed], flush=True)
     print(table(results))
-    facts = {"steps": config.steps, "seconds_of_the_tests": round(made, 1), "results": results}
     (HERE.parent / config.out).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 

@@ -37,25 +37,31 @@ def keyframes(tmp_path_factory: pytest.TempPathFactory) -> list[fa.Sample]:
     return [sample.realized() for sample in fa.open_log("nuscenes", log)]
 
 
+@pytest.fixture
+def twenty_steps(example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(example.SETTINGS, "steps", 20)
+
+
+@pytest.mark.usefixtures("twenty_steps")
 def test_twenty_steps_learn_two_keyframes(example: ModuleType, keyframes: list[fa.Sample]) -> None:
     """The loss falls far, and what nothing was found of before is found."""
     batches = [example.dense(keyframes)]
     scores, losses = [], []
-    for until in (1, 20):
-        network, _ = example.train(keyframes, fa.Compose([]), 0, 20, until=until)
+    for last in (1, 20):
+        network = example.train(keyframes, fa.Compose([]), 0, last)
         with torch.no_grad():
             losses.append(float(example.loss_of(network.train()(batches[0]), batches[0])))
         scores.append(example.evaluate(network, batches))
     assert losses[1] < 0.25 * losses[0] and scores[1] > scores[0] + 20
 
 
+@pytest.mark.usefixtures("twenty_steps")
 def test_a_training_that_goes_on_is_the_same(
     example: ModuleType, keyframes: list[fa.Sample], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As a search asks for it: one step an epoch, stopped after one and gone on, by files."""
     monkeypatch.setattr(example, "keyframes", lambda part: [k for k in keyframes for _ in range(2)])
     monkeypatch.setattr(example, "tests", lambda part: {"clean": [example.dense(keyframes)]})
-    monkeypatch.setattr(example.settings(), "steps", 20)
     pipeline = fa.Compose([fa.RotateScene(yaw_deg=[-45, 45]), fa.Brightness(factor=[0.7, 1.3])])
     files = [tmp_path / name for name in ("half", "whole", "straight")]
     example.objective(pipeline, 3, 1, Checkpoint(None, files[0]))
@@ -66,21 +72,28 @@ def test_a_training_that_goes_on_is_the_same(
 
 
 @pytest.mark.quick
-def test_average_precision(example: ModuleType) -> None:
+def test_average_precision(example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """By hand: right, too far, of a place that is taken, out of reach, of another class."""
-    truth = [torch.tensor([[0.0, 0.0, 0.0], [10.0, 0.0, 0.0], [0.0, 50.0, 0.0], [5.0, 5.0, 1.0]]), torch.zeros(0, 3)]
+    truth = torch.tensor([[0.0, 0.0, 0.0], [10.0, 0.0, 0.0], [0.0, 50.0, 0.0], [5.0, 5.0, 1.0], [0.0, 0.0, -1.0]])
     found = [
         torch.tensor([[0.5, 0.0, 0, 0.9], [0.0, 0.9, 0, 0.8], [10.0, 0.9, 0, 0.7], [0, 50.0, 0, 0.6], [5, 5, 1, 0.5]]),
-        torch.tensor([[3.0, 3.0, 0.0, 0.95]]),
+        torch.tensor([[0.0, 0.0, 0.0, 0.95]]),
     ]
-    # by score: wrong, right, wrong, right: precisions 0, 1/2, 1/3, 1/2; two objects
-    assert example.average_precision(found, truth, 0) == pytest.approx(100 * (0.5 + 0.5) / 2)
-    assert example.average_precision(found, truth, 1) == pytest.approx(100.0)
-    assert example.average_precision(found[1:], truth[1:], 0) == 0.0
+    keyframes = [
+        {"boxes": t[None, :, :2], "labels": t[None, :, 2].long(), "found": f[None]}
+        for t, f in zip((truth, truth[:0]), found, strict=True)
+    ]
+    monkeypatch.setattr(example, "detections", lambda network, batch: batch["found"])
+    # cars by score: wrong, as of another keyframe, right, wrong, right: precisions 0, 1/2, 1/3, 1/2; two objects
+    assert example.evaluate(None, keyframes) == pytest.approx((100 * (0.5 + 0.5) / 2 + 100) / 2)
+    assert example.evaluate(None, keyframes[1:]) == 0.0
+    near = example.average_precision(torch.tensor([[0.5, 0, 1], [0.9, 0, 2]]), torch.tensor([[1.0, 0.0]]))
+    assert near == pytest.approx(100.0)
 
 
 def test_the_network_looks_where_augmented_matrices_point(example: ModuleType, keyframes: list[fa.Sample]) -> None:
     """Turned by a right angle about the vehicle, the lifted map turns with the cells."""
+    torch.manual_seed(0)
     lift = example.Lift(4).eval()
     maps = []
     for turned in (keyframes[1], fa.RotateScene(yaw_deg=90.0)(keyframes[1])):
@@ -92,7 +105,7 @@ def test_the_network_looks_where_augmented_matrices_point(example: ModuleType, k
 
 
 def test_every_arm_and_test_of_the_settings_runs(example: ModuleType, keyframes: list[fa.Sample]) -> None:
-    settings = example.settings()
+    settings = example.SETTINGS
     assert set(settings.arms) <= set(settings.trainings)
     seeds = [set(streets) for streets in settings.streets.values()]
     assert all(a.isdisjoint(b) for a, b in itertools.combinations(seeds, 2))
