@@ -19,6 +19,7 @@ from fusion_aug.policy.hard_sampler import HardSampler
 from fusion_aug.policy.scoring import EQUAL, as_number
 
 UNKNOWN = 0.5  # difficulty of a sample whose loss was never met
+Losses = list[tuple[str, float]]  # of samples by their ids
 KEYS = ("version", "memory", "losses")
 VERSION = 1
 
@@ -33,7 +34,9 @@ class HardExamples:
     share the difficulties.
 
     Args:
-        ids: of all samples, in the order of the data set: ``log.ids``.
+        ids: of all samples, in the order of the data set: ``data.ids`` of an ``AugmentedDataset``. Of windows they are
+            those of windows; a table with those of episodes, ``log.ids``, has difficulties of episodes, but its sampler
+            is none of windows.
         memory: share of the old mean that a new loss leaves, 0 to below 1.
 
     Raises:
@@ -44,7 +47,7 @@ class HardExamples:
         self.ids = [] if isinstance(ids, str) else list(ids)
         self.place = {name: i for i, name in enumerate(self.ids)}
         if not self.ids or len(self.place) != len(self.ids) or not all(isinstance(i, str) for i in self.ids):
-            raise ConfigError("HardExamples.ids: expected the ids of all samples, each once, such as log.ids")
+            raise ConfigError("HardExamples.ids: expected the ids of all samples, each once, such as data.ids")
         if not is_number(memory) or not 0 <= memory < 1:
             raise ConfigError(f"HardExamples.memory: expected a share from 0 to below 1, got {memory!r}")
         self.memory = float(memory)
@@ -59,30 +62,62 @@ class HardExamples:
         """Take losses in.
 
         Args:
-            ids: of the samples, of a batch ``[m.id for m in batch.metas]``; one that comes twice counts twice.
+            ids: of the samples, of a batch ``[m.id for m in batch.metas]``; one that comes twice counts twice. A window
+                that is not in the table counts for its episode, where that is.
             losses: (n,) of each, such as ``loss.detach()`` before the mean over the batch; of text-sensor pairs
                 ``-retrieval_margins(...)``.
             gather: take those of all processes in that train together (``torch.distributed``), in the order of their
                 ranks, so that all their tables are the same; each process calls it at the same place.
 
         Raises:
-            DataError: a sample is not in the table, the numbers are not as many, or one is not finite.
+            DataError: a sample is not in the table, the numbers are not as many, or one is not finite; with ``gather``
+                in all processes where it is so in one. The table stays as it was.
         """
-        if not isinstance(losses, Tensor | np.ndarray):
-            losses = [as_number(x) for x in losses]
-        numbers = losses.detach().double().cpu().numpy() if isinstance(losses, Tensor) else np.asarray(losses, float)
-        if numbers.shape != (len(ids),):
-            raise DataError(f"HardExamples.update: {len(ids)} ids need as many losses, got the shape {numbers.shape}")
-        unknown = [i for i in ids if i not in self.place]
-        bad = [f"{i} ({x})" for i, x in zip(ids, numbers.tolist(), strict=True) if not math.isfinite(x)]
+        mine: Losses = []
+        said = ""
+        try:
+            mine = self._checked(ids, losses)
+        except DataError as error:
+            if not gather:
+                raise
+            said = str(error)  # the other processes wait for this one, and are to end as it does
+        parts = _of_all_processes((mine, said)) if gather else [(mine, said)]
+        for rank, (part, wrong) in enumerate(parts):
+            if not wrong and (unknown := [name for name, _ in part if self._key(name) is None]):
+                wrong = f"HardExamples.update: {unknown[0]!r} is not in the table; give all processes the same ids"
+            if wrong:
+                raise DataError(said or f"{wrong} (of process {rank})")
+        for name, loss in (pair for part, _ in parts for pair in part):
+            i = self.place[self._key(name) or name]
+            old = self.means[i]
+            self.means[i] = loss if np.isnan(old) else self.memory * old + (1 - self.memory) * loss
+
+    def _checked(self, ids: Sequence[str], losses: Sequence[float] | np.ndarray | Tensor) -> Losses:
+        """Ids with their losses.
+
+        Raises:
+            DataError: as of ``update``.
+        """
+        try:
+            if not isinstance(losses, Tensor | np.ndarray):
+                losses = [as_number(x) for x in losses]
+            given = losses.detach().double().cpu().numpy() if isinstance(losses, Tensor) else np.asarray(losses, float)
+        except (TypeError, ValueError, RuntimeError):
+            raise DataError(f"HardExamples.update: expected one number for each of {len(ids)} ids as losses") from None
+        if given.shape != (len(ids),):
+            raise DataError(f"HardExamples.update: {len(ids)} ids need as many losses, got the shape {given.shape}")
+        pairs = list(zip(ids, given.tolist(), strict=True))
+        unknown = [i for i, _ in pairs if self._key(i) is None]
+        bad = [f"{i} ({x})" for i, x in pairs if not math.isfinite(x)]
         if unknown or bad:
             what = f"{unknown[0]!r} is not in the table" if unknown else f"the loss of {bad[0]} is not finite"
             raise DataError(f"HardExamples.update: {what}")
-        parts = _of_all_processes((list(ids), numbers.tolist())) if gather else [(list(ids), numbers.tolist())]
-        for name, loss in (pair for part in parts for pair in zip(*part, strict=True)):
-            i = self.place[name]
-            old = self.means[i]
-            self.means[i] = loss if np.isnan(old) else self.memory * old + (1 - self.memory) * loss
+        return pairs
+
+    def _key(self, name: Any) -> str | None:
+        """The id in the table that a name stands for, its own or that of its episode (``episode@12``), or None."""
+        known = name if name in self.place else str(name).rpartition("@")[0]
+        return known if known in self.place else None
 
     def set_epoch(self, epoch: int) -> None:
         """Let difficulties follow from the losses that are known now."""
@@ -103,8 +138,8 @@ class HardExamples:
         Raises:
             DataError: it is not in the table.
         """
-        known = name if name in self.place else name.rpartition("@")[0]
-        if known not in self.place:
+        known = self._key(name)
+        if known is None:
             raise DataError(f"HardExamples: the sample {name!r} is not in the table")
         return float(self._difficulty.numpy()[self.place[known]])
 

@@ -149,10 +149,28 @@ def readings_loss(before: Stream, after: Stream, by_sum: bool = False) -> float:
             continue
         if "covariance" in name or len(column) != len(before) or other.shape[1:] != column.shape[1:]:
             continue
-        x, y = (v[:n].detach().cpu().numpy().astype(np.float64).reshape(n, -1) for v in (column, other))
-        spread = np.maximum(x.std(0), 0.1 * x.std(0).max(initial=0))
-        if by_sum and np.abs(x).sum() > 0:
-            most = max(most, float(np.abs(y - x).sum() / np.abs(x).sum()))
-        elif not by_sum and spread.max(initial=0) > 0:
-            most = max(most, float(np.sqrt(np.nanmean(((y - x) / spread) ** 2))))
+        width = column[0].numel() if n else 0
+        x, y = (v[:n].detach().cpu().numpy().astype(np.float64).reshape(n, width) for v in (column, other))
+        most = max(most, _sums_differ(x, y) if by_sum else _differ(x, y))
     return float(1 - share * (1 - min(1.0, most)))
+
+
+def _sums_differ(x: np.ndarray, y: np.ndarray) -> float:
+    """Sum of absolute differences (n, k) against that of the values; 0 of no values. What is NaN in y alone is gone."""
+    known = np.isfinite(x)
+    size = np.abs(x[known])
+    apart = np.abs(y[known] - x[known])
+    return float(np.where(np.isnan(apart), size, apart).sum() / size.sum()) if size.sum() > 0 else 0.0
+
+
+def _differ(x: np.ndarray, y: np.ndarray) -> float:
+    """Rms difference (n, k) over the spread of every component; what is NaN in y alone is off by one spread."""
+    known = np.isfinite(x)
+    count = np.maximum(known.sum(0), 1)
+    middle = np.where(known, x, 0).sum(0) / count
+    spread = np.sqrt(np.where(known, (x - middle) ** 2, 0).sum(0) / count)
+    spread = np.maximum(spread, 0.1 * spread.max(initial=0))
+    if not spread.max(initial=0) > 0:
+        return 0.0
+    apart = ((y - x) / spread)[known] ** 2
+    return float(np.sqrt(np.where(np.isnan(apart), 1.0, apart).mean()))

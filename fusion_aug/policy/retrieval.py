@@ -25,12 +25,13 @@ def retrieval_margins(text: Tensor, sensor: Tensor) -> Tensor:
         (n,) from -2 to 2, on their device; it carries a gradient.
 
     Raises:
-        DataError: they are not of that shape.
+        DataError: they are not of that shape, or whole numbers.
     """
-    if text.ndim != 2 or text.shape != sensor.shape or len(text) < 2:
+    floats = text.is_floating_point() and sensor.is_floating_point()
+    if not floats or text.ndim != 2 or text.shape != sensor.shape or len(text) < 2:
         raise DataError(
-            f"retrieval_margins: expected two times (n, d) features of n >= 2 pairs, got {tuple(text.shape)} and "
-            f"{tuple(sensor.shape)}"
+            f"retrieval_margins: expected two times (n, d) features of n >= 2 pairs, floats, got {text.dtype} "
+            f"{tuple(text.shape)} and {sensor.dtype} {tuple(sensor.shape)}"
         )
     similar = torch.nn.functional.normalize(text, dim=1) @ torch.nn.functional.normalize(sensor, dim=1).T
     own = similar.diagonal()

@@ -13,6 +13,7 @@ from fusion_aug.core.registry import own_transforms
 from fusion_aug.core.strength import Strength, checked_magnitude
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import USER_ERRORS, ConfigError
+from fusion_aug.policy.small_sample import small_copy
 from fusion_aug.sample import Sample
 from fusion_aug.streams.families import Photometric
 
@@ -100,11 +101,12 @@ class Space:
     def fitting(cls, sample: Sample, also: Collection[str] = ()) -> Self:
         """The space of all transforms of this package that do something to a sample, as their examples set them.
 
-        Each is run once at magnitude 1, so that what misses something in the sample is found. Miscalibration, and
-        faults after which labels are wrong, are left out (``Transform.needs_naming``).
+        Each is run once at magnitude 1, so that what misses something in the sample is found; on a copy with small and
+        few pictures, which tells as much in seconds. Miscalibration, and faults after which labels are wrong, are left
+        out (``Transform.needs_naming``).
 
         Args:
-            sample: such as the first of a log.
+            sample: such as the first of a log; of a batch the first.
             also: names of transforms that are taken although they would be left out.
 
         Returns:
@@ -118,10 +120,11 @@ class Space:
             raise ConfigError(f"Space.fitting: {unknown[0]!r} is no transform of this package")
         found: dict[str, Transform] = {}
         left_out: dict[str, str] = {}
+        small = small_copy(sample)
         for name, kind in own.items():
             why = "" if name in also else _not_by_chance(kind)
             leaf = None if why else _by_example(kind)
-            if leaf is not None and not (why := _nothing_done(leaf, sample)):
+            if leaf is not None and not (why := _nothing_done(leaf, small)):
                 found[name] = leaf
             if name not in found:
                 left_out[name] = why or "no number of it has a strength"

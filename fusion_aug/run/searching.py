@@ -6,7 +6,8 @@ import functools
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from calib.regular_files import read_regular
 from fusion_aug.errors import USER_ERRORS, ConfigError, DataError
 from fusion_aug.logs.core.files import read_json, user_path
 from fusion_aug.policy.search import ENGINES, Checkpoint, narrowed, search_policy
+from fusion_aug.policy.search.journal import first_line
 from fusion_aug.policy.search.report import described
 from fusion_aug.policy.search.result import FIGURES, PRESET, REPORT, SearchResult
 from fusion_aug.policy.space import Space
@@ -24,6 +26,7 @@ from fusion_aug.run.progress import progress_bar
 from fusion_aug.safe.guard import print_traceback
 
 ARGUMENTS = ("pipeline", "seed", "epochs", "checkpoint")
+SOURCES = ("same", "changed")
 
 
 def search_command(overrides: Sequence[str], extra_dir: str | None) -> int:
@@ -38,7 +41,7 @@ def search_command(overrides: Sequence[str], extra_dir: str | None) -> int:
     space = Space.of(build_pipeline(config["pipeline"]))
     if config["within"] is not None:
         space = narrowed(space, largest_of(user_path(str(config["within"])), space))
-    with progress_bar("training", report.ERR) as update:
+    with telling_of_sources(), progress_bar("training", report.ERR) as update:
         result = search_policy(
             objective, space, config["engine"], config["trials"], config["seed"], out=config["out"],
             epochs=config["epochs"], seeds=config["seeds"], score=config["score"], about=about(config),
@@ -48,6 +51,17 @@ def search_command(overrides: Sequence[str], extra_dir: str | None) -> int:
     return 0
 
 
+@contextmanager
+def telling_of_sources() -> Iterator[None]:
+    """Context: where a search is refused since the objective was edited, how it goes on all the same."""
+    try:
+        yield
+    except DataError as error:
+        if "about.sources." not in str(error):
+            raise
+        raise DataError(f"{error}; where the scores stay as they were, sources=changed goes on") from None
+
+
 def options_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """The options of engines that are given; one that the engine does not have is refused by it."""
     known = {name for engine in ENGINES.values() for name in engine.options()}
@@ -55,7 +69,7 @@ def options_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def objective_of(config: Mapping[str, Any]) -> Callable[..., Any]:
-    """The objective ``MODULE:FUNCTION``, with the log if one is given; what it raises becomes one sentence.
+    """The objective ``MODULE:FUNCTION``, with the log if one is given.
 
     Raises:
         ConfigError: it cannot be imported, or takes other arguments.
@@ -85,24 +99,27 @@ def objective_of(config: Mapping[str, Any]) -> Callable[..., Any]:
             return function(pipeline, seed, epochs, checkpoint, **more)
         except USER_ERRORS:
             raise
-        except OSError as error:
-            if error.filename is not None:
-                raise
-            raise _failed(name, seed, error) from error
-        except Exception as error:  # foreign code, which may raise anything
-            raise _failed(name, seed, error) from error
+        except Exception:  # foreign code, which may raise anything; the search tells of it in one sentence
+            print_traceback()
+            raise
 
     guarded.__module__, guarded.__qualname__ = module, place
     return guarded
 
 
-def _failed(name: str, seed: int, error: Exception) -> ConfigError:
-    print_traceback()
-    return ConfigError(f"objective: {name} failed with seed {seed} ({type(error).__name__}: {error})")
-
-
 def about(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides the scores beside the arguments of a search: the log, and the sources of the objective."""
+    """What decides the scores beside the arguments of a search: the log, and the sources of the objective.
+
+    With ``sources=changed`` the sources are those that the search in ``out`` began with.
+
+    Raises:
+        ConfigError: ``sources`` is another word.
+    """
+    if config["sources"] not in SOURCES:
+        raise ConfigError(f"sources: {config['sources']!r} is not one of {', '.join(SOURCES)}")
+    begun = first_line(user_path(str(config["out"]))).get("about") if config["sources"] == "changed" else None
+    if isinstance(begun, dict) and "sources" in begun:
+        return {"log": config.get("log"), "sources": begun["sources"]}
     modules = [str(config["objective"]).partition(":")[0], *(config["plugins"] or [])]
     sources = {
         name: hashlib.blake2b(read_regular(path), digest_size=8).hexdigest()

@@ -98,6 +98,13 @@ class AugmentedDataset(Dataset[Any]):
         """
         self._epoch.value = whole_number(epoch, "epoch")
 
+    @property
+    def ids(self) -> list[str]:
+        """Ids of all items, in order, such as ``HardExamples`` takes them; those of windows are ``episode@start``."""
+        known = getattr(self.log, "ids", None)
+        of_log = [self.log[i].id for i in range(len(self.log))] if known is None else list(known)
+        return of_log if self.windows is None else self.windows.ids(of_log)
+
     def __len__(self) -> int:
         return len(self.log) if self.windows is None else len(self.windows)
 

@@ -64,7 +64,7 @@ def map_vectors(
     """
     if type(points) is not int or not 2 <= points <= MOST_POINTS:
         raise ConfigError(f"map_vectors: points: expected a whole number from 2 to {MOST_POINTS}, got {points!r}")
-    low, high = (np.array(corner) for corner in zip(_span("x", x), _span("y", y), strict=True))
+    low, high = (np.array(corner) for corner in zip(checked_span("x", x), checked_span("y", y), strict=True))
     lines, labels, closed, numbers = [], [], [], []
     for number, label, element in _of_classes(sample, categories):
         for part in element.parts:
@@ -117,7 +117,7 @@ def rasterize_map(
     Raises:
         ConfigError: a setting is none. DataError: there is no map, it has several items, or a vertex is not finite.
     """
-    (x0, x1), (y0, y1) = _span("x", x), _span("y", y)
+    (x0, x1), (y0, y1) = checked_span("x", x), checked_span("y", y)
     for name, value in (("cell", cell), ("width", width)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not (np.isfinite(value) and value > 0):
             raise ConfigError(f"rasterize_map: {name}: expected metres above 0, got {value!r}")
@@ -172,7 +172,7 @@ def _elements(sample: Sample | MapElements) -> list[MapElement]:
     return [replace(e, parts=[p for p in e.parts if len(p)]) for e in stream.elements()]
 
 
-def _span(name: str, given: tuple[float, float]) -> tuple[float, float]:
+def checked_span(name: str, given: tuple[float, float]) -> tuple[float, float]:
     """A range of metres.
 
     Raises:
@@ -183,7 +183,7 @@ def _span(name: str, given: tuple[float, float]) -> tuple[float, float]:
     except (TypeError, ValueError):
         low, high = 0.0, 0.0
     if not (np.isfinite([low, high]).all() and low < high):
-        raise ConfigError(f"{name}: expected metres (from, to), got {given!r}")
+        raise ConfigError(f"{name}: expected metres (from, to), the first below the second, got {given!r}")
     return low, high
 
 

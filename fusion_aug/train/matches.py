@@ -139,12 +139,15 @@ class Matches:
         given = torch.as_tensor(pixels).to("cpu", torch.float64)
         if given.ndim != 2 or given.shape[1] != 2:
             raise DataError(f"matches.pixels: expected pixels (n, 2), u and v, got the shape {tuple(given.shape)}")
+        far = None if distance is None else torch.as_tensor(distance).to("cpu")
+        if far is not None and far.shape != given.shape[:1]:
+            raise DataError(f"matches.pixels: distance: expected ({len(given)},) metres, got {tuple(far.shape)}")
         if a is None or b is None or why:
             nowhere = torch.full_like(given, torch.nan)
             none = torch.zeros(len(given), dtype=torch.bool)
             return PixelMatches("" if b is None else b.name, -1 if b is None else b.item, nowhere, none, why)
         D = camera_motion(a, b, self.T_b_a)
-        there = moved_pixels(a, b, given, D, None if distance is None else distance.to("cpu"))
+        there = moved_pixels(a, b, given, D, far)
         return PixelMatches(b.name, b.item, there, a.shows(given) & b.shows(there))
 
     @standard_modes()
@@ -171,6 +174,8 @@ class Matches:
             where = ("", -1) if b is None else (b.name, b.item)
             return PointPixels(none, *where, torch.zeros(0, 2, dtype=torch.float64), why or f"{cloud!r} was dropped")
         item = self.a.key_item(name, self.index) if item is None else item
+        if not bool(points.present[item]):
+            why = f"the sweep of {name!r} was dropped"
         stream = points.realized().loaded()
         own = stream.item_slice(item)
         xyz = stream.values["xyz"][own].detach().to("cpu", torch.float64)
@@ -179,7 +184,7 @@ class Matches:
         there = xyz[rows] @ T[:3, :3].T + T[:3, 3]
         pixels, seen = self.b.project_ref(there, b.name, camera_item=b.item, true_rig=True, index=self.index)
         seen = seen & b.shows(pixels)
-        return PointPixels(rows[seen] + own.start, b.name, b.item, pixels[seen])
+        return PointPixels(rows[seen] + own.start, b.name, b.item, pixels[seen], why)
 
     def _pictures(self, camera: str, item: int | None) -> tuple[Picture | None, Picture | None, str]:
         """The picture in both views, None where it is not there, and why they have no pixel in common."""
@@ -210,7 +215,12 @@ class Matches:
 
         Returns:
             (n,) int64 ns, to the nearest one, and (n,) bool, whether both views cover it.
+
+        Raises:
+            DataError: the times are of another kind.
         """
+        if not isinstance(times, Tensor) or times.dtype != torch.int64:
+            raise DataError(f"matches.times: expected a tensor of int64 ns, got {getattr(times, 'dtype', type(times))}")
         a, b = self._time
         steps = [(w, False) for w in reversed(a.warps)]
         old = through(times, steps)

@@ -53,7 +53,7 @@ class PointPixels:
     Attributes:
         rows: (k,) int64, places in the values of the cloud of view a. camera, item: as of ``PixelMatches``.
         pixels: (k, 2) float64, on the canvas of view b.
-        why: as of ``PixelMatches``.
+        why: as of ``PixelMatches``, or that the sweep was dropped.
     """
 
     rows: Tensor

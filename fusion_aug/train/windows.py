@@ -123,6 +123,11 @@ class Windows:
         episode = int(np.searchsorted(before, number, side="right")) - 1
         return episode, int(first[episode] + number - before[episode])
 
+    def ids(self, episodes: Sequence[str]) -> list[str]:
+        """Ids of all windows, from those of the episodes."""
+        places = map(self.place, range(len(self)))
+        return [f"{episodes[episode]}@{start}" for episode, start in places]
+
     def _none_fits(self) -> str:
         """Why there is no start at all."""
         times = [self._times(i)[0] for i in range(len(self.log))]

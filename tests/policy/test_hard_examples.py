@@ -135,7 +135,7 @@ def test_processes_share_an_epoch() -> None:
 
 def test_losses_of_all_processes_are_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stood in for: what two processes would get, in the order of their ranks."""
-    mine, other = (["s1"], [8.0]), (["s1"], [4.0])
+    mine, other = ([("s1", 8.0)], ""), ([("s1", 4.0)], "")
 
     def gather(parts: list, one: object) -> None:
         assert one == mine
@@ -145,7 +145,7 @@ def test_losses_of_all_processes_are_gathered(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
     monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
     found = fa.HardExamples(IDS, memory=0.5)
-    found.update(*mine, gather=True)
+    found.update(["s1"], [8.0], gather=True)
     assert found.means[1] == 6.0
 
 
@@ -228,6 +228,9 @@ def test_margins_of_retrieval() -> None:
     found.update(IDS[:3], -fa.retrieval_margins(text, sensor))
     found.set_epoch(1)
     assert found.difficulties[0] == 0, "the pair with the widest margin is the easiest"
+    whole = torch.ones(3, 2, dtype=torch.int64)
+    with pytest.raises(fa.DataError, match=r"floats, got torch\.int64 \(3, 2\)"):
+        fa.retrieval_margins(whole, whole)
     for wrong in (torch.zeros(3, 3), torch.zeros(3), torch.zeros(1, 2)):
         with pytest.raises(fa.DataError, match="retrieval_margins: expected two times"):
             fa.retrieval_margins(text if wrong.ndim == 2 and len(wrong) > 1 else wrong, wrong)

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from places import REPOSITORY
 from searches import Counted
 
-import fusion_aug as fa
 from fusion_aug.policy.search import ENGINES
 
 
-def test_code_of_the_document_runs(tmp_path: Path, own_names: None) -> None:
+def test_code_of_the_document_runs(own_names: None) -> None:
     text = (REPOSITORY / "docs" / "search.md").read_text(encoding="utf-8")
     blocks = [b.split("```")[0] for b in text.split("```python\n")[1:]]
     assert len(blocks) == 3
     train = Counted(lambda pipeline, seed, epochs: {"clean": 0.7 + seed / 100, "fog": 0.4})
     names: dict = {
-        "fa": fa, "folder": tmp_path / "found", "train_and_validate": lambda p, *, seed, epochs: train(p, seed, epochs),
+        "train_and_validate": lambda p, *, seed, epochs: train(p, seed, epochs),
         "loss_of_the_frozen_model": lambda pipeline, seed: 1.0 + len(str(pipeline.to_config())) / 1000,
         "__name__": "a_document",
     }  # fmt: skip
     try:
         for number, block in enumerate(blocks):
-            names["folder"] = tmp_path / str(number)
             exec(compile(block, "docs/search.md", "exec"), names)
             if number == 0:
                 assert train.calls == 18 and names["found"].best.scores == {"clean": (0.7, 0.71), "fog": (0.4, 0.4)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from searches import space
 
 import fusion_aug as fa
+from fusion_aug.policy.search.charts import ticks
 
 VOID = {"meta", "br"}
 
@@ -79,6 +81,39 @@ def test_many_trials_stay_small(tmp_path: Path) -> None:
     text = (tmp_path / "s" / "report.html").read_text()
     assert len(text) < 60_000 and "Trials, the best 50" in text
     assert sum(tag == "tr" for tag, _ in Page(text).tags) == 1 + 50 + 1 + len(space().dimensions)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("low", "high", "texts"),
+    [
+        (0.59, 0.73, ["0.60", "0.65", "0.70"]),
+        (0.99912, 0.99998, ["0.9992", "0.9994", "0.9996", "0.9998"]),
+        (-3.0, 7.0, ["-2", "0", "2", "4", "6"]),
+        (1234.5, 1234.9, ["1234.5", "1234.6", "1234.7", "1234.8", "1234.9"]),
+        (1.9e-9, 4.2e-9, ["2e-09", "2.5e-09", "3e-09", "3.5e-09", "4e-09"]),
+    ],
+)
+def test_numbers_at_an_axis_are_round_and_differ(low: float, high: float, texts: list[str]) -> None:
+    found = ticks(low, high)
+    assert [text for _, text in found] == texts
+    assert all(low <= value <= high and float(text) == pytest.approx(value) for value, text in found)
+
+
+@pytest.mark.quick
+def test_long_recipes_are_folded_and_the_best_mean_rises_in_steps(tmp_path: Path) -> None:
+    many = fa.Space.of(fa.Compose({f"turn{i}": fa.RotateScene(yaw_deg=[-45, 45]) for i in range(9)}))
+    found = fa.search_policy(objective, many, "random", 4, out=tmp_path / "s", score="fog")
+    page = Page((tmp_path / "s" / "report.html").read_text())
+    assert sum(tag == "details" for tag, _ in page.tags) == 4
+    whole = ", ".join(f"{n} {m:.3g}" for n, m in found.best.recipe["magnitudes"].items())
+    assert whole in page.words and any(w.endswith(", …") and whole.startswith(w[:-3]) for w in page.words)
+    (line,) = [a["points"] for t, a in page.tags if t == "polyline"]
+    places = [tuple(map(float, p.split(","))) for p in str(line).split()]
+    assert all(a[0] == b[0] or a[1] == b[1] for a, b in pairwise(places)) and len(places) == 8
+    fa.search_policy(objective, many, out=tmp_path / "g", score="fog")
+    words = " ".join(Page((tmp_path / "g" / "report.html").read_text()).words)
+    assert "1 operation at magnitude 0.25" in words and "1 epoch each" in words and "1 operations" not in words
 
 
 @pytest.mark.quick

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from kill_search import SEARCHES, differing, files_of, objective, search
+from places import REPOSITORY
 from searches import Counted, space
 
 import fusion_aug as fa
@@ -142,3 +143,64 @@ def test_a_checkpoint_that_is_gone_is_told(tmp_path: Path) -> None:
     counted.stop_before = None
     with pytest.raises(fa.DataError, match=r"trial00000\d-seed0: is missing, from which trial 5, seed 0, goes on"):
         fa.search_policy(counted, space(), **options, score="clean")
+
+
+class FailsOnce:
+    """An objective that leaves a checkpoint and raises at one call, the first time that it comes to it."""
+
+    def __init__(self, error: BaseException, at: int = 5):
+        self.error, self.at, self.calls = error, at, 0
+
+    def __call__(self, pipeline: fa.Compose, seed: int, epochs: int, checkpoint: Any) -> Any:
+        self.calls += 1
+        if self.calls == self.at + 1:
+            checkpoint.after.mkdir()
+            (checkpoint.after / "half").write_text("x")
+            raise self.error
+        return objective(pipeline, seed, epochs, checkpoint)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (RuntimeError("boom\nand more"), fa.FusionAugError, "(RuntimeError: boom and more)"),
+        (fa.DataError("a.bin: is damaged"), fa.DataError, "(DataError: a.bin: is damaged)"),
+        (SystemExit(0), fa.FusionAugError, "(SystemExit: 0)"),
+    ],
+)
+def test_an_objective_that_raises(tmp_path: Path, error: BaseException, kind: type, said: str) -> None:
+    """The trial is named with what to do, nothing of it is left, and the same call goes on with it."""
+    failing = FailsOnce(error)
+    options: dict[str, Any] = {"out": tmp_path / "s", "seed": 3, "trials": 9, "seeds": 2, "score": "clean"}
+    with pytest.raises(kind) as caught:
+        fa.search_policy(failing, space_of_the_tool(), **options)
+    told = str(caught.value)
+    assert type(caught.value) is kind and caught.value.__cause__ is error
+    assert f"objective: test_search_resumed:FailsOnce failed in trial 2, seed 4 {said}; mend it" in told
+    assert f"the 5 before it are kept in {tmp_path / 's' / 'journal.jsonl'}" in told
+    assert len(journal_lines(tmp_path / "s")) == 1 + 5
+    left = {p.name for p in (tmp_path / "s" / "checkpoints").iterdir()}
+    assert left == {f"trial{t:06d}-seed{s}" for t in (0, 1, 2) for s in (3, 4)} - {"trial000002-seed4"}
+    fa.search_policy(failing, space_of_the_tool(), **options)
+    assert failing.calls == 18 + 1
+    search("grid", tmp_path / "whole")
+    assert journal_lines(tmp_path / "s")[1:] == journal_lines(tmp_path / "whole")[1:]
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("returned", [None, {"clean": float("nan")}, {"other": 1.0}])
+def test_a_training_whose_scores_are_refused_leaves_nothing(tmp_path: Path, returned: Any) -> None:
+    def wrong(pipeline: fa.Compose, seed: int, epochs: int, checkpoint: Any) -> Any:
+        checkpoint.after.write_text("x")
+        return returned
+
+    with pytest.raises(fa.ConfigError):
+        fa.search_policy(wrong, space(), out=tmp_path / "s", score="clean")
+    assert list((tmp_path / "s" / "checkpoints").iterdir()) == []
+
+
+@pytest.mark.quick
+def test_make_kill_kills_searches_too() -> None:
+    recipe = (REPOSITORY / "Makefile").read_text(encoding="utf-8").split("\nkill:")[1].split("\n\n")[0]
+    assert "tools/kill.py" in recipe and "tools/kill_search.py" in recipe

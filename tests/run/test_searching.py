@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,24 @@ def test_what_is_found_runs(mine: Path, capsys: pytest.CaptureFixture[str]) -> N
     before = (mine / "found" / "journal.jsonl").read_bytes()
     assert main(given) == 0 and (mine / "found" / "journal.jsonl").read_bytes() == before
     (mine / "my_training.py").write_text(MODULE + "\n# changed\n")
-    fails(capsys, given, "is of another search", "about.sources.my_training")
+    fails(capsys, given, "is of another search", "about.sources.my_training", "sources=changed goes on")
+    assert main([*given, "sources=changed"]) == 0 and (mine / "found" / "journal.jsonl").read_bytes() == before
+    fails(capsys, [*given, "sources=any"], "sources: 'any' is not one of same, changed")
+
+
+def test_a_search_goes_on_after_its_objective_was_mended(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = MODULE + "\ndef later(pipeline, *more):\n    return objective(pipeline, *more) if NAME else None\n"
+    (mine / "my_training.py").write_text(wrong.replace("NAME", "pipeline.transforms[0].n == 1 or 1 / 0"))
+    given = words("later", "n=[1,2]", "magnitudes=[0.2,0.6]")
+    told = fails(capsys, given, "my_training:later failed in trial 2, seed 0 (ZeroDivisionError: division by zero)")
+    assert "search again with the same arguments" in told and "the 2 before it are kept in" in told
+    begun = (mine / "found" / "journal.jsonl").read_bytes()
+    del sys.modules["my_training"]  # as a new process has it
+    (mine / "my_training.py").write_text(wrong.replace("NAME", "True"))
+    fails(capsys, given, "is of another search", "sources=changed goes on")
+    assert main([*given, "sources=changed"]) == 0
+    assert (mine / "found" / "journal.jsonl").read_bytes().startswith(begun)
+    assert "best of 4 trials: trial 2" in capsys.readouterr().out
 
 
 def test_a_log_is_opened_for_the_objective(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +112,7 @@ def test_a_filter_narrows_the_next_search(mine: Path, capsys: pytest.CaptureFixt
         (["objective=my_training:nothing"], "objective: the module my_training has no 'nothing'"),
         (["objective=my_training:number"], "objective: my_training:number is no function but int"),
         (["objective=my_training:too_few"], "which it does not take (too many positional arguments)"),
-        (["objective=my_training:fails", "trials=1"], "my_training:fails failed with seed 0 (RuntimeError: no memory"),
+        (["objective=my_training:fails", "trials=1"], "fails failed in trial 0, seed 0 (RuntimeError: no memory"),
         (["engine=ray"], "engine: 'ray' is not one of"),
         (["trials=many"], "trials: expected a whole number, got 'many'"),
         (["populatoin=3"], "populatoin"),

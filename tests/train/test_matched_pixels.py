@@ -126,6 +126,46 @@ def test_pictures_that_show_something_else_have_no_pixel_in_common() -> None:
     dropped = fa.ModalityDropout(share=1.0, sensors=["CAM_FRONT"])(sample)
     assert "dropped" in fa.matches(dropped, sample).pixels("CAM_FRONT", torch.zeros(1, 2)).why
     assert len(fa.matches(sample, dropped).point_pixels("lidar", "CAM_FRONT")) == 0
+    silent = fa.ModalityDropout(share=1.0, sensors=["lidar"])(sample)
+    found = fa.matches(silent, sample).point_pixels("lidar", "CAM_FRONT")
+    assert len(found) == 0 and found.why == "the sweep of 'lidar' was dropped"
+
+
+@pytest.mark.quick
+def test_distances_and_times_of_another_kind_are_refused() -> None:
+    sample = make_sample(gels=False)
+    pair = fa.matches(sample, fa.Viewpoint(x=0.3, sensors=["CAM_FRONT"])(sample))
+    with pytest.raises(fa.DataError, match=r"distance: expected \(3,\) metres, got \(2,\)"):
+        pair.pixels("CAM_FRONT", torch.zeros(3, 2), distance=torch.ones(2))
+    for times in ([1, 2], torch.zeros(2)):
+        with pytest.raises(fa.DataError, match=r"matches\.times: expected a tensor of int64 ns, got"):
+            pair.times(times)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        fa.BlackCamera(cameras=["CAM_FRONT"], name="step"),
+        fa.FrozenCamera(age=0.05, cameras=["CAM_FRONT"], name="step"),
+        fa.RollingShutter(readout=0.02, cameras=["CAM_FRONT"], name="step"),
+    ],
+    ids=lambda step: type(step).__name__,
+)
+def test_which_view_lost_its_pixels_and_by_what_is_said(step: fa.Transform) -> None:
+    """Of pixels and of points seen at pixels, whichever view it was, in one sentence that names the transform."""
+    sample = make_sample(gels=False)
+    lost = fa.Compose([step, fa.MirrorScene(axis="y")])(sample)
+    said = f"fusion_aug.{type(step).__name__} (step) leaves no pixel of 'CAM_FRONT' where the calibration says"
+    for pair in (fa.matches(sample, lost), fa.matches(lost, sample)):
+        pixels = pair.pixels("CAM_FRONT", torch.full((3, 2), 9.0))
+        assert pixels.why == said and not bool(pixels.valid.any()) and bool(torch.isnan(pixels.pixels).all())
+        points = pair.point_pixels("lidar", "CAM_FRONT")
+        assert points.why == said and len(points) == 0
+        assert pair.pixels("CAM_LEFT", torch.full((1, 2), 9.0)).why == ""
+        features = torch.rand(2, 6, 8, requires_grad=True)
+        loss = fa.losses.mask_consistency(features, features.detach(), torch.full((3, 2), 9.0), pixels.pixels)
+        loss.backward()
+        assert float(loss.detach()) == 0 and float(features.grad.abs().sum()) == 0
 
 
 def test_a_shifted_camera_needs_distances() -> None:

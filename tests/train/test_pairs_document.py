@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from places import ARM, REPOSITORY
-
-import fusion_aug as fa
 
 
 def test_code_of_the_document_runs(street: Path) -> None:
     text = (REPOSITORY / "docs" / "pairs.md").read_text(encoding="utf-8")
+    text = text.replace('"datasets/drive"', repr(str(street))).replace('"datasets/arm"', repr(str(ARM)))
     blocks = [b.split("```")[0] for b in text.split("```python\n")[1:]]
     assert len(blocks) == 4
-    names: dict = {"fa": fa, "torch": torch, "root": str(street), "arm": ARM}
+    names: dict = {}
     for block in blocks:
         exec(compile(block, "docs/pairs.md", "exec"), names)
     assert len(names["points"]) > 500 and len(names["boxes"]) > 0 and bool(names["pixels"].valid.any())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 WIDTH, HEIGHT, LEFT, BELOW = 720, 240, 56, 28  # of the chart; what its axes leave
-TICKS = 5
+TICKS = 5  # numbers at the axis of scores, at most
 
 
 def scores_chart(values: Sequence[Sequence[float]], best: int, label: str) -> str:
@@ -26,7 +26,8 @@ def scores_chart(values: Sequence[Sequence[float]], best: int, label: str) -> st
 
     parts = [_axes(low, high, len(values), at)]
     so_far = [max(means[: i + 1]) for i in range(len(means))]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(i, v) for i, v in enumerate(so_far)))
+    corners = [at(i, so_far[k]) for i in range(len(so_far)) for k in (max(i - 1, 0), i)]  # it rises where a trial is
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
     parts.append(f'<polyline class="far" points="{line}"/>')
     radius = 2.5 if len(values) <= 100 else 1.2
     for i, (row, mean) in enumerate(zip(values, means, strict=True)):
@@ -62,14 +63,22 @@ def _limits(values: Sequence[float]) -> tuple[float, float]:
     return low - room, high + room
 
 
+def ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Even numbers inside an axis, one, two or five times a power of ten apart, with their texts, which all differ."""
+    power = math.floor(math.log10((high - low) / TICKS))
+    factor = next(m for m in (1, 2, 5, 10) if (high - low) / (m * 10.0**power) <= TICKS)
+    step, digits = factor * 10.0**power, max(0, -power - (factor == 10))
+    numbers = [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    return [(v, f"{v:.{digits}f}" if 1e-6 <= step < 1e6 else f"{v:.6g}") for v in numbers]
+
+
 def _axes(low: float, high: float, count: int, at: object) -> str:
     """Lines and numbers of both axes."""
     parts = []
-    for i in range(TICKS):
-        value = low + (high - low) * i / (TICKS - 1)
+    for value, text in ticks(low, high):
         _, y = at(0, value)  # type: ignore[operator]
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
     every = max(1, math.ceil(count / 10))
     for number in range(0, count, every):
         x, _ = at(number, low)  # type: ignore[operator]

@@ -105,6 +105,15 @@ class Journal:
         os.close(self._file)
 
 
+def first_line(folder: Path) -> dict[str, Any]:
+    """What decides the search whose journal is in a folder; empty where there is none, or none that can be read."""
+    try:
+        found = json.loads(read_regular(folder / NAME).partition(b"\n")[0])
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _encoded(line: Mapping[str, Any]) -> bytes:
     return json.dumps(line, ensure_ascii=True, allow_nan=False).encode() + b"\n"
 

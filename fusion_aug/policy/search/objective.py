@@ -48,7 +48,10 @@ def checked_scores(returned: Any, where: str, names: Sequence[str] | None) -> di
         )
     for name, value in returned.items():
         if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
-            raise ConfigError(f"objective: the score {name!r} of {where} is no finite number but {value!r}")
+            raise ConfigError(
+                f"objective: the score {name!r} of {where} is no finite number but {value!r}; return a "
+                f"low one where a training comes to nothing"
+            )
     found = sorted(returned)
     if names is not None and found != list(names):
         raise ConfigError(

@@ -11,6 +11,7 @@ from fusion_aug.policy.search.trials import MEAN, Proposal, Trial
 from fusion_aug.policy.space import Space
 
 MOST_ROWS = 50  # trials in the table, the best ones
+SHORT = 90  # characters of what was tried that are always shown
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 STYLE = """
 :root{color-scheme:light dark;--ink:#1d2330;--dim:#667085;--line:#d9dee7;--page:#fff;--mark:#c2410c;--dot:#2563eb}
@@ -21,7 +22,7 @@ background:var(--page);max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}p,td.w{overflow-wrap:anywhere}.dim{color:var(--dim)}
 div.t{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
-td.n,th.n{text-align:right}
+td.n,th.n{text-align:right;white-space:nowrap}summary{cursor:pointer}
 tr.best td{font-weight:600}svg{width:100%;height:auto}svg.bar{width:160px}svg text{fill:var(--dim);font-size:11px}
 svg .grid{stroke:var(--line)}svg .far{fill:none;stroke:var(--dim);stroke-dasharray:4 3}
 svg .dot{fill:var(--dot);stroke:var(--dot)}
@@ -65,8 +66,8 @@ def _about(facts: Mapping[str, Any]) -> str:
     seeds = ", ".join(map(str, facts["seeds"]))
     options = "; ".join(f"{k} {v}" for k, v in facts["options"].items()) or "none"
     return (
-        f"<p>{facts['trials']} trials of {escape(facts['objective'])}, seeds {escape(seeds)}, "
-        f"{facts['epochs']} epochs, search seed {facts['seed']}. Options: {escape(options)}.</p>"
+        f"<p>{many(facts['trials'], 'trial')} of {escape(facts['objective'])}, {many(facts['epochs'], 'epoch')} each, "
+        f"seeds of the trainings {escape(seeds)}, seed of the search {facts['seed']}. Options: {escape(options)}.</p>"
     )
 
 
@@ -77,7 +78,8 @@ def _legend(trials: Sequence[Trial], score: str) -> str:
         typical = sorted(spreads)[len(spreads) // 2]
         more = f" Bars span the seeds; the median standard deviation over seeds is {typical:.3g}."
     return (
-        f'<p class="dim">Orange: the result, trial by trial from left to right. Dashed: the best mean so far.{more}</p>'
+        f'<p class="dim">A dot is the mean of a trial, in their order; orange is the result. Dashed: the best mean so '
+        f"far.{more}</p>"
     )
 
 
@@ -105,7 +107,7 @@ def _result(space: Space, trials: Sequence[Trial], facts: Mapping[str, Any]) -> 
             f'<td class="n">{recipe.get("p", {}).get(dimension.path, 1):.3g}</td></tr>'
         )
     head = (
-        "<tr><th>field</th><th>magnitudes of the best quarter</th>"
+        "<tr><th>field</th><th>magnitudes of the best quarter, 0 to 1</th>"
         '<th class="n">result</th><th>value</th><th class="n">p</th></tr>'
     )
     return f'{title}<div class="t"><table>{head}{"".join(rows)}</table></div>'
@@ -121,7 +123,7 @@ def _grid(trials: Sequence[Trial], facts: Mapping[str, Any]) -> str:
         mark = " ★" if t.number == best else ""
         text = f"{t.value(score):.4g}{_plus_minus(t, score)}{mark}"
         rows[t.recipe["n"]] = rows.get(t.recipe["n"], "") + f'<td class="n">{text}</td>'
-    body = "".join(f"<tr><td>{n} operations</td>{cells}</tr>" for n, cells in rows.items())
+    body = "".join(f"<tr><td>{many(n, 'operation')}</td>{cells}</tr>" for n, cells in rows.items())
     return f'<div class="t"><table><tr><th></th>{head}</tr>{body}</table></div>'
 
 
@@ -146,12 +148,20 @@ def _table(trials: Sequence[Trial], facts: Mapping[str, Any]) -> str:
     rows = "".join(
         f'<tr{" class=best" if t.number == best else ""}><td class="n">{t.number}</td>'
         + "".join(f'<td class="n">{t.value(n):.4g}{_plus_minus(t, n)}</td>' for n in names)
-        + f'<td class="w">{escape(described(t.recipe))}</td></tr>'
+        + f'<td class="w">{_folded(described(t.recipe))}</td></tr>'
         for t in order
     )
     some = f", the best {MOST_ROWS}" if len(trials) > MOST_ROWS else ""
     head = f'<tr><th class="n">trial</th>{head}<th>what was tried</th></tr>'
     return f'<h2>Trials{some}</h2><div class="t"><table>{head}{rows}</table></div>'
+
+
+def _folded(text: str) -> str:
+    """A text as HTML, of a long one the beginning, which opens the whole."""
+    if len(text) <= SHORT:
+        return escape(text)
+    begin = text[:SHORT].rpartition(", ")[0] or text[:SHORT]
+    return f"<details><summary>{escape(begin)}, …</summary>{escape(text)}</details>"
 
 
 def _plus_minus(trial: Trial, score: str) -> str:
@@ -162,11 +172,16 @@ def _plus_minus(trial: Trial, score: str) -> str:
 def described(recipe: Mapping[str, Any]) -> str:
     """A recipe in words."""
     if "n" in recipe:
-        return f"{recipe['n']} operations at magnitude {recipe['magnitude']:g}"
+        return f"{many(recipe['n'], 'operation')} at magnitude {recipe['magnitude']:g}"
     if "policies" in recipe:
         return "; or ".join(_steps(policy) for policy in recipe["policies"])
     strong = [f"{name} {m:.3g}" for name, m in recipe["magnitudes"].items() if m]
     return ", ".join(strong) or "nothing"
+
+
+def many(count: int, thing: str) -> str:
+    """A count of things in words: ``1 operation``, ``2 operations``."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _steps(policy: Sequence[Sequence[Any]]) -> str:

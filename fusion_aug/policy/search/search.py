@@ -65,6 +65,7 @@ def search_policy(
     Raises:
         ConfigError: an argument is wrong, or the objective returned something else than scores.
         DataError: ``out`` holds something else, or another search; the message says what differs.
+        FusionAugError: the objective raised something, which is its cause. The same call goes on with that training.
     """
     name = name_of(objective)
     if about is not None and not is_json(about):

@@ -7,10 +7,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fusion_aug.core.compose import Compose
-from fusion_aug.policy.search.checkpoints import Checkpoints
+from fusion_aug.errors import ConfigError, DataError, FusionAugError
+from fusion_aug.policy.search.checkpoints import Checkpoints, remove
 from fusion_aug.policy.search.journal import Journal
-from fusion_aug.policy.search.objective import Objective, checked_scores
+from fusion_aug.policy.search.objective import Objective, checked_scores, name_of
 from fusion_aug.policy.search.trials import Proposal, Trial
+
+LONGEST = 300  # characters of what an objective raised
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Trainings:
 
         Raises:
             ConfigError: the objective returned something else than the scores that are needed.
+            FusionAugError: it raised something; that is its cause.
         """
         rows = []
         for seed in self.seeds:
@@ -47,18 +51,46 @@ class Trainings:
 
     def _scores(self, number: int, seed: int, proposal: Proposal, pipeline: Compose) -> dict[str, float]:
         """The scores of one training, which the journal holds before this returns."""
-        where = f"trial {number}, seed {seed}"
         asked = {"trial": number, "seed": seed, **asdict(proposal)}
-        returned: Any = self.journal.known(asked)
-        is_new = returned is None
-        if is_new:
-            checkpoint = self.checkpoints.begin(number, seed, proposal)
-            returned = self.objective(pipeline, seed, proposal.epochs, checkpoint)
-            self.checkpoints.end(checkpoint, where)
-        scores = checked_scores(returned, where, self.names)
-        for name in self.wanted:
-            Trial(number, proposal, {n: (s,) for n, s in scores.items()}).per_seed(name)  # refused now, not at the end
-        if is_new:
+        known = self.journal.known(asked)
+        if known is None:
+            scores = self._trained(number, seed, proposal, pipeline)
             self.journal.append(asked | {"scores": scores})
+        else:
+            scores = self._checked(known, number, seed, proposal)
         self.names = list(scores)
         return scores
+
+    def _trained(self, number: int, seed: int, proposal: Proposal, pipeline: Compose) -> dict[str, float]:
+        """The scores of one training that is made now; where it fails nothing is left of it."""
+        checkpoint = self.checkpoints.begin(number, seed, proposal)
+        try:
+            try:
+                returned = self.objective(pipeline, seed, proposal.epochs, checkpoint)
+            except (Exception, SystemExit) as error:  # foreign code, which may raise anything
+                raise self._failure(error, _where(number, seed)) from error
+            self.checkpoints.end(checkpoint, _where(number, seed))
+            return self._checked(returned, number, seed, proposal)
+        except BaseException:
+            remove(checkpoint.after)
+            raise
+
+    def _checked(self, returned: Any, number: int, seed: int, proposal: Proposal) -> dict[str, float]:
+        scores = checked_scores(returned, _where(number, seed), self.names)
+        for name in self.wanted:
+            Trial(number, proposal, {n: (s,) for n, s in scores.items()}).per_seed(name)  # refused now, not at the end
+        return scores
+
+    def _failure(self, error: BaseException, where: str) -> FusionAugError:
+        """What an objective raised, with the training in which it did and what to do about it."""
+        kind = next((k for k in (ConfigError, DataError) if type(error) is k), FusionAugError)
+        said = " ".join(str(error).split())[:LONGEST]
+        return kind(
+            f"objective: {name_of(self.objective)} failed in {where} ({type(error).__name__}: {said}); mend it and "
+            f"search again with the same arguments, which goes on with this training: the {self.made} before it are "
+            f"kept in {self.journal.path}"
+        )
+
+
+def _where(number: int, seed: int) -> str:
+    return f"trial {number}, seed {seed}"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fusion_aug.core.inversion import invert
-from fusion_aug.errors import ConfigError
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.sample.history import History
 from fusion_aug.streams import Boxes3D
 from fusion_aug.train.losses.divergence import mean_where
@@ -43,21 +43,37 @@ def box_consistency(
         the differences; 0 of no pairs.
 
     Raises:
-        ConfigError: there are not as many rows on both sides.
-        DataError: a transform of a history cannot be undone on boxes.
+        ConfigError: there are not as many rows on both sides, or rows are none of the boxes.
+        DataError: a size is not above 0, or a transform of a history cannot be undone on boxes.
     """
-    sides = []
-    for boxes, history, rows in ((boxes_a, history_a, rows_a), (boxes_b, history_b, rows_b)):
-        back = invert(boxes, history)
-        chosen = slice(None) if rows is None else rows.to(back.values["pose"].device)
-        sides.append((back.values["pose"][chosen], back.values["size"][chosen]))
-    (pose_a, size_a), (pose_b, size_b) = sides
+    (pose_a, size_a), (pose_b, size_b) = _back(boxes_a, history_a, rows_a, "a"), _back(boxes_b, history_b, rows_b, "b")
     if len(pose_a) != len(pose_b):
         raise ConfigError(f"box_consistency: {len(pose_a)} rows of a and {len(pose_b)} of b: give rows_a and rows_b")
     centre = _length(pose_a[:, :3, 3] - pose_b[:, :3, 3])
     size = (size_a.log() - size_b.log()).abs().mean(1)
     trace = (pose_a[:, :3, :3] * pose_b[:, :3, :3]).sum((1, 2))
     return BoxDifference(*(mean_where(v, None) for v in (centre, size, (3 - trace) / 2)))
+
+
+def _back(boxes: Boxes3D, history: History, rows: Tensor | None, side: str) -> tuple[Tensor, Tensor]:
+    """Poses (k, 4, 4) and sizes (k, 3) of some boxes of a view, in the original scene."""
+    back = invert(boxes, history)
+    pose, size = back.values["pose"], back.values["size"]
+    if rows is not None:
+        if rows.dtype != torch.int64 or rows.ndim != 1 or bool(((rows < 0) | (rows >= len(pose))).any()):
+            raise ConfigError(f"box_consistency: rows_{side}: expected int64 (k,) from 0 to {len(pose) - 1}")
+        pose, size = pose[rows.to(pose.device)], size[rows.to(size.device)]
+    if bool((wrong := ~(size > 0).all(1)).any()):  # also NaN; its logarithm would make the loss infinite
+        first = int(wrong.nonzero()[0])
+        raise DataError(
+            f"box_consistency: box {first if rows is None else int(rows[first])} of {side} has the size "
+            f"{_told(size[first])}, and a size has to be above 0; let the network predict its logarithm, or clamp it"
+        )
+    return pose, size
+
+
+def _told(size: Tensor) -> str:
+    return " x ".join(f"{v:g}" for v in size.tolist())
 
 
 def _length(v: Tensor) -> Tensor:

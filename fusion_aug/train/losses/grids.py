@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from calib.ties import TIE
 from fusion_aug.errors import ConfigError
 from fusion_aug.train.losses.divergence import jensen_shannon
 from fusion_aug.train.losses.pictures import at_pixels
+from fusion_aug.train.maps import checked_span
 
 Span = tuple[float, float]
 
@@ -33,21 +35,27 @@ def map_consistency(
         the mean, () nats; 0 where no cell counts.
 
     Raises:
-        ConfigError: the maps are not of one shape.
+        ConfigError: the maps or ``where`` are not of one shape, or x or y does not go from less to more.
     """
     if logits_a.ndim != 3 or logits_a.shape != logits_b.shape:
         shapes = tuple(logits_a.shape), tuple(logits_b.shape)
         raise ConfigError(f"map_consistency: expected two maps (C, X, Y) of one shape, got {shapes[0]}, {shapes[1]}")
+    (x0, x1), (y0, y1) = checked_span("map_consistency: x", x), checked_span("map_consistency: y", y)
     count = logits_a.shape[1:]
-    low = torch.tensor([x[0], y[0]], dtype=torch.float64)
-    cell = torch.tensor([(x[1] - x[0]) / count[0], (y[1] - y[0]) / count[1]], dtype=torch.float64)
+    if where is not None and (where.dtype != torch.bool or where.shape != count):
+        got = f"{where.dtype} {tuple(where.shape)}"
+        raise ConfigError(f"map_consistency: where: expected bool {tuple(count)} as the maps have cells, got {got}")
+    if 0 in count:
+        return logits_a.sum() + logits_b.sum()
+    low = torch.tensor([x0, y0], dtype=torch.float64)
+    cell = torch.tensor([(x1 - x0) / count[0], (y1 - y0) / count[1]], dtype=torch.float64)
     number = torch.cartesian_prod(*(torch.arange(n, dtype=torch.float64) for n in count))
     centre = low + (number + 0.5) * cell
     T = T_b_a.to("cpu", torch.float64)
     there = (centre @ T[:2, :2].T + T[:2, 3] - low) / cell - 0.5
     size = torch.tensor(count, dtype=torch.float64)
     # half a cell past the outermost centres the map still tells of what it holds
-    inside = ((there >= -0.5) & (there <= size - 0.5)).all(1)
+    inside = ((there >= -0.5 - TIE) & (there <= size - 0.5 + TIE)).all(1)
     if where is not None:
         inside &= where.to("cpu").reshape(-1)
     own = logits_a.flatten(1).T[inside.to(logits_a.device)]

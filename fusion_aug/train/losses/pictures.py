@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusion_aug.errors import ConfigError
-from fusion_aug.train.losses.divergence import jensen_shannon
+from fusion_aug.train.losses.divergence import jensen_shannon, refuse_whole_numbers
 
 
 def at_pixels(features: Tensor, pixels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
@@ -21,19 +21,31 @@ def at_pixels(features: Tensor, pixels: Tensor, size: tuple[int, int] | None = N
             default that of the features.
 
     Returns:
-        (..., C).
+        (..., C), of the type of the features.
+
+    Raises:
+        ConfigError: the features are not those of one picture, or whole numbers, or pixels have no u and v.
     """
+    refuse_whole_numbers([features], "at_pixels")
     if features.ndim != 3:
         raise ConfigError(f"at_pixels: expected features (C, h, w) of one picture, got {tuple(features.shape)}")
+    if pixels.ndim == 0 or pixels.shape[-1] != 2:
+        raise ConfigError(f"at_pixels: expected pixels (..., 2), u and v, got the shape {tuple(pixels.shape)}")
     if pixels.numel() == 0:
         return features.flatten(1).T[:0].reshape(*pixels.shape[:-1], len(features))
     height, width = features.shape[1:] if size is None else size
-    at = pixels.to(features).reshape(1, 1, -1, 2)
+    # types of 16 bits are too coarse for places: 1000.25 would be 1000.5
+    exact = torch.promote_types(features.dtype, torch.float32)
+    at = pixels.to(features.device, exact).reshape(-1, 2)
+    there = torch.isfinite(at).all(-1)[:, None]
+    at = torch.where(there, at, 0.0)  # a place that is NaN would make the gradient of all features NaN
     # pixel centres: -1/2 is the left edge of the canvas, as of any resolution of it
-    unit = (at + 0.5) * torch.tensor([2 / width, 2 / height]).to(features) - 1
-    found = F.grid_sample(features[None], unit, mode="bilinear", padding_mode="border", align_corners=False)
-    there = torch.isfinite(at[0, 0]).all(-1)[:, None]
-    return torch.where(there, found[0, :, 0].T, torch.nan).reshape(*pixels.shape[:-1], features.shape[0])
+    unit = (at + 0.5) * torch.tensor([2 / width, 2 / height]).to(at) - 1
+    found = F.grid_sample(
+        features[None].to(exact), unit[None, None], mode="bilinear", padding_mode="border", align_corners=False
+    )
+    chosen = torch.where(there, found[0, :, 0].T, torch.nan).to(features.dtype)
+    return chosen.reshape(*pixels.shape[:-1], len(features))
 
 
 def mask_consistency(
@@ -52,10 +64,18 @@ def mask_consistency(
 
     Returns:
         the mean, () nats; 0 where no pixel counts.
+
+    Raises:
+        ConfigError: shapes do not fit.
     """
-    counts = torch.isfinite(pixels_b).all(-1) & torch.isfinite(pixels_a).all(-1)
+    if pixels_a.shape != pixels_b.shape or (valid is not None and valid.shape != pixels_a.shape[:-1]):
+        shapes = [tuple(v.shape) for v in (pixels_a, pixels_b, valid) if v is not None]
+        raise ConfigError(
+            f"mask_consistency: expected pixels_a and pixels_b (n, 2) and valid (n,), got {', '.join(map(str, shapes))}"
+        )
+    counts = torch.isfinite(pixels_b).all(-1) & torch.isfinite(pixels_a).all(-1).to(pixels_b.device)
     counts = counts if valid is None else counts & valid.to(counts.device)
     size_a, size_b = (None, None) if sizes is None else sizes
-    chosen_a, chosen_b = pixels_a[counts], pixels_b[counts]
+    chosen_a, chosen_b = pixels_a[counts.to(pixels_a.device)], pixels_b[counts]
     views = [at_pixels(logits_a, chosen_a, size_a), at_pixels(logits_b, chosen_b, size_b)]
     return jensen_shannon(views, multi_label=multi_label)

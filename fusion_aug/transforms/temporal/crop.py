@@ -39,8 +39,12 @@ class TemporalCrop(Transform, Temporal):
 
     What was captured in [begin, begin + seconds) stays as it is, with its stamps; nothing around it is kept. A sentence
     or a map that holds at the begin stays too, with the time at which it was told, and so does a message that was sent
-    once. The reference frame, and the poses in the rig, stay. A sample that does not last longer, such as a keyframe,
-    stays whole.
+    once. A sample that does not last longer, such as a keyframe, stays whole.
+
+    The reference frame with its time, and the poses in the rig, stay, so that places of two segments can be compared
+    and boxes come back by ``fa.invert``. The reference time may lie outside the segment then. Places of a moving
+    vehicle are those about where it was at that time, and ages of points count from there; for samples that are each
+    about their own place, cut the log into windows instead (``log.window``).
 
     Attributes:
         seconds: length of the segment.
