@@ -15,7 +15,7 @@ from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.ops.similarity import Motion
 from fusion_aug.sample import Sample
 from fusion_aug.sample.to_device import lies_on_device
-from fusion_aug.streams import Camera, Occupancy
+from fusion_aug.streams import Camera, Occupancy, Stream
 from fusion_aug.streams.moved_rows import MovedColumn, kind_of, motion_numbers, move_rows, no_motion
 from fusion_aug.streams.on_device import ColumnsOnDevice, PictureOnDevice
 
@@ -47,7 +47,9 @@ def refuse_what_has_no_table(batch: Sample, packed: bool) -> None:
         )
 
 
-def in_reference_frame(batch: Sample, kind: type, names: Sequence[str], program: Program) -> dict[str, ColumnsOnDevice]:
+def in_reference_frame(
+    batch: Sample, kind: type[Stream], names: Sequence[str], program: Program
+) -> dict[str, ColumnsOnDevice]:
     """Columns of streams of one kind, by name, moved into the reference frame of their samples by the plan."""
     out = {}
     for name in names:
