@@ -26,23 +26,26 @@ from torch.nn import functional as F
 
 import fusion_aug as fa
 from fusion_aug.synth.arm.demonstrations import make_demonstrations
-from fusion_aug.synth.arm.motion import pads_at, posture
-from fusion_aug.synth.arm.parcel_world import SIDES, TICKS, Faults, Outcome, ParcelWorld
+from fusion_aug.synth.arm.parcel_world import SIDES, TICK, TICKS, Faults, Outcome, ParcelWorld
 from fusion_aug.synth.arm.parcels import draw_parcel, goal_of
+from fusion_aug.synth.arm.script import EMPTY, LOW, Steering, hand_at
 
 AGO = (0, 2, 4, 6)  # ticks of 20 ms: the readings that the network sees
 TEST, FAULTS = 4000, 7  # seeds of the parcels of the tests, and of their faults
-# how large numbers are: x, y, z, turn from the place that was told; x, y, turn from the goal; fingers; wrench; taxels
-SCALES = np.array([0.03, 0.03, 0.03, 0.1, 0.05, 0.05, 0.2, 0.005, 0.005, 2, 2, 2, 0.2, 0.2, 0.2, *[0.2] * 32])
-MOVES = np.array([0.01, 0.01, 0.01, 0.05, 0.0005])  # and the answers: how far x, y, z, turn and fingers are to go
+# how large numbers are: x, y, z, turn from the place that was told; x, y, turn from the goal; fingers; share of the way
+# from one to the other; wrench; taxels
+ZERO = np.array([0, 0, LOW, 0, 0, 0, 0, 0.03, 0.5, -EMPTY, *[0] * 37])
+SCALES = np.array([0.02, 0.02, 0.015, 0.1, 0.03, 0.03, 0.1, 0.005, 0.2, 1, 1, 1, 0.1, 0.1, 0.1, *[0.15] * 32])
+SPEEDS = np.array([0.1, 0.1, 0.05, 0.5, 0.02])  # and the answers: m/s and rad/s of the hand
 TOUCH = len(SCALES) - 32
 
 
 def seen(position: np.ndarray, wrench: np.ndarray, taxels: np.ndarray, told: np.ndarray) -> np.ndarray:
     """Readings (n, 8), (n, 6), (n, 32) and the told x, y, yaw -> (n, 47) numbers of about 1."""
-    pads, (x, y, yaw), goal = pads_at(position), told, goal_of(told[1])
-    place = np.concatenate([pads - [x, y, 0, yaw], (pads - [*goal, 0, 0])[:, [0, 1, 3]]], 1)
-    return np.concatenate([place, position[:, 6:], wrench, taxels], 1) / SCALES
+    hand, (x, y, yaw), goal = hand_at(position), told, goal_of(told[1])
+    come, go = hand[:, :4] - [x, y, 0, yaw], (hand[:, :4] - [*goal, 0, 0])[:, [0, 1, 3]]
+    way, left = np.linalg.norm(come[:, :2], axis=1, keepdims=True), np.linalg.norm(go[:, :2], axis=1, keepdims=True)
+    return (np.concatenate([come, go, hand[:, 4:], way / (way + left), wrench, taxels], 1) - ZERO) / SCALES
 
 
 def inputs(now: np.ndarray, before: Sequence[np.ndarray], touch: bool) -> torch.Tensor:
@@ -62,23 +65,27 @@ def lessons(sample: fa.Sample, touch: bool) -> tuple[torch.Tensor, torch.Tensor]
         stream = sample[name]
         rows = torch.searchsorted(stream.arrival_times, command.capture_times + 1000, right=True) - 1
         held[name] = torch.cat(list(stream.values.values()), 1)[rows.clamp(min=0)].double().numpy()
-    position, targets = held["state"], command["joint_position"].double().numpy()
+    position, hand = held["state"], hand_at(command["joint_position"].double().numpy())
     all_seen = seen(position, held["wrench"], np.concatenate([held[f"taxel_{s}"] for s in SIDES], 1), told)
     before = [all_seen[np.maximum(np.arange(len(all_seen)) - ago, 0)] for ago in AGO[1:]]
-    moves = np.concatenate([pads_at(targets) - pads_at(position), (targets - position)[:, 6:].mean(1)[:, None]], 1)
-    answers = np.clip(moves / MOVES, -20, 20).astype(np.float32)
-    return inputs(all_seen, before, touch), torch.from_numpy(answers)
+    answers = np.diff(hand, axis=0, prepend=hand[:1])[1:] / TICK / SPEEDS
+    return inputs(all_seen, before, touch)[1:], torch.from_numpy(answers.astype(np.float32))
 
 
 class Policy:
     """A network that moves the arm, in one episode after another."""
 
     def __init__(self, width: int, touch: bool):
-        sizes = [len(AGO) * len(SCALES), width, width, len(MOVES)]
+        sizes = [len(AGO) * len(SCALES), width, width, len(SPEEDS)]
         self.network = nn.Sequential(
             nn.Linear(*sizes[:2]), nn.ReLU(), nn.Linear(*sizes[1:3]), nn.ReLU(), nn.Linear(*sizes[2:])
         )
-        self.touch, self.past = touch, list[np.ndarray]()
+        self.touch = touch
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the last episode."""
+        self.past, self.steering = list[np.ndarray](), Steering()
 
     def __call__(self, read: Mapping[str, np.ndarray], told: Sequence[float]) -> np.ndarray:
         """Targets (8,) of the joints."""
@@ -86,11 +93,8 @@ class Policy:
         self.past.append(seen(position[None], read["wrench"][None], taxels[None], np.array(told)))
         before = [self.past[max(0, len(self.past) - 1 - ago)] for ago in AGO[1:]]
         with torch.no_grad():
-            moves = self.network(inputs(self.past[-1], before, self.touch))[0].numpy() * MOVES
-        x, y, z, turn = pads_at(position) + moves[:4]
-        reach = np.clip(np.hypot(x, y), 0.2, 0.45) / np.hypot(x, y)  # where the arm can go
-        joints = posture(x * reach, y * reach, float(np.clip(z, 0.02, 0.25)), roll=math.atan2(y, x) - turn)
-        return np.concatenate([joints, np.full(2, position[6:].mean() + moves[4])])
+            speed = self.network(inputs(self.past[-1], before, self.touch))[0].numpy() * SPEEDS
+        return self.steering(position, speed)
 
 
 def train(log: Sequence[fa.Sample], pipeline: fa.Transform, touch: bool, seed: int, config: DictConfig) -> Policy:
@@ -123,9 +127,12 @@ def faults(number: int, latency: float = 0.0, bias_deg: float = 0.0, dead: float
 
 def attempt(policy: Policy, number: int, world: Mapping[str, float]) -> Outcome:
     """Move one parcel that no demonstration has."""
-    parcel, policy.past = draw_parcel(TEST, number), []
+    parcel = draw_parcel(TEST, number)
+    policy.begin()
     episode = ParcelWorld(parcel, faults(number, **world))
     for _ in range(TICKS):
+        if episode.over():
+            break
         episode.step(policy(episode.observe(), parcel.told))
     return episode.outcome()
 

@@ -59,7 +59,7 @@ def test_20_steps_of_every_arm(example: ModuleType, config: DictConfig, log: lis
     for policy, feels in zip(policies, (True, True, False), strict=True):
         commands = []
         for readings in (free, touched):
-            policy.past = []
+            policy.begin()
             commands.append(policy(readings, (0.37, 0.09, 0.0)))
         assert commands[0].shape == (8,) and np.isfinite(commands[0]).all()
         assert np.array_equal(*commands) is not feels
@@ -78,10 +78,10 @@ def test_what_is_learnt_is_what_is_asked_for_when_it_moves(
     for k in range(150):
         policy({"position": position[k], "wrench": wrench[k], **{n: r[k] for n, r in rows.items()}}, told)
     before = [policy.past[-1 - ago] for ago in example.AGO[1:]]
-    assert torch.allclose(example.inputs(policy.past[-1], before, True)[0], given[149], atol=1e-6)
+    assert torch.allclose(example.inputs(policy.past[-1], before, True)[0], given[148], atol=1e-6)
     late = fa.Latency(delay=0.04, scope="sample", sensors=("state", "wrench", "taxel_*"))(log[0])
-    assert torch.allclose(example.lessons(late, True)[0][149], given[147], atol=1e-6)
-    assert not torch.equal(example.lessons(late, True)[1][149], answers[149])
+    assert torch.allclose(example.lessons(late, True)[0][148], given[146], atol=1e-6)
+    assert torch.equal(example.lessons(late, True)[1][148], answers[148])
 
 
 def test_intervals_are_those_of_the_textbook(example: ModuleType) -> None:

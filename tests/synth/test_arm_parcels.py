@@ -15,10 +15,10 @@ pytest.importorskip("pyarrow")
 
 from fusion_aug.synth.arm.demonstrations import make_demonstrations
 from fusion_aug.synth.arm.motion import pads_at, posture
-from fusion_aug.synth.arm.parcel_world import TICKS, Faults, Outcome, ParcelWorld
+from fusion_aug.synth.arm.parcel_world import LIFTED, TICKS, Faults, Outcome, ParcelWorld
 from fusion_aug.synth.arm.parcels import GOAL, Parcel, draw_parcel
 from fusion_aug.synth.arm.scene import JOINTS, load_arm, mujoco
-from fusion_aug.synth.arm.script import Script
+from fusion_aug.synth.arm.script import Steering, hand_at, script
 
 SIGNS = np.array([-1.0, 1, 1, -1, 1, -1])
 PARCEL = Parcel(x=0.38, y=0.08, yaw=0.2, half=0.021, mass=0.3, friction=0.6, told=(0.385, 0.083, 0.2))
@@ -29,14 +29,14 @@ def mirrored(joints: np.ndarray) -> np.ndarray:
     return np.concatenate([joints[..., :6] * SIGNS, joints[..., [7, 6]]], -1)
 
 
-def play(parcel: Parcel, faults: Faults | None = None, squeeze: float | None = None) -> Outcome:
-    """The script, or one that holds its fingers at an opening (metres) once it has touched."""
-    world, script = ParcelWorld(parcel, faults), Script(parcel)
+def play(parcel: Parcel, faults: Faults | None = None, force: float | None = None) -> Outcome:
+    """The script, or one that grips every parcel with the same force (N)."""
+    world, steering = ParcelWorld(parcel, faults), Steering()
     for _ in range(TICKS):
-        command = script(world.observe())
-        if squeeze is not None and script.phase in ("load", "lift", "across", "lower"):
-            command[6:] = squeeze
-        world.step(command)
+        if world.over():
+            break
+        read = world.observe()
+        world.step(steering(read["position"], script(read, parcel.told, force)))
     return world.outcome()
 
 
@@ -68,9 +68,10 @@ def test_the_arm_and_its_drives_are_their_own_mirror_image() -> None:
 def test_the_world_of_a_mirrored_parcel_is_mirrored() -> None:
     """Readings of 50 ticks in which the hand moves about the parcel."""
     here, there = ParcelWorld(PARCEL), ParcelWorld(PARCEL.mirrored())
-    script = Script(PARCEL)
+    steering = Steering()
     for _ in range(50):
-        command = script(here.observe())
+        read = here.observe()
+        command = steering(read["position"], script(read, PARCEL.told))
         command[6:] = [0.04, 0.03]
         here.step(command)
         there.step(mirrored(command))
@@ -96,19 +97,62 @@ def test_the_script_moves_light_and_heavy_parcels() -> None:
 def test_no_grip_suits_all_parcels() -> None:
     """What holds a heavy smooth one crushes a light one, and what spares that lets the other slip."""
     heavy, light = replace(PARCEL, mass=0.48, friction=0.35), replace(PARCEL, mass=0.1, friction=0.9)
-    soft, hard = PARCEL.half - 0.0035, PARCEL.half - 0.010
-    assert play(light, squeeze=soft).success and not play(light, squeeze=hard).success
-    assert play(heavy, squeeze=hard).success and not play(heavy, squeeze=soft).success
+    assert play(light, force=2.0).success and not play(light, force=9.0).success
+    assert play(heavy, force=9.0).success and not play(heavy, force=2.0).success
+
+
+@pytest.mark.quick
+def test_the_script_is_its_own_mirror_image_and_remembers_nothing() -> None:
+    """At 300 readings of all kinds: the mirrored speeds, and the same again."""
+    rng = np.random.default_rng(3)
+    flip, (x, y, yaw) = np.array([1, -1, 1, -1, 1.0]), PARCEL.told
+    for _ in range(300):
+        joints = posture(*rng.uniform([0.3, -0.15, 0.04], [0.42, 0.15, 0.2]), roll=float(rng.uniform(-0.4, 0.4)))
+        left, right = rng.exponential(0.1, (2, 16)) * rng.integers(0, 2, (2, 1))
+        read = {"position": np.concatenate([joints, rng.uniform(0.01, 0.044, 2)]), "taxel_left": left,
+                "taxel_right": right, "wrench": -rng.uniform(4, 10, 6)}  # fmt: skip
+        other = {**read, "position": mirrored(read["position"]), "taxel_left": right, "taxel_right": left}
+        speed = script(read, (x, y, yaw))
+        assert np.allclose(script(other, (x, -y, -yaw)), speed * flip, atol=1e-9)
+        assert np.array_equal(script(read, (x, y, yaw)), speed)
+
+
+@pytest.mark.quick
+def test_the_hand_goes_as_fast_as_it_is_told() -> None:
+    """Half a second of free motion: the hand follows within 2 mm, and with old readings a step behind."""
+    world, steering, speed = ParcelWorld(PARCEL), Steering(), np.array([0.05, 0.02, 0.04, 0.2, -0.01])
+    begin = hand_at(world.observe()["position"])
+    for _ in range(25):
+        world.step(steering(world.observe()["position"], speed))
+    went = hand_at(world.observe()["position"]) - begin
+    assert np.allclose(went[:3], speed[:3] * (0.5 - 0.05), atol=0.002) and abs(went[4] + 0.005) < 1e-6
+
+
+def test_an_episode_is_over_when_the_hand_has_left_or_the_parcel_is_lost() -> None:
+    done, steering = ParcelWorld(PARCEL), Steering()
+    ticks = 0
+    while not done.over():
+        read = done.observe()
+        done.step(steering(read["position"], script(read, PARCEL.told)))
+        ticks += 1
+        assert ticks < TICKS
+    assert done.outcome().success and hand_at(done.observe()["position"])[2] > LIFTED
+    crushed, steering = ParcelWorld(replace(PARCEL, mass=0.1)), Steering()
+    while not crushed.over():
+        read = crushed.observe()
+        crushed.step(steering(read["position"], script(read, PARCEL.told, force=9.0)))
+    assert crushed.outcome().peak > 1.0 and not crushed.outcome().stands
 
 
 def test_faults_are_in_the_readings_alone() -> None:
     bias, alive = np.full(6, 0.02), np.arange(32).reshape(2, 16) % 4 > 0
     world = ParcelWorld(PARCEL, Faults(latency=0.04, bias=bias, alive=alive))
     clean = ParcelWorld(PARCEL)
-    script, seen = Script(PARCEL), []
+    steering, seen = Steering(), []
     for _ in range(130):
-        command = script(clean.observe())
-        seen.append(clean.observe())
+        read = clean.observe()
+        command = steering(read["position"], script(read, PARCEL.told))
+        seen.append(read)
         clean.step(command)
         world.step(command + np.concatenate([bias, [0, 0]]))  # the same motion, as these encoders tell it
     seen.append(clean.observe())
@@ -134,7 +178,7 @@ def test_the_demonstrations_are_a_log(tmp_path: Path) -> None:
     log = fa.open_log("lerobot", root / "lerobot", rig=root / "rig.yaml")
     assert len(log) == 2
     sample = log[1]
-    assert len(sample["state"]) == TICKS and isinstance(sample["taxel_left"], fa.Taxels)
+    assert 150 < len(sample["state"]) < TICKS and isinstance(sample["taxel_left"], fa.Taxels)
     out = fa.MirrorRobot()(sample)
     assert np.allclose(out["action"]["joint_position"], mirrored(sample["action"]["joint_position"].numpy()), atol=1e-7)
     assert np.array_equal(out["taxel_right"]["force"].sum(1), sample["taxel_left"]["force"].sum(1))

@@ -21,11 +21,12 @@ from calib.urdf_writing import robot_to_urdf
 from fusion_aug.logs.core.whole import whole_folder
 from fusion_aug.logs.lerobot.stats import vector_stats
 from fusion_aug.synth.arm.make import check_packages, write_rig
+from fusion_aug.synth.arm.motion import pads_at
 from fusion_aug.synth.arm.parcel_world import TICK, TICKS, Outcome, ParcelWorld
 from fusion_aug.synth.arm.parcels import Parcel, draw_parcel
 from fusion_aug.synth.arm.recording import sensors
 from fusion_aug.synth.arm.scene import JOINTS, load_arm, robot_of
-from fusion_aug.synth.arm.script import Script
+from fusion_aug.synth.arm.script import LOW, Steering, script
 from fusion_aug.synth.arm.to_lerobot import DATA, WRENCH, write_meta, write_table
 
 FPS = round(1 / TICK)
@@ -41,33 +42,38 @@ PARTS: dict[str, Any] = {
     "observation.place": {"position": [0, 3], "rpy": [3, 6], "tool": "base"},  # of a parcel: no joint moves it
     "action": {"joint_position": [0, 8]},
 }
-SHAKE, LASTING = np.array([5e-4] * 6 + [7e-5] * 2), 0.9  # rad and metres in a tick; what is left of it in the next
+SWAY = np.array([0.010, 0.010, 0.012, 0.06, 0.00015])  # metres and rad: of the pads, their turn and the fingers
+STEADY = 0.05  # metres above the table's grip, below which hands sway less
+RHYTHM = (1.5, 5.0)  # rad/s
 
 
 def demonstrate(seed: int, number: int) -> tuple[Parcel, dict[str, np.ndarray], Outcome]:
-    """Move a parcel by the script, with shaking hands: what is recorded is the command, not how it was disturbed.
+    """Move a parcel by the script, with hands that sway: what is recorded is the command, not how it was disturbed.
 
     Returns:
-        The parcel; feature -> rows (340, k) float32; and how it went.
+        The parcel; feature -> rows (n, k) float32, one for each tick; and how it went.
     """
     parcel = draw_parcel(seed, number)
-    world, script, rng = ParcelWorld(parcel), Script(parcel), np.random.default_rng([seed, number, 1])
+    world, steering, swayed = ParcelWorld(parcel), Steering(), Steering()
+    rng = np.random.default_rng([seed, number, 1])
+    rhythm, phase = rng.uniform(*RHYTHM, 5), rng.uniform(0, 2 * np.pi, 5)
     rows: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
     x, y, yaw = parcel.told
-    shake = np.zeros(8)
-    for _ in range(TICKS):
+    for tick in range(TICKS):
+        if world.over():
+            break
         read = world.observe()
-        command = script(read)
+        speed, position = script(read, parcel.told), read["position"]
+        command = steering(position, speed)
         record = {
-            "observation.state": read["position"], "observation.wrench": read["wrench"], "action": command,
+            "observation.state": position, "observation.wrench": read["wrench"], "action": command,
             "observation.taxel_left": read["taxel_left"], "observation.taxel_right": read["taxel_right"],
             "observation.place": np.array([x, y, 0.0, 0.0, 0.0, yaw]),
         }  # fmt: skip
         for name, value in record.items():
             rows[name].append(value)
-        fingers = np.full(2, rng.normal())
-        shake = LASTING * shake + SHAKE * np.concatenate([rng.normal(size=6), fingers])
-        world.step(command + shake)
+        steady = 0.25 + 0.75 * min(max(float(pads_at(position)[2]) - LOW, 0.0) / STEADY, 1.0)
+        world.step(swayed(position, speed, steady * SWAY * np.sin(rhythm * tick * TICK + phase)))
     return parcel, {n: np.array(v, np.float32) for n, v in rows.items()}, world.outcome()
 
 
@@ -76,7 +82,7 @@ def make_demonstrations(
 ) -> Path:
     """Write the log; it is there whole or not at all, and the same bytes every time on one machine.
 
-    Episodes that did not succeed are left out, about one in six.
+    Episodes that did not succeed are left out, about two in five: hands that sway crush light parcels.
 
     Args:
         out: folder, made if missing. episodes: how many. seed: of the parcels and the shaking.

@@ -12,7 +12,7 @@ from fusion_aug.synth.arm.scene import JOINTS, mujoco
 from fusion_aug.synth.arm.world import full_mass, pressed, taxel_ids
 
 TICK = 0.02  # s
-TICKS = 340  # of an episode
+TICKS = 340  # of an episode, at most
 SIDES = ("left", "right")
 STIFFNESS, DAMPING = 2500.0, 100.0  # 1/s^2 and 1/s of the computed-torque control
 OPEN, WIDEST = 0.044, 0.045  # metres of each finger from the middle
@@ -20,6 +20,7 @@ MOTOR = 0.15  # m/s of each finger's motor, at most
 HAND = 0.10  # metres from the hand to the middle of the pads
 HELD = 0.2  # N on both pads
 LIFTED, NEAR, SLIPPED = 0.05, 0.03, 0.005  # metres of success
+AWAY = 0.05  # metres of the pads from a parcel that the hand has left
 STANDS = 0.004  # metres by which the middle of a parcel on the table may be off
 HOME = posture(0.33, 0.0, 0.22)
 
@@ -78,7 +79,7 @@ class ParcelWorld:
         self._v = [int(self.model.joint(j).dofadr[0]) for j in JOINTS]
         self._taxels = [taxel_ids(self.model, side) for side in SIDES]
         self._mass = np.zeros((self.model.nv, self.model.nv))
-        self.motors = np.full(2, OPEN)
+        self.motors, self._goal = np.full(2, OPEN), HOME
         self.data.qpos[self._q] = [*HOME, OPEN, OPEN]
         self._module.mj_forward(self.model, self.data)
         self._lifted = self._peak = self._slip = 0.0
@@ -102,14 +103,20 @@ class ParcelWorld:
         return out
 
     def step(self, targets: np.ndarray) -> None:
-        """Hold targets (8,) of the joints for a tick: rad of the rotary ones, as encoders read them, and metres."""
+        """Go to targets (8,) of the joints within a tick: rad of the rotary ones, as encoders read them, and metres.
+
+        Drives pass from one target to the next in even steps: jumps would shake the hand, and the wrench with it.
+        """
         goal = targets[:6] - (0.0 if self.faults.bias is None else self.faults.bias)
         wide, arm, dt = np.clip(targets[6:], 0.0, WIDEST), self._v[:6], float(self.model.opt.timestep)
+        steps = round(TICK / dt)
+        way = (goal - self._goal) / steps
         full_mass(self._module, self.model, self.data, self._mass)  # it hardly changes in a tick
         inertia = self._mass[np.ix_(arm, arm)]
-        for _ in range(round(TICK / dt)):
+        for _ in range(steps):
             self._module.mj_step1(self.model, self.data)
-            push = STIFFNESS * (goal - self.data.qpos[self._q[:6]]) - DAMPING * self.data.qvel[arm]
+            self._goal = self._goal + way
+            push = STIFFNESS * (self._goal - self.data.qpos[self._q[:6]]) - DAMPING * self.data.qvel[arm]
             self.data.ctrl[:6] = inertia @ push + self.data.qfrc_bias[arm] - self.data.qfrc_passive[arm]
             self.motors += np.clip(wide - self.motors, -MOTOR * dt, MOTOR * dt)
             self.data.ctrl[6:] = self.motors
@@ -124,6 +131,12 @@ class ParcelWorld:
         on_table = float(parcel.xmat[8]) > 0.9 and abs(float(parcel.xpos[2]) - HEIGHT) < STANDS
         peak = self._peak / self.parcel.strength
         return Outcome(self._lifted, missed, on_table and held == 0.0, peak, self._slip)
+
+    def over(self) -> bool:
+        """Whether nothing can change: the parcel was put down and the hand has left it, or it is crushed or slipped."""
+        now = self.outcome()
+        away = float(np.linalg.norm(self.data.body("parcel").xpos - self.data.body("hand").xpos)) > HAND + AWAY
+        return (now.lifted >= LIFTED and now.stands and away) or now.peak > 1.0 or now.slip > SLIPPED
 
     def _read(self) -> dict[str, np.ndarray]:
         """Readings now, without faults."""

@@ -19,11 +19,11 @@ G = 9.81  # m/s^2
 PLACE, GOAL = (0.37, 0.09), (0.36, -0.10)  # metres, x and y of one that stands on the left, and of where it is put
 SPREAD = 0.03  # metres by which it stands elsewhere, along x and y
 TURN = math.radians(20)  # either way about z
-HALF = (0.019, 0.024)  # metres, half of its width and depth
+HALF = (0.019, 0.026)  # metres, half of its width and depth
 HEIGHT = 0.034  # metres, half of it
-MASS = (0.1, 0.5)  # kg
+MASS = (0.1, 0.5)  # kg; as many between 0.1 and 0.2 as between 0.2 and 0.4
 FRICTION = (0.3, 1.0)
-STRENGTH = 0.45  # of its weight: the force on one taxel that crushes it
+STRENGTH = 0.22  # of its weight: the force on one taxel that crushes it
 TOLD = 0.01  # metres, greatest error of the place that the arm is told
 SOFT = {"solref": "0.02 1", "solimp": "0.1 0.95 0.002 0.5 2"}  # of the contact of a pad and a board
 NOT_NEEDED = ("ball", "can", "block", "floor", "wall", "leg")
@@ -80,10 +80,10 @@ def draw_parcel(seed: int, number: int) -> Parcel:
     rng = np.random.default_rng([seed, number])
     side = 1.0 if rng.random() < 0.5 else -1.0
     x, y = PLACE[0] + rng.uniform(-SPREAD, SPREAD), side * PLACE[1] + rng.uniform(-SPREAD, SPREAD)
-    yaw, half, mass, friction = (rng.uniform(*r) for r in ((-TURN, TURN), HALF, MASS, FRICTION))
+    yaw, half, mass, friction = (rng.uniform(*r) for r in ((-TURN, TURN), HALF, np.log(MASS), FRICTION))
     off, angle = TOLD * math.sqrt(rng.random()), rng.uniform(0, 2 * math.pi)
     told = (x + off * math.cos(angle), y + off * math.sin(angle), yaw)
-    return Parcel(x, y, yaw, half, mass, friction, told)
+    return Parcel(x, y, yaw, half, math.exp(mass), friction, told)
 
 
 def load_parcel(parcel: Parcel) -> tuple[Any, Any]:

@@ -1,102 +1,133 @@
 """A script that moves parcels by what it reads, and grips them as hard as they feel heavy.
 
-It goes where the arm is told that the parcel stands, closes its fingers until both pads are touched, and rises a
-little. Load then passes from the table to the grip, which is kept at ``GRIP`` times the load: enough for the smoothest
-board, and not too much for the weakest. Once the parcel is off the table it keeps the grip that its weight asks for,
-which the script knows.
+It goes where the arm is told that the parcel stands, closes its fingers, and yields to the one that touches first
+until both do. Then it rises as far as the grip allows. Load passes from the table to the grip, which follows at
+``GRIP`` times the load: enough for the smoothest board, and not too much for the weakest. Near the goal it goes down
+until the table carries the load, and lets go.
+
+It remembers nothing: speeds are a smooth function of the readings and of what is told, so that they can be learnt.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from fusion_aug.synth.arm.motion import pads_at, posture
 from fusion_aug.synth.arm.parcel_world import OPEN, TICK
-from fusion_aug.synth.arm.parcels import HEIGHT, Parcel
+from fusion_aug.synth.arm.parcels import HEIGHT, goal_of
 
-GRIP = 2.3  # force of each pad over the load
-TOUCHED = 0.35  # N on both pads
+GRIP, REST = 2.3, 0.2  # force of each pad over the load; and N without any
 EMPTY = 5.195  # N that the wrench carries at rest with nothing in the hand
 LOW = HEIGHT + 0.012  # metres, of the pads when they grip
-ABOVE, CARRIED = 0.10, 0.08  # metres over that, without a parcel and with it
-SPRING = 1500.0  # N/m, of the fingers
-CLOSING, GAIN = 0.0006, 0.4  # metres of closing in a tick at most; share of a wrong force that is mended in one
-SPEED = {
-    "reach": 0.35, "down": 0.25, "close": 0.05, "load": 0.025, "lift": 0.15, "across": 0.35, "lower": 0.12,
-    "open": 0.05, "leave": 0.25,
-}  # m/s at most  # fmt: skip
-LANDING = 0.05  # m/s of a parcel close above the table
-SLOWING = 5.0  # m/s for each metre that is left
-CHANGE = {"lift": 1.0, "lower": 1.0}  # m/s^2, where the wrench has to feel the load; else
-CHANGE_ELSE = 3.0
+ABOVE, CARRIED, BELOW = 0.10, 0.08, -0.03  # metres over that: without a parcel, with it, and where none can go
+SPRING, MENDED = 1500.0, 0.25  # N/m of the fingers; share of a wrong force that is mended in a tick
+CLOSING, OPENING, YIELD = 0.03, 0.06, 0.12  # m/s of each finger; m/s of the hand for each N on one finger alone
+NEARING = 6.0  # m/s for each metre that is left
+LEAD = np.array([0.05, 0.05, 0.05, 0.3, 0.01])  # metres and rad by which targets may be ahead of what is read
 
 
-class Script:
-    """What to do next, in one episode.
+def hand_at(position: np.ndarray) -> np.ndarray:
+    """Where the hand is (..., 5): x, y, z of the pads in metres, turn about z in rad, metres of the fingers."""
+    return np.concatenate([pads_at(position), position[..., 6:].mean(-1, keepdims=True)], -1)
 
-    Attributes:
-        phase: what it is at, a key of ``SPEED``.
+
+class Steering:
+    """Turns speeds of the hand into targets of the joints, in one episode."""
+
+    def __init__(self) -> None:
+        self._hand = np.zeros(0)
+
+    def __call__(self, position: np.ndarray, speed: np.ndarray, sway: np.ndarray | float = 0.0) -> np.ndarray:
+        """Targets (8,), rad and metres.
+
+        Args:
+            position: (8,) joints as read. speed: (5,) m/s, rad/s, of what ``hand_at`` tells. sway: (5,) metres and rad
+                by which the targets of this tick alone are off.
+        """
+        read = hand_at(position)
+        self._hand = np.clip((self._hand if self._hand.size else read) + speed * TICK, read - LEAD, read + LEAD)
+        x, y, z, turn, wide = self._hand + sway
+        reach = float(np.clip(math.hypot(x, y), 0.2, 0.45)) / math.hypot(x, y)  # where the arm can go
+        joints = posture(x * reach, y * reach, float(np.clip(z, 0.02, 0.25)), roll=math.atan2(y, x) - turn)
+        return np.concatenate([joints, [wide, wide]])
+
+
+def script(readings: Mapping[str, np.ndarray], told: Sequence[float], force: float | None = None) -> np.ndarray:
+    """How fast the hand is to move.
+
+    Args:
+        readings: as ``ParcelWorld.observe`` gives them. told: x, y (metres) and yaw (rad) of the parcel.
+        force: N of each pad, of a grip that does not feel the load.
+
+    Returns:
+        (5,) m/s and rad/s of what ``hand_at`` tells.
     """
+    hand = hand_at(readings["position"])
+    forces = np.array([readings["taxel_left"].sum(), readings["taxel_right"].sum()])
+    load = max(-float(readings["wrench"][0]) - EMPTY, 0.0)
+    to_goal = np.array(goal_of(told[1])) - hand[:2]
+    there = 1 - _ramp(float(np.linalg.norm(to_goal)), 0.03, 0.05)
+    held = _ramp(float(forces.min()), 0.1, 0.3)
+    wanted = GRIP * load + REST if force is None else force
+    grip = _bounded(MENDED * (float(forces.mean()) - wanted) / SPRING / TICK, CLOSING)
+    firm = _ramp(float(forces.min()) / wanted, 0.4, 0.8)
+    empty = (1 - there) * _seek(hand, forces, told) + there * _leave(hand)
+    full = (1 - there) * _carry(hand, to_goal, grip, firm) + there * _put_down(hand, to_goal, grip, load)
+    return (1 - held) * empty + held * full
 
-    def __init__(self, parcel: Parcel):
-        self.parcel, self.phase = parcel, "reach"
-        self._point = np.zeros(0)  # metres; where the pads were told to be
-        self._rate, self._wide = np.zeros(3), OPEN
 
-    def __call__(self, readings: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Targets (8,) of the joints, rad and metres, from the readings that ``ParcelWorld.observe`` gives."""
-        pads = pads_at(readings["position"])[:3]
-        forces = np.array([readings["taxel_left"].sum(), readings["taxel_right"].sum()])
-        load = max(-float(readings["wrench"][0]) - EMPTY, 0.0)
-        self._point = self._point if self._point.size else pads
-        self.phase = self._next(pads, forces, load, float(readings["position"][6:].min()))
-        wanted = GRIP * (load if self.phase == "load" else self.parcel.weight) + 2 * TOUCHED
-        goal, yaw = self._goal()
-        self._move(goal, pads, float(forces.min()) / wanted)
-        self._close(forces, wanted)
-        x, y, z = self._point.tolist()
-        return np.concatenate([posture(x, y, z, roll=math.atan2(y, x) - yaw), [self._wide, self._wide]])
+def _seek(hand: np.ndarray, forces: np.ndarray, told: Sequence[float]) -> np.ndarray:
+    """Over the place that was told, down, and close; while one finger touches, go its way."""
+    way, high, turn = np.array(told[:2]) - hand[:2], hand[2] - LOW, float(hand[3])
+    off = float(np.linalg.norm(way))
+    closing = (1 - _ramp(high, 0.006, 0.014)) * (1 - _ramp(off, 0.014, 0.022))
+    touched = closing * _ramp(float(forces.max()), 0.02, 0.15)
+    aside = closing * _bounded(YIELD * float(forces[0] - forces[1]), CLOSING)
+    across = (1 - touched) * _toward(way, 0.35) + aside * np.array([-math.sin(turn), math.cos(turn)])
+    down = _bounded(NEARING * (min(ABOVE, 6 * max(off - 0.013, 0.0)) - high), 0.3)
+    fingers = (1 - closing) * _bounded(10 * (OPEN - hand[4]), OPENING) - closing * CLOSING
+    return np.array([*across, down, _bounded(NEARING * (told[2] - turn), 2.0), fingers])
 
-    def _goal(self) -> tuple[np.ndarray, float]:
-        """Where the pads are to go, metres, and how the hand is turned, rad."""
-        height = {"down": 0.0, "close": 0.0, "load": CARRIED, "lift": CARRIED, "across": CARRIED, "lower": -0.03}
-        at_parcel = self.phase in ("reach", "down", "close", "load", "lift")
-        x, y, yaw = self.parcel.told if at_parcel else (*self.parcel.goal, 0.0)
-        high = self._point[2] if self.phase == "open" else LOW + height.get(self.phase, ABOVE)
-        return np.array([x, y, high]), yaw
 
-    def _next(self, pads: np.ndarray, forces: np.ndarray, load: float, motors: float) -> str:
-        """The phase that follows from readings."""
-        near, high = float(np.hypot(*(self._goal()[0] - pads)[:2])) < 0.012, float(pads[2]) - LOW
-        ends = {
-            "reach": near, "down": high < 0.012, "close": float(forces.min()) > TOUCHED, "load": high > 0.008,
-            "lift": high > CARRIED - 0.02, "across": near,
-            "lower": load < 0.5 * self.parcel.weight and high < 0.02, "open": motors > OPEN - 0.002, "leave": False,
-        }  # fmt: skip
-        phases = list(SPEED)
-        return phases[phases.index(self.phase) + 1] if ends[self.phase] else self.phase
+def _carry(hand: np.ndarray, to_goal: np.ndarray, grip: float, firm: float) -> np.ndarray:
+    """Up as far as the grip is firm, and then across."""
+    high = hand[2] - LOW
+    up = _ramp(high, CARRIED - 0.03, CARRIED - 0.01)
+    rise = firm * min(NEARING * (CARRIED - high), 0.03 + 0.12 * _ramp(high, 0.006, 0.03))
+    return np.array([*(up * _toward(to_goal, 0.35)), rise, up * _bounded(-NEARING * hand[3], 1.0), grip])
 
-    def _move(self, goal: np.ndarray, pads: np.ndarray, gripped: float) -> None:
-        """Move the point that the pads follow, at a speed that changes gently; in load only as far as the grip is."""
-        fastest = SPEED[self.phase]
-        if self.phase == "load":
-            fastest *= min(max(2.5 * gripped - 1.0, 0.0), 1.0)
-        if self.phase == "lower" and pads[2] < LOW + 0.03:
-            fastest = LANDING
-        way = goal - self._point
-        change = way * min(SLOWING, fastest / max(float(np.linalg.norm(way)), 1e-9)) - self._rate
-        most = CHANGE.get(self.phase, CHANGE_ELSE) * TICK
-        self._rate = self._rate + change * min(1.0, most / max(float(np.linalg.norm(change)), 1e-9))
-        self._point = self._point + self._rate * TICK
 
-    def _close(self, forces: np.ndarray, wanted: float) -> None:
-        """Open or close the fingers."""
-        if self.phase in ("reach", "down", "open", "leave"):
-            self._wide = OPEN
-        elif self.phase == "close":
-            self._wide -= CLOSING
-        else:
-            self._wide -= float(np.clip((wanted - forces.mean()) / SPRING * GAIN, -CLOSING, CLOSING))
+def _put_down(hand: np.ndarray, to_goal: np.ndarray, grip: float, load: float) -> np.ndarray:
+    """Down at the goal, until the table carries the load; then let go."""
+    high = hand[2] - LOW
+    height = BELOW + min(CARRIED - BELOW, 5 * max(float(np.linalg.norm(to_goal)) - 0.008, 0.0))
+    down = max(NEARING * (height - high), -0.05 - 0.1 * _ramp(high, 0.02, 0.05))
+    free = (1 - _ramp(load, 0.2, 0.5)) * (1 - _ramp(high, 0.015, 0.025))
+    turn = _bounded(-NEARING * hand[3], 1.0)
+    return np.array([*_toward(to_goal, 0.2), (1 - free) * down, turn, (1 - free) * grip + free * OPENING])
+
+
+def _leave(hand: np.ndarray) -> np.ndarray:
+    """Open at the goal, and rise when open."""
+    opened = _ramp(hand[4], OPEN - 0.008, OPEN - 0.003)
+    rise = opened * _bounded(NEARING * (ABOVE + LOW - hand[2]), 0.25)
+    return np.array([0, 0, rise, 0, _bounded(10 * (OPEN + 0.001 - hand[4]), OPENING)])
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    """0 below, 1 above, even between."""
+    return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+def _bounded(value: float, most: float) -> float:
+    """No more than that, either way."""
+    return min(max(value, -most), most)
+
+
+def _toward(way: np.ndarray, fastest: float) -> np.ndarray:
+    """m/s along a way of so many metres."""
+    speed = NEARING * way
+    return speed * min(1.0, fastest / max(float(np.linalg.norm(speed)), 1e-9))
