@@ -45,7 +45,8 @@ def pytest_collection() -> Generator[None, object, object]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """A test that compares computed floats with ``==`` fails under one rounding or another, on any machine."""
-    with other_rounding(item.config):
+    bare = item.get_closest_marker("own_operators") is not None
+    with nullcontext() if bare else other_rounding(item.config):
         return (yield)
 
 

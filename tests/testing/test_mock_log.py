@@ -17,7 +17,7 @@ from fusion_aug.core.named_errors import named
 from fusion_aug.errors import FusionAugError
 from fusion_aug.testing import DeviceLog, SynchronizationError, mock_device
 
-pytestmark = pytest.mark.quick
+pytestmark = [pytest.mark.quick, pytest.mark.own_operators]
 
 A_SIZE = ": a size that depends on data"
 ROWS = torch.arange(4.0)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fusion_aug.testing import DeviceLog, mock_device
 
-pytestmark = pytest.mark.quick
+pytestmark = [pytest.mark.quick, pytest.mark.own_operators]
 
 MIXING = "expected all tensors to be on the same device"
 
