@@ -28,42 +28,43 @@ def to_device(streams: Streams, device: torch.device) -> dict[str, Stream]:
     Args:
         streams: of a batch on the CPU, by name. device: where to.
     """
-    realized = {n: s.realized() for n, s in streams.items()}
-    loaded = {n: s.loaded() if isinstance(s, Ragged) else s for n, s in realized.items()}
-    together = [g for g in _groups(loaded).values() if g]
-    packed = [_pictures(g) if isinstance(next(iter(g.values())), ImageStream) else _columns(g) for g in together]
-    there = iter(one_copy([t for _, tensors in packed for t in tensors.values()], device))
+    loaded = {n: s.loaded() if isinstance(s, Ragged) else s for n, s in ((n, s.realized()) for n, s in streams.items())}
+    pictures, rows = _pictures_alike(loaded), _rows_alike(loaded)
+    columns = [_columns(group) for group in rows]
+    stacked = [torch.stack([loaded[name].pictures[i] for name, i in places]) for places in pictures]  # type: ignore[attr-defined]
+    there = iter(one_copy([*stacked, *(c for _, own in columns for c in own.values())], device))
     out = dict(loaded)
-    for group, (block, tensors) in zip(together, packed, strict=True):
-        block.device = device
-        arrived = {name: next(there) for name in tensors}
-        block.data = arrived if block.offsets is not None else arrived["pictures"]
+    items: dict[str, dict[int, PictureOnDevice]] = {}
+    for places, tensor in zip(pictures, stacked, strict=True):
+        block = Block(device, next(there), len(places), shape=tuple(tensor.shape[1:]), dtype=tensor.dtype)
+        for k, (name, i) in enumerate(places):
+            items.setdefault(name, {})[i] = PictureOnDevice(block, k)
+    for name, own in items.items():
+        out[name] = replace_unchecked(loaded[name], items=tuple(own[i] for i in range(len(own))))
+    for group, (block, own_columns) in zip(rows, columns, strict=True):
+        block.device, block.data = device, {name: next(there) for name in own_columns}
         out |= _placed(group, block)
     return out
 
 
-def _groups(streams: Streams) -> dict[Any, dict[str, Stream]]:
-    """Streams whose values lie together: key -> name -> stream; pictures of several sizes go by the first one's."""
+def _pictures_alike(streams: Streams) -> list[list[tuple[str, int]]]:
+    """Places (stream, item) of pictures of one class, size and type, group by group."""
+    groups: dict[Any, list[tuple[str, int]]] = {}
+    for name, stream in streams.items():
+        for i, picture in enumerate(stream.pictures if isinstance(stream, ImageStream) else ()):
+            groups.setdefault((type(stream), picture.shape, picture.dtype), []).append((name, i))
+    return list(groups.values())
+
+
+def _rows_alike(streams: Streams) -> list[dict[str, Stream]]:
+    """Streams of rows of one class with the same columns, by name, group by group; those of text alone are in none."""
     groups: dict[Any, dict[str, Stream]] = {}
     for name, stream in streams.items():
-        if isinstance(stream, ImageStream):
-            kinds = {(p.shape, p.dtype) for p in stream.pictures}
-            key: Any = (type(stream), *kinds) if len(kinds) == 1 else (name,)
-        else:
-            columns = {n: v for n, v in stream.values.items() if isinstance(v, Tensor)}
-            if not columns:
-                continue
+        columns = {n: v for n, v in stream.values.items() if isinstance(v, Tensor)}
+        if columns and not isinstance(stream, ImageStream):
             key = (type(stream), *((n, v.shape[1:], v.dtype) for n, v in columns.items()))
-        groups.setdefault(key, {})[name] = stream
-    return groups
-
-
-def _pictures(group: Mapping[str, Any]) -> tuple[Block, dict[str, Tensor]]:
-    """The block of some streams of pictures, and its one tensor (N, H, W, ...) on the CPU."""
-    stacked = torch.stack([p for s in group.values() for p in s.pictures])
-    return Block(stacked.device, None, len(stacked), shape=tuple(stacked.shape[1:]), dtype=stacked.dtype), {
-        "pictures": stacked
-    }
+            groups.setdefault(key, {})[name] = stream
+    return list(groups.values())
 
 
 def _columns(group: Streams) -> tuple[Block, dict[str, Tensor]]:
@@ -94,9 +95,6 @@ def _placed(group: Streams, block: Block) -> dict[str, Stream]:
     for name, stream in group.items():
         own = range(at, at + len(stream))
         at += len(stream)
-        if isinstance(stream, ImageStream):
-            out[name] = replace_unchecked(stream, items=tuple(PictureOnDevice(block, k) for k in own))
-            continue
         texts = {n: v for n, v in stream.values.items() if not isinstance(v, Tensor)}
         changes = {"offsets": None, "source_rows": None} if isinstance(stream, Ragged) else {}
         out[name] = replace_unchecked(stream, values=ColumnsOnDevice(block, own, texts), **changes)

@@ -72,6 +72,9 @@ class Stage:
     def run(self, numbers: dict[str, Tensor]) -> None:
         """Work out the result."""
         values, rows = self.source.values, numbers.pop(ROWS, None)
+        if not self.rows():  # of a stream without items
+            self.result.data = values
+            return
         values = values if rows is None else values.index_select(0, rows)
         out = self.kernel(values, numbers, *(b.values for b in self.read), **self.fixed)
         self.result.data = out if self.source.offsets is None else {**values, **out}

@@ -73,6 +73,19 @@ def test_a_pipeline_gives_the_values_of_the_cpu(p: float) -> None:
     assert all(torch.equal(rigs[0][n], rigs[1][n]) for n in rigs[0])
 
 
+@pytest.mark.quick
+def test_pictures_of_several_sizes_lie_apart_and_come_back() -> None:
+    sizes = [(48, 64), (40, 56), (48, 64)]
+    names = ("CAM_FRONT", "CAM_LEFT", "CAM_FRONT/depth")
+    samples = [make_sample(f"s{k}", seed=k, size=size, gels=False) for k, size in enumerate(sizes)]
+    whole = fa.collate([s.with_streams({n: s.streams[n] for n in names}) for s in samples])
+    pipeline = fa.Compose([fa.Brightness(factor=0.8), fa.ResizeCrop(size=(32, 40), scale=0.7)])
+    with mock_device() as log:
+        assert_same_streams(whole, whole.to(log.device).to("cpu"))
+        out = pipeline(whole.to(log.device), seed=2).to("cpu")
+    assert_same_streams(pipeline(whole, seed=2).realized(), out, exact=False)
+
+
 def test_operators_do_not_grow_with_the_batch() -> None:
     with mock_device() as log:
         costs = [cost(log, vehicle(count), five()) for count in (1, 2, 4)]
