@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from calib.ties import TIE, nearest_whole
 from fusion_aug.ops.image_map import ImageMap
 from fusion_aug.ops.map_extent import shrinking, stays_inside
-from fusion_aug.ops.warp import HALVE_BELOW, SHARP_ABOVE, sinc_taps
+from fusion_aug.ops.warp import HALVE_BELOW, SHARP_ABOVE, SIGNED, sinc_taps
 
 HALF = (0.125, 0.375, 0.375, 0.125)  # a binomial filter, and then the mean of two
 PLAIN = (0.0, 0.0, 1.0, 0.0, 0.0)  # five taps that change nothing
@@ -117,6 +117,10 @@ def _held(levels: Tensor, white: float | None, whole: bool) -> Tensor:
 
 def pick_pixels(pictures: Tensor, numbers: Mapping[str, Any], size: tuple[int, int], fill: float) -> Tensor:
     """Pictures (N, H, W, ...) of labels, ids or depth through their maps: the nearest pixel, ``fill`` beyond them."""
+    if pictures.dtype in SIGNED:
+        kind = SIGNED[pictures.dtype]
+        number = int(torch.tensor(fill, dtype=pictures.dtype).view(kind))
+        return pick_pixels(pictures.view(kind), numbers, size, number).view(pictures.dtype)
     count, height, width = pictures.shape[:3]
     inverse = numbers["inverse"]
     u, v = _axes(inverse, size) if all(numbers[HOST + "upright"]) else _each(inverse, size)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from fusion_aug.errors import DataError
 from fusion_aug.ops.similarity import Motion
 from fusion_aug.streams.columns import RULES
 from fusion_aug.streams.on_device import ROW_ITEM
@@ -43,7 +44,12 @@ def motion_numbers(name: str, motion: Motion, items: int) -> list[dict[str, Any]
 
     Args:
         name: of the motion. motion: (n) or (1) for all. items: how many.
+
+    Raises:
+        DataError: a gradient is asked of it.
     """
+    if motion.matrix.requires_grad:
+        raise DataError("a motion on a device carries no gradient; detach its parameters, or move before batch.to(...)")
     parts = {"matrix": motion.matrix, "inverse": motion.inverse_matrix, "scale": motion.scale, "sign": motion.sign}
     arrays = {f"{name}.{k}": v.expand(items, *v.shape[1:]).numpy() for k, v in parts.items()}
     return [{k: v[i] for k, v in arrays.items()} for i in range(items)]

@@ -29,6 +29,7 @@ from fusion_aug.train.predictions import class_names
 from fusion_aug.transforms.scene.scene import scene_motion
 
 MATRICES = ("lidar2img", "lidar2cam", "cam2img", "img_aug_matrix")
+TABLES = (Boxes3D, Camera, Lidar, Radar)
 _PLACE = {True: "offsets", False: "mask"}
 
 
@@ -96,6 +97,11 @@ def to_dense(
     out: dict[str, Any] = {"ids": [s.id for s in samples]}
     out |= {"cameras": tuple(pictured), "lidars": tuple(scanned), "radars": tuple(echoed)}
     if any(lies_on_device(s) for s in batch.streams.values()):
+        here = [n for n, s in batch.streams.items() if isinstance(s, TABLES) and not lies_on_device(s)]
+        if here:
+            raise DataError(
+                f"to_dense: {', '.join(here)}: on the host, others on a device; call batch.to(...) once more"
+            )
         orders = {what: out[what] for what in ("cameras", "lidars", "radars")}
         host, told = _on_the_host(samples, pictured, classes, dtype)
         form: dict[str, Any] = {"sweeps": sweeps, "channels_first": channels_first, "packed": packed, "dtype": dtype}

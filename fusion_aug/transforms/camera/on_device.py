@@ -19,6 +19,7 @@ from fusion_aug.core.device.pending import is_whole, on_values, opened, settled,
 from fusion_aug.core.device.rules import on_device
 from fusion_aug.core.registry import Call
 from fusion_aug.core.strength import Strength
+from fusion_aug.errors import DataError
 from fusion_aug.ops import color
 from fusion_aug.streams import Camera
 from fusion_aug.streams.families import Photometric
@@ -78,6 +79,12 @@ def plan_pictures(stream: Camera, call: Call) -> Camera:
     for i in range(len(stream)):
         on = i in asked and present[i]
         rows.append({**numbers_of(asked[i] if on else neutral), "on": on})
+    odd = {str(p.block.dtype) for p in stream.items if white_of(stream, p) != (255 if is_whole(p) else 1)}
+    if odd:
+        raise DataError(
+            f"{call.transform.__name__}: stream {call.name!r} holds {', '.join(sorted(odd))}, but levels are changed "
+            f"of uint8 pictures or of float ones from 0 to 1; convert it, or choose other cameras"
+        )
     pictures = opened(stream.items, call.program)
     fixed = {"change": kernel, "white": white_of(stream, pictures[0]), "whole": is_whole(pictures[0])}
     out = call.program.pictures(_changed, list(zip(pictures, rows, strict=True)), {}, **fixed)
