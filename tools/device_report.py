@@ -1,9 +1,11 @@
-"""``python tools/device_report.py [--batch N] [--p P] [--alone]``: what six usual transforms cost on a GPU.
+"""``python tools/device_report.py [--batch N] [--p P] [--alone] [--roofline]``: the cost of six transforms on a GPU.
 
 A batch of sample keyframes (six cameras with depth, LiDAR, three radars, boxes, ego and IMU) goes through the pipeline
 on the mock device; transforms that refuse a device are named and left out. Printed are launches, ways back to the host
 by the line that asks for them, and bytes of eager kernels against the least: every input column read once, every output
-column written once. ``--alone`` looks at each transform by itself too.
+column written once. ``--alone`` looks at each transform by itself too. ``--roofline`` prints instead what the counted
+launches and bytes come to on some cards at best: a launch takes as long as its bytes at the card's bandwidth, and not
+less than ``LAUNCH``.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from fusion_aug.testing import CopyIn, DeviceLog, Sync, mock_device
 
 DRIVE = Path(__file__).resolve().parents[1] / "datasets" / "drive"
 FIRST = 7  # keyframe that has depth streams
+LAUNCH = 4e-6  # s, of a kernel from PyTorch
+CARDS = {"H200": 4.8e12, "H100 SXM": 3.35e12, "RTX 4090": 1.008e12}  # bytes/s of their data sheets
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def six(p: float = 1.0) -> list[fa.Transform]:
 def keyframes(count: int) -> fa.Sample:
     """A batch of keyframes of the sample log, all of whose pictures have one size."""
     log = fa.open_log("nuscenes", DRIVE)
-    samples = [log[FIRST + i] for i in range(count)]
+    samples = [log[FIRST + i % (len(log) - FIRST)] for i in range(count)]
     kept = [{n: s for n, s in sample.streams.items() if not n.startswith("FISHEYE")} for sample in samples]
     return fa.collate([s.with_streams(k) for s, k in zip(samples, kept, strict=True)]).realized()
 
@@ -117,12 +121,29 @@ def asked_for(title: str, entries: Sequence[Sync | CopyIn]) -> list[str]:
     return [f"\n{title}, and the transform's line that asks for them:", *(lines or ["  none"])]
 
 
+def seconds(log: DeviceLog, bandwidth: float) -> float:
+    """Least seconds of all launches at a bandwidth, bytes/s."""
+    return sum(max(LAUNCH, (entry.read + entry.written) / bandwidth) for entry in log.launches)
+
+
+def roofline(log: DeviceLog, batch: int) -> list[str]:
+    """The table of the cards, in Markdown."""
+    rows = [f"| {batch} keyframes | launches | MB moved | ms at best | keyframes/s at most |"]
+    rows.append("|---|---:|---:|---:|---:|")
+    for card, bandwidth in CARDS.items():
+        time = seconds(log, bandwidth)
+        cells = f"{len(log.launches)} | {log.bytes / 1e6:.0f} | {time * 1e3:.2f} | {batch / time:,.0f}"
+        rows.append(f"| {card} ({bandwidth / 1e12:.2f} TB/s) | {cells} |")
+    return rows
+
+
 def main(arguments: list[str]) -> None:
     """Print the report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=2, help="keyframes")
     parser.add_argument("--p", type=float, default=1.0, help="probability of each transform")
     parser.add_argument("--alone", action="store_true", help="each transform alone too")
+    parser.add_argument("--roofline", action="store_true", help="the table of cards alone")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
     batch, runs, alone, refused = keyframes(asked.batch), [], {}, []
@@ -134,6 +155,10 @@ def main(arguments: list[str]) -> None:
             refused.append(f"refuses: {error}")
     pipeline = fa.Compose(runs)
     together = measured(batch, pipeline)
+    if asked.roofline:
+        print(*(type(t).__name__ for t in runs), sep=", ")
+        print(*roofline(together.log, asked.batch), *refused, sep="\n")
+        return
     print(f"{asked.batch} keyframes, {size(batch) / 1e6:.1f} MB of values, p = {asked.p}")
     print(f"brought to the device: {together.brought[0] / 1e6:.1f} MB in {together.brought[1]} copies")
     print(f"{'':14s} launches  syncs copies in  MB copied   MB moved  x least")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calib.replacing import replace_unchecked
-from fusion_aug.core.device.running import classes_in, plan_for, run_plan
+from fusion_aug.core.device.running import plan_for, run_plan, steps_in, steps_of
 from fusion_aug.core.gradients import check_parameters, check_streams
 from fusion_aug.core.named_errors import named, who_of
 from fusion_aug.core.parameters import DrawnParameters, ParameterRows, timestep_starts
@@ -174,7 +174,7 @@ def apply_parameters(
     cls: TransformClass, sample: Sample, drawn: DrawnParameters, context: Context, path: str = ""
 ) -> Sample:
     """Apply given parameters, one mapping (instance -> params) per sample, and record it."""
-    program = plan_for([cls], sample)
+    program = plan_for(steps_of(cls, drawn), sample)
     run = Run(Keys(), Context(context.resources, program))
     out = run.flush(run.apply_drawn(cls, sample, drawn, path or cls.__name__))
     return out if program is None else run_plan(out, program)
@@ -204,7 +204,7 @@ def run(
     """Draw and apply a transform or a container of them; with ``count`` its gains and losses are counted."""
 
     check_picture_sizes(sample)
-    program = plan_for(classes_in(transform), sample)
+    program = plan_for(steps_in(transform), sample)
     pass_ = Run(Keys(seed, epoch), Context(resources or {}, program), eager, count)
     out = pass_.flush(transform.walk(sample, pass_, ""))
     return out if program is None else run_plan(out, program)
@@ -224,7 +224,8 @@ def replay(sample: Sample, history: History, *, resources: Mapping[str, Any] | N
     """
     name = sample.id
     try:
-        program = plan_for([transform_class(r) for r in history if r.applied], sample)
+        told = [step for r in history if r.applied for step in steps_of(transform_class(r), [r.params])]
+        program = plan_for(told, sample)
         again = Run(Keys(), Context(resources or {}, program))
         for record in history:
             if record.applied:

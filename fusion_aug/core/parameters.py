@@ -24,6 +24,10 @@ class ParameterRows:
     def __init__(self, per_sample: DrawnParameters):
         self.per_sample = [rows or {} for rows in per_sample]
 
+    def asks(self, index: int) -> bool:
+        """Whether a sample of the batch is to be changed."""
+        return bool(self.per_sample[index])
+
     def of(self, index: int, instance: str = "") -> Mapping[str, Any]:
         """Parameters of one sample and instance; the shared draw where the scope is wider than a sensor.
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from fusion_aug.core.device.absent import blanked
 from fusion_aug.core.device.rules import rule_for
 from fusion_aug.core.engine import Run, apply_parameters, run
 from fusion_aug.core.fields import checked, kinds
@@ -215,8 +216,10 @@ class Transform:
             moved = handler(stream, Call(cls, sample, name, parameters, context, family_state))
             if moved is not stream:
                 # dropped items stay 0, whatever a transform adds to them
-                lost = not there and moved.is_continuous and not bool(moved.present.all())
-                changed[name] = with_dropped(moved, ~moved.present) if lost else moved
+                if moved.is_continuous and not bool(moved.present.all()):
+                    absent = ~moved.present
+                    moved = blanked(moved, absent, context.program) if there else with_dropped(moved, absent)
+                changed[name] = moved
         return with_changed_streams(sample, changed)
 
     # --- use ----------------------------------------------------------------------------------------------------------

@@ -12,6 +12,9 @@ from calib.ties import count_up
 from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.ops.warp import gather
 
+MOST_STEPS = 48  # of a mean along a flow
+LEAST_FLOW = 0.05  # pixels; below that nothing is blurred
+
 
 def gaussian_taps(sigma: float) -> np.ndarray:
     """Normalized taps of a Gaussian, cut at four sigmas."""
@@ -64,7 +67,7 @@ def line(length: float, angle: float) -> np.ndarray:
     return kernel / kernel.sum()
 
 
-def along_flow(picture: Tensor, flow: Tensor, most: int = 48) -> Tensor:
+def along_flow(picture: Tensor, flow: Tensor, most: int = MOST_STEPS) -> Tensor:
     """Mean of the picture over the time in which every pixel moves by ``flow``, half of it before, half after.
 
     Args:
@@ -72,7 +75,7 @@ def along_flow(picture: Tensor, flow: Tensor, most: int = 48) -> Tensor:
     """
     longest = float(flow.norm(dim=-1).max())
     steps = min(most, count_up(longest) + 1)
-    if longest < 0.05:
+    if longest < LEAST_FLOW:
         return picture
     grid = pixel_grid((picture.shape[0], picture.shape[1])).to(flow)
     total = torch.zeros(picture.shape, dtype=torch.float32, device=picture.device)

@@ -136,11 +136,19 @@ def _in_blocks(kernel: Kernel, key: RowKey, rows: int | np.ndarray, dtype: type)
     return out if isinstance(rows, int) else out.reshape(rows.shape)
 
 
+def _counted(key: RowKey, rows: Any) -> Any:
+    """Start and as many steps as the row's number, int64."""
+    if isinstance(key.start, Tensor):
+        return torch.addcmul(key.start, rows, key.step)
+    z = rows * key.step
+    z += key.start
+    return z
+
+
 def mixed(key: RowKey, rows: Any) -> Any:
     """The words of rows, in the place where these are, int64."""
     by1, mask1, factor1, by2, mask2, factor2, by3, mask3 = MIX if isinstance(rows, Tensor) else MIX_OF_NUMPY
-    z = rows * key.step
-    z += key.start
+    z = _counted(key, rows)
     z ^= (z >> by1) & mask1
     z *= factor1
     z ^= (z >> by2) & mask2

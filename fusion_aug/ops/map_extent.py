@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib.ties import TIE, cell_of
+from calib.ties import TIE, cell_of, nearest_whole
 from fusion_aug.ops.image_map import ImageMap
 
 MARGIN = 16  # pixels around what is needed, for filters
@@ -73,6 +73,21 @@ def stays_inside(image_map: ImageMap, shape: torch.Size) -> bool:
         return False
     left, top, right, bottom = need
     return min(left, top) >= -slack and right <= shape[1] - 1 + slack and bottom <= shape[0] - 1 + slack
+
+
+def shown_share(image_map: ImageMap, shape: torch.Size | tuple[int, ...]) -> float:
+    """Share of a canvas's pixels whose nearest source pixel lies on a picture (H, W, ...); of one homography."""
+    matrix, (height, width) = image_map.matrix(), image_map.size
+    assert matrix is not None
+    inverse = np.linalg.inv(matrix.detach().numpy())
+    x, y = np.arange(width, dtype=float), np.arange(height, dtype=float)
+    if not (inverse[0, 1] or inverse[1, 0] or inverse[2, 0] or inverse[2, 1]):  # rows and columns one by one
+        ends = [(inverse[k, k] * at + inverse[k, 2]) / inverse[2, 2] for k, at in enumerate((x, y))]
+        inside = [(nearest_whole(at) >= 0) & (nearest_whole(at) < shape[1 - k]) for k, at in enumerate(ends)]
+        return float(inside[0].mean() * inside[1].mean())
+    u, v, w = (a * x + (b * y + c)[:, None] for a, b, c in inverse)
+    u, v = nearest_whole(u / w), nearest_whole(v / w)
+    return float(((u >= 0) & (u < shape[1]) & (v >= 0) & (v < shape[0])).mean())
 
 
 def _rim(size: tuple[int, int], margin: float) -> Tensor:

@@ -24,7 +24,7 @@ def radial(detections: Columns, column: str, rays: Tensor) -> Tensor:
     return (detections[column].to(torch.float64) * rays).sum(1)
 
 
-def rcs_threshold(distance: Tensor, at_50_m: float) -> Tensor:
+def rcs_threshold(distance: Tensor, at_50_m: float | Tensor) -> Tensor:
     """Smallest cross-section (n,) that is detected at distances (n,), dBsm: returns fall with their fourth power."""
     return at_50_m + 40 * torch.log10(distance.clamp(min=0.1) / 50.0)
 
@@ -68,3 +68,25 @@ def sensor_velocity(detections: Columns) -> Tensor | None:
         return None
     found = torch.linalg.lstsq(rays[finite, :2].cpu(), gap[finite, None].cpu()).solution[:, 0]
     return torch.cat([found, torch.zeros(1, dtype=torch.float64)])
+
+
+def velocity_of_many(rays: Tensor, gap: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+    """``sensor_velocity`` of many radars at once, on any device and without a look at a value.
+
+    Args:
+        rays: (n, W, 3) of the detections of each. gap: (n, W) compensated less raw velocity along them, m/s.
+        there: (n, W) bool, which detections count.
+
+    Returns:
+        velocities (n, 3), of least norm where all rays lie on one line, and whether there were enough detections (n,).
+    """
+    there = there & torch.isfinite(gap) & torch.isfinite(rays).all(2)
+    x, y = (torch.where(there, rays[..., k], 0.0) for k in (0, 1))
+    gap = torch.where(there, gap, 0.0)
+    xx, xy, yy = ((a * b).sum(1) for a, b in ((x, x), (x, y), (y, y)))
+    xg, yg = (x * gap).sum(1), (y * gap).sum(1)
+    determinant, trace = xx * yy - xy * xy, xx + yy
+    on_a_line = determinant <= 1e-12 * trace * trace
+    whole = torch.stack([yy * xg - xy * yg, xx * yg - xy * xg], 1) / determinant[:, None]
+    found = torch.where(on_a_line[:, None], torch.stack([xg, yg], 1) / trace.clamp(min=1e-12)[:, None], whole)
+    return torch.cat([found, torch.zeros_like(found[:, :1])], 1), there.sum(1) >= 3

@@ -34,13 +34,6 @@ class Motion:
         return Motion(matrix, determinant.abs() ** (1 / 3), torch.sign(determinant).detach())
 
     @staticmethod
-    def known(matrix: Tensor, scale: Tensor, sign: Tensor, inverse: Tensor, is_rigid: bool, keeps_axes: bool) -> Motion:
-        """Motions of which nothing has to be looked at, as on a device; ``inverse`` (n, 4, 4) of the motions back."""
-        motion = Motion(matrix, scale, sign, is_rigid)
-        motion.__dict__.update(inverse_matrix=inverse, keeps_axes=keeps_axes)  # in the place of what is worked out
-        return motion
-
-    @staticmethod
     def identity() -> Motion:
         """The motion that moves nothing."""
         one = torch.ones(1, dtype=torch.float64)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from calib.ties import nearest_whole
+from calib.ties import cell_of, nearest_whole
 
 UPRIGHT = 1e-9  # of the entries of a rotation: what is off by less is a rounding
 
@@ -78,3 +78,24 @@ def cell_map(shape: Sequence[int], low: Sequence[float], cell: Sequence[float], 
     off = ((u - k) * side[:2])[inside].norm(dim=-1), ((w - n) * side[2])[between].abs()
     aside, above = (float(o.max()) if len(o) else 0.0 for o in off)
     return CellMap(column, layer, (aside**2 + above**2) ** 0.5)
+
+
+def first_in_cells(places: Tensor, items: Tensor, drawn: Tensor, there: Tensor) -> Tensor:
+    """Which row of every cell comes first, on any device and without a size that depends on values.
+
+    Args:
+        places: (n, 3) float64 in cells. items: (n,) int, rows of different ones share no cell.
+        drawn: (n,) int64, the order of the rows, the least first. there: (n,) bool, which rows take part.
+
+    Returns:
+        (n,) bool, False where a row does not take part.
+    """
+    keys = torch.cat([cell_of(places).T, items.to(torch.float64)[None]])
+    keys = torch.where(there, keys, -1.0)  # rows that take no part share a cell, of an item that there is not
+    order = torch.argsort(drawn, stable=True)
+    for key in keys:  # as a stack of cards: the last sort tells most
+        order = order.index_select(0, torch.argsort(key.index_select(0, order), stable=True))
+    sorted_keys = keys.index_select(1, order)
+    begins = torch.ones_like(there)
+    begins[1:] = (sorted_keys[:, 1:] != sorted_keys[:, :-1]).any(0)
+    return torch.zeros_like(there).scatter(0, order, begins) & there

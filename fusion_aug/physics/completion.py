@@ -26,6 +26,7 @@ from fusion_aug.physics.spread import Guides, fill_gaps, normalized_convolution
 Array = np.ndarray
 
 SKY_DISTANCE = 1e4  # metres: what has no distance is this far away
+SKY_FROM = 0.3 * SKY_DISTANCE  # metres, what is as far is the sky
 COLOUR_STEP, DEPTH_STEP = 150.0, 50.0  # cells that a step across all levels, and one by e in distance, count for
 STEP = 0.2  # of the logarithm of distance between neighbouring cells that is an edge and no slope
 GROUND_PRIOR_WEIGHT = 1e-3  # weight of a cell on the assumed ground, against one that was measured

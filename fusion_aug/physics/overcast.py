@@ -30,3 +30,9 @@ def irradiance(facing: Any) -> Any:
     # the integral of the sine of the elevation over what the surface sees of the sky
     risen = 2 / 3 * ((np.pi - tilt) * cosine + np.sin(tilt))
     return (even + 2 * risen) / (np.pi * 7 / 3)
+
+
+GAMMA = 2.2  # levels are light to the power of 1 / GAMMA, nearly
+COOL = np.array([0.98, 1.0, 1.02]) ** (1 / GAMMA)  # levels under an overcast sky, after a camera's white balance
+SUNNY_WALL = 0.58  # light of sun and sky on walls that face the sun, on the mean, against level ground
+LESS_ON_WALLS = float(np.log(SUNNY_WALL / irradiance(0.0)))  # what clouds take from them besides, log of light

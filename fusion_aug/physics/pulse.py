@@ -102,42 +102,65 @@ def suspended_echoes(
     between two beams, so that neighbours return alike. ``rows`` (n,): what noise is drawn by. ``way``
     (n, 3): from the scanner to the targets. ``densest``: of patchy fog, against the mean.
     """
-    step = LIGHT * sensor.pulse / 2
-    start = max(sensor.min_range, 0.3)
-    gates = start + step * (np.arange(int(np.clip(3.0 / max(extinction, 1e-3), 10, 80) / step) + 1) + 0.5)
-    mean = backscatter * step * np.pi * np.exp(-2 * extinction * gates) * gain(gates, sensor)
-    rng = draws.rng
-    pulses = rng.standard_gamma(LOOKS, (PULSES, len(gates))) * (mean / LOOKS)
-    best = pulses.argmax(1)
-    strength, distance = pulses[np.arange(PULSES), best], gates[best] + step * (rng.random(PULSES) - 0.5)
-    order = np.argsort(distance, kind="stable")
-    strength, distance = strength[order].astype(np.float32), distance[order].astype(np.float32)
+    pulses = Pulses.drawn(extinction, backscatter, sensor, draws.rng)
+    strength, distance = pulses.strength, pulses.distance
     beam = np.flatnonzero(target <= strength.max() * densest)
     with np.errstate(invalid="ignore"):  # targets at infinity have no direction: any pulse will do
-        place = np.fmin(_patches(way[beam], rng), 1.0) * (PULSES - 1)
+        place = np.fmin(pulses.places(way[beam]), 1.0) * (PULSES - 1)
     left = np.minimum(place.astype(np.intp), PULSES - 2)
     share = (place - left).astype(np.float32)
     far = distance[left] + share * np.diff(distance)[left]
     wobble = uniform(draws.rows("wobble"), rows[beam]).astype(np.float32)
-    far += np.float32(WOBBLE * step) * (wobble - np.float32(0.5))
+    far += wobble_width(sensor) * (wobble - np.float32(0.5))
     return Echo(beam, far, strength[left] + share * np.diff(strength)[left], at_most_one_per_beam=True)
 
 
-def _patches(way: Array, rng: np.random.Generator) -> Array:
-    """A number (n,) from 0 to 1 for each way (n, 3): evenly spread, and nearly the same for neighbouring directions.
+class Pulses(NamedTuple):
+    """Returns of fog or dust that the beams of a scan share, and which of them a direction gets.
 
-    A random quadratic function of the direction, folded. In float64 and without a step, so that no choice hangs on the
-    last bits.
+    Attributes:
+        strength, distance: (``PULSES``,) float32 of the strongest gate of each, in the order of the distances, m.
+        level, bend, phase: (3,), (3, 3) and a number: a random quadratic function of the direction, which is folded.
     """
-    level, bend, phase = rng.normal(0.0, PATCHES, 3), rng.normal(0.0, PATCHES, (3, 3)), rng.random()
-    level[2] += LAYERS
-    out = np.empty(len(way))
-    for start in range(0, len(way), BLOCK):
-        some = way[start : start + BLOCK].astype(float)
-        far = np.maximum(np.sqrt(np.einsum("ij,ij->i", some, some)), 1e-6)
-        turns = (np.einsum("ij,ij->i", some, some @ bend) / far + some @ level) / far + phase
-        out[start : start + BLOCK] = np.abs(2.0 * (turns - np.floor(turns)) - 1.0)
-    return out
+
+    strength: Array
+    distance: Array
+    level: Array
+    bend: Array
+    phase: float
+
+    @staticmethod
+    def drawn(extinction: float, backscatter: float, sensor: LidarSensor, rng: np.random.Generator) -> Pulses:
+        """Those of a scan in air of an extinction (1/m) and a backscatter (1/m/sr)."""
+        step = LIGHT * sensor.pulse / 2
+        start = max(sensor.min_range, 0.3)
+        gates = start + step * (np.arange(int(np.clip(3.0 / max(extinction, 1e-3), 10, 80) / step) + 1) + 0.5)
+        mean = backscatter * step * np.pi * np.exp(-2 * extinction * gates) * gain(gates, sensor)
+        pulses = rng.standard_gamma(LOOKS, (PULSES, len(gates))) * (mean / LOOKS)
+        best = pulses.argmax(1)
+        strength, distance = pulses[np.arange(PULSES), best], gates[best] + step * (rng.random(PULSES) - 0.5)
+        order = np.argsort(distance, kind="stable")
+        level, bend, phase = rng.normal(0.0, PATCHES, 3), rng.normal(0.0, PATCHES, (3, 3)), rng.random()
+        level[2] += LAYERS
+        return Pulses(strength[order].astype(np.float32), distance[order].astype(np.float32), level, bend, phase)
+
+    def places(self, way: Array) -> Array:
+        """A number (n,) from 0 to 1 for each way (n, 3): evenly spread, and nearly the same for neighbours.
+
+        In float64 and without a step, so that no choice hangs on the last bits.
+        """
+        out = np.empty(len(way))
+        for start in range(0, len(way), BLOCK):
+            some = way[start : start + BLOCK].astype(float)
+            far = np.maximum(np.sqrt(np.einsum("ij,ij->i", some, some)), 1e-6)
+            turns = (np.einsum("ij,ij->i", some, some @ self.bend) / far + some @ self.level) / far + self.phase
+            out[start : start + BLOCK] = np.abs(2.0 * (turns - np.floor(turns)) - 1.0)
+        return out
+
+
+def wobble_width(sensor: LidarSensor) -> np.float32:
+    """Metres that the detector's noise moves returns from the air by, from the one side to the other."""
+    return np.float32(WOBBLE * (LIGHT * sensor.pulse / 2))
 
 
 def particle_power(cross_section: Array, distance: Array, extinction: float, sensor: LidarSensor) -> Array:

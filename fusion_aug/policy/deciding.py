@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from fusion_aug.core.compose import Compose, Container, leaves
+from fusion_aug.core.device.rules import asks_for_values
 from fusion_aug.core.engine import Run
 from fusion_aug.core.named_errors import who_of
 from fusion_aug.core.transform import Transform
@@ -90,6 +91,9 @@ class Deciding(Container, abstract=True):
                 f"{type(self).__name__}: windows of episodes are cut before anything is decided, so {warps[0]} cannot "
                 f"be inside; put it before or after"
             )
+
+
+asks_for_values(Deciding)
 
 
 def _inside(transforms: SomeTransforms) -> Mapping[str, Transform] | Sequence[Transform]:

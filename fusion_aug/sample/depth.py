@@ -94,11 +94,11 @@ def camera_depth(sample: Sample, name: str, item: int, settings: DepthSettings =
 def _camera_depth(sample: Sample, name: str, item: int, settings: DepthSettings) -> Completion:
     stream = sample[name]
     index, time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
-    depth = _nearest_depth(sample, stream.instance(name), index, time)
-    if depth is not None:
-        picture, measure = depth
-        distance = picture.to("cpu", torch.float32)
-        if measure == "z":
+    given = depth_item_of(sample, name, item)
+    if given is not None:
+        known: Depth = sample[given[0]]  # type: ignore[assignment]
+        distance = known.image(given[1]).to("cpu", torch.float32)
+        if known.measure == "z":
             sensor = sample.metas[index].true_rig.camera(stream.instance(name))
             distance = distance / sensor.cosines().clamp(min=1e-6).to(distance)
         turns = _upright(sample, name, item)[1]
@@ -112,9 +112,7 @@ def _camera_depth(sample: Sample, name: str, item: int, settings: DepthSettings)
 
 def is_given(sample: Sample, name: str, item: int) -> bool:
     """Whether a depth stream tells the distances of a picture."""
-    stream = sample[name]
-    index, time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
-    return _nearest_depth(sample, stream.instance(name), index, time) is not None
+    return depth_item_of(sample, name, item) is not None
 
 
 def _completed(sample: Sample, name: str, item: int, settings: DepthSettings) -> Completion:
@@ -244,23 +242,25 @@ def _without_gaps(distance: np.ndarray) -> Completion:
     return Completion(1.0 / np.maximum(fill_gaps(inverse, sure), np.float32(1.0 / SKY_DISTANCE)), sure)
 
 
-def _nearest_depth(sample: Sample, camera: str, index: int, time: int) -> tuple[Tensor, str] | None:
-    """The picture of a depth stream of a camera that is nearest to a stamp, and what it measures.
+def depth_item_of(sample: Sample, name: str, item: int) -> tuple[str, int] | None:
+    """The depth stream and its item that tell the distances of a picture: those of its camera nearest to it in time.
 
-    Depth of another camera that is the same one by its frame, lens and pixels serves too.
+    Depth of another camera that is the same one by its frame, lens and pixels serves too. None where there is none.
     """
-    rig = sample.metas[index].true_rig
-    best: tuple[int, bool, ImageStream, int] | None = None
-    for name, stream in sample.of_type(Depth).items():
-        own = stream.instance(name)
+    stream = sample[name]
+    camera, index = stream.instance(name), int(stream.sample_index[item])
+    time, rig = int(stream.true_capture_times[item]), sample.metas[index].true_rig
+    best: tuple[int, bool, str, int] | None = None
+    for given, depth in sample.of_type(Depth).items():
+        own = depth.instance(given)
         if own != camera and not _sees_the_same(rig.sensors.get(own), rig.camera(camera)):
             continue
-        here = ((stream.sample_index == index) & stream.present).nonzero()[:, 0]
-        gaps = (stream.true_capture_times[here] - time).abs()
+        here = ((depth.sample_index == index) & depth.present).nonzero()[:, 0]
+        gaps = (depth.true_capture_times[here] - time).abs()
         if len(here) and int(gaps.min()) <= DEPTH_GAP:
-            nearest = (int(gaps.min()), own != camera, stream, int(here[int(gaps.argmin())]))
+            nearest = (int(gaps.min()), own != camera, given, int(here[int(gaps.argmin())]))
             best = nearest if best is None or nearest[:2] < best[:2] else best
-    return None if best is None else (best[2].image(best[3]), best[2].measure)  # type: ignore[attr-defined]
+    return None if best is None else best[2:]
 
 
 def _sees_the_same(a: Sensor | None, b: CameraSensor) -> bool:

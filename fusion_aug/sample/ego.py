@@ -30,16 +30,23 @@ def frame_twist(
     """
     rig = sample.metas[index].true_rig
     for ego in sample.of_type(EgoPose).values():
-        mine = (ego.sample_index == index).nonzero()[:, 0]
-        if len(mine) == 0 or ego.child not in rig.frames or not {"velocity", "angular_velocity"} <= set(ego.values):
+        k = twist_item(ego, index, rig, time)
+        if k is None:
             continue
-        k = int(mine[(ego.capture_times[mine] - time).abs().argmin()])
         v, w = (ego.values[c][k].to("cpu", torch.float64) for c in ("velocity", "angular_velocity"))
         if bool(torch.isfinite(v).all() & torch.isfinite(w).all()):
             T = rig.T(ego.child, frame, time)
             at = transform_points(T, (torch.zeros(3, dtype=torch.float64) if place is None else place)[None])[0]
             return T[:3, :3].T @ (v + torch.linalg.cross(w, at)), T[:3, :3].T @ w
     return None
+
+
+def twist_item(ego: EgoPose, index: int, rig: Rig, time: int) -> int | None:
+    """Which item of an ego pose tells the twist of a sample's vehicle at a time (ns); None where none does."""
+    mine = (ego.sample_index == index).nonzero()[:, 0]
+    if len(mine) == 0 or ego.child not in rig.frames or not {"velocity", "angular_velocity"} <= set(ego.values):
+        return None
+    return int(mine[(ego.capture_times[mine] - time).abs().argmin()])
 
 
 def rig_twist(rig: Rig, frame: str, time: int) -> tuple[Tensor, Tensor] | None:

@@ -14,10 +14,11 @@ from calib.replacing import replace_unchecked
 from calib.se3 import transform_points
 from fusion_aug.errors import DataError
 from fusion_aug.ops.modes import standard_modes
+from fusion_aug.sample.compacting import compacted
 from fusion_aug.sample.history import History
 from fusion_aug.sample.meta import REF, Ref, SampleMeta
 from fusion_aug.sample.packing import Packed, pack, unpack, with_tensors
-from fusion_aug.sample.to_device import from_device, lies_on_device, to_device
+from fusion_aug.sample.to_device import brought
 from fusion_aug.streams import Boxes3D, Points, Ragged, Stream
 
 
@@ -240,9 +241,11 @@ class Sample:
         All travel in one copy. Times, rigs, text and indices stay on the host, as ``docs/device.md`` says. Back on the
         CPU, rows that were dropped on the device are gone.
         """
-        goal, there = torch.device(device), {n: s for n, s in self.streams.items() if lies_on_device(s)}
-        home = self.with_streams({**self.streams, **{n: from_device(s) for n, s in there.items()}})
-        return home if goal.type == "cpu" else self.with_streams(to_device(home.streams, goal))
+        return self.with_streams(brought(self.streams, torch.device(device)))
+
+    def compact(self) -> Sample:
+        """The batch without the rows that were dropped on a device; the host waits for it, once."""
+        return self.with_streams(compacted(self.streams))
 
     def clone(self) -> Sample:
         """A copy that shares no tensor with the sample. What was read is copied; other files each of them reads."""

@@ -12,11 +12,48 @@ from torch import Tensor
 
 from calib.replacing import replace_unchecked
 from fusion_aug.ops.one_copy import one_copy
-from fusion_aug.streams import ImageStream, Ragged, Stream
+from fusion_aug.streams import Depth, ImageStream, Ragged, Stream
 from fusion_aug.streams.on_device import ROW_ITEM, ROW_NUMBER, VALID, Block, ColumnsOnDevice, PictureOnDevice
 from fusion_aug.streams.ragged import places_of_rows
 
 Streams = Mapping[str, Stream]
+
+
+def brought(streams: Streams, device: torch.device) -> dict[str, Stream]:
+    """The streams of a batch with their values on a device, or in the memory of the host.
+
+    What lies there already stays as it is; from another device it goes there directly, with its marks of dropped rows.
+
+    Args:
+        streams: by name. device: where to.
+    """
+    there = {n: s for n, s in streams.items() if lies_on_device(s)}
+    if device.type == "cpu":
+        return {**streams, **{n: from_device(s) for n, s in there.items()}}
+    moved: dict[Block, Block] = {}
+    across = {n: _across(s, device, moved) for n, s in there.items()}
+    return {**streams, **to_device({n: s for n, s in streams.items() if n not in there}, device), **across}
+
+
+def _across(stream: Stream, device: torch.device, moved: dict[Block, Block]) -> Stream:
+    """A stream that lies on a device on another one; ``moved`` has the blocks that are there already."""
+
+    def at(block: Block) -> Block:
+        if block.device.type == device.type and device.index in (None, block.device.index):
+            return block
+        if block not in moved:
+            values = block.values
+            data = {n: v.to(device) for n, v in values.items()} if isinstance(values, dict) else values.to(device)
+            moved[block] = replace(block, device=device, data=data)
+        return moved[block]
+
+    if isinstance(stream, ImageStream):
+        items: Any = [replace(p, block=at(p.block)) if isinstance(p, PictureOnDevice) else p for p in stream.items]
+        return replace_unchecked(stream, items=tuple(items))
+    held = stream.values
+    assert isinstance(held, ColumnsOnDevice)
+    block = at(held.block)
+    return stream if block is held.block else replace_unchecked(stream, values=held.with_block(block))
 
 
 def to_device(streams: Streams, device: torch.device) -> dict[str, Stream]:
@@ -38,7 +75,8 @@ def to_device(streams: Streams, device: torch.device) -> dict[str, Stream]:
     for places, tensor in zip(pictures, stacked, strict=True):
         block = Block(device, next(there), len(places), shape=tuple(tensor.shape[1:]), dtype=tensor.dtype)
         for k, (name, i) in enumerate(places):
-            items.setdefault(name, {})[i] = PictureOnDevice(block, k)
+            measured = float(not isinstance(loaded[name], Depth) or bool((tensor[k] > 0).all()))
+            items.setdefault(name, {})[i] = PictureOnDevice(block, k, measured)
     for name, own in items.items():
         out[name] = replace_unchecked(loaded[name], items=tuple(own[i] for i in range(len(own))))
     for group, (block, own_columns) in zip(rows, columns, strict=True):

@@ -143,8 +143,9 @@ class Stream:
     def take_items(self, index: Tensor) -> Self:
         """Some of the items, by integer index."""
         held = self.values
-        values = held.take(index.tolist()) if isinstance(held, HeldColumns) else take_rows(held, index)
-        return replace(self, **self._taken(index), values=values)
+        if isinstance(held, HeldColumns):  # whose values are not looked at
+            return replace_unchecked(self, **self._taken(index), values=held.take(index.tolist()))
+        return replace(self, **self._taken(index), values=take_rows(held, index))
 
     def _taken(self, index: Tensor) -> dict[str, Any]:
         taken = {name: pick_entries(getattr(self, name), index) for name in self.item_fields}
@@ -181,7 +182,10 @@ class Stream:
                     f"others){remedy if f.name in ('frame', 'child', 'camera') else ''}"
                 )
         joined["sample_index"] = torch.cat(list(sample_index))
-        return replace(first, **joined, values=cls._concat_values(parts))
+        values = cls._concat_values(parts)
+        # values that are held elsewhere are not looked at
+        made: Self = (replace_unchecked if isinstance(values, HeldColumns) else replace)(first, **joined, values=values)
+        return made
 
     @classmethod
     def _concat_values(cls, parts: Sequence[Self]) -> Mapping[str, Any]:

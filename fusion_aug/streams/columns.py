@@ -242,7 +242,7 @@ def _move_covariance(v: Tensor, frame: Motion | None, body: Motion | None, scale
 
 def _sandwich(A: Tensor, C: Tensor) -> Tensor:
     """A C A^T; where C holds infinities, an entry of A that is 0 takes nothing of them."""
-    if bool(torch.isfinite(C).all()):
+    if C.is_cpu and bool(torch.isfinite(C).all()):
         return A @ C @ A.transpose(1, 2)
     terms = A[:, :, None, :, None] * A[:, None, :, None, :]  # C'_ij = sum of A_ik A_jl C_kl
     found = torch.where(terms == 0, torch.zeros_like(terms), terms * C[:, None, None])

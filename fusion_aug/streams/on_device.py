@@ -68,10 +68,17 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class PictureOnDevice:
-    """One picture of a block. ``number`` is that in the block it came from, where it moved to one of another size."""
+    """One picture of a block.
+
+    Attributes:
+        block: with it. number: that in the block it came from, where it moved to one of another size.
+        measured: of depth the share of its pixels that hold a distance or the sky, 1 for all; 0 where some lacked one
+            when it came to the device, so that how many do is not known.
+    """
 
     block: Block
     number: int
+    measured: float = 1.0
 
     @property
     def place(self) -> int:
@@ -98,10 +105,11 @@ class ColumnsOnDevice(HeldColumns):
     @cached_property
     def offsets(self) -> Tensor:
         """(n + 1,) int64 row offsets of the stream's own items."""
-        return torch.from_numpy(np.concatenate([[0], np.cumsum([e - s for s, e in self._spans])]).astype(np.int64))
+        return torch.from_numpy(np.concatenate([[0], np.cumsum([e - s for s, e in self.spans])]).astype(np.int64))
 
     @property
-    def _spans(self) -> list[tuple[int, int]]:
+    def spans(self) -> list[tuple[int, int]]:
+        """First row in the block of each of the stream's own items, and the row after its last."""
         bounds = self.block.offsets
         assert bounds is not None
         return [(int(bounds[i]), int(bounds[i + 1])) for i in self.own]
@@ -109,7 +117,7 @@ class ColumnsOnDevice(HeldColumns):
     @cached_property
     def _rows(self) -> slice | np.ndarray:
         """The stream's rows in the block: a slice where they follow one another."""
-        spans = self._spans
+        spans = self.spans
         if all(a[1] == b[0] for a, b in pairwise(spans)):
             return slice(spans[0][0], spans[-1][1]) if spans else slice(0, 0)
         return np.concatenate([np.arange(s, e) for s, e in spans])

@@ -105,7 +105,8 @@ class Ragged(Stream):
     def take_items(self, index: Tensor) -> Self:
         """Some of the items with their rows, by integer index; of files those of the others are not read."""
         if isinstance(self.values, HeldColumns):
-            return replace(self, **self._taken(index), values=self.values.take(index.tolist()), offsets=None)
+            taken = self._taken(index)  # values are not looked at
+            return replace_unchecked(self, **taken, values=self.values.take(index.tolist()), offsets=None)
         stream = self.loaded()
         spans = [torch.arange(s.start, s.stop) for s in map(stream.item_slice, index.tolist())]
         rows = torch.cat(spans) if spans else torch.zeros(0, dtype=torch.int64)
@@ -162,8 +163,9 @@ class Ragged(Stream):
         if any(p.source_rows is not None for p in parts):
             numbers = torch.cat([p.row_keys for p in parts])
         joined = super().concat(parts, sample_index)
-        offsets = None if hasattr(type(joined.values), "offsets") else offsets_of(torch.cat([p.counts for p in parts]))
-        return replace(joined, offsets=offsets, source_rows=numbers)
+        if isinstance(joined.values, HeldColumns):
+            return replace_unchecked(joined, offsets=None, source_rows=numbers)
+        return replace(joined, offsets=offsets_of(torch.cat([p.counts for p in parts])), source_rows=numbers)
 
 
 def offsets_of(counts: Tensor) -> Tensor:

@@ -35,12 +35,21 @@ def on_nothing(cloud: Points, values: Mapping[str, Values], rows: Tensor) -> dic
         if isinstance(value, np.ndarray):
             value[rows.cpu().numpy()] = ""
         else:
-            value[rows.to(value.device)] = _nothing(cloud, column, value.dtype)
+            value[rows.to(value.device)] = mark_of_nothing(fill_of_nothing(cloud, column), value.dtype)
     return out
 
 
-def _nothing(cloud: Points, column: Column, dtype: torch.dtype) -> Any:
-    fill = cloud.air_label if column.name in CLASSES else column.fill
+def fill_of_nothing(cloud: Points, column: Column) -> float | None:
+    """What a column of a cloud is filled with where a point lies on nothing; None where nothing is declared."""
+    return cloud.air_label if column.name in CLASSES else column.fill
+
+
+def mark_of_nothing(fill: float | None, dtype: torch.dtype) -> Any:
+    """The value of a type that says that a point lies on nothing.
+
+    Args:
+        fill: of ``fill_of_nothing``. dtype: of the column.
+    """
     if dtype.is_floating_point:
         return float("nan") if fill is None else float(fill)
     value = UNLABELLED if fill is None else int(fill)

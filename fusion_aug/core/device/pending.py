@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -10,16 +11,23 @@ from torch import Tensor
 
 from calib.replacing import replace_unchecked
 from fusion_aug.core.device.program import Program
-from fusion_aug.core.registry import Call
 from fusion_aug.errors import DataError
 from fusion_aug.ops.image_map import ImageMap
+from fusion_aug.ops.map_extent import shown_share
 from fusion_aug.ops.similarity import Motion
-from fusion_aug.ops.warp_many import close_levels, numbers_of_map, open_levels, pick_pixels, warp_levels
-from fusion_aug.streams import ImageStream, Points, Stream
+from fusion_aug.ops.warp_many import (
+    close_levels,
+    numbers_of_map,
+    numbers_of_pick,
+    open_levels,
+    pick_pixels,
+    warp_levels,
+)
+from fusion_aug.streams import Depth, ImageStream, Points, Stream
 from fusion_aug.streams.columns import RULES
 from fusion_aug.streams.following import following_columns
 from fusion_aug.streams.moved_rows import MovedColumn, kind_of, motion_numbers, move_rows, no_motion
-from fusion_aug.streams.on_device import Block, ColumnsOnDevice, PictureOnDevice
+from fusion_aug.streams.on_device import ColumnsOnDevice, PictureOnDevice
 
 Pictures = Sequence[PictureOnDevice]
 S = TypeVar("S", bound=Stream)
@@ -52,32 +60,15 @@ def finished(stream: S, program: Program) -> S:
     return replace_unchecked(stream, items=tuple(closed))
 
 
-def on_values(handler: Callable[[Any, Call], Any], stream: Any, call: Call) -> Any:
-    """What a handler for the host makes of pictures that lie on a device, after what was planned so far has run.
-
-    Args:
-        handler: looks at no value on the host. stream: of pictures. call: the application of the transform to it.
-    """
-    ready = finished(stream, call.program)
-    call.program.run()
-    plain = replace_unchecked(ready, items=tuple(p.value for p in ready.items))
-    sample = call.sample.with_streams({**call.sample.streams, call.name: plain})
-    out = handler(plain, Call(call.transform, sample, call.name, call.parameters, call.context, call.family_state))
-    return replace_unchecked(out, items=laid_together(out.items))
+def ones_there(pictures: Pictures, program: Program) -> tuple[PictureOnDevice, ...]:
+    """Masks (H, W) uint8 of ones beside pictures."""
+    kind = {"dtype": torch.uint8, "levels": False}
+    sizes = ((p, p.block.shape[:2]) for p in pictures)
+    return tuple(program.pictures(_ones, [(p, {})], {"shape": s, **kind}, size=s)[0] for p, s in sizes)
 
 
-def laid_together(pictures: Sequence[Tensor]) -> tuple[PictureOnDevice, ...]:
-    """Pictures on a device as those of one block for each size."""
-    sizes: dict[torch.Size, list[int]] = {}
-    for i, picture in enumerate(pictures):
-        sizes.setdefault(picture.shape, []).append(i)
-    out: list[Any] = [None] * len(pictures)
-    for shape, mine in sizes.items():
-        data = torch.stack([pictures[i] for i in mine])
-        block = Block(data.device, data, len(mine), shape=tuple(shape), dtype=data.dtype)
-        for k, i in enumerate(mine):
-            out[i] = PictureOnDevice(block, k)
-    return tuple(out)
+def _ones(pictures: Tensor, numbers: Mapping[str, Any], size: tuple[int, int]) -> Tensor:
+    return torch.ones((len(pictures), *size), dtype=torch.uint8, device=pictures.device)
 
 
 def white_of(stream: ImageStream, picture: PictureOnDevice) -> float | None:
@@ -96,7 +87,7 @@ def _mapped(stream: Any, program: Program) -> Any:
     if all(m is None for m in stream.pending):
         return stream
     by_size: dict[tuple[int, int], list[int]] = {}
-    maps = [_whole(m, p) for m, p in zip(stream.pending, stream.items, strict=True)]
+    maps = [_whole(m, p, stream.frame) for m, p in zip(stream.pending, stream.items, strict=True)]
     for i, m in enumerate(maps):
         by_size.setdefault(m.size, []).append(i)
     items = list(stream.items)
@@ -104,10 +95,8 @@ def _mapped(stream: Any, program: Program) -> Any:
     for size, mine in by_size.items():
         pictures = [items[i] for i in mine]
         shape = (*size, *pictures[0].block.shape[2:])
-        low_pass = linear and stream.antialias
-        asked = [
-            (p, numbers_of_map(maps[i], p.block.shape, low_pass=low_pass)) for i, p in zip(mine, pictures, strict=True)
-        ]
+        numbers_of = partial(numbers_of_map, low_pass=stream.antialias) if linear else numbers_of_pick
+        asked = [(p, numbers_of(maps[i], p.block.shape)) for i, p in zip(mine, pictures, strict=True)]
         block = pictures[0].block
         fixed: dict[str, Any] = {}
         if linear:
@@ -115,16 +104,21 @@ def _mapped(stream: Any, program: Program) -> Any:
         kernel, becomes = warp_levels if linear else pick_pixels, {"shape": shape, "levels": linear}
         out = program.pictures(kernel, asked, becomes, size=size, fill=stream.blank, **fixed)
         for i, p in zip(mine, out, strict=True):
+            if isinstance(stream, Depth):
+                p = replace_unchecked(p, measured=p.measured * shown_share(maps[i], items[i].block.shape))
             items[i] = p
     return replace_unchecked(stream, items=tuple(items), pending=(None,) * len(items))
 
 
-def _whole(image_map: ImageMap | None, picture: PictureOnDevice) -> ImageMap:
-    """The map of a picture; of one without, that which keeps it."""
+def _whole(image_map: ImageMap | None, picture: PictureOnDevice, frame: str) -> ImageMap:
+    """The map of a picture of a camera's frame; of one without, that which keeps it."""
     if image_map is None:
         return ImageMap.homography(torch.eye(3, dtype=torch.float64), picture.block.shape[:2])  # type: ignore[arg-type]
     if image_map.matrix() is None or image_map.has_gradient():
-        raise DataError("pictures on a device follow homographies without a gradient; map these before batch.to(...)")
+        raise DataError(
+            f"pictures of {frame!r} have a pending map that is no homography, or has a gradient, which is not followed "
+            f"on a device; map them before batch.to(...)"
+        )
     return image_map
 
 
@@ -133,7 +127,8 @@ def _moved(stream: Any, program: Program) -> Any:
     assert isinstance(held, ColumnsOnDevice)
     if following_columns(table, dict.fromkeys(held)):
         raise DataError(
-            "a cloud on a device has columns that follow from its coordinates; move it before batch.to(...)"
+            f"the cloud of {stream.frame!r} has columns that follow from its coordinates, which are not worked out on "
+            f"a device; move it before batch.to(...)"
         )
     moved = tuple(
         MovedColumn(n, table[n].kind, "frame", "frame", table[n].scaled)

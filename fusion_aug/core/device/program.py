@@ -17,12 +17,15 @@ import torch
 from torch import Tensor
 
 from fusion_aug.ops.one_copy import one_copy
+from fusion_aug.ops.warp_many import HOST
 from fusion_aug.streams.on_device import Block, ColumnsOnDevice, PictureOnDevice
 
 Kernel = Callable[..., Any]
 Numbers = Mapping[str, Any]  # of one item or of several, (n, ...), by name
-HOST = "_"  # names of numbers that stay on the host, as a list, begin with it
+SHARED = "="  # names of arrays that are the same for all items, such as a table, and travel once, begin with it
 ROWS = "rows"  # of the source that go into the result, where these are not all
+PACKED = "+"  # names of numbers of added rows, (rows, ...) of each item one after another, begin with it
+ORDER = "order"  # (rows,) of a result with other rows: which of the source's, and behind these of the added ones
 
 
 @dataclass(eq=False)
@@ -36,6 +39,7 @@ class Stage:
         read: further blocks, whose items go with those of the source.
         result: the block that comes out.
         numbers: by number of the item in the source. neutral: of the items that nobody gave any.
+        order: of items whose rows move or are joined by others, places among their own and then the added ones.
     """
 
     kernel: Kernel
@@ -45,6 +49,7 @@ class Stage:
     result: Block
     neutral: Numbers | None
     numbers: dict[int, Numbers] = field(default_factory=dict)
+    order: dict[int, np.ndarray] = field(default_factory=dict)
 
     def rows(self) -> list[int]:
         """Numbers of the source's items that take part: all of rows; of pictures those that were asked for."""
@@ -64,10 +69,32 @@ class Stage:
         rows = sorted(self.rows(), key=lambda r: _place(self.source, r))
         each = [self.numbers.get(r) or self.neutral or {} for r in rows]
         out: dict[str, Any] = {n: [one[n] for one in each] for n in (each[0] if each else {})}
-        out = {n: v if n.startswith(HOST) else np.stack([np.asarray(x) for x in v]) for n, v in out.items()}
+        out = {n: frozenset(v) if n.startswith(HOST) else _joined(n, v) for n, v in out.items()}
+        if self.order:
+            out[ORDER] = self._whole_order()
         return (
             out if len(rows) == self.source.items else {ROWS: np.array([_place(self.source, r) for r in rows]), **out}
         )
+
+    def reorder(self, order: Mapping[int, np.ndarray]) -> None:
+        """Note other rows of some items."""
+        self.order |= order
+        counts = [len(places) for places in self._places()]
+        self.result.offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    def _places(self) -> list[np.ndarray]:
+        """Of every item, the places that its rows in the result have among its own and then the added ones."""
+        assert self.source.offsets is not None
+        counts = np.diff(self.source.offsets).tolist()
+        return [self.order.get(i, np.arange(count)) for i, count in enumerate(counts)]
+
+    def _whole_order(self) -> np.ndarray:
+        bounds, added, parts = self.source.offsets, self.source.rows, []
+        assert bounds is not None
+        for places, start, end in zip(self._places(), bounds, bounds[1:], strict=False):
+            parts.append(np.where(places < end - start, start + places, added + places - (end - start)))
+            added += int((places >= end - start).sum())
+        return np.concatenate(parts).astype(np.int64)
 
     def run(self, numbers: dict[str, Tensor]) -> None:
         """Work out the result."""
@@ -80,23 +107,36 @@ class Stage:
         self.result.data = out if self.source.offsets is None else {**values, **out}
 
 
+def _joined(name: str, each: list[Any]) -> np.ndarray:
+    if name.startswith(SHARED):
+        return np.asarray(each[0])
+    arrays = [np.asarray(x) for x in each]
+    return np.concatenate(arrays) if name.startswith(PACKED) else np.stack(arrays)
+
+
 def _place(block: Block, number: int) -> int:
     return number if block.places is None else block.places[number]
 
 
 class Program:
-    """The plan for one batch. ``begin`` starts what belongs together: a transform, or the maps before it."""
+    """The plan for one batch. ``begin`` starts what belongs together: a transform, or the maps before it.
+
+    Attributes:
+        stages: in order.
+        notes: what the rules of one transform work out together, by a key of theirs; ``begin`` forgets it.
+    """
 
     def __init__(self, device: torch.device):
         self.device = device
         self.stages: list[Stage] = []
         self._open: dict[Any, Stage] = {}
+        self.notes: dict[Any, Any] = {}
 
     def begin(self) -> None:
         """Close the stages of the transform before; later ones read their results."""
         for stage in self._open.values():
             stage.close()
-        self._open = {}
+        self._open, self.notes = {}, {}
 
     def pictures(
         self, kernel: Kernel, asked: Sequence[tuple[PictureOnDevice, Numbers]], becomes: Mapping[str, Any],
@@ -115,12 +155,13 @@ class Program:
         for picture, numbers in asked:
             stage = self._stage(kernel, picture.block, fixed, read, None, becomes)
             stage.numbers[picture.number] = numbers
-            out.append(PictureOnDevice(stage.result, picture.number))
+            out.append(PictureOnDevice(stage.result, picture.number, picture.measured))
         return out
 
     def columns(
         self, kernel: Kernel, held: ColumnsOnDevice, numbers: Sequence[Numbers | None], neutral: Numbers,
-        *, adds: Iterable[str] = (), **fixed: Any,
+        *, adds: Iterable[str] = (), read: tuple[Block, ...] = (), order: Mapping[int, np.ndarray] | None = None,
+        **fixed: Any,
     ) -> ColumnsOnDevice:  # fmt: skip
         """Plan a change of rows.
 
@@ -128,10 +169,15 @@ class Program:
             kernel: see ``Stage``; it gets all columns, and gives those that it changes.
             held: the stream's columns. numbers: of each of its items, None where it is left as it is.
             neutral: numbers that change nothing. adds: names of columns that it adds. fixed: hashable values.
+            read: further blocks, whose rows the numbers tell.
+            order: of items of the stream whose rows move or are joined by others, where each row comes from: places
+                among the item's own rows, and behind these of the added ones. The kernel gives all columns then.
         """
-        stage = self._stage(kernel, held.block, fixed, (), neutral, {})
+        stage = self._stage(kernel, held.block, fixed, read, neutral, {})
         stage.result.names = tuple(dict.fromkeys((*stage.result.names, *adds)))
         stage.numbers |= {i: n for i, n in zip(held.own, numbers, strict=True) if n is not None}
+        if order:
+            stage.reorder({held.own[i]: places for i, places in order.items()})
         return held.with_block(stage.result)
 
     def _stage(
@@ -145,12 +191,21 @@ class Program:
             self.stages.append(self._open[key])
         return self._open[key]
 
-    def run(self) -> None:
-        """Bring the numbers of all stages to the device in one copy, and run the stages in order."""
+    def run(self, way: Callable[[Sequence[Stage], Sequence[dict[str, Any]]], None] | None = None) -> None:
+        """Bring the numbers of all stages to the device in one copy, and run the stages in order.
+
+        Args:
+            way: runs stages with the numbers of each, in another way than one after another.
+        """
         self.begin()
         tables = [stage.table() for stage in self.stages]
         flat = [torch.from_numpy(a) for table in tables for a in table.values() if isinstance(a, np.ndarray)]
         there = iter(one_copy(flat, self.device))
-        for stage, table in zip(self.stages, tables, strict=True):
-            stage.run({n: next(there) if isinstance(a, np.ndarray) else a for n, a in table.items()})
+        numbers = [{n: next(there) if isinstance(a, np.ndarray) else a for n, a in table.items()} for table in tables]
+        (way or _one_after_another)(self.stages, numbers)
         self.stages = []
+
+
+def _one_after_another(stages: Sequence[Stage], numbers: Sequence[dict[str, Any]]) -> None:
+    for stage, own in zip(stages, numbers, strict=True):
+        stage.run(own)

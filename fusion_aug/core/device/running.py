@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from typing import Any
 
+from fusion_aug.core.device.compiled import run_program
 from fusion_aug.core.device.pending import finished
 from fusion_aug.core.device.program import Program
-from fusion_aug.core.device.rules import check_on_device
+from fusion_aug.core.device.rules import Step, asking, check_on_device
 from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample
 from fusion_aug.sample.some_of_batch import with_changed_streams
@@ -16,11 +18,11 @@ from fusion_aug.streams import ImageStream
 from fusion_aug.streams.on_device import Block, ColumnsOnDevice
 
 
-def plan_for(classes: Iterable[Any], sample: Sample) -> Program | None:
+def plan_for(steps: Iterable[Step], sample: Sample) -> Program | None:
     """An empty plan for a batch on a device; None of one on the host.
 
     Args:
-        classes: of the transforms that will run. sample: the batch.
+        steps: transforms that will run. sample: the batch.
 
     Raises:
         ConfigError: some of them have no rule for what they meet there.
@@ -31,7 +33,7 @@ def plan_for(classes: Iterable[Any], sample: Sample) -> Program | None:
         return None
     if len(devices) > 1:
         raise DataError(f"the values of a batch lie on several devices: {', '.join(sorted(map(str, devices)))}")
-    check_on_device(list(classes), sample)
+    check_on_device(steps, sample)
     return Program(devices.pop())
 
 
@@ -41,13 +43,20 @@ def _blocks(stream: Any) -> list[Block]:
     return [p.block for p in stream.items] if isinstance(stream, ImageStream) and lies_on_device(stream) else []
 
 
-def classes_in(transform: Any) -> Iterator[Any]:
-    """Classes of all transforms inside, containers left out."""
+def steps_in(transform: Any) -> Iterator[Step]:
+    """All transforms inside with their fields; of containers those that ask for values."""
     children = list(transform.children())
+    if asking(type(transform)):
+        yield Step(type(transform), {})
     if not children and not hasattr(transform, "transforms"):
-        yield type(transform)
+        yield Step(type(transform), {f.name: getattr(transform, f.name) for f in fields(transform)})
     for _, child in children:
-        yield from classes_in(child)
+        yield from steps_in(child)
+
+
+def steps_of(transform: Any, drawn: Iterable[Any]) -> list[Step]:
+    """A transform with the parameters that were drawn for some samples: instance -> parameters of each."""
+    return [Step(transform, params) for rows in drawn if rows is not None for params in (rows or {"": {}}).values()]
 
 
 def run_plan(sample: Sample, program: Program) -> Sample:
@@ -55,5 +64,5 @@ def run_plan(sample: Sample, program: Program) -> Sample:
     program.begin()
     there = {n: s for n, s in sample.streams.items() if lies_on_device(s)}
     done = {n: finished(s, program) for n, s in there.items()}
-    program.run()
+    run_program(program, {b for s in done.values() for b in _blocks(s)})
     return with_changed_streams(sample, {n: s for n, s in done.items() if s is not there[n]})

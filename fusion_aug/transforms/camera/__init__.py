@@ -1,6 +1,13 @@
 """Pixel values of cameras: light, colour, blur, noise, coding."""
 
-from fusion_aug.transforms.camera import on_device  # noqa: F401  (registers)
+from fusion_aug.transforms.camera import (  # noqa: F401  (register)
+    on_device_blur,
+    on_device_ground,
+    on_device_histogram,
+    on_device_light,
+    on_device_motion,
+    on_device_noise,
+)
 from fusion_aug.transforms.camera.blur import (
     ChromaticAberration,
     DefocusBlur,

@@ -19,6 +19,9 @@ from fusion_aug.ops.grid import pixel_grid
 from fusion_aug.sample.sensors import scans
 from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
 
+NEAR = 15.0  # metres from the reference frame's origin, within which points tell where the ground is
+FEWEST, LOW = 20, 10  # how many it takes, and the percentile of their heights
+
 
 @dataclass(frozen=True, kw_only=True)
 class WhiteBalance(PhotometricTransform):
@@ -204,7 +207,7 @@ def ground_height(context: PictureContext) -> float:
         cloud = cloud.realized()
         T = sample.T_ref(name, key, true_rig=True)
         xyz = cloud["xyz"][cloud.item_slice(key)].to(torch.float64).cpu() @ T[:3, :3].T + T[:3, 3]
-        near = xyz[(xyz[:, :2].norm(dim=1) < 15.0) & torch.isfinite(xyz).all(1), 2]
-        if len(near) >= 20:
-            return float(np.percentile(near.numpy(), 10))
+        near = xyz[(xyz[:, :2].norm(dim=1) < NEAR) & torch.isfinite(xyz).all(1), 2]
+        if len(near) >= FEWEST:
+            return float(np.percentile(near.numpy(), LOW))
     return 0.0

@@ -1,165 +1,153 @@
 """Changes of levels of all pictures of a batch at once, on a device.
 
-A kernel takes levels (N, 3, H, W) float32 from 0 to ``white`` and one row of numbers for every picture, and gives
-levels that may lie outside and between whole ones: they are rounded as on the CPU, and held in their range.
+A kernel takes levels (N, 3, H, W) float32 from 0 to ``white`` and the numbers of every picture, (N, ...), and gives
+levels that may lie outside and between whole ones: they are rounded as on the CPU, and held in their range. The kernels
+are in ``on_device_light``, ``on_device_blur``, ``on_device_noise``, ``on_device_histogram`` and ``faults``.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from calib.replacing import replace_unchecked
-from fusion_aug.core.device.pending import is_whole, on_values, opened, settled, white_of
+from fusion_aug.core.device.pending import is_whole, opened, settled, white_of
 from fusion_aug.core.device.rules import on_device
+from fusion_aug.core.gradients import asks_gradient
 from fusion_aug.core.registry import Call
 from fusion_aug.core.strength import Strength
 from fusion_aug.errors import DataError
-from fusion_aug.ops import color
-from fusion_aug.streams import Camera
+from fusion_aug.ops.warp_many import held
+from fusion_aug.streams import Camera, ImageStream
 from fusion_aug.streams.families import Photometric
-from fusion_aug.transforms.camera.blur import ChromaticAberration, DefocusBlur, GaussianBlur, MotionBlur, Sharpness
-from fusion_aug.transforms.camera.exposure import ColorTemperature, Exposure, Vignetting, WhiteBalance
-from fusion_aug.transforms.camera.histogram import Posterize, Solarize
-from fusion_aug.transforms.camera.photometric import (
-    Brightness,
-    Contrast,
-    Gamma,
-    GaussianNoise,
-    Hue,
-    Saturation,
-    applies_to,
-    change_pictures,
-)
+from fusion_aug.streams.on_device import Block
+from fusion_aug.transforms.camera.photometric import PictureContext, applies_to
 
-Numbers = Mapping[str, Any]
-Kernel = Callable[[Tensor, Mapping[str, Tensor], float], Tensor]
-NumbersOf = Callable[[Numbers], dict[str, Any]]
-KERNELS: dict[Any, tuple[Kernel, NumbersOf]] = {}
-ONE_BY_ONE: set[Any] = set()
+Params = Mapping[str, Any]
+Kernel = Callable[..., Tensor]
+S = TypeVar("S", bound=ImageStream)
+NumbersOf = Callable[[Params, PictureContext], dict[str, Any]]
+Reads = Callable[[Call], tuple[Block, ...]]
 
 
-def changes_levels(transform: type, numbers: NumbersOf) -> Callable[[Kernel], Kernel]:
-    """Register the kernel of a transform, and what of its drawn parameters it needs, as numbers or small arrays."""
+class Change(NamedTuple):
+    """What is registered for a transform; see ``changes_levels``."""
+
+    kernel: Kernel
+    numbers: NumbersOf
+    put_back: bool
+    reads: Reads
+
+
+CHANGES: dict[Any, Change] = {}
+
+
+def changes_levels(
+    transform: type, numbers: NumbersOf, *, put_back: bool = False, reads: Reads = lambda call: ()
+) -> Callable[[Kernel], Kernel]:
+    """Register the kernel of a transform.
+
+    Args:
+        transform: a photometric one. numbers: of a picture, from its drawn parameters and its circumstances, as numbers
+            or small arrays, whose shapes are the same for all pictures of a size. A picture that is left alone gets
+            those of parameters at their neutral ends, and of a fault that does not happen.
+        put_back: whether such numbers change a picture all the same, so that it is put back.
+        reads: blocks of other streams that the kernel gets behind ``white``, the same for all cameras.
+    """
 
     def register(kernel: Kernel) -> Kernel:
-        KERNELS[transform] = (kernel, numbers)
+        CHANGES[transform] = Change(kernel, numbers, put_back, reads)
         return kernel
 
     return register
 
 
-def one_by_one(*transforms: type) -> None:
-    """Declare transforms whose change of a picture is torch alone and asks the host for no value.
-
-    They run on a device picture by picture, on pictures that are worked out first, so their operators grow with the
-    batch, until somebody writes a kernel for all pictures at once.
-    """
-    ONE_BY_ONE.update(transforms)
-
-
-@on_device(Photometric, Camera, where=lambda cls: cls in KERNELS or cls in ONE_BY_ONE)
+@on_device(Photometric, Camera, where=lambda cls: cls in CHANGES)
 def plan_pictures(stream: Camera, call: Call) -> Camera:
-    """Pending maps, and then the kernel on every picture; or the handler of the CPU on pictures that are there."""
-    if call.transform in ONE_BY_ONE:
-        return on_values(change_pictures, stream, call)
+    """Pending maps, and then the kernel on every picture.
+
+    Raises:
+        DataError: the pictures have another white than levels have, or a gradient is asked of a parameter.
+    """
     asked = {i: p for i, p in call.asked if applies_to(stream, call, p)}
     if not asked:
         return stream
+    _check(stream, call, asked)
+    read = CHANGES[call.transform].reads(call)
     stream = settled(stream, call.program)
-    kernel, numbers_of = KERNELS[call.transform]
-    neutral = {n: s.neutral for n, s in call.transform.strengths.items() if isinstance(s, Strength)}
-    present = stream.present.tolist()
+    change, present = CHANGES[call.transform], stream.present.tolist()
+    ends = {n: s.neutral for n, s in call.transform.strengths.items() if isinstance(s, Strength)}
+    idle = {**next(iter(asked.values())), **ends, "fails": False}
     rows = []
     for i in range(len(stream)):
-        on = i in asked and present[i]
-        rows.append({**numbers_of(asked[i] if on else neutral), "on": on})
-    odd = {str(p.block.dtype) for p in stream.items if white_of(stream, p) != (255 if is_whole(p) else 1)}
-    if odd:
-        raise DataError(
-            f"{call.transform.__name__}: stream {call.name!r} holds {', '.join(sorted(odd))}, but levels are changed "
-            f"of uint8 pictures or of float ones from 0 to 1; convert it, or choose other cameras"
-        )
+        on = i in asked and present[i] and asked[i].get("fails", True)
+        rows.append({**change.numbers(asked[i] if on else idle, PictureContext(call, stream, i)), "on": on})
+    return with_levels(stream, call, change.kernel, rows, put_back=change.put_back, read=read)
+
+
+def with_levels(
+    stream: S, call: Call, kernel: Kernel, rows: Sequence[Mapping[str, Any]], *, put_back: bool = False,
+    read: tuple[Block, ...] = (),
+) -> S:  # fmt: skip
+    """The stream with a change of the levels of its pictures in the plan, which have nothing pending.
+
+    Args:
+        stream: of pictures. call: of the transform. kernel: see above. rows: numbers of every picture.
+        put_back: whether those whose ``on`` is False are put back behind it. read: further blocks for the kernel.
+    """
     pictures = opened(stream.items, call.program)
-    fixed = {"change": kernel, "white": white_of(stream, pictures[0]), "whole": is_whole(pictures[0])}
-    out = call.program.pictures(_changed, list(zip(pictures, rows, strict=True)), {}, **fixed)
+    kind = {"white": white_of(stream, pictures[0]), "whole": is_whole(pictures[0])}
+    fixed = {"change": kernel, "put_back": put_back, "who": call.transform.__name__, **kind}
+    out = call.program.pictures(_changed, list(zip(pictures, rows, strict=True)), {}, read=read, **fixed)
     return replace_unchecked(stream, items=tuple(out))
 
 
-def _changed(levels: Tensor, numbers: Mapping[str, Tensor], change: Kernel, white: float, whole: bool) -> Tensor:
-    out = change(levels, numbers, white)
-    return (out.round() if whole else out).clamp(0, white)
+def _check(stream: Camera, call: Call, asked: Mapping[int, Params]) -> None:
+    who = call.transform.__name__
+    odd = {str(p.block.dtype) for p in stream.items if white_of(stream, p) != (255 if is_whole(p) else 1)}
+    if odd:
+        raise DataError(
+            f"{who}: stream {call.name!r} holds {', '.join(sorted(odd))}, but levels are changed of uint8 pictures or "
+            f"of float ones from 0 to 1; convert it, or choose other cameras"
+        )
+    if any(asks_gradient(p) for p in asked.values()):
+        raise DataError(
+            f"{who}: a gradient is asked of a parameter, which pictures on a device do not carry; detach it, or run it "
+            f"before batch.to(...)"
+        )
 
 
-def _wide(numbers: Tensor) -> Tensor:
-    """(N,) or (N, 3) numbers in a shape that multiplies levels (N, 3, H, W)."""
-    return numbers.to(torch.float32).reshape(len(numbers), -1, 1, 1)
+def _changed(
+    levels: Tensor, numbers: Mapping[str, Any], *read: Any, change: Kernel, put_back: bool, white: float, whole: bool,
+    who: str,
+) -> Tensor:  # fmt: skip
+    out = change(levels, numbers, white, *read)
+    if torch.is_grad_enabled() and levels.requires_grad and not out.requires_grad:
+        raise DataError(f"{who}: cannot carry a gradient through pictures; detach them before it")
+    out = torch.where(wide(numbers["on"]), out, levels) if put_back else out
+    return held(out, white, whole)
 
 
-def _field(name: str) -> NumbersOf:
-    return lambda params: {name: np.float32(params[name])}
+def wide(numbers: Tensor) -> Tensor:
+    """(N,) or (N, 3) numbers in a shape that multiplies levels (N, 3, H, W); those of 64 bits as float32."""
+    numbers = numbers.to(torch.float32) if numbers.dtype == torch.float64 else numbers
+    return numbers.reshape(len(numbers), -1, 1, 1)
 
 
-@changes_levels(Brightness, _field("factor"))
-def brighter(levels: Tensor, numbers: Mapping[str, Tensor], white: float) -> Tensor:
-    """Levels times ``factor``."""
-    return levels * _wide(numbers["factor"])
+def as_stored(levels: Tensor, white: float) -> Tensor:
+    """Levels as a picture of their kind holds them between two steps: whole ones where white is 255."""
+    return levels.round() if white == 255 else levels
 
 
-@changes_levels(Contrast, _field("factor"))
-def stretched(levels: Tensor, numbers: Mapping[str, Tensor], white: float) -> Tensor:
-    """Levels about the mean of each picture times ``factor``."""
-    factor = _wide(numbers["factor"])
-    return levels * factor + levels.mean((1, 2, 3), keepdim=True) * (1 - factor)
+def size_of(picture: PictureContext) -> tuple[int, int]:
+    """(height, width) of a picture."""
+    height, width = picture.stream.items[picture.item].block.shape[:2]
+    return height, width
 
 
-@changes_levels(Gamma, _field("gamma"))
-def bent(levels: Tensor, numbers: Mapping[str, Tensor], white: float) -> Tensor:
-    """Shares of full scale to the power of ``gamma``."""
-    return (levels / white) ** _wide(numbers["gamma"]) * white
-
-
-def _matrix(matrix: Tensor) -> dict[str, Any]:
-    return {"matrix": matrix.numpy().astype(np.float32)}
-
-
-@changes_levels(Saturation, lambda p: _matrix(color.saturation_matrix(p["factor"])))
-@changes_levels(Hue, lambda p: _matrix(color.hue_matrix(math.radians(p["angle_deg"]))))
-def mixed(levels: Tensor, numbers: Mapping[str, Tensor], white: float) -> Tensor:
-    """Every RGB triple times a matrix."""
-    return torch.matmul(numbers["matrix"], levels.flatten(2)).view(levels.shape)
-
-
-def _gains(red: float, green: float, blue: float) -> dict[str, Any]:
-    return {"gains": np.array([red, green, blue], np.float32)}
-
-
-@changes_levels(WhiteBalance, lambda p: _gains(p["red"], 1.0, p["blue"]))
-@changes_levels(ColorTemperature, lambda p: _gains(*color.daylight_gains(p["kelvin"])))
-def relit(levels: Tensor, numbers: Mapping[str, Tensor], white: float) -> Tensor:
-    """The linear light of each channel times its gain."""
-    return color.to_srgb(color.to_linear(levels / white) * _wide(numbers["gains"])) * white
-
-
-@changes_levels(Solarize, _field("threshold"))
-def inverted_above(levels: Tensor, numbers: Mapping[str, Tensor], white: float) -> Tensor:
-    """What lies above ``threshold`` inverted; a picture that is left alone has none above."""
-    above = (levels >= _wide(numbers["threshold"]) * white) & _wide(numbers["on"]).bool()
-    return torch.where(above, white - levels, levels)
-
-
-@changes_levels(Posterize, lambda p: {"step": np.float32(2.0 ** (8 - round(p["bits"])) / 255)})
-def in_steps(levels: Tensor, numbers: Mapping[str, Tensor], white: float) -> Tensor:
-    """Levels rounded down to multiples of ``step``, a share of full scale."""
-    step = _wide(numbers["step"]) * white
-    return torch.floor(levels / step + 1e-4) * step
-
-
-one_by_one(
-    ChromaticAberration, DefocusBlur, Exposure, GaussianBlur, GaussianNoise, MotionBlur, Sharpness, Vignetting
-)  # fmt: skip
+def most(picture: PictureContext, of: Callable[[Params], Any]) -> Any:
+    """The highest number that any draw of the batch gives, such as a size that all pictures are to share."""
+    return max(of(p) for rows in picture.call.parameters.per_sample for p in rows.values())

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from calib.se3 import skew
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.errors import DataError
 from fusion_aug.ops import color
 from fusion_aug.ops.random import noise
-from fusion_aug.ops.view import moved_view
-from fusion_aug.ops.warp import gather
 from fusion_aug.sample import Sample
-from fusion_aug.sample.depth import camera_range
-from fusion_aug.sample.depth_settings import DepthSettings
-from fusion_aug.sample.ego import frame_twist
 from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import Camera, TactileImage
 from fusion_aug.transforms.camera.photometric import PhotometricTransform, PictureContext
-from fusion_aug.transforms.distances import SeesDistances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,14 +109,28 @@ class DeadPixels(CameraFault):
 
         The same pixels in every picture of the scene.
         """
-        flat, rng = picture.reshape(-1, 3).clone(), scene_noise(params, context)
-        for share, value in ((params["dead"], 0), (params["stuck"], full_scale(picture))):
-            hit = rng.choice(len(flat), min(len(flat), round(share * 1e-6 * len(flat))), replace=False)
+        flat = picture.reshape(-1, 3).clone()
+        for hit, channel, stuck in cls.hits(len(flat), params, context):
+            flat[torch.from_numpy(hit).to(flat.device), channel] = full_scale(picture) if stuck else 0
+        return flat.reshape(picture.shape)
+
+    @classmethod
+    def hits(
+        cls, pixels: int, params: Mapping[str, Any], context: PictureContext
+    ) -> Iterator[tuple[np.ndarray, int, bool]]:
+        """Numbers of the pixels that are hit, of ``pixels``, their channel, and whether stuck; later ones count."""
+        rng = scene_noise(params, context)
+        for field in ("dead", "stuck"):
+            hit = rng.choice(pixels, cls.count(pixels, params[field]), replace=False)
             # a pixel has a filter of one colour: half of the faults show in that colour only
             channel = rng.integers(0, 6, len(hit))
             for c in range(3):
-                flat[torch.from_numpy(hit[(channel == c) | (channel > 2)]).to(flat.device), c] = value
-        return flat.reshape(picture.shape)
+                yield hit[(channel == c) | (channel > 2)], c, field == "stuck"
+
+    @staticmethod
+    def count(pixels: int, share: float) -> int:
+        """How many of the pixels are hit by ``share`` faults per million."""
+        return min(pixels, round(share * 1e-6 * pixels))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,13 +168,17 @@ class Banding(CameraFault):
 
         Its phase is the capture time plus the row's share of ``readout`` seconds.
         """
-        rows = picture.shape[0]
+        light = cls.light_of_rows(picture.shape[0], params, context)
+        return color.scale_light(picture, torch.from_numpy(light)[:, None].expand(*picture.shape[:2]))
+
+    @classmethod
+    def light_of_rows(cls, rows: int, params: Mapping[str, Any], context: PictureContext) -> np.ndarray:
+        """(rows,) float32, share of the light that the lamps give while each row is read."""
         whole, rest = divmod(int(context.stream.capture_times[context.item]), 1_000_000_000)
         seconds = whole % 1_000_000 + rest * 1e-9  # so that no digit of the phase is lost
         phase = 2 * np.pi * params["frequency"] * (seconds + params["readout"] * np.arange(rows) / rows)
-        light = 1 - params["depth"] * (0.5 - 0.5 * np.cos(phase))
-        factor = torch.from_numpy(light).float()[:, None].expand(rows, picture.shape[1])
-        return color.scale_light(picture, factor)
+        light: np.ndarray = 1 - params["depth"] * (0.5 - 0.5 * np.cos(phase))
+        return light.astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,74 +216,3 @@ class BlackCamera(CameraFault):
     def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """Zeros in the picture's shape and dtype."""
         return torch.zeros_like(picture)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrozenCamera(CameraFault, SeesDistances):
-    """A camera that still sends the picture of ``age`` seconds ago at a new capture time.
-
-    Where the sample holds several pictures, the latest one of that time is shown again, or the first. Else the picture
-    is rendered from where the camera was then, by its own motion and the distances; traffic is taken as static. What
-    was in view then and is not now is smeared in: at speed, more than half a second of age shows.
-    """
-
-    age: Range = (0.5, 2.0)
-
-    version: ClassVar[int] = 3  # since 2026-11: distances end where things end, and rims are no source
-    needs_neighbours: ClassVar[bool] = True
-    limits: ClassVar[dict[str, tuple[float, float]]] = CameraFault.limits | {"age": (0.0, 60.0)}
-    strengths: ClassVar[Strengths] = {
-        "each": "which cameras fail, not how badly",
-        "age": Strength(0.0, 0.5, "linear", "suite/frozen_camera", "s"),
-    }
-    needs_naming: ClassVar[str] = "pictures no longer show what is labelled"
-    example: ClassVar[dict[str, Any]] = {"age": [0.1, 0.5]}
-
-    @classmethod
-    def loses_pixels(cls, params: Mapping[str, Any], camera: str) -> bool:
-        """Whether nothing that a camera sees is at its pixel any more, so that views have none in common."""
-        return bool(params["fails"]) and matches(camera, params["cameras"] or ("*",))
-
-    @classmethod
-    def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
-        """The latest picture at least ``age`` seconds older, or the first, where the sample holds several.
-
-        Else the picture rendered from the pose ``age`` seconds ago, by a constant twist and the distances; pixels
-        without a source take the nearest known colour.
-
-        Raises:
-            DataError: there is neither an older picture nor an ego pose with a twist.
-        """
-        stream, item = context.stream, context.item
-        then, index = int(stream.capture_times[item]) - int(params["age"] * 1e9), int(stream.sample_index[item])
-        mine = (stream.sample_index == index).nonzero()[:, 0]
-        if len(mine) > 1:
-            older = mine[stream.capture_times[mine] <= then]
-            return stream.image(int(older[-1] if len(older) else mine[0])).clone()
-        twist = frame_twist(context.call.sample, index, stream.frame, int(stream.true_capture_times[item]))
-        if twist is None:
-            raise DataError(
-                f"stream {context.call.name!r}: FrozenCamera needs an older picture or an ego pose with a twist"
-            )
-        velocity, angular_velocity = twist
-        rate = torch.zeros((4, 4), dtype=torch.float64)
-        rate[:3, :3], rate[:3, 3] = skew(angular_velocity), velocity
-        motion = torch.linalg.matrix_exp(-rate * params["age"])  # a steady motion, backwards
-        if float(motion[:3, 3].norm()) < 1e-6 and torch.allclose(motion[:3, :3], torch.eye(3, dtype=torch.float64)):
-            return picture
-        distance = camera_range(context.call.sample, context.call.name, item, DepthSettings.of(params))
-        source = moved_view(context.camera, distance, motion).source
-        # what was in view then and is not any more is unknown, and takes the nearest known colour
-        return _filled(gather(picture, source), torch.isfinite(source).all(-1))
-
-
-def _filled(picture: Tensor, known: Tensor) -> Tensor:
-    """Pixels without a source take the colour of the nearest one that has one."""
-    if bool(known.all()) or not bool(known.any()):
-        return picture
-    missing = (~known).numpy().astype(np.uint8)
-    _, label = cv2.distanceTransformWithLabels(missing, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
-    where = np.zeros(int(label.max()) + 1, np.int64)
-    where[label[missing == 0]] = np.flatnonzero(missing == 0)
-    flat = picture.reshape(-1, picture.shape[-1])
-    return flat[torch.from_numpy(where[label.ravel()])].reshape(picture.shape)

@@ -58,17 +58,25 @@ class LensDirt(CameraFault):
     @classmethod
     def light_left(cls, size: tuple[int, int], params: Mapping[str, Any], context: PictureContext) -> np.ndarray:
         """(H, W) float32, share of the light that the dirt lets by to every pixel of a canvas (height, width)."""
-        rng, (height, width) = scene_noise(params, context), size
-        radius = np.radians(params["size_deg"]) * context.camera.pixels_per_radian / 2
-        mask = np.zeros((height, width), np.float32)
-        for _ in range(round(params["spots"])):
-            centre = rng.uniform(0, 1, 2) * (width, height)
-            size = radius * rng.lognormal(0, 0.4, 2)
-            box = (tuple(centre), tuple(2 * np.maximum(size, 0.5)), float(rng.uniform(0, 180)))
-            cv2.ellipse(mask, box, 1.0, -1)
-        soft = cv2.GaussianBlur(mask, (0, 0), max(0.5, radius / 3))
+        mask, sigma = cls.blots(size, params, context)
+        soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma)
         left: np.ndarray = 1 - soft * (1 - np.float32(params["light"]))
         return left
+
+    @classmethod
+    def blots(
+        cls, size: tuple[int, int], params: Mapping[str, Any], context: PictureContext
+    ) -> tuple[np.ndarray, float]:
+        """Where the dirt would be in focus (H, W) uint8, 1 or 0, on a canvas, and how many pixels it is blurred by."""
+        rng, (height, width) = scene_noise(params, context), size
+        radius = np.radians(params["size_deg"]) * context.camera.pixels_per_radian / 2
+        mask = np.zeros((height, width), np.uint8)
+        for _ in range(round(params["spots"])):
+            centre = rng.uniform(0, 1, 2) * (width, height)
+            axes = radius * rng.lognormal(0, 0.4, 2)
+            box = (tuple(centre), tuple(2 * np.maximum(axes, 0.5)), float(rng.uniform(0, 180)))
+            cv2.ellipse(mask, box, 1, -1)
+        return mask, max(0.5, radius / 3)
 
 
 @handles(LensDirt, SegmentationMask, by_item=True)
@@ -113,7 +121,22 @@ class LensScratches(CameraFault):
     @classmethod
     def faulty_picture(cls, picture: Tensor, params: Mapping[str, Any], context: PictureContext) -> Tensor:
         """Bent lines that add light scattered from their surroundings with weight ``strength``; they never darken."""
-        rng, (height, width) = scene_noise(params, context), picture.shape[:2]
+        mask, sigma = cls.lines((*picture.shape[:2],), params, context)
+        share = torch.from_numpy(mask.astype(np.float32) / 255 * np.float32(params["strength"]))[..., None]
+        bright = picture.to(torch.float32)
+        # a scratch scatters the light that falls on the lens about it
+        around = bright.cpu().numpy()
+        light = cv2.GaussianBlur(around, (0, 0), sigma).max(2, keepdims=True)
+        glow = torch.from_numpy(np.minimum(SCRATCH_GLOW * light, full_scale(picture))).to(bright)
+        out = torch.maximum(bright, bright + (glow - bright) * share.to(picture.device))
+        return out.round().to(torch.uint8) if picture.dtype == torch.uint8 else out.to(picture.dtype)
+
+    @classmethod
+    def lines(
+        cls, size: tuple[int, int], params: Mapping[str, Any], context: PictureContext
+    ) -> tuple[np.ndarray, float]:
+        """How much of each pixel of a canvas is scratched (H, W) uint8, 255 all, and how far light scatters, pixels."""
+        rng, (height, width) = scene_noise(params, context), size
         degree = np.radians(1.0) * context.camera.pixels_per_radian
         mask = np.zeros((height, width), np.uint8)
         for _ in range(round(params["scratches"])):
@@ -123,11 +146,4 @@ class LensScratches(CameraFault):
             line = at + steps * np.concatenate([np.cos(bent), np.sin(bent)], 1)
             thick = max(1, round(params["width_deg"] * degree))
             cv2.polylines(mask, [np.round(line * 16).astype(np.int32)], False, 255, thick, cv2.LINE_AA, 4)
-        share = torch.from_numpy(mask.astype(np.float32) / 255 * np.float32(params["strength"]))[..., None]
-        bright = picture.to(torch.float32)
-        # a scratch scatters the light that falls on the lens about it
-        around = bright.cpu().numpy()
-        light = cv2.GaussianBlur(around, (0, 0), max(1.0, 5 * degree)).max(2, keepdims=True)
-        glow = torch.from_numpy(np.minimum(SCRATCH_GLOW * light, full_scale(picture))).to(bright)
-        out = torch.maximum(bright, bright + (glow - bright) * share.to(picture.device))
-        return out.round().to(torch.uint8) if picture.dtype == torch.uint8 else out.to(picture.dtype)
+        return mask, max(1.0, 5 * degree)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from calib.se3 import se3
 from calib.trajectory import Trajectory
@@ -84,6 +85,8 @@ class GpsJump(Transform, Fault):
         """Move the reported poses of the frames whose parent is the world, and the ego pose streams."""
         out = cls.visit(sample, parameters, context)
         for u, meta in enumerate(sample.metas):
+            if not parameters.asks(u):
+                continue
             world, rig = world_frame_of(meta.rig, meta.ref.frame), meta.rig
             for name, frame in rig.frames.items():
                 if world is not None and frame.parent == world and isinstance(frame.pose, Trajectory):
@@ -111,11 +114,15 @@ def shift_reported_fix(stream: SatelliteFix, call: Call) -> SatelliteFix:
     if not call.params:
         return stream
     east, north = torch.stack([jump_matrix(p)[:2, 3] for p in call.params]).unbind(1)
-    latitude = stream.values["latitude"]
+    return stream.with_values(**moved_fix(stream.values["latitude"], stream.values["longitude"], east, north))
+
+
+def moved_fix(latitude: Tensor, longitude: Tensor, east: Tensor, north: Tensor) -> dict[str, Tensor]:
+    """Latitude and longitude (n,), degrees, of places that are moved along the ellipsoid by metres (n,)."""
     sine, cosine = torch.sin(torch.deg2rad(latitude)), torch.cos(torch.deg2rad(latitude))
     bent = 1 - ECCENTRICITY_2 * sine**2
-    moved = stream.values["longitude"] + torch.rad2deg(east * bent**0.5 / (EQUATOR * cosine))
-    return stream.with_values(
-        latitude=latitude + torch.rad2deg(north * bent**1.5 / (EQUATOR * (1 - ECCENTRICITY_2))),
-        longitude=(moved + 180) % 360 - 180,
-    )
+    moved = longitude + torch.rad2deg(east * bent**0.5 / (EQUATOR * cosine))
+    return {
+        "latitude": latitude + torch.rad2deg(north * bent**1.5 / (EQUATOR * (1 - ECCENTRICITY_2))),
+        "longitude": (moved + 180) % 360 - 180,
+    }

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range, draw
@@ -138,26 +139,33 @@ class ModalityDropout(Transform, Fault):
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Drop the items of the chosen sensors."""
-        out = cls.visit(
-            sample, parameters, context, [_span(sample, u, parameters.of(u)) for u in range(len(sample.metas))]
-        )
+        spans = [_span(sample, u, parameters.of(u)) if rows else None for u, rows in enumerate(parameters.per_sample)]
+        out = cls.visit(sample, parameters, context, spans)
         return out.with_streams({n: s for n, s in out.streams.items() if len(s) or not len(sample[n])})
 
 
 def drop_sensor(stream: Stream, call: Call) -> Stream:
     """Empty a stream's items within the gap, or leave them out."""
+    dropped, gone = dropped_items(stream, call.name, call)
+    if not bool(dropped.any()):
+        return stream
+    return stream.take_items((~gone).nonzero()[:, 0]) if bool(gone.any()) else with_dropped(stream, dropped)
+
+
+def dropped_items(stream: Stream, name: str, call: Call) -> tuple[Tensor, Tensor]:
+    """(n,) bool, which items of a stream of that name are dropped, and which of them are taken out."""
     dropped = torch.zeros(len(stream), dtype=torch.bool)
     gone = torch.zeros(len(stream), dtype=torch.bool)
-    for u, (first, last) in enumerate(call.family_state):
-        params = call.parameters.of(u)
-        if stream.instance(call.name) in params["dropped"]:
+    for u, span in enumerate(call.family_state):
+        if span is None:  # of a sample that is left as it is
+            continue
+        params, (first, last) = call.parameters.of(u), span
+        if stream.instance(name) in params["dropped"]:
             mine = (stream.sample_index == u) & (stream.capture_times >= first) & (stream.capture_times <= last)
             dropped |= mine
             if params["mode"] == "remove":
                 gone |= mine
-    if not bool(dropped.any()):
-        return stream
-    return stream.take_items((~gone).nonzero()[:, 0]) if bool(gone.any()) else with_dropped(stream, dropped)
+    return dropped, gone
 
 
 for kind in SENSORS:

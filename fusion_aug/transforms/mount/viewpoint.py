@@ -12,6 +12,8 @@ from torch import Tensor
 from calib import CameraSensor, LidarSensor, Rig
 from calib.replacing import replace_unchecked
 from calib.se3 import invert, transform_points
+from fusion_aug.core.device.pending import ones_there
+from fusion_aug.core.device.rules import rule_for
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.registry import Call, Context, handles
 from fusion_aug.core.strength import Strength, Strengths
@@ -23,6 +25,7 @@ from fusion_aug.ops.warp import gather
 from fusion_aug.sample import Sample
 from fusion_aug.sample.depth import camera_range
 from fusion_aug.sample.depth_settings import DepthSettings
+from fusion_aug.sample.to_device import lies_on_device
 from fusion_aug.streams import (
     Boxes2D,
     Boxes3D,
@@ -78,6 +81,10 @@ class Viewpoint(MountTransform, SeesDistances):
         """Move reported and true rig alike, and apply every stream's handler with the motions of all frames."""
         moves, metas = [], []
         for u, meta in enumerate(sample.metas):
+            if not parameters.per_sample[u]:  # of a sample that is left as it is
+                metas.append(meta)
+                moves.append(FrameMotions(meta.true_rig, meta.true_rig, {}))
+                continue
             errors = drawn_frame_errors(meta.rig, parameters, u, cls.__name__)
             rig = _without_elevations(with_frame_errors(meta.rig, errors), errors)
             same = meta.true_rig is meta.rig
@@ -91,7 +98,7 @@ class Viewpoint(MountTransform, SeesDistances):
                     "cannot be moved"
                 )
         out = cls.visit(sample, ParameterRows([]), context, moves)
-        return with_validity_masks(replace_unchecked(out, metas=tuple(metas)), sample, moves)
+        return with_validity_masks(replace_unchecked(out, metas=tuple(metas)), sample, moves, context)
 
 
 def _without_elevations(rig: Rig, moved: Mapping[str, Tensor]) -> Rig:
@@ -111,7 +118,9 @@ def move_images(stream: ImageStream, call: Call) -> ImageStream:
     found = item_motions(stream, call.family_state)
     for i, move in enumerate(found):
         if move is not None:
-            _check_size(stream, call, i)
+            pending = stream.pending[i]
+            size = _stored_size(stream.items[i]) if pending is None else pending.size
+            check_canvas(size, _camera(stream, call, i), call.name)
             stream = _rotated(stream, call, i, move) if is_pure_rotation(move) else _shifted(stream, call, i, move)
     return stream
 
@@ -138,14 +147,11 @@ def _camera(stream: ImageStream | Boxes2D, call: Call, item: int) -> CameraSenso
     return call.sample.metas[int(stream.sample_index[item])].true_rig.camera(stream.instance(call.name))
 
 
-def _check_size(stream: ImageStream, call: Call, item: int) -> None:
-    """A picture of another size than the camera's canvas cannot be moved with it."""
-    size, pending = _camera(stream, call, item).size, stream.pending[item]
-    own = _stored_size(stream.items[item]) if pending is None else pending.size
-    if own != size:
-        raise DataError(
-            f"stream {call.name!r}: is {own[1]}x{own[0]}, but its camera's canvas {size[1]}x{size[0]} pixels"
-        )
+def check_canvas(size: tuple[int, int], sensor: CameraSensor, name: str) -> None:
+    """Raise where pictures have another (height, width) than their camera's canvas: they cannot move with it."""
+    if size != sensor.size:
+        (h, w), (height, width) = size, sensor.size
+        raise DataError(f"stream {name!r}: is {w}x{h}, but its camera's canvas {width}x{height} pixels")
 
 
 def _rotated(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageStream:
@@ -155,15 +161,16 @@ def _rotated(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageS
         rays = sensor.unproject(pixel_grid(sensor.size))
         # along one ray z is the same share of the distance, so z' / z = r'_z / r_z
         share = rays[..., 2] / (rays @ move[2, :3])
-        rotated = _with_pending(stream, item, step).image(item)
+        rotated = with_pending(stream, item, step).image(item)
         known = torch.isfinite(share) & (share > 0) & (rotated > 0).cpu()
         scaled = rotated * torch.where(known, share, torch.ones_like(share)).to(rotated)
         unmeasured = torch.where(rotated > 0, torch.full_like(rotated, stream.blank), rotated)
         return _with_item(stream, item, torch.where(known.to(rotated.device), scaled, unmeasured))
-    return _with_pending(stream, item, step)
+    return with_pending(stream, item, step)
 
 
-def _with_pending(stream: ImageStream, item: int, step: ImageMap) -> ImageStream:
+def with_pending(stream: ImageStream, item: int, step: ImageMap) -> ImageStream:
+    """The stream with one more map of one of its pictures pending."""
     pending = list(stream.pending)
     before = pending[item]
     pending[item] = step if before is None else before.then(step)
@@ -195,7 +202,7 @@ def _shifted(stream: ImageStream, call: Call, item: int, move: Tensor) -> ImageS
     return _with_item(stream, item, gather(stream.image(item), source, stream.interpolation, stream.blank))
 
 
-def with_validity_masks(out: Sample, before: Sample, moves: list[FrameMotions]) -> Sample:
+def with_validity_masks(out: Sample, before: Sample, moves: list[FrameMotions], context: Context) -> Sample:
     """The sample with a validity mask beside every picture of a moved camera; one that was there has moved along."""
     streams = dict(out.streams)
     for name, stream in before.of_type(Camera).items():
@@ -208,18 +215,24 @@ def with_validity_masks(out: Sample, before: Sample, moves: list[FrameMotions]) 
             continue
         part = stream.take_items(torch.tensor(new))
         # what the picture's earlier maps left black is no source either
-        ones = tuple(torch.ones(_stored_size(item), dtype=torch.uint8) for item in part.items)
+        there = lies_on_device(part)
+        ones = ones_there(part.items, context.program) if there else tuple(map(_ones, part.items))
         mask = ValidityMask(
             frame=part.frame, camera=stream.instance(name), capture_times=part.capture_times,
             receive_times=part.receive_times, clock_offset=part.clock_offset, sample_index=part.sample_index,
             items=ones, pending=part.pending,
         )  # fmt: skip
-        moved: Stream = move_images(mask, Call(Viewpoint, before, name, None, Context({}), moves))
+        move = rule_for(Viewpoint, ValidityMask) if there else move_images
+        moved: Stream = move(mask, Call(Viewpoint, before, name, None, context, moves))
         if label in streams:
             both = ValidityMask.concat([streams[label], moved], [streams[label].sample_index, moved.sample_index])  # type: ignore[list-item]
             moved = both.take_items(torch.argsort(both.sample_index, stable=True))
         streams[label] = moved
     return out.with_streams(streams)
+
+
+def _ones(item: Tensor | Source | Deferred) -> Tensor:
+    return torch.ones(_stored_size(item), dtype=torch.uint8)
 
 
 def _stored_size(item: Tensor | Source | Deferred) -> tuple[int, int]:

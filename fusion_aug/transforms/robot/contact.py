@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -60,7 +60,7 @@ class ContactTransform(Transform, Fault, abstract=True):
         for name, stream in sample.of_type(Wrench).items():
             for u in range(len(sample.metas)):
                 times = stream.true_capture_times[stream.sample_index == u]
-                if len(times):
+                if len(times) and parameters.asks(u):
                     span = (int(times[0]), int(times[-1]))
                     changes[name, u] = (times, cls.wrench_change(parameters.of(u, name), name, times, span))
         return cls.visit(sample, parameters, context, changes)
@@ -70,6 +70,14 @@ class ContactTransform(Transform, Fault, abstract=True):
 def push_wrench(stream: Wrench, call: Call) -> Stream:
     """Add the change, and those at sensors farther out on the same arm."""
     force, torque = stream.values["force"].clone(), stream.values["torque"].clone()
+    for mine, change in wrench_changes(stream, call):
+        force[mine] += change[:, :3].to(force)
+        torque[mine] += change[:, 3:].to(torque)
+    return stream.with_values(force=force, torque=torque)
+
+
+def wrench_changes(stream: Wrench, call: Call) -> Iterator[tuple[Tensor, Tensor]]:
+    """What is added to a wrench: indices (k,) of readings, and force N and torque Nm (k, 6) float64 that they get."""
     for (name, u), (times, change) in call.family_state.items():
         mine, rig = (stream.sample_index == u).nonzero()[:, 0], call.sample.metas[u].true_rig
         beyond = call.sample[name].frame
@@ -81,9 +89,7 @@ def push_wrench(stream: Wrench, call: Call) -> Stream:
             T = rig.T_at_times(stream.frame, beyond, stream.true_capture_times[mine])
             f, t = ((T[:, :3, :3] @ change[:, k : k + 3, None])[..., 0] for k in (0, 3))
             change = torch.cat([f, t + torch.linalg.cross(T[:, :3, 3], f)], 1)
-        force[mine] += change[:, :3].to(force)
-        torque[mine] += change[:, 3:].to(torque)
-    return stream.with_values(force=force, torque=torque)
+        yield mine, change
 
 
 @handles(ContactTransform, JointState)
@@ -92,6 +98,13 @@ def push_joints(stream: JointState, call: Call) -> Stream:
     if not {"effort", "position"} <= set(stream.values):
         return stream
     effort = stream.values["effort"].clone()
+    for mine, change in effort_changes(stream, call):
+        effort[mine] += change.to(effort)
+    return stream.with_values(effort=effort)
+
+
+def effort_changes(stream: JointState, call: Call) -> Iterator[tuple[Tensor, Tensor]]:
+    """What is added to the efforts of joints: indices (k,) of readings, and (k, J) Nm or N float64 that they get."""
     for (name, u), (times, change) in call.family_state.items():
         meta, mine = call.sample.metas[u], (stream.sample_index == u).nonzero()[:, 0]
         held = jacobian_of(meta, call.sample[name].frame, stream, stream.true_capture_times[mine])
@@ -100,8 +113,7 @@ def push_joints(stream: JointState, call: Call) -> Stream:
         jacobian, R = held
         w = interpolate_change(times, change, stream.true_capture_times[mine]) * meta.true_rig.wrench_sign(name)
         in_base = torch.cat([(R @ w[:, :3, None])[..., 0], (R @ w[:, 3:, None])[..., 0]], 1)
-        effort[mine] += (jacobian.transpose(1, 2) @ in_base[..., None])[..., 0].to(effort)
-    return stream.with_values(effort=effort)
+        yield mine, (jacobian.transpose(1, 2) @ in_base[..., None])[..., 0]
 
 
 @handles(ContactTransform, Taxels)

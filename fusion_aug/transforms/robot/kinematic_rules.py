@@ -88,7 +88,7 @@ def offset_vector(stream: RobotVector, call: Call) -> Stream:
 def move_taxel_poses(stream: Taxels, call: Call) -> Stream:
     """Reported poses of the elements of a pad on its link."""
     errors = [
-        taxel_pose_errors(meta.rig, call.parameters.of(u)).get(call.name)
+        taxel_pose_errors(meta.rig, call.parameters.of(u)).get(call.name) if call.parameters.per_sample[u] else None
         for u, (meta, _) in enumerate(call.family_state)
     ]
     if all(error is None for error in errors):

@@ -176,6 +176,11 @@ class KinematicNoise(Transform, Kinematic):
         """Change the reported rig, and with ``mode=truth`` the true one, and apply the streams' handlers."""
         moves, metas, pairs = [], [], []
         for u, meta in enumerate(sample.metas):
+            if not parameters.per_sample[u]:  # of a sample that is left as it is
+                metas.append(meta)
+                pairs.append((meta, meta.rig))
+                moves.append(FrameMotions(meta.true_rig, meta.true_rig, {}))
+                continue
             params = parameters.of(u)
             errors = recorded_frame_errors(meta.rig, params)
             rig = with_geometry_errors(meta.rig, params, errors)
@@ -188,7 +193,7 @@ class KinematicNoise(Transform, Kinematic):
         out = cls.visit(sample, parameters, context, pairs)
         if any(m.after is not m.before for m in moves):
             out = Viewpoint.visit(out, ParameterRows([]), context, moves)
-            out = with_validity_masks(out, sample, moves)
+            out = with_validity_masks(out, sample, moves, context)
         return replace_unchecked(out, metas=tuple(metas))
 
 

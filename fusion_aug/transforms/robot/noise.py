@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -83,17 +83,27 @@ def noise_and_bias_walk(key: RowKey, times: Tensor, density: float, walk: float,
 
 def _with_noise(stream: Stream, call: Call, columns: Mapping[str, str]) -> Stream:
     out = {c: stream.values[c].clone() for c in columns if c in stream.values}
+    for c, mine, noise in noise_parts(stream, call, columns):
+        out[c][mine] += noise.to(out[c])
+    return stream.with_values(**out)
+
+
+def noise_parts(stream: Stream, call: Call, columns: Mapping[str, str]) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """What is added: a column, indices (k,) of readings, and the noise (k, 3) float64 that they get.
+
+    Args:
+        stream: of readings. call: the application to it. columns: the quantity in each, as the fields name it.
+    """
     for u, meta in enumerate(call.sample.metas):
         mine = (stream.sample_index == u).nonzero()[:, 0]
-        if len(mine) == 0:
+        if len(mine) == 0 or call.params[int(mine[0])] is None:
             continue
         params, times = call.params[int(mine[0])], stream.capture_times[mine]
         for c, quantity in columns.items():
             density, walk = (_noise_density(params, meta, call.name, quantity, k) for k in ("noise", "walk"))
-            if c in out and (density or walk):
+            if c in stream.values and (density or walk):
                 key = row_key(params["noise"], call.name, c)
-                out[c][mine] += noise_and_bias_walk(key, times, density, walk, 3).to(out[c])
-    return stream.with_values(**out)
+                yield c, mine, noise_and_bias_walk(key, times, density, walk, 3)
 
 
 def _noise_density(params: Mapping[str, Any], meta: SampleMeta, name: str, quantity: str, kind: str) -> float:

@@ -97,12 +97,21 @@ def move_range(stream: RangeReading, call: Call) -> Stream:
     Raises:
         Obstacle: the frame itself is turned or shifted, so that the sensor would have to look elsewhere.
     """
+    check_looks_ahead(stream, call)
+    return move_columns(stream, call)
+
+
+def check_looks_ahead(stream: RangeReading, call: Call) -> None:
+    """Raise where the frame of a distance sensor is turned or shifted.
+
+    Raises:
+        Obstacle: see ``move_range``.
+    """
     motion = motion_per_item(call.family_state, stream.frame, stream)
     if motion is not None:
         ahead = motion.Q[:, :, 0] - motion.Q.new_tensor([1.0, 0.0, 0.0])
         if max(float(ahead.abs().max()), float(motion.matrix[:, :3, 3].abs().max())) > TILT:
             raise _not_in_this_frame(stream, call)
-    return move_columns(stream, call)
 
 
 @handles(Scene, PlanarScan)

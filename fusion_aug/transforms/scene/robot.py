@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +14,7 @@ from fusion_aug.core.registry import Call, handles
 from fusion_aug.errors import DataError, Obstacle, UnhandledStream
 from fusion_aug.streams import JointState, Keypoints2D, Keypoints3D, RobotVector, Stream, Wrench, strings
 from fusion_aug.streams.families import Scene
+from fusion_aug.streams.held_columns import HeldColumns
 from fusion_aug.transforms.scene.maps import SceneMaps
 from fusion_aug.transforms.scene.rules import canvas_of, motion_per_item, move_columns
 from fusion_aug.transforms.wrenches import torque_about
@@ -101,9 +105,7 @@ def refuse_unlike_partner(stream: JointState | RobotVector, call: Call) -> None:
     for m in call.family_state:
         partner = m.names.get(call.name, call.name)
         other = call.sample.streams.get(partner)
-        if other is not None and {c: v.shape[1:] for c, v in stream.values.items()} != {
-            c: v.shape[1:] for c, v in other.values.items()
-        }:
+        if other is not None and _widths(stream) != _widths(other):
             here, there = (", ".join(sorted(set(a) - set(b))) or "other widths" for a, b in
                            ((stream.values, other.values), (other.values, stream.values)))  # fmt: skip
             reason = f"a mirror exchanges it with {partner!r}, which tells other parts ({there}; here {here})"
@@ -111,17 +113,49 @@ def refuse_unlike_partner(stream: JointState | RobotVector, call: Call) -> None:
             raise Obstacle(f"stream {call.name!r}", call.transform.__name__, reason, remedy)
 
 
+def _widths(stream: Stream) -> dict[str, Any]:
+    """The columns of a stream and their widths; those of joints on a device are as wide as there are names."""
+    if isinstance(stream.values, HeldColumns):
+        return dict.fromkeys(stream.values, len(getattr(stream, "names", ())))
+    return {c: v.shape[1:] for c, v in stream.values.items()}
+
+
 @handles(Scene, JointState)
 def move_joints(stream: JointState, call: Call) -> JointState:
     """A rigid motion leaves joints alone; a mirror swaps them."""
     kinds = {"position": False, "velocity": True, "acceleration": True, "effort": True}
-    if stream.misplaced and _is_moved(stream, call):
-        refuse_misplaced(stream, call)
-    if not any(m.flips_images or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.family_state):
+    check_joints(stream, call)
+    if not moves_joints(call):
         return stream
-    refuse_unlike_partner(stream, call)
     moved = stream.with_values(**mirrored_joints(stream, call, kinds))
     return replace_unchecked(moved, names=mirrored_names(stream, call))
+
+
+def check_joints(stream: JointState, call: Call) -> None:
+    """Raise where joints cannot follow: numbers are misplaced, or the other side has other columns."""
+    if stream.misplaced and _is_moved(stream, call):
+        refuse_misplaced(stream, call)
+    if moves_joints(call):
+        refuse_unlike_partner(stream, call)
+
+
+def moves_joints(call: Call) -> bool:
+    """Whether a mirror or a scale changes readings of joints."""
+    return any(m.flips_images or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.family_state)
+
+
+def column_map(m: SceneMaps | None, stream: JointState, call: Call, column: str, is_rate: bool) -> dict[str, Any]:
+    """What ``mirrored_joints`` makes of a column, as (J,) ``factor value[source] + offset``; None keeps it."""
+    eye, none = (
+        torch.eye(len(stream.names), dtype=torch.float64),
+        torch.zeros(1, len(stream.names), dtype=torch.float64),
+    )
+    if m is not None:
+        eye = _mirrored_column(eye, m, stream, call, column, True)
+        none = _mirrored_column(none, m, stream, call, column, is_rate)
+    source = eye.abs().argmax(0)
+    factor = eye.gather(0, source[None])[0]
+    return {"source": source.numpy(), "factor": factor.numpy(), "offset": none[0].numpy()}
 
 
 @handles(Scene, Wrench)
@@ -141,11 +175,21 @@ def move_wrench(stream: Wrench, call: Call) -> Stream:
             return moved
         turned = torque_about(moved, call, own.matrix[:, :3, 3])
         return moved.with_values(**{c: v.to(moved.values[c]) for c, v in turned.items()})
+    check_wrench_frame(stream, call)
+    return stream
+
+
+def check_wrench_frame(stream: Wrench, call: Call) -> None:
+    """Raise where the unknown frame of a wrench may be turned.
+
+    Raises:
+        Obstacle: it may.
+    """
+    maps: list[SceneMaps] = call.family_state
     if any(m.flips_images or m.state.robot is None for m in maps):
         reason = "its axes are not known: no message, rig or part of the log names their frame"
         remedy = f"name it in the rig file, as in sensors: {{{call.name}: {{kind: wrench, frame: LINK}}}}"
         raise Obstacle(f"stream {call.name!r}", call.transform.__name__, reason, f"{remedy}, or use log.exclude")
-    return stream
 
 
 def _is_moved(stream: Stream, call: Call) -> bool:
@@ -186,13 +230,19 @@ def move_vector(stream: RobotVector, call: Call) -> Stream:
 
 def swap_keypoint_names(stream: Stream, call: Call) -> Stream:
     """Names of points with left and right swapped: whatever its axis, a mirror makes a left hand of a right one."""
+    names = swapped_keypoint_names(stream, call)
+    return stream if names is None else stream.with_values(name=names)
+
+
+def swapped_keypoint_names(stream: Stream, call: Call) -> np.ndarray | None:
+    """The column ``name`` after the mirrors of the samples; None where it stays or there is none."""
     maps: list[SceneMaps] = call.family_state
     item = stream.sample_index[stream.row_item].tolist()
     if "name" not in stream.values or not any(m.flips_images for m in maps):
-        return stream
+        return None
     names = [str(n) for n in stream.values["name"]]
     swapped = [_opposite_name(n, set(names)) if maps[u].flips_images else n for n, u in zip(names, item, strict=True)]
-    return stream.with_values(name=strings(swapped))
+    return strings(swapped)
 
 
 def _opposite_name(name: str, names: set[str]) -> str:

@@ -19,13 +19,18 @@ def move_map(stream: MapElements, call: Call) -> MapElements:
 
     That holds whichever axis a mirror turns round, since left and right are meant in the lane's own direction.
     """
-    moved = move_columns(stream, call)
+    moved, sides = move_columns(stream, call), swapped_sides_of_lanes(stream, call)
+    return moved if sides is None else moved.with_values(side=sides)  # type: ignore[return-value]
+
+
+def swapped_sides_of_lanes(stream: MapElements, call: Call) -> np.ndarray | None:
+    """The column ``side`` after the mirrors of the samples; None where it stays or there is none."""
     maps: list[SceneMaps] = call.family_state
-    if "side" not in moved.values or not any(m.flips_images for m in maps):
-        return moved  # type: ignore[return-value]
+    if "side" not in stream.values or not any(m.flips_images for m in maps):
+        return None
     mirrored = np.array([m.flips_images for m in maps])[stream.sample_index[stream.row_item].numpy()]
-    sides = np.array(moved.values["side"])
+    sides = np.array(stream.values["side"])
     swapped = sides.copy()
     for side, other in OTHER.items():
         swapped[(sides == side) & mirrored] = other
-    return moved.with_values(side=swapped)  # type: ignore[return-value]
+    return swapped

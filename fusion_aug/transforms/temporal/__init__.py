@@ -1,5 +1,6 @@
 """Maps of time, and what happens to stamps."""
 
+from fusion_aug.transforms.temporal import on_device  # noqa: F401  (registers)
 from fusion_aug.transforms.temporal.clocks import ClockOffset, Jitter, Latency
 from fusion_aug.transforms.temporal.crop import TemporalCrop
 from fusion_aug.transforms.temporal.sampling import DropFrames, RateChange, TemporalMask

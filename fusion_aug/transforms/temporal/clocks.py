@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -55,12 +55,17 @@ class ClockTransform(Transform, Temporal, abstract=True):
 
 def selected_items(stream: Stream, call: Call) -> Tensor:
     """(n,) bool, the items that the transform applies to."""
-    return torch.tensor([is_selected(stream, call.name, p["sensors"]) for p in call.params], dtype=torch.bool)
+    out = torch.zeros(len(stream), dtype=torch.bool)
+    for i, params in call.asked:
+        out[i] = is_selected(stream, call.name, params["sensors"])
+    return out
 
 
-def item_shifts_ns(stream: Stream, call: Call, seconds: list[float]) -> Tensor:
-    """(n,) int64 ns of every item's seconds, 0 for items that the transform does not apply to."""
-    ns = torch.tensor([round(s * 1e9) for s in seconds], dtype=torch.int64)
+def item_shifts_ns(stream: Stream, call: Call, seconds: Iterable[float]) -> Tensor:
+    """(n,) int64 ns of the seconds of every item that is asked for, 0 where the transform does not apply."""
+    ns = torch.zeros(len(stream), dtype=torch.int64)
+    for (i, _), s in zip(call.asked, seconds, strict=True):
+        ns[i] = round(s * 1e9)
     return torch.where(selected_items(stream, call), ns, torch.zeros_like(ns))
 
 
@@ -68,7 +73,7 @@ def with_receive_times(stream: Stream, stamps: Tensor) -> Stream:
     """The stream with other arrival times (n,) int64 ns; itself where they are the same."""
     if torch.equal(stamps, stream.arrival_times):
         return stream
-    return replace(stream, receive_times=None if torch.equal(stamps, stream.capture_times) else stamps)
+    return replace_unchecked(stream, receive_times=None if torch.equal(stamps, stream.capture_times) else stamps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +98,11 @@ class Latency(ClockTransform):
         return {"delays": "Latency.delay"}
 
 
-@handles(Latency, Stream)
+@handles(Latency, Stream, by_item=True)
 def delay_items(stream: Stream, call: Call) -> Stream:
     """Shift the arrival times."""
     return with_receive_times(
-        stream, stream.arrival_times + item_shifts_ns(stream, call, [p["delay"] for p in call.params])
+        stream, stream.arrival_times + item_shifts_ns(stream, call, [p["delay"] for _, p in call.asked])
     )
 
 
@@ -121,13 +126,15 @@ class Jitter(ClockTransform):
         return {"delays": "Jitter.sigma"}
 
 
-@handles(Jitter, Stream)
+@handles(Jitter, Stream, by_item=True)
 def jitter_items(stream: Stream, call: Call) -> Stream:
     """Draw a delay for every item."""
     sensor = stream.instance(call.name)  # a picture's depth and classes arrive with it
-    keys = item_keys([row_key(p["noise"], sensor) for p in call.params])
-    drawn = normal(keys, stream.capture_times[:, None])[:, 0].abs().tolist()
-    late = [size * p["sigma"] for size, p in zip(drawn, call.params, strict=True)]
+    if not call.asked:
+        return stream
+    keys = item_keys([row_key(p["noise"], sensor) for _, p in call.asked])
+    drawn = normal(keys, stream.capture_times[[i for i, _ in call.asked], None])[:, 0].abs().tolist()
+    late = [size * p["sigma"] for size, (_, p) in zip(drawn, call.asked, strict=True)]
     selected, stamps = selected_items(stream, call), stream.arrival_times + item_shifts_ns(stream, call, late)
     for index in stream.sample_index[selected].unique().tolist():  # no message overtakes the one before
         mine = (stream.sample_index == index) & selected
@@ -176,12 +183,13 @@ def _with_offset_links(rig: Rig, before: Sample, after: Sample, index: int) -> R
     return rig
 
 
-@handles(ClockOffset, Stream)
+@handles(ClockOffset, Stream, by_item=True)
 def offset_clock(stream: Stream, call: Call) -> Stream:
     """Report wrong capture and receive times."""
-    off = item_shifts_ns(stream, call, [p["offset"] for p in call.params])
+    off = item_shifts_ns(stream, call, [p["offset"] for _, p in call.asked])
     if not bool(off.any()):
         return stream
     error = off if stream.clock_offset is None else off + stream.clock_offset
     stamps = None if stream.receive_times is None else stream.receive_times + off
-    return replace(stream, capture_times=stream.capture_times + off, clock_offset=error, receive_times=stamps)
+    changed = {"capture_times": stream.capture_times + off, "clock_offset": error, "receive_times": stamps}
+    return replace_unchecked(stream, **changed)

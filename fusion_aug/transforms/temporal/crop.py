@@ -94,7 +94,7 @@ class TemporalCrop(Transform, Temporal):
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:
         """Leave out what lies outside the segment, and streams that have nothing in it."""
-        found = [segment(sample, u, parameters.of(u)) for u in range(len(sample.metas))]
+        found = [segment(sample, u, parameters.of(u)) if parameters.asks(u) else None for u in range(len(sample.metas))]
         out = cls.visit(sample, parameters, context, found)
         return out.with_streams({n: s for n, s in out.streams.items() if len(s) or not len(sample[n])})
 

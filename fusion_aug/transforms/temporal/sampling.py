@@ -62,9 +62,9 @@ class SamplingTransform(Transform, Temporal, abstract=True):
         return stream
 
 
-def applies_to(stream: Stream, call: Call, params: Mapping[str, Any]) -> bool:
-    """Whether a draw applies to a stream."""
-    return is_selected(stream, call.name, params["sensors"])
+def applies_to(stream: Stream, call: Call, params: Mapping[str, Any] | None) -> bool:
+    """Whether a draw applies to a stream; none does to a sample that is left as it is."""
+    return params is not None and is_selected(stream, call.name, params["sensors"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,10 @@ def drop_frames(stream: Stream, call: Call) -> Stream:
         if not mine:
             continue
         params, key = call.params[mine[0]], call.sample.key_item(call.name, index)
-        share = params["share"] if applies_to(stream, call, params) else 0.0
+        if not applies_to(stream, call, params):
+            keep += mine
+            continue
+        share = params["share"]
         lost = chance(row_key(params["noise"], name), stream.capture_times[mine], share).tolist()
         keep += [i for i, is_lost in zip(mine, lost, strict=True) if not is_lost or i == key]
     return stream if len(keep) == len(stream) else stream.take_items(torch.tensor(keep))
@@ -130,6 +133,12 @@ class TemporalMask(SamplingTransform):
 @handles(TemporalMask, Stream)
 def mask_gap(stream: Stream, call: Call) -> Stream:
     """Drop the items in the gap."""
+    dropped = items_in_gap(stream, call)
+    return with_dropped(stream, dropped) if bool(dropped.any()) else stream
+
+
+def items_in_gap(stream: Stream, call: Call) -> Tensor:
+    """(n,) bool, which items of the stream lie in the gaps of their samples."""
     dropped = torch.zeros(len(stream), dtype=torch.bool)
     for index in range(len(call.sample.metas)):
         mine = (stream.sample_index == index).nonzero()[:, 0]
@@ -140,7 +149,7 @@ def mask_gap(stream: Stream, call: Call) -> Stream:
         begin = int(times[0]) + int(params["begin"] * max(0, int(times[-1] - times[0]) - length))
         # a gap that covers a sensor's only item would be a ModalityDropout
         dropped[mine] = (times >= begin) & (times < begin + length) & (len(mine) > 1)
-    return with_dropped(stream, dropped) if bool(dropped.any()) else stream
+    return dropped
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,16 +94,24 @@ class GelLights(TactileTransform):
 @handles(GelLights, TactileImage)
 def light_gel(stream: TactileImage, call: Call) -> TactileImage:
     """Change the difference, and the lights of the gel with it."""
-    pictures, gels = list(stream.pictures), list(stream.gels)
-    lit: dict[tuple[int, int], GelModel] = {}  # one model for all pictures of one gel and one draw
+    pictures = list(stream.pictures)
     for i, params in enumerate(call.params):
         if bool(stream.present[i]):
-            model, ground, _ = gel_of(stream, i, call.name)
-            gain = torch.tensor(params["gain"], dtype=torch.float64)
-            pictures[i] = _levels(ground + gain.float() * (pictures[i].float() - ground))
-            key = (id(model), id(params))
+            ground, gain = gel_of(stream, i, call.name)[1], torch.tensor(params["gain"])
+            pictures[i] = _levels(ground + gain * (pictures[i].float() - ground))
+    return replace(stream, items=tuple(pictures), pending=(), gels=lit_gels(stream, call))
+
+
+def lit_gels(stream: TactileImage, call: Call) -> tuple[GelModel, ...]:
+    """The gels of all pictures under their new lights."""
+    gels = list(stream.gels)
+    lit: dict[tuple[int, int], GelModel] = {}  # one model for all pictures of one gel and one draw
+    for i, params in call.asked:
+        if bool(stream.present[i]):
+            model = gel_of(stream, i, call.name)[0]
+            gain, key = torch.tensor(params["gain"], dtype=torch.float64), (id(model), id(params))
             gels[i] = lit[key] = lit.get(key) or replace(model, lights=model.lights * gain)
-    return replace(stream, items=tuple(pictures), pending=(), gels=tuple(gels))
+    return tuple(gels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,18 +163,24 @@ class GelBackground(TactileTransform):
 @handles(GelBackground, TactileImage)
 def change_background(stream: TactileImage, call: Call) -> TactileImage:
     """The difference to the background goes onto another one."""
-    pictures, grounds = list(stream.pictures), list(stream.backgrounds)
-    for i, params in enumerate(call.params):
-        if not bool(stream.present[i]):
-            continue
-        own = gel_of(stream, i, call.name)[1]
-        meta = call.sample.metas[int(stream.sample_index[i])]
-        begin = meta.ref.time if meta.start is None else meta.start
-        since = (int(stream.capture_times[i]) - begin) * 1e-9 / 60
-        new = _background(params, own, since, call.context)
-        pictures[i] = _levels(pictures[i].float() - own + new)
-        grounds[i] = new
-    return replace(stream, items=tuple(pictures), pending=(), backgrounds=tuple(grounds))
+    pictures, grounds = list(stream.pictures), new_backgrounds(stream, call)
+    for i, ground in grounds.items():
+        pictures[i] = _levels(pictures[i].float() - stream.backgrounds[i] + ground)
+    grounds_now = tuple(grounds.get(i, own) for i, own in enumerate(stream.backgrounds))
+    return replace(stream, items=tuple(pictures), pending=(), backgrounds=grounds_now)
+
+
+def new_backgrounds(stream: TactileImage, call: Call) -> dict[int, Tensor]:
+    """The pictures (H, W, 3) uint8 without contact that the gels get, by item."""
+    grounds = {}
+    for i, params in call.asked:
+        if bool(stream.present[i]):
+            own = gel_of(stream, i, call.name)[1]
+            meta = call.sample.metas[int(stream.sample_index[i])]
+            begin = meta.ref.time if meta.start is None else meta.start
+            since = (int(stream.capture_times[i]) - begin) * 1e-9 / 60
+            grounds[i] = _background(params, own, since, call.context)
+    return grounds
 
 
 def _background(params: Mapping[str, Any], own: Tensor, minutes: float, context: Context) -> Tensor:

@@ -120,9 +120,20 @@ class TaxelCrosstalk(TaxelTransform):
 
         d in metres; NaN passes nothing on.
         """
-        place = stream.poses[0, :, :3, 3].to(torch.float64)
-        near = torch.exp(-0.5 * (torch.cdist(place, place) / params["reach"]) ** 2).fill_diagonal_(0)
-        total = near.sum(0, keepdim=True)  # of what each element passes on
-        share = (params["share"] * near / total.clamp(min=1)).to(force.device)
-        passed = force.to(torch.float64).nan_to_num(0.0) @ share.T  # an element without a reading passes nothing on
-        return ((1 - share.sum(0)) * force + passed).to(force)
+        place = stream.poses[0, :, :3, 3].to(force.device, torch.float64)
+        return passed_on(force, place, params["share"], params["reach"])
+
+
+def passed_on(force: Tensor, place: Tensor, share: Any, reach: Any) -> Tensor:
+    """Forces (..., k, T) of elements after each has passed a share on to its neighbours.
+
+    Args:
+        place: (..., T, 3) of the elements, m, float64. share: of its force. reach: m; numbers, or (..., 1, 1).
+    """
+    near = torch.exp(-0.5 * (torch.cdist(place, place) / reach) ** 2)
+    near = near.masked_fill(torch.eye(place.shape[-2], dtype=torch.bool, device=place.device), 0.0)
+    total = near.sum(-2, keepdim=True)  # of what each element passes on
+    shares = share * near / total.clamp(min=1)
+    # an element without a reading passes nothing on
+    passed = force.to(torch.float64).nan_to_num(0.0) @ shares.transpose(-1, -2)
+    return ((1 - shares.sum(-2, keepdim=True)) * force + passed).to(force.dtype)

@@ -140,7 +140,7 @@ def mark_what_drops_hide(sample: Sample, call: Call) -> Stream:
     """
     stream = sample[call.name]
     assert isinstance(stream, SegmentationMask)
-    for i, params in enumerate(call.params):
+    for i, params in call.asked:
         state = WeatherState.of(params)
         if params.get("mark_hidden", False) and state.lens_drops >= 0.5 and bool(stream.present[i]):
             hidden = hidden_by_drops(WeatherView(call, i), state)

@@ -30,6 +30,7 @@ SUN_ANGLE = np.radians(6.0)  # around the sun's direction in which it disturbs
 SUN_ECHOES = 0.3  # share of the beams straight at a sun of 100000 lux that report a false return
 SNOW_REFLECTIVITY = {True: 0.8, False: 0.2}  # below and above 1.2 micrometres, where ice is dark
 STATUS_SCATTERED = 1  # status
+PLAIN = 0.1  # reflectivity of targets in clouds without intensities
 
 
 @handles(Weather, Points)
@@ -84,7 +85,7 @@ def simulate_returns(scan: Scan, state: WeatherState, draws: ItemNoise, auto_gai
         draws: noise of the scan; its rows are the pulses.
     """
     sensor = scan.sensor
-    intensity = np.full(len(scan.distance), 0.1 * sensor.white * sensor.scale, np.float32)
+    intensity = np.full(len(scan.distance), PLAIN * sensor.white * sensor.scale, np.float32)
     if scan.intensity is not None:
         intensity = np.nan_to_num(scan.intensity)
     puffs = _spray(scan, state)

@@ -19,8 +19,8 @@ from fusion_aug.ops.haze import full_scale
 from fusion_aug.ops.illumination import BLUER, LOG_LIGHT, Sunlight, Surfaces, log_shade, surface_grid
 from fusion_aug.ops.layers import to_canvas, to_cells
 from fusion_aug.ops.potential import guided
-from fusion_aug.physics.completion import SKY_DISTANCE
-from fusion_aug.physics.overcast import irradiance
+from fusion_aug.physics.completion import SKY_DISTANCE, SKY_FROM
+from fusion_aug.physics.overcast import COOL, GAMMA, LESS_ON_WALLS
 from fusion_aug.sample.depth import cached_with_stream, lidars_of
 from fusion_aug.sample.vehicle import T_up_ref
 from fusion_aug.streams import Camera, Depth
@@ -28,11 +28,6 @@ from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.view import WeatherView
 
 Array = np.ndarray
-GAMMA = 2.2  # levels are light to the power of 1 / GAMMA, nearly
-COOL = np.array([0.98, 1.0, 1.02]) ** (1 / GAMMA)  # levels under an overcast sky, after a camera's white balance
-SUNNY_WALL = 0.58  # light of sun and sky on walls that face the sun, on the mean, against level ground
-LESS_ON_WALLS = float(np.log(SUNNY_WALL / irradiance(0.0)))  # what clouds take from them besides, log of light
-SKY_FROM = 0.3 * SKY_DISTANCE  # metres
 OPAQUE = 0.02  # transmission of the whole sky's distance below which the air hides what is behind it
 
 

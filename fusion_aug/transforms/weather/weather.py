@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fusion_aug.core.device.pending import settled
 from fusion_aug.core.gradients import asks_gradient, numbers_alone
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
@@ -15,7 +16,8 @@ from fusion_aug.core.registry import Call, Context
 from fusion_aug.core.strength import Strength, Strengths
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes3D, Camera, SegmentationMask, families
+from fusion_aug.sample.to_device import lies_on_device
+from fusion_aug.streams import Boxes3D, Camera, Depth, SegmentationMask, families
 from fusion_aug.transforms.distances import SeesDistances
 from fusion_aug.transforms.weather.lens import mark_what_drops_hide
 
@@ -173,6 +175,12 @@ class Weather(SeesDistances, families.Weather):
         asked = parameters if asks_gradient(parameters.per_sample) else None
         if asked is not None:
             parameters = ParameterRows(numbers_alone(asked.per_sample))
+        if context.program is not None:  # pictures are worked on together, and depth is read where it is then
+            there = {**sample.of_type(Camera), **sample.of_type(Depth)}
+            sample = sample.with_streams(
+                {**sample.streams, **{n: settled(s, context.program) for n, s in there.items() if lies_on_device(s)}}
+            )
+            context.program.begin()
         out = cls.visit(sample, parameters, context, asked)
         if asked is not None:
             _refuse_lost_gradients(cls.__name__, sample, out)

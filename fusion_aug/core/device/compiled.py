@@ -1,0 +1,139 @@
+"""The stages of a plan as one function that ``torch.compile`` fuses, for pipelines that ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fusion_aug.core.device.program import ROWS, Program, Stage
+from fusion_aug.errors import ConfigError
+from fusion_aug.sample import Sample
+from fusion_aug.streams.on_device import Block
+
+KEPT = 64  # compiled plans that are held
+
+_BACKEND: ContextVar[str] = ContextVar("backend", default="")
+
+
+class Step(NamedTuple):
+    """What is the same for every batch of a stage: ``slots`` number the blocks that it reads, the first its source."""
+
+    kernel: Callable[..., Any]
+    slots: tuple[int, ...]
+    fixed: tuple[tuple[str, Any], ...]
+    host: tuple[tuple[str, Any], ...]
+    of_rows: bool
+    is_empty: bool
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A pipeline whose stages on a device are compiled; ``compiled`` makes it.
+
+    Attributes:
+        transform: the pipeline. backend: of ``torch.compile``.
+    """
+
+    transform: Any
+    backend: str
+
+    def __call__(self, sample: Sample, **settings: Any) -> Sample:
+        """Draw and apply; arguments, draws, records and refusals are those of the pipeline."""
+        with compiling(self.backend):
+            out: Sample = self.transform(sample, **settings)
+        return out
+
+
+def compiled(transform: Any, *, backend: str = "inductor") -> Compiled:
+    """A pipeline that has its work on a batch on a device done by fused kernels.
+
+    A plan of a new form is compiled when it is met first, which takes seconds; batches of other sizes need no new one.
+    What lies on the host goes the way that it always goes. Levels may differ by one from those of kernels that are not
+    fused, where a sum lies between two.
+
+    Args:
+        transform: a pipeline or any other transform. backend: of ``torch.compile``.
+
+    Raises:
+        ConfigError: it is no transform.
+    """
+    if not callable(transform) or not hasattr(transform, "walk"):
+        raise ConfigError(f"compiled: takes a transform or a pipeline of them, not {type(transform).__name__}")
+    return Compiled(transform, backend)
+
+
+@contextmanager
+def compiling(backend: str) -> Iterator[None]:
+    """Context: plans run compiled by a backend of ``torch.compile``."""
+    token = _BACKEND.set(backend)
+    try:
+        yield
+    finally:
+        _BACKEND.reset(token)
+
+
+def run_program(program: Program, kept: set[Block]) -> None:
+    """Run a plan, compiled where that is asked for.
+
+    Args:
+        program: the plan. kept: blocks whose values are asked for afterwards.
+    """
+    program.run(partial(_run_compiled, _BACKEND.get(), kept) if _BACKEND.get() else None)
+
+
+def _run_compiled(
+    backend: str, kept: set[Block], stages: Sequence[Stage], numbers: Sequence[Mapping[str, Any]]
+) -> None:
+    made = {stage.result for stage in stages}
+    read = (b for stage in stages for b in (stage.source, *stage.read) if b not in made)
+    sources = list(dict.fromkeys(read))
+    slots = {block: k for k, block in enumerate((*sources, *(stage.result for stage in stages)))}
+    steps = tuple(_step(stage, own, slots) for stage, own in zip(stages, numbers, strict=True))
+    asked = tuple(slots[stage.result] for stage in stages if stage.result in kept)
+    tensors = [{n: v for n, v in own.items() if isinstance(v, Tensor)} for own in numbers]
+    values = _compiled(steps, asked, backend)([b.values for b in sources], tensors)
+    for stage in stages:
+        if stage.result in kept:
+            stage.result.data = values[asked.index(slots[stage.result])]
+
+
+def _step(stage: Stage, numbers: Mapping[str, Any], slots: Mapping[Block, int]) -> Step:
+    host = tuple((n, v) for n, v in numbers.items() if not isinstance(v, Tensor))
+    blocks, of_rows = (stage.source, *stage.read), stage.source.offsets is not None
+    return Step(
+        stage.kernel, tuple(slots[b] for b in blocks), tuple(stage.fixed.items()), host, of_rows, not stage.rows()
+    )
+
+
+@lru_cache(KEPT)
+def _compiled(steps: tuple[Step, ...], asked: tuple[int, ...], backend: str) -> Callable[..., Any]:
+    return torch.compile(partial(flow, steps, asked), dynamic=True, backend=backend, fullgraph=True)
+
+
+def flow(
+    steps: Sequence[Step], asked: Sequence[int], sources: Sequence[Any], numbers: Sequence[dict[str, Tensor]]
+) -> list[Any]:
+    """The values of some blocks after all steps.
+
+    Args:
+        steps: in order. asked: slots of the blocks. sources: values of the first slots. numbers: of each step.
+    """
+    values = list(sources)
+    for step, own in zip(steps, numbers, strict=True):
+        source = values[step.slots[0]]
+        if ROWS in own:
+            source = source.index_select(0, own[ROWS])
+        if step.is_empty:
+            values.append(source)
+            continue
+        given = {**{n: v for n, v in own.items() if n != ROWS}, **dict(step.host)}
+        out = step.kernel(source, given, *(values[k] for k in step.slots[1:]), **dict(step.fixed))
+        values.append({**source, **out} if step.of_rows else out)
+    return [values[k] for k in asked]
