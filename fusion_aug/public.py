@@ -1,6 +1,7 @@
 """The public names, behind ``import fusion_aug``, which loads them when the first one is asked for."""
 
 from fusion_aug.core.compose import Compose, OneOf, RandomApply, SomeOf, pipeline
+from fusion_aug.core.device.compiled import compiled
 from fusion_aug.core.engine import replay
 from fusion_aug.core.inversion import InexactInverse, invert
 from fusion_aug.core.parameters import ParameterRows
@@ -119,20 +120,20 @@ from fusion_aug.transforms import __all__ as _transforms
 
 __all__ = [
     "Action", "add_mirror_words", "Adversary", "AugmentedDataset", "axial", "BodyAcceleration", "BodyPose", "BodyTwist",
-    "Boxes2D", "Boxes3D", "boxes_from", "ByDifficulty", "Call", "Camera", "categorical", "collate", "Column", "Compose",
-    "ConfigError", "Context", "corners", "covariance", "DataError", "decode_rle", "Depth", "duration", "EgoPose",
-    "encode_rle", "extent", "FusionAugError", "handles", "HardExamples", "HeightMap", "history_from_json",
-    "history_to_json", "ImagePlane", "ImageStream", "Imu", "in_one_buffer", "InexactInverse", "intensity", "invert",
-    "joint", "joint_force", "JointState", "Keypoints2D", "Keypoints3D", "know_network", "label", "length", "Lidar",
-    "losses", "MagneticReading", "make_sample", "map_vectors", "MapElement", "MapElements", "matches", "Matches",
-    "merge", "Mix", "Mount", "objects_mask", "Occupancy", "Occurrences", "Odometry", "OneOf", "Opacity", "open_log",
-    "ParameterRows", "Photometric", "pipeline", "PlanarScan", "PointOp", "PointReading", "Points", "polar", "pose",
-    "PosePath", "position", "preset", "Radar", "radial_velocity", "Ragged", "RandAugment", "RandomApply", "Range",
-    "RangeReading", "rasterize_map", "Record", "rectangle_corners", "Ref", "rename_sensors", "replay",
-    "retrieval_margins", "RobotState", "rotation", "RotationReading", "Sample", "SampleMeta", "SatelliteFix", "scalar",
-    "Scene", "Schedule", "search_policy", "SegmentationMask", "set_epoch", "Signal", "SomeOf", "Source", "Space",
-    "specific_force", "Stream", "strings", "TactileImage", "Taxels", "Temporal", "Text", "time_offset", "to_dense",
-    "to_mmdet3d", "to_openpcdet", "to_policy", "Transform", "TrivialAugment", "UnhandledStream", "ValidityMask",
-    "views", "Waypoints", "with_waypoints", "WorstOf", "Wrench", "write_log", "ZeroGradient",
+    "Boxes2D", "Boxes3D", "boxes_from", "ByDifficulty", "Call", "Camera", "categorical", "collate", "Column",
+    "compiled", "Compose", "ConfigError", "Context", "corners", "covariance", "DataError", "decode_rle", "Depth",
+    "duration", "EgoPose", "encode_rle", "extent", "FusionAugError", "handles", "HardExamples", "HeightMap",
+    "history_from_json", "history_to_json", "ImagePlane", "ImageStream", "Imu", "in_one_buffer", "InexactInverse",
+    "intensity", "invert", "joint", "joint_force", "JointState", "Keypoints2D", "Keypoints3D", "know_network", "label",
+    "length", "Lidar", "losses", "MagneticReading", "make_sample", "map_vectors", "MapElement", "MapElements",
+    "matches", "Matches", "merge", "Mix", "Mount", "objects_mask", "Occupancy", "Occurrences", "Odometry", "OneOf",
+    "Opacity", "open_log", "ParameterRows", "Photometric", "pipeline", "PlanarScan", "PointOp", "PointReading",
+    "Points", "polar", "pose", "PosePath", "position", "preset", "Radar", "radial_velocity", "Ragged", "RandAugment",
+    "RandomApply", "Range", "RangeReading", "rasterize_map", "Record", "rectangle_corners", "Ref", "rename_sensors",
+    "replay", "retrieval_margins", "RobotState", "rotation", "RotationReading", "Sample", "SampleMeta", "SatelliteFix",
+    "scalar", "Scene", "Schedule", "search_policy", "SegmentationMask", "set_epoch", "Signal", "SomeOf", "Source",
+    "Space", "specific_force", "Stream", "strings", "TactileImage", "Taxels", "Temporal", "Text", "time_offset",
+    "to_dense", "to_mmdet3d", "to_openpcdet", "to_policy", "Transform", "TrivialAugment", "UnhandledStream",
+    "ValidityMask", "views", "Waypoints", "with_waypoints", "WorstOf", "Wrench", "write_log", "ZeroGradient",
     *_transforms,
 ]  # fmt: skip

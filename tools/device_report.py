@@ -24,7 +24,7 @@ import fusion_aug as fa
 from fusion_aug.testing import CopyIn, DeviceLog, Sync, mock_device
 
 DRIVE = Path(__file__).resolve().parents[1] / "datasets" / "drive"
-FIRST = 7  # keyframe that has depth streams
+WITH_DEPTH = (7, 14)  # keyframes that have depth streams
 LAUNCH = 4e-6  # s, of a kernel from PyTorch
 CARDS = {"H200": 4.8e12, "H100 SXM": 3.35e12, "RTX 4090": 1.008e12}  # bytes/s of their data sheets
 
@@ -62,9 +62,10 @@ def six(p: float = 1.0) -> list[fa.Transform]:
 
 
 def keyframes(count: int) -> fa.Sample:
-    """A batch of keyframes of the sample log, all of whose pictures have one size."""
+    """A batch of the keyframes of the sample log that have depth, over and over, all pictures of one size."""
     log = fa.open_log("nuscenes", DRIVE)
-    samples = [log[FIRST + i % (len(log) - FIRST)] for i in range(count)]
+    samples = [log[WITH_DEPTH[i % len(WITH_DEPTH)]] for i in range(count)]
+    samples = [s.with_meta(0, id=f"{s.id}, time {i}") for i, s in enumerate(samples)]  # with draws of its own
     kept = [{n: s for n, s in sample.streams.items() if not n.startswith("FISHEYE")} for sample in samples]
     return fa.collate([s.with_streams(k) for s, k in zip(samples, kept, strict=True)]).realized()
 
@@ -143,11 +144,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--batch", type=int, default=2, help="keyframes")
     parser.add_argument("--p", type=float, default=1.0, help="probability of each transform")
     parser.add_argument("--alone", action="store_true", help="each transform alone too")
+    parser.add_argument("--leave-out", default="", metavar="NAME", help="of one of the transforms")
     parser.add_argument("--roofline", action="store_true", help="the table of cards alone")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
     batch, runs, alone, refused = keyframes(asked.batch), [], {}, []
     for transform in six(asked.p):
+        if type(transform).__name__ == asked.leave_out:
+            continue
         try:
             alone[type(transform).__name__] = measured(batch, transform)
             runs.append(transform)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ import fusion_aug.policy
 import fusion_aug.transforms  # noqa: F401  (registers them)
 from calib.lidar_models import LIDAR_MODELS, Origin
 from fusion_aug.core.compose import Container
+from fusion_aug.core.device.rules import Step, lacking, plans_whole, rule_for
 from fusion_aug.core.promises import PROMISES
 from fusion_aug.core.registry import TRANSFORMS, family_of, is_invariant, own_transforms, resolve
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import UnhandledStream
-from fusion_aug.logs import FORMATS
+from fusion_aug.logs import FORMATS, open_log
 from fusion_aug.logs.core.contents import COMMON_PARTS, FIELD, Part
 from fusion_aug.logs.mcap.cloud_fields import meaning_rows
 from fusion_aug.logs.mcap.rules import NO_MOTION
 from fusion_aug.logs.mcap.table import table_rows
+from fusion_aug.sample import Sample
 from fusion_aug.streams import (
     Action,
     BodyPose,
@@ -54,6 +57,7 @@ BUILT_IN: tuple[type[Stream], ...] = (
     Keypoints2D,
 )  # fmt: skip
 CALIBRATION = {"Scene": "extrinsics, A", "ImagePlane": "A", "Mount": "extrinsics (reported)", "Kinematic": "extrinsics"}
+DRIVE, WITH_DEPTH = Path(__file__).parents[1] / "datasets" / "drive", 7  # a keyframe whose cameras have depth streams
 BEGIN, END = "<!-- generated: {} -->", "<!-- /generated -->"
 
 
@@ -68,17 +72,32 @@ def cell(transform: type[Transform], stream: type[Stream]) -> str:
     return ""
 
 
+def on_a_device(transform: type[Transform], sample: Sample) -> str:
+    """Whether the example of a transform runs on a batch on a device, and for which kinds of streams it refuses."""
+    made = transform(**transform.example)
+    step = Step(transform, {f.name: getattr(made, f.name) for f in fields(made)})
+    kinds = [s for s in BUILT_IN if s is not Text and not is_invariant(transform, s) and resolve(transform, s)]
+    missing = [s.__name__ for s in kinds if rule_for(transform, s) is None]
+    if not plans_whole(transform) or (kinds and len(missing) == len(kinds)) or lacking(step, sample):
+        return "no"
+    return f"not {', '.join(missing)}" if missing else "yes"
+
+
 def effects_table() -> str:
     """Transforms x streams, in Markdown."""
-    head = ["transform", *[s.__name__ for s in BUILT_IN], "calibration"]
-    rows = []
+    head = ["transform", *[s.__name__ for s in BUILT_IN], "calibration", "on a device"]
+    rows, sample = [], open_log("nuscenes", DRIVE)[WITH_DEPTH]
     for name, t in own_transforms().items():
         family = family_of(t).__name__
         rig = t.changes_calibration or CALIBRATION.get(family, "")
-        rows.append([f"`{name}`", *[cell(t, s) for s in BUILT_IN], rig])
+        rows.append([f"`{name}`", *[cell(t, s) for s in BUILT_IN], rig, on_a_device(t, sample)])
     legend = "● has a handler (a sensor that moves with the scene keeps its data)  · declared invariant"
     refused = "A grid of `Occupancy` cannot hold a scale, roll or pitch, so these are refused."
-    return f"{markdown(head, rows)}\n\n{legend}  (empty: does not apply)\n\n{refused}"
+    device = (
+        "On a device: the example, on streams that lie there ([devices](docs/device.md)). What has no rule is refused "
+        "by name before anything runs, and so are some settings."
+    )
+    return f"{markdown(head, rows)}\n\n{legend}  (empty: does not apply)\n\n{refused}\n\n{device}"
 
 
 def promise_table() -> str:

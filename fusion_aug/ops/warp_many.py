@@ -178,7 +178,8 @@ def _grid(numbers: Mapping[str, Any], size: tuple[int, int]) -> Any:
 def _sampled(levels: Tensor, where: Any, fill: float) -> Tensor:
     """Levels (N, C, H, W) at the places of ``_grid``."""
     if torch.compiler.is_compiling():
-        return warp_fused.sampled(levels, *where, fill)
+        u, v = where
+        return warp_fused.sampled(levels, u, v, fill)
     levels = levels.to(torch.float32) - fill if fill else levels.to(torch.float32)
     out = F.grid_sample(levels, where, mode="bilinear", padding_mode="zeros", align_corners=True)
     return out + fill if fill else out

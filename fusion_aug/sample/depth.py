@@ -93,7 +93,7 @@ def camera_depth(sample: Sample, name: str, item: int, settings: DepthSettings =
 
 def _camera_depth(sample: Sample, name: str, item: int, settings: DepthSettings) -> Completion:
     stream = sample[name]
-    index, time = int(stream.sample_index[item]), int(stream.true_capture_times[item])
+    index = int(stream.sample_index[item])
     given = depth_item_of(sample, name, item)
     if given is not None:
         known: Depth = sample[given[0]]  # type: ignore[assignment]

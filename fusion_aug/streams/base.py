@@ -14,7 +14,7 @@ from calib.replacing import replace_unchecked
 from fusion_aug.errors import DataError
 from fusion_aug.names import Registry
 from fusion_aug.streams.columns import Column, concat, take_rows
-from fusion_aug.streams.held_columns import HeldColumns, joined_columns
+from fusion_aug.streams.held_columns import HeldColumns, changed_columns, joined_columns
 from fusion_aug.streams.loose import as_held
 
 STREAMS: Registry[type[Stream]] = Registry("stream class")
@@ -138,7 +138,7 @@ class Stream:
 
     def with_values(self, **values: Any) -> Self:
         """The stream with some columns replaced."""
-        return replace_unchecked(self, values={**self.values, **values})
+        return replace_unchecked(self, values=changed_columns(self.values, values))
 
     def take_items(self, index: Tensor) -> Self:
         """Some of the items, by integer index."""

@@ -99,6 +99,8 @@ class ColumnsOnDevice(HeldColumns):
         block: with the rows. own: (n,) numbers of the stream's items in the block. texts: columns of text, by name.
     """
 
+    joins_others = False
+
     def __init__(self, block: Block, own: Sequence[int], texts: Mapping[str, Any]):
         self.block, self.own, self.texts = block, tuple(own), dict(texts)
 
@@ -133,11 +135,41 @@ class ColumnsOnDevice(HeldColumns):
         chosen = np.concatenate(rows) if rows else np.zeros(0, np.int64)
         return ColumnsOnDevice(self.block, [self.own[i] for i in index], {n: t[chosen] for n, t in self.texts.items()})
 
+    def changed(self, values: Mapping[str, Any]) -> ColumnsOnDevice:
+        """The columns with some replaced or added, in a block of the stream alone; its rows and their marks stay.
+
+        Raises:
+            DataError: a column does not lie on the device, or has other rows.
+        """
+        texts = {n: v for n, v in values.items() if isinstance(v, np.ndarray)}
+        new = {n: v for n, v in values.items() if n not in texts}
+        rows, device = int(self.offsets[-1]), self.block.device
+        for name, value in values.items():
+            if len(value) != rows or (name in new and value.device != self.rows_of(ROW_ITEM).device):
+                raise DataError(
+                    f"column {name!r}: expected {rows} rows on {device}, where the others of its stream lie"
+                )
+        kept = {n: self.rows_of(n) for n in (*self.block.names, ROW_NUMBER) if n not in texts}
+        which = np.repeat(np.arange(len(self.own), dtype=np.int32), np.diff(self.offsets.numpy()))
+        data = {**kept, **new, ROW_ITEM: torch.from_numpy(which).to(device)}
+        names = tuple(n for n in data if n not in (ROW_ITEM, ROW_NUMBER))
+        block = Block(device, data, len(self.own), self.offsets.numpy(), names)
+        return ColumnsOnDevice(
+            block, range(len(self.own)), {n: v for n, v in (self.texts | texts).items() if n not in new}
+        )
+
     @classmethod
-    def join(cls, parts: Sequence[Any]) -> ColumnsOnDevice | None:
-        """The columns of several streams one after another; None where they do not lie in one block."""
+    def join(cls, parts: Sequence[Any]) -> ColumnsOnDevice:
+        """The columns of several streams one after another.
+
+        Raises:
+            DataError: they do not lie in one block.
+        """
         if any(p.block is not parts[0].block for p in parts):
-            return None
+            raise DataError(
+                "streams that came to a device apart, or were changed apart there, are not joined there; collate "
+                "samples on the host, and then batch.to(...)"
+            )
         texts = {n: np.concatenate([p.texts[n] for p in parts]) for n in parts[0].texts}
         return ColumnsOnDevice(parts[0].block, [i for p in parts for i in p.own], texts)
 

@@ -14,7 +14,8 @@ from calib.replacing import replace_unchecked
 from fusion_aug.errors import DataError
 from fusion_aug.streams.base import Stream
 from fusion_aug.streams.columns import concat, take_rows
-from fusion_aug.streams.held_columns import HeldColumns
+from fusion_aug.streams.held_columns import HeldColumns, changed_columns
+from fusion_aug.streams.on_device import ROW_NUMBER, VALID, ColumnsOnDevice
 
 FIRST_ADDED = 1 << 32  # number of the first row that no source holds, where rows are added to others
 
@@ -69,10 +70,15 @@ class Ragged(Stream):
 
     def with_values(self, **values: Any) -> Self:
         """The stream with some columns replaced; a lazy stream is read."""
-        return replace_unchecked(self, values={**self.values, **values}, offsets=self.bounds)
+        changed = changed_columns(self.values, values)
+        return replace_unchecked(
+            self, values=changed, offsets=None if isinstance(changed, HeldColumns) else self.bounds
+        )
 
     def select(self, keep: Tensor) -> Self:
-        """Only the rows where ``keep`` (rows,) is True. Every per-row column goes along."""
+        """Only the rows where ``keep`` (rows,) is True, with every per-row column; on a device others are marked."""
+        if isinstance(self.values, ColumnsOnDevice):
+            return self.with_values(**{VALID: self.values[VALID] & keep if VALID in self.values else keep})
         return self._with_rows(keep.nonzero()[:, 0])
 
     def _with_rows(self, rows: Tensor) -> Self:
@@ -123,23 +129,23 @@ class Ragged(Stream):
     def noise_rows(self, item: int) -> Tensor:
         """(rows,) int64, what the noise of an item's rows is drawn by: their numbers in its source."""
         own = self.item_slice(item)
-        if self.source_rows is None:
+        if self.source_rows is None and not isinstance(self.values, ColumnsOnDevice):
             return torch.arange(own.stop - own.start)
-        numbers = self.source_rows[own]
+        numbers = self.row_keys[own]
         return torch.where(numbers < 0, -1 - numbers, numbers)
 
     @property
     def row_keys(self) -> Tensor:
-        """(rows,) int64, ``source_rows``, and where all are in their places these."""
+        """(rows,) int64, ``source_rows``, and where all are in their places these; on a device if the rows are."""
+        if isinstance(self.values, ColumnsOnDevice):
+            return self.values.rows_of(ROW_NUMBER)
         return places_of_rows(self.bounds) if self.source_rows is None else self.source_rows
 
     @property
     def row_numbers(self) -> Tensor:
         """(rows,) int64, number that each row has in its item of the source; -1 of those that it does not hold."""
-        if self.source_rows is None:
-            return places_of_rows(self.bounds)
-        made = (self.source_rows < 0) | (self.source_rows >= FIRST_ADDED)
-        return torch.where(made, -1, self.source_rows)
+        numbers = self.row_keys
+        return torch.where((numbers < 0) | (numbers >= FIRST_ADDED), -1, numbers)
 
     def without_source(self, rows: Tensor) -> Self:
         """The stream, where some rows are none of the source any more: they were put elsewhere.

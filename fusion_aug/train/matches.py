@@ -18,6 +18,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import Sample
 from fusion_aug.sample.history import source_name
+from fusion_aug.sample.to_device import lies_on_device
 from fusion_aug.streams import ImageStream, JointState, Points, Ragged, Stream
 from fusion_aug.train.matches_joints import JointMatches, related, source_map
 from fusion_aug.train.matches_pixels import Picture, PixelMatches, PointPixels, camera_motion, moved_pixels
@@ -65,13 +66,17 @@ class Matches:
         """Names and streams in both views; None where a view has none.
 
         Raises:
-            DataError: neither view has it, or it is of another kind.
+            DataError: neither view has it, it is of another kind, or its values lie on a device.
         """
         names = self.name(name)
         a, b = (v.streams[n] if n else None for v, n in zip((self.a, self.b), names, strict=True))
         for stream in (a, b):
             if stream is not None and not isinstance(stream, kind):
                 raise DataError(f"matches: stream {name!r} holds {type(stream).__name__}, not {kind.__name__}")
+            if stream is not None and lies_on_device(stream):
+                raise DataError(
+                    f"matches: the values of {name!r} lie on a device; bring them back with to('cpu') first"
+                )
         return *names, a, b
 
     # --- rows and items ---------------------------------------------------------------------------------------------

@@ -109,8 +109,7 @@ def check_on_device(steps: Iterable[Step], sample: Sample) -> None:
         if met or not plans_whole(cls):
             missing[cls.__name__] = f" ({', '.join(met[:3])}{', ...' if met[3:] else ''})" if met else ""
             continue
-        lacks = next((_LACKS[t] for t in cls.__mro__ if t in _LACKS), None)
-        if lacks is not None and (why := lacks(settings, sample)):
+        if why := lacking(Step(cls, settings), sample):
             missing[cls.__name__] = f" {why}"
     if missing:
         told = "; ".join(who + what for who, what in missing.items())
@@ -118,6 +117,12 @@ def check_on_device(steps: Iterable[Step], sample: Sample) -> None:
             f"on a device there is no rule for {told}; run these before batch.to(...), as AugmentedDataset does in the "
             f"workers of a loader, or leave them out"
         )
+
+
+def lacking(step: Step, sample: Sample) -> str:
+    """Why a transform cannot run on a batch on a device with its settings though it has rules; empty where it can."""
+    lacks = next((_LACKS[t] for t in step.transform.__mro__ if t in _LACKS), None)
+    return "" if lacks is None else lacks(step.settings, sample)
 
 
 def plans_whole(transform: Any) -> bool:

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calib.se3 import transform_points
 from fusion_aug.core.device.rows import (
     NO_KEY,
     NO_SPAN,
@@ -36,11 +35,12 @@ from fusion_aug.core.device.rows import (
 from fusion_aug.core.device.rules import on_device
 from fusion_aug.core.registry import Call
 from fusion_aug.errors import DataError
+from fusion_aug.ops.box_labels import box_of_points
 from fusion_aug.ops.boxes_many import in_some_box
 from fusion_aug.ops.hashed import chance
 from fusion_aug.sample.sensors import matches
 from fusion_aug.streams import Boxes3D, Points
-from fusion_aug.streams.on_device import Block, ColumnsOnDevice
+from fusion_aug.streams.on_device import ROW_ITEM, Block, ColumnsOnDevice
 from fusion_aug.transforms.cloud.box_points import BoxPointDropout, BoxPointJitter
 from fusion_aug.transforms.cloud.points import item_key
 
@@ -83,19 +83,19 @@ class BoxesThere:
                         yield begin + j, (time - int(boxes.capture_times[k])) * 1e-9
 
     def numbers(self, item: int, meant: list[tuple[int, float]]) -> dict[str, Any]:
-        """Numbers of an item of the cloud: its boxes, its rows and its pose in the frame of the boxes."""
+        """Numbers of an item of the cloud: its boxes, its rows, and the frame of the boxes in its own."""
         out = self.neutral()
         number, time = int(self.stream.sample_index[item]), int(self.stream.true_capture_times[item])
         T = self.call.sample.metas[number].T_ref(self.stream.frame, time, true_rig=True)
         for k, (row, seconds) in enumerate(meant):
             out["box"][k], out["chosen"][k], out["later"][k] = row, True, seconds
-        return out | {"T_ref": T.numpy(), **span_numbers(self.stream, item)}
+        return out | {"T_own": np.linalg.inv(T.numpy()), **span_numbers(self.stream, item)}
 
     def neutral(self) -> dict[str, Any]:
         """The same of an item without boxes."""
         m = self.width
         boxes = {"box": np.zeros(m, np.int64), "chosen": np.zeros(m, bool), "later": np.zeros(m)}
-        return {**boxes, "T_ref": np.eye(4), **NO_SPAN}
+        return {**boxes, "T_own": np.eye(4), **NO_SPAN}
 
 
 def inside_boxes(columns: Columns, numbers: Numbers, read: tuple[Columns, ...], longest: int) -> Tensor:
@@ -106,15 +106,17 @@ def inside_boxes(columns: Columns, numbers: Numbers, read: tuple[Columns, ...], 
         longest: rows of an item at most.
     """
     which = numbers["box"].flatten()
-    pose, size, velocity = (_of_all(read, name).index_select(0, which) for name in BOX)
-    pose = pose.clone()
+    pose, size, velocity = (_of_all(read, name).index_select(0, which).to(torch.float64) for name in BOX)
     pose[:, :3, 3] += velocity.nan_to_num(0.0) * numbers["later"].flatten()[:, None]
     shape = numbers["box"].shape
-    there = torch.cat([valid_rows(boxes) for boxes in read]).index_select(0, which).view(shape)
+    pose = torch.bmm(numbers["T_own"].repeat_interleave(shape[1], 0), pose).view(*shape, 4, 4)
+    size = size.view(*shape, 3)
+    chosen = numbers["chosen"] & torch.cat([valid_rows(boxes) for boxes in read]).index_select(0, which).view(shape)
+    if torch.compiler.is_compiling():  # all of it is one kernel, which reads points once
+        return box_of_points(columns["xyz"], columns[ROW_ITEM], pose, size, chosen) >= 0
     rows, within = side_by_side(columns, numbers, longest)
     points = columns["xyz"].to(torch.float64).index_select(0, rows.flatten()).view(*rows.shape, 3)
-    T, chosen = numbers["T_ref"], numbers["chosen"] & there
-    found = in_some_box(transform_points(T, points), pose.view(*shape, 4, 4), size.view(*shape, 3), chosen)
+    found = in_some_box(points, pose, size, chosen)
     (span,) = per_row(columns, numbers, "span")
     return in_their_rows(found & within, columns, numbers) & (span[:, 1] > 0)
 

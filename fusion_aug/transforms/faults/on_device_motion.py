@@ -53,7 +53,7 @@ def plan_jump(stream: EgoPose, call: Call) -> EgoPose:
 
 def _shift(columns: Columns, numbers: Numbers) -> dict[str, Tensor]:
     (shift,) = per_row(columns, numbers, "shift")
-    return {"pose": shift @ columns["pose"]}
+    return {"pose": (shift @ columns["pose"].to(torch.float64)).to(columns["pose"].dtype)}
 
 
 @on_device(GpsJump, SatelliteFix)

@@ -55,6 +55,11 @@ def plan_camera(stream: Camera, call: Call) -> Camera:
     homes: list[list[Place]] = _note(call, "homes of pictures", lambda: _homes(call, shown))
     groups: dict[Place, Any] = _note(call, "light of pictures", lambda: _groups(call, shown, homes)) if lit else {}
     ranks: dict[Place, int] = {p: k for home in homes for k, p in enumerate(home)}
+    if any(shown[call.name, i].state is not None and shown[call.name, i].depth is None for i in range(len(stream))):
+        raise DataError(
+            f"{call.transform.__name__}: pictures of {call.name!r} have lost their depth before the weather, which "
+            f"needs it on a device; put what drops it behind"
+        )
     out, depths = opened(stream.items, call.program), [shown[call.name, i].depth for i in range(len(stream))]
     for block in dict.fromkeys(d.block for d in depths if d is not None):  # one for each size
         mine = [i for i, d in enumerate(depths) if d is not None and d.block is block]
