@@ -78,7 +78,8 @@ class Ragged(Stream):
     def select(self, keep: Tensor) -> Self:
         """Only the rows where ``keep`` (rows,) is True, with every per-row column; on a device others are marked."""
         if isinstance(self.values, ColumnsOnDevice):
-            return self.with_values(**{VALID: self.values[VALID] & keep if VALID in self.values else keep})
+            kept = keep.to(self.values.block.device)
+            return self.with_values(**{VALID: self.values[VALID] & kept if VALID in self.values else kept})
         return self._with_rows(keep.nonzero()[:, 0])
 
     def _with_rows(self, rows: Tensor) -> Self:

@@ -114,7 +114,11 @@ def _step(stage: Stage, numbers: Mapping[str, Any], slots: Mapping[Block, int]) 
 
 @lru_cache(KEPT)
 def _compiled(steps: tuple[Step, ...], asked: tuple[int, ...], backend: str) -> Callable[..., Any]:
-    return torch.compile(partial(flow, steps, asked), dynamic=True, backend=backend, fullgraph=True)
+    def own(sources: Sequence[Any], numbers: Sequence[dict[str, Tensor]]) -> list[Any]:
+        return flow(steps, asked, sources, numbers)
+
+    own.__code__ = own.__code__.replace()  # torch limits how often one code is compiled anew
+    return torch.compile(own, dynamic=True, backend=backend, fullgraph=True)
 
 
 def flow(

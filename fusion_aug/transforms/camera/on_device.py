@@ -21,10 +21,10 @@ from fusion_aug.core.registry import Call
 from fusion_aug.core.strength import Strength
 from fusion_aug.errors import DataError
 from fusion_aug.ops.warp_many import held
-from fusion_aug.streams import Camera, ImageStream
+from fusion_aug.streams import Camera, ImageStream, TactileImage
 from fusion_aug.streams.families import Photometric
 from fusion_aug.streams.on_device import Block
-from fusion_aug.transforms.camera.photometric import PictureContext, applies_to
+from fusion_aug.transforms.camera.photometric import PictureContext, applies_to, refuse_gel
 
 Params = Mapping[str, Any]
 Kernel = Callable[..., Tensor]
@@ -63,6 +63,9 @@ def changes_levels(
         return kernel
 
     return register
+
+
+on_device(Photometric, TactileImage)(refuse_gel)  # which looks at parameters alone
 
 
 @on_device(Photometric, Camera, where=lambda cls: cls in CHANGES)

@@ -229,6 +229,8 @@ def test_columns_that_a_user_changes_there_stay_there_with_marks_and_numbers() -
         for wrong in (sample["lidar"]["ring"], there["lidar"]["ring"][:7]):
             with pytest.raises(DataError, match="column 'ring': expected 480 rows on"):
                 there["lidar"].with_values(ring=wrong)
+        with pytest.raises(DataError, match="matches: the values of 'lidar' lie on a device"):
+            fa.matches(there, there).points("lidar")
         with pytest.raises(DataError, match="some samples lie on a device and some do not"):
             fa.collate([there.take([0]), sample.take([1])])
         with pytest.raises(DataError, match=r"came to a device apart, .* are not joined there"):
