@@ -15,6 +15,7 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.names import full_name
 from fusion_aug.sample import Sample
+from fusion_aug.streams.families import Mix
 
 
 @dataclass(frozen=True, init=False, kw_only=True)
@@ -48,6 +49,7 @@ class Container(Transform, abstract=True):
         object.__setattr__(self, "transforms", tuple(t for _, t in given))
         object.__setattr__(self, "names", tuple(names))
         self.__post_init__()
+        _last_other(self, "", "")
 
     @classmethod
     def options(cls) -> dict[str, Any]:
@@ -225,6 +227,26 @@ def _unique_names(names: list[str]) -> list[str]:
             own = f"{name}#{number}"
         out.append(own)
     return out
+
+
+def _last_other(transform: Transform, path: str, before: str) -> str:
+    """Path of the last transform that is no mix, of those up to and with this one; ``before`` is that ahead of it.
+
+    Raises:
+        ConfigError: a mix stands behind one: it meets samples as they are in their logs.
+    """
+    own = path or type(transform).__name__
+    if isinstance(transform, Mix) and before:
+        raise ConfigError(
+            f"{own}: takes parts of another sample, as both are in their logs, so it stands before all transforms that "
+            f"do not; move it in front of {before}"
+        )
+    if not isinstance(transform, Container):
+        return before if isinstance(transform, Mix) else own
+    last, alone = before, isinstance(transform, OneOf)
+    for name, child in transform.children():
+        last = _last_other(child, f"{path}/{name}" if path else name, before if alone else last) or last
+    return last
 
 
 def leaves(transform: Transform) -> list[Transform]:
