@@ -31,8 +31,10 @@ def difference(a: Rig, b: Rig, names: Iterable[str], bodies: tuple[str, str], ti
         mine, other = a.sensors.get(name), b.sensors.get(name)
         if mine is None and other is None:
             continue
-        if mine is None or other is None or type(mine) is not type(other):
-            return f"only one of them has a {(mine or other).kind if mine or other else 'sensor'} {name!r}"
+        if mine is None or other is None:
+            return f"only one of them has {name!r}"
+        if type(mine) is not type(other):
+            return f"{name!r} is a {mine.kind} and a {other.kind}"
         T_a, T_b = (r.T(f, s.frame, t) for r, f, s, t in zip((a, b), bodies, (mine, other), times, strict=True))
         apart = float((T_a[:3, 3] - T_b[:3, 3]).norm())
         if apart > MOST_METRES:

@@ -4,6 +4,7 @@ from fusion_aug.core.compose import Compose, OneOf, RandomApply, SomeOf, pipelin
 from fusion_aug.core.device.compiled import compiled
 from fusion_aug.core.engine import replay
 from fusion_aug.core.inversion import InexactInverse, invert
+from fusion_aug.core.mixing.donors import Donors
 from fusion_aug.core.parameters import ParameterRows
 from fusion_aug.core.ranges import Range
 from fusion_aug.core.registry import Call, Context, handles
@@ -122,7 +123,7 @@ __all__ = [
     "Action", "add_mirror_words", "Adversary", "AugmentedDataset", "axial", "BodyAcceleration", "BodyPose", "BodyTwist",
     "Boxes2D", "Boxes3D", "boxes_from", "ByDifficulty", "Call", "Camera", "categorical", "collate", "Column",
     "compiled", "Compose", "ConfigError", "Context", "corners", "covariance", "DataError", "decode_rle", "Depth",
-    "duration", "EgoPose", "encode_rle", "extent", "FusionAugError", "handles", "HardExamples", "HeightMap",
+    "Donors", "duration", "EgoPose", "encode_rle", "extent", "FusionAugError", "handles", "HardExamples", "HeightMap",
     "history_from_json", "history_to_json", "ImagePlane", "ImageStream", "Imu", "in_one_buffer", "InexactInverse",
     "intensity", "invert", "joint", "joint_force", "JointState", "Keypoints2D", "Keypoints3D", "know_network", "label",
     "length", "Lidar", "losses", "MagneticReading", "make_sample", "map_vectors", "MapElement", "MapElements",

@@ -8,10 +8,12 @@ import os
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+from donating import given_donors  # noqa: F401  (a fixture)
 from places import REPOSITORY
 from roundings import ORDERS, rounding
 from stores import Bucket, bucket_of, store_process
@@ -123,6 +125,20 @@ def plugins(own_names: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for name, module in list(sys.modules.items()):
         if tmp_path in Path(getattr(module, "__file__", None) or "/").parents:
             del sys.modules[name]
+
+
+@pytest.fixture(autouse=True)
+def donors_of_cases(request: pytest.FixtureRequest) -> None:
+    """A test of every ``case`` gives donors to those that mix."""
+    if "case" in request.fixturenames and request.getfixturevalue("case")[0] in mixes():
+        request.getfixturevalue("given_donors")
+
+
+@cache
+def mixes() -> frozenset[str]:
+    from cases import MIXES
+
+    return frozenset(MIXES)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,15 +42,21 @@ ONE_FOR_ALL = "the format holds one for all items, which is compared; the others
 NOT_RECEIVED = "no item of it was received, and the format stores nothing for that"
 
 
-def compare_run(source: Log, written: Log, manifest: Manifest) -> Iterator[list[Row]]:
-    """Rows of every sample of a manifest, and at the end those of the whole log and of its weathers."""
+def compare_run(
+    source: Log, written: Log, manifest: Manifest, resources: Mapping[str, Any] | None = None
+) -> Iterator[list[Row]]:
+    """Rows of every sample of a manifest, and at the end those of the whole log and of its weathers.
+
+    Args:
+        source, written: input and output. manifest: of the run. resources: what its transforms found by name.
+    """
     probe = FogProbe()
     writer = writer_of_run(source, manifest, written.root)
     losses, facts = Losses(source, written, writer), BoxFacts(source, written)
     classes = ClassCounts(losses)
     for entry in manifest.entries:
         before = source.read(entry.source)
-        made = replay(before, entry.history)
+        made = replay(before, entry.history, resources=resources)
         alone = entry.id != entry.source or "replayed" in manifest.header
         expected = writer.as_read_back(made, before, standalone=alone)
         yield [

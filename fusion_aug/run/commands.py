@@ -20,6 +20,7 @@ from fusion_aug.logs.remote.address import is_url
 from fusion_aug.run import report
 from fusion_aug.run.account_report import printable
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
+from fusion_aug.run.donating import resources_of_run
 from fusion_aug.run.execute import check_options, execute
 from fusion_aug.run.inputs import output_at, run_manifest, source_log, written_log
 from fusion_aug.run.job import Job
@@ -116,6 +117,7 @@ def check_written(out: Path, overrides: Sequence[str], extra_dir: str | None) ->
     for record in {(r.name, r.version): r for e in manifest.entries for r in e.history}.values():
         transform_class(record)
     written = written_log(manifest, out, source)
+    resources = resources_of_run(manifest, source, out if out.is_dir() else out.parent, overrides)
     select = [value_of(w) for w in overrides if w.startswith("log.select=")]
     if select:
         sources = {e.id: e.source for e in manifest.entries}
@@ -125,7 +127,7 @@ def check_written(out: Path, overrides: Sequence[str], extra_dir: str | None) ->
     @reads_file
     def compared(path: str) -> list[Row]:
         """All comparisons; the histories in the manifest say what is compared, and may hold anything."""
-        return [row for rows in compare_run(source, written, manifest) for row in rows]
+        return [row for rows in compare_run(source, written, manifest, resources) for row in rows]
 
     return combine(compared(manifest.where))
 

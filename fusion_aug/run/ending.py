@@ -88,6 +88,7 @@ def end(
             "source_root": job.log.origin,
             **{name: absolute(getattr(job.log.options, name), job.log.root) for name in job.log.format.file_options},
             **({KEY: places} if (places := network_places(job.config["pipeline"])) else {}),
+            **({"donors": job.donors.origin} if job.donors is not None else {}),
             "workers": job.config["workers"],
             "seconds": round(seconds, 3),
             "host": platform.node(),

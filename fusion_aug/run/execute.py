@@ -16,12 +16,14 @@ from fusion_aug.logs.core.log import find_exporter
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.logs.remote.address import is_url
 from fusion_aug.run.beginning import begun
+from fusion_aug.run.donating import check_donors
 from fusion_aug.run.ending import RunResult, end
-from fusion_aug.run.job import Job, shard_of, start_job
+from fusion_aug.run.job import Job, start_job
 from fusion_aug.run.obstacles import refuse_obstacles
 from fusion_aug.run.publishing import Publisher, published
 from fusion_aug.run.ray_engine import RayOptions, work_on_ray
 from fusion_aug.run.scope import check_names
+from fusion_aug.run.tasks import shard_of
 from fusion_aug.run.told import Told
 from fusion_aug.run.unfinished import clean
 from fusion_aug.run.workers import Outcomes, ProcessDied, work_through
@@ -88,6 +90,7 @@ def check_expressible(job: Job) -> None:
         ConfigError: naming transform, field, reason and remedy.
         FusionAugError: a sample cannot be read, and such are not skipped.
     """
+    check_donors(job.planned, job.donors)
     skips = job.config["on_error"] == "skip"
     for source in job.tasks.ids:
         is_read = False

@@ -18,7 +18,7 @@ import torch
 from calib.mirrored import as_given
 from fusion_aug.core.compose import Compose, named_leaves
 from fusion_aug.core.engine import run
-from fusion_aug.errors import ConfigError, FusionAugError
+from fusion_aug.errors import FusionAugError
 from fusion_aug.logs import Log, Writer
 from fusion_aug.logs.core.account import Account, account_of
 from fusion_aug.logs.core.full_disk import naming_output
@@ -31,14 +31,16 @@ from fusion_aug.logs.core.whole import move_files
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.ops.random import digest
 from fusion_aug.run.config import build_log, build_pipeline, import_plugins
+from fusion_aug.run.donating import SELF, donor_lines, donor_log, donor_resources
 from fusion_aug.run.freed_memory import keep_freed_memory
 from fusion_aug.run.network_files import network_lines, without_paths
 from fusion_aug.run.plugin_sources import plugin_files, plugin_lines
 from fusion_aug.run.scope import draw_geometry_per_scene
 from fusion_aug.run.store_files import SampleFiles
-from fusion_aug.run.tasks import Tasks
+from fusion_aug.run.tasks import Tasks, shard_of
 from fusion_aug.run.unfinished import PLANNING, UNFINISHED, read_marker, state
 from fusion_aug.run.usage import Usage
+from fusion_aug.sample import Sample
 from fusion_aug.sample.history import history_to_json
 from fusion_aug.sample.manifest import VERSION, output_id, tree_digest
 from fusion_aug.version import __version__
@@ -83,6 +85,16 @@ class Job:
     def log(self) -> Log:
         """The input."""
         return build_log(self.config["log"], self.config.get("storage"))
+
+    @cached_property
+    def donors(self) -> Log | None:
+        """The log that mixes take their partners from."""
+        return donor_log(self.config["donors"], self.log)
+
+    @cached_property
+    def resources(self) -> dict[str, Any]:
+        """What transforms find by name."""
+        return donor_resources(self.donors)
 
     @cached_property
     def sample_files(self) -> SampleFiles | None:
@@ -143,18 +155,21 @@ class Job:
             "pipeline": without_paths(self.config["pipeline"]),
             "lossy": bool(self.config["lossy"]),
             "plugins": list(self.config["plugins"] or []),
+            **({} if self.donors is None else {"donors": SELF if self.donors is self.log else "other"}),
         }
 
     def fingerprint(self) -> str:
         """Two jobs with the same fingerprint write the same bytes, as long as no file that they read is changed."""
         facts = [self.header(), {k: self.config[k] for k in ("copies", "keep_original", "limit")}]
-        return digest(json.dumps(facts, sort_keys=True), self.log.origin, list(self.log.ids))
+        more = [] if self.donors is None or self.donors is self.log else [self.donors.origin, list(self.donors.ids)]
+        return digest(json.dumps(facts, sort_keys=True), self.log.origin, list(self.log.ids), *more)
 
     def input_lines(self) -> Iterator[str]:
         """One line for every file that is read, with what shows a change of it: log, plugins, networks."""
         yield from plugin_lines(self._plugin_files)
         yield from network_lines(self.config["pipeline"])
         yield from input_lines(self.log)
+        yield from donor_lines(self.donors, self.log)
 
     @cached_property
     def _plugin_files(self) -> dict[str, Path]:
@@ -203,8 +218,7 @@ class Job:
         stage.mkdir(parents=True)
         out_id = output_id(source_id, copy)
         source = self.log.read(source_id)
-        seed = int(self.config["seed"])
-        sample = source if epoch is None else run(self.pipeline, source, seed=seed, epoch=epoch, count=True)
+        sample = source if epoch is None else self.augmented(source, epoch)
         rows = self.writer.stage(sample, source, out_id, stage)
         written = self.writer.as_read_back(sample, source, standalone=out_id != source_id)
         line = {
@@ -223,6 +237,11 @@ class Job:
         shutil.rmtree(stage)
         put = {"files": self.sample_files.put(self.out, moved)} if self.sample_files else {}
         self.write_marker(number, {"rows": rows, "line": line, "used": used, **put})
+
+    def augmented(self, source: Sample, epoch: int) -> Sample:
+        """What the pipeline makes of a sample; gains and losses are counted."""
+        how: dict[str, Any] = {"seed": int(self.config["seed"]), "resources": self.resources, "count": True}
+        return run(self.pipeline, source, epoch=epoch, **how)
 
     def skip(self, number: int, why: str) -> None:
         """Note that a sample could not be read."""
@@ -276,17 +295,3 @@ def _refuse_lost(out: Path) -> None:
     if state(out) != UNFINISHED:
         where = platform.node()
         raise FusionAugError(f"{out}: node {where} sees no run there; the output must lie where all nodes see it")
-
-
-def shard_of(shard: str | None) -> tuple[int, int] | None:
-    """``(3, 64)`` of ``3/64``; None of None.
-
-    Raises:
-        ConfigError: it is something else.
-    """
-    if shard is None:
-        return None
-    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", str(shard))
-    if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        raise ConfigError(f"shard: expected NUMBER/COUNT such as 3/64, the first is 1, got {shard!r}")
-    return int(found[1]), int(found[2])

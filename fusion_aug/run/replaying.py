@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from calib.regular_files import open_regular
 from fusion_aug.core.engine import replay
+from fusion_aug.core.mixing.transform import DONORS
 from fusion_aug.errors import ConfigError
 from fusion_aug.logs.core.files import user_path
 from fusion_aug.logs.core.log import Log
@@ -21,6 +22,7 @@ from fusion_aug.logs.core.whole import move_files, whole_folder
 from fusion_aug.logs.core.writer import WORK
 from fusion_aug.logs.remote.address import refuse_url
 from fusion_aug.run import report
+from fusion_aug.run.donating import resources_of_run
 from fusion_aug.run.inputs import output_at, run_manifest, source_log
 from fusion_aug.run.network_files import KEY
 from fusion_aug.run.words import value_of
@@ -35,6 +37,7 @@ def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_d
     entry = manifest.entry(sample_id)
     folder = path if path.is_dir() else path.parent
     log = source_log(manifest, folder, overrides, extra_dir)
+    resources = resources_of_run(manifest, log, folder, overrides)
     words = [str(value_of(w)) for w in overrides if w.startswith("out=")]
     refuse_url("out", words[-1] if words else "")
     given = [user_path(w) for w in words]
@@ -42,11 +45,11 @@ def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_d
         raise ConfigError(f"out: {given[0]} is not empty")
     if given:
         with whole_folder(given[0]) as out:
-            same = _write(log, manifest, entry, out)
-            _write_facts(log, manifest, _line(folder / NAME if path.is_dir() else path, entry), out)
+            same = _write(log, manifest, entry, out, resources)
+            _write_facts(log, manifest, _line(folder / NAME if path.is_dir() else path, entry), out, resources)
     else:
         with tempfile.TemporaryDirectory() as stage:
-            same = _stage(log, manifest, entry, Path(stage), Path(stage))[0]
+            same = _stage(log, manifest, entry, Path(stage), Path(stage), resources)[0]
     where = f", written to {given[0]}" if given else ""
     report.OUT.print(
         f"{sample_id}: replayed {len(entry.history)} records{where}; digest {'agrees' if same else 'DIFFERS'}",
@@ -56,19 +59,21 @@ def replay_command(positionals: Sequence[str], overrides: Sequence[str], extra_d
     return 0 if same else 1
 
 
-def _stage(log: Log, manifest: Manifest, entry: Entry, stage: Path, out: Path) -> tuple[bool, dict[str, Any], Any]:
+def _stage(
+    log: Log, manifest: Manifest, entry: Entry, stage: Path, out: Path, resources: Mapping[str, Any]
+) -> tuple[bool, dict[str, Any], Any]:
     """Write the files of the sample; returns whether they are the run's, their rows, and the writer."""
     source = log.read(entry.source)
     writer = writer_of_run(log, manifest, out)
-    rows = writer.stage(replay(source, entry.history), source, entry.id, stage)
+    rows = writer.stage(replay(source, entry.history, resources=resources), source, entry.id, stage)
     return tree_digest(stage) == entry.digest, rows, writer
 
 
-def _write(log: Log, manifest: Manifest, entry: Entry, out: Path) -> bool:
+def _write(log: Log, manifest: Manifest, entry: Entry, out: Path, resources: Mapping[str, Any]) -> bool:
     """Write files and tables of a log of this one sample; returns whether the files are the run's."""
     stage = out / WORK / "stage"
     stage.mkdir()
-    same, rows, writer = _stage(log, manifest, entry, stage, out)
+    same, rows, writer = _stage(log, manifest, entry, stage, out, resources)
     move_files(stage, out, entry.id)
     rows = {k: v for k, v in json.loads(json.dumps(rows)).items() if k != "residual"}  # as a run hands them over
     writer.finish([rows], [(entry.id, entry.source)])
@@ -83,7 +88,7 @@ def _line(path: Path, entry: Entry) -> dict[str, Any]:
         return next(row for row in rows if row["id"] == entry.id)
 
 
-def _write_facts(log: Log, manifest: Manifest, line: dict[str, Any], out: Path) -> None:
+def _write_facts(log: Log, manifest: Manifest, line: dict[str, Any], out: Path, resources: Mapping[str, Any]) -> None:
     """Write the manifest of the one sample, and where its source lies, for ``check OUT`` and ``show OUT``."""
     header = {**manifest.header, "replayed": line["id"]}
     if "account" in header:
@@ -95,4 +100,5 @@ def _write_facts(log: Log, manifest: Manifest, line: dict[str, Any], out: Path) 
     facts: dict[str, Any] = {"source_root": log.origin}
     facts |= {name: absolute(getattr(log.options, name), log.root) for name in log.format.file_options}
     facts |= {KEY: places} if (places := known_networks()) else {}
+    facts |= {DONORS: donors.log.origin} if (donors := resources.get(DONORS)) else {}
     write_new_text(out / "run.json", json.dumps(facts, indent=1) + "\n")

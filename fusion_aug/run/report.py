@@ -15,7 +15,6 @@ from rich.text import Text
 
 from fusion_aug.check.measurement import Row
 from fusion_aug.core.compose import leaves, named_leaves
-from fusion_aug.core.engine import run
 from fusion_aug.core.registry import is_invariant, resolve
 from fusion_aug.errors import USER_ERRORS, FusionAugError, MissingPackage
 from fusion_aug.logs.core.full_disk import naming_output
@@ -215,7 +214,7 @@ def _trial(job: Job) -> tuple[Sample, Used]:
             fits = True
             with naming_output(folder):
                 usage = Usage()
-                sample = run(job.pipeline, job.log.read(name), seed=int(job.config["seed"]), count=True)
+                sample = job.augmented(job.log.read(name), 0)
                 job.writer.stage(sample, source, name, folder)
                 written = job.writer.as_read_back(sample, source)
                 sample_account(source, sample, written, job.writer)

@@ -15,6 +15,7 @@ from fusion_aug.logs.core.sidecar import ids_in_manifest
 from fusion_aug.logs.remote.address import refuse_url
 from fusion_aug.run import report
 from fusion_aug.run.config import build_log, build_pipeline, compose_config, import_plugins
+from fusion_aug.run.donating import check_donors, donor_log, donor_resources
 from fusion_aug.run.inputs import output_at, run_manifest, source_log, written_log
 from fusion_aug.run.scope import draw_geometry_per_scene
 from fusion_aug.run.words import value_of
@@ -70,12 +71,14 @@ def _of_pipeline(config: dict[str, Any]) -> tuple[int, Iterator[tuple[Sample, Sa
     import_plugins(config["plugins"])
     log = build_log(config["log"], config["storage"])
     pipeline = draw_geometry_per_scene(build_pipeline(config["pipeline"]), log)[0]
-    ids = log.ids
+    ids, donors = log.ids, donor_log(config["donors"], log)
+    check_donors(pipeline, donors)
+    resources = donor_resources(donors)
 
     def pairs() -> Iterator[tuple[Sample, Sample]]:
         for i in ids:
             before = log.read(i)
-            yield before, run(pipeline, before, seed=int(config["seed"]))
+            yield before, run(pipeline, before, seed=int(config["seed"]), resources=resources)
 
     return len(ids), pairs()
 

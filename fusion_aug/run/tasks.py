@@ -58,3 +58,17 @@ class Tasks(Sequence[Task]):
             return [self[i] for i in range(len(self))[place]]
         copy, number = divmod(range(len(self))[place], len(self.ids))
         return self.ids[number], copy, None if self.keep_original and copy == 0 else copy
+
+
+def shard_of(shard: str | None) -> tuple[int, int] | None:
+    """``(3, 64)`` of ``3/64``; None of None.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if shard is None:
+        return None
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", str(shard))
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise ConfigError(f"shard: expected NUMBER/COUNT such as 3/64, the first is 1, got {shard!r}")
+    return int(found[1]), int(found[2])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fusion_aug.core.registry import own_transforms
-from fusion_aug.streams.families import Photometric
+from fusion_aug.streams.families import Mix, Photometric
 from fusion_aug.transforms import pixel_op
 
 
@@ -86,5 +86,6 @@ def settings(name: str, kind: Any) -> list[dict[str, Any]]:
 # a pipeline of all cases ends with these: links that are off have no mirror, and what needs distances finds none where
 # the LiDAR is dropped
 LAST = ("KinematicNoise", "ViewpointNoise", "ModalityDropout")
-ORDER = [*(name for name in own_transforms() if name not in LAST), *LAST]
+MIXES = [name for name, kind in own_transforms().items() if issubclass(kind, Mix)]  # which stand first
+ORDER = [*MIXES, *(name for name in own_transforms() if name not in (*MIXES, *LAST)), *LAST]
 CASES = {name: settings(name, own_transforms()[name]) for name in ORDER}

@@ -30,7 +30,7 @@ from fusion_aug.logs.argoverse2.reader import CLOUD, EGO, WORLD
 from fusion_aug.logs.argoverse2.tables import BOXES, CAMERAS, INTRINSICS, LABELS, MOUNTS, POSE, TRACK
 from fusion_aug.logs.core.bake import bake
 from fusion_aug.logs.core.box_counts import counts_after
-from fusion_aug.logs.core.capture_writer import ONE_STAMP_EFFECTS, CaptureTimeWriter
+from fusion_aug.logs.core.capture_writer import LINKED_KEYFRAME_EFFECTS, CaptureTimeWriter
 from fusion_aug.logs.core.files import copy_file, inside, write_picture
 from fusion_aug.logs.core.residual import residual
 from fusion_aug.logs.core.sidecar import StoredColumns, write_ids, write_sidecar
@@ -47,7 +47,7 @@ class ArgoverseWriter(CaptureTimeWriter):
     """Writes sweeps, pictures and the tables of every log."""
 
     unsupported_effects: ClassVar[Mapping[str, tuple[str, str]]] = {
-        **ONE_STAMP_EFFECTS,
+        **LINKED_KEYFRAME_EFFECTS,
         "homography": (
             "a perspective of the image fits no fx, fy, cx, cy",
             "use Resize, Crop or FlipImage",

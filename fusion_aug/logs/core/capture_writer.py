@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from fusion_aug.logs.core.writer import NEEDS_EVERY_SENSOR, Writer, all_present
+from fusion_aug.logs.core.writer import NEEDS_EVERY_SENSOR, NEEDS_ONE_SCENE, Writer, all_present
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Stream
 
@@ -26,6 +26,7 @@ ONE_STAMP_EFFECTS: Reasons = {
         USE_FOLDER_FORMAT,
     ),
 }
+LINKED_KEYFRAME_EFFECTS: Reasons = {**ONE_STAMP_EFFECTS, **NEEDS_ONE_SCENE}
 NO_STAMP_EFFECTS: Reasons = {
     **ONE_STAMP_EFFECTS,
     "time": ("its files hold neither stamps nor velocities, so nothing in them would change", USE_FOLDER_FORMAT),

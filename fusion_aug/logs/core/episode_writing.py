@@ -22,7 +22,7 @@ from fusion_aug.logs.core.joint_readings import streams_within
 from fusion_aug.logs.core.robots import SCALE_REASON
 from fusion_aug.logs.core.sidecar import FOLDER, write_sidecar
 from fusion_aug.logs.core.touch import with_first_gel
-from fusion_aug.logs.core.writer import NEEDS_EVERY_SENSOR, Writer, all_present
+from fusion_aug.logs.core.writer import NEEDS_EVERY_SENSOR, NEEDS_ONE_SCENE, Writer, all_present
 from fusion_aug.ops.resample import nearest
 from fusion_aug.sample import Ref, Sample
 from fusion_aug.streams import Stream
@@ -39,7 +39,11 @@ class EpisodeWriter(Writer):
     """
 
     loss_reasons: ClassVar[Mapping[str, str]] = {"": "the format holds one item per frame"}
-    unsupported_effects: ClassVar[Mapping[str, tuple[str, str]]] = {**NEEDS_EVERY_SENSOR, "scale": SCALE_REASON}
+    unsupported_effects: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **NEEDS_EVERY_SENSOR,
+        **NEEDS_ONE_SCENE,
+        "scale": SCALE_REASON,
+    }
 
     @property
     @abstractmethod

@@ -58,6 +58,14 @@ NEEDS_EVERY_SENSOR = {
     )
 }
 
+# what formats cannot hold whose readers join a keyframe or message with those before and after it
+NEEDS_ONE_SCENE = {
+    "mix": (
+        "readers take velocities and tracks from neighbouring keyframes, and a mix has parts of another scene",
+        "write the folder format (output=folder) or mmdetection3d infos, or use it in training",
+    )
+}
+
 
 class Writer(ABC):
     """Writes augmented samples in the format of their source.

@@ -18,7 +18,7 @@ from fusion_aug.logs.core.files import inside
 from fusion_aug.logs.core.robots import SCALE_REASON
 from fusion_aug.logs.core.sidecar import write_changes, write_ids, write_sidecar
 from fusion_aug.logs.core.taxel_rows import as_messages_of_numbers, with_rest
-from fusion_aug.logs.core.writer import Problem, Writer
+from fusion_aug.logs.core.writer import NEEDS_ONE_SCENE, Problem, Writer
 from fusion_aug.logs.mcap.bag import STORAGES, BagFile, metadata_of, write_bag
 from fusion_aug.logs.mcap.camera_limits import camera_limits
 from fusion_aug.logs.mcap.dropped_joints import dropped_joints
@@ -50,6 +50,7 @@ class McapWriter(Writer):
             "write the folder format (output=folder), or leave link errors out",
         ),
         "scale": SCALE_REASON,
+        **NEEDS_ONE_SCENE,
     }
 
     def can_express(self, transform: Transform, sample: Sample | None = None) -> list[Problem]:

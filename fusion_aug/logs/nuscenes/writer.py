@@ -19,7 +19,7 @@ from calib.nuscenes import record_from_pose
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.bake import bake
 from fusion_aug.logs.core.box_counts import counts_after
-from fusion_aug.logs.core.capture_writer import ONE_STAMP_EFFECTS, CaptureTimeWriter
+from fusion_aug.logs.core.capture_writer import LINKED_KEYFRAME_EFFECTS, CaptureTimeWriter
 from fusion_aug.logs.core.files import copy_file, inside, write_picture
 from fusion_aug.logs.core.residual import residual
 from fusion_aug.logs.core.sidecar import write_sidecar
@@ -43,7 +43,7 @@ class NuscenesWriter(CaptureTimeWriter):
     """Writes tables, clouds and pictures; streams that nuScenes has no place for go to the sidecar."""
 
     unsupported_effects: ClassVar[Mapping[str, tuple[str, str]]] = {
-        **ONE_STAMP_EFFECTS,
+        **LINKED_KEYFRAME_EFFECTS,
         "homography": (
             "a perspective of the image fits no camera_intrinsic, since the depth that readers divide by would change",
             "use Resize, Crop, FlipImage or RotateImage",
