@@ -28,6 +28,7 @@ from fusion_aug.logs.core.sidecar import merge_sidecar
 from fusion_aug.logs.core.tracks import bare_sample
 from fusion_aug.logs.nuscenes.box_motion import box_velocities
 from fusion_aug.logs.nuscenes.clouds import LIDAR_COLUMNS, RADAR_COLUMNS
+from fusion_aug.logs.nuscenes.conditions import conditions_of
 from fusion_aug.logs.nuscenes.contents import NO_FILES, NO_RECORD, NO_ROW, OTHER_VERSION, OWN_FOLDER
 from fusion_aug.logs.nuscenes.ego import ego_around
 from fusion_aug.logs.nuscenes.files import Files
@@ -105,6 +106,11 @@ class NuscenesLog(LogWithRoads, LogWithGrids):
     def names_of(self, sample_id: str) -> list[str]:
         """A sample is called by its token, by its scene's name and token, and by the splits that the scene is in."""
         return [sample_id, *self._names_of_scene[self.scene_of(sample_id)]]
+
+    def conditions(self, sample_id: str) -> dict[str, str]:
+        """Weather and time of day of a sample, by which donors are chosen; "" where nothing tells."""
+        scene = self.tables.get("scene", self.scene_of(sample_id))
+        return conditions_of(scene, self.tables.get("log", scene["log_token"]))
 
     @cached_property
     def _names_of_scene(self) -> dict[str, list[str]]:

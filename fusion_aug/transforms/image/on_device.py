@@ -40,5 +40,5 @@ def _mapped(stream: Any, call: Call, name: str) -> Any:
 
 def _pixels_mapped(columns: Mapping[str, Tensor], numbers: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     pixels = columns[name]
-    each = pixels.reshape(len(pixels), -1, 2).to(numbers["P"].dtype)
+    each = pixels.reshape(len(pixels), pixels.shape[1:].numel() // 2, 2).to(numbers["P"].dtype)
     return {name: apply_homography(numbers["P"].index_select(0, columns[ROW_ITEM]), each).reshape(pixels.shape)}

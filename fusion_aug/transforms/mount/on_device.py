@@ -181,7 +181,7 @@ def _through_turn(columns: Mapping[str, Tensor], numbers: Mapping[str, Tensor], 
     back, turn, to_pixel, least, most, on = (
         numbers[n].index_select(0, rows) for n in ("back", "turn", "to_pixel", "least", "most", "on")
     )
-    each = pixels.reshape(len(pixels), -1, 2).to(torch.float64)
+    each = pixels.reshape(len(pixels), pixels.shape[1:].numel() // 2, 2).to(torch.float64)
     rays = torch.cat([each, torch.ones_like(each[..., :1])], -1) @ back.mT
     there = (rays * torch.sign(rays[..., 2:])) @ turn.mT
     image = there @ to_pixel.mT
