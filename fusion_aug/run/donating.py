@@ -15,6 +15,7 @@ from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs import Log, open_log
 from fusion_aug.logs.core.files import read_json, user_path
 from fusion_aug.logs.core.inputs import input_lines
+from fusion_aug.logs.remote.address import is_url
 from fusion_aug.run.unfinished import FACTS
 from fusion_aug.run.words import value_of
 from fusion_aug.sample.manifest import Manifest
@@ -38,8 +39,14 @@ def donor_log(word: Any, log: Log) -> Log | None:
         raise ConfigError(f"donors: expected self, or the folder of a log, got {word!r}")
     if word == SELF:
         return log
+    if not is_url(word) and not user_path(word).is_dir():
+        raise ConfigError(f"donors: there is no folder {word!r}; give self, or that of a log as donors=DIR")
     options = {n: getattr(log.options, n) for n, option in log.format.all_options.items() if not option.is_file}
-    return open_log(log.format.name, user_path(word), **{k: v for k, v in options.items() if k != "select"})
+    return open_log(
+        log.format.name,
+        word if is_url(word) else user_path(word),
+        **{k: v for k, v in options.items() if k != "select"},
+    )
 
 
 def donor_resources(donors: Log | None) -> dict[str, Any]:

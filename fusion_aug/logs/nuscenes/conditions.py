@@ -23,4 +23,5 @@ def conditions_of(scene: Row, log: Row) -> dict[str, str]:
     text = str(scene.get("description", "")).lower()
     own = bool(OWN_LOG.match(str(log.get("logfile", ""))))
     weather = "rain" if re.search(r"\brain(y|s|ing|fall)?\b", text) else "dry" if own else ""
-    return {"weather": weather, "time_of_day": "night" if re.search(r"\bnight(s|time)?\b", text) else "day" if own else ""}
+    time_of_day = "night" if re.search(r"\bnight(s|time)?\b", text) else "day" if own else ""
+    return {"weather": weather, "time_of_day": time_of_day}
