@@ -18,6 +18,7 @@ from fusion_aug.check.measurement import Row
 from fusion_aug.check.reasons import KEEPS
 from fusion_aug.core.registry import find_transform
 from fusion_aug.errors import USER_ERRORS
+from fusion_aug.logs.core.run_writer import is_made_anew
 from fusion_aug.safe.guard import reads_file
 from fusion_aug.sample import Sample
 from fusion_aug.sample.manifest import Entry
@@ -35,13 +36,14 @@ class ClassCounts:
     """
 
     def __init__(self, losses: Losses):
+        self.anew = is_made_anew(losses.writer)
         self.source, self.written, self.lines, self.names = losses.source, losses.written, losses.lines, losses.names
 
     @cached_property
     def counted(self) -> tuple[CountedByClass, CountedByClass] | None:
         """Counters of both logs; None where nothing counts the format's points by class."""
         name = self.source.format.name
-        if name != self.written.format.name or name not in CLASS_COUNTERS:
+        if self.anew or name != self.written.format.name or name not in CLASS_COUNTERS:
             return None
         before, after = (
             reads_file(CLASS_COUNTERS[name])(log.root, vars(log.options)) for log in (self.source, self.written)

@@ -13,6 +13,7 @@ from fusion_aug.check.kept_files import FIELD, KEPT
 from fusion_aug.check.measurement import Row
 from fusion_aug.errors import DataError
 from fusion_aug.safe.hdf5 import open_hdf5
+from fusion_aug.sample.manifest import mirrors_input
 
 INFO = "meta/info.json"  # of a LeRobotDataset
 COUNTED = ("num_samples", "total")  # attributes of robomimic that are counted again
@@ -30,7 +31,7 @@ def compare_kept_facts(source: Path, out: Path, header: Facts, pairs: Sequence[P
     Args:
         source, out: roots of the logs. header: of the manifest. pairs: of the samples.
     """
-    if header.get("format") != header.get("output", header.get("format")):
+    if not mirrors_input(header):
         return
     kinds: tuple[tuple[str, Callable[[], Iterator[tuple[str, bool]]]], ...] = (
         ("fields", lambda: _fields(source, out, header)),

@@ -18,7 +18,7 @@ from fusion_aug.check.counts.files import LogFiles
 from fusion_aug.check.measurement import Row
 from fusion_aug.check.path_patterns import PathPattern
 from fusion_aug.errors import DataError
-from fusion_aug.sample.manifest import NAME
+from fusion_aug.sample.manifest import NAME, mirrors_input
 
 KEPT, FIELD = "kept", ":"
 MAX_PATTERNS = 1000
@@ -91,7 +91,7 @@ def kept_tables(header: Mapping[str, Any], where: str) -> tuple[dict[str, int], 
     A table may match several patterns: fields that are not understood have one of their own. Both are empty where the
     output is of another format than the source.
     """
-    if header.get("format") != header.get("output", header.get("format")):
+    if not mirrors_input(header):
         return {}, []
     groups = {n: found for n, found in groups_of(header, "fields", where).items() if n.endswith(".json")}
     kept = {name: count for name, (count, fates) in groups.items() if fates == {KEPT}}

@@ -26,6 +26,7 @@ from fusion_aug.logs.core.inputs import input_lines
 from fusion_aug.logs.core.intensity import SOURCE_KEY
 from fusion_aug.logs.core.locks import FolderLock
 from fusion_aug.logs.core.new_files import write_new_text
+from fusion_aug.logs.core.run_writer import is_made_anew
 from fusion_aug.logs.core.sample_account import sample_account
 from fusion_aug.logs.core.whole import move_files
 from fusion_aug.logs.core.writer import WORK
@@ -42,7 +43,7 @@ from fusion_aug.run.unfinished import PLANNING, UNFINISHED, read_marker, state
 from fusion_aug.run.usage import Usage
 from fusion_aug.sample import Sample
 from fusion_aug.sample.history import history_to_json
-from fusion_aug.sample.manifest import VERSION, output_id, tree_digest
+from fusion_aug.sample.manifest import ANEW, VERSION, output_id, tree_digest
 from fusion_aug.version import __version__
 
 
@@ -115,9 +116,9 @@ class Job:
     @cached_property
     def writer(self) -> Writer:
         """Writer of the input's format."""
-        lossy, link = bool(self.config["lossy"]), str(self.config["link"])
-        options = self.config.get("output_options")
-        return self.log.writer(self.out, self.config["output"], lossy=lossy, link=link, options=options)
+        how: dict[str, Any] = {"lossy": bool(self.config["lossy"]), "link": str(self.config["link"])}
+        how |= {"options": self.config.get("output_options"), "mixed": self.donors is not None}
+        return self.log.writer(self.out, self.config["output"], **how)
 
     @cached_property
     def account(self) -> Account:
@@ -156,6 +157,7 @@ class Job:
             "lossy": bool(self.config["lossy"]),
             "plugins": list(self.config["plugins"] or []),
             **({} if self.donors is None else {"donors": SELF if self.donors is self.log else "other"}),
+            **({ANEW: True} if self.output == self.log.format.name and is_made_anew(self.writer) else {}),
         }
 
     def fingerprint(self) -> str:

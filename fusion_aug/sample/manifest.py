@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from fusion_aug.safe.guard import reads_file
 from fusion_aug.sample.history import History, history_from_json
 
 VERSION = 1
+ANEW = "made_anew"  # of a header, where an output of the input's format does not mirror its tree
 NAME = "manifest.jsonl"
 MAX_BYTES = 4 * 2**30
 MAX_HEADER_BYTES = 64 * 2**20
@@ -118,6 +120,15 @@ def manifest_header(path: Path) -> dict[str, Any]:
     except ValueError:
         return {}
     return header if isinstance(header, dict) and header.get("manifest") == VERSION else {}
+
+
+def mirrors_input(header: Mapping[str, Any]) -> bool:
+    """Whether an output is of its input's format and mirrors its tree, by the first line of its manifest.
+
+    Args:
+        header: with ``ANEW`` where all tables were made anew, as mixed keyframes of nuScenes need it.
+    """
+    return header.get("format") == header.get("output", header.get("format")) and not header.get(ANEW)
 
 
 def output_id(sample_id: str, copy: int) -> str:

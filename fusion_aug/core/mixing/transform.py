@@ -147,6 +147,12 @@ def refuse_changed(who: str, sample: Sample) -> None:
             )
 
 
+def is_mixed(sample: Sample) -> bool:
+    """Whether a sample has parts of another one."""
+    kinds = (find_transform(r.name) for r in sample.history if r.applied)
+    return any(kind is not None and issubclass(kind, Mix) for kind in kinds)
+
+
 def check_single(who: str, sample: Sample) -> str:
     """Why a sample is no single keyframe, which mixes of sensors need: "" of one that is."""
     for name, stream in sample.of_type(Boxes3D).items():

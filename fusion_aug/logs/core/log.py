@@ -13,14 +13,7 @@ from calib.rig_file import pictures_of_rig_file, read_rig_file
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.classes import Classes
 from fusion_aug.logs.core.contents import Fields, Part, Unreached, contents_of
-from fusion_aug.logs.core.formats import (
-    FORMATS,
-    Format,
-    find_exporter,
-    find_format,
-    output_options,
-    register_format,
-)  # fmt: skip
+from fusion_aug.logs.core.formats import FORMATS, Format, find_exporter, find_format, output_options, register_format
 from fusion_aug.logs.core.guarding import guard_log
 from fusion_aug.logs.core.intensity import (
     CloudFile,
@@ -145,18 +138,20 @@ class Log(Sequence[Sample], ABC):
         lossy: bool = False,
         link: str = "copy",
         options: Mapping[str, Any] | None = None,
+        mixed: bool = False,
     ) -> Writer:
         """Return a writer for samples of this log.
 
         Args:
-            out: folder of the output.
-            output: format of the output; None is this log's own, whose tree is mirrored. Others need an ``exporter``.
-            lossy: write also what the format's own tool would read wrongly, and record the residual.
-            link: "copy", or "hard" for hard links of files that did not change.
-            options: of the format of the output, see ``Format.output_options``.
+            out: folder of the output. output: its format; None is this log's own, whose tree is mirrored. Others need
+                an ``exporter``.
+            lossy: write also what the format's own tool would read wrongly, and record the residual. link: "copy", or
+                "hard" for hard links of unchanged files. options: of the output, see ``Format.output_options``.
+            mixed: whether samples take parts of others; then its exporter, if any, writes what its writer cannot.
         """
         format = self.format if output in (None, self.format.name) else find_format(str(output))
-        kind = format.writer if format is self.format else find_exporter(str(output))
+        anew = mixed and "mix" in format.writer.unsupported_effects and format.exporter
+        kind = format.writer if format is self.format and not anew else find_exporter(format.name)
         return kind(self, out, lossy=lossy, link=link, options=output_options(format, options or {}))
 
     def option_files(self) -> list[Path]:

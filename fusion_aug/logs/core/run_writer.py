@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.logs.core.log import Log
@@ -24,6 +25,12 @@ def writer_of_run(log: Log, manifest: Manifest, out: Path) -> Writer:
     if not isinstance(options, dict):
         raise DataError(f"{manifest.where}: output_options: expected a mapping, got {str(options)[:100]!r}")
     try:
-        return log.writer(out, header["output"], lossy=bool(header["lossy"]), options=options)
+        how: dict[str, Any] = {"lossy": bool(header["lossy"]), "options": options, "mixed": "donors" in header}
+        return log.writer(out, header["output"], **how)
     except ConfigError as error:
         raise DataError(f"{manifest.where}: {str(error)[:500]}") from None
+
+
+def is_made_anew(writer: Writer) -> bool:
+    """Whether a writer makes all files anew, and does not mirror the tree of the log that its samples are from."""
+    return not isinstance(writer, writer.log.format.writer)

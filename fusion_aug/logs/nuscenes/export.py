@@ -1,7 +1,10 @@
-"""nuScenes: writer for samples of other logs, which makes all tables anew.
+"""nuScenes: writer for samples of other logs, and for mixed ones, which makes all tables anew.
 
 Tokens are digests of ids, so the same samples give the same bytes. ``fusion_aug/ids.json`` maps them to the ids of the
 manifest. What the tables have no place for goes to the sidecar.
+
+A mixed keyframe is a scene of its own: readers take velocities and tracks from the keyframes before and after it, which
+know nothing of what was mixed in.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import torch
 from calib import CameraSensor
 from calib.nuscenes import record_from_pose
 from fusion_aug.core.compose import Compose
+from fusion_aug.core.mixing.transform import is_mixed
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import DataError
 from fusion_aug.logs.core.bake import bake
@@ -54,7 +58,9 @@ NO_PLACE = "nuScenes' tables have no place for it"
 class NuscenesExporter(CaptureTimeWriter):
     """Writes keyframes with sweeps, calibration, poses and boxes of any log."""
 
-    unsupported_effects = NuscenesWriter.unsupported_effects
+    unsupported_effects: ClassVar[Mapping[str, tuple[str, str]]] = {
+        k: v for k, v in NuscenesWriter.unsupported_effects.items() if k != "mix"
+    }
     derived = NuscenesWriter.derived
     loss_reasons: ClassVar[Mapping[str, str]] = {
         "": NO_PLACE, EGO: "the tables hold a pose for every file", BOXES: "the tables annotate every keyframe",
@@ -97,6 +103,8 @@ class NuscenesExporter(CaptureTimeWriter):
         if rest:
             out.append(f"nuScenes' tables have no place for {', '.join(rest)}: in the sidecar fusion_aug/")
         out += velocity_notes(sample, [n for n in channels if isinstance(sample[n], Radar)])
+        if "mix" in pipeline.effects():
+            out.append("every mixed keyframe is a scene of its own: it has no velocities of boxes, maps and attributes")
         flat = [n for n in channels if isinstance(sample[n], Lidar) and "ring" not in sample[n].values]
         if flat:
             out.append(f"{', '.join(flat)}: no ring is known: -1")
@@ -108,7 +116,7 @@ class NuscenesExporter(CaptureTimeWriter):
 
     def as_read_back(self, sample: Sample, source: Sample, *, standalone: bool = False) -> Sample:
         """Return the sample in the form of the tables, see ``form``."""
-        sample = super().as_read_back(sample, source, standalone=standalone)
+        sample = alone_if_mixed(super().as_read_back(sample, source, standalone=standalone))
         return table_form(_with_visibility(sample, source))
 
     def stage(self, sample: Sample, source: Sample, out_id: str, folder: Path) -> dict[str, Any]:
@@ -126,10 +134,10 @@ class NuscenesExporter(CaptureTimeWriter):
         if problems:
             raise DataError(f"sample {source.id!r}: {problems[0]}")
         suffix = out_id[len(source.id) :]
-        moved = in_frames(super().as_read_back(sample, source))
+        moved = in_frames(alone_if_mixed(super().as_read_back(sample, source)))
         nominal, held = in_frames(source), self.as_read_back(sample, source)
         channels = channels_of(moved)
-        rows: dict[str, Any] = {"scene": sample.meta.scene, "suffix": suffix}
+        rows: dict[str, Any] = {"scene": moved.meta.scene, "suffix": suffix}
         rows["sample"] = [token_of("sample", source.id) + suffix, held.ref.time // MICRO]
         rows["channels"] = [self._channel(moved, nominal, n) for n in channels]
         rows["data"] = self._files(moved, nominal, held, channels, suffix, folder)
@@ -219,6 +227,17 @@ def picture_ending(sample: Sample, source: Sample, name: str, item: int) -> str:
         if suffix.lower() in PICTURES:
             return str(suffix)
     return ".png"
+
+
+def alone_if_mixed(sample: Sample) -> Sample:
+    """A mixed sample in a scene of its own, where no velocity of a box is known; any other one as it is."""
+    if not is_mixed(sample):
+        return sample
+    boxes = sample.streams.get(BOXES)
+    if isinstance(boxes, Boxes3D) and "velocity" in boxes.values:
+        unknown = torch.full_like(boxes["velocity"], float("nan"))
+        sample = sample.with_streams({**sample.streams, BOXES: boxes.with_values(velocity=unknown)})
+    return sample.with_meta(0, scene=f"{sample.meta.scene}-{sample.id}")
 
 
 def _encoded(stream: Points, item: int, baked: Points | None) -> bytes:
