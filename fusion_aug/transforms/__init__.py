@@ -58,6 +58,7 @@ from fusion_aug.transforms.faults import (
     ScanMotionBlur,
 )
 from fusion_aug.transforms.image import Crop, FlipImage, Pad, PerspectiveImage, Resize, ResizeCrop, RotateImage
+from fusion_aug.transforms.mix import SwapSector
 from fusion_aug.transforms.modality import ModalityDropout
 from fusion_aug.transforms.mount import Miscalibrate, Viewpoint
 from fusion_aug.transforms.radar import DopplerFolding, RadarClutter, RadarGhosts, RadarMissed, RadarNoise, RcsNoise
@@ -185,6 +186,7 @@ __all__ = [
     "SpeedWarp",
     "Spray",
     "SunGlare",
+    "SwapSector",
     "TactileNoise",
     "TactileShift",
     "TaxelCrosstalk",
