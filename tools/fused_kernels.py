@@ -82,14 +82,15 @@ def _not_compiled(*arguments: Any) -> None:
 
 @contextmanager
 def _settings(runs: bool) -> Iterator[None]:
-    from torch._inductor import compile_fx, config
+    from torch._inductor import compile_fx, config, cpu_vec_isa
 
     log = compile_fx.inductor_metrics_log  # bytes are counted where somebody listens
     was, log.propagate = (log.level, log.propagate), False
     log.setLevel(logging.INFO)
-    ways = {"force_disable_caches": True, "compile_threads": 1, **({} if runs else {"cpp.simdlen": 1})}
+    ways = {"force_disable_caches": True, "compile_threads": 1}
+    picked = cpu_vec_isa.pick_vec_isa if runs else lambda: cpu_vec_isa.invalid_vec_isa  # the former asks a compiler
     try:
-        with config.patch(ways):
+        with config.patch(ways), mock.patch.object(cpu_vec_isa, "pick_vec_isa", picked):
             yield
     finally:
         log.setLevel(was[0])

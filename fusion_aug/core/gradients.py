@@ -70,7 +70,7 @@ def numbers_alone(value: Any) -> Any:
         return value.detach().item() if value.ndim == 0 else value.detach()
     if isinstance(value, Mapping):
         return {k: numbers_alone(v) for k, v in value.items()}
-    return [numbers_alone(v) for v in value] if isinstance(value, list | tuple) else value
+    return type(value)(map(numbers_alone, value)) if type(value) in (list, tuple) else value
 
 
 def depends_on(results: Iterable[Tensor], source: Tensor) -> bool:

@@ -10,7 +10,8 @@ from fusion_aug.errors import DataError
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample.history import History
 from fusion_aug.sample.to_device import lies_on_device
-from fusion_aug.streams import Stream, TactileImage
+from fusion_aug.streams import Boxes3D, Stream, TactileImage
+from fusion_aug.streams.families import Mix
 
 S = TypeVar("S", bound=Stream)
 
@@ -45,7 +46,8 @@ def invert(stream: S, history: History, *, name: str = "") -> S:
         if not record.applied:
             continue
         cls = transform_class(record)
-        if is_invariant(cls, type(out)) or resolve(cls, type(out)) is None or isinstance(out, cls.keeps_geometry_of):
+        untouched = resolve(cls, type(out)) is None and not issubclass(cls, Mix)
+        if untouched or is_invariant(cls, type(out)) or isinstance(out, cls.keeps_geometry_of):
             continue
         undo = getattr(cls, "undo", None)
         if undo is None or cls.inverse == "none":
@@ -53,7 +55,9 @@ def invert(stream: S, history: History, *, name: str = "") -> S:
         before = record.before
         instance = out.instance(name)
         params = record.params.get(instance, record.params.get("", {}))
-        if cls.inverse == "lossy" and hasattr(out, "items"):
+        if issubclass(cls, Mix) and not isinstance(out, Boxes3D):
+            warnings.warn(f"{record.name} ({record.path}): parts of another sample stay", InexactInverse, stacklevel=2)
+        elif cls.inverse == "lossy" and hasattr(out, "items"):
             warnings.warn(f"{record.name} ({record.path}) is undone by resampling", InexactInverse, stacklevel=2)
         elif isinstance(out, TactileImage):
             warnings.warn(f"{record.name} ({record.path}) is undone by rendering", InexactInverse, stacklevel=2)

@@ -20,16 +20,20 @@ LATER = 2_000_000_000  # ns: the donor's keyframe is another one of the same dri
 
 
 def donor_for(sample: fa.Sample, seed: int) -> fa.Sample:
-    """A sample with the receiver's cameras and kinds of pictures, and other points, boxes and pictures."""
+    """A sample with the receiver's cameras, kinds of pictures and points, and with other boxes and pictures."""
     camera = sample.meta.rig.sensors.get("CAM_FRONT")
     size = (48, 64) if camera is None else camera.model.size
-    cloud = sample.streams.get("lidar")
-    dtype = cloud["xyz"].dtype if cloud is not None else torch.float32
-    donor = make_sample(f"donor{seed}", time=T0 + LATER, size=size, seed=100 + seed, dtype=dtype)
-    floats = {n for n, s in sample.of_type(fa.Camera).items() if len(s) and s.image(0).dtype == torch.float32}
-    changed = {n: replace(s, items=tuple(i.float() / 255 for i in s.items)) for n, s in donor.streams.items()
-               if n in floats}  # fmt: skip
-    return donor.with_streams({**donor.streams, **changed})
+    donor = make_sample(f"donor{seed}", time=T0 + LATER, size=size, seed=100 + seed, boxes=1)
+    streams = {n: _of_the_kind(s, sample.streams[n]) for n, s in donor.streams.items() if n in sample.streams}
+    return donor.with_streams(streams)
+
+
+def _of_the_kind(stream: fa.Stream, like: fa.Stream) -> fa.Stream:
+    if isinstance(like, fa.Points) and len(like) == len(stream):  # the same ground, and columns
+        return replace(like.loaded(), capture_times=stream.capture_times, sample_index=stream.sample_index)
+    if isinstance(like, fa.Camera) and len(like) and like.image(0).dtype == torch.float32:
+        return replace(stream, items=tuple(i.float() / 255 for i in stream.items))
+    return stream
 
 
 class GivenDonors(fa.Donors):

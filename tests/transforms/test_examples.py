@@ -44,6 +44,7 @@ def differ(a: tuple, b: tuple) -> bool:
     return False
 
 
+@pytest.mark.usefixtures("given_donors")
 @pytest.mark.parametrize("name", own_transforms())
 def test_an_example_does_something(name: str) -> None:
     """To a sample of every kind of stream; what changes levels refuses tactile pictures, so it meets none."""

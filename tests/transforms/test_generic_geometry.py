@@ -20,7 +20,7 @@ from fusion_aug.core.engine import run
 from fusion_aug.core.fields import kinds
 from fusion_aug.core.registry import own_transforms
 from fusion_aug.ops.points import points_in_boxes
-from fusion_aug.streams.families import Mount, Photometric, Scene
+from fusion_aug.streams.families import Mix, Mount, Photometric, Scene
 
 
 @pytest.mark.quick
@@ -95,6 +95,7 @@ def stays_calibrated(case: Case) -> bool:
 @pytest.mark.quick
 @only(stays_calibrated)
 @only(lambda case: promises(case, "keeps_counts") or not promises(case, "keeps_rows"))
+@only(lambda case: not issubclass(own_transforms()[case[0]], Mix))
 def test_point_in_box_counts(case: Case) -> None:
     """Points of every box stay in it; where points may go, counts never grow."""
     sample = make_sample(points=500)

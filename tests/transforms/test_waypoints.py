@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from generic import Case, build
+from generic import Case, build, only
 from samples import make_sample, make_waypoints
 
 import fusion_aug as fa
 from fusion_aug.core.registry import own_transforms
 from fusion_aug.sample.history import history_from_json, history_to_json
-from fusion_aug.streams.families import Scene
+from fusion_aug.streams.families import Mix, Scene
 from fusion_aug.transforms.temporal.speed import WarpTransform
 
 MOTIONS = {
@@ -124,6 +124,7 @@ def test_a_map_of_time_and_its_inverse() -> None:
             assert close, (name, column)
 
 
+@only(lambda case: not issubclass(own_transforms()[case[0]], Mix))
 def test_only_scenes_and_maps_of_time_move_them(case: Case) -> None:
     sample = make_sample(points=60, gels=False)
     transform = own_transforms()[case[0]]

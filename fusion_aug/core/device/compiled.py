@@ -14,10 +14,12 @@ from torch import Tensor
 
 from fusion_aug.core.device.program import ROWS, Program, Stage
 from fusion_aug.errors import ConfigError
+from fusion_aug.ops.taken import taken
 from fusion_aug.sample import Sample
 from fusion_aug.streams.on_device import Block
 
 KEPT = 64  # compiled plans that are held
+USUAL = ("inductor", "eager")  # backends that every torch has; the others are known when its compiler is imported
 
 _BACKEND: ContextVar[str] = ContextVar("backend", default="")
 
@@ -37,12 +39,26 @@ class Step(NamedTuple):
 class Compiled:
     """A pipeline whose stages on a device are compiled; ``compiled`` makes it.
 
+    It is no transform: how kernels are made changes nothing that is drawn or recorded, so configurations, data sets and
+    other pipelines hold ``transform``.
+
     Attributes:
         transform: the pipeline. backend: of ``torch.compile``.
     """
 
     transform: Any
     backend: str
+
+    def __post_init__(self) -> None:
+        given = self.transform
+        if isinstance(given, Compiled):
+            raise ConfigError("compiled: the pipeline is compiled already; give it once, or its .transform")
+        if isinstance(given, type) or not callable(given) or not hasattr(given, "walk"):
+            what = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+            raise ConfigError(f"compiled: takes a transform or a pipeline of them, not {what}")
+        if self.backend not in USUAL and self.backend not in torch.compiler.list_backends(exclude_tags=()):
+            usual = " or ".join(map(repr, USUAL))
+            raise ConfigError(f"compiled.backend: {self.backend!r} is none of torch's; {usual}, for instance")
 
     def __call__(self, sample: Sample, **settings: Any) -> Sample:
         """Draw and apply; arguments, draws, records and refusals are those of the pipeline."""
@@ -62,10 +78,8 @@ def compiled(transform: Any, *, backend: str = "inductor") -> Compiled:
         transform: a pipeline or any other transform. backend: of ``torch.compile``.
 
     Raises:
-        ConfigError: it is no transform.
+        ConfigError: it is no transform, or torch has no such backend; when it is called, torch cannot compile it.
     """
-    if not callable(transform) or not hasattr(transform, "walk"):
-        raise ConfigError(f"compiled: takes a transform or a pipeline of them, not {type(transform).__name__}")
     return Compiled(transform, backend)
 
 
@@ -98,7 +112,17 @@ def _run_compiled(
     steps = tuple(_step(stage, own, slots) for stage, own in zip(stages, numbers, strict=True))
     asked = tuple(slots[stage.result] for stage in stages if stage.result in kept)
     tensors = [{n: v for n, v in own.items() if isinstance(v, Tensor)} for own in numbers]
-    values = _compiled(steps, asked, backend)([b.values for b in sources], tensors)
+    given = [b.values for b in sources]
+    try:
+        values = _compiled(steps, asked, backend, _form([*given, *tensors]))(given, tensors)
+    except RuntimeError as error:
+        ours = type(error).__module__.startswith(("torch._dynamo", "torch._inductor")) or "fullgraph" in str(error)
+        if not ours:
+            raise
+        why = str(error).strip().partition("\n")[0].partition(". ")[0]
+        raise ConfigError(
+            f"compiled: the backend {backend!r} cannot compile this pipeline ({why}); call the pipeline itself"
+        ) from error
     for stage in stages:
         if stage.result in kept:
             stage.result.data = values[asked.index(slots[stage.result])]
@@ -112,8 +136,17 @@ def _step(stage: Stage, numbers: Mapping[str, Any], slots: Mapping[Block, int]) 
     )
 
 
+def _form(values: Any) -> Any:
+    """What torch compiles anew for, of tensors in lists and mappings: names, types, and sizes of none, one and more."""
+    if isinstance(values, Tensor):
+        return values.dtype, values.requires_grad, *(min(n, 2) for n in values.shape)
+    if isinstance(values, Mapping):
+        return tuple((name, _form(value)) for name, value in values.items())
+    return tuple(_form(value) for value in values)
+
+
 @lru_cache(KEPT)
-def _compiled(steps: tuple[Step, ...], asked: tuple[int, ...], backend: str) -> Callable[..., Any]:
+def _compiled(steps: tuple[Step, ...], asked: tuple[int, ...], backend: str, form: Any) -> Callable[..., Any]:
     def own(sources: Sequence[Any], numbers: Sequence[dict[str, Tensor]]) -> list[Any]:
         return flow(steps, asked, sources, numbers)
 
@@ -133,7 +166,7 @@ def flow(
     for step, own in zip(steps, numbers, strict=True):
         source = values[step.slots[0]]
         if ROWS in own:
-            source = source.index_select(0, own[ROWS])
+            source = taken(source, own[ROWS])
         if step.is_empty:
             values.append(source)
             continue

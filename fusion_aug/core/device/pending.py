@@ -27,7 +27,7 @@ from fusion_aug.streams import Depth, ImageStream, Points, Stream
 from fusion_aug.streams.columns import RULES
 from fusion_aug.streams.following import following_columns
 from fusion_aug.streams.moved_rows import MovedColumn, kind_of, motion_numbers, move_rows, no_motion
-from fusion_aug.streams.on_device import ColumnsOnDevice, PictureOnDevice
+from fusion_aug.streams.on_device import Block, ColumnsOnDevice, PictureOnDevice
 
 Pictures = Sequence[PictureOnDevice]
 S = TypeVar("S", bound=Stream)
@@ -54,9 +54,10 @@ def finished(stream: S, program: Program) -> S:
     stream = settled(stream, program)
     if not isinstance(stream, ImageStream) or not any(p.block.levels for p in stream.items):
         return stream
-    closed = program.pictures(
-        close_levels, [(p, {}) for p in stream.items], {"levels": False}, dtype=stream.items[0].block.dtype
-    )
+    closed = []
+    for picture in stream.items:
+        kind = {"dtype": picture.block.dtype, "flat": len(picture.block.shape) == 2}
+        closed += program.pictures(close_levels, [(picture, {})], {"levels": False}, **kind)
     return replace_unchecked(stream, items=tuple(closed))
 
 
@@ -86,18 +87,17 @@ def is_whole(picture: PictureOnDevice) -> bool:
 def _mapped(stream: Any, program: Program) -> Any:
     if all(m is None for m in stream.pending):
         return stream
-    by_size: dict[tuple[int, int], list[int]] = {}
+    alike: dict[tuple[tuple[int, int], Block], list[int]] = {}
     maps = [_whole(m, p, stream.frame) for m, p in zip(stream.pending, stream.items, strict=True)]
-    for i, m in enumerate(maps):
-        by_size.setdefault(m.size, []).append(i)
+    for i, (m, p) in enumerate(zip(maps, stream.items, strict=True)):
+        alike.setdefault((m.size, p.block), []).append(i)
     items = list(stream.items)
     linear = stream.interpolation == "linear"
-    for size, mine in by_size.items():
+    for (size, block), mine in alike.items():
         pictures = [items[i] for i in mine]
-        shape = (*size, *pictures[0].block.shape[2:])
+        shape = (*size, *block.shape[2:])
         numbers_of = partial(numbers_of_map, low_pass=stream.antialias) if linear else numbers_of_pick
-        asked = [(p, numbers_of(maps[i], p.block.shape)) for i, p in zip(mine, pictures, strict=True)]
-        block = pictures[0].block
+        asked = [(p, numbers_of(maps[i], block.shape)) for i, p in zip(mine, pictures, strict=True)]
         fixed: dict[str, Any] = {}
         if linear:
             fixed = {"white": white_of(stream, pictures[0]), "whole": is_whole(pictures[0]), "stored": not block.levels}

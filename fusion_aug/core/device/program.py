@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from fusion_aug.ops.one_copy import one_copy
+from fusion_aug.ops.taken import taken
 from fusion_aug.ops.warp_many import HOST
 from fusion_aug.streams.on_device import Block, ColumnsOnDevice, PictureOnDevice
 
@@ -98,11 +99,12 @@ class Stage:
 
     def run(self, numbers: dict[str, Tensor]) -> None:
         """Work out the result."""
-        values, rows = self.source.values, numbers.pop(ROWS, None)
+        values: Any = self.source.values
+        rows = numbers.pop(ROWS, None)
         if not self.rows():  # of a stream without items
             self.result.data = values
             return
-        values = values if rows is None else values.index_select(0, rows)
+        values = values if rows is None else taken(values, rows)
         out = self.kernel(values, numbers, *(b.values for b in self.read), **self.fixed)
         self.result.data = out if self.source.offsets is None else {**values, **out}
 

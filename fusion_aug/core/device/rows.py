@@ -21,6 +21,7 @@ from fusion_aug.core.registry import Call
 from fusion_aug.errors import DataError
 from fusion_aug.ops.hashed import RowKey, cells, fractions
 from fusion_aug.ops.normals import normal_by, quantile_lines
+from fusion_aug.ops.taken import taken
 from fusion_aug.streams import Points, Stream
 from fusion_aug.streams.following import following_columns
 from fusion_aug.streams.on_device import ROW_ITEM, ROW_NUMBER, VALID, ColumnsOnDevice
@@ -241,5 +242,5 @@ def with_rows(columns: Columns, more: Columns, numbers: Numbers) -> dict[str, Te
         if added:
             new = more[name].to(value.dtype) if name in more else value.new_zeros((added, *value.shape[1:]))
             value = torch.cat([value, new])
-        out[name] = value.index_select(0, order)
+        out[name] = taken(value, order)
     return out

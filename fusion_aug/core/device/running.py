@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -10,6 +10,7 @@ from fusion_aug.core.device.compiled import run_program
 from fusion_aug.core.device.pending import finished
 from fusion_aug.core.device.program import Program
 from fusion_aug.core.device.rules import Step, asking, check_on_device
+from fusion_aug.core.gradients import asks_gradient, numbers_alone
 from fusion_aug.errors import DataError
 from fusion_aug.sample import Sample
 from fusion_aug.sample.some_of_batch import with_changed_streams
@@ -26,15 +27,28 @@ def plan_for(steps: Iterable[Step], sample: Sample) -> Program | None:
 
     Raises:
         ConfigError: some of them have no rule for what they meet there.
-        DataError: its values lie on several devices.
+        DataError: its values lie on several devices, or a gradient is asked of a parameter.
     """
     devices = {b.device for s in sample.streams.values() for b in _blocks(s)}
     if not devices:
         return None
     if len(devices) > 1:
         raise DataError(f"the values of a batch lie on several devices: {', '.join(sorted(map(str, devices)))}")
-    check_on_device(steps, sample)
+    steps = list(steps)
+    _refuse_gradients(steps)
+    check_on_device([step._replace(settings=numbers_alone(step.settings)) for step in steps], sample)
     return Program(devices.pop())
+
+
+def _refuse_gradients(steps: Sequence[Step]) -> None:
+    """Raise where a gradient is asked of a parameter, which travels as a number."""
+    for step in steps:
+        asked = [name for name, value in step.settings.items() if asks_gradient(value)]
+        if asked and not step.transform.only_rig:
+            raise DataError(
+                f"{step.transform.__name__}: a gradient is asked of {asked[0]}, which nothing on a device carries; "
+                f"detach it, or run this before batch.to(...)"
+            )
 
 
 def _blocks(stream: Any) -> list[Block]:

@@ -46,8 +46,8 @@ def _parts(stream: Stream) -> Iterator[bytes]:
 
 def _bytes(value: Any) -> bytes:
     if isinstance(value, torch.Tensor):
-        flat = value.detach().contiguous().cpu()
-        return f"{flat.dtype}{tuple(flat.shape)}".encode() + flat.reshape(-1).view(torch.uint8).numpy().tobytes()
+        flat = torch.empty(value.numel(), dtype=value.dtype).copy_(value.detach().cpu().reshape(-1))
+        return f"{value.dtype}{tuple(value.shape)}".encode() + flat.view(torch.uint8).numpy().tobytes()
     array = np.asarray(value)
     if array.dtype.kind in "OUT":
         return "\0".join(map(str, array.reshape(-1).tolist())).encode()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from fusion_aug.core.mixing.donors import Donors, Wish
 from fusion_aug.core.parameters import ParameterRows
@@ -15,7 +17,7 @@ from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.ops.random import digest
 from fusion_aug.sample import Sample, merge
-from fusion_aug.streams import Boxes3D
+from fusion_aug.streams import Boxes3D, Stream, strings
 from fusion_aug.streams.families import Mix
 
 DONORS = "donors"  # name of the resource
@@ -35,7 +37,10 @@ class MixTransform(Transform, Mix, abstract=True):
 
     same: tuple[str, ...] = ()
 
+    takes: ClassVar[tuple[type[Stream], ...]] = ()  # kinds of streams of which parts become the donor's
+    leaves_out: ClassVar[tuple[type[Stream], ...]] = ()  # kinds that it would make untrue
     scopes: ClassVar[tuple[str, ...]] = ("sample",)
+    inverse: ClassVar[str] = "lossy"
     loss_reason: ClassVar[str] = "given up to another sample"
     exemptions: ClassVar[dict[str, str]] = {
         "keeps_rows": "parts of another sample take the place of its own",
@@ -79,6 +84,18 @@ class MixTransform(Transform, Mix, abstract=True):
         """
         raise NotImplementedError
 
+    @classmethod
+    def donors_places(cls, params: Mapping[str, Any], xyz: Tensor) -> Tensor | None:
+        """Which places are the donor's, for boxes that ``invert`` gives back; None where places do not tell.
+
+        Args:
+            params: what ``plan`` gave. xyz: (n, 3) metres in the reference frame.
+
+        Returns:
+            (n,) bool.
+        """
+        return None
+
     # --- how it runs ----------------------------------------------------------------------------------------------
     def sample_params(self, rng: np.random.Generator, sample: Sample, context: Context) -> dict[str, Any]:
         """Draw the partner, then what is taken of it.
@@ -104,6 +121,25 @@ class MixTransform(Transform, Mix, abstract=True):
 
         donor = donors.partner(sample, rng, self.wish(), refusal)
         return {"donor": donor.sample.id, "donor_hash": donor.hash, **plans[donor.sample.id]}
+
+    @classmethod
+    def before(cls, sample: Sample, index: int, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """The id of the receiver, to which ``invert`` gives boxes back."""
+        return {"sample": sample.metas[index].id}
+
+    @classmethod
+    def undo(cls, stream: Stream, params: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Stream:
+        """Boxes with a column ``sample``: the id of the sample in whose surroundings they stand.
+
+        Both samples have them at the same place, so nothing moves. Other streams stay as they are.
+        """
+        if not isinstance(stream, Boxes3D) or "sample" in stream.values:
+            return stream
+        theirs = cls.donors_places(params, stream["pose"][:, :3, 3].to(torch.float64))
+        if theirs is None:
+            return stream
+        ids = (params["donor"] if donors else before["sample"] for donors in theirs.tolist())
+        return stream.with_values(sample=strings(ids))
 
     @classmethod
     def apply(cls, sample: Sample, parameters: ParameterRows, context: Context) -> Sample:

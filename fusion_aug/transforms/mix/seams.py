@@ -113,7 +113,7 @@ class Scene:
     grounds: Sequence[Array]
 
     def seams(self, azimuths: Array) -> list[Seam | None]:
-        """The seam at every azimuth (n,); None where several cameras see it, a box is in the way, or the ground steps."""
+        """The seam at every azimuth (n,); None where several cameras see it, a box or a step of the ground is there."""
         ahead = np.stack([np.cos(azimuths), np.sin(azimuths), np.zeros(len(azimuths))], 1) @ self.level
         own = {n: self._seen(n, centre, ahead) for n, (_, centre, _) in self.cameras.items()}
         found: list[Seam | None] = [None] * len(azimuths)

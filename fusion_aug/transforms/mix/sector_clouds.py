@@ -80,13 +80,19 @@ def _one_per_beam(
     """Of beams of which both samples show a return, the nearer one."""
     clouds = []
     for values, chosen in ((own, kept), (moved, taken)):
-        rows = np.flatnonzero(chosen & ~_is_vehicle(values["xyz"]))
+        rows = np.flatnonzero(chosen & _counts(values["xyz"]))
         ring = values["ring"][rows].numpy() if "ring" in values else None
         clouds.append((values["xyz"][rows].to(torch.float64).numpy(), ring))
     lose_own, lose_moved = nearest_of_two(*clouds)
     for chosen, values, hidden in ((kept, own, lose_own), (taken, moved, lose_moved)):
-        chosen[np.flatnonzero(chosen & ~_is_vehicle(values["xyz"]))[hidden]] = False
+        chosen[np.flatnonzero(chosen & _counts(values["xyz"]))[hidden]] = False
     return kept, taken
+
+
+def _counts(xyz: Tensor) -> np.ndarray:
+    """Returns of the surroundings, with a place."""
+    there: np.ndarray = xyz.isfinite().all(1).numpy() & ~_is_vehicle(xyz)
+    return there
 
 
 def _is_vehicle(xyz: Tensor) -> np.ndarray:

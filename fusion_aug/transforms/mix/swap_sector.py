@@ -15,12 +15,12 @@ from fusion_aug.core.mixing.ground import intensity_refusal
 from fusion_aug.core.mixing.labels import box_refusal, joined_boxes, joined_tracks, taken_boxes
 from fusion_aug.core.mixing.transform import MixTransform
 from fusion_aug.core.ranges import Range, draw
-from fusion_aug.core.strength import Strength, Strengths
+from fusion_aug.core.strength import Strengths
 from fusion_aug.errors import ConfigError
 from fusion_aug.sample import Sample
 from fusion_aug.sample.sensors import matches
 from fusion_aug.sample.vehicle import T_up_ref
-from fusion_aug.streams import Boxes2D, Boxes3D, ImageStream, Points, Stream, Waypoints
+from fusion_aug.streams import Boxes2D, Boxes3D, ImageStream, Points, Stream, Text, Waypoints
 from fusion_aug.transforms.mix.seams import Seam, Sector, camera_streams, scene_of
 from fusion_aug.transforms.mix.sector_clouds import cloud_refusal, mixed_cloud
 from fusion_aug.transforms.mix.sector_pictures import (
@@ -32,7 +32,7 @@ from fusion_aug.transforms.mix.sector_pictures import (
     share_in_sector,
     whole_camera,
 )
-from fusion_aug.transforms.mix.surroundings import without_surroundings
+from fusion_aug.transforms.mix.surroundings import UNTRUE, without_surroundings
 
 DEGREES = 360
 SLACK, STEP = 30, 5  # degrees that a sector may be wider or narrower than drawn; widths within a step are as good
@@ -62,9 +62,9 @@ class SwapSector(MixTransform):
     captions: str = "refuse"
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"width_deg": (10.0, 350.0)}
-    strengths: ClassVar[Strengths] = {
-        "width_deg": Strength(0.0, 180.0, "linear", "declared: half of what is seen", "degrees", exact=False),
-    }
+    takes: ClassVar[tuple[type[Stream], ...]] = (ImageStream, Points, Boxes3D, Boxes2D, Waypoints)
+    leaves_out: ClassVar[tuple[type[Stream], ...]] = (*UNTRUE, Text)
+    strengths: ClassVar[Strengths] = {"width_deg": "how much is another's, not how strongly it differs; p is how often"}
     example: ClassVar[dict[str, Any]] = {"width_deg": [60.0, 180.0], "captions": "drop"}
 
     def __post_init__(self) -> None:

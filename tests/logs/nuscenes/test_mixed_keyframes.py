@@ -75,7 +75,8 @@ def test_mixed_keyframes_are_scenes_that_the_devkit_reads(
             assert np.allclose(last, donor.boxes()["pose"][::2][-1, :3, 3], atol=1e-5)
         else:
             assert after.boxes().rows == before.boxes().rows
-        assert [len(s) for s in after.of_type(fa.Points).values()] == [len(s) for s in before.of_type(fa.Points).values()]
+        sweeps = [[len(s) for s in sample.of_type(fa.Points).values()] for sample in (after, before)]
+        assert sweeps[0] == sweeps[1]
     capsys.readouterr()
     assert main(["check", str(tmp_path / "out"), *words]) == 0, capsys.readouterr().out
     one = ["replay", str(tmp_path / "out"), min(mixed), f"out={tmp_path / 'one'}"]

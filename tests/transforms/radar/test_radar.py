@@ -14,6 +14,7 @@ import fusion_aug as fa
 from calib import RadarSensor
 from fusion_aug.core.registry import TRANSFORMS
 from fusion_aug.names import full_name
+from fusion_aug.streams import strings
 from fusion_aug.transforms.radar.family import FIRST_ADDED, RadarTransform
 
 SENSOR = RadarSensor(
@@ -162,3 +163,17 @@ def test_a_change_of_ones_own_need_not_know_our_columns(sample: fa.Sample) -> No
     finally:
         TRANSFORMS.pop(full_name(Nearest))  # a toy: it must not show up in the discovery
     assert out.rows == 10 and int(out.noise_rows(0).min()) >= FIRST_ADDED
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("transform", [
+    fa.RadarGhosts(share=0.5), fa.RadarClutter(rate=8.0), fa.RadarInterference(noise_rise=0.0, rate=8.0),
+], ids=lambda t: type(t).__name__)  # fmt: skip
+def test_added_detections_have_texts_too(sample: fa.Sample, transform: fa.Transform) -> None:
+    radar = sample["radar"]
+    named = radar.with_values(track=strings(f"t{k}" for k in range(radar.rows)))
+    out = transform(sample.with_streams({**sample.streams, "radar": named}), seed=1)["radar"]
+    added, texts = out.row_keys >= FIRST_ADDED, out["track"]
+    assert bool(added.any()) and list(texts[~added.numpy()]) == [f"t{k}" for k in out.row_keys[~added].tolist()]
+    copied = isinstance(transform, fa.RadarGhosts)  # a ghost tells what it is made from
+    assert all(bool(t) == copied for t in texts[added.numpy()])
