@@ -17,6 +17,7 @@ from fusion_aug.run.keys import HOW_ONLY
 from fusion_aug.run.sweeping import sweep
 
 OTHERWISE = {
+    "donors": "donors=self",
     "out": "out=b", "seed": "seed=1", "workers": "workers=2", "copies": "copies=3",
     "keep_original": "keep_original=true",
     "shard": "shard=1/2", "limit": "limit=1", "dry_run": "dry_run=true", "on_error": "on_error=skip",
