@@ -71,21 +71,21 @@ def moved_form(form: str, numbers: Tensor, before: Tensor, after: Tensor, mirror
     Where ``before`` and ``after`` are the identity only signs change, and no bit besides.
 
     Args:
-        form: of ``WIDTHS``. numbers: (n, k), on any device. before, after: (n, 3, 3) rotations, and mirrored: (n,)
-            bool, on the host.
+        form: of ``WIDTHS``. numbers: (n, k), on any device. before, after: (n, 3, 3) rotations. mirrored: (n,) bool.
 
     Returns:
         (n, k) float64. A curve of ``numbers`` that is continuous stays so: quaternions and rotation vectors are
         multiplied as quaternions, roll pitch yaw are those nearest to the old ones.
     """
     v = as_f64(numbers)
-    seen = torch.where(mirrored.to(v.device)[:, None], v * v.new_tensor(MIRRORED[form]), v)
-    eye = torch.eye(3, dtype=torch.float64, device=before.device)
+    before, after, mirrored = (x.to(v.device) for x in (before, after, mirrored))
+    signs = zip(v.unbind(-1), MIRRORED[form], strict=True)
+    seen = torch.where(mirrored[:, None], torch.stack([number * sign for number, sign in signs], -1), v)
+    eye = torch.eye(3, dtype=torch.float64, device=v.device)
     stays = ((before == eye) & (after == eye)).flatten(1).all(1)
-    if bool(stays.all()):
+    if v.is_cpu and not torch.compiler.is_compiling() and bool(stays.all()):
         return seen
-    turned = _turned(form, seen, before.to(v.device), after.to(v.device))
-    return torch.where(stays.to(v.device)[:, None], seen, turned)
+    return torch.where(stays[:, None], seen, _turned(form, seen, before, after))
 
 
 def _turned(form: str, v: Tensor, before: Tensor, after: Tensor) -> Tensor:
@@ -124,11 +124,11 @@ def _nearest_rpy(R: Tensor, like: Tensor) -> Tensor:
 
 
 def _wxyz(form: str, v: Tensor) -> Tensor:
-    return v if form == "quaternion_wxyz" else v[..., [3, 0, 1, 2]]
+    return v if form == "quaternion_wxyz" else torch.cat([v[..., 3:], v[..., :3]], -1)
 
 
 def _ordered(form: str, wxyz: Tensor) -> Tensor:
-    return wxyz if form == "quaternion_wxyz" else wxyz[..., [1, 2, 3, 0]]
+    return wxyz if form == "quaternion_wxyz" else torch.cat([wxyz[..., 1:], wxyz[..., :1]], -1)
 
 
 def _signed(q: Tensor, like: Tensor) -> Tensor:

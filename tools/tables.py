@@ -68,7 +68,7 @@ def cell(transform: type[Transform], stream: type[Stream]) -> str:
     if resolve(transform, stream) or issubclass(stream, getattr(transform, "takes", ())):
         return "●"
     if issubclass(stream, getattr(transform, "leaves_out", ())):
-        return "×"
+        return "○"
     if getattr(transform, "strict", False):
         raise UnhandledStream(f"{transform.__name__} has no rule for {stream.__name__}")
     return ""
@@ -93,7 +93,7 @@ def effects_table() -> str:
         family = family_of(t).__name__
         rig = t.changes_calibration or CALIBRATION.get(family, "")
         rows.append([f"`{name}`", *[cell(t, s) for s in BUILT_IN], rig, on_a_device(t, sample)])
-    legend = "● has a handler (a sensor that moves with the scene keeps its data)  · declared invariant  × left out"
+    legend = "● has a handler (a sensor that moves with the scene keeps its data)  · declared invariant  ○ left out"
     refused = "A grid of `Occupancy` cannot hold a scale, roll or pitch, so these are refused."
     device = (
         "On a device: the example, on streams that lie there ([devices](docs/device.md)). What has no rule is refused "

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from fusion_aug.core.compose import Compose
 from fusion_aug.errors import ConfigError, DataError
@@ -15,7 +17,7 @@ from fusion_aug.logs.core.json_lines import JsonLines
 from fusion_aug.logs.core.log import Log, find_exporter, find_format, output_options
 from fusion_aug.logs.core.plausible import impossible_rows
 from fusion_aug.logs.core.whole import move_files, whole_folder
-from fusion_aug.logs.core.writer import WORK, Writer
+from fusion_aug.logs.core.writer import WORK
 from fusion_aug.logs.remote.address import refuse_url
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import Sample
@@ -56,40 +58,73 @@ def write_log(
     """
     if isinstance(samples, str | Path) or not isinstance(format, str):
         raise ConfigError("write_log: expected samples, a folder and a format, as in write_log(log, 'out', 'folder')")
-    if link not in ("copy", "hard"):
-        raise ConfigError(f"link: expected copy or hard, got {link!r}")
-    refuse_url("root", root)
     samples = [samples] if isinstance(samples, Sample) else samples
-    target, kind = user_path(str(root)), find_exporter(format)
-    options = output_options(find_format(format), options)
-    with whole_folder(target) as part:
-        _write(
-            samples, kind(None, part, lossy=lossy, link=link, options=options), part, part / WORK / "rows.jsonl", format
-        )
-    return find_format(format).open(target)
+    with GrowingLog(root, format, lossy=lossy, link=link, **options) as log:
+        for sample in samples:
+            log.add(sample)
+        return log.finish()
 
 
-def _write(samples: Iterable[Sample], writer: Writer, part: Path, spilled: Path, format: str) -> None:
-    ids: list[tuple[str, str]] = []
-    known: set[str] = set()
-    with spilled.open("w", encoding="utf-8") as file:
-        for sample in (one for given in samples for one in _each(given)):
-            if sample.id in known:
+class GrowingLog:
+    """A log that is written sample by sample. Arguments are those of ``write_log``.
+
+    As a context it is removed where it was not finished.
+
+    Attributes:
+        part: the folder while it is written.
+    """
+
+    def __init__(self, root: str | Path, format: str, *, lossy: bool = False, link: str = "copy", **options: Any):
+        if link not in ("copy", "hard"):
+            raise ConfigError(f"link: expected copy or hard, got {link!r}")
+        refuse_url("root", root)
+        self.root, self.format = user_path(str(root)), format
+        kind = find_exporter(format)
+        options = output_options(find_format(format), options)
+        self._held = ExitStack()
+        self.part = self._held.enter_context(whole_folder(self.root))
+        try:
+            self._writer = kind(None, self.part, lossy=lossy, link=link, options=options)
+            self._spilled = self.part / WORK / "rows.jsonl"
+            self._rows = self._held.enter_context(self._spilled.open("w", encoding="utf-8"))
+        except BaseException:
+            self._held.__exit__(*sys.exc_info())
+            raise
+        self._ids: list[tuple[str, str]] = []
+        self._known: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        unfinished = DataError(f"{self.root}: was not finished")  # for ``whole_folder``, which removes what is there
+        self._held.__exit__(kind or DataError, error or unfinished, trace)
+
+    def add(self, given: Sample) -> None:
+        """Write a sample, or each of a batch."""
+        for sample in _each(given):
+            if sample.id in self._known:
                 raise DataError(f"two samples are called {sample.id!r}; a log needs ids of their own")
             _check_boxes(sample)
-            problems = [] if writer.lossy else writer.can_express(Compose([]), sample)
+            problems = [] if self._writer.lossy else self._writer.can_express(Compose([]), sample)
             if problems:
                 said = "; ".join(f"{p.field}: {p.reason}; {p.remedy}" for p in problems)
-                raise ConfigError(f"{format} cannot hold sample {sample.id!r}: {said}")
-            with tempfile.TemporaryDirectory(dir=spilled.parent) as stage:
-                rows = writer.stage(sample, sample, sample.id, Path(stage))
-                move_files(Path(stage), part, f"sample {sample.id!r}")
-            file.write(json.dumps(rows) + "\n")
-            known.add(sample.id)
-            ids.append((sample.id, sample.id))
-    if not ids:
-        raise DataError("there are no samples to write")
-    writer.finish(JsonLines(spilled), ids)
+                raise ConfigError(f"{self.format} cannot hold sample {sample.id!r}: {said}")
+            with tempfile.TemporaryDirectory(dir=self._spilled.parent) as stage:
+                rows = self._writer.stage(sample, sample, sample.id, Path(stage))
+                move_files(Path(stage), self.part, f"sample {sample.id!r}")
+            self._rows.write(json.dumps(rows) + "\n")
+            self._known.add(sample.id)
+            self._ids.append((sample.id, sample.id))
+
+    def finish(self) -> Log:
+        """Write what is about all samples; the folder gets its name. The log, opened."""
+        if not self._ids:
+            raise DataError("there are no samples to write")
+        self._rows.flush()
+        self._writer.finish(JsonLines(self._spilled), self._ids)
+        self._held.close()
+        return find_format(self.format).open(self.root)
 
 
 def _each(given: Sample) -> Iterator[Sample]:
@@ -111,4 +146,4 @@ def _check_boxes(sample: Sample) -> None:
             )
 
 
-__all__ = ["write_log"]
+__all__ = ["GrowingLog", "write_log"]

@@ -1,6 +1,7 @@
 """The box that each point lies in, of all items at once and without a size that depends on values.
 
-Compiled it is one kernel that reads points and boxes once; eager, boxes are taken some at a time, which bounds memory.
+Compiled it is one kernel, which reads points and boxes once. Eager kernels hold a number for every point and every box
+of its item; where that is too much, ``ops.boxes_many`` takes boxes some at a time.
 """
 
 from __future__ import annotations
@@ -9,9 +10,6 @@ import torch
 from torch import Tensor
 
 from calib.ties import TIE
-
-AT_ONCE = 16  # boxes of an item that eager kernels look at together
-NONE = 1 << 30  # more than there are boxes
 
 
 def box_of_points(xyz: Tensor, row_item: Tensor, poses: Tensor, sizes: Tensor, there: Tensor) -> Tensor:
@@ -27,23 +25,12 @@ def box_of_points(xyz: Tensor, row_item: Tensor, poses: Tensor, sizes: Tensor, t
     Returns:
         (N,) int64, the number of the box in its item; -1 of a point in none.
     """
-    half = torch.where(there[..., None], sizes.to(torch.float64) / 2 + TIE, -1.0)  # nothing lies in a box without size
-    count = poses.shape[1]
-    if torch.compiler.is_compiling() or count <= AT_ONCE:
-        found = _first(xyz, row_item, poses, half, 0)
-    else:
-        parts = zip(range(0, count, AT_ONCE), poses.split(AT_ONCE, 1), half.split(AT_ONCE, 1), strict=True)
-        found = torch.stack([_first(xyz, row_item, T, reach, start) for start, T, reach in parts]).amin(0)
-    return torch.where(found < NONE, found, -1)
-
-
-def _first(xyz: Tensor, row_item: Tensor, poses: Tensor, half: Tensor, start: int) -> Tensor:
-    """(N,) number of the first box that holds each point, counted from ``start``; ``NONE`` where there is none."""
     if poses.shape[1] == 0:
-        return torch.full_like(row_item, NONE, dtype=torch.int64)
-    inside = _inside(xyz, row_item, poses, half)
-    numbers = torch.arange(start, start + inside.shape[1], device=xyz.device)
-    return torch.where(inside, numbers, NONE).amin(1)
+        return torch.full_like(row_item, -1, dtype=torch.int64)
+    half = torch.where(there[..., None], sizes.to(torch.float64) / 2 + TIE, -1.0)  # nothing lies in a box without size
+    inside, none = _inside(xyz, row_item, poses, half), poses.shape[1]
+    found = torch.where(inside, torch.arange(none, device=xyz.device), none).amin(1)
+    return torch.where(found < none, found, -1)
 
 
 def _inside(xyz: Tensor, row_item: Tensor, poses: Tensor, half: Tensor) -> Tensor:

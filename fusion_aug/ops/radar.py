@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,12 +38,14 @@ def rotated_about_z(rays: Tensor, angle: Tensor) -> Tensor:
 
 
 def appended(detections: Columns, more: Columns) -> Columns:
-    """Detections with further ones appended; columns that ``more`` lacks are zero."""
-    n = len(more["xyz"])
-    return {
-        k: torch.cat([v, (more[k] if k in more else v.new_zeros((n, *v.shape[1:]))).to(v)])
-        for k, v in detections.items()
-    }
+    """Detections with further ones appended; columns that ``more`` lacks are zero there, or empty text."""
+    n, out = len(more["xyz"]), Columns()
+    for k, v in detections.items():
+        if isinstance(v, np.ndarray):
+            out[k] = np.concatenate([v, more[k] if k in more else np.full(n, "", v.dtype)])
+        else:
+            out[k] = torch.cat([v, (more[k] if k in more else v.new_zeros((n, *v.shape[1:]))).to(v)])
+    return out
 
 
 def fresh_flags(detections: Columns, n: int) -> Tensor:

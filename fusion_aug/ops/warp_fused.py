@@ -28,11 +28,9 @@ def summed(levels: Tensor, weights: Tensor, pads: tuple[Pair, Pair], stride: Pai
         first = torch.arange((n + sum(pad) - taps) // step + 1, device=levels.device) * step - pad[0]
         places.append([(first + k).clamp(0, n - 1) for k in range(taps)])
     pictures = levels.permute(0, 2, 3, 1)  # as they are stored, so that all terms go through memory in one order
-    terms = (
-        pictures[:, rows[:, None], columns].to(torch.float32) * weights[:, i, j, None, None, None]
-        for i, rows in enumerate(places[0])
-        for j, columns in enumerate(places[1])
-    )
+    shares = weights.reshape(len(weights), -1, 1, 1, 1).unbind(1)
+    windows = [(rows[:, None], columns) for rows in places[0] for columns in places[1]]
+    terms = (pictures[:, r, c].to(torch.float32) * share for (r, c), share in zip(windows, shares, strict=True))
     out: Tensor = sum(terms, start=torch.zeros((), device=levels.device))
     return out.permute(0, 3, 1, 2)
 
@@ -54,14 +52,20 @@ def sampled(levels: Tensor, u: Tensor, v: Tensor, fill: float) -> Tensor:
     """
     count, _, height, width = levels.shape
     first = torch.arange(count, device=levels.device)[:, None, None]
-    x, y = (u + 1) * ((width - 1) / 2), (v + 1) * ((height - 1) / 2)
-    pictures, out = levels.permute(0, 2, 3, 1), None
-    for i in (x.floor(), x.floor() + 1):
-        for j in (y.floor(), y.floor() + 1):
-            inside = (i >= 0) & (i < width) & (j >= 0) & (j < height)
-            weight = (1 - (x - i).abs()) * (1 - (y - j).abs()) * inside
-            columns, rows = i.clamp(0, width - 1).long(), j.clamp(0, height - 1).long()
-            term = (pictures[first, rows, columns].to(torch.float32) - fill) * weight[..., None]
-            out = term if out is None else out + term
-    assert out is not None
+    pictures = levels.permute(0, 2, 3, 1)
+    terms = (
+        (pictures[first, rows, columns].to(torch.float32) - fill) * (across * along)[..., None]
+        for columns, across in _sides((u + 1) * ((width - 1) / 2), width)
+        for rows, along in _sides((v + 1) * ((height - 1) / 2), height)
+    )
+    out: Tensor = sum(terms, start=torch.zeros((), device=levels.device))
     return (out + fill).permute(0, 3, 1, 2)
+
+
+def _sides(place: Tensor, count: int) -> list[tuple[Tensor, Tensor]]:
+    """The pixels on both sides of places along an axis of ``count`` pixels, and their shares, 0 beyond the axis."""
+    low, out = place.floor(), []
+    for at in (low, low + 1):
+        share = (1 - (place - at).abs()) * ((at >= 0) & (at < count))
+        out.append((at.clamp(0, count - 1).long(), share))
+    return out

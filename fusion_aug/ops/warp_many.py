@@ -28,13 +28,22 @@ HOST = "_"  # names of numbers that stay on the host, as the set of those of all
 
 
 def open_levels(pictures: Tensor, numbers: Mapping[str, Any]) -> Tensor:
-    """Pictures (N, H, W, C) of levels as float32 (N, C, H, W), not scaled."""
-    return pictures.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    """Pictures (N, H, W, C) or (N, H, W) of levels as float32 (N, C, H, W), not scaled."""
+    return _channels_first(pictures).to(torch.float32, memory_format=torch.contiguous_format)
 
 
-def close_levels(levels: Tensor, numbers: Mapping[str, Any], dtype: torch.dtype) -> Tensor:
-    """Levels (N, C, H, W) float32 inside their range, whole where the type is, as pictures (N, H, W, C) of it."""
-    return levels.permute(0, 2, 3, 1).to(dtype, memory_format=torch.contiguous_format)
+def _channels_first(pictures: Tensor) -> Tensor:
+    return pictures[:, None] if pictures.ndim == 3 else pictures.permute(0, 3, 1, 2)
+
+
+def close_levels(levels: Tensor, numbers: Mapping[str, Any], dtype: torch.dtype, flat: bool = False) -> Tensor:
+    """Levels (N, C, H, W) float32 inside their range, whole where the type is, as pictures (N, H, W, C) of it.
+
+    Args:
+        flat: whether they are stored without a channel, (N, H, W).
+    """
+    pictures = levels[:, 0] if flat else levels.permute(0, 2, 3, 1)
+    return pictures.to(dtype, memory_format=torch.contiguous_format)
 
 
 def numbers_of_map(image_map: ImageMap, shape: tuple[int, ...], *, low_pass: bool) -> dict[str, Any]:
@@ -104,7 +113,8 @@ def warp_levels(
     """Pictures through their maps, low-passed where they shrink.
 
     Args:
-        pictures: levels (N, C, H, W) float32 from 0 to ``white``, or pictures as they are ``stored``, (N, H, W, C).
+        pictures: levels (N, C, H, W) float32 from 0 to ``white``, or pictures as they are ``stored``, (N, H, W, C)
+            or (N, H, W).
         numbers: ``numbers_of_map``, stacked. size: (height, width) of the canvas.
         fill: where the canvas has no source pixel. white: of levels that have a range, which they are held in.
         whole: whether they are rounded to whole levels, as the CPU rounds those of integers.
@@ -112,7 +122,7 @@ def warp_levels(
     Returns:
         levels (N, C, h, w) float32.
     """
-    levels = pictures.permute(0, 3, 1, 2) if stored else pictures
+    levels = _channels_first(pictures) if stored else pictures
     where, out = _grid(numbers, size), None
     for kind in sorted(numbers[HOST + "halvings"]):
         small = levels

@@ -10,6 +10,7 @@ import torch
 
 from calib.replacing import replace_unchecked
 from fusion_aug.ops.one_copy import one_copy
+from fusion_aug.ops.taken import taken
 from fusion_aug.streams import Stream
 from fusion_aug.streams.on_device import VALID, Block, ColumnsOnDevice
 
@@ -43,6 +44,6 @@ def compacted(streams: Mapping[str, Stream]) -> dict[str, Stream]:
 def _tight(block: Block, marks: np.ndarray, rows: torch.Tensor) -> Block:
     """A block of the rows that stay, of which the host knows the marks."""
     assert block.offsets is not None
-    data = {n: v.index_select(0, rows) for n, v in block.values.items() if n != VALID}
+    data = {n: taken(v, rows) for n, v in block.values.items() if n != VALID}
     offsets = np.concatenate([[0], np.cumsum(marks)])[block.offsets].astype(np.int64)
     return replace(block, data=data, offsets=offsets, names=tuple(n for n in block.names if n != VALID))

@@ -18,13 +18,16 @@ from fusion_aug.streams import (
     Camera,
     EgoPose,
     ImageStream,
+    JointState,
     Lidar,
     MapElements,
     Occupancy,
     Points,
     Radar,
     Ragged,
+    RobotVector,
     Stream,
+    Taxels,
     Waypoints,
 )
 from fusion_aug.streams.columns import Column
@@ -33,6 +36,7 @@ from fusion_aug.streams.source import Source
 
 MOVED = ("position", "polar", "axial", "specific_force", "pose", "rotation", "covariance", "pixels", "length")  # kinds
 MOST_BYTES = 200  # of a part of an id: file systems end at 255, and names are made of it
+OWN_WIDTHS = (Occupancy, Taxels, JointState, RobotVector)  # they have looked at theirs: as many as taxels or fingers
 SENSORS: dict[type[Stream], type[Sensor]] = {Camera: CameraSensor, Lidar: LidarSensor, Radar: RadarSensor}
 NEEDED: dict[type[Stream], tuple[str, ...]] = {
     Points: ("xyz",), Boxes3D: ("pose", "size"), Boxes2D: ("corners",), EgoPose: ("pose",),
@@ -171,8 +175,7 @@ def _check_columns(stream: Stream, where: str) -> None:
             found = f"{len(values)} rows" if values.shape else "one number"
             raise DataError(f"{where}: {name}: {found}, expected {rows} rows")
         column = table.get(name)
-        # grids of cells have looked at theirs
-        shape = None if column is None or isinstance(stream, Occupancy) else shape_of_row(column)
+        shape = None if column is None or isinstance(stream, OWN_WIDTHS) else shape_of_row(column)
         if shape is not None and tuple(values.shape[1:]) != shape:
             raise DataError(f"{where}: {name}: rows of shape {tuple(values.shape[1:])}, expected {shape}")
         if (

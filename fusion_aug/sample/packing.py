@@ -61,8 +61,10 @@ class _Skeleton(pickle.Pickler):
         self.number: dict[int, int] = {}
 
     def persistent_id(self, value: Any) -> int | None:
-        if type(value) is not Tensor:
-            return None
+        return self.numbered(value) if type(value) is Tensor else None
+
+    def numbered(self, value: Tensor) -> int:
+        """The number of a tensor, which is new where it was not met before."""
         if id(value) not in self.number:
             self.number[id(value)] = len(self.tensors)
             self.tensors.append(value)  # also keeps it alive, so that its id stays its own
@@ -70,13 +72,22 @@ class _Skeleton(pickle.Pickler):
 
 
 class _Whole(_Skeleton):
-    """For copies within the process: objects with ``copied_whole`` keep what their pickles leave out, or pack."""
+    """For copies of samples: objects with ``copied_whole`` keep what their pickles leave out, or pack."""
 
     def reducer_override(self, value: Any) -> Any:
         if getattr(type(value), "copied_whole", False):
             held = {name: part for name, part in vars(value).items() if name != PASSED}
             return copyreg.__newobj__, (type(value),), held  # type: ignore[attr-defined]
         return NotImplemented
+
+
+class _Here(_Whole):
+    """For copies within the process, where tensors of a device stay there, whatever their class."""
+
+    def persistent_id(self, value: Any) -> int | None:
+        if isinstance(value, Tensor) and value.device.type != "cpu":
+            return self.numbered(value)
+        return super().persistent_id(value)
 
 
 class _Sendable(_Whole):
@@ -102,7 +113,7 @@ class _Body(pickle.Unpickler):
 @standard_modes()
 def with_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """Return a copy of an object with every tensor in it changed, each once; files that were read stay read."""
-    skeleton, tensors = _take_apart(value, _Whole)
+    skeleton, tensors = _take_apart(value, _Here)
     return _Body(skeleton, [change(t) for t in tensors]).load()
 
 

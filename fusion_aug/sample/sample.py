@@ -18,7 +18,7 @@ from fusion_aug.sample.compacting import compacted
 from fusion_aug.sample.history import History
 from fusion_aug.sample.meta import REF, Ref, SampleMeta
 from fusion_aug.sample.packing import Packed, pack, unpack, with_tensors
-from fusion_aug.sample.to_device import brought
+from fusion_aug.sample.to_device import brought, on_host
 from fusion_aug.streams import Boxes3D, Points, Ragged, Stream
 
 
@@ -158,7 +158,7 @@ class Sample:
         if not isinstance(self[name], Points):
             raise DataError(f"project: stream {name!r} holds {type(self[name]).__name__}, not points")
         item = self.key_item(name) if item is None else item
-        points = self[name].realized()
+        points = on_host({name: self[name]}, "project")[name].realized()
         xyz = points["xyz"][points.item_slice(item)].to(torch.float64)  # type: ignore[attr-defined]
         in_ref = transform_points(self.T_ref(name, item, true_rig=true_rig), xyz)
         index = int(points.sample_index[item])
@@ -241,7 +241,7 @@ class Sample:
         All travel in one copy. Times, rigs, text and indices stay on the host, as ``docs/device.md`` says. Back on the
         CPU, rows that were dropped on the device are gone.
         """
-        return self.with_streams(brought(self.streams, torch.device(device)))
+        return self.with_streams(brought(self.streams, device))
 
     def compact(self) -> Sample:
         """The batch without the rows that were dropped on a device; the host waits for it, once."""
@@ -261,7 +261,7 @@ class Sample:
         Without an accelerator a loader warns and does not call it, and torch raises RuntimeError. It is tested with the
         CPU's torch only: that every tensor of every stream is pinned, not the pinning itself or the copy to a GPU.
         """
-        return self.with_streams(with_tensors(dict(self.realized().streams), Tensor.pin_memory))
+        return self.with_streams(with_tensors(on_host(self.realized().streams, "pin_memory"), Tensor.pin_memory))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # rigs inside the pickle: whoever keeps the metadata of a batch does not keep its pictures

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from calib.replacing import replace_unchecked
+from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.ops.one_copy import one_copy
 from fusion_aug.streams import Depth, ImageStream, Ragged, Stream
 from fusion_aug.streams.on_device import ROW_ITEM, ROW_NUMBER, VALID, Block, ColumnsOnDevice, PictureOnDevice
@@ -19,20 +20,36 @@ from fusion_aug.streams.ragged import places_of_rows
 Streams = Mapping[str, Stream]
 
 
-def brought(streams: Streams, device: torch.device) -> dict[str, Stream]:
+def brought(streams: Streams, asked: str | torch.device) -> dict[str, Stream]:
     """The streams of a batch with their values on a device, or in the memory of the host.
 
     What lies there already stays as it is; from another device it goes there directly, with its marks of dropped rows.
 
     Args:
-        streams: by name. device: where to.
+        streams: by name. asked: the device.
+
+    Raises:
+        ConfigError: torch has no such device here, or it holds no values.
     """
+    device = _usable(asked)
     there = {n: s for n, s in streams.items() if lies_on_device(s)}
     if device.type == "cpu":
         return {**streams, **{n: from_device(s) for n, s in there.items()}}
     moved: dict[Block, Block] = {}
     across = {n: _across(s, device, moved) for n, s in there.items()}
     return {**streams, **to_device({n: s for n, s in streams.items() if n not in there}, device), **across}
+
+
+def _usable(asked: Any) -> torch.device:
+    try:
+        device = torch.device(asked)
+        torch.empty(0, device=device)
+    except (RuntimeError, TypeError, AssertionError) as error:  # which of them depends on the device
+        why = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
+        raise ConfigError(f"batch.to: torch has no device {asked!r} here ({why}); 'cpu' is always there") from None
+    if device.type == "meta":
+        raise ConfigError("batch.to: the device 'meta' holds no values; name another, such as 'cuda' or 'cpu'")
+    return device
 
 
 def _across(stream: Stream, device: torch.device, moved: dict[Block, Block]) -> Stream:
@@ -114,7 +131,9 @@ def _columns(group: Streams) -> tuple[Block, dict[str, Tensor]]:
     offsets = np.concatenate([[0], np.cumsum(counts.numpy())]).astype(np.int64)
     columns[ROW_ITEM] = torch.repeat_interleave(torch.arange(len(counts)), counts).to(torch.int32)
     columns[ROW_NUMBER] = torch.cat([_numbers(s) for s in group.values()])
-    return Block(columns[ROW_ITEM].device, None, len(counts), offsets, names), columns
+    looked_at = () if isinstance(first, Ragged) else names
+    finite = frozenset(n for n in looked_at if bool(torch.isfinite(columns[n]).all()))
+    return Block(columns[ROW_ITEM].device, None, len(counts), offsets, names, finite=finite), columns
 
 
 def _counts(stream: Stream) -> Tensor:
@@ -144,6 +163,20 @@ def lies_on_device(stream: Stream) -> bool:
     return isinstance(stream.values, ColumnsOnDevice) or any(
         isinstance(i, PictureOnDevice) for i in getattr(stream, "items", ())
     )
+
+
+def on_host(streams: Streams, who: str) -> dict[str, Stream]:
+    """The streams.
+
+    Raises:
+        DataError: the values of one of them lie on a device, which ``who`` cannot work with.
+    """
+    there = [name for name, stream in streams.items() if lies_on_device(stream)]
+    if there:
+        raise DataError(
+            f"{who}: the values of {there[0]!r} lie on a device; bring them back first with batch.to('cpu')"
+        )
+    return dict(streams)
 
 
 def from_device(stream: Stream) -> Stream:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from calib.se3 import quaternion_from_rotation, quaternion_product
 from fusion_aug.ops.similarity import Motion, drop_single_axis
+from fusion_aug.ops.taken import taken
 
 Values = Any  # Tensor, or a NumPy string array for labels
 
@@ -286,8 +287,7 @@ def take_column_rows(values: Values, index: Tensor) -> Values:
     """Rows of a column by integer or boolean index. All selection of rows goes through this function."""
     if isinstance(values, np.ndarray):
         return values[index.cpu().numpy()]
-    index = index.to(values.device)
-    return values[index] if index.dtype == torch.bool else values.index_select(0, index)
+    return taken(values, index.to(values.device))
 
 
 def take_rows(values: Mapping[str, Values], index: Tensor) -> dict[str, Values]:

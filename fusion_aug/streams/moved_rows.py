@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from calib.rotation_forms import WIDTHS
 from fusion_aug.errors import DataError
 from fusion_aug.ops.similarity import Motion
 from fusion_aug.streams.columns import RULES
 from fusion_aug.streams.on_device import ROW_ITEM
+from fusion_aug.streams.rotations import CHANGE
 
 RIGID = 1e-12  # from 1, of scales that are none
 # where the numbers of a motion lie in a row of its table: those that most columns need come first
@@ -19,7 +21,8 @@ SHIFT, AXES, ZERO, SIGNS = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 12)
 SCALE, SIGN = 12, 13
 MATRIX, INVERSE = slice(14, 30), slice(30, 46)
 BY_AXES = {"position", "polar", "direction", "axial", "length", "radial", "curvature"}  # do without the matrix
-OF_BODIES = {"pose", "rotation"}  # follow the motion of a body too
+OF_BODIES = {"pose", "rotation", *WIDTHS}  # follow the motion of a body too
+FORMS = {*WIDTHS, *(CHANGE + form for form in WIDTHS)}  # are worked out in float64, whatever they are
 
 
 class MovedColumn(NamedTuple):
@@ -146,8 +149,9 @@ def move_rows(
     out = {}
     for name, kind, frame, body, scaled in moved:
         value = columns[name]
-        turned = motion(body, value.dtype) if kind in OF_BODIES else None
-        out[name] = RULES[kind](value, motion(frame, value.dtype), turned, scaled)
+        dtype = torch.float64 if kind in FORMS else value.dtype
+        turned = motion(body, dtype) if kind in OF_BODIES else None
+        out[name] = RULES[kind](value, motion(frame, dtype), turned, scaled)
     return out
 
 

@@ -37,6 +37,7 @@ class Block:
         names: of the columns. shape, dtype: of every picture (H, W, ...) as it is stored.
         levels: whether pictures are in work, as float32 (N, C, H, W) levels; see ``ops/warp_many``.
         places: where only some pictures of another block go into this one, the number there -> the number here.
+        finite: names of columns, one row an item, of which all numbers were finite when they came from the host.
     """
 
     device: torch.device
@@ -48,6 +49,7 @@ class Block:
     dtype: torch.dtype | None = None
     levels: bool = False
     places: dict[int, int] | None = None
+    finite: frozenset[str] = frozenset()
 
     @property
     def rows(self) -> int:

@@ -175,26 +175,32 @@ class PlanarScan(Stream):
         Args:
             turn: (n,) rad, counter-clockwise. mirrored: (n,) bool.
         """
-        values = dict(self.values)
-        first, last, step = (values[c] for c in ("angle_min", "angle_max", "angle_increment"))
-        rays = values["rays"]
-        reverse = mirrored & (values["time_increment"] == 0)
-        # the last ray, which angle_max need not be: some drivers give the end of the field of view
-        end = first + (rays - 1).clamp(min=0).to(first) * step
-        end = torch.where((end - last).abs() < 0.01 * step.abs(), last, end)
-        beyond = last - end
-        new_first = torch.where(reverse, -end, torch.where(mirrored, -first, first))
-        new_last = torch.where(reverse, -first + beyond, torch.where(mirrored, -last, last))
-        turn = turn.to(first)
-        values["angle_min"] = torch.where(turn == 0, new_first, new_first + turn)
-        values["angle_max"] = torch.where(turn == 0, new_last, new_last + turn)
-        values["angle_increment"] = torch.where(mirrored & ~reverse, -step, step)
-        for column in PER_RAY:
-            if column in values:
-                place = torch.arange(values[column].shape[1]).expand(len(self), -1)
-                swapped = torch.where(reverse[:, None] & (place < rays[:, None]), rays[:, None] - 1 - place, place)
-                values[column] = values[column].gather(1, swapped.to(values[column].device))
-        return self.with_values(**values)
+        return self.with_values(**turned_scan(self.values, turn, mirrored))
+
+
+def turned_scan(values: Mapping[str, Any], turn: Tensor, mirrored: Tensor) -> dict[str, Tensor]:
+    """The columns of ``PlanarScan`` that change as ``PlanarScan.turned`` says; on any device, without a wait."""
+    first, last, step = (values[c] for c in ("angle_min", "angle_max", "angle_increment"))
+    rays = values["rays"]
+    reverse = mirrored & (values["time_increment"] == 0)
+    # the last ray, which angle_max need not be: some drivers give the end of the field of view
+    end = first + (rays - 1).clamp(min=0).to(first) * step
+    end = torch.where((end - last).abs() < 0.01 * step.abs(), last, end)
+    beyond = last - end
+    new_first = torch.where(reverse, -end, torch.where(mirrored, -first, first))
+    new_last = torch.where(reverse, -first + beyond, torch.where(mirrored, -last, last))
+    turn = turn.to(first)
+    out = {
+        "angle_min": torch.where(turn == 0, new_first, new_first + turn),
+        "angle_max": torch.where(turn == 0, new_last, new_last + turn),
+        "angle_increment": torch.where(mirrored & ~reverse, -step, step),
+    }
+    for column in PER_RAY:
+        if column in values:
+            place = torch.arange(values[column].shape[1], device=first.device).expand(len(first), -1)
+            swapped = torch.where(reverse[:, None] & (place < rays[:, None]), rays[:, None] - 1 - place, place)
+            out[column] = values[column].gather(1, swapped)
+    return out
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,7 +15,6 @@ from fusion_aug.streams.columns import RULES, Column
 
 TURNS = "turns"  # method of resampling
 CHANGE = "change of "  # begins the kind of a column that holds changes
-MIRROR = torch.diag(torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64))
 
 
 def turn(form: str, name: str = "") -> Column:
@@ -50,18 +49,20 @@ def move_turns(
     body = frame if change else body
     if frame is None and body is None:
         return v
-    before, mirrored = _proper(frame, len(v))
-    after, _ = _proper(body, len(v))
+    before, mirrored = _proper(frame, v)
+    after, _ = _proper(body, v)
     return moved_form(form, v, before, after, mirrored).to(v)
 
 
-def _proper(motion: Motion | None, rows: int) -> tuple[Tensor, Tensor]:
+def _proper(motion: Motion | None, v: Tensor) -> tuple[Tensor, Tensor]:
     """Rotation (rows, 3, 3) of a motion after a mirror of y where it has one, and whether it has (rows,)."""
+    rows = len(v)
     if motion is None:
-        return torch.eye(3, dtype=torch.float64).expand(rows, 3, 3), torch.zeros(rows, dtype=torch.bool)
+        eye = torch.eye(3, dtype=torch.float64, device=v.device)
+        return eye.expand(rows, 3, 3), torch.zeros(rows, dtype=torch.bool, device=v.device)
     mirrored = (motion.sign < 0).expand(rows)
     Q = motion.Q.expand(rows, 3, 3)
-    return torch.where(mirrored[:, None, None], Q @ MIRROR, Q), mirrored
+    return torch.where(mirrored[:, None, None], torch.stack([Q[..., 0], -Q[..., 1], Q[..., 2]], -1), Q), mirrored
 
 
 def read_turns(values: Tensor, column: Column, times: Tensor, at: Tensor) -> Tensor:

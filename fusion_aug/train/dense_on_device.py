@@ -15,10 +15,12 @@ from torch import Tensor
 
 from fusion_aug.core.device.program import Program
 from fusion_aug.errors import DataError
+from fusion_aug.ops.filled import filled
 from fusion_aug.ops.one_copy import one_copy
+from fusion_aug.ops.taken import taken
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Boxes3D, Lidar, Radar
-from fusion_aug.streams.on_device import VALID
+from fusion_aug.streams.on_device import VALID, Block
 from fusion_aug.train.dense_places import (
     Places,
     in_reference_frame,
@@ -53,15 +55,17 @@ def dense_tables(
     held = {what: in_reference_frame(batch, kind, mine, program) for what, (kind, mine) in kinds.items()}
     program.run()
     tables = {what: places_of(parts_of(batch, own, sweeps and what != "boxes")) for what, own in held.items()}
-    grid, model = picture_grid(batch, names["cameras"])
-    places = np.array([[-1 if p is None else p.place for p in row] for row in grid], np.int64)
+    grid = picture_grid(batch, names["cameras"])
+    blocks = list(dict.fromkeys(p.block for row in grid for p in row if p is not None))
+    begins = dict(zip(blocks, np.cumsum([0, *(b.items for b in blocks)]).tolist(), strict=False))
+    places = np.array([[-1 if p is None else begins[p.block] + p.place for p in row] for row in grid], np.int64)
     sent = {
         f"{what}.{k}": torch.from_numpy(getattr(t, k)) for what, t in tables.items() for k in ("rows", "mask", "age")
     }
     sent |= {"places": torch.from_numpy(places.reshape(len(batch.metas), -1)), **host}
     there = dict(zip(sent, one_copy(list(sent.values()), program.device), strict=True))
     out = {name: there[name] for name in host}
-    out |= _pictures(there["places"], grid, model, channels_first)
+    out |= _pictures(there["places"], places, blocks, channels_first)
     out |= _points(tables["points"], there, dtype)
     out |= _echoes(tables["radar"], there, dtype)
     return out | _boxes(tables["boxes"], there, dtype)
@@ -74,20 +78,17 @@ def _device_of(batch: Sample) -> torch.device:
     return device
 
 
-def _pictures(places: Tensor, grid: Any, model: Any, channels_first: bool) -> dict[str, Tensor]:
+def _pictures(places: Tensor, known: np.ndarray, blocks: Sequence[Block], channels_first: bool) -> dict[str, Tensor]:
+    """Pictures of ``blocks`` one after another at their ``places`` (B, C), which the host ``known``; -1 is none."""
     mask = places >= 0
-    if model is None:
+    if not blocks:
         return {"images": places.new_zeros((*places.shape, 0, 0, 3), dtype=torch.uint8), "image_mask": mask}
-    if len({p.block for row in grid for p in row if p is not None}) > 1:
-        raise DataError(
-            "to_dense: the pictures lie apart on the device; give all one size and type before batch.to(...)"
-        )
-    block = model.block.values
-    whole = list(range(len(block))) == [-1 if p is None else p.place for row in grid for p in row]
-    images = block if whole else block.index_select(0, places.clamp(min=0).reshape(-1))
-    images = images.reshape(*places.shape, *block.shape[1:])
-    if not whole and any(p is None for row in grid for p in row):
-        images = images * mask[..., None, None, None].to(images.dtype)
+    held = blocks[0].values if len(blocks) == 1 else torch.cat([b.values for b in blocks])
+    whole = np.array_equal(known.ravel(), np.arange(len(held)))
+    images = held if whole else taken(held, places.clamp(min=0).reshape(-1))
+    images = images.reshape(*places.shape, *held.shape[1:])
+    if (known < 0).any():
+        images = filled(images, ~mask[..., None, None, None], 0)
     return {"images": images.movedim(-1, -3) if channels_first else images, "image_mask": mask}
 
 

@@ -119,10 +119,8 @@ def places_of(parts: Sequence[Sequence[Part]]) -> Places:
     return Places(index, mask, age, blocks)
 
 
-def picture_grid(
-    batch: Sample, names: Sequence[str]
-) -> tuple[list[list[PictureOnDevice | None]], PictureOnDevice | None]:
-    """The pictures (B, C) next to the reference times, None where there is none, and one that is there.
+def picture_grid(batch: Sample, names: Sequence[str]) -> list[list[PictureOnDevice | None]]:
+    """The pictures (B, C) next to the reference times, None where there is none.
 
     Raises:
         DataError: they differ in size or type.
@@ -144,4 +142,4 @@ def picture_grid(
             f"pictures of one size and type can be stacked, those of {told} differ; bring them to one size "
             f"(ResizeCrop), or choose cameras=[...]"
         )
-    return grid, found[0][0] if found else None
+    return grid

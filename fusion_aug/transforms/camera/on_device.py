@@ -16,7 +16,6 @@ from torch import Tensor
 from calib.replacing import replace_unchecked
 from fusion_aug.core.device.pending import is_whole, opened, settled, white_of
 from fusion_aug.core.device.rules import on_device
-from fusion_aug.core.gradients import asks_gradient
 from fusion_aug.core.registry import Call
 from fusion_aug.core.strength import Strength
 from fusion_aug.errors import DataError
@@ -73,12 +72,12 @@ def plan_pictures(stream: Camera, call: Call) -> Camera:
     """Pending maps, and then the kernel on every picture.
 
     Raises:
-        DataError: the pictures have another white than levels have, or a gradient is asked of a parameter.
+        DataError: the pictures have another white than levels have.
     """
     asked = {i: p for i, p in call.asked if applies_to(stream, call, p)}
     if not asked:
         return stream
-    _check(stream, call, asked)
+    _check(stream, call)
     read = CHANGES[call.transform].reads(call)
     stream = settled(stream, call.program)
     change, present = CHANGES[call.transform], stream.present.tolist()
@@ -101,25 +100,20 @@ def with_levels(
         stream: of pictures. call: of the transform. kernel: see above. rows: numbers of every picture.
         put_back: whether those whose ``on`` is False are put back behind it. read: further blocks for the kernel.
     """
-    pictures = opened(stream.items, call.program)
-    kind = {"white": white_of(stream, pictures[0]), "whole": is_whole(pictures[0])}
-    fixed = {"change": kernel, "put_back": put_back, "who": call.transform.__name__, **kind}
-    out = call.program.pictures(_changed, list(zip(pictures, rows, strict=True)), {}, read=read, **fixed)
+    out, fixed = [], {"change": kernel, "put_back": put_back, "who": call.transform.__name__}
+    for picture, row in zip(opened(stream.items, call.program), rows, strict=True):
+        kind = {"white": white_of(stream, picture), "whole": is_whole(picture)}
+        out += call.program.pictures(_changed, [(picture, row)], {}, read=read, **fixed, **kind)
     return replace_unchecked(stream, items=tuple(out))
 
 
-def _check(stream: Camera, call: Call, asked: Mapping[int, Params]) -> None:
+def _check(stream: Camera, call: Call) -> None:
     who = call.transform.__name__
     odd = {str(p.block.dtype) for p in stream.items if white_of(stream, p) != (255 if is_whole(p) else 1)}
     if odd:
         raise DataError(
             f"{who}: stream {call.name!r} holds {', '.join(sorted(odd))}, but levels are changed of uint8 pictures or "
             f"of float ones from 0 to 1; convert it, or choose other cameras"
-        )
-    if any(asks_gradient(p) for p in asked.values()):
-        raise DataError(
-            f"{who}: a gradient is asked of a parameter, which pictures on a device do not carry; detach it, or run it "
-            f"before batch.to(...)"
         )
 
 

@@ -48,7 +48,7 @@ def _cloud_blocks(call: Call) -> tuple[Block, ...]:
     """
     held = [c.values for c in scans(call.sample.streams).values() if len(c)]
     blocks = {h.block for h in held if isinstance(h, ColumnsOnDevice)}
-    if len(blocks) > 1:
+    if len(blocks) > 1 or not all(isinstance(h, ColumnsOnDevice) for h in held):
         raise DataError(
             f"{call.transform.__name__}: clouds that tell where the ground is do not lie together on "
             f"a device; run it before batch.to(...)"

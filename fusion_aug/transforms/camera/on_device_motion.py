@@ -32,6 +32,7 @@ from fusion_aug.transforms.camera.photometric import PictureContext, matches_cam
 Numbers = Mapping[str, Any]
 DEPTHS = "depth streams with nothing pending"
 GAPS, EVEN = HOST + "gaps", HOST + "even"
+TWIST = frozenset(("velocity", "angular_velocity"))
 LEAST_MEASURED = 0.5  # share of a depth picture; below that the CPU takes it for points, which are completed
 
 
@@ -63,7 +64,10 @@ def _read(call: Call) -> tuple[Block, ...]:
     depths = {p.block for s in _depths(call).values() for p in s.items}
     egos = {s.values.block for s in _egos(call).values()}  # type: ignore[attr-defined]
     if len(depths) > 1 or len(egos) > 1:
-        raise DataError(f"{call.transform.__name__}: depth pictures, or ego poses, do not lie together on the device")
+        raise DataError(
+            f"{call.transform.__name__}: depth pictures (of several sizes?), or ego poses, do not lie together on the "
+            f"device; give them one size and the same columns before batch.to(...), or run this there"
+        )
     return (*depths, *egos)
 
 
@@ -79,7 +83,12 @@ def _depths(call: Call) -> dict[str, Depth]:
 
 
 def _egos(call: Call) -> dict[str, EgoPose]:
-    return {n: s for n, s in call.sample.of_type(EgoPose).items() if lies_on_device(s)}
+    found: dict[str, EgoPose] = {n: s for n, s in call.sample.of_type(EgoPose).items() if set(s.values) >= TWIST}
+    if apart := [n for n, s in found.items() if not lies_on_device(s)]:
+        raise DataError(
+            f"{call.transform.__name__}: the ego pose {apart[0]!r} lies on the host; call batch.to(...) again"
+        )
+    return found
 
 
 def _flow_numbers(params: Params, picture: PictureContext) -> dict[str, Any]:
@@ -109,14 +118,14 @@ def _twist(picture: PictureContext) -> dict[str, Any]:
     known = rig_twist(rig, stream.frame, time)
     egos = ((s, twist_item(s, index, rig, time)) for s in _egos(call).values())
     ego, row = next(((s, k) for s, k in egos if k is not None), (None, None))
-    if ego is None and known is None:
+    held: Any = None if ego is None else ego.values
+    if known is None and (held is None or not held.block.finite >= TWIST):  # of some reading, perhaps of this one
         raise DataError(
             f"stream {call.name!r}: the motion of the camera is unknown; the sample needs an ego pose with a twist, or "
             f"a rig with poses at more than one time"
         )
     place, T = -1, torch.eye(4, dtype=torch.float64)
     if ego is not None:
-        held: Any = ego.values
         place, T = int(held.block.offsets[held.own[row]]), rig.T(ego.child, stream.frame, time)
     velocity, spin = (np.full(3, np.nan), np.full(3, np.nan)) if known is None else (v.detach().numpy() for v in known)
     return {"row": np.int64(place), "T": T.detach().numpy(), "velocity": velocity, "spin": spin}

@@ -105,7 +105,8 @@ def jump_matrix(params: Mapping[str, Any]) -> torch.Tensor:
 def shift_reported_pose(stream: EgoPose, call: Call) -> EgoPose:
     """Move the reported poses."""
     shifts = torch.stack([jump_matrix(p) for p in call.params]) if call.params else EYE[None][:0]
-    return stream.with_values(pose=shifts @ stream.values["pose"])
+    pose = stream.values["pose"]
+    return stream.with_values(pose=(shifts @ pose.to(torch.float64)).to(pose.dtype))
 
 
 @handles(GpsJump, SatelliteFix)

@@ -188,7 +188,7 @@ def _through_turn(columns: Mapping[str, Tensor], numbers: Mapping[str, Tensor], 
     seen = image[..., :2] / image[..., 2:]
     inside = ((seen >= least[:, None, None]) & (seen <= most[:, None])).all(-1)
     keep = ((there[..., 2] > 0) & inside).all(1) | ~on
-    moved = torch.where(on[:, None, None], seen, each).to(pixels.dtype).reshape(pixels.shape)
+    moved = torch.where(on[:, None, None], seen, each).reshape(pixels.shape)
     return {name: moved, VALID: columns[VALID] & keep if VALID in columns else keep}
 
 

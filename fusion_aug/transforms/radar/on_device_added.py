@@ -36,6 +36,7 @@ from fusion_aug.core.device.rows import (
 from fusion_aug.core.registry import Call
 from fusion_aug.ops.hashed import uniform
 from fusion_aug.ops.radar import VELOCITIES, fresh_flags, rays_of, rotated_about_z
+from fusion_aug.ops.taken import taken
 from fusion_aug.streams import Radar
 from fusion_aug.streams.on_device import ROW_ITEM, ROW_NUMBER, VALID
 from fusion_aug.transforms.radar.on_device import planned_scans, plans, radar_of, scan_noise, velocities_there
@@ -92,7 +93,7 @@ def _add_ghosts(
     if "rcs" in columns:
         more["rcs"] = columns["rcs"] - loss.to(columns["rcs"].dtype)
     chosen = numbers[f"{PACKED}row"]
-    return with_rows(columns, {n: v.index_select(0, chosen) for n, v in more.items()}, numbers)
+    return with_rows(columns, {n: taken(v, chosen) for n, v in more.items()}, numbers)
 
 
 # --- detections that are drawn on the host ----------------------------------------------------------------------------

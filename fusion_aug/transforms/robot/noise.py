@@ -100,13 +100,19 @@ def noise_parts(stream: Stream, call: Call, columns: Mapping[str, str]) -> Itera
             continue
         params, times = call.params[int(mine[0])], stream.capture_times[mine]
         for c, quantity in columns.items():
-            density, walk = (_noise_density(params, meta, call.name, quantity, k) for k in ("noise", "walk"))
+            density, walk = (noise_density(params, meta, call.name, quantity, k) for k in ("noise", "walk"))
             if c in stream.values and (density or walk):
                 key = row_key(params["noise"], call.name, c)
                 yield c, mine, noise_and_bias_walk(key, times, density, walk, 3)
 
 
-def _noise_density(params: Mapping[str, Any], meta: SampleMeta, name: str, quantity: str, kind: str) -> float:
+def noise_density(params: Mapping[str, Any], meta: SampleMeta, name: str, quantity: str, kind: str) -> float:
+    """What is drawn for a quantity (gyro, accel, force, torque) of a stream, else what the rig's ``ImuSensor`` says.
+
+    Args:
+        params: drawn. meta: of the sample. name: of the stream. quantity: as the fields name it.
+        kind: "noise", per sqrt(Hz), or "walk", per second and sqrt(Hz).
+    """
     drawn = params.get(f"{quantity}_{kind}")
     if drawn is not None:
         return float(drawn)

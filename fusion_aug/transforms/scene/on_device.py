@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from calib.replacing import replace_unchecked
+from fusion_aug.core.device.rows import columns_of
 from fusion_aug.core.device.rules import on_device
 from fusion_aug.core.registry import Call
 from fusion_aug.ops.similarity import Motion
@@ -25,6 +27,8 @@ from fusion_aug.transforms.scene.rules import (
     motion_per_item,
     move_points,
 )
+
+S = TypeVar("S", bound=Stream)
 
 on_device(Scene, Points)(move_points)  # which is pending
 
@@ -103,6 +107,11 @@ def _at_new_origin(columns: Mapping[str, Tensor], numbers: Mapping[str, Tensor])
 @on_device(Scene, Boxes2D)
 def plan_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
     """A mirror flips pixels on the canvas."""
+    return plan_flips(stream, call, "corners")
+
+
+def plan_flips(stream: S, call: Call, name: str) -> S:
+    """The stream with pixels in the column ``name`` flipped on the canvas of mirrored samples."""
     maps = call.family_state
     if not any(m.flips_images for m in maps):
         return stream
@@ -111,11 +120,12 @@ def plan_boxes2d(stream: Boxes2D, call: Call) -> Boxes2D:
         flips = maps[u].flips_images
         last = float(canvas_of(maps[u], stream, call.name)[1] - 1) if flips else 0.0
         numbers.append({"sign": -1.0 if flips else 1.0, "last": last})
-    values = call.program.columns(_flipped, stream.values, numbers, {"sign": 1.0, "last": 0.0})
+    values = call.program.columns(_flipped, columns_of(stream), numbers, {"sign": 1.0, "last": 0.0}, name=name)
     return replace_unchecked(stream, values=values)
 
 
-def _flipped(columns: Mapping[str, Tensor], numbers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    corners, rows = columns["corners"], columns[ROW_ITEM]
-    sign, last = (numbers[n].to(corners.dtype).index_select(0, rows)[:, None] for n in ("sign", "last"))
-    return {"corners": torch.stack([corners[..., 0] * sign + last, corners[..., 1]], -1)}
+def _flipped(columns: Mapping[str, Tensor], numbers: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    pixels, rows = columns[name], columns[ROW_ITEM]
+    each = (-1, *[1] * (pixels.ndim - 2))
+    sign, last = (numbers[n].to(pixels.dtype).index_select(0, rows).reshape(each) for n in ("sign", "last"))
+    return {name: torch.stack([pixels[..., 0] * sign + last, pixels[..., 1]], -1)}

@@ -1,4 +1,4 @@
-"""What a motion of the scene plans for vector maps, twists, distances and a robot's readings on a device."""
+"""What a motion of the scene plans for vector maps, key points, twists, forces and distances on a device."""
 
 from __future__ import annotations
 
@@ -18,34 +18,26 @@ from fusion_aug.ops.similarity import Motion
 from fusion_aug.streams import (
     BodyPose,
     BodyTwist,
-    JointState,
+    Keypoints2D,
     Keypoints3D,
     MapElements,
+    PlanarScan,
     RangeReading,
     SatelliteFix,
     Stream,
-    Taxels,
     Wrench,
 )
 from fusion_aug.streams.columns import is_known_covariance
 from fusion_aug.streams.families import Scene
 from fusion_aug.streams.on_device import ROW_ITEM, ColumnsOnDevice
-from fusion_aug.transforms.scene.on_device import plan_columns
-from fusion_aug.transforms.scene.readings import check_looks_ahead, keep_fix
-from fusion_aug.transforms.scene.robot import (
-    check_joints,
-    check_wrench_frame,
-    column_map,
-    mirrored_names,
-    moves_joints,
-    swapped_keypoint_names,
-)
+from fusion_aug.streams.readings import turned_scan
+from fusion_aug.transforms.scene.on_device import plan_columns, plan_flips
+from fusion_aug.transforms.scene.readings import check_looks_ahead, keep_fix, turns_of_scans
+from fusion_aug.transforms.scene.robot import check_wrench_frame, swapped_keypoint_names
 from fusion_aug.transforms.scene.rules import motion_per_item
-from fusion_aug.transforms.scene.taxel_places import moved_taxels
 from fusion_aug.transforms.scene.vector_maps import swapped_sides_of_lanes
 
 Columns = Mapping[str, Tensor]
-JOINTS = {"position": False, "velocity": True, "acceleration": True, "effort": True}  # whether it is a rate or force
 
 on_device(Scene, SatelliteFix)(keep_fix)  # which looks at no value
 
@@ -62,6 +54,12 @@ def plan_keypoints(stream: Keypoints3D, call: Call) -> Stream:
     return _with_text(plan_columns(stream, call), "name", swapped_keypoint_names(stream, call))
 
 
+@on_device(Scene, Keypoints2D)
+def plan_keypoints_in_pictures(stream: Keypoints2D, call: Call) -> Stream:
+    """A mirror flips pixels on the canvas, and swaps their names."""
+    return _with_text(plan_flips(stream, call, "pixel"), "name", swapped_keypoint_names(stream, call))
+
+
 def _with_text(stream: Stream, name: str, texts: np.ndarray | None) -> Any:
     """The stream with another column of text, unless that is None."""
     held = columns_of(stream)
@@ -74,6 +72,24 @@ def plan_range(stream: RangeReading, call: Call) -> Stream:
     """Lengths scale."""
     check_looks_ahead(stream, call)
     return plan_columns(stream, call)
+
+
+@on_device(Scene, PlanarScan)
+def plan_planar_scan(stream: PlanarScan, call: Call) -> Stream:
+    """Lengths scale; angles turn and are mirrored."""
+    found = turns_of_scans(stream, call)
+    if found is None:
+        return stream
+    turns, mirrored = (x.numpy() for x in found)
+    numbers = [{"turn": turn, "mirrored": flip} for turn, flip in zip(turns, mirrored, strict=True)]
+    moved = plan_columns(stream, call)
+    neutral = {"turn": 0.0, "mirrored": np.bool_(False)}
+    return replace_unchecked(moved, values=call.program.columns(_turned, columns_of(moved), numbers, neutral))
+
+
+def _turned(columns: Columns, numbers: Columns) -> dict[str, Tensor]:
+    turn, mirrored = (numbers[n].index_select(0, columns[ROW_ITEM]) for n in ("turn", "mirrored"))
+    return turned_scan(columns, turn, mirrored)
 
 
 # --- the origin of a frame moves on its body --------------------------------------------------------------------------
@@ -132,54 +148,3 @@ def _new_torque(columns: Columns, numbers: Columns) -> dict[str, Tensor]:
     force, torque = columns["force"].to(torch.float64), columns["torque"]
     shift = numbers["shift"].index_select(0, columns[ROW_ITEM])
     return {"torque": (torque.to(torch.float64) + torch.linalg.cross(shift, force)).to(torque.dtype)}
-
-
-# --- joints and taxels come to other places ---------------------------------------------------------------------------
-@on_device(Scene, JointState)
-def plan_joints(stream: JointState, call: Call) -> JointState:
-    """A rigid motion leaves joints alone; a mirror swaps them, with signs and offsets of their own."""
-    check_joints(stream, call)
-    if not moves_joints(call):
-        return stream
-    there = [c for c in JOINTS if c in stream.values]
-    maps = [
-        {f"{c}.{n}": v for c in there for n, v in column_map(m, stream, call, c, JOINTS[c]).items()}
-        for m in call.family_state
-    ]
-    plain = column_map(None, stream, call, "", False)
-    neutral = {f"{c}.{n}": v for c in there for n, v in plain.items()}
-    numbers = [maps[u] for u in stream.sample_index.tolist()]
-    values = call.program.columns(_other_joints, columns_of(stream), numbers, neutral, names=tuple(there))
-    return replace_unchecked(stream, values=values, names=mirrored_names(stream, call))
-
-
-def _other_joints(columns: Columns, numbers: Columns, names: tuple[str, ...]) -> dict[str, Tensor]:
-    out = {}
-    for name in names:
-        value = columns[name]
-        source, factor, offset = (
-            numbers[f"{name}.{n}"].index_select(0, columns[ROW_ITEM]) for n in ("source", "factor", "offset")
-        )
-        out[name] = factor.to(value.dtype) * value.gather(1, source) + offset.to(value.dtype)
-    return out
-
-
-@on_device(Scene, Taxels)
-def plan_taxels(stream: Taxels, call: Call) -> Taxels:
-    """A mirror moves the taxels on their link; each force comes to the row of the taxel at its new place."""
-    motion = motion_per_item(call.family_state, stream.frame, stream)
-    if motion is None:
-        return stream
-    poses = moved_taxels(stream.poses, motion)
-    orders = [m.rows.get(call.name) for m in call.family_state]
-    if all(order is None for order in orders):
-        return replace_unchecked(stream, poses=poses)
-    kept = torch.arange(poses.shape[1])
-    order = torch.stack([kept if o is None else o for o in orders])[stream.sample_index]
-    numbers = [{"order": one} for one in order.numpy()]
-    values = call.program.columns(_other_rows, columns_of(stream), numbers, {"order": kept.numpy()})
-    return replace_unchecked(stream, values=values, poses=poses[torch.arange(len(stream))[:, None], order])
-
-
-def _other_rows(columns: Columns, numbers: Columns) -> dict[str, Tensor]:
-    return {"force": columns["force"].gather(1, numbers["order"].index_select(0, columns[ROW_ITEM]))}

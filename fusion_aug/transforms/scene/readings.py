@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from calib.se3 import skew
 from fusion_aug.core.registry import Call, handles
@@ -125,18 +126,26 @@ def move_planar_scan(stream: PlanarScan, call: Call) -> Stream:
     Raises:
         Obstacle: the scan's own frame is tilted or shifted, so that other rays would have to be known.
     """
+    found = turns_of_scans(stream, call)
+    return stream if found is None else move_columns(stream, call).turned(*found)  # type: ignore[attr-defined]
+
+
+def turns_of_scans(stream: PlanarScan, call: Call) -> tuple[Tensor, Tensor] | None:
+    """By how much every sweep turns, (n,) rad, and whether it is mirrored, (n,); None where all stay.
+
+    Raises:
+        Obstacle: see ``move_planar_scan``.
+    """
     motion = motion_per_item(call.family_state, stream.frame, stream)
     if motion is None:
-        return stream
+        return None
     Q = motion.Q
     tilt = (Q[:, 2] - Q.new_tensor([0.0, 0.0, 1.0])).abs().max()
     if max(float(tilt), float(motion.matrix[:, :3, 3].abs().max())) > TILT:
         raise _not_in_this_frame(stream, call)
     turn = torch.atan2(Q[:, 1, 0], Q[:, 0, 0])
     turn = torch.where(turn.abs() <= TILT, torch.zeros_like(turn), turn)
-    moved = move_columns(stream, call)
-    mirrored = (motion.sign < 0).expand(len(stream))
-    return moved.turned(turn.expand(len(stream)), mirrored)  # type: ignore[attr-defined]
+    return turn.expand(len(stream)), (motion.sign < 0).expand(len(stream))
 
 
 def _not_in_this_frame(stream: Stream, call: Call) -> Obstacle:

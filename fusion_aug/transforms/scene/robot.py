@@ -20,6 +20,9 @@ from fusion_aug.transforms.scene.rules import canvas_of, motion_per_item, move_c
 from fusion_aug.transforms.wrenches import torque_about
 
 EFFORTS = ("effort", "joint_effort")
+# of joints and of joints in vectors: whether a column is a rate or force, which no offset touches
+JOINTS = {"position": False, "velocity": True, "acceleration": True, "effort": True}
+VECTOR_JOINTS = {"joint_position": False, "joint_velocity": True, "joint_delta": True, "joint_effort": True}
 
 
 def refuse_misplaced(stream: JointState | RobotVector, call: Call) -> None:
@@ -123,11 +126,10 @@ def _widths(stream: Stream) -> dict[str, Any]:
 @handles(Scene, JointState)
 def move_joints(stream: JointState, call: Call) -> JointState:
     """A rigid motion leaves joints alone; a mirror swaps them."""
-    kinds = {"position": False, "velocity": True, "acceleration": True, "effort": True}
     check_joints(stream, call)
     if not moves_joints(call):
         return stream
-    moved = stream.with_values(**mirrored_joints(stream, call, kinds))
+    moved = stream.with_values(**mirrored_joints(stream, call, JOINTS))
     return replace_unchecked(moved, names=mirrored_names(stream, call))
 
 
@@ -144,7 +146,9 @@ def moves_joints(call: Call) -> bool:
     return any(m.flips_images or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.family_state)
 
 
-def column_map(m: SceneMaps | None, stream: JointState, call: Call, column: str, is_rate: bool) -> dict[str, Any]:
+def column_map(
+    m: SceneMaps | None, stream: JointState | RobotVector, call: Call, column: str, is_rate: bool
+) -> dict[str, Any]:
     """What ``mirrored_joints`` makes of a column, as (J,) ``factor value[source] + offset``; None keeps it."""
     eye, none = (
         torch.eye(len(stream.names), dtype=torch.float64),
@@ -206,26 +210,36 @@ def move_vector(stream: RobotVector, call: Call) -> Stream:
         DataError: a mirror swaps the arms, and several commands do not say which arm each is for.
         UnhandledStream: numbers of a pose are declared as others.
     """
+    commands = stream.values.get("command")
+    check_vector(stream, call, several=commands is not None and commands.shape[1] > 1)
+    moved = move_columns(stream, call)
+    if not moves_joints(call):
+        return moved
+    moved = moved.with_values(**mirrored_joints(stream, call, VECTOR_JOINTS))
+    return replace_unchecked(moved, names=mirrored_names(stream, call))
+
+
+def check_vector(stream: RobotVector, call: Call, *, several: bool) -> None:
+    """Raise where a vector cannot follow; see ``move_vector``.
+
+    Args:
+        several: whether it holds commands of several grippers, or may.
+    """
     if stream.misplaced and _is_moved(stream, call):
         refuse_misplaced(stream, call)
-    moved = move_columns(stream, call)
-    if not any(m.flips_images or m.scale.requires_grad or float(m.scale) != 1.0 for m in call.family_state):
-        return moved
-    commands = stream.values.get("command")
+    if not moves_joints(call):
+        return
     arms = any(
         m.flips_images and m.robot is not None and m.robot.has_two_arms(m.state.prismatic_joints)
         for m in call.family_state
     )
     refuse_unlike_partner(stream, call)
     alone = other_side(call.name, call.sample.streams) == call.name
-    if arms and alone and commands is not None and commands.shape[1] > 1:
+    if arms and alone and several:
         raise DataError(
-            f"stream {call.name!r}: command: a mirror swaps the arms, and nothing says which of the "
-            f"{commands.shape[1]} commands is for which; give them as joint_position, or in one stream per arm"
+            f"stream {call.name!r}: command: a mirror swaps the arms, and nothing says which command is for which; "
+            f"give them as joint_position, or in one stream per arm"
         )
-    kinds = {"joint_position": False, "joint_velocity": True, "joint_delta": True, "joint_effort": True}
-    moved = moved.with_values(**mirrored_joints(stream, call, kinds))
-    return replace_unchecked(moved, names=mirrored_names(stream, call))
 
 
 def swap_keypoint_names(stream: Stream, call: Call) -> Stream:

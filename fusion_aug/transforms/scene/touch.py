@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from calib.replacing import replace_unchecked
 from fusion_aug.core.registry import Call, handles
 from fusion_aug.streams import TactileImage, Taxels
 from fusion_aug.streams.families import Scene
@@ -42,23 +43,29 @@ def mirror_press(stream: TactileImage, call: Call) -> TactileImage:
     scale makes the gel larger with all that touches it.
     """
     maps: list[SceneMaps] = call.family_state
-    index = stream.sample_index.tolist()
-    scales = [float(m.scale.detach()) for m in maps]
-    if not any(m.flips_images for m in maps) and all(s == 1 for s in scales):
-        return stream
+    if not any(m.flips_images for m in maps):
+        return grown_gels(stream, call)
     pictures: list[Tensor] = list(stream.items)
     gels, grounds = list(stream.gels), list(stream.backgrounds)
-    for i, u in enumerate(index):
+    for i, u in enumerate(stream.sample_index.tolist()):
         if maps[u].flips_images and bool(stream.present[i]):
             seen_by = _partner(call, maps[u], u) or gel_of(stream, i, call.name)
             pictures[i] = render_moved_press(stream, i, call.name, call.sample, flipped, seen_by)
             gels[i], grounds[i], _ = seen_by
-        if gels and scales[u] != 1:
-            gels[i] = replace(gels[i], relaxation=gels[i].relaxation * scales[u])
-    mm = stream.mm_per_pixel * torch.tensor([scales[u] for u in index], dtype=torch.float64)
-    return replace(
-        stream, items=tuple(pictures), pending=(), gels=tuple(gels), backgrounds=tuple(grounds), mm_per_pixel=mm
-    )
+    seen = replace(stream, items=tuple(pictures), pending=(), gels=tuple(gels), backgrounds=tuple(grounds))
+    return grown_gels(seen, call)
+
+
+def grown_gels(stream: TactileImage, call: Call) -> TactileImage:
+    """Gels as large as the scale makes them, with their pictures as they are."""
+    maps: list[SceneMaps] = call.family_state
+    scales = [float(maps[u].scale.detach()) for u in stream.sample_index.tolist()]
+    if all(s == 1 for s in scales):
+        return stream
+    gels = zip(stream.gels, scales, strict=False)  # a stream need not have gels
+    grown = tuple(gel if s == 1 else replace(gel, relaxation=gel.relaxation * s) for gel, s in gels)
+    mm = stream.mm_per_pixel * torch.tensor(scales, dtype=torch.float64)
+    return replace_unchecked(stream, gels=grown, mm_per_pixel=mm)
 
 
 def flipped(array: np.ndarray) -> np.ndarray:

@@ -130,10 +130,24 @@ def passed_on(force: Tensor, place: Tensor, share: Any, reach: Any) -> Tensor:
     Args:
         place: (..., T, 3) of the elements, m, float64. share: of its force. reach: m; numbers, or (..., 1, 1).
     """
+    shares = neighbour_shares(place, share, reach)
+    # an element without a reading passes nothing on
+    given = force.to(torch.float64).nan_to_num(0.0)
+    passed = given @ shares.transpose(-1, -2) if shares.ndim > 2 else sum_in_order(given, shares.transpose(-1, -2))
+    return ((1 - shares.sum(-2, keepdim=True)) * force + passed).to(force.dtype)
+
+
+def neighbour_shares(place: Tensor, share: Any, reach: Any) -> Tensor:
+    """What element i (row) gets of the force of element j, (..., T, T) float64. Arguments as of ``passed_on``."""
     near = torch.exp(-0.5 * (torch.cdist(place, place) / reach) ** 2)
     near = near.masked_fill(torch.eye(place.shape[-2], dtype=torch.bool, device=place.device), 0.0)
     total = near.sum(-2, keepdim=True)  # of what each element passes on
-    shares = share * near / total.clamp(min=1)
-    # an element without a reading passes nothing on
-    passed = force.to(torch.float64).nan_to_num(0.0) @ shares.transpose(-1, -2)
-    return ((1 - shares.sum(-2, keepdim=True)) * force + passed).to(force.dtype)
+    return share * near / total.clamp(min=1)
+
+
+def sum_in_order(values: Tensor, weights: Tensor) -> Tensor:
+    """``values @ weights``, (k, T) and (T, T), summed element after element: a reading has its bits in any batch."""
+    out = values[:, :1] * weights[0]
+    for j in range(1, values.shape[1]):
+        out += values[:, j : j + 1] * weights[j]
+    return out

@@ -122,8 +122,39 @@ def test_a_compiled_pipeline_gives_the_same_values_and_records() -> None:
     assert_same_streams(expected, out.to("cpu"), exact=False)
     plain = compiled(pipeline, backend="eager")(sample, seed=3)  # on the host nothing is compiled
     assert_same_streams(expected, plain.realized())
-    with pytest.raises(ConfigError, match="takes a transform or a pipeline of them, not int"):
-        compiled(3)
+
+
+@pytest.mark.slow
+def test_batches_of_many_forms_are_compiled_apart() -> None:
+    whole, clip = vehicle(), fa.ImuSaturation(accel=0.5, gyro_deg=20.0)
+    sample = whole.with_streams({"imu": whole["imu"]})
+    for k in range(torch._dynamo.config.recompile_limit + 2):  # how often torch compiles one code anew
+        own = sample["imu"].with_values(**{f"own{k}": torch.full((sample["imu"].values["accel"].shape[0],), float(k))})
+        given = sample.with_streams({"imu": own})
+        out = compiled(clip, backend="eager")(as_planned(given), seed=1).to("cpu")
+        assert_same_streams(clip(given, seed=1), out, exact=False)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(("given", "settings", "message"), [
+    (3, {}, "takes a transform or a pipeline of them, not int"),
+    (fa.Brightness, {}, "takes a transform or a pipeline of them, not the class Brightness"),
+    (compiled(fa.Brightness(factor=0.5)), {}, "compiled: the pipeline is compiled already"),
+    (fa.Brightness(factor=0.5), {"backend": ""}, "compiled.backend: '' is none of torch's; 'inductor' or 'eager'"),
+    (fa.Brightness(factor=0.5), {"backend": "induct"}, "compiled.backend: 'induct' is none of torch's"),
+], ids=["number", "class", "compiled", "no backend", "unknown backend"])  # fmt: skip
+def test_what_cannot_be_compiled_is_refused_at_once(given: object, settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compiled(given, **settings)
+
+
+@pytest.mark.slow
+def test_what_torch_cannot_compile_is_told_in_a_sentence() -> None:
+    with (
+        mock_device() as log,
+        pytest.raises(ConfigError, match=r"the backend 'eager' cannot compile this pipeline \(.+\)"),
+    ):
+        compiled(fa.PointDropout(share=0.3), backend="eager")(vehicle().to(log.device), seed=1)
 
 
 @pytest.mark.quick

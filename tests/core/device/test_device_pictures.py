@@ -179,7 +179,7 @@ def test_what_carries_no_gradient_says_so() -> None:
         with pytest.raises(DataError, match="Equalize: cannot carry a gradient through pictures"):
             fa.Equalize()(given.to(log.device), seed=1)
         asked = {"factor": torch.tensor(0.5, requires_grad=True)}
-        with pytest.raises(DataError, match="Brightness: a gradient is asked of a parameter"):
+        with pytest.raises(DataError, match="Brightness: a gradient is asked of factor, which nothing on a device"):
             fa.Brightness.apply_params(sample.to(log.device), asked)
 
 

@@ -13,8 +13,10 @@ from fusion_aug.core.device.pending import settled
 from fusion_aug.core.device.program import Program
 from fusion_aug.errors import DataError
 from fusion_aug.ops.image_map import ImageMap
+from fusion_aug.ops.similarity import Motion
 from fusion_aug.ops.warp import warp
 from fusion_aug.ops.warp_many import numbers_of_pick, pick_pixels
+from fusion_aug.streams.moved_rows import motion_numbers
 from fusion_aug.testing import mock_device
 
 pytestmark = pytest.mark.quick
@@ -25,12 +27,9 @@ def vehicle() -> fa.Sample:
 
 
 def test_a_gradient_of_a_motion_is_refused() -> None:
-    sample = vehicle()
-    angle = torch.tensor(5.0, dtype=torch.float64, requires_grad=True)
-    with mock_device() as log:
-        boxes = sample.with_streams({"boxes": sample["boxes"]}).to(log.device)
-        with pytest.raises(DataError, match="carries no gradient; detach its parameters"):
-            fa.RotateScene.apply_params(boxes, {"yaw_deg": angle, "pitch_deg": 0.0, "roll_deg": 0.0})
+    matrix = torch.eye(4, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(DataError, match="carries no gradient; detach its parameters"):
+        motion_numbers("own", Motion.of(matrix[None]), 2)
 
 
 def test_levels_of_16_bits_are_refused_by_name() -> None:

@@ -113,8 +113,12 @@ def test_nothing_to_change_is_changed(left: tuple[str, ...]) -> None:
 def test_points_are_shuffled_before_any_is_lost() -> None:
     sample = batch(("lidar", "radar"))
     assert_as_on_the_cpu(fa.Compose([fa.ShufflePoints(), fa.PointDropout(share=0.3)]), sample)
-    with mock_device() as log, pytest.raises(DataError, match="ShufflePoints: points of 'lidar' may have been lost"):
-        fa.Compose([fa.PointDropout(share=0.3), fa.ShufflePoints()])(sample.to(log.device), seed=1)
+    with mock_device() as log:
+        there = sample.to(log.device)
+        log.clear()
+        with pytest.raises(DataError, match="ShufflePoints: points of 'lidar' may have been lost"):
+            fa.Compose([fa.PointDropout(share=0.3), fa.ShufflePoints()])(there, seed=1)
+        assert not log.launches and not log.syncs and not log.copies_in  # it was planned, and nothing ran
 
 
 def test_operators_do_not_grow_with_the_batch() -> None:
@@ -242,10 +246,13 @@ def test_columns_that_a_user_changes_there_stay_there_with_marks_and_numbers() -
 
 @pytest.mark.quick
 def test_values_of_single_precision_are_as_good() -> None:
-    sample = batch(("lidar", "boxes", "imu"), 2)
+    sample = batch(("lidar", "boxes", "imu", "ego"), 2)
     single = {n: sample["boxes"][n].float() for n in ("pose", "size", "velocity")}
-    own = {**sample.streams, "boxes": sample["boxes"].with_values(**single)}
-    assert_as_on_the_cpu(fa.BoxPointDropout(share=0.5), sample.with_streams(own))
+    ego = sample["ego"].with_values(pose=sample["ego"]["pose"].float())
+    own = {**sample.streams, "boxes": sample["boxes"].with_values(**single), "ego": ego}
+    pipeline = fa.Compose([fa.BoxPointDropout(share=0.5), fa.GpsJump(distance=5.0)])
+    out = assert_as_on_the_cpu(pipeline, sample.with_streams(own))["ego"]
+    assert out["pose"].dtype == torch.float32 and not torch.allclose(out["pose"], ego["pose"], atol=1.0)
 
 
 @pytest.mark.slow

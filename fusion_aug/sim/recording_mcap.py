@@ -1,0 +1,257 @@
+"""Recorded episodes as MCAP: what a ROS 2 robot would have logged, one file for each."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from calib import CameraSensor, JointPose, Pinhole, Rig, Robot, TactileSensor, TaxelSensor, rig_to_dict
+from calib.errors import CalibrationError
+from calib.se3 import quaternion_from_rotation, se3
+from calib.urdf_writing import robot_to_urdf
+from fusion_aug.errors import ConfigError, DataError, MissingPackage
+from fusion_aug.logs.core.new_files import write_new_text
+from fusion_aug.logs.core.whole import whole_folder
+from fusion_aug.logs.mcap.file import encode, typestore
+from fusion_aug.sample import Sample
+from fusion_aug.streams import Action, Camera, Imu, JointState, Stream, TactileImage, Taxels, Wrench
+
+RIG, URDF = "rig.yaml", "robot.urdf"
+Message = tuple[int, str, str, bytes]  # log time, topic, type, CDR bytes
+
+
+class McapEpisodes:
+    """A folder of recordings, with what MCAP has no place for in a rig file beside them.
+
+    Attributes:
+        part: the folder while it is written.
+    """
+
+    def __init__(self, root: Path):
+        self._held = ExitStack()
+        self.part = self._held.enter_context(whole_folder(root))
+        self._robot: str | None = None
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self._held.__exit__(kind, error, trace)
+
+    def add(self, sample: Sample) -> None:
+        """Write an episode."""
+        urdf = _description(sample)
+        if self._robot is None:
+            self._robot = urdf
+            write_new_text(self.part / URDF, urdf)
+            write_new_text(self.part / RIG, _rig_file(sample))
+        elif urdf != self._robot:
+            raise ConfigError(
+                f"mcap: episode {sample.id!r}: its links are others than those before; use format='folder'"
+            )
+        path = self.part / f"{sample.id}.mcap"
+        if path.exists():
+            raise DataError(f"two episodes are called {sample.id!r}; a log needs ids of their own")
+        write_messages(path, Messages(sample).all())
+
+    def finish(self) -> None:
+        """The folder gets its name."""
+        if self._robot is None:
+            raise DataError("there are no episodes to write")
+        self._held.close()
+
+
+def _base(rig: Rig) -> str:
+    """The parent of the first link that a joint moves."""
+    parents = [f.parent for f in rig.frames.values() if isinstance(f.pose, JointPose)]
+    inside = {n for n, f in rig.frames.items() if isinstance(f.pose, JointPose)}
+    roots = [p for p in parents if p is not None and not inside & set(rig.ancestors(p))]
+    if not roots:
+        raise ConfigError(
+            "mcap: no joint moves a link of the rig, so there is no robot to describe; use format='folder'"
+        )
+    return roots[0]
+
+
+def _description(sample: Sample) -> str:
+    rig = sample.metas[0].true_rig
+    robot = Robot.of(rig, _base(rig))
+    carrying = {a for n, (_, e) in robot.edges.items() if not isinstance(e, type(None)) for a in [n]}
+    links = {
+        n: e for n, e in robot.edges.items()
+        if n in carrying and (isinstance(rig.frames[n].pose, JointPose) or _carries(rig, n))
+    }  # fmt: skip
+    try:
+        return robot_to_urdf(Robot(root=robot.root, edges=links, inertias={}, name=robot.name))
+    except CalibrationError as error:
+        raise ConfigError(f"mcap: {error}; use format='folder'") from None
+
+
+def _carries(rig: Rig, name: str) -> bool:
+    """Whether a joint moves something on a frame."""
+    return any(isinstance(f.pose, JointPose) and name in rig.ancestors(n) for n, f in rig.frames.items())
+
+
+def _rig_file(sample: Sample) -> str:
+    """Touch sensors, what actions are, and the robot's description."""
+    rig = sample.metas[0].true_rig
+    touch = {n: s for n, s in rig.sensors.items() if isinstance(s, TactileSensor | TaxelSensor)}
+    gels = [n for n, s in touch.items() if isinstance(s, TactileSensor) and s.background is not None]
+    if gels:
+        raise ConfigError(
+            f"mcap: {gels[0]!r}: the background of a gel is a picture beside the log; use format='folder'"
+        )
+    parts = {}
+    for name, stream in sample.of_type(Action).items():
+        column = next(iter(stream.values))
+        parts[name] = {column: [0, int(stream.values[column].shape[1])]}
+        if column == "joint_position":
+            parts[name] |= {"joints": list(stream.names)}
+    content = rig_to_dict(Rig({}, touch))
+    return yaml.safe_dump(
+        {"urdf": URDF, "parts": parts, **content}, sort_keys=False, default_flow_style=None, width=120
+    )
+
+
+class Messages:
+    """Messages of an episode, built with the types of ROS 2."""
+
+    def __init__(self, sample: Sample):
+        self.sample, self.types, self.out = sample, typestore().types, list[Message]()
+
+    def all(self) -> list[Message]:
+        """Everything, in the order of log times."""
+        self._mounts()
+        for name, stream in self.sample.streams.items():
+            writer = next((w for kind, w in WRITERS.items() if isinstance(stream, kind)), None)
+            if writer is None:
+                raise ConfigError(f"mcap: stream {name!r} ({type(stream).__name__}): use format='folder'")
+            writer(self, name, stream)
+        return sorted(self.out, key=lambda m: (m[0], m[1]))
+
+    def _new(self, kind: str, **values: Any) -> Any:
+        return self.types[kind](**values)
+
+    def _header(self, time: int, frame: str) -> Any:
+        stamp = self._new("builtin_interfaces/msg/Time", sec=time // 10**9, nanosec=time % 10**9)
+        return self._new("std_msgs/msg/Header", stamp=stamp, frame_id=frame)
+
+    def _vector(self, v: Any, kind: str = "Vector3") -> Any:
+        x, y, z = (float(c) for c in v)
+        return self._new(f"geometry_msgs/msg/{kind}", x=x, y=y, z=z)
+
+    def _add(self, time: int, topic: str, kind: str, **values: Any) -> None:
+        self.out.append((time, f"/{topic}", kind, encode(self._new(kind, **values), kind)))
+
+    def joints(self, name: str, stream: JointState) -> None:
+        """Add readings of joints."""
+        told = {c: stream.values[c].double().numpy() for c in ("position", "velocity", "effort") if c in stream.values}
+        none = np.empty(0)
+        for k, time in enumerate(stream.capture_times.tolist()):
+            row = {c: told[c][k] if c in told else none for c in ("position", "velocity", "effort")}
+            kind = "sensor_msgs/msg/JointState"
+            self._add(time, name, kind, header=self._header(time, ""), name=list(stream.names), **row)
+
+    def wrench(self, name: str, stream: Wrench) -> None:
+        """Add forces and torques."""
+        force, torque = (stream.values[c].double().numpy() for c in ("force", "torque"))
+        for k, time in enumerate(stream.capture_times.tolist()):
+            w = self._new("geometry_msgs/msg/Wrench", force=self._vector(force[k]), torque=self._vector(torque[k]))
+            header = self._header(time, stream.frame)
+            self._add(time, name, "geometry_msgs/msg/WrenchStamped", header=header, wrench=w)
+
+    def imu(self, name: str, stream: Imu) -> None:
+        """Add angular velocities and accelerations."""
+        gyro, accel = (stream.values[c].double().numpy() for c in ("gyro", "accel"))
+        turn, none = self._new("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0), np.zeros(9)
+        for k, time in enumerate(stream.capture_times.tolist()):
+            self._add(
+                time, name, "sensor_msgs/msg/Imu", header=self._header(time, stream.frame), orientation=turn,
+                orientation_covariance=np.array([-1.0, *none[1:]]),  # -1: there is none
+                angular_velocity=self._vector(gyro[k]), angular_velocity_covariance=none,
+                linear_acceleration=self._vector(accel[k]), linear_acceleration_covariance=none,
+            )  # fmt: skip
+
+    def numbers(self, name: str, stream: Stream) -> None:
+        """Add vectors without a header: the log time is all there is."""
+        column = next(iter(stream.values))
+        values = stream.values[column].double().numpy()
+        width = values.shape[1]
+        dimension = self._new("std_msgs/msg/MultiArrayDimension", label=column, size=width, stride=width)
+        layout = self._new("std_msgs/msg/MultiArrayLayout", dim=[dimension], data_offset=0)
+        for k, time in enumerate(stream.capture_times.tolist()):
+            self._add(time, name, "std_msgs/msg/Float64MultiArray", layout=layout, data=values[k])
+
+    def pictures(self, name: str, stream: Camera) -> None:
+        """Add pictures as they are, and the calibration of the camera."""
+        rig = self.sample.metas[0].true_rig
+        if not isinstance(stream, TactileImage):
+            info = self._info(name, rig)
+        for k, time in enumerate(stream.capture_times.tolist()):
+            header, picture = self._header(time, stream.frame), stream.image(k).numpy()
+            height, width = picture.shape[:2]
+            self._add(
+                time, f"{name}/image", "sensor_msgs/msg/Image", header=header, height=height, width=width,
+                encoding="rgb8", is_bigendian=0, step=3 * width, data=np.ascontiguousarray(picture).reshape(-1),
+            )  # fmt: skip
+            if not isinstance(stream, TactileImage):
+                self._add(time, f"{name}/camera_info", "sensor_msgs/msg/CameraInfo", header=header, **info)
+
+    def _info(self, name: str, rig: Rig) -> dict[str, Any]:
+        """CameraInfo of a camera, without its header."""
+        camera = rig.sensors.get(name)
+        if not isinstance(camera, CameraSensor) or not isinstance(camera.model, Pinhole):
+            raise ConfigError(f"mcap: camera {name!r}: only pinholes are written; use format='folder'")
+        K = camera.model.K.numpy()
+        roi = self._new("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+        return {
+            "height": camera.size[0], "width": camera.size[1], "distortion_model": "plumb_bob", "d": np.zeros(5),
+            "k": K.reshape(-1).copy(), "r": np.eye(3).reshape(-1), "p": np.column_stack([K, np.zeros(3)]).reshape(-1),
+            "binning_x": 0, "binning_y": 0, "roi": roi,
+        }  # fmt: skip
+
+    def _mounts(self) -> None:
+        """Add what is mounted on links and in the world, once, as tf_static."""
+        rig = self.sample.metas[0].true_rig
+        first = min(int(s.capture_times[0]) for s in self.sample.streams.values())
+        transforms = []
+        for name, frame in rig.frames.items():
+            if frame.parent is None or isinstance(frame.pose, JointPose) or _carries(rig, name):
+                continue
+            T = frame.at(None) if frame.pose is not None else se3()
+            w, x, y, z = quaternion_from_rotation(T[:3, :3]).tolist()
+            turn = self._new("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w)
+            pose = self._new("geometry_msgs/msg/Transform", translation=self._vector(T[:3, 3]), rotation=turn)
+            header = self._header(first, frame.parent)
+            kind = "geometry_msgs/msg/TransformStamped"
+            transforms.append(self._new(kind, header=header, child_frame_id=name, transform=pose))
+        self._add(first, "tf_static", "tf2_msgs/msg/TFMessage", transforms=transforms)
+
+
+WRITERS: dict[type, Any] = {
+    JointState: Messages.joints, Wrench: Messages.wrench, Imu: Messages.imu, Taxels: Messages.numbers,
+    Action: Messages.numbers, Camera: Messages.pictures, TactileImage: Messages.pictures,
+}  # fmt: skip
+
+
+def write_messages(path: Path, messages: list[Message]) -> None:
+    """Write an MCAP file; the same bytes every time."""
+    try:
+        from mcap.writer import CompressionType, Writer
+    except ImportError:
+        raise MissingPackage("MCAP needs the packages mcap and zstandard: pip install '.[ros]'") from None
+    schemas: dict[str, int] = {}
+    channels: dict[str, int] = {}
+    with path.open("xb") as file:
+        writer = Writer(file, chunk_size=2**20, compression=CompressionType.ZSTD)
+        writer.start(profile="ros2", library="fusion_aug")
+        for _, topic, kind, _ in messages:
+            if kind not in schemas:
+                text = typestore().generate_msgdef(kind, ros_version=2)[0]
+                schemas[kind] = writer.register_schema(kind, "ros2msg", text.encode())
+            if topic not in channels:
+                channels[topic] = writer.register_channel(topic, "cdr", schemas[kind], {})
+        for time, topic, _, data in messages:
+            writer.add_message(channels[topic], time, data, time)
+        writer.finish()
