@@ -70,7 +70,8 @@ def pipeline() -> Any:
             gyro_noise=1e-4, gyro_walk=1e-5, accel_noise=1e-3, accel_walk=1e-4, force_noise=0.01, force_walk=0.01,
             torque_noise=1e-4, torque_walk=1e-4,
         ),
-        fa.TorqueNoise(sigma=[0.0, 0.5]), fa.ImuSaturation(), fa.TaxelGain(), fa.TaxelDropout(share=0.1),
+        fa.TorqueNoise(sigma=[0.0, 0.5]), fa.ImuSaturation(), fa.TaxelCrosstalk(), fa.TaxelGain(),
+        fa.TaxelDropout(share=0.1),
         fa.Latency(delay=[0.0, 0.02]), fa.Jitter(sigma=0.002),
     ])  # fmt: skip
 

@@ -24,7 +24,9 @@ fusion-aug: augment every sensor of a driving or robot log at once and keep the 
   fusion-aug show    OUT [index=0] out=FILE                            the same of a finished run
   fusion-aug show    ... --rerun [n=10] out=FILE.rrd [--serve]         a Rerun recording; --serve opens it in a browser
   fusion-aug search  objective=MODULE:FUNCTION pipeline=NAME out=DIR   find the pipeline that trains best
+  fusion-aug bank    log=FORMAT log.root=DIR out=DIR                   objects of a log, to paste: donors=DIR of a run
   fusion-aug replay  MANIFEST ID [log.root=DIR] [out=DIR]              make one sample of a run again
+  fusion-aug sim check ENV pipeline=sim_robot +cameras.CAM=[120,160]   measure a randomized simulator
   fusion-aug synth   drive out=DIR [size=full frames=N seed=S]         make a driving log with ground truth
   fusion-aug synth   arm out=DIR [parcel=random episodes=N seed=S]     the same of a robot arm, MCAP and LeRobot
   fusion-aug demo    DIR                                               do all of this with the sample logs
@@ -44,10 +46,12 @@ COMMANDS = {
     "run": (0, 0),
     "merge": (1, 1),
     "inspect": (0, 0),
+    "bank": (0, 0),
     "check": (0, 1),
     "show": (0, 1),
     "search": (0, 0),
     "replay": (2, 2),
+    "sim": (2, 2),
     "synth": (1, 1),
     "demo": (1, 1),
 }
@@ -160,6 +164,10 @@ def dispatch(command: str, words: list[str]) -> int:
         from fusion_aug.run.inspecting import inspect_command
 
         return inspect_command(overrides, extra_dir)
+    if command == "bank":
+        from fusion_aug.run.banking import bank_command
+
+        return bank_command(overrides, extra_dir)
     if command == "check":
         return commands.check_command(positionals, overrides, extra_dir)
     if command == "show":
@@ -176,6 +184,10 @@ def dispatch(command: str, words: list[str]) -> int:
         return replay_command(positionals, overrides, extra_dir)
     if command == "synth":
         return commands.synth_command(positionals, overrides)
+    if command == "sim":
+        from fusion_aug.run.sim_check import sim_command
+
+        return sim_command(positionals, overrides, extra_dir)
     from fusion_aug.run.demo import demo_command
 
     if overrides:
@@ -248,9 +260,12 @@ def command_help(command: str) -> str:
             "log.root: null          # of the run, where it is in a store of another kind: that it may be opened"
         )
     folder = config_dir()
-    parts = [(folder / f"{command}.yaml").read_text(encoding="utf-8").rstrip(), ""]
+    file = "sim_check" if command == "sim" else command
+    parts = [(folder / f"{file}.yaml").read_text(encoding="utf-8").rstrip(), ""]
     if command == "synth":
         return f"{parts[0]}\n\n{(folder / 'synth_arm.yaml').read_text(encoding='utf-8').rstrip()}"
+    if command == "sim":
+        return parts[0]
     parts.append("# choices for log=, and their options, given as log.KEY=VALUE")
     for name, format in FORMATS.items():
         parts.append(f"#   {name:28} {format.about}".rstrip())

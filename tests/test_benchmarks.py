@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import many_episodes, many_tasks, windows
+from benchmarks import many_episodes, many_tasks, sim_steps, windows
 
 
 @pytest.mark.usefixtures("own_names")  # it registers a format
@@ -21,3 +21,7 @@ def test_many_episodes(kind: str) -> None:
 def test_windows() -> None:
     fast, slow = windows.windows(1, 1)[0], windows.naive(1, 1)[0]
     assert all(a.equal(b) for n in ("front", "wrist") for a, b in zip(fast[n].pictures, slow[n].pictures, strict=True))  # type: ignore[attr-defined]
+
+
+def test_sim_steps() -> None:
+    assert min(sim_steps.figures(1, 3).values()) > 0

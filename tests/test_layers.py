@@ -21,7 +21,7 @@ LAYERS = [
     ["core"],
     ["transforms"],
     ["logs", "synth"],
-    ["check", "train", "show"],
+    ["check", "train", "show", "sim"],
     ["policy"],
     ["run"],
     ["testing"],

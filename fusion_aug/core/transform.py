@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from fusion_aug.core.device.absent import blanked
+from fusion_aug.core.device.absent import still_blank
 from fusion_aug.core.device.rules import rule_for
 from fusion_aug.core.engine import Run, apply_parameters, run
 from fusion_aug.core.fields import checked, kinds
@@ -215,10 +215,10 @@ class Transform:
             handler = rule_for(cls, type(stream)) if there else handler
             moved = handler(stream, Call(cls, sample, name, parameters, context, family_state))
             if moved is not stream:
-                # dropped items stay 0, whatever a transform adds to them
-                if moved.is_continuous and not bool(moved.present.all()):
-                    absent = ~moved.present
-                    moved = blanked(moved, absent, context.program) if there else with_dropped(moved, absent)
+                if moved.is_continuous and there:  # dropped items stay 0, whatever a transform adds to them
+                    moved = still_blank(moved, sample, context.program)
+                elif moved.is_continuous and not bool(moved.present.all()):
+                    moved = with_dropped(moved, ~moved.present)
                 changed[name] = moved
         return with_changed_streams(sample, changed)
 

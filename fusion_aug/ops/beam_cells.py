@@ -50,11 +50,14 @@ def nearest_of_two(a: Cloud, b: Cloud) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     step = azimuth_step(*max(a, b, key=lambda cloud: len(cloud[0])))
     cells = [beam_cells(*cloud, step) for cloud in (a, b)]
-    common = np.intersect1d(*cells)
-    places = [np.searchsorted(common, c).clip(max=max(len(common) - 1, 0)) for c in cells]
-    inside = [len(common) > 0 and common[p] == c for p, c in zip(places, cells, strict=True)]
-    if not len(common):
+    least = min(int(c.min()) for c in cells)
+    filled = [np.bincount(c - least, minlength=1) > 0 for c in cells]
+    both = np.flatnonzero(np.logical_and(*(f[: min(map(len, filled))] for f in filled)))
+    if not len(both):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    common = both + least
+    places = [np.searchsorted(common, c).clip(max=len(common) - 1) for c in cells]
+    inside = [common[p] == c for p, c in zip(places, cells, strict=True)]
     nearest = []
     for (xyz, _), place, there in zip((a, b), places, inside, strict=True):
         far = np.full(len(common), np.inf)

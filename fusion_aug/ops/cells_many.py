@@ -47,8 +47,10 @@ def enlarged(cells: Tensor, size: Grid) -> Tensor:
 
 def medians(maps: Tensor, size: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Medians of windows of an odd size, edges repeated: ``cv2.medianBlur``; in the type that is asked for."""
-    padded = F.pad(maps, (size // 2,) * 4, mode="replicate").to(dtype)
-    return padded.unfold(-2, size, 1).unfold(-2, size, 1).flatten(-2).median(-1).values
+    padded = F.pad(maps, (size // 2,) * 4, mode="replicate")
+    windows = padded.unfold(-2, size, 1).unfold(-2, size, 1)
+    windows = windows.contiguous() if dtype == maps.dtype else windows.to(dtype, memory_format=torch.contiguous_format)
+    return windows.flatten(-2).median(-1).values
 
 
 def blurred(maps: Tensor, size: int) -> Tensor:
@@ -62,14 +64,20 @@ def without_gaps(value: Tensor, known: Tensor) -> Tensor:
     Args:
         value: (N, 1, H, W), 0 where nothing is known. known: the same shape, bool.
     """
-    height, width = value.shape[-2:]
+    return _whole(torch.cat([value, known], 1))
+
+
+def _whole(both: Tensor) -> Tensor:
+    """The same of values and 1 where they are known (N, 2, H, W), 0 and 0 elsewhere."""
+    height, width = both.shape[-2:]
     if min(height, width) <= 2:
-        mean = value.sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True).clamp(min=1e-9)
-        return torch.where(known, value, mean)
-    half = (-(-height // 2), -(-width // 2))
-    total, mass = cells_of(torch.cat([value, known], 1), half).split(1, 1)
-    coarse = without_gaps(total / mass.clamp(min=1e-9), mass > 0)
-    return torch.where(known, value, enlarged(coarse, (height, width)))
+        total = both.sum((2, 3), keepdim=True)
+        around = total[:, :1] / total[:, 1:].clamp(min=1e-9)
+    else:
+        coarse = cells_of(both, (-(-height // 2), -(-width // 2)))
+        coarse = coarse.div_(coarse[:, 1:].clamp(min=1e-9))  # means of what is known, and again 1 or 0
+        around = enlarged(_whole(coarse), (height, width))
+    return torch.lerp(around, *both.split(1, 1))  # exactly the one or the other
 
 
 __all__ = ["blurred", "cells_of", "enlarged", "levels_in_cells", "medians", "without_gaps"]

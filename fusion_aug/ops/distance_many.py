@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from fusion_aug.ops.cells_many import without_gaps
 from fusion_aug.ops.surfaces_many import SHARED
@@ -18,7 +19,7 @@ ROWS, COLUMNS = f"{SHARED}powers of rows", f"{SHARED}powers of columns"
 
 
 def numbers_of_rays(rays: np.ndarray | None, size: tuple[int, int]) -> dict[str, Any]:
-    """What ``distances`` needs of a picture on a canvas of ``size``.
+    """What ``inverse_distances`` needs of a picture on a canvas of ``size``.
 
     Args:
         rays: (3, 3), what makes a ray of a pixel (u, v, 1), of depth along the optical axis; None of that along rays.
@@ -44,10 +45,8 @@ def _powers(size: tuple[int, int]) -> dict[str, Any]:
     return {ROWS: rows, COLUMNS: columns.T.copy()}
 
 
-def distances(
-    depth: Tensor, numbers: Mapping[str, Tensor], *, gaps: bool, even: bool, sky: float
-) -> tuple[Tensor, Tensor]:
-    """Distances along rays and their inverses, (N, 1, H, W) float32 each, as ``sample.depth`` has them.
+def inverse_distances(depth: Tensor, numbers: Mapping[str, Tensor], *, gaps: bool, even: bool, sky: float) -> Tensor:
+    """Inverses of distances along rays, (N, 1, H, W) float32, 1/m, of distances as ``sample.depth`` has them.
 
     Args:
         depth: (N, H, W), infinite in the sky. numbers: ``numbers_of_rays``. gaps: whether some pixels hold none.
@@ -60,11 +59,9 @@ def distances(
         length = length / (numbers[COLUMNS][1] * u + numbers[ROWS][:, 1:2] * v + one).abs()
     far = (depth * length)[:, None]
     if not gaps:
-        far = far.nan_to_num_(posinf=sky)
-        return far, 1 / far
-    known = far > 0
-    inverse = without_gaps(torch.where(known, (1 / far).clamp_(min=1 / sky), 0.0), known)
-    return 1 / inverse, inverse
+        return far.nan_to_num_(posinf=sky).reciprocal_()
+    far = far.clamp_(max=sky)
+    return without_gaps(F.threshold(far, 0.0, torch.inf).reciprocal_(), far > 0)
 
 
-__all__ = ["distances", "numbers_of_rays"]
+__all__ = ["inverse_distances", "numbers_of_rays"]

@@ -175,6 +175,11 @@ def uniform(key: RowKey, rows: int | Array, device: torch.device | None = None) 
     return (whole.to(torch.float64) if isinstance(whole, Tensor) else whole) * 2.0**-53
 
 
+def centred(key: RowKey, rows: Tensor) -> Tensor:
+    """``uniform`` less a half for every row (n,), float32, of keys and rows on a device: the nearest to it."""
+    return (mixed(key, rows) ^ -(1 << 63)).to(torch.float32) * 2.0**-64
+
+
 def exponential(key: RowKey, rows: int | Array, device: torch.device | None = None) -> Any:
     """An exponential variate of mean 1 for every row, float64, by inversion. Arguments as of ``words``."""
     share = uniform(key, rows, device)

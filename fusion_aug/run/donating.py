@@ -27,6 +27,8 @@ SELF = "self"
 def donor_log(word: Any, log: Log) -> Log | None:
     """The log that donors come from: None without donors, the log itself for ``self``, else the one in a folder.
 
+    That is a log of the same format, or a bank of objects.
+
     Args:
         word: what ``donors`` says. log: that is augmented; the other one is opened with its options.
 
@@ -41,12 +43,19 @@ def donor_log(word: Any, log: Log) -> Log | None:
         return log
     if not is_url(word) and not user_path(word).is_dir():
         raise ConfigError(f"donors: there is no folder {word!r}; give self, or that of a log as donors=DIR")
+    if not is_url(word) and is_bank(user_path(word)):
+        return open_log("folder", user_path(word))
     options = {n: getattr(log.options, n) for n, option in log.format.all_options.items() if not option.is_file}
     return open_log(
         log.format.name,
         word if is_url(word) else user_path(word),
         **{k: v for k, v in options.items() if k != "select"},
     )
+
+
+def is_bank(folder: Path) -> bool:
+    """Whether a folder is a log of the project's own format, as ``fusion-aug bank`` writes objects."""
+    return is_there(folder / "log.json") and is_there(folder / "samples")
 
 
 def donor_resources(donors: Log | None) -> dict[str, Any]:

@@ -225,7 +225,7 @@ class Sample:
             index = torch.cat(hits)
             if len(index):
                 new = torch.cat([torch.full_like(h, i) for i, h in enumerate(hits)])
-                streams[name] = replace(stream.take_items(index), sample_index=new)
+                streams[name] = replace_unchecked(stream.take_items(index), sample_index=new)
         return Sample(metas=tuple(self.metas[u] for u in indices), streams=streams)
 
     @standard_modes()

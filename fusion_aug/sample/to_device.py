@@ -13,7 +13,7 @@ from torch import Tensor
 from calib.replacing import replace_unchecked
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.ops.one_copy import one_copy
-from fusion_aug.streams import Depth, ImageStream, Ragged, Stream
+from fusion_aug.streams import Depth, ImageStream, Points, Ragged, Stream
 from fusion_aug.streams.on_device import ROW_ITEM, ROW_NUMBER, VALID, Block, ColumnsOnDevice, PictureOnDevice
 from fusion_aug.streams.ragged import places_of_rows
 
@@ -81,8 +81,13 @@ def to_device(streams: Streams, device: torch.device) -> dict[str, Stream]:
 
     Args:
         streams: of a batch on the CPU, by name. device: where to.
+
+    Raises:
+        DataError: points are numbered by scanners that their stream does not name, which nothing on a device tells.
     """
     loaded = {n: s.loaded() if isinstance(s, Ragged) else s for n, s in ((n, s.realized()) for n, s in streams.items())}
+    for name, stream in loaded.items():
+        _check_origins(name, stream)
     pictures, rows = _pictures_alike(loaded), _rows_alike(loaded)
     columns = [_columns(group) for group in rows]
     stacked = [torch.stack([loaded[name].pictures[i] for name, i in places]) for places in pictures]  # type: ignore[attr-defined]
@@ -100,6 +105,17 @@ def to_device(streams: Streams, device: torch.device) -> dict[str, Stream]:
         block.device, block.data = device, {name: next(there) for name in own_columns}
         out |= _placed(group, block)
     return out
+
+
+def _check_origins(name: str, stream: Stream) -> None:
+    if not isinstance(stream, Points) or not stream.origins or not len(stream.values.get("origin", ())):
+        return
+    least, most, count = int(stream["origin"].min()), int(stream["origin"].max()), len(stream.origins)
+    if least < 0 or most >= count:
+        raise DataError(
+            f"stream {name!r}: its column 'origin' has the number {least if least < 0 else most}, but its {count} "
+            f"scanners have the numbers 0 to {count - 1}; correct the column, or name all scanners in origins"
+        )
 
 
 def _pictures_alike(streams: Streams) -> list[list[tuple[str, int]]]:

@@ -8,33 +8,54 @@ from typing import Any
 
 import numpy as np
 
-from fusion_aug.sim.camera_figures import T_world_camera
+from fusion_aug.sim.physics import NEVER
 from fusion_aug.sim.pictures import Eyes
 from fusion_aug.sim.report import ReportedCamera
 from fusion_aug.sim.sensing import Signal
 from fusion_aug.sim.stepper import Stepper
+from fusion_aug.sim.template import T0
 from fusion_aug.sim.timing import Timeline
 
 Columns = dict[str, np.ndarray]
 Told = Callable[[str, int, Columns], None]  # (stream, time in ns, columns) of what a sensor read, before any transform
-NEVER = 1 << 62
 
 
 class Channel:
     """One sensor of an episode.
 
     Attributes:
-        now, later: the next rows whose two parts are captured: of the state as it is, and of what MuJoCo works out for
-            a state within the step that leaves it.
+        now: the next row whose state is captured as it is. later: the next one of which is captured, a step later, what
+            MuJoCo works out for a state within the step that leaves it. due: when the physics has to stop for either.
     """
 
     def __init__(self, name: str, timeline: Timeline, stepper: Stepper, period: int, told: Told | None):
         self.name, self._timeline, self._stepper, self._period, self._told = name, timeline, stepper, period, told
         self._held: deque[tuple[int, Any]] = deque()
+        self._records = told is not None
         self._half: dict[int, Columns] = {}
         self._row = -1
         self._read: Columns | None = None
         self.now, self.later = NEVER, NEVER
+
+    @property
+    def due(self) -> int:
+        """The physics step after which something is captured."""
+        return self.now if self.now <= self.later else self.later + 1
+
+    def capture(self, row: int) -> None:
+        """Capture what is due after a physics step."""
+        if self.later == row - 1:
+            self.take_later(self.later)
+        if self.now == row:
+            self.take_now(row)
+
+    def take_now(self, row: int) -> None:
+        """Read the state."""
+        raise NotImplementedError
+
+    def take_later(self, row: int) -> None:
+        """Read what was worked out for the state before."""
+        raise NotImplementedError
 
     def begin(self) -> None:
         """Capture the first reading."""
@@ -46,7 +67,7 @@ class Channel:
 
     def following(self, row: int) -> int:
         """The next row to capture: one that will be seen, or every one where all are recorded."""
-        return row + 1 if self._told is not None else self._timeline.next_wanted(row)
+        return row + 1 if self._records else self._timeline.next_wanted(row)
 
     def newest(self, time: int) -> Any:
         """The newest reading that has arrived, as it was captured; None where it is the one of last time."""
@@ -59,8 +80,8 @@ class Channel:
         return self._held[0][1]
 
     def stamp(self) -> int:
-        """When the newest reading was captured, ns from the begin of the episode."""
-        return self._row * self._period
+        """When the newest reading was captured, ns."""
+        return T0 + self._row * self._period
 
 
 class SignalChannel(Channel):
@@ -100,7 +121,7 @@ class SignalChannel(Channel):
 
     def _complete(self, row: int, columns: Columns) -> None:
         if self._told is not None:
-            self._told(self.name, row * self._period, columns)
+            self._told(self.name, T0 + row * self._period, columns)
         self.keep(row, columns)
 
     def columns(self, time: int) -> Columns:
@@ -134,8 +155,8 @@ class PictureChannel(Channel):
         """Take a picture, and note where the camera is."""
         picture = self._eyes.picture(self.name)
         if self._told is not None:
-            self._told(self.name, row * self._period, {"image": picture})
-        self.keep(row, (picture, T_world_camera(self._eyes.data, self._eyes.ids[self.name])))
+            self._told(self.name, T0 + row * self._period, {"image": picture})
+        self.keep(row, (picture, self._reported.pose(self._eyes.data)))
         self.later = self.following(row)
 
     def look(self, time: int) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:

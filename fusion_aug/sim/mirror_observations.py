@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from fusion_aug.sim.state_mirror import StateMirror
 
 Observe = Callable[[Any, Any], Any]
 Parts = dict[str, tuple[int, int]]
-TOLERANCE = 1e-8  # of the largest of an observation's numbers, by which a mirrored one may be off; 1e-5 of float32
+TOLERANCE, SINGLE = 1e-8, 1e-5  # of the largest of an observation's numbers, by which others may be off; of float32
 
 
 def observer_of(env: Any, observe: Observe | None, keys: Sequence[str] | None) -> Observe:
@@ -41,6 +42,17 @@ def observer_of(env: Any, observe: Observe | None, keys: Sequence[str] | None) -
     return chosen
 
 
+@contextmanager
+def without_contacts(model: Any) -> Iterator[None]:
+    """No body touches another one meanwhile."""
+    before = int(model.opt.disableflags)
+    model.opt.disableflags = before | int(mujoco().mjtDisableBit.mjDSBL_CONTACT)
+    try:
+        yield
+    finally:
+        model.opt.disableflags = before
+
+
 def flat(observation: Any) -> np.ndarray:
     """A mapping's vectors (..., n) one after another, in its order; a vector as it is."""
     if not isinstance(observation, Mapping):
@@ -56,9 +68,18 @@ def split(vector: np.ndarray, like: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def observation_table(
-    observe: Observe, model: Any, data: Any, state: StateMirror, states: Sequence[State], allow_constant: bool
+    observe: Observe,
+    model: Any,
+    data: Any,
+    state: StateMirror,
+    free: Sequence[State],
+    touching: Sequence[State],
+    allow_constant: bool,
 ) -> tuple[IndexTable, Parts]:
     """The table of an observation, and where the parts of a mapping lie in it. The state of ``data`` is put back.
+
+    Args:
+        free: states that are observed without contacts, which a solver finds to its tolerance only. touching: others.
 
     Raises:
         ConfigError: a part is a picture, a number is no signed number of the mirrored observation, or it never changes.
@@ -67,23 +88,30 @@ def observation_table(
     kind = module.mjtState.mjSTATE_INTEGRATION
     kept = np.empty(module.mj_stateSize(model, kind))
     module.mj_getState(model, data, kept, kind)
+    pairs = []
     try:
-        seen: list[np.ndarray] = []
-        mirrored: list[np.ndarray] = []
-        parts: Parts = {}
-        for qpos, qvel in states:
-            for out, (q, v) in ((seen, (qpos, qvel)), (mirrored, (state.qpos(qpos), state.qvel(qvel)))):
-                data.qpos[:], data.qvel[:] = q, v
-                module.mj_forward(model, data)
-                one = observe(model, data)
-                parts = parts or _parts(one)
-                out.append(flat(one).astype(np.float64))
+        with without_contacts(model):
+            pairs += [_both(observe, model, data, state, one) for one in free]
+        pairs += [_both(observe, model, data, state, one) for one in touching]
     finally:
         module.mj_setState(model, data, kept, kind)
         module.mj_forward(model, data)
-    coarse = any(np.asarray(v).dtype == np.float32 for v in (one.values() if isinstance(one, Mapping) else [one]))
-    table = match(np.array(seen), np.array(mirrored), 1e-5 if coarse else TOLERANCE, parts, allow_constant)
-    return table, parts
+    first = pairs[0][0]
+    coarse = any(np.asarray(v).dtype == np.float32 for v in (first.values() if isinstance(first, Mapping) else [first]))
+    parts = _parts(first)
+    seen, mirrored = (np.array([flat(pair[k]).astype(np.float64) for pair in pairs]) for k in (0, 1))
+    return match(seen, mirrored, SINGLE if coarse else TOLERANCE, parts, allow_constant), parts
+
+
+def _both(observe: Observe, model: Any, data: Any, state: StateMirror, one: State) -> list[Any]:
+    """What is observed of a state and of its mirror image, without controls and forces from outside."""
+    out = []
+    for qpos, qvel in (one, (state.qpos(one[0]), state.qvel(one[1]))):
+        mujoco().mj_resetData(model, data)
+        data.qpos[:], data.qvel[:] = qpos, qvel
+        mujoco().mj_forward(model, data)
+        out.append(observe(model, data))
+    return out
 
 
 def _parts(observation: Any) -> Parts:
@@ -119,14 +147,14 @@ def match(seen: np.ndarray, mirrored: np.ndarray, tolerance: float, parts: Parts
         if not changing[i]:
             if not allow_constant:
                 raise ConfigError(
-                    f"mirror: {_name(i, parts)} is {seen[0, i]:g} in all states, which tells nothing of its mirror "
+                    f"mirror: {name_of(i, parts)} is {seen[0, i]:g} in all states, which tells nothing of its mirror "
                     f"image; give states in which it changes (contacts), or allow_constant=True"
                 )
             continue
         source = _source(mirrored[:, i], seen, i, allowed, taken)
         if source is None:
             raise ConfigError(
-                f"mirror: {_name(i, parts)} of the mirrored observation is no number of the observation with a sign; "
+                f"mirror: {name_of(i, parts)} of the mirrored observation is no number of the observation with a sign; "
                 f"leave its key out, or give observe"
             )
         table.index[i], table.sign[i], table.offset[i] = source
@@ -148,7 +176,7 @@ def _source(
     return found[0] if found else None
 
 
-def _name(number: int, parts: Parts) -> str:
+def name_of(number: int, parts: Parts) -> str:
     """How messages name a number of an observation."""
     inside = [(k, number - a) for k, (a, b) in parts.items() if a <= number < b]
     return f"number {inside[0][1]} of {inside[0][0]!r}" if inside else f"number {number}"

@@ -15,6 +15,7 @@ from calib.symmetry import RobotMirror, find_mirror
 from fusion_aug.errors import ConfigError
 from fusion_aug.sim.index_tables import IndexTable
 from fusion_aug.sim.mirror_checks import check_actuators, check_joints, check_steps, sample_states
+from fusion_aug.sim.mirror_env import check_environment
 from fusion_aug.sim.mirror_observations import Observe, flat, observation_table, observer_of, split
 from fusion_aug.sim.model_names import actuator_name, body_name, joint_name
 from fusion_aug.sim.model_robot import FREE, find_root, robot_of_model
@@ -35,7 +36,8 @@ class EnvMirror:
             another in its order.
         parts: key -> (first, stop) of a mapping's parts in that table; empty of plain vectors.
         residue: largest difference of ``step(mirror(s), mirror(a))`` and ``mirror(step(s, a))`` that was found, in
-            qpos and qvel.
+            qpos and qvel. env_residue: the same of the environment's own step, in observations, over their largest
+            number; None where it cannot be set to a state.
     """
 
     state: StateMirror
@@ -44,10 +46,14 @@ class EnvMirror:
     observation: IndexTable
     parts: Mapping[str, tuple[int, int]]
     residue: float
+    env_residue: float | None
 
     def observe(self, observation: Any) -> Any:
-        """The mirrored observation: a vector (..., n), or a mapping as given."""
-        return split(self.observation(flat(observation)), observation) if self.parts else self.observation(observation)
+        """The mirrored observation: a vector (..., n), or a mapping with the keys of ``parts``."""
+        if not self.parts:
+            return self.observation(observation)
+        mine = {k: observation[k] for k in self.parts}
+        return split(self.observation(flat(mine)), mine)
 
     def act(self, action: Any) -> Any:
         """The mirrored action (..., m)."""
@@ -88,7 +94,7 @@ def mirror(
 
     Raises:
         ConfigError: the robot is not symmetric, a joint or actuator has another sign, or a number of the observation
-            is no other number of the mirrored one; the message names it.
+            is no other number of the mirrored one, or an action is neither controls nor joint targets.
     """
     model, data = env.unwrapped.model, env.unwrapped.data
     at = find_root(model, root)
@@ -99,10 +105,27 @@ def mirror(
     state = state_mirror(model, robot, at, declared or {})
     residue = check_mirror(model, state, steps=steps, seed=seed, tolerance=tolerance)
     action = state.ctrl if actions is None else _of_joints(robot, actions)
+    _check_width(env, action)
     seen = observer_of(env, observe, keys)
-    some = [*sample_states(model, state, 40, seed), *states]
-    table, parts = observation_table(seen, model, data, state, some, allow_constant)
-    return EnvMirror(state, robot, action, table, parts, residue)
+    free = sample_states(model, state, 40, seed)
+    table, parts = observation_table(seen, model, data, state, free, list(states), allow_constant)
+    own = None
+    if observe is None:
+
+        def vector(observation: Any) -> np.ndarray:
+            return flat({k: observation[k] for k in keys} if keys else observation)
+
+        own = check_environment(env, state, action, table, parts, vector, seed)
+    return EnvMirror(state, robot, action, table, parts, residue, own)
+
+
+def _check_width(env: Any, action: IndexTable) -> None:
+    shape = getattr(getattr(env, "action_space", None), "shape", (len(action.index),))
+    if shape != (len(action.index),):
+        raise ConfigError(
+            f"mirror: actions: an action has the shape {shape}, and the model {len(action.index)} controls, so that it "
+            f"is no vector of them; name its joints, if it is targets of joints"
+        )
 
 
 def check_mirror(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from calib import Joint, Robot
+from calib import Frame, Joint, JointPose, Rig, Robot
 from calib.se3 import rotation_from_quaternion, se3
 from fusion_aug.errors import DataError
 from fusion_aug.sim.model_names import body_name, joint_name
 
 FREE, BALL, SLIDE, HINGE = range(4)  # mjtJoint
+ALWAYS = 2**62  # ns that a reading holds
 
 
 def joints_of(model: Any, body: int) -> list[int]:
@@ -96,3 +98,58 @@ def _add(edges: dict[str, tuple[str, Joint | Tensor]], model: Any, body: int, pa
         link = name if number + 1 == len(joints) else f"{name}/{joint.name}"
         edges[link] = (parent, joint)
         parent, place = link, se3()
+
+
+def frames_of_model(model: Any, data: Any, time: int = 0, world: str = "world") -> dict[str, Frame]:
+    """All bodies of a model as frames of a rig: links follow their joints, loose bodies stay where they are.
+
+    Joints hold one reading, that of ``data``, for all times: a recording puts its readings in their place.
+
+    Args:
+        model, data: of MuJoCo. time: ns, of the reading. world: name of the root.
+    """
+    frames = {world: Frame(axis_convention="world")}
+    edges: dict[str, tuple[str, Joint | Tensor]] = {}
+    for body in range(1, model.nbody):
+        above = int(model.body_parentid[body])
+        parent = body_name(model, above) if above else world
+        if is_free(model, body):
+            T = se3(rotation_from_quaternion(np.array(data.xquat[body])), torch.from_numpy(data.xpos[body].copy()))
+            frames[body_name(model, body)] = Frame(parent=parent, pose=T)
+        else:
+            _add(edges, model, body, parent)
+    readings = {joint_name(model, j): float(data.qpos[model.jnt_qposadr[j]]) for j in range(model.njnt)}
+    times = torch.tensor([time])
+    for link, (parent, edge) in edges.items():
+        pose: Any = edge
+        if isinstance(edge, Joint):
+            reading = torch.tensor([readings[edge.name]], dtype=torch.float64)
+            pose = JointPose(joint=edge, times=times, readings=reading, reach=ALWAYS)
+        frames[link] = Frame(parent=parent, pose=pose)
+    return frames
+
+
+def pose_at(rig: Rig, base: str, frame: str, readings: Mapping[str, float]) -> np.ndarray:
+    """``T_base_frame`` (4, 4) of a rig whose joints have other readings: reported poses while an episode runs.
+
+    Args:
+        rig: whose links between the two follow joints or are fixed. base: an ancestor of the frame.
+        readings: joint -> rad or m, of all joints between them, as they are reported (with their offsets).
+
+    Raises:
+        DataError: ``base`` is no ancestor of the frame, or a joint has no reading.
+    """
+    chain = rig.ancestors(frame)
+    if base not in chain:
+        raise DataError(f"rig: {base!r} carries no frame {frame!r}")
+    T = np.eye(4)
+    for name in chain[: chain.index(base)]:
+        pose = rig.frames[name].pose
+        if isinstance(pose, JointPose):
+            if pose.joint.name not in readings:
+                raise DataError(f"rig: joint {pose.joint.name!r} has no reading")
+            local = pose.joint.pose(torch.tensor(readings[pose.joint.name], dtype=torch.float64)).numpy()
+        else:
+            local = rig.frames[name].at(None).numpy()
+        T = local @ T
+    return T

@@ -1,4 +1,4 @@
-"""An environment's physics, one step at a time: what is done before and after each, whoever steps.
+"""An environment's physics, which stops at every step at which something is due, whoever steps.
 
 Environments of three kinds are known: those of ``gymnasium.envs.mujoco``, those of gymnasium-robotics, and any that
 has ``model``, ``data``, ``physics_steps``, ``apply_action(action)`` and ``physics_step()`` and calls these from
@@ -28,7 +28,7 @@ class Physics:
     Attributes:
         model, data: of MuJoCo. period: ns of a physics step. steps: physics steps of a control step.
         row: how many steps the episode has made. live: whether an episode runs.
-        before, after: called around every physics step of an episode, after with ``row`` counted on.
+        events: called when one is due, that is when ``row`` has come to ``next_event``, which they set anew.
 
     Raises:
         ConfigError: the environment is of no known kind.
@@ -41,9 +41,8 @@ class Physics:
         if not isinstance(self.model, module.MjModel) or not isinstance(self.data, module.MjData):
             raise ConfigError(f"Randomized: {_said(own)} has no MuJoCo model and data ({versions()}); {REMEDY}")
         self.period = round(float(self.model.opt.timestep) * 1e9)
-        self.row, self.live, self.delay = 0, False, 0
-        self.before: Callable[[], None] = _nothing
-        self.after: Callable[[], None] = _nothing
+        self.row, self.live, self.delay, self.next_event = 0, False, 0, NEVER
+        self.events: Callable[[], None] = _nothing
         self._due: deque[tuple[int, Any]] = deque()
         for kind in (_own_kind, _robotics_kind, _gymnasium_kind):
             found = kind(self, own)
@@ -54,7 +53,7 @@ class Physics:
 
     def begin(self, delay: int) -> None:
         """Begin an episode, whose actions arrive ``delay`` ns after they were sent."""
-        self.row, self.live, self.delay = 0, True, delay
+        self.row, self.live, self.delay, self.next_event = 0, True, delay, NEVER
         self._due.clear()
 
     def end(self) -> None:
@@ -67,17 +66,20 @@ class Physics:
         self._due.append((-(-arrives // self.period), np.array(action)))
 
     def run(self, steps: int) -> None:
-        """Physics steps."""
-        for _ in range(steps):
-            while self._due and self._due[0][0] <= self.row:
-                self._apply(self._due.popleft()[1])
-            self.before()
-            self._advance()
-            self.row += 1
-            self.after()
+        """Physics steps, as many at once as nothing happens between."""
+        end, due = self.row + steps, self._due
+        while self.row < end:
+            while due and due[0][0] <= self.row:
+                self._apply(due.popleft()[1])
+            stop = min(end, self.next_event, due[0][0]) if due else min(end, self.next_event)
+            self._advance(stop - self.row)
+            self.row = stop
+            if stop == self.next_event:
+                self.events()
 
 
-Kind = tuple[Callable[[Any], Any], Callable[[], Any], int]
+NEVER = 1 << 62
+Kind = tuple[Callable[[Any], Any], Callable[[int], Any], int]  # apply an action, make steps, steps of a control step
 REMEDY = (
     "give its class model, data, physics_steps, apply_action(action) and physics_step(), and call these in step "
     "(docs/sim_to_real.md)"
@@ -100,7 +102,7 @@ def _gymnasium_kind(physics: Physics, own: Any) -> Kind | None:
         module.mj_rnePostConstraint(model, data)  # as there: forces that no sensor asks for
 
     own._step_mujoco_simulation = simulate
-    return lambda ctrl: np.copyto(data.ctrl, ctrl), lambda: module.mj_step(model, data), int(own.frame_skip)
+    return lambda ctrl: np.copyto(data.ctrl, ctrl), lambda count: module.mj_step(model, data, count), int(own.frame_skip)
 
 
 def _robotics_kind(physics: Physics, own: Any) -> Kind | None:
@@ -111,7 +113,7 @@ def _robotics_kind(physics: Physics, own: Any) -> Kind | None:
     module, model, data = mujoco(), physics.model, physics.data
     own._set_action = lambda action: physics.send(action) if physics.live else apply(action)
     own._mujoco_step = lambda action: physics.run(own.n_substeps) if physics.live else usual(action)
-    return apply, lambda: module.mj_step(model, data), int(own.n_substeps)
+    return apply, lambda count: module.mj_step(model, data, count), int(own.n_substeps)
 
 
 def _own_kind(physics: Physics, own: Any) -> Kind | None:
@@ -121,7 +123,12 @@ def _own_kind(physics: Physics, own: Any) -> Kind | None:
         return None
     own.apply_action = lambda action: physics.send(action) if physics.live else apply(action)
     own.physics_step = lambda: physics.run(1) if physics.live else advance()
-    return apply, advance, int(own.physics_steps)
+
+    def several(count: int) -> None:
+        for _ in range(count):
+            advance()
+
+    return apply, several, int(own.physics_steps)
 
 
 def versions() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from fusion_aug.sim.packages import mujoco
 NEED = "pictures need EGL: apt-get install libegl1 libgl1 (or MUJOCO_GL=osmesa with libosmesa6)"
 MOST = 10000  # things in a picture
 LARGEST = 8192  # pixels of a side
+_RENDERED_IN: set[int] = set()  # processes; a fork of one knows of it
 
 
 def sizes_of(cameras: Any, model: Any) -> dict[str, tuple[int, int]]:
@@ -32,7 +33,7 @@ def sizes_of(cameras: Any, model: Any) -> dict[str, tuple[int, int]]:
             has = ", ".join(model.camera(i).name for i in range(model.ncam)) or "none"
             raise ConfigError(f"{where}: the model has no such camera ({has}), so its pictures have no calibration")
         flat = getattr(model, "cam_projection", getattr(model, "cam_orthographic", None))
-        if flat is not None and int(flat[number]) != (0 if hasattr(model, "cam_orthographic") else PERSPECTIVE()):
+        if flat is not None and int(flat[number]) != (0 if hasattr(model, "cam_orthographic") else _perspective()):
             raise ConfigError(f"{where}: it sees in parallel rays, which no camera matrix describes; leave it out")
         fine = isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(n, int) for n in size)
         if not fine or not all(0 < n <= LARGEST for n in size):
@@ -45,7 +46,7 @@ def sizes_of(cameras: Any, model: Any) -> dict[str, tuple[int, int]]:
     return sizes
 
 
-def PERSPECTIVE() -> int:
+def _perspective() -> int:
     """The number of central projections, where MuJoCo tells them apart."""
     return int(mujoco().mjtProjection.mjPROJ_PERSPECTIVE)
 
@@ -64,8 +65,12 @@ class Eyes:
         self._process = 0
         self._opened: tuple[Any, Any, Any, Any, Any] | None = None
 
-    def picture(self, name: str) -> np.ndarray:
-        """(H, W, 3) uint8 of a camera, of the state that the model's places were last worked out for."""
+    def picture(self, name: str, marks: Sequence[tuple[np.ndarray, float]] = ()) -> np.ndarray:
+        """(H, W, 3) uint8 of a camera, of the state that the model's places were last worked out for.
+
+        Args:
+            name: of the camera. marks: places (3,) and radii, metres, of balls that shine; they are then shown alone.
+        """
         module, (height, width) = mujoco(), self.sizes[name]
         gl, context, scene, option, view = self._open()
         gl.make_current()
@@ -73,6 +78,10 @@ class Eyes:
         module.mjv_updateScene(
             self.model, self.data, option, None, view, int(module.mjtCatBit.mjCAT_ALL), scene
         )  # fmt: skip
+        sky = int(module.mjtRndFlag.mjRND_SKYBOX)
+        scene.flags[sky] = not marks
+        if marks:
+            _only(scene, marks)
         rect, out = module.MjrRect(0, 0, width, height), np.empty((height, width, 3), np.uint8)
         module.mjr_render(rect, scene, context)
         module.mjr_readPixels(out, None, rect, context)
@@ -98,6 +107,12 @@ class Eyes:
     def _open(self) -> tuple[Any, Any, Any, Any, Any]:
         if self._opened is not None and self._process == os.getpid():
             return self._opened
+        if _RENDERED_IN - {os.getpid()}:  # it would wait for threads that a fork does not have
+            raise DataError(
+                "pictures: this process was forked from one that had rendered; start environments in processes of their "
+                'own, AsyncVectorEnv(..., context="spawn")'
+            )
+        _RENDERED_IN.add(os.getpid())
         module = mujoco()
         try:
             gl = module.GLContext(self.model.vis.global_.offwidth, self.model.vis.global_.offheight)
@@ -110,3 +125,13 @@ class Eyes:
         self._process = os.getpid()
         self._opened = (gl, context, scene, module.MjvOption(), module.MjvCamera())
         return self._opened
+
+
+def _only(scene: Any, marks: Sequence[tuple[np.ndarray, float]]) -> None:
+    """Put balls that shine into a scene, and nothing else."""
+    module = mujoco()
+    scene.ngeom, scene.nlight = len(marks), 0
+    for geom, (place, radius) in zip(scene.geoms, marks, strict=False):
+        ball, turn = int(module.mjtGeom.mjGEOM_SPHERE), np.eye(3).ravel()
+        module.mjv_initGeom(geom, ball, np.full(3, radius), np.asarray(place, float), turn, np.ones(4, np.float32))
+        geom.emission, geom.specular, geom.shininess = 1.0, 0.0, 0.0

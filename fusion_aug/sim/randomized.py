@@ -15,25 +15,26 @@ from fusion_aug.core.ranges import Range, check_range, draw
 from fusion_aug.core.transform import Transform
 from fusion_aug.errors import ConfigError
 from fusion_aug.ops.random import digest
+from fusion_aug.sample import Sample
 from fusion_aug.sample.history import history_to_json
 from fusion_aug.sim.delays import Late, check_whole
-from fusion_aug.sim.episode import PictureChannel, SignalChannel
+from fusion_aug.sim.episode import Channel, PictureChannel, SignalChannel
 from fusion_aug.sim.packages import gymnasium, mujoco
-from fusion_aug.sim.physics import Physics
+from fusion_aug.sim.physics import NEVER, Physics
 from fusion_aug.sim.pictures import Eyes, sizes_of
 from fusion_aug.sim.recorded_draws import HISTORY, EpisodeDraws, check_same, read_draws
 from fusion_aug.sim.report import ReportedCamera, check_report
 from fusion_aug.sim.sensing import read_rig, signals
 from fusion_aug.sim.spaces import beside, keys_of, widened
 from fusion_aug.sim.stepper import Stepper
-from fusion_aug.sim.template import episode_sample
+from fusion_aug.sim.template import T0, Template
 from fusion_aug.sim.timing import Timeline, Timing, draw_timing, timing_of
 from fusion_aug.sim.world import BoundWorld, MujocoWorld
 
 STATE_LAG, WORKED_OUT_LAG = 0, 1  # physics steps after which a reading of a state is known
 
 
-class Randomized(gymnasium().Wrapper):  # type: ignore[misc]
+class Randomized(gymnasium().Wrapper, gymnasium().utils.RecordConstructorArgs):  # type: ignore[misc]
     """A Gymnasium environment on MuJoCo whose robot is drawn anew for each episode.
 
     Draws are keyed by (seed, episode): ``reset(seed=)`` begins at episode 0, every further reset is the next one. They
@@ -71,7 +72,11 @@ class Randomized(gymnasium().Wrapper):  # type: ignore[misc]
         report: str = "reported",
         recorder: Any = None,
     ):
-        super().__init__(env)
+        gymnasium().utils.RecordConstructorArgs.__init__(
+            self, _disable_deepcopy=True, pipeline=pipeline, seed=seed, rig=rig, world=world, cameras=cameras,
+            sensors=sensors, action_delay=action_delay, report=report, recorder=recorder,
+        )  # fmt: skip
+        gymnasium().Wrapper.__init__(self, env)
         self.pipeline = pipeline if pipeline is not None else Compose([])
         self._seed, self._episode = whole_number(seed, "Randomized.seed"), -1
         self._report, self._recorder = check_report(report), recorder
@@ -85,10 +90,14 @@ class Randomized(gymnasium().Wrapper):  # type: ignore[misc]
         self._signals = signals(model, data, streams, parts, {k: getattr(s, "dtype", None) for k, s in own.items()})
         self.observation_space = widened(env.observation_space, self._signals, self._sizes)
         self._flat = not isinstance(env.observation_space, gymnasium().spaces.Dict)
-        self._eyes = Eyes(model, data, self._sizes)
+        self.eyes = Eyes(model, data, self._sizes)
         self._action_delay = check_range(action_delay, "Randomized.action_delay", 0.0, 100.0)
         self._timings, self._own = self._timed(sensors or {}, list(own))
-        self.stepper: Stepper | None = None
+        self._filled = sorted({key for s in self._signals for key, *_ in s.to.values()})
+        self._template = Template(model, self._signals, self._sizes)
+        at_rest = mujoco().MjData(model)
+        mujoco().mj_kinematics(model, at_rest)
+        self._stepper(0, at_rest)  # what the pipeline cannot do is told now
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode. ``info["history"]`` is what was drawn, as JSON text for ``replay``."""
@@ -96,7 +105,7 @@ class Randomized(gymnasium().Wrapper):  # type: ignore[misc]
         draws = self._next(seed, options.pop(HISTORY, None))
         self._end()
         self._world.apply(draws.world)
-        self._eyes.upload(self._world.textures)
+        self.eyes.upload(self._world.textures)
         inner = int(digest(draws.seed, draws.episode, "reset")[:8], 16) >> 1
         observation, info = self.env.reset(seed=inner, options=options or None)
         self._refresh()
@@ -107,7 +116,7 @@ class Randomized(gymnasium().Wrapper):  # type: ignore[misc]
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """A control step; the action arrives as late as was drawn."""
         if self._recorder is not None:
-            self._recorder.action(self.physics.row * self.physics.period, np.array(action))
+            self._recorder.action(T0 + self.physics.row * self.physics.period, np.array(action))
         observation, reward, terminated, truncated, info = self.env.step(action)
         if self.physics.row % self.physics.steps:
             raise ConfigError(
@@ -116,10 +125,27 @@ class Randomized(gymnasium().Wrapper):  # type: ignore[misc]
             )
         return self._observed(observation), reward, terminated, truncated, info
 
+    def ages(self) -> dict[str, tuple[int, int]]:
+        """When each stream's and camera's reading of the last observation was captured, and the time of that, ns."""
+        now = T0 + self.physics.row * self.physics.period
+        return {c.name: (c.stamp(), now) for c in self._channels}
+
+    def true_cameras(self) -> dict[str, ReportedCamera]:
+        """The episode's cameras, by the calibration that their pictures obey."""
+        return self._true_cameras
+
+    def reports_errors(self) -> bool:
+        """Whether the episode's reported calibration is another than the true one."""
+        return self._report == "reported" and any(c.has_errors for c in self._cameras.values())
+
+    def stale_fields(self) -> list[str]:
+        """What of the world is drawn, and what each makes stale, as ``mass: constants``."""
+        return self._world.stale_fields()
+
     def close(self) -> None:
         """Close the renderer, the recording and the environment."""
         self._end()
-        self._eyes.close()
+        self.eyes.close()
         super().close()
 
     def _timed(self, sensors: Mapping[str, Any], own: list[str]) -> tuple[dict[str, Timing], dict[str, Timing]]:
@@ -160,10 +186,7 @@ class Randomized(gymnasium().Wrapper):  # type: ignore[misc]
     def _begin(self, draws: EpisodeDraws) -> None:
         """Draw the sensors' errors, and capture the first readings."""
         physics = self.physics
-        sample = episode_sample(
-            episode_id(draws.episode), physics.model, physics.data, self._signals, self._sizes
-        )  # fmt: skip
-        self.stepper = stepper = Stepper(self.pipeline, sample, periods=physics.period, seed=draws.seed)
+        sample, stepper = self._stepper(draws.episode, physics.data)
         check_same(draws, history_to_json(stepper.history))
         told = None
         if self._recorder is not None:
@@ -176,34 +199,45 @@ class Randomized(gymnasium().Wrapper):  # type: ignore[misc]
             return line, stepper, physics.period, told
 
         self._streams = [SignalChannel(s, *given(s.name, WORKED_OUT_LAG if s.later else STATE_LAG)) for s in self._signals]
-        rig = stepper.rig if self._report == "reported" else stepper.true_rig
-        self._pictures = [
-            PictureChannel(n, self._eyes, ReportedCamera(n, rig, stepper.true_rig), *given(n, WORKED_OUT_LAG))
-            for n in self._sizes
-        ]
+        rig, true = stepper.rig if self._report == "reported" else stepper.true_rig, stepper.true_rig
+        self._cameras = {n: ReportedCamera(n, rig, true, physics.model) for n in self._sizes}
+        self._true_cameras = {n: ReportedCamera(n, true, true, physics.model) for n in self._sizes}
+        self._pictures = [PictureChannel(n, self.eyes, c, *given(n, WORKED_OUT_LAG)) for n, c in self._cameras.items()]
         self._late = {n: Late(draws.timing[n], self._control) for n in self._own}
         draws.told.update({n: late.told for n, late in self._late.items()})
-        self._draws = draws
+        self.draws = draws
         physics.begin(round(draws.action_delay * 1e9))
-        physics.after = self._capture
-        for channel in (*self._streams, *self._pictures):
+        physics.events = self._capture
+        rests = [beside(s) for s in self._signals]
+        self._streams_and_rest = list(zip(self._streams, self._signals, rests, strict=True))
+        self._channels: tuple[Channel, ...] = (*self._streams, *self._pictures)
+        for channel in self._channels:
             channel.begin()
+        self._await()
+
+    def _stepper(self, episode: int, data: Any) -> tuple[Sample, Stepper]:
+        """The sample of an episode before any transform, and its errors."""
+        sample = self._template.sample(episode_id(episode), data)
+        return sample, Stepper(self.pipeline, sample, periods=self.physics.period, seed=self._seed)
 
     def _end(self) -> None:
         """End an episode, if one runs."""
         if self.physics.live:
             self.physics.end()
             if self._recorder is not None:
-                self._recorder.end(self._draws.to_json())
+                self._recorder.end(self.draws.to_json())
 
     def _capture(self) -> None:
         """Read, after a physics step, what is due."""
         row = self.physics.row
-        for channel in (*self._streams, *self._pictures):
-            if channel.later == row - 1:
-                channel.take_later(row - 1)
-            if channel.now == row:
-                channel.take_now(row)
+        for channel in self._channels:
+            if channel.due == row:
+                channel.capture(row)
+        self._await()
+
+    def _await(self) -> None:
+        """Let the physics stop where the next reading is due."""
+        self.physics.next_event = min([c.due for c in self._channels], default=NEVER)
 
     def _observed(self, observation: Any) -> Any:
         """The observation as the robot's computer has it now."""
@@ -212,17 +246,14 @@ class Randomized(gymnasium().Wrapper):  # type: ignore[misc]
         for name, late in self._late.items():
             out[name] = late.pass_on(out[name])
         data: dict[str, Any] = {}
-        copied: set[str] = set()
-        for channel, signal in zip(self._streams, self._signals, strict=True):
+        for key in self._filled:
+            out[key] = np.array(out[key])
+        for channel, signal, rest in self._streams_and_rest:
             columns = channel.columns(time)
             for column, (key, first, end) in signal.to.items():
-                if key not in copied:
-                    out[key] = np.array(out[key])
-                    copied.add(key)
                 out[key][first:end] = columns[column]
-            rest = beside(signal)
             if rest:
-                data[signal.name] = {c: columns[c].copy() for c in rest}
+                data[channel.name] = {c: columns[c].copy() for c in rest}
         looks = {channel.name: channel.look(time) for channel in self._pictures}
         if looks:
             data.update({n: {"rgb": picture} for n, (picture, _) in looks.items()})
@@ -238,5 +269,5 @@ def episode_id(number: int) -> str:
 
 
 def arrivals_of(stepper: Stepper, name: str) -> Any:
-    """Arrival times by rows, as the pipeline's delays make them."""
-    return lambda first, count: stepper.arrivals(name, first, count)
+    """Arrival times by rows, ns from the begin of the episode, as the pipeline's delays make them."""
+    return lambda first, count: stepper.arrivals(name, first, count) - T0

@@ -48,7 +48,9 @@ def check_same(draws: EpisodeDraws, sensors: list[Any]) -> None:
     if draws.sensors:
         now, then = (json.dumps(s, sort_keys=True) for s in (sensors, draws.sensors))
         if now != then:
-            raise DataError("history: the pipeline draws otherwise than it says; replay with the pipeline it was made by")
+            raise DataError(
+                "history: the pipeline draws otherwise than it says; replay with the pipeline it was made by"
+            )
     draws.sensors[:] = sensors
 
 

@@ -171,11 +171,16 @@ def recorded(stream: Stream, rows: Sequence[tuple[int, Mapping[str, np.ndarray]]
     """
     times = torch.tensor([t for t, _ in rows])
     many = stream.take_items(torch.zeros(len(rows), dtype=torch.int64))
-    cleared = {"capture_times": times, "receive_times": None, "source_items": None, "clock_offset": None}
+    cleared: dict[str, Any] = {
+        "capture_times": times,
+        "receive_times": None,
+        "source_items": None,
+        "clock_offset": None,
+    }
     try:
         if isinstance(stream, ImageStream):
-            pictures = tuple(torch.from_numpy(columns[IMAGE]) for _, columns in rows)
-            return replace(many, items=pictures, pending=(), **cleared)
+            pictures: Any = tuple(torch.from_numpy(columns[IMAGE]) for _, columns in rows)
+            return replace_unchecked(many, items=pictures, pending=(None,) * len(rows), **cleared)
         values = {
             c: torch.from_numpy(np.stack([columns[c] for _, columns in rows]))
             .to(v.dtype)
@@ -200,7 +205,9 @@ def with_readings(rig: Rig, streams: Mapping[str, Stream]) -> Rig:
         pose = frame.pose
         if isinstance(pose, JointPose) and pose.joint.name in known:
             times, readings = known[pose.joint.name]
-            frames[name] = replace_unchecked(frame, pose=replace(pose, times=times, readings=readings.contiguous()))
+            frames[name] = replace_unchecked(
+                frame, pose=replace(pose, times=times, readings=readings.contiguous(), reach=None)
+            )
     return Rig(frames, rig.sensors)
 
 

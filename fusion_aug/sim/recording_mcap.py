@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import yaml
 
-from calib import CameraSensor, JointPose, Pinhole, Rig, Robot, TactileSensor, TaxelSensor, rig_to_dict
+from calib import CameraSensor, Joint, JointPose, Pinhole, Rig, Robot, TactileSensor, TaxelSensor, rig_to_dict
 from calib.errors import CalibrationError
 from calib.se3 import quaternion_from_rotation, se3
 from calib.urdf_writing import robot_to_urdf
 from fusion_aug.errors import ConfigError, DataError, MissingPackage
 from fusion_aug.logs.core.new_files import write_new_text
+from fusion_aug.logs.core.robots import REFERENCE_FRAME
 from fusion_aug.logs.core.whole import whole_folder
 from fusion_aug.logs.mcap.file import encode, typestore
 from fusion_aug.sample import Sample
 from fusion_aug.streams import Action, Camera, Imu, JointState, Stream, TactileImage, Taxels, Wrench
 
+BASE = "base"  # of what has no joints
 RIG, URDF = "rig.yaml", "robot.urdf"
 Message = tuple[int, str, str, bytes]  # log time, topic, type, CDR bytes
 
@@ -41,14 +46,19 @@ class McapEpisodes:
 
     def add(self, sample: Sample) -> None:
         """Write an episode."""
-        urdf = _description(sample)
+        try:
+            urdf = robot_to_urdf(description(sample.metas[0].true_rig))
+        except CalibrationError as error:
+            raise ConfigError(f"mcap: {error}; use format='folder'") from None
         if self._robot is None:
             self._robot = urdf
             write_new_text(self.part / URDF, urdf)
-            write_new_text(self.part / RIG, _rig_file(sample))
+            write_new_text(self.part / RIG, _rig_file(sample, self.part))
         elif urdf != self._robot:
-            raise ConfigError(
-                f"mcap: episode {sample.id!r}: its links are others than those before; use format='folder'"
+            raise ConfigError(f"mcap: episode {sample.id!r}: its links are not those before; use format='folder'")
+        if min(int(s.capture_times[0]) for s in sample.streams.values()) <= 0:
+            raise DataError(
+                f"mcap: episode {sample.id!r}: begins at 0 ns, which in ROS is no stamp; let it begin later"
             )
         path = self.part / f"{sample.id}.mcap"
         if path.exists():
@@ -62,56 +72,50 @@ class McapEpisodes:
         self._held.close()
 
 
-def _base(rig: Rig) -> str:
-    """The parent of the first link that a joint moves."""
-    parents = [f.parent for f in rig.frames.values() if isinstance(f.pose, JointPose)]
-    inside = {n for n, f in rig.frames.items() if isinstance(f.pose, JointPose)}
-    roots = [p for p in parents if p is not None and not inside & set(rig.ancestors(p))]
+def description(rig: Rig) -> Robot:
+    """Links that joints move or that carry such links; without any where nothing is moved by joints."""
+    moved = [n for n, f in rig.frames.items() if isinstance(f.pose, JointPose)]
+    carrying = {a for n in moved for a in rig.ancestors(n)}
+    roots = [f.parent for n in moved if (f := rig.frames[n]).parent is not None and not _on_joint(rig, f.parent)]
+    if len(set(roots)) > 1:
+        raise ConfigError(f"mcap: {roots[0]!r} and {roots[1]!r} carry a robot each; use format='folder'")
     if not roots:
-        raise ConfigError(
-            "mcap: no joint moves a link of the rig, so there is no robot to describe; use format='folder'"
-        )
-    return roots[0]
+        return Robot(root=BASE, edges={})
+    robot = Robot.of(rig, str(roots[0]))
+    links = {n: (parent, _without_limits(e)) for n, (parent, e) in robot.edges.items() if n in carrying}
+    return Robot(root=robot.root, edges=links, name="robot")
 
 
-def _description(sample: Sample) -> str:
-    rig = sample.metas[0].true_rig
-    robot = Robot.of(rig, _base(rig))
-    carrying = {a for n, (_, e) in robot.edges.items() if not isinstance(e, type(None)) for a in [n]}
-    links = {
-        n: e for n, e in robot.edges.items()
-        if n in carrying and (isinstance(rig.frames[n].pose, JointPose) or _carries(rig, n))
-    }  # fmt: skip
-    try:
-        return robot_to_urdf(Robot(root=robot.root, edges=links, inertias={}, name=robot.name))
-    except CalibrationError as error:
-        raise ConfigError(f"mcap: {error}; use format='folder'") from None
+def _without_limits(edge: Any) -> Any:
+    """A joint whose readings may lie anywhere: a simulator's limits give way."""
+    return replace(edge, lower=-math.inf, upper=math.inf) if isinstance(edge, Joint) else edge
 
 
-def _carries(rig: Rig, name: str) -> bool:
-    """Whether a joint moves something on a frame."""
-    return any(isinstance(f.pose, JointPose) and name in rig.ancestors(n) for n, f in rig.frames.items())
+def _on_joint(rig: Rig, frame: str) -> bool:
+    return any(isinstance(rig.frames[a].pose, JointPose) for a in rig.ancestors(frame))
 
 
-def _rig_file(sample: Sample) -> str:
+def _rig_file(sample: Sample, folder: Path) -> str:
     """Touch sensors, what actions are, and the robot's description."""
     rig = sample.metas[0].true_rig
-    touch = {n: s for n, s in rig.sensors.items() if isinstance(s, TactileSensor | TaxelSensor)}
-    gels = [n for n, s in touch.items() if isinstance(s, TactileSensor) and s.background is not None]
-    if gels:
-        raise ConfigError(
-            f"mcap: {gels[0]!r}: the background of a gel is a picture beside the log; use format='folder'"
-        )
+    touch = {n: s for n, s in rig.sensors.items() if isinstance(s, TactileSensor | TaxelSensor) and n in sample.streams}
     parts = {}
     for name, stream in sample.of_type(Action).items():
         column = next(iter(stream.values))
-        parts[name] = {column: [0, int(stream.values[column].shape[1])]}
+        parts[f"/{name}"] = {column: [0, int(stream.values[column].shape[1])]}
         if column == "joint_position":
-            parts[name] |= {"joints": list(stream.names)}
-    content = rig_to_dict(Rig({}, touch))
-    return yaml.safe_dump(
-        {"urdf": URDF, "parts": parts, **content}, sort_keys=False, default_flow_style=None, width=120
-    )
+            parts[f"/{name}"] |= {"joints": list(stream.names)}
+    content = {"urdf": URDF, "parts": parts, **rig_to_dict(Rig({}, touch))}
+    for name, sensor in touch.items():
+        if isinstance(sensor, TactileSensor) and sensor.background is not None:
+            write_new_png(folder / f"{name}.png", sensor.background.numpy())
+            content["sensors"][name]["background"] = f"{name}.png"
+    return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120)
+
+
+def write_new_png(path: Path, picture: np.ndarray) -> None:
+    """Write a picture (H, W, 3) uint8 RGB."""
+    path.write_bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
 class Messages:
@@ -215,15 +219,21 @@ class Messages:
         """Add what is mounted on links and in the world, once, as tf_static."""
         rig = self.sample.metas[0].true_rig
         first = min(int(s.capture_times[0]) for s in self.sample.streams.values())
+        described = set(description(rig).edges)
         transforms = []
         for name, frame in rig.frames.items():
-            if frame.parent is None or isinstance(frame.pose, JointPose) or _carries(rig, name):
+            if frame.parent is None or name in described or name == REFERENCE_FRAME:
                 continue
-            T = frame.at(None) if frame.pose is not None else se3()
+            T, parent = frame.at(None) if frame.pose is not None else se3(), frame.parent
+            if parent == REFERENCE_FRAME:  # which the reader puts there
+                above = rig.frames[parent]
+                if above.parent is None:
+                    continue
+                T, parent = above.at(None) @ T, above.parent
             w, x, y, z = quaternion_from_rotation(T[:3, :3]).tolist()
             turn = self._new("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w)
             pose = self._new("geometry_msgs/msg/Transform", translation=self._vector(T[:3, 3]), rotation=turn)
-            header = self._header(first, frame.parent)
+            header = self._header(first, parent)
             kind = "geometry_msgs/msg/TransformStamped"
             transforms.append(self._new(kind, header=header, child_frame_id=name, transform=pose))
         self._add(first, "tf_static", "tf2_msgs/msg/TFMessage", transforms=transforms)

@@ -21,10 +21,8 @@ from fusion_aug.sim.step_rules import (
 )
 from fusion_aug.streams import BodyPose, Imu, JointState, RobotVector, Taxels, Wrench
 from fusion_aug.transforms.faults.motion import ImuSaturation
-from fusion_aug.transforms.robot.contact import ContactTransform, carrying_link
 from fusion_aug.transforms.robot.kinematics import KinematicNoise
 from fusion_aug.transforms.robot.noise import SensorBias, TorqueNoise, noise_density
-from fusion_aug.transforms.robot.wrench_signs import jacobian_of
 
 changes_report(KinematicNoise)
 
@@ -100,49 +98,6 @@ def add_effort_noise(call: StepCall) -> Kernel | None:
     width, key = call.stream.values["effort"].shape[1], row_key(call.params["noise"], call.name)
     sigma = np.float64(call.params["sigma"])
     return adding({"effort": Rows(_bound(white_noise, call, key, sigma, width, dtype_of(call, "effort")))})
-
-
-@steps(ContactTransform, Wrench)
-def push_wrench(call: StepCall) -> Kernel | None:
-    """White noise of force and torque, as of a hand that is touched all over."""
-    others = [n for n in call.sample.of_type(Wrench) if n != call.name]
-    if others:
-        raise call.refusal(f"it also changes {others[0]!r}, by poses at other readings; leave one of the two out")
-    key, force = row_key(call.params["noise"], call.name), dtype_of(call, "force")
-    sigma = np.repeat([np.float64(call.params[c]) for c in ("force", "torque")], 3)
-    rows = Rows(_bound(white_noise, call, key, sigma, 6, np.dtype(np.float64)))
-    torque = dtype_of(call, "torque")
-
-    def push(row: int, columns: Columns) -> None:
-        change = rows.at(row)
-        columns["force"] += change[:3].astype(force)
-        columns["torque"] += change[3:].astype(torque)
-
-    return push
-
-
-@steps(ContactTransform, JointState)
-def push_joints(call: StepCall) -> Kernel | None:
-    """Refuse efforts of joints that carry a wrench sensor."""
-    if {"effort", "position"} <= set(call.stream.values):
-        for wrench in call.sample.of_type(Wrench).values():
-            assert isinstance(call.stream, JointState)
-            if jacobian_of(call.meta, wrench.frame, call.stream, call.stream.true_capture_times) is not None:
-                raise call.refusal(
-                    "efforts would follow by the Jacobian between readings; leave effort out, use TorqueNoise, or push "
-                    "the hand in the world (MujocoWorld)"
-                )
-    return None
-
-
-@steps(ContactTransform, Taxels)
-def push_taxels(call: StepCall) -> Kernel | None:
-    """Refuse pads beyond a wrench sensor."""
-    rig = call.meta.true_rig
-    for wrench in call.sample.of_type(Wrench).values():
-        if carrying_link(rig, wrench.frame) in rig.ancestors(call.stream.frame):
-            raise call.refusal("all pads share a push between readings; push the hand in the world (MujocoWorld)")
-    return None
 
 
 @steps(ImuSaturation, Imu)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from fusion_aug.core.parameters import ParameterRows
+from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sim.step_rules import Columns, Kernel, StepCall, changes_report, steps
 from fusion_aug.streams import Camera, HeightMap, ImageStream, TactileImage
 from fusion_aug.streams.families import Photometric
@@ -31,6 +32,7 @@ def _changing(call: StepCall) -> Kernel:
     assert isinstance(stream, ImageStream)
     alone = call.sample.with_streams({call.name: stream})
 
+    @standard_modes()
     def change(row: int, columns: Columns) -> None:
         item = torch.from_numpy(columns[IMAGE])
         stamp = torch.from_numpy(call.stamps(row, 1))

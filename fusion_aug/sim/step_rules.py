@@ -8,7 +8,7 @@ take noise from the counter hash of the reading's stamp.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +39,17 @@ class Silent(NamedTuple):
     """A sensor that sends nothing in the whole episode."""
 
 
+@dataclass
+class Raw:
+    """A stream's reading at hand, as the sensor truly read it.
+
+    Attributes:
+        values: column -> numbers.
+    """
+
+    values: Mapping[str, Any]
+
+
 Rule = Callable[["StepCall"], Kernel | Later | Silent | None]
 
 
@@ -49,7 +60,8 @@ class StepCall:
     Attributes:
         transform: class. path: of it. params: drawn for the stream.
         name: of the stream. sample: one reading of every stream, changed by the transforms before.
-        period: ns between two rows of the stream. context: resources.
+        periods: stream -> ns between two rows. context: resources. raw: what the sensor reads, row by row.
+        drawn: instance -> parameters, of all streams.
     """
 
     transform: Any
@@ -57,8 +69,15 @@ class StepCall:
     params: Mapping[str, Any]
     name: str
     sample: Sample
-    period: int
+    periods: Mapping[str, int]
     context: Context
+    raw: Raw
+    drawn: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def period(self) -> int:
+        """Nanoseconds between two rows of the stream."""
+        return self.periods[self.name]
 
     @property
     def stream(self) -> Stream:
@@ -74,6 +93,17 @@ class StepCall:
         """Reported capture times (count,) int64 ns of rows from ``first`` on."""
         start = int(self.stream.capture_times[0]) + first * self.period
         return start + self.period * np.arange(count)
+
+    def true_stamps(self, first: int, count: int = BLOCK) -> np.ndarray:
+        """True capture times (count,) int64 ns of rows from ``first`` on."""
+        start = int(self.stream.true_capture_times[0]) + first * self.period
+        return start + self.period * np.arange(count)
+
+    def of(self, name: str) -> StepCall:
+        """The same transform on another stream."""
+        instance = self.sample.streams[name].instance(name)
+        params = self.drawn[instance if instance in self.drawn else ""]
+        return replace(self, name=name, params=params)
 
     def refusal(self, reason: str) -> ConfigError:
         """The error for a stream that cannot be changed reading by reading."""

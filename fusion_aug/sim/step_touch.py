@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -49,7 +51,9 @@ def pass_on(call: StepCall) -> Kernel | None:
 
     def spread(row: int, columns: Columns) -> None:
         force = columns["force"]
-        given = np.nan_to_num(force.astype(np.float64))
+        given = force.astype(np.float64)
+        if not math.isfinite(np.add.reduce(given)):  # an element without a reading passes nothing on
+            given = np.nan_to_num(given)
         np.multiply(from_each, given[:, None], products)
         passed = np.add.reduce(products, axis=0)  # row after row, as sum_in_order
         passed += kept * force

@@ -16,7 +16,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import Sample
 from fusion_aug.sample.history import History
-from fusion_aug.sim import step_clocks, step_noise, step_refusals, step_touch  # noqa: F401  (register)
+from fusion_aug.sim import step_clocks, step_forces, step_noise, step_refusals, step_touch  # noqa: F401  (register)
 from fusion_aug.sim.step_drawing import DrawingRun, Drawn
 from fusion_aug.sim.step_pictures import IMAGE
 from fusion_aug.sim.step_rules import (
@@ -25,6 +25,7 @@ from fusion_aug.sim.step_rules import (
     Columns,
     Kernel,
     Later,
+    Raw,
     Rows,
     Silent,
     StepCall,
@@ -75,7 +76,7 @@ class Stepper:
         run = DrawingRun(Keys(seed, epoch), context)
         self.sample = pipeline.walk(template, run, "")
         self._chains = {
-            name: _Chain(name, template, self.sample.streams[name], every[name], run.drawn, context)
+            name: _Chain(name, template, self.sample.streams[name], every, run.drawn, context)
             for name in template.streams
         }
 
@@ -119,8 +120,10 @@ class Stepper:
 
     def arrivals(self, name: str, first: int, count: int) -> np.ndarray:
         """Arrival times (count,) int64 ns of the rows of a stream from ``first`` on."""
-        arrivals = self._chain(name).arrivals
-        return np.array([arrivals.at(row) for row in range(first, first + count)], np.int64)
+        chain, rows = self._chain(name), range(first, first + count)
+        if not chain.is_late:
+            return chain.start + chain.period * np.arange(first, first + count)
+        return np.array([chain.arrivals.at(row) for row in rows], np.int64)
 
     def _chain(self, name: str) -> _Chain:
         try:
@@ -134,28 +137,36 @@ class _Chain:
     """Everything that happens to one stream.
 
     Attributes:
-        clock_offset: ns, reported minus true capture times. arrivals: ns, by rows.
+        clock_offset: ns, reported minus true capture times. arrivals: ns, by rows. is_late: whether they are others than
+            the capture times.
     """
 
     def __init__(
-        self, name: str, template: Sample, after: Stream, period: int, drawn: list[Drawn], context: Context
-    ):  # fmt: skip
+        self,
+        name: str,
+        template: Sample,
+        after: Stream,
+        periods: Mapping[str, int],
+        drawn: list[Drawn],
+        context: Context,
+    ):
         stream = template.streams[name]
-        self.name, self.period = name, period
+        self.name, self.period, self._raw = name, periods[name], Raw({})
         self.start = int(stream.capture_times[0])
         self.clock_offset = int(after.capture_times[0]) - self.start
         self._kernels: list[Kernel] = []
         changes: list[Callable[[Blocks], Blocks]] = []
         silent = False
         for step in drawn:
-            done = _planned(step, name, period, context)
+            done = _planned(step, name, periods, context, self._raw)
             if isinstance(done, Later):
                 changes.append(done.change)
             elif isinstance(done, Silent):
                 silent = True
             elif done is not None:
                 self._kernels.append(done)
-        self.arrivals = Rows(lambda: _arrivals(self.start, period, changes))
+        self.is_late = bool(changes)
+        self.arrivals = Rows(lambda: _arrivals(self.start, self.period, changes))
         self._out, self._blank = _buffers(stream)
         if silent:
             self._kernels = [self._nothing]
@@ -172,6 +183,7 @@ class _Chain:
 
     def read(self, row: int, values: Mapping[str, Any]) -> Columns | None:
         """The reading of a row after all transforms."""
+        self._raw.values = values
         out = dict(self._out) if IMAGE in self._out else self._out
         try:
             for column, buffer in out.items():
@@ -191,14 +203,16 @@ class _Chain:
             value[...] = self._blank
 
 
-def _planned(step: Drawn, name: str, period: int, context: Context) -> Kernel | Later | Silent | None:
+def _planned(
+    step: Drawn, name: str, periods: Mapping[str, int], context: Context, raw: Raw
+) -> Kernel | Later | Silent | None:
     """What a drawn transform does to readings of a stream; None where it passes the stream by."""
     stream = step.sample.streams[name]
     rule = rule_for(step.transform, type(stream))
     if rule is None or handler_for(step.transform, stream, name) is None:
         return None  # ``check_steps`` has refused all others
     params = step.params[stream.instance(name) if stream.instance(name) in step.params else ""]
-    return rule(StepCall(step.transform, step.path, params, name, step.sample, period, context))
+    return rule(StepCall(step.transform, step.path, params, name, step.sample, periods, context, raw, step.params))
 
 
 def _arrivals(start: int, period: int, changes: list[Callable[[Blocks], Blocks]]) -> Blocks:

@@ -17,6 +17,7 @@ from fusion_aug.ops.hashed import chance, row_key
 from fusion_aug.ops.normals import normal
 
 AHEAD = 256  # readings whose times are worked out at once
+MOST_LOST = 0.9  # share of readings
 TimingDraw = dict[str, Any]
 
 
@@ -50,7 +51,7 @@ def timing_of(name: str, said: Any) -> Timing:
     unknown = [k for k in said if k not in Timing.__dataclass_fields__]
     if unknown:
         raise ConfigError(f"{where}.{unknown[0]}: unknown, expected latency, jitter, rate or drop")
-    limits = {"latency": (0.0, 100.0), "jitter": (0.0, 100.0), "drop": (0.0, 1.0)}
+    limits = {"latency": (0.0, 100.0), "jitter": (0.0, 100.0), "drop": (0.0, MOST_LOST)}
     ranges = {k: check_range(said[k], f"{where}.{k}", *limits[k]) for k in limits if k in said}
     rate = said.get("rate")
     if rate is not None:
@@ -91,8 +92,8 @@ class Timeline:
         self._known: list[int] = []
         self._numbers = itertools.count()
         self._place = 0
-        self.wanted: list[int] = []  # rows that are the newest at a control step, ascending; worked out on demand
-        self._looked = 0
+        self._wanted: list[int] = []  # rows that are the newest at a control step, ascending
+        self._last: tuple[np.ndarray, np.ndarray] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
         self._extend()
 
     def row_at(self, now: int) -> int:
@@ -104,9 +105,9 @@ class Timeline:
 
     def next_wanted(self, after: int) -> int:
         """The first row after one, that will be the newest reading at a control step."""
-        while not self.wanted or self.wanted[-1] <= after:
-            self._look()
-        return self.wanted[bisect_right(self.wanted, after)]
+        while not self._wanted or self._wanted[-1] <= after:
+            self._extend()
+        return self._wanted[bisect_right(self._wanted, after)]
 
     def _extend(self) -> None:
         """Times of some more readings."""
@@ -130,18 +131,17 @@ class Timeline:
             rows, known = rows[stays], known[stays]
         if self._known:
             known = np.maximum(known, self._known[-1])
+        known = np.maximum.accumulate(known)
+        self._want(rows, known)
         self._rows += rows.tolist()
-        self._known += np.maximum.accumulate(known).tolist()
+        self._known += known.tolist()
 
-    def _look(self) -> None:
-        """Find some more rows that are wanted."""
-        while len(self._known) < self._looked + 2:
-            self._extend()
-        known = np.array(self._known[self._looked :], np.int64)
+    def _want(self, rows: np.ndarray, known: np.ndarray) -> None:
+        """Note which rows will be the newest at a control step; of the last one the next reading decides."""
+        rows, known = np.concatenate([self._last[0], rows]), np.concatenate([self._last[1], known])
         asked = -(-known[:-1] // self._control) * self._control  # the first control step that may see it
         seen = asked < known[1:]
-        if self._looked == 0:
-            seen[0] = True  # what is held before anything arrives
-        self.wanted += [r for r, s in zip(self._rows[self._looked :], seen.tolist(), strict=False) if s]
-        self._looked = len(self._known) - 1
-        self._extend()
+        if not self._known:
+            seen[0] = True  # it is held before anything arrives
+        self._wanted += rows[:-1][seen].tolist()
+        self._last = (rows[-1:], known[-1:])

@@ -224,6 +224,18 @@ def set_by_hand(model: Any) -> dict[str, np.ndarray]:
     return {n: own for n, (own, other) in pairs.items() if not np.allclose(own, other, SAME, SAME)}
 
 
+def stale_residue(model: Any) -> float:
+    """Largest relative difference of what a model holds and what mj_setConst works out of it; statistics left out."""
+    fresh = copy.copy(model)
+    mujoco().mj_setConst(fresh, mujoco().MjData(fresh))
+    names = ("body_subtreemass", "body_invweight0", "dof_invweight0", "dof_M0", "cam_pos0", "light_pos0")
+    worst = 0.0
+    for own, other in ((np.array(value_of(m, n)) for m in (model, fresh)) for n in names):
+        if own.size:
+            worst = max(worst, float(np.abs(own - other).max() / max(float(np.abs(other).max()), 1e-12)))
+    return worst
+
+
 def value_owner(model: Any, name: str) -> tuple[Any, str]:
     """The struct that holds a value, and the value's own name: ``opt.gravity`` is in ``model.opt``."""
     *above, last = name.split(".")

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fusion_aug.streams.columns import Column, axial, corners, extent, label, polar, pose, scalar
+from fusion_aug.streams.columns import WEIGHT, Column, axial, corners, extent, label, polar, pose, scalar
 from fusion_aug.streams.families import ImagePlane, Mount, Weather
 from fusion_aug.streams.ragged import Ragged
 
@@ -18,7 +18,8 @@ class Boxes3D(Ragged):
     """Oriented boxes with all nine degrees of freedom and their motion.
 
     Columns: pose ``T_frame_box`` (rows, 4, 4), size (length, width, height along the box's own x, y, z), velocity and
-    angular_velocity in the stream's frame (NaN where unknown), category (text), instance (id that lasts over time).
+    angular_velocity in the stream's frame (NaN where unknown), category (text), instance (id that lasts over time);
+    weight (0 to 1, 1 where there is none), how much of a sample that was blended of two is the box's.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -30,6 +31,7 @@ class Boxes3D(Ragged):
         label("instance"),
         label("record"),
         scalar("visible"),
+        WEIGHT,
     )
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount)
 
@@ -56,7 +58,8 @@ class Boxes3D(Ragged):
 class Boxes2D(Ragged):
     """Boxes on an image, as four corners so that rotations and perspectives keep them.
 
-    Columns: corners (rows, 4, 2) pixels, category, instance (links to Boxes3D), truncated (share outside, 0 to 1).
+    Columns: corners (rows, 4, 2) pixels, category, instance (links to Boxes3D), truncated (share outside, 0 to 1);
+    weight, as of Boxes3D.
 
     Attributes:
         camera: name of the rig's camera.
@@ -69,6 +72,7 @@ class Boxes2D(Ragged):
         label("category"),
         label("instance"),
         scalar("truncated"),
+        WEIGHT,
     )
     invariant_to: ClassVar[tuple[type, ...]] = (Weather,)
 

@@ -151,6 +151,9 @@ def scalar(name: str, width: int = 0) -> Column:
     return Column(name, "plain", width=width)
 
 
+WEIGHT = Column("weight", "plain", fill=1.0)  # of a label, where a sample was blended of two
+
+
 def time_offset(name: str) -> Column:
     """Seconds after the item's stamp (n,)."""
     return Column(name, "time")

@@ -38,6 +38,7 @@ class Block:
         levels: whether pictures are in work, as float32 (N, C, H, W) levels; see ``ops/warp_many``.
         places: where only some pictures of another block go into this one, the number there -> the number here.
         finite: names of columns, one row an item, of which all numbers were finite when they came from the host.
+        before: while it is planned, the block that it is worked out from, item by item.
     """
 
     device: torch.device
@@ -50,6 +51,14 @@ class Block:
     levels: bool = False
     places: dict[int, int] | None = None
     finite: frozenset[str] = frozenset()
+    before: Block | None = None
+
+    def comes_from(self, other: Block) -> bool:
+        """Whether it is another block, or is planned to be worked out from it, so that it holds the same items."""
+        block: Block | None = self
+        while block is not None and block is not other:
+            block = block.before
+        return block is other
 
     @property
     def rows(self) -> int:
@@ -162,18 +171,20 @@ class ColumnsOnDevice(HeldColumns):
 
     @classmethod
     def join(cls, parts: Sequence[Any]) -> ColumnsOnDevice:
-        """The columns of several streams one after another.
+        """The columns of several streams one after another, those that were left as they were where the others are.
 
         Raises:
-            DataError: they do not lie in one block.
+            DataError: they do not lie in one block, and are not planned to.
         """
-        if any(p.block is not parts[0].block for p in parts):
+        blocks = list(dict.fromkeys(p.block for p in parts))
+        latest = next((b for b in blocks if all(b.comes_from(other) for other in blocks)), None)
+        if latest is None:
             raise DataError(
                 "streams that came to a device apart, or were changed apart there, are not joined there; collate "
                 "samples on the host, and then batch.to(...)"
             )
         texts = {n: np.concatenate([p.texts[n] for p in parts]) for n in parts[0].texts}
-        return ColumnsOnDevice(parts[0].block, [i for p in parts for i in p.own], texts)
+        return ColumnsOnDevice(latest, [i for p in parts for i in p.own], texts)
 
     def __getitem__(self, name: str) -> Any:
         if name in self.texts:

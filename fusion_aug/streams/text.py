@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 from fusion_aug.streams.base import Stream
-from fusion_aug.streams.columns import Column, label
+from fusion_aug.streams.columns import WEIGHT, Column, label
 from fusion_aug.streams.families import ImagePlane, Mount, Weather
 
 # language -> pairs of words that a left-right mirror swaps, longest match first
@@ -63,7 +63,7 @@ add_mirror_words("de", {"links": "rechts", "linke": "rechte", "linken": "rechten
 class Text(Stream):
     """Sentences.
 
-    Columns: text.
+    Columns: text; weight (0 to 1, 1 where there is none), how much of a sample that was blended of two it is about.
 
     Attributes:
         language: which table of mirror words holds.
@@ -71,5 +71,5 @@ class Text(Stream):
 
     language: str = "en"
 
-    columns: ClassVar[tuple[Column, ...]] = (label("text"),)
+    columns: ClassVar[tuple[Column, ...]] = (label("text"), WEIGHT)
     invariant_to: ClassVar[tuple[type, ...]] = (ImagePlane, Mount, Weather)

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from calib import CameraSensor, Pinhole
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.ops.modes import standard_modes
 from fusion_aug.sample import REF, Sample
@@ -23,6 +22,7 @@ from fusion_aug.sample.to_device import lies_on_device
 from fusion_aug.streams import Boxes3D, Camera, Lidar, Radar, Stream
 from fusion_aug.streams.lazy_columns import OF_NOBODY, UNLABELLED
 from fusion_aug.train.dense_on_device import dense_tables
+from fusion_aug.train.dense_pictures import pictures, pinholes, sending
 from fusion_aug.train.interop import ClassMap, camera_tensors, class_numbers, known_velocity
 from fusion_aug.train.masks import dense_masks
 from fusion_aug.train.predictions import class_names
@@ -60,7 +60,8 @@ def to_dense(
         dtype: of boxes, points and matrices.
 
     Returns:
-        * ``ids`` (list of B), ``cameras``, ``lidars``, ``radars`` (the orders);
+        * ``ids`` (list of B), ``cameras``, ``lidars``, ``radars`` (the orders), and ``present`` (B, S) bool, of all
+          these sensors in this order: False where one has sent nothing, or what it sent was dropped;
         * ``images`` (B, C, H, W, 3) in the pictures' own type, ``image_mask`` (B, C) bool: False where a picture is
           absent, which is zeros; ``lidar2img``, ``lidar2cam``, ``cam2img``, ``img_aug_matrix`` (B, C, 4, 4) as in
           ``to_mmdet3d``, identities where it is absent; ``lidar_aug_matrix`` (B, 4, 4); they carry gradients;
@@ -74,7 +75,8 @@ def to_dense(
           no object, (B, C, H, W) int64; where there is occupancy: ``voxel_semantics``, 255 where nothing is known,
           ``mask_camera`` and ``mask_lidar`` (B, X, Y, Z) in the types of the grids;
         * ``boxes`` (B, M, 9): centre, length, width, height, yaw, vx, vy (0 where unknown), ``box_mask``,
-          ``velocity_known`` (B, M); ``labels`` (B, M) int64 where ``classes`` are given; ``names`` (B lists).
+          ``velocity_known`` (B, M); where boxes have weights (``MixUp``) ``box_weights`` (B, M), 1 of boxes without
+          one; ``labels`` (B, M) int64 where ``classes`` are given; ``names`` (B lists).
 
     Of a batch on a device the tables are made there, without a way back to the host: rows that were dropped, or have no
     place, stay in them, where their masks are False. ``packed`` tables and occupancy are refused there.
@@ -92,10 +94,11 @@ def to_dense(
     samples = [batch.take([u]) for u in range(len(batch.metas))]
     for what, names, kind in (("cameras", cameras, Camera), ("lidars", lidars, Lidar), ("radars", radars, Radar)):
         _check_names(samples, what, names, kind)
-    pictured = _pinholes(samples) if cameras is None else list(cameras)
+    pictured = pinholes(samples) if cameras is None else list(cameras)
     scanned, echoed = (_streams(samples, kind, asked) for kind, asked in ((Lidar, lidars), (Radar, radars)))
     out: dict[str, Any] = {"ids": [s.id for s in samples]}
     out |= {"cameras": tuple(pictured), "lidars": tuple(scanned), "radars": tuple(echoed)}
+    present = sending(samples, (*pictured, *scanned, *echoed), sweeps)
     if any(lies_on_device(s) for s in batch.streams.values()):
         here = [n for n, s in batch.streams.items() if isinstance(s, TABLES) and not lies_on_device(s)]
         if here:
@@ -104,11 +107,13 @@ def to_dense(
             )
         orders = {what: out[what] for what in ("cameras", "lidars", "radars")}
         host, told = _on_the_host(samples, pictured, classes, dtype)
+        host["present"] = present
         form: dict[str, Any] = {"sweeps": sweeps, "channels_first": channels_first, "packed": packed, "dtype": dtype}
         out |= told | dense_tables(batch, orders, host, **form)
         images = out["images"].movedim(-3, -1) if channels_first else out["images"]
         return out | dense_masks(samples, pictured, images)
-    out |= _pictures(samples, pictured) | _matrices(samples, pictured, dtype)
+    out["present"] = present
+    out |= pictures(samples, pictured) | _matrices(samples, pictured, dtype)
     out |= dense_masks(samples, pictured, out["images"])
     out["images"] = out["images"].movedim(-1, -3) if channels_first else out["images"]
     tables = [_rows(s, scanned, sweeps, _lidar_rows, 7) for s in samples]
@@ -120,7 +125,7 @@ def to_dense(
     points, place = _joined([_rows(s, echoed, sweeps, _radar_rows, 8) for s in samples], packed, dtype)
     out |= {"radar_points": points[..., :-1], "radar_velocity_known": points[..., -1] > 0}
     out[f"radar_{_PLACE[packed]}"] = place
-    return out | _boxes([_box_rows(s) for s in samples], classes, dtype)
+    return out | _boxes([_box_rows(s) for s in samples], classes, dtype) | _box_weights(samples, dtype)
 
 
 def _on_the_host(
@@ -149,56 +154,7 @@ def _check_names(samples: Sequence[Sample], what: str, names: Sequence[str] | No
             raise DataError(f"to_dense: {what}: {name!r} is a {type(other).__name__}, expected a {kind.__name__}")
 
 
-# --- pictures --------------------------------------------------------------------------------------------------------
-def _pinholes(samples: Sequence[Sample]) -> list[str]:
-    """Cameras of all samples and rigs that a matrix can hold, sorted by name."""
-    found: dict[str, set[str]] = {}
-    for sample in samples:
-        streams = sample.of_type(Camera)
-        behind = {n: sample.rig.sensors.get(s.instance(n)) for n, s in streams.items()}
-        shown = {s.instance(n) for n, s in streams.items()}
-        behind |= {n: s for n, s in sample.rig.sensors.items() if n not in shown}
-        for name, sensor in behind.items():
-            if isinstance(sensor, CameraSensor):
-                found.setdefault(name, set()).add(sensor.model.lens)
-    return sorted(n for n, lenses in found.items() if lenses == {Pinhole.lens})
-
-
-def _key_picture(sample: Sample, name: str) -> Tensor | None:
-    """The picture of a camera next to the reference time; None where there is none, or it was not received."""
-    stream = sample.streams.get(name)
-    if not isinstance(stream, Camera) or not len(stream):
-        return None
-    item = sample.key_item(name)
-    return stream.image(item) if bool(stream.present[item]) else None
-
-
-def _pictures(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, Tensor]:
-    grid = {(u, c): _key_picture(s, n) for u, s in enumerate(samples) for c, n in enumerate(names)}
-    there = {place: picture for place, picture in grid.items() if picture is not None}
-    shape = (len(samples), len(names))
-    mask = torch.zeros(shape, dtype=torch.bool)
-    if not there:
-        return {"images": torch.zeros(*shape, 0, 0, 3, dtype=torch.uint8), "image_mask": mask}
-    (first, model), *_ = there.items()
-    for place, picture in there.items():
-        mask[place] = True
-        for what, a, b, remedy in (
-            ("size", _size(picture), _size(model), "bring them to one size (ResizeCrop), or choose cameras=[...]"),
-            ("type", picture.dtype, model.dtype, "convert them, or choose cameras=[...]"),
-        ):
-            if a != b:
-                one, other = (f"{names[c]!r} of sample {samples[u].id!r}" for u, c in (first, place))
-                raise DataError(f"pictures of one {what} can be stacked: {one} is {b}, {other} is {a}; {remedy}")
-    empty = torch.zeros_like(model)
-    images = torch.stack([empty if p is None else p for p in grid.values()]).reshape(*shape, *model.shape)
-    return {"images": images, "image_mask": mask}
-
-
-def _size(picture: Tensor) -> str:
-    return f"{picture.shape[1]}x{picture.shape[0]}"
-
-
+# --- matrices --------------------------------------------------------------------------------------------------------
 def _matrices(samples: Sequence[Sample], names: Sequence[str], dtype: torch.dtype) -> dict[str, Tensor]:
     eye, shape = torch.eye(4, dtype=torch.float64), (len(samples), len(names))
     each = [
@@ -295,6 +251,15 @@ def _boxes(
         labels = [torch.from_numpy(class_numbers(n, classes)) for n in names]
         out["labels"] = pad_sequence(labels, batch_first=True, padding_value=-1)
     return out
+
+
+def _box_weights(samples: Sequence[Sample], dtype: torch.dtype) -> dict[str, Tensor]:
+    """``box_weights`` (B, M), 0 where there is no box; nothing where no box has a weight."""
+    keys = [s.take_key("boxes").values if isinstance(s.streams.get("boxes"), Boxes3D) else {} for s in samples]
+    if not any("weight" in values for values in keys):
+        return {}
+    weights = [v.get("weight", torch.ones(len(v["pose"]))) if v else torch.zeros(0) for v in keys]
+    return {"box_weights": pad_sequence([w.to(dtype) for w in weights], batch_first=True)}
 
 
 __all__ = ["ClassMap", "to_dense"]

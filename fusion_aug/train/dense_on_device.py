@@ -152,4 +152,7 @@ def _boxes(table: Places, there: Mapping[str, Tensor], dtype: torch.dtype) -> di
     mask, known = there["boxes.mask"], torch.isfinite(velocity).all(-1)
     yaw = torch.atan2(pose[..., 1, 0], pose[..., 0, 0])[..., None]
     boxes = _masked(mask, [pose[..., :3, 3], size, yaw, torch.where(known[..., None], velocity, 0.0)])
-    return {"boxes": boxes.to(dtype), "box_mask": mask, "velocity_known": known & mask}
+    out = {"boxes": boxes.to(dtype), "box_mask": mask, "velocity_known": known & mask}
+    if any("weight" in block.values for block in table.blocks):
+        out["box_weights"] = _masked(mask, [_rows(table, there, "boxes", "weight", 1, 1.0, dtype)])[..., 0]
+    return out

@@ -58,7 +58,18 @@ from fusion_aug.transforms.faults import (
     ScanMotionBlur,
 )
 from fusion_aug.transforms.image import Crop, FlipImage, Pad, PerspectiveImage, Resize, ResizeCrop, RotateImage
-from fusion_aug.transforms.mix import SwapSector
+from fusion_aug.transforms.mix import (
+    CopyInstances,
+    CutOut,
+    Mismatch,
+    MismatchScene,
+    MixBeams,
+    MixUp,
+    PasteObjects,
+    RandomTexture,
+    SwapBackground,
+    SwapSector,
+)
 from fusion_aug.transforms.modality import ModalityDropout
 from fusion_aug.transforms.mount import Miscalibrate, Viewpoint
 from fusion_aug.transforms.radar import DopplerFolding, RadarClutter, RadarGhosts, RadarMissed, RadarNoise, RcsNoise
@@ -112,7 +123,9 @@ __all__ = [
     "ClockOffset",
     "ColorTemperature",
     "Contrast",
+    "CopyInstances",
     "Crop",
+    "CutOut",
     "DeadPixels",
     "DefocusBlur",
     "Deskew",
@@ -147,11 +160,16 @@ __all__ = [
     "MirrorRobot",
     "MirrorScene",
     "Miscalibrate",
+    "Mismatch",
+    "MismatchScene",
+    "MixBeams",
+    "MixUp",
     "ModalityDropout",
     "MotionBlur",
     "Night",
     "Overexposure",
     "Pad",
+    "PasteObjects",
     "PerspectiveImage",
     "PixelOp",
     "PointDropout",
@@ -163,6 +181,7 @@ __all__ = [
     "RadarMissed",
     "RadarNoise",
     "Rain",
+    "RandomTexture",
     "RangeCrop",
     "RangeJitter",
     "RateChange",
@@ -186,6 +205,7 @@ __all__ = [
     "SpeedWarp",
     "Spray",
     "SunGlare",
+    "SwapBackground",
     "SwapSector",
     "TactileNoise",
     "TactileShift",

@@ -11,7 +11,7 @@ from torch import Tensor
 from calib import Pinhole
 from calib.sensors import CameraSensor
 from fusion_aug.ops import cells_many, potential, potential_many
-from fusion_aug.ops.distance_many import distances, numbers_of_rays
+from fusion_aug.ops.distance_many import inverse_distances, numbers_of_rays
 from fusion_aug.ops.facing import normals
 from fusion_aug.ops.surfaces_many import normals_inwards
 from fusion_aug.physics.spread import fill_gaps
@@ -72,8 +72,12 @@ def test_maps_from_their_steps_are_those_of_the_rounds_on_the_cpu() -> None:
     expected = rng.normal(0, 0.5, (2, h, w)).astype(np.float32)
     weight = (0.1 * rng.random((2, h, w))).astype(np.float32)
     waves = {name: torch.from_numpy(table) for name, table in potential_many.cosines((h, w)).items()}
-    sides = [tuple(torch.from_numpy(x) for x in side) for side in (across, down)]
-    got = potential_many.integrated(*sides, torch.from_numpy(expected), torch.from_numpy(weight), waves)
+    steps, held = (np.full((2, 2, h, w), 7.0, np.float32) for _ in range(2))  # the last ones count nowhere
+    for out, x, y in zip((steps, held), across, down, strict=True):
+        out[:, 0, :, :-1], out[:, 1, :-1] = x, y
+    given = [torch.from_numpy(x) for x in (steps, held, expected / 3)]
+    given[1] = -given[1]
+    got = potential_many.integrated(*given, 3.0, torch.from_numpy(weight), waves)
     for k in range(2):
         one = [(s[0][k], s[1][k]) for s in (across, down)]
         assert np.allclose(got[k], potential.integrated(one, expected[k], weight[k]), atol=1e-4)
@@ -95,7 +99,8 @@ def test_normals_point_away_from_the_camera() -> None:
     rays = np.stack([(u - w / 2) / 30, (v - h / 2) / 30, np.ones((h, w), np.float32)], -1)
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
     far = np.where(u < w / 3, 5 / np.abs(rays[..., 2]), 9 + 0.05 * v + 0.1 * rng.random((h, w))).astype(np.float32)
-    got = normals_inwards(many(far), many(rays), 2)
+    ways = torch.cat([many(rays), torch.ones((1, 1, h, w))], 1)
+    got = normals_inwards(many(far), ways, 2)
     assert torch.allclose(got, -many(normals(far, rays, 2)), atol=1e-4)
 
 
@@ -110,6 +115,6 @@ def test_depth_along_the_axis_becomes_distance_along_rays(tilt: float) -> None:
     depth[0, :5] = torch.inf
     told = numbers_of_rays(np.linalg.inv((A @ K).numpy()), size)
     numbers = {n: torch.from_numpy(x if n.startswith("=") else x[None]) for n, x in told.items()}
-    far, inverse = distances(depth, numbers, gaps=False, even=tilt == 0, sky=1e4)
+    far = inverse_distances(depth, numbers, gaps=False, even=tilt == 0, sky=1e4).reciprocal()
     expected = (depth[0].double() / camera.cosines()).nan_to_num(posinf=1e4)
-    assert torch.allclose(far[0, 0].double(), expected, rtol=1e-5) and torch.allclose(far * inverse, torch.ones(()))
+    assert torch.allclose(far[0, 0].double(), expected, rtol=1e-5)

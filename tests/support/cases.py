@@ -26,6 +26,7 @@ SETTINGS: dict[str, list[Any]] = {
     "ChromaticAberration": [{"red": [-0.01, 0.01], "blue": [-0.01, 0.01]}],
     "ClockOffset": [{"offset": [-0.02, 0.02], "sensors": ["CAM*", "imu"]}],
     "Crop": [{"size": (40, 50), "x": [0, 1], "y": 0.25}, {"size": (60, 80)}],
+    "CutOut": [..., {"azimuth_deg": 20, "distance": 6, "block": [1.0, 0.5, 2.0], "fill": 0.3, "scope": "scene"}],
     "Deskew": [..., {"mode": "compensate", "scope": "scene"}],
     "DopplerFolding": [..., {}],
     "Exposure": [{"stops": [-1, 1], "full_well": {"distribution": "log_uniform", "low": 2000, "high": 20000}}],
@@ -42,6 +43,7 @@ SETTINGS: dict[str, list[Any]] = {
     "Latency": [..., {"delay": 0.05, "scope": "sample"}],
     "MirrorScene": [..., {"axis": "x"}],
     "Miscalibrate": [{"sensors": ["CAM*", "lidar"], "x_deg": [-1, 1], "z_deg": 0.5, "y": [-0.05, 0.05]}],
+    "Mismatch": [{"kinds": ["time"]}, {"kinds": ["extrinsics"]}, {"kinds": ["word"]}],
     "ModalityDropout": [
         {"share": 0.6, "keep": ["CAM_FRONT"]},
         {"share": 0.5, "span": 0.03, "scope": "scene"},
@@ -56,6 +58,7 @@ SETTINGS: dict[str, list[Any]] = {
         {"size": (40, 56), "scale": [0.7, 1.2], "x": [0, 1], "y": [0, 1]},
         {"scale": 1.3, "scope": "sensor"},
     ],
+    "RandomTexture": [{"cameras": ["CAM_LEFT"], "classes": ["1*"]}],
     "RingResample": [..., {"elevations_deg": [-20.0, -10.0, 0.0], "columns": 200}],
     "RollingShutter": [{"readout": [0.005, 0.03], "cameras": ["CAM_*", "WRIST"]}],
     "RotateScene": [
@@ -87,5 +90,6 @@ def settings(name: str, kind: Any) -> list[dict[str, Any]]:
 # the LiDAR is dropped
 LAST = ("KinematicNoise", "ViewpointNoise", "ModalityDropout")
 MIXES = [name for name, kind in own_transforms().items() if issubclass(kind, Mix)]  # which stand first
-ORDER = [*MIXES, *(name for name in own_transforms() if name not in (*MIXES, *LAST)), *LAST]
+FIRST = [*MIXES, "Mismatch"]  # whose label has to hold all that is out of line
+ORDER = [*FIRST, *(name for name in own_transforms() if name not in (*FIRST, *LAST)), *LAST]
 CASES = {name: settings(name, own_transforms()[name]) for name in ORDER}

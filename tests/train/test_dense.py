@@ -50,6 +50,11 @@ def test_what_is_absent_is_masked(batch: fa.Sample) -> None:
     assert dense["image_mask"].tolist() == [[True, True], [False, True], [False, True]]
     assert not dense["images"][1, 0].any() and torch.equal(dense["lidar2img"][1, 0], torch.eye(4))
     assert dense["box_mask"].sum(1).tolist() == [3, 0, 5] and not dense["boxes"][1].any()
+    assert dense["present"].tolist() == [[True] * 4, [False, True, True, True], [False, True, True, True]]
+    nothing = fa.ModalityDropout(share=1.0, at_least=0)(samples[0], seed=1)
+    removed = fa.ModalityDropout(share=1.0, at_least=0, mode="remove", keep=["radar"])(samples[1], seed=1)
+    both = fa.to_dense(fa.collate([nothing, removed]), cameras=["CAM_FRONT"], lidars=["lidar"], radars=["radar"])
+    assert both["present"].tolist() == [[False] * 3, [False, False, True]]
     alone = fa.to_dense(gone, cameras=["CAM_FRONT"], classes=["car"])
     assert alone["images"].shape == (1, 1, 0, 0, 3) and alone["boxes"].shape == (1, 0, 9)
     assert alone["labels"].shape == (1, 0)

@@ -18,6 +18,7 @@ from fusion_aug.errors import DataError
 from fusion_aug.run.config import build_pipeline
 from fusion_aug.sample.history import history_from_json, history_to_json
 from fusion_aug.streams import Ragged
+from fusion_aug.streams.base import STREAMS
 from fusion_aug.streams.families import ImagePlane, Mix, Scene, Weather
 from fusion_aug.transforms.mix.surroundings import UNTRUE
 from fusion_aug.transforms.temporal.speed import WarpTransform
@@ -25,7 +26,10 @@ from fusion_aug.transforms.temporal.speed import WarpTransform
 
 def untrue_after(case: Case) -> set[str]:
     """Kinds of streams that a mix leaves out, since they would say something of what is gone."""
-    return {"Text", *(k.__name__ for k in UNTRUE)} if is_mix(case) else set()
+    if not is_mix(case):
+        return set()
+    leaves_out = getattr(own_transforms()[case[0]], "leaves_out", (fa.Text, *UNTRUE))
+    return {k.__name__ for k in STREAMS.values() if issubclass(k, leaves_out)}
 
 
 def is_mix(case: Case) -> bool:

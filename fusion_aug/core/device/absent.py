@@ -12,6 +12,7 @@ from torch import Tensor
 from calib.replacing import replace_unchecked
 from fusion_aug.core.device.program import Program
 from fusion_aug.ops.filled import filled
+from fusion_aug.sample import Sample
 from fusion_aug.streams import ImageStream, Points, Stream
 from fusion_aug.streams.on_device import ROW_ITEM, ROW_NUMBER, VALID, ColumnsOnDevice
 
@@ -35,6 +36,15 @@ def blanked(stream: S, absent: Tensor, program: Program) -> S:
     kernel, adds = (_without_rows, (VALID,)) if are_points else (_zeros, ())
     values = program.columns(kernel, held, numbers, {"absent": np.bool_(False)}, adds=adds)
     return replace_unchecked(stream, values=values, present=present)
+
+
+def still_blank(stream: S, sample: Sample, program: Program) -> S:
+    """The stream, after a change, with nothing in the items that are not present.
+
+    Streams of one kind go through it together, since they may share a block.
+    """
+    alike = (s for s in sample.streams.values() if type(s) is type(stream))
+    return stream if all(bool(s.present.all()) for s in alike) else blanked(stream, ~stream.present, program)
 
 
 def _blank(pictures: Tensor, numbers: Mapping[str, Tensor], blank: float) -> Tensor:

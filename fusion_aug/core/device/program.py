@@ -188,7 +188,7 @@ class Program:
     ) -> Stage:  # fmt: skip
         key = (kernel, source, read, *fixed.items())
         if key not in self._open:
-            result = replace(source, device=self.device, data=None, places=None, **becomes)
+            result = replace(source, device=self.device, data=None, places=None, before=source, **becomes)
             self._open[key] = Stage(kernel, source, fixed, read, result, neutral)
             self.stages.append(self._open[key])
         return self._open[key]
@@ -205,6 +205,8 @@ class Program:
         there = iter(one_copy(flat, self.device))
         numbers = [{n: next(there) if isinstance(a, np.ndarray) else a for n, a in table.items()} for table in tables]
         (way or _one_after_another)(self.stages, numbers)
+        for stage in self.stages:
+            stage.result.before = None  # which nobody needs any more, and which holds memory
         self.stages = []
 
 

@@ -134,10 +134,16 @@ def span_of(stream: Stream, item: int) -> tuple[int, int]:
 
 
 def longest_of(stream: Stream) -> int:
-    """How many rows an item of a stream's block has at most; at least 1."""
+    """How many rows an item of a stream's block has at most, ``roomy``; at least 1."""
     bounds = columns_of(stream).block.offsets
     assert bounds is not None
-    return max(int(np.diff(bounds).max(initial=0)), 1)
+    return roomy(max(int(np.diff(bounds).max(initial=0)), 1))
+
+
+def roomy(rows: int) -> int:
+    """Some rows, and a quarter more at most, so that batches whose longest clouds are alike share compiled kernels."""
+    step = 1 << max(rows.bit_length() - 3, 0)
+    return -(-rows // step) * step
 
 
 def span_numbers(stream: Stream, item: int) -> dict[str, Any]:
@@ -164,7 +170,7 @@ def row_keys(columns: Columns, numbers: Numbers, name: str = "") -> RowKey:
 def noise_rows(columns: Columns) -> Tensor:
     """(rows,) int64, what the noise of rows is drawn by; see ``Ragged.noise_rows``."""
     numbers = columns[ROW_NUMBER]
-    return torch.where(numbers < 0, -1 - numbers, numbers)
+    return numbers ^ (numbers >> 63)  # -1 less the number of one that was added
 
 
 def normals(columns: Columns, numbers: Numbers, each: int = 0) -> Tensor:
@@ -184,7 +190,7 @@ def hit(columns: Columns, numbers: Numbers, counted: Tensor) -> Tensor:
 
 def without(columns: Columns, lost: Tensor) -> dict[str, Tensor]:
     """The columns after some rows (rows,) bool were lost."""
-    return {VALID: ~lost if VALID not in columns else columns[VALID] & ~lost}
+    return {VALID: ~lost if VALID not in columns else columns[VALID] > lost}  # in one kernel
 
 
 def valid_rows(columns: Columns) -> Tensor:

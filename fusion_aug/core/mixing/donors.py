@@ -19,6 +19,14 @@ MOST_TRIED = 32  # donors that are read until one fits
 KEPT = 4  # donors that stay in memory
 
 
+class NoDonor(DataError):
+    """None of the donors that were tried fits: ``reasons`` says why, ``hashes`` which they were, by their ids."""
+
+    def __init__(self, message: str, reasons: Mapping[str, str], hashes: Mapping[str, str]):
+        super().__init__(message)
+        self.reasons, self.hashes = dict(reasons), dict(hashes)
+
+
 class Donor(NamedTuple):
     """A sample that gives parts of itself, and the hash by which records know it."""
 
@@ -150,18 +158,18 @@ class Donors(Sequence[Sample]):
             sample, rng, wish: as of ``partners``. refusal: why a donor does not fit, "" of one that does.
 
         Raises:
-            DataError: none of those that were tried fits; the sentence says what parts them.
+            NoDonor: none of those that were tried fits; the sentence says what parts them.
         """
-        reasons: dict[str, str] = {}
+        reasons, hashes = dict[str, str](), dict[str, str]()
         for donor in self.partners(sample, rng, wish):
             why = refusal(donor.sample)
             if not why:
                 return donor
-            reasons[donor.sample.id] = why
+            reasons[donor.sample.id], hashes[donor.sample.id] = why, donor.hash
             if len(reasons) >= MOST_TRIED:
                 break
         named, why = next(iter(reasons.items()))
-        raise DataError(f"none of {len(reasons)} donors fits sample {sample.id!r}: of {named!r}, {why}")
+        raise NoDonor(f"none of {len(reasons)} donors fits sample {sample.id!r}: of {named!r}, {why}", reasons, hashes)
 
     def _allowed(self, sample: Sample, wish: Wish) -> list[str]:
         if not wish.classes and not wish.same:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
+from fusion_aug.core.mixing.meeting import in_ref
 from fusion_aug.physics.ground import fit_ground, height
 from fusion_aug.sample import Sample
 from fusion_aug.sample.depth import cached_with_stream, lidars_of
 from fusion_aug.sample.sensors import matches
 from fusion_aug.sample.vehicle import T_up_ref
+from fusion_aug.streams import Points
 
 MOST_APART = 0.05  # share
 NEAR = 0.1  # metres above or below the plane
@@ -46,13 +47,34 @@ def ground_intensity(sample: Sample, name: str) -> float | None:
         return None
 
     def found() -> float | None:
-        cloud = sample.points(name).take_items(torch.tensor([sample.key_item(name)]))
-        xyz = cloud["xyz"].to(torch.float64).numpy() @ T_up_ref(sample, 0)[:3, :3].T
-        plane = fit_ground(xyz)
+        plane = ground_plane(sample, name)
         if plane is None:
             return None
-        low = np.abs(height(plane, xyz)) < NEAR
-        return float(np.median(cloud["intensity"].numpy()[low])) if int(low.sum()) >= LEAST else None
+        low = np.abs(height(plane, _level_scan(sample, name))) < NEAR
+        intensity = sample[name].realized()["intensity"][_key_rows(sample, name)].numpy()
+        return float(np.median(intensity[low])) if int(low.sum()) >= LEAST else None
 
     answer: float | None = cached_with_stream(stream, "intensity of the ground", [sample.meta.rig], found)
     return answer
+
+
+def ground_plane(sample: Sample, name: str) -> np.ndarray | None:
+    """Plane (4,) of the ground in a LiDAR's key scan, in level axes of the sample; None where it is not seen."""
+
+    def found() -> np.ndarray | None:
+        return fit_ground(_level_scan(sample, name))
+
+    plane: np.ndarray | None = cached_with_stream(sample[name], "plane of the ground", [sample.meta.rig], found)
+    return plane
+
+
+def _level_scan(sample: Sample, name: str) -> np.ndarray:
+    xyz = in_ref(sample, name, sample.key_item(name)).numpy()
+    level: np.ndarray = xyz @ T_up_ref(sample, 0)[:3, :3].T
+    return level
+
+
+def _key_rows(sample: Sample, name: str) -> slice:
+    cloud = sample[name]
+    assert isinstance(cloud, Points)
+    return cloud.item_slice(sample.key_item(name))

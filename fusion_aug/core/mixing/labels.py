@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -10,9 +10,10 @@ from torch import Tensor
 
 from fusion_aug.core.mixing.transform import new_instance
 from fusion_aug.sample import REF, Sample
-from fusion_aug.streams import EGO, Boxes3D, Waypoints, strings
+from fusion_aug.streams import EGO, Boxes2D, Boxes3D, Waypoints, strings
 from fusion_aug.streams.columns import concat
 
+B = TypeVar("B", Boxes2D, Boxes3D)
 NO_RECORD = ""  # of a box that no record of the receiver's log stands for
 
 
@@ -44,7 +45,7 @@ def taken_boxes(boxes: Boxes3D, donor: Sample, rows: Tensor) -> Boxes3D:
     return taken.with_values(**changed) if changed else taken
 
 
-def joined_boxes(mine: Boxes3D, taken: Boxes3D) -> Boxes3D:
+def joined_boxes(mine: B, taken: B) -> B:
     """Boxes of the receiver, then those of the donor; what the donor's do not say is unknown."""
     values = {n: concat([v, taken.values.get(n, _unknown(v, taken.rows))]) for n, v in mine.values.items()}
     return mine.repacked([values])

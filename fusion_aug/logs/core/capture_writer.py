@@ -21,6 +21,7 @@ ONE_STAMP_EFFECTS: Reasons = {
         "its files match sensors and labels by their stamps, which a wrong clock would separate",
         USE_FOLDER_FORMAT,
     ),
+    "weights": ("its labels hold no weights, without which all of them would count fully", USE_FOLDER_FORMAT),
     "segment": (
         "its samples are keyframes with the sweeps before them, of which none can be left out",
         USE_FOLDER_FORMAT,

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from calib import CameraSensor, Pinhole
 from fusion_aug.core.device.program import HOST
+from fusion_aug.core.device.rows import roomy
 from fusion_aug.core.device.rules import lacks_on_device
 from fusion_aug.core.registry import Call
 from fusion_aug.errors import DataError
@@ -72,7 +73,7 @@ def _under(picture: PictureContext) -> dict[str, Any]:
         motions[k] = (motion if cloud.pending is None else motion @ cloud.pending[key]).numpy()
     blocks = _cloud_blocks(picture.call)
     longest = max((int(np.diff(b.offsets).max(initial=0)) for b in blocks if b.offsets is not None), default=0)
-    return {"spans": spans, "motions": motions, LONGEST: longest}
+    return {"spans": spans, "motions": motions, LONGEST: roomy(longest)}
 
 
 def _band(params: Params, picture: PictureContext) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from fusion_aug.core.device.rules import lacks_on_device
 from fusion_aug.core.registry import Call
 from fusion_aug.errors import DataError
 from fusion_aug.ops.blur import LEAST_FLOW, MOST_STEPS
-from fusion_aug.ops.distance_many import distances, numbers_of_rays
+from fusion_aug.ops.distance_many import inverse_distances, numbers_of_rays
 from fusion_aug.sample import Sample
 from fusion_aug.sample.depth import SKY_DISTANCE, depth_item_of
 from fusion_aug.sample.ego import rig_twist, twist_item
@@ -138,7 +138,8 @@ def smeared_by_motion(
     """The mean of every pixel over the time in which it moves by its own flow."""
     shown = depth.index_select(0, numbers["depth"]).to(torch.float32)
     gaps, even = any(numbers[GAPS]), all(numbers[EVEN])
-    far = distances(shown, numbers, gaps=gaps, even=even, sky=SKY_DISTANCE)[0].clamp(max=SKY_DISTANCE)
+    far = inverse_distances(shown, numbers, gaps=gaps, even=even, sky=SKY_DISTANCE).reciprocal_()
+    far = far.clamp_(max=SKY_DISTANCE)
     flow = _flow(far[:, 0], numbers, *_twists(numbers, egos))
     longest = flow.norm(dim=1).amax((1, 2)).reshape(-1, 1, 1, 1)
     steps = ((longest - TIE).ceil() + 1).clamp(max=MOST_STEPS)

@@ -80,7 +80,7 @@ class PhotometricTransform(Transform, Photometric, abstract=True):
 
     cameras: tuple[str, ...] | None = ("*",)
 
-    scopes = ("scene", "sample", "sensor", "timestep")
+    scopes: ClassVar[tuple[str, ...]] = ("scene", "sample", "sensor", "timestep")
     exemptions: ClassVar[dict[str, str]] = {
         "invertible": "clipped and rounded levels are lost",
         "differentiable": "it has no geometric parameter",

@@ -2,148 +2,167 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from calib import CameraSensor
 from calib.replacing import replace_unchecked
 from calib.se3 import invert
+from fusion_aug.core.mixing.labels import joined_boxes
 from fusion_aug.core.mixing.meeting import T_ref_item, partner_items
 from fusion_aug.core.mixing.transform import new_instance
-from fusion_aug.ops.grid import pixel_grid
+from fusion_aug.errors import DataError
+from fusion_aug.ops.painting import painted_over
 from fusion_aug.sample import Sample
-from fusion_aug.streams import Boxes2D, ImageStream, Stream, strings
-from fusion_aug.streams.columns import concat
+from fusion_aug.streams import Boxes2D, Depth, ImageStream, SegmentationMask, Stream, strings
 from fusion_aug.streams.deferred import Deferred
-from fusion_aug.transforms.mix.seams import Sector
+from fusion_aug.transforms.mix.seams import Region
+from fusion_aug.transforms.mix.sector_numbers import mask_apart
+from fusion_aug.transforms.mix.sector_pixels import donor_pixels, rays_inside
 
 Array = np.ndarray
-AT, MOST_MOVED = 10.0, 1.0  # metres, and pixels by which what is seen there may differ between the two samples
+AT, SLOPES = 10.0, (-0.2, 0.0, 0.3)  # metres at which, and heights over it where, two pictures are compared
+ATTRIBUTES = {Depth: ("measure",), SegmentationMask: ("holds", "per_class", "ignore", "label_names")}
 
 
-def camera_moved(sample: Sample, donor: Sample, name: str, sector: Sector) -> float:
-    """How far a point of the sector at 10 m lies in both pictures of a camera, at most, pixels; infinity without one.
+def belonging(sample: Sample, camera: str) -> list[str]:
+    """Streams about the pictures of a camera stream, itself first."""
+    sensor = sample[camera].instance(camera)
+    own = [n for n, s in sample.streams.items() if isinstance(s, ImageStream | Boxes2D) and s.instance(n) == sensor]
+    return [camera, *(n for n in own if n != camera)]
+
+
+def picture_refusal(sample: Sample, donor: Sample, camera: str) -> str:
+    """Why the pictures of a camera stream and what belongs to them cannot be joined; "" where they can."""
+    for name in belonging(sample, camera):
+        mine, other = sample[name], donor.streams.get(name)
+        if other is None:
+            continue  # it is left out where it is needed
+        if type(mine) is not type(other):
+            return f"{name!r} is a {type(mine).__name__} and a {type(other).__name__}"
+        for key in (key for kind, keys in ATTRIBUTES.items() if isinstance(mine, kind) for key in keys):
+            if getattr(mine, key) != getattr(other, key):
+                return f"{name!r} has another {key}"
+        if isinstance(mine, Boxes2D) and (missing := sorted({*mine.values} ^ {*other.values})):
+            return f"only one of them has the column {missing[0]!r} in {name!r}"
+    return ""
+
+
+def camera_moved(sample: Sample, donor: Sample, name: str, azimuths: Array, level: Array) -> Array:
+    """How far points at 10 m in some directions lie in both pictures of a camera, (n,) at most, pixels.
+
+    It is 0 in directions that they do not both see, and infinite where the donor has no picture.
 
     Args:
         sample: receives. donor: gives. name: camera stream, of which the receiver's key item is meant.
+        azimuths: (n,) radians, in level axes. level: (3, 3) rotation from the reference frame to these.
     """
-    i = sample.key_item(name)
-    j = partner_items(sample, donor, name)[i] if name in donor.streams else None
-    if j is None:
-        return float("inf")
+    pair = _key_pair(sample, donor, name)
+    if pair is None:
+        return np.full(len(azimuths), np.inf)
     sensor = sample.true_rig.camera(sample[name].instance(name))
-    T_a, T_b = T_ref_item(sample, name, i), T_ref_item(donor, name, j)
-    points = _around(T_a[:3, 3].numpy(), sector.level)
-    points = points[sector.holds(points)]
-    (here, seen), (there, also) = (sensor.project(_local(T, points)) for T in (T_a, T_b))
-    both = seen & also
-    return float((here - there)[both].norm(dim=1).max()) if bool(both.any()) else 0.0
+    T_a, T_b = T_ref_item(sample, name, pair[0]), T_ref_item(donor, name, pair[1])
+    level_rays = [np.stack([np.cos(azimuths), np.sin(azimuths), np.full(len(azimuths), z)], 1) for z in SLOPES]
+    points = T_a[:3, 3] + AT * torch.from_numpy(np.stack(level_rays, 1) @ level)
+    (here, seen), (there, also) = (sensor.project((points - T[:3, 3]) @ T[:3, :3]) for T in (T_a, T_b))
+    moved: Array = torch.where(seen & also, (here - there).norm(dim=-1), 0.0).amax(1).numpy()
+    return moved
 
 
-def _around(centre: Array, level: Array) -> Array:
-    azimuth, slope = np.meshgrid(np.linspace(-np.pi, np.pi, 145), (-0.2, 0.0, 0.3))
-    rays = np.stack([np.cos(azimuth), np.sin(azimuth), slope], -1).reshape(-1, 3)
-    points: Array = centre + AT * rays @ level
-    return points
+def _key_pair(sample: Sample, donor: Sample, name: str) -> tuple[int, int] | None:
+    """The receiver's key item of a stream and the donor's that goes with it."""
+    other = donor.streams.get(name)
+    if other is None or not len(other) or not len(sample[name]):
+        return None
+    i = sample.key_item(name)
+    j = partner_items(sample, donor, name)[i]
+    return None if j is None else (i, j)
 
 
-def _local(T: Tensor, points: Array) -> Tensor:
-    return (torch.from_numpy(points) - T[:3, 3]) @ T[:3, :3]
-
-
-def share_in_sector(sample: Sample, name: str, sector: Sector) -> float:
-    """Share of a camera's rays that run in a sector, of a coarse grid."""
+def share_in_region(sample: Sample, name: str, region: Region) -> float:
+    """Share of a camera's rays that run in the sectors, of a coarse grid."""
     sensor = sample.true_rig.camera(sample[name].instance(name))
     height, width = sensor.size
     v, u = torch.linspace(0, height - 1, 9), torch.linspace(0, width - 1, 17)
     grid = torch.stack(torch.meshgrid(u, v, indexing="xy"), -1).reshape(-1, 2).to(torch.float64)
-    inside = _rays_inside(sensor, T_ref_item(sample, name, sample.key_item(name)), sector, grid)
-    return float(inside.mean())
+    return float(rays_inside(sensor, T_ref_item(sample, name, sample.key_item(name)), region, grid).mean())
 
 
-def _rays_inside(sensor: CameraSensor, T_ref_cam: Tensor, sector: Sector, pixels: Tensor) -> Array:
-    rays = (sensor.unproject(pixels) @ T_ref_cam[:3, :3].T).numpy()
-    inside: Array = sector.holds_rays(rays) & np.isfinite(rays).all(-1)
-    return inside
-
-
-def donor_pixels(sample: Sample, name: str, item: int, sector: Sector, size: tuple[int, int]) -> Tensor:
-    """(H, W) bool, the pixels of a picture whose rays run in a sector."""
-    sensor = sample.true_rig.camera(sample[name].instance(name))
-    T = T_ref_item(sample, name, item)
-    return torch.from_numpy(_rays_inside(sensor, T, sector, pixel_grid(size)))
-
-
-def cut_pictures(sample: Sample, donor: Sample, name: str, camera: str, sector: Sector) -> ImageStream:
-    """Pictures of a camera, or what belongs to them, with the donor's pixels in a sector.
+def cut_camera(sample: Sample, donor: Sample, camera: str, region: Region) -> Iterator[tuple[str, Stream]]:
+    """What is cut along the seams in a camera's view; what the donor does not know is left out, as half is not true.
 
     Args:
-        sample: receives. donor: gives. name: the stream. camera: stream of the pictures that it belongs to.
+        sample: receives. donor: gives. camera: stream of the pictures. region: what comes from the donor.
+
+    Yields:
+        names and streams of the key item alone: at other times the camera stood beside the seam.
     """
-    stream, other = sample[name], donor[name]
-    assert isinstance(stream, ImageStream) and isinstance(other, ImageStream)
-    items, pending = list(stream.items), list(stream.pending)
-    for i, j in enumerate(partner_items(sample, donor, name)):
-        if j is None:
+    for name in belonging(sample, camera):
+        pair = _key_pair(sample, donor, name)
+        if pair is None:
             continue
-
-        def change(picture: Tensor, i: int = i, j: int = j) -> Tensor:
-            theirs = other.image(j, keep=False)
-            inside = donor_pixels(
-                sample, camera, min(i, len(sample[camera]) - 1), sector, (picture.shape[0], picture.shape[1])
-            )
-            return torch.where(inside.reshape(*inside.shape, *[1] * (picture.ndim - 2)), theirs, picture)
-
-        later = not isinstance(items[i], Tensor) or not isinstance(other.items[j], Tensor)
-        items[i] = Deferred(stream, i, change) if later else change(stream.image(i))
-        pending[i] = None
-    return replace(stream, items=tuple(items), pending=tuple(pending))
+        mine, other = (s[name].take_items(torch.tensor([k])) for s, k in zip((sample, donor), pair, strict=True))
+        if isinstance(mine, ImageStream) and isinstance(other, ImageStream):
+            yield name, _cut_pictures(sample, mine, other, name, camera, region)
+        elif isinstance(mine, Boxes2D) and isinstance(other, Boxes2D):
+            stay, come = (torch.from_numpy(corners_inside(s, name, camera, region).all(1)) for s in (sample, donor))
+            yield name, joined_boxes(mine.select(~stay), _renamed(other.select(come), donor))
 
 
-def whole_camera(sample: Sample, donor: Sample, name: str) -> tuple[Stream, Tensor] | None:
-    """The donor's picture of a camera as one of the receiver, and the pose that its mounting has then.
+def _cut_pictures(
+    sample: Sample, mine: ImageStream, other: ImageStream, name: str, camera: str, region: Region
+) -> ImageStream:
+    sensor = sample.true_rig.camera(sample[camera].instance(camera))
+    T = T_ref_item(sample, camera, sample.key_item(camera))
+
+    def change(picture: Tensor) -> Tensor:
+        theirs = other.image(0, keep=False)
+        if theirs.dtype != picture.dtype or theirs.shape != picture.shape:
+            kinds = [f"{tuple(p.shape)} of {p.dtype}" for p in (picture, theirs)]
+            raise DataError(f"SwapSector: pictures of {name!r} are {kinds[0]} and, of the donor, {kinds[1]}")
+        inside = donor_pixels(sensor, T, region, (picture.shape[0], picture.shape[1])).numpy()
+        out, taken = picture.numpy().copy(), theirs.numpy()
+        if isinstance(mine, SegmentationMask):
+            taken = mask_apart(mine, out, taken)
+        return torch.from_numpy(painted_over(out, taken, inside))
+
+    later = not all(isinstance(s.items[0], Tensor) and s.pending[0] is None for s in (mine, other))
+    item = Deferred(mine, 0, change) if later else change(mine.image(0))
+    return replace(mine, items=(item,), pending=(None,))
+
+
+def whole_camera(sample: Sample, donor: Sample, camera: str) -> tuple[Iterator[tuple[str, Stream]], Tensor] | None:
+    """The donor's pictures of a camera as those of the receiver, and the pose that its mounting has then.
 
     Returns:
-        the stream, with its stamp in the receiver's clock, and ``T_parent_camera`` (4, 4); None without a partner.
+        names and streams, stamped in the receiver's clock, and ``T_parent_camera`` (4, 4); None without a partner.
     """
-    stream, other = sample[name], donor[name]
-    i = sample.key_item(name)
-    j = partner_items(sample, donor, name)[i]
-    if j is None:
+    pair = _key_pair(sample, donor, camera)
+    if pair is None:
         return None
-    time = sample.ref.time + int(other.true_capture_times[j]) - donor.ref.time
-    T_ref_cam = T_ref_item(donor, name, j)
-    parent = sample.rig.frames[stream.frame].parent
+    time = sample.ref.time + int(donor[camera].true_capture_times[pair[1]]) - donor.ref.time
+    parent = sample.rig.frames[sample[camera].frame].parent
     assert parent is not None
-    T_parent = invert(sample.meta.T_ref(parent, time)) @ T_ref_cam
-    one = stream.take_items(torch.tensor([i]))
-    theirs = other.take_items(torch.tensor([j]))
-    assert isinstance(one, ImageStream) and isinstance(theirs, ImageStream)
-    offset = 0 if one.clock_offset is None else int(one.clock_offset[0])
-    stamp = torch.tensor([time + offset])
-    taken = replace(one, items=theirs.items, pending=theirs.pending, capture_times=stamp)
-    return taken, T_parent
+    T_parent = invert(sample.meta.T_ref(parent, time)) @ T_ref_item(donor, camera, pair[1])
+    return _taken_whole(sample, donor, camera, time), T_parent
 
 
-def attached_whole(sample: Sample, donor: Sample, name: str, time: Tensor) -> Stream | None:
-    """What belongs to a camera that is taken whole: the donor's depth, mask or boxes; None where it has none."""
-    stream, other = sample[name], donor.streams.get(name)
-    if other is None or not len(other):
-        return None
-    partners = [j for j in partner_items(sample, donor, name) if j is not None]
-    if not partners:
-        return None
-    taken = other.take_items(torch.tensor(partners[:1]))
-    if isinstance(taken, Boxes2D):
-        taken = _renamed(taken, donor)
-    return replace_unchecked(
-        taken, capture_times=time, clock_offset=None, receive_times=None, records=stream.records[:1],
-        sample_index=torch.zeros(1, dtype=torch.int64), source_items=None,
-    )  # fmt: skip
+def _taken_whole(sample: Sample, donor: Sample, camera: str, time: int) -> Iterator[tuple[str, Stream]]:
+    for name in belonging(sample, camera):
+        pair = _key_pair(sample, donor, name)
+        if pair is None:
+            continue
+        mine, taken = (s[name].take_items(torch.tensor([k])) for s, k in zip((sample, donor), pair, strict=True))
+        if isinstance(taken, Boxes2D):
+            taken = _renamed(taken, donor)
+        offset = 0 if mine.clock_offset is None else int(mine.clock_offset[0])
+        yield name, replace_unchecked(
+            taken, capture_times=torch.tensor([time + offset]), clock_offset=mine.clock_offset, receive_times=None,
+            records=mine.records, sample_index=mine.sample_index, source_items=mine.source_items,
+        )  # fmt: skip
 
 
 def _renamed(boxes: Boxes2D, donor: Sample) -> Boxes2D:
@@ -152,28 +171,17 @@ def _renamed(boxes: Boxes2D, donor: Sample) -> Boxes2D:
     return boxes.with_values(instance=strings(new_instance(donor.id, str(i)) for i in boxes["instance"]))
 
 
-def flat_boxes_cross(sample: Sample, name: str, camera: str, sector: Sector) -> bool:
+def flat_boxes_cross(sample: Sample, name: str, camera: str, region: Region) -> bool:
     """Whether a flat box of a picture lies on both sides of a seam."""
-    inside = _corners_inside(sample, name, camera, sector)
+    inside = corners_inside(sample, name, camera, region)
     return bool((inside.any(1) & ~inside.all(1)).any())
 
 
-def _corners_inside(sample: Sample, name: str, camera: str, sector: Sector) -> Array:
-    boxes = sample[name]
+def corners_inside(sample: Sample, name: str, camera: str, region: Region) -> Array:
+    """(n, 4) whether the corners of the key item's flat boxes lie in the sectors."""
+    boxes = sample[name].take_items(torch.tensor([sample.key_item(name)]))
     assert isinstance(boxes, Boxes2D)
     sensor = sample.true_rig.camera(sample[camera].instance(camera))
     T = T_ref_item(sample, camera, sample.key_item(camera))
     corners = boxes["corners"].to(torch.float64)
-    return _rays_inside(sensor, T, sector, corners.reshape(-1, 2)).reshape(len(corners), 4)
-
-
-def cut_flat_boxes(sample: Sample, donor: Sample, name: str, camera: str, sector: Sector) -> Boxes2D:
-    """Flat boxes of a picture that is cut: the receiver's outside the sector, the donor's inside."""
-    mine, other = sample[name], donor[name]
-    assert isinstance(mine, Boxes2D) and isinstance(other, Boxes2D)
-    keep = torch.from_numpy(~_corners_inside(sample, name, camera, sector).all(1))
-    taken = torch.from_numpy(_corners_inside(donor, name, camera, sector).all(1))
-    theirs = _renamed(other.select(taken), donor)
-    kept = mine.select(keep)
-    values: dict[str, Any] = {n: concat([v, theirs.values[n]]) for n, v in kept.values.items() if n in theirs.values}
-    return kept.repacked([values])
+    return rays_inside(sensor, T, region, corners.reshape(-1, 2)).reshape(len(corners), 4)

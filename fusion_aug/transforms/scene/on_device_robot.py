@@ -83,13 +83,16 @@ def _other_joints(columns: Columns, numbers: Columns, names: tuple[str, ...]) ->
 
 @on_device(Scene, Taxels)
 def plan_taxels(stream: Taxels, call: Call) -> Taxels:
-    """A mirror moves the taxels on their link; each force comes to the row of the taxel at its new place."""
+    """A mirror moves the taxels on their link; each force comes to the row of the taxel at its new place.
+
+    Streams whose rows stay are planned too, since a mirror of some samples may join them with others.
+    """
     motion = motion_per_item(call.family_state, stream.frame, stream)
     if motion is None:
         return stream
     poses = moved_taxels(stream.poses, motion)
     orders = [m.rows.get(call.name) for m in call.family_state]
-    if all(order is None for order in orders):
+    if not any(m.rows for m in call.family_state):
         return replace_unchecked(stream, poses=poses)
     kept = torch.arange(poses.shape[1])
     order = torch.stack([kept if o is None else o for o in orders])[stream.sample_index]

@@ -63,11 +63,13 @@ def plan_camera(stream: Camera, call: Call) -> Camera:
     out, depths = opened(stream.items, call.program), [shown[call.name, i].depth for i in range(len(stream))]
     for block in dict.fromkeys(d.block for d in depths if d is not None):  # one for each size
         mine = [i for i, d in enumerate(depths) if d is not None and d.block is block]
+        beside = [s for s in shown.values() if s.depth is not None and s.depth.block is block]
+        if all(s.state is None for s in beside):
+            continue
         asked = []
         for i in mine:
             place = call.name, i
             asked.append((out[i], {**_numbers(call, i, shown[place], ranks[place], lit), **groups.get(place, {})}))
-        beside = [s for s in shown.values() if s.depth is not None and s.depth.block is block]
         fixed = {
             "white": white_of(stream, out[mine[0]]), "whole": is_whole(out[mine[0]]), "lit": lit,
             "gaps": any(s.depth is not None and s.depth.measured < 1 for s in beside),
@@ -178,10 +180,9 @@ def _numbers(call: Call, item: int, one: Shown, rank: int, lit: bool) -> dict[st
     share = 0.0 if state is None else state.sun_loss
     numbers = {
         "depth": np.int64(place), HOST + "straight": place == rank,
-        "air": np.round(air).astype(np.uint8) if is_whole(picture) else air.astype(np.float32),
+        "air": (np.round(air) if is_whole(picture) else air).astype(np.float32),
         "loss": np.float32(0.0 if state is None else -state.air.extinction(VISIBLE)),
         "blended": np.float32(1.0 if state is None or state.air.is_clear else BLENDED),
-        "share": np.float32(share),
         "grey": np.float32(share if state is not None and _is_clear_to_the_sky(state) else 0.0),
     }  # fmt: skip
     rays = _rays(view) if _measure(call, item) == "z" else None
@@ -190,7 +191,11 @@ def _numbers(call: Call, item: int, one: Shown, rank: int, lit: bool) -> dict[st
     if lit:
         grid, up = surface_grid(view.size), T_up_ref(call.sample, view.index)[2, :3]
         nodes = view.nodes @ view.T_ref[:3, :3].T
-        numbers |= {**numbers_of_surfaces(view.size, grid, nodes, up), **numbers_of_shade(grid), **numbers_of_gains()}
+        numbers |= {
+            **numbers_of_surfaces(view.size, grid, nodes, up),
+            **numbers_of_shade(grid),
+            **numbers_of_gains(share),
+        }
     return numbers
 
 

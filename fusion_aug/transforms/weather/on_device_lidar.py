@@ -27,9 +27,9 @@ from fusion_aug.core.device.rows import (
 )
 from fusion_aug.core.device.rules import on_device
 from fusion_aug.core.registry import Call
-from fusion_aug.ops.hashed import ItemNoise, uniform
-from fusion_aug.physics.pulse import PULSES, Pulses, wobble_width
-from fusion_aug.physics.pulses_many import Receiver, patches, returns
+from fusion_aug.ops.hashed import ItemNoise, centred
+from fusion_aug.physics.pulse import PULSES, Pulses
+from fusion_aug.physics.pulses_many import Receiver, figures_of, patches, returns
 from fusion_aug.streams import Points
 from fusion_aug.streams.on_device import ROW_ITEM, ROW_NUMBER, VALID
 from fusion_aug.streams.targets import fill_of_nothing, mark_of_nothing, target_columns
@@ -40,7 +40,7 @@ from fusion_aug.transforms.weather.state import WeatherState
 from fusion_aug.transforms.weather.weather import Weather
 
 ADDED = ("status", "true_range")  # columns that a report adds
-FIGURES, NUMBERS, AIR = "figures", "direction", "pulses"
+FIGURES, DIRECTION, AIR = "figures", "direction", "pulses"
 
 
 @on_device(Weather, Points)
@@ -73,21 +73,14 @@ def plan_lidar(stream: Points, call: Call) -> Points:
 
 def _numbers_of(sensor: LidarSensor, extinction: float, pulses: Pulses | None) -> dict[str, Any]:
     """The figures of a scanner, and the pulses that fog returns to it, as numbers of an item."""
-    steps = 0.0 if sensor.intensity_levels is None else sensor.intensity_levels / sensor.scale
-    brightest = -1.0 if pulses is None else float(pulses.strength.max())
-    figures = [
-        *(getattr(sensor, n) for n in Receiver._fields[:7]), sensor.scale * sensor.white, steps,
-        float(sensor.echo == "last"), -2 * extinction, brightest, float(wobble_width(sensor)),
-    ]  # fmt: skip
-    air, direction = np.zeros((PULSES, 4), np.float32), np.zeros((4, 4))
+    figures, air = figures_of(sensor, extinction, pulses)
+    direction = np.zeros((4, 4))
     if pulses is not None:
-        air[:, 0], air[:, 2] = pulses.strength, pulses.distance
-        air[:-1, 1::2] = np.diff(air[:, 0::2], axis=0)
         direction[:3, :3], direction[3, :3], direction[3, 3] = pulses.bend, pulses.level, pulses.phase
-    return {FIGURES: np.array(figures, np.float32), AIR: air, NUMBERS: direction}
+    return {FIGURES: figures, AIR: air, DIRECTION: direction}
 
 
-STILL = _numbers_of(LidarSensor(frame="", intensity_scale=1.0), 0.0, None)
+STILL = _numbers_of(LidarSensor(frame="", intensity_scale=1.0), 0.0, None)  # all targets return
 NEUTRAL = {**OFF, "asked": np.bool_(False), **NO_KEY, **STILL}
 
 
@@ -97,22 +90,23 @@ def _in_fog(
     start, way = rays(columns, numbers, scanners)
     single = way.to(torch.float32)
     distance = torch.linalg.norm(single, dim=1)
-    on, asked, figures, drawn = per_row(columns, numbers, "on", "asked", FIGURES, NUMBERS)
+    figures, drawn = per_row(columns, numbers, FIGURES, DIRECTION)
     receiver, rows = Receiver(*figures.unbind(1)), noise_rows(columns)
     held = columns.get("intensity")
     intensity = PLAIN * receiver.full if held is None else held.to(torch.float32).nan_to_num()
     place = patches(single.to(torch.float64), drawn[:, :3, :3], drawn[:, 3, :3], drawn[:, 3, 3])
-    wobble = uniform(row_keys(columns, numbers), rows)
+    wobble = centred(row_keys(columns, numbers), rows)
     found = returns(
-        receiver, distance, intensity, numbers[AIR].flatten(0, 1), place, columns[ROW_ITEM].long() * PULSES, wobble
+        receiver, distance, intensity, numbers[AIR].flatten(0, 1), place, columns[ROW_ITEM] * PULSES, wobble
     )
-    moved, xyz = found.from_air & on, columns["xyz"]
-    there = (single * (found.distance / distance)[:, None] + start).to(xyz.dtype)
+    moved, xyz = found.from_air, columns["xyz"]
+    there = torch.addcmul(start, single, (found.distance / distance)[:, None]).to(xyz.dtype)
     out = {
-        **without(columns, found.lost & on), "xyz": torch.where(moved[:, None], there, xyz),
+        **without(columns, found.lost), "xyz": torch.where(moved[:, None], there, xyz),
         ROW_NUMBER: torch.where(moved, -1 - rows, columns[ROW_NUMBER]),
     }  # fmt: skip
     if held is not None:
+        (on,) = per_row(columns, numbers, "on")
         level = found.intensity if held.is_floating_point() else found.intensity.round()
         out["intensity"] = torch.where(on, level.to(held.dtype), held)
     for name, fill in marks:
@@ -120,4 +114,5 @@ def _in_fog(
         out[name] = columns[name].masked_fill(where, mark_of_nothing(fill, columns[name].dtype))
     if not report:
         return out
+    (asked,) = per_row(columns, numbers, "asked")
     return {**out, "status": moved.to(torch.int64), "true_range": torch.where(asked, distance, torch.nan)}

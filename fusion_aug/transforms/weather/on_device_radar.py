@@ -13,7 +13,7 @@ from calib import RadarSensor
 from fusion_aug.core.device.rows import Columns, Numbers, per_row, planned_loss, without
 from fusion_aug.core.device.rules import on_device
 from fusion_aug.core.registry import Call
-from fusion_aug.ops.radar import rays_of, rcs_threshold
+from fusion_aug.ops.radar import rcs_threshold
 from fusion_aug.streams import Radar
 from fusion_aug.transforms.weather.radar import LEAST_MARGIN, two_way_loss
 from fusion_aug.transforms.weather.state import WeatherState
@@ -41,7 +41,7 @@ def plan_radar(stream: Radar, call: Call) -> Radar:
 
 def _weaker(columns: Columns, numbers: Numbers) -> dict[str, Tensor]:
     per_metre, least = per_row(columns, numbers, "loss", "least")
-    _, distance = rays_of(dict(columns))
-    loss, rcs = per_metre * distance, columns["rcs"]
-    margin = (rcs.to(torch.float64) - rcs_threshold(distance, least)).clamp(min=LEAST_MARGIN)
-    return {**without(columns, loss > margin), "rcs": (rcs.to(torch.float64) - loss).to(rcs.dtype)}
+    distance = torch.linalg.norm(columns["xyz"].to(torch.float64), dim=1)
+    loss, rcs = per_metre * distance, columns["rcs"].to(torch.float64)
+    margin = (rcs - rcs_threshold(distance, least)).clamp(min=LEAST_MARGIN)
+    return {**without(columns, loss > margin), "rcs": (rcs - loss).to(columns["rcs"].dtype)}

@@ -12,9 +12,11 @@ from generic import assert_same_streams
 from samples import make_sample
 
 import fusion_aug as fa
-from calib import Frame, Rig
+from calib import Frame, RadarSensor, Rig
+from calib.se3 import rotation_about, se3
 from fusion_aug.errors import ConfigError, DataError
 from fusion_aug.streams import strings
+from fusion_aug.streams.dropped import with_dropped
 from fusion_aug.testing import mock_device
 
 pytestmark = pytest.mark.quick
@@ -184,3 +186,28 @@ def test_a_gradient_of_what_is_reported_goes_on() -> None:
         asked = {**drawn, "x_deg": torch.tensor(1.0, dtype=torch.float64, requires_grad=True)}
         out = fa.Miscalibrate.apply_params(sample.to(log.device), asked)
     assert out.metas[0].rig.frames["CAM_FRONT"].pose.requires_grad
+
+
+def with_two_radars(sample: fa.Sample) -> fa.Sample:
+    """A radar on either side, with the same detections; the right one has lost all of them."""
+    streams = {"lidar": sample["lidar"], "ego": sample["ego"]}
+    for side, other, y in (("LEFT", "RIGHT", 0.8), ("RIGHT", "LEFT", -0.8)):
+        name = f"RADAR_{side}"
+        for u, meta in enumerate(sample.metas):
+            frames = {**meta.rig.frames, name: Frame(parent="ego", pose=se3(rotation_about("z", y / 2), [3.0, y, 0.5]))}
+            rig = Rig(frames, {**meta.rig.sensors, name: RadarSensor(frame=name, mirror_of=f"RADAR_{other}")})
+            sample = sample.with_meta(u, rig=rig, true_rig=rig)
+        streams[name] = replace(sample["radar"], frame=name)
+    none = torch.ones(len(sample["radar"]), dtype=torch.bool)
+    return sample.with_streams({**streams, "RADAR_RIGHT": with_dropped(streams["RADAR_RIGHT"], none)})
+
+
+@pytest.mark.parametrize("transform", [
+    fa.RadarGhosts(share=0.5), fa.RadarClutter(rate=4.0), fa.RadarInterference(noise_rise=3.0, rate=4.0),
+], ids=lambda t: type(t).__name__)  # fmt: skip
+def test_streams_that_a_transform_left_alone_swap_names_with_those_that_it_changed(transform: fa.Transform) -> None:
+    sample = with_two_radars(batch())
+    pipeline = fa.Compose([transform, fa.MirrorScene(axis="y", p=0.5), fa.PointDropout(share=0.2)])
+    seed = next(s for s in range(20) if [m.history[1].applied for m in pipeline(sample, seed=s).metas] == [True, False])
+    out = as_on_the_cpu(sample, pipeline, seed)
+    assert bool(out["RADAR_LEFT"].rows) and bool(out["RADAR_RIGHT"].rows)

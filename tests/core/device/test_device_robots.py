@@ -11,6 +11,7 @@ import fusion_aug as fa
 from calib.rotation_forms import WIDTHS, form_from_rotation
 from calib.se3 import rotation_about
 from fusion_aug.errors import ConfigError, UnhandledStream
+from fusion_aug.streams.dropped import with_dropped
 from fusion_aug.streams.vectors import CHANGES
 from fusion_aug.testing import mock_device
 
@@ -108,3 +109,14 @@ def test_numbers_that_are_no_known_rotation_are_refused_on_a_device_too() -> Non
                       capture_times=own.capture_times, sample_index=own.sample_index)  # fmt: skip
     with mock_device() as log, pytest.raises(UnhandledStream, match="euler are called as places or rotations"):
         MOVES[0](sample.with_streams({"action": wrong}).to(log.device), seed=1)
+
+
+def test_pads_with_lost_readings_change_sides() -> None:
+    sample = robots()
+    left, lost = sample["TOUCH_LEFT"], torch.zeros(len(sample["TOUCH_LEFT"]), dtype=torch.bool)
+    lost[3:6] = True
+    given = sample.with_streams({**sample.streams, "TOUCH_LEFT": with_dropped(left, lost)})
+    pipeline = fa.Compose([fa.TaxelGain(sigma=0.2), fa.MirrorScene(axis="y", p=0.5), fa.RotateScene(yaw_deg=5.0)])
+    seed = next(s for s in range(20) if [m.history[1].applied for m in pipeline(sample, seed=s).metas] == [True, False])
+    out = as_on_the_cpu(given, pipeline, seed)
+    assert not out["TOUCH_RIGHT"].present.all() and out["TOUCH_LEFT"].present.all()

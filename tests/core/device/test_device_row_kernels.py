@@ -9,10 +9,14 @@ import pytest
 import torch
 from samples import make_sample
 
+import fusion_aug as fa
+from fusion_aug.core.device.rows import roomy
+from fusion_aug.errors import DataError
 from fusion_aug.ops.boxes_many import in_some_box
 from fusion_aug.ops.points import points_in_boxes
 from fusion_aug.ops.radar import sensor_velocity, velocity_of_many
 from fusion_aug.ops.voxels import first_in_cells
+from fusion_aug.testing import mock_device
 
 
 @pytest.mark.quick
@@ -69,3 +73,26 @@ def test_velocities_of_many_radars_by_their_detections() -> None:
         assert known[k] and torch.allclose(found[k], expected, atol=1e-9)
     few = velocity_of_many(rays[:1], gap[:1], there[:1] & (torch.arange(12) < 2))[1]
     assert not few.any()
+
+
+@pytest.mark.quick
+def test_longest_clouds_that_are_alike_are_the_same_to_a_compiler() -> None:
+    rooms = {n: roomy(n) for n in (0, 1, *range(2, 5000, 7))}
+    assert all(n <= room <= n * 1.25 + 1 for n, room in rooms.items())
+    assert len({roomy(n) for n in range(30_000, 60_000)}) <= 6 and roomy(34_000) == roomy(36_000)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(("number", "told"), [(2, "number 2"), (-1, "number -1")])
+def test_points_of_scanners_that_nobody_named_are_refused_before_a_copy(number: int, told: str) -> None:
+    sample = make_sample(gels=False)
+    cloud = sample["lidar"]
+    which = torch.arange(cloud.rows) % 2
+    which[3] = number
+    values = {**cloud.values, "origin": which}
+    given = {n: getattr(cloud, n) for n in ("frame", "capture_times", "sample_index", "offsets")}
+    wrong = fa.Lidar(**given, values=values, origins=("lidar", "radar"))
+    with mock_device() as log:
+        with pytest.raises(DataError, match=f"'lidar': its column 'origin' has the {told}, but its 2 scanners"):
+            sample.with_streams({**sample.streams, "lidar": wrong}).to(log.device)
+        assert not log.copies_in

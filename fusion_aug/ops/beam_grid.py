@@ -1,0 +1,98 @@
+"""The beams of a scan as a grid of rings and columns, a column being the time between two firings."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calib.ties import cell_of
+
+Array = np.ndarray
+WIDEST = np.radians(0.5)  # of azimuth between two firings
+FEWEST_RINGS = 4
+FORWARD = 0.95  # share of steps that go along with the spin
+WIDEST_RING = np.radians(2.0)  # spread of a ring's elevations: beams of HDL-64E do not meet in one point
+
+
+def column_count(azimuth: Array, ring: Array) -> int:
+    """Firings of a revolution: what the median step between neighbouring returns of the fullest ring tells.
+
+    Args:
+        azimuth: (n,) radians. ring: (n,) whole numbers from 0 on.
+    """
+    if not len(ring):
+        return int(np.ceil(2 * np.pi / WIDEST))
+    fullest = int(np.bincount(ring).argmax())
+    steps = np.diff(np.sort(azimuth[ring == fullest]))
+    steps = steps[steps > 1e-5]
+    step = min(float(np.median(steps)), WIDEST) if len(steps) else WIDEST
+    return round(2 * np.pi / step)
+
+
+def columns_of(azimuth: Array, columns: int) -> Array:
+    """(n,) int64 column of every return, of so many to a revolution; azimuth -pi begins column 0."""
+    found: Array = cell_of((azimuth + np.pi) * (columns / (2 * np.pi))).astype(np.int64) % columns
+    return found
+
+
+def rings_by_order(xyz: Array) -> Array | None:
+    """(n,) ring of every return of a scan that lists its rings one after another, from 0 on; None of another order.
+
+    A new ring begins where the azimuth jumps back by more than half of a revolution. So KITTI's clouds are, also those
+    that were cut to a camera's view.
+
+    Args:
+        xyz: (n, 3) about the scanner, as its file lists them.
+    """
+    there = np.isfinite(xyz).all(1) & (np.abs(xyz[:, :2]).max(1, initial=0) > 0)
+    if there.sum() < FEWEST_RINGS * 2:
+        return None
+    azimuth = np.arctan2(xyz[there, 1], xyz[there, 0])
+    elevation = np.arctan2(xyz[there, 2], np.hypot(xyz[there, 0], xyz[there, 1]))
+    for spin in (1.0, -1.0):
+        for start in (0.0, azimuth[0] - spin * 1e-3):
+            along = (spin * (azimuth - start)) % (2 * np.pi)
+            ring = np.concatenate([[0], np.cumsum(np.diff(along) < -np.pi)])
+            if _are_rings(along, elevation, ring):
+                rings = np.zeros(len(xyz), np.int64)
+                rings[there] = ring
+                return rings
+    return None
+
+
+def _are_rings(along: Array, elevation: Array, ring: Array) -> bool:
+    count = int(ring[-1]) + 1
+    if not FEWEST_RINGS <= count <= len(along) / 8:
+        return False
+    inside = np.diff(ring) == 0
+    if np.mean(np.diff(along)[inside] > 0) < FORWARD:
+        return False
+    mean = mean_by(ring, elevation, count)
+    spread = np.sqrt(np.maximum(mean_by(ring, elevation**2, count) - mean**2, 0))
+    steps = np.diff(mean)
+    one_way = max(np.mean(steps > 0), np.mean(steps < 0))
+    return bool(np.median(spread) < WIDEST_RING and one_way >= 0.9)
+
+
+def mean_by(groups: Array, values: Array, count: int) -> Array:
+    """(count,) mean of the values (n,) of every group (n,); NaN of one without values."""
+    total, many = (np.bincount(groups, w, minlength=count)[:count] for w in (values, None))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: Array = total / many
+    return mean
+
+
+def ring_shift(a: Array, b: Array) -> int:
+    """How many rings the second of two scans lacks before its first one: the shift by which elevations fit best.
+
+    Args:
+        a, b: (rings,) mean elevation of the rings of both, radians.
+    """
+    best, least = 0, np.inf
+    for shift in sorted(range(1 - len(b), len(a)), key=abs):  # the smallest among equals
+        first, last = max(0, shift), min(len(a), shift + len(b))
+        if last - first < min(len(a), len(b)) / 2:
+            continue
+        apart = round(float(np.median(np.abs(a[first:last] - b[first - shift : last - shift]))), 6)
+        if apart < least:
+            best, least = shift, apart
+    return best
